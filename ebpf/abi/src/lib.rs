@@ -1,0 +1,2 @@
+//! Records and constants that the kernel probes and the program share.
+#![no_std]

@@ -1,0 +1,2 @@
+//! hullwatch
+fn main() {}
