@@ -1,0 +1,234 @@
+//! Facts about containers: identity, configuration, life.
+
+use std::borrow::Borrow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Bytes, Timestamp};
+
+/// A container's full id (64 hex digits for Docker, Podman and CRI). Cheap to clone.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ContainerId(Arc<str>);
+
+impl ContainerId {
+    /// Wraps a full id.
+    #[must_use]
+    pub fn new(id: &str) -> Self {
+        Self(id.into())
+    }
+
+    /// The full id.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The first twelve characters, as engines print it.
+    #[must_use]
+    pub fn short(&self) -> &str {
+        self.0.get(..12).unwrap_or(&self.0)
+    }
+}
+
+impl Borrow<str> for ContainerId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ContainerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.short())
+    }
+}
+
+impl fmt::Display for ContainerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Which runtime keeps a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Runtime {
+    /// Docker Engine.
+    Docker,
+    /// Podman.
+    Podman,
+    /// containerd without Docker.
+    Containerd,
+    /// CRI-O.
+    Crio,
+    /// Recognised from a cgroup path only.
+    #[default]
+    Unknown,
+}
+
+/// What happened to a container.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// It was there before watching began.
+    Existing,
+    /// Its cgroup appeared.
+    Appeared,
+    /// Its cgroup is gone.
+    Gone,
+    /// The engine created it.
+    Created,
+    /// The engine started it.
+    Started,
+    /// Its init ended with this code.
+    Died(i64),
+    /// The kernel ran out of memory for it.
+    Oom,
+    /// The engine removed it.
+    Removed,
+    /// It was paused.
+    Paused,
+    /// It was resumed.
+    Unpaused,
+    /// Its name changed.
+    Renamed,
+    /// Its health changed to this, e.g. `healthy`.
+    Health(String),
+    /// An engine client started a command inside it.
+    ExecStarted(Bytes),
+    /// Facts about it arrived or changed; nothing else happened.
+    Info,
+}
+
+/// Something happened to a container; `info` holds all that is known then, when it changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ContainerEvent {
+    /// What happened.
+    pub action: Action,
+    /// What is known of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub info: Option<Box<ContainerInfo>>,
+}
+
+/// What is known of a container. Anything not known is empty.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ContainerInfo {
+    /// Who keeps it.
+    pub runtime: Runtime,
+    /// Its name, without a leading slash.
+    pub name: Bytes,
+    /// The image as it was named, e.g. `nginx:1.25`.
+    pub image: Bytes,
+    /// The image's id or repository digest.
+    pub image_digest: String,
+    /// Entrypoint and command.
+    pub command: Vec<Bytes>,
+    /// When it was created.
+    pub created: Option<Timestamp>,
+    /// When it was last started.
+    pub started: Option<Timestamp>,
+    /// When it last ended.
+    pub finished: Option<Timestamp>,
+    /// Restarts by the engine.
+    pub restarts: u32,
+    /// Health status, empty without a health check.
+    pub health: String,
+    /// Host pid of its init, 0 when not running.
+    pub init_pid: u32,
+    /// Configured user.
+    pub user: Bytes,
+    /// Labels (Compose project, Kubernetes pod, …).
+    pub labels: BTreeMap<String, Bytes>,
+    /// Security settings.
+    pub security: Security,
+    /// Mounts.
+    pub mounts: Vec<Mount>,
+    /// Names of its networks, and its address in each.
+    pub networks: BTreeMap<String, String>,
+    /// Ports published on the host.
+    pub ports: Vec<PublishedPort>,
+    /// Ports the image declares, e.g. `80/tcp`.
+    pub exposed: Vec<String>,
+    /// Resource limits.
+    pub limits: Limits,
+    /// Storage driver and its directories on the host.
+    pub storage: Storage,
+    /// Path of its cgroup.
+    pub cgroup: String,
+}
+
+/// Security settings of a container.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Security {
+    /// Started with all privileges.
+    pub privileged: bool,
+    /// Capabilities added to the default set.
+    pub cap_add: Vec<String>,
+    /// Capabilities removed from the default set.
+    pub cap_drop: Vec<String>,
+    /// Seccomp profile: `default`, `unconfined` or a name.
+    pub seccomp: String,
+    /// AppArmor profile.
+    pub apparmor: String,
+    /// Root file system mounted read-only.
+    pub readonly_root: bool,
+    /// Pid namespace mode, e.g. `host`.
+    pub pid_mode: String,
+    /// Network mode, e.g. `bridge`, `host`.
+    pub network_mode: String,
+    /// `no-new-privileges` is set.
+    pub no_new_privileges: bool,
+}
+
+/// A mount of a container.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Mount {
+    /// `bind`, `volume`, `tmpfs`.
+    pub kind: String,
+    /// Host path or volume name.
+    pub source: Bytes,
+    /// Path inside the container.
+    pub destination: Bytes,
+    /// Mounted read-write.
+    pub writable: bool,
+}
+
+/// A container port published on the host.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct PublishedPort {
+    /// Port inside the container with its protocol, e.g. `80/tcp`.
+    pub container: String,
+    /// Host address and port.
+    pub host: String,
+}
+
+/// Resource limits; 0 is unlimited.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    /// Bytes.
+    pub memory: u64,
+    /// Thousandths of one core.
+    pub cpu_milli: u32,
+    /// Tasks.
+    pub pids: u32,
+}
+
+/// Where a container's files lie on the host.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Storage {
+    /// e.g. `overlay2`.
+    pub driver: String,
+    /// Lower directories, the uppermost first.
+    pub lower: Vec<Bytes>,
+    /// The writable directory.
+    pub upper: Bytes,
+    /// Where the union is mounted.
+    pub merged: Bytes,
+}

@@ -1,0 +1,61 @@
+//! The stream about itself: ticks and losses.
+
+use serde::{Deserialize, Serialize};
+
+use super::ContainerId;
+
+/// One second passed.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Tick {
+    /// Usage per container, sorted by id.
+    #[serde(default)]
+    pub usage: Vec<ContainerUsage>,
+    /// Events lost since the session began.
+    #[serde(default)]
+    pub lost_total: u64,
+}
+
+/// What a container uses at a tick.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ContainerUsage {
+    /// The container.
+    pub id: ContainerId,
+    /// CPU since the last tick, thousandths of one core.
+    pub cpu_milli: u32,
+    /// Memory in use, bytes, without reclaimable page cache.
+    pub memory: u64,
+    /// Tasks, as the pids controller counts them.
+    pub pids: u32,
+}
+
+/// Why events were lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LostReason {
+    /// The kernel's ring buffer was full.
+    RingFull,
+    /// A program did not run because it was already running on that CPU.
+    Recursion,
+    /// A record could not be decoded.
+    BadRecord,
+    /// A queue inside hullwatch was full.
+    Queue,
+    /// A kernel map was full.
+    MapFull,
+    /// The engine's event stream broke; what happened meanwhile is not known.
+    Engine,
+    /// The session file could not be written.
+    Recorder,
+}
+
+/// Events were lost; the event's container is set where it can be attributed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Lost {
+    /// Why.
+    pub reason: LostReason,
+    /// How many since the last such record; 0 where it cannot be counted.
+    pub count: u64,
+    /// Where it happened, for people, e.g. a probe's name.
+    #[serde(default)]
+    pub detail: String,
+}

@@ -1,0 +1,94 @@
+//! Facts about processes: exec, fork, exit, and those that already ran.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Bytes, FileFacts, Timestamp};
+
+/// A process replaced its image.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Exec {
+    /// Host pid of the parent.
+    pub ppid: u32,
+    /// Real user id, as the host numbers it.
+    pub uid: u32,
+    /// Group id, as the host numbers it.
+    pub gid: u32,
+    /// Kernel's short name after the exec, at most 15 bytes.
+    pub comm: Bytes,
+    /// The executable's resolved path, as the container sees it.
+    pub exe: Bytes,
+    /// Arguments from argv[0] on, as far as captured.
+    pub argv: Vec<Bytes>,
+    /// Size of the whole argument area in bytes; larger than `argv` holds when it was cut.
+    #[serde(default)]
+    pub argv_bytes: u64,
+    /// True when `argv` was cut to the capture limit.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub argv_cut: bool,
+    /// Working directory, as the container sees it.
+    #[serde(default)]
+    pub cwd: Bytes,
+    /// The script handed to the kernel when `exe` is its `#!` interpreter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<Bytes>,
+    /// What the kernel knows of the executable's file.
+    pub file: FileFacts,
+    /// True when the process has a controlling terminal.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub tty: bool,
+    /// True for the runtime's own work inside the container (set-up, joining namespaces).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub runtime: bool,
+}
+
+/// A process was created; the event's pid is the child's.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Fork {
+    /// Host pid of the parent.
+    pub ppid: u32,
+    /// User id of the child.
+    #[serde(default)]
+    pub uid: u32,
+    /// Short name, inherited from the parent.
+    #[serde(default)]
+    pub comm: Bytes,
+}
+
+/// The last thread of a process ended.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Exit {
+    /// Exit status 0–255; `None` when a signal ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<u8>,
+    /// The signal that ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<u8>,
+    /// How long the process lived, nanoseconds.
+    pub lived_ns: u64,
+}
+
+/// A process found in `/proc` when watching began.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Process {
+    /// Host pid of the parent.
+    pub ppid: u32,
+    /// Real user id.
+    pub uid: u32,
+    /// Short name.
+    pub comm: Bytes,
+    /// The executable's path, as the container sees it.
+    pub exe: Bytes,
+    /// Command line.
+    pub argv: Vec<Bytes>,
+    /// Working directory, as the container sees it; empty when unreadable.
+    #[serde(default)]
+    pub cwd: Bytes,
+    /// When it started.
+    pub started: Timestamp,
+    /// What `/proc` and the mounts tell of the executable's file.
+    pub file: FileFacts,
+}
+
+pub(super) fn is_false(value: &bool) -> bool {
+    !*value
+}

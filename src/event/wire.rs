@@ -1,0 +1,189 @@
+//! Events as JSON lines, both ways.
+
+use serde::{Deserialize, Serialize};
+
+use super::{ContainerId, Event, Kind, Timestamp};
+
+/// The event types this version reads.
+pub const KNOWN_TYPES: &[&str] = &[
+    "exec",
+    "fork",
+    "exit",
+    "process",
+    "connect",
+    "accept",
+    "close",
+    "listen",
+    "socket",
+    "dns",
+    "file",
+    "compare",
+    "privilege",
+    "capability",
+    "container",
+    "tick",
+    "lost",
+];
+
+/// Why a line is not an event.
+#[derive(Debug, thiserror::Error)]
+pub enum EventError {
+    /// Not JSON, or a field is missing or of the wrong type.
+    #[error("{0}")]
+    Json(#[from] serde_json::Error),
+    /// A type that this version does not know; a later version may have written it.
+    #[error("unknown event type {0:?}")]
+    UnknownType(String),
+}
+
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: std::borrow::Cow<'a, str>,
+    seq: u64,
+    ts: Timestamp,
+    #[serde(default)]
+    container: Option<ContainerId>,
+    #[serde(default)]
+    pid: u32,
+    #[serde(default)]
+    nspid: u32,
+}
+
+#[derive(Serialize)]
+struct Line<'a, K: Serialize> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    seq: u64,
+    ts: Timestamp,
+    container: &'a Option<ContainerId>,
+    pid: u32,
+    nspid: u32,
+    #[serde(flatten)]
+    fields: &'a K,
+}
+
+impl Event {
+    /// Reads one JSON line.
+    ///
+    /// # Errors
+    /// When the line is not an event of a known type.
+    pub fn from_json(line: &[u8]) -> Result<Self, EventError> {
+        let head: Head<'_> = serde_json::from_slice(line)?;
+        // The common fields and those of the kind are read in two passes: serde's `flatten`
+        // buffers every value and costs several times as much.
+        let kind = match &*head.kind {
+            "exec" => Kind::Exec(serde_json::from_slice(line)?),
+            "fork" => Kind::Fork(serde_json::from_slice(line)?),
+            "exit" => Kind::Exit(serde_json::from_slice(line)?),
+            "process" => Kind::Process(serde_json::from_slice(line)?),
+            "connect" => Kind::Connect(serde_json::from_slice(line)?),
+            "accept" => Kind::Accept(serde_json::from_slice(line)?),
+            "close" => Kind::Close(serde_json::from_slice(line)?),
+            "listen" => Kind::Listen(serde_json::from_slice(line)?),
+            "socket" => Kind::Socket(serde_json::from_slice(line)?),
+            "dns" => Kind::Dns(serde_json::from_slice(line)?),
+            "file" => Kind::File(serde_json::from_slice(line)?),
+            "compare" => Kind::Compare(serde_json::from_slice(line)?),
+            "privilege" => Kind::Privilege(serde_json::from_slice(line)?),
+            "capability" => Kind::Capability(serde_json::from_slice(line)?),
+            "container" => Kind::Container(serde_json::from_slice(line)?),
+            "tick" => Kind::Tick(serde_json::from_slice(line)?),
+            "lost" => Kind::Lost(serde_json::from_slice(line)?),
+            other => return Err(EventError::UnknownType(other.to_owned())),
+        };
+        Ok(Self {
+            seq: head.seq,
+            ts: head.ts,
+            container: head.container,
+            pid: head.pid,
+            nspid: head.nspid,
+            kind,
+        })
+    }
+
+    /// Appends the event as one JSON line, with its newline.
+    ///
+    /// # Errors
+    /// Only if a value cannot be represented in JSON, which no event holds.
+    pub fn write_json(&self, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+        match &self.kind {
+            Kind::Exec(k) => self.line(k, out),
+            Kind::Fork(k) => self.line(k, out),
+            Kind::Exit(k) => self.line(k, out),
+            Kind::Process(k) => self.line(k, out),
+            Kind::Connect(k) => self.line(k, out),
+            Kind::Accept(k) => self.line(k, out),
+            Kind::Close(k) => self.line(k, out),
+            Kind::Listen(k) => self.line(k, out),
+            Kind::Socket(k) => self.line(k, out),
+            Kind::Dns(k) => self.line(k, out),
+            Kind::File(k) => self.line(k, out),
+            Kind::Compare(k) => self.line(k, out),
+            Kind::Privilege(k) => self.line(k, out),
+            Kind::Capability(k) => self.line(k, out),
+            Kind::Container(k) => self.line(k, out),
+            Kind::Tick(k) => self.line(k, out),
+            Kind::Lost(k) => self.line(k, out),
+        }
+    }
+
+    fn line<K: Serialize>(&self, fields: &K, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+        let line = Line {
+            kind: self.kind.type_name(),
+            seq: self.seq,
+            ts: self.ts,
+            container: &self.container,
+            pid: self.pid,
+            nspid: self.nspid,
+            fields,
+        };
+        serde_json::to_writer(&mut *out, &line)?;
+        out.push(b'\n');
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::event::{Bytes, Exec, FileFacts};
+
+    #[test]
+    fn an_event_survives_the_round_trip() {
+        let event = Event {
+            seq: 7,
+            ts: Timestamp(1_795_442_607_000_000_042),
+            container: Some(ContainerId::new(&"a".repeat(64))),
+            pid: 12,
+            nspid: 1,
+            kind: Kind::Exec(Box::new(Exec {
+                argv: vec![Bytes::new(b"a\xff\n\x1b")],
+                file: FileFacts {
+                    upper: true,
+                    ..FileFacts::default()
+                },
+                ..Exec::default()
+            })),
+        };
+        let mut line = Vec::new();
+        event.write_json(&mut line).unwrap();
+        assert_eq!(Event::from_json(&line).unwrap(), event);
+        let tick = Event {
+            kind: Kind::Tick(Box::default()),
+            container: None,
+            ..event
+        };
+        line.clear();
+        tick.write_json(&mut line).unwrap();
+        assert_eq!(Event::from_json(&line).unwrap(), tick);
+    }
+
+    #[test]
+    fn an_unknown_type_is_told_apart_from_damage() {
+        let line = br#"{"type":"later","seq":1,"ts":"2026-01-01T00:00:00Z"}"#;
+        assert!(matches!(Event::from_json(line), Err(EventError::UnknownType(t)) if t == "later"));
+        assert!(matches!(Event::from_json(b"{"), Err(EventError::Json(_))));
+    }
+}
