@@ -5,4 +5,7 @@
 //! (findings), `core` (stream → state → findings, live and replayed alike), `session` (the stream
 //! on disk), `tui` and `headless` (what a person or a script sees).
 
+pub mod core;
+pub mod detect;
 pub mod event;
+pub mod state;

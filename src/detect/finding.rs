@@ -1,0 +1,124 @@
+//! A finding: rule + container + subject, counted, with evidence.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Bytes, ContainerId, Origin, Timestamp};
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing.
+    Info,
+    /// Unusual.
+    Low,
+    /// To be looked at.
+    Medium,
+    /// Probably wrong.
+    High,
+    /// Almost certainly an attack.
+    Critical,
+}
+
+impl Severity {
+    /// The letter that stands for it on screen.
+    #[must_use]
+    pub fn letter(self) -> char {
+        match self {
+            Self::Info => 'I',
+            Self::Low => 'L',
+            Self::Medium => 'M',
+            Self::High => 'H',
+            Self::Critical => 'C',
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Info => "info",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        })
+    }
+}
+
+impl std::str::FromStr for Severity {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, String> {
+        Ok(match s.to_ascii_lowercase().as_str() {
+            "info" | "i" => Self::Info,
+            "low" | "l" => Self::Low,
+            "medium" | "m" => Self::Medium,
+            "high" | "h" => Self::High,
+            "critical" | "c" => Self::Critical,
+            _ => {
+                return Err(format!(
+                    "unknown severity {s:?}: info, low, medium, high or critical"
+                ));
+            }
+        })
+    }
+}
+
+/// Number of a finding in its session, from 1; shown as `F-0001`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct FindingId(pub u32);
+
+impl fmt::Display for FindingId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "F-{:04}", self.0)
+    }
+}
+
+/// A process in the ancestry of a finding, as it was then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ancestor {
+    /// Host pid.
+    pub pid: u32,
+    /// Pid inside the container; 0 unknown.
+    pub nspid: u32,
+    /// Executable path, or the short name before any exec.
+    pub exe: Bytes,
+    /// Arguments.
+    pub argv: Vec<Bytes>,
+    /// Where the executable comes from.
+    pub origin: Origin,
+}
+
+/// One story: what a rule saw of one subject in one container.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Its number.
+    pub id: FindingId,
+    /// Stable rule id, e.g. `drift.exec-new`.
+    pub rule: String,
+    /// How bad.
+    pub severity: Severity,
+    /// The container; `None` is the host.
+    pub container: Option<ContainerId>,
+    /// What it is about (a path, a destination, …); with rule and container it is the identity.
+    pub subject: Bytes,
+    /// One line for lists, already escaped.
+    pub title: String,
+    /// Numbered facts that explain it, already escaped.
+    pub why: Vec<String>,
+    /// ATT&CK technique ids.
+    pub attack: Vec<String>,
+    /// First time.
+    pub first: Timestamp,
+    /// Latest time.
+    pub last: Timestamp,
+    /// How often.
+    pub count: u64,
+    /// Process of the first occurrence, then its parent, and so on.
+    pub ancestry: Vec<Ancestor>,
+    /// Sequence numbers of evidence events: the first ones and the latest; bounded.
+    pub evidence: Vec<u64>,
+}

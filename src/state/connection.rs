@@ -1,0 +1,76 @@
+//! Connections and listening sockets.
+
+use std::net::SocketAddr;
+
+use super::Owner;
+use crate::event::{Bytes, Endpoint, Protocol, Timestamp};
+
+/// Which side began it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Direction {
+    /// The container connected out.
+    Outbound,
+    /// A peer connected in.
+    Inbound,
+    /// A listening socket.
+    Listening,
+}
+
+/// How it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Begun.
+    Connecting,
+    /// Open.
+    Open,
+    /// Ended.
+    Closed,
+    /// Refused, timed out or denied, with the errno.
+    Failed(u16),
+}
+
+/// Connections of one owner to one peer and port are one row.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ConnectionKey {
+    /// Whose it is.
+    pub owner: Owner,
+    /// Which side began it.
+    pub direction: Direction,
+    /// Transport.
+    pub protocol: Protocol,
+    /// The peer; for a listening or inbound one the own address and port.
+    pub endpoint: Endpoint,
+}
+
+/// A row of connections.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// Latest local address.
+    pub local: Option<SocketAddr>,
+    /// Latest peer (for inbound rows).
+    pub peer: Option<SocketAddr>,
+    /// Host pid of the latest process; 0 unknown.
+    pub pid: u32,
+    /// Its short name.
+    pub comm: Bytes,
+    /// The peer's name from the container's own DNS answers.
+    pub name: Option<Bytes>,
+    /// How the latest stands.
+    pub phase: Phase,
+    /// Attempts or accepted connections.
+    pub count: u64,
+    /// Open now.
+    pub open: u32,
+    /// Failed attempts.
+    pub failed: u64,
+    /// Payload bytes sent (counted at close).
+    pub tx_bytes: u64,
+    /// Payload bytes received (counted at close).
+    pub rx_bytes: u64,
+    /// First seen.
+    pub first: Timestamp,
+    /// Last seen.
+    pub last: Timestamp,
+    /// It was there before watching began.
+    pub existing: bool,
+}

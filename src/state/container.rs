@@ -1,0 +1,73 @@
+//! A container as the state knows it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
+
+use crate::event::{Bytes, ContainerId, ContainerInfo, Timestamp};
+
+/// A container as the state knows it.
+#[derive(Debug, Clone)]
+pub struct Container {
+    /// Its id.
+    pub id: ContainerId,
+    /// The latest facts.
+    pub info: ContainerInfo,
+    /// First event that named it.
+    pub first_seen: Timestamp,
+    /// It was there before watching began.
+    pub existing: bool,
+    /// It runs now.
+    pub running: bool,
+    /// It is paused.
+    pub paused: bool,
+    /// When it ended, if it did.
+    pub ended: Option<Timestamp>,
+    /// Exit code of its init.
+    pub exit_code: Option<i64>,
+    /// Times the kernel ran out of memory for it.
+    pub oom_kills: u32,
+    /// When its own first exec happened (after the runtime's set-up).
+    pub first_exec: Option<Timestamp>,
+    /// CPU, thousandths of a core, at the latest tick.
+    pub cpu_milli: u32,
+    /// Memory, bytes, at the latest tick.
+    pub memory: u64,
+    /// Tasks at the latest tick.
+    pub pids: u32,
+    /// CPU of the last ten minutes, one value a tick.
+    pub cpu_history: VecDeque<u32>,
+    /// Writes (create, write, truncate, rename, …) per second over the last minute.
+    pub writes: VecDeque<u32>,
+    /// Events lost that belong to it.
+    pub lost: u64,
+    /// Names its DNS answers gave to addresses; bounded.
+    pub names: BTreeMap<IpAddr, Bytes>,
+    /// Capabilities it used.
+    pub capabilities: BTreeSet<String>,
+}
+
+impl Container {
+    /// Name, or the short id where the name is not known.
+    #[must_use]
+    pub fn display_name(&self) -> String {
+        if self.info.name.is_empty() {
+            self.id.short().to_owned()
+        } else {
+            self.info.name.escaped().to_string()
+        }
+    }
+
+    /// When it was started, as far as known.
+    #[must_use]
+    pub fn started(&self) -> Option<Timestamp> {
+        self.info
+            .started
+            .or((!self.existing).then_some(self.first_seen))
+    }
+
+    /// Write operations over the last minute.
+    #[must_use]
+    pub fn writes_per_minute(&self) -> u32 {
+        self.writes.iter().sum()
+    }
+}

@@ -1,0 +1,40 @@
+//! File activity grouped by path.
+
+use std::collections::BTreeMap;
+
+use super::Owner;
+use crate::event::{Bytes, CompareClass, FileFacts, FileOp, Timestamp};
+
+/// One owner's path.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FileKey {
+    /// Whose it is.
+    pub owner: Owner,
+    /// Path as the container sees it (the new name for a rename).
+    pub path: Bytes,
+}
+
+/// What was done to a path.
+#[derive(Debug, Clone)]
+pub struct FileActivity {
+    /// Operations by kind.
+    pub ops: BTreeMap<FileOp, u64>,
+    /// Operations that were refused.
+    pub refused: u64,
+    /// Latest operation.
+    pub last_op: FileOp,
+    /// Latest errno, 0 when it succeeded.
+    pub last_errno: u16,
+    /// Host pid of the latest writer.
+    pub pid: u32,
+    /// Its short name.
+    pub comm: Bytes,
+    /// Latest facts of the file.
+    pub file: Option<FileFacts>,
+    /// Comparison with the image, once made.
+    pub class: Option<CompareClass>,
+    /// First seen.
+    pub first: Timestamp,
+    /// Last seen.
+    pub last: Timestamp,
+}
