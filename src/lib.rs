@@ -1,11 +1,16 @@
-//! hullwatch: what running containers do that they should not.
+//! hullwatch shows what running containers do that they should not.
 //!
-//! The way of the data, one module a step: `probe` (kernel → raw records → events), `containers`
-//! (who is this cgroup), `event` (the one stream), `state` (the world at time t), `detect`
-//! (findings), `core` (stream → state → findings, live and replayed alike), `session` (the stream
-//! on disk), `tui` and `headless` (what a person or a script sees).
+//! The way of the data: [`probe`] and [`containers`] → [`collect`] → [`event`] → [`state`] →
+//! [`detect`] → [`tui`] or [`cli`]; [`session`] records the stream and plays it back into the
+//! same [`core`].
 
+pub mod cli;
+pub mod collect;
+pub mod containers;
 pub mod core;
 pub mod detect;
 pub mod event;
+pub mod probe;
+pub mod session;
 pub mod state;
+pub mod tui;

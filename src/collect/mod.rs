@@ -1,0 +1,1 @@
+//! The live stream: probes and runtimes merged, attributed, numbered, applied.

@@ -1,0 +1,1 @@
+//! Kernel side of the way in: load the probes, read the ring buffer, decode records.

@@ -1,0 +1,1 @@
+//! The stream on disk: write, read, verify, play.
