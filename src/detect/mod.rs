@@ -8,11 +8,14 @@ pub use finding::{Ancestor, Finding, FindingId, Severity};
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::event::Event;
 use crate::state::State;
 
-/// What a person may set.
-#[derive(Debug, Clone, PartialEq)]
+/// What a person may set. A session's header records all of it: a replay decides alike.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Settings {
     /// Containers older than this are a finding; `None`: no limit.
     pub max_age: Option<Duration>,

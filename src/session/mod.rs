@@ -1,1 +1,35 @@
 //! The stream on disk: write, read, verify, play.
+//!
+//! JSON Lines, optionally zstd. The first line is the [`Header`], then events as they came; a
+//! `digest` line after each tick holds the SHA-256 of all bytes before it; `finding` lines are
+//! for people with `jq` and for comparison, never an input of a replay; the last line is `end`.
+
+mod error;
+mod header;
+mod index;
+mod lines;
+mod player;
+mod reader;
+mod report;
+mod source;
+mod writer;
+
+pub use error::SessionError;
+pub use header::{Blind, Header, Redaction, SCHEMA, cgroup_mode};
+pub use index::{FindingMark, Gap};
+pub use player::Player;
+pub use reader::{Item, Reader};
+pub use report::{Damage, ReadReport};
+pub use writer::{Summary, Writer, finding_line};
+
+/// Lower-case hexadecimal.
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,225 @@
+//! What lies where in a session: keyframes, findings, gaps. Built on a thread of its own while
+//! the session already plays.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+
+use super::reader::{Item, Reader};
+use super::report::ReadReport;
+use super::source::Place;
+use crate::core::Core;
+use crate::detect::{FindingId, Severity};
+use crate::event::{ContainerId, Event, Kind, Timestamp};
+
+/// Events between keyframes at first. It doubles when there are too many: seeking in a file of
+/// a million events replays at most this many.
+const SPACING: u64 = 16_384;
+const KEYFRAMES: usize = 64;
+const GAPS: usize = 4096;
+/// Events between publications of what was found.
+const BATCH: u64 = 4096;
+
+/// Where a finding was first raised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FindingMark {
+    /// Which.
+    pub id: FindingId,
+    /// How bad it was when raised.
+    pub severity: Severity,
+    /// When.
+    pub ts: Timestamp,
+    /// Number of events of the session after which it is there.
+    pub ordinal: u64,
+}
+
+/// A time for which something is missing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    /// The last time before it.
+    pub from: Timestamp,
+    /// The first time after it.
+    pub to: Timestamp,
+    /// Which container, where it can be told.
+    pub container: Option<ContainerId>,
+    /// Events lost; 0 where they cannot be counted.
+    pub count: u64,
+    /// Why.
+    pub reason: String,
+}
+
+/// The whole state at one place of the session.
+#[derive(Clone)]
+pub(super) struct Keyframe {
+    /// Events before it.
+    pub(super) ordinal: u64,
+    /// Highest sequence number before it.
+    pub(super) seq: u64,
+    pub(super) place: Place,
+    pub(super) core: Arc<Core>,
+}
+
+/// What lies where.
+#[derive(Default)]
+pub(super) struct Index {
+    pub(super) keyframes: Vec<Keyframe>,
+    pub(super) findings: Vec<FindingMark>,
+    pub(super) gaps: Vec<Gap>,
+    pub(super) begin: Option<Timestamp>,
+    pub(super) end: Timestamp,
+    pub(super) events: u64,
+    pub(super) report: ReadReport,
+    pub(super) done: bool,
+}
+
+/// Reads `reader` to its end and publishes what it finds.
+pub(super) fn build(mut reader: Reader, index: &Mutex<Index>, stop: &AtomicBool) {
+    let mut core = Core::new(reader.header().settings.clone());
+    let mut walk = Walk::default();
+    index.lock().keyframes.push(Keyframe {
+        ordinal: 0,
+        seq: 0,
+        place: reader.place(),
+        core: Arc::new(core.clone()),
+    });
+    let mut spacing = SPACING;
+    while !stop.load(Ordering::Relaxed) {
+        let event = match reader.next_item() {
+            Some(Item::Event(event)) => event,
+            Some(Item::Finding(_)) => continue,
+            None => {
+                walk.damage(reader.report(), walk.end);
+                walk.publish(&reader, index, true);
+                return;
+            }
+        };
+        walk.damage(reader.report(), event.ts);
+        core.apply(&event);
+        walk.event(&event, &core);
+        if walk.events.is_multiple_of(spacing) {
+            let keyframe = Keyframe {
+                ordinal: walk.events,
+                seq: walk.seq,
+                place: reader.place(),
+                core: Arc::new(core.clone()),
+            };
+            walk.publish(&reader, index, false);
+            let mut index = index.lock();
+            index.keyframes.push(keyframe);
+            if index.keyframes.len() > KEYFRAMES {
+                spacing *= 2;
+                index
+                    .keyframes
+                    .retain(|k| k.ordinal.is_multiple_of(spacing));
+            }
+        } else if walk.events.is_multiple_of(BATCH) {
+            walk.publish(&reader, index, false);
+        }
+    }
+}
+
+/// What was found since the last publication, and totals.
+#[derive(Default)]
+struct Walk {
+    findings: Vec<FindingMark>,
+    known_findings: usize,
+    gaps: Vec<Gap>,
+    begin: Option<Timestamp>,
+    end: Timestamp,
+    last_tick: Timestamp,
+    events: u64,
+    seq: u64,
+    damaged: u64,
+    missing: u64,
+}
+
+impl Walk {
+    fn event(&mut self, event: &Event, core: &Core) {
+        let begin = *self.begin.get_or_insert(event.ts);
+        self.events += 1;
+        self.seq = self.seq.max(event.seq);
+        self.end = self.end.max(event.ts);
+        match &event.kind {
+            Kind::Lost(lost) => self.gaps.push(Gap {
+                from: self.last_tick.max(begin),
+                to: event.ts,
+                container: event.container.clone(),
+                count: lost.count,
+                reason: reason_text(lost.reason).to_owned(),
+            }),
+            Kind::Tick(_) => self.last_tick = event.ts,
+            _ => {}
+        }
+        let findings = core.detector.findings();
+        for finding in findings.get(self.known_findings..).unwrap_or_default() {
+            self.findings.push(FindingMark {
+                id: finding.id,
+                severity: finding.severity,
+                ts: event.ts,
+                ordinal: self.events,
+            });
+        }
+        self.known_findings = findings.len();
+    }
+
+    /// Turns what the reader newly noted into a gap before `to`.
+    fn damage(&mut self, report: &ReadReport, to: Timestamp) {
+        let damaged = report.damaged - self.damaged;
+        let missing = report.missing - self.missing;
+        if damaged > 0 || missing > 0 {
+            self.damaged = report.damaged;
+            self.missing = report.missing;
+            self.gaps.push(Gap {
+                from: self.end,
+                to: to.max(self.end),
+                container: None,
+                count: damaged.max(missing),
+                reason: if damaged > 0 {
+                    "the session file is damaged here".to_owned()
+                } else {
+                    "missing from the session file".to_owned()
+                },
+            });
+        }
+    }
+
+    fn publish(&mut self, reader: &Reader, index: &Mutex<Index>, done: bool) {
+        let mut index = index.lock();
+        index.findings.append(&mut self.findings);
+        for gap in self.gaps.drain(..) {
+            let full = index.gaps.len() >= GAPS;
+            match index.gaps.last_mut() {
+                // Adjacent ones are one gap; past the bound everything joins the last.
+                Some(last)
+                    if full
+                        || (last.container == gap.container
+                            && last.reason == gap.reason
+                            && gap.from <= last.to) =>
+                {
+                    last.to = last.to.max(gap.to);
+                    last.count = last.count.saturating_add(gap.count);
+                }
+                _ => index.gaps.push(gap),
+            }
+        }
+        index.begin = self.begin;
+        index.end = self.end;
+        index.events = self.events;
+        index.report = reader.report().clone();
+        index.done = done;
+    }
+}
+
+fn reason_text(reason: crate::event::LostReason) -> &'static str {
+    use crate::event::LostReason as R;
+    match reason {
+        R::RingFull => "the kernel's ring buffer was full",
+        R::Recursion => "a probe was already running on that CPU",
+        R::BadRecord => "a record could not be decoded",
+        R::Queue => "a queue inside hullwatch was full",
+        R::MapFull => "a kernel map was full",
+        R::Engine => "the engine's event stream broke",
+        R::Recorder => "the session file could not be written",
+    }
+}

@@ -1,0 +1,164 @@
+//! Splits a stream into lines: bounded, numbered, hashed on the way.
+
+use std::io::{self, Read as _};
+
+use bstr::ByteSlice as _;
+use sha2::{Digest as _, Sha256};
+
+use super::hex;
+use super::source::{Place, Stream};
+
+/// A longer line is skipped. The longest honest line (a process with 100 kB of arguments that
+/// are no UTF-8) is below a tenth of this.
+pub(super) const MAX_LINE: usize = 8 << 20;
+
+const CHUNK: usize = 128 << 10;
+
+/// What came next.
+#[derive(Debug)]
+pub(super) enum Next<'a> {
+    /// A whole line, without its newline.
+    Line(&'a [u8]),
+    /// A line longer than [`MAX_LINE`] was skipped.
+    TooLong,
+    /// The file ends in the middle of a line, or of a zstd frame.
+    Cut,
+    /// The file cannot be read or decompressed further.
+    Broken(io::Error),
+    /// The file ends after a whole line.
+    End,
+}
+
+/// Lines of a stream.
+pub(super) struct Lines {
+    stream: Stream,
+    buffer: Vec<u8>,
+    /// Bytes of `buffer` handed out already.
+    start: usize,
+    /// Bytes of `buffer` that hold data.
+    end: usize,
+    /// Number of the line handed out last, from 1.
+    pub(super) number: u64,
+    /// Decompressed bytes before `start`.
+    offset: u64,
+    hasher: Option<Sha256>,
+    /// Length with newline of the line handed out last, hashed only when the next is asked for:
+    /// a digest line is checked against the bytes before it.
+    last: usize,
+    failed: Option<io::Error>,
+    ended: bool,
+}
+
+impl Lines {
+    /// Lines of `stream`; with `hash`, [`Lines::digest`] is kept.
+    pub(super) fn new(stream: Stream, hash: bool) -> Self {
+        Self {
+            stream,
+            buffer: vec![0; CHUNK],
+            start: 0,
+            end: 0,
+            number: 0,
+            offset: 0,
+            hasher: hash.then(Sha256::new),
+            last: 0,
+            failed: None,
+            ended: false,
+        }
+    }
+
+    /// SHA-256 of all bytes before the line handed out last.
+    pub(super) fn digest(&self) -> Option<String> {
+        let hasher = self.hasher.clone()?;
+        Some(hex(&hasher.finalize()))
+    }
+
+    /// The line handed out last, with its newline.
+    pub(super) fn current(&self) -> &[u8] {
+        self.buffer
+            .get(self.start..self.start + self.last)
+            .unwrap_or_default()
+    }
+
+    /// From where to read to get the next line again, for a stream opened at the beginning.
+    pub(super) fn place(&self) -> Place {
+        self.stream.place(self.offset + self.last as u64)
+    }
+
+    /// The next line.
+    pub(super) fn next(&mut self) -> Next<'_> {
+        self.take_last();
+        let mut searched = self.start;
+        let mut too_long = false;
+        loop {
+            let newline = self
+                .buffer
+                .get(searched..self.end)
+                .and_then(|data| data.find_byte(b'\n'));
+            if let Some(at) = newline {
+                self.number += 1;
+                self.last = searched + at + 1 - self.start;
+                if too_long {
+                    return Next::TooLong;
+                }
+                let line = self.start..searched + at;
+                return Next::Line(self.buffer.get(line).unwrap_or_default());
+            }
+            if self.end - self.start > MAX_LINE {
+                // Keep nothing of it but its bytes in the hash.
+                too_long = true;
+                self.last = self.end - self.start;
+                self.take_last();
+            }
+            searched = self.end;
+            if self.ended {
+                return self.at_end(too_long);
+            }
+            let moved = self.fill();
+            searched -= moved;
+        }
+    }
+
+    fn at_end(&mut self, too_long: bool) -> Next<'_> {
+        let rest = self.end - self.start;
+        self.last = rest;
+        match self.failed.take() {
+            Some(e) if e.kind() != io::ErrorKind::UnexpectedEof => Next::Broken(e),
+            Some(_) => Next::Cut,
+            None if rest > 0 || too_long => Next::Cut,
+            None => Next::End,
+        }
+    }
+
+    /// Hashes and forgets the line handed out last.
+    fn take_last(&mut self) {
+        let line = self.start..self.start + self.last;
+        if let (Some(hasher), Some(bytes)) = (&mut self.hasher, self.buffer.get(line)) {
+            hasher.update(bytes);
+        }
+        self.start += self.last;
+        self.offset += self.last as u64;
+        self.last = 0;
+    }
+
+    /// Reads more; returns by how much the data moved to the front of the buffer.
+    fn fill(&mut self) -> usize {
+        let moved = self.start;
+        self.buffer.copy_within(self.start..self.end, 0);
+        self.end -= moved;
+        self.start = 0;
+        if self.buffer.len() - self.end < CHUNK / 2 {
+            self.buffer.resize(self.buffer.len() * 2, 0);
+        }
+        let free = self.buffer.get_mut(self.end..).unwrap_or_default();
+        match self.stream.read(free) {
+            Ok(0) => self.ended = true,
+            Ok(n) => self.end += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => {
+                self.failed = Some(e);
+                self.ended = true;
+            }
+        }
+        moved
+    }
+}

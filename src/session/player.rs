@@ -1,0 +1,429 @@
+//! Plays a session into a [`Core`]: play, pause, step, seek by time, event and finding.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::index::{self, FindingMark, Gap, Index, Keyframe};
+use super::lines::{Lines, Next};
+use super::reader::Reader;
+use super::report::ReadReport;
+use super::source::{Place, Source};
+use super::{Header, SessionError};
+use crate::core::Core;
+use crate::detect::FindingId;
+use crate::event::{Event, Timestamp};
+
+/// At most this many events are applied by one [`Player::advance`], so that a screen stays alive
+/// at any speed; the rest follows with the next call.
+const ADVANCE_LIMIT: usize = 10_000;
+
+/// Events from a place on, without verification: the index's pass does that.
+struct Feed(Lines);
+
+impl Feed {
+    fn open(source: &Source, place: Place) -> Result<Self, SessionError> {
+        Ok(Self(Lines::new(source.open(place)?, false)))
+    }
+
+    fn next(&mut self) -> Option<Event> {
+        loop {
+            match self.0.next() {
+                Next::Line(line) => {
+                    if let Ok(event) = Event::from_json(line) {
+                        return Some(event);
+                    }
+                }
+                Next::TooLong => {}
+                Next::Cut | Next::Broken(_) | Next::End => return None,
+            }
+        }
+    }
+}
+
+/// Plays a session. The playhead is a time; every event up to it is applied to [`Player::core`].
+pub struct Player {
+    source: Source,
+    header: Header,
+    core: Core,
+    feed: Feed,
+    /// Read but not yet applied.
+    pending: Option<Event>,
+    /// Events applied.
+    ordinal: u64,
+    seq: u64,
+    playhead: Timestamp,
+    playing: bool,
+    speed: f64,
+    index: Arc<Mutex<Index>>,
+    stop: Arc<AtomicBool>,
+    indexer: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Player {
+    /// Opens a session file, plain or zstd, at its beginning, paused. An index of it is built
+    /// meanwhile; until [`Player::indexed`] the span's end and the list of findings grow.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is not a session.
+    pub fn open(path: &Path) -> Result<Self, SessionError> {
+        Self::from_source(Source::file(path))
+    }
+
+    /// Plays a session that lies in memory.
+    ///
+    /// # Errors
+    /// When it is not a session.
+    pub fn from_memory(name: &'static str, bytes: &'static [u8]) -> Result<Self, SessionError> {
+        Self::from_source(Source::Memory(name, bytes))
+    }
+
+    fn from_source(source: Source) -> Result<Self, SessionError> {
+        let reader = Reader::from_source(&source)?;
+        let header = reader.header().clone();
+        let mut feed = Feed::open(&source, reader.place())?;
+        let pending = feed.next();
+        let index = Arc::new(Mutex::new(Index::default()));
+        index.lock().report = reader.report().clone();
+        let stop = Arc::new(AtomicBool::new(false));
+        let (shared, stopped) = (Arc::clone(&index), Arc::clone(&stop));
+        let indexer = std::thread::Builder::new()
+            .name("index".to_owned())
+            .spawn(move || index::build(reader, &shared, &stopped))
+            .map_err(|error| SessionError::Read {
+                name: source.name(),
+                error,
+            })?;
+        Ok(Self {
+            core: Core::new(header.settings.clone()),
+            playhead: pending.as_ref().map_or(header.started, |e| e.ts),
+            source,
+            header,
+            feed,
+            pending,
+            ordinal: 0,
+            seq: 0,
+            playing: false,
+            speed: 1.0,
+            index,
+            stop,
+            indexer: Some(indexer),
+        })
+    }
+
+    /// The session's first line.
+    #[must_use]
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The file's name, as a person gave it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.source.name()
+    }
+
+    /// The world at the playhead.
+    #[must_use]
+    pub fn core(&self) -> &Core {
+        &self.core
+    }
+
+    /// The same, to take what changed from it.
+    pub fn core_mut(&mut self) -> &mut Core {
+        &mut self.core
+    }
+
+    /// Where the playhead is.
+    #[must_use]
+    pub fn position(&self) -> Timestamp {
+        self.playhead
+    }
+
+    /// Sequence number of the latest event applied; 0 at the beginning.
+    #[must_use]
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// Number of events applied.
+    #[must_use]
+    pub fn ordinal(&self) -> u64 {
+        self.ordinal
+    }
+
+    /// Times of the first and the last event, as far as the index has read.
+    #[must_use]
+    pub fn span(&self) -> (Timestamp, Timestamp) {
+        let index = self.index.lock();
+        let begin = index.begin.unwrap_or(self.playhead);
+        (begin, index.end.max(begin).max(self.core.state.now))
+    }
+
+    /// Number of events in the session, as far as the index has read.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.index.lock().events.max(self.ordinal)
+    }
+
+    /// True once the whole file was read.
+    #[must_use]
+    pub fn indexed(&self) -> bool {
+        self.index.lock().done
+    }
+
+    /// Waits until the whole file was read.
+    pub fn wait_indexed(&mut self) {
+        if let Some(indexer) = self.indexer.take() {
+            // A panic in there was printed already; the index then stays as far as it came.
+            let _ = indexer.join();
+        }
+    }
+
+    /// What was noted about the file so far.
+    #[must_use]
+    pub fn report(&self) -> ReadReport {
+        self.index.lock().report.clone()
+    }
+
+    /// Times for which something is missing.
+    #[must_use]
+    pub fn gaps(&self) -> Vec<Gap> {
+        self.index.lock().gaps.clone()
+    }
+
+    /// Where findings are raised, in order.
+    #[must_use]
+    pub fn findings(&self) -> Vec<FindingMark> {
+        self.index.lock().findings.clone()
+    }
+
+    /// True when every event was applied.
+    #[must_use]
+    pub fn at_end(&self) -> bool {
+        self.pending.is_none()
+    }
+
+    /// True while [`Player::advance`] moves the playhead.
+    #[must_use]
+    pub fn playing(&self) -> bool {
+        self.playing
+    }
+
+    /// Plays or pauses.
+    pub fn set_playing(&mut self, playing: bool) {
+        self.playing = playing;
+    }
+
+    /// Seconds of the session per second; 1 at first.
+    #[must_use]
+    pub fn speed(&self) -> f64 {
+        self.speed
+    }
+
+    /// Sets the speed, between 1/16 and 1024.
+    pub fn set_speed(&mut self, speed: f64) {
+        if speed.is_finite() {
+            self.speed = speed.clamp(1.0 / 16.0, 1024.0);
+        }
+    }
+
+    /// Lets `elapsed` of real time pass. Returns the number of events applied. Pauses at the end.
+    pub fn advance(&mut self, elapsed: Duration) -> usize {
+        if !self.playing {
+            return 0;
+        }
+        let target = self.playhead.plus(elapsed.mul_f64(self.speed));
+        let mut applied = 0;
+        while applied < ADVANCE_LIMIT && self.pending.as_ref().is_some_and(|e| e.ts <= target) {
+            self.apply_pending();
+            applied += 1;
+        }
+        match &self.pending {
+            None => {
+                self.playing = false;
+                self.playhead = self.playhead.max(self.core.state.now);
+            }
+            // Behind: the playhead waits for what is due.
+            Some(next) if next.ts <= target => self.playhead = self.playhead.max(next.ts),
+            Some(_) => self.playhead = target,
+        }
+        applied
+    }
+
+    /// Applies one event and moves the playhead to it. Returns false at the end.
+    pub fn step(&mut self) -> bool {
+        if !self.apply_pending() {
+            return false;
+        }
+        self.playhead = self.core.state.now;
+        true
+    }
+
+    /// Goes back by one event. Returns false at the beginning.
+    ///
+    /// # Errors
+    /// When the file cannot be read again.
+    pub fn step_back(&mut self) -> Result<bool, SessionError> {
+        match self.ordinal.checked_sub(1) {
+            Some(before) => self.seek_ordinal(before).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// Moves the playhead to `to`, limited to the session's span.
+    ///
+    /// # Errors
+    /// When the file cannot be read again.
+    pub fn seek(&mut self, to: Timestamp) -> Result<(), SessionError> {
+        let keyframe = self.last_keyframe(|k| k.core.state.now <= to);
+        let forward = self.ordinal > 0 && self.core.state.now <= to;
+        self.resume(keyframe, forward)?;
+        while self.pending.as_ref().is_some_and(|e| e.ts <= to) {
+            self.apply_pending();
+        }
+        let begin = self.index.lock().begin.unwrap_or(to);
+        let end = if self.at_end() {
+            self.core.state.now
+        } else {
+            to
+        };
+        self.playhead = to.min(end).max(begin);
+        Ok(())
+    }
+
+    /// Moves to just after the event with sequence number `seq` (or the first after it).
+    ///
+    /// # Errors
+    /// When the file cannot be read again.
+    pub fn seek_seq(&mut self, seq: u64) -> Result<(), SessionError> {
+        let keyframe = self.last_keyframe(|k| k.seq < seq);
+        let forward = self.seq < seq;
+        self.resume(keyframe, forward)?;
+        while self.seq < seq && self.apply_pending() {}
+        self.playhead = self.core.state.now;
+        Ok(())
+    }
+
+    /// Moves to just after the first `ordinal` events.
+    ///
+    /// # Errors
+    /// When the file cannot be read again.
+    pub fn seek_ordinal(&mut self, ordinal: u64) -> Result<(), SessionError> {
+        let keyframe = self.last_keyframe(|k| k.ordinal <= ordinal);
+        let forward = self.ordinal <= ordinal;
+        self.resume(keyframe, forward)?;
+        while self.ordinal < ordinal && self.apply_pending() {}
+        self.playhead = match (&self.pending, self.ordinal) {
+            (Some(first), 0) => first.ts,
+            _ => self.core.state.now,
+        };
+        Ok(())
+    }
+
+    /// Moves to where a finding is raised. Returns false when the session has no such finding,
+    /// as far as the index has read.
+    ///
+    /// # Errors
+    /// When the file cannot be read again.
+    pub fn seek_finding(&mut self, id: FindingId) -> Result<bool, SessionError> {
+        let mark = self.find_mark(|marks| marks.iter().find(|m| m.id == id).cloned());
+        self.seek_mark(mark)
+    }
+
+    /// Moves to the next finding after the playhead. Returns false when there is none.
+    ///
+    /// # Errors
+    /// When the file cannot be read again.
+    pub fn next_finding(&mut self) -> Result<bool, SessionError> {
+        let here = self.ordinal;
+        let mark = self.find_mark(|m| m.iter().find(|m| m.ordinal > here).cloned());
+        self.seek_mark(mark)
+    }
+
+    /// Moves to the last finding before the playhead. Returns false when there is none.
+    ///
+    /// # Errors
+    /// When the file cannot be read again.
+    pub fn previous_finding(&mut self) -> Result<bool, SessionError> {
+        let here = self.ordinal;
+        let mark = self.find_mark(|m| m.iter().rfind(|m| m.ordinal < here).cloned());
+        self.seek_mark(mark)
+    }
+
+    fn find_mark(
+        &self,
+        pick: impl FnOnce(&[FindingMark]) -> Option<FindingMark>,
+    ) -> Option<FindingMark> {
+        pick(&self.index.lock().findings)
+    }
+
+    fn seek_mark(&mut self, mark: Option<FindingMark>) -> Result<bool, SessionError> {
+        match mark {
+            Some(mark) => self.seek_ordinal(mark.ordinal).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// The last keyframe for which `before` holds; it holds for a prefix of them.
+    fn last_keyframe(&self, before: impl Fn(&Keyframe) -> bool) -> Option<Keyframe> {
+        let index = self.index.lock();
+        let after = index.keyframes.partition_point(before);
+        index.keyframes.get(after.saturating_sub(1)).cloned()
+    }
+
+    /// Goes on from here when the target lies ahead and no keyframe is nearer to it.
+    fn resume(&mut self, keyframe: Option<Keyframe>, forward: bool) -> Result<(), SessionError> {
+        match keyframe {
+            Some(k) if !forward || k.ordinal > self.ordinal => {
+                self.feed = Feed::open(&self.source, k.place)?;
+                self.pending = self.feed.next();
+                self.core = (*k.core).clone();
+                self.ordinal = k.ordinal;
+                self.seq = k.seq;
+            }
+            None if !forward => {
+                // The index has not even begun: from the first line on.
+                let reader = Reader::from_source(&self.source)?;
+                self.feed = Feed::open(&self.source, reader.place())?;
+                self.pending = self.feed.next();
+                self.core = Core::new(self.header.settings.clone());
+                self.ordinal = 0;
+                self.seq = 0;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn apply_pending(&mut self) -> bool {
+        let Some(event) = self.pending.take() else {
+            return false;
+        };
+        self.core.apply(&event);
+        self.ordinal += 1;
+        self.seq = self.seq.max(event.seq);
+        self.pending = self.feed.next();
+        true
+    }
+}
+
+impl Drop for Player {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.wait_indexed();
+    }
+}
+
+impl std::fmt::Debug for Player {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Player")
+            .field("source", &self.source)
+            .field("ordinal", &self.ordinal)
+            .field("playhead", &self.playhead)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,284 @@
+//! Reads a session as a stream: header, then events, noting everything that is not as written.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::lines::{Lines, MAX_LINE, Next};
+use super::report::{Damage, ReadReport};
+use super::source::{Place, Source};
+use super::{Header, SCHEMA, SessionError};
+use crate::event::{Event, EventError};
+
+/// What a session holds, in order.
+#[derive(Debug)]
+pub enum Item<'a> {
+    /// An event.
+    Event(Box<Event>),
+    /// A finding as it was when recorded: its JSON, to compare with.
+    Finding(&'a [u8]),
+}
+
+enum Step {
+    Event(Box<Event>),
+    Finding(std::ops::Range<usize>),
+    Other,
+    End,
+}
+
+/// Reads a session once, from the beginning.
+pub struct Reader {
+    header: Header,
+    lines: Lines,
+    report: ReadReport,
+    last_seq: u64,
+    ended: bool,
+    /// The finding line handed out last.
+    finding: Vec<u8>,
+}
+
+#[derive(Deserialize)]
+struct Typed<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct Sealed<'a> {
+    #[serde(borrow)]
+    sha256: Cow<'a, str>,
+}
+
+impl Reader {
+    /// Opens a session file, plain or zstd, and reads its header.
+    ///
+    /// # Errors
+    /// When it cannot be read or is not a session.
+    pub fn open(path: &Path) -> Result<Self, SessionError> {
+        Self::from_source(&Source::file(path))
+    }
+
+    /// Reads a session that lies in memory.
+    ///
+    /// # Errors
+    /// When it is not a session.
+    pub fn from_memory(name: &'static str, bytes: &'static [u8]) -> Result<Self, SessionError> {
+        Self::from_source(&Source::Memory(name, bytes))
+    }
+
+    pub(super) fn from_source(source: &Source) -> Result<Self, SessionError> {
+        let name = source.name();
+        let mut lines = Lines::new(source.open(Place::default())?, true);
+        let not = |cause: String| SessionError::NotASession {
+            name: name.clone(),
+            cause,
+        };
+        let header = match lines.next() {
+            Next::Line(line) => read_header(line).map_err(not)?,
+            Next::End => return Err(not("the file is empty".to_owned())),
+            Next::TooLong => return Err(not("its first line is too long".to_owned())),
+            Next::Cut => return Err(not("it ends within its first line".to_owned())),
+            Next::Broken(error) => return Err(SessionError::Read { name, error }),
+        };
+        let report = ReadReport {
+            name,
+            lines: 1,
+            newer: (header.schema > SCHEMA).then_some(header.schema),
+            ..ReadReport::default()
+        };
+        Ok(Self {
+            header,
+            lines,
+            report,
+            last_seq: 0,
+            ended: false,
+            finding: Vec::new(),
+        })
+    }
+
+    /// The first line.
+    #[must_use]
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// What was noted about the file so far.
+    #[must_use]
+    pub fn report(&self) -> &ReadReport {
+        &self.report
+    }
+
+    /// From where to read to get what follows again.
+    pub(super) fn place(&self) -> Place {
+        self.lines.place()
+    }
+
+    /// The next event or recorded finding; `None` where the file ends or cannot be read further,
+    /// which [`Reader::report`] tells apart.
+    pub fn next_item(&mut self) -> Option<Item<'_>> {
+        loop {
+            match self.step() {
+                Step::Event(event) => return Some(Item::Event(event)),
+                Step::Finding(range) => {
+                    return Some(Item::Finding(self.finding.get(range).unwrap_or_default()));
+                }
+                Step::Other => {}
+                Step::End => return None,
+            }
+        }
+    }
+
+    fn step(&mut self) -> Step {
+        if self.report.complete {
+            return Step::End;
+        }
+        let number = self.lines.number + 1;
+        let line = match self.lines.next() {
+            Next::Line(line) => line,
+            Next::TooLong => {
+                let limit = MAX_LINE >> 20;
+                self.report.lines += 1;
+                self.report
+                    .note_damage(number, format!("line is longer than {limit} MiB"));
+                return Step::Other;
+            }
+            end => {
+                let cause = match end {
+                    Next::Cut => Some("the file was cut here; replayed up to this line".to_owned()),
+                    Next::Broken(e) => Some(format!(
+                        "cannot read further: {e}; replayed up to this line"
+                    )),
+                    _ if self.ended => None,
+                    _ => Some(
+                        "the file ends without an end line: it was cut or is still being written"
+                            .to_owned(),
+                    ),
+                };
+                self.report.cut = cause.map(|cause| Damage {
+                    line: number,
+                    cause,
+                });
+                self.report.complete = true;
+                return Step::End;
+            }
+        };
+        self.report.lines += 1;
+        if self.ended {
+            self.report
+                .note_damage(number, "something follows the end line".to_owned());
+        }
+        // The writer puts the type first; a line that has it elsewhere is read in full.
+        match quick_type(line) {
+            Some(b"digest" | b"end") => {}
+            Some(b"finding") => {
+                self.finding.clear();
+                self.finding.extend_from_slice(line);
+                return Step::Finding(0..self.finding.len());
+            }
+            _ => match Event::from_json(line) {
+                Ok(event) => {
+                    if self.last_seq > 0 && event.seq > self.last_seq + 1 {
+                        let gap = event.seq - self.last_seq - 1;
+                        self.report.missing = self.report.missing.saturating_add(gap);
+                    }
+                    self.last_seq = event.seq;
+                    self.report.events += 1;
+                    return Step::Event(Box::new(event));
+                }
+                Err(EventError::UnknownType(kind)) if kind == "digest" || kind == "end" => {}
+                Err(EventError::UnknownType(kind)) if kind == "finding" => {
+                    self.finding.clear();
+                    self.finding.extend_from_slice(line);
+                    return Step::Finding(0..self.finding.len());
+                }
+                Err(EventError::UnknownType(kind)) => {
+                    self.report.note_unknown(&kind);
+                    return Step::Other;
+                }
+                Err(EventError::Json(e)) => {
+                    // A later version's type may lack the common fields.
+                    let unknown = serde_json::from_slice::<Typed<'_>>(line)
+                        .ok()
+                        .filter(|t| !crate::event::KNOWN_TYPES.contains(&&*t.kind))
+                        .map(|t| t.kind.into_owned());
+                    match unknown.as_deref() {
+                        Some("digest" | "end") => {}
+                        Some(kind) => {
+                            self.report.note_unknown(kind);
+                            return Step::Other;
+                        }
+                        None => {
+                            self.report.note_damage(number, json_cause(&e));
+                            return Step::Other;
+                        }
+                    }
+                }
+            },
+        }
+        self.seal(number)
+    }
+
+    /// Checks a digest or end line. The line itself is still in the buffer of `lines`.
+    fn seal(&mut self, number: u64) -> Step {
+        let expected = self.lines.digest();
+        let line = self.lines.current();
+        let is_end = serde_json::from_slice::<Typed<'_>>(line).is_ok_and(|t| t.kind == "end");
+        match serde_json::from_slice::<Sealed<'_>>(line) {
+            Ok(sealed) if expected.as_deref() == Some(&*sealed.sha256) => {
+                if self.report.mismatch.is_none() {
+                    self.report.digests += 1;
+                    self.report.proven = number - 1;
+                }
+            }
+            Ok(_) => {
+                self.report.mismatch.get_or_insert(number);
+            }
+            Err(e) => self.report.note_damage(number, json_cause(&e)),
+        }
+        self.ended |= is_end;
+        Step::Other
+    }
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader")
+            .field("report", &self.report)
+            .finish_non_exhaustive()
+    }
+}
+
+fn quick_type(line: &[u8]) -> Option<&[u8]> {
+    let rest = line.strip_prefix(br#"{"type":""#)?;
+    rest.get(..rest.iter().take(16).position(|&b| b == b'"')?)
+}
+
+fn read_header(line: &[u8]) -> Result<Header, String> {
+    if line.trim_ascii_start().first() != Some(&b'{') {
+        return Err("its first line is no JSON object".to_owned());
+    }
+    let typed: Typed<'_> = serde_json::from_slice(line).map_err(|e| json_cause(&e))?;
+    if typed.kind != "session" {
+        return Err(format!(
+            "its first line has type {:?} instead of \"session\"",
+            typed.kind
+        ));
+    }
+    let header: Header = serde_json::from_slice(line).map_err(|e| json_cause(&e))?;
+    if header.schema == 0 {
+        return Err("its first line has no schema number".to_owned());
+    }
+    Ok(header)
+}
+
+/// Every event is one line, so that serde's "line 1" would only mislead.
+fn json_cause(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let cause = text.split(" at line ").next().unwrap_or(&text);
+    let column = error.column();
+    format!(
+        "{} (column {column})",
+        crate::event::escape(cause.as_bytes())
+    )
+}

@@ -1,0 +1,182 @@
+//! Where a session's bytes come from: a file or memory, plain or zstd, from any known place.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use super::SessionError;
+
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
+
+/// Frames nearer than this are not noted, so that a file of tiny frames costs no memory.
+const FRAME_SPACING: u64 = 1 << 20;
+
+trait Raw: BufRead + Seek + Send {}
+impl<T: BufRead + Seek + Send> Raw for T {}
+
+/// A session's bytes, which can be opened more than once.
+#[derive(Debug, Clone)]
+pub(super) enum Source {
+    File(PathBuf),
+    Memory(&'static str, &'static [u8]),
+}
+
+/// A place from which reading can begin again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Offset in the stored file: of the line, or of a zstd frame before it.
+    pub(super) stored: u64,
+    /// Decompressed bytes to skip after `stored`.
+    pub(super) skip: u64,
+}
+
+impl Source {
+    pub(super) fn file(path: &Path) -> Self {
+        Self::File(path.to_owned())
+    }
+
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Memory(name, _) => (*name).to_owned(),
+        }
+    }
+
+    /// Opens the decompressed bytes from `place` on.
+    pub(super) fn open(&self, place: Place) -> Result<Stream, SessionError> {
+        self.try_open(place).map_err(|error| SessionError::Read {
+            name: self.name(),
+            error,
+        })
+    }
+
+    fn try_open(&self, place: Place) -> io::Result<Stream> {
+        let mut raw: Box<dyn Raw> = match self {
+            Self::File(path) => Box::new(BufReader::with_capacity(128 << 10, File::open(path)?)),
+            Self::Memory(_, bytes) => Box::new(Cursor::new(*bytes)),
+        };
+        let compressed = raw.fill_buf()?.starts_with(&ZSTD_MAGIC);
+        if place.stored > 0 {
+            raw.seek(SeekFrom::Start(place.stored))?;
+        }
+        let raw = Counted {
+            raw,
+            at: place.stored,
+        };
+        let mut stream = Stream {
+            inner: Inner::Plain(raw),
+            frames: Vec::new(),
+            produced: 0,
+            compressed,
+        };
+        if compressed {
+            stream.next_frame()?;
+        }
+        // Skipping inside a frame means decompressing up to there.
+        let skipped = io::copy(&mut (&mut stream).take(place.skip), &mut io::sink())?;
+        if skipped < place.skip {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(stream)
+    }
+}
+
+/// Counts what was consumed, so that frame starts are known.
+struct Counted {
+    raw: Box<dyn Raw>,
+    at: u64,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.raw.read(buf)?;
+        self.at += n as u64;
+        Ok(n)
+    }
+}
+
+impl BufRead for Counted {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.raw.fill_buf()
+    }
+    fn consume(&mut self, n: usize) {
+        self.at += n as u64;
+        self.raw.consume(n);
+    }
+}
+
+enum Inner {
+    Plain(Counted),
+    Zstd(zstd::Decoder<'static, Counted>),
+    Done,
+}
+
+/// Decompressed bytes.
+pub(super) struct Stream {
+    inner: Inner,
+    /// Where frames begin: number of their first decompressed byte, offset in the stored file.
+    frames: Vec<(u64, u64)>,
+    /// Bytes handed out since `open`.
+    produced: u64,
+    compressed: bool,
+}
+
+impl Stream {
+    /// The place of decompressed byte `offset`, for a stream opened at the beginning.
+    pub(super) fn place(&self, offset: u64) -> Place {
+        if !self.compressed {
+            return Place {
+                stored: offset,
+                skip: 0,
+            };
+        }
+        let after = self.frames.partition_point(|&(first, _)| first <= offset);
+        let (first, stored) = after
+            .checked_sub(1)
+            .and_then(|i| self.frames.get(i).copied())
+            .unwrap_or_default();
+        Place {
+            stored,
+            skip: offset - first,
+        }
+    }
+
+    fn next_frame(&mut self) -> io::Result<bool> {
+        let mut raw = match std::mem::replace(&mut self.inner, Inner::Done) {
+            Inner::Plain(raw) => raw,
+            Inner::Zstd(decoder) => decoder.finish(),
+            Inner::Done => return Ok(false),
+        };
+        if raw.fill_buf()?.is_empty() {
+            return Ok(false);
+        }
+        let spaced = |&(first, _): &(u64, u64)| self.produced - first >= FRAME_SPACING;
+        if self.frames.last().is_none_or(spaced) {
+            self.frames.push((self.produced, raw.at));
+        }
+        self.inner = Inner::Zstd(zstd::Decoder::with_buffer(raw)?.single_frame());
+        Ok(true)
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let n = match &mut self.inner {
+                Inner::Plain(raw) => raw.read(buf)?,
+                Inner::Zstd(decoder) => match decoder.read(buf)? {
+                    0 if !buf.is_empty() => {
+                        if self.next_frame()? {
+                            continue;
+                        }
+                        0
+                    }
+                    n => n,
+                },
+                Inner::Done => 0,
+            };
+            self.produced += n as u64;
+            return Ok(n);
+        }
+    }
+}

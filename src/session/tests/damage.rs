@@ -1,0 +1,178 @@
+//! Files that were cut, changed, or written by a later version: never a panic, never silent.
+
+use std::io::Write as _;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn sample(name: &str) -> (tempfile::TempDir, PathBuf, Vec<u8>, Vec<Event>) {
+    let (dir, path) = scratch(name);
+    let events = stream(4, 5);
+    write(&path, &events);
+    let bytes = std::fs::read(&path).unwrap();
+    (dir, path, bytes, events)
+}
+
+/// Reads `bytes` as a session, and plays it: neither may panic.
+fn examine(path: &Path, bytes: &[u8]) -> Result<(Vec<Event>, ReadReport), SessionError> {
+    std::fs::write(path, bytes).unwrap();
+    if let Ok(mut player) = Player::open(path) {
+        player.wait_indexed();
+        while player.step() {}
+        player.seek(Timestamp(START)).unwrap();
+    }
+    read(path)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn cut_anywhere(at in any::<prop::sample::Index>(), compressed in any::<bool>()) {
+        let (_dir, path, bytes, events) = sample(if compressed { "s.zst" } else { "s.jsonl" });
+        let at = at.index(bytes.len());
+        match examine(&path, &bytes[..at]) {
+            Ok((back, report)) => {
+                prop_assert_eq!(&back[..], &events[..back.len()]);
+                // Only the last newline (or zstd's end mark) may go without a notice.
+                prop_assert!(report.cut.is_some(), "{:?}", report);
+                prop_assert!(report.is_sound());
+            }
+            // Only a file without a whole first line is no session.
+            Err(error) => prop_assert!(at < 1000, "{}", error),
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit(at in any::<prop::sample::Index>(), bit in 0..8_u32, compressed in any::<bool>()) {
+        let (_dir, path, mut bytes, events) = sample(if compressed { "s.zst" } else { "s.jsonl" });
+        let at = at.index(bytes.len());
+        bytes[at] ^= 1_u8 << bit;
+        if let Ok((back, report)) = examine(&path, &bytes) {
+            // In a zstd file's own framing some bits carry nothing.
+            prop_assert!(!report.notices().is_empty() || (compressed && back == events));
+        }
+    }
+
+    #[test]
+    fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..300), with_header in any::<bool>()) {
+        let (_dir, path) = scratch("s");
+        let mut file = Vec::new();
+        if with_header {
+            file.extend_from_slice(b"{\"type\":\"session\",\"schema\":1}\n");
+        }
+        file.extend_from_slice(&bytes);
+        match examine(&path, &file) {
+            Ok((events, report)) => prop_assert!(events.is_empty() && !report.notices().is_empty()),
+            Err(error) => prop_assert!(!with_header, "{}", error),
+        }
+    }
+}
+
+#[test]
+fn a_removed_line_is_noticed_twice() {
+    let (_dir, path, bytes, _) = sample("s.jsonl");
+    let lines: Vec<&[u8]> = bytes.split_inclusive(|&b| b == b'\n').collect();
+    let kept = [&lines[..3], &lines[4..]].concat().concat();
+    let (_, report) = examine(&path, &kept).unwrap();
+    assert_eq!(report.missing, 1);
+    assert_eq!(report.mismatch, Some(7), "{report:?}");
+    assert!(
+        report
+            .notices()
+            .iter()
+            .any(|n| n.contains("between line 1 and here"))
+    );
+}
+
+#[test]
+fn a_changed_line_names_the_place() {
+    let (_dir, path, bytes, _) = sample("s.jsonl");
+    // The second second: after the first digest, which stands on line 8.
+    let text = String::from_utf8(bytes).unwrap();
+    let changed = text.replacen("\"seq\":8,", "\"seq\":8 ,", 1);
+    let (_, report) = examine(&path, changed.as_bytes()).unwrap();
+    assert_eq!(
+        (report.proven, report.mismatch),
+        (7, Some(15)),
+        "{report:?}"
+    );
+}
+
+#[test]
+fn unknown_types_are_counted_and_skipped() {
+    let (_dir, path) = scratch("s.jsonl");
+    let events = stream(2, 2);
+    write_without_end(&path, &events);
+    let (back, report) = read(&path).unwrap();
+    assert_eq!(back, events);
+    assert_eq!(report.unknown.get("quantum"), Some(&2));
+    assert_eq!(report.damaged, 0);
+    assert!(report.notices().iter().any(|n| n.contains("quantum (2)")));
+}
+
+fn write_without_end(path: &Path, events: &[Event]) {
+    let mut file = std::fs::File::create(path).unwrap();
+    file.write_all(b"{\"type\":\"session\",\"schema\":1}\n")
+        .unwrap();
+    for (i, event) in events.iter().enumerate() {
+        if i == 2 {
+            file.write_all(b"{\"type\":\"quantum\",\"a\":{\"b\":[1]}}\n")
+                .unwrap();
+            file.write_all(b"{\"seq\":3,\"type\":\"quantum\"}\n")
+                .unwrap();
+        }
+        let mut line = Vec::new();
+        event.write_json(&mut line).unwrap();
+        file.write_all(&line).unwrap();
+    }
+}
+
+#[test]
+fn a_newer_schema_is_read_with_a_notice() {
+    let (_dir, path, bytes, events) = sample("s.jsonl");
+    let text = String::from_utf8(bytes).unwrap();
+    let newer = text.replacen("\"schema\":1", "\"schema\":9,\"planet\":\"mars\"", 1);
+    let (back, report) = examine(&path, newer.as_bytes()).unwrap();
+    assert_eq!(back, events);
+    assert_eq!(report.newer, Some(9));
+    assert!(report.notices()[0].contains("newer than 1"));
+}
+
+#[test]
+fn an_endless_line_costs_no_endless_memory() {
+    let (_dir, path, bytes, events) = sample("s.jsonl");
+    let first = bytes.iter().position(|&b| b == b'\n').unwrap() + 1;
+    let mut file = std::fs::File::create(&path).unwrap();
+    file.write_all(&bytes[..first]).unwrap();
+    for _ in 0..20 {
+        file.write_all(&vec![b'x'; 1 << 20]).unwrap();
+    }
+    file.write_all(b"\n").unwrap();
+    file.write_all(&bytes[first..]).unwrap();
+    let (back, report) = read(&path).unwrap();
+    assert_eq!(back, events);
+    assert_eq!(report.damaged, 1);
+    let damage = report.first_damage.unwrap();
+    assert!(damage.line == 2 && damage.cause.contains("longer than"));
+}
+
+#[test]
+fn what_is_no_session_says_why() {
+    for (content, cause) in [
+        ("", "empty"),
+        ("hello\n", "no JSON object"),
+        ("{\"type\":\"exec\"}\n", "\"exec\" instead of"),
+        ("{\"type\":\"session\"}\n", "no schema"),
+        ("{\"type\":\"session\"", "ends within"),
+    ] {
+        let (_dir, path) = scratch("s.jsonl");
+        std::fs::write(&path, content).unwrap();
+        let error = Reader::open(&path).unwrap_err().to_string();
+        assert!(
+            error.contains(cause) && error.contains("s.jsonl:1: "),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,309 @@
+//! Writes a session: appends lines, flushes at each tick, never overwrites.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use super::{Header, SessionError, hex};
+use crate::detect::{Finding, FindingId};
+use crate::event::{Event, Kind, Timestamp};
+
+/// A new zstd frame begins after this many bytes of lines, so that a reader can seek and a
+/// damaged place costs at most this much.
+const FRAME_BYTES: u64 = 4 << 20;
+
+enum Sink {
+    Plain(BufWriter<File>),
+    Zstd(Box<zstd::Encoder<'static, BufWriter<File>>>),
+    /// Only while one frame is exchanged for the next.
+    Between,
+}
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// Where.
+    pub path: PathBuf,
+    /// Events.
+    pub events: u64,
+    /// Bytes of lines, before compression.
+    pub bytes: u64,
+}
+
+/// Writes one session file.
+pub struct Writer {
+    path: PathBuf,
+    sink: Sink,
+    hasher: Sha256,
+    line: Vec<u8>,
+    events: u64,
+    bytes: u64,
+    frame_bytes: u64,
+    last: Timestamp,
+    /// Changed since last written. Written before the next tick: at that place in the file a
+    /// replay has the same state, so that each line can be compared exactly.
+    pending: BTreeMap<FindingId, Finding>,
+    /// The newest finding that was written.
+    newest: Option<FindingId>,
+}
+
+#[derive(Serialize)]
+struct Tagged<'a, T: Serialize> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(flatten)]
+    fields: &'a T,
+}
+
+#[derive(Serialize)]
+struct DigestLine<'a> {
+    events: u64,
+    sha256: &'a str,
+}
+
+#[derive(Serialize)]
+struct EndLine<'a> {
+    ts: Timestamp,
+    events: u64,
+    sha256: &'a str,
+}
+
+impl Writer {
+    /// Creates `path` and writes the header. A name ending in `.zst` is compressed.
+    ///
+    /// # Errors
+    /// When the file exists already or cannot be created or written.
+    pub fn create(path: &Path, header: &Header) -> Result<Self, SessionError> {
+        let fail = |error| SessionError::create(path, error);
+        // A session holds arguments and paths of other people's programs: only for its owner.
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(fail)?;
+        let file = BufWriter::with_capacity(256 << 10, file);
+        let sink = if path.extension().is_some_and(|e| e == "zst") {
+            Sink::Zstd(Box::new(frame(file).map_err(fail)?))
+        } else {
+            Sink::Plain(file)
+        };
+        let mut writer = Self {
+            path: path.to_owned(),
+            sink,
+            hasher: Sha256::new(),
+            line: Vec::with_capacity(4096),
+            events: 0,
+            bytes: 0,
+            frame_bytes: 0,
+            last: header.started,
+            pending: BTreeMap::new(),
+            newest: None,
+        };
+        writer.tagged("session", header)?;
+        writer.flush()?;
+        Ok(writer)
+    }
+
+    /// Where it writes.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Bytes of lines so far, before compression.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Appends an event. After a tick everything up to it is on its way to the disk.
+    ///
+    /// # Errors
+    /// When the file cannot be written; the writer is of no use afterwards.
+    pub fn event(&mut self, event: &Event) -> Result<(), SessionError> {
+        let tick = matches!(event.kind, Kind::Tick(_));
+        if tick {
+            self.write_pending()?;
+        }
+        self.line.clear();
+        event
+            .write_json(&mut self.line)
+            .map_err(|e| self.fail(e.into()))?;
+        self.write_line()?;
+        self.events += 1;
+        self.last = self.last.max(event.ts);
+        if tick {
+            let sha256 = hex(&self.hasher.clone().finalize());
+            let events = self.events;
+            self.tagged(
+                "digest",
+                &DigestLine {
+                    events,
+                    sha256: &sha256,
+                },
+            )?;
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Notes that a finding was raised or changed by the latest event. A new one is written at
+    /// once, later changes of it once a tick.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn finding(&mut self, finding: &Finding) -> Result<(), SessionError> {
+        if self.newest.is_none_or(|newest| finding.id > newest) {
+            self.newest = Some(finding.id);
+            self.pending.remove(&finding.id);
+            return self.tagged("finding", finding);
+        }
+        self.pending.insert(finding.id, finding.clone());
+        Ok(())
+    }
+
+    /// Hands everything written so far to the operating system.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn flush(&mut self) -> Result<(), SessionError> {
+        let new_frame = self.frame_bytes >= FRAME_BYTES;
+        let done = match &mut self.sink {
+            Sink::Plain(file) => file.flush(),
+            Sink::Zstd(encoder) if !new_frame => encoder.flush(),
+            _ => self.next_frame(),
+        };
+        if new_frame {
+            self.frame_bytes = 0;
+        }
+        done.map_err(|e| self.fail(e))
+    }
+
+    /// Writes the findings' final state and the end line, and closes the file.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn finish(mut self) -> Result<Summary, SessionError> {
+        self.write_pending()?;
+        let sha256 = hex(&self.hasher.clone().finalize());
+        let (ts, events) = (self.last, self.events);
+        self.tagged(
+            "end",
+            &EndLine {
+                ts,
+                events,
+                sha256: &sha256,
+            },
+        )?;
+        let done = match std::mem::replace(&mut self.sink, Sink::Between) {
+            Sink::Plain(file) => file.into_inner().map_err(io::IntoInnerError::into_error),
+            Sink::Zstd(encoder) => encoder
+                .finish()
+                .and_then(|file| file.into_inner().map_err(io::IntoInnerError::into_error)),
+            Sink::Between => Err(closed()),
+        };
+        done.and_then(|file| file.sync_all())
+            .map_err(|e| self.fail(e))?;
+        Ok(Summary {
+            path: self.path.clone(),
+            events: self.events,
+            bytes: self.bytes,
+        })
+    }
+
+    /// Lets a test put a failing file in place of the real one.
+    #[cfg(test)]
+    pub(super) fn redirect(&mut self, file: File) {
+        self.sink = Sink::Plain(BufWriter::new(file));
+    }
+
+    fn write_pending(&mut self) -> Result<(), SessionError> {
+        for finding in std::mem::take(&mut self.pending).values() {
+            self.tagged("finding", finding)?;
+        }
+        Ok(())
+    }
+
+    fn tagged<T: Serialize>(&mut self, kind: &'static str, fields: &T) -> Result<(), SessionError> {
+        self.line.clear();
+        serde_json::to_writer(&mut self.line, &Tagged { kind, fields })
+            .map_err(|e| self.fail(e.into()))?;
+        self.line.push(b'\n');
+        self.write_line()
+    }
+
+    fn write_line(&mut self) -> Result<(), SessionError> {
+        self.hasher.update(&self.line);
+        let length = u64::try_from(self.line.len()).unwrap_or(u64::MAX);
+        self.bytes += length;
+        self.frame_bytes += length;
+        let done = match &mut self.sink {
+            Sink::Plain(file) => file.write_all(&self.line),
+            Sink::Zstd(encoder) => encoder.write_all(&self.line),
+            Sink::Between => Err(closed()),
+        };
+        done.map_err(|e| self.fail(e))
+    }
+
+    fn next_frame(&mut self) -> io::Result<()> {
+        match std::mem::replace(&mut self.sink, Sink::Between) {
+            Sink::Plain(mut file) => {
+                let done = file.flush();
+                self.sink = Sink::Plain(file);
+                done
+            }
+            Sink::Zstd(encoder) => {
+                let mut file = encoder.finish()?;
+                file.flush()?;
+                self.sink = Sink::Zstd(Box::new(frame(file)?));
+                Ok(())
+            }
+            Sink::Between => Err(closed()),
+        }
+    }
+
+    fn fail(&self, error: io::Error) -> SessionError {
+        SessionError::Write {
+            path: self.path.clone(),
+            error,
+        }
+    }
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer")
+            .field("path", &self.path)
+            .field("events", &self.events)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A finding as its line in a session file, with its newline.
+///
+/// # Errors
+/// Only if a value cannot be represented in JSON, which no finding holds.
+pub fn finding_line(finding: &Finding) -> Result<Vec<u8>, serde_json::Error> {
+    let mut line = serde_json::to_vec(&Tagged {
+        kind: "finding",
+        fields: finding,
+    })?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+fn frame(file: BufWriter<File>) -> io::Result<zstd::Encoder<'static, BufWriter<File>>> {
+    let mut encoder = zstd::Encoder::new(file, 3)?;
+    encoder.include_checksum(true)?;
+    Ok(encoder)
+}
+
+fn closed() -> io::Error {
+    io::Error::other("an earlier write failed")
+}
