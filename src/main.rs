@@ -1,2 +1,7 @@
-//! hullwatch
-fn main() {}
+//! hullwatch: the command line.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hullwatch::cli::main()
+}

@@ -1,1 +1,80 @@
-//! One file per command.
+//! The command line: one file per command.
+//!
+//! Exit codes: 0 done; 1 a finding was seen (`--exit-code`), this host cannot do it (`doctor`,
+//! `selftest`), or a replay differs from its recording; 2 anything that kept the command from
+//! running: usage, bad input, missing privileges.
+
+mod completions;
+mod doctor;
+mod failure;
+mod live;
+mod man;
+mod privileges;
+mod replay;
+mod signals;
+mod stream;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+pub use failure::Failure;
+pub use live::LiveArgs;
+
+/// Shows what running containers do that they should not.
+///
+/// Without a command it watches this host in the terminal. Watching needs root or a few
+/// capabilities; `demo` and `replay` need nothing.
+#[derive(Debug, Parser)]
+#[command(name = "hullwatch", version, propagate_version = true)]
+#[command(args_conflicts_with_subcommands = true)]
+#[command(max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Replay(replay::Args),
+    Doctor(doctor::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    if let Err(error) = color_eyre::install() {
+        eprintln!("hullwatch: {error}");
+    }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are asked for and go to stdout; a closed pipe is no trouble.
+            let code = if error.use_stderr() { 2 } else { 0 };
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let done = match cli.command {
+        None => Ok(ExitCode::from(2)),
+        Some(Command::Replay(args)) => replay::run(&args),
+        Some(Command::Doctor(args)) => doctor::run(&args),
+        Some(Command::Completions(args)) => completions::run(&args),
+        Some(Command::Man(args)) => man::run(&args),
+    };
+    done.unwrap_or_else(|failure| failure.report())
+}
+
+fn command() -> clap::Command {
+    Cli::command()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::command().debug_assert();
+    }
+}

@@ -1,6 +1,5 @@
 //! Writes a session: appends lines, flushes at each tick, never overwrites.
 
-use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -10,7 +9,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::{Header, SessionError, hex};
-use crate::detect::{Finding, FindingId};
+use crate::detect::Finding;
 use crate::event::{Event, Kind, Timestamp};
 
 /// A new zstd frame begins after this many bytes of lines, so that a reader can seek and a
@@ -45,11 +44,8 @@ pub struct Writer {
     bytes: u64,
     frame_bytes: u64,
     last: Timestamp,
-    /// Changed since last written. Written before the next tick: at that place in the file a
-    /// replay has the same state, so that each line can be compared exactly.
-    pending: BTreeMap<FindingId, Finding>,
-    /// The newest finding that was written.
-    newest: Option<FindingId>,
+    /// Findings as last written, in the engine's order.
+    written: Vec<Finding>,
 }
 
 #[derive(Serialize)]
@@ -102,8 +98,7 @@ impl Writer {
             bytes: 0,
             frame_bytes: 0,
             last: header.started,
-            pending: BTreeMap::new(),
-            newest: None,
+            written: Vec::new(),
         };
         writer.tagged("session", header)?;
         writer.flush()?;
@@ -122,15 +117,15 @@ impl Writer {
         self.bytes
     }
 
-    /// Appends an event. After a tick everything up to it is on its way to the disk.
+    /// Appends an event, and the findings as they stand after it: a new one at once, a changed
+    /// one with the next tick. After a tick everything is on its way to the disk.
+    ///
+    /// Each finding's line stands where a replay has the same state, so that it can be compared
+    /// exactly.
     ///
     /// # Errors
     /// When the file cannot be written; the writer is of no use afterwards.
-    pub fn event(&mut self, event: &Event) -> Result<(), SessionError> {
-        let tick = matches!(event.kind, Kind::Tick(_));
-        if tick {
-            self.write_pending()?;
-        }
+    pub fn record(&mut self, event: &Event, findings: &[Finding]) -> Result<(), SessionError> {
         self.line.clear();
         event
             .write_json(&mut self.line)
@@ -138,34 +133,28 @@ impl Writer {
         self.write_line()?;
         self.events += 1;
         self.last = self.last.max(event.ts);
-        if tick {
-            let sha256 = hex(&self.hasher.clone().finalize());
-            let events = self.events;
-            self.tagged(
-                "digest",
-                &DigestLine {
-                    events,
-                    sha256: &sha256,
-                },
-            )?;
-            self.flush()?;
+        if !matches!(event.kind, Kind::Tick(_)) {
+            return self.write_findings(findings, self.written.len());
         }
-        Ok(())
+        self.write_findings(findings, 0)?;
+        let sha256 = hex(&self.hasher.clone().finalize());
+        let events = self.events;
+        self.tagged(
+            "digest",
+            &DigestLine {
+                events,
+                sha256: &sha256,
+            },
+        )?;
+        self.flush()
     }
 
-    /// Notes that a finding was raised or changed by the latest event. A new one is written at
-    /// once, later changes of it once a tick.
+    /// [`Writer::record`] for a stream without findings.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn finding(&mut self, finding: &Finding) -> Result<(), SessionError> {
-        if self.newest.is_none_or(|newest| finding.id > newest) {
-            self.newest = Some(finding.id);
-            self.pending.remove(&finding.id);
-            return self.tagged("finding", finding);
-        }
-        self.pending.insert(finding.id, finding.clone());
-        Ok(())
+    pub fn event(&mut self, event: &Event) -> Result<(), SessionError> {
+        self.record(event, &[])
     }
 
     /// Hands everything written so far to the operating system.
@@ -189,8 +178,8 @@ impl Writer {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn finish(mut self) -> Result<Summary, SessionError> {
-        self.write_pending()?;
+    pub fn finish(mut self, findings: &[Finding]) -> Result<Summary, SessionError> {
+        self.write_findings(findings, 0)?;
         let sha256 = hex(&self.hasher.clone().finalize());
         let (ts, events) = (self.last, self.events);
         self.tagged(
@@ -223,8 +212,14 @@ impl Writer {
         self.sink = Sink::Plain(BufWriter::new(file));
     }
 
-    fn write_pending(&mut self) -> Result<(), SessionError> {
-        for finding in std::mem::take(&mut self.pending).values() {
+    /// Writes those of `findings[from..]` that are not as last written.
+    fn write_findings(&mut self, findings: &[Finding], from: usize) -> Result<(), SessionError> {
+        for (i, finding) in findings.iter().enumerate().skip(from) {
+            match self.written.get_mut(i) {
+                Some(written) if written == finding => continue,
+                Some(written) => written.clone_from(finding),
+                None => self.written.push(finding.clone()),
+            }
             self.tagged("finding", finding)?;
         }
         Ok(())

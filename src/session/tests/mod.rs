@@ -65,7 +65,7 @@ fn write(path: &Path, events: &[Event]) -> Summary {
     for event in events {
         writer.event(event).unwrap();
     }
-    writer.finish().unwrap()
+    writer.finish(&[]).unwrap()
 }
 
 fn read(path: &Path) -> Result<(Vec<Event>, ReadReport), SessionError> {

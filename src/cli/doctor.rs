@@ -1,0 +1,232 @@
+//! `hullwatch doctor`: what this host can give, what it cannot, and what to do about it.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use super::Failure;
+use super::privileges;
+use crate::session::cgroup_mode;
+
+/// Tell what this host can give hullwatch, and what to do about the rest
+///
+/// Exit code 0 when containers can be watched here, 1 when not.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+
+    /// Where the Docker engine listens [default: $DOCKER_HOST, else /var/run/docker.sock]
+    #[arg(long, value_name = "URL")]
+    docker_host: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Diagnosis {
+    able: bool,
+    version: &'static str,
+    kernel: String,
+    architecture: String,
+    btf: bool,
+    cgroup: &'static str,
+    capabilities: Vec<Capability>,
+    engine: Engine,
+    blind: Vec<Blind>,
+    advice: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Capability {
+    name: &'static str,
+    held: bool,
+    purpose: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct Blind {
+    what: String,
+    why: String,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Engine {
+    reachable: bool,
+    version: String,
+    storage_driver: String,
+    error: String,
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let diagnosis = diagnose(args.docker_host.as_deref());
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        let json = serde_json::to_string_pretty(&diagnosis).map_err(std::io::Error::from)?;
+        writeln!(out, "{json}")?;
+    } else {
+        out.write_all(text(&diagnosis).as_bytes())?;
+    }
+    Ok(ExitCode::from(u8::from(!diagnosis.able)))
+}
+
+fn diagnose(docker_host: Option<&str>) -> Diagnosis {
+    let uname = rustix::system::uname();
+    let held = privileges::effective();
+    let lacking: Vec<_> = privileges::missing(held).collect();
+    let btf = Path::new("/sys/kernel/btf/vmlinux").exists();
+    let engine = engine(docker_host);
+    let mut advice = Vec::new();
+    let mut blind = Vec::new();
+    let mut able = true;
+    if let Some(refusal) = privileges::refusal() {
+        able = false;
+        advice.push(refusal);
+    }
+    for needed in lacking.iter().filter(|n| !n.required) {
+        blind.push(Blind {
+            what: needed.purpose.to_owned(),
+            why: format!("{} is not held", needed.name),
+        });
+    }
+    if !btf {
+        able = false;
+        advice.push(
+            "this kernel has no BTF (/sys/kernel/btf/vmlinux): use one built with \
+             CONFIG_DEBUG_INFO_BTF=y, as the major distributions' kernels from 5.10 on are"
+                .to_owned(),
+        );
+    }
+    if !engine.reachable {
+        blind.push(Blind {
+            what: "names, images and settings of containers".to_owned(),
+            why: engine.error.clone(),
+        });
+        advice.push(
+            "start Docker, or give its address with --docker-host; without an engine containers \
+             are watched all the same and shown by id"
+                .to_owned(),
+        );
+    }
+    Diagnosis {
+        able,
+        version: env!("CARGO_PKG_VERSION"),
+        kernel: uname.release().to_string_lossy().into_owned(),
+        architecture: uname.machine().to_string_lossy().into_owned(),
+        btf,
+        cgroup: cgroup_mode(),
+        capabilities: privileges::NEEDED
+            .iter()
+            .map(|n| Capability {
+                name: n.name,
+                held: !lacking.contains(&n),
+                purpose: n.purpose,
+            })
+            .collect(),
+        engine,
+        blind,
+        advice,
+    }
+}
+
+/// Asks the engine who it is, for at most three seconds.
+fn engine(docker_host: Option<&str>) -> Engine {
+    let asked = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| e.to_string())
+        .and_then(|runtime| {
+            runtime.block_on(async {
+                tokio::time::timeout(std::time::Duration::from_secs(3), ask(docker_host))
+                    .await
+                    .unwrap_or_else(|_| Err("no answer within three seconds".to_owned()))
+            })
+        });
+    asked.unwrap_or_else(|error| Engine {
+        error,
+        ..Engine::default()
+    })
+}
+
+async fn ask(docker_host: Option<&str>) -> Result<Engine, String> {
+    let docker = match docker_host {
+        Some(url) if url.starts_with("unix://") => {
+            bollard::Docker::connect_with_unix(url, 3, bollard::API_DEFAULT_VERSION)
+        }
+        Some(url) => bollard::Docker::connect_with_http(url, 3, bollard::API_DEFAULT_VERSION),
+        None => bollard::Docker::connect_with_defaults(),
+    };
+    let docker = docker.map_err(|e| innermost(&e))?;
+    let version = docker.version().await.map_err(|e| innermost(&e))?;
+    let info = docker.info().await.map_err(|e| innermost(&e))?;
+    Ok(Engine {
+        reachable: true,
+        version: version.version.unwrap_or_default(),
+        storage_driver: info.driver.unwrap_or_default(),
+        error: String::new(),
+    })
+}
+
+/// The last error of a chain: the outer ones name layers of the HTTP client.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
+fn text(d: &Diagnosis) -> String {
+    let mut lines = Vec::new();
+    let mut line = |mark: bool, what: &str, detail: String| {
+        let mark = if mark { "ok" } else { "--" };
+        lines.push(format!("{mark:3} {what:22} {detail}"));
+    };
+    line(
+        true,
+        "kernel",
+        format!("{} on {}", d.kernel, d.architecture),
+    );
+    line(
+        d.btf,
+        "kernel types (BTF)",
+        if d.btf { "present" } else { "missing" }.to_owned(),
+    );
+    line(true, "cgroups", d.cgroup.to_owned());
+    for capability in &d.capabilities {
+        let held = if capability.held { "held" } else { "missing" };
+        line(
+            capability.held,
+            capability.name,
+            format!("{held}: to {}", capability.purpose),
+        );
+    }
+    let engine = &d.engine;
+    line(
+        engine.reachable,
+        "Docker engine",
+        if engine.reachable {
+            format!(
+                "{}, storage driver {}",
+                engine.version, engine.storage_driver
+            )
+        } else {
+            engine.error.clone()
+        },
+    );
+    for blind in &d.blind {
+        line(false, "cannot", format!("{}: {}", blind.what, blind.why));
+    }
+    lines.push(String::new());
+    lines.push(if d.able {
+        "Containers can be watched on this host.".to_owned()
+    } else {
+        "Containers cannot be watched on this host as it is.".to_owned()
+    });
+    for advice in &d.advice {
+        lines.push(format!("To do: {advice}"));
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}

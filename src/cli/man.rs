@@ -1,0 +1,28 @@
+//! `hullwatch man`: the manual page.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use super::Failure;
+
+/// Print the manual page, or write one for every command
+///
+/// For example: hullwatch man | man -l -
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Write hullwatch.1, hullwatch-watch.1, … into this directory
+    #[arg(long, value_name = "DIR")]
+    directory: Option<std::path::PathBuf>,
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    if let Some(directory) = &args.directory {
+        clap_mangen::generate_to(super::command(), directory)
+            .map_err(|e| Failure::expected(format!("{}: {e}", directory.display())))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut page = Vec::new();
+    clap_mangen::Man::new(super::command()).render(&mut page)?;
+    std::io::stdout().write_all(&page)?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,96 @@
+//! Which capabilities this process holds, and which watching needs.
+
+/// A capability and what it is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Needed {
+    pub(super) name: &'static str,
+    pub(super) bit: u32,
+    /// What cannot be done without it.
+    pub(super) purpose: &'static str,
+    /// Nothing can be watched without it.
+    pub(super) required: bool,
+}
+
+/// What watching needs, most important first.
+pub(super) const NEEDED: &[Needed] = &[
+    Needed {
+        name: "CAP_BPF",
+        bit: 39,
+        purpose: "load the kernel programs",
+        required: true,
+    },
+    Needed {
+        name: "CAP_PERFMON",
+        bit: 38,
+        purpose: "attach them to tracepoints",
+        required: true,
+    },
+    Needed {
+        name: "CAP_NET_ADMIN",
+        bit: 12,
+        purpose: "see DNS answers",
+        required: false,
+    },
+    Needed {
+        name: "CAP_SYS_PTRACE",
+        bit: 19,
+        purpose: "describe processes and sockets that were there before",
+        required: false,
+    },
+    Needed {
+        name: "CAP_DAC_READ_SEARCH",
+        bit: 2,
+        purpose: "compare files with the image and reach the engine's socket",
+        required: false,
+    },
+];
+
+const CAP_SYS_ADMIN: u32 = 21;
+
+/// The effective capabilities of this process, one bit each.
+pub(super) fn effective() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
+        .unwrap_or(0)
+}
+
+/// Those of [`NEEDED`] that `effective` lacks. `CAP_SYS_ADMIN` stands for BPF and PERFMON.
+pub(super) fn missing(effective: u64) -> impl Iterator<Item = &'static Needed> {
+    let has = move |bit: u32| effective >> bit & 1 == 1;
+    NEEDED
+        .iter()
+        .filter(move |n| !has(n.bit) && !(n.required && has(CAP_SYS_ADMIN)))
+}
+
+/// The sentence for somebody who may not watch; `None` when this process may.
+pub(super) fn refusal() -> Option<String> {
+    let missing: Vec<_> = missing(effective()).filter(|n| n.required).collect();
+    if missing.is_empty() {
+        return None;
+    }
+    let all: Vec<_> = NEEDED.iter().map(|n| n.name).collect();
+    Some(format!(
+        "watching containers needs root (try sudo hullwatch) or the capabilities {}; \
+         hullwatch demo and hullwatch replay FILE need nothing",
+        all.join(", ")
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sys_admin_stands_for_what_older_kernels_put_under_it() {
+        let names = |effective| missing(effective).map(|n| n.name).collect::<Vec<_>>();
+        assert!(names(u64::MAX).is_empty());
+        assert_eq!(names(0).len(), NEEDED.len());
+        assert_eq!(
+            names(1 << 21),
+            ["CAP_NET_ADMIN", "CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH"]
+        );
+    }
+}

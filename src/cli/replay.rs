@@ -1,0 +1,95 @@
+//! `hullwatch replay`: play a session, or print what it holds.
+
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::Failure;
+use super::stream::{self, Lines, Selection, What};
+use crate::core::Core;
+use crate::session::{Comparison, Item, Reader, finding_line};
+
+/// Play a recorded session
+///
+/// Without options it opens in the terminal. With --findings or --events it prints JSON lines.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The session file, plain or .zst
+    file: PathBuf,
+
+    /// Print the findings at the end of the replay as JSON lines, and compare them with those
+    /// recorded: exit 1 when they differ
+    #[arg(long)]
+    findings: bool,
+
+    /// Print the stream as JSON lines: event types separated by commas, all, or findings
+    #[arg(long, value_name = "TYPES", value_parser = stream::what, conflicts_with = "findings")]
+    events: Option<What>,
+
+    #[command(flatten)]
+    selection: Selection,
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let mut out = BufWriter::with_capacity(64 << 10, std::io::stdout().lock());
+    let code = print(args, &mut out)?;
+    out.flush()?;
+    Ok(code)
+}
+
+/// Prints what was asked for; everything the file says about itself goes to stderr.
+fn print(args: &Args, out: &mut impl Write) -> Result<ExitCode, Failure> {
+    let mut reader = Reader::open(&args.file)?;
+    let mut core = Core::new(reader.header().settings.clone());
+    let mut comparison = Comparison::default();
+    let mut lines = Lines::new(
+        args.events.clone().unwrap_or_default(),
+        args.selection.clone(),
+    );
+    let mut written = Ok(());
+    let mut write = |line: Vec<u8>| {
+        if written.is_ok() {
+            written = out.write_all(&line);
+        }
+    };
+    while let Some(item) = reader.next_item() {
+        match item {
+            Item::Event(event) => {
+                core.apply(&event);
+                if args.events.is_some() {
+                    lines.event(&event, &core, &mut write);
+                }
+            }
+            Item::Finding(line) => comparison.recorded(line, core.detector.findings()),
+        }
+    }
+    if args.events.is_some() {
+        lines.finish(&core, &mut write);
+    }
+    written?;
+    if args.findings {
+        for finding in core.detector.findings() {
+            let line = finding_line(finding).map_err(std::io::Error::from)?;
+            if lines.wants(finding, &core) {
+                out.write_all(&line)?;
+            }
+        }
+    }
+    out.flush()?;
+    let report = reader.report();
+    for notice in report.notices() {
+        eprintln!("hullwatch: {notice}");
+    }
+    if !report.is_sound() {
+        return Ok(ExitCode::from(2));
+    }
+    if let Some(difference) = comparison.finish(core.detector.findings(), report) {
+        let version = &reader.header().version;
+        eprintln!(
+            "hullwatch: {}: {difference} (recorded by version {version})",
+            report.name
+        );
+        return Ok(ExitCode::from(u8::from(args.findings)));
+    }
+    Ok(ExitCode::SUCCESS)
+}

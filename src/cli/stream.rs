@@ -1,0 +1,212 @@
+//! Which events and findings a person asked for, as JSON lines.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use clap::Args;
+
+use crate::core::Core;
+use crate::detect::{Finding, Severity};
+use crate::event::{ContainerId, Event, KNOWN_TYPES, Kind};
+use crate::session::finding_line;
+
+/// Events kept for one container whose name and image are not known yet.
+const HELD: usize = 1024;
+
+/// Of whom and from which severity on.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Selection {
+    /// Only of this container: a name, the beginning of an id, or an image (repeatable)
+    #[arg(long, value_name = "CONTAINER")]
+    pub(super) container: Vec<String>,
+
+    /// Only findings at least this severe: info, low, medium, high or critical
+    #[arg(long, value_name = "SEVERITY", default_value = "info")]
+    pub(super) min_severity: Severity,
+}
+
+/// Types of lines.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct What {
+    types: BTreeSet<&'static str>,
+    findings: bool,
+}
+
+/// Reads a list of types: event types, `all`, `findings`.
+///
+/// # Errors
+/// When one of them is no type.
+pub(super) fn what(text: &str) -> Result<What, String> {
+    let mut what = What::default();
+    for word in text.split(',').map(str::trim) {
+        match word {
+            "all" => {
+                what.types.extend(KNOWN_TYPES);
+                what.findings = true;
+            }
+            "findings" | "finding" => what.findings = true,
+            word => match KNOWN_TYPES.iter().find(|known| **known == word) {
+                Some(known) => {
+                    what.types.insert(known);
+                }
+                None => {
+                    return Err(format!(
+                        "no such event type; known are all, findings, {}",
+                        KNOWN_TYPES.join(", ")
+                    ));
+                }
+            },
+        }
+    }
+    Ok(what)
+}
+
+/// Whether a container is one of those asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Match {
+    Yes,
+    No,
+    /// Its name and image are not known yet.
+    Later,
+}
+
+/// Turns events and the findings after them into the lines asked for.
+#[derive(Debug)]
+pub(super) struct Lines {
+    what: What,
+    selection: Selection,
+    /// Lines of containers that may turn out to be asked for.
+    held: BTreeMap<ContainerId, VecDeque<Vec<u8>>>,
+    /// Lines that could not be held.
+    pub(super) unheld: u64,
+    /// Findings as last printed, in the engine's order.
+    printed: Vec<Finding>,
+    /// A finding that was asked for was seen.
+    pub(super) found: bool,
+}
+
+impl Lines {
+    pub(super) fn new(what: What, selection: Selection) -> Self {
+        Self {
+            what,
+            selection,
+            held: BTreeMap::new(),
+            unheld: 0,
+            printed: Vec::new(),
+            found: false,
+        }
+    }
+
+    /// Takes an event that `core` has applied; hands each line, with its newline, to `out`.
+    pub(super) fn event(&mut self, event: &Event, core: &Core, out: &mut dyn FnMut(Vec<u8>)) {
+        if matches!(event.kind, Kind::Container(_))
+            && let Some(id) = &event.container
+            && let Some(held) = self.held.remove(id)
+        {
+            match self.matches(id, core) {
+                Match::Yes => held.into_iter().for_each(&mut *out),
+                Match::No => {}
+                Match::Later => {
+                    self.held.insert(id.clone(), held);
+                }
+            }
+        }
+        if self.what.types.contains(event.kind.type_name()) {
+            let mut line = Vec::new();
+            // An event always has a JSON form.
+            if event.write_json(&mut line).is_ok() {
+                self.line(event.container.as_ref(), line, core, out);
+            }
+        }
+        // A new finding at once; changes once a tick, as in a session.
+        let from = match event.kind {
+            Kind::Tick(_) => 0,
+            _ => self.printed.len(),
+        };
+        self.findings(from, core, out);
+    }
+
+    /// The findings' final state.
+    pub(super) fn finish(&mut self, core: &Core, out: &mut dyn FnMut(Vec<u8>)) {
+        self.findings(0, core, out);
+    }
+
+    /// Whether a finding is severe enough and of a container that may be asked for.
+    pub(super) fn wants(&self, finding: &Finding, core: &Core) -> bool {
+        finding.severity >= self.selection.min_severity
+            && match &finding.container {
+                Some(id) => self.matches(id, core) != Match::No,
+                None => self.selection.container.is_empty(),
+            }
+    }
+
+    fn findings(&mut self, from: usize, core: &Core, out: &mut dyn FnMut(Vec<u8>)) {
+        for (i, finding) in core.detector.findings().iter().enumerate().skip(from) {
+            match self.printed.get_mut(i) {
+                Some(printed) if printed == finding => continue,
+                Some(printed) => printed.clone_from(finding),
+                None => self.printed.push(finding.clone()),
+            }
+            if !self.wants(finding, core) {
+                continue;
+            }
+            self.found = true;
+            let owner = finding.container.as_ref();
+            if self.what.findings
+                && let Ok(line) = finding_line(finding)
+            {
+                self.line(owner, line, core, out);
+            }
+        }
+    }
+
+    fn line(
+        &mut self,
+        owner: Option<&ContainerId>,
+        line: Vec<u8>,
+        core: &Core,
+        out: &mut dyn FnMut(Vec<u8>),
+    ) {
+        if self.selection.container.is_empty() {
+            return out(line);
+        }
+        // The host's own events and those about the stream itself belong to no container.
+        let Some(id) = owner else { return };
+        match self.matches(id, core) {
+            Match::Yes => out(line),
+            Match::No => {}
+            Match::Later => {
+                let held = self.held.entry(id.clone()).or_default();
+                if held.len() == HELD {
+                    held.pop_front();
+                    self.unheld += 1;
+                }
+                held.push_back(line);
+            }
+        }
+    }
+
+    fn matches(&self, id: &ContainerId, core: &Core) -> Match {
+        let wanted = &self.selection.container;
+        if wanted.is_empty() || wanted.iter().any(|w| id.as_str().starts_with(w.as_str())) {
+            return Match::Yes;
+        }
+        let Some(info) = core.state.containers.get(id).map(|c| &c.info) else {
+            return Match::Later;
+        };
+        if info.name.is_empty() && info.image.is_empty() {
+            return Match::Later;
+        }
+        let image = |wanted: &str| {
+            info.image == wanted
+                || info
+                    .image
+                    .strip_prefix(wanted.as_bytes())
+                    .is_some_and(|rest| matches!(rest.first(), Some(b':' | b'@')))
+        };
+        if wanted.iter().any(|w| info.name == w.as_str() || image(w)) {
+            Match::Yes
+        } else {
+            Match::No
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The program as a person or a script meets it.
+#![allow(clippy::unwrap_used)]
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use hullwatch::detect::Settings;
+use hullwatch::event::{Bytes, ContainerId, Event, Exec, Kind, Timestamp};
+use hullwatch::session::{Header, Writer};
+
+fn hullwatch(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_hullwatch"))
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn events(count: u64) -> Vec<Event> {
+    (1..=count)
+        .map(|seq| Event {
+            seq,
+            ts: Timestamp(1_795_442_607_000_000_000 + i64::try_from(seq).unwrap() * 1_000_000),
+            container: Some(ContainerId::new(&"ab".repeat(32))),
+            pid: 7,
+            nspid: 1,
+            kind: match seq % 10 {
+                0 => Kind::Tick(Box::default()),
+                _ => Kind::Exec(Box::new(Exec {
+                    exe: "/bin/true".into(),
+                    argv: vec![Bytes::new(b"true\xff\x1b[31m")],
+                    ..Exec::default()
+                })),
+            },
+        })
+        .collect()
+}
+
+fn session(dir: &Path, name: &str, count: u64) -> PathBuf {
+    let path = dir.join(name);
+    let header = Header::here(Timestamp(1_795_442_607_000_000_000), Settings::default());
+    let mut writer = Writer::create(&path, &header).unwrap();
+    for event in events(count) {
+        writer.event(&event).unwrap();
+    }
+    writer.finish(&[]).unwrap();
+    path
+}
+
+#[test]
+fn a_replay_prints_the_same_events() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["s.jsonl", "s.jsonl.zst"] {
+        let path = session(dir.path(), name, 95);
+        let output = hullwatch(&["replay", path.to_str().unwrap(), "--events", "all"]);
+        assert_eq!(stderr(&output), "");
+        assert!(output.status.success());
+        let printed: Vec<Event> = output
+            .stdout
+            .split(|&b| b == b'\n')
+            .filter(|line| !line.is_empty() && !line.starts_with(b"{\"type\":\"finding"))
+            .map(|line| Event::from_json(line).unwrap())
+            .collect();
+        assert_eq!(printed, events(95));
+    }
+}
+
+#[test]
+fn events_are_chosen_by_type_and_container() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = session(dir.path(), "s.jsonl", 95);
+    let lines = |args: &[&str]| {
+        let all = [&["replay", path.to_str().unwrap()], args].concat();
+        let output = hullwatch(&all);
+        assert!(output.status.success(), "{}", stderr(&output));
+        output.stdout.iter().filter(|&&b| b == b'\n').count()
+    };
+    assert_eq!(lines(&["--events", "exec"]), 86);
+    assert_eq!(lines(&["--events", "tick,connect"]), 9);
+    assert_eq!(lines(&["--events", "exec", "--container", "abab"]), 86);
+    assert_eq!(lines(&["--events", "exec", "--container", "nginx"]), 0);
+}
+
+#[test]
+fn a_cut_file_replays_up_to_the_cut_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = session(dir.path(), "s.jsonl", 95);
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    let output = hullwatch(&["replay", path.to_str().unwrap(), "--events", "exec"]);
+    assert!(output.status.success());
+    assert!(!output.stdout.is_empty());
+    assert!(stderr(&output).contains("cut here"), "{}", stderr(&output));
+}
+
+#[test]
+fn damage_names_file_line_and_cause_and_exits_2() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = session(dir.path(), "s.jsonl", 95);
+    let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
+    std::fs::write(&path, text.replacen("\"seq\":3,", "\"seq\":x,", 1)).unwrap();
+    let output = hullwatch(&["replay", path.to_str().unwrap(), "--findings"]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = stderr(&output);
+    assert!(said.contains("s.jsonl:4: expected value (column"), "{said}");
+    assert!(said.contains("digest mismatch"), "{said}");
+}
+
+#[test]
+fn bad_input_is_one_line_and_exit_2() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notes.txt");
+    std::fs::write(&path, "hello\n").unwrap();
+    for (args, said) in [
+        (
+            vec!["replay", path.to_str().unwrap(), "--findings"],
+            "notes.txt:1: not a hullwatch session",
+        ),
+        (
+            vec!["replay", "/nowhere", "--findings"],
+            "/nowhere: cannot read",
+        ),
+    ] {
+        let output = hullwatch(&args);
+        assert_eq!(output.status.code(), Some(2));
+        let text = stderr(&output);
+        assert!(text.contains(said) && text.lines().count() == 1, "{text}");
+    }
+    let output = hullwatch(&["replay", "x", "--events", "exek"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("known are all, findings, exec"));
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = session(dir.path(), "s.jsonl", 20_000);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hullwatch"))
+        .args(["replay", path.to_str().unwrap(), "--events", "all"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    assert_eq!(stderr(&output), "");
+}
+
+#[test]
+fn completions_and_manual_pages_are_made() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = hullwatch(&["completions", shell]);
+        assert!(output.status.success());
+        assert!(String::from_utf8_lossy(&output.stdout).contains("replay"));
+    }
+    let page = hullwatch(&["man"]).stdout;
+    assert!(String::from_utf8_lossy(&page).contains(".TH hullwatch 1"));
+    let dir = tempfile::tempdir().unwrap();
+    assert!(
+        hullwatch(&["man", "--directory", dir.path().to_str().unwrap()])
+            .status
+            .success()
+    );
+    assert!(dir.path().join("hullwatch-replay.1").exists());
+}
+
+#[test]
+fn every_command_has_help() {
+    for command in ["replay", "doctor", "completions", "man"] {
+        let output = hullwatch(&[command, "--help"]);
+        assert!(output.status.success());
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(text.contains("Usage: hullwatch"), "{text}");
+    }
+}
+
+#[test]
+fn a_doctor_always_answers() {
+    let output = hullwatch(&["doctor", "--json", "--docker-host", "unix:///nowhere.sock"]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let able = json["able"].as_bool().unwrap();
+    assert_eq!(output.status.code(), Some(i32::from(!able)));
+    assert_eq!(json["engine"]["reachable"], false);
+    assert!(!json["kernel"].as_str().unwrap().is_empty());
+    std::io::stderr().flush().unwrap();
+}
