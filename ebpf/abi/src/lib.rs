@@ -1,2 +1,6 @@
-//! Records and constants that the kernel probes and the program share.
+//! Records and constants the kernel programs and the program share.
 #![no_std]
+
+pub mod capability;
+pub mod file;
+pub mod privilege;

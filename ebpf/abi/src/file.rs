@@ -1,0 +1,237 @@
+//! File operations: the record, and what each system call's arguments mean.
+
+use bytemuck::{Pod, Zeroable};
+
+/// Longest directory path kept per path, bytes.
+pub const BASE_MAX: usize = 1024;
+/// Longest string kept as the program passed it, bytes.
+pub const NAME_MAX: usize = 1024;
+
+/// Operation numbers in [`FileRecord::op`], in the order of the program's `FileOp`.
+pub mod op {
+    /// Created by an open.
+    pub const CREATE: u8 = 0;
+    /// Opened for writing.
+    pub const WRITE: u8 = 1;
+    /// Cut to a length.
+    pub const TRUNCATE: u8 = 2;
+    /// Sensitive file opened for reading.
+    pub const READ: u8 = 3;
+    /// Moved.
+    pub const RENAME: u8 = 4;
+    /// Removed.
+    pub const UNLINK: u8 = 5;
+    /// Hard link.
+    pub const LINK: u8 = 6;
+    /// Symbolic link.
+    pub const SYMLINK: u8 = 7;
+    /// Directory made.
+    pub const MKDIR: u8 = 8;
+    /// Directory removed.
+    pub const RMDIR: u8 = 9;
+    /// Mode changed.
+    pub const CHMOD: u8 = 10;
+    /// Owner changed.
+    pub const CHOWN: u8 = 11;
+    /// Device node or fifo made.
+    pub const MKNOD: u8 = 12;
+    /// Mapped executable.
+    pub const MAP_EXEC: u8 = 13;
+    /// An open: the kernel program decides which of create, write and read it was.
+    pub const OPEN: u8 = 31;
+}
+
+/// Bits of [`FileRecord::flags`].
+pub mod flag {
+    /// [`super::FileRecord::facts`] is filled: the kernel resolved the file.
+    pub const FACTS: u8 = 1;
+    /// The first base is the file's whole path, nothing is to be joined.
+    pub const WHOLE: u8 = 2;
+    /// A base path could not be walked to its root, or a string could not be read.
+    pub const CUT: u8 = 4;
+    /// The runtime's own set-up.
+    pub const RUNTIME: u8 = 8;
+}
+
+/// Bits of [`FactsRecord::flags`].
+pub mod fact {
+    /// Overlay: has an upper dentry.
+    pub const UPPER: u32 = 1;
+    /// Overlay: a lower layer has this path.
+    pub const LOWER: u32 = 2;
+    /// Anonymous memory file.
+    pub const MEMFD: u32 = 4;
+    /// No directory entry is left.
+    pub const UNLINKED: u32 = 8;
+}
+
+/// What the kernel tells about a resolved file.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct FactsRecord {
+    /// Inode number.
+    pub ino: u64,
+    /// Size in bytes.
+    pub size: u64,
+    /// Last change of content, seconds since 1970.
+    pub mtime_s: i64,
+    /// Last change of the inode, seconds since 1970.
+    pub ctime_s: i64,
+    /// Nanoseconds of `mtime_s`.
+    pub mtime_ns: u32,
+    /// Nanoseconds of `ctime_s`.
+    pub ctime_ns: u32,
+    /// `s_dev`.
+    pub dev: u32,
+    /// `s_magic`, low 32 bits.
+    pub magic: u32,
+    /// `i_mode`.
+    pub mode: u32,
+    /// Bits of [`fact`].
+    pub flags: u32,
+}
+
+/// One file operation. Four strings follow, `lens` long each: the first directory (components
+/// leaf first, each followed by NUL), the first string as passed, and the same two of the
+/// second path. An empty directory with a relative string means it was not known.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct FileRecord {
+    /// The file, when [`flag::FACTS`] is set.
+    pub facts: FactsRecord,
+    /// New mode of chmod, mkdir, mknod, create.
+    pub mode: u32,
+    /// How many alike operations this stands for.
+    pub count: u32,
+    /// Lengths of the four strings.
+    pub lens: [u16; 4],
+    /// Errno of the refusal, positive; 0 for success.
+    pub errno: u16,
+    /// One of [`op`].
+    pub op: u8,
+    /// Bits of [`flag`].
+    pub flags: u8,
+    /// Low bits of the open flags, or the raw flags argument of the call.
+    pub call_flags: u32,
+    /// Short name of the process.
+    pub comm: [u8; 16],
+}
+
+/// No such argument: the working directory, no path, no mode.
+pub const NONE: u8 = 7;
+
+/// Which argument of a call is what; packs into 32 bits for the kernel's table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// One of [`op`].
+    pub op: u8,
+    /// Argument with the directory descriptor (the file itself when `path` is none).
+    pub dir: u8,
+    /// Argument with the first path.
+    pub path: u8,
+    /// Argument with the second directory descriptor.
+    pub dir2: u8,
+    /// Argument with the second path.
+    pub path2: u8,
+    /// Argument with the mode.
+    pub mode: u8,
+    /// Argument with flags.
+    pub flags: u8,
+}
+
+impl Shape {
+    const fn new(op: u8, dir: u8, path: u8, dir2: u8, path2: u8, mode: u8, flags: u8) -> Self {
+        Self {
+            op,
+            dir,
+            path,
+            dir2,
+            path2,
+            mode,
+            flags,
+        }
+    }
+
+    /// The shape in one word; never 0, so that 0 means "no file call".
+    #[must_use]
+    pub const fn pack(self) -> u32 {
+        1 << 31
+            | self.op as u32
+            | (self.dir as u32) << 5
+            | (self.path as u32) << 8
+            | (self.dir2 as u32) << 11
+            | (self.path2 as u32) << 14
+            | (self.mode as u32) << 17
+            | (self.flags as u32) << 20
+    }
+
+    /// What [`Shape::pack`] packed.
+    #[must_use]
+    pub const fn unpack(word: u32) -> Self {
+        Self {
+            op: (word & 31) as u8,
+            dir: (word >> 5 & 7) as u8,
+            path: (word >> 8 & 7) as u8,
+            dir2: (word >> 11 & 7) as u8,
+            path2: (word >> 14 & 7) as u8,
+            mode: (word >> 17 & 7) as u8,
+            flags: (word >> 20 & 7) as u8,
+        }
+    }
+}
+
+const N: u8 = NONE;
+
+/// File calls of x86_64.
+pub const X86_64: &[(u16, Shape)] = &[
+    (2, Shape::new(op::OPEN, N, 0, N, N, 2, 1)),
+    (85, Shape::new(op::OPEN, N, 0, N, N, 1, N)),
+    (257, Shape::new(op::OPEN, 0, 1, N, N, 3, 2)),
+    // openat2 passes flags and mode in a structure: the flags argument is a pointer.
+    (437, Shape::new(op::OPEN, 0, 1, N, N, N, 2)),
+    (76, Shape::new(op::TRUNCATE, N, 0, N, N, N, N)),
+    (77, Shape::new(op::TRUNCATE, 0, N, N, N, N, N)),
+    (82, Shape::new(op::RENAME, N, 0, N, 1, N, N)),
+    (264, Shape::new(op::RENAME, 0, 1, 2, 3, N, N)),
+    (316, Shape::new(op::RENAME, 0, 1, 2, 3, N, 4)),
+    (87, Shape::new(op::UNLINK, N, 0, N, N, N, N)),
+    (263, Shape::new(op::UNLINK, 0, 1, N, N, N, 2)),
+    (84, Shape::new(op::RMDIR, N, 0, N, N, N, N)),
+    (86, Shape::new(op::LINK, N, 0, N, 1, N, N)),
+    (265, Shape::new(op::LINK, 0, 1, 2, 3, N, 4)),
+    // The link's content is the second string: it is not resolved against anything.
+    (88, Shape::new(op::SYMLINK, N, 1, N, 0, N, N)),
+    (266, Shape::new(op::SYMLINK, 1, 2, N, 0, N, N)),
+    (83, Shape::new(op::MKDIR, N, 0, N, N, 1, N)),
+    (258, Shape::new(op::MKDIR, 0, 1, N, N, 2, N)),
+    (90, Shape::new(op::CHMOD, N, 0, N, N, 1, N)),
+    (91, Shape::new(op::CHMOD, 0, N, N, N, 1, N)),
+    (268, Shape::new(op::CHMOD, 0, 1, N, N, 2, N)),
+    (452, Shape::new(op::CHMOD, 0, 1, N, N, 2, 3)),
+    (92, Shape::new(op::CHOWN, N, 0, N, N, N, N)),
+    (93, Shape::new(op::CHOWN, 0, N, N, N, N, N)),
+    (94, Shape::new(op::CHOWN, N, 0, N, N, N, N)),
+    (260, Shape::new(op::CHOWN, 0, 1, N, N, N, 4)),
+    (133, Shape::new(op::MKNOD, N, 0, N, N, 1, N)),
+    (259, Shape::new(op::MKNOD, 0, 1, N, N, 2, N)),
+];
+
+/// File calls of aarch64.
+pub const AARCH64: &[(u16, Shape)] = &[
+    (56, Shape::new(op::OPEN, 0, 1, N, N, 3, 2)),
+    (437, Shape::new(op::OPEN, 0, 1, N, N, N, 2)),
+    (45, Shape::new(op::TRUNCATE, N, 0, N, N, N, N)),
+    (46, Shape::new(op::TRUNCATE, 0, N, N, N, N, N)),
+    (38, Shape::new(op::RENAME, 0, 1, 2, 3, N, N)),
+    (276, Shape::new(op::RENAME, 0, 1, 2, 3, N, 4)),
+    (35, Shape::new(op::UNLINK, 0, 1, N, N, N, 2)),
+    (37, Shape::new(op::LINK, 0, 1, 2, 3, N, 4)),
+    (36, Shape::new(op::SYMLINK, 1, 2, N, 0, N, N)),
+    (34, Shape::new(op::MKDIR, 0, 1, N, N, 2, N)),
+    (52, Shape::new(op::CHMOD, 0, N, N, N, 1, N)),
+    (53, Shape::new(op::CHMOD, 0, 1, N, N, 2, N)),
+    (452, Shape::new(op::CHMOD, 0, 1, N, N, 2, 3)),
+    (55, Shape::new(op::CHOWN, 0, N, N, N, N, N)),
+    (54, Shape::new(op::CHOWN, 0, 1, N, N, N, 4)),
+    (33, Shape::new(op::MKNOD, 0, 1, N, N, 2, N)),
+];

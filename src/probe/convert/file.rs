@@ -1,0 +1,361 @@
+//! File operation records.
+
+use hullwatch_abi::file::{FactsRecord, FileRecord, fact, flag, op};
+
+use super::{ConvertError, fixed, path, take, until_nul};
+use crate::event::{Bytes, File, FileFacts, FileOp, Filesystem, Timestamp};
+
+const KIND: &str = "file";
+/// `AT_REMOVEDIR` of `unlinkat`.
+const REMOVE_DIRECTORY: u32 = 0x200;
+
+/// Decodes the bytes behind the record's header. `nspid` is the process as its own namespace
+/// numbers it. `None` when the operation turns out not to be worth an event: a read the kernel
+/// program took for sensitive by its last name alone, or a process writing to its own entry
+/// under `/proc`.
+///
+/// # Errors
+/// When the record is cut or carries an unknown operation.
+pub fn decode(body: &[u8], nspid: u32) -> Result<Option<File>, ConvertError> {
+    let (record, mut rest) = fixed::<FileRecord>(KIND, body)?;
+    let [base, name, base2, name2] = [
+        take(KIND, &mut rest, record.lens[0])?,
+        take(KIND, &mut rest, record.lens[1])?,
+        take(KIND, &mut rest, record.lens[2])?,
+        take(KIND, &mut rest, record.lens[3])?,
+    ];
+    let op = operation(&record)?;
+    let cut = record.flags & flag::CUT != 0;
+    let whole = record.flags & flag::WHOLE != 0;
+    let (first, first_exact) = if whole {
+        (path::from_leaf_first(base), true)
+    } else {
+        resolve(base, name, nspid)
+    };
+    let (target, target_exact) = match op {
+        FileOp::Rename | FileOp::Link => {
+            let (target, exact) = resolve(base2, name2, nspid);
+            (Some(target), exact)
+        }
+        // A link's content is not a path of this process: it stays as passed.
+        FileOp::Symlink => (Some(name2.to_vec()), true),
+        _ => (None, true),
+    };
+    let facts = (record.flags & flag::FACTS != 0).then(|| facts(&record.facts));
+    let filesystem = facts.map_or(Filesystem::Unknown, |f| f.fs);
+    if op == FileOp::Read && !sensitive(&first, facts.as_ref(), nspid) {
+        return Ok(None);
+    }
+    if matches!(op, FileOp::Write | FileOp::Truncate)
+        && filesystem == Filesystem::Proc
+        && own_proc_entry(&first, nspid)
+    {
+        return Ok(None);
+    }
+    let mode = match op {
+        FileOp::Chmod | FileOp::Mkdir | FileOp::Mknod => Some(record.mode),
+        FileOp::Create => facts.map(|f| f.mode).or(Some(record.mode)),
+        _ => None,
+    };
+    Ok(Some(File {
+        op,
+        path: Bytes::from(first),
+        target: target.map(Bytes::from),
+        unresolved: cut || !first_exact || !target_exact,
+        errno: record.errno,
+        mode,
+        file: facts,
+        comm: until_nul(&record.comm),
+        count: record.count.max(1),
+    }))
+}
+
+/// The path of a string argument, and whether no symbolic link can have led elsewhere.
+fn resolve(base: &[u8], name: &[u8], nspid: u32) -> (Vec<u8>, bool) {
+    let absolute = name.first() == Some(&b'/');
+    if base.is_empty() && !absolute {
+        // The directory was not known: only what the program passed.
+        return (name.to_vec(), false);
+    }
+    let joined = path::join(&path::from_leaf_first(base), name);
+    let exact = !absolute && path::single_step(name);
+    match path::through_own_root(&joined, nspid) {
+        Some(seen_through) => (seen_through, false),
+        None => (joined, exact),
+    }
+}
+
+fn operation(record: &FileRecord) -> Result<FileOp, ConvertError> {
+    Ok(match record.op {
+        op::CREATE => FileOp::Create,
+        op::WRITE => FileOp::Write,
+        op::TRUNCATE => FileOp::Truncate,
+        op::READ => FileOp::Read,
+        op::RENAME => FileOp::Rename,
+        op::UNLINK if record.call_flags & REMOVE_DIRECTORY != 0 => FileOp::Rmdir,
+        op::UNLINK => FileOp::Unlink,
+        op::LINK => FileOp::Link,
+        op::SYMLINK => FileOp::Symlink,
+        op::MKDIR => FileOp::Mkdir,
+        op::RMDIR => FileOp::Rmdir,
+        op::CHMOD => FileOp::Chmod,
+        op::CHOWN => FileOp::Chown,
+        op::MKNOD => FileOp::Mknod,
+        op::MAP_EXEC => FileOp::MapExec,
+        other => {
+            return Err(ConvertError::Unknown {
+                kind: KIND,
+                field: "operation",
+                value: other.into(),
+            });
+        }
+    })
+}
+
+/// The kernel's facts in the stream's terms.
+#[must_use]
+pub fn facts(record: &FactsRecord) -> FileFacts {
+    let has = |bit| record.flags & bit != 0;
+    FileFacts {
+        ino: record.ino,
+        dev: record.dev,
+        fs: filesystem(record.magic),
+        upper: has(fact::UPPER),
+        lower: has(fact::LOWER),
+        memfd: has(fact::MEMFD),
+        unlinked: has(fact::UNLINKED),
+        size: record.size,
+        mtime: time(record.mtime_s, record.mtime_ns),
+        ctime: time(record.ctime_s, record.ctime_ns),
+        mode: record.mode,
+    }
+}
+
+fn time(seconds: i64, nanos: u32) -> Timestamp {
+    Timestamp(
+        seconds
+            .saturating_mul(1_000_000_000)
+            .saturating_add(nanos.into()),
+    )
+}
+
+/// File system kind of an `s_magic`.
+#[must_use]
+pub fn filesystem(magic: u32) -> Filesystem {
+    match magic {
+        0x794c_7630 => Filesystem::Overlay,
+        // tmpfs (devtmpfs too), ramfs.
+        0x0102_1994 | 0x8584_58f6 => Filesystem::Tmpfs,
+        0x9fa0 => Filesystem::Proc,
+        0x6265_6572 => Filesystem::Sysfs,
+        0x0027_e0eb | 0x6367_7270 => Filesystem::Cgroup,
+        // devpts, mqueue.
+        0x1cd1 | 0x1980_0202 => Filesystem::Dev,
+        // ext2–4, xfs, btrfs, f2fs, nfs, fuse, 9p, zfs, squashfs, vfat, exfat, cifs, smb2, ceph.
+        0xef53 | 0x5846_5342 | 0x9123_683e | 0xf2f5_2010 | 0x6969 | 0x6573_5546 | 0x0102_1997
+        | 0x2fc1_2fc1 | 0x7371_7368 | 0x4d44 | 0x2011_bab0 | 0xff53_4d42 | 0xfe53_4d42
+        | 0x00c3_6400 => Filesystem::Disk,
+        _ => Filesystem::Unknown,
+    }
+}
+
+/// The part below `/proc/PID/` when PID is the process itself.
+fn own_proc_entry(path: &[u8], nspid: u32) -> bool {
+    let Some(rest) = path.strip_prefix(b"/proc/") else {
+        return false;
+    };
+    let who = rest.split(|b| *b == b'/').next().unwrap_or_default();
+    who == b"self" || who == b"thread-self" || (nspid != 0 && who == nspid.to_string().as_bytes())
+}
+
+/// Confirms a read the kernel program took for sensitive.
+#[must_use]
+pub fn sensitive(path: &[u8], facts: Option<&FileFacts>, nspid: u32) -> bool {
+    // Block devices are read to get at the host's disks.
+    if facts.is_some_and(|f| f.mode & 0o170_000 == 0o060_000) {
+        return true;
+    }
+    let filesystem = facts.map_or(Filesystem::Unknown, |f| f.fs);
+    let mut parts = path.rsplit(|b| *b == b'/');
+    let leaf = parts.next().unwrap_or_default();
+    let parent = parts.next().unwrap_or_default();
+    match (parent, leaf) {
+        (b"etc", b"shadow" | b"shadow-" | b"gshadow" | b"gshadow-" | b"sudoers") => true,
+        (b".aws", b"credentials") | (b".kube", b"config") | (b".docker", b"config.json") => true,
+        (_, b".git-credentials" | b".netrc" | b".pgpass") => true,
+        (b"proc", b"kcore" | b"kmem") | (b"dev", b"mem" | b"kmem" | b"port") => true,
+        (_, b"environ" | b"mem") => {
+            matches!(filesystem, Filesystem::Proc | Filesystem::Unknown)
+                && path.starts_with(b"/proc/")
+                && !own_proc_entry(path, nspid)
+        }
+        // Public halves and the list of known hosts are no secret.
+        (b".ssh", leaf) => !leaf.ends_with(b".pub") && !leaf.starts_with(b"known_hosts"),
+        (_, b"id_rsa" | b"id_dsa" | b"id_ecdsa" | b"id_ed25519") => true,
+        _ => path.starts_with(b"/run/secrets/") || path.starts_with(b"/var/run/secrets/"),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn bytes(mut record: FileRecord, strings: [&[u8]; 4]) -> Vec<u8> {
+        for (len, text) in record.lens.iter_mut().zip(strings) {
+            *len = u16::try_from(text.len()).unwrap();
+        }
+        let mut all = bytemuck::bytes_of(&record).to_vec();
+        for text in strings {
+            all.extend_from_slice(text);
+        }
+        all
+    }
+
+    fn record(op: u8) -> FileRecord {
+        FileRecord {
+            op,
+            count: 1,
+            ..Default::default()
+        }
+    }
+
+    fn one(record: FileRecord, strings: [&[u8]; 4]) -> File {
+        decode(&bytes(record, strings), 7).unwrap().unwrap()
+    }
+
+    #[test]
+    fn rename_resolves_both_names_against_their_own_directory() {
+        let file = one(
+            record(op::RENAME),
+            [b"tmp\0", b"evil \xff\n", b"etc\0", b"crontab"],
+        );
+        assert_eq!(&**file.path, b"/tmp/evil \xff\n");
+        assert_eq!(file.target.unwrap(), "/etc/crontab");
+        assert!(!file.unresolved);
+    }
+
+    #[test]
+    fn strings_with_more_than_one_step_say_they_are_unresolved() {
+        let file = one(record(op::UNLINK), [b"b\0a\0", b"../c/\x1b[2J", b"", b""]);
+        assert_eq!(&**file.path, b"/a/c/\x1b[2J");
+        assert!(file.unresolved);
+        let file = one(record(op::UNLINK), [b"", b"name", b"", b""]);
+        assert_eq!(file.path, "name");
+        assert!(file.unresolved);
+    }
+
+    #[test]
+    fn own_root_is_seen_through() {
+        let file = one(
+            record(op::CHMOD),
+            [b"", b"/proc/self/root/etc/shadow", b"", b""],
+        );
+        assert_eq!(file.path, "/etc/shadow");
+        assert!(file.unresolved);
+        assert_eq!(file.mode, Some(0));
+    }
+
+    #[test]
+    fn a_symlinks_content_is_left_alone() {
+        let file = one(record(op::SYMLINK), [b"tmp\0", b"l", b"", b"../../x/."]);
+        assert_eq!(file.path, "/tmp/l");
+        assert_eq!(file.target.unwrap(), "../../x/.");
+    }
+
+    #[test]
+    fn unlinkat_with_removedir_is_rmdir_and_refusals_keep_errno() {
+        let mut r = record(op::UNLINK);
+        r.call_flags = REMOVE_DIRECTORY;
+        r.errno = 30;
+        let file = one(r, [b"a\0", b"d", b"", b""]);
+        assert_eq!((file.op, file.errno), (FileOp::Rmdir, 30));
+    }
+
+    #[test]
+    fn facts_come_through() {
+        let mut r = record(op::CREATE);
+        r.flags = flag::FACTS | flag::WHOLE;
+        r.count = 9;
+        r.facts = FactsRecord {
+            ino: 5,
+            magic: 0x794c_7630,
+            flags: fact::UPPER | fact::LOWER,
+            mtime_s: 2,
+            mtime_ns: 3,
+            mode: 0o100_755,
+            ..Default::default()
+        };
+        let file = one(r, [b"x\0bin\0", b"", b"", b""]);
+        let facts = file.file.unwrap();
+        assert_eq!(file.path, "/bin/x");
+        assert_eq!(file.count, 9);
+        assert_eq!(file.mode, Some(0o100_755));
+        assert!(facts.upper && facts.lower && !facts.memfd);
+        assert_eq!(facts.fs, Filesystem::Overlay);
+        assert_eq!(facts.mtime, Timestamp(2_000_000_003));
+    }
+
+    #[test]
+    fn reads_are_confirmed_by_the_whole_path() {
+        let read = |path: &[u8]| sensitive(path, None, 7);
+        for path in [
+            &b"/etc/shadow"[..],
+            b"/root/.ssh/id_rsa",
+            b"/home/u/.aws/credentials",
+            b"/proc/1/environ",
+            b"/proc/kcore",
+            b"/run/secrets/kubernetes.io/serviceaccount/..2026/token",
+        ] {
+            assert!(read(path), "{}", crate::event::escape(path));
+        }
+        for path in [
+            &b"/usr/share/shadow"[..],
+            b"/proc/7/environ",
+            b"/proc/self/mem",
+            b"/root/.ssh/id_rsa.pub",
+            b"/srv/credentials",
+            b"/srv/mem",
+            b"/app/config",
+        ] {
+            assert!(!read(path), "{}", crate::event::escape(path));
+        }
+        let mut r = record(op::READ);
+        r.flags = flag::WHOLE;
+        let harmless = bytes(r, [b"token\0app\0", b"", b"", b""]);
+        assert_eq!(decode(&harmless, 7).unwrap(), None);
+    }
+
+    #[test]
+    fn own_proc_writes_are_dropped_and_kernel_settings_are_not() {
+        let mut r = record(op::WRITE);
+        r.flags = flag::FACTS | flag::WHOLE;
+        r.facts.magic = 0x9fa0;
+        let own = bytes(r, [b"oom_score_adj\x007\0proc\0", b"", b"", b""]);
+        assert_eq!(decode(&own, 7).unwrap(), None);
+        let core = one(r, [b"core_pattern\0kernel\0sys\0proc\0", b"", b"", b""]);
+        assert_eq!(core.path, "/proc/sys/kernel/core_pattern");
+    }
+
+    #[test]
+    fn cut_and_unknown_records_are_errors() {
+        let whole = bytes(record(op::UNLINK), [b"a\0", b"b", b"", b""]);
+        for len in 0..whole.len() {
+            assert!(decode(&whole[..len], 7).is_err(), "{len}");
+        }
+        assert!(matches!(
+            decode(&bytes(record(31), [b"", b"/x", b"", b""]), 7),
+            Err(ConvertError::Unknown { value: 31, .. })
+        ));
+    }
+
+    #[test]
+    fn shapes_survive_packing_and_are_never_zero() {
+        use hullwatch_abi::file::{AARCH64, Shape, X86_64};
+        for (number, shape) in X86_64.iter().chain(AARCH64) {
+            assert!(*number < 512);
+            assert_ne!(shape.pack(), 0);
+            assert_eq!(Shape::unpack(shape.pack()), *shape);
+        }
+    }
+}

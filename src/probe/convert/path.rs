@@ -1,0 +1,121 @@
+//! Joining and normalising paths by their text alone; the file system is never touched.
+
+/// Builds an absolute path from what a dentry walk leaves: components leaf first, each followed
+/// by NUL. No component is the root.
+#[must_use]
+pub fn from_leaf_first(components: &[u8]) -> Vec<u8> {
+    let mut path = Vec::with_capacity(components.len() + 1);
+    for part in components.rsplit(|b| *b == 0).filter(|p| !p.is_empty()) {
+        path.push(b'/');
+        path.extend_from_slice(part);
+    }
+    if path.is_empty() {
+        path.push(b'/');
+    }
+    path
+}
+
+/// `name` seen from directory `base`, with `.`, `..` and doubled slashes removed. `..` at the
+/// root stays at the root, as in the kernel.
+#[must_use]
+pub fn join(base: &[u8], name: &[u8]) -> Vec<u8> {
+    let start: &[u8] = if name.first() == Some(&b'/') {
+        b""
+    } else {
+        base
+    };
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for part in start
+        .split(|b| *b == b'/')
+        .chain(name.split(|b| *b == b'/'))
+    {
+        match part {
+            b"" | b"." => {}
+            b".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    let mut path = Vec::with_capacity(start.len() + name.len() + 1);
+    for part in parts {
+        path.push(b'/');
+        path.extend_from_slice(part);
+    }
+    if path.is_empty() {
+        path.push(b'/');
+    }
+    path
+}
+
+/// The path behind `/proc/PID/root` where that is the process's own root: `self`, `thread-self`,
+/// or its own number. Another process may have another root, so its path stays.
+#[must_use]
+pub fn through_own_root(path: &[u8], nspid: u32) -> Option<Vec<u8>> {
+    let rest = path.strip_prefix(b"/proc/")?;
+    let (who, rest) = rest.split_at(rest.iter().position(|b| *b == b'/')?);
+    let own = who == b"self"
+        || who == b"thread-self"
+        || (nspid != 0 && who == nspid.to_string().as_bytes());
+    let rest = rest.strip_prefix(b"/root").filter(|_| own)?;
+    match rest.first() {
+        None => Some(b"/".to_vec()),
+        Some(b'/') => Some(
+            // It may lead through again.
+            through_own_root(rest, nspid).unwrap_or_else(|| rest.to_vec()),
+        ),
+        Some(_) => None,
+    }
+}
+
+/// True when the kernel reached `name` from its base in one step, so that no symbolic link in
+/// between can have led elsewhere.
+#[must_use]
+pub fn single_step(name: &[u8]) -> bool {
+    !name.is_empty() && name != b".." && !name.contains(&b'/')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leaf_first_components_become_a_path() {
+        assert_eq!(from_leaf_first(b"c d\0b\n\xff\0a\0"), b"/a/b\n\xff/c d");
+        assert_eq!(from_leaf_first(b""), b"/");
+    }
+
+    #[test]
+    fn joins_like_the_kernel() {
+        assert_eq!(join(b"/srv/www", b"../.././../etc//passwd"), b"/etc/passwd");
+        assert_eq!(join(b"/srv", b"/abs/./x"), b"/abs/x");
+        assert_eq!(join(b"/", b".."), b"/");
+        assert_eq!(join(b"/a", b"\x1b[31m \n\xff"), b"/a/\x1b[31m \n\xff");
+        assert_eq!(join(b"/a", b"..."), b"/a/...");
+    }
+
+    #[test]
+    fn own_root_is_seen_through_and_others_are_not() {
+        let go = |p: &[u8]| through_own_root(p, 42);
+        assert_eq!(
+            go(b"/proc/self/root/etc/shadow").as_deref(),
+            Some(&b"/etc/shadow"[..])
+        );
+        assert_eq!(go(b"/proc/42/root").as_deref(), Some(&b"/"[..]));
+        assert_eq!(
+            go(b"/proc/self/root/proc/self/root/x").as_deref(),
+            Some(&b"/x"[..])
+        );
+        assert_eq!(go(b"/proc/1/root/etc/shadow"), None);
+        assert_eq!(go(b"/proc/self/rootkit"), None);
+        assert_eq!(go(b"/srv/proc/self/root/x"), None);
+    }
+
+    #[test]
+    fn one_step_only() {
+        assert!(single_step(b"a b"));
+        assert!(!single_step(b"a/b"));
+        assert!(!single_step(b".."));
+        assert!(!single_step(b""));
+    }
+}
