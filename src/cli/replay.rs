@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use super::Failure;
 use super::stream::{self, Lines, Selection, What};
 use crate::core::Core;
-use crate::session::{Comparison, Item, Reader, finding_line};
+use crate::session::{Ahead, Comparison, Piece, ReadReport, Reader, finding_line};
 
 /// Play a recorded session
 ///
@@ -39,8 +39,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
 
 /// Prints what was asked for; everything the file says about itself goes to stderr.
 fn print(args: &Args, out: &mut impl Write) -> Result<ExitCode, Failure> {
-    let mut reader = Reader::open(&args.file)?;
-    let mut core = Core::new(reader.header().settings.clone());
+    let mut session = Ahead::start(Reader::open(&args.file)?)?;
+    let mut core = Core::new(session.header().settings.clone());
+    let mut report = ReadReport::default();
     let mut comparison = Comparison::default();
     let mut lines = Lines::new(
         args.events.clone().unwrap_or_default(),
@@ -52,16 +53,21 @@ fn print(args: &Args, out: &mut impl Write) -> Result<ExitCode, Failure> {
             written = out.write_all(&line);
         }
     };
-    while let Some(item) = reader.next_item() {
-        match item {
-            Item::Event(event) => {
-                core.apply(&event);
-                if args.events.is_some() {
-                    lines.event(&event, &core, &mut write);
+    while let Some(batch) = session.next_batch() {
+        for piece in batch.pieces {
+            match piece {
+                Piece::Event(event) => {
+                    core.apply(&event);
+                    if args.events.is_some() {
+                        lines.event(&event, &core, &mut write);
+                    }
                 }
+                Piece::Finding(line) => comparison.recorded(&line, core.detector.findings()),
+                // The report says it.
+                Piece::Gap { .. } => {}
             }
-            Item::Finding(line) => comparison.recorded(line, core.detector.findings()),
         }
+        report = batch.report;
     }
     if args.events.is_some() {
         lines.finish(&core, &mut write);
@@ -76,15 +82,14 @@ fn print(args: &Args, out: &mut impl Write) -> Result<ExitCode, Failure> {
         }
     }
     out.flush()?;
-    let report = reader.report();
     for notice in report.notices() {
         eprintln!("hullwatch: {notice}");
     }
     if !report.is_sound() {
         return Ok(ExitCode::from(2));
     }
-    if let Some(difference) = comparison.finish(core.detector.findings(), report) {
-        let version = &reader.header().version;
+    if let Some(difference) = comparison.finish(core.detector.findings(), &report) {
+        let version = &session.header().version;
         eprintln!(
             "hullwatch: {}: {difference} (recorded by version {version})",
             report.name

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
-use super::reader::{Item, Reader};
+use super::ahead::{Ahead, Piece};
 use super::report::ReadReport;
 use super::source::Place;
 use crate::core::Core;
@@ -18,9 +18,6 @@ use crate::event::{ContainerId, Event, Kind, Timestamp};
 const SPACING: u64 = 16_384;
 const KEYFRAMES: usize = 64;
 const GAPS: usize = 4096;
-/// Events between publications of what was found.
-const BATCH: u64 = 4096;
-
 /// Where a finding was first raised.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FindingMark {
@@ -73,48 +70,47 @@ pub(super) struct Index {
     pub(super) done: bool,
 }
 
-/// Reads `reader` to its end and publishes what it finds.
-pub(super) fn build(mut reader: Reader, index: &Mutex<Index>, stop: &AtomicBool) {
-    let mut core = Core::new(reader.header().settings.clone());
+/// Reads a session to its end, `start` being its first event's place, and publishes what it finds.
+pub(super) fn build(mut ahead: Ahead, start: Place, index: &Mutex<Index>, stop: &AtomicBool) {
+    let mut core = Core::new(ahead.header().settings.clone());
     let mut walk = Walk::default();
     index.lock().keyframes.push(Keyframe {
         ordinal: 0,
         seq: 0,
-        place: reader.place(),
+        place: start,
         core: Arc::new(core.clone()),
     });
     let mut spacing = SPACING;
-    while !stop.load(Ordering::Relaxed) {
-        let event = match reader.next_item() {
-            Some(Item::Event(event)) => event,
-            Some(Item::Finding(_)) => continue,
-            None => {
-                walk.damage(reader.report(), walk.end);
-                walk.publish(&reader, index, true);
-                return;
+    while let Some(batch) = ahead.next_batch() {
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        for piece in batch.pieces {
+            match piece {
+                Piece::Event(event) => {
+                    walk.close_gap(event.ts);
+                    core.apply(&event);
+                    walk.event(&event, &core);
+                }
+                Piece::Gap { damaged, missing } => walk.open_gap(damaged, missing),
+                Piece::Finding(_) => {}
             }
-        };
-        walk.damage(reader.report(), event.ts);
-        core.apply(&event);
-        walk.event(&event, &core);
-        if walk.events.is_multiple_of(spacing) {
-            let keyframe = Keyframe {
-                ordinal: walk.events,
-                seq: walk.seq,
-                place: reader.place(),
-                core: Arc::new(core.clone()),
-            };
-            walk.publish(&reader, index, false);
-            let mut index = index.lock();
-            index.keyframes.push(keyframe);
-            if index.keyframes.len() > KEYFRAMES {
-                spacing *= 2;
-                index
-                    .keyframes
-                    .retain(|k| k.ordinal.is_multiple_of(spacing));
-            }
-        } else if walk.events.is_multiple_of(BATCH) {
-            walk.publish(&reader, index, false);
+        }
+        let keyframe = walk.events.is_multiple_of(spacing).then(|| Keyframe {
+            ordinal: walk.events,
+            seq: walk.seq,
+            place: batch.place,
+            core: Arc::new(core.clone()),
+        });
+        walk.close_gap(walk.end);
+        walk.publish(batch.report, &mut index.lock());
+        let mut index = index.lock();
+        index.keyframes.extend(keyframe);
+        if index.keyframes.len() > KEYFRAMES {
+            spacing *= 2;
+            index
+                .keyframes
+                .retain(|k| k.ordinal.is_multiple_of(spacing));
         }
     }
 }
@@ -130,8 +126,8 @@ struct Walk {
     last_tick: Timestamp,
     events: u64,
     seq: u64,
-    damaged: u64,
-    missing: u64,
+    /// Lines damaged and events missing since the last event.
+    open: (u64, u64),
 }
 
 impl Walk {
@@ -163,29 +159,31 @@ impl Walk {
         self.known_findings = findings.len();
     }
 
-    /// Turns what the reader newly noted into a gap before `to`.
-    fn damage(&mut self, report: &ReadReport, to: Timestamp) {
-        let damaged = report.damaged - self.damaged;
-        let missing = report.missing - self.missing;
+    fn open_gap(&mut self, damaged: u64, missing: u64) {
+        self.open.0 += damaged;
+        self.open.1 = self.open.1.saturating_add(missing);
+    }
+
+    /// Turns what is damaged or missing before `to` into a gap.
+    fn close_gap(&mut self, to: Timestamp) {
+        let (damaged, missing) = std::mem::take(&mut self.open);
         if damaged > 0 || missing > 0 {
-            self.damaged = report.damaged;
-            self.missing = report.missing;
+            let reason = if damaged > 0 {
+                "the session file is damaged here"
+            } else {
+                "missing from the session file"
+            };
             self.gaps.push(Gap {
                 from: self.end,
                 to: to.max(self.end),
                 container: None,
                 count: damaged.max(missing),
-                reason: if damaged > 0 {
-                    "the session file is damaged here".to_owned()
-                } else {
-                    "missing from the session file".to_owned()
-                },
+                reason: reason.to_owned(),
             });
         }
     }
 
-    fn publish(&mut self, reader: &Reader, index: &Mutex<Index>, done: bool) {
-        let mut index = index.lock();
+    fn publish(&mut self, report: ReadReport, index: &mut Index) {
         index.findings.append(&mut self.findings);
         for gap in self.gaps.drain(..) {
             let full = index.gaps.len() >= GAPS;
@@ -206,8 +204,8 @@ impl Walk {
         index.begin = self.begin;
         index.end = self.end;
         index.events = self.events;
-        index.report = reader.report().clone();
-        index.done = done;
+        index.done = report.complete;
+        index.report = report;
     }
 }
 

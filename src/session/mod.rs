@@ -4,6 +4,7 @@
 //! `digest` line after each tick holds the SHA-256 of all bytes before it; `finding` lines are
 //! for people with `jq` and for comparison, never an input of a replay; the last line is `end`.
 
+mod ahead;
 mod compare;
 mod error;
 mod header;
@@ -15,6 +16,7 @@ mod report;
 mod source;
 mod writer;
 
+pub use ahead::{Ahead, Batch, Piece};
 pub use compare::Comparison;
 pub use error::SessionError;
 pub use header::{Blind, Header, Redaction, SCHEMA, cgroup_mode};

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::ahead::Ahead;
 use super::index::{self, FindingMark, Gap, Index, Keyframe};
 use super::lines::{Lines, Next};
 use super::reader::Reader;
@@ -84,15 +85,17 @@ impl Player {
     fn from_source(source: Source) -> Result<Self, SessionError> {
         let reader = Reader::from_source(&source)?;
         let header = reader.header().clone();
-        let mut feed = Feed::open(&source, reader.place())?;
+        let start = reader.place();
+        let mut feed = Feed::open(&source, start)?;
         let pending = feed.next();
         let index = Arc::new(Mutex::new(Index::default()));
         index.lock().report = reader.report().clone();
         let stop = Arc::new(AtomicBool::new(false));
+        let ahead = Ahead::start(reader)?;
         let (shared, stopped) = (Arc::clone(&index), Arc::clone(&stop));
         let indexer = std::thread::Builder::new()
             .name("index".to_owned())
-            .spawn(move || index::build(reader, &shared, &stopped))
+            .spawn(move || index::build(ahead, start, &shared, &stopped))
             .map_err(|error| SessionError::Read {
                 name: source.name(),
                 error,

@@ -27,7 +27,10 @@ fn the_header_comes_back() {
         rule: "net.udp".to_owned(),
         why: "no fentry".to_owned(),
     });
-    Writer::create(&path, &written).unwrap().finish(&[]).unwrap();
+    Writer::create(&path, &written)
+        .unwrap()
+        .finish(&[])
+        .unwrap();
     assert_eq!(*Reader::open(&path).unwrap().header(), written);
 }
 
