@@ -3,4 +3,5 @@
 
 pub mod capability;
 pub mod file;
+pub mod offsets;
 pub mod privilege;

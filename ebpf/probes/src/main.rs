@@ -1,6 +1,12 @@
 //! Kernel programs.
 #![no_std]
 #![no_main]
+
+pub mod call;
+pub mod capability;
+pub mod file;
+pub mod privilege;
+
 #[cfg(not(test))]
 #[panic_handler]
 fn panic(_info: &core::panic::PanicInfo) -> ! {

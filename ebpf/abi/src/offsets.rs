@@ -1,0 +1,76 @@
+//! Kernel structure fields the file programs read; the program finds them in the kernel's BTF.
+
+/// A field that this kernel does not have.
+pub const ABSENT: u32 = u32::MAX;
+
+/// One field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field {
+    /// Structure.
+    pub structure: &'static str,
+    /// Member, dots into embedded structures; `|` between the names of different kernels.
+    pub member: &'static str,
+    /// Without it the file programs cannot work.
+    pub required: bool,
+}
+
+macro_rules! fields {
+    ($($id:ident $structure:literal $member:literal $required:literal;)*) => {
+        #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
+        #[repr(usize)]
+        enum Place { $($id,)* COUNT }
+        $(
+            #[doc = concat!("Place of `", $structure, ".", $member, "`.")]
+            pub const $id: usize = Place::$id as usize;
+        )*
+        /// How many there are.
+        pub const COUNT: usize = Place::COUNT as usize;
+        /// The fields, in the order of the kernel programs' table.
+        pub const FIELDS: [Field; COUNT] = [$(Field {
+            structure: $structure,
+            member: $member,
+            required: $required,
+        },)*];
+    };
+}
+
+fields! {
+    TASK_FILES "task_struct" "files" true;
+    TASK_FS "task_struct" "fs" true;
+    TASK_REAL_CRED "task_struct" "real_cred" true;
+    FILES_FDT "files_struct" "fdt" true;
+    FDT_MAX "fdtable" "max_fds" true;
+    FDT_FD "fdtable" "fd" true;
+    FS_ROOT "fs_struct" "root" true;
+    FS_PWD "fs_struct" "pwd" true;
+    PATH_MNT "path" "mnt" true;
+    PATH_DENTRY "path" "dentry" true;
+    FILE_PATH "file" "f_path" true;
+    FILE_INODE "file" "f_inode" true;
+    FILE_MODE "file" "f_mode" true;
+    FILE_FLAGS "file" "f_flags" true;
+    DENTRY_PARENT "dentry" "d_parent" true;
+    DENTRY_NAME "dentry" "d_name.name" true;
+    DENTRY_LEN "dentry" "d_name.len" true;
+    MOUNT_PARENT "mount" "mnt_parent" true;
+    MOUNT_POINT "mount" "mnt_mountpoint" true;
+    MOUNT_MNT "mount" "mnt" true;
+    MNT_ROOT "vfsmount" "mnt_root" true;
+    INODE_MODE "inode" "i_mode" true;
+    INODE_SB "inode" "i_sb" true;
+    INODE_INO "inode" "i_ino" true;
+    INODE_NLINK "inode" "i_nlink" true;
+    INODE_SIZE "inode" "i_size" true;
+    // Seconds and nanoseconds apart since 6.11, one timespec64 before.
+    INODE_MTIME_S "inode" "i_mtime_sec|__i_mtime.tv_sec|i_mtime.tv_sec" true;
+    INODE_MTIME_NS "inode" "i_mtime_nsec|__i_mtime.tv_nsec|i_mtime.tv_nsec" true;
+    INODE_CTIME_S "inode" "i_ctime_sec|__i_ctime.tv_sec|i_ctime.tv_sec" true;
+    INODE_CTIME_NS "inode" "i_ctime_nsec|__i_ctime.tv_nsec|i_ctime.tv_nsec" true;
+    SB_DEV "super_block" "s_dev" true;
+    SB_MAGIC "super_block" "s_magic" true;
+    // Overlay may be a module that is not loaded.
+    OVL_INODE "ovl_inode" "vfs_inode" false;
+    OVL_UPPER "ovl_inode" "__upperdentry" false;
+    OVL_OE "ovl_inode" "oe" false;
+    OE_LOWERS "ovl_entry" "__numlower|numlower" false;
+}
