@@ -12,6 +12,7 @@ mod index;
 mod lines;
 mod player;
 mod reader;
+mod recorder;
 mod report;
 mod source;
 mod writer;
@@ -23,6 +24,7 @@ pub use header::{Blind, Header, Redaction, SCHEMA, cgroup_mode};
 pub use index::{FindingMark, Gap};
 pub use player::Player;
 pub use reader::{Item, Reader};
+pub use recorder::{Recorder, RecorderStatus};
 pub use report::{Damage, ReadReport};
 pub use writer::{Summary, Writer, finding_line};
 

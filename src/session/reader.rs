@@ -9,7 +9,7 @@ use super::lines::{Lines, MAX_LINE, Next};
 use super::report::{Damage, ReadReport};
 use super::source::{Place, Source};
 use super::{Header, SCHEMA, SessionError};
-use crate::event::{Event, EventError};
+use crate::event::{Event, EventError, Kind, LostReason};
 
 /// What a session holds, in order.
 #[derive(Debug)]
@@ -178,7 +178,10 @@ impl Reader {
             }
             _ => match Event::from_json(line) {
                 Ok(event) => {
-                    if self.last_seq > 0 && event.seq > self.last_seq + 1 {
+                    // What the recorder itself lost is told by the event that says so.
+                    let told =
+                        matches!(&event.kind, Kind::Lost(l) if l.reason == LostReason::Recorder);
+                    if self.last_seq > 0 && event.seq > self.last_seq.saturating_add(1) && !told {
                         let gap = event.seq - self.last_seq - 1;
                         self.report.missing = self.report.missing.saturating_add(gap);
                     }

@@ -111,6 +111,12 @@ impl Writer {
         &self.path
     }
 
+    /// Events so far.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
     /// Bytes of lines so far, before compression.
     #[must_use]
     pub fn bytes(&self) -> u64 {

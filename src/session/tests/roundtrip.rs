@@ -65,3 +65,44 @@ fn many_frames_read_as_one_stream() {
     let (back, report) = read(&path).unwrap();
     assert!(back == events && report.is_sound());
 }
+
+#[test]
+fn a_recorder_writes_what_it_is_given() {
+    let (_dir, path) = scratch("s.zst");
+    let events = stream(5, 100);
+    let (before, after) = events.split_at(50);
+    let mut recorder = Recorder::start(&path, &header(), before.to_vec()).unwrap();
+    assert!(Recorder::start(&path, &header(), Vec::new()).is_err());
+    after.iter().for_each(|event| recorder.event(event));
+    let summary = recorder.finish().unwrap();
+    assert_eq!(summary.events, 505);
+    let (back, report) = read(&path).unwrap();
+    assert_eq!(back, events);
+    assert_eq!(report.notices(), Vec::<String>::new());
+}
+
+#[test]
+fn a_recorder_that_cannot_follow_says_how_much_is_missing() {
+    let (_dir, path) = scratch("s.jsonl");
+    let mut recorder = Recorder::start(&path, &header(), Vec::new()).unwrap();
+    // Far more than the queue holds, at once.
+    let events = stream(10, 40_000);
+    events.iter().for_each(|event| recorder.event(event));
+    let lost = recorder.status().lost;
+    recorder.finish().unwrap();
+    let (back, report) = read(&path).unwrap();
+    assert!(lost > 0 && report.complete && report.digests > 0);
+    let told: u64 = back
+        .iter()
+        .map(|e| match &e.kind {
+            Kind::Lost(lost) => lost.count,
+            _ => 0,
+        })
+        .sum();
+    let recorded = back
+        .iter()
+        .filter(|e| !matches!(e.kind, Kind::Lost(_)))
+        .count();
+    assert_eq!(told, lost);
+    assert_eq!(u64::try_from(recorded).unwrap() + lost, 400_010);
+}

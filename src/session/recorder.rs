@@ -1,0 +1,164 @@
+//! Records a running stream on a thread of its own: whoever feeds it never waits.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use parking_lot::Mutex;
+
+use super::writer::{Summary, Writer};
+use super::{Header, SessionError};
+use crate::core::Core;
+use crate::event::{Event, Kind, Lost, LostReason, Timestamp};
+
+/// Events that may wait for the disk; more are dropped, counted, and recorded as lost.
+const QUEUE: usize = 65_536;
+
+/// How a recording stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RecorderStatus {
+    /// The file.
+    pub path: PathBuf,
+    /// Events in it.
+    pub events: u64,
+    /// Bytes of lines in it, before compression.
+    pub bytes: u64,
+    /// Events that are missing in it because the disk was too slow.
+    pub lost: u64,
+    /// Why it ended before its time.
+    pub error: Option<String>,
+}
+
+/// Records a running stream.
+///
+/// It keeps a [`Core`] of its own that sees exactly what the file holds. A recording that begins
+/// in the middle thus holds the findings that its replay gives, not those of the whole run.
+#[derive(Debug)]
+pub struct Recorder {
+    events: Sender<Event>,
+    status: Arc<Mutex<RecorderStatus>>,
+    /// Dropped since the last event that found room.
+    dropped: u64,
+    last_dropped: (u64, Timestamp),
+    thread: JoinHandle<Result<Summary, SessionError>>,
+}
+
+impl Recorder {
+    /// Creates the file and begins with `snapshot`: what is there already, as events.
+    ///
+    /// # Errors
+    /// When the file exists or cannot be created.
+    pub fn start(path: &Path, header: &Header, snapshot: Vec<Event>) -> Result<Self, SessionError> {
+        let writer = Writer::create(path, header)?;
+        let core = Core::new(header.settings.clone());
+        let (events, queue) = crossbeam_channel::bounded(QUEUE);
+        let status = Arc::new(Mutex::new(RecorderStatus {
+            path: path.to_owned(),
+            ..RecorderStatus::default()
+        }));
+        let shared = Arc::clone(&status);
+        let thread = std::thread::Builder::new()
+            .name("record".to_owned())
+            .spawn(move || record(writer, core, snapshot, &queue, &shared))
+            .map_err(|error| SessionError::Create {
+                path: path.to_owned(),
+                error,
+            })?;
+        Ok(Self {
+            events,
+            status,
+            dropped: 0,
+            last_dropped: (0, Timestamp::default()),
+            thread,
+        })
+    }
+
+    /// Hands over the next event; never waits.
+    pub fn event(&mut self, event: &Event) {
+        if self.dropped > 0 {
+            // In the place of the last event that is missing.
+            let lost = lost(self.dropped, event.seq.saturating_sub(1), event.ts);
+            if self.events.try_send(lost).is_ok() {
+                self.dropped = 0;
+            }
+        }
+        if let Err(TrySendError::Full(_)) = self.events.try_send(event.clone()) {
+            self.dropped += 1;
+            self.last_dropped = (event.seq, event.ts);
+            self.status.lock().lost += 1;
+        }
+    }
+
+    /// How it stands.
+    #[must_use]
+    pub fn status(&self) -> RecorderStatus {
+        self.status.lock().clone()
+    }
+
+    /// Writes what waits and the end, and closes the file.
+    ///
+    /// # Errors
+    /// When the file could not be written.
+    pub fn finish(self) -> Result<Summary, SessionError> {
+        let Self {
+            events,
+            status,
+            dropped,
+            last_dropped: (seq, ts),
+            thread,
+        } = self;
+        if dropped > 0 {
+            // Fails only when the thread ended, which the join tells.
+            let _ = events.send(lost(dropped, seq, ts));
+        }
+        drop(events);
+        thread.join().unwrap_or_else(|_| {
+            Err(SessionError::Write {
+                path: status.lock().path.clone(),
+                error: std::io::Error::other("the recorder ended unexpectedly"),
+            })
+        })
+    }
+}
+
+fn lost(count: u64, seq: u64, ts: Timestamp) -> Event {
+    Event {
+        seq,
+        ts,
+        container: None,
+        pid: 0,
+        nspid: 0,
+        kind: Kind::Lost(Lost {
+            reason: LostReason::Recorder,
+            count,
+            detail: String::new(),
+        }),
+    }
+}
+
+fn record(
+    mut writer: Writer,
+    mut core: Core,
+    snapshot: Vec<Event>,
+    queue: &Receiver<Event>,
+    status: &Mutex<RecorderStatus>,
+) -> Result<Summary, SessionError> {
+    let write = || {
+        for event in snapshot.into_iter().chain(queue.iter()) {
+            core.apply(&event);
+            writer.record(&event, core.detector.findings())?;
+            if matches!(event.kind, Kind::Tick(_)) {
+                let mut status = status.lock();
+                status.events = writer.events();
+                status.bytes = writer.bytes();
+            }
+        }
+        Ok(())
+    };
+    let done = write().and_then(|()| writer.finish(core.detector.findings()));
+    if let Err(error) = &done {
+        status.lock().error = Some(SessionError::to_string(error));
+    }
+    done
+}
