@@ -189,6 +189,8 @@ pub const X86_64: &[(u16, Shape)] = &[
     (257, Shape::new(op::OPEN, 0, 1, N, N, 3, 2)),
     // openat2 passes flags and mode in a structure: the flags argument is a pointer.
     (437, Shape::new(op::OPEN, 0, 1, N, N, N, 2)),
+    // The descriptor is the fifth argument, the protection the third.
+    (9, Shape::new(op::MAP_EXEC, 4, N, N, N, N, 2)),
     (76, Shape::new(op::TRUNCATE, N, 0, N, N, N, N)),
     (77, Shape::new(op::TRUNCATE, 0, N, N, N, N, N)),
     (82, Shape::new(op::RENAME, N, 0, N, 1, N, N)),
@@ -220,6 +222,7 @@ pub const X86_64: &[(u16, Shape)] = &[
 pub const AARCH64: &[(u16, Shape)] = &[
     (56, Shape::new(op::OPEN, 0, 1, N, N, 3, 2)),
     (437, Shape::new(op::OPEN, 0, 1, N, N, N, 2)),
+    (222, Shape::new(op::MAP_EXEC, 4, N, N, N, N, 2)),
     (45, Shape::new(op::TRUNCATE, N, 0, N, N, N, N)),
     (46, Shape::new(op::TRUNCATE, 0, N, N, N, N, N)),
     (38, Shape::new(op::RENAME, 0, 1, 2, 3, N, N)),

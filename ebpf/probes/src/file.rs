@@ -31,6 +31,7 @@ const DEPTH: u32 = 64;
 const WINDOW_NS: u64 = 1_000_000_000;
 
 const AT_FDCWD: i32 = -100;
+const PROT_EXEC: u64 = 4;
 const O_ACCMODE: u64 = 3;
 const O_CREAT: u64 = 0o100;
 const O_TRUNC: u64 = 0o1000;
@@ -45,6 +46,9 @@ const ENOENT: i64 = 2;
 const EACCES: i64 = 13;
 const ETXTBSY: i64 = 26;
 const EROFS: i64 = 30;
+const MEMFD_MASK: u64 = 0xffff_ffff_ffff;
+const TMPFS: u32 = 0x0102_1994;
+const RAMFS: u32 = 0x8584_58f6;
 const OVERLAY: u32 = 0x794c_7630;
 
 /// A record under construction. Leading bytes are the dispatcher's.
@@ -206,7 +210,7 @@ unsafe extern "C" fn step(_index: u32, _context: *mut c_void) -> i64 {
     ) else {
         return 1;
     };
-    if parent == dentry || walk.pos >= walk.limit {
+    if walk.pos >= walk.limit {
         return 1;
     }
     let pos = (walk.pos & 0xfff) as usize;
@@ -219,6 +223,10 @@ unsafe extern "C" fn step(_index: u32, _context: *mut c_void) -> i64 {
         // The length leaves out the NUL, which stays as separator.
         Ok(text) => walk.pos += text.len() as u64 + 1,
         Err(_) => return 1,
+    }
+    if parent == dentry {
+        // An entry in no tree, as of an anonymous memory file: its name is all there is.
+        return 1;
     }
     walk.here.dentry = parent;
     0
@@ -267,8 +275,7 @@ fn string(scratch: &mut Scratch, from: u64, pos: usize) -> (usize, bool) {
 
 /// Fills the facts of an open file's inode.
 #[inline(always)]
-fn facts(inode: u64, into: &mut FactsRecord) -> Option<()> {
-    let sb: u64 = read(inode, at(o::INODE_SB))?;
+fn facts(inode: u64, sb: u64, dentry: u64, into: &mut FactsRecord) -> Option<()> {
     into.ino = read(inode, at(o::INODE_INO))?;
     into.size = read(inode, at(o::INODE_SIZE))?;
     into.mtime_s = read(inode, at(o::INODE_MTIME_S))?;
@@ -281,6 +288,10 @@ fn facts(inode: u64, into: &mut FactsRecord) -> Option<()> {
     into.flags = 0;
     if read::<u32>(inode, at(o::INODE_NLINK))? == 0 {
         into.flags |= fact::UNLINKED;
+        // An anonymous memory file is an unlinked file of an inner tmpfs with this name.
+        if into.magic == TMPFS && name_key(dentry)?.0 & MEMFD_MASK == key(b"memfd:") {
+            into.flags |= fact::MEMFD;
+        }
     }
     if into.magic == OVERLAY && at(o::OVL_INODE) != u64::from(o::ABSENT) {
         let overlay = inode.wrapping_sub(at(o::OVL_INODE));
@@ -367,10 +378,10 @@ fn maybe_sensitive(dentry: u64) -> bool {
 
 /// How many operations this one stands for: none when an alike one was just reported.
 #[inline(always)]
-fn alike(facts: &FactsRecord, operation: u8) -> Option<u32> {
+fn alike(ino: u64, dev: u32, operation: u8) -> Option<u32> {
     let key = Alike {
-        ino: facts.ino,
-        dev: facts.dev,
+        ino,
+        dev,
         tgid: (bpf_get_current_pid_tgid() >> 32) as u32,
         op: u32::from(operation),
         pad: 0,
@@ -451,8 +462,10 @@ pub fn exit(call: &Call) -> Option<(*mut Scratch, usize)> {
             return None;
         }
     }
+    if shape.op == op::MAP_EXEC && (flags & PROT_EXEC == 0 || (-4095..0).contains(&call.ret)) {
+        return None;
+    }
     scratch.record.call_flags = flags as u32;
-    scratch.record.comm = bpf_get_current_comm().unwrap_or_default();
     if call.ret < 0 {
         if call.ret < -4095 {
             return None;
@@ -524,15 +537,30 @@ fn resolved(
             return None;
         };
     }
-    facts(inode, &mut scratch.record.facts)?;
+    let sb: u64 = read(inode, at(o::INODE_SB))?;
+    let ino: u64 = read(inode, at(o::INODE_INO))?;
+    let dev: u32 = read(sb, at(o::SB_DEV))?;
+    // Each refusal and each created file is told; the rest is counted within a second.
+    if scratch.record.errno == 0
+        && matches!(
+            scratch.record.op,
+            op::WRITE | op::READ | op::TRUNCATE | op::MAP_EXEC
+        )
+    {
+        scratch.record.count = alike(ino, dev, scratch.record.op)?;
+    }
+    facts(inode, sb, from.dentry, &mut scratch.record.facts)?;
     if scratch.record.op == op::CREATE {
         scratch.record.mode = scratch.record.facts.mode;
     }
-    // Each refusal and each created file is told; the rest is counted within a second.
-    if scratch.record.errno == 0 && matches!(scratch.record.op, op::WRITE | op::READ | op::TRUNCATE)
+    // A library of the image or of a volume is no news.
+    if scratch.record.op == op::MAP_EXEC
+        && scratch.record.facts.flags & (fact::UPPER | fact::MEMFD | fact::UNLINKED) == 0
+        && !matches!(scratch.record.facts.magic, TMPFS | RAMFS)
     {
-        scratch.record.count = alike(&scratch.record.facts, scratch.record.op)?;
+        return None;
     }
+    scratch.record.comm = bpf_get_current_comm().unwrap_or_default();
     let (end, whole) = walk(pointer, from, 0);
     scratch.record.flags = flag::FACTS | flag::WHOLE;
     if !whole {
@@ -550,6 +578,7 @@ fn named(
     call: &Call,
     shape: Shape,
 ) -> Option<(*mut Scratch, usize)> {
+    scratch.record.comm = bpf_get_current_comm().unwrap_or_default();
     let mut end = 0;
     let mut cut = false;
     if let Some(from) = directory(argument(call, shape.dir).map_or(AT_FDCWD, |fd| fd as i32)) {
