@@ -1,0 +1,62 @@
+//! System call tables of this machine, written into the kernel programs before they load.
+
+use hullwatch_abi::{file, privilege};
+
+/// How many system call numbers a table covers.
+pub const CALLS: usize = 512;
+
+/// For the kernel's `FILE_SHAPES`: the packed shape of each file call, 0 for every other.
+#[must_use]
+pub fn file_shapes() -> [u32; CALLS] {
+    let shapes = if cfg!(target_arch = "aarch64") {
+        file::AARCH64
+    } else {
+        file::X86_64
+    };
+    let mut table = [0; CALLS];
+    for (number, shape) in shapes {
+        table[usize::from(*number)] = shape.pack();
+    }
+    table
+}
+
+/// For the kernel's `PRIVILEGE_CALLS`: place in [`privilege::CALLS`] plus one, 0 for every other.
+#[must_use]
+pub fn privilege_calls() -> [u8; CALLS] {
+    let mut table = [0; CALLS];
+    for (place, call) in (1..).zip(privilege::CALLS) {
+        let number = if cfg!(target_arch = "aarch64") {
+            call.aarch64
+        } else {
+            call.x86_64
+        };
+        if let Some(number) = number {
+            table[usize::from(number)] = place;
+        }
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_call_is_both_a_file_call_and_a_privileged_one() {
+        let privileged = privilege_calls();
+        for (number, shape) in file_shapes().into_iter().enumerate() {
+            assert!(shape == 0 || privileged[number] == 0, "{number}");
+        }
+        assert_eq!(
+            privileged.iter().filter(|place| **place != 0).count(),
+            privilege::CALLS
+                .iter()
+                .filter(|c| if cfg!(target_arch = "aarch64") {
+                    c.aarch64.is_some()
+                } else {
+                    c.x86_64.is_some()
+                })
+                .count()
+        );
+    }
+}
