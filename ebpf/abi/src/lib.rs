@@ -2,6 +2,8 @@
 #![no_std]
 
 pub mod capability;
+pub mod dns;
 pub mod file;
+pub mod net;
 pub mod offsets;
 pub mod privilege;

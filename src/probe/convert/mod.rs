@@ -1,8 +1,10 @@
 //! Records of the kernel programs → facts of the event stream; one file per kind.
 
 pub mod capability;
+pub mod dns;
 pub mod file;
 pub mod names;
+pub mod net;
 pub mod path;
 pub mod privilege;
 
@@ -30,6 +32,14 @@ pub enum ConvertError {
         field: &'static str,
         /// The value.
         value: u32,
+    },
+    /// The kernel's record is whole, but what came over the network is not what it claims to be.
+    #[error("{kind} record with a malformed message: {what}")]
+    Malformed {
+        /// Which record.
+        kind: &'static str,
+        /// What is wrong with it.
+        what: &'static str,
     },
 }
 
