@@ -1,5 +1,7 @@
 //! Stream → state → findings: the one way both live and replayed events go.
 
+use std::sync::Arc;
+
 use crate::detect::{Detector, Settings};
 use crate::event::Event;
 use crate::state::State;
@@ -24,7 +26,7 @@ impl Core {
     }
 
     /// Applies one event.
-    pub fn apply(&mut self, event: &Event) {
+    pub fn apply(&mut self, event: &Arc<Event>) {
         self.state.apply(event);
         self.detector.apply(&self.state, event);
     }

@@ -47,6 +47,30 @@ pub struct Container {
 }
 
 impl Container {
+    /// A container of which only the id is known.
+    pub(super) fn new(id: ContainerId, first_seen: Timestamp) -> Self {
+        Self {
+            id,
+            info: ContainerInfo::default(),
+            first_seen,
+            existing: false,
+            running: true,
+            paused: false,
+            ended: None,
+            exit_code: None,
+            oom_kills: 0,
+            first_exec: None,
+            cpu_milli: 0,
+            memory: 0,
+            pids: 0,
+            cpu_history: VecDeque::new(),
+            writes: VecDeque::from([0]),
+            lost: 0,
+            names: BTreeMap::new(),
+            capabilities: BTreeSet::new(),
+        }
+    }
+
     /// Name, or the short id where the name is not known.
     #[must_use]
     pub fn display_name(&self) -> String {

@@ -3,21 +3,26 @@
 //! A pure function of the stream: no clock, no I/O. Everything is bounded; what a bound removes
 //! is counted in [`Totals::evicted`].
 
+mod apply;
 mod connection;
 mod container;
 mod file;
 mod process;
 mod recent;
+mod snapshot;
 
 pub use connection::{Connection, ConnectionKey, Direction, Phase};
 pub use container::Container;
 pub use file::{FileActivity, FileKey};
 pub use process::{Lineage, ProcessEntry};
 pub use recent::{Recent, Second};
+pub use snapshot::snapshot;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
-use crate::event::{ContainerId, Event, Timestamp};
+use rustc_hash::FxHashMap;
+
+use crate::event::{ContainerId, Timestamp};
 
 /// Whose fact it is: a container, or the host (`None`).
 pub type Owner = Option<ContainerId>;
@@ -52,15 +57,32 @@ pub struct State {
     pub recent: Recent,
     /// Counts.
     pub totals: Totals,
+    /// Exited processes, oldest first, for their removal.
+    exited: VecDeque<(Timestamp, u32)>,
+    /// Open sockets by cookie, to match later events to their row. Never iterated.
+    sockets: FxHashMap<u64, ConnectionKey>,
 }
 
 impl State {
-    /// Applies one event.
-    pub fn apply(&mut self, event: &Event) {
-        if self.totals.events == 0 {
-            self.began = event.ts;
-        }
-        self.now = self.now.max(event.ts);
-        self.totals.events += 1;
+    /// The container an event or a row belongs to.
+    #[must_use]
+    pub fn container(&self, owner: &Owner) -> Option<&Container> {
+        self.containers.get(owner.as_ref()?)
+    }
+
+    /// `pid` and its ancestors inside the same owner, nearest first; at most 32.
+    pub fn ancestry(&self, pid: u32) -> impl Iterator<Item = &ProcessEntry> {
+        let owner = self.processes.get(&pid).map(|p| p.owner.clone());
+        let mut next = Some(pid);
+        let mut left = 32_u8;
+        std::iter::from_fn(move || {
+            left = left.checked_sub(1)?;
+            let process = self.processes.get(&next?)?;
+            if Some(&process.owner) != owner.as_ref() {
+                return None;
+            }
+            next = (process.ppid != process.pid).then_some(process.ppid);
+            Some(process)
+        })
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::event::Event;
+use crate::event::{Event, Kind};
 
 /// Counts of one second.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -23,4 +23,49 @@ pub struct Recent {
     pub events: VecDeque<Arc<Event>>,
     /// The last 15 minutes, oldest first, one entry a second that had events.
     pub seconds: VecDeque<Second>,
+}
+
+/// Bounds: events kept for the picture, and seconds of history.
+const MAX_EVENTS: usize = 8192;
+const MAX_SECONDS: usize = 900;
+
+impl Recent {
+    pub(super) fn apply(&mut self, event: &Arc<Event>) {
+        let at = event.ts.seconds();
+        if self.seconds.back().is_none_or(|second| second.at < at) {
+            if self.seconds.len() >= MAX_SECONDS {
+                self.seconds.pop_front();
+            }
+            self.seconds.push_back(Second {
+                at,
+                ..Second::default()
+            });
+        }
+        if let Some(second) = self.seconds.back_mut() {
+            match &event.kind {
+                Kind::Tick(_) => return,
+                Kind::Lost(lost) => {
+                    second.lost = second
+                        .lost
+                        .saturating_add(u32::try_from(lost.count).unwrap_or(u32::MAX));
+                }
+                _ => second.events = second.events.saturating_add(1),
+            }
+        }
+        if self.events.len() >= MAX_EVENTS {
+            self.events.pop_front();
+        }
+        self.events.push_back(Arc::clone(event));
+    }
+
+    /// Events in the last whole second before `now_seconds`.
+    #[must_use]
+    pub fn rate(&self, now_seconds: i64) -> u32 {
+        self.seconds
+            .iter()
+            .rev()
+            .find(|second| second.at < now_seconds)
+            .filter(|second| second.at == now_seconds - 1)
+            .map_or(0, |second| second.events)
+    }
 }

@@ -1,0 +1,631 @@
+//! Events into state: one method per kind.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{
+    Connection, ConnectionKey, Container, Direction, FileActivity, FileKey, Lineage, Owner, Phase,
+    ProcessEntry, State,
+};
+use crate::event::{
+    Accept, Action, Bytes, Close, Connect, ContainerEvent, ContainerId, Dns, Endpoint, Event, Exec,
+    Exit, File, FileFacts, FileOp, Fork, Kind, Listen, Outcome, Process, Protocol, Socket, Tick,
+    Timestamp,
+};
+
+/// How long an exited process stays.
+const KEEP_EXITED: Duration = Duration::from_secs(600);
+/// How long the facts of an ended container stay.
+const KEEP_ENDED: Duration = Duration::from_secs(3600);
+/// Bounds of the tables.
+const MAX_CONTAINERS: usize = 1024;
+const MAX_EXITED: usize = 8192;
+const MAX_PROCESSES: usize = 65_536;
+const MAX_CONNECTIONS: usize = 16_384;
+const MAX_FILES: usize = 16_384;
+const MAX_NAMES: usize = 1024;
+const MAX_SOCKETS: usize = 65_536;
+const CPU_HISTORY: usize = 600;
+const WRITE_WINDOW: usize = 60;
+
+impl State {
+    /// Applies one event.
+    pub fn apply(&mut self, event: &Arc<Event>) {
+        if self.totals.events == 0 {
+            self.began = event.ts;
+        }
+        self.now = self.now.max(event.ts);
+        self.totals.events += 1;
+        if let Some(id) = &event.container
+            && !self.containers.contains_key(id)
+        {
+            self.add_container(id, event.ts);
+        }
+        match &event.kind {
+            Kind::Exec(exec) => self.exec(event, exec),
+            Kind::Fork(fork) => self.fork(event, fork),
+            Kind::Exit(exit) => self.exit(event, exit),
+            Kind::Process(process) => self.existing_process(event, process),
+            Kind::Connect(connect) => self.connect(event, connect),
+            Kind::Accept(accept) => self.accept(event, accept),
+            Kind::Close(close) => self.close(event, close),
+            Kind::Listen(listen) => self.listen(event, listen),
+            Kind::Socket(socket) => self.existing_socket(event, socket),
+            Kind::Dns(dns) => self.dns(event, dns),
+            Kind::File(file) => self.file(event, file),
+            Kind::Compare(compare) => {
+                let key = FileKey {
+                    owner: event.container.clone(),
+                    path: compare.path.clone(),
+                };
+                if let Some(activity) = self.files.get_mut(&key) {
+                    activity.class = Some(compare.class.clone());
+                }
+            }
+            Kind::Privilege(_) => {}
+            Kind::Capability(capability) => {
+                if let Some(container) = self.own_container(event) {
+                    container.capabilities.insert(capability.name.clone());
+                }
+            }
+            Kind::Container(change) => self.container_event(event, change),
+            Kind::Tick(tick) => self.tick(event.ts, tick),
+            Kind::Lost(lost) => {
+                self.totals.lost += lost.count;
+                if let Some(container) = self.own_container(event) {
+                    container.lost += lost.count;
+                }
+            }
+        }
+        self.recent.apply(event);
+    }
+
+    fn own_container(&mut self, event: &Event) -> Option<&mut Container> {
+        self.containers.get_mut(event.container.as_ref()?)
+    }
+
+    fn add_container(&mut self, id: &ContainerId, at: Timestamp) {
+        if self.containers.len() >= MAX_CONTAINERS
+            && let Some(oldest) = self
+                .containers
+                .values()
+                .filter(|c| c.ended.is_some())
+                .min_by_key(|c| (c.ended, c.id.clone()))
+                .map(|c| c.id.clone())
+        {
+            self.containers.remove(&oldest);
+            self.totals.evicted += 1;
+        }
+        self.containers
+            .insert(id.clone(), Container::new(id.clone(), at));
+    }
+
+    fn container_event(&mut self, event: &Event, change: &ContainerEvent) {
+        let Some(container) = self.own_container(event) else {
+            return;
+        };
+        if let Some(info) = &change.info {
+            container.info = (**info).clone();
+        }
+        match &change.action {
+            Action::Existing => {
+                container.existing = true;
+                container.running = true;
+            }
+            Action::Appeared | Action::Started => {
+                container.running = true;
+                container.ended = None;
+                container.exit_code = None;
+            }
+            Action::Gone | Action::Removed => {
+                container.running = false;
+                container.ended.get_or_insert(event.ts);
+            }
+            Action::Died(code) => {
+                container.running = false;
+                container.exit_code = Some(*code);
+                container.ended.get_or_insert(event.ts);
+                // A restart runs its entrypoint anew: start-up begins again then.
+                container.first_exec = None;
+            }
+            Action::Oom => container.oom_kills += 1,
+            Action::Paused => container.paused = true,
+            Action::Unpaused => container.paused = false,
+            Action::Health(health) => container.info.health.clone_from(health),
+            Action::Created | Action::Renamed | Action::ExecStarted(_) | Action::Info => {}
+        }
+    }
+
+    /// Where the process `pid` with parent `ppid` descends from, at its exec or in a snapshot.
+    fn lineage(&self, owner: &Owner, pid: u32, nspid: u32, ppid: u32) -> Lineage {
+        let Some(container) = self.container(owner) else {
+            return Lineage::Unknown;
+        };
+        if (nspid == 1 && nspid != pid) || (pid != 0 && container.info.init_pid == pid) {
+            return Lineage::Init;
+        }
+        if let Some(parent) = self.processes.get(&ppid)
+            && parent.owner == *owner
+            && !parent.runtime
+            && (parent.execs > 0 || parent.existing)
+        {
+            return parent.lineage;
+        }
+        // The first program of a container that shares the host's pid namespace has no pid 1.
+        let has_init = self
+            .processes
+            .values()
+            .any(|p| p.owner == *owner && p.lineage == Lineage::Init && p.exited.is_none());
+        if has_init || container.first_exec.is_some() {
+            Lineage::ExecSession(pid)
+        } else {
+            Lineage::Init
+        }
+    }
+
+    fn exec(&mut self, event: &Event, exec: &Exec) {
+        let known = self
+            .processes
+            .get(&event.pid)
+            .filter(|p| p.exited.is_none() && p.owner == event.container);
+        let lineage = match known {
+            _ if exec.runtime => Lineage::Unknown,
+            Some(process) if process.lineage != Lineage::Unknown => process.lineage,
+            _ => self.lineage(&event.container, event.pid, event.nspid, exec.ppid),
+        };
+        let (started, execs, existing) = known
+            .map_or((event.ts, 0, false), |p| (p.started, p.execs, p.existing));
+        if !exec.runtime
+            && let Some(container) = self.own_container(event)
+        {
+            container.running = true;
+            if container.first_exec.is_none() && !container.existing {
+                container.first_exec = Some(event.ts);
+            }
+        }
+        self.insert_process(ProcessEntry {
+            pid: event.pid,
+            nspid: event.nspid,
+            ppid: exec.ppid,
+            owner: event.container.clone(),
+            uid: exec.uid,
+            comm: exec.comm.clone(),
+            exe: exec.exe.clone(),
+            argv: exec.argv.clone(),
+            cwd: exec.cwd.clone(),
+            script: exec.script.clone(),
+            file: exec.file,
+            started,
+            existing,
+            exited: None,
+            exit_code: None,
+            exit_signal: None,
+            lineage,
+            tty: exec.tty,
+            runtime: exec.runtime,
+            execs: execs + u32::from(!exec.runtime),
+            exec_seq: event.seq,
+        });
+    }
+
+    fn fork(&mut self, event: &Event, fork: &Fork) {
+        let parent = self
+            .processes
+            .get(&fork.ppid)
+            .filter(|p| p.owner == event.container);
+        let child = match parent {
+            Some(parent) => ProcessEntry {
+                pid: event.pid,
+                nspid: event.nspid,
+                ppid: fork.ppid,
+                started: event.ts,
+                existing: false,
+                exited: None,
+                exit_code: None,
+                exit_signal: None,
+                execs: if parent.runtime { 0 } else { parent.execs },
+                ..parent.clone()
+            },
+            None => ProcessEntry {
+                pid: event.pid,
+                nspid: event.nspid,
+                ppid: fork.ppid,
+                owner: event.container.clone(),
+                uid: fork.uid,
+                comm: fork.comm.clone(),
+                exe: Bytes::default(),
+                argv: Vec::new(),
+                cwd: Bytes::default(),
+                script: None,
+                file: FileFacts::default(),
+                started: event.ts,
+                existing: false,
+                exited: None,
+                exit_code: None,
+                exit_signal: None,
+                lineage: Lineage::Unknown,
+                tty: false,
+                runtime: false,
+                execs: 0,
+                exec_seq: 0,
+            },
+        };
+        self.insert_process(child);
+    }
+
+    fn existing_process(&mut self, event: &Event, process: &Process) {
+        if self
+            .processes
+            .get(&event.pid)
+            .is_some_and(|p| p.exited.is_none() && p.execs > 0)
+        {
+            return; // Its exec arrived before the snapshot did: the live fact is the better one.
+        }
+        let lineage = self.lineage(&event.container, event.pid, event.nspid, process.ppid);
+        self.insert_process(ProcessEntry {
+            pid: event.pid,
+            nspid: event.nspid,
+            ppid: process.ppid,
+            owner: event.container.clone(),
+            uid: process.uid,
+            comm: process.comm.clone(),
+            exe: process.exe.clone(),
+            argv: process.argv.clone(),
+            cwd: process.cwd.clone(),
+            script: None,
+            file: process.file,
+            started: process.started,
+            existing: true,
+            exited: None,
+            exit_code: None,
+            exit_signal: None,
+            lineage,
+            tty: false,
+            runtime: false,
+            execs: 0,
+            exec_seq: event.seq,
+        });
+    }
+
+    fn insert_process(&mut self, process: ProcessEntry) {
+        if self.processes.len() >= MAX_PROCESSES && !self.processes.contains_key(&process.pid) {
+            self.totals.evicted += 1;
+            let Some((_, pid)) = self.exited.pop_front() else {
+                return;
+            };
+            self.processes.remove(&pid);
+        }
+        self.processes.insert(process.pid, process);
+    }
+
+    fn exit(&mut self, event: &Event, exit: &Exit) {
+        if let Some(process) = self.processes.get_mut(&event.pid) {
+            process.exited = Some(event.ts);
+            process.exit_code = exit.code;
+            process.exit_signal = exit.signal;
+            self.exited.push_back((event.ts, event.pid));
+            if self.exited.len() > MAX_EXITED {
+                self.totals.evicted += 1;
+                self.forget_oldest_exited();
+            }
+        }
+    }
+
+    fn forget_oldest_exited(&mut self) {
+        if let Some((at, pid)) = self.exited.pop_front()
+            && self
+                .processes
+                .get(&pid)
+                .is_some_and(|p| p.exited == Some(at))
+        {
+            self.processes.remove(&pid);
+        }
+    }
+
+    fn name_of(&self, owner: &Owner, endpoint: &Endpoint) -> Option<Bytes> {
+        self.container(owner)?.names.get(&endpoint.ip()?).cloned()
+    }
+
+    /// The row for `key`, made if missing.
+    fn row(&mut self, key: &ConnectionKey, event: &Event) -> &mut Connection {
+        if self.connections.len() >= MAX_CONNECTIONS && !self.connections.contains_key(key) {
+            self.shrink_connections();
+        }
+        let name = if self.connections.contains_key(key) {
+            None
+        } else {
+            self.name_of(&key.owner, &key.endpoint)
+        };
+        let row = self
+            .connections
+            .entry(key.clone())
+            .or_insert_with(|| Connection {
+                local: None,
+                peer: None,
+                pid: event.pid,
+                comm: Bytes::default(),
+                name,
+                phase: Phase::Connecting,
+                count: 0,
+                open: 0,
+                failed: 0,
+                tx_bytes: 0,
+                rx_bytes: 0,
+                first: event.ts,
+                last: event.ts,
+                existing: false,
+            });
+        row.last = row.last.max(event.ts);
+        row
+    }
+
+    fn connect(&mut self, event: &Event, connect: &Connect) {
+        let key = ConnectionKey {
+            owner: event.container.clone(),
+            direction: Direction::Outbound,
+            protocol: connect.protocol,
+            endpoint: connect.remote.clone(),
+        };
+        // The later outcome of an attempt that was already counted.
+        let known = connect.cookie != 0 && self.sockets.get(&connect.cookie) == Some(&key);
+        let follows = known
+            && self
+                .connections
+                .get(&key)
+                .is_some_and(|row| row.phase == Phase::Connecting);
+        let row = self.row(&key, event);
+        if !follows {
+            row.count += 1;
+            row.pid = event.pid;
+            row.comm.clone_from(&connect.comm);
+        }
+        row.local = connect.local.or(row.local);
+        row.phase = match connect.outcome {
+            Outcome::Established => {
+                // Datagram and Unix sockets tell no end: they are not counted as open.
+                row.open += u32::from(connect.protocol == Protocol::Tcp);
+                Phase::Open
+            }
+            Outcome::InProgress => Phase::Connecting,
+            Outcome::Failed(errno) => {
+                row.failed += 1;
+                Phase::Failed(errno)
+            }
+        };
+        let ended = matches!(connect.outcome, Outcome::Failed(_));
+        self.remember_socket(connect.cookie, key, ended);
+    }
+
+    fn remember_socket(&mut self, cookie: u64, key: ConnectionKey, ended: bool) {
+        if cookie == 0 {
+            return;
+        }
+        if ended {
+            self.sockets.remove(&cookie);
+        } else {
+            if self.sockets.len() >= MAX_SOCKETS {
+                self.totals.evicted += self.sockets.len() as u64;
+                self.sockets.clear();
+            }
+            self.sockets.insert(cookie, key);
+        }
+    }
+
+    fn accept(&mut self, event: &Event, accept: &Accept) {
+        let key = ConnectionKey {
+            owner: event.container.clone(),
+            direction: Direction::Inbound,
+            protocol: accept.protocol,
+            endpoint: Endpoint::Inet(accept.local),
+        };
+        let row = self.row(&key, event);
+        row.count += 1;
+        row.open += 1;
+        row.phase = Phase::Open;
+        row.local = Some(accept.local);
+        row.peer = Some(accept.remote);
+        row.pid = event.pid;
+        row.comm.clone_from(&accept.comm);
+        self.remember_socket(accept.cookie, key, false);
+    }
+
+    fn close(&mut self, event: &Event, close: &Close) {
+        let key = self.sockets.remove(&close.cookie).unwrap_or_else(|| {
+            let (direction, endpoint) = if close.inbound {
+                (Direction::Inbound, close.local)
+            } else {
+                (Direction::Outbound, close.remote)
+            };
+            ConnectionKey {
+                owner: event.container.clone(),
+                direction,
+                protocol: Protocol::Tcp,
+                endpoint: Endpoint::Inet(endpoint),
+            }
+        });
+        let row = self.row(&key, event);
+        row.open = row.open.saturating_sub(1);
+        row.tx_bytes += close.tx_bytes;
+        row.rx_bytes += close.rx_bytes;
+        row.local = Some(close.local);
+        if close.inbound {
+            row.peer = Some(close.remote);
+        }
+        if row.open == 0 {
+            row.phase = Phase::Closed;
+        }
+        row.count = row.count.max(1);
+    }
+
+    fn listen(&mut self, event: &Event, listen: &Listen) {
+        let key = ConnectionKey {
+            owner: event.container.clone(),
+            direction: Direction::Listening,
+            protocol: listen.protocol,
+            endpoint: Endpoint::Inet(listen.local),
+        };
+        let row = self.row(&key, event);
+        row.count += 1;
+        row.open = 1;
+        row.phase = Phase::Open;
+        row.local = Some(listen.local);
+        row.pid = event.pid;
+        row.comm.clone_from(&listen.comm);
+    }
+
+    fn existing_socket(&mut self, event: &Event, socket: &Socket) {
+        let (direction, endpoint) = match socket.remote {
+            None => (Direction::Listening, socket.local),
+            Some(_) if socket.inbound => (Direction::Inbound, socket.local),
+            Some(remote) => (Direction::Outbound, remote),
+        };
+        let key = ConnectionKey {
+            owner: event.container.clone(),
+            direction,
+            protocol: socket.protocol,
+            endpoint: Endpoint::Inet(endpoint),
+        };
+        let comm = self
+            .processes
+            .get(&event.pid)
+            .map(|p| p.comm.clone())
+            .unwrap_or_default();
+        let row = self.row(&key, event);
+        row.existing = true;
+        row.phase = Phase::Open;
+        row.count += 1;
+        row.open += 1;
+        row.local = Some(socket.local);
+        row.peer = socket.remote;
+        row.comm = comm;
+    }
+
+    fn shrink_connections(&mut self) {
+        let mut closed: Vec<_> = self
+            .connections
+            .iter()
+            .map(|(key, row)| (row.phase == Phase::Open, row.last, key.clone()))
+            .collect();
+        closed.sort();
+        closed.truncate(MAX_CONNECTIONS / 8);
+        self.totals.evicted += closed.len() as u64;
+        for (_, _, key) in closed {
+            self.connections.remove(&key);
+        }
+    }
+
+    fn dns(&mut self, event: &Event, dns: &Dns) {
+        if let Some(container) = self.own_container(event) {
+            for address in &dns.addresses {
+                if container.names.len() < MAX_NAMES || container.names.contains_key(address) {
+                    container.names.insert(*address, dns.name.clone());
+                } else {
+                    self.totals.evicted += 1;
+                    break;
+                }
+            }
+        }
+    }
+
+    fn file(&mut self, event: &Event, file: &File) {
+        if file.errno == 0
+            && file.op != FileOp::Read
+            && file.op != FileOp::MapExec
+            && let Some(container) = self.own_container(event)
+            && let Some(now) = container.writes.back_mut()
+        {
+            *now = now.saturating_add(file.count);
+        }
+        let path = match (file.op, &file.target) {
+            (FileOp::Rename | FileOp::Link, Some(target)) => target,
+            _ => &file.path,
+        };
+        let key = FileKey {
+            owner: event.container.clone(),
+            path: path.clone(),
+        };
+        if self.files.len() >= MAX_FILES && !self.files.contains_key(&key) {
+            self.shrink_files();
+        }
+        let activity = self.files.entry(key).or_insert_with(|| FileActivity {
+            ops: BTreeMap::new(),
+            refused: 0,
+            last_op: file.op,
+            last_errno: 0,
+            pid: event.pid,
+            comm: Bytes::default(),
+            file: None,
+            class: None,
+            first: event.ts,
+            last: event.ts,
+        });
+        *activity.ops.entry(file.op).or_default() += u64::from(file.count);
+        if file.errno != 0 {
+            activity.refused += u64::from(file.count);
+        }
+        activity.last_op = file.op;
+        activity.last_errno = file.errno;
+        activity.pid = event.pid;
+        if activity.comm != file.comm {
+            activity.comm.clone_from(&file.comm);
+        }
+        activity.file = file.file.or(activity.file);
+        activity.last = activity.last.max(event.ts);
+    }
+
+    fn shrink_files(&mut self) {
+        let mut oldest: Vec<_> = self
+            .files
+            .iter()
+            .map(|(key, activity)| (activity.last, key.clone()))
+            .collect();
+        oldest.sort();
+        oldest.truncate(MAX_FILES / 8);
+        self.totals.evicted += oldest.len() as u64;
+        for (_, key) in oldest {
+            self.files.remove(&key);
+        }
+    }
+
+    fn tick(&mut self, at: Timestamp, tick: &Tick) {
+        for usage in &tick.usage {
+            if let Some(container) = self.containers.get_mut(&usage.id) {
+                container.cpu_milli = usage.cpu_milli;
+                container.memory = usage.memory;
+                container.pids = usage.pids;
+                push_bounded(&mut container.cpu_history, usage.cpu_milli, CPU_HISTORY);
+            }
+        }
+        for container in self.containers.values_mut().filter(|c| c.running) {
+            push_bounded(&mut container.writes, 0, WRITE_WINDOW);
+        }
+        while self
+            .exited
+            .front()
+            .is_some_and(|(exited, _)| at.since(*exited) > KEEP_EXITED)
+        {
+            self.forget_oldest_exited();
+        }
+        let old: BTreeSet<ContainerId> = self
+            .containers
+            .values()
+            .filter(|c| c.ended.is_some_and(|ended| at.since(ended) > KEEP_ENDED))
+            .map(|c| c.id.clone())
+            .collect();
+        if !old.is_empty() {
+            let kept = |owner: &Owner| owner.as_ref().is_none_or(|id| !old.contains(id));
+            self.containers.retain(|id, _| !old.contains(id));
+            self.processes.retain(|_, process| kept(&process.owner));
+            self.connections.retain(|key, _| kept(&key.owner));
+            self.files.retain(|key, _| kept(&key.owner));
+        }
+    }
+}
+
+fn push_bounded(history: &mut VecDeque<u32>, value: u32, bound: usize) {
+    if history.len() >= bound {
+        history.pop_front();
+    }
+    history.push_back(value);
+}
