@@ -1,6 +1,7 @@
 //! Reads a session on a thread of its own, so that parsing and applying use two cores.
 
 use crossbeam_channel::{Receiver, Sender};
+use std::sync::Arc;
 
 use super::reader::{Item, Reader};
 use super::report::ReadReport;
@@ -17,7 +18,7 @@ const QUEUE: usize = 8;
 #[derive(Debug)]
 pub enum Piece {
     /// An event.
-    Event(Event),
+    Event(Arc<Event>),
     /// A finding as it was when recorded: its JSON, to compare with.
     Finding(Vec<u8>),
     /// Here the file is damaged or lacks events: this many lines or events.
@@ -107,7 +108,7 @@ fn batch(reader: &mut Reader, gaps: &mut (u64, u64)) -> Batch {
         let piece = match reader.next_item() {
             Some(Item::Event(event)) => {
                 events += 1;
-                Some(Piece::Event(*event))
+                Some(Piece::Event(Arc::from(event)))
             }
             Some(Item::Finding(line)) => Some(Piece::Finding(line.to_owned())),
             None => None,

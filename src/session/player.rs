@@ -30,12 +30,12 @@ impl Feed {
         Ok(Self(Lines::new(source.open(place)?, false)))
     }
 
-    fn next(&mut self) -> Option<Event> {
+    fn next(&mut self) -> Option<Arc<Event>> {
         loop {
             match self.0.next() {
                 Next::Line(line) => {
                     if let Ok(event) = Event::from_json(line) {
-                        return Some(event);
+                        return Some(Arc::new(event));
                     }
                 }
                 Next::TooLong => {}
@@ -52,7 +52,7 @@ pub struct Player {
     core: Core,
     feed: Feed,
     /// Read but not yet applied.
-    pending: Option<Event>,
+    pending: Option<Arc<Event>>,
     /// Events applied.
     ordinal: u64,
     seq: u64,

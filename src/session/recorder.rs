@@ -36,7 +36,7 @@ pub struct RecorderStatus {
 /// in the middle thus holds the findings that its replay gives, not those of the whole run.
 #[derive(Debug)]
 pub struct Recorder {
-    events: Sender<Event>,
+    events: Sender<Arc<Event>>,
     status: Arc<Mutex<RecorderStatus>>,
     /// Dropped since the last event that found room.
     dropped: u64,
@@ -75,15 +75,15 @@ impl Recorder {
     }
 
     /// Hands over the next event; never waits.
-    pub fn event(&mut self, event: &Event) {
+    pub fn event(&mut self, event: &Arc<Event>) {
         if self.dropped > 0 {
             // In the place of the last event that is missing.
             let lost = lost(self.dropped, event.seq.saturating_sub(1), event.ts);
-            if self.events.try_send(lost).is_ok() {
+            if self.events.try_send(Arc::new(lost)).is_ok() {
                 self.dropped = 0;
             }
         }
-        if let Err(TrySendError::Full(_)) = self.events.try_send(event.clone()) {
+        if let Err(TrySendError::Full(_)) = self.events.try_send(Arc::clone(event)) {
             self.dropped += 1;
             self.last_dropped = (event.seq, event.ts);
             self.status.lock().lost += 1;
@@ -110,7 +110,7 @@ impl Recorder {
         } = self;
         if dropped > 0 {
             // Fails only when the thread ended, which the join tells.
-            let _ = events.send(lost(dropped, seq, ts));
+            let _ = events.send(Arc::new(lost(dropped, seq, ts)));
         }
         drop(events);
         thread.join().unwrap_or_else(|_| {
@@ -141,11 +141,11 @@ fn record(
     mut writer: Writer,
     mut core: Core,
     snapshot: Vec<Event>,
-    queue: &Receiver<Event>,
+    queue: &Receiver<Arc<Event>>,
     status: &Mutex<RecorderStatus>,
 ) -> Result<Summary, SessionError> {
     let write = || {
-        for event in snapshot.into_iter().chain(queue.iter()) {
+        for event in snapshot.into_iter().map(Arc::new).chain(queue.iter()) {
             core.apply(&event);
             writer.record(&event, core.detector.findings())?;
             if matches!(event.kind, Kind::Tick(_)) {

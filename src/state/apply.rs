@@ -174,8 +174,8 @@ impl State {
             Some(process) if process.lineage != Lineage::Unknown => process.lineage,
             _ => self.lineage(&event.container, event.pid, event.nspid, exec.ppid),
         };
-        let (started, execs, existing) = known
-            .map_or((event.ts, 0, false), |p| (p.started, p.execs, p.existing));
+        let (started, execs, existing) =
+            known.map_or((event.ts, 0, false), |p| (p.started, p.execs, p.existing));
         if !exec.runtime
             && let Some(container) = self.own_container(event)
         {

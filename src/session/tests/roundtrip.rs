@@ -1,5 +1,7 @@
 //! What was written is read again, whatever it is.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -73,7 +75,9 @@ fn a_recorder_writes_what_it_is_given() {
     let (before, after) = events.split_at(50);
     let mut recorder = Recorder::start(&path, &header(), before.to_vec()).unwrap();
     assert!(Recorder::start(&path, &header(), Vec::new()).is_err());
-    after.iter().for_each(|event| recorder.event(event));
+    after
+        .iter()
+        .for_each(|event| recorder.event(&Arc::new(event.clone())));
     let summary = recorder.finish().unwrap();
     assert_eq!(summary.events, 505);
     let (back, report) = read(&path).unwrap();
@@ -87,7 +91,9 @@ fn a_recorder_that_cannot_follow_says_how_much_is_missing() {
     let mut recorder = Recorder::start(&path, &header(), Vec::new()).unwrap();
     // Far more than the queue holds, at once.
     let events = stream(10, 40_000);
-    events.iter().for_each(|event| recorder.event(event));
+    events
+        .iter()
+        .for_each(|event| recorder.event(&Arc::new(event.clone())));
     let lost = recorder.status().lost;
     recorder.finish().unwrap();
     let (back, report) = read(&path).unwrap();
