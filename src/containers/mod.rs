@@ -1,1 +1,11 @@
 //! Who a cgroup is: container runtimes, their facts, and what was there before.
+
+pub mod cgroup;
+pub mod directory;
+mod docker;
+mod docker_facts;
+pub mod runtime;
+
+pub use cgroup::recognise;
+pub use directory::{Directory, Found};
+pub use runtime::{EngineState, RuntimeMessage, RuntimeOptions, RuntimeUpdate, Runtimes, start};

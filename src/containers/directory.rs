@@ -1,0 +1,265 @@
+//! Which cgroup belongs to which container, kept from the scan on by births and deaths.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use super::cgroup::recognise_leaf;
+use crate::event::{ContainerId, Runtime};
+
+/// Deeper cgroups than this are not scanned: the kernel's own nesting is far below it, and a
+/// container must not be able to make the scan endless.
+const MAX_DEPTH: usize = 64;
+
+/// A container recognised by its cgroup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Version 2 cgroup id.
+    pub cgroup: u64,
+    /// The container.
+    pub id: ContainerId,
+    /// Which runtime the name points to.
+    pub runtime: Runtime,
+    /// Path below the version 2 mount, e.g. `/docker/3f4e…`.
+    pub path: String,
+}
+
+#[derive(Debug, Clone)]
+struct Node {
+    /// The container it belongs to, if any.
+    container: Option<ContainerId>,
+    /// True for the container's own cgroup, false for its children.
+    own: bool,
+    /// Path below the mount.
+    path: String,
+}
+
+/// Version 2 cgroup ids and the containers they belong to. Children of a container's cgroup
+/// belong to it, unless they are a container themselves (Docker in Docker).
+#[derive(Debug, Clone, Default)]
+pub struct Directory {
+    nodes: BTreeMap<u64, Node>,
+    problem: Option<String>,
+}
+
+impl Directory {
+    /// Walks this host's version 2 hierarchy; the containers come sorted by path. Without such
+    /// a hierarchy the directory is empty and [`Directory::problem`] says why.
+    #[must_use]
+    pub fn scan() -> (Self, Vec<Found>) {
+        match unified_mount() {
+            Ok(mount) => Self::scan_at(&mount),
+            Err(problem) => {
+                let empty = Self {
+                    problem: Some(problem),
+                    ..Self::default()
+                };
+                (empty, Vec::new())
+            }
+        }
+    }
+
+    /// Walks the hierarchy mounted at `mount`.
+    #[must_use]
+    pub fn scan_at(mount: &Path) -> (Self, Vec<Found>) {
+        let mut directory = Self::default();
+        let mut found = Vec::new();
+        match fs::metadata(mount) {
+            Ok(root) => {
+                directory.nodes.insert(
+                    root.ino(),
+                    Node {
+                        container: None,
+                        own: false,
+                        path: String::new(),
+                    },
+                );
+                directory.walk(mount, root.ino(), 0, &mut found);
+            }
+            Err(e) => directory.problem = Some(format!("{}: {e}", mount.display())),
+        }
+        found.sort_by(|a, b| a.path.cmp(&b.path));
+        (directory, found)
+    }
+
+    fn walk(&mut self, at: &Path, id: u64, depth: usize, found: &mut Vec<Found>) {
+        // A cgroup may end between listing and reading: then there is nothing to say of it.
+        let Ok(entries) = fs::read_dir(at) else {
+            return;
+        };
+        for entry in entries.flatten() {
+            if !entry.file_type().is_ok_and(|t| t.is_dir()) {
+                continue;
+            }
+            let Ok(meta) = entry.metadata() else {
+                continue;
+            };
+            found.extend(self.born(meta.ino(), id, entry.file_name().as_bytes()));
+            if depth < MAX_DEPTH {
+                self.walk(&entry.path(), meta.ino(), depth + 1, found);
+            }
+        }
+    }
+
+    /// Why the scan saw nothing, if it could not look.
+    #[must_use]
+    pub fn problem(&self) -> Option<&str> {
+        self.problem.as_deref()
+    }
+
+    /// The container a cgroup belongs to.
+    #[must_use]
+    pub fn lookup(&self, cgroup: u64) -> Option<&ContainerId> {
+        self.nodes.get(&cgroup)?.container.as_ref()
+    }
+
+    /// Path of a known cgroup below the mount; empty for the root.
+    #[must_use]
+    pub fn path(&self, cgroup: u64) -> Option<&str> {
+        self.nodes.get(&cgroup).map(|n| n.path.as_str())
+    }
+
+    /// Every cgroup that belongs to a container, in order of id.
+    pub fn members(&self) -> impl Iterator<Item = (u64, &ContainerId)> {
+        self.nodes
+            .iter()
+            .filter_map(|(id, n)| n.container.as_ref().map(|c| (*id, c)))
+    }
+
+    /// A cgroup was made; `Some` when it is a container not known by this cgroup before. A
+    /// repeated birth (scan and probe both saw it) changes nothing.
+    pub fn born(&mut self, id: u64, parent: u64, name: &[u8]) -> Option<Found> {
+        if self.nodes.contains_key(&id) {
+            return None;
+        }
+        let (above, inherited) = match self.nodes.get(&parent) {
+            Some(node) => (node.path.clone(), node.container.clone()),
+            None => (String::new(), None),
+        };
+        let name = String::from_utf8_lossy(name);
+        let path = format!("{above}/{name}");
+        let own = recognise_leaf(&above, &name);
+        self.nodes.insert(
+            id,
+            Node {
+                container: own.as_ref().map(|(_, c)| c.clone()).or(inherited),
+                own: own.is_some(),
+                path: path.clone(),
+            },
+        );
+        own.map(|(runtime, container)| Found {
+            cgroup: id,
+            id: container,
+            runtime,
+            path,
+        })
+    }
+
+    /// A cgroup ended; `Some` when it was a container's own.
+    pub fn gone(&mut self, id: u64) -> Option<ContainerId> {
+        let node = self.nodes.remove(&id)?;
+        node.own.then_some(node.container).flatten()
+    }
+}
+
+/// Where the version 2 hierarchy is mounted: the whole of `/sys/fs/cgroup`, or a part of it
+/// beside version 1 (hybrid).
+///
+/// # Errors
+/// When the mount table cannot be read or has no cgroup2 file system.
+pub fn unified_mount() -> Result<PathBuf, String> {
+    let table =
+        fs::read("/proc/self/mountinfo").map_err(|e| format!("/proc/self/mountinfo: {e}"))?;
+    unified_in(&table).ok_or_else(|| {
+        "no cgroup2 file system is mounted; mount one, e.g. mount -t cgroup2 none /sys/fs/cgroup/unified"
+            .to_owned()
+    })
+}
+
+fn unified_in(table: &[u8]) -> Option<PathBuf> {
+    let table = String::from_utf8_lossy(table);
+    let mut found: Vec<&str> = table
+        .lines()
+        .filter_map(|line| {
+            let (front, back) = line.split_once(" - ")?;
+            let mut fields = front.split(' ').skip(3);
+            let (root, at) = (fields.next()?, fields.next()?);
+            // Only a mount of the hierarchy's root shows every container.
+            (back.split(' ').next() == Some("cgroup2") && root == "/").then_some(at)
+        })
+        .collect();
+    // Prefer the system's own place to mounts made elsewhere, e.g. by tests or in a chroot.
+    found.sort_by_key(|at| (!at.starts_with("/sys/fs/cgroup"), at.len()));
+    found.first().map(PathBuf::from)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const A: &str = "3f4e8a9b3f4e8a9b3f4e8a9b3f4e8a9b3f4e8a9b3f4e8a9b3f4e8a9b3f4e8a9b";
+    const B: &str = "00000000111111112222222233333333444444445555555566666666777777aa";
+
+    #[test]
+    fn scans_nested_containers_and_their_children() {
+        let root = tempfile::tempdir().unwrap();
+        let inner = root.path().join(format!("docker/{A}/docker/{B}"));
+        fs::create_dir_all(inner.join("leaf")).unwrap();
+        fs::create_dir_all(root.path().join(format!("docker/{A}/init"))).unwrap();
+        fs::create_dir_all(root.path().join("system.slice")).unwrap();
+        let (directory, found) = Directory::scan_at(root.path());
+        let ids: Vec<_> = found.iter().map(|f| (f.id.as_str(), f.runtime)).collect();
+        assert_eq!(ids, [(A, Runtime::Docker), (B, Runtime::Docker)]);
+        let of = |path: &str| {
+            let ino = fs::metadata(root.path().join(path)).unwrap().ino();
+            directory.lookup(ino).map(|c| c.as_str().to_owned())
+        };
+        assert_eq!(of(&format!("docker/{A}/init")).as_deref(), Some(A));
+        assert_eq!(of(&format!("docker/{A}/docker")).as_deref(), Some(A));
+        assert_eq!(
+            of(&format!("docker/{A}/docker/{B}/leaf")).as_deref(),
+            Some(B)
+        );
+        assert_eq!(of("system.slice"), None);
+        assert_eq!(found[1].path, format!("/docker/{A}/docker/{B}"));
+    }
+
+    #[test]
+    fn births_and_deaths() {
+        let mut directory = Directory::default();
+        assert!(directory.born(1, 0, b"docker").is_none());
+        let found = directory.born(2, 1, A.as_bytes()).unwrap();
+        assert_eq!(
+            (found.runtime, found.path),
+            (Runtime::Docker, format!("/docker/{A}"))
+        );
+        assert!(directory.born(2, 1, A.as_bytes()).is_none(), "told once");
+        assert!(directory.born(3, 2, b"child").is_none());
+        assert_eq!(directory.lookup(3).unwrap().as_str(), A);
+        assert_eq!(
+            directory.gone(3),
+            None,
+            "a child's end is not the container's"
+        );
+        assert_eq!(directory.gone(2).unwrap().as_str(), A);
+        assert_eq!(directory.lookup(2), None);
+    }
+
+    #[test]
+    fn finds_the_mount_in_both_layouts() {
+        let hybrid = b"31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n\
+            41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
+        assert_eq!(
+            unified_in(hybrid).unwrap(),
+            Path::new("/sys/fs/cgroup/unified")
+        );
+        let unified = b"90 1 0:38 /docker/x /mnt rw - cgroup2 none rw\n\
+            91 1 0:38 / /tmp/c rw - cgroup2 none rw\n\
+            41 31 0:38 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw\n";
+        assert_eq!(unified_in(unified).unwrap(), Path::new("/sys/fs/cgroup"));
+        assert_eq!(unified_in(b"31 23 0:28 / / rw - ext4 d rw\n"), None);
+    }
+}
