@@ -72,9 +72,9 @@ impl State {
             Kind::Container(change) => self.container_event(event, change),
             Kind::Tick(tick) => self.tick(event.ts, tick),
             Kind::Lost(lost) => {
-                self.totals.lost += lost.count;
+                self.totals.lost = self.totals.lost.saturating_add(lost.count);
                 if let Some(container) = self.own_container(event) {
-                    container.lost += lost.count;
+                    container.lost = container.lost.saturating_add(lost.count);
                 }
             }
         }
@@ -153,11 +153,12 @@ impl State {
             return parent.lineage;
         }
         // The first program of a container that shares the host's pid namespace has no pid 1.
-        let has_init = self
-            .processes
-            .values()
-            .any(|p| p.owner == *owner && p.lineage == Lineage::Init && p.exited.is_none());
-        if has_init || container.first_exec.is_some() {
+        let has_init = || {
+            self.processes
+                .values()
+                .any(|p| p.lineage == Lineage::Init && p.owner == *owner && p.exited.is_none())
+        };
+        if container.first_exec.is_some() || has_init() {
             Lineage::ExecSession(pid)
         } else {
             Lineage::Init
@@ -446,8 +447,8 @@ impl State {
         });
         let row = self.row(&key, event);
         row.open = row.open.saturating_sub(1);
-        row.tx_bytes += close.tx_bytes;
-        row.rx_bytes += close.rx_bytes;
+        row.tx_bytes = row.tx_bytes.saturating_add(close.tx_bytes);
+        row.rx_bytes = row.rx_bytes.saturating_add(close.rx_bytes);
         row.local = Some(close.local);
         if close.inbound {
             row.peer = Some(close.remote);
