@@ -1,4 +1,4 @@
-//! Kernel structure fields the file programs read; the program finds them in the kernel's BTF.
+//! Kernel structure fields the programs read; the program finds them in the kernel's BTF.
 
 /// A field that this kernel does not have.
 pub const ABSENT: u32 = u32::MAX;
@@ -10,7 +10,7 @@ pub struct Field {
     pub structure: &'static str,
     /// Member, dots into embedded structures; `|` between the names of different kernels.
     pub member: &'static str,
-    /// Without it the file programs cannot work.
+    /// Without it the programs that read it cannot work.
     pub required: bool,
 }
 
@@ -73,4 +73,21 @@ fields! {
     OVL_UPPER "ovl_inode" "__upperdentry" false;
     OVL_OE "ovl_inode" "oe" false;
     OE_LOWERS "ovl_entry" "__numlower|numlower" false;
+    FILE_PRIVATE "file" "private_data" true;
+    SOCKET_SK "socket" "sk" true;
+    SK_FAMILY "sock_common" "skc_family" true;
+    SK_STATE "sock_common" "skc_state" true;
+    SK_DADDR "sock_common" "skc_daddr" true;
+    SK_SADDR "sock_common" "skc_rcv_saddr" true;
+    SK_DPORT "sock_common" "skc_dport" true;
+    // IPv6 may be compiled out.
+    SK_DADDR6 "sock_common" "skc_v6_daddr" false;
+    SK_SADDR6 "sock_common" "skc_v6_rcv_saddr" false;
+    SK_TYPE "sock" "sk_type" true;
+    SK_PROTOCOL "sock" "sk_protocol" true;
+    SK_ERR "sock" "sk_err" true;
+    SK_FLAGS "sock_common" "skc_flags" true;
+    INET_SPORT "inet_sock" "inet_sport" true;
+    TCP_ACKED "tcp_sock" "bytes_acked" true;
+    TCP_RECEIVED "tcp_sock" "bytes_received" true;
 }

@@ -104,13 +104,13 @@ pub fn offset(field: usize) -> u64 {
 }
 
 #[inline(always)]
-fn at(field: usize) -> u64 {
+pub(crate) fn at(field: usize) -> u64 {
     // SAFETY: reads a static; volatile because the loader writes it after compilation.
     u64::from(unsafe { core::ptr::read_volatile(&raw const FILE_OFFSETS[field]) })
 }
 
 #[inline(always)]
-fn read<T: Copy>(base: u64, offset: u64) -> Option<T> {
+pub(crate) fn read<T: Copy>(base: u64, offset: u64) -> Option<T> {
     // SAFETY: the helper checks the address and fails instead of faulting.
     unsafe { bpf_probe_read_kernel((base.wrapping_add(offset)) as *const T) }.ok()
 }
@@ -132,7 +132,7 @@ fn place(path: u64) -> Option<Place> {
 
 /// The open file behind a descriptor of the current task.
 #[inline(always)]
-fn file_of(fd: i32) -> Option<u64> {
+pub(crate) fn file_of(fd: i32) -> Option<u64> {
     if fd < 0 {
         return None;
     }

@@ -4,7 +4,9 @@
 
 pub mod call;
 pub mod capability;
+pub mod dns;
 pub mod file;
+pub mod net;
 pub mod privilege;
 
 #[cfg(not(test))]

@@ -119,7 +119,7 @@ fn answer(message: &[u8]) -> Result<Option<Dns>, ConvertError> {
 /// The message with as many answers as can be read. Since a reader stops at the first bad one,
 /// the number is found by halving.
 fn longest(message: &mut [u8], most: usize) -> Option<Packet<'_>> {
-    let mut with = |count: usize, message: &mut [u8]| {
+    let with = |count: usize, message: &mut [u8]| {
         let count = u16::try_from(count).unwrap_or(u16::MAX);
         message[6..8].copy_from_slice(&count.to_be_bytes());
         Packet::parse(message).is_ok()

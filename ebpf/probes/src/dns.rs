@@ -1,0 +1,179 @@
+//! Answers to name queries, as they reach a container's socket.
+//!
+//! The packet is seen where it is handed to the socket, so with the address the query was sent
+//! to: an answer of Docker's resolver comes from 127.0.0.11 port 53, although it left from another
+//! port. Only the program takes a message apart; here is decided what may be one.
+
+use aya_ebpf::{
+    EbpfContext as _,
+    bindings::bpf_sock_addr,
+    helpers::{bpf_get_socket_cookie, bpf_skb_cgroup_id, bpf_skb_load_bytes},
+    macros::map,
+    maps::{LruHashMap, PerCpuArray},
+    programs::SkBuffContext,
+};
+use hullwatch_abi::dns::{DnsRecord, MESSAGE_MAX};
+
+use crate::net::Who;
+
+/// Room for the sender's own header in front of the record.
+pub const HEADROOM: usize = 64;
+
+const PORT: u16 = 53;
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+/// Up to the ports of either IP version, without options.
+const FRONT: usize = 44;
+const HEADER: u32 = 12;
+
+/// A record under construction. Leading bytes are the sender's.
+#[repr(C)]
+pub struct Scratch {
+    /// For the sender's header.
+    pub head: [u8; HEADROOM],
+    /// The record.
+    pub record: DnsRecord,
+    /// The message, and room for the coarser bounds of whoever sends it.
+    pub message: [u8; 2 * MESSAGE_MAX],
+}
+
+/// A record ready to be sent: [`Scratch::record`] with `len` bytes of [`Scratch::message`] behind.
+pub struct Out {
+    /// The record.
+    pub scratch: *mut Scratch,
+    /// Bytes of the message.
+    pub len: usize,
+    /// Who asked; pid 0 when not known.
+    pub who: Who,
+}
+
+#[map]
+static DNS_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+
+/// Process that asks.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Asker {
+    pid: u32,
+    nspid: u32,
+}
+
+/// Who asks through a socket, by the kernel's socket cookie.
+#[map]
+static DNS_ASKERS: LruHashMap<u64, Asker> = LruHashMap::with_max_entries(4096, 0);
+
+/// Whether this address is a name server's port, so that [`asked`] is to be called.
+#[inline(always)]
+pub fn is_query(context: *mut bpf_sock_addr) -> bool {
+    // SAFETY: the context of an address hook.
+    unsafe { (*context).user_port == u32::from(PORT.to_be()) }
+}
+
+/// Remembers who asks, for the answer. For the connect and sendmsg hooks.
+#[inline(always)]
+pub fn asked(context: *mut bpf_sock_addr, who: Who) {
+    // SAFETY: the context of an address hook.
+    let cookie = unsafe { bpf_get_socket_cookie(context.cast()) };
+    let asker = Asker {
+        pid: who.pid,
+        nspid: who.nspid,
+    };
+    // An LRU map makes room for itself.
+    let _ = DNS_ASKERS.insert(&cookie, &asker, 0);
+}
+
+/// Handles a packet on its way into a socket. `watched` tells whether a cgroup is; it is asked
+/// only for packets from port 53. Whatever comes out, the packet must pass.
+#[inline(always)]
+pub fn ingress(packet: &SkBuffContext, watched: impl FnOnce(u64) -> bool) -> Option<Out> {
+    let front: [u8; FRONT] = packet.load(0).ok()?;
+    let version = front[0] >> 4;
+    let (protocol, transport) = match version {
+        // Later fragments have no ports.
+        4 if front[6] & 0x1f == 0 && front[7] == 0 => (front[9], usize::from(front[0] & 15) * 4),
+        6 => (front[6], 40),
+        _ => return None,
+    };
+    if protocol != UDP && protocol != TCP {
+        return None;
+    }
+    let source = match transport {
+        20 => u16::from_be_bytes([front[20], front[21]]),
+        40 => u16::from_be_bytes([front[40], front[41]]),
+        other => u16::from_be(packet.load(other).ok()?),
+    };
+    if source != PORT {
+        return None;
+    }
+    // SAFETY: the context of a packet hook.
+    let cgroup = unsafe { bpf_skb_cgroup_id(packet.as_ptr().cast()) };
+    if !watched(cgroup) {
+        return None;
+    }
+    let start = if protocol == UDP {
+        transport + 8
+    } else {
+        let words: u8 = packet.load(transport + 12).ok()?;
+        transport + usize::from(words >> 4) * 4
+    };
+    let total = packet.len().checked_sub(start as u32)?;
+    if total < HEADER {
+        return None;
+    }
+    if protocol == TCP {
+        // Only a segment that begins a message: its length, an answer's bit, one question.
+        let begin: [u8; 8] = packet.load(start).ok()?;
+        let length = u32::from(u16::from_be_bytes([begin[0], begin[1]]));
+        if length < HEADER || begin[4] & 0x80 == 0 || begin[6] != 0 || begin[7] != 1 {
+            return None;
+        }
+    }
+    let scratch = DNS_SCRATCH.get_ptr_mut(0)?;
+    // SAFETY: the slot is this CPU's; packets are handed over one at a time on a CPU.
+    let slot = unsafe { &mut *scratch };
+    slot.record = DnsRecord::default();
+    slot.record.total = total;
+    slot.record.version = version;
+    slot.record.protocol = protocol;
+    if version == 4 {
+        slot.record.server[..4].copy_from_slice(&front[12..16]);
+    } else {
+        slot.record.server.copy_from_slice(&front[8..24]);
+    }
+    slot.record.len = if total > MESSAGE_MAX as u32 {
+        MESSAGE_MAX as u16
+    } else {
+        total as u16
+    };
+    // The compiler knows that the length lies between 12 and 1024 and would leave out the bounds
+    // the verifier wants to see; what comes out of memory it does not know.
+    // SAFETY: reads what was just written.
+    let len = u32::from(unsafe { (&raw const slot.record.len).read_volatile() });
+    let len = (len.wrapping_sub(1) & (MESSAGE_MAX as u32 - 1)) + 1;
+    // SAFETY: the length is 1 to 1024 and the area holds 2048 bytes.
+    let read = unsafe {
+        bpf_skb_load_bytes(
+            packet.as_ptr().cast(),
+            start as u32,
+            (&raw mut slot.message).cast(),
+            len,
+        )
+    };
+    if read != 0 {
+        return None;
+    }
+    // SAFETY: the context of a packet hook.
+    let cookie = unsafe { bpf_get_socket_cookie(packet.as_ptr()) };
+    // SAFETY: a copy of a map value.
+    let asker = unsafe { DNS_ASKERS.get(&cookie) }.copied();
+    let asker = asker.unwrap_or(Asker { pid: 0, nspid: 0 });
+    Some(Out {
+        scratch,
+        len: len as usize,
+        who: Who {
+            cgroup,
+            pid: asker.pid,
+            nspid: asker.nspid,
+        },
+    })
+}

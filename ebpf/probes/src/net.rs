@@ -1,0 +1,671 @@
+//! Sockets: connect, first datagram, accept, listen, and the end of TCP connections.
+//!
+//! Three places work together. The end of a system call ([`exit`]) knows process, descriptor and
+//! result. State changes of TCP sockets ([`state`]) come from whoever handles the packet, so the
+//! process that opened a socket is remembered by its address. Address hooks of the cgroup
+//! ([`send`], [`crate::dns::asked`]) see datagrams and the peer as the process named it, before any
+//! translation.
+
+use aya_ebpf::{
+    EbpfContext as _,
+    bindings::bpf_sock_addr,
+    helpers::{
+        bpf_get_current_comm, bpf_get_current_uid_gid, bpf_get_socket_cookie,
+        bpf_ktime_get_boot_ns, bpf_probe_read_kernel, bpf_probe_read_user, bpf_probe_read_user_buf,
+    },
+    macros::map,
+    maps::{LruHashMap, PerCpuArray},
+    programs::BtfTracePointContext,
+};
+use hullwatch_abi::{
+    net::{NAME_MAX, NetRecord, family, flag, kind, op},
+    offsets as o,
+};
+
+use crate::{
+    call::Call,
+    file::{at, file_of, read},
+};
+
+/// Room for the sender's own header in front of the record.
+pub const HEADROOM: usize = 64;
+
+const S_IFMT: u16 = 0o170_000;
+const S_IFSOCK: u16 = 0o140_000;
+const TCP: u16 = 6;
+const UDP: u16 = 17;
+
+const ESTABLISHED: i32 = 1;
+const SYN_SENT: i32 = 2;
+const FIN_WAIT2: i32 = 5;
+const CLOSE: i32 = 7;
+const LAST_ACK: i32 = 9;
+const CLOSING: i32 = 11;
+
+const EINTR: i64 = 4;
+const EISCONN: i64 = 106;
+const EALREADY: i64 = 114;
+const EINPROGRESS: i64 = 115;
+const ECANCELED: u16 = 125;
+/// The kernel's own results that begin a call anew after a signal.
+const RESTART: core::ops::RangeInclusive<i64> = 512..=516;
+
+/// The connect call returned before the outcome was known.
+const PENDING: u32 = 1;
+/// The outcome was told.
+const TOLD: u32 = 2;
+/// The peer opened the connection.
+const INBOUND: u32 = 4;
+
+/// Whose fact it is.
+#[derive(Clone, Copy)]
+pub struct Who {
+    /// Id of the cgroup.
+    pub cgroup: u64,
+    /// Process, as the host numbers it.
+    pub pid: u32,
+    /// Process, as its own namespace numbers it.
+    pub nspid: u32,
+}
+
+/// A record under construction. Leading bytes are the sender's.
+#[repr(C)]
+pub struct Scratch {
+    /// For the sender's header.
+    pub head: [u8; HEADROOM],
+    /// The record.
+    pub record: NetRecord,
+    /// Name of a Unix peer.
+    pub name: [u8; 128],
+}
+
+/// A record ready to be sent: [`Scratch::record`] with `name` bytes of [`Scratch::name`] behind.
+pub struct Out {
+    /// The record.
+    pub scratch: *mut Scratch,
+    /// Bytes of the name.
+    pub name: usize,
+    /// Whose it is; not always the current process.
+    pub who: Who,
+}
+
+// One slot for each program: a state change may interrupt a system call's end.
+#[map]
+static NET_EXIT_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+#[map]
+static NET_STATE_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+#[map]
+static NET_SEND_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+
+/// Who opened a TCP socket.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Owner {
+    cgroup: u64,
+    cookie: u64,
+    /// When it was established, 0 before.
+    since: u64,
+    pid: u32,
+    nspid: u32,
+    fd: i32,
+    flags: u32,
+    comm: [u8; 16],
+}
+
+/// Owners of TCP sockets by the socket's address. An entry goes when the socket closes; the
+/// oldest goes when there are more open connections than fit.
+#[map]
+static NET_OWNERS: LruHashMap<u64, Owner> = LruHashMap::with_max_entries(65536, 0);
+
+/// A peer a process sent datagrams to.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Peer {
+    cgroup: u64,
+    address: [u32; 4],
+    pid: u32,
+    port: u32,
+}
+
+#[map]
+static NET_PEERS: LruHashMap<Peer, u8> = LruHashMap::with_max_entries(16384, 0);
+
+/// Operation by system call number, 0 for no socket call; set by the loader.
+#[unsafe(no_mangle)]
+static NET_CALLS: [u8; 512] = [0; 512];
+
+/// Random number that keeps socket addresses from being guessed by their cookie; set by the
+/// loader.
+#[unsafe(no_mangle)]
+static NET_KEY: u64 = 0;
+
+/// A socket's identity: its address and first sight, hashed with a secret.
+#[inline(always)]
+fn cookie(sk: u64, since: u64) -> u64 {
+    // SAFETY: reads a static; volatile because the loader writes it after compilation.
+    let key = unsafe { core::ptr::read_volatile(&raw const NET_KEY) };
+    let mut x = sk ^ key;
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^= (x >> 31) ^ since ^ key.rotate_left(32);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (x ^ (x >> 31)) | 1
+}
+
+#[inline(always)]
+fn now() -> u64 {
+    // SAFETY: no arguments.
+    unsafe { bpf_ktime_get_boot_ns() }
+}
+
+#[inline(always)]
+fn comm() -> [u8; 16] {
+    bpf_get_current_comm().unwrap_or([0; 16])
+}
+
+/// The `struct sock` behind a descriptor of the current task.
+#[inline(always)]
+fn sock_of(fd: i32) -> Option<u64> {
+    let file = file_of(fd)?;
+    let inode: u64 = read(file, at(o::FILE_INODE))?;
+    if read::<u16>(inode, at(o::INODE_MODE))? & S_IFMT != S_IFSOCK {
+        return None;
+    }
+    let socket: u64 = read(file, at(o::FILE_PRIVATE))?;
+    let sk: u64 = read(socket, at(o::SOCKET_SK))?;
+    (sk != 0).then_some(sk)
+}
+
+#[inline(always)]
+fn state_of(sk: u64) -> i32 {
+    i32::from(read::<u8>(sk, at(o::SK_STATE)).unwrap_or(0))
+}
+
+/// Four bytes of an IPv4 address in front of zeros.
+#[inline(always)]
+fn v4(address: u32) -> [u8; 16] {
+    let b = address.to_ne_bytes();
+    [b[0], b[1], b[2], b[3], 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+}
+
+/// Family, type and protocol of the socket.
+#[inline(always)]
+fn describe(record: &mut NetRecord, sk: u64) -> Option<()> {
+    record.family = read(sk, at(o::SK_FAMILY))?;
+    record.kind = read::<u16>(sk, at(o::SK_TYPE))? as u8;
+    record.protocol = read(sk, at(o::SK_PROTOCOL))?;
+    Some(())
+}
+
+/// The socket's own address.
+#[inline(always)]
+fn local(record: &mut NetRecord, sk: u64) -> Option<()> {
+    let port: u16 = read(sk, at(o::INET_SPORT))?;
+    record.local_port = u16::from_be(port);
+    if record.family == family::INET {
+        record.local = v4(read(sk, at(o::SK_SADDR))?);
+    } else if at(o::SK_SADDR6) != u64::from(o::ABSENT) {
+        record.local = read(sk, at(o::SK_SADDR6))?;
+    }
+    record.flags |= flag::LOCAL;
+    Some(())
+}
+
+/// The peer as the socket knows it. `None` without one.
+#[inline(always)]
+fn remote(record: &mut NetRecord, sk: u64) -> Option<()> {
+    let port: u16 = read(sk, at(o::SK_DPORT))?;
+    if port == 0 {
+        return None;
+    }
+    record.remote_port = u16::from_be(port);
+    if record.family == family::INET {
+        record.remote = v4(read(sk, at(o::SK_DADDR))?);
+    } else if at(o::SK_DADDR6) != u64::from(o::ABSENT) {
+        record.remote = read(sk, at(o::SK_DADDR6))?;
+    }
+    Some(())
+}
+
+#[inline(always)]
+fn is_inet(family: u16) -> bool {
+    family == family::INET || family == family::INET6
+}
+
+/// Handles the end of a socket call of the current process.
+#[inline(always)]
+pub fn exit(call: &Call, who: Who) -> Option<Out> {
+    // SAFETY: reads a static; volatile because the loader writes it after compilation.
+    let operation = unsafe {
+        core::ptr::read_volatile(
+            (&raw const NET_CALLS)
+                .cast::<u8>()
+                .add((call.nr & 511) as usize),
+        )
+    };
+    if operation == 0 {
+        return None;
+    }
+    let scratch = NET_EXIT_SCRATCH.get_ptr_mut(0)?;
+    // SAFETY: the slot is this CPU's and this program's alone; tracing programs do not nest here.
+    let slot = unsafe { &mut *scratch };
+    slot.record = NetRecord::default();
+    slot.record.op = operation;
+    slot.record.fd = -1;
+    let name = match operation {
+        op::CONNECT => connect(slot, call, who)?,
+        op::ACCEPT => accept(&mut slot.record, call, who)?,
+        op::LISTEN => listen(&mut slot.record, call)?,
+        op::BIND => bind(&mut slot.record, call)?,
+        op::SOCKET => socket(&mut slot.record, call)?,
+        _ => return None,
+    };
+    slot.record.comm = comm();
+    Some(Out { scratch, name, who })
+}
+
+/// The peer as the process named it. Returns the length of a Unix name.
+#[inline(always)]
+fn named_peer(slot: &mut Scratch, address: u64, len: u64) -> Option<usize> {
+    // SAFETY: the helper checks the address.
+    let named: u16 = unsafe { bpf_probe_read_user(address as *const u16) }.ok()?;
+    let record = &mut slot.record;
+    if record.family == family::UNIX {
+        if named != family::UNIX || len < 2 {
+            return None;
+        }
+        let mut len = (len - 2) as usize;
+        if len > NAME_MAX {
+            len = NAME_MAX;
+        }
+        // SAFETY: the mask keeps the length within the name's 128 bytes.
+        let name = unsafe {
+            core::slice::from_raw_parts_mut((&raw mut slot.name).cast::<u8>(), len & 127)
+        };
+        // SAFETY: the helper checks the address.
+        unsafe { bpf_probe_read_user_buf((address + 2) as *const u8, name) }.ok()?;
+        record.name_len = len as u16;
+        return Some(len);
+    }
+    // A connect without an address (AF_UNSPEC) takes a datagram socket's peer away.
+    if !is_inet(named) {
+        return None;
+    }
+    record.family = named;
+    // SAFETY: the helper checks the address.
+    let port: u16 = unsafe { bpf_probe_read_user((address + 2) as *const u16) }.ok()?;
+    record.remote_port = u16::from_be(port);
+    record.remote = if named == family::INET {
+        // SAFETY: the helper checks the address.
+        v4(unsafe { bpf_probe_read_user((address + 4) as *const u32) }.ok()?)
+    } else {
+        // SAFETY: the helper checks the address.
+        unsafe { bpf_probe_read_user((address + 8) as *const [u8; 16]) }.ok()?
+    };
+    Some(0)
+}
+
+#[inline(always)]
+fn connect(slot: &mut Scratch, call: &Call, who: Who) -> Option<usize> {
+    let failed = -call.ret;
+    // Asking again about a connection that was told.
+    if failed == EISCONN || failed == EALREADY {
+        return None;
+    }
+    let fd = call.args[0] as i32;
+    let sk = sock_of(fd)?;
+    describe(&mut slot.record, sk)?;
+    let own_family = slot.record.family;
+    if !is_inet(own_family) && own_family != family::UNIX {
+        return None;
+    }
+    let name = named_peer(slot, call.args[1], call.args[2])?;
+    let record = &mut slot.record;
+    record.fd = fd;
+    record.cookie = cookie(sk, 0);
+    record.errno = failed as u16;
+    if own_family == family::UNIX {
+        return Some(name);
+    }
+    let restarts = failed == EINTR || RESTART.contains(&failed);
+    if record.protocol == TCP {
+        if let Some(owner) = NET_OWNERS.get_ptr_mut(&sk) {
+            // SAFETY: a map value that lives as long as the program runs.
+            let owner = unsafe { &mut *owner };
+            owner.fd = fd;
+            record.cookie = owner.cookie;
+            if call.ret == 0 {
+                if owner.flags & TOLD != 0 {
+                    return None;
+                }
+                owner.flags |= TOLD;
+            } else if failed == EINPROGRESS || restarts {
+                // Before the state is looked at: a change from here on tells the outcome itself.
+                owner.flags |= PENDING;
+            }
+        } else if call.ret == 0 {
+            remember(sk, who, fd, TOLD, record.cookie);
+        }
+        if restarts {
+            return None;
+        }
+        if failed == EINPROGRESS {
+            match state_of(sk) {
+                SYN_SENT => {}
+                // The answer was there before the call returned, as over loopback.
+                CLOSE => record.errno = error_of(sk),
+                _ => {
+                    record.errno = 0;
+                    if let Some(owner) = NET_OWNERS.get_ptr_mut(&sk) {
+                        // SAFETY: a map value that lives as long as the program runs.
+                        unsafe { (*owner).flags |= TOLD };
+                    }
+                }
+            }
+        }
+    }
+    if call.ret == 0 || failed == EINPROGRESS {
+        // The socket knows better than the process's memory, which may have changed since.
+        let named_family = record.family;
+        record.family = own_family;
+        if remote(record, sk).is_none() {
+            record.family = named_family;
+        } else {
+            local(record, sk)?;
+        }
+    }
+    Some(name)
+}
+
+/// Why a socket failed; a socket closed by its own process has no error.
+#[inline(always)]
+fn error_of(sk: u64) -> u16 {
+    match read::<i32>(sk, at(o::SK_ERR)) {
+        Some(errno) if errno > 0 => errno as u16,
+        _ => ECANCELED,
+    }
+}
+
+/// Notes who owns an established connection.
+#[inline(always)]
+fn remember(sk: u64, who: Who, fd: i32, flags: u32, cookie: u64) {
+    let owner = Owner {
+        cgroup: who.cgroup,
+        cookie,
+        since: now(),
+        pid: who.pid,
+        nspid: who.nspid,
+        fd,
+        flags,
+        comm: comm(),
+    };
+    // An LRU map makes room for itself.
+    let _ = NET_OWNERS.insert(&sk, &owner, 0);
+}
+
+#[inline(always)]
+fn accept(record: &mut NetRecord, call: &Call, who: Who) -> Option<usize> {
+    if call.ret < 0 {
+        return None;
+    }
+    let fd = call.ret as i32;
+    let sk = sock_of(fd)?;
+    describe(record, sk)?;
+    if !is_inet(record.family) {
+        return None;
+    }
+    local(record, sk)?;
+    remote(record, sk)?;
+    record.fd = fd;
+    record.flags |= flag::INBOUND;
+    record.cookie = cookie(sk, now());
+    if record.protocol == TCP && state_of(sk) != CLOSE {
+        remember(sk, who, fd, INBOUND | TOLD, record.cookie);
+    }
+    Some(0)
+}
+
+#[inline(always)]
+fn listen(record: &mut NetRecord, call: &Call) -> Option<usize> {
+    if call.ret != 0 {
+        return None;
+    }
+    record.fd = call.args[0] as i32;
+    let sk = sock_of(record.fd)?;
+    describe(record, sk)?;
+    if !is_inet(record.family) {
+        return None;
+    }
+    local(record, sk)?;
+    Some(0)
+}
+
+/// A datagram socket with a port of its own choice receives from anyone: it listens.
+#[inline(always)]
+fn bind(record: &mut NetRecord, call: &Call) -> Option<usize> {
+    if call.ret != 0 {
+        return None;
+    }
+    // Port 0 leaves the choice to the kernel, as resolvers do.
+    // SAFETY: the helper checks the address.
+    let port: u16 = unsafe { bpf_probe_read_user((call.args[1] + 2) as *const u16) }.ok()?;
+    if port == 0 {
+        return None;
+    }
+    record.fd = call.args[0] as i32;
+    let sk = sock_of(record.fd)?;
+    describe(record, sk)?;
+    if !is_inet(record.family) || record.kind != kind::DGRAM || record.protocol != UDP {
+        return None;
+    }
+    local(record, sk)?;
+    record.op = op::LISTEN;
+    Some(0)
+}
+
+/// Raw sockets of the internet families, and packet sockets, whether they were granted or not.
+#[inline(always)]
+fn socket(record: &mut NetRecord, call: &Call) -> Option<usize> {
+    record.family = call.args[0] as u16;
+    // Flags stand above the type.
+    record.kind = (call.args[1] & 15) as u8;
+    record.protocol = call.args[2] as u16;
+    let raw = is_inet(record.family) && record.kind == kind::RAW;
+    if !raw && record.family != family::PACKET {
+        return None;
+    }
+    record.tx_bytes = call.args[0];
+    record.rx_bytes = call.args[1];
+    record.lasted_ns = call.args[2];
+    record.uid = bpf_get_current_uid_gid() as u32;
+    if call.ret < 0 {
+        record.errno = -call.ret as u16;
+    } else {
+        record.fd = call.ret as i32;
+    }
+    Some(0)
+}
+
+/// Handles a state change of a TCP socket. `who` tells the current process when its container is
+/// watched; it is asked only where the current process is the one that connects.
+#[inline(always)]
+pub fn state(context: &BtfTracePointContext, who: impl FnOnce() -> Option<Who>) -> Option<Out> {
+    // Read, not loaded: a loaded socket is a pointer, with which the verifier allows no hashing.
+    // SAFETY: socket, old and new state are the tracepoint's arguments.
+    let [sk, old, new] =
+        unsafe { bpf_probe_read_kernel(context.as_ptr().cast::<[u64; 3]>()) }.ok()?;
+    let (old, new) = (old as i32, new as i32);
+    match new {
+        SYN_SENT => {
+            if read::<u16>(sk, at(o::SK_PROTOCOL))? != TCP {
+                return None;
+            }
+            let who = who()?;
+            let owner = Owner {
+                cgroup: who.cgroup,
+                cookie: cookie(sk, now()),
+                since: 0,
+                pid: who.pid,
+                nspid: who.nspid,
+                fd: -1,
+                flags: 0,
+                comm: comm(),
+            };
+            let _ = NET_OWNERS.insert(&sk, &owner, 0);
+            None
+        }
+        ESTABLISHED => {
+            let owner = NET_OWNERS.get_ptr_mut(&sk)?;
+            // SAFETY: a map value that lives as long as the program runs.
+            let owner = unsafe { &mut *owner };
+            if owner.since != 0 {
+                return None;
+            }
+            owner.since = now();
+            if owner.flags & (PENDING | TOLD) != PENDING {
+                // The call itself will tell.
+                return None;
+            }
+            owner.flags |= TOLD;
+            tell(sk, *owner, op::CONNECT, 0)
+        }
+        CLOSE => {
+            // SAFETY: a copy of a map value.
+            let owner = unsafe { NET_OWNERS.get(&sk) }.copied()?;
+            let _ = NET_OWNERS.remove(&sk);
+            if owner.since == 0 {
+                if owner.flags & (PENDING | TOLD) != PENDING {
+                    return None;
+                }
+                return tell(sk, owner, op::CONNECT, error_of(sk));
+            }
+            let out = tell(sk, owner, op::CLOSE, 0)?;
+            // SAFETY: the slot is this CPU's and this program's alone.
+            let record = unsafe { &mut (*out.scratch).record };
+            record.lasted_ns = now().saturating_sub(owner.since);
+            record.tx_bytes = read(sk, at(o::TCP_ACKED))?;
+            record.rx_bytes = read(sk, at(o::TCP_RECEIVED))?;
+            // The kernel counts the opening and closing marks, which carry no data.
+            let opened = u64::from(owner.flags & INBOUND == 0);
+            let finished = u64::from(matches!(old, FIN_WAIT2 | CLOSING | LAST_ACK));
+            let peer_finished = u64::from(peer_finished(sk));
+            record.tx_bytes = record.tx_bytes.saturating_sub(opened + finished);
+            record.rx_bytes = record.rx_bytes.saturating_sub(peer_finished);
+            Some(out)
+        }
+        _ => None,
+    }
+}
+
+/// Whether the peer's closing mark was received. Only then the kernel sets `SOCK_DONE`.
+#[inline(always)]
+fn peer_finished(sk: u64) -> bool {
+    const SOCK_DONE: u64 = 1 << 1;
+    read::<u64>(sk, at(o::SK_FLAGS)).unwrap_or(0) & SOCK_DONE != 0
+}
+
+/// A record about a socket in the name of its owner.
+#[inline(always)]
+fn tell(sk: u64, owner: Owner, operation: u8, errno: u16) -> Option<Out> {
+    let scratch = NET_STATE_SCRATCH.get_ptr_mut(0)?;
+    // SAFETY: the slot is this CPU's and this program's alone; the kernel skips a nested run.
+    let record = unsafe { &mut (*scratch).record };
+    *record = NetRecord::default();
+    record.op = operation;
+    record.errno = errno;
+    record.fd = owner.fd;
+    record.cookie = owner.cookie;
+    record.comm = owner.comm;
+    describe(record, sk)?;
+    if owner.flags & INBOUND != 0 {
+        record.flags |= flag::INBOUND;
+    }
+    local(record, sk)?;
+    remote(record, sk)?;
+    Some(Out {
+        scratch,
+        name: 0,
+        who: Who {
+            cgroup: owner.cgroup,
+            pid: owner.pid,
+            nspid: owner.nspid,
+        },
+    })
+}
+
+/// Handles a datagram to a named peer: told once for each process and peer. For `sendmsg4` and
+/// `sendmsg6` hooks, which must let it pass whatever comes out here.
+#[inline(always)]
+pub fn send(context: *mut bpf_sock_addr, six: bool, who: Who) -> Option<Out> {
+    // SAFETY: the context of an address hook; every field is read whole.
+    let (protocol, port) = unsafe { ((*context).protocol, (*context).user_port) };
+    if protocol != u32::from(UDP) {
+        return None;
+    }
+    let address = if six {
+        // SAFETY: as above.
+        unsafe {
+            [
+                (&raw const (*context).user_ip6[0]).read_volatile(),
+                (&raw const (*context).user_ip6[1]).read_volatile(),
+                (&raw const (*context).user_ip6[2]).read_volatile(),
+                (&raw const (*context).user_ip6[3]).read_volatile(),
+            ]
+        }
+    } else {
+        // SAFETY: as above.
+        [
+            unsafe { (&raw const (*context).user_ip4).read_volatile() },
+            0,
+            0,
+            0,
+        ]
+    };
+    let peer = Peer {
+        cgroup: who.cgroup,
+        address,
+        pid: who.pid,
+        port,
+    };
+    // SAFETY: only whether it is there.
+    if unsafe { NET_PEERS.get(&peer) }.is_some() {
+        return None;
+    }
+    let _ = NET_PEERS.insert(&peer, &1, 0);
+    let scratch = NET_SEND_SCRATCH.get_ptr_mut(0)?;
+    // SAFETY: the slot is this CPU's; the hooks run in the sender's context and do not nest.
+    let record = unsafe { &mut (*scratch).record };
+    *record = NetRecord::default();
+    record.op = op::SEND;
+    record.fd = -1;
+    record.family = if six { family::INET6 } else { family::INET };
+    record.kind = kind::DGRAM;
+    record.protocol = UDP;
+    record.remote_port = u16::from_be(port as u16);
+    let words = address;
+    record.remote = bytes(words);
+    // SAFETY: the context of an address hook.
+    record.cookie = cookie(unsafe { bpf_get_socket_cookie(context.cast()) }, 0);
+    record.comm = comm();
+    Some(Out {
+        scratch,
+        name: 0,
+        who,
+    })
+}
+
+#[inline(always)]
+fn bytes(words: [u32; 4]) -> [u8; 16] {
+    let [a, b, c, d] = words;
+    let (a, b, c, d) = (
+        a.to_ne_bytes(),
+        b.to_ne_bytes(),
+        c.to_ne_bytes(),
+        d.to_ne_bytes(),
+    );
+    [
+        a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3], c[0], c[1], c[2], c[3], d[0], d[1], d[2],
+        d[3],
+    ]
+}
