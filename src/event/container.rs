@@ -1,6 +1,7 @@
 //! Facts about containers: identity, configuration, life.
 
 use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -9,10 +10,26 @@ use serde::{Deserialize, Serialize};
 
 use super::{Bytes, Timestamp};
 
-/// A container's full id (64 hex digits for Docker, Podman and CRI). Cheap to clone.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// A container's full id (64 hex digits for Docker, Podman and CRI). Cheap to clone, and clones
+/// are cheap to compare.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ContainerId(Arc<str>);
+
+impl Ord for ContainerId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        if Arc::ptr_eq(&self.0, &other.0) {
+            return Ordering::Equal;
+        }
+        self.0.cmp(&other.0)
+    }
+}
+
+impl PartialOrd for ContainerId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl ContainerId {
     /// Wraps a full id.

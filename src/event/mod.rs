@@ -23,7 +23,7 @@ pub use health::{ContainerUsage, Lost, LostReason, Tick};
 pub use privilege::{Capability, Privilege};
 pub use process::{Exec, Exit, Fork, Process};
 pub use time::Timestamp;
-pub use wire::{EventError, KNOWN_TYPES};
+pub use wire::{ContainerIds, EventError, KNOWN_TYPES};
 
 /// One fact from the kernel or from a container runtime.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,5 +1,6 @@
 //! Events as JSON lines, both ways.
 
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::{ContainerId, Event, Kind, Timestamp};
@@ -42,12 +43,37 @@ struct Head<'a> {
     kind: std::borrow::Cow<'a, str>,
     seq: u64,
     ts: Timestamp,
-    #[serde(default)]
-    container: Option<ContainerId>,
+    #[serde(default, borrow)]
+    container: Option<Text<'a>>,
     #[serde(default)]
     pid: u32,
     #[serde(default)]
     nspid: u32,
+}
+
+/// A string, borrowed where it has no escapes. (serde borrows no `Cow` inside an `Option`.)
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] std::borrow::Cow<'a, str>);
+
+/// Gives the same container the same id, so that all its events share one.
+#[derive(Debug, Default)]
+pub struct ContainerIds(FxHashMap<Box<str>, ContainerId>);
+
+/// More containers than any session names; what lies beyond is not shared.
+const SHARED_IDS: usize = 65_536;
+
+impl ContainerIds {
+    /// The id with this text.
+    pub fn get(&mut self, text: &str) -> ContainerId {
+        if let Some(id) = self.0.get(text) {
+            return id.clone();
+        }
+        let id = ContainerId::new(text);
+        if self.0.len() < SHARED_IDS {
+            self.0.insert(text.into(), id.clone());
+        }
+        id
+    }
 }
 
 #[derive(Serialize)]
@@ -69,6 +95,14 @@ impl Event {
     /// # Errors
     /// When the line is not an event of a known type.
     pub fn from_json(line: &[u8]) -> Result<Self, EventError> {
+        Self::from_json_sharing(line, &mut ContainerIds::default())
+    }
+
+    /// Reads one JSON line of many, whose container ids are shared.
+    ///
+    /// # Errors
+    /// When the line is not an event of a known type.
+    pub fn from_json_sharing(line: &[u8], ids: &mut ContainerIds) -> Result<Self, EventError> {
         let head: Head<'_> = serde_json::from_slice(line)?;
         // The common fields and those of the kind are read in two passes: serde's `flatten`
         // buffers every value and costs several times as much.
@@ -95,7 +129,7 @@ impl Event {
         Ok(Self {
             seq: head.seq,
             ts: head.ts,
-            container: head.container,
+            container: head.container.map(|id| ids.get(&id.0)),
             pid: head.pid,
             nspid: head.nspid,
             kind,

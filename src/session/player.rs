@@ -16,25 +16,31 @@ use super::source::{Place, Source};
 use super::{Header, SessionError};
 use crate::core::Core;
 use crate::detect::FindingId;
-use crate::event::{Event, Timestamp};
+use crate::event::{ContainerIds, Event, Timestamp};
 
 /// At most this many events are applied by one [`Player::advance`], so that a screen stays alive
 /// at any speed; the rest follows with the next call.
 const ADVANCE_LIMIT: usize = 10_000;
 
 /// Events from a place on, without verification: the index's pass does that.
-struct Feed(Lines);
+struct Feed {
+    lines: Lines,
+    ids: ContainerIds,
+}
 
 impl Feed {
     fn open(source: &Source, place: Place) -> Result<Self, SessionError> {
-        Ok(Self(Lines::new(source.open(place)?, false)))
+        Ok(Self {
+            lines: Lines::new(source.open(place)?, false),
+            ids: ContainerIds::default(),
+        })
     }
 
     fn next(&mut self) -> Option<Arc<Event>> {
         loop {
-            match self.0.next() {
+            match self.lines.next() {
                 Next::Line(line) => {
-                    if let Ok(event) = Event::from_json(line) {
+                    if let Ok(event) = Event::from_json_sharing(line, &mut self.ids) {
                         return Some(Arc::new(event));
                     }
                 }

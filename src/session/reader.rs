@@ -9,7 +9,7 @@ use super::lines::{Lines, MAX_LINE, Next};
 use super::report::{Damage, ReadReport};
 use super::source::{Place, Source};
 use super::{Header, SCHEMA, SessionError};
-use crate::event::{Event, EventError, Kind, LostReason};
+use crate::event::{ContainerIds, Event, EventError, Kind, LostReason};
 
 /// What a session holds, in order.
 #[derive(Debug)]
@@ -33,6 +33,7 @@ pub struct Reader {
     lines: Lines,
     report: ReadReport,
     last_seq: u64,
+    ids: ContainerIds,
     ended: bool,
     /// The finding line handed out last.
     finding: Vec<u8>,
@@ -92,6 +93,7 @@ impl Reader {
             lines,
             report,
             last_seq: 0,
+            ids: ContainerIds::default(),
             ended: false,
             finding: Vec::new(),
         })
@@ -176,7 +178,7 @@ impl Reader {
                 self.finding.extend_from_slice(line);
                 return Step::Finding(0..self.finding.len());
             }
-            _ => match Event::from_json(line) {
+            _ => match Event::from_json_sharing(line, &mut self.ids) {
                 Ok(event) => {
                     // What the recorder itself lost is told by the event that says so.
                     let told =
