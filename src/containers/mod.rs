@@ -4,7 +4,10 @@ pub mod cgroup;
 pub mod directory;
 mod docker;
 mod docker_facts;
+pub mod overlay;
 pub mod runtime;
+pub mod snapshot;
+pub mod usage;
 
 pub use cgroup::recognise;
 pub use directory::{Directory, Found};

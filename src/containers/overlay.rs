@@ -1,0 +1,163 @@
+//! The overlay layers of a container's root, read from its mount table.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::event::{Bytes, Storage};
+
+/// The layers of the root file system of process `pid`, as the host can open them; `None` when
+/// its root is no overlay or its mount table cannot be read.
+#[must_use]
+pub fn of_process(pid: u32) -> Option<Storage> {
+    let table = fs::read(format!("/proc/{pid}/mountinfo")).ok()?;
+    let host = fs::read("/proc/self/mountinfo").unwrap_or_default();
+    storage(&table, &host)
+}
+
+/// One line of a mount table, as far as needed.
+struct MountLine<'a> {
+    device: &'a [u8],
+    at: Vec<u8>,
+    kind: &'a [u8],
+    options: &'a [u8],
+}
+
+fn lines(table: &[u8]) -> impl Iterator<Item = MountLine<'_>> {
+    table.split(|b| *b == b'\n').filter_map(|line| {
+        let mut fields = line.split(|b| *b == b' ');
+        let device = fields.nth(2)?;
+        let at = unescape(fields.nth(1)?);
+        let mut fields = fields.skip_while(|f| *f != b"-").skip(1);
+        let (kind, _, options) = (fields.next()?, fields.next()?, fields.next()?);
+        Some(MountLine {
+            device,
+            at,
+            kind,
+            options,
+        })
+    })
+}
+
+/// The last mount on `/` covers the earlier ones.
+fn storage(table: &[u8], host: &[u8]) -> Option<Storage> {
+    let root = lines(table).filter(|m| m.at == b"/").last()?;
+    if root.kind != b"overlay" {
+        return None;
+    }
+    let option = |key: &[u8]| {
+        root.options
+            .split(|b| *b == b',')
+            .find_map(|o| o.strip_prefix(key).map(unescape))
+    };
+    let upper = option(b"upperdir=").unwrap_or_default();
+    let merged = lines(host)
+        .find(|m| m.device == root.device && m.kind == b"overlay" && m.at != b"/")
+        .map(|m| m.at)
+        .unwrap_or_default();
+    // Engines with many layers mount with names relative to their own directory, which holds
+    // one directory per container: with `merged` and the upper `diff` in it.
+    let base = [&upper, &merged].into_iter().find_map(|dir| {
+        let dir = Path::new(OsStr::from_bytes(dir));
+        dir.is_absolute().then(|| dir.parent()?.parent()).flatten()
+    });
+    let resolve = |dir: &[u8]| -> Option<Bytes> {
+        let dir = Path::new(OsStr::from_bytes(dir));
+        let dir: PathBuf = if dir.is_absolute() {
+            dir.to_owned()
+        } else {
+            base?.join(dir)
+        };
+        // `l/XXXX` is a short link to the layer's directory.
+        let dir = fs::canonicalize(&dir).unwrap_or(dir);
+        Some(dir.as_os_str().as_bytes().into())
+    };
+    let lower = option(b"lowerdir=").unwrap_or_default();
+    Some(Storage {
+        driver: "overlay".to_owned(),
+        lower: split_lower(&lower)
+            .iter()
+            .filter_map(|d| resolve(d))
+            .collect(),
+        upper: if upper.is_empty() {
+            Bytes::default()
+        } else {
+            resolve(&upper).unwrap_or_default()
+        },
+        merged: merged.into(),
+    })
+}
+
+/// Splits at colons that no backslash protects; data-only layers (`::`) count like others.
+fn split_lower(list: &[u8]) -> Vec<Vec<u8>> {
+    let mut out = vec![Vec::new()];
+    let mut bytes = list.iter();
+    while let Some(b) = bytes.next() {
+        match b {
+            b'\\' => out
+                .last_mut()
+                .into_iter()
+                .for_each(|d| d.extend(bytes.next())),
+            b':' => out.push(Vec::new()),
+            b => out.last_mut().into_iter().for_each(|d| d.push(*b)),
+        }
+    }
+    out.retain(|d| !d.is_empty());
+    out
+}
+
+/// Mount tables write space, tab, newline and backslash as three octal digits.
+fn unescape(field: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((first, tail)) = rest.split_first() {
+        if *first == b'\\'
+            && let Some(digits) = tail.get(..3)
+            && let Ok(digits) = std::str::from_utf8(digits)
+            && let Ok(byte) = u8::from_str_radix(digits, 8)
+        {
+            out.push(byte);
+            rest = tail.get(3..).unwrap_or_default();
+        } else {
+            out.push(*first);
+            rest = tail;
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resolves_relative_layers_and_escapes() {
+        let home = tempfile::tempdir().unwrap();
+        let home = fs::canonicalize(home.path()).unwrap();
+        fs::create_dir_all(home.join("img/diff")).unwrap();
+        fs::create_dir_all(home.join("l")).unwrap();
+        std::os::unix::fs::symlink("../img/diff", home.join("l/AB")).unwrap();
+        let table = b"1 0 0:50 / / rw - overlay overlay rw,lowerdir=l/AB:/a\\040b,upperdir=c1/diff,workdir=c1/work\n";
+        let host = format!(
+            "9 1 0:50 / {}/c1/merged rw shared:1 - overlay overlay rw\n",
+            home.display()
+        );
+        let found = storage(table, host.as_bytes()).unwrap();
+        let at = |p: &str| Bytes::from(home.join(p).to_str().unwrap());
+        assert_eq!(found.lower, [at("img/diff"), "/a b".into()]);
+        assert_eq!(found.upper, at("c1/diff"));
+        assert_eq!(found.merged, at("c1/merged"));
+    }
+
+    #[test]
+    fn a_root_that_is_no_overlay_has_no_layers() {
+        assert_eq!(storage(b"1 0 8:1 / / rw - ext4 /dev/sda rw\n", b""), None);
+        assert_eq!(storage(b"", b""), None);
+        assert_eq!(
+            split_lower(b"/a\\:b:/c"),
+            [b"/a:b".to_vec(), b"/c".to_vec()]
+        );
+    }
+}

@@ -1,0 +1,444 @@
+//! What ran and what was connected before watching began, from `/proc`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use procfs::net::{TcpState, UdpState};
+
+use super::{overlay, recognise};
+use crate::event::{
+    Bytes, ContainerId, FileFacts, Filesystem, Process, Protocol, Socket, Storage, Timestamp,
+};
+
+/// Descriptors looked at per process when sockets are matched to processes: a process with more
+/// keeps its sockets, attributed to its container without a pid.
+const MAX_FDS: usize = 4096;
+
+/// A process found running.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FoundProcess {
+    /// Its container; `None` on the host.
+    pub container: Option<ContainerId>,
+    /// Host pid.
+    pub pid: u32,
+    /// Pid in its own namespace.
+    pub nspid: u32,
+    /// Its facts.
+    pub process: Process,
+}
+
+/// A socket found open.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FoundSocket {
+    /// Its container; `None` on the host.
+    pub container: Option<ContainerId>,
+    /// Host pid of a process that holds it; 0 when none was found.
+    pub pid: u32,
+    /// Its facts.
+    pub socket: Socket,
+}
+
+/// Every process in a container, and with `host` every other one too, by pid. Kernel threads
+/// and processes that end while they are read are left out.
+#[must_use]
+pub fn processes(host: bool) -> Vec<FoundProcess> {
+    let boot = boot_time();
+    let tick = procfs::ticks_per_second().max(1);
+    let mut layers = BTreeMap::new();
+    pids()
+        .into_iter()
+        .filter_map(|pid| {
+            let container = container_of(pid);
+            if container.is_none() && !host {
+                return None;
+            }
+            let (nspid, process) = read_process(pid, boot, tick, &container, &mut layers)?;
+            Some(FoundProcess {
+                container,
+                pid,
+                nspid,
+                process,
+            })
+        })
+        .collect()
+}
+
+/// The container of a process, from `/proc/PID/cgroup`: version 2 first, then any other.
+#[must_use]
+pub fn container_of(pid: u32) -> Option<ContainerId> {
+    let table = fs::read(format!("/proc/{pid}/cgroup")).ok()?;
+    container_in(&table)
+}
+
+fn container_in(table: &[u8]) -> Option<ContainerId> {
+    let mut lines: Vec<&[u8]> = table.split(|b| *b == b'\n').collect();
+    lines.sort_by_key(|l| !l.starts_with(b"0::"));
+    lines.into_iter().find_map(|line| {
+        let path = line.splitn(3, |b| *b == b':').nth(2)?;
+        recognise(path).map(|(_, id)| id)
+    })
+}
+
+/// All process ids, ascending.
+pub(super) fn pids() -> Vec<u32> {
+    let mut pids: Vec<u32> = fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|e| e.file_name().to_str()?.parse().ok())
+        .collect();
+    pids.sort_unstable();
+    pids
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    Timestamp(i64::try_from(since.unwrap_or_default().as_nanos()).unwrap_or(i64::MAX))
+}
+
+/// When the machine started, by today's wall clock.
+pub(super) fn boot_time() -> Timestamp {
+    let up = fs::read_to_string("/proc/uptime")
+        .ok()
+        .and_then(|t| t.split(' ').next()?.parse::<f64>().ok())
+        .unwrap_or(0.0);
+    now().minus(Duration::try_from_secs_f64(up).unwrap_or_default())
+}
+
+/// Fields of `/proc/PID/stat` after the name, which may itself hold spaces and parentheses:
+/// parent's pid and start time in ticks.
+fn read_stat(stat: &[u8]) -> Option<(u32, u64)> {
+    let close = stat.iter().rposition(|b| *b == b')')?;
+    let rest = std::str::from_utf8(stat.get(close + 2..)?).ok()?;
+    let mut fields = rest.split(' ');
+    let ppid = fields.nth(1)?.parse().ok()?;
+    let start = fields.nth(17)?.parse().ok()?;
+    Some((ppid, start))
+}
+
+/// When a process started.
+pub(super) fn started(pid: u32, boot: Timestamp) -> Option<Timestamp> {
+    let (_, ticks) = read_stat(&fs::read(format!("/proc/{pid}/stat")).ok()?)?;
+    Some(since_boot(boot, ticks, procfs::ticks_per_second().max(1)))
+}
+
+fn since_boot(boot: Timestamp, ticks: u64, per_second: u64) -> Timestamp {
+    boot.plus(Duration::from_millis(
+        ticks.saturating_mul(1000) / per_second,
+    ))
+}
+
+/// A line of `/proc/PID/status`, without its key; never the name, which is not trusted.
+pub(super) fn status_field<'a>(status: &'a str, key: &str) -> Option<&'a str> {
+    status
+        .lines()
+        .skip(1)
+        .find_map(|l| l.strip_prefix(key)?.strip_prefix(':'))
+        .map(str::trim)
+}
+
+type Layers = BTreeMap<ContainerId, Option<Storage>>;
+
+fn read_process(
+    pid: u32,
+    boot: Timestamp,
+    tick: u64,
+    container: &Option<ContainerId>,
+    layers: &mut Layers,
+) -> Option<(u32, Process)> {
+    let at = |name: &str| format!("/proc/{pid}/{name}");
+    let (ppid, start) = read_stat(&fs::read(at("stat")).ok()?)?;
+    // Kernel threads have no executable; a zombie has none left.
+    let exe = fs::read_link(at("exe")).ok()?;
+    let status = fs::read(at("status")).ok()?;
+    let status = String::from_utf8_lossy(&status);
+    let uid = status_field(&status, "Uid")
+        .and_then(|l| l.split_ascii_whitespace().next()?.parse().ok())
+        .unwrap_or(0);
+    let nspid = status_field(&status, "NSpid")
+        .and_then(|l| l.split_ascii_whitespace().last()?.parse().ok())
+        .unwrap_or(pid);
+    let comm = fs::read(at("comm")).unwrap_or_default();
+    let cmdline = fs::read(at("cmdline")).unwrap_or_default();
+    let storage = container.as_ref().and_then(|id| {
+        layers
+            .entry(id.clone())
+            .or_insert_with(|| overlay::of_process(pid))
+            .as_ref()
+    });
+    let (exe, file) = facts(Path::new(&at("exe")), exe.as_os_str().as_bytes(), storage);
+    let cwd = fs::read_link(at("cwd")).unwrap_or_default();
+    let process = Process {
+        ppid,
+        uid,
+        comm: comm.strip_suffix(b"\n").unwrap_or(&comm).into(),
+        exe: exe.into(),
+        argv: split_argv(&cmdline),
+        cwd: cwd.as_os_str().as_bytes().into(),
+        started: since_boot(boot, start, tick),
+        file,
+    };
+    Some((nspid, process))
+}
+
+fn split_argv(cmdline: &[u8]) -> Vec<Bytes> {
+    let cmdline = cmdline.strip_suffix(b"\0").unwrap_or(cmdline);
+    if cmdline.is_empty() {
+        return Vec::new();
+    }
+    cmdline.split(|b| *b == 0).map(Bytes::from).collect()
+}
+
+/// Facts of the file behind `link` (a `/proc/PID/exe`), and its path without the kernel's
+/// " (deleted)".
+fn facts<'a>(link: &Path, path: &'a [u8], storage: Option<&Storage>) -> (&'a [u8], FileFacts) {
+    let mut out = FileFacts {
+        memfd: path.starts_with(b"/memfd:"),
+        ..FileFacts::default()
+    };
+    let Ok(meta) = fs::metadata(link) else {
+        return (path, out);
+    };
+    let shown = path.strip_suffix(b" (deleted)").unwrap_or(path);
+    out.unlinked = meta.nlink() == 0;
+    let path = if out.unlinked { shown } else { path };
+    out.ino = meta.ino();
+    out.dev = kernel_dev(meta.dev());
+    out.size = meta.size();
+    out.mode = meta.mode();
+    out.mtime = stamp(meta.mtime(), meta.mtime_nsec());
+    out.ctime = stamp(meta.ctime(), meta.ctime_nsec());
+    out.fs = filesystem(link);
+    if out.fs == Filesystem::Overlay
+        && let Some(storage) = storage
+    {
+        let inside = Path::new(OsStr::from_bytes(path.strip_prefix(b"/").unwrap_or(path)));
+        let has = |dir: &Bytes| {
+            !dir.is_empty()
+                && Path::new(OsStr::from_bytes(dir))
+                    .join(inside)
+                    .symlink_metadata()
+                    .is_ok()
+        };
+        out.upper = has(&storage.upper);
+        out.lower = storage.lower.iter().any(has);
+    }
+    (path, out)
+}
+
+/// `st_dev` as the kernel itself numbers devices.
+pub(super) fn kernel_dev(dev: u64) -> u32 {
+    (rustix::fs::major(dev) << 20) | (rustix::fs::minor(dev) & 0xf_ffff)
+}
+
+pub(super) fn stamp(seconds: i64, nanoseconds: i64) -> Timestamp {
+    Timestamp(
+        seconds
+            .saturating_mul(1_000_000_000)
+            .saturating_add(nanoseconds),
+    )
+}
+
+/// Which kind of file system a file lives on, by its magic number.
+fn filesystem(path: &Path) -> Filesystem {
+    let Ok(info) = rustix::fs::statfs(path) else {
+        return Filesystem::Unknown;
+    };
+    // The type's width differs between architectures; the magic numbers fit 32 bits.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    match info.f_type as u32 {
+        0x794c_7630 => Filesystem::Overlay,
+        0x0102_1994 | 0x8584_58f6 => Filesystem::Tmpfs,
+        0x9fa0 => Filesystem::Proc,
+        0x6265_6572 => Filesystem::Sysfs,
+        0x27_e0eb | 0x6367_7270 => Filesystem::Cgroup,
+        0x1cd1 | 0x1980_0202 => Filesystem::Dev,
+        _ => Filesystem::Disk,
+    }
+}
+
+/// Open TCP and UDP sockets of containers, and with `host` those of the host: once per network
+/// namespace, matched to processes by their descriptors.
+#[must_use]
+pub fn sockets(host: bool) -> Vec<FoundSocket> {
+    let own = netns("self");
+    let mut spaces: BTreeMap<u64, Vec<(u32, Option<ContainerId>)>> = BTreeMap::new();
+    for pid in pids() {
+        let container = container_of(pid);
+        if (container.is_some() || host)
+            && let Some(ns) = netns(&pid.to_string())
+        {
+            spaces.entry(ns).or_default().push((pid, container));
+        }
+    }
+    let seen = now();
+    let mut out = Vec::new();
+    for (ns, members) in spaces {
+        let holders = holders(&members);
+        // In a namespace shared with the host, a socket nobody here holds is the host's.
+        let rest = if Some(ns) == own {
+            None
+        } else {
+            members.iter().find_map(|(_, c)| c.clone())
+        };
+        let entries = members.iter().find_map(|(pid, _)| read_table(*pid));
+        let entries = entries.unwrap_or_default();
+        let listening: BTreeSet<(Protocol, u16)> = entries
+            .iter()
+            .filter(|e| e.remote.is_none())
+            .map(|e| (e.protocol, e.local.port()))
+            .collect();
+        for e in entries {
+            let (pid, container) = match holders.get(&e.inode) {
+                Some((pid, container)) => (*pid, container.clone()),
+                None if rest.is_some() => (0, rest.clone()),
+                None if host => (0, None),
+                None => continue,
+            };
+            let inbound = e.remote.is_some() && listening.contains(&(e.protocol, e.local.port()));
+            out.push(FoundSocket {
+                container,
+                pid,
+                socket: Socket {
+                    protocol: e.protocol,
+                    local: e.local,
+                    remote: e.remote,
+                    inbound,
+                    seen,
+                },
+            });
+        }
+    }
+    out
+}
+
+fn netns(pid: &str) -> Option<u64> {
+    fs::metadata(format!("/proc/{pid}/ns/net"))
+        .ok()
+        .map(|m| m.ino())
+}
+
+/// Socket inode → the process with the lowest pid that holds it.
+fn holders(members: &[(u32, Option<ContainerId>)]) -> BTreeMap<u64, (u32, Option<ContainerId>)> {
+    let mut out = BTreeMap::new();
+    for (pid, container) in members {
+        let fds = fs::read_dir(format!("/proc/{pid}/fd"));
+        for fd in fds.into_iter().flatten().flatten().take(MAX_FDS) {
+            let inode = fs::read_link(fd.path()).ok().and_then(|l| {
+                let text = l.to_str()?;
+                text.strip_prefix("socket:[")?
+                    .strip_suffix(']')?
+                    .parse()
+                    .ok()
+            });
+            if let Some(inode) = inode {
+                out.entry(inode)
+                    .or_insert_with(|| (*pid, container.clone()));
+            }
+        }
+    }
+    out
+}
+
+struct Entry {
+    protocol: Protocol,
+    local: SocketAddr,
+    remote: Option<SocketAddr>,
+    inode: u64,
+}
+
+/// The socket tables of a process's network namespace; `None` when it is gone.
+fn read_table(pid: u32) -> Option<Vec<Entry>> {
+    let process = procfs::process::Process::new(i32::try_from(pid).ok()?).ok()?;
+    let mut out = Vec::new();
+    let tcp = process.tcp().ok()?;
+    // No table of version 6 where the kernel has it off.
+    for e in tcp.into_iter().chain(process.tcp6().unwrap_or_default()) {
+        let listen = e.state == TcpState::Listen;
+        if listen
+            || matches!(
+                e.state,
+                TcpState::Established | TcpState::SynSent | TcpState::CloseWait
+            )
+        {
+            out.push(Entry {
+                protocol: Protocol::Tcp,
+                local: canonical(e.local_address),
+                remote: (!listen).then(|| canonical(e.remote_address)),
+                inode: e.inode,
+            });
+        }
+    }
+    let udp = process.udp().unwrap_or_default();
+    for e in udp.into_iter().chain(process.udp6().unwrap_or_default()) {
+        out.push(Entry {
+            protocol: Protocol::Udp,
+            local: canonical(e.local_address),
+            remote: (e.state == UdpState::Established).then(|| canonical(e.remote_address)),
+            inode: e.inode,
+        });
+    }
+    Some(out)
+}
+
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_mislead_the_reading_of_stat() {
+        let stat = b"42 (a) S 1 (\xff) S 7 42 42 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 12345 1 1";
+        assert_eq!(read_stat(stat), Some((7, 12345)));
+        let status = "Name:\tx\nUid:\t5\t5\t5\t5\nNSpid:\t40\t2\n";
+        assert_eq!(status_field(status, "NSpid"), Some("40\t2"));
+    }
+
+    #[test]
+    fn version_2_decides_the_container() {
+        let a = "a".repeat(64);
+        let b = "b".repeat(64);
+        let table = format!("4:memory:/docker/{b}\n0::/docker/{a}\n");
+        assert_eq!(container_in(table.as_bytes()).unwrap().as_str(), a);
+        let table = format!("4:memory:/docker/{b}\n0::/\n");
+        assert_eq!(container_in(table.as_bytes()).unwrap().as_str(), b);
+        assert_eq!(container_in(b"0::/user.slice\n"), None);
+    }
+
+    #[test]
+    fn finds_this_process_and_its_socket() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let own = std::process::id();
+        let found = processes(true).into_iter().find(|p| p.pid == own).unwrap();
+        assert_eq!(
+            &**found.process.exe,
+            std::env::current_exe().unwrap().as_os_str().as_bytes()
+        );
+        assert!(found.process.file.ino != 0 && found.process.file.size > 0);
+        assert!(found.process.started <= now());
+        let socket = sockets(true)
+            .into_iter()
+            .find(|s| s.socket.local.port() == port && s.socket.remote.is_none());
+        assert_eq!(socket.unwrap().pid, own);
+    }
+
+    #[test]
+    fn empty_arguments_are_kept() {
+        assert_eq!(
+            split_argv(b"sh\0-c\0\0"),
+            ["sh".into(), "-c".into(), Bytes::default()]
+        );
+        assert!(split_argv(b"").is_empty());
+    }
+}
