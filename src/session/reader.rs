@@ -9,7 +9,7 @@ use super::lines::{Lines, MAX_LINE, Next};
 use super::report::{Damage, ReadReport};
 use super::source::{Place, Source};
 use super::{Header, SCHEMA, SessionError};
-use crate::event::{ContainerIds, Event, EventError, Kind, LostReason};
+use crate::event::{ContainerIds, Event, EventError, Kind, LostReason, Timestamp};
 
 /// What a session holds, in order.
 #[derive(Debug)]
@@ -33,6 +33,7 @@ pub struct Reader {
     lines: Lines,
     report: ReadReport,
     last_seq: u64,
+    last_ts: Timestamp,
     ids: ContainerIds,
     ended: bool,
     /// The finding line handed out last.
@@ -49,6 +50,14 @@ struct Typed<'a> {
 struct Sealed<'a> {
     #[serde(borrow)]
     sha256: Cow<'a, str>,
+}
+
+/// What the end line says besides; no digest covers it, so it must agree with what was read.
+#[derive(Deserialize)]
+struct End<'a> {
+    #[serde(borrow)]
+    ts: Cow<'a, str>,
+    events: u64,
 }
 
 impl Reader {
@@ -89,6 +98,7 @@ impl Reader {
             ..ReadReport::default()
         };
         Ok(Self {
+            last_ts: header.started,
             header,
             lines,
             report,
@@ -188,6 +198,7 @@ impl Reader {
                         self.report.missing = self.report.missing.saturating_add(gap);
                     }
                     self.last_seq = event.seq;
+                    self.last_ts = self.last_ts.max(event.ts);
                     self.report.events += 1;
                     return Step::Event(Box::new(event));
                 }
@@ -241,7 +252,21 @@ impl Reader {
             }
             Err(e) => self.report.note_damage(number, json_cause(&e)),
         }
-        self.ended |= is_end;
+        if is_end {
+            self.ended = true;
+            match serde_json::from_slice::<End<'_>>(line) {
+                // Lines of unknown types may have been events, too.
+                Ok(_) if !self.report.unknown.is_empty() || self.report.damaged > 0 => {}
+                Ok(end)
+                    if end.events == self.report.events && *end.ts == *self.last_ts.to_string() => {
+                }
+                Ok(_) => self.report.note_damage(
+                    number,
+                    "the end line does not agree with the events before it".to_owned(),
+                ),
+                Err(e) => self.report.note_damage(number, json_cause(&e)),
+            }
+        }
         Step::Other
     }
 }

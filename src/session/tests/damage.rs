@@ -71,6 +71,26 @@ proptest! {
 }
 
 #[test]
+fn every_bit_of_a_plain_file_counts() {
+    let (_dir, path) = scratch("s.jsonl");
+    write(&path, &stream(1, 1));
+    let whole = std::fs::read(&path).unwrap();
+    for bit in 0..whole.len() * 8 {
+        let mut bytes = whole.clone();
+        bytes[bit / 8] ^= 1_u8 << (bit % 8);
+        std::fs::write(&path, &bytes).unwrap();
+        if let Ok((_, report)) = read(&path) {
+            let at = bit / 8;
+            assert!(
+                !report.notices().is_empty(),
+                "byte {at}: {:?}",
+                bytes[at] as char
+            );
+        }
+    }
+}
+
+#[test]
 fn a_removed_line_is_noticed_twice() {
     let (_dir, path, bytes, _) = sample("s.jsonl");
     let lines: Vec<&[u8]> = bytes.split_inclusive(|&b| b == b'\n').collect();
