@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bollard::errors::Error;
 use bollard::models::EventMessage;
@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 
 use super::docker_facts::{self, ImageFacts};
 use super::runtime::{Command, Engine, EngineState, Link, RuntimeMessage, RuntimeUpdate};
+use super::snapshot::now;
 use crate::event::{
     Action, Bytes, ContainerEvent, ContainerId, ContainerInfo, Lost, LostReason, Timestamp,
 };
@@ -388,11 +389,6 @@ fn read_event(event: EventMessage) -> Option<(Timestamp, ContainerId, Action)> {
     };
     let ts = event.time_nano.map_or_else(now, Timestamp);
     Some((ts, id, action))
-}
-
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    Timestamp(i64::try_from(since.unwrap_or_default().as_nanos()).unwrap_or(i64::MAX))
 }
 
 /// The present as the engine's `since` wants it.

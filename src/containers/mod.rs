@@ -1,9 +1,11 @@
 //! Who a cgroup is: container runtimes, their facts, and what was there before.
 
 pub mod cgroup;
+pub mod compare;
 pub mod directory;
 mod docker;
 mod docker_facts;
+mod layers;
 pub mod overlay;
 pub mod runtime;
 pub mod snapshot;

@@ -1,0 +1,525 @@
+//! Compares the content of a container's file with its image, on a thread of its own.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use sha2::{Digest as _, Sha256};
+
+pub use super::layers::check;
+use super::layers::{Below, is_metadata_only, look_below, open_regular};
+use super::{overlay, snapshot};
+use crate::event::{Bytes, Compare, CompareClass, ContainerId, ContainerInfo, Storage};
+
+/// Larger files are not read.
+const MAX_SIZE: u64 = 64 << 20;
+/// Requests that may wait.
+const QUEUE: usize = 1024;
+/// Hashes and image indexes kept; all are dropped when there are more.
+const MAX_HASHES: usize = 4096;
+const MAX_INDEXES: usize = 32;
+/// Where programs lie in images, looked through for a file that was moved or copied.
+const PROGRAM_DIRS: &[&str] = &[
+    "bin",
+    "sbin",
+    "usr/bin",
+    "usr/sbin",
+    "usr/local",
+    "usr/libexec",
+    "usr/lib",
+    "lib",
+    "opt",
+    "app",
+];
+/// Bounds of that search per image.
+const MAX_ENTRIES: usize = 50_000;
+const MAX_DEPTH: usize = 5;
+
+/// A file to compare.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The container.
+    pub container: ContainerId,
+    /// What is known of it; its layers are taken from here, else from the process.
+    pub info: Arc<ContainerInfo>,
+    /// A process that runs the file, for its mount table and for a file already unlinked.
+    pub pid: u32,
+    /// Resolved path as the container sees it.
+    pub path: Bytes,
+    /// Inode as the kernel reported it; 0 accepts any.
+    pub ino: u64,
+    /// Device as the kernel reported it.
+    pub dev: u32,
+}
+
+/// The comparing thread. It ends when this is dropped.
+#[derive(Debug)]
+pub struct Comparer {
+    requests: Sender<Request>,
+    dropped: AtomicU64,
+}
+
+impl Comparer {
+    /// Starts the thread; results come through `out`.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn start(out: Sender<(ContainerId, Compare)>) -> io::Result<Self> {
+        let (requests, receiver) = bounded(QUEUE);
+        thread::Builder::new()
+            .name("compare".to_owned())
+            .spawn(move || run(&receiver, &out))?;
+        Ok(Self {
+            requests,
+            dropped: AtomicU64::new(0),
+        })
+    }
+
+    /// Asks for a comparison without waiting; false, and counted, when too many wait.
+    pub fn request(&self, request: Request) -> bool {
+        match self.requests.try_send(request) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+                false
+            }
+        }
+    }
+
+    /// Requests refused since the last call.
+    pub fn take_dropped(&self) -> u64 {
+        self.dropped.swap(0, Ordering::Relaxed)
+    }
+}
+
+fn run(requests: &Receiver<Request>, out: &Sender<(ContainerId, Compare)>) {
+    let mut cache = Cache::default();
+    for request in requests {
+        let result = cache.compare(&request);
+        if out.send((request.container, result)).is_err() {
+            return;
+        }
+    }
+}
+
+/// A file's content cannot change without one of these changing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Stamp {
+    dev: u64,
+    ino: u64,
+    size: u64,
+    mtime: (i64, i64),
+    ctime: (i64, i64),
+}
+
+impl Stamp {
+    fn of(meta: &Metadata) -> Self {
+        Self {
+            dev: meta.dev(),
+            ino: meta.ino(),
+            size: meta.size(),
+            mtime: (meta.mtime(), meta.mtime_nsec()),
+            ctime: (meta.ctime(), meta.ctime_nsec()),
+        }
+    }
+
+    /// False while a second change could still carry the same times: file systems stamp with
+    /// the kernel's coarse clock (1–10 ms), so a hash of so fresh a file must not be kept.
+    fn is_settled(&self) -> bool {
+        let changed = snapshot::stamp(self.ctime.0, self.ctime.1);
+        snapshot::now().since(changed) > Duration::from_millis(100)
+    }
+}
+
+type Hash = [u8; 32];
+/// Size → paths of image programs.
+type Index = BTreeMap<u64, Vec<Bytes>>;
+
+/// What was read before; also does the comparing.
+#[derive(Debug, Default)]
+pub(super) struct Cache {
+    hashes: BTreeMap<Stamp, Hash>,
+    indexes: BTreeMap<Vec<Bytes>, Arc<Index>>,
+}
+
+/// The file to compare, found and verified.
+enum Subject {
+    File(File),
+    /// It is the image's own file, or its copy with changed metadata only.
+    Untouched(u64),
+}
+
+impl Cache {
+    pub(super) fn compare(&mut self, request: &Request) -> Compare {
+        let mut result = Compare {
+            path: request.path.clone(),
+            ino: request.ino,
+            dev: request.dev,
+            class: CompareClass::CopiedUp,
+            sha256: None,
+            size: 0,
+        };
+        if let Err(reason) = self.classify(request, &mut result) {
+            result.class = CompareClass::Unknown(reason);
+        }
+        result
+    }
+
+    fn classify(&mut self, request: &Request, result: &mut Compare) -> Result<(), String> {
+        let known = &request.info.storage;
+        let storage = if known.upper.is_empty() || known.lower.is_empty() {
+            overlay::of_process(request.pid).unwrap_or_else(|| known.clone())
+        } else {
+            known.clone()
+        };
+        if storage.upper.is_empty() || storage.lower.is_empty() {
+            return Err(format!(
+                "storage driver {:?} does not tell its layers",
+                storage.driver
+            ));
+        }
+        let below = look_below(&storage.lower, &request.path)?;
+        let subject = match find_subject(request, &storage, &below)? {
+            Subject::File(file) => file,
+            Subject::Untouched(size) => {
+                result.size = size;
+                return Ok(());
+            }
+        };
+        result.size = size_of(&subject)?;
+        let hash = if result.size > MAX_SIZE {
+            None
+        } else {
+            Some(self.hash(&subject)?)
+        };
+        result.sha256 = hash.map(|h| hex(&h));
+        let too_large = || format!("larger than {} MiB", MAX_SIZE >> 20);
+        result.class = match below {
+            Below::Regular(image) if size_of(&image)? != result.size => CompareClass::Modified,
+            Below::Regular(image) => match hash {
+                None => return Err(too_large()),
+                Some(hash) if self.hash(&image)? == hash => CompareClass::CopiedUp,
+                Some(_) => CompareClass::Modified,
+            },
+            Below::Nothing | Below::Other => {
+                let index = self.index(&storage.lower);
+                let alike = index.get(&result.size).cloned().unwrap_or_default();
+                match hash {
+                    None if alike.is_empty() => CompareClass::New,
+                    None => return Err(too_large()),
+                    Some(hash) => self.relocated(&storage.lower, &alike, hash)?,
+                }
+            }
+        };
+        Ok(())
+    }
+
+    /// Which of the image's files `alike` in size has this content, if any.
+    fn relocated(
+        &mut self,
+        lower: &[Bytes],
+        alike: &[Bytes],
+        hash: Hash,
+    ) -> Result<CompareClass, String> {
+        for path in alike {
+            // Through the layers, for one may hide what another holds.
+            if let Below::Regular(file) = look_below(lower, path)?
+                && size_of(&file)? <= MAX_SIZE
+                && self.hash(&file)? == hash
+            {
+                return Ok(CompareClass::Relocated(path.clone()));
+            }
+        }
+        Ok(CompareClass::New)
+    }
+
+    fn hash(&mut self, file: &File) -> Result<Hash, String> {
+        let before = Stamp::of(&file.metadata().map_err(|e| e.to_string())?);
+        if let Some(hash) = self.hashes.get(&before) {
+            return Ok(*hash);
+        }
+        let mut hasher = Sha256::new();
+        // One byte more than stated tells a file that grows while it is read.
+        let mut reader = file.take(before.size + 1);
+        let mut buffer = vec![0_u8; 128 << 10];
+        loop {
+            match reader.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(n) => hasher.update(buffer.get(..n).unwrap_or_default()),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(format!("reading it: {e}")),
+            }
+        }
+        let after = Stamp::of(&file.metadata().map_err(|e| e.to_string())?);
+        if before != after {
+            return Err("it changed while it was read".to_owned());
+        }
+        let hash: Hash = hasher.finalize().into();
+        if after.is_settled() {
+            if self.hashes.len() >= MAX_HASHES {
+                self.hashes.clear();
+            }
+            self.hashes.insert(after, hash);
+        }
+        Ok(hash)
+    }
+
+    fn index(&mut self, lower: &[Bytes]) -> Arc<Index> {
+        if let Some(index) = self.indexes.get(lower) {
+            return Arc::clone(index);
+        }
+        let mut index = Index::new();
+        let mut left = MAX_ENTRIES;
+        for layer in lower {
+            let layer = Path::new(std::ffi::OsStr::from_bytes(layer));
+            for dir in PROGRAM_DIRS {
+                walk(layer, &layer.join(dir), 0, &mut left, &mut index);
+            }
+        }
+        // Shortest first: /bin/busybox rather than a copy far down.
+        for paths in index.values_mut() {
+            paths.sort_by(|a, b| (a.len(), a).cmp(&(b.len(), b)));
+            paths.dedup();
+        }
+        if self.indexes.len() >= MAX_INDEXES {
+            self.indexes.clear();
+        }
+        let index = Arc::new(index);
+        self.indexes.insert(lower.to_vec(), Arc::clone(&index));
+        index
+    }
+}
+
+fn walk(layer: &Path, at: &Path, depth: usize, left: &mut usize, index: &mut Index) {
+    // A link such as /bin → usr/bin is looked at where it points to.
+    if !fs::symlink_metadata(at).is_ok_and(|m| m.is_dir()) {
+        return;
+    }
+    for entry in fs::read_dir(at).into_iter().flatten().flatten() {
+        if *left == 0 {
+            return;
+        }
+        *left -= 1;
+        let Ok(meta) = entry.metadata() else { continue };
+        if meta.is_dir() && depth < MAX_DEPTH {
+            walk(layer, &entry.path(), depth + 1, left, index);
+        } else if meta.is_file()
+            && meta.size() > 0
+            && let Ok(inside) = entry.path().strip_prefix(layer)
+        {
+            let mut path = vec![b'/'];
+            path.extend(inside.as_os_str().as_bytes());
+            index.entry(meta.size()).or_default().push(path.into());
+        }
+    }
+}
+
+/// Finds the file the kernel spoke of. An overlay inode shows the number of its upper file, or
+/// of the image's file it was copied from.
+fn find_subject(request: &Request, storage: &Storage, below: &Below) -> Result<Subject, String> {
+    let image = match below {
+        Below::Regular(file) => file.metadata().ok().map(|m| (m.ino(), m.size())),
+        Below::Nothing | Below::Other => None,
+    };
+    let is_it = |ino: u64| request.ino == 0 || request.ino == ino;
+    match open_regular(&storage.upper, &request.path) {
+        Ok(file) => {
+            let meta = file.metadata().map_err(|e| e.to_string())?;
+            let of_image = image.is_some_and(|(ino, _)| is_it(ino));
+            if is_it(meta.ino()) || of_image || seen_as(request, storage) {
+                if is_metadata_only(&storage.upper, &request.path) {
+                    return Ok(Subject::Untouched(meta.size()));
+                }
+                return Ok(Subject::File(file));
+            }
+        }
+        Err(_) => {
+            if let Some((ino, size)) = image
+                && is_it(ino)
+            {
+                return Ok(Subject::Untouched(size));
+            }
+        }
+    }
+    // Unlinked or replaced: whoever runs it still holds it.
+    if let Ok(file) = File::open(format!("/proc/{}/exe", request.pid))
+        && let Ok(meta) = file.metadata()
+        && meta.ino() == request.ino
+        && snapshot::kernel_dev(meta.dev()) == request.dev
+    {
+        return Ok(Subject::File(file));
+    }
+    Err("it is gone, or another file took its place, before it could be read".to_owned())
+}
+
+/// Whether the union, as mounted, shows the asked inode at the path.
+fn seen_as(request: &Request, storage: &Storage) -> bool {
+    let roots = [
+        storage.merged.clone(),
+        format!("/proc/{}/root", request.pid).as_str().into(),
+    ];
+    roots.iter().filter(|r| !r.is_empty()).any(|root| {
+        open_regular(root, &request.path)
+            .and_then(|f| f.metadata())
+            .is_ok_and(|m| m.ino() == request.ino && snapshot::kernel_dev(m.dev()) == request.dev)
+    })
+}
+
+fn size_of(file: &File) -> Result<u64, String> {
+    file.metadata().map(|m| m.size()).map_err(|e| e.to_string())
+}
+
+fn hex(hash: &Hash) -> String {
+    use std::fmt::Write as _;
+    hash.iter().fold(String::with_capacity(64), |mut out, b| {
+        // Writing to a string cannot fail.
+        let _ = write!(out, "{b:02x}");
+        out
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    struct Layers(tempfile::TempDir);
+
+    impl Layers {
+        fn new() -> Self {
+            let root = tempfile::tempdir().unwrap();
+            for dir in ["lower/bin", "lower/usr/lib", "upper/bin", "upper/tmp"] {
+                fs::create_dir_all(root.path().join(dir)).unwrap();
+            }
+            fs::write(root.path().join("lower/bin/tool"), "the tool").unwrap();
+            fs::write(root.path().join("lower/bin/other"), "the othe").unwrap();
+            Self(root)
+        }
+
+        fn at(&self, path: &str) -> PathBuf {
+            self.0.path().join(path)
+        }
+
+        fn compare(&self, cache: &mut Cache, path: &str, ino: Option<u64>) -> Compare {
+            let bytes = |p: PathBuf| Bytes::from(p.as_os_str().as_bytes());
+            let info = ContainerInfo {
+                storage: Storage {
+                    driver: "overlay2".to_owned(),
+                    lower: vec![bytes(self.at("lower"))],
+                    upper: bytes(self.at("upper")),
+                    merged: Bytes::default(),
+                },
+                ..ContainerInfo::default()
+            };
+            let real = fs::metadata(self.at(&format!("upper{path}"))).map_or(0, |m| m.ino());
+            cache.compare(&Request {
+                container: ContainerId::new("c"),
+                info: Arc::new(info),
+                pid: 0,
+                path: path.into(),
+                ino: ino.unwrap_or(real),
+                dev: 0,
+            })
+        }
+    }
+
+    #[test]
+    fn tells_the_classes_apart_by_content() {
+        let layers = Layers::new();
+        fs::write(layers.at("upper/bin/tool"), "the tool").unwrap();
+        fs::write(layers.at("upper/bin/other"), "changed!").unwrap();
+        fs::write(layers.at("upper/tmp/moved"), "the tool").unwrap();
+        fs::write(layers.at("upper/tmp/new"), "the evil").unwrap();
+        let mut cache = Cache::default();
+        let mut class = |path: &str| layers.compare(&mut cache, path, None).class;
+        assert_eq!(class("/bin/tool"), CompareClass::CopiedUp);
+        assert_eq!(class("/bin/other"), CompareClass::Modified);
+        assert_eq!(
+            class("/tmp/moved"),
+            CompareClass::Relocated("/bin/tool".into())
+        );
+        assert_eq!(class("/tmp/new"), CompareClass::New);
+        let new = layers.compare(&mut cache, "/tmp/new", None);
+        assert_eq!(new.size, 8);
+        assert_eq!(
+            new.sha256.unwrap(),
+            hex(&Sha256::digest(b"the evil").into())
+        );
+    }
+
+    #[test]
+    fn a_replaced_file_is_not_taken_for_the_asked_one() {
+        let layers = Layers::new();
+        fs::write(layers.at("upper/tmp/x"), "x").unwrap();
+        let mut cache = Cache::default();
+        let result = layers.compare(&mut cache, "/tmp/x", Some(1));
+        assert!(
+            matches!(result.class, CompareClass::Unknown(_)),
+            "{result:?}"
+        );
+        std::os::unix::fs::symlink("/etc/passwd", layers.at("upper/tmp/link")).unwrap();
+        let result = layers.compare(&mut cache, "/tmp/link", Some(0));
+        assert!(
+            matches!(result.class, CompareClass::Unknown(_)),
+            "{result:?}"
+        );
+    }
+
+    #[test]
+    fn a_change_after_the_first_look_is_seen() {
+        let layers = Layers::new();
+        let mut cache = Cache::default();
+        fs::write(layers.at("upper/bin/tool"), "the tool").unwrap();
+        assert_eq!(
+            layers.compare(&mut cache, "/bin/tool", None).class,
+            CompareClass::CopiedUp
+        );
+        fs::write(layers.at("upper/bin/tool"), "the fool").unwrap();
+        assert_eq!(
+            layers.compare(&mut cache, "/bin/tool", None).class,
+            CompareClass::Modified
+        );
+    }
+
+    #[test]
+    fn too_large_is_said_and_too_many_are_counted() {
+        let layers = Layers::new();
+        let big = File::create(layers.at("upper/tmp/big")).unwrap();
+        big.set_len(MAX_SIZE + 1).unwrap();
+        let result = layers.compare(&mut Cache::default(), "/tmp/big", None);
+        assert_eq!((result.class, result.sha256), (CompareClass::New, None));
+        let image = File::create(layers.at("lower/bin/big")).unwrap();
+        image.set_len(MAX_SIZE + 1).unwrap();
+        let result = layers.compare(&mut Cache::default(), "/tmp/big", None);
+        assert!(
+            matches!(result.class, CompareClass::Unknown(_)),
+            "{result:?}"
+        );
+
+        let (requests, _kept) = bounded(1);
+        let comparer = Comparer {
+            requests,
+            dropped: AtomicU64::new(0),
+        };
+        let request = || Request {
+            container: ContainerId::new("c"),
+            info: Arc::default(),
+            pid: 0,
+            path: "/x".into(),
+            ino: 0,
+            dev: 0,
+        };
+        assert!(comparer.request(request()));
+        assert!(!comparer.request(request()));
+        assert_eq!((comparer.take_dropped(), comparer.take_dropped()), (1, 0));
+    }
+}
