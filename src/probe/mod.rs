@@ -1,4 +1,119 @@
 //! Kernel side of the way in: load the probes, read the ring buffer, decode records.
 
+mod clock;
 pub mod convert;
+mod load;
+mod offsets;
+mod record;
 pub mod tables;
+
+pub use load::Probe;
+
+use crate::event::{Bytes, Kind, LostReason, Timestamp};
+
+/// What to watch.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ProbeConfig {
+    /// Also report the host's own processes.
+    pub host: bool,
+}
+
+/// A fact, not yet attributed to a container.
+#[derive(Debug)]
+pub struct Observed {
+    /// When.
+    pub ts: Timestamp,
+    /// Id of the task's cgroup in the v2 hierarchy.
+    pub cgroup: u64,
+    /// Host pid; 0 where the fact has no process.
+    pub pid: u32,
+    /// Pid in the process's own namespace.
+    pub nspid: u32,
+    /// The fact.
+    pub fact: Fact,
+}
+
+/// What was observed.
+#[derive(Debug)]
+pub enum Fact {
+    /// An event of the stream.
+    Event(Kind),
+    /// A cgroup of the v2 hierarchy was made.
+    CgroupBorn {
+        /// Its id.
+        id: u64,
+        /// Its parent's.
+        parent: u64,
+        /// Its name.
+        name: Bytes,
+    },
+    /// A cgroup was removed.
+    CgroupGone {
+        /// Its id.
+        id: u64,
+    },
+}
+
+/// Events lost since the last look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    /// Why.
+    pub reason: LostReason,
+    /// How many.
+    pub count: u64,
+    /// Of which cgroup, where that is known.
+    pub cgroup: Option<u64>,
+    /// For people.
+    pub detail: String,
+}
+
+/// What attached and what did not.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// Programs that run.
+    pub attached: Vec<String>,
+    /// Programs this kernel refused, each with the reason.
+    pub refused: Vec<(String, String)>,
+    /// Optional kernel fields that are missing.
+    pub missing: Vec<String>,
+}
+
+/// Why nothing can be observed.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// The kernel tells nothing about its types.
+    #[error(
+        "cannot read the kernel's type information ({0}); hullwatch needs Linux 5.8 or later built with CONFIG_DEBUG_INFO_BTF"
+    )]
+    NoBtf(String),
+    /// A field the programs cannot do without.
+    #[error("kernel {kernel} has no field {member} in struct {structure}, which hullwatch needs")]
+    MissingField {
+        /// Structure.
+        structure: &'static str,
+        /// Member.
+        member: &'static str,
+        /// Release.
+        kernel: String,
+    },
+    /// A program that is needed was refused.
+    #[error("the kernel refused the program {program}: {reason}")]
+    Refused {
+        /// Its name.
+        program: &'static str,
+        /// What the kernel said.
+        reason: String,
+    },
+    /// The object could not be loaded.
+    #[error("cannot load the kernel programs: {0}")]
+    Load(String),
+}
+
+/// Release of the running kernel, as `uname -r` prints it.
+#[must_use]
+pub fn kernel_release() -> String {
+    rustix::system::uname()
+        .release()
+        .to_string_lossy()
+        .into_owned()
+}

@@ -37,6 +37,28 @@ pub fn privilege_calls() -> [u8; CALLS] {
     table
 }
 
+/// Classes of calls, as the dispatcher's `CLASSES` tells them apart.
+pub mod class {
+    /// File calls.
+    pub const FILE: u8 = 1;
+    /// Privileged calls.
+    pub const PRIVILEGE: u8 = 2;
+}
+
+/// For the kernel's `CLASSES`: the class of each call, 0 for one that is not watched.
+#[must_use]
+pub fn classes() -> [u8; CALLS] {
+    let mut table = [0; CALLS];
+    for (number, (shape, call)) in file_shapes().into_iter().zip(privilege_calls()).enumerate() {
+        if call != 0 {
+            table[number] = class::PRIVILEGE;
+        } else if shape != 0 {
+            table[number] = class::FILE;
+        }
+    }
+    table
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

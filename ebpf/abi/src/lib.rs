@@ -4,6 +4,8 @@
 pub mod capability;
 pub mod dns;
 pub mod file;
+pub mod header;
 pub mod net;
 pub mod offsets;
 pub mod privilege;
+pub mod task;

@@ -90,4 +90,28 @@ fields! {
     INET_SPORT "inet_sock" "inet_sport" true;
     TCP_ACKED "tcp_sock" "bytes_acked" true;
     TCP_RECEIVED "tcp_sock" "bytes_received" true;
+    TASK_PID "task_struct" "pid" true;
+    TASK_TGID "task_struct" "tgid" true;
+    TASK_LEADER "task_struct" "group_leader" true;
+    TASK_PARENT "task_struct" "real_parent" true;
+    TASK_THREAD_PID "task_struct" "thread_pid" true;
+    TASK_MM "task_struct" "mm" true;
+    TASK_SIGNAL "task_struct" "signal" true;
+    TASK_EXIT_CODE "task_struct" "exit_code" true;
+    TASK_START "task_struct" "start_boottime" true;
+    PID_LEVEL "pid" "level" true;
+    PID_NUMBERS "pid" "numbers" true;
+    SIGNAL_LIVE "signal_struct" "live" true;
+    SIGNAL_TTY "signal_struct" "tty" false;
+    MM_ARG_START "mm_struct" "arg_start" true;
+    MM_ARG_END "mm_struct" "arg_end" true;
+    MM_EXE "mm_struct" "exe_file" true;
+    BPRM_FILENAME "linux_binprm" "filename" true;
+    BPRM_INTERP "linux_binprm" "interp" true;
+    CGROUP_KN "cgroup" "kn" true;
+    CGROUP_ROOT "cgroup" "root" true;
+    ROOT_HIERARCHY "cgroup_root" "hierarchy_id" true;
+    KERNFS_ID "kernfs_node" "id" true;
+    KERNFS_NAME "kernfs_node" "name" true;
+    KERNFS_PARENT "kernfs_node" "__parent|parent" true;
 }

@@ -30,7 +30,7 @@ const DEPTH: u32 = 64;
 /// Alike operations of a process on one file are reported once in this time, with a count.
 const WINDOW_NS: u64 = 1_000_000_000;
 
-const AT_FDCWD: i32 = -100;
+pub const AT_FDCWD: i32 = -100;
 const PROT_EXEC: u64 = 4;
 const O_ACCMODE: u64 = 3;
 const O_CREAT: u64 = 0o100;
@@ -67,6 +67,13 @@ pub struct Scratch {
 
 #[map]
 static FILE_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+
+/// This CPU's record under construction. Tracing programs run with preemption off and do not
+/// nest, so the exec program shares it.
+#[inline(always)]
+pub fn scratch() -> Option<*mut Scratch> {
+    FILE_SCRATCH.get_ptr_mut(0)
+}
 
 /// What counts as the same operation.
 #[repr(C)]
@@ -117,13 +124,14 @@ pub(crate) fn read<T: Copy>(base: u64, offset: u64) -> Option<T> {
 
 /// A place in the tree: mount and directory entry.
 #[derive(Clone, Copy)]
-struct Place {
+pub struct Place {
     mnt: u64,
-    dentry: u64,
+    /// Directory entry.
+    pub dentry: u64,
 }
 
 #[inline(always)]
-fn place(path: u64) -> Option<Place> {
+pub fn place(path: u64) -> Option<Place> {
     Some(Place {
         mnt: read(path, at(o::PATH_MNT))?,
         dentry: read(path, at(o::PATH_DENTRY))?,
@@ -151,7 +159,7 @@ pub(crate) fn file_of(fd: i32) -> Option<u64> {
 
 /// A directory argument: working directory or descriptor.
 #[inline(always)]
-fn directory(fd: i32) -> Option<Place> {
+pub fn directory(fd: i32) -> Option<Place> {
     if fd == AT_FDCWD {
         // SAFETY: no arguments.
         let task = unsafe { bpf_get_current_task() };
@@ -235,7 +243,7 @@ unsafe extern "C" fn step(_index: u32, _context: *mut c_void) -> i64 {
 /// Writes the components from `from` up to the process's root, leaf first, at `pos`. Returns
 /// the end, and whether the root was reached.
 #[inline(always)]
-fn walk(scratch: *mut Scratch, from: Place, pos: usize) -> (usize, bool) {
+pub fn walk(scratch: *mut Scratch, from: Place, pos: usize) -> (usize, bool) {
     // SAFETY: no arguments.
     let task = unsafe { bpf_get_current_task() };
     let root = read::<u64>(task, at(o::TASK_FS)).and_then(|fs| place(fs + at(o::FS_ROOT)));
@@ -275,7 +283,7 @@ fn string(scratch: &mut Scratch, from: u64, pos: usize) -> (usize, bool) {
 
 /// Fills the facts of an open file's inode.
 #[inline(always)]
-fn facts(inode: u64, sb: u64, dentry: u64, into: &mut FactsRecord) -> Option<()> {
+pub fn facts(inode: u64, sb: u64, dentry: u64, into: &mut FactsRecord) -> Option<()> {
     into.ino = read(inode, at(o::INODE_INO))?;
     into.size = read(inode, at(o::INODE_SIZE))?;
     into.mtime_s = read(inode, at(o::INODE_MTIME_S))?;

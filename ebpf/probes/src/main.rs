@@ -2,12 +2,22 @@
 #![no_std]
 #![no_main]
 
-pub mod call;
-pub mod capability;
-pub mod dns;
-pub mod file;
-pub mod net;
-pub mod privilege;
+mod call;
+mod capability;
+mod cgroup;
+mod dns;
+mod emit;
+mod file;
+mod gate;
+mod net;
+mod privilege;
+mod syscall;
+mod task;
+
+/// Most helpers are for GPL-compatible programs only.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
 
 #[cfg(not(test))]
 #[panic_handler]

@@ -7,6 +7,7 @@ pub mod names;
 pub mod net;
 pub mod path;
 pub mod privilege;
+pub mod task;
 
 use crate::event::Bytes;
 

@@ -1,0 +1,54 @@
+//! What stands in front of every record.
+
+use bytemuck::{Pod, Zeroable};
+
+/// Record kinds in [`Header::kind`].
+pub mod kind {
+    /// A process replaced its image.
+    pub const EXEC: u16 = 1;
+    /// A process was created.
+    pub const FORK: u16 = 2;
+    /// A process ended.
+    pub const EXIT: u16 = 3;
+    /// A cgroup of the v2 hierarchy was made.
+    pub const CGROUP_BORN: u16 = 4;
+    /// A cgroup of the v2 hierarchy was removed.
+    pub const CGROUP_GONE: u16 = 5;
+    /// A file operation.
+    pub const FILE: u16 = 6;
+    /// A privileged call.
+    pub const PRIVILEGE: u16 = 7;
+    /// First use of a capability.
+    pub const CAPABILITY: u16 = 8;
+    /// A socket fact.
+    pub const NET: u16 = 9;
+    /// A name answer.
+    pub const DNS: u16 = 10;
+}
+
+/// [`Header::flags`]: the task still does the runtime's set-up.
+pub const RUNTIME: u32 = 1;
+
+/// When, where and who.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Header {
+    /// Time since boot, nanoseconds (`CLOCK_BOOTTIME`).
+    pub ts: u64,
+    /// Id of the task's cgroup in the v2 hierarchy.
+    pub cgroup: u64,
+    /// Thread group id in the initial namespace.
+    pub pid: u32,
+    /// The same in the task's own pid namespace.
+    pub nspid: u32,
+    /// Thread group id of the parent.
+    pub ppid: u32,
+    /// [`RUNTIME`].
+    pub flags: u32,
+    /// One of [`kind`].
+    pub kind: u16,
+    /// Zero.
+    pub reserved: u16,
+    /// Bytes that follow.
+    pub len: u32,
+}

@@ -1,0 +1,77 @@
+//! Processes and cgroups: exec, fork, exit, birth and end of a cgroup.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::file::FactsRecord;
+
+/// Longest argument area kept, bytes.
+pub const ARGV_MAX: usize = 4095;
+/// Longest cgroup name kept, bytes.
+pub const NAME_MAX: usize = 128;
+
+/// Bits of [`ExecRecord::flags`].
+pub mod flag {
+    /// Has a controlling terminal.
+    pub const TTY: u32 = 1;
+    /// A path could not be walked to its root.
+    pub const CUT: u32 = 2;
+}
+
+/// An exec. Four strings follow, `lens` long each: path of the executable and working directory
+/// (components leaf first, each followed by NUL), the script, and the argument area.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct ExecRecord {
+    /// The executable.
+    pub facts: FactsRecord,
+    /// Length of the whole argument area.
+    pub argv_bytes: u64,
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+    /// Bits of [`flag`].
+    pub flags: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Lengths of the four strings.
+    pub lens: [u16; 4],
+    /// Short name.
+    pub comm: [u8; 16],
+}
+
+/// A fork; the header's process is the child.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct ForkRecord {
+    /// User id.
+    pub uid: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Short name.
+    pub comm: [u8; 16],
+}
+
+/// The last thread of a process ended.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct ExitRecord {
+    /// As `wait` gives it.
+    pub status: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Nanoseconds.
+    pub lived_ns: u64,
+}
+
+/// Birth or end of a cgroup.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
+pub struct CgroupRecord {
+    /// Its id.
+    pub id: u64,
+    /// Its parent's id.
+    pub parent: u64,
+    /// Its name, ended by NUL.
+    pub name: [u8; NAME_MAX],
+}

@@ -1,0 +1,129 @@
+//! Birth and end of cgroups, and processes that join a container's.
+
+use aya_ebpf::{
+    helpers::{bpf_ktime_get_boot_ns, bpf_probe_read_kernel, bpf_probe_read_kernel_str_bytes},
+    macros::{btf_tracepoint, map},
+    maps::PerCpuArray,
+    programs::BtfTracePointContext,
+};
+use hullwatch_abi::{
+    header::{Header, kind},
+    offsets as o,
+    task::{CgroupRecord, NAME_MAX},
+};
+
+use crate::{emit, file, gate};
+
+/// Hexadecimal digits of a container id.
+const ID_DIGITS: usize = 64;
+/// What systemd appends to it.
+const SCOPE: &[u8] = b".scope";
+
+#[repr(C)]
+struct Sent {
+    header: Header,
+    record: CgroupRecord,
+}
+
+#[map]
+static CGROUP_SCRATCH: PerCpuArray<Sent> = PerCpuArray::with_max_entries(1, 0);
+
+#[inline(always)]
+fn read<T: Copy>(base: u64, field: usize) -> Option<T> {
+    // SAFETY: the helper checks the address and fails instead of faulting.
+    unsafe { bpf_probe_read_kernel(base.wrapping_add(file::offset(field)) as *const T) }.ok()
+}
+
+/// Node of a cgroup in the v2 hierarchy; `None` for the others.
+#[inline(always)]
+fn node(cgroup: u64) -> Option<u64> {
+    let root: u64 = read(cgroup, o::CGROUP_ROOT)?;
+    if read::<u32>(root, o::ROOT_HIERARCHY)? != 0 {
+        return None;
+    }
+    read(cgroup, o::CGROUP_KN)
+}
+
+/// True for a name that may hold a container's id: as long as one, or a scope that ends in one.
+/// The program, which reads the whole name, dismisses what is none.
+#[inline(always)]
+fn may_name_container(name: &[u8; NAME_MAX], len: usize) -> bool {
+    if len == ID_DIGITS {
+        return true;
+    }
+    let before = len.wrapping_sub(ID_DIGITS + SCOPE.len() + 1);
+    before < NAME_MAX - ID_DIGITS - SCOPE.len() - 1
+        && name[before] == b'-'
+        && name[before + ID_DIGITS + 1] == SCOPE[0]
+}
+
+#[inline(always)]
+fn changed(cgroup: u64, kind: u16) -> Option<()> {
+    let node = node(cgroup)?;
+    let scratch = CGROUP_SCRATCH.get_ptr_mut(0)?;
+    // SAFETY: the slot is this CPU's and this program's alone.
+    let sent = unsafe { &mut *scratch };
+    let parent: u64 = read(node, o::KERNFS_PARENT)?;
+    let name: u64 = read(node, o::KERNFS_NAME)?;
+    sent.record.id = read(node, o::KERNFS_ID)?;
+    sent.record.parent = read(parent, o::KERNFS_ID)?;
+    // SAFETY: the helper checks the address.
+    let len = unsafe { bpf_probe_read_kernel_str_bytes(name as *const u8, &mut sent.record.name) }
+        .ok()?
+        .len();
+    if kind == kind::CGROUP_BORN {
+        // Before any task can be in it, so that the first exec is not missed.
+        if gate::member(sent.record.parent) || may_name_container(&sent.record.name, len) {
+            gate::admit(sent.record.id);
+        }
+    } else {
+        gate::dismiss(sent.record.id);
+    }
+    sent.header = Header {
+        // SAFETY: no arguments.
+        ts: unsafe { bpf_ktime_get_boot_ns() },
+        cgroup: sent.record.id,
+        pid: 0,
+        nspid: 0,
+        ppid: 0,
+        flags: 0,
+        kind,
+        reserved: 0,
+        len: size_of::<CgroupRecord>() as u32,
+    };
+    emit::send_fixed(sent, 0);
+    Some(())
+}
+
+/// A cgroup was made.
+#[btf_tracepoint(function = "cgroup_mkdir")]
+pub fn cgroup_born(ctx: BtfTracePointContext) -> i32 {
+    let _ = changed(ctx.arg::<*const u8>(0) as u64, kind::CGROUP_BORN);
+    0
+}
+
+/// A cgroup was removed.
+#[btf_tracepoint(function = "cgroup_rmdir")]
+pub fn cgroup_gone(ctx: BtfTracePointContext) -> i32 {
+    let _ = changed(ctx.arg::<*const u8>(0) as u64, kind::CGROUP_GONE);
+    0
+}
+
+/// A task was moved into a cgroup: into a container's, only a runtime does that.
+#[btf_tracepoint(function = "cgroup_attach_task")]
+pub fn cgroup_joined(ctx: BtfTracePointContext) -> i32 {
+    let _ = attach(
+        ctx.arg::<*const u8>(0) as u64,
+        ctx.arg::<*const u8>(2) as u64,
+    );
+    0
+}
+
+#[inline(always)]
+fn attach(cgroup: u64, task: u64) -> Option<()> {
+    let node = node(cgroup)?;
+    if gate::member(read(node, o::KERNFS_ID)?) {
+        gate::joined(read(task, o::TASK_TGID)?);
+    }
+    Some(())
+}

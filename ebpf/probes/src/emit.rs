@@ -1,0 +1,103 @@
+//! Records into the ring buffer; what finds no room is counted.
+
+use aya_ebpf::{
+    helpers::{
+        bpf_get_current_cgroup_id, bpf_get_current_task, bpf_ktime_get_boot_ns,
+        bpf_probe_read_kernel,
+    },
+    macros::map,
+    maps::{PerCpuHashMap, RingBuf},
+};
+use hullwatch_abi::{
+    header::{Header, RUNTIME},
+    offsets as o,
+};
+
+use crate::{file::offset, gate};
+
+/// No wake-up: the program polls.
+const NO_WAKEUP: u64 = 1;
+
+#[map]
+static EVENTS: RingBuf = RingBuf::with_byte_size(16 << 20, 0);
+
+/// Records that found no room, by cgroup.
+#[map]
+static LOST: PerCpuHashMap<u64, u64> = PerCpuHashMap::with_max_entries(4096, 0);
+
+#[inline(always)]
+fn read<T: Copy>(base: u64, field: usize) -> T
+where
+    T: Default,
+{
+    // SAFETY: the helper checks the address and fails instead of faulting.
+    unsafe { bpf_probe_read_kernel(base.wrapping_add(offset(field)) as *const T) }
+        .unwrap_or_default()
+}
+
+/// The header of a record about `task`.
+#[inline(always)]
+pub fn header(kind: u16, task: u64, len: usize) -> Header {
+    let leader: u64 = read(task, o::TASK_LEADER);
+    let pid: u32 = read(task, o::TASK_TGID);
+    let number: u64 = read(leader, o::TASK_THREAD_PID);
+    let level: u32 = read(number, o::PID_LEVEL);
+    // struct upid: the number, then its namespace.
+    let entry = number + u64::from(level & 31) * 16;
+    let parent: u64 = read(leader, o::TASK_PARENT);
+    Header {
+        // SAFETY: no arguments.
+        ts: unsafe { bpf_ktime_get_boot_ns() },
+        // SAFETY: no arguments.
+        cgroup: unsafe { bpf_get_current_cgroup_id() },
+        pid,
+        nspid: read(entry, o::PID_NUMBERS),
+        ppid: read(parent, o::TASK_TGID),
+        flags: if gate::runtime(pid) { RUNTIME } else { 0 },
+        kind,
+        reserved: 0,
+        len: len as u32,
+    }
+}
+
+/// The header of a record about the current task.
+#[inline(always)]
+pub fn current(kind: u16, len: usize) -> Header {
+    // SAFETY: no arguments.
+    header(kind, unsafe { bpf_get_current_task() }, len)
+}
+
+/// Sends `size` bytes from `data` on, which begin with room for a header.
+///
+/// # Safety
+/// `data` must point to at least `size` bytes of this program's scratch, aligned to eight.
+#[inline(always)]
+pub unsafe fn send(data: *mut u8, header: Header, size: usize) {
+    let cgroup = header.cgroup;
+    // SAFETY: the caller vouches for the room.
+    let record = unsafe {
+        data.cast::<Header>().write(header);
+        core::slice::from_raw_parts(data, size)
+    };
+    if EVENTS.output::<[u8]>(record, NO_WAKEUP).is_err() {
+        lost(cgroup);
+    }
+}
+
+/// Sends a record of fixed size.
+#[inline(always)]
+pub fn send_fixed<T>(record: &T, cgroup: u64) {
+    if EVENTS.output::<T>(record, NO_WAKEUP).is_err() {
+        lost(cgroup);
+    }
+}
+
+#[inline(always)]
+fn lost(cgroup: u64) {
+    if let Some(count) = LOST.get_ptr_mut(&cgroup) {
+        // SAFETY: this CPU's own value.
+        unsafe { *count += 1 };
+    } else {
+        let _ = LOST.insert(&cgroup, &1, 0);
+    }
+}

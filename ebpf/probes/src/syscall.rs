@@ -1,0 +1,150 @@
+//! The end of every system call: first whether the call matters, then whose it is, then the work.
+
+use aya_ebpf::{
+    helpers::{
+        bpf_get_current_cgroup_id, bpf_get_current_pid_tgid, bpf_get_current_task_btf,
+        bpf_probe_read_kernel, bpf_task_pt_regs,
+    },
+    macros::{btf_tracepoint, map},
+    maps::ProgramArray,
+    programs::BtfTracePointContext,
+};
+use hullwatch_abi::{
+    capability::CapabilityRecord,
+    file::FileRecord,
+    header::{Header, kind},
+    privilege::PrivilegeRecord,
+};
+
+use crate::{call::Call, capability, emit, file, gate, privilege};
+
+/// One program per class of calls, at the place [`CLASSES`] gives.
+#[map]
+static CLASS_PROGRAMS: ProgramArray = ProgramArray::with_max_entries(8, 0);
+
+/// Class of each system call, 0 for one that is not watched; set by the loader.
+#[unsafe(no_mangle)]
+static CLASSES: [u8; 512] = [0; 512];
+
+/// Where the registers of a call lie, x86_64 `struct pt_regs`, in bytes: number, six arguments.
+const REGS: [usize; 7] = [120, 112, 104, 96, 56, 72, 64];
+
+#[inline(always)]
+fn call_of(ctx: &BtfTracePointContext) -> Call {
+    let regs = ctx.arg::<*const u8>(0) as u64;
+    // SAFETY: the helper checks the address.
+    let at =
+        |o: usize| unsafe { bpf_probe_read_kernel((regs + o as u64) as *const u64) }.unwrap_or(0);
+    Call {
+        nr: at(REGS[0]) as u32,
+        args: [
+            at(REGS[1]),
+            at(REGS[2]),
+            at(REGS[3]),
+            at(REGS[4]),
+            at(REGS[5]),
+            at(REGS[6]),
+        ],
+        ret: ctx.arg(1),
+    }
+}
+
+/// Decides by number and cgroup, and hands on to the program of the class.
+#[btf_tracepoint(function = "sys_exit")]
+pub fn call_exit(ctx: BtfTracePointContext) -> i32 {
+    let regs = ctx.arg::<*const u8>(0) as u64;
+    // SAFETY: the helper checks the address.
+    let nr = unsafe { bpf_probe_read_kernel((regs + REGS[0] as u64) as *const u64) }.unwrap_or(511);
+    // SAFETY: reads a static inside its bounds; volatile because the loader writes it.
+    let class = unsafe {
+        core::ptr::read_volatile((&raw const CLASSES).cast::<u8>().add((nr & 511) as usize))
+    };
+    // SAFETY: no arguments.
+    if class == 0 || nr > 511 || !gate::wanted(unsafe { bpf_get_current_cgroup_id() }) {
+        return 0;
+    }
+    // SAFETY: every class has its program; a failed call only returns here.
+    let _ = unsafe { CLASS_PROGRAMS.tail_call(&ctx, u32::from(class)) };
+    0
+}
+
+/// Class 1: file calls.
+#[btf_tracepoint(function = "sys_exit")]
+pub fn file_exit(ctx: BtfTracePointContext) -> i32 {
+    let call = call_of(&ctx);
+    if let Some((scratch, text)) = file::exit(&call) {
+        let body = size_of::<FileRecord>() + (text & 0x1fff);
+        // SAFETY: the head has room for the header right before the record.
+        unsafe {
+            let data = (&raw mut (*scratch).head)
+                .cast::<u8>()
+                .add(file::HEADROOM - size_of::<Header>());
+            emit::send(
+                data,
+                emit::current(kind::FILE, body),
+                size_of::<Header>() + size_of::<FileRecord>() + (text & 0x1fff),
+            );
+        }
+    }
+    0
+}
+
+/// Class 2: privileged calls.
+#[btf_tracepoint(function = "sys_exit")]
+pub fn privilege_exit(ctx: BtfTracePointContext) -> i32 {
+    let call = call_of(&ctx);
+    let runtime = gate::runtime((bpf_get_current_pid_tgid() >> 32) as u32);
+    if let Some((scratch, text)) = privilege::exit(&call, runtime) {
+        let body = size_of::<PrivilegeRecord>() + (text & 0x3ff);
+        // SAFETY: the head has room for the header right before the record.
+        unsafe {
+            let data = (&raw mut (*scratch).head)
+                .cast::<u8>()
+                .add(privilege::HEADROOM - size_of::<Header>());
+            emit::send(
+                data,
+                emit::current(kind::PRIVILEGE, body),
+                size_of::<Header>() + size_of::<PrivilegeRecord>() + (text & 0x3ff),
+            );
+        }
+    }
+    0
+}
+
+#[repr(C)]
+struct CapabilitySent {
+    header: Header,
+    record: CapabilityRecord,
+}
+
+/// Calls in which the kernel asks for a capability only to reserve memory: mmap, mprotect, brk,
+/// mremap, clone, fork, vfork, execve, execveat, clone3 (x86_64).
+#[inline(always)]
+fn reserves_memory(nr: i64) -> bool {
+    matches!(nr, 9 | 10 | 12 | 25 | 56..=59 | 322 | 435) || !(0..512).contains(&nr)
+}
+
+/// A capability was checked (a tracepoint since 6.13).
+#[btf_tracepoint(function = "cap_capable")]
+pub fn capability_check(ctx: BtfTracePointContext) -> i32 {
+    // SAFETY: no arguments.
+    let cgroup = unsafe { bpf_get_current_cgroup_id() };
+    if !gate::wanted(cgroup) || gate::runtime((bpf_get_current_pid_tgid() >> 32) as u32) {
+        return 0;
+    }
+    let cred = ctx.arg::<*const u8>(0) as u64;
+    let (cap, ret): (i32, i32) = (ctx.arg(3), ctx.arg(4));
+    // SAFETY: the helpers check what they are given.
+    let nr = unsafe {
+        let regs = bpf_task_pt_regs(bpf_get_current_task_btf().cast()) as u64;
+        bpf_probe_read_kernel((regs + REGS[0] as u64) as *const i64).unwrap_or(-1)
+    };
+    if let Some(record) = capability::check(cgroup, cred, cap as u32, ret, reserves_memory(nr)) {
+        let sent = CapabilitySent {
+            header: emit::current(kind::CAPABILITY, size_of::<CapabilityRecord>()),
+            record,
+        };
+        emit::send_fixed(&sent, cgroup);
+    }
+    0
+}

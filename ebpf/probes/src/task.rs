@@ -1,0 +1,198 @@
+//! Exec, fork and exit.
+
+use aya_ebpf::{
+    helpers::{
+        bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_uid_gid,
+        bpf_probe_read_kernel, bpf_probe_read_kernel_str_bytes, bpf_probe_read_user_buf,
+    },
+    macros::btf_tracepoint,
+    programs::BtfTracePointContext,
+};
+use hullwatch_abi::{
+    header::{Header, kind},
+    offsets as o,
+    task::{ARGV_MAX, ExecRecord, ExitRecord, ForkRecord, flag},
+};
+
+use crate::{emit, file, gate};
+
+#[inline(always)]
+fn read<T: Copy>(base: u64, field: usize) -> Option<T> {
+    // SAFETY: the helper checks the address and fails instead of faulting.
+    unsafe { bpf_probe_read_kernel(base.wrapping_add(file::offset(field)) as *const T) }.ok()
+}
+
+#[inline(always)]
+fn cgroup() -> u64 {
+    // SAFETY: no arguments.
+    unsafe { bpf_get_current_cgroup_id() }
+}
+
+/// A process replaced its image.
+#[btf_tracepoint(function = "sched_process_exec")]
+pub fn process_exec(ctx: BtfTracePointContext) -> i32 {
+    if gate::wanted(cgroup()) {
+        let task = ctx.arg::<*const u8>(0) as u64;
+        let binary = ctx.arg::<*const u8>(2) as u64;
+        let _ = exec(task, binary);
+    }
+    0
+}
+
+#[inline(always)]
+fn exec(task: u64, binary: u64) -> Option<()> {
+    let scratch = file::scratch()?;
+    // SAFETY: the slot is this CPU's; tracing programs do not nest.
+    let text = unsafe { (&raw mut (*scratch).text).cast::<u8>() };
+    let mm: u64 = read(task, o::TASK_MM)?;
+    let exe: u64 = read(mm, o::MM_EXE)?;
+    let mut record = ExecRecord::default();
+    let (mut pos, mut whole) = (0, false);
+    if let Some(from) = file::place(exe + file::offset(o::FILE_PATH)) {
+        let inode: u64 = read(exe, o::FILE_INODE)?;
+        let sb: u64 = read(inode, o::INODE_SB)?;
+        file::facts(inode, sb, from.dentry, &mut record.facts)?;
+        (pos, whole) = file::walk(scratch, from, 0);
+    }
+    record.lens[0] = pos as u16;
+    let mut end = pos;
+    if let Some(from) = file::directory(file::AT_FDCWD) {
+        let (to, reached) = file::walk(scratch, from, end & 0x7ff);
+        record.lens[1] = (to - (end & 0x7ff)) as u16;
+        whole &= reached;
+        end = to;
+    }
+    let (filename, interp): (u64, u64) = (
+        read(binary, o::BPRM_FILENAME)?,
+        read(binary, o::BPRM_INTERP)?,
+    );
+    if filename != interp {
+        let at = end & 0xfff;
+        // SAFETY: at is below 4096 and the string takes 512 bytes of an 8192 byte area.
+        let dst = unsafe { core::slice::from_raw_parts_mut(text.add(at), 512) };
+        // SAFETY: the helper checks the address.
+        if let Ok(script) = unsafe { bpf_probe_read_kernel_str_bytes(filename as *const u8, dst) } {
+            record.lens[2] = script.len() as u16;
+            end = at + script.len();
+        }
+    }
+    let (start, stop): (u64, u64) = (read(mm, o::MM_ARG_START)?, read(mm, o::MM_ARG_END)?);
+    record.argv_bytes = stop.wrapping_sub(start);
+    let take = if record.argv_bytes > ARGV_MAX as u64 {
+        ARGV_MAX
+    } else {
+        record.argv_bytes as usize
+    };
+    let at = end & 0xfff;
+    // SAFETY: at and take are below 4096 each, the area has 8192 bytes.
+    let dst = unsafe { core::slice::from_raw_parts_mut(text.add(at), take & 0xfff) };
+    // SAFETY: the helper checks the address.
+    if unsafe { bpf_probe_read_user_buf(start as *const u8, dst) }.is_ok() {
+        record.lens[3] = take as u16;
+        end = at + take;
+    }
+    if !whole {
+        record.flags |= flag::CUT;
+    }
+    let signal: u64 = read(task, o::TASK_SIGNAL)?;
+    if file::offset(o::SIGNAL_TTY) != u64::from(o::ABSENT)
+        && read::<u64>(signal, o::SIGNAL_TTY)? != 0
+    {
+        record.flags |= flag::TTY;
+    }
+    let ids = bpf_get_current_uid_gid();
+    record.uid = ids as u32;
+    record.gid = (ids >> 32) as u32;
+    record.comm = bpf_get_current_comm().unwrap_or_default();
+    let tgid: u32 = read(task, o::TASK_TGID)?;
+    // A runtime that runs a copy of itself out of memory is still setting up.
+    if record.facts.flags & hullwatch_abi::file::fact::MEMFD == 0 {
+        gate::own(tgid);
+    }
+    let len = size_of::<ExecRecord>() + (end & 0x1fff);
+    let header = emit::header(kind::EXEC, task, len);
+    // SAFETY: head and record of the scratch lie before the text and are larger than both.
+    unsafe {
+        text.sub(size_of::<ExecRecord>())
+            .cast::<ExecRecord>()
+            .write(record);
+        emit::send(
+            text.sub(size_of::<ExecRecord>() + size_of::<Header>()),
+            header,
+            size_of::<Header>() + size_of::<ExecRecord>() + (end & 0x1fff),
+        );
+    }
+    Some(())
+}
+
+#[repr(C)]
+struct Sent<T> {
+    header: Header,
+    record: T,
+}
+
+/// A process was created.
+#[btf_tracepoint(function = "sched_process_fork")]
+pub fn process_fork(ctx: BtfTracePointContext) -> i32 {
+    let cgroup = cgroup();
+    if gate::wanted(cgroup) {
+        let parent = ctx.arg::<*const u8>(0) as u64;
+        let child = ctx.arg::<*const u8>(1) as u64;
+        let _ = fork(cgroup, parent, child);
+    }
+    0
+}
+
+#[inline(always)]
+fn fork(cgroup: u64, parent: u64, child: u64) -> Option<()> {
+    let (pid, tgid): (u32, u32) = (read(child, o::TASK_PID)?, read(child, o::TASK_TGID)?);
+    if pid != tgid {
+        return None;
+    }
+    if gate::runtime(read(parent, o::TASK_TGID)?) {
+        gate::joined(tgid);
+    }
+    let sent = Sent {
+        header: emit::header(kind::FORK, child, size_of::<ForkRecord>()),
+        record: ForkRecord {
+            uid: bpf_get_current_uid_gid() as u32,
+            reserved: 0,
+            comm: bpf_get_current_comm().unwrap_or_default(),
+        },
+    };
+    emit::send_fixed(&sent, cgroup);
+    Some(())
+}
+
+/// A thread ended.
+#[btf_tracepoint(function = "sched_process_exit")]
+pub fn process_exit(ctx: BtfTracePointContext) -> i32 {
+    let cgroup = cgroup();
+    if gate::wanted(cgroup) {
+        let task = ctx.arg::<*const u8>(0) as u64;
+        let _ = exit(cgroup, task);
+    }
+    0
+}
+
+#[inline(always)]
+fn exit(cgroup: u64, task: u64) -> Option<()> {
+    let signal: u64 = read(task, o::TASK_SIGNAL)?;
+    if read::<u32>(signal, o::SIGNAL_LIVE)? != 0 {
+        return None;
+    }
+    let leader: u64 = read(task, o::TASK_LEADER)?;
+    let header = emit::header(kind::EXIT, task, size_of::<ExitRecord>());
+    let began: u64 = read(leader, o::TASK_START)?;
+    let sent = Sent {
+        record: ExitRecord {
+            status: read(task, o::TASK_EXIT_CODE)?,
+            reserved: 0,
+            lived_ns: header.ts.wrapping_sub(began),
+        },
+        header,
+    };
+    emit::send_fixed(&sent, cgroup);
+    gate::own(header.pid);
+    Some(())
+}

@@ -1,0 +1,224 @@
+//! Loads and attaches the programs, and takes records and losses from them.
+
+use std::collections::BTreeMap;
+
+use aya::maps::{HashMap, MapData, PerCpuHashMap, ProgramArray, RingBuf};
+use aya::programs::BtfTracePoint;
+use aya::{Btf, Ebpf, EbpfLoader};
+
+use super::clock::Clock;
+use super::{Loss, Observed, ProbeConfig, ProbeError, Report, offsets, record, tables};
+use crate::event::{LostReason, Timestamp};
+
+static OBJECT: &[u8] =
+    aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/ebpf/hullwatch.bpf.o"));
+
+/// A program that attaches by itself: name, tracepoint, and whether nothing works without it.
+const ATTACHED: &[(&str, &str, bool)] = &[
+    ("process_exec", "sched_process_exec", true),
+    ("process_fork", "sched_process_fork", true),
+    ("process_exit", "sched_process_exit", true),
+    ("cgroup_born", "cgroup_mkdir", true),
+    ("cgroup_gone", "cgroup_rmdir", true),
+    ("cgroup_joined", "cgroup_attach_task", true),
+    ("call_exit", "sys_exit", true),
+    ("capability_check", "cap_capable", false),
+];
+
+/// Programs the call dispatcher hands on to, by class: place 1 and on.
+const CLASSES: &[&str] = &["file_exit", "privilege_exit"];
+
+/// The running programs. Dropping it detaches them.
+pub struct Probe {
+    ring: RingBuf<MapData>,
+    admitted: HashMap<MapData, u64, u8>,
+    lost: PerCpuHashMap<MapData, u64, u64>,
+    /// Losses told so far, by cgroup.
+    told: BTreeMap<u64, u64>,
+    bad: u64,
+    bad_detail: String,
+    clock: Clock,
+    report: Report,
+    /// Keeps the programs attached.
+    _programs: Ebpf,
+    _calls: ProgramArray<MapData>,
+}
+
+impl std::fmt::Debug for Probe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Probe")
+            .field("report", &self.report)
+            .finish_non_exhaustive()
+    }
+}
+
+fn load_error(error: impl std::error::Error) -> ProbeError {
+    // The cause is what helps; errors of the loader name it last.
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text = format!("{text}: {inner}");
+        source = inner.source();
+    }
+    // Of a verifier's log the end tells why.
+    if let Some(log) = text.find("Verifier output") {
+        let tail: Vec<&str> = text[log..].lines().rev().take(4).collect();
+        let tail: Vec<&str> = tail.into_iter().rev().collect();
+        text = format!("{}… {}", &text[..log], tail.join(" / "));
+    }
+    ProbeError::Load(text)
+}
+
+impl Probe {
+    /// Loads and attaches.
+    ///
+    /// # Errors
+    /// When the kernel lacks something required or refuses a program that is needed.
+    pub fn load(config: &ProbeConfig) -> Result<Self, ProbeError> {
+        let offsets = offsets::resolve()?;
+        let mut report = Report {
+            missing: offsets.missing,
+            ..Report::default()
+        };
+        let (shapes, calls) = (tables::file_shapes(), tables::privilege_calls());
+        let classes = tables::classes();
+        let (host, own) = (u32::from(config.host), std::process::id());
+        let mut loader = EbpfLoader::new();
+        loader
+            .override_global("FILE_OFFSETS", &offsets.table, true)
+            .override_global("FILE_SHAPES", &shapes, true)
+            .override_global("PRIVILEGE_CALLS", &calls, true)
+            .override_global("CLASSES", &classes, true)
+            .override_global("WATCH_HOST", &host, true)
+            .override_global("OWN_PID", &own, true);
+        let mut programs = loader.load(OBJECT).map_err(load_error)?;
+        let btf = Btf::from_sys_fs().map_err(load_error)?;
+        let mut calls =
+            ProgramArray::try_from(take(&mut programs, "CLASS_PROGRAMS")?).map_err(load_error)?;
+        for (class, name) in (1..).zip(CLASSES) {
+            let program = tracepoint(&mut programs, name)?;
+            match program.load("sys_exit", &btf) {
+                Ok(()) => {
+                    let fd = program.fd().map_err(load_error)?;
+                    calls.set(class, fd, 0).map_err(load_error)?;
+                    report.attached.push((*name).to_owned());
+                }
+                Err(error) => report
+                    .refused
+                    .push(((*name).to_owned(), load_error(error).to_string())),
+            }
+        }
+        for (name, point, required) in ATTACHED {
+            let program = tracepoint(&mut programs, name)?;
+            let done = program.load(point, &btf).and_then(|()| program.attach());
+            match done {
+                Ok(_) => report.attached.push((*name).to_owned()),
+                Err(error) if *required => {
+                    return Err(ProbeError::Refused {
+                        program: name,
+                        reason: load_error(error).to_string(),
+                    });
+                }
+                Err(error) => report
+                    .refused
+                    .push(((*name).to_owned(), load_error(error).to_string())),
+            }
+        }
+        Ok(Self {
+            ring: RingBuf::try_from(take(&mut programs, "EVENTS")?).map_err(load_error)?,
+            admitted: HashMap::try_from(take(&mut programs, "CGROUPS")?).map_err(load_error)?,
+            lost: PerCpuHashMap::try_from(take(&mut programs, "LOST")?).map_err(load_error)?,
+            told: BTreeMap::new(),
+            bad: 0,
+            bad_detail: String::new(),
+            clock: Clock::start(),
+            report,
+            _programs: programs,
+            _calls: calls,
+        })
+    }
+
+    /// Lets a container's cgroup in.
+    ///
+    /// # Errors
+    /// When the map of cgroups is full.
+    pub fn admit(&mut self, cgroup: u64) -> Result<(), ProbeError> {
+        self.admitted.insert(cgroup, 1, 0).map_err(load_error)
+    }
+
+    /// Shuts a cgroup out again that was no container's.
+    pub fn dismiss(&mut self, cgroup: u64) {
+        // Fails only when it is not there.
+        let _ = self.admitted.remove(&cgroup);
+    }
+
+    /// The present on the clock that [`Observed::ts`] is told by.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.present()
+    }
+
+    /// Takes everything that waits; does not block. Returns the number of records.
+    pub fn drain(&mut self, sink: &mut dyn FnMut(Observed)) -> usize {
+        let mut count = 0;
+        while let Some(bytes) = self.ring.next() {
+            count += 1;
+            match record::decode(&bytes, self.clock) {
+                Ok(Some(observed)) => sink(observed),
+                Ok(None) => {}
+                Err(error) => {
+                    self.bad += 1;
+                    self.bad_detail = error.to_string();
+                }
+            }
+        }
+        count
+    }
+
+    /// What was lost since the last call.
+    pub fn losses(&mut self) -> Vec<Loss> {
+        let mut losses = Vec::new();
+        if self.bad > 0 {
+            losses.push(Loss {
+                reason: LostReason::BadRecord,
+                count: std::mem::take(&mut self.bad),
+                cgroup: None,
+                detail: std::mem::take(&mut self.bad_detail),
+            });
+        }
+        for (cgroup, counts) in self.lost.iter().flatten() {
+            let total: u64 = counts.iter().sum();
+            let told = self.told.entry(cgroup).or_default();
+            if total > *told {
+                losses.push(Loss {
+                    reason: LostReason::RingFull,
+                    count: total - *told,
+                    cgroup: (cgroup != 0).then_some(cgroup),
+                    detail: "the kernel's buffer was full".to_owned(),
+                });
+                *told = total;
+            }
+        }
+        losses
+    }
+
+    /// What attached and what did not.
+    #[must_use]
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+}
+
+fn take(programs: &mut Ebpf, name: &'static str) -> Result<aya::maps::Map, ProbeError> {
+    programs
+        .take_map(name)
+        .ok_or_else(|| ProbeError::Load(format!("no map {name} in the object")))
+}
+
+fn tracepoint<'a>(programs: &'a mut Ebpf, name: &str) -> Result<&'a mut BtfTracePoint, ProbeError> {
+    programs
+        .program_mut(name)
+        .ok_or_else(|| ProbeError::Load(format!("no program {name} in the object")))?
+        .try_into()
+        .map_err(load_error)
+}

@@ -1,0 +1,83 @@
+//! A record of the ring buffer → a fact.
+
+use hullwatch_abi::header::{Header, RUNTIME, kind};
+
+use super::clock::Clock;
+use super::convert::{self, ConvertError};
+use super::{Fact, Observed};
+use crate::event::Kind;
+
+/// Decodes one record. `None` when it turns out not to be worth an event.
+pub(super) fn decode(bytes: &[u8], clock: Clock) -> Result<Option<Observed>, ConvertError> {
+    let want = size_of::<Header>();
+    let (head, body) = bytes.split_at_checked(want).ok_or(ConvertError::Short {
+        kind: "header",
+        have: bytes.len(),
+        want,
+    })?;
+    let header: Header = bytemuck::pod_read_unaligned(head);
+    let runtime = header.flags & RUNTIME != 0;
+    let event = match header.kind {
+        kind::EXEC => Kind::Exec(Box::new(convert::task::exec(body, header.ppid, runtime)?)),
+        kind::FORK => Kind::Fork(convert::task::fork(body, header.ppid)?),
+        kind::EXIT => Kind::Exit(convert::task::exit(body)?),
+        kind::FILE if runtime => return Ok(None),
+        kind::FILE => match convert::file::decode(body, header.nspid)? {
+            Some(file) => Kind::File(Box::new(file)),
+            None => return Ok(None),
+        },
+        kind::PRIVILEGE => Kind::Privilege(Box::new(convert::privilege::decode(body)?)),
+        kind::CAPABILITY => Kind::Capability(convert::capability::decode(body)?),
+        kind::CGROUP_BORN | kind::CGROUP_GONE => {
+            let (id, parent, name) = convert::task::cgroup(body)?;
+            let fact = if header.kind == kind::CGROUP_BORN {
+                Fact::CgroupBorn { id, parent, name }
+            } else {
+                Fact::CgroupGone { id }
+            };
+            return Ok(Some(Observed {
+                ts: clock.at(header.ts),
+                cgroup: header.cgroup,
+                pid: 0,
+                nspid: 0,
+                fact,
+            }));
+        }
+        other => {
+            return Err(ConvertError::Unknown {
+                kind: "header",
+                field: "kind",
+                value: u32::from(other),
+            });
+        }
+    };
+    Ok(Some(Observed {
+        ts: clock.at(header.ts),
+        cgroup: header.cgroup,
+        pid: header.pid,
+        nspid: header.nspid,
+        fact: Fact::Event(event),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_decoded_or_refused(
+            kind in 0_u16..12,
+            body in proptest::collection::vec(any::<u8>(), 0..512),
+        ) {
+            let header = Header { kind, ..Header::default() };
+            let mut bytes = bytemuck::bytes_of(&header).to_vec();
+            bytes.extend(body);
+            let _ = decode(&bytes, Clock::start());
+            // A cut header is always refused.
+            prop_assert!(decode(&bytes[..size_of::<Header>() - 1], Clock::start()).is_err());
+        }
+    }
+}

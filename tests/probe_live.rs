@@ -1,0 +1,129 @@
+//! The probes on the running kernel: needs root and fails, rather than passes, without.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use hullwatch::event::Kind;
+use hullwatch::probe::{Fact, Observed, Probe, ProbeConfig};
+
+/// A cgroup named like a container's, removed at the end.
+struct Container(PathBuf);
+
+impl Container {
+    fn new(seed: &str) -> Self {
+        let root = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"]
+            .into_iter()
+            .map(Path::new)
+            .find(|p| p.join("cgroup.procs").exists())
+            .expect("a cgroup v2 hierarchy");
+        let path = root.join(seed.repeat(64).get(..64).unwrap());
+        fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    fn id(&self) -> u64 {
+        fs::metadata(&self.0).unwrap().ino()
+    }
+
+    /// Runs a shell command inside.
+    fn run(&self, script: &str) {
+        let join = format!("echo 0 > {}/cgroup.procs; {script}", self.0.display());
+        assert!(
+            Command::new("sh")
+                .arg("-c")
+                .arg(join)
+                .status()
+                .unwrap()
+                .success(),
+            "{script}"
+        );
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+/// What was seen of one container; tests run beside each other.
+fn drain(probe: &mut Probe, container: u64) -> Vec<Observed> {
+    let mut seen = Vec::new();
+    probe.drain(&mut |observed| seen.push(observed));
+    seen.retain(|observed| observed.cgroup == container);
+    seen
+}
+
+fn events(seen: &[Observed]) -> impl Iterator<Item = &Kind> {
+    seen.iter().filter_map(|o| match &o.fact {
+        Fact::Event(kind) => Some(kind),
+        _ => None,
+    })
+}
+
+#[test]
+fn tells_processes_files_and_privileged_calls_of_a_new_container() {
+    let mut probe = Probe::load(&ProbeConfig::default()).unwrap();
+    assert!(probe.report().refused.is_empty(), "{:?}", probe.report());
+    let container = Container::new("a1");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("new file\n\u{1b}[31m");
+    container.run(&format!(
+        "/bin/true 'an argument' ''; echo x > '{}'; unshare --fork true; sh -c 'exit 7'; true",
+        file.display()
+    ));
+    let id = container.id();
+    drop(container);
+    let seen = drain(&mut probe, id);
+    assert!(probe.losses().is_empty());
+    assert!(
+        seen.iter()
+            .any(|o| matches!(&o.fact, Fact::CgroupBorn { id: born, .. } if *born == id))
+    );
+    assert!(
+        seen.iter()
+            .any(|o| matches!(&o.fact, Fact::CgroupGone { id: gone } if *gone == id))
+    );
+    let exec = events(&seen)
+        .find_map(|k| match k {
+            Kind::Exec(e) if e.exe.ends_with(b"/true") && e.argv.len() == 3 => Some(e),
+            _ => None,
+        })
+        .expect("the exec of true");
+    assert_eq!(exec.argv[1], "an argument");
+    assert!(exec.argv[2].is_empty() && !exec.runtime && exec.file.ino != 0);
+    let wrote = events(&seen)
+        .find_map(|k| match k {
+            Kind::File(f) if f.path.ends_with(b"new file\n\x1b[31m") => Some(f),
+            _ => None,
+        })
+        .expect("the file");
+    assert_eq!(wrote.errno, 0);
+    assert_eq!(wrote.path, file.to_str().unwrap());
+    assert!(
+        events(&seen).any(|k| matches!(k, Kind::Exit(e) if e.code == Some(7) && e.lived_ns > 0))
+    );
+    assert!(events(&seen).any(|k| matches!(k, Kind::Fork(f) if f.ppid != 0)));
+}
+
+#[test]
+fn keeps_up_with_short_lived_processes_and_long_arguments() {
+    let mut probe = Probe::load(&ProbeConfig::default()).unwrap();
+    let container = Container::new("b2");
+    container.run(
+        "i=0; while [ $i -lt 500 ]; do /bin/true $i; i=$((i+1)); done; /bin/true $(seq 20000)",
+    );
+    let seen = drain(&mut probe, container.id());
+    assert!(probe.losses().is_empty());
+    let execs: Vec<_> = events(&seen)
+        .filter_map(|k| match k {
+            Kind::Exec(e) if e.exe.ends_with(b"/true") => Some(e),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(execs.len(), 501);
+    assert!(execs[500].argv_cut && execs[500].argv_bytes > 100_000 && execs[500].argv[1] == "1");
+}
