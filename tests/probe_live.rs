@@ -28,18 +28,17 @@ impl Container {
         fs::metadata(&self.0).unwrap().ino()
     }
 
-    /// Runs a shell command inside.
+    /// Runs a shell command inside. The shell that joins is set-up, the one it becomes is not.
     fn run(&self, script: &str) {
-        let join = format!("echo 0 > {}/cgroup.procs; {script}", self.0.display());
-        assert!(
-            Command::new("sh")
-                .arg("-c")
-                .arg(join)
-                .status()
-                .unwrap()
-                .success(),
-            "{script}"
+        let join = format!(
+            "echo 0 > {}/cgroup.procs; exec sh -c \"$1\"",
+            self.0.display()
         );
+        let done = Command::new("sh")
+            .args(["-c", &join, "sh", script])
+            .status()
+            .unwrap();
+        assert!(done.success(), "{script}");
     }
 }
 
