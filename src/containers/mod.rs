@@ -1,5 +1,6 @@
 //! Who a cgroup is: container runtimes, their facts, and what was there before.
 
+pub mod bare;
 pub mod cgroup;
 pub mod compare;
 pub mod directory;

@@ -16,10 +16,20 @@ pub fn of_process(pid: u32) -> Option<Storage> {
     storage(&table, &host)
 }
 
+/// Whether the root of this mount table is mounted read-only for its processes.
+pub(super) fn root_is_read_only(table: &[u8]) -> bool {
+    lines(table)
+        .filter(|m| m.at == b"/")
+        .last()
+        .is_some_and(|m| m.flags.split(|b| *b == b',').any(|o| o == b"ro"))
+}
+
 /// One line of a mount table, as far as needed.
 struct MountLine<'a> {
     device: &'a [u8],
     at: Vec<u8>,
+    /// Of this mount; those of the file system are `options`.
+    flags: &'a [u8],
     kind: &'a [u8],
     options: &'a [u8],
 }
@@ -29,11 +39,13 @@ fn lines(table: &[u8]) -> impl Iterator<Item = MountLine<'_>> {
         let mut fields = line.split(|b| *b == b' ');
         let device = fields.nth(2)?;
         let at = unescape(fields.nth(1)?);
+        let flags = fields.next()?;
         let mut fields = fields.skip_while(|f| *f != b"-").skip(1);
         let (kind, _, options) = (fields.next()?, fields.next()?, fields.next()?);
         Some(MountLine {
             device,
             at,
+            flags,
             kind,
             options,
         })
@@ -149,6 +161,10 @@ mod tests {
         assert_eq!(found.lower, [at("img/diff"), "/a b".into()]);
         assert_eq!(found.upper, at("c1/diff"));
         assert_eq!(found.merged, at("c1/merged"));
+        assert!(!root_is_read_only(table));
+        assert!(root_is_read_only(
+            b"1 0 0:50 / / ro,relatime - overlay overlay rw\n"
+        ));
     }
 
     #[test]

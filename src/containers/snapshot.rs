@@ -187,7 +187,7 @@ fn read_process(
     Some((nspid, process))
 }
 
-fn split_argv(cmdline: &[u8]) -> Vec<Bytes> {
+pub(super) fn split_argv(cmdline: &[u8]) -> Vec<Bytes> {
     let cmdline = cmdline.strip_suffix(b"\0").unwrap_or(cmdline);
     if cmdline.is_empty() {
         return Vec::new();

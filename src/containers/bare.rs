@@ -1,0 +1,163 @@
+//! Facts about a container that no engine tells of, from `/proc` and its cgroup's name.
+
+use std::fs;
+
+use super::snapshot::{boot_time, container_of, pids, split_argv, started, status_field};
+use super::{Found, overlay};
+use crate::event::{Bytes, ContainerInfo, Security};
+
+/// What Docker, Podman and containerd leave a container unless told otherwise, as bits.
+const DEFAULT_CAPABILITIES: u64 = 0xa804_25fb;
+
+/// Names of the capabilities by number.
+const CAPABILITIES: &[&str] = &[
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
+    "CHECKPOINT_RESTORE",
+];
+
+/// What can be known of a container without an engine: its init, how that is confined, and the
+/// layers of its root. `None` when no process runs in it.
+#[must_use]
+pub fn facts(found: &Found) -> Option<ContainerInfo> {
+    let boot = boot_time();
+    // The init is the eldest; pids alone may have wrapped around.
+    let (started, init) = pids()
+        .into_iter()
+        .filter(|pid| container_of(*pid).as_ref() == Some(&found.id))
+        .filter_map(|pid| Some((started(pid, boot)?, pid)))
+        .min()?;
+    let at = |name: &str| format!("/proc/{init}/{name}");
+    let status = fs::read(at("status")).ok()?;
+    let status = String::from_utf8_lossy(&status);
+    let mounts = fs::read(at("mountinfo")).unwrap_or_default();
+    let uid = status_field(&status, "Uid").and_then(|l| l.split_ascii_whitespace().next());
+    Some(ContainerInfo {
+        runtime: found.runtime,
+        name: found.id.short().into(),
+        command: split_argv(&fs::read(at("cmdline")).unwrap_or_default()),
+        started: Some(started),
+        init_pid: init,
+        user: uid.map(Bytes::from).unwrap_or_default(),
+        security: Security {
+            readonly_root: overlay::root_is_read_only(&mounts),
+            apparmor: apparmor(init),
+            ..security(&status)
+        },
+        storage: overlay::of_process(init).unwrap_or_default(),
+        cgroup: found.path.clone(),
+        ..ContainerInfo::default()
+    })
+}
+
+/// How the process is confined, by its status.
+fn security(status: &str) -> Security {
+    let last = fs::read_to_string("/proc/sys/kernel/cap_last_cap")
+        .ok()
+        .and_then(|t| t.trim().parse::<u32>().ok())
+        .unwrap_or(40)
+        .min(63);
+    let all = u64::MAX >> (63 - last);
+    // The bounding set is what the container was given; the effective one is empty for a
+    // process that is not root.
+    let given = status_field(status, "CapBnd")
+        .and_then(|t| u64::from_str_radix(t, 16).ok())
+        .unwrap_or(DEFAULT_CAPABILITIES);
+    let privileged = given & all == all;
+    Security {
+        privileged,
+        cap_add: if privileged {
+            Vec::new()
+        } else {
+            names(given & !DEFAULT_CAPABILITIES)
+        },
+        cap_drop: names(DEFAULT_CAPABILITIES & !given),
+        seccomp: match status_field(status, "Seccomp") {
+            Some("0") => "unconfined",
+            Some("1") => "strict",
+            // Which filter it is cannot be seen from outside.
+            Some("2") => "filter",
+            _ => "",
+        }
+        .to_owned(),
+        no_new_privileges: status_field(status, "NoNewPrivs") == Some("1"),
+        ..Security::default()
+    }
+}
+
+fn names(bits: u64) -> Vec<String> {
+    let mut names: Vec<String> = CAPABILITIES
+        .iter()
+        .enumerate()
+        .filter(|(bit, _)| bits >> bit & 1 == 1)
+        .map(|(_, name)| (*name).to_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+/// The AppArmor profile without its mode; empty where AppArmor is off.
+fn apparmor(pid: u32) -> String {
+    let text = fs::read_to_string(format!("/proc/{pid}/attr/apparmor/current")).unwrap_or_default();
+    let text = text.trim_end_matches(['\n', '\0']);
+    text.rsplit_once(" (")
+        .map_or(text, |(name, _)| name)
+        .to_owned()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_confinement() {
+        let status = "Name:\tsh\nNoNewPrivs:\t1\nSeccomp:\t2\nCapBnd:\t00000000a80435fb\n";
+        let read = security(status);
+        assert_eq!(read.cap_add, ["NET_ADMIN"]);
+        assert!(read.cap_drop.is_empty() && !read.privileged && read.no_new_privileges);
+        assert_eq!(read.seccomp, "filter");
+        let status = "Name:\tsh\nSeccomp:\t0\nCapBnd:\tffffffffffffffff\n";
+        let read = security(status);
+        assert!(read.privileged && read.cap_add.is_empty());
+        assert_eq!(read.seccomp, "unconfined");
+    }
+}
