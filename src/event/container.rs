@@ -154,6 +154,8 @@ pub struct ContainerInfo {
     pub restarts: u32,
     /// Health status, empty without a health check.
     pub health: String,
+    /// Its health check as the arguments it is run with (a shell's included); empty without one.
+    pub healthcheck: Vec<Bytes>,
     /// Host pid of its init, 0 when not running.
     pub init_pid: u32,
     /// Configured user.

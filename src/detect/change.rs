@@ -1,0 +1,131 @@
+//! Changes to files: what counts as one, and whose it is.
+
+use bstr::ByteSlice as _;
+
+use super::case::Case;
+use super::drift::any_ancestor;
+use super::{Severity, drift, programs};
+use crate::event::{Bytes, File, FileOp, Filesystem};
+
+/// A change to the name or content of a file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Change<'a> {
+    /// The path that has other content or another meaning afterwards.
+    pub(crate) path: &'a Bytes,
+    /// What was done, for people.
+    pub(crate) verb: &'static str,
+    /// It was refused, with this errno; 0: done.
+    pub(crate) errno: u16,
+}
+
+/// Refusals that show an intent: a permission, a read-only mount, a busy program. A file that is
+/// not there, or is there already, shows none.
+#[must_use]
+pub(crate) fn is_refusal(errno: u16) -> bool {
+    // EPERM, EACCES, EBUSY, ETXTBSY, EROFS.
+    matches!(errno, 1 | 13 | 16 | 26 | 30)
+}
+
+/// The changes of content or name an operation makes: for a rename the new name, and the old.
+#[must_use]
+pub(crate) fn changes(file: &File) -> [Option<Change<'_>>; 2] {
+    if file.errno != 0 && !is_refusal(file.errno) {
+        return [None, None];
+    }
+    let change = |path, verb| {
+        Some(Change {
+            path,
+            verb,
+            errno: file.errno,
+        })
+    };
+    match (file.op, &file.target) {
+        (FileOp::Create, _) => [change(&file.path, "created"), None],
+        (FileOp::Write | FileOp::Truncate, _) => [change(&file.path, "written"), None],
+        (FileOp::Rename, Some(target)) => [
+            change(target, "replaced by a rename"),
+            change(&file.path, "moved away"),
+        ],
+        (FileOp::Link, Some(target)) => [change(target, "hard-linked"), None],
+        (FileOp::Symlink, _) => [change(&file.path, "symlinked"), None],
+        (FileOp::Unlink, _) => [change(&file.path, "removed"), None],
+        _ => [None, None],
+    }
+}
+
+/// The file lies in the container's own root, as far as known: not on a volume, not on a tmpfs.
+#[must_use]
+pub(crate) fn in_root(file: &File) -> bool {
+    file.file
+        .is_none_or(|f| matches!(f.fs, Filesystem::Overlay | Filesystem::Unknown))
+}
+
+/// Who made a change, when that makes it ordinary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Maker {
+    /// The init tree within the start-up grace.
+    StartUp,
+    /// A package manager of the image or what it started.
+    Package,
+    /// A command from outside.
+    Session,
+    /// The init tree in its steady state.
+    Service,
+}
+
+/// Who made the change.
+#[must_use]
+pub(crate) fn maker(case: &Case<'_>) -> Maker {
+    if case
+        .process
+        .is_some_and(|p| any_ancestor(case, p, programs::is_packager))
+    {
+        return Maker::Package;
+    }
+    if case.session().is_some() {
+        return Maker::Session;
+    }
+    if case.in_grace(case.now()) {
+        return Maker::StartUp;
+    }
+    Maker::Service
+}
+
+/// The severity of an attempt that may have been refused.
+#[must_use]
+pub(crate) fn graded(severity: Severity, errno: u16) -> Severity {
+    if errno == 0 {
+        severity
+    } else {
+        drift::lower(severity).max(Severity::Low)
+    }
+}
+
+/// "changed by …" for people.
+#[must_use]
+pub(crate) fn by(case: &Case<'_>, comm: &Bytes) -> String {
+    match case.process {
+        Some(p) => format!(
+            "by: {} (pid {})",
+            programs::command_line(&p.argv, &p.exe, 160),
+            p.pid
+        ),
+        None if comm.as_bytes().is_empty() => format!("by pid {}", case.event.pid),
+        None => format!("by {} (pid {})", comm.escaped(), case.event.pid),
+    }
+}
+
+/// ": refused (EROFS)" or nothing.
+#[must_use]
+pub(crate) fn refused(errno: u16) -> &'static str {
+    match errno {
+        0 => "",
+        1 => ": refused (EPERM)",
+        13 => ": refused (EACCES)",
+        16 => ": refused (EBUSY)",
+        26 => ": refused (ETXTBSY)",
+        30 => ": refused (EROFS)",
+        38 => ": refused (ENOSYS)",
+        _ => ": failed",
+    }
+}

@@ -1,0 +1,205 @@
+//! What the rules remember between events, per container and bounded.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::hash::{Hash, Hasher};
+use std::net::{IpAddr, SocketAddr};
+
+use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
+
+use super::drift::Drifts;
+use super::session::Session;
+use crate::event::{Action, ContainerId, Endpoint, Event, Kind, Timestamp};
+
+/// Containers remembered; the one that ended first gives way.
+const MAX_CONTAINERS: usize = 4096;
+/// Marked processes and their connections.
+const MAX_PROCESSES: usize = 65_536;
+/// Entries of each bounded set of a container.
+const MAX_SET: usize = 1024;
+
+/// A set of hashes that forgets its oldest entry.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Seen {
+    known: FxHashSet<u64>,
+    order: VecDeque<u64>,
+}
+
+impl Seen {
+    /// Adds; true when it was not there.
+    pub(crate) fn insert(&mut self, value: impl Hash) -> bool {
+        let key = digest(value);
+        if !self.known.insert(key) {
+            return false;
+        }
+        self.order.push_back(key);
+        if self.order.len() > MAX_SET
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        true
+    }
+
+    /// It is there.
+    #[must_use]
+    pub(crate) fn contains(&self, value: impl Hash) -> bool {
+        !self.known.is_empty() && self.known.contains(&digest(value))
+    }
+}
+
+fn digest(value: impl Hash) -> u64 {
+    let mut hasher = FxHasher::default();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The latest outbound connection of a process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Outbound {
+    /// The peer.
+    pub(crate) to: SocketAddr,
+    /// When.
+    pub(crate) ts: Timestamp,
+    /// The event.
+    pub(crate) seq: u64,
+}
+
+/// What is remembered of one container.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ContainerMemory {
+    /// When it was last seen to start; its first own program start once that came.
+    pub(crate) began: Option<Timestamp>,
+    /// It started and has not run its own program yet.
+    pub(crate) awaiting_first: bool,
+    /// Executed drift, and what awaits comparison.
+    pub(crate) drifts: Drifts,
+    /// Files a package manager of the image wrote.
+    pub(crate) packaged: Seen,
+    /// Addresses it connected to.
+    pub(crate) destinations: Seen,
+    /// Executables that have started a shell.
+    pub(crate) shell_parents: Seen,
+    /// Local ports it listens on.
+    pub(crate) listening: BTreeSet<u16>,
+    /// Rhythm of commands run from outside, by command line.
+    pub(crate) rhythms: BTreeMap<Vec<u8>, super::session::Rhythm>,
+    /// Exec sessions by host pid of their root.
+    pub(crate) sessions: BTreeMap<u32, Session>,
+    /// Peers and ports tried lately, for scans: begin of the window, pairs, last count.
+    pub(crate) scan: Option<(Timestamp, BTreeSet<(IpAddr, u16)>)>,
+    /// Names asked for lately below one domain, for tunnels.
+    pub(crate) tunnel: BTreeMap<Vec<u8>, (Timestamp, u32)>,
+    /// Times its init ended, lately.
+    pub(crate) deaths: VecDeque<Timestamp>,
+    /// Calls and capabilities it has used since its start.
+    pub(crate) used: BTreeSet<String>,
+    /// Shells without a script, by parent: for pipes into a shell.
+    pub(crate) bare_shells: VecDeque<(u32, u32, Timestamp, u64)>,
+}
+
+/// What all rules remember.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Memory {
+    containers: FxHashMap<ContainerId, Box<ContainerMemory>>,
+    /// Order of arrival, for the bound.
+    order: VecDeque<ContainerId>,
+    /// Processes that run executed drift, or descend from one: the finding's place.
+    pub(crate) marks: FxHashMap<u32, u32>,
+    /// Latest outbound connection by process.
+    pub(crate) outbound: FxHashMap<u32, Outbound>,
+}
+
+impl Memory {
+    /// What is remembered of a container.
+    pub(crate) fn container(&mut self, id: &ContainerId) -> &mut ContainerMemory {
+        if !self.containers.contains_key(id) {
+            if self.order.len() >= MAX_CONTAINERS
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.containers.remove(&oldest);
+            }
+            self.order.push_back(id.clone());
+        }
+        self.containers.entry(id.clone()).or_default()
+    }
+
+    /// The same, if there is anything.
+    #[must_use]
+    pub(crate) fn get(&self, id: &ContainerId) -> Option<&ContainerMemory> {
+        self.containers.get(id).map(|c| &**c)
+    }
+
+    /// Keeps up with processes and container life, before any rule looks.
+    pub(crate) fn observe(&mut self, event: &Event) {
+        match &event.kind {
+            Kind::Fork(fork) => {
+                if let Some(&mark) = self.marks.get(&fork.ppid) {
+                    if self.marks.len() < MAX_PROCESSES {
+                        self.marks.insert(event.pid, mark);
+                    }
+                } else if !self.marks.is_empty() {
+                    self.marks.remove(&event.pid);
+                }
+                self.outbound.remove(&event.pid);
+            }
+            Kind::Exit(_) => {
+                self.marks.remove(&event.pid);
+                self.outbound.remove(&event.pid);
+            }
+            Kind::Container(change) => {
+                let Some(id) = &event.container else { return };
+                match change.action {
+                    Action::Appeared | Action::Started => {
+                        let own = self.container(id);
+                        // The engine tells of the start after the first program may have run.
+                        let recent = own.began.is_some_and(|b| event.ts.since(b).as_secs() < 5);
+                        if !recent {
+                            own.began = Some(event.ts);
+                            own.awaiting_first = true;
+                        }
+                    }
+                    Action::Removed => {
+                        self.containers.remove(id);
+                        self.order.retain(|o| o != id);
+                    }
+                    _ => {}
+                }
+            }
+            Kind::Connect(connect) => {
+                if let Endpoint::Inet(to) = connect.remote {
+                    let outbound = Outbound {
+                        to,
+                        ts: event.ts,
+                        seq: event.seq,
+                    };
+                    self.connected(event.pid, outbound);
+                }
+            }
+            Kind::Exec(exec) if !exec.runtime => {
+                if let Some(id) = &event.container
+                    && let Some(own) = self.containers.get_mut(id)
+                    && own.awaiting_first
+                {
+                    own.awaiting_first = false;
+                    own.began = Some(event.ts);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Remembers the process's latest outbound connection.
+    fn connected(&mut self, pid: u32, outbound: Outbound) {
+        if self.outbound.len() < MAX_PROCESSES || self.outbound.contains_key(&pid) {
+            self.outbound.insert(pid, outbound);
+        }
+    }
+
+    /// Marks a process as running what a finding is about.
+    pub(crate) fn mark(&mut self, pid: u32, place: usize) {
+        if self.marks.len() < MAX_PROCESSES || self.marks.contains_key(&pid) {
+            self.marks
+                .insert(pid, u32::try_from(place).unwrap_or(u32::MAX));
+        }
+    }
+}

@@ -1,0 +1,409 @@
+//! What a program is, from its executable and arguments. Names serve to tell roles apart
+//! (a shell, a package manager); no finding rests on a name alone.
+
+use bstr::ByteSlice as _;
+
+use crate::event::{Bytes, Origin};
+use crate::state::ProcessEntry;
+
+/// The last component of a path.
+#[must_use]
+pub(crate) fn leaf(path: &[u8]) -> &[u8] {
+    path.rsplit(|b| *b == b'/').next().unwrap_or(path)
+}
+
+/// The directory of a path, without a final slash; `/` for files at the root.
+#[must_use]
+pub(crate) fn directory(path: &[u8]) -> &[u8] {
+    match path.iter().rposition(|b| *b == b'/') {
+        Some(0) | None => b"/",
+        Some(end) => path.get(..end).unwrap_or(b"/"),
+    }
+}
+
+/// The program's name: the executable's, or the applet's of a multi-call binary, without a
+/// version at its end (`python3.13` → `python`).
+#[must_use]
+pub(crate) fn name<'a>(exe: &'a [u8], argv: &'a [Bytes]) -> &'a [u8] {
+    let mut name = leaf(exe);
+    if matches!(
+        name,
+        b"busybox" | b"toybox" | b"coreutils" | b"busybox.static"
+    ) {
+        let mut words = argv.iter().map(|a| leaf(a.as_bytes()));
+        let mut applet = words.next().unwrap_or(name);
+        if applet == name {
+            applet = words.next().unwrap_or(name);
+        }
+        name = applet.strip_prefix(b"-").unwrap_or(applet);
+    }
+    let end = name
+        .iter()
+        .rposition(|b| !(b.is_ascii_digit() || *b == b'.' || *b == b'-'))
+        .map_or(name.len(), |i| i + 1);
+    name.get(..end).filter(|n| !n.is_empty()).unwrap_or(name)
+}
+
+/// The same of a process.
+#[must_use]
+pub(crate) fn of(process: &ProcessEntry) -> &[u8] {
+    if process.exe.is_empty() {
+        return process.comm.as_bytes();
+    }
+    name(process.exe.as_bytes(), &process.argv)
+}
+
+/// A command interpreter.
+#[must_use]
+pub(crate) fn is_shell(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"sh"
+            | b"bash"
+            | b"dash"
+            | b"ash"
+            | b"zsh"
+            | b"ksh"
+            | b"mksh"
+            | b"fish"
+            | b"csh"
+            | b"tcsh"
+            | b"hush"
+            | b"rbash"
+            | b"pwsh"
+            | b"yash"
+    )
+}
+
+/// An interpreter of scripts other than a shell.
+#[must_use]
+pub(crate) fn is_interpreter(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"python"
+            | b"perl"
+            | b"ruby"
+            | b"node"
+            | b"nodejs"
+            | b"php"
+            | b"lua"
+            | b"luajit"
+            | b"tclsh"
+            | b"awk"
+            | b"gawk"
+            | b"mawk"
+            | b"deno"
+            | b"bun"
+            | b"Rscript"
+            | b"guile"
+            | b"pypy"
+            | b"expect"
+    )
+}
+
+/// A program whose work is to fetch something.
+#[must_use]
+pub(crate) fn is_downloader(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"curl"
+            | b"wget"
+            | b"fetch"
+            | b"ftp"
+            | b"tftp"
+            | b"aria2c"
+            | b"lynx"
+            | b"scp"
+            | b"sftp"
+            | b"nc"
+            | b"ncat"
+            | b"netcat"
+            | b"socat"
+            | b"telnet"
+            | b"GET"
+            | b"http"
+            | b"axel"
+            | b"ftpget"
+    )
+}
+
+/// A script's path among the arguments of an interpreter: the first that is no option.
+#[must_use]
+pub(crate) fn script_argument(argv: &[Bytes]) -> Option<&[u8]> {
+    for argument in argv.iter().skip(1) {
+        let text = argument.as_bytes();
+        match text {
+            // The program text is an argument, not a file.
+            b"-c" | b"-e" | b"-r" | b"-m" | b"-E" | b"--eval" | b"-p" => return None,
+            b"--" => {}
+            b"-" | b"-s" => return None,
+            _ if text.starts_with(b"-c") && text.len() > 2 => return None,
+            // Clusters such as `-xec`.
+            _ if text.starts_with(b"-") && !text.starts_with(b"--") && text.ends_with(b"c") => {
+                return None;
+            }
+            _ if text.starts_with(b"-") || text.starts_with(b"+") => {}
+            _ => return Some(text),
+        }
+    }
+    None
+}
+
+/// Installs packages: a package manager that itself is the image's.
+#[must_use]
+pub(crate) fn is_packager(process: &ProcessEntry) -> bool {
+    if !matches!(process.file.origin(), Origin::Image | Origin::CopiedUp) {
+        return false;
+    }
+    let name = of(process);
+    if is_packager_name(name) {
+        return true;
+    }
+    if !is_interpreter(name) && !is_shell(name) {
+        return false;
+    }
+    let module = process
+        .argv
+        .windows(2)
+        .any(|w| matches!(w, [m, n] if *m == "-m" && is_packager_name(n.as_bytes())));
+    if module {
+        return true;
+    }
+    let script = process
+        .script
+        .as_ref()
+        .map(|s| s.as_bytes())
+        .or_else(|| script_argument(&process.argv));
+    script.is_some_and(|s| {
+        let known = s.starts_with(b"/usr/") || s.starts_with(b"/bin/") || s.starts_with(b"/opt/");
+        let bare = leaf(s);
+        let end = bare
+            .iter()
+            .rposition(|b| !(b.is_ascii_digit() || *b == b'.'))
+            .map_or(bare.len(), |i| i + 1);
+        known
+            && (is_packager_name(bare.get(..end).unwrap_or(bare))
+                || matches!(
+                    bare,
+                    b"npm-cli.js" | b"npx-cli.js" | b"yarn.js" | b"pnpm.cjs"
+                ))
+    })
+}
+
+fn is_packager_name(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"apt"
+            | b"apt-get"
+            | b"aptitude"
+            | b"dpkg"
+            | b"dpkg-deb"
+            | b"apk"
+            | b"rpm"
+            | b"yum"
+            | b"dnf"
+            | b"microdnf"
+            | b"tdnf"
+            | b"zypper"
+            | b"pacman"
+            | b"opkg"
+            | b"pip"
+            | b"pipx"
+            | b"uv"
+            | b"npm"
+            | b"yarn"
+            | b"pnpm"
+            | b"gem"
+            | b"bundle"
+            | b"poetry"
+            | b"conda"
+            | b"mamba"
+            | b"unattended-upgrade"
+            | b"xbps-install"
+            | b"emerge"
+            | b"nix-env"
+    )
+}
+
+/// Makes programs: a linker, compiler or build tool that itself is the image's.
+#[must_use]
+pub(crate) fn is_builder(process: &ProcessEntry) -> bool {
+    if !matches!(process.file.origin(), Origin::Image | Origin::CopiedUp) {
+        return false;
+    }
+    let leaf = leaf(process.exe.as_bytes());
+    let linker = [
+        &b"-ld"[..],
+        b"-ld.bfd",
+        b"-ld.gold",
+        b"-gcc",
+        b"-as",
+        b"-strip",
+        b"-objcopy",
+    ];
+    matches!(
+        leaf,
+        b"ld"
+            | b"ld.bfd"
+            | b"ld.gold"
+            | b"ld.lld"
+            | b"lld"
+            | b"mold"
+            | b"collect2"
+            | b"cc1"
+            | b"cc1plus"
+            | b"as"
+            | b"tcc"
+            | b"link"
+            | b"compile"
+            | b"rustc"
+            | b"cargo"
+            | b"go"
+            | b"make"
+            | b"gmake"
+            | b"ninja"
+            | b"cmake"
+            | b"meson"
+            | b"gcc"
+            | b"g++"
+            | b"cc"
+            | b"c++"
+            | b"clang"
+            | b"strip"
+            | b"objcopy"
+            | b"zig"
+            | b"ghc"
+            | b"javac"
+            | b"bazel"
+    ) || linker.iter().any(|suffix| leaf.ends_with(suffix))
+        || leaf.starts_with(b"clang-")
+        || leaf.starts_with(b"gcc-")
+        || leaf.starts_with(b"x86_64-linux-gnu-")
+        || leaf.starts_with(b"aarch64-linux-gnu-")
+}
+
+/// Names that people expect to be the system's: another program under one of them misleads.
+#[must_use]
+pub(crate) fn is_system_name(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"init"
+            | b"systemd"
+            | b"sshd"
+            | b"cron"
+            | b"crond"
+            | b"dbus-daemon"
+            | b"rsyslogd"
+            | b"syslogd"
+            | b"udevd"
+            | b"systemd-udevd"
+            | b"systemd-journald"
+            | b"systemd-logind"
+            | b"agetty"
+            | b"getty"
+            | b"login"
+            | b"nginx"
+            | b"apache2"
+            | b"httpd"
+            | b"mysqld"
+            | b"postgres"
+            | b"redis-server"
+            | b"php-fpm"
+            | b"java"
+            | b"python"
+            | b"perl"
+            | b"node"
+            | b"dockerd"
+            | b"containerd"
+            | b"containerd-shim"
+            | b"runc"
+            | b"kubelet"
+            | b"kthreadd"
+            | b"ls"
+            | b"ps"
+            | b"top"
+            | b"cat"
+            | b"su"
+            | b"sudo"
+            | b"bash"
+            | b"sh"
+            | b"dash"
+            | b"curl"
+            | b"wget"
+            | b"ssh"
+            | b"netstat"
+            | b"ss"
+            | b"find"
+            | b"id"
+    )
+}
+
+/// A command line for people: escaped, at most `limit` characters.
+#[must_use]
+pub(crate) fn command_line(argv: &[Bytes], exe: &[u8], limit: usize) -> String {
+    use std::fmt::Write as _;
+    let mut line = String::new();
+    if argv.is_empty() {
+        let _ = write!(line, "{}", crate::event::escape(exe));
+    }
+    for argument in argv {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        let bytes = argument.as_bytes();
+        let plain = !bytes.is_empty() && !bytes.iter().any(|b| b.is_ascii_whitespace());
+        if plain {
+            let _ = write!(line, "{}", argument.escaped());
+        } else {
+            let _ = write!(line, "'{}'", argument.escaped());
+        }
+        if line.len() > limit {
+            break;
+        }
+    }
+    if line.chars().count() > limit {
+        line = line.chars().take(limit.saturating_sub(1)).collect();
+        line.push('…');
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn applets_and_versions_are_seen_through() {
+        let argv = |words: &[&str]| words.iter().map(|w| Bytes::from(*w)).collect::<Vec<_>>();
+        assert_eq!(name(b"/bin/busybox", &argv(&["-sh"])), b"sh");
+        assert_eq!(
+            name(b"/bin/busybox", &argv(&["busybox", "wget", "x"])),
+            b"wget"
+        );
+        assert_eq!(name(b"/usr/bin/python3.13", &[]), b"python");
+        assert_eq!(name(b"/usr/bin/dash", &argv(&["sh", "-c", "x"])), b"dash");
+        assert_eq!(name(b"/opt/7", &[]), b"7");
+    }
+
+    #[test]
+    fn the_script_among_the_arguments() {
+        let script = |words: &[&str]| {
+            let argv: Vec<Bytes> = words.iter().map(|w| Bytes::from(*w)).collect();
+            script_argument(&argv).map(<[u8]>::to_vec)
+        };
+        assert_eq!(
+            script(&["sh", "-x", "/tmp/p", "a"]),
+            Some(b"/tmp/p".to_vec())
+        );
+        assert_eq!(script(&["sh", "-ec", "/tmp/p"]), None);
+        assert_eq!(script(&["python3", "-m", "http.server"]), None);
+        assert_eq!(script(&["sh"]), None);
+    }
+
+    #[test]
+    fn command_lines_are_cut_and_escaped() {
+        let argv = [Bytes::from("a b"), Bytes::new(b"\x1b[2J")];
+        assert_eq!(command_line(&argv, b"", 80), r"'a b' \x1b[2J");
+        assert_eq!(command_line(&[Bytes::from("abcdef")], b"", 4), "abc…");
+    }
+}

@@ -1,0 +1,639 @@
+//! Execution of what the image does not bring: by content, not by name.
+
+use bstr::ByteSlice as _;
+
+use crate::detect::case::Case;
+use crate::detect::drift::{Made, PATIENCE, Pending, attach_history, history, made, peer};
+use crate::detect::stories::Told;
+use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, place, programs};
+use crate::event::{
+    Bytes, Compare, CompareClass, Connect, Exec, File, FileOp, Origin, Outcome, Tick, Timestamp,
+    escape,
+};
+
+/// Nothing at that path in the image.
+pub(super) const NEW: Rule = Rule {
+    info: RuleInfo {
+        id: "drift.exec-new",
+        title: "Ran a program that is not in the image",
+        severity: Severity::High,
+        attack: &["T1105", "T1059"],
+        needs: &[Fact::Exec],
+        explain: "A program ran whose file was created in the container after it was made: \
+                  nothing lies at that path in the image. Programs that start-up itself creates, \
+                  that a package manager of the image installed or that its compiler built are \
+                  told apart and not flagged here.",
+        check: "Where the file came from (the lines on who wrote it), its hash, and what it did \
+                next. If the image should bring it, rebuild the image.",
+    },
+    looks: &[
+        Look::Exec(exec),
+        Look::Compare(compare),
+        Look::Tick(tick),
+        Look::Connect(connect),
+        Look::File(effect),
+    ],
+};
+
+/// Other content than the image's.
+pub(super) const MODIFIED: Rule = Rule {
+    info: RuleInfo {
+        id: "drift.exec-modified",
+        title: "Ran a program whose content differs from the image's",
+        severity: Severity::High,
+        attack: &["T1554", "T1036.005"],
+        needs: &[Fact::Exec, Fact::Compare],
+        explain: "The image has this file with other content. Size and hash are compared, so a \
+                  file that was only touched, linked or given the same mode again stays silent.",
+        check: "Compare the file with the image's copy; who wrote it and when stands above.",
+    },
+    looks: &[],
+};
+
+/// The same content as another file of the image.
+pub(super) const RELOCATED: Rule = Rule {
+    info: RuleInfo {
+        id: "drift.exec-relocated",
+        title: "Ran a copy of an image program from another place",
+        severity: Severity::Medium,
+        attack: &["T1036.003", "T1036.005"],
+        needs: &[Fact::Exec, Fact::Compare],
+        explain: "The file has the content of an image file but lies elsewhere: copied, moved or \
+                  linked. Severity is high when it runs under another system program's name.",
+        check: "Why a second copy was made; attackers do it to slip past rules on names.",
+    },
+    looks: &[],
+};
+
+/// Run from memory-backed directories.
+pub(super) const TMPFS: Rule = Rule {
+    info: RuleInfo {
+        id: "drift.exec-tmpfs",
+        title: "Ran a program from a tmpfs",
+        severity: Severity::High,
+        attack: &["T1105", "T1564"],
+        needs: &[Fact::Exec],
+        explain: "The program's file lies on a tmpfs, which is empty when a container starts: it \
+                  was put there since and leaves no trace on disk.",
+        check: "Who wrote it, and what it did next.",
+    },
+    looks: &[],
+};
+
+/// Run from a volume.
+pub(super) const VOLUME: Rule = Rule {
+    info: RuleInfo {
+        id: "drift.exec-volume",
+        title: "Ran a program from a volume",
+        severity: Severity::High,
+        attack: &["T1105"],
+        needs: &[Fact::Exec],
+        explain: "The program's file lies on a volume or bind mount. High when it was made or \
+                  changed after the container started; information when it was there before.",
+        check: "Who wrote it; other containers and the host may share the volume.",
+    },
+    looks: &[],
+};
+
+/// Start-up's own drift, folded.
+pub(super) const STARTUP: Rule = Rule {
+    info: RuleInfo {
+        id: "drift.startup",
+        title: "Start-up made files of its own",
+        severity: Severity::Info,
+        attack: &[],
+        needs: &[Fact::Exec],
+        explain: "During the start-up grace the container's own init tree created programs, \
+                  scripts or configuration and used them. One line a container; the same done by \
+                  a command from outside is never folded here.",
+        check: "Nothing, unless the list names something the image's entrypoint would not do.",
+    },
+    looks: &[],
+};
+
+/// Built inside.
+pub(super) const BUILT: Rule = Rule {
+    info: RuleInfo {
+        id: "drift.exec-built",
+        title: "Ran programs built inside the container",
+        severity: Severity::Info,
+        attack: &["T1027.004"],
+        needs: &[Fact::Exec],
+        explain: "A compiler, linker or build tool of the image made the programs that ran. \
+                  Ordinary in a development or build container; a service should not compile.",
+        check: "Whether this container is meant to build things.",
+    },
+    looks: &[],
+};
+
+/// Folds something start-up did into the container's one line.
+pub(crate) fn fold_startup(case: &mut Case<'_>, what: String) {
+    if let Some(place) = case.raise_as(&STARTUP.info, Severity::Info, b"start-up", |_, _| {}) {
+        case.stories.explain(place, what);
+        case.stories.edit(place, |f| {
+            f.title = format!("Start-up drift, {} in all", f.count);
+        });
+    }
+}
+
+fn exec(case: &mut Case<'_>, exec: &Exec) {
+    // What a drifted program starts belongs to its story.
+    if let Some(&place) = case.memory.marks.get(&case.event.pid) {
+        let line = format!(
+            "then ran: {}",
+            programs::command_line(&exec.argv, &exec.exe, 160)
+        );
+        add(case, place as usize, line);
+    }
+    match exec.file.origin() {
+        Origin::Upper | Origin::CopiedUp => judge_upper(case, exec),
+        Origin::Tmpfs => judge(case, exec, &TMPFS.info, Severity::High),
+        Origin::Volume => judge_volume(case, exec),
+        Origin::Image | Origin::Memfd | Origin::Deleted | Origin::Unknown => {}
+    }
+}
+
+fn judge_upper(case: &mut Case<'_>, exec: &Exec) {
+    let verdict = case
+        .memory
+        .get(case.owner)
+        .and_then(|own| own.drifts.verdict(&exec.exe, &exec.file))
+        .cloned();
+    match verdict {
+        Some(CompareClass::CopiedUp) => {}
+        Some(CompareClass::Relocated(from)) => {
+            let severity = relocated_severity(&exec.exe, &from);
+            judge(case, exec, &RELOCATED.info, severity);
+        }
+        Some(CompareClass::New) => judge(case, exec, &NEW.info, Severity::High),
+        Some(CompareClass::Modified) => judge(case, exec, &MODIFIED.info, Severity::High),
+        Some(CompareClass::Unknown(_)) if exec.file.origin() == Origin::CopiedUp => {
+            if changed_since_start(case, exec.file.mtime) {
+                judge(case, exec, &MODIFIED.info, Severity::Medium);
+            }
+        }
+        Some(CompareClass::Unknown(_)) => judge(case, exec, &NEW.info, Severity::High),
+        None => {
+            if exec.file.origin() == Origin::Upper {
+                judge(case, exec, &NEW.info, Severity::High);
+            }
+            // Whether it is a copy of an image file, or the image's own content, is known
+            // only once it is compared.
+            let pending = Pending {
+                path: exec.exe.clone(),
+                file: exec.file,
+                first: case.occurrence(),
+                pid: case.event.pid,
+                command: programs::command_line(&exec.argv, &exec.exe, 160),
+                again: (0, case.event.ts, case.event.seq),
+                starting_up: case.starting_up(),
+            };
+            case.own().drifts.wait(pending);
+        }
+    }
+}
+
+fn judge_volume(case: &mut Case<'_>, exec: &Exec) {
+    let mounted = case.container.is_some_and(|c| {
+        c.info.mounts.iter().any(|m| {
+            let at = m.destination.as_bytes();
+            exec.exe
+                .strip_prefix(at)
+                .is_some_and(|rest| rest.starts_with(b"/") || at.ends_with(b"/"))
+        })
+    });
+    if changed_since_start(case, exec.file.ctime) {
+        // Outside any mount the storage driver is no overlay: only the time speaks.
+        let severity = if mounted {
+            Severity::High
+        } else {
+            Severity::Medium
+        };
+        judge(case, exec, &VOLUME.info, severity);
+    } else if mounted && !case.starting_up() {
+        judge(case, exec, &VOLUME.info, Severity::Info);
+    }
+}
+
+/// The time lies after the container's start; an unknown time counts as such.
+fn changed_since_start(case: &Case<'_>, at: Timestamp) -> bool {
+    at == Timestamp(0)
+        || case
+            .container
+            .and_then(crate::state::Container::started)
+            .is_some_and(|started| at > started)
+}
+
+/// Raises the finding of one class, unless the file came about in an ordinary way.
+fn judge(case: &mut Case<'_>, exec: &Exec, rule: &'static RuleInfo, severity: Severity) {
+    let path = &exec.exe;
+    if case.starting_up() {
+        fold_startup(case, format!("ran {}", path.escaped()));
+        return;
+    }
+    if severity > Severity::Info {
+        match made(case, path) {
+            Some(Made::Package) => return,
+            Some(Made::Built) => {
+                built(case, path);
+                return;
+            }
+            Some(Made::StartUp) => {
+                fold_startup(case, format!("ran {}", path.escaped()));
+                return;
+            }
+            None => {}
+        }
+    }
+    let origin = exec.file.origin();
+    let place = case.raise_as(rule, severity, path, |case, told| {
+        let command = programs::command_line(&exec.argv, path, 160);
+        tell(case, told, rule, path, &command, origin);
+    });
+    if let Some(place) = place {
+        attach_history(case, place, path);
+        case.memory.mark(case.event.pid, place);
+    }
+}
+
+fn built(case: &mut Case<'_>, path: &Bytes) {
+    if let Some(place) = case.raise_as(&BUILT.info, Severity::Info, b"built", |_, _| {}) {
+        case.stories
+            .explain(place, format!("ran {}", path.escaped()));
+    }
+}
+
+fn tell(
+    case: &Case<'_>,
+    told: &mut Told,
+    rule: &RuleInfo,
+    path: &Bytes,
+    command: &str,
+    origin: Origin,
+) {
+    told.title = format!("{}: {}", rule.title, path.escaped());
+    told.why.push(format!("ran: {command}"));
+    told.why.push(
+        match origin {
+            Origin::Upper => "the file lies in the writable layer, where the image has nothing",
+            Origin::Tmpfs => "the file lies on a tmpfs, which was empty at the start",
+            Origin::Volume => "the file lies on a volume or bind mount",
+            _ => "the file lies in the writable layer, over a file of the image",
+        }
+        .to_owned(),
+    );
+    history(case, path, &mut told.why);
+    if case.session().is_some() {
+        told.why
+            .push("run by a command from outside (exec session)".to_owned());
+    }
+}
+
+fn relocated_severity(path: &[u8], from: &[u8]) -> Severity {
+    let (name, original) = (programs::leaf(path), programs::leaf(from));
+    if name != original && programs::is_system_name(name) {
+        Severity::High
+    } else {
+        Severity::Medium
+    }
+}
+
+fn compare(case: &mut Case<'_>, compare: &Compare) {
+    let mut settled = Vec::new();
+    case.own().drifts.pending.retain(|p| {
+        let same = p.path == compare.path && (p.file.ino == compare.ino || compare.ino == 0);
+        if same {
+            settled.push(p.clone());
+        }
+        !same
+    });
+    for pending in settled {
+        settle(case, &pending, &compare.class, compare.sha256.as_deref());
+    }
+}
+
+fn tick(case: &mut Case<'_>, _tick: &Tick) {
+    let now = case.now();
+    let late = |p: &Pending| now.since(p.first.ts).as_secs() >= PATIENCE;
+    if !case
+        .memory
+        .get(case.owner)
+        .is_some_and(|own| own.drifts.pending.iter().any(late))
+    {
+        return;
+    }
+    let (overdue, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut case.own().drifts.pending)
+        .into_iter()
+        .partition(late);
+    case.own().drifts.pending = waiting;
+    let class = CompareClass::Unknown("no comparison came".to_owned());
+    for pending in overdue {
+        settle(case, &pending, &class, None);
+    }
+}
+
+/// What an execution was, now that it is known.
+fn settle(case: &mut Case<'_>, pending: &Pending, class: &CompareClass, sha256: Option<&str>) {
+    let path = &pending.path;
+    case.own().drifts.decide(path, &pending.file, class.clone());
+    let existing = case.stories.find(NEW.info.id, Some(case.owner), path);
+    let (rule, severity, fact) = match class {
+        CompareClass::CopiedUp => {
+            if let Some(place) = existing {
+                case.stories.edit(place, |f| f.severity = Severity::Info);
+                case.stories
+                    .explain(place, "compared: its content is the image's".to_owned());
+            }
+            return;
+        }
+        CompareClass::New => (
+            &NEW.info,
+            Severity::High,
+            "compared: the image has nothing at this path".to_owned(),
+        ),
+        CompareClass::Modified => (
+            &MODIFIED.info,
+            Severity::High,
+            "compared: the image's file has other content".to_owned(),
+        ),
+        CompareClass::Relocated(from) => (
+            &RELOCATED.info,
+            relocated_severity(path, from),
+            format!("compared: same content as the image's {}", from.escaped()),
+        ),
+        CompareClass::Unknown(reason) => {
+            if existing.is_some() || !changed_since_start(case, pending.file.mtime) {
+                return;
+            }
+            let reason = escape(reason.as_bytes());
+            (
+                &MODIFIED.info,
+                Severity::Medium,
+                format!("changed after the container started; not compared: {reason}"),
+            )
+        }
+    };
+    let place = match existing {
+        Some(place) => {
+            if rule.id != NEW.info.id {
+                case.stories.reclassify(place, rule, severity);
+                let title = format!("{}: {}", rule.title, path.escaped());
+                case.stories.edit(place, |f| f.title = title);
+            }
+            Some(place)
+        }
+        None => raise_settled(case, pending, rule, severity),
+    };
+    let Some(place) = place else { return };
+    case.stories.explain(place, fact);
+    if let Some(hash) = sha256 {
+        case.stories
+            .explain(place, format!("SHA-256 {}", escape(hash.as_bytes())));
+    }
+    if case.event.pid != 0 || sha256.is_some() {
+        case.stories.attach(place, case.event.ts, case.event.seq);
+    }
+}
+
+/// Raises what had to wait for its comparison, as of its first execution.
+fn raise_settled(
+    case: &mut Case<'_>,
+    pending: &Pending,
+    rule: &'static RuleInfo,
+    severity: Severity,
+) -> Option<usize> {
+    let path = &pending.path;
+    if pending.file.origin() == Origin::Upper {
+        return None; // It was judged at once, and found to be ordinary.
+    }
+    if pending.starting_up {
+        fold_startup(case, format!("ran {}", path.escaped()));
+        return None;
+    }
+    match made(case, path) {
+        Some(Made::Package) => return None,
+        Some(Made::Built) => {
+            built(case, path);
+            return None;
+        }
+        Some(Made::StartUp) => {
+            fold_startup(case, format!("ran {}", path.escaped()));
+            return None;
+        }
+        None => {}
+    }
+    let mut told = Told::default();
+    tell(
+        case,
+        &mut told,
+        rule,
+        path,
+        &pending.command,
+        pending.file.origin(),
+    );
+    let first = pending.first.clone();
+    let at = (pending.first.ts, pending.first.seq);
+    let (place, _) = case
+        .stories
+        .raise(rule, severity, Some(case.owner), path, at, || (first, told))?;
+    let alive = case
+        .state
+        .processes
+        .get(&pending.pid)
+        .is_some_and(|p| p.exited.is_none() && p.exe == pending.path);
+    if alive {
+        case.memory.mark(pending.pid, place);
+    }
+    if pending.again.0 > 0 {
+        case.stories.edit(place, |f| f.count += pending.again.0);
+        case.stories.attach(place, pending.again.1, pending.again.2);
+    }
+    Some(place)
+}
+
+/// A connection by a drifted program or its children belongs to its story.
+fn connect(case: &mut Case<'_>, connect: &Connect) {
+    let Some(&place) = case.memory.marks.get(&case.event.pid) else {
+        return;
+    };
+    let how = match connect.outcome {
+        Outcome::Failed(_) => "then tried to connect to",
+        _ => "then connected to",
+    };
+    add(
+        case,
+        place as usize,
+        format!("{how} {}", peer(&connect.remote)),
+    );
+}
+
+/// So do its changes to files of consequence.
+fn effect(case: &mut Case<'_>, file: &File) {
+    let Some(&place) = case.memory.marks.get(&case.event.pid) else {
+        return;
+    };
+    let path = match (file.op, &file.target) {
+        (FileOp::Rename | FileOp::Link, Some(target)) => target,
+        _ => &file.path,
+    };
+    if file.op == FileOp::MapExec || place::of(path).is_none() {
+        return;
+    }
+    let how = match (file.op, file.errno) {
+        (FileOp::Read, _) => "then read",
+        (_, 0) => "then changed",
+        _ => "then tried to change",
+    };
+    add(case, place as usize, format!("{how} {}", path.escaped()));
+}
+
+/// Adds a line to a story, and the event to its evidence when the line is new.
+fn add(case: &mut Case<'_>, place: usize, line: String) {
+    let told = |case: &Case<'_>| {
+        case.stories
+            .findings()
+            .get(place)
+            .map_or(0, |f| f.why.len())
+    };
+    let before = told(case);
+    case.stories.explain(place, line);
+    if told(case) > before {
+        case.stories.attach(place, case.event.ts, case.event.seq);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::detect::Severity;
+    use crate::detect::testkit::{World, copied_up, tmpfs, upper, volume};
+    use crate::event::{CompareClass, FileOp};
+
+    #[test]
+    fn a_dropped_program_is_one_story_with_its_effects() {
+        let mut w = World::steady();
+        let init = w.init();
+        let shell = w.exec(init, "/bin/sh", &["sh", "-c", "x"]);
+        w.create(shell, "/tmp/p");
+        w.file(shell, FileOp::Chmod, "/tmp/p");
+        let p = w.exec_new(shell, "/tmp/p");
+        w.connect(p, "203.0.113.9:4444");
+        let child = w.exec(p, "/bin/cat", &["cat", "/etc/hostname"]);
+        w.connect(child, "203.0.113.9:4445");
+        w.exec_new(shell, "/tmp/p");
+        let f = w.finding("drift.exec-new");
+        assert_eq!((f.severity, f.count), (Severity::High, 2));
+        assert_eq!(f.subject, "/tmp/p");
+        let why = f.why.join("\n");
+        for part in [
+            "written, made executable",
+            "connected to 203.0.113.9:4444",
+            "cat /etc/hostname",
+            "203.0.113.9:4445",
+        ] {
+            assert!(why.contains(part), "{part}: {why}");
+        }
+        assert!(f.evidence.len() >= 4);
+        assert_eq!(f.ancestry[0].exe, "/tmp/p");
+        assert_eq!(f.ancestry[1].exe, "/bin/sh");
+    }
+
+    #[test]
+    fn touched_image_programs_stay_silent_and_modified_ones_do_not() {
+        let mut w = World::steady();
+        let init = w.init();
+        let a = w.exec_file(init, "/bin/ls", &["ls"], copied_up(50));
+        w.compare("/bin/ls", 50, CompareClass::CopiedUp);
+        w.exec_file(a, "/bin/ls", &["ls"], copied_up(50));
+        w.ticks(20);
+        w.only(&[]);
+        w.exec_file(init, "/bin/cat", &["cat"], copied_up(51));
+        w.exec_file(init, "/bin/cat", &["cat"], copied_up(51));
+        w.only(&[]);
+        w.compare("/bin/cat", 51, CompareClass::Modified);
+        w.exec_file(init, "/bin/cat", &["cat"], copied_up(51));
+        let f = w.finding("drift.exec-modified");
+        assert_eq!((f.severity, f.count), (Severity::High, 3));
+    }
+
+    #[test]
+    fn without_a_comparison_a_later_change_is_medium() {
+        let mut w = World::steady();
+        let init = w.init();
+        let changed = w.changed_now(copied_up(51));
+        w.exec_file(init, "/bin/cat", &["cat"], changed);
+        w.ticks(4);
+        w.only(&[]);
+        w.ticks(3);
+        assert_eq!(w.finding("drift.exec-modified").severity, Severity::Medium);
+        // Its content is older than the container: only its mode or owner changed.
+        let mut w = World::steady();
+        let init = w.init();
+        w.exec_file(init, "/bin/cat", &["cat"], copied_up(51));
+        w.ticks(10);
+        w.only(&[]);
+    }
+
+    #[test]
+    fn a_copy_firms_up_to_relocated() {
+        let mut w = World::steady();
+        let init = w.init();
+        w.exec_file(init, "/tmp/x", &["x"], upper(60));
+        assert_eq!(w.finding("drift.exec-new").severity, Severity::High);
+        w.compare("/tmp/x", 60, CompareClass::Relocated("/bin/busybox".into()));
+        w.exec_file(init, "/tmp/x", &["x"], upper(60));
+        let f = w.finding("drift.exec-relocated");
+        assert_eq!((f.severity, f.count), (Severity::Medium, 2));
+        w.only(&["drift.exec-relocated"]);
+        // Under the name of a system program it is worse.
+        w.exec_file(init, "/tmp/sshd", &["sshd"], upper(61));
+        w.compare("/tmp/sshd", 61, CompareClass::Relocated("/bin/nc".into()));
+        assert_eq!(w.all("drift.exec-relocated")[1].severity, Severity::High);
+    }
+
+    #[test]
+    fn start_up_is_folded_and_a_session_is_not() {
+        let mut w = World::starting();
+        let init = w.init();
+        w.create(init, "/run-app");
+        w.exec_new(init, "/run-app");
+        w.exec_new(init, "/run-other");
+        let f = w.finding("drift.startup");
+        assert_eq!((f.severity, f.count), (Severity::Info, 2));
+        let session = w.session(&["sh"]);
+        w.create(session, "/x");
+        w.exec_new(session, "/x");
+        assert_eq!(w.finding("drift.exec-new").severity, Severity::High);
+        // What start-up wrote may run later.
+        w.ticks(60);
+        w.exec_new(init, "/run-app");
+        assert_eq!(w.all("drift.exec-new").len(), 1);
+    }
+
+    #[test]
+    fn tmpfs_and_new_volume_files_count_and_old_ones_hardly() {
+        let mut w = World::steady();
+        let init = w.init();
+        w.exec_file(init, "/dev/shm/p", &["p"], tmpfs(5));
+        assert_eq!(w.finding("drift.exec-tmpfs").severity, Severity::High);
+        w.mount("/data");
+        w.exec_file(init, "/data/old", &["old"], volume(6));
+        assert_eq!(w.finding("drift.exec-volume").severity, Severity::Info);
+        let new = w.changed_now(volume(7));
+        w.exec_file(init, "/data/new", &["new"], new);
+        assert_eq!(w.all("drift.exec-volume")[1].severity, Severity::High);
+    }
+
+    #[test]
+    fn what_the_images_compiler_built_is_information() {
+        let mut w = World::steady();
+        let init = w.init();
+        let make = w.exec(init, "/usr/bin/make", &["make"]);
+        let ld = w.exec(make, "/usr/bin/x86_64-linux-gnu-ld.bfd", &["ld"]);
+        w.create(ld, "/tmp/a.out");
+        w.exec_new(make, "/tmp/a.out");
+        w.exec_new(init, "/tmp/a.out");
+        w.only(&["drift.exec-built"]);
+        assert_eq!(w.highest(), Severity::Info);
+    }
+}

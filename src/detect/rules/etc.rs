@@ -1,0 +1,317 @@
+//! Changes to configuration and start-up files: accounts, loader, cron, services, shells.
+
+use bstr::ByteSlice as _;
+
+use crate::detect::case::Case;
+use crate::detect::change::{Maker, by, changes, graded, in_root, maker, refused};
+use crate::detect::place::{self, Place};
+use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs};
+use crate::event::{Bytes, File};
+
+/// Declares a rule on one place.
+macro_rules! on_place {
+    ($(#[$doc:meta])* $name:ident, $place:ident, $id:literal, $severity:ident, $title:literal, [$($attack:literal),*], $explain:literal, $check:literal) => {
+        $(#[$doc])*
+        pub(super) const $name: Rule = Rule {
+            info: RuleInfo {
+                id: $id,
+                title: $title,
+                severity: Severity::$severity,
+                attack: &[$($attack),*],
+                needs: &[Fact::File],
+                explain: $explain,
+                check: $check,
+            },
+            looks: &[Look::File(|case, file| changed(case, file, Place::$place))],
+        };
+    };
+}
+
+on_place!(
+    /// passwd, shadow, group, gshadow.
+    ACCOUNTS, Accounts, "file.accounts", High,
+    "Accounts or passwords changed", ["T1136.001", "T1098"],
+    "passwd, shadow, group or gshadow was written or replaced after start-up and not by a package manager of the image.",
+    "Which account or password differs from the image's file."
+);
+on_place!(
+    /// sudoers.
+    SUDOERS, Sudoers, "file.sudoers", High,
+    "Rights to become root changed", ["T1548.003"],
+    "sudoers or a file in sudoers.d was written or replaced after start-up.",
+    "Who may become root now."
+);
+on_place!(
+    /// PAM.
+    PAM, Pam, "file.pam", High,
+    "Login checks (PAM) changed", ["T1556.003"],
+    "PAM configuration or a PAM module was written or replaced: the way to a back door in every login.",
+    "The file's content against the image's."
+);
+on_place!(
+    /// ld.so.preload.
+    LD_PRELOAD, LdPreload, "file.ld-preload", Critical,
+    "A library is loaded into every program", ["T1574.006"],
+    "/etc/ld.so.preload was written or replaced: the loader puts what it names into every program that starts.",
+    "Which library it names, and who wrote that."
+);
+on_place!(
+    /// ld.so.conf.
+    LD_CONF, LdConf, "file.loader-path", High,
+    "Where the loader looks for libraries changed", ["T1574.001"],
+    "ld.so.conf or its directory was changed: programs may load other libraries than the image's.",
+    "Which directory was added, and what lies there."
+);
+on_place!(
+    /// cron.
+    CRON, Cron, "file.cron", High,
+    "A scheduled job was planted or changed", ["T1053.003"],
+    "A cron table or a file in a cron directory was written, replaced or linked after start-up. It counts whether or not a cron daemon runs in the container.",
+    "What the job runs, and whether the image's own job differs."
+);
+on_place!(
+    /// Service definitions.
+    SERVICE, Service, "file.service", Medium,
+    "A service or boot script was planted or changed", ["T1543.002", "T1037.004"],
+    "A systemd unit, init script or rc.local was written or replaced after start-up.",
+    "What it starts; it matters most where the directory is the host's."
+);
+on_place!(
+    /// Shell start-up files.
+    SHELL_STARTUP, ShellStartup, "file.shell-startup", Medium,
+    "A shell start-up file changed", ["T1546.004"],
+    "profile, bashrc or their like was written or replaced: the next shell runs what it says.",
+    "The lines that were added."
+);
+on_place!(
+    /// SSH access.
+    SSH_ACCESS, SshAccess, "file.ssh-access", High,
+    "SSH access changed", ["T1098.004"],
+    "authorized_keys or the SSH server's configuration was written or replaced after start-up.",
+    "Whose key was added."
+);
+on_place!(
+    /// Package sources.
+    PACKAGE_SOURCES, PackageSources, "file.package-sources", Medium,
+    "Where packages come from changed", ["T1195.002"],
+    "Package repositories or their trusted keys were changed after start-up.",
+    "Which repository or key was added."
+);
+
+/// Other configuration.
+pub(super) const CONFIG: Rule = Rule {
+    info: RuleInfo {
+        id: "file.etc-changed",
+        title: "Configuration under /etc changed after start-up",
+        severity: Severity::Medium,
+        attack: &["T1562", "T1565.001"],
+        needs: &[Fact::File],
+        explain: "A file under /etc was written, replaced or linked after start-up. Medium when a \
+                  command from outside did it or the file lies directly in /etc; information when \
+                  a service changes its own subdirectory, which is how configuration is reloaded.",
+        check: "What changed, against the image's file.",
+    },
+    looks: &[
+        Look::File(|case, file| changed(case, file, Place::EtcTop)),
+        Look::File(|case, file| changed(case, file, Place::EtcBelow)),
+    ],
+};
+
+fn changed(case: &mut Case<'_>, file: &File, wanted: Place) {
+    for change in changes(file).into_iter().flatten() {
+        if place::of(change.path) != Some(wanted) || !in_root(file) || temporary(change.path) {
+            continue;
+        }
+        let maker = maker(case);
+        match maker {
+            Maker::Package => return,
+            Maker::StartUp => {
+                super::fold_startup(case, format!("{} {}", change.verb, change.path.escaped()));
+                continue;
+            }
+            Maker::Session | Maker::Service => {}
+        }
+        let severity = match (wanted, maker) {
+            (Place::EtcBelow, Maker::Service) => Severity::Info,
+            _ if change.verb == "removed" || change.verb == "moved away" => {
+                case.rule.severity.min(Severity::Medium)
+            }
+            _ => case.rule.severity,
+        };
+        let line = format!(
+            "{} {}{}",
+            change.path.escaped(),
+            change.verb,
+            refused(change.errno)
+        );
+        // Configuration is one story a directory; the special files are one each.
+        let subject = match wanted {
+            Place::EtcTop | Place::EtcBelow => first_directory(change.path),
+            Place::Accounts => b"/etc/passwd",
+            _ => change.path.as_bytes(),
+        };
+        let severity = graded(severity, change.errno).min(severity);
+        let place = case.raise(severity, subject, |case, told| {
+            told.title = format!("{}: {}", case.rule.title, change.path.escaped());
+            told.why.push(by(case, &file.comm));
+        });
+        if let Some(place) = place {
+            case.stories.explain(place, line);
+        }
+    }
+}
+
+/// `/etc/nginx` of `/etc/nginx/conf.d/x`; `/etc` of `/etc/x`.
+fn first_directory(path: &[u8]) -> &[u8] {
+    let second = path
+        .iter()
+        .enumerate()
+        .filter(|(_, b)| **b == b'/')
+        .nth(2)
+        .map(|(i, _)| i);
+    match second {
+        Some(end) => path.get(..end).unwrap_or(path),
+        None => programs::directory(path),
+    }
+}
+
+/// A name that only serves the replacement of another: it is the rename that counts.
+fn temporary(path: &Bytes) -> bool {
+    let leaf = programs::leaf(path);
+    let ends = [
+        &b"~"[..],
+        b".swp",
+        b".swx",
+        b".swpx",
+        b".tmp",
+        b".lock",
+        b".new",
+        b".bak",
+        b"+",
+        b".dpkg-new",
+        b".dpkg-tmp",
+        b".dpkg-old",
+    ];
+    // `sed -i` and editors write beside the file.
+    ends.iter().any(|e| leaf.ends_with(e))
+        || (leaf.starts_with(b"sed") && leaf.len() == 9)
+        || leaf.starts_with(b".#")
+        || leaf == b"4913"
+        || lock_of_accounts(leaf)
+}
+
+fn lock_of_accounts(leaf: &[u8]) -> bool {
+    // shadow's tools write passwd.PID before they link it to passwd.lock.
+    [
+        &b"passwd."[..],
+        b"shadow.",
+        b"group.",
+        b"gshadow.",
+        b"subuid.",
+        b"subgid.",
+    ]
+    .iter()
+    .any(|prefix| {
+        leaf.strip_prefix(*prefix)
+            .is_some_and(|rest| rest.iter().all(u8::is_ascii_digit))
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::detect::Severity;
+    use crate::detect::testkit::World;
+    use crate::event::FileOp;
+
+    #[test]
+    fn special_files_are_known_by_every_way() {
+        for (path, rule, severity) in [
+            ("/etc/passwd", "file.accounts", Severity::High),
+            ("/etc/shadow", "file.accounts", Severity::High),
+            ("/etc/sudoers.d/x", "file.sudoers", Severity::High),
+            ("/etc/pam.d/common-auth", "file.pam", Severity::High),
+            ("/etc/ld.so.preload", "file.ld-preload", Severity::Critical),
+            ("/etc/crontab", "file.cron", Severity::High),
+            ("/var/spool/cron/crontabs/root", "file.cron", Severity::High),
+            ("/etc/init.d/x", "file.service", Severity::Medium),
+            (
+                "/etc/profile.d/x.sh",
+                "file.shell-startup",
+                Severity::Medium,
+            ),
+            (
+                "/root/.ssh/authorized_keys",
+                "file.ssh-access",
+                Severity::High,
+            ),
+            (
+                "/etc/apt/sources.list",
+                "file.package-sources",
+                Severity::Medium,
+            ),
+            ("/etc/nsswitch.conf", "file.etc-changed", Severity::Medium),
+        ] {
+            let ways: [fn(&mut World, u32, &str); 4] = [
+                |w, p, path| w.create(p, path),
+                |w, p, path| w.file(p, FileOp::Write, path),
+                |w, p, path| w.rename(p, "/tmp/evil", path),
+                |w, p, path| w.link(p, FileOp::Symlink, path, "/tmp/evil"),
+            ];
+            for way in ways {
+                let mut w = World::steady();
+                let init = w.init();
+                way(&mut w, init, path);
+                w.only(&[rule]);
+                assert_eq!(w.highest(), severity, "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn refused_attempts_count_lower() {
+        let mut w = World::steady();
+        let init = w.init();
+        w.refused(init, FileOp::Write, "/etc/shadow", 13);
+        let f = w.finding("file.accounts");
+        assert_eq!(f.severity, Severity::Medium);
+        assert!(f.why.iter().any(|l| l.contains("EACCES")));
+    }
+
+    #[test]
+    fn a_service_may_change_its_own_configuration() {
+        let mut w = World::steady();
+        let init = w.init();
+        // A symlink swap, as configuration reloaders do it.
+        w.link(init, FileOp::Symlink, "/etc/app/..data_tmp", "..2026");
+        w.rename(init, "/etc/app/..data_tmp", "/etc/app/..data");
+        w.file(init, FileOp::Write, "/etc/resolv.conf");
+        w.file(init, FileOp::Write, "/etc/ld.so.cache");
+        assert_eq!(w.highest(), Severity::Info);
+        w.only(&["file.etc-changed"]);
+        // The same from outside is worth a look.
+        let s = w.session(&["sh"]);
+        w.file(s, FileOp::Write, "/etc/app/x.conf");
+        assert_eq!(w.finding("file.etc-changed").severity, Severity::Medium);
+    }
+
+    #[test]
+    fn an_entrypoint_that_edits_its_configuration_is_one_line() {
+        let mut w = World::starting();
+        let init = w.init();
+        let sed = w.exec(
+            init,
+            "/bin/sed",
+            &["sed", "-i", "s/a/b/", "/etc/nginx/conf.d/default.conf"],
+        );
+        w.create(sed, "/etc/nginx/conf.d/sedAbCdEf");
+        w.rename(
+            sed,
+            "/etc/nginx/conf.d/sedAbCdEf",
+            "/etc/nginx/conf.d/default.conf",
+        );
+        w.file(init, FileOp::Write, "/etc/passwd");
+        w.only(&["drift.startup"]);
+        assert_eq!(w.highest(), Severity::Info);
+    }
+}

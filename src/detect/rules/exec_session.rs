@@ -1,0 +1,295 @@
+//! Commands brought into a container from outside: one story each.
+
+use crate::detect::case::Case;
+use crate::detect::drift::{clock, peer};
+use crate::detect::session::Session;
+use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs};
+use crate::event::{Connect, Exec, File, FileOp, Listen, Outcome, Privilege};
+
+/// Commands told of one session.
+const MAX_COMMANDS: u32 = 16;
+/// Files told of one session.
+const MAX_FILES: u32 = 10;
+/// Connections told of one session.
+const MAX_CONNECTIONS: u32 = 8;
+/// Sessions, and rhythms of sessions, remembered in one container.
+const MAX_SESSIONS: usize = 256;
+
+/// The rule.
+pub(super) const RULE: Rule = Rule {
+    info: RuleInfo {
+        id: "exec.session",
+        title: "Command run inside from outside",
+        severity: Severity::Medium,
+        attack: &["T1609", "T1059"],
+        needs: &[Fact::Exec],
+        explain: "A process entered the container without descending from its init: docker exec, \
+                  kubectl exec, nsenter. It and everything it started is one story. A shell with \
+                  a terminal is medium; a single command is information. The container's own \
+                  health check, and a command that comes back in a steady rhythm, is a probe and \
+                  not flagged.",
+        check: "Who entered, and whether what they did belongs into the image instead.",
+    },
+    looks: &[
+        Look::Exec(exec),
+        Look::File(file),
+        Look::Connect(connect),
+        Look::Listen(listen),
+        Look::Privilege(privilege),
+    ],
+};
+
+fn exec(case: &mut Case<'_>, exec: &Exec) {
+    let Some(root) = case.session() else { return };
+    let started = case.state.processes.get(&root).map(|p| p.started);
+    let known = case
+        .memory
+        .get(case.owner)
+        .and_then(|own| own.sessions.get(&root))
+        // A host pid comes back: an old session of that number is another one.
+        .is_some_and(|s| case.event.pid != root || started.is_some_and(|at| at <= s.began));
+    if !known {
+        begin(case, root, exec);
+        return;
+    }
+    let line = format!(
+        "ran: {}",
+        programs::command_line(&exec.argv, &exec.exe, 160)
+    );
+    tell(case, root, line, |s| (&mut s.commands, MAX_COMMANDS));
+    if exec.tty
+        && is_shell(exec)
+        && let Some(place) = place(case, root)
+    {
+        case.stories
+            .edit(place, |f| f.severity = f.severity.max(Severity::Medium));
+    }
+}
+
+fn is_shell(exec: &Exec) -> bool {
+    programs::is_shell(programs::name(&exec.exe, &exec.argv))
+}
+
+fn begin(case: &mut Case<'_>, root: u32, exec: &Exec) {
+    let now = case.now();
+    let interactive = exec.tty && is_shell(exec);
+    let entry = case.state.processes.get(&root);
+    let argv = entry
+        .filter(|e| !e.argv.is_empty())
+        .map_or(&exec.argv, |e| &e.argv);
+    let command = programs::command_line(argv, &exec.exe, 200);
+    let subject = command.clone().into_bytes();
+    let health = !interactive
+        && case
+            .container
+            .is_some_and(|c| !c.info.healthcheck.is_empty() && c.info.healthcheck == *argv);
+    let mut session = Session {
+        began: now,
+        ..Session::default()
+    };
+    if !health {
+        let own = case.own();
+        let probe = !interactive && own.rhythms.entry(subject.clone()).or_default().beat(now);
+        if own.rhythms.len() > MAX_SESSIONS {
+            own.rhythms.pop_first();
+        }
+        let severity = match (interactive, is_shell(exec) && !probe) {
+            (true, _) => Severity::Medium,
+            (false, true) => Severity::Low,
+            (false, false) => Severity::Info,
+        };
+        session.place = case.raise(severity, &subject, |_, told| {
+            told.title = if interactive {
+                format!("Shell with a terminal opened from outside: {command}")
+            } else {
+                format!("Command run inside from outside: {command}")
+            };
+            told.why.push(format!(
+                "began at {} and does not descend from the container's init",
+                clock(now)
+            ));
+        });
+        if let (Some(place), true) = (session.place, probe) {
+            case.stories.edit(place, |f| f.severity = Severity::Info);
+            let line = "it comes back in a steady rhythm: a probe".to_owned();
+            case.stories.explain(place, line);
+        }
+    }
+    let own = case.own();
+    if own.sessions.len() >= MAX_SESSIONS {
+        own.sessions.pop_first();
+    }
+    own.sessions.insert(root, session);
+}
+
+fn place(case: &Case<'_>, root: u32) -> Option<usize> {
+    case.memory.get(case.owner)?.sessions.get(&root)?.place
+}
+
+/// Adds a line to the session's story while its kind has room.
+fn tell(
+    case: &mut Case<'_>,
+    root: u32,
+    line: String,
+    counter: impl FnOnce(&mut Session) -> (&mut u32, u32),
+) {
+    let Some(session) = case.own().sessions.get_mut(&root) else {
+        return;
+    };
+    let Some(place) = session.place else { return };
+    let (count, limit) = counter(session);
+    *count += 1;
+    if *count > limit {
+        return;
+    }
+    case.stories.explain(place, line);
+    case.stories.attach(place, case.event.ts, case.event.seq);
+}
+
+/// No line of that kind is to be told any more: asked before one is made.
+fn full(case: &Case<'_>, root: u32, counter: impl FnOnce(&Session) -> bool) -> bool {
+    case.memory
+        .get(case.owner)
+        .and_then(|own| own.sessions.get(&root))
+        .is_none_or(|s| s.place.is_none() || counter(s))
+}
+
+fn file(case: &mut Case<'_>, file: &File) {
+    let Some(root) = case.session() else { return };
+    if full(case, root, |s| s.files >= MAX_FILES) {
+        return;
+    }
+    let what = match file.op {
+        FileOp::Create => "created",
+        FileOp::Write | FileOp::Truncate => "wrote",
+        FileOp::Read => "read",
+        FileOp::Rename => "moved",
+        FileOp::Unlink | FileOp::Rmdir => "removed",
+        FileOp::Link | FileOp::Symlink => "linked",
+        FileOp::Mkdir => "made directory",
+        FileOp::Chmod => "changed the mode of",
+        FileOp::Chown => "changed the owner of",
+        FileOp::Mknod => "made node",
+        FileOp::MapExec => return,
+    };
+    let refused = if file.errno == 0 { "" } else { " (refused)" };
+    let path = file.path.escaped();
+    let line = match &file.target {
+        Some(target) => format!("{what} {path} → {}{refused}", target.escaped()),
+        None => format!("{what} {path}{refused}"),
+    };
+    tell(case, root, line, |s| (&mut s.files, MAX_FILES));
+}
+
+fn connect(case: &mut Case<'_>, connect: &Connect) {
+    let Some(root) = case.session() else { return };
+    if full(case, root, |s| s.connections >= MAX_CONNECTIONS) {
+        return;
+    }
+    let how = match connect.outcome {
+        Outcome::Failed(_) => "tried to connect to",
+        _ => "connected to",
+    };
+    let line = format!("{how} {}", peer(&connect.remote));
+    tell(case, root, line, |s| (&mut s.connections, MAX_CONNECTIONS));
+}
+
+fn listen(case: &mut Case<'_>, listen: &Listen) {
+    let Some(root) = case.session() else { return };
+    if full(case, root, |s| s.connections >= MAX_CONNECTIONS) {
+        return;
+    }
+    let line = format!("listens on {}", listen.local);
+    tell(case, root, line, |s| (&mut s.connections, MAX_CONNECTIONS));
+}
+
+fn privilege(case: &mut Case<'_>, privilege: &Privilege) {
+    let Some(root) = case.session() else { return };
+    // Becoming another user or making a process is no event worth a line.
+    let ordinary = (privilege.call.starts_with("set") && privilege.call != "setns")
+        || privilege.call.starts_with("clone");
+    if ordinary || full(case, root, |s| s.files >= MAX_FILES) {
+        return;
+    }
+    let refused = if privilege.errno == 0 {
+        ""
+    } else {
+        " (refused)"
+    };
+    let line = format!(
+        "called {} {}{refused}",
+        privilege.call,
+        privilege.detail.escaped()
+    );
+    tell(case, root, line, |s| (&mut s.files, MAX_FILES));
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::detect::Severity;
+    use crate::detect::testkit::World;
+
+    #[test]
+    fn a_session_is_one_story_with_all_it_did() {
+        let mut w = World::steady();
+        let shell = w.session_tty(&["sh"]);
+        w.exec(shell, "/bin/ls", &["ls", "/srv"]);
+        let wget = w.exec(shell, "/usr/bin/wget", &["wget", "http://x/"]);
+        w.connect(wget, "203.0.113.9:80");
+        w.create(wget, "/srv/x");
+        let f = w.finding("exec.session");
+        assert_eq!((f.severity, f.count), (Severity::Medium, 1));
+        let why = f.why.join("\n");
+        for part in [
+            "ran: ls /srv",
+            "connected to 203.0.113.9:80",
+            "created /srv/x",
+        ] {
+            assert!(why.contains(part), "{part}: {why}");
+        }
+        assert_eq!(w.all("exec.session").len(), 1);
+    }
+
+    #[test]
+    fn single_commands_are_low_or_less() {
+        let mut w = World::steady();
+        w.session(&["redis-cli", "ping"]);
+        assert_eq!(w.finding("exec.session").severity, Severity::Info);
+        w.session(&["sh", "-c", "id"]);
+        assert_eq!(w.highest(), Severity::Low);
+    }
+
+    #[test]
+    fn health_checks_are_silent_and_probes_fold() {
+        let mut w = World::steady();
+        let check = ["/bin/sh", "-c", "curl -f localhost"];
+        w.info(|i| i.healthcheck = check.iter().map(|s| (*s).into()).collect());
+        for _ in 0..30 {
+            let s = w.session(&check);
+            let curl = w.exec(s, "/usr/bin/curl", &["curl", "-f", "localhost"]);
+            w.exit(curl);
+            w.exit(s);
+            w.ticks(10);
+        }
+        w.only(&[]);
+        // A probe the engine's configuration does not tell of, as Kubernetes has them.
+        for _ in 0..30 {
+            let s = w.session(&["sh", "-c", "pg_isready"]);
+            w.exit(s);
+            w.ticks(10);
+        }
+        let f = w.finding("exec.session");
+        assert_eq!((f.severity, f.count), (Severity::Info, 30));
+    }
+
+    #[test]
+    fn what_the_init_tree_runs_is_no_session() {
+        let mut w = World::steady();
+        let init = w.init();
+        let cron = w.exec(init, "/usr/sbin/crond", &["crond"]);
+        let job = w.exec(cron, "/bin/sh", &["sh", "-c", "run-parts /etc/cron.hourly"]);
+        w.exec(job, "/bin/run-parts", &["run-parts"]);
+        w.only(&[]);
+    }
+}

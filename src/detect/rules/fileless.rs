@@ -1,0 +1,101 @@
+//! Programs that run from memory or from a file without a name.
+
+use bstr::ByteSlice as _;
+
+use crate::detect::case::Case;
+use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs};
+use crate::event::{Exec, Origin};
+
+/// The rule.
+pub(super) const RULE: Rule = Rule {
+    info: RuleInfo {
+        id: "drift.exec-fileless",
+        title: "Ran a program that has no file",
+        severity: Severity::Critical,
+        attack: &["T1620", "T1055"],
+        needs: &[Fact::Exec],
+        explain: "The executable is an anonymous memory file, or it had no name left in any \
+                  directory when it started. Ordinary programs never do this. The container \
+                  runtime's own start from memory is told apart and not flagged.",
+        check: "Read /proc/PID/exe of the process while it lives; see who started it and its \
+                connections.",
+    },
+    looks: &[Look::Exec(exec)],
+};
+
+fn exec(case: &mut Case<'_>, exec: &Exec) {
+    let origin = exec.file.origin();
+    if !matches!(origin, Origin::Memfd | Origin::Deleted) {
+        return;
+    }
+    // All memory files of one name, and all deleted files of one path, are one story.
+    let exe = exec.exe.as_bytes();
+    let mut subject = match origin {
+        Origin::Memfd => b"memfd:".to_vec(),
+        _ => b"deleted:".to_vec(),
+    };
+    subject.extend_from_slice(exe.strip_suffix(b" (deleted)").unwrap_or(exe));
+    let place = case.raise(Severity::Critical, &subject, |case, told| {
+        let command = programs::command_line(&exec.argv, &exec.exe, 160);
+        told.title = format!("Ran a program that has no file: {command}");
+        told.why.push(match origin {
+            Origin::Memfd => format!(
+                "the executable is an anonymous memory file, {}",
+                exec.exe.escaped()
+            ),
+            _ => format!("the executable {} had been removed", exec.exe.escaped()),
+        });
+        told.why.push(format!("ran: {command}"));
+        let outbound = &case.memory.outbound;
+        if let Some(out) = outbound
+            .get(&case.event.pid)
+            .or_else(|| outbound.get(&exec.ppid))
+        {
+            told.why
+                .push(format!("it or its parent had connected to {}", out.to));
+        }
+    });
+    if let Some(place) = place {
+        case.memory.mark(case.event.pid, place);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::detect::Severity;
+    use crate::detect::testkit::{World, image, upper};
+    use crate::event::FileFacts;
+
+    #[test]
+    fn memory_files_and_deleted_ones_are_critical() {
+        let mut w = World::steady();
+        let init = w.init();
+        let memfd = FileFacts {
+            memfd: true,
+            unlinked: true,
+            ..FileFacts::default()
+        };
+        let p = w.exec_file(init, "/memfd:x (deleted)", &["[kworker/0:1]"], memfd);
+        w.connect(p, "203.0.113.9:443");
+        let f = w.finding("drift.exec-fileless");
+        assert_eq!(f.severity, Severity::Critical);
+        assert!(f.why.iter().any(|l| l.contains("203.0.113.9:443")));
+        let gone = FileFacts {
+            unlinked: true,
+            ..upper(9)
+        };
+        w.exec_file(init, "/tmp/x", &["x"], gone);
+        assert_eq!(w.all("drift.exec-fileless").len(), 2);
+    }
+
+    #[test]
+    fn the_runtimes_own_start_is_silent() {
+        let mut w = World::steady();
+        w.runtime_exec();
+        w.session(&["true"]);
+        let init = w.init();
+        w.exec_file(init, "/bin/ls", &["ls"], image(3));
+        w.only(&["exec.session"]);
+    }
+}

@@ -1,0 +1,82 @@
+//! Containers that run for longer than they should.
+
+use crate::detect::case::Case;
+use crate::detect::{Fact, Look, Rule, RuleInfo, Severity};
+use crate::event::Tick;
+
+/// The rule.
+pub(super) const RULE: Rule = Rule {
+    info: RuleInfo {
+        id: "life.age",
+        title: "Container is older than its limit",
+        severity: Severity::Low,
+        attack: &[],
+        needs: &[Fact::Engine],
+        explain: "The container was created longer ago than the limit allows: its image has \
+                  missed that much of fixes, and what changed inside has had that long to grow.",
+        check: "Replace it with one of a current image.",
+    },
+    looks: &[Look::Tick(tick)],
+};
+
+fn tick(case: &mut Case<'_>, _tick: &Tick) {
+    let Some(limit) = case.settings.max_age else {
+        return;
+    };
+    let Some(created) = case
+        .container
+        .and_then(|c| c.info.created.or_else(|| c.started()))
+    else {
+        return;
+    };
+    let age = case.now().since(created);
+    if age <= limit
+        || case
+            .stories
+            .find(case.rule.id, Some(case.owner), b"age")
+            .is_some()
+    {
+        return;
+    }
+    case.raise(Severity::Low, b"age", |_, told| {
+        let limit = humantime::format_duration(limit);
+        told.title = format!("Container is older than {limit}");
+        let whole = std::time::Duration::from_secs(age.as_secs());
+        told.why.push(format!(
+            "created {} ago, at {created}",
+            humantime::format_duration(whole)
+        ));
+        told.why.push(format!("the limit is {limit}"));
+    });
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::detect::Settings;
+    use crate::detect::testkit::World;
+
+    #[test]
+    fn flagged_once_when_the_limit_passes() {
+        let mut w = World::with(Settings {
+            max_age: Some(Duration::from_secs(100)),
+            ..Settings::default()
+        });
+        w.ticks(30);
+        w.none("life.age");
+        w.ticks(200);
+        assert_eq!(w.finding("life.age").count, 1);
+    }
+
+    #[test]
+    fn no_limit_no_finding() {
+        let mut w = World::with(Settings {
+            max_age: None,
+            ..Settings::default()
+        });
+        w.ticks(3000);
+        w.none("life.age");
+    }
+}

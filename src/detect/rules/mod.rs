@@ -1,0 +1,89 @@
+//! The rules. One list registers them; everything that names rules derives from it.
+
+mod cloud_metadata;
+mod drift_exec;
+mod etc;
+mod exec_session;
+mod fileless;
+mod max_age;
+mod package_install;
+mod program_changed;
+
+use std::sync::LazyLock;
+
+use super::{Rule, RuleInfo};
+
+use drift_exec::fold_startup;
+
+/// Every rule, by family.
+pub(crate) const ALL: &[&Rule] = &[
+    // The package rule comes first: it notes what a package manager wrote before others judge it.
+    &package_install::RULE,
+    &drift_exec::NEW,
+    &drift_exec::MODIFIED,
+    &drift_exec::RELOCATED,
+    &drift_exec::TMPFS,
+    &drift_exec::VOLUME,
+    &drift_exec::STARTUP,
+    &drift_exec::BUILT,
+    &fileless::RULE,
+    &exec_session::RULE,
+    &program_changed::RULE,
+    &etc::CONFIG,
+    &etc::ACCOUNTS,
+    &etc::SUDOERS,
+    &etc::PAM,
+    &etc::LD_PRELOAD,
+    &etc::LD_CONF,
+    &etc::CRON,
+    &etc::SERVICE,
+    &etc::SHELL_STARTUP,
+    &etc::SSH_ACCESS,
+    &etc::PACKAGE_SOURCES,
+    &cloud_metadata::RULE,
+    &max_age::RULE,
+];
+
+/// The data of every rule, sorted by id.
+#[must_use]
+pub fn catalogue() -> &'static [RuleInfo] {
+    static SORTED: LazyLock<Vec<RuleInfo>> = LazyLock::new(|| {
+        let mut all: Vec<RuleInfo> = ALL.iter().map(|rule| rule.info).collect();
+        all.sort_by_key(|info| info.id);
+        all
+    });
+    &SORTED
+}
+
+/// The rule with this id.
+#[must_use]
+pub fn info(id: &str) -> Option<&'static RuleInfo> {
+    catalogue().iter().find(|info| info.id == id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rule_is_described() {
+        let all = catalogue();
+        for pair in all.windows(2) {
+            assert!(pair[0].id < pair[1].id, "{} twice", pair[1].id);
+        }
+        for rule in all {
+            assert!(rule.id.contains('.'), "{}", rule.id);
+            assert!(
+                !rule.title.is_empty() && !rule.title.ends_with('.'),
+                "{}",
+                rule.id
+            );
+            assert!(rule.explain.len() > 40, "{}", rule.id);
+            assert!(rule.check.len() > 15, "{}", rule.id);
+            assert!(!rule.needs.is_empty(), "{}", rule.id);
+            for attack in rule.attack {
+                assert!(attack.starts_with('T') && attack.len() >= 5, "{}", rule.id);
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! A package manager ran: its programs, files and scripts are one story.
+
+use bstr::ByteSlice as _;
+
+use crate::detect::case::Case;
+use crate::detect::drift::any_ancestor;
+use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs};
+use crate::event::{Exec, File, FileOp};
+use crate::state::ProcessEntry;
+
+/// The rule.
+pub(super) const RULE: Rule = Rule {
+    info: RuleInfo {
+        id: "exec.package-manager",
+        title: "Package manager run in a running container",
+        severity: Severity::Low,
+        attack: &["T1072", "T1105"],
+        needs: &[Fact::Exec],
+        explain: "A package manager of the image ran after start-up. What it and its maintainer \
+                  scripts write and run is folded into this finding, so that an installation is \
+                  one line. A running container should be replaced, not changed; in a \
+                  development container this is ordinary.",
+        check: "Which packages were asked for, and by whom; rebuild the image with them instead.",
+    },
+    looks: &[Look::Exec(exec), Look::File(file)],
+};
+
+/// The package manager the process belongs to: the outermost one.
+fn packager<'a>(case: &Case<'a>) -> Option<&'a ProcessEntry> {
+    case.ancestors().filter(|p| programs::is_packager(p)).last()
+}
+
+fn exec(case: &mut Case<'_>, exec: &Exec) {
+    let Some(process) = case.process else { return };
+    if !programs::is_packager(process) || case.starting_up() {
+        return;
+    }
+    let outermost = packager(case).is_some_and(|root| root.pid == process.pid);
+    // A query changes nothing, and what an installation starts is part of it.
+    if !outermost || is_query(exec) {
+        return;
+    }
+    let command = programs::command_line(&exec.argv, &exec.exe, 200);
+    let place = case.raise(Severity::Low, programs::of(process), |_, told| {
+        told.title = format!(
+            "Package manager run: {}",
+            programs::command_line(&exec.argv, &exec.exe, 100)
+        );
+    });
+    if let Some(place) = place {
+        case.stories.explain(place, format!("ran: {command}"));
+    }
+}
+
+fn is_query(exec: &Exec) -> bool {
+    exec.argv.iter().skip(1).any(|a| {
+        matches!(
+            a.as_bytes(),
+            b"list"
+                | b"search"
+                | b"info"
+                | b"show"
+                | b"-l"
+                | b"-L"
+                | b"-s"
+                | b"-qa"
+                | b"--help"
+                | b"--version"
+                | b"-V"
+                | b"policy"
+                | b"check"
+                | b"freeze"
+                | b"-W"
+                | b"-S"
+                | b"--print-architecture"
+                | b"start"
+                | b"run"
+                | b"test"
+                | b"--status"
+        )
+    })
+}
+
+fn file(case: &mut Case<'_>, file: &File) {
+    if file.errno != 0
+        || !matches!(
+            file.op,
+            FileOp::Create | FileOp::Write | FileOp::Rename | FileOp::Link | FileOp::Symlink
+        )
+    {
+        return;
+    }
+    let Some(process) = case.process else { return };
+    if !any_ancestor(case, process, programs::is_packager) {
+        return;
+    }
+    let path = match (file.op, &file.target) {
+        (FileOp::Rename | FileOp::Link, Some(target)) => target,
+        _ => &file.path,
+    };
+    case.own().packaged.insert(path.as_bytes());
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::detect::Severity;
+    use crate::detect::testkit::World;
+    use crate::event::FileOp;
+
+    #[test]
+    fn an_installation_is_one_finding() {
+        let mut w = World::steady();
+        let shell = w.session(&["sh"]);
+        let apt = w.exec(
+            shell,
+            "/usr/bin/apt-get",
+            &["apt-get", "install", "-y", "vim"],
+        );
+        let dpkg = w.exec(apt, "/usr/bin/dpkg", &["dpkg", "--unpack", "vim.deb"]);
+        for n in 0..200 {
+            let new = format!("/usr/bin/tool{n}.dpkg-new");
+            w.create(dpkg, &new);
+            w.rename(dpkg, &new, &format!("/usr/bin/tool{n}"));
+        }
+        w.create(dpkg, "/etc/vim/vimrc");
+        w.create(dpkg, "/var/lib/dpkg/info/vim.postinst");
+        w.exec_new(dpkg, "/var/lib/dpkg/info/vim.postinst");
+        w.file(dpkg, FileOp::Create, "/etc/passwd");
+        // Afterwards what was installed runs without another word.
+        w.exec_new(shell, "/usr/bin/tool7");
+        w.only(&["exec.package-manager", "exec.session"]);
+        assert!(w.highest() <= Severity::Low);
+    }
+
+    #[test]
+    fn queries_are_silent_and_a_dropped_program_gets_no_licence() {
+        let mut w = World::steady();
+        let shell = w.session(&["sh"]);
+        w.exec(shell, "/usr/bin/dpkg", &["dpkg", "-l"]);
+        w.only(&["exec.session"]);
+        w.create(shell, "/tmp/apt");
+        let apt = w.exec_new(shell, "/tmp/apt");
+        w.create(apt, "/usr/bin/ls");
+        w.only(&["drift.exec-new", "exec.session", "file.program-changed"]);
+    }
+}

@@ -1,0 +1,123 @@
+//! Writes, renames and links over the image's programs and libraries.
+
+use crate::detect::case::Case;
+use crate::detect::change::{Maker, by, changes, graded, in_root, maker, refused};
+use crate::detect::place::{self, Place};
+use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs};
+use crate::event::File;
+
+/// The rule.
+pub(super) const RULE: Rule = Rule {
+    info: RuleInfo {
+        id: "file.program-changed",
+        title: "Programs or libraries of the image changed",
+        severity: Severity::High,
+        attack: &["T1554", "T1574", "T1036.005"],
+        needs: &[Fact::File],
+        explain: "A file in a program or library directory was written, replaced by a rename, \
+                  linked over or removed after start-up, and no package manager of the image did \
+                  it. Attempts that were refused count one step lower. Caches of interpreters \
+                  (compiled Python) do not count.",
+        check: "Compare the file with the image's; see whether it was executed since.",
+    },
+    looks: &[Look::File(file)],
+};
+
+fn file(case: &mut Case<'_>, file: &File) {
+    for change in changes(file).into_iter().flatten() {
+        if place::of(change.path) != Some(Place::Program) || !in_root(file) {
+            continue;
+        }
+        match maker(case) {
+            Maker::Package => return,
+            Maker::StartUp => {
+                super::fold_startup(case, format!("{} {}", change.verb, change.path.escaped()));
+                continue;
+            }
+            Maker::Session | Maker::Service => {}
+        }
+        // Something new beside the image's programs is less than another program in the
+        // place of one; a removal takes away and plants nothing.
+        let base = if change.verb == "removed" {
+            Severity::Medium
+        } else {
+            Severity::High
+        };
+        let line = format!(
+            "{} {}{}",
+            change.path.escaped(),
+            change.verb,
+            refused(change.errno)
+        );
+        let directory = programs::directory(change.path);
+        let place = case.raise(graded(base, change.errno), directory, |case, told| {
+            told.title = format!("Image program {line}");
+            told.why.push(by(case, &file.comm));
+        });
+        if let Some(place) = place {
+            case.stories.explain(place, line);
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::detect::Severity;
+    use crate::detect::testkit::World;
+    use crate::event::FileOp;
+
+    #[test]
+    fn every_way_over_an_image_program_is_flagged() {
+        let ways: [fn(&mut World, u32); 5] = [
+            |w, p| w.file(p, FileOp::Write, "/bin/ls"),
+            |w, p| w.create(p, "/usr/local/bin/evil"),
+            |w, p| w.rename(p, "/tmp/ls", "/usr/bin/ls"),
+            |w, p| {
+                w.link(
+                    p,
+                    FileOp::Link,
+                    "/tmp/ls",
+                    "/lib/x86_64-linux-gnu/libc.so.6",
+                )
+            },
+            |w, p| w.link(p, FileOp::Symlink, "/usr/sbin/sshd", "/tmp/x"),
+        ];
+        for way in ways {
+            let mut w = World::steady();
+            let init = w.init();
+            way(&mut w, init);
+            w.only(&["file.program-changed"]);
+            assert_eq!(w.highest(), Severity::High);
+        }
+        let mut w = World::steady();
+        let init = w.init();
+        w.refused(init, FileOp::Write, "/bin/ls", 30);
+        assert_eq!(w.finding("file.program-changed").severity, Severity::Medium);
+    }
+
+    #[test]
+    fn many_files_in_a_directory_are_one_finding() {
+        let mut w = World::steady();
+        let init = w.init();
+        for n in 0..50 {
+            w.create(init, &format!("/usr/bin/x{n}"));
+        }
+        let f = w.finding("file.program-changed");
+        assert_eq!(f.count, 50);
+        w.only(&["file.program-changed"]);
+    }
+
+    #[test]
+    fn caches_volumes_start_up_and_missing_files_are_not() {
+        let mut w = World::starting();
+        let init = w.init();
+        w.create(init, "/usr/local/bin/wrapper");
+        w.ticks(60);
+        w.create(init, "/usr/lib/python3/dist-packages/__pycache__/x.pyc");
+        w.refused(init, FileOp::Write, "/usr/bin/nothing", 2);
+        w.create(init, "/var/lib/app/bin/x");
+        w.create(init, "/usr/share/x");
+        w.only(&["drift.startup"]);
+    }
+}

@@ -1,0 +1,286 @@
+//! The findings and their identity: rule + container + subject.
+
+use std::collections::BTreeSet;
+use std::hash::{Hash, Hasher};
+
+use bstr::ByteSlice as _;
+use rustc_hash::{FxHashMap, FxHasher};
+use smallvec::SmallVec;
+
+use super::{Ancestor, Finding, FindingId, RuleInfo, Severity};
+use crate::event::{Bytes, ContainerId, Timestamp};
+
+/// Findings kept at most; further ones count on the last of their rule and container.
+const MAX_FINDINGS: usize = 10_000;
+/// Subjects a rule keeps apart in one container; the rest is one finding.
+const MAX_SUBJECTS: u32 = 64;
+/// Evidence kept from the beginning, and as much from the end.
+const EVIDENCE: usize = 8;
+/// Lines that explain a finding.
+const MAX_WHY: usize = 40;
+/// The subject that stands for all beyond [`MAX_SUBJECTS`].
+const REST: &[u8] = b"(further subjects)";
+
+/// When, by whom and by which event something happened.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Occurrence {
+    /// When.
+    pub(crate) ts: Timestamp,
+    /// The event.
+    pub(crate) seq: u64,
+    /// The process, its parent, and so on.
+    pub(crate) ancestry: Vec<Ancestor>,
+}
+
+/// What a new finding says.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// One line, escaped.
+    pub(crate) title: String,
+    /// Facts, escaped.
+    pub(crate) why: Vec<String>,
+}
+
+/// All findings.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stories {
+    findings: Vec<Finding>,
+    /// Hash of the identity → places in `findings`.
+    index: FxHashMap<u64, SmallVec<[u32; 1]>>,
+    /// Hash of rule and container → subjects so far.
+    subjects: FxHashMap<u64, u32>,
+    changed: BTreeSet<usize>,
+}
+
+fn hash(rule: &str, container: Option<&ContainerId>, subject: Option<&[u8]>) -> u64 {
+    let mut hasher = FxHasher::default();
+    rule.hash(&mut hasher);
+    container.hash(&mut hasher);
+    subject.hash(&mut hasher);
+    hasher.finish()
+}
+
+impl Stories {
+    /// All findings, oldest first.
+    #[must_use]
+    pub(crate) fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// Takes the places of findings raised or changed since the last call, ascending.
+    pub(crate) fn take_changed(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.changed).into_iter().collect()
+    }
+
+    /// The place of a finding.
+    #[must_use]
+    pub(crate) fn find(
+        &self,
+        rule: &str,
+        owner: Option<&ContainerId>,
+        subject: &[u8],
+    ) -> Option<usize> {
+        self.index
+            .get(&hash(rule, owner, Some(subject)))?
+            .iter()
+            .map(|&i| i as usize)
+            .find(|&i| {
+                self.findings.get(i).is_some_and(|f| {
+                    f.rule == rule
+                        && f.container.as_ref() == owner
+                        && f.subject.as_bytes() == subject
+                })
+            })
+    }
+
+    /// Counts one more occurrence, or begins a finding. `tell` and `occurrence` run only when
+    /// it begins. Returns its place, and whether it began.
+    pub(crate) fn raise(
+        &mut self,
+        rule: &RuleInfo,
+        severity: Severity,
+        owner: Option<&ContainerId>,
+        subject: &[u8],
+        at: (Timestamp, u64),
+        begin: impl FnOnce() -> (Occurrence, Told),
+    ) -> Option<(usize, bool)> {
+        if let Some(place) = self.find(rule.id, owner, subject) {
+            self.again(place, severity, at.0, at.1);
+            return Some((place, false));
+        }
+        let known = hash(rule.id, owner, None);
+        let count = self.subjects.get(&known).copied().unwrap_or(0);
+        let crowded = count >= MAX_SUBJECTS || self.findings.len() >= MAX_FINDINGS;
+        if crowded {
+            if let Some(place) = self.find(rule.id, owner, REST) {
+                self.again(place, severity, at.0, at.1);
+                return Some((place, false));
+            }
+            // One finding stands for the rest; it may exceed the bound once per rule and
+            // container, and no more than a tenth of it altogether.
+            if self.findings.len() >= MAX_FINDINGS + MAX_FINDINGS / 10 {
+                return None;
+            }
+        }
+        let subject = if crowded { REST } else { subject };
+        let (occurrence, mut told) = begin();
+        told.why.truncate(MAX_WHY);
+        let place = self.findings.len();
+        self.findings.push(Finding {
+            id: FindingId(u32::try_from(place + 1).unwrap_or(u32::MAX)),
+            rule: rule.id.to_owned(),
+            severity,
+            container: owner.cloned(),
+            subject: Bytes::new(subject),
+            title: told.title,
+            why: told.why,
+            attack: rule.attack.iter().map(|a| (*a).to_owned()).collect(),
+            first: occurrence.ts,
+            last: occurrence.ts.max(at.0),
+            count: 1,
+            ancestry: occurrence.ancestry,
+            evidence: vec![occurrence.seq],
+        });
+        self.enter(place);
+        *self.subjects.entry(known).or_default() += 1;
+        self.changed.insert(place);
+        Some((place, true))
+    }
+
+    fn enter(&mut self, place: usize) {
+        if let Some(f) = self.findings.get(place) {
+            let key = hash(&f.rule, f.container.as_ref(), Some(f.subject.as_bytes()));
+            self.index
+                .entry(key)
+                .or_default()
+                .push(u32::try_from(place).unwrap_or(u32::MAX));
+        }
+    }
+
+    /// Counts one more occurrence; severity only rises.
+    pub(crate) fn again(&mut self, place: usize, severity: Severity, ts: Timestamp, seq: u64) {
+        let Some(finding) = self.findings.get_mut(place) else {
+            return;
+        };
+        finding.count += 1;
+        finding.last = finding.last.max(ts);
+        finding.severity = finding.severity.max(severity);
+        evidence(&mut finding.evidence, seq);
+        self.changed.insert(place);
+    }
+
+    /// Adds an event to a finding's evidence without counting it.
+    pub(crate) fn attach(&mut self, place: usize, ts: Timestamp, seq: u64) {
+        if let Some(finding) = self.findings.get_mut(place) {
+            finding.last = finding.last.max(ts);
+            evidence(&mut finding.evidence, seq);
+            self.changed.insert(place);
+        }
+    }
+
+    /// Adds a line that explains a finding, once.
+    pub(crate) fn explain(&mut self, place: usize, line: String) {
+        if let Some(finding) = self.findings.get_mut(place)
+            && finding.why.len() < MAX_WHY
+            && !finding.why.contains(&line)
+        {
+            finding.why.push(line);
+            self.changed.insert(place);
+        }
+    }
+
+    /// Changes a finding in place.
+    pub(crate) fn edit(&mut self, place: usize, change: impl FnOnce(&mut Finding)) {
+        if let Some(finding) = self.findings.get_mut(place) {
+            change(finding);
+            finding.why.truncate(MAX_WHY);
+            self.changed.insert(place);
+        }
+    }
+
+    /// Gives a finding to another rule: what it is has firmed up. It stays where it is when
+    /// that rule already has a finding of the subject.
+    pub(crate) fn reclassify(&mut self, place: usize, rule: &RuleInfo, severity: Severity) {
+        let Some(finding) = self.findings.get_mut(place) else {
+            return;
+        };
+        let old = hash(
+            &finding.rule,
+            finding.container.as_ref(),
+            Some(finding.subject.as_bytes()),
+        );
+        if let Some(places) = self.index.get_mut(&old) {
+            places.retain(|p| *p as usize != place);
+        }
+        rule.id.clone_into(&mut finding.rule);
+        finding.attack = rule.attack.iter().map(|a| (*a).to_owned()).collect();
+        finding.severity = severity;
+        self.enter(place);
+        self.changed.insert(place);
+    }
+}
+
+fn evidence(kept: &mut Vec<u64>, seq: u64) {
+    if kept.last() == Some(&seq) {
+        return;
+    }
+    if kept.len() >= 2 * EVIDENCE {
+        kept.remove(EVIDENCE);
+    }
+    kept.push(seq);
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const RULE: RuleInfo = RuleInfo {
+        id: "a.b",
+        title: "",
+        severity: Severity::Low,
+        attack: &[],
+        needs: &[],
+        explain: "",
+        check: "",
+    };
+
+    fn raise(stories: &mut Stories, subject: &[u8], seq: u64) -> usize {
+        let at = (Timestamp(seq.cast_signed()), seq);
+        stories
+            .raise(&RULE, Severity::Low, None, subject, at, || {
+                let occurrence = Occurrence {
+                    ts: at.0,
+                    seq,
+                    ancestry: Vec::new(),
+                };
+                (occurrence, Told::default())
+            })
+            .unwrap()
+            .0
+    }
+
+    #[test]
+    fn evidence_keeps_the_first_and_the_latest() {
+        let mut stories = Stories::default();
+        for seq in 1..=100 {
+            assert_eq!(raise(&mut stories, b"s", seq), 0);
+        }
+        let f = &stories.findings()[0];
+        assert_eq!(f.count, 100);
+        assert_eq!(f.evidence[..8], [1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(f.evidence[8..], [93, 94, 95, 96, 97, 98, 99, 100]);
+        assert_eq!(stories.take_changed(), [0]);
+        assert!(stories.take_changed().is_empty());
+    }
+
+    #[test]
+    fn subjects_are_bounded_and_the_rest_is_counted() {
+        let mut stories = Stories::default();
+        for n in 0..200u64 {
+            raise(&mut stories, n.to_string().as_bytes(), n + 1);
+        }
+        assert_eq!(stories.findings().len(), MAX_SUBJECTS as usize + 1);
+        assert_eq!(stories.findings().last().unwrap().count, 200 - 64);
+    }
+}

@@ -1,0 +1,486 @@
+//! A small world for the rules' tests: builds events and runs them through the real state.
+
+use std::sync::Arc;
+
+use super::{Finding, Settings, Severity};
+use crate::core::Core;
+use crate::event::{
+    Action, Bytes, Capability, Compare, CompareClass, Connect, ContainerEvent, ContainerId,
+    ContainerInfo, Dns, Endpoint, Event, Exec, Exit, File, FileFacts, FileOp, Filesystem, Fork,
+    Kind, Listen, Mount, Outcome, Privilege, Protocol, Tick, Timestamp,
+};
+
+const SECOND: i64 = 1_000_000_000;
+/// When the container was created.
+const CREATED: i64 = 1_700_000_000 * SECOND;
+
+/// One container, and the events it makes.
+pub(super) struct World {
+    pub(super) core: Core,
+    id: ContainerId,
+    info: ContainerInfo,
+    seq: u64,
+    now: i64,
+    next_pid: u32,
+    init: u32,
+}
+
+fn facts(ino: u64, fs: Filesystem, upper: bool, lower: bool) -> FileFacts {
+    FileFacts {
+        ino,
+        dev: 40,
+        fs,
+        upper,
+        lower,
+        size: 1000,
+        mtime: Timestamp(CREATED - 1000 * SECOND),
+        ctime: Timestamp(CREATED - 1000 * SECOND),
+        mode: 0o100_755,
+        ..FileFacts::default()
+    }
+}
+
+/// A file of the image.
+pub(super) fn image(ino: u64) -> FileFacts {
+    facts(ino, Filesystem::Overlay, false, true)
+}
+
+/// A file of the writable layer.
+pub(super) fn upper(ino: u64) -> FileFacts {
+    facts(ino, Filesystem::Overlay, true, false)
+}
+
+/// A file of the writable layer over one of the image.
+pub(super) fn copied_up(ino: u64) -> FileFacts {
+    facts(ino, Filesystem::Overlay, true, true)
+}
+
+/// A file on a tmpfs.
+pub(super) fn tmpfs(ino: u64) -> FileFacts {
+    facts(ino, Filesystem::Tmpfs, false, false)
+}
+
+/// A file on a volume, older than the container.
+pub(super) fn volume(ino: u64) -> FileFacts {
+    facts(ino, Filesystem::Disk, false, false)
+}
+
+impl World {
+    /// A container whose init has run for a moment.
+    pub(super) fn starting() -> Self {
+        Self::begin(Settings::default())
+    }
+
+    /// A container that has been up for a minute.
+    pub(super) fn steady() -> Self {
+        Self::with(Settings::default())
+    }
+
+    /// The same with other settings.
+    pub(super) fn with(settings: Settings) -> Self {
+        let mut world = Self::begin(settings);
+        world.ticks(60);
+        world
+    }
+
+    fn begin(settings: Settings) -> Self {
+        let mut world = Self {
+            core: Core::new(settings),
+            id: ContainerId::new(&"c".repeat(64)),
+            info: ContainerInfo {
+                name: "web".into(),
+                image: "web:1".into(),
+                created: Some(Timestamp(CREATED)),
+                started: Some(Timestamp(CREATED)),
+                ..ContainerInfo::default()
+            },
+            seq: 0,
+            now: CREATED,
+            next_pid: 1000,
+            init: 0,
+        };
+        world.container(Action::Appeared);
+        world.runtime_exec();
+        let pid = world.next_pid;
+        world.next_pid += 1;
+        let exec = Exec {
+            ppid: 1,
+            comm: "app".into(),
+            exe: "/app".into(),
+            argv: vec!["/app".into()],
+            file: image(1),
+            ..Exec::default()
+        };
+        world.emit(pid, 1, Kind::Exec(Box::new(exec)));
+        world.init = pid;
+        world.container(Action::Started);
+        world
+    }
+
+    /// Applies an event of this container.
+    pub(super) fn emit(&mut self, pid: u32, nspid: u32, kind: Kind) {
+        self.seq += 1;
+        self.now += 1_000_000;
+        let container = (!matches!(kind, Kind::Tick(_))).then(|| self.id.clone());
+        self.core.apply(&Arc::new(Event {
+            seq: self.seq,
+            ts: Timestamp(self.now),
+            container,
+            pid,
+            nspid,
+            kind,
+        }));
+    }
+
+    fn fact(&mut self, pid: u32, kind: Kind) {
+        self.emit(pid, pid - 999, kind);
+    }
+
+    /// Something happens to the container, with all that is known of it.
+    pub(super) fn container(&mut self, action: Action) {
+        let info = Some(Box::new(self.info.clone()));
+        self.emit(
+            0,
+            0,
+            Kind::Container(Box::new(ContainerEvent { action, info })),
+        );
+    }
+
+    /// Changes what is known of the container.
+    pub(super) fn info(&mut self, change: impl FnOnce(&mut ContainerInfo)) {
+        change(&mut self.info);
+        self.container(Action::Info);
+    }
+
+    /// Adds a volume.
+    pub(super) fn mount(&mut self, at: &str) {
+        self.info(|i| {
+            i.mounts.push(Mount {
+                kind: "volume".into(),
+                source: "vol".into(),
+                destination: at.into(),
+                writable: true,
+            });
+        });
+    }
+
+    /// The host pid of the container's init.
+    pub(super) fn init(&self) -> u32 {
+        self.init
+    }
+
+    /// Seconds pass.
+    pub(super) fn ticks(&mut self, seconds: u32) {
+        for _ in 0..seconds {
+            self.now += SECOND - 1_000_000;
+            self.emit(0, 0, Kind::Tick(Box::<Tick>::default()));
+        }
+    }
+
+    /// The file changed just now.
+    pub(super) fn changed_now(&self, file: FileFacts) -> FileFacts {
+        FileFacts {
+            mtime: Timestamp(self.now),
+            ctime: Timestamp(self.now),
+            ..file
+        }
+    }
+
+    /// A child of `parent`, before it runs anything else.
+    pub(super) fn fork(&mut self, parent: u32) -> u32 {
+        let pid = self.next_pid;
+        self.next_pid += 1;
+        let fork = Fork {
+            ppid: parent,
+            ..Fork::default()
+        };
+        self.fact(pid, Kind::Fork(fork));
+        pid
+    }
+
+    /// A child of `parent` runs an image program.
+    pub(super) fn exec(&mut self, parent: u32, exe: &str, argv: &[&str]) -> u32 {
+        self.exec_file(parent, exe, argv, image(2))
+    }
+
+    /// A child of `parent` runs a program of the writable layer, made just now.
+    pub(super) fn exec_new(&mut self, parent: u32, exe: &str) -> u32 {
+        let ino = 10_000 + u64::from(self.next_pid);
+        let file = self.changed_now(upper(ino));
+        self.exec_file(parent, exe, &[exe], file)
+    }
+
+    /// A child of `parent` runs a program.
+    pub(super) fn exec_file(
+        &mut self,
+        parent: u32,
+        exe: &str,
+        argv: &[&str],
+        file: FileFacts,
+    ) -> u32 {
+        let pid = self.fork(parent);
+        self.exec_as(pid, parent, exe, argv, |e| e.file = file);
+        pid
+    }
+
+    /// The process itself runs a program.
+    pub(super) fn exec_as(
+        &mut self,
+        pid: u32,
+        parent: u32,
+        exe: &str,
+        argv: &[&str],
+        change: impl FnOnce(&mut Exec),
+    ) {
+        let leaf = exe.rsplit('/').next().unwrap_or(exe);
+        let mut exec = Exec {
+            ppid: parent,
+            comm: leaf.into(),
+            exe: exe.into(),
+            argv: argv.iter().map(|a| Bytes::from(*a)).collect(),
+            cwd: "/".into(),
+            file: image(2),
+            ..Exec::default()
+        };
+        change(&mut exec);
+        self.fact(pid, Kind::Exec(Box::new(exec)));
+    }
+
+    /// The runtime sets something up inside the container.
+    pub(super) fn runtime_exec(&mut self) -> u32 {
+        let pid = self.next_pid;
+        self.next_pid += 1;
+        let exec = Exec {
+            ppid: 1,
+            comm: "runc:[2:INIT]".into(),
+            exe: "/memfd:runc_cloned:/proc/self/exe (deleted)".into(),
+            argv: vec!["runc".into(), "init".into()],
+            file: FileFacts {
+                memfd: true,
+                unlinked: true,
+                ..FileFacts::default()
+            },
+            runtime: true,
+            ..Exec::default()
+        };
+        self.fact(pid, Kind::Exec(Box::new(exec)));
+        pid
+    }
+
+    fn enter(&mut self, argv: &[&str], tty: bool) -> u32 {
+        let pid = self.runtime_exec();
+        let exe = if argv[0].starts_with('/') {
+            argv[0].to_owned()
+        } else {
+            format!("/bin/{}", argv[0])
+        };
+        self.exec_as(pid, 1, &exe, argv, |e| e.tty = tty);
+        pid
+    }
+
+    /// A command enters from outside, as `docker exec` does it.
+    pub(super) fn session(&mut self, argv: &[&str]) -> u32 {
+        self.enter(argv, false)
+    }
+
+    /// The same with a terminal.
+    pub(super) fn session_tty(&mut self, argv: &[&str]) -> u32 {
+        self.enter(argv, true)
+    }
+
+    /// A process ends.
+    pub(super) fn exit(&mut self, pid: u32) {
+        let exit = Exit {
+            code: Some(0),
+            ..Exit::default()
+        };
+        self.fact(pid, Kind::Exit(exit));
+    }
+
+    /// A file operation in all its fields.
+    pub(super) fn file_as(
+        &mut self,
+        pid: u32,
+        op: FileOp,
+        path: &str,
+        change: impl FnOnce(&mut File),
+    ) {
+        let mut file = File {
+            op,
+            path: path.into(),
+            target: None,
+            unresolved: false,
+            errno: 0,
+            mode: None,
+            file: None,
+            comm: "x".into(),
+            count: 1,
+        };
+        change(&mut file);
+        self.fact(pid, Kind::File(Box::new(file)));
+    }
+
+    /// A file operation in the container's root.
+    pub(super) fn file(&mut self, pid: u32, op: FileOp, path: &str) {
+        self.file_as(pid, op, path, |f| f.file = Some(upper(77)));
+    }
+
+    /// A file is created.
+    pub(super) fn create(&mut self, pid: u32, path: &str) {
+        self.file(pid, FileOp::Create, path);
+    }
+
+    /// A file is moved.
+    pub(super) fn rename(&mut self, pid: u32, from: &str, to: &str) {
+        self.link(pid, FileOp::Rename, from, to);
+    }
+
+    /// An operation with two paths.
+    pub(super) fn link(&mut self, pid: u32, op: FileOp, from: &str, to: &str) {
+        self.file_as(pid, op, from, |f| f.target = Some(to.into()));
+    }
+
+    /// A refused operation.
+    pub(super) fn refused(&mut self, pid: u32, op: FileOp, path: &str, errno: u16) {
+        self.file_as(pid, op, path, |f| f.errno = errno);
+    }
+
+    /// A comparison's result.
+    pub(super) fn compare(&mut self, path: &str, ino: u64, class: CompareClass) {
+        let compare = Compare {
+            path: path.into(),
+            ino,
+            dev: 40,
+            class,
+            sha256: Some("ab".repeat(32)),
+            size: 1000,
+        };
+        self.emit(0, 0, Kind::Compare(Box::new(compare)));
+    }
+
+    /// A connection in all its fields.
+    pub(super) fn connect_as(
+        &mut self,
+        pid: u32,
+        protocol: Protocol,
+        remote: Endpoint,
+        outcome: Outcome,
+    ) {
+        let connect = Connect {
+            protocol,
+            local: None,
+            remote,
+            outcome,
+            cookie: 0,
+            comm: "x".into(),
+            fd: 3,
+        };
+        self.fact(pid, Kind::Connect(Box::new(connect)));
+    }
+
+    /// A TCP connection is made.
+    pub(super) fn connect(&mut self, pid: u32, to: &str) {
+        let to = Endpoint::Inet(to.parse().unwrap());
+        self.connect_as(pid, Protocol::Tcp, to, Outcome::Established);
+    }
+
+    /// A TCP connection fails.
+    pub(super) fn connect_failed(&mut self, pid: u32, to: &str, errno: u16) {
+        let to = Endpoint::Inet(to.parse().unwrap());
+        self.connect_as(pid, Protocol::Tcp, to, Outcome::Failed(errno));
+    }
+
+    /// A TCP socket listens.
+    pub(super) fn listen(&mut self, pid: u32, on: &str) {
+        let listen = Listen {
+            protocol: Protocol::Tcp,
+            local: on.parse().unwrap(),
+            comm: "x".into(),
+        };
+        self.fact(pid, Kind::Listen(listen));
+    }
+
+    /// A name is answered.
+    pub(super) fn dns(&mut self, name: &str, qtype: &str, addresses: &[&str]) {
+        let dns = Dns {
+            name: name.into(),
+            qtype: qtype.into(),
+            rcode: 0,
+            addresses: addresses.iter().map(|a| a.parse().unwrap()).collect(),
+            server: None,
+        };
+        self.emit(0, 0, Kind::Dns(Box::new(dns)));
+    }
+
+    /// A privileged call.
+    pub(super) fn privilege(&mut self, pid: u32, call: &str, detail: &str, errno: u16) {
+        self.privilege_as(pid, call, |p| {
+            p.detail = detail.into();
+            p.errno = errno;
+        });
+    }
+
+    /// A privileged call in all its fields.
+    pub(super) fn privilege_as(
+        &mut self,
+        pid: u32,
+        call: &str,
+        change: impl FnOnce(&mut Privilege),
+    ) {
+        let mut privilege = Privilege {
+            call: call.to_owned(),
+            comm: "x".into(),
+            args: vec![0; 4],
+            ..Privilege::default()
+        };
+        change(&mut privilege);
+        self.fact(pid, Kind::Privilege(Box::new(privilege)));
+    }
+
+    /// First use of a capability.
+    pub(super) fn capability(&mut self, pid: u32, name: &str, granted: bool) {
+        let capability = Capability {
+            name: name.to_owned(),
+            granted,
+            comm: "x".into(),
+        };
+        self.fact(pid, Kind::Capability(capability));
+    }
+
+    /// All findings of a rule.
+    pub(super) fn all(&self, rule: &str) -> Vec<&Finding> {
+        let findings = self.core.detector.findings().iter();
+        findings.filter(|f| f.rule == rule).collect()
+    }
+
+    /// The first finding of a rule.
+    pub(super) fn finding(&self, rule: &str) -> &Finding {
+        self.all(rule)
+            .first()
+            .unwrap_or_else(|| panic!("no {rule} among {:?}", self.rules()))
+    }
+
+    /// The rule has no finding.
+    pub(super) fn none(&self, rule: &str) {
+        assert!(self.all(rule).is_empty(), "{:?}", self.all(rule));
+    }
+
+    fn rules(&self) -> Vec<&str> {
+        let findings = self.core.detector.findings().iter();
+        let mut rules: Vec<&str> = findings.map(|f| f.rule.as_str()).collect();
+        rules.sort_unstable();
+        rules.dedup();
+        rules
+    }
+
+    /// Exactly these rules have findings.
+    pub(super) fn only(&self, rules: &[&str]) {
+        assert_eq!(self.rules(), rules, "{:#?}", self.core.detector.findings());
+    }
+
+    /// The highest severity of all findings.
+    pub(super) fn highest(&self) -> Severity {
+        let findings = self.core.detector.findings().iter();
+        findings.map(|f| f.severity).max().unwrap_or(Severity::Info)
+    }
+}
