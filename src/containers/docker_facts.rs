@@ -103,6 +103,7 @@ pub(super) fn container(inspect: ContainerInspectResponse, image: &ImageFacts) -
             .map(|s| s.to_string())
             .filter(|s| s != "none")
             .unwrap_or_default(),
+        healthcheck: healthcheck(config.healthcheck.and_then(|h| h.test), config.shell),
         init_pid: number(state.pid),
         user: bytes(config.user),
         labels: config
@@ -128,6 +129,23 @@ pub(super) fn container(inspect: ContainerInspectResponse, image: &ImageFacts) -
         storage: storage(inspect.driver.unwrap_or(graph.0), &graph.1),
         cgroup: host.cgroup_parent.unwrap_or_default(),
     }
+}
+
+/// The arguments the engine runs the health check with.
+fn healthcheck(test: Option<Vec<String>>, shell: Option<Vec<String>>) -> Vec<Bytes> {
+    let mut test = test.unwrap_or_default().into_iter();
+    let kind = test.next().unwrap_or_default();
+    let words: Vec<String> = match kind.as_str() {
+        "CMD" => test.collect(),
+        "CMD-SHELL" => shell
+            .filter(|s| !s.is_empty())
+            .unwrap_or_else(|| vec!["/bin/sh".to_owned(), "-c".to_owned()])
+            .into_iter()
+            .chain(test)
+            .collect(),
+        _ => Vec::new(),
+    };
+    words.iter().map(|w| w.as_str().into()).collect()
 }
 
 fn bytes(text: Option<String>) -> Bytes {
@@ -250,7 +268,8 @@ mod tests {
             "Image": "sha256:beef", "AppArmorProfile": "docker-default",
             "State": {"Status": "running", "Pid": 42, "StartedAt": "2026-11-20T10:00:01Z",
                 "FinishedAt": "0001-01-01T00:00:00Z", "Health": {"Status": "healthy"}},
-            "Config": {"Image": "web:1", "User": "1000", "Labels": {"com.docker.compose.project": "p"}},
+            "Config": {"Image": "web:1", "User": "1000",
+                "Healthcheck": {"Test": ["CMD-SHELL", "true || false"]}, "Labels": {"com.docker.compose.project": "p"}},
             "HostConfig": {"Memory": 1048576, "CpuQuota": 50000, "CpuPeriod": 100000, "PidsLimit": 64,
                 "CapAdd": ["NET_ADMIN"], "ReadonlyRootfs": true, "PidMode": "host",
                 "SecurityOpt": ["no-new-privileges", "seccomp={\"defaultAction\":\"x\"}"],
@@ -277,6 +296,10 @@ mod tests {
         assert_eq!(info.finished, None);
         assert_eq!((info.init_pid, info.restarts), (42, 2));
         assert_eq!(info.health, "healthy");
+        assert_eq!(
+            info.healthcheck,
+            ["/bin/sh", "-c", "true || false"].map(Bytes::from)
+        );
         assert_eq!(
             info.limits,
             Limits {
