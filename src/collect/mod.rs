@@ -1,1 +1,233 @@
 //! The live stream: probes and runtimes merged, attributed, numbered, applied.
+//!
+//! Two threads. The collector takes records, engine messages and comparisons and makes events
+//! of them; the core thread numbers and applies them, records them and hands them to the tap.
+//! Between them is a bounded queue: what does not fit is counted and told as `lost`.
+
+mod apply;
+mod collector;
+mod compare;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use parking_lot::Mutex;
+
+use crate::containers::{EngineState, RuntimeOptions};
+use crate::core::Core;
+use crate::detect::Settings;
+use crate::event::Event;
+use crate::probe::{Probe, ProbeConfig, ProbeError, Report};
+use crate::session::{Header, Recorder, SessionError, Summary};
+use crate::state;
+
+/// What to watch and how to judge it.
+#[derive(Debug, Clone)]
+pub struct LiveOptions {
+    /// Also the host's own processes.
+    pub host: bool,
+    /// What findings depend on.
+    pub settings: Settings,
+    /// Address of the Docker engine; `None` takes `DOCKER_HOST`, then the standard socket.
+    pub docker_host: Option<String>,
+    /// Ask no engine.
+    pub no_engine: bool,
+}
+
+/// Sees every event on the core thread, after it was applied. Must not block.
+pub trait Tap: Send {
+    /// One event.
+    fn event(&mut self, event: &Event, core: &mut Core);
+}
+
+/// Why watching, or recording, did not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum LiveError {
+    /// The probes.
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
+    /// A thread could not be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] std::io::Error),
+    /// The session file.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// There is a recording already.
+    #[error("already recording")]
+    Recording,
+    /// There is none.
+    #[error("not recording")]
+    NotRecording,
+}
+
+/// How watching stands.
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// Host name.
+    pub host: String,
+    /// Kernel release.
+    pub kernel: String,
+    /// The engine; `None` when none is asked.
+    pub engine: Option<EngineState>,
+    /// What attached.
+    pub report: Report,
+    /// The recording.
+    pub recording: Option<Recording>,
+}
+
+/// How a recording stands.
+#[derive(Debug, Clone)]
+pub struct Recording {
+    /// The file.
+    pub path: PathBuf,
+    /// Bytes of lines written.
+    pub bytes: u64,
+    /// Why it ended before its time.
+    pub error: Option<String>,
+}
+
+/// What the threads share.
+struct Shared {
+    core: Arc<Mutex<Core>>,
+    /// Number of the last event; changes only with the core locked.
+    seq: AtomicU64,
+    recorder: Mutex<Option<Recorder>>,
+    engine: Mutex<Option<EngineState>>,
+    stop: AtomicBool,
+}
+
+/// A running watch.
+pub struct Live {
+    shared: Arc<Shared>,
+    settings: Settings,
+    report: Report,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Live {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Live").finish_non_exhaustive()
+    }
+}
+
+impl Live {
+    /// Loads and attaches the probes and begins to watch. Returns when what was there before is
+    /// in the state; the engine's facts follow.
+    ///
+    /// # Errors
+    /// When the probes cannot be attached or a thread not be started.
+    pub fn start(options: LiveOptions, tap: Option<Box<dyn Tap>>) -> Result<Self, LiveError> {
+        let probe = Probe::load(&ProbeConfig { host: options.host })?;
+        let report = probe.report().clone();
+        let shared = Arc::new(Shared {
+            core: Arc::new(Mutex::new(Core::new(options.settings.clone()))),
+            seq: AtomicU64::new(0),
+            recorder: Mutex::new(None),
+            engine: Mutex::new((!options.no_engine).then_some(EngineState::Connecting)),
+            stop: AtomicBool::new(false),
+        });
+        let (events, queue) = crossbeam_channel::bounded(collector::QUEUE);
+        let (first, begun) = crossbeam_channel::bounded(1);
+        let engine = (!options.no_engine).then_some(RuntimeOptions {
+            docker_host: options.docker_host,
+        });
+        let collecting = Arc::clone(&shared);
+        let collector = std::thread::Builder::new()
+            .name("collect".to_owned())
+            .spawn(move || collector::run(probe, options.host, engine, &events, &collecting))?;
+        let applying = Arc::clone(&shared);
+        let applier = std::thread::Builder::new()
+            .name("core".to_owned())
+            .spawn(move || apply::run(&applying, &queue, tap, &first))?;
+        // Fails only when the thread ended, which stop() shows.
+        let _ = begun.recv();
+        Ok(Self {
+            shared,
+            settings: options.settings,
+            report,
+            threads: vec![collector, applier],
+        })
+    }
+
+    /// The world and the findings. Lock it only to read a frame.
+    #[must_use]
+    pub fn core(&self) -> &Arc<Mutex<Core>> {
+        &self.shared.core
+    }
+
+    /// How it stands.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let uname = rustix::system::uname();
+        Status {
+            host: uname.nodename().to_string_lossy().into_owned(),
+            kernel: uname.release().to_string_lossy().into_owned(),
+            engine: self.shared.engine.lock().clone(),
+            report: self.report.clone(),
+            recording: self.shared.recorder.lock().as_ref().map(|recorder| {
+                let status = recorder.status();
+                Recording {
+                    path: status.path,
+                    bytes: status.bytes,
+                    error: status.error,
+                }
+            }),
+        }
+    }
+
+    /// Begins to record: first what is there now, then every event.
+    ///
+    /// # Errors
+    /// When there is a recording, or the file exists or cannot be created.
+    pub fn start_recording(&self, path: &Path) -> Result<(), LiveError> {
+        // The core stays locked, so that no event falls between the snapshot and the stream.
+        let core = self.shared.core.lock();
+        let mut recorder = self.shared.recorder.lock();
+        if recorder.is_some() {
+            return Err(LiveError::Recording);
+        }
+        let mut header = Header::here(core.state.now, self.settings.clone());
+        header.tiers.clone_from(&self.report.attached);
+        let next = self.shared.seq.load(Ordering::Relaxed) + 1;
+        let events = state::snapshot(&core.state, next);
+        self.shared
+            .seq
+            .fetch_add(events.len() as u64, Ordering::Relaxed);
+        *recorder = Some(Recorder::start(path, &header, events)?);
+        Ok(())
+    }
+
+    /// Ends the recording and closes its file.
+    ///
+    /// # Errors
+    /// When there is none, or the file could not be written.
+    pub fn stop_recording(&self) -> Result<Summary, LiveError> {
+        let recorder = self.shared.recorder.lock().take();
+        Ok(recorder.ok_or(LiveError::NotRecording)?.finish()?)
+    }
+
+    /// Detaches the probes, applies what waits, and ends a recording that still runs.
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has said so on stderr.
+            let _ = thread.join();
+        }
+        if let Some(recorder) = self.shared.recorder.lock().take() {
+            // Who wants to know how it went calls stop_recording first.
+            let _ = recorder.finish();
+        }
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

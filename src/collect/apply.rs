@@ -1,0 +1,41 @@
+//! The core thread: numbers events, applies them, records them, hands them to the tap.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crossbeam_channel::{Receiver, Sender};
+
+use super::{Shared, Tap};
+use crate::event::Event;
+
+/// Events applied before somebody who draws may have the core.
+const TURN: usize = 512;
+
+/// Runs until the collector ends. Tells `first` when the first batch was applied.
+pub(super) fn run(
+    shared: &Shared,
+    queue: &Receiver<Vec<Event>>,
+    mut tap: Option<Box<dyn Tap>>,
+    first: &Sender<()>,
+) {
+    for batch in queue {
+        let mut batch = batch.into_iter().peekable();
+        while batch.peek().is_some() {
+            let mut core = shared.core.lock();
+            let mut recorder = shared.recorder.lock();
+            for mut event in batch.by_ref().take(TURN) {
+                event.seq = shared.seq.fetch_add(1, Ordering::Relaxed) + 1;
+                let event = Arc::new(event);
+                core.apply(&event);
+                if let Some(recorder) = recorder.as_mut() {
+                    recorder.event(&event);
+                }
+                if let Some(tap) = tap.as_mut() {
+                    tap.event(&event, &mut core);
+                }
+            }
+        }
+        // Nobody waits for a second one.
+        let _ = first.try_send(());
+    }
+}

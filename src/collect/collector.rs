@@ -1,0 +1,311 @@
+//! The collector thread: records, engine messages and comparisons → attributed events.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+
+use super::Shared;
+use super::compare::Comparisons;
+use crate::containers::compare::Comparer;
+use crate::containers::usage::Sampler;
+use crate::containers::{
+    self, Directory, Found, RuntimeMessage, RuntimeOptions, Runtimes, snapshot,
+};
+use crate::event::{
+    Action, Compare, ContainerEvent, ContainerId, ContainerInfo, Event, Kind, Lost, LostReason,
+    Tick, Timestamp,
+};
+use crate::probe::{Fact, Observed, Probe};
+
+/// Batches that may wait for the core thread.
+pub(super) const QUEUE: usize = 16;
+/// Events that may wait while the queue is full; more are counted as lost.
+const MAX_WAITING: usize = 65_536;
+/// How long records gather in the kernel's buffer.
+const POLL: Duration = Duration::from_millis(20);
+const SECOND: Duration = Duration::from_secs(1);
+
+struct Collector<'a> {
+    probe: Probe,
+    directory: Directory,
+    /// Cgroup path of each running container, for usage.
+    paths: BTreeMap<ContainerId, String>,
+    sampler: Sampler,
+    comparisons: Option<Comparisons>,
+    compared: Receiver<(ContainerId, Compare)>,
+    engine: Option<(Runtimes, Receiver<RuntimeMessage>)>,
+    waiting: Vec<Event>,
+    /// Events that found no room since the last tick, by container.
+    dropped: BTreeMap<Option<ContainerId>, u64>,
+    lost_total: u64,
+    events: &'a Sender<Vec<Event>>,
+    shared: &'a Shared,
+}
+
+/// Runs until told to stop; then takes what is still there.
+pub(super) fn run(
+    probe: Probe,
+    host: bool,
+    engine: Option<RuntimeOptions>,
+    events: &Sender<Vec<Event>>,
+    shared: &Shared,
+) {
+    let (found, compared) = crossbeam_channel::bounded(1024);
+    let comparisons = Comparer::start(found).ok().map(Comparisons::new);
+    // After the probes are attached: what begins meanwhile is seen by both, never by none.
+    let (directory, existing) = Directory::scan();
+    let mut collector = Collector {
+        probe,
+        directory,
+        paths: BTreeMap::new(),
+        sampler: Sampler::new(),
+        comparisons,
+        compared,
+        engine: None,
+        waiting: Vec::new(),
+        dropped: BTreeMap::new(),
+        lost_total: 0,
+        events,
+        shared,
+    };
+    collector.begin(host, &existing);
+    collector.engine = engine.map(|options| {
+        let (out, messages) = crossbeam_channel::unbounded();
+        (containers::start(options, out), messages)
+    });
+    let mut ticked = Instant::now();
+    loop {
+        let stop = shared.stop.load(Ordering::Relaxed);
+        collector.take();
+        if ticked.elapsed() >= SECOND || stop {
+            collector.tick(ticked.elapsed());
+            ticked = Instant::now();
+        }
+        collector.hand_on(stop);
+        if stop {
+            break;
+        }
+        std::thread::sleep(POLL);
+    }
+    if let Some((runtimes, _)) = collector.engine.take() {
+        runtimes.stop();
+    }
+}
+
+impl Collector<'_> {
+    fn push(&mut self, ts: Timestamp, container: Option<ContainerId>, kind: Kind) {
+        self.push_of(ts, container, 0, 0, kind);
+    }
+
+    fn push_of(
+        &mut self,
+        ts: Timestamp,
+        container: Option<ContainerId>,
+        pid: u32,
+        nspid: u32,
+        kind: Kind,
+    ) {
+        if self.waiting.len() >= MAX_WAITING {
+            *self.dropped.entry(container).or_default() += 1;
+            return;
+        }
+        let event = Event {
+            // Numbered by the core thread, so that a dropped one leaves no hole.
+            seq: 0,
+            ts,
+            container,
+            pid,
+            nspid,
+            kind,
+        };
+        if let Some(comparisons) = &mut self.comparisons {
+            comparisons.look(&event);
+        }
+        self.waiting.push(event);
+    }
+
+    fn appeared(&mut self, ts: Timestamp, found: &Found, action: Action) {
+        self.paths.insert(found.id.clone(), found.path.clone());
+        let info = ContainerInfo {
+            runtime: found.runtime,
+            cgroup: found.path.clone(),
+            ..ContainerInfo::default()
+        };
+        self.push(
+            ts,
+            Some(found.id.clone()),
+            Kind::Container(Box::new(ContainerEvent {
+                action,
+                info: Some(Box::new(info)),
+            })),
+        );
+    }
+
+    /// What was there before: containers, processes, sockets.
+    fn begin(&mut self, host: bool, existing: &[Found]) {
+        let now = self.probe.now();
+        let members: Vec<u64> = self.directory.members().map(|(cgroup, _)| cgroup).collect();
+        for cgroup in members {
+            if let Err(error) = self.probe.admit(cgroup) {
+                let id = self.directory.lookup(cgroup).cloned();
+                self.lost(now, id, LostReason::MapFull, 0, error.to_string());
+            }
+        }
+        for found in existing {
+            self.appeared(now, found, Action::Existing);
+        }
+        let mut processes = snapshot::processes(host);
+        // Parents first, so that a descendant finds its ancestors.
+        processes.sort_by_key(|found| (found.process.started, found.pid));
+        for found in processes {
+            let kind = Kind::Process(Box::new(found.process));
+            self.push_of(now, found.container, found.pid, found.nspid, kind);
+        }
+        for found in snapshot::sockets(host) {
+            let kind = Kind::Socket(Box::new(found.socket));
+            self.push_of(now, found.container, found.pid, 0, kind);
+        }
+        self.push(now, None, Kind::Tick(Box::default()));
+        self.hand_on(true);
+    }
+
+    fn take(&mut self) {
+        let mut seen = Vec::new();
+        self.probe.drain(&mut |observed| seen.push(observed));
+        for observed in seen {
+            self.observed(observed);
+        }
+        let messages: Vec<_> = self
+            .engine
+            .iter()
+            .flat_map(|(_, messages)| messages.try_iter())
+            .collect();
+        for message in messages {
+            self.message(message);
+        }
+        let compared: Vec<_> = self.compared.try_iter().collect();
+        for (container, compare) in compared {
+            let now = self.probe.now();
+            self.push(now, Some(container), Kind::Compare(Box::new(compare)));
+        }
+    }
+
+    fn observed(&mut self, observed: Observed) {
+        let Observed {
+            ts,
+            cgroup,
+            pid,
+            nspid,
+            fact,
+        } = observed;
+        match fact {
+            Fact::Event(kind) => {
+                let container = self.directory.lookup(cgroup).cloned();
+                self.push_of(ts, container, pid, nspid, kind);
+            }
+            Fact::CgroupBorn { id, parent, name } => {
+                if let Some(found) = self.directory.born(id, parent, &name) {
+                    self.appeared(ts, &found, Action::Appeared);
+                } else if self.directory.lookup(id).is_none() {
+                    self.probe.dismiss(id);
+                }
+            }
+            Fact::CgroupGone { id } => {
+                if let Some(container) = self.directory.gone(id) {
+                    self.paths.remove(&container);
+                    if let Some(comparisons) = &mut self.comparisons {
+                        comparisons.forget(&container);
+                    }
+                    let gone = ContainerEvent {
+                        action: Action::Gone,
+                        info: None,
+                    };
+                    self.push(ts, Some(container), Kind::Container(Box::new(gone)));
+                }
+            }
+        }
+    }
+
+    fn message(&mut self, message: RuntimeMessage) {
+        match message {
+            RuntimeMessage::Update(update) => {
+                if let (Some(comparisons), Some(info)) = (&mut self.comparisons, &update.event.info)
+                {
+                    comparisons.know(&update.id, info);
+                }
+                let kind = Kind::Container(Box::new(update.event));
+                self.push(update.ts, Some(update.id), kind);
+            }
+            RuntimeMessage::State(state) => *self.shared.engine.lock() = Some(state),
+            RuntimeMessage::Lost(ts, lost) => self.push(ts, None, Kind::Lost(lost)),
+        }
+    }
+
+    fn lost(
+        &mut self,
+        ts: Timestamp,
+        container: Option<ContainerId>,
+        reason: LostReason,
+        count: u64,
+        detail: String,
+    ) {
+        self.lost_total += count;
+        let lost = Lost {
+            reason,
+            count,
+            detail,
+        };
+        self.push(ts, container, Kind::Lost(lost));
+    }
+
+    fn tick(&mut self, elapsed: Duration) {
+        let now = self.probe.now();
+        for loss in self.probe.losses() {
+            let container = loss
+                .cgroup
+                .and_then(|cgroup| self.directory.lookup(cgroup).cloned());
+            self.lost(now, container, loss.reason, loss.count, loss.detail);
+        }
+        // Room is needed to tell that there was none.
+        if self.waiting.len() < MAX_WAITING {
+            for (container, count) in std::mem::take(&mut self.dropped) {
+                let detail = "more events than could be handled".to_owned();
+                self.lost(now, container, LostReason::Queue, count, detail);
+            }
+        }
+        let skipped = self
+            .comparisons
+            .as_ref()
+            .map_or(0, Comparisons::take_dropped);
+        if skipped > 0 {
+            let detail = "comparisons with the image not made".to_owned();
+            self.lost(now, None, LostReason::Queue, skipped, detail);
+        }
+        let paths: Vec<_> = self
+            .paths
+            .iter()
+            .map(|(id, path)| (id.clone(), path.clone()))
+            .collect();
+        let tick = Tick {
+            usage: self.sampler.sample(&paths, elapsed),
+            lost_total: self.lost_total,
+        };
+        self.push(now, None, Kind::Tick(Box::new(tick)));
+    }
+
+    /// Gives what waits to the core thread; waits for room only at the end.
+    fn hand_on(&mut self, wait: bool) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let batch = std::mem::take(&mut self.waiting);
+        if wait {
+            // Fails only when the core thread is gone.
+            let _ = self.events.send(batch);
+        } else if let Err(TrySendError::Full(batch)) = self.events.try_send(batch) {
+            self.waiting = batch;
+        }
+    }
+}
