@@ -10,8 +10,8 @@ use aya_ebpf::{
     EbpfContext as _,
     bindings::bpf_sock_addr,
     helpers::{
-        bpf_get_current_comm, bpf_get_current_uid_gid, bpf_get_socket_cookie,
-        bpf_ktime_get_boot_ns, bpf_probe_read_kernel, bpf_probe_read_user, bpf_probe_read_user_buf,
+        bpf_get_current_comm, bpf_get_current_uid_gid, bpf_ktime_get_boot_ns,
+        bpf_probe_read_kernel, bpf_probe_read_user, bpf_probe_read_user_buf,
     },
     macros::map,
     maps::{LruHashMap, PerCpuArray},
@@ -323,13 +323,14 @@ fn connect(slot: &mut Scratch, call: &Call, who: Who) -> Option<usize> {
     let name = named_peer(slot, call.args[1], call.args[2])?;
     let record = &mut slot.record;
     record.fd = fd;
-    record.cookie = cookie(sk, 0);
     record.errno = failed as u16;
     if own_family == family::UNIX {
         return Some(name);
     }
     let restarts = failed == EINTR || RESTART.contains(&failed);
+    // Nothing later is told of other sockets, so that they need no identity.
     if record.protocol == TCP {
+        record.cookie = cookie(sk, now());
         if let Some(owner) = NET_OWNERS.get_ptr_mut(&sk) {
             // SAFETY: a map value that lives as long as the program runs.
             let owner = unsafe { &mut *owner };
@@ -419,8 +420,8 @@ fn accept(record: &mut NetRecord, call: &Call, who: Who) -> Option<usize> {
     remote(record, sk)?;
     record.fd = fd;
     record.flags |= flag::INBOUND;
-    record.cookie = cookie(sk, now());
     if record.protocol == TCP && state_of(sk) != CLOSE {
+        record.cookie = cookie(sk, now());
         remember(sk, who, fd, INBOUND | TOLD, record.cookie);
     }
     Some(0)
@@ -645,8 +646,6 @@ pub fn send(context: *mut bpf_sock_addr, six: bool, who: Who) -> Option<Out> {
     record.remote_port = u16::from_be(port as u16);
     let words = address;
     record.remote = bytes(words);
-    // SAFETY: the context of an address hook.
-    record.cookie = cookie(unsafe { bpf_get_socket_cookie(context.cast()) }, 0);
     record.comm = comm();
     Some(Out {
         scratch,
