@@ -7,7 +7,7 @@ use aya::programs::BtfTracePoint;
 use aya::{Btf, Ebpf, EbpfLoader};
 
 use super::clock::Clock;
-use super::{Loss, Observed, ProbeConfig, ProbeError, Report, offsets, record, tables};
+use super::{Loss, Observed, ProbeConfig, ProbeError, Report, hooks, offsets, record, tables};
 use crate::event::{LostReason, Timestamp};
 
 static OBJECT: &[u8] =
@@ -23,10 +23,11 @@ const ATTACHED: &[(&str, &str, bool)] = &[
     ("cgroup_joined", "cgroup_attach_task", true),
     ("call_exit", "sys_exit", true),
     ("capability_check", "cap_capable", false),
+    ("net_state", "inet_sock_set_state", false),
 ];
 
 /// Programs the call dispatcher hands on to, by class: place 1 and on.
-const CLASSES: &[&str] = &["file_exit", "privilege_exit"];
+const CLASSES: &[&str] = &["file_exit", "privilege_exit", "net_exit"];
 
 /// The running programs. Dropping it detaches them.
 pub struct Probe {
@@ -52,7 +53,7 @@ impl std::fmt::Debug for Probe {
     }
 }
 
-fn load_error(error: impl std::error::Error) -> ProbeError {
+pub(super) fn load_error(error: impl std::error::Error) -> ProbeError {
     // The cause is what helps; errors of the loader name it last.
     let mut text = error.to_string();
     let mut source = error.source();
@@ -81,6 +82,7 @@ impl Probe {
             ..Report::default()
         };
         let (shapes, calls) = (tables::file_shapes(), tables::privilege_calls());
+        let (net, key) = (tables::net_calls(), hooks::secret());
         let classes = tables::classes();
         let (host, own) = (u32::from(config.host), std::process::id());
         let mut loader = EbpfLoader::new();
@@ -88,6 +90,8 @@ impl Probe {
             .override_global("FILE_OFFSETS", &offsets.table, true)
             .override_global("FILE_SHAPES", &shapes, true)
             .override_global("PRIVILEGE_CALLS", &calls, true)
+            .override_global("NET_CALLS", &net, true)
+            .override_global("NET_KEY", &key, true)
             .override_global("CLASSES", &classes, true)
             .override_global("WATCH_HOST", &host, true)
             .override_global("OWN_PID", &own, true);
@@ -124,6 +128,7 @@ impl Probe {
                     .push(((*name).to_owned(), load_error(error).to_string())),
             }
         }
+        hooks::attach(&mut programs, &mut report)?;
         Ok(Self {
             ring: RingBuf::try_from(take(&mut programs, "EVENTS")?).map_err(load_error)?,
             admitted: HashMap::try_from(take(&mut programs, "CGROUPS")?).map_err(load_error)?,

@@ -2,6 +2,7 @@
 
 mod clock;
 pub mod convert;
+mod hooks;
 mod load;
 mod offsets;
 mod record;

@@ -28,6 +28,11 @@ pub(super) fn decode(bytes: &[u8], clock: Clock) -> Result<Option<Observed>, Con
         },
         kind::PRIVILEGE => Kind::Privilege(Box::new(convert::privilege::decode(body)?)),
         kind::CAPABILITY => Kind::Capability(convert::capability::decode(body)?),
+        kind::NET => convert::net::decode(body)?,
+        kind::DNS => match convert::dns::decode(body)? {
+            Some(dns) => Kind::Dns(Box::new(dns)),
+            None => return Ok(None),
+        },
         kind::CGROUP_BORN | kind::CGROUP_GONE => {
             let (id, parent, name) = convert::task::cgroup(body)?;
             let fact = if header.kind == kind::CGROUP_BORN {

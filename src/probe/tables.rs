@@ -1,6 +1,6 @@
 //! System call tables of this machine, written into the kernel programs before they load.
 
-use hullwatch_abi::{file, privilege};
+use hullwatch_abi::{file, net, privilege};
 
 /// How many system call numbers a table covers.
 pub const CALLS: usize = 512;
@@ -37,12 +37,29 @@ pub fn privilege_calls() -> [u8; CALLS] {
     table
 }
 
+/// For the kernel's `NET_CALLS`: the operation of each socket call, 0 for every other.
+#[must_use]
+pub fn net_calls() -> [u8; CALLS] {
+    let calls = if cfg!(target_arch = "aarch64") {
+        net::AARCH64
+    } else {
+        net::X86_64
+    };
+    let mut table = [0; CALLS];
+    for (number, operation) in calls {
+        table[usize::from(*number)] = *operation;
+    }
+    table
+}
+
 /// Classes of calls, as the dispatcher's `CLASSES` tells them apart.
 pub mod class {
     /// File calls.
     pub const FILE: u8 = 1;
     /// Privileged calls.
     pub const PRIVILEGE: u8 = 2;
+    /// Socket calls.
+    pub const NET: u8 = 3;
 }
 
 /// For the kernel's `CLASSES`: the class of each call, 0 for one that is not watched.
@@ -56,6 +73,11 @@ pub fn classes() -> [u8; CALLS] {
             table[number] = class::FILE;
         }
     }
+    for (number, operation) in net_calls().into_iter().enumerate() {
+        if operation != 0 {
+            table[number] = class::NET;
+        }
+    }
     table
 }
 
@@ -64,8 +86,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_call_is_both_a_file_call_and_a_privileged_one() {
+    fn no_call_is_of_two_classes() {
         let privileged = privilege_calls();
+        for (number, operation) in net_calls().into_iter().enumerate() {
+            let other = privileged[number] != 0 || file_shapes()[number] != 0;
+            assert!(operation == 0 || !other, "{number}");
+        }
         for (number, shape) in file_shapes().into_iter().enumerate() {
             assert!(shape == 0 || privileged[number] == 0, "{number}");
         }

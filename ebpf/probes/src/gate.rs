@@ -39,6 +39,14 @@ pub fn wanted(cgroup: u64) -> bool {
     host != 0 && (bpf_get_current_pid_tgid() >> 32) as u32 != own
 }
 
+/// True when packets to sockets of this cgroup are wanted. A packet arrives in nobody's context,
+/// so there is no process to ask for.
+#[inline(always)]
+pub fn receives(cgroup: u64) -> bool {
+    // SAFETY: reads a static; volatile because the loader writes it after compilation.
+    member(cgroup) || unsafe { core::ptr::read_volatile(&raw const WATCH_HOST) } != 0
+}
+
 /// True when the cgroup is a container's.
 #[inline(always)]
 pub fn member(cgroup: u64) -> bool {

@@ -11,6 +11,7 @@ mod file;
 mod gate;
 mod net;
 mod privilege;
+mod socket;
 mod syscall;
 mod task;
 

@@ -29,8 +29,9 @@ static CLASSES: [u8; 512] = [0; 512];
 /// Where the registers of a call lie, x86_64 `struct pt_regs`, in bytes: number, six arguments.
 const REGS: [usize; 7] = [120, 112, 104, 96, 56, 72, 64];
 
+/// Number, arguments and result of the call that ends.
 #[inline(always)]
-fn call_of(ctx: &BtfTracePointContext) -> Call {
+pub fn call_of(ctx: &BtfTracePointContext) -> Call {
     let regs = ctx.arg::<*const u8>(0) as u64;
     // SAFETY: the helper checks the address.
     let at =

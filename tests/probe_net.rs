@@ -1,0 +1,499 @@
+//! The socket and name probes on the running kernel: needs root and fails, rather than passes,
+//! without. Everything stays on the loopback interface.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use hullwatch::event::{Accept, Close, Connect, Dns, Endpoint, Kind, Outcome, Protocol};
+use hullwatch::probe::{Fact, Observed, Probe, ProbeConfig};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+
+/// Where the name server of the test listens; all of 127.0.0.0/8 is this machine.
+const NAME_SERVER: &str = "127.83.12.53:53";
+
+/// A cgroup named like a container's, removed at the end.
+struct Container(PathBuf);
+
+impl Container {
+    fn new(seed: &str) -> Self {
+        let root = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"]
+            .into_iter()
+            .map(Path::new)
+            .find(|p| p.join("cgroup.procs").exists())
+            .expect("a cgroup v2 hierarchy");
+        let path = root.join(seed.repeat(64).get(..64).unwrap());
+        fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    fn id(&self) -> u64 {
+        fs::metadata(&self.0).unwrap().ino()
+    }
+
+    /// Runs one of the ignored tests below inside, with `argument` for it. Returns its pid.
+    fn run(&self, name: &str, argument: &str) -> u32 {
+        let script = format!(
+            "echo 0 > {}/cgroup.procs && exec \"$0\" --ignored --exact {name}",
+            self.0.display()
+        );
+        let mut child = Command::new("sh")
+            .arg("-c")
+            .arg(script)
+            .arg(std::env::current_exe().unwrap())
+            .env("HULLWATCH_TEST", argument)
+            .spawn()
+            .unwrap();
+        assert!(child.wait().unwrap().success(), "{name} failed");
+        child.id()
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+fn argument() -> String {
+    std::env::var("HULLWATCH_TEST").expect("run by the other tests")
+}
+
+fn start() -> Probe {
+    let probe = Probe::load(&ProbeConfig::default()).unwrap();
+    for name in ["net_exit", "net_state", "net_send4", "dns_ingress"] {
+        let report = probe.report();
+        assert!(report.attached.iter().any(|a| a == name), "{report:?}");
+    }
+    probe
+}
+
+/// What was seen of sockets and names in `cgroup`, which must all be by `pid`. Other tests have
+/// containers of their own at the same time.
+fn seen(probe: &mut Probe, cgroup: u64, pid: u32) -> Vec<Kind> {
+    let mut kinds = Vec::new();
+    // A connection may end a little after its process.
+    std::thread::sleep(Duration::from_millis(100));
+    probe.drain(&mut |observed: Observed| {
+        let Fact::Event(kind) = observed.fact else {
+            return;
+        };
+        if observed.cgroup != cgroup {
+            return;
+        }
+        if matches!(
+            kind,
+            Kind::Connect(_) | Kind::Accept(_) | Kind::Close(_) | Kind::Listen(_) | Kind::Dns(_)
+        ) {
+            assert_eq!(observed.pid, pid, "{kind:?}");
+            assert_ne!(observed.nspid, 0);
+            kinds.push(kind);
+        } else if matches!(kind, Kind::Privilege(_)) {
+            kinds.push(kind);
+        }
+    });
+    assert!(probe.losses().is_empty());
+    kinds
+}
+
+fn connects(kinds: &[Kind], remote: SocketAddr) -> Vec<&Connect> {
+    kinds
+        .iter()
+        .filter_map(|kind| match kind {
+            Kind::Connect(c) if c.remote == Endpoint::Inet(remote) => Some(&**c),
+            _ => None,
+        })
+        .collect()
+}
+
+fn closes(kinds: &[Kind]) -> Vec<&Close> {
+    kinds
+        .iter()
+        .filter_map(|kind| match kind {
+            Kind::Close(c) => Some(&**c),
+            _ => None,
+        })
+        .collect()
+}
+
+/// An address nothing listens on.
+fn unused() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+}
+
+/// Takes one connection: reads 1000 bytes, answers 50000, and waits for the end.
+fn serve(listener: TcpListener) -> std::thread::JoinHandle<()> {
+    std::thread::spawn(move || {
+        let (mut peer, _) = listener.accept().unwrap();
+        peer.read_exact(&mut [0; 1000]).unwrap();
+        peer.write_all(&[7; 50_000]).unwrap();
+        assert_eq!(peer.read(&mut [0]).unwrap(), 0);
+    })
+}
+
+#[test]
+#[ignore = "runs inside the container of another test"]
+fn inside_tcp() {
+    let argument = argument();
+    let mut addresses = argument.split(' ').map(|a| a.parse().unwrap());
+    let mut next = || -> SocketAddr { addresses.next().unwrap() };
+    for _ in 0..2 {
+        let mut peer = TcpStream::connect(next()).unwrap();
+        peer.write_all(&[1; 1000]).unwrap();
+        peer.read_exact(&mut [0; 50_000]).unwrap();
+    }
+    let refused = next();
+    assert!(TcpStream::connect(refused).is_err());
+    // Without waiting: one that works and one that does not.
+    for address in [next(), refused] {
+        let socket = rustix::net::socket_with(
+            AddressFamily::INET,
+            SocketType::STREAM,
+            SocketFlags::NONBLOCK,
+            None,
+        )
+        .unwrap();
+        let begun = rustix::net::connect(&socket, &address);
+        assert_eq!(begun, Err(rustix::io::Errno::INPROGRESS));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn tells_tcp_connections_with_outcome_and_bytes() {
+    let mut probe = start();
+    let container = Container::new("c3");
+    let four = TcpListener::bind("127.0.0.1:0").unwrap();
+    let six = TcpListener::bind("[::1]:0").unwrap();
+    let waits = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (four_at, six_at) = (four.local_addr().unwrap(), six.local_addr().unwrap());
+    let (waits_at, refused) = (waits.local_addr().unwrap(), unused());
+    let servers = [serve(four), serve(six)];
+    let pid = container.run(
+        "inside_tcp",
+        &format!("{four_at} {six_at} {refused} {waits_at}"),
+    );
+    for server in servers {
+        server.join().unwrap();
+    }
+    let kinds = seen(&mut probe, container.id(), pid);
+    for remote in [four_at, six_at] {
+        let [connect] = connects(&kinds, remote)[..] else {
+            panic!("{kinds:?}");
+        };
+        assert_eq!(connect.outcome, Outcome::Established);
+        assert_eq!(connect.protocol, Protocol::Tcp);
+        assert!(connect.fd > 2 && connect.comm.starts_with(b"inside_tcp"));
+        let closed = closes(&kinds);
+        let closed = closed
+            .iter()
+            .find(|c| c.cookie == connect.cookie)
+            .expect("its end");
+        assert_eq!((closed.tx_bytes, closed.rx_bytes), (1000, 50_000));
+        assert_eq!((closed.remote, closed.inbound), (remote, false));
+        assert_eq!(Some(closed.local), connect.local);
+        assert!(closed.lasted_ns > 0);
+    }
+    let outcomes: Vec<_> = connects(&kinds, refused)
+        .iter()
+        .map(|c| c.outcome)
+        .filter(|o| *o != Outcome::InProgress)
+        .collect();
+    assert_eq!(outcomes, [Outcome::Failed(111), Outcome::Failed(111)]);
+    let later = connects(&kinds, waits_at);
+    assert_eq!(later.last().unwrap().outcome, Outcome::Established);
+    assert!(later.iter().all(|c| c.cookie == later[0].cookie));
+}
+
+#[test]
+#[ignore = "runs inside the container of another test"]
+fn inside_pending() {
+    let socket = rustix::net::socket_with(
+        AddressFamily::INET,
+        SocketType::STREAM,
+        SocketFlags::NONBLOCK,
+        None,
+    )
+    .unwrap();
+    let address: SocketAddr = argument().parse().unwrap();
+    let begun = rustix::net::connect(&socket, &address);
+    assert_eq!(begun, Err(rustix::io::Errno::INPROGRESS));
+    std::thread::sleep(Duration::from_millis(100));
+}
+
+#[test]
+fn tells_the_later_outcome_of_a_connection_that_waits() {
+    // The queue of this listener is full, so that it does not answer.
+    let listener = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    rustix::net::bind(&listener, &"127.0.0.1:0".parse::<SocketAddr>().unwrap()).unwrap();
+    rustix::net::listen(&listener, 0).unwrap();
+    let listener = TcpListener::from(listener);
+    let address = listener.local_addr().unwrap();
+    let _fills = TcpStream::connect(address).unwrap();
+    let mut probe = start();
+    let container = Container::new("d4");
+    let pid = container.run("inside_pending", &address.to_string());
+    let kinds = seen(&mut probe, container.id(), pid);
+    let [first, last] = connects(&kinds, address)[..] else {
+        panic!("{kinds:?}");
+    };
+    assert_eq!(first.outcome, Outcome::InProgress);
+    // Given up by its own process: ECANCELED.
+    assert_eq!(last.outcome, Outcome::Failed(125));
+    assert_eq!(first.cookie, last.cookie);
+    assert_ne!(first.cookie, 0);
+}
+
+#[test]
+#[ignore = "runs inside the container of another test"]
+fn inside_server() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (mut peer, _) = listener.accept().unwrap();
+    peer.write_all(b"hello").unwrap();
+    drop(peer);
+    let mut client = client;
+    client.read_to_end(&mut Vec::new()).unwrap();
+    drop(client);
+    let port: u16 = argument().parse().unwrap();
+    let _bound = UdpSocket::bind(("127.0.0.1", port)).unwrap();
+    // The kernel chooses: no service.
+    let _chosen = UdpSocket::bind("127.0.0.1:0").unwrap();
+}
+
+#[test]
+fn tells_listeners_and_accepted_connections() {
+    let mut probe = start();
+    let container = Container::new("e5");
+    let port = UdpSocket::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let pid = container.run("inside_server", &port.to_string());
+    let kinds = seen(&mut probe, container.id(), pid);
+    let listens: Vec<_> = kinds
+        .iter()
+        .filter_map(|kind| match kind {
+            Kind::Listen(l) => Some((l.protocol, l.local)),
+            _ => None,
+        })
+        .collect();
+    let [(Protocol::Tcp, server), (Protocol::Udp, bound)] = listens[..] else {
+        panic!("{listens:?}");
+    };
+    assert_eq!(bound.port(), port);
+    let accepted: Vec<&Accept> = kinds
+        .iter()
+        .filter_map(|kind| match kind {
+            Kind::Accept(a) => Some(&**a),
+            _ => None,
+        })
+        .collect();
+    let [accepted] = accepted[..] else {
+        panic!("{kinds:?}");
+    };
+    assert_eq!(accepted.local, server);
+    let [connect] = connects(&kinds, server)[..] else {
+        panic!("{kinds:?}");
+    };
+    assert_eq!(connect.local, Some(accepted.remote));
+    let closed = closes(&kinds);
+    let inbound = closed.iter().find(|c| c.inbound).expect("the server's end");
+    assert_eq!(inbound.cookie, accepted.cookie);
+    assert_eq!((inbound.tx_bytes, inbound.rx_bytes), (5, 0));
+    let outbound = closed.iter().find(|c| !c.inbound).expect("the client's");
+    assert_eq!((outbound.tx_bytes, outbound.rx_bytes), (0, 5));
+}
+
+#[test]
+#[ignore = "runs inside the container of another test"]
+fn inside_others() {
+    let argument = argument();
+    let (peer, directory) = argument.split_once(' ').unwrap();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for _ in 0..3 {
+        socket.send_to(b"x", peer).unwrap();
+    }
+    let connected = UdpSocket::bind("127.0.0.1:0").unwrap();
+    connected.connect(peer).unwrap();
+    UnixStream::connect(format!("{directory}/a\nsocket")).unwrap();
+    let name = UnixAddr::from_abstract_name(b"hullwatch\x1btest").unwrap();
+    assert!(UnixStream::connect_addr(&name).is_err());
+    assert!(UnixStream::connect(format!("{directory}/docker.sock")).is_err());
+    rustix::net::socket(
+        AddressFamily::PACKET,
+        SocketType::RAW,
+        rustix::net::Protocol::from_raw(0x300.try_into().unwrap()).into(),
+    )
+    .unwrap();
+}
+
+#[test]
+fn tells_datagrams_once_unix_peers_and_packet_sockets() {
+    let mut probe = start();
+    let container = Container::new("f6");
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let peer_at = peer.local_addr().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_str().unwrap();
+    let _listener = UnixListener::bind(format!("{path}/a\nsocket")).unwrap();
+    let pid = container.run("inside_others", &format!("{peer_at} {path}"));
+    let kinds = seen(&mut probe, container.id(), pid);
+    let datagrams = connects(&kinds, peer_at);
+    assert_eq!(datagrams.len(), 2, "{kinds:?}");
+    assert!(datagrams.iter().all(|c| c.protocol == Protocol::Udp));
+    // The second one connected, so that its own address is known.
+    assert!(datagrams[0].local.is_none() && datagrams[1].local.is_some());
+    let unix: Vec<_> = kinds
+        .iter()
+        .filter_map(|kind| match kind {
+            Kind::Connect(c) => match &c.remote {
+                Endpoint::Unix(name) => Some((name.to_vec(), c.outcome)),
+                Endpoint::Inet(_) => None,
+            },
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        unix,
+        [
+            (
+                format!("{path}/a\nsocket").into_bytes(),
+                Outcome::Established
+            ),
+            (b"@hullwatch\x1btest".to_vec(), Outcome::Failed(111)),
+            (
+                format!("{path}/docker.sock").into_bytes(),
+                Outcome::Failed(2)
+            ),
+        ]
+    );
+    let raw = kinds
+        .iter()
+        .find_map(|kind| match kind {
+            Kind::Privilege(p) if p.call == "socket" => Some(p),
+            _ => None,
+        })
+        .expect("the packet socket");
+    assert_eq!(raw.detail, "AF_PACKET SOCK_RAW ETH_P_ALL");
+    assert_eq!(raw.errno, 0);
+}
+
+/// A question for the address of `name`.
+fn question(name: &str) -> Vec<u8> {
+    let mut message = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in name.split('.') {
+        message.push(u8::try_from(label.len()).unwrap());
+        message.extend_from_slice(label.as_bytes());
+    }
+    message.extend_from_slice(&[0, 0, 1, 0, 1]);
+    message
+}
+
+/// The answer to a question: one address, or no such name where it begins with `no`.
+fn answer(question: &[u8]) -> Vec<u8> {
+    let mut message = question.to_vec();
+    message[2] |= 0x80;
+    if &question[13..15] == b"no" {
+        message[3] |= 3;
+    } else {
+        message[7] = 1;
+        message.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 77]);
+    }
+    message
+}
+
+#[test]
+#[ignore = "runs inside the container of another test"]
+fn inside_names() {
+    let wait = Some(Duration::from_secs(5));
+    let mut room = [0; 512];
+    let connected = UdpSocket::bind("0.0.0.0:0").unwrap();
+    connected.connect(NAME_SERVER).unwrap();
+    connected.set_read_timeout(wait).unwrap();
+    connected.send(&question("WWW.Example.test")).unwrap();
+    connected.recv(&mut room).unwrap();
+    let named = UdpSocket::bind("0.0.0.0:0").unwrap();
+    named.set_read_timeout(wait).unwrap();
+    named
+        .send_to(&question("nowhere.test"), NAME_SERVER)
+        .unwrap();
+    named.recv(&mut room).unwrap();
+    let mut stream = TcpStream::connect(NAME_SERVER).unwrap();
+    stream.set_read_timeout(wait).unwrap();
+    let asked = question("stream.test");
+    let mut framed = u16::try_from(asked.len()).unwrap().to_be_bytes().to_vec();
+    framed.extend_from_slice(&asked);
+    stream.write_all(&framed).unwrap();
+    assert_ne!(stream.read(&mut room).unwrap(), 0);
+}
+
+#[test]
+fn tells_answers_to_name_queries() {
+    let mut probe = start();
+    let container = Container::new("a7");
+    let datagrams = UdpSocket::bind(NAME_SERVER).unwrap();
+    let streams = TcpListener::bind(NAME_SERVER).unwrap();
+    let server = std::thread::spawn(move || {
+        let mut room = [0; 512];
+        for _ in 0..2 {
+            let (len, from) = datagrams.recv_from(&mut room).unwrap();
+            datagrams.send_to(&answer(&room[..len]), from).unwrap();
+        }
+        let (mut peer, _) = streams.accept().unwrap();
+        let len = peer.read(&mut room).unwrap();
+        let reply = answer(&room[2..len]);
+        let mut framed = u16::try_from(reply.len()).unwrap().to_be_bytes().to_vec();
+        framed.extend_from_slice(&reply);
+        peer.write_all(&framed).unwrap();
+    });
+    let pid = container.run("inside_names", "");
+    server.join().unwrap();
+    let kinds = seen(&mut probe, container.id(), pid);
+    let answers: Vec<&Dns> = kinds
+        .iter()
+        .filter_map(|kind| match kind {
+            Kind::Dns(dns) => Some(&**dns),
+            _ => None,
+        })
+        .collect();
+    let [first, nowhere, stream] = answers[..] else {
+        panic!("{kinds:?}");
+    };
+    let server: SocketAddr = NAME_SERVER.parse().unwrap();
+    assert!(answers.iter().all(|a| a.server == Some(server.ip())));
+    let address: IpAddr = "192.0.2.77".parse().unwrap();
+    assert_eq!(first.name, "www.example.test");
+    assert_eq!((first.qtype.as_str(), first.rcode), ("A", 0));
+    assert_eq!(first.addresses, [address]);
+    assert_eq!((nowhere.rcode, nowhere.addresses.len()), (3, 0));
+    assert_eq!(nowhere.name, "nowhere.test");
+    assert_eq!(
+        (&*stream.name, &stream.addresses[..]),
+        ("stream.test".into(), &[address][..])
+    );
+}
+
+#[test]
+fn says_nothing_of_what_runs_outside() {
+    let mut probe = start();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    for _ in 0..20 {
+        drop(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
+        drop(listener.accept().unwrap());
+    }
+    probe.drain(&mut |observed| {
+        assert_ne!(observed.pid, std::process::id(), "{:?}", observed.fact);
+    });
+}
