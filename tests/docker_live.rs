@@ -1,0 +1,294 @@
+//! What the containers module learns from a real Docker engine and real containers. Needs root
+//! and a running engine; without them it is skipped, except when `CI=true`: then it fails.
+
+#![allow(clippy::unwrap_used)]
+
+use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, unbounded};
+use hullwatch::containers::compare::{Comparer, Request, check};
+use hullwatch::containers::{
+    Directory, EngineState, RuntimeMessage, RuntimeOptions, bare, snapshot, start, usage,
+};
+use hullwatch::event::{
+    Action, CompareClass, ContainerId, ContainerInfo, Filesystem, Origin, Protocol, Runtime,
+};
+
+const IMAGE: &str = "hullwatch-test/live:busybox";
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn docker(args: &[&str]) -> String {
+    let out = Command::new("docker").args(args).output().unwrap();
+    let error = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "docker {args:?}: {error}");
+    String::from_utf8(out.stdout).unwrap().trim().to_owned()
+}
+
+/// True when this host has what the test needs.
+fn ready() -> bool {
+    let engine = Command::new("docker")
+        .args(["version", "--format", "{{.Server.Version}}"])
+        .output()
+        .is_ok_and(|o| o.status.success());
+    let root = rustix::process::geteuid().is_root();
+    if engine && root {
+        return true;
+    }
+    let missing = format!("needs root (have: {root}) and a Docker engine (have: {engine})");
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "{missing}");
+    eprintln!("skipped: {missing}");
+    false
+}
+
+/// Imports a root file system of busybox and links to it.
+fn import_image() {
+    let root = tempfile::tempdir().unwrap();
+    let bin = root.path().join("bin");
+    std::fs::create_dir_all(root.path().join("tmp")).unwrap();
+    std::fs::create_dir_all(&bin).unwrap();
+    std::fs::copy("/bin/busybox", bin.join("busybox")).unwrap();
+    for applet in ["sh", "sleep", "nc", "touch", "cp", "cat", "echo", "chmod"] {
+        std::os::unix::fs::symlink("busybox", bin.join(applet)).unwrap();
+    }
+    std::fs::copy("/bin/true", bin.join("plain")).unwrap();
+    let tar = Command::new("tar")
+        .args(["-C", root.path().to_str().unwrap(), "-c", "."])
+        .output()
+        .unwrap();
+    let mut import = Command::new("docker")
+        .args(["import", "-c", "EXPOSE 80", "-", IMAGE])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    import.stdin.take().unwrap().write_all(&tar.stdout).unwrap();
+    assert!(import.wait().unwrap().success());
+}
+
+/// A running container, removed at the end.
+struct Container(ContainerId);
+
+impl Container {
+    fn run(options: &[&str], command: &[&str]) -> Self {
+        let args = [&["run", "-d"], options, &[IMAGE], command].concat();
+        Self(ContainerId::new(&docker(&args)))
+    }
+
+    fn exec(&self, script: &str) {
+        docker(&["exec", self.0.as_str(), "sh", "-c", script]);
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        let _ = Command::new("docker")
+            .args(["rm", "-f", self.0.as_str()])
+            .output();
+    }
+}
+
+/// Waits for the first message `wanted` gives something for.
+fn wait<T>(
+    from: &Receiver<RuntimeMessage>,
+    what: &str,
+    mut wanted: impl FnMut(&RuntimeMessage) -> Option<T>,
+) -> T {
+    let until = Instant::now() + PATIENCE;
+    let mut seen = Vec::new();
+    while let Ok(message) = from.recv_deadline(until) {
+        if let Some(found) = wanted(&message) {
+            return found;
+        }
+        seen.push(message);
+    }
+    panic!("no {what} within {PATIENCE:?}; seen: {seen:#?}");
+}
+
+fn action_of(
+    message: &RuntimeMessage,
+    id: &ContainerId,
+) -> Option<(Action, Option<ContainerInfo>)> {
+    match message {
+        RuntimeMessage::Update(u) if u.id == *id => {
+            Some((u.event.action.clone(), u.event.info.as_deref().cloned()))
+        }
+        _ => None,
+    }
+}
+
+#[test]
+fn a_real_engine_and_real_containers() {
+    if !ready() {
+        return;
+    }
+    import_image();
+    let name = format!("hullwatch-live-{}", std::process::id());
+    let options = [
+        "--name",
+        &name,
+        "--memory",
+        "64m",
+        "--cap-add",
+        "NET_ADMIN",
+        "-l",
+        "a=b",
+        "-v",
+        "/data",
+    ];
+    let old = Container::run(&options, &["nc", "-l", "-p", "80"]);
+    let info = engine(&old, &name);
+    cgroups_and_processes(&old);
+    without_engine(&old);
+    content(&old, info);
+}
+
+/// Lists what runs, then follows a container through its life.
+fn engine(old: &Container, name: &str) -> ContainerInfo {
+    let (out, from) = unbounded();
+    let runtimes = start(RuntimeOptions::default(), out);
+    wait(&from, "connection", |m| match m {
+        RuntimeMessage::State(EngineState::Connected { version, driver }) => {
+            assert!(!version.is_empty() && !driver.is_empty());
+            Some(())
+        }
+        _ => None,
+    });
+    let info = wait(&from, "existing container", |m| {
+        match action_of(m, &old.0)? {
+            (Action::Existing, info) => info,
+            other => panic!("first told as {other:?}"),
+        }
+    });
+    assert_eq!(info.name, name);
+    assert_eq!(info.image, IMAGE);
+    assert_eq!(info.labels["a"], "b");
+    assert_eq!(info.limits.memory, 64 << 20);
+    assert_eq!(info.security.cap_add.len(), 1);
+    assert_eq!(info.exposed, ["80/tcp"]);
+    assert!(info.started.unwrap() > info.created.unwrap());
+    assert!(info.init_pid > 0 && info.mounts.iter().any(|m| m.destination == "/data"));
+    assert!(info.networks.contains_key("bridge") || !info.networks.is_empty());
+
+    let new = Container::run(&[], &["sh", "-c", "sleep 1; exit 7"]);
+    new.exec("echo hi");
+    let mut got = Vec::new();
+    let died = wait(&from, "end of the new container", |m| {
+        let (action, info) = action_of(m, &new.0)?;
+        got.push((action.clone(), info.is_some()));
+        matches!(action, Action::Died(7)).then_some(())
+    });
+    let () = died;
+    let has = |wanted: &dyn Fn(&Action) -> bool| got.iter().any(|(a, _)| wanted(a));
+    assert!(
+        has(&|a| *a == Action::Created) && has(&|a| *a == Action::Started),
+        "{got:?}"
+    );
+    assert!(
+        has(&|a| matches!(a, Action::ExecStarted(c) if *c == "sh -c echo hi")),
+        "{got:?}"
+    );
+    assert!(got.contains(&(Action::Info, true)), "{got:?}");
+    runtimes.stop();
+    info
+}
+
+fn cgroups_and_processes(old: &Container) {
+    let (directory, found) = Directory::scan();
+    let mine = found.iter().find(|f| f.id == old.0).unwrap();
+    assert_eq!(mine.runtime, Runtime::Docker);
+    assert_eq!(directory.lookup(mine.cgroup), Some(&old.0));
+
+    let all = snapshot::processes(false);
+    let process = all
+        .iter()
+        .find(|p| p.container.as_ref() == Some(&old.0))
+        .unwrap();
+    assert_eq!(process.nspid, 1);
+    assert_eq!(process.process.exe, "/bin/busybox");
+    assert_eq!(process.process.argv[0], "nc");
+    assert_eq!(process.process.file.fs, Filesystem::Overlay);
+    assert_eq!(process.process.file.origin(), Origin::Image);
+    assert!(all.iter().all(|p| p.container.is_some()));
+
+    let sockets = snapshot::sockets(false);
+    let listening = sockets
+        .iter()
+        .find(|s| s.container.as_ref() == Some(&old.0))
+        .unwrap();
+    assert_eq!(listening.pid, process.pid);
+    assert_eq!(listening.socket.protocol, Protocol::Tcp);
+    assert_eq!(
+        (listening.socket.local.port(), listening.socket.remote),
+        (80, None)
+    );
+
+    let list = [(old.0.clone(), mine.path.clone())];
+    let mut sampler = usage::Sampler::new();
+    sampler.sample(&list, Duration::from_secs(1));
+    old.exec("i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done");
+    let used = sampler.sample(&list, Duration::from_secs(1));
+    assert!(
+        used[0].cpu_milli > 10 && used[0].memory > 0 && used[0].pids == 1,
+        "{used:?}"
+    );
+}
+
+fn without_engine(old: &Container) {
+    let (_, found) = Directory::scan();
+    let info = bare::facts(found.iter().find(|f| f.id == old.0).unwrap()).unwrap();
+    assert_eq!(info.command[0], "nc");
+    assert_eq!(info.security.cap_add, ["NET_ADMIN"]);
+    assert!(!info.security.privileged && !info.security.readonly_root);
+    check(&info.storage).unwrap();
+}
+
+fn content(old: &Container, info: ContainerInfo) {
+    check(&info.storage).unwrap();
+    let pid = info.init_pid;
+    let info = Arc::new(info);
+    let (out, from) = unbounded();
+    let comparer = Comparer::start(out).unwrap();
+    old.exec("touch /bin/plain; cp /bin/busybox /tmp/tool; echo new >/tmp/new; chmod 755 /tmp/new");
+    // As the container's own file system numbers them, like the kernel reports them.
+    let compare = |path: &str| {
+        let meta = std::fs::metadata(format!("/proc/{pid}/root{path}")).unwrap();
+        let dev = rustix::fs::major(meta.dev()) << 20 | rustix::fs::minor(meta.dev());
+        assert!(comparer.request(Request {
+            container: old.0.clone(),
+            info: Arc::clone(&info),
+            pid,
+            path: path.into(),
+            ino: meta.ino(),
+            dev,
+        }));
+        let (id, result) = from.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(id, old.0);
+        result.class
+    };
+    assert_eq!(compare("/bin/plain"), CompareClass::CopiedUp);
+    assert_eq!(compare("/bin/busybox"), CompareClass::CopiedUp);
+    assert_eq!(
+        compare("/tmp/tool"),
+        CompareClass::Relocated("/bin/busybox".into())
+    );
+    assert_eq!(compare("/tmp/new"), CompareClass::New);
+    old.exec("echo changed >>/bin/plain");
+    assert_eq!(compare("/bin/plain"), CompareClass::Modified);
+}
+
+#[test]
+fn an_engine_that_is_not_there_is_said_at_once() {
+    let (out, from) = unbounded();
+    let options = RuntimeOptions {
+        docker_host: Some("unix:///nonexistent/docker.sock".to_owned()),
+    };
+    let runtimes = start(options, out);
+    wait(&from, "absence", |m| {
+        matches!(m, RuntimeMessage::State(EngineState::Absent)).then_some(())
+    });
+    runtimes.stop();
+}
