@@ -3,11 +3,14 @@
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use super::Failure;
 use super::privileges;
+use crate::containers::{self, EngineState, RuntimeMessage, RuntimeOptions};
+use crate::probe::{Probe, ProbeConfig};
 use crate::session::cgroup_mode;
 
 /// Tell what this host can give hullwatch, and what to do about the rest
@@ -33,6 +36,7 @@ struct Diagnosis {
     btf: bool,
     cgroup: &'static str,
     capabilities: Vec<Capability>,
+    probes: Probes,
     engine: Engine,
     blind: Vec<Blind>,
     advice: Vec<String>,
@@ -45,7 +49,16 @@ struct Capability {
     purpose: &'static str,
 }
 
-#[derive(Debug, Serialize)]
+/// What the kernel took, tried by loading it.
+#[derive(Debug, Default, Serialize)]
+struct Probes {
+    attached: Vec<String>,
+    refused: Vec<Blind>,
+    missing_fields: Vec<String>,
+    error: String,
+}
+
+#[derive(Debug, Clone, Serialize)]
 struct Blind {
     what: String,
     why: String,
@@ -98,6 +111,19 @@ fn diagnose(docker_host: Option<&str>) -> Diagnosis {
                 .to_owned(),
         );
     }
+    let probes = if able { probes() } else { Probes::default() };
+    if !probes.error.is_empty() {
+        able = false;
+        advice.push(probes.error.clone());
+    }
+    blind.extend(probes.refused.iter().map(|refused| Blind {
+        what: format!("facts of {}", refused.what),
+        why: refused.why.clone(),
+    }));
+    blind.extend(probes.missing_fields.iter().map(|field| Blind {
+        what: format!("facts that need {field}"),
+        why: "this kernel has no such field".to_owned(),
+    }));
     if !engine.reachable {
         blind.push(Blind {
             what: "names, images and settings of containers".to_owned(),
@@ -124,57 +150,71 @@ fn diagnose(docker_host: Option<&str>) -> Diagnosis {
                 purpose: n.purpose,
             })
             .collect(),
+        probes,
         engine,
         blind,
         advice,
     }
 }
 
-/// Asks the engine who it is, for at most three seconds.
-fn engine(docker_host: Option<&str>) -> Engine {
-    let asked = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| e.to_string())
-        .and_then(|runtime| {
-            runtime.block_on(async {
-                tokio::time::timeout(std::time::Duration::from_secs(3), ask(docker_host))
-                    .await
-                    .unwrap_or_else(|_| Err("no answer within three seconds".to_owned()))
-            })
-        });
-    asked.unwrap_or_else(|error| Engine {
-        error,
-        ..Engine::default()
-    })
-}
-
-async fn ask(docker_host: Option<&str>) -> Result<Engine, String> {
-    let docker = match docker_host {
-        Some(url) if url.starts_with("unix://") => {
-            bollard::Docker::connect_with_unix(url, 3, bollard::API_DEFAULT_VERSION)
+/// Loads and attaches everything once, and lets it go again.
+fn probes() -> Probes {
+    match Probe::load(&ProbeConfig { host: false }) {
+        Ok(probe) => {
+            let report = probe.report();
+            Probes {
+                attached: report.attached.clone(),
+                refused: report
+                    .refused
+                    .iter()
+                    .map(|(what, why)| Blind {
+                        what: what.clone(),
+                        why: why.clone(),
+                    })
+                    .collect(),
+                missing_fields: report.missing.clone(),
+                error: String::new(),
+            }
         }
-        Some(url) => bollard::Docker::connect_with_http(url, 3, bollard::API_DEFAULT_VERSION),
-        None => bollard::Docker::connect_with_defaults(),
-    };
-    let docker = docker.map_err(|e| innermost(&e))?;
-    let version = docker.version().await.map_err(|e| innermost(&e))?;
-    let info = docker.info().await.map_err(|e| innermost(&e))?;
-    Ok(Engine {
-        reachable: true,
-        version: version.version.unwrap_or_default(),
-        storage_driver: info.driver.unwrap_or_default(),
-        error: String::new(),
-    })
+        Err(error) => Probes {
+            error: error.to_string(),
+            ..Probes::default()
+        },
+    }
 }
 
-/// The last error of a chain: the outer ones name layers of the HTTP client.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
+/// Asks the engine who it is, for at most three seconds, the way watching does.
+fn engine(docker_host: Option<&str>) -> Engine {
+    let (out, answers) = crossbeam_channel::bounded(64);
+    let options = RuntimeOptions {
+        docker_host: docker_host.map(str::to_owned),
+    };
+    let runtimes = containers::start(options, out);
+    let deadline = Instant::now() + Duration::from_secs(3);
+    let engine = loop {
+        let failed = |error: String| Engine {
+            error,
+            ..Engine::default()
+        };
+        match answers.recv_deadline(deadline) {
+            Ok(RuntimeMessage::State(EngineState::Connected { version, driver })) => {
+                break Engine {
+                    reachable: true,
+                    version,
+                    storage_driver: driver,
+                    error: String::new(),
+                };
+            }
+            Ok(RuntimeMessage::State(EngineState::Unreachable { error })) => break failed(error),
+            Ok(RuntimeMessage::State(EngineState::Absent)) => {
+                break failed("no engine's socket is on this host".to_owned());
+            }
+            Ok(_) => {}
+            Err(_) => break failed("no answer within three seconds".to_owned()),
+        }
+    };
+    runtimes.stop();
+    engine
 }
 
 fn text(d: &Diagnosis) -> String {
@@ -202,6 +242,16 @@ fn text(d: &Diagnosis) -> String {
             format!("{held}: to {}", capability.purpose),
         );
     }
+    let probes = &d.probes;
+    line(
+        !probes.attached.is_empty(),
+        "kernel programs",
+        format!(
+            "{} attached, {} refused",
+            probes.attached.len(),
+            probes.refused.len()
+        ),
+    );
     let engine = &d.engine;
     line(
         engine.reachable,

@@ -62,7 +62,7 @@ pub(super) fn missing(effective: u64) -> impl Iterator<Item = &'static Needed> {
     let has = move |bit: u32| effective >> bit & 1 == 1;
     NEEDED
         .iter()
-        .filter(move |n| !has(n.bit) && !(n.required && has(CAP_SYS_ADMIN)))
+        .filter(move |n| !(has(n.bit) || n.required && has(CAP_SYS_ADMIN)))
 }
 
 /// The sentence for somebody who may not watch; `None` when this process may.
