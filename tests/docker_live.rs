@@ -5,6 +5,7 @@
 
 use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -69,12 +70,19 @@ fn import_image() {
     assert!(import.wait().unwrap().success());
 }
 
-/// A running container, removed at the end.
+/// A running container without a network of its own (an engine may have none), removed at the
+/// end.
 struct Container(ContainerId);
 
 impl Container {
     fn run(options: &[&str], command: &[&str]) -> Self {
-        let args = [&["run", "-d"], options, &[IMAGE], command].concat();
+        let args = [
+            &["run", "-d", "--network", "none"],
+            options,
+            &[IMAGE],
+            command,
+        ]
+        .concat();
         Self(ContainerId::new(&docker(&args)))
     }
 
@@ -171,17 +179,16 @@ fn engine(old: &Container, name: &str) -> ContainerInfo {
     assert_eq!(info.exposed, ["80/tcp"]);
     assert!(info.started.unwrap() > info.created.unwrap());
     assert!(info.init_pid > 0 && info.mounts.iter().any(|m| m.destination == "/data"));
-    assert!(info.networks.contains_key("bridge") || !info.networks.is_empty());
+    assert!(info.networks.contains_key("none"));
 
     let new = Container::run(&[], &["sh", "-c", "sleep 1; exit 7"]);
     new.exec("echo hi");
     let mut got = Vec::new();
-    let died = wait(&from, "end of the new container", |m| {
+    wait(&from, "end of the new container", |m| {
         let (action, info) = action_of(m, &new.0)?;
         got.push((action.clone(), info.is_some()));
         matches!(action, Action::Died(7)).then_some(())
     });
-    let () = died;
     let has = |wanted: &dyn Fn(&Action) -> bool| got.iter().any(|(a, _)| wanted(a));
     assert!(
         has(&|a| *a == Action::Created) && has(&|a| *a == Action::Started),
@@ -278,6 +285,93 @@ fn content(old: &Container, info: ContainerInfo) {
     assert_eq!(compare("/tmp/new"), CompareClass::New);
     old.exec("echo changed >>/bin/plain");
     assert_eq!(compare("/bin/plain"), CompareClass::Modified);
+}
+
+/// Passes connections on to the engine until dropped: an engine that can be taken away.
+struct Door {
+    at: std::path::PathBuf,
+    open: Arc<std::sync::Mutex<Option<Vec<UnixStream>>>>,
+}
+
+impl Door {
+    fn open(at: &std::path::Path) -> Self {
+        let listener = UnixListener::bind(at).unwrap();
+        let open = Arc::new(std::sync::Mutex::new(Some(Vec::new())));
+        let kept = Arc::clone(&open);
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                let client = client.unwrap();
+                let engine = UnixStream::connect("/var/run/docker.sock").unwrap();
+                let mut kept = kept.lock().unwrap();
+                let Some(kept) = kept.as_mut() else { return };
+                for (from, to) in [(&client, &engine), (&engine, &client)] {
+                    kept.push(from.try_clone().unwrap());
+                    let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                    std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+                }
+            }
+        });
+        Self {
+            at: at.to_owned(),
+            open,
+        }
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        std::fs::remove_file(&self.at).unwrap();
+        for stream in self.open.lock().unwrap().take().unwrap() {
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+        }
+    }
+}
+
+#[test]
+fn an_engine_that_comes_back_is_caught_up_with() {
+    if !ready() || !std::path::Path::new("/var/run/docker.sock").exists() {
+        return;
+    }
+    import_image();
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path().join("engine.sock");
+    let door = Door::open(&at);
+    let ended = Container::run(&[], &["sleep", "1000"]);
+    let stayed = Container::run(&[], &["sleep", "1000"]);
+    let (out, from) = unbounded();
+    let options = RuntimeOptions {
+        docker_host: Some(at.to_str().unwrap().to_owned()),
+    };
+    let runtimes = start(options, out);
+    let mut missing = vec![ended.0.clone(), stayed.0.clone()];
+    wait(&from, "both containers", |m| {
+        missing.retain(|id| action_of(m, id).is_none());
+        missing.is_empty().then_some(())
+    });
+    drop(door);
+    wait(&from, "loss", |m| {
+        matches!(m, RuntimeMessage::Lost(..)).then_some(())
+    });
+    docker(&["kill", ended.0.as_str()]);
+    let began = Container::run(&[], &["sleep", "1000"]);
+    let _door = Door::open(&at);
+    let mut got = Vec::new();
+    wait(&from, "the end that was missed", |m| {
+        for c in [&stayed, &began, &ended] {
+            got.extend(
+                action_of(m, &c.0).map(|(action, info)| (c.0.clone(), action, info.is_some())),
+            );
+        }
+        got.iter().any(|(id, ..)| *id == ended.0).then_some(())
+    });
+    for expected in [
+        (stayed.0.clone(), Action::Info, true),
+        (began.0.clone(), Action::Started, true),
+        (ended.0.clone(), Action::Died(137), true),
+    ] {
+        assert!(got.contains(&expected), "{expected:?} not in {got:?}");
+    }
+    runtimes.stop();
 }
 
 #[test]

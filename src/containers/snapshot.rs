@@ -219,15 +219,15 @@ fn facts<'a>(link: &Path, path: &'a [u8], storage: Option<&Storage>) -> (&'a [u8
         && let Some(storage) = storage
     {
         let inside = Path::new(OsStr::from_bytes(path.strip_prefix(b"/").unwrap_or(path)));
-        let has = |dir: &Bytes| {
+        let holds = |dir: &Bytes| {
             !dir.is_empty()
                 && Path::new(OsStr::from_bytes(dir))
                     .join(inside)
                     .symlink_metadata()
                     .is_ok()
         };
-        out.upper = has(&storage.upper);
-        out.lower = storage.lower.iter().any(has);
+        out.upper = std::iter::once(&storage.upper).any(holds);
+        out.lower = storage.lower.iter().any(holds);
     }
     (path, out)
 }
