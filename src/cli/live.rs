@@ -1,9 +1,12 @@
-//! Options of every command that watches this host.
+//! Watching this host: the options every such command has, start and end.
 
+use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
 
+use super::{Failure, privileges};
+use crate::collect::{Live, LiveOptions, Tap};
 use crate::detect::Settings;
 
 /// Options of every command that watches this host.
@@ -39,6 +42,66 @@ impl LiveArgs {
             max_age: self.max_age.0,
             ..Settings::default()
         }
+    }
+}
+
+impl From<&LiveArgs> for LiveOptions {
+    fn from(args: &LiveArgs) -> Self {
+        Self {
+            host: args.host,
+            settings: args.settings(),
+            docker_host: args.docker_host.clone(),
+            no_engine: args.no_engine,
+        }
+    }
+}
+
+/// Begins to watch, and to record where a file is given; says on stderr when it is ready.
+pub(super) fn start(
+    args: &LiveArgs,
+    tap: Option<Box<dyn Tap>>,
+    record: Option<&Path>,
+) -> Result<Live, Failure> {
+    if let Some(refusal) = privileges::refusal() {
+        return Err(Failure::Expected(refusal));
+    }
+    let live = Live::start(args.into(), tap).map_err(|e| Failure::expected(e.to_string()))?;
+    if let Some(path) = record {
+        live.start_recording(path)
+            .map_err(|e| Failure::expected(e.to_string()))?;
+    }
+    let containers = live.core().lock().state.containers.len();
+    eprintln!("hullwatch: attached and ready; {containers} containers so far");
+    Ok(live)
+}
+
+/// Why the recording ended before its time, if it did.
+pub(super) fn recording_error(live: &Live) -> Option<String> {
+    live.status().recording?.error
+}
+
+/// Ends the recording, if there is one, and the watch; says on stderr what was recorded.
+pub(super) fn stop(live: Live) -> Result<(), Failure> {
+    let failed = recording_error(&live);
+    let recording = live.status().recording.is_some();
+    let summary = if recording && failed.is_none() {
+        Some(live.stop_recording().map_err(|e| e.to_string()))
+    } else {
+        None
+    };
+    live.stop();
+    match (failed, summary) {
+        (Some(error), _) | (None, Some(Err(error))) => Err(Failure::Expected(error)),
+        (None, Some(Ok(summary))) => {
+            eprintln!(
+                "hullwatch: recorded {} events ({} bytes of lines) in {}",
+                summary.events,
+                summary.bytes,
+                summary.path.display()
+            );
+            Ok(())
+        }
+        (None, None) => Ok(()),
     }
 }
 

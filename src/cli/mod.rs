@@ -10,9 +10,12 @@ mod failure;
 mod live;
 mod man;
 mod privileges;
+mod record;
 mod replay;
+mod selftest;
 mod signals;
 mod stream;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -36,10 +39,15 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Watch(watch::Args),
+    Record(record::Args),
     Replay(replay::Args),
     Doctor(doctor::Args),
+    Selftest(selftest::Args),
     Completions(completions::Args),
     Man(man::Args),
+    #[command(hide = true)]
+    Inside(selftest::inside::Args),
 }
 
 /// Runs the program.
@@ -59,10 +67,14 @@ pub fn main() -> ExitCode {
     };
     let done = match cli.command {
         None => Ok(ExitCode::from(2)),
+        Some(Command::Watch(args)) => watch::run(&args),
+        Some(Command::Record(args)) => record::run(&args),
         Some(Command::Replay(args)) => replay::run(&args),
         Some(Command::Doctor(args)) => doctor::run(&args),
+        Some(Command::Selftest(args)) => selftest::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),
         Some(Command::Man(args)) => man::run(&args),
+        Some(Command::Inside(args)) => selftest::inside::run(&args),
     };
     done.unwrap_or_else(|failure| failure.report())
 }

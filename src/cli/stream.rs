@@ -210,3 +210,102 @@ impl Lines {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::event::{Action, ContainerEvent, ContainerInfo, Timestamp};
+
+    #[derive(clap::Parser)]
+    struct Flags {
+        #[arg(long, value_parser = what)]
+        events: What,
+        #[command(flatten)]
+        selection: Selection,
+    }
+
+    fn lines(flags: &str) -> Lines {
+        let flags = Flags::parse_from(format!("x {flags}").split(' '));
+        Lines::new(flags.events, flags.selection)
+    }
+
+    fn event(id: char, kind: Kind) -> Event {
+        Event {
+            seq: 1,
+            ts: Timestamp(0),
+            container: Some(ContainerId::new(&id.to_string().repeat(64))),
+            pid: 1,
+            nspid: 1,
+            kind,
+        }
+    }
+
+    fn exec(id: char) -> Event {
+        event(id, Kind::Exec(Box::default()))
+    }
+
+    fn info(id: char, name: &str, image: &str) -> Event {
+        let info = ContainerInfo {
+            name: name.into(),
+            image: image.into(),
+            ..ContainerInfo::default()
+        };
+        event(
+            id,
+            Kind::Container(Box::new(ContainerEvent {
+                action: Action::Info,
+                info: Some(Box::new(info)),
+            })),
+        )
+    }
+
+    /// The ids' first characters of the lines printed.
+    fn printed(lines: &mut Lines, events: &[Event]) -> String {
+        let mut core = Core::default();
+        let mut out = String::new();
+        for event in events {
+            core.apply(&std::sync::Arc::new(event.clone()));
+            lines.event(event, &core, &mut |line| {
+                let event = Event::from_json(&line).unwrap();
+                out.extend(event.container.unwrap().as_str().chars().next());
+            });
+        }
+        out
+    }
+
+    #[test]
+    fn the_first_execs_of_a_container_wait_for_its_name() {
+        let events = [
+            exec('a'),
+            exec('b'),
+            exec('a'),
+            info('b', "db", "redis:7"),
+            info('a', "web", "nginx:1.25"),
+            exec('a'),
+            exec('b'),
+        ];
+        let select = |flags| printed(&mut lines(flags), &events);
+        assert_eq!(select("--events exec"), "abaab");
+        assert_eq!(select("--events exec --container web"), "aaa");
+        assert_eq!(select("--events exec --container redis"), "bb");
+        assert_eq!(select("--events exec --container nginx:1.25"), "aaa");
+        assert_eq!(select("--events exec --container nginx:1"), "");
+        assert_eq!(select("--events exec --container bbbb"), "bb");
+        assert_eq!(
+            select("--events exec --container web --container db"),
+            "baaab"
+        );
+        assert_eq!(select("--events connect"), "");
+    }
+
+    #[test]
+    fn what_cannot_wait_is_counted() {
+        let events = vec![exec('a'); HELD + 5];
+        let mut lines = lines("--events exec --container web");
+        assert_eq!(printed(&mut lines, &events), "");
+        assert_eq!(lines.unheld, 5);
+    }
+}

@@ -1,0 +1,111 @@
+//! What each deed of the throw-away container must cause in the stream.
+
+use super::deeds;
+use crate::event::{Action, Event, FileOp, Kind, Origin, Outcome};
+
+/// A fact that must arrive.
+pub(super) struct Check {
+    /// What it is, for people.
+    pub(super) fact: &'static str,
+    /// The deed that causes it; empty for what the container's life itself causes.
+    pub(super) deed: &'static str,
+    pub(super) seen: fn(&Event) -> bool,
+}
+
+const fn check(fact: &'static str, deed: &'static str, seen: fn(&Event) -> bool) -> Check {
+    Check { fact, deed, seen }
+}
+
+/// Every fact, in the order of the deeds.
+pub(super) const CHECKS: &[Check] = &[
+    check(
+        "container appears",
+        "",
+        |e| matches!(&e.kind, Kind::Container(c) if c.action == Action::Appeared),
+    ),
+    check("first exec", "", |e| {
+        matches!(&e.kind, Kind::Exec(x) if x.exe == "/bin/selftest"
+            && x.argv.iter().any(|a| *a == "deeds"))
+    }),
+    check("fork", "", |e| matches!(e.kind, Kind::Fork(_))),
+    check("exec of a new binary", "new-binary", |e| {
+        matches!(&e.kind, Kind::Exec(x) if x.exe == "/tmp/dropped"
+            && x.file.origin() == Origin::Upper)
+    }),
+    check(
+        "exit with its code",
+        "new-binary",
+        |e| matches!(&e.kind, Kind::Exit(x) if x.code == Some(deeds::NEW_CODE)),
+    ),
+    check(
+        "exec from memory",
+        "memfd",
+        |e| matches!(&e.kind, Kind::Exec(x) if x.file.origin() == Origin::Memfd),
+    ),
+    check("memfd_create", "memfd", |e| call(e, "memfd_create", false)),
+    check("file created", "files", |e| {
+        file(e, FileOp::Create, "/tmp/made")
+    }),
+    check("file renamed", "files", |e| {
+        file(e, FileOp::Rename, "/tmp/made")
+    }),
+    check("mode changed", "files", |e| {
+        file(e, FileOp::Chmod, "/tmp/moved")
+    }),
+    check("hard link", "files", |e| {
+        file(e, FileOp::Link, "/tmp/moved")
+    }),
+    check("symbolic link", "files", |e| {
+        file(e, FileOp::Symlink, "/tmp/symlinked")
+    }),
+    check("directory made", "files", |e| {
+        file(e, FileOp::Mkdir, "/tmp/dir")
+    }),
+    check("file removed", "files", |e| {
+        file(e, FileOp::Unlink, "/tmp/moved")
+    }),
+    check("image file written", "files", |e| {
+        file(e, FileOp::Write, "/etc/passwd")
+    }),
+    check("listen", "tcp", |e| matches!(e.kind, Kind::Listen(_))),
+    check(
+        "connection established",
+        "tcp",
+        |e| matches!(&e.kind, Kind::Connect(c) if c.outcome == Outcome::Established),
+    ),
+    check("accept", "tcp", |e| matches!(e.kind, Kind::Accept(_))),
+    check(
+        "close with its bytes",
+        "tcp",
+        |e| matches!(&e.kind, Kind::Close(c) if c.tx_bytes == 4),
+    ),
+    check("connection refused", "refused", |e| {
+        matches!(&e.kind, Kind::Connect(c) if c.outcome == Outcome::Failed(111)
+            && matches!(&c.remote, crate::event::Endpoint::Inet(a) if a.port() == deeds::REFUSED))
+    }),
+    check(
+        "DNS answer",
+        "dns",
+        |e| matches!(&e.kind, Kind::Dns(d) if d.name == deeds::NAME && !d.addresses.is_empty()),
+    ),
+    check("setuid", "deny", |e| call(e, "setuid", false)),
+    check("refused mount", "deny", |e| call(e, "mount", true)),
+    check("refused unshare", "deny", |e| call(e, "unshare", true)),
+    check("capability used", "", |e| {
+        matches!(e.kind, Kind::Capability(_))
+    }),
+    check(
+        "container ends",
+        "",
+        |e| matches!(&e.kind, Kind::Container(c) if c.action == Action::Gone),
+    ),
+];
+
+fn file(event: &Event, op: FileOp, path: &str) -> bool {
+    matches!(&event.kind, Kind::File(f) if f.op == op && f.path == path && f.errno == 0)
+}
+
+fn call(event: &Event, name: &str, refused: bool) -> bool {
+    matches!(&event.kind, Kind::Privilege(p)
+        if p.call == name && !p.runtime && (p.errno != 0) == refused)
+}

@@ -1,0 +1,153 @@
+//! What the throw-away container does, one deed a function; each says on stdout how it went.
+
+use std::fs;
+use std::io::{self, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use rustix::fs::MemfdFlags;
+use rustix::mount::MountFlags;
+use rustix::thread::UnshareFlags;
+
+use super::inside::{PROGRAM, stage, unshare};
+
+/// The name the container asks for.
+pub(super) const NAME: &str = "selftest.hullwatch.invalid";
+/// What the deeds' process ends with.
+pub(super) const CODE: u8 = 7;
+/// What the new binary ends with.
+pub(super) const NEW_CODE: u8 = 42;
+/// A port nobody listens on: the connection to it is refused.
+pub(super) const REFUSED: u16 = 1;
+const NAME_SERVER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 77);
+
+type Deed = fn() -> io::Result<()>;
+
+/// The deeds by name, in order. What they should cause is in `checks.rs`.
+const DEEDS: &[(&str, Deed)] = &[
+    ("new-binary", new_binary),
+    ("memfd", memfd),
+    ("files", files),
+    ("tcp", tcp),
+    ("refused", refused),
+    ("dns", dns),
+    ("deny", || run(&["deny"], 0)),
+];
+
+/// Does everything.
+pub(super) fn all() -> ExitCode {
+    for (name, deed) in DEEDS {
+        match deed() {
+            Ok(()) => println!("done {name}"),
+            Err(e) => println!("failed {name} {e}"),
+        }
+    }
+    ExitCode::from(CODE)
+}
+
+/// As somebody without privileges: what is refused. Runs in a process of its own.
+pub(super) fn deny() -> ExitCode {
+    let nobody = rustix::thread::Uid::from_raw(65_534);
+    let set = rustix::thread::set_thread_uid(nobody);
+    let mounted = rustix::mount::mount("none", "/tmp", "tmpfs", MountFlags::empty(), None);
+    let unshared = unshare(UnshareFlags::NEWNS);
+    ExitCode::from(u8::from(
+        set.is_err() || mounted.is_ok() || unshared.is_ok(),
+    ))
+}
+
+fn run(words: &[&str], code: u8) -> io::Result<()> {
+    run_program(PROGRAM, words, code)
+}
+
+fn run_program(program: &str, words: &[&str], code: u8) -> io::Result<()> {
+    let words: Vec<_> = words.iter().map(AsRef::as_ref).collect();
+    let status = stage(program, &words).status()?;
+    if status.code() == Some(i32::from(code)) {
+        Ok(())
+    } else {
+        Err(io::Error::other(format!("{program} ended with {status}")))
+    }
+}
+
+fn new_binary() -> io::Result<()> {
+    fs::copy(PROGRAM, "/tmp/dropped")?;
+    fs::set_permissions("/tmp/dropped", fs::Permissions::from_mode(0o755))?;
+    run_program("/tmp/dropped", &["exit", "42"], NEW_CODE)
+}
+
+fn memfd() -> io::Result<()> {
+    let file = rustix::fs::memfd_create("selftest", MemfdFlags::empty())?;
+    let mut file = fs::File::from(file);
+    io::copy(&mut fs::File::open(PROGRAM)?, &mut file)?;
+    run_program(
+        &format!("/proc/self/fd/{}", file.as_raw_fd()),
+        &["exit", "0"],
+        0,
+    )
+}
+
+fn files() -> io::Result<()> {
+    fs::write("/tmp/made", "made")?;
+    fs::rename("/tmp/made", "/tmp/moved")?;
+    fs::set_permissions("/tmp/moved", fs::Permissions::from_mode(0o600))?;
+    fs::hard_link("/tmp/moved", "/tmp/linked")?;
+    std::os::unix::fs::symlink("/tmp/moved", "/tmp/symlinked")?;
+    fs::create_dir("/tmp/dir")?;
+    fs::remove_file("/tmp/moved")?;
+    let mut passwd = fs::OpenOptions::new().append(true).open("/etc/passwd")?;
+    passwd.write_all(b"intruder:x:0:0::/:/bin/sh\n")?;
+    if Path::new("/tmp/moved").exists() {
+        return Err(io::Error::other("a removed file is still there"));
+    }
+    Ok(())
+}
+
+fn tcp() -> io::Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let mut client = TcpStream::connect(listener.local_addr()?)?;
+    let (mut server, _) = listener.accept()?;
+    client.write_all(b"ahoy")?;
+    drop(client);
+    let mut received = Vec::new();
+    server.read_to_end(&mut received)?;
+    Ok(())
+}
+
+fn refused() -> io::Result<()> {
+    match TcpStream::connect((Ipv4Addr::LOCALHOST, REFUSED)) {
+        Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
+        Err(e) => Err(e),
+        Ok(_) => Err(io::Error::other("the connection was not refused")),
+    }
+}
+
+fn dns() -> io::Result<()> {
+    let server = UdpSocket::bind((NAME_SERVER, 53))?;
+    let client = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    client.connect(SocketAddr::from((NAME_SERVER, 53)))?;
+    for socket in [&server, &client] {
+        socket.set_read_timeout(Some(Duration::from_secs(2)))?;
+    }
+    let mut query = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in NAME.split('.') {
+        query.push(u8::try_from(label.len()).unwrap_or(0));
+        query.extend_from_slice(label.as_bytes());
+    }
+    query.extend_from_slice(&[0, 0, 1, 0, 1]);
+    client.send(&query)?;
+    let mut buffer = [0; 512];
+    let (length, from) = server.recv_from(&mut buffer)?;
+    let mut answer = buffer.get(..length).unwrap_or_default().to_vec();
+    // An answer, recursion available; one record: the name above is 192.0.2.7 for a minute.
+    answer.splice(2..4, [0x81, 0x80]);
+    answer.splice(6..8, [0, 1]);
+    answer.extend_from_slice(&[0xC0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 7]);
+    server.send_to(&answer, from)?;
+    client.recv(&mut buffer)?;
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! The throw-away container's own side: makes its namespaces and root, then does the deeds.
+//!
+//! Each stage is a new run of this program, because what a stage sets up (a pid namespace, a
+//! root) takes effect in the next one.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
+use rustix::thread::UnshareFlags;
+
+use super::deeds;
+use crate::cli::Failure;
+
+/// Where the program lies in the container's image.
+pub(super) const PROGRAM: &str = "/bin/selftest";
+
+/// A stage of the throw-away container
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    #[command(subcommand)]
+    stage: Stage,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Stage {
+    /// Join the cgroup, leave the host's namespaces
+    Join {
+        /// Directory of the cgroup
+        cgroup: PathBuf,
+        /// Empty directory for the root
+        scratch: PathBuf,
+    },
+    /// Make the root and enter it
+    Init {
+        /// Empty directory for the root
+        scratch: PathBuf,
+    },
+    /// Do each thing
+    Deeds,
+    /// Give up privileges, and try what is refused then
+    Deny,
+    /// End with this code
+    Exit {
+        /// The code
+        code: u8,
+    },
+}
+
+pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let done = match &args.stage {
+        Stage::Join { cgroup, scratch } => join(cgroup, scratch),
+        Stage::Init { scratch } => init(scratch).map(|()| ExitCode::SUCCESS),
+        Stage::Deeds => Ok(deeds::all()),
+        Stage::Deny => Ok(deeds::deny()),
+        Stage::Exit { code } => Ok(ExitCode::from(*code)),
+    };
+    done.map_err(|e| Failure::expected(format!("the test container: {e}")))
+}
+
+/// The next stage as a command.
+pub(super) fn stage(program: impl AsRef<OsStr>, words: &[&OsStr]) -> Command {
+    let mut command = Command::new(program);
+    command.arg("inside").args(words);
+    command
+}
+
+fn context(what: &str) -> impl Fn(io::Error) -> io::Error + '_ {
+    move |e| io::Error::new(e.kind(), format!("{what}: {e}"))
+}
+
+// The unsafe twin exists for CLONE_FILES, which is not among these flags.
+#[expect(deprecated, reason = "safe for these flags")]
+pub(super) fn unshare(flags: UnshareFlags) -> io::Result<()> {
+    Ok(rustix::thread::unshare(flags)?)
+}
+
+fn join(cgroup: &Path, scratch: &Path) -> io::Result<ExitCode> {
+    fs::write(cgroup.join("cgroup.procs"), "0").map_err(context("joining its cgroup"))?;
+    let namespaces =
+        UnshareFlags::NEWNS | UnshareFlags::NEWPID | UnshareFlags::NEWUTS | UnshareFlags::NEWIPC;
+    unshare(namespaces).map_err(context("leaving the host's namespaces"))?;
+    let status = stage("/proc/self/exe", &["init".as_ref(), scratch.as_os_str()]).status()?;
+    Ok(ExitCode::from(
+        u8::try_from(status.code().unwrap_or(255)).unwrap_or(255),
+    ))
+}
+
+fn init(scratch: &Path) -> io::Result<()> {
+    let flags = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    rustix::mount::mount_change("/", flags)?;
+    mount("tmpfs", scratch, "tmpfs", "mode=0755")?;
+    let [lower, upper, work, root] = ["lower", "upper", "work", "root"].map(|d| scratch.join(d));
+    for dir in [&lower, &upper, &work, &root] {
+        fs::create_dir(dir)?;
+    }
+    image(&lower).map_err(context("making its image"))?;
+    let options = format!(
+        "lowerdir={},upperdir={},workdir={}",
+        lower.display(),
+        upper.display(),
+        work.display()
+    );
+    mount("overlay", &root, "overlay", &options)?;
+    // The program may need shared libraries: they come from the host, read-only.
+    for dir in ["usr", "lib", "lib64"] {
+        let host = Path::new("/").join(dir);
+        if host.is_dir() && !host.is_symlink() {
+            rustix::mount::mount_bind(&host, root.join(dir))?;
+        }
+    }
+    rustix::mount::mount_bind("/dev/null", root.join("dev/null"))?;
+    std::env::set_current_dir(&root)?;
+    rustix::process::pivot_root(".", ".").map_err(|e| context("entering its root")(e.into()))?;
+    mount("proc", Path::new("/proc"), "proc", "")?;
+    rustix::mount::unmount(".", UnmountFlags::DETACH)?;
+    std::env::set_current_dir("/")?;
+    rustix::system::sethostname(b"selftest")?;
+    Err(stage(PROGRAM, &["deeds".as_ref()]).env_clear().exec())
+}
+
+fn mount(source: &str, target: &Path, kind: &str, options: &str) -> io::Result<()> {
+    let options = std::ffi::CString::new(options)?;
+    rustix::mount::mount(source, target, kind, MountFlags::empty(), Some(&*options))
+        .map_err(|e| context(&format!("mounting {kind}"))(e.into()))
+}
+
+/// What the container finds in its lower layer.
+fn image(lower: &Path) -> io::Result<()> {
+    for dir in ["bin", "etc", "proc", "tmp", "dev", "usr", "lib", "lib64"] {
+        let host = Path::new("/").join(dir);
+        match fs::read_link(&host) {
+            Ok(to) if dir.starts_with("lib") => std::os::unix::fs::symlink(to, lower.join(dir))?,
+            _ => fs::create_dir(lower.join(dir))?,
+        }
+    }
+    fs::write(lower.join("dev/null"), "")?;
+    fs::write(lower.join("etc/passwd"), "root:x:0:0::/:/bin/sh\n")?;
+    let program = lower.join(PROGRAM.trim_start_matches('/'));
+    fs::copy("/proc/self/exe", &program)?;
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))
+}

@@ -1,0 +1,137 @@
+//! `hullwatch watch`: the stream of this host as JSON lines.
+
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
+use parking_lot::Mutex;
+
+use super::signals::Ended;
+use super::stream::{self, Lines, Selection, What};
+use super::{Failure, LiveArgs, live};
+use crate::collect::Tap;
+use crate::core::Core;
+use crate::event::Event;
+
+/// Lines that wait for whoever reads our output; more are dropped and counted.
+const QUEUE: usize = 65_536;
+
+/// Print what containers on this host do as JSON lines
+///
+/// A line on stderr tells when every probe is attached. Ends with Ctrl-C, or after --duration.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// What to print: event types separated by commas, all, or findings
+    #[arg(long, value_name = "TYPES", default_value = "findings", value_parser = stream::what)]
+    events: What,
+
+    #[command(flatten)]
+    selection: Selection,
+
+    /// End after this time, e.g. 10s, 5m
+    #[arg(long, value_name = "TIME", value_parser = live::duration)]
+    duration: Option<Duration>,
+
+    /// Exit with 1 when a finding was seen (of --container, at or above --min-severity)
+    #[arg(long)]
+    exit_code: bool,
+
+    /// Also record everything into this file; a name ending in .zst is compressed
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+
+    #[command(flatten)]
+    live: LiveArgs,
+}
+
+/// On the core's thread: picks lines and never waits.
+struct Printer {
+    lines: Arc<Mutex<Lines>>,
+    out: Sender<Vec<u8>>,
+    dropped: Arc<AtomicU64>,
+}
+
+impl Tap for Printer {
+    fn event(&mut self, event: &Event, core: &mut Core) {
+        let Self {
+            lines,
+            out,
+            dropped,
+        } = self;
+        lines.lock().event(event, core, &mut |line| {
+            if let Err(TrySendError::Full(_)) = out.try_send(line) {
+                dropped.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let ended = Ended::install()?;
+    let lines = Arc::new(Mutex::new(Lines::new(
+        args.events.clone(),
+        args.selection.clone(),
+    )));
+    let dropped = Arc::new(AtomicU64::new(0));
+    let (out, queue) = crossbeam_channel::bounded(QUEUE);
+    let printer = Printer {
+        lines: Arc::clone(&lines),
+        out,
+        dropped: Arc::clone(&dropped),
+    };
+    let live = live::start(&args.live, Some(Box::new(printer)), args.record.as_deref())?;
+    let deadline = args.duration.map(|d| Instant::now() + d);
+    let done = print(&queue, || {
+        ended.ended() || deadline.is_some_and(|at| Instant::now() >= at)
+    });
+    let core = Arc::clone(live.core());
+    let stopped = live::stop(live);
+    // What was under way when the watch ended, and the findings' final state.
+    let rest = done.and_then(|()| {
+        let mut out = io::stdout().lock();
+        queue.try_iter().try_for_each(|line| out.write_all(&line))?;
+        let mut written = Ok(());
+        lines.lock().finish(&core.lock(), &mut |line| {
+            if written.is_ok() {
+                written = out.write_all(&line);
+            }
+        });
+        written
+    });
+    let lost = dropped.load(Ordering::Relaxed);
+    if lost > 0 {
+        eprintln!(
+            "hullwatch: {lost} lines were dropped because the output was not read fast enough"
+        );
+    }
+    let unheld = lines.lock().unheld;
+    if unheld > 0 {
+        eprintln!("hullwatch: {unheld} lines of containers without a known name were dropped");
+    }
+    stopped?;
+    rest?;
+    let found = lines.lock().found;
+    Ok(ExitCode::from(u8::from(args.exit_code && found)))
+}
+
+/// Prints until `over`; flushes whenever nothing waits.
+fn print(queue: &Receiver<Vec<u8>>, over: impl Fn() -> bool) -> io::Result<()> {
+    let mut out = BufWriter::with_capacity(64 << 10, io::stdout().lock());
+    while !over() {
+        match queue.recv_timeout(Duration::from_millis(50)) {
+            Ok(line) => {
+                out.write_all(&line)?;
+                if queue.is_empty() {
+                    out.flush()?;
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    out.flush()
+}
