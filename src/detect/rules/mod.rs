@@ -5,8 +5,11 @@ mod drift_exec;
 mod etc;
 mod exec_session;
 mod fileless;
+mod kernel_files;
+mod life;
 mod max_age;
 mod package_install;
+mod priv_calls;
 mod program_changed;
 
 use std::sync::LazyLock;
@@ -41,7 +44,22 @@ pub(crate) const ALL: &[&Rule] = &[
     &etc::SSH_ACCESS,
     &etc::PACKAGE_SOURCES,
     &cloud_metadata::RULE,
+    &priv_calls::MOUNT,
+    &priv_calls::NAMESPACE,
+    &priv_calls::ROOT,
+    &priv_calls::TRACE,
+    &priv_calls::KERNEL,
+    &priv_calls::UNUSUAL,
+    &priv_calls::BECAME_ROOT,
+    &priv_calls::CAPABILITY,
+    &kernel_files::SETTING,
+    &kernel_files::DEVICE,
+    &kernel_files::MEMORY,
+    &kernel_files::OWN_EXE,
     &max_age::RULE,
+    &life::RESTARTS,
+    &life::OOM,
+    &life::UNPINNED,
 ];
 
 /// The data of every rule, sorted by id.

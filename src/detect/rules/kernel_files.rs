@@ -1,0 +1,345 @@
+//! Files through which the kernel, its devices and other processes are reached.
+
+use bstr::ByteSlice as _;
+
+use crate::detect::case::Case;
+use crate::detect::change::{by, graded, is_refusal, refused};
+use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs};
+use crate::event::{File, FileOp, Filesystem};
+
+/// Kernel settings.
+pub(super) const SETTING: Rule = Rule {
+    info: RuleInfo {
+        id: "priv.kernel-setting",
+        title: "Wrote a kernel setting",
+        severity: Severity::Critical,
+        attack: &["T1611", "T1562"],
+        needs: &[Fact::File],
+        explain: "core_pattern, modprobe, uevent_helper, binfmt_misc, release_agent, the device \
+                  list of a cgroup and sysrq make the kernel run a program or open a device \
+                  outside the container: critical. Other settings below /proc/sys are medium. \
+                  A file of such a name elsewhere is nothing: the file system it lies on counts.",
+        check: "What was written; the setting is the host's, so look there too.",
+    },
+    looks: &[Look::File(setting)],
+};
+
+/// Devices.
+pub(super) const DEVICE: Rule = Rule {
+    info: RuleInfo {
+        id: "priv.device",
+        title: "Reached for a disk or the kernel's memory",
+        severity: Severity::High,
+        attack: &["T1611", "T1006"],
+        needs: &[Fact::File],
+        explain: "A block device, /dev/mem, /proc/kcore or their like was opened, or a device \
+                  node was made: the way to the host's disk past every file permission.",
+        check: "Which device, and whether the container needs it.",
+    },
+    looks: &[Look::File(device)],
+};
+
+/// Other processes' memory as a file.
+pub(super) const MEMORY: Rule = Rule {
+    info: RuleInfo {
+        id: "priv.memory-file",
+        title: "Opened another process's memory",
+        severity: Severity::High,
+        attack: &["T1055.009", "T1003.007"],
+        needs: &[Fact::File],
+        explain: "/proc/PID/mem of another process was opened for writing or reading. Debuggers \
+                  do it; so do credential thieves and injectors.",
+        check: "Which process's memory, and what ran afterwards.",
+    },
+    looks: &[Look::File(memory)],
+};
+
+/// The runtime's own binary.
+pub(super) const OWN_EXE: Rule = Rule {
+    info: RuleInfo {
+        id: "priv.runtime-overwrite",
+        title: "Tried to write a running program through /proc",
+        severity: Severity::Critical,
+        attack: &["T1611"],
+        needs: &[Fact::File],
+        explain: "A process opened /proc/PID/exe for writing: with that an escape replaced the \
+                  container runtime itself (CVE-2019-5736).",
+        check: "The runtime's version, and its hash on the host.",
+    },
+    looks: &[Look::File(own_exe)],
+};
+
+fn writes(op: FileOp) -> bool {
+    matches!(op, FileOp::Write | FileOp::Create | FileOp::Truncate)
+}
+
+/// The file lies on this kind of file system; where the call was refused before that was known,
+/// below the usual place of it.
+fn on(file: &File, fs: Filesystem, usual: &[u8]) -> bool {
+    match file.file {
+        Some(facts) if facts.fs != Filesystem::Unknown => facts.fs == fs,
+        _ => file.path.starts_with(usual),
+    }
+}
+
+fn setting(case: &mut Case<'_>, file: &File) {
+    if !writes(file.op) || (file.errno != 0 && !is_refusal(file.errno)) {
+        return;
+    }
+    let path = file.path.as_bytes();
+    let ends = |list: &[&[u8]]| list.iter().any(|e| path.ends_with(e));
+    let weight = if on(file, Filesystem::Proc, b"/proc/") {
+        if ends(&[
+            b"/sys/kernel/core_pattern",
+            b"/sys/kernel/modprobe",
+            b"/sys/kernel/hotplug",
+            b"/sysrq-trigger",
+            b"/sys/kernel/poweroff_cmd",
+            b"/sys/kernel/usermodehelper/bset",
+        ]) || path.find(b"/binfmt_misc/").is_some()
+        {
+            Severity::Critical
+        } else if path.find(b"/sys/").is_some() {
+            Severity::Medium
+        } else {
+            return;
+        }
+    } else if on(file, Filesystem::Cgroup, b"/sys/fs/cgroup/") {
+        if !ends(&[
+            b"/release_agent",
+            b"/notify_on_release",
+            b"/devices.allow",
+            b".release_agent",
+        ]) {
+            return;
+        }
+        Severity::Critical
+    } else if on(file, Filesystem::Sysfs, b"/sys/") {
+        if ends(&[b"/uevent_helper"]) {
+            Severity::Critical
+        } else if path.find(b"/kernel/").is_some() || path.find(b"/module/").is_some() {
+            Severity::Medium
+        } else {
+            return;
+        }
+    } else if path.find(b"/binfmt_misc/").is_some() && file.file.is_none() {
+        Severity::Critical
+    } else {
+        return;
+    };
+    if weight == Severity::Medium && case.starting_up() {
+        super::fold_startup(
+            case,
+            format!("wrote {}{}", file.path.escaped(), refused(file.errno)),
+        );
+        return;
+    }
+    raise(case, file, graded(weight, file.errno), "wrote");
+}
+
+fn raise(case: &mut Case<'_>, file: &File, severity: Severity, verb: &str) {
+    let line = format!("{verb} {}{}", file.path.escaped(), refused(file.errno));
+    case.raise(severity, &file.path, |case, told| {
+        told.title = format!("{}: {}", case.rule.title, file.path.escaped());
+        told.why.push(line);
+        told.why.push(by(case, &file.comm));
+    });
+}
+
+fn device(case: &mut Case<'_>, file: &File) {
+    let kind = |mode: u32| mode & 0o170_000;
+    const BLOCK: u32 = 0o060_000;
+    const CHAR: u32 = 0o020_000;
+    if file.errno != 0 && !is_refusal(file.errno) {
+        return;
+    }
+    let (weight, verb) = match file.op {
+        FileOp::Mknod => match kind(file.mode.unwrap_or(0)) {
+            BLOCK => (Severity::High, "made block device"),
+            CHAR => (Severity::Medium, "made device"),
+            _ => return,
+        },
+        FileOp::Read | FileOp::Write | FileOp::Create | FileOp::Truncate => {
+            let block = file.file.is_some_and(|f| kind(f.mode) == BLOCK);
+            let path = file.path.as_bytes();
+            let memory = matches!(
+                path,
+                b"/proc/kcore" | b"/dev/mem" | b"/dev/kmem" | b"/dev/port" | b"/proc/kmem"
+            );
+            if !block && !memory {
+                return;
+            }
+            let verb = if file.op == FileOp::Read {
+                "opened for reading"
+            } else {
+                "opened for writing"
+            };
+            (Severity::High, verb)
+        }
+        _ => return,
+    };
+    if case.starting_up() && weight == Severity::Medium {
+        super::fold_startup(case, format!("{verb} {}", file.path.escaped()));
+        return;
+    }
+    raise(case, file, graded(weight, file.errno), verb);
+}
+
+/// The PID of `/proc/PID/LEAF`, as written there.
+fn process_file<'a>(path: &'a [u8], leaf: &[u8]) -> Option<&'a [u8]> {
+    let rest = path.strip_prefix(b"/proc/")?;
+    let who = rest.strip_suffix(leaf)?.strip_suffix(b"/")?;
+    // /proc/PID/task/TID/mem is the same.
+    let who = who.split(|b| *b == b'/').next()?;
+    (who == b"self" || who.iter().all(u8::is_ascii_digit)).then_some(who)
+}
+
+fn memory(case: &mut Case<'_>, file: &File) {
+    if !(writes(file.op) || file.op == FileOp::Read)
+        || (file.errno != 0 && !is_refusal(file.errno))
+        || !on(file, Filesystem::Proc, b"/proc/")
+        || process_file(&file.path, b"mem").is_none_or(|who| who == b"self")
+    {
+        return;
+    }
+    let verb = if file.op == FileOp::Read {
+        "opened for reading"
+    } else {
+        "opened for writing"
+    };
+    let subject = case
+        .process
+        .map_or_else(|| file.comm.clone(), |p| p.exe.clone());
+    let line = format!("{verb} {}{}", file.path.escaped(), refused(file.errno));
+    let place = case.raise(
+        graded(Severity::High, file.errno),
+        &subject,
+        |case, told| {
+            told.title = format!("{}: {}", case.rule.title, file.path.escaped());
+            told.why.push(by(case, &file.comm));
+        },
+    );
+    if let Some(place) = place {
+        case.stories.explain(place, line);
+    }
+}
+
+fn own_exe(case: &mut Case<'_>, file: &File) {
+    if !writes(file.op) {
+        return;
+    }
+    let path = file.path.as_bytes();
+    let through = process_file(path, b"exe").is_some();
+    // Resolved, the target is the runtime's binary, which is no path of the container.
+    let runtime = matches!(
+        programs::leaf(path),
+        b"runc" | b"crun" | b"docker-runc" | b"containerd-shim-runc-v2" | b"conmon"
+    ) && file.file.is_some_and(|f| f.fs == Filesystem::Disk);
+    if through || runtime {
+        raise(
+            case,
+            file,
+            graded(Severity::Critical, file.errno),
+            "opened for writing",
+        );
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::detect::Severity;
+    use crate::detect::testkit::{World, upper};
+    use crate::event::{FileFacts, FileOp, Filesystem};
+
+    fn at(fs: Filesystem, mode: u32) -> Option<FileFacts> {
+        Some(FileFacts {
+            fs,
+            mode,
+            ..FileFacts::default()
+        })
+    }
+
+    fn wrote(path: &str, fs: Filesystem, errno: u16) -> World {
+        let mut w = World::steady();
+        let init = w.init();
+        w.file_as(init, FileOp::Write, path, |f| {
+            f.file = at(fs, 0o100_644);
+            f.errno = errno;
+        });
+        w
+    }
+
+    #[test]
+    fn kernel_settings_count_by_their_file_system() {
+        for (path, fs) in [
+            ("/proc/sys/kernel/core_pattern", Filesystem::Proc),
+            ("/host/proc/sys/kernel/core_pattern", Filesystem::Proc),
+            ("/proc/sysrq-trigger", Filesystem::Proc),
+            ("/tmp/cgrp/release_agent", Filesystem::Cgroup),
+            ("/sys/kernel/uevent_helper", Filesystem::Sysfs),
+        ] {
+            let w = wrote(path, fs, 0);
+            w.only(&["priv.kernel-setting"]);
+            assert_eq!(w.highest(), Severity::Critical, "{path}");
+            assert_eq!(wrote(path, fs, 30).highest(), Severity::High, "{path}");
+        }
+        assert_eq!(
+            wrote("/proc/sys/net/ipv4/ip_forward", Filesystem::Proc, 0).highest(),
+            Severity::Medium
+        );
+        for (path, fs) in [
+            ("/tmp/release_agent", Filesystem::Overlay),
+            ("/srv/proc/sys/kernel/core_pattern", Filesystem::Overlay),
+            ("/sys/fs/cgroup/x/cgroup.procs", Filesystem::Cgroup),
+            ("/proc/77/oom_score_adj", Filesystem::Proc),
+        ] {
+            wrote(path, fs, 0).only(&[]);
+        }
+    }
+
+    #[test]
+    fn devices_and_memory() {
+        let mut w = World::steady();
+        let init = w.init();
+        w.file_as(init, FileOp::Read, "/tmp/disk", |f| {
+            f.file = at(Filesystem::Tmpfs, 0o060_660)
+        });
+        assert_eq!(w.finding("priv.device").severity, Severity::High);
+        let mut w = World::steady();
+        let init = w.init();
+        w.file_as(init, FileOp::Mknod, "/tmp/sda", |f| {
+            f.mode = Some(0o060_600);
+            f.errno = 1;
+        });
+        assert_eq!(w.finding("priv.device").severity, Severity::Medium);
+        let mut w = World::steady();
+        let init = w.init();
+        w.file_as(init, FileOp::Write, "/proc/1/mem", |f| {
+            f.file = at(Filesystem::Proc, 0o100_600)
+        });
+        w.only(&["priv.memory-file"]);
+        let mut w = World::steady();
+        let init = w.init();
+        w.file_as(init, FileOp::Mknod, "/tmp/fifo", |f| {
+            f.mode = Some(0o010_600)
+        });
+        w.file_as(init, FileOp::Write, "/srv/mem", |f| f.file = Some(upper(4)));
+        w.file_as(init, FileOp::Write, "/proc/self/mem", |f| {
+            f.file = at(Filesystem::Proc, 0)
+        });
+        w.file_as(init, FileOp::Write, "/dev/null", |f| {
+            f.file = at(Filesystem::Tmpfs, 0o020_666)
+        });
+        w.only(&[]);
+    }
+
+    #[test]
+    fn the_runtimes_binary_through_proc() {
+        let mut w = World::steady();
+        let init = w.init();
+        w.refused(init, FileOp::Write, "/proc/self/exe", 26);
+        assert_eq!(w.finding("priv.runtime-overwrite").severity, Severity::High);
+        w.none("file.program-changed");
+    }
+}

@@ -1,0 +1,185 @@
+//! Life of a container: restarts, memory kills, and what its image is.
+
+use bstr::ByteSlice as _;
+
+use crate::detect::case::Case;
+use crate::detect::{Fact, Look, Rule, RuleInfo, Severity};
+use crate::event::{Action, ContainerEvent};
+
+/// So many ends …
+const DEATHS: usize = 4;
+/// … within so many seconds are a loop.
+const WINDOW: u64 = 600;
+
+/// Restart loop.
+pub(super) const RESTARTS: Rule = Rule {
+    info: RuleInfo {
+        id: "life.restart-loop",
+        title: "Container keeps restarting",
+        severity: Severity::Low,
+        attack: &[],
+        needs: &[Fact::Engine],
+        explain: "The container's init ended at least four times within ten minutes, by failure.",
+        check: "Its log and exit code.",
+    },
+    looks: &[Look::Container(restarts)],
+};
+
+/// Out of memory.
+pub(super) const OOM: Rule = Rule {
+    info: RuleInfo {
+        id: "life.out-of-memory",
+        title: "Killed for lack of memory",
+        severity: Severity::Low,
+        attack: &["T1496"],
+        needs: &[Fact::Engine],
+        explain: "The kernel killed a process of the container because its memory limit was \
+                  reached: a leak, a limit too low, or work it was not meant to do.",
+        check: "Memory over time, and the processes that grew.",
+    },
+    looks: &[Look::Container(oom)],
+};
+
+/// Image without a fixed version.
+pub(super) const UNPINNED: Rule = Rule {
+    info: RuleInfo {
+        id: "life.image-unpinned",
+        title: "Started from an image without a fixed version",
+        severity: Severity::Info,
+        attack: &["T1525"],
+        needs: &[Fact::Engine],
+        explain: "The image was named without tag, with `latest`, or by a bare id: what it is \
+                  today it may not be tomorrow, and a rebuilt container may differ.",
+        check: "Name a version or a digest in its declaration.",
+    },
+    looks: &[Look::Container(unpinned)],
+};
+
+fn restarts(case: &mut Case<'_>, change: &ContainerEvent) {
+    let Action::Died(code) = change.action else {
+        return;
+    };
+    // Stopped on purpose: success, or ended by INT, KILL or TERM.
+    if matches!(code, 0 | 130 | 137 | 143) && !oom_killed(case) {
+        return;
+    }
+    let now = case.now();
+    let deaths = &mut case.own().deaths;
+    deaths.push_back(now);
+    while deaths
+        .front()
+        .is_some_and(|first| now.since(*first).as_secs() > WINDOW)
+        || deaths.len() > 16
+    {
+        deaths.pop_front();
+    }
+    let count = deaths.len();
+    if count >= DEATHS {
+        case.raise(Severity::Low, b"restarts", |_, told| {
+            told.title = format!("Container keeps restarting (exit code {code})");
+            told.why
+                .push(format!("{count} failures within {WINDOW} seconds"));
+        });
+    }
+}
+
+fn oom_killed(case: &Case<'_>) -> bool {
+    case.container.is_some_and(|c| c.oom_kills > 0)
+}
+
+fn oom(case: &mut Case<'_>, change: &ContainerEvent) {
+    if change.action == Action::Oom {
+        case.raise(Severity::Low, b"memory", |case, told| {
+            let limit = case.container.map_or(0, |c| c.info.limits.memory);
+            if limit > 0 {
+                told.why.push(format!("its limit is {limit} bytes"));
+            }
+        });
+    }
+}
+
+fn unpinned(case: &mut Case<'_>, _change: &ContainerEvent) {
+    let Some(container) = case.container else {
+        return;
+    };
+    let image = container.info.image.as_bytes();
+    // Without facts nothing is said; a digest is as fixed as can be.
+    if image.is_empty() || image.find(b"@sha256:").is_some() {
+        return;
+    }
+    let leaf = image.rsplit(|b| *b == b'/').next().unwrap_or(image);
+    let tag = leaf
+        .iter()
+        .position(|b| *b == b':')
+        .and_then(|i| leaf.get(i + 1..));
+    let bare_id = image.starts_with(b"sha256:");
+    if bare_id || tag.is_some_and(|t| t != b"latest" && !t.is_empty()) {
+        return;
+    }
+    if case
+        .stories
+        .find(case.rule.id, Some(case.owner), image)
+        .is_some()
+    {
+        return;
+    }
+    case.raise(Severity::Info, image, |_, told| {
+        let name = crate::event::escape(image);
+        told.title = format!("Started from an image without a fixed version: {name}");
+    });
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::detect::testkit::World;
+    use crate::event::Action;
+
+    #[test]
+    fn a_loop_is_told_from_restarts_on_purpose() {
+        let mut w = World::steady();
+        for _ in 0..10 {
+            w.container(Action::Died(143));
+            w.container(Action::Started);
+        }
+        w.only(&[]);
+        for _ in 0..4 {
+            w.container(Action::Died(1));
+            w.container(Action::Started);
+            w.ticks(20);
+        }
+        w.only(&["life.restart-loop"]);
+        let mut slow = World::steady();
+        for _ in 0..6 {
+            slow.container(Action::Died(1));
+            slow.container(Action::Started);
+            slow.ticks(400);
+        }
+        slow.none("life.restart-loop");
+    }
+
+    #[test]
+    fn memory_kills_count() {
+        let mut w = World::steady();
+        w.container(Action::Oom);
+        w.container(Action::Oom);
+        assert_eq!(w.finding("life.out-of-memory").count, 2);
+    }
+
+    #[test]
+    fn images_without_a_version() {
+        for (image, flagged) in [
+            ("nginx", true),
+            ("nginx:latest", true),
+            ("registry.example:5000/nginx", true),
+            ("nginx:1.27", false),
+            ("nginx@sha256:abcd", false),
+            ("registry.example:5000/nginx:1", false),
+        ] {
+            let mut w = World::steady();
+            w.info(|i| i.image = image.into());
+            w.ticks(3);
+            assert_eq!(!w.all("life.image-unpinned").is_empty(), flagged, "{image}");
+        }
+    }
+}

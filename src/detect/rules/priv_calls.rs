@@ -1,0 +1,494 @@
+//! System calls of escapes and take-overs; refused attempts count too.
+
+use bstr::ByteSlice as _;
+
+use crate::detect::case::Case;
+use crate::detect::change::{by, graded, refused};
+use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs};
+use crate::event::{Bytes, Privilege};
+
+/// Mounting inside.
+pub(super) const MOUNT: Rule = Rule {
+    info: RuleInfo {
+        id: "priv.mount",
+        title: "Mounted a file system inside",
+        severity: Severity::High,
+        attack: &["T1611"],
+        needs: &[Fact::Privilege],
+        explain: "A process called mount or one of its successors, or tried to. Unprivileged \
+                  containers cannot; in one that may (privileged or SYS_ADMIN added) it is how \
+                  the host's disk or a cgroup is reached. Mounts at start-up of such a container \
+                  are folded.",
+        check: "What was mounted where, and what was done below that path.",
+    },
+    looks: &[Look::Privilege(mount)],
+};
+
+/// New or joined namespaces.
+pub(super) const NAMESPACE: Rule = Rule {
+    info: RuleInfo {
+        id: "priv.namespace",
+        title: "Made or joined a namespace",
+        severity: Severity::High,
+        attack: &["T1611", "T1068"],
+        needs: &[Fact::Privilege],
+        explain: "unshare or setns from inside: a new user namespace gives capabilities over \
+                  more of the kernel, and joining one leaves the container's. A new process made \
+                  in its own namespace is medium: browsers sandbox themselves so.",
+        check: "Which namespaces, and what ran in them.",
+    },
+    looks: &[Look::Privilege(namespace)],
+};
+
+/// Another root directory.
+pub(super) const ROOT: Rule = Rule {
+    info: RuleInfo {
+        id: "priv.root-changed",
+        title: "Changed the root directory",
+        severity: Severity::High,
+        attack: &["T1611"],
+        needs: &[Fact::Privilege],
+        explain: "pivot_root, or chroot into a path that leads to the host's or another \
+                  process's root. Daemons that lock themselves into an empty directory are not \
+                  flagged.",
+        check: "Where the new root lies.",
+    },
+    looks: &[Look::Privilege(root)],
+};
+
+/// Reaching into other processes.
+pub(super) const TRACE: Rule = Rule {
+    info: RuleInfo {
+        id: "priv.process-access",
+        title: "Reached into another process's memory",
+        severity: Severity::High,
+        attack: &["T1055.008", "T1055.009"],
+        needs: &[Fact::Privilege],
+        explain: "ptrace attach, a write through ptrace or process_vm_writev, or taking another \
+                  process's files. Debuggers do it too: in a service it does not belong.",
+        check: "Which process was the target, and whether somebody was debugging.",
+    },
+    looks: &[Look::Privilege(trace)],
+};
+
+/// The kernel itself.
+pub(super) const KERNEL: Rule = Rule {
+    info: RuleInfo {
+        id: "priv.kernel",
+        title: "Tried to change or load code into the kernel",
+        severity: Severity::Critical,
+        attack: &["T1547.006", "T1014"],
+        needs: &[Fact::Privilege],
+        explain: "Module loading, kexec, eBPF programs, raw port access, reboot, or a file \
+                  handle opened past the container's root. Refused attempts are one step lower.",
+        check: "What was loaded; whether the container is privileged, and why.",
+    },
+    looks: &[Look::Privilege(kernel)],
+};
+
+/// Unusual calls.
+pub(super) const UNUSUAL: Rule = Rule {
+    info: RuleInfo {
+        id: "priv.unusual-call",
+        title: "A system call that services rarely need",
+        severity: Severity::Low,
+        attack: &["T1068"],
+        needs: &[Fact::Privilege],
+        explain: "userfaultfd, kernel keys, performance events, io_uring, the kernel log, clock \
+                  changes, swap: parts of many kernel exploits. What the container's own init \
+                  tree used while starting is known and not flagged.",
+        check: "Which program called it, and whether that is new for this image.",
+    },
+    looks: &[Look::Privilege(unusual)],
+};
+
+/// Root gained.
+pub(super) const BECAME_ROOT: Rule = Rule {
+    info: RuleInfo {
+        id: "priv.became-root",
+        title: "A process of another user became root",
+        severity: Severity::High,
+        attack: &["T1548.001", "T1068"],
+        needs: &[Fact::Privilege],
+        explain: "A process that ran as another user set its user id to 0. Medium through the \
+                  image's own su or sudo, high otherwise.",
+        check: "How it got the right to: a setuid program, sudoers, or a weakness.",
+    },
+    looks: &[Look::Privilege(became_root)],
+};
+
+/// First use of a capability after start-up.
+pub(super) const CAPABILITY: Rule = Rule {
+    info: RuleInfo {
+        id: "priv.capability-new",
+        title: "Used a capability it had not used before",
+        severity: Severity::Low,
+        attack: &["T1548"],
+        needs: &[Fact::Capability],
+        explain: "After start-up the container used a capability for the first time. Medium for \
+                  those that reach the host (modules, raw input and output, boot, reading past \
+                  permissions).",
+        check: "Whether the capability can be dropped from the container.",
+    },
+    looks: &[Look::Capability(capability)],
+};
+
+/// Errors that say nothing about intent: an interrupted, unknown or malformed call.
+fn meaningless(errno: u16) -> bool {
+    // ENOENT, EINTR, EAGAIN, EFAULT, EEXIST, ENOTDIR, EINVAL, ENOSYS.
+    matches!(errno, 2 | 4 | 11 | 14 | 17 | 20 | 22)
+}
+
+/// The container was given the right to do such things.
+fn entitled(case: &Case<'_>, capability: &str) -> bool {
+    case.container.is_some_and(|c| {
+        let added = |name: &String| {
+            let bare = name.strip_prefix("CAP_").unwrap_or(name);
+            bare == capability || bare == "ALL"
+        };
+        c.info.security.privileged || c.info.security.cap_add.iter().any(added)
+    })
+}
+
+fn raise(case: &mut Case<'_>, p: &Privilege, severity: Severity, subject: &[u8]) {
+    let line = format!("{} {}{}", p.call, p.detail.escaped(), refused(p.errno));
+    let place = case.raise(severity, subject, |case, told| {
+        told.title = format!("{}: {line}", case.rule.title);
+        told.why.push(by(case, &p.comm));
+    });
+    if let Some(place) = place {
+        case.stories.explain(place, line);
+    }
+}
+
+/// The program that calls, as the subject of a story.
+fn caller(case: &Case<'_>, p: &Privilege) -> Bytes {
+    case.process
+        .map(|x| &x.exe)
+        .filter(|exe| !exe.as_bytes().is_empty())
+        .unwrap_or(&p.comm)
+        .clone()
+}
+
+fn mount(case: &mut Case<'_>, p: &Privilege) {
+    let weight = match p.call.as_str() {
+        "mount" | "move_mount" | "fsmount" | "mount_setattr" | "fsopen" | "fspick" => {
+            Severity::High
+        }
+        // A copy of a mount tree; a plain path handle is no copy.
+        "open_tree" if p.args.get(2).is_some_and(|flags| flags & 1 != 0) => Severity::High,
+        "umount2" => Severity::Low,
+        _ => return,
+    };
+    if meaningless(p.errno) {
+        return;
+    }
+    if case.starting_up() && entitled(case, "SYS_ADMIN") {
+        super::fold_startup(case, format!("{} {}", p.call, p.detail.escaped()));
+        return;
+    }
+    let subject = caller(case, p);
+    raise(case, p, graded(weight, p.errno), &subject);
+}
+
+fn namespace(case: &mut Case<'_>, p: &Privilege) {
+    let makes = p.detail.contains_str("CLONE_NEW");
+    let weight = match p.call.as_str() {
+        "unshare" if makes => Severity::High,
+        "setns" => Severity::High,
+        "clone" | "clone3" if makes => Severity::Medium,
+        _ => return,
+    };
+    if meaningless(p.errno) {
+        return;
+    }
+    if case.starting_up() && entitled(case, "SYS_ADMIN") {
+        super::fold_startup(case, format!("{} {}", p.call, p.detail.escaped()));
+        return;
+    }
+    let subject = caller(case, p);
+    raise(case, p, graded(weight, p.errno), &subject);
+}
+
+fn root(case: &mut Case<'_>, p: &Privilege) {
+    let path = p.detail.as_bytes();
+    let foreign = path.starts_with(b"/proc/")
+        || case.container.is_some_and(|c| {
+            c.info.mounts.iter().any(|m| {
+                let host_root = m.kind == "bind" && m.source.as_bytes() == b"/";
+                host_root && path.starts_with(m.destination.as_bytes())
+            })
+        });
+    let severity = match p.call.as_str() {
+        "pivot_root" => Severity::High,
+        "chroot" if foreign => Severity::High,
+        // From outside, or into a file system somebody has mounted by hand.
+        "chroot" if path != b"/" && (case.session().is_some() || mounted_by_hand(case)) => {
+            Severity::Medium
+        }
+        _ => return,
+    };
+    if meaningless(p.errno) {
+        return;
+    }
+    let subject = caller(case, p);
+    raise(case, p, graded(severity, p.errno), &subject);
+}
+
+fn mounted_by_hand(case: &Case<'_>) -> bool {
+    case.stories
+        .findings()
+        .iter()
+        .any(|f| f.rule == MOUNT.info.id && f.container.as_ref() == Some(case.owner))
+}
+
+fn trace(case: &mut Case<'_>, p: &Privilege) {
+    let detail = p.detail.as_bytes();
+    let word = detail.split(|b| *b == b' ').next().unwrap_or(detail);
+    let weight = match (p.call.as_str(), word) {
+        ("ptrace", b"PTRACE_ATTACH" | b"PTRACE_SEIZE") => Severity::High,
+        ("ptrace", b"PTRACE_POKETEXT" | b"PTRACE_POKEDATA" | b"PTRACE_POKEUSER") => Severity::High,
+        ("process_vm_writev", _) => Severity::High,
+        ("process_vm_readv" | "pidfd_getfd", _) => Severity::Medium,
+        _ => return,
+    };
+    // ESRCH: nobody there.
+    if meaningless(p.errno) || p.errno == 3 {
+        return;
+    }
+    let subject = caller(case, p);
+    raise(case, p, graded(weight, p.errno), &subject);
+}
+
+fn kernel(case: &mut Case<'_>, p: &Privilege) {
+    let weight = match p.call.as_str() {
+        "init_module" | "finit_module" | "delete_module" => Severity::Critical,
+        "kexec_load" | "kexec_file_load" => Severity::Critical,
+        "bpf" => Severity::High,
+        "open_by_handle_at" | "iopl" | "ioperm" => Severity::High,
+        // Pid 1 of some images switches Ctrl-Alt-Del off: nothing happens.
+        "reboot" if p.args.get(2).is_some_and(|c| *c & 0xffff_ffff == 0) => return,
+        "reboot" => Severity::High,
+        _ => return,
+    };
+    if meaningless(p.errno) {
+        return;
+    }
+    let entitled = entitled(case, "SYS_ADMIN") || entitled(case, "BPF");
+    if entitled && case.starting_up() {
+        super::fold_startup(case, format!("{} {}", p.call, p.detail.escaped()));
+        return;
+    }
+    let weight = if p.call == "bpf" && entitled {
+        Severity::Medium
+    } else {
+        weight
+    };
+    raise(case, p, graded(weight, p.errno), p.call.as_bytes());
+}
+
+fn unusual(case: &mut Case<'_>, p: &Privilege) {
+    let weight = match p.call.as_str() {
+        "userfaultfd" => Severity::Medium,
+        "perf_event_open" | "keyctl" | "add_key" | "request_key" | "syslog" | "swapon"
+        | "swapoff" | "settimeofday" | "clock_settime" => Severity::Low,
+        "io_uring_setup" => Severity::Info,
+        _ => return,
+    };
+    if meaningless(p.errno) {
+        return;
+    }
+    let starting = case.starting_up();
+    let own = case.own();
+    if starting {
+        if own.used.len() < 256 {
+            own.used.insert(p.call.clone());
+        }
+        return;
+    }
+    if own.used.contains(&p.call) {
+        return;
+    }
+    let severity = graded(weight, p.errno).min(weight);
+    raise(case, p, severity, p.call.as_bytes());
+}
+
+fn became_root(case: &mut Case<'_>, p: &Privilege) {
+    let first = p.detail.as_bytes().split(|b| *b == b' ').next();
+    let wants = matches!(
+        p.call.as_str(),
+        "setuid" | "setreuid" | "setresuid" | "setfsuid"
+    ) && first == Some(b"0");
+    let Some(process) = case.process.filter(|_| wants) else {
+        return;
+    };
+    if process.uid == 0 || p.errno != 0 {
+        return;
+    }
+    let tool = matches!(
+        programs::of(process),
+        b"sudo"
+            | b"su"
+            | b"doas"
+            | b"runuser"
+            | b"newgrp"
+            | b"passwd"
+            | b"chsh"
+            | b"pkexec"
+            | b"mount"
+            | b"umount"
+            | b"ping"
+            | b"crontab"
+            | b"unix_chkpwd"
+            | b"gpasswd"
+            | b"chfn"
+    ) && process.file.origin() == crate::event::Origin::Image;
+    let severity = if tool {
+        Severity::Medium
+    } else {
+        Severity::High
+    };
+    let subject = caller(case, p);
+    raise(case, p, severity, &subject);
+}
+
+fn capability(case: &mut Case<'_>, c: &crate::event::Capability) {
+    if !c.granted || case.starting_up() {
+        return;
+    }
+    // A container found running has used what it needs before anybody looked.
+    let weight = match c.name.as_str() {
+        "SYS_MODULE" | "SYS_RAWIO" | "SYS_BOOT" | "DAC_READ_SEARCH" | "SYS_PTRACE"
+        | "MAC_ADMIN" | "BPF" => Severity::Medium,
+        "SYS_ADMIN" | "NET_ADMIN" | "NET_RAW" | "SYS_TIME" | "MKNOD" | "SYSLOG" => Severity::Low,
+        _ => Severity::Info,
+    };
+    let quiet = weight == Severity::Info
+        || (weight == Severity::Medium
+            && case.container.is_some_and(|x| x.existing)
+            && case.session().is_none());
+    let severity = if quiet { Severity::Info } else { weight };
+    if severity == Severity::Info {
+        return;
+    }
+    case.raise(severity, c.name.as_bytes(), |case, told| {
+        told.title = format!("Used CAP_{} for the first time since start-up", c.name);
+        told.why.push(by(case, &c.comm));
+    });
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::detect::Severity;
+    use crate::detect::testkit::World;
+
+    fn call(call: &str, detail: &str, errno: u16) -> World {
+        let mut w = World::steady();
+        let init = w.init();
+        let p = w.exec(init, "/bin/x", &["x"]);
+        w.privilege(p, call, detail, errno);
+        w
+    }
+
+    #[test]
+    fn each_call_raises_its_rule_done_and_refused() {
+        use Severity::{Critical, High, Low, Medium};
+        for (name, detail, rule, done, refused) in [
+            ("mount", "/dev/vda /mnt ext4", "priv.mount", High, Medium),
+            ("move_mount", "", "priv.mount", High, Medium),
+            ("umount2", "/proc", "priv.mount", Low, Low),
+            ("unshare", "CLONE_NEWUSER", "priv.namespace", High, Medium),
+            ("setns", "", "priv.namespace", High, Medium),
+            ("clone3", "CLONE_NEWUSER", "priv.namespace", Medium, Low),
+            ("pivot_root", "/a /b", "priv.root-changed", High, Medium),
+            ("chroot", "/proc/1/root", "priv.root-changed", High, Medium),
+            (
+                "ptrace",
+                "PTRACE_ATTACH pid 1",
+                "priv.process-access",
+                High,
+                Medium,
+            ),
+            (
+                "process_vm_writev",
+                "pid 1",
+                "priv.process-access",
+                High,
+                Medium,
+            ),
+            ("finit_module", "", "priv.kernel", Critical, High),
+            ("kexec_load", "", "priv.kernel", Critical, High),
+            ("bpf", "BPF_PROG_LOAD", "priv.kernel", High, Medium),
+            ("open_by_handle_at", "", "priv.kernel", High, Medium),
+            ("userfaultfd", "", "priv.unusual-call", Medium, Low),
+            ("keyctl", "KEYCTL_READ", "priv.unusual-call", Low, Low),
+        ] {
+            let w = call(name, detail, 0);
+            w.only(&[rule]);
+            assert_eq!(w.highest(), done, "{name}");
+            let w = call(name, detail, 1);
+            w.only(&[rule]);
+            assert_eq!(w.highest(), refused, "{name} refused");
+        }
+    }
+
+    #[test]
+    fn ordinary_calls_are_silent() {
+        for (name, detail, errno) in [
+            ("clone", "", 0),
+            ("unshare", " CLONE_FS", 0),
+            ("chroot", "/var/empty", 0),
+            ("ptrace", "PTRACE_TRACEME", 0),
+            ("ptrace", "PTRACE_PEEKDATA pid 4", 0),
+            ("memfd_create", "jit MFD_CLOEXEC", 0),
+            ("reboot", "", 1),
+            ("mount", "none /x tmpfs", 22),
+            ("setuid", "0", 0),
+            ("setgroups", "", 0),
+            ("capset", "", 0),
+        ] {
+            call(name, detail, errno).only(&[]);
+        }
+    }
+
+    #[test]
+    fn what_a_privileged_container_mounts_while_starting_is_folded() {
+        let mut w = World::starting();
+        w.info(|i| i.security.privileged = true);
+        let init = w.init();
+        w.privilege(init, "mount", "cgroup /sys/fs/cgroup", 0);
+        w.privilege(init, "io_uring_setup", "", 0);
+        w.ticks(60);
+        w.privilege(init, "io_uring_setup", "", 0);
+        w.only(&["drift.startup"]);
+        w.privilege(init, "mount", "/dev/sda1 /mnt ext4", 0);
+        assert_eq!(w.highest(), Severity::High);
+    }
+
+    #[test]
+    fn becoming_root_is_told_apart_from_being_root() {
+        let mut w = World::steady();
+        let init = w.init();
+        let p = w.fork(init);
+        w.exec_as(p, init, "/app/x", &["x"], |e| e.uid = 1000);
+        w.privilege(p, "setresuid", "0 0 0", 1);
+        w.privilege(p, "setuid", "1000", 0);
+        w.only(&[]);
+        w.privilege(p, "setresuid", "0 0 0", 0);
+        assert_eq!(w.finding("priv.became-root").severity, Severity::High);
+    }
+
+    #[test]
+    fn capabilities_used_while_starting_are_known() {
+        let mut w = World::starting();
+        let init = w.init();
+        w.capability(init, "SYS_PTRACE", true);
+        w.ticks(60);
+        w.capability(init, "NET_BIND_SERVICE", true);
+        w.capability(init, "SYS_ADMIN", false);
+        w.only(&[]);
+        w.capability(init, "DAC_READ_SEARCH", true);
+        assert_eq!(w.finding("priv.capability-new").severity, Severity::Medium);
+    }
+}
