@@ -40,6 +40,14 @@ impl Seen {
         true
     }
 
+    /// Removes.
+    pub(crate) fn forget(&mut self, value: impl Hash) {
+        let key = digest(value);
+        if self.known.remove(&key) {
+            self.order.retain(|k| *k != key);
+        }
+    }
+
     /// It is there.
     #[must_use]
     pub(crate) fn contains(&self, value: impl Hash) -> bool {

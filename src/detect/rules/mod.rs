@@ -8,9 +8,11 @@ mod fileless;
 mod kernel_files;
 mod life;
 mod max_age;
+mod net;
 mod package_install;
 mod priv_calls;
 mod program_changed;
+mod shells;
 
 use std::sync::LazyLock;
 
@@ -43,7 +45,18 @@ pub(crate) const ALL: &[&Rule] = &[
     &etc::SHELL_STARTUP,
     &etc::SSH_ACCESS,
     &etc::PACKAGE_SOURCES,
+    &shells::SPAWNED,
+    &shells::REVERSE,
+    &shells::PIPE,
+    &shells::TERMINAL,
     &cloud_metadata::RULE,
+    &net::DESTINATION,
+    &net::RUNTIME_API,
+    &net::CLUSTER_API,
+    &net::SCAN,
+    &net::LISTEN,
+    &net::RAW,
+    &net::TUNNEL,
     &priv_calls::MOUNT,
     &priv_calls::NAMESPACE,
     &priv_calls::ROOT,

@@ -1,0 +1,611 @@
+//! What a container connects to and listens on.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use bstr::ByteSlice as _;
+
+use crate::detect::case::Case;
+use crate::detect::change::{by, graded, refused};
+use crate::detect::drift::peer;
+use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs};
+use crate::event::{Connect, Dns, Endpoint, Listen, Outcome, Privilege, Protocol};
+
+/// Distinct ports of one host within the window that make a scan.
+const SCAN_PORTS: usize = 12;
+/// Distinct hosts at one port within the window that make a sweep.
+const SCAN_HOSTS: usize = 24;
+/// The window, seconds.
+const SCAN_WINDOW: u64 = 10;
+/// Pairs remembered of one window.
+const SCAN_PAIRS: usize = 512;
+/// Distinct long names below one domain within a minute that look like a tunnel.
+const TUNNEL_NAMES: u32 = 20;
+
+/// New destination.
+pub(super) const DESTINATION: Rule = Rule {
+    info: RuleInfo {
+        id: "net.new-destination",
+        title: "Connected to public addresses new for this container",
+        severity: Severity::Low,
+        attack: &["T1071", "T1041"],
+        needs: &[Fact::Connect],
+        explain: "After start-up the container connected to a public address it had not used \
+                  before. One finding a container, which lists them. Addresses whose name lies \
+                  in a domain already used are not new.",
+        check: "Whether the service has business there; restrict its network if not.",
+    },
+    looks: &[Look::Connect(destination)],
+};
+
+/// Runtime sockets.
+pub(super) const RUNTIME_API: Rule = Rule {
+    info: RuleInfo {
+        id: "net.runtime-api",
+        title: "Used a container runtime's control socket",
+        severity: Severity::High,
+        attack: &["T1610", "T1611"],
+        needs: &[Fact::Connect],
+        explain: "A process connected to the socket or port by which containers are created: it \
+                  can start one with the host's disk. Information when the socket is mounted on \
+                  purpose and the container's own service uses it.",
+        check: "Which requests were made; the runtime's own log tells.",
+    },
+    looks: &[Look::Connect(runtime_api)],
+};
+
+/// Cluster control.
+pub(super) const CLUSTER_API: Rule = Rule {
+    info: RuleInfo {
+        id: "net.cluster-api",
+        title: "Used an orchestrator's control port",
+        severity: Severity::Medium,
+        attack: &["T1552.007", "T1613"],
+        needs: &[Fact::Connect],
+        explain: "A connection to the port of a Kubernetes API server, a kubelet or etcd. Medium \
+                  from a shell, a downloader or a command from outside; information from a \
+                  service, for which it may be the work.",
+        check: "Whether this workload needs the API, and which account it uses.",
+    },
+    looks: &[Look::Connect(cluster_api)],
+};
+
+/// Scan.
+pub(super) const SCAN: Rule = Rule {
+    info: RuleInfo {
+        id: "net.scan",
+        title: "Scanned ports or hosts",
+        severity: Severity::High,
+        attack: &["T1046"],
+        needs: &[Fact::Connect],
+        explain: "Within ten seconds one process family tried twelve ports of one host, or one \
+                  port of two dozen hosts most of which did not answer. One finding, however \
+                  long it goes on.",
+        check: "Which program scans, and which of the targets answered.",
+    },
+    looks: &[Look::Connect(scan)],
+};
+
+/// New listening port.
+pub(super) const LISTEN: Rule = Rule {
+    info: RuleInfo {
+        id: "net.listen-new",
+        title: "Listens on a port its image does not declare",
+        severity: Severity::Medium,
+        attack: &["T1571", "T1205"],
+        needs: &[Fact::Listen],
+        explain: "After start-up a TCP socket began to listen on an address others can reach, on \
+                  a port the image does not expose, the container does not publish and it did \
+                  not listen on before. High from a shell, a downloader, drifted code or a \
+                  command from outside. Loopback does not count.",
+        check: "Which program listens, and who connects to it.",
+    },
+    looks: &[Look::Listen(listen)],
+};
+
+/// Raw sockets.
+pub(super) const RAW: Rule = Rule {
+    info: RuleInfo {
+        id: "net.raw-socket",
+        title: "Used a raw or packet socket",
+        severity: Severity::Low,
+        attack: &["T1040", "T1095"],
+        needs: &[Fact::Privilege],
+        explain: "A raw socket can forge packets; a packet socket reads others' traffic and is \
+                  medium. ping uses a raw one, too.",
+        check: "Which program, and whether NET_RAW can be dropped.",
+    },
+    looks: &[Look::Privilege(raw)],
+};
+
+/// DNS tunnel.
+pub(super) const TUNNEL: Rule = Rule {
+    info: RuleInfo {
+        id: "net.dns-tunnel",
+        title: "Names asked for look like a tunnel",
+        severity: Severity::Medium,
+        attack: &["T1071.004", "T1048"],
+        needs: &[Fact::Dns],
+        explain: "Many different long names below one domain were asked for within a minute: \
+                  data can be carried in names and their answers.",
+        check: "What the names encode, and which process asked.",
+    },
+    looks: &[Look::Dns(tunnel)],
+};
+
+/// The process, or the one that started it, is not the service itself: a shell, a downloader,
+/// drifted code, or a command from outside.
+pub(super) fn suspicious(case: &Case<'_>) -> bool {
+    case.session().is_some()
+        || case.memory.marks.contains_key(&case.event.pid)
+        || case
+            .ancestors()
+            .take(2)
+            .map(programs::of)
+            .any(|n| programs::is_shell(n) || programs::is_downloader(n))
+}
+
+/// Addresses that are not on the public network.
+pub(super) fn is_local(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(a) => {
+            let [first, second, ..] = a.octets();
+            a.is_private()
+                || a.is_loopback()
+                || a.is_link_local()
+                || a.is_unspecified()
+                || a.is_multicast()
+                || a.is_broadcast()
+                // Carrier-grade NAT.
+                || (first == 100 && (64..128).contains(&second))
+        }
+        IpAddr::V6(a) => {
+            let first = a.segments()[0];
+            a.is_loopback()
+                || a.is_unspecified()
+                || a.is_multicast()
+                || first & 0xfe00 == 0xfc00
+                || first & 0xffc0 == 0xfe80
+        }
+    }
+}
+
+/// The last two labels of a name, as an approximation of who owns it.
+fn domain(name: &[u8]) -> &[u8] {
+    let mut dots = name.iter().enumerate().rev().filter(|(_, b)| **b == b'.');
+    let second = dots.nth(1).map(|(i, _)| i + 1);
+    name.get(second.unwrap_or(0)..).unwrap_or(name)
+}
+
+fn destination(case: &mut Case<'_>, connect: &Connect) {
+    let Some(ip) = connect.remote.ip().filter(|ip| !is_local(*ip)) else {
+        return;
+    };
+    if super::cloud_metadata::is_metadata(ip) {
+        return;
+    }
+    let name = case.container.and_then(|c| c.names.get(&ip)).cloned();
+    let starting = case.starting_up();
+    // What a container found running used before is not known: its first minute is its past.
+    let unknown_past = case.container.is_some_and(|c| c.existing)
+        && case.now().since(case.state.began).as_secs() < 60
+        && case.session().is_none();
+    let own = case.own();
+    let new_ip = own.destinations.insert(ip);
+    let new_domain = name
+        .as_ref()
+        .is_none_or(|n| own.destinations.insert(domain(n.as_bytes())));
+    if !new_ip || !new_domain || starting || unknown_past {
+        return;
+    }
+    let shown = match &name {
+        Some(name) => format!("{} ({})", name.escaped(), peer(&connect.remote)),
+        None => peer(&connect.remote),
+    };
+    let how = match connect.outcome {
+        Outcome::Failed(_) => "tried",
+        _ => "connected to",
+    };
+    let place = case.raise(Severity::Low, b"destinations", |_, told| {
+        told.title = format!("Connected to a public address new for this container: {shown}");
+    });
+    if let Some(place) = place {
+        let by = case.process.map(programs::of).map(crate::event::escape);
+        let by = by.map(|b| format!(" by {b}")).unwrap_or_default();
+        case.stories.explain(place, format!("{how} {shown}{by}"));
+    }
+}
+
+fn runtime_api(case: &mut Case<'_>, connect: &Connect) {
+    let (unix, port) = match &connect.remote {
+        Endpoint::Unix(path) => {
+            let known = [
+                &b"docker.sock"[..],
+                b"containerd.sock",
+                b"containerd.sock.ttrpc",
+                b"crio.sock",
+                b"podman.sock",
+                b"dockershim.sock",
+                b"cri-dockerd.sock",
+                b"buildkitd.sock",
+            ];
+            (known.contains(&programs::leaf(path)), false)
+        }
+        Endpoint::Inet(a) => {
+            let port = connect.protocol == Protocol::Tcp && matches!(a.port(), 2375 | 2376);
+            (false, port)
+        }
+    };
+    if !unix && !port {
+        return;
+    }
+    let declared = unix
+        && case.container.is_some_and(|c| {
+            c.info.mounts.iter().any(|m| {
+                matches!(&connect.remote, Endpoint::Unix(p)
+                    if p.starts_with(m.destination.as_bytes())
+                        || p.ends_with(m.destination.as_bytes()))
+            })
+        });
+    // The socket is not there: a look, no use.
+    let absent = unix && matches!(connect.outcome, Outcome::Failed(2));
+    let severity = match (declared && !suspicious(case), absent) {
+        (true, _) => Severity::Info,
+        (_, true) => Severity::Low,
+        _ if port && matches!(connect.outcome, Outcome::Failed(_)) => Severity::Medium,
+        _ => Severity::High,
+    };
+    let to = peer(&connect.remote);
+    case.raise(severity, to.as_bytes(), |case, told| {
+        told.title = format!("{}: {to}", case.rule.title);
+        tell_who(case, told, connect);
+    });
+}
+
+fn tell_who(case: &Case<'_>, told: &mut crate::detect::stories::Told, connect: &Connect) {
+    if let Outcome::Failed(errno) = connect.outcome {
+        told.why
+            .push(format!("the connection failed (errno {errno})"));
+    }
+    if let Some(p) = case.process {
+        let command = programs::command_line(&p.argv, &p.exe, 160);
+        told.why.push(format!("by: {command}"));
+    }
+}
+
+fn cluster_api(case: &mut Case<'_>, connect: &Connect) {
+    let Endpoint::Inet(to) = connect.remote else {
+        return;
+    };
+    if connect.protocol != Protocol::Tcp || to.ip().is_loopback() {
+        return;
+    }
+    let named = case
+        .container
+        .and_then(|c| c.names.get(&to.ip().to_canonical()))
+        .is_some_and(|n| n.starts_with(b"kubernetes.default"));
+    if !named && !matches!(to.port(), 6443 | 10250 | 10255 | 2379) {
+        return;
+    }
+    let severity = if suspicious(case) {
+        Severity::Medium
+    } else {
+        Severity::Info
+    };
+    case.raise(severity, to.to_string().as_bytes(), |case, told| {
+        told.title = format!("{}: {to}", case.rule.title);
+        tell_who(case, told, connect);
+    });
+}
+
+fn scan(case: &mut Case<'_>, connect: &Connect) {
+    let Endpoint::Inet(to) = connect.remote else {
+        return;
+    };
+    // Datagrams to many resolvers or peers are ordinary.
+    if connect.protocol != Protocol::Tcp || to.ip().is_loopback() {
+        return;
+    }
+    let now = case.now();
+    let (ip, port) = (to.ip().to_canonical(), to.port());
+    let window = case
+        .own()
+        .scan
+        .get_or_insert_with(|| (now, BTreeSet::new()));
+    if now.since(window.0).as_secs() >= SCAN_WINDOW {
+        *window = (now, BTreeSet::new());
+    }
+    let pairs = &mut window.1;
+    if pairs.len() >= SCAN_PAIRS || !pairs.insert((ip, port)) || pairs.len() < SCAN_PORTS {
+        return;
+    }
+    let ports = pairs.range((ip, 0)..=(ip, u16::MAX)).count();
+    let hosts = pairs.iter().filter(|(_, p)| *p == port).count();
+    let failing = case
+        .state
+        .connections
+        .iter()
+        .filter(|(key, row)| {
+            key.owner.as_ref() == Some(case.owner)
+                && matches!(&key.endpoint, Endpoint::Inet(a) if a.port() == port)
+                && row.failed > 0
+        })
+        .take(SCAN_HOSTS)
+        .count();
+    let sweep = hosts >= SCAN_HOSTS && (failing * 2 >= hosts || suspicious(case));
+    if ports < SCAN_PORTS && !sweep {
+        return;
+    }
+    let place = case.raise(Severity::High, b"scan", |case, told| {
+        told.title = if sweep {
+            format!("Scanned many hosts at port {port}")
+        } else {
+            format!("Scanned many ports of {ip}")
+        };
+        tell_who(case, told, connect);
+    });
+    if let Some(place) = place {
+        let line = if sweep {
+            format!("port {port} of at least {SCAN_HOSTS} hosts within {SCAN_WINDOW} s")
+        } else {
+            format!("at least {SCAN_PORTS} ports of {ip} within {SCAN_WINDOW} s")
+        };
+        case.stories.explain(place, line);
+    }
+}
+
+fn declared(case: &Case<'_>, port: u16) -> bool {
+    let is = |text: &str| {
+        let number = text.split('/').next().unwrap_or(text);
+        match number.split_once('-') {
+            Some((from, to)) => {
+                from.parse().is_ok_and(|f: u16| port >= f)
+                    && to.parse().is_ok_and(|t: u16| port <= t)
+            }
+            None => number.parse() == Ok(port),
+        }
+    };
+    case.container.is_some_and(|c| {
+        c.info.exposed.iter().any(|p| is(p)) || c.info.ports.iter().any(|p| is(&p.container))
+    })
+}
+
+fn listen(case: &mut Case<'_>, listen: &Listen) {
+    let port = listen.local.port();
+    if listen.protocol != Protocol::Tcp || port == 0 {
+        return;
+    }
+    let starting = case.starting_up();
+    let existing = case.process.is_some_and(|p| p.existing);
+    let known = {
+        let own = case.own();
+        let known = own.listening.contains(&port);
+        if own.listening.len() < 4096 {
+            own.listening.insert(port);
+        }
+        known
+    };
+    if listen.local.ip().to_canonical().is_loopback() {
+        return;
+    }
+    let bad = suspicious(case);
+    if starting || (!bad && (known || existing || declared(case, port))) {
+        return;
+    }
+    let severity = if bad {
+        Severity::High
+    } else {
+        Severity::Medium
+    };
+    case.raise(severity, port.to_string().as_bytes(), |case, told| {
+        told.title = format!(
+            "Listens on {} which its image does not declare",
+            listen.local
+        );
+        if let Some(p) = case.process {
+            let command = programs::command_line(&p.argv, &p.exe, 160);
+            told.why.push(format!("by: {command}"));
+        }
+        let exposed = case.container.map(|c| c.info.exposed.join(", "));
+        if let Some(exposed) = exposed.filter(|e| !e.is_empty()) {
+            let exposed = crate::event::escape(exposed.as_bytes()).to_string();
+            told.why.push(format!("the image declares {exposed}"));
+        }
+    });
+}
+
+fn raw(case: &mut Case<'_>, p: &Privilege) {
+    if p.call != "socket" || case.starting_up() {
+        return;
+    }
+    let packet = p.detail.contains_str("AF_PACKET");
+    // A netlink socket is of the raw kind by name only.
+    if !packet && (!p.detail.contains_str("SOCK_RAW") || p.detail.contains_str("NETLINK")) {
+        return;
+    }
+    let weight = if packet {
+        Severity::Medium
+    } else {
+        Severity::Low
+    };
+    let subject = case
+        .process
+        .map_or_else(|| p.comm.clone(), |process| process.exe.clone());
+    let line = format!("socket {}{}", p.detail.escaped(), refused(p.errno));
+    let severity = graded(weight, p.errno);
+    let place = case.raise(severity, &subject, |case, told| {
+        told.title = format!("{}: {}", case.rule.title, subject.escaped());
+        told.why.push(by(case, &p.comm));
+    });
+    if let Some(place) = place {
+        case.stories.explain(place, line);
+    }
+}
+
+fn tunnel(case: &mut Case<'_>, dns: &Dns) {
+    let name = dns.name.as_bytes();
+    let base = domain(name);
+    let below = name.len().saturating_sub(base.len());
+    // Service discovery inside a cluster has long names, too, but few of them.
+    if below < 32 || name.ends_with(b".local") || name.ends_with(b".arpa") {
+        return;
+    }
+    let now = case.now();
+    let base = base.to_vec();
+    let own = case.own();
+    let fresh = own.destinations.insert((b"dns", name));
+    if own.tunnel.len() > 64 {
+        own.tunnel.pop_first();
+    }
+    let entry = own.tunnel.entry(base.clone()).or_insert((now, 0));
+    if now.since(entry.0).as_secs() >= 60 {
+        *entry = (now, 0);
+    }
+    entry.1 += u32::from(fresh);
+    let count = entry.1;
+    if count < TUNNEL_NAMES || !fresh {
+        return;
+    }
+    case.raise(Severity::Medium, &base, |_, told| {
+        let base = crate::event::escape(&base);
+        told.title = format!("Names below {base} look like a tunnel");
+        told.why
+            .push(format!("{count} different long names within a minute"));
+        told.why.push(format!(
+            "for instance {} ({})",
+            dns.name.escaped(),
+            crate::event::escape(dns.qtype.as_bytes())
+        ));
+    });
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::detect::Severity;
+    use crate::detect::testkit::World;
+    use crate::event::{Endpoint, Outcome, Protocol};
+
+    #[test]
+    fn new_public_destinations_are_one_finding() {
+        let mut w = World::starting();
+        let init = w.init();
+        w.connect(init, "198.51.100.7:443");
+        w.dns("a.cdn.example", "A", &["198.51.100.20"]);
+        w.connect(init, "198.51.100.20:443");
+        w.ticks(60);
+        w.connect(init, "198.51.100.7:443");
+        w.connect(init, "10.0.0.5:5432");
+        w.dns("b.cdn.example", "A", &["198.51.100.21"]);
+        w.connect(init, "198.51.100.21:443");
+        w.only(&[]);
+        w.connect(init, "203.0.113.9:443");
+        w.connect(init, "203.0.113.10:443");
+        let f = w.finding("net.new-destination");
+        assert_eq!((f.severity, f.count), (Severity::Low, 2));
+    }
+
+    #[test]
+    fn a_runtime_socket_is_high_unless_declared() {
+        let socket = || Endpoint::Unix("/var/run/docker.sock".into());
+        let mut w = World::steady();
+        let init = w.init();
+        w.connect_as(init, Protocol::Unix, socket(), Outcome::Established);
+        assert_eq!(w.finding("net.runtime-api").severity, Severity::High);
+        let mut w = World::steady();
+        w.mount("/var/run/docker.sock");
+        let init = w.init();
+        w.connect_as(init, Protocol::Unix, socket(), Outcome::Established);
+        assert_eq!(w.highest(), Severity::Info);
+        let s = w.session(&["sh"]);
+        w.connect_as(s, Protocol::Unix, socket(), Outcome::Established);
+        assert_eq!(w.finding("net.runtime-api").severity, Severity::High);
+        let mut w = World::steady();
+        let init = w.init();
+        w.connect_as(
+            init,
+            Protocol::Unix,
+            Endpoint::Unix("/run/mysqld.sock".into()),
+            Outcome::Established,
+        );
+        w.only(&[]);
+    }
+
+    #[test]
+    fn a_scan_is_one_finding_and_a_pool_is_none() {
+        let mut w = World::steady();
+        let init = w.init();
+        for port in 1..300 {
+            w.connect_failed(init, &format!("10.0.0.5:{port}"), 111);
+        }
+        assert_eq!(w.all("net.scan").len(), 1);
+        let mut w = World::steady();
+        let init = w.init();
+        for host in 1..60 {
+            w.connect_failed(init, &format!("10.0.0.{host}:22"), 113);
+        }
+        w.only(&["net.scan"]);
+        let mut w = World::steady();
+        let init = w.init();
+        for _ in 0..20 {
+            for host in 1..40 {
+                w.connect(init, &format!("10.0.0.{host}:9100"));
+            }
+            for _ in 0..100 {
+                w.connect(init, "10.0.0.5:5432");
+            }
+            w.ticks(15);
+        }
+        w.only(&[]);
+    }
+
+    #[test]
+    fn listening_ports() {
+        let mut w = World::starting();
+        w.info(|i| i.exposed = vec!["80/tcp".into(), "9000-9010/tcp".into()]);
+        let init = w.init();
+        w.listen(init, "0.0.0.0:8080");
+        w.ticks(60);
+        w.listen(init, "0.0.0.0:8080");
+        w.listen(init, "0.0.0.0:80");
+        w.listen(init, "[::]:9005");
+        w.listen(init, "127.0.0.1:5555");
+        w.only(&[]);
+        w.listen(init, "0.0.0.0:4444");
+        assert_eq!(w.finding("net.listen-new").severity, Severity::Medium);
+        let s = w.exec(init, "/bin/busybox", &["nc", "-l", "-p", "31337"]);
+        w.listen(s, "[::]:31337");
+        assert_eq!(w.all("net.listen-new")[1].severity, Severity::High);
+    }
+
+    #[test]
+    fn raw_and_packet_sockets() {
+        let mut w = World::steady();
+        let init = w.init();
+        w.privilege(init, "socket", "AF_NETLINK SOCK_RAW NETLINK_ROUTE", 0);
+        w.only(&[]);
+        w.privilege(init, "socket", "AF_INET SOCK_RAW IPPROTO_ICMP", 0);
+        assert_eq!(w.finding("net.raw-socket").severity, Severity::Low);
+        w.privilege(init, "socket", "AF_PACKET SOCK_RAW ETH_P_ALL", 0);
+        assert_eq!(w.finding("net.raw-socket").severity, Severity::Medium);
+    }
+
+    #[test]
+    fn tunnels_have_many_long_names() {
+        let mut w = World::steady();
+        for n in 0..40 {
+            w.dns(&format!("{n:0>40x}.t.evil.example"), "TXT", &[]);
+        }
+        assert_eq!(w.all("net.dns-tunnel").len(), 1);
+        let mut w = World::steady();
+        for n in 0..200 {
+            w.dns(
+                "a-very-long-name-of-a-load-balancer-0123456789.eu.cloud.example",
+                "A",
+                &[],
+            );
+            w.dns(&format!("{n}.pool.ntp.example"), "A", &[]);
+        }
+        w.only(&[]);
+    }
+}
