@@ -1,7 +1,6 @@
 //! The program as a person or a script meets it.
 #![allow(clippy::unwrap_used)]
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -153,6 +152,28 @@ fn a_reader_that_leaves_is_no_error() {
 }
 
 #[test]
+fn the_demo_needs_nothing_and_tells_its_story() {
+    let output = hullwatch(&["demo", "--findings", "--min-severity", "high"]);
+    assert!(output.status.success());
+    assert_eq!(stderr(&output), "");
+    let findings = String::from_utf8(output.stdout).unwrap();
+    for told in ["169.254.169.254", "/tmp/.kworker", "/etc/passwd"] {
+        assert!(findings.contains(told), "{told} is not in {findings}");
+    }
+}
+
+#[test]
+fn without_a_command_it_says_what_to_do() {
+    let output = hullwatch(&[]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = stderr(&output);
+    assert!(
+        said.contains("hullwatch watch") && said.lines().count() == 1,
+        "{said}"
+    );
+}
+
+#[test]
 fn completions_and_manual_pages_are_made() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let output = hullwatch(&["completions", shell]);
@@ -172,7 +193,16 @@ fn completions_and_manual_pages_are_made() {
 
 #[test]
 fn every_command_has_help() {
-    for command in ["replay", "doctor", "completions", "man"] {
+    for command in [
+        "watch",
+        "record",
+        "replay",
+        "demo",
+        "doctor",
+        "selftest",
+        "completions",
+        "man",
+    ] {
         let output = hullwatch(&[command, "--help"]);
         assert!(output.status.success());
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -188,5 +218,4 @@ fn a_doctor_always_answers() {
     assert_eq!(output.status.code(), Some(i32::from(!able)));
     assert_eq!(json["engine"]["reachable"], false);
     assert!(!json["kernel"].as_str().unwrap().is_empty());
-    std::io::stderr().flush().unwrap();
 }

@@ -5,6 +5,7 @@
 //! running: usage, bad input, missing privileges.
 
 mod completions;
+mod demo;
 mod doctor;
 mod failure;
 mod live;
@@ -26,8 +27,7 @@ pub use live::LiveArgs;
 
 /// Shows what running containers do that they should not.
 ///
-/// Without a command it watches this host in the terminal. Watching needs root or a few
-/// capabilities; `demo` and `replay` need nothing.
+/// Watching needs root or a few capabilities; `demo` and `replay` need nothing.
 #[derive(Debug, Parser)]
 #[command(name = "hullwatch", version, propagate_version = true)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -42,6 +42,7 @@ enum Command {
     Watch(watch::Args),
     Record(record::Args),
     Replay(replay::Args),
+    Demo(demo::Args),
     Doctor(doctor::Args),
     Selftest(selftest::Args),
     Completions(completions::Args),
@@ -66,10 +67,14 @@ pub fn main() -> ExitCode {
         }
     };
     let done = match cli.command {
-        None => Ok(ExitCode::from(2)),
+        None => Err(Failure::expected(
+            "no command given; hullwatch watch prints what containers do, hullwatch demo shows a \
+             recorded attack, --help tells more",
+        )),
         Some(Command::Watch(args)) => watch::run(&args),
         Some(Command::Record(args)) => record::run(&args),
         Some(Command::Replay(args)) => replay::run(&args),
+        Some(Command::Demo(args)) => demo::run(&args),
         Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Selftest(args)) => selftest::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),

@@ -9,14 +9,22 @@ use super::stream::{self, Lines, Selection, What};
 use crate::core::Core;
 use crate::session::{Ahead, Comparison, Piece, ReadReport, Reader, finding_line};
 
-/// Play a recorded session
+/// Replay a recorded session
 ///
-/// Without options it opens in the terminal. With --findings or --events it prints JSON lines.
+/// Reads the whole file, tells on stderr what is wrong with it, and compares the findings of the
+/// replay with those recorded. With --findings or --events it prints JSON lines.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The session file, plain or .zst
     file: PathBuf,
 
+    #[command(flatten)]
+    output: Output,
+}
+
+/// What to print of a session.
+#[derive(Debug, clap::Args)]
+pub(super) struct Output {
     /// Print the findings at the end of the replay as JSON lines, and compare them with those
     /// recorded: exit 1 when they differ
     #[arg(long)]
@@ -31,15 +39,25 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    show(Reader::open(&args.file)?, &args.output, true)
+}
+
+/// Replays a session, prints what was asked for, and compares the findings if `compare`.
+pub(super) fn show(reader: Reader, output: &Output, compare: bool) -> Result<ExitCode, Failure> {
     let mut out = BufWriter::with_capacity(64 << 10, std::io::stdout().lock());
-    let code = print(args, &mut out)?;
+    let code = print(reader, output, compare, &mut out)?;
     out.flush()?;
     Ok(code)
 }
 
 /// Prints what was asked for; everything the file says about itself goes to stderr.
-fn print(args: &Args, out: &mut impl Write) -> Result<ExitCode, Failure> {
-    let mut session = Ahead::start(Reader::open(&args.file)?)?;
+fn print(
+    reader: Reader,
+    args: &Output,
+    compare: bool,
+    out: &mut impl Write,
+) -> Result<ExitCode, Failure> {
+    let mut session = Ahead::start(reader)?;
     let mut core = Core::new(session.header().settings.clone());
     let mut report = ReadReport::default();
     let mut comparison = Comparison::default();
@@ -88,7 +106,7 @@ fn print(args: &Args, out: &mut impl Write) -> Result<ExitCode, Failure> {
     if !report.is_sound() {
         return Ok(ExitCode::from(2));
     }
-    if let Some(difference) = comparison.finish(core.detector.findings(), &report) {
+    if compare && let Some(difference) = comparison.finish(core.detector.findings(), &report) {
         let version = &session.header().version;
         eprintln!(
             "hullwatch: {}: {difference} (recorded by version {version})",
