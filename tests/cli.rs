@@ -163,6 +163,24 @@ fn the_demo_needs_nothing_and_tells_its_story() {
 }
 
 #[test]
+fn rules_are_listed_and_explained() {
+    let list = String::from_utf8(hullwatch(&["rules"]).stdout).unwrap();
+    assert!(
+        list.lines().any(|line| line.starts_with("drift.exec-new ")),
+        "{list}"
+    );
+    let one = String::from_utf8(hullwatch(&["rules", "drift.exec-new"]).stdout).unwrap();
+    assert!(
+        one.contains("Check: ") && one.contains("Needs: exec"),
+        "{one}"
+    );
+    let json = hullwatch(&["rules", "drift.exec-new", "--json"]).stdout;
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(json["id"], "drift.exec-new");
+    assert_eq!(hullwatch(&["rules", "no.such"]).status.code(), Some(2));
+}
+
+#[test]
 fn without_a_command_it_says_what_to_do() {
     let output = hullwatch(&[]);
     assert_eq!(output.status.code(), Some(2));

@@ -13,6 +13,7 @@ mod man;
 mod privileges;
 mod record;
 mod replay;
+mod rules;
 mod selftest;
 mod signals;
 mod stream;
@@ -43,6 +44,7 @@ enum Command {
     Record(record::Args),
     Replay(replay::Args),
     Demo(demo::Args),
+    Rules(rules::Args),
     Doctor(doctor::Args),
     Selftest(selftest::Args),
     Completions(completions::Args),
@@ -75,6 +77,7 @@ pub fn main() -> ExitCode {
         Some(Command::Record(args)) => record::run(&args),
         Some(Command::Replay(args)) => replay::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),
+        Some(Command::Rules(args)) => rules::run(&args),
         Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Selftest(args)) => selftest::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),

@@ -1,0 +1,50 @@
+//! `hullwatch rules`: what is flagged, why, and what to do about it.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use super::Failure;
+use crate::detect::rules::{catalogue, info};
+
+/// List the rules, or explain one
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The rule to explain, e.g. drift.exec-new
+    rule: Option<String>,
+
+    /// Print JSON lines
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let one = match &args.rule {
+        Some(id) => Some(info(id).ok_or_else(|| {
+            Failure::expected(format!("no rule {id:?}; hullwatch rules lists them"))
+        })?),
+        None => None,
+    };
+    let mut out = std::io::stdout().lock();
+    match one {
+        Some(rule) if !args.json => {
+            let needs: Vec<_> = rule.needs.iter().map(|fact| fact.name()).collect();
+            writeln!(out, "{} ({})\n{}\n", rule.id, rule.severity, rule.title)?;
+            writeln!(out, "{}\n\nCheck: {}", rule.explain, rule.check)?;
+            writeln!(out, "ATT&CK: {}", rule.attack.join(", "))?;
+            writeln!(out, "Needs: {}", needs.join(", "))?;
+        }
+        _ => {
+            let chosen = one.map_or(catalogue(), std::slice::from_ref);
+            for rule in chosen {
+                if args.json {
+                    let line = serde_json::to_string(rule).map_err(std::io::Error::from)?;
+                    writeln!(out, "{line}")?;
+                } else {
+                    let severity = rule.severity.to_string();
+                    writeln!(out, "{:24} {severity:9} {}", rule.id, rule.title)?;
+                }
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
