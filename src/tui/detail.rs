@@ -1,0 +1,251 @@
+//! One row in full: every fact, one a line.
+
+use super::rows::{self, Key};
+use super::text::{bytes, span};
+use crate::core::Core;
+use crate::detect::{Ancestor, Finding};
+use crate::event::{ContainerId, escape};
+use crate::state::{Container, ProcessEntry};
+
+/// A heading (`None` text) or a fact.
+pub(super) type Fact = (String, Option<String>);
+
+fn heading(text: impl Into<String>) -> Fact {
+    (text.into(), None)
+}
+
+fn fact(name: &str, text: impl Into<String>) -> Fact {
+    (name.to_owned(), Some(text.into()))
+}
+
+/// Title and facts of a row; `None` when it is not there any more.
+pub(super) fn facts(core: &Core, key: &Key) -> Option<(String, Vec<Fact>)> {
+    match key {
+        Key::Finding(id) => {
+            let finding = core.detector.findings().iter().find(|f| f.id == *id)?;
+            Some((
+                format!("{id} {}", finding.rule),
+                finding_facts(core, finding),
+            ))
+        }
+        Key::Container(id) => Some((rows::name(core, &Some(id.clone())), container(core, id)?)),
+        Key::Process(pid) => {
+            let process = core.state.processes.get(pid)?;
+            Some((format!("process {pid}"), process_facts(core, process)))
+        }
+        Key::Connection(key) => {
+            let row = core.state.connections.get(key)?;
+            Some((
+                rows::endpoint(&key.endpoint),
+                vec![
+                    fact("container", rows::name(core, &key.owner)),
+                    fact("protocol", rows::word(&key.protocol)),
+                    fact(
+                        "name",
+                        row.name
+                            .as_ref()
+                            .map_or_else(String::new, |n| n.escaped().to_string()),
+                    ),
+                    fact(
+                        "local",
+                        row.local.map_or_else(String::new, |a| a.to_string()),
+                    ),
+                    fact(
+                        "latest peer",
+                        row.peer.map_or_else(String::new, |a| a.to_string()),
+                    ),
+                    fact("process", format!("{} ({})", row.comm.escaped(), row.pid)),
+                    fact(
+                        "count",
+                        format!("{} ({} failed, {} open)", row.count, row.failed, row.open),
+                    ),
+                    fact("sent", bytes(row.tx_bytes)),
+                    fact("received", bytes(row.rx_bytes)),
+                    fact("first seen", row.first.to_string()),
+                    fact("last seen", row.last.to_string()),
+                    fact("before watching", row.existing.to_string()),
+                ],
+            ))
+        }
+        Key::File(key) => {
+            let row = core.state.files.get(key)?;
+            let mut facts = vec![
+                fact("container", rows::name(core, &key.owner)),
+                fact("path", key.path.escaped().to_string()),
+                fact("last by", format!("{} ({})", row.comm.escaped(), row.pid)),
+                fact("refused", row.refused.to_string()),
+                fact("first seen", row.first.to_string()),
+                fact("last seen", row.last.to_string()),
+            ];
+            facts.extend(
+                row.ops
+                    .iter()
+                    .map(|(op, n)| fact(&rows::word(op), n.to_string())),
+            );
+            if let Some(file) = row.file {
+                facts.push(fact("origin", rows::word(&file.origin())));
+                facts.push(fact("mode", format!("{:o}", file.mode)));
+                facts.push(fact("size", bytes(file.size)));
+                facts.push(fact("inode", format!("{} on {:x}", file.ino, file.dev)));
+            }
+            if let Some(class) = &row.class {
+                let text = serde_json::to_string(class).unwrap_or_default();
+                facts.push(fact(
+                    "compared with image",
+                    escape(text.as_bytes()).to_string(),
+                ));
+            }
+            Some(("file".to_owned(), facts))
+        }
+        Key::Event(seq) => {
+            let event = core.state.recent.events.iter().find(|e| e.seq == *seq)?;
+            let mut json = Vec::new();
+            event.write_json(&mut json).ok()?;
+            let value: serde_json::Value = serde_json::from_slice(&json).ok()?;
+            let text = serde_json::to_string_pretty(&value).ok()?;
+            let facts = text
+                .lines()
+                .map(|line| fact("", escape(line.as_bytes()).to_string()))
+                .collect();
+            Some((format!("event {seq}"), facts))
+        }
+    }
+}
+
+fn ancestor(ancestor: &Ancestor) -> String {
+    let words: Vec<String> = ancestor
+        .argv
+        .iter()
+        .take(32)
+        .map(|word| word.escaped().to_string())
+        .collect();
+    format!(
+        "{} {} [{}] {}",
+        ancestor.pid,
+        ancestor.exe.escaped(),
+        rows::word(&ancestor.origin),
+        words.join(" ")
+    )
+}
+
+fn finding_facts(core: &Core, finding: &Finding) -> Vec<Fact> {
+    let mut facts = vec![
+        heading(finding.title.clone()),
+        fact("severity", finding.severity.to_string()),
+        fact("container", rows::name(core, &finding.container)),
+        fact("subject", finding.subject.escaped().to_string()),
+        fact("seen", format!("{} times", finding.count)),
+        fact("first", finding.first.to_string()),
+        fact("last", finding.last.to_string()),
+        fact("ATT&CK", finding.attack.join(", ")),
+        heading("Why"),
+    ];
+    facts.extend(
+        (1..)
+            .zip(&finding.why)
+            .map(|(n, why)| fact(&n.to_string(), why.clone())),
+    );
+    facts.push(heading("Ancestry, nearest first"));
+    facts.extend(finding.ancestry.iter().map(|a| fact("", ancestor(a))));
+    facts.push(heading("Evidence"));
+    for seq in &finding.evidence {
+        let line = core
+            .state
+            .recent
+            .events
+            .iter()
+            .find(|event| event.seq == *seq)
+            .map_or_else(
+                || "no longer in memory; it is in the recording".to_owned(),
+                |event| format!("{} {}", event.kind.type_name(), rows::what(event)),
+            );
+        facts.push(fact(&seq.to_string(), line));
+    }
+    facts
+}
+
+fn process_facts(core: &Core, process: &ProcessEntry) -> Vec<Fact> {
+    let mut facts = vec![
+        fact("container", rows::name(core, &process.owner)),
+        fact("executable", process.exe.escaped().to_string()),
+        fact("origin", rows::origin(process)),
+        fact("command", rows::command(process)),
+        fact("directory", process.cwd.escaped().to_string()),
+        fact("pid inside", process.nspid.to_string()),
+        fact("user id", process.uid.to_string()),
+        fact("started", process.started.to_string()),
+        fact("terminal", process.tty.to_string()),
+        fact("before watching", process.existing.to_string()),
+        heading("Ancestry, nearest first"),
+    ];
+    facts.extend(core.state.ancestry(process.pid).map(|p| {
+        fact(
+            &p.pid.to_string(),
+            format!("{} [{}]", rows::command(p), rows::origin(p)),
+        )
+    }));
+    facts
+}
+
+/// Facts of a container.
+pub(super) fn container(core: &Core, id: &ContainerId) -> Option<Vec<Fact>> {
+    let container: &Container = core.state.containers.get(id)?;
+    let info = &container.info;
+    let list = |words: &[crate::event::Bytes]| {
+        let words: Vec<String> = words.iter().map(|w| w.escaped().to_string()).collect();
+        words.join(" ")
+    };
+    let time = |t: Option<crate::event::Timestamp>| t.map_or_else(String::new, |t| t.to_string());
+    let age = container
+        .started()
+        .map_or_else(String::new, |t| span(core.state.now.since(t)));
+    let mut facts = vec![
+        fact("id", id.as_str()),
+        fact("image", info.image.escaped().to_string()),
+        fact("digest", info.image_digest.clone()),
+        fact("command", list(&info.command)),
+        fact("started", format!("{} ({age} ago)", time(info.started))),
+        fact("created", time(info.created)),
+        fact("restarts", info.restarts.to_string()),
+        fact("health", info.health.clone()),
+        fact("user", info.user.escaped().to_string()),
+        fact("privileged", info.security.privileged.to_string()),
+        fact("capabilities added", info.security.cap_add.join(" ")),
+        fact("seccomp", info.security.seccomp.clone()),
+        fact("AppArmor", info.security.apparmor.clone()),
+        fact("read-only root", info.security.readonly_root.to_string()),
+        fact("storage", info.storage.driver.clone()),
+        fact("lost events", container.lost.to_string()),
+    ];
+    facts.extend(info.mounts.iter().map(|m| {
+        let mode = if m.writable { "rw" } else { "ro" };
+        fact(
+            "mount",
+            format!(
+                "{} ← {} {mode}",
+                m.destination.escaped(),
+                m.source.escaped()
+            ),
+        )
+    }));
+    facts.extend(
+        info.ports
+            .iter()
+            .map(|p| fact("port", format!("{} → {}", p.host, p.container))),
+    );
+    facts.extend(info.networks.iter().map(|(n, a)| {
+        fact(
+            "network",
+            format!("{} {}", escape(n.as_bytes()), escape(a.as_bytes())),
+        )
+    }));
+    let used: Vec<_> = container.capabilities.iter().cloned().collect();
+    facts.push(fact("capabilities used", used.join(" ")));
+    // What an engine passes on may come from the image.
+    for (_, text) in &mut facts {
+        if let Some(text) = text {
+            *text = escape(text.as_bytes()).to_string();
+        }
+    }
+    Some(facts)
+}
