@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use super::Failure;
 use super::replay::{self, Output};
-use crate::session::Reader;
+use super::{Failure, terminal};
+use crate::session::{Player, Reader};
 
 /// Made by `demo/record`.
 static SESSION: &[u8] = include_bytes!("../../demo/demo.jsonl.zst");
@@ -19,6 +19,9 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    if args.output.nothing_asked() && terminal::there() {
+        return terminal::replay(Player::from_memory("demo", SESSION)?);
+    }
     // Its recorded findings are those of the version that made it.
     replay::show(Reader::from_memory("demo", SESSION)?, &args.output, false)
 }

@@ -17,6 +17,7 @@ mod rules;
 mod selftest;
 mod signals;
 mod stream;
+mod terminal;
 mod watch;
 
 use std::process::ExitCode;
@@ -28,12 +29,16 @@ pub use live::LiveArgs;
 
 /// Shows what running containers do that they should not.
 ///
-/// Watching needs root or a few capabilities; `demo` and `replay` need nothing.
+/// Without a command it watches this host in the terminal. Watching needs root or a few
+/// capabilities; `demo` and `replay` need nothing.
 #[derive(Debug, Parser)]
 #[command(name = "hullwatch", version, propagate_version = true)]
 #[command(args_conflicts_with_subcommands = true)]
 #[command(max_term_width = 100)]
 struct Cli {
+    #[command(flatten)]
+    terminal: terminal::Args,
+
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -69,10 +74,7 @@ pub fn main() -> ExitCode {
         }
     };
     let done = match cli.command {
-        None => Err(Failure::expected(
-            "no command given; hullwatch watch prints what containers do, hullwatch demo shows a \
-             recorded attack, --help tells more",
-        )),
+        None => terminal::run(&cli.terminal),
         Some(Command::Watch(args)) => watch::run(&args),
         Some(Command::Record(args)) => record::run(&args),
         Some(Command::Replay(args)) => replay::run(&args),

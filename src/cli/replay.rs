@@ -4,14 +4,14 @@ use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::Failure;
 use super::stream::{self, Lines, Selection, What};
+use super::{Failure, terminal};
 use crate::core::Core;
-use crate::session::{Ahead, Comparison, Piece, ReadReport, Reader, finding_line};
+use crate::session::{Ahead, Comparison, Piece, Player, ReadReport, Reader, finding_line};
 
 /// Replay a recorded session
 ///
-/// Reads the whole file, tells on stderr what is wrong with it, and compares the findings of the
+/// On a terminal it opens the screen. Otherwise it reads the whole file, tells on stderr what is wrong with it, and compares the findings of the
 /// replay with those recorded. With --findings or --events it prints JSON lines.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -38,7 +38,17 @@ pub(super) struct Output {
     selection: Selection,
 }
 
+impl Output {
+    /// Nothing is to be printed: a person at a terminal wants to see it.
+    pub(super) fn nothing_asked(&self) -> bool {
+        !self.findings && self.events.is_none()
+    }
+}
+
 pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    if args.output.nothing_asked() && terminal::there() {
+        return terminal::replay(Player::open(&args.file)?);
+    }
     show(Reader::open(&args.file)?, &args.output, true)
 }
 

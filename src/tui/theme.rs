@@ -113,14 +113,10 @@ mod tests {
         ];
         for (name, _) in SHIPPED {
             let theme = Theme::named(name).unwrap();
-            assert!(
-                theme.colours.keys().eq({
-                    let mut sorted = tokens.map(str::to_owned);
-                    sorted.sort();
-                    sorted.iter().cloned().collect::<Vec<_>>().iter()
-                }),
-                "{name}"
-            );
+            for token in tokens {
+                assert!(theme.colours.contains_key(token), "{name}: {token}");
+            }
+            assert_eq!(theme.colours.len(), tokens.len(), "{name}");
         }
     }
 

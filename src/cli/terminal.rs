@@ -1,0 +1,41 @@
+//! `hullwatch` without a command: this host in the terminal.
+
+use std::io::{IsTerminal as _, stdin, stdout};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::{Failure, LiveArgs, live};
+use crate::session::Player;
+use crate::tui;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Also record to this file from the start
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+
+    #[command(flatten)]
+    live: LiveArgs,
+}
+
+/// True when a person can be shown a screen.
+pub(super) fn there() -> bool {
+    stdin().is_terminal() && stdout().is_terminal()
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    if !there() {
+        return Err(Failure::expected(
+            "this is not a terminal; hullwatch watch prints JSON lines instead",
+        ));
+    }
+    let live = live::start(&args.live, None, args.record.as_deref())?;
+    tui::run_live(live).map_err(|error| Failure::expected(error.to_string()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Shows a recording on the screen.
+pub(super) fn replay(player: Player) -> Result<ExitCode, Failure> {
+    tui::run_replay(player).map_err(|error| Failure::expected(error.to_string()))?;
+    Ok(ExitCode::SUCCESS)
+}
