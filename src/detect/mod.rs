@@ -45,7 +45,8 @@ impl Default for Settings {
         Self {
             max_age: Some(Duration::from_secs(30 * 86_400)),
             startup_grace: Duration::from_secs(10),
-            missing: BTreeSet::new(),
+            // No tier of probes tells of a refused execve yet.
+            missing: BTreeSet::from([Fact::ExecRefused]),
         }
     }
 }

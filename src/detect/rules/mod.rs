@@ -5,6 +5,7 @@ mod drift_exec;
 mod etc;
 mod exec_session;
 mod fileless;
+mod files;
 mod kernel_files;
 mod life;
 mod max_age;
@@ -12,6 +13,7 @@ mod net;
 mod package_install;
 mod priv_calls;
 mod program_changed;
+mod programs_run;
 mod shells;
 
 use std::sync::LazyLock;
@@ -32,6 +34,11 @@ pub(crate) const ALL: &[&Rule] = &[
     &drift_exec::STARTUP,
     &drift_exec::BUILT,
     &fileless::RULE,
+    &programs_run::SCRIPT,
+    &programs_run::LIBRARY,
+    &programs_run::MASQUERADE,
+    &programs_run::MINER,
+    &programs_run::REFUSED,
     &exec_session::RULE,
     &program_changed::RULE,
     &etc::CONFIG,
@@ -45,6 +52,11 @@ pub(crate) const ALL: &[&Rule] = &[
     &etc::SHELL_STARTUP,
     &etc::SSH_ACCESS,
     &etc::PACKAGE_SOURCES,
+    &files::CREDENTIALS,
+    &files::LOGS,
+    &files::SETUID,
+    &files::WRITABLE,
+    &files::HOST,
     &shells::SPAWNED,
     &shells::REVERSE,
     &shells::PIPE,

@@ -1,0 +1,663 @@
+//! Reads of secrets, cleared traces, rights of files, and writes that reach the host.
+
+use bstr::ByteSlice as _;
+
+use crate::detect::case::Case;
+use crate::detect::change::{Maker, by, changes, graded, is_refusal, maker, refused};
+use crate::detect::place::{self, Place};
+use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs};
+use crate::event::{File, FileOp, Filesystem};
+
+/// Secrets read.
+pub(super) const CREDENTIALS: Rule = Rule {
+    info: RuleInfo {
+        id: "file.credential-read",
+        title: "Read passwords, keys or tokens",
+        severity: Severity::High,
+        attack: &["T1552.001", "T1552.004", "T1003.008"],
+        needs: &[Fact::Read],
+        explain: "shadow, private keys, cloud or cluster credentials, mounted secrets, or the \
+                  environment of another process were opened. High from a shell, a common tool, \
+                  drifted code or a command from outside; low from a service that did not read \
+                  them while starting. Programs whose work is to check logins are not flagged.",
+        check: "Who read them, and rotate what was read.",
+    },
+    looks: &[Look::File(credentials)],
+};
+
+/// Traces removed.
+pub(super) const LOGS: Rule = Rule {
+    info: RuleInfo {
+        id: "file.traces-cleared",
+        title: "Logs or a shell's history were cleared",
+        severity: Severity::Medium,
+        attack: &["T1070.002", "T1070.003"],
+        needs: &[Fact::File],
+        explain: "A log was removed or cut, or a shell's history removed or linked away, by a \
+                  shell, a common tool or a command from outside. Log rotation and services that \
+                  turn over their own logs are not flagged. One finding a container.",
+        check: "What the log would have told; other copies of it.",
+    },
+    looks: &[Look::File(logs)],
+};
+
+/// setuid bits.
+pub(super) const SETUID: Rule = Rule {
+    info: RuleInfo {
+        id: "file.setuid",
+        title: "A file was given setuid or setgid rights",
+        severity: Severity::High,
+        attack: &["T1548.001"],
+        needs: &[Fact::File],
+        explain: "chmod set the setuid bit (setgid: medium) on a file, so that whoever runs it \
+                  runs it as its owner. Directories, start-up and package managers do not count.",
+        check: "What the file is, and who may run it.",
+    },
+    looks: &[Look::File(setuid)],
+};
+
+/// World-writable places of consequence.
+pub(super) const WRITABLE: Rule = Rule {
+    info: RuleInfo {
+        id: "file.world-writable",
+        title: "A sensitive file became writable for everybody",
+        severity: Severity::Medium,
+        attack: &["T1222.002"],
+        needs: &[Fact::File],
+        explain: "chmod gave everybody the right to write to a program, an account file, a cron \
+                  table, a start-up file or other configuration under /etc.",
+        check: "Who did it, and whether the file has changed since.",
+    },
+    looks: &[Look::File(writable)],
+};
+
+/// The host through a mount.
+pub(super) const HOST: Rule = Rule {
+    info: RuleInfo {
+        id: "file.host-write",
+        title: "Wrote into a system directory of the host",
+        severity: Severity::High,
+        attack: &["T1611", "T1543"],
+        needs: &[Fact::File, Fact::Engine],
+        explain: "Through a bind mount the container changed a file in a system directory of the \
+                  host. Critical where that file gives code a way to run there or a person a way \
+                  in: cron, units, accounts, SSH keys, the loader. Mounts of ordinary \
+                  directories do not count.",
+        check: "The file on the host; mount less, or read-only.",
+    },
+    looks: &[Look::File(host)],
+};
+
+/// Tools by whose hand people look around; a service does not read its secrets with them.
+fn is_tool(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"cat"
+            | b"head"
+            | b"tail"
+            | b"less"
+            | b"more"
+            | b"grep"
+            | b"egrep"
+            | b"fgrep"
+            | b"cp"
+            | b"mv"
+            | b"dd"
+            | b"tar"
+            | b"base64"
+            | b"base"
+            | b"xxd"
+            | b"od"
+            | b"hexdump"
+            | b"strings"
+            | b"find"
+            | b"vi"
+            | b"vim"
+            | b"nano"
+            | b"sed"
+            | b"cut"
+            | b"tee"
+            | b"zip"
+            | b"gzip"
+            | b"rm"
+            | b"truncate"
+            | b"shred"
+            | b"unlink"
+            | b"ln"
+            | b"diff"
+            | b"sort"
+            | b"awk"
+            | b"gawk"
+            | b"mawk"
+            | b"rev"
+            | b"tac"
+            | b"nl"
+            | b"wc"
+            | b"john"
+            | b"unshadow"
+    )
+}
+
+fn by_hand(case: &Case<'_>) -> bool {
+    super::net::suspicious(case)
+        || case
+            .process
+            .map(programs::of)
+            .is_some_and(|n| is_tool(n) || programs::is_shell(n))
+}
+
+/// Programs of the image that check or change logins.
+fn checks_logins(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"sshd"
+            | b"sshd-session"
+            | b"login"
+            | b"su"
+            | b"sudo"
+            | b"cron"
+            | b"crond"
+            | b"passwd"
+            | b"unix_chkpwd"
+            | b"useradd"
+            | b"userdel"
+            | b"usermod"
+            | b"groupadd"
+            | b"groupmod"
+            | b"groupdel"
+            | b"chage"
+            | b"chpasswd"
+            | b"adduser"
+            | b"addgroup"
+            | b"pwck"
+            | b"grpck"
+            | b"vsftpd"
+            | b"dovecot"
+            | b"auth"
+            | b"saslauthd"
+            | b"smbd"
+            | b"nscd"
+            | b"sssd"
+            | b"gpasswd"
+            | b"newusers"
+            | b"systemd-sysusers"
+            | b"pwconv"
+            | b"atd"
+            | b"crontab"
+            | b"runuser"
+            | b"chsh"
+            | b"chfn"
+            | b"expiry"
+            | b"visudo"
+            | b"doas"
+            | b"screen"
+    )
+}
+
+fn credentials(case: &mut Case<'_>, file: &File) {
+    if file.op != FileOp::Read || (file.errno != 0 && !is_refusal(file.errno)) {
+        return;
+    }
+    let path = file.path.as_bytes();
+    // Devices and memory have rules of their own.
+    if path.starts_with(b"/dev/")
+        || path.ends_with(b"/mem")
+        || path.ends_with(b"/kcore")
+        || path.ends_with(b"/kmem")
+        || file.file.is_some_and(|f| f.mode & 0o170_000 == 0o060_000)
+    {
+        return;
+    }
+    let name = case.process.map(programs::of).unwrap_or_default().to_vec();
+    let image = case
+        .process
+        .is_none_or(|p| p.file.origin() == crate::event::Origin::Image);
+    if image && checks_logins(&name) || maker(case) == Maker::Package {
+        return;
+    }
+    let key = {
+        let exe = case.process.map_or(&file.comm, |p| &p.exe);
+        format!(
+            "read {} {}",
+            exe.escaped(),
+            secret_group(path).escape_ascii()
+        )
+    };
+    let starting = case.starting_up();
+    let hand = by_hand(case);
+    let own = case.own();
+    if starting {
+        if own.used.len() < 256 {
+            own.used.insert(key);
+        }
+        return;
+    }
+    if own.used.contains(&key) && !hand {
+        return;
+    }
+    let environment = path.ends_with(b"/environ");
+    let weight = match (hand, environment) {
+        (true, false) => Severity::High,
+        (true, true) => Severity::Medium,
+        (false, _) => Severity::Low,
+    };
+    let severity = graded(weight, file.errno).min(weight);
+    let group = secret_group(path).to_vec();
+    let line = format!("read {}{}", file.path.escaped(), refused(file.errno));
+    let place = case.raise(severity, &group, |case, told| {
+        told.title = format!("Read a secret: {}", file.path.escaped());
+        told.why.push(by(case, &file.comm));
+    });
+    if let Some(place) = place {
+        case.stories.explain(place, line);
+    }
+}
+
+/// Secrets of one kind are one story.
+fn secret_group(path: &[u8]) -> &[u8] {
+    if path.starts_with(b"/proc/") {
+        return b"/proc/*/environ";
+    }
+    for base in [&b"/run/secrets"[..], b"/var/run/secrets"] {
+        if path.starts_with(base) {
+            return base;
+        }
+    }
+    if matches!(
+        path,
+        b"/etc/shadow" | b"/etc/shadow-" | b"/etc/gshadow" | b"/etc/gshadow-"
+    ) {
+        return b"/etc/shadow";
+    }
+    programs::directory(path)
+}
+
+/// Rotation leaves these behind and removes them in time.
+fn is_rotated(path: &[u8]) -> bool {
+    let leaf = programs::leaf(path);
+    leaf.ends_with(b".gz")
+        || leaf.ends_with(b".xz")
+        || leaf.ends_with(b".bz2")
+        || leaf.ends_with(b".old")
+        || leaf.ends_with(b".zst")
+        || leaf.ends_with(b".tmp")
+        || leaf.last().is_some_and(u8::is_ascii_digit)
+}
+
+fn logs(case: &mut Case<'_>, file: &File) {
+    if file.errno != 0 && !is_refusal(file.errno) {
+        return;
+    }
+    let kind = place::of(&file.path);
+    let cleared = match (kind, file.op) {
+        (Some(Place::Log), FileOp::Truncate | FileOp::Unlink) => true,
+        (Some(Place::ShellHistory), FileOp::Truncate | FileOp::Unlink | FileOp::Symlink) => true,
+        // Another file in its place.
+        (Some(Place::Log | Place::ShellHistory), FileOp::Rename) => file
+            .target
+            .as_ref()
+            .is_some_and(|t| t.starts_with(b"/dev/") || t.starts_with(b"/tmp/")),
+        _ => false,
+    };
+    if !cleared || case.starting_up() || maker(case) == Maker::Package {
+        return;
+    }
+    if kind == Some(Place::Log) {
+        let rotation = case.ancestors().any(|p| {
+            matches!(
+                programs::of(p),
+                b"logrotate"
+                    | b"savelog"
+                    | b"newsyslog"
+                    | b"run-parts"
+                    | b"svlogd"
+                    | b"multilog"
+                    | b"cron"
+                    | b"crond"
+                    | b"anacron"
+                    | b"s6-log"
+                    | b"rotatelogs"
+                    | b"cronolog"
+            )
+        });
+        if is_rotated(&file.path) || !by_hand(case) || (rotation && case.session().is_none()) {
+            return;
+        }
+    } else if case.process.map(programs::of).is_some_and(|n| {
+        // A shell turns its own history over through a temporary file.
+        programs::is_shell(n) && file.op != FileOp::Symlink && case.session().is_none()
+    }) {
+        return;
+    }
+    let line = format!(
+        "{} {}{}",
+        file.path.escaped(),
+        match file.op {
+            FileOp::Truncate => "cut",
+            FileOp::Symlink => "linked away",
+            FileOp::Rename => "moved away",
+            _ => "removed",
+        },
+        refused(file.errno)
+    );
+    let severity = graded(Severity::Medium, file.errno);
+    let place = case.raise(severity, b"traces", |case, told| {
+        told.title = format!("Traces cleared: {line}");
+        told.why.push(by(case, &file.comm));
+    });
+    if let Some(place) = place {
+        case.stories.explain(place, line);
+    }
+}
+
+fn is_directory(file: &File) -> bool {
+    file.file.is_some_and(|f| f.mode & 0o170_000 == 0o040_000)
+}
+
+fn setuid(case: &mut Case<'_>, file: &File) {
+    if !matches!(file.op, FileOp::Chmod | FileOp::Create) || is_directory(file) {
+        return;
+    }
+    let mode = file.mode.unwrap_or(0);
+    // A program that everybody may run; without that right setgid is a lock.
+    let weight = match (mode & 0o4000 != 0, mode & 0o2010 == 0o2010) {
+        (true, _) => Severity::High,
+        (_, true) => Severity::Medium,
+        _ => return,
+    };
+    if file.errno != 0 && !is_refusal(file.errno) || !file.path.contains(&b'/') {
+        return;
+    }
+    match maker(case) {
+        Maker::Package => return,
+        Maker::StartUp => {
+            super::fold_startup(case, format!("mode {mode:o} of {}", file.path.escaped()));
+            return;
+        }
+        Maker::Session | Maker::Service => {}
+    }
+    case.raise(graded(weight, file.errno), &file.path, |case, told| {
+        told.title = format!("{}: {}", case.rule.title, file.path.escaped());
+        told.why.push(format!(
+            "mode set to {:o}{}",
+            mode & 0o7777,
+            refused(file.errno)
+        ));
+        told.why.push(by(case, &file.comm));
+    });
+}
+
+fn writable(case: &mut Case<'_>, file: &File) {
+    if file.op != FileOp::Chmod || file.errno != 0 || file.mode.unwrap_or(0) & 0o1002 != 0o0002 {
+        return;
+    }
+    let sensitive = matches!(
+        place::of(&file.path),
+        Some(
+            Place::Program
+                | Place::Accounts
+                | Place::Sudoers
+                | Place::Pam
+                | Place::LdPreload
+                | Place::LdConf
+                | Place::Cron
+                | Place::Service
+                | Place::ShellStartup
+                | Place::SshAccess
+                | Place::EtcTop
+                | Place::EtcBelow
+        )
+    );
+    if !sensitive {
+        return;
+    }
+    match maker(case) {
+        Maker::Package => return,
+        Maker::StartUp => {
+            super::fold_startup(case, format!("made {} writable", file.path.escaped()));
+            return;
+        }
+        Maker::Session | Maker::Service => {}
+    }
+    case.raise(Severity::Medium, &file.path, |case, told| {
+        told.title = format!("{}: {}", case.rule.title, file.path.escaped());
+        told.why.push(by(case, &file.comm));
+    });
+}
+
+const HOST_DIRS: &[&[u8]] = &[
+    b"/bin/",
+    b"/sbin/",
+    b"/lib",
+    b"/usr/",
+    b"/etc/",
+    b"/boot/",
+    b"/root/",
+    b"/opt/",
+    b"/dev/",
+    b"/var/lib/docker/",
+    b"/var/lib/containerd/",
+    b"/var/lib/kubelet/",
+    b"/var/spool/cron/",
+    b"/run/systemd/",
+];
+
+fn host(case: &mut Case<'_>, file: &File) {
+    // Only a write through a bind mount, which is never the overlay's own inode.
+    if file.file.is_some_and(|f| {
+        matches!(
+            f.fs,
+            Filesystem::Overlay | Filesystem::Proc | Filesystem::Cgroup
+        )
+    }) {
+        return;
+    }
+    let Some(container) = case.container else {
+        return;
+    };
+    if container.info.mounts.is_empty() {
+        return;
+    }
+    for change in changes(file).into_iter().flatten() {
+        let path = change.path.as_bytes();
+        let mount = container
+            .info
+            .mounts
+            .iter()
+            .filter(|m| {
+                let at = m.destination.as_bytes();
+                path.strip_prefix(at.strip_suffix(b"/").unwrap_or(at))
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+            })
+            .max_by_key(|m| m.destination.len());
+        let Some(mount) = mount.filter(|m| m.kind == "bind" && m.source.starts_with(b"/")) else {
+            continue;
+        };
+        let at = mount.destination.as_bytes();
+        let source = mount.source.as_bytes();
+        let rest = path
+            .get(at.strip_suffix(b"/").unwrap_or(at).len()..)
+            .unwrap_or(b"");
+        let on_host = [source.strip_suffix(b"/").unwrap_or(source), rest].concat();
+        // A single file mounted on purpose, or a project directory, is ordinary.
+        let entry = matches!(
+            place::of(&on_host),
+            Some(
+                Place::Accounts
+                    | Place::Sudoers
+                    | Place::Pam
+                    | Place::LdPreload
+                    | Place::LdConf
+                    | Place::Cron
+                    | Place::Service
+                    | Place::ShellStartup
+                    | Place::SshAccess
+            )
+        );
+        let system = HOST_DIRS.iter().any(|d| on_host.starts_with(d));
+        let whole = source == b"/";
+        let weight = match (entry, system, whole) {
+            (true, ..) => Severity::Critical,
+            (_, true, true) => Severity::High,
+            // A system directory mounted for writing on purpose: its service may do so.
+            (_, true, false) if by_hand(case) => Severity::High,
+            (_, true, false) => Severity::Low,
+            _ => continue,
+        };
+        let line = format!(
+            "{} on the host {}{}",
+            crate::event::escape(&on_host),
+            change.verb,
+            refused(change.errno)
+        );
+        let subject = programs::directory(&on_host).to_vec();
+        let place = case.raise(graded(weight, change.errno), &subject, |case, told| {
+            told.title = format!("Wrote to the host: {}", crate::event::escape(&on_host));
+            told.why.push(by(case, &file.comm));
+        });
+        if let Some(place) = place {
+            case.stories.explain(place, line);
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::detect::Severity;
+    use crate::detect::testkit::{World, upper};
+    use crate::event::{FileFacts, FileOp, Filesystem, Mount};
+
+    #[test]
+    fn secrets_read_by_hand_and_by_services() {
+        for path in ["/etc/shadow", "/root/.ssh/id_rsa", "/run/secrets/token"] {
+            let mut w = World::steady();
+            let init = w.init();
+            let cat = w.exec(init, "/bin/cat", &["cat", path]);
+            w.file(cat, FileOp::Read, path);
+            assert_eq!(w.finding("file.credential-read").severity, Severity::High);
+            w.only(&["file.credential-read"]);
+        }
+        let mut w = World::steady();
+        let init = w.init();
+        let cat = w.exec(init, "/bin/cat", &["cat"]);
+        w.refused(cat, FileOp::Read, "/etc/shadow", 13);
+        assert_eq!(w.highest(), Severity::Medium);
+    }
+
+    #[test]
+    fn logins_and_what_start_up_reads_are_silent() {
+        let mut w = World::starting();
+        let init = w.init();
+        w.file(
+            init,
+            FileOp::Read,
+            "/run/secrets/kubernetes.io/serviceaccount/token",
+        );
+        w.ticks(60);
+        w.file(
+            init,
+            FileOp::Read,
+            "/run/secrets/kubernetes.io/serviceaccount/token",
+        );
+        let sshd = w.exec(init, "/usr/sbin/sshd", &["sshd"]);
+        w.file(sshd, FileOp::Read, "/etc/shadow");
+        let su = w.exec(init, "/bin/su", &["su"]);
+        w.file(su, FileOp::Read, "/etc/shadow");
+        w.refused(init, FileOp::Read, "/root/.netrc", 2);
+        w.only(&[]);
+    }
+
+    #[test]
+    fn traces_cleared_by_hand_and_logs_rotated() {
+        let mut w = World::steady();
+        let s = w.session(&["sh"]);
+        let rm = w.exec(s, "/bin/rm", &["rm", "/var/log/auth.log"]);
+        w.file(rm, FileOp::Unlink, "/var/log/auth.log");
+        w.file(s, FileOp::Truncate, "/var/log/nginx/access.log");
+        w.link(s, FileOp::Symlink, "/root/.bash_history", "/dev/null");
+        let f = w.finding("file.traces-cleared");
+        assert_eq!((f.severity, f.count), (Severity::Medium, 3));
+        let mut w = World::steady();
+        let init = w.init();
+        let cron = w.exec(init, "/usr/sbin/cron", &["cron"]);
+        let sh = w.exec(cron, "/bin/sh", &["sh", "-c", "logrotate"]);
+        let rotate = w.exec(
+            sh,
+            "/usr/sbin/logrotate",
+            &["logrotate", "/etc/logrotate.conf"],
+        );
+        w.rename(rotate, "/var/log/app.log", "/var/log/app.log.1");
+        w.file(rotate, FileOp::Unlink, "/var/log/app.log.5.gz");
+        w.file(rotate, FileOp::Truncate, "/var/log/other.log");
+        w.file(sh, FileOp::Unlink, "/var/log/old.log.2");
+        w.file(init, FileOp::Truncate, "/var/log/own.log");
+        w.only(&[]);
+    }
+
+    #[test]
+    fn rights_of_files() {
+        let mut w = World::steady();
+        let init = w.init();
+        w.file_as(init, FileOp::Chmod, "/tmp/sh", |f| f.mode = Some(0o4755));
+        assert_eq!(w.finding("file.setuid").severity, Severity::High);
+        w.file_as(init, FileOp::Chmod, "/etc/crontab", |f| {
+            f.mode = Some(0o666)
+        });
+        assert_eq!(w.finding("file.world-writable").severity, Severity::Medium);
+        let mut w = World::steady();
+        let init = w.init();
+        w.file_as(init, FileOp::Chmod, "/srv/x", |f| f.mode = Some(0o755));
+        w.file_as(init, FileOp::Chmod, "/srv/upload", |f| f.mode = Some(0o777));
+        w.file_as(init, FileOp::Chmod, "/srv/dir", |f| {
+            f.mode = Some(0o2775);
+            f.file = Some(FileFacts {
+                mode: 0o040_755,
+                ..upper(5)
+            });
+        });
+        w.file_as(init, FileOp::Chmod, "/tmp", |f| f.mode = Some(0o1777));
+        w.only(&[]);
+    }
+
+    #[test]
+    fn the_host_through_a_bind_mount() {
+        let bind = |source: &str, at: &str| {
+            let mut w = World::steady();
+            let (source, at) = (source.to_owned(), at.to_owned());
+            w.info(|i| {
+                i.mounts.push(Mount {
+                    kind: "bind".into(),
+                    source: source.as_str().into(),
+                    destination: at.as_str().into(),
+                    writable: true,
+                });
+            });
+            w
+        };
+        let disk = FileFacts {
+            fs: Filesystem::Disk,
+            ..FileFacts::default()
+        };
+        let mut w = bind("/", "/host");
+        let init = w.init();
+        w.file_as(init, FileOp::Create, "/host/etc/cron.d/x", |f| {
+            f.file = Some(disk)
+        });
+        w.only(&["file.host-write"]);
+        assert_eq!(w.highest(), Severity::Critical);
+        let mut w = bind("/", "/host");
+        let init = w.init();
+        w.link(init, FileOp::Rename, "/host/tmp/x", "/host/usr/bin/ls");
+        assert_eq!(w.finding("file.host-write").severity, Severity::High);
+        for (source, path) in [
+            ("/srv/data", "/data/etc/passwd"),
+            ("/home/u/app", "/data/x"),
+        ] {
+            let mut w = bind(source, "/data");
+            let init = w.init();
+            w.file_as(init, FileOp::Create, path, |f| f.file = Some(disk));
+            w.only(&[]);
+        }
+    }
+}
