@@ -25,6 +25,8 @@ pub(super) const QUEUE: usize = 16;
 const MAX_WAITING: usize = 65_536;
 /// How long records gather in the kernel's buffer.
 const POLL: Duration = Duration::from_millis(20);
+/// Ticks an engine may take to tell of a container.
+const ENGINE_TICKS: u32 = 2;
 const SECOND: Duration = Duration::from_secs(1);
 
 struct Collector<'a> {
@@ -32,6 +34,8 @@ struct Collector<'a> {
     directory: Directory,
     /// Cgroup path of each running container, for usage.
     paths: BTreeMap<ContainerId, String>,
+    /// Containers no engine has told of yet, and for how many ticks.
+    untold: BTreeMap<ContainerId, (Found, u32)>,
     sampler: Sampler,
     comparisons: Option<Comparisons>,
     compared: Receiver<(ContainerId, Compare)>,
@@ -60,6 +64,7 @@ pub(super) fn run(
         probe,
         directory,
         paths: BTreeMap::new(),
+        untold: BTreeMap::new(),
         sampler: Sampler::new(),
         comparisons,
         compared,
@@ -128,6 +133,7 @@ impl Collector<'_> {
 
     fn appeared(&mut self, ts: Timestamp, found: &Found, action: Action) {
         self.paths.insert(found.id.clone(), found.path.clone());
+        self.untold.insert(found.id.clone(), (found.clone(), 0));
         let info = ContainerInfo {
             runtime: found.runtime,
             cgroup: found.path.clone(),
@@ -215,6 +221,7 @@ impl Collector<'_> {
             Fact::CgroupGone { id } => {
                 if let Some(container) = self.directory.gone(id) {
                     self.paths.remove(&container);
+                    self.untold.remove(&container);
                     if let Some(comparisons) = &mut self.comparisons {
                         comparisons.forget(&container);
                     }
@@ -231,6 +238,9 @@ impl Collector<'_> {
     fn message(&mut self, message: RuntimeMessage) {
         match message {
             RuntimeMessage::Update(update) => {
+                if update.event.info.is_some() {
+                    self.untold.remove(&update.id);
+                }
                 if let (Some(comparisons), Some(info)) = (&mut self.comparisons, &update.event.info)
                 {
                     comparisons.know(&update.id, info);
@@ -260,8 +270,39 @@ impl Collector<'_> {
         self.push(ts, container, Kind::Lost(lost));
     }
 
+    /// Describes from /proc what no engine tells of.
+    fn describe(&mut self, now: Timestamp) {
+        let patience = if self.engine.is_some() {
+            ENGINE_TICKS
+        } else {
+            0
+        };
+        let mut due = Vec::new();
+        for (found, ticks) in self.untold.values_mut() {
+            *ticks += 1;
+            if *ticks > patience {
+                due.push(found.clone());
+            }
+        }
+        for found in due {
+            self.untold.remove(&found.id);
+            let Some(info) = containers::bare::facts(&found) else {
+                continue;
+            };
+            if let Some(comparisons) = &mut self.comparisons {
+                comparisons.know(&found.id, &info);
+            }
+            let told = ContainerEvent {
+                action: Action::Info,
+                info: Some(Box::new(info)),
+            };
+            self.push(now, Some(found.id), Kind::Container(Box::new(told)));
+        }
+    }
+
     fn tick(&mut self, elapsed: Duration) {
         let now = self.probe.now();
+        self.describe(now);
         for loss in self.probe.losses() {
             let container = loss
                 .cgroup
