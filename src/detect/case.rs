@@ -63,6 +63,19 @@ impl<'a> Case<'a> {
         }
     }
 
+    /// The process belongs to an installation by a package manager of the image that still
+    /// runs, or ended a moment ago.
+    #[must_use]
+    pub(crate) fn installing(&self) -> bool {
+        let Some(root) = self.memory.installing.get(&self.event.pid) else {
+            return false;
+        };
+        self.state.processes.get(root).is_some_and(|p| {
+            p.exited
+                .is_none_or(|at| self.event.ts.since(at).as_secs() < 10)
+        })
+    }
+
     /// The container's init tree does it within the start-up grace.
     #[must_use]
     pub(crate) fn starting_up(&self) -> bool {

@@ -3,7 +3,6 @@
 use bstr::ByteSlice as _;
 
 use super::case::Case;
-use super::drift::any_ancestor;
 use super::{Severity, drift, programs};
 use crate::event::{Bytes, File, FileOp, Filesystem};
 
@@ -76,10 +75,7 @@ pub(crate) enum Maker {
 /// Who made the change.
 #[must_use]
 pub(crate) fn maker(case: &Case<'_>) -> Maker {
-    if case
-        .process
-        .is_some_and(|p| any_ancestor(case, p, programs::is_packager))
-    {
+    if case.installing() {
         return Maker::Package;
     }
     if case.session().is_some() {

@@ -142,7 +142,7 @@ pub(crate) fn made(case: &Case<'_>, path: &[u8]) -> Option<Made> {
     let activity = case.activity(path)?;
     let writer = writer(case, activity);
     if let Some(writer) = writer {
-        if any_ancestor(case, writer, programs::is_packager) {
+        if any_ancestor(case, writer, |p| programs::is_packager(p)) {
             return Some(Made::Package);
         }
         if any_ancestor(case, writer, programs::is_builder) {

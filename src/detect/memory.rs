@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
 use super::drift::Drifts;
+use super::programs;
 use super::session::Session;
 use crate::event::{Action, ContainerId, Endpoint, Event, Kind, Timestamp};
 
@@ -113,6 +114,8 @@ pub(crate) struct Memory {
     order: VecDeque<ContainerId>,
     /// Processes that run executed drift, or descend from one: the finding's place.
     pub(crate) marks: FxHashMap<u32, u32>,
+    /// Processes of an installation, and the package manager each descends from.
+    pub(crate) installing: FxHashMap<u32, u32>,
     /// Latest outbound connection by process.
     pub(crate) outbound: FxHashMap<u32, Outbound>,
 }
@@ -149,8 +152,16 @@ impl Memory {
                     self.marks.remove(&event.pid);
                 }
                 self.outbound.remove(&event.pid);
+                if let Some(&root) = self.installing.get(&fork.ppid) {
+                    if self.installing.len() < MAX_PROCESSES {
+                        self.installing.insert(event.pid, root);
+                    }
+                } else if !self.installing.is_empty() {
+                    self.installing.remove(&event.pid);
+                }
             }
             Kind::Exit(_) => {
+                self.installing.remove(&event.pid);
                 self.marks.remove(&event.pid);
                 self.outbound.remove(&event.pid);
             }
@@ -184,6 +195,12 @@ impl Memory {
                 }
             }
             Kind::Exec(exec) if !exec.runtime => {
+                if !self.installing.contains_key(&event.pid)
+                    && self.installing.len() < MAX_PROCESSES
+                    && programs::is_packager(&**exec)
+                {
+                    self.installing.insert(event.pid, event.pid);
+                }
                 if let Some(id) = &event.container
                     && let Some(own) = self.containers.get_mut(id)
                     && own.awaiting_first

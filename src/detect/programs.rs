@@ -3,7 +3,7 @@
 
 use bstr::ByteSlice as _;
 
-use crate::event::{Bytes, Origin};
+use crate::event::{Bytes, Exec, Origin};
 use crate::state::ProcessEntry;
 
 /// The last component of a path.
@@ -149,31 +149,67 @@ pub(crate) fn script_argument(argv: &[Bytes]) -> Option<&[u8]> {
     None
 }
 
-/// Installs packages: a package manager that itself is the image's.
+/// A program that was started: what of an exec or of a process tells what it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Started<'a> {
+    /// The executable's path.
+    pub(crate) exe: &'a [u8],
+    /// Arguments.
+    pub(crate) argv: &'a [Bytes],
+    /// The script it interprets by `#!`.
+    pub(crate) script: Option<&'a Bytes>,
+    /// Where the executable comes from.
+    pub(crate) origin: Origin,
+}
+
+impl<'a> From<&'a ProcessEntry> for Started<'a> {
+    fn from(p: &'a ProcessEntry) -> Self {
+        Self {
+            exe: p.exe.as_bytes(),
+            argv: &p.argv,
+            script: p.script.as_ref(),
+            origin: p.file.origin(),
+        }
+    }
+}
+
+impl<'a> From<&'a Exec> for Started<'a> {
+    fn from(e: &'a Exec) -> Self {
+        Self {
+            exe: e.exe.as_bytes(),
+            argv: &e.argv,
+            script: e.script.as_ref(),
+            origin: e.file.origin(),
+        }
+    }
+}
+
+/// Installs packages: a package manager that itself is the image's, asked to change something.
 #[must_use]
-pub(crate) fn is_packager(process: &ProcessEntry) -> bool {
-    if !matches!(process.file.origin(), Origin::Image | Origin::CopiedUp) {
+pub(crate) fn is_packager<'a>(started: impl Into<Started<'a>>) -> bool {
+    let started = started.into();
+    if !matches!(started.origin, Origin::Image | Origin::CopiedUp) {
         return false;
     }
-    let name = of(process);
-    if is_packager_name(name) {
-        return true;
+    let argv = started.argv;
+    let own = name(started.exe, argv);
+    if is_packager_name(own) {
+        return installs(own, argv);
     }
-    if !is_interpreter(name) && !is_shell(name) {
+    if !is_interpreter(own) && !is_shell(own) {
         return false;
     }
-    let module = process
-        .argv
+    let module = argv
         .windows(2)
-        .any(|w| matches!(w, [m, n] if *m == "-m" && is_packager_name(n.as_bytes())));
-    if module {
-        return true;
+        .find(|w| w.first().is_some_and(|m| *m == "-m"))
+        .and_then(|w| w.get(1));
+    if let Some(module) = module {
+        return is_packager_name(module) && installs(module, argv);
     }
-    let script = process
-        .script
-        .as_ref()
-        .map(|s| s.as_bytes())
-        .or_else(|| script_argument(&process.argv));
+    let script = match started.script {
+        Some(script) => Some(script.as_bytes()),
+        None => script_argument(argv),
+    };
     script.is_some_and(|s| {
         let known = s.starts_with(b"/usr/") || s.starts_with(b"/bin/") || s.starts_with(b"/opt/");
         let bare = leaf(s);
@@ -181,13 +217,71 @@ pub(crate) fn is_packager(process: &ProcessEntry) -> bool {
             .iter()
             .rposition(|b| !(b.is_ascii_digit() || *b == b'.'))
             .map_or(bare.len(), |i| i + 1);
-        known
-            && (is_packager_name(bare.get(..end).unwrap_or(bare))
-                || matches!(
-                    bare,
-                    b"npm-cli.js" | b"npx-cli.js" | b"yarn.js" | b"pnpm.cjs"
-                ))
+        let tool = match bare {
+            b"npm-cli.js" | b"npx-cli.js" => &b"npm"[..],
+            b"yarn.js" | b"pnpm.cjs" => b"yarn",
+            _ => bare.get(..end).unwrap_or(bare),
+        };
+        known && is_packager_name(tool) && installs(tool, argv)
     })
+}
+
+/// The arguments ask for a change. Those that also start services (`npm start`) must say so;
+/// the others change something unless they are asked a question.
+fn installs(name: &[u8], argv: &[Bytes]) -> bool {
+    let mut words = argv.iter().skip(1).map(|a| a.as_bytes());
+    match name {
+        b"npm" | b"yarn" | b"pnpm" | b"bundle" | b"poetry" | b"uv" | b"conda" | b"mamba"
+        | b"pipx" | b"gem" | b"pip" | b"nix-env" => {
+            words.any(|w| {
+                matches!(
+                    w,
+                    b"install"
+                        | b"i"
+                        | b"ci"
+                        | b"add"
+                        | b"update"
+                        | b"upgrade"
+                        | b"remove"
+                        | b"sync"
+                        | b"uninstall"
+                        | b"rebuild"
+                        | b"-i"
+                        | b"--install"
+                        | b"create"
+                        | b"link"
+                )
+            }) || (name == b"yarn" && argv.len() <= 2)
+        }
+        _ => !words.any(|w| {
+            matches!(
+                w,
+                b"list"
+                    | b"search"
+                    | b"info"
+                    | b"show"
+                    | b"-l"
+                    | b"-L"
+                    | b"-s"
+                    | b"-qa"
+                    | b"-W"
+                    | b"--help"
+                    | b"--version"
+                    | b"-V"
+                    | b"policy"
+                    | b"check"
+                    | b"-S"
+                    | b"-Q"
+                    | b"--print-architecture"
+                    | b"--status"
+                    | b"--list"
+                    | b"--get-selections"
+                    | b"--compare-versions"
+                    | b"--print-foreign-architectures"
+                    | b"audit"
+            )
+        }),
+    }
 }
 
 fn is_packager_name(name: &[u8]) -> bool {

@@ -3,7 +3,6 @@
 use bstr::ByteSlice as _;
 
 use crate::detect::case::Case;
-use crate::detect::drift::any_ancestor;
 use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs};
 use crate::event::{Exec, File, FileOp};
 use crate::state::ProcessEntry;
@@ -27,17 +26,19 @@ pub(super) const RULE: Rule = Rule {
 
 /// The package manager the process belongs to: the outermost one.
 fn packager<'a>(case: &Case<'a>) -> Option<&'a ProcessEntry> {
-    case.ancestors().filter(|p| programs::is_packager(p)).last()
+    case.ancestors()
+        .filter(|p| programs::is_packager(*p))
+        .last()
 }
 
 fn exec(case: &mut Case<'_>, exec: &Exec) {
     let Some(process) = case.process else { return };
-    if !programs::is_packager(process) || case.starting_up() {
+    if case.starting_up() || !programs::is_packager(process) {
         return;
     }
     let outermost = packager(case).is_some_and(|root| root.pid == process.pid);
-    // A query changes nothing, and what an installation starts is part of it.
-    if !outermost || is_query(exec) {
+    // What an installation starts is part of it.
+    if !outermost {
         return;
     }
     let command = programs::command_line(&exec.argv, &exec.exe, 200);
@@ -52,35 +53,6 @@ fn exec(case: &mut Case<'_>, exec: &Exec) {
     }
 }
 
-fn is_query(exec: &Exec) -> bool {
-    exec.argv.iter().skip(1).any(|a| {
-        matches!(
-            a.as_bytes(),
-            b"list"
-                | b"search"
-                | b"info"
-                | b"show"
-                | b"-l"
-                | b"-L"
-                | b"-s"
-                | b"-qa"
-                | b"--help"
-                | b"--version"
-                | b"-V"
-                | b"policy"
-                | b"check"
-                | b"freeze"
-                | b"-W"
-                | b"-S"
-                | b"--print-architecture"
-                | b"start"
-                | b"run"
-                | b"test"
-                | b"--status"
-        )
-    })
-}
-
 fn file(case: &mut Case<'_>, file: &File) {
     if file.errno != 0
         || !matches!(
@@ -90,8 +62,7 @@ fn file(case: &mut Case<'_>, file: &File) {
     {
         return;
     }
-    let Some(process) = case.process else { return };
-    if !any_ancestor(case, process, programs::is_packager) {
+    if !case.installing() {
         return;
     }
     let path = match (file.op, &file.target) {
@@ -131,6 +102,27 @@ mod tests {
         w.exec_new(shell, "/usr/bin/tool7");
         w.only(&["exec.package-manager", "exec.session"]);
         assert!(w.highest() <= Severity::Low);
+    }
+
+    #[test]
+    fn a_service_started_by_a_package_manager_is_no_installation() {
+        let mut w = World::steady();
+        let init = w.init();
+        let npm = w.exec(init, "/usr/bin/node", &["node", "/usr/bin/npm", "start"]);
+        let app = w.exec(npm, "/usr/bin/node", &["node", "server.js"]);
+        w.create(app, "/usr/bin/x");
+        w.only(&["file.program-changed"]);
+        // A daemon that outlives the installation that started it is a service again.
+        let mut w = World::steady();
+        let init = w.init();
+        let dpkg = w.exec(init, "/usr/bin/dpkg", &["dpkg", "-i", "x.deb"]);
+        let daemon = w.exec(dpkg, "/usr/sbin/daemon", &["daemon"]);
+        w.create(daemon, "/usr/bin/y");
+        w.exit(dpkg);
+        w.ticks(30);
+        w.create(daemon, "/usr/bin/x");
+        w.only(&["exec.package-manager", "file.program-changed"]);
+        assert_eq!(w.finding("file.program-changed").count, 1);
     }
 
     #[test]
