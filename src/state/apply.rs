@@ -4,14 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{
-    Connection, ConnectionKey, Container, Direction, FileActivity, FileKey, Lineage, Owner, Phase,
-    ProcessEntry, State,
-};
+use super::{Container, FileActivity, FileKey, Lineage, Owner, ProcessEntry, State};
 use crate::event::{
-    Accept, Action, Bytes, Close, Connect, ContainerEvent, ContainerId, Dns, Endpoint, Event, Exec,
-    Exit, File, FileFacts, FileOp, Fork, Kind, Listen, Outcome, Process, Protocol, Socket, Tick,
-    Timestamp,
+    Action, Bytes, ContainerEvent, ContainerId, Event, Exec, Exit, File, FileFacts, FileOp, Fork,
+    Kind, Process, Tick, Timestamp,
 };
 
 /// How long an exited process stays.
@@ -22,10 +18,7 @@ const KEEP_ENDED: Duration = Duration::from_secs(3600);
 const MAX_CONTAINERS: usize = 1024;
 const MAX_EXITED: usize = 8192;
 const MAX_PROCESSES: usize = 65_536;
-const MAX_CONNECTIONS: usize = 16_384;
 const MAX_FILES: usize = 16_384;
-const MAX_NAMES: usize = 1024;
-const MAX_SOCKETS: usize = 65_536;
 const CPU_HISTORY: usize = 600;
 const WRITE_WINDOW: usize = 60;
 
@@ -81,7 +74,7 @@ impl State {
         self.recent.apply(event);
     }
 
-    fn own_container(&mut self, event: &Event) -> Option<&mut Container> {
+    pub(super) fn own_container(&mut self, event: &Event) -> Option<&mut Container> {
         self.containers.get_mut(event.container.as_ref()?)
     }
 
@@ -321,211 +314,6 @@ impl State {
                 .is_some_and(|p| p.exited == Some(at))
         {
             self.processes.remove(&pid);
-        }
-    }
-
-    fn name_of(&self, owner: &Owner, endpoint: &Endpoint) -> Option<Bytes> {
-        self.container(owner)?.names.get(&endpoint.ip()?).cloned()
-    }
-
-    /// The row for `key`, made if missing.
-    fn row(&mut self, key: &ConnectionKey, event: &Event) -> &mut Connection {
-        if self.connections.len() >= MAX_CONNECTIONS && !self.connections.contains_key(key) {
-            self.shrink_connections();
-        }
-        let name = if self.connections.contains_key(key) {
-            None
-        } else {
-            self.name_of(&key.owner, &key.endpoint)
-        };
-        let row = self
-            .connections
-            .entry(key.clone())
-            .or_insert_with(|| Connection {
-                local: None,
-                peer: None,
-                pid: event.pid,
-                comm: Bytes::default(),
-                name,
-                phase: Phase::Connecting,
-                count: 0,
-                open: 0,
-                failed: 0,
-                tx_bytes: 0,
-                rx_bytes: 0,
-                first: event.ts,
-                last: event.ts,
-                existing: false,
-            });
-        row.last = row.last.max(event.ts);
-        row
-    }
-
-    fn connect(&mut self, event: &Event, connect: &Connect) {
-        let key = ConnectionKey {
-            owner: event.container.clone(),
-            direction: Direction::Outbound,
-            protocol: connect.protocol,
-            endpoint: connect.remote.clone(),
-        };
-        // The later outcome of an attempt that was already counted.
-        let known = connect.cookie != 0 && self.sockets.get(&connect.cookie) == Some(&key);
-        let follows = known
-            && self
-                .connections
-                .get(&key)
-                .is_some_and(|row| row.phase == Phase::Connecting);
-        let row = self.row(&key, event);
-        if !follows {
-            row.count += 1;
-            row.pid = event.pid;
-            row.comm.clone_from(&connect.comm);
-        }
-        row.local = connect.local.or(row.local);
-        row.phase = match connect.outcome {
-            Outcome::Established => {
-                // Datagram and Unix sockets tell no end: they are not counted as open.
-                row.open += u32::from(connect.protocol == Protocol::Tcp);
-                Phase::Open
-            }
-            Outcome::InProgress => Phase::Connecting,
-            Outcome::Failed(errno) => {
-                row.failed += 1;
-                Phase::Failed(errno)
-            }
-        };
-        let ended = matches!(connect.outcome, Outcome::Failed(_));
-        self.remember_socket(connect.cookie, key, ended);
-    }
-
-    fn remember_socket(&mut self, cookie: u64, key: ConnectionKey, ended: bool) {
-        if cookie == 0 {
-            return;
-        }
-        if ended {
-            self.sockets.remove(&cookie);
-        } else {
-            if self.sockets.len() >= MAX_SOCKETS {
-                self.totals.evicted += self.sockets.len() as u64;
-                self.sockets.clear();
-            }
-            self.sockets.insert(cookie, key);
-        }
-    }
-
-    fn accept(&mut self, event: &Event, accept: &Accept) {
-        let key = ConnectionKey {
-            owner: event.container.clone(),
-            direction: Direction::Inbound,
-            protocol: accept.protocol,
-            endpoint: Endpoint::Inet(accept.local),
-        };
-        let row = self.row(&key, event);
-        row.count += 1;
-        row.open += 1;
-        row.phase = Phase::Open;
-        row.local = Some(accept.local);
-        row.peer = Some(accept.remote);
-        row.pid = event.pid;
-        row.comm.clone_from(&accept.comm);
-        self.remember_socket(accept.cookie, key, false);
-    }
-
-    fn close(&mut self, event: &Event, close: &Close) {
-        let key = self.sockets.remove(&close.cookie).unwrap_or_else(|| {
-            let (direction, endpoint) = if close.inbound {
-                (Direction::Inbound, close.local)
-            } else {
-                (Direction::Outbound, close.remote)
-            };
-            ConnectionKey {
-                owner: event.container.clone(),
-                direction,
-                protocol: Protocol::Tcp,
-                endpoint: Endpoint::Inet(endpoint),
-            }
-        });
-        let row = self.row(&key, event);
-        row.open = row.open.saturating_sub(1);
-        row.tx_bytes = row.tx_bytes.saturating_add(close.tx_bytes);
-        row.rx_bytes = row.rx_bytes.saturating_add(close.rx_bytes);
-        row.local = Some(close.local);
-        if close.inbound {
-            row.peer = Some(close.remote);
-        }
-        if row.open == 0 {
-            row.phase = Phase::Closed;
-        }
-        row.count = row.count.max(1);
-    }
-
-    fn listen(&mut self, event: &Event, listen: &Listen) {
-        let key = ConnectionKey {
-            owner: event.container.clone(),
-            direction: Direction::Listening,
-            protocol: listen.protocol,
-            endpoint: Endpoint::Inet(listen.local),
-        };
-        let row = self.row(&key, event);
-        row.count += 1;
-        row.open = 1;
-        row.phase = Phase::Open;
-        row.local = Some(listen.local);
-        row.pid = event.pid;
-        row.comm.clone_from(&listen.comm);
-    }
-
-    fn existing_socket(&mut self, event: &Event, socket: &Socket) {
-        let (direction, endpoint) = match socket.remote {
-            None => (Direction::Listening, socket.local),
-            Some(_) if socket.inbound => (Direction::Inbound, socket.local),
-            Some(remote) => (Direction::Outbound, remote),
-        };
-        let key = ConnectionKey {
-            owner: event.container.clone(),
-            direction,
-            protocol: socket.protocol,
-            endpoint: Endpoint::Inet(endpoint),
-        };
-        let comm = self
-            .processes
-            .get(&event.pid)
-            .map(|p| p.comm.clone())
-            .unwrap_or_default();
-        let row = self.row(&key, event);
-        row.existing = true;
-        row.phase = Phase::Open;
-        row.count += 1;
-        row.open += 1;
-        row.local = Some(socket.local);
-        row.peer = socket.remote;
-        row.comm = comm;
-    }
-
-    fn shrink_connections(&mut self) {
-        let mut closed: Vec<_> = self
-            .connections
-            .iter()
-            .map(|(key, row)| (row.phase == Phase::Open, row.last, key.clone()))
-            .collect();
-        closed.sort();
-        closed.truncate(MAX_CONNECTIONS / 8);
-        self.totals.evicted += closed.len() as u64;
-        for (_, _, key) in closed {
-            self.connections.remove(&key);
-        }
-    }
-
-    fn dns(&mut self, event: &Event, dns: &Dns) {
-        if let Some(container) = self.own_container(event) {
-            for address in &dns.addresses {
-                if container.names.len() < MAX_NAMES || container.names.contains_key(address) {
-                    container.names.insert(*address, dns.name.clone());
-                } else {
-                    self.totals.evicted += 1;
-                    break;
-                }
-            }
         }
     }
 

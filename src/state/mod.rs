@@ -10,6 +10,7 @@ mod file;
 mod process;
 mod recent;
 mod snapshot;
+mod sockets;
 
 pub use connection::{Connection, ConnectionKey, Direction, Phase};
 pub use container::Container;

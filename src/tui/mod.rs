@@ -5,6 +5,7 @@
 
 mod action;
 mod app;
+mod columns;
 mod detail;
 mod rows;
 mod run;
