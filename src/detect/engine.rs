@@ -16,11 +16,8 @@ type Looks<T> = Vec<(&'static Rule, fn(&mut Case<'_>, &T))>;
 #[derive(Default)]
 struct Table {
     exec: Looks<crate::event::Exec>,
-    exit: Looks<crate::event::Exit>,
     file: Looks<crate::event::File>,
     connect: Looks<crate::event::Connect>,
-    accept: Looks<crate::event::Accept>,
-    close: Looks<crate::event::Close>,
     listen: Looks<crate::event::Listen>,
     dns: Looks<crate::event::Dns>,
     compare: Looks<crate::event::Compare>,
@@ -40,11 +37,8 @@ impl Table {
             for look in rule.looks {
                 match *look {
                     Look::Exec(f) => table.exec.push((rule, f)),
-                    Look::Exit(f) => table.exit.push((rule, f)),
                     Look::File(f) => table.file.push((rule, f)),
                     Look::Connect(f) => table.connect.push((rule, f)),
-                    Look::Accept(f) => table.accept.push((rule, f)),
-                    Look::Close(f) => table.close.push((rule, f)),
                     Look::Listen(f) => table.listen.push((rule, f)),
                     Look::Dns(f) => table.dns.push((rule, f)),
                     Look::Compare(f) => table.compare.push((rule, f)),
@@ -126,11 +120,8 @@ impl Detector {
         let table = Arc::clone(&self.table);
         match &event.kind {
             Kind::Exec(k) if !k.runtime => self.look(&table.exec, state, event, &**k),
-            Kind::Exit(k) => self.look(&table.exit, state, event, k),
             Kind::File(k) => self.look(&table.file, state, event, &**k),
             Kind::Connect(k) => self.look(&table.connect, state, event, &**k),
-            Kind::Accept(k) => self.look(&table.accept, state, event, &**k),
-            Kind::Close(k) => self.look(&table.close, state, event, &**k),
             Kind::Listen(k) => self.look(&table.listen, state, event, k),
             Kind::Dns(k) => self.look(&table.dns, state, event, &**k),
             Kind::Compare(k) => self.look(&table.compare, state, event, &**k),

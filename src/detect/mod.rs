@@ -15,6 +15,7 @@ pub mod rules;
 mod session;
 mod stories;
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod testkit;
 
 pub use engine::Detector;

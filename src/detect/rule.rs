@@ -5,8 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Severity;
 use super::case::Case;
 use crate::event::{
-    Accept, Capability, Close, Compare, Connect, ContainerEvent, Dns, Exec, Exit, File, Listen,
-    Privilege, Tick,
+    Capability, Compare, Connect, ContainerEvent, Dns, Exec, File, Listen, Privilege, Tick,
 };
 
 /// A kind of fact a rule needs; a host that cannot give it makes the rule blind.
@@ -84,16 +83,10 @@ pub struct RuleInfo {
 pub(crate) enum Look {
     /// At program starts.
     Exec(fn(&mut Case<'_>, &Exec)),
-    /// At ends of processes.
-    Exit(fn(&mut Case<'_>, &Exit)),
     /// At file operations.
     File(fn(&mut Case<'_>, &File)),
     /// At outbound connections.
     Connect(fn(&mut Case<'_>, &Connect)),
-    /// At accepted connections.
-    Accept(fn(&mut Case<'_>, &Accept)),
-    /// At ended connections.
-    Close(fn(&mut Case<'_>, &Close)),
     /// At listening sockets.
     Listen(fn(&mut Case<'_>, &Listen)),
     /// At DNS answers.

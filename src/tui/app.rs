@@ -189,9 +189,8 @@ impl Ui {
             self.scroll = 0;
         } else if !self.filter.is_empty() {
             self.filter.clear();
-        } else if self.container.take().is_some() {
-            self.pane = Pane::Containers;
         } else {
+            self.container = None;
             self.pane = Pane::Containers;
         }
     }

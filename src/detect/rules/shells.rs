@@ -77,7 +77,7 @@ pub(super) const TERMINAL: Rule = Rule {
     looks: &[Look::Exec(terminal)],
 };
 
-fn shell<'a>(exec: &'a Exec) -> Option<&'a [u8]> {
+fn shell(exec: &Exec) -> Option<&[u8]> {
     let name = programs::name(&exec.exe, &exec.argv);
     programs::is_shell(name).then_some(name)
 }
@@ -85,7 +85,7 @@ fn shell<'a>(exec: &'a Exec) -> Option<&'a [u8]> {
 /// An interpreter that takes its program from its input: no script, no program text.
 fn bare(exec: &Exec) -> bool {
     let name = programs::name(&exec.exe, &exec.argv);
-    if !programs::is_shell(name) && !(programs::is_interpreter(name) && !name.ends_with(b"awk")) {
+    if !programs::is_shell(name) && (!programs::is_interpreter(name) || name.ends_with(b"awk")) {
         return false;
     }
     // argv[0] of a busybox applet may be `busybox`, the applet's name following.
