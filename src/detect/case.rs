@@ -135,6 +135,7 @@ impl<'a> Case<'a> {
         subject: &[u8],
         tell: impl FnOnce(&Self, &mut Told),
     ) -> Option<usize> {
+        let severity = self.settings.policy.grade(rule.id, severity)?;
         if let Some(place) = self.stories.find(rule.id, Some(self.owner), subject) {
             self.stories
                 .again(place, severity, self.event.ts, self.event.seq);

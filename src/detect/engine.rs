@@ -117,6 +117,7 @@ impl Detector {
     /// Looks at one event, after `state` applied it.
     pub fn apply(&mut self, state: &State, event: &Event) {
         self.memory.observe(event);
+        self.stories.touched();
         let table = Arc::clone(&self.table);
         match &event.kind {
             Kind::Exec(k) if !k.runtime => self.look(&table.exec, state, event, &**k),
@@ -136,6 +137,39 @@ impl Detector {
                 }
             }
             _ => {}
+        }
+        if !self.settings.policy.silence.is_empty() {
+            self.apply_silences(state, event);
+        }
+    }
+
+    /// Marks what the policy accepts: findings that changed, and all of a container about which
+    /// facts arrived.
+    fn apply_silences(&mut self, state: &State, event: &Event) {
+        let arrived = match &event.kind {
+            Kind::Container(change) if change.info.is_some() => event.container.as_ref(),
+            _ => None,
+        };
+        let mut places: Vec<usize> = Vec::new();
+        if arrived.is_some() {
+            let findings = self.stories.findings().iter().enumerate();
+            places.extend(
+                findings
+                    .filter(|(_, f)| f.container.as_ref() == arrived)
+                    .map(|(place, _)| place),
+            );
+        }
+        places.extend(self.stories.touched());
+        for place in places {
+            let Some(finding) = self.stories.findings().get(place) else {
+                continue;
+            };
+            let info = state.container(&finding.container).map(|c| &c.info);
+            let mut silences = self.settings.policy.silence.iter();
+            let reason = silences
+                .find(|s| s.covers(finding, info, event.ts))
+                .map(|s| s.reason.as_str());
+            self.stories.silence(place, reason);
         }
     }
 

@@ -119,6 +119,9 @@ pub struct Finding {
     pub count: u64,
     /// Process of the first occurrence, then its parent, and so on.
     pub ancestry: Vec<Ancestor>,
+    /// Why it is accepted, when a silence of the policy covers it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silenced: Option<String>,
     /// Sequence numbers of evidence events: the first ones and the latest; bounded.
     pub evidence: Vec<u64>,
 }

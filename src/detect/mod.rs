@@ -9,10 +9,12 @@ mod engine;
 mod finding;
 mod memory;
 mod place;
+mod policy;
 mod programs;
 mod rule;
 pub mod rules;
 mod session;
+mod silence;
 mod stories;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -20,8 +22,10 @@ mod testkit;
 
 pub use engine::Detector;
 pub use finding::{Ancestor, Finding, FindingId, Severity};
+pub use policy::{AgeLimit, Allow, Policy, PolicyError, Read as PolicyRead, Scope};
 pub use rule::{Fact, RuleInfo};
 pub(crate) use rule::{Look, Rule};
+pub use silence::Silence;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -39,6 +43,8 @@ pub struct Settings {
     /// Facts this host cannot give; rules that need one of them are blind.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub missing: BTreeSet<Fact>,
+    /// Severities, limits, what is allowed and what is silenced.
+    pub policy: Policy,
 }
 
 impl Default for Settings {
@@ -48,6 +54,20 @@ impl Default for Settings {
             startup_grace: Duration::from_secs(10),
             // No tier of probes tells of a refused execve yet.
             missing: BTreeSet::from([Fact::ExecRefused]),
+            policy: Policy::default(),
         }
+    }
+}
+
+impl Settings {
+    /// Takes over a policy file.
+    pub fn adopt(&mut self, read: PolicyRead) {
+        if let Some(limit) = read.max_age {
+            self.max_age = limit;
+        }
+        if let Some(grace) = read.startup_grace {
+            self.startup_grace = grace;
+        }
+        self.policy = read.policy;
     }
 }

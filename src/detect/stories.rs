@@ -50,6 +50,8 @@ pub(crate) struct Stories {
     /// Hash of rule and container → subjects so far.
     subjects: FxHashMap<u64, u32>,
     changed: BTreeSet<usize>,
+    /// Changed by the latest event; kept apart, since nobody may take `changed`.
+    touched: SmallVec<[usize; 4]>,
 }
 
 fn hash(rule: &str, container: Option<&ContainerId>, subject: Option<&[u8]>) -> u64 {
@@ -70,6 +72,13 @@ impl Stories {
     /// Takes the places of findings raised or changed since the last call, ascending.
     pub(crate) fn take_changed(&mut self) -> Vec<usize> {
         std::mem::take(&mut self.changed).into_iter().collect()
+    }
+
+    fn touch(&mut self, place: usize) {
+        self.changed.insert(place);
+        if self.touched.last() != Some(&place) && self.touched.len() < 64 {
+            self.touched.push(place);
+        }
     }
 
     /// The place of a finding.
@@ -139,11 +148,12 @@ impl Stories {
             last: occurrence.ts.max(at.0),
             count: 1,
             ancestry: occurrence.ancestry,
+            silenced: None,
             evidence: vec![occurrence.seq],
         });
         self.enter(place);
         *self.subjects.entry(known).or_default() += 1;
-        self.changed.insert(place);
+        self.touch(place);
         Some((place, true))
     }
 
@@ -166,7 +176,7 @@ impl Stories {
         finding.last = finding.last.max(ts);
         finding.severity = finding.severity.max(severity);
         evidence(&mut finding.evidence, seq);
-        self.changed.insert(place);
+        self.touch(place);
     }
 
     /// Adds an event to a finding's evidence without counting it.
@@ -174,7 +184,7 @@ impl Stories {
         if let Some(finding) = self.findings.get_mut(place) {
             finding.last = finding.last.max(ts);
             evidence(&mut finding.evidence, seq);
-            self.changed.insert(place);
+            self.touch(place);
         }
     }
 
@@ -185,8 +195,23 @@ impl Stories {
             && !finding.why.contains(&line)
         {
             finding.why.push(line);
+            self.touch(place);
+        }
+    }
+
+    /// Marks or unmarks a finding as accepted.
+    pub(crate) fn silence(&mut self, place: usize, reason: Option<&str>) {
+        if let Some(finding) = self.findings.get_mut(place)
+            && finding.silenced.as_deref() != reason
+        {
+            finding.silenced = reason.map(str::to_owned);
             self.changed.insert(place);
         }
+    }
+
+    /// Takes the places of findings that changed by the latest event.
+    pub(crate) fn touched(&mut self) -> SmallVec<[usize; 4]> {
+        std::mem::take(&mut self.touched)
     }
 
     /// Changes a finding in place.
@@ -194,7 +219,7 @@ impl Stories {
         if let Some(finding) = self.findings.get_mut(place) {
             change(finding);
             finding.why.truncate(MAX_WHY);
-            self.changed.insert(place);
+            self.touch(place);
         }
     }
 
@@ -216,7 +241,7 @@ impl Stories {
         finding.attack = rule.attack.iter().map(|a| (*a).to_owned()).collect();
         finding.severity = severity;
         self.enter(place);
-        self.changed.insert(place);
+        self.touch(place);
     }
 }
 

@@ -373,6 +373,9 @@ fn settle(case: &mut Case<'_>, pending: &Pending, class: &CompareClass, sha256: 
             )
         }
     };
+    let Some(severity) = case.settings.policy.grade(rule.id, severity) else {
+        return;
+    };
     let place = match existing {
         Some(place) => {
             if rule.id != NEW.info.id {

@@ -20,13 +20,15 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn tick(case: &mut Case<'_>, _tick: &Tick) {
-    let Some(limit) = case.settings.max_age else {
+    let Some(container) = case.container else {
         return;
     };
-    let Some(created) = case
-        .container
-        .and_then(|c| c.info.created.or_else(|| c.started()))
-    else {
+    let settings = case.settings;
+    let limit = settings
+        .policy
+        .max_age(case.owner.as_str(), &container.info, settings.max_age);
+    let created = container.info.created.or_else(|| container.started());
+    let (Some(limit), Some(created)) = (limit, created) else {
         return;
     };
     let age = case.now().since(created);

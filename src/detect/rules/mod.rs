@@ -15,6 +15,7 @@ mod priv_calls;
 mod program_changed;
 mod programs_run;
 mod shells;
+mod watched;
 
 use std::sync::LazyLock;
 
@@ -57,6 +58,7 @@ pub(crate) const ALL: &[&Rule] = &[
     &files::SETUID,
     &files::WRITABLE,
     &files::HOST,
+    &watched::RULE,
     &shells::SPAWNED,
     &shells::REVERSE,
     &shells::PIPE,

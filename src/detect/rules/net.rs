@@ -198,6 +198,16 @@ fn destination(case: &mut Case<'_>, connect: &Connect) {
     if !new_ip || !new_domain || starting || unknown_past {
         return;
     }
+    let info = case.container.map(|c| &c.info);
+    let policy = &case.settings.policy;
+    if policy.may_connect(
+        case.owner.as_str(),
+        info,
+        ip,
+        name.as_deref().map(|n| n.as_bytes()),
+    ) {
+        return;
+    }
     let shown = match &name {
         Some(name) => format!("{} ({})", name.escaped(), peer(&connect.remote)),
         None => peer(&connect.remote),
@@ -390,6 +400,14 @@ fn listen(case: &mut Case<'_>, listen: &Listen) {
     }
     let bad = suspicious(case);
     if starting || (!bad && (known || existing || declared(case, port))) {
+        return;
+    }
+    let info = case.container.map(|c| &c.info);
+    if case
+        .settings
+        .policy
+        .may_listen(case.owner.as_str(), info, port)
+    {
         return;
     }
     let severity = if bad {

@@ -1,0 +1,215 @@
+//! Accepted findings: matched on chosen facts, in a scope, with a reason and perhaps an end.
+
+use bstr::ByteSlice as _;
+use serde::{Deserialize, Serialize};
+
+use super::Finding;
+use super::policy::{Scope, glob};
+use crate::event::{ContainerInfo, Timestamp};
+
+/// An accepted finding. Every part that is set must fit.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Silence {
+    /// The rule, or a family of rules (`file.*`).
+    pub rule: String,
+    /// Pattern of the subject: a path, a destination, a command line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// Pattern of the executable of the first occurrence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exe: Option<String>,
+    /// Pattern of the executable of one of its ancestors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// Which containers.
+    pub scope: Scope,
+    /// Why it is accepted.
+    pub reason: String,
+    /// When it ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
+}
+
+impl Silence {
+    /// It covers the finding at the time `now`.
+    #[must_use]
+    pub fn covers(&self, finding: &Finding, info: Option<&ContainerInfo>, now: Timestamp) -> bool {
+        let rule = match self.rule.strip_suffix('*') {
+            Some(family) => finding.rule.starts_with(family),
+            None => finding.rule == self.rule,
+        };
+        let fits = |pattern: &Option<String>, text: &[u8]| {
+            pattern.as_ref().is_none_or(|p| glob(p.as_bytes(), text))
+        };
+        let id = finding.container.as_ref().map_or("", |c| c.as_str());
+        rule && self.expires.is_none_or(|end| now < end)
+            && fits(&self.subject, finding.subject.as_bytes())
+            && (self.exe.is_none()
+                || finding
+                    .ancestry
+                    .first()
+                    .is_some_and(|a| fits(&self.exe, a.exe.as_bytes())))
+            && (self.parent.is_none()
+                || finding
+                    .ancestry
+                    .iter()
+                    .skip(1)
+                    .any(|a| fits(&self.parent, a.exe.as_bytes())))
+            && self.scope.fits(id, info)
+    }
+
+    /// The narrowest silence for a finding: its rule and subject, for this image's digest where
+    /// that is known, else for the container.
+    #[must_use]
+    pub fn narrow(finding: &Finding, info: Option<&ContainerInfo>, reason: &str) -> Self {
+        let digest = info
+            .map(|i| i.image_digest.clone())
+            .filter(|d| !d.is_empty());
+        let container = match &digest {
+            Some(_) => None,
+            None => finding.container.as_ref().map(|c| c.short().to_owned()),
+        };
+        Self {
+            rule: finding.rule.clone(),
+            // A subject that is no text cannot be written as a pattern: the rest must do.
+            subject: finding.subject.to_str().ok().map(literal),
+            scope: Scope {
+                digest,
+                container,
+                ..Scope::default()
+            },
+            reason: reason.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// How many of these findings it would hide, counting occurrences: hidden, of all.
+    #[must_use]
+    pub fn preview<'a>(
+        &self,
+        findings: impl IntoIterator<Item = (&'a Finding, Option<&'a ContainerInfo>)>,
+        now: Timestamp,
+    ) -> (u64, u64) {
+        let mut hidden = 0;
+        let mut all = 0;
+        for (finding, info) in findings {
+            all += finding.count;
+            if self.covers(finding, info, now) {
+                hidden += finding.count;
+            }
+        }
+        (hidden, all)
+    }
+
+    /// The silence as an entry of a policy file.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        use std::fmt::Write as _;
+        let quote = |text: &str| toml::Value::String(text.to_owned()).to_string();
+        let mut out = String::from("[[silence]]\n");
+        let mut line = |key: &str, value: &Option<String>| {
+            if let Some(value) = value {
+                let _ = writeln!(out, "{key} = {}", quote(value));
+            }
+        };
+        line("rule", &Some(self.rule.clone()));
+        line("subject", &self.subject);
+        line("exe", &self.exe);
+        line("parent", &self.parent);
+        line("digest", &self.scope.digest);
+        line("image", &self.scope.image);
+        line("container", &self.scope.container);
+        line("reason", &Some(self.reason.clone()));
+        line("expires", &self.expires.map(|e| e.to_string()));
+        if !self.scope.label.is_empty() {
+            let labels: Vec<String> = self
+                .scope
+                .label
+                .iter()
+                .map(|(k, v)| format!("{} = {}", quote(k), quote(v)))
+                .collect();
+            let _ = writeln!(out, "label = {{ {} }}", labels.join(", "));
+        }
+        out
+    }
+}
+
+/// A pattern that fits only this text: its own `*` become `?`, which fits one byte.
+fn literal(text: &str) -> String {
+    text.replace('*', "?")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::detect::testkit::World;
+    use crate::detect::{Policy, Settings, Severity};
+
+    fn with(policy: &str) -> World {
+        let policy = Policy::parse(policy).unwrap().policy;
+        World::with(Settings {
+            policy,
+            ..Settings::default()
+        })
+    }
+
+    #[test]
+    fn a_silenced_finding_is_kept_and_marked() {
+        let mut w = with(
+            "[[silence]]\nrule = \"drift.*\"\nsubject = \"/opt/*\"\nimage = \"web:*\"\nreason = \"own updater\"",
+        );
+        let init = w.init();
+        w.exec_new(init, "/opt/agent");
+        w.exec_new(init, "/srv/agent");
+        assert_eq!(
+            w.all("drift.exec-new")[0].silenced.as_deref(),
+            Some("own updater")
+        );
+        assert_eq!(w.all("drift.exec-new")[1].silenced, None);
+        // Under another image's name it is not covered.
+        w.info(|i| i.image = "other:1".into());
+        assert_eq!(w.all("drift.exec-new")[0].silenced, None);
+    }
+
+    #[test]
+    fn it_ends_when_it_expires() {
+        let mut w = with(
+            "[[silence]]\nrule = \"drift.exec-new\"\nreason = \"x\"\nexpires = \"2023-11-14T22:20:00Z\"",
+        );
+        let init = w.init();
+        w.exec_new(init, "/opt/agent");
+        assert!(w.finding("drift.exec-new").silenced.is_some());
+        w.ticks(600);
+        w.exec_new(init, "/opt/agent");
+        assert_eq!(w.finding("drift.exec-new").silenced, None);
+    }
+
+    #[test]
+    fn the_narrow_silence_covers_just_its_finding() {
+        let mut w = with("");
+        let init = w.init();
+        w.exec_new(init, "/opt/a*");
+        w.exec_new(init, "/opt/ab");
+        w.exec_new(init, "/opt/abc");
+        w.exec_new(init, "/opt/abc");
+        let all = w.all("drift.exec-new");
+        let silence = Silence::narrow(all[2], None, "say \"why\"");
+        let pairs = all.iter().map(|f| (*f, None));
+        assert_eq!(silence.preview(pairs, Timestamp(0)), (2, 4));
+        let read = Policy::parse(&silence.to_toml()).unwrap();
+        assert_eq!(read.policy.silence, [silence]);
+    }
+
+    #[test]
+    fn severities_and_rules_turned_off() {
+        let mut w =
+            with("[severity]\n\"drift.exec-new\" = \"low\"\n\"drift.exec-tmpfs\" = \"off\"");
+        let init = w.init();
+        w.exec_new(init, "/opt/a");
+        w.exec_file(init, "/dev/shm/x", &["x"], crate::detect::testkit::tmpfs(4));
+        w.only(&["drift.exec-new"]);
+        assert_eq!(w.highest(), Severity::Low);
+    }
+}
