@@ -22,3 +22,7 @@ pub use run::{run_live, run_replay};
 pub use source::{Source, Status};
 pub use theme::Theme;
 pub use view::draw;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
