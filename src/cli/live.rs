@@ -1,11 +1,11 @@
 //! Watching this host: the options every such command has, start and end.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 
-use super::{Failure, privileges};
+use super::{Failure, policy, privileges};
 use crate::collect::{Live, LiveOptions, Tap};
 use crate::detect::Settings;
 
@@ -25,9 +25,14 @@ pub struct LiveArgs {
     #[arg(long, conflicts_with = "docker_host")]
     pub no_engine: bool,
 
-    /// A container older than this is a finding, e.g. 30d, 12h, or none
-    #[arg(long, value_name = "AGE", default_value = "30d", value_parser = age)]
-    pub max_age: Age,
+    /// A container older than this is a finding, e.g. 30d, 12h, or none [default: 30d]
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    pub max_age: Option<Age>,
+
+    /// Severities, limits, what is allowed and silenced [default: hullwatch/policy.toml in
+    /// $XDG_CONFIG_HOME, where that exists]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
 }
 
 /// A limit of age, or none.
@@ -35,24 +40,28 @@ pub struct LiveArgs {
 pub struct Age(pub Option<Duration>);
 
 impl LiveArgs {
-    /// What findings depend on.
-    #[must_use]
-    pub fn settings(&self) -> Settings {
-        Settings {
-            max_age: self.max_age.0,
-            ..Settings::default()
+    /// What findings depend on. An option given here counts before the policy file.
+    ///
+    /// # Errors
+    /// When the policy file is not one.
+    pub fn settings(&self) -> Result<Settings, Failure> {
+        let mut settings = Settings::default();
+        if let Some(read) = policy::load(self.policy.as_deref())? {
+            settings.adopt(read);
         }
+        if let Some(age) = self.max_age {
+            settings.max_age = age.0;
+        }
+        Ok(settings)
     }
-}
 
-impl From<&LiveArgs> for LiveOptions {
-    fn from(args: &LiveArgs) -> Self {
-        Self {
-            host: args.host,
-            settings: args.settings(),
-            docker_host: args.docker_host.clone(),
-            no_engine: args.no_engine,
-        }
+    fn options(&self) -> Result<LiveOptions, Failure> {
+        Ok(LiveOptions {
+            host: self.host,
+            settings: self.settings()?,
+            docker_host: self.docker_host.clone(),
+            no_engine: self.no_engine,
+        })
     }
 }
 
@@ -62,10 +71,11 @@ pub(super) fn start(
     tap: Option<Box<dyn Tap>>,
     record: Option<&Path>,
 ) -> Result<Live, Failure> {
+    let options = args.options()?;
     if let Some(refusal) = privileges::refusal() {
         return Err(Failure::Expected(refusal));
     }
-    let live = Live::start(args.into(), tap).map_err(|e| Failure::expected(e.to_string()))?;
+    let live = Live::start(options, tap).map_err(|e| Failure::expected(e.to_string()))?;
     if let Some(path) = record {
         live.start_recording(path)
             .map_err(|e| Failure::expected(e.to_string()))?;

@@ -10,6 +10,7 @@ mod doctor;
 mod failure;
 mod live;
 mod man;
+mod policy;
 mod privileges;
 mod record;
 mod replay;
@@ -50,6 +51,7 @@ enum Command {
     Replay(replay::Args),
     Demo(demo::Args),
     Rules(rules::Args),
+    Policy(policy::Args),
     Doctor(doctor::Args),
     Selftest(selftest::Args),
     Completions(completions::Args),
@@ -80,6 +82,7 @@ pub fn main() -> ExitCode {
         Some(Command::Replay(args)) => replay::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),
         Some(Command::Rules(args)) => rules::run(&args),
+        Some(Command::Policy(args)) => policy::run(&args),
         Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Selftest(args)) => selftest::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),

@@ -402,7 +402,7 @@ fn contains(net: IpAddr, bits: u8, ip: IpAddr) -> bool {
 
 /// `*` stands for any bytes, `?` for one; everything else for itself.
 #[must_use]
-pub fn glob(pattern: &[u8], text: &[u8]) -> bool {
+pub(crate) fn glob(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     // Where to go on when the latest `*` takes one byte more.
     let mut back: Option<(usize, usize)> = None;
