@@ -7,6 +7,7 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -171,4 +172,51 @@ fn needs_no_engine_to_tell_an_exec() {
     let id = run(&["sleep", "0.05"]);
     let lines = watch.stop();
     assert_eq!(execs(&lines, &id).next().unwrap()["argv"][0], "sleep");
+}
+
+#[test]
+fn a_recording_replays_to_the_findings_it_holds() {
+    if !ready() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["session.jsonl", "session.jsonl.zst"] {
+        let file = dir.path().join(name);
+        let mut record = Command::new(env!("CARGO_BIN_EXE_hullwatch"))
+            .arg("record")
+            .arg(&file)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(record.stderr.take().unwrap());
+        let mut line = String::new();
+        said.read_line(&mut line).unwrap();
+        assert!(line.contains("ready"), "{line}");
+        let id = docker(&["run", "-d", "--network", "none", IMAGE, "sleep", "60"]);
+        docker(&[
+            "exec",
+            &id,
+            "sh",
+            "-c",
+            "cp /bin/busybox /tmp/sh; echo x >> /tmp/sh; /tmp/sh true; true",
+        ]);
+        docker(&["rm", "-f", &id]);
+        // One more tick, so that comparisons and their findings are in.
+        std::thread::sleep(Duration::from_secs(2));
+        Command::new("kill")
+            .args(["-INT", &record.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(record.wait().unwrap().success());
+        let replay = Command::new(env!("CARGO_BIN_EXE_hullwatch"))
+            .args(["replay", "--findings"])
+            .arg(&file)
+            .output()
+            .unwrap();
+        let error = String::from_utf8_lossy(&replay.stderr);
+        assert!(replay.status.success(), "{error}");
+        let findings = String::from_utf8_lossy(&replay.stdout);
+        assert!(findings.contains("drift.exec-"), "{findings}{error}");
+        assert!(findings.contains("exec.session"), "{findings}{error}");
+    }
 }
