@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -125,4 +126,50 @@ fn keeps_up_with_short_lived_processes_and_long_arguments() {
         .collect();
     assert_eq!(execs.len(), 501);
     assert!(execs[500].argv_cut && execs[500].argv_bytes > 100_000 && execs[500].argv[1] == "1");
+}
+
+/// A process that moves itself deeper inside its own container is no runtime at work.
+#[test]
+fn moving_itself_to_a_cgroup_below_hides_nothing() {
+    let mut probe = Probe::load(&ProbeConfig::default()).unwrap();
+    let container = Container::new("c3");
+    let below = container.0.join("below");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("hidden");
+    // In a mount namespace of its own, as a container's processes are.
+    container.run(&format!(
+        "unshare --mount sh -c 'mkdir {0}; echo 0 > {0}/cgroup.procs; echo x > {1}'",
+        below.display(),
+        file.display()
+    ));
+    let id = fs::metadata(&below).unwrap().ino();
+    fs::remove_dir(&below).unwrap();
+    drop(container);
+    let seen = drain(&mut probe, id);
+    assert!(
+        events(&seen).any(|k| matches!(k, Kind::File(f) if f.path.ends_with(b"/hidden"))),
+        "{seen:?}"
+    );
+}
+
+/// What a process moved in from outside does before its own exec is the runtime's set-up.
+#[test]
+fn what_is_moved_in_from_outside_is_set_up_until_its_exec() {
+    let mut probe = Probe::load(&ProbeConfig::default()).unwrap();
+    let container = Container::new("d4");
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = Command::new("sh")
+        .args(["-c", "read go; echo x > early; exec sh -c 'echo x > late'"])
+        .current_dir(dir.path())
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    fs::write(container.0.join("cgroup.procs"), child.id().to_string()).unwrap();
+    child.stdin.take().unwrap().write_all(b"go\n").unwrap();
+    assert!(child.wait().unwrap().success());
+    let seen = drain(&mut probe, container.id());
+    let wrote =
+        |name: &[u8]| events(&seen).any(|k| matches!(k, Kind::File(f) if f.path.ends_with(name)));
+    assert!(dir.path().join("early").exists() && !wrote(b"/early"));
+    assert!(wrote(b"/late"), "{seen:?}");
 }

@@ -1,6 +1,7 @@
 //! Loads and attaches the programs, and takes records and losses from them.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
 
 use aya::maps::{HashMap, MapData, PerCpuHashMap, ProgramArray, RingBuf};
 use aya::programs::BtfTracePoint;
@@ -85,6 +86,7 @@ impl Probe {
         let (net, key) = (tables::net_calls(), hooks::secret());
         let classes = tables::classes();
         let (host, own) = (u32::from(config.host), std::process::id());
+        let mounts = host_mounts()?;
         let mut loader = EbpfLoader::new();
         loader
             .override_global("FILE_OFFSETS", &offsets.table, true)
@@ -94,7 +96,8 @@ impl Probe {
             .override_global("NET_KEY", &key, true)
             .override_global("CLASSES", &classes, true)
             .override_global("WATCH_HOST", &host, true)
-            .override_global("OWN_PID", &own, true);
+            .override_global("OWN_PID", &own, true)
+            .override_global("HOST_MOUNTS", &mounts, true);
         let mut programs = loader.load(OBJECT).map_err(load_error)?;
         let btf = Btf::from_sys_fs().map_err(load_error)?;
         let mut calls =
@@ -212,6 +215,16 @@ impl Probe {
     pub fn report(&self) -> &Report {
         &self.report
     }
+}
+
+/// Number of the host's mount namespace: that of process 1, or this process's own where a
+/// hardened host does not let it be read.
+fn host_mounts() -> Result<u32, ProbeError> {
+    ["/proc/1/ns/mnt", "/proc/self/ns/mnt"]
+        .into_iter()
+        .find_map(|link| std::fs::metadata(link).ok())
+        .and_then(|namespace| u32::try_from(namespace.ino()).ok())
+        .ok_or_else(|| ProbeError::Load("/proc/self/ns/mnt cannot be read".to_owned()))
 }
 
 fn take(programs: &mut Ebpf, name: &'static str) -> Result<aya::maps::Map, ProbeError> {

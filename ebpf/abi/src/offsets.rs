@@ -114,4 +114,9 @@ fields! {
     KERNFS_ID "kernfs_node" "id" true;
     KERNFS_NAME "kernfs_node" "name" true;
     KERNFS_PARENT "kernfs_node" "__parent|parent" true;
+    TASK_NSPROXY "task_struct" "nsproxy" true;
+    NSPROXY_MNT "nsproxy" "mnt_ns" true;
+    MNT_NS_NUMBER "mnt_namespace" "ns.inum" true;
+    TASK_CGROUPS "task_struct" "cgroups" true;
+    CSET_DEFAULT "css_set" "dfl_cgrp" true;
 }

@@ -1,7 +1,10 @@
 //! Birth and end of cgroups, and processes that join a container's.
 
 use aya_ebpf::{
-    helpers::{bpf_ktime_get_boot_ns, bpf_probe_read_kernel, bpf_probe_read_kernel_str_bytes},
+    helpers::{
+        bpf_get_current_cgroup_id, bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns,
+        bpf_probe_read_kernel, bpf_probe_read_kernel_str_bytes,
+    },
     macros::{btf_tracepoint, map},
     maps::PerCpuArray,
     programs::BtfTracePointContext,
@@ -109,7 +112,8 @@ pub fn cgroup_gone(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-/// A task was moved into a cgroup: into a container's, only a runtime does that.
+/// A task was moved into a cgroup. Into a container's from outside, only a runtime does that; a
+/// process of the container that moves within it stays what it is.
 #[btf_tracepoint(function = "cgroup_attach_task")]
 pub fn cgroup_joined(ctx: BtfTracePointContext) -> i32 {
     let _ = attach(
@@ -122,8 +126,38 @@ pub fn cgroup_joined(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn attach(cgroup: u64, task: u64) -> Option<()> {
     let node = node(cgroup)?;
-    if gate::member(read(node, o::KERNFS_ID)?) {
-        gate::joined(read(task, o::TASK_TGID)?);
+    if !gate::member(read(node, o::KERNFS_ID)?) {
+        return None;
+    }
+    let tgid: u32 = read(task, o::TASK_TGID)?;
+    let from_outside = if tgid == (bpf_get_current_pid_tgid() >> 32) as u32 {
+        // It moved itself, and is there already: only its mounts tell where it comes from.
+        in_host_mounts(task)
+    } else {
+        // SAFETY: no arguments.
+        !gate::member(unsafe { bpf_get_current_cgroup_id() })
+    };
+    if from_outside {
+        gate::joined(tgid);
     }
     Some(())
+}
+
+/// True when the task sees the host's mounts, which no process of a container does.
+#[inline(always)]
+pub fn in_host_mounts(task: u64) -> bool {
+    let number = || {
+        let namespaces: u64 = read(task, o::TASK_NSPROXY)?;
+        let mounts: u64 = read(namespaces, o::NSPROXY_MNT)?;
+        read::<u32>(mounts, o::MNT_NS_NUMBER)
+    };
+    number() == Some(gate::host_mounts())
+}
+
+/// The cgroup of a task in the v2 hierarchy.
+#[inline(always)]
+pub fn of(task: u64) -> Option<u64> {
+    let set: u64 = read(task, o::TASK_CGROUPS)?;
+    let cgroup: u64 = read(set, o::CSET_DEFAULT)?;
+    read(read(cgroup, o::CGROUP_KN)?, o::KERNFS_ID)
 }

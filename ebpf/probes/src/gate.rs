@@ -23,6 +23,17 @@ static WATCH_HOST: u32 = 0;
 #[unsafe(no_mangle)]
 static OWN_PID: u32 = 0;
 
+/// Number of the host's mount namespace.
+#[unsafe(no_mangle)]
+static HOST_MOUNTS: u32 = 0;
+
+/// Number of the host's mount namespace.
+#[inline(always)]
+pub fn host_mounts() -> u32 {
+    // SAFETY: reads a static; volatile because the loader writes it after compilation.
+    unsafe { core::ptr::read_volatile(&raw const HOST_MOUNTS) }
+}
+
 /// True when events of this cgroup are wanted.
 #[inline(always)]
 pub fn wanted(cgroup: u64) -> bool {

@@ -14,13 +14,22 @@ use hullwatch_abi::{
     task::{ARGV_MAX, ExecRecord, ExitRecord, ForkRecord, flag},
 };
 
-use crate::{emit, file, gate};
+use crate::{cgroup, emit, file, gate};
 
 #[inline(always)]
 fn read<T: Copy>(base: u64, field: usize) -> Option<T> {
     // SAFETY: the helper checks the address and fails instead of faulting.
     unsafe { bpf_probe_read_kernel(base.wrapping_add(file::offset(field)) as *const T) }.ok()
 }
+
+#[inline(always)]
+fn read_at<T: Copy>(address: u64) -> Option<T> {
+    // SAFETY: as above.
+    unsafe { bpf_probe_read_kernel(address as *const T) }.ok()
+}
+
+/// How `/proc/self/exe` and `/proc/self/fd/` begin.
+const PROC_SELF: u64 = u64::from_le_bytes(*b"/proc/se");
 
 #[inline(always)]
 fn cgroup() -> u64 {
@@ -105,8 +114,11 @@ fn exec(task: u64, binary: u64) -> Option<()> {
     record.gid = (ids >> 32) as u32;
     record.comm = bpf_get_current_comm().unwrap_or_default();
     let tgid: u32 = read(task, o::TASK_TGID)?;
-    // A runtime that runs a copy of itself out of memory is still setting up.
-    if record.facts.flags & hullwatch_abi::file::fact::MEMFD == 0 {
+    // A runtime that runs a copy of itself is still setting up: out of memory, or through an open
+    // file while it still sees the host's mounts. The container's own program never does.
+    let copy = record.facts.flags & hullwatch_abi::file::fact::MEMFD != 0
+        || (read_at::<u64>(filename)? == PROC_SELF && cgroup::in_host_mounts(task));
+    if !copy {
         gate::own(tgid);
     }
     let len = size_of::<ExecRecord>() + (end & 0x1fff);
@@ -134,33 +146,39 @@ struct Sent<T> {
 /// A process was created.
 #[btf_tracepoint(function = "sched_process_fork")]
 pub fn process_fork(ctx: BtfTracePointContext) -> i32 {
-    let cgroup = cgroup();
-    if gate::wanted(cgroup) {
-        let parent = ctx.arg::<*const u8>(0) as u64;
-        let child = ctx.arg::<*const u8>(1) as u64;
-        let _ = fork(cgroup, parent, child);
+    let from = cgroup();
+    let parent = ctx.arg::<*const u8>(0) as u64;
+    let child = ctx.arg::<*const u8>(1) as u64;
+    // A runtime may create the process right inside the container (CLONE_INTO_CGROUP).
+    let to = cgroup::of(child).unwrap_or(from);
+    if gate::wanted(from) || gate::wanted(to) {
+        let _ = fork(from, to, parent, child);
     }
     0
 }
 
 #[inline(always)]
-fn fork(cgroup: u64, parent: u64, child: u64) -> Option<()> {
+fn fork(from: u64, to: u64, parent: u64, child: u64) -> Option<()> {
     let (pid, tgid): (u32, u32) = (read(child, o::TASK_PID)?, read(child, o::TASK_TGID)?);
     if pid != tgid {
         return None;
     }
-    if gate::runtime(read(parent, o::TASK_TGID)?) {
+    let outside = to != from && gate::member(to) && !gate::member(from);
+    if outside || gate::runtime(read(parent, o::TASK_TGID)?) {
         gate::joined(tgid);
     }
     let sent = Sent {
-        header: emit::header(kind::FORK, child, size_of::<ForkRecord>()),
+        header: Header {
+            cgroup: to,
+            ..emit::header(kind::FORK, child, size_of::<ForkRecord>())
+        },
         record: ForkRecord {
             uid: bpf_get_current_uid_gid() as u32,
             reserved: 0,
             comm: bpf_get_current_comm().unwrap_or_default(),
         },
     };
-    emit::send_fixed(&sent, cgroup);
+    emit::send_fixed(&sent, to);
     Some(())
 }
 
