@@ -1,10 +1,13 @@
 //! Loads and attaches the programs, and takes records and losses from them.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::fs::MetadataExt as _;
 
-use aya::maps::{HashMap, MapData, PerCpuHashMap, ProgramArray, RingBuf};
+use aya::maps::{HashMap, MapData, PerCpuHashMap, PerCpuValues, ProgramArray, RingBuf};
 use aya::programs::BtfTracePoint;
+use aya::util::nr_cpus;
 use aya::{Btf, Ebpf, EbpfLoader};
 
 use super::clock::Clock;
@@ -41,8 +44,10 @@ pub struct Probe {
     bad_detail: String,
     clock: Clock,
     report: Report,
+    /// Skipped runs told so far, by program.
+    misses: BTreeMap<String, u64>,
     /// Keeps the programs attached.
-    _programs: Ebpf,
+    programs: Ebpf,
     _calls: ProgramArray<MapData>,
 }
 
@@ -85,6 +90,7 @@ impl Probe {
         let (shapes, calls) = (tables::file_shapes(), tables::privilege_calls());
         let (net, key) = (tables::net_calls(), hooks::secret());
         let classes = tables::classes();
+        let (registers, memory) = (tables::registers(), tables::memory_calls());
         let (host, own) = (u32::from(config.host), std::process::id());
         let mounts = host_mounts()?;
         let mut loader = EbpfLoader::new();
@@ -95,10 +101,14 @@ impl Probe {
             .override_global("NET_CALLS", &net, true)
             .override_global("NET_KEY", &key, true)
             .override_global("CLASSES", &classes, true)
+            .override_global("REGS", &registers, true)
+            .override_global("MEMORY_CALLS", &memory, true)
             .override_global("WATCH_HOST", &host, true)
             .override_global("OWN_PID", &own, true)
             .override_global("HOST_MOUNTS", &mounts, true);
         let mut programs = loader.load(OBJECT).map_err(load_error)?;
+        // It holds the kernel's type information; what follows reads that once more.
+        drop(loader);
         let btf = Btf::from_sys_fs().map_err(load_error)?;
         let mut calls =
             ProgramArray::try_from(take(&mut programs, "CLASS_PROGRAMS")?).map_err(load_error)?;
@@ -131,17 +141,22 @@ impl Probe {
                     .push(((*name).to_owned(), load_error(error).to_string())),
             }
         }
+        let mut lost = PerCpuHashMap::try_from(take(&mut programs, "LOST")?).map_err(load_error)?;
+        let none = vec![0; nr_cpus().map_err(|(_, error)| load_error(error))?];
+        let none = PerCpuValues::try_from(none).map_err(load_error)?;
+        lost.insert(0, none, 0).map_err(load_error)?;
         hooks::attach(&mut programs, &mut report)?;
         Ok(Self {
             ring: RingBuf::try_from(take(&mut programs, "EVENTS")?).map_err(load_error)?,
             admitted: HashMap::try_from(take(&mut programs, "CGROUPS")?).map_err(load_error)?,
-            lost: PerCpuHashMap::try_from(take(&mut programs, "LOST")?).map_err(load_error)?,
+            lost,
             told: BTreeMap::new(),
             bad: 0,
             bad_detail: String::new(),
             clock: Clock::start(),
             report,
-            _programs: programs,
+            misses: BTreeMap::new(),
+            programs,
             _calls: calls,
         })
     }
@@ -194,6 +209,7 @@ impl Probe {
                 detail: std::mem::take(&mut self.bad_detail),
             });
         }
+        self.skipped(&mut losses);
         for (cgroup, counts) in self.lost.iter().flatten() {
             let total: u64 = counts.iter().sum();
             let told = self.told.entry(cgroup).or_default();
@@ -210,6 +226,29 @@ impl Probe {
         losses
     }
 
+    /// Runs the kernel skipped because the program was already running on that CPU. Of which
+    /// container they were it does not tell.
+    fn skipped(&mut self, losses: &mut Vec<Loss>) {
+        for (name, program) in self.programs.programs() {
+            // Only a program that was refused has none.
+            let Ok(fd) = program.fd() else { continue };
+            let path = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
+            let Some(total) = fs::read_to_string(path).ok().and_then(|info| misses(&info)) else {
+                continue;
+            };
+            let told = self.misses.entry(name.to_owned()).or_default();
+            if total > *told {
+                losses.push(Loss {
+                    reason: LostReason::Recursion,
+                    count: total - *told,
+                    cgroup: None,
+                    detail: format!("{name} was already running"),
+                });
+                *told = total;
+            }
+        }
+    }
+
     /// What attached and what did not.
     #[must_use]
     pub fn report(&self) -> &Report {
@@ -222,9 +261,16 @@ impl Probe {
 fn host_mounts() -> Result<u32, ProbeError> {
     ["/proc/1/ns/mnt", "/proc/self/ns/mnt"]
         .into_iter()
-        .find_map(|link| std::fs::metadata(link).ok())
+        .find_map(|link| fs::metadata(link).ok())
         .and_then(|namespace| u32::try_from(namespace.ino()).ok())
         .ok_or_else(|| ProbeError::Load("/proc/self/ns/mnt cannot be read".to_owned()))
+}
+
+/// Skipped runs in what the kernel tells of a program's descriptor (5.12 and later).
+fn misses(info: &str) -> Option<u64> {
+    info.lines()
+        .find_map(|line| line.strip_prefix("recursion_misses:"))
+        .and_then(|count| count.trim().parse().ok())
 }
 
 fn take(programs: &mut Ebpf, name: &'static str) -> Result<aya::maps::Map, ProbeError> {
@@ -239,4 +285,16 @@ fn tracepoint<'a>(programs: &'a mut Ebpf, name: &str) -> Result<&'a mut BtfTrace
         .ok_or_else(|| ProbeError::Load(format!("no program {name} in the object")))?
         .try_into()
         .map_err(load_error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_skipped_runs_from_a_descriptors_facts() {
+        let info = "pos:\t0\nprog_type:\t26\nrun_cnt:\t0\nrecursion_misses:\t17\n";
+        assert_eq!(misses(info), Some(17));
+        assert_eq!(misses("pos:\t0\n"), None);
+    }
 }

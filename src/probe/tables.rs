@@ -52,6 +52,38 @@ pub fn net_calls() -> [u8; CALLS] {
     table
 }
 
+/// For the kernel's `REGS`: where in `struct pt_regs` a call's number and six arguments lie, in
+/// bytes. The result takes the place of the first argument on aarch64, so that is read from where
+/// the kernel keeps the original.
+#[must_use]
+pub fn registers() -> [u32; 7] {
+    if cfg!(target_arch = "aarch64") {
+        // syscallno, orig_x0, x1 to x5.
+        [280, 272, 8, 16, 24, 32, 40]
+    } else {
+        // orig_rax, rdi, rsi, rdx, r10, r8, r9.
+        [120, 112, 104, 96, 56, 72, 64]
+    }
+}
+
+/// For the kernel's `MEMORY_CALLS`: 1 for each call in which the kernel asks for a capability only
+/// to reserve memory.
+#[must_use]
+pub fn memory_calls() -> [u8; CALLS] {
+    let numbers: &[usize] = if cfg!(target_arch = "aarch64") {
+        // brk, mremap, clone, execve, mmap, mprotect, execveat, clone3.
+        &[214, 216, 220, 221, 222, 226, 281, 435]
+    } else {
+        // mmap, mprotect, brk, mremap, clone, fork, vfork, execve, execveat, clone3.
+        &[9, 10, 12, 25, 56, 57, 58, 59, 322, 435]
+    };
+    let mut table = [0; CALLS];
+    for number in numbers {
+        table[*number] = 1;
+    }
+    table
+}
+
 /// Classes of calls, as the dispatcher's `CLASSES` tells them apart.
 pub mod class {
     /// File calls.

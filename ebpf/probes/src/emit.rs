@@ -97,7 +97,11 @@ fn lost(cgroup: u64) {
     if let Some(count) = LOST.get_ptr_mut(&cgroup) {
         // SAFETY: this CPU's own value.
         unsafe { *count += 1 };
-    } else {
-        let _ = LOST.insert(&cgroup, &1, 0);
+    } else if LOST.insert(&cgroup, &1, 0).is_err() {
+        // No room for another cgroup: counted as nobody's, whose place the loader made.
+        if let Some(count) = LOST.get_ptr_mut(&0) {
+            // SAFETY: as above.
+            unsafe { *count += 1 };
+        }
     }
 }

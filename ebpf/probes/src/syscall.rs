@@ -26,19 +26,33 @@ static CLASS_PROGRAMS: ProgramArray = ProgramArray::with_max_entries(8, 0);
 #[unsafe(no_mangle)]
 static CLASSES: [u8; 512] = [0; 512];
 
-/// Where the registers of a call lie, x86_64 `struct pt_regs`, in bytes: number, six arguments.
-const REGS: [usize; 7] = [120, 112, 104, 96, 56, 72, 64];
+/// Where in `struct pt_regs` the number of a call and its six arguments lie, in bytes; set by the
+/// loader, because it differs between machines.
+#[unsafe(no_mangle)]
+static REGS: [u32; 7] = [0; 7];
 
-/// Number, arguments and result of the call that ends.
+/// Calls in which the kernel asks for a capability only to reserve memory: 1 for each; set by the
+/// loader.
+#[unsafe(no_mangle)]
+static MEMORY_CALLS: [u8; 512] = [0; 512];
+
+/// Place of a register: 0 the number, 1 to 6 the arguments.
+#[inline(always)]
+fn place_of(place: usize) -> usize {
+    // SAFETY: reads a static; volatile because the loader writes it after compilation.
+    unsafe { core::ptr::read_volatile(&raw const REGS[place]) as usize }
+}
+
 /// A register of the finished call. A direct load through the typed pointer: a helper call here
 /// would be paid by every system call on the host.
 #[inline(always)]
 fn register(ctx: &BtfTracePointContext, place: usize) -> u64 {
     let regs = ctx.arg::<*const u8>(0);
     // SAFETY: the kernel hands over a valid `struct pt_regs`; the verifier checks the bounds.
-    unsafe { core::ptr::read_volatile(regs.add(REGS[place]).cast::<u64>()) }
+    unsafe { core::ptr::read_volatile(regs.add(place_of(place)).cast::<u64>()) }
 }
 
+/// Number, arguments and result of the call that ends.
 #[inline(always)]
 pub fn call_of(ctx: &BtfTracePointContext) -> Call {
     Call {
@@ -121,11 +135,18 @@ struct CapabilitySent {
     record: CapabilityRecord,
 }
 
-/// Calls in which the kernel asks for a capability only to reserve memory: mmap, mprotect, brk,
-/// mremap, clone, fork, vfork, execve, execveat, clone3 (x86_64).
+/// True in a call of [`MEMORY_CALLS`], and outside of calls.
 #[inline(always)]
-fn reserves_memory(nr: i64) -> bool {
-    matches!(nr, 9 | 10 | 12 | 25 | 56..=59 | 322 | 435) || !(0..512).contains(&nr)
+fn reserves_memory(nr: u32) -> bool {
+    // SAFETY: reads a static inside its bounds; volatile because the loader writes it.
+    nr > 511
+        || unsafe {
+            core::ptr::read_volatile(
+                (&raw const MEMORY_CALLS)
+                    .cast::<u8>()
+                    .add((nr & 511) as usize),
+            )
+        } != 0
 }
 
 /// A capability was checked (a tracepoint since 6.13).
@@ -141,7 +162,7 @@ pub fn capability_check(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the helpers check what they are given.
     let nr = unsafe {
         let regs = bpf_task_pt_regs(bpf_get_current_task_btf().cast()) as u64;
-        bpf_probe_read_kernel((regs + REGS[0] as u64) as *const i64).unwrap_or(-1)
+        bpf_probe_read_kernel((regs + place_of(0) as u64) as *const u32).unwrap_or(u32::MAX)
     };
     if let Some(record) = capability::check(cgroup, cred, cap as u32, ret, reserves_memory(nr)) {
         let sent = CapabilitySent {
