@@ -102,26 +102,25 @@ impl App {
         self.draw(screen)?;
         while !ended.load(Ordering::Relaxed) {
             let mut asked = false;
-            if event::poll(LISTEN)? {
-                loop {
-                    match event::read()? {
-                        Input::Key(key) if key.kind != KeyEventKind::Release => {
-                            if self.ui.typing {
-                                self.typed(key.code);
-                            } else if let Some(action) = action(&key)
-                                && self.act(action, screen)?
-                            {
-                                return Ok(());
-                            }
-                            asked = true;
+            // A reader at the end of its input would be asked for ever: that is seen first.
+            if terminal::hung_up(LISTEN) {
+                return Ok(());
+            }
+            // All that was typed meanwhile is drawn at once.
+            while event::poll(Duration::ZERO)? {
+                match event::read()? {
+                    Input::Key(key) if key.kind != KeyEventKind::Release => {
+                        if self.ui.typing {
+                            self.typed(key.code);
+                        } else if let Some(action) = action(&key)
+                            && self.act(action, screen)?
+                        {
+                            return Ok(());
                         }
-                        Input::Resize(..) => asked = true,
-                        _ => {}
+                        asked = true;
                     }
-                    // What was typed meanwhile is drawn with it.
-                    if !event::poll(Duration::ZERO)? {
-                        break;
-                    }
+                    Input::Resize(..) => asked = true,
+                    _ => {}
                 }
             }
             if let Source::Replay(player) = &mut self.source {

@@ -1,11 +1,13 @@
 //! Opens the terminal and, whatever happens, restores it: the one place that does.
 
-use std::io::{self, BufWriter, Stdout, Write as _, stdout};
+use std::io::{self, BufWriter, Stdout, Write as _, stdin, stdout};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crossterm::{cursor, execute, terminal};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// True while the screen is ours.
 static OPEN: AtomicBool = AtomicBool::new(false);
@@ -15,6 +17,7 @@ pub(super) type Screen = Terminal<CrosstermBackend<BufWriter<Stdout>>>;
 /// Takes the screen. Restored by [`restore`], which a panic calls too.
 pub(super) fn open() -> io::Result<Screen> {
     enter()?;
+    watch_for_hang_up();
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         restore();
@@ -41,6 +44,38 @@ pub(super) fn restore() {
         let _ = terminal::disable_raw_mode();
         let _ = stdout().flush();
     }
+}
+
+/// Waits for input, at most `for_`; true when the terminal is gone.
+pub(super) fn hung_up(for_: Duration) -> bool {
+    let input = stdin();
+    let mut watched = [PollFd::new(&input, PollFlags::IN)];
+    let wait = Timespec::try_from(for_).unwrap_or_default();
+    // An interrupted wait is a short one.
+    let _ = poll(&mut watched, Some(&wait));
+    watched[0]
+        .revents()
+        .intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL)
+}
+
+/// Ends the program when the terminal went while its input was being read and the loop, which
+/// looks between reads, does not come back.
+fn watch_for_hang_up() {
+    std::thread::spawn(|| {
+        let input = stdin();
+        loop {
+            // No event asked for: only a hang-up wakes it.
+            let mut watched = [PollFd::new(&input, PollFlags::empty())];
+            let _ = poll(&mut watched, None);
+            if watched[0].revents().intersects(PollFlags::HUP) {
+                std::thread::sleep(Duration::from_millis(400));
+                if OPEN.load(Ordering::SeqCst) {
+                    std::process::exit(1);
+                }
+                return;
+            }
+        }
+    });
 }
 
 /// Stops as the shell's job control asks, and takes the screen again when continued.
