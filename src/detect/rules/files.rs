@@ -195,7 +195,12 @@ fn checks_logins(name: &[u8]) -> bool {
 }
 
 fn credentials(case: &mut Case<'_>, file: &File) {
-    if file.op != FileOp::Read || (file.errno != 0 && !is_refusal(file.errno)) {
+    if file.op != FileOp::Read {
+        return;
+    }
+    // Programs look for keys that are not there; a person who does is worth a line.
+    let absent = file.errno == 2 && by_hand(case);
+    if file.errno != 0 && !absent && !is_refusal(file.errno) {
         return;
     }
     let path = file.path.as_bytes();
@@ -237,6 +242,7 @@ fn credentials(case: &mut Case<'_>, file: &File) {
     }
     let environment = path.ends_with(b"/environ");
     let weight = match (hand, environment) {
+        _ if absent => Severity::Low,
         (true, false) => Severity::High,
         (true, true) => Severity::Medium,
         (false, _) => Severity::Low,

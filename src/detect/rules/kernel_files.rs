@@ -83,7 +83,9 @@ fn on(file: &File, fs: Filesystem, usual: &[u8]) -> bool {
 }
 
 fn setting(case: &mut Case<'_>, file: &File) {
-    if !writes(file.op) || (file.errno != 0 && !is_refusal(file.errno)) {
+    // A kernel without the setting is no less tried.
+    let counts = file.errno == 0 || file.errno == 2 || is_refusal(file.errno);
+    if !writes(file.op) || !counts {
         return;
     }
     let path = file.path.as_bytes();
@@ -127,6 +129,9 @@ fn setting(case: &mut Case<'_>, file: &File) {
     } else {
         return;
     };
+    if weight == Severity::Medium && file.errno == 2 {
+        return;
+    }
     if weight == Severity::Medium && case.starting_up() {
         super::fold_startup(
             case,

@@ -111,7 +111,9 @@ fn interactive(exec: &Exec) -> bool {
 }
 
 fn spawned(case: &mut Case<'_>, exec: &Exec) {
-    if shell(exec).is_none() {
+    // A server that runs a script of the image by its `#!` line does its work; a script that is
+    // not the image's has a rule of its own.
+    if shell(exec).is_none() || exec.script.is_some() {
         return;
     }
     let Some(parent) = case.ancestors().nth(1) else {
@@ -391,6 +393,16 @@ mod tests {
         let f = w.finding("exec.shell-spawned");
         assert_eq!((f.severity, f.count), (Severity::High, 2));
         w.only(&["exec.shell-spawned"]);
+    }
+
+    #[test]
+    fn a_server_may_run_its_scripts() {
+        let (mut w, web) = server();
+        let p = w.fork(web);
+        w.exec_as(p, web, "/bin/sh", &["/bin/sh", "x"], |e| {
+            e.script = Some("x".into())
+        });
+        w.only(&[]);
     }
 
     #[test]
