@@ -32,7 +32,7 @@ const LISTEN: Duration = Duration::from_millis(100);
 /// # Errors
 /// When the terminal cannot be opened or written.
 pub fn run_live(live: Live) -> color_eyre::Result<()> {
-    run(Source::Live(live))
+    run(Source::Live(Box::new(live)))
 }
 
 /// Shows a recording until the person leaves.

@@ -9,7 +9,7 @@ use crate::session::Player;
 #[derive(Debug)]
 pub enum Source {
     /// This host.
-    Live(Live),
+    Live(Box<Live>),
     /// A recording.
     Replay(Box<Player>),
 }
