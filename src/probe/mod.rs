@@ -84,7 +84,7 @@ pub struct Report {
 pub enum ProbeError {
     /// The kernel tells nothing about its types.
     #[error(
-        "cannot read the kernel's type information ({0}); hullwatch needs Linux 5.8 or later built with CONFIG_DEBUG_INFO_BTF"
+        "cannot read the kernel's type information ({0}); hullwatch needs Linux 5.17 or later built with CONFIG_DEBUG_INFO_BTF"
     )]
     NoBtf(String),
     /// A field the programs cannot do without.
