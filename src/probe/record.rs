@@ -19,9 +19,13 @@ pub(super) fn decode(bytes: &[u8], clock: Clock) -> Result<Option<Observed>, Con
     let runtime = header.flags & RUNTIME != 0;
     let event = match header.kind {
         kind::EXEC => Kind::Exec(Box::new(convert::task::exec(body, header.ppid, runtime)?)),
-        kind::FORK => Kind::Fork(convert::task::fork(body, header.ppid)?),
+        kind::FORK => Kind::Fork(convert::task::fork(body, header.ppid, runtime)?),
         kind::EXIT => Kind::Exit(convert::task::exit(body)?),
         kind::FILE if runtime => return Ok(None),
+        kind::FILE if convert::file::is_exec(body) => {
+            let refused = convert::file::exec_refused(body, header.nspid)?;
+            Kind::ExecRefused(Box::new(refused))
+        }
         kind::FILE => match convert::file::decode(body, header.nspid)? {
             Some(file) => Kind::File(Box::new(file)),
             None => return Ok(None),

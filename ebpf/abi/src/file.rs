@@ -37,6 +37,8 @@ pub mod op {
     pub const MKNOD: u8 = 12;
     /// Mapped executable.
     pub const MAP_EXEC: u8 = 13;
+    /// A program start that was refused.
+    pub const EXEC: u8 = 14;
     /// An open: the kernel program decides which of create, write and read it was.
     pub const OPEN: u8 = 31;
 }
@@ -216,6 +218,8 @@ pub const X86_64: &[(u16, Shape)] = &[
     (260, Shape::new(op::CHOWN, 0, 1, N, N, N, 4)),
     (133, Shape::new(op::MKNOD, N, 0, N, N, 1, N)),
     (259, Shape::new(op::MKNOD, 0, 1, N, N, 2, N)),
+    (59, Shape::new(op::EXEC, N, 0, N, N, N, N)),
+    (322, Shape::new(op::EXEC, 0, 1, N, N, N, 4)),
 ];
 
 /// File calls of aarch64.
@@ -237,4 +241,6 @@ pub const AARCH64: &[(u16, Shape)] = &[
     (55, Shape::new(op::CHOWN, 0, N, N, N, N, N)),
     (54, Shape::new(op::CHOWN, 0, 1, N, N, N, 4)),
     (33, Shape::new(op::MKNOD, 0, 1, N, N, 2, N)),
+    (221, Shape::new(op::EXEC, N, 0, N, N, N, N)),
+    (281, Shape::new(op::EXEC, 0, 1, N, N, N, 4)),
 ];

@@ -6,7 +6,7 @@
 
 use aya_ebpf::{
     EbpfContext as _,
-    bindings::bpf_sock_addr,
+    bindings::{__sk_buff, bpf_sock_addr},
     helpers::{bpf_get_socket_cookie, bpf_skb_cgroup_id, bpf_skb_load_bytes},
     macros::map,
     maps::{LruHashMap, PerCpuArray},
@@ -86,6 +86,14 @@ pub fn asked(context: *mut bpf_sock_addr, who: Who) {
 /// only for packets from port 53. Whatever comes out, the packet must pass.
 #[inline(always)]
 pub fn ingress(packet: &SkBuffContext, watched: impl FnOnce(u64) -> bool) -> Option<Out> {
+    // The port the socket is connected to, 0 when to none: a stream of another port ends here,
+    // before anything is copied out of the packet.
+    let context = packet.as_ptr().cast::<__sk_buff>();
+    // SAFETY: the context of a packet hook; volatile so that the field is read whole.
+    let peer = unsafe { (&raw const (*context).remote_port).read_volatile() };
+    if peer != 0 && peer != u32::from(PORT).to_be() {
+        return None;
+    }
     let front: [u8; FRONT] = packet.load(0).ok()?;
     let version = front[0] >> 4;
     let (protocol, transport) = match version {

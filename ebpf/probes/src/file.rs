@@ -43,6 +43,7 @@ const S_IFREG: u32 = 0o100_000;
 const S_IFBLK: u32 = 0o060_000;
 const EPERM: i64 = 1;
 const ENOENT: i64 = 2;
+const ENOEXEC: i64 = 8;
 const EACCES: i64 = 13;
 const ETXTBSY: i64 = 26;
 const EROFS: i64 = 30;
@@ -447,6 +448,10 @@ pub fn exit(call: &Call) -> Option<(*mut Scratch, usize)> {
         return None;
     }
     let shape = Shape::unpack(word);
+    // A program that started has its own record; one that is not there is how PATH is searched.
+    if shape.op == op::EXEC && !matches!(-call.ret, EPERM | ENOEXEC | EACCES | ETXTBSY) {
+        return None;
+    }
     let pointer = FILE_SCRATCH.get_ptr_mut(0)?;
     // SAFETY: the slot is this CPU's and this program's alone; tracing programs do not nest here.
     let scratch = unsafe { &mut *pointer };
@@ -493,7 +498,7 @@ pub fn exit(call: &Call) -> Option<(*mut Scratch, usize)> {
     // Of the failures only refusals tell something: "exists" and "no such file" are how
     // `mkdir -p` and `rm -f` work. Only an open that meant to write keeps "no such file".
     if call.ret < 0
-        && !matches!(-call.ret, EPERM | EACCES | ETXTBSY | EROFS)
+        && !matches!(-call.ret, EPERM | ENOEXEC | EACCES | ETXTBSY | EROFS)
         && !(shape.op == op::OPEN && call.ret == -ENOENT)
     {
         return None;

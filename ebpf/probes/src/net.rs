@@ -233,9 +233,10 @@ fn is_inet(family: u16) -> bool {
     family == family::INET || family == family::INET6
 }
 
-/// Handles the end of a socket call of the current process.
+/// What a call may be told as, by its number, arguments and result alone: most plain calls end
+/// here, before it costs anything to find out whose they are.
 #[inline(always)]
-pub fn exit(call: &Call, who: Who) -> Option<Out> {
+fn operation(call: &Call) -> Option<u8> {
     // SAFETY: reads a static; volatile because the loader writes it after compilation.
     let operation = unsafe {
         core::ptr::read_volatile(
@@ -244,9 +245,33 @@ pub fn exit(call: &Call, who: Who) -> Option<Out> {
                 .add((call.nr & 511) as usize),
         )
     };
-    if operation == 0 {
-        return None;
-    }
+    let told = match operation {
+        // Asking again about a connection that was told.
+        op::CONNECT => call.ret != -EISCONN && call.ret != -EALREADY,
+        op::ACCEPT => call.ret >= 0,
+        op::LISTEN | op::BIND => call.ret == 0,
+        // Raw sockets of the internet families, and packet sockets, granted or not.
+        op::SOCKET => {
+            let (family, kind) = asked_for(call);
+            family == family::PACKET || is_inet(family) && kind == kind::RAW
+        }
+        _ => false,
+    };
+    told.then_some(operation)
+}
+
+/// Family and type of the socket a call asks for. Flags stand above the type.
+#[inline(always)]
+fn asked_for(call: &Call) -> (u16, u8) {
+    (call.args[0] as u16, (call.args[1] & 15) as u8)
+}
+
+/// Handles the end of a socket call of the current process. `who` tells the process; it is asked
+/// only for calls that may be told.
+#[inline(always)]
+pub fn exit(call: &Call, who: impl FnOnce() -> Option<Who>) -> Option<Out> {
+    let operation = operation(call)?;
+    let who = who()?;
     let scratch = NET_EXIT_SCRATCH.get_ptr_mut(0)?;
     // SAFETY: the slot is this CPU's and this program's alone; tracing programs do not nest here.
     let slot = unsafe { &mut *scratch };
@@ -258,7 +283,7 @@ pub fn exit(call: &Call, who: Who) -> Option<Out> {
         op::ACCEPT => accept(&mut slot.record, call, who)?,
         op::LISTEN => listen(&mut slot.record, call)?,
         op::BIND => bind(&mut slot.record, call)?,
-        op::SOCKET => socket(&mut slot.record, call)?,
+        op::SOCKET => socket(&mut slot.record, call),
         _ => return None,
     };
     slot.record.comm = comm();
@@ -309,10 +334,6 @@ fn named_peer(slot: &mut Scratch, address: u64, len: u64) -> Option<usize> {
 #[inline(always)]
 fn connect(slot: &mut Scratch, call: &Call, who: Who) -> Option<usize> {
     let failed = -call.ret;
-    // Asking again about a connection that was told.
-    if failed == EISCONN || failed == EALREADY {
-        return None;
-    }
     let fd = call.args[0] as i32;
     let sk = sock_of(fd)?;
     describe(&mut slot.record, sk)?;
@@ -407,9 +428,6 @@ fn remember(sk: u64, who: Who, fd: i32, flags: u32, cookie: u64) {
 
 #[inline(always)]
 fn accept(record: &mut NetRecord, call: &Call, who: Who) -> Option<usize> {
-    if call.ret < 0 {
-        return None;
-    }
     let fd = call.ret as i32;
     let sk = sock_of(fd)?;
     describe(record, sk)?;
@@ -429,9 +447,6 @@ fn accept(record: &mut NetRecord, call: &Call, who: Who) -> Option<usize> {
 
 #[inline(always)]
 fn listen(record: &mut NetRecord, call: &Call) -> Option<usize> {
-    if call.ret != 0 {
-        return None;
-    }
     record.fd = call.args[0] as i32;
     let sk = sock_of(record.fd)?;
     describe(record, sk)?;
@@ -445,9 +460,6 @@ fn listen(record: &mut NetRecord, call: &Call) -> Option<usize> {
 /// A datagram socket with a port of its own choice receives from anyone: it listens.
 #[inline(always)]
 fn bind(record: &mut NetRecord, call: &Call) -> Option<usize> {
-    if call.ret != 0 {
-        return None;
-    }
     // Port 0 leaves the choice to the kernel, as resolvers do.
     // SAFETY: the helper checks the address.
     let port: u16 = unsafe { bpf_probe_read_user((call.args[1] + 2) as *const u16) }.ok()?;
@@ -465,17 +477,11 @@ fn bind(record: &mut NetRecord, call: &Call) -> Option<usize> {
     Some(0)
 }
 
-/// Raw sockets of the internet families, and packet sockets, whether they were granted or not.
+/// A socket that makes packets by itself, granted or not.
 #[inline(always)]
-fn socket(record: &mut NetRecord, call: &Call) -> Option<usize> {
-    record.family = call.args[0] as u16;
-    // Flags stand above the type.
-    record.kind = (call.args[1] & 15) as u8;
+fn socket(record: &mut NetRecord, call: &Call) -> usize {
+    (record.family, record.kind) = asked_for(call);
     record.protocol = call.args[2] as u16;
-    let raw = is_inet(record.family) && record.kind == kind::RAW;
-    if !raw && record.family != family::PACKET {
-        return None;
-    }
     record.tx_bytes = call.args[0];
     record.rx_bytes = call.args[1];
     record.lasted_ns = call.args[2];
@@ -485,18 +491,22 @@ fn socket(record: &mut NetRecord, call: &Call) -> Option<usize> {
     } else {
         record.fd = call.ret as i32;
     }
-    Some(0)
+    0
 }
 
 /// Handles a state change of a TCP socket. `who` tells the current process when its container is
 /// watched; it is asked only where the current process is the one that connects.
 #[inline(always)]
 pub fn state(context: &BtfTracePointContext, who: impl FnOnce() -> Option<Who>) -> Option<Out> {
+    // An integer can be loaded, which costs nothing; most changes are of no interest.
+    let new: i32 = context.arg(2);
+    if !matches!(new, SYN_SENT | ESTABLISHED | CLOSE) {
+        return None;
+    }
     // Read, not loaded: a loaded socket is a pointer, with which the verifier allows no hashing.
-    // SAFETY: socket, old and new state are the tracepoint's arguments.
-    let [sk, old, new] =
-        unsafe { bpf_probe_read_kernel(context.as_ptr().cast::<[u64; 3]>()) }.ok()?;
-    let (old, new) = (old as i32, new as i32);
+    // SAFETY: socket and old state are the tracepoint's first arguments.
+    let [sk, old] = unsafe { bpf_probe_read_kernel(context.as_ptr().cast::<[u64; 2]>()) }.ok()?;
+    let old = old as i32;
     match new {
         SYN_SENT => {
             if read::<u16>(sk, at(o::SK_PROTOCOL))? != TCP {

@@ -76,7 +76,7 @@ fn send(out: net::Out) {
 /// Class 3: socket calls.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn net_exit(ctx: BtfTracePointContext) -> i32 {
-    if let Some(out) = who().and_then(|who| net::exit(&call_of(&ctx), who)) {
+    if let Some(out) = net::exit(&call_of(&ctx), who) {
         send(out);
     }
     0

@@ -30,6 +30,8 @@ fn read_at<T: Copy>(address: u64) -> Option<T> {
 
 /// How `/proc/self/exe` and `/proc/self/fd/` begin.
 const PROC_SELF: u64 = u64::from_le_bytes(*b"/proc/se");
+/// How the kernel names a file that was executed by its descriptor alone.
+const DESCRIPTOR: u64 = u64::from_le_bytes(*b"/dev/fd/");
 
 #[inline(always)]
 fn cgroup() -> u64 {
@@ -117,7 +119,8 @@ fn exec(task: u64, binary: u64) -> Option<()> {
     // A runtime that runs a copy of itself is still setting up: out of memory, or through an open
     // file while it still sees the host's mounts. The container's own program never does.
     let copy = record.facts.flags & hullwatch_abi::file::fact::MEMFD != 0
-        || (read_at::<u64>(filename)? == PROC_SELF && cgroup::in_host_mounts(task));
+        || (matches!(read_at::<u64>(filename)?, PROC_SELF | DESCRIPTOR)
+            && cgroup::in_host_mounts(task));
     if !copy {
         gate::own(tgid);
     }

@@ -2,7 +2,7 @@
 
 use hullwatch_abi::capability::CapabilityRecord;
 
-use super::{ConvertError, fixed, names, until_nul};
+use super::{ConvertError, fixed, until_nul};
 use crate::event::Capability;
 
 /// Decodes the bytes behind the record's header.
@@ -12,7 +12,7 @@ use crate::event::Capability;
 pub fn decode(body: &[u8]) -> Result<Capability, ConvertError> {
     let (record, _) = fixed::<CapabilityRecord>("capability", body)?;
     Ok(Capability {
-        name: names::capability(record.cap),
+        name: Capability::name_of(record.cap),
         granted: record.granted != 0,
         comm: until_nul(&record.comm),
     })

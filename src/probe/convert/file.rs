@@ -3,7 +3,7 @@
 use hullwatch_abi::file::{FactsRecord, FileRecord, fact, flag, op};
 
 use super::{ConvertError, fixed, path, take, until_nul};
-use crate::event::{Bytes, File, FileFacts, FileOp, Filesystem, Timestamp};
+use crate::event::{Bytes, ExecRefused, File, FileFacts, FileOp, Filesystem, Timestamp};
 
 const KIND: &str = "file";
 /// `AT_REMOVEDIR` of `unlinkat`.
@@ -68,6 +68,29 @@ pub fn decode(body: &[u8], nspid: u32) -> Result<Option<File>, ConvertError> {
         comm: until_nul(&record.comm),
         count: record.count.max(1),
     }))
+}
+
+/// The record tells of a refused program start; see [`exec_refused`].
+#[must_use]
+pub fn is_exec(body: &[u8]) -> bool {
+    fixed::<FileRecord>(KIND, body).is_ok_and(|(record, _)| record.op == op::EXEC)
+}
+
+/// Decodes the record of a refused program start.
+///
+/// # Errors
+/// When the record is cut.
+pub fn exec_refused(body: &[u8], nspid: u32) -> Result<ExecRefused, ConvertError> {
+    let (record, mut rest) = fixed::<FileRecord>(KIND, body)?;
+    let base = take(KIND, &mut rest, record.lens[0])?;
+    let name = take(KIND, &mut rest, record.lens[1])?;
+    let (path, exact) = resolve(base, name, nspid);
+    Ok(ExecRefused {
+        path: Bytes::from(path),
+        unresolved: !exact || record.flags & flag::CUT != 0,
+        errno: record.errno,
+        comm: until_nul(&record.comm),
+    })
 }
 
 /// The path of a string argument, and whether no symbolic link can have led elsewhere.
@@ -254,6 +277,17 @@ mod tests {
         assert_eq!(file.path, "/etc/shadow");
         assert!(file.unresolved);
         assert_eq!(file.mode, Some(0));
+    }
+
+    #[test]
+    fn a_refused_start_names_its_path() {
+        let mut r = record(op::EXEC);
+        r.errno = 13;
+        let whole = bytes(r, [b"shm\0dev\0", b"./x", b"", b""]);
+        assert!(is_exec(&whole) && !is_exec(&bytes(record(op::OPEN), [b""; 4])));
+        let refused = exec_refused(&whole, 7).unwrap();
+        assert_eq!((refused.path, refused.errno), ("/dev/shm/x".into(), 13));
+        assert!(exec_refused(&whole[..whole.len() - 1], 7).is_err());
     }
 
     #[test]

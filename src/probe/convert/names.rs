@@ -1,48 +1,4 @@
-//! Names of the kernel's numbers: capabilities, clone and mount flags, ptrace requests.
-
-const CAPABILITIES: [&str; 41] = [
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "SETGID",
-    "SETUID",
-    "SETPCAP",
-    "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_ADMIN",
-    "NET_RAW",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "SYS_MODULE",
-    "SYS_RAWIO",
-    "SYS_CHROOT",
-    "SYS_PTRACE",
-    "SYS_PACCT",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_NICE",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "MKNOD",
-    "LEASE",
-    "AUDIT_WRITE",
-    "AUDIT_CONTROL",
-    "SETFCAP",
-    "MAC_OVERRIDE",
-    "MAC_ADMIN",
-    "SYSLOG",
-    "WAKE_ALARM",
-    "BLOCK_SUSPEND",
-    "AUDIT_READ",
-    "PERFMON",
-    "BPF",
-    "CHECKPOINT_RESTORE",
-];
+//! Names of the kernel's numbers: clone and mount flags, ptrace requests.
 
 /// Flags of clone, unshare and setns that make or join a namespace.
 pub const NAMESPACES: &[(u64, &str)] = &[
@@ -177,15 +133,6 @@ const KEYCTL: [&str; 8] = [
     "KEYCTL_CLEAR",
 ];
 
-/// Name of a capability, without prefix.
-#[must_use]
-pub fn capability(number: u32) -> String {
-    usize::try_from(number)
-        .ok()
-        .and_then(|n| CAPABILITIES.get(n))
-        .map_or_else(|| format!("CAP_{number}"), |name| (*name).to_owned())
-}
-
 /// Name of a ptrace request.
 #[must_use]
 pub fn ptrace(request: u64) -> String {
@@ -239,9 +186,6 @@ mod tests {
 
     #[test]
     fn known_numbers() {
-        assert_eq!(capability(40), "CHECKPOINT_RESTORE");
-        assert_eq!(capability(12), "NET_ADMIN");
-        assert_eq!(capability(99), "CAP_99");
         assert_eq!(ptrace(0x4206), "PTRACE_SEIZE");
         assert_eq!(bpf(5), "BPF_PROG_LOAD");
         assert_eq!(bpf(28), "BPF_LINK_CREATE");

@@ -44,12 +44,13 @@ pub fn exec(body: &[u8], ppid: u32, runtime: bool) -> Result<Exec, ConvertError>
 ///
 /// # Errors
 /// When the record is cut.
-pub fn fork(body: &[u8], ppid: u32) -> Result<Fork, ConvertError> {
+pub fn fork(body: &[u8], ppid: u32, runtime: bool) -> Result<Fork, ConvertError> {
     let (record, _) = fixed::<ForkRecord>("fork", body)?;
     Ok(Fork {
         ppid,
         uid: record.uid,
         comm: until_nul(&record.comm),
+        runtime,
     })
 }
 
