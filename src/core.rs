@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::detect::{Detector, Settings};
 use crate::event::Event;
+use crate::evidence::Evidence;
 use crate::state::State;
 
 /// State and findings after the events so far.
@@ -13,6 +14,7 @@ pub struct Core {
     pub state: State,
     /// The rules and what they found.
     pub detector: Detector,
+    evidence: Evidence,
 }
 
 impl Core {
@@ -22,6 +24,7 @@ impl Core {
         Self {
             state: State::default(),
             detector: Detector::new(settings),
+            evidence: Evidence::default(),
         }
     }
 
@@ -29,5 +32,18 @@ impl Core {
     pub fn apply(&mut self, event: &Arc<Event>) {
         self.state.apply(event);
         self.detector.apply(&self.state, event);
+        for place in self.detector.latest() {
+            if let Some(finding) = self.detector.findings().get(*place) {
+                let recent = &self.state.recent;
+                self.evidence.keep(*place, &finding.evidence, recent);
+            }
+        }
+    }
+
+    /// An event of the recent past, or one that a finding stands on.
+    #[must_use]
+    pub fn event(&self, seq: u64) -> Option<&Arc<Event>> {
+        let recent = self.state.recent.event(seq);
+        recent.or_else(|| self.evidence.event(seq))
     }
 }

@@ -142,6 +142,9 @@ pub struct ContainerInfo {
     pub image: Bytes,
     /// The image's id or repository digest.
     pub image_digest: String,
+    /// The id its image's name points to now, where that is another image than it runs.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub image_now: String,
     /// Entrypoint and command.
     pub command: Vec<Bytes>,
     /// When it was created.

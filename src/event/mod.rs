@@ -1,17 +1,23 @@
 //! The one stream: timestamped, container-attributed, self-contained facts.
 
 mod bytes;
+mod client;
 mod connection;
 mod container;
 mod dns;
 mod file;
 mod health;
+mod own_form;
+mod policy;
 mod privilege;
 mod process;
+mod scan;
+mod severity;
 mod time;
 mod wire;
 
 pub use bytes::{Bytes, Escaped, escape};
+pub use client::Client;
 pub use connection::{Accept, Close, Connect, Endpoint, Listen, Outcome, Protocol, Socket};
 pub use container::{
     Action, ContainerEvent, ContainerId, ContainerInfo, Limits, Mount, PublishedPort, Runtime,
@@ -20,8 +26,13 @@ pub use container::{
 pub use dns::Dns;
 pub use file::{Compare, CompareClass, File, FileFacts, FileOp, Filesystem, Origin};
 pub use health::{ContainerUsage, Lost, LostReason, Tick};
-pub use privilege::{Capability, Privilege};
-pub use process::{Exec, Exit, Fork, Process};
+pub use policy::{AgeLimit, Allow, HouseRules, Policy, PolicyChange, Scope, Silence};
+pub use privilege::{CAPABILITIES, Capability, Privilege};
+pub use process::{Exec, ExecRefused, Exit, Fork, Process};
+pub use scan::{
+    Count, Difference, Differing, FileClass, NodeKind, PackageChange, Scan, ScanCause, ScanSource,
+};
+pub use severity::Severity;
 pub use time::Timestamp;
 pub use wire::{ContainerIds, EventError, KNOWN_TYPES};
 
@@ -47,6 +58,8 @@ pub struct Event {
 pub enum Kind {
     /// A process replaced its image (`execve`).
     Exec(Box<Exec>),
+    /// A process tried to replace its image and was refused.
+    ExecRefused(Box<ExecRefused>),
     /// A process was created. The event's `pid` is the child's.
     Fork(Fork),
     /// The last thread of a process ended.
@@ -69,14 +82,20 @@ pub enum Kind {
     File(Box<File>),
     /// The content of a file was compared with the image's copy.
     Compare(Box<Compare>),
+    /// A container's files were compared with its image.
+    Scan(Box<Scan>),
     /// A privileged or escape-related system call, with its result.
     Privilege(Box<Privilege>),
     /// First use of a capability by a container.
     Capability(Capability),
     /// A container appeared, changed or ended, or facts about it arrived.
     Container(Box<ContainerEvent>),
+    /// A program on this host asked an engine to run a command inside; the event's pid is its.
+    Client(Box<Client>),
     /// One second passed: time, usage per container, loss totals.
     Tick(Box<Tick>),
+    /// The policy file was read again.
+    Policy(Box<PolicyChange>),
     /// Events were lost.
     Lost(Lost),
 }
@@ -87,6 +106,7 @@ impl Kind {
     pub fn type_name(&self) -> &'static str {
         match self {
             Self::Exec(_) => "exec",
+            Self::ExecRefused(_) => "exec_refused",
             Self::Fork(_) => "fork",
             Self::Exit(_) => "exit",
             Self::Process(_) => "process",
@@ -98,10 +118,13 @@ impl Kind {
             Self::Dns(_) => "dns",
             Self::File(_) => "file",
             Self::Compare(_) => "compare",
+            Self::Scan(_) => "scan",
             Self::Privilege(_) => "privilege",
             Self::Capability(_) => "capability",
             Self::Container(_) => "container",
+            Self::Client(_) => "client",
             Self::Tick(_) => "tick",
+            Self::Policy(_) => "policy",
             Self::Lost(_) => "lost",
         }
     }

@@ -43,3 +43,71 @@ pub struct Capability {
     #[serde(default)]
     pub comm: Bytes,
 }
+
+/// The kernel's names of capabilities, without prefix, by number.
+pub const CAPABILITIES: [&str; 41] = [
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
+    "CHECKPOINT_RESTORE",
+];
+
+impl Capability {
+    /// The name of the capability with this number.
+    #[must_use]
+    pub fn name_of(number: u32) -> String {
+        usize::try_from(number)
+            .ok()
+            .and_then(|n| CAPABILITIES.get(n))
+            .map_or_else(|| format!("CAP_{number}"), |name| (*name).to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_capability_has_its_name_or_else_its_number() {
+        assert_eq!(Capability::name_of(40), "CHECKPOINT_RESTORE");
+        assert_eq!(Capability::name_of(12), "NET_ADMIN");
+        assert_eq!(Capability::name_of(99), "CAP_99");
+    }
+}

@@ -41,6 +41,22 @@ pub struct Exec {
     pub runtime: bool,
 }
 
+/// A process tried to replace its image and was refused: no right, a file system that forbids it,
+/// no known format, a file still written to.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ExecRefused {
+    /// The path, made absolute where the directory was known.
+    pub path: Bytes,
+    /// True when `path` may lead elsewhere by symbolic links.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub unresolved: bool,
+    /// The errno of the refusal (positive).
+    pub errno: u16,
+    /// Short name of the process that tried.
+    #[serde(default)]
+    pub comm: Bytes,
+}
+
 /// A process was created; the event's pid is the child's.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Fork {
@@ -52,6 +68,9 @@ pub struct Fork {
     /// Short name, inherited from the parent.
     #[serde(default)]
     pub comm: Bytes,
+    /// True for the runtime's own work, before the container's program runs in it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub runtime: bool,
 }
 
 /// The last thread of a process ended.

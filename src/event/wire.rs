@@ -3,11 +3,12 @@
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-use super::{ContainerId, Event, Kind, Timestamp};
+use super::{ContainerId, Event, Kind, Timestamp, own_form};
 
 /// The event types this version reads.
 pub const KNOWN_TYPES: &[&str] = &[
     "exec",
+    "exec_refused",
     "fork",
     "exit",
     "process",
@@ -19,10 +20,13 @@ pub const KNOWN_TYPES: &[&str] = &[
     "dns",
     "file",
     "compare",
+    "scan",
     "privilege",
     "capability",
     "container",
+    "client",
     "tick",
+    "policy",
     "lost",
 ];
 
@@ -57,7 +61,11 @@ struct Text<'a>(#[serde(borrow)] std::borrow::Cow<'a, str>);
 
 /// Gives the same container the same id, so that all its events share one.
 #[derive(Debug, Default)]
-pub struct ContainerIds(FxHashMap<Box<str>, ContainerId>);
+pub struct ContainerIds {
+    known: FxHashMap<Box<str>, ContainerId>,
+    /// The kind's fields of the line being read.
+    fields: Vec<u8>,
+}
 
 /// More containers than any session names; what lies beyond is not shared.
 const SHARED_IDS: usize = 65_536;
@@ -65,12 +73,12 @@ const SHARED_IDS: usize = 65_536;
 impl ContainerIds {
     /// The id with this text.
     pub fn get(&mut self, text: &str) -> ContainerId {
-        if let Some(id) = self.0.get(text) {
+        if let Some(id) = self.known.get(text) {
             return id.clone();
         }
         let id = ContainerId::new(text);
-        if self.0.len() < SHARED_IDS {
-            self.0.insert(text.into(), id.clone());
+        if self.known.len() < SHARED_IDS {
+            self.known.insert(text.into(), id.clone());
         }
         id
     }
@@ -103,36 +111,34 @@ impl Event {
     /// # Errors
     /// When the line is not an event of a known type.
     pub fn from_json_sharing(line: &[u8], ids: &mut ContainerIds) -> Result<Self, EventError> {
-        let head: Head<'_> = serde_json::from_slice(line)?;
+        if let Some(common) = own_form::common(line) {
+            // The kind's fields as an object of their own: the rest of the line behind a brace.
+            let ContainerIds { fields, .. } = ids;
+            fields.clear();
+            fields.push(b'{');
+            fields.extend(common.rest.strip_prefix(b",").unwrap_or(common.rest));
+            // Of a line that is wrong the parser of whole lines tells where.
+            if let Ok(kind) = kind(common.kind, fields) {
+                return Ok(Self {
+                    seq: common.seq,
+                    ts: common.ts,
+                    container: common.container.map(|id| ids.get(id)),
+                    pid: common.pid,
+                    nspid: common.nspid,
+                    kind,
+                });
+            }
+        }
         // The common fields and those of the kind are read in two passes: serde's `flatten`
         // buffers every value and costs several times as much.
-        let kind = match &*head.kind {
-            "exec" => Kind::Exec(serde_json::from_slice(line)?),
-            "fork" => Kind::Fork(serde_json::from_slice(line)?),
-            "exit" => Kind::Exit(serde_json::from_slice(line)?),
-            "process" => Kind::Process(serde_json::from_slice(line)?),
-            "connect" => Kind::Connect(serde_json::from_slice(line)?),
-            "accept" => Kind::Accept(serde_json::from_slice(line)?),
-            "close" => Kind::Close(serde_json::from_slice(line)?),
-            "listen" => Kind::Listen(serde_json::from_slice(line)?),
-            "socket" => Kind::Socket(serde_json::from_slice(line)?),
-            "dns" => Kind::Dns(serde_json::from_slice(line)?),
-            "file" => Kind::File(serde_json::from_slice(line)?),
-            "compare" => Kind::Compare(serde_json::from_slice(line)?),
-            "privilege" => Kind::Privilege(serde_json::from_slice(line)?),
-            "capability" => Kind::Capability(serde_json::from_slice(line)?),
-            "container" => Kind::Container(serde_json::from_slice(line)?),
-            "tick" => Kind::Tick(serde_json::from_slice(line)?),
-            "lost" => Kind::Lost(serde_json::from_slice(line)?),
-            other => return Err(EventError::UnknownType(other.to_owned())),
-        };
+        let head: Head<'_> = serde_json::from_slice(line)?;
         Ok(Self {
             seq: head.seq,
             ts: head.ts,
+            kind: kind(&head.kind, line)?,
             container: head.container.map(|id| ids.get(&id.0)),
             pid: head.pid,
             nspid: head.nspid,
-            kind,
         })
     }
 
@@ -143,6 +149,7 @@ impl Event {
     pub fn write_json(&self, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
         match &self.kind {
             Kind::Exec(k) => self.line(k, out),
+            Kind::ExecRefused(k) => self.line(k, out),
             Kind::Fork(k) => self.line(k, out),
             Kind::Exit(k) => self.line(k, out),
             Kind::Process(k) => self.line(k, out),
@@ -154,10 +161,13 @@ impl Event {
             Kind::Dns(k) => self.line(k, out),
             Kind::File(k) => self.line(k, out),
             Kind::Compare(k) => self.line(k, out),
+            Kind::Scan(k) => self.line(k, out),
             Kind::Privilege(k) => self.line(k, out),
             Kind::Capability(k) => self.line(k, out),
             Kind::Container(k) => self.line(k, out),
+            Kind::Client(k) => self.line(k, out),
             Kind::Tick(k) => self.line(k, out),
+            Kind::Policy(k) => self.line(k, out),
             Kind::Lost(k) => self.line(k, out),
         }
     }
@@ -176,6 +186,34 @@ impl Event {
         out.push(b'\n');
         Ok(())
     }
+}
+
+/// Reads the fields of a kind; those it does not know are skipped.
+fn kind(name: &str, fields: &[u8]) -> Result<Kind, EventError> {
+    Ok(match name {
+        "exec" => Kind::Exec(serde_json::from_slice(fields)?),
+        "exec_refused" => Kind::ExecRefused(serde_json::from_slice(fields)?),
+        "fork" => Kind::Fork(serde_json::from_slice(fields)?),
+        "exit" => Kind::Exit(serde_json::from_slice(fields)?),
+        "process" => Kind::Process(serde_json::from_slice(fields)?),
+        "connect" => Kind::Connect(serde_json::from_slice(fields)?),
+        "accept" => Kind::Accept(serde_json::from_slice(fields)?),
+        "close" => Kind::Close(serde_json::from_slice(fields)?),
+        "listen" => Kind::Listen(serde_json::from_slice(fields)?),
+        "socket" => Kind::Socket(serde_json::from_slice(fields)?),
+        "dns" => Kind::Dns(serde_json::from_slice(fields)?),
+        "file" => Kind::File(serde_json::from_slice(fields)?),
+        "compare" => Kind::Compare(serde_json::from_slice(fields)?),
+        "scan" => Kind::Scan(serde_json::from_slice(fields)?),
+        "privilege" => Kind::Privilege(serde_json::from_slice(fields)?),
+        "capability" => Kind::Capability(serde_json::from_slice(fields)?),
+        "container" => Kind::Container(serde_json::from_slice(fields)?),
+        "client" => Kind::Client(serde_json::from_slice(fields)?),
+        "tick" => Kind::Tick(serde_json::from_slice(fields)?),
+        "policy" => Kind::Policy(serde_json::from_slice(fields)?),
+        "lost" => Kind::Lost(serde_json::from_slice(fields)?),
+        other => return Err(EventError::UnknownType(other.to_owned())),
+    })
 }
 
 #[cfg(test)]
@@ -212,6 +250,35 @@ mod tests {
         line.clear();
         tick.write_json(&mut line).unwrap();
         assert_eq!(Event::from_json(&line).unwrap(), tick);
+    }
+
+    #[test]
+    fn any_order_and_spacing_of_the_fields_reads_the_same() {
+        let own = br#"{"type":"fork","seq":7,"ts":"2026-01-31T12:00:00.000000042Z","container":"a","pid":3,"nspid":2,"ppid":1}"#;
+        let event = Event::from_json(own).unwrap();
+        let fields = own_form::common(own).unwrap();
+        assert_eq!((fields.kind, fields.seq, fields.pid), ("fork", 7, 3));
+        for other in [
+            &br#"{"ppid":1,"nspid":2,"pid":3,"container":"a","ts":"2026-01-31T12:00:00.000000042Z","seq":7,"type":"fork"}"#[..],
+            br#"{"type":"fork", "seq":7,"ts":"2026-01-31T12:00:00.000000042Z","container":"a","pid":3,"nspid":2,"ppid":1}"#,
+            br#"{"type":"fork","seq":7,"ts":"2026-01-31T12:00:00.000000042Z","container":"\u0061","pid":3,"nspid":2,"ppid":1}"#,
+            br#"{"type":"fork","seq":7,"ts":"2026-01-31T12:00:00.000000042+00:00","container":"a","pid":3,"nspid":2,"ppid":1}"#,
+        ] {
+            assert!(own_form::common(other).is_none());
+            assert_eq!(Event::from_json(other).unwrap(), event);
+        }
+        // What is wrong is told with its place in the whole line.
+        let wrong = br#"{"type":"fork","seq":7,"ts":"2026-01-31T12:00:00.000000042Z","container":"a","pid":3,"nspid":2,"ppid":"x"}"#;
+        let Err(EventError::Json(error)) = Event::from_json(wrong) else {
+            panic!("it is wrong");
+        };
+        assert!(error.column() > 90, "{error}");
+        for wrong in ["01", "-1", "99999999999999999999", ""] {
+            let line = format!(
+                r#"{{"type":"fork","seq":{wrong},"ts":"2026-01-31T12:00:00.000000042Z","container":"a","pid":3,"nspid":2,"ppid":1}}"#
+            );
+            assert!(Event::from_json(line.as_bytes()).is_err(), "{line}");
+        }
     }
 
     #[test]

@@ -56,7 +56,12 @@ impl State {
                     activity.class = Some(compare.class.clone());
                 }
             }
-            Kind::Privilege(_) => {}
+            Kind::Scan(_) => {
+                if let Some(container) = self.own_container(event) {
+                    container.scan = Some(Arc::clone(event));
+                }
+            }
+            Kind::Privilege(_) | Kind::ExecRefused(_) | Kind::Client(_) => {}
             Kind::Capability(capability) => {
                 if let Some(container) = self.own_container(event) {
                     container.capabilities.insert(capability.name.clone());
@@ -64,6 +69,10 @@ impl State {
             }
             Kind::Container(change) => self.container_event(event, change),
             Kind::Tick(tick) => self.tick(event.ts, tick),
+            Kind::Policy(change) => {
+                let refused = change.refused.as_ref();
+                self.policy_refused = refused.map(|why| format!("{}: {why}", change.file));
+            }
             Kind::Lost(lost) => {
                 self.totals.lost = self.totals.lost.saturating_add(lost.count);
                 if let Some(container) = self.own_container(event) {
@@ -197,6 +206,7 @@ impl State {
             exit_signal: None,
             lineage,
             tty: exec.tty,
+            forked: false,
             runtime: exec.runtime,
             execs: execs + u32::from(!exec.runtime),
             exec_seq: event.seq,
@@ -218,6 +228,8 @@ impl State {
                 exited: None,
                 exit_code: None,
                 exit_signal: None,
+                forked: true,
+                runtime: fork.runtime || parent.runtime,
                 execs: if parent.runtime { 0 } else { parent.execs },
                 ..parent.clone()
             },
@@ -240,7 +252,8 @@ impl State {
                 exit_signal: None,
                 lineage: Lineage::Unknown,
                 tty: false,
-                runtime: false,
+                forked: true,
+                runtime: fork.runtime,
                 execs: 0,
                 exec_seq: 0,
             },
@@ -276,6 +289,7 @@ impl State {
             exit_signal: None,
             lineage,
             tty: false,
+            forked: false,
             runtime: false,
             execs: 0,
             exec_seq: event.seq,
@@ -352,6 +366,11 @@ impl State {
         *activity.ops.entry(file.op).or_default() += u64::from(file.count);
         if file.errno != 0 {
             activity.refused += u64::from(file.count);
+        }
+        // Who changed a file, and when, outlasts those who look at it.
+        let looks = |op: &FileOp| matches!(op, FileOp::Read | FileOp::MapExec);
+        if looks(&file.op) && activity.ops.keys().any(|op| !looks(op)) {
+            return;
         }
         activity.last_op = file.op;
         activity.last_errno = file.errno;

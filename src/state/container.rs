@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use crate::event::{Bytes, ContainerId, ContainerInfo, Timestamp};
+use crate::event::{Bytes, ContainerId, ContainerInfo, Event, Kind, Scan, Timestamp};
 
 /// A container as the state knows it.
 #[derive(Debug, Clone)]
@@ -44,6 +45,8 @@ pub struct Container {
     pub names: BTreeMap<IpAddr, Bytes>,
     /// Capabilities it used.
     pub capabilities: BTreeSet<String>,
+    /// The latest comparison of its files with its image.
+    pub(super) scan: Option<Arc<Event>>,
 }
 
 impl Container {
@@ -68,6 +71,7 @@ impl Container {
             lost: 0,
             names: BTreeMap::new(),
             capabilities: BTreeSet::new(),
+            scan: None,
         }
     }
 
@@ -78,6 +82,16 @@ impl Container {
             self.id.short().to_owned()
         } else {
             self.info.name.escaped().to_string()
+        }
+    }
+
+    /// The latest comparison of its files with its image, and when it was made.
+    #[must_use]
+    pub fn scan(&self) -> Option<(Timestamp, &Scan)> {
+        let event = self.scan.as_ref()?;
+        match &event.kind {
+            Kind::Scan(scan) => Some((event.ts, scan)),
+            _ => None,
         }
     }
 

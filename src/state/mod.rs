@@ -56,6 +56,8 @@ pub struct State {
     pub files: BTreeMap<FileKey, FileActivity>,
     /// The latest events and the per-second history.
     pub recent: Recent,
+    /// Why the latest edit of the policy file was not taken: file, line and cause.
+    pub policy_refused: Option<String>,
     /// Counts.
     pub totals: Totals,
     /// Exited processes, oldest first, for their removal.

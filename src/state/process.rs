@@ -54,6 +54,8 @@ pub struct ProcessEntry {
     pub lineage: Lineage,
     /// It has a terminal.
     pub tty: bool,
+    /// It runs its parent's program still: forked, without an exec of its own.
+    pub forked: bool,
     /// It is the runtime's own work.
     pub runtime: bool,
     /// Number of execs it did.

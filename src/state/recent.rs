@@ -58,6 +58,13 @@ impl Recent {
         self.events.push_back(Arc::clone(event));
     }
 
+    /// The event of that number, while it is kept.
+    #[must_use]
+    pub fn event(&self, seq: u64) -> Option<&Arc<Event>> {
+        let at = self.events.partition_point(|event| event.seq < seq);
+        self.events.get(at).filter(|event| event.seq == seq)
+    }
+
     /// Events in the last whole second before `now_seconds`.
     #[must_use]
     pub fn rate(&self, now_seconds: i64) -> u32 {

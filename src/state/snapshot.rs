@@ -30,6 +30,10 @@ pub fn snapshot(state: &State, mut seq: u64) -> Vec<Event> {
                 info: Some(Box::new(container.info.clone())),
             })),
         );
+        if let Some((_, scan)) = container.scan() {
+            let kind = Kind::Scan(Box::new(scan.clone()));
+            push(&Some(container.id.clone()), 0, 0, kind);
+        }
     }
     // Parents first, so that a descendant finds its ancestors.
     let mut processes: Vec<_> = state

@@ -1,0 +1,85 @@
+//! The events that findings stand on, kept when the recent past has moved on.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::event::Event;
+use crate::state::Recent;
+
+/// Events kept over all findings; of later findings only the recent past tells.
+const MOST: usize = 16_384;
+
+/// Events by the place of their finding.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Evidence {
+    kept: Vec<SmallVec<[Arc<Event>; 2]>>,
+    total: usize,
+}
+
+impl Evidence {
+    /// Keeps what the finding at `place` stands on now, and nothing else for it.
+    pub(crate) fn keep(&mut self, place: usize, seqs: &[u64], recent: &Recent) {
+        if self.kept.len() <= place {
+            self.kept.resize_with(place + 1, SmallVec::new);
+        }
+        let Some(slot) = self.kept.get_mut(place) else {
+            return;
+        };
+        let before = std::mem::take(slot);
+        self.total -= before.len();
+        let room = MOST - self.total;
+        let found = seqs.iter().filter_map(|seq| {
+            let known = before.iter().find(|event| event.seq == *seq);
+            known.or_else(|| recent.event(*seq)).cloned()
+        });
+        *slot = found.take(room).collect();
+        self.total += slot.len();
+    }
+
+    /// A kept event.
+    pub(crate) fn event(&self, seq: u64) -> Option<&Arc<Event>> {
+        self.kept.iter().flatten().find(|event| event.seq == seq)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::event::{Exec, Kind, Timestamp};
+    use crate::state::State;
+
+    fn event(seq: u64) -> Arc<Event> {
+        Arc::new(Event {
+            seq,
+            ts: Timestamp(i64::try_from(seq).unwrap()),
+            container: None,
+            pid: 1,
+            nspid: 1,
+            kind: Kind::Exec(Box::<Exec>::default()),
+        })
+    }
+
+    #[test]
+    fn evidence_outlives_the_recent_past_and_is_bounded() {
+        let mut state = State::default();
+        let mut evidence = Evidence::default();
+        state.apply(&event(1));
+        state.apply(&event(2));
+        evidence.keep(3, &[1, 2], &state.recent);
+        for seq in 3..20_000 {
+            state.apply(&event(seq));
+        }
+        assert!(state.recent.event(2).is_none(), "the past moved on");
+        // The second one is replaced, as the latest of a story are.
+        evidence.keep(3, &[1, 19_999], &state.recent);
+        assert_eq!(evidence.event(1).unwrap().seq, 1);
+        assert!(evidence.event(2).is_none());
+        assert_eq!(evidence.event(19_999).unwrap().seq, 19_999);
+        for place in 0..5_000 {
+            evidence.keep(place, &[19_996, 19_997, 19_998, 19_999], &state.recent);
+        }
+        assert_eq!(evidence.total, MOST);
+    }
+}
