@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 
 use super::ahead::{Ahead, Piece};
+use super::past::Rates;
 use super::report::ReadReport;
 use super::source::Place;
 use crate::core::Core;
@@ -63,6 +64,7 @@ pub(super) struct Index {
     pub(super) keyframes: Vec<Keyframe>,
     pub(super) findings: Vec<FindingMark>,
     pub(super) gaps: Vec<Gap>,
+    pub(super) rates: Rates,
     pub(super) begin: Option<Timestamp>,
     pub(super) end: Timestamp,
     pub(super) events: u64,
@@ -117,21 +119,23 @@ pub(super) fn build(mut ahead: Ahead, start: Place, index: &Mutex<Index>, stop: 
 
 /// What was found since the last publication, and totals.
 #[derive(Default)]
-struct Walk {
+pub(super) struct Walk {
     findings: Vec<FindingMark>,
+    /// Times of events.
+    times: Vec<Timestamp>,
     known_findings: usize,
     gaps: Vec<Gap>,
-    begin: Option<Timestamp>,
+    pub(super) begin: Option<Timestamp>,
     end: Timestamp,
     last_tick: Timestamp,
-    events: u64,
-    seq: u64,
+    pub(super) events: u64,
+    pub(super) seq: u64,
     /// Lines damaged and events missing since the last event.
     open: (u64, u64),
 }
 
 impl Walk {
-    fn event(&mut self, event: &Event, core: &Core) {
+    pub(super) fn event(&mut self, event: &Event, core: &Core) {
         let begin = *self.begin.get_or_insert(event.ts);
         self.events += 1;
         self.seq = self.seq.max(event.seq);
@@ -145,7 +149,7 @@ impl Walk {
                 reason: reason_text(lost.reason).to_owned(),
             }),
             Kind::Tick(_) => self.last_tick = event.ts,
-            _ => {}
+            _ => self.times.push(event.ts),
         }
         let findings = core.detector.findings();
         for finding in findings.get(self.known_findings..).unwrap_or_default() {
@@ -183,7 +187,10 @@ impl Walk {
         }
     }
 
-    fn publish(&mut self, report: ReadReport, index: &mut Index) {
+    pub(super) fn publish(&mut self, report: ReadReport, index: &mut Index) {
+        for at in self.times.drain(..) {
+            index.rates.add(at);
+        }
         index.findings.append(&mut self.findings);
         for gap in self.gaps.drain(..) {
             let full = index.gaps.len() >= GAPS;

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use super::ahead::Ahead;
 use super::index::{self, FindingMark, Gap, Index, Keyframe};
 use super::lines::{Lines, Next};
+use super::past::{Past, Rates};
 use super::reader::Reader;
 use super::report::ReadReport;
 use super::source::{Place, Source};
@@ -23,24 +24,54 @@ use crate::event::{ContainerIds, Event, Timestamp};
 const ADVANCE_LIMIT: usize = 10_000;
 
 /// Events from a place on, without verification: the index's pass does that.
-struct Feed {
-    lines: Lines,
-    ids: ContainerIds,
+enum Feed {
+    Session(Box<(Lines, ContainerIds)>),
+    /// The number of the next event.
+    Past(Arc<Past>, u64),
+}
+
+/// Where a player's events come from.
+#[derive(Debug)]
+enum Tape {
+    Session(Source),
+    Past(Arc<Past>),
+}
+
+impl Tape {
+    fn open(&self, keyframe: &Keyframe) -> Result<Feed, SessionError> {
+        match self {
+            Self::Session(source) => Feed::open(source, keyframe.place),
+            Self::Past(past) => Ok(Feed::Past(Arc::clone(past), keyframe.ordinal)),
+        }
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Self::Session(source) => source.name(),
+            Self::Past(_) => "memory".to_owned(),
+        }
+    }
 }
 
 impl Feed {
     fn open(source: &Source, place: Place) -> Result<Self, SessionError> {
-        Ok(Self {
-            lines: Lines::new(source.open(place)?, false),
-            ids: ContainerIds::default(),
-        })
+        let lines = Lines::new(source.open(place)?, false);
+        Ok(Self::Session(Box::new((lines, ContainerIds::default()))))
     }
 
     fn next(&mut self) -> Option<Arc<Event>> {
+        let (lines, ids) = match self {
+            Self::Session(session) => (&mut session.0, &mut session.1),
+            Self::Past(past, next) => {
+                let event = past.get(*next)?;
+                *next += 1;
+                return Some(event);
+            }
+        };
         loop {
-            match self.lines.next() {
+            match lines.next() {
                 Next::Line(line) => {
-                    if let Ok(event) = Event::from_json_sharing(line, &mut self.ids) {
+                    if let Ok(event) = Event::from_json_sharing(line, ids) {
                         return Some(Arc::new(event));
                     }
                 }
@@ -53,7 +84,7 @@ impl Feed {
 
 /// Plays a session. The playhead is a time; every event up to it is applied to [`Player::core`].
 pub struct Player {
-    source: Source,
+    source: Tape,
     header: Header,
     core: Core,
     feed: Feed,
@@ -109,7 +140,7 @@ impl Player {
         Ok(Self {
             core: Core::new(header.settings.clone()),
             playhead: pending.as_ref().map_or(header.started, |e| e.ts),
-            source,
+            source: Tape::Session(source),
             header,
             feed,
             pending,
@@ -121,6 +152,51 @@ impl Player {
             stop,
             indexer: Some(indexer),
         })
+    }
+
+    /// Goes back into the past of a running watch: begins, paused, where `core` is now, which is
+    /// after every event that `past` took.
+    #[must_use]
+    pub fn of_past(past: &Arc<Past>, header: Header, core: Core) -> Self {
+        let ordinal = past.events();
+        Self {
+            playhead: core.state.now,
+            core,
+            source: Tape::Past(Arc::clone(past)),
+            header,
+            feed: Feed::Past(Arc::clone(past), ordinal),
+            pending: None,
+            ordinal,
+            seq: 0,
+            playing: false,
+            speed: 1.0,
+            index: Arc::clone(&past.index),
+            stop: Arc::default(),
+            indexer: None,
+        }
+    }
+
+    /// What came, or went, since: of the past of a running watch the end grows, and the beginning
+    /// is forgotten.
+    fn catch_up(&mut self) -> Result<(), SessionError> {
+        let Tape::Past(past) = &self.source else {
+            return Ok(());
+        };
+        let first = past.first();
+        if self.ordinal < first {
+            let keyframe = self.last_keyframe(|k| k.ordinal <= first);
+            self.resume(keyframe, false)?;
+            self.playhead = self.core.state.now;
+        } else if self.pending.is_none() {
+            self.pending = self.feed.next();
+        }
+        Ok(())
+    }
+
+    /// Events per step of time.
+    #[must_use]
+    pub fn rates(&self) -> Rates {
+        self.index.lock().rates.clone()
     }
 
     /// The session's first line.
@@ -242,7 +318,8 @@ impl Player {
 
     /// Lets `elapsed` of real time pass. Returns the number of events applied. Pauses at the end.
     pub fn advance(&mut self, elapsed: Duration) -> usize {
-        if !self.playing {
+        // What was forgotten meanwhile cannot be played; in memory nothing else fails.
+        if !self.playing || self.catch_up().is_err() {
             return 0;
         }
         let target = self.playhead.plus(elapsed.mul_f64(self.speed));
@@ -265,7 +342,7 @@ impl Player {
 
     /// Applies one event and moves the playhead to it. Returns false at the end.
     pub fn step(&mut self) -> bool {
-        if !self.apply_pending() {
+        if self.catch_up().is_err() || !self.apply_pending() {
             return false;
         }
         self.playhead = self.core.state.now;
@@ -288,6 +365,7 @@ impl Player {
     /// # Errors
     /// When the file cannot be read again.
     pub fn seek(&mut self, to: Timestamp) -> Result<(), SessionError> {
+        self.catch_up()?;
         let keyframe = self.last_keyframe(|k| k.core.state.now <= to);
         let forward = self.ordinal > 0 && self.core.state.now <= to;
         self.resume(keyframe, forward)?;
@@ -309,6 +387,7 @@ impl Player {
     /// # Errors
     /// When the file cannot be read again.
     pub fn seek_seq(&mut self, seq: u64) -> Result<(), SessionError> {
+        self.catch_up()?;
         let keyframe = self.last_keyframe(|k| k.seq < seq);
         let forward = self.seq < seq;
         self.resume(keyframe, forward)?;
@@ -322,6 +401,7 @@ impl Player {
     /// # Errors
     /// When the file cannot be read again.
     pub fn seek_ordinal(&mut self, ordinal: u64) -> Result<(), SessionError> {
+        self.catch_up()?;
         let keyframe = self.last_keyframe(|k| k.ordinal <= ordinal);
         let forward = self.ordinal <= ordinal;
         self.resume(keyframe, forward)?;
@@ -388,7 +468,7 @@ impl Player {
     fn resume(&mut self, keyframe: Option<Keyframe>, forward: bool) -> Result<(), SessionError> {
         match keyframe {
             Some(k) if !forward || k.ordinal > self.ordinal => {
-                self.feed = Feed::open(&self.source, k.place)?;
+                self.feed = self.source.open(&k)?;
                 self.pending = self.feed.next();
                 self.core = (*k.core).clone();
                 self.ordinal = k.ordinal;
@@ -396,8 +476,11 @@ impl Player {
             }
             None if !forward => {
                 // The index has not even begun: from the first line on.
-                let reader = Reader::from_source(&self.source)?;
-                self.feed = Feed::open(&self.source, reader.place())?;
+                let Tape::Session(source) = &self.source else {
+                    return Ok(());
+                };
+                let reader = Reader::from_source(source)?;
+                self.feed = Feed::open(source, reader.place())?;
                 self.pending = self.feed.next();
                 self.core = Core::new(self.header.settings.clone());
                 self.ordinal = 0;

@@ -24,7 +24,8 @@ pub struct RecorderStatus {
     pub events: u64,
     /// Bytes of lines in it, before compression.
     pub bytes: u64,
-    /// Events that are missing in it because the disk was too slow.
+    /// Events that are missing in it: the disk was too slow, or failed. After a failure those
+    /// since the last tick that reached the disk count as missing.
     pub lost: u64,
     /// Why it ended before its time.
     pub error: Option<String>,
@@ -83,10 +84,15 @@ impl Recorder {
                 self.dropped = 0;
             }
         }
-        if let Err(TrySendError::Full(_)) = self.events.try_send(Arc::clone(event)) {
+        // Locked while sending: after a failure every event is counted once, here or where the
+        // failure is noted.
+        let mut status = self.status.lock();
+        if status.error.is_some() {
+            status.lost += 1;
+        } else if let Err(TrySendError::Full(_)) = self.events.try_send(Arc::clone(event)) {
             self.dropped += 1;
             self.last_dropped = (event.seq, event.ts);
-            self.status.lock().lost += 1;
+            status.lost += 1;
         }
     }
 
@@ -144,8 +150,10 @@ fn record(
     queue: &Receiver<Arc<Event>>,
     status: &Mutex<RecorderStatus>,
 ) -> Result<Summary, SessionError> {
+    let mut taken = 0;
     let write = || {
         for event in snapshot.into_iter().map(Arc::new).chain(queue.iter()) {
+            taken += 1;
             core.apply(&event);
             writer.record(&event, core.detector.findings())?;
             if matches!(event.kind, Kind::Tick(_)) {
@@ -158,7 +166,10 @@ fn record(
     };
     let done = write().and_then(|()| writer.finish(core.detector.findings()));
     if let Err(error) = &done {
-        status.lock().error = Some(SessionError::to_string(error));
+        let mut status = status.lock();
+        let waiting = queue.len() as u64;
+        status.lost += taken - status.events + waiting;
+        status.error = Some(SessionError::to_string(error));
     }
     done
 }

@@ -73,7 +73,12 @@ fn process_kinds() -> impl Strategy<Value = Kind> {
                     ..Exec::default()
                 }))
             }),
-        (any::<u32>(), bytes()).prop_map(|(ppid, comm)| Kind::Fork(Fork { ppid, uid: 0, comm })),
+        (any::<u32>(), bytes(), any::<bool>()).prop_map(|(ppid, comm, runtime)| Kind::Fork(Fork {
+            ppid,
+            uid: 0,
+            comm,
+            runtime
+        })),
         any::<(Option<u8>, Option<u8>, u64)>().prop_map(|(code, signal, lived_ns)| Kind::Exit(
             Exit {
                 code,
@@ -192,6 +197,42 @@ fn file_kinds() -> impl Strategy<Value = Kind> {
                 class,
                 sha256: Some("ab".repeat(32)),
                 size,
+            }))
+        }),
+        (bytes(), any::<u64>(), any::<i64>()).prop_map(|(path, size, at)| {
+            let entry = Differing {
+                path: path.clone(),
+                difference: Difference::Changed,
+                class: FileClass::Config,
+                kind: NodeKind::Symlink,
+                metadata_only: size % 2 == 0,
+                size,
+                size_before: Some(size),
+                mode: 0o120_777,
+                mode_before: (size % 3 == 0).then_some(0o100_644),
+                uid: 1,
+                gid: 2,
+                mtime: Timestamp(at),
+                ctime: Timestamp(at),
+                target: Some(path.clone()),
+                sha256: Some("ab".repeat(32)),
+                package: Some(path.clone()),
+                below: Some(size),
+                note: Some("x".to_owned()),
+            };
+            let mut count = Count::default();
+            count.add(entry.difference);
+            Kind::Scan(Box::new(Scan {
+                counts: [(entry.class, count)].into(),
+                entries: vec![entry],
+                unlisted: size,
+                packages: vec![PackageChange {
+                    name: path,
+                    before: None,
+                    after: Some("1".into()),
+                }],
+                failed: Some("why".to_owned()),
+                ..Scan::default()
             }))
         }),
     ]
