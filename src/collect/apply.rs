@@ -27,6 +27,9 @@ pub(super) fn run(
                 event.seq = shared.seq.fetch_add(1, Ordering::Relaxed) + 1;
                 let event = Arc::new(event);
                 core.apply(&event);
+                if let Some(past) = &shared.past {
+                    past.push(&event, &core);
+                }
                 if let Some(recorder) = recorder.as_mut() {
                     recorder.event(&event);
                 }

@@ -8,6 +8,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 
 use super::Shared;
 use super::compare::Comparisons;
+use super::scan::Scans;
 use crate::containers::compare::Comparer;
 use crate::containers::usage::Sampler;
 use crate::containers::{
@@ -15,7 +16,7 @@ use crate::containers::{
 };
 use crate::event::{
     Action, Compare, ContainerEvent, ContainerId, ContainerInfo, Event, Kind, Lost, LostReason,
-    Tick, Timestamp,
+    PolicyChange, ScanCause, Tick, Timestamp,
 };
 use crate::probe::{Fact, Observed, Probe};
 
@@ -39,20 +40,29 @@ struct Collector<'a> {
     sampler: Sampler,
     comparisons: Option<Comparisons>,
     compared: Receiver<(ContainerId, Compare)>,
+    policy: Receiver<PolicyChange>,
     engine: Option<(Runtimes, Receiver<RuntimeMessage>)>,
     waiting: Vec<Event>,
     /// Events that found no room since the last tick, by container.
     dropped: BTreeMap<Option<ContainerId>, u64>,
+    scans: Option<Scans>,
     lost_total: u64,
     events: &'a Sender<Vec<Event>>,
     shared: &'a Shared,
+}
+
+/// Where events come from beside the probes.
+pub(super) struct Inputs {
+    pub(super) engine: Option<RuntimeOptions>,
+    pub(super) policy: Receiver<PolicyChange>,
+    pub(super) scans: Option<Scans>,
 }
 
 /// Runs until told to stop; then takes what is still there.
 pub(super) fn run(
     probe: Probe,
     host: bool,
-    engine: Option<RuntimeOptions>,
+    from: Inputs,
     events: &Sender<Vec<Event>>,
     shared: &Shared,
 ) {
@@ -68,6 +78,8 @@ pub(super) fn run(
         sampler: Sampler::new(),
         comparisons,
         compared,
+        policy: from.policy,
+        scans: from.scans,
         engine: None,
         waiting: Vec::new(),
         dropped: BTreeMap::new(),
@@ -76,7 +88,7 @@ pub(super) fn run(
         shared,
     };
     collector.begin(host, &existing);
-    collector.engine = engine.map(|options| {
+    collector.engine = from.engine.map(|options| {
         let (out, messages) = crossbeam_channel::unbounded();
         (containers::start(options, out), messages)
     });
@@ -161,6 +173,9 @@ impl Collector<'_> {
         }
         for found in existing {
             self.appeared(now, found, Action::Existing);
+            if let Some(scans) = &mut self.scans {
+                scans.existing(&found.id);
+            }
         }
         let mut processes = snapshot::processes(host);
         // Parents first, so that a descendant finds its ancestors.
@@ -190,6 +205,21 @@ impl Collector<'_> {
             .collect();
         for message in messages {
             self.message(message);
+        }
+        let changes: Vec<_> = self.policy.try_iter().collect();
+        for change in changes {
+            self.push(self.probe.now(), None, Kind::Policy(Box::new(change)));
+        }
+        let asked = std::mem::take(&mut *self.shared.scan_asked.lock());
+        let scanned = self.scans.as_mut().map_or(Vec::new(), |scans| {
+            for id in &asked {
+                scans.ask(id, ScanCause::Asked);
+            }
+            scans.take()
+        });
+        for (container, scan) in scanned {
+            let now = self.probe.now();
+            self.push(now, Some(container), Kind::Scan(Box::new(scan)));
         }
         let compared: Vec<_> = self.compared.try_iter().collect();
         for (container, compare) in compared {
@@ -225,6 +255,9 @@ impl Collector<'_> {
                     if let Some(comparisons) = &mut self.comparisons {
                         comparisons.forget(&container);
                     }
+                    if let Some(scans) = &mut self.scans {
+                        scans.forget(&container);
+                    }
                     let gone = ContainerEvent {
                         action: Action::Gone,
                         info: None,
@@ -245,8 +278,14 @@ impl Collector<'_> {
                 {
                     comparisons.know(&update.id, info);
                 }
+                if let (Some(scans), Some(info)) = (&mut self.scans, &update.event.info) {
+                    scans.know(&update.id, info);
+                }
                 let kind = Kind::Container(Box::new(update.event));
                 self.push(update.ts, Some(update.id), kind);
+            }
+            RuntimeMessage::Client(ts, id, pid, client) => {
+                self.push_of(ts, Some(id), pid, 0, Kind::Client(Box::new(client)));
             }
             RuntimeMessage::State(state) => *self.shared.engine.lock() = Some(state),
             RuntimeMessage::Lost(ts, lost) => self.push(ts, None, Kind::Lost(lost)),
@@ -292,6 +331,9 @@ impl Collector<'_> {
             if let Some(comparisons) = &mut self.comparisons {
                 comparisons.know(&found.id, &info);
             }
+            if let Some(scans) = &mut self.scans {
+                scans.know(&found.id, &info);
+            }
             let told = ContainerEvent {
                 action: Action::Info,
                 info: Some(Box::new(info)),
@@ -323,6 +365,14 @@ impl Collector<'_> {
         if skipped > 0 {
             let detail = "comparisons with the image not made".to_owned();
             self.lost(now, None, LostReason::Queue, skipped, detail);
+        }
+        let unscanned = self.scans.as_mut().map_or(0, |scans| {
+            scans.tick();
+            scans.take_skipped()
+        });
+        if unscanned > 0 {
+            let detail = "scans of containers' files not made".to_owned();
+            self.lost(now, None, LostReason::Queue, unscanned, detail);
         }
         let paths: Vec<_> = self
             .paths

@@ -5,23 +5,36 @@
 //! Between them is a bounded queue: what does not fit is counted and told as `lost`.
 
 mod apply;
+pub mod blind;
 mod collector;
 mod compare;
+mod policy;
+mod scan;
+
+pub use policy::PolicyFile;
+use policy::PolicyWatch;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use scan::Scans;
+
+use crate::containers::survey::Survey;
 use crate::containers::{EngineState, RuntimeOptions};
 use crate::core::Core;
 use crate::detect::Settings;
-use crate::event::Event;
+use crate::event::{ContainerId, Event};
 use crate::probe::{Probe, ProbeConfig, ProbeError, Report};
-use crate::session::{Header, Recorder, SessionError, Summary};
+use crate::session::{Blind, Header, Past, Player, Recorder, SessionError, Summary};
 use crate::state;
+
+/// Scans somebody may ask for at once.
+const MAX_ASKED: usize = 64;
 
 /// What to watch and how to judge it.
 #[derive(Debug, Clone)]
@@ -30,10 +43,16 @@ pub struct LiveOptions {
     pub host: bool,
     /// What findings depend on.
     pub settings: Settings,
+    /// The policy file in `settings`, to be read again when it changes.
+    pub policy: Option<PolicyFile>,
     /// Address of the Docker engine; `None` takes `DOCKER_HOST`, then the standard socket.
     pub docker_host: Option<String>,
     /// Ask no engine.
     pub no_engine: bool,
+    /// How often containers are compared with their images; `None`: at the beginning only.
+    pub rescan: Option<Duration>,
+    /// Bytes of the recent past to keep in memory; 0: none.
+    pub past: usize,
 }
 
 /// Sees every event on the core thread, after it was applied. Must not block.
@@ -86,6 +105,8 @@ pub struct Recording {
     pub bytes: u64,
     /// Why it ended before its time.
     pub error: Option<String>,
+    /// Events that are not in the file.
+    pub lost: u64,
 }
 
 /// What the threads share.
@@ -94,15 +115,23 @@ struct Shared {
     /// Number of the last event; changes only with the core locked.
     seq: AtomicU64,
     recorder: Mutex<Option<Recorder>>,
+    /// What was lately, where somebody may want to go back.
+    past: Option<Arc<Past>>,
     engine: Mutex<Option<EngineState>>,
     stop: AtomicBool,
+    /// The scan under way.
+    scanning: Arc<scan::Current>,
+    /// Containers somebody asked to have scanned.
+    scan_asked: Mutex<Vec<ContainerId>>,
 }
 
 /// A running watch.
 pub struct Live {
     shared: Arc<Shared>,
-    settings: Settings,
     report: Report,
+    blind: Vec<Blind>,
+    /// The policy file and who watches it.
+    policy: Option<(PathBuf, PolicyWatch)>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -121,22 +150,47 @@ impl Live {
     pub fn start(options: LiveOptions, tap: Option<Box<dyn Tap>>) -> Result<Self, LiveError> {
         let probe = Probe::load(&ProbeConfig { host: options.host })?;
         let report = probe.report().clone();
+        let missing = blind::missing(&report, !options.no_engine);
+        let mut settings = options.settings;
+        settings.missing.extend(missing.keys().copied());
+        let core = Core::new(settings);
         let shared = Arc::new(Shared {
-            core: Arc::new(Mutex::new(Core::new(options.settings.clone()))),
+            past: (options.past > 0).then(|| Arc::new(Past::new(options.past, &core))),
+            core: Arc::new(Mutex::new(core)),
             seq: AtomicU64::new(0),
             recorder: Mutex::new(None),
             engine: Mutex::new((!options.no_engine).then_some(EngineState::Connecting)),
             stop: AtomicBool::new(false),
+            scanning: Arc::default(),
+            scan_asked: Mutex::default(),
         });
+        let (policy, changes) = match options.policy {
+            Some(file) => {
+                let path = file.path().to_owned();
+                let (watch, changes) = PolicyWatch::start(file)?;
+                (Some((path, watch)), changes)
+            }
+            None => (None, crossbeam_channel::never()),
+        };
         let (events, queue) = crossbeam_channel::bounded(collector::QUEUE);
         let (first, begun) = crossbeam_channel::bounded(1);
+        let survey = (!options.no_engine).then(|| Survey::new(options.docker_host.clone()));
+        // Without that thread nothing is scanned; all else goes on.
+        let scans = Scans::start(survey, options.rescan, Arc::clone(&shared.scanning)).ok();
         let engine = (!options.no_engine).then_some(RuntimeOptions {
             docker_host: options.docker_host,
         });
         let collecting = Arc::clone(&shared);
         let collector = std::thread::Builder::new()
             .name("collect".to_owned())
-            .spawn(move || collector::run(probe, options.host, engine, &events, &collecting))?;
+            .spawn(move || {
+                let from = collector::Inputs {
+                    engine,
+                    policy: changes,
+                    scans,
+                };
+                collector::run(probe, options.host, from, &events, &collecting);
+            })?;
         let applying = Arc::clone(&shared);
         let applier = std::thread::Builder::new()
             .name("core".to_owned())
@@ -145,8 +199,9 @@ impl Live {
         let _ = begun.recv();
         Ok(Self {
             shared,
-            settings: options.settings,
             report,
+            blind: blind::rules(&missing),
+            policy,
             threads: vec![collector, applier],
         })
     }
@@ -155,6 +210,16 @@ impl Live {
     #[must_use]
     pub fn core(&self) -> &Arc<Mutex<Core>> {
         &self.shared.core
+    }
+
+    /// A player of the recent past, where that is kept; it begins now, paused.
+    #[must_use]
+    pub fn past(&self) -> Option<Player> {
+        let past = self.shared.past.as_ref()?;
+        // No event may come between the core and the number of events.
+        let core = self.shared.core.lock();
+        let header = Header::here(core.state.now, core.detector.settings().clone());
+        Some(Player::of_past(past, header, core.clone()))
     }
 
     /// How it stands.
@@ -171,10 +236,44 @@ impl Live {
                 Recording {
                     path: status.path,
                     bytes: status.bytes,
+                    lost: status.lost,
                     error: status.error,
                 }
             }),
         }
+    }
+
+    /// The policy file, where one is watched; it need not exist.
+    #[must_use]
+    pub fn policy_path(&self) -> Option<&Path> {
+        self.policy.as_ref().map(|(path, _)| path.as_path())
+    }
+
+    /// Has the policy file looked at now: it was just written.
+    pub fn reread_policy(&self) {
+        if let Some((_, watch)) = &self.policy {
+            watch.look();
+        }
+    }
+
+    /// Asks for a container's files to be compared with its image; the outcome is an event.
+    /// False when too many wait.
+    #[must_use]
+    pub fn scan(&self, id: &ContainerId) -> bool {
+        let mut asked = self.shared.scan_asked.lock();
+        let room = asked.len() < MAX_ASKED;
+        if room {
+            asked.push(id.clone());
+        }
+        room
+    }
+
+    /// The container being compared with its image, and the files looked at so far.
+    #[must_use]
+    pub fn scanning(&self) -> Option<(ContainerId, u64)> {
+        let current = self.shared.scanning.lock();
+        let (id, progress) = current.as_ref()?;
+        Some((id.clone(), progress.examined()))
     }
 
     /// Begins to record: first what is there now, then every event.
@@ -188,8 +287,9 @@ impl Live {
         if recorder.is_some() {
             return Err(LiveError::Recording);
         }
-        let mut header = Header::here(core.state.now, self.settings.clone());
+        let mut header = Header::here(core.state.now, core.detector.settings().clone());
         header.tiers.clone_from(&self.report.attached);
+        header.blind.clone_from(&self.blind);
         let next = self.shared.seq.load(Ordering::Relaxed) + 1;
         let events = state::snapshot(&core.state, next);
         self.shared
@@ -208,6 +308,16 @@ impl Live {
         Ok(recorder.ok_or(LiveError::NotRecording)?.finish()?)
     }
 
+    /// Closes the recording's file, if there is one: for who cannot wait for [`Live::stop`].
+    pub fn finisher(&self) -> impl FnOnce() + Send + 'static {
+        let shared = Arc::clone(&self.shared);
+        move || {
+            let recorder = shared.recorder.lock().take();
+            // Nobody is left to be told.
+            let _ = recorder.map(Recorder::finish);
+        }
+    }
+
     /// Detaches the probes, applies what waits, and ends a recording that still runs.
     pub fn stop(mut self) {
         self.end();
@@ -215,6 +325,9 @@ impl Live {
 
     fn end(&mut self) {
         self.shared.stop.store(true, Ordering::Relaxed);
+        if let Some((_, progress)) = &*self.shared.scanning.lock() {
+            progress.cancel();
+        }
         for thread in self.threads.drain(..) {
             // A thread that panicked has said so on stderr.
             let _ = thread.join();

@@ -4,55 +4,10 @@ use std::fs;
 
 use super::snapshot::{boot_time, container_of, pids, split_argv, started, status_field};
 use super::{Found, overlay};
-use crate::event::{Bytes, ContainerInfo, Security};
+use crate::event::{Bytes, CAPABILITIES, ContainerInfo, Security};
 
 /// What Docker, Podman and containerd leave a container unless told otherwise, as bits.
 const DEFAULT_CAPABILITIES: u64 = 0xa804_25fb;
-
-/// Names of the capabilities by number.
-const CAPABILITIES: &[&str] = &[
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "SETGID",
-    "SETUID",
-    "SETPCAP",
-    "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_ADMIN",
-    "NET_RAW",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "SYS_MODULE",
-    "SYS_RAWIO",
-    "SYS_CHROOT",
-    "SYS_PTRACE",
-    "SYS_PACCT",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_NICE",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "MKNOD",
-    "LEASE",
-    "AUDIT_WRITE",
-    "AUDIT_CONTROL",
-    "SETFCAP",
-    "MAC_OVERRIDE",
-    "MAC_ADMIN",
-    "SYSLOG",
-    "WAKE_ALARM",
-    "BLOCK_SUSPEND",
-    "AUDIT_READ",
-    "PERFMON",
-    "BPF",
-    "CHECKPOINT_RESTORE",
-];
 
 /// What can be known of a container without an engine: its init, how that is confined, and the
 /// layers of its root. `None` when no process runs in it.

@@ -20,7 +20,7 @@ use super::{overlay, snapshot};
 use crate::event::{Bytes, Compare, CompareClass, ContainerId, ContainerInfo, Storage};
 
 /// Larger files are not read.
-const MAX_SIZE: u64 = 64 << 20;
+pub(crate) const MAX_SIZE: u64 = 64 << 20;
 /// Requests that may wait.
 const QUEUE: usize = 1024;
 /// Hashes and image indexes kept; all are dropped when there are more.
@@ -111,8 +111,8 @@ fn run(requests: &Receiver<Request>, out: &Sender<(ContainerId, Compare)>) {
 }
 
 /// A file's content cannot change without one of these changing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Stamp {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Stamp {
     dev: u64,
     ino: u64,
     size: u64,
@@ -121,7 +121,7 @@ struct Stamp {
 }
 
 impl Stamp {
-    fn of(meta: &Metadata) -> Self {
+    pub(crate) fn of(meta: &Metadata) -> Self {
         Self {
             dev: meta.dev(),
             ino: meta.ino(),
@@ -131,21 +131,25 @@ impl Stamp {
         }
     }
 
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
     /// False while a second change could still carry the same times: file systems stamp with
     /// the kernel's coarse clock (1–10 ms), so a hash of so fresh a file must not be kept.
-    fn is_settled(&self) -> bool {
+    pub(crate) fn is_settled(&self) -> bool {
         let changed = snapshot::stamp(self.ctime.0, self.ctime.1);
         snapshot::now().since(changed) > Duration::from_millis(100)
     }
 }
 
-type Hash = [u8; 32];
+pub(crate) type Hash = [u8; 32];
 /// Size → paths of image programs.
 type Index = BTreeMap<u64, Vec<Bytes>>;
 
 /// What was read before; also does the comparing.
 #[derive(Debug, Default)]
-pub(super) struct Cache {
+pub(crate) struct Cache {
     hashes: BTreeMap<Stamp, Hash>,
     indexes: BTreeMap<Vec<Bytes>, Arc<Index>>,
 }
@@ -241,7 +245,11 @@ impl Cache {
         Ok(CompareClass::New)
     }
 
-    fn hash(&mut self, file: &File) -> Result<Hash, String> {
+    /// The content's hash, read once for each state of a file.
+    ///
+    /// # Errors
+    /// When it cannot be read, or changes meanwhile.
+    pub(crate) fn hash(&mut self, file: &File) -> Result<Hash, String> {
         let before = Stamp::of(&file.metadata().map_err(|e| e.to_string())?);
         if let Some(hash) = self.hashes.get(&before) {
             return Ok(*hash);
@@ -377,7 +385,7 @@ fn size_of(file: &File) -> Result<u64, String> {
     file.metadata().map(|m| m.size()).map_err(|e| e.to_string())
 }
 
-fn hex(hash: &Hash) -> String {
+pub(crate) fn hex(hash: &Hash) -> String {
     use std::fmt::Write as _;
     hash.iter().fold(String::with_capacity(64), |mut out, b| {
         // Writing to a string cannot fail.

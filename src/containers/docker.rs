@@ -7,13 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::errors::Error;
-use bollard::models::EventMessage;
+use bollard::models::{ContainerInspectResponse, EventMessage, EventMessageTypeEnum};
 use bollard::query_parameters::{EventsOptions, ListContainersOptions};
+use bstr::ByteSlice as _;
 use crossbeam_channel::Sender;
 use futures_util::StreamExt as _;
 use parking_lot::Mutex;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
+use super::client;
 use super::docker_facts::{self, ImageFacts};
 use super::runtime::{Command, Engine, EngineState, Link, RuntimeMessage, RuntimeUpdate};
 use super::snapshot::now;
@@ -26,6 +28,12 @@ const SOCKET: &str = "unix:///var/run/docker.sock";
 /// First and last pause between attempts to connect.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LAST_PAUSE: Duration = Duration::from_secs(10);
+/// Containers whose names are remembered.
+const NAMES: usize = 4096;
+/// A command that an engine event tells of has been told by the probes after this time.
+const SETTLE: Duration = Duration::from_millis(300);
+/// How often the facts of every container are asked for again, whatever the events say.
+const LOOK_AGAIN: Duration = Duration::from_secs(15 * 60);
 /// An engine that takes longer than this to answer is treated as away.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -88,11 +96,7 @@ impl Docker {
                     if !say(&link.out, state) {
                         return;
                     }
-                    let client = Client {
-                        api: client,
-                        out: link.out.clone(),
-                        images: Arc::default(),
-                    };
+                    let client = Client::new(client, link.out.clone());
                     let end = client.follow(&mut link, &mut known, &mut synced).await;
                     let End::Broken(error) = end else { return };
                     let lost = Lost {
@@ -119,7 +123,7 @@ impl Docker {
         }
     }
 
-    async fn connect(&self) -> Result<(bollard::Docker, EngineState), EngineState> {
+    pub(super) async fn connect(&self) -> Result<(bollard::Docker, EngineState), EngineState> {
         let unreachable = |error: &dyn std::fmt::Display| EngineState::Unreachable {
             error: format!("{}: {error}", self.host),
         };
@@ -147,7 +151,7 @@ impl Docker {
 }
 
 /// An error with its causes: the outermost alone often says only "client error".
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
@@ -173,15 +177,28 @@ async fn wait(link: &mut Link, pause: Duration) -> bool {
     }
 }
 
+/// A container's name, and its Compose service.
+type Names = (String, Option<String>);
+
 /// A connection that answered.
 #[derive(Clone)]
-struct Client {
+pub(super) struct Client {
     api: bollard::Docker,
     out: Sender<RuntimeMessage>,
     images: Arc<Mutex<BTreeMap<String, ImageFacts>>>,
+    names: Arc<Mutex<BTreeMap<ContainerId, Names>>>,
 }
 
 impl Client {
+    pub(super) fn new(api: bollard::Docker, out: Sender<RuntimeMessage>) -> Self {
+        Self {
+            api,
+            out,
+            images: Arc::default(),
+            names: Arc::default(),
+        }
+    }
+
     async fn follow(
         &self,
         link: &mut Link,
@@ -193,7 +210,13 @@ impl Client {
         let options = EventsOptions {
             since: Some(since_now()),
             until: None,
-            filters: Some([("type".to_owned(), vec!["container".to_owned()])].into()),
+            filters: Some(
+                [(
+                    "type".to_owned(),
+                    vec!["container".to_owned(), "image".to_owned()],
+                )]
+                .into(),
+            ),
         };
         let events = self.api.events(Some(options));
         tokio::pin!(events);
@@ -203,9 +226,16 @@ impl Client {
         };
         *known = running;
         *synced = true;
+        let mut again = tokio::time::interval_at(Instant::now() + LOOK_AGAIN, LOOK_AGAIN);
         loop {
             tokio::select! {
+                _ = again.tick() => known.iter().for_each(|id| self.inspect_later(id.clone())),
                 event = events.next() => match event {
+                    Some(Ok(event)) if event.typ == Some(EventMessageTypeEnum::IMAGE) => {
+                        if moves_names(&event) {
+                            known.iter().for_each(|id| self.inspect_later(id.clone()));
+                        }
+                    }
                     Some(Ok(event)) => {
                         if !self.told(event, known) {
                             return End::Stop;
@@ -292,6 +322,9 @@ impl Client {
             Action::Created | Action::Renamed | Action::Info => true,
             _ => false,
         };
+        if matches!(action, Action::ExecStarted(_)) {
+            self.client_later(id.clone());
+        }
         if !self.tell(ts, id.clone(), action, None) {
             return false;
         }
@@ -328,7 +361,22 @@ impl Client {
         });
     }
 
-    async fn inspect(&self, id: &ContainerId) -> Result<ContainerInfo, Error> {
+    /// Looks at once who asked for a command inside, before they are gone; tells it a little
+    /// later, so that the command itself has been told.
+    fn client_later(&self, id: ContainerId) {
+        let known = self.names.lock().get(&id).cloned().unwrap_or_default();
+        let Some((pid, client)) = client::find(&id, &known.0, known.1.as_deref()) else {
+            return;
+        };
+        let out = self.out.clone();
+        tokio::spawn(async move {
+            sleep(SETTLE).await;
+            // Nobody listens any more: nobody misses it.
+            let _ = out.send(RuntimeMessage::Client(now(), id, pid, client));
+        });
+    }
+
+    pub(super) async fn inspect(&self, id: &ContainerId) -> Result<ContainerInfo, Error> {
         self.inspect_with_code(id).await.map(|(info, _)| info)
     }
 
@@ -339,7 +387,33 @@ impl Client {
             .map_err(|_| Error::RequestTimeoutError)??;
         let code = answer.state.as_ref().and_then(|s| s.exit_code).unwrap_or(0);
         let image = self.image(answer.image.as_deref()).await;
-        Ok((docker_facts::container(answer, &image), code))
+        let now = self.image_now(&answer).await.unwrap_or_default();
+        let mut info = docker_facts::container(answer, &image);
+        info.image_now = now;
+        let service = info.labels.get("com.docker.compose.service");
+        let service = service.and_then(|s| s.to_str().ok()).map(str::to_owned);
+        let name = info.name.to_str().unwrap_or_default().to_owned();
+        let mut names = self.names.lock();
+        if names.len() >= NAMES {
+            names.pop_first();
+        }
+        names.insert(id.clone(), (name, service));
+        drop(names);
+        Ok((info, code))
+    }
+
+    /// The id that the image's name points to, where the container runs another one.
+    async fn image_now(&self, answer: &ContainerInspectResponse) -> Option<String> {
+        let running = answer.image.as_deref()?;
+        let name = answer.config.as_ref()?.image.as_deref()?;
+        // An id or a digest always means the same image.
+        let bare = running.strip_prefix("sha256:").unwrap_or(running);
+        if name.contains("sha256:") || (name.len() >= 6 && bare.starts_with(name)) {
+            return None;
+        }
+        // A name that is gone points nowhere.
+        let image = timeout(PATIENCE, self.api.inspect_image(name)).await.ok()?;
+        image.ok()?.id.filter(|id| id != running)
     }
 
     /// An image never changes under its id, so it is asked for once per connection.
@@ -360,6 +434,15 @@ impl Client {
             _ => ImageFacts::default(),
         }
     }
+}
+
+/// An image event after which a name may mean another image.
+fn moves_names(event: &EventMessage) -> bool {
+    let action = event.action.as_deref().unwrap_or_default();
+    matches!(
+        action,
+        "tag" | "untag" | "pull" | "load" | "import" | "create" | "delete"
+    )
 }
 
 /// What an engine event means, if it is about a container's life.

@@ -87,6 +87,7 @@ pub(super) fn container(inspect: ContainerInspectResponse, image: &ImageFacts) -
             .trim_start_matches('/')
             .into(),
         image: config.image.as_deref().unwrap_or(&image_id).into(),
+        image_now: String::new(),
         image_digest: if image.digest.is_empty() {
             image_id
         } else {

@@ -2,6 +2,7 @@
 
 pub mod bare;
 pub mod cgroup;
+mod client;
 pub mod compare;
 pub mod directory;
 mod docker;
@@ -10,6 +11,7 @@ mod layers;
 pub mod overlay;
 pub mod runtime;
 pub mod snapshot;
+pub mod survey;
 pub mod usage;
 
 pub use cgroup::recognise;

@@ -8,7 +8,7 @@ use crossbeam_channel::Sender;
 use tokio::sync::mpsc;
 
 use super::docker::Docker;
-use crate::event::{ContainerEvent, ContainerId, Lost, Timestamp};
+use crate::event::{Client, ContainerEvent, ContainerId, Lost, Timestamp};
 
 /// Something an engine told about a container.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +47,8 @@ pub enum EngineState {
 pub enum RuntimeMessage {
     /// A container appeared, changed or ended.
     Update(RuntimeUpdate),
+    /// This program on this host probably started a command inside, as the pid says.
+    Client(Timestamp, ContainerId, u32, Client),
     /// The connection changed.
     State(EngineState),
     /// The event stream broke at this time: what happened until the next connection is known

@@ -237,7 +237,7 @@ pub(super) fn kernel_dev(dev: u64) -> u32 {
     (rustix::fs::major(dev) << 20) | (rustix::fs::minor(dev) & 0xf_ffff)
 }
 
-pub(super) fn stamp(seconds: i64, nanoseconds: i64) -> Timestamp {
+pub(crate) fn stamp(seconds: i64, nanoseconds: i64) -> Timestamp {
     Timestamp(
         seconds
             .saturating_mul(1_000_000_000)

@@ -1,0 +1,88 @@
+//! Which facts this host cannot give, and the rules that are blind for it.
+
+use std::collections::BTreeMap;
+
+use crate::detect::rules::catalogue;
+use crate::detect::{Fact, RuleInfo};
+use crate::probe::Report;
+use crate::session::Blind;
+
+/// Facts that need a kernel program, by the program.
+const GIVEN: &[(&str, &[Fact])] = &[
+    ("file_exit", &[Fact::File, Fact::Read, Fact::MapExec]),
+    ("privilege_exit", &[Fact::Privilege]),
+    ("net_exit", &[Fact::Connect, Fact::Listen]),
+    ("capability_check", &[Fact::Capability]),
+    ("dns_ingress", &[Fact::Dns]),
+];
+
+/// Facts that are missing, each with the reason.
+pub type Missing = BTreeMap<Fact, String>;
+
+/// What the probes' report tells to be missing; `engine` is whether one is asked.
+#[must_use]
+pub fn missing(report: &Report, engine: bool) -> Missing {
+    let mut missing = Missing::new();
+    for (program, why) in &report.refused {
+        for (given, facts) in GIVEN {
+            if given == program {
+                let why = format!("this kernel refused the program {program}: {why}");
+                missing.extend(facts.iter().map(|fact| (*fact, why.clone())));
+            }
+        }
+    }
+    if !engine {
+        missing.insert(Fact::Engine, "no engine is asked".to_owned());
+    }
+    missing
+}
+
+/// Why a rule is blind, when it is.
+#[must_use]
+pub fn why(rule: &RuleInfo, missing: &Missing) -> Option<Blind> {
+    let (fact, why) = rule
+        .needs
+        .iter()
+        .find_map(|fact| missing.get_key_value(fact))?;
+    Some(Blind {
+        rule: rule.id.to_owned(),
+        why: format!("it needs {}: {why}", fact.name()),
+    })
+}
+
+/// The rules that are blind, by id.
+#[must_use]
+pub fn rules(missing: &Missing) -> Vec<Blind> {
+    let blind = catalogue().iter().filter_map(|rule| why(rule, missing));
+    blind.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_program_blinds_the_rules_of_its_facts() {
+        let mut report = Report::default();
+        assert!(rules(&missing(&report, true)).is_empty());
+        let refused = (
+            "capability_check".to_owned(),
+            "no such tracepoint".to_owned(),
+        );
+        report.refused.push(refused);
+        let blind = rules(&missing(&report, true));
+        assert_eq!(blind.len(), 1, "{blind:?}");
+        assert_eq!(blind[0].rule, "priv.capability-new");
+        assert!(blind[0].why.contains("no such tracepoint"));
+        let without = rules(&missing(&report, false));
+        assert!(without.iter().any(|b| b.rule == "life.age"), "{without:?}");
+    }
+
+    #[test]
+    fn every_fact_of_a_program_is_one_some_rule_needs() {
+        for fact in GIVEN.iter().flat_map(|(_, facts)| *facts) {
+            let mut rules = catalogue().iter();
+            assert!(rules.any(|rule| rule.needs.contains(fact)), "{fact:?}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! When containers' files are compared with their images, and the thread that does it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use parking_lot::Mutex;
+
+use crate::containers::survey::{Survey, locate};
+use crate::event::{ContainerId, ContainerInfo, Scan, ScanCause};
+use crate::scan::{Progress, Scanner, Tally, be_modest, from_engine};
+
+/// Scans that may wait; more are counted as not made.
+const QUEUE: usize = 1024;
+
+/// The container being scanned, and how far it is.
+pub(super) type Current = Mutex<Option<(ContainerId, Arc<Progress>)>>;
+
+struct Request {
+    id: ContainerId,
+    info: ContainerInfo,
+    cause: ScanCause,
+}
+
+/// Decides what is scanned, and takes the results in.
+pub(super) struct Scans {
+    requests: Sender<Request>,
+    results: Receiver<(ContainerId, Scan)>,
+    infos: BTreeMap<ContainerId, ContainerInfo>,
+    /// There before watching began, and not scanned yet.
+    unscanned: BTreeSet<ContainerId>,
+    busy: BTreeSet<ContainerId>,
+    /// Results of the last turn: what the kernel told before them is to be taken first.
+    held: Vec<(ContainerId, Scan)>,
+    skipped: u64,
+    interval: Option<Duration>,
+    last: Instant,
+}
+
+impl Scans {
+    /// Starts the thread. It ends when this is dropped, after the scan under way.
+    pub(super) fn start(
+        survey: Option<Survey>,
+        interval: Option<Duration>,
+        current: Arc<Current>,
+    ) -> io::Result<Self> {
+        let (requests, waiting) = bounded(QUEUE);
+        let (out, results) = bounded(QUEUE);
+        thread::Builder::new()
+            .name("scan".to_owned())
+            .spawn(move || work(&waiting, &out, survey.as_ref(), &current))?;
+        Ok(Self {
+            requests,
+            results,
+            infos: BTreeMap::new(),
+            unscanned: BTreeSet::new(),
+            busy: BTreeSet::new(),
+            held: Vec::new(),
+            skipped: 0,
+            interval,
+            last: Instant::now(),
+        })
+    }
+
+    /// A container was there before watching began.
+    pub(super) fn existing(&mut self, id: &ContainerId) {
+        self.unscanned.insert(id.clone());
+    }
+
+    /// Facts of a container arrived.
+    pub(super) fn know(&mut self, id: &ContainerId, info: &ContainerInfo) {
+        self.infos.insert(id.clone(), info.clone());
+        if self.unscanned.remove(id) {
+            self.ask(id, ScanCause::Attach);
+        }
+    }
+
+    /// A container ended.
+    pub(super) fn forget(&mut self, id: &ContainerId) {
+        self.infos.remove(id);
+        self.unscanned.remove(id);
+    }
+
+    /// Asks for a scan; one that already waits is enough.
+    pub(super) fn ask(&mut self, id: &ContainerId, cause: ScanCause) {
+        if !self.busy.insert(id.clone()) {
+            return;
+        }
+        let request = Request {
+            id: id.clone(),
+            info: self.infos.get(id).cloned().unwrap_or_default(),
+            cause,
+        };
+        if self.requests.try_send(request).is_err() {
+            self.busy.remove(id);
+            self.skipped += 1;
+        }
+    }
+
+    /// Asks for all when the interval has passed.
+    pub(super) fn tick(&mut self) {
+        if self
+            .interval
+            .is_some_and(|every| self.last.elapsed() >= every)
+        {
+            self.last = Instant::now();
+            let ids: Vec<_> = self.infos.keys().cloned().collect();
+            for id in ids {
+                self.ask(&id, ScanCause::Interval);
+            }
+        }
+    }
+
+    /// The results of the last turn.
+    pub(super) fn take(&mut self) -> Vec<(ContainerId, Scan)> {
+        let done = std::mem::take(&mut self.held);
+        self.held = self.results.try_iter().collect();
+        for (id, _) in &self.held {
+            self.busy.remove(id);
+        }
+        done
+    }
+
+    /// Scans that found no room since the last call.
+    pub(super) fn take_skipped(&mut self) -> u64 {
+        std::mem::take(&mut self.skipped)
+    }
+}
+
+fn work(
+    requests: &Receiver<Request>,
+    out: &Sender<(ContainerId, Scan)>,
+    survey: Option<&Survey>,
+    current: &Current,
+) {
+    be_modest();
+    let mut scanner = Scanner::default();
+    for Request {
+        id,
+        mut info,
+        cause,
+    } in requests
+    {
+        let progress = Arc::new(Progress::default());
+        *current.lock() = Some((id.clone(), Arc::clone(&progress)));
+        locate(&mut info);
+        let mut tally = Tally::default();
+        let scanned = scanner.scan(&info, &progress, &mut |d| tally.add(d));
+        let scan = scanned.unwrap_or_else(|why| by_engine(survey, &id, why, &mut tally));
+        *current.lock() = None;
+        let scan = Scan {
+            cause,
+            ..tally.into_scan(scan)
+        };
+        if out.send((id, scan)).is_err() {
+            return;
+        }
+    }
+}
+
+fn by_engine(survey: Option<&Survey>, id: &ContainerId, why: String, tally: &mut Tally) -> Scan {
+    let failed = match survey.map(|survey| survey.changes(id)) {
+        Some(Ok(changes)) => return from_engine(changes, &why, &mut |d| tally.add(d)),
+        Some(Err(error)) => format!("{why}; asking the engine: {error}"),
+        None => why,
+    };
+    Scan {
+        failed: Some(failed),
+        ..Scan::default()
+    }
+}

@@ -1,0 +1,149 @@
+//! Asks once which containers there are, the stopped ones too, and what the engine says has
+//! changed in them. For commands that need no watch.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bollard::models::ChangeType;
+use bollard::query_parameters::ListContainersOptions;
+use tokio::time::timeout;
+
+use super::docker::{Client, Docker, chain};
+use super::{Directory, EngineState, bare, overlay};
+use crate::event::{Bytes, ContainerId, ContainerInfo, Difference};
+
+/// An engine that takes longer than this to answer is treated as away.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// To list changes it walks the container's files.
+const WALK: Duration = Duration::from_secs(120);
+
+/// A container somebody knows of.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// Its id.
+    pub id: ContainerId,
+    /// What is known of it.
+    pub info: ContainerInfo,
+}
+
+/// Containers of this host, and how to ask their engine.
+#[derive(Debug, Clone)]
+pub struct Survey {
+    docker_host: Option<String>,
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> Result<T, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| format!("starting the engine connection: {e}"))?;
+    Ok(runtime.block_on(work))
+}
+
+fn unreachable(state: EngineState) -> String {
+    match state {
+        EngineState::Unreachable { error } => error,
+        EngineState::Absent => "no engine: its socket does not exist".to_owned(),
+        EngineState::Connecting | EngineState::Connected { .. } => "no answer".to_owned(),
+    }
+}
+
+impl Survey {
+    /// The engine at `docker_host`, else at `DOCKER_HOST`, else at the standard socket.
+    #[must_use]
+    pub fn new(docker_host: Option<String>) -> Self {
+        Self { docker_host }
+    }
+
+    /// Every container: the engine's, running or not, then those only their cgroups tell of.
+    /// The second part is why the engine could not be asked.
+    #[must_use]
+    pub fn containers(&self, ask_engine: bool) -> (Vec<Known>, Option<String>) {
+        let asked = if ask_engine {
+            self.of_engine()
+        } else {
+            Ok(Vec::new())
+        };
+        let (mut known, problem) = match asked {
+            Ok(known) => (known, None),
+            Err(problem) => (Vec::new(), Some(problem)),
+        };
+        let told: BTreeSet<ContainerId> = known.iter().map(|k| k.id.clone()).collect();
+        for found in Directory::scan().1 {
+            if !told.contains(&found.id)
+                && let Some(info) = bare::facts(&found)
+            {
+                known.push(Known { id: found.id, info });
+            }
+        }
+        for container in &mut known {
+            locate(&mut container.info);
+        }
+        (known, problem)
+    }
+
+    fn of_engine(&self) -> Result<Vec<Known>, String> {
+        block_on(async {
+            let docker = Docker::new(self.docker_host.clone());
+            let (api, _) = docker.connect().await.map_err(unreachable)?;
+            let options = ListContainersOptions {
+                all: true,
+                ..ListContainersOptions::default()
+            };
+            let list = timeout(PATIENCE, api.list_containers(Some(options)))
+                .await
+                .map_err(|_| "no answer to the container list".to_owned())?
+                .map_err(|e| chain(&e))?;
+            let (out, _) = crossbeam_channel::bounded(0);
+            let client = Client::new(api, out);
+            let mut known = Vec::new();
+            for id in list.iter().filter_map(|c| c.id.as_deref()) {
+                let id = ContainerId::new(id);
+                // Removed since it was listed.
+                if let Ok(info) = client.inspect(&id).await {
+                    known.push(Known { id, info });
+                }
+            }
+            Ok(known)
+        })?
+    }
+
+    /// Paths that the engine says were added, changed or deleted.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub fn changes(&self, id: &ContainerId) -> Result<Vec<(Bytes, Difference)>, String> {
+        block_on(async {
+            let docker = Docker::new(self.docker_host.clone());
+            let (api, _) = docker.connect().await.map_err(unreachable)?;
+            let api = api.with_timeout(WALK);
+            let changes = timeout(WALK, api.container_changes(id.as_str()))
+                .await
+                .map_err(|_| "no answer to the list of changes".to_owned())?
+                .map_err(|e| chain(&e))?;
+            Ok(changes
+                .unwrap_or_default()
+                .into_iter()
+                .map(|change| {
+                    let difference = match change.kind {
+                        ChangeType::_0 => Difference::Changed,
+                        ChangeType::_1 => Difference::Added,
+                        ChangeType::_2 => Difference::Deleted,
+                    };
+                    (change.path.as_str().into(), difference)
+                })
+                .collect())
+        })?
+    }
+}
+
+/// Fills in the layers from the mount table of the container's init where the engine does not
+/// tell them.
+pub fn locate(info: &mut ContainerInfo) {
+    if (info.storage.upper.is_empty() || info.storage.lower.is_empty())
+        && info.init_pid != 0
+        && let Some(storage) = overlay::of_process(info.init_pid)
+    {
+        info.storage = storage;
+    }
+}

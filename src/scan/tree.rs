@@ -1,0 +1,355 @@
+//! The writable layer and the image's layers as open directories, never left: no link is
+//! followed, nothing but regular files and directories is opened.
+
+use std::ffi::CStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::sync::Arc;
+
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, fgetxattr, openat, openat2, readlinkat,
+    statat,
+};
+
+use crate::event::{Bytes, Storage};
+
+/// A directory of the image that is part of the directory looked at.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    /// Which layer, 0 the uppermost.
+    layer: u16,
+    /// Its path there, without a leading slash.
+    path: Arc<[u8]>,
+}
+
+/// The same, open.
+pub(super) struct OpenPart {
+    part: Part,
+    fd: OwnedFd,
+}
+
+/// What the image has under a name.
+pub(super) enum Below {
+    /// Nothing.
+    Nothing,
+    /// A directory, made of these.
+    Directory(Vec<Part>, Stat),
+    /// Anything else, in the open part with this number. `whole` is false when the file holds
+    /// metadata only and its content lies elsewhere.
+    Node {
+        stat: Box<Stat>,
+        part: usize,
+        whole: bool,
+    },
+}
+
+/// All layers of a container.
+pub(super) struct Tree {
+    upper: OwnedFd,
+    lower: Vec<OwnedFd>,
+}
+
+pub(super) fn kind(stat: &Stat) -> FileType {
+    FileType::from_raw_mode(stat.st_mode)
+}
+
+/// A character device 0:0 stands for "removed".
+pub(super) fn is_whiteout(stat: &Stat) -> bool {
+    kind(stat) == FileType::CharacterDevice && stat.st_rdev == 0
+}
+
+/// `directory/name` without a leading slash.
+pub(super) fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
+    let mut path = Vec::with_capacity(directory.len() + 1 + name.len());
+    path.extend_from_slice(directory);
+    if !path.is_empty() {
+        path.push(b'/');
+    }
+    path.extend_from_slice(name);
+    path
+}
+
+fn open_root(path: &Bytes) -> Result<OwnedFd, String> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(path.as_ref() as &[u8], flags, Mode::empty())
+        .map_err(|e| format!("{}: {e}", path.escaped()))
+}
+
+/// Opens the directory `path` below `root` for reading.
+fn open_below(root: &OwnedFd, path: &[u8]) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let path = if path.is_empty() { b"." } else { path };
+    openat2(root, path, flags, Mode::empty(), resolve)
+}
+
+/// Opens the regular file `name` in a directory for reading: first only a handle, so that what
+/// has meanwhile become a fifo or a device is never opened.
+pub(super) fn open_file(directory: &OwnedFd, name: &CStr) -> io::Result<File> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let handle = openat(directory, name, flags, Mode::empty())?;
+    if kind(&rustix::fs::fstat(&handle)?) != FileType::RegularFile {
+        return Err(io::Error::other("it changed while it was read"));
+    }
+    File::open(format!("/proc/self/fd/{}", handle.as_raw_fd()))
+}
+
+/// An overlay attribute, under either of its prefixes.
+fn attribute(fd: &OwnedFd, name: &str) -> Option<Vec<u8>> {
+    let mut value = vec![0_u8; 4096];
+    ["trusted", "user"].iter().find_map(|prefix| {
+        let length = fgetxattr(fd, format!("{prefix}.overlay.{name}"), &mut value[..]).ok()?;
+        Some(value.get(..length)?.to_vec())
+    })
+}
+
+pub(super) fn is_opaque(directory: &OwnedFd) -> bool {
+    attribute(directory, "opaque").is_some_and(|v| v.first() == Some(&b'y'))
+}
+
+/// Where a directory or file of this layer was moved from.
+pub(super) fn redirect(fd: &OwnedFd) -> Option<Vec<u8>> {
+    attribute(fd, "redirect").filter(|v| !v.is_empty())
+}
+
+/// The file holds changed metadata only.
+pub(super) fn is_metadata_only(file: &OwnedFd) -> bool {
+    let mut value = [0_u8; 64];
+    ["trusted.overlay.metacopy", "user.overlay.metacopy"]
+        .iter()
+        .any(|name| fgetxattr(file, *name, &mut value[..]).is_ok())
+}
+
+/// Where a symbolic link points to.
+pub(super) fn link_target(directory: &OwnedFd, name: &CStr) -> io::Result<Bytes> {
+    Ok(readlinkat(directory, name, Vec::new())?.to_bytes().into())
+}
+
+impl Tree {
+    /// Opens the layers.
+    ///
+    /// # Errors
+    /// When one of them cannot be opened: then nothing can be said about the image.
+    pub(super) fn open(storage: &Storage) -> Result<Self, String> {
+        if storage.upper.is_empty() || storage.lower.is_empty() {
+            return Err(format!(
+                "storage driver {:?} does not tell its layers",
+                storage.driver
+            ));
+        }
+        Ok(Self {
+            upper: open_root(&storage.upper)?,
+            lower: storage
+                .lower
+                .iter()
+                .map(open_root)
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// A directory of the writable layer.
+    pub(super) fn open_upper(&self, path: &[u8]) -> rustix::io::Result<OwnedFd> {
+        open_below(&self.upper, path)
+    }
+
+    /// The parts of the root.
+    pub(super) fn root(&self) -> Vec<Part> {
+        let empty: Arc<[u8]> = Arc::from([].as_slice());
+        (0..self.lower.len())
+            .map(|layer| Part {
+                layer: u16::try_from(layer).unwrap_or(u16::MAX),
+                path: Arc::clone(&empty),
+            })
+            .collect()
+    }
+
+    fn open_part(&self, part: &Part) -> Result<OwnedFd, String> {
+        let Some(root) = self.lower.get(usize::from(part.layer)) else {
+            return Err("too many layers".to_owned());
+        };
+        open_below(root, &part.path).map_err(|e| format!("image layer {}: {e}", part.layer))
+    }
+
+    /// Opens the parts of a directory.
+    pub(super) fn open_parts(&self, parts: &[Part]) -> Result<Vec<OpenPart>, String> {
+        parts
+            .iter()
+            .map(|part| {
+                Ok(OpenPart {
+                    fd: self.open_part(part)?,
+                    part: part.clone(),
+                })
+            })
+            .collect()
+    }
+
+    /// What the image has under `name` in a directory.
+    pub(super) fn look(&self, parts: &[OpenPart], name: &CStr) -> Result<Below, String> {
+        let mut found: Vec<Part> = Vec::new();
+        let mut first = None;
+        for (number, OpenPart { part, fd }) in parts.iter().enumerate() {
+            let stat = match statat(fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(stat) => stat,
+                Err(rustix::io::Errno::NOENT) => continue,
+                Err(e) => return Err(format!("image layer {}: {e}", part.layer)),
+            };
+            if is_whiteout(&stat) {
+                break;
+            }
+            if kind(&stat) != FileType::Directory {
+                if first.is_some() {
+                    break;
+                }
+                let whole = kind(&stat) != FileType::RegularFile
+                    || !open_file(fd, name).is_ok_and(|f| is_metadata_only(&f.into()));
+                return Ok(Below::Node {
+                    stat: Box::new(stat),
+                    part: number,
+                    whole,
+                });
+            }
+            let here = Part {
+                layer: part.layer,
+                path: join(&part.path, name.to_bytes()).into(),
+            };
+            let directory = self.open_part(&here)?;
+            first.get_or_insert(stat);
+            found.push(here);
+            if is_opaque(&directory) {
+                break;
+            }
+            if let Some(from) = redirect(&directory) {
+                let below = usize::from(part.layer) + 1;
+                found.extend(self.redirected(&part.path, &from, below)?);
+                break;
+            }
+        }
+        Ok(match first {
+            Some(stat) => Below::Directory(found, stat),
+            None => Below::Nothing,
+        })
+    }
+
+    /// The directory a redirection names, in the layers from `layer` on. A relative one names a
+    /// sibling in `parent`.
+    pub(super) fn redirected(
+        &self,
+        parent: &[u8],
+        from: &[u8],
+        layer: usize,
+    ) -> Result<Vec<Part>, String> {
+        let path = match from.strip_prefix(b"/") {
+            Some(absolute) => absolute.to_vec(),
+            None => join(parent, from),
+        };
+        let mut parts: Vec<Part> = self.root().into_iter().skip(layer).collect();
+        for name in path.split(|b| *b == b'/').filter(|n| !n.is_empty()) {
+            let mut name = name.to_vec();
+            name.push(0);
+            let Ok(name) = CStr::from_bytes_with_nul(&name) else {
+                return Ok(Vec::new());
+            };
+            if matches!(name.to_bytes(), b"." | b"..") {
+                return Ok(Vec::new());
+            }
+            // A redirection met on the way counts from there: layers below resolve alike.
+            match self.look(&self.open_parts(&parts)?, name)? {
+                Below::Directory(found, _) => parts = found,
+                Below::Nothing | Below::Node { .. } => return Ok(Vec::new()),
+            }
+        }
+        Ok(parts)
+    }
+}
+
+impl OpenPart {
+    /// The directory.
+    pub(super) fn fd(&self) -> &OwnedFd {
+        &self.fd
+    }
+}
+
+/// Hands every name that the image has in a directory to `each`, once, until it says false.
+pub(super) fn image_names(
+    parts: &[OpenPart],
+    each: &mut dyn FnMut(&CStr) -> bool,
+) -> io::Result<()> {
+    for (number, OpenPart { fd, .. }) in parts.iter().enumerate() {
+        let above = parts.get(..number).unwrap_or_default();
+        for entry in rustix::fs::Dir::read_from(fd)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            // What a layer above has, or has removed, was told with that layer.
+            let told = above
+                .iter()
+                .any(|p| statat(&p.fd, name, AtFlags::SYMLINK_NOFOLLOW).is_ok());
+            let removed =
+                statat(fd, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| is_whiteout(&stat));
+            if !told && !removed && !each(name) {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn open_regular(root: &OwnedFd, path: &[u8]) -> Result<Option<File>, String> {
+    let (directory, name) = match path.iter().rposition(|b| *b == b'/') {
+        Some(slash) => path.split_at(slash + 1),
+        None => (&b""[..], path),
+    };
+    let directory = match open_below(root, directory.strip_suffix(b"/").unwrap_or(directory)) {
+        Ok(directory) => directory,
+        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => return Ok(None),
+        Err(e) => return Err(e.to_string()),
+    };
+    let mut name = name.to_vec();
+    name.push(0);
+    let name = CStr::from_bytes_with_nul(&name).map_err(|e| e.to_string())?;
+    match open_file(&directory, name) {
+        Ok(file) => Ok(Some(file)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e.to_string()),
+    }
+}
+
+impl Tree {
+    /// A regular file of the writable layer, if it is there.
+    pub(super) fn upper_file(&self, path: &[u8]) -> Result<Option<File>, String> {
+        open_regular(&self.upper, path)
+    }
+
+    /// A regular file as the image has it, if it is there.
+    pub(super) fn image_file(&self, path: &[u8]) -> Result<Option<File>, String> {
+        let mut parts = self.root();
+        let mut names = path.split(|b| *b == b'/').peekable();
+        while let Some(name) = names.next() {
+            let mut name = name.to_vec();
+            name.push(0);
+            let name = CStr::from_bytes_with_nul(&name).map_err(|e| e.to_string())?;
+            let open = self.open_parts(&parts)?;
+            match (self.look(&open, name)?, names.peek()) {
+                (Below::Directory(found, _), Some(_)) => parts = found,
+                (
+                    Below::Node {
+                        part, whole: true, ..
+                    },
+                    None,
+                ) => {
+                    return match open.get(part) {
+                        Some(part) => open_file(&part.fd, name)
+                            .map(Some)
+                            .map_err(|e| e.to_string()),
+                        None => Ok(None),
+                    };
+                }
+                _ => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+}
