@@ -135,7 +135,9 @@ impl<'a> Case<'a> {
         subject: &[u8],
         tell: impl FnOnce(&Self, &mut Told),
     ) -> Option<usize> {
-        let severity = self.settings.policy.grade(rule.id, severity)?;
+        if self.settings.policy.turns_off(rule.id) {
+            return None;
+        }
         if let Some(place) = self.stories.find(rule.id, Some(self.owner), subject) {
             self.stories
                 .again(place, severity, self.event.ts, self.event.seq);
@@ -146,6 +148,11 @@ impl<'a> Case<'a> {
         if told.title.is_empty() {
             rule.title.clone_into(&mut told.title);
         }
+        if let Some(place) = self.chain(severity) {
+            self.stories.explain(place, format!("then: {}", told.title));
+            self.stories.attach(place, self.event.ts, self.event.seq);
+            return Some(place);
+        }
         let occurrence = self.occurrence();
         let at = (self.event.ts, self.event.seq);
         let (place, _) =
@@ -154,6 +161,32 @@ impl<'a> Case<'a> {
                     (occurrence, told)
                 })?;
         Some(place)
+    }
+
+    /// The finding that tells of this file's change, unless it is accepted.
+    #[must_use]
+    pub(crate) fn planted(&self, path: &[u8]) -> Option<usize> {
+        let planted = &self.memory.get(self.owner)?.planted;
+        let place = *planted.get(&crate::event::Bytes::new(path))? as usize;
+        let story = self.stories.findings().get(place)?;
+        (story.silenced.is_none() && story.severity >= Severity::Medium).then_some(place)
+    }
+
+    /// The story of drifted code the process belongs to, when what it does now adds to it: a
+    /// chain of effects is one story. Something worse than the story stands for itself, and so
+    /// does everything once the story is accepted.
+    fn chain(&self, severity: Severity) -> Option<usize> {
+        if severity == Severity::Info {
+            return None;
+        }
+        let place = *self.memory.marks.get(&self.event.pid)? as usize;
+        let story = self.stories.findings().get(place)?;
+        // The same rule about the same subject was found before.
+        let adds = story.rule.starts_with("drift.")
+            && story.severity >= severity
+            && story.silenced.is_none()
+            && story.container.as_ref() == Some(self.owner);
+        adds.then_some(place)
     }
 }
 

@@ -7,7 +7,7 @@ use super::memory::Memory;
 use super::rule::Look;
 use super::stories::Stories;
 use super::{Fact, Finding, Rule, Settings, rules};
-use crate::event::{ContainerId, Event, Kind};
+use crate::event::{ContainerId, Event, Kind, Timestamp};
 use crate::state::State;
 
 type Looks<T> = Vec<(&'static Rule, fn(&mut Case<'_>, &T))>;
@@ -16,14 +16,17 @@ type Looks<T> = Vec<(&'static Rule, fn(&mut Case<'_>, &T))>;
 #[derive(Default)]
 struct Table {
     exec: Looks<crate::event::Exec>,
+    exec_refused: Looks<crate::event::ExecRefused>,
     file: Looks<crate::event::File>,
     connect: Looks<crate::event::Connect>,
     listen: Looks<crate::event::Listen>,
     dns: Looks<crate::event::Dns>,
     compare: Looks<crate::event::Compare>,
+    scan: Looks<crate::event::Scan>,
     privilege: Looks<crate::event::Privilege>,
     capability: Looks<crate::event::Capability>,
     container: Looks<crate::event::ContainerEvent>,
+    client: Looks<crate::event::Client>,
     tick: Looks<crate::event::Tick>,
 }
 
@@ -37,14 +40,17 @@ impl Table {
             for look in rule.looks {
                 match *look {
                     Look::Exec(f) => table.exec.push((rule, f)),
+                    Look::ExecRefused(f) => table.exec_refused.push((rule, f)),
                     Look::File(f) => table.file.push((rule, f)),
                     Look::Connect(f) => table.connect.push((rule, f)),
                     Look::Listen(f) => table.listen.push((rule, f)),
                     Look::Dns(f) => table.dns.push((rule, f)),
+                    Look::Scan(f) => table.scan.push((rule, f)),
                     Look::Compare(f) => table.compare.push((rule, f)),
                     Look::Privilege(f) => table.privilege.push((rule, f)),
                     Look::Capability(f) => table.capability.push((rule, f)),
                     Look::Container(f) => table.container.push((rule, f)),
+                    Look::Client(f) => table.client.push((rule, f)),
                     Look::Tick(f) => table.tick.push((rule, f)),
                 }
             }
@@ -66,10 +72,12 @@ pub(crate) fn blind(rule: &Rule, settings: &Settings) -> Option<Fact> {
 /// The rule engine and its findings.
 #[derive(Clone)]
 pub struct Detector {
-    settings: Settings,
+    pub(super) settings: Settings,
     table: Arc<Table>,
-    memory: Memory,
-    stories: Stories,
+    pub(super) memory: Memory,
+    pub(super) stories: Stories,
+    /// When the next silence of the policy ends.
+    pub(super) silence_ends: Option<Timestamp>,
 }
 
 impl std::fmt::Debug for Detector {
@@ -96,6 +104,8 @@ impl Detector {
             settings,
             memory: Memory::default(),
             stories: Stories::default(),
+            // Looked up at the first event.
+            silence_ends: Some(Timestamp(0)),
         }
     }
 
@@ -117,18 +127,21 @@ impl Detector {
     /// Looks at one event, after `state` applied it.
     pub fn apply(&mut self, state: &State, event: &Event) {
         self.memory.observe(event);
-        self.stories.touched();
+        self.stories.begin_event();
         let table = Arc::clone(&self.table);
         match &event.kind {
             Kind::Exec(k) if !k.runtime => self.look(&table.exec, state, event, &**k),
+            Kind::ExecRefused(k) => self.look(&table.exec_refused, state, event, &**k),
             Kind::File(k) => self.look(&table.file, state, event, &**k),
             Kind::Connect(k) => self.look(&table.connect, state, event, &**k),
             Kind::Listen(k) => self.look(&table.listen, state, event, k),
             Kind::Dns(k) => self.look(&table.dns, state, event, &**k),
+            Kind::Scan(k) => self.look(&table.scan, state, event, &**k),
             Kind::Compare(k) => self.look(&table.compare, state, event, &**k),
             Kind::Privilege(k) if !k.runtime => self.look(&table.privilege, state, event, &**k),
             Kind::Capability(k) => self.look(&table.capability, state, event, k),
             Kind::Container(k) => self.look(&table.container, state, event, &**k),
+            Kind::Client(k) => self.look(&table.client, state, event, &**k),
             Kind::Tick(k) => {
                 for (id, container) in &state.containers {
                     if container.running {
@@ -138,39 +151,7 @@ impl Detector {
             }
             _ => {}
         }
-        if !self.settings.policy.silence.is_empty() {
-            self.apply_silences(state, event);
-        }
-    }
-
-    /// Marks what the policy accepts: findings that changed, and all of a container about which
-    /// facts arrived.
-    fn apply_silences(&mut self, state: &State, event: &Event) {
-        let arrived = match &event.kind {
-            Kind::Container(change) if change.info.is_some() => event.container.as_ref(),
-            _ => None,
-        };
-        let mut places: Vec<usize> = Vec::new();
-        if arrived.is_some() {
-            let findings = self.stories.findings().iter().enumerate();
-            places.extend(
-                findings
-                    .filter(|(_, f)| f.container.as_ref() == arrived)
-                    .map(|(place, _)| place),
-            );
-        }
-        places.extend(self.stories.touched());
-        for place in places {
-            let Some(finding) = self.stories.findings().get(place) else {
-                continue;
-            };
-            let info = state.container(&finding.container).map(|c| &c.info);
-            let mut silences = self.settings.policy.silence.iter();
-            let reason = silences
-                .find(|s| s.covers(finding, info, event.ts))
-                .map(|s| s.reason.as_str());
-            self.stories.silence(place, reason);
-        }
+        self.judge(state, event);
     }
 
     fn look<T>(&mut self, looks: &Looks<T>, state: &State, event: &Event, fact: &T) {
@@ -220,6 +201,11 @@ impl Detector {
     #[must_use]
     pub fn findings(&self) -> &[Finding] {
         self.stories.findings()
+    }
+
+    /// Places among the findings of those that the latest event raised or changed.
+    pub(crate) fn latest(&self) -> &[usize] {
+        self.stories.latest()
     }
 
     /// Takes the indices of findings raised or changed since the last call, ascending.

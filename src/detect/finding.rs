@@ -4,67 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Bytes, ContainerId, Origin, Timestamp};
-
-/// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// Worth knowing.
-    Info,
-    /// Unusual.
-    Low,
-    /// To be looked at.
-    Medium,
-    /// Probably wrong.
-    High,
-    /// Almost certainly an attack.
-    Critical,
-}
-
-impl Severity {
-    /// The letter that stands for it on screen.
-    #[must_use]
-    pub fn letter(self) -> char {
-        match self {
-            Self::Info => 'I',
-            Self::Low => 'L',
-            Self::Medium => 'M',
-            Self::High => 'H',
-            Self::Critical => 'C',
-        }
-    }
-}
-
-impl fmt::Display for Severity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Info => "info",
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-            Self::Critical => "critical",
-        })
-    }
-}
-
-impl std::str::FromStr for Severity {
-    type Err = String;
-    fn from_str(s: &str) -> Result<Self, String> {
-        Ok(match s.to_ascii_lowercase().as_str() {
-            "info" | "i" => Self::Info,
-            "low" | "l" => Self::Low,
-            "medium" | "m" => Self::Medium,
-            "high" | "h" => Self::High,
-            "critical" | "c" => Self::Critical,
-            _ => {
-                return Err(format!(
-                    "unknown severity {s:?}: info, low, medium, high or critical"
-                ));
-            }
-        })
-    }
-}
+use crate::event::{Bytes, ContainerId, Origin, Severity, Timestamp};
 
 /// Number of a finding in its session, from 1; shown as `F-0001`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

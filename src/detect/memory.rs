@@ -3,13 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
+use super::Finding;
+use super::baseline::Known;
 use super::drift::Drifts;
 use super::programs;
 use super::session::Session;
-use crate::event::{Action, ContainerId, Endpoint, Event, Kind, Timestamp};
+use crate::event::{Action, Bytes, ContainerId, Endpoint, Event, Kind, Timestamp};
 
 /// Containers remembered; the one that ended first gives way.
 const MAX_CONTAINERS: usize = 4096;
@@ -17,6 +20,9 @@ const MAX_CONTAINERS: usize = 4096;
 const MAX_PROCESSES: usize = 65_536;
 /// Entries of each bounded set of a container.
 const MAX_SET: usize = 1024;
+
+/// Processes that begin within this time of each other may be one pipe.
+pub(crate) const BESIDE: Duration = Duration::from_secs(2);
 
 /// A set of hashes that forgets its oldest entry.
 #[derive(Debug, Clone, Default)]
@@ -82,14 +88,18 @@ pub(crate) struct ContainerMemory {
     pub(crate) awaiting_first: bool,
     /// Executed drift, and what awaits comparison.
     pub(crate) drifts: Drifts,
+    /// SHA-256 of files compared with the image, by path.
+    hashes: BTreeMap<Bytes, String>,
     /// Files a package manager of the image wrote.
     pub(crate) packaged: Seen,
-    /// Addresses it connected to.
-    pub(crate) destinations: Seen,
+    /// Differences from the image already told.
+    pub(crate) scanned: Seen,
+    /// What it is known to do.
+    pub(crate) known: Known,
+    /// Changed files that a finding tells of: what runs them later belongs to its story.
+    pub(crate) planted: BTreeMap<Bytes, u32>,
     /// Executables that have started a shell.
     pub(crate) shell_parents: Seen,
-    /// Local ports it listens on.
-    pub(crate) listening: BTreeSet<u16>,
     /// Rhythm of commands run from outside, by command line.
     pub(crate) rhythms: BTreeMap<Vec<u8>, super::session::Rhythm>,
     /// Exec sessions by host pid of their root.
@@ -102,8 +112,30 @@ pub(crate) struct ContainerMemory {
     pub(crate) deaths: VecDeque<Timestamp>,
     /// Calls and capabilities it has used since its start.
     pub(crate) used: BTreeSet<String>,
+    /// Processes that began lately, and their parents: who stands beside whom in a pipe.
+    begun: VecDeque<(Timestamp, u32, u32)>,
     /// Shells without a script, by parent: for pipes into a shell.
     pub(crate) bare_shells: VecDeque<(u32, u32, Timestamp, u64)>,
+}
+
+impl ContainerMemory {
+    /// A process began, or became a child of `ppid`.
+    fn note_begun(&mut self, ts: Timestamp, pid: u32, ppid: u32) {
+        while self
+            .begun
+            .front()
+            .is_some_and(|(at, ..)| self.begun.len() >= MAX_SET || ts.since(*at) > BESIDE * 2)
+        {
+            self.begun.pop_front();
+        }
+        self.begun.push_back((ts, pid, ppid));
+    }
+
+    /// Processes that may have begun within [`BESIDE`] of now as children of `ppid`, by pid.
+    pub(crate) fn beside(&self, ppid: u32) -> BTreeSet<u32> {
+        let of = |(_, pid, parent): &(Timestamp, u32, u32)| (*parent == ppid).then_some(*pid);
+        self.begun.iter().filter_map(of).collect()
+    }
 }
 
 /// What all rules remember.
@@ -118,6 +150,16 @@ pub(crate) struct Memory {
     pub(crate) installing: FxHashMap<u32, u32>,
     /// Latest outbound connection by process.
     pub(crate) outbound: FxHashMap<u32, Outbound>,
+}
+
+impl ContainerMemory {
+    /// A finding tells of a change of this file.
+    pub(crate) fn plant(&mut self, path: &Bytes, place: usize) {
+        if self.planted.len() < MAX_SET || self.planted.contains_key(path) {
+            let place = u32::try_from(place).unwrap_or(u32::MAX);
+            self.planted.insert(path.clone(), place);
+        }
+    }
 }
 
 impl Memory {
@@ -140,8 +182,26 @@ impl Memory {
         self.containers.get(id).map(|c| &**c)
     }
 
+    /// SHA-256 of the file a finding is about, where a comparison told it.
+    #[must_use]
+    pub(crate) fn hash_of(&self, finding: &Finding) -> Option<&str> {
+        let own = self.get(finding.container.as_ref()?)?;
+        own.hashes.get(&finding.subject).map(String::as_str)
+    }
+
     /// Keeps up with processes and container life, before any rule looks.
     pub(crate) fn observe(&mut self, event: &Event) {
+        if let Some(id) = &event.container {
+            let begun = match &event.kind {
+                Kind::Fork(k) => Some((event.ts, k.ppid)),
+                Kind::Exec(k) => Some((event.ts, k.ppid)),
+                Kind::Process(k) => Some((k.started, k.ppid)),
+                _ => None,
+            };
+            if let Some((at, ppid)) = begun {
+                self.container(id).note_begun(at, event.pid, ppid);
+            }
+        }
         match &event.kind {
             Kind::Fork(fork) => {
                 if let Some(&mark) = self.marks.get(&fork.ppid) {
@@ -182,6 +242,15 @@ impl Memory {
                         self.order.retain(|o| o != id);
                     }
                     _ => {}
+                }
+            }
+            Kind::Compare(compare) => {
+                if let (Some(id), Some(hash)) = (&event.container, &compare.sha256) {
+                    let hashes = &mut self.container(id).hashes;
+                    if hashes.len() >= MAX_SET && !hashes.contains_key(&compare.path) {
+                        hashes.pop_first();
+                    }
+                    hashes.insert(compare.path.clone(), hash.clone());
                 }
             }
             Kind::Connect(connect) => {

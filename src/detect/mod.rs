@@ -2,30 +2,33 @@
 //!
 //! Pure: the same stream gives the same findings, byte for byte.
 
+mod baseline;
 mod case;
 mod change;
 mod drift;
 mod engine;
 mod finding;
+mod judge;
 mod memory;
-mod place;
+pub(crate) mod place;
 mod policy;
 mod programs;
 mod rule;
 pub mod rules;
 mod session;
+mod session_client;
 mod silence;
 mod stories;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod testkit;
 
+pub use crate::event::{AgeLimit, Allow, HouseRules, Policy, Scope, Severity, Silence};
 pub use engine::Detector;
-pub use finding::{Ancestor, Finding, FindingId, Severity};
-pub use policy::{AgeLimit, Allow, Policy, PolicyError, Read as PolicyRead, Scope};
+pub use finding::{Ancestor, Finding, FindingId};
+pub use policy::{PolicyError, Read as PolicyRead};
 pub use rule::{Fact, RuleInfo};
 pub(crate) use rule::{Look, Rule};
-pub use silence::Silence;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -52,22 +55,28 @@ impl Default for Settings {
         Self {
             max_age: Some(Duration::from_secs(30 * 86_400)),
             startup_grace: Duration::from_secs(10),
-            // No tier of probes tells of a refused execve yet.
-            missing: BTreeSet::from([Fact::ExecRefused]),
+            missing: BTreeSet::new(),
             policy: Policy::default(),
         }
     }
 }
 
 impl Settings {
-    /// Takes over a policy file.
+    /// Takes over a policy file; what it does not set is as it would be without one.
     pub fn adopt(&mut self, read: PolicyRead) {
-        if let Some(limit) = read.max_age {
-            self.max_age = limit;
-        }
-        if let Some(grace) = read.startup_grace {
-            self.startup_grace = grace;
-        }
+        let usual = Self::default();
+        self.max_age = read.max_age.unwrap_or(usual.max_age);
+        self.startup_grace = read.startup_grace.unwrap_or(usual.startup_grace);
         self.policy = read.policy;
+    }
+
+    /// What a policy file can decide of them.
+    #[must_use]
+    pub fn house_rules(&self) -> HouseRules {
+        HouseRules {
+            max_age: self.max_age,
+            startup_grace: self.startup_grace,
+            policy: self.policy.clone(),
+        }
     }
 }

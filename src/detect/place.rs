@@ -112,7 +112,9 @@ fn service_dir(rest: &[u8]) -> Option<Place> {
 
 fn etc(name: &[u8]) -> Place {
     match name {
-        b"passwd" | b"shadow" | b"group" | b"gshadow" => return Place::Accounts,
+        b"passwd" | b"shadow" | b"group" | b"gshadow" | b"subuid" | b"subgid" => {
+            return Place::Accounts;
+        }
         b"sudoers" => return Place::Sudoers,
         b"ld.so.preload" => return Place::LdPreload,
         b"ld.so.conf" => return Place::LdConf,
@@ -123,8 +125,10 @@ fn etc(name: &[u8]) -> Place {
         }
         b"hosts" | b"hostname" | b"resolv.conf" | b"mtab" | b"ld.so.cache" | b".pwd.lock"
         | b"passwd-" | b"shadow-" | b"group-" | b"gshadow-" | b"passwd.lock" | b"shadow.lock"
-        | b"group.lock" | b"gshadow.lock" | b"machine-id" | b"localtime" | b"timezone"
-        | b"adjtime" => return Place::Managed,
+        | b"group.lock" | b"gshadow.lock" | b"subuid-" | b"subgid-" | b"subuid.lock"
+        | b"subgid.lock" | b"machine-id" | b"localtime" | b"timezone" | b"adjtime" => {
+            return Place::Managed;
+        }
         _ => {}
     }
     let Some(slash) = name.iter().position(|b| *b == b'/') else {

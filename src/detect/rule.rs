@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::Severity;
 use super::case::Case;
 use crate::event::{
-    Capability, Compare, Connect, ContainerEvent, Dns, Exec, File, Listen, Privilege, Tick,
+    Capability, Client, Compare, Connect, ContainerEvent, Dns, Exec, ExecRefused, File, Listen,
+    Privilege, Scan, Tick,
 };
 
 /// A kind of fact a rule needs; a host that cannot give it makes the rule blind.
@@ -83,6 +84,8 @@ pub struct RuleInfo {
 pub(crate) enum Look {
     /// At program starts.
     Exec(fn(&mut Case<'_>, &Exec)),
+    /// At program starts that were refused.
+    ExecRefused(fn(&mut Case<'_>, &ExecRefused)),
     /// At file operations.
     File(fn(&mut Case<'_>, &File)),
     /// At outbound connections.
@@ -93,12 +96,16 @@ pub(crate) enum Look {
     Dns(fn(&mut Case<'_>, &Dns)),
     /// At comparisons with the image.
     Compare(fn(&mut Case<'_>, &Compare)),
+    /// At a container's files compared with its image.
+    Scan(fn(&mut Case<'_>, &Scan)),
     /// At privileged calls.
     Privilege(fn(&mut Case<'_>, &Privilege)),
     /// At first uses of capabilities.
     Capability(fn(&mut Case<'_>, &Capability)),
     /// At what happens to a container.
     Container(fn(&mut Case<'_>, &ContainerEvent)),
+    /// At programs on this host that run commands inside.
+    Client(fn(&mut Case<'_>, &Client)),
     /// Each second, once for every running container.
     Tick(fn(&mut Case<'_>, &Tick)),
 }

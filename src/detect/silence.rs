@@ -1,49 +1,27 @@
 //! Accepted findings: matched on chosen facts, in a scope, with a reason and perhaps an end.
 
 use bstr::ByteSlice as _;
-use serde::{Deserialize, Serialize};
 
 use super::Finding;
-use super::policy::{Scope, glob};
-use crate::event::{ContainerInfo, Timestamp};
-
-/// An accepted finding. Every part that is set must fit.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Silence {
-    /// The rule, or a family of rules (`file.*`).
-    pub rule: String,
-    /// Pattern of the subject: a path, a destination, a command line.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub subject: Option<String>,
-    /// Pattern of the executable of the first occurrence.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub exe: Option<String>,
-    /// Pattern of the executable of one of its ancestors.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub parent: Option<String>,
-    /// Which containers.
-    pub scope: Scope,
-    /// Why it is accepted.
-    pub reason: String,
-    /// When it ends.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub expires: Option<Timestamp>,
-}
+use super::policy::glob;
+use crate::event::{ContainerInfo, Scope, Silence, Timestamp};
 
 impl Silence {
     /// It covers the finding at the time `now`.
     #[must_use]
-    pub fn covers(&self, finding: &Finding, info: Option<&ContainerInfo>, now: Timestamp) -> bool {
-        let rule = match self.rule.strip_suffix('*') {
-            Some(family) => finding.rule.starts_with(family),
-            None => finding.rule == self.rule,
-        };
+    pub fn covers(
+        &self,
+        finding: &Finding,
+        info: Option<&ContainerInfo>,
+        hash: Option<&str>,
+        now: Timestamp,
+    ) -> bool {
         let fits = |pattern: &Option<String>, text: &[u8]| {
             pattern.as_ref().is_none_or(|p| glob(p.as_bytes(), text))
         };
         let id = finding.container.as_ref().map_or("", |c| c.as_str());
-        rule && self.expires.is_none_or(|end| now < end)
+        self.means(&finding.rule)
+            && self.expires.is_none_or(|end| now < end)
             && fits(&self.subject, finding.subject.as_bytes())
             && (self.exe.is_none()
                 || finding
@@ -56,7 +34,20 @@ impl Silence {
                     .iter()
                     .skip(1)
                     .any(|a| fits(&self.parent, a.exe.as_bytes())))
+            && self
+                .sha256
+                .as_ref()
+                .is_none_or(|h| hash.is_some_and(|own| own.starts_with(h.as_str())))
             && self.scope.fits(id, info)
+    }
+
+    /// It is about this rule.
+    #[must_use]
+    pub fn means(&self, rule: &str) -> bool {
+        match self.rule.strip_suffix('*') {
+            Some(family) => rule.starts_with(family),
+            None => rule == self.rule,
+        }
     }
 
     /// The narrowest silence for a finding: its rule and subject, for this image's digest where
@@ -84,24 +75,6 @@ impl Silence {
         }
     }
 
-    /// How many of these findings it would hide, counting occurrences: hidden, of all.
-    #[must_use]
-    pub fn preview<'a>(
-        &self,
-        findings: impl IntoIterator<Item = (&'a Finding, Option<&'a ContainerInfo>)>,
-        now: Timestamp,
-    ) -> (u64, u64) {
-        let mut hidden = 0;
-        let mut all = 0;
-        for (finding, info) in findings {
-            all += finding.count;
-            if self.covers(finding, info, now) {
-                hidden += finding.count;
-            }
-        }
-        (hidden, all)
-    }
-
     /// The silence as an entry of a policy file.
     #[must_use]
     pub fn to_toml(&self) -> String {
@@ -121,7 +94,12 @@ impl Silence {
         line("image", &self.scope.image);
         line("container", &self.scope.container);
         line("reason", &Some(self.reason.clone()));
-        line("expires", &self.expires.map(|e| e.to_string()));
+        line(
+            "expires",
+            &self
+                .expires
+                .map(|e| e.to_string().replace(".000000000Z", "Z")),
+        );
         if !self.scope.label.is_empty() {
             let labels: Vec<String> = self
                 .scope
@@ -196,8 +174,8 @@ mod tests {
         w.exec_new(init, "/opt/abc");
         let all = w.all("drift.exec-new");
         let silence = Silence::narrow(all[2], None, "say \"why\"");
-        let pairs = all.iter().map(|f| (*f, None));
-        assert_eq!(silence.preview(pairs, Timestamp(0)), (2, 4));
+        let core = w.core();
+        assert_eq!(core.detector.would_hide(&core.state, &silence), (2, 4));
         let read = Policy::parse(&silence.to_toml()).unwrap();
         assert_eq!(read.policy.silence, [silence]);
     }

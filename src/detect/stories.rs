@@ -1,6 +1,6 @@
 //! The findings and their identity: rule + container + subject.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 
 use bstr::ByteSlice as _;
@@ -18,6 +18,8 @@ const MAX_SUBJECTS: u32 = 64;
 const EVIDENCE: usize = 8;
 /// Lines that explain a finding.
 const MAX_WHY: usize = 40;
+/// Findings one event changes that are remembered one by one.
+const MAX_TOUCHED: usize = 64;
 /// The subject that stands for all beyond [`MAX_SUBJECTS`].
 const REST: &[u8] = b"(further subjects)";
 
@@ -52,6 +54,8 @@ pub(crate) struct Stories {
     changed: BTreeSet<usize>,
     /// Changed by the latest event; kept apart, since nobody may take `changed`.
     touched: SmallVec<[usize; 4]>,
+    /// Severities before the policy set another, by place.
+    ungraded: BTreeMap<usize, Severity>,
 }
 
 fn hash(rule: &str, container: Option<&ContainerId>, subject: Option<&[u8]>) -> u64 {
@@ -76,7 +80,7 @@ impl Stories {
 
     fn touch(&mut self, place: usize) {
         self.changed.insert(place);
-        if self.touched.last() != Some(&place) && self.touched.len() < 64 {
+        if self.touched.last() != Some(&place) && self.touched.len() <= MAX_TOUCHED {
             self.touched.push(place);
         }
     }
@@ -209,9 +213,41 @@ impl Stories {
         }
     }
 
-    /// Takes the places of findings that changed by the latest event.
-    pub(crate) fn touched(&mut self) -> SmallVec<[usize; 4]> {
-        std::mem::take(&mut self.touched)
+    /// Sets another severity than the rule's own, or gives that back.
+    pub(crate) fn grade(&mut self, place: usize, set: Option<Severity>) {
+        let Some(finding) = self.findings.get_mut(place) else {
+            return;
+        };
+        let own = finding.severity;
+        match set {
+            Some(set) if set == own => return,
+            Some(set) => {
+                let known = self.ungraded.entry(place).or_insert(own);
+                *known = own.max(*known);
+                finding.severity = set;
+            }
+            None => match self.ungraded.remove(&place) {
+                Some(known) => finding.severity = known,
+                None => return,
+            },
+        }
+        self.changed.insert(place);
+    }
+
+    /// Begins with the next event.
+    pub(crate) fn begin_event(&mut self) {
+        self.touched.clear();
+    }
+
+    /// The places of findings that changed by the latest event; of too many only the first.
+    pub(crate) fn latest(&self) -> &[usize] {
+        &self.touched
+    }
+
+    /// The places of findings that changed by the latest event; `None` when they were too many to
+    /// remember.
+    pub(crate) fn touched(&self) -> Option<SmallVec<[usize; 4]>> {
+        (self.touched.len() <= MAX_TOUCHED).then(|| self.touched.clone())
     }
 
     /// Changes a finding in place.
@@ -223,20 +259,42 @@ impl Stories {
         }
     }
 
-    /// Gives a finding to another rule: what it is has firmed up. It stays where it is when
-    /// that rule already has a finding of the subject.
-    pub(crate) fn reclassify(&mut self, place: usize, rule: &RuleInfo, severity: Severity) {
-        let Some(finding) = self.findings.get_mut(place) else {
+    /// Takes a finding out of the index: its identity is about to change.
+    fn leave(&mut self, place: usize) {
+        let Some(f) = self.findings.get(place) else {
             return;
         };
-        let old = hash(
-            &finding.rule,
-            finding.container.as_ref(),
-            Some(finding.subject.as_bytes()),
-        );
+        let old = hash(&f.rule, f.container.as_ref(), Some(f.subject.as_bytes()));
         if let Some(places) = self.index.get_mut(&old) {
             places.retain(|p| *p as usize != place);
         }
+    }
+
+    /// Makes a finding another rule's, about another subject: the story has gone on.
+    pub(crate) fn take_over(
+        &mut self,
+        place: usize,
+        rule: &RuleInfo,
+        severity: Severity,
+        subject: &[u8],
+    ) {
+        self.leave(place);
+        self.edit(place, |f| {
+            rule.id.clone_into(&mut f.rule);
+            f.attack = rule.attack.iter().map(|a| (*a).to_owned()).collect();
+            f.severity = f.severity.max(severity);
+            f.subject = Bytes::new(subject);
+        });
+        self.enter(place);
+    }
+
+    /// Gives a finding to another rule: what it is has firmed up. It stays where it is when
+    /// that rule already has a finding of the subject.
+    pub(crate) fn reclassify(&mut self, place: usize, rule: &RuleInfo, severity: Severity) {
+        self.leave(place);
+        let Some(finding) = self.findings.get_mut(place) else {
+            return;
+        };
         rule.id.clone_into(&mut finding.rule);
         finding.attack = rule.attack.iter().map(|a| (*a).to_owned()).collect();
         finding.severity = severity;

@@ -447,6 +447,11 @@ impl World {
         self.fact(pid, Kind::Capability(capability));
     }
 
+    /// State and findings.
+    pub(super) fn core(&self) -> &Core {
+        &self.core
+    }
+
     /// All findings of a rule.
     pub(super) fn all(&self, rule: &str) -> Vec<&Finding> {
         let findings = self.core.detector.findings().iter();

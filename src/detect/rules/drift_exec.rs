@@ -235,7 +235,7 @@ fn judge(case: &mut Case<'_>, exec: &Exec, rule: &'static RuleInfo, severity: Se
         match made(case, path) {
             Some(Made::Package) => return,
             Some(Made::Built) => {
-                built(case, path);
+                built(case, format!("ran {}", path.escaped()));
                 return;
             }
             Some(Made::StartUp) => {
@@ -246,6 +246,7 @@ fn judge(case: &mut Case<'_>, exec: &Exec, rule: &'static RuleInfo, severity: Se
         }
     }
     let origin = exec.file.origin();
+    take_over(case, path, rule, severity);
     let place = case.raise_as(rule, severity, path, |case, told| {
         let command = programs::command_line(&exec.argv, path, 160);
         tell(case, told, rule, path, &command, origin);
@@ -256,10 +257,28 @@ fn judge(case: &mut Case<'_>, exec: &Exec, rule: &'static RuleInfo, severity: Se
     }
 }
 
-fn built(case: &mut Case<'_>, path: &Bytes) {
+/// A finding that told of this file's change alone becomes the story of its execution.
+fn take_over(case: &mut Case<'_>, path: &Bytes, rule: &'static RuleInfo, severity: Severity) {
+    let planted = &case.own().planted;
+    let Some(&place) = planted.get(path) else {
+        return;
+    };
+    let alone = planted.values().filter(|p| **p == place).count() == 1;
+    let place = place as usize;
+    let told = case.stories.findings().get(place);
+    let lesser = told.is_some_and(|f| f.rule.starts_with("file.") && f.severity <= severity);
+    let unknown = case.stories.find(rule.id, Some(case.owner), path).is_none();
+    if alone && lesser && unknown {
+        case.stories.take_over(place, rule, severity, path);
+        let title = format!("{}: {}", rule.title, path.escaped());
+        case.stories.edit(place, |f| f.title = title);
+    }
+}
+
+/// Folds what came of a build into the container's one line about that.
+pub(super) fn built(case: &mut Case<'_>, what: String) {
     if let Some(place) = case.raise_as(&BUILT.info, Severity::Info, b"built", |_, _| {}) {
-        case.stories
-            .explain(place, format!("ran {}", path.escaped()));
+        case.stories.explain(place, what);
     }
 }
 
@@ -291,7 +310,8 @@ fn tell(
 
 fn relocated_severity(path: &[u8], from: &[u8]) -> Severity {
     let (name, original) = (programs::leaf(path), programs::leaf(from));
-    if name != original && programs::is_system_name(name) {
+    let misnamed = name != original && programs::is_system_name(name);
+    if misnamed || super::programs_run::disguise(path).is_some() {
         Severity::High
     } else {
         Severity::Medium
@@ -416,7 +436,7 @@ fn raise_settled(
     match made(case, path) {
         Some(Made::Package) => return None,
         Some(Made::Built) => {
-            built(case, path);
+            built(case, format!("ran {}", path.escaped()));
             return None;
         }
         Some(Made::StartUp) => {
@@ -425,6 +445,7 @@ fn raise_settled(
         }
         None => {}
     }
+    take_over(case, path, rule, severity);
     let mut told = Told::default();
     tell(
         case,
@@ -539,6 +560,42 @@ mod tests {
         assert!(f.evidence.len() >= 4);
         assert_eq!(f.ancestry[0].exe, "/tmp/p");
         assert_eq!(f.ancestry[1].exe, "/bin/sh");
+    }
+
+    #[test]
+    fn a_chain_of_effects_is_one_story() {
+        // Written over the image's program, then run.
+        let mut w = World::steady();
+        let init = w.init();
+        w.file(init, FileOp::Write, "/bin/cat");
+        let changed = w.changed_now(copied_up(51));
+        w.exec_file(init, "/bin/cat", &["cat"], changed);
+        w.compare("/bin/cat", 51, CompareClass::Modified);
+        w.only(&["drift.exec-modified"]);
+        // Put beside the image's programs, then run; what it does adds to its story.
+        let mut w = World::steady();
+        let init = w.init();
+        w.create(init, "/usr/bin/helper");
+        let p = w.exec_new(init, "/usr/bin/helper");
+        w.create(p, "/etc/cron.d/x");
+        w.exec_new(p, "/tmp/second");
+        w.only(&["drift.exec-new"]);
+        assert_eq!(w.all("drift.exec-new").len(), 1);
+        let why = w.finding("drift.exec-new").why.join("\n");
+        for part in ["/etc/cron.d/x", "/tmp/second"] {
+            assert!(why.contains(part), "{part}: {why}");
+        }
+        // What is worse stands for itself, and so does what another process does.
+        w.create(p, "/etc/ld.so.preload");
+        w.create(init, "/etc/cron.d/y");
+        w.only(&["drift.exec-new", "file.cron", "file.ld-preload"]);
+        // Two programs changed: the change is a story of its own.
+        let mut w = World::steady();
+        let init = w.init();
+        w.create(init, "/usr/bin/a");
+        w.create(init, "/usr/bin/b");
+        w.exec_new(init, "/usr/bin/a");
+        w.only(&["drift.exec-new", "file.program-changed"]);
     }
 
     #[test]

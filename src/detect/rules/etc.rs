@@ -157,6 +157,7 @@ fn changed(case: &mut Case<'_>, file: &File, wanted: Place) {
         });
         if let Some(place) = place {
             case.stories.explain(place, line);
+            case.own().plant(change.path, place);
         }
     }
 }
@@ -197,7 +198,13 @@ fn temporary(path: &Bytes) -> bool {
         || (leaf.starts_with(b"sed") && leaf.len() == 9)
         || leaf.starts_with(b".#")
         || leaf == b"4913"
+        // crontab writes beside the table.
+        || (leaf.starts_with(b"tmp.") && contains_cron(path))
         || lock_of_accounts(leaf)
+}
+
+fn contains_cron(path: &[u8]) -> bool {
+    path.find(b"/cron").is_some()
 }
 
 fn lock_of_accounts(leaf: &[u8]) -> bool {

@@ -3,7 +3,7 @@
 use crate::detect::case::Case;
 use crate::detect::drift::{clock, peer};
 use crate::detect::session::Session;
-use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs};
+use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs, session_client};
 use crate::event::{Connect, Exec, File, FileOp, Listen, Outcome, Privilege};
 
 /// Commands told of one session.
@@ -36,6 +36,7 @@ pub(super) const RULE: Rule = Rule {
         Look::Connect(connect),
         Look::Listen(listen),
         Look::Privilege(privilege),
+        Look::Client(session_client::look),
     ],
 };
 

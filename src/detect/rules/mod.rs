@@ -2,14 +2,19 @@
 
 mod cloud_metadata;
 mod drift_exec;
+mod drift_snapshot;
 mod etc;
+mod exec_refused;
 mod exec_session;
 mod fileless;
 mod files;
+mod image_moved;
 mod kernel_files;
 mod life;
 mod max_age;
 mod net;
+mod new_name;
+mod package_database;
 mod package_install;
 mod priv_calls;
 mod program_changed;
@@ -34,12 +39,13 @@ pub(crate) const ALL: &[&Rule] = &[
     &drift_exec::VOLUME,
     &drift_exec::STARTUP,
     &drift_exec::BUILT,
+    &drift_snapshot::RULE,
     &fileless::RULE,
     &programs_run::SCRIPT,
     &programs_run::LIBRARY,
     &programs_run::MASQUERADE,
     &programs_run::MINER,
-    &programs_run::REFUSED,
+    &exec_refused::RULE,
     &exec_session::RULE,
     &program_changed::RULE,
     &etc::CONFIG,
@@ -53,6 +59,7 @@ pub(crate) const ALL: &[&Rule] = &[
     &etc::SHELL_STARTUP,
     &etc::SSH_ACCESS,
     &etc::PACKAGE_SOURCES,
+    &package_database::RULE,
     &files::CREDENTIALS,
     &files::LOGS,
     &files::SETUID,
@@ -71,6 +78,7 @@ pub(crate) const ALL: &[&Rule] = &[
     &net::LISTEN,
     &net::RAW,
     &net::TUNNEL,
+    &new_name::RULE,
     &priv_calls::MOUNT,
     &priv_calls::NAMESPACE,
     &priv_calls::ROOT,
@@ -87,6 +95,7 @@ pub(crate) const ALL: &[&Rule] = &[
     &life::RESTARTS,
     &life::OOM,
     &life::UNPINNED,
+    &image_moved::RULE,
 ];
 
 /// The data of every rule, sorted by id.

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use bstr::ByteSlice as _;
 
+use crate::detect::baseline::Deed;
 use crate::detect::case::Case;
 use crate::detect::change::{by, graded, refused};
 use crate::detect::drift::peer;
@@ -171,7 +172,7 @@ pub(super) fn is_local(ip: IpAddr) -> bool {
 }
 
 /// The last two labels of a name, as an approximation of who owns it.
-fn domain(name: &[u8]) -> &[u8] {
+pub(super) fn domain(name: &[u8]) -> &[u8] {
     let mut dots = name.iter().enumerate().rev().filter(|(_, b)| **b == b'.');
     let second = dots.nth(1).map(|(i, _)| i + 1);
     name.get(second.unwrap_or(0)..).unwrap_or(name)
@@ -185,17 +186,11 @@ fn destination(case: &mut Case<'_>, connect: &Connect) {
         return;
     }
     let name = case.container.and_then(|c| c.names.get(&ip)).cloned();
-    let starting = case.starting_up();
-    // What a container found running used before is not known: its first minute is its past.
-    let unknown_past = case.container.is_some_and(|c| c.existing)
-        && case.now().since(case.state.began).as_secs() < 60
-        && case.session().is_none();
-    let own = case.own();
-    let new_ip = own.destinations.insert(ip);
+    let new_ip = case.learn(Deed::Address(ip));
     let new_domain = name
         .as_ref()
-        .is_none_or(|n| own.destinations.insert(domain(n.as_bytes())));
-    if !new_ip || !new_domain || starting || unknown_past {
+        .is_none_or(|n| case.learn(Deed::Domain(domain(n.as_bytes()))));
+    if !new_ip || !new_domain || case.learning() {
         return;
     }
     let info = case.container.map(|c| &c.info);
@@ -387,14 +382,7 @@ fn listen(case: &mut Case<'_>, listen: &Listen) {
     }
     let starting = case.starting_up();
     let existing = case.process.is_some_and(|p| p.existing);
-    let known = {
-        let own = case.own();
-        let known = own.listening.contains(&port);
-        if own.listening.len() < 4096 {
-            own.listening.insert(port);
-        }
-        known
-    };
+    let known = !case.learn(Deed::Port(port));
     if listen.local.ip().to_canonical().is_loopback() {
         return;
     }
@@ -470,8 +458,8 @@ fn tunnel(case: &mut Case<'_>, dns: &Dns) {
     }
     let now = case.now();
     let base = base.to_vec();
+    let fresh = case.learn(Deed::Name(name));
     let own = case.own();
-    let fresh = own.destinations.insert((b"dns", name));
     if own.tunnel.len() > 64 {
         own.tunnel.pop_first();
     }
@@ -624,6 +612,7 @@ mod tests {
             );
             w.dns(&format!("{n}.pool.ntp.example"), "A", &[]);
         }
-        w.only(&[]);
+        // New domains, and no tunnel.
+        w.only(&["net.new-name"]);
     }
 }

@@ -42,7 +42,7 @@ fn exec(case: &mut Case<'_>, exec: &Exec) {
         return;
     }
     let command = programs::command_line(&exec.argv, &exec.exe, 200);
-    let place = case.raise(Severity::Low, programs::of(process), |_, told| {
+    let place = case.raise(Severity::Low, b"packages", |_, told| {
         told.title = format!(
             "Package manager run: {}",
             programs::command_line(&exec.argv, &exec.exe, 100)
@@ -134,6 +134,11 @@ mod tests {
         w.create(shell, "/tmp/apt");
         let apt = w.exec_new(shell, "/tmp/apt");
         w.create(apt, "/usr/bin/ls");
-        w.only(&["drift.exec-new", "exec.session", "file.program-changed"]);
+        w.only(&["drift.exec-new", "exec.session"]);
+        let why = w.finding("drift.exec-new").why.join("\n");
+        assert!(
+            why.contains("Image program /bin/ls") || why.contains("Image program /usr/bin/ls"),
+            "{why}"
+        );
     }
 }

@@ -284,7 +284,13 @@ fn kernel(case: &mut Case<'_>, p: &Privilege) {
     } else {
         weight
     };
-    raise(case, p, graded(weight, p.errno), p.call.as_bytes());
+    // The ways to load a module are one attempt.
+    let subject = match p.call.as_str() {
+        "init_module" | "finit_module" => "load",
+        "kexec_load" | "kexec_file_load" => "kexec",
+        call => call,
+    };
+    raise(case, p, graded(weight, p.errno), subject.as_bytes());
 }
 
 fn unusual(case: &mut Case<'_>, p: &Privilege) {

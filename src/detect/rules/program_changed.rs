@@ -56,6 +56,7 @@ fn file(case: &mut Case<'_>, file: &File) {
         });
         if let Some(place) = place {
             case.stories.explain(place, line);
+            case.own().plant(change.path, place);
         }
     }
 }

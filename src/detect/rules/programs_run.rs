@@ -70,21 +70,6 @@ pub(super) const MINER: Rule = Rule {
     looks: &[Look::Exec(miner)],
 };
 
-/// Refused executions.
-pub(super) const REFUSED: Rule = Rule {
-    info: RuleInfo {
-        id: "drift.exec-refused",
-        title: "Tried to run a program that is not the image's and was refused",
-        severity: Severity::Medium,
-        attack: &["T1105"],
-        needs: &[Fact::ExecRefused],
-        explain: "execve of a drifted file failed: no right, a noexec mount, no known format. \
-                  The attempt says as much as a success.",
-        check: "Who wrote the file, and what was tried next.",
-    },
-    looks: &[],
-};
-
 /// The script an exec interprets: by `#!`, or an interpreter's first argument, made absolute.
 fn script_path(exec: &Exec) -> Option<Vec<u8>> {
     let path = match &exec.script {
@@ -182,11 +167,22 @@ fn script(case: &mut Case<'_>, exec: &Exec) {
     }
     match made(case, &path) {
         Some(Made::Package) => return,
-        Some(Made::Built | Made::StartUp) => {
+        Some(Made::Built) => {
+            super::drift_exec::built(case, format!("interpreted {shown}"));
+            return;
+        }
+        Some(Made::StartUp) => {
             super::fold_startup(case, format!("interpreted {shown}"));
             return;
         }
         None => {}
+    }
+    if let Some(place) = case.planted(&path) {
+        let command = programs::command_line(&exec.argv, &exec.exe, 160);
+        case.stories
+            .explain(place, format!("then interpreted: {command}"));
+        case.stories.attach(place, case.event.ts, case.event.seq);
+        return;
     }
     let place = case.raise(Severity::Medium, &path, |case, told| {
         told.title = format!("Ran a script that is not the image's: {shown}");
@@ -235,11 +231,25 @@ fn library(case: &mut Case<'_>, file: &File) {
     }
     match made(case, &path) {
         Some(Made::Package) => return,
-        Some(Made::Built | Made::StartUp) => {
+        Some(Made::Built) => {
+            super::drift_exec::built(case, format!("loaded {}", path.escaped()));
+            return;
+        }
+        Some(Made::StartUp) => {
             super::fold_startup(case, format!("loaded {}", path.escaped()));
             return;
         }
         None => {}
+    }
+    // What /etc/ld.so.preload names is loaded by everything from then on.
+    let preload = case
+        .stories
+        .find("file.ld-preload", Some(case.owner), b"/etc/ld.so.preload");
+    if let Some(place) = case.planted(&path).or(preload) {
+        let line = format!("then loaded: {}", path.escaped());
+        case.stories.explain(place, line);
+        case.stories.attach(place, case.event.ts, case.event.seq);
+        return;
     }
     // Upper, never written while watched: it may be old. Worth a line, not an alarm.
     let severity = if written {
@@ -263,35 +273,22 @@ fn library(case: &mut Case<'_>, file: &File) {
     }
 }
 
-fn masquerade(case: &mut Case<'_>, exec: &Exec) {
-    let exe = exec.exe.as_bytes();
-    let argv0 = exec.argv.first().map(|a| a.as_bytes()).unwrap_or_default();
-    let drifted = matches!(
-        exec.file.origin(),
-        Origin::Upper | Origin::Tmpfs | Origin::Volume | Origin::Memfd | Origin::Deleted
-    );
-    let name = programs::leaf(exe);
-    let kernel_thread = argv0.starts_with(b"[") && argv0.contains(&b']') && !exe.is_empty();
-    let reason = if kernel_thread {
-        "it calls itself a kernel thread"
-    } else if !drifted || case.starting_up() || made(case, exe).is_some() {
-        return;
-    } else if programs::is_system_name(name)
-        && crate::detect::place::of(exe) != Some(crate::detect::place::Place::Program)
-    {
-        "it carries a system program's name outside the program directories"
-    } else if exe
+/// Why the path of a drifted program was chosen to mislead, if it was.
+pub(super) fn disguise(exe: &[u8]) -> Option<&'static str> {
+    if exe
         .split(|b| *b == b'/')
         .any(|part| part == b"..." || part == b".. " || part == b". " || part.ends_with(b" "))
     {
-        "its path is made to be overlooked"
-    } else if exe
+        return Some("its path is made to be overlooked");
+    }
+    if exe
         .rsplit(|b| *b == b'/')
         .take(2)
         .any(|part| part.starts_with(b".") && part.len() > 1)
     {
-        "it lies under a hidden name"
-    } else if [
+        return Some("it lies under a hidden name");
+    }
+    let data = [
         &b".jpg"[..],
         b".jpeg",
         b".png",
@@ -310,9 +307,29 @@ fn masquerade(case: &mut Case<'_>, exec: &Exec) {
         b".bak",
     ]
     .iter()
-    .any(|e| name.ends_with(e))
+    .any(|e| exe.ends_with(e));
+    data.then_some("its extension says it is data")
+}
+
+fn masquerade(case: &mut Case<'_>, exec: &Exec) {
+    let exe = exec.exe.as_bytes();
+    let argv0 = exec.argv.first().map(|a| a.as_bytes()).unwrap_or_default();
+    let drifted = matches!(
+        exec.file.origin(),
+        Origin::Upper | Origin::Tmpfs | Origin::Volume | Origin::Memfd | Origin::Deleted
+    );
+    let name = programs::leaf(exe);
+    let kernel_thread = argv0.starts_with(b"[") && argv0.contains(&b']') && !exe.is_empty();
+    let reason = if kernel_thread {
+        "it calls itself a kernel thread"
+    } else if !drifted || case.starting_up() || made(case, exe).is_some() {
+        return;
+    } else if programs::is_system_name(name)
+        && crate::detect::place::of(exe) != Some(crate::detect::place::Place::Program)
     {
-        "its extension says it is data"
+        "it carries a system program's name outside the program directories"
+    } else if let Some(reason) = disguise(exe) {
+        reason
     } else {
         return;
     };
@@ -322,8 +339,7 @@ fn masquerade(case: &mut Case<'_>, exec: &Exec) {
     }
     case.raise(Severity::High, exe, |_, told| {
         let command = programs::command_line(&exec.argv, &exec.exe, 160);
-        told.title = format!("A program hides what it is: {command}");
-        told.why.push(reason.to_owned());
+        told.title = format!("A program hides what it is ({reason}): {command}");
         told.why
             .push(format!("its executable is {}", exec.exe.escaped()));
     });
@@ -466,6 +482,19 @@ mod tests {
     }
 
     #[test]
+    fn what_the_images_compiler_made_is_one_line() {
+        let mut w = World::steady();
+        let init = w.init();
+        let ld = w.exec(init, "/usr/bin/ld", &["ld"]);
+        w.create(ld, "/tmp/x.so");
+        w.create(ld, "/tmp/app");
+        w.file(init, FileOp::MapExec, "/tmp/x.so");
+        w.exec_new(init, "/tmp/app");
+        w.only(&["drift.exec-built"]);
+        assert_eq!(w.all("drift.exec-built").len(), 1);
+    }
+
+    #[test]
     fn masquerades() {
         let mut w = World::steady();
         let init = w.init();
@@ -473,7 +502,14 @@ mod tests {
         w.exec_file(init, "/srv/sshd", &["sshd"], upper(5));
         w.exec_file(init, "/srv/photo.jpg", &["photo.jpg"], upper(6));
         w.exec_file(init, "/bin/sleep", &["[kworker/0:0]"], image(7));
-        assert_eq!(w.all("exec.masquerade").len(), 4);
+        // What is drift already is one story with it; the image's own program stands alone.
+        assert_eq!(w.all("exec.masquerade").len(), 1);
+        let drift = w.all("drift.exec-new");
+        assert_eq!(drift.len(), 3);
+        for story in drift {
+            let why = story.why.join("\n");
+            assert!(why.contains("then: A program hides what it is"), "{why}");
+        }
         let mut w = World::steady();
         let init = w.init();
         w.exec(init, "/usr/bin/[", &["[", "-f", "x", "]"]);

@@ -3,7 +3,7 @@
 use bstr::ByteSlice as _;
 
 use crate::detect::case::Case;
-use crate::detect::memory::Outbound;
+use crate::detect::memory::{BESIDE, Outbound};
 use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs};
 use crate::event::{Connect, Endpoint, Exec};
 use crate::state::{Direction, ProcessEntry};
@@ -94,13 +94,20 @@ fn bare(exec: &Exec) -> bool {
             .first()
             .is_some_and(|a| programs::leaf(a.as_bytes()) == b"busybox"),
     );
+    // With -s everything that follows is for the program that comes by the input.
+    let input = |a: &crate::event::Bytes| a.as_bytes() == b"-s";
     exec.script.is_none()
-        && exec.argv.iter().skip(1 + skip).all(|a| {
-            let a = a.as_bytes();
-            a == b"-"
-                || (a.starts_with(b"-") && !a.starts_with(b"--") && !a.contains(&b'c'))
-                || matches!(a, b"--norc" | b"--noprofile" | b"--login" | b"--posix")
-        })
+        && exec
+            .argv
+            .iter()
+            .take_while(|a| !input(a))
+            .skip(1 + skip)
+            .all(|a| {
+                let a = a.as_bytes();
+                a == b"-"
+                    || (a.starts_with(b"-") && !a.starts_with(b"--") && !a.contains(&b'c'))
+                    || matches!(a, b"--norc" | b"--noprofile" | b"--login" | b"--posix")
+            })
 }
 
 fn interactive(exec: &Exec) -> bool {
@@ -292,31 +299,38 @@ fn pipe(case: &mut Case<'_>, exec: &Exec) {
         p.owner.as_ref() == Some(case.owner)
             && p.ppid == exec.ppid
             && p.pid != case.event.pid
-            && now.since(p.started).as_secs() <= 2
+            && now.since(p.started).as_secs() <= BESIDE.as_secs()
     };
     let name = programs::name(&exec.exe, &exec.argv);
     let source = programs::is_downloader(name)
         && !matches!(name, b"nc" | b"ncat" | b"netcat" | b"socat" | b"telnet")
         || decodes(name, &exec.argv);
-    let found = if bare(exec) {
-        case.state.processes.values().filter(near).find(|p| {
+    let bare = bare(exec);
+    if !bare && !source {
+        return;
+    }
+    let beside = case.own().beside(exec.ppid);
+    let mut beside = beside
+        .iter()
+        .filter_map(|pid| case.state.processes.get(pid))
+        .filter(near);
+    let found = if bare {
+        beside.find(|p| {
             let n = programs::of(p);
             matches!(
                 n,
                 b"curl" | b"wget" | b"fetch" | b"aria2c" | b"GET" | b"ftpget"
             ) || decodes(n, &p.argv)
         })
-    } else if source {
+    } else {
         // The interpreter at the pipe's end may have been first.
-        case.state.processes.values().filter(near).find(|p| {
+        beside.find(|p| {
             case.memory.get(case.owner).is_some_and(|own| {
                 own.bare_shells
                     .iter()
                     .any(|(pid, _, at, _)| *pid == p.pid && now.since(*at).as_secs() <= 2)
             })
         })
-    } else {
-        None
     };
     let Some(other) = found else { return };
     let other = programs::command_line(&other.argv, &other.exe, 160);
@@ -325,11 +339,7 @@ fn pipe(case: &mut Case<'_>, exec: &Exec) {
         super::fold_startup(case, format!("{this} beside {other}"));
         return;
     }
-    let (from, into) = if bare(exec) {
-        (other, this)
-    } else {
-        (this, other)
-    };
+    let (from, into) = if bare { (other, this) } else { (this, other) };
     case.raise(Severity::High, from.as_bytes(), |case, told| {
         told.title = format!("{}: {from} | {into}", case.rule.title);
         told.why.push(format!("source: {from}"));

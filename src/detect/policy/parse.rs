@@ -1,0 +1,383 @@
+//! Reads a policy file: whole, or refused with the line at fault; never half-applied.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::pattern;
+use crate::detect::rules;
+use crate::event::{AgeLimit, Allow, Policy, Scope, Severity, Silence, Timestamp};
+
+/// Why a policy was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {message}")]
+pub struct PolicyError {
+    /// Line in the file, from 1.
+    pub line: usize,
+    /// What is wrong there.
+    pub message: String,
+}
+
+/// A read policy with the settings it may replace.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Read {
+    /// The policy.
+    pub policy: Policy,
+    /// The age limit of every container, where the file sets one: `Some(None)` is no limit.
+    pub max_age: Option<Option<Duration>>,
+    /// The start-up grace, where the file sets one.
+    pub startup_grace: Option<Duration>,
+}
+
+type Text = toml::Spanned<String>;
+
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+struct Raw {
+    max_age: Option<Text>,
+    startup_grace: Option<Text>,
+    sensitive: Vec<Text>,
+    severity: BTreeMap<Text, Text>,
+    age: Vec<toml::Spanned<RawAge>>,
+    allow: Vec<toml::Spanned<RawAllow>>,
+    silence: Vec<RawSilence>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAge {
+    max: Text,
+    digest: Option<Text>,
+    image: Option<Text>,
+    container: Option<Text>,
+    #[serde(default)]
+    label: BTreeMap<String, Text>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAllow {
+    #[serde(default)]
+    listen: Vec<toml::Spanned<u16>>,
+    #[serde(default)]
+    connect: Vec<Text>,
+    digest: Option<Text>,
+    image: Option<Text>,
+    container: Option<Text>,
+    #[serde(default)]
+    label: BTreeMap<String, Text>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSilence {
+    rule: Text,
+    subject: Option<Text>,
+    exe: Option<Text>,
+    parent: Option<Text>,
+    sha256: Option<Text>,
+    digest: Option<Text>,
+    image: Option<Text>,
+    container: Option<Text>,
+    #[serde(default)]
+    label: BTreeMap<String, Text>,
+    reason: Text,
+    expires: Option<toml::Spanned<toml::Value>>,
+}
+
+impl Policy {
+    /// Reads a policy file.
+    ///
+    /// # Errors
+    /// When it is not TOML, names a key, rule, severity or time that does not exist, or leaves
+    /// out what must be there: with the line.
+    pub fn parse(text: &str) -> Result<Read, PolicyError> {
+        let file = File { text };
+        let raw: Raw = toml::from_str(text)
+            .map_err(|e| file.wrong(e.span().unwrap_or_default(), e.message().to_owned()))?;
+        let mut policy = Self::default();
+        for path in raw.sensitive {
+            if !path.get_ref().starts_with(['/', '*', '?']) {
+                let message = format!("{:?} is no absolute path", path.get_ref());
+                return Err(file.wrong(path.span(), message));
+            }
+            policy.sensitive.push(path.into_inner());
+        }
+        for (rule, severity) in &raw.severity {
+            policy
+                .severity
+                .insert(file.rule(rule)?, file.severity(severity)?);
+        }
+        for age in raw.age {
+            let age = age.into_inner();
+            policy.age.push(AgeLimit {
+                max: file.limit(&age.max)?,
+                scope: file.scope([age.digest, age.image, age.container], age.label)?,
+            });
+        }
+        for allow in raw.allow {
+            policy.allow.push(file.allow(allow)?);
+        }
+        for silence in raw.silence {
+            policy.silence.push(file.silence(silence)?);
+        }
+        Ok(Read {
+            policy,
+            max_age: raw.max_age.as_ref().map(|t| file.limit(t)).transpose()?,
+            startup_grace: raw
+                .startup_grace
+                .as_ref()
+                .map(|t| file.duration(t))
+                .transpose()?,
+        })
+    }
+}
+
+/// The file that is read, for its lines.
+struct File<'t> {
+    text: &'t str,
+}
+
+impl File<'_> {
+    fn wrong(&self, span: Range<usize>, message: String) -> PolicyError {
+        let before = self.text.get(..span.start).unwrap_or_default();
+        PolicyError {
+            line: before.matches('\n').count() + 1,
+            message,
+        }
+    }
+
+    fn duration(&self, text: &Text) -> Result<Duration, PolicyError> {
+        humantime::parse_duration(text.get_ref())
+            .map_err(|e| self.wrong(text.span(), format!("{:?}: {e}", text.get_ref())))
+    }
+
+    /// A duration, or none.
+    fn limit(&self, text: &Text) -> Result<Option<Duration>, PolicyError> {
+        match text.get_ref().as_str() {
+            "none" | "off" => Ok(None),
+            _ => self.duration(text).map(Some),
+        }
+    }
+
+    fn severity(&self, text: &Text) -> Result<Option<Severity>, PolicyError> {
+        match text.get_ref().as_str() {
+            "off" => Ok(None),
+            name => match name.parse() {
+                Ok(severity) => Ok(Some(severity)),
+                Err(e) => Err(self.wrong(text.span(), format!("{e}, or \"off\""))),
+            },
+        }
+    }
+
+    fn rule(&self, rule: &Text) -> Result<String, PolicyError> {
+        let id = rule.get_ref();
+        if rules::info(id).is_some() {
+            return Ok(id.clone());
+        }
+        let near = rules::catalogue()
+            .iter()
+            .map(|r| r.id)
+            .min_by_key(|r| distance(r, id))
+            .unwrap_or_default();
+        let message = format!("no rule {id:?}; the nearest is {near:?}");
+        Err(self.wrong(rule.span(), message))
+    }
+
+    /// A text that must say something: an empty pattern fits nothing.
+    fn pattern(&self, text: Option<Text>) -> Result<Option<String>, PolicyError> {
+        match text {
+            Some(text) if text.get_ref().is_empty() => {
+                Err(self.wrong(text.span(), "an empty pattern fits nothing".to_owned()))
+            }
+            text => Ok(text.map(Text::into_inner)),
+        }
+    }
+
+    fn scope(
+        &self,
+        [digest, image, container]: [Option<Text>; 3],
+        label: BTreeMap<String, Text>,
+    ) -> Result<Scope, PolicyError> {
+        if let Some(d) = &digest {
+            self.hexadecimal(d)?;
+        }
+        Ok(Scope {
+            digest: self.pattern(digest)?,
+            image: self.pattern(image)?,
+            container: self.pattern(container)?,
+            label: label
+                .into_iter()
+                .map(|(key, value)| (key, value.into_inner()))
+                .collect(),
+        })
+    }
+
+    /// A SHA-256, perhaps only its beginning.
+    fn hexadecimal(&self, text: &Text) -> Result<(), PolicyError> {
+        let t = text.get_ref();
+        let bare = t
+            .rsplit_once("sha256:")
+            .map_or(t.as_str(), |(_, digits)| digits);
+        if (8..=64).contains(&bare.len()) && bare.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Ok(());
+        }
+        let message = format!("{t:?} is no SHA-256 of 8 to 64 hexadecimal digits");
+        Err(self.wrong(text.span(), message))
+    }
+
+    fn allow(&self, raw: toml::Spanned<RawAllow>) -> Result<Allow, PolicyError> {
+        let span = raw.span();
+        let raw = raw.into_inner();
+        if raw.listen.is_empty() && raw.connect.is_empty() {
+            let message = "it allows nothing: give listen or connect".to_owned();
+            return Err(self.wrong(span, message));
+        }
+        for to in &raw.connect {
+            let text = to.get_ref();
+            if text.is_empty() || (text.contains('/') && pattern::network(text).is_none()) {
+                return Err(self.wrong(to.span(), format!("{text:?} is no network")));
+            }
+        }
+        if let Some(zero) = raw.listen.iter().find(|port| *port.get_ref() == 0) {
+            return Err(self.wrong(zero.span(), "0 is no port".to_owned()));
+        }
+        Ok(Allow {
+            listen: raw
+                .listen
+                .into_iter()
+                .map(toml::Spanned::into_inner)
+                .collect(),
+            connect: raw.connect.into_iter().map(Text::into_inner).collect(),
+            scope: self.scope([raw.digest, raw.image, raw.container], raw.label)?,
+        })
+    }
+
+    fn silence(&self, raw: RawSilence) -> Result<Silence, PolicyError> {
+        let family = raw.rule.get_ref().strip_suffix(".*");
+        let exists = |family: &str| {
+            rules::catalogue()
+                .iter()
+                .any(|r| r.id.split('.').next() == Some(family))
+        };
+        let rule = if family.is_some_and(exists) {
+            raw.rule.into_inner()
+        } else {
+            self.rule(&raw.rule)?
+        };
+        if raw.reason.get_ref().trim().is_empty() {
+            return Err(self.wrong(raw.reason.span(), "a silence needs a reason".to_owned()));
+        }
+        if let Some(hash) = &raw.sha256 {
+            self.hexadecimal(hash)?;
+        }
+        Ok(Silence {
+            rule,
+            subject: self.pattern(raw.subject)?,
+            exe: self.pattern(raw.exe)?,
+            parent: self.pattern(raw.parent)?,
+            sha256: raw.sha256.map(Text::into_inner),
+            scope: self.scope([raw.digest, raw.image, raw.container], raw.label)?,
+            reason: raw.reason.into_inner(),
+            expires: raw.expires.map(|e| self.instant(&e)).transpose()?,
+        })
+    }
+
+    /// A day, or an RFC 3339 instant; in quotes or not.
+    fn instant(&self, value: &toml::Spanned<toml::Value>) -> Result<Timestamp, PolicyError> {
+        let text = match value.get_ref() {
+            toml::Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let whole = if text.len() == 10 {
+            format!("{text}T00:00:00Z")
+        } else {
+            text.clone()
+        };
+        Timestamp::parse(&whole).map_err(|_| {
+            let message = format!("{text:?} is no date; write \"2026-12-31\"");
+            self.wrong(value.span(), message)
+        })
+    }
+}
+
+/// Edit distance, for "did you mean".
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        for (place, y) in row.iter_mut().skip(1).zip(b.bytes()) {
+            let above = *place;
+            left = (diagonal + usize::from(x != y))
+                .min(above + 1)
+                .min(left + 1);
+            diagonal = above;
+            *place = left;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_may_be_a_day_or_an_instant() {
+        let ends = |value: &str| {
+            let text = format!("[[silence]]\nrule = \"file.*\"\nreason = \"x\"\nexpires = {value}");
+            Policy::parse(&text).unwrap().policy.silence[0]
+                .expires
+                .unwrap()
+        };
+        assert_eq!(ends("\"2026-12-31\""), ends("2026-12-31"));
+        assert_eq!(ends("2026-12-31"), ends("\"2026-12-31T01:00:00+01:00\""));
+    }
+
+    #[test]
+    fn errors_name_their_line() {
+        for (text, line, part) in [
+            ("max-age = \"30d\"\nmax-aeg = 1\n", 2, "max-aeg"),
+            ("max-age = \"soon\"", 1, "soon"),
+            ("\n[severity]\n\"file.cron\" = \"bad\"", 3, "off"),
+            ("[severity]\n\"file.corn\" = \"low\"", 2, "file.cron"),
+            ("[[silence]]\nrule = \"file.cron\"\n", 1, "reason"),
+            (
+                "[[silence]]\nrule = \"file.cron\"\nreason = \" \"",
+                3,
+                "reason",
+            ),
+            ("[[silence]]\nrule = \"no.*\"\nreason = \"x\"", 2, "no rule"),
+            (
+                "[[silence]]\nrule = \"file.*\"\nreason = \"x\"\nexpires = \"2026-13-01\"",
+                4,
+                "date",
+            ),
+            ("[[allow]]\nconnect = [\"10.0.0.0/99\"]", 2, "network"),
+            ("a = [", 1, ""),
+            ("sensitive = [\n\"srv/keys\"]", 2, "absolute"),
+            ("[[allow]]\nimage = \"web\"", 1, "nothing"),
+            ("[[allow]]\nlisten = [80,\n0]", 3, "port"),
+            ("[[allow]]\nlisten = [80,\n70000]", 3, "u16"),
+            ("[[age]]\nmax = \"1d\"\nimage = \"\"", 3, "empty"),
+            ("[[age]]\nmax = \"1d\"\ndigest = \"latest\"", 3, "SHA-256"),
+            ("[[age]]\nmax = \"1d\"\nimages = \"x\"", 3, "images"),
+            (
+                "[[silence]]\nrule = \"file.*\"\nreason = \"x\"\nexpires = 7",
+                4,
+                "date",
+            ),
+        ] {
+            let error = Policy::parse(text).unwrap_err();
+            assert_eq!(error.line, line, "{text}: {error}");
+            assert!(error.message.contains(part), "{text}: {error}");
+        }
+    }
+}

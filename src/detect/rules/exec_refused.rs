@@ -1,0 +1,136 @@
+//! Programs that are not the image's and were kept from running.
+
+use bstr::ByteSlice as _;
+
+use crate::detect::case::Case;
+use crate::detect::change::{Maker, maker};
+use crate::detect::drift::{attach_history, history, made};
+use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs};
+use crate::event::{ExecRefused, FileOp};
+
+/// The rule.
+pub(super) const RULE: Rule = Rule {
+    info: RuleInfo {
+        id: "drift.exec-refused",
+        title: "Tried to run a program that is not the image's and was refused",
+        severity: Severity::Medium,
+        attack: &["T1105"],
+        needs: &[Fact::ExecRefused],
+        explain: "execve of a file written in the container, or lying on a tmpfs, failed: no \
+                  right, a noexec mount, no known format, a seccomp filter. The attempt says as \
+                  much as a success. A file of the image that may not be run is no finding, nor \
+                  what a build or a package manager made. Low when the format is not known: shells then \
+                  read the file as a script, which counts by itself.",
+        check: "Who wrote the file, and what was tried next: `sh FILE` still works where running \
+                it does not.",
+    },
+    looks: &[Look::ExecRefused(refused)],
+};
+
+fn refused(case: &mut Case<'_>, exec: &ExecRefused) {
+    let path = exec.path.as_bytes();
+    let Some(place) = origin(case, path) else {
+        return;
+    };
+    if maker(case) == Maker::Package || made(case, path).is_some() {
+        return;
+    }
+    // The shell that was refused reads the file as a script next, which is a story of its own.
+    let severity = if exec.errno == ENOEXEC {
+        Severity::Low
+    } else {
+        Severity::Medium
+    };
+    let found = case.raise(severity, path, |case, told| {
+        told.title = format!("Tried to run {} and was refused", exec.path.escaped());
+        told.why.push(format!("it is not in the image: {place}"));
+        history(case, path, &mut told.why);
+        if let Some(p) = case.process {
+            let command = programs::command_line(&p.argv, &p.exe, 160);
+            told.why.push(format!("tried by: {command}"));
+        }
+    });
+    if let Some(found) = found {
+        case.stories.explain(found, why(exec.errno).to_owned());
+        attach_history(case, found, path);
+    }
+}
+
+const ENOEXEC: u16 = 8;
+
+fn why(errno: u16) -> &'static str {
+    match errno {
+        1 => "refused (EPERM): a security policy forbids it",
+        ENOEXEC => "refused (ENOEXEC): no known format",
+        13 => "refused (EACCES): no right, or mounted noexec",
+        26 => "refused (ETXTBSY): it is still written to",
+        _ => "refused",
+    }
+}
+
+/// Why the file is not the image's, as far as its path and history tell.
+fn origin(case: &Case<'_>, path: &[u8]) -> Option<&'static str> {
+    let wrote = |op| case.activity(path).is_some_and(|a| a.ops.contains_key(&op));
+    let ways = [
+        FileOp::Create,
+        FileOp::Write,
+        FileOp::Truncate,
+        FileOp::Rename,
+        FileOp::Link,
+    ];
+    if ways.into_iter().any(wrote) {
+        return Some("written since the container started");
+    }
+    let shared_memory = path.starts_with(b"/dev/shm/") || path.starts_with(b"/run/shm/");
+    let mounted = case.container.is_some_and(|c| {
+        let mounts = c.info.mounts.iter().filter(|m| m.kind == "tmpfs");
+        mounts.map(|m| m.destination.as_bytes()).any(|at| {
+            path.strip_prefix(at)
+                .is_some_and(|rest| rest.starts_with(b"/"))
+        })
+    });
+    (shared_memory || mounted).then_some("it lies on a tmpfs")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::detect::testkit::World;
+    use crate::event::{ExecRefused, Kind};
+
+    fn refuse(world: &mut World, pid: u32, path: &str, errno: u16) {
+        let refused = ExecRefused {
+            path: path.into(),
+            errno,
+            comm: "sh".into(),
+            ..ExecRefused::default()
+        };
+        world.emit(pid, pid - 999, Kind::ExecRefused(Box::new(refused)));
+    }
+
+    #[test]
+    fn what_was_written_or_lies_on_a_tmpfs_counts() {
+        let mut w = World::steady();
+        let init = w.init();
+        w.create(init, "/opt/x");
+        refuse(&mut w, init, "/opt/x", 13);
+        refuse(&mut w, init, "/opt/x", 13);
+        refuse(&mut w, init, "/dev/shm/y", 13);
+        w.only(&["drift.exec-refused"]);
+        let all = w.all("drift.exec-refused");
+        assert_eq!((all.len(), all[0].count), (2, 2));
+        assert!(all[1].why.iter().any(|l| l.contains("EACCES")), "{all:?}");
+    }
+
+    #[test]
+    fn image_files_and_installations_do_not() {
+        let mut w = World::steady();
+        let init = w.init();
+        refuse(&mut w, init, "/etc/passwd", 13);
+        refuse(&mut w, init, "/usr/bin/sudo", 1);
+        let cc = w.exec(init, "/usr/bin/gcc", &["gcc", "a.c"]);
+        w.create(cc, "/src/a.out");
+        refuse(&mut w, init, "/src/a.out", 26);
+        w.only(&[]);
+    }
+}

@@ -1,0 +1,63 @@
+//! Containers whose image's name means another image by now.
+
+use crate::detect::case::Case;
+use crate::detect::{Fact, Look, Rule, RuleInfo, Severity};
+use crate::event::ContainerEvent;
+
+/// The rule.
+pub(super) const RULE: Rule = Rule {
+    info: RuleInfo {
+        id: "life.image-moved",
+        title: "Its image's name points to another image now",
+        severity: Severity::Info,
+        attack: &["T1525"],
+        needs: &[Fact::Engine],
+        explain: "Since the container was made, the name of its image was given to another image \
+                  on this host: pulled, built or tagged anew. What runs is not what the name \
+                  means, and a restart by that name would run something else. A name that is \
+                  gone, and an image named by its digest, are no finding.",
+        check: "Which of both is meant: replace the container, or see who moved the name.",
+    },
+    looks: &[Look::Container(moved)],
+};
+
+fn moved(case: &mut Case<'_>, _change: &ContainerEvent) {
+    let Some(container) = case.container.filter(|c| !c.info.image_now.is_empty()) else {
+        return;
+    };
+    let info = &container.info;
+    let subject = info.image_now.as_bytes();
+    if case
+        .stories
+        .find(case.rule.id, Some(case.owner), subject)
+        .is_some()
+    {
+        return;
+    }
+    case.raise(Severity::Info, subject, |_, told| {
+        let name = info.image.escaped();
+        told.title = format!("The name {name} points to another image now");
+        told.why.push(format!("it runs {}", info.image_digest));
+        told.why.push(format!("{name} is now {}", info.image_now));
+    });
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::detect::testkit::World;
+
+    #[test]
+    fn told_once_for_each_image_the_name_moves_to() {
+        let mut w = World::steady();
+        w.info(|i| i.image = "web:1".into());
+        w.only(&[]);
+        w.info(|i| i.image_now = "sha256:bb".to_owned());
+        w.info(|_| {});
+        assert_eq!(w.finding("life.image-moved").count, 1);
+        w.info(|i| i.image_now = "sha256:cc".to_owned());
+        // And back: nothing is to be told.
+        w.info(|i| i.image_now = String::new());
+        assert_eq!(w.all("life.image-moved").len(), 2);
+    }
+}

@@ -1,0 +1,96 @@
+//! Domains a container has not asked for since it became steady.
+
+use bstr::ByteSlice as _;
+
+use super::net::domain;
+use crate::detect::baseline::Deed;
+use crate::detect::case::Case;
+use crate::detect::{Fact, Look, Rule, RuleInfo, Severity};
+use crate::event::Dns;
+
+/// The rule.
+pub(super) const RULE: Rule = Rule {
+    info: RuleInfo {
+        id: "net.new-name",
+        title: "Asked for names in a domain new for this container",
+        severity: Severity::Info,
+        attack: &["T1071.004", "T1568"],
+        needs: &[Fact::Dns],
+        explain: "After start-up the container asked for a name in a domain it had not asked for \
+                  before. One finding a container, which lists them. Names without a dot, reverse \
+                  look-ups and local ones do not count, nor do names the policy lets it connect \
+                  to.",
+        check: "Whether the service has business with that domain, and what it did next.",
+    },
+    looks: &[Look::Dns(asked)],
+};
+
+fn asked(case: &mut Case<'_>, dns: &Dns) {
+    let name = dns.name.as_bytes();
+    let local = [&b".arpa"[..], b".local", b".internal", b".localdomain"];
+    if !name.contains(&b'.') || local.iter().any(|end| name.ends_with(end)) {
+        return;
+    }
+    if !case.learn(Deed::Asked(domain(name))) || case.learning() {
+        return;
+    }
+    let info = case.container.map(|c| &c.info);
+    if case
+        .settings
+        .policy
+        .may_resolve(case.owner.as_str(), info, name)
+    {
+        return;
+    }
+    let shown = dns.name.escaped().to_string();
+    let place = case.raise(Severity::Info, b"names", |_, told| {
+        told.title = format!("Asked for a name in a domain new for this container: {shown}");
+    });
+    if let Some(place) = place {
+        let answer = match (dns.rcode, dns.addresses.first()) {
+            (3, _) => " which does not exist".to_owned(),
+            (_, Some(address)) => format!(" which is {address}"),
+            _ => String::new(),
+        };
+        let line = format!(
+            "asked for {shown} ({}){answer}",
+            crate::event::escape(dns.qtype.as_bytes())
+        );
+        case.stories.explain(place, line);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::detect::testkit::World;
+    use crate::detect::{Policy, Settings};
+
+    #[test]
+    fn a_domain_counts_once_and_after_start_up() {
+        let mut w = World::starting();
+        w.dns("db.example.org", "A", &["192.0.2.1"]);
+        w.ticks(60);
+        w.dns("api.example.org", "A", &["192.0.2.2"]);
+        w.dns("db", "A", &[]);
+        w.dns("1.2.0.192.in-addr.arpa", "PTR", &[]);
+        w.only(&[]);
+        w.dns("x.example.net", "A", &["192.0.2.3"]);
+        w.dns("y.example.net", "TXT", &[]);
+        let finding = w.finding("net.new-name");
+        assert_eq!((finding.count, finding.why.len()), (1, 1));
+    }
+
+    #[test]
+    fn a_name_the_policy_allows_is_none() {
+        let policy = Policy::parse("[[allow]]\nconnect = [\"*.example.net\"]").unwrap();
+        let mut w = World::with(Settings {
+            policy: policy.policy,
+            ..Settings::default()
+        });
+        w.dns("x.example.net", "A", &["192.0.2.3"]);
+        w.only(&[]);
+        w.dns("example.com", "A", &["192.0.2.3"]);
+        w.only(&["net.new-name"]);
+    }
+}

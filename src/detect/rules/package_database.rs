@@ -1,0 +1,105 @@
+//! The package manager's records, changed by something else.
+
+use crate::detect::case::Case;
+use crate::detect::change::{Maker, by, changes, graded, in_root, maker, refused};
+use crate::detect::place::{self, Place};
+use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs};
+use crate::event::File;
+
+/// The rule.
+pub(super) const RULE: Rule = Rule {
+    info: RuleInfo {
+        id: "file.package-database",
+        title: "The package manager's records were changed by something else",
+        severity: Severity::Medium,
+        attack: &["T1070", "T1036"],
+        needs: &[Fact::File],
+        explain: "The records of dpkg, rpm or apk (which packages are installed, which files are \
+                  theirs, with which checksums) were changed after start-up by a program that is \
+                  no package manager and was not started by one. It hides what was installed or \
+                  altered from scanners. Lists that are fetched, locks and caches do not count.",
+        check: "What differs from the image's records; then the files they name.",
+    },
+    looks: &[Look::File(file)],
+};
+
+/// Records, as against fetched lists, locks and caches.
+fn is_record(path: &[u8]) -> bool {
+    if place::of(path) != Some(Place::PackageDatabase) {
+        return false;
+    }
+    let leaf = programs::leaf(path);
+    let passing = leaf.starts_with(b"lock")
+        || leaf.ends_with(b"Lock")
+        || leaf.starts_with(b".")
+        || leaf.starts_with(b"__db.")
+        || leaf.ends_with(b"-shm")
+        || leaf.ends_with(b"-wal");
+    !passing && !path.starts_with(b"/var/lib/apt/")
+}
+
+fn file(case: &mut Case<'_>, file: &File) {
+    for change in changes(file).into_iter().flatten() {
+        if !is_record(change.path) || !in_root(file) {
+            continue;
+        }
+        if matches!(maker(case), Maker::Package | Maker::StartUp) {
+            return;
+        }
+        // One story for each database, whichever of its files.
+        let subject = programs::directory(change.path);
+        let subject = subject.strip_suffix(b"/info").unwrap_or(subject).to_vec();
+        let severity = graded(Severity::Medium, change.errno);
+        let line = format!(
+            "{} {}{}",
+            change.verb,
+            change.path.escaped(),
+            refused(change.errno)
+        );
+        let place = case.raise(severity, &subject, |case, told| {
+            told.title = format!(
+                "Records of the package manager changed: {}",
+                change.path.escaped()
+            );
+            told.why.push(by(case, &file.comm));
+        });
+        if let Some(place) = place {
+            case.stories.explain(place, line);
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::detect::testkit::World;
+    use crate::event::FileOp;
+
+    #[test]
+    fn a_record_is_forged_in_any_way_and_is_one_story() {
+        let mut w = World::steady();
+        let init = w.init();
+        w.file(init, FileOp::Write, "/var/lib/dpkg/status");
+        w.rename(init, "/tmp/x", "/var/lib/dpkg/info/bash.md5sums");
+        w.file(init, FileOp::Unlink, "/var/lib/dpkg/info/cron.list");
+        w.only(&["file.package-database"]);
+        let all = w.all("file.package-database");
+        assert_eq!((all.len(), all[0].count), (1, 3));
+        assert_eq!(all[0].why.len(), 4);
+    }
+
+    #[test]
+    fn package_managers_locks_lists_and_queries_are_not() {
+        let mut w = World::steady();
+        let init = w.init();
+        w.file(init, FileOp::Write, "/var/lib/dpkg/lock-frontend");
+        w.create(init, "/var/lib/apt/lists/x_InRelease");
+        w.file(init, FileOp::Write, "/var/lib/rpm/__db.001");
+        w.file(init, FileOp::Read, "/var/lib/dpkg/status");
+        w.none("file.package-database");
+        let apt = w.exec(init, "/usr/bin/apt-get", &["apt-get", "install", "x"]);
+        let dpkg = w.exec(apt, "/usr/bin/dpkg", &["dpkg", "-i", "x.deb"]);
+        w.rename(dpkg, "/var/lib/dpkg/status-new", "/var/lib/dpkg/status");
+        w.none("file.package-database");
+    }
+}

@@ -1,0 +1,91 @@
+//! Who started an exec session: told in its story, where a client on this host was seen.
+
+use bstr::ByteSlice as _;
+
+use super::case::Case;
+use super::programs;
+use crate::event::Client;
+
+/// A session that began longer ago was started by somebody else, seconds.
+const RECENT: u64 = 3;
+/// Lines of this kind in one story.
+const MAX_LINES: usize = 4;
+const SAID: &str = "probably started by";
+
+/// Adds the client to the story of the latest session.
+pub(super) fn look(case: &mut Case<'_>, client: &Client) {
+    let now = case.now();
+    let latest = case.memory.get(case.owner).and_then(|own| {
+        let sessions = own.sessions.values();
+        sessions
+            .filter(|s| now.since(s.began).as_secs() < RECENT)
+            .max_by_key(|s| s.began)
+    });
+    let Some(place) = latest.and_then(|s| s.place) else {
+        return;
+    };
+    let told = case.stories.findings().get(place).map_or(0, |f| {
+        f.why.iter().filter(|line| line.starts_with(SAID)).count()
+    });
+    if told >= MAX_LINES {
+        return;
+    }
+    let mut line = format!(
+        "{SAID} {}",
+        programs::command_line(&client.argv, &crate::event::Bytes::default(), 160)
+    );
+    let who = match client.user.as_bytes() {
+        [] => format!("user {}", client.login_uid.unwrap_or(client.uid)),
+        name => crate::event::escape(name).to_string(),
+    };
+    line.push_str(&format!(" (pid {} on the host, {who}", case.event.pid));
+    if client.login_uid.is_some_and(|login| login != client.uid) {
+        line.push_str(&format!(" as user {}", client.uid));
+    }
+    if !client.tty.is_empty() {
+        line.push_str(&format!(", on {}", client.tty.escaped()));
+    }
+    line.push(')');
+    case.stories.explain(place, line);
+    case.stories.attach(place, now, case.event.seq);
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::detect::testkit::World;
+    use crate::event::{Client, Kind};
+
+    fn client(world: &mut World) {
+        let client = Client {
+            argv: vec!["docker".into(), "exec".into(), "web".into(), "id".into()],
+            uid: 0,
+            login_uid: Some(1000),
+            user: "ann".into(),
+            tty: "pts/3".into(),
+        };
+        world.emit(77, 0, Kind::Client(Box::new(client)));
+    }
+
+    #[test]
+    fn the_story_of_the_session_says_who_entered() {
+        let mut w = World::steady();
+        w.session(&["id"]);
+        client(&mut w);
+        let why = &w.finding("exec.session").why;
+        let wanted =
+            "probably started by docker exec web id (pid 77 on the host, ann as user 0, on pts/3)";
+        assert!(why.iter().any(|line| line == wanted), "{why:?}");
+    }
+
+    #[test]
+    fn one_that_comes_late_or_without_a_session_says_nothing() {
+        let mut w = World::steady();
+        client(&mut w);
+        w.only(&[]);
+        w.session(&["id"]);
+        w.ticks(10);
+        client(&mut w);
+        assert_eq!(w.finding("exec.session").why.len(), 1);
+    }
+}
