@@ -1,16 +1,26 @@
-//! What a person can ask for, and the one table of keys that help and input both use.
-
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+//! What a person can ask for: the one table that keys, help, footer and command line are made of.
+//!
+//! To add an action: a variant of [`Action`], one row of [`ACTIONS`], and the place that does it:
+//! `Ui::apply` when it only changes what is looked at, `App::act` in `run.rs` when it concerns
+//! time, recording or the program. `hullwatch keys`, the help, the footer, the command line and
+//! `[keys]` in the configuration then know it. Default keys of two rows may not be the same; a
+//! test says so.
 
 use super::app::Pane;
 
 /// What a person can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// Leave the program.
+    /// Come out of what is open; leave the program where nothing is.
     Quit,
+    /// Leave the program at once.
+    QuitNow,
     /// Stop the program as the shell's job control does.
     Suspend,
+    /// Draw everything again.
+    Redraw,
+    /// Show in the next theme.
+    NextTheme,
     /// Show or hide the keys.
     Help,
     /// Go to a pane.
@@ -23,6 +33,8 @@ pub enum Action {
     Move(isize),
     /// Move the selection by pages.
     Page(isize),
+    /// Move the selection by half pages.
+    HalfPage(isize),
     /// To the first row.
     First,
     /// To the last row.
@@ -33,10 +45,64 @@ pub enum Action {
     Back,
     /// Type a filter.
     Filter,
-    /// Sort by the next column.
+    /// To the next (+1) or previous (-1) match.
+    Match(isize),
+    /// Type a command.
+    Command,
+    /// Choose the column to sort by.
     Sort,
+    /// The other way round.
+    Reverse,
+    /// Choose the columns.
+    Columns,
+    /// Explain the selected row below the table, or not.
+    Preview,
+    /// Only the table, or all.
+    Zoom,
+    /// Processes as a tree or a list.
+    Tree,
+    /// Show what ended, or not.
+    Ended,
+    /// Let the selection follow what changes.
+    Follow,
+    /// Mark the selected row.
+    Mark,
+    /// Take all marks.
+    ClearMarks,
+    /// Unfold or right (+1), fold or left (-1).
+    Aside(isize),
+    /// Back to what was looked at before.
+    LastView,
+    /// To the container of the selected row.
+    Owner,
+    /// To its image.
+    Image,
+    /// To the worst finding about it.
+    Why,
+    /// Accept the finding for a while.
+    Acknowledge,
+    /// Choose which findings to accept.
+    Silence,
+    /// Take the last silence back.
+    UndoSilence,
+    /// List what is accepted.
+    Silences,
     /// Freeze the picture; play or pause a recording.
     Pause,
+    /// Copy what the row is called.
+    CopyCell,
+    /// Copy the row as JSON.
+    CopyRow,
+    /// Copy the engine's command that tells more of it.
+    CopyCommand,
+    /// Write the view to a file.
+    Export,
+    /// Write a finding with its evidence to a file.
+    Bundle,
+    /// Show secrets, or mask them.
+    Reveal,
+    /// Compare a container's files with its image.
+    Scan,
     /// Begin or end recording.
     Record,
     /// One event on (+1) or back (-1).
@@ -45,77 +111,233 @@ pub enum Action {
     Speed(i8),
     /// Seconds on or back.
     Seek(i32),
-    /// To the moment of the selected finding.
+    /// To the moment of the selected finding, or to a time that is typed.
     Moment,
+    /// To the next finding (+1) or the previous one (-1).
+    Finding(i8),
+    /// To the present; to the end of a recording.
+    Present,
+    /// Time as a picture, or not.
+    Timeline,
 }
 
-/// Keys, what they do, and how help says it.
-pub(super) const KEYS: &[(&str, Action, &str)] = &[
-    ("q", Action::Quit, "leave"),
-    ("?", Action::Help, "these keys"),
-    ("1", Action::Show(Pane::Containers), "containers"),
-    ("2", Action::Show(Pane::Findings), "findings"),
-    ("3", Action::Show(Pane::Processes), "processes"),
-    ("4", Action::Show(Pane::Network), "network"),
-    ("5", Action::Show(Pane::Files), "files"),
-    ("6", Action::Show(Pane::Events), "events"),
-    ("Tab", Action::NextPane, "next pane"),
-    ("BackTab", Action::PreviousPane, "previous pane"),
-    ("j", Action::Move(1), "down"),
-    ("k", Action::Move(-1), "up"),
-    ("Down", Action::Move(1), "down"),
-    ("Up", Action::Move(-1), "up"),
-    ("PgDn", Action::Page(1), "page down"),
-    ("PgUp", Action::Page(-1), "page up"),
-    ("g", Action::First, "first row"),
-    ("G", Action::Last, "last row"),
-    ("Enter", Action::Enter, "go in"),
-    ("Esc", Action::Back, "come out; clear the filter"),
-    ("/", Action::Filter, "filter rows: text, !not"),
-    ("s", Action::Sort, "sort by the next column"),
-    ("p", Action::Pause, "freeze the picture; collection goes on"),
-    ("Space", Action::Pause, "pause; play a recording"),
-    ("r", Action::Record, "begin or end recording"),
-    (".", Action::Step(1), "recording: one event on"),
-    (",", Action::Step(-1), "recording: one event back"),
-    (">", Action::Speed(1), "recording: faster"),
-    ("<", Action::Speed(-1), "recording: slower"),
-    ("]", Action::Seek(10), "recording: 10 s on"),
-    ("[", Action::Seek(-10), "recording: 10 s back"),
-    ("@", Action::Moment, "recording: to the finding's moment"),
+/// Actions that belong together; the order in which help lists them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Group {
+    /// Where one is.
+    Move,
+    /// In and out.
+    Drill,
+    /// Looking for something.
+    Find,
+    /// How rows are shown.
+    Table,
+    /// Getting things out.
+    Take,
+    /// Dealing with findings.
+    Triage,
+    /// What moment is shown.
+    Time,
+    /// The program itself.
+    Session,
+}
+
+impl Group {
+    /// In the order of help.
+    pub(super) const ALL: [Self; 8] = [
+        Self::Move,
+        Self::Drill,
+        Self::Find,
+        Self::Table,
+        Self::Take,
+        Self::Triage,
+        Self::Time,
+        Self::Session,
+    ];
+
+    /// Its heading.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Move => "MOVE",
+            Self::Drill => "DRILL",
+            Self::Find => "FIND",
+            Self::Table => "TABLE",
+            Self::Take => "TAKE",
+            Self::Triage => "TRIAGE",
+            Self::Time => "TIME",
+            Self::Session => "SESSION",
+        }
+    }
+}
+
+/// Where an action does something. Elsewhere its key says where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Place {
+    /// Everywhere.
+    Anywhere,
+    /// Where rows are listed.
+    Rows,
+    /// In the process tree.
+    Tree,
+    /// On a finding: its row, or its page.
+    Finding,
+    /// On a container: its row, or anywhere inside it.
+    Container,
+    /// While this host is watched.
+    Live,
+}
+
+impl Place {
+    /// What to say where the action does nothing.
+    #[must_use]
+    pub fn needed(self) -> &'static str {
+        match self {
+            Self::Anywhere => "anywhere",
+            Self::Rows => "where rows are listed",
+            Self::Tree => "where processes are listed",
+            Self::Finding => "on a finding",
+            Self::Container => "on a container",
+            Self::Live => "while a host is watched",
+        }
+    }
+}
+
+/// A row of [`ACTIONS`].
+#[derive(Debug)]
+pub struct Entry {
+    /// Its name in the configuration and on the command line.
+    pub name: &'static str,
+    /// What it does.
+    pub action: Action,
+    /// Its keys unless the configuration says otherwise.
+    pub keys: &'static [&'static str],
+    /// Where help lists it.
+    pub group: Group,
+    /// Where it does something.
+    pub place: Place,
+    /// Its place in the footer, the lowest first; 0: not there.
+    pub(super) rank: u8,
+    /// Two words for footer and help; neighbours with the same share a line.
+    pub(super) brief: &'static str,
+    /// A sentence.
+    pub help: &'static str,
+}
+
+/// The rest of a row: place in the footer, two words, a sentence.
+type Said = (u8, &'static str, &'static str);
+
+const fn row(
+    name: &'static str,
+    action: Action,
+    keys: &'static [&'static str],
+    group: Group,
+    place: Place,
+    (rank, brief, help): Said,
+) -> Entry {
+    Entry {
+        name,
+        action,
+        keys,
+        group,
+        place,
+        rank,
+        brief,
+        help,
+    }
+}
+
+use Action as A;
+use Group as G;
+use Place as P;
+
+/// Every action.
+#[rustfmt::skip]
+pub static ACTIONS: &[Entry] = &[
+    row("down", A::Move(1), &["j", "Down"], G::Move, P::Anywhere, (0, "row", "down one row")),
+    row("up", A::Move(-1), &["k", "Up"], G::Move, P::Anywhere, (0, "row", "up one row")),
+    row("first", A::First, &["g", "Home"], G::Move, P::Anywhere, (0, "first, last", "to the first row")),
+    row("last", A::Last, &["G", "End"], G::Move, P::Anywhere, (0, "first, last", "to the last row")),
+    row("half-page-down", A::HalfPage(1), &["C-d"], G::Move, P::Anywhere, (0, "half a page", "half a page down")),
+    row("half-page-up", A::HalfPage(-1), &["C-u"], G::Move, P::Anywhere, (0, "half a page", "half a page up")),
+    row("page-down", A::Page(1), &["PgDn"], G::Move, P::Anywhere, (0, "page", "a page down")),
+    row("page-up", A::Page(-1), &["PgUp"], G::Move, P::Anywhere, (0, "page", "a page up")),
+    row("next-pane", A::NextPane, &["Tab"], G::Move, P::Anywhere, (0, "next, previous pane", "next pane")),
+    row("previous-pane", A::PreviousPane, &["S-Tab"], G::Move, P::Anywhere, (0, "next, previous pane", "previous pane")),
+    row("containers", A::Show(Pane::Containers), &["1"], G::Move, P::Anywhere, (0, "view", "show the containers")),
+    row("findings", A::Show(Pane::Findings), &["2"], G::Move, P::Anywhere, (0, "view", "show the findings")),
+    row("processes", A::Show(Pane::Processes), &["3"], G::Move, P::Anywhere, (0, "view", "show the processes")),
+    row("network", A::Show(Pane::Network), &["4"], G::Move, P::Anywhere, (0, "view", "show connections and listening sockets")),
+    row("files", A::Show(Pane::Files), &["5"], G::Move, P::Anywhere, (0, "view", "show the files that were changed")),
+    row("images", A::Show(Pane::Images), &["6"], G::Move, P::Anywhere, (0, "view", "show the images that containers run from")),
+    row("events", A::Show(Pane::Events), &["7"], G::Move, P::Anywhere, (0, "view", "show the raw stream")),
+
+    row("left", A::Aside(-1), &["Left"], G::Move, P::Rows, (0, "fold, scroll", "fold the tree, go to the parent; elsewhere scroll the row")),
+    row("right", A::Aside(1), &["Right"], G::Move, P::Rows, (0, "fold, scroll", "unfold the tree; elsewhere scroll the row")),
+
+    row("open", A::Enter, &["Enter", "l"], G::Drill, P::Rows, (10, "open", "go into the selected row")),
+    row("back", A::Back, &["Esc", "Backspace", "h"], G::Drill, P::Anywhere, (60, "back", "clear the filter, then come out")),
+    row("last-view", A::LastView, &["`"], G::Drill, P::Anywhere, (0, "last view", "back to what was looked at before, and forth")),
+    row("owner", A::Owner, &["o"], G::Drill, P::Anywhere, (0, "its container", "to the container it belongs to; :container NAME")),
+    row("image", A::Image, &["i"], G::Drill, P::Anywhere, (0, "its image", "to its image; :image NAME")),
+    row("why", A::Why, &["w"], G::Drill, P::Anywhere, (40, "why", "to the worst finding about it; :finding F-0001")),
+
+    row("filter", A::Filter, &["/"], G::Find, P::Anywhere, (20, "filter", "show matching rows only: text !not col=part sev>=h age>1h; on a page: search")),
+    row("next-match", A::Match(1), &["n"], G::Find, P::Anywhere, (0, "match", "to the next match or marked row")),
+    row("previous-match", A::Match(-1), &["N"], G::Find, P::Anywhere, (0, "match", "to the previous match or marked row")),
+    row("command", A::Command, &[":"], G::Find, P::Anywhere, (0, "command", "type a command: every action by its name; Tab completes")),
+    row("help", A::Help, &["?", "F1"], G::Find, P::Anywhere, (90, "help", "show the keys; typing searches them")),
+
+    row("sort", A::Sort, &["s"], G::Table, P::Rows, (30, "sort", "choose the column to sort by; :sort -age")),
+    row("reverse", A::Reverse, &["S"], G::Table, P::Rows, (0, "reverse", "the other way round")),
+    row("columns", A::Columns, &["c"], G::Table, P::Rows, (31, "columns", "choose the columns; :columns image pids")),
+    row("preview", A::Preview, &["v"], G::Table, P::Rows, (0, "preview", "explain the selected row below the table, or not")),
+    row("zoom", A::Zoom, &["z"], G::Table, P::Anywhere, (0, "zoom", "only the table, or all")),
+    row("tree", A::Tree, &["t"], G::Table, P::Tree, (32, "tree/flat", "processes as a tree or as a list")),
+    row("ended", A::Ended, &["x"], G::Table, P::Rows, (33, "ended", "show or hide what ended")),
+    row("follow", A::Follow, &["f"], G::Table, P::Rows, (0, "follow", "let the selection follow what changed last")),
+    row("mark", A::Mark, &["Space"], G::Table, P::Rows, (34, "mark", "mark the row; other actions take the marked ones")),
+    row("clear-marks", A::ClearMarks, &["*"], G::Table, P::Rows, (0, "clear marks", "take all marks away")),
+
+    row("copy", A::CopyCell, &["y"], G::Take, P::Anywhere, (0, "copy", "copy what the row is called to the clipboard (OSC 52)")),
+    row("copy-row", A::CopyRow, &["Y"], G::Take, P::Anywhere, (0, "copy as JSON", "copy the row as JSON")),
+    row("copy-command", A::CopyCommand, &["C"], G::Take, P::Anywhere, (0, "docker command", "copy the docker command that tells more of it")),
+    row("export", A::Export, &["e"], G::Take, P::Anywhere, (0, "export", "write the view to a file; :export json, csv, txt or svg")),
+    row("evidence", A::Bundle, &["E"], G::Take, P::Finding, (43, "evidence", "write the finding, its ancestry, events and container to a tar file")),
+    row("secrets", A::Reveal, &["V"], G::Take, P::Anywhere, (0, "secrets", "show the secrets in command lines and settings, or mask them, also in what is taken")),
+    row("silence", A::Silence, &["!"], G::Triage, P::Finding, (41, "silence", "choose which findings like this to accept, until when and why")),
+    row("acknowledge", A::Acknowledge, &["a"], G::Triage, P::Finding, (42, "ack", "accept just this, in this container, for 30 days")),
+    row("drift", A::Scan, &["d"], G::Triage, P::Container, (0, "drift", "compare the container's files with its image, and show what differs")),
+    row("undo-silence", A::UndoSilence, &["U"], G::Triage, P::Live, (0, "undo, list", "take the last silence back")),
+    row("silences", A::Silences, &["L"], G::Triage, P::Anywhere, (0, "undo, list", "list the silences and what they hide")),
+
+    row("pause", A::Pause, &["p"], G::Time, P::Anywhere, (50, "pause", "stop or play time; collection goes on")),
+    row("step-back", A::Step(-1), &[","], G::Time, P::Anywhere, (51, "event", "one event back, also while this host is watched")),
+    row("step", A::Step(1), &["."], G::Time, P::Anywhere, (51, "event", "one event on")),
+    row("seconds-back", A::Seek(-10), &["<"], G::Time, P::Anywhere, (52, "10 s", "10 seconds back")),
+    row("seconds", A::Seek(10), &[">"], G::Time, P::Anywhere, (52, "10 s", "10 seconds on")),
+    row("minute-back", A::Seek(-60), &["{"], G::Time, P::Anywhere, (53, "1 min", "a minute back")),
+    row("minute", A::Seek(60), &["}"], G::Time, P::Anywhere, (53, "1 min", "a minute on")),
+    row("previous-finding", A::Finding(-1), &["["], G::Time, P::Anywhere, (54, "finding", "back to where the previous finding was raised")),
+    row("next-finding", A::Finding(1), &["]"], G::Time, P::Anywhere, (54, "finding", "on to where the next finding was raised")),
+    row("moment", A::Moment, &["@"], G::Time, P::Anywhere, (55, "go to", "to the moment of the selected finding; elsewhere type 14:03, -5m or F-0132")),
+    row("faster", A::Speed(1), &["+"], G::Time, P::Anywhere, (56, "speed", "play twice as fast")),
+    row("slower", A::Speed(-1), &["-"], G::Time, P::Anywhere, (56, "speed", "play half as fast")),
+    row("present", A::Present, &["="], G::Time, P::Anywhere, (57, "live", "to the present; to the end of a recording")),
+    row("timeline", A::Timeline, &["H"], G::Time, P::Anywhere, (0, "timeline", "time as a picture, or not")),
+
+    row("record", A::Record, &["r"], G::Session, P::Live, (58, "record", "begin or end recording to hullwatch-DATE-TIME.jsonl")),
+    row("theme", A::NextTheme, &["T"], G::Session, P::Anywhere, (0, "theme", "show in the next theme")),
+    row("redraw", A::Redraw, &["C-l"], G::Session, P::Anywhere, (0, "redraw", "draw the whole screen again")),
+    row("suspend", A::Suspend, &["C-z"], G::Session, P::Anywhere, (0, "suspend", "stop the program; fg continues it")),
+    row("quit", A::Quit, &["q"], G::Session, P::Anywhere, (0, "up, quit", "come out, then leave; asks while recording")),
+    row("quit-now", A::QuitNow, &["C-c"], G::Session, P::Anywhere, (0, "quit now", "leave at once; a recording is ended")),
 ];
 
-/// The action of a key, if it has one.
-pub(super) fn action(key: &KeyEvent) -> Option<Action> {
-    if key.modifiers.contains(KeyModifiers::CONTROL) {
-        return match key.code {
-            KeyCode::Char('c') => Some(Action::Quit),
-            KeyCode::Char('z') => Some(Action::Suspend),
-            KeyCode::Char('d') => Some(Action::Page(1)),
-            KeyCode::Char('u') => Some(Action::Page(-1)),
-            _ => None,
-        };
-    }
-    let typed;
-    let name = match key.code {
-        KeyCode::Char(' ') => "Space",
-        KeyCode::Char(c) => {
-            typed = c.to_string();
-            &typed
-        }
-        KeyCode::Tab => "Tab",
-        KeyCode::BackTab => "BackTab",
-        KeyCode::Down => "Down",
-        KeyCode::Up => "Up",
-        KeyCode::PageDown => "PgDn",
-        KeyCode::PageUp => "PgUp",
-        KeyCode::Home => "g",
-        KeyCode::End => "G",
-        KeyCode::Enter | KeyCode::Right => "Enter",
-        KeyCode::Esc | KeyCode::Left => "Esc",
-        _ => return None,
-    };
-    KEYS.iter()
-        .find(|(key, ..)| *key == name)
-        .map(|(_, action, _)| *action)
+/// The row of a name.
+#[must_use]
+pub(super) fn named(name: &str) -> Option<&'static Entry> {
+    ACTIONS.iter().find(|entry| entry.name == name)
 }

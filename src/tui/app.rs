@@ -1,56 +1,24 @@
-//! What the person looks at: pane, scope, selection, filter. Changed by actions, nothing else.
+//! What the person looks at: pane, scope, selection. Changed by actions, nothing else.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::core::Core;
 use crate::event::ContainerId;
 
-use super::action::Action;
-use super::rows::{self, Key};
-
-/// A screen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Pane {
-    /// Containers.
-    Containers,
-    /// Findings.
-    Findings,
-    /// Process tree.
-    Processes,
-    /// Connections and listening sockets.
-    Network,
-    /// Files.
-    Files,
-    /// The raw stream.
-    Events,
-}
-
-impl Pane {
-    /// In the order of their numbers.
-    pub const ALL: [Self; 6] = [
-        Self::Containers,
-        Self::Findings,
-        Self::Processes,
-        Self::Network,
-        Self::Files,
-        Self::Events,
-    ];
-
-    /// Its title.
-    #[must_use]
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::Containers => "Containers",
-            Self::Findings => "Findings",
-            Self::Processes => "Processes",
-            Self::Network => "Network",
-            Self::Files => "Files",
-            Self::Events => "Events",
-        }
-    }
-
-    fn index(self) -> usize {
-        self as usize
-    }
-}
+use super::action::{Action, Place};
+use super::config::Config;
+use super::filter::Filter;
+use super::keymap::Keymap;
+use super::palette;
+pub use super::pane::Pane;
+use super::pane::Table;
+use super::picker::Picker;
+use super::prompt::{Prompt, Purpose};
+use super::rows::{ImageKey, Key};
+use super::silence::{Sheet, Wish};
+use super::spot::Spot;
+use super::steady::Steady;
 
 /// What the person looks at.
 #[derive(Debug, Clone)]
@@ -59,20 +27,54 @@ pub struct Ui {
     pub pane: Pane,
     /// Only this container, when drilled down.
     pub container: Option<ContainerId>,
+    /// Only containers of this image.
+    pub(super) image: Option<ImageKey>,
     /// One row's detail.
     pub(super) detail: Option<Key>,
     /// First line shown of the detail or of help.
     pub(super) scroll: usize,
-    /// Selected row of each pane.
-    pub(super) selected: [Option<Key>; 6],
-    /// Sort column of each pane.
-    pub(super) sort: [usize; 6],
-    /// Rows must match this.
-    pub filter: String,
-    /// The filter is being typed.
-    pub typing: bool,
+    /// Where coming out leads, the last first.
+    pub(super) trail: Vec<Spot>,
+    /// What was looked at before.
+    pub(super) before: Option<Spot>,
+    /// The row under the marker, as it was last drawn.
+    pub(super) current: Option<Key>,
+    /// How the table of each pane is looked at.
+    pub(super) tables: [Table; Pane::COUNT],
+    /// Rows that other actions take as their set.
+    pub(super) marks: BTreeSet<Key>,
+    /// Processes whose children are not shown.
+    pub(super) folded: BTreeSet<u32>,
+    /// The selected row is explained below; nothing said: where there is room.
+    pub(super) preview: Option<bool>,
+    /// Only the table is shown.
+    pub(super) zoom: bool,
+    /// Secrets are shown.
+    pub(super) reveal: bool,
+    /// What was last shown of numbers that move.
+    pub(super) steady: Steady,
+    /// A choice of columns is open.
+    pub(super) picker: Option<Picker>,
+    /// The form or the list of silences is open.
+    pub(super) sheet: Option<Sheet>,
+    /// What is to be written into the policy.
+    pub(super) wish: Option<Wish>,
+    /// A line is being typed: the filter, a command.
+    pub prompt: Option<Prompt>,
+    /// Commands that were typed, the latest last.
+    pub(super) history: Vec<String>,
+    /// Searched for in a detail.
+    pub(super) found: String,
     /// Keys are shown.
     pub help: bool,
+    /// What the keys are searched for.
+    pub(super) search: String,
+    /// Which key does what.
+    pub(super) keys: Arc<Keymap>,
+    /// A recording is shown, not this host.
+    pub recorded: bool,
+    /// Time is shown as a picture; `None`: while it is not the present.
+    pub(super) timeline: Option<bool>,
     /// Rows of the last drawn page.
     pub(super) page: usize,
     /// Said on the last line until the next key.
@@ -84,34 +86,162 @@ impl Default for Ui {
         Self {
             pane: Pane::Containers,
             container: None,
+            image: None,
             detail: None,
             scroll: 0,
-            selected: Default::default(),
-            sort: [0; 6],
-            filter: String::new(),
-            typing: false,
+            trail: Vec::new(),
+            before: None,
+            current: None,
+            tables: Default::default(),
+            marks: BTreeSet::new(),
+            folded: BTreeSet::new(),
+            preview: None,
+            zoom: false,
+            reveal: false,
+            steady: Steady::default(),
+            picker: None,
+            sheet: None,
+            wish: None,
+            prompt: None,
+            history: Vec::new(),
+            found: String::new(),
             help: false,
+            search: String::new(),
+            keys: Arc::default(),
+            recorded: false,
+            timeline: None,
             page: 10,
             message: None,
         }
     }
 }
 
+/// What a person asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// What.
+    pub action: Action,
+    /// What was typed behind it on the command line.
+    pub argument: Option<String>,
+}
+
+impl From<Action> for Asked {
+    fn from(action: Action) -> Self {
+        Self {
+            action,
+            argument: None,
+        }
+    }
+}
+
 impl Ui {
+    /// A view as the person configured it.
+    #[must_use]
+    pub fn new(config: &Config, recorded: bool) -> Self {
+        Self {
+            keys: Arc::new(config.keys.clone()),
+            recorded,
+            ..Self::default()
+        }
+    }
+
+    /// How the present table is looked at.
+    pub(super) fn table(&self) -> &Table {
+        &self.tables[self.pane.index()]
+    }
+
+    pub(super) fn table_mut(&mut self) -> &mut Table {
+        &mut self.tables[self.pane.index()]
+    }
+
+    /// The filter of the present table.
+    pub(super) fn filter(&self) -> &Filter {
+        &self.table().filter
+    }
+
     /// The selected row's key in the present pane.
     pub(super) fn selected(&self) -> Option<&Key> {
-        self.selected[self.pane.index()].as_ref()
+        self.table().selected.as_ref()
     }
 
-    pub(super) fn sort_column(&self) -> usize {
-        self.sort[self.pane.index()]
+    /// Ended processes, connections and containers are hidden.
+    pub(super) fn hide_ended(&self) -> bool {
+        self.table().hide_ended
     }
 
-    fn show(&mut self, pane: Pane) {
-        self.pane = pane;
-        self.detail = None;
-        self.help = false;
-        self.scroll = 0;
+    /// Processes are shown as a tree.
+    pub(super) fn tree(&self) -> bool {
+        let table = self.table();
+        self.pane == Pane::Processes && !table.flat && table.sort.is_none()
+    }
+
+    /// Rows are listed, not one of them in full.
+    pub(super) fn listing(&self) -> bool {
+        self.detail.is_none() && self.pane != Pane::Overview
+    }
+
+    /// What an action is about: the open page, else the row under the marker.
+    pub(super) fn subject(&self) -> Option<&Key> {
+        self.detail.as_ref().or(self.current.as_ref())
+    }
+
+    /// What the open page is about.
+    pub(super) fn page_of(&self) -> Option<Key> {
+        let inside = || self.container.clone().map(Key::Container);
+        self.detail.clone().or_else(inside)
+    }
+
+    /// What an action that can take many is about: the marked rows of this kind, else the
+    /// subject.
+    #[must_use]
+    pub(super) fn subjects(&self) -> Vec<Key> {
+        let subject = self.subject();
+        let alike = |key: &&Key| {
+            subject.is_none_or(|s| std::mem::discriminant(*key) == std::mem::discriminant(s))
+        };
+        let marked: Vec<Key> = self.marks.iter().filter(alike).cloned().collect();
+        if self.detail.is_some() || marked.is_empty() {
+            subject.into_iter().cloned().collect()
+        } else {
+            marked
+        }
+    }
+
+    /// A text as it may be shown: its secrets masked unless they were asked for.
+    pub(super) fn masked<'a>(&self, text: &'a str) -> std::borrow::Cow<'a, str> {
+        if self.reveal {
+            text.into()
+        } else {
+            crate::secret::mask(text)
+        }
+    }
+
+    /// Whether an action of this place does something now.
+    #[must_use]
+    pub fn works(&self, place: Place) -> bool {
+        let on = |wanted: fn(&Key) -> bool| self.subject().is_some_and(wanted);
+        match place {
+            Place::Anywhere => true,
+            Place::Rows => self.listing(),
+            Place::Tree => self.listing() && self.pane == Pane::Processes,
+            Place::Finding => on(|key| matches!(key, Key::Finding(_))),
+            Place::Container => {
+                self.container.is_some() || on(|key| matches!(key, Key::Container(_)))
+            }
+            Place::Live => !self.recorded,
+        }
+    }
+
+    /// Changes the view as asked, with what was typed behind it.
+    pub fn ask(&mut self, asked: &Asked, core: &Core) {
+        match &asked.argument {
+            None => self.apply(asked.action, core),
+            Some(argument) => {
+                if let Err(error) = palette::apply(self, asked.action, argument, core) {
+                    self.message = Some(error);
+                }
+            }
+        }
     }
 
     /// Changes the view. Actions that concern time, recording and the program are the caller's.
@@ -120,78 +250,65 @@ impl Ui {
         match action {
             Action::Help => {
                 self.help = !self.help;
+                self.search.clear();
                 self.scroll = 0;
             }
             Action::Show(pane) => self.show(pane),
-            Action::NextPane | Action::PreviousPane => {
-                let step = if action == Action::NextPane { 1 } else { 5 };
-                self.show(Pane::ALL[(self.pane.index() + step) % 6]);
-            }
+            Action::NextPane => self.turn(1),
+            Action::PreviousPane => self.turn(-1),
             Action::Move(by) => self.go(core, by),
-            Action::Page(by) => {
-                let page = isize::try_from(self.page.max(1)).unwrap_or(1);
-                self.go(core, by * page);
-            }
+            Action::Page(by) => self.go(core, by * self.lines(1)),
+            Action::HalfPage(by) => self.go(core, by * self.lines(2)),
             Action::First => self.go(core, isize::MIN / 2),
             Action::Last => self.go(core, isize::MAX / 2),
+            Action::Aside(by) => self.aside(core, by),
             Action::Enter => self.enter(core),
-            Action::Back => self.back(),
-            Action::Filter => self.typing = true,
-            Action::Sort => {
-                let columns = rows::columns(self.pane).len();
-                let sort = &mut self.sort[self.pane.index()];
-                *sort = (*sort + 1) % columns;
-                let title = rows::columns(self.pane)[*sort].title;
-                self.message = Some(format!("sorted by {title}"));
+            Action::Back | Action::Quit => self.back(),
+            Action::LastView => self.last_view(),
+            Action::Owner => self.owner(core),
+            Action::Image => self.image_of(core),
+            Action::Why => self.why(core),
+            Action::Filter if self.listing() => {
+                let text = self.filter().text().to_owned();
+                self.prompt = Some(Prompt::new(Purpose::Filter, &text));
+            }
+            Action::Filter => self.prompt = Some(Prompt::new(Purpose::Search, "")),
+            Action::Command => self.prompt = Some(Prompt::new(Purpose::Command, "")),
+            Action::Match(by) => self.next_match(core, by),
+            Action::Sort => self.picker = Some(Picker::sort(self)),
+            Action::Columns => self.picker = Some(Picker::columns()),
+            Action::Mark => self.mark(core),
+            Action::ClearMarks => self.marks.clear(),
+            Action::Reverse => self.toggle(|t| &mut t.reverse, "in reverse", "not in reverse"),
+            Action::Tree => self.toggle(|t| &mut t.flat, "as a list", "as a tree"),
+            Action::Ended => self.toggle(|t| &mut t.hide_ended, "ended ones hidden", "all shown"),
+            Action::Follow => self.toggle(|t| &mut t.follow, "following", "not following"),
+            Action::Preview => self.preview = Some(!self.preview.unwrap_or(self.roomy())),
+            Action::Zoom => self.zoom = !self.zoom,
+            Action::Reveal => {
+                self.reveal = !self.reveal;
+                let said = if self.reveal {
+                    "secrets are shown"
+                } else {
+                    "secrets are masked"
+                };
+                self.message = Some(said.to_owned());
+            }
+            Action::Silence | Action::Acknowledge | Action::Silences | Action::UndoSilence => {
+                self.triage(action, core);
             }
             _ => {}
         }
     }
 
-    fn go(&mut self, core: &Core, by: isize) {
-        if self.detail.is_some() || self.help {
-            self.scroll = self.scroll.saturating_add_signed(by).min(10_000);
-            return;
-        }
-        let keys = rows::rows(core, self);
-        let Some(last) = keys.len().checked_sub(1) else {
-            return;
-        };
-        let now = self
-            .selected()
-            .and_then(|key| keys.iter().position(|row| row.key == *key))
-            .unwrap_or(0);
-        let to = now.saturating_add_signed(by).min(last);
-        self.selected[self.pane.index()] = Some(keys[to].key.clone());
+    /// The last page was of a screen large enough for a preview.
+    fn roomy(&self) -> bool {
+        self.page >= 20
     }
 
-    fn enter(&mut self, core: &Core) {
-        let rows = rows::rows(core, self);
-        let chosen = self
-            .selected()
-            .and_then(|key| rows.iter().find(|row| row.key == *key))
-            .or(rows.first());
-        let Some(row) = chosen else { return };
-        self.scroll = 0;
-        match &row.key {
-            Key::Container(id) if self.detail.is_none() => {
-                self.container = Some(id.clone());
-                self.pane = Pane::Processes;
-            }
-            key => self.detail = Some(key.clone()),
-        }
-    }
-
-    fn back(&mut self) {
-        if self.help {
-            self.help = false;
-        } else if self.detail.take().is_some() {
-            self.scroll = 0;
-        } else if !self.filter.is_empty() {
-            self.filter.clear();
-        } else {
-            self.container = None;
-            self.pane = Pane::Containers;
-        }
+    fn toggle(&mut self, switch: fn(&mut Table) -> &mut bool, on: &str, off: &str) {
+        let switch = switch(self.table_mut());
+        *switch = !*switch;
+        self.message = Some(if *switch { on } else { off }.to_owned());
     }
 }

@@ -5,22 +5,49 @@
 
 mod action;
 mod app;
-mod columns;
+mod budget;
+mod chord;
+mod config;
 mod detail;
+mod filter;
+mod glyphs;
+mod input;
+mod keymap;
+mod output;
+mod palette;
+mod pane;
+mod picker;
+mod press;
+mod prompt;
 mod rows;
 mod run;
+mod select;
+mod silence;
 mod source;
+mod spot;
+mod steady;
 mod table;
+pub mod take;
 mod terminal;
 mod text;
-mod theme;
+pub mod theme;
+mod time;
+mod timeline;
 mod view;
+mod wait;
 
-pub use action::Action;
-pub use app::{Pane, Ui};
+pub use action::{ACTIONS, Action, Entry, Group, Place};
+pub use app::{Asked, Pane, Ui};
+pub use budget::Bps;
+pub use chord::Chord;
+pub use config::{Config, ConfigError};
+pub use filter::Filter;
+pub use keymap::{Binding, BindingError, Keymap};
+pub use prompt::{Prompt, Purpose};
 pub use run::{run_live, run_replay};
-pub use source::{Source, Status};
-pub use theme::Theme;
+pub use source::{Attach, Source, Status};
+pub use theme::{Depth, Theme};
+pub use timeline::Timeline;
 pub use view::draw;
 
 #[cfg(test)]

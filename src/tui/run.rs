@@ -1,93 +1,114 @@
-//! The loop: draw at once on input, otherwise only when something changed, at most four times a
-//! second.
+//! The loop: draw at once on input, otherwise only when something changed, seldom, and within the
+//! byte budget.
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use color_eyre::eyre::WrapErr as _;
-use crossterm::event::{self, Event as Input, KeyCode, KeyEventKind};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use color_eyre::eyre::{WrapErr as _, bail, eyre};
+use crossterm::event::{Event as Input, KeyEvent};
 
-use super::action::{Action, action};
-use super::app::{Pane, Ui};
+use ratatui::layout::Rect;
+
+use super::action::Action;
+use super::app::{Asked, Ui};
+use super::budget::Budget;
+use super::config::Config;
+use super::prompt::{Prompt, Purpose};
 use super::rows::Key;
-use super::source::Source;
+use super::silence::Keeper;
+use super::source::{Attach, Source, Status};
+use super::take;
 use super::terminal::{self, Screen};
-use super::theme::Theme;
+use super::theme::Chosen;
+use super::time::{self, Goal};
+use super::timeline::Timeline;
 use super::view;
+use super::wait::{Waiter, Woken};
 use crate::collect::Live;
 use crate::core::Core;
 use crate::session::Player;
 
-/// Between two pictures nobody asked for.
-const FRAME: Duration = Duration::from_millis(250);
-/// How long a signal may wait to be noticed.
-const LISTEN: Duration = Duration::from_millis(100);
+/// Between two pictures nobody asked for, when nothing in them is news.
+const FRAME: Duration = Duration::from_secs(1);
+/// The same while a recording plays, or when there is a finding, a loss, a trouble.
+const NEWS: Duration = Duration::from_millis(250);
 
-/// Shows this host until the person leaves; ends the watch and its recording.
+/// Shows this host until the person leaves; ends the watch and its recording. The screen is
+/// there before `attach` is done.
 ///
 /// # Errors
-/// When the terminal cannot be opened or written.
-pub fn run_live(live: Live) -> color_eyre::Result<()> {
-    run(Source::Live(Box::new(live)))
+/// When watching does not begin, or the terminal cannot be opened or written.
+pub fn run_live(attach: Attach, config: &Config) -> color_eyre::Result<()> {
+    run(|waker| Source::attach(attach, waker), config)
 }
 
 /// Shows a recording until the person leaves.
 ///
 /// # Errors
 /// When the terminal cannot be opened or written.
-pub fn run_replay(mut player: Player) -> color_eyre::Result<()> {
+pub fn run_replay(mut player: Player, config: &Config) -> color_eyre::Result<()> {
     player.set_playing(true);
-    run(Source::Replay(Box::new(player)))
+    run(|_| Ok(Source::Replay(Box::new(player))), config)
 }
 
 struct App {
     source: Source,
     ui: Ui,
-    theme: Theme,
-    /// The picture as it was when it was frozen.
-    frozen: Option<Box<Core>>,
-    drawn_events: u64,
+    keeper: Keeper,
+    /// Leaving was asked for once, while a recording runs.
+    leaving: bool,
+    look: Chosen,
+    /// Where one went back to while this host is watched.
+    past: Option<Box<Player>>,
+    /// What the last picture showed.
+    drawn: (u64, News),
 }
 
-fn run(source: Source) -> color_eyre::Result<()> {
-    let ended = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT] {
-        signal_hook::flag::register(signal, Arc::clone(&ended))?;
-    }
+/// What is drawn soon when it changes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct News {
+    findings: usize,
+    lost: u64,
+    containers: usize,
+}
+
+fn run(
+    source: impl FnOnce(super::wait::Waker) -> io::Result<Source>,
+    config: &Config,
+) -> color_eyre::Result<()> {
+    let mut waiter = Waiter::new()?;
     let mut screen = terminal::open().wrap_err("cannot open the terminal")?;
     let mut app = App {
-        source,
+        source: source(waiter.waker()?)?,
         ui: Ui::default(),
-        theme: Theme::from_environment(),
-        frozen: None,
-        drawn_events: u64::MAX,
+        keeper: Keeper::default(),
+        leaving: false,
+        look: config.look.clone(),
+        past: None,
+        drawn: (u64::MAX, News::default()),
     };
-    let done = app.turn(&mut screen, &ended);
+    app.ui = Ui::new(config, matches!(app.source, Source::Replay(_)));
+    terminal::watch_over()?;
+    let done = app.turn(
+        &mut screen,
+        &mut waiter,
+        Budget::new(config.bps, Instant::now()),
+    );
     terminal::restore();
-    let recorded = match app.source {
-        Source::Live(live) => {
-            let recorded = live
-                .status()
-                .recording
-                .is_some()
-                .then(|| live.stop_recording());
-            live.stop();
-            recorded
-        }
-        Source::Replay(_) => None,
-    };
+    let recorded = app.source.end();
+    if terminal::panicked() {
+        terminal::let_it_tell();
+        bail!("a part of the program failed; the terminal was given back");
+    }
     if let Some(recorded) = recorded {
         let summary = recorded?;
         eprintln!("hullwatch: recorded {}", summary.path.display());
     }
     match done {
         // The terminal is gone: there is nobody to tell.
-        Err(error) if hung_up(&error) => Ok(()),
-        done => Ok(done?),
+        Err(error) if error.downcast_ref().is_some_and(hung_up) => Ok(()),
+        done => done,
     }
 }
 
@@ -96,154 +117,294 @@ fn hung_up(error: &io::Error) -> bool {
 }
 
 impl App {
-    fn turn(&mut self, screen: &mut Screen, ended: &AtomicBool) -> io::Result<()> {
-        let mut drawn = Instant::now();
+    fn turn(
+        &mut self,
+        screen: &mut Screen,
+        waiter: &mut Waiter,
+        mut budget: Budget,
+    ) -> color_eyre::Result<()> {
         let mut played = Instant::now();
         self.draw(screen)?;
-        while !ended.load(Ordering::Relaxed) {
-            let mut asked = false;
-            // A reader at the end of its input would be asked for ever: that is seen first.
-            if terminal::hung_up(LISTEN) {
+        let mut drawn = Instant::now();
+        loop {
+            let woken = waiter.wait(Some(NEWS));
+            if woken.hung_up || woken.ended || terminal::panicked() {
                 return Ok(());
             }
-            // All that was typed meanwhile is drawn at once.
-            while event::poll(Duration::ZERO)? {
-                match event::read()? {
-                    Input::Key(key) if key.kind != KeyEventKind::Release => {
-                        if self.ui.typing {
-                            self.typed(key.code);
-                        } else if let Some(action) = action(&key)
-                            && self.act(action, screen)?
-                        {
-                            return Ok(());
-                        }
-                        asked = true;
-                    }
-                    Input::Resize(..) => asked = true,
-                    _ => {}
-                }
+            let asked = woken.resized || woken.continued || !woken.input.is_empty();
+            if self.answer(woken, screen)? {
+                return Ok(());
             }
-            if let Source::Replay(player) = &mut self.source {
-                let elapsed = played.elapsed();
-                played = Instant::now();
-                player.advance(elapsed);
-            }
-            let due = drawn.elapsed() >= FRAME
-                && self.frozen.is_none()
-                && self.source.with(|core| core.state.totals.events) != self.drawn_events;
-            if asked || due {
+            let attached = self.source.attached().map_err(|e| eyre!(e))?;
+            self.play(played.elapsed());
+            played = Instant::now();
+            let look = self.look_again();
+            let now = Instant::now();
+            if asked || attached || look {
                 self.draw(screen)?;
-                drawn = Instant::now();
+                drawn = now;
+            } else if self.due(now.saturating_duration_since(drawn)) && budget.wait(now).is_zero() {
+                budget.spend(self.draw(screen)?);
+                drawn = now;
             }
         }
-        Ok(())
     }
 
-    fn typed(&mut self, key: KeyCode) {
-        match key {
-            KeyCode::Enter => self.ui.typing = false,
-            KeyCode::Esc => {
-                self.ui.typing = false;
-                self.ui.filter.clear();
-            }
-            KeyCode::Backspace => {
-                self.ui.filter.pop();
-            }
-            KeyCode::Char(c) => self.ui.filter.push(c),
-            _ => {}
+    /// Does all that was typed or signalled; true to leave.
+    fn answer(&mut self, woken: Woken, screen: &mut Screen) -> io::Result<bool> {
+        if woken.stopped {
+            terminal::suspend(screen)?;
+        } else if woken.continued {
+            terminal::retake(screen)?;
         }
+        if woken.resized {
+            screen.resized();
+        }
+        for input in woken.input {
+            if let Input::Key(key) = input
+                && let Some(asked) = self.press(&key)
+                && self.act(&asked, screen)?
+            {
+                return Ok(true);
+            }
+            if let Some(wish) = self.ui.wish.take()
+                && let Source::Live(live) = &self.source
+            {
+                self.ui.message = Some(self.keeper.fulfil(wish, live));
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether the picture changed enough to be drawn unasked, `after` the last one.
+    fn due(&self, after: Duration) -> bool {
+        if after < NEWS {
+            return false;
+        }
+        let (events, news) = self.with(shown);
+        let playing = self.past.is_some() || matches!(self.source, Source::Replay(_));
+        events != self.drawn.0 && (playing || after >= FRAME || news != self.drawn.1)
+    }
+
+    /// Reads the theme's files again when they changed; true when there is something to draw.
+    fn look_again(&mut self) -> bool {
+        self.look.refresh().unwrap_or_else(|error| {
+            self.ui.message = Some(format!("the old theme stays: {error}"));
+            true
+        })
+    }
+
+    fn press(&mut self, key: &KeyEvent) -> Option<Asked> {
+        let ui = &mut self.ui;
+        match &self.past {
+            Some(past) => ui.press(key, past.core()),
+            None => self.source.with(|core| ui.press(key, core)),
+        }
+    }
+
+    /// Reads the core that is looked at.
+    fn with<T>(&self, read: impl FnOnce(&Core) -> T) -> T {
+        match &self.past {
+            Some(past) => read(past.core()),
+            None => self.source.with(read),
+        }
+    }
+
+    /// Lets time pass where it is played.
+    fn play(&mut self, elapsed: Duration) {
+        if let Source::Replay(player) = &mut self.source {
+            player.advance(elapsed);
+        } else if let Some(player) = &mut self.past
+            && player.playing()
+        {
+            player.advance(elapsed);
+            // It caught up with the present.
+            if !player.playing() {
+                self.past = None;
+            }
+        }
+    }
+
+    /// What moves through time: of this host, its recent past.
+    fn player(&mut self) -> Option<&mut Player> {
+        match &mut self.source {
+            Source::Replay(player) => Some(player),
+            Source::Attaching(..) => None,
+            Source::Live(live) => {
+                if self.past.is_none() {
+                    self.past = live.past().map(Box::new);
+                }
+                self.past.as_deref_mut()
+            }
+        }
+    }
+
+    fn travel(&mut self, asked: &Asked) {
+        let subject = match self.ui.subject() {
+            Some(Key::Finding(id)) => Some(*id),
+            _ => None,
+        };
+        if asked.action == Action::Moment && asked.argument.is_none() && subject.is_none() {
+            self.ui.prompt = Some(Prompt::new(Purpose::Command, "moment "));
+            return;
+        }
+        let Some(player) = self.player() else {
+            self.ui.message = Some("nothing is watched yet".to_owned());
+            return;
+        };
+        let done = match (asked.action, &asked.argument) {
+            (Action::Moment, Some(text)) => {
+                match time::goal(text, player.position(), player.span().1) {
+                    Ok(goal) => time::go(player, goal),
+                    Err(error) => Ok(Some(error)),
+                }
+            }
+            (Action::Moment, None) => match subject {
+                Some(id) => time::go(player, Goal::Finding(id)),
+                None => Ok(None),
+            },
+            (action, _) => time::travel(player, action),
+        };
+        self.ui.message = done.unwrap_or_else(|error| Some(error.to_string()));
+    }
+
+    /// To the present; to the end of a recording.
+    fn present(&mut self) {
+        self.past = None;
+        if let Source::Replay(player) = &mut self.source {
+            let (_, end) = player.span();
+            let done = time::go(player, Goal::Time(end));
+            self.ui.message = done.unwrap_or_else(|error| Some(error.to_string()));
+        }
+    }
+
+    /// What the first line and the timeline say.
+    fn status(&self) -> Status {
+        let past = self.past.as_deref();
+        let mut status = self.source.status(past);
+        let player = match &self.source {
+            Source::Replay(player) => Some(&**player),
+            _ => past,
+        };
+        let shown = self.ui.timeline.unwrap_or(player.is_some());
+        if shown && let Some(player) = player {
+            status.timeline = Some(Timeline::of(player));
+        }
+        status
+    }
+
+    /// Whether leaving needs a second word: a recording runs and nothing was asked yet.
+    fn stays(&mut self) -> bool {
+        let Source::Live(live) = &self.source else {
+            return false;
+        };
+        let Some(recording) = live.status().recording.filter(|_| !self.leaving) else {
+            return false;
+        };
+        self.leaving = true;
+        let (path, key) = (recording.path.display(), self.ui.keys.sign(Action::Quit));
+        self.ui.message = Some(format!(
+            "recording to {path}: {key} again ends it and leaves"
+        ));
+        true
     }
 
     /// Does what was asked; true to leave.
-    fn act(&mut self, asked: Action, screen: &mut Screen) -> io::Result<bool> {
-        match (asked, &mut self.source) {
-            (Action::Quit, _) => return Ok(true),
+    fn act(&mut self, asked: &Asked, screen: &mut Screen) -> io::Result<bool> {
+        if asked.action != Action::Quit {
+            self.leaving = false;
+        }
+        if take::takes(asked.action) {
+            self.take(asked, screen.area());
+            return Ok(false);
+        }
+        match (asked.action, &mut self.source) {
+            (Action::Quit, _) if !self.ui.inside() => return Ok(!self.stays()),
+            (Action::QuitNow, _) => return Ok(true),
+            (Action::Redraw, _) => screen.resized(),
+            (Action::NextTheme, _) => {
+                self.ui.message = Some(format!("theme {}", self.look.advance()));
+            }
             (Action::Suspend, _) => terminal::suspend(screen)?,
-            (Action::Pause, Source::Replay(player)) => {
-                let playing = player.playing();
-                player.set_playing(!playing);
+            (Action::Present, _) => self.present(),
+            (Action::Timeline, _) => {
+                let now = self.status().timeline.is_some();
+                self.ui.timeline = Some(!now);
             }
-            (Action::Pause, Source::Live(live)) => {
-                self.frozen = match self.frozen.take() {
-                    Some(_) => None,
-                    None => Some(Box::new(live.core().lock().clone())),
+            (Action::Scan, Source::Live(live)) => {
+                let subject = match self.ui.subject() {
+                    Some(Key::Container(id)) => Some(id.clone()),
+                    _ => self.ui.container.clone(),
                 };
+                if let Some(id) = subject {
+                    self.ui.message = Some(
+                        if live.scan(&id) {
+                            "comparing its files with the image; what differs is told below"
+                        } else {
+                            "too many comparisons wait"
+                        }
+                        .to_owned(),
+                    );
+                    self.ui.detail = Some(Key::Container(id));
+                }
             }
+            (Action::Scan, Source::Replay(_)) => {
+                self.ui.message = Some("only while a host is watched".to_owned());
+            }
+            (Action::Moment, _) => self.travel(asked),
+            (action, _) if time::moves(action) => self.travel(asked),
             (Action::Record, Source::Live(live)) => self.ui.message = Some(record(live)),
-            (Action::Record, Source::Replay(_)) => {
-                self.ui.message = Some("this is a recording already".to_owned());
-            }
-            (Action::Step(by), Source::Replay(player)) => {
-                player.set_playing(false);
-                let done = if by > 0 {
-                    Ok(player.step())
-                } else {
-                    player.step_back()
-                };
-                self.ui.message = done.err().map(|error| error.to_string());
-            }
-            (Action::Speed(by), Source::Replay(player)) => {
-                let factor = if by > 0 { 2.0 } else { 0.5 };
-                player.set_speed((player.speed() * factor).clamp(0.125, 64.0));
-            }
-            (Action::Seek(seconds), Source::Replay(player)) => {
-                let by = Duration::from_secs(u64::from(seconds.unsigned_abs()));
-                let at = player.position();
-                let to = if seconds > 0 {
-                    at.plus(by)
-                } else {
-                    at.minus(by)
-                };
-                self.ui.message = player.seek(to).err().map(|error| error.to_string());
-            }
-            (Action::Moment, Source::Replay(player)) => {
-                let finding = match (self.ui.pane, &self.ui.detail, self.ui.selected()) {
-                    (_, Some(Key::Finding(id)), _)
-                    | (Pane::Findings, _, Some(Key::Finding(id))) => Some(*id),
-                    _ => None,
-                };
-                self.ui.message = match finding {
-                    None => Some("select a finding first".to_owned()),
-                    Some(id) => {
-                        player.set_playing(false);
-                        player.seek_finding(id).err().map(|error| error.to_string())
-                    }
-                };
-            }
-            (Action::Step(_) | Action::Speed(_) | Action::Seek(_) | Action::Moment, _) => {
-                self.ui.message = Some("only in a recording: hullwatch replay FILE".to_owned());
-            }
-            (other, source) => {
+            (_, source) => {
                 let ui = &mut self.ui;
-                match &self.frozen {
-                    Some(core) => ui.apply(other, core),
-                    None => source.with(|core| ui.apply(other, core)),
+                match &self.past {
+                    Some(past) => ui.ask(asked, past.core()),
+                    None => source.with(|core| ui.ask(asked, core)),
                 }
             }
         }
         Ok(false)
     }
 
-    fn draw(&mut self, screen: &mut Screen) -> io::Result<()> {
-        let status = self.source.status(self.frozen.is_some());
-        let (ui, theme, frozen) = (&mut self.ui, &self.theme, self.frozen.as_deref());
-        let mut drawn = 0;
-        let source = &self.source;
+    /// Copies, or writes a file.
+    fn take(&mut self, asked: &Asked, area: Rect) {
+        let status = self.status();
+        let (ui, theme) = (&self.ui, &self.look.theme);
+        let screen = take::Screen {
+            status: &status,
+            theme,
+            area,
+        };
+        let take = |core: &Core| take::act(asked, core, ui, &screen, &mut io::stdout());
+        let said = self.with(take);
+        self.ui.message = said;
+    }
+
+    fn draw(&mut self, screen: &mut Screen) -> io::Result<usize> {
+        let status = self.status();
+        let (ui, look, past) = (&mut self.ui, &self.look, self.past.as_deref());
+        let (source, drawn) = (&self.source, &mut self.drawn);
         // The core is locked only while the buffer is filled; writing comes after.
-        screen.draw(|frame| {
-            let area = frame.area();
+        screen.draw(look.theme.glyphs(), |area, buffer| {
             let mut paint = |core: &Core| {
-                drawn = core.state.totals.events;
-                view::draw(core, ui, &status, area, theme, frame.buffer_mut());
+                *drawn = shown(core);
+                view::draw(core, ui, &status, area, &look.theme, buffer);
             };
-            match frozen {
-                Some(core) => paint(core),
+            match past {
+                Some(past) => paint(past.core()),
                 None => source.with(paint),
             }
-        })?;
-        self.drawn_events = drawn;
-        Ok(())
+        })
     }
+}
+
+/// What tells whether a picture is still true.
+fn shown(core: &Core) -> (u64, News) {
+    let news = News {
+        findings: core.detector.findings().len(),
+        lost: core.state.totals.lost,
+        containers: core.state.containers.len(),
+    };
+    (core.state.totals.events, news)
 }
 
 fn record(live: &Live) -> String {

@@ -1,13 +1,26 @@
 //! Where the picture comes from: this host, or a recording.
 
+use std::io;
+
+use crossbeam_channel::{Receiver, TryRecvError, bounded};
+
+use super::terminal;
+use super::time::distance;
+use super::timeline::Timeline;
+use super::wait::Waker;
 use crate::collect::Live;
 use crate::containers::EngineState;
 use crate::core::Core;
-use crate::session::Player;
+use crate::session::{Player, Summary};
+
+/// Begins to watch; in words why it could not.
+pub type Attach = Box<dyn FnOnce() -> Result<Live, String> + Send>;
 
 /// Where the picture comes from.
 #[derive(Debug)]
 pub enum Source {
+    /// This host, once the probes are attached.
+    Attaching(Box<Core>, Receiver<Result<Live, String>>),
     /// This host.
     Live(Box<Live>),
     /// A recording.
@@ -27,12 +40,69 @@ pub struct Status {
     pub mode: String,
     /// The engine or a probe is missing.
     pub degraded: bool,
+    /// Time as a picture, where it is shown.
+    pub timeline: Option<Timeline>,
+}
+
+fn host_name() -> String {
+    let name = rustix::system::uname();
+    name.nodename().to_string_lossy().into_owned()
 }
 
 impl Source {
-    /// What the first line says; `paused` is the picture's own.
-    pub(super) fn status(&self, paused: bool) -> Status {
+    /// Has `attach` done on another thread, which wakes the loop after it.
+    pub(super) fn attach(attach: Attach, waker: Waker) -> io::Result<Self> {
+        let (done, result) = bounded(1);
+        std::thread::Builder::new()
+            .name("attach".to_owned())
+            .spawn(move || {
+                // Nobody waits any more: the watch ends with what is dropped here.
+                let _ = done.send(attach());
+                waker.wake();
+            })?;
+        Ok(Self::Attaching(Box::default(), result))
+    }
+
+    /// Goes over to watching when the probes are attached; true when they just were.
+    ///
+    /// # Errors
+    /// Why watching cannot begin.
+    pub(super) fn attached(&mut self) -> Result<bool, String> {
+        let Self::Attaching(_, result) = self else {
+            return Ok(false);
+        };
+        let live = match result.try_recv() {
+            Ok(done) => done?,
+            Err(TryRecvError::Empty) => return Ok(false),
+            Err(TryRecvError::Disconnected) => return Err("attaching failed".to_owned()),
+        };
+        terminal::at_last(Box::new(live.finisher()));
+        *self = Self::Live(Box::new(live));
+        Ok(true)
+    }
+
+    /// Ends the watch, and its recording if one runs: how that went.
+    pub(super) fn end(self) -> Option<Result<Summary, crate::collect::LiveError>> {
         match self {
+            // What still attaches is let go of when it is done.
+            Self::Attaching(..) | Self::Replay(_) => None,
+            Self::Live(live) => {
+                let recording = live.status().recording.is_some();
+                let recorded = recording.then(|| live.stop_recording());
+                live.stop();
+                recorded
+            }
+        }
+    }
+
+    /// What the first line says; `past` is where one went back to.
+    pub(super) fn status(&self, past: Option<&Player>) -> Status {
+        match self {
+            Self::Attaching(..) => Status {
+                host: host_name(),
+                mode: "attaching…".to_owned(),
+                ..Status::default()
+            },
             Self::Live(live) => {
                 let status = live.status();
                 let (engine, engine_down) = match status.engine {
@@ -55,7 +125,18 @@ impl Source {
                         super::text::bytes(recording.bytes)
                     ),
                 });
-                let paused = paused.then(|| "PAUSED".to_owned());
+                let paused = past.map(|player| {
+                    let (_, end) = player.span();
+                    let behind = distance(end.since(player.position()));
+                    if player.playing() {
+                        format!("PLAY x{} -{behind}", player.speed())
+                    } else {
+                        format!("PAUSED -{behind}")
+                    }
+                });
+                let scanning = live
+                    .scanning()
+                    .map(|(id, count)| format!("COMPARING {} {count}", id.short()));
                 Status {
                     host: status.host,
                     engine,
@@ -64,12 +145,13 @@ impl Source {
                     } else {
                         format!("core -{refused}")
                     },
-                    mode: [paused, recording]
+                    mode: [paused, scanning, recording]
                         .into_iter()
                         .flatten()
                         .collect::<Vec<_>>()
                         .join(" "),
                     degraded: engine_down || refused > 0,
+                    timeline: None,
                 }
             }
             Self::Replay(player) => {
@@ -93,6 +175,7 @@ impl Source {
                         super::text::span(to.since(from))
                     ),
                     degraded: !player.gaps().is_empty(),
+                    timeline: None,
                 }
             }
         }
@@ -101,6 +184,7 @@ impl Source {
     /// Reads the core.
     pub(super) fn with<T>(&self, read: impl FnOnce(&Core) -> T) -> T {
         match self {
+            Self::Attaching(core, _) => read(core),
             Self::Live(live) => read(&live.core().lock()),
             Self::Replay(player) => read(player.core()),
         }

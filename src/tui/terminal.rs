@@ -1,87 +1,190 @@
-//! Opens the terminal and, whatever happens, restores it: the one place that does.
+//! Takes the terminal and, whatever happens, gives it back: the one place that does.
 
-use std::io::{self, BufWriter, Stdout, Write as _, stdin, stdout};
+use std::io::{self, Stdout, Write as _, stdin, stdout};
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crossterm::{cursor, execute, terminal};
-use ratatui::Terminal;
-use ratatui::backend::CrosstermBackend;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use parking_lot::Mutex;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Signal, getpid, kill_process};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
-/// True while the screen is ours.
-static OPEN: AtomicBool = AtomicBool::new(false);
+use super::output::{Abilities, Picture};
+use super::theme::Glyphs;
 
-pub(super) type Screen = Terminal<CrosstermBackend<BufWriter<Stdout>>>;
+/// How the terminal was before it was taken; some while it is ours.
+static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
+/// A thread panicked while the terminal was ours.
+static PANICKED: AtomicBool = AtomicBool::new(false);
+/// What went wrong was said.
+static TOLD: AtomicBool = AtomicBool::new(false);
+/// What must not be lost when the loop cannot be left in order.
+static LAST: Mutex<Option<Box<dyn FnOnce() + Send>>> = Mutex::new(None);
 
-/// Takes the screen. Restored by [`restore`], which a panic calls too.
+/// How long the loop may take to leave when the terminal went, or a signal asked.
+const PATIENCE: Duration = Duration::from_millis(350);
+
+/// How long it may take to say what went wrong; naming the functions takes a while.
+const TELLING: Duration = Duration::from_secs(5);
+
+/// Another screen, and no cursor.
+const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l";
+/// Plain text, no synchronized update, no mouse, the cursor, and the screen as it was.
+const LEAVE: &[u8] = b"\x1b[m\x1b[?2026l\x1b[?1006l\x1b[?1000l\x1b[?25h\x1b[?1049l";
+
+/// The terminal while it is ours.
+#[derive(Debug)]
+pub(super) struct Screen {
+    picture: Picture,
+    out: Stdout,
+}
+
+/// Takes the terminal. [`restore`] gives it back, which a panic calls too.
 pub(super) fn open() -> io::Result<Screen> {
     enter()?;
-    watch_for_hang_up();
-    let before = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        restore();
-        before(info);
-    }));
-    // 64 KiB: a frame leaves in one write.
-    Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(
-        1 << 16,
-        stdout(),
-    )))
+    static HOOK: std::sync::Once = std::sync::Once::new();
+    HOOK.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            PANICKED.store(true, Ordering::SeqCst);
+            restore();
+            before(info);
+            TOLD.store(true, Ordering::SeqCst);
+        }));
+    });
+    Ok(Screen {
+        picture: Picture::new(size(), Abilities::from_environment()),
+        out: stdout(),
+    })
 }
 
-fn enter() -> io::Result<()> {
-    terminal::enable_raw_mode()?;
-    OPEN.store(true, Ordering::SeqCst);
-    execute!(stdout(), terminal::EnterAlternateScreen, cursor::Hide)
-}
-
-/// Gives the screen back. May be called any number of times, from any thread.
-pub(super) fn restore() {
-    if OPEN.swap(false, Ordering::SeqCst) {
-        // On a terminal that hung up there is nobody to tell.
-        let _ = execute!(stdout(), terminal::LeaveAlternateScreen, cursor::Show);
-        let _ = terminal::disable_raw_mode();
-        let _ = stdout().flush();
+/// The terminal's size; 80x24 where it does not say.
+fn size() -> Rect {
+    match tcgetwinsize(stdout()) {
+        Ok(size) if size.ws_col > 0 && size.ws_row > 0 => Rect::new(0, 0, size.ws_col, size.ws_row),
+        _ => Rect::new(0, 0, 80, 24),
     }
 }
 
-/// Waits for input, at most `for_`; true when the terminal is gone.
-pub(super) fn hung_up(for_: Duration) -> bool {
+fn enter() -> io::Result<()> {
     let input = stdin();
-    let mut watched = [PollFd::new(&input, PollFlags::IN)];
-    let wait = Timespec::try_from(for_).unwrap_or_default();
-    // An interrupted wait is a short one.
-    let _ = poll(&mut watched, Some(&wait));
-    watched[0]
-        .revents()
-        .intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL)
+    let before = tcgetattr(&input)?;
+    let mut raw = before.clone();
+    raw.make_raw();
+    tcsetattr(&input, OptionalActions::Now, &raw)?;
+    *BEFORE.lock() = Some(before);
+    let mut out = stdout();
+    out.write_all(ENTER)?;
+    out.flush()
 }
 
-/// Ends the program when the terminal went while its input was being read and the loop, which
-/// looks between reads, does not come back.
-fn watch_for_hang_up() {
-    std::thread::spawn(|| {
-        let input = stdin();
-        loop {
-            // No event asked for: only a hang-up wakes it.
-            let mut watched = [PollFd::new(&input, PollFlags::empty())];
-            let _ = poll(&mut watched, None);
-            if watched[0].revents().intersects(PollFlags::HUP) {
-                std::thread::sleep(Duration::from_millis(400));
-                if OPEN.load(Ordering::SeqCst) {
-                    std::process::exit(1);
+/// Gives the terminal back. May be called any number of times, from any thread.
+pub(super) fn restore() {
+    let Some(before) = BEFORE.lock().take() else {
+        return;
+    };
+    // The modes first: writing may wait for a terminal that is not read. Whoever hung up is not
+    // to be told.
+    let _ = tcsetattr(stdin(), OptionalActions::Now, &before);
+    let mut out = stdout();
+    let _ = out.write_all(LEAVE).and_then(|()| out.flush());
+}
+
+/// True when a thread panicked while the terminal was ours: it was given back then.
+pub(super) fn panicked() -> bool {
+    PANICKED.load(Ordering::SeqCst)
+}
+
+/// Waits until the thread that panicked gave the terminal back and said why: the program's end
+/// would take it away in the middle of that.
+pub(super) fn let_it_tell() {
+    let until = Instant::now() + TELLING;
+    while !TOLD.load(Ordering::SeqCst) && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Whoever keeps the terminal says what must be done before the program ends, even when its loop
+/// is stuck, waiting for a terminal that takes nothing.
+pub(super) fn at_last(keep: Box<dyn FnOnce() + Send>) {
+    *LAST.lock() = Some(keep);
+}
+
+/// Ends the program when it was asked to end, or the terminal went, and the loop does not leave:
+/// it may wait for ever to write to a terminal that takes nothing.
+pub(super) fn watch_over() -> io::Result<()> {
+    let (asked, ask) = UnixStream::pair()?;
+    for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT] {
+        signal_hook::low_level::pipe::register(signal, ask.try_clone()?)?;
+    }
+    std::thread::Builder::new()
+        .name("last resort".to_owned())
+        .spawn(move || {
+            let input = stdin();
+            // Of the input only a hang-up wakes it.
+            let mut watched = [
+                PollFd::new(&input, PollFlags::empty()),
+                PollFd::from_borrowed_fd(asked.as_fd(), PollFlags::IN),
+            ];
+            while poll(&mut watched, None) == Err(rustix::io::Errno::INTR) {}
+            std::thread::sleep(PATIENCE);
+            let stuck = BEFORE.lock().take();
+            if let Some(before) = stuck {
+                let _ = tcsetattr(&input, OptionalActions::Now, &before);
+                if let Some(last) = LAST.lock().take() {
+                    last();
                 }
-                return;
+                std::process::exit(1);
             }
-        }
-    });
+        })?;
+    Ok(())
 }
 
-/// Stops as the shell's job control asks, and takes the screen again when continued.
+/// Stops as the shell's job control asks, and takes the terminal again when continued.
 pub(super) fn suspend(screen: &mut Screen) -> io::Result<()> {
     restore();
-    rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP)?;
+    kill_process(getpid(), Signal::STOP)?;
+    retake(screen)
+}
+
+/// Somebody else had the terminal meanwhile: takes it again and draws everything.
+pub(super) fn retake(screen: &mut Screen) -> io::Result<()> {
+    // After a stop from outside it was never given back.
+    if let Some(before) = BEFORE.lock().take() {
+        tcsetattr(stdin(), OptionalActions::Now, &before)?;
+    }
     enter()?;
-    screen.clear()
+    screen.picture.resize(size());
+    screen.picture.forget();
+    Ok(())
+}
+
+impl Screen {
+    /// Looks how large the terminal is now; everything is drawn again.
+    pub(super) fn resized(&mut self) {
+        self.picture.resize(size());
+        self.picture.forget();
+    }
+
+    /// Its cells.
+    pub(super) fn area(&self) -> Rect {
+        self.picture.area()
+    }
+
+    /// Fills a frame and sends what changed; returns the number of bytes.
+    pub(super) fn draw(
+        &mut self,
+        glyphs: Glyphs,
+        paint: impl FnOnce(Rect, &mut Buffer),
+    ) -> io::Result<usize> {
+        let area = self.picture.area();
+        self.picture.draw_with(glyphs);
+        self.picture.paint(|buffer| paint(area, buffer));
+        self.picture.write(&mut self.out)
+    }
 }

@@ -1,5 +1,7 @@
 //! Screens of the demo at every size, and what keys do.
 
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use proptest::prelude::*;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use unicode_width::UnicodeWidthStr as _;
@@ -11,13 +13,18 @@ use crate::session::Player;
 
 static DEMO: &[u8] = include_bytes!("../../demo/demo.jsonl.zst");
 
-fn demo() -> Core {
+pub(super) fn demo() -> Core {
+    static CORE: std::sync::OnceLock<Core> = std::sync::OnceLock::new();
+    CORE.get_or_init(replayed).clone()
+}
+
+fn replayed() -> Core {
     let mut player = Player::from_memory("demo", DEMO).unwrap();
     while player.step() {}
     player.core().clone()
 }
 
-fn screen(core: &Core, ui: &mut Ui, width: u16, height: u16) -> Vec<String> {
+pub(super) fn screen(core: &Core, ui: &mut Ui, width: u16, height: u16) -> Vec<String> {
     let area = Rect::new(0, 0, width, height);
     let status = Status {
         host: "host".to_owned(),
@@ -25,6 +32,7 @@ fn screen(core: &Core, ui: &mut Ui, width: u16, height: u16) -> Vec<String> {
         tier: "core".to_owned(),
         mode: "REC".to_owned(),
         degraded: false,
+        timeline: None,
     };
     let mut buffer = Buffer::empty(area);
     draw(core, ui, &status, area, &Theme::mono(), &mut buffer);
@@ -46,21 +54,34 @@ fn screen(core: &Core, ui: &mut Ui, width: u16, height: u16) -> Vec<String> {
 #[test]
 fn every_screen_at_every_size() {
     let core = demo();
-    let screens: &[(&str, &[Action])] = &[
-        ("containers", &[]),
-        ("findings", &[Action::Show(Pane::Findings)]),
-        ("finding", &[Action::Show(Pane::Findings), Action::Enter]),
-        ("container", &[Action::Enter]),
-        ("network", &[Action::Show(Pane::Network)]),
-        ("files", &[Action::Show(Pane::Files)]),
-        ("events", &[Action::Show(Pane::Events)]),
-        ("keys", &[Action::Help]),
+    let screens: &[(&str, &str)] = &[
+        ("containers", "1"),
+        ("findings", "2"),
+        ("finding", "2 Enter"),
+        ("processes", "3"),
+        ("network", "4"),
+        ("files", "5"),
+        ("images", "6"),
+        ("events", "7"),
+        ("container", "Enter"),
+        ("container-processes", "Enter Tab"),
+        ("process", "3 j Enter"),
+        ("image", "6 Enter"),
+        ("keys", "?"),
+        ("keys-searched", "? s o r t"),
+        ("filter", "/ s e v > = x"),
+        ("command", ": s Tab"),
+        ("sort", "s j j"),
+        ("columns", "c"),
+        ("zoom", "z"),
     ];
-    for (width, height) in [(120, 40), (80, 24), (60, 16), (40, 10)] {
-        for (name, actions) in screens {
+    for (width, height) in [(120, 40), (80, 24), (60, 16), (40, 10), (40, 2)] {
+        for (name, keys) in screens {
             let mut ui = Ui::default();
-            for action in *actions {
-                ui.apply(*action, &core);
+            screen(&core, &mut ui, width, height);
+            for key in keys.split(' ') {
+                press(&mut ui, &core, key);
+                screen(&core, &mut ui, width, height);
             }
             let lines = screen(&core, &mut ui, width, height);
             insta::assert_snapshot!(format!("{name}-{width}x{height}"), lines.join("\n"));
@@ -86,7 +107,11 @@ fn severity_and_name_stay_at_every_width() {
     let core = demo();
     for width in [200, 120, 80, 60, 40, 30] {
         let lines = screen(&core, &mut Ui::default(), width, 10);
-        assert!(lines[3].starts_with("H shop-web"), "{width}: {}", lines[3]);
+        assert!(
+            lines[3].starts_with("▌ H shop-web"),
+            "{width}: {}",
+            lines[3]
+        );
     }
 }
 
@@ -96,7 +121,11 @@ fn filters_sorts_and_comes_back() {
     let mut ui = Ui::default();
     ui.apply(Action::Show(Pane::Findings), &core);
     let all = screen(&core, &mut ui, 120, 40).join("\n");
-    ui.filter = "metadata !passwd".to_owned();
+    press(
+        &mut ui,
+        &core,
+        "/ m e t a d a t a Space ! p a s s w d Enter",
+    );
     let some = screen(&core, &mut ui, 120, 40).join("\n");
     assert!(all.contains("file.accounts") && all.contains("net.cloud-metadata"));
     assert!(!some.contains("file.accounts") && some.contains("net.cloud-metadata"));
@@ -105,10 +134,10 @@ fn filters_sorts_and_comes_back() {
     ui.apply(Action::Back, &core);
     assert_eq!(screen(&core, &mut ui, 120, 40).join("\n"), some);
     ui.apply(Action::Back, &core);
+    ui.apply(Action::First, &core);
     assert_eq!(screen(&core, &mut ui, 120, 40).join("\n"), all);
     ui.apply(Action::Show(Pane::Containers), &core);
-    ui.apply(Action::Sort, &core);
-    ui.apply(Action::Enter, &core);
+    press(&mut ui, &core, "s j j Enter Enter");
     assert!(ui.container.is_some());
     ui.apply(Action::Back, &core);
     assert!(ui.container.is_none() && ui.pane == Pane::Containers);
@@ -150,4 +179,79 @@ fn hostile_names_stay_escaped_and_in_their_column() {
             }
         }
     }
+}
+
+proptest! {
+    #[test]
+    fn any_keys_in_any_order_never_panic(
+        keys in proptest::collection::vec(any_key(), 1..60),
+        size in proptest::sample::select(&[(120, 40), (80, 24), (60, 16), (40, 10), (30, 4), (9, 2)]),
+    ) {
+        let core = demo();
+        let mut ui = Ui::default();
+        for key in keys {
+            if let Some(asked) = ui.press(&key, &core) {
+                ui.ask(&asked, &core);
+            }
+            screen(&core, &mut ui, size.0, size.1);
+        }
+    }
+}
+
+/// Keys that do something, more often than not; and any others.
+fn any_key() -> impl Strategy<Value = KeyEvent> {
+    let bound: Vec<KeyEvent> = super::ACTIONS
+        .iter()
+        .flat_map(|entry| entry.keys)
+        .map(|key| key.parse::<super::Chord>().unwrap().event())
+        .collect();
+    prop_oneof![
+        4 => proptest::sample::select(bound),
+        1 => proptest::char::any().prop_map(|c| KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE)),
+        1 => proptest::char::range(' ', '~')
+            .prop_map(|c| KeyEvent::new(KeyCode::Char(c), KeyModifiers::CONTROL)),
+    ]
+}
+
+fn press(ui: &mut Ui, core: &Core, keys: &str) {
+    for key in keys.split(' ') {
+        let chord: super::Chord = key.parse().unwrap();
+        if let Some(asked) = ui.press(&chord.event(), core) {
+            ui.ask(&asked, core);
+        }
+    }
+}
+
+#[test]
+fn keys_filter_search_the_help_and_say_where_they_work() {
+    let core = demo();
+    let mut ui = Ui::default();
+    let seen = |ui: &mut Ui| screen(&core, ui, 120, 40).join("\n");
+    press(&mut ui, &core, "2 / m e t a x");
+    assert!(seen(&mut ui).contains("No row matches"));
+    press(&mut ui, &core, "Backspace Enter");
+    assert!(seen(&mut ui).contains("net.cloud-metadata"));
+    press(&mut ui, &core, "Esc ? s o r");
+    let help = seen(&mut ui);
+    assert!(
+        help.contains("Keys with: sor") && help.contains("sort"),
+        "{help}"
+    );
+    ui.recorded = true;
+    press(&mut ui, &core, "Esc Esc r");
+    assert!(!ui.help && seen(&mut ui).contains("while a host is watched"));
+    assert!(
+        ui.press(&"@".parse::<super::Chord>().unwrap().event(), &core)
+            .is_some()
+    );
+}
+
+#[test]
+fn the_help_shows_the_keys_as_they_are_bound() {
+    let config = super::Config::parse("[keys]\nfilter = \"F3\"\n").unwrap();
+    let mut ui = Ui::new(&config, false);
+    let core = demo();
+    press(&mut ui, &core, "?");
+    let help = screen(&core, &mut ui, 120, 40).join("\n");
+    assert!(help.contains("F3              filter"), "{help}");
 }

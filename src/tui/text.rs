@@ -51,6 +51,51 @@ pub(super) fn bytes(count: u64) -> String {
     }
 }
 
+/// `text` in at most `width` columns, cut in the middle: what tells names apart is often at
+/// their end.
+#[must_use]
+pub(super) fn fit_middle(text: &str, width: usize) -> String {
+    if text.width() <= width || width < 6 {
+        return fit(text, width);
+    }
+    let tail_room = (width - 1) / 2;
+    let mut tail = Vec::new();
+    let mut used = 0;
+    for c in text.chars().rev() {
+        let w = c.width().unwrap_or(0);
+        if used + w > tail_room {
+            break;
+        }
+        used += w;
+        tail.push(c);
+    }
+    let mut out = fit(text, width - used);
+    out.extend(tail.iter().rev());
+    out
+}
+
+/// A count for people in three digits: `9.1k`.
+#[must_use]
+pub(super) fn count(count: u64) -> String {
+    match count {
+        0..1_000 => count.to_string(),
+        1_000..10_000 => format!("{}.{}k", count / 1_000, count % 1_000 / 100),
+        10_000..1_000_000 => format!("{}k", count / 1_000),
+        _ => format!("{}M", count / 1_000_000),
+    }
+}
+
+/// A time span in one unit, in steps that do not tick all the time: 10 s, a minute, an hour, a day.
+#[must_use]
+pub(super) fn coarse(span: std::time::Duration) -> String {
+    match span.as_secs() {
+        seconds @ 0..60 => format!("{}s", seconds / 10 * 10),
+        seconds @ 60..3600 => format!("{}m", seconds / 60),
+        seconds @ 3600..86_400 => format!("{}h", seconds / 3600),
+        seconds => format!("{}d", seconds / 86_400),
+    }
+}
+
 /// A time span in its two largest units: `3d 4h`.
 #[must_use]
 pub(super) fn span(span: std::time::Duration) -> String {
@@ -76,6 +121,9 @@ mod tests {
         assert_eq!(pad("日本語", 4, false).width(), 4);
         assert_eq!(fit("abcdef", 3), "ab…");
         assert_eq!(fit("abc", 0), "");
+        assert_eq!(fit_middle("payments-api-6f9c", 12), "paymen…-6f9c");
+        assert_eq!(fit_middle("日本語日本語日本語", 9).width(), 9);
+        assert_eq!(fit_middle("abcdefgh", 4), "abc…");
     }
 
     #[test]
@@ -83,6 +131,9 @@ mod tests {
         assert_eq!(bytes(512), "512");
         assert_eq!(bytes(1536), "1.5K");
         assert_eq!(bytes(20 << 20), "20M");
+        assert_eq!(count(9_150), "9.1k");
+        let ages = [9, 19, 61, 7_300, 200_000].map(|s| coarse(std::time::Duration::from_secs(s)));
+        assert_eq!(ages, ["0s", "10s", "1m", "2h", "2d"]);
         assert_eq!(span(std::time::Duration::from_secs(90_061)), "1day 1h");
     }
 }

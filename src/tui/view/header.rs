@@ -1,19 +1,18 @@
-//! First line (what is watched and how it stands), tabs, last line.
+//! The first line: what is watched and how it stands.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
+use ratatui::style::{Modifier, Style};
 
 use crate::core::Core;
+use crate::detect::Severity;
 use crate::event::escape;
-use crate::tui::app::{Pane, Ui};
-use crate::tui::rows;
 use crate::tui::source::Status;
 use crate::tui::text::fit;
-use crate::tui::theme::Theme;
+use crate::tui::theme::{Theme, Token};
 
 /// Writes parts one after the other; what does not fit is left out from the end.
-fn parts(parts: &[(String, Style)], area: Rect, out: &mut Buffer) {
+pub(super) fn parts(parts: &[(String, Style)], area: Rect, out: &mut Buffer) {
     let mut x = area.x;
     for (text, style) in parts {
         let left = usize::from(area.right().saturating_sub(x));
@@ -34,6 +33,11 @@ pub(super) fn status(core: &Core, status: &Status, area: Rect, theme: &Theme, ou
     } else {
         theme.good()
     };
+    let mode = if status.mode.starts_with("PAUSED") {
+        theme.style(Token::Paused).add_modifier(Modifier::REVERSED)
+    } else {
+        theme.bad()
+    };
     let clean = |text: &str| escape(text.as_bytes()).to_string();
     // What must be seen stands first: a narrow terminal cuts at the end.
     parts(
@@ -43,7 +47,7 @@ pub(super) fn status(core: &Core, status: &Status, area: Rect, theme: &Theme, ou
                 format!("LOST {lost}"),
                 if lost == 0 { theme.dim() } else { theme.bad() },
             ),
-            (clean(&status.mode), theme.bad()),
+            (clean(&status.mode), mode),
             (format!("{rate}/s"), theme.text()),
             (clean(&status.host), theme.title()),
             (clean(&status.engine), engine),
@@ -57,49 +61,36 @@ pub(super) fn status(core: &Core, status: &Status, area: Rect, theme: &Theme, ou
     );
 }
 
-pub(super) fn tabs(core: &Core, ui: &Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
+/// All there is room for on the smallest terminals: the counts.
+pub(super) fn counts(core: &Core, area: Rect, theme: &Theme, out: &mut Buffer) {
     let running = core.state.containers.values().filter(|c| c.running).count();
-    let mut tabs = Vec::new();
-    if let Some(id) = &ui.container {
-        tabs.push((rows::name(core, &Some(id.clone())) + " ›", theme.accent()));
-    }
-    for (number, pane) in (1..).zip(Pane::ALL) {
-        let count = match pane {
-            Pane::Containers => format!(" {running}"),
-            Pane::Findings => format!(" {}", core.detector.findings().len()),
-            _ => String::new(),
-        };
-        let wide = area.width >= 76;
-        let title = if wide || pane == ui.pane {
-            format!("{number} {}{count}", pane.title())
-        } else {
-            number.to_string()
-        };
-        let style = if pane == ui.pane {
-            theme.selected()
-        } else {
-            theme.text()
-        };
-        tabs.push((title, style));
-    }
-    parts(&tabs, area, out);
+    let lost = core.state.totals.lost;
+    let lost_style = if lost == 0 { theme.dim() } else { theme.bad() };
+    let mut all = vec![
+        ("hullwatch".to_owned(), theme.accent()),
+        (format!("{running} cont"), theme.text()),
+    ];
+    all.extend(by_severity(core, theme));
+    all.push((format!("LOST {lost}"), lost_style));
+    parts(&all, area, out);
 }
 
-pub(super) fn footer(ui: &Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
-    let parts_ = if ui.typing {
-        vec![(format!("/{}█", ui.filter), theme.accent())]
-    } else if let Some(message) = &ui.message {
-        vec![(escape(message.as_bytes()).to_string(), theme.title())]
-    } else if !ui.filter.is_empty() {
-        vec![
-            (format!("/{}", ui.filter), theme.accent()),
-            ("Esc clears".to_owned(), theme.dim()),
-        ]
-    } else {
-        vec![(
-            "Enter in  Esc out  / filter  s sort  p pause  r record  ? keys  q leave".to_owned(),
-            theme.dim(),
-        )]
+/// Findings by letter: `1C 2H 3M`.
+pub(super) fn by_severity(core: &Core, theme: &Theme) -> Vec<(String, Style)> {
+    let of = |severity| {
+        let findings = core.detector.findings().iter();
+        let alike = findings.filter(|f| f.severity == severity && f.silenced.is_none());
+        alike.count()
     };
-    parts(&parts_, area, out);
+    [Severity::Critical, Severity::High, Severity::Medium]
+        .into_iter()
+        .map(|severity| (severity, of(severity)))
+        .filter(|(_, count)| *count > 0)
+        .map(|(severity, count)| {
+            (
+                format!("{count}{}", severity.letter()),
+                theme.severity(severity),
+            )
+        })
+        .collect()
 }

@@ -1,15 +1,22 @@
 //! Draws a whole screen: header, tabs, the pane or a detail, and the last line.
 
+mod footer;
 mod header;
+mod help;
 mod pane;
+mod picker;
+mod preview;
 mod reading;
+mod tabs;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::app::Ui;
+use super::silence;
 use super::source::Status;
 use super::theme::Theme;
+use super::timeline::Timeline;
 use crate::core::Core;
 
 /// Draws the core as the person looks at it. Fixes nothing in `ui` but the page size and a
@@ -26,19 +33,43 @@ pub fn draw(
     if area.height == 0 || area.width == 0 {
         return;
     }
-    header::status(core, status, line(0), theme, out);
     if area.height < 4 {
+        header::counts(core, line(0), theme, out);
         return;
     }
-    header::tabs(core, ui, line(1), theme, out);
-    header::footer(ui, line(area.height - 1), theme, out);
-    let body = Rect::new(area.x, area.y + 2, area.width, area.height - 3);
-    ui.page = usize::from(body.height.saturating_sub(1));
-    if ui.help {
-        reading::help(ui, body, theme, out);
-    } else if ui.detail.is_some() {
-        reading::detail(core, ui, body, theme, out);
-    } else {
-        pane::draw(core, ui, body, theme, out);
+    header::status(core, status, line(0), theme, out);
+    let top = if ui.zoom && !ui.help { 1 } else { 2 };
+    if top == 2 {
+        tabs::draw(core, ui, line(1), theme, out);
     }
+    let timeline = status.timeline.as_ref().filter(|_| !ui.help && !ui.zoom);
+    let below = timeline.map_or(0, |_| Timeline::lines(area.height));
+    let body = Rect::new(
+        area.x,
+        area.y + top,
+        area.width,
+        area.height - top - 1 - below,
+    );
+    if let Some(timeline) = timeline {
+        let place = Rect::new(area.x, body.bottom(), area.width, below);
+        timeline.draw(place, theme, out);
+    }
+    if ui.help {
+        ui.page = usize::from(body.height.saturating_sub(1));
+        help::draw(ui, body, theme, out);
+    } else if ui.listing() {
+        pane::draw(core, ui, body, theme, out);
+    } else {
+        ui.page = usize::from(body.height.saturating_sub(1));
+        reading::detail(core, ui, body, theme, out);
+    }
+    if let Some(sheet) = &ui.sheet {
+        silence::draw(core, ui, sheet, body, theme, out);
+    }
+    if let Some(picker) = &ui.picker {
+        picker::draw(ui, picker, body, theme, out);
+    }
+    // After the rows: the keys depend on which one is selected.
+    let refused = core.state.policy_refused.as_deref();
+    footer::draw(ui, refused, line(area.height - 1), theme, out);
 }

@@ -1,88 +1,248 @@
-//! A pane: its table, or what to do when there is nothing to show.
+//! A pane: its table with the selected row explained below, or what to do when there is nothing.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use unicode_width::UnicodeWidthStr as _;
 
 use crate::core::Core;
+use crate::event::{Timestamp, escape};
 use crate::tui::app::{Pane, Ui};
 use crate::tui::rows::{self, Row};
-use crate::tui::table::layout;
-use crate::tui::text::{fit, pad};
+use crate::tui::table::{Column, layout};
+use crate::tui::text::{fit, fit_middle, pad};
 use crate::tui::theme::Theme;
+
+/// Cells before the first column: the marker of the selection, and that of a marked row.
+const MARKS: u16 = 2;
+/// Lines below the table that explain the selected row, its title among them.
+const PREVIEW: u16 = 6;
+/// Where there is room for them without being asked.
+const ROOMY: (u16, u16) = (100, 27);
 
 pub(super) fn draw(core: &Core, ui: &mut Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
     let rows = rows::rows(core, ui);
+    let roomy = area.width >= ROOMY.0 && area.height >= ROOMY.1;
+    let preview = ui.preview.unwrap_or(roomy) && !ui.zoom && area.height > PREVIEW + 4;
+    let below = if preview && !rows.is_empty() {
+        PREVIEW
+    } else {
+        0
+    };
+    let area = Rect {
+        height: area.height - below,
+        ..area
+    };
+    let chosen = ui.chosen(&rows);
+    let height = usize::from(area.height.saturating_sub(1)).max(1);
+    ui.page = height;
+    ui.current = rows.get(chosen).map(|row| row.key.clone());
+    let first = page(ui, chosen, rows.len(), height);
+    let shown = rows
+        .get(first..rows.len().min(first + height))
+        .unwrap_or(&[]);
+    let texts: Vec<Vec<String>> = shown.iter().map(|row| steadied(ui, row)).collect();
+    ui.steady.turn();
     let columns = rows::columns(ui.pane);
-    let widths = layout(columns, area.width);
-    let mut x = area.x;
-    for (i, width) in &widths {
-        let title = if *i == ui.sort_column() && *i > 0 {
-            format!("{}↓", columns[*i].title)
-        } else {
-            columns[*i].title.to_owned()
-        };
-        let text = pad(&title, usize::from(*width), columns[*i].right);
-        out.set_string(x, area.y, text, theme.dim());
-        x += width + 1;
-    }
-    let body = Rect::new(area.x, area.y + 1, area.width, area.height - 1);
+    let widths = widths(ui, columns, &texts, area.width);
+    titles(ui, columns, &widths, area, theme, out);
+    let body = Rect {
+        y: area.y + 1,
+        height: area.height.saturating_sub(1),
+        ..area
+    };
     if rows.is_empty() {
         empty(core, ui, body, theme, out);
         return;
     }
-    let chosen = ui
-        .selected()
-        .and_then(|key| rows.iter().position(|row| row.key == *key))
-        .unwrap_or(0);
-    let height = usize::from(body.height).max(1);
-    // The page that holds the selection: rows above do not move while it moves inside.
-    let first = chosen / height * height;
-    for (y, (at, row)) in (body.y..body.bottom()).zip(rows.iter().enumerate().skip(first)) {
+    for (y, (at, (row, cells))) in (body.y..body.bottom()).zip(shown.iter().zip(&texts).enumerate())
+    {
+        let area = Rect {
+            y,
+            height: 1,
+            ..body
+        };
         line(
-            row,
-            &widths,
             ui,
-            Rect::new(body.x, y, body.width, 1),
-            at == chosen,
+            row,
+            cells,
+            &widths,
+            area,
+            first + at == chosen,
             theme,
             out,
         );
     }
+    if below > 0 {
+        let area = Rect {
+            y: area.bottom(),
+            height: below,
+            ..area
+        };
+        super::preview::draw(core, ui, &rows[chosen].key, area, theme, out);
+    }
 }
 
-fn line(
-    row: &Row,
-    widths: &[(usize, u16)],
+/// The first row of the page: it stays while the selection moves inside, else moves by half.
+fn page(ui: &mut Ui, chosen: usize, count: usize, height: usize) -> usize {
+    let last = count.saturating_sub(height);
+    let table = ui.table_mut();
+    if chosen < table.first || chosen >= table.first + height {
+        table.first = chosen.saturating_sub(height / 2);
+    }
+    table.first = table.first.min(last);
+    table.first
+}
+
+/// The cells of a row; numbers that moved little stay as they were.
+fn steadied(ui: &mut Ui, row: &Row) -> Vec<String> {
+    let columns = rows::columns(ui.pane);
+    let cells = row.cells.iter().zip(&row.numbers).zip(columns).enumerate();
+    cells
+        .map(|(at, ((text, number), column))| match number {
+            Some(number) if column.moves() => ui.steady.text(&row.key, at, *number, text),
+            _ => ui.masked(text).into_owned(),
+        })
+        .collect()
+}
+
+fn widths(ui: &Ui, columns: &[Column], texts: &[Vec<String>], width: u16) -> Vec<(usize, u16)> {
+    let main = columns.iter().position(|column| column.main).unwrap_or(0);
+    let cells = texts.iter().filter_map(|cells| cells.get(main));
+    let longest = cells.map(|cell| cell.width()).max().unwrap_or(0);
+    let wanted = |at: &usize| {
+        let alone = ui.container.is_some() && columns[*at].name == "container";
+        ui.table().shows(columns, *at) && !alone
+    };
+    let wanted: Vec<usize> = (0..columns.len()).filter(wanted).collect();
+    let chosen: Vec<Column> = wanted.iter().map(|at| columns[*at]).collect();
+    // Only what a row is called by: a command or a path may be of any length.
+    let longest = if ui.pane == Pane::Containers {
+        longest
+    } else {
+        0
+    };
+    layout(
+        &chosen,
+        width.saturating_sub(MARKS),
+        u16::try_from(longest).unwrap_or(u16::MAX),
+    )
+    .into_iter()
+    .map(|(at, width)| (wanted[at], width))
+    .collect()
+}
+
+fn titles(
     ui: &Ui,
+    columns: &[Column],
+    widths: &[(usize, u16)],
+    area: Rect,
+    theme: &Theme,
+    out: &mut Buffer,
+) {
+    let table = ui.table();
+    let mut x = area.x + MARKS.min(area.width);
+    for (at, width) in widths {
+        let column = &columns[*at];
+        let title = match table.sort {
+            Some(by) if by == *at && *width > 1 => {
+                let sign = if table.reverse { '↑' } else { '↓' };
+                fit(column.title, usize::from(*width) - 1) + &sign.to_string()
+            }
+            _ => column.title.to_owned(),
+        };
+        put(
+            out,
+            x,
+            area,
+            &pad(&title, usize::from(*width), column.right),
+            theme.dim(),
+        );
+        x += width + 1;
+    }
+}
+
+/// Writes inside `area`, whatever `x` is.
+fn put(out: &mut Buffer, x: u16, area: Rect, text: &str, style: ratatui::style::Style) {
+    let room = area.right().saturating_sub(x);
+    if room > 0 {
+        out.set_stringn(x, area.y, text, usize::from(room), style);
+    }
+}
+
+#[allow(clippy::too_many_arguments, reason = "a row is drawn from all of them")]
+fn line(
+    ui: &Ui,
+    row: &Row,
+    cells: &[String],
+    widths: &[(usize, u16)],
     area: Rect,
     chosen: bool,
     theme: &Theme,
     out: &mut Buffer,
 ) {
     let columns = rows::columns(ui.pane);
-    let mut x = area.x;
-    for (i, width) in widths {
-        let text = pad(&row.cells[*i], usize::from(*width), columns[*i].right);
-        let style = match row.severity {
-            _ if chosen => theme.selected(),
-            Some(severity) if *i == 0 => theme.severity(severity),
-            _ if row.faded => theme.dim(),
-            _ => theme.text(),
+    if chosen {
+        put(out, area.x, area, "▌", theme.selected());
+    }
+    if ui.marks.contains(&row.key) {
+        put(out, area.x + 1, area, "*", theme.accent());
+    }
+    let plain = if row.faded || row.context {
+        theme.dim()
+    } else {
+        theme.text()
+    };
+    let mut x = area.x + MARKS;
+    for (at, width) in widths {
+        let (column, cell) = (&columns[*at], &cells[*at]);
+        let room = usize::from(*width);
+        let text = if column.main {
+            main(ui, cell, room)
+        } else {
+            pad(cell, room, column.right)
         };
-        out.set_string(x, area.y, text, style);
-        x += width;
-        if chosen && x < area.right() {
-            out.set_string(x, area.y, " ", style);
+        let style = match row.severity {
+            Some(severity) if column.name == "sev" => theme.severity(severity),
+            _ => plain,
+        };
+        put(out, x, area, &text, style);
+        // Only the letter and the name show the selection: a whole line is many bytes.
+        if chosen && (column.main || column.name == "sev") {
+            put(out, x, area, text.trim_end(), theme.selected());
         }
-        x += 1;
+        x += width + 1;
     }
 }
 
+/// What a row is called: shifted as asked, names cut in the middle.
+fn main(ui: &Ui, cell: &str, room: usize) -> String {
+    let shift = ui.table().shift;
+    if shift == 0 {
+        let middle = matches!(ui.pane, Pane::Containers | Pane::Images | Pane::Files);
+        let text = if middle {
+            fit_middle(cell, room)
+        } else {
+            fit(cell, room)
+        };
+        return pad(&text, room, false);
+    }
+    if cell.width() <= room {
+        return pad(cell, room, false);
+    }
+    let rest: String = cell.chars().skip(shift).collect();
+    pad(&format!("…{rest}"), room, false)
+}
+
 fn empty(core: &Core, ui: &Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
-    let lines: &[&str] = if !ui.filter.is_empty() {
-        &["No row matches the filter. Esc clears it."]
+    let clear = ui.keys.sign(crate::tui::Action::Back);
+    let filter = escape(ui.filter().text().as_bytes()).to_string();
+    let no_match = format!("No row matches {filter}   {clear} clears the filter");
+    let lines: &[&str] = if !ui.filter().is_empty() {
+        &[&no_match]
     } else if ui.pane == Pane::Findings {
         &["No findings so far."]
+    } else if core.state.now == Timestamp::default() {
+        &["Attaching to the kernel …"]
     } else if core.state.containers.is_empty() {
         &[
             "No containers are running. Watching for new ones:",

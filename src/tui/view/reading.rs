@@ -1,10 +1,9 @@
-//! Pages that are read: the detail of a row, and the keys.
+//! A page that is read: the detail of a row.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::core::Core;
-use crate::tui::action::KEYS;
 use crate::tui::app::Ui;
 use crate::tui::detail::{Fact, facts};
 use crate::tui::text::{fit, pad};
@@ -14,7 +13,9 @@ use crate::tui::theme::Theme;
 const NAMES: usize = 18;
 
 pub(super) fn detail(core: &Core, ui: &mut Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
-    let found = ui.detail.as_ref().and_then(|key| facts(core, key));
+    let key = ui.page_of();
+    ui.current = None;
+    let found = key.and_then(|key| facts(core, ui, &key));
     match found {
         Some((title, facts)) => page(&title, &facts, ui, area, theme, out),
         None => page(
@@ -26,14 +27,6 @@ pub(super) fn detail(core: &Core, ui: &mut Ui, area: Rect, theme: &Theme, out: &
             out,
         ),
     }
-}
-
-pub(super) fn help(ui: &mut Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
-    let keys: Vec<Fact> = KEYS
-        .iter()
-        .map(|(key, _, does)| ((*key).to_owned(), Some((*does).to_owned())))
-        .collect();
-    page("Keys", &keys, ui, area, theme, out);
 }
 
 fn page(title: &str, facts: &[Fact], ui: &mut Ui, area: Rect, theme: &Theme, out: &mut Buffer) {

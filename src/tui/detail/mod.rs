@@ -1,11 +1,17 @@
 //! One row in full: every fact, one a line.
 
-use super::rows::{self, Key};
-use super::text::{bytes, span};
+mod finding;
+mod overview;
+
+use std::borrow::Cow;
+
 use crate::core::Core;
-use crate::detect::{Ancestor, Finding};
 use crate::event::{ContainerId, escape};
+use crate::secret::mask_json;
 use crate::state::{Container, ProcessEntry};
+use crate::tui::app::Ui;
+use crate::tui::rows::{self, Key};
+use crate::tui::text::{bytes, span};
 
 /// A heading (`None` text) or a fact.
 pub(super) type Fact = (String, Option<String>);
@@ -18,17 +24,58 @@ fn fact(name: &str, text: impl Into<String>) -> Fact {
     (name.to_owned(), Some(text.into()))
 }
 
-/// Title and facts of a row; `None` when it is not there any more.
-pub(super) fn facts(core: &Core, key: &Key) -> Option<(String, Vec<Fact>)> {
+/// What a page is called in the way to it.
+pub(super) fn title(core: &Core, ui: &Ui, key: &Key) -> String {
+    facts(core, ui, key).map_or_else(|| "gone".to_owned(), |(title, _)| title)
+}
+
+/// A row in a few facts, for below its table.
+pub(super) fn brief(core: &Core, ui: &Ui, key: &Key) -> Option<(String, Vec<(String, String)>)> {
+    let (title, facts) = facts(core, ui, key)?;
+    let facts = facts
+        .into_iter()
+        .filter_map(|(name, text)| Some((name, text.filter(|text| !text.is_empty())?)));
+    Some((title, facts.collect()))
+}
+
+/// The lines of the open page without their looks, to search them.
+pub(super) fn plain(core: &Core, ui: &Ui) -> Vec<String> {
+    let found = ui.page_of().and_then(|key| facts(core, ui, &key));
+    let (_, facts) = found.unwrap_or_default();
+    facts
+        .into_iter()
+        .map(|(name, text)| name + " " + &text.unwrap_or_default())
+        .collect()
+}
+
+/// Title and facts of a row, with secrets masked unless they are shown; `None` when it is not
+/// there any more.
+pub(super) fn facts(core: &Core, ui: &Ui, key: &Key) -> Option<(String, Vec<Fact>)> {
+    let (title, facts) = unmasked(core, ui, key)?;
+    let mask = |text: String| match ui.masked(&text) {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(masked) => masked,
+    };
+    let facts = facts
+        .into_iter()
+        .map(|(name, text)| (mask(name), text.map(mask)));
+    Some((mask(title), facts.collect()))
+}
+
+fn unmasked(core: &Core, ui: &Ui, key: &Key) -> Option<(String, Vec<Fact>)> {
     match key {
         Key::Finding(id) => {
             let finding = core.detector.findings().iter().find(|f| f.id == *id)?;
             Some((
                 format!("{id} {}", finding.rule),
-                finding_facts(core, finding),
+                finding::facts(core, finding),
             ))
         }
-        Key::Container(id) => Some((rows::name(core, &Some(id.clone())), container(core, id)?)),
+        Key::Container(id) => {
+            let mut facts = overview::facts(core, id);
+            facts.extend(container(core, id)?);
+            Some((rows::name(core, &Some(id.clone())), facts))
+        }
         Key::Process(pid) => {
             let process = core.state.processes.get(pid)?;
             Some((format!("process {pid}"), process_facts(core, process)))
@@ -97,11 +144,15 @@ pub(super) fn facts(core: &Core, key: &Key) -> Option<(String, Vec<Fact>)> {
             }
             Some(("file".to_owned(), facts))
         }
+        Key::Image(image) => Some((image.title(), Vec::new())),
         Key::Event(seq) => {
-            let event = core.state.recent.events.iter().find(|e| e.seq == *seq)?;
+            let event = core.event(*seq)?;
             let mut json = Vec::new();
             event.write_json(&mut json).ok()?;
-            let value: serde_json::Value = serde_json::from_slice(&json).ok()?;
+            let mut value: serde_json::Value = serde_json::from_slice(&json).ok()?;
+            if !ui.reveal {
+                mask_json(&mut value);
+            }
             let text = serde_json::to_string_pretty(&value).ok()?;
             let facts = text
                 .lines()
@@ -110,58 +161,6 @@ pub(super) fn facts(core: &Core, key: &Key) -> Option<(String, Vec<Fact>)> {
             Some((format!("event {seq}"), facts))
         }
     }
-}
-
-fn ancestor(ancestor: &Ancestor) -> String {
-    let words: Vec<String> = ancestor
-        .argv
-        .iter()
-        .take(32)
-        .map(|word| word.escaped().to_string())
-        .collect();
-    format!(
-        "{} {} [{}] {}",
-        ancestor.pid,
-        ancestor.exe.escaped(),
-        rows::word(&ancestor.origin),
-        words.join(" ")
-    )
-}
-
-fn finding_facts(core: &Core, finding: &Finding) -> Vec<Fact> {
-    let mut facts = vec![
-        heading(finding.title.clone()),
-        fact("severity", finding.severity.to_string()),
-        fact("container", rows::name(core, &finding.container)),
-        fact("subject", finding.subject.escaped().to_string()),
-        fact("seen", format!("{} times", finding.count)),
-        fact("first", finding.first.to_string()),
-        fact("last", finding.last.to_string()),
-        fact("ATT&CK", finding.attack.join(", ")),
-        heading("Why"),
-    ];
-    facts.extend(
-        (1..)
-            .zip(&finding.why)
-            .map(|(n, why)| fact(&n.to_string(), why.clone())),
-    );
-    facts.push(heading("Ancestry, nearest first"));
-    facts.extend(finding.ancestry.iter().map(|a| fact("", ancestor(a))));
-    facts.push(heading("Evidence"));
-    for seq in &finding.evidence {
-        let line = core
-            .state
-            .recent
-            .events
-            .iter()
-            .find(|event| event.seq == *seq)
-            .map_or_else(
-                || "no longer in memory; it is in the recording".to_owned(),
-                |event| format!("{} {}", event.kind.type_name(), rows::what(event)),
-            );
-        facts.push(fact(&seq.to_string(), line));
-    }
-    facts
 }
 
 fn process_facts(core: &Core, process: &ProcessEntry) -> Vec<Fact> {
@@ -241,6 +240,29 @@ pub(super) fn container(core: &Core, id: &ContainerId) -> Option<Vec<Fact>> {
     }));
     let used: Vec<_> = container.capabilities.iter().cloned().collect();
     facts.push(fact("capabilities used", used.join(" ")));
+    if let Some((at, scan)) = container.scan() {
+        facts.push(heading("Compared with its image"));
+        facts.push(fact("when", at.to_string()));
+        facts.push(fact("outcome", scan.headline()));
+        facts.extend(
+            scan.packages
+                .iter()
+                .map(|p| fact("package", crate::scan::package_line(p))),
+        );
+        facts.extend(scan.problems.iter().map(|p| fact("problem", p.clone())));
+        facts.extend(scan.entries.iter().map(|entry| {
+            fact(
+                entry.class.title(),
+                format!("{} {}", rows::word(&entry.difference), entry.path.escaped()),
+            )
+        }));
+        if scan.unlisted > 0 {
+            facts.push(fact(
+                "",
+                format!("and {} more: hullwatch drift lists them", scan.unlisted),
+            ));
+        }
+    }
     // What an engine passes on may come from the image.
     for (_, text) in &mut facts {
         if let Some(text) = text {

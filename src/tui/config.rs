@@ -1,0 +1,124 @@
+//! What a person set in `config.toml`: read whole, or refused with the line at fault.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use toml::{Spanned, Value};
+
+use super::budget::Bps;
+use super::keymap::{Binding, Keymap};
+use super::theme::Chosen;
+
+/// How the screen is to behave.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// Which key does what.
+    pub keys: Keymap,
+    /// The theme's name or file, where one is set.
+    pub theme: Option<String>,
+    /// How it looks: the theme that was chosen, wherever that was done.
+    pub look: Chosen,
+    /// Bytes a second that pictures nobody asked for may cost.
+    pub bps: Bps,
+}
+
+/// What is wrong with a configuration, and in which line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {message}")]
+pub struct ConfigError {
+    /// Line, from 1.
+    pub line: usize,
+    /// What is wrong.
+    pub message: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    theme: Option<String>,
+    #[serde(default)]
+    keys: BTreeMap<Spanned<String>, Spanned<Value>>,
+}
+
+impl Config {
+    /// Reads a configuration.
+    ///
+    /// # Errors
+    /// When it is no TOML, holds something unknown, or binds keys that cannot be bound.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let line = |offset: usize| 1 + text.bytes().take(offset).filter(|b| *b == b'\n').count();
+        let wrong = |offset, message| ConfigError {
+            line: line(offset),
+            message,
+        };
+        let raw: Raw = toml::from_str(text).map_err(|error| {
+            let offset = error.span().map_or(0, |span| span.start);
+            wrong(offset, error.message().to_owned())
+        })?;
+        let mut bindings = Vec::new();
+        for (action, keys) in raw.keys {
+            let at = action.span().start;
+            let list = match keys.into_inner() {
+                Value::String(key) => Some(vec![key]),
+                Value::Array(list) => list
+                    .into_iter()
+                    .map(|key| match key {
+                        Value::String(key) => Some(key),
+                        _ => None,
+                    })
+                    .collect(),
+                _ => None,
+            };
+            let Some(keys) = list else {
+                let message = format!("{}: write \"key\" or [\"key\", \"key\"]", action.get_ref());
+                return Err(wrong(at, message));
+            };
+            bindings.push(Binding {
+                action: action.into_inner(),
+                keys,
+                line: line(at),
+            });
+        }
+        bindings.sort_by_key(|binding| binding.line);
+        let keys = Keymap::new(&bindings).map_err(|error| ConfigError {
+            line: error.line,
+            message: error.message,
+        })?;
+        Ok(Self {
+            keys,
+            theme: raw.theme,
+            look: Chosen::default(),
+            bps: Bps::default(),
+        })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_read_and_errors_name_their_line() {
+        let config =
+            Config::parse("# mine\n[keys]\nfilter = \"C-f\"\nquit = [\"Q\", \"F10\"]\n").unwrap();
+        let entry = config.keys.entry("F10".parse().unwrap()).unwrap();
+        assert_eq!(entry.name, "quit");
+        for (text, line, part) in [
+            ("[keys]\nfilter = 3\n", 2, "filter: write"),
+            ("[keys]\nfilter = [\"/\", 3]\n", 2, "filter: write"),
+            ("[keys]\n\nflter = \"/\"\n", 3, "\"flter\""),
+            (
+                "[keys]\nquit = \"C-x\"\nfilter = \"C-x\"\n",
+                3,
+                "line 2, of quit",
+            ),
+            ("colour = 1\n", 1, "colour"),
+            ("[keys\n", 1, ""),
+        ] {
+            let error = Config::parse(text).unwrap_err();
+            assert_eq!(error.line, line, "{text}: {error}");
+            assert!(error.message.contains(part), "{error}");
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! What the terminal sends, as events: keys, mouse. Answers to questions are swallowed.
+//!
+//! hullwatch reads its terminal itself: crossterm's reader never comes back when the terminal
+//! goes while it reads.
+
+use crossterm::event::{
+    Event, KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
+};
+
+/// A sequence longer than this is none.
+const LONGEST: usize = 256;
+
+/// Bytes that are no whole sequence yet.
+#[derive(Debug, Default)]
+pub(super) struct Input {
+    pending: Vec<u8>,
+}
+
+/// What the bytes at the beginning are.
+enum Found {
+    /// This many bytes are an event.
+    Event(usize, Event),
+    /// This many bytes mean nothing.
+    Nothing(usize),
+    /// More bytes are needed.
+    Part,
+}
+
+impl Input {
+    /// Takes bytes as they came; gives the events that are complete.
+    pub(super) fn take(&mut self, bytes: &[u8], events: &mut Vec<Event>) {
+        self.pending.extend_from_slice(bytes);
+        loop {
+            let used = match find(&self.pending) {
+                Found::Event(used, event) => {
+                    events.push(event);
+                    used
+                }
+                Found::Nothing(used) => used,
+                Found::Part if self.pending.len() > LONGEST => self.pending.len(),
+                Found::Part => return,
+            };
+            self.pending.drain(..used);
+            if self.pending.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// True while a sequence has begun: an escape byte alone is the Esc key only when nothing
+    /// follows.
+    pub(super) fn waits(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Nothing followed.
+    pub(super) fn settle(&mut self, events: &mut Vec<Event>) {
+        match self.pending.as_slice() {
+            [] => {}
+            [0x1b] => events.push(key(KeyCode::Esc, KeyModifiers::NONE)),
+            [0x1b, c @ (b'[' | b'O')] => {
+                events.push(key(KeyCode::Char(char::from(*c)), KeyModifiers::ALT));
+            }
+            _ => {}
+        }
+        self.pending.clear();
+    }
+}
+
+fn key(code: KeyCode, modifiers: KeyModifiers) -> Event {
+    Event::Key(KeyEvent::new(code, modifiers))
+}
+
+fn find(bytes: &[u8]) -> Found {
+    match bytes {
+        [] => Found::Part,
+        [0x1b] => Found::Part,
+        [0x1b, b'[', rest @ ..] => csi(rest),
+        [0x1b, b'O'] => Found::Part,
+        [0x1b, b'O', last, ..] => match named(*last) {
+            Some(code) => Found::Event(3, key(code, KeyModifiers::NONE)),
+            None => Found::Nothing(3),
+        },
+        [0x1b, b']' | b'P' | b'_' | b'^', rest @ ..] => string(rest),
+        [0x1b, 0x1b, ..] => Found::Event(1, key(KeyCode::Esc, KeyModifiers::NONE)),
+        [0x1b, rest @ ..] => match plain(rest) {
+            Found::Event(used, Event::Key(typed)) => Found::Event(
+                used + 1,
+                key(typed.code, typed.modifiers | KeyModifiers::ALT),
+            ),
+            Found::Event(used, _) | Found::Nothing(used) => Found::Nothing(used + 1),
+            Found::Part => Found::Part,
+        },
+        _ => plain(bytes),
+    }
+}
+
+/// A byte or a character.
+fn plain(bytes: &[u8]) -> Found {
+    let Some(first) = bytes.first() else {
+        return Found::Part;
+    };
+    let none = KeyModifiers::NONE;
+    let (code, modifiers) = match first {
+        b'\r' | b'\n' => (KeyCode::Enter, none),
+        b'\t' => (KeyCode::Tab, none),
+        0x7f | 0x08 => (KeyCode::Backspace, none),
+        0 => (KeyCode::Char(' '), KeyModifiers::CONTROL),
+        1..=26 => (
+            KeyCode::Char(char::from(first - 1 + b'a')),
+            KeyModifiers::CONTROL,
+        ),
+        0x1c..=0x1f => (
+            KeyCode::Char(char::from(first - 0x1c + b'4')),
+            KeyModifiers::CONTROL,
+        ),
+        b' '..=b'~' => (KeyCode::Char(char::from(*first)), none),
+        _ => return character(bytes),
+    };
+    Found::Event(1, key(code, modifiers))
+}
+
+fn character(bytes: &[u8]) -> Found {
+    let length = match bytes[0] {
+        0xc2..=0xdf => 2,
+        0xe0..=0xef => 3,
+        0xf0..=0xf4 => 4,
+        _ => return Found::Nothing(1),
+    };
+    let Some(whole) = bytes.get(..length) else {
+        return Found::Part;
+    };
+    match std::str::from_utf8(whole)
+        .ok()
+        .and_then(|s| s.chars().next())
+    {
+        Some(c) => Found::Event(length, key(KeyCode::Char(c), KeyModifiers::NONE)),
+        None => Found::Nothing(1),
+    }
+}
+
+/// An answer that ends with BEL or ST.
+fn string(rest: &[u8]) -> Found {
+    let end = rest.iter().enumerate().find_map(|(at, byte)| match byte {
+        0x07 => Some(at + 1),
+        b'\\' if at > 0 && rest[at - 1] == 0x1b => Some(at + 1),
+        _ => None,
+    });
+    end.map_or(Found::Part, |end| Found::Nothing(end + 2))
+}
+
+/// What follows `ESC [`.
+fn csi(rest: &[u8]) -> Found {
+    let Some(end) = rest.iter().position(|b| matches!(b, 0x40..=0x7e)) else {
+        // A byte that cannot be in such a sequence ends it.
+        return match rest.iter().position(|b| !matches!(b, 0x20..=0x3f)) {
+            Some(at) => Found::Nothing(at + 2),
+            None => Found::Part,
+        };
+    };
+    // The Linux console's F1 to F5 are `ESC [ [ A` and so on.
+    if rest[0] == b'[' {
+        return match rest.get(1) {
+            None => Found::Part,
+            Some(last @ b'A'..=b'E') => {
+                Found::Event(4, key(KeyCode::F(last - b'A' + 1), KeyModifiers::NONE))
+            }
+            Some(_) => Found::Nothing(4),
+        };
+    }
+    let used = end + 3;
+    let last = rest[end];
+    let Ok(text) = std::str::from_utf8(&rest[..end]) else {
+        return Found::Nothing(used);
+    };
+    if let Some(text) = text.strip_prefix('<') {
+        return match mouse(text, last) {
+            Some(mouse) => Found::Event(used, Event::Mouse(mouse)),
+            None => Found::Nothing(used),
+        };
+    }
+    let numbers: Vec<u16> = text.split(';').map(|n| n.parse().unwrap_or(0)).collect();
+    let modifiers = modifiers(numbers.get(1).copied().unwrap_or(1));
+    let code = match (last, numbers[0]) {
+        (b'~', number) => tilde(number),
+        (b'Z', _) => Some(KeyCode::BackTab),
+        // `I` and `O`: the window has or lost the focus, which nobody asked to be told.
+        // A larger number with `R` is an answer: where the cursor is.
+        (b'A'..=b'H' | b'P'..=b'S', 0 | 1) => named(last),
+        _ => None,
+    };
+    match code {
+        Some(code) => Found::Event(used, key(code, modifiers)),
+        None => Found::Nothing(used),
+    }
+}
+
+fn named(last: u8) -> Option<KeyCode> {
+    Some(match last {
+        b'A' => KeyCode::Up,
+        b'B' => KeyCode::Down,
+        b'C' => KeyCode::Right,
+        b'D' => KeyCode::Left,
+        b'H' => KeyCode::Home,
+        b'F' => KeyCode::End,
+        b'M' => KeyCode::Enter,
+        b'P'..=b'S' => KeyCode::F(last - b'P' + 1),
+        _ => return None,
+    })
+}
+
+fn tilde(number: u16) -> Option<KeyCode> {
+    let function = |n: u16| u8::try_from(n).ok().map(KeyCode::F);
+    match number {
+        1 | 7 => Some(KeyCode::Home),
+        2 => Some(KeyCode::Insert),
+        3 => Some(KeyCode::Delete),
+        4 | 8 => Some(KeyCode::End),
+        5 => Some(KeyCode::PageUp),
+        6 => Some(KeyCode::PageDown),
+        11..=15 => function(number - 10),
+        17..=21 => function(number - 11),
+        23..=26 => function(number - 12),
+        _ => None,
+    }
+}
+
+fn modifiers(number: u16) -> KeyModifiers {
+    let bits = number.saturating_sub(1);
+    let mut modifiers = KeyModifiers::NONE;
+    for (bit, modifier) in [
+        (1, KeyModifiers::SHIFT),
+        (2, KeyModifiers::ALT),
+        (4, KeyModifiers::CONTROL),
+    ] {
+        if bits & bit != 0 {
+            modifiers |= modifier;
+        }
+    }
+    modifiers
+}
+
+/// What follows `ESC [ <`: clicks and the wheel.
+fn mouse(text: &str, last: u8) -> Option<MouseEvent> {
+    let mut numbers = text.split(';').map(|n| n.parse::<u16>().ok());
+    let (button, x, y) = (numbers.next()??, numbers.next()??, numbers.next()??);
+    let which = match button & 3 {
+        0 => MouseButton::Left,
+        1 => MouseButton::Middle,
+        _ => MouseButton::Right,
+    };
+    let kind = match button {
+        64 => MouseEventKind::ScrollUp,
+        65 => MouseEventKind::ScrollDown,
+        _ if button & 0x60 != 0 => return None,
+        _ if last == b'M' => MouseEventKind::Down(which),
+        _ => MouseEventKind::Up(which),
+    };
+    Some(MouseEvent {
+        kind,
+        column: x.saturating_sub(1),
+        row: y.saturating_sub(1),
+        modifiers: KeyModifiers::NONE,
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn all(bytes: &[u8]) -> Vec<Event> {
+        let (mut input, mut events) = (Input::default(), Vec::new());
+        input.take(bytes, &mut events);
+        input.settle(&mut events);
+        events
+    }
+
+    fn codes(bytes: &[u8]) -> Vec<KeyCode> {
+        let events = all(bytes).into_iter();
+        events
+            .filter_map(|e| e.as_key_event().map(|k| k.code))
+            .collect()
+    }
+
+    #[test]
+    fn keys_are_what_terminals_send_for_them() {
+        use KeyCode::*;
+        assert_eq!(codes(b"jG"), [Char('j'), Char('G')]);
+        assert_eq!(
+            codes(b"\x1b[A\x1bOB\x1b[5~\x1b[H"),
+            [Up, Down, PageUp, Home]
+        );
+        assert_eq!(
+            codes(b"\x1b[[A\x1bOQ\x1b[15~\x1b[24~"),
+            [F(1), F(2), F(5), F(12)]
+        );
+        assert_eq!(codes(b"\r\t\x1b[Z\x7f"), [Enter, Tab, BackTab, Backspace]);
+        assert_eq!(codes("é日".as_bytes()), [Char('é'), Char('日')]);
+        assert_eq!(codes(b"\x1b"), [Esc]);
+        assert_eq!(codes(b"\x1b\x1bj"), [Esc, Char('j')]);
+        let control = all(b"\x03\x1b[1;5C");
+        assert_eq!(control[0], key(Char('c'), KeyModifiers::CONTROL));
+        assert_eq!(control[1], key(Right, KeyModifiers::CONTROL));
+        assert_eq!(all(b"\x1bx"), [key(Char('x'), KeyModifiers::ALT)]);
+    }
+
+    #[test]
+    fn answers_are_no_keys() {
+        assert_eq!(
+            codes(b"\x1b]11;rgb:0000/0000/0000\x1b\\j"),
+            [KeyCode::Char('j')]
+        );
+        assert_eq!(
+            codes(b"\x1b]11;rgb:0/0/0\x07\x1b[12;40R\x1b[?62;1ck"),
+            [KeyCode::Char('k')]
+        );
+        assert_eq!(codes(b"\x1bP1$r0m\x1b\\\x1b[Ik"), [KeyCode::Char('k')]);
+    }
+
+    #[test]
+    fn clicks_and_the_wheel_are_events() {
+        let seen = all(b"\x1b[<0;5;3M\x1b[<0;5;3m\x1b[<65;1;1M\x1b[<35;1;1M");
+        assert_eq!(seen.len(), 3, "motion is none");
+        let Event::Mouse(click) = &seen[0] else {
+            panic!("{seen:?}")
+        };
+        assert_eq!((click.column, click.row), (4, 2));
+    }
+
+    proptest! {
+        /// However a slow line cuts them, the same keys arrive; no bytes make it panic.
+        #[test]
+        fn where_it_is_cut_changes_nothing(bytes in prop::collection::vec(any::<u8>(), 0..64), at in 0_usize..64) {
+            let at = at.min(bytes.len());
+            let (mut input, mut events) = (Input::default(), Vec::new());
+            input.take(&bytes[..at], &mut events);
+            input.take(&bytes[at..], &mut events);
+            input.settle(&mut events);
+            prop_assert_eq!(events, all(&bytes));
+        }
+    }
+}

@@ -1,0 +1,401 @@
+//! The picture on its way to the terminal: only what changed, in few bytes, in what the terminal
+//! can show.
+
+use std::io::{self, Write};
+
+use ratatui::buffer::{Buffer, Cell};
+use ratatui::layout::Rect;
+use ratatui::style::{Color, Modifier};
+use unicode_width::UnicodeWidthStr as _;
+
+use super::glyphs;
+use super::theme::{Depth, Glyphs, bare};
+
+/// A frame of more bytes than this is marked as one, so that no half of it is shown. The marks
+/// cost 16 bytes.
+const SYNCHRONIZED: usize = 512;
+/// Unchanged cells up to this many are written again: jumping over them costs as much.
+const BRIDGE: u16 = 3;
+/// Blanks from this many on are erased instead of written.
+const ERASE: u16 = 8;
+
+/// What the terminal can show.
+#[derive(Debug, Clone)]
+pub(super) struct Abilities {
+    pub(super) depth: Depth,
+    /// More than ASCII.
+    pub(super) unicode: bool,
+    pub(super) term: String,
+}
+
+impl Abilities {
+    pub(super) fn from_environment() -> Self {
+        Self {
+            depth: Depth::promised(|name| std::env::var(name).ok()),
+            unicode: glyphs::unicode(),
+            term: std::env::var("TERM").unwrap_or_default(),
+        }
+    }
+
+    /// Knows the sequences that came after the VT220.
+    fn modern(&self) -> bool {
+        !bare(&self.term)
+    }
+
+    /// Makes of a cell what this terminal shows.
+    fn project(&self, cell: &mut Cell) {
+        if !self.unicode && !cell.symbol().is_ascii() {
+            let plain = glyphs::ascii(cell.symbol());
+            cell.set_symbol(plain);
+        }
+        if !self.modern() {
+            cell.modifier &= Modifier::BOLD | Modifier::UNDERLINED | Modifier::REVERSED;
+        }
+        cell.bg = self.depth.nearest(cell.bg).unwrap_or_default();
+        // Blanks are alike whatever would be written on them.
+        if empty(cell) {
+            cell.fg = Color::Reset;
+            cell.modifier = Modifier::empty();
+        } else {
+            cell.fg = self.depth.nearest(cell.fg).unwrap_or_default();
+        }
+    }
+}
+
+/// How characters are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Pen {
+    fg: Color,
+    bg: Color,
+    modifier: Modifier,
+}
+
+impl Pen {
+    const PLAIN: Self = Self {
+        fg: Color::Reset,
+        bg: Color::Reset,
+        modifier: Modifier::empty(),
+    };
+
+    fn of(cell: &Cell) -> Self {
+        Self {
+            fg: cell.fg,
+            bg: cell.bg,
+            modifier: cell.modifier,
+        }
+    }
+}
+
+/// What the terminal shows, and what is to be shown.
+#[derive(Debug)]
+pub(super) struct Picture {
+    shown: Buffer,
+    next: Buffer,
+    /// Nothing is known about what is shown.
+    unknown: bool,
+    encoder: Encoder,
+}
+
+impl Picture {
+    pub(super) fn new(area: Rect, able: Abilities) -> Self {
+        Self {
+            shown: Buffer::empty(area),
+            next: Buffer::empty(area),
+            unknown: true,
+            encoder: Encoder {
+                able,
+                width: area.width,
+                pen: Pen::PLAIN,
+                at: None,
+                out: Vec::new(),
+            },
+        }
+    }
+
+    /// Its size.
+    pub(super) fn area(&self) -> Rect {
+        self.next.area
+    }
+
+    /// The terminal has another size.
+    pub(super) fn resize(&mut self, area: Rect) {
+        if area != self.area() {
+            self.shown = Buffer::empty(area);
+            self.next = Buffer::empty(area);
+            self.encoder.width = area.width;
+            self.unknown = true;
+        }
+    }
+
+    /// The theme's wish for characters, where it has one.
+    pub(super) fn draw_with(&mut self, wish: Glyphs) {
+        self.encoder.able.unicode = match wish {
+            Glyphs::Auto => glyphs::unicode(),
+            Glyphs::Unicode => true,
+            Glyphs::Ascii => false,
+        };
+    }
+
+    /// The next frame draws everything.
+    pub(super) fn forget(&mut self) {
+        self.unknown = true;
+    }
+
+    /// Fills a frame. [`Picture::write`] sends it.
+    pub(super) fn paint(&mut self, paint: impl FnOnce(&mut Buffer)) {
+        self.next.reset();
+        paint(&mut self.next);
+    }
+
+    /// Sends what changed since the last frame; returns the number of bytes.
+    ///
+    /// # Errors
+    /// When the terminal cannot be written.
+    pub(super) fn write(&mut self, to: &mut impl Write) -> io::Result<usize> {
+        mend(&mut self.next);
+        for cell in &mut self.next.content {
+            self.encoder.able.project(cell);
+        }
+        self.encoder.out.clear();
+        if self.unknown {
+            self.encoder.clear();
+            self.shown.reset();
+        }
+        self.encoder.frame(&self.shown, &self.next);
+        let out = &mut self.encoder.out;
+        if out.is_empty() {
+            return Ok(0);
+        }
+        if self.encoder.able.modern() && out.len() > SYNCHRONIZED {
+            out.splice(0..0, *b"\x1b[?2026h");
+            out.extend_from_slice(b"\x1b[?2026l");
+        }
+        to.write_all(out)?;
+        to.flush()?;
+        std::mem::swap(&mut self.shown, &mut self.next);
+        self.unknown = false;
+        Ok(self.encoder.out.len())
+    }
+}
+
+/// Turns the difference of two frames into bytes.
+#[derive(Debug)]
+struct Encoder {
+    able: Abilities,
+    width: u16,
+    pen: Pen,
+    /// Where the next character would land, if that is known.
+    at: Option<(u16, u16)>,
+    out: Vec<u8>,
+}
+
+impl Encoder {
+    fn clear(&mut self) {
+        self.out.extend_from_slice(b"\x1b[m\x1b[H\x1b[2J");
+        self.pen = Pen::PLAIN;
+        self.at = Some((0, 0));
+    }
+
+    fn frame(&mut self, shown: &Buffer, next: &Buffer) {
+        let changed = changes(shown, next);
+        let mut rest = changed.as_slice();
+        while let Some(((x, y, cell), after)) = rest.split_first() {
+            let (changed, width) = blanks(rest, next);
+            if changed >= usize::from(ERASE) && self.erase(*x, *y, width, next) {
+                rest = &rest[changed..];
+                continue;
+            }
+            self.go(*x, *y, next);
+            self.put(cell);
+            rest = after;
+        }
+    }
+
+    /// Erases `count` blanks from (x, y) on, where this terminal can.
+    fn erase(&mut self, x: u16, y: u16, count: u16, next: &Buffer) -> bool {
+        let to_the_end = x + count >= self.width;
+        if !to_the_end && !self.able.modern() {
+            return false;
+        }
+        self.go(x, y, next);
+        // Erased cells take the background; reverse video must not be on.
+        if self.pen.bg != Color::Reset || self.pen.modifier.contains(Modifier::REVERSED) {
+            self.set(Pen::PLAIN);
+        }
+        if to_the_end {
+            self.out.extend_from_slice(b"\x1b[K");
+        } else {
+            self.say(format_args!("\x1b[{count}X"));
+        }
+        true
+    }
+
+    fn go(&mut self, x: u16, y: u16, next: &Buffer) {
+        match self.at {
+            Some(at) if at == (x, y) => return,
+            Some((from, row)) if row == y && from < x => {
+                let between = x - from;
+                let cheap = |cell: &Cell| Pen::of(cell) == self.pen && cell.symbol().len() == 1;
+                if between <= BRIDGE && (from..x).all(|x| cheap(&next[(x, y)])) {
+                    for x in from..x {
+                        self.out.extend_from_slice(next[(x, y)].symbol().as_bytes());
+                    }
+                } else if between == 1 {
+                    self.out.extend_from_slice(b"\x1b[C");
+                } else {
+                    self.say(format_args!("\x1b[{between}C"));
+                }
+            }
+            Some((_, row)) if x == 0 && y == row + 1 => self.out.extend_from_slice(b"\r\n"),
+            Some((_, row)) if x == 0 && y == row => self.out.push(b'\r'),
+            _ => self.say(format_args!("\x1b[{};{}H", y + 1, x + 1)),
+        }
+        self.at = Some((x, y));
+    }
+
+    fn put(&mut self, cell: &Cell) {
+        self.set(Pen::of(cell));
+        self.out.extend_from_slice(cell.symbol().as_bytes());
+        let width = u16::try_from(cell.symbol().width()).unwrap_or(1);
+        let after = self.at.map(|(x, y)| (x + width, y));
+        // After the last column terminals differ in where the cursor is.
+        self.at = after.filter(|(x, _)| *x < self.width);
+    }
+
+    fn set(&mut self, pen: Pen) {
+        if pen == self.pen {
+            return;
+        }
+        let mut codes: Vec<String> = Vec::with_capacity(6);
+        let mut from = self.pen;
+        if pen == Pen::PLAIN || !pen.modifier.contains(from.modifier) {
+            from = Pen::PLAIN;
+            codes.push(String::new());
+        }
+        for (modifier, code) in MODIFIERS {
+            if (pen.modifier - from.modifier).contains(*modifier) {
+                codes.push((*code).to_owned());
+            }
+        }
+        if pen.fg != from.fg {
+            codes.push(colour(pen.fg, 30));
+        }
+        if pen.bg != from.bg {
+            codes.push(colour(pen.bg, 40));
+        }
+        self.pen = pen;
+        self.say(format_args!("\x1b[{}m", codes.join(";")));
+    }
+
+    fn say(&mut self, text: std::fmt::Arguments<'_>) {
+        // Writing to memory does not fail.
+        let _ = self.out.write_fmt(text);
+    }
+}
+
+const MODIFIERS: &[(Modifier, &str)] = &[
+    (Modifier::BOLD, "1"),
+    (Modifier::DIM, "2"),
+    (Modifier::ITALIC, "3"),
+    (Modifier::UNDERLINED, "4"),
+    (Modifier::REVERSED, "7"),
+    (Modifier::CROSSED_OUT, "9"),
+];
+
+/// The code of a colour; `base` is 30 for the foreground, 40 for the background.
+fn colour(colour: Color, base: u8) -> String {
+    let named = match colour {
+        Color::Reset => 9,
+        Color::Black => 0,
+        Color::Red => 1,
+        Color::Green => 2,
+        Color::Yellow => 3,
+        Color::Blue => 4,
+        Color::Magenta => 5,
+        Color::Cyan => 6,
+        Color::Gray => 7,
+        Color::DarkGray => 60,
+        Color::LightRed => 61,
+        Color::LightGreen => 62,
+        Color::LightYellow => 63,
+        Color::LightBlue => 64,
+        Color::LightMagenta => 65,
+        Color::LightCyan => 66,
+        Color::White => 67,
+        Color::Indexed(index) => return format!("{};5;{index}", base + 8),
+        Color::Rgb(r, g, b) => return format!("{};2;{r};{g};{b}", base + 8),
+    };
+    (base + named).to_string()
+}
+
+/// A blank that shows nothing but the terminal's own background.
+fn empty(cell: &Cell) -> bool {
+    let visible = Modifier::REVERSED | Modifier::UNDERLINED | Modifier::CROSSED_OUT;
+    cell.symbol() == " " && cell.bg == Color::Reset && !cell.modifier.intersects(visible)
+}
+
+/// The empty cells of `next` from the first changed one on: how many of them changed, and how
+/// many they are up to the last that did.
+fn blanks(changed: &[(u16, u16, &Cell)], next: &Buffer) -> (usize, u16) {
+    let Some((first, row, _)) = changed.first() else {
+        return (0, 0);
+    };
+    let end = (*first..next.area.width)
+        .find(|x| !empty(&next[(*x, *row)]))
+        .unwrap_or(next.area.width);
+    let inside = |(x, y, _): &&(u16, u16, &Cell)| y == row && *x < end;
+    let count = changed.iter().take_while(inside).count();
+    let last = count.checked_sub(1).map_or(*first, |last| changed[last].0);
+    let width = if end == next.area.width {
+        end
+    } else {
+        last + 1
+    } - first;
+    (count, width)
+}
+
+/// The cells to write. The second half of a wide character is none, but what a wide character
+/// covered is written anew: terminals differ in what they leave there.
+fn changes<'a>(shown: &Buffer, next: &'a Buffer) -> Vec<(u16, u16, &'a Cell)> {
+    let mut changed = Vec::new();
+    for y in 0..next.area.height {
+        for x in 0..next.area.width {
+            let before = x.checked_sub(1);
+            let wide =
+                |buffer: &Buffer| before.is_some_and(|x| buffer[(x, y)].symbol().width() > 1);
+            if wide(next) {
+                continue;
+            }
+            let uncovered = || before.is_some_and(|x| shown[(x, y)] != next[(x, y)]) && wide(shown);
+            if shown[(x, y)] != next[(x, y)] || uncovered() {
+                changed.push((x, y, &next[(x, y)]));
+            }
+        }
+    }
+    changed
+}
+
+/// Blanks what is left of a wide character that something else was written over.
+fn mend(buffer: &mut Buffer) {
+    let width = usize::from(buffer.area.width);
+    for row in buffer.content.chunks_mut(width.max(1)) {
+        for x in 0..row.len() {
+            if row[x].symbol().width() < 2 {
+                continue;
+            }
+            match row.get_mut(x + 1) {
+                Some(after) if after.symbol() == " " => {
+                    let style = row[x].style();
+                    row[x + 1].set_style(style);
+                }
+                _ => {
+                    row[x].set_symbol(" ");
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "output_tests.rs"]
+mod tests;

@@ -1,0 +1,136 @@
+//! Frames as a terminal shows them.
+#![allow(clippy::unwrap_used)]
+
+use proptest::prelude::*;
+use ratatui::style::Style;
+
+use super::*;
+
+fn able(depth: Depth, unicode: bool, term: &str) -> Abilities {
+    Abilities {
+        depth,
+        unicode,
+        term: term.to_owned(),
+    }
+}
+
+fn picture(able: Abilities) -> Picture {
+    Picture::new(Rect::new(0, 0, 20, 5), able)
+}
+
+fn frame(picture: &mut Picture, lines: &[(u16, u16, &str, Style)]) -> Vec<u8> {
+    picture.paint(|buffer| {
+        for (x, y, text, style) in lines {
+            buffer.set_string(*x, *y, *text, *style);
+        }
+    });
+    let mut out = Vec::new();
+    picture.write(&mut out).unwrap();
+    out
+}
+
+#[test]
+fn nothing_changed_is_nothing_sent() {
+    let mut p = picture(able(Depth::True, true, "xterm"));
+    let lines = [(0, 0, "hello", Style::new().fg(Color::Red))];
+    assert!(!frame(&mut p, &lines).is_empty());
+    assert!(frame(&mut p, &lines).is_empty());
+    p.forget();
+    assert!(!frame(&mut p, &lines).is_empty());
+}
+
+#[test]
+fn a_changed_number_costs_a_move_and_the_number() {
+    let mut p = picture(able(Depth::True, true, "xterm"));
+    frame(&mut p, &[(0, 2, "cpu 12.3", Style::new())]);
+    let out = frame(&mut p, &[(0, 2, "cpu 12.9", Style::new())]);
+    assert_eq!(out, b"\x1b[3;8H9");
+}
+
+#[test]
+fn what_is_gone_is_erased_in_a_few_bytes() {
+    let mut p = picture(able(Depth::True, true, "xterm"));
+    frame(&mut p, &[(0, 1, "a long line of text", Style::new())]);
+    assert_eq!(frame(&mut p, &[]), b"\r\x1b[K");
+}
+
+#[test]
+fn mono_keeps_reverse_and_sends_no_colour() {
+    let style = Style::new()
+        .fg(Color::Red)
+        .bg(Color::Blue)
+        .add_modifier(Modifier::REVERSED | Modifier::DIM);
+    let mut p = picture(able(Depth::Mono, true, "vt100"));
+    let out = frame(&mut p, &[(0, 0, "x", style)]);
+    assert_eq!(out, b"\x1b[m\x1b[H\x1b[2J\x1b[7mx");
+}
+
+#[test]
+fn ascii_terminals_get_no_other_byte() {
+    let mut p = picture(able(Depth::Indexed, false, "xterm"));
+    let out = frame(&mut p, &[(0, 0, "▌日本 ▁█…", Style::new())]);
+    assert!(out.is_ascii());
+    assert!(out.ends_with(b">???? .#~"));
+}
+
+fn screen() -> vt100::Parser {
+    let [rows, columns] = [5, 20].map(|size| std::num::NonZero::new(size).unwrap());
+    vt100::Parser::new(rows, columns, 0)
+}
+
+fn style() -> impl Strategy<Value = Style> {
+    (0_u8..4, 0_u8..3, any::<bool>(), any::<bool>()).prop_map(|(fg, bg, bold, reverse)| {
+        let mut style = Style::new();
+        if fg > 0 {
+            style = style.fg(Color::Indexed(fg));
+        }
+        if bg > 0 {
+            style = style.bg(Color::Indexed(bg));
+        }
+        if bold {
+            style = style.add_modifier(Modifier::BOLD);
+        }
+        if reverse {
+            style = style.add_modifier(Modifier::REVERSED);
+        }
+        style
+    })
+}
+
+fn piece() -> impl Strategy<Value = (u16, u16, String, Style)> {
+    (0_u16..20, 0_u16..5, "[ab 日é]{0,14}", style())
+}
+
+proptest! {
+    /// Whatever changes from frame to frame, the terminal shows what a fresh one would.
+    #[test]
+    fn the_terminal_shows_the_frame(
+        frames in prop::collection::vec(prop::collection::vec(piece(), 0..6), 1..6)
+    ) {
+        let mut p = picture(able(Depth::Indexed, true, "xterm"));
+        let mut incremental = screen();
+        for lines in &frames {
+            let lines: Vec<_> = lines.iter().map(|(x, y, t, s)| (*x, *y, t.as_str(), *s)).collect();
+            incremental.process(&frame(&mut p, &lines));
+            let mut fresh = picture(able(Depth::Indexed, true, "xterm"));
+            let mut whole = screen();
+            whole.process(&frame(&mut fresh, &lines));
+            for y in 0..5 {
+                for x in 0..20 {
+                    let is = incremental.screen().cell(y, x).unwrap();
+                    let should = whole.screen().cell(y, x).unwrap();
+                    let text = |cell: &vt100::Cell| match cell.contents() {
+                        "" => " ".to_owned(),
+                        text => text.to_owned(),
+                    };
+                    let seen = |cell: &vt100::Cell| {
+                        let blank = text(cell) == " " && !cell.inverse();
+                        let fg = if blank { vt100::Color::Default } else { cell.fgcolor() };
+                        (text(cell), fg, cell.bgcolor(), cell.inverse(), !blank && cell.bold())
+                    };
+                    prop_assert_eq!(seen(is), seen(should), "at {},{}", x, y);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! A line that is typed on the last line of the screen: the filter, a command.
+
+use std::collections::VecDeque;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+/// More is not typed by hand.
+const LONGEST: usize = 1000;
+
+/// What the line is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Which rows to show; in effect while it is typed.
+    Filter,
+    /// What to look for on a page.
+    Search,
+    /// A command.
+    Command,
+}
+
+impl Purpose {
+    /// What stands before the line.
+    #[must_use]
+    pub fn sign(self) -> &'static str {
+        match self {
+            Self::Filter | Self::Search => "/",
+            Self::Command => ":",
+        }
+    }
+}
+
+/// A line that is being typed.
+#[derive(Debug, Clone)]
+pub struct Prompt {
+    /// What for.
+    pub purpose: Purpose,
+    pub(super) text: String,
+    /// Byte offset of the cursor.
+    cursor: usize,
+    /// What is wrong with the text.
+    pub error: Option<String>,
+    /// What could be typed.
+    pub(super) hint: String,
+    /// How many commands back the text was taken from; 0: it was typed.
+    pub(super) recalled: usize,
+    /// Candidates that Tab goes through, and where in the text they stand.
+    pub(super) cycle: Option<(usize, VecDeque<String>)>,
+}
+
+/// What a key did to the line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Typed {
+    /// The text changed.
+    Changed,
+    /// Nothing but perhaps the cursor changed.
+    Same,
+    /// Enter.
+    Done,
+    /// Esc, C-c, or Backspace in an empty line.
+    Cancelled,
+    /// Tab: complete it.
+    Complete,
+    /// Up: what was typed before.
+    Older,
+    /// Down: what was typed after that.
+    Newer,
+}
+
+impl Prompt {
+    /// A line that begins with `text`, the cursor at its end.
+    #[must_use]
+    pub fn new(purpose: Purpose, text: &str) -> Self {
+        Self {
+            purpose,
+            text: text.to_owned(),
+            cursor: text.len(),
+            error: None,
+            hint: String::new(),
+            recalled: 0,
+            cycle: None,
+        }
+    }
+
+    /// What was typed so far.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The text before and after the cursor.
+    #[must_use]
+    pub fn halves(&self) -> (&str, &str) {
+        self.text.split_at(self.cursor)
+    }
+
+    /// Replaces the text; the cursor goes to its end.
+    pub(super) fn set(&mut self, text: &str) {
+        self.text = text.to_owned();
+        self.cursor = text.len();
+    }
+
+    fn before(&self) -> usize {
+        let (left, _) = self.halves();
+        left.chars().next_back().map_or(0, char::len_utf8)
+    }
+
+    fn behind(&self) -> usize {
+        let (_, right) = self.halves();
+        right.chars().next().map_or(0, char::len_utf8)
+    }
+
+    fn cut(&mut self, from: usize, to: usize) -> Typed {
+        if from == to {
+            return Typed::Same;
+        }
+        self.text.replace_range(from..to, "");
+        self.cursor = from;
+        Typed::Changed
+    }
+
+    fn go(&mut self, to: usize) -> Typed {
+        self.cursor = to;
+        Typed::Same
+    }
+
+    /// One key of the person's.
+    pub(super) fn press(&mut self, key: &KeyEvent) -> Typed {
+        if key.code != KeyCode::Tab {
+            self.cycle = None;
+            self.hint.clear();
+        }
+        let at = self.cursor;
+        let control = key.modifiers.contains(KeyModifiers::CONTROL);
+        match key.code {
+            KeyCode::Char('u') if control => self.cut(0, at),
+            KeyCode::Char('k') if control => {
+                let end = self.text.len();
+                let done = self.cut(at, end);
+                self.cursor = at;
+                done
+            }
+            KeyCode::Char('w') if control => {
+                let (left, _) = self.halves();
+                let left = left.trim_end();
+                let word = left.rfind(char::is_whitespace).map_or(0, |space| space + 1);
+                self.cut(word, at)
+            }
+            KeyCode::Char('a') if control => self.go(0),
+            KeyCode::Char('e') if control => self.go(self.text.len()),
+            KeyCode::Char('c') if control => Typed::Cancelled,
+            KeyCode::Char(_) if control => Typed::Same,
+            KeyCode::Char(c) if !c.is_control() && self.text.len() < LONGEST => {
+                self.text.insert(at, c);
+                self.cursor += c.len_utf8();
+                Typed::Changed
+            }
+            KeyCode::Backspace if self.text.is_empty() => Typed::Cancelled,
+            KeyCode::Backspace => self.cut(at - self.before(), at),
+            KeyCode::Delete => {
+                let done = self.cut(at, at + self.behind());
+                self.cursor = at;
+                done
+            }
+            KeyCode::Left => self.go(at - self.before()),
+            KeyCode::Right => self.go(at + self.behind()),
+            KeyCode::Home => self.go(0),
+            KeyCode::End => self.go(self.text.len()),
+            KeyCode::Enter => Typed::Done,
+            KeyCode::Esc => Typed::Cancelled,
+            KeyCode::Tab => Typed::Complete,
+            KeyCode::Up => Typed::Older,
+            KeyCode::Down => Typed::Newer,
+            _ => Typed::Same,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(keys: &[KeyEvent]) -> Prompt {
+        let mut prompt = Prompt::new(Purpose::Filter, "");
+        for key in keys {
+            prompt.press(key);
+        }
+        prompt
+    }
+
+    #[test]
+    fn a_line_is_edited_by_characters_of_any_width() {
+        let plain = |code| KeyEvent::new(code, KeyModifiers::NONE);
+        let with = |c| KeyEvent::new(KeyCode::Char(c), KeyModifiers::CONTROL);
+        let mut keys: Vec<KeyEvent> = "ab 日本".chars().map(|c| plain(KeyCode::Char(c))).collect();
+        assert_eq!(typed(&keys).text(), "ab 日本");
+        keys.extend([plain(KeyCode::Left), plain(KeyCode::Backspace)]);
+        assert_eq!(typed(&keys).halves(), ("ab ", "本"));
+        keys.push(with('w'));
+        assert_eq!(typed(&keys).halves(), ("", "本"));
+        keys.push(plain(KeyCode::Delete));
+        assert_eq!(typed(&keys).text(), "");
+        assert_eq!(
+            typed(&keys).press(&plain(KeyCode::Backspace)),
+            Typed::Cancelled
+        );
+    }
+}

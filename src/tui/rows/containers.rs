@@ -1,0 +1,111 @@
+//! Containers: how each stands, and what was last found in it.
+
+use std::collections::BTreeMap;
+
+use super::{Key, Row, drifted, found};
+use crate::core::Core;
+use crate::event::ContainerId;
+use crate::tui::app::Ui;
+use crate::tui::table::{Column, Unit};
+use crate::tui::text::{bytes, coarse, count};
+
+pub(super) const COLUMNS: &[Column] = &[
+    Column::severity(),
+    Column::new("name", "NAME", 16, 0).main(),
+    Column::new("age", "AGE", 4, 3).counts(Unit::Seconds),
+    Column::new("drift", "DRIFT", 5, 1).counts(Unit::Count),
+    Column::new("cpu", "CPU%", 5, 6)
+        .right()
+        .counts(Unit::PerMille),
+    Column::new("mem", "MEM", 5, 5).right().counts(Unit::Bytes),
+    Column::new("pids", "PIDS", 4, 8)
+        .right()
+        .counts(Unit::Count),
+    Column::new("conn", "CONN", 4, 4)
+        .right()
+        .counts(Unit::Count),
+    Column::new("writes", "WR/m", 4, 9)
+        .right()
+        .counts(Unit::Count),
+    Column::new("image", "IMAGE", 14, 7).grow(),
+    Column::new("find", "FIND", 4, 10)
+        .right()
+        .counts(Unit::Count)
+        .spare(),
+    Column::new("last", "LAST FINDING", 20, 2).grow(),
+];
+
+pub(super) fn rows(core: &Core, ui: &Ui) -> Vec<Row> {
+    let mut processes: BTreeMap<&ContainerId, u64> = BTreeMap::new();
+    for process in core.state.processes.values() {
+        if let (Some(id), None) = (&process.owner, process.exited) {
+            *processes.entry(id).or_default() += 1;
+        }
+    }
+    let mut open: BTreeMap<&ContainerId, u64> = BTreeMap::new();
+    for (key, row) in &core.state.connections {
+        if let Some(id) = &key.owner {
+            *open.entry(id).or_default() += u64::from(row.open);
+        }
+    }
+    let found = found(core);
+    let drifted = drifted(core);
+    let mut rows: Vec<Row> = core
+        .state
+        .containers
+        .values()
+        .filter(|container| {
+            ui.image
+                .as_ref()
+                .is_none_or(|image| image.holds(&container.info))
+        })
+        .map(|container| {
+            let found = found.get(&container.id).copied().unwrap_or_default();
+            let at = found.latest.map_or(container.first_seen, |f| f.last);
+            let mut row = Row::new(Key::Container(container.id.clone()), at);
+            row.faded = !container.running;
+            row.letter(found.worst);
+            row.text(container.display_name());
+            match container.started() {
+                _ if !container.running => row.text(match container.exit_code {
+                    Some(code) => format!("x{code}"),
+                    None => "x".to_owned(),
+                }),
+                Some(started) => row.age(core, started),
+                None => row.text("?"),
+            }
+            let drift = drifted.get(&container.id).copied().unwrap_or(0);
+            row.number(
+                drift,
+                if drift == 0 {
+                    ".".to_owned()
+                } else {
+                    format!("Δ{drift}")
+                },
+            );
+            let cpu = u64::from(container.cpu_milli);
+            row.number(cpu, format!("{}.{}", cpu / 10, cpu % 10));
+            row.number(container.memory, bytes(container.memory));
+            row.count(processes.get(&container.id).copied().unwrap_or(0));
+            row.count(open.get(&container.id).copied().unwrap_or(0));
+            let writes = u64::from(container.writes_per_minute());
+            row.number(writes, count(writes));
+            row.text(container.info.image.escaped().to_string());
+            row.count(found.count);
+            row.text(found.latest.map_or_else(
+                || "-".to_owned(),
+                |f| format!("{} {}", coarse(core.state.now.since(f.last)), f.title),
+            ));
+            row
+        })
+        .collect();
+    // Running ones first, the worst on top, then by name.
+    rows.sort_by(|a, b| {
+        (a.faded, std::cmp::Reverse(a.severity), &a.cells[1]).cmp(&(
+            b.faded,
+            std::cmp::Reverse(b.severity),
+            &b.cells[1],
+        ))
+    });
+    rows
+}

@@ -1,0 +1,36 @@
+//! The raw stream, the latest first.
+
+use super::{Key, Row, name, wanted, what};
+use crate::core::Core;
+use crate::tui::app::Ui;
+use crate::tui::table::{Column, Unit};
+
+pub(super) const COLUMNS: &[Column] = &[
+    Column::new("seq", "SEQ", 7, 4).right().counts(Unit::Count),
+    Column::new("time", "TIME", 12, 1),
+    Column::new("type", "TYPE", 10, 0),
+    Column::new("pid", "PID", 7, 3).right().counts(Unit::Count),
+    Column::new("what", "WHAT", 20, 0).main(),
+    Column::new("container", "CONTAINER", 14, 2),
+];
+
+/// More are in the recording.
+const MOST: usize = 1000;
+
+pub(super) fn rows(core: &Core, ui: &Ui) -> Vec<Row> {
+    let recent = core.state.recent.events.iter().rev();
+    recent
+        .filter(|event| wanted(ui, &event.container))
+        .take(MOST)
+        .map(|event| {
+            let mut row = Row::new(Key::Event(event.seq), event.ts);
+            row.number(event.seq, event.seq.to_string());
+            row.text(event.ts.to_jiff().strftime("%H:%M:%S%.3f").to_string());
+            row.text(event.kind.type_name());
+            row.number(u64::from(event.pid), event.pid.to_string());
+            row.text(what(event));
+            row.text(name(core, &event.container));
+            row
+        })
+        .collect()
+}

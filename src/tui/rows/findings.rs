@@ -1,0 +1,45 @@
+//! Findings: the worst and latest first; silenced ones dim, at the end.
+
+use super::{Key, Row, name, wanted};
+use crate::core::Core;
+use crate::detect::Finding;
+use crate::tui::app::Ui;
+use crate::tui::table::{Column, Unit};
+
+pub(super) const COLUMNS: &[Column] = &[
+    Column::severity(),
+    Column::new("age", "AGE", 4, 2).counts(Unit::Seconds),
+    Column::new("container", "CONTAINER", 14, 3),
+    Column::new("finding", "FINDING", 24, 0).main(),
+    Column::new("rule", "RULE", 18, 4),
+    Column::new("n", "N", 4, 1).right().counts(Unit::Count),
+    Column::new("id", "ID", 6, 5).spare(),
+];
+
+pub(super) fn rows(core: &Core, ui: &Ui) -> Vec<Row> {
+    let mut found: Vec<&Finding> = core
+        .detector
+        .findings()
+        .iter()
+        .filter(|finding| wanted(ui, &finding.container))
+        .collect();
+    found.sort_by_key(|finding| {
+        let silenced = std::cmp::Reverse(finding.silenced.is_some());
+        std::cmp::Reverse((silenced, finding.severity, finding.last, finding.id))
+    });
+    found
+        .into_iter()
+        .map(|finding| {
+            let mut row = Row::new(Key::Finding(finding.id), finding.last);
+            row.faded = finding.silenced.is_some();
+            row.letter(Some(finding.severity));
+            row.age(core, finding.last);
+            row.text(name(core, &finding.container));
+            row.text(finding.title.clone());
+            row.text(finding.rule.clone());
+            row.count(finding.count);
+            row.text(finding.id.to_string());
+            row
+        })
+        .collect()
+}

@@ -1,0 +1,239 @@
+//! The rows of each pane, one file a pane: the same list for drawing, moving, filtering and going
+//! in.
+
+mod containers;
+mod events;
+mod files;
+mod findings;
+mod images;
+mod network;
+mod processes;
+mod words;
+
+use std::collections::BTreeMap;
+
+pub(super) use images::{ImageKey, images};
+pub(super) use words::{command, endpoint, errno_name, name, origin, what, word};
+
+use super::app::{Pane, Ui};
+use super::table::Column;
+use super::text::coarse;
+use crate::core::Core;
+use crate::detect::{FindingId, Severity};
+use crate::event::{ContainerId, FileOp, Filesystem, Timestamp};
+use crate::state::{ConnectionKey, FileActivity, FileKey, Owner};
+
+/// Identity of a row, so that the selection stays on it while rows move.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Key {
+    Container(ContainerId),
+    Finding(FindingId),
+    Process(u32),
+    Connection(ConnectionKey),
+    File(FileKey),
+    Image(ImageKey),
+    Event(u64),
+}
+
+/// A row: escaped text by column, and what sorts it where the text does not.
+#[derive(Debug, Clone)]
+pub(super) struct Row {
+    pub(super) key: Key,
+    pub(super) cells: Vec<String>,
+    pub(super) numbers: Vec<Option<u64>>,
+    pub(super) severity: Option<Severity>,
+    /// Ended: shown dim.
+    pub(super) faded: bool,
+    /// Shown only because a row below it matches.
+    pub(super) context: bool,
+    /// How deep in a tree.
+    pub(super) depth: usize,
+    /// When it last changed: what following goes by.
+    pub(super) at: Timestamp,
+}
+
+impl Row {
+    fn new(key: Key, at: Timestamp) -> Self {
+        Self {
+            key,
+            cells: Vec::new(),
+            numbers: Vec::new(),
+            severity: None,
+            faded: false,
+            context: false,
+            depth: 0,
+            at,
+        }
+    }
+
+    fn text(&mut self, text: impl Into<String>) {
+        self.cells.push(text.into());
+        self.numbers.push(None);
+    }
+
+    fn number(&mut self, number: u64, text: impl Into<String>) {
+        self.cells.push(text.into());
+        self.numbers.push(Some(number));
+    }
+
+    fn count(&mut self, count: u64) {
+        self.number(count, count.to_string());
+    }
+
+    /// Time since `then`, in steps that do not tick all the time.
+    fn age(&mut self, core: &Core, then: Timestamp) {
+        let age = core.state.now.since(then);
+        self.number(age.as_secs(), coarse(age));
+    }
+
+    /// The letter of its severity.
+    fn letter(&mut self, severity: Option<Severity>) {
+        self.severity = severity;
+        let letter = severity.map_or_else(|| ".".to_owned(), |s| s.letter().to_string());
+        self.number(rank(severity), letter);
+    }
+}
+
+/// A severity as a number: 0 none, 1 info … 5 critical.
+pub(super) fn rank(severity: Option<Severity>) -> u64 {
+    match severity {
+        None => 0,
+        Some(Severity::Info) => 1,
+        Some(Severity::Low) => 2,
+        Some(Severity::Medium) => 3,
+        Some(Severity::High) => 4,
+        Some(Severity::Critical) => 5,
+    }
+}
+
+/// The columns of a pane.
+pub(super) fn columns(pane: Pane) -> &'static [Column] {
+    match pane {
+        Pane::Containers => containers::COLUMNS,
+        Pane::Findings => findings::COLUMNS,
+        Pane::Processes => processes::COLUMNS,
+        Pane::Network => network::COLUMNS,
+        Pane::Files => files::COLUMNS,
+        Pane::Images => images::COLUMNS,
+        Pane::Events => events::COLUMNS,
+        Pane::Overview => &[],
+    }
+}
+
+/// The rows of the present pane, filtered and sorted.
+pub(super) fn rows(core: &Core, ui: &Ui) -> Vec<Row> {
+    let mut rows = match ui.pane {
+        Pane::Containers => containers::rows(core, ui),
+        Pane::Findings => findings::rows(core, ui),
+        Pane::Processes => processes::rows(core, ui),
+        Pane::Network => network::rows(core, ui),
+        Pane::Files => files::rows(core, ui),
+        Pane::Images => images::rows(core, ui),
+        Pane::Events => events::rows(core, ui),
+        Pane::Overview => Vec::new(),
+    };
+    if ui.hide_ended() {
+        rows.retain(|row| !row.faded);
+    }
+    let filter = ui.filter();
+    if !filter.is_empty() {
+        keep(&mut rows, |row| filter.matches(row));
+    }
+    let table = ui.table();
+    if let Some(by) = table.sort {
+        rows.sort_by(|a, b| {
+            let order = match (a.numbers[by], b.numbers[by]) {
+                // The largest first; text in its own order.
+                (Some(a), Some(b)) => b.cmp(&a),
+                (Some(_), None) => std::cmp::Ordering::Less,
+                (None, Some(_)) => std::cmp::Ordering::Greater,
+                (None, None) => a.cells[by].cmp(&b.cells[by]),
+            };
+            if table.reverse {
+                order.reverse()
+            } else {
+                order
+            }
+        });
+    } else if table.reverse && !ui.tree() {
+        rows.reverse();
+    }
+    rows
+}
+
+/// Keeps matching rows, and of a tree what is above them.
+fn keep(rows: &mut Vec<Row>, matches: impl Fn(&Row) -> bool) {
+    // From the end: a row that is less deep than the last one kept is above it.
+    let mut below = 0;
+    let mut kept: Vec<bool> = Vec::with_capacity(rows.len());
+    for row in rows.iter_mut().rev() {
+        let matching = matches(row);
+        row.context = !matching && row.depth < below;
+        kept.push(matching || row.context);
+        if matching || row.context {
+            below = row.depth;
+        }
+    }
+    rows.retain(|_| kept.pop().unwrap_or(true));
+}
+
+fn wanted(ui: &Ui, owner: &Owner) -> bool {
+    ui.container.is_none() || ui.container == *owner
+}
+
+/// What the findings of a container or an image come to.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Found<'a> {
+    pub(super) count: u64,
+    pub(super) worst: Option<Severity>,
+    pub(super) latest: Option<&'a crate::detect::Finding>,
+}
+
+/// Findings by container, those that are silenced aside.
+pub(super) fn found(core: &Core) -> BTreeMap<&ContainerId, Found<'_>> {
+    let mut found: BTreeMap<&ContainerId, Found<'_>> = BTreeMap::new();
+    for finding in core.detector.findings() {
+        let (Some(id), None) = (&finding.container, &finding.silenced) else {
+            continue;
+        };
+        let entry = found.entry(id).or_default();
+        entry.count += 1;
+        entry.worst = entry.worst.max(Some(finding.severity));
+        if entry
+            .latest
+            .is_none_or(|latest| finding.last >= latest.last)
+        {
+            entry.latest = Some(finding);
+        }
+    }
+    found
+}
+
+/// Files by container that differ from the image as far as they were seen to change.
+pub(super) fn drifted(core: &Core) -> BTreeMap<&ContainerId, u64> {
+    let mut drifted: BTreeMap<&ContainerId, u64> = BTreeMap::new();
+    for (key, activity) in &core.state.files {
+        if let Some(id) = &key.owner
+            && differs(activity).is_some()
+        {
+            *drifted.entry(id).or_default() += 1;
+        }
+    }
+    drifted
+}
+
+/// How a file differs from the image: `+` added, `~` changed, `-` deleted.
+pub(super) fn differs(activity: &FileActivity) -> Option<char> {
+    let file = activity.file?;
+    if file.fs != Filesystem::Overlay || activity.last_op == FileOp::Read {
+        return None;
+    }
+    if activity.last_op == FileOp::Unlink && activity.last_errno == 0 {
+        return file.lower.then_some('-');
+    }
+    match (file.upper, file.lower) {
+        (true, true) => Some('~'),
+        (true, false) => Some('+'),
+        _ => None,
+    }
+}

@@ -1,0 +1,65 @@
+//! Connections and listening sockets: one row for a peer and port.
+
+use super::{Key, Row, endpoint, errno_name, name, wanted, word};
+use crate::core::Core;
+use crate::state::{Connection, ConnectionKey, Direction, Phase};
+use crate::tui::app::Ui;
+use crate::tui::table::{Column, Unit};
+use crate::tui::text::bytes;
+
+pub(super) const COLUMNS: &[Column] = &[
+    Column::new("dir", "DIR", 6, 0),
+    Column::new("peer", "PEER", 21, 0).main(),
+    Column::new("name", "NAME", 14, 4).grow(),
+    Column::new("state", "STATE", 11, 1),
+    Column::new("count", "COUNT", 5, 5)
+        .right()
+        .counts(Unit::Count),
+    Column::new("out", "OUT", 5, 6).right().counts(Unit::Bytes),
+    Column::new("in", "IN", 5, 6).right().counts(Unit::Bytes),
+    Column::new("process", "PROCESS", 12, 2),
+    Column::new("age", "AGE", 4, 3).counts(Unit::Seconds),
+    Column::new("first", "FIRST", 5, 9).counts(Unit::Seconds),
+    Column::new("container", "CONTAINER", 14, 7),
+    Column::new("proto", "PROTO", 5, 8),
+];
+
+pub(super) fn rows(core: &Core, ui: &Ui) -> Vec<Row> {
+    let mut shown: Vec<(&ConnectionKey, &Connection)> = core
+        .state
+        .connections
+        .iter()
+        .filter(|(key, _)| wanted(ui, &key.owner))
+        .collect();
+    shown.sort_by_key(|(key, row)| (key.direction, std::cmp::Reverse(row.last)));
+    shown
+        .into_iter()
+        .map(|(key, connection)| {
+            let mut row = Row::new(Key::Connection(key.clone()), connection.last);
+            row.faded = connection.phase == Phase::Closed;
+            row.text(match key.direction {
+                Direction::Outbound => "out",
+                Direction::Inbound => "in",
+                Direction::Listening => "listen",
+            });
+            row.text(endpoint(&key.endpoint));
+            let name_of = connection.name.as_ref();
+            row.text(name_of.map_or_else(String::new, |name| name.escaped().to_string()));
+            row.text(match connection.phase {
+                Phase::Connecting => "connecting".to_owned(),
+                Phase::Open => "open".to_owned(),
+                Phase::Closed => "closed".to_owned(),
+                Phase::Failed(errno) => errno_name(errno),
+            });
+            row.count(connection.count);
+            row.number(connection.tx_bytes, bytes(connection.tx_bytes));
+            row.number(connection.rx_bytes, bytes(connection.rx_bytes));
+            row.text(connection.comm.escaped().to_string());
+            row.age(core, connection.last);
+            row.age(core, connection.first);
+            row.text(name(core, &key.owner));
+            row.text(word(&key.protocol));
+            row
+        })
+        .collect()
+}

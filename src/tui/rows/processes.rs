@@ -1,0 +1,197 @@
+//! Processes: a tree, or a list; those that ended are kept a while.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Key, Row, command, name, origin, wanted};
+use crate::core::Core;
+use crate::detect::Severity;
+use crate::state::{Lineage, Owner, ProcessEntry};
+use crate::tui::app::Ui;
+use crate::tui::table::{Column, Unit};
+use crate::tui::text::coarse;
+
+pub(super) const COLUMNS: &[Column] = &[
+    Column::severity(),
+    Column::new("pid", "PID", 7, 1).right().counts(Unit::Count),
+    Column::new("inside", "INSIDE", 6, 6)
+        .right()
+        .counts(Unit::Count),
+    Column::new("user", "UID", 5, 4).right().counts(Unit::Count),
+    Column::new("age", "AGE", 5, 3).counts(Unit::Seconds),
+    Column::new("origin", "ORIGIN", 9, 2),
+    Column::new("from", ">", 1, 2),
+    Column::new("command", "COMMAND", 24, 0).main(),
+    Column::new("container", "CONTAINER", 14, 5),
+];
+
+/// The deepest step that is drawn.
+const DEEPEST: usize = 12;
+
+type Shown<'a> = BTreeMap<u32, &'a ProcessEntry>;
+
+pub(super) fn rows(core: &Core, ui: &Ui) -> Vec<Row> {
+    let hide = ui.hide_ended();
+    let shown: Shown<'_> = core
+        .state
+        .processes
+        .iter()
+        .filter(|(_, process)| wanted(ui, &process.owner) && !process.runtime)
+        .filter(|(_, process)| !hide || process.exited.is_none())
+        .map(|(pid, process)| (*pid, process))
+        .collect();
+    let flagged = flagged(core);
+    if !ui.tree() {
+        let mut rows: Vec<Row> = shown
+            .values()
+            .map(|process| row(core, process, &flagged, String::new()))
+            .collect();
+        rows.sort_by_key(|row| std::cmp::Reverse((row.at, row.key.clone())));
+        return rows;
+    }
+    let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    let mut roots = Vec::new();
+    for (pid, process) in &shown {
+        match shown.get(&process.ppid) {
+            Some(parent) if parent.owner == process.owner && process.ppid != *pid => {
+                children.entry(process.ppid).or_default().push(*pid);
+            }
+            _ => roots.push(*pid),
+        }
+    }
+    roots.sort_by_key(|pid| shown.get(pid).map(|p| (name(core, &p.owner), p.started)));
+    let mut rows = Vec::new();
+    let mut visited = BTreeSet::new();
+    // What stands before a row: bars of the ancestors that have more children below.
+    let mut stack: Vec<Node> = roots.into_iter().rev().map(Node::root).collect();
+    while let Some(node) = stack.pop() {
+        let Some(process) = shown.get(&node.pid).filter(|_| visited.insert(node.pid)) else {
+            continue;
+        };
+        let below = children.get(&node.pid).map_or(&[][..], Vec::as_slice);
+        // A match is not hidden in a fold.
+        let folded = ui.filter().is_empty() && ui.folded.contains(&node.pid) && !below.is_empty();
+        let sign = if folded { "+ " } else { "" };
+        let mut row = row(core, process, &flagged, format!("{}{sign}", node.drawn()));
+        row.depth = node.depth;
+        if folded {
+            let worst = worst_below(node.pid, &children, &flagged, &shown);
+            let worst = worst.max(row.severity);
+            row.severity = worst;
+            row.numbers[0] = Some(super::rank(worst));
+            row.cells[0] = worst.map_or_else(|| ".".to_owned(), |s| s.letter().to_string());
+        } else {
+            let last = below.len().saturating_sub(1);
+            let nodes = below.iter().enumerate().rev();
+            stack.extend(nodes.map(|(at, child)| node.child(*child, at == last)));
+        }
+        rows.push(row);
+    }
+    rows
+}
+
+struct Node {
+    pid: u32,
+    depth: usize,
+    bars: String,
+    last: bool,
+}
+
+impl Node {
+    fn root(pid: u32) -> Self {
+        Self {
+            pid,
+            depth: 0,
+            bars: String::new(),
+            last: true,
+        }
+    }
+
+    fn child(&self, pid: u32, last: bool) -> Self {
+        let mut bars = self.bars.clone();
+        if self.depth > 0 && self.depth < DEEPEST {
+            bars.push_str(if self.last { "  " } else { "│ " });
+        }
+        Self {
+            pid,
+            depth: self.depth + 1,
+            bars,
+            last,
+        }
+    }
+
+    fn drawn(&self) -> String {
+        match (self.depth, self.last) {
+            (0, _) => String::new(),
+            (_, true) => format!("{}└ ", self.bars),
+            (_, false) => format!("{}├ ", self.bars),
+        }
+    }
+}
+
+/// The worst finding of each process, by the process that it was first seen of.
+fn flagged(core: &Core) -> BTreeMap<(&Owner, u32), Severity> {
+    let mut flagged: BTreeMap<(&Owner, u32), Severity> = BTreeMap::new();
+    for finding in core.detector.findings() {
+        if let (Some(process), None) = (finding.ancestry.first(), &finding.silenced) {
+            let worst = flagged
+                .entry((&finding.container, process.pid))
+                .or_insert(finding.severity);
+            *worst = (*worst).max(finding.severity);
+        }
+    }
+    flagged
+}
+
+fn worst_below(
+    pid: u32,
+    children: &BTreeMap<u32, Vec<u32>>,
+    flagged: &BTreeMap<(&Owner, u32), Severity>,
+    shown: &Shown<'_>,
+) -> Option<Severity> {
+    let mut worst = None;
+    let mut visited = BTreeSet::new();
+    let mut todo = vec![pid];
+    while let Some(pid) = todo.pop() {
+        if !visited.insert(pid) {
+            continue;
+        }
+        let owner = shown.get(&pid).map(|process| &process.owner);
+        worst = worst.max(owner.and_then(|owner| flagged.get(&(owner, pid)).copied()));
+        todo.extend(children.get(&pid).into_iter().flatten());
+    }
+    worst
+}
+
+fn row(
+    core: &Core,
+    process: &ProcessEntry,
+    flagged: &BTreeMap<(&Owner, u32), Severity>,
+    indent: String,
+) -> Row {
+    let at = process.exited.unwrap_or(process.started);
+    let mut row = Row::new(Key::Process(process.pid), at);
+    row.faded = process.exited.is_some();
+    row.letter(flagged.get(&(&process.owner, process.pid)).copied());
+    row.count(u64::from(process.pid));
+    row.count(u64::from(process.nspid));
+    row.count(u64::from(process.uid));
+    match process.exited {
+        None => row.age(core, process.started),
+        Some(exited) => {
+            let ran = exited.since(process.started);
+            row.number(ran.as_secs(), format!("x{}", coarse(ran)));
+        }
+    }
+    row.text(origin(process));
+    let from_outside = process.lineage == Lineage::ExecSession(process.pid);
+    row.text(if from_outside { ">" } else { "" });
+    let end = match (process.exit_code, process.exit_signal) {
+        (Some(code), _) => format!("  exit {code}"),
+        (None, Some(signal)) => format!("  signal {signal}"),
+        (None, None) if row.faded => "  ended".to_owned(),
+        (None, None) => String::new(),
+    };
+    row.text(format!("{indent}{}{end}", command(process)));
+    row.text(name(core, &process.owner));
+    row
+}

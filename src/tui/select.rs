@@ -1,0 +1,152 @@
+//! The selection of a table, or the place on a page: moving, marking, folding.
+
+use crate::core::Core;
+
+use super::app::Ui;
+use super::rows::{self, Key, Row};
+
+/// Cells that a row is shifted at a time.
+const SHIFT: usize = 16;
+
+impl Ui {
+    /// A part of a page in lines.
+    pub(super) fn lines(&self, part: usize) -> isize {
+        isize::try_from((self.page / part).max(1)).unwrap_or(1)
+    }
+
+    /// Where the selection stands among `rows`.
+    pub(super) fn chosen(&self, rows: &[Row]) -> usize {
+        if self.table().follow {
+            let latest = rows.iter().enumerate().max_by_key(|(_, row)| row.at);
+            return latest.map_or(0, |(at, _)| at);
+        }
+        let selected = self.selected();
+        selected
+            .and_then(|key| rows.iter().position(|row| row.key == *key))
+            .unwrap_or(0)
+    }
+
+    pub(super) fn go(&mut self, core: &Core, by: isize) {
+        if !self.listing() || self.help {
+            self.scroll = self.scroll.saturating_add_signed(by).min(100_000);
+            return;
+        }
+        let rows = rows::rows(core, self);
+        let Some(last) = rows.len().checked_sub(1) else {
+            return;
+        };
+        let to = self.chosen(&rows).saturating_add_signed(by).min(last);
+        self.put(rows[to].key.clone());
+    }
+
+    /// Selects a row; what is chosen by hand is no longer followed.
+    fn put(&mut self, key: Key) {
+        let table = self.table_mut();
+        table.follow = false;
+        table.selected = Some(key.clone());
+        self.current = Some(key);
+    }
+
+    pub(super) fn enter(&mut self, core: &Core) {
+        let rows = rows::rows(core, self);
+        if let Some(row) = rows.get(self.chosen(&rows)) {
+            let key = row.key.clone();
+            self.table_mut().selected = Some(key.clone());
+            self.open(key);
+        }
+    }
+
+    /// To the next row that matches or is marked, or the next line of a page that does.
+    pub(super) fn next_match(&mut self, core: &Core, by: isize) {
+        if !self.listing() {
+            self.find_line(core, by);
+            return;
+        }
+        let rows = rows::rows(core, self);
+        let wanted =
+            |row: &Row| !row.context && (self.marks.is_empty() || self.marks.contains(&row.key));
+        let count = rows.len();
+        let now = self.chosen(&rows);
+        let next = (1..=count)
+            .map(|step| {
+                if by > 0 {
+                    (now + step) % count
+                } else {
+                    (now + count - step % count) % count
+                }
+            })
+            .find(|at| wanted(&rows[*at]));
+        match next {
+            Some(at) => self.put(rows[at].key.clone()),
+            None => self.message = Some("nothing matches".to_owned()),
+        }
+    }
+
+    /// To the next line of a page that holds what was searched.
+    pub(super) fn find_line(&mut self, core: &Core, by: isize) {
+        let lines = super::detail::plain(core, self);
+        let wanted = self.found.to_lowercase();
+        let matching: Vec<usize> = (0..lines.len())
+            .filter(|at| !wanted.is_empty() && lines[*at].to_lowercase().contains(&wanted))
+            .collect();
+        let next = if by > 0 {
+            let after = matching.iter().find(|at| **at > self.scroll);
+            after.or(matching.first())
+        } else {
+            let before = matching.iter().rev().find(|at| **at < self.scroll);
+            before.or(matching.last())
+        };
+        match next {
+            Some(at) => self.scroll = *at,
+            None => self.message = Some("nothing matches".to_owned()),
+        }
+    }
+
+    /// Marks the selected row or takes its mark, and goes on to the next.
+    pub(super) fn mark(&mut self, core: &Core) {
+        let Some(key) = self.current.clone() else {
+            return;
+        };
+        if !self.marks.remove(&key) {
+            self.marks.insert(key);
+        }
+        self.go(core, 1);
+        let count = self.marks.len();
+        self.message = (count > 0).then(|| format!("{count} marked"));
+    }
+
+    /// Folds and unfolds a tree; elsewhere shows what a row hides at the right.
+    pub(super) fn aside(&mut self, core: &Core, by: isize) {
+        if !self.listing() {
+            return;
+        }
+        if !self.tree() {
+            let table = self.table_mut();
+            let shift = isize::try_from(SHIFT).unwrap_or(1) * by;
+            table.shift = table.shift.saturating_add_signed(shift).min(10_000);
+            return;
+        }
+        let Some(Key::Process(pid)) = self.current else {
+            return;
+        };
+        if by > 0 {
+            self.folded.remove(&pid);
+            return;
+        }
+        let rows = rows::rows(core, self);
+        let at = self.chosen(&rows);
+        let Some(row) = rows.get(at) else { return };
+        let parent = rows[..at]
+            .iter()
+            .rev()
+            .find(|above| above.depth < row.depth);
+        let has_children = rows
+            .get(at + 1)
+            .is_some_and(|below| below.depth > row.depth);
+        if has_children && !self.folded.contains(&pid) {
+            self.folded.insert(pid);
+        } else if let Some(parent) = parent {
+            self.put(parent.key.clone());
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Draws the form and the list, over the panes.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use super::form::{Form, Part};
+use super::list::List;
+use super::{Sheet, line};
+use crate::core::Core;
+use crate::event::escape;
+use crate::tui::app::Ui;
+use crate::tui::text::fit;
+use crate::tui::theme::Theme;
+
+/// Width of the names of fields.
+const NAMES: usize = 9;
+
+/// A line: words, style.
+type Line = (String, Style);
+
+/// Draws the sheet; what is below it is not seen.
+pub(in crate::tui) fn draw(
+    core: &Core,
+    ui: &Ui,
+    sheet: &Sheet,
+    area: Rect,
+    theme: &Theme,
+    out: &mut Buffer,
+) {
+    for y in area.y..area.bottom() {
+        let blank = " ".repeat(usize::from(area.width));
+        out.set_string(area.x, y, blank, theme.text());
+    }
+    let (lines, seen) = match sheet {
+        Sheet::Form(form) => form_lines(core, form, theme),
+        Sheet::List(list) => list_lines(core, list, theme),
+    };
+    let height = usize::from(area.height);
+    // The first two lines stay: what it is, and what it does.
+    let fixed = height.min(2);
+    let room = height.saturating_sub(fixed).max(1);
+    let skip = (seen + 1).saturating_sub(fixed + room);
+    let rest = lines.iter().skip(fixed + skip);
+    for (y, (words, style)) in (area.y..area.bottom()).zip(lines.iter().take(fixed).chain(rest)) {
+        let words = escape(ui.masked(words).as_bytes()).to_string();
+        out.set_string(area.x, y, fit(&words, usize::from(area.width)), *style);
+    }
+}
+
+/// The keys that work on the sheet.
+pub(in crate::tui) fn keys(sheet: &Sheet) -> &'static str {
+    match sheet {
+        Sheet::Form(_) => "Enter writes  Esc leaves  ↑ ↓ field  ← → choice",
+        Sheet::List(_) => "d takes one away  U undo  Esc back",
+    }
+}
+
+fn field(name: &str, value: &str, choices: usize, here: bool, theme: &Theme) -> Line {
+    let (marker, style) = if here {
+        ("▌", theme.title())
+    } else {
+        (" ", theme.text())
+    };
+    let (left, right) = if choices > 1 {
+        ("‹ ", " ›")
+    } else {
+        ("", "")
+    };
+    (
+        format!("{marker}{name:<NAMES$} {left}{value}{right}"),
+        style,
+    )
+}
+
+fn form_lines(core: &Core, form: &Form, theme: &Theme) -> (Vec<Line>, usize) {
+    let silence = form.silence(core.state.now);
+    let (hidden, all) = core.detector.would_hide(&core.state, &silence);
+    let mut lines = vec![
+        (
+            format!("Silence {}: {}", form.rule, form.title),
+            theme.title(),
+        ),
+        (
+            format!("would have hidden {hidden} of {all} seen of this rule"),
+            theme.accent(),
+        ),
+    ];
+    let mut seen = 0;
+    for part in Part::ALL {
+        let here = part == form.part;
+        if here {
+            seen = lines.len();
+        }
+        let [subject, exe, parent, hash] = &form.matches;
+        let (name, words, choices) = match part {
+            Part::Scope => ("where", form.scope.words(), form.scope.choices.len()),
+            Part::Subject => ("about", subject.words(), subject.choices.len()),
+            Part::Exe => ("program", exe.words(), exe.choices.len()),
+            Part::Parent => ("parent", parent.words(), parent.choices.len()),
+            Part::Hash => ("sha256", hash.words(), hash.choices.len()),
+            Part::Until => ("until", form.until.words(), form.until.choices.len()),
+            Part::Reason => ("reason", "", 1),
+        };
+        if part == Part::Reason {
+            let (left, right) = form.reason.halves();
+            let cursor = if here { "█" } else { "" };
+            let text = format!("{left}{cursor}{right}");
+            lines.push(field(name, &text, 1, here, theme));
+        } else {
+            lines.push(field(name, words, choices, here, theme));
+        }
+    }
+    if let Some(error) = &form.error {
+        lines.push((format!(" {error}"), theme.bad()));
+        seen = lines.len() - 1;
+    }
+    (lines, seen)
+}
+
+fn list_lines(core: &Core, list: &List, theme: &Theme) -> (Vec<Line>, usize) {
+    let silences = &core.detector.settings().policy.silence;
+    let findings = core.detector.findings();
+    let hidden = findings.iter().filter(|f| f.silenced.is_some()).count();
+    let mut lines = vec![
+        (
+            format!("{} silences, {hidden} findings silenced", silences.len()),
+            theme.title(),
+        ),
+        (String::new(), theme.text()),
+    ];
+    let mut seen = 0;
+    let at = list.at.min(silences.len().saturating_sub(1));
+    for (n, silence) in silences.iter().enumerate() {
+        if n == at {
+            // Its reason below is seen, too.
+            seen = lines.len() + 1;
+        }
+        let over = silence.expires.is_some_and(|end| end <= core.state.now);
+        let until = match silence.expires {
+            Some(end) if over => format!("ended {:.10}", end.to_string()),
+            Some(end) => format!("until {:.10}", end.to_string()),
+            None => "for ever".to_owned(),
+        };
+        let (hides, _) = core.detector.would_hide(&core.state, silence);
+        let (marker, style) = match n == at {
+            true => ("▌", theme.title()),
+            false if over => (" ", theme.dim()),
+            false => (" ", theme.text()),
+        };
+        lines.push((format!("{marker}{}", line(silence)), style));
+        let about = format!("   hides {hides}, {until}: {}", silence.reason);
+        lines.push((about, theme.dim()));
+    }
+    if hidden > 0 {
+        lines.push((String::new(), theme.text()));
+        lines.push(("Silenced findings".to_owned(), theme.accent()));
+    }
+    for finding in findings.iter().filter(|f| f.silenced.is_some()).take(200) {
+        let reason = finding.silenced.as_deref().unwrap_or_default();
+        let (id, severity) = (finding.id, finding.severity.letter());
+        let words = format!(
+            " {severity} {id} {} x{} ({reason})",
+            finding.title, finding.count
+        );
+        lines.push((words, theme.dim()));
+    }
+    (lines, seen)
+}

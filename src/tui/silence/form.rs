@@ -1,0 +1,280 @@
+//! The form: which findings, where, until when, and why; nothing is written before Enter.
+
+use std::time::Duration;
+
+use bstr::ByteSlice as _;
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::{Wish, short};
+use crate::core::Core;
+use crate::detect::{Finding, Scope, Silence};
+use crate::event::Timestamp;
+use crate::tui::prompt::{Prompt, Purpose, Typed};
+
+/// One value of a field: how it is shown, and what it means.
+#[derive(Debug, Clone)]
+pub(super) struct Choice<T> {
+    pub(super) words: String,
+    value: T,
+}
+
+impl<T> Choice<T> {
+    fn new(words: impl Into<String>, value: T) -> Self {
+        Self {
+            words: words.into(),
+            value,
+        }
+    }
+}
+
+/// A field of which one value is chosen.
+#[derive(Debug, Clone)]
+pub(super) struct Field<T> {
+    pub(super) choices: Vec<Choice<T>>,
+    pub(super) at: usize,
+}
+
+impl<T> Field<T> {
+    fn new(choices: Vec<Choice<T>>) -> Self {
+        Self { choices, at: 0 }
+    }
+
+    fn turn(&mut self, by: usize) {
+        self.at = (self.at + by) % self.choices.len().max(1);
+    }
+
+    fn value(&self) -> Option<&T> {
+        self.choices.get(self.at).map(|choice| &choice.value)
+    }
+
+    pub(super) fn words(&self) -> &str {
+        self.choices.get(self.at).map_or("", |c| c.words.as_str())
+    }
+}
+
+/// The fields, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Scope,
+    Subject,
+    Exe,
+    Parent,
+    Hash,
+    Until,
+    Reason,
+}
+
+impl Part {
+    pub(super) const ALL: [Self; 7] = [
+        Self::Scope,
+        Self::Subject,
+        Self::Exe,
+        Self::Parent,
+        Self::Hash,
+        Self::Until,
+        Self::Reason,
+    ];
+}
+
+/// A silence that is being made.
+#[derive(Debug, Clone)]
+pub(crate) struct Form {
+    pub(super) rule: String,
+    pub(super) title: String,
+    pub(super) part: Part,
+    pub(super) scope: Field<Scope>,
+    /// Subject, executable, parent, hash: patterns, or not looked at.
+    pub(super) matches: [Field<Option<String>>; 4],
+    pub(super) until: Field<Option<Duration>>,
+    pub(super) reason: Prompt,
+    pub(super) error: Option<String>,
+}
+
+/// A time after now, to the second.
+pub(super) fn end(now: Timestamp, after: Duration) -> Timestamp {
+    let whole = now.plus(after).seconds();
+    Timestamp(whole.saturating_mul(1_000_000_000))
+}
+
+impl Form {
+    pub(super) fn new(finding: &Finding, core: &Core) -> Self {
+        let hash = core.detector.hash_of(finding).map(str::to_owned);
+        let ancestor = |n: usize| {
+            let exe = finding.ancestry.get(n)?.exe.to_str().ok()?;
+            Some(exe.replace('*', "?")).filter(|exe| !exe.is_empty())
+        };
+        let day = Duration::from_secs(86_400);
+        Self {
+            rule: finding.rule.clone(),
+            title: finding.title.clone(),
+            part: Part::Scope,
+            scope: Field::new(scopes(finding, core)),
+            matches: [
+                Field::new(subjects(finding)),
+                Field::new(optional(ancestor(0))),
+                Field::new(optional(ancestor(1))),
+                Field::new(optional(hash)),
+            ],
+            until: Field {
+                choices: vec![
+                    Choice::new("for 1 day", Some(day)),
+                    Choice::new("for 7 days", Some(day * 7)),
+                    Choice::new("for 30 days", Some(day * 30)),
+                    Choice::new("for ever", None),
+                ],
+                at: 2,
+            },
+            reason: Prompt::new(Purpose::Search, ""),
+            error: None,
+        }
+    }
+
+    /// What the form says now.
+    pub(super) fn silence(&self, now: Timestamp) -> Silence {
+        let [subject, exe, parent, sha256] = &self.matches;
+        let chosen = |field: &Field<Option<String>>| field.value().cloned().flatten();
+        Silence {
+            rule: self.rule.clone(),
+            subject: chosen(subject),
+            exe: chosen(exe),
+            parent: chosen(parent),
+            sha256: chosen(sha256),
+            scope: self.scope.value().cloned().unwrap_or_default(),
+            reason: self.reason.text().trim().to_owned(),
+            expires: self.until.value().copied().flatten().map(|d| end(now, d)),
+        }
+    }
+
+    /// A key: whether the form stays open, and what is to be written.
+    pub(super) fn press(&mut self, key: &KeyEvent, core: &Core) -> (bool, Option<Wish>) {
+        self.error = None;
+        let at = Part::ALL.iter().position(|p| *p == self.part).unwrap_or(0);
+        let count = Part::ALL.len();
+        let (down, up) = (
+            Part::ALL[(at + 1) % count],
+            Part::ALL[(at + count - 1) % count],
+        );
+        let typing = self.part == Part::Reason && !key.modifiers.contains(KeyModifiers::ALT);
+        match key.code {
+            KeyCode::Esc => return (false, None),
+            KeyCode::Enter => return self.done(core),
+            KeyCode::Down | KeyCode::Tab => self.part = down,
+            KeyCode::Up | KeyCode::BackTab => self.part = up,
+            // Backspace in an empty line is no wish to leave.
+            _ if typing => {
+                let _: Typed = self.reason.press(key);
+            }
+            KeyCode::Char('j') => self.part = down,
+            KeyCode::Char('k') => self.part = up,
+            KeyCode::Char('q' | '!') => return (false, None),
+            KeyCode::Right | KeyCode::Char(' ' | 'l') => self.turn(true),
+            KeyCode::Left | KeyCode::Char('h') => self.turn(false),
+            _ => {}
+        }
+        (true, None)
+    }
+
+    fn turn(&mut self, on: bool) {
+        fn by<T>(field: &mut Field<T>, on: bool) {
+            let back = field.choices.len().saturating_sub(1);
+            field.turn(if on { 1 } else { back });
+        }
+        let [subject, exe, parent, hash] = &mut self.matches;
+        match self.part {
+            Part::Scope => by(&mut self.scope, on),
+            Part::Subject => by(subject, on),
+            Part::Exe => by(exe, on),
+            Part::Parent => by(parent, on),
+            Part::Hash => by(hash, on),
+            Part::Until => by(&mut self.until, on),
+            Part::Reason => {}
+        }
+    }
+
+    fn done(&mut self, core: &Core) -> (bool, Option<Wish>) {
+        if self.reason.text().trim().is_empty() {
+            self.part = Part::Reason;
+            self.error = Some("say why; it is read by whoever comes after you".to_owned());
+            return (true, None);
+        }
+        let silence = self.silence(core.state.now);
+        (false, Some(Wish::Add(Box::new(silence))))
+    }
+}
+
+/// Where: the narrowest first.
+fn scopes(finding: &Finding, core: &Core) -> Vec<Choice<Scope>> {
+    let mut out = Vec::new();
+    let container = finding.container.as_ref();
+    let info = container
+        .and_then(|id| core.state.containers.get(id))
+        .map(|c| &c.info);
+    if let Some(info) = info {
+        if !info.image_digest.is_empty() {
+            let words = format!(
+                "containers of this very image ({})",
+                short(&info.image_digest)
+            );
+            let scope = Scope {
+                digest: Some(info.image_digest.clone()),
+                ..Scope::default()
+            };
+            out.push(Choice::new(words, scope));
+        }
+        if let Some(image) = info.image.to_str().ok().filter(|i| !i.is_empty()) {
+            let words = format!("containers of images named {image}");
+            let scope = Scope {
+                image: Some(image.replace('*', "?")),
+                ..Scope::default()
+            };
+            out.push(Choice::new(words, scope));
+        }
+    }
+    if let Some(id) = container {
+        let name = info
+            .and_then(|i| i.name.to_str().ok())
+            .filter(|n| !n.is_empty());
+        let name = name.unwrap_or_else(|| id.short());
+        let scope = Scope {
+            container: Some(name.to_owned()),
+            ..Scope::default()
+        };
+        out.push(Choice::new(format!("the container {name}"), scope));
+    }
+    out.push(Choice::new("everywhere", Scope::default()));
+    out
+}
+
+/// What it is about: exactly this, what lies beside it, anything.
+fn subjects(finding: &Finding) -> Vec<Choice<Option<String>>> {
+    let mut out = Vec::new();
+    if let Ok(subject) = finding.subject.to_str()
+        && !subject.is_empty()
+    {
+        let literal = subject.replace('*', "?");
+        out.push(Choice::new(
+            format!("exactly {subject}"),
+            Some(literal.clone()),
+        ));
+        let (beside, sign) = if literal.starts_with('/') {
+            (literal.rsplit_once('/'), '/')
+        } else {
+            (literal.rsplit_once(':'), ':')
+        };
+        if let Some((before, _)) = beside.filter(|(before, _)| !before.is_empty()) {
+            let pattern = format!("{before}{sign}*");
+            out.push(Choice::new(pattern.clone(), Some(pattern)));
+        }
+    }
+    out.push(Choice::new("anything", None));
+    out
+}
+
+/// Not looked at, or exactly this.
+fn optional(value: Option<String>) -> Vec<Choice<Option<String>>> {
+    let mut out = vec![Choice::new("any", None)];
+    if let Some(value) = value {
+        out.push(Choice::new(format!("exactly {value}"), Some(value)));
+    }
+    out
+}

@@ -1,0 +1,140 @@
+//! Writes silences into the policy file, and takes back what was written.
+
+use std::io;
+use std::path::Path;
+
+use super::{Wish, line};
+use crate::collect::Live;
+use crate::detect::{Policy, Silence};
+use crate::personal;
+
+/// Steps that can be taken back.
+const DEEDS: usize = 100;
+
+/// What was done, to take it back.
+#[derive(Debug)]
+enum Deed {
+    Added(Silence),
+    Removed(Silence),
+}
+
+/// Keeps the policy file.
+#[derive(Debug, Default)]
+pub(in crate::tui) struct Keeper {
+    deeds: Vec<Deed>,
+}
+
+impl Keeper {
+    /// Does what is wished, and says what was done. It takes effect when the file is read again,
+    /// which is now.
+    pub(in crate::tui) fn fulfil(&mut self, wish: Wish, live: &Live) -> String {
+        let Some(path) = live.policy_path() else {
+            return "no policy file: no home directory is known; give --policy FILE".to_owned();
+        };
+        let done = self.change(wish, path);
+        live.reread_policy();
+        done.unwrap_or_else(|error| format!("{}: {error}", path.display()))
+    }
+
+    fn change(&mut self, wish: Wish, path: &Path) -> Result<String, String> {
+        match wish {
+            Wish::Add(silence) => {
+                add(path, &silence)?;
+                let said = format!("silenced: {} (U takes it back)", line(&silence));
+                self.remember(Deed::Added(*silence));
+                Ok(said)
+            }
+            Wish::Remove(silence) => {
+                remove(path, &silence)?;
+                let said = format!("no longer silenced: {} (U takes it back)", line(&silence));
+                self.remember(Deed::Removed(*silence));
+                Ok(said)
+            }
+            Wish::Undo => {
+                let Some(deed) = self.deeds.pop() else {
+                    return Ok("nothing to take back".to_owned());
+                };
+                match deed {
+                    Deed::Added(silence) => {
+                        remove(path, &silence)?;
+                        Ok(format!("taken back: {}", line(&silence)))
+                    }
+                    Deed::Removed(silence) => {
+                        add(path, &silence)?;
+                        Ok(format!("silenced again: {}", line(&silence)))
+                    }
+                }
+            }
+        }
+    }
+
+    fn remember(&mut self, deed: Deed) {
+        if self.deeds.len() >= DEEDS {
+            self.deeds.remove(0);
+        }
+        self.deeds.push(deed);
+    }
+}
+
+fn text(path: &Path) -> Result<String, String> {
+    match personal::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        read => read.map_err(|e| e.to_string()),
+    }
+}
+
+fn add(path: &Path, silence: &Silence) -> Result<(), String> {
+    let text = Policy::with_silence(&text(path)?, silence).map_err(|e| e.to_string())?;
+    personal::write(path, &text).map_err(|e| e.to_string())
+}
+
+fn remove(path: &Path, silence: &Silence) -> Result<(), String> {
+    let left = Policy::without_silence(&text(path)?, silence).map_err(|e| e.to_string())?;
+    let left = left.ok_or("it is no longer in the file as it was")?;
+    personal::write(path, &left).map_err(|e| e.to_string())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_done_is_taken_back_step_by_step() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("hullwatch/policy.toml");
+        let silence = |subject: &str| {
+            Box::new(Silence {
+                rule: "file.cron".to_owned(),
+                subject: Some(subject.to_owned()),
+                reason: "ours".to_owned(),
+                ..Silence::default()
+            })
+        };
+        let mut keeper = Keeper::default();
+        let subjects = || {
+            let read = Policy::parse(&text(&path).unwrap()).unwrap().policy;
+            let all = read.silence.into_iter().map(|s| s.subject.unwrap());
+            all.collect::<Vec<_>>()
+        };
+        keeper.change(Wish::Add(silence("/a")), &path).unwrap();
+        // Somebody writes into the file by hand meanwhile.
+        let by_hand = format!("# mine\n{}", text(&path).unwrap());
+        personal::write(&path, &by_hand).unwrap();
+        keeper.change(Wish::Add(silence("/b")), &path).unwrap();
+        keeper.change(Wish::Remove(silence("/a")), &path).unwrap();
+        assert_eq!(subjects(), ["/b"]);
+        keeper.change(Wish::Undo, &path).unwrap();
+        assert_eq!(subjects(), ["/b", "/a"]);
+        keeper.change(Wish::Undo, &path).unwrap();
+        keeper.change(Wish::Undo, &path).unwrap();
+        assert_eq!(subjects(), Vec::<String>::new());
+        let said = keeper.change(Wish::Undo, &path).unwrap();
+        assert!(said.contains("nothing"), "{said}");
+        // A file that is wrong is left alone.
+        personal::write(&path, "wrong = 1\n").unwrap();
+        let error = keeper.change(Wish::Add(silence("/a")), &path).unwrap_err();
+        assert!(error.contains("line 1"), "{error}");
+        assert_eq!(text(&path).unwrap(), "wrong = 1\n");
+    }
+}

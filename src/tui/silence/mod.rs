@@ -1,0 +1,151 @@
+//! Accepting findings: the form, the list of what is accepted, and writing it down.
+
+mod draw;
+mod form;
+mod keeper;
+mod list;
+
+pub(super) use draw::{draw, keys};
+pub(super) use keeper::Keeper;
+
+use std::time::Duration;
+
+use bstr::ByteSlice as _;
+use crossterm::event::KeyEvent;
+
+use super::action::Action;
+use super::app::Ui;
+use super::rows::Key;
+use crate::core::Core;
+use crate::detect::{Finding, Scope, Silence};
+
+use form::Form;
+use list::List;
+
+/// How long an acknowledged finding stays hidden.
+const ACKNOWLEDGED: Duration = Duration::from_secs(30 * 86_400);
+
+/// What is open over the panes.
+#[derive(Debug, Clone)]
+pub(super) enum Sheet {
+    /// Which findings to accept, and why.
+    Form(Box<Form>),
+    /// What is accepted.
+    List(List),
+}
+
+/// What is to be written into the policy file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// Accept this.
+    Add(Box<Silence>),
+    /// Accept it no longer.
+    Remove(Box<Silence>),
+    /// Take back the last of both.
+    Undo,
+}
+
+impl Ui {
+    /// Opens what an action of this family asks for.
+    pub(super) fn triage(&mut self, action: Action, core: &Core) {
+        if action == Action::Silences {
+            self.sheet = Some(Sheet::List(List::default()));
+            return;
+        }
+        if self.recorded {
+            let said = "only while a host is watched: a recording keeps the policy it had";
+            self.message = Some(said.to_owned());
+            return;
+        }
+        if action == Action::UndoSilence {
+            self.wish = Some(Wish::Undo);
+            return;
+        }
+        let Some(finding) = self.finding(core) else {
+            self.message = Some("select a finding first".to_owned());
+            return;
+        };
+        if action == Action::Acknowledge {
+            let silence = acknowledged(finding, core);
+            self.wish = Some(Wish::Add(Box::new(silence)));
+        } else {
+            self.sheet = Some(Sheet::Form(Box::new(Form::new(finding, core))));
+        }
+    }
+
+    /// The finding the person looks at.
+    fn finding<'a>(&self, core: &'a Core) -> Option<&'a Finding> {
+        let Some(Key::Finding(id)) = self.subject() else {
+            return None;
+        };
+        core.detector.findings().iter().find(|f| f.id == *id)
+    }
+
+    /// A key while a sheet is open: it takes all of them.
+    pub(super) fn on_sheet(&mut self, sheet: Sheet, key: &KeyEvent, core: &Core) {
+        let (stays, wish) = match sheet {
+            Sheet::Form(mut form) => {
+                let (stays, wish) = form.press(key, core);
+                (stays.then_some(Sheet::Form(form)), wish)
+            }
+            Sheet::List(mut list) => {
+                let (stays, wish) = list.press(key, core);
+                (stays.then_some(Sheet::List(list)), wish)
+            }
+        };
+        self.sheet = stays;
+        if wish.is_some() && self.recorded {
+            self.message = Some("a recording keeps the policy it had".to_owned());
+        } else {
+            self.wish = wish.or(self.wish.take());
+        }
+    }
+}
+
+/// This one finding, in this container, for a while.
+fn acknowledged(finding: &Finding, core: &Core) -> Silence {
+    let container = finding.container.as_ref();
+    let name = container.and_then(|id| {
+        let known = core.state.containers.get(id)?.info.name.to_str().ok()?;
+        Some(known.to_owned()).filter(|name| !name.is_empty())
+    });
+    let name = name.or_else(|| Some(container?.short().to_owned()));
+    Silence {
+        scope: Scope {
+            container: name,
+            ..Scope::default()
+        },
+        expires: Some(form::end(core.state.now, ACKNOWLEDGED)),
+        ..Silence::narrow(finding, None, "acknowledged")
+    }
+}
+
+/// A silence in one line, its reason aside.
+fn line(silence: &Silence) -> String {
+    let mut words = vec![silence.rule.clone()];
+    let mut part = |name: &str, value: &Option<String>| {
+        if let Some(value) = value {
+            words.push(format!("{name}={value}"));
+        }
+    };
+    part("subject", &silence.subject);
+    part("exe", &silence.exe);
+    part("parent", &silence.parent);
+    part("sha256", &silence.sha256.as_deref().map(short));
+    part("digest", &silence.scope.digest.as_deref().map(short));
+    part("image", &silence.scope.image);
+    part("container", &silence.scope.container);
+    for (key, value) in &silence.scope.label {
+        words.push(format!("{key}={value}"));
+    }
+    words.join(" ")
+}
+
+/// A hash as people tell it from another.
+fn short(hash: &str) -> String {
+    let digits = hash.rsplit(':').next().unwrap_or(hash);
+    digits.chars().take(12).collect()
+}
+
+#[cfg(test)]
+mod tests;

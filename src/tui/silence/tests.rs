@@ -1,0 +1,144 @@
+//! The form and the list on the findings of the demo.
+#![allow(clippy::unwrap_used)]
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::{Action, Ui, Wish};
+use crate::core::Core;
+use crate::detect::{Policy, Settings};
+use crate::event::{Event, Kind, PolicyChange};
+use crate::tui::Pane;
+use crate::tui::tests::{demo, screen};
+
+fn keys(ui: &mut Ui, core: &Core, keys: &[KeyCode]) {
+    for code in keys {
+        if let Some(asked) = ui.press(&KeyEvent::new(*code, KeyModifiers::NONE), core) {
+            ui.ask(&asked, core);
+        }
+    }
+}
+
+fn type_in(ui: &mut Ui, core: &Core, text: &str) {
+    let codes: Vec<KeyCode> = text.chars().map(KeyCode::Char).collect();
+    keys(ui, core, &codes);
+}
+
+/// On the first finding of a rule.
+fn on(core: &Core, rule: &str) -> Ui {
+    let mut ui = Ui::default();
+    ui.apply(Action::Show(Pane::Findings), core);
+    let finding = core
+        .detector
+        .findings()
+        .iter()
+        .find(|f| f.rule == rule)
+        .unwrap();
+    ui.detail = Some(crate::tui::rows::Key::Finding(finding.id));
+    ui
+}
+
+#[test]
+fn the_form_previews_and_asks_for_a_reason() {
+    let core = demo();
+    let mut ui = on(&core, "file.accounts");
+    keys(&mut ui, &core, &[KeyCode::Char('!')]);
+    for (width, height) in [(120, 24), (40, 10)] {
+        let lines = screen(&core, &mut ui, width, height);
+        insta::assert_snapshot!(format!("form-{width}x{height}"), lines.join("\n"));
+    }
+    keys(&mut ui, &core, &[KeyCode::Enter]);
+    assert!(
+        screen(&core, &mut ui, 120, 24)
+            .join("\n")
+            .contains("say why")
+    );
+    assert_eq!(ui.wish, None);
+    type_in(&mut ui, &core, "made by us");
+    keys(
+        &mut ui,
+        &core,
+        &[KeyCode::Up, KeyCode::Char(' '), KeyCode::Enter],
+    );
+    let Some(Wish::Add(silence)) = ui.wish.take() else {
+        panic!("nothing is wished");
+    };
+    assert_eq!(silence.reason, "made by us");
+    // One further than 30 days.
+    assert_eq!(silence.expires, None);
+    assert!(silence.scope.digest.is_some() || silence.scope.image.is_some());
+    assert!(ui.sheet.is_none());
+}
+
+#[test]
+fn the_preview_follows_the_choices() {
+    let core = demo();
+    let mut ui = on(&core, "exec.session");
+    keys(&mut ui, &core, &[KeyCode::Char('!')]);
+    let effect = |ui: &mut Ui| screen(&core, ui, 120, 24)[3].clone();
+    let narrow = effect(&mut ui);
+    // About anything, everywhere.
+    keys(
+        &mut ui,
+        &core,
+        &[KeyCode::Left, KeyCode::Down, KeyCode::Left],
+    );
+    let wide = effect(&mut ui);
+    let number = |line: &str, n: usize| -> u64 {
+        let words = line.split_whitespace();
+        words.filter_map(|w| w.parse().ok()).nth(n).unwrap()
+    };
+    assert_eq!(number(&wide, 0), number(&wide, 1));
+    assert!(number(&narrow, 0) <= number(&wide, 0));
+    assert!(number(&narrow, 0) > 0, "{narrow}");
+    keys(&mut ui, &core, &[KeyCode::Esc]);
+    assert!(ui.sheet.is_none() && ui.wish.is_none());
+}
+
+#[test]
+fn what_is_acknowledged_is_hidden_listed_and_taken_back() {
+    let mut core = demo();
+    let mut ui = on(&core, "file.accounts");
+    keys(&mut ui, &core, &[KeyCode::Char('a')]);
+    let Some(Wish::Add(silence)) = ui.wish.take() else {
+        panic!("nothing is wished");
+    };
+    let text = Policy::with_silence("", &silence).unwrap();
+    let mut settings = Settings::default();
+    settings.adopt(Policy::parse(&text).unwrap());
+    let change = PolicyChange {
+        file: "policy.toml".to_owned(),
+        rules: Some(settings.house_rules()),
+        refused: None,
+    };
+    core.apply(&std::sync::Arc::new(Event {
+        seq: core.state.totals.events + 1,
+        ts: core.state.now,
+        container: None,
+        pid: 0,
+        nspid: 0,
+        kind: Kind::Policy(Box::new(change)),
+    }));
+    let silenced = core
+        .detector
+        .findings()
+        .iter()
+        .filter(|f| f.silenced.is_some());
+    assert_eq!(silenced.count(), 1);
+    keys(&mut ui, &core, &[KeyCode::Char('L')]);
+    let list = screen(&core, &mut ui, 120, 24).join("\n");
+    assert!(list.contains("1 silences, 1 findings silenced"), "{list}");
+    assert!(list.contains("acknowledged"), "{list}");
+    keys(&mut ui, &core, &[KeyCode::Char('d')]);
+    assert_eq!(ui.wish.take(), Some(Wish::Remove(silence)));
+    keys(&mut ui, &core, &[KeyCode::Esc, KeyCode::Char('U')]);
+    assert_eq!(ui.wish.take(), Some(Wish::Undo));
+}
+
+#[test]
+fn a_recording_keeps_its_policy() {
+    let core = demo();
+    let mut ui = on(&core, "file.accounts");
+    ui.recorded = true;
+    keys(&mut ui, &core, &[KeyCode::Char('!')]);
+    assert!(ui.sheet.is_none() && ui.message.unwrap().contains("recording"));
+}

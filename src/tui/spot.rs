@@ -1,0 +1,272 @@
+//! Going in and out: where one is, the way back, and what it is called.
+
+use crate::core::Core;
+use crate::detect::Finding;
+use crate::event::ContainerId;
+
+use super::app::{Pane, Ui};
+use super::rows::{self, ImageKey, Key};
+
+/// More steps back are forgotten.
+const LONGEST: usize = 64;
+
+/// Where one is.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Spot {
+    pane: Pane,
+    container: Option<ContainerId>,
+    image: Option<ImageKey>,
+    detail: Option<Key>,
+    scroll: usize,
+}
+
+impl Ui {
+    fn spot(&self) -> Spot {
+        Spot {
+            pane: self.pane,
+            container: self.container.clone(),
+            image: self.image.clone(),
+            detail: self.detail.clone(),
+            scroll: self.scroll,
+        }
+    }
+
+    fn move_to(&mut self, spot: Spot) {
+        self.pane = spot.pane;
+        self.container = spot.container;
+        self.image = spot.image;
+        self.detail = spot.detail;
+        self.scroll = spot.scroll;
+        self.current = None;
+        self.help = false;
+        self.picker = None;
+        self.found.clear();
+    }
+
+    /// Goes in: coming out leads back here.
+    fn push(&mut self, spot: Spot) {
+        let here = self.spot();
+        if here == spot {
+            return;
+        }
+        if self.trail.len() >= LONGEST {
+            self.trail.remove(0);
+        }
+        self.trail.push(here.clone());
+        self.before = Some(here);
+        self.move_to(spot);
+    }
+
+    /// The pane, of everything.
+    pub(super) fn show(&mut self, pane: Pane) {
+        self.before = Some(self.spot());
+        self.trail.clear();
+        self.move_to(Spot {
+            pane,
+            container: None,
+            image: None,
+            detail: None,
+            scroll: 0,
+        });
+    }
+
+    /// The next view, or inside a container its next tab.
+    pub(super) fn turn(&mut self, by: isize) {
+        let tabs: &[Pane] = if self.container.is_some() {
+            &Pane::INSIDE
+        } else {
+            &Pane::ALL
+        };
+        let count = isize::try_from(tabs.len()).unwrap_or(1);
+        let now = tabs.iter().position(|pane| *pane == self.pane).unwrap_or(0);
+        let to = (isize::try_from(now).unwrap_or(0) + by).rem_euclid(count);
+        let pane = tabs[usize::try_from(to).unwrap_or(0)];
+        if self.container.is_none() {
+            self.show(pane);
+            return;
+        }
+        self.before = Some(self.spot());
+        let (container, image) = (self.container.clone(), self.image.clone());
+        self.move_to(Spot {
+            pane,
+            container,
+            image,
+            detail: None,
+            scroll: 0,
+        });
+    }
+
+    /// The page of a row, here.
+    pub(super) fn open(&mut self, key: Key) {
+        let spot = match key {
+            Key::Container(id) => Spot {
+                pane: Pane::Overview,
+                container: Some(id),
+                image: None,
+                detail: None,
+                scroll: 0,
+            },
+            Key::Image(image) => Spot {
+                pane: Pane::Containers,
+                container: None,
+                image: Some(image),
+                detail: None,
+                scroll: 0,
+            },
+            key => Spot {
+                detail: Some(key),
+                scroll: 0,
+                ..self.spot()
+            },
+        };
+        self.push(spot);
+    }
+
+    /// Goes to the row of another pane.
+    fn select(&mut self, pane: Pane, container: Option<ContainerId>, key: Key) {
+        self.push(Spot {
+            pane,
+            container,
+            image: None,
+            detail: None,
+            scroll: 0,
+        });
+        self.table_mut().selected = Some(key);
+    }
+
+    /// True when there is something to come out of before the program is left.
+    #[must_use]
+    pub fn inside(&self) -> bool {
+        self.help || self.picker.is_some() || self.detail.is_some() || !self.trail.is_empty()
+    }
+
+    /// Comes out of the innermost thing that is open.
+    pub(super) fn back(&mut self) {
+        if self.help {
+            self.help = false;
+            self.scroll = 0;
+        } else if self.listing() && !self.filter().is_empty() {
+            self.table_mut().filter = super::filter::Filter::default();
+        } else if self.zoom {
+            self.zoom = false;
+        } else if let Some(spot) = self.trail.pop() {
+            self.move_to(spot);
+        } else if self.container.is_some() || self.image.is_some() || self.detail.is_some() {
+            self.show(Pane::Containers);
+        }
+    }
+
+    pub(super) fn last_view(&mut self) {
+        if let Some(before) = self.before.take() {
+            let here = self.spot();
+            self.move_to(before);
+            self.before = Some(here);
+        } else {
+            self.message = Some("nothing was looked at before".to_owned());
+        }
+    }
+
+    /// The container that something belongs to.
+    fn container_of(&self, core: &Core) -> Option<ContainerId> {
+        let inside = self.container.clone();
+        let of_row = match self.subject() {
+            Some(Key::Container(id)) => Some(id.clone()),
+            Some(Key::Finding(id)) => {
+                let finding = core.detector.findings().iter().find(|f| f.id == *id);
+                finding.and_then(|finding| finding.container.clone())
+            }
+            Some(Key::Process(pid)) => {
+                let process = core.state.processes.get(pid);
+                process.and_then(|process| process.owner.clone())
+            }
+            Some(Key::Connection(key)) => key.owner.clone(),
+            Some(Key::File(key)) => key.owner.clone(),
+            Some(Key::Event(seq)) => {
+                let mut events = core.state.recent.events.iter();
+                let event = events.find(|event| event.seq == *seq);
+                event.and_then(|event| event.container.clone())
+            }
+            Some(Key::Image(_)) | None => None,
+        };
+        of_row.or(inside)
+    }
+
+    /// To the container of what is selected.
+    pub(super) fn owner(&mut self, core: &Core) {
+        match self.container_of(core) {
+            Some(id) => self.open(Key::Container(id)),
+            None => self.message = Some("it belongs to no container".to_owned()),
+        }
+    }
+
+    /// To the image of what is selected.
+    pub(super) fn image_of(&mut self, core: &Core) {
+        let container = self
+            .container_of(core)
+            .and_then(|id| core.state.containers.get(&id));
+        match container.and_then(|container| ImageKey::of(&container.info)) {
+            Some(image) => self.select(Pane::Images, None, Key::Image(image)),
+            None => self.message = Some("its image is not known".to_owned()),
+        }
+    }
+
+    /// To the worst finding about what is selected or marked.
+    pub(super) fn why(&mut self, core: &Core) {
+        let mut subjects = self.subjects();
+        if subjects.is_empty() {
+            subjects.extend(self.page_of());
+        }
+        let findings = core.detector.findings().iter();
+        let about = findings.filter(|f| subjects.iter().any(|key| concerns(core, f, key)));
+        let worst = about.max_by_key(|f| (f.silenced.is_none(), f.severity, f.last));
+        match worst.map(|finding| finding.id) {
+            Some(id) => self.open(Key::Finding(id)),
+            None => self.message = Some("no finding is about it".to_owned()),
+        }
+    }
+
+    /// What the way here is called, the outermost first.
+    pub(super) fn crumbs(&self, core: &Core) -> Vec<String> {
+        let mut crumbs = Vec::new();
+        if let Some(image) = &self.image {
+            crumbs.push(Pane::Images.title().to_owned());
+            crumbs.push(image.title());
+        } else if let Some(id) = &self.container {
+            crumbs.push(Pane::Containers.title().to_owned());
+            crumbs.push(rows::name(core, &Some(id.clone())));
+        }
+        if self.detail.is_some() || self.container.is_some() || self.image.is_some() {
+            crumbs.push(self.pane.title().to_owned());
+        }
+        if let Some(key) = &self.detail {
+            crumbs.push(super::detail::title(core, self, key));
+        }
+        crumbs
+    }
+}
+
+/// Whether a finding is about a row.
+fn concerns(core: &Core, finding: &Finding, key: &Key) -> bool {
+    match key {
+        Key::Finding(id) => finding.id == *id,
+        Key::Container(id) => finding.container.as_ref() == Some(id),
+        Key::Process(pid) => {
+            let process = core.state.processes.get(pid);
+            process.is_some_and(|process| process.owner == finding.container)
+                && finding.ancestry.first().is_some_and(|p| p.pid == *pid)
+        }
+        Key::File(key) => finding.container == key.owner && finding.subject == key.path,
+        Key::Connection(key) => {
+            let peer = rows::endpoint(&key.endpoint);
+            let subject = finding.subject.escaped().to_string();
+            let host = peer.rsplit_once(':').map_or(&*peer, |(host, _)| host);
+            finding.container == key.owner
+                && (subject.contains(host) || finding.title.contains(host))
+        }
+        Key::Event(seq) => finding.evidence.contains(seq),
+        Key::Image(image) => core
+            .state
+            .container(&finding.container)
+            .is_some_and(|container| image.holds(&container.info)),
+    }
+}

@@ -1,0 +1,315 @@
+//! What is taken from the row, the view, or the finding that is looked at, and what is said of it.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use serde_json::{Map, Value};
+
+use super::clipboard::{self, Between};
+use super::view::{self, Format, Grid};
+use super::{bundle, command, svg};
+use crate::core::Core;
+use crate::secret::mask_json;
+use crate::tui::app::{Asked, Ui};
+use crate::tui::rows::{self, Key};
+use crate::tui::source::Status;
+use crate::tui::theme::Theme;
+use crate::tui::{Action, detail};
+
+/// How the screen looks, for pictures of it.
+pub(in crate::tui) struct Screen<'a> {
+    pub(in crate::tui) status: &'a Status,
+    pub(in crate::tui) theme: &'a Theme,
+    pub(in crate::tui) area: Rect,
+}
+
+/// Whether an action is one of this module.
+pub(in crate::tui) fn takes(action: Action) -> bool {
+    matches!(
+        action,
+        Action::CopyCell | Action::CopyRow | Action::CopyCommand | Action::Export | Action::Bundle
+    )
+}
+
+/// Does what an action of this module asks, into the working directory or the terminal; what to
+/// say. `None`: it is not one of them.
+pub(in crate::tui) fn act(
+    asked: &Asked,
+    core: &Core,
+    ui: &Ui,
+    screen: &Screen,
+    terminal: &mut impl Write,
+) -> Option<String> {
+    let said = match asked.action {
+        Action::CopyCell => copy(cell(core, ui), "the cell", terminal),
+        Action::CopyRow => copy(row(core, ui), "the row as JSON", terminal),
+        Action::CopyCommand => {
+            let found = ui.subject().and_then(|key| command::docker(core, ui, key));
+            let what = found.clone().unwrap_or_default();
+            copy(found, &what, terminal)
+        }
+        Action::Export => {
+            let format = asked.argument.as_deref().unwrap_or("json");
+            match Format::named(format) {
+                Some(format) => export(core, ui, screen, format, Path::new(".")),
+                None => Err(format!("{format}: json, csv, txt or svg")),
+            }
+        }
+        Action::Bundle => evidence(core, ui, Path::new(".")),
+        _ => return None,
+    };
+    Some(said.unwrap_or_else(|error| error))
+}
+
+fn copy(text: Option<String>, what: &str, terminal: &mut impl Write) -> Result<String, String> {
+    let text = text.ok_or("nothing there to copy")?;
+    let between = Between::found(|name| std::env::var(name).ok());
+    let done = clipboard::copy(&text, between, terminal).map_err(|e| e.to_string())?;
+    if !done {
+        let (size, most) = (text.len(), clipboard::MOST);
+        return Err(format!(
+            "{size} bytes are more than terminals take ({most}): export the view instead"
+        ));
+    }
+    Ok(match between {
+        Between::Nothing => format!("copied {what}, if this terminal takes OSC 52"),
+        Between::Tmux => format!("copied {what}, if tmux has allow-passthrough on"),
+        Between::Screen => format!("copied {what}, if the terminal around screen takes OSC 52"),
+    })
+}
+
+/// What the selected row is called.
+fn cell(core: &Core, ui: &Ui) -> Option<String> {
+    let key = ui.subject()?;
+    if ui.listing() {
+        let columns = rows::columns(ui.pane);
+        let main = columns.iter().position(|column| column.main).unwrap_or(0);
+        let rows = rows::rows(core, ui);
+        let row = rows.iter().find(|row| row.key == *key)?;
+        return Some(ui.masked(row.cells.get(main)?.trim()).into_owned());
+    }
+    detail::facts(core, ui, key).map(|(title, _)| title)
+}
+
+/// A finding or an event as the session file holds it, anything else as its facts.
+fn row(core: &Core, ui: &Ui) -> Option<String> {
+    let key = ui.subject()?;
+    let mut value = match key {
+        Key::Finding(id) => {
+            let mut findings = core.detector.findings().iter();
+            serde_json::to_value(findings.find(|finding| finding.id == *id)?).ok()?
+        }
+        Key::Event(seq) => {
+            let mut line = Vec::new();
+            let event = core.event(*seq)?;
+            event.write_json(&mut line).ok()?;
+            serde_json::from_slice(&line).ok()?
+        }
+        key => {
+            let (title, facts) = detail::facts(core, ui, key)?;
+            let facts = facts
+                .into_iter()
+                .filter_map(|(name, text)| Some((name, Value::String(text?))));
+            let mut object = Map::new();
+            object.insert("title".to_owned(), Value::String(title));
+            object.extend(facts);
+            Value::Object(object)
+        }
+    };
+    if !ui.reveal {
+        mask_json(&mut value);
+    }
+    serde_json::to_string(&value).ok()
+}
+
+fn export(
+    core: &Core,
+    ui: &Ui,
+    screen: &Screen,
+    format: Format,
+    folder: &Path,
+) -> Result<String, String> {
+    let content = if format == Format::Svg {
+        let mut ui = ui.clone();
+        ui.prompt = None;
+        ui.message = None;
+        let mut buffer = Buffer::empty(screen.area);
+        crate::tui::view::draw(
+            core,
+            &mut ui,
+            screen.status,
+            screen.area,
+            screen.theme,
+            &mut buffer,
+        );
+        svg(&buffer, &screen.theme.background()).into_bytes()
+    } else {
+        let grid = grid(core, ui);
+        match format {
+            Format::Json => view::json(&grid).into_bytes(),
+            Format::Csv => view::csv(&grid).map_err(|e| e.to_string())?,
+            Format::Text | Format::Svg => view::text(&grid).into_bytes(),
+        }
+    };
+    let name = ui.pane.title().to_lowercase();
+    let (mut file, path) = create(core, &name, format.name(), folder)?;
+    file.write_all(&content).map_err(|e| failed(&path, &e))?;
+    Ok(format!("written {}", path.display()))
+}
+
+/// The rows of the view, as filtered and sorted; of the open page its facts.
+fn grid(core: &Core, ui: &Ui) -> Grid {
+    if !ui.listing() {
+        let found = ui.page_of().and_then(|key| detail::facts(core, ui, &key));
+        let (_, facts) = found.unwrap_or_default();
+        let rows = facts
+            .into_iter()
+            .map(|(name, text)| vec![name, text.unwrap_or_default()]);
+        return Grid {
+            titles: vec!["fact", "text"],
+            rows: rows.collect(),
+        };
+    }
+    let cells = |row: rows::Row| {
+        row.cells
+            .iter()
+            .map(|cell| ui.masked(cell).into_owned())
+            .collect()
+    };
+    Grid {
+        titles: rows::columns(ui.pane)
+            .iter()
+            .map(|column| column.name)
+            .collect(),
+        rows: rows::rows(core, ui).into_iter().map(cells).collect(),
+    }
+}
+
+fn evidence(core: &Core, ui: &Ui, folder: &Path) -> Result<String, String> {
+    let Some(Key::Finding(id)) = ui.subject() else {
+        return Err("select a finding first".to_owned());
+    };
+    let (file, path) = create(core, &id.to_string(), "tar", folder)?;
+    bundle::write(core, *id, !ui.reveal, io::BufWriter::new(file))
+        .map_err(|e| failed(&path, &e))?;
+    let secrets = if ui.reveal {
+        "secrets as seen"
+    } else {
+        "secrets masked"
+    };
+    Ok(format!("written {} ({secrets})", path.display()))
+}
+
+fn failed(path: &Path, error: &io::Error) -> String {
+    format!("{}: {error}", path.display())
+}
+
+/// A new file for nobody else's eyes, named by what is in it and the time shown.
+fn create(
+    core: &Core,
+    what: &str,
+    extension: &str,
+    folder: &Path,
+) -> Result<(File, PathBuf), String> {
+    let time = core
+        .state
+        .now
+        .to_jiff()
+        .strftime("%Y%m%d-%H%M%S")
+        .to_string();
+    let mut number = 1;
+    loop {
+        let more = if number > 1 {
+            format!("-{number}")
+        } else {
+            String::new()
+        };
+        let path = folder.join(format!("hullwatch-{what}-{time}{more}.{extension}"));
+        let mut options = File::options();
+        match options.write(true).create_new(true).mode(0o600).open(&path) {
+            Ok(file) => return Ok((file, path)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < 100 => {
+                number += 1
+            }
+            Err(error) => return Err(failed(&path, &error)),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::session::Player;
+    use crate::tui::Pane;
+
+    fn demo() -> Core {
+        let demo: &'static [u8] = include_bytes!("../../../demo/demo.jsonl.zst");
+        let mut player = Player::from_memory("demo", demo).unwrap();
+        while player.step() {}
+        player.core().clone()
+    }
+
+    fn looking(core: &Core, pane: Pane) -> Ui {
+        let mut ui = Ui::default();
+        ui.apply(Action::Show(pane), core);
+        let rows = rows::rows(core, &ui);
+        ui.current = rows.first().map(|row| row.key.clone());
+        ui
+    }
+
+    #[test]
+    fn every_format_is_written_and_nothing_overwritten() {
+        let core = demo();
+        let ui = looking(&core, Pane::Findings);
+        let dir = tempfile::tempdir().unwrap();
+        let status = Status::default();
+        let theme = Theme::mono();
+        let screen = Screen {
+            status: &status,
+            theme: &theme,
+            area: Rect::new(0, 0, 80, 24),
+        };
+        let count = rows::rows(&core, &ui).len();
+        for (name, format) in Format::ALL {
+            for _ in 0..2 {
+                let said = export(&core, &ui, &screen, format, dir.path()).unwrap();
+                let path = said.strip_prefix("written ").unwrap();
+                assert!(path.ends_with(name), "{said}");
+                let text = std::fs::read_to_string(path).unwrap();
+                let lines = text.lines().count();
+                match format {
+                    Format::Json => assert_eq!(lines, count),
+                    Format::Csv | Format::Text => assert_eq!(lines, count + 1),
+                    Format::Svg => assert!(text.starts_with("<svg") && text.contains("FINDING")),
+                }
+            }
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 8);
+        assert!(
+            evidence(&core, &ui, dir.path())
+                .unwrap()
+                .contains("tar (secrets masked)")
+        );
+        let nowhere = export(&core, &ui, &screen, Format::Csv, Path::new("/proc/nowhere"));
+        assert!(nowhere.unwrap_err().contains("/proc/nowhere"));
+    }
+
+    #[test]
+    fn rows_are_copied_as_the_session_holds_them() {
+        let core = demo();
+        for pane in Pane::ALL {
+            let ui = looking(&core, pane);
+            let value: Value = serde_json::from_str(&row(&core, &ui).unwrap()).unwrap();
+            assert!(value.is_object(), "{pane:?}");
+            assert!(!cell(&core, &ui).unwrap().is_empty(), "{pane:?}");
+        }
+        let ui = looking(&core, Pane::Findings);
+        let value: Value = serde_json::from_str(&row(&core, &ui).unwrap()).unwrap();
+        assert!(value["rule"].is_string() && value["why"].is_array());
+    }
+}

@@ -1,0 +1,11 @@
+//! Getting things out: into the clipboard, into files.
+
+mod act;
+mod bundle;
+mod clipboard;
+mod command;
+mod svg;
+mod view;
+
+pub(super) use act::{Screen, act, takes};
+pub use svg::svg;

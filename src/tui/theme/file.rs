@@ -1,0 +1,233 @@
+//! Reads one theme file: every part of it is known, or refused with its line.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use ratatui::style::Modifier;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::token::Token;
+
+/// What is wrong with a theme, and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{file}: line {line}: {message}")]
+pub struct ThemeError {
+    /// The file, or the name of a theme that comes with the program.
+    pub file: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// A place in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) file: String,
+    pub(super) line: usize,
+}
+
+impl Place {
+    pub(super) fn wrong(&self, message: impl Into<String>) -> ThemeError {
+        ThemeError {
+            file: self.file.clone(),
+            line: self.line,
+            message: message.into(),
+        }
+    }
+}
+
+/// A text and where it stands.
+#[derive(Debug, Clone)]
+pub(super) struct Word {
+    pub(super) text: String,
+    pub(super) place: Place,
+}
+
+/// What a file says of one token; what it leaves out is inherited.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Entry {
+    pub(super) fg: Option<Word>,
+    pub(super) bg: Option<Word>,
+    pub(super) mods: Option<Modifier>,
+    pub(super) mono: Option<Modifier>,
+}
+
+impl Entry {
+    /// With what `over` says in place of its own.
+    pub(super) fn under(mut self, over: Self) -> Self {
+        self.fg = over.fg.or(self.fg);
+        self.bg = over.bg.or(self.bg);
+        self.mods = over.mods.or(self.mods);
+        self.mono = over.mono.or(self.mono);
+        self
+    }
+}
+
+/// A theme file as it stands.
+#[derive(Debug, Clone, Default)]
+pub(super) struct File {
+    pub(super) inherits: Option<Word>,
+    /// Of the terminal it is made for; not painted.
+    pub(super) background: Option<Word>,
+    pub(super) palette: BTreeMap<String, Word>,
+    pub(super) style: BTreeMap<Token, Entry>,
+    /// In place of `style` where the terminal has sixteen colours.
+    pub(super) ansi16: BTreeMap<Token, Entry>,
+    pub(super) glyphs: Option<Word>,
+}
+
+/// Reads a theme's text; `name` is what errors call it.
+pub(super) fn parse(name: &str, text: &str) -> Result<File, ThemeError> {
+    let reader = Reader { name, text };
+    let root = DeTable::parse(text).map_err(|error| {
+        let at = error.span().unwrap_or(0..0);
+        reader.at(&at).wrong(error.message())
+    })?;
+    let mut file = File::default();
+    for (key, value) in root.get_ref() {
+        match key.get_ref().as_ref() {
+            "inherits" => file.inherits = Some(reader.word(value)?),
+            "background" => file.background = Some(reader.word(value)?),
+            "palette" => {
+                for (key, value) in reader.table(value)? {
+                    let word = reader.word(value)?;
+                    file.palette.insert(key.get_ref().to_string(), word);
+                }
+            }
+            "style" => reader.styles("", reader.table(value)?, &mut file.style)?,
+            "ansi16" => reader.styles("", reader.table(value)?, &mut file.ansi16)?,
+            "glyphs" => {
+                for (key, value) in reader.table(value)? {
+                    if key.get_ref() != "set" {
+                        return Err(reader.unknown(key));
+                    }
+                    let word = reader.word(value)?;
+                    if !["auto", "unicode", "ascii"].contains(&word.text.as_str()) {
+                        let message = format!("{:?}: write auto, unicode or ascii", word.text);
+                        return Err(word.place.wrong(message));
+                    }
+                    file.glyphs = Some(word);
+                }
+            }
+            _ => return Err(reader.unknown(key)),
+        }
+    }
+    Ok(file)
+}
+
+type Key<'i> = Spanned<std::borrow::Cow<'i, str>>;
+type Value<'i> = Spanned<DeValue<'i>>;
+
+struct Reader<'a> {
+    name: &'a str,
+    text: &'a str,
+}
+
+impl Reader<'_> {
+    fn at(&self, span: &Range<usize>) -> Place {
+        let before = &self.text.as_bytes()[..span.start.min(self.text.len())];
+        Place {
+            file: self.name.to_owned(),
+            line: 1 + before.iter().filter(|byte| **byte == b'\n').count(),
+        }
+    }
+
+    fn unknown(&self, key: &Key) -> ThemeError {
+        let message = format!("{:?} is nothing a theme has", key.get_ref());
+        self.at(&key.span()).wrong(message)
+    }
+
+    fn word(&self, value: &Value) -> Result<Word, ThemeError> {
+        let place = self.at(&value.span());
+        let text = match value.get_ref() {
+            DeValue::String(text) => text.to_string(),
+            DeValue::Integer(number) => number.as_str().to_owned(),
+            other => {
+                let message = format!("a text is expected here, not {}", other.type_str());
+                return Err(place.wrong(message));
+            }
+        };
+        Ok(Word { text, place })
+    }
+
+    fn table<'v, 'i>(&self, value: &'v Value<'i>) -> Result<&'v DeTable<'i>, ThemeError> {
+        value.get_ref().as_table().ok_or_else(|| {
+            let message = format!(
+                "a table is expected here, not {}",
+                value.get_ref().type_str()
+            );
+            self.at(&value.span()).wrong(message)
+        })
+    }
+
+    /// `sev.high = …` is a table in a table: names are joined until they are a token.
+    fn styles(
+        &self,
+        prefix: &str,
+        table: &DeTable,
+        into: &mut BTreeMap<Token, Entry>,
+    ) -> Result<(), ThemeError> {
+        for (key, value) in table {
+            let name = format!("{prefix}{}", key.get_ref());
+            if let Some(token) = Token::named(&name) {
+                into.insert(token, self.entry(value)?);
+                continue;
+            }
+            let group = format!("{name}.");
+            let inner = value.get_ref().as_table();
+            let grouped = Token::ALL.iter().any(|t| t.name().starts_with(&group));
+            match inner.filter(|_| grouped) {
+                Some(inner) => self.styles(&group, inner, into)?,
+                None => {
+                    let message = format!("{name:?} is no token");
+                    return Err(self.at(&key.span()).wrong(message));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn entry(&self, value: &Value) -> Result<Entry, ThemeError> {
+        let Some(table) = value.get_ref().as_table() else {
+            return Ok(Entry {
+                fg: Some(self.word(value)?),
+                ..Entry::default()
+            });
+        };
+        let mut entry = Entry::default();
+        for (key, value) in table {
+            match key.get_ref().as_ref() {
+                "fg" => entry.fg = Some(self.word(value)?),
+                "bg" => entry.bg = Some(self.word(value)?),
+                "mods" => entry.mods = Some(self.modifiers(value)?),
+                "mono" => entry.mono = Some(self.modifiers(value)?),
+                _ => return Err(self.unknown(key)),
+            }
+        }
+        Ok(entry)
+    }
+
+    fn modifiers(&self, value: &Value) -> Result<Modifier, ThemeError> {
+        let Some(list) = value.get_ref().as_array() else {
+            let message = "a list is expected here, such as [\"bold\"]";
+            return Err(self.at(&value.span()).wrong(message));
+        };
+        let mut modifiers = Modifier::empty();
+        for value in list {
+            let word = self.word(value)?;
+            modifiers |= match word.text.as_str() {
+                "bold" => Modifier::BOLD,
+                "dim" => Modifier::DIM,
+                "underline" => Modifier::UNDERLINED,
+                "reverse" => Modifier::REVERSED,
+                other => {
+                    let message = format!("{other:?}: write bold, dim, underline or reverse");
+                    return Err(word.place.wrong(message));
+                }
+            };
+        }
+        Ok(modifiers)
+    }
+}

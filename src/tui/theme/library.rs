@@ -1,0 +1,175 @@
+//! Where themes come from: those of the program, and the files of a person, read anew on change.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::file::{File, ThemeError, parse};
+use super::{Depth, Theme};
+
+/// Themes that come with the program; the first is used where nothing else is asked for.
+pub const SHIPPED: &[(&str, &str)] = &[
+    ("hull-dark", include_str!("../../../themes/hull-dark.toml")),
+    (
+        "hull-light",
+        include_str!("../../../themes/hull-light.toml"),
+    ),
+    ("contrast", include_str!("../../../themes/contrast.toml")),
+    ("ansi16", include_str!("../../../themes/ansi16.toml")),
+];
+
+/// Themes inherit at most this deep.
+const DEPTH: usize = 8;
+/// A theme file is small.
+const SIZE: u64 = 1 << 20;
+
+/// Finds themes by name: files of a folder before those that come with the program.
+#[derive(Debug, Clone, Default)]
+pub struct Library {
+    folder: Option<PathBuf>,
+    /// Files of this owner and of root are read, others are refused.
+    owner: Option<u32>,
+}
+
+/// When the files of a theme were changed, eldest first.
+pub(in crate::tui) type Stamps = Vec<(PathBuf, Option<SystemTime>)>;
+
+impl Library {
+    /// Only what comes with the program.
+    #[must_use]
+    pub fn shipped() -> Self {
+        Self::default()
+    }
+
+    /// Files of a folder too; where `owner` is given, only its own and those of root.
+    #[must_use]
+    pub fn of(folder: Option<PathBuf>, owner: Option<u32>) -> Self {
+        Self { folder, owner }
+    }
+
+    /// The names to choose from.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = SHIPPED.iter().map(|(name, _)| (*name).to_owned()).collect();
+        let entries = self.folder.iter().filter_map(|f| std::fs::read_dir(f).ok());
+        let mut own: Vec<String> = entries
+            .flatten()
+            .filter_map(|entry| {
+                let path = entry.ok()?.path();
+                let toml = path.extension()? == "toml";
+                let name = path.file_stem()?.to_str()?.to_owned();
+                (toml && !names.contains(&name)).then_some(name)
+            })
+            .collect();
+        own.sort();
+        names.append(&mut own);
+        names
+    }
+
+    /// A theme by name, or by the path of its file.
+    ///
+    /// # Errors
+    /// When there is none, it cannot be read, or it is no theme: with file, line and cause.
+    pub fn load(&self, name: &str, depth: Depth) -> Result<Theme, ThemeError> {
+        self.load_stamped(name, depth).map(|(theme, _)| theme)
+    }
+
+    pub(in crate::tui) fn load_stamped(
+        &self,
+        name: &str,
+        depth: Depth,
+    ) -> Result<(Theme, Stamps), ThemeError> {
+        let mut stamps = Vec::new();
+        let mut chain: Vec<File> = Vec::new();
+        let mut wanted = name.to_owned();
+        let mut asked_by = None;
+        loop {
+            let file = self.read(&wanted, asked_by.as_ref(), &mut stamps)?;
+            let next = file.inherits.clone();
+            chain.push(file);
+            let Some(word) = next else { break };
+            if chain.len() == DEPTH {
+                let message = format!("themes inherit from each other more than {DEPTH} deep");
+                return Err(word.place.wrong(message));
+            }
+            // A file may build upon the shipped theme whose name it bears.
+            if word.text == wanted {
+                let Some((_, text)) = SHIPPED.iter().find(|(shipped, _)| *shipped == wanted) else {
+                    return Err(word.place.wrong("a theme cannot inherit from itself"));
+                };
+                chain.push(parse(&wanted, text)?);
+                break;
+            }
+            wanted.clone_from(&word.text);
+            asked_by = Some(word.place);
+        }
+        chain.reverse();
+        stamps.reverse();
+        Theme::resolve(name, chain, depth).map(|theme| (theme, stamps))
+    }
+
+    fn read(
+        &self,
+        name: &str,
+        asked_by: Option<&super::file::Place>,
+        stamps: &mut Stamps,
+    ) -> Result<File, ThemeError> {
+        let own = self.folder.as_ref().map(|f| f.join(format!("{name}.toml")));
+        let path = if name.contains('/') || name.ends_with(".toml") {
+            Some(PathBuf::from(name))
+        } else {
+            own.filter(|path| path.exists())
+        };
+        if let Some(path) = path {
+            stamps.push((path.clone(), changed(&path)));
+            let display = path.display().to_string();
+            let text = self.text(&path).map_err(|message| ThemeError {
+                file: display.clone(),
+                line: 1,
+                message,
+            })?;
+            return parse(&display, &text);
+        }
+        match SHIPPED.iter().find(|(shipped, _)| *shipped == name) {
+            Some((_, text)) => parse(name, text),
+            None => {
+                let message = format!(
+                    "there is no theme {name:?}; known: {}",
+                    self.names().join(", ")
+                );
+                Err(match asked_by {
+                    Some(place) => place.wrong(message),
+                    None => ThemeError {
+                        file: name.to_owned(),
+                        line: 1,
+                        message,
+                    },
+                })
+            }
+        }
+    }
+
+    fn text(&self, path: &Path) -> Result<String, String> {
+        use std::os::unix::fs::MetadataExt as _;
+        let about = std::fs::metadata(path).map_err(|e| e.to_string())?;
+        if !about.is_file() {
+            return Err("it is no file".to_owned());
+        }
+        if about.len() > SIZE {
+            return Err(format!("a theme of {} bytes is too large", about.len()));
+        }
+        match self.owner {
+            Some(owner) if about.uid() != owner && about.uid() != 0 => Err(format!(
+                "it belongs to user {}, not to user {owner} who called sudo",
+                about.uid()
+            )),
+            _ => std::fs::read_to_string(path).map_err(|e| e.to_string()),
+        }
+    }
+}
+
+/// When a file was changed last; `None` when it is not there.
+pub(in crate::tui) fn changed(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path)
+        .and_then(|about| about.modified())
+        .ok()
+}

@@ -1,0 +1,221 @@
+//! Colours by meaning, from the TOML files in `themes/` and those of the person.
+
+mod check;
+mod depth;
+mod file;
+mod library;
+mod reload;
+mod token;
+
+use std::collections::BTreeMap;
+
+use ratatui::style::{Color, Modifier, Style};
+
+use crate::detect::Severity;
+
+pub use check::{CONTRAST, Contrast, DISTANCE, Distance, GRAPHICS, Report, check};
+pub use depth::Depth;
+pub(crate) use depth::bare;
+pub use file::ThemeError;
+pub use library::{Library, SHIPPED};
+pub use reload::Chosen;
+pub use token::Token;
+
+use file::{Entry, File, Word};
+
+/// Styles by meaning, as the terminal can show them.
+#[derive(Debug, Clone)]
+pub struct Theme {
+    name: String,
+    styles: Vec<Style>,
+    background: Option<Color>,
+    glyphs: Glyphs,
+}
+
+/// Which characters draw lines and charts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Glyphs {
+    /// As the locale allows.
+    #[default]
+    Auto,
+    /// Unicode.
+    Unicode,
+    /// ASCII only.
+    Ascii,
+}
+
+impl Default for Theme {
+    fn default() -> Self {
+        Self::mono()
+    }
+}
+
+impl Theme {
+    /// No colours at all: attributes tell what colours would.
+    #[must_use]
+    pub fn mono() -> Self {
+        Self::named(SHIPPED[0].0, Depth::Mono).unwrap_or_else(|_| Self::plain())
+    }
+
+    fn plain() -> Self {
+        Self {
+            name: "none".to_owned(),
+            styles: vec![Style::new(); Token::ALL.len()],
+            background: None,
+            glyphs: Glyphs::Auto,
+        }
+    }
+
+    /// A theme that comes with the program.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub fn named(name: &str, depth: Depth) -> Result<Self, ThemeError> {
+        Library::shipped().load(name, depth)
+    }
+
+    /// From the files of a chain of inheritance, the eldest first.
+    fn resolve(name: &str, chain: Vec<File>, depth: Depth) -> Result<Self, ThemeError> {
+        let mut palette = BTreeMap::new();
+        let mut style: BTreeMap<Token, Entry> = BTreeMap::new();
+        let mut ansi16: BTreeMap<Token, Entry> = BTreeMap::new();
+        let mut background = None;
+        let mut glyphs = Glyphs::Auto;
+        for file in chain {
+            palette.extend(file.palette);
+            background = file.background.or(background);
+            for (token, entry) in file.style {
+                // A nearer file's colour counts before a further one's sixteen.
+                if entry.fg.is_some() || entry.bg.is_some() {
+                    ansi16.remove(&token);
+                }
+                let under = style.remove(&token).unwrap_or_default();
+                style.insert(token, under.under(entry));
+            }
+            for (token, entry) in file.ansi16 {
+                let under = ansi16.remove(&token).unwrap_or_default();
+                ansi16.insert(token, under.under(entry));
+            }
+            match file.glyphs.map(|word| word.text).as_deref() {
+                Some("unicode") => glyphs = Glyphs::Unicode,
+                Some("ascii") => glyphs = Glyphs::Ascii,
+                Some(_) => glyphs = Glyphs::Auto,
+                None => {}
+            }
+        }
+        let colour = |word: &Word| colour(word, &palette);
+        let background = background.as_ref().map(colour).transpose()?;
+        // Every colour is read at every depth, so that a mistake shows on every terminal.
+        let read = |entry: Entry| -> Result<(Style, Modifier), ThemeError> {
+            let mut read = Style::new().add_modifier(entry.mods.unwrap_or_default());
+            read.fg = entry.fg.as_ref().map(colour).transpose()?;
+            read.bg = entry.bg.as_ref().map(colour).transpose()?;
+            Ok((read, entry.mono.or(entry.mods).unwrap_or_default()))
+        };
+        let mut styles = Vec::with_capacity(Token::ALL.len());
+        for token in Token::ALL {
+            let entry = style.remove(token).unwrap_or_default();
+            let (full, mono) = read(entry.clone())?;
+            let sixteen = match ansi16.remove(token) {
+                Some(over) => read(entry.under(over))?.0,
+                None => full,
+            };
+            styles.push(match depth {
+                Depth::Mono => Style::new().add_modifier(mono),
+                Depth::Sixteen => projected(sixteen, depth),
+                Depth::Indexed | Depth::True => projected(full, depth),
+            });
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            styles,
+            background,
+            glyphs,
+        })
+    }
+
+    /// Its name, or its file.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The background it is made for, as `#rrggbb`; dark where it names none.
+    #[must_use]
+    pub fn background(&self) -> String {
+        match self.background {
+            Some(Color::Rgb(r, g, b)) => format!("#{r:02x}{g:02x}{b:02x}"),
+            _ => "#14181d".to_owned(),
+        }
+    }
+
+    /// Which characters it wants.
+    #[must_use]
+    pub fn glyphs(&self) -> Glyphs {
+        self.glyphs
+    }
+
+    /// How a token looks.
+    #[must_use]
+    pub fn style(&self, token: Token) -> Style {
+        self.styles[token as usize]
+    }
+
+    pub(super) fn text(&self) -> Style {
+        self.style(Token::Text)
+    }
+
+    pub(super) fn dim(&self) -> Style {
+        self.style(Token::Muted)
+    }
+
+    pub(super) fn accent(&self) -> Style {
+        self.style(Token::Accent)
+    }
+
+    pub(super) fn title(&self) -> Style {
+        self.style(Token::Heading)
+    }
+
+    pub(super) fn good(&self) -> Style {
+        self.style(Token::Ok)
+    }
+
+    pub(super) fn bad(&self) -> Style {
+        self.style(Token::ToastError)
+    }
+
+    pub(super) fn selected(&self) -> Style {
+        self.style(Token::Selection)
+    }
+
+    pub(super) fn severity(&self, severity: Severity) -> Style {
+        self.style(Token::severity(severity))
+    }
+}
+
+/// A colour by the name a palette gives it, or as `ratatui` reads it: `red`, `light blue`,
+/// `#rrggbb`, 0-255.
+fn colour(word: &Word, palette: &BTreeMap<String, Word>) -> Result<Color, ThemeError> {
+    let (text, place) = match palette.get(&word.text) {
+        Some(named) => (&named.text, &named.place),
+        None => (&word.text, &word.place),
+    };
+    text.parse().map_err(|_| {
+        place.wrong(format!(
+            "{text:?} is no colour: write a name of the palette, red, light blue, #rrggbb or 0-255"
+        ))
+    })
+}
+
+fn projected(style: Style, depth: Depth) -> Style {
+    Style {
+        fg: style.fg.and_then(|colour| depth.nearest(colour)),
+        bg: style.bg.and_then(|colour| depth.nearest(colour)),
+        ..style
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

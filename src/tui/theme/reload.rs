@@ -1,0 +1,90 @@
+//! Keeps the chosen theme as its files stand now.
+
+use super::library::{Stamps, changed};
+use super::{Depth, Library, SHIPPED, Theme, ThemeError};
+
+/// The chosen theme, and when its files were changed.
+#[derive(Debug, Clone)]
+pub struct Chosen {
+    library: Library,
+    name: String,
+    depth: Depth,
+    stamps: Stamps,
+    /// As it looks now.
+    pub theme: Theme,
+}
+
+impl Default for Chosen {
+    fn default() -> Self {
+        Self {
+            library: Library::shipped(),
+            name: "none".to_owned(),
+            depth: Depth::Mono,
+            stamps: Vec::new(),
+            theme: Theme::mono(),
+        }
+    }
+}
+
+impl Chosen {
+    /// Reads a theme.
+    ///
+    /// # Errors
+    /// As [`Library::load`].
+    pub fn new(library: Library, name: &str, depth: Depth) -> Result<Self, ThemeError> {
+        let (theme, stamps) = library.load_stamped(name, depth)?;
+        Ok(Self {
+            library,
+            name: name.to_owned(),
+            depth,
+            stamps,
+            theme,
+        })
+    }
+
+    /// Reads it anew when one of its files changed: true when it looks different now.
+    ///
+    /// # Errors
+    /// When what stands there now is no theme: the old one is kept, and this is said once.
+    pub fn refresh(&mut self) -> Result<bool, ThemeError> {
+        if self.stamps.iter().all(|(path, was)| changed(path) == *was) {
+            return Ok(false);
+        }
+        for (path, was) in &mut self.stamps {
+            *was = changed(path);
+        }
+        let (theme, stamps) = self.library.load_stamped(&self.name, self.depth)?;
+        self.theme = theme;
+        self.stamps = stamps;
+        Ok(true)
+    }
+
+    /// The theme that suits a terminal of that depth best, where none was asked for.
+    #[must_use]
+    pub fn suited(depth: Depth) -> &'static str {
+        if depth <= Depth::Sixteen {
+            "ansi16"
+        } else {
+            SHIPPED[0].0
+        }
+    }
+
+    /// The next theme there is; its name. Those that cannot be read are passed over.
+    pub fn advance(&mut self) -> &str {
+        let names = self.library.names();
+        let now = names
+            .iter()
+            .position(|name| *name == self.name)
+            .unwrap_or(0);
+        for step in 1..=names.len() {
+            let name = &names[(now + step) % names.len()];
+            if let Ok((theme, stamps)) = self.library.load_stamped(name, self.depth) {
+                self.name.clone_from(name);
+                self.theme = theme;
+                self.stamps = stamps;
+                break;
+            }
+        }
+        &self.name
+    }
+}

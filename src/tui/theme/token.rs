@@ -1,0 +1,109 @@
+//! What a colour can mean: the names a theme file styles, in one table.
+
+use crate::detect::Severity;
+
+macro_rules! tokens {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
+        /// What a piece of the screen means.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Token {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl Token {
+            /// Every token, in the order of their declaration.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// As theme files write it.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+        }
+    };
+}
+
+tokens! {
+    /// Ordinary text.
+    Text = "text",
+    /// Less important text.
+    Muted = "muted",
+    /// Titles of columns and sections.
+    Heading = "heading",
+    /// Lines and frames.
+    Border = "border",
+    /// The program's name, what is being typed.
+    Accent = "accent",
+    /// A key in a hint.
+    Key = "key",
+    /// The selected row.
+    Selection = "selection",
+    /// What a search found.
+    Match = "match",
+    /// A message.
+    ToastInfo = "toast.info",
+    /// A warning.
+    ToastWarn = "toast.warn",
+    /// An error, and what is lost.
+    ToastError = "toast.error",
+    /// Critical.
+    Critical = "sev.critical",
+    /// High.
+    High = "sev.high",
+    /// Medium.
+    Medium = "sev.medium",
+    /// Low.
+    Low = "sev.low",
+    /// Informational.
+    Info = "sev.info",
+    /// All is well.
+    Ok = "ok",
+    /// Added since the image.
+    Added = "drift.added",
+    /// Changed since the image.
+    Changed = "drift.changed",
+    /// Deleted since the image.
+    Deleted = "drift.deleted",
+    /// A file from the image.
+    Image = "origin.image",
+    /// A file from the container's own layer.
+    Upper = "origin.upper",
+    /// A file of the host.
+    Host = "origin.host",
+    /// A process that ended.
+    Exited = "proc.exited",
+    /// The present.
+    Live = "time.live",
+    /// Stopped time.
+    Paused = "time.paused",
+    /// Recorded time.
+    Replay = "time.replay",
+    /// Small charts.
+    Spark = "spark",
+    /// Received.
+    Rx = "rx",
+    /// Sent.
+    Tx = "tx",
+}
+
+impl Token {
+    /// The token of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|token| token.name() == name)
+    }
+
+    /// Of a severity.
+    #[must_use]
+    pub fn severity(severity: Severity) -> Self {
+        match severity {
+            Severity::Critical => Self::Critical,
+            Severity::High => Self::High,
+            Severity::Medium => Self::Medium,
+            Severity::Low => Self::Low,
+            Severity::Info => Self::Info,
+        }
+    }
+}

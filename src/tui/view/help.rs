@@ -1,0 +1,154 @@
+//! The keys, as they are really bound: those of this place first, then by group.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use unicode_width::UnicodeWidthStr as _;
+
+use crate::event::escape;
+use crate::tui::action::{ACTIONS, Action, Entry, Group, Place};
+use crate::tui::app::Ui;
+use crate::tui::text::{fit, pad};
+use crate::tui::theme::Theme;
+
+/// Cells of the keys, and of a column with its words.
+const KEYS: usize = 15;
+const COLUMN: usize = 38;
+
+/// What cannot be said by a key.
+const SYMBOLS: &[(&str, &str)] = &[
+    ("C H M L I", "critical to info"),
+    ("> process", "brought in from outside"),
+];
+
+/// The keys of actions as the screen shows them, at most `each` of every one.
+pub(super) fn signs(ui: &Ui, entries: &[&'static Entry], each: usize) -> String {
+    let mut signs: Vec<String> = Vec::new();
+    // First keys first: j k, then their arrows.
+    for nth in 0..each {
+        for entry in entries {
+            signs.extend(ui.keys.keys(entry).nth(nth).map(|key| key.sign()));
+        }
+    }
+    match &signs[..] {
+        // 1 2 3 4 5 6
+        [first, .., last] if signs.len() > 4 && signs.iter().all(|s| digit(s)) => {
+            format!("{first}..{last}")
+        }
+        _ => signs.join(" "),
+    }
+}
+
+fn digit(sign: &str) -> bool {
+    sign.len() == 1 && sign.bytes().all(|b| b.is_ascii_digit())
+}
+
+#[derive(Clone)]
+enum Line {
+    Heading(&'static str),
+    Key(String, String, bool),
+    Blank,
+}
+
+/// Rows with the same two words share a line.
+fn merged(ui: &Ui, entries: &[&'static Entry], works: bool) -> Vec<Line> {
+    entries
+        .chunk_by(|a, b| a.brief == b.brief)
+        .map(|same| Line::Key(signs(ui, same, 4), same[0].brief.to_owned(), works))
+        .collect()
+}
+
+fn lines(ui: &Ui) -> Vec<Line> {
+    let rows = |wanted: &dyn Fn(&Entry) -> bool| -> Vec<&'static Entry> {
+        ACTIONS.iter().filter(|entry| wanted(entry)).collect()
+    };
+    if !ui.search.is_empty() {
+        let search = ui.search.to_lowercase();
+        let found = rows(&|e| {
+            let keys: Vec<String> = e.keys.iter().map(|key| (*key).to_lowercase()).collect();
+            e.name.contains(&search)
+                || e.brief.to_lowercase().contains(&search)
+                || e.help.to_lowercase().contains(&search)
+                || keys.contains(&search)
+        });
+        return found
+            .into_iter()
+            .map(|e| {
+                let words = format!("{} ({})", e.help, e.name);
+                Line::Key(signs(ui, &[e], 4), words, ui.works(e.place))
+            })
+            .collect();
+    }
+    let mut out = Vec::new();
+    let mut section = |title, lines: Vec<Line>| {
+        if lines.is_empty() {
+            return;
+        }
+        if !out.is_empty() {
+            out.push(Line::Blank);
+        }
+        out.push(Line::Heading(title));
+        out.extend(lines);
+    };
+    let here = rows(&|e| e.place != Place::Anywhere && ui.works(e.place));
+    section("HERE", merged(ui, &here, true));
+    for group in Group::ALL {
+        let general = rows(&|e| e.group == group && e.place == Place::Anywhere);
+        section(group.title(), merged(ui, &general, true));
+    }
+    let elsewhere = rows(&|e| !ui.works(e.place));
+    section("NOT HERE", merged(ui, &elsewhere, false));
+    let symbols = SYMBOLS
+        .iter()
+        .map(|(sign, means)| Line::Key((*sign).to_owned(), (*means).to_owned(), true));
+    section("SYMBOLS", symbols.collect());
+    out
+}
+
+pub(super) fn draw(ui: &mut Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
+    let width = usize::from(area.width);
+    let title = if ui.search.is_empty() {
+        let close = ui.keys.sign(Action::Help);
+        format!("Keys: {}   type to search, {close} closes", ui.pane.title())
+    } else {
+        format!("Keys with: {}", escape(ui.search.as_bytes()))
+    };
+    out.set_string(area.x, area.y, fit(&title, width), theme.title());
+    let height = usize::from(area.height.saturating_sub(1)).max(1);
+    let lines = lines(ui);
+    if lines.is_empty() && area.height > 1 {
+        out.set_string(area.x, area.y + 1, fit("no such key", width), theme.text());
+    }
+    // A search shows sentences, which want the whole width.
+    let columns = if ui.search.is_empty() {
+        (width / COLUMN).clamp(1, lines.len().div_ceil(height).max(1))
+    } else {
+        1
+    };
+    let per_column = lines.len().div_ceil(columns).max(height.min(lines.len()));
+    ui.scroll = ui.scroll.min(per_column.saturating_sub(height));
+    let each = width / columns;
+    for (column, chunk) in lines.chunks(per_column.max(1)).take(columns).enumerate() {
+        let x = area.x + u16::try_from(column * each).unwrap_or(0);
+        let room = each.saturating_sub(2).max(1);
+        for (y, line) in (area.y + 1..area.bottom()).zip(chunk.iter().skip(ui.scroll)) {
+            match line {
+                Line::Heading(title) => {
+                    out.set_string(x, y, fit(title, room), theme.accent());
+                }
+                Line::Key(keys, words, works) => {
+                    let names = KEYS.min(room / 2).max(keys.width().min(room));
+                    let style = if *works { theme.text() } else { theme.dim() };
+                    out.set_string(x, y, pad(keys, names, false), style);
+                    let at = x + u16::try_from(names + 1).unwrap_or(0);
+                    out.set_string(
+                        at,
+                        y,
+                        fit(words, room.saturating_sub(names + 1)),
+                        theme.dim(),
+                    );
+                }
+                Line::Blank => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The second line: the views, or inside something the way there and its tabs.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use unicode_width::UnicodeWidthStr as _;
+
+use super::header::parts;
+use crate::core::Core;
+use crate::tui::app::{Pane, Ui};
+use crate::tui::rows;
+use crate::tui::text::{count, fit_middle};
+use crate::tui::theme::Theme;
+
+/// How titles are written, from roomy to tight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Size {
+    Long,
+    Short,
+    Digits,
+}
+
+pub(super) fn draw(core: &Core, ui: &Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
+    let room = usize::from(area.width);
+    for size in [Size::Long, Size::Short, Size::Digits] {
+        let all = line(core, ui, size, room, theme);
+        let width: usize = all.iter().map(|(text, _)| text.width() + 1).sum();
+        if width <= room + 1 || size == Size::Digits {
+            parts(&all, area, out);
+            return;
+        }
+    }
+}
+
+fn line(core: &Core, ui: &Ui, size: Size, room: usize, theme: &Theme) -> Vec<(String, Style)> {
+    if ui.detail.is_some() || ui.image.is_some() {
+        return crumbs(ui.crumbs(core), room, theme);
+    }
+    let mut all = Vec::new();
+    let panes: &[Pane] = match &ui.container {
+        None => &Pane::ALL,
+        Some(id) => {
+            let name = rows::name(core, &Some(id.clone()));
+            let outer = match size {
+                Size::Long => format!("Containers › {name} ›"),
+                Size::Short => format!("{} ›", fit_middle(&name, 24)),
+                Size::Digits => format!("{} ›", fit_middle(&name, 16)),
+            };
+            all.push((outer, theme.accent()));
+            &Pane::INSIDE
+        }
+    };
+    for (number, pane) in (1..).zip(panes) {
+        let here = *pane == ui.pane;
+        let title = match size {
+            Size::Long => pane.title(),
+            Size::Digits if !here => "",
+            _ => pane.short(),
+        };
+        let number = match (&ui.container, size) {
+            (None, _) => format!("{number}"),
+            // Its tabs are gone through with Tab.
+            (Some(_), Size::Digits) if !here => "·".to_owned(),
+            (Some(_), _) => String::new(),
+        };
+        let count = if size == Size::Digits && !here {
+            None
+        } else {
+            amount(core, ui, *pane)
+        };
+        let words = [number, title.to_owned(), count.unwrap_or_default()];
+        let words: Vec<&str> = words
+            .iter()
+            .map(String::as_str)
+            .filter(|w| !w.is_empty())
+            .collect();
+        let words = words.join(" ");
+        if here {
+            all.push((format!("[{words}]"), theme.title()));
+        } else {
+            all.push((words, theme.text()));
+        }
+    }
+    all
+}
+
+/// The way here; on a narrow screen its end.
+fn crumbs(mut crumbs: Vec<String>, room: usize, theme: &Theme) -> Vec<(String, Style)> {
+    while crumbs.len() > 1 && crumbs.join(" › ").width() > room {
+        crumbs.remove(0);
+    }
+    let last = crumbs.pop().unwrap_or_default();
+    let mut all: Vec<(String, Style)> = crumbs
+        .into_iter()
+        .map(|crumb| (format!("{crumb} ›"), theme.accent()))
+        .collect();
+    all.push((last, theme.title()));
+    all
+}
+
+/// How many rows a pane has, where that is known without making them.
+fn amount(core: &Core, ui: &Ui, pane: Pane) -> Option<String> {
+    let state = &core.state;
+    let wanted = |owner: &crate::state::Owner| ui.container.is_none() || ui.container == *owner;
+    let number = match pane {
+        Pane::Containers => state.containers.values().filter(|c| c.running).count(),
+        Pane::Findings => core
+            .detector
+            .findings()
+            .iter()
+            .filter(|f| f.silenced.is_none() && wanted(&f.container))
+            .count(),
+        Pane::Processes => state
+            .processes
+            .values()
+            .filter(|p| p.exited.is_none() && !p.runtime && wanted(&p.owner))
+            .count(),
+        Pane::Network => state
+            .connections
+            .keys()
+            .filter(|key| wanted(&key.owner))
+            .count(),
+        Pane::Files => state.files.keys().filter(|key| wanted(&key.owner)).count(),
+        Pane::Images => rows::images(core).len(),
+        Pane::Events | Pane::Overview => return None,
+    };
+    let silenced = match pane {
+        Pane::Findings => core.detector.findings().iter(),
+        _ => [].iter(),
+    };
+    let silenced = silenced.filter(|f| f.silenced.is_some() && wanted(&f.container));
+    Some(match silenced.count() {
+        0 => count(number as u64),
+        more => format!("{} ({} silenced)", count(number as u64), count(more as u64)),
+    })
+}

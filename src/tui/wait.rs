@@ -1,0 +1,149 @@
+//! Waits for what the loop must answer: input, signals, news from other threads.
+
+use std::io::{self, Read as _, Write as _, stdin};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crossterm::event::Event;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
+use signal_hook::{flag, low_level::pipe};
+
+use super::input::Input;
+
+/// How long an escape byte may be the beginning of a sequence. A line of 9600 baud brings a byte
+/// each millisecond.
+const SETTLE: Duration = Duration::from_millis(8);
+
+/// What woke the loop.
+#[derive(Debug, Default)]
+pub(super) struct Woken {
+    /// Everything typed so far.
+    pub(super) input: Vec<Event>,
+    /// The terminal has another size.
+    pub(super) resized: bool,
+    /// A signal asks to end.
+    pub(super) ended: bool,
+    /// A signal asks to stop.
+    pub(super) stopped: bool,
+    /// It was stopped and goes on.
+    pub(super) continued: bool,
+    /// The terminal is gone.
+    pub(super) hung_up: bool,
+}
+
+/// Wakes the loop from another thread.
+#[derive(Debug)]
+pub(super) struct Waker(UnixStream);
+
+impl Waker {
+    pub(super) fn wake(&self) {
+        // A full pipe wakes as well.
+        let _ = (&self.0).write(&[0]);
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Waiter {
+    woken: UnixStream,
+    wake: UnixStream,
+    resized: Arc<AtomicBool>,
+    ended: Arc<AtomicBool>,
+    stopped: Arc<AtomicBool>,
+    continued: Arc<AtomicBool>,
+    input: Input,
+}
+
+impl Waiter {
+    /// From now on signals are noted instead of ending or stopping the program.
+    pub(super) fn new() -> io::Result<Self> {
+        let (woken, wake) = UnixStream::pair()?;
+        woken.set_nonblocking(true)?;
+        wake.set_nonblocking(true)?;
+        let waiter = Self {
+            woken,
+            wake,
+            resized: Arc::default(),
+            ended: Arc::default(),
+            stopped: Arc::default(),
+            continued: Arc::default(),
+            input: Input::default(),
+        };
+        for (signal, noted) in [
+            (SIGWINCH, &waiter.resized),
+            (SIGTSTP, &waiter.stopped),
+            (SIGCONT, &waiter.continued),
+            (SIGINT, &waiter.ended),
+            (SIGTERM, &waiter.ended),
+            (SIGHUP, &waiter.ended),
+            (SIGQUIT, &waiter.ended),
+        ] {
+            // In this order: what wakes is noted already.
+            flag::register(signal, Arc::clone(noted))?;
+            pipe::register(signal, waiter.wake.try_clone()?)?;
+        }
+        Ok(waiter)
+    }
+
+    pub(super) fn waker(&self) -> io::Result<Waker> {
+        Ok(Waker(self.wake.try_clone()?))
+    }
+
+    /// Waits for anything, at most `limit`.
+    pub(super) fn wait(&mut self, limit: Option<Duration>) -> Woken {
+        let mut woken = Woken::default();
+        let limit = if self.input.waits() {
+            Some(SETTLE)
+        } else {
+            limit
+        };
+        let ready = self.poll(limit);
+        let mut noise = [0; 64];
+        while matches!(self.woken.read(&mut noise), Ok(1..)) {}
+        woken.hung_up = ready.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL);
+        if ready.contains(PollFlags::IN) {
+            woken.hung_up |= self.read(&mut woken.input);
+        } else if self.input.waits() {
+            self.input.settle(&mut woken.input);
+        }
+        let noted = |flag: &AtomicBool| flag.swap(false, Ordering::SeqCst);
+        woken.resized = noted(&self.resized);
+        woken.ended = noted(&self.ended);
+        woken.stopped = noted(&self.stopped);
+        woken.continued = noted(&self.continued);
+        woken
+    }
+
+    /// What can be said of the input after at most `limit`.
+    fn poll(&self, limit: Option<Duration>) -> PollFlags {
+        let input = stdin();
+        let mut watched = [
+            PollFd::new(&input, PollFlags::IN),
+            PollFd::new(&self.woken, PollFlags::IN),
+        ];
+        let limit = limit.map(|limit| Timespec::try_from(limit).unwrap_or_default());
+        // An interrupted wait is a short one.
+        match poll(&mut watched, limit.as_ref()) {
+            Ok(1..) => watched[0].revents(),
+            _ => PollFlags::empty(),
+        }
+    }
+
+    /// Reads all that is there; true at the end of the input.
+    fn read(&mut self, events: &mut Vec<Event>) -> bool {
+        let mut bytes = [0; 4096];
+        loop {
+            match rustix::io::read(stdin(), &mut bytes) {
+                Ok(0) => return true,
+                Ok(count) => self.input.take(&bytes[..count], events),
+                Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => return false,
+                Err(_) => return true,
+            }
+            if !self.poll(Some(Duration::ZERO)).contains(PollFlags::IN) {
+                return false;
+            }
+        }
+    }
+}
