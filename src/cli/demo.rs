@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::config::ScreenArgs;
 use super::replay::{self, Output};
 use super::{Failure, terminal};
 use crate::session::{Player, Reader};
@@ -16,11 +17,14 @@ static SESSION: &[u8] = include_bytes!("../../demo/demo.jsonl.zst");
 pub(super) struct Args {
     #[command(flatten)]
     output: Output,
+
+    #[command(flatten)]
+    screen: ScreenArgs,
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     if args.output.nothing_asked() && terminal::there() {
-        return terminal::replay(Player::from_memory("demo", SESSION)?);
+        return terminal::replay(Player::from_memory("demo", SESSION)?, &args.screen);
     }
     // Its recorded findings are those of the version that made it.
     replay::show(Reader::from_memory("demo", SESSION)?, &args.output, false)

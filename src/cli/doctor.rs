@@ -9,9 +9,10 @@ use serde::Serialize;
 
 use super::Failure;
 use super::privileges;
+use crate::collect;
 use crate::containers::{self, EngineState, RuntimeMessage, RuntimeOptions};
 use crate::probe::{Probe, ProbeConfig};
-use crate::session::cgroup_mode;
+use crate::session::{self, cgroup_mode};
 
 /// Tell what this host can give hullwatch, and what to do about the rest
 ///
@@ -55,6 +56,8 @@ struct Probes {
     attached: Vec<String>,
     refused: Vec<Blind>,
     missing_fields: Vec<String>,
+    /// Rules without the facts they need.
+    blind_rules: Vec<session::Blind>,
     error: String,
 }
 
@@ -162,7 +165,9 @@ fn probes() -> Probes {
     match Probe::load(&ProbeConfig { host: false }) {
         Ok(probe) => {
             let report = probe.report();
+            let missing = collect::blind::missing(report, true);
             Probes {
+                blind_rules: collect::blind::rules(&missing),
                 attached: report.attached.clone(),
                 refused: report
                     .refused
@@ -252,6 +257,9 @@ fn text(d: &Diagnosis) -> String {
             probes.refused.len()
         ),
     );
+    for rule in &probes.blind_rules {
+        line(false, &rule.rule, format!("blind: {}", rule.why));
+    }
     let engine = &d.engine;
     line(
         engine.reachable,

@@ -5,9 +5,13 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{Failure, policy, privileges};
-use crate::collect::{Live, LiveOptions, Tap};
+use super::{Failure, privileges};
+use crate::collect::{Live, LiveOptions, PolicyFile, Tap};
+use crate::core::Core;
 use crate::detect::Settings;
+use crate::event::{Event, Kind};
+use crate::personal;
+use crate::tui::Attach;
 
 /// Options of every command that watches this host.
 #[derive(Debug, Clone, Args)]
@@ -29,10 +33,15 @@ pub struct LiveArgs {
     #[arg(long, value_name = "AGE", value_parser = age)]
     pub max_age: Option<Age>,
 
-    /// Severities, limits, what is allowed and silenced [default: hullwatch/policy.toml in
-    /// $XDG_CONFIG_HOME, where that exists]
+    /// Severities, limits, what is allowed and silenced; read again when it changes [default:
+    /// hullwatch/policy.toml in $XDG_CONFIG_HOME, where that exists]
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
+
+    /// Compare the files of running containers with their images again after each of these times,
+    /// e.g. 10m; those there at the beginning are compared once in any case
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub rescan: Option<Duration>,
 }
 
 /// A limit of age, or none.
@@ -40,29 +49,80 @@ pub struct LiveArgs {
 pub struct Age(pub Option<Duration>);
 
 impl LiveArgs {
-    /// What findings depend on. An option given here counts before the policy file.
+    /// What to watch, and what findings depend on. An option given here counts before the policy
+    /// file.
     ///
     /// # Errors
     /// When the policy file is not one.
-    pub fn settings(&self) -> Result<Settings, Failure> {
-        let mut settings = Settings::default();
-        if let Some(read) = policy::load(self.policy.as_deref())? {
-            settings.adopt(read);
-        }
-        if let Some(age) = self.max_age {
-            settings.max_age = age.0;
-        }
-        Ok(settings)
-    }
-
     fn options(&self) -> Result<LiveOptions, Failure> {
+        let max_age = self.max_age.map(|age| age.0);
+        let named = self.policy.as_deref();
+        let path = named
+            .map(Path::to_owned)
+            .or_else(|| personal::standard("policy.toml"));
+        let (policy, settings) = match path {
+            Some(path) => PolicyFile::open(&path, named.is_some(), max_age)
+                .map(|(file, settings)| (Some(file), settings))
+                .map_err(Failure::Expected)?,
+            None => (None, Settings::default()),
+        };
         Ok(LiveOptions {
             host: self.host,
-            settings: self.settings()?,
+            settings: Settings {
+                max_age: max_age.unwrap_or(settings.max_age),
+                ..settings
+            },
+            policy,
             docker_host: self.docker_host.clone(),
             no_engine: self.no_engine,
+            rescan: self.rescan,
+            past: 0,
         })
     }
+}
+
+/// Says on stderr what became of an edit of the policy file.
+pub(super) fn tell(event: &Event) {
+    if let Kind::Policy(change) = &event.kind {
+        match &change.refused {
+            Some(why) => eprintln!("hullwatch: {}: {why}", change.file),
+            None => eprintln!("hullwatch: {}: now in force", change.file),
+        }
+    }
+}
+
+/// A tap that does nothing else.
+pub(super) struct Teller;
+
+impl Tap for Teller {
+    fn event(&mut self, event: &Event, _core: &mut Core) {
+        tell(event);
+    }
+}
+
+/// Looks whether watching is possible as asked; what it gives begins to watch, and to record where
+/// a file is given. `past` is how many bytes of what happened to keep in memory.
+pub(super) fn prepare(
+    args: &LiveArgs,
+    tap: Option<Box<dyn Tap>>,
+    record: Option<&Path>,
+    past: usize,
+) -> Result<Attach, Failure> {
+    let options = LiveOptions {
+        past,
+        ..args.options()?
+    };
+    if let Some(refusal) = privileges::refusal() {
+        return Err(Failure::Expected(refusal));
+    }
+    let record = record.map(Path::to_owned);
+    Ok(Box::new(move || {
+        let live = Live::start(options, tap).map_err(|e| e.to_string())?;
+        if let Some(path) = record {
+            live.start_recording(&path).map_err(|e| e.to_string())?;
+        }
+        Ok(live)
+    }))
 }
 
 /// Begins to watch, and to record where a file is given; says on stderr when it is ready.
@@ -71,15 +131,7 @@ pub(super) fn start(
     tap: Option<Box<dyn Tap>>,
     record: Option<&Path>,
 ) -> Result<Live, Failure> {
-    let options = args.options()?;
-    if let Some(refusal) = privileges::refusal() {
-        return Err(Failure::Expected(refusal));
-    }
-    let live = Live::start(options, tap).map_err(|e| Failure::expected(e.to_string()))?;
-    if let Some(path) = record {
-        live.start_recording(path)
-            .map_err(|e| Failure::expected(e.to_string()))?;
-    }
+    let live = prepare(args, tap, record, 0)?().map_err(Failure::Expected)?;
     let containers = live.core().lock().state.containers.len();
     eprintln!("hullwatch: attached and ready; {containers} containers so far");
     Ok(live)
@@ -90,9 +142,17 @@ pub(super) fn recording_error(live: &Live) -> Option<String> {
     live.status().recording?.error
 }
 
+/// Why the recording ended before its time, and what it lacks for that.
+fn recording_failure(live: &Live) -> Option<String> {
+    let recording = live.status().recording?;
+    let lost = recording.lost;
+    let error = recording.error?;
+    Some(format!("{error}; {lost} events were not recorded"))
+}
+
 /// Ends the recording, if there is one, and the watch; says on stderr what was recorded.
 pub(super) fn stop(live: Live) -> Result<(), Failure> {
-    let failed = recording_error(&live);
+    let failed = recording_failure(&live);
     let recording = live.status().recording.is_some();
     let summary = if recording && failed.is_none() {
         Some(live.stop_recording().map_err(|e| e.to_string()))

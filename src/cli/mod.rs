@@ -5,9 +5,12 @@
 //! running: usage, bad input, missing privileges.
 
 mod completions;
+mod config;
 mod demo;
 mod doctor;
+mod drift;
 mod failure;
+mod keys;
 mod live;
 mod man;
 mod policy;
@@ -19,6 +22,7 @@ mod selftest;
 mod signals;
 mod stream;
 mod terminal;
+mod theme;
 mod watch;
 
 use std::process::ExitCode;
@@ -50,8 +54,11 @@ enum Command {
     Record(record::Args),
     Replay(replay::Args),
     Demo(demo::Args),
+    Drift(drift::Args),
     Rules(rules::Args),
     Policy(policy::Args),
+    Theme(theme::Args),
+    Keys(keys::Args),
     Doctor(doctor::Args),
     Selftest(selftest::Args),
     Completions(completions::Args),
@@ -81,8 +88,11 @@ pub fn main() -> ExitCode {
         Some(Command::Record(args)) => record::run(&args),
         Some(Command::Replay(args)) => replay::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),
+        Some(Command::Drift(args)) => drift::run(&args),
         Some(Command::Rules(args)) => rules::run(&args),
         Some(Command::Policy(args)) => policy::run(&args),
+        Some(Command::Theme(args)) => theme::run(&args),
+        Some(Command::Keys(args)) => keys::run(&args),
         Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Selftest(args)) => selftest::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),

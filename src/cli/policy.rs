@@ -1,4 +1,4 @@
-//! `hullwatch policy`: checks a policy file; and where the policy of a watch comes from.
+//! `hullwatch policy`: checks a policy file.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use super::Failure;
 use crate::detect::{Policy, PolicyRead};
+use crate::personal;
 
 /// Check a policy file: severities, limits, what is allowed, what is silenced
 #[derive(Debug, clap::Args)]
@@ -27,7 +28,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let Action::Check { file } = &args.action;
     let path = match file {
         Some(file) => file.clone(),
-        None => standard().ok_or_else(|| Failure::expected("no home directory is known"))?,
+        None => personal::standard("policy.toml")
+            .ok_or_else(|| Failure::expected("no home directory is known"))?,
     };
     let read = read(&path)?;
     let mut out = std::io::stdout().lock();
@@ -45,32 +47,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where a policy lies when none is named.
-fn standard() -> Option<PathBuf> {
-    let base = std::env::var_os("XDG_CONFIG_HOME")
-        .map(PathBuf::from)
-        .filter(|p| p.is_absolute())
-        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".config")))?;
-    Some(base.join("hullwatch/policy.toml"))
-}
-
-/// The policy of the named file, or of the standard one where that exists.
-///
-/// # Errors
-/// When the file cannot be read or is no policy: with file, line and cause.
-pub(super) fn load(named: Option<&Path>) -> Result<Option<PolicyRead>, Failure> {
-    match named {
-        Some(path) => read(path).map(Some),
-        None => match standard().filter(|p| p.exists()) {
-            Some(path) => read(&path).map(Some),
-            None => Ok(None),
-        },
-    }
-}
-
 fn read(path: &Path) -> Result<PolicyRead, Failure> {
     let at = |why: &dyn std::fmt::Display| Failure::expected(format!("{}: {why}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|e| at(&e))?;
+    let text = personal::read(path).map_err(|e| at(&e))?;
     Policy::parse(&text).map_err(|e| at(&e))
 }
 
@@ -88,12 +67,11 @@ mod tests {
             "max-age = \"30d\"\n[severity]\n\"file.cron\" = \"x\"\n",
         )
         .unwrap();
-        let Err(Failure::Expected(message)) = load(Some(&path)) else {
+        let Err(Failure::Expected(message)) = read(&path) else {
             panic!("it was read");
         };
         assert!(message.contains("p.toml: line 3"), "{message}");
         std::fs::write(&path, "max-age = \"none\"\n").unwrap();
-        let read = load(Some(&path)).unwrap().unwrap();
-        assert_eq!(read.max_age, Some(None));
+        assert_eq!(read(&path).unwrap().max_age, Some(None));
     }
 }

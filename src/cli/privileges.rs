@@ -65,6 +65,13 @@ pub(super) fn missing(effective: u64) -> impl Iterator<Item = &'static Needed> {
         .filter(move |n| !(has(n.bit) || n.required && has(CAP_SYS_ADMIN)))
 }
 
+/// Whether this process may read containers' files, and the layers' attributes.
+pub(super) fn may_read_files() -> bool {
+    let has = |bit: u32| effective() >> bit & 1 == 1;
+    // Overlay keeps what it notes about files in attributes that only CAP_SYS_ADMIN may read.
+    has(2) && has(CAP_SYS_ADMIN)
+}
+
 /// The sentence for somebody who may not watch; `None` when this process may.
 pub(super) fn refusal() -> Option<String> {
     let missing: Vec<_> = missing(effective()).filter(|n| n.required).collect();

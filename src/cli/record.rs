@@ -25,7 +25,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let ended = Ended::install()?;
-    let live = live::start(&args.live, None, Some(&args.file))?;
+    let live = live::start(&args.live, Some(Box::new(live::Teller)), Some(&args.file))?;
     let deadline = args.duration.map(|d| Instant::now() + d);
     while !ended.ended()
         && deadline.is_none_or(|at| Instant::now() < at)

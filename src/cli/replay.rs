@@ -4,6 +4,7 @@ use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::config::ScreenArgs;
 use super::stream::{self, Lines, Selection, What};
 use super::{Failure, terminal};
 use crate::core::Core;
@@ -20,6 +21,9 @@ pub(super) struct Args {
 
     #[command(flatten)]
     output: Output,
+
+    #[command(flatten)]
+    screen: ScreenArgs,
 }
 
 /// What to print of a session.
@@ -47,7 +51,7 @@ impl Output {
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     if args.output.nothing_asked() && terminal::there() {
-        return terminal::replay(Player::open(&args.file)?);
+        return terminal::replay(Player::open(&args.file)?, &args.screen);
     }
     show(Reader::open(&args.file)?, &args.output, true)
 }

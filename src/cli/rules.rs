@@ -3,8 +3,11 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use super::Failure;
+use super::{Failure, privileges};
+use crate::collect::blind;
+use crate::detect::RuleInfo;
 use crate::detect::rules::{catalogue, info};
+use crate::probe::{Probe, ProbeConfig};
 
 /// List the rules, or explain one
 #[derive(Debug, clap::Args)]
@@ -15,6 +18,20 @@ pub(super) struct Args {
     /// Print JSON lines
     #[arg(long)]
     json: bool,
+}
+
+/// Whether a rule can see here, tried by loading the probes.
+fn here(rule: &RuleInfo) -> String {
+    if let Some(refusal) = privileges::refusal() {
+        return format!("not known, since nothing can be tried: {refusal}");
+    }
+    match Probe::load(&ProbeConfig { host: false }) {
+        Err(error) => format!("blind: {error}"),
+        Ok(probe) => match blind::why(rule, &blind::missing(probe.report(), true)) {
+            Some(blind) => format!("blind: {}", blind.why),
+            None => "live".to_owned(),
+        },
+    }
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
@@ -32,6 +49,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
             writeln!(out, "{}\n\nCheck: {}", rule.explain, rule.check)?;
             writeln!(out, "ATT&CK: {}", rule.attack.join(", "))?;
             writeln!(out, "Needs: {}", needs.join(", "))?;
+            writeln!(out, "On this host: {}", here(rule))?;
         }
         _ => {
             let chosen = one.map_or(catalogue(), std::slice::from_ref);

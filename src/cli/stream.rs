@@ -80,8 +80,8 @@ pub(super) struct Lines {
     pub(super) unheld: u64,
     /// Findings as last printed, in the engine's order.
     printed: Vec<Finding>,
-    /// A finding that was asked for was seen.
-    pub(super) found: bool,
+    /// Findings that were asked for and are not silenced.
+    open: BTreeSet<usize>,
 }
 
 impl Lines {
@@ -92,7 +92,7 @@ impl Lines {
             held: BTreeMap::new(),
             unheld: 0,
             printed: Vec::new(),
-            found: false,
+            open: BTreeSet::new(),
         }
     }
 
@@ -125,6 +125,11 @@ impl Lines {
         self.findings(from, core, out);
     }
 
+    /// A finding that was asked for was seen, and is not silenced.
+    pub(super) fn found(&self) -> bool {
+        !self.open.is_empty()
+    }
+
     /// The findings' final state.
     pub(super) fn finish(&mut self, core: &Core, out: &mut dyn FnMut(Vec<u8>)) {
         self.findings(0, core, out);
@@ -149,7 +154,11 @@ impl Lines {
             if !self.wants(finding, core) {
                 continue;
             }
-            self.found = true;
+            if finding.silenced.is_none() {
+                self.open.insert(i);
+            } else {
+                self.open.remove(&i);
+            }
             let owner = finding.container.as_ref();
             if self.what.findings
                 && let Ok(line) = finding_line(finding)

@@ -4,8 +4,9 @@ use std::io::{IsTerminal as _, stdin, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::config::ScreenArgs;
 use super::{Failure, LiveArgs, live};
-use crate::session::Player;
+use crate::session::{PAST_BYTES, Player};
 use crate::tui;
 
 #[derive(Debug, clap::Args)]
@@ -16,6 +17,9 @@ pub(super) struct Args {
 
     #[command(flatten)]
     live: LiveArgs,
+
+    #[command(flatten)]
+    screen: ScreenArgs,
 }
 
 /// True when a person can be shown a screen.
@@ -29,13 +33,15 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
             "this is not a terminal; hullwatch watch prints JSON lines instead",
         ));
     }
-    let live = live::start(&args.live, None, args.record.as_deref())?;
-    tui::run_live(live).map_err(|error| Failure::expected(error.to_string()))?;
+    let config = args.screen.load()?;
+    let attach = live::prepare(&args.live, None, args.record.as_deref(), PAST_BYTES)?;
+    tui::run_live(attach, &config).map_err(|error| Failure::expected(error.to_string()))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Shows a recording on the screen.
-pub(super) fn replay(player: Player) -> Result<ExitCode, Failure> {
-    tui::run_replay(player).map_err(|error| Failure::expected(error.to_string()))?;
+pub(super) fn replay(player: Player, screen: &ScreenArgs) -> Result<ExitCode, Failure> {
+    let config = screen.load()?;
+    tui::run_replay(player, &config).map_err(|error| Failure::expected(error.to_string()))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -62,6 +62,7 @@ impl Tap for Printer {
             out,
             dropped,
         } = self;
+        live::tell(event);
         lines.lock().event(event, core, &mut |line| {
             if let Err(TrySendError::Full(_)) = out.try_send(line) {
                 dropped.fetch_add(1, Ordering::Relaxed);
@@ -85,7 +86,12 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     };
     let live = live::start(&args.live, Some(Box::new(printer)), args.record.as_deref())?;
     let deadline = args.duration.map(|d| Instant::now() + d);
+    let mut told = false;
     let done = print(&queue, || {
+        if !told && let Some(error) = live::recording_error(&live) {
+            told = true;
+            eprintln!("hullwatch: {error}; watching goes on without recording");
+        }
         ended.ended() || deadline.is_some_and(|at| Instant::now() >= at)
     });
     let core = Arc::clone(live.core());
@@ -114,12 +120,12 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     }
     stopped?;
     rest?;
-    let found = lines.lock().found;
+    let found = lines.lock().found();
     Ok(ExitCode::from(u8::from(args.exit_code && found)))
 }
 
 /// Prints until `over`; flushes whenever nothing waits.
-fn print(queue: &Receiver<Vec<u8>>, over: impl Fn() -> bool) -> io::Result<()> {
+fn print(queue: &Receiver<Vec<u8>>, mut over: impl FnMut() -> bool) -> io::Result<()> {
     let mut out = BufWriter::with_capacity(64 << 10, io::stdout().lock());
     while !over() {
         match queue.recv_timeout(Duration::from_millis(50)) {

@@ -98,8 +98,11 @@ fn examine() -> Result<Outcome, String> {
     let options = LiveOptions {
         host: false,
         settings: Settings::default(),
+        policy: None,
         docker_host: None,
         no_engine: true,
+        rescan: None,
+        past: 0,
     };
     let live = Live::start(options, Some(Box::new(witness))).map_err(|e| e.to_string())?;
     let said = container.live();

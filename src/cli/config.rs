@@ -1,0 +1,102 @@
+//! Where the configuration of the screen comes from.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{Failure, live};
+use crate::personal::{self, Invoking};
+use crate::tui::theme::{Chosen, Library};
+use crate::tui::{Bps, Config, Depth};
+
+/// Options of every command that shows a screen.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct ScreenArgs {
+    /// Keys and how the screen behaves [default: hullwatch/config.toml in $XDG_CONFIG_HOME, where
+    /// that exists]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Colours: hull-dark, hull-light, contrast, ansi16, a file, or a name in
+    /// hullwatch/themes in $XDG_CONFIG_HOME [default: $HULLWATCH_THEME, else as configured, else
+    /// as the terminal allows]
+    #[arg(long, value_name = "THEME")]
+    theme: Option<String>,
+
+    /// Bytes a second that the screen may send unasked: a number, auto (2048 over SSH, else no
+    /// limit) or off; answers to keys are never held back
+    #[arg(long, value_name = "BYTES", default_value = "auto")]
+    bps: Bps,
+
+    /// Fail after this time, to see that the terminal is given back
+    #[arg(long, value_name = "TIME", hide = true, value_parser = live::duration)]
+    panic_after: Option<Duration>,
+}
+
+impl ScreenArgs {
+    /// The configuration of the named file, or of the standard one where that exists.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is no configuration, or is somebody else's: with file, line
+    /// and cause.
+    pub(super) fn load(&self) -> Result<Config, Failure> {
+        let folder = Folder::standard();
+        let mut config = match &self.config {
+            Some(path) => read(path)?,
+            None => folder.config()?,
+        };
+        config.bps = self.bps;
+        if let Some(after) = self.panic_after {
+            std::thread::spawn(move || {
+                std::thread::sleep(after);
+                panic!("as --panic-after asked");
+            });
+        }
+        let depth = Depth::promised(|name| std::env::var(name).ok());
+        let set = std::env::var("HULLWATCH_THEME").ok();
+        let asked = [self.theme.clone(), set, config.theme.clone()];
+        let name = asked.into_iter().flatten().find(|name| !name.is_empty());
+        let name = name.unwrap_or_else(|| Chosen::suited(depth).to_owned());
+        config.look = Chosen::new(folder.themes(), &name, depth)
+            .map_err(|error| Failure::expected(error.to_string()))?;
+        Ok(config)
+    }
+}
+
+/// Where a person's own configuration lies.
+pub(super) struct Folder {
+    path: Option<PathBuf>,
+    invoking: Option<Invoking>,
+}
+
+impl Folder {
+    /// `hullwatch` in the configuration of who runs the program, or called sudo.
+    pub(super) fn standard() -> Self {
+        Self {
+            path: personal::folder(),
+            invoking: Invoking::from_environment(),
+        }
+    }
+
+    /// The configuration in it, or none.
+    fn config(&self) -> Result<Config, Failure> {
+        let path = self.path.as_ref().map(|folder| folder.join("config.toml"));
+        let Some(path) = path.filter(|path| path.exists()) else {
+            return Ok(Config::default());
+        };
+        read(&path)
+    }
+
+    /// The themes in it, and those that come with the program.
+    pub(super) fn themes(&self) -> Library {
+        Library::of(
+            self.path.as_ref().map(|folder| folder.join("themes")),
+            self.invoking.as_ref().map(|invoking| invoking.uid),
+        )
+    }
+}
+
+fn read(path: &Path) -> Result<Config, Failure> {
+    let at = |why: &dyn std::fmt::Display| Failure::expected(format!("{}: {why}", path.display()));
+    let text = personal::read(path).map_err(|e| at(&e))?;
+    Config::parse(&text).map_err(|e| at(&e))
+}

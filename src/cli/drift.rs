@@ -1,0 +1,479 @@
+//! `hullwatch drift`: how containers' files differ from their images, now.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::signals::Ended;
+use super::{Failure, privileges};
+use crate::containers::survey::{Known, Survey};
+use crate::event::{
+    Bytes, ContainerId, ContainerInfo, Difference, Differing, FileClass, NodeKind, Scan, escape,
+};
+use crate::scan::{Progress, Scanner, Tally, TextDiff, diff, from_engine, package_line};
+
+/// Differences listed of each class; all of them are counted.
+const LISTED: usize = 50;
+/// Text diffs shown of one container.
+const DIFFS: usize = 100;
+
+/// Compare containers' files with their images
+///
+/// Looks at what lies in the containers now, also at what changed before anybody watched and at
+/// what nobody has run yet. Stopped containers too, where the engine tells their directories.
+/// Loads nothing into the kernel.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Only these: a name, the beginning of an id, or an image [default: all that run]
+    container: Vec<String>,
+
+    /// Stopped containers too
+    #[arg(long, short, conflicts_with = "container")]
+    all: bool,
+
+    /// Print JSON lines: one for each difference, then one for the container
+    #[arg(long)]
+    json: bool,
+
+    /// Exit with 1 when anything other than logs, caches and data differs
+    #[arg(long)]
+    exit_code: bool,
+
+    /// Show the lines in which small text files differ
+    #[arg(long)]
+    diff: bool,
+
+    /// Where the Docker engine listens [default: $DOCKER_HOST, else /var/run/docker.sock]
+    #[arg(long, value_name = "URL")]
+    docker_host: Option<String>,
+
+    /// Do not ask any engine: only running containers, by id
+    #[arg(long, conflicts_with = "docker_host")]
+    no_engine: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    if !privileges::may_read_files() {
+        return Err(Failure::expected(
+            "comparing containers with their images needs root (try sudo hullwatch drift) or the \
+             capabilities CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE and CAP_SYS_ADMIN",
+        ));
+    }
+    let survey = Survey::new(args.docker_host.clone());
+    let (known, problem) = survey.containers(!args.no_engine);
+    if let Some(problem) = &problem {
+        eprintln!("hullwatch: {problem}; stopped containers and names are not known");
+    }
+    let chosen = choose(args, known)?;
+    if chosen.is_empty() {
+        eprintln!("hullwatch: no containers are running");
+    }
+    crate::scan::be_modest();
+    let mut work = Work {
+        args,
+        survey,
+        scanner: Scanner::default(),
+        ended: Ended::install()?,
+        out: BufWriter::new(Box::new(io::stdout().lock())),
+        notable: false,
+        failed: false,
+    };
+    for (number, container) in chosen.iter().enumerate() {
+        work.container(container, number > 0)?;
+        if work.ended.ended() {
+            return Err(Failure::expected("interrupted"));
+        }
+    }
+    work.out.flush()?;
+    if work.failed {
+        return Ok(ExitCode::from(2));
+    }
+    Ok(ExitCode::from(u8::from(args.exit_code && work.notable)))
+}
+
+fn running(info: &ContainerInfo) -> bool {
+    info.init_pid != 0
+}
+
+/// The containers asked for, in their order.
+fn choose(args: &Args, known: Vec<Known>) -> Result<Vec<Known>, Failure> {
+    if args.container.is_empty() {
+        return Ok(known
+            .into_iter()
+            .filter(|k| args.all || running(&k.info))
+            .collect());
+    }
+    let mut chosen: Vec<Known> = Vec::new();
+    for asked in &args.container {
+        let matching: Vec<&Known> = known
+            .iter()
+            .filter(|k| is_called(asked, &k.id, &k.info))
+            .collect();
+        if matching.is_empty() {
+            let count = known.len();
+            return Err(Failure::expected(format!(
+                "no container is called {:?}, by name, id or image; {count} are known",
+                escape(asked.as_bytes()).to_string()
+            )));
+        }
+        for one in matching {
+            if chosen.iter().all(|c| c.id != one.id) {
+                chosen.push(one.clone());
+            }
+        }
+    }
+    Ok(chosen)
+}
+
+fn is_called(asked: &str, id: &ContainerId, info: &ContainerInfo) -> bool {
+    let image = info.image.to_string();
+    // An image without its tag means any tag.
+    let untagged = image
+        .rsplit_once(':')
+        .filter(|(_, tag)| !tag.contains('/'))
+        .map(|(name, _)| name);
+    !asked.is_empty()
+        && (info.name == asked.strip_prefix('/').unwrap_or(asked)
+            || id.as_str().starts_with(asked)
+            || image == asked
+            || untagged == Some(asked))
+}
+
+struct Work<'a> {
+    args: &'a Args,
+    survey: Survey,
+    scanner: Scanner,
+    ended: Ended,
+    out: BufWriter<Box<dyn Write>>,
+    /// Something of consequence differs.
+    notable: bool,
+    /// A container could not be compared.
+    failed: bool,
+}
+
+#[derive(Serialize)]
+struct EntryLine<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    container: &'a ContainerId,
+    name: &'a Bytes,
+    #[serde(flatten)]
+    entry: &'a Differing,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    diff: Option<Vec<String>>,
+}
+
+#[derive(Serialize)]
+struct SummaryLine<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    container: &'a ContainerId,
+    name: &'a Bytes,
+    image: &'a Bytes,
+    running: bool,
+    #[serde(flatten)]
+    scan: &'a Scan,
+}
+
+impl Work<'_> {
+    fn container(&mut self, known: &Known, further: bool) -> Result<(), Failure> {
+        let progress = Arc::new(Progress::default());
+        let shown = Shown::begin(known, &progress, &self.ended);
+        let (json, with_diff) = (self.args.json, self.args.diff);
+        let mut tallies: BTreeMap<FileClass, Tally> = BTreeMap::new();
+        let mut written = Ok(());
+        let out = &mut self.out;
+        let mut take = |entry: Differing| {
+            if json && written.is_ok() {
+                let diff = (with_diff && is_text(&entry))
+                    .then(|| diff(&known.info, &entry.path).ok())
+                    .flatten();
+                let line = EntryLine {
+                    kind: "difference",
+                    container: &known.id,
+                    name: &known.info.name,
+                    entry: &entry,
+                    diff: diff.map(|d| d.lines),
+                };
+                written = line_to(out, &line);
+                if written.is_err() {
+                    progress.cancel();
+                }
+            }
+            tallies
+                .entry(entry.class)
+                .or_insert_with(|| Tally::new(LISTED))
+                .add(entry);
+        };
+        let scanned = self.scanner.scan(&known.info, &progress, &mut take);
+        let scanned = scanned.or_else(|why| {
+            let changes = if self.args.no_engine {
+                return Err(why);
+            } else {
+                self.survey.changes(&known.id)
+            };
+            match changes {
+                Ok(changes) => Ok(from_engine(changes, &why, &mut take)),
+                Err(error) => Err(format!("{why}; asking the engine: {error}")),
+            }
+        });
+        drop(shown);
+        written?;
+        let mut scan = scanned.unwrap_or_else(|why| Scan {
+            failed: Some(why),
+            ..Scan::default()
+        });
+        for (class, tally) in &tallies {
+            scan.counts.insert(
+                *class,
+                tally.counts().get(class).copied().unwrap_or_default(),
+            );
+        }
+        self.notable |= scan.notable() > 0 || !scan.packages.is_empty();
+        self.failed |= scan.failed.is_some();
+        if self.args.json {
+            let line = SummaryLine {
+                kind: "container",
+                container: &known.id,
+                name: &known.info.name,
+                image: &known.info.image,
+                running: running(&known.info),
+                scan: &scan,
+            };
+            Ok(line_to(&mut self.out, &line)?)
+        } else {
+            if further {
+                writeln!(self.out)?;
+            }
+            Ok(self.table(known, &scan, &tallies)?)
+        }
+    }
+
+    fn table(
+        &mut self,
+        known: &Known,
+        scan: &Scan,
+        tallies: &BTreeMap<FileClass, Tally>,
+    ) -> io::Result<()> {
+        let out = &mut self.out;
+        let state = if running(&known.info) {
+            ""
+        } else {
+            ", stopped"
+        };
+        writeln!(
+            out,
+            "{} ({}{state}): {}",
+            known.info.name.escaped(),
+            known.info.image.escaped(),
+            escape(scan.headline().as_bytes()),
+        )?;
+        for class in FileClass::ALL {
+            let Some(tally) = tallies.get(&class) else {
+                continue;
+            };
+            writeln!(out, "  {}", class.title())?;
+            for entry in tally.kept() {
+                writeln!(out, "    {}", entry_line(entry))?;
+            }
+            if tally.unlisted() > 0 {
+                writeln!(out, "    and {} more (--json lists all)", tally.unlisted())?;
+            }
+        }
+        if !scan.packages.is_empty() {
+            writeln!(out, "  packages (+ added, ~ other version, - removed)")?;
+            for change in &scan.packages {
+                writeln!(out, "    {}", package_line(change))?;
+            }
+            if scan.packages_unlisted > 0 {
+                writeln!(out, "    and {} more", scan.packages_unlisted)?;
+            }
+        }
+        for problem in &scan.problems {
+            writeln!(out, "  ! {}", escape(problem.as_bytes()))?;
+        }
+        let further = scan.unreadable.saturating_sub(scan.problems.len() as u64);
+        if further > 0 {
+            writeln!(out, "  ! and {further} more could not be read")?;
+        }
+        if self.args.diff {
+            let texts = tallies
+                .values()
+                .flat_map(Tally::kept)
+                .filter(|e| is_text(e));
+            for entry in texts.take(DIFFS) {
+                text_diff(out, known, entry)?;
+            }
+        }
+        writeln!(
+            out,
+            "  {} looked at, {} copied up without a change, {} new directories, {}",
+            scan.examined,
+            scan.unchanged,
+            scan.directories,
+            humantime::format_duration(Duration::from_millis(scan.took_ms)),
+        )
+    }
+}
+
+fn is_text(entry: &Differing) -> bool {
+    entry.kind == NodeKind::File
+        && entry.difference == Difference::Changed
+        && !entry.metadata_only
+        && !matches!(
+            entry.class,
+            FileClass::Binary | FileClass::Library | FileClass::Log | FileClass::Packages
+        )
+}
+
+fn text_diff(out: &mut dyn Write, known: &Known, entry: &Differing) -> io::Result<()> {
+    match diff(&known.info, &entry.path) {
+        Ok(TextDiff { lines, cut }) => {
+            let path = entry.path.escaped();
+            writeln!(out, "  --- image {path}\n  +++ container {path}")?;
+            for line in lines {
+                writeln!(out, "  {line}")?;
+            }
+            if cut {
+                writeln!(out, "  and further lines")?;
+            }
+            Ok(())
+        }
+        // That data is no text needs no word.
+        Err(_) if entry.class == FileClass::Data => Ok(()),
+        Err(why) => writeln!(
+            out,
+            "  {}: {}",
+            entry.path.escaped(),
+            escape(why.as_bytes())
+        ),
+    }
+}
+
+/// One difference for people.
+fn entry_line(entry: &Differing) -> String {
+    let sign = match entry.difference {
+        Difference::Added => '+',
+        Difference::Changed => '~',
+        Difference::Deleted => '-',
+        Difference::Unread => '?',
+    };
+    let mut line = format!("{sign} {}", entry.path.escaped());
+    if let Some(target) = &entry.target {
+        line.push_str(&format!(" → {}", target.escaped()));
+    }
+    let mut facts: Vec<String> = Vec::new();
+    if entry.is_setuid() {
+        facts.push("SETUID".to_owned());
+    }
+    match (entry.metadata_only, entry.mode_before) {
+        (true, Some(before)) if before & 0o7777 == entry.mode & 0o7777 => {
+            facts.push(format!("now owned by {}:{}", entry.uid, entry.gid));
+        }
+        (_, Some(before)) => {
+            facts.push(format!(
+                "mode {:o} → {:o}",
+                before & 0o7777,
+                entry.mode & 0o7777
+            ));
+        }
+        _ => {}
+    }
+    let gone = entry.difference == Difference::Deleted;
+    if entry.kind == NodeKind::File && !entry.metadata_only && !gone {
+        match entry.size_before {
+            Some(before) if before != entry.size => {
+                facts.push(format!("{before} → {} bytes", entry.size));
+            }
+            _ if entry.mode != 0 => facts.push(format!("{} bytes", entry.size)),
+            _ => {}
+        }
+    }
+    if entry.mode != 0 && !gone {
+        if entry.mode_before.is_none() && entry.kind == NodeKind::File {
+            facts.push(format!("{:o}", entry.mode & 0o7777));
+        }
+        if entry.uid != 0 || entry.gid != 0 {
+            facts.push(format!("{}:{}", entry.uid, entry.gid));
+        }
+        facts.push(
+            entry
+                .mtime
+                .to_jiff()
+                .strftime("%Y-%m-%d %H:%M:%S")
+                .to_string(),
+        );
+    }
+    if let Some(below) = entry.below {
+        facts.push(format!("directory of {below} files"));
+    } else if entry.kind != NodeKind::File && entry.kind != NodeKind::Symlink {
+        facts.push(format!("{:?}", entry.kind).to_lowercase());
+    }
+    if let Some(package) = &entry.package {
+        facts.push(format!("of package {}", package.escaped()));
+    }
+    if let Some(note) = &entry.note {
+        facts.push(escape(note.as_bytes()).to_string());
+    }
+    if !facts.is_empty() {
+        line.push_str(&format!("  ({})", facts.join(", ")));
+    }
+    line
+}
+
+fn line_to<T: Serialize>(out: &mut dyn Write, line: &T) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, line).map_err(io::Error::from)?;
+    out.write_all(b"\n")
+}
+
+/// Shows on a terminal how far a scan is; passes a signal on to it.
+struct Shown {
+    done: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Shown {
+    fn begin(known: &Known, progress: &Arc<Progress>, ended: &Ended) -> Self {
+        let done = Arc::new(AtomicBool::new(false));
+        let (over, progress, ended) = (Arc::clone(&done), Arc::clone(progress), ended.clone());
+        let name = known.info.name.escaped().to_string();
+        let visible = io::stderr().is_terminal();
+        let thread = std::thread::spawn(move || {
+            let mut shown = false;
+            while !over.load(Ordering::Relaxed) {
+                std::thread::park_timeout(Duration::from_millis(250));
+                if ended.ended() {
+                    progress.cancel();
+                }
+                let count = progress.examined();
+                if visible && count > 0 && !over.load(Ordering::Relaxed) {
+                    eprint!("\r{name}: {count} entries looked at\x1b[K");
+                    shown = true;
+                }
+            }
+            if shown {
+                eprint!("\r\x1b[K");
+            }
+        });
+        Self {
+            done,
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        self.done.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // It cannot fail; if it did, there is nothing to take back.
+            let _ = thread.join();
+        }
+    }
+}

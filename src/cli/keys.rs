@@ -1,0 +1,68 @@
+//! `hullwatch keys`: what the keys do, as they are really bound.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use super::Failure;
+use super::config::ScreenArgs;
+use crate::tui::{ACTIONS, Entry, Group, Place};
+
+/// List the keys of the screen, as the configuration binds them
+///
+/// The names are those to use in [keys] of the configuration and behind ":" on the screen.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    screen: ScreenArgs,
+
+    /// Print JSON lines
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    action: &'a str,
+    keys: Vec<String>,
+    group: Group,
+    #[serde(rename = "where")]
+    place: Place,
+    help: &'a str,
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let config = args.screen.load()?;
+    let mut out = std::io::stdout().lock();
+    let keys = |entry: &'static Entry| -> Vec<String> {
+        config.keys.keys(entry).map(|key| key.to_string()).collect()
+    };
+    let mut group = None;
+    for entry in ACTIONS {
+        if args.json {
+            let line = Line {
+                action: entry.name,
+                keys: keys(entry),
+                group: entry.group,
+                place: entry.place,
+                help: entry.help,
+            };
+            let line = serde_json::to_string(&line).map_err(std::io::Error::from)?;
+            writeln!(out, "{line}")?;
+            continue;
+        }
+        if group != Some(entry.group) {
+            let blank = if group.is_some() { "\n" } else { "" };
+            writeln!(out, "{blank}{}", entry.group.title())?;
+            group = Some(entry.group);
+        }
+        let keys = keys(entry).join(" ");
+        write!(out, "  {keys:20} {:18} {}", entry.name, entry.help)?;
+        match entry.place {
+            Place::Anywhere => writeln!(out)?,
+            place => writeln!(out, " ({})", place.needed())?,
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

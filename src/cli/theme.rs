@@ -1,0 +1,82 @@
+//! `hullwatch theme`: which themes there are, and whether one is readable.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use super::Failure;
+use super::config::Folder;
+use crate::tui::Depth;
+use crate::tui::theme::{DISTANCE, check};
+
+/// List the themes, or measure one
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// List the themes that can be chosen
+    List,
+    /// Measure contrast, and how far severities are apart for every colour vision
+    ///
+    /// Exit 1 when text has a contrast below 4.5 with the background the theme names, lines and
+    /// charts below 3, or two severities are closer than 20 (CIE76) in one kind of vision.
+    Check {
+        /// Files, or names of themes
+        #[arg(required = true, value_name = "THEME")]
+        themes: Vec<String>,
+    },
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let library = Folder::standard().themes();
+    let mut out = std::io::stdout().lock();
+    let themes = match &args.action {
+        Action::List => {
+            for name in library.names() {
+                writeln!(out, "{name}")?;
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
+        Action::Check { themes } => themes,
+    };
+    let mut good = true;
+    for name in themes {
+        let theme = library
+            .load(name, Depth::True)
+            .map_err(|error| Failure::expected(error.to_string()))?;
+        let report = check(&theme);
+        good &= report.good();
+        writeln!(
+            out,
+            "{name}: {}",
+            if report.good() { "good" } else { "NOT GOOD" }
+        )?;
+        let worst = report.contrast.first();
+        for low in &report.contrast {
+            if low.ratio < low.needs || worst == Some(low) {
+                let (token, ratio, needs) = (low.token.name(), low.ratio, low.needs);
+                writeln!(out, "  contrast {ratio:4.1}, needs {needs}: {token}")?;
+            }
+        }
+        for pair in &report.closest {
+            let (one, other) = (pair.one.name(), pair.other.name());
+            let (delta, vision) = (pair.delta, pair.vision);
+            writeln!(
+                out,
+                "  distance {delta:4.0}, needs {DISTANCE}: {one} and {other}, {vision}"
+            )?;
+        }
+        if !report.unknown.is_empty() {
+            let names: Vec<_> = report.unknown.iter().map(|token| token.name()).collect();
+            writeln!(
+                out,
+                "  not measured, the terminal's own colours or no background named: {}",
+                names.join(" ")
+            )?;
+        }
+    }
+    Ok(ExitCode::from(u8::from(!good)))
+}
