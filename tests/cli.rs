@@ -237,3 +237,70 @@ fn a_doctor_always_answers() {
     assert_eq!(json["engine"]["reachable"], false);
     assert!(!json["kernel"].as_str().unwrap().is_empty());
 }
+
+#[test]
+fn keys_are_listed_as_they_are_bound_and_conflicts_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    let list = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hullwatch"));
+        command.arg("keys").args(args).stdin(Stdio::null());
+        command.env("XDG_CONFIG_HOME", dir.path());
+        command.output().unwrap()
+    };
+    let text = String::from_utf8(list(&[]).stdout).unwrap();
+    assert!(text.contains("/                    filter"), "{text}");
+    std::fs::write(&path, "[keys]\nfilter = [\"C-f\"]\n").unwrap();
+    let named = list(&["--config", path.to_str().unwrap(), "--json"]);
+    let text = String::from_utf8(named.stdout).unwrap();
+    for line in text.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        if line["action"] == "filter" {
+            assert_eq!(line["keys"], serde_json::json!(["C-f"]));
+        }
+    }
+    // The standard place is read too, and a conflict is refused wherever it stands.
+    let standard = dir.path().join("hullwatch/config.toml");
+    std::fs::create_dir(standard.parent().unwrap()).unwrap();
+    std::fs::write(&standard, "\n[keys]\nfilter = \"q\"\n").unwrap();
+    let refused = list(&[]);
+    assert_eq!(refused.status.code(), Some(2));
+    let said = stderr(&refused);
+    for part in ["hullwatch/config.toml: line 3", "filter", "quit"] {
+        assert!(said.contains(part), "{said}");
+    }
+}
+
+#[test]
+fn themes_are_measured_and_mistakes_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let check = |text: &str| {
+        let path = dir.path().join("mine.toml");
+        std::fs::write(&path, text).unwrap();
+        hullwatch(&["theme", "check", path.to_str().unwrap()])
+    };
+    let good = check("inherits = \"hull-dark\"\n");
+    assert_eq!(good.status.code(), Some(0), "{}", stderr(&good));
+    // High as medium for everybody, and text as dark as its ground.
+    let poor =
+        check("inherits = \"hull-dark\"\n[palette]\norange = \"#ffffa0\"\nsilver = \"#20242a\"\n");
+    assert_eq!(poor.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&poor.stdout).into_owned();
+    assert!(said.contains("needs 4.5: text"), "{said}");
+    assert!(said.contains("sev.high and sev.medium, normal"), "{said}");
+    let bad = check("inherits = \"hull-dark\"\n[style]\ntxt = \"red\"\n");
+    assert_eq!(bad.status.code(), Some(2));
+    assert!(
+        stderr(&bad).contains("mine.toml: line 3: \"txt\""),
+        "{}",
+        stderr(&bad)
+    );
+}
+
+#[test]
+fn the_demo_gives_the_findings_it_was_recorded_with() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/demo/demo.jsonl.zst");
+    let out = hullwatch(&["replay", path, "--findings"]);
+    let why = format!("record it anew with demo/record: {}", stderr(&out));
+    assert_eq!(out.status.code(), Some(0), "{why}");
+}

@@ -17,6 +17,10 @@ struct Screen {
 
 impl Screen {
     fn open(environment: &[(&str, &str)]) -> Self {
+        Self::open_with(&[], environment)
+    }
+
+    fn open_with(options: &[&str], environment: &[(&str, &str)]) -> Self {
         let size = PtySize {
             rows: 24,
             cols: 80,
@@ -25,6 +29,7 @@ impl Screen {
         let pty = native_pty_system().openpty(size).unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_hullwatch"));
         command.arg("demo");
+        command.args(options);
         command.env("TERM", "xterm-256color");
         command.env_remove("NO_COLOR");
         for (name, value) in environment {
@@ -47,7 +52,7 @@ impl Screen {
             output,
             seen: Vec::new(),
         };
-        screen.wait_for("Containers");
+        screen.wait_for("NAME");
         screen
     }
 
@@ -109,7 +114,7 @@ fn leaves_on_q_and_asks_the_terminal_nothing() {
     }
     let mut keys = screen.master.as_ref().unwrap().take_writer().unwrap();
     keys.write_all(b"2").unwrap();
-    screen.wait_for("FINDING");
+    screen.wait_for("RULE");
     keys.write_all(b"q").unwrap();
     assert!(screen.ended());
     screen.given_back();
@@ -123,6 +128,45 @@ fn gives_the_terminal_back_on_every_signal() {
         assert!(screen.ended(), "{signal}");
         screen.given_back();
     }
+}
+
+#[test]
+fn gives_the_terminal_back_when_it_fails() {
+    let mut screen = Screen::open_with(&["--panic-after", "1s"], &[]);
+    assert!(screen.ended());
+    screen.given_back();
+    // What went wrong is said on the terminal as it was before.
+    let text = String::from_utf8_lossy(&screen.seen).into_owned();
+    let (_, after) = text.rsplit_once("\u{1b}[?1049l").unwrap();
+    assert!(after.contains("as --panic-after asked"), "{after:?}");
+    assert!(!screen.child.try_wait().unwrap().unwrap().success());
+}
+
+#[test]
+fn stops_and_comes_back_as_the_shell_asks() {
+    let mut screen = Screen::open(&[]);
+    let pid = screen.child.process_id().unwrap();
+    let state = || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        stat.rsplit(')').next().unwrap().trim().chars().next()
+    };
+    for again in ["-TSTP", "-TSTP"] {
+        screen.seen.clear();
+        screen.signal(again);
+        screen.wait_for("\u{1b}[?1049l");
+        let until = Instant::now() + Duration::from_secs(10);
+        while state() != Some('T') {
+            assert!(Instant::now() < until, "not stopped: {:?}", state());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        screen.given_back();
+        screen.seen.clear();
+        screen.signal("-CONT");
+        screen.wait_for("\u{1b}[?1049h");
+        screen.wait_for("NAME");
+    }
+    screen.signal("-TERM");
+    assert!(screen.ended());
 }
 
 #[test]

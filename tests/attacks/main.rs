@@ -1,0 +1,72 @@
+//! Attacks in real containers: each must be one story of the right rule and severity, with
+//! nothing else at medium or above. The scenarios are the TOML files beside this one.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../scenarios/mod.rs"]
+mod scenarios;
+
+use hullwatch::detect::Severity;
+use scenarios::batch::Ran;
+use scenarios::report::{Table, line};
+
+/// An attack: each expected finding is there once, and nothing else at medium or above.
+fn judge(table: &mut Table, ran: &Ran) {
+    let mut faults = Vec::new();
+    let expected = &ran.scenario.expect;
+    for wanted in expected {
+        let all: Vec<_> = ran
+            .findings
+            .iter()
+            .filter(|f| f.rule == wanted.rule)
+            .collect();
+        match all.as_slice() {
+            [] => {
+                table.missed += 1;
+                faults.push(format!("missed {} {}", wanted.severity, wanted.rule));
+            }
+            [one] if one.severity != wanted.severity => {
+                table.missed += 1;
+                faults.push(format!("not {}: {}", wanted.severity, line(one)));
+            }
+            [one] => {
+                let untold = wanted.untold(one);
+                if untold.is_empty() {
+                    table.flagged += 1;
+                } else {
+                    table.missed += 1;
+                    let why = one.why.join("\n");
+                    faults.push(format!("{} does not tell {untold:?}:\n{why}", one.rule));
+                }
+            }
+            many => {
+                table.extra += many.len() - 1;
+                let all: Vec<_> = many.iter().map(|f| line(f)).collect();
+                faults.push(format!("{} stories: {}", many.len(), all.join("; ")));
+            }
+        }
+    }
+    for finding in ran
+        .findings
+        .iter()
+        .filter(|f| f.severity >= Severity::Medium)
+    {
+        if !expected.iter().any(|e| e.rule == finding.rule) {
+            table.extra += 1;
+            faults.push(format!("extra {}", line(finding)));
+        }
+    }
+    table.row(ran, &faults);
+}
+
+#[test]
+fn every_attack_is_one_story() {
+    if !scenarios::ready() {
+        return;
+    }
+    let mut table = Table::default();
+    for ran in scenarios::batch::run(scenarios::load("attacks")) {
+        judge(&mut table, &ran);
+    }
+    table.finish("attacks");
+}

@@ -1,0 +1,136 @@
+//! A Docker engine and its containers, through the engine's own client.
+
+use std::process::{Command, Output};
+
+use hullwatch::event::ContainerId;
+
+/// The images that `tests/roots` makes.
+pub const BUSYBOX: &str = "hullwatch-test:busybox";
+pub const DEBIAN: &str = "hullwatch-test:debian";
+
+/// Where an engine listens.
+#[derive(Debug, Clone)]
+pub struct Engine(pub String);
+
+impl Engine {
+    /// The one that the tests were given.
+    pub fn tests() -> Self {
+        let given = ["HULLWATCH_TEST_DOCKER", "DOCKER_HOST"]
+            .into_iter()
+            .find_map(|name| std::env::var(name).ok().filter(|host| !host.is_empty()));
+        Self(given.unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned()))
+    }
+
+    pub(super) fn missing(&self) -> Vec<String> {
+        if !self.answers() {
+            return vec![format!("a Docker engine at {}", self.0)];
+        }
+        [BUSYBOX, DEBIAN]
+            .into_iter()
+            .filter(|image| !self.output(&["image", "inspect", image]).status.success())
+            .map(|image| format!("the image {image}"))
+            .collect()
+    }
+
+    /// Whether an engine answers there.
+    pub fn answers(&self) -> bool {
+        let out = self.client(&["version", "--format", "{{.Server.Version}}"]);
+        out.is_ok_and(|out| out.status.success())
+    }
+
+    fn client(&self, args: &[&str]) -> std::io::Result<Output> {
+        let mut docker = Command::new("docker");
+        docker.env("DOCKER_HOST", &self.0).args(args).output()
+    }
+
+    /// What the client said, however it ended.
+    pub fn output(&self, args: &[&str]) -> Output {
+        self.client(args).unwrap()
+    }
+
+    /// What the client printed; it must succeed.
+    pub fn docker(&self, args: &[&str]) -> String {
+        let out = self.output(args);
+        let error = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.success(), "docker {args:?}: {error}");
+        String::from_utf8(out.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Starts a container. It has no network but its own loopback, since an engine may have none.
+    pub fn run(&self, options: &[&str], image: &str, command: &[&str]) -> Container {
+        let network: &[&str] = if options.contains(&"--network") {
+            &[]
+        } else {
+            &["--network", "none"]
+        };
+        let args = [&["run", "-d"], network, options, &[image], command].concat();
+        Container {
+            id: ContainerId::new(&self.docker(&args)),
+            engine: self.clone(),
+        }
+    }
+
+    /// Runs a container to its end, which must be a success.
+    pub fn run_to_end(&self, options: &[&str], image: &str, command: &[&str]) -> Container {
+        let container = self.run(options, image, command);
+        let code = container.wait();
+        assert_eq!(code, 0, "{command:?}: {}", container.said());
+        container
+    }
+}
+
+/// A container that is removed at the end.
+#[derive(Debug)]
+pub struct Container {
+    pub id: ContainerId,
+    engine: Engine,
+}
+
+impl Container {
+    fn with(&self, before: &[&str], after: &[&str]) -> String {
+        self.engine
+            .docker(&[before, &[self.id.as_str()], after].concat())
+    }
+
+    /// Does `docker VERB` to it.
+    pub fn tell(&self, verb: &str) {
+        self.with(&[verb], &[]);
+    }
+
+    /// Runs a command inside; returns what it printed.
+    pub fn exec(&self, command: &[&str]) -> String {
+        self.with(&["exec"], command)
+    }
+
+    /// Runs a shell script inside; returns what it printed.
+    pub fn sh(&self, script: &str) -> String {
+        self.exec(&["sh", "-c", script])
+    }
+
+    /// Waits for its end; returns its exit code.
+    pub fn wait(&self) -> i64 {
+        self.with(&["wait"], &[]).parse().unwrap()
+    }
+
+    /// What its processes printed.
+    pub fn said(&self) -> String {
+        let out = self.engine.output(&["logs", self.id.as_str()]);
+        String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned()
+    }
+
+    /// A value of its description, as `docker inspect -f` prints it.
+    pub fn inspect(&self, template: &str) -> String {
+        self.with(&["inspect", "-f", template], &[])
+    }
+
+    /// Host pid of its first process.
+    pub fn init(&self) -> u32 {
+        self.inspect("{{.State.Pid}}").parse().unwrap()
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        self.engine.output(&["rm", "-f", self.id.as_str()]);
+    }
+}

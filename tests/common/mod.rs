@@ -1,0 +1,51 @@
+//! What the tests on a real kernel and a real engine share.
+#![allow(dead_code, reason = "each test crate uses a part of it")]
+
+mod engine;
+mod recording;
+
+pub use engine::{BUSYBOX, Container, DEBIAN, Engine};
+pub use recording::{Recording, Session, replays_alike};
+
+use std::io::Write as _;
+use std::path::Path;
+
+/// True where the kernel can be watched. Elsewhere the test fails when everything was promised to
+/// be there (by `CI=true` or by `tests/run`), and else says that it did not run.
+pub fn kernel_is_ready() -> bool {
+    decide(&missing_of_kernel())
+}
+
+/// As [`kernel_is_ready`], with the engine and its images besides.
+pub fn engine_is_ready() -> bool {
+    let mut missing = missing_of_kernel();
+    missing.extend(Engine::tests().missing());
+    decide(&missing)
+}
+
+fn missing_of_kernel() -> Vec<String> {
+    let mut missing = Vec::new();
+    if !rustix::process::geteuid().is_root() {
+        missing.push("root".to_owned());
+    }
+    if !Path::new("/sys/kernel/btf/vmlinux").exists() {
+        missing.push("a kernel with BTF".to_owned());
+    }
+    missing
+}
+
+fn decide(missing: &[String]) -> bool {
+    if missing.is_empty() {
+        return true;
+    }
+    let promised = std::env::var("CI").as_deref() == Ok("true")
+        || std::env::var_os("HULLWATCH_TEST_DOCKER").is_some();
+    let missing = missing.join(", ");
+    assert!(!promised, "this test needs {missing}");
+    let test = std::thread::current();
+    let test = test.name().unwrap_or_default();
+    // Past the test harness, which hides what a test that passes prints.
+    let line = format!("DID NOT RUN: {test} needs {missing}; see tests/run\n");
+    let _ = std::io::stderr().write_all(line.as_bytes());
+    false
+}

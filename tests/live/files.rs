@@ -1,0 +1,200 @@
+//! File facts: every way to change a file, in real containers.
+
+use hullwatch::event::{Bytes, ContainerId, File, FileOp, Filesystem, Kind, Origin};
+
+use crate::common::{self, BUSYBOX, DEBIAN, Engine, Recording, Session};
+
+/// Every file event of a container: what, on which path, onto which, and the refusal's errno.
+fn told(session: &Session, id: &ContainerId) -> Vec<(FileOp, String, String, u16)> {
+    let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
+    session
+        .of(id)
+        .filter_map(|event| match &event.kind {
+            Kind::File(file) => {
+                let target = file.target.as_ref().map_or_else(String::new, text);
+                Some((file.op, text(&file.path), target, file.errno))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+fn file<'a>(session: &'a Session, id: &'a ContainerId, op: FileOp, path: &[u8]) -> &'a File {
+    let pick = |kind: &'a Kind| match kind {
+        Kind::File(file) if file.op == op && **file.path == *path => Some(&**file),
+        _ => None,
+    };
+    let what = format!("{op:?} of {}", String::from_utf8_lossy(path));
+    session.find(id, &what, pick).1
+}
+
+#[test]
+fn every_change_is_told_with_its_path_and_result() {
+    if !common::engine_is_ready() {
+        return;
+    }
+    let engine = Engine::tests();
+    let mut recording = Recording::start(&engine);
+    let script = include_str!("inside/files.pl");
+    let container = engine.run_to_end(&[], DEBIAN, &["perl", "-e", script]);
+    recording.wait_for_exit(&container.id);
+    let session = recording.stop();
+    let mut told = told(&session, &container.id);
+    use FileOp::{
+        Chmod, Chown, Create, Link, Mkdir, Mknod, Rename, Rmdir, Symlink, Truncate, Unlink, Write,
+    };
+    for (op, path, target) in [
+        (Mkdir, "/job", ""),
+        (Create, "/job/made", ""),
+        (Write, "/job/made", ""),
+        // truncate and ftruncate of one file by one process; the second within a second is counted
+        // with the next.
+        (Truncate, "/job/made", ""),
+        (Create, "/job/second", ""),
+        (Link, "/proc/self/fd/7", "/job/from-nameless"),
+        (Rename, "/job/second", "/job/third"),
+        (Mkdir, "/job/below", ""),
+        (Rename, "/job/third", "/job/below/fourth"),
+        (Rename, "/job/made", "/job/below/fourth"),
+        (Link, "/job/made", "/job/hard"),
+        (Symlink, "/job/conf", "/etc"),
+        (Chmod, "/job/made", ""),
+        (Chmod, "/job/below", ""),
+        (Chmod, "/job/below/fourth", ""),
+        (Chown, "/job/made", ""),
+        (Chown, "/job/below/fourth", ""),
+        (Chown, "/job/below/fourth", ""),
+        (Create, "/etc/through-link", ""),
+        (Create, "/etc/through-root", ""),
+        (Mknod, "/job/pipe", ""),
+        (Mkdir, "/job/below/deeper", ""),
+        (Rmdir, "/job/below/deeper", ""),
+        (Unlink, "/job/below/fourth", ""),
+        (Unlink, "/job/hard", ""),
+        (Rmdir, "/job/below", ""),
+    ] {
+        let expected = (op, path.to_owned(), target.to_owned(), 0);
+        let at = told.iter().position(|one| *one == expected);
+        let at = at.unwrap_or_else(|| panic!("no {expected:?} in {told:#?}"));
+        told.remove(at);
+    }
+    // The nameless file is told by the number it has instead of a name.
+    told.retain(|(op, path, ..)| *op != Write || !path.starts_with("/job/#"));
+    told.retain(|(op, path, ..)| *op != Truncate || path != "/job/made");
+    assert!(told.is_empty(), "beyond what was done: {told:#?}");
+
+    let made = file(&session, &container.id, FileOp::Create, b"/job/made");
+    assert_eq!(
+        (made.mode, made.comm.to_string()),
+        (Some(0o100_640), "perl".to_owned())
+    );
+    let facts = made.file.unwrap();
+    assert_eq!(
+        (facts.fs, facts.origin()),
+        (Filesystem::Overlay, Origin::Upper)
+    );
+    let chmod = file(&session, &container.id, FileOp::Chmod, b"/job/made");
+    assert_eq!(chmod.mode, Some(0o755));
+    assert!(session.losses().is_empty(), "{:?}", session.losses());
+}
+
+/// A name with a space, a newline, an escape sequence and a byte that is no UTF-8.
+const HOSTILE: &[u8] = b"/tmp/a b\nc\x1b[31m\xffd";
+
+#[test]
+fn a_hostile_name_arrives_as_it_is() {
+    if !common::engine_is_ready() {
+        return;
+    }
+    let engine = Engine::tests();
+    let mut recording = Recording::start(&engine);
+    let script = r#"n="$(printf '/tmp/a b\nc\033[31m\377d')"; echo x >"$n"; cp /bin/busybox "$n-run"; chmod +x "$n-run"; "$n-run"; true"#;
+    let container = engine.run_to_end(&[], BUSYBOX, &["sh", "-c", script]);
+    recording.wait_for_exit(&container.id);
+    let session = recording.stop();
+    file(&session, &container.id, FileOp::Create, HOSTILE);
+    let name = [HOSTILE, b"-run"].concat();
+    let (_, exec) = session.find(&container.id, "exec of the name", |kind| match kind {
+        Kind::Exec(exec) if **exec.exe == *name => Some(exec),
+        _ => None,
+    });
+    assert_eq!(**exec.argv[0], *name);
+}
+
+/// What a container may not do, is told with the reason.
+#[test]
+fn what_is_refused_is_told_with_its_errno() {
+    if !common::engine_is_ready() {
+        return;
+    }
+    let engine = Engine::tests();
+    let mut recording = Recording::start(&engine);
+    let read_only = engine.run_to_end(
+        &["--read-only", "--tmpfs", "/scratch"],
+        BUSYBOX,
+        &[
+            "sh",
+            "-c",
+            "echo x >/etc/new; echo x >>/etc/passwd; mkdir /made; rm /etc/group; mv /etc/group /etc/moved;
+             ln -s x /link; chmod 777 /etc/passwd; chown 1 /etc/passwd; echo x >/scratch/allowed; true",
+        ],
+    );
+    let user = engine.run_to_end(
+        &["--user", "1000"],
+        BUSYBOX,
+        &[
+            "sh",
+            "-c",
+            "echo x >/etc/new; echo x >>/etc/passwd; chmod 777 /etc/passwd; rm /etc/group; echo x >/tmp/own; true",
+        ],
+    );
+    let powerless = engine.run_to_end(
+        &["--cap-drop", "ALL"],
+        BUSYBOX,
+        &["sh", "-c", "echo x >/tmp/x; chown 1:1 /tmp/x; true"],
+    );
+    for container in [&read_only, &user, &powerless] {
+        recording.wait_for_exit(&container.id);
+    }
+    let session = recording.stop();
+    const EPERM: u16 = 1;
+    const EACCES: u16 = 13;
+    const EROFS: u16 = 30;
+    use FileOp::{Chmod, Chown, Create, Mkdir, Rename, Symlink, Unlink, Write};
+    for (container, op, path, errno) in [
+        (&read_only, Create, "/etc/new", EROFS),
+        (&read_only, Create, "/etc/passwd", EROFS),
+        (&read_only, Mkdir, "/made", EROFS),
+        (&read_only, Unlink, "/etc/group", EROFS),
+        (&read_only, Rename, "/etc/group", EROFS),
+        (&read_only, Symlink, "/link", EROFS),
+        (&read_only, Chmod, "/etc/passwd", EROFS),
+        (&read_only, Chown, "/etc/passwd", EROFS),
+        (&read_only, Create, "/scratch/allowed", 0),
+        (&user, Create, "/etc/new", EACCES),
+        (&user, Create, "/etc/passwd", EACCES),
+        (&user, Chmod, "/etc/passwd", EPERM),
+        (&user, Unlink, "/etc/group", EACCES),
+        (&user, Create, "/tmp/own", 0),
+        (&powerless, Create, "/tmp/x", 0),
+        (&powerless, Chown, "/tmp/x", EPERM),
+    ] {
+        let seen = session.has(&container.id, |kind| {
+            matches!(kind, Kind::File(f) if (f.op == op || (op == Create && f.op == Write))
+                && f.path == path && f.errno == errno)
+        });
+        let told = told(&session, &container.id);
+        assert!(seen, "no {op:?} of {path} with {errno} in {told:#?}");
+    }
+    let allowed = file(&session, &read_only.id, Create, b"/scratch/allowed");
+    assert_eq!(allowed.file.unwrap().origin(), Origin::Tmpfs);
+    // Who did it, as the host numbers users.
+    let ran_as = |id| {
+        let (_, exec) = session.find(id, "exec of sh", |kind| match kind {
+            Kind::Exec(exec) if !exec.runtime => Some(exec),
+            _ => None,
+        });
+        exec.uid
+    };
+    assert_eq!((ran_as(&user.id), ran_as(&powerless.id)), (1000, 0));
+}

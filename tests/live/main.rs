@@ -1,0 +1,19 @@
+//! hullwatch on the running kernel, and on real containers of a real Docker engine.
+//!
+//! One crate, since each one links the whole program anew.
+#![allow(clippy::unwrap_used, unreachable_pub)]
+
+mod calls;
+mod cgroup;
+#[path = "../common/mod.rs"]
+mod common;
+mod daemon;
+mod files;
+mod isolation;
+mod life;
+mod network;
+mod probes;
+mod processes;
+mod runtime;
+mod sockets;
+mod watch;

@@ -1,0 +1,156 @@
+//! `hullwatch watch`, and `record` with the options that the other tests do not use.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::common::{self, BUSYBOX, Engine, replays_alike};
+
+/// A hullwatch that watches.
+struct Hullwatch {
+    child: Child,
+    said: BufReader<ChildStderr>,
+    printed: Option<JoinHandle<Vec<u8>>>,
+}
+
+impl Hullwatch {
+    /// Returns when it says that it is ready.
+    fn start(args: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_hullwatch"))
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdout = child.stdout.take().unwrap();
+        let printed = std::thread::spawn(move || {
+            let mut all = Vec::new();
+            stdout.read_to_end(&mut all).unwrap();
+            all
+        });
+        let mut said = BufReader::new(child.stderr.take().unwrap());
+        let mut text = String::new();
+        while !text.contains("attached and ready") {
+            assert!(said.read_line(&mut text).unwrap() > 0, "ended: {text}");
+        }
+        Self {
+            child,
+            said,
+            printed: Some(printed),
+        }
+    }
+
+    /// Interrupts it, as a person would.
+    fn interrupt(&self) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, Signal::INT).unwrap();
+    }
+
+    /// How it ended, the lines it printed, and the rest of what it said.
+    fn end(mut self) -> (ExitStatus, Vec<Value>, String) {
+        let mut said = String::new();
+        self.said.read_to_string(&mut said).unwrap();
+        let status = self.child.wait().unwrap();
+        let lines = self.printed.take().unwrap().join().unwrap();
+        let lines = lines
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+            .map(|line| serde_json::from_slice(line).unwrap())
+            .collect();
+        (status, lines, said)
+    }
+}
+
+/// A test that fails leaves none behind.
+impl Drop for Hullwatch {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs a file that no layer of its image holds.
+const DRIFTS: &str = "cp /bin/busybox /tmp/true; echo more >>/tmp/true; /tmp/true; sleep 1";
+
+#[test]
+fn prints_the_findings_of_one_container_and_exits_by_them() {
+    if !common::engine_is_ready() {
+        return;
+    }
+    let engine = Engine::tests();
+    let name = format!("hullwatch-test-watch-{}", std::process::id());
+    let common = ["watch", "--docker-host", &engine.0, "--duration", "12s"];
+    let select = |container| {
+        let more = ["--exit-code", "--min-severity", "medium", "--container"];
+        Hullwatch::start(&[&common[..], &more, &[container]].concat())
+    };
+    let (one, none) = (select(&name), select("hullwatch-test-no-such-container"));
+    let wanted = engine.run(&["--name", &name], BUSYBOX, &["sleep", "60"]);
+    let other = engine.run(&[], BUSYBOX, &["sleep", "60"]);
+    wanted.sh(DRIFTS);
+    other.sh(DRIFTS);
+    let (status, lines, said) = one.end();
+    assert_eq!((status.code(), said.as_str()), (Some(1), ""));
+    assert!(!lines.is_empty());
+    for line in &lines {
+        assert_eq!(line["container"], wanted.id.as_str());
+        assert_eq!(line["type"], "finding");
+        assert!(["medium", "high", "critical"].contains(&line["severity"].as_str().unwrap()));
+    }
+    assert!(lines.iter().any(|line| line["rule"] == "drift.exec-new"));
+    let (status, lines, _) = none.end();
+    assert_eq!((status.code(), lines.len()), (Some(0), 0));
+}
+
+#[test]
+fn needs_no_engine_to_tell_an_exec() {
+    if !common::engine_is_ready() {
+        return;
+    }
+    let watch = Hullwatch::start(&["watch", "--no-engine", "--events", "all"]);
+    let container = Engine::tests().run_to_end(&[], BUSYBOX, &["sleep", "0.05"]);
+    watch.interrupt();
+    let (status, lines, _) = watch.end();
+    assert!(status.success());
+    let mut execs = lines.iter().filter(|line| {
+        line["container"] == container.id.as_str()
+            && line["type"] == "exec"
+            && line["runtime"] != true
+    });
+    assert_eq!(execs.next().unwrap()["argv"][0], "sleep");
+}
+
+#[test]
+fn a_compressed_recording_replays_to_its_findings() {
+    if !common::engine_is_ready() {
+        return;
+    }
+    let engine = Engine::tests();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("session.jsonl.zst");
+    let name = file.to_str().unwrap();
+    let record = Hullwatch::start(&["record", "--docker-host", &engine.0, name]);
+    let container = engine.run(&[], BUSYBOX, &["sleep", "60"]);
+    container.sh(DRIFTS);
+    record.interrupt();
+    let (status, _, said) = record.end();
+    assert!(status.success() && said.contains("recorded"), "{said}");
+    replays_alike(&file);
+    let findings = Command::new(env!("CARGO_BIN_EXE_hullwatch"))
+        .args(["replay", name, "--findings"])
+        .output()
+        .unwrap();
+    let findings = String::from_utf8_lossy(&findings.stdout).into_owned();
+    for rule in ["drift.exec-new", "exec.session"] {
+        assert!(findings.contains(rule), "{findings}");
+    }
+    // A recording never replaces another file.
+    let again = Command::new(env!("CARGO_BIN_EXE_hullwatch"))
+        .args(["record", name])
+        .output()
+        .unwrap();
+    assert_eq!(again.status.code(), Some(2));
+}

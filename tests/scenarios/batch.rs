@@ -1,0 +1,184 @@
+//! Runs many scenarios at once under one watch.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use hullwatch::detect::Finding;
+use hullwatch::event::Timestamp;
+
+use super::watch::{Watch, now};
+use super::{Scenario, Step, docker, peer};
+
+/// Scenarios whose steps run at the same time.
+const WORKERS: usize = 6;
+/// Start-up, with a margin: the default grace is ten seconds.
+const STARTED: u64 = 12;
+/// Comparisons with the image that do not come are given up after five seconds.
+const SETTLED: u64 = 7;
+/// A container that runs longer than this hangs.
+const LONGEST: Duration = Duration::from_secs(240);
+
+/// What became of a scenario.
+pub(crate) struct Ran {
+    pub(crate) scenario: Scenario,
+    pub(crate) findings: Vec<Finding>,
+    /// When start-up was over.
+    pub(crate) steady: Timestamp,
+    /// How long it was watched.
+    pub(crate) watched: Duration,
+    /// Steps that failed to run.
+    pub(crate) failed: Vec<String>,
+}
+
+struct Running {
+    scenario: Scenario,
+    id: String,
+    began: Timestamp,
+    since: Instant,
+    watched: Duration,
+    failed: Vec<String>,
+}
+
+/// Runs them all; each keeps its findings.
+pub(crate) fn run(scenarios: Vec<Scenario>) -> Vec<Ran> {
+    let watch = Watch::start();
+    let peer = scenarios.iter().any(|s| s.peer);
+    if peer {
+        peer::start();
+    }
+    let started = parallel(scenarios, start);
+    let done = parallel(started, |running| act(running, &watch));
+    let end = now();
+    watch.passes(end, SETTLED);
+    let names: Vec<String> = done.iter().map(|r| container(&r.scenario)).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let all = done
+        .iter()
+        .map(|running| Ran {
+            scenario: running.scenario.clone(),
+            findings: watch.findings(&running.id),
+            steady: running.began.plus(Duration::from_secs(STARTED - 1)),
+            watched: running.watched,
+            failed: running.failed.clone(),
+        })
+        .collect();
+    docker(&[&["rm", "-f", "-v"], names.as_slice()].concat()).unwrap();
+    if peer {
+        peer::stop();
+    }
+    let lost = watch.stop();
+    assert!(lost.is_empty(), "events were lost: {lost:?}");
+    all
+}
+
+fn parallel<T: Send, R: Send>(work: Vec<T>, act: impl Fn(T) -> R + Sync) -> Vec<R> {
+    let work: Mutex<VecDeque<_>> = Mutex::new(work.into_iter().enumerate().collect());
+    let done = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..WORKERS {
+            scope.spawn(|| {
+                loop {
+                    let Some((place, item)) = work.lock().unwrap().pop_front() else {
+                        break;
+                    };
+                    let result = act(item);
+                    done.lock().unwrap().push((place, result));
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().unwrap();
+    done.sort_by_key(|(place, _)| *place);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+fn container(scenario: &Scenario) -> String {
+    format!("hullwatch-test-{}", scenario.name)
+}
+
+fn start(scenario: Scenario) -> Running {
+    let name = container(&scenario);
+    let _ = docker(&["rm", "-f", "-v", &name]);
+    let network = if scenario.peer {
+        format!("container:{}-net", peer::NAME)
+    } else {
+        "none".to_owned()
+    };
+    let image = format!("hullwatch-test:{}", scenario.image);
+    let mut args = vec!["run", "-d", "--name", &name, "--network", &network];
+    args.extend(scenario.docker.iter().map(String::as_str));
+    let script = script(&scenario);
+    args.extend([image.as_str(), "/bin/sh", "-c", &script]);
+    let result = docker(&args);
+    let failed: Vec<String> = result.as_ref().err().cloned().into_iter().collect();
+    let id = result.unwrap_or_default();
+    Running {
+        scenario,
+        id,
+        began: now(),
+        since: Instant::now(),
+        watched: Duration::ZERO,
+        failed,
+    }
+}
+
+/// What the container's init runs.
+fn script(scenario: &Scenario) -> String {
+    let Scenario { run, service, .. } = scenario;
+    match (run.is_empty(), service.is_empty()) {
+        (true, true) => "exec sleep 1000".to_owned(),
+        (false, true) if scenario.steps.is_empty() => run.clone(),
+        (false, true) => format!("{run}\nexec sleep 1000"),
+        // The last sleep lets what was started in the background have its effect.
+        (_, false) => format!("{run}\nsleep {STARTED}\n{service}\nsleep 2\n"),
+    }
+}
+
+fn act(mut running: Running, watch: &Watch) -> Running {
+    if running.id.is_empty() {
+        return running;
+    }
+    watch.passes(running.began, STARTED);
+    let name = container(&running.scenario);
+    for step in &running.scenario.steps {
+        // What an attack returns is its own affair; that it ran at all is ours.
+        let result = match step {
+            Step::Sh(script) => docker(&["exec", &name, "/bin/sh", "-c", script]),
+            Step::Tty(script) => docker(&["exec", "-t", &name, "/bin/sh", "-c", script]),
+            Step::Exec(argv) => {
+                let words = argv
+                    .iter()
+                    .map(|a| if a == "{}" { &name } else { a }.as_str());
+                docker(&["exec"].into_iter().chain(words).collect::<Vec<_>>())
+            }
+            Step::Docker(argv) => {
+                let argv: Vec<String> = argv.iter().map(|a| a.replace("{}", &name)).collect();
+                docker(&argv.iter().map(String::as_str).collect::<Vec<_>>())
+            }
+        };
+        if let Err(error) = result {
+            running.failed.push(error);
+        }
+    }
+    let Scenario {
+        run,
+        service,
+        steps,
+        ..
+    } = &running.scenario;
+    let ends = !service.is_empty() || (!run.is_empty() && steps.is_empty());
+    while ends && is_running(&running.id) {
+        if running.since.elapsed() > LONGEST {
+            running.failed.push(format!("{name} does not end"));
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    running.watched = running.since.elapsed();
+    running
+}
+
+fn is_running(id: &str) -> bool {
+    docker(&["inspect", "--format", "{{.State.Running}}", id]).unwrap() == "true"
+}

@@ -1,0 +1,142 @@
+//! Scenarios: what a container does, as data, and what hullwatch must say about it.
+//!
+//! `tests/attacks` and `tests/honest` share this: a TOML file per family of scenarios, and one
+//! hullwatch that watches all of them at once with its defaults.
+
+pub(crate) mod batch;
+pub(crate) mod peer;
+pub(crate) mod report;
+pub(crate) mod watch;
+
+use std::path::Path;
+use std::process::Command;
+
+use hullwatch::detect::{Finding, Severity};
+use serde::Deserialize;
+
+/// A container and what happens in it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Scenario {
+    /// Names it, and its container.
+    pub(crate) name: String,
+    /// The image `hullwatch-test:IMAGE`.
+    #[serde(default = "busybox")]
+    pub(crate) image: String,
+    /// Options of `docker run`.
+    #[serde(default)]
+    pub(crate) docker: Vec<String>,
+    /// It lives in the network of the [`peer`].
+    #[serde(default)]
+    pub(crate) peer: bool,
+    /// A shell script that the container's init runs at once.
+    #[serde(default)]
+    pub(crate) run: String,
+    /// A shell script that the container's init runs after start-up.
+    #[serde(default)]
+    pub(crate) service: String,
+    /// What comes from outside after start-up, in this order.
+    #[serde(default)]
+    pub(crate) steps: Vec<Step>,
+    /// The findings it must raise, one story each.
+    #[serde(default)]
+    pub(crate) expect: Vec<Expected>,
+}
+
+fn busybox() -> String {
+    "busybox".to_owned()
+}
+
+/// Something that comes from outside.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Step {
+    /// `docker exec` of a shell script.
+    Sh(String),
+    /// The same with a terminal.
+    Tty(String),
+    /// `docker exec` with these arguments, `{}` being the container's name.
+    Exec(Vec<String>),
+    /// Another command of the engine.
+    Docker(Vec<String>),
+}
+
+/// A finding.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Expected {
+    /// Its rule.
+    pub(crate) rule: String,
+    /// How severe it is.
+    pub(crate) severity: Severity,
+    /// What its explanation must contain.
+    #[serde(default)]
+    pub(crate) why: Vec<String>,
+}
+
+impl Expected {
+    /// What the finding ought to tell and does not.
+    pub(crate) fn untold(&self, finding: &Finding) -> Vec<&str> {
+        let why = finding.why.join("\n");
+        let words = self.why.iter().map(String::as_str);
+        words.filter(|w| !why.contains(w)).collect()
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    scenario: Vec<Scenario>,
+}
+
+/// Reads every TOML file of a directory of `tests`. Only scenarios whose name contains
+/// `HULLWATCH_TEST_SCENARIO` are kept when that is set.
+pub(crate) fn load(directory: &str) -> Vec<Scenario> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests")
+        .join(directory);
+    let mut files: Vec<_> = std::fs::read_dir(&path)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|file| file.extension().is_some_and(|e| e == "toml"))
+        .collect();
+    files.sort();
+    let mut all = Vec::new();
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let read: File =
+            toml::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        all.extend(read.scenario);
+    }
+    let mut names: Vec<_> = all.iter().map(|s| s.name.clone()).collect();
+    names.sort();
+    for pair in names.windows(2) {
+        assert_ne!(pair[0], pair[1], "two scenarios of one name");
+    }
+    if let Ok(wanted) = std::env::var("HULLWATCH_TEST_SCENARIO") {
+        all.retain(|s| wanted.split(',').any(|w| s.name.contains(w)));
+    }
+    all
+}
+
+/// Runs the engine's client; its output.
+pub(crate) fn docker(args: &[&str]) -> Result<String, String> {
+    let out = Command::new("docker").args(args).output().unwrap();
+    if out.status.success() {
+        return Ok(String::from_utf8_lossy(&out.stdout).trim().to_owned());
+    }
+    let error = String::from_utf8_lossy(&out.stderr);
+    Err(format!("docker {args:?}: {} {error}", out.status))
+}
+
+/// True when this host has what the scenarios need; they are skipped without, and fail where it
+/// was promised.
+pub(crate) fn ready() -> bool {
+    let asked = ["HULLWATCH_TEST_DOCKER", "CI"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some());
+    if !asked {
+        eprintln!("skipped: run tests/run");
+    }
+    asked
+}

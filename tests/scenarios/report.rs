@@ -1,0 +1,74 @@
+//! The table of what was flagged, what was missed and what was too much.
+
+use std::fmt::Write as _;
+
+use hullwatch::detect::Finding;
+
+use super::batch::Ran;
+
+/// Sums over scenarios.
+#[derive(Default)]
+pub(crate) struct Table {
+    text: String,
+    scenarios: usize,
+    pub(crate) flagged: usize,
+    pub(crate) missed: usize,
+    pub(crate) extra: usize,
+    hours: f64,
+    faults: usize,
+}
+
+/// A finding in a line.
+pub(crate) fn line(finding: &Finding) -> String {
+    format!(
+        "{} {} ×{} {}",
+        finding.severity, finding.rule, finding.count, finding.title
+    )
+}
+
+impl Table {
+    /// A line for a scenario, with what is wrong below it.
+    pub(crate) fn row(&mut self, ran: &Ran, faults: &[String]) {
+        self.scenarios += 1;
+        self.hours += ran.watched.as_secs_f64() / 3600.0;
+        let said = if faults.is_empty() { "ok" } else { "FAILED" };
+        let name = &ran.scenario.name;
+        let seen: Vec<_> = ran
+            .findings
+            .iter()
+            .map(|f| {
+                let later = if f.first > ran.steady {
+                    ""
+                } else {
+                    "(start-up)"
+                };
+                format!("{}:{}{later}", f.severity.letter(), f.rule)
+            })
+            .collect();
+        let _ = writeln!(self.text, "{said:6} {name:34} {}", seen.join(" "));
+        for fault in faults {
+            let _ = writeln!(self.text, "         {fault}");
+        }
+        if !faults.is_empty() {
+            for error in &ran.failed {
+                let _ = writeln!(self.text, "         step: {error}");
+            }
+        }
+        self.faults += faults.len();
+    }
+
+    /// Prints the table; fails when anything was missed or too much.
+    pub(crate) fn finish(self, what: &str) {
+        println!("{}", self.text);
+        println!(
+            "{what}: scenarios {}, flagged {}, missed {}, extra {} in {:.2} container-hours ({:.1} per container-hour)",
+            self.scenarios,
+            self.flagged,
+            self.missed,
+            self.extra,
+            self.hours,
+            self.extra as f64 / self.hours.max(f64::MIN_POSITIVE)
+        );
+        assert_eq!(self.faults, 0, "see the table above");
+    }
+}
