@@ -107,7 +107,13 @@ fn start(scenario: Scenario) -> Running {
     };
     let image = format!("hullwatch-test:{}", scenario.image);
     let mut args = vec!["run", "-d", "--name", &name, "--network", &network];
-    args.extend(scenario.docker.iter().map(String::as_str));
+    let engine = super::engine_directory();
+    let options: Vec<String> = scenario
+        .docker
+        .iter()
+        .map(|option| option.replace("{engine}", &engine))
+        .collect();
+    args.extend(options.iter().map(String::as_str));
     let script = script(&scenario);
     args.extend([image.as_str(), "/bin/sh", "-c", &script]);
     let result = docker(&args);

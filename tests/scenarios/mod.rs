@@ -23,7 +23,7 @@ pub(crate) struct Scenario {
     /// The image `hullwatch-test:IMAGE`.
     #[serde(default = "busybox")]
     pub(crate) image: String,
-    /// Options of `docker run`.
+    /// Options of `docker run`, `{engine}` being the directory of the engine's socket.
     #[serde(default)]
     pub(crate) docker: Vec<String>,
     /// It lives in the network of the [`peer`].
@@ -127,6 +127,14 @@ pub(crate) fn docker(args: &[&str]) -> Result<String, String> {
     }
     let error = String::from_utf8_lossy(&out.stderr);
     Err(format!("docker {args:?}: {} {error}", out.status))
+}
+
+/// The directory of the socket on which the engine under test listens.
+pub(crate) fn engine_directory() -> String {
+    let given = std::env::var("DOCKER_HOST").unwrap_or_default();
+    let socket = given.strip_prefix("unix://");
+    let socket = Path::new(socket.unwrap_or("/var/run/docker.sock"));
+    socket.parent().unwrap().to_str().unwrap().to_owned()
 }
 
 /// True when this host has what the scenarios need; they are skipped without, and fail where it

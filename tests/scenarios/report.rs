@@ -1,6 +1,7 @@
 //! The table of what was flagged, what was missed and what was too much.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 
 use hullwatch::detect::Finding;
 
@@ -59,16 +60,20 @@ impl Table {
 
     /// Prints the table; fails when anything was missed or too much.
     pub(crate) fn finish(self, what: &str) {
-        println!("{}", self.text);
-        println!(
-            "{what}: scenarios {}, flagged {}, missed {}, extra {} in {:.2} container-hours ({:.1} per container-hour)",
+        // Written, not printed: the table is for people also when the test passes.
+        let mut out = std::io::stdout().lock();
+        writeln!(
+            out,
+            "\n{}\n{what}: scenarios {}, flagged {}, missed {}, extra {} in {:.2} container-hours ({:.1} per container-hour)",
+            self.text,
             self.scenarios,
             self.flagged,
             self.missed,
             self.extra,
             self.hours,
             self.extra as f64 / self.hours.max(f64::MIN_POSITIVE)
-        );
+        )
+        .unwrap();
         assert_eq!(self.faults, 0, "see the table above");
     }
 }

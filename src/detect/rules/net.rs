@@ -1,7 +1,10 @@
 //! What a container connects to and listens on.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::net::IpAddr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use bstr::ByteSlice as _;
 
@@ -248,8 +251,7 @@ fn runtime_api(case: &mut Case<'_>, connect: &Connect) {
         && case.container.is_some_and(|c| {
             c.info.mounts.iter().any(|m| {
                 matches!(&connect.remote, Endpoint::Unix(p)
-                    if p.starts_with(m.destination.as_bytes())
-                        || p.ends_with(m.destination.as_bytes()))
+                    if run_path(p).starts_with(run_path(m.destination.as_bytes())))
             })
         });
     // The socket is not there: a look, no use.
@@ -265,6 +267,14 @@ fn runtime_api(case: &mut Case<'_>, connect: &Connect) {
         told.title = format!("{}: {to}", case.rule.title);
         tell_who(case, told, connect);
     });
+}
+
+/// `/var/run` is a link to `/run`: both name the same place.
+fn run_path(path: &[u8]) -> &Path {
+    let shown = path
+        .strip_prefix(b"/var")
+        .filter(|rest| *rest == b"/run" || rest.starts_with(b"/run/"));
+    Path::new(OsStr::from_bytes(shown.unwrap_or(path)))
 }
 
 fn tell_who(case: &Case<'_>, told: &mut crate::detect::stories::Told, connect: &Connect) {
@@ -519,7 +529,12 @@ mod tests {
         w.connect_as(init, Protocol::Unix, socket(), Outcome::Established);
         assert_eq!(w.finding("net.runtime-api").severity, Severity::High);
         let mut w = World::steady();
-        w.mount("/var/run/docker.sock");
+        w.mount("/var/run/dock");
+        let init = w.init();
+        w.connect_as(init, Protocol::Unix, socket(), Outcome::Established);
+        assert_eq!(w.highest(), Severity::High);
+        let mut w = World::steady();
+        w.mount("/run/docker.sock");
         let init = w.init();
         w.connect_as(init, Protocol::Unix, socket(), Outcome::Established);
         assert_eq!(w.highest(), Severity::Info);
