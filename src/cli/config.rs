@@ -22,6 +22,10 @@ pub(super) struct ScreenArgs {
     #[arg(long, value_name = "THEME")]
     theme: Option<String>,
 
+    /// Click and scroll with the mouse; m turns it on and off
+    #[arg(long)]
+    mouse: bool,
+
     /// Bytes a second that the screen may send unasked: a number, auto (2048 over SSH, else no
     /// limit) or off; answers to keys are never held back
     #[arg(long, value_name = "BYTES", default_value = "auto")]
@@ -45,6 +49,7 @@ impl ScreenArgs {
             None => folder.config()?,
         };
         config.bps = self.bps;
+        config.mouse |= self.mouse;
         if let Some(after) = self.panic_after {
             std::thread::spawn(move || {
                 std::thread::sleep(after);

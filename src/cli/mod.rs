@@ -11,6 +11,7 @@ mod doctor;
 mod drift;
 mod failure;
 mod keys;
+mod list;
 mod live;
 mod man;
 mod policy;
@@ -51,6 +52,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Watch(watch::Args),
+    List(list::Args),
     Record(record::Args),
     Replay(replay::Args),
     Demo(demo::Args),
@@ -85,6 +87,7 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         None => terminal::run(&cli.terminal),
         Some(Command::Watch(args)) => watch::run(&args),
+        Some(Command::List(args)) => list::run(&args),
         Some(Command::Record(args)) => record::run(&args),
         Some(Command::Replay(args)) => replay::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),

@@ -30,7 +30,7 @@ pub(super) fn there() -> bool {
 pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     if !there() {
         return Err(Failure::expected(
-            "this is not a terminal; hullwatch watch prints JSON lines instead",
+            "this is not a terminal; hullwatch watch prints JSON lines, hullwatch list --json a view once",
         ));
     }
     let config = args.screen.load()?;

@@ -21,6 +21,12 @@ pub enum Action {
     Redraw,
     /// Show in the next theme.
     NextTheme,
+    /// Times in UTC, or in this machine's zone.
+    Zone,
+    /// Take the mouse, or leave it to the terminal.
+    Mouse,
+    /// Look at a recording.
+    Open,
     /// Show or hide the keys.
     Help,
     /// Go to a pane.
@@ -115,6 +121,10 @@ pub enum Action {
     Moment,
     /// To the next finding (+1) or the previous one (-1).
     Finding(i8),
+    /// Remember this moment, to tell what changed since.
+    MarkMoment,
+    /// What changed since the remembered moment.
+    Since,
     /// To the present; to the end of a recording.
     Present,
     /// Time as a picture, or not.
@@ -249,6 +259,9 @@ const fn row(
     }
 }
 
+/// The name under which a recording is opened.
+pub(super) const OPEN: &str = "open-recording";
+
 use Action as A;
 use Group as G;
 use Place as P;
@@ -326,9 +339,14 @@ pub static ACTIONS: &[Entry] = &[
     row("faster", A::Speed(1), &["+"], G::Time, P::Anywhere, (56, "speed", "play twice as fast")),
     row("slower", A::Speed(-1), &["-"], G::Time, P::Anywhere, (56, "speed", "play half as fast")),
     row("present", A::Present, &["="], G::Time, P::Anywhere, (57, "live", "to the present; to the end of a recording")),
+    row("mark-moment", A::MarkMoment, &["M"], G::Time, P::Anywhere, (0, "mark moment", "remember this moment")),
+    row("since", A::Since, &["D"], G::Time, P::Anywhere, (0, "since the mark", "what changed since the moment remembered with mark-moment; :since -5m, :since 14:03")),
     row("timeline", A::Timeline, &["H"], G::Time, P::Anywhere, (0, "timeline", "time as a picture, or not")),
 
     row("record", A::Record, &["r"], G::Session, P::Live, (58, "record", "begin or end recording to hullwatch-DATE-TIME.jsonl")),
+    row(OPEN, A::Open, &["R"], G::Session, P::Anywhere, (0, "open", "look at a recording; :open-recording FILE")),
+    row("mouse", A::Mouse, &["m"], G::Session, P::Anywhere, (0, "mouse", "click and scroll with the mouse, or leave it to the terminal, which then can select text")),
+    row("zone", A::Zone, &["u"], G::Session, P::Anywhere, (0, "UTC/local", "times in UTC, or as this machine's clock shows them")),
     row("theme", A::NextTheme, &["T"], G::Session, P::Anywhere, (0, "theme", "show in the next theme")),
     row("redraw", A::Redraw, &["C-l"], G::Session, P::Anywhere, (0, "redraw", "draw the whole screen again")),
     row("suspend", A::Suspend, &["C-z"], G::Session, P::Anywhere, (0, "suspend", "stop the program; fg continues it")),

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::core::Core;
-use crate::event::ContainerId;
+use crate::event::{ContainerId, Timestamp};
 
 use super::action::{Action, Place};
 use super::config::Config;
 use super::filter::Filter;
 use super::keymap::Keymap;
+use super::mouse::Clickable;
 use super::palette;
 pub use super::pane::Pane;
 use super::pane::Table;
@@ -19,6 +20,7 @@ use super::rows::{ImageKey, Key};
 use super::silence::{Sheet, Wish};
 use super::spot::Spot;
 use super::steady::Steady;
+use super::time::Zone;
 
 /// What the person looks at.
 #[derive(Debug, Clone)]
@@ -73,6 +75,14 @@ pub struct Ui {
     pub(super) keys: Arc<Keymap>,
     /// A recording is shown, not this host.
     pub recorded: bool,
+    /// The moment that was marked.
+    pub(super) since: Option<Timestamp>,
+    /// The mouse is ours.
+    pub(super) mouse: bool,
+    /// Where what can be clicked was drawn.
+    pub(super) spots: Clickable,
+    /// In which zone times are shown.
+    pub(super) zone: Zone,
     /// Time is shown as a picture; `None`: while it is not the present.
     pub(super) timeline: Option<bool>,
     /// Rows of the last drawn page.
@@ -109,6 +119,10 @@ impl Default for Ui {
             search: String::new(),
             keys: Arc::default(),
             recorded: false,
+            since: None,
+            mouse: false,
+            spots: Clickable::default(),
+            zone: Zone::default(),
             timeline: None,
             page: 10,
             message: None,
@@ -141,6 +155,7 @@ impl Ui {
         Self {
             keys: Arc::new(config.keys.clone()),
             recorded,
+            mouse: config.mouse,
             ..Self::default()
         }
     }
@@ -294,11 +309,54 @@ impl Ui {
                 };
                 self.message = Some(said.to_owned());
             }
+            Action::MarkMoment => {
+                self.since = Some(core.state.now);
+                let (at, key) = (
+                    self.zone.clock(core.state.now),
+                    self.keys.sign(Action::Since),
+                );
+                self.message = Some(format!("marked {at}: {key} shows what changed since"));
+            }
+            Action::Since => self.changes(core),
+            Action::Mouse => {
+                self.mouse = !self.mouse;
+                let said = if self.mouse {
+                    "the mouse clicks and scrolls here; most terminals still select with Shift"
+                } else {
+                    "the mouse is the terminal's"
+                };
+                self.message = Some(said.to_owned());
+            }
+            Action::Open => {
+                let command = format!("{} ", super::action::OPEN);
+                self.prompt = Some(Prompt::new(Purpose::Command, &command));
+            }
+            Action::Zone => self.message = Some(self.zone.turn()),
             Action::Silence | Action::Acknowledge | Action::Silences | Action::UndoSilence => {
                 self.triage(action, core);
             }
             _ => {}
         }
+    }
+
+    /// The page of what changed since the marked moment.
+    fn changes(&mut self, core: &Core) {
+        self.message = Some(match self.since {
+            None => {
+                let key = self.keys.sign(Action::MarkMoment);
+                format!("{key} marks a moment first, or type :since -5m")
+            }
+            Some(then) if then > core.state.now => {
+                format!(
+                    "the marked moment {} is still to come",
+                    self.zone.clock(then)
+                )
+            }
+            Some(then) => {
+                self.open(Key::Since(then));
+                return;
+            }
+        });
     }
 
     /// The last page was of a screen large enough for a preview.

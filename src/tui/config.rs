@@ -18,6 +18,8 @@ pub struct Config {
     pub theme: Option<String>,
     /// How it looks: the theme that was chosen, wherever that was done.
     pub look: Chosen,
+    /// The mouse is taken from the start.
+    pub mouse: bool,
     /// Bytes a second that pictures nobody asked for may cost.
     pub bps: Bps,
 }
@@ -36,6 +38,8 @@ pub struct ConfigError {
 #[serde(deny_unknown_fields)]
 struct Raw {
     theme: Option<String>,
+    #[serde(default)]
+    mouse: bool,
     #[serde(default)]
     keys: BTreeMap<Spanned<String>, Spanned<Value>>,
 }
@@ -87,6 +91,7 @@ impl Config {
         Ok(Self {
             keys,
             theme: raw.theme,
+            mouse: raw.mouse,
             look: Chosen::default(),
             bps: Bps::default(),
         })

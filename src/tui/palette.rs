@@ -9,6 +9,7 @@ use super::action::{ACTIONS, Action, Entry};
 use super::app::{Asked, Pane, Ui};
 use super::prompt::Prompt;
 use super::rows::{self, ImageKey, Key};
+use super::time::{self, Goal};
 
 /// What may stand behind a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,8 @@ enum Argument {
     Image,
     /// A finding's number.
     Finding,
+    /// A moment: `-5m`, `14:03`, `F-0132`.
+    Since,
     /// Whatever the action makes of it.
     Text,
 }
@@ -39,7 +42,8 @@ fn argument(action: Action) -> Argument {
         Action::Owner => Argument::Container,
         Action::Image => Argument::Image,
         Action::Why => Argument::Finding,
-        Action::Export | Action::Moment => Argument::Text,
+        Action::Since => Argument::Since,
+        Action::Export | Action::Moment | Action::Open => Argument::Text,
         _ => Argument::None,
     }
 }
@@ -135,6 +139,19 @@ pub(super) fn apply(ui: &mut Ui, action: Action, rest: &str, core: &Core) -> Res
             ui.show(Pane::Findings);
             ui.open(Key::Finding(id));
         }
+        Argument::Since => {
+            let now = core.state.now;
+            let then = match time::goal(rest, now, now, &ui.zone)? {
+                Goal::Time(then) => then,
+                Goal::Finding(id) => {
+                    let mut findings = core.detector.findings().iter();
+                    let finding = findings.find(|finding| finding.id == id);
+                    finding.ok_or_else(|| format!("no finding {id}"))?.first
+                }
+            };
+            ui.since = Some(then);
+            ui.open(Key::Since(then));
+        }
     }
     Ok(())
 }
@@ -195,7 +212,7 @@ fn candidates(ui: &Ui, core: &Core, line: &str) -> (usize, Vec<String>) {
     let typed = &line[start..];
     let kind = entry(name).map_or(Argument::None, |entry| argument(entry.action));
     let all: Vec<String> = match kind {
-        Argument::None | Argument::Text => Vec::new(),
+        Argument::None | Argument::Text | Argument::Since => Vec::new(),
         Argument::Filter | Argument::Sort | Argument::Columns => {
             let columns = rows::columns(ui.pane).iter();
             columns.map(|column| column.name.to_owned()).collect()

@@ -11,7 +11,7 @@ use crossterm::event::{Event as Input, KeyEvent};
 use ratatui::layout::Rect;
 
 use super::action::Action;
-use super::app::{Asked, Ui};
+use super::app::{Asked, Pane, Ui};
 use super::budget::Budget;
 use super::config::Config;
 use super::prompt::{Prompt, Purpose};
@@ -89,6 +89,7 @@ fn run(
         drawn: (u64::MAX, News::default()),
     };
     app.ui = Ui::new(config, matches!(app.source, Source::Replay(_)));
+    screen.mouse(app.ui.mouse)?;
     terminal::watch_over()?;
     let done = app.turn(
         &mut screen,
@@ -161,8 +162,12 @@ impl App {
             screen.resized();
         }
         for input in woken.input {
-            if let Input::Key(key) = input
-                && let Some(asked) = self.press(&key)
+            let asked = match input {
+                Input::Key(key) => self.press(&key),
+                Input::Mouse(event) => self.ui.click(&event).map(Asked::from),
+                _ => None,
+            };
+            if let Some(asked) = asked
                 && self.act(&asked, screen)?
             {
                 return Ok(true);
@@ -218,8 +223,8 @@ impl App {
             && player.playing()
         {
             player.advance(elapsed);
-            // It caught up with the present.
-            if !player.playing() {
+            // It caught up with the present; a recording that was opened just ends.
+            if !player.playing() && !self.ui.recorded {
                 self.past = None;
             }
         }
@@ -248,13 +253,14 @@ impl App {
             self.ui.prompt = Some(Prompt::new(Purpose::Command, "moment "));
             return;
         }
+        let zone = self.ui.zone.clone();
         let Some(player) = self.player() else {
             self.ui.message = Some("nothing is watched yet".to_owned());
             return;
         };
         let done = match (asked.action, &asked.argument) {
             (Action::Moment, Some(text)) => {
-                match time::goal(text, player.position(), player.span().1) {
+                match time::goal(text, player.position(), player.span().1, &zone) {
                     Ok(goal) => time::go(player, goal),
                     Err(error) => Ok(Some(error)),
                 }
@@ -271,6 +277,10 @@ impl App {
     /// To the present; to the end of a recording.
     fn present(&mut self) {
         self.past = None;
+        if self.ui.recorded && matches!(self.source, Source::Live(_)) {
+            self.ui.recorded = false;
+            self.ui.show(Pane::Containers);
+        }
         if let Source::Replay(player) = &mut self.source {
             let (_, end) = player.span();
             let done = time::go(player, Goal::Time(end));
@@ -353,6 +363,7 @@ impl App {
             }
             (Action::Moment, _) => self.travel(asked),
             (action, _) if time::moves(action) => self.travel(asked),
+            (Action::Open, _) if asked.argument.is_some() => self.open(asked),
             (Action::Record, Source::Live(live)) => self.ui.message = Some(record(live)),
             (_, source) => {
                 let ui = &mut self.ui;
@@ -360,9 +371,38 @@ impl App {
                     Some(past) => ui.ask(asked, past.core()),
                     None => source.with(|core| ui.ask(asked, core)),
                 }
+                screen.mouse(ui.mouse)?;
             }
         }
         Ok(false)
+    }
+
+    /// Shows a recording; while this host is watched that goes on behind it.
+    fn open(&mut self, asked: &Asked) {
+        let path = PathBuf::from(asked.argument.as_deref().unwrap_or_default());
+        let player = match Player::open(&path) {
+            Ok(player) => Box::new(player),
+            Err(error) => {
+                self.ui.message = Some(error.to_string());
+                return;
+            }
+        };
+        let said = match &mut self.source {
+            Source::Replay(shown) => {
+                *shown = player;
+                format!("{} from its beginning", path.display())
+            }
+            Source::Live(_) | Source::Attaching(..) => {
+                self.past = Some(player);
+                self.ui.recorded = true;
+                let key = self.ui.keys.sign(Action::Present);
+                format!("{}; {key} returns to this host", path.display())
+            }
+        };
+        // What was looked at is of another host.
+        self.ui.show(Pane::Containers);
+        self.ui.since = None;
+        self.ui.message = Some(said);
     }
 
     /// Copies, or writes a file.

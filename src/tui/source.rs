@@ -27,6 +27,18 @@ pub enum Source {
     Replay(Box<Player>),
 }
 
+/// Which time is shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Shown {
+    /// The present of this host.
+    #[default]
+    Live,
+    /// It stands still.
+    Paused,
+    /// The past goes on.
+    Replay,
+}
+
 /// What the first line says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Status {
@@ -36,8 +48,12 @@ pub struct Status {
     pub engine: String,
     /// What observes, e.g. `core`, or how much of it.
     pub tier: String,
-    /// Recording, replaying, paused.
+    /// Which time is shown: the present, a stopped or a recorded one.
+    pub time: Shown,
+    /// The same in words.
     pub mode: String,
+    /// What goes on besides: recording, comparing.
+    pub doing: String,
     /// The engine or a probe is missing.
     pub degraded: bool,
     /// Time as a picture, where it is shown.
@@ -125,13 +141,13 @@ impl Source {
                         super::text::bytes(recording.bytes)
                     ),
                 });
-                let paused = past.map(|player| {
+                let (time, mode) = past.map_or((Shown::Live, "LIVE".to_owned()), |player| {
                     let (_, end) = player.span();
                     let behind = distance(end.since(player.position()));
                     if player.playing() {
-                        format!("PLAY x{} -{behind}", player.speed())
+                        (Shown::Replay, format!("PLAY x{} -{behind}", player.speed()))
                     } else {
-                        format!("PAUSED -{behind}")
+                        (Shown::Paused, format!("PAUSED -{behind}"))
                     }
                 });
                 let scanning = live
@@ -145,7 +161,9 @@ impl Source {
                     } else {
                         format!("core -{refused}")
                     },
-                    mode: [paused, scanning, recording]
+                    time,
+                    mode,
+                    doing: [scanning, recording]
                         .into_iter()
                         .flatten()
                         .collect::<Vec<_>>()
@@ -157,23 +175,25 @@ impl Source {
             Self::Replay(player) => {
                 let (from, to) = player.span();
                 let at = player.position();
-                let state = if player.at_end() {
-                    "END"
+                let (time, state) = if player.at_end() {
+                    (Shown::Paused, "END")
                 } else if player.playing() {
-                    "PLAY"
+                    (Shown::Replay, "PLAY")
                 } else {
-                    "PAUSED"
+                    (Shown::Paused, "PAUSED")
                 };
                 Status {
                     host: player.header().host.clone(),
                     engine: player.name(),
                     tier: format!("{:.10}", at.to_string()),
+                    time,
                     mode: format!(
                         "{state} x{} {}/{}",
                         player.speed(),
                         super::text::span(at.since(from)),
                         super::text::span(to.since(from))
                     ),
+                    doing: String::new(),
                     degraded: !player.gaps().is_empty(),
                     timeline: None,
                 }

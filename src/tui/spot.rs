@@ -80,7 +80,11 @@ impl Ui {
         let count = isize::try_from(tabs.len()).unwrap_or(1);
         let now = tabs.iter().position(|pane| *pane == self.pane).unwrap_or(0);
         let to = (isize::try_from(now).unwrap_or(0) + by).rem_euclid(count);
-        let pane = tabs[usize::try_from(to).unwrap_or(0)];
+        self.tab(tabs[usize::try_from(to).unwrap_or(0)]);
+    }
+
+    /// To a view, or inside a container to one of its tabs.
+    pub(super) fn tab(&mut self, pane: Pane) {
         if self.container.is_none() {
             self.show(pane);
             return;
@@ -186,7 +190,7 @@ impl Ui {
                 let event = events.find(|event| event.seq == *seq);
                 event.and_then(|event| event.container.clone())
             }
-            Some(Key::Image(_)) | None => None,
+            Some(Key::Image(_) | Key::Since(_)) | None => None,
         };
         of_row.or(inside)
     }
@@ -264,6 +268,7 @@ fn concerns(core: &Core, finding: &Finding, key: &Key) -> bool {
                 && (subject.contains(host) || finding.title.contains(host))
         }
         Key::Event(seq) => finding.evidence.contains(seq),
+        Key::Since(then) => finding.first > *then,
         Key::Image(image) => core
             .state
             .container(&finding.container)

@@ -37,11 +37,13 @@ pub(super) struct Column {
     /// What a row is called: it shows the selection, is cut in the middle, and gets the width it
     /// needs before columns that can be dropped.
     pub(super) main: bool,
+    /// Of what a row is called: the width up to which columns are dropped for it.
+    wish: u16,
     /// Shown only when asked for.
     pub(super) spare: bool,
 }
 
-/// Least width of what a row is called, where columns can be dropped for it.
+/// Width up to which columns are dropped for what a row is called.
 const NAMED: u16 = 32;
 /// Below this width (a screen of 60 less the marks) only what is most needed is shown.
 const NARROW: u16 = 58;
@@ -57,6 +59,7 @@ impl Column {
             right: false,
             unit: Unit::Text,
             main: false,
+            wish: NAMED,
             spare: false,
         }
     }
@@ -64,6 +67,16 @@ impl Column {
     /// The column of the severity's letter.
     pub(super) const fn severity() -> Self {
         Self::new("sev", "!", 1, 0).counts(Unit::Severity)
+    }
+
+    /// The number behind a cell for programs: percent, bytes, seconds, a count. A severity is its
+    /// letter.
+    pub(super) fn value(&self, number: u64) -> Option<serde_json::Value> {
+        match self.unit {
+            Unit::Text | Unit::Severity => None,
+            Unit::Count | Unit::Seconds | Unit::Bytes => Some(number.into()),
+            Unit::PerMille => Some((number as f64 / 10.0).into()),
+        }
     }
 
     /// Its numbers move all the time.
@@ -79,6 +92,11 @@ impl Column {
     pub(super) const fn main(mut self) -> Self {
         self.main = true;
         self.grow = true;
+        self
+    }
+
+    pub(super) const fn wants(mut self, width: u16) -> Self {
+        self.wish = width;
         self
     }
 
@@ -104,7 +122,7 @@ pub(super) fn layout(columns: &[Column], width: u16, longest: u16) -> Vec<(usize
     let least = |i: usize| {
         let column = &columns[i];
         if column.main {
-            longest.clamp(column.width, NAMED.max(column.width))
+            longest.clamp(column.width, column.wish.max(column.width))
         } else {
             column.width
         }

@@ -37,11 +37,16 @@ const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l";
 /// Plain text, no synchronized update, no mouse, the cursor, and the screen as it was.
 const LEAVE: &[u8] = b"\x1b[m\x1b[?2026l\x1b[?1006l\x1b[?1000l\x1b[?25h\x1b[?1049l";
 
+/// Clicks and the wheel, never motion: a slow link would carry it all.
+const MOUSE: &[u8] = b"\x1b[?1000h\x1b[?1006h";
+const NO_MOUSE: &[u8] = b"\x1b[?1006l\x1b[?1000l";
+
 /// The terminal while it is ours.
 #[derive(Debug)]
 pub(super) struct Screen {
     picture: Picture,
     out: Stdout,
+    mouse: bool,
 }
 
 /// Takes the terminal. [`restore`] gives it back, which a panic calls too.
@@ -60,6 +65,7 @@ pub(super) fn open() -> io::Result<Screen> {
     Ok(Screen {
         picture: Picture::new(size(), Abilities::from_environment()),
         out: stdout(),
+        mouse: false,
     })
 }
 
@@ -159,6 +165,9 @@ pub(super) fn retake(screen: &mut Screen) -> io::Result<()> {
         tcsetattr(stdin(), OptionalActions::Now, &before)?;
     }
     enter()?;
+    screen
+        .out
+        .write_all(if screen.mouse { MOUSE } else { b"" })?;
     screen.picture.resize(size());
     screen.picture.forget();
     Ok(())
@@ -169,6 +178,16 @@ impl Screen {
     pub(super) fn resized(&mut self) {
         self.picture.resize(size());
         self.picture.forget();
+    }
+
+    /// Takes the mouse, or leaves it to the terminal.
+    pub(super) fn mouse(&mut self, ours: bool) -> io::Result<()> {
+        if self.mouse == ours {
+            return Ok(());
+        }
+        self.mouse = ours;
+        self.out.write_all(if ours { MOUSE } else { NO_MOUSE })?;
+        self.out.flush()
     }
 
     /// Its cells.

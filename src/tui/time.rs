@@ -2,11 +2,79 @@
 
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
+
 use super::action::Action;
 use super::text::span;
 use crate::detect::FindingId;
 use crate::event::Timestamp;
 use crate::session::{Player, SessionError};
+
+/// The zone in which times are shown and typed: UTC, as the recording has them, or this
+/// machine's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Zone(TimeZone);
+
+impl Default for Zone {
+    fn default() -> Self {
+        Self(TimeZone::UTC)
+    }
+}
+
+impl Zone {
+    /// UTC where it was this machine's own, and the other way round; what to say about it.
+    pub(super) fn turn(&mut self) -> String {
+        if self.0 == TimeZone::UTC {
+            self.0 = TimeZone::system();
+            let name = self.0.iana_name().unwrap_or("this machine's own time");
+            format!("times are {name}")
+        } else {
+            self.0 = TimeZone::UTC;
+            "times are UTC".to_owned()
+        }
+    }
+
+    /// A time, as `strftime` writes it.
+    pub(super) fn write(&self, at: Timestamp, format: &str) -> String {
+        let at = at.to_jiff().to_zoned_datetime(self.0.clone());
+        at.strftime(format).to_string()
+    }
+
+    /// What stands behind a time: `Z`, or the zone's short name.
+    fn suffix(&self, at: Timestamp) -> String {
+        if self.0 == TimeZone::UTC {
+            "Z".to_owned()
+        } else {
+            self.write(at, " %Z")
+        }
+    }
+
+    /// A time of day, to the second.
+    pub(super) fn clock(&self, at: Timestamp) -> String {
+        self.write(at, "%H:%M:%S") + &self.suffix(at)
+    }
+
+    /// A date and time, to the millisecond.
+    pub(super) fn exact(&self, at: Timestamp) -> String {
+        self.write(at, "%F %T%.3f") + &self.suffix(at)
+    }
+
+    /// The latest moment not after `end` at that time of day.
+    fn latest(&self, time: jiff::civil::Time, end: Timestamp) -> Option<Timestamp> {
+        let end = end.to_jiff();
+        let mut date = self.0.to_datetime(end).date();
+        // A day may lack that time of day; the day before has it.
+        for _ in 0..3 {
+            let at = self.0.to_timestamp(date.to_datetime(time)).ok()?;
+            if at <= end {
+                let nanoseconds = at.as_nanosecond();
+                return Some(Timestamp(i64::try_from(nanoseconds).ok()?));
+            }
+            date = date.yesterday().ok()?;
+        }
+        None
+    }
+}
 
 /// Where to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,8 +86,13 @@ pub(super) enum Goal {
 }
 
 /// Reads where to go: `F-0132`, `-5m`, `+30s`, `14:03`, `14:03:27`, or a whole date and time.
-/// Times of day are UTC, and the latest such before `end`; spans count from `here`.
-pub(super) fn goal(text: &str, here: Timestamp, end: Timestamp) -> Result<Goal, String> {
+/// Times of day are the latest such before `end`; spans count from `here`.
+pub(super) fn goal(
+    text: &str,
+    here: Timestamp,
+    end: Timestamp,
+    zone: &Zone,
+) -> Result<Goal, String> {
     let text = text.trim();
     let duration = |text: &str| {
         humantime::parse_duration(text).map_err(|_| format!("{text:?} is no time: write -5m, +30s"))
@@ -42,14 +115,9 @@ pub(super) fn goal(text: &str, here: Timestamp, end: Timestamp) -> Result<Goal, 
     let time: jiff::civil::Time = text
         .parse()
         .map_err(|_| format!("{text:?}: write 14:03, -5m or F-0132"))?;
-    let day = 86_400_i64;
-    let (hours, minutes) = (i64::from(time.hour()), i64::from(time.minute()));
-    let seconds = hours * 3600 + minutes * 60 + i64::from(time.second());
-    let mut at = end.seconds().div_euclid(day) * day + seconds;
-    if at > end.seconds() {
-        at -= day;
-    }
-    Ok(Goal::Time(Timestamp(at.saturating_mul(1_000_000_000))))
+    let at = zone.latest(time, end);
+    at.map(Goal::Time)
+        .ok_or_else(|| format!("{text:?} is no time of that day"))
 }
 
 /// True when the action moves through time.
@@ -157,7 +225,7 @@ mod tests {
         let at = |text| Timestamp::parse(text).unwrap();
         let here = at("2026-11-24T10:00:00Z");
         let end = at("2026-11-24T10:30:00Z");
-        let read = |text| goal(text, here, end);
+        let read = |text| goal(text, here, end, &Zone::default());
         assert_eq!(read("F-0132"), Ok(Goal::Finding(FindingId(132))));
         assert_eq!(read("-5m"), Ok(Goal::Time(at("2026-11-24T09:55:00Z"))));
         assert_eq!(read("+30s"), Ok(Goal::Time(at("2026-11-24T10:00:30Z"))));

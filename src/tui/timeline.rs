@@ -6,7 +6,7 @@ use ratatui::style::{Modifier, Style};
 
 use super::text::{fit, span};
 use super::theme::{Theme, Token};
-use super::time::clock;
+use super::time::Zone;
 use crate::detect::Severity;
 use crate::event::Timestamp;
 use crate::session::{Player, Rates};
@@ -79,7 +79,7 @@ impl Timeline {
     }
 
     /// Draws it.
-    pub(super) fn draw(&self, area: Rect, theme: &Theme, out: &mut Buffer) {
+    pub(super) fn draw(&self, area: Rect, zone: &Zone, theme: &Theme, out: &mut Buffer) {
         let width = area.width.saturating_sub(NAMES);
         if width < 10 || area.height < 3 {
             return;
@@ -88,8 +88,8 @@ impl Timeline {
         let (from, to) = self.span;
         let title = format!(
             "── timeline {} .. {}  {} ",
-            clock(from),
-            clock(to),
+            zone.clock(from),
+            zone.clock(to),
             span(to.since(from))
         );
         let rule = "─".repeat(usize::from(area.width));
@@ -138,7 +138,7 @@ impl Timeline {
         let cursor = x + self.column(self.cursor, width);
         let style = theme.accent().add_modifier(Modifier::BOLD);
         out.set_string(cursor, last, "┃", style);
-        let time = clock(self.cursor);
+        let time = zone.clock(self.cursor);
         out.set_string(area.x, last, time, theme.title());
     }
 }
@@ -178,7 +178,7 @@ mod tests {
         };
         let area = Rect::new(0, 0, 110, 4);
         let mut buffer = Buffer::empty(area);
-        timeline.draw(area, &Theme::mono(), &mut buffer);
+        timeline.draw(area, &Zone::default(), &Theme::mono(), &mut buffer);
         let symbol = |x: u16, y: u16| buffer[(x, y)].symbol().to_owned();
         assert_eq!(symbol(NAMES + 10, 2), "H");
         assert_eq!(symbol(NAMES + 50, 3), "┃");

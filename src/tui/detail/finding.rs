@@ -4,10 +4,11 @@ use super::{Fact, fact, heading};
 use crate::core::Core;
 use crate::detect::{Ancestor, Finding};
 use crate::event::Bytes;
+use crate::tui::app::Ui;
 use crate::tui::rows::{self, ImageKey};
 
-pub(super) fn facts(core: &Core, finding: &Finding) -> Vec<Fact> {
-    let time = |t: crate::event::Timestamp| t.to_jiff().strftime("%F %T%.3fZ").to_string();
+pub(super) fn facts(core: &Core, ui: &Ui, finding: &Finding) -> Vec<Fact> {
+    let time = |t: crate::event::Timestamp| ui.zone.exact(t);
     let mut facts = vec![
         heading(finding.title.clone()),
         fact("severity", finding.severity.to_string()),
@@ -32,7 +33,7 @@ pub(super) fn facts(core: &Core, finding: &Finding) -> Vec<Fact> {
     facts.extend(image(core, finding));
     let evidence = finding.evidence.len();
     facts.push(heading(format!("Evidence, {evidence} events")));
-    facts.extend(finding.evidence.iter().map(|seq| event(core, *seq)));
+    facts.extend(finding.evidence.iter().map(|seq| event(core, ui, *seq)));
     facts
 }
 
@@ -115,14 +116,14 @@ fn image(core: &Core, finding: &Finding) -> Vec<Fact> {
     facts
 }
 
-fn event(core: &Core, seq: u64) -> Fact {
+fn event(core: &Core, ui: &Ui, seq: u64) -> Fact {
     match core.event(seq) {
         None => fact(
             &seq.to_string(),
             "no longer in memory; it is in the recording",
         ),
         Some(event) => fact(
-            &event.ts.to_jiff().strftime("%H:%M:%S%.3f").to_string(),
+            &ui.zone.write(event.ts, "%H:%M:%S%.3f"),
             format!(
                 "{} {}  pid {}",
                 event.kind.type_name(),

@@ -2,6 +2,7 @@
 
 mod finding;
 mod overview;
+mod since;
 
 use std::borrow::Cow;
 
@@ -68,7 +69,7 @@ fn unmasked(core: &Core, ui: &Ui, key: &Key) -> Option<(String, Vec<Fact>)> {
             let finding = core.detector.findings().iter().find(|f| f.id == *id)?;
             Some((
                 format!("{id} {}", finding.rule),
-                finding::facts(core, finding),
+                finding::facts(core, ui, finding),
             ))
         }
         Key::Container(id) => {
@@ -145,6 +146,10 @@ fn unmasked(core: &Core, ui: &Ui, key: &Key) -> Option<(String, Vec<Fact>)> {
             Some(("file".to_owned(), facts))
         }
         Key::Image(image) => Some((image.title(), Vec::new())),
+        Key::Since(then) => Some((
+            format!("since {}", ui.zone.clock(*then)),
+            since::facts(core, *then),
+        )),
         Key::Event(seq) => {
             let event = core.event(*seq)?;
             let mut json = Vec::new();

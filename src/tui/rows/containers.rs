@@ -1,4 +1,4 @@
-//! Containers: how each stands, and what was last found in it.
+//! Containers: how each stands, and the worst that was found in it.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ pub(super) const COLUMNS: &[Column] = &[
         .right()
         .counts(Unit::Count)
         .spare(),
-    Column::new("last", "LAST FINDING", 20, 2).grow(),
+    Column::new("last", "WORST FINDING", 20, 2).grow(),
 ];
 
 pub(super) fn rows(core: &Core, ui: &Ui) -> Vec<Row> {

@@ -25,7 +25,7 @@ pub(super) fn rows(core: &Core, ui: &Ui) -> Vec<Row> {
         .map(|event| {
             let mut row = Row::new(Key::Event(event.seq), event.ts);
             row.number(event.seq, event.seq.to_string());
-            row.text(event.ts.to_jiff().strftime("%H:%M:%S%.3f").to_string());
+            row.text(ui.zone.write(event.ts, "%H:%M:%S%.3f"));
             row.text(event.kind.type_name());
             row.number(u64::from(event.pid), event.pid.to_string());
             row.text(what(event));

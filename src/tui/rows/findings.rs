@@ -10,7 +10,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column::severity(),
     Column::new("age", "AGE", 4, 2).counts(Unit::Seconds),
     Column::new("container", "CONTAINER", 14, 3),
-    Column::new("finding", "FINDING", 24, 0).main(),
+    Column::new("finding", "FINDING", 24, 0).main().wants(50),
     Column::new("rule", "RULE", 18, 4),
     Column::new("n", "N", 4, 1).right().counts(Unit::Count),
     Column::new("id", "ID", 6, 5).spare(),

@@ -33,6 +33,8 @@ pub(super) enum Key {
     File(FileKey),
     Image(ImageKey),
     Event(u64),
+    /// No row: the page of what changed since a moment.
+    Since(Timestamp),
 }
 
 /// A row: escaped text by column, and what sorts it where the text does not.
@@ -186,6 +188,7 @@ fn wanted(ui: &Ui, owner: &Owner) -> bool {
 pub(super) struct Found<'a> {
     pub(super) count: u64,
     pub(super) worst: Option<Severity>,
+    /// The latest of the worst.
     pub(super) latest: Option<&'a crate::detect::Finding>,
 }
 
@@ -201,7 +204,7 @@ pub(super) fn found(core: &Core) -> BTreeMap<&ContainerId, Found<'_>> {
         entry.worst = entry.worst.max(Some(finding.severity));
         if entry
             .latest
-            .is_none_or(|latest| finding.last >= latest.last)
+            .is_none_or(|f| (finding.severity, finding.last) >= (f.severity, f.last))
         {
             entry.latest = Some(finding);
         }

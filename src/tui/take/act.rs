@@ -10,11 +10,11 @@ use ratatui::layout::Rect;
 use serde_json::{Map, Value};
 
 use super::clipboard::{self, Between};
-use super::view::{self, Format, Grid};
+use super::view::{self, Cell, Format, Grid};
 use super::{bundle, command, svg};
 use crate::core::Core;
 use crate::secret::mask_json;
-use crate::tui::app::{Asked, Ui};
+use crate::tui::app::{Asked, Pane, Ui};
 use crate::tui::rows::{self, Key};
 use crate::tui::source::Status;
 use crate::tui::theme::Theme;
@@ -148,12 +148,7 @@ fn export(
         );
         svg(&buffer, &screen.theme.background()).into_bytes()
     } else {
-        let grid = grid(core, ui);
-        match format {
-            Format::Json => view::json(&grid).into_bytes(),
-            Format::Csv => view::csv(&grid).map_err(|e| e.to_string())?,
-            Format::Text | Format::Svg => view::text(&grid).into_bytes(),
-        }
+        written(&grid(core, ui), format)?
     };
     let name = ui.pane.title().to_lowercase();
     let (mut file, path) = create(core, &name, format.name(), folder)?;
@@ -168,24 +163,60 @@ fn grid(core: &Core, ui: &Ui) -> Grid {
         let (_, facts) = found.unwrap_or_default();
         let rows = facts
             .into_iter()
-            .map(|(name, text)| vec![name, text.unwrap_or_default()]);
+            .map(|(name, text)| vec![name.into(), text.unwrap_or_default().into()]);
         return Grid {
-            titles: vec!["fact", "text"],
+            names: vec!["fact", "text"],
             rows: rows.collect(),
         };
     }
+    let columns = rows::columns(ui.pane);
     let cells = |row: rows::Row| {
-        row.cells
-            .iter()
-            .map(|cell| ui.masked(cell).into_owned())
+        let cells = row.cells.iter().zip(&row.numbers).zip(columns);
+        cells
+            .map(|((cell, number), column)| {
+                let cell = Cell::from(ui.masked(cell).into_owned());
+                match number.and_then(|number| column.value(number)) {
+                    Some(value) => Cell { value, ..cell },
+                    None => cell,
+                }
+            })
             .collect()
     };
     Grid {
-        titles: rows::columns(ui.pane)
-            .iter()
-            .map(|column| column.name)
-            .collect(),
+        names: columns.iter().map(|column| column.name).collect(),
         rows: rows::rows(core, ui).into_iter().map(cells).collect(),
+    }
+}
+
+/// All rows of a pane that match a filter, as text or for programs; `reveal` shows secrets.
+///
+/// # Errors
+/// When the filter cannot be read.
+pub fn listing(
+    core: &Core,
+    pane: Pane,
+    filter: &str,
+    format: Format,
+    reveal: bool,
+) -> Result<Vec<u8>, String> {
+    let mut ui = Ui {
+        pane,
+        reveal,
+        ..Ui::default()
+    };
+    let table = ui.table_mut();
+    table.set_filter(pane, filter)?;
+    // The lines of a tree are for people.
+    table.flat = format != Format::Text;
+    written(&grid(core, &ui), format)
+}
+
+/// A grid in a format; a picture is none of a grid.
+fn written(grid: &Grid, format: Format) -> Result<Vec<u8>, String> {
+    match format {
+        Format::Json => Ok(view::json(grid).into_bytes()),
+        Format::Csv => view::csv(grid).map_err(|e| e.to_string()),
+        Format::Text | Format::Svg => Ok(view::text(grid).into_bytes()),
     }
 }
 
@@ -245,7 +276,6 @@ fn create(
 mod tests {
     use super::*;
     use crate::session::Player;
-    use crate::tui::Pane;
 
     fn demo() -> Core {
         let demo: &'static [u8] = include_bytes!("../../../demo/demo.jsonl.zst");

@@ -40,7 +40,7 @@ pub(super) fn docker(core: &Core, ui: &Ui, key: &Key) -> Option<String> {
                 None => format!("docker diff {}", owner.as_str()),
             })
         }
-        Key::Image(_) => None,
+        Key::Image(_) | Key::Since(_) => None,
         Key::Event(_) => None,
     }
 }

@@ -7,5 +7,7 @@ mod command;
 mod svg;
 mod view;
 
+pub use act::listing;
 pub(super) use act::{Screen, act, takes};
 pub use svg::svg;
+pub use view::Format;

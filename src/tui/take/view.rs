@@ -4,19 +4,39 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
-/// The titles of the columns, and the rows below them.
+/// The names of the columns, and the rows below them.
 #[derive(Debug)]
 pub(in crate::tui) struct Grid {
-    pub(in crate::tui) titles: Vec<&'static str>,
-    pub(in crate::tui) rows: Vec<Vec<String>>,
+    pub(in crate::tui) names: Vec<&'static str>,
+    pub(in crate::tui) rows: Vec<Vec<Cell>>,
+}
+
+/// What stands in a column: as the screen shows it, and as a program wants it.
+#[derive(Debug)]
+pub(in crate::tui) struct Cell {
+    pub(in crate::tui) text: String,
+    pub(in crate::tui) value: Value,
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Self {
+            value: Value::String(text.clone()),
+            text,
+        }
+    }
 }
 
 /// What a view can be exported as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::tui) enum Format {
+pub enum Format {
+    /// One object a line.
     Json,
+    /// Comma-separated values.
     Csv,
+    /// Columns for people.
     Text,
+    /// A picture of the screen.
     Svg,
 }
 
@@ -46,22 +66,14 @@ pub(in crate::tui) fn json(grid: &Grid) -> String {
     let mut out = String::new();
     for row in &grid.rows {
         let object: Map<String, Value> = grid
-            .titles
+            .names
             .iter()
             .zip(row)
-            .map(|(title, cell)| (key(title), Value::String(cell.clone())))
+            .map(|(name, cell)| ((*name).to_owned(), cell.value.clone()))
             .collect();
         let _ = writeln!(out, "{}", Value::Object(object));
     }
     out
-}
-
-/// A title as JSON names things: `LAST FINDING` is `last_finding`, `!` and `S` are `severity`.
-fn key(title: &str) -> String {
-    match title {
-        "!" | "S" => "severity".to_owned(),
-        title => title.to_lowercase().replace([' ', '/'], "_"),
-    }
 }
 
 /// Comma-separated values with a first line of titles. A cell that a spreadsheet would compute
@@ -71,9 +83,10 @@ fn key(title: &str) -> String {
 /// Never in memory; the writer's own type.
 pub(in crate::tui) fn csv(grid: &Grid) -> Result<Vec<u8>, csv::Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(&grid.titles)?;
+    writer.write_record(&grid.names)?;
     for row in &grid.rows {
         writer.write_record(row.iter().map(|cell| {
+            let cell = &cell.text;
             if cell.starts_with(['=', '+', '-', '@']) && cell.parse::<f64>().is_err() {
                 format!("'{cell}")
             } else {
@@ -89,21 +102,20 @@ pub(in crate::tui) fn csv(grid: &Grid) -> Result<Vec<u8>, csv::Error> {
 /// Columns as wide as what is in them.
 pub(in crate::tui) fn text(grid: &Grid) -> String {
     use unicode_width::UnicodeWidthStr as _;
-    let mut widths: Vec<usize> = grid.titles.iter().map(|title| title.width()).collect();
+    let mut widths: Vec<usize> = grid.names.iter().map(|name| name.width()).collect();
     for row in &grid.rows {
         for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.width());
+            *width = (*width).max(cell.text.width());
         }
     }
     let mut out = String::new();
-    let titles: Vec<String> = grid
-        .titles
-        .iter()
-        .map(|title| (*title).to_owned())
-        .collect();
-    for row in std::iter::once(&titles).chain(&grid.rows) {
+    let names: Vec<String> = grid.names.iter().map(|name| name.to_uppercase()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let rows = grid.rows.iter();
+    let rows = rows.map(|row| row.iter().map(|cell| cell.text.as_str()).collect());
+    for row in std::iter::once(names).chain(rows) {
         let mut line = String::new();
-        for (width, cell) in widths.iter().zip(row) {
+        for (width, cell) in widths.iter().zip::<Vec<&str>>(row) {
             let room = width.saturating_sub(cell.width()) + 2;
             let _ = write!(line, "{cell}{}", " ".repeat(room));
         }
@@ -120,10 +132,23 @@ mod tests {
 
     fn grid() -> Grid {
         Grid {
-            titles: vec!["!", "NAME", "LAST FINDING"],
+            names: vec!["sev", "name", "drift", "last"],
             rows: vec![
-                vec!["H".into(), "web".into(), "says \"hi\", twice".into()],
-                vec![".".into(), "日本".into(), "=cmd()".into()],
+                vec![
+                    "H".to_owned().into(),
+                    "web".to_owned().into(),
+                    Cell {
+                        text: "Δ4".to_owned(),
+                        value: 4.into(),
+                    },
+                    "says \"hi\", twice".to_owned().into(),
+                ],
+                vec![
+                    ".".to_owned().into(),
+                    "日本".to_owned().into(),
+                    ".".to_owned().into(),
+                    "=cmd()".to_owned().into(),
+                ],
             ],
         }
     }
@@ -132,15 +157,15 @@ mod tests {
     fn every_format_holds_every_row() {
         assert_eq!(
             json(&grid()).lines().next().unwrap(),
-            r#"{"last_finding":"says \"hi\", twice","name":"web","severity":"H"}"#
+            r#"{"drift":4,"last":"says \"hi\", twice","name":"web","sev":"H"}"#
         );
         assert_eq!(
             String::from_utf8(csv(&grid()).unwrap()).unwrap(),
-            "!,NAME,LAST FINDING\nH,web,\"says \"\"hi\"\", twice\"\n.,日本,'=cmd()\n"
+            "sev,name,drift,last\nH,web,Δ4,\"says \"\"hi\"\", twice\"\n.,日本,.,'=cmd()\n"
         );
         assert_eq!(
             text(&grid()),
-            "!  NAME  LAST FINDING\nH  web   says \"hi\", twice\n.  日本  =cmd()\n"
+            "SEV  NAME  DRIFT  LAST\nH    web   Δ4     says \"hi\", twice\n.    日本  .      =cmd()\n"
         );
     }
 }

@@ -3,62 +3,120 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
+use unicode_width::UnicodeWidthStr as _;
 
 use crate::core::Core;
 use crate::detect::Severity;
-use crate::event::escape;
-use crate::tui::source::Status;
-use crate::tui::text::fit;
+use crate::event::{Timestamp, escape};
+use crate::tui::app::Ui;
+use crate::tui::source::{Shown, Status};
+use crate::tui::text::{count, fit};
 use crate::tui::theme::{Theme, Token};
 
-/// Writes parts one after the other; what does not fit is left out from the end.
-pub(super) fn parts(parts: &[(String, Style)], area: Rect, out: &mut Buffer) {
+/// Writes parts one after the other; what does not fit is left out from the end. Returns where
+/// each was written.
+pub(super) fn parts(parts: &[(String, Style)], area: Rect, out: &mut Buffer) -> Vec<Rect> {
     let mut x = area.x;
+    let mut places = Vec::with_capacity(parts.len());
     for (text, style) in parts {
         let left = usize::from(area.right().saturating_sub(x));
         if left == 0 {
             break;
         }
         let text = fit(text, left);
+        let begin = x;
         (x, _) = out.set_stringn(x, area.y, &text, left, *style);
+        places.push(Rect::new(begin, area.y, x - begin, 1));
         x = (x + 1).min(area.right());
     }
+    places
 }
 
-pub(super) fn status(core: &Core, status: &Status, area: Rect, theme: &Theme, out: &mut Buffer) {
-    let lost = core.state.totals.lost;
-    let rate = core.state.recent.rate(core.state.now.seconds());
+/// A part of the first line.
+struct Part {
+    text: String,
+    style: Style,
+    /// What must be seen has the lowest; the highest go first where there is no room.
+    rank: u8,
+}
+
+/// What is watched on the left, how it stands on the right: what moves stays in its place.
+pub(super) fn status(
+    core: &Core,
+    ui: &Ui,
+    status: &Status,
+    area: Rect,
+    theme: &Theme,
+    out: &mut Buffer,
+) {
+    let part = |rank: u8, text: &str, style: Style| Part {
+        text: escape(text.as_bytes()).to_string(),
+        style,
+        rank,
+    };
     let engine = if status.degraded {
         theme.bad()
     } else {
         theme.good()
     };
-    let mode = if status.mode.starts_with("PAUSED") {
-        theme.style(Token::Paused).add_modifier(Modifier::REVERSED)
-    } else {
-        theme.bad()
+    let left = vec![
+        part(3, "hullwatch", theme.accent()),
+        part(6, &status.host, theme.title()),
+        part(7, &status.engine, engine),
+        part(8, &status.tier, engine),
+    ];
+    let time = match status.time {
+        Shown::Live => theme.style(Token::Live),
+        Shown::Paused => theme.style(Token::Paused).add_modifier(Modifier::REVERSED),
+        Shown::Replay => theme.style(Token::Replay),
     };
-    let clean = |text: &str| escape(text.as_bytes()).to_string();
-    // What must be seen stands first: a narrow terminal cuts at the end.
-    parts(
-        &[
-            ("hullwatch".to_owned(), theme.accent()),
-            (
-                format!("LOST {lost}"),
-                if lost == 0 { theme.dim() } else { theme.bad() },
-            ),
-            (clean(&status.mode), mode),
-            (format!("{rate}/s"), theme.text()),
-            (clean(&status.host), theme.title()),
-            (clean(&status.engine), engine),
-            (clean(&status.tier), engine),
-        ]
-        .into_iter()
-        .filter(|(text, _)| !text.is_empty())
-        .collect::<Vec<_>>(),
-        area,
-        out,
+    let mut right = vec![part(1, &status.mode, time)];
+    if core.state.now != Timestamp::default() {
+        let rate = core.state.recent.rate(core.state.now.seconds());
+        right.push(part(4, &ui.zone.clock(core.state.now), theme.dim()));
+        right.push(part(
+            5,
+            &format!("{:>4}/s", count(u64::from(rate))),
+            theme.text(),
+        ));
+    }
+    let lost = core.state.totals.lost;
+    let lost_style = if lost == 0 { theme.dim() } else { theme.bad() };
+    right.push(part(0, &format!("{lost} lost"), lost_style));
+    right.extend(
+        by_severity(core, theme)
+            .into_iter()
+            .map(|(text, style)| part(1, &text, style)),
     );
+    right.push(part(2, &status.doing, theme.bad()));
+    place(left, right, area, out);
+}
+
+/// Writes as many of the parts as there is room for, some to the left and some to the right.
+fn place(mut left: Vec<Part>, mut right: Vec<Part>, area: Rect, out: &mut Buffer) {
+    let room = usize::from(area.width);
+    let width = |parts: &[Part]| -> usize { parts.iter().map(|p| p.text.width() + 1).sum() };
+    left.retain(|p| !p.text.is_empty());
+    right.retain(|p| !p.text.is_empty());
+    while (width(&left) + width(&right)).saturating_sub(1) > room {
+        let last = left.iter().chain(&right).map(|p| p.rank).max();
+        let Some(last) = last.filter(|last| *last > 0) else {
+            break;
+        };
+        left.retain(|p| p.rank != last);
+        right.retain(|p| p.rank != last);
+    }
+    let shown = |parts: Vec<Part>| -> Vec<(String, Style)> {
+        parts.into_iter().map(|p| (p.text, p.style)).collect()
+    };
+    let across = u16::try_from(width(&right).saturating_sub(1)).unwrap_or(u16::MAX);
+    let end = Rect {
+        x: area.right().saturating_sub(across).max(area.x),
+        width: across.min(area.width),
+        ..area
+    };
+    parts(&shown(left), area, out);
+    parts(&shown(right), end, out);
 }
 
 /// All there is room for on the smallest terminals: the counts.
@@ -71,7 +129,7 @@ pub(super) fn counts(core: &Core, area: Rect, theme: &Theme, out: &mut Buffer) {
         (format!("{running} cont"), theme.text()),
     ];
     all.extend(by_severity(core, theme));
-    all.push((format!("LOST {lost}"), lost_style));
+    all.push((format!("{lost} lost"), lost_style));
     parts(&all, area, out);
 }
 

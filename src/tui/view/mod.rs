@@ -13,6 +13,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::app::Ui;
+use super::mouse::Clickable;
 use super::silence;
 use super::source::Status;
 use super::theme::Theme;
@@ -29,6 +30,7 @@ pub fn draw(
     theme: &Theme,
     out: &mut Buffer,
 ) {
+    ui.spots = Clickable::default();
     let line = |y: u16| Rect::new(area.x, area.y + y, area.width, 1);
     if area.height == 0 || area.width == 0 {
         return;
@@ -37,7 +39,7 @@ pub fn draw(
         header::counts(core, line(0), theme, out);
         return;
     }
-    header::status(core, status, line(0), theme, out);
+    header::status(core, ui, status, line(0), theme, out);
     let top = if ui.zoom && !ui.help { 1 } else { 2 };
     if top == 2 {
         tabs::draw(core, ui, line(1), theme, out);
@@ -52,7 +54,7 @@ pub fn draw(
     );
     if let Some(timeline) = timeline {
         let place = Rect::new(area.x, body.bottom(), area.width, below);
-        timeline.draw(place, theme, out);
+        timeline.draw(place, &ui.zone, theme, out);
     }
     if ui.help {
         ui.page = usize::from(body.height.saturating_sub(1));

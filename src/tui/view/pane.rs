@@ -44,7 +44,7 @@ pub(super) fn draw(core: &Core, ui: &mut Ui, area: Rect, theme: &Theme, out: &mu
     ui.steady.turn();
     let columns = rows::columns(ui.pane);
     let widths = widths(ui, columns, &texts, area.width);
-    titles(ui, columns, &widths, area, theme, out);
+    ui.spots.titles = titles(ui, columns, &widths, area, theme, out);
     let body = Rect {
         y: area.y + 1,
         height: area.height.saturating_sub(1),
@@ -61,6 +61,7 @@ pub(super) fn draw(core: &Core, ui: &mut Ui, area: Rect, theme: &Theme, out: &mu
             height: 1,
             ..body
         };
+        ui.spots.rows.push((area, row.key.clone()));
         line(
             ui,
             row,
@@ -116,7 +117,7 @@ fn widths(ui: &Ui, columns: &[Column], texts: &[Vec<String>], width: u16) -> Vec
     let wanted: Vec<usize> = (0..columns.len()).filter(wanted).collect();
     let chosen: Vec<Column> = wanted.iter().map(|at| columns[*at]).collect();
     // Only what a row is called by: a command or a path may be of any length.
-    let longest = if ui.pane == Pane::Containers {
+    let longest = if matches!(ui.pane, Pane::Containers | Pane::Findings) {
         longest
     } else {
         0
@@ -138,8 +139,9 @@ fn titles(
     area: Rect,
     theme: &Theme,
     out: &mut Buffer,
-) {
+) -> Vec<(Rect, usize)> {
     let table = ui.table();
+    let mut places = Vec::new();
     let mut x = area.x + MARKS.min(area.width);
     for (at, width) in widths {
         let column = &columns[*at];
@@ -157,8 +159,10 @@ fn titles(
             &pad(&title, usize::from(*width), column.right),
             theme.dim(),
         );
+        places.push((Rect::new(x, area.y, *width, 1), *at));
         x += width + 1;
     }
+    places
 }
 
 /// Writes inside `area`, whatever `x` is.
@@ -218,7 +222,10 @@ fn line(
 fn main(ui: &Ui, cell: &str, room: usize) -> String {
     let shift = ui.table().shift;
     if shift == 0 {
-        let middle = matches!(ui.pane, Pane::Containers | Pane::Images | Pane::Files);
+        let middle = matches!(
+            ui.pane,
+            Pane::Containers | Pane::Findings | Pane::Images | Pane::Files
+        );
         let text = if middle {
             fit_middle(cell, room)
         } else {

@@ -2,6 +2,7 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use unicode_width::UnicodeWidthStr as _;
 
 use crate::core::Core;
 use crate::tui::app::Ui;
@@ -9,7 +10,7 @@ use crate::tui::detail::{Fact, facts};
 use crate::tui::text::{fit, pad};
 use crate::tui::theme::Theme;
 
-/// Width of the names of facts.
+/// Greatest width of the names of facts.
 const NAMES: usize = 18;
 
 pub(super) fn detail(core: &Core, ui: &mut Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
@@ -32,40 +33,46 @@ pub(super) fn detail(core: &Core, ui: &mut Ui, area: Rect, theme: &Theme, out: &
 fn page(title: &str, facts: &[Fact], ui: &mut Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
     let width = usize::from(area.width);
     out.set_string(area.x, area.y, fit(title, width), theme.title());
-    let names = NAMES.min(width / 3);
+    let mut names = NAMES;
     let mut lines = Vec::new();
-    for (name, text) in facts {
-        match text {
-            None => {
-                lines.push((String::new(), String::new(), theme.text()));
-                lines.push((name.clone(), String::new(), theme.accent()));
-            }
-            Some(text) => {
-                let mut name = name.as_str();
-                let mut rest: Vec<char> = text.chars().collect();
-                // Long facts go on below.
-                loop {
-                    let take = rest.len().min(width.saturating_sub(names + 1).max(8));
-                    let part: String = rest.drain(..take).collect();
-                    lines.push((name.to_owned(), part, theme.text()));
-                    name = "";
-                    if rest.is_empty() {
-                        break;
-                    }
-                }
-            }
+    let mut begins = true;
+    for (at, (name, text)) in facts.iter().enumerate() {
+        let Some(text) = text else {
+            lines.push((String::new(), String::new(), 0, theme.text()));
+            lines.push((name.clone(), String::new(), 0, theme.accent()));
+            begins = true;
+            continue;
+        };
+        if begins {
+            names = longest(&facts[at..]).min(NAMES).min(width / 3);
+            begins = false;
+        }
+        // Long facts go on below.
+        let room = width.saturating_sub(names + 1).max(8);
+        let mut name = name.as_str();
+        for part in textwrap::wrap(text, room) {
+            lines.push((name.to_owned(), part.into_owned(), names, theme.text()));
+            name = "";
         }
     }
     let height = usize::from(area.height.saturating_sub(1));
     ui.scroll = ui.scroll.min(lines.len().saturating_sub(height));
-    for (y, (name, text, style)) in (area.y + 1..area.bottom()).zip(lines.iter().skip(ui.scroll)) {
+    for (y, (name, text, names, style)) in
+        (area.y + 1..area.bottom()).zip(lines.iter().skip(ui.scroll))
+    {
         if text.is_empty() {
             out.set_string(area.x, y, fit(name, width), *style);
             continue;
         }
-        out.set_string(area.x, y, pad(name, names, false), theme.dim());
-        let x = area.x + u16::try_from(names).unwrap_or(0) + 1;
+        out.set_string(area.x, y, pad(name, *names, false), theme.dim());
+        let x = area.x + u16::try_from(*names).unwrap_or(0) + 1;
         let room = usize::from(area.right().saturating_sub(x));
         out.set_string(x, y, fit(text, room), *style);
     }
+}
+
+/// The width of the longest name up to the next heading.
+fn longest(facts: &[Fact]) -> usize {
+    let part = facts.iter().take_while(|(_, text)| text.is_some());
+    part.map(|(name, _)| name.width()).max().unwrap_or(0)
 }

@@ -20,24 +20,34 @@ enum Size {
     Digits,
 }
 
-pub(super) fn draw(core: &Core, ui: &Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
+pub(super) fn draw(core: &Core, ui: &mut Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
     let room = usize::from(area.width);
     for size in [Size::Long, Size::Short, Size::Digits] {
-        let all = line(core, ui, size, room, theme);
+        let (all, panes) = line(core, ui, size, room, theme);
         let width: usize = all.iter().map(|(text, _)| text.width() + 1).sum();
         if width <= room + 1 || size == Size::Digits {
-            parts(&all, area, out);
+            let places = parts(&all, area, out);
+            // What stands before the tabs is the way here.
+            let tabs = places.into_iter().skip(all.len() - panes.len());
+            ui.spots.tabs = tabs.zip(panes.iter().copied()).collect();
             return;
         }
     }
 }
 
-fn line(core: &Core, ui: &Ui, size: Size, room: usize, theme: &Theme) -> Vec<(String, Style)> {
+/// The parts of the line, the last of them the tabs that are returned too.
+fn line(
+    core: &Core,
+    ui: &Ui,
+    size: Size,
+    room: usize,
+    theme: &Theme,
+) -> (Vec<(String, Style)>, &'static [Pane]) {
     if ui.detail.is_some() || ui.image.is_some() {
-        return crumbs(ui.crumbs(core), room, theme);
+        return (crumbs(ui.crumbs(core), room, theme), &[]);
     }
     let mut all = Vec::new();
-    let panes: &[Pane] = match &ui.container {
+    let panes: &'static [Pane] = match &ui.container {
         None => &Pane::ALL,
         Some(id) => {
             let name = rows::name(core, &Some(id.clone()));
@@ -81,7 +91,7 @@ fn line(core: &Core, ui: &Ui, size: Size, room: usize, theme: &Theme) -> Vec<(St
             all.push((words, theme.text()));
         }
     }
-    all
+    (all, panes)
 }
 
 /// The way here; on a narrow screen its end.

@@ -1,0 +1,153 @@
+//! What changed since a moment: findings, containers, programs, connections, files.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Fact, fact, heading};
+use crate::core::Core;
+use crate::event::{Bytes, Timestamp};
+use crate::state::{Direction, Owner, ProcessEntry};
+use crate::tui::rows;
+use crate::tui::text::span;
+
+/// Lines of each part.
+const MOST: usize = 100;
+
+/// The facts of the world as it is shown that are younger than `then`.
+pub(super) fn facts(core: &Core, then: Timestamp) -> Vec<Fact> {
+    let mut facts = vec![fact(
+        "",
+        format!("{} passed", span(core.state.now.since(then))),
+    )];
+    part(&mut facts, "New findings", findings(core, then));
+    part(&mut facts, "Containers", containers(core, then));
+    part(&mut facts, "Programs not run before", programs(core, then));
+    part(
+        &mut facts,
+        "New connections and listeners",
+        network(core, then),
+    );
+    part(
+        &mut facts,
+        "Files changed for the first time",
+        files(core, then),
+    );
+    facts
+}
+
+/// A heading with the number of lines, and as many of them as are shown.
+fn part(facts: &mut Vec<Fact>, title: &str, mut lines: Vec<Fact>) {
+    let all = lines.len();
+    facts.push(heading(format!("{title}, {all}")));
+    lines.truncate(MOST);
+    facts.append(&mut lines);
+    if all > MOST {
+        facts.push(fact("", format!("and {} more", all - MOST)));
+    }
+}
+
+fn findings(core: &Core, then: Timestamp) -> Vec<Fact> {
+    let mut new: Vec<_> = core
+        .detector
+        .findings()
+        .iter()
+        .filter(|f| f.first > then && f.silenced.is_none())
+        .collect();
+    new.sort_by_key(|f| std::cmp::Reverse((f.severity, f.last)));
+    let line = |f: &&crate::detect::Finding| {
+        let name = rows::name(core, &f.container);
+        fact(
+            &format!("{} {}", f.severity.letter(), f.id),
+            format!("{name}  {}  x{}", f.title, f.count),
+        )
+    };
+    new.iter().map(line).collect()
+}
+
+fn containers(core: &Core, then: Timestamp) -> Vec<Fact> {
+    let mut lines = Vec::new();
+    for container in core.state.containers.values() {
+        let name = container.display_name();
+        let image = container.info.image.escaped();
+        if container.started().is_some_and(|at| at > then) {
+            lines.push(fact("started", format!("{name}  {image}")));
+        }
+        if let Some(ended) = container.ended.filter(|at| *at > then) {
+            let code = container
+                .exit_code
+                .map_or(String::new(), |c| format!("  code {c}"));
+            let ago = span(core.state.now.since(ended));
+            lines.push(fact("ended", format!("{name}{code}  {ago} ago")));
+        }
+    }
+    lines
+}
+
+/// Programs that run, or ran a while ago, for the first time since then.
+fn programs(core: &Core, then: Timestamp) -> Vec<Fact> {
+    let seen = || core.state.processes.values().filter(|p| !p.runtime);
+    let of = |p: &ProcessEntry| -> (Owner, Bytes) { (p.owner.clone(), program(p)) };
+    let before: BTreeSet<_> = seen().filter(|p| p.started <= then).map(of).collect();
+    let mut new: BTreeMap<(Owner, Bytes), (u64, String)> = BTreeMap::new();
+    for process in seen().filter(|p| p.started > then) {
+        let key = of(process);
+        if !before.contains(&key) {
+            let entry = new.entry(key);
+            entry.or_insert_with(|| (0, rows::command(process))).0 += 1;
+        }
+    }
+    let lines = new.into_iter();
+    lines
+        .map(|((owner, _), (count, command))| {
+            fact(&rows::name(core, &owner), format!("{command}  x{count}"))
+        })
+        .collect()
+}
+
+/// What a process runs: a busybox applet is another program than the shell beside it.
+fn program(process: &ProcessEntry) -> Bytes {
+    process.argv.first().unwrap_or(&process.exe).clone()
+}
+
+fn network(core: &Core, then: Timestamp) -> Vec<Fact> {
+    let new = core
+        .state
+        .connections
+        .iter()
+        .filter(|(_, c)| c.first > then);
+    new.map(|(key, connection)| {
+        let direction = match key.direction {
+            Direction::Outbound => "to",
+            Direction::Inbound => "from",
+            Direction::Listening => "listens on",
+        };
+        let name = connection.name.as_ref();
+        let name = name.map_or_else(String::new, |name| format!(" {}", name.escaped()));
+        let text = format!(
+            "{direction} {}{name}  {} x{}",
+            rows::endpoint(&key.endpoint),
+            connection.comm.escaped(),
+            connection.count,
+        );
+        fact(&rows::name(core, &key.owner), text)
+    })
+    .collect()
+}
+
+fn files(core: &Core, then: Timestamp) -> Vec<Fact> {
+    let new = core
+        .state
+        .files
+        .iter()
+        .filter(|(_, file)| file.first > then);
+    new.map(|(key, file)| {
+        let sign = rows::differs(file).unwrap_or(' ');
+        let text = format!(
+            "{sign} {}  {} by {}",
+            key.path.escaped(),
+            rows::word(&file.last_op),
+            file.comm.escaped()
+        );
+        fact(&rows::name(core, &key.owner), text)
+    })
+    .collect()
+}
