@@ -229,6 +229,7 @@ impl Stream {
                 pid: 0,
                 nspid: 0,
                 kind: Kind::Tick(Box::new(Tick {
+                    processes: None,
                     usage: usage.collect(),
                     lost_total: 0,
                 })),

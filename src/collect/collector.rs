@@ -12,7 +12,7 @@ use super::scan::Scans;
 use crate::containers::compare::Comparer;
 use crate::containers::usage::Sampler;
 use crate::containers::{
-    self, Directory, Found, RuntimeMessage, RuntimeOptions, Runtimes, snapshot,
+    self, Directory, Found, ProcessSampler, RuntimeMessage, RuntimeOptions, Runtimes, snapshot,
 };
 use crate::event::{
     Action, Compare, ContainerEvent, ContainerId, ContainerInfo, Event, Kind, Lost, LostReason,
@@ -38,6 +38,7 @@ struct Collector<'a> {
     /// Containers no engine has told of yet, and for how many ticks.
     untold: BTreeMap<ContainerId, (Found, u32)>,
     sampler: Sampler,
+    processes: ProcessSampler,
     comparisons: Option<Comparisons>,
     compared: Receiver<(ContainerId, Compare)>,
     policy: Receiver<PolicyChange>,
@@ -76,6 +77,7 @@ pub(super) fn run(
         paths: BTreeMap::new(),
         untold: BTreeMap::new(),
         sampler: Sampler::new(),
+        processes: ProcessSampler::default(),
         comparisons,
         compared,
         policy: from.policy,
@@ -381,6 +383,9 @@ impl Collector<'_> {
             .collect();
         let tick = Tick {
             usage: self.sampler.sample(&paths, elapsed),
+            processes: self
+                .processes
+                .tick(elapsed, || self.sampler.processes(&paths)),
             lost_total: self.lost_total,
         };
         self.push(now, None, Kind::Tick(Box::new(tick)));

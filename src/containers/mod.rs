@@ -9,6 +9,7 @@ mod docker;
 mod docker_facts;
 mod layers;
 pub mod overlay;
+mod process_usage;
 pub mod runtime;
 pub mod snapshot;
 pub mod survey;
@@ -16,4 +17,5 @@ pub mod usage;
 
 pub use cgroup::recognise;
 pub use directory::{Directory, Found};
+pub use process_usage::ProcessSampler;
 pub use runtime::{EngineState, RuntimeMessage, RuntimeOptions, RuntimeUpdate, Runtimes, start};

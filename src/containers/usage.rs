@@ -8,6 +8,9 @@ use std::time::Duration;
 use super::directory::unified_mount;
 use crate::event::{ContainerId, ContainerUsage};
 
+/// How deep cgroups inside a container are looked at.
+const DEEPEST: usize = 4;
+
 /// Reads what containers use; keeps the CPU counters between samples.
 #[derive(Debug, Default)]
 pub struct Sampler {
@@ -63,6 +66,24 @@ impl Sampler {
         out
     }
 
+    /// Host pids of the processes of `containers`, also of cgroups that they made below their
+    /// own.
+    #[must_use]
+    pub fn processes(&self, containers: &[(ContainerId, String)]) -> Vec<u32> {
+        let mounts = [&self.unified, &self.pids, &self.memory];
+        let mut found = Vec::new();
+        for (_, path) in containers {
+            // A hierarchy that the runtime does not use has no such directory.
+            let mut dirs = mounts
+                .iter()
+                .filter_map(|mount| inside(mount.as_deref(), path));
+            if let Some(dir) = dirs.find(|dir| dir.is_dir()) {
+                below(&dir, DEEPEST, &mut found);
+            }
+        }
+        found
+    }
+
     fn cpu(&self, path: &str) -> Option<u64> {
         let unified = inside(self.unified.as_deref(), path)
             .and_then(|dir| fs::read_to_string(dir.join("cpu.stat")).ok())
@@ -97,6 +118,20 @@ impl Sampler {
         let at = |base: &Option<PathBuf>| number(&inside(base.as_deref(), path)?, "pids.current");
         let pids = at(&self.unified).or_else(|| at(&self.pids)).unwrap_or(0);
         u32::try_from(pids).unwrap_or(u32::MAX)
+    }
+}
+
+/// Adds the processes of a cgroup and of those below it.
+fn below(dir: &Path, depth: usize, found: &mut Vec<u32>) {
+    let listed = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
+    found.extend(listed.lines().filter_map(|pid| pid.parse::<u32>().ok()));
+    if depth == 0 {
+        return;
+    }
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            below(&entry.path(), depth - 1, found);
+        }
     }
 }
 

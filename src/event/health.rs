@@ -10,9 +10,24 @@ pub struct Tick {
     /// Usage per container, sorted by id.
     #[serde(default)]
     pub usage: Vec<ContainerUsage>,
+    /// Usage per process, sorted by pid, every few ticks: those that used CPU or whose memory
+    /// changed. `None`: not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processes: Option<Vec<ProcessUsage>>,
     /// Events lost since the session began.
     #[serde(default)]
     pub lost_total: u64,
+}
+
+/// What a process uses at a tick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessUsage {
+    /// The process.
+    pub pid: u32,
+    /// CPU since it was last looked at, thousandths of one core.
+    pub cpu_milli: u32,
+    /// Resident memory, bytes.
+    pub memory: u64,
 }
 
 /// What a container uses at a tick.

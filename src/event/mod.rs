@@ -25,7 +25,7 @@ pub use container::{
 };
 pub use dns::Dns;
 pub use file::{Compare, CompareClass, File, FileFacts, FileOp, Filesystem, Origin};
-pub use health::{ContainerUsage, Lost, LostReason, Tick};
+pub use health::{ContainerUsage, Lost, LostReason, ProcessUsage, Tick};
 pub use policy::{AgeLimit, Allow, HouseRules, Policy, PolicyChange, Scope, Silence};
 pub use privilege::{CAPABILITIES, Capability, Privilege};
 pub use process::{Exec, ExecRefused, Exit, Fork, Process};

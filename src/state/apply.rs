@@ -405,6 +405,17 @@ impl State {
                 push_bounded(&mut container.cpu_history, usage.cpu_milli, CPU_HISTORY);
             }
         }
+        if let Some(processes) = &tick.processes {
+            for usage in self.usage.values_mut() {
+                usage.cpu_milli = 0;
+            }
+            self.usage.extend(processes.iter().map(|p| (p.pid, *p)));
+            let running = &self.processes;
+            self.usage.retain(|pid, _| {
+                let process = running.get(pid);
+                process.is_some_and(|process| process.exited.is_none())
+            });
+        }
         for container in self.containers.values_mut().filter(|c| c.running) {
             push_bounded(&mut container.writes, 0, WRITE_WINDOW);
         }

@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use rustc_hash::FxHashMap;
 
-use crate::event::{ContainerId, Timestamp};
+use crate::event::{ContainerId, ProcessUsage, Timestamp};
 
 /// Whose fact it is: a container, or the host (`None`).
 pub type Owner = Option<ContainerId>;
@@ -50,6 +50,8 @@ pub struct State {
     pub containers: BTreeMap<ContainerId, Container>,
     /// Processes by host pid; exited ones are kept ten minutes under their pid until it is reused.
     pub processes: BTreeMap<u32, ProcessEntry>,
+    /// What running processes use, by host pid, as last told.
+    pub usage: BTreeMap<u32, ProcessUsage>,
     /// Connections and listening sockets.
     pub connections: BTreeMap<ConnectionKey, Connection>,
     /// File activity grouped by owner and path.

@@ -262,3 +262,29 @@ fn the_help_shows_the_keys_as_they_are_bound() {
     let help = screen(&core, &mut ui, 120, 40).join("\n");
     assert!(help.contains("F3              filter"), "{help}");
 }
+
+#[test]
+fn what_a_loop_starts_again_and_again_is_one_line_of_the_tree() {
+    let core = demo();
+    let mut ui = Ui::default();
+    ui.apply(Action::Show(Pane::Processes), &core);
+    let sleeps = |ui: &mut Ui| {
+        let lines = screen(&core, ui, 120, 60);
+        let alike: Vec<_> = lines
+            .into_iter()
+            .filter(|l| l.contains("sleep 4  exit 0"))
+            .collect();
+        alike
+    };
+    let tree = sleeps(&mut ui);
+    assert_eq!(tree.len(), 1, "{tree:?}");
+    let count = tree[0].split('×').next().unwrap();
+    let count: usize = count.rsplit(' ').next().unwrap().parse().unwrap();
+    ui.apply(Action::Tree, &core);
+    let list = screen(&core, &mut ui, 120, 200);
+    let list = list
+        .iter()
+        .filter(|l| l.contains("sleep 4  exit 0"))
+        .count();
+    assert_eq!(list, count, "the list has each");
+}

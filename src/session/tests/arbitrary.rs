@@ -275,6 +275,13 @@ fn other_kinds() -> impl Strategy<Value = Kind> {
             }))
         }),
         any::<(u32, u64)>().prop_map(|(n, lost_total)| Kind::Tick(Box::new(Tick {
+            processes: (n % 2 == 0).then(|| {
+                vec![ProcessUsage {
+                    pid: n,
+                    cpu_milli: n,
+                    memory: lost_total,
+                }]
+            }),
             usage: vec![ContainerUsage {
                 id: super::container(),
                 cpu_milli: n,

@@ -178,6 +178,21 @@ fn process_facts(core: &Core, process: &ProcessEntry) -> Vec<Fact> {
         fact("pid inside", process.nspid.to_string()),
         fact("user id", process.uid.to_string()),
         fact("started", process.started.to_string()),
+        fact(
+            "usage",
+            core.state
+                .usage
+                .get(&process.pid)
+                .map_or_else(String::new, |usage| {
+                    let cpu = usage.cpu_milli;
+                    format!(
+                        "CPU {}.{} %, memory {}",
+                        cpu / 10,
+                        cpu % 10,
+                        bytes(usage.memory)
+                    )
+                }),
+        ),
         fact("terminal", process.tty.to_string()),
         fact("before watching", process.existing.to_string()),
         heading("Ancestry, nearest first"),

@@ -1,6 +1,7 @@
 //! Processes: a tree, or a list; those that ended are kept a while.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::{Key, Row, command, name, origin, wanted};
 use crate::core::Core;
@@ -8,7 +9,7 @@ use crate::detect::Severity;
 use crate::state::{Lineage, Owner, ProcessEntry};
 use crate::tui::app::Ui;
 use crate::tui::table::{Column, Unit};
-use crate::tui::text::coarse;
+use crate::tui::text::{bytes, coarse};
 
 pub(super) const COLUMNS: &[Column] = &[
     Column::severity(),
@@ -18,6 +19,10 @@ pub(super) const COLUMNS: &[Column] = &[
         .counts(Unit::Count),
     Column::new("user", "UID", 5, 4).right().counts(Unit::Count),
     Column::new("age", "AGE", 5, 3).counts(Unit::Seconds),
+    Column::new("cpu", "CPU%", 5, 7)
+        .right()
+        .counts(Unit::PerMille),
+    Column::new("mem", "MEM", 5, 8).right().counts(Unit::Bytes),
     Column::new("origin", "ORIGIN", 9, 2),
     Column::new("from", ">", 1, 2),
     Column::new("command", "COMMAND", 24, 0).main(),
@@ -68,10 +73,17 @@ pub(super) fn rows(core: &Core, ui: &Ui) -> Vec<Row> {
             continue;
         };
         let below = children.get(&node.pid).map_or(&[][..], Vec::as_slice);
+        let below = collapsed(below, &children, &flagged, &shown, ui);
         // A match is not hidden in a fold.
         let folded = ui.filter().is_empty() && ui.folded.contains(&node.pid) && !below.is_empty();
         let sign = if folded { "+ " } else { "" };
-        let mut row = row(core, process, &flagged, format!("{}{sign}", node.drawn()));
+        let alike = if node.alike > 1 {
+            format!("{}× ", node.alike)
+        } else {
+            String::new()
+        };
+        let indent = format!("{}{sign}{alike}", node.drawn());
+        let mut row = row(core, process, &flagged, indent);
         row.depth = node.depth;
         if folded {
             let worst = worst_below(node.pid, &children, &flagged, &shown);
@@ -89,11 +101,49 @@ pub(super) fn rows(core: &Core, ui: &Ui) -> Vec<Row> {
     rows
 }
 
+/// The children of a process, of those that ended alike only the latest, with their number: what a
+/// loop starts again and again is one line of the tree. The list has each.
+fn collapsed(
+    below: &[u32],
+    children: &BTreeMap<u32, Vec<u32>>,
+    flagged: &BTreeMap<(&Owner, u32), Severity>,
+    shown: &Shown<'_>,
+    ui: &Ui,
+) -> Vec<(u32, u64)> {
+    // A filter is to find each of them.
+    if !ui.filter().is_empty() {
+        return below.iter().map(|pid| (*pid, 1)).collect();
+    }
+    let mut kept: Vec<Option<(u32, u64)>> = Vec::with_capacity(below.len());
+    let mut places: BTreeMap<(String, Option<u8>, Option<u8>), usize> = BTreeMap::new();
+    for pid in below {
+        let mut alike = 1;
+        let ended = shown.get(pid).filter(|process| {
+            process.exited.is_some()
+                && !children.contains_key(pid)
+                && !flagged.contains_key(&(&process.owner, *pid))
+                && !ui.marks.contains(&Key::Process(*pid))
+        });
+        if let Some(process) = ended {
+            let end = (command(process), process.exit_code, process.exit_signal);
+            if let Some(place) = places.insert(end, kept.len())
+                && let Some((_, count)) = kept.get_mut(place).and_then(Option::take)
+            {
+                alike += count;
+            }
+        }
+        kept.push(Some((*pid, alike)));
+    }
+    kept.into_iter().flatten().collect()
+}
+
 struct Node {
     pid: u32,
     depth: usize,
     bars: String,
     last: bool,
+    /// How many ended alike; this is the latest of them.
+    alike: u64,
 }
 
 impl Node {
@@ -103,10 +153,11 @@ impl Node {
             depth: 0,
             bars: String::new(),
             last: true,
+            alike: 1,
         }
     }
 
-    fn child(&self, pid: u32, last: bool) -> Self {
+    fn child(&self, (pid, alike): (u32, u64), last: bool) -> Self {
         let mut bars = self.bars.clone();
         if self.depth > 0 && self.depth < DEEPEST {
             bars.push_str(if self.last { "  " } else { "│ " });
@@ -116,6 +167,7 @@ impl Node {
             depth: self.depth + 1,
             bars,
             last,
+            alike,
         }
     }
 
@@ -125,6 +177,16 @@ impl Node {
             (_, true) => format!("{}└ ", self.bars),
             (_, false) => format!("{}├ ", self.bars),
         }
+    }
+}
+
+/// How long something took that is over, in four columns: `3ms`, `0.1s`, `42s`, `5m`.
+fn exact(span: Duration) -> String {
+    match span.as_secs() {
+        0 if span.as_millis() < 100 => format!("{}ms", span.as_millis()),
+        0..10 => format!("{:.1}s", span.as_secs_f64()),
+        10..60 => format!("{}s", span.as_secs()),
+        _ => coarse(span),
     }
 }
 
@@ -179,7 +241,18 @@ fn row(
         None => row.age(core, process.started),
         Some(exited) => {
             let ran = exited.since(process.started);
-            row.number(ran.as_secs(), format!("x{}", coarse(ran)));
+            row.number(ran.as_secs(), format!("x{}", exact(ran)));
+        }
+    }
+    match core.state.usage.get(&process.pid) {
+        Some(usage) if !row.faded => {
+            let cpu = u64::from(usage.cpu_milli);
+            row.number(cpu, format!("{}.{}", cpu / 10, cpu % 10));
+            row.number(usage.memory, bytes(usage.memory));
+        }
+        _ => {
+            row.text("");
+            row.text("");
         }
     }
     row.text(origin(process));
