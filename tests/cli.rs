@@ -163,6 +163,41 @@ fn the_demo_needs_nothing_and_tells_its_story() {
 }
 
 #[test]
+fn a_view_of_a_recording_is_listed_for_people_and_programs() {
+    let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/demo/demo.jsonl.zst");
+    let text = hullwatch(&["list", "--session", demo]);
+    assert_eq!(text.status.code(), Some(0), "{}", stderr(&text));
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(
+        text.starts_with("SEV  NAME") && text.contains("shop-web"),
+        "{text}"
+    );
+    let json = [
+        "list",
+        "findings",
+        "--session",
+        demo,
+        "--json",
+        "--filter",
+        "sev>=h",
+    ];
+    let json = String::from_utf8(hullwatch(&json).stdout).unwrap();
+    assert!(json.lines().count() >= 3, "{json}");
+    for line in json.lines() {
+        let row: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(row["sev"] == "H" || row["sev"] == "C", "{line}");
+        assert!(row["n"].is_u64() && row["age"].is_u64(), "{line}");
+    }
+    let bad = hullwatch(&["list", "--session", demo, "--filter", "colour=red"]);
+    assert_eq!(bad.status.code(), Some(2));
+    assert!(
+        stderr(&bad).contains("no column colour"),
+        "{}",
+        stderr(&bad)
+    );
+}
+
+#[test]
 fn rules_are_listed_and_explained() {
     let list = String::from_utf8(hullwatch(&["rules"]).stdout).unwrap();
     assert!(

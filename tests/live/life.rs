@@ -130,6 +130,15 @@ fn memory_is_counted_and_running_out_of_it_is_told() {
         _ => false,
     };
     recording.wait_for("usage", used);
+    let computes = |event: &hullwatch::event::Event| match &event.kind {
+        Kind::Tick(tick) => tick
+            .processes
+            .iter()
+            .flatten()
+            .any(|used| used.cpu_milli > 100 && used.memory > 48 << 20),
+        _ => false,
+    };
+    recording.wait_for("usage of its process", computes);
     let session = recording.stop();
     let core = session.state_at(u64::MAX);
     assert_eq!(core.state.containers[&starves.id].oom_kills, 1);
