@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::Failure;
-use super::privileges;
+use super::{privileges, selftest};
 use crate::collect;
 use crate::containers::{self, EngineState, RuntimeMessage, RuntimeOptions};
 use crate::probe::{Probe, ProbeConfig};
@@ -16,7 +16,8 @@ use crate::session::{self, cgroup_mode};
 
 /// Tell what this host can give hullwatch, and what to do about the rest
 ///
-/// Exit code 0 when containers can be watched here, 1 when not.
+/// Loads the kernel programs, asks the engine, and does in a throw-away container what should be
+/// seen; takes a few seconds. Exit code 0 when containers can be watched here, 1 when not.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Print one JSON object
@@ -39,6 +40,8 @@ struct Diagnosis {
     capabilities: Vec<Capability>,
     probes: Probes,
     engine: Engine,
+    /// What `selftest` found; none when it could not be tried.
+    selftest: Option<selftest::Outcome>,
     blind: Vec<Blind>,
     advice: Vec<String>,
 }
@@ -119,6 +122,25 @@ fn diagnose(docker_host: Option<&str>) -> Diagnosis {
         able = false;
         advice.push(probes.error.clone());
     }
+    let selftest = if able {
+        match selftest::examine() {
+            Ok(outcome) => Some(outcome),
+            Err(error) => {
+                blind.push(Blind {
+                    what: "whether every fact arrives".to_owned(),
+                    why: error,
+                });
+                None
+            }
+        }
+    } else {
+        None
+    };
+    let untold = selftest.iter().flat_map(|outcome| &outcome.facts);
+    blind.extend(untold.filter(|fact| !fact.arrived).map(|fact| Blind {
+        what: fact.fact.to_owned(),
+        why: "it did not arrive from the test container".to_owned(),
+    }));
     blind.extend(probes.refused.iter().map(|refused| Blind {
         what: format!("facts of {}", refused.what),
         why: refused.why.clone(),
@@ -155,6 +177,7 @@ fn diagnose(docker_host: Option<&str>) -> Diagnosis {
             .collect(),
         probes,
         engine,
+        selftest,
         blind,
         advice,
     }
@@ -259,6 +282,15 @@ fn text(d: &Diagnosis) -> String {
     );
     for rule in &probes.blind_rules {
         line(false, &rule.rule, format!("blind: {}", rule.why));
+    }
+    if let Some(outcome) = &d.selftest {
+        let arrived = outcome.facts.iter().filter(|fact| fact.arrived).count();
+        let of = outcome.facts.len();
+        line(
+            outcome.passed,
+            "test container",
+            format!("{arrived} of {of} facts arrived"),
+        );
     }
     let engine = &d.engine;
     line(

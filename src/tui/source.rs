@@ -124,6 +124,15 @@ impl Source {
                 let (engine, engine_down) = match status.engine {
                     None => ("no engine asked".to_owned(), false),
                     Some(EngineState::Connecting) => ("docker …".to_owned(), false),
+                    // Without layers a file's content has nothing to be compared with.
+                    Some(EngineState::Connected { version, driver })
+                        if !driver.starts_with("overlay") =>
+                    {
+                        (
+                            format!("docker {version} ({driver}: drift by time only)"),
+                            true,
+                        )
+                    }
                     Some(EngineState::Connected { version, .. }) => {
                         (format!("docker {version}"), false)
                     }

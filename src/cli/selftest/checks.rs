@@ -1,7 +1,7 @@
 //! What each deed of the throw-away container must cause in the stream.
 
-use super::deeds;
-use crate::event::{Action, Event, FileOp, Kind, Origin, Outcome};
+use super::{deeds, inside};
+use crate::event::{Action, CompareClass, Event, FileOp, Kind, Origin, Outcome};
 
 /// A fact that must arrive.
 pub(super) struct Check {
@@ -36,6 +36,24 @@ pub(super) const CHECKS: &[Check] = &[
         "exit with its code",
         "new-binary",
         |e| matches!(&e.kind, Kind::Exit(x) if x.code == Some(deeds::NEW_CODE)),
+    ),
+    check(
+        "image file only touched: its content compared",
+        "drift",
+        |e| compared(e, inside::TOUCHED, |class| *class == CompareClass::CopiedUp),
+    ),
+    check("image file changed: its content compared", "drift", |e| {
+        compared(e, inside::CHANGED, |class| *class == CompareClass::Modified)
+    }),
+    check("image file copied: its content compared", "drift", |e| {
+        compared(e, deeds::MOVED, |class| {
+            matches!(class, CompareClass::Relocated(_))
+        })
+    }),
+    check(
+        "file new to the image: its content compared",
+        "drift",
+        |e| compared(e, deeds::NEW, |class| *class == CompareClass::New),
     ),
     check(
         "exec from memory",
@@ -100,6 +118,10 @@ pub(super) const CHECKS: &[Check] = &[
         |e| matches!(&e.kind, Kind::Container(c) if c.action == Action::Gone),
     ),
 ];
+
+fn compared(event: &Event, path: &str, class: fn(&CompareClass) -> bool) -> bool {
+    matches!(&event.kind, Kind::Compare(c) if c.path == path && class(&c.class))
+}
 
 fn file(event: &Event, op: FileOp, path: &str) -> bool {
     matches!(&event.kind, Kind::File(f) if f.op == op && f.path == path && f.errno == 0)

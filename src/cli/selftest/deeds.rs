@@ -13,7 +13,7 @@ use rustix::fs::MemfdFlags;
 use rustix::mount::MountFlags;
 use rustix::thread::UnshareFlags;
 
-use super::inside::{PROGRAM, stage, unshare};
+use super::inside::{CHANGED, PROGRAM, TOUCHED, stage, unshare};
 
 /// The name the container asks for.
 pub(super) const NAME: &str = "selftest.hullwatch.invalid";
@@ -23,6 +23,9 @@ pub(super) const CODE: u8 = 7;
 pub(super) const NEW_CODE: u8 = 42;
 /// A port nobody listens on: the connection to it is refused.
 pub(super) const REFUSED: u16 = 1;
+/// A copy of the image's program, and something that the image has nowhere.
+pub(super) const MOVED: &str = "/tmp/relocated";
+pub(super) const NEW: &str = "/tmp/new";
 const NAME_SERVER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 77);
 
 type Deed = fn() -> io::Result<()>;
@@ -30,6 +33,7 @@ type Deed = fn() -> io::Result<()>;
 /// The deeds by name, in order. What they should cause is in `checks.rs`.
 const DEEDS: &[(&str, Deed)] = &[
     ("new-binary", new_binary),
+    ("drift", drift),
     ("memfd", memfd),
     ("files", files),
     ("tcp", tcp),
@@ -78,6 +82,33 @@ fn new_binary() -> io::Result<()> {
     fs::copy(PROGRAM, "/tmp/dropped")?;
     fs::set_permissions("/tmp/dropped", fs::Permissions::from_mode(0o755))?;
     run_program("/tmp/dropped", &["exit", "42"], NEW_CODE)
+}
+
+/// Programs that differ from the image, and one that only seems to. They run side by side for as
+/// long as a comparison may take to begin.
+fn drift() -> io::Result<()> {
+    let executable = || fs::Permissions::from_mode(0o755);
+    fs::set_permissions(TOUCHED, executable())?;
+    let append = |path: &str| {
+        fs::OpenOptions::new()
+            .append(true)
+            .open(path)?
+            .write_all(b"x")
+    };
+    append(CHANGED)?;
+    for (path, changed) in [(MOVED, false), (NEW, true)] {
+        fs::copy(PROGRAM, path)?;
+        if changed {
+            append(path)?;
+        }
+        fs::set_permissions(path, executable())?;
+    }
+    let words = ["linger", "1500"].map(AsRef::as_ref);
+    let all = [TOUCHED, CHANGED, MOVED, NEW].map(|program| stage(program, &words).spawn());
+    for child in all {
+        child?.wait()?;
+    }
+    Ok(())
 }
 
 fn memfd() -> io::Result<()> {

@@ -10,6 +10,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::time::Duration;
 
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 use rustix::thread::UnshareFlags;
@@ -19,6 +20,10 @@ use crate::cli::Failure;
 
 /// Where the program lies in the container's image.
 pub(super) const PROGRAM: &str = "/bin/selftest";
+
+/// Programs of the image that a deed copies up as they are, and changes.
+pub(super) const TOUCHED: &str = "/bin/touched";
+pub(super) const CHANGED: &str = "/bin/changed";
 
 /// A stage of the throw-away container
 #[derive(Debug, clap::Args)]
@@ -45,6 +50,11 @@ enum Stage {
     Deeds,
     /// Give up privileges, and try what is refused then
     Deny,
+    /// Wait for so many milliseconds: what is compared must be there a while
+    Linger {
+        /// How long
+        milliseconds: u64,
+    },
     /// End with this code
     Exit {
         /// The code
@@ -58,6 +68,10 @@ pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode, Failure> {
         Stage::Init { scratch } => init(scratch).map(|()| ExitCode::SUCCESS),
         Stage::Deeds => Ok(deeds::all()),
         Stage::Deny => Ok(deeds::deny()),
+        Stage::Linger { milliseconds } => {
+            std::thread::sleep(Duration::from_millis(*milliseconds));
+            Ok(ExitCode::SUCCESS)
+        }
         Stage::Exit { code } => Ok(ExitCode::from(*code)),
     };
     done.map_err(|e| Failure::expected(format!("the test container: {e}")))
@@ -94,7 +108,6 @@ fn join(cgroup: &Path, scratch: &Path) -> io::Result<ExitCode> {
 fn init(scratch: &Path) -> io::Result<()> {
     let flags = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     rustix::mount::mount_change("/", flags)?;
-    mount("tmpfs", scratch, "tmpfs", "mode=0755")?;
     let [lower, upper, work, root] = ["lower", "upper", "work", "root"].map(|d| scratch.join(d));
     for dir in [&lower, &upper, &work, &root] {
         fs::create_dir(dir)?;
@@ -124,7 +137,7 @@ fn init(scratch: &Path) -> io::Result<()> {
     Err(stage(PROGRAM, &["deeds".as_ref()]).env_clear().exec())
 }
 
-fn mount(source: &str, target: &Path, kind: &str, options: &str) -> io::Result<()> {
+pub(super) fn mount(source: &str, target: &Path, kind: &str, options: &str) -> io::Result<()> {
     let options = std::ffi::CString::new(options)?;
     rustix::mount::mount(source, target, kind, MountFlags::empty(), Some(&*options))
         .map_err(|e| context(&format!("mounting {kind}"))(e.into()))
@@ -143,5 +156,9 @@ fn image(lower: &Path) -> io::Result<()> {
     fs::write(lower.join("etc/passwd"), "root:x:0:0::/:/bin/sh\n")?;
     let program = lower.join(PROGRAM.trim_start_matches('/'));
     fs::copy("/proc/self/exe", &program)?;
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+    for more in [TOUCHED, CHANGED] {
+        fs::hard_link(&program, lower.join(more.trim_start_matches('/')))?;
+    }
+    Ok(())
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use rustix::mount::UnmountFlags;
 use serde::Serialize;
 
 use super::{Failure, privileges};
@@ -22,7 +23,7 @@ use crate::event::{ContainerId, Event};
 use checks::{CHECKS, Check};
 
 /// After the container ended, what is still under way has this long to arrive.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Do each thing in a throw-away container, and tell for every fact whether it arrived
 ///
@@ -36,16 +37,16 @@ pub(super) struct Args {
 }
 
 #[derive(Debug, Serialize)]
-struct Outcome {
-    passed: bool,
-    facts: Vec<Fact>,
+pub(super) struct Outcome {
+    pub(super) passed: bool,
+    pub(super) facts: Vec<Fact>,
     refused_by_host: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
-struct Fact {
-    fact: &'static str,
-    arrived: bool,
+pub(super) struct Fact {
+    pub(super) fact: &'static str,
+    pub(super) arrived: bool,
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
@@ -88,7 +89,11 @@ impl Tap for Witness {
     }
 }
 
-fn examine() -> Result<Outcome, String> {
+/// Lets the container live, and tells what arrived.
+///
+/// # Errors
+/// Why it could not be made, or watched.
+pub(super) fn examine() -> Result<Outcome, String> {
     let container = Throwaway::name()?;
     let seen = Arc::new(Mutex::new(vec![false; CHECKS.len()]));
     let witness = Witness {
@@ -177,6 +182,11 @@ impl Throwaway {
         let failed = |what: &Path, e: io::Error| format!("{}: {e}", what.display());
         fs::create_dir(&self.cgroup).map_err(|e| failed(&self.cgroup, e))?;
         let made = fs::create_dir(&self.scratch).map_err(|e| failed(&self.scratch, e));
+        // Its layers must be seen from outside as an engine's are: mounted here, not in there.
+        let made = made.and_then(|()| {
+            inside::mount("tmpfs", &self.scratch, "tmpfs", "mode=0700")
+                .map_err(|e| failed(&self.scratch, e))
+        });
         let output = made.and_then(|()| {
             inside::stage(
                 "/proc/self/exe",
@@ -190,12 +200,13 @@ impl Throwaway {
             .output()
             .map_err(|e| e.to_string())
         });
-        // Its mounts ended with its namespace; the cgroup empties when its last process is gone.
-        let _ = fs::remove_dir(&self.scratch);
+        // Its own mounts ended with its namespace; the cgroup empties when its last process is gone.
         let began = Instant::now();
         while fs::remove_dir(&self.cgroup).is_err() && began.elapsed() < PATIENCE {
             std::thread::sleep(Duration::from_millis(5));
         }
+        let _ = rustix::mount::unmount(&self.scratch, UnmountFlags::DETACH);
+        let _ = fs::remove_dir(&self.scratch);
         let output = output?;
         let said = [output.stdout, output.stderr].concat();
         Ok(String::from_utf8_lossy(&said).into_owned())
