@@ -45,6 +45,12 @@ pub struct Finding {
     pub container: Option<ContainerId>,
     /// What it is about (a path, a destination, …); with rule and container it is the identity.
     pub subject: Bytes,
+    /// What a story about several things gathered under its subject: paths, destinations.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Bytes>,
+    /// There were more such things than are kept.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more_parts: bool,
     /// One line for lists, already escaped.
     pub title: String,
     /// Numbered facts that explain it, already escaped.
@@ -64,4 +70,16 @@ pub struct Finding {
     pub silenced: Option<String>,
     /// Sequence numbers of evidence events: the first ones and the latest; bounded.
     pub evidence: Vec<u64>,
+}
+
+impl Finding {
+    /// What it is about, each thing: those gathered, else the subject.
+    #[must_use]
+    pub fn things(&self) -> &[Bytes] {
+        if self.parts.is_empty() {
+            std::slice::from_ref(&self.subject)
+        } else {
+            &self.parts
+        }
+    }
 }

@@ -29,6 +29,7 @@ pub use finding::{Ancestor, Finding, FindingId};
 pub use policy::{PolicyError, Read as PolicyRead};
 pub use rule::{Fact, RuleInfo};
 pub(crate) use rule::{Look, Rule};
+pub(crate) use silence::exactly;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -4,7 +4,7 @@ use bstr::ByteSlice as _;
 
 use super::Finding;
 use super::policy::glob;
-use crate::event::{ContainerInfo, Scope, Silence, Timestamp};
+use crate::event::{Bytes, ContainerInfo, Scope, Silence, Timestamp};
 
 impl Silence {
     /// It covers the finding at the time `now`.
@@ -22,7 +22,7 @@ impl Silence {
         let id = finding.container.as_ref().map_or("", |c| c.as_str());
         self.means(&finding.rule)
             && self.expires.is_none_or(|end| now < end)
-            && fits(&self.subject, finding.subject.as_bytes())
+            && self.is_about(finding)
             && (self.exe.is_none()
                 || finding
                     .ancestry
@@ -39,6 +39,16 @@ impl Silence {
                 .as_ref()
                 .is_none_or(|h| hash.is_some_and(|own| own.starts_with(h.as_str())))
             && self.scope.fits(id, info)
+    }
+
+    /// Everything that the finding gathered fits. What comes to a story later is judged anew: who
+    /// accepted a change of one file did not accept that of the next.
+    fn is_about(&self, finding: &Finding) -> bool {
+        let fits = |thing: &Bytes| {
+            let mut patterns = self.subject.iter();
+            patterns.any(|pattern| glob(pattern.as_bytes(), thing.as_bytes()))
+        };
+        self.subject.is_empty() || (!finding.more_parts && finding.things().iter().all(fits))
     }
 
     /// It is about this rule.
@@ -63,8 +73,7 @@ impl Silence {
         };
         Self {
             rule: finding.rule.clone(),
-            // A subject that is no text cannot be written as a pattern: the rest must do.
-            subject: finding.subject.to_str().ok().map(literal),
+            subject: exactly(finding),
             scope: Scope {
                 digest,
                 container,
@@ -87,7 +96,19 @@ impl Silence {
             }
         };
         line("rule", &Some(self.rule.clone()));
-        line("subject", &self.subject);
+        match self.subject.as_slice() {
+            [] => {}
+            [one] => line("subject", &Some(one.clone())),
+            many => {
+                let many: Vec<String> = many.iter().map(|pattern| quote(pattern)).collect();
+                let _ = writeln!(out, "subject = [{}]", many.join(", "));
+            }
+        }
+        let mut line = |key: &str, value: &Option<String>| {
+            if let Some(value) = value {
+                let _ = writeln!(out, "{key} = {}", quote(value));
+            }
+        };
         line("exe", &self.exe);
         line("parent", &self.parent);
         line("digest", &self.scope.digest);
@@ -113,6 +134,17 @@ impl Silence {
     }
 }
 
+/// Patterns that fit just what the finding is about. What is no text cannot be written as a
+/// pattern, and what is not kept cannot be named: the rest of a silence must do then.
+#[must_use]
+pub(crate) fn exactly(finding: &Finding) -> Vec<String> {
+    let things = finding.things().iter();
+    let patterns: Option<Vec<String>> = things
+        .map(|thing| thing.to_str().ok().filter(|t| !t.is_empty()).map(literal))
+        .collect();
+    patterns.filter(|_| !finding.more_parts).unwrap_or_default()
+}
+
 /// A pattern that fits only this text: its own `*` become `?`, which fits one byte.
 fn literal(text: &str) -> String {
     text.replace('*', "?")
@@ -124,6 +156,7 @@ mod tests {
     use super::*;
     use crate::detect::testkit::World;
     use crate::detect::{Policy, Settings, Severity};
+    use crate::event::FileOp;
 
     fn with(policy: &str) -> World {
         let policy = Policy::parse(policy).unwrap().policy;
@@ -178,6 +211,28 @@ mod tests {
         assert_eq!(core.detector.would_hide(&core.state, &silence), (2, 4));
         let read = Policy::parse(&silence.to_toml()).unwrap();
         assert_eq!(read.policy.silence, [silence]);
+    }
+
+    #[test]
+    fn what_comes_to_an_accepted_story_later_is_not_accepted() {
+        let mut w = World::steady();
+        let s = w.session(&["sh"]);
+        w.file(s, FileOp::Write, "/etc/passwd");
+        let silence = Silence::narrow(&w.finding("file.accounts"), None, "known");
+        assert_eq!(silence.subject, ["/etc/passwd"]);
+        let mut w = with(&silence.to_toml());
+        w.ticks(60);
+        let s = w.session(&["sh"]);
+        w.file(s, FileOp::Write, "/etc/passwd");
+        assert!(w.finding("file.accounts").silenced.is_some());
+        w.file(s, FileOp::Write, "/etc/shadow");
+        let story = w.finding("file.accounts");
+        assert_eq!(story.silenced, None, "{story:?}");
+        // Both together are accepted by name.
+        let both = Silence::narrow(&story, None, "known");
+        assert_eq!(both.subject, ["/etc/passwd", "/etc/shadow"]);
+        let read = Policy::parse(&both.to_toml()).unwrap();
+        assert_eq!(read.policy.silence, [both]);
     }
 
     #[test]

@@ -16,6 +16,8 @@ const MAX_FINDINGS: usize = 10_000;
 const MAX_SUBJECTS: u32 = 64;
 /// Evidence kept from the beginning, and as much from the end.
 const EVIDENCE: usize = 8;
+/// Things that a story is about; of more it is only known that there are.
+const MAX_PARTS: usize = 64;
 /// Lines that explain a finding.
 const MAX_WHY: usize = 40;
 /// Findings one event changes that are remembered one by one.
@@ -145,6 +147,8 @@ impl Stories {
             severity,
             container: owner.cloned(),
             subject: Bytes::new(subject),
+            parts: Vec::new(),
+            more_parts: false,
             title: told.title,
             why: told.why,
             attack: rule.attack.iter().map(|a| (*a).to_owned()).collect(),
@@ -190,6 +194,22 @@ impl Stories {
             evidence(&mut finding.evidence, seq);
             self.touch(place);
         }
+    }
+
+    /// Adds one of the things that a story is about, once.
+    pub(crate) fn part(&mut self, place: usize, thing: &[u8]) {
+        let Some(finding) = self.findings.get_mut(place) else {
+            return;
+        };
+        if finding.parts.iter().any(|known| known.as_bytes() == thing) {
+            return;
+        }
+        if finding.parts.len() < MAX_PARTS {
+            finding.parts.push(Bytes::new(thing));
+        } else {
+            finding.more_parts = true;
+        }
+        self.touch(place);
     }
 
     /// Adds a line that explains a finding, once.

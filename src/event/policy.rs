@@ -99,9 +99,10 @@ pub struct Allow {
 pub struct Silence {
     /// The rule, or a family of rules (`file.*`).
     pub rule: String,
-    /// Pattern of the subject: a path, a destination, a command line.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub subject: Option<String>,
+    /// Patterns of what it is about: paths, destinations, a command line. Each thing that the
+    /// finding gathered must fit one of them; none given: anything.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub subject: Vec<String>,
     /// Pattern of the executable of the first occurrence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exe: Option<String>,

@@ -61,7 +61,7 @@ mod tests {
     fn silence(subject: &str) -> Silence {
         Silence {
             rule: "file.cron".to_owned(),
-            subject: Some(subject.to_owned()),
+            subject: vec![subject.to_owned()],
             scope: Scope {
                 container: Some("a\"b".to_owned()),
                 ..Scope::default()

@@ -74,7 +74,7 @@ struct RawAllow {
 #[serde(deny_unknown_fields)]
 struct RawSilence {
     rule: Text,
-    subject: Option<Text>,
+    subject: Option<toml::Spanned<toml::Value>>,
     exe: Option<Text>,
     parent: Option<Text>,
     sha256: Option<Text>,
@@ -196,6 +196,29 @@ impl File<'_> {
         }
     }
 
+    /// A pattern, or several of which one must fit.
+    fn patterns(
+        &self,
+        given: Option<toml::Spanned<toml::Value>>,
+    ) -> Result<Vec<String>, PolicyError> {
+        let Some(given) = given else {
+            return Ok(Vec::new());
+        };
+        let span = given.span();
+        let all = match given.into_inner() {
+            toml::Value::Array(all) => all,
+            one => vec![one],
+        };
+        let pattern = |value| match value {
+            toml::Value::String(text) if !text.is_empty() => Ok(text),
+            toml::Value::String(_) => Err("an empty pattern fits nothing"),
+            _ => Err("write \"pattern\" or [\"pattern\", \"pattern\"]"),
+        };
+        all.into_iter()
+            .map(|value| pattern(value).map_err(|why| self.wrong(span.clone(), why.to_owned())))
+            .collect()
+    }
+
     fn scope(
         &self,
         [digest, image, container]: [Option<Text>; 3],
@@ -275,7 +298,7 @@ impl File<'_> {
         }
         Ok(Silence {
             rule,
-            subject: self.pattern(raw.subject)?,
+            subject: self.patterns(raw.subject)?,
             exe: self.pattern(raw.exe)?,
             parent: self.pattern(raw.parent)?,
             sha256: raw.sha256.map(Text::into_inner),

@@ -32,6 +32,7 @@ const EXECUTED: [&str; 3] = [
 ];
 
 fn scan(case: &mut Case<'_>, scan: &Scan) {
+    let mut things = Vec::new();
     let mut lines = Vec::new();
     let mut highest = Severity::Info;
     for entry in &scan.entries {
@@ -58,6 +59,7 @@ fn scan(case: &mut Case<'_>, scan: &Scan) {
         {
             highest = highest.max(severity);
             lines.push((severity, line));
+            things.push(entry.path.clone());
         }
     }
     if lines.is_empty() {
@@ -71,6 +73,9 @@ fn scan(case: &mut Case<'_>, scan: &Scan) {
         }
     });
     let Some(place) = place else { return };
+    for thing in &things {
+        case.stories.part(place, thing);
+    }
     for (_, line) in lines.into_iter().take(30) {
         case.stories.explain(place, line);
     }

@@ -156,6 +156,7 @@ fn changed(case: &mut Case<'_>, file: &File, wanted: Place) {
             told.why.push(by(case, &file.comm));
         });
         if let Some(place) = place {
+            case.stories.part(place, change.path);
             case.stories.explain(place, line);
             case.own().plant(change.path, place);
         }

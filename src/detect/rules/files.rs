@@ -255,6 +255,7 @@ fn credentials(case: &mut Case<'_>, file: &File) {
         told.why.push(by(case, &file.comm));
     });
     if let Some(place) = place {
+        case.stories.part(place, &file.path);
         case.stories.explain(place, line);
     }
 }
@@ -352,6 +353,7 @@ fn logs(case: &mut Case<'_>, file: &File) {
         told.why.push(by(case, &file.comm));
     });
     if let Some(place) = place {
+        case.stories.part(place, &file.path);
         case.stories.explain(place, line);
     }
 }
@@ -522,6 +524,7 @@ fn host(case: &mut Case<'_>, file: &File) {
             told.why.push(by(case, &file.comm));
         });
         if let Some(place) = place {
+            case.stories.part(place, &on_host);
             case.stories.explain(place, line);
         }
     }

@@ -218,6 +218,11 @@ fn destination(case: &mut Case<'_>, connect: &Connect) {
         told.title = format!("Connected to a public address new for this container: {shown}");
     });
     if let Some(place) = place {
+        let thing = name.as_ref().map_or_else(
+            || peer(&connect.remote).into_bytes(),
+            |name| name.as_bytes().to_vec(),
+        );
+        case.stories.part(place, &thing);
         let by = case.process.map(programs::of).map(crate::event::escape);
         let by = by.map(|b| format!(" by {b}")).unwrap_or_default();
         case.stories.explain(place, format!("{how} {shown}{by}"));
@@ -365,6 +370,12 @@ fn scan(case: &mut Case<'_>, connect: &Connect) {
         } else {
             format!("at least {SCAN_PORTS} ports of {ip} within {SCAN_WINDOW} s")
         };
+        let thing = if sweep {
+            format!("*:{port}")
+        } else {
+            format!("{ip}:*")
+        };
+        case.stories.part(place, thing.as_bytes());
         case.stories.explain(place, line);
     }
 }

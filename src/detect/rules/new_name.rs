@@ -47,6 +47,7 @@ fn asked(case: &mut Case<'_>, dns: &Dns) {
         told.title = format!("Asked for a name in a domain new for this container: {shown}");
     });
     if let Some(place) = place {
+        case.stories.part(place, name);
         let answer = match (dns.rcode, dns.addresses.first()) {
             (3, _) => " which does not exist".to_owned(),
             (_, Some(address)) => format!(" which is {address}"),

@@ -64,6 +64,7 @@ fn file(case: &mut Case<'_>, file: &File) {
             told.why.push(by(case, &file.comm));
         });
         if let Some(place) = place {
+            case.stories.part(place, change.path);
             case.stories.explain(place, line);
         }
     }

@@ -13,7 +13,7 @@ pub(super) fn facts(core: &Core, ui: &Ui, finding: &Finding) -> Vec<Fact> {
         heading(finding.title.clone()),
         fact("severity", finding.severity.to_string()),
         fact("container", rows::name(core, &finding.container)),
-        fact("subject", finding.subject.escaped().to_string()),
+        fact("about", about(finding)),
         fact("seen", format!("{} times", finding.count)),
         fact("first", time(finding.first)),
         fact("last", time(finding.last)),
@@ -35,6 +35,12 @@ pub(super) fn facts(core: &Core, ui: &Ui, finding: &Finding) -> Vec<Fact> {
     facts.push(heading(format!("Evidence, {evidence} events")));
     facts.extend(finding.evidence.iter().map(|seq| event(core, ui, *seq)));
     facts
+}
+
+/// What it is about, as much of it as is kept.
+fn about(finding: &Finding) -> String {
+    let more = if finding.more_parts { " and more" } else { "" };
+    words(finding.things()) + more
 }
 
 fn words(words: &[Bytes]) -> String {

@@ -92,7 +92,8 @@ fn form_lines(core: &Core, form: &Form, theme: &Theme) -> (Vec<Line>, usize) {
         if here {
             seen = lines.len();
         }
-        let [subject, exe, parent, hash] = &form.matches;
+        let [exe, parent, hash] = &form.matches;
+        let subject = &form.subject;
         let (name, words, choices) = match part {
             Part::Scope => ("where", form.scope.words(), form.scope.choices.len()),
             Part::Subject => ("about", subject.words(), subject.choices.len()),

@@ -1,5 +1,6 @@
 //! The form: which findings, where, until when, and why; nothing is written before Enter.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bstr::ByteSlice as _;
@@ -7,7 +8,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::{Wish, short};
 use crate::core::Core;
-use crate::detect::{Finding, Scope, Silence};
+use crate::detect::{Finding, Scope, Silence, exactly};
 use crate::event::Timestamp;
 use crate::tui::prompt::{Prompt, Purpose, Typed};
 
@@ -83,8 +84,10 @@ pub(crate) struct Form {
     pub(super) title: String,
     pub(super) part: Part,
     pub(super) scope: Field<Scope>,
-    /// Subject, executable, parent, hash: patterns, or not looked at.
-    pub(super) matches: [Field<Option<String>>; 4],
+    /// Patterns of what it is about.
+    pub(super) subject: Field<Vec<String>>,
+    /// Executable, parent, hash: patterns, or not looked at.
+    pub(super) matches: [Field<Option<String>>; 3],
     pub(super) until: Field<Option<Duration>>,
     pub(super) reason: Prompt,
     pub(super) error: Option<String>,
@@ -109,8 +112,8 @@ impl Form {
             title: finding.title.clone(),
             part: Part::Scope,
             scope: Field::new(scopes(finding, core)),
+            subject: Field::new(subjects(finding)),
             matches: [
-                Field::new(subjects(finding)),
                 Field::new(optional(ancestor(0))),
                 Field::new(optional(ancestor(1))),
                 Field::new(optional(hash)),
@@ -131,11 +134,11 @@ impl Form {
 
     /// What the form says now.
     pub(super) fn silence(&self, now: Timestamp) -> Silence {
-        let [subject, exe, parent, sha256] = &self.matches;
+        let [exe, parent, sha256] = &self.matches;
         let chosen = |field: &Field<Option<String>>| field.value().cloned().flatten();
         Silence {
             rule: self.rule.clone(),
-            subject: chosen(subject),
+            subject: self.subject.value().cloned().unwrap_or_default(),
             exe: chosen(exe),
             parent: chosen(parent),
             sha256: chosen(sha256),
@@ -179,7 +182,8 @@ impl Form {
             let back = field.choices.len().saturating_sub(1);
             field.turn(if on { 1 } else { back });
         }
-        let [subject, exe, parent, hash] = &mut self.matches;
+        let [exe, parent, hash] = &mut self.matches;
+        let subject = &mut self.subject;
         match self.part {
             Part::Scope => by(&mut self.scope, on),
             Part::Subject => by(subject, on),
@@ -246,28 +250,30 @@ fn scopes(finding: &Finding, core: &Core) -> Vec<Choice<Scope>> {
 }
 
 /// What it is about: exactly this, what lies beside it, anything.
-fn subjects(finding: &Finding) -> Vec<Choice<Option<String>>> {
+fn subjects(finding: &Finding) -> Vec<Choice<Vec<String>>> {
     let mut out = Vec::new();
-    if let Ok(subject) = finding.subject.to_str()
-        && !subject.is_empty()
-    {
-        let literal = subject.replace('*', "?");
-        out.push(Choice::new(
-            format!("exactly {subject}"),
-            Some(literal.clone()),
-        ));
-        let (beside, sign) = if literal.starts_with('/') {
-            (literal.rsplit_once('/'), '/')
-        } else {
-            (literal.rsplit_once(':'), ':')
+    let exact = exactly(finding);
+    if !exact.is_empty() {
+        let words = match exact.as_slice() {
+            [one] => format!("exactly {one}"),
+            many => format!("these {}: {}", many.len(), many.join(" ")),
         };
-        if let Some((before, _)) = beside.filter(|(before, _)| !before.is_empty()) {
-            let pattern = format!("{before}{sign}*");
-            out.push(Choice::new(pattern.clone(), Some(pattern)));
+        // All that lies beside the things it is about, where they lie in one place.
+        let beside: BTreeSet<Option<String>> = exact.iter().map(|text| beside(text)).collect();
+        out.push(Choice::new(words, exact));
+        if let [Some(pattern)] = beside.into_iter().collect::<Vec<_>>().as_slice() {
+            out.push(Choice::new(pattern.clone(), vec![pattern.clone()]));
         }
     }
-    out.push(Choice::new("anything", None));
+    out.push(Choice::new("anything", Vec::new()));
     out
+}
+
+/// What lies in the same directory, or is another port of the same host.
+fn beside(text: &str) -> Option<String> {
+    let sign = if text.starts_with('/') { '/' } else { ':' };
+    let (before, _) = text.rsplit_once(sign)?;
+    (!before.is_empty()).then(|| format!("{before}{sign}*"))
 }
 
 /// Not looked at, or exactly this.

@@ -106,7 +106,7 @@ mod tests {
         let silence = |subject: &str| {
             Box::new(Silence {
                 rule: "file.cron".to_owned(),
-                subject: Some(subject.to_owned()),
+                subject: vec![subject.to_owned()],
                 reason: "ours".to_owned(),
                 ..Silence::default()
             })
@@ -114,7 +114,7 @@ mod tests {
         let mut keeper = Keeper::default();
         let subjects = || {
             let read = Policy::parse(&text(&path).unwrap()).unwrap().policy;
-            let all = read.silence.into_iter().map(|s| s.subject.unwrap());
+            let all = read.silence.into_iter().flat_map(|s| s.subject);
             all.collect::<Vec<_>>()
         };
         keeper.change(Wish::Add(silence("/a")), &path).unwrap();

@@ -128,7 +128,11 @@ fn line(silence: &Silence) -> String {
             words.push(format!("{name}={value}"));
         }
     };
-    part("subject", &silence.subject);
+    let subject = silence.subject.join(" or ");
+    part(
+        "subject",
+        &Some(subject).filter(|subject| !subject.is_empty()),
+    );
     part("exe", &silence.exe);
     part("parent", &silence.parent);
     part("sha256", &silence.sha256.as_deref().map(short));
