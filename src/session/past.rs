@@ -17,7 +17,7 @@ use crate::event::{Event, Kind, Timestamp};
 /// Events of a stretch: a step back replays at most this many.
 const STRETCH: usize = 8192;
 /// Bytes held unless said otherwise.
-pub const PAST_BYTES: usize = 32 << 20;
+pub const PAST_BYTES: usize = 12 << 20;
 
 struct Stretch {
     /// Events of the watch before it.

@@ -49,6 +49,11 @@ pub struct Ui {
     pub(super) folded: BTreeSet<u32>,
     /// The selected row is explained below; nothing said: where there is room.
     pub(super) preview: Option<bool>,
+    /// The row it explains, as it was last drawn.
+    pub(super) explained: Option<Key>,
+    /// A key is held: what explains the row may come when it is let go, for its bytes are most of
+    /// what a step costs.
+    pub(super) hurry: bool,
     /// Only the table is shown.
     pub(super) zoom: bool,
     /// Secrets are shown.
@@ -106,6 +111,8 @@ impl Default for Ui {
             marks: BTreeSet::new(),
             folded: BTreeSet::new(),
             preview: None,
+            explained: None,
+            hurry: false,
             zoom: false,
             reveal: false,
             steady: Steady::default(),
@@ -357,6 +364,11 @@ impl Ui {
                 return;
             }
         });
+    }
+
+    /// What explains the row was left behind.
+    pub(super) fn lags(&self) -> bool {
+        self.hurry && self.explained.is_some() && self.explained != self.current
     }
 
     /// The last page was of a screen large enough for a preview.

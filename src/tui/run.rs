@@ -34,6 +34,11 @@ const FRAME: Duration = Duration::from_secs(1);
 /// The same while a recording plays, or when there is a finding, a loss, a trouble.
 const NEWS: Duration = Duration::from_millis(250);
 
+/// Keys that come faster than this are one that is held.
+const HELD: Duration = Duration::from_millis(250);
+/// How long after the last of them what explains the row is drawn.
+const LET_GO: Duration = Duration::from_millis(120);
+
 /// Shows this host until the person leaves; ends the watch and its recording. The screen is
 /// there before `attach` is done.
 ///
@@ -127,12 +132,22 @@ impl App {
         let mut played = Instant::now();
         self.draw(screen)?;
         let mut drawn = Instant::now();
+        let mut typed: Option<Instant> = None;
         loop {
-            let woken = waiter.wait(Some(NEWS));
+            let lags = self.ui.lags();
+            let woken = waiter.wait(Some(if lags { LET_GO } else { NEWS }));
             if woken.hung_up || woken.ended || terminal::panicked() {
                 return Ok(());
             }
             let asked = woken.resized || woken.continued || !woken.input.is_empty();
+            if !woken.input.is_empty() {
+                self.ui.hurry = typed.is_some_and(|last| last.elapsed() < HELD);
+                typed = Some(Instant::now());
+            }
+            let let_go = lags && !asked && typed.is_none_or(|last| last.elapsed() >= LET_GO);
+            if let_go {
+                self.ui.hurry = false;
+            }
             if self.answer(woken, screen)? {
                 return Ok(());
             }
@@ -141,7 +156,7 @@ impl App {
             played = Instant::now();
             let look = self.look_again();
             let now = Instant::now();
-            if asked || attached || look {
+            if asked || attached || look || let_go {
                 self.draw(screen)?;
                 drawn = now;
             } else if self.due(now.saturating_duration_since(drawn)) && budget.wait(now).is_zero() {

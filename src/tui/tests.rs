@@ -288,3 +288,22 @@ fn what_a_loop_starts_again_and_again_is_one_line_of_the_tree() {
         .count();
     assert_eq!(list, count, "the list has each");
 }
+
+#[test]
+fn while_a_key_is_held_the_explanation_waits() {
+    let core = demo();
+    let mut ui = Ui::default();
+    ui.apply(Action::Show(Pane::Findings), &core);
+    let explained = |ui: &mut Ui| {
+        let lines = screen(&core, ui, 120, 40);
+        lines.into_iter().find(|l| l.starts_with("── F-")).unwrap()
+    };
+    let first = explained(&mut ui);
+    ui.hurry = true;
+    ui.apply(Action::Move(1), &core);
+    assert_eq!(explained(&mut ui), first);
+    assert!(ui.lags());
+    ui.hurry = false;
+    assert_ne!(explained(&mut ui), first);
+    assert!(!ui.lags());
+}

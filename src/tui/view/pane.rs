@@ -7,7 +7,7 @@ use unicode_width::UnicodeWidthStr as _;
 use crate::core::Core;
 use crate::event::{Timestamp, escape};
 use crate::tui::app::{Pane, Ui};
-use crate::tui::rows::{self, Row};
+use crate::tui::rows::{self, Key, Row};
 use crate::tui::table::{Column, layout};
 use crate::tui::text::{fit, fit_middle, pad};
 use crate::tui::theme::Theme;
@@ -79,7 +79,14 @@ pub(super) fn draw(core: &Core, ui: &mut Ui, area: Rect, theme: &Theme, out: &mu
             height: below,
             ..area
         };
-        super::preview::draw(core, ui, &rows[chosen].key, area, theme, out);
+        let row = &rows[chosen].key;
+        let there = |key: &Key| rows.iter().any(|row| row.key == *key);
+        let explained = match ui.explained.take().filter(|key| ui.hurry && there(key)) {
+            Some(before) => before,
+            None => row.clone(),
+        };
+        super::preview::draw(core, ui, &explained, area, theme, out);
+        ui.explained = Some(explained);
     }
 }
 
