@@ -84,6 +84,14 @@ impl Pen {
             modifier: cell.modifier,
         }
     }
+
+    /// The cell looks as it should when written with this: on a blank neither a colour nor a
+    /// weight is seen.
+    fn fits(self, cell: &Cell) -> bool {
+        let seen = Modifier::REVERSED | Modifier::UNDERLINED | Modifier::CROSSED_OUT;
+        let blank = empty(cell) && self.bg == Color::Reset && !self.modifier.intersects(seen);
+        blank || self == Self::of(cell)
+    }
 }
 
 /// What the terminal shows, and what is to be shown.
@@ -235,7 +243,7 @@ impl Encoder {
             Some(at) if at == (x, y) => return,
             Some((from, row)) if row == y && from < x => {
                 let between = x - from;
-                let cheap = |cell: &Cell| Pen::of(cell) == self.pen && cell.symbol().len() == 1;
+                let cheap = |cell: &Cell| self.pen.fits(cell) && cell.symbol().len() == 1;
                 if between <= BRIDGE && (from..x).all(|x| cheap(&next[(x, y)])) {
                     for x in from..x {
                         self.out.extend_from_slice(next[(x, y)].symbol().as_bytes());
@@ -254,7 +262,9 @@ impl Encoder {
     }
 
     fn put(&mut self, cell: &Cell) {
-        self.set(Pen::of(cell));
+        if !self.pen.fits(cell) {
+            self.set(Pen::of(cell));
+        }
         self.out.extend_from_slice(cell.symbol().as_bytes());
         let width = u16::try_from(cell.symbol().width()).unwrap_or(1);
         let after = self.at.map(|(x, y)| (x + width, y));

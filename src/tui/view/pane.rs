@@ -2,7 +2,7 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use unicode_width::UnicodeWidthStr as _;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::core::Core;
 use crate::event::{Timestamp, escape};
@@ -172,6 +172,9 @@ fn titles(
     places
 }
 
+/// Columns of the name that show the selection: each step of it writes them twice.
+const SELECTED: usize = 20;
+
 /// Writes inside `area`, whatever `x` is.
 fn put(out: &mut Buffer, x: u16, area: Rect, text: &str, style: ratatui::style::Style) {
     let room = area.right().saturating_sub(x);
@@ -219,10 +222,22 @@ fn line(
         put(out, x, area, &text, style);
         // Only the letter and the name show the selection: a whole line is many bytes.
         if chosen && (column.main || column.name == "sev") {
-            put(out, x, area, text.trim_end(), theme.selected());
+            let head = text.trim_end();
+            put(out, x, area, start(head, SELECTED), theme.selected());
         }
         x += width + 1;
     }
+}
+
+/// The first columns of a text.
+fn start(text: &str, width: usize) -> &str {
+    let mut used = 0;
+    let mut ends = text.char_indices().filter(|(_, c)| {
+        used += c.width().unwrap_or(0);
+        used > width
+    });
+    let end = ends.next().map_or(text.len(), |(at, _)| at);
+    text.get(..end).unwrap_or(text)
 }
 
 /// What a row is called: shifted as asked, names cut in the middle.
