@@ -1,5 +1,6 @@
 //! One row in full: every fact, one a line.
 
+mod container;
 mod finding;
 mod overview;
 mod since;
@@ -7,12 +8,12 @@ mod since;
 use std::borrow::Cow;
 
 use crate::core::Core;
-use crate::event::{ContainerId, escape};
+use crate::event::escape;
 use crate::secret::mask_json;
-use crate::state::{Container, ProcessEntry};
+use crate::state::ProcessEntry;
 use crate::tui::app::Ui;
 use crate::tui::rows::{self, Key};
-use crate::tui::text::{bytes, span};
+use crate::tui::text::bytes;
 
 /// A heading (`None` text) or a fact.
 pub(super) type Fact = (String, Option<String>);
@@ -74,7 +75,7 @@ fn unmasked(core: &Core, ui: &Ui, key: &Key) -> Option<(String, Vec<Fact>)> {
         }
         Key::Container(id) => {
             let mut facts = overview::facts(core, id);
-            facts.extend(container(core, id)?);
+            facts.extend(container::facts(core, id)?);
             Some((rows::name(core, &Some(id.clone())), facts))
         }
         Key::Process(pid) => {
@@ -204,90 +205,4 @@ fn process_facts(core: &Core, process: &ProcessEntry) -> Vec<Fact> {
         )
     }));
     facts
-}
-
-/// Facts of a container.
-pub(super) fn container(core: &Core, id: &ContainerId) -> Option<Vec<Fact>> {
-    let container: &Container = core.state.containers.get(id)?;
-    let info = &container.info;
-    let list = |words: &[crate::event::Bytes]| {
-        let words: Vec<String> = words.iter().map(|w| w.escaped().to_string()).collect();
-        words.join(" ")
-    };
-    let time = |t: Option<crate::event::Timestamp>| t.map_or_else(String::new, |t| t.to_string());
-    let age = container
-        .started()
-        .map_or_else(String::new, |t| span(core.state.now.since(t)));
-    let mut facts = vec![
-        fact("id", id.as_str()),
-        fact("image", info.image.escaped().to_string()),
-        fact("digest", info.image_digest.clone()),
-        fact("command", list(&info.command)),
-        fact("started", format!("{} ({age} ago)", time(info.started))),
-        fact("created", time(info.created)),
-        fact("restarts", info.restarts.to_string()),
-        fact("health", info.health.clone()),
-        fact("user", info.user.escaped().to_string()),
-        fact("privileged", info.security.privileged.to_string()),
-        fact("capabilities added", info.security.cap_add.join(" ")),
-        fact("seccomp", info.security.seccomp.clone()),
-        fact("AppArmor", info.security.apparmor.clone()),
-        fact("read-only root", info.security.readonly_root.to_string()),
-        fact("storage", info.storage.driver.clone()),
-        fact("lost events", container.lost.to_string()),
-    ];
-    facts.extend(info.mounts.iter().map(|m| {
-        let mode = if m.writable { "rw" } else { "ro" };
-        fact(
-            "mount",
-            format!(
-                "{} ← {} {mode}",
-                m.destination.escaped(),
-                m.source.escaped()
-            ),
-        )
-    }));
-    facts.extend(
-        info.ports
-            .iter()
-            .map(|p| fact("port", format!("{} → {}", p.host, p.container))),
-    );
-    facts.extend(info.networks.iter().map(|(n, a)| {
-        fact(
-            "network",
-            format!("{} {}", escape(n.as_bytes()), escape(a.as_bytes())),
-        )
-    }));
-    let used: Vec<_> = container.capabilities.iter().cloned().collect();
-    facts.push(fact("capabilities used", used.join(" ")));
-    if let Some((at, scan)) = container.scan() {
-        facts.push(heading("Compared with its image"));
-        facts.push(fact("when", at.to_string()));
-        facts.push(fact("outcome", scan.headline()));
-        facts.extend(
-            scan.packages
-                .iter()
-                .map(|p| fact("package", crate::scan::package_line(p))),
-        );
-        facts.extend(scan.problems.iter().map(|p| fact("problem", p.clone())));
-        facts.extend(scan.entries.iter().map(|entry| {
-            fact(
-                entry.class.title(),
-                format!("{} {}", rows::word(&entry.difference), entry.path.escaped()),
-            )
-        }));
-        if scan.unlisted > 0 {
-            facts.push(fact(
-                "",
-                format!("and {} more: hullwatch drift lists them", scan.unlisted),
-            ));
-        }
-    }
-    // What an engine passes on may come from the image.
-    for (_, text) in &mut facts {
-        if let Some(text) = text {
-            *text = escape(text.as_bytes()).to_string();
-        }
-    }
-    Some(facts)
 }
