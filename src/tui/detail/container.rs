@@ -4,6 +4,7 @@ use super::{Fact, fact, heading};
 use crate::core::Core;
 use crate::event::{Bytes, ContainerId, ContainerInfo, escape};
 use crate::state::{Container, Lineage};
+use crate::tui::app::Ui;
 use crate::tui::rows;
 use crate::tui::text::{bytes, span};
 
@@ -11,10 +12,10 @@ use crate::tui::text::{bytes, span};
 const PART_OF: &[&str] = &["com.docker.compose.", "io.kubernetes."];
 
 /// Facts of a container; `None` when it is not there any more.
-pub(super) fn facts(core: &Core, id: &ContainerId) -> Option<Vec<Fact>> {
+pub(super) fn facts(core: &Core, ui: &Ui, id: &ContainerId) -> Option<Vec<Fact>> {
     let container: &Container = core.state.containers.get(id)?;
     let info = &container.info;
-    let mut facts = identity(core, container);
+    let mut facts = identity(core, ui, container);
     facts.extend(security(info));
     facts.extend(surroundings(info));
     facts.extend(sessions(core, id));
@@ -22,7 +23,7 @@ pub(super) fn facts(core: &Core, id: &ContainerId) -> Option<Vec<Fact>> {
     facts.push(fact("capabilities used", used.join(" ")));
     if let Some((at, scan)) = container.scan() {
         facts.push(heading("Compared with its image"));
-        facts.push(fact("when", at.to_string()));
+        facts.push(fact("when", ui.zone.exact(at)));
         facts.push(fact("outcome", scan.headline()));
         facts.extend(
             scan.packages
@@ -59,9 +60,10 @@ fn list(words: &[Bytes]) -> String {
 }
 
 /// Who it is and how it stands.
-fn identity(core: &Core, container: &Container) -> Vec<Fact> {
+fn identity(core: &Core, ui: &Ui, container: &Container) -> Vec<Fact> {
     let info = &container.info;
-    let time = |t: Option<crate::event::Timestamp>| t.map_or_else(String::new, |t| t.to_string());
+    let time =
+        |t: Option<crate::event::Timestamp>| t.map_or_else(String::new, |t| ui.zone.exact(t));
     let age = container
         .started()
         .map_or_else(String::new, |t| span(core.state.now.since(t)));

@@ -75,12 +75,12 @@ fn unmasked(core: &Core, ui: &Ui, key: &Key) -> Option<(String, Vec<Fact>)> {
         }
         Key::Container(id) => {
             let mut facts = overview::facts(core, id);
-            facts.extend(container::facts(core, id)?);
+            facts.extend(container::facts(core, ui, id)?);
             Some((rows::name(core, &Some(id.clone())), facts))
         }
         Key::Process(pid) => {
             let process = core.state.processes.get(pid)?;
-            Some((format!("process {pid}"), process_facts(core, process)))
+            Some((format!("process {pid}"), process_facts(core, ui, process)))
         }
         Key::Connection(key) => {
             let row = core.state.connections.get(key)?;
@@ -110,8 +110,8 @@ fn unmasked(core: &Core, ui: &Ui, key: &Key) -> Option<(String, Vec<Fact>)> {
                     ),
                     fact("sent", bytes(row.tx_bytes)),
                     fact("received", bytes(row.rx_bytes)),
-                    fact("first seen", row.first.to_string()),
-                    fact("last seen", row.last.to_string()),
+                    fact("first seen", ui.zone.exact(row.first)),
+                    fact("last seen", ui.zone.exact(row.last)),
                     fact("before watching", row.existing.to_string()),
                 ],
             ))
@@ -123,8 +123,8 @@ fn unmasked(core: &Core, ui: &Ui, key: &Key) -> Option<(String, Vec<Fact>)> {
                 fact("path", key.path.escaped().to_string()),
                 fact("last by", format!("{} ({})", row.comm.escaped(), row.pid)),
                 fact("refused", row.refused.to_string()),
-                fact("first seen", row.first.to_string()),
-                fact("last seen", row.last.to_string()),
+                fact("first seen", ui.zone.exact(row.first)),
+                fact("last seen", ui.zone.exact(row.last)),
             ];
             facts.extend(
                 row.ops
@@ -169,7 +169,7 @@ fn unmasked(core: &Core, ui: &Ui, key: &Key) -> Option<(String, Vec<Fact>)> {
     }
 }
 
-fn process_facts(core: &Core, process: &ProcessEntry) -> Vec<Fact> {
+fn process_facts(core: &Core, ui: &Ui, process: &ProcessEntry) -> Vec<Fact> {
     let mut facts = vec![
         fact("container", rows::name(core, &process.owner)),
         fact("executable", process.exe.escaped().to_string()),
@@ -178,7 +178,7 @@ fn process_facts(core: &Core, process: &ProcessEntry) -> Vec<Fact> {
         fact("directory", process.cwd.escaped().to_string()),
         fact("pid inside", process.nspid.to_string()),
         fact("user id", process.uid.to_string()),
-        fact("started", process.started.to_string()),
+        fact("started", ui.zone.exact(process.started)),
         fact(
             "usage",
             core.state
