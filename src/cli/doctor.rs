@@ -162,7 +162,7 @@ fn diagnose(docker_host: Option<&str>) -> Diagnosis {
 
 /// Loads and attaches everything once, and lets it go again.
 fn probes() -> Probes {
-    match Probe::load(&ProbeConfig { host: false }) {
+    match Probe::load(&ProbeConfig::default()) {
         Ok(probe) => {
             let report = probe.report();
             let missing = collect::blind::missing(report, true);

@@ -153,13 +153,8 @@ fn recording_failure(live: &Live) -> Option<String> {
 /// Ends the recording, if there is one, and the watch; says on stderr what was recorded.
 pub(super) fn stop(live: Live) -> Result<(), Failure> {
     let failed = recording_failure(&live);
-    let recording = live.status().recording.is_some();
-    let summary = if recording && failed.is_none() {
-        Some(live.stop_recording().map_err(|e| e.to_string()))
-    } else {
-        None
-    };
-    live.stop();
+    // The last events come as the watch ends, and are recorded.
+    let summary = live.stop().map(|done| done.map_err(|e| e.to_string()));
     match (failed, summary) {
         (Some(error), _) | (None, Some(Err(error))) => Err(Failure::Expected(error)),
         (None, Some(Ok(summary))) => {

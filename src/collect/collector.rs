@@ -97,6 +97,7 @@ pub(super) fn run(
         let stop = shared.stop.load(Ordering::Relaxed);
         collector.take();
         if ticked.elapsed() >= SECOND || stop {
+            collector.repeats(stop);
             collector.tick(ticked.elapsed());
             ticked = Instant::now();
         }
@@ -225,6 +226,16 @@ impl Collector<'_> {
         for (container, compare) in compared {
             let now = self.probe.now();
             self.push(now, Some(container), Kind::Compare(Box::new(compare)));
+        }
+    }
+
+    /// Counts that nothing came after, of file operations.
+    fn repeats(&mut self, all: bool) {
+        let mut counted = Vec::new();
+        self.probe
+            .repeats(all, &mut |observed| counted.push(observed));
+        for observed in counted {
+            self.observed(observed);
         }
     }
 

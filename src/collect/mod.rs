@@ -148,7 +148,10 @@ impl Live {
     /// # Errors
     /// When the probes cannot be attached or a thread not be started.
     pub fn start(options: LiveOptions, tap: Option<Box<dyn Tap>>) -> Result<Self, LiveError> {
-        let probe = Probe::load(&ProbeConfig { host: options.host })?;
+        let probe = Probe::load(&ProbeConfig {
+            host: options.host,
+            ..ProbeConfig::default()
+        })?;
         let report = probe.report().clone();
         let missing = blind::missing(&report, !options.no_engine);
         let mut settings = options.settings;
@@ -318,12 +321,13 @@ impl Live {
         }
     }
 
-    /// Detaches the probes, applies what waits, and ends a recording that still runs.
-    pub fn stop(mut self) {
-        self.end();
+    /// Detaches the probes, applies what waits, and ends a recording that still runs; what waited
+    /// is in it. Tells how the recording went, if there was one.
+    pub fn stop(mut self) -> Option<Result<Summary, SessionError>> {
+        self.end()
     }
 
-    fn end(&mut self) {
+    fn end(&mut self) -> Option<Result<Summary, SessionError>> {
         self.shared.stop.store(true, Ordering::Relaxed);
         if let Some((_, progress)) = &*self.shared.scanning.lock() {
             progress.cancel();
@@ -332,15 +336,14 @@ impl Live {
             // A thread that panicked has said so on stderr.
             let _ = thread.join();
         }
-        if let Some(recorder) = self.shared.recorder.lock().take() {
-            // Who wants to know how it went calls stop_recording first.
-            let _ = recorder.finish();
-        }
+        let recorder = self.shared.recorder.lock().take();
+        recorder.map(Recorder::finish)
     }
 }
 
 impl Drop for Live {
     fn drop(&mut self) {
-        self.end();
+        // Who wants to know how the recording went calls stop.
+        let _ = self.end();
     }
 }

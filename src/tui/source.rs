@@ -11,7 +11,7 @@ use super::wait::Waker;
 use crate::collect::Live;
 use crate::containers::EngineState;
 use crate::core::Core;
-use crate::session::{Player, Summary};
+use crate::session::{Player, SessionError, Summary};
 
 /// Begins to watch; in words why it could not.
 pub type Attach = Box<dyn FnOnce() -> Result<Live, String> + Send>;
@@ -82,16 +82,11 @@ impl Source {
     }
 
     /// Ends the watch, and its recording if one runs: how that went.
-    pub(super) fn end(self) -> Option<Result<Summary, crate::collect::LiveError>> {
+    pub(super) fn end(self) -> Option<Result<Summary, SessionError>> {
         match self {
             // What still attaches is let go of when it is done.
             Self::Attaching(..) | Self::Replay(_) => None,
-            Self::Live(live) => {
-                let recording = live.status().recording.is_some();
-                let recorded = recording.then(|| live.stop_recording());
-                live.stop();
-                recorded
-            }
+            Self::Live(live) => live.stop(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The probes alone, on the running kernel.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::process::Command;
 
@@ -133,11 +133,18 @@ fn what_is_moved_in_from_outside_is_set_up_until_its_exec() {
     let container = Container::new("d4");
     let dir = tempfile::tempdir().unwrap();
     let mut child = Command::new("sh")
-        .args(["-c", "read go; echo x > early; exec sh -c 'echo x > late'"])
+        .args([
+            "-c",
+            "echo here; read go; echo x > early; exec sh -c 'echo x > late'",
+        ])
         .current_dir(dir.path())
         .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
+    // Its own exec is over: the spawn returns a little before that is told.
+    let mut here = [0; 5];
+    child.stdout.take().unwrap().read_exact(&mut here).unwrap();
     fs::write(container.path.join("cgroup.procs"), child.id().to_string()).unwrap();
     child.stdin.take().unwrap().write_all(b"go\n").unwrap();
     assert!(child.wait().unwrap().success());
