@@ -24,7 +24,7 @@ pub(super) struct Args {
     json: bool,
 
     /// Where the Docker engine listens [default: $DOCKER_HOST, else /var/run/docker.sock]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = super::live::address)]
     docker_host: Option<String>,
 }
 
@@ -132,11 +132,14 @@ fn diagnose(docker_host: Option<&str>) -> Diagnosis {
             what: "names, images and settings of containers".to_owned(),
             why: engine.error.clone(),
         });
-        advice.push(
-            "start Docker, or give its address with --docker-host; without an engine containers \
-             are watched all the same and shown by id"
-                .to_owned(),
-        );
+        let todo = if engine.error.contains("Permission denied") {
+            "let hullwatch reach the engine's socket: run it as root or in the socket's group"
+        } else {
+            "start Docker, or give its address with --docker-host"
+        };
+        advice.push(format!(
+            "{todo}; without an engine containers are watched all the same and shown by id"
+        ));
     }
     Diagnosis {
         able,

@@ -9,10 +9,12 @@ pub mod blind;
 mod collector;
 mod compare;
 mod policy;
+mod privileges;
 mod scan;
 
 pub use policy::PolicyFile;
 use policy::PolicyWatch;
+pub use privileges::give_up as give_up_privileges;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -143,7 +145,8 @@ impl std::fmt::Debug for Live {
 
 impl Live {
     /// Loads and attaches the probes and begins to watch. Returns when what was there before is
-    /// in the state; the engine's facts follow.
+    /// in the state; the engine's facts follow. From then on the calling thread and those begun
+    /// here hold only the privileges that watching needs.
     ///
     /// # Errors
     /// When the probes cannot be attached or a thread not be started.
@@ -152,6 +155,7 @@ impl Live {
             host: options.host,
             ..ProbeConfig::default()
         })?;
+        privileges::give_up();
         let report = probe.report().clone();
         let missing = blind::missing(&report, !options.no_engine);
         let mut settings = options.settings;
@@ -225,6 +229,12 @@ impl Live {
         Some(Player::of_past(past, header, core.clone()))
     }
 
+    /// How the engine stands; `None` when none is asked.
+    #[must_use]
+    pub fn engine(&self) -> Option<EngineState> {
+        self.shared.engine.lock().clone()
+    }
+
     /// How it stands.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -232,7 +242,7 @@ impl Live {
         Status {
             host: uname.nodename().to_string_lossy().into_owned(),
             kernel: uname.release().to_string_lossy().into_owned(),
-            engine: self.shared.engine.lock().clone(),
+            engine: self.engine(),
             report: self.report.clone(),
             recording: self.shared.recorder.lock().as_ref().map(|recorder| {
                 let status = recorder.status();

@@ -8,7 +8,7 @@ use super::terminal;
 use super::time::distance;
 use super::timeline::Timeline;
 use super::wait::Waker;
-use crate::collect::Live;
+use crate::collect::{Live, give_up_privileges};
 use crate::containers::EngineState;
 use crate::core::Core;
 use crate::session::{Player, SessionError, Summary};
@@ -76,6 +76,8 @@ impl Source {
             Err(TryRecvError::Empty) => return Ok(false),
             Err(TryRecvError::Disconnected) => return Err("attaching failed".to_owned()),
         };
+        // The thread that attached has done so for itself and those it began.
+        give_up_privileges();
         terminal::at_last(Box::new(live.finisher()));
         *self = Self::Live(Box::new(live));
         Ok(true)
