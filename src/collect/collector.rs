@@ -12,7 +12,7 @@ use super::scan::Scans;
 use crate::containers::compare::Comparer;
 use crate::containers::usage::Sampler;
 use crate::containers::{
-    self, Directory, Found, RuntimeMessage, RuntimeOptions, Runtimes, snapshot,
+    self, Directory, Found, RuntimeMessage, RuntimeOptions, Runtimes, setup, snapshot,
 };
 use crate::event::{
     Action, Compare, ContainerEvent, ContainerId, ContainerInfo, Event, Kind, Lost, LostReason,
@@ -179,6 +179,11 @@ impl Collector<'_> {
             }
         }
         let mut processes = snapshot::processes(host);
+        for found in &processes {
+            if setup::is_runtime(found, now) {
+                self.probe.set_up(found.pid);
+            }
+        }
         // Parents first, so that a descendant finds its ancestors.
         processes.sort_by_key(|found| (found.process.started, found.pid));
         for found in processes {

@@ -10,6 +10,7 @@ mod docker_facts;
 mod layers;
 pub mod overlay;
 pub mod runtime;
+pub mod setup;
 pub mod snapshot;
 pub mod survey;
 pub mod usage;

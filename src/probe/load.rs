@@ -40,6 +40,7 @@ const CLASSES: &[&str] = &["file_exit", "privilege_exit", "net_exit"];
 pub struct Probe {
     ring: RingBuf<MapData>,
     admitted: HashMap<MapData, u64, u8>,
+    joined: HashMap<MapData, u32, u8>,
     losses: [Losses; 2],
     repeats: Repeats,
     bad: u64,
@@ -167,6 +168,7 @@ impl Probe {
         Ok(Self {
             ring: RingBuf::try_from(take(&mut programs, "EVENTS")?).map_err(load_error)?,
             admitted: HashMap::try_from(take(&mut programs, "CGROUPS")?).map_err(load_error)?,
+            joined: HashMap::try_from(take(&mut programs, "JOINED")?).map_err(load_error)?,
             losses,
             repeats: Repeats::new(take(&mut programs, "FILE_SEEN")?)?,
             bad: 0,
@@ -191,6 +193,12 @@ impl Probe {
     pub fn dismiss(&mut self, cgroup: u64) {
         // Fails only when it is not there.
         let _ = self.admitted.remove(&cgroup);
+    }
+
+    /// This process, found in a container's cgroup, does the runtime's work until its next exec.
+    pub fn set_up(&mut self, pid: u32) {
+        // The oldest entry makes room.
+        let _ = self.joined.insert(pid, 1, 0);
     }
 
     /// The present on the clock that [`Observed::ts`] is told by.

@@ -31,6 +31,12 @@ pub(super) fn resolve() -> Result<Offsets, ProbeError> {
             kernel: super::kernel_release(),
         });
     }
+    if !Path::new(OVERLAY).exists() && find(&kernel, &FIELDS[o::OVL_INODE]).is_none() {
+        // The module is not loaded before the first container needs it, and its types come with
+        // it. Asking for the file system has the kernel load it, as an engine's start does; where
+        // that may not be, or there is none, the fields are missing and told to be.
+        let _ = rustix::mount::fsopen("overlay", rustix::mount::FsOpenFlags::FSOPEN_CLOEXEC);
+    }
     let overlay = Path::new(OVERLAY)
         .exists()
         .then(|| Btf::from_split_file(OVERLAY, &kernel))

@@ -96,6 +96,24 @@ fn keeps_up_with_short_lived_processes_and_long_arguments() {
     assert!(execs[500].argv_cut && execs[500].argv_bytes > 100_000 && execs[500].argv[1] == "1");
 }
 
+/// containerd's own client lets people name containers.
+#[test]
+fn a_container_of_containerds_default_namespace_is_let_in() {
+    if !common::kernel_is_ready() {
+        return;
+    }
+    let mut probe = Probe::load(&ProbeConfig::default()).unwrap();
+    let container = Container::at("default/hullwatch-test-named");
+    container.run("/bin/true named");
+    let id = container.id();
+    drop(container);
+    let seen = drain(&mut probe, id);
+    assert!(
+        events(&seen).any(|k| matches!(k, Kind::Exec(e) if e.exe.ends_with(b"/true"))),
+        "{seen:?}"
+    );
+}
+
 /// A process that moves itself deeper inside its own container is no runtime at work.
 #[test]
 fn moving_itself_to_a_cgroup_below_hides_nothing() {

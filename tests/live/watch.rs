@@ -111,6 +111,36 @@ fn privileges_are_given_up_when_everything_is_attached() {
     assert!(hullwatch.end().0.success());
 }
 
+/// A runtime may be at work on a container when watching begins: that is not the container's.
+#[test]
+fn set_up_that_is_under_way_is_not_the_containers() {
+    if !common::kernel_is_ready() {
+        return;
+    }
+    let container = crate::cgroup::Container::new("5e");
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = Command::new("sh")
+        .args(["-c", "read go; echo x > early; exec sh -c 'echo x > late'"])
+        .current_dir(dir.path())
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::fs::write(container.path.join("cgroup.procs"), child.id().to_string()).unwrap();
+    let hullwatch = Hullwatch::start(&["watch", "--no-engine", "--events", "file"]);
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"go\n").unwrap();
+    assert!(child.wait().unwrap().success());
+    hullwatch.interrupt();
+    let (status, lines, said) = hullwatch.end();
+    assert!(status.success(), "{said}");
+    let wrote = |name: &str| {
+        let path = dir.path().join(name);
+        lines
+            .iter()
+            .any(|line| line["path"] == path.to_str().unwrap())
+    };
+    assert!(wrote("late") && !wrote("early"), "{lines:#?}");
+}
+
 /// Without an engine, and with one that does not answer, watching goes on and says so.
 #[test]
 fn an_engine_that_is_away_is_said() {

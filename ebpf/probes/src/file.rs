@@ -282,7 +282,10 @@ pub fn facts(inode: u64, sb: u64, dentry: u64, into: &mut FactsRecord) -> Option
             into.flags |= fact::MEMFD;
         }
     }
-    if into.magic == OVERLAY && at(o::OVL_INODE) != u64::from(o::ABSENT) {
+    if into.magic == OVERLAY && at(o::OVL_INODE) == u64::from(o::ABSENT) {
+        // Of which layer the file is this kernel does not tell: no guess that it is the image's.
+        into.magic = 0;
+    } else if into.magic == OVERLAY {
         let overlay = inode.wrapping_sub(at(o::OVL_INODE));
         if read::<u64>(overlay, at(o::OVL_UPPER))? != 0 {
             into.flags |= fact::UPPER;
