@@ -135,6 +135,42 @@ fn bad_input_is_one_line_and_exit_2() {
     assert!(stderr(&output).contains("known are all, findings, exec"));
 }
 
+/// What stands in names and errors does not reach the terminal as it is.
+#[test]
+fn nothing_said_on_stderr_controls_the_terminal() {
+    for args in [
+        vec!["replay", "no\u{1b}[31msuch\u{7}", "--findings"],
+        vec!["policy", "check", "no\u{1b}]0;such\nfile"],
+    ] {
+        let output = hullwatch(&args);
+        assert_eq!(output.status.code(), Some(2));
+        let said = stderr(&output);
+        let control = said.trim_end().chars().any(|c| c.is_control() && c != '\n');
+        assert!(!control && said.contains("such"), "{said:?}");
+    }
+}
+
+/// A full disk behind stdout is one line, not a backtrace.
+#[test]
+fn output_that_cannot_be_written_is_one_line() {
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_hullwatch"))
+        .args(["demo", "--findings"])
+        .stdout(full)
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = stderr(&output);
+    assert!(
+        said.contains("No space left") && said.lines().count() == 1,
+        "{said}"
+    );
+}
+
 #[test]
 fn a_reader_that_leaves_is_no_error() {
     let dir = tempfile::tempdir().unwrap();

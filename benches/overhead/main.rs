@@ -80,7 +80,9 @@ fn watch(tap: Option<Box<dyn Tap>>) -> Result<Live, Box<dyn Error>> {
         rescan: None,
         past: 0,
     };
-    Ok(Live::start(options, tap)?)
+    // In a thread of its own, which gives up privileges that the workloads need.
+    let started = std::thread::spawn(|| Live::start(options, tap)).join();
+    Ok(started.map_err(|_| "watching ended unexpectedly")??)
 }
 
 /// Programs of others on the same tracepoints would be paid for by both sides of a ratio.

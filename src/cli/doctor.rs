@@ -25,7 +25,7 @@ pub(super) struct Args {
     json: bool,
 
     /// Where the Docker engine listens [default: $DOCKER_HOST, else /var/run/docker.sock]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = super::live::address)]
     docker_host: Option<String>,
 }
 
@@ -154,11 +154,14 @@ fn diagnose(docker_host: Option<&str>) -> Diagnosis {
             what: "names, images and settings of containers".to_owned(),
             why: engine.error.clone(),
         });
-        advice.push(
-            "start Docker, or give its address with --docker-host; without an engine containers \
-             are watched all the same and shown by id"
-                .to_owned(),
-        );
+        let todo = if engine.error.contains("Permission denied") {
+            "let hullwatch reach the engine's socket: run it as root or in the socket's group"
+        } else {
+            "start Docker, or give its address with --docker-host"
+        };
+        advice.push(format!(
+            "{todo}; without an engine containers are watched all the same and shown by id"
+        ));
     }
     Diagnosis {
         able,
@@ -185,7 +188,7 @@ fn diagnose(docker_host: Option<&str>) -> Diagnosis {
 
 /// Loads and attaches everything once, and lets it go again.
 fn probes() -> Probes {
-    match Probe::load(&ProbeConfig { host: false }) {
+    match Probe::load(&ProbeConfig::default()) {
         Ok(probe) => {
             let report = probe.report();
             let missing = collect::blind::missing(report, true);

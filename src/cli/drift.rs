@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::failure::say;
 use super::signals::Ended;
 use super::{Failure, privileges};
 use crate::containers::survey::{Known, Survey};
@@ -49,7 +50,7 @@ pub(super) struct Args {
     diff: bool,
 
     /// Where the Docker engine listens [default: $DOCKER_HOST, else /var/run/docker.sock]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = super::live::address)]
     docker_host: Option<String>,
 
     /// Do not ask any engine: only running containers, by id
@@ -67,11 +68,13 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let survey = Survey::new(args.docker_host.clone());
     let (known, problem) = survey.containers(!args.no_engine);
     if let Some(problem) = &problem {
-        eprintln!("hullwatch: {problem}; stopped containers and names are not known");
+        say(format!(
+            "{problem}; stopped containers and names are not known"
+        ));
     }
     let chosen = choose(args, known)?;
     if chosen.is_empty() {
-        eprintln!("hullwatch: no containers are running");
+        say("no containers are running");
     }
     crate::scan::be_modest();
     let mut work = Work {

@@ -1,9 +1,23 @@
 //! How a command fails: one sentence for what can be expected, a report for what cannot.
 
-use std::io;
+use std::fmt::Display;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use crate::event::escape;
 use crate::session::SessionError;
+
+/// Says something on stderr. Names and errors from elsewhere may be in it: no control character
+/// reaches the terminal. A stderr that is closed is no reason to end.
+pub(super) fn say(what: impl Display) {
+    let text = what.to_string();
+    let lines: Vec<_> = text
+        .trim_end()
+        .lines()
+        .map(|line| escape(line.as_bytes()).to_string())
+        .collect();
+    let _ = writeln!(io::stderr(), "hullwatch: {}", lines.join("\n"));
+}
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -26,7 +40,7 @@ impl Failure {
     #[must_use]
     pub fn report(self) -> ExitCode {
         match self {
-            Self::Expected(message) => eprintln!("hullwatch: {message}"),
+            Self::Expected(message) => say(message),
             Self::Closed => return ExitCode::SUCCESS,
             Self::Unexpected(report) => eprintln!("hullwatch: {report:?}"),
         }
@@ -45,7 +59,7 @@ impl From<io::Error> for Failure {
         if error.kind() == io::ErrorKind::BrokenPipe {
             Self::Closed
         } else {
-            Self::Unexpected(error.into())
+            Self::Expected(format!("reading or writing failed: {error}"))
         }
     }
 }

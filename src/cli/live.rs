@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::failure::say;
 use super::{Failure, privileges};
 use crate::collect::{Live, LiveOptions, PolicyFile, Tap};
+use crate::containers::EngineState;
 use crate::core::Core;
 use crate::detect::Settings;
 use crate::event::{Event, Kind};
@@ -22,7 +24,7 @@ pub struct LiveArgs {
 
     /// Where the Docker engine listens, e.g. unix:///run/docker.sock [default: $DOCKER_HOST, else
     /// /var/run/docker.sock]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = address)]
     pub docker_host: Option<String>,
 
     /// Do not ask any engine: containers show by id only
@@ -85,10 +87,57 @@ impl LiveArgs {
 pub(super) fn tell(event: &Event) {
     if let Kind::Policy(change) = &event.kind {
         match &change.refused {
-            Some(why) => eprintln!("hullwatch: {}: {why}", change.file),
-            None => eprintln!("hullwatch: {}: now in force", change.file),
+            Some(why) => say(format!("{}: {why}", change.file)),
+            None => say(format!("{}: now in force", change.file)),
         }
     }
+}
+
+/// Says on stderr when the engine cannot be asked, and when it can again.
+#[derive(Debug, Default)]
+pub(super) struct EngineTeller {
+    told: Option<EngineState>,
+}
+
+impl EngineTeller {
+    /// Looks how it stands.
+    pub(super) fn look(&mut self, live: &Live) {
+        let state = live.engine();
+        if state == self.told {
+            return;
+        }
+        if let Some(what) = news(state.as_ref(), self.told.as_ref()) {
+            say(what);
+        }
+        self.told = state;
+    }
+}
+
+/// What there is to say of the engine's state after the one before it.
+fn news(state: Option<&EngineState>, before: Option<&EngineState>) -> Option<String> {
+    const WITHOUT: &str = "containers are known by id only";
+    match state? {
+        EngineState::Connecting => None,
+        // The ordinary case needs no words.
+        EngineState::Connected { .. } => match before {
+            None | Some(EngineState::Connecting) => None,
+            _ => Some("the Docker engine answers".to_owned()),
+        },
+        EngineState::Unreachable { error } => Some(format!(
+            "the Docker engine does not answer: {error}; until it does, {WITHOUT}"
+        )),
+        EngineState::Absent => Some(format!("there is no Docker engine on this host: {WITHOUT}")),
+    }
+}
+
+/// An engine's address: what can be connected to.
+pub(super) fn address(text: &str) -> Result<String, String> {
+    let known = ["unix://", "tcp://", "http://", "/"];
+    let fits = |front: &&str| text.starts_with(*front) && text.len() > front.len();
+    if known.iter().any(|front| fits(front)) {
+        return Ok(text.to_owned());
+    }
+    Err("write it like unix:///run/docker.sock or tcp://127.0.0.1:2375".to_owned())
 }
 
 /// A tap that does nothing else.
@@ -133,7 +182,9 @@ pub(super) fn start(
 ) -> Result<Live, Failure> {
     let live = prepare(args, tap, record, 0)?().map_err(Failure::Expected)?;
     let containers = live.core().lock().state.containers.len();
-    eprintln!("hullwatch: attached and ready; {containers} containers so far");
+    say(format!(
+        "attached and ready; {containers} containers so far"
+    ));
     Ok(live)
 }
 
@@ -153,22 +204,17 @@ fn recording_failure(live: &Live) -> Option<String> {
 /// Ends the recording, if there is one, and the watch; says on stderr what was recorded.
 pub(super) fn stop(live: Live) -> Result<(), Failure> {
     let failed = recording_failure(&live);
-    let recording = live.status().recording.is_some();
-    let summary = if recording && failed.is_none() {
-        Some(live.stop_recording().map_err(|e| e.to_string()))
-    } else {
-        None
-    };
-    live.stop();
+    // The last events come as the watch ends, and are recorded.
+    let summary = live.stop().map(|done| done.map_err(|e| e.to_string()));
     match (failed, summary) {
         (Some(error), _) | (None, Some(Err(error))) => Err(Failure::Expected(error)),
         (None, Some(Ok(summary))) => {
-            eprintln!(
-                "hullwatch: recorded {} events ({} bytes of lines) in {}",
+            say(format!(
+                "recorded {} events ({} bytes of lines) in {}",
                 summary.events,
                 summary.bytes,
                 summary.path.display()
-            );
+            ));
             Ok(())
         }
         (None, None) => Ok(()),
@@ -188,4 +234,41 @@ fn age(text: &str) -> Result<Age, String> {
         return Ok(Age(None));
     }
     duration(text).map(|age| Age(Some(age)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_that_is_away_is_told_and_one_that_answers_is_not() {
+        let connected = EngineState::Connected {
+            version: "20.10".to_owned(),
+            driver: "overlay2".to_owned(),
+        };
+        let away = EngineState::Unreachable {
+            error: "unix:///x: refused".to_owned(),
+        };
+        let connecting = EngineState::Connecting;
+        assert_eq!(news(None, None), None);
+        assert_eq!(news(Some(&connected), Some(&connecting)), None);
+        assert!(news(Some(&away), Some(&connected)).is_some_and(|t| t.contains("refused")));
+        assert!(news(Some(&connected), Some(&away)).is_some());
+        assert!(news(Some(&EngineState::Absent), None).is_some());
+    }
+
+    #[test]
+    fn an_engines_address_must_be_one() {
+        for good in [
+            "unix:///run/docker.sock",
+            "/run/docker.sock",
+            "tcp://h:1",
+            "http://h:1",
+        ] {
+            assert_eq!(address(good).as_deref(), Ok(good));
+        }
+        for bad in ["", "unix://", "garbage", "ssh://host", "h:2375"] {
+            assert!(address(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -73,7 +73,7 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     if let Err(error) = color_eyre::install() {
-        eprintln!("hullwatch: {error}");
+        failure::say(error);
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -40,7 +40,7 @@ pub(super) const NEEDED: &[Needed] = &[
     Needed {
         name: "CAP_DAC_READ_SEARCH",
         bit: 2,
-        purpose: "compare files with the image and reach the engine's socket",
+        purpose: "compare files with the image",
         required: false,
     },
 ];

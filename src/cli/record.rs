@@ -27,10 +27,12 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let ended = Ended::install()?;
     let live = live::start(&args.live, Some(Box::new(live::Teller)), Some(&args.file))?;
     let deadline = args.duration.map(|d| Instant::now() + d);
+    let mut engine = live::EngineTeller::default();
     while !ended.ended()
         && deadline.is_none_or(|at| Instant::now() < at)
         && live::recording_error(&live).is_none()
     {
+        engine.look(&live);
         std::thread::sleep(Duration::from_millis(50));
     }
     live::stop(live)?;

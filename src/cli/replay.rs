@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::config::ScreenArgs;
+use super::failure::say;
 use super::stream::{self, Lines, Selection, What};
 use super::{Failure, terminal};
 use crate::core::Core;
@@ -115,17 +116,17 @@ fn print(
     }
     out.flush()?;
     for notice in report.notices() {
-        eprintln!("hullwatch: {notice}");
+        say(notice);
     }
     if !report.is_sound() {
         return Ok(ExitCode::from(2));
     }
     if compare && let Some(difference) = comparison.finish(core.detector.findings(), &report) {
         let version = &session.header().version;
-        eprintln!(
-            "hullwatch: {}: {difference} (recorded by version {version})",
+        say(format!(
+            "{}: {difference} (recorded by version {version})",
             report.name
-        );
+        ));
         return Ok(ExitCode::from(u8::from(args.findings)));
     }
     Ok(ExitCode::SUCCESS)

@@ -25,7 +25,7 @@ fn here(rule: &RuleInfo) -> String {
     if let Some(refusal) = privileges::refusal() {
         return format!("not known, since nothing can be tried: {refusal}");
     }
-    match Probe::load(&ProbeConfig { host: false }) {
+    match Probe::load(&ProbeConfig::default()) {
         Err(error) => format!("blind: {error}"),
         Ok(probe) => match blind::why(rule, &blind::missing(probe.report(), true)) {
             Some(blind) => format!("blind: {}", blind.why),

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 use parking_lot::Mutex;
 
+use super::failure::say;
 use super::signals::Ended;
 use super::stream::{self, Lines, Selection, What};
 use super::{Failure, LiveArgs, live};
@@ -87,11 +88,13 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let live = live::start(&args.live, Some(Box::new(printer)), args.record.as_deref())?;
     let deadline = args.duration.map(|d| Instant::now() + d);
     let mut told = false;
+    let mut engine = live::EngineTeller::default();
     let done = print(&queue, || {
         if !told && let Some(error) = live::recording_error(&live) {
             told = true;
-            eprintln!("hullwatch: {error}; watching goes on without recording");
+            say(format!("{error}; watching goes on without recording"));
         }
+        engine.look(&live);
         ended.ended() || deadline.is_some_and(|at| Instant::now() >= at)
     });
     let core = Arc::clone(live.core());
@@ -110,13 +113,15 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     });
     let lost = dropped.load(Ordering::Relaxed);
     if lost > 0 {
-        eprintln!(
-            "hullwatch: {lost} lines were dropped because the output was not read fast enough"
-        );
+        say(format!(
+            "{lost} lines were dropped because the output was not read fast enough"
+        ));
     }
     let unheld = lines.lock().unheld;
     if unheld > 0 {
-        eprintln!("hullwatch: {unheld} lines of containers without a known name were dropped");
+        say(format!(
+            "{unheld} lines of containers without a known name were dropped"
+        ));
     }
     stopped?;
     rest?;

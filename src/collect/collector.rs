@@ -12,7 +12,8 @@ use super::scan::Scans;
 use crate::containers::compare::Comparer;
 use crate::containers::usage::Sampler;
 use crate::containers::{
-    self, Directory, Found, ProcessSampler, RuntimeMessage, RuntimeOptions, Runtimes, snapshot,
+    self, Directory, Found, ProcessSampler, RuntimeMessage, RuntimeOptions, Runtimes, setup,
+    snapshot,
 };
 use crate::event::{
     Action, Compare, ContainerEvent, ContainerId, ContainerInfo, Event, Kind, Lost, LostReason,
@@ -99,6 +100,7 @@ pub(super) fn run(
         let stop = shared.stop.load(Ordering::Relaxed);
         collector.take();
         if ticked.elapsed() >= SECOND || stop {
+            collector.repeats(stop);
             collector.tick(ticked.elapsed());
             ticked = Instant::now();
         }
@@ -180,6 +182,11 @@ impl Collector<'_> {
             }
         }
         let mut processes = snapshot::processes(host);
+        for found in &processes {
+            if setup::is_runtime(found, now) {
+                self.probe.set_up(found.pid);
+            }
+        }
         // Parents first, so that a descendant finds its ancestors.
         processes.sort_by_key(|found| (found.process.started, found.pid));
         for found in processes {
@@ -227,6 +234,16 @@ impl Collector<'_> {
         for (container, compare) in compared {
             let now = self.probe.now();
             self.push(now, Some(container), Kind::Compare(Box::new(compare)));
+        }
+    }
+
+    /// Counts that nothing came after, of file operations.
+    fn repeats(&mut self, all: bool) {
+        let mut counted = Vec::new();
+        self.probe
+            .repeats(all, &mut |observed| counted.push(observed));
+        for observed in counted {
+            self.observed(observed);
         }
     }
 

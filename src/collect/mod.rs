@@ -9,10 +9,12 @@ pub mod blind;
 mod collector;
 mod compare;
 mod policy;
+mod privileges;
 mod scan;
 
 pub use policy::PolicyFile;
 use policy::PolicyWatch;
+pub use privileges::give_up as give_up_privileges;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -143,12 +145,17 @@ impl std::fmt::Debug for Live {
 
 impl Live {
     /// Loads and attaches the probes and begins to watch. Returns when what was there before is
-    /// in the state; the engine's facts follow.
+    /// in the state; the engine's facts follow. From then on the calling thread and those begun
+    /// here hold only the privileges that watching needs.
     ///
     /// # Errors
     /// When the probes cannot be attached or a thread not be started.
     pub fn start(options: LiveOptions, tap: Option<Box<dyn Tap>>) -> Result<Self, LiveError> {
-        let probe = Probe::load(&ProbeConfig { host: options.host })?;
+        let probe = Probe::load(&ProbeConfig {
+            host: options.host,
+            ..ProbeConfig::default()
+        })?;
+        privileges::give_up();
         let report = probe.report().clone();
         let missing = blind::missing(&report, !options.no_engine);
         let mut settings = options.settings;
@@ -222,6 +229,12 @@ impl Live {
         Some(Player::of_past(past, header, core.clone()))
     }
 
+    /// How the engine stands; `None` when none is asked.
+    #[must_use]
+    pub fn engine(&self) -> Option<EngineState> {
+        self.shared.engine.lock().clone()
+    }
+
     /// How it stands.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -229,7 +242,7 @@ impl Live {
         Status {
             host: uname.nodename().to_string_lossy().into_owned(),
             kernel: uname.release().to_string_lossy().into_owned(),
-            engine: self.shared.engine.lock().clone(),
+            engine: self.engine(),
             report: self.report.clone(),
             recording: self.shared.recorder.lock().as_ref().map(|recorder| {
                 let status = recorder.status();
@@ -318,12 +331,13 @@ impl Live {
         }
     }
 
-    /// Detaches the probes, applies what waits, and ends a recording that still runs.
-    pub fn stop(mut self) {
-        self.end();
+    /// Detaches the probes, applies what waits, and ends a recording that still runs; what waited
+    /// is in it. Tells how the recording went, if there was one.
+    pub fn stop(mut self) -> Option<Result<Summary, SessionError>> {
+        self.end()
     }
 
-    fn end(&mut self) {
+    fn end(&mut self) -> Option<Result<Summary, SessionError>> {
         self.shared.stop.store(true, Ordering::Relaxed);
         if let Some((_, progress)) = &*self.shared.scanning.lock() {
             progress.cancel();
@@ -332,15 +346,14 @@ impl Live {
             // A thread that panicked has said so on stderr.
             let _ = thread.join();
         }
-        if let Some(recorder) = self.shared.recorder.lock().take() {
-            // Who wants to know how it went calls stop_recording first.
-            let _ = recorder.finish();
-        }
+        let recorder = self.shared.recorder.lock().take();
+        recorder.map(Recorder::finish)
     }
 }
 
 impl Drop for Live {
     fn drop(&mut self) {
-        self.end();
+        // Who wants to know how the recording went calls stop.
+        let _ = self.end();
     }
 }

@@ -11,6 +11,10 @@ const PREFIXES: &[(&str, Runtime)] = &[
     ("crio-", Runtime::Crio),
 ];
 
+/// Where containerd puts containers of its default namespace (`ctr run`, nerdctl): people name
+/// them, with no fixed form.
+const CONTAINERD: &str = "/default";
+
 /// The container whose cgroup, or a descendant of whose cgroup, `path` names: the innermost
 /// one when containers are nested. A bare leaf works too, but a leaf that is only an id does
 /// not tell its runtime. Monitors that live beside a container (conmon) are none.
@@ -49,6 +53,9 @@ pub fn recognise_leaf(parent: &str, leaf: &str) -> Option<(Runtime, ContainerId)
         };
         return Some((runtime, ContainerId::new(id)));
     }
+    if parent == CONTAINERD && is_name(leaf) {
+        return Some((Runtime::Containerd, ContainerId::new(leaf)));
+    }
     let name = leaf.strip_suffix(".scope").unwrap_or(leaf);
     PREFIXES.iter().find_map(|(prefix, runtime)| {
         let id = name.strip_prefix(prefix)?;
@@ -65,6 +72,15 @@ fn runtime_of_parent(parent: &str) -> Runtime {
         _ if parent.contains("/kubepods") => Runtime::Containerd,
         _ => Runtime::Unknown,
     }
+}
+
+/// What containerd accepts as a container's id.
+fn is_name(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    text.len() <= 76
+        && text.bytes().all(inner)
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && !text.ends_with(".slice")
 }
 
 /// 64 lower-case hexadecimal digits, which every engine uses as a container's id.
@@ -131,6 +147,8 @@ mod tests {
             ),
             ("/kubepods/besteffort/pod1/crio-{A}", Runtime::Crio, A),
             ("/mycgroup/{A}/", Runtime::Unknown, A),
+            ("/default/redis-1", Runtime::Containerd, "redis-1"),
+            ("/default/redis-1/below", Runtime::Containerd, "redis-1"),
         ];
         for (path, runtime, id) in table {
             let path = path.replace("{A}", A).replace("{B}", B);
@@ -158,6 +176,10 @@ mod tests {
             format!("/system.slice/mydocker-{A}.scope"),
             "/user.slice/user-1000.slice/session-2.scope".to_owned(),
             "/kubepods/besteffort/pod1".to_owned(),
+            "/default".to_owned(),
+            "/system.slice/default/redis".to_owned(),
+            "/default/my.slice".to_owned(),
+            "/default/a b".to_owned(),
         ];
         for path in table {
             assert_eq!(recognise(path.as_bytes()), None, "{path}");

@@ -11,6 +11,7 @@ mod layers;
 pub mod overlay;
 mod process_usage;
 pub mod runtime;
+pub mod setup;
 pub mod snapshot;
 pub mod survey;
 pub mod usage;

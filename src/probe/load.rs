@@ -5,12 +5,13 @@ use std::fs;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::fs::MetadataExt as _;
 
-use aya::maps::{HashMap, MapData, PerCpuHashMap, PerCpuValues, ProgramArray, RingBuf};
-use aya::programs::BtfTracePoint;
-use aya::util::nr_cpus;
+use aya::maps::{HashMap, Map, MapData, ProgramArray, RingBuf};
+use aya::programs::{BtfTracePoint, FExit, Program};
 use aya::{Btf, Ebpf, EbpfLoader};
 
 use super::clock::Clock;
+use super::losses::Losses;
+use super::repeats::Repeats;
 use super::{Loss, Observed, ProbeConfig, ProbeError, Report, hooks, offsets, record, tables};
 use crate::event::{LostReason, Timestamp};
 
@@ -26,9 +27,11 @@ const ATTACHED: &[(&str, &str, bool)] = &[
     ("cgroup_gone", "cgroup_rmdir", true),
     ("cgroup_joined", "cgroup_attach_task", true),
     ("call_exit", "sys_exit", true),
-    ("capability_check", "cap_capable", false),
     ("net_state", "inet_sock_set_state", false),
 ];
+
+/// The program on the check of capabilities, where that is a tracepoint.
+const CAPABILITY: &str = "capability_check";
 
 /// Programs the call dispatcher hands on to, by class: place 1 and on.
 const CLASSES: &[&str] = &["file_exit", "privilege_exit", "net_exit"];
@@ -37,9 +40,9 @@ const CLASSES: &[&str] = &["file_exit", "privilege_exit", "net_exit"];
 pub struct Probe {
     ring: RingBuf<MapData>,
     admitted: HashMap<MapData, u64, u8>,
-    lost: PerCpuHashMap<MapData, u64, u64>,
-    /// Losses told so far, by cgroup.
-    told: BTreeMap<u64, u64>,
+    joined: HashMap<MapData, u32, u8>,
+    losses: [Losses; 2],
+    repeats: Repeats,
     bad: u64,
     bad_detail: String,
     clock: Clock,
@@ -106,6 +109,9 @@ impl Probe {
             .override_global("WATCH_HOST", &host, true)
             .override_global("OWN_PID", &own, true)
             .override_global("HOST_MOUNTS", &mounts, true);
+        if config.connections != 0 {
+            loader.map_max_entries("NET_OWNERS", config.connections);
+        }
         let mut programs = loader.load(OBJECT).map_err(load_error)?;
         // It holds the kernel's type information; what follows reads that once more.
         drop(loader);
@@ -141,18 +147,30 @@ impl Probe {
                     .push(((*name).to_owned(), load_error(error).to_string())),
             }
         }
-        let mut lost = PerCpuHashMap::try_from(take(&mut programs, "LOST")?).map_err(load_error)?;
-        let none = vec![0; nr_cpus().map_err(|(_, error)| load_error(error))?];
-        let none = PerCpuValues::try_from(none).map_err(load_error)?;
-        lost.insert(0, none, 0).map_err(load_error)?;
+        capability(&mut programs, &btf, &mut report)?;
+        let losses = [
+            Losses::take(
+                &mut programs,
+                "LOST",
+                LostReason::RingFull,
+                "the kernel's buffer was full",
+            )?,
+            Losses::take(
+                &mut programs,
+                "NET_UNFOLLOWED",
+                LostReason::MapFull,
+                "more open TCP connections than can be followed",
+            )?,
+        ];
         hooks::attach(&mut programs, &mut report)?;
         drop(btf);
         give_back();
         Ok(Self {
             ring: RingBuf::try_from(take(&mut programs, "EVENTS")?).map_err(load_error)?,
             admitted: HashMap::try_from(take(&mut programs, "CGROUPS")?).map_err(load_error)?,
-            lost,
-            told: BTreeMap::new(),
+            joined: HashMap::try_from(take(&mut programs, "JOINED")?).map_err(load_error)?,
+            losses,
+            repeats: Repeats::new(take(&mut programs, "FILE_SEEN")?)?,
             bad: 0,
             bad_detail: String::new(),
             clock: Clock::start(),
@@ -177,6 +195,12 @@ impl Probe {
         let _ = self.admitted.remove(&cgroup);
     }
 
+    /// This process, found in a container's cgroup, does the runtime's work until its next exec.
+    pub fn set_up(&mut self, pid: u32) {
+        // The oldest entry makes room.
+        let _ = self.joined.insert(pid, 1, 0);
+    }
+
     /// The present on the clock that [`Observed::ts`] is told by.
     #[must_use]
     pub fn now(&self) -> Timestamp {
@@ -189,7 +213,10 @@ impl Probe {
         while let Some(bytes) = self.ring.next() {
             count += 1;
             match record::decode(&bytes, self.clock) {
-                Ok(Some(observed)) => sink(observed),
+                Ok(Some(mut observed)) => {
+                    self.repeats.told(&mut observed);
+                    sink(observed);
+                }
                 Ok(None) => {}
                 Err(error) => {
                     self.bad += 1;
@@ -198,6 +225,13 @@ impl Probe {
             }
         }
         count
+    }
+
+    /// Alike file operations that were counted and not told, now that nothing came after them;
+    /// all of them where `all` is set: the end.
+    pub fn repeats(&mut self, all: bool, sink: &mut dyn FnMut(Observed)) {
+        let now = self.clock.present();
+        self.repeats.due(now, all, sink);
     }
 
     /// What was lost since the last call.
@@ -212,19 +246,10 @@ impl Probe {
             });
         }
         self.skipped(&mut losses);
-        for (cgroup, counts) in self.lost.iter().flatten() {
-            let total: u64 = counts.iter().sum();
-            let told = self.told.entry(cgroup).or_default();
-            if total > *told {
-                losses.push(Loss {
-                    reason: LostReason::RingFull,
-                    count: total - *told,
-                    cgroup: (cgroup != 0).then_some(cgroup),
-                    detail: "the kernel's buffer was full".to_owned(),
-                });
-                *told = total;
-            }
+        for map in &mut self.losses {
+            map.since(&mut losses);
         }
+        losses.extend(self.repeats.lost());
         losses
     }
 
@@ -258,6 +283,27 @@ impl Probe {
     }
 }
 
+/// Attaches to the check of capabilities: a tracepoint since 6.13, before that the function.
+fn capability(programs: &mut Ebpf, btf: &Btf, report: &mut Report) -> Result<(), ProbeError> {
+    const FUNCTION: &str = "cap_capable";
+    let program = tracepoint(programs, CAPABILITY)?;
+    let done = program.load(FUNCTION, btf).and_then(|()| program.attach());
+    let Err(refused) = done else {
+        report.attached.push(CAPABILITY.to_owned());
+        return Ok(());
+    };
+    let name = "capability_return";
+    let program: &mut FExit = named(programs, name)?.try_into().map_err(load_error)?;
+    match program.load(FUNCTION, btf).and_then(|()| program.attach()) {
+        Ok(_) => report.attached.push(name.to_owned()),
+        Err(error) => {
+            let why = format!("{}; {}", load_error(refused), load_error(error));
+            report.refused.push((CAPABILITY.to_owned(), why));
+        }
+    }
+    Ok(())
+}
+
 /// Returns to the system what the kernel's type information took: tens of megabytes in small
 /// pieces, which the allocator would keep.
 fn give_back() {
@@ -285,18 +331,20 @@ fn misses(info: &str) -> Option<u64> {
         .and_then(|count| count.trim().parse().ok())
 }
 
-fn take(programs: &mut Ebpf, name: &'static str) -> Result<aya::maps::Map, ProbeError> {
+pub(super) fn take(programs: &mut Ebpf, name: &'static str) -> Result<Map, ProbeError> {
     programs
         .take_map(name)
         .ok_or_else(|| ProbeError::Load(format!("no map {name} in the object")))
 }
 
-fn tracepoint<'a>(programs: &'a mut Ebpf, name: &str) -> Result<&'a mut BtfTracePoint, ProbeError> {
+fn named<'a>(programs: &'a mut Ebpf, name: &str) -> Result<&'a mut Program, ProbeError> {
     programs
         .program_mut(name)
-        .ok_or_else(|| ProbeError::Load(format!("no program {name} in the object")))?
-        .try_into()
-        .map_err(load_error)
+        .ok_or_else(|| ProbeError::Load(format!("no program {name} in the object")))
+}
+
+fn tracepoint<'a>(programs: &'a mut Ebpf, name: &str) -> Result<&'a mut BtfTracePoint, ProbeError> {
+    named(programs, name)?.try_into().map_err(load_error)
 }
 
 #[cfg(test)]

@@ -4,8 +4,10 @@ mod clock;
 pub mod convert;
 mod hooks;
 mod load;
+mod losses;
 mod offsets;
 mod record;
+mod repeats;
 pub mod tables;
 
 pub use load::Probe;
@@ -17,6 +19,8 @@ use crate::event::{Bytes, Kind, LostReason, Timestamp};
 pub struct ProbeConfig {
     /// Also report the host's own processes.
     pub host: bool,
+    /// TCP connections that can be followed to their end at once; 0: 65,536.
+    pub connections: u32,
 }
 
 /// A fact, not yet attributed to a container.
@@ -94,6 +98,16 @@ pub enum ProbeError {
         structure: &'static str,
         /// Member.
         member: &'static str,
+        /// Release.
+        kernel: String,
+    },
+    /// A helper function the programs cannot do without.
+    #[error("kernel {kernel} has no {helper}, which hullwatch needs: use Linux {since} or later")]
+    MissingHelper {
+        /// Its name.
+        helper: &'static str,
+        /// The version that brought it.
+        since: &'static str,
         /// Release.
         kernel: String,
     },

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use btf_rs::{Btf, Type};
-use hullwatch_abi::offsets::{ABSENT, COUNT, FIELDS, Field};
+use hullwatch_abi::offsets::{self as o, ABSENT, COUNT, FIELDS, Field};
 
 use super::ProbeError;
 
@@ -11,6 +11,9 @@ use super::ProbeError;
 const KERNEL: &str = "/sys/kernel/btf/vmlinux";
 /// Type information of the overlay file system where it is a loaded module.
 const OVERLAY: &str = "/sys/kernel/btf/overlay";
+
+/// The helper that walks paths (5.17; some distributions' older kernels have it as well).
+const LOOP: &str = "BPF_FUNC_loop";
 
 /// Offset of each of [`FIELDS`] in bytes, and the optional ones that are missing.
 pub(super) struct Offsets {
@@ -21,6 +24,19 @@ pub(super) struct Offsets {
 /// Reads the kernel's type information once and drops it again.
 pub(super) fn resolve() -> Result<Offsets, ProbeError> {
     let kernel = Btf::from_file(KERNEL).map_err(|e| ProbeError::NoBtf(e.to_string()))?;
+    if !has_helper(&kernel, LOOP) {
+        return Err(ProbeError::MissingHelper {
+            helper: "bpf_loop",
+            since: "5.17",
+            kernel: super::kernel_release(),
+        });
+    }
+    if !Path::new(OVERLAY).exists() && find(&kernel, &FIELDS[o::OVL_INODE]).is_none() {
+        // The module is not loaded before the first container needs it, and its types come with
+        // it. Asking for the file system has the kernel load it, as an engine's start does; where
+        // that may not be, or there is none, the fields are missing and told to be.
+        let _ = rustix::mount::fsopen("overlay", rustix::mount::FsOpenFlags::FSOPEN_CLOEXEC);
+    }
     let overlay = Path::new(OVERLAY)
         .exists()
         .then(|| Btf::from_split_file(OVERLAY, &kernel))
@@ -42,12 +58,34 @@ pub(super) fn resolve() -> Result<Offsets, ProbeError> {
                     kernel: super::kernel_release(),
                 });
             }
-            None => offsets
-                .missing
-                .push(format!("{}.{}", field.structure, field.member)),
+            None => offsets.missing.push(name(place)),
         }
     }
+    // Of the two ways to know a lower layer's file a kernel has one.
+    let has = |field: usize| offsets.table[field] != ABSENT;
+    if has(o::OVL_OE) && has(o::OE_LOWERS) || has(o::OVL_LOWER) {
+        let ways = [o::OVL_OE, o::OE_LOWERS, o::OVL_LOWER].map(name);
+        offsets.missing.retain(|missing| !ways.contains(missing));
+    }
     Ok(offsets)
+}
+
+fn name(field: usize) -> String {
+    format!("{}.{}", FIELDS[field].structure, FIELDS[field].member)
+}
+
+/// Whether the kernel's list of helpers names this one; a list that is not there is no proof.
+fn has_helper(btf: &Btf, helper: &str) -> bool {
+    let Ok(lists) = btf.resolve_types_by_name("bpf_func_id") else {
+        return true;
+    };
+    lists.iter().all(|list| match list {
+        Type::Enum(list) => list
+            .members
+            .iter()
+            .any(|member| btf.resolve_name(member).is_ok_and(|name| name == helper)),
+        _ => true,
+    })
 }
 
 fn find(btf: &Btf, field: &Field) -> Option<u32> {
@@ -102,7 +140,13 @@ fn member(btf: &Btf, of: &Type, name: &str) -> Option<(u32, Type)> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use hullwatch_abi::offsets as o;
+
+    #[test]
+    fn knows_which_helpers_the_running_kernel_has() {
+        let kernel = Btf::from_file(KERNEL).unwrap();
+        assert!(has_helper(&kernel, LOOP));
+        assert!(!has_helper(&kernel, "BPF_FUNC_no_such_helper"));
+    }
 
     #[test]
     fn finds_every_required_field_of_the_running_kernel() {

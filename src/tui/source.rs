@@ -8,10 +8,10 @@ use super::terminal;
 use super::time::distance;
 use super::timeline::Timeline;
 use super::wait::Waker;
-use crate::collect::Live;
+use crate::collect::{Live, give_up_privileges};
 use crate::containers::EngineState;
 use crate::core::Core;
-use crate::session::{Player, Summary};
+use crate::session::{Player, SessionError, Summary};
 
 /// Begins to watch; in words why it could not.
 pub type Attach = Box<dyn FnOnce() -> Result<Live, String> + Send>;
@@ -92,22 +92,19 @@ impl Source {
             Err(TryRecvError::Empty) => return Ok(false),
             Err(TryRecvError::Disconnected) => return Err("attaching failed".to_owned()),
         };
+        // The thread that attached has done so for itself and those it began.
+        give_up_privileges();
         terminal::at_last(Box::new(live.finisher()));
         *self = Self::Live(Box::new(live));
         Ok(true)
     }
 
     /// Ends the watch, and its recording if one runs: how that went.
-    pub(super) fn end(self) -> Option<Result<Summary, crate::collect::LiveError>> {
+    pub(super) fn end(self) -> Option<Result<Summary, SessionError>> {
         match self {
             // What still attaches is let go of when it is done.
             Self::Attaching(..) | Self::Replay(_) => None,
-            Self::Live(live) => {
-                let recording = live.status().recording.is_some();
-                let recorded = recording.then(|| live.stop_recording());
-                live.stop();
-                recorded
-            }
+            Self::Live(live) => live.stop(),
         }
     }
 

@@ -13,12 +13,18 @@ pub(crate) struct Container {
 impl Container {
     /// `seed` is two hexadecimal digits that no other test uses.
     pub(crate) fn new(seed: &str) -> Self {
+        Self::at(&seed.repeat(64)[..64])
+    }
+
+    /// At this path below the hierarchy's root; what lies above it is left behind.
+    pub(crate) fn at(below: &str) -> Self {
         let root = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"]
             .into_iter()
             .map(Path::new)
             .find(|p| p.join("cgroup.procs").exists())
             .expect("a cgroup v2 hierarchy");
-        let path = root.join(seed.repeat(64).get(..64).unwrap());
+        let path = root.join(below);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::create_dir(&path).unwrap();
         Self { path }
     }

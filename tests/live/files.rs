@@ -47,8 +47,8 @@ fn every_change_is_told_with_its_path_and_result() {
         (Mkdir, "/job", ""),
         (Create, "/job/made", ""),
         (Write, "/job/made", ""),
-        // truncate and ftruncate of one file by one process; the second within a second is counted
-        // with the next.
+        // truncate and ftruncate of one file by one process: the second within a second is only
+        // counted, and told when nothing came after it.
         (Truncate, "/job/made", ""),
         (Create, "/job/second", ""),
         (Link, "/proc/self/fd/7", "/job/from-nameless"),
@@ -95,6 +95,38 @@ fn every_change_is_told_with_its_path_and_result() {
     );
     let chmod = file(&session, &container.id, FileOp::Chmod, b"/job/made");
     assert_eq!(chmod.mode, Some(0o755));
+    assert!(session.losses().is_empty(), "{:?}", session.losses());
+}
+
+/// What repeats within a second is counted, to the last time.
+#[test]
+fn every_repeat_is_counted() {
+    if !common::engine_is_ready() {
+        return;
+    }
+    let engine = Engine::tests();
+    let mut recording = Recording::start(&engine);
+    // The shell itself opens it: one process. The last container ends within the second.
+    let script = "i=0; while [ $i -lt 500 ]; do echo x >>/tmp/log; i=$((i + 1)); done; sleep 1.5;
+                  i=0; while [ $i -lt 300 ]; do echo x >>/tmp/log; i=$((i + 1)); done";
+    let slow = engine.run_to_end(&[], BUSYBOX, &["sh", "-c", script]);
+    let short = "i=0; while [ $i -lt 100 ]; do echo x >>/tmp/log; i=$((i + 1)); done";
+    let quick = engine.run_to_end(&[], BUSYBOX, &["sh", "-c", short]);
+    recording.wait_for_exit(&slow.id);
+    recording.wait_for_exit(&quick.id);
+    let session = recording.stop();
+    for (container, times) in [(&slow, 800), (&quick, 100)] {
+        let opened: u32 = session
+            .of(&container.id)
+            .filter_map(|event| match &event.kind {
+                Kind::File(file) if file.path == "/tmp/log" => Some(file.count),
+                _ => None,
+            })
+            .sum();
+        let told = told(&session, &container.id);
+        assert_eq!(opened, times, "{told:#?}");
+        assert!(told.len() < 12, "{told:#?}");
+    }
     assert!(session.losses().is_empty(), "{:?}", session.losses());
 }
 

@@ -1,7 +1,7 @@
 //! The probes alone, on the running kernel.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::process::Command;
 
@@ -96,6 +96,24 @@ fn keeps_up_with_short_lived_processes_and_long_arguments() {
     assert!(execs[500].argv_cut && execs[500].argv_bytes > 100_000 && execs[500].argv[1] == "1");
 }
 
+/// containerd's own client lets people name containers.
+#[test]
+fn a_container_of_containerds_default_namespace_is_let_in() {
+    if !common::kernel_is_ready() {
+        return;
+    }
+    let mut probe = Probe::load(&ProbeConfig::default()).unwrap();
+    let container = Container::at("default/hullwatch-test-named");
+    container.run("/bin/true named");
+    let id = container.id();
+    drop(container);
+    let seen = drain(&mut probe, id);
+    assert!(
+        events(&seen).any(|k| matches!(k, Kind::Exec(e) if e.exe.ends_with(b"/true"))),
+        "{seen:?}"
+    );
+}
+
 /// A process that moves itself deeper inside its own container is no runtime at work.
 #[test]
 fn moving_itself_to_a_cgroup_below_hides_nothing() {
@@ -133,11 +151,18 @@ fn what_is_moved_in_from_outside_is_set_up_until_its_exec() {
     let container = Container::new("d4");
     let dir = tempfile::tempdir().unwrap();
     let mut child = Command::new("sh")
-        .args(["-c", "read go; echo x > early; exec sh -c 'echo x > late'"])
+        .args([
+            "-c",
+            "echo here; read go; echo x > early; exec sh -c 'echo x > late'",
+        ])
         .current_dir(dir.path())
         .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
+    // Its own exec is over: the spawn returns a little before that is told.
+    let mut here = [0; 5];
+    child.stdout.take().unwrap().read_exact(&mut here).unwrap();
     fs::write(container.path.join("cgroup.procs"), child.id().to_string()).unwrap();
     child.stdin.take().unwrap().write_all(b"go\n").unwrap();
     assert!(child.wait().unwrap().success());

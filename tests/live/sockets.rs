@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use crate::cgroup::Container;
 use crate::common;
-use hullwatch::event::{Accept, Close, Connect, Dns, Endpoint, Kind, Outcome, Protocol};
+use hullwatch::event::{
+    Accept, Close, Connect, Dns, Endpoint, Kind, LostReason, Outcome, Protocol,
+};
 use hullwatch::probe::{Fact, Observed, Probe, ProbeConfig};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
@@ -452,6 +454,53 @@ fn tells_answers_to_name_queries() {
         (&*stream.name, &stream.addresses[..]),
         ("stream.test".into(), &[address][..])
     );
+}
+
+#[test]
+#[ignore = "runs inside the container of another test"]
+fn inside_many() {
+    let to: SocketAddr = argument().parse().unwrap();
+    let open: Vec<_> = (0..6).map(|_| TcpStream::connect(to).unwrap()).collect();
+    drop(open);
+}
+
+#[test]
+fn counts_connections_it_cannot_follow() {
+    if !common::kernel_is_ready() {
+        return;
+    }
+    let mut probe = Probe::load(&ProbeConfig {
+        connections: 2,
+        ..ProbeConfig::default()
+    })
+    .unwrap();
+    let container = Container::new("18");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = listener.local_addr().unwrap();
+    container.run_test("sockets::inside_many", &to.to_string());
+    drop(listener);
+    let mut closed = 0;
+    let mut connected = 0;
+    std::thread::sleep(Duration::from_millis(100));
+    probe.drain(&mut |observed| {
+        if observed.cgroup == container.id() {
+            match observed.fact {
+                Fact::Event(Kind::Connect(_)) => connected += 1,
+                Fact::Event(Kind::Close(_)) => closed += 1,
+                _ => {}
+            }
+        }
+    });
+    assert_eq!(connected, 6, "each is told as it begins");
+    let losses = probe.losses();
+    let lost: u64 = losses
+        .iter()
+        .filter(|l| l.reason == LostReason::MapFull && l.cgroup == Some(container.id()))
+        .map(|l| l.count)
+        .sum();
+    assert_eq!(closed + lost, 6, "{losses:?}");
+    // Containers of other tests may have taken places.
+    assert!(lost >= 4, "{losses:?}");
 }
 
 #[test]

@@ -72,6 +72,91 @@ impl Drop for Hullwatch {
     }
 }
 
+/// Once attached, no thread can do more than watching needs.
+#[test]
+fn privileges_are_given_up_when_everything_is_attached() {
+    if !common::kernel_is_ready() {
+        return;
+    }
+    const GONE: [(&str, u32); 7] = [
+        ("PERFMON", 38),
+        ("NET_ADMIN", 12),
+        ("NET_RAW", 13),
+        ("SYS_MODULE", 16),
+        ("SETUID", 7),
+        ("SYS_RAWIO", 17),
+        ("MKNOD", 27),
+    ];
+    let hullwatch = Hullwatch::start(&["watch", "--no-engine"]);
+    let threads = std::fs::read_dir(format!("/proc/{}/task", hullwatch.child.id())).unwrap();
+    let mut looked = 0;
+    for thread in threads {
+        let status = std::fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap_or_else(|| panic!("no {name}"))
+                .trim()
+                .to_owned()
+        };
+        let name = field("Name:");
+        let held = u64::from_str_radix(&field("CapPrm:"), 16).unwrap();
+        for (capability, bit) in GONE {
+            assert_eq!(held >> bit & 1, 0, "{name} holds {capability}");
+        }
+        assert_eq!(field("NoNewPrivs:"), "1", "{name}");
+        looked += 1;
+    }
+    assert!(looked > 2);
+    hullwatch.interrupt();
+    assert!(hullwatch.end().0.success());
+}
+
+/// A runtime may be at work on a container when watching begins: that is not the container's.
+#[test]
+fn set_up_that_is_under_way_is_not_the_containers() {
+    if !common::kernel_is_ready() {
+        return;
+    }
+    let container = crate::cgroup::Container::new("5e");
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = Command::new("sh")
+        .args(["-c", "read go; echo x > early; exec sh -c 'echo x > late'"])
+        .current_dir(dir.path())
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::fs::write(container.path.join("cgroup.procs"), child.id().to_string()).unwrap();
+    let hullwatch = Hullwatch::start(&["watch", "--no-engine", "--events", "file"]);
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"go\n").unwrap();
+    assert!(child.wait().unwrap().success());
+    hullwatch.interrupt();
+    let (status, lines, said) = hullwatch.end();
+    assert!(status.success(), "{said}");
+    let wrote = |name: &str| {
+        let path = dir.path().join(name);
+        lines
+            .iter()
+            .any(|line| line["path"] == path.to_str().unwrap())
+    };
+    assert!(wrote("late") && !wrote("early"), "{lines:#?}");
+}
+
+/// Without an engine, and with one that does not answer, watching goes on and says so.
+#[test]
+fn an_engine_that_is_away_is_said() {
+    if !common::kernel_is_ready() {
+        return;
+    }
+    for (host, words) in [
+        ("unix:///nowhere/docker.sock", "there is no Docker engine"),
+        ("tcp://127.0.0.1:1", "does not answer: tcp://127.0.0.1:1"),
+    ] {
+        let args = ["watch", "--docker-host", host, "--duration", "2s"];
+        let (status, _, said) = Hullwatch::start(&args).end();
+        assert!(status.success() && said.contains(words), "{said}");
+    }
+}
+
 /// Runs a file that no layer of its image holds.
 const DRIFTS: &str = "cp /bin/busybox /tmp/true; echo more >>/tmp/true; /tmp/true; sleep 1";
 

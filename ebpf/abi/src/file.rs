@@ -119,6 +119,43 @@ pub struct FileRecord {
     pub comm: [u8; 16],
 }
 
+/// How long alike operations of a process on one file are counted instead of told, nanoseconds.
+pub const WINDOW_NS: u64 = 1_000_000_000;
+
+/// What counts as the same operation. The kernel programs' map of these tells how many followed
+/// the one that was told; the program asks for the last ones.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Pod, Zeroable)]
+pub struct Alike {
+    /// Inode number.
+    pub ino: u64,
+    /// `s_dev`.
+    pub dev: u32,
+    /// Process, as the host numbers it.
+    pub tgid: u32,
+    /// One of [`op`].
+    pub op: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// What is known of an operation that was told.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Seen {
+    /// When, on `CLOCK_BOOTTIME`, nanoseconds.
+    pub told: u64,
+    /// Alike ones since.
+    pub since: u64,
+}
+
+#[cfg(feature = "user")]
+// SAFETY: plain numbers without padding: it is `bytemuck::Pod`.
+unsafe impl aya::Pod for Alike {}
+#[cfg(feature = "user")]
+// SAFETY: as above.
+unsafe impl aya::Pod for Seen {}
+
 /// No such argument: the working directory, no path, no mode.
 pub const NONE: u8 = 7;
 

@@ -73,6 +73,8 @@ fields! {
     OVL_UPPER "ovl_inode" "__upperdentry" false;
     OVL_OE "ovl_inode" "oe" false;
     OE_LOWERS "ovl_entry" "__numlower|numlower" false;
+    // Before 6.5 an inode of the overlay knows the uppermost lower layer's own instead.
+    OVL_LOWER "ovl_inode" "lowerpath.dentry|lower" false;
     FILE_PRIVATE "file" "private_data" true;
     SOCKET_SK "socket" "sk" true;
     SK_FAMILY "sock_common" "skc_family" true;

@@ -60,6 +60,18 @@ fn may_name_container(name: &[u8; NAME_MAX], len: usize) -> bool {
         && name[before + ID_DIGITS + 1] == SCOPE[0]
 }
 
+/// True for the directory of containerd's default namespace, whose containers people name.
+#[inline(always)]
+fn is_default(node: u64) -> bool {
+    const DEFAULT: u64 = u64::from_le_bytes(*b"default\0");
+    let name = || {
+        let name: u64 = read(node, o::KERNFS_NAME)?;
+        // SAFETY: the helper checks the address.
+        unsafe { bpf_probe_read_kernel(name as *const u64) }.ok()
+    };
+    name() == Some(DEFAULT)
+}
+
 #[inline(always)]
 fn changed(cgroup: u64, kind: u16) -> Option<()> {
     let node = node(cgroup)?;
@@ -76,7 +88,10 @@ fn changed(cgroup: u64, kind: u16) -> Option<()> {
         .len();
     if kind == kind::CGROUP_BORN {
         // Before any task can be in it, so that the first exec is not missed.
-        if gate::member(sent.record.parent) || may_name_container(&sent.record.name, len) {
+        if gate::member(sent.record.parent)
+            || may_name_container(&sent.record.name, len)
+            || is_default(parent)
+        {
             gate::admit(sent.record.id);
         }
     } else {

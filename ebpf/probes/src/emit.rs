@@ -94,12 +94,18 @@ pub fn send_fixed<T>(record: &T, cgroup: u64) {
 
 #[inline(always)]
 fn lost(cgroup: u64) {
-    if let Some(count) = LOST.get_ptr_mut(&cgroup) {
+    count(&LOST, cgroup);
+}
+
+/// Counts one loss of a cgroup.
+#[inline(always)]
+pub fn count(losses: &PerCpuHashMap<u64, u64>, cgroup: u64) {
+    if let Some(count) = losses.get_ptr_mut(&cgroup) {
         // SAFETY: this CPU's own value.
         unsafe { *count += 1 };
-    } else if LOST.insert(&cgroup, &1, 0).is_err() {
+    } else if losses.insert(&cgroup, &1, 0).is_err() {
         // No room for another cgroup: counted as nobody's, whose place the loader made.
-        if let Some(count) = LOST.get_ptr_mut(&0) {
+        if let Some(count) = losses.get_ptr_mut(&0) {
             // SAFETY: as above.
             unsafe { *count += 1 };
         }

@@ -11,7 +11,7 @@ use aya_ebpf::{
     maps::{LruHashMap, PerCpuArray},
 };
 use hullwatch_abi::{
-    file::{FactsRecord, FileRecord, NONE, Shape, fact, flag, op},
+    file::{Alike, FactsRecord, FileRecord, NONE, Seen, Shape, WINDOW_NS, fact, flag, op},
     offsets as o,
 };
 
@@ -26,9 +26,6 @@ const COMPONENT: usize = 256;
 const STRING: usize = 1024;
 /// Directories a walk climbs at most.
 const DEPTH: u32 = 64;
-
-/// Alike operations of a process on one file are reported once in this time, with a count.
-const WINDOW_NS: u64 = 1_000_000_000;
 
 pub const AT_FDCWD: i32 = -100;
 const PROT_EXEC: u64 = 4;
@@ -76,24 +73,7 @@ pub fn scratch() -> Option<*mut Scratch> {
     FILE_SCRATCH.get_ptr_mut(0)
 }
 
-/// What counts as the same operation.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Alike {
-    ino: u64,
-    dev: u32,
-    tgid: u32,
-    op: u32,
-    pad: u32,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Seen {
-    reported: u64,
-    since: u64,
-}
-
+/// Operations that were told. The program takes out what has repeats that nothing came after.
 #[map]
 static FILE_SEEN: LruHashMap<Alike, Seen> = LruHashMap::with_max_entries(16384, 0);
 
@@ -302,7 +282,10 @@ pub fn facts(inode: u64, sb: u64, dentry: u64, into: &mut FactsRecord) -> Option
             into.flags |= fact::MEMFD;
         }
     }
-    if into.magic == OVERLAY && at(o::OVL_INODE) != u64::from(o::ABSENT) {
+    if into.magic == OVERLAY && at(o::OVL_INODE) == u64::from(o::ABSENT) {
+        // Of which layer the file is this kernel does not tell: no guess that it is the image's.
+        into.magic = 0;
+    } else if into.magic == OVERLAY {
         let overlay = inode.wrapping_sub(at(o::OVL_INODE));
         if read::<u64>(overlay, at(o::OVL_UPPER))? != 0 {
             into.flags |= fact::UPPER;
@@ -312,6 +295,10 @@ pub fn facts(inode: u64, sb: u64, dentry: u64, into: &mut FactsRecord) -> Option
             if entry != 0 && read::<u32>(entry, at(o::OE_LOWERS))? != 0 {
                 into.flags |= fact::LOWER;
             }
+        } else if at(o::OVL_LOWER) != u64::from(o::ABSENT)
+            && read::<u64>(overlay, at(o::OVL_LOWER))? != 0
+        {
+            into.flags |= fact::LOWER;
         }
     }
     Some(())
@@ -393,24 +380,33 @@ fn alike(ino: u64, dev: u32, operation: u8) -> Option<u32> {
         dev,
         tgid: (bpf_get_current_pid_tgid() >> 32) as u32,
         op: u32::from(operation),
-        pad: 0,
+        reserved: 0,
     };
     // SAFETY: no arguments.
     let now = unsafe { bpf_ktime_get_boot_ns() };
     if let Some(seen) = FILE_SEEN.get_ptr_mut(&key) {
         // SAFETY: a map value that lives as long as the program runs.
         let seen = unsafe { &mut *seen };
-        seen.since += 1;
-        if now.wrapping_sub(seen.reported) < WINDOW_NS {
+        // Threads of a process do this at once on several CPUs. The target's core library has no
+        // atomic addition.
+        // SAFETY: eight aligned bytes of the map value.
+        unsafe {
+            core::arch::asm!(
+                "lock *(u64 *)({at} + 0) += {one}",
+                at = in(reg) &raw mut seen.since,
+                one = in(reg) 1u64,
+            );
+        }
+        if now.wrapping_sub(seen.told) < WINDOW_NS {
             return None;
         }
         let count = seen.since as u32;
-        seen.reported = now;
+        seen.told = now;
         seen.since = 0;
         return Some(count);
     }
     let fresh = Seen {
-        reported: now,
+        told: now,
         since: 0,
     };
     // Failure only means that the next alike one is reported as well.

@@ -1,6 +1,8 @@
 //! Kernel programs.
 #![no_std]
 #![no_main]
+// The one atomic addition, which the target offers no other way to.
+#![feature(asm_experimental_arch)]
 
 mod call;
 mod capability;

@@ -14,7 +14,7 @@ use aya_ebpf::{
         bpf_probe_read_kernel, bpf_probe_read_user, bpf_probe_read_user_buf,
     },
     macros::map,
-    maps::{LruHashMap, PerCpuArray},
+    maps::{HashMap, LruHashMap, PerCpuArray, PerCpuHashMap},
     programs::BtfTracePointContext,
 };
 use hullwatch_abi::{
@@ -24,6 +24,7 @@ use hullwatch_abi::{
 
 use crate::{
     call::Call,
+    emit,
     file::{at, file_of, read},
 };
 
@@ -112,10 +113,14 @@ struct Owner {
     comm: [u8; 16],
 }
 
-/// Owners of TCP sockets by the socket's address. An entry goes when the socket closes; the
-/// oldest goes when there are more open connections than fit.
+/// Owners of TCP sockets by the socket's address. An entry goes when the socket closes. Those that
+/// find no room are counted: nothing will be told of their outcome and end.
 #[map]
-static NET_OWNERS: LruHashMap<u64, Owner> = LruHashMap::with_max_entries(65536, 0);
+static NET_OWNERS: HashMap<u64, Owner> = HashMap::with_max_entries(65536, 0);
+
+/// Connections that found no room in [`NET_OWNERS`], by cgroup.
+#[map]
+static NET_UNFOLLOWED: PerCpuHashMap<u64, u64> = PerCpuHashMap::with_max_entries(4096, 0);
 
 /// A peer a process sent datagrams to.
 #[repr(C)]
@@ -233,18 +238,24 @@ fn is_inet(family: u16) -> bool {
     family == family::INET || family == family::INET6
 }
 
-/// What a call may be told as, by its number, arguments and result alone: most plain calls end
-/// here, before it costs anything to find out whose they are.
+/// The operation of a call as the table has it.
 #[inline(always)]
-fn operation(call: &Call) -> Option<u8> {
+fn listed(call: &Call) -> u8 {
     // SAFETY: reads a static; volatile because the loader writes it after compilation.
-    let operation = unsafe {
+    unsafe {
         core::ptr::read_volatile(
             (&raw const NET_CALLS)
                 .cast::<u8>()
                 .add((call.nr & 511) as usize),
         )
-    };
+    }
+}
+
+/// What a call may be told as, by its number, arguments and result alone: most plain calls end
+/// here, before it costs anything to find out whose they are.
+#[inline(always)]
+fn operation(call: &Call) -> Option<u8> {
+    let operation = listed(call);
     let told = match operation {
         // Asking again about a connection that was told.
         op::CONNECT => call.ret != -EISCONN && call.ret != -EALREADY,
@@ -270,8 +281,12 @@ fn asked_for(call: &Call) -> (u16, u8) {
 /// only for calls that may be told.
 #[inline(always)]
 pub fn exit(call: &Call, who: impl FnOnce() -> Option<Who>) -> Option<Out> {
-    let operation = operation(call)?;
+    operation(call)?;
     let who = who()?;
+    // Looked up anew: the verifier of 6.1 forgets, on the way through the calls of functions
+    // above and below, that what it knows of a register decided a branch. It took the branch of
+    // listen and bind for dead and removed it.
+    let operation = listed(call);
     let scratch = NET_EXIT_SCRATCH.get_ptr_mut(0)?;
     // SAFETY: the slot is this CPU's and this program's alone; tracing programs do not nest here.
     let slot = unsafe { &mut *scratch };
@@ -367,7 +382,8 @@ fn connect(slot: &mut Scratch, call: &Call, who: Who) -> Option<usize> {
                 owner.flags |= PENDING;
             }
         } else if call.ret == 0 {
-            remember(sk, who, fd, TOLD, record.cookie);
+            // Where it did not get a place as it began, that was counted.
+            let _ = NET_OWNERS.insert(&sk, &owner(who, fd, TOLD, record.cookie), 0);
         }
         if restarts {
             return None;
@@ -409,10 +425,10 @@ fn error_of(sk: u64) -> u16 {
     }
 }
 
-/// Notes who owns an established connection.
+/// Who owns an established connection.
 #[inline(always)]
-fn remember(sk: u64, who: Who, fd: i32, flags: u32, cookie: u64) {
-    let owner = Owner {
+fn owner(who: Who, fd: i32, flags: u32, cookie: u64) -> Owner {
+    Owner {
         cgroup: who.cgroup,
         cookie,
         since: now(),
@@ -421,9 +437,15 @@ fn remember(sk: u64, who: Who, fd: i32, flags: u32, cookie: u64) {
         fd,
         flags,
         comm: comm(),
-    };
-    // An LRU map makes room for itself.
-    let _ = NET_OWNERS.insert(&sk, &owner, 0);
+    }
+}
+
+/// Keeps an owner until its socket closes.
+#[inline(always)]
+fn follow(sk: u64, owner: &Owner) {
+    if NET_OWNERS.insert(&sk, owner, 0).is_err() {
+        emit::count(&NET_UNFOLLOWED, owner.cgroup);
+    }
 }
 
 #[inline(always)]
@@ -440,7 +462,11 @@ fn accept(record: &mut NetRecord, call: &Call, who: Who) -> Option<usize> {
     record.flags |= flag::INBOUND;
     if record.protocol == TCP && state_of(sk) != CLOSE {
         record.cookie = cookie(sk, now());
-        remember(sk, who, fd, INBOUND | TOLD, record.cookie);
+        follow(sk, &owner(who, fd, INBOUND | TOLD, record.cookie));
+        // It may have closed in between, and nothing would ever remove it.
+        if state_of(sk) == CLOSE {
+            let _ = NET_OWNERS.remove(&sk);
+        }
     }
     Some(0)
 }
@@ -523,7 +549,7 @@ pub fn state(context: &BtfTracePointContext, who: impl FnOnce() -> Option<Who>) 
                 flags: 0,
                 comm: comm(),
             };
-            let _ = NET_OWNERS.insert(&sk, &owner, 0);
+            follow(sk, &owner);
             None
         }
         ESTABLISHED => {

@@ -5,9 +5,9 @@ use aya_ebpf::{
         bpf_get_current_cgroup_id, bpf_get_current_pid_tgid, bpf_get_current_task_btf,
         bpf_probe_read_kernel, bpf_task_pt_regs,
     },
-    macros::{btf_tracepoint, map},
+    macros::{btf_tracepoint, fexit, map},
     maps::ProgramArray,
-    programs::BtfTracePointContext,
+    programs::{BtfTracePointContext, FExitContext},
 };
 use hullwatch_abi::{
     capability::CapabilityRecord,
@@ -152,13 +152,23 @@ fn reserves_memory(nr: u32) -> bool {
 /// A capability was checked (a tracepoint since 6.13).
 #[btf_tracepoint(function = "cap_capable")]
 pub fn capability_check(ctx: BtfTracePointContext) -> i32 {
+    capability_checked(ctx.arg::<*const u8>(0) as u64, ctx.arg(3), ctx.arg(4))
+}
+
+/// The same on older kernels, where it is only a function: credentials, user namespace,
+/// capability, options; its result stands behind them.
+#[fexit(function = "cap_capable")]
+pub fn capability_return(ctx: FExitContext) -> i32 {
+    capability_checked(ctx.arg::<*const u8>(0) as u64, ctx.arg(2), ctx.arg(4))
+}
+
+#[inline(always)]
+fn capability_checked(cred: u64, cap: i32, ret: i32) -> i32 {
     // SAFETY: no arguments.
     let cgroup = unsafe { bpf_get_current_cgroup_id() };
     if !gate::wanted(cgroup) || gate::runtime((bpf_get_current_pid_tgid() >> 32) as u32) {
         return 0;
     }
-    let cred = ctx.arg::<*const u8>(0) as u64;
-    let (cap, ret): (i32, i32) = (ctx.arg(3), ctx.arg(4));
     // SAFETY: the helpers check what they are given.
     let nr = unsafe {
         let regs = bpf_task_pt_regs(bpf_get_current_task_btf().cast()) as u64;

@@ -109,7 +109,11 @@ pub(super) fn examine() -> Result<Outcome, String> {
         rescan: None,
         past: 0,
     };
-    let live = Live::start(options, Some(Box::new(witness))).map_err(|e| e.to_string())?;
+    // In a thread of its own, which gives up privileges that the container needs to be made.
+    let live = std::thread::spawn(|| Live::start(options, Some(Box::new(witness))))
+        .join()
+        .map_err(|_| "watching ended unexpectedly".to_owned())?
+        .map_err(|e| e.to_string())?;
     let said = container.live();
     let began = Instant::now();
     while began.elapsed() < PATIENCE && seen.lock().contains(&false) {

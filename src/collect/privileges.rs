@@ -1,0 +1,60 @@
+//! What the program may do once the probes are attached: less.
+//!
+//! What containers send is decoded, compared and drawn after that. Attaching needs CAP_PERFMON and
+//! CAP_NET_ADMIN; what stays attached needs neither.
+
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_no_new_privs,
+};
+
+/// What is needed all the while.
+const KEPT: CapabilitySet = CapabilitySet::BPF
+    // Facts of processes, and files as they see them.
+    .union(CapabilitySet::SYS_PTRACE)
+    .union(CapabilitySet::DAC_READ_SEARCH)
+    // What overlay notes about files: attributes that are for this capability alone.
+    .union(CapabilitySet::SYS_ADMIN)
+    // The engine's socket; recordings and the policy in the directory of who called sudo, whose
+    // the policy stays.
+    .union(CapabilitySet::DAC_OVERRIDE)
+    .union(CapabilitySet::CHOWN)
+    .union(CapabilitySet::FOWNER);
+
+/// Gives up, for this thread and those it starts from now on, every capability that watching does
+/// not need, and the way to get one back by running a program.
+pub fn give_up() {
+    let Ok(held) = capabilities(None) else {
+        return;
+    };
+    let kept = held.permitted & KEPT;
+    let less = CapabilitySets {
+        effective: held.effective & kept,
+        permitted: kept,
+        inheritable: CapabilitySet::empty(),
+    };
+    // Giving up cannot be refused; if it were, watching would go on as before.
+    let _ = set_capabilities(None, less);
+    let _ = set_no_new_privs(true);
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_but_what_is_needed_is_left() {
+        // In a thread of its own: the other tests need theirs.
+        let left = std::thread::spawn(|| {
+            give_up();
+            let inherited = std::thread::spawn(|| capabilities(None).unwrap());
+            inherited.join().unwrap()
+        });
+        let left = left.join().unwrap();
+        assert!(KEPT.contains(left.permitted), "{:?}", left.permitted);
+        assert!(left.inheritable.is_empty());
+        let here = capabilities(None).unwrap();
+        let had = here.permitted & KEPT;
+        assert_eq!(left.permitted, had);
+    }
+}

@@ -1,0 +1,74 @@
+//! Containers that a runtime is still setting up when watching begins: its work is not theirs.
+//!
+//! The kernel programs see a runtime's process join the container's cgroup, and know it by that.
+//! One that joined before they were attached is told from the container's own by what it cannot
+//! choose: it is young, its parent is in no container, and its program is not of the container's
+//! file systems.
+
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt as _;
+use std::time::Duration;
+
+use super::snapshot::{FoundProcess, container_of};
+use crate::event::Timestamp;
+
+/// No set-up takes longer.
+const YOUNG: Duration = Duration::from_secs(10);
+
+/// Whether this process still does the runtime's work.
+#[must_use]
+pub fn is_runtime(found: &FoundProcess, now: Timestamp) -> bool {
+    found.container.is_some()
+        && found.process.started >= now.minus(YOUNG)
+        && container_of(found.process.ppid).is_none()
+        && foreign(found.pid, &found.process.comm)
+}
+
+/// The program comes from outside: the process still has the host's root, or a runtime's name
+/// and a program of another file system than its root.
+fn foreign(pid: u32, comm: &[u8]) -> bool {
+    let Ok(root) = fs::metadata(format!("/proc/{pid}/root")) else {
+        return false;
+    };
+    if fs::metadata("/proc/self/root").is_ok_and(|own| same(&own, &root)) {
+        return true;
+    }
+    // A process may name itself like that, but not choose where its program lies; and with a
+    // program on a volume it would have to be the first process of its container, too.
+    let named = comm.starts_with(b"runc") || comm.starts_with(b"crun");
+    named && fs::metadata(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.dev() != root.dev())
+}
+
+fn same(a: &Metadata, b: &Metadata) -> bool {
+    (a.dev(), a.ino()) == (b.dev(), b.ino())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{ContainerId, Process};
+
+    #[test]
+    fn a_runtime_is_young_from_outside_and_has_a_foreign_root() {
+        let now = Timestamp(100_000_000_000);
+        let found = |pid, age: u64, container: Option<&str>| FoundProcess {
+            container: container.map(ContainerId::new),
+            pid,
+            nspid: 1,
+            process: Process {
+                // The parent of this test is in no container that it could recognise.
+                ppid: 1,
+                started: now.minus(Duration::from_secs(age)),
+                ..Process::default()
+            },
+        };
+        let own = std::process::id();
+        if container_of(1).is_some() {
+            return;
+        }
+        assert!(is_runtime(&found(own, 1, Some("a")), now));
+        assert!(!is_runtime(&found(own, 11, Some("a")), now), "old");
+        assert!(!is_runtime(&found(own, 1, None), now), "the host's");
+        assert!(!is_runtime(&found(0, 1, Some("a")), now), "gone");
+    }
+}

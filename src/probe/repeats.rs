@@ -1,0 +1,331 @@
+//! The last repeats of a file operation: the kernel programs count alike operations of a process
+//! on one file for a second and tell the count with the next one. When none comes, it is fetched
+//! here.
+
+use std::collections::VecDeque;
+
+use aya::maps::{HashMap, Map, MapData};
+use hullwatch_abi::file::{Alike, Seen, WINDOW_NS, op};
+use rustc_hash::FxHashMap;
+
+use super::load::load_error;
+use super::{Fact, Loss, Observed, ProbeError};
+use crate::event::{File, FileOp, Kind, LostReason, Timestamp};
+
+/// Operations kept until their window is over: as many as the kernel's map holds.
+const MAX_WAITING: usize = 16_384;
+/// After the window is over, a record that was on its way has this long to come.
+const SLACK_NS: i64 = 200_000_000;
+/// What was fetched is remembered this long, for a record that was made at the same moment.
+const OVERLAP_NS: i64 = 2_000_000_000;
+
+/// The kernel's map, or a test's.
+trait Counts {
+    /// Operations since the one that was told; `None` when the kernel knows of none.
+    fn since(&self, key: Alike) -> Option<u64>;
+    /// Forgets it.
+    fn forget(&mut self, key: Alike);
+}
+
+struct Kernel(HashMap<MapData, Alike, Seen>);
+
+impl Counts for Kernel {
+    fn since(&self, key: Alike) -> Option<u64> {
+        self.0.get(&key, 0).ok().map(|seen| seen.since)
+    }
+
+    fn forget(&mut self, key: Alike) {
+        // Fails only when the kernel made room of it.
+        let _ = self.0.remove(&key);
+    }
+}
+
+/// A told operation whose repeats are not known yet.
+struct Waiting {
+    told: Timestamp,
+    cgroup: u64,
+    nspid: u32,
+    file: Box<File>,
+}
+
+/// Keeps what was told until its repeats are known.
+pub(super) struct Repeats {
+    kernel: Kernel,
+    table: Table,
+}
+
+impl Repeats {
+    pub(super) fn new(map: Map) -> Result<Self, ProbeError> {
+        Ok(Self {
+            kernel: Kernel(HashMap::try_from(map).map_err(load_error)?),
+            table: Table::default(),
+        })
+    }
+
+    /// Sees every fact.
+    pub(super) fn told(&mut self, observed: &mut Observed) {
+        self.table.told(observed);
+    }
+
+    /// Gives the repeats of what was told a window ago, or of everything.
+    pub(super) fn due(&mut self, now: Timestamp, all: bool, sink: &mut dyn FnMut(Observed)) {
+        self.table.due(&mut self.kernel, now, all, sink);
+    }
+
+    /// Operations whose repeats nobody will know.
+    pub(super) fn lost(&mut self) -> Option<Loss> {
+        let unknown = std::mem::take(&mut self.table.unknown);
+        (unknown > 0).then(|| Loss {
+            reason: LostReason::MapFull,
+            // How many repeats there were is what was lost.
+            count: 0,
+            cgroup: None,
+            detail: format!("repeats of {unknown} file operations were not counted"),
+        })
+    }
+}
+
+#[derive(Default)]
+struct Table {
+    waiting: FxHashMap<Alike, Waiting>,
+    /// In the order they were told; those told anew stand here twice.
+    order: VecDeque<(Timestamp, Alike)>,
+    /// What was fetched of late, and when.
+    fetched: FxHashMap<Alike, (u64, Timestamp)>,
+    unknown: u64,
+}
+
+impl Table {
+    fn told(&mut self, observed: &mut Observed) {
+        let Fact::Event(Kind::File(file)) = &mut observed.fact else {
+            return;
+        };
+        let Some(key) = key(observed.pid, file) else {
+            return;
+        };
+        if let Some((fetched, _)) = self.fetched.remove(&key)
+            && u64::from(file.count) > fetched
+        {
+            // Made before the count was taken out of the kernel's map: it holds it once more.
+            file.count -= u32::try_from(fetched).unwrap_or(0);
+        }
+        let known = self.waiting.len() < MAX_WAITING || self.waiting.contains_key(&key);
+        if !known {
+            self.unknown += 1;
+            return;
+        }
+        self.order.push_back((observed.ts, key));
+        let waiting = Waiting {
+            told: observed.ts,
+            cgroup: observed.cgroup,
+            nspid: observed.nspid,
+            file: file.clone(),
+        };
+        self.waiting.insert(key, waiting);
+    }
+
+    fn due(
+        &mut self,
+        kernel: &mut dyn Counts,
+        now: Timestamp,
+        all: bool,
+        sink: &mut dyn FnMut(Observed),
+    ) {
+        let over = |told: Timestamp, after: i64| now.0.saturating_sub(told.0) >= after;
+        let window = i64::try_from(WINDOW_NS).unwrap_or(i64::MAX);
+        while let Some((told, key)) = self.order.front().copied() {
+            if !all && !over(told, window + SLACK_NS) {
+                break;
+            }
+            self.order.pop_front();
+            // Told anew since: it stands further back once more.
+            if self.waiting.get(&key).is_none_or(|w| w.told != told) {
+                continue;
+            }
+            let Some(mut waiting) = self.waiting.remove(&key) else {
+                continue;
+            };
+            match kernel.since(key) {
+                // The kernel made room of it, and with it of the count.
+                None => self.unknown += 1,
+                Some(0) => {}
+                Some(since) => {
+                    kernel.forget(key);
+                    self.fetched.insert(key, (since, now));
+                    waiting.file.count = u32::try_from(since).unwrap_or(u32::MAX);
+                    sink(Observed {
+                        ts: now,
+                        cgroup: waiting.cgroup,
+                        pid: key.tgid,
+                        nspid: waiting.nspid,
+                        fact: Fact::Event(Kind::File(waiting.file)),
+                    });
+                }
+            }
+        }
+        self.fetched.retain(|_, (_, when)| !over(*when, OVERLAP_NS));
+    }
+}
+
+/// What the kernel programs count this operation as; `None` for those they always tell.
+fn key(pid: u32, file: &File) -> Option<Alike> {
+    let facts = file.file.as_ref().filter(|_| file.errno == 0)?;
+    let op = match file.op {
+        FileOp::Write => op::WRITE,
+        FileOp::Truncate => op::TRUNCATE,
+        FileOp::Read => op::READ,
+        FileOp::MapExec => op::MAP_EXEC,
+        _ => return None,
+    };
+    Some(Alike {
+        ino: facts.ino,
+        dev: facts.dev,
+        tgid: pid,
+        op: u32::from(op),
+        reserved: 0,
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::event::FileFacts;
+
+    const SECOND: i64 = 1_000_000_000;
+
+    #[derive(Default)]
+    struct Fake(FxHashMap<Alike, u64>);
+
+    impl Counts for Fake {
+        fn since(&self, key: Alike) -> Option<u64> {
+            self.0.get(&key).copied()
+        }
+
+        fn forget(&mut self, key: Alike) {
+            self.0.remove(&key);
+        }
+    }
+
+    fn observed(ts: i64, op: FileOp, count: u32) -> Observed {
+        let file = File {
+            op,
+            path: "/var/log/x".into(),
+            target: None,
+            unresolved: false,
+            errno: 0,
+            mode: None,
+            file: Some(FileFacts {
+                ino: 5,
+                dev: 6,
+                ..FileFacts::default()
+            }),
+            comm: "sh".into(),
+            count,
+        };
+        Observed {
+            ts: Timestamp(ts),
+            cgroup: 9,
+            pid: 7,
+            nspid: 2,
+            fact: Fact::Event(Kind::File(Box::new(file))),
+        }
+    }
+
+    fn count(observed: &Observed) -> u32 {
+        match &observed.fact {
+            Fact::Event(Kind::File(file)) => file.count,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn the_key() -> Alike {
+        Alike {
+            ino: 5,
+            dev: 6,
+            tgid: 7,
+            op: u32::from(op::WRITE),
+            reserved: 0,
+        }
+    }
+
+    fn due(table: &mut Table, kernel: &mut Fake, now: i64, all: bool) -> Vec<Observed> {
+        let mut out = Vec::new();
+        table.due(kernel, Timestamp(now), all, &mut |o| out.push(o));
+        out
+    }
+
+    #[test]
+    fn the_last_repeats_come_when_the_window_is_over() {
+        let (mut table, mut kernel) = (Table::default(), Fake::default());
+        table.told(&mut observed(0, FileOp::Write, 1));
+        kernel.0.insert(the_key(), 41);
+        assert!(due(&mut table, &mut kernel, SECOND, false).is_empty());
+        let out = due(&mut table, &mut kernel, 2 * SECOND, false);
+        assert_eq!(out.len(), 1);
+        assert_eq!((count(&out[0]), out[0].pid, out[0].nspid), (41, 7, 2));
+        assert!(kernel.0.is_empty(), "the next one is told anew");
+        assert!(due(&mut table, &mut kernel, 9 * SECOND, true).is_empty());
+        assert_eq!(table.unknown, 0);
+        assert!(table.fetched.is_empty() && table.order.is_empty());
+    }
+
+    #[test]
+    fn the_end_waits_for_no_window() {
+        let (mut table, mut kernel) = (Table::default(), Fake::default());
+        table.told(&mut observed(0, FileOp::Write, 1));
+        kernel.0.insert(the_key(), 3);
+        assert_eq!(due(&mut table, &mut kernel, 1, true).len(), 1);
+    }
+
+    #[test]
+    fn a_record_made_at_the_same_moment_is_not_counted_twice() {
+        let (mut table, mut kernel) = (Table::default(), Fake::default());
+        table.told(&mut observed(0, FileOp::Write, 1));
+        kernel.0.insert(the_key(), 41);
+        assert_eq!(due(&mut table, &mut kernel, 2 * SECOND, false).len(), 1);
+        let mut raced = observed(2 * SECOND, FileOp::Write, 42);
+        table.told(&mut raced);
+        assert_eq!(count(&raced), 1);
+        // One that began anew, after the count was taken.
+        let (mut table, mut kernel) = (Table::default(), Fake::default());
+        table.told(&mut observed(0, FileOp::Write, 1));
+        kernel.0.insert(the_key(), 41);
+        due(&mut table, &mut kernel, 2 * SECOND, false);
+        let mut anew = observed(2 * SECOND, FileOp::Write, 1);
+        table.told(&mut anew);
+        assert_eq!(count(&anew), 1);
+    }
+
+    #[test]
+    fn one_told_anew_waits_anew() {
+        let (mut table, mut kernel) = (Table::default(), Fake::default());
+        table.told(&mut observed(0, FileOp::Write, 1));
+        table.told(&mut observed(SECOND, FileOp::Write, 8));
+        kernel.0.insert(the_key(), 2);
+        let at = SECOND + SECOND / 2;
+        assert!(due(&mut table, &mut kernel, at, false).is_empty());
+        let out = due(&mut table, &mut kernel, 3 * SECOND, false);
+        assert_eq!(out.iter().map(count).collect::<Vec<_>>(), [2]);
+    }
+
+    #[test]
+    fn what_the_kernel_made_room_of_is_told_as_unknown() {
+        let (mut table, mut kernel) = (Table::default(), Fake::default());
+        table.told(&mut observed(0, FileOp::Write, 1));
+        assert!(due(&mut table, &mut kernel, 2 * SECOND, false).is_empty());
+        assert_eq!(table.unknown, 1);
+    }
+
+    #[test]
+    fn what_is_always_told_does_not_wait() {
+        let mut table = Table::default();
+        table.told(&mut observed(0, FileOp::Create, 1));
+        let mut refused = observed(0, FileOp::Write, 1);
+        if let Fact::Event(Kind::File(file)) = &mut refused.fact {
+            file.errno = 13;
+        }
+        table.told(&mut refused);
+        assert!(table.waiting.is_empty());
+    }
+}
