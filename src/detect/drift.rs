@@ -6,8 +6,8 @@ use bstr::ByteSlice as _;
 
 use super::Severity;
 use super::case::Case;
-use super::programs;
 use super::stories::Occurrence;
+use super::{build, programs};
 use crate::event::{Bytes, CompareClass, Endpoint, FileFacts, FileOp, Kind, Timestamp, escape};
 use crate::state::{FileActivity, Lineage, ProcessEntry};
 
@@ -139,13 +139,20 @@ pub(crate) fn made(case: &Case<'_>, path: &[u8]) -> Option<Made> {
     {
         return Some(Made::Package);
     }
+    if case
+        .memory
+        .get(case.owner)
+        .is_some_and(|own| own.built.contains(path))
+    {
+        return Some(Made::Built);
+    }
     let activity = case.activity(path)?;
     let writer = writer(case, activity);
     if let Some(writer) = writer {
         if any_ancestor(case, writer, |p| programs::is_packager(p)) {
             return Some(Made::Package);
         }
-        if any_ancestor(case, writer, programs::is_builder) {
+        if any_ancestor(case, writer, build::is_builder) {
             return Some(Made::Built);
         }
     }

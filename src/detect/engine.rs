@@ -126,7 +126,7 @@ impl Detector {
 
     /// Looks at one event, after `state` applied it.
     pub fn apply(&mut self, state: &State, event: &Event) {
-        self.memory.observe(event);
+        self.memory.observe(state, event);
         self.stories.begin_event();
         let table = Arc::clone(&self.table);
         match &event.kind {

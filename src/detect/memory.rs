@@ -12,7 +12,8 @@ use super::baseline::Known;
 use super::drift::Drifts;
 use super::programs;
 use super::session::Session;
-use crate::event::{Action, Bytes, ContainerId, Endpoint, Event, Kind, Timestamp};
+use crate::event::{Action, Bytes, ContainerId, Endpoint, Event, Exec, Kind, Timestamp};
+use crate::state::{FileKey, State};
 
 /// Containers remembered; the one that ended first gives way.
 const MAX_CONTAINERS: usize = 4096;
@@ -92,6 +93,8 @@ pub(crate) struct ContainerMemory {
     hashes: BTreeMap<Bytes, String>,
     /// Files a package manager of the image wrote.
     pub(crate) packaged: Seen,
+    /// Files that were built inside and then moved or copied.
+    pub(crate) built: Seen,
     /// Differences from the image already told.
     pub(crate) scanned: Seen,
     /// What it is known to do.
@@ -106,6 +109,8 @@ pub(crate) struct ContainerMemory {
     pub(crate) sessions: BTreeMap<u32, Session>,
     /// Peers and ports tried lately, for scans: begin of the window, pairs, last count.
     pub(crate) scan: Option<(Timestamp, BTreeSet<(IpAddr, u16)>)>,
+    /// Tracers and the processes of their own they debug.
+    pub(crate) debugged: Seen,
     /// Names asked for lately below one domain, for tunnels.
     pub(crate) tunnel: BTreeMap<Vec<u8>, (Timestamp, u32)>,
     /// Times its init ended, lately.
@@ -190,7 +195,7 @@ impl Memory {
     }
 
     /// Keeps up with processes and container life, before any rule looks.
-    pub(crate) fn observe(&mut self, event: &Event) {
+    pub(crate) fn observe(&mut self, state: &State, event: &Event) {
         if let Some(id) = &event.container {
             let begun = match &event.kind {
                 Kind::Fork(k) => Some((event.ts, k.ppid)),
@@ -266,7 +271,8 @@ impl Memory {
             Kind::Exec(exec) if !exec.runtime => {
                 if !self.installing.contains_key(&event.pid)
                     && self.installing.len() < MAX_PROCESSES
-                    && programs::is_packager(&**exec)
+                    && (programs::is_packager(&**exec)
+                        || self.runs_installed_packager(state, event, exec))
                 {
                     self.installing.insert(event.pid, event.pid);
                 }
@@ -280,6 +286,24 @@ impl Memory {
             }
             _ => {}
         }
+    }
+
+    /// It runs a package manager as a script that an installation or the image itself put where
+    /// it lies: nobody was seen writing it otherwise.
+    fn runs_installed_packager(&self, state: &State, event: &Event, exec: &Exec) -> bool {
+        let Some(script) = programs::environments_packager(exec) else {
+            return false;
+        };
+        let installed = event
+            .container
+            .as_ref()
+            .and_then(|id| self.get(id))
+            .is_some_and(|own| own.packaged.contains(script));
+        let key = FileKey {
+            owner: event.container.clone(),
+            path: script.into(),
+        };
+        script.starts_with(b"/") && (installed || !state.files.contains_key(&key))
     }
 
     /// Remembers the process's latest outbound connection.

@@ -3,6 +3,7 @@
 //! Pure: the same stream gives the same findings, byte for byte.
 
 mod baseline;
+mod build;
 mod case;
 mod change;
 mod drift;
@@ -22,6 +23,7 @@ mod stories;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod testkit;
+mod who;
 
 pub use crate::event::{AgeLimit, Allow, HouseRules, Policy, Scope, Severity, Silence};
 pub use engine::Detector;

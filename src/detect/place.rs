@@ -65,7 +65,9 @@ fn is_cache(path: &[u8]) -> bool {
         || contains(path, b"/__pycache__/")
         || path.ends_with(b"/__pycache__")
         || contains(path, b"/.cache/")
-        || path.ends_with(b"/gdk-pixbuf-2.0/loaders.cache")
+        // Tables that libraries make of what lies beside them, and the locales.
+        || path.ends_with(b".cache")
+        || path.starts_with(b"/usr/lib/locale/")
 }
 
 fn contains(path: &[u8], part: &[u8]) -> bool {
@@ -222,6 +224,8 @@ mod tests {
             ("/usr/local/lib/x.so", Some(Place::Program)),
             ("/lib64/ld-linux-x86-64.so.2", Some(Place::Program)),
             ("/usr/lib/python3/__pycache__/a.cpython-313.pyc", None),
+            ("/usr/lib/locale/locale-archive.x1", None),
+            ("/usr/lib/gtk-3.0/3.0.0/immodules.cache", None),
             ("/usr/share/doc/x", None),
             ("/lib/systemd/system/x.service", Some(Place::Service)),
             (

@@ -127,6 +127,27 @@ pub(crate) fn is_downloader(name: &[u8]) -> bool {
     )
 }
 
+/// Without `.`, `..` and doubled slashes, by text alone.
+#[must_use]
+pub(crate) fn normal(path: &[u8]) -> Vec<u8> {
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for part in path.split(|b| *b == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    let mut out = Vec::with_capacity(path.len());
+    for part in parts {
+        out.push(b'/');
+        out.extend_from_slice(part);
+    }
+    out
+}
+
 /// A script's path among the arguments of an interpreter: the first that is no option.
 #[must_use]
 pub(crate) fn script_argument(argv: &[Bytes]) -> Option<&[u8]> {
@@ -204,26 +225,51 @@ pub(crate) fn is_packager<'a>(started: impl Into<Started<'a>>) -> bool {
         .find(|w| w.first().is_some_and(|m| *m == "-m"))
         .and_then(|w| w.get(1));
     if let Some(module) = module {
-        return is_packager_name(module) && installs(module, argv);
+        // An environment of its own is made by installing the installer into it.
+        return matches!(module.as_bytes(), b"venv" | b"ensurepip" | b"virtualenv")
+            || is_packager_name(module) && installs(module, argv);
+    }
+    packager_script(started).is_some_and(|s| {
+        s.starts_with(b"/usr/") || s.starts_with(b"/bin/") || s.starts_with(b"/opt/")
+    })
+}
+
+/// The package manager that an interpreter of the image runs as a script, wherever that lies: as
+/// in a Python environment of its own.
+#[must_use]
+pub(crate) fn packager_script<'a>(started: impl Into<Started<'a>>) -> Option<&'a [u8]> {
+    let started = started.into();
+    if !matches!(started.origin, Origin::Image | Origin::CopiedUp) {
+        return None;
+    }
+    let own = name(started.exe, started.argv);
+    if !is_interpreter(own) && !is_shell(own) {
+        return None;
     }
     let script = match started.script {
-        Some(script) => Some(script.as_bytes()),
-        None => script_argument(argv),
+        Some(script) => script.as_bytes(),
+        None => script_argument(started.argv)?,
     };
-    script.is_some_and(|s| {
-        let known = s.starts_with(b"/usr/") || s.starts_with(b"/bin/") || s.starts_with(b"/opt/");
-        let bare = leaf(s);
-        let end = bare
-            .iter()
-            .rposition(|b| !(b.is_ascii_digit() || *b == b'.'))
-            .map_or(bare.len(), |i| i + 1);
-        let tool = match bare {
-            b"npm-cli.js" | b"npx-cli.js" => &b"npm"[..],
-            b"yarn.js" | b"pnpm.cjs" => b"yarn",
-            _ => bare.get(..end).unwrap_or(bare),
-        };
-        known && is_packager_name(tool) && installs(tool, argv)
-    })
+    let bare = leaf(script);
+    let end = bare
+        .iter()
+        .rposition(|b| !(b.is_ascii_digit() || *b == b'.'))
+        .map_or(bare.len(), |i| i + 1);
+    let tool = match bare {
+        b"npm-cli.js" | b"npx-cli.js" => &b"npm"[..],
+        b"yarn.js" | b"pnpm.cjs" => b"yarn",
+        _ => bare.get(..end).unwrap_or(bare),
+    };
+    (is_packager_name(tool) && installs(tool, started.argv)).then_some(script)
+}
+
+/// The same of an interpreter whose package managers are scripts: a shell's script of such a name
+/// only calls one.
+#[must_use]
+pub(crate) fn environments_packager<'a>(started: impl Into<Started<'a>>) -> Option<&'a [u8]> {
+    let started = started.into();
+    let interpreter = is_interpreter(name(started.exe, started.argv));
+    packager_script(started).filter(|_| interpreter)
 }
 
 /// The arguments ask for a change. Those that also start services (`npm start`) must say so;
@@ -313,67 +359,11 @@ fn is_packager_name(name: &[u8]) -> bool {
             | b"conda"
             | b"mamba"
             | b"unattended-upgrade"
+            | b"virtualenv"
             | b"xbps-install"
             | b"emerge"
             | b"nix-env"
     )
-}
-
-/// Makes programs: a linker, compiler or build tool that itself is the image's.
-#[must_use]
-pub(crate) fn is_builder(process: &ProcessEntry) -> bool {
-    if !matches!(process.file.origin(), Origin::Image | Origin::CopiedUp) {
-        return false;
-    }
-    let leaf = leaf(process.exe.as_bytes());
-    let linker = [
-        &b"-ld"[..],
-        b"-ld.bfd",
-        b"-ld.gold",
-        b"-gcc",
-        b"-as",
-        b"-strip",
-        b"-objcopy",
-    ];
-    matches!(
-        leaf,
-        b"ld"
-            | b"ld.bfd"
-            | b"ld.gold"
-            | b"ld.lld"
-            | b"lld"
-            | b"mold"
-            | b"collect2"
-            | b"cc1"
-            | b"cc1plus"
-            | b"as"
-            | b"tcc"
-            | b"link"
-            | b"compile"
-            | b"rustc"
-            | b"cargo"
-            | b"go"
-            | b"make"
-            | b"gmake"
-            | b"ninja"
-            | b"cmake"
-            | b"meson"
-            | b"gcc"
-            | b"g++"
-            | b"cc"
-            | b"c++"
-            | b"clang"
-            | b"strip"
-            | b"objcopy"
-            | b"zig"
-            | b"ghc"
-            | b"javac"
-            | b"bazel"
-    ) || linker.iter().any(|suffix| leaf.ends_with(suffix))
-        || leaf.starts_with(b"clang-")
-        || leaf.starts_with(b"gcc-")
-        || leaf.starts_with(b"x86_64-linux-gnu-")
-        || leaf.starts_with(b"aarch64-linux-gnu-")
 }
 
 /// Names that people expect to be the system's: another program under one of them misleads.

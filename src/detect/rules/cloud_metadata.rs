@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::detect::case::Case;
-use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs};
+use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs, who};
 use crate::event::{Connect, Outcome};
 
 /// Addresses at which clouds hand out credentials: AWS, Google, Azure, Oracle and others share
@@ -45,14 +45,7 @@ fn connect(case: &mut Case<'_>, connect: &Connect) {
     let Some(ip) = connect.remote.ip().filter(|ip| is_metadata(*ip)) else {
         return;
     };
-    let suspicious = case.session().is_some()
-        || case.memory.marks.contains_key(&case.event.pid)
-        || case
-            .ancestors()
-            .take(2)
-            .map(programs::of)
-            .any(|n| programs::is_shell(n) || programs::is_downloader(n));
-    let severity = if suspicious {
+    let severity = if who::suspicious(case) {
         Severity::High
     } else {
         Severity::Medium

@@ -5,7 +5,7 @@ use bstr::ByteSlice as _;
 use crate::detect::case::Case;
 use crate::detect::drift::{Made, PATIENCE, Pending, attach_history, history, made, peer};
 use crate::detect::stories::Told;
-use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, place, programs};
+use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, build, place, programs};
 use crate::event::{
     Bytes, Compare, CompareClass, Connect, Exec, File, FileOp, Origin, Outcome, Tick, Timestamp,
     escape,
@@ -123,7 +123,7 @@ pub(super) const BUILT: Rule = Rule {
                   Ordinary in a development or build container; a service should not compile.",
         check: "Whether this container is meant to build things.",
     },
-    looks: &[],
+    looks: &[Look::File(build::carried)],
 };
 
 /// Folds something start-up did into the container's one line.
@@ -144,6 +144,7 @@ fn exec(case: &mut Case<'_>, exec: &Exec) {
             programs::command_line(&exec.argv, &exec.exe, 160)
         );
         add(case, place as usize, line);
+        build::compiles(case, exec, place as usize);
     }
     match exec.file.origin() {
         Origin::Upper | Origin::CopiedUp => judge_upper(case, exec),
@@ -277,7 +278,7 @@ fn take_over(case: &mut Case<'_>, path: &Bytes, rule: &'static RuleInfo, severit
 
 /// Folds what came of a build into the container's one line about that.
 pub(super) fn built(case: &mut Case<'_>, what: String) {
-    if let Some(place) = case.raise_as(&BUILT.info, Severity::Info, b"built", |_, _| {}) {
+    if let Some(place) = case.raise_as(&BUILT.info, Severity::Info, build::SUBJECT, |_, _| {}) {
         case.stories.explain(place, what);
     }
 }

@@ -146,6 +146,8 @@ fn changed(case: &mut Case<'_>, file: &File, wanted: Place) {
         );
         // Configuration is one story a directory; the special files are one each.
         let subject = match wanted {
+            // What services do with their own is one line, wherever it lies.
+            Place::EtcBelow if maker == Maker::Service => b"/etc/*",
             Place::EtcTop | Place::EtcBelow => first_directory(change.path),
             Place::Accounts => b"/etc/passwd",
             _ => change.path.as_bytes(),
@@ -296,11 +298,14 @@ mod tests {
         w.file(init, FileOp::Write, "/etc/resolv.conf");
         w.file(init, FileOp::Write, "/etc/ld.so.cache");
         assert_eq!(w.highest(), Severity::Info);
+        w.create(init, "/etc/ssl/certs/x.pem");
         w.only(&["file.etc-changed"]);
+        assert_eq!(w.all("file.etc-changed").len(), 1);
         // The same from outside is worth a look.
         let s = w.session(&["sh"]);
         w.file(s, FileOp::Write, "/etc/app/x.conf");
-        assert_eq!(w.finding("file.etc-changed").severity, Severity::Medium);
+        let all = w.all("file.etc-changed");
+        assert_eq!((all.len(), all[1].severity), (2, Severity::Medium));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::detect::case::Case;
 use crate::detect::drift::{clock, peer};
 use crate::detect::session::Session;
 use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs, session_client};
-use crate::event::{Connect, Exec, File, FileOp, Listen, Outcome, Privilege};
+use crate::event::{Connect, ContainerEvent, Exec, File, FileOp, Listen, Outcome, Privilege};
 
 /// Commands told of one session.
 const MAX_COMMANDS: u32 = 16;
@@ -25,7 +25,8 @@ pub(super) const RULE: Rule = Rule {
         needs: &[Fact::Exec],
         explain: "A process entered the container without descending from its init: docker exec, \
                   kubectl exec, nsenter. It and everything it started is one story. A shell with \
-                  a terminal is medium; a single command is information. The container's own \
+                  a terminal is medium; plain commands are information, and one story for the \
+                  container. The container's own \
                   health check, and a command that comes back in a steady rhythm, is a probe and \
                   not flagged.",
         check: "Who entered, and whether what they did belongs into the image instead.",
@@ -37,6 +38,7 @@ pub(super) const RULE: Rule = Rule {
         Look::Listen(listen),
         Look::Privilege(privilege),
         Look::Client(session_client::look),
+        Look::Container(facts),
     ],
 };
 
@@ -79,7 +81,14 @@ fn begin(case: &mut Case<'_>, root: u32, exec: &Exec) {
         .filter(|e| !e.argv.is_empty())
         .map_or(&exec.argv, |e| &e.argv);
     let command = programs::command_line(argv, &exec.exe, 200);
-    let subject = command.clone().into_bytes();
+    // Plain commands are the daily work of those who run the container: one story. A shell is one
+    // of its own, since what it does is known only as it goes on.
+    let shared = !interactive && !is_shell(exec);
+    let subject = if shared {
+        b"commands".to_vec()
+    } else {
+        command.clone().into_bytes()
+    };
     let health = !interactive
         && case
             .container
@@ -90,7 +99,12 @@ fn begin(case: &mut Case<'_>, root: u32, exec: &Exec) {
     };
     if !health {
         let own = case.own();
-        let probe = !interactive && own.rhythms.entry(subject.clone()).or_default().beat(now);
+        let probe = !interactive
+            && own
+                .rhythms
+                .entry(command.clone().into_bytes())
+                .or_default()
+                .beat(now);
         if own.rhythms.len() > MAX_SESSIONS {
             own.rhythms.pop_first();
         }
@@ -99,17 +113,25 @@ fn begin(case: &mut Case<'_>, root: u32, exec: &Exec) {
             (false, true) => Severity::Low,
             (false, false) => Severity::Info,
         };
+        let line = if shared {
+            format!("from outside, not from the container's init: {command}")
+        } else {
+            format!(
+                "began at {} and does not descend from the container's init",
+                clock(now)
+            )
+        };
         session.place = case.raise(severity, &subject, |_, told| {
             told.title = if interactive {
                 format!("Shell with a terminal opened from outside: {command}")
             } else {
                 format!("Command run inside from outside: {command}")
             };
-            told.why.push(format!(
-                "began at {} and does not descend from the container's init",
-                clock(now)
-            ));
+            told.why.push(line.clone());
         });
+        if let (Some(place), true) = (session.place, shared) {
+            share(case, place, line, &command);
+        }
         if let (Some(place), true) = (session.place, probe) {
             case.stories.edit(place, |f| f.severity = Severity::Info);
             let line = "it comes back in a steady rhythm: a probe".to_owned();
@@ -121,6 +143,39 @@ fn begin(case: &mut Case<'_>, root: u32, exec: &Exec) {
         own.sessions.pop_first();
     }
     own.sessions.insert(root, session);
+}
+
+/// The engine's facts may come after the first health check: what was told of that is taken back.
+fn facts(case: &mut Case<'_>, _change: &ContainerEvent) {
+    let Some(container) = case.container.filter(|c| !c.info.healthcheck.is_empty()) else {
+        return;
+    };
+    let command = programs::command_line(&container.info.healthcheck, &[], 200);
+    let subject = command.as_bytes();
+    let Some(place) = case.stories.find(RULE.info.id, Some(case.owner), subject) else {
+        return;
+    };
+    let line = "it is the container's own health check".to_owned();
+    // A shell somebody opened with the same words stays what it is.
+    let told = case.stories.findings().get(place);
+    if told.is_some_and(|f| f.severity == Severity::Low) {
+        case.stories.edit(place, |f| f.severity = Severity::Info);
+        case.stories.explain(place, line);
+    }
+}
+
+/// Adds a command to the story that all plain commands share.
+fn share(case: &mut Case<'_>, place: usize, line: String, command: &str) {
+    case.stories.explain(place, line);
+    let told = |line: &&String| line.starts_with("from outside, ");
+    case.stories.edit(place, |f| {
+        let different = f.why.iter().filter(told).count();
+        if different > 1 {
+            f.title = format!(
+                "Commands run inside from outside, {different} different; latest: {command}"
+            );
+        }
+    });
 }
 
 fn place(case: &Case<'_>, root: u32) -> Option<usize> {
@@ -262,6 +317,31 @@ mod tests {
     }
 
     #[test]
+    fn plain_commands_share_a_story_and_shells_do_not() {
+        let mut w = World::steady();
+        for argv in [&["ls", "/srv"][..], &["redis-cli", "info"], &["ls", "/srv"]] {
+            let s = w.session(argv);
+            w.exit(s);
+            w.ticks(7);
+        }
+        let f = w.finding("exec.session");
+        assert_eq!((f.severity, f.count, f.why.len()), (Severity::Info, 3, 2));
+        assert!(
+            f.title.contains("2 different; latest: ls /srv"),
+            "{}",
+            f.title
+        );
+        w.session(&["sh", "-c", "id"]);
+        w.session_tty(&["sh"]);
+        let all = w.all("exec.session");
+        let severities: Vec<_> = all.iter().map(|f| f.severity).collect();
+        assert_eq!(
+            severities,
+            [Severity::Info, Severity::Low, Severity::Medium]
+        );
+    }
+
+    #[test]
     fn health_checks_are_silent_and_probes_fold() {
         let mut w = World::steady();
         let check = ["/bin/sh", "-c", "curl -f localhost"];
@@ -282,6 +362,21 @@ mod tests {
         }
         let f = w.finding("exec.session");
         assert_eq!((f.severity, f.count), (Severity::Info, 30));
+    }
+
+    #[test]
+    fn a_health_check_that_came_before_the_facts_is_taken_back() {
+        let mut w = World::starting();
+        let check = ["/bin/sh", "-c", "curl -f localhost"];
+        let other = ["/bin/sh", "-c", "id"];
+        w.session(&check);
+        w.session(&other);
+        w.info(|i| i.healthcheck = check.iter().map(|s| (*s).into()).collect());
+        let all = w.all("exec.session");
+        assert_eq!(
+            (all[0].severity, all[1].severity),
+            (Severity::Info, Severity::Low)
+        );
     }
 
     #[test]

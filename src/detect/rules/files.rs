@@ -5,8 +5,9 @@ use bstr::ByteSlice as _;
 use crate::detect::case::Case;
 use crate::detect::change::{Maker, by, changes, graded, is_refusal, maker, refused};
 use crate::detect::place::{self, Place};
-use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs};
+use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs, who};
 use crate::event::{File, FileOp, Filesystem};
+use crate::state::ProcessEntry;
 
 /// Secrets read.
 pub(super) const CREDENTIALS: Rule = Rule {
@@ -19,7 +20,7 @@ pub(super) const CREDENTIALS: Rule = Rule {
         explain: "shadow, private keys, cloud or cluster credentials, mounted secrets, or the \
                   environment of another process were opened. High from a shell, a common tool, \
                   drifted code or a command from outside; low from a service that did not read \
-                  them while starting. Programs whose work is to check logins are not flagged.",
+                  them while starting, information where they are mounted for it. Programs whose work is to check logins are not flagged.",
         check: "Who read them, and rotate what was read.",
     },
     looks: &[Look::File(credentials)],
@@ -139,59 +140,11 @@ fn is_tool(name: &[u8]) -> bool {
 }
 
 fn by_hand(case: &Case<'_>) -> bool {
-    super::net::suspicious(case)
+    who::suspicious(case)
         || case
             .process
             .map(programs::of)
             .is_some_and(|n| is_tool(n) || programs::is_shell(n))
-}
-
-/// Programs of the image that check or change logins.
-fn checks_logins(name: &[u8]) -> bool {
-    matches!(
-        name,
-        b"sshd"
-            | b"sshd-session"
-            | b"login"
-            | b"su"
-            | b"sudo"
-            | b"cron"
-            | b"crond"
-            | b"passwd"
-            | b"unix_chkpwd"
-            | b"useradd"
-            | b"userdel"
-            | b"usermod"
-            | b"groupadd"
-            | b"groupmod"
-            | b"groupdel"
-            | b"chage"
-            | b"chpasswd"
-            | b"adduser"
-            | b"addgroup"
-            | b"pwck"
-            | b"grpck"
-            | b"vsftpd"
-            | b"dovecot"
-            | b"auth"
-            | b"saslauthd"
-            | b"smbd"
-            | b"nscd"
-            | b"sssd"
-            | b"gpasswd"
-            | b"newusers"
-            | b"systemd-sysusers"
-            | b"pwconv"
-            | b"atd"
-            | b"crontab"
-            | b"runuser"
-            | b"chsh"
-            | b"chfn"
-            | b"expiry"
-            | b"visudo"
-            | b"doas"
-            | b"screen"
-    )
 }
 
 fn credentials(case: &mut Case<'_>, file: &File) {
@@ -213,11 +166,7 @@ fn credentials(case: &mut Case<'_>, file: &File) {
     {
         return;
     }
-    let name = case.process.map(programs::of).unwrap_or_default().to_vec();
-    let image = case
-        .process
-        .is_none_or(|p| p.file.origin() == crate::event::Origin::Image);
-    if image && checks_logins(&name) || maker(case) == Maker::Package {
+    if case.process.is_some_and(|p| its_work(p, path)) || maker(case) == Maker::Package {
         return;
     }
     let key = {
@@ -241,14 +190,16 @@ fn credentials(case: &mut Case<'_>, file: &File) {
         return;
     }
     let environment = path.ends_with(b"/environ");
+    let group = secret_group(path).to_vec();
     let weight = match (hand, environment) {
         _ if absent => Severity::Low,
         (true, false) => Severity::High,
         (true, true) => Severity::Medium,
+        // Mounted for the service to read, whenever it comes to that.
+        (false, _) if group == b"/run/secrets" || group == b"/var/run/secrets" => Severity::Info,
         (false, _) => Severity::Low,
     };
     let severity = graded(weight, file.errno).min(weight);
-    let group = secret_group(path).to_vec();
     let line = format!("read {}{}", file.path.escaped(), refused(file.errno));
     let place = case.raise(severity, &group, |case, told| {
         told.title = format!("Read a secret: {}", file.path.escaped());
@@ -258,6 +209,36 @@ fn credentials(case: &mut Case<'_>, file: &File) {
         case.stories.part(place, &file.path);
         case.stories.explain(place, line);
     }
+}
+
+/// Reading this is what the image's program is there for.
+fn its_work(process: &ProcessEntry, path: &[u8]) -> bool {
+    if process.file.origin() != crate::event::Origin::Image {
+        return false;
+    }
+    let name = programs::of(process);
+    if who::checks_logins(name) {
+        return true;
+    }
+    match name {
+        // The client proves with a key who it is; the key goes nowhere.
+        b"ssh" | b"ssh-add" | b"ssh-keygen" | b"ssh-agent" | b"ssh-keysign" => {
+            path.find(b"/.ssh/").is_some() || path.starts_with(b"/etc/ssh/")
+        }
+        // They look at every process, and show no environment unless they are asked to.
+        b"ps" | b"top" | b"htop" | b"pgrep" | b"pkill" | b"pidof" | b"killall" | b"w"
+        | b"uptime" | b"free" | b"vmstat" | b"lsof" | b"fuser" | b"pstree" | b"pwdx" => {
+            path.ends_with(b"/environ") && !process.argv.iter().skip(1).any(asks_environment)
+        }
+        _ => false,
+    }
+}
+
+/// `ps eww`, `ps auxe`: letters without a dash, an `e` among them.
+fn asks_environment(argument: &crate::event::Bytes) -> bool {
+    let argument = argument.as_bytes();
+    let letters = argument.iter().all(u8::is_ascii_alphabetic);
+    argument.find(b"environ").is_some() || (letters && argument.contains(&b'e'))
 }
 
 /// Secrets of one kind are one story.
@@ -555,6 +536,16 @@ mod tests {
     }
 
     #[test]
+    fn a_service_may_come_to_its_mounted_secrets_late() {
+        let mut w = World::steady();
+        let init = w.init();
+        w.file(init, FileOp::Read, "/run/secrets/token");
+        assert_eq!(w.highest(), Severity::Info);
+        w.file(init, FileOp::Read, "/root/.aws/credentials");
+        assert_eq!(w.highest(), Severity::Low);
+    }
+
+    #[test]
     fn logins_and_what_start_up_reads_are_silent() {
         let mut w = World::starting();
         let init = w.init();
@@ -575,6 +566,28 @@ mod tests {
         w.file(su, FileOp::Read, "/etc/shadow");
         w.refused(init, FileOp::Read, "/root/.netrc", 2);
         w.only(&[]);
+    }
+
+    #[test]
+    fn programs_that_do_their_work_read_no_secret() {
+        let read = |argv: &[&str], path: &str| {
+            let mut w = World::steady();
+            let s = w.session(&["sh"]);
+            let p = w.exec(s, &format!("/usr/bin/{}", argv[0]), argv);
+            w.file(p, FileOp::Read, path);
+            !w.all("file.credential-read").is_empty()
+        };
+        assert!(!read(&["ps", "aux"], "/proc/1/environ"));
+        assert!(!read(&["ps", "-ef"], "/proc/1/environ"));
+        assert!(!read(&["pgrep", "nginx"], "/proc/1/environ"));
+        assert!(!read(
+            &["ssh", "-i", "/root/.ssh/id_rsa", "x"],
+            "/root/.ssh/id_rsa"
+        ));
+        assert!(read(&["ps", "auxe"], "/proc/1/environ"));
+        assert!(read(&["cat", "/proc/1/environ"], "/proc/1/environ"));
+        assert!(read(&["ssh"], "/run/secrets/token"));
+        assert!(read(&["scp"], "/root/.ssh/id_rsa"));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::detect::baseline::Deed;
 use crate::detect::case::Case;
 use crate::detect::change::{by, graded, refused};
 use crate::detect::drift::peer;
+use crate::detect::who::suspicious;
 use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs};
 use crate::event::{Connect, Dns, Endpoint, Listen, Outcome, Privilege, Protocol};
 
@@ -25,6 +26,9 @@ const SCAN_WINDOW: u64 = 10;
 const SCAN_PAIRS: usize = 512;
 /// Distinct long names below one domain within a minute that look like a tunnel.
 const TUNNEL_NAMES: u32 = 20;
+
+/// Ports that the kernel gives to a socket that asks for none, by its default range.
+pub(super) const CHOSEN: std::ops::RangeInclusive<u16> = 32_768..=60_999;
 
 /// New destination.
 pub(super) const DESTINATION: Rule = Rule {
@@ -101,7 +105,8 @@ pub(super) const LISTEN: Rule = Rule {
         explain: "After start-up a TCP socket began to listen on an address others can reach, on \
                   a port the image does not expose, the container does not publish and it did \
                   not listen on before. High from a shell, a downloader, drifted code or a \
-                  command from outside. Loopback does not count.",
+                  command from outside. Information where the kernel chose the port for the \
+                  service itself. Loopback does not count.",
         check: "Which program listens, and who connects to it.",
     },
     looks: &[Look::Listen(listen)],
@@ -136,18 +141,6 @@ pub(super) const TUNNEL: Rule = Rule {
     },
     looks: &[Look::Dns(tunnel)],
 };
-
-/// The process, or the one that started it, is not the service itself: a shell, a downloader,
-/// drifted code, or a command from outside.
-pub(super) fn suspicious(case: &Case<'_>) -> bool {
-    case.session().is_some()
-        || case.memory.marks.contains_key(&case.event.pid)
-        || case
-            .ancestors()
-            .take(2)
-            .map(programs::of)
-            .any(|n| programs::is_shell(n) || programs::is_downloader(n))
-}
 
 /// Addresses that are not on the public network.
 pub(super) fn is_local(ip: IpAddr) -> bool {
@@ -419,16 +412,29 @@ fn listen(case: &mut Case<'_>, listen: &Listen) {
     {
         return;
     }
-    let severity = if bad {
-        Severity::High
-    } else {
-        Severity::Medium
+    // Nobody can call on a port that the kernel chose unless the service tells it: test servers,
+    // passive transfers and management beans do so, and each time on another one.
+    let chosen = !bad && CHOSEN.contains(&port);
+    let severity = match (bad, chosen) {
+        (true, _) => Severity::High,
+        (_, true) => Severity::Info,
+        _ => Severity::Medium,
     };
-    case.raise(severity, port.to_string().as_bytes(), |case, told| {
+    let subject = if chosen {
+        "chosen".to_owned()
+    } else {
+        port.to_string()
+    };
+    let line = format!("listens on {}", listen.local);
+    let place = case.raise(severity, subject.as_bytes(), |case, told| {
         told.title = format!(
-            "Listens on {} which its image does not declare",
+            "Listens on {}, which its image does not declare",
             listen.local
         );
+        if chosen {
+            let line = "the kernel chooses ports of this range: the service asked for any";
+            told.why.push(line.to_owned());
+        }
         if let Some(p) = case.process {
             let command = programs::command_line(&p.argv, &p.exe, 160);
             told.why.push(format!("by: {command}"));
@@ -439,6 +445,9 @@ fn listen(case: &mut Case<'_>, listen: &Listen) {
             told.why.push(format!("the image declares {exposed}"));
         }
     });
+    if let (Some(place), true) = (place, chosen) {
+        case.stories.explain(place, line);
+    }
 }
 
 fn raw(case: &mut Case<'_>, p: &Privilege) {
@@ -607,6 +616,20 @@ mod tests {
         assert_eq!(w.finding("net.listen-new").severity, Severity::Medium);
         let s = w.exec(init, "/bin/busybox", &["nc", "-l", "-p", "31337"]);
         w.listen(s, "[::]:31337");
+        assert_eq!(w.all("net.listen-new")[1].severity, Severity::High);
+    }
+
+    #[test]
+    fn a_port_that_the_kernel_chose_is_information_for_a_service() {
+        let mut w = World::steady();
+        let init = w.init();
+        w.listen(init, "0.0.0.0:40001");
+        w.listen(init, "[::]:34567");
+        let f = w.finding("net.listen-new");
+        assert_eq!((f.severity, f.count), (Severity::Info, 2));
+        assert_eq!(w.all("net.listen-new").len(), 1);
+        let s = w.session(&["sh"]);
+        w.listen(s, "0.0.0.0:40002");
         assert_eq!(w.all("net.listen-new")[1].severity, Severity::High);
     }
 

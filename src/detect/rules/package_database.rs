@@ -1,10 +1,13 @@
 //! The package manager's records, changed by something else.
 
+use bstr::ByteSlice as _;
+
 use crate::detect::case::Case;
 use crate::detect::change::{Maker, by, changes, graded, in_root, maker, refused};
 use crate::detect::place::{self, Place};
 use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs};
-use crate::event::File;
+use crate::event::{File, Origin};
+use crate::state::ProcessEntry;
 
 /// The rule.
 pub(super) const RULE: Rule = Rule {
@@ -38,12 +41,22 @@ fn is_record(path: &[u8]) -> bool {
     !passing && !path.starts_with(b"/var/lib/apt/")
 }
 
+/// The image's own small tools beside the package manager: triggers, diversions, alternatives.
+fn is_its_tool(process: &ProcessEntry) -> bool {
+    let leaf = programs::leaf(process.exe.as_bytes());
+    process.file.origin() == Origin::Image
+        && (leaf.starts_with(b"dpkg-") || leaf == b"update-alternatives")
+}
+
 fn file(case: &mut Case<'_>, file: &File) {
     for change in changes(file).into_iter().flatten() {
         if !is_record(change.path) || !in_root(file) {
             continue;
         }
         if matches!(maker(case), Maker::Package | Maker::StartUp) {
+            return;
+        }
+        if case.process.is_some_and(is_its_tool) {
             return;
         }
         // One story for each database, whichever of its files.
@@ -101,6 +114,10 @@ mod tests {
         let apt = w.exec(init, "/usr/bin/apt-get", &["apt-get", "install", "x"]);
         let dpkg = w.exec(apt, "/usr/bin/dpkg", &["dpkg", "-i", "x.deb"]);
         w.rename(dpkg, "/var/lib/dpkg/status-new", "/var/lib/dpkg/status");
+        w.none("file.package-database");
+        let set = ["update-alternatives", "--set", "editor", "/usr/bin/vim"];
+        let set = w.exec(init, "/usr/bin/update-alternatives", &set);
+        w.create(set, "/var/lib/dpkg/alternatives/editor");
         w.none("file.package-database");
     }
 }

@@ -33,12 +33,16 @@ fn packager<'a>(case: &Case<'a>) -> Option<&'a ProcessEntry> {
 
 fn exec(case: &mut Case<'_>, exec: &Exec) {
     let Some(process) = case.process else { return };
-    if case.starting_up() || !programs::is_packager(process) {
+    let script = || programs::environments_packager(process).is_some();
+    if case.starting_up() || !(programs::is_packager(process) || script()) {
         return;
     }
-    let outermost = packager(case).is_some_and(|root| root.pid == process.pid);
-    // What an installation starts is part of it.
-    if !outermost {
+    let root = case.memory.installing.get(&process.pid);
+    let outermost =
+        root == Some(&process.pid) && packager(case).is_none_or(|root| root.pid == process.pid);
+    // What an installation starts is part of it, and to settle what is pending installs nothing.
+    let settles = exec.argv.iter().any(|a| *a == "--triggers-only");
+    if !outermost || settles {
         return;
     }
     let command = programs::command_line(&exec.argv, &exec.exe, 200);
@@ -123,6 +127,46 @@ mod tests {
         w.create(daemon, "/usr/bin/x");
         w.only(&["exec.package-manager", "file.program-changed"]);
         assert_eq!(w.finding("file.program-changed").count, 1);
+    }
+
+    #[test]
+    fn a_python_environment_is_an_installation_and_so_is_what_its_pip_does() {
+        let mut w = World::steady();
+        let init = w.init();
+        let python = "/usr/bin/python3.13";
+        let venv = w.exec(init, python, &["python3", "-m", "venv", "/srv/v"]);
+        w.create(venv, "/srv/v/bin/pip");
+        w.exit(venv);
+        let run = |w: &mut World, script: &str, word: &str| {
+            let p = w.fork(init);
+            w.exec_as(p, init, python, &["python3", script, word], |e| {
+                e.script = Some(script.into());
+            });
+            p
+        };
+        let pip = run(&mut w, "/srv/v/bin/pip", "install");
+        w.create(pip, "/srv/v/bin/tool");
+        w.exit(pip);
+        w.ticks(30);
+        run(&mut w, "/srv/v/bin/tool", "now");
+        // One that the image has somewhere is one, too.
+        let pip = run(&mut w, "/app/.venv/bin/pip", "install");
+        w.create(pip, "/usr/local/bin/other");
+        w.only(&["exec.package-manager"]);
+        assert_eq!(w.all("exec.package-manager").len(), 1);
+        // A job of the package manager's name, and what settles triggers, install nothing.
+        let mut quiet = World::steady();
+        let init = quiet.init();
+        quiet.exec(init, "/bin/sh", &["sh", "/etc/cron.daily/dpkg"]);
+        let settle = ["dpkg", "--triggers-only", "--pending"];
+        quiet.exec(init, "/usr/bin/dpkg", &settle);
+        quiet.only(&[]);
+        // A script that only has the name gets no licence.
+        w.create(init, "/tmp/pip");
+        let pip = run(&mut w, "/tmp/pip", "install");
+        w.create(pip, "/usr/bin/ls");
+        assert_eq!(w.finding("drift.script").severity, Severity::Medium);
+        assert_eq!(w.highest(), Severity::High);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::detect::case::Case;
 use crate::detect::change::{Maker, by, changes, graded, in_root, maker, refused};
 use crate::detect::place::{self, Place};
-use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs};
+use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, build, programs};
 use crate::event::File;
 
 /// The rule.
@@ -35,6 +35,11 @@ fn file(case: &mut Case<'_>, file: &File) {
                 continue;
             }
             Maker::Session | Maker::Service => {}
+        }
+        if change.verb != "removed" && build::installs(case, change.path) {
+            let line = format!("{} {}", change.path.escaped(), change.verb);
+            super::drift_exec::built(case, line);
+            continue;
         }
         // Something new beside the image's programs is less than another program in the
         // place of one; a removal takes away and plants nothing.

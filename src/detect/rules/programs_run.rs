@@ -4,7 +4,7 @@ use bstr::ByteSlice as _;
 
 use crate::detect::case::Case;
 use crate::detect::drift::{Made, attach_history, history, made};
-use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs};
+use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, build, programs, who};
 use crate::event::{CompareClass, Exec, File, FileOp, Origin};
 
 /// Scripts.
@@ -93,33 +93,13 @@ fn script_path(exec: &Exec) -> Option<Vec<u8>> {
         return None;
     }
     if path.starts_with(b"/") {
-        return Some(normal(path));
+        return Some(programs::normal(path));
     }
     let cwd = exec.cwd.as_bytes();
     if cwd.is_empty() {
         return None;
     }
-    Some(normal(&[cwd, b"/", path].concat()))
-}
-
-/// Without `.`, `..` and doubled slashes, by text alone.
-fn normal(path: &[u8]) -> Vec<u8> {
-    let mut parts: Vec<&[u8]> = Vec::new();
-    for part in path.split(|b| *b == b'/') {
-        match part {
-            b"" | b"." => {}
-            b".." => {
-                parts.pop();
-            }
-            part => parts.push(part),
-        }
-    }
-    let mut out = Vec::with_capacity(path.len());
-    for part in parts {
-        out.push(b'/');
-        out.extend_from_slice(part);
-    }
-    out
+    Some(programs::normal(&[cwd, b"/", path].concat()))
 }
 
 fn script(case: &mut Case<'_>, exec: &Exec) {
@@ -165,7 +145,11 @@ fn script(case: &mut Case<'_>, exec: &Exec) {
         super::fold_startup(case, format!("interpreted {shown}"));
         return;
     }
-    match made(case, &path) {
+    let made = match made(case, &path) {
+        None | Some(Made::StartUp) if build::goes_on(case) => Some(Made::Built),
+        made => made,
+    };
+    match made {
         Some(Made::Package) => return,
         Some(Made::Built) => {
             super::drift_exec::built(case, format!("interpreted {shown}"));
@@ -251,6 +235,20 @@ fn library(case: &mut Case<'_>, file: &File) {
         case.stories.attach(place, case.event.ts, case.event.seq);
         return;
     }
+    if unpacked_itself(case, &path) {
+        let line = format!("unpacked and loaded {}", path.escaped());
+        let place = case.raise(Severity::Info, b"unpacked", |case, told| {
+            told.title = "A runtime loaded a library that it had unpacked itself".to_owned();
+            if let Some(p) = case.process {
+                let command = programs::command_line(&p.argv, &p.exe, 160);
+                told.why.push(format!("loaded by: {command}"));
+            }
+        });
+        if let Some(place) = place {
+            case.stories.explain(place, line);
+        }
+        return;
+    }
     // Upper, never written while watched: it may be old. Worth a line, not an alarm.
     let severity = if written {
         Severity::Medium
@@ -271,6 +269,33 @@ fn library(case: &mut Case<'_>, file: &File) {
     if let Some(place) = place {
         attach_history(case, place, path.as_bytes());
     }
+}
+
+/// A language runtime of the image made the file for temporary use and loads it itself, as those
+/// do that carry native code in their archives. A database that is made to write a module takes a
+/// name for it and moves it there; that is something else.
+fn unpacked_itself(case: &Case<'_>, path: &[u8]) -> bool {
+    let Some(process) = case.process else {
+        return false;
+    };
+    let name = programs::of(process);
+    let runtime = programs::is_interpreter(name)
+        || matches!(name, b"java" | b"dotnet" | b"mono" | b"beam.smp" | b"R");
+    let temporary = path.starts_with(b"/tmp/")
+        || path.starts_with(b"/var/tmp/")
+        || path.find(b"/.cache/").is_some();
+    let own = case.activity(path).is_some_and(|a| {
+        let moved = [FileOp::Rename, FileOp::Link].iter();
+        a.pid == process.pid
+            && a.ops.contains_key(&FileOp::Create)
+            && !moved.into_iter().any(|op| a.ops.contains_key(op))
+    });
+    runtime
+        && temporary
+        && own
+        && process.file.origin() == Origin::Image
+        && !who::inline(process)
+        && !who::suspicious(case)
 }
 
 /// Why the path of a drifted program was chosen to mislead, if it was.
@@ -451,6 +476,42 @@ mod tests {
         });
         w.exec(init, "/bin/sh", &["sh", "/run/other.sh"]);
         assert_eq!(w.highest(), Severity::Medium);
+    }
+
+    #[test]
+    fn a_runtime_unpacks_its_own_libraries_and_a_database_does_not() {
+        let mut w = World::steady();
+        let init = w.init();
+        let java = w.exec(init, "/usr/bin/java", &["java", "-jar", "/app.jar"]);
+        for so in ["/tmp/snappy-1.so", "/tmp/netty-2.so"] {
+            w.create(java, so);
+            w.file(java, FileOp::MapExec, so);
+        }
+        w.only(&["drift.library"]);
+        let f = w.finding("drift.library");
+        assert_eq!((f.severity, f.count), (Severity::Info, 2));
+        let medium = |exe: &str, argv: &[&str], at: &str, moved: bool, writer: bool| {
+            let mut w = World::steady();
+            let init = w.init();
+            let p = w.exec(init, exe, argv);
+            let by = if writer { init } else { p };
+            if moved {
+                w.create(by, "/tmp/temp-1.rdb");
+                w.rename(by, "/tmp/temp-1.rdb", at);
+            } else {
+                w.create(by, at);
+            }
+            w.file(p, FileOp::MapExec, at);
+            w.finding("drift.library").severity == Severity::Medium
+        };
+        let redis = ("/usr/bin/redis-server", &["redis-server"][..]);
+        assert!(medium(redis.0, redis.1, "/tmp/exp.so", false, false));
+        let java = ("/usr/bin/java", &["java", "-jar", "x"][..]);
+        assert!(medium(java.0, java.1, "/tmp/exp.so", true, false));
+        assert!(medium(java.0, java.1, "/opt/exp.so", false, false));
+        assert!(medium(java.0, java.1, "/tmp/exp.so", false, true));
+        let typed = ("/usr/bin/python3", &["python3", "-c", "x"][..]);
+        assert!(medium(typed.0, typed.1, "/tmp/exp.so", false, false));
     }
 
     #[test]

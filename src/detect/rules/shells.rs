@@ -4,9 +4,9 @@ use bstr::ByteSlice as _;
 
 use crate::detect::case::Case;
 use crate::detect::memory::{BESIDE, Outbound};
-use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs};
+use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs, who};
 use crate::event::{Connect, Endpoint, Exec};
-use crate::state::{Direction, ProcessEntry};
+use crate::state::{Connection, ConnectionKey, Direction, ProcessEntry};
 
 /// A connection older than this does not explain a shell.
 const FRESH: u64 = 30;
@@ -127,7 +127,10 @@ fn spawned(case: &mut Case<'_>, exec: &Exec) {
         return;
     };
     // A fork of a server that becomes the shell still carries the server's program.
-    if programs::is_shell(programs::of(parent)) || programs::is_packager(parent) {
+    if programs::is_shell(programs::of(parent))
+        || programs::is_packager(parent)
+        || who::lets_people_in(parent)
+    {
         return;
     }
     let parent_exe = parent.exe.clone();
@@ -160,6 +163,7 @@ fn serves(case: &Case<'_>, process: &ProcessEntry) -> bool {
             key.owner.as_ref() == Some(case.owner)
                 && matches!(key.direction, Direction::Listening | Direction::Inbound)
                 && row.pid != 0
+                && !inward(key, row)
         })
         .any(|(_, row)| {
             row.pid == process.pid
@@ -169,6 +173,18 @@ fn serves(case: &Case<'_>, process: &ProcessEntry) -> bool {
                     .get(&row.pid)
                     .is_some_and(|p| p.exe == process.exe && p.owner == process.owner)
         })
+}
+
+/// A socket for the program's own use: on loopback, at a port that the kernel chose. Nobody else
+/// knows of it.
+fn inward(key: &ConnectionKey, row: &Connection) -> bool {
+    let Endpoint::Inet(at) = &key.endpoint else {
+        return false;
+    };
+    let own = |ip: std::net::IpAddr| ip.to_canonical().is_loopback();
+    own(at.ip())
+        && super::net::CHOSEN.contains(&at.port())
+        && row.peer.is_none_or(|peer| own(peer.ip()))
 }
 
 /// A recent connection out of the container's network to somebody else.
@@ -364,6 +380,10 @@ fn terminal(case: &mut Case<'_>, exec: &Exec) {
         return;
     }
     let Some(process) = case.process else { return };
+    // A login over SSH has a terminal.
+    if case.ancestors().any(who::lets_people_in) {
+        return;
+    }
     // The root of the init tree: when it has a terminal, the container was started with one.
     let root = case.ancestors().last();
     let given = root.is_none_or(|r| r.tty || r.existing || r.pid == process.pid);
@@ -413,6 +433,33 @@ mod tests {
             e.script = Some("x".into())
         });
         w.only(&[]);
+    }
+
+    #[test]
+    fn a_login_server_and_a_socket_for_oneself_are_silent() {
+        let mut w = World::steady();
+        let init = w.init();
+        let sshd = w.exec(init, "/usr/sbin/sshd", &["sshd", "-D"]);
+        w.listen(sshd, "0.0.0.0:22");
+        let login = w.fork(sshd);
+        let p = w.fork(login);
+        w.exec_as(p, login, "/bin/bash", &["-bash"], |e| e.tty = true);
+        w.none("exec.shell-spawned");
+        w.none("exec.shell-terminal");
+        let mut w = World::steady();
+        let init = w.init();
+        let test = w.exec(init, "/usr/bin/python3", &["python3", "-m", "unittest"]);
+        w.listen(test, "127.0.0.1:40123");
+        w.exec(test, "/bin/sh", &["sh", "-c", "uname"]);
+        w.none("exec.shell-spawned");
+        // Who listens where a proxy beside it may know is a server.
+        w.listen(test, "127.0.0.1:9000");
+        w.exec(test, "/bin/sh", &["sh", "-c", "uname"]);
+        // It has started one before that: only another program tells.
+        let other = w.exec(init, "/usr/bin/php", &["php", "-S", "x"]);
+        w.listen(other, "127.0.0.1:9001");
+        w.exec(other, "/bin/sh", &["sh", "-c", "uname"]);
+        assert_eq!(w.finding("exec.shell-spawned").subject, "/usr/bin/php");
     }
 
     #[test]

@@ -1,0 +1,307 @@
+//! Building inside: what came of a compiler or build tool, and where it went from there.
+
+use bstr::ByteSlice as _;
+
+use super::Severity;
+use super::case::Case;
+use super::change::{Maker, maker};
+use super::drift::{Made, any_ancestor, made};
+use super::programs;
+use super::rules::info;
+use crate::event::{Exec, File, FileOp, Origin};
+use crate::state::ProcessEntry;
+
+/// Arguments of a copy that are looked at.
+const MAX_ARGUMENTS: usize = 32;
+/// The subject of the container's one line about building.
+pub(crate) const SUBJECT: &[u8] = b"built";
+/// The rule of that line.
+pub(crate) const RULE: &str = "drift.exec-built";
+
+/// Makes programs: a linker, compiler or build tool that itself is the image's.
+#[must_use]
+pub(crate) fn is_builder(process: &ProcessEntry) -> bool {
+    if !matches!(process.file.origin(), Origin::Image | Origin::CopiedUp) {
+        return false;
+    }
+    if let Some(script) = script(process) {
+        return is_builder_script(script);
+    }
+    let leaf = programs::leaf(process.exe.as_bytes());
+    let linker = [
+        &b"-ld"[..],
+        b"-ld.bfd",
+        b"-ld.gold",
+        b"-gcc",
+        b"-as",
+        b"-strip",
+        b"-objcopy",
+    ];
+    matches!(
+        leaf,
+        b"ld"
+            | b"ld.bfd"
+            | b"ld.gold"
+            | b"ld.lld"
+            | b"lld"
+            | b"mold"
+            | b"collect2"
+            | b"cc1"
+            | b"cc1plus"
+            | b"as"
+            | b"tcc"
+            | b"link"
+            | b"compile"
+            | b"rustc"
+            | b"cargo"
+            | b"go"
+            | b"make"
+            | b"gmake"
+            | b"ninja"
+            | b"cmake"
+            | b"meson"
+            | b"gcc"
+            | b"g++"
+            | b"cc"
+            | b"c++"
+            | b"clang"
+            | b"strip"
+            | b"objcopy"
+            | b"zig"
+            | b"ghc"
+            | b"javac"
+            | b"bazel"
+    ) || linker.iter().any(|suffix| leaf.ends_with(suffix))
+        || leaf.starts_with(b"clang-")
+        || leaf.starts_with(b"gcc-")
+        || leaf.starts_with(b"x86_64-linux-gnu-")
+        || leaf.starts_with(b"aarch64-linux-gnu-")
+}
+
+/// Build tools that are scripts of the image.
+fn is_builder_script(script: &[u8]) -> bool {
+    let leaf = programs::leaf(script);
+    let end = leaf
+        .iter()
+        .rposition(|b| !(b.is_ascii_digit() || *b == b'.' || *b == b'-'))
+        .map_or(leaf.len(), |i| i + 1);
+    script.starts_with(b"/usr/")
+        && matches!(
+            leaf.get(..end).unwrap_or(leaf),
+            b"autoconf"
+                | b"autoheader"
+                | b"autom4te"
+                | b"automake"
+                | b"aclocal"
+                | b"autoreconf"
+                | b"autopoint"
+                | b"libtoolize"
+                | b"meson"
+                | b"scons"
+                | b"waf"
+                | b"gradle"
+                | b"mvn"
+                | b"ant"
+                | b"cython"
+        )
+}
+
+fn script(process: &ProcessEntry) -> Option<&[u8]> {
+    let name = programs::of(process);
+    if !programs::is_interpreter(name) && !programs::is_shell(name) {
+        return None;
+    }
+    match &process.script {
+        Some(script) => Some(script.as_bytes()),
+        None => programs::script_argument(&process.argv),
+    }
+}
+
+/// The container builds, and its start script goes on with that: nothing but shells stands
+/// between the process and the container's root. What the scripts of sources do there is the
+/// build's.
+#[must_use]
+pub(crate) fn goes_on(case: &Case<'_>) -> bool {
+    case.session().is_none()
+        && case.stories.find(RULE, Some(case.owner), SUBJECT).is_some()
+        && super::who::by_start_script(case)
+}
+
+/// A script's story turns out to be a build's: what it runs is the image's compiler. The script
+/// itself is a `configure` or its like, whoever unpacked it.
+pub(crate) fn compiles(case: &mut Case<'_>, exec: &Exec, place: usize) {
+    let builds = case.session().is_none()
+        && case.process.is_some_and(is_builder)
+        && !exec.runtime
+        && case.stories.findings().get(place).is_some_and(|f| {
+            // A story that has become more than a script stays what it is.
+            let more = f.why.iter().any(|line| line.starts_with("then: "));
+            f.rule == "drift.script" && f.severity <= Severity::Medium && !more
+        });
+    let Some(rule) = info(RULE).filter(|_| builds) else {
+        return;
+    };
+    let line = "it runs the image's compiler: a build".to_owned();
+    if case.stories.find(RULE, Some(case.owner), SUBJECT).is_none() {
+        case.stories.take_over(place, rule, Severity::Info, SUBJECT);
+        case.stories
+            .edit(place, |f| rule.title.clone_into(&mut f.title));
+    }
+    case.stories.edit(place, |f| f.severity = Severity::Info);
+    case.stories.explain(place, line);
+}
+
+/// What was built stays so when it is moved or copied.
+pub(crate) fn carried(case: &mut Case<'_>, file: &File) {
+    if file.errno != 0 || case.session().is_some() {
+        return;
+    }
+    let (target, built) = match (file.op, &file.target) {
+        (FileOp::Rename | FileOp::Link, Some(target)) => (target, is_built(case, &file.path)),
+        (FileOp::Create, _) => (&file.path, copies_built(case)),
+        _ => return,
+    };
+    if built {
+        case.own().built.insert(target.as_bytes());
+    } else {
+        // Something else lies there now.
+        case.own().built.forget(target.as_bytes());
+    }
+}
+
+fn is_built(case: &Case<'_>, path: &[u8]) -> bool {
+    made(case, path) == Some(Made::Built)
+}
+
+/// The image's `cp` or `install` runs with a built file among its arguments.
+fn copies_built(case: &Case<'_>) -> bool {
+    let Some(process) = case.process else {
+        return false;
+    };
+    if process.file.origin() != Origin::Image
+        || !matches!(programs::of(process), b"cp" | b"install")
+    {
+        return false;
+    }
+    let words = process.argv.iter().skip(1).take(MAX_ARGUMENTS);
+    words.map(|w| w.as_bytes()).any(|word| {
+        let path = match word.first() {
+            None | Some(b'-') => return false,
+            Some(b'/') => programs::normal(word),
+            _ => programs::normal(&[process.cwd.as_bytes(), b"/", word].concat()),
+        };
+        is_built(case, &path)
+    })
+}
+
+/// `make install` of the service's own build: into the place that is there for it.
+#[must_use]
+pub(crate) fn installs(case: &Case<'_>, path: &[u8]) -> bool {
+    let carried = case
+        .memory
+        .get(case.owner)
+        .is_some_and(|own| own.built.contains(path));
+    path.starts_with(b"/usr/local/")
+        && maker(case) == Maker::Service
+        && (carried
+            || case
+                .process
+                .is_some_and(|p| any_ancestor(case, p, is_builder)))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::detect::Severity;
+    use crate::detect::testkit::World;
+    use crate::event::FileOp;
+
+    /// A container whose start script works in it, and the script's pid.
+    fn work() -> (World, u32) {
+        let mut w = World::steady();
+        let init = w.init();
+        w.exec_as(init, 1, "/bin/sh", &["sh", "/start.sh"], |_| {});
+        (w, init)
+    }
+
+    fn compile(w: &mut World, parent: u32, out: &str) {
+        let ld = w.exec(parent, "/usr/bin/x86_64-linux-gnu-ld.bfd", &["ld"]);
+        w.create(ld, out);
+        w.exit(ld);
+    }
+
+    #[test]
+    fn a_script_that_compiles_is_a_build_and_so_is_what_follows() {
+        let (mut w, init) = work();
+        let tar = w.exec(init, "/bin/tar", &["tar", "xf", "p.tar"]);
+        w.create(tar, "/srv/p/configure");
+        w.create(tar, "/srv/p/test.sh");
+        let p = w.exec(init, "/bin/sh", &["sh", "/srv/p/configure"]);
+        assert_eq!(w.finding("drift.script").severity, Severity::Medium);
+        w.exec(p, "/usr/lib/gcc/cc1", &["cc1"]);
+        w.only(&["drift.exec-built"]);
+        compile(&mut w, p, "/srv/p/conftest");
+        w.exec_new(p, "/srv/p/conftest");
+        w.exec(init, "/bin/sh", &["sh", "/srv/p/test.sh"]);
+        w.only(&["drift.exec-built"]);
+        assert_eq!(w.highest(), Severity::Info);
+        // What a command from outside or a server's shell runs is no part of that.
+        w.create(tar, "/srv/x.sh");
+        let web = w.exec(init, "/usr/sbin/nginx", &["nginx"]);
+        w.exec(web, "/bin/sh", &["sh", "/srv/x.sh"]);
+        assert_eq!(w.finding("drift.script").severity, Severity::Medium);
+    }
+
+    #[test]
+    fn a_script_of_a_session_stays_what_it_is() {
+        let mut w = World::steady();
+        let s = w.session(&["sh"]);
+        w.create(s, "/tmp/x.sh");
+        let p = w.exec(s, "/bin/sh", &["sh", "/tmp/x.sh"]);
+        w.exec(p, "/usr/lib/gcc/cc1", &["cc1"]);
+        assert_eq!(w.finding("drift.script").severity, Severity::Medium);
+    }
+
+    #[test]
+    fn what_was_built_may_be_moved_and_copied() {
+        let (mut w, init) = work();
+        compile(&mut w, init, "/srv/t");
+        w.rename(init, "/srv/t", "/srv/bin/t");
+        w.exec_new(init, "/srv/bin/t");
+        let cp = w.exec(init, "/bin/cp", &["cp", "srv/bin/t", "/opt/t"]);
+        w.create(cp, "/opt/t");
+        w.exec_new(init, "/opt/t");
+        w.only(&["drift.exec-built"]);
+        // Something else in its place is not built.
+        w.create(init, "/opt/t");
+        w.exec_new(init, "/opt/t");
+        w.rename(init, "/tmp/evil", "/srv/bin/t");
+        w.exec_new(init, "/srv/bin/t");
+        assert_eq!(w.all("drift.exec-new").len(), 2);
+        // A copy of something else by the same tool.
+        let cp = w.exec(init, "/bin/cp", &["cp", "/tmp/evil", "/opt/u"]);
+        w.create(cp, "/opt/u");
+        w.exec_new(init, "/opt/u");
+        assert_eq!(w.all("drift.exec-new").len(), 3);
+    }
+
+    #[test]
+    fn make_installs_beside_the_image_and_not_over_it() {
+        let (mut w, init) = work();
+        let make = w.exec(init, "/usr/bin/make", &["make", "install"]);
+        let install = w.exec(
+            make,
+            "/usr/bin/install",
+            &["install", "t", "/usr/local/bin"],
+        );
+        w.create(install, "/usr/local/bin/t");
+        compile(&mut w, init, "/srv/v");
+        let cp = w.exec(init, "/bin/cp", &["cp", "/srv/v", "/usr/local/bin/v"]);
+        w.create(cp, "/usr/local/bin/v");
+        w.only(&["drift.exec-built"]);
+        w.create(install, "/usr/bin/t");
+        w.file(init, FileOp::Create, "/usr/local/bin/u");
+        assert_eq!(w.finding("file.program-changed").severity, Severity::High);
+        assert_eq!(w.all("file.program-changed").len(), 2);
+    }
+}

@@ -1,0 +1,176 @@
+//! Whose hand it is: the container's own service, or somebody who works in it.
+
+use bstr::ByteSlice as _;
+
+use super::case::Case;
+use super::programs;
+use crate::event::Bytes;
+use crate::state::ProcessEntry;
+
+/// The process, or the one that started it, is not the service itself: a shell, a downloader,
+/// drifted code, or a command from outside. A service that the container's own start script
+/// runs as its child is the service itself.
+#[must_use]
+pub(crate) fn suspicious(case: &Case<'_>) -> bool {
+    if case.session().is_some() || case.memory.marks.contains_key(&case.event.pid) {
+        return true;
+    }
+    let mut line = case.ancestors();
+    let Some(own) = line.next() else {
+        return false;
+    };
+    let hand = |p: &ProcessEntry| {
+        let name = programs::of(p);
+        (programs::is_shell(name), programs::is_downloader(name))
+    };
+    if let (true, _) | (_, true) = hand(own) {
+        return true;
+    }
+    match line.next().map(hand) {
+        Some((_, true)) => true,
+        Some((true, _)) => !by_start_script(case) || inline(own),
+        _ => false,
+    }
+}
+
+/// Nothing but shells, and perhaps a small init, stands between the process and the container's
+/// root: its start script runs it. A shell below a server is not that.
+#[must_use]
+pub(crate) fn by_start_script(case: &Case<'_>) -> bool {
+    let shell = |p: &ProcessEntry| programs::is_shell(programs::of(p));
+    let mut above = case.ancestors().skip(1).peekable();
+    while let Some(process) = above.next() {
+        let root = above.peek().is_none();
+        if !(shell(process) || root && is_small_init(programs::of(process))) {
+            return false;
+        }
+    }
+    true
+}
+
+/// Programs whose only work is to be process 1 for another.
+fn is_small_init(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"tini" | b"tini-static" | b"docker-init" | b"dumb-init" | b"catatonit" | b"init"
+    )
+}
+
+/// An interpreter whose program is an argument or comes by its input: typed, not installed.
+#[must_use]
+pub(crate) fn inline(process: &ProcessEntry) -> bool {
+    if !programs::is_interpreter(programs::of(process)) || process.script.is_some() {
+        return false;
+    }
+    for argument in process.argv.iter().skip(1).map(|a: &Bytes| a.as_bytes()) {
+        match argument {
+            b"-m" => return false,
+            b"--eval" | b"--print" | b"-" => return true,
+            _ if argument.starts_with(b"--") => {}
+            // Perl and ruby take clusters such as `-ne`.
+            _ if argument.starts_with(b"-") => {
+                if matches!(argument.last(), Some(b'c' | b'e' | b'E' | b'r' | b'p')) {
+                    return true;
+                }
+            }
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// Programs of the image that check or change logins.
+#[must_use]
+pub(crate) fn checks_logins(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"sshd"
+            | b"sshd-session"
+            | b"login"
+            | b"su"
+            | b"sudo"
+            | b"cron"
+            | b"crond"
+            | b"passwd"
+            | b"unix_chkpwd"
+            | b"useradd"
+            | b"userdel"
+            | b"usermod"
+            | b"groupadd"
+            | b"groupmod"
+            | b"groupdel"
+            | b"chage"
+            | b"chpasswd"
+            | b"adduser"
+            | b"addgroup"
+            | b"pwck"
+            | b"grpck"
+            | b"vsftpd"
+            | b"dovecot"
+            | b"auth"
+            | b"saslauthd"
+            | b"smbd"
+            | b"nscd"
+            | b"sssd"
+            | b"gpasswd"
+            | b"newusers"
+            | b"systemd-sysusers"
+            | b"pwconv"
+            | b"atd"
+            | b"crontab"
+            | b"runuser"
+            | b"chsh"
+            | b"chfn"
+            | b"expiry"
+            | b"visudo"
+            | b"doas"
+            | b"screen"
+    )
+}
+
+/// A server of the image whose work is to give people a shell.
+#[must_use]
+pub(crate) fn lets_people_in(process: &ProcessEntry) -> bool {
+    process.file.origin() == crate::event::Origin::Image
+        && matches!(
+            programs::of(process),
+            b"sshd" | b"sshd-session" | b"dropbear" | b"login"
+        )
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::detect::Severity;
+    use crate::detect::testkit::World;
+
+    #[test]
+    fn a_service_below_the_start_script_is_the_service_itself() {
+        let listens = |chain: &[(&str, &[&str])]| {
+            let mut w = World::steady();
+            let mut at = w.init();
+            w.exec_as(at, 1, "/bin/sh", &["sh", "/start.sh"], |_| {});
+            for (exe, argv) in chain {
+                at = w.exec(at, exe, argv);
+            }
+            w.listen(at, "0.0.0.0:8081");
+            w.finding("net.listen-new").severity
+        };
+        let script = ("/bin/sh", &["sh", "-c", "x"][..]);
+        let module = ("/usr/bin/python3", &["python3", "-m", "http.server"][..]);
+        let typed = ("/usr/bin/python3", &["python3", "-c", "x"][..]);
+        let server = ("/usr/sbin/nginx", &["nginx"][..]);
+        let nc = ("/bin/nc", &["nc", "-l"][..]);
+        assert_eq!(listens(&[script, server]), Severity::Medium);
+        assert_eq!(listens(&[script, script, module]), Severity::Medium);
+        for by_hand in [
+            &[script, typed][..],
+            &[script, nc],
+            &[script, ("/bin/sh", &["sh"])],
+            // A shell that a server started is no start script.
+            &[script, server, script, module],
+        ] {
+            assert_eq!(listens(by_hand), Severity::High, "{by_hand:?}");
+        }
+    }
+}
