@@ -1,9 +1,11 @@
 //! The recent past of a running watch, in memory: what a [`super::Player`] goes back into.
 //!
-//! Events lie in stretches that each begin with a keyframe. When more than the limit is held,
-//! the oldest stretch goes as a whole; the newest always stays.
+//! Events lie in stretches; only the newest is kept as it is, the others are packed as the lines of
+//! a session file would be. Some begin with a keyframe. When more than the limit is held, the
+//! oldest go, up to the next keyframe; the newest always stays.
 
 use std::collections::VecDeque;
+use std::io::Write as _;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -12,17 +14,27 @@ use super::index::{Index, Keyframe, Walk};
 use super::report::ReadReport;
 use super::source::Place;
 use crate::core::Core;
-use crate::event::{Event, Kind, Timestamp};
+use crate::event::{ContainerIds, Event, Kind, Timestamp};
 
-/// Events of a stretch: a step back replays at most this many.
-const STRETCH: usize = 8192;
+/// Events of a stretch: so many are packed, or unpacked, at once.
+const STRETCH: usize = 4096;
+/// Events after which there is another keyframe: a step back replays at most about this many.
+const KEYFRAME: u64 = 16_384;
 /// Bytes held unless said otherwise.
 pub const PAST_BYTES: usize = 12 << 20;
+/// How hard packing tries: as little as it can, for it happens while events wait.
+const LEVEL: i32 = 1;
 
 struct Stretch {
     /// Events of the watch before it.
     first: u64,
+    /// When it begins, once it has.
+    begin: Option<Timestamp>,
+    /// A keyframe stands before it.
+    keyframe: bool,
+    /// Its events; empty when packed.
     events: Vec<Arc<Event>>,
+    packed: Arc<[u8]>,
     /// With its keyframe.
     bytes: usize,
 }
@@ -31,13 +43,20 @@ struct Stretch {
 struct Tape {
     stretches: VecDeque<Stretch>,
     bytes: usize,
+    /// Since the last keyframe.
+    since: (u64, usize),
     walk: Walk,
 }
+
+/// Events by the number of the first.
+type Unpacked = (u64, Vec<Arc<Event>>);
 
 /// The recent past: events and keyframes, bounded in bytes (as estimated).
 pub struct Past {
     limit: usize,
     tape: Mutex<Tape>,
+    /// The stretch that was read last.
+    unpacked: Mutex<Unpacked>,
     pub(super) index: Arc<Mutex<Index>>,
 }
 
@@ -56,9 +75,10 @@ impl Past {
         let past = Self {
             limit,
             tape: Mutex::default(),
+            unpacked: Mutex::default(),
             index: Arc::default(),
         };
-        past.tape.lock().begin(core, &mut past.index.lock());
+        past.tape.lock().begin(core, true, &mut past.index.lock());
         past
     }
 
@@ -69,18 +89,21 @@ impl Past {
         tape.walk.event(event, core);
         if let Some(stretch) = tape.stretches.back_mut() {
             let bytes = weight(event);
+            stretch.begin.get_or_insert(event.ts);
             stretch.events.push(Arc::clone(event));
             stretch.bytes += bytes;
-            let full = stretch.events.len() >= STRETCH;
+            let events = stretch.events.len();
+            let full = events >= STRETCH || (events > 64 && stretch.bytes >= self.limit / 4);
             tape.bytes += bytes;
-            if full || stretch_is(tape.stretches.back(), self.limit / 4) {
-                tape.begin(core, &mut index);
+            if full {
+                tape.pack();
+                let (events, bytes) = tape.since;
+                let keyframe = events >= KEYFRAME || bytes >= self.limit / 4;
+                tape.begin(core, keyframe, &mut index);
             }
         }
         tape.walk.publish(ReadReport::default(), &mut index);
-        while tape.bytes > self.limit && tape.stretches.len() > 1 {
-            tape.forget(&mut index);
-        }
+        while tape.bytes > self.limit && tape.forget(&mut index) {}
     }
 
     /// Events taken so far, forgotten ones too.
@@ -96,11 +119,22 @@ impl Past {
 
     /// The event with that number, from 0; `None` when it was forgotten or is yet to come.
     pub(super) fn get(&self, number: u64) -> Option<Arc<Event>> {
-        let tape = self.tape.lock();
-        let after = tape.stretches.partition_point(|s| s.first <= number);
-        let stretch = tape.stretches.get(after.checked_sub(1)?)?;
-        let at = usize::try_from(number - stretch.first).ok()?;
-        stretch.events.get(at).cloned()
+        let (first, packed) = {
+            let tape = self.tape.lock();
+            let after = tape.stretches.partition_point(|s| s.first <= number);
+            let stretch = tape.stretches.get(after.checked_sub(1)?)?;
+            let at = usize::try_from(number - stretch.first).ok()?;
+            if stretch.packed.is_empty() {
+                return stretch.events.get(at).cloned();
+            }
+            (stretch.first, Arc::clone(&stretch.packed))
+        };
+        let mut unpacked = self.unpacked.lock();
+        if unpacked.0 != first || unpacked.1.is_empty() {
+            *unpacked = (first, unpack(&packed)?);
+        }
+        let at = usize::try_from(number - first).ok()?;
+        unpacked.1.get(at).cloned()
     }
 
     /// Bytes held, as estimated.
@@ -110,46 +144,92 @@ impl Past {
     }
 }
 
-fn stretch_is(stretch: Option<&Stretch>, large: usize) -> bool {
-    stretch.is_some_and(|stretch| stretch.bytes >= large && stretch.events.len() > 64)
+/// Events as a session file holds them, in little room; `None` when one cannot be written so.
+fn pack(events: &[Arc<Event>]) -> Option<Vec<u8>> {
+    let mut packer = zstd::Encoder::new(Vec::new(), LEVEL).ok()?;
+    let mut line = Vec::new();
+    for event in events {
+        line.clear();
+        event.write_json(&mut line).ok()?;
+        packer.write_all(&line).ok()?;
+    }
+    packer.finish().ok()
+}
+
+fn unpack(packed: &[u8]) -> Option<Vec<Arc<Event>>> {
+    let lines = zstd::decode_all(packed).ok()?;
+    let mut ids = ContainerIds::default();
+    let lines = lines.split(|byte| *byte == b'\n').filter(|l| !l.is_empty());
+    lines
+        .map(|line| Event::from_json_sharing(line, &mut ids).map(Arc::new).ok())
+        .collect()
 }
 
 impl Tape {
-    fn begin(&mut self, core: &Core, index: &mut Index) {
-        let bytes = keyframe_weight(core);
-        index.keyframes.push(Keyframe {
-            ordinal: self.walk.events,
-            seq: self.walk.seq,
-            place: Place::default(),
-            core: Arc::new(core.clone()),
-        });
+    fn begin(&mut self, core: &Core, keyframe: bool, index: &mut Index) {
+        let mut bytes = 0;
+        if keyframe {
+            bytes = keyframe_weight(core);
+            index.keyframes.push(Keyframe {
+                ordinal: self.walk.events,
+                seq: self.walk.seq,
+                place: Place::default(),
+                core: Arc::new(core.clone()),
+            });
+            self.since = (0, 0);
+        }
         self.bytes += bytes;
         self.stretches.push_back(Stretch {
             first: self.walk.events,
+            begin: None,
+            keyframe,
             events: Vec::new(),
+            packed: Arc::default(),
             bytes,
         });
     }
 
-    /// Lets go of the oldest stretch.
-    fn forget(&mut self, index: &mut Index) {
-        let Some(gone) = self.stretches.pop_front() else {
+    /// Packs the newest stretch, which is full. One that cannot be packed stays as it is.
+    fn pack(&mut self) {
+        let Some(stretch) = self.stretches.back_mut() else {
             return;
         };
-        self.bytes -= gone.bytes;
+        self.since.0 += stretch.events.len() as u64;
+        let Some(packed) = pack(&stretch.events) else {
+            self.since.1 += stretch.bytes;
+            return;
+        };
+        let held: usize = stretch.events.iter().map(|event| weight(event)).sum();
+        let saved = held.saturating_sub(packed.len());
+        stretch.bytes -= saved;
+        self.bytes -= saved;
+        self.since.1 += packed.len();
+        stretch.packed = packed.into();
+        stretch.events = Vec::new();
+    }
+
+    /// Lets go of the oldest stretches up to the next keyframe; false when there is none.
+    fn forget(&mut self, index: &mut Index) -> bool {
+        let Some(next) = (1..self.stretches.len()).find(|at| self.stretches[*at].keyframe) else {
+            return false;
+        };
+        for gone in self.stretches.drain(..next) {
+            self.bytes -= gone.bytes;
+        }
         if !index.keyframes.is_empty() {
             index.keyframes.remove(0);
         }
         let Some(first) = self.stretches.front() else {
-            return;
+            return false;
         };
         index.findings.retain(|mark| mark.ordinal > first.first);
-        if let Some(event) = first.events.first().or(gone.events.last()) {
-            self.walk.begin = Some(event.ts);
-            index.begin = Some(event.ts);
-            index.gaps.retain(|gap| gap.to >= event.ts);
-            index.rates.forget(event.ts);
+        if let Some(begin) = first.begin {
+            self.walk.begin = Some(begin);
+            index.begin = Some(begin);
+            index.gaps.retain(|gap| gap.to >= begin);
+            index.rates.forget(begin);
         }
+        true
     }
 }
 
@@ -307,7 +387,7 @@ mod tests {
 
     #[test]
     fn what_is_forgotten_is_out_of_reach_and_the_rest_is_right() {
-        let (memory, mut past) = watched(400 << 10);
+        let (memory, mut past) = watched(60 << 10);
         let first = memory.first();
         assert!(first > 0, "nothing was forgotten");
         let (begin, end) = past.span();

@@ -141,11 +141,8 @@ impl Source {
                 let refused = status.report.refused.len();
                 let recording = status.recording.map(|recording| match recording.error {
                     Some(error) => format!("REC FAILED: {error}"),
-                    None => format!(
-                        "● REC {} {}",
-                        recording.path.display(),
-                        super::text::bytes(recording.bytes)
-                    ),
+                    // The file was named when it began.
+                    None => format!("● REC {}", super::text::bytes(recording.bytes)),
                 });
                 let (time, mode) = past.map_or((Shown::Live, "LIVE".to_owned()), |player| {
                     let (_, end) = player.span();
