@@ -19,7 +19,7 @@ use crate::event::{
     Action, Compare, ContainerEvent, ContainerId, ContainerInfo, Event, Kind, Lost, LostReason,
     PolicyChange, ScanCause, Tick, Timestamp,
 };
-use crate::probe::{Fact, Observed, Probe};
+use crate::probe::{Due, Fact, Observed, Probe};
 
 /// Batches that may wait for the core thread.
 pub(super) const QUEUE: usize = 16;
@@ -100,7 +100,8 @@ pub(super) fn run(
         let stop = shared.stop.load(Ordering::Relaxed);
         collector.take();
         if ticked.elapsed() >= SECOND || stop {
-            collector.repeats(stop);
+            let due = if stop { Due::All } else { Due::Over };
+            collector.repeats(collector.probe.now(), due);
             collector.tick(ticked.elapsed());
             ticked = Instant::now();
         }
@@ -238,10 +239,10 @@ impl Collector<'_> {
     }
 
     /// Counts that nothing came after, of file operations.
-    fn repeats(&mut self, all: bool) {
+    fn repeats(&mut self, now: Timestamp, of: Due) {
         let mut counted = Vec::new();
         self.probe
-            .repeats(all, &mut |observed| counted.push(observed));
+            .repeats(now, of, &mut |observed| counted.push(observed));
         for observed in counted {
             self.observed(observed);
         }
@@ -268,6 +269,7 @@ impl Collector<'_> {
                 }
             }
             Fact::CgroupGone { id } => {
+                self.repeats(ts, Due::Cgroup(id));
                 if let Some(container) = self.directory.gone(id) {
                     self.paths.remove(&container);
                     self.untold.remove(&container);

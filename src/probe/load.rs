@@ -11,7 +11,7 @@ use aya::{Btf, Ebpf, EbpfLoader};
 
 use super::clock::Clock;
 use super::losses::Losses;
-use super::repeats::Repeats;
+use super::repeats::{Due, Repeats};
 use super::{Loss, Observed, ProbeConfig, ProbeError, Report, hooks, offsets, record, tables};
 use crate::event::{LostReason, Timestamp};
 
@@ -227,11 +227,9 @@ impl Probe {
         count
     }
 
-    /// Alike file operations that were counted and not told, now that nothing came after them;
-    /// all of them where `all` is set: the end.
-    pub fn repeats(&mut self, all: bool, sink: &mut dyn FnMut(Observed)) {
-        let now = self.clock.present();
-        self.repeats.due(now, all, sink);
+    /// Alike file operations that were counted and not told, now that nothing came after them.
+    pub fn repeats(&mut self, now: Timestamp, of: Due, sink: &mut dyn FnMut(Observed)) {
+        self.repeats.due(now, of, sink);
     }
 
     /// What was lost since the last call.

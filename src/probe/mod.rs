@@ -11,6 +11,7 @@ mod repeats;
 pub mod tables;
 
 pub use load::Probe;
+pub use repeats::Due;
 
 use crate::event::{Bytes, Kind, LostReason, Timestamp};
 

@@ -19,6 +19,17 @@ const SLACK_NS: i64 = 200_000_000;
 /// What was fetched is remembered this long, for a record that was made at the same moment.
 const OVERLAP_NS: i64 = 2_000_000_000;
 
+/// Which counts to fetch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// Of what was told more than a window ago.
+    Over,
+    /// Of a cgroup that ended: later nobody could tell whose they are.
+    Cgroup(u64),
+    /// All: the end of watching.
+    All,
+}
+
 /// The kernel's map, or a test's.
 trait Counts {
     /// Operations since the one that was told; `None` when the kernel knows of none.
@@ -67,9 +78,9 @@ impl Repeats {
         self.table.told(observed);
     }
 
-    /// Gives the repeats of what was told a window ago, or of everything.
-    pub(super) fn due(&mut self, now: Timestamp, all: bool, sink: &mut dyn FnMut(Observed)) {
-        self.table.due(&mut self.kernel, now, all, sink);
+    /// Gives the repeats of what was told a window ago, or of more.
+    pub(super) fn due(&mut self, now: Timestamp, of: Due, sink: &mut dyn FnMut(Observed)) {
+        self.table.due(&mut self.kernel, now, of, sink);
     }
 
     /// Operations whose repeats nobody will know.
@@ -128,42 +139,66 @@ impl Table {
         &mut self,
         kernel: &mut dyn Counts,
         now: Timestamp,
-        all: bool,
+        of: Due,
         sink: &mut dyn FnMut(Observed),
     ) {
         let over = |told: Timestamp, after: i64| now.0.saturating_sub(told.0) >= after;
         let window = i64::try_from(WINDOW_NS).unwrap_or(i64::MAX);
+        if let Due::Cgroup(id) = of {
+            let waits = |told, key| {
+                let waiting: Option<&Waiting> = self.waiting.get(key);
+                waiting.is_some_and(|w| w.told == told && w.cgroup == id)
+            };
+            let order = self.order.iter();
+            let keys: Vec<Alike> = order
+                .filter(|(told, key)| waits(*told, key))
+                .map(|(_, key)| *key)
+                .collect();
+            for key in keys {
+                self.fetch(kernel, now, key, sink);
+            }
+            return;
+        }
         while let Some((told, key)) = self.order.front().copied() {
-            if !all && !over(told, window + SLACK_NS) {
+            if of == Due::Over && !over(told, window + SLACK_NS) {
                 break;
             }
             self.order.pop_front();
             // Told anew since: it stands further back once more.
-            if self.waiting.get(&key).is_none_or(|w| w.told != told) {
-                continue;
-            }
-            let Some(mut waiting) = self.waiting.remove(&key) else {
-                continue;
-            };
-            match kernel.since(key) {
-                // The kernel made room of it, and with it of the count.
-                None => self.unknown += 1,
-                Some(0) => {}
-                Some(since) => {
-                    kernel.forget(key);
-                    self.fetched.insert(key, (since, now));
-                    waiting.file.count = u32::try_from(since).unwrap_or(u32::MAX);
-                    sink(Observed {
-                        ts: now,
-                        cgroup: waiting.cgroup,
-                        pid: key.tgid,
-                        nspid: waiting.nspid,
-                        fact: Fact::Event(Kind::File(waiting.file)),
-                    });
-                }
+            if self.waiting.get(&key).is_some_and(|w| w.told == told) {
+                self.fetch(kernel, now, key, sink);
             }
         }
         self.fetched.retain(|_, (_, when)| !over(*when, OVERLAP_NS));
+    }
+
+    fn fetch(
+        &mut self,
+        kernel: &mut dyn Counts,
+        now: Timestamp,
+        key: Alike,
+        sink: &mut dyn FnMut(Observed),
+    ) {
+        let Some(mut waiting) = self.waiting.remove(&key) else {
+            return;
+        };
+        match kernel.since(key) {
+            // The kernel made room of it, and with it of the count.
+            None => self.unknown += 1,
+            Some(0) => {}
+            Some(since) => {
+                kernel.forget(key);
+                self.fetched.insert(key, (since, now));
+                waiting.file.count = u32::try_from(since).unwrap_or(u32::MAX);
+                sink(Observed {
+                    ts: now,
+                    cgroup: waiting.cgroup,
+                    pid: key.tgid,
+                    nspid: waiting.nspid,
+                    fact: Fact::Event(Kind::File(waiting.file)),
+                });
+            }
+        }
     }
 }
 
@@ -249,10 +284,22 @@ mod tests {
         }
     }
 
-    fn due(table: &mut Table, kernel: &mut Fake, now: i64, all: bool) -> Vec<Observed> {
+    fn due(table: &mut Table, kernel: &mut Fake, now: i64, of: Due) -> Vec<Observed> {
         let mut out = Vec::new();
-        table.due(kernel, Timestamp(now), all, &mut |o| out.push(o));
+        table.due(kernel, Timestamp(now), of, &mut |o| out.push(o));
         out
+    }
+
+    #[test]
+    fn a_cgroup_that_ends_takes_its_repeats_along() {
+        let (mut table, mut kernel) = (Table::default(), Fake::default());
+        table.told(&mut observed(0, FileOp::Write, 1));
+        kernel.0.insert(the_key(), 3);
+        assert!(due(&mut table, &mut kernel, 1, Due::Cgroup(8)).is_empty());
+        let out = due(&mut table, &mut kernel, 1, Due::Cgroup(9));
+        assert_eq!(out.iter().map(count).collect::<Vec<_>>(), [3]);
+        assert!(due(&mut table, &mut kernel, 9 * SECOND, Due::Over).is_empty());
+        assert!(table.order.is_empty() && table.unknown == 0);
     }
 
     #[test]
@@ -260,12 +307,12 @@ mod tests {
         let (mut table, mut kernel) = (Table::default(), Fake::default());
         table.told(&mut observed(0, FileOp::Write, 1));
         kernel.0.insert(the_key(), 41);
-        assert!(due(&mut table, &mut kernel, SECOND, false).is_empty());
-        let out = due(&mut table, &mut kernel, 2 * SECOND, false);
+        assert!(due(&mut table, &mut kernel, SECOND, Due::Over).is_empty());
+        let out = due(&mut table, &mut kernel, 2 * SECOND, Due::Over);
         assert_eq!(out.len(), 1);
         assert_eq!((count(&out[0]), out[0].pid, out[0].nspid), (41, 7, 2));
         assert!(kernel.0.is_empty(), "the next one is told anew");
-        assert!(due(&mut table, &mut kernel, 9 * SECOND, true).is_empty());
+        assert!(due(&mut table, &mut kernel, 9 * SECOND, Due::All).is_empty());
         assert_eq!(table.unknown, 0);
         assert!(table.fetched.is_empty() && table.order.is_empty());
     }
@@ -275,7 +322,7 @@ mod tests {
         let (mut table, mut kernel) = (Table::default(), Fake::default());
         table.told(&mut observed(0, FileOp::Write, 1));
         kernel.0.insert(the_key(), 3);
-        assert_eq!(due(&mut table, &mut kernel, 1, true).len(), 1);
+        assert_eq!(due(&mut table, &mut kernel, 1, Due::All).len(), 1);
     }
 
     #[test]
@@ -283,7 +330,7 @@ mod tests {
         let (mut table, mut kernel) = (Table::default(), Fake::default());
         table.told(&mut observed(0, FileOp::Write, 1));
         kernel.0.insert(the_key(), 41);
-        assert_eq!(due(&mut table, &mut kernel, 2 * SECOND, false).len(), 1);
+        assert_eq!(due(&mut table, &mut kernel, 2 * SECOND, Due::Over).len(), 1);
         let mut raced = observed(2 * SECOND, FileOp::Write, 42);
         table.told(&mut raced);
         assert_eq!(count(&raced), 1);
@@ -291,7 +338,7 @@ mod tests {
         let (mut table, mut kernel) = (Table::default(), Fake::default());
         table.told(&mut observed(0, FileOp::Write, 1));
         kernel.0.insert(the_key(), 41);
-        due(&mut table, &mut kernel, 2 * SECOND, false);
+        due(&mut table, &mut kernel, 2 * SECOND, Due::Over);
         let mut anew = observed(2 * SECOND, FileOp::Write, 1);
         table.told(&mut anew);
         assert_eq!(count(&anew), 1);
@@ -304,8 +351,8 @@ mod tests {
         table.told(&mut observed(SECOND, FileOp::Write, 8));
         kernel.0.insert(the_key(), 2);
         let at = SECOND + SECOND / 2;
-        assert!(due(&mut table, &mut kernel, at, false).is_empty());
-        let out = due(&mut table, &mut kernel, 3 * SECOND, false);
+        assert!(due(&mut table, &mut kernel, at, Due::Over).is_empty());
+        let out = due(&mut table, &mut kernel, 3 * SECOND, Due::Over);
         assert_eq!(out.iter().map(count).collect::<Vec<_>>(), [2]);
     }
 
@@ -313,7 +360,7 @@ mod tests {
     fn what_the_kernel_made_room_of_is_told_as_unknown() {
         let (mut table, mut kernel) = (Table::default(), Fake::default());
         table.told(&mut observed(0, FileOp::Write, 1));
-        assert!(due(&mut table, &mut kernel, 2 * SECOND, false).is_empty());
+        assert!(due(&mut table, &mut kernel, 2 * SECOND, Due::Over).is_empty());
         assert_eq!(table.unknown, 1);
     }
 
