@@ -6,8 +6,8 @@ use super::Severity;
 use super::case::Case;
 use super::change::{Maker, maker};
 use super::drift::{Made, any_ancestor, made};
-use super::programs;
 use super::rules::info;
+use super::{programs, who};
 use crate::event::{Exec, File, FileOp, Origin};
 use crate::state::ProcessEntry;
 
@@ -117,14 +117,14 @@ fn script(process: &ProcessEntry) -> Option<&[u8]> {
     }
 }
 
-/// The container builds, and its start script goes on with that: nothing but shells stands
-/// between the process and the container's root. What the scripts of sources do there is the
+/// The container builds, and its start script goes on with that: nothing but shells and build
+/// tools stands between the process and the container's root. What the scripts of sources do there is the
 /// build's.
 #[must_use]
 pub(crate) fn goes_on(case: &Case<'_>) -> bool {
     case.session().is_none()
         && case.stories.find(RULE, Some(case.owner), SUBJECT).is_some()
-        && super::who::by_start_script(case)
+        && who::by_start_script(case, is_builder)
 }
 
 /// A script's story turns out to be a build's: what it runs is the image's compiler. The script
@@ -243,6 +243,8 @@ mod tests {
         compile(&mut w, p, "/srv/p/conftest");
         w.exec_new(p, "/srv/p/conftest");
         w.exec(init, "/bin/sh", &["sh", "/srv/p/test.sh"]);
+        let make = w.exec(init, "/usr/bin/make", &["make", "check"]);
+        w.exec(make, "/bin/sh", &["sh", "/srv/p/test.sh"]);
         w.only(&["drift.exec-built"]);
         assert_eq!(w.highest(), Severity::Info);
         // What a command from outside or a server's shell runs is no part of that.

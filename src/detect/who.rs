@@ -28,20 +28,20 @@ pub(crate) fn suspicious(case: &Case<'_>) -> bool {
     }
     match line.next().map(hand) {
         Some((_, true)) => true,
-        Some((true, _)) => !by_start_script(case) || inline(own),
+        Some((true, _)) => !by_start_script(case, |_| false) || inline(own),
         _ => false,
     }
 }
 
-/// Nothing but shells, and perhaps a small init, stands between the process and the container's
-/// root: its start script runs it. A shell below a server is not that.
+/// Nothing but shells and what `also` allows, and perhaps a small init, stands between the process
+/// and the container's root: its start script runs it. A shell below a server is not that.
 #[must_use]
-pub(crate) fn by_start_script(case: &Case<'_>) -> bool {
-    let shell = |p: &ProcessEntry| programs::is_shell(programs::of(p));
+pub(crate) fn by_start_script(case: &Case<'_>, also: impl Fn(&ProcessEntry) -> bool) -> bool {
+    let ours = |p: &ProcessEntry| programs::is_shell(programs::of(p)) || also(p);
     let mut above = case.ancestors().skip(1).peekable();
     while let Some(process) = above.next() {
         let root = above.peek().is_none();
-        if !(shell(process) || root && is_small_init(programs::of(process))) {
+        if !(ours(process) || root && is_small_init(programs::of(process))) {
             return false;
         }
     }

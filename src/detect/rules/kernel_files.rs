@@ -208,7 +208,7 @@ fn memory(case: &mut Case<'_>, file: &File) {
         return;
     }
     let target = process_file(&file.path, b"mem").unwrap_or_default();
-    if super::priv_calls::debugs_own(case, target) {
+    if super::declared::debugs_own(case, target) {
         return;
     }
     let verb = if file.op == FileOp::Read {

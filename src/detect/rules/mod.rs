@@ -1,6 +1,8 @@
 //! The rules. One list registers them; everything that names rules derives from it.
 
 mod cloud_metadata;
+mod credentials;
+mod declared;
 mod drift_exec;
 mod drift_snapshot;
 mod etc;
@@ -10,7 +12,9 @@ mod fileless;
 mod files;
 mod image_moved;
 mod kernel_files;
+mod libraries;
 mod life;
+mod listen;
 mod max_age;
 mod net;
 mod new_name;
@@ -19,6 +23,7 @@ mod package_install;
 mod priv_calls;
 mod program_changed;
 mod programs_run;
+mod server_shell;
 mod shells;
 mod watched;
 
@@ -42,7 +47,7 @@ pub(crate) const ALL: &[&Rule] = &[
     &drift_snapshot::RULE,
     &fileless::RULE,
     &programs_run::SCRIPT,
-    &programs_run::LIBRARY,
+    &libraries::RULE,
     &programs_run::MASQUERADE,
     &programs_run::MINER,
     &exec_refused::RULE,
@@ -60,13 +65,13 @@ pub(crate) const ALL: &[&Rule] = &[
     &etc::SSH_ACCESS,
     &etc::PACKAGE_SOURCES,
     &package_database::RULE,
-    &files::CREDENTIALS,
+    &credentials::RULE,
     &files::LOGS,
     &files::SETUID,
     &files::WRITABLE,
     &files::HOST,
     &watched::RULE,
-    &shells::SPAWNED,
+    &server_shell::RULE,
     &shells::REVERSE,
     &shells::PIPE,
     &shells::TERMINAL,
@@ -75,7 +80,7 @@ pub(crate) const ALL: &[&Rule] = &[
     &net::RUNTIME_API,
     &net::CLUSTER_API,
     &net::SCAN,
-    &net::LISTEN,
+    &listen::RULE,
     &net::RAW,
     &net::TUNNEL,
     &new_name::RULE,

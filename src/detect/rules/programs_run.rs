@@ -4,8 +4,8 @@ use bstr::ByteSlice as _;
 
 use crate::detect::case::Case;
 use crate::detect::drift::{Made, attach_history, history, made};
-use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, build, programs, who};
-use crate::event::{CompareClass, Exec, File, FileOp, Origin};
+use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, build, programs};
+use crate::event::{CompareClass, Exec, FileOp, Origin};
 
 /// Scripts.
 pub(super) const SCRIPT: Rule = Rule {
@@ -21,22 +21,6 @@ pub(super) const SCRIPT: Rule = Rule {
         check: "The script's text, and who wrote it.",
     },
     looks: &[Look::Exec(script)],
-};
-
-/// Libraries.
-pub(super) const LIBRARY: Rule = Rule {
-    info: RuleInfo {
-        id: "drift.library",
-        title: "Loaded a library that is not the image's",
-        severity: Severity::Medium,
-        attack: &["T1574.006", "T1129"],
-        needs: &[Fact::MapExec],
-        explain: "A file that was written since the container started was mapped as executable \
-                  code. Extensions that a package manager installed, a compiler built or start-up \
-                  made are told apart.",
-        check: "Who wrote the file, and which process loaded it.",
-    },
-    looks: &[Look::File(library)],
 };
 
 /// Masquerade.
@@ -185,119 +169,6 @@ fn script(case: &mut Case<'_>, exec: &Exec) {
     }
 }
 
-fn library(case: &mut Case<'_>, file: &File) {
-    if file.op != FileOp::MapExec || file.errno != 0 {
-        return;
-    }
-    let path = file.path.clone();
-    // The program itself is mapped, too: its execution was judged.
-    if case.process.is_some_and(|p| p.exe == path) || path.as_bytes().is_empty() {
-        return;
-    }
-    let written = case.activity(&path).is_some_and(|a| {
-        [FileOp::Create, FileOp::Write, FileOp::Rename, FileOp::Link]
-            .iter()
-            .any(|op| a.ops.contains_key(op))
-    });
-    let origin = file.file.map(|f| f.origin());
-    let drift = match origin {
-        Some(Origin::Upper) => true,
-        Some(Origin::Tmpfs | Origin::Volume | Origin::CopiedUp) => written,
-        // JITs map memory files and removed ones as code.
-        _ => false,
-    };
-    if !drift || crate::detect::place::of(&path) == Some(crate::detect::place::Place::Managed) {
-        return;
-    }
-    if case.starting_up() {
-        super::fold_startup(case, format!("loaded {}", path.escaped()));
-        return;
-    }
-    match made(case, &path) {
-        Some(Made::Package) => return,
-        Some(Made::Built) => {
-            super::drift_exec::built(case, format!("loaded {}", path.escaped()));
-            return;
-        }
-        Some(Made::StartUp) => {
-            super::fold_startup(case, format!("loaded {}", path.escaped()));
-            return;
-        }
-        None => {}
-    }
-    // What /etc/ld.so.preload names is loaded by everything from then on.
-    let preload = case
-        .stories
-        .find("file.ld-preload", Some(case.owner), b"/etc/ld.so.preload");
-    if let Some(place) = case.planted(&path).or(preload) {
-        let line = format!("then loaded: {}", path.escaped());
-        case.stories.explain(place, line);
-        case.stories.attach(place, case.event.ts, case.event.seq);
-        return;
-    }
-    if unpacked_itself(case, &path) {
-        let line = format!("unpacked and loaded {}", path.escaped());
-        let place = case.raise(Severity::Info, b"unpacked", |case, told| {
-            told.title = "A runtime loaded a library that it had unpacked itself".to_owned();
-            if let Some(p) = case.process {
-                let command = programs::command_line(&p.argv, &p.exe, 160);
-                told.why.push(format!("loaded by: {command}"));
-            }
-        });
-        if let Some(place) = place {
-            case.stories.explain(place, line);
-        }
-        return;
-    }
-    // Upper, never written while watched: it may be old. Worth a line, not an alarm.
-    let severity = if written {
-        Severity::Medium
-    } else {
-        Severity::Low
-    };
-    let place = case.raise(severity, path.as_bytes(), |case, told| {
-        told.title = format!(
-            "Loaded a library that is not the image's: {}",
-            path.escaped()
-        );
-        history(case, &path, &mut told.why);
-        if let Some(p) = case.process {
-            let command = programs::command_line(&p.argv, &p.exe, 160);
-            told.why.push(format!("loaded by: {command}"));
-        }
-    });
-    if let Some(place) = place {
-        attach_history(case, place, path.as_bytes());
-    }
-}
-
-/// A language runtime of the image made the file for temporary use and loads it itself, as those
-/// do that carry native code in their archives. A database that is made to write a module takes a
-/// name for it and moves it there; that is something else.
-fn unpacked_itself(case: &Case<'_>, path: &[u8]) -> bool {
-    let Some(process) = case.process else {
-        return false;
-    };
-    let name = programs::of(process);
-    let runtime = programs::is_interpreter(name)
-        || matches!(name, b"java" | b"dotnet" | b"mono" | b"beam.smp" | b"R");
-    let temporary = path.starts_with(b"/tmp/")
-        || path.starts_with(b"/var/tmp/")
-        || path.find(b"/.cache/").is_some();
-    let own = case.activity(path).is_some_and(|a| {
-        let moved = [FileOp::Rename, FileOp::Link].iter();
-        a.pid == process.pid
-            && a.ops.contains_key(&FileOp::Create)
-            && !moved.into_iter().any(|op| a.ops.contains_key(op))
-    });
-    runtime
-        && temporary
-        && own
-        && process.file.origin() == Origin::Image
-        && !who::inline(process)
-        && !who::suspicious(case)
-}
-
 /// Why the path of a drifted program was chosen to mislead, if it was.
 pub(super) fn disguise(exe: &[u8]) -> Option<&'static str> {
     if exe
@@ -425,8 +296,8 @@ fn miner(case: &mut Case<'_>, exec: &Exec) {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use crate::detect::Severity;
-    use crate::detect::testkit::{World, image, tmpfs, upper};
-    use crate::event::{FileFacts, FileOp, Mount};
+    use crate::detect::testkit::{World, image, upper};
+    use crate::event::{FileOp, Mount};
 
     #[test]
     fn scripts_by_every_way() {
@@ -476,70 +347,6 @@ mod tests {
         });
         w.exec(init, "/bin/sh", &["sh", "/run/other.sh"]);
         assert_eq!(w.highest(), Severity::Medium);
-    }
-
-    #[test]
-    fn a_runtime_unpacks_its_own_libraries_and_a_database_does_not() {
-        let mut w = World::steady();
-        let init = w.init();
-        let java = w.exec(init, "/usr/bin/java", &["java", "-jar", "/app.jar"]);
-        for so in ["/tmp/snappy-1.so", "/tmp/netty-2.so"] {
-            w.create(java, so);
-            w.file(java, FileOp::MapExec, so);
-        }
-        w.only(&["drift.library"]);
-        let f = w.finding("drift.library");
-        assert_eq!((f.severity, f.count), (Severity::Info, 2));
-        let medium = |exe: &str, argv: &[&str], at: &str, moved: bool, writer: bool| {
-            let mut w = World::steady();
-            let init = w.init();
-            let p = w.exec(init, exe, argv);
-            let by = if writer { init } else { p };
-            if moved {
-                w.create(by, "/tmp/temp-1.rdb");
-                w.rename(by, "/tmp/temp-1.rdb", at);
-            } else {
-                w.create(by, at);
-            }
-            w.file(p, FileOp::MapExec, at);
-            w.finding("drift.library").severity == Severity::Medium
-        };
-        let redis = ("/usr/bin/redis-server", &["redis-server"][..]);
-        assert!(medium(redis.0, redis.1, "/tmp/exp.so", false, false));
-        let java = ("/usr/bin/java", &["java", "-jar", "x"][..]);
-        assert!(medium(java.0, java.1, "/tmp/exp.so", true, false));
-        assert!(medium(java.0, java.1, "/opt/exp.so", false, false));
-        assert!(medium(java.0, java.1, "/tmp/exp.so", false, true));
-        let typed = ("/usr/bin/python3", &["python3", "-c", "x"][..]);
-        assert!(medium(typed.0, typed.1, "/tmp/exp.so", false, false));
-    }
-
-    #[test]
-    fn libraries_written_since_and_jits() {
-        let mut w = World::steady();
-        let init = w.init();
-        w.create(init, "/tmp/evil.so");
-        w.file(init, FileOp::MapExec, "/tmp/evil.so");
-        assert_eq!(w.finding("drift.library").severity, Severity::Medium);
-        w.only(&["drift.library"]);
-        let mut w = World::steady();
-        let init = w.init();
-        let memfd = FileFacts {
-            memfd: true,
-            ..FileFacts::default()
-        };
-        for file in [
-            image(5),
-            memfd,
-            tmpfs(6),
-            FileFacts {
-                unlinked: true,
-                ..upper(7)
-            },
-        ] {
-            w.file_as(init, FileOp::MapExec, "/x", |f| f.file = Some(file));
-        }
-        w.only(&[]);
     }
 
     #[test]

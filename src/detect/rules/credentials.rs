@@ -1,0 +1,278 @@
+//! Reads of secrets: by hand, by services, and by programs whose work it is.
+
+use bstr::ByteSlice as _;
+
+use crate::detect::case::Case;
+use crate::detect::change::{Maker, by, graded, is_refusal, maker, refused};
+use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs, who};
+use crate::event::{File, FileOp};
+use crate::state::ProcessEntry;
+
+/// Secrets read.
+pub(super) const RULE: Rule = Rule {
+    info: RuleInfo {
+        id: "file.credential-read",
+        title: "Read passwords, keys or tokens",
+        severity: Severity::High,
+        attack: &["T1552.001", "T1552.004", "T1003.008"],
+        needs: &[Fact::Read],
+        explain: "shadow, private keys, cloud or cluster credentials, mounted secrets, or the \
+                  environment of another process were opened. High from a shell, a common tool, \
+                  drifted code or a command from outside; low from a service that did not read \
+                  them while starting, information where they are mounted for it. Programs whose work is to check logins are not flagged.",
+        check: "Who read them, and rotate what was read.",
+    },
+    looks: &[Look::File(credentials)],
+};
+
+/// Tools by whose hand people look around; a service does not read its secrets with them.
+fn is_tool(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"cat"
+            | b"head"
+            | b"tail"
+            | b"less"
+            | b"more"
+            | b"grep"
+            | b"egrep"
+            | b"fgrep"
+            | b"cp"
+            | b"mv"
+            | b"dd"
+            | b"tar"
+            | b"base64"
+            | b"base"
+            | b"xxd"
+            | b"od"
+            | b"hexdump"
+            | b"strings"
+            | b"find"
+            | b"vi"
+            | b"vim"
+            | b"nano"
+            | b"sed"
+            | b"cut"
+            | b"tee"
+            | b"zip"
+            | b"gzip"
+            | b"rm"
+            | b"truncate"
+            | b"shred"
+            | b"unlink"
+            | b"ln"
+            | b"diff"
+            | b"sort"
+            | b"awk"
+            | b"gawk"
+            | b"mawk"
+            | b"rev"
+            | b"tac"
+            | b"nl"
+            | b"wc"
+            | b"john"
+            | b"unshadow"
+    )
+}
+
+/// Somebody does it, not the service.
+pub(super) fn by_hand(case: &Case<'_>) -> bool {
+    who::suspicious(case)
+        || case
+            .process
+            .map(programs::of)
+            .is_some_and(|n| is_tool(n) || programs::is_shell(n))
+}
+
+fn credentials(case: &mut Case<'_>, file: &File) {
+    if file.op != FileOp::Read {
+        return;
+    }
+    // Programs look for keys that are not there; a person who does is worth a line.
+    let absent = file.errno == 2 && by_hand(case);
+    if file.errno != 0 && !absent && !is_refusal(file.errno) {
+        return;
+    }
+    let path = file.path.as_bytes();
+    // Devices and memory have rules of their own.
+    if path.starts_with(b"/dev/")
+        || path.ends_with(b"/mem")
+        || path.ends_with(b"/kcore")
+        || path.ends_with(b"/kmem")
+        || file.file.is_some_and(|f| f.mode & 0o170_000 == 0o060_000)
+    {
+        return;
+    }
+    if case.process.is_some_and(|p| its_work(p, path)) || maker(case) == Maker::Package {
+        return;
+    }
+    let key = {
+        let exe = case.process.map_or(&file.comm, |p| &p.exe);
+        format!(
+            "read {} {}",
+            exe.escaped(),
+            secret_group(path).escape_ascii()
+        )
+    };
+    let starting = case.starting_up();
+    let hand = by_hand(case);
+    let own = case.own();
+    if starting {
+        if own.used.len() < 256 {
+            own.used.insert(key);
+        }
+        return;
+    }
+    if own.used.contains(&key) && !hand {
+        return;
+    }
+    let environment = path.ends_with(b"/environ");
+    let group = secret_group(path).to_vec();
+    let weight = match (hand, environment) {
+        _ if absent => Severity::Low,
+        (true, false) => Severity::High,
+        (true, true) => Severity::Medium,
+        // Mounted for the service to read, whenever it comes to that.
+        (false, _) if group == b"/run/secrets" || group == b"/var/run/secrets" => Severity::Info,
+        (false, _) => Severity::Low,
+    };
+    let severity = graded(weight, file.errno).min(weight);
+    let line = format!("read {}{}", file.path.escaped(), refused(file.errno));
+    let place = case.raise(severity, &group, |case, told| {
+        told.title = format!("Read a secret: {}", file.path.escaped());
+        told.why.push(by(case, &file.comm));
+    });
+    if let Some(place) = place {
+        case.stories.part(place, &file.path);
+        case.stories.explain(place, line);
+    }
+}
+
+/// Reading this is what the image's program is there for.
+fn its_work(process: &ProcessEntry, path: &[u8]) -> bool {
+    if process.file.origin() != crate::event::Origin::Image {
+        return false;
+    }
+    let name = programs::of(process);
+    if who::checks_logins(name) {
+        return true;
+    }
+    match name {
+        // The client proves with a key who it is; the key goes nowhere.
+        b"ssh" | b"ssh-add" | b"ssh-keygen" | b"ssh-agent" | b"ssh-keysign" => {
+            path.find(b"/.ssh/").is_some() || path.starts_with(b"/etc/ssh/")
+        }
+        // They look at every process, and show no environment unless they are asked to.
+        b"ps" | b"top" | b"htop" | b"pgrep" | b"pkill" | b"pidof" | b"killall" | b"w"
+        | b"uptime" | b"free" | b"vmstat" | b"lsof" | b"fuser" | b"pstree" | b"pwdx" => {
+            path.ends_with(b"/environ") && !process.argv.iter().skip(1).any(asks_environment)
+        }
+        _ => false,
+    }
+}
+
+/// `ps eww`, `ps auxe`: letters without a dash, an `e` among them.
+fn asks_environment(argument: &crate::event::Bytes) -> bool {
+    let argument = argument.as_bytes();
+    let letters = argument.iter().all(u8::is_ascii_alphabetic);
+    argument.find(b"environ").is_some() || (letters && argument.contains(&b'e'))
+}
+
+/// Secrets of one kind are one story.
+fn secret_group(path: &[u8]) -> &[u8] {
+    if path.starts_with(b"/proc/") {
+        return b"/proc/*/environ";
+    }
+    for base in [&b"/run/secrets"[..], b"/var/run/secrets"] {
+        if path.starts_with(base) {
+            return base;
+        }
+    }
+    if matches!(
+        path,
+        b"/etc/shadow" | b"/etc/shadow-" | b"/etc/gshadow" | b"/etc/gshadow-"
+    ) {
+        return b"/etc/shadow";
+    }
+    programs::directory(path)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::detect::Severity;
+    use crate::detect::testkit::World;
+    use crate::event::FileOp;
+
+    #[test]
+    fn secrets_read_by_hand_and_by_services() {
+        for path in ["/etc/shadow", "/root/.ssh/id_rsa", "/run/secrets/token"] {
+            let mut w = World::steady();
+            let init = w.init();
+            let cat = w.exec(init, "/bin/cat", &["cat", path]);
+            w.file(cat, FileOp::Read, path);
+            assert_eq!(w.finding("file.credential-read").severity, Severity::High);
+            w.only(&["file.credential-read"]);
+        }
+        let mut w = World::steady();
+        let init = w.init();
+        let cat = w.exec(init, "/bin/cat", &["cat"]);
+        w.refused(cat, FileOp::Read, "/etc/shadow", 13);
+        assert_eq!(w.highest(), Severity::Medium);
+    }
+
+    #[test]
+    fn a_service_may_come_to_its_mounted_secrets_late() {
+        let mut w = World::steady();
+        let init = w.init();
+        w.file(init, FileOp::Read, "/run/secrets/token");
+        assert_eq!(w.highest(), Severity::Info);
+        w.file(init, FileOp::Read, "/root/.aws/credentials");
+        assert_eq!(w.highest(), Severity::Low);
+    }
+
+    #[test]
+    fn logins_and_what_start_up_reads_are_silent() {
+        let mut w = World::starting();
+        let init = w.init();
+        w.file(
+            init,
+            FileOp::Read,
+            "/run/secrets/kubernetes.io/serviceaccount/token",
+        );
+        w.ticks(60);
+        w.file(
+            init,
+            FileOp::Read,
+            "/run/secrets/kubernetes.io/serviceaccount/token",
+        );
+        let sshd = w.exec(init, "/usr/sbin/sshd", &["sshd"]);
+        w.file(sshd, FileOp::Read, "/etc/shadow");
+        let su = w.exec(init, "/bin/su", &["su"]);
+        w.file(su, FileOp::Read, "/etc/shadow");
+        w.refused(init, FileOp::Read, "/root/.netrc", 2);
+        w.only(&[]);
+    }
+
+    #[test]
+    fn programs_that_do_their_work_read_no_secret() {
+        let read = |argv: &[&str], path: &str| {
+            let mut w = World::steady();
+            let s = w.session(&["sh"]);
+            let p = w.exec(s, &format!("/usr/bin/{}", argv[0]), argv);
+            w.file(p, FileOp::Read, path);
+            !w.all("file.credential-read").is_empty()
+        };
+        assert!(!read(&["ps", "aux"], "/proc/1/environ"));
+        assert!(!read(&["ps", "-ef"], "/proc/1/environ"));
+        assert!(!read(&["pgrep", "nginx"], "/proc/1/environ"));
+        assert!(!read(
+            &["ssh", "-i", "/root/.ssh/id_rsa", "x"],
+            "/root/.ssh/id_rsa"
+        ));
+        assert!(read(&["ps", "auxe"], "/proc/1/environ"));
+        assert!(read(&["cat", "/proc/1/environ"], "/proc/1/environ"));
+        assert!(read(&["ssh"], "/run/secrets/token"));
+        assert!(read(&["scp"], "/root/.ssh/id_rsa"));
+    }
+}

@@ -1,0 +1,202 @@
+//! What a container was given the right to do, and does as its work.
+
+use bstr::ByteSlice as _;
+
+use crate::detect::case::Case;
+use crate::detect::change::by;
+use crate::detect::drift::any_ancestor;
+use crate::detect::{Severity, who};
+use crate::event::{Bytes, Privilege};
+
+/// The container was given the right to do such things.
+pub(super) fn entitled(case: &Case<'_>, capability: &str) -> bool {
+    case.container.is_some_and(|c| {
+        let added = |name: &String| {
+            let bare = name.strip_prefix("CAP_").unwrap_or(name);
+            bare == capability || bare == "ALL"
+        };
+        c.info.security.privileged || c.info.security.cap_add.iter().any(added)
+    })
+}
+
+/// The program that calls, as the subject of a story.
+pub(super) fn caller(case: &Case<'_>, p: &Privilege) -> Bytes {
+    case.process
+        .map(|x| &x.exe)
+        .filter(|exe| !exe.as_bytes().is_empty())
+        .unwrap_or(&p.comm)
+        .clone()
+}
+
+/// What a program of a container that may do such things did while it started is its work, and a
+/// sandbox that it makes for a child of its own confines that child: both are known from then on.
+/// A command from outside, a shell or drifted code is not that program, and what reaches the
+/// host's disk or its cgroups is never ordinary.
+pub(super) fn known_work(case: &mut Case<'_>, p: &Privilege) -> bool {
+    let declared = entitled(case, "SYS_ADMIN") || unconfined(case);
+    if !declared || case.session().is_some() || case.memory.marks.contains_key(&case.event.pid) {
+        return false;
+    }
+    let key = format!("sandbox {}", caller(case, p).escaped());
+    let own = case.own();
+    if own.used.contains(&key) {
+        return !reaches_host(p) && !who::suspicious(case);
+    }
+    let starting = case.starting_up() && entitled(case, "SYS_ADMIN");
+    let child = matches!(p.call.as_str(), "clone" | "clone3") && p.detail.contains_str("CLONE_NEW");
+    let confines = child && p.errno == 0 && !who::suspicious(case);
+    let own = case.own();
+    if (starting || confines) && own.used.len() < 256 {
+        own.used.insert(key);
+    }
+    if confines && !starting {
+        case.raise(Severity::Info, b"sandbox", |case, told| {
+            told.title = format!(
+                "{} runs a child in a sandbox of its own",
+                caller(case, p).escaped()
+            );
+            told.why.push(by(case, &p.comm));
+        });
+    }
+    confines
+}
+
+fn reaches_host(p: &Privilege) -> bool {
+    let detail = p.detail.as_bytes();
+    let cgroups = |word: &[u8]| matches!(word, b"cgroup" | b"cgroup2");
+    detail.starts_with(b"/dev/") || detail.split(|b| *b == b' ').any(cgroups) || p.call == "setns"
+}
+
+/// The container was started without the filter that keeps such calls out.
+fn unconfined(case: &Case<'_>) -> bool {
+    let security = case.container.map(|c| &c.info.security);
+    security.is_some_and(|s| s.privileged || s.seccomp == "unconfined")
+}
+
+/// A program of the image, in a container that was given the right to trace, reaches into a
+/// process it has started itself: it is debugged. `target` is its pid within the container.
+pub(super) fn debugs_own(case: &mut Case<'_>, target: &[u8]) -> bool {
+    let Some(tracer) = case.process.filter(|_| entitled(case, "SYS_PTRACE")) else {
+        return false;
+    };
+    let target = std::str::from_utf8(target)
+        .ok()
+        .and_then(|t| t.parse().ok());
+    let Some(target) = target.filter(|t: &u32| *t != 0) else {
+        return false;
+    };
+    if tracer.file.origin() != crate::event::Origin::Image || case.session().is_some() {
+        return false;
+    }
+    let pair = (tracer.pid, tracer.started, target);
+    if case.own().debugged.contains(pair) {
+        return true;
+    }
+    let own = case.state.processes.values().any(|p| {
+        p.nspid == target
+            && p.pid != tracer.pid
+            && p.owner.as_ref() == Some(case.owner)
+            && p.exited.is_none()
+            && any_ancestor(case, p, |above| above.pid == tracer.pid)
+    });
+    if own {
+        case.own().debugged.insert(pair);
+    }
+    own
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::detect::Severity;
+    use crate::detect::testkit::World;
+    use crate::event::FileOp;
+
+    #[test]
+    fn a_debugger_may_watch_what_it_started_where_tracing_is_allowed() {
+        let trace = |allowed: bool, own: bool| {
+            let mut w = World::steady();
+            if allowed {
+                w.info(|i| i.security.cap_add = vec!["SYS_PTRACE".into()]);
+            }
+            let init = w.init();
+            let gdb = w.exec(init, "/usr/bin/gdb", &["gdb", "./t"]);
+            let parent = if own { gdb } else { init };
+            let child = w.exec(parent, "/usr/bin/sleep", &["sleep", "9"]);
+            let nspid = w.core().state.processes[&child].nspid;
+            w.privilege(gdb, "ptrace", &format!("PTRACE_SEIZE pid {nspid}"), 0);
+            w.file(gdb, FileOp::Write, &format!("/proc/{nspid}/mem"));
+            w.highest()
+        };
+        assert_eq!(trace(true, true), Severity::Info);
+        assert_eq!(trace(true, false), Severity::High);
+        assert_eq!(trace(false, true), Severity::High);
+    }
+
+    #[test]
+    fn sandboxes_of_a_container_that_may_are_one_line_and_the_host_is_not() {
+        let world = |unconfined: bool| {
+            let mut w = World::steady();
+            if unconfined {
+                w.info(|i| i.security.seccomp = "unconfined".into());
+            }
+            w
+        };
+        let sandbox = |w: &mut World, parent: u32| {
+            let bwrap = w.exec(parent, "/usr/bin/bwrap", &["bwrap", "true"]);
+            w.privilege(bwrap, "clone", "CLONE_NEWNS|CLONE_NEWPID", 0);
+            let child = w.exec(bwrap, "/usr/bin/bwrap", &["bwrap", "true"]);
+            w.capability(child, "SYS_ADMIN", true);
+            w.privilege(child, "mount", "/oldroot/usr /newroot/usr MS_BIND", 0);
+            w.privilege(child, "mount", "none /newroot/sys/fs/cgroup MS_BIND", 0);
+            w.privilege(child, "pivot_root", "/tmp oldroot", 0);
+            child
+        };
+        let mut w = world(true);
+        let init = w.init();
+        let child = sandbox(&mut w, init);
+        w.only(&["priv.namespace"]);
+        assert_eq!(w.highest(), Severity::Info);
+        w.privilege(child, "mount", "/dev/sda1 /mnt ext4", 0);
+        w.privilege(child, "mount", "none /tmp/c cgroup", 0);
+        let f = w.finding("priv.mount");
+        assert_eq!((f.severity, f.count), (Severity::High, 2));
+        w.privilege(child, "setns", "CLONE_NEWNS", 0);
+        assert_eq!(w.finding("priv.namespace").severity, Severity::Info);
+        assert_eq!(w.all("priv.namespace")[1].severity, Severity::High);
+        // From outside, by hand, or where it was not declared.
+        let mut w = world(true);
+        let s = w.session(&["sh"]);
+        sandbox(&mut w, s);
+        assert_eq!(w.finding("priv.mount").severity, Severity::High);
+        let mut w = world(false);
+        let init = w.init();
+        sandbox(&mut w, init);
+        assert_eq!(w.finding("priv.mount").severity, Severity::High);
+        let mut w = world(true);
+        let init = w.init();
+        let unshare = w.exec(init, "/usr/bin/unshare", &["unshare", "-Ur", "sh"]);
+        w.privilege(unshare, "unshare", "CLONE_NEWUSER", 0);
+        assert_eq!(w.highest(), Severity::High);
+    }
+
+    #[test]
+    fn a_privileged_builder_mounts_as_it_did_when_it_started() {
+        let mut w = World::starting();
+        w.info(|i| i.security.privileged = true);
+        let init = w.init();
+        let build = |w: &mut World, what: &str| {
+            let p = w.exec(init, "/usr/bin/builder", &["builder"]);
+            w.privilege(p, "mount", what, 0);
+        };
+        build(&mut w, "overlay /m overlay");
+        w.ticks(60);
+        build(&mut w, "overlay /m overlay");
+        w.only(&["drift.startup"]);
+        build(&mut w, "/dev/sda1 /m ext4");
+        assert_eq!(w.finding("priv.mount").severity, Severity::High);
+        let other = w.exec(init, "/usr/bin/mount", &["mount"]);
+        w.privilege(other, "mount", "none /m tmpfs", 0);
+        assert_eq!(w.all("priv.mount").len(), 2);
+    }
+}
