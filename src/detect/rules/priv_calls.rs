@@ -114,7 +114,8 @@ pub(super) const BECAME_ROOT: Rule = Rule {
         attack: &["T1548.001", "T1068"],
         needs: &[Fact::Privilege],
         explain: "A process that ran as another user set its user id to 0. Medium through the \
-                  image's own su or sudo, high otherwise.",
+                  image's own su or sudo, low by a setuid program of the image that a service \
+                  calls for its work, high otherwise.",
         check: "How it got the right to: a setuid program, sudoers, or a weakness.",
     },
     looks: &[Look::Privilege(became_root)],
@@ -347,10 +348,18 @@ fn became_root(case: &mut Case<'_>, p: &Privilege) {
             | b"gpasswd"
             | b"chfn"
     ) && process.file.origin() == crate::event::Origin::Image;
-    let severity = if tool {
-        Severity::Medium
-    } else {
-        Severity::High
+    // A mail server's delivery and its like: the image gave the program root for its work, and it
+    // is none that runs what it is told.
+    let name = programs::of(process);
+    let given = process.file.origin() == crate::event::Origin::Image
+        && process.file.mode & 0o4000 != 0
+        && !programs::is_interpreter(name)
+        && !programs::is_shell(name)
+        && !who::suspicious(case);
+    let severity = match (tool, given) {
+        (true, _) => Severity::Medium,
+        (_, true) => Severity::Low,
+        _ => Severity::High,
     };
     let subject = caller(case, p);
     raise(case, p, severity, &subject);
@@ -484,6 +493,27 @@ mod tests {
         w.only(&[]);
         w.privilege(p, "setresuid", "0 0 0", 0);
         assert_eq!(w.finding("priv.became-root").severity, Severity::High);
+        // What the image gave root for its work; not what runs anything it is told.
+        let by = |exe: &str, session: bool, mode: u32| {
+            let mut w = World::steady();
+            let parent = if session {
+                w.session(&["sh"])
+            } else {
+                w.init()
+            };
+            let p = w.fork(parent);
+            w.exec_as(p, parent, exe, &[exe], |e| {
+                e.uid = 33;
+                e.file.mode = mode;
+            });
+            w.privilege(p, "setuid", "0", 0);
+            w.finding("priv.became-root").severity
+        };
+        assert_eq!(by("/usr/sbin/exim4", false, 0o104_755), Severity::Low);
+        assert_eq!(by("/usr/bin/sudo", false, 0o104_755), Severity::Medium);
+        assert_eq!(by("/usr/sbin/exim4", false, 0o100_755), Severity::High);
+        assert_eq!(by("/usr/sbin/exim4", true, 0o104_755), Severity::High);
+        assert_eq!(by("/usr/bin/python3", false, 0o104_755), Severity::High);
     }
 
     #[test]
