@@ -151,13 +151,13 @@ fn string(rest: &[u8]) -> Found {
 
 /// What follows `ESC [`.
 fn csi(rest: &[u8]) -> Found {
-    let Some(end) = rest.iter().position(|b| matches!(b, 0x40..=0x7e)) else {
-        // A byte that cannot be in such a sequence ends it.
-        return match rest.iter().position(|b| !matches!(b, 0x20..=0x3f)) {
-            Some(at) => Found::Nothing(at + 2),
-            None => Found::Part,
-        };
+    let Some(end) = rest.iter().position(|b| !matches!(b, 0x20..=0x3f)) else {
+        return Found::Part;
     };
+    // A byte that cannot be in such a sequence ends it, whatever may follow.
+    if !matches!(rest[end], 0x40..=0x7e) {
+        return Found::Nothing(end + 2);
+    }
     // The Linux console's F1 to F5 are `ESC [ [ A` and so on.
     if rest[0] == b'[' {
         return match rest.get(1) {
@@ -327,6 +327,18 @@ mod tests {
             panic!("{seen:?}")
         };
         assert_eq!((click.column, click.row), (4, 2));
+    }
+
+    #[test]
+    fn a_byte_that_does_not_belong_ends_a_sequence_wherever_it_is_cut() {
+        let bytes = b"\x1b[\0\x7f@";
+        for at in 0..bytes.len() {
+            let (mut input, mut events) = (Input::default(), Vec::new());
+            input.take(&bytes[..at], &mut events);
+            input.take(&bytes[at..], &mut events);
+            input.settle(&mut events);
+            assert_eq!(events, all(bytes), "{at}");
+        }
     }
 
     proptest! {

@@ -166,6 +166,7 @@ fn facts(case: &mut Case<'_>, _change: &ContainerEvent) {
 
 /// Adds a command to the story that all plain commands share.
 fn share(case: &mut Case<'_>, place: usize, line: String, command: &str) {
+    case.stories.part(place, command.as_bytes());
     case.stories.explain(place, line);
     let told = |line: &&String| line.starts_with("from outside, ");
     case.stories.edit(place, |f| {
