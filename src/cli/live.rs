@@ -134,7 +134,7 @@ fn news(state: Option<&EngineState>, before: Option<&EngineState>) -> Option<Str
 pub(super) fn address(text: &str) -> Result<String, String> {
     let known = ["unix://", "tcp://", "http://", "/"];
     let fits = |front: &&str| text.starts_with(*front) && text.len() > front.len();
-    if known.iter().any(|front| fits(front)) {
+    if known.iter().any(fits) {
         return Ok(text.to_owned());
     }
     Err("write it like unix:///run/docker.sock or tcp://127.0.0.1:2375".to_owned())

@@ -12,7 +12,8 @@ use super::load::load_error;
 use super::{Fact, Loss, Observed, ProbeError};
 use crate::event::{File, FileOp, Kind, LostReason, Timestamp};
 
-/// Operations kept until their window is over: as many as the kernel's map holds.
+/// Operations kept until their window is over: as many as the kernel's map holds. A process that
+/// writes more files in a second has what it repeats told as unknown.
 const MAX_WAITING: usize = 16_384;
 /// After the window is over, a record that was on its way has this long to come.
 const SLACK_NS: i64 = 200_000_000;
@@ -91,7 +92,9 @@ impl Repeats {
             // How many repeats there were is what was lost.
             count: 0,
             cgroup: None,
-            detail: format!("repeats of {unknown} file operations were not counted"),
+            detail: format!(
+                "repeats of {unknown} file operations, if there were any, were not counted"
+            ),
         })
     }
 }
