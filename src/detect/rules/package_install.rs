@@ -57,7 +57,12 @@ fn file(case: &mut Case<'_>, file: &File) {
     if file.errno != 0
         || !matches!(
             file.op,
-            FileOp::Create | FileOp::Write | FileOp::Rename | FileOp::Link | FileOp::Symlink
+            FileOp::Create
+                | FileOp::Write
+                | FileOp::Truncate
+                | FileOp::Rename
+                | FileOp::Link
+                | FileOp::Symlink
         )
     {
         return;
@@ -123,6 +128,21 @@ mod tests {
         w.create(daemon, "/usr/bin/x");
         w.only(&["exec.package-manager", "file.program-changed"]);
         assert_eq!(w.finding("file.program-changed").count, 1);
+    }
+
+    #[test]
+    fn a_package_manager_told_to_run_commands_is_no_installation() {
+        let mut w = World::steady();
+        let shell = w.session(&["sh"]);
+        let hook = "APT::Update::Pre-Invoke::=/bin/sh";
+        let apt = w.exec(
+            shell,
+            "/usr/bin/apt-get",
+            &["apt-get", "update", "-o", hook],
+        );
+        let sh = w.exec(apt, "/bin/sh", &["sh"]);
+        w.create(sh, "/etc/sudoers.d/x");
+        w.only(&["exec.session", "file.sudoers"]);
     }
 
     #[test]
