@@ -45,13 +45,7 @@ fn connect(case: &mut Case<'_>, connect: &Connect) {
     let Some(ip) = connect.remote.ip().filter(|ip| is_metadata(*ip)) else {
         return;
     };
-    let suspicious = case.session().is_some()
-        || case.memory.marks.contains_key(&case.event.pid)
-        || case
-            .ancestors()
-            .take(2)
-            .map(programs::of)
-            .any(|n| programs::is_shell(n) || programs::is_downloader(n));
+    let suspicious = super::net::suspicious(case);
     let severity = if suspicious {
         Severity::High
     } else {

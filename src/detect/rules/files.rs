@@ -1,4 +1,4 @@
-//! Reads of secrets, cleared traces, rights of files, and writes that reach the host.
+//! Cleared traces, rights of files, and writes that reach the host.
 
 use bstr::ByteSlice as _;
 
@@ -7,23 +7,6 @@ use crate::detect::change::{Maker, by, changes, graded, is_refusal, maker, refus
 use crate::detect::place::{self, Place};
 use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs};
 use crate::event::{File, FileOp, Filesystem};
-
-/// Secrets read.
-pub(super) const CREDENTIALS: Rule = Rule {
-    info: RuleInfo {
-        id: "file.credential-read",
-        title: "Read passwords, keys or tokens",
-        severity: Severity::High,
-        attack: &["T1552.001", "T1552.004", "T1003.008"],
-        needs: &[Fact::Read],
-        explain: "shadow, private keys, cloud or cluster credentials, mounted secrets, or the \
-                  environment of another process were opened. High from a shell, a common tool, \
-                  drifted code or a command from outside; low from a service that did not read \
-                  them while starting. Programs whose work is to check logins are not flagged.",
-        check: "Who read them, and rotate what was read.",
-    },
-    looks: &[Look::File(credentials)],
-};
 
 /// Traces removed.
 pub(super) const LOGS: Rule = Rule {
@@ -138,144 +121,17 @@ fn is_tool(name: &[u8]) -> bool {
     )
 }
 
-fn by_hand(case: &Case<'_>) -> bool {
-    super::net::suspicious(case)
+/// The process itself is a tool of people, a shell, or drifted code.
+pub(super) fn with_a_tool(case: &Case<'_>) -> bool {
+    case.memory.marks.contains_key(&case.event.pid)
         || case
             .process
             .map(programs::of)
             .is_some_and(|n| is_tool(n) || programs::is_shell(n))
 }
 
-/// Programs of the image that check or change logins.
-fn checks_logins(name: &[u8]) -> bool {
-    matches!(
-        name,
-        b"sshd"
-            | b"sshd-session"
-            | b"login"
-            | b"su"
-            | b"sudo"
-            | b"cron"
-            | b"crond"
-            | b"passwd"
-            | b"unix_chkpwd"
-            | b"useradd"
-            | b"userdel"
-            | b"usermod"
-            | b"groupadd"
-            | b"groupmod"
-            | b"groupdel"
-            | b"chage"
-            | b"chpasswd"
-            | b"adduser"
-            | b"addgroup"
-            | b"pwck"
-            | b"grpck"
-            | b"vsftpd"
-            | b"dovecot"
-            | b"auth"
-            | b"saslauthd"
-            | b"smbd"
-            | b"nscd"
-            | b"sssd"
-            | b"gpasswd"
-            | b"newusers"
-            | b"systemd-sysusers"
-            | b"pwconv"
-            | b"atd"
-            | b"crontab"
-            | b"runuser"
-            | b"chsh"
-            | b"chfn"
-            | b"expiry"
-            | b"visudo"
-            | b"doas"
-            | b"screen"
-    )
-}
-
-fn credentials(case: &mut Case<'_>, file: &File) {
-    if file.op != FileOp::Read {
-        return;
-    }
-    // Programs look for keys that are not there; a person who does is worth a line.
-    let absent = file.errno == 2 && by_hand(case);
-    if file.errno != 0 && !absent && !is_refusal(file.errno) {
-        return;
-    }
-    let path = file.path.as_bytes();
-    // Devices and memory have rules of their own.
-    if path.starts_with(b"/dev/")
-        || path.ends_with(b"/mem")
-        || path.ends_with(b"/kcore")
-        || path.ends_with(b"/kmem")
-        || file.file.is_some_and(|f| f.mode & 0o170_000 == 0o060_000)
-    {
-        return;
-    }
-    let name = case.process.map(programs::of).unwrap_or_default().to_vec();
-    let image = case
-        .process
-        .is_none_or(|p| p.file.origin() == crate::event::Origin::Image);
-    if image && checks_logins(&name) || maker(case) == Maker::Package {
-        return;
-    }
-    let key = {
-        let exe = case.process.map_or(&file.comm, |p| &p.exe);
-        format!(
-            "read {} {}",
-            exe.escaped(),
-            secret_group(path).escape_ascii()
-        )
-    };
-    let starting = case.starting_up();
-    let hand = by_hand(case);
-    let own = case.own();
-    if starting {
-        if own.used.len() < 256 {
-            own.used.insert(key);
-        }
-        return;
-    }
-    if own.used.contains(&key) && !hand {
-        return;
-    }
-    let environment = path.ends_with(b"/environ");
-    let weight = match (hand, environment) {
-        _ if absent => Severity::Low,
-        (true, false) => Severity::High,
-        (true, true) => Severity::Medium,
-        (false, _) => Severity::Low,
-    };
-    let severity = graded(weight, file.errno).min(weight);
-    let group = secret_group(path).to_vec();
-    let line = format!("read {}{}", file.path.escaped(), refused(file.errno));
-    let place = case.raise(severity, &group, |case, told| {
-        told.title = format!("Read a secret: {}", file.path.escaped());
-        told.why.push(by(case, &file.comm));
-    });
-    if let Some(place) = place {
-        case.stories.explain(place, line);
-    }
-}
-
-/// Secrets of one kind are one story.
-fn secret_group(path: &[u8]) -> &[u8] {
-    if path.starts_with(b"/proc/") {
-        return b"/proc/*/environ";
-    }
-    for base in [&b"/run/secrets"[..], b"/var/run/secrets"] {
-        if path.starts_with(base) {
-            return base;
-        }
-    }
-    if matches!(
-        path,
-        b"/etc/shadow" | b"/etc/shadow-" | b"/etc/gshadow" | b"/etc/gshadow-"
-    ) {
-        return b"/etc/shadow";
-    }
-    programs::directory(path)
+pub(super) fn by_hand(case: &Case<'_>) -> bool {
+    super::net::suspicious(case) || with_a_tool(case)
 }
 
 /// Rotation leaves these behind and removes them in time.
@@ -290,11 +146,53 @@ fn is_rotated(path: &[u8]) -> bool {
         || leaf.last().is_some_and(u8::is_ascii_digit)
 }
 
+/// A program that people type into writes its own history anew; so may a shell, but there a
+/// person does it, too.
+fn keeps(name: &[u8], path: &[u8]) -> bool {
+    let own = programs::leaf(path)
+        .strip_prefix(b".")
+        .and_then(|l| l.strip_suffix(b"_history"));
+    own == Some(name) && !programs::is_shell(name)
+}
+
+/// Logs that a service or the system keeps, and nobody else begins anew.
+fn is_kept(path: &[u8]) -> bool {
+    let leaf = programs::leaf(path);
+    matches!(
+        leaf.strip_suffix(b".log").unwrap_or(leaf),
+        b"auth"
+            | b"syslog"
+            | b"messages"
+            | b"secure"
+            | b"kern"
+            | b"daemon"
+            | b"wtmp"
+            | b"btmp"
+            | b"lastlog"
+            | b"faillog"
+            | b"audit"
+            | b"sudo"
+            | b"cron"
+            | b"mail"
+            | b"maillog"
+            | b"access"
+            | b"access_log"
+            | b"error"
+            | b"error_log"
+    )
+}
+
 fn logs(case: &mut Case<'_>, file: &File) {
     if file.errno != 0 && !is_refusal(file.errno) {
         return;
     }
-    let kind = place::of(&file.path);
+    // All logs at once.
+    let whole = file.op == FileOp::Rename && file.path.as_bytes() == b"/var/log";
+    let kind = if whole {
+        Some(Place::Log)
+    } else {
+        place::of(&file.path)
+    };
     let cleared = match (kind, file.op) {
         (Some(Place::Log), FileOp::Truncate | FileOp::Unlink) => true,
         (Some(Place::ShellHistory), FileOp::Truncate | FileOp::Unlink | FileOp::Symlink) => true,
@@ -326,12 +224,22 @@ fn logs(case: &mut Case<'_>, file: &File) {
                     | b"cronolog"
             )
         });
-        if is_rotated(&file.path) || !by_hand(case) || (rotation && case.session().is_none()) {
+        // Opening a log anew is how much is begun; those that are kept are not begun by hand.
+        let name = case.process.map(programs::of).unwrap_or_default();
+        let begun = file.op == FileOp::Truncate
+            && !matches!(name, b"truncate" | b"shred")
+            && !is_kept(&file.path);
+        if is_rotated(&file.path)
+            || begun
+            || !by_hand(case)
+            || (rotation && case.session().is_none())
+        {
             return;
         }
     } else if case.process.map(programs::of).is_some_and(|n| {
         // A shell turns its own history over through a temporary file.
-        programs::is_shell(n) && file.op != FileOp::Symlink && case.session().is_none()
+        let over = programs::is_shell(n) && file.op != FileOp::Symlink && case.session().is_none();
+        over || keeps(n, &file.path)
     }) {
         return;
     }
@@ -356,12 +264,20 @@ fn logs(case: &mut Case<'_>, file: &File) {
     }
 }
 
-fn is_directory(file: &File) -> bool {
-    file.file.is_some_and(|f| f.mode & 0o170_000 == 0o040_000)
+/// A directory, by the kernel's word or because it was made as one.
+fn is_directory(case: &Case<'_>, file: &File) -> bool {
+    let made = || {
+        case.activity(&file.path)
+            .is_some_and(|a| a.ops.contains_key(&FileOp::Mkdir))
+    };
+    match file.file {
+        Some(facts) => facts.mode & 0o170_000 == 0o040_000,
+        None => made(),
+    }
 }
 
 fn setuid(case: &mut Case<'_>, file: &File) {
-    if !matches!(file.op, FileOp::Chmod | FileOp::Create) || is_directory(file) {
+    if !matches!(file.op, FileOp::Chmod | FileOp::Create) || is_directory(case, file) {
         return;
     }
     let mode = file.mode.unwrap_or(0);
@@ -535,46 +451,6 @@ mod tests {
     use crate::event::{FileFacts, FileOp, Filesystem, Mount};
 
     #[test]
-    fn secrets_read_by_hand_and_by_services() {
-        for path in ["/etc/shadow", "/root/.ssh/id_rsa", "/run/secrets/token"] {
-            let mut w = World::steady();
-            let init = w.init();
-            let cat = w.exec(init, "/bin/cat", &["cat", path]);
-            w.file(cat, FileOp::Read, path);
-            assert_eq!(w.finding("file.credential-read").severity, Severity::High);
-            w.only(&["file.credential-read"]);
-        }
-        let mut w = World::steady();
-        let init = w.init();
-        let cat = w.exec(init, "/bin/cat", &["cat"]);
-        w.refused(cat, FileOp::Read, "/etc/shadow", 13);
-        assert_eq!(w.highest(), Severity::Medium);
-    }
-
-    #[test]
-    fn logins_and_what_start_up_reads_are_silent() {
-        let mut w = World::starting();
-        let init = w.init();
-        w.file(
-            init,
-            FileOp::Read,
-            "/run/secrets/kubernetes.io/serviceaccount/token",
-        );
-        w.ticks(60);
-        w.file(
-            init,
-            FileOp::Read,
-            "/run/secrets/kubernetes.io/serviceaccount/token",
-        );
-        let sshd = w.exec(init, "/usr/sbin/sshd", &["sshd"]);
-        w.file(sshd, FileOp::Read, "/etc/shadow");
-        let su = w.exec(init, "/bin/su", &["su"]);
-        w.file(su, FileOp::Read, "/etc/shadow");
-        w.refused(init, FileOp::Read, "/root/.netrc", 2);
-        w.only(&[]);
-    }
-
-    #[test]
     fn traces_cleared_by_hand_and_logs_rotated() {
         let mut w = World::steady();
         let s = w.session(&["sh"]);
@@ -584,6 +460,20 @@ mod tests {
         w.link(s, FileOp::Symlink, "/root/.bash_history", "/dev/null");
         let f = w.finding("file.traces-cleared");
         assert_eq!((f.severity, f.count), (Severity::Medium, 3));
+        // A log that is kept is not begun anew by a shell, others are.
+        let mut w = World::steady();
+        let init = w.init();
+        let sh = w.exec(init, "/bin/sh", &["sh", "-c", "x"]);
+        w.file(sh, FileOp::Truncate, "/var/log/job.log");
+        let psql = w.exec(sh, "/usr/bin/psql", &["psql"]);
+        w.file(psql, FileOp::Truncate, "/root/.psql_history");
+        w.only(&[]);
+        w.file(sh, FileOp::Truncate, "/var/log/wtmp");
+        w.only(&["file.traces-cleared"]);
+        let mut w = World::steady();
+        let s = w.session(&["sh"]);
+        w.rename(s, "/var/log", "/tmp/gone");
+        assert_eq!(w.finding("file.traces-cleared").severity, Severity::Medium);
         let mut w = World::steady();
         let init = w.init();
         let cron = w.exec(init, "/usr/sbin/cron", &["cron"]);
@@ -623,6 +513,11 @@ mod tests {
             });
         });
         w.file_as(init, FileOp::Chmod, "/tmp", |f| f.mode = Some(0o1777));
+        // Of a change by name only what was made there tells that it is a directory.
+        w.file(init, FileOp::Mkdir, "/srv/shared");
+        w.file_as(init, FileOp::Chmod, "/srv/shared", |f| {
+            f.mode = Some(0o2775)
+        });
         w.only(&[]);
     }
 

@@ -1,6 +1,7 @@
 //! The rules. One list registers them; everything that names rules derives from it.
 
 mod cloud_metadata;
+mod credentials;
 mod drift_exec;
 mod drift_snapshot;
 mod etc;
@@ -16,9 +17,13 @@ mod net;
 mod new_name;
 mod package_database;
 mod package_install;
+mod pipes;
 mod priv_calls;
 mod program_changed;
 mod programs_run;
+mod reverse_shell;
+mod scan;
+mod scripts;
 mod shells;
 mod watched;
 
@@ -41,7 +46,7 @@ pub(crate) const ALL: &[&Rule] = &[
     &drift_exec::BUILT,
     &drift_snapshot::RULE,
     &fileless::RULE,
-    &programs_run::SCRIPT,
+    &scripts::SCRIPT,
     &programs_run::LIBRARY,
     &programs_run::MASQUERADE,
     &programs_run::MINER,
@@ -60,21 +65,21 @@ pub(crate) const ALL: &[&Rule] = &[
     &etc::SSH_ACCESS,
     &etc::PACKAGE_SOURCES,
     &package_database::RULE,
-    &files::CREDENTIALS,
+    &credentials::CREDENTIALS,
     &files::LOGS,
     &files::SETUID,
     &files::WRITABLE,
     &files::HOST,
     &watched::RULE,
     &shells::SPAWNED,
-    &shells::REVERSE,
-    &shells::PIPE,
+    &reverse_shell::RULE,
+    &pipes::PIPE,
     &shells::TERMINAL,
     &cloud_metadata::RULE,
     &net::DESTINATION,
     &net::RUNTIME_API,
     &net::CLUSTER_API,
-    &net::SCAN,
+    &scan::SCAN,
     &net::LISTEN,
     &net::RAW,
     &net::TUNNEL,
