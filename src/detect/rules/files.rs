@@ -48,7 +48,8 @@ pub(super) const WRITABLE: Rule = Rule {
         attack: &["T1222.002"],
         needs: &[Fact::File],
         explain: "chmod gave everybody the right to write to a program, an account file, a cron \
-                  table, a start-up file or other configuration under /etc.",
+                  table, a start-up file or other configuration under /etc, or to read a file \
+                  that holds passwords or keys.",
         check: "Who did it, and whether the file has changed since.",
     },
     looks: &[Look::File(writable)],
@@ -310,7 +311,11 @@ fn setuid(case: &mut Case<'_>, file: &File) {
 }
 
 fn writable(case: &mut Case<'_>, file: &File) {
-    if file.op != FileOp::Chmod || file.errno != 0 || file.mode.unwrap_or(0) & 0o1002 != 0o0002 {
+    let mode = file.mode.unwrap_or(0);
+    let writes = mode & 0o1002 == 0o0002;
+    // A secret need not be written to.
+    let reads = mode & 0o4 != 0 && place::is_secret(&file.path);
+    if file.op != FileOp::Chmod || file.errno != 0 || !(writes || reads) {
         return;
     }
     let sensitive = matches!(
@@ -330,7 +335,7 @@ fn writable(case: &mut Case<'_>, file: &File) {
                 | Place::EtcBelow
         )
     );
-    if !sensitive {
+    if !sensitive && !reads {
         return;
     }
     match maker(case) {
@@ -342,7 +347,12 @@ fn writable(case: &mut Case<'_>, file: &File) {
         Maker::Session | Maker::Service => {}
     }
     case.raise(Severity::Medium, &file.path, |case, told| {
-        told.title = format!("{}: {}", case.rule.title, file.path.escaped());
+        let what = if writes {
+            case.rule.title
+        } else {
+            "A secret became readable for everybody"
+        };
+        told.title = format!("{what}: {}", file.path.escaped());
         told.why.push(by(case, &file.comm));
     });
 }
@@ -503,6 +513,11 @@ mod tests {
         assert_eq!(w.finding("file.world-writable").severity, Severity::Medium);
         let mut w = World::steady();
         let init = w.init();
+        w.file_as(init, FileOp::Chmod, "/etc/shadow", |f| f.mode = Some(0o644));
+        assert_eq!(w.finding("file.world-writable").severity, Severity::Medium);
+        let mut w = World::steady();
+        let init = w.init();
+        w.file_as(init, FileOp::Chmod, "/etc/shadow", |f| f.mode = Some(0o640));
         w.file_as(init, FileOp::Chmod, "/srv/x", |f| f.mode = Some(0o755));
         w.file_as(init, FileOp::Chmod, "/srv/upload", |f| f.mode = Some(0o777));
         w.file_as(init, FileOp::Chmod, "/srv/dir", |f| {

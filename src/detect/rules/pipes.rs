@@ -76,7 +76,13 @@ fn pipe(case: &mut Case<'_>, exec: &Exec) {
     if !takes && !source {
         return;
     }
-    let mut beside = case.own().beside(exec.ppid);
+    // `… | sudo sh`: the pipe's end is the program that starts the interpreter.
+    let stands = case.ancestors().skip(1);
+    let below = stands
+        .take(3)
+        .find(|p| !programs::is_wrapper(programs::of(p)))
+        .map_or(exec.ppid, |p| p.pid);
+    let mut beside = case.own().beside(if takes { below } else { exec.ppid });
     // The shell that opens a descriptor on a program's output starts it, and then becomes the
     // interpreter.
     if by_descriptor(&exec.argv) {
@@ -203,6 +209,14 @@ mod tests {
         let curl = w.exec(shell, "/usr/bin/curl", &["curl", "x"]);
         w.exit(curl);
         w.exec(shell, "/bin/sh", &["sh", "-c", "#!/bin/sh\nid"]);
+        assert_eq!(w.finding("exec.pipe-to-shell").severity, Severity::High);
+        // curl … | sudo bash
+        let mut w = World::steady();
+        let init = w.init();
+        let shell = w.exec(init, "/bin/sh", &["sh", "/run.sh"]);
+        w.exec(shell, "/usr/bin/curl", &["curl", "x"]);
+        let sudo = w.exec(shell, "/usr/bin/sudo", &["sudo", "bash"]);
+        w.exec(sudo, "/bin/bash", &["bash"]);
         assert_eq!(w.finding("exec.pipe-to-shell").severity, Severity::High);
         // Decoded by an interpreter's own text.
         let mut w = World::steady();

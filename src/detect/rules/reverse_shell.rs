@@ -58,7 +58,7 @@ fn reverse(case: &mut Case<'_>, exec: &Exec) {
         let parent = case.ancestors().nth(1)?;
         // A shell that connected itself hands on what it read; a relay's neighbour does so, too.
         if !bare(exec) {
-            let relays = programs::is_shell(programs::of(parent));
+            let relays = programs::is_shell(programs::of(parent)) || has_text(parent);
             let out = relays.then(|| fresh(case, parent.pid)).flatten();
             let out = out.filter(|out| !closed(case, out));
             return out.or_else(|| relayed(case, parent));
@@ -66,8 +66,13 @@ fn reverse(case: &mut Case<'_>, exec: &Exec) {
         if exec.tty && case.session().is_some() {
             return None;
         }
-        // A downloader's child shell runs what was fetched; a server's is another story.
-        fresh(case, parent.pid)
+        // A downloader's child shell runs what was fetched; a server's is another story. Forks
+        // in between have no program of their own.
+        case.ancestors()
+            .skip(1)
+            .take(3)
+            .take_while(|p| p.exe == parent.exe)
+            .find_map(|p| fresh(case, p.pid))
     };
     let Some(out) = own.or_else(parents) else {
         remember_bare(case, exec);
@@ -78,6 +83,17 @@ fn reverse(case: &mut Case<'_>, exec: &Exec) {
         &out,
         &programs::command_line(&exec.argv, &exec.exe, 160),
     );
+}
+
+/// An interpreter that runs a text given as an argument, which no service does.
+fn has_text(process: &ProcessEntry) -> bool {
+    programs::is_interpreter(programs::of(process))
+        && process
+            .argv
+            .iter()
+            .skip(1)
+            .take_while(|a| a.starts_with(b"-"))
+            .any(|a| !a.starts_with(b"--") && (a.ends_with(b"c") || a.ends_with(b"e")))
 }
 
 /// Nothing is connected to that peer any more: somebody looked whether it answers.
@@ -116,7 +132,7 @@ fn relayed(case: &Case<'_>, parent: &ProcessEntry) -> Option<Outbound> {
         .filter(|out| !out.to.ip().is_loopback())
 }
 
-fn raise_reverse(case: &mut Case<'_>, out: &Outbound, command: &str) {
+fn raise_reverse(case: &mut Case<'_>, out: &Outbound, command: &str) -> Option<usize> {
     let subject = out.to.to_string();
     let place = case.raise(Severity::Critical, subject.as_bytes(), |_, told| {
         told.title = format!("A shell is connected to {}", out.to);
@@ -127,6 +143,7 @@ fn raise_reverse(case: &mut Case<'_>, out: &Outbound, command: &str) {
         case.stories.attach(place, case.now(), out.seq);
         case.memory.mark(case.event.pid, place);
     }
+    place
 }
 
 /// A shell that waits for commands may get them from a sibling that connects later.
@@ -178,7 +195,7 @@ fn reverse_pipe(case: &mut Case<'_>, connect: &Connect) {
     }
     let Some(process) = case.process else { return };
     let now = case.now();
-    let Some(&(_, _, _, seq)) = case.memory.get(case.owner).and_then(|own| {
+    let Some(&(shell, _, _, seq)) = case.memory.get(case.owner).and_then(|own| {
         own.bare_shells.iter().find(|(pid, parent, at, _)| {
             *parent == process.ppid
                 && *pid != process.pid
@@ -192,9 +209,23 @@ fn reverse_pipe(case: &mut Case<'_>, connect: &Connect) {
     }) else {
         return;
     };
-    let out = Outbound { to, ts: now, seq };
     let command = programs::command_line(&process.argv, &process.exe, 160);
-    raise_reverse(case, &out, &format!("fed by {command}"));
+    // A shell between two connections is one story.
+    let known = case.memory.marks.get(&shell).map(|place| *place as usize);
+    let known = known.filter(|place| {
+        let story = case.stories.findings().get(*place);
+        story.is_some_and(|f| f.rule == case.rule.id && f.silenced.is_none())
+    });
+    if let Some(place) = known {
+        case.stories
+            .explain(place, format!("connected to {to}, too, by {command}"));
+        case.stories.attach(place, now, case.event.seq);
+        return;
+    }
+    let out = Outbound { to, ts: now, seq };
+    if let Some(place) = raise_reverse(case, &out, &format!("fed by {command}")) {
+        case.memory.mark(shell, place);
+    }
 }
 
 #[cfg(test)]
@@ -231,6 +262,43 @@ mod tests {
     }
 
     #[test]
+    fn a_shell_between_two_connections_is_one_story() {
+        let mut w = World::steady();
+        let init = w.init();
+        let sh = w.exec(init, "/bin/sh", &["sh", "-c", "x"]);
+        w.exec(sh, "/bin/busybox", &["sh"]);
+        for port in [4444, 4445] {
+            let to = format!("10.9.8.7:{port}");
+            let nc = w.exec(sh, "/bin/busybox", &["nc", "10.9.8.7"]);
+            w.connect(nc, &to);
+        }
+        let all = w.all("net.reverse-shell");
+        assert_eq!(all.len(), 1, "{all:?}");
+        let why = all[0].why.join("\n");
+        assert!(why.contains("10.9.8.7:4445"), "{why}");
+    }
+
+    #[test]
+    fn forks_between_the_connection_and_the_shell_do_not_hide_it() {
+        let mut w = World::steady();
+        let init = w.init();
+        let perl = w.exec(init, "/usr/bin/perl", &["perl", "-e", "x"]);
+        w.connect(perl, "10.9.8.7:4444");
+        let child = w.fork(perl);
+        let grandchild = w.fork(child);
+        w.exec_as(grandchild, child, "/bin/sh", &["/bin/sh", "-i"], |_| {});
+        assert_eq!(w.finding("net.reverse-shell").severity, Severity::Critical);
+        // Another program in between makes it another's affair.
+        let mut w = World::steady();
+        let init = w.init();
+        let perl = w.exec(init, "/usr/bin/perl", &["perl", "-e", "x"]);
+        w.connect(perl, "10.9.8.7:4444");
+        let app = w.exec(perl, "/usr/bin/app", &["app"]);
+        w.exec(app, "/bin/sh", &["/bin/sh", "-i"]);
+        w.none("net.reverse-shell");
+    }
+
+    #[test]
     fn reverse_shells_by_relays() {
         // while read l; do sh -c "$l"; done, of a shell that has opened /dev/tcp itself.
         let mut w = World::steady();
@@ -247,6 +315,13 @@ mod tests {
         w.connect(nc, "10.9.8.7:4444");
         let awk = w.exec(sh, "/usr/bin/mawk", &["awk", "{ $0 | getline }"]);
         w.exec(awk, "/bin/sh", &["sh", "-c", "id"]);
+        assert_eq!(w.finding("net.reverse-shell").severity, Severity::Critical);
+        // python -c '… for each line: os.system(line)'
+        let mut w = World::steady();
+        let init = w.init();
+        let python = w.exec(init, "/usr/bin/python3", &["python3", "-c", "x"]);
+        w.connect(python, "10.9.8.7:4444");
+        w.exec(python, "/bin/sh", &["sh", "-c", "id"]);
         assert_eq!(w.finding("net.reverse-shell").severity, Severity::Critical);
         // An interpreter that reads its program from the socket.
         let mut w = World::steady();
