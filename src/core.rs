@@ -30,6 +30,9 @@ impl Core {
 
     /// Applies one event.
     pub fn apply(&mut self, event: &Arc<Event>) {
+        // What a path leads to stands in the state and is judged, not the words for it.
+        let seen = self.detector.see_through(&self.state, event).map(Arc::new);
+        let event = seen.as_ref().unwrap_or(event);
         self.state.apply(event);
         self.detector.apply(&self.state, event);
         for place in self.detector.latest() {

@@ -6,6 +6,7 @@ use super::Severity;
 use super::case::Case;
 use super::change::{Maker, maker};
 use super::drift::{Made, any_ancestor, made};
+use super::links::normal;
 use super::rules::info;
 use super::{programs, who};
 use crate::event::{Exec, File, FileOp, Origin};
@@ -187,8 +188,8 @@ fn copies_built(case: &Case<'_>) -> bool {
     words.map(|w| w.as_bytes()).any(|word| {
         let path = match word.first() {
             None | Some(b'-') => return false,
-            Some(b'/') => programs::normal(word),
-            _ => programs::normal(&[process.cwd.as_bytes(), b"/", word].concat()),
+            Some(b'/') => normal(word),
+            _ => normal(&[process.cwd.as_bytes(), b"/", word].concat()),
         };
         is_built(case, &path)
     })

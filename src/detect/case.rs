@@ -149,6 +149,9 @@ impl<'a> Case<'a> {
             rule.title.clone_into(&mut told.title);
         }
         if let Some(place) = self.chain(severity) {
+            let key = u32::try_from(place).unwrap_or(u32::MAX);
+            let worst = self.memory.chained.entry(key).or_insert(Severity::Info);
+            *worst = severity.max(*worst);
             self.stories.explain(place, format!("then: {}", told.title));
             self.stories.attach(place, self.event.ts, self.event.seq);
             return Some(place);

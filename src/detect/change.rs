@@ -17,6 +17,9 @@ pub(crate) struct Change<'a> {
     pub(crate) errno: u16,
 }
 
+/// What a rename does to the name it gives.
+pub(crate) const RENAMED: &str = "replaced by a rename";
+
 /// Refusals that show an intent: a permission, a read-only mount, a busy program. A file that is
 /// not there, or is there already, shows none.
 #[must_use]
@@ -41,10 +44,9 @@ pub(crate) fn changes(file: &File) -> [Option<Change<'_>>; 2] {
     match (file.op, &file.target) {
         (FileOp::Create, _) => [change(&file.path, "created"), None],
         (FileOp::Write | FileOp::Truncate, _) => [change(&file.path, "written"), None],
-        (FileOp::Rename, Some(target)) => [
-            change(target, "replaced by a rename"),
-            change(&file.path, "moved away"),
-        ],
+        (FileOp::Rename, Some(target)) => {
+            [change(target, RENAMED), change(&file.path, "moved away")]
+        }
         (FileOp::Link, Some(target)) => [change(target, "hard-linked"), None],
         (FileOp::Symlink, _) => [change(&file.path, "symlinked"), None],
         (FileOp::Unlink, _) => [change(&file.path, "removed"), None],

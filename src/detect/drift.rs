@@ -95,7 +95,7 @@ pub(crate) fn clock(at: Timestamp) -> String {
 pub(crate) fn writer<'a>(case: &Case<'a>, activity: &FileActivity) -> Option<&'a ProcessEntry> {
     case.state
         .processes
-        .get(&activity.pid)
+        .get(&activity.writer)
         .filter(|p| p.owner.as_ref() == Some(case.owner) && p.started <= activity.last)
 }
 
@@ -152,12 +152,22 @@ pub(crate) fn made(case: &Case<'_>, path: &[u8]) -> Option<Made> {
         if any_ancestor(case, writer, |p| programs::is_packager(p)) {
             return Some(Made::Package);
         }
-        if any_ancestor(case, writer, build::is_builder) {
+        // A build's own steps write; what one of them fetches or decodes was made elsewhere.
+        let brought = programs::is_downloader(programs::of(writer)) || unpacks(writer);
+        if !brought && any_ancestor(case, writer, build::is_builder) {
             return Some(Made::Built);
         }
     }
     let by_session = writer.is_some_and(|w| matches!(w.lineage, Lineage::ExecSession(_)));
     (!by_session && case.in_grace(activity.last)).then_some(Made::StartUp)
+}
+
+/// Turns text into a file.
+fn unpacks(process: &ProcessEntry) -> bool {
+    matches!(
+        programs::of(process),
+        b"base64" | b"base" | b"basenc" | b"xxd" | b"openssl" | b"uudecode" | b"gpg"
+    )
 }
 
 /// Lines that tell how a file came about: written, renamed, made executable, by whom.
@@ -196,7 +206,7 @@ pub(crate) fn history(case: &Case<'_>, path: &[u8], why: &mut Vec<String>) {
             programs::command_line(&writer.argv, &writer.exe, 160)
         ));
     }
-    if let Some(out) = case.memory.outbound.get(&activity.pid) {
+    if let Some(out) = case.memory.outbound.get(&activity.writer) {
         why.push(format!("its writer had connected to {}", out.to));
     }
 }

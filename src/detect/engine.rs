@@ -124,6 +124,12 @@ impl Detector {
             .collect()
     }
 
+    /// The event with the paths that its words lead to, where these are others. `state` is the
+    /// world before it.
+    pub(crate) fn see_through(&mut self, state: &State, event: &Event) -> Option<Event> {
+        self.memory.links.see_through(state, event)
+    }
+
     /// Looks at one event, after `state` applied it.
     pub fn apply(&mut self, state: &State, event: &Event) {
         self.memory.observe(state, event);

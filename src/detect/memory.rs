@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
-use super::Finding;
 use super::baseline::Known;
 use super::drift::Drifts;
+use super::links::Links;
 use super::programs;
 use super::session::Session;
+use super::{Finding, Severity};
 use crate::event::{Action, Bytes, ContainerId, Endpoint, Event, Exec, Kind, Timestamp};
 use crate::state::{FileKey, State};
 
@@ -80,6 +81,9 @@ pub(crate) struct Outbound {
     pub(crate) seq: u64,
 }
 
+/// Peers and ports tried since the begin of a window.
+pub(crate) type Tried = (Timestamp, BTreeSet<(IpAddr, u16)>);
+
 /// What is remembered of one container.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ContainerMemory {
@@ -107,8 +111,12 @@ pub(crate) struct ContainerMemory {
     pub(crate) rhythms: BTreeMap<Vec<u8>, super::session::Rhythm>,
     /// Exec sessions by host pid of their root.
     pub(crate) sessions: BTreeMap<u32, Session>,
-    /// Peers and ports tried lately, for scans: begin of the window, pairs, last count.
-    pub(crate) scan: Option<(Timestamp, BTreeSet<(IpAddr, u16)>)>,
+    /// Peers and ports tried lately, for scans.
+    pub(crate) scan: Option<Tried>,
+    /// The same that failed, over a longer time.
+    pub(crate) failures: Option<Tried>,
+    /// The same by datagrams.
+    pub(crate) datagrams: Option<Tried>,
     /// Tracers and the processes of their own they debug.
     pub(crate) debugged: Seen,
     /// Names asked for lately below one domain, for tunnels.
@@ -155,6 +163,10 @@ pub(crate) struct Memory {
     pub(crate) installing: FxHashMap<u32, u32>,
     /// Latest outbound connection by process.
     pub(crate) outbound: FxHashMap<u32, Outbound>,
+    /// Other names of files.
+    pub(crate) links: Links,
+    /// What was added to the story of a drifted program, at its worst, by the story's place.
+    pub(crate) chained: FxHashMap<u32, Severity>,
 }
 
 impl ContainerMemory {
@@ -175,6 +187,7 @@ impl Memory {
                 && let Some(oldest) = self.order.pop_front()
             {
                 self.containers.remove(&oldest);
+                self.links.forget(&oldest);
             }
             self.order.push_back(id.clone());
         }
@@ -245,6 +258,7 @@ impl Memory {
                     Action::Removed => {
                         self.containers.remove(id);
                         self.order.retain(|o| o != id);
+                        self.links.forget(id);
                     }
                     _ => {}
                 }

@@ -10,6 +10,7 @@ mod drift;
 mod engine;
 mod finding;
 mod judge;
+mod links;
 mod memory;
 pub(crate) mod place;
 mod policy;

@@ -58,6 +58,55 @@ const PROGRAM_DIRS: &[&[u8]] = &[
     b"usr/local/libexec/",
 ];
 
+/// The same of a name that may be a directory's: a rename puts another tree there.
+#[must_use]
+pub(crate) fn of_entry(path: &[u8]) -> Option<Place> {
+    let inside = || of(&[path, b"/"].concat());
+    match of(path) {
+        // `/etc/cron.d` itself is no ordinary file of `/etc`.
+        Some(Place::EtcTop) => inside().filter(|p| *p != Place::EtcBelow),
+        other => other,
+    }
+    .or_else(|| of(path))
+    .or_else(inside)
+}
+
+/// The key of a server lies at `path`, where distributions and certificate tools put them. Other
+/// than passwords these are read by whoever uses them.
+#[must_use]
+pub(crate) fn is_server_key(path: &[u8]) -> bool {
+    let mut parts = path.rsplit(|b| *b == b'/');
+    let leaf = parts.next().unwrap_or_default();
+    let parent = parts.next().unwrap_or_default();
+    path.starts_with(b"/etc/")
+        && match parent {
+            b"ssh" => leaf.starts_with(b"ssh_host_") && leaf.ends_with(b"_key"),
+            b"private" => !leaf.ends_with(b".pub"),
+            _ => leaf.starts_with(b"privkey"),
+        }
+}
+
+/// A secret lies at `path`, as its whole name tells.
+#[must_use]
+pub(crate) fn is_secret(path: &[u8]) -> bool {
+    let mut parts = path.rsplit(|b| *b == b'/');
+    let leaf = parts.next().unwrap_or_default();
+    let parent = parts.next().unwrap_or_default();
+    match (parent, leaf) {
+        (b"etc", b"shadow" | b"shadow-" | b"gshadow" | b"gshadow-" | b"sudoers") => true,
+        (b".aws", b"credentials") | (b".kube", b"config") | (b".docker", b"config.json") => true,
+        (_, b".git-credentials" | b".netrc" | b".pgpass" | b".vault-token") => true,
+        (b"gcloud", b"application_default_credentials.json" | b"credentials.db") => true,
+        (b".azure", b"msal_token_cache.json" | b"accessTokens.json") => true,
+        (b"kubernetes", b"admin.conf") => true,
+        // Public halves and the list of known hosts are no secret.
+        (b".ssh", leaf) => !leaf.ends_with(b".pub") && !leaf.starts_with(b"known_hosts"),
+        (_, b"id_rsa" | b"id_dsa" | b"id_ecdsa" | b"id_ed25519") => true,
+        _ if is_server_key(path) => true,
+        _ => path.starts_with(b"/run/secrets/") || path.starts_with(b"/var/run/secrets/"),
+    }
+}
+
 /// Files in program directories that programs write in ordinary operation: caches of
 /// interpreters.
 fn is_cache(path: &[u8]) -> bool {
@@ -82,9 +131,12 @@ fn leaf(path: &[u8]) -> &[u8] {
 #[must_use]
 pub(crate) fn of(path: &[u8]) -> Option<Place> {
     let rest = path.strip_prefix(b"/")?;
+    if is_ssh_access(path) {
+        return Some(Place::SshAccess);
+    }
     match rest.first()? {
         b'e' if rest.starts_with(b"etc/") => Some(etc(rest.get(4..)?)),
-        b'b' | b's' | b'l' | b'u' => {
+        b'b' | b's' | b'l' | b'u' if !rest.starts_with(b"srv/") => {
             if let Some(special) = service_dir(rest) {
                 return Some(special);
             }
@@ -92,6 +144,8 @@ pub(crate) fn of(path: &[u8]) -> Option<Place> {
             program.then_some(Place::Program)
         }
         b'v' => var(rest),
+        b's' if rest.starts_with(b"srv/") => service_home(rest.get(4..)?),
+        b'o' if rest.starts_with(b"opt/") => service_home(rest.get(4..)?),
         b'r' if rest.starts_with(b"root/") => home(rest.get(5..)?),
         b'r' if rest.starts_with(b"run/systemd/system/") => Some(Place::Service),
         b'h' if rest.starts_with(b"home/") => {
@@ -100,6 +154,25 @@ pub(crate) fn of(path: &[u8]) -> Option<Place> {
         }
         _ => None,
     }
+}
+
+/// Keys that may log in, in whosever home: accounts of services have homes anywhere.
+fn is_ssh_access(path: &[u8]) -> bool {
+    let mut parts = path.rsplit(|b| *b == b'/');
+    let leaf = parts.next().unwrap_or_default();
+    matches!(
+        leaf,
+        b"authorized_keys" | b"authorized_keys2" | b"rc" | b"environment"
+    ) && parts.next() == Some(b".ssh")
+        && !path.starts_with(b"/tmp/")
+        && !path.starts_with(b"/var/tmp/")
+        && !path.starts_with(b"/dev/shm/")
+}
+
+/// A start-up file in the home of a service's account, as `/var/lib/postgresql`.
+fn service_home(rest: &[u8]) -> Option<Place> {
+    let inside = rest.get(rest.iter().position(|b| *b == b'/')? + 1..)?;
+    home(inside).filter(|p| *p != Place::Service)
 }
 
 fn service_dir(rest: &[u8]) -> Option<Place> {
@@ -117,11 +190,11 @@ fn etc(name: &[u8]) -> Place {
         b"passwd" | b"shadow" | b"group" | b"gshadow" | b"subuid" | b"subgid" => {
             return Place::Accounts;
         }
-        b"sudoers" => return Place::Sudoers,
+        b"sudoers" | b"doas.conf" => return Place::Sudoers,
         b"ld.so.preload" => return Place::LdPreload,
         b"ld.so.conf" => return Place::LdConf,
         b"crontab" | b"anacrontab" => return Place::Cron,
-        b"rc.local" | b"inittab" => return Place::Service,
+        b"rc.local" | b"inittab" | b"inetd.conf" => return Place::Service,
         b"profile" | b"bash.bashrc" | b"bashrc" | b"zshrc" | b"environment" => {
             return Place::ShellStartup;
         }
@@ -138,7 +211,7 @@ fn etc(name: &[u8]) -> Place {
     };
     let (dir, rest) = name.split_at(slash);
     match dir {
-        b"sudoers.d" => Place::Sudoers,
+        b"sudoers.d" | b"doas.d" | b"polkit-1" => Place::Sudoers,
         b"pam.d" => Place::Pam,
         b"ld.so.conf.d" => Place::LdConf,
         b"cron.d" | b"cron.hourly" | b"cron.daily" | b"cron.weekly" | b"cron.monthly"
@@ -148,6 +221,15 @@ fn etc(name: &[u8]) -> Place {
             Place::Service
         }
         b"profile.d" => Place::ShellStartup,
+        // What the system runs by itself: at a login, for a device, with a network.
+        b"update-motd.d" | b"xinetd.d" => Place::Service,
+        b"udev" if rest.starts_with(b"/rules.d/") => Place::Service,
+        b"xdg" if rest.starts_with(b"/autostart/") => Place::Service,
+        b"network" if rest.starts_with(b"/if-") => Place::Service,
+        // Package managers run what these name.
+        b"apt" if rest.starts_with(b"/apt.conf") => Place::PackageSources,
+        // Which program stands behind a name.
+        b"alternatives" => Place::Program,
         b"ssh" if rest.starts_with(b"/sshd_config") => Place::SshAccess,
         b"apt" if rest.starts_with(b"/sources.list") || rest.starts_with(b"/trusted.gpg") => {
             Place::PackageSources
@@ -161,7 +243,10 @@ fn etc(name: &[u8]) -> Place {
 
 fn var(rest: &[u8]) -> Option<Place> {
     let rest = rest.strip_prefix(b"var/")?;
-    if rest.starts_with(b"spool/cron/") || rest.starts_with(b"cron/tabs/") {
+    if rest.starts_with(b"spool/cron/")
+        || rest.starts_with(b"spool/at/")
+        || rest.starts_with(b"cron/tabs/")
+    {
         return Some(Place::Cron);
     }
     if rest.starts_with(b"log/") {
@@ -173,7 +258,10 @@ fn var(rest: &[u8]) -> Option<Place> {
     {
         return Some(Place::PackageDatabase);
     }
-    None
+    if let Some(rest) = rest.strip_prefix(b"lib/") {
+        return service_home(rest);
+    }
+    rest.strip_prefix(b"www/").and_then(home)
 }
 
 fn home(rest: &[u8]) -> Option<Place> {
@@ -193,7 +281,17 @@ fn home(rest: &[u8]) -> Option<Place> {
         b".ssh/authorized_keys" | b".ssh/authorized_keys2" | b".ssh/rc" | b".ssh/environment" => {
             Some(Place::SshAccess)
         }
-        _ if rest.starts_with(b".config/systemd/user/") => Some(Place::Service),
+        _ if rest.starts_with(b".config/systemd/user/")
+            || rest.starts_with(b".config/autostart/") =>
+        {
+            Some(Place::Service)
+        }
+        // What every start of Python runs.
+        _ if rest.starts_with(b".local/lib/python")
+            && (rest.ends_with(b".pth") || rest.ends_with(b"customize.py")) =>
+        {
+            Some(Place::ShellStartup)
+        }
         _ if is_history(leaf(rest)) && !rest.contains(&b'/') => Some(Place::ShellHistory),
         _ => None,
     }
@@ -245,6 +343,25 @@ mod tests {
             ("/home/a/.bashrc", Some(Place::ShellStartup)),
             ("/home/a/b/.bashrc", None),
             ("/root/.bash_history", Some(Place::ShellHistory)),
+            ("/etc/alternatives/awk", Some(Place::Program)),
+            ("/etc/doas.conf", Some(Place::Sudoers)),
+            ("/etc/udev/rules.d/9-x.rules", Some(Place::Service)),
+            ("/etc/network/interfaces", Some(Place::EtcBelow)),
+            ("/etc/apt/apt.conf.d/99x", Some(Place::PackageSources)),
+            ("/var/spool/at/a0001", Some(Place::Cron)),
+            (
+                "/root/.local/lib/python3.13/site-packages/x.pth",
+                Some(Place::ShellStartup),
+            ),
+            ("/root/.local/lib/python3.13/site-packages/x.py", None),
+            ("/var/lib/postgresql/.profile", Some(Place::ShellStartup)),
+            (
+                "/var/lib/redis/.ssh/authorized_keys2",
+                Some(Place::SshAccess),
+            ),
+            ("/srv/app/.bashrc", Some(Place::ShellStartup)),
+            ("/srv/app/site/.bashrc", None),
+            ("/tmp/.ssh/authorized_keys", None),
             ("/var/log/nginx/access.log", Some(Place::Log)),
             ("/tmp/etc/passwd", None),
             ("/var/lib/postgresql/data/x", None),
@@ -252,6 +369,46 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(of(path.as_bytes()), place, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_directory_is_what_lies_in_it() {
+        for (path, place) in [
+            ("/etc/cron.d", Some(Place::Cron)),
+            ("/etc/nginx", Some(Place::EtcTop)),
+            ("/etc/nsswitch.conf", Some(Place::EtcTop)),
+            ("/etc/passwd", Some(Place::Accounts)),
+            ("/usr/sbin", Some(Place::Program)),
+            ("/var/log", Some(Place::Log)),
+            ("/srv", None),
+            ("/tmp/x", None),
+        ] {
+            assert_eq!(of_entry(path.as_bytes()), place, "{path}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_told_from_what_has_a_like_name() {
+        for path in [
+            "/etc/shadow",
+            "/home/u/.aws/credentials",
+            "/etc/ssh/ssh_host_rsa_key",
+            "/etc/ssl/private/site.key",
+            "/etc/letsencrypt/archive/site/privkey1.pem",
+            "/root/.config/gcloud/application_default_credentials.json",
+        ] {
+            assert!(is_secret(path.as_bytes()), "{path}");
+        }
+        for path in [
+            "/etc/ssh/ssh_host_rsa_key.pub",
+            "/srv/private/photo.jpg",
+            "/srv/privkey.md",
+            "/srv/credentials.db",
+            "/root/.ssh/known_hosts",
+            "/etc/passwd",
+        ] {
+            assert!(!is_secret(path.as_bytes()), "{path}");
         }
     }
 }

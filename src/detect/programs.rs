@@ -37,11 +37,57 @@ pub(crate) fn name<'a>(exe: &'a [u8], argv: &'a [Bytes]) -> &'a [u8] {
         }
         name = applet.strip_prefix(b"-").unwrap_or(applet);
     }
+    // Distributions tell variants of one tool apart by an ending.
+    let variants = [
+        &b".openbsd"[..],
+        b".traditional",
+        b".netkit",
+        b".basic",
+        b".tiny",
+        b".static",
+        b".real",
+    ];
+    let name = variants
+        .iter()
+        .find_map(|v| name.strip_suffix(*v))
+        .unwrap_or(name);
     let end = name
         .iter()
         .rposition(|b| !(b.is_ascii_digit() || *b == b'.' || *b == b'-'))
         .map_or(name.len(), |i| i + 1);
     name.get(..end).filter(|n| !n.is_empty()).unwrap_or(name)
+}
+
+/// The program that loads others and their libraries.
+#[must_use]
+pub(crate) fn is_loader(exe: &[u8]) -> bool {
+    let leaf = leaf(exe);
+    leaf.starts_with(b"ld-linux") || leaf.starts_with(b"ld-musl") || leaf.starts_with(b"ld.so")
+}
+
+/// A program that only starts another one, which then does the work.
+#[must_use]
+pub(crate) fn is_wrapper(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"timeout"
+            | b"env"
+            | b"nice"
+            | b"ionice"
+            | b"nohup"
+            | b"setsid"
+            | b"stdbuf"
+            | b"xargs"
+            | b"sudo"
+            | b"su"
+            | b"setpriv"
+            | b"runuser"
+            | b"chroot"
+            | b"unshare"
+            | b"nsenter"
+            | b"script"
+            | b"time"
+    )
 }
 
 /// The same of a process.
@@ -127,27 +173,6 @@ pub(crate) fn is_downloader(name: &[u8]) -> bool {
     )
 }
 
-/// Without `.`, `..` and doubled slashes, by text alone.
-#[must_use]
-pub(crate) fn normal(path: &[u8]) -> Vec<u8> {
-    let mut parts: Vec<&[u8]> = Vec::new();
-    for part in path.split(|b| *b == b'/') {
-        match part {
-            b"" | b"." => {}
-            b".." => {
-                parts.pop();
-            }
-            part => parts.push(part),
-        }
-    }
-    let mut out = Vec::with_capacity(path.len());
-    for part in parts {
-        out.push(b'/');
-        out.extend_from_slice(part);
-    }
-    out
-}
-
 /// A script's path among the arguments of an interpreter: the first that is no option.
 #[must_use]
 pub(crate) fn script_argument(argv: &[Bytes]) -> Option<&[u8]> {
@@ -213,6 +238,10 @@ pub(crate) fn is_packager<'a>(started: impl Into<Started<'a>>) -> bool {
         return false;
     }
     let argv = started.argv;
+    // Told to run other commands, it is a way to run them.
+    if argv.iter().any(|a| a.find(b"-Invoke").is_some()) {
+        return false;
+    }
     let own = name(started.exe, argv);
     if is_packager_name(own) {
         return installs(own, argv);
@@ -467,6 +496,7 @@ mod tests {
         assert_eq!(name(b"/usr/bin/python3.13", &[]), b"python");
         assert_eq!(name(b"/usr/bin/dash", &argv(&["sh", "-c", "x"])), b"dash");
         assert_eq!(name(b"/opt/7", &[]), b"7");
+        assert_eq!(name(b"/usr/bin/nc.openbsd", &[]), b"nc");
     }
 
     #[test]

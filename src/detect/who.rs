@@ -15,7 +15,9 @@ pub(crate) fn suspicious(case: &Case<'_>) -> bool {
     if case.session().is_some() || case.memory.marks.contains_key(&case.event.pid) {
         return true;
     }
-    let mut line = case.ancestors();
+    // Programs that only start others do not stand between.
+    let wrapper = |p: &&ProcessEntry| programs::is_wrapper(programs::of(p));
+    let mut line = case.ancestors().filter(|p| !wrapper(p));
     let Some(own) = line.next() else {
         return false;
     };
@@ -37,7 +39,10 @@ pub(crate) fn suspicious(case: &Case<'_>) -> bool {
 /// and the container's root: its start script runs it. A shell below a server is not that.
 #[must_use]
 pub(crate) fn by_start_script(case: &Case<'_>, also: impl Fn(&ProcessEntry) -> bool) -> bool {
-    let ours = |p: &ProcessEntry| programs::is_shell(programs::of(p)) || also(p);
+    let ours = |p: &ProcessEntry| {
+        let name = programs::of(p);
+        programs::is_shell(name) || programs::is_wrapper(name) || also(p)
+    };
     let mut above = case.ancestors().skip(1).peekable();
     while let Some(process) = above.next() {
         let root = above.peek().is_none();

@@ -357,6 +357,7 @@ impl State {
             last_op: file.op,
             last_errno: 0,
             pid: event.pid,
+            writer: event.pid,
             comm: Bytes::default(),
             file: None,
             class: None,
@@ -375,6 +376,10 @@ impl State {
         activity.last_op = file.op;
         activity.last_errno = file.errno;
         activity.pid = event.pid;
+        // Whose content it is outlasts a change of mode.
+        if !matches!(file.op, FileOp::Chmod | FileOp::Chown) {
+            activity.writer = event.pid;
+        }
         if activity.comm != file.comm {
             activity.comm.clone_from(&file.comm);
         }

@@ -29,6 +29,8 @@ pub struct FileActivity {
     pub pid: u32,
     /// Its short name.
     pub comm: Bytes,
+    /// Host pid of who wrote or placed the content last, whoever changed its mode since.
+    pub writer: u32,
     /// Latest facts of the file.
     pub file: Option<FileFacts>,
     /// Comparison with the image, once made.

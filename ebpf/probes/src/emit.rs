@@ -19,7 +19,7 @@ use crate::{file::offset, gate};
 const NO_WAKEUP: u64 = 1;
 
 #[map]
-static EVENTS: RingBuf = RingBuf::with_byte_size(16 << 20, 0);
+static EVENTS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
 
 /// Records that found no room, by cgroup.
 #[map]

@@ -45,6 +45,7 @@ const EACCES: i64 = 13;
 const ETXTBSY: i64 = 26;
 const EROFS: i64 = 30;
 const MEMFD_MASK: u64 = 0xffff_ffff_ffff;
+const PRIVKEY_MASK: u64 = 0xff_ffff_ffff_ffff;
 const TMPFS: u32 = 0x0102_1994;
 const RAMFS: u32 = 0x8584_58f6;
 const OVERLAY: u32 = 0x794c_7630;
@@ -337,7 +338,7 @@ fn maybe_sensitive(dentry: u64) -> bool {
     let Some((name, len)) = name_key(dentry) else {
         return false;
     };
-    const NAMES: [(u64, u32); 22] = [
+    const NAMES: [(u64, u32); 28] = [
         (key(b"shadow"), 6),
         (key(b"shadow-"), 7),
         (key(b"gshadow"), 7),
@@ -360,6 +361,13 @@ fn maybe_sensitive(dentry: u64) -> bool {
         (key(b"environ"), 7),
         (key(b"token"), 5),
         (key(b"secrets"), 7),
+        // Sign-ins of cloud and cluster tools.
+        (key(b"applicat"), 36),
+        (key(b"credenti"), 14),
+        (key(b"msal_tok"), 21),
+        (key(b"accessTo"), 17),
+        (key(b"admin.co"), 10),
+        (key(b".vault-t"), 12),
     ];
     let mut i = 0;
     while i < NAMES.len() {
@@ -368,8 +376,14 @@ fn maybe_sensitive(dentry: u64) -> bool {
         }
         i += 1;
     }
+    // Keys of a host or a server, whatever follows in the name.
+    if name == key(b"ssh_host") || name & PRIVKEY_MASK == key(b"privkey") {
+        return true;
+    }
     let parent = read::<u64>(dentry, at(o::DENTRY_PARENT)).and_then(name_key);
-    parent == Some((key(b".ssh"), 4)) || parent == Some((key(b"secrets"), 7))
+    parent == Some((key(b".ssh"), 4))
+        || parent == Some((key(b"secrets"), 7))
+        || parent == Some((key(b"private"), 7))
 }
 
 /// How many operations this one stands for: none when an alike one was just reported.

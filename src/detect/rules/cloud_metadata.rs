@@ -45,7 +45,8 @@ fn connect(case: &mut Case<'_>, connect: &Connect) {
     let Some(ip) = connect.remote.ip().filter(|ip| is_metadata(*ip)) else {
         return;
     };
-    let severity = if who::suspicious(case) {
+    let suspicious = who::suspicious(case);
+    let severity = if suspicious {
         Severity::High
     } else {
         Severity::Medium

@@ -4,7 +4,7 @@ use bstr::ByteSlice as _;
 
 use crate::detect::case::Case;
 use crate::detect::change::{Maker, by, graded, is_refusal, maker, refused};
-use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs, who};
+use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, place, programs, who};
 use crate::event::{File, FileOp};
 use crate::state::ProcessEntry;
 
@@ -18,8 +18,9 @@ pub(super) const RULE: Rule = Rule {
         needs: &[Fact::Read],
         explain: "shadow, private keys, cloud or cluster credentials, mounted secrets, or the \
                   environment of another process were opened. High from a shell, a common tool, \
-                  drifted code or a command from outside; low from a service that did not read \
-                  them while starting, information where they are mounted for it. Programs whose work is to check logins are not flagged.",
+                  drifted code or a command from outside; from a service that did not read them \
+                  while starting medium for shadow, else low, information where they are \
+                  mounted for it. Programs whose work is to check logins are not flagged.",
         check: "Who read them, and rotate what was read.",
     },
     looks: &[Look::File(credentials)],
@@ -75,19 +76,31 @@ fn is_tool(name: &[u8]) -> bool {
     )
 }
 
-/// Somebody does it, not the service.
-pub(super) fn by_hand(case: &Case<'_>) -> bool {
-    who::suspicious(case)
+/// The process itself is a tool of people, a shell, or drifted code.
+fn with_a_tool(case: &Case<'_>) -> bool {
+    case.memory.marks.contains_key(&case.event.pid)
         || case
             .process
             .map(programs::of)
             .is_some_and(|n| is_tool(n) || programs::is_shell(n))
 }
 
+/// Somebody does it, not the service.
+pub(super) fn by_hand(case: &Case<'_>) -> bool {
+    who::suspicious(case) || with_a_tool(case)
+}
+
 fn credentials(case: &mut Case<'_>, file: &File) {
-    if file.op != FileOp::Read {
-        return;
-    }
+    // A second name by which it can be read unseen is as good as reading it.
+    let verb = match (file.op, &file.target) {
+        (FileOp::Read, _) => "read",
+        (FileOp::Link, Some(target))
+            if place::is_secret(&file.path) && !place::is_secret(target) && file.errno == 0 =>
+        {
+            "linked"
+        }
+        _ => return,
+    };
     // Programs look for keys that are not there; a person who does is worth a line.
     let absent = file.errno == 2 && by_hand(case);
     if file.errno != 0 && !absent && !is_refusal(file.errno) {
@@ -101,6 +114,9 @@ fn credentials(case: &mut Case<'_>, file: &File) {
         || path.ends_with(b"/kmem")
         || file.file.is_some_and(|f| f.mode & 0o170_000 == 0o060_000)
     {
+        return;
+    }
+    if place::is_server_key(path) && !with_a_tool(case) {
         return;
     }
     if case.process.is_some_and(|p| its_work(p, path)) || maker(case) == Maker::Package {
@@ -134,10 +150,12 @@ fn credentials(case: &mut Case<'_>, file: &File) {
         (true, true) => Severity::Medium,
         // Mounted for the service to read, whenever it comes to that.
         (false, _) if group == b"/run/secrets" || group == b"/var/run/secrets" => Severity::Info,
+        // Nothing but a check of logins has business with these.
+        (false, false) if group == b"/etc/shadow" => Severity::Medium,
         (false, _) => Severity::Low,
     };
     let severity = graded(weight, file.errno).min(weight);
-    let line = format!("read {}{}", file.path.escaped(), refused(file.errno));
+    let line = format!("{verb} {}{}", file.path.escaped(), refused(file.errno));
     let place = case.raise(severity, &group, |case, told| {
         told.title = format!("Read a secret: {}", file.path.escaped());
         told.why.push(by(case, &file.comm));
@@ -194,7 +212,17 @@ fn secret_group(path: &[u8]) -> &[u8] {
     ) {
         return b"/etc/shadow";
     }
-    programs::directory(path)
+    // Whoever goes through a home takes what it has.
+    home(path).unwrap_or_else(|| programs::directory(path))
+}
+
+/// The home a path lies in, among those that are people's.
+fn home(path: &[u8]) -> Option<&[u8]> {
+    if path.starts_with(b"/root/") {
+        return path.get(..5);
+    }
+    let user = path.strip_prefix(b"/home/")?;
+    path.get(..6 + user.iter().position(|b| *b == b'/')?)
 }
 
 #[cfg(test)]
@@ -274,5 +302,53 @@ mod tests {
         assert!(read(&["cat", "/proc/1/environ"], "/proc/1/environ"));
         assert!(read(&["ssh"], "/run/secrets/token"));
         assert!(read(&["scp"], "/root/.ssh/id_rsa"));
+    }
+
+    #[test]
+    fn a_service_that_hands_out_files_has_no_business_with_shadow() {
+        for (path, severity) in [
+            ("/etc/shadow", Severity::Medium),
+            ("/root/.aws/credentials", Severity::Low),
+        ] {
+            let mut w = World::steady();
+            let init = w.init();
+            w.file(init, FileOp::Read, path);
+            assert_eq!(w.finding("file.credential-read").severity, severity);
+        }
+    }
+
+    #[test]
+    fn a_servers_key_is_for_its_users_and_not_for_tools() {
+        for (tool, flagged) in [("base64", true), ("openssl", false), ("nginx", false)] {
+            let mut w = World::steady();
+            let s = w.session(&["sh"]);
+            let p = w.exec(s, &format!("/usr/bin/{tool}"), &[tool]);
+            w.file(p, FileOp::Read, "/etc/ssl/private/site.key");
+            assert_eq!(!w.all("file.credential-read").is_empty(), flagged, "{tool}");
+        }
+    }
+
+    #[test]
+    fn a_home_is_one_story_and_a_second_name_is_a_read() {
+        let mut w = World::steady();
+        let init = w.init();
+        let cp = w.exec(init, "/bin/cp", &["cp", "-r", "/root", "/tmp"]);
+        w.file(cp, FileOp::Read, "/root/.aws/credentials");
+        w.file(cp, FileOp::Read, "/root/.kube/config");
+        w.file(cp, FileOp::Read, "/root/.netrc");
+        let all = w.all("file.credential-read");
+        assert_eq!((all.len(), all[0].count), (1, 3));
+        let mut w = World::steady();
+        let init = w.init();
+        let ln = w.exec(init, "/bin/ln", &["ln", "/etc/shadow", "/tmp/n"]);
+        w.link(ln, FileOp::Link, "/etc/shadow", "/tmp/n");
+        w.only(&["file.credential-read"]);
+        // How the image's own tools keep a copy.
+        let mut w = World::steady();
+        let init = w.init();
+        let ln = w.exec(init, "/bin/ln", &["ln", "/etc/shadow", "/etc/shadow-"]);
+        w.link(ln, FileOp::Link, "/etc/shadow", "/etc/shadow-");
+        w.link(ln, FileOp::Link, "/srv/a", "/srv/b");
+        w.none("file.credential-read");
     }
 }

@@ -358,10 +358,15 @@ fn settle(case: &mut Case<'_>, pending: &Pending, class: &CompareClass, sha256: 
     let path = &pending.path;
     case.own().drifts.decide(path, &pending.file, class.clone());
     let existing = case.stories.find(NEW.info.id, Some(case.owner), path);
+    // What the program did before it was compared weighs as much as ever.
+    let did = existing
+        .and_then(|place| u32::try_from(place).ok())
+        .and_then(|place| case.memory.chained.get(&place).copied())
+        .unwrap_or(Severity::Info);
     let (rule, severity, fact) = match class {
         CompareClass::CopiedUp => {
             if let Some(place) = existing {
-                case.stories.edit(place, |f| f.severity = Severity::Info);
+                case.stories.edit(place, |f| f.severity = did);
                 case.stories
                     .explain(place, "compared: its content is the image's".to_owned());
             }
@@ -394,7 +399,7 @@ fn settle(case: &mut Case<'_>, pending: &Pending, class: &CompareClass, sha256: 
             )
         }
     };
-    let Some(severity) = case.settings.policy.grade(rule.id, severity) else {
+    let Some(severity) = case.settings.policy.grade(rule.id, severity.max(did)) else {
         return;
     };
     let place = match existing {

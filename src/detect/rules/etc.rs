@@ -3,10 +3,10 @@
 use bstr::ByteSlice as _;
 
 use crate::detect::case::Case;
-use crate::detect::change::{Maker, by, changes, graded, in_root, maker, refused};
+use crate::detect::change::{Maker, RENAMED, by, changes, graded, in_root, maker, refused};
 use crate::detect::place::{self, Place};
 use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs};
-use crate::event::{Bytes, File};
+use crate::event::{Bytes, File, FileOp};
 
 /// Declares a rule on one place.
 macro_rules! on_place {
@@ -119,7 +119,12 @@ pub(super) const CONFIG: Rule = Rule {
 
 fn changed(case: &mut Case<'_>, file: &File, wanted: Place) {
     for change in changes(file).into_iter().flatten() {
-        if place::of(change.path) != Some(wanted) || !in_root(file) || temporary(change.path) {
+        let place = if file.op == FileOp::Rename {
+            place::of_entry(change.path)
+        } else {
+            place::of(change.path)
+        };
+        if place != Some(wanted) || !in_root(file) || temporary(change.path) {
             continue;
         }
         let maker = maker(case);
@@ -153,9 +158,22 @@ fn changed(case: &mut Case<'_>, file: &File, wanted: Place) {
             _ => change.path.as_bytes(),
         };
         let severity = graded(severity, change.errno).min(severity);
-        let place = case.raise(severity, subject, |case, told| {
-            told.title = format!("{}: {}", case.rule.title, change.path.escaped());
-            told.why.push(by(case, &file.comm));
+        let title = format!("{}: {}", case.rule.title, change.path.escaped());
+        if change.verb == RENAMED {
+            take_over(case, file, severity, subject);
+        }
+        let place = continued(case, file, change.path).inspect(|place| {
+            let at = (case.event.ts, case.event.seq);
+            case.stories.again(*place, severity, at.0, at.1);
+            if change.verb == RENAMED {
+                case.stories.edit(*place, |f| f.title.clone_from(&title));
+            }
+        });
+        let place = place.or_else(|| {
+            case.raise(severity, subject, |case, told| {
+                told.title = title;
+                told.why.push(by(case, &file.comm));
+            })
         });
         if let Some(place) = place {
             case.stories.part(place, change.path);
@@ -163,6 +181,33 @@ fn changed(case: &mut Case<'_>, file: &File, wanted: Place) {
             case.own().plant(change.path, place);
         }
     }
+}
+
+/// What was made under a name without meaning and then moved to a special one is that one's story.
+fn take_over(case: &mut Case<'_>, file: &File, severity: Severity, subject: &[u8]) {
+    let Some(place) = case.planted(&file.path) else {
+        return;
+    };
+    let planted = &case.own().planted;
+    let alone = planted.values().filter(|p| **p as usize == place).count() == 1;
+    let story = case.stories.findings().get(place);
+    let lesser = story.is_some_and(|f| f.rule == CONFIG.info.id && f.rule != case.rule.id);
+    let unknown = case
+        .stories
+        .find(case.rule.id, Some(case.owner), subject)
+        .is_none();
+    if alone && lesser && unknown {
+        case.stories.take_over(place, case.rule, severity, subject);
+    }
+}
+
+/// The story this change goes on with: the file was planted under this name or, before a rename,
+/// under another.
+fn continued(case: &Case<'_>, file: &File, path: &Bytes) -> Option<usize> {
+    let moved = (file.op == FileOp::Rename).then(|| case.planted(&file.path));
+    let place = case.planted(path).or(moved.flatten())?;
+    let story = case.stories.findings().get(place)?;
+    (story.rule == case.rule.id && !case.settings.policy.turns_off(case.rule.id)).then_some(place)
 }
 
 /// `/etc/nginx` of `/etc/nginx/conf.d/x`; `/etc` of `/etc/x`.
@@ -201,6 +246,10 @@ fn temporary(path: &Bytes) -> bool {
         || (leaf.starts_with(b"sed") && leaf.len() == 9)
         || leaf.starts_with(b".#")
         || leaf == b"4913"
+        // busybox tells its cron daemon so which table is new.
+        || leaf == b"cron.update"
+        // PAM writes these beside passwd and shadow.
+        || matches!(leaf, b"nshadow" | b"npasswd")
         // crontab writes beside the table.
         || (leaf.starts_with(b"tmp.") && contains_cron(path))
         || lock_of_accounts(leaf)
@@ -276,6 +325,44 @@ mod tests {
                 assert_eq!(w.highest(), severity, "{path}");
             }
         }
+    }
+
+    #[test]
+    fn a_file_renamed_into_place_goes_on_with_its_story() {
+        let mut w = World::steady();
+        let init = w.init();
+        w.create(init, "/var/spool/cron/crontabs/temp-8.rdb");
+        w.rename(
+            init,
+            "/var/spool/cron/crontabs/temp-8.rdb",
+            "/var/spool/cron/crontabs/root",
+        );
+        w.file(init, FileOp::Write, "/var/spool/cron/crontabs/root");
+        let all = w.all("file.cron");
+        assert_eq!(all.len(), 1, "{all:?}");
+        assert!(all[0].title.ends_with("crontabs/root"), "{}", all[0].title);
+        // Another table is another story.
+        w.create(init, "/etc/cron.d/x");
+        assert_eq!(w.all("file.cron").len(), 2);
+    }
+
+    #[test]
+    fn a_name_without_meaning_is_the_story_of_what_it_becomes() {
+        let mut w = World::steady();
+        let s = w.session(&["ln", "-f", "/tmp/p", "/etc/passwd"]);
+        w.link(s, FileOp::Link, "/tmp/p", "/etc/CuJawA6Q");
+        w.rename(s, "/etc/CuJawA6Q", "/etc/passwd");
+        w.only(&["exec.session", "file.accounts"]);
+        assert_eq!(w.finding("file.accounts").severity, Severity::High);
+    }
+
+    #[test]
+    fn a_directory_moved_there_counts_as_its_files() {
+        let mut w = World::steady();
+        let init = w.init();
+        w.rename(init, "/tmp/jobs", "/etc/cron.d");
+        assert_eq!(w.finding("file.cron").severity, Severity::High);
+        w.only(&["file.cron"]);
     }
 
     #[test]

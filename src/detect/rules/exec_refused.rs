@@ -35,7 +35,16 @@ fn refused(case: &mut Case<'_>, exec: &ExecRefused) {
     if maker(case) == Maker::Package || made(case, path).is_some() {
         return;
     }
-    // The shell that was refused reads the file as a script next, which is a story of its own.
+    // bash and zsh read the file as a script themselves then, without a word to the kernel.
+    let reads = case
+        .process
+        .is_some_and(|p| matches!(programs::of(p), b"bash" | b"zsh" | b"ksh"));
+    if exec.errno == ENOEXEC && reads {
+        let shown = exec.path.escaped().to_string();
+        super::scripts::judge(case, path, &shown);
+        return;
+    }
+    // Another shell that was refused starts itself with the file, which is a story of its own.
     let severity = if exec.errno == ENOEXEC {
         Severity::Low
     } else {
@@ -120,6 +129,23 @@ mod tests {
         let all = w.all("drift.exec-refused");
         assert_eq!((all.len(), all[0].count), (2, 2));
         assert!(all[1].why.iter().any(|l| l.contains("EACCES")), "{all:?}");
+    }
+
+    #[test]
+    fn bash_reads_what_has_no_format_itself() {
+        let mut w = World::steady();
+        let init = w.init();
+        w.create(init, "/tmp/x");
+        let bash = w.exec(init, "/usr/bin/bash", &["bash", "-c", "/tmp/x"]);
+        refuse(&mut w, bash, "/tmp/x", 8);
+        w.only(&["drift.script"]);
+        let mut w = World::steady();
+        let init = w.init();
+        w.create(init, "/tmp/x");
+        let sh = w.exec(init, "/usr/bin/dash", &["sh", "-c", "/tmp/x"]);
+        refuse(&mut w, sh, "/tmp/x", 8);
+        w.only(&["drift.exec-refused"]);
+        assert_eq!(w.highest(), crate::detect::Severity::Low);
     }
 
     #[test]

@@ -49,7 +49,8 @@ pub(super) const WRITABLE: Rule = Rule {
         attack: &["T1222.002"],
         needs: &[Fact::File],
         explain: "chmod gave everybody the right to write to a program, an account file, a cron \
-                  table, a start-up file or other configuration under /etc.",
+                  table, a start-up file or other configuration under /etc, or to read a file \
+                  that holds passwords or keys.",
         check: "Who did it, and whether the file has changed since.",
     },
     looks: &[Look::File(writable)],
@@ -84,11 +85,53 @@ fn is_rotated(path: &[u8]) -> bool {
         || leaf.last().is_some_and(u8::is_ascii_digit)
 }
 
+/// A program that people type into writes its own history anew; so may a shell, but there a
+/// person does it, too.
+fn keeps(name: &[u8], path: &[u8]) -> bool {
+    let own = programs::leaf(path)
+        .strip_prefix(b".")
+        .and_then(|l| l.strip_suffix(b"_history"));
+    own == Some(name) && !programs::is_shell(name)
+}
+
+/// Logs that a service or the system keeps, and nobody else begins anew.
+fn is_kept(path: &[u8]) -> bool {
+    let leaf = programs::leaf(path);
+    matches!(
+        leaf.strip_suffix(b".log").unwrap_or(leaf),
+        b"auth"
+            | b"syslog"
+            | b"messages"
+            | b"secure"
+            | b"kern"
+            | b"daemon"
+            | b"wtmp"
+            | b"btmp"
+            | b"lastlog"
+            | b"faillog"
+            | b"audit"
+            | b"sudo"
+            | b"cron"
+            | b"mail"
+            | b"maillog"
+            | b"access"
+            | b"access_log"
+            | b"error"
+            | b"error_log"
+    )
+}
+
 fn logs(case: &mut Case<'_>, file: &File) {
     if file.errno != 0 && !is_refusal(file.errno) {
         return;
     }
-    let kind = place::of(&file.path);
+    // All logs at once.
+    let whole = file.op == FileOp::Rename && file.path.as_bytes() == b"/var/log";
+    let kind = if whole {
+        Some(Place::Log)
+    } else {
+        place::of(&file.path)
+    };
     let cleared = match (kind, file.op) {
         (Some(Place::Log), FileOp::Truncate | FileOp::Unlink) => true,
         (Some(Place::ShellHistory), FileOp::Truncate | FileOp::Unlink | FileOp::Symlink) => true,
@@ -120,12 +163,22 @@ fn logs(case: &mut Case<'_>, file: &File) {
                     | b"cronolog"
             )
         });
-        if is_rotated(&file.path) || !by_hand(case) || (rotation && case.session().is_none()) {
+        // Opening a log anew is how much is begun; those that are kept are not begun by hand.
+        let name = case.process.map(programs::of).unwrap_or_default();
+        let begun = file.op == FileOp::Truncate
+            && !matches!(name, b"truncate" | b"shred")
+            && !is_kept(&file.path);
+        if is_rotated(&file.path)
+            || begun
+            || !by_hand(case)
+            || (rotation && case.session().is_none())
+        {
             return;
         }
     } else if case.process.map(programs::of).is_some_and(|n| {
         // A shell turns its own history over through a temporary file.
-        programs::is_shell(n) && file.op != FileOp::Symlink && case.session().is_none()
+        let over = programs::is_shell(n) && file.op != FileOp::Symlink && case.session().is_none();
+        over || keeps(n, &file.path)
     }) {
         return;
     }
@@ -151,12 +204,20 @@ fn logs(case: &mut Case<'_>, file: &File) {
     }
 }
 
-fn is_directory(file: &File) -> bool {
-    file.file.is_some_and(|f| f.mode & 0o170_000 == 0o040_000)
+/// A directory, by the kernel's word or because it was made as one.
+fn is_directory(case: &Case<'_>, file: &File) -> bool {
+    let made = || {
+        case.activity(&file.path)
+            .is_some_and(|a| a.ops.contains_key(&FileOp::Mkdir))
+    };
+    match file.file {
+        Some(facts) => facts.mode & 0o170_000 == 0o040_000,
+        None => made(),
+    }
 }
 
 fn setuid(case: &mut Case<'_>, file: &File) {
-    if !matches!(file.op, FileOp::Chmod | FileOp::Create) || is_directory(file) {
+    if !matches!(file.op, FileOp::Chmod | FileOp::Create) || is_directory(case, file) {
         return;
     }
     let mode = file.mode.unwrap_or(0);
@@ -189,7 +250,11 @@ fn setuid(case: &mut Case<'_>, file: &File) {
 }
 
 fn writable(case: &mut Case<'_>, file: &File) {
-    if file.op != FileOp::Chmod || file.errno != 0 || file.mode.unwrap_or(0) & 0o1002 != 0o0002 {
+    let mode = file.mode.unwrap_or(0);
+    let writes = mode & 0o1002 == 0o0002;
+    // A secret need not be written to.
+    let reads = mode & 0o4 != 0 && place::is_secret(&file.path);
+    if file.op != FileOp::Chmod || file.errno != 0 || !(writes || reads) {
         return;
     }
     let sensitive = matches!(
@@ -209,7 +274,7 @@ fn writable(case: &mut Case<'_>, file: &File) {
                 | Place::EtcBelow
         )
     );
-    if !sensitive {
+    if !sensitive && !reads {
         return;
     }
     match maker(case) {
@@ -221,7 +286,12 @@ fn writable(case: &mut Case<'_>, file: &File) {
         Maker::Session | Maker::Service => {}
     }
     case.raise(Severity::Medium, &file.path, |case, told| {
-        told.title = format!("{}: {}", case.rule.title, file.path.escaped());
+        let what = if writes {
+            case.rule.title
+        } else {
+            "A secret became readable for everybody"
+        };
+        told.title = format!("{what}: {}", file.path.escaped());
         told.why.push(by(case, &file.comm));
     });
 }
@@ -340,6 +410,20 @@ mod tests {
         w.link(s, FileOp::Symlink, "/root/.bash_history", "/dev/null");
         let f = w.finding("file.traces-cleared");
         assert_eq!((f.severity, f.count), (Severity::Medium, 3));
+        // A log that is kept is not begun anew by a shell, others are.
+        let mut w = World::steady();
+        let init = w.init();
+        let sh = w.exec(init, "/bin/sh", &["sh", "-c", "x"]);
+        w.file(sh, FileOp::Truncate, "/var/log/job.log");
+        let psql = w.exec(sh, "/usr/bin/psql", &["psql"]);
+        w.file(psql, FileOp::Truncate, "/root/.psql_history");
+        w.only(&[]);
+        w.file(sh, FileOp::Truncate, "/var/log/wtmp");
+        w.only(&["file.traces-cleared"]);
+        let mut w = World::steady();
+        let s = w.session(&["sh"]);
+        w.rename(s, "/var/log", "/tmp/gone");
+        assert_eq!(w.finding("file.traces-cleared").severity, Severity::Medium);
         let mut w = World::steady();
         let init = w.init();
         let cron = w.exec(init, "/usr/sbin/cron", &["cron"]);
@@ -369,6 +453,11 @@ mod tests {
         assert_eq!(w.finding("file.world-writable").severity, Severity::Medium);
         let mut w = World::steady();
         let init = w.init();
+        w.file_as(init, FileOp::Chmod, "/etc/shadow", |f| f.mode = Some(0o644));
+        assert_eq!(w.finding("file.world-writable").severity, Severity::Medium);
+        let mut w = World::steady();
+        let init = w.init();
+        w.file_as(init, FileOp::Chmod, "/etc/shadow", |f| f.mode = Some(0o640));
         w.file_as(init, FileOp::Chmod, "/srv/x", |f| f.mode = Some(0o755));
         w.file_as(init, FileOp::Chmod, "/srv/upload", |f| f.mode = Some(0o777));
         w.file_as(init, FileOp::Chmod, "/srv/dir", |f| {
@@ -379,6 +468,11 @@ mod tests {
             });
         });
         w.file_as(init, FileOp::Chmod, "/tmp", |f| f.mode = Some(0o1777));
+        // Of a change by name only what was made there tells that it is a directory.
+        w.file(init, FileOp::Mkdir, "/srv/shared");
+        w.file_as(init, FileOp::Chmod, "/srv/shared", |f| {
+            f.mode = Some(0o2775)
+        });
         w.only(&[]);
     }
 

@@ -91,17 +91,21 @@ fn setting(case: &mut Case<'_>, file: &File) {
     let path = file.path.as_bytes();
     let ends = |list: &[&[u8]]| list.iter().any(|e| path.ends_with(e));
     let weight = if on(file, Filesystem::Proc, b"/proc/") {
+        // By their own name: the directory may have been mounted anywhere.
         if ends(&[
-            b"/sys/kernel/core_pattern",
-            b"/sys/kernel/modprobe",
-            b"/sys/kernel/hotplug",
+            b"/core_pattern",
+            b"/modprobe",
+            b"/hotplug",
             b"/sysrq-trigger",
-            b"/sys/kernel/poweroff_cmd",
-            b"/sys/kernel/usermodehelper/bset",
+            b"/poweroff_cmd",
+            b"/usermodehelper/bset",
         ]) || path.find(b"/binfmt_misc/").is_some()
         {
             Severity::Critical
-        } else if path.find(b"/sys/").is_some() {
+        } else if path.find(b"/sys/").is_some() || !path.starts_with(b"/proc/") {
+            if of_process(path) {
+                return;
+            }
             Severity::Medium
         } else {
             return;
@@ -140,6 +144,15 @@ fn setting(case: &mut Case<'_>, file: &File) {
         return;
     }
     raise(case, file, graded(weight, file.errno), "wrote");
+}
+
+/// An entry of a process, wherever its procfs is mounted.
+fn of_process(path: &[u8]) -> bool {
+    path.split(|b| *b == b'/').any(|part| {
+        part == b"self"
+            || part == b"thread-self"
+            || (!part.is_empty() && part.iter().all(u8::is_ascii_digit))
+    })
 }
 
 fn raise(case: &mut Case<'_>, file: &File, severity: Severity, verb: &str) {
@@ -233,12 +246,23 @@ fn memory(case: &mut Case<'_>, file: &File) {
     }
 }
 
+/// Refused because the file is a program that runs.
+const ETXTBSY: u16 = 26;
+
+/// `/proc/PID/fd/N`.
+fn of_descriptor(path: &[u8]) -> bool {
+    let parent = programs::directory(path);
+    process_file(parent, b"fd").is_some()
+}
+
 fn own_exe(case: &mut Case<'_>, file: &File) {
     if !writes(file.op) {
         return;
     }
     let path = file.path.as_bytes();
-    let through = process_file(path, b"exe").is_some();
+    // A descriptor of it that was kept: only a program that runs is refused so.
+    let descriptor = file.errno == ETXTBSY && of_descriptor(path);
+    let through = process_file(path, b"exe").is_some() || descriptor;
     // Resolved, the target is the runtime's binary, which is no path of the container.
     let runtime = matches!(
         programs::leaf(path),
@@ -285,6 +309,7 @@ mod tests {
             ("/proc/sys/kernel/core_pattern", Filesystem::Proc),
             ("/host/proc/sys/kernel/core_pattern", Filesystem::Proc),
             ("/proc/sysrq-trigger", Filesystem::Proc),
+            ("/tmp/k/core_pattern", Filesystem::Proc),
             ("/tmp/cgrp/release_agent", Filesystem::Cgroup),
             ("/sys/kernel/uevent_helper", Filesystem::Sysfs),
         ] {
@@ -302,6 +327,7 @@ mod tests {
             ("/srv/proc/sys/kernel/core_pattern", Filesystem::Overlay),
             ("/sys/fs/cgroup/x/cgroup.procs", Filesystem::Cgroup),
             ("/proc/77/oom_score_adj", Filesystem::Proc),
+            ("/tmp/p/77/oom_score_adj", Filesystem::Proc),
         ] {
             wrote(path, fs, 0).only(&[]);
         }
@@ -350,5 +376,14 @@ mod tests {
         w.refused(init, FileOp::Write, "/proc/self/exe", 26);
         assert_eq!(w.finding("priv.runtime-overwrite").severity, Severity::High);
         w.none("file.program-changed");
+        let mut w = World::steady();
+        let init = w.init();
+        w.refused(init, FileOp::Write, "/proc/self/fd/3", 26);
+        assert_eq!(w.finding("priv.runtime-overwrite").severity, Severity::High);
+        let mut w = World::steady();
+        let init = w.init();
+        w.refused(init, FileOp::Write, "/proc/self/fd/3", 13);
+        w.refused(init, FileOp::Write, "/srv/program", 26);
+        w.only(&[]);
     }
 }

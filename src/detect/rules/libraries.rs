@@ -33,9 +33,15 @@ fn library(case: &mut Case<'_>, file: &File) {
         return;
     }
     let written = case.activity(&path).is_some_and(|a| {
-        [FileOp::Create, FileOp::Write, FileOp::Rename, FileOp::Link]
-            .iter()
-            .any(|op| a.ops.contains_key(op))
+        [
+            FileOp::Create,
+            FileOp::Write,
+            FileOp::Truncate,
+            FileOp::Rename,
+            FileOp::Link,
+        ]
+        .iter()
+        .any(|op| a.ops.contains_key(op))
     });
     let origin = file.file.map(|f| f.origin());
     let drift = match origin {
@@ -71,6 +77,10 @@ fn library(case: &mut Case<'_>, file: &File) {
         let line = format!("then loaded: {}", path.escaped());
         case.stories.explain(place, line);
         case.stories.attach(place, case.event.ts, case.event.seq);
+        return;
+    }
+    if loads_as_program(case, &path) {
+        loaded(case, &path);
         return;
     }
     if unpacked_itself(case, &path) {
@@ -134,6 +144,35 @@ fn unpacked_itself(case: &Case<'_>, path: &[u8]) -> bool {
         && process.file.origin() == Origin::Image
         && !who::inline(process)
         && !who::suspicious(case)
+}
+
+/// The loader itself was started, with this file as the program to run: no right to execute it
+/// is needed then.
+fn loads_as_program(case: &Case<'_>, path: &[u8]) -> bool {
+    let Some(process) = case.process.filter(|p| programs::is_loader(&p.exe)) else {
+        return false;
+    };
+    let words = process.argv.iter().skip(1).map(|a| a.as_bytes());
+    let mut values = words.filter(|a| !a.starts_with(b"-"));
+    values.any(|a| programs::leaf(a) == programs::leaf(path))
+}
+
+fn loaded(case: &mut Case<'_>, path: &crate::event::Bytes) {
+    let rule = &super::drift_exec::NEW.info;
+    let place = case.raise_as(rule, Severity::High, path, |case, told| {
+        told.title = format!("{}: {}", rule.title, path.escaped());
+        told.why
+            .push("run through the loader, which needs no right to execute it".to_owned());
+        history(case, path, &mut told.why);
+        if let Some(p) = case.process {
+            let command = programs::command_line(&p.argv, &p.exe, 160);
+            told.why.push(format!("ran: {command}"));
+        }
+    });
+    if let Some(place) = place {
+        attach_history(case, place, path);
+        case.memory.mark(case.event.pid, place);
+    }
 }
 
 #[cfg(test)]
@@ -205,5 +244,24 @@ mod tests {
             w.file_as(init, FileOp::MapExec, "/x", |f| f.file = Some(file));
         }
         w.only(&[]);
+    }
+
+    #[test]
+    fn a_program_may_be_run_through_the_loader() {
+        let mut w = World::steady();
+        let init = w.init();
+        let loader = "/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2";
+        w.create(init, "/tmp/t");
+        let p = w.exec(init, loader, &["/lib64/ld-linux-x86-64.so.2", "/tmp/t"]);
+        w.file(p, FileOp::MapExec, "/tmp/t");
+        assert_eq!(w.finding("drift.exec-new").severity, Severity::High);
+        w.only(&["drift.exec-new"]);
+        // What the image's own program loads so is a library.
+        let mut w = World::steady();
+        let init = w.init();
+        w.create(init, "/tmp/t.so");
+        let p = w.exec(init, loader, &["ld.so", "--list", "/bin/true"]);
+        w.file(p, FileOp::MapExec, "/tmp/t.so");
+        w.only(&["drift.library"]);
     }
 }

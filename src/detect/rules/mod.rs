@@ -20,9 +20,13 @@ mod net;
 mod new_name;
 mod package_database;
 mod package_install;
+mod pipes;
 mod priv_calls;
 mod program_changed;
 mod programs_run;
+mod reverse_shell;
+mod scan;
+mod scripts;
 mod server_shell;
 mod shells;
 mod watched;
@@ -46,7 +50,7 @@ pub(crate) const ALL: &[&Rule] = &[
     &drift_exec::BUILT,
     &drift_snapshot::RULE,
     &fileless::RULE,
-    &programs_run::SCRIPT,
+    &scripts::SCRIPT,
     &libraries::RULE,
     &programs_run::MASQUERADE,
     &programs_run::MINER,
@@ -72,14 +76,14 @@ pub(crate) const ALL: &[&Rule] = &[
     &files::HOST,
     &watched::RULE,
     &server_shell::RULE,
-    &shells::REVERSE,
-    &shells::PIPE,
+    &reverse_shell::RULE,
+    &pipes::PIPE,
     &shells::TERMINAL,
     &cloud_metadata::RULE,
     &net::DESTINATION,
     &net::RUNTIME_API,
     &net::CLUSTER_API,
-    &net::SCAN,
+    &scan::SCAN,
     &listen::RULE,
     &net::RAW,
     &net::TUNNEL,

@@ -1,6 +1,5 @@
 //! What a container connects to and listens on.
 
-use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -16,14 +15,6 @@ use crate::detect::who::suspicious;
 use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs};
 use crate::event::{Connect, Dns, Endpoint, Outcome, Privilege, Protocol};
 
-/// Distinct ports of one host within the window that make a scan.
-const SCAN_PORTS: usize = 12;
-/// Distinct hosts at one port within the window that make a sweep.
-const SCAN_HOSTS: usize = 24;
-/// The window, seconds.
-const SCAN_WINDOW: u64 = 10;
-/// Pairs remembered of one window.
-const SCAN_PAIRS: usize = 512;
 /// Distinct long names below one domain within a minute that look like a tunnel.
 const TUNNEL_NAMES: u32 = 20;
 
@@ -73,22 +64,6 @@ pub(super) const CLUSTER_API: Rule = Rule {
         check: "Whether this workload needs the API, and which account it uses.",
     },
     looks: &[Look::Connect(cluster_api)],
-};
-
-/// Scan.
-pub(super) const SCAN: Rule = Rule {
-    info: RuleInfo {
-        id: "net.scan",
-        title: "Scanned ports or hosts",
-        severity: Severity::High,
-        attack: &["T1046"],
-        needs: &[Fact::Connect],
-        explain: "Within ten seconds one process family tried twelve ports of one host, or one \
-                  port of two dozen hosts most of which did not answer. One finding, however \
-                  long it goes on.",
-        check: "Which program scans, and which of the targets answered.",
-    },
-    looks: &[Look::Connect(scan)],
 };
 
 /// Raw sockets.
@@ -214,7 +189,10 @@ fn runtime_api(case: &mut Case<'_>, connect: &Connect) {
                 b"cri-dockerd.sock",
                 b"buildkitd.sock",
             ];
-            (known.contains(&programs::leaf(path)), false)
+            // Mounted under another name it is the same socket.
+            let source = mounted_from(case, path.as_bytes());
+            let real = source.as_deref().unwrap_or(path.as_bytes());
+            (known.contains(&programs::leaf(real)), false)
         }
         Endpoint::Inet(a) => {
             let port = connect.protocol == Protocol::Tcp && matches!(a.port(), 2375 | 2376);
@@ -246,6 +224,18 @@ fn runtime_api(case: &mut Case<'_>, connect: &Connect) {
     });
 }
 
+/// Where a path below a mount lies on the host.
+fn mounted_from(case: &Case<'_>, path: &[u8]) -> Option<Vec<u8>> {
+    let mounts = case.container?.info.mounts.iter();
+    let found = mounts.filter_map(|m| {
+        let rest = path.strip_prefix(m.destination.as_bytes())?;
+        let inside = rest.is_empty() || rest.starts_with(b"/");
+        (inside && !m.source.as_bytes().is_empty()).then_some((m, rest))
+    });
+    let (mount, rest) = found.max_by_key(|(m, _)| m.destination.len())?;
+    Some([mount.source.as_bytes(), rest].concat())
+}
+
 /// `/var/run` is a link to `/run`: both name the same place.
 fn run_path(path: &[u8]) -> &Path {
     let shown = path
@@ -254,7 +244,11 @@ fn run_path(path: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(shown.unwrap_or(path)))
 }
 
-fn tell_who(case: &Case<'_>, told: &mut crate::detect::stories::Told, connect: &Connect) {
+pub(super) fn tell_who(
+    case: &Case<'_>,
+    told: &mut crate::detect::stories::Told,
+    connect: &Connect,
+) {
     if let Outcome::Failed(errno) = connect.outcome {
         told.why
             .push(format!("the connection failed (errno {errno})"));
@@ -288,68 +282,6 @@ fn cluster_api(case: &mut Case<'_>, connect: &Connect) {
         told.title = format!("{}: {to}", case.rule.title);
         tell_who(case, told, connect);
     });
-}
-
-fn scan(case: &mut Case<'_>, connect: &Connect) {
-    let Endpoint::Inet(to) = connect.remote else {
-        return;
-    };
-    // Datagrams to many resolvers or peers are ordinary.
-    if connect.protocol != Protocol::Tcp || to.ip().is_loopback() {
-        return;
-    }
-    let now = case.now();
-    let (ip, port) = (to.ip().to_canonical(), to.port());
-    let window = case
-        .own()
-        .scan
-        .get_or_insert_with(|| (now, BTreeSet::new()));
-    if now.since(window.0).as_secs() >= SCAN_WINDOW {
-        *window = (now, BTreeSet::new());
-    }
-    let pairs = &mut window.1;
-    if pairs.len() >= SCAN_PAIRS || !pairs.insert((ip, port)) || pairs.len() < SCAN_PORTS {
-        return;
-    }
-    let ports = pairs.range((ip, 0)..=(ip, u16::MAX)).count();
-    let hosts = pairs.iter().filter(|(_, p)| *p == port).count();
-    let failing = case
-        .state
-        .connections
-        .iter()
-        .filter(|(key, row)| {
-            key.owner.as_ref() == Some(case.owner)
-                && matches!(&key.endpoint, Endpoint::Inet(a) if a.port() == port)
-                && row.failed > 0
-        })
-        .take(SCAN_HOSTS)
-        .count();
-    let sweep = hosts >= SCAN_HOSTS && (failing * 2 >= hosts || suspicious(case));
-    if ports < SCAN_PORTS && !sweep {
-        return;
-    }
-    let place = case.raise(Severity::High, b"scan", |case, told| {
-        told.title = if sweep {
-            format!("Scanned many hosts at port {port}")
-        } else {
-            format!("Scanned many ports of {ip}")
-        };
-        tell_who(case, told, connect);
-    });
-    if let Some(place) = place {
-        let line = if sweep {
-            format!("port {port} of at least {SCAN_HOSTS} hosts within {SCAN_WINDOW} s")
-        } else {
-            format!("at least {SCAN_PORTS} ports of {ip} within {SCAN_WINDOW} s")
-        };
-        let thing = if sweep {
-            format!("*:{port}")
-        } else {
-            format!("{ip}:*")
-        };
-        case.stories.part(place, thing.as_bytes());
-        case.stories.explain(place, line);
-    }
 }
 
 fn raw(case: &mut Case<'_>, p: &Privilege) {
@@ -475,31 +407,22 @@ mod tests {
     }
 
     #[test]
-    fn a_scan_is_one_finding_and_a_pool_is_none() {
-        let mut w = World::steady();
-        let init = w.init();
-        for port in 1..300 {
-            w.connect_failed(init, &format!("10.0.0.5:{port}"), 111);
+    fn a_runtime_socket_is_known_by_where_it_comes_from() {
+        for (source, flagged) in [("/run/docker.sock", true), ("/run/mysqld.sock", false)] {
+            let mut w = World::steady();
+            w.info(|i| {
+                i.mounts.push(crate::event::Mount {
+                    kind: "bind".into(),
+                    source: source.into(),
+                    destination: "/tmp/app.sock".into(),
+                    writable: true,
+                });
+            });
+            let s = w.session(&["sh"]);
+            let socket = Endpoint::Unix("/tmp/app.sock".into());
+            w.connect_as(s, Protocol::Unix, socket, Outcome::Established);
+            assert_eq!(!w.all("net.runtime-api").is_empty(), flagged, "{source}");
         }
-        assert_eq!(w.all("net.scan").len(), 1);
-        let mut w = World::steady();
-        let init = w.init();
-        for host in 1..60 {
-            w.connect_failed(init, &format!("10.0.0.{host}:22"), 113);
-        }
-        w.only(&["net.scan"]);
-        let mut w = World::steady();
-        let init = w.init();
-        for _ in 0..20 {
-            for host in 1..40 {
-                w.connect(init, &format!("10.0.0.{host}:9100"));
-            }
-            for _ in 0..100 {
-                w.connect(init, "10.0.0.5:5432");
-            }
-            w.ticks(15);
-        }
-        w.only(&[]);
     }
 
     #[test]

@@ -61,7 +61,12 @@ fn file(case: &mut Case<'_>, file: &File) {
     if file.errno != 0
         || !matches!(
             file.op,
-            FileOp::Create | FileOp::Write | FileOp::Rename | FileOp::Link | FileOp::Symlink
+            FileOp::Create
+                | FileOp::Write
+                | FileOp::Truncate
+                | FileOp::Rename
+                | FileOp::Link
+                | FileOp::Symlink
         )
     {
         return;
@@ -167,6 +172,21 @@ mod tests {
         w.create(pip, "/usr/bin/ls");
         assert_eq!(w.finding("drift.script").severity, Severity::Medium);
         assert_eq!(w.highest(), Severity::High);
+    }
+
+    #[test]
+    fn a_package_manager_told_to_run_commands_is_no_installation() {
+        let mut w = World::steady();
+        let shell = w.session(&["sh"]);
+        let hook = "APT::Update::Pre-Invoke::=/bin/sh";
+        let apt = w.exec(
+            shell,
+            "/usr/bin/apt-get",
+            &["apt-get", "update", "-o", hook],
+        );
+        let sh = w.exec(apt, "/bin/sh", &["sh"]);
+        w.create(sh, "/etc/sudoers.d/x");
+        w.only(&["exec.session", "file.sudoers"]);
     }
 
     #[test]

@@ -66,9 +66,10 @@ pub(super) const TRACE: Rule = Rule {
         severity: Severity::High,
         attack: &["T1055.008", "T1055.009"],
         needs: &[Fact::Privilege],
-        explain: "ptrace attach, a write through ptrace or process_vm_writev, or taking another \
-                  process's files. Debuggers do it too: in a service it does not belong. \
-                  Information where a container that may trace debugs what it started itself.",
+        explain: "ptrace attach, a write through ptrace, process_vm_writev or process_vm_readv, \
+                  or taking another process's files. Debuggers do it too: in a service it does \
+                  not belong. Information where a container that may trace debugs what it \
+                  started itself.",
         check: "Which process was the target, and whether somebody was debugging.",
     },
     looks: &[Look::Privilege(trace)],
@@ -131,7 +132,7 @@ pub(super) const CAPABILITY: Rule = Rule {
         needs: &[Fact::Capability],
         explain: "After start-up the container used a capability for the first time. Medium for \
                   those that reach the host (modules, raw input and output, boot, reading past \
-                  permissions).",
+                  permissions) or give files capabilities.",
         check: "Whether the capability can be dropped from the container.",
     },
     looks: &[Look::Capability(capability)],
@@ -156,6 +157,8 @@ fn raise(case: &mut Case<'_>, p: &Privilege, severity: Severity, subject: &[u8])
 
 fn mount(case: &mut Case<'_>, p: &Privilege) {
     let weight = match p.call.as_str() {
+        // How mounts spread from here on: nothing is mounted.
+        "mount" if spreads(&p.detail) => return,
         "mount" | "move_mount" | "fsmount" | "mount_setattr" | "fsopen" | "fspick" => {
             Severity::High
         }
@@ -173,6 +176,20 @@ fn mount(case: &mut Case<'_>, p: &Privilege) {
     }
     let subject = caller(case, p);
     raise(case, p, graded(weight, p.errno), &subject);
+}
+
+/// The call only sets how later mounts spread, as `unshare` does before anything else.
+fn spreads(detail: &[u8]) -> bool {
+    let flags = detail.rsplit(|b| *b == b' ').next().unwrap_or(detail);
+    let ways = [
+        &b"MS_PRIVATE"[..],
+        b"MS_SLAVE",
+        b"MS_SHARED",
+        b"MS_UNBINDABLE",
+    ];
+    let words = || flags.split(|b| *b == b'|');
+    words().any(|f| ways.contains(&f))
+        && words().all(|f| ways.contains(&f) || matches!(f, b"MS_REC" | b"MS_SILENT"))
 }
 
 fn namespace(case: &mut Case<'_>, p: &Privilege) {
@@ -232,8 +249,7 @@ fn trace(case: &mut Case<'_>, p: &Privilege) {
     let weight = match (p.call.as_str(), word) {
         ("ptrace", b"PTRACE_ATTACH" | b"PTRACE_SEIZE") => Severity::High,
         ("ptrace", b"PTRACE_POKETEXT" | b"PTRACE_POKEDATA" | b"PTRACE_POKEUSER") => Severity::High,
-        ("process_vm_writev", _) => Severity::High,
-        ("process_vm_readv" | "pidfd_getfd", _) => Severity::Medium,
+        ("process_vm_writev" | "process_vm_readv" | "pidfd_getfd", _) => Severity::High,
         _ => return,
     };
     // ESRCH: nobody there.
@@ -371,7 +387,9 @@ fn capability(case: &mut Case<'_>, c: &crate::event::Capability) {
     }
     // A container found running has used what it needs before anybody looked.
     let weight = match c.name.as_str() {
-        "SYS_MODULE" | "SYS_RAWIO" | "SYS_BOOT" | "DAC_READ_SEARCH" | "SYS_PTRACE"
+        // With it a file is given capabilities, which is as good as a setuid bit.
+        "SETFCAP" if case.installing() => return,
+        "SETFCAP" | "SYS_MODULE" | "SYS_RAWIO" | "SYS_BOOT" | "DAC_READ_SEARCH" | "SYS_PTRACE"
         | "MAC_ADMIN" | "BPF" => Severity::Medium,
         "SYS_ADMIN" | "NET_ADMIN" | "NET_RAW" | "SYS_TIME" | "MKNOD" | "SYSLOG" => Severity::Low,
         _ => Severity::Info,
@@ -405,6 +423,19 @@ mod tests {
         let p = w.exec(init, "/bin/x", &["x"]);
         w.privilege(p, call, detail, errno);
         w
+    }
+
+    #[test]
+    fn how_mounts_spread_is_no_mount() {
+        for (detail, quiet) in [
+            ("none / MS_REC|MS_PRIVATE", true),
+            ("none /mnt tmpfs MS_SILENT", false),
+            ("none /mnt tmpfs", false),
+            ("/dev/vda /mnt ext4 MS_BIND|MS_REC", false),
+        ] {
+            let w = call("mount", detail, 0);
+            assert_eq!(w.all("priv.mount").is_empty(), quiet, "{detail}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::detect::case::Case;
 use crate::detect::change::{Maker, by, changes, graded, in_root, maker, refused};
 use crate::detect::place::{self, Place};
 use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, build, programs};
-use crate::event::File;
+use crate::event::{File, FileOp};
 
 /// The rule.
 pub(super) const RULE: Rule = Rule {
@@ -25,7 +25,12 @@ pub(super) const RULE: Rule = Rule {
 
 fn file(case: &mut Case<'_>, file: &File) {
     for change in changes(file).into_iter().flatten() {
-        if place::of(change.path) != Some(Place::Program) || !in_root(file) {
+        let place = if file.op == FileOp::Rename {
+            place::of_entry(change.path)
+        } else {
+            place::of(change.path)
+        };
+        if place != Some(Place::Program) || !in_root(file) {
             continue;
         }
         match maker(case) {

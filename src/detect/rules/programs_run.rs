@@ -1,27 +1,11 @@
-//! Programs and scripts that are not what they seem, or not the image's.
+//! Programs that are not what they seem.
 
 use bstr::ByteSlice as _;
 
 use crate::detect::case::Case;
-use crate::detect::drift::{Made, attach_history, history, made};
-use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, build, programs};
-use crate::event::{CompareClass, Exec, FileOp, Origin};
-
-/// Scripts.
-pub(super) const SCRIPT: Rule = Rule {
-    info: RuleInfo {
-        id: "drift.script",
-        title: "An interpreter ran a script that is not the image's",
-        severity: Severity::Medium,
-        attack: &["T1059", "T1105"],
-        needs: &[Fact::Exec, Fact::File],
-        explain: "A shell or another interpreter of the image ran a script, by its `#!` line or \
-                  as an argument, that was written since the container started or lies on a \
-                  tmpfs. The executable is the image's, so only the script tells.",
-        check: "The script's text, and who wrote it.",
-    },
-    looks: &[Look::Exec(script)],
-};
+use crate::detect::drift::made;
+use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs};
+use crate::event::{Exec, Origin};
 
 /// Masquerade.
 pub(super) const MASQUERADE: Rule = Rule {
@@ -53,121 +37,6 @@ pub(super) const MINER: Rule = Rule {
     },
     looks: &[Look::Exec(miner)],
 };
-
-/// The script an exec interprets: by `#!`, or an interpreter's first argument, made absolute.
-fn script_path(exec: &Exec) -> Option<Vec<u8>> {
-    let path = match &exec.script {
-        Some(script) => script.as_bytes(),
-        None => {
-            let name = programs::name(&exec.exe, &exec.argv);
-            if !programs::is_shell(name) && !programs::is_interpreter(name)
-                || name.ends_with(b"awk")
-            {
-                return None;
-            }
-            let skip = usize::from(
-                exec.argv
-                    .first()
-                    .is_some_and(|a| programs::leaf(a.as_bytes()) == b"busybox"),
-            );
-            programs::script_argument(exec.argv.get(skip..)?)?
-        }
-    };
-    if path.starts_with(b"/dev/fd/") || path.starts_with(b"/proc/") {
-        return None;
-    }
-    if path.starts_with(b"/") {
-        return Some(programs::normal(path));
-    }
-    let cwd = exec.cwd.as_bytes();
-    if cwd.is_empty() {
-        return None;
-    }
-    Some(programs::normal(&[cwd, b"/", path].concat()))
-}
-
-fn script(case: &mut Case<'_>, exec: &Exec) {
-    // A drifted interpreter is its own finding.
-    if !matches!(
-        exec.file.origin(),
-        Origin::Image | Origin::CopiedUp | Origin::Unknown
-    ) {
-        return;
-    }
-    let Some(path) = script_path(exec) else {
-        return;
-    };
-    let in_memory = path.starts_with(b"/dev/shm/")
-        || case.container.is_some_and(|c| {
-            c.info.mounts.iter().any(|m| {
-                let at = m.destination.as_bytes();
-                m.kind == "tmpfs"
-                    && path
-                        .strip_prefix(at)
-                        .is_some_and(|rest| rest.starts_with(b"/"))
-            })
-        });
-    let activity = case.activity(&path);
-    let content = [
-        FileOp::Create,
-        FileOp::Write,
-        FileOp::Truncate,
-        FileOp::Rename,
-        FileOp::Link,
-    ];
-    let written = activity.is_some_and(|a| {
-        let landed = a.refused < a.ops.values().sum::<u64>();
-        landed
-            && content.iter().any(|op| a.ops.contains_key(op))
-            && !matches!(a.class, Some(CompareClass::CopiedUp))
-    });
-    if !written && !in_memory {
-        return;
-    }
-    let shown = crate::event::escape(&path).to_string();
-    if case.starting_up() {
-        super::fold_startup(case, format!("interpreted {shown}"));
-        return;
-    }
-    let made = match made(case, &path) {
-        None | Some(Made::StartUp) if build::goes_on(case) => Some(Made::Built),
-        made => made,
-    };
-    match made {
-        Some(Made::Package) => return,
-        Some(Made::Built) => {
-            super::drift_exec::built(case, format!("interpreted {shown}"));
-            return;
-        }
-        Some(Made::StartUp) => {
-            super::fold_startup(case, format!("interpreted {shown}"));
-            return;
-        }
-        None => {}
-    }
-    if let Some(place) = case.planted(&path) {
-        let command = programs::command_line(&exec.argv, &exec.exe, 160);
-        case.stories
-            .explain(place, format!("then interpreted: {command}"));
-        case.stories.attach(place, case.event.ts, case.event.seq);
-        return;
-    }
-    let place = case.raise(Severity::Medium, &path, |case, told| {
-        told.title = format!("Ran a script that is not the image's: {shown}");
-        let command = programs::command_line(&exec.argv, &exec.exe, 160);
-        told.why.push(format!("ran: {command}"));
-        if in_memory {
-            told.why.push("the script lies on a tmpfs".to_owned());
-        }
-        history(case, &path, &mut told.why);
-    });
-    if let Some(place) = place {
-        attach_history(case, place, &path);
-        if !case.memory.marks.contains_key(&case.event.pid) {
-            case.memory.mark(case.event.pid, place);
-        }
-    }
-}
 
 /// Why the path of a drifted program was chosen to mislead, if it was.
 pub(super) fn disguise(exe: &[u8]) -> Option<&'static str> {
@@ -207,6 +76,59 @@ pub(super) fn disguise(exe: &[u8]) -> Option<&'static str> {
     data.then_some("its extension says it is data")
 }
 
+/// Names that only threads of the kernel have.
+fn names_kernel_thread(argv0: &[u8]) -> bool {
+    [
+        &b"kworker/"[..],
+        b"ksoftirqd/",
+        b"migration/",
+        b"cpuhp/",
+        b"idle_inject/",
+        b"rcu_sched",
+        b"rcu_preempt",
+        b"kthreadd",
+        b"kswapd0",
+        b"kdevtmpfs",
+        b"khugepaged",
+        b"jbd2/",
+    ]
+    .iter()
+    .any(|name| argv0.starts_with(name))
+}
+
+/// An interpreter, a shell or a tool of the network under a daemon's name. Other programs may
+/// answer to several names on purpose.
+fn poses_as_daemon(exec: &Exec, argv0: &[u8]) -> bool {
+    let real = programs::name(&exec.exe, &[]);
+    let able =
+        programs::is_interpreter(real) || programs::is_shell(real) || programs::is_downloader(real);
+    let word = argv0
+        .split(|b| matches!(b, b' ' | b':'))
+        .next()
+        .unwrap_or(argv0);
+    able && exec.script.is_none()
+        && matches!(
+            programs::leaf(word),
+            b"sshd"
+                | b"cron"
+                | b"crond"
+                | b"systemd"
+                | b"systemd-journald"
+                | b"systemd-logind"
+                | b"systemd-udevd"
+                | b"dbus-daemon"
+                | b"rsyslogd"
+                | b"nginx"
+                | b"apache2"
+                | b"httpd"
+                | b"dockerd"
+                | b"containerd"
+                | b"containerd-shim"
+                | b"kubelet"
+                | b"agetty"
+        )
+}
+
 fn masquerade(case: &mut Case<'_>, exec: &Exec) {
     let exe = exec.exe.as_bytes();
     let argv0 = exec.argv.first().map(|a| a.as_bytes()).unwrap_or_default();
@@ -215,9 +137,12 @@ fn masquerade(case: &mut Case<'_>, exec: &Exec) {
         Origin::Upper | Origin::Tmpfs | Origin::Volume | Origin::Memfd | Origin::Deleted
     );
     let name = programs::leaf(exe);
-    let kernel_thread = argv0.starts_with(b"[") && argv0.contains(&b']') && !exe.is_empty();
+    let kernel_thread = !exe.is_empty()
+        && (argv0.starts_with(b"[") && argv0.contains(&b']') || names_kernel_thread(argv0));
     let reason = if kernel_thread {
         "it calls itself a kernel thread"
+    } else if poses_as_daemon(exec, argv0) {
+        "an interpreter or tool calls itself a daemon"
     } else if !drifted || case.starting_up() || made(case, exe).is_some() {
         return;
     } else if programs::is_system_name(name)
@@ -254,6 +179,10 @@ fn miner(case: &mut Case<'_>, exec: &Exec) {
             b"--cpu-max-threads-hint",
             b"--nicehash",
             b"daemon+http://",
+            b"--rig-id",
+            b"--coin=",
+            b"--algo=rx/",
+            b"--max-cpu-usage",
         ]
         .iter()
         .any(|m| a.starts_with(m) || (m.ends_with(b"://") && a.find(m).is_some()))
@@ -297,57 +226,7 @@ fn miner(case: &mut Case<'_>, exec: &Exec) {
 mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::{World, image, upper};
-    use crate::event::{FileOp, Mount};
-
-    #[test]
-    fn scripts_by_every_way() {
-        // As an argument, by a relative path, by its own `#!`.
-        for (argv, shebang) in [
-            (&["sh", "/tmp/p"][..], None),
-            (&["bash", "-x", "p"], None),
-            (&["python3", "./p"], None),
-            (&["sh", "/tmp/p"], Some("/tmp/p")),
-        ] {
-            let mut w = World::steady();
-            let init = w.init();
-            w.create(init, "/tmp/p");
-            let p = w.fork(init);
-            let exe = format!("/usr/bin/{}", argv[0]);
-            w.exec_as(p, init, &exe, argv, |e| {
-                e.cwd = "/tmp".into();
-                e.script = shebang.map(Into::into);
-            });
-            assert_eq!(w.finding("drift.script").severity, Severity::Medium);
-            w.only(&["drift.script"]);
-        }
-        let mut w = World::steady();
-        let init = w.init();
-        w.exec(init, "/bin/sh", &["sh", "/dev/shm/p"]);
-        w.only(&["drift.script"]);
-    }
-
-    #[test]
-    fn the_images_own_scripts_are_silent() {
-        let mut w = World::starting();
-        let init = w.init();
-        w.create(init, "/run/generated.sh");
-        w.ticks(60);
-        w.exec(init, "/bin/sh", &["sh", "/run/generated.sh"]);
-        w.exec(init, "/bin/sh", &["sh", "/usr/local/bin/job.sh"]);
-        w.exec(init, "/bin/sh", &["sh", "-c", "/tmp/x"]);
-        w.refused(init, FileOp::Write, "/app.py", 30);
-        w.exec(init, "/usr/bin/python3", &["python3", "/app.py"]);
-        assert_eq!(w.highest(), Severity::Info);
-        w.info(|i| {
-            i.mounts.push(Mount {
-                kind: "tmpfs".into(),
-                destination: "/run".into(),
-                ..Mount::default()
-            });
-        });
-        w.exec(init, "/bin/sh", &["sh", "/run/other.sh"]);
-        assert_eq!(w.highest(), Severity::Medium);
-    }
+    use crate::event::FileOp;
 
     #[test]
     fn what_the_images_compiler_made_is_one_line() {
@@ -360,6 +239,27 @@ mod tests {
         w.exec_new(init, "/tmp/app");
         w.only(&["drift.exec-built"]);
         assert_eq!(w.all("drift.exec-built").len(), 1);
+    }
+
+    #[test]
+    fn what_a_build_fetches_was_made_elsewhere() {
+        let mut w = World::steady();
+        let init = w.init();
+        let make = w.exec(init, "/usr/bin/make", &["make", "-f", "/srv/x"]);
+        let sh = w.exec(make, "/bin/sh", &["sh", "-c", "curl -o /tmp/x y"]);
+        let curl = w.exec(sh, "/usr/bin/curl", &["curl", "-o", "/tmp/x", "y"]);
+        w.create(curl, "/tmp/x");
+        let chmod = w.exec(sh, "/bin/chmod", &["chmod", "+x", "/tmp/x"]);
+        w.file(chmod, FileOp::Chmod, "/tmp/x");
+        w.exec_new(sh, "/tmp/x");
+        w.only(&["drift.exec-new"]);
+        let mut w = World::steady();
+        let init = w.init();
+        let make = w.exec(init, "/usr/bin/make", &["make"]);
+        let cp = w.exec(make, "/bin/cp", &["cp", "a", "/srv/b"]);
+        w.create(cp, "/srv/b");
+        w.exec_new(make, "/srv/b");
+        w.only(&["drift.exec-built"]);
     }
 
     #[test]
@@ -378,8 +278,21 @@ mod tests {
             let why = story.why.join("\n");
             assert!(why.contains("then: A program hides what it is"), "{why}");
         }
+        for (exe, argv0) in [
+            ("/usr/bin/sleep", "kworker/0:1"),
+            ("/usr/bin/python3.13", "/usr/sbin/sshd -D"),
+            ("/usr/bin/bash", "nginx: worker process"),
+        ] {
+            let mut w = World::steady();
+            let init = w.init();
+            w.exec(init, exe, &[argv0, "-c", "1"]);
+            assert_eq!(w.finding("exec.masquerade").severity, Severity::High);
+        }
         let mut w = World::steady();
         let init = w.init();
+        w.exec(init, "/usr/sbin/mariadbd", &["mysqld"]);
+        w.exec(init, "/usr/bin/bash", &["-bash"]);
+        w.exec(init, "/usr/bin/busybox", &["crond", "-f"]);
         w.exec(init, "/usr/bin/[", &["[", "-f", "x", "]"]);
         w.exec(init, "/root/.cargo/bin/cargo", &["cargo"]);
         w.exec(init, "/bin/busybox", &["-sh"]);

@@ -2,7 +2,7 @@
 
 use bstr::ByteSlice as _;
 
-use super::shells::shell;
+use super::shells::{bare, shell};
 use crate::detect::case::Case;
 use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs, who};
 use crate::event::{Endpoint, Exec};
@@ -27,12 +27,16 @@ pub(super) const RULE: Rule = Rule {
 fn spawned(case: &mut Case<'_>, exec: &Exec) {
     // A server that runs a script of the image by its `#!` line does its work; a script that is
     // not the image's has a rule of its own.
-    if shell(exec).is_none() || exec.script.is_some() {
+    if exec.script.is_some() {
         return;
     }
     let Some(parent) = case.ancestors().nth(1) else {
         return;
     };
+    // Another interpreter that is handed a program is as good; one that starts its like is at work.
+    if shell(exec).is_none() && (!handed_text(exec) || parent.exe == exec.exe) {
+        return;
+    }
     // A fork of a server that becomes the shell still carries the server's program.
     if programs::is_shell(programs::of(parent))
         || programs::is_packager(parent)
@@ -41,8 +45,11 @@ fn spawned(case: &mut Case<'_>, exec: &Exec) {
         return;
     }
     let parent_exe = parent.exe.clone();
+    let parent_pid = parent.pid;
     let starting = case.starting_up();
-    let first = case.own().shell_parents.insert(parent_exe.as_bytes());
+    // The same program run for another purpose, as to set up a data base, is not the server.
+    let key = (parent_exe.as_bytes(), parent.argv.as_slice());
+    let first = case.own().shell_parents.insert(key);
     if starting || !first || case.session().is_some() || parent.existing && !serves(case, parent) {
         return;
     }
@@ -51,7 +58,16 @@ fn spawned(case: &mut Case<'_>, exec: &Exec) {
     }
     let subject = parent_exe.clone();
     let parent_line = programs::command_line(&parent.argv, &parent.exe, 120);
-    case.own().shell_parents.forget(parent_exe.as_bytes());
+    case.own().shell_parents.forget(key);
+    // A listener that was a finding is the same back door.
+    if let Some(place) = listener(case, parent_pid) {
+        let command = programs::command_line(&exec.argv, &exec.exe, 160);
+        let at = (case.event.ts, case.event.seq);
+        case.stories.again(place, Severity::High, at.0, at.1);
+        case.stories
+            .explain(place, format!("then started a shell: {command}"));
+        return;
+    }
     case.raise(Severity::High, &subject, |_, told| {
         let command = programs::command_line(&exec.argv, &exec.exe, 160);
         told.title = format!("{} started a shell: {command}", subject.escaped());
@@ -59,6 +75,40 @@ fn spawned(case: &mut Case<'_>, exec: &Exec) {
             .push(format!("its parent listens for connections: {parent_line}"));
         told.why.push(format!("ran: {command}"));
     });
+}
+
+/// An interpreter that got its program's text as an argument, or waits for it.
+fn handed_text(exec: &Exec) -> bool {
+    let name = programs::name(&exec.exe, &exec.argv);
+    programs::is_interpreter(name)
+        && !name.ends_with(b"awk")
+        && (bare(exec)
+            || exec
+                .argv
+                .iter()
+                .skip(1)
+                .take_while(|a| a.starts_with(b"-"))
+                .any(|a| !a.starts_with(b"--") && (a.ends_with(b"c") || a.ends_with(b"e"))))
+}
+
+/// The finding that tells of a port on which this process listens.
+fn listener(case: &Case<'_>, pid: u32) -> Option<usize> {
+    let connections = case.state.connections.iter();
+    let ports = connections.filter_map(|(key, row)| match &key.endpoint {
+        Endpoint::Inet(at) if key.direction == Direction::Listening && row.pid == pid => {
+            Some(at.port())
+        }
+        _ => None,
+    });
+    let mut found = ports.filter_map(|port| {
+        let port = port.to_string();
+        case.stories
+            .find("net.listen-new", Some(case.owner), port.as_bytes())
+    });
+    found.find(|place| {
+        let story = case.stories.findings().get(*place);
+        story.is_some_and(|f| f.silenced.is_none() && f.severity >= Severity::Medium)
+    })
 }
 
 /// The process, or another of the same program in this container, listens for connections.
@@ -178,5 +228,53 @@ mod tests {
         w.listen(other, "127.0.0.1:9001");
         w.exec(other, "/bin/sh", &["sh", "-c", "uname"]);
         assert_eq!(w.finding("exec.shell-spawned").subject, "/usr/bin/php");
+    }
+
+    #[test]
+    fn an_interpreter_with_a_text_is_a_shell() {
+        let (mut w, web) = server();
+        w.exec(web, "/usr/bin/perl", &["perl", "-e", "print 1"]);
+        assert_eq!(w.finding("exec.shell-spawned").severity, Severity::High);
+        let (mut w, web) = server();
+        w.exec(web, "/usr/bin/python3", &["python3", "/app/job.py", "-c"]);
+        w.exec(web, "/usr/bin/mawk", &["awk", "-e", "1"]);
+        w.exec(web, "/usr/sbin/nginx", &["nginx", "-c", "/x"]);
+        w.only(&[]);
+        // A pool of workers.
+        let mut w = World::starting();
+        let init = w.init();
+        let app = w.exec(init, "/usr/bin/python3", &["python3", "/app.py"]);
+        w.listen(app, "0.0.0.0:80");
+        w.ticks(60);
+        w.exec(app, "/usr/bin/python3", &["python3", "-c", "spawn_main()"]);
+        w.only(&[]);
+    }
+
+    #[test]
+    fn setting_up_a_data_base_gives_its_server_no_licence() {
+        let mut w = World::starting();
+        let init = w.init();
+        let exe = "/usr/lib/postgresql/17/bin/postgres";
+        let set_up = w.exec(init, exe, &["postgres", "--boot"]);
+        w.exec(set_up, "/bin/sh", &["sh", "-c", "locale -a"]);
+        w.exit(set_up);
+        let db = w.exec(init, exe, &["postgres", "-D", "/data"]);
+        w.listen(db, "0.0.0.0:5432");
+        w.ticks(60);
+        w.exec(db, "/bin/sh", &["sh", "-c", "curl x"]);
+        assert_eq!(w.finding("exec.shell-spawned").severity, Severity::High);
+    }
+
+    #[test]
+    fn a_back_door_is_one_story() {
+        let mut w = World::steady();
+        let init = w.init();
+        let sh = w.exec(init, "/bin/sh", &["sh", "-c", "x"]);
+        let python = w.exec(sh, "/usr/bin/python3", &["python3", "-c", "x"]);
+        w.listen(python, "0.0.0.0:31337");
+        w.exec(python, "/bin/sh", &["/bin/sh"]);
+        w.only(&["net.listen-new"]);
+        let why = w.finding("net.listen-new").why.join("\n");
+        assert!(why.contains("then started a shell"), "{why}");
     }
 }

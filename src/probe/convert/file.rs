@@ -3,11 +3,14 @@
 use hullwatch_abi::file::{FactsRecord, FileRecord, fact, flag, op};
 
 use super::{ConvertError, fixed, path, take, until_nul};
+use crate::detect::place;
 use crate::event::{Bytes, ExecRefused, File, FileFacts, FileOp, Filesystem, Timestamp};
 
 const KIND: &str = "file";
 /// `AT_REMOVEDIR` of `unlinkat`.
 const REMOVE_DIRECTORY: u32 = 0x200;
+/// `O_TRUNC` of an open.
+const TRUNCATE: u32 = 0o1000;
 
 /// Decodes the bytes behind the record's header. `nspid` is the process as its own namespace
 /// numbers it. `None` when the operation turns out not to be worth an event: a read the kernel
@@ -111,6 +114,8 @@ fn resolve(base: &[u8], name: &[u8], nspid: u32) -> (Vec<u8>, bool) {
 fn operation(record: &FileRecord) -> Result<FileOp, ConvertError> {
     Ok(match record.op {
         op::CREATE => FileOp::Create,
+        // An open that empties a file is as good as a call that cuts it.
+        op::WRITE if record.call_flags & TRUNCATE != 0 => FileOp::Truncate,
         op::WRITE => FileOp::Write,
         op::TRUNCATE => FileOp::Truncate,
         op::READ => FileOp::Read,
@@ -203,19 +208,13 @@ pub fn sensitive(path: &[u8], facts: Option<&FileFacts>, nspid: u32) -> bool {
     let leaf = parts.next().unwrap_or_default();
     let parent = parts.next().unwrap_or_default();
     match (parent, leaf) {
-        (b"etc", b"shadow" | b"shadow-" | b"gshadow" | b"gshadow-" | b"sudoers") => true,
-        (b".aws", b"credentials") | (b".kube", b"config") | (b".docker", b"config.json") => true,
-        (_, b".git-credentials" | b".netrc" | b".pgpass") => true,
         (b"proc", b"kcore" | b"kmem") | (b"dev", b"mem" | b"kmem" | b"port") => true,
         (_, b"environ" | b"mem") => {
             matches!(filesystem, Filesystem::Proc | Filesystem::Unknown)
                 && path.starts_with(b"/proc/")
                 && !own_proc_entry(path, nspid)
         }
-        // Public halves and the list of known hosts are no secret.
-        (b".ssh", leaf) => !leaf.ends_with(b".pub") && !leaf.starts_with(b"known_hosts"),
-        (_, b"id_rsa" | b"id_dsa" | b"id_ecdsa" | b"id_ed25519") => true,
-        _ => path.starts_with(b"/run/secrets/") || path.starts_with(b"/var/run/secrets/"),
+        _ => place::is_secret(path),
     }
 }
 
@@ -304,6 +303,17 @@ mod tests {
         r.errno = 30;
         let file = one(r, [b"a\0", b"d", b"", b""]);
         assert_eq!((file.op, file.errno), (FileOp::Rmdir, 30));
+    }
+
+    #[test]
+    fn an_open_that_empties_a_file_cuts_it() {
+        let mut r = record(op::WRITE);
+        assert_eq!(one(r, [b"x\0", b"", b"", b""]).op, FileOp::Write);
+        r.call_flags = TRUNCATE | 1;
+        assert_eq!(one(r, [b"x\0", b"", b"", b""]).op, FileOp::Truncate);
+        // What was not there before has nothing to lose.
+        r.op = op::CREATE;
+        assert_eq!(one(r, [b"x\0", b"", b"", b""]).op, FileOp::Create);
     }
 
     #[test]

@@ -1,0 +1,336 @@
+//! Other names of a file: symbolic and hard links made while the container was watched, and the
+//! roads through `/proc`.
+//!
+//! What the kernel opened it names by its real path. Of a rename, a removal or a change of mode
+//! only the words are known that the program passed, and these may lead through a link.
+
+use std::collections::BTreeMap;
+
+use bstr::ByteSlice as _;
+use rustc_hash::FxHashMap;
+
+use super::{place, programs};
+use crate::event::{Bytes, Connect, ContainerId, Endpoint, Event, ExecRefused, File, FileOp, Kind};
+use crate::state::State;
+
+/// Links remembered of one container, of each kind.
+const MAX_LINKS: usize = 1024;
+/// Links followed on one path: as many as end a walk in the kernel, and a little less.
+const MAX_STEPS: usize = 32;
+
+#[derive(Debug, Clone, Default)]
+struct Own {
+    /// Where symbolic links lead.
+    symbolic: BTreeMap<Bytes, Bytes>,
+    /// Second names of files of consequence.
+    hard: BTreeMap<Bytes, Bytes>,
+}
+
+/// The links of all containers.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Links {
+    own: FxHashMap<ContainerId, Box<Own>>,
+}
+
+/// What comes after `/proc/PID/WHAT`, where PID is any process or only the calling one.
+fn through_proc<'a>(path: &'a [u8], what: &[u8], any: bool) -> Option<&'a [u8]> {
+    let rest = path.strip_prefix(b"/proc/")?;
+    let (who, rest) = rest.split_at(rest.iter().position(|b| *b == b'/')?);
+    let itself = who == b"self" || who == b"thread-self";
+    let another = any && who.iter().all(u8::is_ascii_digit);
+    if !itself && !another {
+        return None;
+    }
+    let rest = rest.strip_prefix(b"/")?.strip_prefix(what)?;
+    (rest.is_empty() || rest.starts_with(b"/")).then_some(rest)
+}
+
+/// Without `.`, `..` and doubled slashes, by text alone.
+#[must_use]
+pub(crate) fn normal(path: &[u8]) -> Vec<u8> {
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for part in path.split(|b| *b == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    let mut out = Vec::with_capacity(path.len());
+    for part in parts {
+        out.push(b'/');
+        out.extend_from_slice(part);
+    }
+    out
+}
+
+/// A path as seen from a directory.
+fn from_directory(directory: &[u8], path: &[u8]) -> Vec<u8> {
+    if path.starts_with(b"/") {
+        normal(path)
+    } else {
+        normal(&[directory, b"/", path].concat())
+    }
+}
+
+impl Own {
+    /// The first symbolic link on the way, replaced by where it leads.
+    fn step(&self, path: &[u8], follow: bool) -> Option<Vec<u8>> {
+        if self.symbolic.is_empty() {
+            return None;
+        }
+        let slashes = path.iter().enumerate().skip(1);
+        let ends = slashes.filter(|(_, b)| **b == b'/').map(|(i, _)| i);
+        for end in ends.chain(follow.then_some(path.len())) {
+            let (head, rest) = path.split_at(end);
+            if let Some(target) = self.symbolic.get(&Bytes::new(head)) {
+                return Some(normal(&[target.as_bytes(), rest].concat()));
+            }
+        }
+        None
+    }
+}
+
+impl Links {
+    /// Where a path leads from a process with this working directory; `None`: nowhere else.
+    /// The last name counts as a link only when it is followed.
+    #[must_use]
+    pub(crate) fn lead(
+        &self,
+        owner: &ContainerId,
+        cwd: &[u8],
+        path: &[u8],
+        follow: bool,
+    ) -> Option<Vec<u8>> {
+        let own = self.own.get(owner);
+        let mut current: Option<Vec<u8>> = None;
+        for _ in 0..MAX_STEPS {
+            let here = current.as_deref().unwrap_or(path);
+            let next = if let Some(rest) = through_proc(here, b"root", true) {
+                Some(normal(rest))
+            } else if let Some(rest) = through_proc(here, b"cwd", false).filter(|_| !cwd.is_empty())
+            {
+                Some(normal(&[cwd, rest].concat()))
+            } else {
+                own.and_then(|own| own.step(here, follow))
+            };
+            match next {
+                Some(next) if next != here => current = Some(next),
+                _ => break,
+            }
+        }
+        current
+    }
+
+    /// The file a second name belongs to, or the path itself.
+    fn known_as<'a>(&'a self, owner: &ContainerId, path: &'a Bytes) -> &'a Bytes {
+        let own = self.own.get(owner);
+        own.and_then(|own| own.hard.get(path)).unwrap_or(path)
+    }
+
+    /// The event with the paths it leads to, where they are others than it says. Keeps up with
+    /// links that come and go.
+    pub(crate) fn see_through(&mut self, state: &State, event: &Event) -> Option<Event> {
+        let owner = event.container.as_ref()?;
+        let cwd = |pid| {
+            let process = state.processes.get(&pid);
+            process.map(|p| p.cwd.as_bytes()).unwrap_or_default()
+        };
+        match &event.kind {
+            Kind::File(file) => {
+                let seen = self.file(owner, cwd(event.pid), file);
+                self.note(owner, seen.as_ref().unwrap_or(file));
+                seen.map(|file| with(event, Kind::File(Box::new(file))))
+            }
+            Kind::ExecRefused(exec) if exec.unresolved => {
+                let path = self.lead(owner, cwd(event.pid), exec.path.as_bytes(), true)?;
+                let exec = ExecRefused {
+                    path: Bytes::from(path),
+                    ..(**exec).clone()
+                };
+                Some(with(event, Kind::ExecRefused(Box::new(exec))))
+            }
+            Kind::Connect(connect) => {
+                let Endpoint::Unix(path) = &connect.remote else {
+                    return None;
+                };
+                let whole = from_directory(cwd(event.pid), path.as_bytes());
+                if path.starts_with(b"@") || path.as_bytes().is_empty() {
+                    return None;
+                }
+                let path = self.lead(owner, cwd(event.pid), &whole, true)?;
+                let connect = Connect {
+                    remote: Endpoint::Unix(Bytes::from(path)),
+                    ..(**connect).clone()
+                };
+                Some(with(event, Kind::Connect(Box::new(connect))))
+            }
+            _ => None,
+        }
+    }
+
+    fn file(&self, owner: &ContainerId, cwd: &[u8], file: &File) -> Option<File> {
+        let two = matches!(file.op, FileOp::Rename | FileOp::Link);
+        // These act on the link, not on what it leads to.
+        let itself = matches!(
+            file.op,
+            FileOp::Rename
+                | FileOp::Link
+                | FileOp::Symlink
+                | FileOp::Unlink
+                | FileOp::Mkdir
+                | FileOp::Rmdir
+                | FileOp::Mknod
+        );
+        let led = |path: &Bytes| {
+            let led = file
+                .unresolved
+                .then(|| self.lead(owner, cwd, path.as_bytes(), !itself))?;
+            led.map(Bytes::from)
+        };
+        let path = led(&file.path);
+        let target = file.target.as_ref().filter(|_| two).and_then(led);
+        let named = path.as_ref().unwrap_or(&file.path);
+        let known = if itself {
+            named
+        } else {
+            self.known_as(owner, named)
+        };
+        if target.is_none() && *known == file.path {
+            return None;
+        }
+        Some(File {
+            path: known.clone(),
+            target: target.or_else(|| file.target.clone()),
+            ..file.clone()
+        })
+    }
+
+    /// Keeps up with links that come, move and go.
+    fn note(&mut self, owner: &ContainerId, file: &File) {
+        if file.errno != 0 {
+            return;
+        }
+        match (file.op, &file.target) {
+            (FileOp::Symlink, Some(target)) => {
+                let directory = programs::directory(&file.path);
+                let target = Bytes::from(from_directory(directory, target));
+                let own = self.own.entry(owner.clone()).or_default();
+                if own.symbolic.len() >= MAX_LINKS {
+                    own.symbolic.pop_first();
+                }
+                own.symbolic.insert(file.path.clone(), target);
+            }
+            (FileOp::Link, Some(target)) => {
+                let special = place::of(&file.path).is_some() || place::is_secret(&file.path);
+                if !special || place::of(target).is_some() {
+                    return;
+                }
+                let own = self.own.entry(owner.clone()).or_default();
+                if own.hard.len() >= MAX_LINKS {
+                    own.hard.pop_first();
+                }
+                own.hard.insert(target.clone(), file.path.clone());
+            }
+            (FileOp::Rename, Some(target)) => {
+                if let Some(own) = self.own.get_mut(owner) {
+                    for links in [&mut own.symbolic, &mut own.hard] {
+                        links.remove(target);
+                        if let Some(to) = links.remove(&file.path) {
+                            links.insert(target.clone(), to);
+                        }
+                    }
+                }
+            }
+            (FileOp::Unlink, _) => {
+                if let Some(own) = self.own.get_mut(owner) {
+                    own.symbolic.remove(&file.path);
+                    own.hard.remove(&file.path);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A container is gone.
+    pub(crate) fn forget(&mut self, owner: &ContainerId) {
+        self.own.remove(owner);
+    }
+}
+
+fn with(event: &Event, kind: Kind) -> Event {
+    Event {
+        kind,
+        ..event.clone()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::detect::Severity;
+    use crate::detect::testkit::{World, upper};
+    use crate::event::FileOp;
+
+    /// A rename of which only the words are known.
+    fn rename(w: &mut World, pid: u32, from: &str, to: &str) {
+        w.file_as(pid, FileOp::Rename, from, |f| {
+            f.target = Some(to.into());
+            f.unresolved = true;
+        });
+    }
+
+    #[test]
+    fn a_name_leads_through_links_and_proc() {
+        for to in [
+            "/tmp/e/passwd",
+            "/tmp/far/passwd",
+            "/proc/1/root/etc/passwd",
+            "/proc/self/root/tmp/e/passwd",
+        ] {
+            let mut w = World::steady();
+            let init = w.init();
+            w.link(init, FileOp::Symlink, "/tmp/e", "../etc");
+            w.link(init, FileOp::Symlink, "/tmp/far", "/tmp/e");
+            rename(&mut w, init, "/tmp/p", to);
+            let f = w.finding("file.accounts");
+            assert_eq!(f.severity, Severity::High, "{to}");
+            assert!(f.title.contains("/etc/passwd"), "{}", f.title);
+        }
+    }
+
+    #[test]
+    fn links_move_and_go() {
+        let mut w = World::steady();
+        let init = w.init();
+        w.link(init, FileOp::Symlink, "/tmp/e", "/etc");
+        w.rename(init, "/tmp/e", "/srv/e");
+        rename(&mut w, init, "/tmp/p", "/tmp/e/passwd");
+        w.file(init, FileOp::Unlink, "/srv/e");
+        rename(&mut w, init, "/tmp/p", "/srv/e/passwd");
+        w.only(&[]);
+        // A link in a circle leads nowhere.
+        w.link(init, FileOp::Symlink, "/tmp/a", "/tmp/b");
+        w.link(init, FileOp::Symlink, "/tmp/b", "/tmp/a");
+        rename(&mut w, init, "/tmp/p", "/tmp/a/passwd");
+        w.only(&[]);
+    }
+
+    #[test]
+    fn a_second_name_is_the_file() {
+        let mut w = World::steady();
+        let init = w.init();
+        w.link(init, FileOp::Link, "/etc/passwd", "/tmp/l");
+        w.only(&[]);
+        w.file_as(init, FileOp::Write, "/tmp/l", |f| f.file = Some(upper(5)));
+        assert_eq!(w.finding("file.accounts").severity, Severity::High);
+        // Other files' second names are nobody's business.
+        let mut w = World::steady();
+        let init = w.init();
+        w.link(init, FileOp::Link, "/srv/a", "/srv/b");
+        w.file_as(init, FileOp::Write, "/srv/b", |f| f.file = Some(upper(5)));
+        w.only(&[]);
+    }
+}

@@ -1,0 +1,239 @@
+//! What was fetched or decoded and runs without ever lying in a file.
+
+use bstr::ByteSlice as _;
+
+use super::shells::{bare, from_descriptor};
+use crate::detect::case::Case;
+use crate::detect::memory::BESIDE;
+use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs};
+use crate::event::{Bytes, Exec};
+use crate::state::ProcessEntry;
+
+/// Downloader piped into an interpreter.
+pub(super) const PIPE: Rule = Rule {
+    info: RuleInfo {
+        id: "exec.pipe-to-shell",
+        title: "What was fetched or decoded went straight into an interpreter",
+        severity: Severity::High,
+        attack: &["T1059", "T1105", "T1140"],
+        needs: &[Fact::Exec],
+        explain: "An interpreter without a script started beside a downloader or decoder, of the \
+                  same parent and at the same moment: the shape of `curl … | sh`, `bash <(curl …)` \
+                  and `base64 -d | sh`; or one was given a whole script as an argument just after \
+                  a download, as in `sh -c \"$(curl …)\"`. What runs so never lies in a file.",
+        check: "What was fetched, and from where.",
+    },
+    looks: &[Look::Exec(pipe)],
+};
+
+/// Takes its program from a descriptor that it was given by name.
+fn by_descriptor(argv: &[Bytes]) -> bool {
+    argv.iter().skip(1).any(|a| from_descriptor(a.as_bytes()))
+}
+
+/// A whole script given as an argument: its first line says so.
+fn whole_script(exec: &Exec) -> bool {
+    let name = programs::name(&exec.exe, &exec.argv);
+    (programs::is_shell(name) || programs::is_interpreter(name))
+        && exec.script.is_none()
+        && exec.argv.windows(2).any(|w| {
+            matches!(w, [option, text] if option.starts_with(b"-")
+                && (option.ends_with(b"c") || option.ends_with(b"e"))
+                && text.starts_with(b"#!"))
+        })
+}
+
+/// Fetches, or decodes what it is given.
+fn is_source(name: &[u8], argv: &[Bytes]) -> bool {
+    let relay = matches!(name, b"nc" | b"ncat" | b"netcat" | b"socat" | b"telnet");
+    programs::is_downloader(name) && !relay || fetches(name, argv) || decodes(name, argv)
+}
+
+/// An interpreter whose text fetches something.
+pub(super) fn fetches(name: &[u8], argv: &[Bytes]) -> bool {
+    programs::is_interpreter(name)
+        && argv.iter().skip(1).any(|a| {
+            let text = a.as_bytes();
+            text.contains(&b'(')
+                && (text.find(b"http://").is_some() || text.find(b"https://").is_some())
+        })
+}
+
+fn pipe(case: &mut Case<'_>, exec: &Exec) {
+    if exec.tty && case.starting_up() {
+        return;
+    }
+    let now = case.now();
+    let pid = case.event.pid;
+    let near = |p: &ProcessEntry| {
+        p.owner.as_ref() == Some(case.owner)
+            && p.pid != pid
+            && now.since(p.started).as_secs() <= BESIDE.as_secs()
+    };
+    let source = is_source(programs::name(&exec.exe, &exec.argv), &exec.argv);
+    let bare = bare(exec);
+    let takes = bare || whole_script(exec);
+    if !takes && !source {
+        return;
+    }
+    // `… | sudo sh`: the pipe's end is the program that starts the interpreter.
+    let stands = case.ancestors().skip(1);
+    let below = stands
+        .take(3)
+        .find(|p| !programs::is_wrapper(programs::of(p)))
+        .map_or(exec.ppid, |p| p.pid);
+    let mut beside = case.own().beside(if takes { below } else { exec.ppid });
+    // The shell that opens a descriptor on a program's output starts it, and then becomes the
+    // interpreter.
+    if by_descriptor(&exec.argv) {
+        beside.extend(case.own().beside(pid));
+    }
+    let waits = |pid: u32| {
+        case.memory.get(case.owner).is_some_and(|own| {
+            own.bare_shells
+                .iter()
+                .any(|(shell, _, at, _)| *shell == pid && now.since(*at).as_secs() <= 2)
+        })
+    };
+    let found = if takes {
+        let mut beside = beside
+            .iter()
+            .filter_map(|pid| case.state.processes.get(pid));
+        beside.find(|p| near(p) && is_source(programs::of(p), &p.argv))
+    } else {
+        // The interpreter at the pipe's end may have been first.
+        let mut beside = beside
+            .iter()
+            .filter_map(|pid| case.state.processes.get(pid));
+        beside.find(|p| near(p) && waits(p.pid)).or_else(|| {
+            let parent = case.state.processes.get(&exec.ppid)?;
+            (by_descriptor(&parent.argv) && waits(parent.pid)).then_some(parent)
+        })
+    };
+    let Some(other) = found else { return };
+    let other = programs::command_line(&other.argv, &other.exe, 160);
+    let this = programs::command_line(&exec.argv, &exec.exe, 160);
+    if case.starting_up() {
+        super::fold_startup(case, format!("{this} beside {other}"));
+        return;
+    }
+    let (from, into) = if takes { (other, this) } else { (this, other) };
+    case.raise(Severity::High, from.as_bytes(), |case, told| {
+        told.title = format!("{}: {from} | {into}", case.rule.title);
+        told.why.push(format!("source: {from}"));
+        told.why.push(format!("interpreter: {into}"));
+    });
+}
+
+/// The program decodes what it is given.
+fn decodes(name: &[u8], argv: &[Bytes]) -> bool {
+    let has = |words: &[&[u8]]| argv.iter().skip(1).any(|a| words.contains(&a.as_bytes()));
+    match name {
+        b"base64" | b"base" | b"basenc" => has(&[b"-d", b"-D", b"--decode", b"-di", b"-id"]),
+        b"xxd" => has(&[b"-r", b"-p", b"-rp", b"-pr"]),
+        b"openssl" => has(&[b"-d"]),
+        b"uudecode" => true,
+        // By a program's text of its own.
+        _ if programs::is_interpreter(name) => argv.iter().skip(1).any(|a| {
+            [
+                &b"decode"[..],
+                b"unhex",
+                b"fromhex",
+                b"inflate",
+                b"decompress",
+            ]
+            .iter()
+            .any(|word| a.find(word).is_some())
+                && a.iter().any(|b| matches!(b, b'(' | b' '))
+        }),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::detect::Severity;
+    use crate::detect::testkit::World;
+
+    #[test]
+    fn pipes_into_interpreters() {
+        for (first, second) in [
+            (&["curl", "http://x/i.sh"][..], &["sh"][..]),
+            (&["wget", "-qO-", "http://x"], &["bash", "-s"]),
+            (&["base64", "-d"], &["sh"]),
+            (&["curl", "x"], &["python3", "-"]),
+        ] {
+            for swap in [false, true] {
+                let mut w = World::steady();
+                let s = w.session(&["sh"]);
+                let (a, b) = if swap {
+                    (second, first)
+                } else {
+                    (first, second)
+                };
+                for argv in [a, b] {
+                    let exe = format!("/usr/bin/{}", argv[0]);
+                    w.exec(s, &exe, argv);
+                }
+                assert_eq!(
+                    w.finding("exec.pipe-to-shell").severity,
+                    Severity::High,
+                    "{first:?} {swap}"
+                );
+            }
+        }
+        let mut w = World::steady();
+        let s = w.session(&["sh"]);
+        w.exec(s, "/usr/bin/curl", &["curl", "x"]);
+        w.exec(s, "/usr/bin/jq", &["jq", "."]);
+        w.exec(s, "/bin/sh", &["sh", "-c", "true"]);
+        w.ticks(10);
+        w.exec(s, "/bin/sh", &["sh"]);
+        w.none("exec.pipe-to-shell");
+    }
+
+    #[test]
+    fn a_descriptor_or_an_argument_is_a_pipe_as_well() {
+        // bash <(curl …): the shell starts the download, then becomes the interpreter.
+        let mut w = World::steady();
+        let init = w.init();
+        let shell = w.exec(init, "/bin/bash", &["bash", "-c", "bash <(curl x)"]);
+        w.exec(shell, "/usr/bin/curl", &["curl", "x"]);
+        w.exec_as(shell, init, "/bin/bash", &["bash", "/dev/fd/63"], |_| {});
+        assert_eq!(w.finding("exec.pipe-to-shell").severity, Severity::High);
+        // sh -c "$(curl …)"
+        let mut w = World::steady();
+        let init = w.init();
+        let shell = w.exec(init, "/bin/sh", &["sh", "/run.sh"]);
+        let curl = w.exec(shell, "/usr/bin/curl", &["curl", "x"]);
+        w.exit(curl);
+        w.exec(shell, "/bin/sh", &["sh", "-c", "#!/bin/sh\nid"]);
+        assert_eq!(w.finding("exec.pipe-to-shell").severity, Severity::High);
+        // curl … | sudo bash
+        let mut w = World::steady();
+        let init = w.init();
+        let shell = w.exec(init, "/bin/sh", &["sh", "/run.sh"]);
+        w.exec(shell, "/usr/bin/curl", &["curl", "x"]);
+        let sudo = w.exec(shell, "/usr/bin/sudo", &["sudo", "bash"]);
+        w.exec(sudo, "/bin/bash", &["bash"]);
+        assert_eq!(w.finding("exec.pipe-to-shell").severity, Severity::High);
+        // Decoded by an interpreter's own text.
+        let mut w = World::steady();
+        let init = w.init();
+        let shell = w.exec(init, "/bin/sh", &["sh", "/run.sh"]);
+        let text = "print decode_base64(\"aWQK\")";
+        w.exec(shell, "/usr/bin/perl", &["perl", "-e", text]);
+        w.exec(shell, "/bin/sh", &["sh"]);
+        assert_eq!(w.finding("exec.pipe-to-shell").severity, Severity::High);
+        // A person's shell that downloads; a filter whose output a shell reads.
+        let mut w = World::steady();
+        let s = w.session(&["bash"]);
+        w.exec(s, "/usr/bin/curl", &["curl", "x"]);
+        w.exec(s, "/bin/sh", &["sh", "-c", "echo a\necho b"]);
+        w.ticks(10);
+        w.exec(s, "/usr/bin/mawk", &["awk", "{print \"mv\",$1}"]);
+        w.exec(s, "/bin/sh", &["sh"]);
+        w.none("exec.pipe-to-shell");
+    }
+}

