@@ -218,7 +218,7 @@ mod tests {
         let mut w = World::steady();
         let s = w.session(&["sh"]);
         w.file(s, FileOp::Write, "/etc/passwd");
-        let silence = Silence::narrow(&w.finding("file.accounts"), None, "known");
+        let silence = Silence::narrow(w.finding("file.accounts"), None, "known");
         assert_eq!(silence.subject, ["/etc/passwd"]);
         let mut w = with(&silence.to_toml());
         w.ticks(60);
@@ -229,7 +229,7 @@ mod tests {
         let story = w.finding("file.accounts");
         assert_eq!(story.silenced, None, "{story:?}");
         // Both together are accepted by name.
-        let both = Silence::narrow(&story, None, "known");
+        let both = Silence::narrow(story, None, "known");
         assert_eq!(both.subject, ["/etc/passwd", "/etc/shadow"]);
         let read = Policy::parse(&both.to_toml()).unwrap();
         assert_eq!(read.policy.silence, [both]);

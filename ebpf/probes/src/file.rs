@@ -515,19 +515,29 @@ pub fn exit(call: &Call) -> Option<(*mut Scratch, usize)> {
     }
     if shape.op == op::OPEN {
         // Refused. Plain reads of what is not there, or not for this user, are everyday noise.
-        let writes = flags & O_ACCMODE != 0 || flags & (O_CREAT | O_TRUNC) != 0;
-        if !writes && call.ret == -ENOENT {
+        let meant = flags & O_ACCMODE != 0 || flags & (O_CREAT | O_TRUNC) != 0;
+        if !meant && call.ret == -ENOENT {
             return None;
         }
-        scratch.record.op = if !writes {
+        scratch.record.op = if !meant {
             op::READ
         } else if flags & O_CREAT != 0 {
             op::CREATE
         } else {
-            op::WRITE
+            writes(flags)
         };
     }
     named(scratch, pointer, call, shape)
+}
+
+/// What an open for writing does: one that empties the file is as good as a call that cuts it.
+#[inline(always)]
+fn writes(flags: u64) -> u8 {
+    if flags & O_TRUNC != 0 {
+        op::TRUNCATE
+    } else {
+        op::WRITE
+    }
 }
 
 /// The file is open: everything comes from the kernel's own structures.
@@ -553,7 +563,7 @@ fn resolved(
         scratch.record.op = if mode & FMODE_CREATED != 0 {
             op::CREATE
         } else if mode & FMODE_WRITE != 0 {
-            op::WRITE
+            writes(u64::from(scratch.record.call_flags))
         } else if kind == S_IFBLK || maybe_sensitive(from.dentry) {
             op::READ
         } else {

@@ -9,8 +9,6 @@ use crate::event::{Bytes, ExecRefused, File, FileFacts, FileOp, Filesystem, Time
 const KIND: &str = "file";
 /// `AT_REMOVEDIR` of `unlinkat`.
 const REMOVE_DIRECTORY: u32 = 0x200;
-/// `O_TRUNC` of an open.
-const TRUNCATE: u32 = 0o1000;
 
 /// Decodes the bytes behind the record's header. `nspid` is the process as its own namespace
 /// numbers it. `None` when the operation turns out not to be worth an event: a read the kernel
@@ -114,8 +112,6 @@ fn resolve(base: &[u8], name: &[u8], nspid: u32) -> (Vec<u8>, bool) {
 fn operation(record: &FileRecord) -> Result<FileOp, ConvertError> {
     Ok(match record.op {
         op::CREATE => FileOp::Create,
-        // An open that empties a file is as good as a call that cuts it.
-        op::WRITE if record.call_flags & TRUNCATE != 0 => FileOp::Truncate,
         op::WRITE => FileOp::Write,
         op::TRUNCATE => FileOp::Truncate,
         op::READ => FileOp::Read,
@@ -303,17 +299,6 @@ mod tests {
         r.errno = 30;
         let file = one(r, [b"a\0", b"d", b"", b""]);
         assert_eq!((file.op, file.errno), (FileOp::Rmdir, 30));
-    }
-
-    #[test]
-    fn an_open_that_empties_a_file_cuts_it() {
-        let mut r = record(op::WRITE);
-        assert_eq!(one(r, [b"x\0", b"", b"", b""]).op, FileOp::Write);
-        r.call_flags = TRUNCATE | 1;
-        assert_eq!(one(r, [b"x\0", b"", b"", b""]).op, FileOp::Truncate);
-        // What was not there before has nothing to lose.
-        r.op = op::CREATE;
-        assert_eq!(one(r, [b"x\0", b"", b"", b""]).op, FileOp::Create);
     }
 
     #[test]
