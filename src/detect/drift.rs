@@ -90,12 +90,11 @@ pub(crate) fn clock(at: Timestamp) -> String {
     at.to_jiff().strftime("%H:%M:%S").to_string()
 }
 
-/// The process that last changed a file, when it is still known and was there then.
-#[must_use]
-pub(crate) fn writer<'a>(case: &Case<'a>, activity: &FileActivity) -> Option<&'a ProcessEntry> {
+/// One that changed a file, when it is still known and was there then.
+fn known<'a>(case: &Case<'a>, activity: &FileActivity, pid: u32) -> Option<&'a ProcessEntry> {
     case.state
         .processes
-        .get(&activity.writer)
+        .get(&pid)
         .filter(|p| p.owner.as_ref() == Some(case.owner) && p.started <= activity.last)
 }
 
@@ -147,7 +146,7 @@ pub(crate) fn made(case: &Case<'_>, path: &[u8]) -> Option<Made> {
         return Some(Made::Built);
     }
     let activity = case.activity(path)?;
-    let writer = writer(case, activity);
+    let writer = known(case, activity, activity.writer);
     if let Some(writer) = writer {
         if any_ancestor(case, writer, |p| programs::is_packager(p)) {
             return Some(Made::Package);
@@ -200,7 +199,7 @@ pub(crate) fn history(case: &Case<'_>, path: &[u8], why: &mut Vec<String>) {
         activity.comm.escaped(),
         activity.pid
     ));
-    if let Some(writer) = writer(case, activity) {
+    if let Some(writer) = known(case, activity, activity.pid) {
         why.push(format!(
             "written by: {}",
             programs::command_line(&writer.argv, &writer.exe, 160)
