@@ -91,6 +91,8 @@ pub(crate) struct ContainerMemory {
     pub(crate) began: Option<Timestamp>,
     /// It started and has not run its own program yet.
     pub(crate) awaiting_first: bool,
+    /// Findings about sockets that its own service used before its mounts were known.
+    pub(crate) early_sockets: Vec<usize>,
     /// Executed drift, and what awaits comparison.
     pub(crate) drifts: Drifts,
     /// SHA-256 of files compared with the image, by path.

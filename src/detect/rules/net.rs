@@ -13,7 +13,7 @@ use crate::detect::change::{by, graded, refused};
 use crate::detect::drift::peer;
 use crate::detect::who::suspicious;
 use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs};
-use crate::event::{Connect, Dns, Endpoint, Outcome, Privilege, Protocol};
+use crate::event::{Connect, ContainerEvent, Dns, Endpoint, Outcome, Privilege, Protocol};
 
 /// Distinct long names below one domain within a minute that look like a tunnel.
 const TUNNEL_NAMES: u32 = 20;
@@ -47,7 +47,10 @@ pub(super) const RUNTIME_API: Rule = Rule {
                   purpose and the container's own service uses it.",
         check: "Which requests were made; the runtime's own log tells.",
     },
-    looks: &[Look::Connect(runtime_api)],
+    looks: &[
+        Look::Connect(runtime_api),
+        Look::Container(runtime_declared),
+    ],
 };
 
 /// Cluster control.
@@ -202,26 +205,53 @@ fn runtime_api(case: &mut Case<'_>, connect: &Connect) {
     if !unix && !port {
         return;
     }
-    let declared = unix
-        && case.container.is_some_and(|c| {
-            c.info.mounts.iter().any(|m| {
-                matches!(&connect.remote, Endpoint::Unix(p)
-                    if run_path(p).starts_with(run_path(m.destination.as_bytes())))
-            })
-        });
+    let to = peer(&connect.remote);
+    let declared = matches!(&connect.remote, Endpoint::Unix(path) if mounts(case, path));
+    let own = !suspicious(case);
+    // What the engine tells may come after the first connection.
+    let early = unix && own && case.container.is_none_or(|c| c.info.image.is_empty());
     // The socket is not there: a look, no use.
     let absent = unix && matches!(connect.outcome, Outcome::Failed(2));
-    let severity = match (declared && !suspicious(case), absent) {
+    let severity = match (declared && own, absent) {
         (true, _) => Severity::Info,
         (_, true) => Severity::Low,
         _ if port && matches!(connect.outcome, Outcome::Failed(_)) => Severity::Medium,
         _ => Severity::High,
     };
-    let to = peer(&connect.remote);
-    case.raise(severity, to.as_bytes(), |case, told| {
+    let place = case.raise(severity, to.as_bytes(), |case, told| {
         told.title = format!("{}: {to}", case.rule.title);
         tell_who(case, told, connect);
     });
+    if let Some(place) = place.filter(|_| early) {
+        let early = &mut case.own().early_sockets;
+        if early.len() < 16 && !early.contains(&place) {
+            early.push(place);
+        }
+    }
+}
+
+/// A socket lies in a mount of the container.
+fn mounts(case: &Case<'_>, path: &[u8]) -> bool {
+    case.container.is_some_and(|c| {
+        let mut mounts = c.info.mounts.iter();
+        mounts.any(|m| run_path(path).starts_with(run_path(m.destination.as_bytes())))
+    })
+}
+
+/// The engine told of the mounts: what turns out to be mounted on purpose was no finding.
+fn runtime_declared(case: &mut Case<'_>, _change: &ContainerEvent) {
+    if case.container.is_none_or(|c| c.info.image.is_empty()) {
+        return;
+    }
+    for place in std::mem::take(&mut case.own().early_sockets) {
+        let story = case.stories.findings().get(place);
+        let socket = story.map(|story| story.subject.clone()).unwrap_or_default();
+        if mounts(case, &socket) {
+            case.stories.edit(place, |f| f.severity = Severity::Info);
+            let line = "the socket is mounted into the container on purpose".to_owned();
+            case.stories.explain(place, line);
+        }
+    }
 }
 
 /// Where a path below a mount lies on the host.
@@ -404,6 +434,29 @@ mod tests {
             Outcome::Established,
         );
         w.only(&[]);
+    }
+
+    #[test]
+    fn a_mounted_socket_is_no_finding_although_the_engine_tells_later() {
+        for (mount, highest) in [("/engine", Severity::Info), ("/data", Severity::High)] {
+            let mut w = World::starting();
+            w.info(|i| i.image = "".into());
+            let init = w.init();
+            let socket = Endpoint::Unix("/engine/docker.sock".into());
+            for _ in 0..3 {
+                w.connect_as(init, Protocol::Unix, socket.clone(), Outcome::Established);
+            }
+            assert_eq!(w.finding("net.runtime-api").severity, Severity::High);
+            w.info(|i| {
+                i.image = "agent:1".into();
+                i.mounts.push(crate::event::Mount {
+                    destination: mount.into(),
+                    ..crate::event::Mount::default()
+                });
+            });
+            w.connect_as(init, Protocol::Unix, socket, Outcome::Established);
+            assert_eq!(w.finding("net.runtime-api").severity, highest, "{mount}");
+        }
     }
 
     #[test]

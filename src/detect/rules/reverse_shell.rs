@@ -35,6 +35,8 @@ fn fresh(case: &Case<'_>, pid: u32) -> Option<Outbound> {
     let recent = case.now().since(out.ts).as_secs() <= FRESH;
     // Names are asked for and logs are sent by every program.
     let aside = out.to.ip().is_unspecified() || matches!(out.to.port(), 53 | 514);
+    // So does who logs in to the container's own server.
+    let aside = aside || (out.to.ip().is_loopback() && listens(case, out.to.port()));
     (recent && !aside).then_some(*out)
 }
 
@@ -94,6 +96,16 @@ fn has_text(process: &ProcessEntry) -> bool {
             .skip(1)
             .take_while(|a| a.starts_with(b"-"))
             .any(|a| !a.starts_with(b"--") && (a.ends_with(b"c") || a.ends_with(b"e")))
+}
+
+/// A program of the container listens on that port.
+fn listens(case: &Case<'_>, port: u16) -> bool {
+    let mut connections = case.state.connections.keys();
+    connections.any(|key| {
+        key.owner.as_ref() == Some(case.owner)
+            && key.direction == Direction::Listening
+            && matches!(&key.endpoint, Endpoint::Inet(at) if at.port() == port)
+    })
 }
 
 /// Nothing is connected to that peer any more: somebody looked whether it answers.
