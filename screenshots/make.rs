@@ -24,6 +24,7 @@ fn main() -> color_eyre::Result<()> {
         host: player.header().host.clone(),
         engine: "docker".to_owned(),
         tier: "core".to_owned(),
+        mode: "LIVE".to_owned(),
         ..Status::default()
     };
     let theme = Theme::named("hull-dark", Depth::True)?;
@@ -34,9 +35,11 @@ fn main() -> color_eyre::Result<()> {
             "finding",
             &[Action::Show(Pane::Findings), Action::Move(1), Action::Enter],
         ),
-        ("processes", &[Action::Enter]),
+        ("container", &[Action::Enter]),
+        ("processes", &[Action::Show(Pane::Processes)]),
         ("network", &[Action::Show(Pane::Network)]),
         ("files", &[Action::Show(Pane::Files)]),
+        ("images", &[Action::Show(Pane::Images)]),
         ("events", &[Action::Show(Pane::Events)]),
         ("keys", &[Action::Help]),
     ];
