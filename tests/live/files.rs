@@ -52,6 +52,7 @@ fn every_change_is_told_with_its_path_and_result() {
         (Write, "/job/made", ""),
         (Truncate, "/job/made", ""),
         (Truncate, "/job/made", ""),
+        (Truncate, "/job/made", ""),
         (Create, "/job/second", ""),
         (Link, "/proc/self/fd/7", "/job/from-nameless"),
         (Rename, "/job/second", "/job/third"),
