@@ -200,8 +200,8 @@ pub(crate) fn history(case: &Case<'_>, path: &[u8], why: &mut Vec<String>) {
         activity.pid
     ));
     // A writer that became the program itself says nothing about how it came.
-    let writer = known(case, activity, activity.writer).filter(|w| w.exe.as_bytes() != path);
-    if let Some(writer) = writer.or_else(|| known(case, activity, activity.pid)) {
+    let another = |pid| known(case, activity, pid).filter(|w| w.exe.as_bytes() != path);
+    if let Some(writer) = another(activity.writer).or_else(|| another(activity.pid)) {
         why.push(format!(
             "written by: {}",
             programs::command_line(&writer.argv, &writer.exe, 160)

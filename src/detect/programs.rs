@@ -173,6 +173,14 @@ pub(crate) fn is_downloader(name: &[u8]) -> bool {
     )
 }
 
+/// The program's text is an argument: `python -c`, `perl -e`, `ruby -ne`.
+#[must_use]
+pub(crate) fn takes_text(argv: &[Bytes]) -> bool {
+    let options = argv.iter().skip(1).take_while(|a| a.starts_with(b"-"));
+    let mut short = options.filter(|a| !a.starts_with(b"--"));
+    short.any(|a| a.ends_with(b"c") || a.ends_with(b"e"))
+}
+
 /// A script's path among the arguments of an interpreter: the first that is no option.
 #[must_use]
 pub(crate) fn script_argument(argv: &[Bytes]) -> Option<&[u8]> {

@@ -89,13 +89,7 @@ fn reverse(case: &mut Case<'_>, exec: &Exec) {
 
 /// An interpreter that runs a text given as an argument, which no service does.
 fn has_text(process: &ProcessEntry) -> bool {
-    programs::is_interpreter(programs::of(process))
-        && process
-            .argv
-            .iter()
-            .skip(1)
-            .take_while(|a| a.starts_with(b"-"))
-            .any(|a| !a.starts_with(b"--") && (a.ends_with(b"c") || a.ends_with(b"e")))
+    programs::is_interpreter(programs::of(process)) && programs::takes_text(&process.argv)
 }
 
 /// A program of the container listens on that port.

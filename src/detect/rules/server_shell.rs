@@ -82,13 +82,7 @@ fn handed_text(exec: &Exec) -> bool {
     let name = programs::name(&exec.exe, &exec.argv);
     programs::is_interpreter(name)
         && !name.ends_with(b"awk")
-        && (bare(exec)
-            || exec
-                .argv
-                .iter()
-                .skip(1)
-                .take_while(|a| a.starts_with(b"-"))
-                .any(|a| !a.starts_with(b"--") && (a.ends_with(b"c") || a.ends_with(b"e"))))
+        && (bare(exec) || programs::takes_text(&exec.argv))
 }
 
 /// The finding that tells of a port on which this process listens.
