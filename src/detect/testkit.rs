@@ -152,6 +152,16 @@ impl World {
         self.container(Action::Info);
     }
 
+    /// A web server that has been serving for a while, and its pid.
+    pub(super) fn server() -> (Self, u32) {
+        let mut w = Self::starting();
+        let init = w.init();
+        let web = w.exec(init, "/usr/sbin/nginx", &["nginx"]);
+        w.listen(web, "0.0.0.0:80");
+        w.ticks(60);
+        (w, web)
+    }
+
     /// Adds a volume.
     pub(super) fn mount(&mut self, at: &str) {
         self.info(|i| {

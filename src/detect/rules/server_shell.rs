@@ -144,18 +144,9 @@ mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::World;
 
-    fn server() -> (World, u32) {
-        let mut w = World::starting();
-        let init = w.init();
-        let web = w.exec(init, "/usr/sbin/nginx", &["nginx"]);
-        w.listen(web, "0.0.0.0:80");
-        w.ticks(60);
-        (w, web)
-    }
-
     #[test]
     fn a_server_that_starts_a_shell() {
-        let (mut w, web) = server();
+        let (mut w, web) = World::server();
         let worker = w.fork(web);
         let sh = w.exec(worker, "/bin/sh", &["sh", "-c", "id"]);
         w.exec(sh, "/usr/bin/id", &["id"]);
@@ -167,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_server_may_run_its_scripts() {
-        let (mut w, web) = server();
+        let (mut w, web) = World::server();
         let p = w.fork(web);
         w.exec_as(p, web, "/bin/sh", &["/bin/sh", "x"], |e| {
             e.script = Some("x".into())
@@ -226,10 +217,10 @@ mod tests {
 
     #[test]
     fn an_interpreter_with_a_text_is_a_shell() {
-        let (mut w, web) = server();
+        let (mut w, web) = World::server();
         w.exec(web, "/usr/bin/perl", &["perl", "-e", "print 1"]);
         assert_eq!(w.finding("exec.shell-spawned").severity, Severity::High);
-        let (mut w, web) = server();
+        let (mut w, web) = World::server();
         w.exec(web, "/usr/bin/python3", &["python3", "/app/job.py", "-c"]);
         w.exec(web, "/usr/bin/mawk", &["awk", "-e", "1"]);
         w.exec(web, "/usr/sbin/nginx", &["nginx", "-c", "/x"]);

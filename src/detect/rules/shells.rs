@@ -108,15 +108,6 @@ mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::{World, image};
 
-    fn server() -> (World, u32) {
-        let mut w = World::starting();
-        let init = w.init();
-        let web = w.exec(init, "/usr/sbin/nginx", &["nginx"]);
-        w.listen(web, "0.0.0.0:80");
-        w.ticks(60);
-        (w, web)
-    }
-
     #[test]
     fn a_terminal_on_the_network_is_one_story() {
         let mut w = World::steady();
@@ -130,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_terminal_where_the_init_has_none() {
-        let (mut w, web) = server();
+        let (mut w, web) = World::server();
         let p = w.fork(web);
         w.exec_as(p, web, "/bin/bash", &["bash"], |e| e.tty = true);
         assert_eq!(w.finding("exec.shell-terminal").severity, Severity::Medium);
