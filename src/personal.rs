@@ -55,15 +55,26 @@ pub fn standard(name: &str) -> Option<PathBuf> {
 /// The folder of the configuration: of who runs the program, or called sudo.
 #[must_use]
 pub fn folder() -> Option<PathBuf> {
+    place("XDG_CONFIG_HOME", ".config")
+}
+
+/// The folder of what the program itself keeps from one run to the next.
+#[must_use]
+pub fn state_folder() -> Option<PathBuf> {
+    place("XDG_STATE_HOME", ".local/state")
+}
+
+fn place(variable: &str, below: &str) -> Option<PathBuf> {
     let env = |name: &str| std::env::var_os(name).map(PathBuf::from);
     let invoking = Invoking::from_environment();
-    let base = base(env("XDG_CONFIG_HOME"), env("HOME"), invoking.as_ref())?;
+    let base = base(env(variable), env("HOME"), below, invoking.as_ref())?;
     Some(base.join("hullwatch"))
 }
 
 fn base(
     xdg: Option<PathBuf>,
     home: Option<PathBuf>,
+    below: &str,
     invoking: Option<&Invoking>,
 ) -> Option<PathBuf> {
     let home = match invoking {
@@ -71,7 +82,7 @@ fn base(
         None => home,
     };
     xdg.filter(|path| path.is_absolute())
-        .or_else(|| Some(home?.join(".config")))
+        .or_else(|| Some(home?.join(below)))
 }
 
 /// Reads a text file. Under sudo only one that root or who called sudo owns.
@@ -107,32 +118,59 @@ fn owned(owner: u32, caller: u32) -> io::Result<()> {
 }
 
 /// Replaces a file as a whole, or not at all: readable for its owner only, and under sudo owned
-/// by who called it. Makes its directory where there is none.
+/// by who called it, unless it was root's. Makes its directory where there is none.
 ///
 /// # Errors
-/// When it cannot be written.
+/// When it cannot be written, or when, under sudo, a link leads to what is not the caller's: it
+/// would have us write where they may not.
 pub fn write(path: &Path, text: &str) -> io::Result<()> {
+    let invoking = Invoking::from_environment();
+    write_for(path, text, invoking.as_ref())
+}
+
+fn write_for(path: &Path, text: &str, invoking: Option<&Invoking>) -> io::Result<()> {
+    let path = std::path::absolute(path)?;
+    if let Some(dir) = path.parent() {
+        make_directory(dir, invoking)?;
+    }
     // A link is kept: what it points to is replaced.
-    let path = match path.canonicalize() {
-        Ok(real) => real,
-        Err(_) => path.to_owned(),
-    };
-    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
+    let real = real(&path)?;
+    let (Some(dir), Some(name)) = (real.parent(), real.file_name()) else {
         return Err(io::Error::other("it has no directory"));
     };
-    let invoking = Invoking::from_environment();
-    make_directory(dir, invoking.as_ref())?;
+    let owner = |path: &Path| path.metadata().map(|facts| facts.uid());
+    if let Some(who) = invoking
+        && real != path
+        && (owner(dir)? != who.uid || owner(&real).is_ok_and(|owner| owner != who.uid))
+    {
+        return Err(io::Error::other(format!(
+            "it is a link to {}, which is not of user {} who called sudo",
+            real.display(),
+            who.uid
+        )));
+    }
+    let roots = owner(&real).is_ok_and(|owner| owner == 0);
+    let invoking = invoking.filter(|_| !roots);
     let mut part = name.to_owned();
     part.push(format!(".{}.part", std::process::id()));
     let part = dir.join(part);
-    let done = write_part(&part, text, invoking.as_ref())
-        .and_then(|()| std::fs::rename(&part, &path))
+    let done = write_part(&part, text, invoking)
+        .and_then(|()| std::fs::rename(&part, &real))
         .and_then(|()| File::open(dir)?.sync_all());
     if done.is_err() {
         // It may not have been made at all.
         let _ = std::fs::remove_file(&part);
     }
     done
+}
+
+/// Where the file really lies, or would.
+fn real(path: &Path) -> io::Result<PathBuf> {
+    match (path.canonicalize(), path.parent(), path.file_name()) {
+        (Ok(real), ..) => Ok(real),
+        (Err(_), Some(dir), Some(name)) => Ok(dir.canonicalize()?.join(name)),
+        (Err(error), ..) => Err(error),
+    }
 }
 
 fn write_part(part: &Path, text: &str, invoking: Option<&Invoking>) -> io::Result<()> {
@@ -181,7 +219,7 @@ mod tests {
         };
         let root = Some(PathBuf::from("/root"));
         let path = |xdg: Option<&str>, invoking| {
-            base(xdg.map(PathBuf::from), root.clone(), invoking).unwrap()
+            base(xdg.map(PathBuf::from), root.clone(), ".config", invoking).unwrap()
         };
         assert_eq!(path(None, None), Path::new("/root/.config"));
         assert_eq!(path(None, Some(&ann)), Path::new("/home/ann/.config"));
@@ -194,6 +232,33 @@ mod tests {
         owned(1000, 1000).unwrap();
         owned(0, 1000).unwrap();
         assert!(owned(4242, 1000).unwrap_err().to_string().contains("4242"));
+    }
+
+    #[test]
+    fn under_sudo_no_link_leads_to_what_is_not_the_callers() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = dir.path().canonicalize().unwrap();
+        let own = std::fs::metadata(&top).unwrap().uid();
+        let who = |uid| Invoking {
+            uid,
+            gid: uid,
+            home: None,
+        };
+        let theirs = top.join("theirs");
+        std::fs::create_dir(&theirs).unwrap();
+        std::fs::write(theirs.join("file"), "whole").unwrap();
+        let (file, folder) = (top.join("file"), top.join("folder"));
+        std::os::unix::fs::symlink(theirs.join("file"), &file).unwrap();
+        std::os::unix::fs::symlink(&theirs, &folder).unwrap();
+        for path in [file.clone(), folder.join("new")] {
+            let error = write_for(&path, "cut", Some(&who(own + 1))).unwrap_err();
+            assert!(error.to_string().contains("link"), "{error}");
+        }
+        assert_eq!(std::fs::read_dir(&theirs).unwrap().count(), 1);
+        assert_eq!(read(&file).unwrap(), "whole");
+        // One's own link is followed.
+        write_for(&folder.join("new"), "mine", Some(&who(own))).unwrap();
+        assert_eq!(read(&theirs.join("new")).unwrap(), "mine");
     }
 
     #[test]

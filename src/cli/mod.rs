@@ -4,6 +4,7 @@
 //! `selftest`), or a replay differs from its recording; 2 anything that kept the command from
 //! running: usage, bad input, missing privileges.
 
+mod attach;
 mod completions;
 mod config;
 mod demo;
@@ -21,9 +22,11 @@ mod replay;
 mod rules;
 mod selftest;
 mod signals;
+mod stop;
 mod stream;
 mod terminal;
 mod theme;
+mod underway;
 mod watch;
 
 use std::process::ExitCode;
@@ -54,6 +57,8 @@ enum Command {
     Watch(watch::Args),
     List(list::Args),
     Record(record::Args),
+    Attach(attach::Args),
+    Stop(stop::Args),
     Replay(replay::Args),
     Demo(demo::Args),
     Drift(drift::Args),
@@ -89,6 +94,8 @@ pub fn main() -> ExitCode {
         Some(Command::Watch(args)) => watch::run(&args),
         Some(Command::List(args)) => list::run(&args),
         Some(Command::Record(args)) => record::run(&args),
+        Some(Command::Attach(args)) => attach::run(&args),
+        Some(Command::Stop(args)) => stop::run(&args),
         Some(Command::Replay(args)) => replay::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),
         Some(Command::Drift(args)) => drift::run(&args),

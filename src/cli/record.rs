@@ -1,15 +1,22 @@
 //! `hullwatch record`: everything containers do, into a file.
 
-use std::path::PathBuf;
-use std::process::ExitCode;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{Read as _, Write as _, stdout};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
+use super::failure::say;
 use super::signals::Ended;
 use super::{Failure, LiveArgs, live};
+use crate::session::SessionError;
 
 /// Record what containers on this host do
 ///
-/// The file never replaces another. Ends with Ctrl-C, or after --duration.
+/// The file never replaces another. Ends with Ctrl-C, after --duration, or, when detached, by
+/// hullwatch stop.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The session file to make; a name ending in .zst is compressed
@@ -19,13 +26,32 @@ pub(super) struct Args {
     #[arg(long, value_name = "TIME", value_parser = live::duration)]
     duration: Option<Duration>,
 
+    /// Go on in the background, also when the terminal is gone: hullwatch attach shows it,
+    /// hullwatch stop ends it, messages go to FILE.log
+    #[arg(long)]
+    detach: bool,
+
+    /// This is what goes on in the background
+    #[arg(long, hide = true, conflicts_with = "detach")]
+    detached: bool,
+
     #[command(flatten)]
     live: LiveArgs,
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    if args.detach {
+        return detach(&args.file);
+    }
+    if args.detached {
+        // Whatever becomes of the terminal and the session it belongs to is no concern of ours.
+        rustix::process::setsid().map_err(std::io::Error::from)?;
+    }
     let ended = Ended::install()?;
     let live = live::start(&args.live, Some(Box::new(live::Teller)), Some(&args.file))?;
+    if args.detached {
+        tell_ready()?;
+    }
     let deadline = args.duration.map(|d| Instant::now() + d);
     let mut engine = live::EngineTeller::default();
     while !ended.ended()
@@ -37,4 +63,66 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     }
     live::stop(live)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Begins the same in the background; returns when it records.
+fn detach(file: &Path) -> Result<ExitCode, Failure> {
+    let file = std::path::absolute(file)?;
+    if file.exists() {
+        return Err(SessionError::Exists(file).into());
+    }
+    let mut log = file.clone().into_os_string();
+    log.push(".log");
+    let log = PathBuf::from(log);
+    let messages = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&log)
+        .map_err(|error| SessionError::create(&log, error))?;
+    let arguments = std::env::args_os().skip(1).map(|argument| {
+        if argument == "--detach" {
+            OsString::from("--detached")
+        } else {
+            argument
+        }
+    });
+    let mut child = Command::new(std::env::current_exe()?)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(messages)
+        .spawn()?;
+    let mut ready = Vec::new();
+    if let Some(mut out) = child.stdout.take() {
+        out.read_to_end(&mut ready)?;
+    }
+    if ready.is_empty() {
+        let status = child.wait()?;
+        let why = std::fs::read_to_string(&log)?;
+        std::fs::remove_file(&log)?;
+        for line in why.lines() {
+            say(line.strip_prefix("hullwatch: ").unwrap_or(line));
+        }
+        let code = status.code().and_then(|code| u8::try_from(code).ok());
+        return Ok(ExitCode::from(code.unwrap_or(2)));
+    }
+    say(format!(
+        "recording into {name} as process {pid}: hullwatch attach shows it, hullwatch stop ends \
+         it; messages go to {log}",
+        name = file.display(),
+        pid = child.id(),
+        log = log.display()
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Tells who began this that it records, and lets go of them.
+fn tell_ready() -> Result<(), Failure> {
+    let mut out = stdout();
+    // They may be gone already; the recording goes on.
+    let _ = out.write_all(b"ready\n").and_then(|()| out.flush());
+    let nothing = File::options().write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdout(nothing).map_err(std::io::Error::from)?;
+    Ok(())
 }

@@ -303,6 +303,9 @@ impl Live {
         let mut header = Header::here(core.state.now, core.detector.settings().clone());
         header.tiers.clone_from(&self.report.attached);
         header.blind.clone_from(&self.blind);
+        // Whoever reads the header may be in another directory.
+        let file = self.policy_path().and_then(|p| std::path::absolute(p).ok());
+        header.policy_file = file.map(|path| path.display().to_string());
         let next = self.shared.seq.load(Ordering::Relaxed) + 1;
         let events = state::snapshot(&core.state, next);
         self.shared

@@ -9,8 +9,8 @@ use super::source::Place;
 use super::{Header, SessionError};
 use crate::event::Event;
 
-/// Events in a full batch. Keyframes lie between batches.
-pub(super) const BATCH: usize = 1024;
+/// A batch ends where a multiple of so many events was read. Keyframes lie there.
+pub(super) const BATCH: u64 = 1024;
 /// Batches that may wait.
 const QUEUE: usize = 8;
 
@@ -92,8 +92,9 @@ impl Ahead {
 /// Sends batches until the end, or until nobody wants more.
 fn read(mut reader: Reader, out: &Sender<Batch>) {
     let mut gaps = (0, 0);
+    let mut total = 0;
     loop {
-        let batch = batch(&mut reader, &mut gaps);
+        let batch = batch(&mut reader, &mut total, &mut gaps);
         let complete = batch.report.complete;
         if out.send(batch).is_err() || complete {
             return;
@@ -101,13 +102,20 @@ fn read(mut reader: Reader, out: &Sender<Batch>) {
     }
 }
 
-fn batch(reader: &mut Reader, gaps: &mut (u64, u64)) -> Batch {
-    let mut pieces = Vec::with_capacity(BATCH);
-    let mut events = 0;
-    while events < BATCH {
-        let piece = match reader.next_item() {
+/// What comes next, up to a full batch; of a file that is still being written what is there.
+fn batch(reader: &mut Reader, total: &mut u64, gaps: &mut (u64, u64)) -> Batch {
+    let mut pieces = Vec::new();
+    let mut full = false;
+    while !full {
+        let next = if pieces.is_empty() {
+            reader.next_item()
+        } else {
+            reader.item_that_is_there()
+        };
+        let piece = match next {
             Some(Item::Event(event)) => {
-                events += 1;
+                *total += 1;
+                full = total.is_multiple_of(BATCH);
                 Some(Piece::Event(Arc::from(event)))
             }
             Some(Item::Finding(line)) => Some(Piece::Finding(line.to_owned())),

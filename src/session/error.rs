@@ -44,7 +44,9 @@ pub enum SessionError {
 }
 
 impl SessionError {
-    pub(super) fn create(path: &Path, error: io::Error) -> Self {
+    /// A file could not be made.
+    #[must_use]
+    pub fn create(path: &Path, error: io::Error) -> Self {
         let path = path.to_owned();
         if error.kind() == io::ErrorKind::AlreadyExists {
             Self::Exists(path)

@@ -53,6 +53,9 @@ pub struct Header {
     pub blind: Vec<Blind>,
     /// What findings depend on besides the events.
     pub settings: Settings,
+    /// The policy file in `settings`; it is read again when it changes, and need not exist.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy_file: Option<String>,
     /// What was left out.
     pub redaction: Redaction,
 }

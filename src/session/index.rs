@@ -98,7 +98,9 @@ pub(super) fn build(mut ahead: Ahead, start: Place, index: &Mutex<Index>, stop: 
                 Piece::Finding(_) => {}
             }
         }
-        let keyframe = walk.events.is_multiple_of(spacing).then(|| Keyframe {
+        let before = index.lock().keyframes.last().map_or(0, |k| k.ordinal);
+        let due = walk.events > before && walk.events.is_multiple_of(spacing);
+        let keyframe = due.then(|| Keyframe {
             ordinal: walk.events,
             seq: walk.seq,
             place: batch.place,

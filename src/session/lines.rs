@@ -84,6 +84,12 @@ impl Lines {
         self.stream.place(self.offset + self.last as u64)
     }
 
+    /// True when the next line need not be read first.
+    pub(super) fn has_next(&self) -> bool {
+        let rest = self.buffer.get(self.start + self.last..self.end);
+        rest.is_some_and(|rest| rest.find_byte(b'\n').is_some())
+    }
+
     /// The next line.
     pub(super) fn next(&mut self) -> Next<'_> {
         self.take_last();

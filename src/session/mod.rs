@@ -16,6 +16,7 @@ mod reader;
 mod recorder;
 mod report;
 mod source;
+mod tail;
 mod writer;
 
 pub use ahead::{Ahead, Batch, Piece};
@@ -28,6 +29,7 @@ pub use player::Player;
 pub use reader::{Item, Reader};
 pub use recorder::{Recorder, RecorderStatus};
 pub use report::{Damage, ReadReport};
+pub use tail::{is_written, path_is_written};
 pub use writer::{Summary, Writer, finding_line};
 
 /// Lower-case hexadecimal.

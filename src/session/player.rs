@@ -14,6 +14,7 @@ use super::past::{Past, Rates};
 use super::reader::Reader;
 use super::report::ReadReport;
 use super::source::{Place, Source};
+use super::tail::{self, Growth};
 use super::{Header, SessionError};
 use crate::core::Core;
 use crate::detect::FindingId;
@@ -22,6 +23,9 @@ use crate::event::{ContainerIds, Event, Timestamp};
 /// At most this many events are applied by one [`Player::advance`], so that a screen stays alive
 /// at any speed; the rest follows with the next call.
 const ADVANCE_LIMIT: usize = 10_000;
+
+/// Further behind the present than this, it is reached by way of a keyframe.
+const FAR: u64 = 20_000;
 
 /// Events from a place on, without verification: the index's pass does that.
 enum Feed {
@@ -95,19 +99,27 @@ pub struct Player {
     seq: u64,
     playhead: Timestamp,
     playing: bool,
+    /// At the present of a session that is still being written, and staying there.
+    following: bool,
     speed: f64,
     index: Arc<Mutex<Index>>,
+    /// The session was still being written when it was opened.
+    growth: Option<Arc<Growth>>,
     stop: Arc<AtomicBool>,
     indexer: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Player {
     /// Opens a session file, plain or zstd, at its beginning, paused. An index of it is built
-    /// meanwhile; until [`Player::indexed`] the span's end and the list of findings grow.
+    /// meanwhile; until [`Player::indexed`] the span's end and the list of findings grow. Of a
+    /// file that is still being written that is so until its writer ends.
     ///
     /// # Errors
     /// When the file cannot be read or is not a session.
     pub fn open(path: &Path) -> Result<Self, SessionError> {
+        if tail::path_is_written(path) {
+            return Self::from_source(Source::Growing(path.to_owned(), Arc::default()));
+        }
         Self::from_source(Source::file(path))
     }
 
@@ -123,8 +135,11 @@ impl Player {
         let reader = Reader::from_source(&source)?;
         let header = reader.header().clone();
         let start = reader.place();
+        let growth = source.growth().cloned();
+        // Who plays never waits: only the index does.
+        let source = source.standing();
         let mut feed = Feed::open(&source, start)?;
-        let pending = feed.next();
+        let pending = growth.is_none().then(|| feed.next()).flatten();
         let index = Arc::new(Mutex::new(Index::default()));
         index.lock().report = reader.report().clone();
         let stop = Arc::new(AtomicBool::new(false));
@@ -147,8 +162,10 @@ impl Player {
             ordinal: 0,
             seq: 0,
             playing: false,
+            following: false,
             speed: 1.0,
             index,
+            growth,
             stop,
             indexer: Some(indexer),
         })
@@ -169,28 +186,79 @@ impl Player {
             ordinal,
             seq: 0,
             playing: false,
+            following: false,
             speed: 1.0,
             index: Arc::clone(&past.index),
+            growth: None,
             stop: Arc::default(),
             indexer: None,
         }
     }
 
-    /// What came, or went, since: of the past of a running watch the end grows, and the beginning
-    /// is forgotten.
+    /// What came, or went, since: the end of a running watch, and of a session that is still
+    /// being written, grows; the beginning of a watch's past is forgotten.
     fn catch_up(&mut self) -> Result<(), SessionError> {
-        let Tape::Past(past) = &self.source else {
-            return Ok(());
+        let first = match &self.source {
+            Tape::Past(past) => past.first(),
+            Tape::Session(_) => 0,
         };
-        let first = past.first();
         if self.ordinal < first {
             let keyframe = self.last_keyframe(|k| k.ordinal <= first);
             self.resume(keyframe, false)?;
             self.playhead = self.core.state.now;
         } else if self.pending.is_none() {
-            self.pending = self.feed.next();
+            self.pending = self.read();
         }
         Ok(())
+    }
+
+    /// The next event. Of a file that is still being written only one that the index has read: a
+    /// reader that meets the end of a file in the middle of a line, or of a frame, is of no use
+    /// afterwards.
+    fn read(&mut self) -> Option<Arc<Event>> {
+        if self.growth.is_some() && self.ordinal >= self.index.lock().events {
+            return None;
+        }
+        self.feed.next()
+    }
+
+    /// True while the session is still being written.
+    #[must_use]
+    pub fn growing(&self) -> bool {
+        self.growth.is_some() && !self.indexed()
+    }
+
+    /// True at the present of such a session; [`Player::advance`] stays there.
+    #[must_use]
+    pub fn following(&self) -> bool {
+        self.following
+    }
+
+    /// Goes to the present of a session that is still being written, and stays there: false where
+    /// there is none.
+    pub fn follow(&mut self) -> bool {
+        self.playing = false;
+        self.following = self.growing();
+        self.following
+    }
+
+    /// Goes on to what was written meanwhile.
+    fn stay(&mut self) -> Result<usize, SessionError> {
+        let growing = self.growing();
+        let before = self.ordinal;
+        if self.events() - before > FAR {
+            let keyframe = self.last_keyframe(|_| true);
+            self.resume(keyframe, true)?;
+        }
+        self.catch_up()?;
+        let mut applied = 0;
+        while applied < ADVANCE_LIMIT && self.apply_pending() {
+            applied += 1;
+        }
+        self.playhead = self.playhead.max(self.core.state.now);
+        // All of it was applied, and no more will come.
+        self.following = growing || self.pending.is_some();
+        Ok(usize::try_from(self.ordinal - before).unwrap_or(usize::MAX))
     }
 
     /// Events per step of time.
@@ -295,12 +363,13 @@ impl Player {
     /// True while [`Player::advance`] moves the playhead.
     #[must_use]
     pub fn playing(&self) -> bool {
-        self.playing
+        self.playing || self.following
     }
 
     /// Plays or pauses.
     pub fn set_playing(&mut self, playing: bool) {
         self.playing = playing;
+        self.following = false;
     }
 
     /// Seconds of the session per second; 1 at first.
@@ -316,8 +385,16 @@ impl Player {
         }
     }
 
-    /// Lets `elapsed` of real time pass. Returns the number of events applied. Pauses at the end.
+    /// Lets `elapsed` of real time pass. Returns the number of events applied. Pauses at the end;
+    /// where the session is still being written it stays at its present.
     pub fn advance(&mut self, elapsed: Duration) -> usize {
+        if self.following {
+            // A file that cannot be read again leaves the picture as it is.
+            return self.stay().unwrap_or_else(|_| {
+                self.following = false;
+                0
+            });
+        }
         // What was forgotten meanwhile cannot be played; in memory nothing else fails.
         if !self.playing || self.catch_up().is_err() {
             return 0;
@@ -331,6 +408,7 @@ impl Player {
         match &self.pending {
             None => {
                 self.playing = false;
+                self.following = self.growing();
                 self.playhead = self.playhead.max(self.core.state.now);
             }
             // Behind: the playhead waits for what is due.
@@ -342,6 +420,7 @@ impl Player {
 
     /// Applies one event and moves the playhead to it. Returns false at the end.
     pub fn step(&mut self) -> bool {
+        self.following = false;
         if self.catch_up().is_err() || !self.apply_pending() {
             return false;
         }
@@ -365,6 +444,7 @@ impl Player {
     /// # Errors
     /// When the file cannot be read again.
     pub fn seek(&mut self, to: Timestamp) -> Result<(), SessionError> {
+        self.following = false;
         self.catch_up()?;
         let keyframe = self.last_keyframe(|k| k.core.state.now <= to);
         let forward = self.ordinal > 0 && self.core.state.now <= to;
@@ -387,6 +467,7 @@ impl Player {
     /// # Errors
     /// When the file cannot be read again.
     pub fn seek_seq(&mut self, seq: u64) -> Result<(), SessionError> {
+        self.following = false;
         self.catch_up()?;
         let keyframe = self.last_keyframe(|k| k.seq < seq);
         let forward = self.seq < seq;
@@ -401,6 +482,7 @@ impl Player {
     /// # Errors
     /// When the file cannot be read again.
     pub fn seek_ordinal(&mut self, ordinal: u64) -> Result<(), SessionError> {
+        self.following = false;
         self.catch_up()?;
         let keyframe = self.last_keyframe(|k| k.ordinal <= ordinal);
         let forward = self.ordinal <= ordinal;
@@ -469,10 +551,10 @@ impl Player {
         match keyframe {
             Some(k) if !forward || k.ordinal > self.ordinal => {
                 self.feed = self.source.open(&k)?;
-                self.pending = self.feed.next();
                 self.core = (*k.core).clone();
                 self.ordinal = k.ordinal;
                 self.seq = k.seq;
+                self.pending = self.read();
             }
             None if !forward => {
                 // The index has not even begun: from the first line on.
@@ -481,10 +563,10 @@ impl Player {
                 };
                 let reader = Reader::from_source(source)?;
                 self.feed = Feed::open(source, reader.place())?;
-                self.pending = self.feed.next();
                 self.core = Core::new(self.header.settings.clone());
                 self.ordinal = 0;
                 self.seq = 0;
+                self.pending = self.read();
             }
             _ => {}
         }
@@ -498,7 +580,7 @@ impl Player {
         self.core.apply(&event);
         self.ordinal += 1;
         self.seq = self.seq.max(event.seq);
-        self.pending = self.feed.next();
+        self.pending = self.read();
         true
     }
 }
@@ -506,6 +588,9 @@ impl Player {
 impl Drop for Player {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
+        if let Some(growth) = &self.growth {
+            growth.stop();
+        }
         self.wait_indexed();
     }
 }

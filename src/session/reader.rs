@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Deserialize;
 
 use super::lines::{Lines, MAX_LINE, Next};
 use super::report::{Damage, ReadReport};
 use super::source::{Place, Source};
+use super::tail::Growth;
 use super::{Header, SCHEMA, SessionError};
 use crate::event::{ContainerIds, Event, EventError, Kind, LostReason, Timestamp};
 
@@ -36,6 +38,8 @@ pub struct Reader {
     last_ts: Timestamp,
     ids: ContainerIds,
     ended: bool,
+    /// The file is still being written; told when its end was read.
+    growth: Option<Arc<Growth>>,
     /// The finding line handed out last.
     finding: Vec<u8>,
 }
@@ -105,6 +109,7 @@ impl Reader {
             last_seq: 0,
             ids: ContainerIds::default(),
             ended: false,
+            growth: source.growth().cloned(),
             finding: Vec::new(),
         })
     }
@@ -131,13 +136,31 @@ impl Reader {
     pub fn next_item(&mut self) -> Option<Item<'_>> {
         loop {
             match self.step() {
-                Step::Event(event) => return Some(Item::Event(event)),
-                Step::Finding(range) => {
-                    return Some(Item::Finding(self.finding.get(range).unwrap_or_default()));
-                }
                 Step::Other => {}
-                Step::End => return None,
+                step => return self.item(step),
             }
+        }
+    }
+
+    /// The same, where nobody waits for it: also `None` when the file is still being written and
+    /// the next item may be yet to come.
+    pub(super) fn item_that_is_there(&mut self) -> Option<Item<'_>> {
+        while self.growth.is_none() || self.lines.has_next() {
+            match self.step() {
+                Step::Other => {}
+                step => return self.item(step),
+            }
+        }
+        None
+    }
+
+    fn item(&self, step: Step) -> Option<Item<'_>> {
+        match step {
+            Step::Event(event) => Some(Item::Event(event)),
+            Step::Finding(range) => {
+                Some(Item::Finding(self.finding.get(range).unwrap_or_default()))
+            }
+            Step::Other | Step::End => None,
         }
     }
 
@@ -254,6 +277,9 @@ impl Reader {
         }
         if is_end {
             self.ended = true;
+            if let Some(growth) = &self.growth {
+                growth.over();
+            }
             match serde_json::from_slice::<End<'_>>(line) {
                 // Lines of unknown types may have been events, too.
                 Ok(_) if !self.report.unknown.is_empty() || self.report.damaged > 0 => {}

@@ -3,8 +3,10 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::SessionError;
+use super::tail::{Growth, Tail};
 
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
 
@@ -18,6 +20,8 @@ impl<T: BufRead + Seek + Send> Raw for T {}
 #[derive(Debug, Clone)]
 pub(super) enum Source {
     File(PathBuf),
+    /// A file that is still being written: its reader waits for more.
+    Growing(PathBuf, Arc<Growth>),
     Memory(&'static str, &'static [u8]),
 }
 
@@ -37,8 +41,24 @@ impl Source {
 
     pub(super) fn name(&self) -> String {
         match self {
-            Self::File(path) => path.display().to_string(),
+            Self::File(path) | Self::Growing(path, _) => path.display().to_string(),
             Self::Memory(name, _) => (*name).to_owned(),
+        }
+    }
+
+    /// What tells a reader that it need not wait for more; `None` where it never does.
+    pub(super) fn growth(&self) -> Option<&Arc<Growth>> {
+        match self {
+            Self::Growing(_, growth) => Some(growth),
+            Self::File(_) | Self::Memory(..) => None,
+        }
+    }
+
+    /// The same bytes, as far as they are written.
+    pub(super) fn standing(self) -> Self {
+        match self {
+            Self::Growing(path, _) => Self::File(path),
+            other => other,
         }
     }
 
@@ -51,8 +71,10 @@ impl Source {
     }
 
     fn try_open(&self, place: Place) -> io::Result<Stream> {
+        let file = |path| File::open(path).map(|file| BufReader::with_capacity(128 << 10, file));
         let mut raw: Box<dyn Raw> = match self {
-            Self::File(path) => Box::new(BufReader::with_capacity(128 << 10, File::open(path)?)),
+            Self::File(path) => Box::new(file(path)?),
+            Self::Growing(path, growth) => Box::new(Tail::new(file(path)?, Arc::clone(growth))),
             Self::Memory(_, bytes) => Box::new(Cursor::new(*bytes)),
         };
         let compressed = raw.fill_buf()?.starts_with(&ZSTD_MAGIC);

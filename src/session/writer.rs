@@ -83,6 +83,9 @@ impl Writer {
             .mode(0o600)
             .open(path)
             .map_err(fail)?;
+        // For as long as it is open: whoever reads it waits at its end for more. Where a file
+        // system knows no locks it is read as it is.
+        let _ = file.try_lock();
         let file = BufWriter::with_capacity(256 << 10, file);
         let sink = if path.extension().is_some_and(|e| e == "zst") {
             Sink::Zstd(Box::new(frame(file).map_err(fail)?))
@@ -140,7 +143,14 @@ impl Writer {
         self.events += 1;
         self.last = self.last.max(event.ts);
         if !matches!(event.kind, Kind::Tick(_)) {
-            return self.write_findings(findings, self.written.len());
+            let known = self.written.len();
+            self.write_findings(findings, known)?;
+            // Who follows the recording is told of a finding at once.
+            return if self.written.len() > known {
+                self.flush()
+            } else {
+                Ok(())
+            };
         }
         self.write_findings(findings, 0)?;
         let sha256 = hex(&self.hasher.clone().finalize());

@@ -2,11 +2,14 @@
 
 use std::net::SocketAddr;
 
+use serde::{Deserialize, Serialize};
+
 use super::Owner;
 use crate::event::{Bytes, Endpoint, Protocol, Timestamp};
 
 /// Which side began it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// The container connected out.
     Outbound,
@@ -30,7 +33,7 @@ pub enum Phase {
 }
 
 /// Connections of one owner to one peer and port are one row.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ConnectionKey {
     /// Whose it is.
     pub owner: Owner,

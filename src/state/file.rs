@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::Owner;
 use crate::event::{Bytes, CompareClass, FileFacts, FileOp, Timestamp};
 
 /// One owner's path.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FileKey {
     /// Whose it is.
     pub owner: Owner,

@@ -22,6 +22,18 @@ use super::spot::Spot;
 use super::steady::Steady;
 use super::time::Zone;
 
+/// What the picture is of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Scene {
+    /// This host.
+    #[default]
+    Host,
+    /// A host by way of the recording that another run of the program is making.
+    Attached,
+    /// What was.
+    Recording,
+}
+
 /// What the person looks at.
 #[derive(Debug, Clone)]
 pub struct Ui {
@@ -78,8 +90,8 @@ pub struct Ui {
     pub(super) search: String,
     /// Which key does what.
     pub(super) keys: Arc<Keymap>,
-    /// A recording is shown, not this host.
-    pub recorded: bool,
+    /// What the picture is of.
+    pub scene: Scene,
     /// The moment that was marked.
     pub(super) since: Option<Timestamp>,
     /// The mouse is ours.
@@ -125,7 +137,7 @@ impl Default for Ui {
             help: false,
             search: String::new(),
             keys: Arc::default(),
-            recorded: false,
+            scene: Scene::Host,
             since: None,
             mouse: false,
             spots: Clickable::default(),
@@ -158,10 +170,10 @@ impl From<Action> for Asked {
 impl Ui {
     /// A view as the person configured it.
     #[must_use]
-    pub fn new(config: &Config, recorded: bool) -> Self {
+    pub fn new(config: &Config, scene: Scene) -> Self {
         Self {
             keys: Arc::new(config.keys.clone()),
-            recorded,
+            scene,
             mouse: config.mouse,
             ..Self::default()
         }
@@ -250,7 +262,7 @@ impl Ui {
             Place::Container => {
                 self.container.is_some() || on(|key| matches!(key, Key::Container(_)))
             }
-            Place::Live => !self.recorded,
+            Place::Live => self.scene == Scene::Host,
         }
     }
 

@@ -1,13 +1,17 @@
 //! The panes, and how the table of each is looked at.
 
+use serde::{Deserialize, Serialize};
+
 use super::filter::Filter;
 use super::rows::{self, Key};
 use super::table::Column;
 
 /// A screen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Pane {
     /// Containers.
+    #[default]
     Containers,
     /// Findings.
     Findings,
@@ -45,6 +49,18 @@ impl Pane {
         Self::Files,
         Self::Findings,
         Self::Events,
+    ];
+
+    /// Every pane, as [`Pane::index`] numbers them.
+    pub(super) const EACH: [Self; Self::COUNT] = [
+        Self::Containers,
+        Self::Findings,
+        Self::Processes,
+        Self::Network,
+        Self::Files,
+        Self::Images,
+        Self::Events,
+        Self::Overview,
     ];
 
     /// Panes with a table of their own.
@@ -108,7 +124,56 @@ pub(super) struct Table {
     pub(super) shift: usize,
 }
 
+/// A table's look as it is kept for another run of the program.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct KeptTable {
+    selected: Option<Key>,
+    sort: Option<usize>,
+    reverse: bool,
+    filter: String,
+    switched: u32,
+    hide_ended: bool,
+    flat: bool,
+    follow: bool,
+    shift: usize,
+}
+
+impl KeptTable {
+    /// The same look; what this version does not know is left out.
+    pub(super) fn table(self, pane: Pane) -> Table {
+        let columns = rows::columns(pane);
+        Table {
+            selected: self.selected,
+            first: 0,
+            sort: self.sort.filter(|at| *at < columns.len()),
+            reverse: self.reverse,
+            filter: Filter::parse(&self.filter, columns).unwrap_or_default(),
+            switched: self.switched,
+            hide_ended: self.hide_ended,
+            flat: self.flat,
+            follow: self.follow,
+            shift: self.shift,
+        }
+    }
+}
+
 impl Table {
+    /// As it is kept for another run of the program.
+    pub(super) fn kept(&self) -> KeptTable {
+        KeptTable {
+            selected: self.selected.clone(),
+            sort: self.sort,
+            reverse: self.reverse,
+            filter: self.filter.text().to_owned(),
+            switched: self.switched,
+            hide_ended: self.hide_ended,
+            flat: self.flat,
+            follow: self.follow,
+            shift: self.shift,
+        }
+    }
+
     /// Whether a column is wanted.
     pub(super) fn shows(&self, columns: &[Column], at: usize) -> bool {
         let switched = self.switched >> at & 1 == 1;

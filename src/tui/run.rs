@@ -2,7 +2,7 @@
 //! byte budget.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use color_eyre::eyre::{WrapErr as _, bail, eyre};
@@ -11,22 +11,24 @@ use crossterm::event::{Event as Input, KeyEvent};
 use ratatui::layout::Rect;
 
 use super::action::Action;
-use super::app::{Asked, Pane, Ui};
+use super::app::{Asked, Scene, Ui};
+use super::bookmark::Bookmark;
 use super::budget::Budget;
 use super::config::Config;
-use super::prompt::{Prompt, Purpose};
+use super::quiet::Quiet;
 use super::rows::Key;
-use super::silence::Keeper;
-use super::source::{Attach, Source, Status};
+use super::silence::{Keeper, Wish};
+use super::source::{Attach, Shown, Source, Status};
 use super::take;
 use super::terminal::{self, Screen};
 use super::theme::Chosen;
-use super::time::{self, Goal};
+use super::time;
 use super::timeline::Timeline;
 use super::view;
 use super::wait::{Waiter, Woken};
 use crate::collect::Live;
 use crate::core::Core;
+use crate::event::{Timestamp, escape};
 use crate::session::Player;
 
 /// Between two pictures nobody asked for, when nothing in them is news.
@@ -45,7 +47,8 @@ const LET_GO: Duration = Duration::from_millis(120);
 /// # Errors
 /// When watching does not begin, or the terminal cannot be opened or written.
 pub fn run_live(attach: Attach, config: &Config) -> color_eyre::Result<()> {
-    run(|waker| Source::attach(attach, waker), config)
+    let source = |waker| Source::attach(attach, waker);
+    run(source, Scene::Host, config, None).map(drop)
 }
 
 /// Shows a recording until the person leaves.
@@ -54,20 +57,52 @@ pub fn run_live(attach: Attach, config: &Config) -> color_eyre::Result<()> {
 /// When the terminal cannot be opened or written.
 pub fn run_replay(mut player: Player, config: &Config) -> color_eyre::Result<()> {
     player.set_playing(true);
-    run(|_| Ok(Source::Replay(Box::new(player))), config)
+    let source = |_| Ok(Source::Replay(Box::new(player)));
+    run(source, Scene::Recording, config, None).map(drop)
 }
 
-struct App {
-    source: Source,
-    ui: Ui,
+/// How a recording that another run of the program makes is looked at.
+#[derive(Debug, Default)]
+pub struct Attached {
+    /// Where somebody was when they left it.
+    pub bookmark: Bookmark,
+    /// The policy file that silences may be written into.
+    pub policy: Option<PathBuf>,
+}
+
+/// Shows a session that is still being written, until the person leaves or the terminal goes. The
+/// recording goes on. Returns what was looked at.
+///
+/// # Errors
+/// When the terminal cannot be opened or written.
+pub fn run_attached(
+    mut player: Player,
+    config: &Config,
+    attached: Attached,
+) -> color_eyre::Result<Bookmark> {
+    player.follow();
+    let source = |_| Ok(Source::Replay(Box::new(player)));
+    run(source, Scene::Attached, config, Some(attached))
+}
+
+/// The running screen.
+pub(super) struct App {
+    pub(super) source: Source,
+    pub(super) ui: Ui,
     keeper: Keeper,
     /// Leaving was asked for once, while a recording runs.
     leaving: bool,
     look: Chosen,
-    /// Where one went back to while this host is watched.
-    past: Option<Box<Player>>,
+    /// Where one went back to while this host is watched, or a recording that was opened.
+    pub(super) past: Option<Box<Player>>,
+    /// Where to go as soon as the session was read so far.
+    pub(super) bound: Option<Timestamp>,
+    /// The policy file that silences are written into while attached.
+    policy: Option<PathBuf>,
     /// What the last picture showed.
     drawn: (u64, News),
+    /// Since when who records says nothing.
+    pub(super) quiet: Quiet,
 }
 
 /// What is drawn soon when it changes.
@@ -80,20 +115,29 @@ struct News {
 
 fn run(
     source: impl FnOnce(super::wait::Waker) -> io::Result<Source>,
+    scene: Scene,
     config: &Config,
-) -> color_eyre::Result<()> {
+    attached: Option<Attached>,
+) -> color_eyre::Result<Bookmark> {
     let mut waiter = Waiter::new()?;
     let mut screen = terminal::open().wrap_err("cannot open the terminal")?;
     let mut app = App {
         source: source(waiter.waker()?)?,
-        ui: Ui::default(),
+        ui: Ui::new(config, scene),
         keeper: Keeper::default(),
         leaving: false,
         look: config.look.clone(),
         past: None,
+        bound: None,
+        policy: None,
         drawn: (u64::MAX, News::default()),
+        quiet: Quiet::default(),
     };
-    app.ui = Ui::new(config, matches!(app.source, Source::Replay(_)));
+    if let Some(attached) = attached {
+        app.bound = attached.bookmark.at;
+        app.policy = attached.policy;
+        attached.bookmark.open(&mut app.ui);
+    }
     screen.mouse(app.ui.mouse)?;
     terminal::watch_over()?;
     let done = app.turn(
@@ -102,6 +146,7 @@ fn run(
         Budget::new(config.bps, Instant::now()),
     );
     terminal::restore();
+    let bookmark = app.bookmark();
     let recorded = app.source.end();
     if terminal::panicked() {
         terminal::let_it_tell();
@@ -113,8 +158,8 @@ fn run(
     }
     match done {
         // The terminal is gone: there is nobody to tell.
-        Err(error) if error.downcast_ref().is_some_and(hung_up) => Ok(()),
-        done => done,
+        Err(error) if error.downcast_ref().is_some_and(hung_up) => Ok(bookmark),
+        done => done.map(|()| bookmark),
     }
 }
 
@@ -187,13 +232,38 @@ impl App {
             {
                 return Ok(true);
             }
-            if let Some(wish) = self.ui.wish.take()
-                && let Source::Live(live) = &self.source
-            {
-                self.ui.message = Some(self.keeper.fulfil(wish, live));
+            if let Some(wish) = self.ui.wish.take() {
+                self.ui.message = Some(self.fulfil(wish));
             }
         }
         Ok(false)
+    }
+
+    /// Writes into the policy file of this host, or of who records it.
+    fn fulfil(&mut self, wish: Wish) -> String {
+        match &self.source {
+            Source::Live(live) => {
+                let said = self.keeper.fulfil(wish, live.policy_path());
+                live.reread_policy();
+                said
+            }
+            Source::Attaching(..) => "nothing is watched yet".to_owned(),
+            Source::Replay(player) if !player.growing() => {
+                "the recording has ended: it keeps the policy it had".to_owned()
+            }
+            Source::Replay(player) => {
+                let theirs = player.header().policy_file.as_deref().map(Path::new);
+                // A path that stands in a recording is not written to unless it is ours as well.
+                if theirs.is_none() || theirs != self.policy.as_deref() {
+                    let theirs = theirs.map_or("no policy file".into(), Path::to_string_lossy);
+                    let theirs = escape(theirs.as_bytes());
+                    return format!(
+                        "who records reads {theirs}: attach with --policy and that file"
+                    );
+                }
+                self.keeper.fulfil(wish, theirs)
+            }
+        }
     }
 
     /// Whether the picture changed enough to be drawn unasked, `after` the last one.
@@ -201,8 +271,12 @@ impl App {
         if after < NEWS {
             return false;
         }
+        if self.quiet.is_news() {
+            return after >= FRAME;
+        }
         let (events, news) = self.with(shown);
-        let playing = self.past.is_some() || matches!(self.source, Source::Replay(_));
+        let recording = matches!(&self.source, Source::Replay(player) if !player.following());
+        let playing = self.past.is_some() || recording;
         events != self.drawn.0 && (playing || after >= FRAME || news != self.drawn.1)
     }
 
@@ -230,88 +304,22 @@ impl App {
         }
     }
 
-    /// Lets time pass where it is played.
-    fn play(&mut self, elapsed: Duration) {
-        if let Source::Replay(player) = &mut self.source {
-            player.advance(elapsed);
-        } else if let Some(player) = &mut self.past
-            && player.playing()
-        {
-            player.advance(elapsed);
-            // It caught up with the present; a recording that was opened just ends.
-            if !player.playing() && !self.ui.recorded {
-                self.past = None;
-            }
-        }
-    }
-
-    /// What moves through time: of this host, its recent past.
-    fn player(&mut self) -> Option<&mut Player> {
-        match &mut self.source {
-            Source::Replay(player) => Some(player),
-            Source::Attaching(..) => None,
-            Source::Live(live) => {
-                if self.past.is_none() {
-                    self.past = live.past().map(Box::new);
-                }
-                self.past.as_deref_mut()
-            }
-        }
-    }
-
-    fn travel(&mut self, asked: &Asked) {
-        let subject = match self.ui.subject() {
-            Some(Key::Finding(id)) => Some(*id),
-            _ => None,
-        };
-        if asked.action == Action::Moment && asked.argument.is_none() && subject.is_none() {
-            self.ui.prompt = Some(Prompt::new(Purpose::Command, "moment "));
-            return;
-        }
-        let zone = self.ui.zone.clone();
-        let Some(player) = self.player() else {
-            self.ui.message = Some("nothing is watched yet".to_owned());
-            return;
-        };
-        let done = match (asked.action, &asked.argument) {
-            (Action::Moment, Some(text)) => {
-                match time::goal(text, player.position(), player.span().1, &zone) {
-                    Ok(goal) => time::go(player, goal),
-                    Err(error) => Ok(Some(error)),
-                }
-            }
-            (Action::Moment, None) => match subject {
-                Some(id) => time::go(player, Goal::Finding(id)),
-                None => Ok(None),
-            },
-            (action, _) => time::travel(player, action),
-        };
-        self.ui.message = done.unwrap_or_else(|error| Some(error.to_string()));
-    }
-
-    /// To the present; to the end of a recording.
-    fn present(&mut self) {
-        self.past = None;
-        if self.ui.recorded && matches!(self.source, Source::Live(_)) {
-            self.ui.recorded = false;
-            self.ui.show(Pane::Containers);
-        }
-        if let Source::Replay(player) = &mut self.source {
-            let (_, end) = player.span();
-            let done = time::go(player, Goal::Time(end));
-            self.ui.message = done.unwrap_or_else(|error| Some(error.to_string()));
-        }
-    }
-
     /// What the first line and the timeline say.
     fn status(&self) -> Status {
         let past = self.past.as_deref();
         let mut status = self.source.status(past);
         let player = match &self.source {
-            Source::Replay(player) => Some(&**player),
+            Source::Replay(player) => past.or(Some(&**player)),
             _ => past,
         };
-        let shown = self.ui.timeline.unwrap_or(player.is_some());
+        if status.time == Shown::Live
+            && let Some(quiet) = self.quiet.told()
+        {
+            status.time = Shown::Paused;
+            status.mode = format!("SILENT {quiet}");
+        }
+        let present = player.is_none_or(Player::following);
+        let shown = self.ui.timeline.unwrap_or(!present);
         if shown && let Some(player) = player {
             status.timeline = Some(Timeline::of(player));
         }
@@ -392,34 +400,6 @@ impl App {
         Ok(false)
     }
 
-    /// Shows a recording; while this host is watched that goes on behind it.
-    fn open(&mut self, asked: &Asked) {
-        let path = PathBuf::from(asked.argument.as_deref().unwrap_or_default());
-        let player = match Player::open(&path) {
-            Ok(player) => Box::new(player),
-            Err(error) => {
-                self.ui.message = Some(error.to_string());
-                return;
-            }
-        };
-        let said = match &mut self.source {
-            Source::Replay(shown) => {
-                *shown = player;
-                format!("{} from its beginning", path.display())
-            }
-            Source::Live(_) | Source::Attaching(..) => {
-                self.past = Some(player);
-                self.ui.recorded = true;
-                let key = self.ui.keys.sign(Action::Present);
-                format!("{}; {key} returns to this host", path.display())
-            }
-        };
-        // What was looked at is of another host.
-        self.ui.show(Pane::Containers);
-        self.ui.since = None;
-        self.ui.message = Some(said);
-    }
-
     /// Copies, or writes a file.
     fn take(&mut self, asked: &Asked, area: Rect) {
         let status = self.status();
@@ -436,6 +416,7 @@ impl App {
 
     fn draw(&mut self, screen: &mut Screen) -> io::Result<usize> {
         let status = self.status();
+        self.quiet.shown();
         let (ui, look, past) = (&mut self.ui, &self.look, self.past.as_deref());
         let (source, drawn) = (&self.source, &mut self.drawn);
         // The core is locked only while the buffer is filled; writing comes after.

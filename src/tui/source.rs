@@ -60,6 +60,22 @@ pub struct Status {
     pub timeline: Option<Timeline>,
 }
 
+const LIVE: &str = "LIVE";
+
+/// Which moment of a host that is still being watched is shown, and in words.
+fn moment(player: &Player) -> (Shown, String) {
+    if player.following() {
+        return (Shown::Live, LIVE.to_owned());
+    }
+    let (_, end) = player.span();
+    let behind = distance(end.since(player.position()));
+    if player.playing() {
+        (Shown::Replay, format!("PLAY x{} -{behind}", player.speed()))
+    } else {
+        (Shown::Paused, format!("PAUSED -{behind}"))
+    }
+}
+
 fn host_name() -> String {
     let name = rustix::system::uname();
     name.nodename().to_string_lossy().into_owned()
@@ -144,15 +160,7 @@ impl Source {
                     // The file was named when it began.
                     None => format!("● REC {}", super::text::bytes(recording.bytes)),
                 });
-                let (time, mode) = past.map_or((Shown::Live, "LIVE".to_owned()), |player| {
-                    let (_, end) = player.span();
-                    let behind = distance(end.since(player.position()));
-                    if player.playing() {
-                        (Shown::Replay, format!("PLAY x{} -{behind}", player.speed()))
-                    } else {
-                        (Shown::Paused, format!("PAUSED -{behind}"))
-                    }
-                });
+                let (time, mode) = past.map_or((Shown::Live, LIVE.to_owned()), moment);
                 let scanning = live
                     .scanning()
                     .map(|(id, count)| format!("COMPARING {} {count}", id.short()));
@@ -172,6 +180,19 @@ impl Source {
                         .collect::<Vec<_>>()
                         .join(" "),
                     degraded: engine_down || refused > 0,
+                    timeline: None,
+                }
+            }
+            Self::Replay(player) if player.growing() || player.following() => {
+                let (time, mode) = moment(past.unwrap_or(player));
+                Status {
+                    host: player.header().host.clone(),
+                    engine: player.name(),
+                    tier: String::new(),
+                    time,
+                    mode,
+                    doing: "● REC".to_owned(),
+                    degraded: !player.gaps().is_empty(),
                     timeline: None,
                 }
             }

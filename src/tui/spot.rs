@@ -1,5 +1,7 @@
 //! Going in and out: where one is, the way back, and what it is called.
 
+use serde::{Deserialize, Serialize};
+
 use crate::core::Core;
 use crate::detect::Finding;
 use crate::event::ContainerId;
@@ -11,7 +13,8 @@ use super::rows::{self, ImageKey, Key};
 const LONGEST: usize = 64;
 
 /// Where one is.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct Spot {
     pane: Pane,
     container: Option<ContainerId>,
@@ -21,7 +24,7 @@ pub(super) struct Spot {
 }
 
 impl Ui {
-    fn spot(&self) -> Spot {
+    pub(super) fn spot(&self) -> Spot {
         Spot {
             pane: self.pane,
             container: self.container.clone(),
@@ -31,7 +34,7 @@ impl Ui {
         }
     }
 
-    fn move_to(&mut self, spot: Spot) {
+    pub(super) fn move_to(&mut self, spot: Spot) {
         self.pane = spot.pane;
         self.container = spot.container;
         self.image = spot.image;

@@ -6,7 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::{Action, Pane, Shown, Status, Theme, Ui, draw};
+use super::{Action, Pane, Scene, Shown, Status, Theme, Ui, draw};
 use crate::core::Core;
 use crate::event::{Bytes, Event, Exec, Kind, Timestamp};
 use crate::session::Player;
@@ -244,7 +244,7 @@ fn keys_filter_search_the_help_and_say_where_they_work() {
         help.contains("Keys with: sor") && help.contains("sort"),
         "{help}"
     );
-    ui.recorded = true;
+    ui.scene = Scene::Recording;
     press(&mut ui, &core, "Esc Esc r");
     assert!(!ui.help && seen(&mut ui).contains("while a host is watched"));
     assert!(
@@ -256,7 +256,7 @@ fn keys_filter_search_the_help_and_say_where_they_work() {
 #[test]
 fn the_help_shows_the_keys_as_they_are_bound() {
     let config = super::Config::parse("[keys]\nfilter = \"F3\"\n").unwrap();
-    let mut ui = Ui::new(&config, false);
+    let mut ui = Ui::new(&config, Scene::Host);
     let core = demo();
     press(&mut ui, &core, "?");
     let help = screen(&core, &mut ui, 120, 40).join("\n");

@@ -1,5 +1,9 @@
 //! What the tests on a real kernel and a real engine share.
-#![allow(dead_code, reason = "each test crate uses a part of it")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each test crate uses a part of it"
+)]
 
 mod engine;
 mod recording;

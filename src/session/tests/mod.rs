@@ -3,6 +3,7 @@
 
 mod arbitrary;
 mod damage;
+mod follow;
 mod play;
 mod roundtrip;
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bstr::ByteSlice as _;
+use serde::{Deserialize, Serialize};
 
 use super::{Key, Row, drifted, found};
 use crate::core::Core;
@@ -27,7 +28,7 @@ pub(super) const COLUMNS: &[Column] = &[
 ];
 
 /// What tells images apart: the digest, or where none is known the name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(in crate::tui) struct ImageKey {
     name: Bytes,
     digest: String,

@@ -15,6 +15,8 @@ use std::collections::BTreeMap;
 pub(super) use images::{ImageKey, images};
 pub(super) use words::{command, endpoint, errno_name, name, origin, what, word};
 
+use serde::{Deserialize, Serialize};
+
 use super::app::{Pane, Ui};
 use super::table::Column;
 use super::text::coarse;
@@ -24,7 +26,8 @@ use crate::event::{ContainerId, FileOp, Filesystem, Timestamp};
 use crate::state::{ConnectionKey, FileActivity, FileKey, Owner};
 
 /// Identity of a row, so that the selection stays on it while rows move.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Key {
     Container(ContainerId),
     Finding(FindingId),

@@ -4,7 +4,6 @@ use std::io;
 use std::path::Path;
 
 use super::{Wish, line};
-use crate::collect::Live;
 use crate::detect::{Policy, Silence};
 use crate::personal;
 
@@ -25,14 +24,12 @@ pub(in crate::tui) struct Keeper {
 }
 
 impl Keeper {
-    /// Does what is wished, and says what was done. It takes effect when the file is read again,
-    /// which is now.
-    pub(in crate::tui) fn fulfil(&mut self, wish: Wish, live: &Live) -> String {
-        let Some(path) = live.policy_path() else {
+    /// Does what is wished, and says what was done. It takes effect when the file is read again.
+    pub(in crate::tui) fn fulfil(&mut self, wish: Wish, path: Option<&Path>) -> String {
+        let Some(path) = path else {
             return "no policy file: no home directory is known; give --policy FILE".to_owned();
         };
         let done = self.change(wish, path);
-        live.reread_policy();
         done.unwrap_or_else(|error| format!("{}: {error}", path.display()))
     }
 

@@ -14,7 +14,7 @@ use bstr::ByteSlice as _;
 use crossterm::event::KeyEvent;
 
 use super::action::Action;
-use super::app::Ui;
+use super::app::{Scene, Ui};
 use super::rows::Key;
 use crate::core::Core;
 use crate::detect::{Finding, Scope, Silence};
@@ -52,7 +52,7 @@ impl Ui {
             self.sheet = Some(Sheet::List(List::default()));
             return;
         }
-        if self.recorded {
+        if self.scene == Scene::Recording {
             let said = "only while a host is watched: a recording keeps the policy it had";
             self.message = Some(said.to_owned());
             return;
@@ -94,7 +94,7 @@ impl Ui {
             }
         };
         self.sheet = stays;
-        if wish.is_some() && self.recorded {
+        if wish.is_some() && self.scene == Scene::Recording {
             self.message = Some("a recording keeps the policy it had".to_owned());
         } else {
             self.wish = wish.or(self.wish.take());

@@ -7,8 +7,8 @@ use super::{Action, Ui, Wish};
 use crate::core::Core;
 use crate::detect::{Policy, Settings};
 use crate::event::{Event, Kind, PolicyChange};
-use crate::tui::Pane;
 use crate::tui::tests::{demo, screen};
+use crate::tui::{Pane, Scene};
 
 fn keys(ui: &mut Ui, core: &Core, keys: &[KeyCode]) {
     for code in keys {
@@ -138,7 +138,7 @@ fn what_is_acknowledged_is_hidden_listed_and_taken_back() {
 fn a_recording_keeps_its_policy() {
     let core = demo();
     let mut ui = on(&core, "file.accounts");
-    ui.recorded = true;
+    ui.scene = Scene::Recording;
     keys(&mut ui, &core, &[KeyCode::Char('!')]);
     assert!(ui.sheet.is_none() && ui.message.unwrap().contains("recording"));
 }

@@ -6,7 +6,7 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::core::Core;
 use crate::event::{Timestamp, escape};
-use crate::tui::app::{Pane, Ui};
+use crate::tui::app::{Pane, Scene, Ui};
 use crate::tui::rows::{self, Key, Row};
 use crate::tui::table::{Column, layout};
 use crate::tui::text::{fit, fit_middle, pad};
@@ -271,7 +271,10 @@ fn empty(core: &Core, ui: &Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
     } else if ui.pane == Pane::Findings {
         &["No findings so far."]
     } else if core.state.now == Timestamp::default() {
-        &["Attaching to the kernel …"]
+        match ui.scene {
+            Scene::Host => &["Attaching to the kernel …"],
+            Scene::Attached | Scene::Recording => &["Reading the recording …"],
+        }
     } else if core.state.containers.is_empty() {
         &[
             "No containers are running. Watching for new ones:",

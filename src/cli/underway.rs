@@ -1,0 +1,139 @@
+//! Recordings that are being made on this host right now: who holds the lock of a session file.
+
+use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use procfs::process::{FDTarget, Process};
+use procfs::{Current as _, LockKind, LockType, Locks};
+
+use super::Failure;
+use crate::session::{Reader, is_written};
+
+/// A recording under way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Underway {
+    /// The session file.
+    pub(super) path: PathBuf,
+    /// Who writes it.
+    pub(super) pid: i32,
+}
+
+/// Those that this user may see. Processes of others keep their files to themselves.
+pub(super) fn all() -> Vec<Underway> {
+    let locks = Locks::current().map(|locks| locks.0).unwrap_or_default();
+    let held = locks
+        .into_iter()
+        .filter(|lock| lock.lock_type == LockType::FLock && matches!(lock.kind, LockKind::Write));
+    let mut found: Vec<Underway> = held
+        .filter_map(|lock| {
+            let pid = lock.pid?;
+            let path = locked(&Process::new(pid).ok()?, lock.inode)?;
+            Some(Underway { path, pid })
+        })
+        .filter(|one| Reader::open(&one.path).is_ok())
+        .collect();
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    found.dedup();
+    found
+}
+
+/// The file with that inode that the process has open. Its device may differ from what the lock
+/// says: some file systems have several.
+fn locked(process: &Process, inode: u64) -> Option<PathBuf> {
+    let open = process.fd().ok()?.flatten();
+    open.filter_map(|fd| match fd.target {
+        FDTarget::Path(path) => Some(path),
+        _ => None,
+    })
+    .find(|path| path.metadata().is_ok_and(|facts| facts.ino() == inode))
+}
+
+/// The one that is named, or the only one.
+///
+/// # Errors
+/// When there is none, or more than one to choose from.
+pub(super) fn one(named: Option<&Path>) -> Result<Underway, Failure> {
+    let Some(path) = named else {
+        return only(all());
+    };
+    let fail = |why: &dyn std::fmt::Display| {
+        Failure::expected(format!("{}: cannot read: {why}", path.display()))
+    };
+    let file = File::open(path).map_err(|e| fail(&e))?;
+    if !is_written(&file).map_err(|e| fail(&e))? {
+        return Err(Failure::expected(format!(
+            "{}: nobody records into it; hullwatch replay plays it",
+            path.display()
+        )));
+    }
+    let inode = file.metadata().map_err(|e| fail(&e))?.ino();
+    let holds = |one: &Underway| one.path.metadata().is_ok_and(|facts| facts.ino() == inode);
+    all().into_iter().find(holds).ok_or_else(|| {
+        Failure::expected(format!(
+            "{}: somebody records into it, but not a process that this user may see",
+            path.display()
+        ))
+    })
+}
+
+fn only(mut all: Vec<Underway>) -> Result<Underway, Failure> {
+    match (all.len(), all.pop()) {
+        (1, Some(one)) => Ok(one),
+        (0, _) | (_, None) => Err(Failure::expected(
+            "no recording is under way that this user may see; hullwatch record --detach FILE \
+             begins one",
+        )),
+        (_, Some(last)) => {
+            all.push(last);
+            let names: Vec<_> = all
+                .iter()
+                .map(|one| one.path.display().to_string())
+                .collect();
+            Err(Failure::expected(format!(
+                "several recordings are under way, name one: {}",
+                names.join(", ")
+            )))
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::detect::Settings;
+    use crate::event::Timestamp;
+    use crate::session::{Header, Writer};
+
+    #[test]
+    fn a_recording_is_under_way_while_it_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().canonicalize().unwrap().join("s.jsonl");
+        let header = Header::here(Timestamp::default(), Settings::default());
+        let writer = Writer::create(&path, &header).unwrap();
+        let own = Underway {
+            path: path.clone(),
+            pid: i32::try_from(std::process::id()).unwrap(),
+        };
+        assert!(all().contains(&own));
+        assert_eq!(one(Some(&path)).unwrap(), own);
+        writer.finish(&[]).unwrap();
+        assert!(!all().contains(&own));
+        let told = format!("{:?}", one(Some(&path)).unwrap_err());
+        assert!(told.contains("nobody records"), "{told}");
+        assert!(one(Some(&dir.path().join("none"))).is_err());
+    }
+
+    #[test]
+    fn without_a_name_there_must_be_exactly_one() {
+        let named = |name: &str| Underway {
+            path: name.into(),
+            pid: 1,
+        };
+        assert!(only(Vec::new()).is_err());
+        assert_eq!(only(vec![named("a")]).unwrap(), named("a"));
+        let told = format!("{:?}", only(vec![named("a"), named("b")]).unwrap_err());
+        assert!(told.contains("a, b"), "{told}");
+    }
+}

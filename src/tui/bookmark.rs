@@ -1,0 +1,125 @@
+//! What somebody looked at, to look at it again in another run of the program.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::app::{Pane, Ui};
+use super::pane::{KeptTable, Table};
+use super::rows::Key;
+use super::spot::Spot;
+use super::time::Zone;
+use crate::event::Timestamp;
+
+/// What somebody looked at: view, filters, sorting, selection, marks and moment. Nothing that was
+/// revealed, and nothing that is being typed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Bookmark {
+    /// The moment, where it was not the present.
+    pub at: Option<Timestamp>,
+    here: Spot,
+    trail: Vec<Spot>,
+    /// In the order of the panes.
+    tables: Vec<KeptTable>,
+    marks: BTreeSet<Key>,
+    folded: BTreeSet<u32>,
+    preview: Option<bool>,
+    zoom: bool,
+    timeline: Option<bool>,
+    since: Option<Timestamp>,
+    local: bool,
+}
+
+impl Bookmark {
+    /// Of what is looked at, at `at` if that is not the present.
+    pub(super) fn of(ui: &Ui, at: Option<Timestamp>) -> Self {
+        Self {
+            at,
+            here: ui.spot(),
+            trail: ui.trail.clone(),
+            tables: ui.tables.iter().map(Table::kept).collect(),
+            marks: ui.marks.clone(),
+            folded: ui.folded.clone(),
+            preview: ui.preview,
+            zoom: ui.zoom,
+            timeline: ui.timeline,
+            since: ui.since,
+            local: ui.zone != Zone::default(),
+        }
+    }
+
+    /// Looks at the same again; the moment is the caller's.
+    pub(super) fn open(self, ui: &mut Ui) {
+        for (pane, kept) in Pane::EACH.into_iter().zip(self.tables) {
+            ui.tables[pane.index()] = kept.table(pane);
+        }
+        ui.move_to(self.here);
+        ui.trail = self.trail;
+        ui.marks = self.marks;
+        ui.folded = self.folded;
+        ui.preview = self.preview;
+        ui.zoom = self.zoom;
+        ui.timeline = self.timeline;
+        ui.since = self.since;
+        if self.local {
+            ui.zone.turn();
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::core::Core;
+    use crate::detect::FindingId;
+    use crate::tui::Action;
+
+    #[test]
+    fn another_run_looks_at_the_same() {
+        let core = Core::default();
+        let mut ui = Ui::default();
+        ui.apply(Action::Show(Pane::Processes), &core);
+        ui.table_mut().flat = true;
+        ui.table_mut().selected = Some(Key::Process(42));
+        ui.apply(Action::Show(Pane::Findings), &core);
+        ui.table_mut()
+            .set_filter(Pane::Findings, "sev>=h !cron")
+            .unwrap();
+        ui.table_mut().sort = Some(2);
+        ui.marks.insert(Key::Finding(FindingId(7)));
+        ui.open(Key::Finding(FindingId(3)));
+        ui.zone.turn();
+        ui.reveal = true;
+        let at = Timestamp(1_795_442_607_000_000_000);
+        let kept = Bookmark::of(&ui, Some(at));
+        let text = serde_json::to_string(&kept).unwrap();
+        let read: Bookmark = serde_json::from_str(&text).unwrap();
+        assert_eq!(read, kept);
+
+        let mut other = Ui::default();
+        read.open(&mut other);
+        assert_eq!(Bookmark::of(&other, Some(at)), kept);
+        assert_eq!(other.filter().text(), "sev>=h !cron");
+        assert_eq!(other.detail, Some(Key::Finding(FindingId(3))));
+        assert!(!other.reveal, "secrets stay masked");
+        other.apply(Action::Back, &core);
+        assert!(other.listing() && other.pane == Pane::Findings);
+        other.apply(Action::Show(Pane::Processes), &core);
+        assert!(other.table().flat);
+        assert_eq!(other.selected(), Some(&Key::Process(42)));
+    }
+
+    #[test]
+    fn what_an_older_or_newer_version_kept_is_read_as_far_as_it_goes() {
+        let read: Bookmark = serde_json::from_str(
+            r#"{"here":{"pane":"network"},"tables":[{"filter":"nocolumn=3"}],"later":1}"#,
+        )
+        .unwrap();
+        let mut ui = Ui::default();
+        read.open(&mut ui);
+        assert_eq!(ui.pane, Pane::Network);
+        assert!(ui.filter().is_empty());
+    }
+}

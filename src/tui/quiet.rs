@@ -1,0 +1,68 @@
+//! How long who records has said nothing: each second brings an event, so that silence is trouble.
+
+use std::time::Duration;
+
+use super::time::distance;
+
+/// Silence shorter than this is a slow disk, or a busy host.
+const LONG: Duration = Duration::from_secs(5);
+
+/// How long nothing came.
+#[derive(Debug, Default)]
+pub(super) struct Quiet {
+    so_far: Duration,
+    /// In whole seconds, as the last picture showed it.
+    shown: Option<u64>,
+}
+
+impl Quiet {
+    /// Lets time pass, in which something came or not.
+    pub(super) fn hear(&mut self, something: bool, elapsed: Duration) {
+        self.so_far = if something {
+            Duration::ZERO
+        } else {
+            self.so_far + elapsed
+        };
+    }
+
+    fn seconds(&self) -> Option<u64> {
+        (self.so_far >= LONG).then_some(self.so_far.as_secs())
+    }
+
+    /// How long, where it is worth telling.
+    pub(super) fn told(&self) -> Option<String> {
+        self.seconds()
+            .map(|seconds| distance(Duration::from_secs(seconds)))
+    }
+
+    /// True when the last picture tells something else.
+    pub(super) fn is_news(&self) -> bool {
+        self.shown != self.seconds()
+    }
+
+    /// A picture was drawn.
+    pub(super) fn shown(&mut self) {
+        self.shown = self.seconds();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_long_silence_is_told_and_a_word_ends_it() {
+        let mut quiet = Quiet::default();
+        for _ in 0..9 {
+            quiet.hear(false, Duration::from_millis(500));
+        }
+        assert!(quiet.told().is_none() && !quiet.is_news());
+        quiet.hear(false, Duration::from_millis(600));
+        assert_eq!(quiet.told().as_deref(), Some("00:05"));
+        assert!(quiet.is_news());
+        quiet.shown();
+        assert!(!quiet.is_news());
+        quiet.hear(true, Duration::from_millis(500));
+        assert!(quiet.told().is_none() && quiet.is_news());
+    }
+}

@@ -1,0 +1,156 @@
+//! A recording apart from its screen: it survives the terminal, and is come back to.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::common::{BUSYBOX, Engine, engine_is_ready};
+use crate::screen::Screen;
+
+/// A recording in the background, ended at the latest with the test.
+struct Background {
+    file: PathBuf,
+    environment: Vec<(String, String)>,
+}
+
+fn hullwatch(args: &[&str], environment: &[(String, String)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hullwatch"));
+    command.args(args).envs(environment.iter().cloned());
+    command.output().unwrap()
+}
+
+fn said(out: &Output) -> String {
+    String::from_utf8_lossy(&out.stderr).into_owned()
+}
+
+impl Background {
+    fn start(folder: &Path) -> Self {
+        let place = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+        let environment = vec![
+            ("DOCKER_HOST".to_owned(), Engine::tests().0),
+            ("XDG_CONFIG_HOME".to_owned(), place("config")),
+            ("XDG_STATE_HOME".to_owned(), place("state")),
+        ];
+        let file = folder.join("session.jsonl.zst");
+        let name = file.to_str().unwrap().to_owned();
+        let out = hullwatch(&["record", "--detach", &name], &environment);
+        assert!(out.status.success(), "{}", said(&out));
+        assert!(said(&out).contains("hullwatch attach"), "{}", said(&out));
+        Self { file, environment }
+    }
+
+    fn name(&self) -> &str {
+        self.file.to_str().unwrap()
+    }
+
+    fn attach(&self) -> Screen {
+        let environment: Vec<_> = self
+            .environment
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let words = [env!("CARGO_BIN_EXE_hullwatch"), "attach", self.name()];
+        Screen::start(&words, &environment)
+    }
+
+    fn tell(&self, verb: &str) -> Output {
+        hullwatch(&[verb, self.name()], &self.environment)
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.tell("stop");
+    }
+}
+
+#[test]
+fn a_recording_outlives_its_screen_and_is_come_back_to() {
+    if !engine_is_ready() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let recording = Background::start(folder.path());
+    let container = Engine::tests().run(&["--name", "hw-attached"], BUSYBOX, &["sleep", "600"]);
+    let mut screen = recording.attach();
+    screen.shows(24, 80, |picture| {
+        let text = picture.contents();
+        text.contains("LIVE") && text.contains("● REC") && text.contains("hw-attached")
+    });
+    container.sh("cp /bin/busybox /tmp/true && /tmp/true");
+    screen.type_in("2");
+    screen.type_in("/hw-attached sev>=m\r");
+    screen.shows(24, 80, |picture| picture.contents().contains("/tmp/true"));
+
+    // The screen goes as with its terminal (whose end here would type a last line), and nothing
+    // else.
+    screen.signal("-HUP");
+    assert!(screen.ended(), "left behind");
+    container.sh("echo hole:x:0:0::/:/bin/sh >> /etc/passwd");
+    let mut screen = recording.attach();
+    screen.shows(24, 80, |picture| {
+        let text = picture.contents();
+        text.contains("hw-attached sev>=m")
+            && text.contains("[2 Find")
+            && text.contains("/tmp/true")
+            && text.contains("/etc/passwd")
+    });
+
+    // Back in time, and left there.
+    screen.type_in(",");
+    screen.shows(24, 80, |picture| picture.contents().contains("PAUSED -"));
+    screen.type_in("q");
+    assert!(screen.ended());
+    screen.given_back();
+    let mut screen = recording.attach();
+    screen.shows(24, 80, |picture| picture.contents().contains("PAUSED -"));
+    screen.type_in("=");
+    screen.shows(24, 80, |picture| {
+        let text = picture.contents();
+        text.contains("LIVE") && text.contains("/etc/passwd")
+    });
+
+    // What is accepted here holds where it is recorded.
+    screen.type_in("G");
+    screen.type_in("a");
+    let policy = folder.path().join("config/hullwatch/policy.toml");
+    screen.shows(24, 80, |picture| {
+        picture.contents().contains("(1 silenced)")
+    });
+    let written = std::fs::read_to_string(&policy).unwrap();
+    assert!(written.contains("hw-attached"), "{written}");
+
+    // Who looks is told of the end.
+    let out = recording.tell("stop");
+    assert!(out.status.success(), "{}", said(&out));
+    screen.shows(24, 80, |picture| {
+        picture.contents().contains("the recording has ended")
+    });
+    screen.type_in("q");
+    assert!(screen.ended());
+    let out = hullwatch(&["replay", "--findings", recording.name()], &[]);
+    assert!(out.status.success(), "{}", said(&out));
+    let log = std::fs::read_to_string(format!("{}.log", recording.name())).unwrap();
+    assert!(log.contains("recorded "), "{log}");
+}
+
+#[test]
+fn what_cannot_begin_in_the_background_says_so_here() {
+    if !engine_is_ready() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("s.jsonl");
+    let name = file.to_str().unwrap();
+    let policy = folder.path().join("policy.toml");
+    std::fs::write(&policy, "wrong = 1\n").unwrap();
+    let policy = policy.to_str().unwrap();
+    let out = hullwatch(&["record", "--detach", name, "--policy", policy], &[]);
+    assert_eq!(out.status.code(), Some(2), "{}", said(&out));
+    assert!(said(&out).contains("policy.toml: line 1"), "{}", said(&out));
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+    for command in ["stop", "attach"] {
+        let out = hullwatch(&[command, policy], &[]);
+        assert_eq!(out.status.code(), Some(2), "{}", said(&out));
+    }
+}

@@ -1,0 +1,138 @@
+//! The program in a pseudo-terminal, and what it sends.
+
+use std::cell::RefCell;
+use std::io::{Read as _, Write};
+use std::process::Command;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+
+pub struct Screen {
+    pub master: Option<Box<dyn MasterPty + Send>>,
+    pub child: Box<dyn Child + Send + Sync>,
+    pub output: Receiver<Vec<u8>>,
+    pub seen: Vec<u8>,
+    pub writer: RefCell<Box<dyn Write + Send>>,
+}
+
+impl Screen {
+    pub fn open(environment: &[(&str, &str)]) -> Self {
+        Self::open_with(&[], environment)
+    }
+
+    pub fn open_with(options: &[&str], environment: &[(&str, &str)]) -> Self {
+        let program = env!("CARGO_BIN_EXE_hullwatch");
+        let mut screen = Self::start(&[&[program, "demo"], options].concat(), environment);
+        screen.wait_for("NAME");
+        screen
+    }
+
+    pub fn start(words: &[&str], environment: &[(&str, &str)]) -> Self {
+        let size = PtySize {
+            rows: 24,
+            cols: 80,
+            ..PtySize::default()
+        };
+        let pty = native_pty_system().openpty(size).unwrap();
+        let mut command = CommandBuilder::new(words[0]);
+        command.args(&words[1..]);
+        command.env("TERM", "xterm-256color");
+        command.env("LC_ALL", "C.UTF-8");
+        command.env_remove("NO_COLOR");
+        for (name, value) in environment {
+            command.env(name, value);
+        }
+        let child = pty.slave.spawn_command(command).unwrap();
+        let mut reader = pty.master.try_clone_reader().unwrap();
+        let (out, output) = channel();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(n @ 1..) = reader.read(&mut buffer) {
+                if out.send(buffer[..n].to_vec()).is_err() {
+                    break;
+                }
+            }
+        });
+        let writer = RefCell::new(pty.master.take_writer().unwrap());
+        Self {
+            writer,
+            master: Some(pty.master),
+            child,
+            output,
+            seen: Vec::new(),
+        }
+    }
+
+    pub fn wait_for(&mut self, text: &str) {
+        let until = Instant::now() + Duration::from_secs(20);
+        while !contains(&self.seen, text) {
+            let left = until.saturating_duration_since(Instant::now());
+            let more = self.output.recv_timeout(left);
+            self.seen
+                .extend(more.unwrap_or_else(|_| panic!("no {text:?}")));
+        }
+    }
+
+    pub fn type_in(&self, keys: &str) {
+        let mut writer = self.writer.borrow_mut();
+        writer.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Takes what comes until the picture of a terminal of that size is as wanted.
+    pub fn shows(&mut self, rows: u16, cols: u16, wanted: impl Fn(&vt100::Screen) -> bool) {
+        let until = Instant::now() + Duration::from_secs(20);
+        let [height, width] = [rows, cols].map(|n| n.try_into().unwrap());
+        let mut terminal = vt100::Parser::new(height, width, 0);
+        terminal.process(&self.seen);
+        while !wanted(terminal.screen()) {
+            let left = until.saturating_duration_since(Instant::now());
+            let Ok(more) = self.output.recv_timeout(left) else {
+                panic!("{rows}x{cols}:\n{}", terminal.screen().contents());
+            };
+            terminal.process(&more);
+            self.seen.extend(more);
+        }
+    }
+
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.process_id().unwrap().to_string();
+        let done = Command::new("kill").args([name, &pid]).status().unwrap();
+        assert!(done.success());
+    }
+
+    /// The terminal goes.
+    pub fn hang_up(&mut self) {
+        self.master = None;
+        self.writer.replace(Box::new(std::io::sink()));
+        // Nobody listens to the reader: it ends with the next picture, and the terminal with it.
+        self.output = channel().1;
+    }
+
+    /// Waits for the end; true when it came of itself.
+    pub fn ended(&mut self) -> bool {
+        let until = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < until {
+            if self.child.try_wait().unwrap().is_some() {
+                while let Ok(more) = self.output.recv_timeout(Duration::from_millis(200)) {
+                    self.seen.extend(more);
+                }
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.child.kill().unwrap();
+        false
+    }
+
+    pub fn given_back(&self) {
+        assert!(contains(&self.seen, "\u{1b}[?1049l"), "alternate screen");
+        assert!(contains(&self.seen, "\u{1b}[?25h"), "cursor");
+    }
+}
+
+pub fn contains(bytes: &[u8], text: &str) -> bool {
+    bytes
+        .windows(text.len())
+        .any(|window| window == text.as_bytes())
+}
