@@ -320,6 +320,7 @@ mod tests {
             faded: false,
             context: false,
             depth: 0,
+            lead: String::new(),
             at: Timestamp::default(),
         }
     }

@@ -31,7 +31,7 @@ impl Ui {
             self.scroll = self.scroll.saturating_add_signed(by).min(100_000);
             return;
         }
-        let rows = rows::rows(core, self);
+        let rows = rows::outline(core, self);
         let Some(last) = rows.len().checked_sub(1) else {
             return;
         };
@@ -48,7 +48,7 @@ impl Ui {
     }
 
     pub(super) fn enter(&mut self, core: &Core) {
-        let rows = rows::rows(core, self);
+        let rows = rows::outline(core, self);
         if let Some(row) = rows.get(self.chosen(&rows)) {
             let key = row.key.clone();
             self.table_mut().selected = Some(key.clone());
@@ -62,7 +62,7 @@ impl Ui {
             self.find_line(core, by);
             return;
         }
-        let rows = rows::rows(core, self);
+        let rows = rows::outline(core, self);
         let wanted =
             |row: &Row| !row.context && (self.marks.is_empty() || self.marks.contains(&row.key));
         let count = rows.len();
@@ -133,7 +133,7 @@ impl Ui {
             self.folded.remove(&pid);
             return;
         }
-        let rows = rows::rows(core, self);
+        let rows = rows::outline(core, self);
         let at = self.chosen(&rows);
         let Some(row) = rows.get(at) else { return };
         let parent = rows[..at]

@@ -17,20 +17,23 @@ pub(super) const COLUMNS: &[Column] = &[
 /// More are in the recording.
 const MOST: usize = 1000;
 
-pub(super) fn rows(core: &Core, ui: &Ui) -> Vec<Row> {
+pub(super) fn outline(core: &Core, ui: &Ui) -> Vec<Row> {
     let recent = core.state.recent.events.iter().rev();
     recent
         .filter(|event| wanted(ui, &event.container))
         .take(MOST)
-        .map(|event| {
-            let mut row = Row::new(Key::Event(event.seq), event.ts);
-            row.number(event.seq, event.seq.to_string());
-            row.text(ui.zone.write(event.ts, "%H:%M:%S%.3f"));
-            row.text(event.kind.type_name());
-            row.number(u64::from(event.pid), event.pid.to_string());
-            row.text(what(event));
-            row.text(name(core, &event.container));
-            row
-        })
+        .map(|event| Row::new(Key::Event(event.seq), event.ts))
         .collect()
+}
+
+pub(super) fn write(core: &Core, ui: &Ui, seq: u64, row: &mut Row) {
+    let Some(event) = core.state.recent.event(seq) else {
+        return;
+    };
+    row.number(event.seq, event.seq.to_string());
+    row.text(ui.zone.write(event.ts, "%H:%M:%S%.3f"));
+    row.text(event.kind.type_name());
+    row.number(u64::from(event.pid), event.pid.to_string());
+    row.text(what(event));
+    row.text(name(core, &event.container));
 }

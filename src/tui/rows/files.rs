@@ -19,7 +19,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column::new("container", "CONTAINER", 14, 7),
 ];
 
-pub(super) fn rows(core: &Core, ui: &Ui) -> Vec<Row> {
+pub(super) fn outline(core: &Core, ui: &Ui) -> Vec<Row> {
     let mut shown: Vec<(&FileKey, &FileActivity)> = core
         .state
         .files
@@ -32,17 +32,23 @@ pub(super) fn rows(core: &Core, ui: &Ui) -> Vec<Row> {
         .map(|(key, activity)| {
             let mut row = Row::new(Key::File(key.clone()), activity.last);
             row.faded = activity.last_op == FileOp::Unlink;
-            row.text(differs(activity).map_or_else(String::new, String::from));
-            row.text(word(&activity.last_op));
-            row.text(key.path.escaped().to_string());
-            row.count(activity.ops.values().sum());
-            let origin = activity.file.map(|file| word(&file.origin()));
-            row.text(origin.unwrap_or_default());
-            row.text(activity.comm.escaped().to_string());
-            row.age(core, activity.last);
-            row.text(errno_name(activity.last_errno));
-            row.text(name(core, &key.owner));
             row
         })
         .collect()
+}
+
+pub(super) fn write(core: &Core, key: &FileKey, row: &mut Row) {
+    let Some(activity) = core.state.files.get(key) else {
+        return;
+    };
+    row.text(differs(activity).map_or_else(String::new, String::from));
+    row.text(word(&activity.last_op));
+    row.text(key.path.escaped().to_string());
+    row.count(activity.ops.values().sum());
+    let origin = activity.file.map(|file| word(&file.origin()));
+    row.text(origin.unwrap_or_default());
+    row.text(activity.comm.escaped().to_string());
+    row.age(core, activity.last);
+    row.text(errno_name(activity.last_errno));
+    row.text(name(core, &key.owner));
 }

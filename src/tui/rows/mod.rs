@@ -53,6 +53,8 @@ pub(super) struct Row {
     pub(super) context: bool,
     /// How deep in a tree.
     pub(super) depth: usize,
+    /// What stands before the text of a tree's row.
+    pub(super) lead: String,
     /// When it last changed: what following goes by.
     pub(super) at: Timestamp,
 }
@@ -67,6 +69,7 @@ impl Row {
             faded: false,
             context: false,
             depth: 0,
+            lead: String::new(),
             at,
         }
     }
@@ -127,20 +130,31 @@ pub(super) fn columns(pane: Pane) -> &'static [Column] {
 
 /// The rows of the present pane, filtered and sorted.
 pub(super) fn rows(core: &Core, ui: &Ui) -> Vec<Row> {
+    let mut rows = outline(core, ui);
+    rows.iter_mut().for_each(|row| write(core, ui, row));
+    rows
+}
+
+/// The same rows, of which some may lack their text: there are thousands, a few of them are shown,
+/// and text is most of the work. [`write`] adds it.
+pub(super) fn outline(core: &Core, ui: &Ui) -> Vec<Row> {
     let mut rows = match ui.pane {
         Pane::Containers => containers::rows(core, ui),
         Pane::Findings => findings::rows(core, ui),
-        Pane::Processes => processes::rows(core, ui),
-        Pane::Network => network::rows(core, ui),
-        Pane::Files => files::rows(core, ui),
+        Pane::Processes => processes::outline(core, ui),
+        Pane::Network => network::outline(core, ui),
+        Pane::Files => files::outline(core, ui),
         Pane::Images => images::rows(core, ui),
-        Pane::Events => events::rows(core, ui),
+        Pane::Events => events::outline(core, ui),
         Pane::Overview => Vec::new(),
     };
     if ui.hide_ended() {
         rows.retain(|row| !row.faded);
     }
     let filter = ui.filter();
+    if !filter.is_empty() || ui.table().sort.is_some() {
+        rows.iter_mut().for_each(|row| write(core, ui, row));
+    }
     if !filter.is_empty() {
         keep(&mut rows, |row| filter.matches(row));
     }
@@ -164,6 +178,24 @@ pub(super) fn rows(core: &Core, ui: &Ui) -> Vec<Row> {
         rows.reverse();
     }
     rows
+}
+
+/// Adds the text of a row where it is missing.
+pub(super) fn write(core: &Core, ui: &Ui, row: &mut Row) {
+    if !row.cells.is_empty() {
+        return;
+    }
+    match row.key.clone() {
+        Key::Process(pid) => processes::write(core, pid, row),
+        Key::Connection(key) => network::write(core, &key, row),
+        Key::File(key) => files::write(core, &key, row),
+        Key::Event(seq) => events::write(core, ui, seq, row),
+        Key::Container(_) | Key::Finding(_) | Key::Image(_) | Key::Since(_) => {}
+    }
+    // An event of a damaged recording may not be found by its number.
+    while row.cells.len() < columns(ui.pane).len() {
+        row.text("");
+    }
 }
 
 /// Keeps matching rows, and of a tree what is above them.

@@ -24,7 +24,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column::new("proto", "PROTO", 5, 8),
 ];
 
-pub(super) fn rows(core: &Core, ui: &Ui) -> Vec<Row> {
+pub(super) fn outline(core: &Core, ui: &Ui) -> Vec<Row> {
     let mut shown: Vec<(&ConnectionKey, &Connection)> = core
         .state
         .connections
@@ -37,29 +37,35 @@ pub(super) fn rows(core: &Core, ui: &Ui) -> Vec<Row> {
         .map(|(key, connection)| {
             let mut row = Row::new(Key::Connection(key.clone()), connection.last);
             row.faded = connection.phase == Phase::Closed;
-            row.text(match key.direction {
-                Direction::Outbound => "out",
-                Direction::Inbound => "in",
-                Direction::Listening => "listen",
-            });
-            row.text(endpoint(&key.endpoint));
-            let name_of = connection.name.as_ref();
-            row.text(name_of.map_or_else(String::new, |name| name.escaped().to_string()));
-            row.text(match connection.phase {
-                Phase::Connecting => "connecting".to_owned(),
-                Phase::Open => "open".to_owned(),
-                Phase::Closed => "closed".to_owned(),
-                Phase::Failed(errno) => errno_name(errno),
-            });
-            row.count(connection.count);
-            row.number(connection.tx_bytes, bytes(connection.tx_bytes));
-            row.number(connection.rx_bytes, bytes(connection.rx_bytes));
-            row.text(connection.comm.escaped().to_string());
-            row.age(core, connection.last);
-            row.age(core, connection.first);
-            row.text(name(core, &key.owner));
-            row.text(word(&key.protocol));
             row
         })
         .collect()
+}
+
+pub(super) fn write(core: &Core, key: &ConnectionKey, row: &mut Row) {
+    let Some(connection) = core.state.connections.get(key) else {
+        return;
+    };
+    row.text(match key.direction {
+        Direction::Outbound => "out",
+        Direction::Inbound => "in",
+        Direction::Listening => "listen",
+    });
+    row.text(endpoint(&key.endpoint));
+    let name_of = connection.name.as_ref();
+    row.text(name_of.map_or_else(String::new, |name| name.escaped().to_string()));
+    row.text(match connection.phase {
+        Phase::Connecting => "connecting".to_owned(),
+        Phase::Open => "open".to_owned(),
+        Phase::Closed => "closed".to_owned(),
+        Phase::Failed(errno) => errno_name(errno),
+    });
+    row.count(connection.count);
+    row.number(connection.tx_bytes, bytes(connection.tx_bytes));
+    row.number(connection.rx_bytes, bytes(connection.rx_bytes));
+    row.text(connection.comm.escaped().to_string());
+    row.age(core, connection.last);
+    row.age(core, connection.first);
+    row.text(name(core, &key.owner));
+    row.text(word(&key.protocol));
 }

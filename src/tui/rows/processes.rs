@@ -34,7 +34,7 @@ const DEEPEST: usize = 12;
 
 type Shown<'a> = BTreeMap<u32, &'a ProcessEntry>;
 
-pub(super) fn rows(core: &Core, ui: &Ui) -> Vec<Row> {
+pub(super) fn outline(core: &Core, ui: &Ui) -> Vec<Row> {
     let hide = ui.hide_ended();
     let shown: Shown<'_> = core
         .state
@@ -48,7 +48,7 @@ pub(super) fn rows(core: &Core, ui: &Ui) -> Vec<Row> {
     if !ui.tree() {
         let mut rows: Vec<Row> = shown
             .values()
-            .map(|process| row(core, process, &flagged, String::new()))
+            .map(|process| row(process, &flagged))
             .collect();
         rows.sort_by_key(|row| std::cmp::Reverse((row.at, row.key.clone())));
         return rows;
@@ -63,7 +63,7 @@ pub(super) fn rows(core: &Core, ui: &Ui) -> Vec<Row> {
             _ => roots.push(*pid),
         }
     }
-    roots.sort_by_key(|pid| shown.get(pid).map(|p| (name(core, &p.owner), p.started)));
+    roots.sort_by_cached_key(|pid| shown.get(pid).map(|p| (name(core, &p.owner), p.started)));
     let mut rows = Vec::new();
     let mut visited = BTreeSet::new();
     // What stands before a row: bars of the ancestors that have more children below.
@@ -83,14 +83,12 @@ pub(super) fn rows(core: &Core, ui: &Ui) -> Vec<Row> {
             String::new()
         };
         let indent = format!("{}{sign}{alike}", node.drawn());
-        let mut row = row(core, process, &flagged, indent);
+        let mut row = row(process, &flagged);
         row.depth = node.depth;
+        row.lead = indent;
         if folded {
             let worst = worst_below(node.pid, &children, &flagged, &shown);
-            let worst = worst.max(row.severity);
-            row.severity = worst;
-            row.numbers[0] = Some(super::rank(worst));
-            row.cells[0] = worst.map_or_else(|| ".".to_owned(), |s| s.letter().to_string());
+            row.severity = worst.max(row.severity);
         } else {
             let last = below.len().saturating_sub(1);
             let nodes = below.iter().enumerate().rev();
@@ -115,7 +113,7 @@ fn collapsed(
         return below.iter().map(|pid| (*pid, 1)).collect();
     }
     let mut kept: Vec<Option<(u32, u64)>> = Vec::with_capacity(below.len());
-    let mut places: BTreeMap<(String, Option<u8>, Option<u8>), usize> = BTreeMap::new();
+    let mut places = BTreeMap::new();
     for pid in below {
         let mut alike = 1;
         let ended = shown.get(pid).filter(|process| {
@@ -125,7 +123,9 @@ fn collapsed(
                 && !ui.marks.contains(&Key::Process(*pid))
         });
         if let Some(process) = ended {
-            let end = (command(process), process.exit_code, process.exit_signal);
+            // What its text is made of: to write the text of each would take longer.
+            let command = (&process.argv, &process.exe, &process.comm, process.forked);
+            let end = (command, process.exit_code, process.exit_signal);
             if let Some(place) = places.insert(end, kept.len())
                 && let Some((_, count)) = kept.get_mut(place).and_then(Option::take)
             {
@@ -224,16 +224,19 @@ fn worst_below(
     worst
 }
 
-fn row(
-    core: &Core,
-    process: &ProcessEntry,
-    flagged: &BTreeMap<(&Owner, u32), Severity>,
-    indent: String,
-) -> Row {
+fn row(process: &ProcessEntry, flagged: &BTreeMap<(&Owner, u32), Severity>) -> Row {
     let at = process.exited.unwrap_or(process.started);
     let mut row = Row::new(Key::Process(process.pid), at);
     row.faded = process.exited.is_some();
-    row.letter(flagged.get(&(&process.owner, process.pid)).copied());
+    row.severity = flagged.get(&(&process.owner, process.pid)).copied();
+    row
+}
+
+pub(super) fn write(core: &Core, pid: u32, row: &mut Row) {
+    let Some(process) = core.state.processes.get(&pid) else {
+        return;
+    };
+    row.letter(row.severity);
     row.count(u64::from(process.pid));
     row.count(u64::from(process.nspid));
     row.count(u64::from(process.uid));
@@ -264,7 +267,7 @@ fn row(
         (None, None) if row.faded => "  ended".to_owned(),
         (None, None) => String::new(),
     };
-    row.text(format!("{indent}{}{end}", command(process)));
+    let lead = std::mem::take(&mut row.lead);
+    row.text(format!("{lead}{}{end}", command(process)));
     row.text(name(core, &process.owner));
-    row
 }

@@ -20,7 +20,7 @@ const PREVIEW: u16 = 6;
 const ROOMY: (u16, u16) = (100, 27);
 
 pub(super) fn draw(core: &Core, ui: &mut Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
-    let rows = rows::rows(core, ui);
+    let mut rows = rows::outline(core, ui);
     let roomy = area.width >= ROOMY.0 && area.height >= ROOMY.1;
     let preview = ui.preview.unwrap_or(roomy) && !ui.zoom && area.height > PREVIEW + 4;
     let below = if preview && !rows.is_empty() {
@@ -37,9 +37,11 @@ pub(super) fn draw(core: &Core, ui: &mut Ui, area: Rect, theme: &Theme, out: &mu
     ui.page = height;
     ui.current = rows.get(chosen).map(|row| row.key.clone());
     let first = page(ui, chosen, rows.len(), height);
-    let shown = rows
-        .get(first..rows.len().min(first + height))
-        .unwrap_or(&[]);
+    let end = rows.len().min(first + height);
+    for row in &mut rows[first..end] {
+        rows::write(core, ui, row);
+    }
+    let shown = &rows[first..end];
     let texts: Vec<Vec<String>> = shown.iter().map(|row| steadied(ui, row)).collect();
     ui.steady.turn();
     let columns = rows::columns(ui.pane);
