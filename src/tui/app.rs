@@ -16,7 +16,7 @@ pub use super::pane::Pane;
 use super::pane::Table;
 use super::picker::Picker;
 use super::prompt::{Prompt, Purpose};
-use super::rows::{ImageKey, Key};
+use super::rows::{ImageKey, Key, Row};
 use super::silence::{Sheet, Wish};
 use super::spot::Spot;
 use super::steady::Steady;
@@ -66,6 +66,8 @@ pub struct Ui {
     /// A key is held: what explains the row may come when it is let go, for its bytes are most of
     /// what a step costs.
     pub(super) hurry: bool,
+    /// The rows of the last picture, while nothing was asked since but to move among them.
+    pub(super) held: Option<Arc<Vec<Row>>>,
     /// Only the table is shown.
     pub(super) zoom: bool,
     /// Secrets are shown.
@@ -125,6 +127,7 @@ impl Default for Ui {
             preview: None,
             explained: None,
             hurry: false,
+            held: None,
             zoom: false,
             reveal: false,
             steady: Steady::default(),
@@ -376,11 +379,6 @@ impl Ui {
                 return;
             }
         });
-    }
-
-    /// What explains the row was left behind.
-    pub(super) fn lags(&self) -> bool {
-        self.hurry && self.explained.is_some() && self.explained != self.current
     }
 
     /// The last page was of a screen large enough for a preview.

@@ -33,6 +33,7 @@ impl Ui {
             MouseEventKind::Down(MouseButton::Left) => {}
             _ => return None,
         }
+        self.held = None;
         let at = Position::new(event.column, event.row);
         if let Some((_, pane)) = self.spots.tabs.iter().find(|(area, _)| area.contains(at)) {
             let pane = *pane;

@@ -15,8 +15,30 @@ use super::prompt::{Prompt, Purpose, Typed};
 const HISTORY: usize = 100;
 
 impl Ui {
+    /// What was typed. Esc and a key that came at once look like that key with Alt: where nothing is
+    /// bound to that they are two.
+    pub(super) fn typed_as(&self, key: &KeyEvent) -> Vec<KeyEvent> {
+        let one_byte = matches!(
+            key.code,
+            KeyCode::Char(_) | KeyCode::Enter | KeyCode::Tab | KeyCode::Backspace
+        );
+        let takes_all = self.prompt.is_some() || self.sheet.is_some() || self.picker.is_some();
+        let bound = !takes_all && self.keys.entry(Chord::from(key)).is_some();
+        if !one_byte || bound || !key.modifiers.contains(KeyModifiers::ALT) {
+            return vec![*key];
+        }
+        let plain = key.modifiers - KeyModifiers::ALT;
+        vec![
+            KeyEvent::new(KeyCode::Esc, KeyModifiers::NONE),
+            KeyEvent::new(key.code, plain),
+        ]
+    }
+
     /// What a key asks for: an action, unless the key belongs to what is open.
     pub fn press(&mut self, key: &KeyEvent, core: &Core) -> Option<Asked> {
+        if !self.moves(key) {
+            self.held = None;
+        }
         if let Some(prompt) = self.prompt.take() {
             return self.typed(prompt, key, core);
         }
@@ -54,6 +76,23 @@ impl Ui {
         }
         self.message = Some(format!("{}: {}", entry.name, entry.place.needed()));
         None
+    }
+
+    /// Whether a key only moves the selection.
+    fn moves(&self, key: &KeyEvent) -> bool {
+        let open = self.prompt.is_some() || self.sheet.is_some() || self.picker.is_some();
+        let entry = self.keys.entry(Chord::from(key));
+        let moves = entry.is_some_and(|entry| {
+            matches!(
+                entry.action,
+                Action::Move(_)
+                    | Action::Page(_)
+                    | Action::HalfPage(_)
+                    | Action::First
+                    | Action::Last
+            )
+        });
+        moves && !open && !self.help
     }
 
     /// A key while a line is typed.

@@ -19,17 +19,17 @@ use super::quiet::Quiet;
 use super::rows::Key;
 use super::silence::{Keeper, Wish};
 use super::source::{Attach, Shown, Source, Status};
-use super::take;
 use super::terminal::{self, Screen};
 use super::theme::Chosen;
 use super::time;
 use super::timeline::Timeline;
 use super::view;
 use super::wait::{Waiter, Woken};
+use super::{take, text};
 use crate::collect::Live;
 use crate::core::Core;
 use crate::event::{Timestamp, escape};
-use crate::session::Player;
+use crate::session::{Player, Summary};
 
 /// Between two pictures nobody asked for, when nothing in them is news.
 const FRAME: Duration = Duration::from_secs(1);
@@ -38,7 +38,7 @@ const NEWS: Duration = Duration::from_millis(250);
 
 /// Keys that come faster than this are one that is held.
 const HELD: Duration = Duration::from_millis(250);
-/// How long after the last of them what explains the row is drawn.
+/// How long after the last of them all that waited is drawn.
 const LET_GO: Duration = Duration::from_millis(120);
 
 /// Shows this host until the person leaves; ends the watch and its recording. The screen is
@@ -99,6 +99,8 @@ pub(super) struct App {
     pub(super) bound: Option<Timestamp>,
     /// The policy file that silences are written into while attached.
     policy: Option<PathBuf>,
+    /// A recording that was ended here had failed: why.
+    failed: Option<String>,
     /// What the last picture showed.
     drawn: (u64, News),
     /// Since when who records says nothing.
@@ -130,6 +132,7 @@ fn run(
         past: None,
         bound: None,
         policy: None,
+        failed: None,
         drawn: (u64::MAX, News::default()),
         quiet: Quiet::default(),
     };
@@ -153,8 +156,10 @@ fn run(
         bail!("a part of the program failed; the terminal was given back");
     }
     if let Some(recorded) = recorded {
-        let summary = recorded?;
-        eprintln!("hullwatch: recorded {}", summary.path.display());
+        eprintln!("hullwatch: {}", written(&recorded?));
+    }
+    if let Some(error) = app.failed {
+        bail!(error);
     }
     match done {
         // The terminal is gone: there is nobody to tell.
@@ -179,8 +184,8 @@ impl App {
         let mut drawn = Instant::now();
         let mut typed: Option<Instant> = None;
         loop {
-            let lags = self.ui.lags();
-            let woken = waiter.wait(Some(if lags { LET_GO } else { NEWS }));
+            let held = self.ui.hurry;
+            let woken = waiter.wait(Some(if held { LET_GO } else { NEWS }));
             if woken.hung_up || woken.ended || terminal::panicked() {
                 return Ok(());
             }
@@ -189,7 +194,7 @@ impl App {
                 self.ui.hurry = typed.is_some_and(|last| last.elapsed() < HELD);
                 typed = Some(Instant::now());
             }
-            let let_go = lags && !asked && typed.is_none_or(|last| last.elapsed() >= LET_GO);
+            let let_go = held && !asked && typed.is_none_or(|last| last.elapsed() >= LET_GO);
             if let_go {
                 self.ui.hurry = false;
             }
@@ -222,21 +227,37 @@ impl App {
             screen.resized();
         }
         for input in woken.input {
-            let asked = match input {
-                Input::Key(key) => self.press(&key),
-                Input::Mouse(event) => self.ui.click(&event).map(Asked::from),
-                _ => None,
+            let leaves = match input {
+                Input::Key(key) => {
+                    let mut typed = self.ui.typed_as(&key).into_iter();
+                    typed.try_fold(false, |leaves, key| {
+                        let asked = self.press(&key);
+                        Ok::<_, io::Error>(self.follow(asked, screen)? || leaves)
+                    })?
+                }
+                Input::Mouse(event) => {
+                    let asked = self.ui.click(&event).map(Asked::from);
+                    self.follow(asked, screen)?
+                }
+                _ => false,
             };
-            if let Some(asked) = asked
-                && self.act(&asked, screen)?
-            {
+            if leaves {
                 return Ok(true);
-            }
-            if let Some(wish) = self.ui.wish.take() {
-                self.ui.message = Some(self.fulfil(wish));
             }
         }
         Ok(false)
+    }
+
+    /// Does what a key or a click asked for, if it did; true to leave.
+    fn follow(&mut self, asked: Option<Asked>, screen: &mut Screen) -> io::Result<bool> {
+        let leaves = match asked {
+            Some(asked) => self.act(&asked, screen)?,
+            None => false,
+        };
+        if let Some(wish) = self.ui.wish.take() {
+            self.ui.message = Some(self.fulfil(wish));
+        }
+        Ok(leaves)
     }
 
     /// Writes into the policy file of this host, or of who records it.
@@ -336,9 +357,10 @@ impl App {
         };
         self.leaving = true;
         let (path, key) = (recording.path.display(), self.ui.keys.sign(Action::Quit));
-        self.ui.message = Some(format!(
-            "recording to {path}: {key} again ends it and leaves"
-        ));
+        self.ui.message = Some(match recording.error {
+            Some(error) => format!("the recording FAILED: {key} again leaves; {error}"),
+            None => format!("recording to {path}: {key} again ends it and leaves"),
+        });
         true
     }
 
@@ -387,7 +409,11 @@ impl App {
             (Action::Moment, _) => self.travel(asked),
             (action, _) if time::moves(action) => self.travel(asked),
             (Action::Open, _) if asked.argument.is_some() => self.open(asked),
-            (Action::Record, Source::Live(live)) => self.ui.message = Some(record(live)),
+            (Action::Record, Source::Live(live)) => {
+                let said = record(live);
+                self.failed = self.failed.take().or(said.as_ref().err().cloned());
+                self.ui.message = Some(said.unwrap_or_else(|error| error));
+            }
             (_, source) => {
                 let ui = &mut self.ui;
                 match &self.past {
@@ -443,17 +469,28 @@ fn shown(core: &Core) -> (u64, News) {
     (core.state.totals.events, news)
 }
 
-fn record(live: &Live) -> String {
+/// What was recorded, in a sentence.
+fn written(summary: &Summary) -> String {
+    let path = std::path::absolute(&summary.path);
+    format!(
+        "recorded {} events, {} of lines, in {}",
+        summary.events,
+        text::bytes(summary.bytes),
+        path.as_ref().unwrap_or(&summary.path).display()
+    )
+}
+
+/// Begins a recording, or ends it.
+///
+/// # Errors
+/// Why that failed.
+fn record(live: &Live) -> Result<String, String> {
     if live.status().recording.is_some() {
-        return match live.stop_recording() {
-            Ok(summary) => format!("recorded {}", summary.path.display()),
-            Err(error) => error.to_string(),
-        };
+        let summary = live.stop_recording().map_err(|error| error.to_string())?;
+        return Ok(written(&summary));
     }
     let now = live.core().lock().state.now.to_jiff();
     let path = PathBuf::from(format!("hullwatch-{}.jsonl", now.strftime("%Y%m%d-%H%M%S")));
-    match live.start_recording(&path) {
-        Ok(()) => format!("recording to {}", path.display()),
-        Err(error) => error.to_string(),
-    }
+    live.start_recording(&path).map_err(|e| e.to_string())?;
+    Ok(format!("recording to {}", path.display()))
 }

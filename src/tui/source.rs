@@ -54,6 +54,8 @@ pub struct Status {
     pub mode: String,
     /// What goes on besides: recording, comparing.
     pub doing: String,
+    /// What does not go on although it was asked for, in a few words, and why.
+    pub trouble: Option<(&'static str, String)>,
     /// The engine or a probe is missing.
     pub degraded: bool,
     /// Time as a picture, where it is shown.
@@ -61,6 +63,7 @@ pub struct Status {
 }
 
 const LIVE: &str = "LIVE";
+const REC_FAILED: &str = "REC FAILED";
 
 /// Which moment of a host that is still being watched is shown, and in words.
 fn moment(player: &Player) -> (Shown, String) {
@@ -155,10 +158,12 @@ impl Source {
                     Some(EngineState::Absent) => ("no engine".to_owned(), false),
                 };
                 let refused = status.report.refused.len();
-                let recording = status.recording.map(|recording| match recording.error {
-                    Some(error) => format!("REC FAILED: {error}"),
+                let mut trouble = None;
+                let recording = status.recording.and_then(|recording| {
+                    trouble = recording.error.map(|error| (REC_FAILED, error));
                     // The file was named when it began.
-                    None => format!("● REC {}", super::text::bytes(recording.bytes)),
+                    let running = trouble.is_none();
+                    running.then(|| format!("● REC {}", super::text::bytes(recording.bytes)))
                 });
                 let (time, mode) = past.map_or((Shown::Live, LIVE.to_owned()), moment);
                 let scanning = live
@@ -179,6 +184,7 @@ impl Source {
                         .flatten()
                         .collect::<Vec<_>>()
                         .join(" "),
+                    trouble,
                     degraded: engine_down || refused > 0,
                     timeline: None,
                 }
@@ -192,6 +198,7 @@ impl Source {
                     time,
                     mode,
                     doing: "● REC".to_owned(),
+                    trouble: None,
                     degraded: !player.gaps().is_empty(),
                     timeline: None,
                 }
@@ -218,6 +225,7 @@ impl Source {
                         super::text::span(to.since(from))
                     ),
                     doing: String::new(),
+                    trouble: None,
                     degraded: !player.gaps().is_empty(),
                     timeline: None,
                 }

@@ -11,6 +11,7 @@ mod processes;
 mod words;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub(super) use images::{ImageKey, images};
 pub(super) use words::{command, endpoint, errno_name, name, origin, what, word};
@@ -130,14 +131,24 @@ pub(super) fn columns(pane: Pane) -> &'static [Column] {
 
 /// The rows of the present pane, filtered and sorted.
 pub(super) fn rows(core: &Core, ui: &Ui) -> Vec<Row> {
-    let mut rows = outline(core, ui);
+    let mut rows = collect(core, ui);
     rows.iter_mut().for_each(|row| write(core, ui, row));
     rows
 }
 
 /// The same rows, of which some may lack their text: there are thousands, a few of them are shown,
 /// and text is most of the work. [`write`] adds it.
-pub(super) fn outline(core: &Core, ui: &Ui) -> Vec<Row> {
+///
+/// While a key is held they are those of the last picture: otherwise each step would send all that
+/// moved meanwhile, which on a slow link piles up, and the list would run away under the hand.
+pub(super) fn outline(core: &Core, ui: &Ui) -> Arc<Vec<Row>> {
+    match &ui.held {
+        Some(held) if ui.hurry => Arc::clone(held),
+        _ => Arc::new(collect(core, ui)),
+    }
+}
+
+fn collect(core: &Core, ui: &Ui) -> Vec<Row> {
     let mut rows = match ui.pane {
         Pane::Containers => containers::rows(core, ui),
         Pane::Findings => findings::rows(core, ui),

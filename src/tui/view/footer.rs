@@ -15,13 +15,7 @@ use crate::tui::silence;
 use crate::tui::text::fit;
 use crate::tui::theme::Theme;
 
-pub(super) fn draw(
-    ui: &Ui,
-    policy_refused: Option<&str>,
-    area: Rect,
-    theme: &Theme,
-    out: &mut Buffer,
-) {
+pub(super) fn draw(ui: &Ui, trouble: Option<&str>, area: Rect, theme: &Theme, out: &mut Buffer) {
     if let Some(prompt) = &ui.prompt {
         typing(prompt, area, theme, out);
     } else if let Some(message) = &ui.message {
@@ -29,13 +23,9 @@ pub(super) fn draw(
         parts(&[said], area, out);
     } else if let Some(sheet) = &ui.sheet {
         parts(&[(silence::keys(sheet).to_owned(), theme.dim())], area, out);
-    } else if let Some(why) = policy_refused {
-        let why = escape(why.as_bytes());
-        parts(
-            &[(format!("policy refused: {why}"), theme.bad())],
-            area,
-            out,
-        );
+    } else if let Some(trouble) = trouble {
+        let trouble = escape(trouble.as_bytes()).to_string();
+        parts(&[(trouble, theme.bad())], area, out);
     } else if !ui.filter().is_empty() {
         let clear = ui.keys.sign(Action::Back);
         let filter = escape(ui.filter().text().as_bytes());

@@ -89,6 +89,8 @@ pub(super) fn status(
             .map(|(text, style)| part(1, &text, style)),
     );
     right.push(part(2, &status.doing, theme.bad()));
+    let trouble = status.trouble.as_ref().map_or("", |(what, _)| what);
+    right.push(part(0, trouble, theme.bad()));
     place(left, right, area, out);
 }
 

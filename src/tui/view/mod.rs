@@ -72,6 +72,11 @@ pub fn draw(
         picker::draw(ui, picker, body, theme, out);
     }
     // After the rows: the keys depend on which one is selected.
-    let refused = core.state.policy_refused.as_deref();
-    footer::draw(ui, refused, line(area.height - 1), theme, out);
+    let refused = core.state.policy_refused.as_ref();
+    let trouble = match (&status.trouble, refused) {
+        (Some((what, why)), _) => Some(format!("{what}: {why}")),
+        (None, Some(why)) => Some(format!("policy refused: {why}")),
+        (None, None) => None,
+    };
+    footer::draw(ui, trouble.as_deref(), line(area.height - 1), theme, out);
 }

@@ -1,5 +1,7 @@
 //! A pane: its table with the selected row explained below, or what to do when there is nothing.
 
+use std::sync::Arc;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
@@ -20,7 +22,8 @@ const PREVIEW: u16 = 6;
 const ROOMY: (u16, u16) = (100, 27);
 
 pub(super) fn draw(core: &Core, ui: &mut Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
-    let mut rows = rows::outline(core, ui);
+    let rows = rows::outline(core, ui);
+    ui.held = Some(Arc::clone(&rows));
     let roomy = area.width >= ROOMY.0 && area.height >= ROOMY.1;
     let preview = ui.preview.unwrap_or(roomy) && !ui.zoom && area.height > PREVIEW + 4;
     let below = if preview && !rows.is_empty() {
@@ -38,10 +41,10 @@ pub(super) fn draw(core: &Core, ui: &mut Ui, area: Rect, theme: &Theme, out: &mu
     ui.current = rows.get(chosen).map(|row| row.key.clone());
     let first = page(ui, chosen, rows.len(), height);
     let end = rows.len().min(first + height);
-    for row in &mut rows[first..end] {
+    let mut shown = rows[first..end].to_vec();
+    for row in &mut shown {
         rows::write(core, ui, row);
     }
-    let shown = &rows[first..end];
     let texts: Vec<Vec<String>> = shown.iter().map(|row| steadied(ui, row)).collect();
     ui.steady.turn();
     let columns = rows::columns(ui.pane);
