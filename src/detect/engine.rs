@@ -210,6 +210,12 @@ impl Detector {
     }
 
     /// Places among the findings of those that the latest event raised or changed.
+    /// How often something found no place among the findings, of which there are too many.
+    #[must_use]
+    pub fn untold(&self) -> u64 {
+        self.stories.untold()
+    }
+
     pub(crate) fn latest(&self) -> &[usize] {
         self.stories.latest()
     }

@@ -258,6 +258,11 @@ impl Links {
     pub(crate) fn forget(&mut self, owner: &ContainerId) {
         self.own.remove(owner);
     }
+    /// Forgets all containers but these.
+    pub(crate) fn retain(&mut self, kept: impl Fn(&ContainerId) -> bool) {
+        self.own.retain(|id, _| kept(id));
+    }
+
 }
 
 fn with(event: &Event, kind: Kind) -> Event {

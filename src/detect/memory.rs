@@ -16,7 +16,7 @@ use super::{Finding, Severity};
 use crate::event::{Action, Bytes, ContainerId, Endpoint, Event, Exec, Kind, Timestamp};
 use crate::state::{FileKey, State};
 
-/// Containers remembered; the one that ended first gives way.
+/// Containers remembered; the one that came first gives way.
 const MAX_CONTAINERS: usize = 4096;
 /// Marked processes and their connections.
 const MAX_PROCESSES: usize = 65_536;
@@ -267,6 +267,13 @@ impl Memory {
             }
             Kind::Compare(compare) => {
                 if let (Some(id), Some(hash)) = (&event.container, &compare.sha256) {
+            // What the state forgot of old is not remembered here, either.
+            Kind::Tick(_) if self.containers.len() > state.containers.len() => {
+                let kept = |id: &ContainerId| state.containers.contains_key(id);
+                self.containers.retain(|id, _| kept(id));
+                self.order.retain(kept);
+                self.links.retain(kept);
+            }
                     let hashes = &mut self.container(id).hashes;
                     if hashes.len() >= MAX_SET && !hashes.contains_key(&compare.path) {
                         hashes.pop_first();
@@ -335,5 +342,47 @@ impl Memory {
             self.marks
                 .insert(pid, u32::try_from(place).unwrap_or(u32::MAX));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{ContainerEvent, Tick};
+    use std::sync::Arc;
+
+    #[test]
+    fn containers_that_no_engine_removes_are_forgotten_with_the_state() {
+        let (mut memory, mut state) = (Memory::default(), State::default());
+        let mut seq = 0;
+        let mut see = |minute: i64, id: Option<&ContainerId>, kind: Kind| {
+            seq += 1;
+            let event = Arc::new(Event {
+                seq,
+                ts: Timestamp(minute * 60_000_000_000),
+                container: id.cloned(),
+                pid: 0,
+                nspid: 0,
+                kind,
+            });
+            state.apply(&event);
+            memory.observe(&state, &event);
+            assert!(memory.order.len() == memory.containers.len());
+            (memory.containers.len(), state.containers.len())
+        };
+        let life = |action| {
+            let told = ContainerEvent { action, info: None };
+            Kind::Container(Box::new(told))
+        };
+        let mut most = 0;
+        for minute in 0..3000 {
+            let id = ContainerId::new(&minute.to_string());
+            see(minute, Some(&id), life(Action::Appeared));
+            see(minute, Some(&id), life(Action::Gone));
+            let (own, states) = see(minute, None, Kind::Tick(Box::<Tick>::default()));
+            assert!(own <= states);
+            most = most.max(own);
+        }
+        assert!((60..=62).contains(&most), "those of the last hour: {most}");
     }
 }

@@ -60,6 +60,8 @@ pub(crate) struct Stories {
     ungraded: BTreeMap<usize, Severity>,
 }
 
+    /// What found no place among them.
+    untold: u64,
 fn hash(rule: &str, container: Option<&ContainerId>, subject: Option<&[u8]>) -> u64 {
     let mut hasher = FxHasher::default();
     rule.hash(&mut hasher);
@@ -82,6 +84,11 @@ impl Stories {
 
     fn touch(&mut self, place: usize) {
         self.changed.insert(place);
+    /// How often something found no place among the findings.
+    pub(crate) fn untold(&self) -> u64 {
+        self.untold
+    }
+
         if self.touched.last() != Some(&place) && self.touched.len() <= MAX_TOUCHED {
             self.touched.push(place);
         }
@@ -140,6 +147,7 @@ impl Stories {
         let subject = if crowded { REST } else { subject };
         let (occurrence, mut told) = begin();
         told.why.truncate(MAX_WHY);
+                self.untold += 1;
         let place = self.findings.len();
         self.findings.push(Finding {
             id: FindingId(u32::try_from(place + 1).unwrap_or(u32::MAX)),
@@ -299,6 +307,9 @@ impl Stories {
         subject: &[u8],
     ) {
         self.leave(place);
+            if places.is_empty() {
+                self.index.remove(&old);
+            }
         self.edit(place, |f| {
             rule.id.clone_into(&mut f.rule);
             f.attack = rule.attack.iter().map(|a| (*a).to_owned()).collect();
@@ -348,19 +359,26 @@ mod tests {
         check: "",
     };
 
-    fn raise(stories: &mut Stories, subject: &[u8], seq: u64) -> usize {
+    fn try_raise(
+        stories: &mut Stories,
+        owner: Option<&ContainerId>,
+        subject: &[u8],
+        seq: u64,
+    ) -> Option<usize> {
         let at = (Timestamp(seq.cast_signed()), seq);
-        stories
-            .raise(&RULE, Severity::Low, None, subject, at, || {
-                let occurrence = Occurrence {
-                    ts: at.0,
-                    seq,
-                    ancestry: Vec::new(),
-                };
-                (occurrence, Told::default())
-            })
-            .unwrap()
-            .0
+        let raised = stories.raise(&RULE, Severity::Low, owner, subject, at, || {
+            let occurrence = Occurrence {
+                ts: at.0,
+                seq,
+                ancestry: Vec::new(),
+            };
+            (occurrence, Told::default())
+        });
+        raised.map(|(place, _)| place)
+    }
+
+    fn raise(stories: &mut Stories, subject: &[u8], seq: u64) -> usize {
+        try_raise(stories, None, subject, seq).unwrap()
     }
 
     #[test]
@@ -387,3 +405,31 @@ mod tests {
         assert_eq!(stories.findings().last().unwrap().count, 200 - 64);
     }
 }
+
+    #[test]
+    fn findings_are_bounded_however_many_containers_come_and_what_has_no_place_is_counted() {
+        let mut stories = Stories::default();
+        let most = MAX_FINDINGS + MAX_FINDINGS / 10;
+        let mut untold = 0;
+        for n in 0..2 * most as u64 {
+            let owner = ContainerId::new(&n.to_string());
+            untold += u64::from(try_raise(&mut stories, Some(&owner), b"s", n + 1).is_none());
+        }
+        assert_eq!(stories.findings().len(), most);
+        assert!(stories.subjects.len() <= most && stories.index.len() <= most);
+        assert_eq!((stories.untold(), untold), (most as u64, most as u64));
+        // Those that are there go on.
+        let first = ContainerId::new("0");
+        assert_eq!(try_raise(&mut stories, Some(&first), b"s", 1), Some(0));
+    }
+
+    #[test]
+    fn a_story_that_goes_on_and_on_leaves_nothing_behind() {
+        let mut stories = Stories::default();
+        let place = raise(&mut stories, b"s", 1);
+        for n in 0..1000_u32 {
+            stories.take_over(place, &RULE, Severity::Low, n.to_string().as_bytes());
+        }
+        assert_eq!(stories.index.len(), 1);
+        assert_eq!(stories.find(RULE.id, None, b"999"), Some(place));
+    }
