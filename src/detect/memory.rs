@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
@@ -156,7 +157,8 @@ impl ContainerMemory {
 /// What all rules remember.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Memory {
-    containers: FxHashMap<ContainerId, Box<ContainerMemory>>,
+    /// Shared with clones until they change.
+    containers: FxHashMap<ContainerId, Arc<ContainerMemory>>,
     /// Order of arrival, for the bound.
     order: VecDeque<ContainerId>,
     /// Processes that run executed drift, or descend from one: the finding's place.
@@ -193,7 +195,7 @@ impl Memory {
             }
             self.order.push_back(id.clone());
         }
-        self.containers.entry(id.clone()).or_default()
+        Arc::make_mut(self.containers.entry(id.clone()).or_default())
     }
 
     /// The same, if there is anything.
@@ -265,8 +267,6 @@ impl Memory {
                     _ => {}
                 }
             }
-            Kind::Compare(compare) => {
-                if let (Some(id), Some(hash)) = (&event.container, &compare.sha256) {
             // What the state forgot of old is not remembered here, either.
             Kind::Tick(_) if self.containers.len() > state.containers.len() => {
                 let kept = |id: &ContainerId| state.containers.contains_key(id);
@@ -274,6 +274,8 @@ impl Memory {
                 self.order.retain(kept);
                 self.links.retain(kept);
             }
+            Kind::Compare(compare) => {
+                if let (Some(id), Some(hash)) = (&event.container, &compare.sha256) {
                     let hashes = &mut self.container(id).hashes;
                     if hashes.len() >= MAX_SET && !hashes.contains_key(&compare.path) {
                         hashes.pop_first();
@@ -303,6 +305,7 @@ impl Memory {
                     && let Some(own) = self.containers.get_mut(id)
                     && own.awaiting_first
                 {
+                    let own = Arc::make_mut(own);
                     own.awaiting_first = false;
                     own.began = Some(event.ts);
                 }
