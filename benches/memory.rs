@@ -1,5 +1,5 @@
-//! Memory of the live core with 50 containers while a million events pass. Budget for the whole
-//! program: 40 MiB resident, flat over time. Arguments: containers, events.
+//! Memory of the live core with 50 containers, and of the recent past beside it, while a million
+//! events pass. Budget: flat over time. Arguments: containers, events.
 
 mod stream;
 
@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use hullwatch::core::Core;
 use hullwatch::detect::Settings;
+use hullwatch::session::{PAST_BYTES, Past};
 use stream::Stream;
 
 /// Resident KiB, by what `/proc` tells.
@@ -29,28 +30,31 @@ fn main() {
     let containers = numbers.next().unwrap_or(50);
     let events = numbers.next().unwrap_or(1_000_000);
     let mut core = Core::new(Settings::default());
+    let past = Past::new(PAST_BYTES, &core);
     let mut stream = Stream::new(containers).map(Arc::new);
     // The first lap builds what the generator itself keeps.
     core.apply(&stream.next().expect("the stream is endless"));
-    println!("before: {} KiB resident", resident("VmRSS:"));
+    println!("before: {} KiB resident", resident("RssAnon:"));
     for step in 1..=10 {
         stream
             .by_ref()
             .take(usize::try_from(events / 10).unwrap_or(0))
             .for_each(|event| {
                 core.apply(&event);
+                past.push(&event, &core);
                 core.detector.take_changed();
             });
         let state = &core.state;
         println!(
-            "{:9} events: {:6} KiB resident (generator included); {} processes, {} connections, {} files, {} findings, {} evicted",
+            "{:9} events: {:6} KiB resident (generator included); {} processes, {} connections, {} files, {} findings, {} evicted; past {} KiB by its own estimate",
             events / 10 * step,
-            resident("VmRSS:"),
+            resident("RssAnon:"),
             state.processes.len(),
             state.connections.len(),
             state.files.len(),
             core.detector.findings().len(),
-            state.totals.evicted
+            state.totals.evicted,
+            past.bytes() >> 10
         );
     }
     println!("peak: {} KiB", resident("VmHWM:"));

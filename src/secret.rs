@@ -4,7 +4,8 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use regex::{Captures, Regex};
+use bstr::ByteSlice as _;
+use regex::bytes::{Captures, Regex, RegexBuilder};
 use serde_json::Value;
 
 /// What stands in place of a secret.
@@ -41,44 +42,54 @@ static PATTERNS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     ]
     .iter()
     // A test compiles every one.
-    .filter_map(|pattern| Regex::new(pattern).ok())
+    .filter_map(|pattern| compile(pattern))
     .collect()
 });
 
 /// An option or setting whose value is a secret, standing alone: `--password`, `DB_TOKEN`.
 static ALONE: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(&format!(r"(?i)^(?:--?)?[\w.-]*{NAMED}(?:[_-][\w-]*)?$")).ok());
+    LazyLock::new(|| compile(&format!(r"(?i)^(?:--?)?[\w.-]*{NAMED}(?:[_-][\w-]*)?$")));
+
+/// A pattern of bytes: what names a secret is ASCII, and the letters of all scripts, in every
+/// pattern anew, would take megabytes. Each begins and ends a secret beside an ASCII character, so
+/// none is ever cut.
+fn compile(pattern: &str) -> Option<Regex> {
+    RegexBuilder::new(pattern).unicode(false).build().ok()
+}
 
 /// `text` with its secrets replaced by [`MASK`].
 #[must_use]
 pub fn mask(text: &str) -> Cow<'_, str> {
-    let mut masked = Cow::Borrowed(text);
+    let mut masked = Cow::Borrowed(text.as_bytes());
     for pattern in PATTERNS.iter() {
         let Cow::Owned(next) = pattern.replace_all(&masked, replace) else {
             continue;
         };
         masked = Cow::Owned(next);
     }
-    masked
+    match masked {
+        Cow::Borrowed(_) => Cow::Borrowed(text),
+        Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
+    }
 }
 
-fn replace(found: &Captures) -> String {
+fn replace(found: &Captures) -> Vec<u8> {
     let whole = &found[0];
     let (Some(all), Some(secret)) = (found.get(0), found.name("s")) else {
         return whole.to_owned();
     };
-    if already(secret.as_str()) {
+    if already(secret.as_bytes()) {
         return whole.to_owned();
     }
     let from = secret.start() - all.start();
     let to = secret.end() - all.start();
-    format!("{}{MASK}{}", &whole[..from], &whole[to..])
+    [&whole[..from], MASK.as_bytes(), &whole[to..]].concat()
 }
 
 /// A value that holds nothing: masked before, a variable, a file's name.
-fn already(value: &str) -> bool {
-    let value = value.trim_matches(['"', '\'']);
-    value.is_empty() || value.contains(MASK) || value.starts_with(['$', '/', '<'])
+fn already(value: &[u8]) -> bool {
+    let value = value.trim_with(|c| matches!(c, '"' | '\''));
+    value.is_empty() || value.contains_str(MASK) || b"$/<".contains(&value[0])
 }
 
 /// Masks every text in a JSON value, also where an argument names the secret that follows it.
@@ -90,7 +101,9 @@ pub fn mask_json(value: &mut Value) {
             for value in list {
                 let word = value.as_str().or_else(|| value.get("text")?.as_str());
                 let names = word.is_some_and(|word| word.starts_with('-') && alone(word));
-                if named && word.is_some_and(|word| !word.starts_with("--") && !already(word)) {
+                if named
+                    && word.is_some_and(|word| !word.starts_with("--") && !already(word.as_bytes()))
+                {
                     *value = Value::String(MASK.to_owned());
                 } else {
                     mask_json(value);
@@ -110,7 +123,9 @@ pub fn mask_json(value: &mut Value) {
             }
             for (key, value) in map {
                 match value {
-                    Value::String(text) if alone(key) && !already(text) => MASK.clone_into(text),
+                    Value::String(text) if alone(key) && !already(text.as_bytes()) => {
+                        MASK.clone_into(text)
+                    }
                     value => mask_json(value),
                 }
             }
@@ -126,7 +141,9 @@ fn mask_string(text: &mut String) {
 }
 
 fn alone(word: &str) -> bool {
-    ALONE.as_ref().is_some_and(|alone| alone.is_match(word))
+    ALONE
+        .as_ref()
+        .is_some_and(|alone| alone.is_match(word.as_bytes()))
 }
 
 #[cfg(test)]
@@ -170,6 +187,12 @@ mod tests {
             ),
             ("echo AKIAIOSFODNN7EXAMPLE", "echo ***"),
             ("PASSWORD=a TOKEN=b", "PASSWORD=*** TOKEN=***"),
+            ("東京 --password=pässwörd京 é", "東京 --password=*** é"),
+            ("éPASSWORD=é,京", "éPASSWORD=***,京"),
+            (
+                "curl -u jürgen:ü https://京",
+                "curl -u jürgen:*** https://京",
+            ),
         ] {
             assert_eq!(mask(text), masked);
             assert_eq!(mask(masked), masked, "twice");
@@ -185,6 +208,7 @@ mod tests {
             "passwd root",
             "http://host:80/a@b",
             "author=me",
+            "søt=é 東京",
         ] {
             assert_eq!(mask(plain), plain);
         }

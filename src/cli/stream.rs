@@ -1,6 +1,7 @@
 //! Which events and findings a person asked for, as JSON lines.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use clap::Args;
 
@@ -79,7 +80,7 @@ pub(super) struct Lines {
     /// Lines that could not be held.
     pub(super) unheld: u64,
     /// Findings as last printed, in the engine's order.
-    printed: Vec<Finding>,
+    printed: Vec<Arc<Finding>>,
     /// Findings that were asked for and are not silenced.
     open: BTreeSet<usize>,
 }

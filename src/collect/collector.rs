@@ -8,6 +8,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 
 use super::Shared;
 use super::compare::Comparisons;
+use super::infos::Infos;
 use super::scan::Scans;
 use crate::containers::compare::Comparer;
 use crate::containers::usage::Sampler;
@@ -38,6 +39,7 @@ struct Collector<'a> {
     paths: BTreeMap<ContainerId, String>,
     /// Containers no engine has told of yet, and for how many ticks.
     untold: BTreeMap<ContainerId, (Found, u32)>,
+    infos: Infos,
     sampler: Sampler,
     processes: ProcessSampler,
     comparisons: Option<Comparisons>,
@@ -77,6 +79,7 @@ pub(super) fn run(
         directory,
         paths: BTreeMap::new(),
         untold: BTreeMap::new(),
+        infos: Infos::default(),
         sampler: Sampler::new(),
         processes: ProcessSampler::default(),
         comparisons,
@@ -143,7 +146,7 @@ impl Collector<'_> {
             kind,
         };
         if let Some(comparisons) = &mut self.comparisons {
-            comparisons.look(&event);
+            comparisons.look(&event, &self.infos);
         }
         self.waiting.push(event);
     }
@@ -223,7 +226,7 @@ impl Collector<'_> {
         let asked = std::mem::take(&mut *self.shared.scan_asked.lock());
         let scanned = self.scans.as_mut().map_or(Vec::new(), |scans| {
             for id in &asked {
-                scans.ask(id, ScanCause::Asked);
+                scans.ask(id, ScanCause::Asked, &self.infos);
             }
             scans.take()
         });
@@ -273,6 +276,7 @@ impl Collector<'_> {
                 if let Some(container) = self.directory.gone(id) {
                     self.paths.remove(&container);
                     self.untold.remove(&container);
+                    self.infos.forget(&container);
                     if let Some(comparisons) = &mut self.comparisons {
                         comparisons.forget(&container);
                     }
@@ -292,15 +296,9 @@ impl Collector<'_> {
     fn message(&mut self, message: RuntimeMessage) {
         match message {
             RuntimeMessage::Update(update) => {
-                if update.event.info.is_some() {
+                if let Some(info) = &update.event.info {
                     self.untold.remove(&update.id);
-                }
-                if let (Some(comparisons), Some(info)) = (&mut self.comparisons, &update.event.info)
-                {
-                    comparisons.know(&update.id, info);
-                }
-                if let (Some(scans), Some(info)) = (&mut self.scans, &update.event.info) {
-                    scans.know(&update.id, info);
+                    self.know(&update.id, info);
                 }
                 let kind = Kind::Container(Box::new(update.event));
                 self.push(update.ts, Some(update.id), kind);
@@ -310,6 +308,14 @@ impl Collector<'_> {
             }
             RuntimeMessage::State(state) => *self.shared.engine.lock() = Some(state),
             RuntimeMessage::Lost(ts, lost) => self.push(ts, None, Kind::Lost(lost)),
+        }
+    }
+
+    /// Facts of a container arrived.
+    fn know(&mut self, id: &ContainerId, info: &ContainerInfo) {
+        self.infos.know(id, info);
+        if let Some(scans) = &mut self.scans {
+            scans.know(id, &self.infos);
         }
     }
 
@@ -349,12 +355,7 @@ impl Collector<'_> {
             let Some(info) = containers::bare::facts(&found) else {
                 continue;
             };
-            if let Some(comparisons) = &mut self.comparisons {
-                comparisons.know(&found.id, &info);
-            }
-            if let Some(scans) = &mut self.scans {
-                scans.know(&found.id, &info);
-            }
+            self.know(&found.id, &info);
             let told = ContainerEvent {
                 action: Action::Info,
                 info: Some(Box::new(info)),
@@ -365,6 +366,7 @@ impl Collector<'_> {
 
     fn tick(&mut self, elapsed: Duration) {
         let now = self.probe.now();
+        self.infos.tick(|id| self.paths.contains_key(id));
         self.describe(now);
         for loss in self.probe.losses() {
             let container = loss
@@ -388,7 +390,7 @@ impl Collector<'_> {
             self.lost(now, None, LostReason::Queue, skipped, detail);
         }
         let unscanned = self.scans.as_mut().map_or(0, |scans| {
-            scans.tick();
+            scans.tick(self.paths.keys(), &self.infos);
             scans.take_skipped()
         });
         if unscanned > 0 {

@@ -1,12 +1,10 @@
 //! Decides which executed files are compared with the image, each once.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use rustc_hash::FxHashSet;
 
+use super::infos::Infos;
 use crate::containers::compare::{Comparer, Request};
-use crate::event::{Bytes, ContainerId, ContainerInfo, Event, FileFacts, Kind, Origin, Timestamp};
+use crate::event::{Bytes, ContainerId, Event, FileFacts, Kind, Origin, Timestamp};
 
 /// Files remembered as asked for; beyond it they may be asked for again.
 const MAX_ASKED: usize = 65_536;
@@ -14,11 +12,10 @@ const MAX_ASKED: usize = 65_536;
 /// A file's identity and content version.
 type Version = (ContainerId, u64, u32, Timestamp, u64);
 
-/// What was asked, and the facts a comparison needs.
+/// What was asked.
 pub(super) struct Comparisons {
     comparer: Comparer,
     asked: FxHashSet<Version>,
-    infos: BTreeMap<ContainerId, Arc<ContainerInfo>>,
 }
 
 impl Comparisons {
@@ -26,36 +23,38 @@ impl Comparisons {
         Self {
             comparer,
             asked: FxHashSet::default(),
-            infos: BTreeMap::new(),
         }
-    }
-
-    /// Facts of a container arrived.
-    pub(super) fn know(&mut self, id: &ContainerId, info: &ContainerInfo) {
-        self.infos.insert(id.clone(), Arc::new(info.clone()));
     }
 
     /// A container ended.
     pub(super) fn forget(&mut self, id: &ContainerId) {
-        self.infos.remove(id);
         self.asked.retain(|version| version.0 != *id);
     }
 
     /// Asks for a comparison when the event executes a file of the writable layer.
-    pub(super) fn look(&mut self, event: &Event) {
+    pub(super) fn look(&mut self, event: &Event, infos: &Infos) {
         let Some(container) = &event.container else {
             return;
         };
         match &event.kind {
             Kind::Exec(exec) if !exec.runtime => {
-                self.ask(container, event.pid, &exec.exe, &exec.file);
+                self.ask(infos, container, event.pid, &exec.exe, &exec.file);
             }
-            Kind::Process(process) => self.ask(container, event.pid, &process.exe, &process.file),
+            Kind::Process(process) => {
+                self.ask(infos, container, event.pid, &process.exe, &process.file);
+            }
             _ => {}
         }
     }
 
-    fn ask(&mut self, container: &ContainerId, pid: u32, path: &Bytes, file: &FileFacts) {
+    fn ask(
+        &mut self,
+        infos: &Infos,
+        container: &ContainerId,
+        pid: u32,
+        path: &Bytes,
+        file: &FileFacts,
+    ) {
         if !matches!(file.origin(), Origin::Upper | Origin::CopiedUp) {
             return;
         }
@@ -68,7 +67,7 @@ impl Comparisons {
         }
         let request = Request {
             container: container.clone(),
-            info: self.infos.get(container).cloned().unwrap_or_default(),
+            info: infos.get(container).cloned().unwrap_or_default(),
             pid,
             path: path.clone(),
             ino: file.ino,

@@ -8,6 +8,7 @@ mod apply;
 pub mod blind;
 mod collector;
 mod compare;
+mod infos;
 mod policy;
 mod privileges;
 mod scan;

@@ -1,6 +1,6 @@
 //! When containers' files are compared with their images, and the thread that does it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::thread;
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::Mutex;
 
+use super::infos::Infos;
 use crate::containers::survey::{Survey, locate};
 use crate::event::{ContainerId, ContainerInfo, Scan, ScanCause};
 use crate::scan::{Progress, Scanner, Tally, be_modest, from_engine};
@@ -21,7 +22,7 @@ pub(super) type Current = Mutex<Option<(ContainerId, Arc<Progress>)>>;
 
 struct Request {
     id: ContainerId,
-    info: ContainerInfo,
+    info: Arc<ContainerInfo>,
     cause: ScanCause,
 }
 
@@ -29,7 +30,6 @@ struct Request {
 pub(super) struct Scans {
     requests: Sender<Request>,
     results: Receiver<(ContainerId, Scan)>,
-    infos: BTreeMap<ContainerId, ContainerInfo>,
     /// There before watching began, and not scanned yet.
     unscanned: BTreeSet<ContainerId>,
     busy: BTreeSet<ContainerId>,
@@ -55,7 +55,6 @@ impl Scans {
         Ok(Self {
             requests,
             results,
-            infos: BTreeMap::new(),
             unscanned: BTreeSet::new(),
             busy: BTreeSet::new(),
             held: Vec::new(),
@@ -71,27 +70,25 @@ impl Scans {
     }
 
     /// Facts of a container arrived.
-    pub(super) fn know(&mut self, id: &ContainerId, info: &ContainerInfo) {
-        self.infos.insert(id.clone(), info.clone());
+    pub(super) fn know(&mut self, id: &ContainerId, infos: &Infos) {
         if self.unscanned.remove(id) {
-            self.ask(id, ScanCause::Attach);
+            self.ask(id, ScanCause::Attach, infos);
         }
     }
 
     /// A container ended.
     pub(super) fn forget(&mut self, id: &ContainerId) {
-        self.infos.remove(id);
         self.unscanned.remove(id);
     }
 
     /// Asks for a scan; one that already waits is enough.
-    pub(super) fn ask(&mut self, id: &ContainerId, cause: ScanCause) {
+    pub(super) fn ask(&mut self, id: &ContainerId, cause: ScanCause, infos: &Infos) {
         if !self.busy.insert(id.clone()) {
             return;
         }
         let request = Request {
             id: id.clone(),
-            info: self.infos.get(id).cloned().unwrap_or_default(),
+            info: infos.get(id).cloned().unwrap_or_default(),
             cause,
         };
         if self.requests.try_send(request).is_err() {
@@ -100,16 +97,19 @@ impl Scans {
         }
     }
 
-    /// Asks for all when the interval has passed.
-    pub(super) fn tick(&mut self) {
+    /// Asks for all that run when the interval has passed.
+    pub(super) fn tick<'a>(
+        &mut self,
+        running: impl Iterator<Item = &'a ContainerId>,
+        infos: &Infos,
+    ) {
         if self
             .interval
             .is_some_and(|every| self.last.elapsed() >= every)
         {
             self.last = Instant::now();
-            let ids: Vec<_> = self.infos.keys().cloned().collect();
-            for id in ids {
-                self.ask(&id, ScanCause::Interval);
+            for id in running {
+                self.ask(id, ScanCause::Interval, infos);
             }
         }
     }
@@ -138,14 +138,10 @@ fn work(
 ) {
     be_modest();
     let mut scanner = Scanner::default();
-    for Request {
-        id,
-        mut info,
-        cause,
-    } in requests
-    {
+    for Request { id, info, cause } in requests {
         let progress = Arc::new(Progress::default());
         *current.lock() = Some((id.clone(), Arc::clone(&progress)));
+        let mut info = Arc::unwrap_or_clone(info);
         locate(&mut info);
         let mut tally = Tally::default();
         let scanned = scanner.scan(&info, &progress, &mut |d| tally.add(d));

@@ -30,6 +30,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LAST_PAUSE: Duration = Duration::from_secs(10);
 /// Containers whose names are remembered.
 const NAMES: usize = 4096;
+/// Images whose facts are remembered; those of another are asked for again.
+const IMAGES: usize = 256;
 /// A command that an engine event tells of has been told by the probes after this time.
 const SETTLE: Duration = Duration::from_millis(300);
 /// How often the facts of every container are asked for again, whatever the events say.
@@ -431,7 +433,11 @@ impl Client {
         match timeout(PATIENCE, self.api.inspect_image(id)).await {
             Ok(Ok(image)) => {
                 let facts = ImageFacts::from_inspect(image);
-                self.images.lock().insert(id.to_owned(), facts.clone());
+                let mut images = self.images.lock();
+                if images.len() >= IMAGES {
+                    images.pop_first();
+                }
+                images.insert(id.to_owned(), facts.clone());
                 facts
             }
             // Removed while its container runs: the container's own facts remain.

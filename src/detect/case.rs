@@ -1,5 +1,7 @@
 //! What a rule sees of one event, and how it tells what it found.
 
+use std::sync::Arc;
+
 use super::memory::{ContainerMemory, Memory};
 use super::stories::{Occurrence, Stories, Told};
 use super::{Ancestor, RuleInfo, Settings, Severity};
@@ -100,10 +102,11 @@ impl<'a> Case<'a> {
     /// What is known of the activity on a path.
     #[must_use]
     pub(crate) fn activity(&self, path: &[u8]) -> Option<&'a FileActivity> {
-        self.state.files.get(&FileKey {
+        let key = FileKey {
             owner: Some(self.owner.clone()),
             path: path.into(),
-        })
+        };
+        self.state.files.get(&key).map(Arc::as_ref)
     }
 
     /// Who did it, for the first occurrence of a finding.
@@ -227,7 +230,8 @@ impl<'a> Iterator for Ancestors<'a> {
             .state
             .processes
             .get(&process.ppid)
-            .filter(|p| p.owner.as_ref() == Some(self.owner) && p.pid != process.pid);
+            .filter(|p| p.owner.as_ref() == Some(self.owner) && p.pid != process.pid)
+            .map(Arc::as_ref);
         Some(process)
     }
 }

@@ -1,6 +1,7 @@
 //! Executed drift: what is pending a comparison with the image, and what was decided.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bstr::ByteSlice as _;
 
@@ -96,6 +97,7 @@ fn known<'a>(case: &Case<'a>, activity: &FileActivity, pid: u32) -> Option<&'a P
         .processes
         .get(&pid)
         .filter(|p| p.owner.as_ref() == Some(case.owner) && p.started <= activity.last)
+        .map(Arc::as_ref)
 }
 
 /// The process or one of its ancestors is such.

@@ -175,13 +175,14 @@ impl Detector {
         fact: &T,
         owner: &ContainerId,
     ) {
-        let container = state.containers.get(owner);
+        let container = state.containers.get(owner).map(Arc::as_ref);
         let process = match event.pid {
             0 => None,
             pid => state
                 .processes
                 .get(&pid)
-                .filter(|p| p.owner.as_ref() == Some(owner)),
+                .filter(|p| p.owner.as_ref() == Some(owner))
+                .map(Arc::as_ref),
         };
         // What the runtime itself does inside a container is no one's attack.
         if process.is_some_and(|p| p.runtime) {
@@ -205,8 +206,14 @@ impl Detector {
 
     /// All findings, oldest first; never removed, only updated.
     #[must_use]
-    pub fn findings(&self) -> &[Finding] {
+    pub fn findings(&self) -> &[Arc<Finding>] {
         self.stories.findings()
+    }
+
+    /// How often something found no place among the findings, of which there are too many.
+    #[must_use]
+    pub fn untold(&self) -> u64 {
+        self.stories.untold()
     }
 
     /// Places among the findings of those that the latest event raised or changed.

@@ -5,6 +5,7 @@
 //! only the words are known that the program passed, and these may lead through a link.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bstr::ByteSlice as _;
 use rustc_hash::FxHashMap;
@@ -29,7 +30,8 @@ struct Own {
 /// The links of all containers.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Links {
-    own: FxHashMap<ContainerId, Box<Own>>,
+    /// Shared with clones until they change.
+    own: FxHashMap<ContainerId, Arc<Own>>,
 }
 
 /// What comes after `/proc/PID/WHAT`, where PID is any process or only the calling one.
@@ -217,7 +219,7 @@ impl Links {
             (FileOp::Symlink, Some(target)) => {
                 let directory = programs::directory(&file.path);
                 let target = Bytes::from(from_directory(directory, target));
-                let own = self.own.entry(owner.clone()).or_default();
+                let own = Arc::make_mut(self.own.entry(owner.clone()).or_default());
                 if own.symbolic.len() >= MAX_LINKS {
                     own.symbolic.pop_first();
                 }
@@ -228,7 +230,7 @@ impl Links {
                 if !special || place::of(target).is_some() {
                     return;
                 }
-                let own = self.own.entry(owner.clone()).or_default();
+                let own = Arc::make_mut(self.own.entry(owner.clone()).or_default());
                 if own.hard.len() >= MAX_LINKS {
                     own.hard.pop_first();
                 }
@@ -236,6 +238,7 @@ impl Links {
             }
             (FileOp::Rename, Some(target)) => {
                 if let Some(own) = self.own.get_mut(owner) {
+                    let own = Arc::make_mut(own);
                     for links in [&mut own.symbolic, &mut own.hard] {
                         links.remove(target);
                         if let Some(to) = links.remove(&file.path) {
@@ -246,12 +249,18 @@ impl Links {
             }
             (FileOp::Unlink, _) => {
                 if let Some(own) = self.own.get_mut(owner) {
+                    let own = Arc::make_mut(own);
                     own.symbolic.remove(&file.path);
                     own.hard.remove(&file.path);
                 }
             }
             _ => {}
         }
+    }
+
+    /// Forgets all containers but these.
+    pub(crate) fn retain(&mut self, kept: impl Fn(&ContainerId) -> bool) {
+        self.own.retain(|id, _| kept(id));
     }
 
     /// A container is gone.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
@@ -16,7 +17,7 @@ use super::{Finding, Severity};
 use crate::event::{Action, Bytes, ContainerId, Endpoint, Event, Exec, Kind, Timestamp};
 use crate::state::{FileKey, State};
 
-/// Containers remembered; the one that ended first gives way.
+/// Containers remembered; the one that came first gives way.
 const MAX_CONTAINERS: usize = 4096;
 /// Marked processes and their connections.
 const MAX_PROCESSES: usize = 65_536;
@@ -156,7 +157,8 @@ impl ContainerMemory {
 /// What all rules remember.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Memory {
-    containers: FxHashMap<ContainerId, Box<ContainerMemory>>,
+    /// Shared with clones until they change.
+    containers: FxHashMap<ContainerId, Arc<ContainerMemory>>,
     /// Order of arrival, for the bound.
     order: VecDeque<ContainerId>,
     /// Processes that run executed drift, or descend from one: the finding's place.
@@ -193,7 +195,7 @@ impl Memory {
             }
             self.order.push_back(id.clone());
         }
-        self.containers.entry(id.clone()).or_default()
+        Arc::make_mut(self.containers.entry(id.clone()).or_default())
     }
 
     /// The same, if there is anything.
@@ -265,6 +267,13 @@ impl Memory {
                     _ => {}
                 }
             }
+            // What the state forgot of old is not remembered here, either.
+            Kind::Tick(_) if self.containers.len() > state.containers.len() => {
+                let kept = |id: &ContainerId| state.containers.contains_key(id);
+                self.containers.retain(|id, _| kept(id));
+                self.order.retain(kept);
+                self.links.retain(kept);
+            }
             Kind::Compare(compare) => {
                 if let (Some(id), Some(hash)) = (&event.container, &compare.sha256) {
                     let hashes = &mut self.container(id).hashes;
@@ -296,6 +305,7 @@ impl Memory {
                     && let Some(own) = self.containers.get_mut(id)
                     && own.awaiting_first
                 {
+                    let own = Arc::make_mut(own);
                     own.awaiting_first = false;
                     own.began = Some(event.ts);
                 }
@@ -335,5 +345,47 @@ impl Memory {
             self.marks
                 .insert(pid, u32::try_from(place).unwrap_or(u32::MAX));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{ContainerEvent, Tick};
+    use std::sync::Arc;
+
+    #[test]
+    fn containers_that_no_engine_removes_are_forgotten_with_the_state() {
+        let (mut memory, mut state) = (Memory::default(), State::default());
+        let mut seq = 0;
+        let mut see = |minute: i64, id: Option<&ContainerId>, kind: Kind| {
+            seq += 1;
+            let event = Arc::new(Event {
+                seq,
+                ts: Timestamp(minute * 60_000_000_000),
+                container: id.cloned(),
+                pid: 0,
+                nspid: 0,
+                kind,
+            });
+            state.apply(&event);
+            memory.observe(&state, &event);
+            assert!(memory.order.len() == memory.containers.len());
+            (memory.containers.len(), state.containers.len())
+        };
+        let life = |action| {
+            let told = ContainerEvent { action, info: None };
+            Kind::Container(Box::new(told))
+        };
+        let mut most = 0;
+        for minute in 0..3000 {
+            let id = ContainerId::new(&minute.to_string());
+            see(minute, Some(&id), life(Action::Appeared));
+            see(minute, Some(&id), life(Action::Gone));
+            let (own, states) = see(minute, None, Kind::Tick(Box::<Tick>::default()));
+            assert!(own <= states);
+            most = most.max(own);
+        }
+        assert!((60..=62).contains(&most), "those of the last hour: {most}");
     }
 }

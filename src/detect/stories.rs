@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use bstr::ByteSlice as _;
 use rustc_hash::{FxHashMap, FxHasher};
@@ -48,7 +49,8 @@ pub(crate) struct Told {
 /// All findings.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Stories {
-    findings: Vec<Finding>,
+    /// Shared with clones until they change: keyframes of a past hold most of them too.
+    findings: Vec<Arc<Finding>>,
     /// Hash of the identity → places in `findings`.
     index: FxHashMap<u64, SmallVec<[u32; 1]>>,
     /// Hash of rule and container → subjects so far.
@@ -58,6 +60,8 @@ pub(crate) struct Stories {
     touched: SmallVec<[usize; 4]>,
     /// Severities before the policy set another, by place.
     ungraded: BTreeMap<usize, Severity>,
+    /// What found no place among them.
+    untold: u64,
 }
 
 fn hash(rule: &str, container: Option<&ContainerId>, subject: Option<&[u8]>) -> u64 {
@@ -71,7 +75,7 @@ fn hash(rule: &str, container: Option<&ContainerId>, subject: Option<&[u8]>) -> 
 impl Stories {
     /// All findings, oldest first.
     #[must_use]
-    pub(crate) fn findings(&self) -> &[Finding] {
+    pub(crate) fn findings(&self) -> &[Arc<Finding>] {
         &self.findings
     }
 
@@ -80,11 +84,20 @@ impl Stories {
         std::mem::take(&mut self.changed).into_iter().collect()
     }
 
+    /// How often something found no place among the findings.
+    pub(crate) fn untold(&self) -> u64 {
+        self.untold
+    }
+
     fn touch(&mut self, place: usize) {
         self.changed.insert(place);
         if self.touched.last() != Some(&place) && self.touched.len() <= MAX_TOUCHED {
             self.touched.push(place);
         }
+    }
+
+    fn get_mut(&mut self, place: usize) -> Option<&mut Finding> {
+        self.findings.get_mut(place).map(Arc::make_mut)
     }
 
     /// The place of a finding.
@@ -134,6 +147,7 @@ impl Stories {
             // One finding stands for the rest; it may exceed the bound once per rule and
             // container, and no more than a tenth of it altogether.
             if self.findings.len() >= MAX_FINDINGS + MAX_FINDINGS / 10 {
+                self.untold += 1;
                 return None;
             }
         }
@@ -141,7 +155,7 @@ impl Stories {
         let (occurrence, mut told) = begin();
         told.why.truncate(MAX_WHY);
         let place = self.findings.len();
-        self.findings.push(Finding {
+        self.findings.push(Arc::new(Finding {
             id: FindingId(u32::try_from(place + 1).unwrap_or(u32::MAX)),
             rule: rule.id.to_owned(),
             severity,
@@ -158,7 +172,7 @@ impl Stories {
             ancestry: occurrence.ancestry,
             silenced: None,
             evidence: vec![occurrence.seq],
-        });
+        }));
         self.enter(place);
         *self.subjects.entry(known).or_default() += 1;
         self.touch(place);
@@ -177,7 +191,7 @@ impl Stories {
 
     /// Counts one more occurrence; severity only rises.
     pub(crate) fn again(&mut self, place: usize, severity: Severity, ts: Timestamp, seq: u64) {
-        let Some(finding) = self.findings.get_mut(place) else {
+        let Some(finding) = self.get_mut(place) else {
             return;
         };
         finding.count += 1;
@@ -189,7 +203,7 @@ impl Stories {
 
     /// Adds an event to a finding's evidence without counting it.
     pub(crate) fn attach(&mut self, place: usize, ts: Timestamp, seq: u64) {
-        if let Some(finding) = self.findings.get_mut(place) {
+        if let Some(finding) = self.get_mut(place) {
             finding.last = finding.last.max(ts);
             evidence(&mut finding.evidence, seq);
             self.touch(place);
@@ -198,12 +212,13 @@ impl Stories {
 
     /// Adds one of the things that a story is about, once.
     pub(crate) fn part(&mut self, place: usize, thing: &[u8]) {
-        let Some(finding) = self.findings.get_mut(place) else {
-            return;
-        };
-        if finding.parts.iter().any(|known| known.as_bytes() == thing) {
+        let known = |f: &Arc<Finding>| f.parts.iter().any(|known| known.as_bytes() == thing);
+        if self.findings.get(place).is_none_or(known) {
             return;
         }
+        let Some(finding) = self.get_mut(place) else {
+            return;
+        };
         if finding.parts.len() < MAX_PARTS {
             finding.parts.push(Bytes::new(thing));
         } else {
@@ -214,10 +229,11 @@ impl Stories {
 
     /// Adds a line that explains a finding, once.
     pub(crate) fn explain(&mut self, place: usize, line: String) {
-        if let Some(finding) = self.findings.get_mut(place)
-            && finding.why.len() < MAX_WHY
-            && !finding.why.contains(&line)
-        {
+        let says = |f: &Arc<Finding>| f.why.len() >= MAX_WHY || f.why.contains(&line);
+        if self.findings.get(place).is_none_or(says) {
+            return;
+        }
+        if let Some(finding) = self.get_mut(place) {
             finding.why.push(line);
             self.touch(place);
         }
@@ -225,9 +241,11 @@ impl Stories {
 
     /// Marks or unmarks a finding as accepted.
     pub(crate) fn silence(&mut self, place: usize, reason: Option<&str>) {
-        if let Some(finding) = self.findings.get_mut(place)
-            && finding.silenced.as_deref() != reason
-        {
+        let is = |f: &Arc<Finding>| f.silenced.as_deref() == reason;
+        if self.findings.get(place).is_none_or(is) {
+            return;
+        }
+        if let Some(finding) = self.get_mut(place) {
             finding.silenced = reason.map(str::to_owned);
             self.changed.insert(place);
         }
@@ -235,21 +253,23 @@ impl Stories {
 
     /// Sets another severity than the rule's own, or gives that back.
     pub(crate) fn grade(&mut self, place: usize, set: Option<Severity>) {
-        let Some(finding) = self.findings.get_mut(place) else {
+        let Some(own) = self.findings.get(place).map(|f| f.severity) else {
             return;
         };
-        let own = finding.severity;
-        match set {
+        let severity = match set {
             Some(set) if set == own => return,
             Some(set) => {
                 let known = self.ungraded.entry(place).or_insert(own);
                 *known = own.max(*known);
-                finding.severity = set;
+                set
             }
             None => match self.ungraded.remove(&place) {
-                Some(known) => finding.severity = known,
+                Some(known) => known,
                 None => return,
             },
+        };
+        if let Some(finding) = self.get_mut(place) {
+            finding.severity = severity;
         }
         self.changed.insert(place);
     }
@@ -272,7 +292,7 @@ impl Stories {
 
     /// Changes a finding in place.
     pub(crate) fn edit(&mut self, place: usize, change: impl FnOnce(&mut Finding)) {
-        if let Some(finding) = self.findings.get_mut(place) {
+        if let Some(finding) = self.get_mut(place) {
             change(finding);
             finding.why.truncate(MAX_WHY);
             self.touch(place);
@@ -287,6 +307,9 @@ impl Stories {
         let old = hash(&f.rule, f.container.as_ref(), Some(f.subject.as_bytes()));
         if let Some(places) = self.index.get_mut(&old) {
             places.retain(|p| *p as usize != place);
+            if places.is_empty() {
+                self.index.remove(&old);
+            }
         }
     }
 
@@ -312,7 +335,7 @@ impl Stories {
     /// that rule already has a finding of the subject.
     pub(crate) fn reclassify(&mut self, place: usize, rule: &RuleInfo, severity: Severity) {
         self.leave(place);
-        let Some(finding) = self.findings.get_mut(place) else {
+        let Some(finding) = self.get_mut(place) else {
             return;
         };
         rule.id.clone_into(&mut finding.rule);
@@ -348,19 +371,26 @@ mod tests {
         check: "",
     };
 
-    fn raise(stories: &mut Stories, subject: &[u8], seq: u64) -> usize {
+    fn try_raise(
+        stories: &mut Stories,
+        owner: Option<&ContainerId>,
+        subject: &[u8],
+        seq: u64,
+    ) -> Option<usize> {
         let at = (Timestamp(seq.cast_signed()), seq);
-        stories
-            .raise(&RULE, Severity::Low, None, subject, at, || {
-                let occurrence = Occurrence {
-                    ts: at.0,
-                    seq,
-                    ancestry: Vec::new(),
-                };
-                (occurrence, Told::default())
-            })
-            .unwrap()
-            .0
+        let raised = stories.raise(&RULE, Severity::Low, owner, subject, at, || {
+            let occurrence = Occurrence {
+                ts: at.0,
+                seq,
+                ancestry: Vec::new(),
+            };
+            (occurrence, Told::default())
+        });
+        raised.map(|(place, _)| place)
+    }
+
+    fn raise(stories: &mut Stories, subject: &[u8], seq: u64) -> usize {
+        try_raise(stories, None, subject, seq).unwrap()
     }
 
     #[test]
@@ -385,5 +415,33 @@ mod tests {
         }
         assert_eq!(stories.findings().len(), MAX_SUBJECTS as usize + 1);
         assert_eq!(stories.findings().last().unwrap().count, 200 - 64);
+    }
+
+    #[test]
+    fn findings_are_bounded_however_many_containers_come_and_what_has_no_place_is_counted() {
+        let mut stories = Stories::default();
+        let most = MAX_FINDINGS + MAX_FINDINGS / 10;
+        let mut untold = 0;
+        for n in 0..2 * most as u64 {
+            let owner = ContainerId::new(&n.to_string());
+            untold += u64::from(try_raise(&mut stories, Some(&owner), b"s", n + 1).is_none());
+        }
+        assert_eq!(stories.findings().len(), most);
+        assert!(stories.subjects.len() <= most && stories.index.len() <= most);
+        assert_eq!((stories.untold(), untold), (most as u64, most as u64));
+        // Those that are there go on.
+        let first = ContainerId::new("0");
+        assert_eq!(try_raise(&mut stories, Some(&first), b"s", 1), Some(0));
+    }
+
+    #[test]
+    fn a_story_that_goes_on_and_on_leaves_nothing_behind() {
+        let mut stories = Stories::default();
+        let place = raise(&mut stories, b"s", 1);
+        for n in 0..1000_u32 {
+            stories.take_over(place, &RULE, Severity::Low, n.to_string().as_bytes());
+        }
+        assert_eq!(stories.index.len(), 1);
+        assert_eq!(stories.find(RULE.id, None, b"999"), Some(place));
     }
 }

@@ -465,7 +465,10 @@ impl World {
     /// All findings of a rule.
     pub(super) fn all(&self, rule: &str) -> Vec<&Finding> {
         let findings = self.core.detector.findings().iter();
-        findings.filter(|f| f.rule == rule).collect()
+        findings
+            .filter(|f| f.rule == rule)
+            .map(std::sync::Arc::as_ref)
+            .collect()
     }
 
     /// The first finding of a rule.

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write as _};
 use std::ops::Deref;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,9 +12,10 @@ use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Attacker-controlled bytes (argv, paths, names). In JSON a string where they are UTF-8,
-/// otherwise `{"text": lossy, "base64": exact}`.
+/// otherwise `{"text": lossy, "base64": exact}`. Clones share them: an event's words stay in the
+/// state, in findings and in keyframes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Bytes(Box<[u8]>);
+pub struct Bytes(Arc<[u8]>);
 
 impl Bytes {
     /// Copies `bytes`.

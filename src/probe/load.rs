@@ -5,13 +5,14 @@ use std::fs;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::fs::MetadataExt as _;
 
-use aya::maps::{HashMap, Map, MapData, ProgramArray, RingBuf};
+use aya::maps::{HashMap, Map, MapData, ProgramArray};
 use aya::programs::{BtfTracePoint, FExit, Program};
 use aya::{Btf, Ebpf, EbpfLoader};
 
 use super::clock::Clock;
 use super::losses::Losses;
 use super::repeats::{Due, Repeats};
+use super::ring::Ring;
 use super::{Loss, Observed, ProbeConfig, ProbeError, Report, hooks, offsets, record, tables};
 use crate::event::{LostReason, Timestamp};
 
@@ -38,7 +39,7 @@ const CLASSES: &[&str] = &["file_exit", "privilege_exit", "net_exit"];
 
 /// The running programs. Dropping it detaches them.
 pub struct Probe {
-    ring: RingBuf<MapData>,
+    ring: Ring,
     admitted: HashMap<MapData, u64, u8>,
     joined: HashMap<MapData, u32, u8>,
     losses: [Losses; 2],
@@ -166,7 +167,7 @@ impl Probe {
         drop(btf);
         give_back();
         Ok(Self {
-            ring: RingBuf::try_from(take(&mut programs, "EVENTS")?).map_err(load_error)?,
+            ring: ring(take(&mut programs, "EVENTS")?)?,
             admitted: HashMap::try_from(take(&mut programs, "CGROUPS")?).map_err(load_error)?,
             joined: HashMap::try_from(take(&mut programs, "JOINED")?).map_err(load_error)?,
             losses,
@@ -209,10 +210,8 @@ impl Probe {
 
     /// Takes everything that waits; does not block. Returns the number of records.
     pub fn drain(&mut self, sink: &mut dyn FnMut(Observed)) -> usize {
-        let mut count = 0;
-        while let Some(bytes) = self.ring.next() {
-            count += 1;
-            match record::decode(&bytes, self.clock) {
+        self.ring
+            .drain(|bytes| match record::decode(bytes, self.clock) {
                 Ok(Some(mut observed)) => {
                     self.repeats.told(&mut observed);
                     sink(observed);
@@ -222,9 +221,7 @@ impl Probe {
                     self.bad += 1;
                     self.bad_detail = error.to_string();
                 }
-            }
-        }
-        count
+            })
     }
 
     /// Alike file operations that were counted and not told, now that nothing came after them.
@@ -279,6 +276,16 @@ impl Probe {
     pub fn report(&self) -> &Report {
         &self.report
     }
+}
+
+/// The reader of this ring buffer.
+fn ring(map: Map) -> Result<Ring, ProbeError> {
+    let Map::RingBuf(data) = map else {
+        return Err(ProbeError::Load("EVENTS is no ring buffer".to_owned()));
+    };
+    let size = data.info().map_err(load_error)?.max_entries();
+    let fd = data.fd().as_fd().try_clone_to_owned().map_err(load_error)?;
+    Ring::new(fd, usize::try_from(size).unwrap_or(0)).map_err(load_error)
 }
 
 /// Attaches to the check of capabilities: a tracepoint since 6.13, before that the function.

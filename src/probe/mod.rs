@@ -8,6 +8,7 @@ mod losses;
 mod offsets;
 mod record;
 mod repeats;
+mod ring;
 pub mod tables;
 
 pub use load::Probe;

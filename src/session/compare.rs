@@ -1,5 +1,7 @@
 //! Compares the findings of a replay with those recorded, byte for byte.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 
 use super::report::ReadReport;
@@ -26,7 +28,7 @@ const LIMIT: usize = 1 << 20;
 
 impl Comparison {
     /// Takes a recorded finding line, with the findings as the replay has them at that place.
-    pub fn recorded(&mut self, line: &[u8], findings: &[Finding]) {
+    pub fn recorded(&mut self, line: &[u8], findings: &[Arc<Finding>]) {
         self.compared += 1;
         let Some(index) = serde_json::from_slice::<Numbered>(line)
             .ok()
@@ -58,7 +60,7 @@ impl Comparison {
     /// The whole difference in one sentence, or `None` when there is none. The final state is
     /// compared when the file has its end.
     #[must_use]
-    pub fn finish(mut self, findings: &[Finding], report: &ReadReport) -> Option<String> {
+    pub fn finish(mut self, findings: &[Arc<Finding>], report: &ReadReport) -> Option<String> {
         if report.complete && report.cut.is_none() {
             let last = std::mem::take(&mut self.recorded);
             for (i, finding) in findings.iter().enumerate() {

@@ -169,7 +169,7 @@ impl Tape {
     fn begin(&mut self, core: &Core, keyframe: bool, index: &mut Index) {
         let mut bytes = 0;
         if keyframe {
-            bytes = keyframe_weight(core);
+            bytes = keyframe_weight(core, self.since.0);
             index.keyframes.push(Keyframe {
                 ordinal: self.walk.events,
                 seq: self.walk.seq,
@@ -252,16 +252,22 @@ fn weight(event: &Event) -> usize {
     size_of::<Event>() + 16 + held
 }
 
-/// About how many bytes a keyframe holds; the events in it are shared.
-fn keyframe_weight(core: &Core) -> usize {
+/// About how many bytes a keyframe holds that is the `since`th event after the one before. What
+/// the tables hold is shared with that one unless it changed since, and an event changes about one
+/// entry; the recent events are held by nobody else once their stretch is packed.
+fn keyframe_weight(core: &Core, since: u64) -> usize {
     let state = &core.state;
-    state.containers.len() * 4096
-        + state.processes.len() * 1024
-        + state.connections.len() * 768
-        + state.files.len() * 768
-        + state.recent.events.len() * 8
+    let (containers, findings) = (state.containers.len(), core.detector.findings().len());
+    let entries = state.processes.len() + state.connections.len() + state.files.len();
+    let changed = entries.min(usize::try_from(since).unwrap_or(usize::MAX));
+    let running = state.containers.values().filter(|c| c.running).count();
+    let events: usize = state.recent.events.iter().map(|event| weight(event)).sum();
+    running * 8192
+        + changed * 512
+        + (containers + entries) * 96
+        + findings * 160
+        + events
         + state.recent.seconds.len() * 16
-        + core.detector.findings().len() * 4096
         + 16_384
 }
 

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -45,7 +46,7 @@ pub struct Writer {
     frame_bytes: u64,
     last: Timestamp,
     /// Findings as last written, in the engine's order.
-    written: Vec<Finding>,
+    written: Vec<Arc<Finding>>,
 }
 
 #[derive(Serialize)]
@@ -134,7 +135,7 @@ impl Writer {
     ///
     /// # Errors
     /// When the file cannot be written; the writer is of no use afterwards.
-    pub fn record(&mut self, event: &Event, findings: &[Finding]) -> Result<(), SessionError> {
+    pub fn record(&mut self, event: &Event, findings: &[Arc<Finding>]) -> Result<(), SessionError> {
         self.line.clear();
         event
             .write_json(&mut self.line)
@@ -194,7 +195,7 @@ impl Writer {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn finish(mut self, findings: &[Finding]) -> Result<Summary, SessionError> {
+    pub fn finish(mut self, findings: &[Arc<Finding>]) -> Result<Summary, SessionError> {
         self.write_findings(findings, 0)?;
         let sha256 = hex(&self.hasher.clone().finalize());
         let (ts, events) = (self.last, self.events);
@@ -229,14 +230,18 @@ impl Writer {
     }
 
     /// Writes those of `findings[from..]` that are not as last written.
-    fn write_findings(&mut self, findings: &[Finding], from: usize) -> Result<(), SessionError> {
+    fn write_findings(
+        &mut self,
+        findings: &[Arc<Finding>],
+        from: usize,
+    ) -> Result<(), SessionError> {
         for (i, finding) in findings.iter().enumerate().skip(from) {
             match self.written.get_mut(i) {
                 Some(written) if written == finding => continue,
                 Some(written) => written.clone_from(finding),
                 None => self.written.push(finding.clone()),
             }
-            self.tagged("finding", finding)?;
+            self.tagged("finding", &**finding)?;
         }
         Ok(())
     }

@@ -53,6 +53,7 @@ impl State {
                     path: compare.path.clone(),
                 };
                 if let Some(activity) = self.files.get_mut(&key) {
+                    let activity = Arc::make_mut(activity);
                     activity.class = Some(compare.class.clone());
                 }
             }
@@ -84,7 +85,8 @@ impl State {
     }
 
     pub(super) fn own_container(&mut self, event: &Event) -> Option<&mut Container> {
-        self.containers.get_mut(event.container.as_ref()?)
+        let container = self.containers.get_mut(event.container.as_ref()?)?;
+        Some(Arc::make_mut(container))
     }
 
     fn add_container(&mut self, id: &ContainerId, at: Timestamp) {
@@ -100,7 +102,7 @@ impl State {
             self.totals.evicted += 1;
         }
         self.containers
-            .insert(id.clone(), Container::new(id.clone(), at));
+            .insert(id.clone(), Arc::new(Container::new(id.clone(), at)));
     }
 
     fn container_event(&mut self, event: &Event, change: &ContainerEvent) {
@@ -231,7 +233,7 @@ impl State {
                 forked: true,
                 runtime: fork.runtime || parent.runtime,
                 execs: if parent.runtime { 0 } else { parent.execs },
-                ..parent.clone()
+                ..(**parent).clone()
             },
             None => ProcessEntry {
                 pid: event.pid,
@@ -304,11 +306,12 @@ impl State {
             };
             self.processes.remove(&pid);
         }
-        self.processes.insert(process.pid, process);
+        self.processes.insert(process.pid, Arc::new(process));
     }
 
     fn exit(&mut self, event: &Event, exit: &Exit) {
         if let Some(process) = self.processes.get_mut(&event.pid) {
+            let process = Arc::make_mut(process);
             process.exited = Some(event.ts);
             process.exit_code = exit.code;
             process.exit_signal = exit.signal;
@@ -351,7 +354,7 @@ impl State {
         if self.files.len() >= MAX_FILES && !self.files.contains_key(&key) {
             self.shrink_files();
         }
-        let activity = self.files.entry(key).or_insert_with(|| FileActivity {
+        let begin = || FileActivity {
             ops: BTreeMap::new(),
             refused: 0,
             last_op: file.op,
@@ -363,7 +366,9 @@ impl State {
             class: None,
             first: event.ts,
             last: event.ts,
-        });
+        };
+        let activity = self.files.entry(key).or_insert_with(|| Arc::new(begin()));
+        let activity = Arc::make_mut(activity);
         *activity.ops.entry(file.op).or_default() += u64::from(file.count);
         if file.errno != 0 {
             activity.refused += u64::from(file.count);
@@ -404,6 +409,7 @@ impl State {
     fn tick(&mut self, at: Timestamp, tick: &Tick) {
         for usage in &tick.usage {
             if let Some(container) = self.containers.get_mut(&usage.id) {
+                let container = Arc::make_mut(container);
                 container.cpu_milli = usage.cpu_milli;
                 container.memory = usage.memory;
                 container.pids = usage.pids;
@@ -422,6 +428,7 @@ impl State {
             });
         }
         for container in self.containers.values_mut().filter(|c| c.running) {
+            let container = Arc::make_mut(container);
             push_bounded(&mut container.writes, 0, WRITE_WINDOW);
         }
         while self

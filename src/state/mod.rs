@@ -20,6 +20,7 @@ pub use recent::{Recent, Second};
 pub use snapshot::snapshot;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
@@ -39,7 +40,8 @@ pub struct Totals {
     pub evicted: u64,
 }
 
-/// The world at time t.
+/// The world at time t. What the tables hold is shared with clones (the keyframes of a past, a
+/// picture of the moment) until it changes.
 #[derive(Debug, Clone, Default)]
 pub struct State {
     /// Time of the latest event or tick.
@@ -47,15 +49,15 @@ pub struct State {
     /// Time of the first event.
     pub began: Timestamp,
     /// Containers by id; ended ones are kept a while. The host is not among them.
-    pub containers: BTreeMap<ContainerId, Container>,
+    pub containers: BTreeMap<ContainerId, Arc<Container>>,
     /// Processes by host pid; exited ones are kept ten minutes under their pid until it is reused.
-    pub processes: BTreeMap<u32, ProcessEntry>,
+    pub processes: BTreeMap<u32, Arc<ProcessEntry>>,
     /// What running processes use, by host pid, as last told.
     pub usage: BTreeMap<u32, ProcessUsage>,
     /// Connections and listening sockets.
-    pub connections: BTreeMap<ConnectionKey, Connection>,
+    pub connections: BTreeMap<ConnectionKey, Arc<Connection>>,
     /// File activity grouped by owner and path.
-    pub files: BTreeMap<FileKey, FileActivity>,
+    pub files: BTreeMap<FileKey, Arc<FileActivity>>,
     /// The latest events and the per-second history.
     pub recent: Recent,
     /// Why the latest edit of the policy file was not taken: file, line and cause.
@@ -72,7 +74,7 @@ impl State {
     /// The container an event or a row belongs to.
     #[must_use]
     pub fn container(&self, owner: &Owner) -> Option<&Container> {
-        self.containers.get(owner.as_ref()?)
+        self.containers.get(owner.as_ref()?).map(|c| &**c)
     }
 
     /// `pid` and its ancestors inside the same owner, nearest first; at most 32.
@@ -87,7 +89,7 @@ impl State {
                 return None;
             }
             next = (process.ppid != process.pid).then_some(process.ppid);
-            Some(process)
+            Some(&**process)
         })
     }
 }

@@ -1,5 +1,7 @@
 //! Socket and name events into connection rows.
 
+use std::sync::Arc;
+
 use super::{Connection, ConnectionKey, Direction, Owner, Phase, State};
 use crate::event::{
     Accept, Bytes, Close, Connect, Dns, Endpoint, Event, Listen, Outcome, Protocol, Socket,
@@ -24,10 +26,8 @@ impl State {
         } else {
             self.name_of(&key.owner, &key.endpoint)
         };
-        let row = self
-            .connections
-            .entry(key.clone())
-            .or_insert_with(|| Connection {
+        let row = self.connections.entry(key.clone()).or_insert_with(|| {
+            Arc::new(Connection {
                 local: None,
                 peer: None,
                 pid: event.pid,
@@ -42,7 +42,9 @@ impl State {
                 first: event.ts,
                 last: event.ts,
                 existing: false,
-            });
+            })
+        });
+        let row = Arc::make_mut(row);
         row.last = row.last.max(event.ts);
         row
     }

@@ -173,5 +173,5 @@ fn sessions(core: &Core, id: &ContainerId) -> Vec<Fact> {
             format!("{} (pid {}, {since})", rows::command(p), p.pid),
         )
     };
-    inside.map(line).collect()
+    inside.map(|process| line(process)).collect()
 }

@@ -53,14 +53,14 @@ fn findings(core: &Core, then: Timestamp) -> Vec<Fact> {
         .filter(|f| f.first > then && f.silenced.is_none())
         .collect();
     new.sort_by_key(|f| std::cmp::Reverse((f.severity, f.last)));
-    let line = |f: &&crate::detect::Finding| {
+    let line = |f: &crate::detect::Finding| {
         let name = rows::name(core, &f.container);
         fact(
             &format!("{} {}", f.severity.letter(), f.id),
             format!("{name}  {}  x{}", f.title, f.count),
         )
     };
-    new.iter().map(line).collect()
+    new.into_iter().map(|finding| line(finding)).collect()
 }
 
 fn containers(core: &Core, then: Timestamp) -> Vec<Fact> {
@@ -86,7 +86,10 @@ fn containers(core: &Core, then: Timestamp) -> Vec<Fact> {
 fn programs(core: &Core, then: Timestamp) -> Vec<Fact> {
     let seen = || core.state.processes.values().filter(|p| !p.runtime);
     let of = |p: &ProcessEntry| -> (Owner, Bytes) { (p.owner.clone(), program(p)) };
-    let before: BTreeSet<_> = seen().filter(|p| p.started <= then).map(of).collect();
+    let before: BTreeSet<_> = seen()
+        .filter(|p| p.started <= then)
+        .map(|p| of(p))
+        .collect();
     let mut new: BTreeMap<(Owner, Bytes), (u64, String)> = BTreeMap::new();
     for process in seen().filter(|p| p.started > then) {
         let key = of(process);

@@ -1,5 +1,7 @@
 //! Files: what was done to each path, and how it differs from the image.
 
+use std::sync::Arc;
+
 use super::{Key, Row, differs, errno_name, name, wanted, word};
 use crate::core::Core;
 use crate::event::FileOp;
@@ -20,7 +22,7 @@ pub(super) const COLUMNS: &[Column] = &[
 ];
 
 pub(super) fn outline(core: &Core, ui: &Ui) -> Vec<Row> {
-    let mut shown: Vec<(&FileKey, &FileActivity)> = core
+    let mut shown: Vec<(&FileKey, &Arc<FileActivity>)> = core
         .state
         .files
         .iter()

@@ -1,5 +1,7 @@
 //! Findings: the worst and latest first; silenced ones dim, at the end.
 
+use std::sync::Arc;
+
 use super::{Key, Row, name, wanted};
 use crate::core::Core;
 use crate::detect::Finding;
@@ -17,7 +19,7 @@ pub(super) const COLUMNS: &[Column] = &[
 ];
 
 pub(super) fn rows(core: &Core, ui: &Ui) -> Vec<Row> {
-    let mut found: Vec<&Finding> = core
+    let mut found: Vec<&Arc<Finding>> = core
         .detector
         .findings()
         .iter()

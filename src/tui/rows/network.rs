@@ -1,5 +1,7 @@
 //! Connections and listening sockets: one row for a peer and port.
 
+use std::sync::Arc;
+
 use super::{Key, Row, endpoint, errno_name, name, wanted, word};
 use crate::core::Core;
 use crate::state::{Connection, ConnectionKey, Direction, Phase};
@@ -25,7 +27,7 @@ pub(super) const COLUMNS: &[Column] = &[
 ];
 
 pub(super) fn outline(core: &Core, ui: &Ui) -> Vec<Row> {
-    let mut shown: Vec<(&ConnectionKey, &Connection)> = core
+    let mut shown: Vec<(&ConnectionKey, &Arc<Connection>)> = core
         .state
         .connections
         .iter()

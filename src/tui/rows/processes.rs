@@ -42,7 +42,7 @@ pub(super) fn outline(core: &Core, ui: &Ui) -> Vec<Row> {
         .iter()
         .filter(|(_, process)| wanted(ui, &process.owner) && !process.runtime)
         .filter(|(_, process)| !hide || process.exited.is_none())
-        .map(|(pid, process)| (*pid, process))
+        .map(|(pid, process)| (*pid, &**process))
         .collect();
     let flagged = flagged(core);
     if !ui.tree() {

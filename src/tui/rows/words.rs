@@ -3,7 +3,7 @@
 use super::super::text::bytes;
 use crate::core::Core;
 use crate::event::{Endpoint, Event, Kind};
-use crate::state::{Container, Owner, ProcessEntry};
+use crate::state::{Owner, ProcessEntry};
 
 /// Name of a container for a narrow column.
 pub(in crate::tui) fn name(core: &Core, owner: &Owner) -> String {
@@ -13,7 +13,7 @@ pub(in crate::tui) fn name(core: &Core, owner: &Owner) -> String {
             .state
             .containers
             .get(id)
-            .map_or_else(|| id.short().to_owned(), Container::display_name),
+            .map_or_else(|| id.short().to_owned(), |c| c.display_name()),
     }
 }
 

@@ -8,6 +8,7 @@ mod list;
 pub(super) use draw::{draw, keys};
 pub(super) use keeper::Keeper;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bstr::ByteSlice as _;
@@ -78,7 +79,8 @@ impl Ui {
         let Some(Key::Finding(id)) = self.subject() else {
             return None;
         };
-        core.detector.findings().iter().find(|f| f.id == *id)
+        let mut findings = core.detector.findings().iter();
+        findings.find(|f| f.id == *id).map(Arc::as_ref)
     }
 
     /// A key while a sheet is open: it takes all of them.

@@ -83,6 +83,11 @@ pub(super) fn status(
     let lost = core.state.totals.lost;
     let lost_style = if lost == 0 { theme.dim() } else { theme.bad() };
     right.push(part(0, &format!("{lost} lost"), lost_style));
+    let untold = core.detector.untold();
+    if untold > 0 {
+        let text = format!("{} findings without place", count(untold));
+        right.push(part(1, &text, theme.bad()));
+    }
     right.extend(
         by_severity(core, theme)
             .into_iter()

@@ -1,0 +1,63 @@
+//! The facts of containers as comparisons and scans need them, while the containers are there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::event::{ContainerId, ContainerInfo};
+
+/// Ticks for which a container's facts are kept while it does not run: they come a little before
+/// it begins. Those that come after its end, as an engine's answers do, must not stay.
+const IDLE: u32 = 60;
+
+/// Facts by container. Those of what does not run go by themselves.
+#[derive(Debug, Default)]
+pub(super) struct Infos {
+    known: BTreeMap<ContainerId, (Arc<ContainerInfo>, u32)>,
+}
+
+impl Infos {
+    /// Facts arrived.
+    pub(super) fn know(&mut self, id: &ContainerId, info: &ContainerInfo) {
+        self.known.insert(id.clone(), (Arc::new(info.clone()), 0));
+    }
+
+    /// A container ended.
+    pub(super) fn forget(&mut self, id: &ContainerId) {
+        self.known.remove(id);
+    }
+
+    /// What is known of it.
+    pub(super) fn get(&self, id: &ContainerId) -> Option<&Arc<ContainerInfo>> {
+        self.known.get(id).map(|(info, _)| info)
+    }
+
+    /// Lets go of what has not run for a while.
+    pub(super) fn tick(&mut self, runs: impl Fn(&ContainerId) -> bool) {
+        self.known.retain(|id, (_, idle)| {
+            *idle = if runs(id) { 0 } else { *idle + 1 };
+            *idle <= IDLE
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_that_come_after_a_containers_end_do_not_stay() {
+        let mut infos = Infos::default();
+        let runs = ContainerId::new("runs");
+        infos.know(&runs, &ContainerInfo::default());
+        for n in 0..10_000 {
+            // Its end was seen; then the engine answered what it had been asked before.
+            let ended = ContainerId::new(&n.to_string());
+            infos.forget(&ended);
+            infos.know(&ended, &ContainerInfo::default());
+            infos.tick(|id| *id == runs);
+            assert!(infos.get(&ended).is_some(), "it may be about to begin");
+            assert!(infos.known.len() <= 2 + IDLE as usize);
+        }
+        assert!(infos.get(&runs).is_some());
+    }
+}
