@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::quota::surplus;
 use super::{Container, FileActivity, FileKey, Lineage, Owner, ProcessEntry, State};
 use crate::event::{
     Action, Bytes, ContainerEvent, ContainerId, Event, Exec, Exit, File, FileFacts, FileOp, Fork,
@@ -317,10 +318,30 @@ impl State {
             process.exit_signal = exit.signal;
             self.exited.push_back((event.ts, event.pid));
             if self.exited.len() > MAX_EXITED {
-                self.totals.evicted += 1;
-                self.forget_oldest_exited();
+                self.shrink_exited();
             }
         }
+    }
+
+    fn shrink_exited(&mut self) {
+        let entries = self.exited.iter().filter_map(|(at, pid)| {
+            let process = self.processes.get(pid).filter(|p| p.exited == Some(*at))?;
+            Some(((*at, *pid), &process.owner, *at))
+        });
+        let gone = surplus(entries, MAX_EXITED / 8 * 7);
+        let gone: Vec<_> = gone
+            .into_iter()
+            .map(|((_, pid), owner)| (pid, owner.clone()))
+            .collect();
+        for (pid, owner) in gone {
+            self.forgotten(&owner);
+            self.processes.remove(&pid);
+        }
+        let processes = &self.processes;
+        self.exited.retain(|(at, pid)| {
+            let process = processes.get(pid);
+            process.is_some_and(|process| process.exited == Some(*at))
+        });
     }
 
     fn forget_oldest_exited(&mut self) {
@@ -392,17 +413,26 @@ impl State {
         activity.last = activity.last.max(event.ts);
     }
 
+    /// What differs from the image goes last: a container's drift is not to be forgotten because
+    /// another one, or it itself, writes a lot.
     fn shrink_files(&mut self) {
-        let mut oldest: Vec<_> = self
-            .files
-            .iter()
-            .map(|(key, activity)| (activity.last, key.clone()))
-            .collect();
-        oldest.sort();
-        oldest.truncate(MAX_FILES / 8);
-        self.totals.evicted += oldest.len() as u64;
-        for (_, key) in oldest {
+        let entries = self.files.iter().map(|(key, activity)| {
+            let worth = (activity.differs().is_some(), activity.last);
+            (key, &key.owner, worth)
+        });
+        let gone = surplus(entries, MAX_FILES / 8 * 7);
+        let gone: Vec<_> = gone.into_iter().map(|(key, _)| key.clone()).collect();
+        for key in gone {
+            self.forgotten(&key.owner);
             self.files.remove(&key);
+        }
+    }
+
+    /// Counts an entry that went because a table was full.
+    pub(super) fn forgotten(&mut self, owner: &Owner) {
+        self.totals.evicted += 1;
+        if let Some(container) = owner.as_ref().and_then(|id| self.containers.get_mut(id)) {
+            Arc::make_mut(container).forgotten += 1;
         }
     }
 

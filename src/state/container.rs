@@ -39,6 +39,8 @@ pub struct Container {
     pub cpu_history: VecDeque<u32>,
     /// Writes (create, write, truncate, rename, …) per second over the last minute.
     pub writes: VecDeque<u32>,
+    /// Its files, connections and ended processes that went because a table was full.
+    pub forgotten: u64,
     /// Events lost that belong to it.
     pub lost: u64,
     /// Names its DNS answers gave to addresses; bounded.
@@ -68,6 +70,7 @@ impl Container {
             pids: 0,
             cpu_history: VecDeque::new(),
             writes: VecDeque::from([0]),
+            forgotten: 0,
             lost: 0,
             names: BTreeMap::new(),
             capabilities: BTreeSet::new(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Owner;
-use crate::event::{Bytes, CompareClass, FileFacts, FileOp, Timestamp};
+use crate::event::{Bytes, CompareClass, FileFacts, FileOp, Filesystem, Timestamp};
 
 /// One owner's path.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -41,4 +41,24 @@ pub struct FileActivity {
     pub first: Timestamp,
     /// Last seen.
     pub last: Timestamp,
+}
+
+impl FileActivity {
+    /// How the file differs from the image, as far as it was seen: `+` added, `~` changed, `-`
+    /// deleted.
+    #[must_use]
+    pub fn differs(&self) -> Option<char> {
+        let file = self.file?;
+        if file.fs != Filesystem::Overlay || self.last_op == FileOp::Read {
+            return None;
+        }
+        if self.last_op == FileOp::Unlink && self.last_errno == 0 {
+            return file.lower.then_some('-');
+        }
+        match (file.upper, file.lower) {
+            (true, true) => Some('~'),
+            (true, false) => Some('+'),
+            _ => None,
+        }
+    }
 }

@@ -8,6 +8,7 @@ mod connection;
 mod container;
 mod file;
 mod process;
+mod quota;
 mod recent;
 mod snapshot;
 mod sockets;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::quota::surplus;
 use super::{Connection, ConnectionKey, Direction, Owner, Phase, State};
 use crate::event::{
     Accept, Bytes, Close, Connect, Dns, Endpoint, Event, Listen, Outcome, Protocol, Socket,
@@ -191,15 +192,14 @@ impl State {
     }
 
     fn shrink_connections(&mut self) {
-        let mut closed: Vec<_> = self
-            .connections
-            .iter()
-            .map(|(key, row)| (row.phase == Phase::Open, row.last, key.clone()))
-            .collect();
-        closed.sort();
-        closed.truncate(MAX_CONNECTIONS / 8);
-        self.totals.evicted += closed.len() as u64;
-        for (_, _, key) in closed {
+        let entries = self.connections.iter().map(|(key, row)| {
+            let worth = (row.phase == Phase::Open, row.last);
+            (key, &key.owner, worth)
+        });
+        let gone = surplus(entries, MAX_CONNECTIONS / 8 * 7);
+        let gone: Vec<_> = gone.into_iter().map(|(key, _)| key.clone()).collect();
+        for key in gone {
+            self.forgotten(&key.owner);
             self.connections.remove(&key);
         }
     }

@@ -32,7 +32,7 @@ pub(super) fn facts(core: &Core, id: &ContainerId) -> Vec<Fact> {
         .files
         .iter()
         .filter(|(key, _)| mine(&key.owner))
-        .filter_map(|(key, activity)| Some((rows::differs(activity)?, key, activity)))
+        .filter_map(|(key, activity)| Some((activity.differs()?, key, activity)))
         .collect();
     drift.sort_by_key(|(_, _, activity)| std::cmp::Reverse(activity.last));
     facts.push(heading(format!(

@@ -143,7 +143,7 @@ fn files(core: &Core, then: Timestamp) -> Vec<Fact> {
         .iter()
         .filter(|(_, file)| file.first > then);
     new.map(|(key, file)| {
-        let sign = rows::differs(file).unwrap_or(' ');
+        let sign = file.differs().unwrap_or(' ');
         let text = format!(
             "{sign} {}  {} by {}",
             key.path.escaped(),

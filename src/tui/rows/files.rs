@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Key, Row, differs, errno_name, name, wanted, word};
+use super::{Key, Row, errno_name, name, wanted, word};
 use crate::core::Core;
 use crate::event::FileOp;
 use crate::state::{FileActivity, FileKey};
@@ -43,7 +43,7 @@ pub(super) fn write(core: &Core, key: &FileKey, row: &mut Row) {
     let Some(activity) = core.state.files.get(key) else {
         return;
     };
-    row.text(differs(activity).map_or_else(String::new, String::from));
+    row.text(activity.differs().map_or_else(String::new, String::from));
     row.text(word(&activity.last_op));
     row.text(key.path.escaped().to_string());
     row.count(activity.ops.values().sum());

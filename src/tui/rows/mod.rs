@@ -23,8 +23,8 @@ use super::table::Column;
 use super::text::coarse;
 use crate::core::Core;
 use crate::detect::{FindingId, Severity};
-use crate::event::{ContainerId, FileOp, Filesystem, Timestamp};
-use crate::state::{ConnectionKey, FileActivity, FileKey, Owner};
+use crate::event::{ContainerId, Timestamp};
+use crate::state::{ConnectionKey, FileKey, Owner};
 
 /// Identity of a row, so that the selection stays on it while rows move.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -263,26 +263,10 @@ pub(super) fn drifted(core: &Core) -> BTreeMap<&ContainerId, u64> {
     let mut drifted: BTreeMap<&ContainerId, u64> = BTreeMap::new();
     for (key, activity) in &core.state.files {
         if let Some(id) = &key.owner
-            && differs(activity).is_some()
+            && activity.differs().is_some()
         {
             *drifted.entry(id).or_default() += 1;
         }
     }
     drifted
-}
-
-/// How a file differs from the image: `+` added, `~` changed, `-` deleted.
-pub(super) fn differs(activity: &FileActivity) -> Option<char> {
-    let file = activity.file?;
-    if file.fs != Filesystem::Overlay || activity.last_op == FileOp::Read {
-        return None;
-    }
-    if activity.last_op == FileOp::Unlink && activity.last_errno == 0 {
-        return file.lower.then_some('-');
-    }
-    match (file.upper, file.lower) {
-        (true, true) => Some('~'),
-        (true, false) => Some('+'),
-        _ => None,
-    }
 }
