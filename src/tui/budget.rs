@@ -1,12 +1,18 @@
 //! How many bytes pictures nobody asked for may cost.
 //!
 //! Reading a terminal slowly does not slow the program down: `sshd` reads eagerly and queues.
-//! Only sending less keeps a slow link answering. What a key asks for is always sent at once.
+//! Only sending less keeps a slow link answering. What a key asks for is sent at once and paid for
+//! by the background; only a key that is held is answered more seldom when the link falls behind.
 
 use std::time::{Duration, Instant};
 
 /// Bytes a second over a remote login.
 const REMOTE: u32 = 2048;
+
+/// What is owed is never more than this much time's.
+const DEEPEST: Duration = Duration::from_secs(3);
+/// A link that has this much before it is behind.
+const BEHIND: Duration = Duration::from_millis(500);
 
 /// How many bytes a second the background may send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -98,11 +104,18 @@ impl Budget {
         Duration::from_secs_f64((-self.left).max(0.0) / limit)
     }
 
-    /// A picture nobody asked for was sent. One may overdraw: the next ones wait longer.
+    /// A picture was sent. One may overdraw: the next ones that nobody asked for wait longer, but
+    /// not for ever.
     pub(super) fn spend(&mut self, bytes: usize) {
-        if self.limit.is_some() {
+        if let Some(limit) = self.limit {
             self.left -= f64::from(u32::try_from(bytes).unwrap_or(u32::MAX));
+            self.left = self.left.max(-f64::from(limit) * DEEPEST.as_secs_f64());
         }
+    }
+
+    /// So much was sent that the answer to a key which is held would only queue up.
+    pub(super) fn behind(&mut self, now: Instant) -> bool {
+        self.wait(now) > BEHIND
     }
 }
 
@@ -124,6 +137,18 @@ mod tests {
             now += Duration::from_millis(50);
         }
         assert!((55_000..=62_000).contains(&sent), "{sent}");
+    }
+
+    #[test]
+    fn answers_are_paid_for_and_forgiven() {
+        let start = Instant::now();
+        let mut budget = Budget::new(Bps::Limit(1000), start);
+        budget.spend(1400);
+        assert!(!budget.behind(start), "a page is sent at once");
+        budget.spend(100_000);
+        assert!(budget.behind(start));
+        assert!(!budget.wait(start).is_zero());
+        assert!(budget.wait(start + DEEPEST).is_zero());
     }
 
     #[test]

@@ -206,9 +206,14 @@ impl App {
             played = Instant::now();
             let look = self.look_again();
             let now = Instant::now();
-            if asked || attached || look || let_go {
-                self.draw(screen)?;
+            // A moving key that is held on a link that is behind is answered when there is room.
+            let moves = self.ui.hurry && self.ui.held.is_some();
+            let waits = asked && moves && !look && budget.behind(now);
+            if (asked && !waits) || attached || look || let_go {
+                budget.spend(self.draw(screen)?);
                 drawn = now;
+            } else if waits {
+                continue;
             } else if self.due(now.saturating_duration_since(drawn)) && budget.wait(now).is_zero() {
                 budget.spend(self.draw(screen)?);
                 drawn = now;
