@@ -307,3 +307,25 @@ fn while_a_key_is_held_the_explanation_waits() {
     assert_ne!(explained(&mut ui), first);
     assert!(!ui.lags());
 }
+
+#[test]
+fn the_row_under_the_marker_stays_there_until_another_is_chosen() {
+    let mut core = demo();
+    let mut ui = Ui::default();
+    ui.apply(Action::Show(Pane::Events), &core);
+    screen(&core, &mut ui, 80, 24);
+    let shown = ui.current.clone();
+    core.apply(&std::sync::Arc::new(Event {
+        seq: 1_000_000,
+        ts: core.state.now.plus(std::time::Duration::from_secs(1)),
+        container: core.state.containers.keys().next().cloned(),
+        pid: 4_000_000,
+        nspid: 7,
+        kind: Kind::Exec(Box::default()),
+    }));
+    ui.apply(Action::Enter, &core);
+    assert_eq!(ui.detail, shown);
+    ui.apply(Action::Back, &core);
+    screen(&core, &mut ui, 80, 24);
+    assert_eq!(ui.current, shown);
+}

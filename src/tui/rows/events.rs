@@ -11,7 +11,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column::new("type", "TYPE", 10, 0),
     Column::new("pid", "PID", 7, 3).right().counts(Unit::Count),
     Column::new("what", "WHAT", 20, 0).main(),
-    Column::new("container", "CONTAINER", 14, 2),
+    Column::container(2),
 ];
 
 /// More are in the recording.
@@ -24,6 +24,7 @@ pub(super) fn rows(core: &Core, ui: &Ui) -> Vec<Row> {
         .take(MOST)
         .map(|event| {
             let mut row = Row::new(Key::Event(event.seq), event.ts);
+            row.seen = Some((event.ts, event.ts));
             row.number(event.seq, event.seq.to_string());
             row.text(ui.zone.write(event.ts, "%H:%M:%S%.3f"));
             row.text(event.kind.type_name());

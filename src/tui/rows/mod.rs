@@ -8,12 +8,17 @@ mod findings;
 mod images;
 mod network;
 mod processes;
+mod short;
 mod words;
 
 use std::collections::BTreeMap;
 
 pub(super) use images::{ImageKey, images};
-pub(super) use words::{command, endpoint, errno_name, name, origin, what, word};
+use processes::exact;
+pub(super) use short::short;
+pub(super) use words::{
+    command, endpoint, errno_name, name, origin, source, source_told, what, word,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +56,12 @@ pub(super) struct Row {
     pub(super) faded: bool,
     /// Shown only because a row below it matches.
     pub(super) context: bool,
+    /// What is said before the text it is called by.
+    pub(super) tag: &'static str,
+    /// A column, and its text in few words.
+    pub(super) brief: Option<(usize, String)>,
+    /// From when to when it was seen: for programs, which cannot use an age.
+    pub(super) seen: Option<(Timestamp, Timestamp)>,
     /// How deep in a tree.
     pub(super) depth: usize,
     /// When it last changed: what following goes by.
@@ -66,6 +77,9 @@ impl Row {
             severity: None,
             faded: false,
             context: false,
+            tag: "",
+            brief: None,
+            seen: None,
             depth: 0,
             at,
         }
@@ -74,6 +88,18 @@ impl Row {
     fn text(&mut self, text: impl Into<String>) {
         self.cells.push(text.into());
         self.numbers.push(None);
+    }
+
+    /// A text, and how it is put where there is little room.
+    fn shortened(&mut self, text: impl Into<String>, brief: String) {
+        self.brief = Some((self.cells.len(), brief));
+        self.text(text);
+    }
+
+    /// The few words that a column may show instead of its text.
+    pub(super) fn brief(&self, column: usize) -> Option<&str> {
+        let brief = self.brief.as_ref().filter(|(at, _)| *at == column);
+        brief.map(|(_, text)| text.as_str())
     }
 
     fn number(&mut self, number: u64, text: impl Into<String>) {
@@ -125,8 +151,20 @@ pub(super) fn columns(pane: Pane) -> &'static [Column] {
     }
 }
 
+/// How many rows match the filter, of how many.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Counted {
+    pub(super) matching: usize,
+    pub(super) all: usize,
+}
+
 /// The rows of the present pane, filtered and sorted.
 pub(super) fn rows(core: &Core, ui: &Ui) -> Vec<Row> {
+    counted(core, ui).0
+}
+
+/// The rows, and how many were left out.
+pub(super) fn counted(core: &Core, ui: &Ui) -> (Vec<Row>, Counted) {
     let mut rows = match ui.pane {
         Pane::Containers => containers::rows(core, ui),
         Pane::Findings => findings::rows(core, ui),
@@ -140,6 +178,7 @@ pub(super) fn rows(core: &Core, ui: &Ui) -> Vec<Row> {
     if ui.hide_ended() {
         rows.retain(|row| !row.faded);
     }
+    let all = rows.len();
     let filter = ui.filter();
     if !filter.is_empty() {
         keep(&mut rows, |row| filter.matches(row));
@@ -163,7 +202,8 @@ pub(super) fn rows(core: &Core, ui: &Ui) -> Vec<Row> {
     } else if table.reverse && !ui.tree() {
         rows.reverse();
     }
-    rows
+    let matching = rows.iter().filter(|row| !row.context).count();
+    (rows, Counted { matching, all })
 }
 
 /// Keeps matching rows, and of a tree what is above them.

@@ -26,7 +26,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column::new("origin", "ORIGIN", 9, 2),
     Column::new("from", ">", 1, 2),
     Column::new("command", "COMMAND", 24, 0).main(),
-    Column::new("container", "CONTAINER", 14, 5),
+    Column::container(5),
 ];
 
 /// The deepest step that is drawn.
@@ -181,7 +181,7 @@ impl Node {
 }
 
 /// How long something took that is over, in four columns: `3ms`, `0.1s`, `42s`, `5m`.
-fn exact(span: Duration) -> String {
+pub(super) fn exact(span: Duration) -> String {
     match span.as_secs() {
         0 if span.as_millis() < 100 => format!("{}ms", span.as_millis()),
         0..10 => format!("{:.1}s", span.as_secs_f64()),
@@ -232,6 +232,7 @@ fn row(
 ) -> Row {
     let at = process.exited.unwrap_or(process.started);
     let mut row = Row::new(Key::Process(process.pid), at);
+    row.seen = Some((process.started, process.exited.unwrap_or(core.state.now)));
     row.faded = process.exited.is_some();
     row.letter(flagged.get(&(&process.owner, process.pid)).copied());
     row.count(u64::from(process.pid));

@@ -21,6 +21,7 @@ enum Size {
 }
 
 pub(super) fn draw(core: &Core, ui: &mut Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
+    let area = notes(ui, area, theme, out);
     let room = usize::from(area.width);
     for size in [Size::Long, Size::Short, Size::Digits] {
         let (all, panes) = line(core, ui, size, room, theme);
@@ -32,6 +33,42 @@ pub(super) fn draw(core: &Core, ui: &mut Ui, area: Rect, theme: &Theme, out: &mu
             ui.spots.tabs = tabs.zip(panes.iter().copied()).collect();
             return;
         }
+    }
+}
+
+/// Says at the right what is not as usual: rows left out, what is followed, secrets shown. Returns
+/// the room that is left.
+fn notes(ui: &Ui, area: Rect, theme: &Theme, out: &mut Buffer) -> Rect {
+    let mut notes = Vec::new();
+    let table = ui.table();
+    let listing = ui.listing() && !ui.help;
+    if listing && !table.filter.is_empty() {
+        let (matching, all) = (ui.counted.matching, ui.counted.all);
+        notes.push(format!("{matching} of {all}"));
+    }
+    if listing && table.hide_ended {
+        notes.push(format!("{} hidden", ui.pane.over()));
+    }
+    if listing && table.follow {
+        notes.push("following".to_owned());
+    }
+    if ui.reveal {
+        notes.push("secrets shown".to_owned());
+    }
+    let room = usize::from(area.width);
+    // The tabs as digits want some of a narrow line.
+    while notes.len() > 1 && notes.join(", ").width() + 24 > room {
+        notes.pop();
+    }
+    let notes = notes.join(", ");
+    let width = u16::try_from(notes.width()).unwrap_or(u16::MAX);
+    if width == 0 || width >= area.width {
+        return area;
+    }
+    out.set_string(area.right() - width, area.y, &notes, theme.accent());
+    Rect {
+        width: area.width - width - 1,
+        ..area
     }
 }
 
