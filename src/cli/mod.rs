@@ -85,7 +85,10 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Help and version are asked for and go to stdout; a closed pipe is no trouble.
             let code = if error.use_stderr() { 2 } else { 0 };
-            let _ = error.print();
+            match misplaced(&error) {
+                Some(why) => failure::say(why),
+                None => drop(error.print()),
+            }
             return ExitCode::from(code);
         }
     };
@@ -110,6 +113,22 @@ pub fn main() -> ExitCode {
         Some(Command::Inside(args)) => selftest::inside::run(&args),
     };
     done.unwrap_or_else(|failure| failure.report())
+}
+
+/// What to say of options that stand before the command they are meant for.
+fn misplaced(error: &clap::Error) -> Option<String> {
+    use clap::error::{ContextKind, ContextValue, ErrorKind};
+    if error.kind() != ErrorKind::ArgumentConflict {
+        return None;
+    }
+    let command = match error.get(ContextKind::InvalidSubcommand) {
+        Some(ContextValue::String(command)) => command,
+        _ => return None,
+    };
+    Some(format!(
+        "put options behind the command: hullwatch {command} --option …; before it they are those \
+         of hullwatch without a command"
+    ))
 }
 
 fn command() -> clap::Command {
