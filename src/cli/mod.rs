@@ -136,9 +136,27 @@ fn command() -> clap::Command {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
+    use super::*;
+
     #[test]
     fn the_command_line_is_consistent() {
-        super::command().debug_assert();
+        command().debug_assert();
+    }
+
+    #[test]
+    fn options_before_a_command_are_explained() {
+        let refused = |words: &[&str]| Cli::try_parse_from(words).unwrap_err();
+        let why = misplaced(&refused(&[
+            "hullwatch",
+            "--docker-host",
+            "x",
+            "replay",
+            "F",
+        ]));
+        let why = why.unwrap();
+        assert!(why.contains("hullwatch replay --option"), "{why}");
+        assert!(misplaced(&refused(&["hullwatch", "--no-such"])).is_none());
     }
 }

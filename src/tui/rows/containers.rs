@@ -12,7 +12,7 @@ use crate::tui::text::{bytes, coarse, count};
 pub(super) const COLUMNS: &[Column] = &[
     Column::severity(),
     Column::new("name", "NAME", 16, 0).main().named(),
-    Column::new("age", "AGE", 4, 3).counts(Unit::Seconds),
+    Column::new("age", "AGE", 5, 3).counts(Unit::Seconds),
     Column::new("drift", "DRIFT", 5, 1).counts(Unit::Count),
     Column::new("cpu", "CPU%", 5, 6)
         .right()

@@ -144,7 +144,7 @@ fn list_lines(core: &Core, ui: &Ui, list: &List, theme: &Theme) -> (Vec<Line>, u
             ui.keys.sign(Action::Silence),
         );
         let how = format!(
-            "On a finding {ack} silences just it for 30 days, {form} asks what and how long."
+            "On a finding: {ack} accepts just it for 30 days, {form} asks what and how long."
         );
         lines.push((how, theme.text()));
     }

@@ -63,8 +63,7 @@ pub(super) fn status(
         part(3, "hullwatch", theme.accent()),
         part(6, &status.host, theme.title()),
         part(7, &status.engine, engine),
-        // That all probes are attached needs no word.
-        part(8, status.tier.trim_start_matches("core"), engine),
+        part(8, &probes(&status.tier), engine),
     ];
     let time = match status.time {
         Shown::Live => theme.style(Token::Live),
@@ -91,6 +90,15 @@ pub(super) fn status(
     );
     right.push(part(2, &status.doing, theme.bad()));
     place(left, right, area, out);
+}
+
+/// Of the probes only what is missing needs a word; of a recording its day.
+fn probes(tier: &str) -> String {
+    match tier.strip_prefix("core") {
+        Some("") => String::new(),
+        Some(missing) => format!("probes {}", missing.trim()),
+        None => tier.to_owned(),
+    }
 }
 
 /// Writes as many of the parts as there is room for, some to the left and some to the right.

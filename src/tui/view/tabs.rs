@@ -113,7 +113,7 @@ fn line(
         let count = if size == Size::Digits && !here {
             None
         } else {
-            amount(core, ui, *pane)
+            amount(core, ui, *pane, size)
         };
         let words = [number, title.to_owned(), count.unwrap_or_default()];
         let words: Vec<&str> = words
@@ -146,7 +146,7 @@ fn crumbs(mut crumbs: Vec<String>, room: usize, theme: &Theme) -> Vec<(String, S
 }
 
 /// How many rows a pane has, where that is known without making them.
-fn amount(core: &Core, ui: &Ui, pane: Pane) -> Option<String> {
+fn amount(core: &Core, ui: &Ui, pane: Pane, size: Size) -> Option<String> {
     let state = &core.state;
     let wanted = |owner: &crate::state::Owner| ui.container.is_none() || ui.container == *owner;
     let number = match pane {
@@ -178,6 +178,7 @@ fn amount(core: &Core, ui: &Ui, pane: Pane) -> Option<String> {
     let silenced = silenced.filter(|f| f.silenced.is_some() && wanted(&f.container));
     Some(match silenced.count() {
         0 => count(number as u64),
+        _ if size == Size::Digits => count(number as u64),
         more => format!("{} ({} silenced)", count(number as u64), count(more as u64)),
     })
 }
