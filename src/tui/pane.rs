@@ -117,6 +117,8 @@ pub(super) struct Table {
     /// Where the selected row stood when it was last shown: what takes its place is selected when
     /// it is gone.
     pub(super) at: usize,
+    /// A person chose it. What nobody chose is let go when it leaves the page.
+    pub(super) by_hand: bool,
     /// It was not faded then.
     pub(super) lit: bool,
     /// The first row of the page.
@@ -159,6 +161,7 @@ impl KeptTable {
     pub(super) fn table(self, pane: Pane) -> Table {
         let columns = rows::columns(pane);
         Table {
+            by_hand: self.selected.is_some(),
             selected: self.selected,
             at: 0,
             lit: false,

@@ -58,7 +58,9 @@ impl Ui {
 
     /// Selects a row; what is chosen by hand is no longer followed.
     fn put(&mut self, rows: &[Row], at: usize) {
-        self.table_mut().follow = false;
+        let table = self.table_mut();
+        table.follow = false;
+        table.by_hand = true;
         self.anchor(rows, at);
     }
 
@@ -69,7 +71,9 @@ impl Ui {
         let shown = shown.and_then(|key| rows.iter().position(|row| row.key == *key));
         let at = shown.unwrap_or_else(|| self.chosen(&rows));
         if let Some(row) = rows.get(at) {
-            self.table_mut().selected = Some(row.key.clone());
+            let table = self.table_mut();
+            table.by_hand = true;
+            table.selected = Some(row.key.clone());
             self.open(row.key.clone());
         } else {
             let help = self.keys.sign(Action::Help);

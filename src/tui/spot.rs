@@ -143,6 +143,7 @@ impl Ui {
             scroll: 0,
         });
         let table = self.table_mut();
+        table.by_hand = true;
         table.selected = Some(key);
         table.lit = false;
     }

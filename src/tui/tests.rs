@@ -309,25 +309,39 @@ fn while_a_key_is_held_the_explanation_waits() {
 }
 
 #[test]
-fn the_row_under_the_marker_stays_there_until_another_is_chosen() {
+fn the_row_under_the_marker_stays_there_while_it_is_on_the_page() {
     let mut core = demo();
     let mut ui = Ui::default();
     ui.apply(Action::Show(Pane::Events), &core);
     screen(&core, &mut ui, 80, 24);
     let shown = ui.current.clone();
-    core.apply(&std::sync::Arc::new(Event {
-        seq: 1_000_000,
-        ts: core.state.now.plus(std::time::Duration::from_secs(1)),
-        container: core.state.containers.keys().next().cloned(),
-        pid: 4_000_000,
-        nspid: 7,
-        kind: Kind::Exec(Box::default()),
-    }));
-    ui.apply(Action::Enter, &core);
-    assert_eq!(ui.detail, shown);
-    ui.apply(Action::Back, &core);
+    let come = |core: &mut Core, count: u64| {
+        for _ in 0..count {
+            let next = core.state.totals.events;
+            core.apply(&std::sync::Arc::new(Event {
+                seq: 1_000_000 + next,
+                ts: core.state.now.plus(std::time::Duration::from_secs(1)),
+                container: core.state.containers.keys().next().cloned(),
+                pid: 4_000_000,
+                nspid: 7,
+                kind: Kind::Exec(Box::default()),
+            }));
+        }
+    };
+    come(&mut core, 1);
     screen(&core, &mut ui, 80, 24);
     assert_eq!(ui.current, shown);
+    come(&mut core, 30);
+    screen(&core, &mut ui, 80, 24);
+    let latest = super::rows::rows(&core, &ui).remove(0).key;
+    assert_eq!(ui.current, Some(latest.clone()), "nobody chose it");
+    come(&mut core, 1);
+    ui.apply(Action::Enter, &core);
+    assert_eq!(ui.detail, Some(latest.clone()), "what was shown is opened");
+    ui.apply(Action::Back, &core);
+    come(&mut core, 30);
+    screen(&core, &mut ui, 80, 24);
+    assert_eq!(ui.current, Some(latest), "it was chosen");
 }
 
 #[test]

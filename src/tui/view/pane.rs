@@ -33,12 +33,18 @@ pub(super) fn draw(core: &Core, ui: &mut Ui, area: Rect, theme: &Theme, out: &mu
         height: area.height - below,
         ..area
     };
-    let chosen = ui.chosen(&rows);
     let height = usize::from(area.height.saturating_sub(1)).max(1);
     ui.page = height;
+    let table = ui.table();
+    let page = table.first..table.first + height;
+    let chosen = match ui.chosen(&rows) {
+        // A stream nobody chose a row of goes on at its top.
+        gone if !table.by_hand && !table.follow && !page.contains(&gone) => table.first,
+        chosen => chosen,
+    };
     ui.current = None;
     ui.anchor(&rows, chosen);
-    let first = page(ui, chosen, rows.len(), height);
+    let first = first(ui, chosen, rows.len(), height);
     let shown = rows
         .get(first..rows.len().min(first + height))
         .unwrap_or(&[]);
@@ -93,7 +99,7 @@ pub(super) fn draw(core: &Core, ui: &mut Ui, area: Rect, theme: &Theme, out: &mu
 }
 
 /// The first row of the page: it stays while the selection moves inside, else moves by half.
-fn page(ui: &mut Ui, chosen: usize, count: usize, height: usize) -> usize {
+fn first(ui: &mut Ui, chosen: usize, count: usize, height: usize) -> usize {
     let last = count.saturating_sub(height);
     let table = ui.table_mut();
     if chosen < table.first || chosen >= table.first + height {
