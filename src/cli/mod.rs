@@ -85,7 +85,10 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Help and version are asked for and go to stdout; a closed pipe is no trouble.
             let code = if error.use_stderr() { 2 } else { 0 };
-            let _ = error.print();
+            match misplaced(&error) {
+                Some(why) => failure::say(why),
+                None => drop(error.print()),
+            }
             return ExitCode::from(code);
         }
     };
@@ -112,14 +115,48 @@ pub fn main() -> ExitCode {
     done.unwrap_or_else(|failure| failure.report())
 }
 
+/// What to say of options that stand before the command they are meant for.
+fn misplaced(error: &clap::Error) -> Option<String> {
+    use clap::error::{ContextKind, ContextValue, ErrorKind};
+    if error.kind() != ErrorKind::ArgumentConflict {
+        return None;
+    }
+    let command = match error.get(ContextKind::InvalidSubcommand) {
+        Some(ContextValue::String(command)) => command,
+        _ => return None,
+    };
+    Some(format!(
+        "put options behind the command: hullwatch {command} --option …; before it they are those \
+         of hullwatch without a command"
+    ))
+}
+
 fn command() -> clap::Command {
     Cli::command()
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
+    use super::*;
+
     #[test]
     fn the_command_line_is_consistent() {
-        super::command().debug_assert();
+        command().debug_assert();
+    }
+
+    #[test]
+    fn options_before_a_command_are_explained() {
+        let refused = |words: &[&str]| Cli::try_parse_from(words).unwrap_err();
+        let why = misplaced(&refused(&[
+            "hullwatch",
+            "--docker-host",
+            "x",
+            "replay",
+            "F",
+        ]));
+        let why = why.unwrap();
+        assert!(why.contains("hullwatch replay --option"), "{why}");
+        assert!(misplaced(&refused(&["hullwatch", "--no-such"])).is_none());
     }
 }

@@ -56,12 +56,15 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
         )?;
         let worst = report.contrast.first();
         for low in &report.contrast {
-            if low.ratio < low.needs || worst == Some(low) {
+            let wrong = low.ratio < low.needs;
+            if wrong || (report.good() && worst == Some(low)) {
                 let (token, ratio, needs) = (low.token.name(), low.ratio, low.needs);
                 writeln!(out, "  contrast {ratio:4.1}, needs {needs}: {token}")?;
             }
         }
-        for pair in &report.closest {
+        // Of a theme that is wrong only what is wrong is told; of a good one how good it is.
+        let told = report.closest.iter();
+        for pair in told.filter(|pair| report.good() || pair.delta < DISTANCE) {
             let (one, other) = (pair.one.name(), pair.other.name());
             let (delta, vision) = (pair.delta, pair.vision);
             writeln!(

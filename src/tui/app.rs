@@ -16,7 +16,7 @@ pub use super::pane::Pane;
 use super::pane::Table;
 use super::picker::Picker;
 use super::prompt::{Prompt, Purpose};
-use super::rows::{ImageKey, Key, Row};
+use super::rows::{self, ImageKey, Key, Listing};
 use super::silence::{Sheet, Wish};
 use super::spot::Spot;
 use super::steady::Steady;
@@ -53,6 +53,8 @@ pub struct Ui {
     pub(super) before: Option<Spot>,
     /// The row under the marker, as it was last drawn.
     pub(super) current: Option<Key>,
+    /// How many rows match, as they were last drawn.
+    pub(super) counted: rows::Counted,
     /// How the table of each pane is looked at.
     pub(super) tables: [Table; Pane::COUNT],
     /// Rows that other actions take as their set.
@@ -67,7 +69,7 @@ pub struct Ui {
     /// what a step costs.
     pub(super) hurry: bool,
     /// The rows of the last picture, while nothing was asked since but to move among them.
-    pub(super) held: Option<Arc<Vec<Row>>>,
+    pub(super) held: Option<Arc<Listing>>,
     /// Only the table is shown.
     pub(super) zoom: bool,
     /// Secrets are shown.
@@ -121,6 +123,7 @@ impl Default for Ui {
             trail: Vec::new(),
             before: None,
             current: None,
+            counted: rows::Counted::default(),
             tables: Default::default(),
             marks: BTreeSet::new(),
             folded: BTreeSet::new(),
@@ -318,7 +321,10 @@ impl Ui {
             Action::ClearMarks => self.marks.clear(),
             Action::Reverse => self.toggle(|t| &mut t.reverse, "in reverse", "not in reverse"),
             Action::Tree => self.toggle(|t| &mut t.flat, "as a list", "as a tree"),
-            Action::Ended => self.toggle(|t| &mut t.hide_ended, "ended ones hidden", "all shown"),
+            Action::Ended => {
+                let hidden = format!("{} ones hidden", self.pane.over());
+                self.toggle(|t| &mut t.hide_ended, &hidden, "all shown");
+            }
             Action::Follow => self.toggle(|t| &mut t.follow, "following", "not following"),
             Action::Preview => self.preview = Some(!self.preview.unwrap_or(self.roomy())),
             Action::Zoom => self.zoom = !self.zoom,

@@ -15,7 +15,7 @@ pub struct Chord {
 
 /// Keys that have a name, and the sign that stands for some of them on screen.
 const NAMES: &[(KeyCode, &str, &str)] = &[
-    (KeyCode::Enter, "Enter", "↵"),
+    (KeyCode::Enter, "Enter", "Enter"),
     (KeyCode::Esc, "Esc", "Esc"),
     (KeyCode::Tab, "Tab", "Tab"),
     (KeyCode::Char(' '), "Space", "Space"),

@@ -97,13 +97,17 @@ impl Term {
     fn holds(&self, row: &Row) -> bool {
         let holds = match &self.test {
             Test::Anywhere(part) => {
-                let mut cells = row.cells.iter();
+                let brief = row.brief.iter().map(|(_, brief)| brief);
+                let mut cells = row.cells.iter().chain(brief);
                 cells.any(|cell| cell.to_lowercase().contains(part))
             }
             Test::Text(column, pattern) => row
                 .cells
                 .get(*column)
-                .is_some_and(|cell| pattern.matches(&cell.to_lowercase())),
+                .map(String::as_str)
+                .into_iter()
+                .chain(row.brief(*column))
+                .any(|cell| pattern.matches(&cell.to_lowercase())),
             Test::Number(column, order, value) => row
                 .numbers
                 .get(*column)
@@ -319,6 +323,9 @@ mod tests {
             severity,
             faded: false,
             context: false,
+            tag: "",
+            brief: None,
+            seen: None,
             depth: 0,
             lead: String::new(),
             at: Timestamp::default(),

@@ -90,6 +90,16 @@ impl Keymap {
                 None => entry.keys.iter().try_for_each(|key| bind(key))?,
             }
         }
+        let leaves = |entry: &Entry| matches!(entry.action, Action::Quit | Action::QuitNow);
+        if !bound.iter().any(|(_, entry, _)| leaves(entry)) {
+            let taken = bindings
+                .iter()
+                .filter(|binding| named(&binding.action).is_some_and(leaves));
+            return Err(BindingError {
+                line: taken.map(|binding| binding.line).max().unwrap_or(0),
+                message: "no key would leave the program: give quit or quit-now one".to_owned(),
+            });
+        }
         let bound = bound.into_iter().map(|(chord, entry, _)| (chord, entry));
         Ok(Self {
             bound: bound.collect(),
@@ -167,6 +177,11 @@ mod tests {
     #[test]
     fn errors_name_the_line_and_both_actions() {
         for (bindings, line, parts) in [
+            (
+                vec![binding(3, "quit-now", &[]), binding(5, "quit", &[])],
+                5,
+                vec!["leave", "quit-now"],
+            ),
             (
                 vec![binding(4, "fly", &["C-y"])],
                 4,

@@ -94,6 +94,16 @@ impl Pane {
         }
     }
 
+    /// What those of its rows are called that are over: ended, or dealt with.
+    pub(super) fn over(self) -> &'static str {
+        match self {
+            Self::Findings => "silenced",
+            Self::Network => "closed",
+            Self::Files => "removed",
+            _ => "ended",
+        }
+    }
+
     pub(super) fn index(self) -> usize {
         self as usize
     }
@@ -104,6 +114,13 @@ impl Pane {
 pub(super) struct Table {
     /// The selected row.
     pub(super) selected: Option<Key>,
+    /// Where the selected row stood when it was last shown: what takes its place is selected when
+    /// it is gone.
+    pub(super) at: usize,
+    /// A person chose it. What nobody chose is let go when it leaves the page.
+    pub(super) by_hand: bool,
+    /// It was not faded then.
+    pub(super) lit: bool,
     /// The first row of the page.
     pub(super) first: usize,
     /// Sorted by this column; else in the pane's own order.
@@ -144,7 +161,10 @@ impl KeptTable {
     pub(super) fn table(self, pane: Pane) -> Table {
         let columns = rows::columns(pane);
         Table {
+            by_hand: self.selected.is_some(),
             selected: self.selected,
+            at: 0,
+            lit: false,
             first: 0,
             sort: self.sort.filter(|at| *at < columns.len()),
             reverse: self.reverse,

@@ -47,6 +47,14 @@ impl Picker {
         }
     }
 
+    /// The keys that work on the list.
+    pub(super) fn keys(&self) -> &'static str {
+        match self.choice {
+            Choice::Sort => "Enter sorts, again turns round  j k moves  Esc closes",
+            Choice::Columns => "Space shows or hides  j k moves  Esc closes",
+        }
+    }
+
     pub(super) fn items(&self, ui: &Ui) -> Vec<Item> {
         let columns = rows::columns(ui.pane);
         let table = ui.table();

@@ -2,7 +2,8 @@
 
 use crate::core::Core;
 
-use super::app::Ui;
+use super::action::Action;
+use super::app::{Pane, Ui};
 use super::rows::{self, Key, Row};
 
 /// Cells that a row is shifted at a time.
@@ -20,10 +21,26 @@ impl Ui {
             let latest = rows.iter().enumerate().max_by_key(|(_, row)| row.at);
             return latest.map_or(0, |(at, _)| at);
         }
+        let table = self.table();
         let selected = self.selected();
-        selected
-            .and_then(|key| rows.iter().position(|row| row.key == *key))
-            .unwrap_or(0)
+        let found = selected.and_then(|key| rows.iter().position(|row| row.key == *key));
+        match found {
+            // Silenced, it went to the end; the work goes on where it was.
+            Some(at) if !(self.pane == Pane::Findings && table.lit && rows[at].faded) => at,
+            _ => table.at.min(rows.len().saturating_sub(1)),
+        }
+    }
+
+    /// What is shown under the marker stays under it, whatever comes above.
+    pub(super) fn anchor(&mut self, rows: &[Row], chosen: usize) {
+        let Some(row) = rows.get(chosen) else { return };
+        self.current = Some(row.key.clone());
+        let table = self.table_mut();
+        table.at = chosen;
+        table.lit = !row.faded;
+        if !table.follow {
+            table.selected = Some(row.key.clone());
+        }
     }
 
     pub(super) fn go(&mut self, core: &Core, by: isize) {
@@ -36,23 +53,31 @@ impl Ui {
             return;
         };
         let to = self.chosen(&rows).saturating_add_signed(by).min(last);
-        self.put(rows[to].key.clone());
+        self.put(&rows, to);
     }
 
     /// Selects a row; what is chosen by hand is no longer followed.
-    fn put(&mut self, key: Key) {
+    fn put(&mut self, rows: &[Row], at: usize) {
         let table = self.table_mut();
         table.follow = false;
-        table.selected = Some(key.clone());
-        self.current = Some(key);
+        table.by_hand = true;
+        self.anchor(rows, at);
     }
 
     pub(super) fn enter(&mut self, core: &Core) {
         let rows = rows::outline(core, self);
-        if let Some(row) = rows.get(self.chosen(&rows)) {
-            let key = row.key.clone();
-            self.table_mut().selected = Some(key.clone());
-            self.open(key);
+        // What is followed may have changed since it was shown.
+        let shown = self.current.as_ref();
+        let shown = shown.and_then(|key| rows.iter().position(|row| row.key == *key));
+        let at = shown.unwrap_or_else(|| self.chosen(&rows));
+        if let Some(row) = rows.get(at) {
+            let table = self.table_mut();
+            table.by_hand = true;
+            table.selected = Some(row.key.clone());
+            self.open(row.key.clone());
+        } else {
+            let help = self.keys.sign(Action::Help);
+            self.message = Some(format!("no row to open: {help} shows the keys"));
         }
     }
 
@@ -77,7 +102,7 @@ impl Ui {
             })
             .find(|at| wanted(&rows[*at]));
         match next {
-            Some(at) => self.put(rows[at].key.clone()),
+            Some(at) => self.put(&rows, at),
             None => self.message = Some("nothing matches".to_owned()),
         }
     }
@@ -136,17 +161,14 @@ impl Ui {
         let rows = rows::outline(core, self);
         let at = self.chosen(&rows);
         let Some(row) = rows.get(at) else { return };
-        let parent = rows[..at]
-            .iter()
-            .rev()
-            .find(|above| above.depth < row.depth);
+        let parent = rows[..at].iter().rposition(|above| above.depth < row.depth);
         let has_children = rows
             .get(at + 1)
             .is_some_and(|below| below.depth > row.depth);
         if has_children && !self.folded.contains(&pid) {
             self.folded.insert(pid);
         } else if let Some(parent) = parent {
-            self.put(parent.key.clone());
+            self.put(&rows, parent);
         }
     }
 }

@@ -35,6 +35,10 @@ impl Ui {
     }
 
     pub(super) fn move_to(&mut self, spot: Spot) {
+        if (&spot.container, &spot.image) != (&self.container, &self.image) {
+            // Other rows: the place of the selected one means nothing among them.
+            self.tables.iter_mut().for_each(|table| table.at = 0);
+        }
         self.pane = spot.pane;
         self.container = spot.container;
         self.image = spot.image;
@@ -138,7 +142,10 @@ impl Ui {
             detail: None,
             scroll: 0,
         });
-        self.table_mut().selected = Some(key);
+        let table = self.table_mut();
+        table.by_hand = true;
+        table.selected = Some(key);
+        table.lit = false;
     }
 
     /// True when there is something to come out of before the program is left.
@@ -222,6 +229,15 @@ impl Ui {
         let mut subjects = self.subjects();
         if subjects.is_empty() {
             subjects.extend(self.page_of());
+        }
+        // The finding itself is looked at: on to the next of the same session.
+        if let Some(Key::Finding(id)) = &self.detail {
+            let finding = core.detector.findings().iter().find(|f| f.id == *id);
+            match finding.and_then(|finding| super::detail::next_related(core, finding)) {
+                Some(next) => self.open(Key::Finding(next)),
+                None => self.message = Some("no other finding of the same session".to_owned()),
+            }
+            return;
         }
         let findings = core.detector.findings().iter();
         let about = findings.filter(|f| subjects.iter().any(|key| concerns(core, f, key)));

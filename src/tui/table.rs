@@ -34,17 +34,21 @@ pub(super) struct Column {
     pub(super) right: bool,
     /// What its numbers count.
     pub(super) unit: Unit,
-    /// What a row is called: it shows the selection, is cut in the middle, and gets the width it
-    /// needs before columns that can be dropped.
+    /// What a row is called: it shows the selection, and gets the width it needs before columns
+    /// that can be dropped.
     pub(super) main: bool,
+    /// The name of a container: as wide as the widest needs, within bounds, and cut in the middle.
+    pub(super) named: bool,
     /// Of what a row is called: the width up to which columns are dropped for it.
     wish: u16,
     /// Shown only when asked for.
     pub(super) spare: bool,
 }
 
-/// Width up to which columns are dropped for what a row is called.
-const NAMED: u16 = 32;
+/// A name is not made narrower than this while there is room for it.
+const NAME: u16 = 16;
+/// Nor is it narrower than this where all names are short.
+const SHORT: u16 = 9;
 /// Below this width (a screen of 60 less the marks) only what is most needed is shown.
 const NARROW: u16 = 58;
 
@@ -59,7 +63,8 @@ impl Column {
             right: false,
             unit: Unit::Text,
             main: false,
-            wish: NAMED,
+            named: false,
+            wish: 0,
             spare: false,
         }
     }
@@ -95,6 +100,16 @@ impl Column {
         self
     }
 
+    pub(super) const fn named(mut self) -> Self {
+        self.named = true;
+        self
+    }
+
+    /// The column of the container's name.
+    pub(super) const fn container(drop: u8) -> Self {
+        Self::new("container", "CONTAINER", NAME, drop).named()
+    }
+
     pub(super) const fn wants(mut self, width: u16) -> Self {
         self.wish = width;
         self
@@ -116,13 +131,27 @@ impl Column {
     }
 }
 
-/// Places and widths of the columns that fit into `width`, one blank between them. `longest` is
-/// the width of the longest name.
-pub(super) fn layout(columns: &[Column], width: u16, longest: u16) -> Vec<(usize, u16)> {
-    let least = |i: usize| {
+/// The greatest width of a name on a screen of this width: others need some, too.
+fn bound(width: u16) -> u16 {
+    (width.saturating_mul(3) / 10).max(NAME)
+}
+
+/// Places and widths of the columns that fit into `width`, one blank between them. `longest` tells
+/// the width of the longest text in a column.
+pub(super) fn layout(
+    columns: &[Column],
+    width: u16,
+    longest: impl Fn(usize) -> u16,
+) -> Vec<(usize, u16)> {
+    let name = |i: usize, most: u16| longest(i).clamp(SHORT, most);
+    // What a column should have before those of `drop` and above are shown.
+    let least = |i: usize, drop: u8| {
         let column = &columns[i];
-        if column.main {
-            longest.clamp(column.width, column.wish.max(column.width))
+        if column.named {
+            let first = column.drop <= 1 && drop > 1;
+            name(i, if first { bound(width) } else { NAME })
+        } else if column.main && drop > 1 {
+            longest(i).clamp(column.width, column.wish.max(column.width))
         } else {
             column.width
         }
@@ -130,42 +159,48 @@ pub(super) fn layout(columns: &[Column], width: u16, longest: u16) -> Vec<(usize
     let mut kept: Vec<usize> = (0..columns.len())
         .filter(|i| width >= NARROW || columns[*i].drop <= 1)
         .collect();
-    let needed = |kept: &[usize]| {
+    let needed = |kept: &[usize], drop: u8| {
         let blanks = u16::try_from(kept.len().saturating_sub(1)).unwrap_or(u16::MAX);
         kept.iter()
-            .fold(blanks, |sum, i| sum.saturating_add(least(*i)))
+            .fold(blanks, |sum, i| sum.saturating_add(least(*i, drop)))
     };
-    while needed(&kept) > width {
-        let Some(worst) = (0..kept.len())
-            .filter(|at| columns[kept[*at]].drop > 0)
-            .max_by_key(|at| (columns[kept[*at]].drop, *at))
-        else {
-            break;
-        };
+    while let Some(worst) = (0..kept.len())
+        .filter(|at| columns[kept[*at]].drop > 0)
+        .max_by_key(|at| (columns[kept[*at]].drop, *at))
+        .filter(|at| needed(&kept, columns[kept[*at]].drop) > width)
+    {
         kept.remove(worst);
     }
-    // What even so does not fit is taken from the name.
-    let over = needed(&kept).saturating_sub(width);
-    let growing = kept.iter().filter(|i| columns[**i].grow).count();
-    let mut spare = width.saturating_sub(needed(&kept));
-    let share = spare
-        .checked_div(u16::try_from(growing).unwrap_or(1))
-        .unwrap_or(0);
-    let mut last = growing;
+    // What even so does not fit is taken from what the row is called.
+    let over = needed(&kept, 0).saturating_sub(width);
+    let mut spare = width.saturating_sub(needed(&kept, 0));
+    let mut widths: Vec<u16> = kept.iter().map(|i| least(*i, 0)).collect();
+    for (w, i) in widths.iter_mut().zip(&kept) {
+        if columns[*i].main {
+            *w = w.saturating_sub(over).max(1);
+        }
+        if columns[*i].named {
+            let more = name(*i, bound(width)).saturating_sub(*w).min(spare);
+            *w += more;
+            spare -= more;
+        }
+    }
+    // A name that has what it needs leaves the rest to what is of any length.
+    let grows = |i: &usize| columns[*i].grow && !columns[*i].named;
+    let other = kept.iter().any(grows);
+    let growing = |i: &usize| if other { grows(i) } else { columns[*i].grow };
+    let mut left = kept.iter().filter(|i| growing(i)).count();
+    for (w, i) in widths.iter_mut().zip(&kept) {
+        if growing(i) {
+            let extra = spare / u16::try_from(left).unwrap_or(1).max(1);
+            left -= 1;
+            spare -= extra;
+            *w += extra;
+        }
+    }
     kept.into_iter()
-        .map(|i| {
-            let mut w = least(i);
-            if columns[i].main {
-                w = w.saturating_sub(over).max(1);
-            }
-            if columns[i].grow {
-                last -= 1;
-                let extra = if last == 0 { spare } else { share };
-                spare -= extra;
-                w += extra;
-            }
-            (i, w.min(width))
-        })
+        .zip(widths)
+        .map(|(i, w)| (i, w.min(width)))
         .collect()
 }
 
@@ -175,7 +210,7 @@ mod tests {
 
     const COLUMNS: &[Column] = &[
         Column::severity(),
-        Column::new("name", "NAME", 16, 0).main(),
+        Column::new("name", "NAME", 16, 0).main().named(),
         Column::new("age", "AGE", 6, 1),
         Column::new("image", "IMAGE", 10, 2).grow(),
         Column::new("find", "FIND", 4, 3).spare(),
@@ -183,7 +218,7 @@ mod tests {
 
     #[test]
     fn drops_the_least_needed_first_and_fills_the_width() {
-        let at = |width, longest| layout(&COLUMNS[..4], width, longest);
+        let at = |width, longest| layout(&COLUMNS[..4], width, |_| longest);
         let which = |width, longest| {
             let widths = at(width, longest);
             widths.into_iter().map(|(i, _)| i).collect::<Vec<_>>()
@@ -191,10 +226,35 @@ mod tests {
         assert_eq!(at(80, 8).iter().map(|(_, w)| w).sum::<u16>() + 3, 80);
         assert_eq!(which(80, 8), [0, 1, 2, 3]);
         assert_eq!(which(50, 8), [0, 1, 2], "only what is most needed");
-        assert_eq!(which(38, 30), [0, 1], "the name wins");
+        assert_eq!(which(24, 30), [0, 1], "the name wins");
         assert_eq!(which(12, 30), [0, 1], "what is never dropped stays");
         assert_eq!(at(12, 30), [(0, 1), (1, 10)]);
-        let all = layout(COLUMNS, 80, 8);
+        let all = layout(COLUMNS, 80, |_| 8);
         assert_eq!(all.len(), 5);
+    }
+
+    #[test]
+    fn one_long_name_does_not_take_the_line() {
+        let name = |width, longest| layout(&COLUMNS[..4], width, |_| longest)[1].1;
+        assert_eq!(name(80, 60), 24);
+        assert_eq!(name(80, 20), 20);
+        assert_eq!(name(80, 3), 9);
+        assert_eq!(name(60, 60), 18);
+        assert_eq!(name(120, 60), 36);
+    }
+
+    #[test]
+    fn a_container_stays_before_the_numbers_of_its_finding() {
+        const FINDINGS: &[Column] = &[
+            Column::severity(),
+            Column::new("age", "AGE", 4, 2),
+            Column::container(1),
+            Column::new("finding", "FINDING", 18, 0).main().wants(34),
+            Column::new("n", "N", 4, 3),
+        ];
+        let widths = |width| layout(FINDINGS, width, |_| 60);
+        assert_eq!(widths(80)[2], (2, 24));
+        assert_eq!(widths(58), [(0, 1), (2, 17), (3, 38)]);
+        assert_eq!(widths(38), [(0, 1), (2, 16), (3, 19)]);
     }
 }

@@ -394,3 +394,115 @@ fn while_a_key_is_held_the_explanation_waits() {
     assert_ne!(explained(&mut ui), first);
     assert_eq!(ui.explained, ui.current);
 }
+
+#[test]
+fn the_row_under_the_marker_stays_there_while_it_is_on_the_page() {
+    let mut core = demo();
+    let mut ui = Ui::default();
+    ui.apply(Action::Show(Pane::Events), &core);
+    screen(&core, &mut ui, 80, 24);
+    let shown = ui.current.clone();
+    let come = |core: &mut Core, count: u64| {
+        for _ in 0..count {
+            let next = core.state.totals.events;
+            core.apply(&std::sync::Arc::new(Event {
+                seq: 1_000_000 + next,
+                ts: core.state.now.plus(std::time::Duration::from_secs(1)),
+                container: core.state.containers.keys().next().cloned(),
+                pid: 4_000_000,
+                nspid: 7,
+                kind: Kind::Exec(Box::default()),
+            }));
+        }
+    };
+    come(&mut core, 1);
+    screen(&core, &mut ui, 80, 24);
+    assert_eq!(ui.current, shown);
+    come(&mut core, 30);
+    screen(&core, &mut ui, 80, 24);
+    let latest = super::rows::rows(&core, &ui).remove(0).key;
+    assert_eq!(ui.current, Some(latest.clone()), "nobody chose it");
+    come(&mut core, 1);
+    ui.apply(Action::Enter, &core);
+    assert_eq!(ui.detail, Some(latest.clone()), "what was shown is opened");
+    ui.apply(Action::Back, &core);
+    come(&mut core, 30);
+    screen(&core, &mut ui, 80, 24);
+    assert_eq!(ui.current, Some(latest), "it was chosen");
+}
+
+#[test]
+fn the_second_line_says_what_is_not_shown_and_the_last_keeps_the_keys() {
+    let core = demo();
+    let mut ui = Ui::default();
+    press(&mut ui, &core, "2 / m e t a Enter");
+    let lines = screen(&core, &mut ui, 80, 24);
+    assert!(lines[1].ends_with(" 1 of 14"), "{}", lines[1]);
+    assert!(lines[23].starts_with("/meta  Esc clears"), "{}", lines[23]);
+    assert!(lines[23].ends_with("? help"), "{}", lines[23]);
+    press(&mut ui, &core, "Enter");
+    let lines = screen(&core, &mut ui, 80, 24);
+    assert!(lines[23].starts_with("Esc back"), "{}", lines[23]);
+    press(&mut ui, &core, "Esc Esc x V f");
+    let lines = screen(&core, &mut ui, 120, 24);
+    let said = "silenced hidden, following, secrets shown";
+    assert!(lines[1].ends_with(said), "{}", lines[1]);
+    press(&mut ui, &core, "x f V F12");
+    let lines = screen(&core, &mut ui, 120, 24);
+    assert!(lines[1].ends_with("7 Events"), "{}", lines[1]);
+    assert!(lines[23].contains("F12 does nothing: ?"), "{}", lines[23]);
+}
+
+#[test]
+fn the_footer_shows_what_matters_on_a_finding() {
+    let core = demo();
+    let mut ui = Ui::default();
+    press(&mut ui, &core, "2");
+    screen(&core, &mut ui, 80, 24);
+    let last = |ui: &mut Ui| screen(&core, ui, 80, 24).pop().unwrap();
+    let list = last(&mut ui);
+    for key in ["! silence", "a ack", "E evidence", "p pause", "? help"] {
+        assert!(list.contains(key), "{list}");
+    }
+    press(&mut ui, &core, "Enter");
+    let page = last(&mut ui);
+    assert!(
+        page.starts_with("Esc back") && page.contains("w related"),
+        "{page}"
+    );
+    let before = ui.detail.clone();
+    press(&mut ui, &core, "w");
+    assert!(ui.detail.is_some() && ui.detail != before);
+    ui.scene = Scene::Recording;
+    press(&mut ui, &core, "Esc Esc");
+    assert!(
+        !last(&mut ui).contains("silence"),
+        "a recording keeps its policy"
+    );
+    press(&mut ui, &core, "?");
+    assert!(last(&mut ui).starts_with("typing searches"));
+    press(&mut ui, &core, "Esc s");
+    assert!(last(&mut ui).starts_with("Enter sorts"));
+}
+
+#[test]
+fn a_filter_that_is_being_typed_does_not_empty_the_table() {
+    let core = demo();
+    let mut ui = Ui::default();
+    let shown = |ui: &mut Ui| {
+        screen(&core, ui, 80, 24);
+        ui.counted.matching
+    };
+    press(&mut ui, &core, "2 /");
+    for key in "s e v > = x Backspace".split(' ') {
+        press(&mut ui, &core, key);
+        assert!(shown(&mut ui) > 0, "{key}");
+    }
+    press(&mut ui, &core, "h");
+    assert_eq!(shown(&mut ui), 5);
+    press(&mut ui, &core, "Space r u l");
+    assert!(shown(&mut ui) > 0, "it may become rule=");
+    press(&mut ui, &core, "Enter");
+    assert_eq!(ui.filter().text(), "sev>=h rul", "what is entered counts");
+    assert_eq!(shown(&mut ui), 0);
+}

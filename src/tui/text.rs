@@ -74,6 +74,23 @@ pub(super) fn fit_middle(text: &str, width: usize) -> String {
     out
 }
 
+/// A number of things: `1 file`, `2 files`.
+#[must_use]
+pub(super) fn things(count: u64, one: &str) -> String {
+    let more = if count == 1 { "" } else { "s" };
+    format!("{count} {one}{more}")
+}
+
+/// How often something was: before its words, nothing where it was once.
+#[must_use]
+pub(super) fn times(count: u64) -> String {
+    if count == 1 {
+        String::new()
+    } else {
+        format!("x{count}  ")
+    }
+}
+
 /// A count for people in three digits: `9.1k`.
 #[must_use]
 pub(super) fn count(count: u64) -> String {

@@ -6,7 +6,7 @@ use crate::event::{Bytes, ContainerId, ContainerInfo, escape};
 use crate::state::{Container, Lineage};
 use crate::tui::app::Ui;
 use crate::tui::rows;
-use crate::tui::text::{bytes, span};
+use crate::tui::text::{bytes, span, things};
 
 /// Labels that tell what a container is part of; they come first.
 const PART_OF: &[&str] = &["com.docker.compose.", "io.kubernetes."];
@@ -67,6 +67,11 @@ fn identity(core: &Core, ui: &Ui, container: &Container) -> Vec<Fact> {
     let age = container
         .started()
         .map_or_else(String::new, |t| span(core.state.now.since(t)));
+    let ended = container.ended.map_or_else(String::new, |at| {
+        let code = container.exit_code;
+        let code = code.map_or_else(String::new, |code| format!(", exit code {code}"));
+        format!("{}{code}", ui.zone.exact(at))
+    });
     let limits = &info.limits;
     let mut limited = Vec::new();
     if limits.cpu_milli > 0 {
@@ -76,15 +81,15 @@ fn identity(core: &Core, ui: &Ui, container: &Container) -> Vec<Fact> {
         limited.push(format!("{} memory", bytes(limits.memory)));
     }
     if limits.pids > 0 {
-        limited.push(format!("{} tasks", limits.pids));
+        limited.push(things(limits.pids.into(), "task"));
     }
     let cpu = container.cpu_milli;
     let used = format!(
-        "CPU {}.{} %, memory {}, {} tasks",
+        "CPU {}.{} %, memory {}, {}",
         cpu / 10,
         cpu % 10,
         bytes(container.memory),
-        container.pids
+        things(container.pids.into(), "task")
     );
     vec![
         fact("id", container.id.as_str()),
@@ -93,6 +98,7 @@ fn identity(core: &Core, ui: &Ui, container: &Container) -> Vec<Fact> {
         fact("digest", info.image_digest.clone()),
         fact("command", list(&info.command)),
         fact("started", format!("{} ({age} ago)", time(info.started))),
+        fact("ended", ended),
         fact("created", time(info.created)),
         fact("restarts", info.restarts.to_string()),
         fact("health", info.health.clone()),
@@ -170,7 +176,7 @@ fn sessions(core: &Core, id: &ContainerId) -> Vec<Fact> {
         let since = span(core.state.now.since(p.started));
         fact(
             "exec session",
-            format!("{} (pid {}, {since})", rows::command(p), p.pid),
+            format!("{since}  {} (pid {} on the host)", rows::command(p), p.pid),
         )
     };
     inside.map(|process| line(process)).collect()

@@ -1,40 +1,60 @@
 //! A finding in full: why, who, from which image, where else, and on what evidence.
 
-use super::{Fact, fact, heading};
+use super::{Fact, fact, heading, related};
 use crate::core::Core;
 use crate::detect::{Ancestor, Finding};
 use crate::event::Bytes;
 use crate::tui::app::Ui;
 use crate::tui::rows::{self, ImageKey};
+use crate::tui::text::things;
 
 pub(super) fn facts(core: &Core, ui: &Ui, finding: &Finding) -> Vec<Fact> {
     let time = |t: crate::event::Timestamp| ui.zone.exact(t);
     let mut facts = vec![
-        heading(finding.title.clone()),
         fact("severity", finding.severity.to_string()),
         fact("container", rows::name(core, &finding.container)),
+        fact("rule", finding.rule.clone()),
         fact("about", about(finding)),
-        fact("seen", format!("{} times", finding.count)),
+        fact("silenced", finding.silenced.clone().unwrap_or_default()),
+        fact("seen", things(finding.count, "time")),
         fact("first", time(finding.first)),
         fact("last", time(finding.last)),
         fact("ATT&CK", finding.attack.join(", ")),
         heading("Why"),
     ];
-    let why = (1..).zip(&finding.why);
-    facts.extend(why.map(|(n, why)| fact(&n.to_string(), why.clone())));
+    facts.retain(|(_, text)| text.as_ref().is_none_or(|text| !text.is_empty()));
+    facts.extend(why(finding));
+    facts.extend(related::facts(core, ui, finding));
     if !finding.ancestry.is_empty() {
         facts.push(heading(
-            "Process ancestry, with where each program comes from",
+            "Process ancestry: pids on the host, and where each program comes from",
         ));
         // The outermost first, as the tree shows it.
         let below = finding.ancestry.iter().rev().enumerate();
         facts.extend(below.map(|(depth, a)| ancestor(core, a, depth)));
     }
     facts.extend(image(core, finding));
-    let evidence = finding.evidence.len();
-    facts.push(heading(format!("Evidence, {evidence} events")));
+    let evidence = things(finding.evidence.len() as u64, "event");
+    facts.push(heading(format!("Evidence, {evidence}: pids on the host")));
     facts.extend(finding.evidence.iter().map(|seq| event(core, ui, *seq)));
     facts
+}
+
+/// The numbered facts that explain it.
+pub(super) fn why(finding: &Finding) -> impl Iterator<Item = Fact> {
+    let why = (1..).zip(&finding.why);
+    why.map(|(n, why)| fact(&n.to_string(), why.clone()))
+}
+
+/// Its letter, its container and its title: what the page is about, whatever is scrolled.
+pub(super) fn headline(core: &Core, finding: &Finding) -> String {
+    let name = rows::name(core, &finding.container);
+    let silenced = match finding.silenced {
+        Some(_) => "silenced: ",
+        None => "",
+    };
+    let letter = finding.severity.letter();
+    format!("{letter} {name}  {silenced}{}", finding.title)
 }
 
 /// What it is about, as much of it as is kept.
@@ -67,7 +87,7 @@ fn ancestor(core: &Core, ancestor: &Ancestor, depth: usize) -> Fact {
         Some(process) if process.exited.is_some() => "  ended",
         Some(_) => "  running",
     };
-    let origin = rows::word(&ancestor.origin);
+    let origin = rows::source(ancestor.origin);
     fact(
         &format!("{} {origin}", ancestor.pid),
         format!("{indent}{command}{state}"),
@@ -106,8 +126,8 @@ fn image(core: &Core, finding: &Finding) -> Vec<Fact> {
         facts.push(fact(
             "seen in",
             format!(
-                "this container {}x; other containers of the image: {elsewhere} of {}",
-                finding.count,
+                "this container: {}; other containers of the image: {elsewhere} of {}",
+                things(finding.count, "time"),
                 others.len()
             ),
         ));

@@ -3,11 +3,15 @@
 mod container;
 mod finding;
 mod overview;
+mod related;
 mod since;
+
+pub(super) use related::next as next_related;
 
 use std::borrow::Cow;
 
 use crate::core::Core;
+use crate::detect::{Finding, FindingId};
 use crate::event::escape;
 use crate::secret::mask_json;
 use crate::state::ProcessEntry;
@@ -31,8 +35,55 @@ pub(super) fn title(core: &Core, ui: &Ui, key: &Key) -> String {
     facts(core, ui, key).map_or_else(|| "gone".to_owned(), |(title, _)| title)
 }
 
-/// A row in a few facts, for below its table.
+/// What stands above a page: the way to it is on the line before, and is not said again.
+pub(super) fn headline(core: &Core, ui: &Ui, key: &Key) -> Option<String> {
+    let state = &core.state;
+    let of = |owner| rows::name(core, owner);
+    let text = match key {
+        Key::Finding(id) => finding::headline(core, found(core, *id)?),
+        Key::Container(id) => {
+            let image = &state.containers.get(id)?.info.image;
+            format!("{}  {}", of(&Some(id.clone())), image.escaped())
+        }
+        Key::Process(pid) => {
+            let process = state.processes.get(pid)?;
+            format!("{}  {}", of(&process.owner), rows::command(process))
+        }
+        Key::Connection(key) => {
+            let row = state.connections.get(key)?;
+            format!("{}  by {}", of(&key.owner), row.comm.escaped())
+        }
+        Key::File(key) => format!("{}  {}", of(&key.owner), key.path.escaped()),
+        Key::Event(seq) => {
+            let event = core.event(*seq)?;
+            let time = ui.zone.exact(event.ts);
+            format!(
+                "{}  {}  {time}",
+                of(&event.container),
+                event.kind.type_name()
+            )
+        }
+        Key::Image(image) => image.title(),
+        Key::Since(then) => format!("What changed since {}", ui.zone.exact(*then)),
+    };
+    Some(ui.masked(&text).into_owned())
+}
+
+fn found(core: &Core, id: FindingId) -> Option<&Finding> {
+    let mut all = core.detector.findings().iter().map(std::sync::Arc::as_ref);
+    all.find(|f| f.id == id)
+}
+
+/// A row in a few facts, for below its table: what the table does not show.
 pub(super) fn brief(core: &Core, ui: &Ui, key: &Key) -> Option<(String, Vec<(String, String)>)> {
+    if let Key::Finding(id) = key {
+        let finding = found(core, *id)?;
+        let mask = |text: String| ui.masked(&text).into_owned();
+        let why = finding::why(finding);
+        let why = why.filter_map(|(name, text)| Some((name, mask(text?))));
+        let title = format!("{id} {}: {}", finding.rule, finding.title);
+        return Some((mask(title), why.collect()));
+    }
     let (title, facts) = facts(core, ui, key)?;
     let facts = facts
         .into_iter()
@@ -67,7 +118,7 @@ pub(super) fn facts(core: &Core, ui: &Ui, key: &Key) -> Option<(String, Vec<Fact
 fn unmasked(core: &Core, ui: &Ui, key: &Key) -> Option<(String, Vec<Fact>)> {
     match key {
         Key::Finding(id) => {
-            let finding = core.detector.findings().iter().find(|f| f.id == *id)?;
+            let finding = found(core, *id)?;
             Some((
                 format!("{id} {}", finding.rule),
                 finding::facts(core, ui, finding),
@@ -80,7 +131,10 @@ fn unmasked(core: &Core, ui: &Ui, key: &Key) -> Option<(String, Vec<Fact>)> {
         }
         Key::Process(pid) => {
             let process = core.state.processes.get(pid)?;
-            Some((format!("process {pid}"), process_facts(core, ui, process)))
+            Some((
+                format!("process {pid} (on the host)"),
+                process_facts(core, ui, process),
+            ))
         }
         Key::Connection(key) => {
             let row = core.state.connections.get(key)?;
@@ -103,7 +157,7 @@ fn unmasked(core: &Core, ui: &Ui, key: &Key) -> Option<(String, Vec<Fact>)> {
                         "latest peer",
                         row.peer.map_or_else(String::new, |a| a.to_string()),
                     ),
-                    fact("process", format!("{} ({})", row.comm.escaped(), row.pid)),
+                    fact("process", by(&row.comm, row.pid)),
                     fact(
                         "count",
                         format!("{} ({} failed, {} open)", row.count, row.failed, row.open),
@@ -121,7 +175,7 @@ fn unmasked(core: &Core, ui: &Ui, key: &Key) -> Option<(String, Vec<Fact>)> {
             let mut facts = vec![
                 fact("container", rows::name(core, &key.owner)),
                 fact("path", key.path.escaped().to_string()),
-                fact("last by", format!("{} ({})", row.comm.escaped(), row.pid)),
+                fact("last by", by(&row.comm, row.pid)),
                 fact("refused", row.refused.to_string()),
                 fact("first seen", ui.zone.exact(row.first)),
                 fact("last seen", ui.zone.exact(row.last)),
@@ -132,7 +186,7 @@ fn unmasked(core: &Core, ui: &Ui, key: &Key) -> Option<(String, Vec<Fact>)> {
                     .map(|(op, n)| fact(&rows::word(op), n.to_string())),
             );
             if let Some(file) = row.file {
-                facts.push(fact("origin", rows::word(&file.origin())));
+                facts.push(fact("comes from", rows::source_told(file.origin())));
                 facts.push(fact("mode", format!("{:o}", file.mode)));
                 facts.push(fact("size", bytes(file.size)));
                 facts.push(fact("inode", format!("{} on {:x}", file.ino, file.dev)));
@@ -169,13 +223,19 @@ fn unmasked(core: &Core, ui: &Ui, key: &Key) -> Option<(String, Vec<Fact>)> {
     }
 }
 
+/// A process as the page of something else names it.
+fn by(comm: &crate::event::Bytes, pid: u32) -> String {
+    format!("{} (pid {pid} on the host)", comm.escaped())
+}
+
 fn process_facts(core: &Core, ui: &Ui, process: &ProcessEntry) -> Vec<Fact> {
     let mut facts = vec![
         fact("container", rows::name(core, &process.owner)),
         fact("executable", process.exe.escaped().to_string()),
-        fact("origin", rows::origin(process)),
+        fact("comes from", rows::source_told(process.file.origin())),
         fact("command", rows::command(process)),
         fact("directory", process.cwd.escaped().to_string()),
+        fact("pid on the host", process.pid.to_string()),
         fact("pid inside", process.nspid.to_string()),
         fact("user id", process.uid.to_string()),
         fact("started", ui.zone.exact(process.started)),
@@ -196,7 +256,7 @@ fn process_facts(core: &Core, ui: &Ui, process: &ProcessEntry) -> Vec<Fact> {
         ),
         fact("terminal", process.tty.to_string()),
         fact("before watching", process.existing.to_string()),
-        heading("Ancestry, nearest first"),
+        heading("Ancestry, nearest first: pids on the host"),
     ];
     facts.extend(core.state.ancestry(process.pid).map(|p| {
         fact(

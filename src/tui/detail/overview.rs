@@ -4,8 +4,9 @@ use super::{Fact, fact, heading};
 use crate::core::Core;
 use crate::event::ContainerId;
 use crate::state::Direction;
+use crate::tui::Pane;
 use crate::tui::rows;
-use crate::tui::text::coarse;
+use crate::tui::text::{coarse, things, times};
 
 /// Lines of each part; its own tab has the rest.
 const MOST: usize = 6;
@@ -25,9 +26,11 @@ pub(super) fn facts(core: &Core, id: &ContainerId) -> Vec<Fact> {
     facts.push(heading(format!("Findings, {}", findings.len())));
     facts.extend(findings.iter().take(MOST).map(|f| {
         let letter = f.severity.letter();
-        let text = format!("{}  x{}  {}", f.title, f.count, ago(f.last));
+        // Numbers come first: at the end they would stand alone on a line.
+        let text = format!("{:<4} {}{}", ago(f.last), times(f.count), f.title);
         fact(&format!("{letter} {}", f.rule), text)
     }));
+    more(&mut facts, findings.len(), Pane::Findings);
     let mut drift: Vec<_> = state
         .files
         .iter()
@@ -36,18 +39,19 @@ pub(super) fn facts(core: &Core, id: &ContainerId) -> Vec<Fact> {
         .collect();
     drift.sort_by_key(|(_, _, activity)| std::cmp::Reverse(activity.last));
     facts.push(heading(format!(
-        "Drift, {} files seen to change",
-        drift.len()
+        "Drift, {} seen to change",
+        things(drift.len() as u64, "file")
     )));
     facts.extend(drift.iter().take(MOST).map(|(sign, key, activity)| {
         let text = format!(
-            "{}  by {}  {}",
+            "{:<4} {}  by {}",
+            ago(activity.last),
             key.path.escaped(),
-            activity.comm.escaped(),
-            ago(activity.last)
+            activity.comm.escaped()
         );
         fact(&sign.to_string(), text)
     }));
+    more(&mut facts, drift.len(), Pane::Files);
     let mut connections: Vec<_> = state
         .connections
         .iter()
@@ -64,14 +68,23 @@ pub(super) fn facts(core: &Core, id: &ContainerId) -> Vec<Fact> {
         let name = connection.name.as_ref();
         let name = name.map_or_else(String::new, |name| format!(" {}", name.escaped()));
         let text = format!(
-            "{}{name}  {} x{}  {}",
+            "{:<4} {}{}{name}  by {}",
+            ago(connection.last),
+            times(connection.count),
             rows::endpoint(&key.endpoint),
-            connection.comm.escaped(),
-            connection.count,
-            ago(connection.last)
+            connection.comm.escaped()
         );
         fact(direction, text)
     }));
+    more(&mut facts, connections.len(), Pane::Network);
     facts.push(heading("Facts"));
     facts
+}
+
+/// How many are not listed here, and which tab has them.
+fn more(facts: &mut Vec<Fact>, all: usize, tab: Pane) {
+    if all > MOST {
+        let text = format!("{} more: tab {}", all - MOST, tab.title());
+        facts.push(fact("", text));
+    }
 }

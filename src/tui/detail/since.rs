@@ -7,7 +7,7 @@ use crate::core::Core;
 use crate::event::{Bytes, Timestamp};
 use crate::state::{Direction, Owner, ProcessEntry};
 use crate::tui::rows;
-use crate::tui::text::span;
+use crate::tui::text::{span, times};
 
 /// Lines of each part.
 const MOST: usize = 100;
@@ -57,7 +57,7 @@ fn findings(core: &Core, then: Timestamp) -> Vec<Fact> {
         let name = rows::name(core, &f.container);
         fact(
             &format!("{} {}", f.severity.letter(), f.id),
-            format!("{name}  {}  x{}", f.title, f.count),
+            format!("{name}  {}{}", times(f.count), f.title),
         )
     };
     new.into_iter().map(|finding| line(finding)).collect()
@@ -74,9 +74,9 @@ fn containers(core: &Core, then: Timestamp) -> Vec<Fact> {
         if let Some(ended) = container.ended.filter(|at| *at > then) {
             let code = container
                 .exit_code
-                .map_or(String::new(), |c| format!("  code {c}"));
+                .map_or(String::new(), |c| format!("  exit code {c}"));
             let ago = span(core.state.now.since(ended));
-            lines.push(fact("ended", format!("{name}{code}  {ago} ago")));
+            lines.push(fact("ended", format!("{ago} ago  {name}{code}")));
         }
     }
     lines
@@ -101,7 +101,10 @@ fn programs(core: &Core, then: Timestamp) -> Vec<Fact> {
     let lines = new.into_iter();
     lines
         .map(|((owner, _), (count, command))| {
-            fact(&rows::name(core, &owner), format!("{command}  x{count}"))
+            fact(
+                &rows::name(core, &owner),
+                format!("{}{command}", times(count)),
+            )
         })
         .collect()
 }
@@ -126,10 +129,10 @@ fn network(core: &Core, then: Timestamp) -> Vec<Fact> {
         let name = connection.name.as_ref();
         let name = name.map_or_else(String::new, |name| format!(" {}", name.escaped()));
         let text = format!(
-            "{direction} {}{name}  {} x{}",
+            "{}{direction} {}{name}  by {}",
+            times(connection.count),
             rows::endpoint(&key.endpoint),
             connection.comm.escaped(),
-            connection.count,
         );
         fact(&rows::name(core, &key.owner), text)
     })

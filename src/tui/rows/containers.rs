@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Key, Row, drifted, found};
+use super::{Key, Row, drifted, exact, found, short};
 use crate::core::Core;
 use crate::event::ContainerId;
 use crate::tui::app::Ui;
@@ -11,8 +11,8 @@ use crate::tui::text::{bytes, coarse, count};
 
 pub(super) const COLUMNS: &[Column] = &[
     Column::severity(),
-    Column::new("name", "NAME", 16, 0).main(),
-    Column::new("age", "AGE", 4, 3).counts(Unit::Seconds),
+    Column::new("name", "NAME", 16, 0).main().named(),
+    Column::new("age", "AGE", 5, 3).counts(Unit::Seconds),
     Column::new("drift", "DRIFT", 5, 1).counts(Unit::Count),
     Column::new("cpu", "CPU%", 5, 6)
         .right()
@@ -32,7 +32,11 @@ pub(super) const COLUMNS: &[Column] = &[
         .right()
         .counts(Unit::Count)
         .spare(),
-    Column::new("last", "WORST FINDING", 20, 2).grow(),
+    Column::new("exit", "EXIT", 4, 11)
+        .right()
+        .counts(Unit::Count)
+        .spare(),
+    Column::new("last", "WORST FINDING", 30, 2).grow(),
 ];
 
 pub(super) fn rows(core: &Core, ui: &Ui) -> Vec<Row> {
@@ -63,16 +67,20 @@ pub(super) fn rows(core: &Core, ui: &Ui) -> Vec<Row> {
             let found = found.get(&container.id).copied().unwrap_or_default();
             let at = found.latest.map_or(container.first_seen, |f| f.last);
             let mut row = Row::new(Key::Container(container.id.clone()), at);
+            let began = container.started().unwrap_or(container.first_seen);
+            row.seen = Some((began, container.ended.unwrap_or(core.state.now)));
             row.faded = !container.running;
             row.letter(found.worst);
             row.text(container.display_name());
-            match container.started() {
-                _ if !container.running => row.text(match container.exit_code {
-                    Some(code) => format!("x{code}"),
-                    None => "x".to_owned(),
-                }),
-                Some(started) => row.age(core, started),
-                None => row.text("?"),
+            match (container.started(), container.ended) {
+                // How long it ran, as of a process that ended.
+                (Some(started), Some(ended)) if !container.running => {
+                    let ran = ended.since(started);
+                    row.number(ran.as_secs(), format!("x{}", exact(ran)));
+                }
+                _ if !container.running => row.text("x"),
+                (Some(started), _) => row.age(core, started),
+                (None, _) => row.text("?"),
             }
             let drift = drifted.get(&container.id).copied().unwrap_or(0);
             row.number(
@@ -92,10 +100,18 @@ pub(super) fn rows(core: &Core, ui: &Ui) -> Vec<Row> {
             row.number(writes, count(writes));
             row.text(container.info.image.escaped().to_string());
             row.count(found.count);
-            row.text(found.latest.map_or_else(
-                || "-".to_owned(),
-                |f| format!("{} {}", coarse(core.state.now.since(f.last)), f.title),
-            ));
+            match container.exit_code.filter(|_| !container.running) {
+                Some(code) => row.number(code.unsigned_abs(), code.to_string()),
+                None => row.text(""),
+            }
+            match found.latest {
+                None => row.text("-"),
+                Some(f) => {
+                    let ago = coarse(core.state.now.since(f.last));
+                    let (whole, brief) = (&f.title, short(f));
+                    row.shortened(format!("{ago} {whole}"), format!("{ago} {brief}"));
+                }
+            }
             row
         })
         .collect();

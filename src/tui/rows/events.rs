@@ -11,7 +11,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column::new("type", "TYPE", 10, 0),
     Column::new("pid", "PID", 7, 3).right().counts(Unit::Count),
     Column::new("what", "WHAT", 20, 0).main(),
-    Column::new("container", "CONTAINER", 14, 2),
+    Column::container(2),
 ];
 
 /// More are in the recording.
@@ -22,7 +22,11 @@ pub(super) fn outline(core: &Core, ui: &Ui) -> Vec<Row> {
     recent
         .filter(|event| wanted(ui, &event.container))
         .take(MOST)
-        .map(|event| Row::new(Key::Event(event.seq), event.ts))
+        .map(|event| {
+            let mut row = Row::new(Key::Event(event.seq), event.ts);
+            row.seen = Some((event.ts, event.ts));
+            row
+        })
         .collect()
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Key, Row, errno_name, name, wanted, word};
+use super::{Key, Row, errno_name, name, source, wanted, word};
 use crate::core::Core;
 use crate::event::FileOp;
 use crate::state::{FileActivity, FileKey};
@@ -13,12 +13,12 @@ pub(super) const COLUMNS: &[Column] = &[
     Column::new("drift", "Δ", 1, 1),
     Column::new("op", "OP", 8, 0),
     Column::new("path", "PATH", 20, 0).main(),
-    Column::new("n", "N", 5, 3).right().counts(Unit::Count),
-    Column::new("origin", "ORIGIN", 9, 2),
-    Column::new("by", "BY", 12, 4),
-    Column::new("age", "AGE", 4, 5).counts(Unit::Seconds),
-    Column::new("result", "RESULT", 7, 6),
-    Column::new("container", "CONTAINER", 14, 7),
+    Column::new("n", "N", 5, 4).right().counts(Unit::Count),
+    Column::new("origin", "ORIGIN", 9, 3),
+    Column::new("by", "BY", 12, 5),
+    Column::new("age", "AGE", 4, 6).counts(Unit::Seconds),
+    Column::new("result", "RESULT", 7, 7),
+    Column::container(2),
 ];
 
 pub(super) fn outline(core: &Core, ui: &Ui) -> Vec<Row> {
@@ -33,6 +33,7 @@ pub(super) fn outline(core: &Core, ui: &Ui) -> Vec<Row> {
         .into_iter()
         .map(|(key, activity)| {
             let mut row = Row::new(Key::File(key.clone()), activity.last);
+            row.seen = Some((activity.first, activity.last));
             row.faded = activity.last_op == FileOp::Unlink;
             row
         })
@@ -47,7 +48,7 @@ pub(super) fn write(core: &Core, key: &FileKey, row: &mut Row) {
     row.text(word(&activity.last_op));
     row.text(key.path.escaped().to_string());
     row.count(activity.ops.values().sum());
-    let origin = activity.file.map(|file| word(&file.origin()));
+    let origin = activity.file.map(|file| source(file.origin()));
     row.text(origin.unwrap_or_default());
     row.text(activity.comm.escaped().to_string());
     row.age(core, activity.last);

@@ -1,8 +1,8 @@
-//! Findings: the worst and latest first; silenced ones dim, at the end.
+//! Findings: the worst and latest first; silenced ones say so, at the end.
 
 use std::sync::Arc;
 
-use super::{Key, Row, name, wanted};
+use super::{Key, Row, name, short, wanted};
 use crate::core::Core;
 use crate::detect::Finding;
 use crate::tui::app::Ui;
@@ -11,11 +11,12 @@ use crate::tui::table::{Column, Unit};
 pub(super) const COLUMNS: &[Column] = &[
     Column::severity(),
     Column::new("age", "AGE", 4, 2).counts(Unit::Seconds),
-    Column::new("container", "CONTAINER", 14, 3),
-    Column::new("finding", "FINDING", 24, 0).main().wants(50),
+    Column::container(1),
+    Column::new("finding", "FINDING", 18, 0).main().wants(34),
     Column::new("rule", "RULE", 18, 4),
-    Column::new("n", "N", 4, 1).right().counts(Unit::Count),
+    Column::new("n", "N", 4, 3).right().counts(Unit::Count),
     Column::new("id", "ID", 6, 5).spare(),
+    Column::new("state", "STATE", 8, 6).spare(),
 ];
 
 pub(super) fn rows(core: &Core, ui: &Ui) -> Vec<Row> {
@@ -33,14 +34,19 @@ pub(super) fn rows(core: &Core, ui: &Ui) -> Vec<Row> {
         .into_iter()
         .map(|finding| {
             let mut row = Row::new(Key::Finding(finding.id), finding.last);
+            row.seen = Some((finding.first, finding.last));
             row.faded = finding.silenced.is_some();
+            if row.faded {
+                row.tag = "silenced";
+            }
             row.letter(Some(finding.severity));
             row.age(core, finding.last);
             row.text(name(core, &finding.container));
-            row.text(finding.title.clone());
+            row.shortened(finding.title.clone(), short(finding));
             row.text(finding.rule.clone());
             row.count(finding.count);
             row.text(finding.id.to_string());
+            row.text(if row.faded { "silenced" } else { "open" });
             row
         })
         .collect()

@@ -8,13 +8,18 @@ mod findings;
 mod images;
 mod network;
 mod processes;
+mod short;
 mod words;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub(super) use images::{ImageKey, images};
-pub(super) use words::{command, endpoint, errno_name, name, origin, what, word};
+use processes::exact;
+pub(super) use short::short;
+pub(super) use words::{
+    command, endpoint, errno_name, name, origin, source, source_told, what, word,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +57,12 @@ pub(super) struct Row {
     pub(super) faded: bool,
     /// Shown only because a row below it matches.
     pub(super) context: bool,
+    /// What is said before the text it is called by.
+    pub(super) tag: &'static str,
+    /// A column, and its text in few words.
+    pub(super) brief: Option<(usize, String)>,
+    /// From when to when it was seen: for programs, which cannot use an age.
+    pub(super) seen: Option<(Timestamp, Timestamp)>,
     /// How deep in a tree.
     pub(super) depth: usize,
     /// What stands before the text of a tree's row.
@@ -69,6 +80,9 @@ impl Row {
             severity: None,
             faded: false,
             context: false,
+            tag: "",
+            brief: None,
+            seen: None,
             depth: 0,
             lead: String::new(),
             at,
@@ -78,6 +92,18 @@ impl Row {
     fn text(&mut self, text: impl Into<String>) {
         self.cells.push(text.into());
         self.numbers.push(None);
+    }
+
+    /// A text, and how it is put where there is little room.
+    fn shortened(&mut self, text: impl Into<String>, brief: String) {
+        self.brief = Some((self.cells.len(), brief));
+        self.text(text);
+    }
+
+    /// The few words that a column may show instead of its text.
+    pub(super) fn brief(&self, column: usize) -> Option<&str> {
+        let brief = self.brief.as_ref().filter(|(at, _)| *at == column);
+        brief.map(|(_, text)| text.as_str())
     }
 
     fn number(&mut self, number: u64, text: impl Into<String>) {
@@ -129,11 +155,33 @@ pub(super) fn columns(pane: Pane) -> &'static [Column] {
     }
 }
 
+/// How many rows match the filter, of how many.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Counted {
+    pub(super) matching: usize,
+    pub(super) all: usize,
+}
+
 /// The rows of the present pane, filtered and sorted.
 pub(super) fn rows(core: &Core, ui: &Ui) -> Vec<Row> {
-    let mut rows = collect(core, ui);
+    let mut rows = collect(core, ui).rows;
     rows.iter_mut().for_each(|row| write(core, ui, row));
     rows
+}
+
+/// Rows, and how many were left out.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Listing {
+    rows: Vec<Row>,
+    pub(super) counted: Counted,
+}
+
+impl std::ops::Deref for Listing {
+    type Target = [Row];
+
+    fn deref(&self) -> &[Row] {
+        &self.rows
+    }
 }
 
 /// The same rows, of which some may lack their text: there are thousands, a few of them are shown,
@@ -141,14 +189,14 @@ pub(super) fn rows(core: &Core, ui: &Ui) -> Vec<Row> {
 ///
 /// While a key is held they are those of the last picture: otherwise each step would send all that
 /// moved meanwhile, which on a slow link piles up, and the list would run away under the hand.
-pub(super) fn outline(core: &Core, ui: &Ui) -> Arc<Vec<Row>> {
+pub(super) fn outline(core: &Core, ui: &Ui) -> Arc<Listing> {
     match &ui.held {
         Some(held) if ui.hurry => Arc::clone(held),
         _ => Arc::new(collect(core, ui)),
     }
 }
 
-fn collect(core: &Core, ui: &Ui) -> Vec<Row> {
+fn collect(core: &Core, ui: &Ui) -> Listing {
     let mut rows = match ui.pane {
         Pane::Containers => containers::rows(core, ui),
         Pane::Findings => findings::rows(core, ui),
@@ -162,6 +210,7 @@ fn collect(core: &Core, ui: &Ui) -> Vec<Row> {
     if ui.hide_ended() {
         rows.retain(|row| !row.faded);
     }
+    let all = rows.len();
     let filter = ui.filter();
     if !filter.is_empty() || ui.table().sort.is_some() {
         rows.iter_mut().for_each(|row| write(core, ui, row));
@@ -188,7 +237,9 @@ fn collect(core: &Core, ui: &Ui) -> Vec<Row> {
     } else if table.reverse && !ui.tree() {
         rows.reverse();
     }
-    rows
+    let matching = rows.iter().filter(|row| !row.context).count();
+    let counted = Counted { matching, all };
+    Listing { rows, counted }
 }
 
 /// Adds the text of a row where it is missing.

@@ -12,18 +12,18 @@ use crate::tui::text::bytes;
 pub(super) const COLUMNS: &[Column] = &[
     Column::new("dir", "DIR", 6, 0),
     Column::new("peer", "PEER", 21, 0).main(),
-    Column::new("name", "NAME", 14, 4).grow(),
+    Column::new("name", "NAME", 14, 5).grow(),
     Column::new("state", "STATE", 11, 1),
-    Column::new("count", "COUNT", 5, 5)
+    Column::new("count", "COUNT", 5, 6)
         .right()
         .counts(Unit::Count),
-    Column::new("out", "OUT", 5, 6).right().counts(Unit::Bytes),
-    Column::new("in", "IN", 5, 6).right().counts(Unit::Bytes),
+    Column::new("out", "OUT", 5, 7).right().counts(Unit::Bytes),
+    Column::new("in", "IN", 5, 7).right().counts(Unit::Bytes),
     Column::new("process", "PROCESS", 12, 2),
-    Column::new("age", "AGE", 4, 3).counts(Unit::Seconds),
-    Column::new("first", "FIRST", 5, 9).counts(Unit::Seconds),
-    Column::new("container", "CONTAINER", 14, 7),
-    Column::new("proto", "PROTO", 5, 8),
+    Column::new("age", "AGE", 4, 4).counts(Unit::Seconds),
+    Column::new("first", "FIRST", 5, 10).counts(Unit::Seconds),
+    Column::container(3),
+    Column::new("proto", "PROTO", 5, 9),
 ];
 
 pub(super) fn outline(core: &Core, ui: &Ui) -> Vec<Row> {
@@ -38,6 +38,7 @@ pub(super) fn outline(core: &Core, ui: &Ui) -> Vec<Row> {
         .into_iter()
         .map(|(key, connection)| {
             let mut row = Row::new(Key::Connection(key.clone()), connection.last);
+            row.seen = Some((connection.first, connection.last));
             row.faded = connection.phase == Phase::Closed;
             row
         })

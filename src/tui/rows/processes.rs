@@ -26,7 +26,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column::new("origin", "ORIGIN", 9, 2),
     Column::new("from", ">", 1, 2),
     Column::new("command", "COMMAND", 24, 0).main(),
-    Column::new("container", "CONTAINER", 14, 5),
+    Column::container(5),
 ];
 
 /// The deepest step that is drawn.
@@ -181,7 +181,7 @@ impl Node {
 }
 
 /// How long something took that is over, in four columns: `3ms`, `0.1s`, `42s`, `5m`.
-fn exact(span: Duration) -> String {
+pub(super) fn exact(span: Duration) -> String {
     match span.as_secs() {
         0 if span.as_millis() < 100 => format!("{}ms", span.as_millis()),
         0..10 => format!("{:.1}s", span.as_secs_f64()),
@@ -236,6 +236,7 @@ pub(super) fn write(core: &Core, pid: u32, row: &mut Row) {
     let Some(process) = core.state.processes.get(&pid) else {
         return;
     };
+    row.seen = Some((process.started, process.exited.unwrap_or(core.state.now)));
     row.letter(row.severity);
     row.count(u64::from(process.pid));
     row.count(u64::from(process.nspid));

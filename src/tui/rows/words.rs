@@ -2,7 +2,7 @@
 
 use super::super::text::bytes;
 use crate::core::Core;
-use crate::event::{Endpoint, Event, Kind};
+use crate::event::{Endpoint, Event, Kind, Origin};
 use crate::state::{Owner, ProcessEntry};
 
 /// Name of a container for a narrow column.
@@ -42,10 +42,35 @@ pub(in crate::tui) fn command(process: &ProcessEntry) -> String {
 
 /// Origin of a process's executable in a word.
 pub(in crate::tui) fn origin(process: &ProcessEntry) -> String {
-    if process.file.memfd {
-        return "memfd".to_owned();
+    source(process.file.origin()).to_owned()
+}
+
+/// Where a file comes from, in a word for people; the session file has the kernel's.
+pub(in crate::tui) fn source(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Image => "image",
+        Origin::Upper => "added",
+        Origin::CopiedUp => "changed",
+        Origin::Tmpfs => "tmpfs",
+        Origin::Volume => "volume",
+        Origin::Memfd => "memfd",
+        Origin::Deleted => "deleted",
+        Origin::Unknown => "unknown",
     }
-    word(&process.file.origin())
+}
+
+/// The same in words for a page.
+pub(in crate::tui) fn source_told(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Image => "the image",
+        Origin::Upper => "added in the container: not in the image",
+        Origin::CopiedUp => "the image, written to in the container",
+        Origin::Tmpfs => "a tmpfs: memory of the container",
+        Origin::Volume => "a volume or bind mount",
+        Origin::Memfd => "anonymous memory: no file at all",
+        Origin::Deleted => "a file that was deleted",
+        Origin::Unknown => "not known",
+    }
 }
 
 /// A unit variant as the session file writes it.

@@ -9,8 +9,9 @@ use super::list::List;
 use super::{Sheet, line};
 use crate::core::Core;
 use crate::event::escape;
+use crate::tui::Action;
 use crate::tui::app::Ui;
-use crate::tui::text::fit;
+use crate::tui::text::{fit, things};
 use crate::tui::theme::Theme;
 
 /// Width of the names of fields.
@@ -34,7 +35,7 @@ pub(in crate::tui) fn draw(
     }
     let (lines, seen) = match sheet {
         Sheet::Form(form) => form_lines(core, form, theme),
-        Sheet::List(list) => list_lines(core, list, theme),
+        Sheet::List(list) => list_lines(core, ui, list, theme),
     };
     let height = usize::from(area.height);
     // The first two lines stay: what it is, and what it does.
@@ -101,12 +102,15 @@ fn form_lines(core: &Core, form: &Form, theme: &Theme) -> (Vec<Line>, usize) {
             Part::Parent => ("parent", parent.words(), parent.choices.len()),
             Part::Hash => ("sha256", hash.words(), hash.choices.len()),
             Part::Until => ("until", form.until.words(), form.until.choices.len()),
-            Part::Reason => ("reason", "", 1),
+            Part::Reason => ("reason *", "", 1),
         };
         if part == Part::Reason {
             let (left, right) = form.reason.halves();
             let cursor = if here { "█" } else { "" };
-            let text = format!("{left}{cursor}{right}");
+            let text = match (left, right) {
+                ("", "") => format!("{cursor}  (needed)"),
+                _ => format!("{left}{cursor}{right}"),
+            };
             lines.push(field(name, &text, 1, here, theme));
         } else {
             lines.push(field(name, words, choices, here, theme));
@@ -119,17 +123,31 @@ fn form_lines(core: &Core, form: &Form, theme: &Theme) -> (Vec<Line>, usize) {
     (lines, seen)
 }
 
-fn list_lines(core: &Core, list: &List, theme: &Theme) -> (Vec<Line>, usize) {
+fn list_lines(core: &Core, ui: &Ui, list: &List, theme: &Theme) -> (Vec<Line>, usize) {
     let silences = &core.detector.settings().policy.silence;
     let findings = core.detector.findings();
     let hidden = findings.iter().filter(|f| f.silenced.is_some()).count();
     let mut lines = vec![
         (
-            format!("{} silences, {hidden} findings silenced", silences.len()),
+            format!(
+                "{}, {} silenced",
+                things(silences.len() as u64, "silence"),
+                things(hidden as u64, "finding")
+            ),
             theme.title(),
         ),
         (String::new(), theme.text()),
     ];
+    if silences.is_empty() {
+        let (ack, form) = (
+            ui.keys.sign(Action::Acknowledge),
+            ui.keys.sign(Action::Silence),
+        );
+        let how = format!(
+            "On a finding: {ack} accepts just it for 30 days, {form} asks what and how long."
+        );
+        lines.push((how, theme.text()));
+    }
     let mut seen = 0;
     let at = list.at.min(silences.len().saturating_sub(1));
     for (n, silence) in silences.iter().enumerate() {
@@ -160,10 +178,7 @@ fn list_lines(core: &Core, list: &List, theme: &Theme) -> (Vec<Line>, usize) {
     for finding in findings.iter().filter(|f| f.silenced.is_some()).take(200) {
         let reason = finding.silenced.as_deref().unwrap_or_default();
         let (id, severity) = (finding.id, finding.severity.letter());
-        let words = format!(
-            " {severity} {id} {} x{} ({reason})",
-            finding.title, finding.count
-        );
+        let words = format!(" {severity} {id} {} ({reason})", finding.title);
         lines.push((words, theme.dim()));
     }
     (lines, seen)

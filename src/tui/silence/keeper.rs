@@ -34,16 +34,20 @@ impl Keeper {
     }
 
     fn change(&mut self, wish: Wish, path: &Path) -> Result<String, String> {
+        let file = path.display();
         match wish {
             Wish::Add(silence) => {
                 add(path, &silence)?;
-                let said = format!("silenced: {} (U takes it back)", line(&silence));
+                let said = format!("silenced (U undoes) in {file}: {}", line(&silence));
                 self.remember(Deed::Added(*silence));
                 Ok(said)
             }
             Wish::Remove(silence) => {
                 remove(path, &silence)?;
-                let said = format!("no longer silenced: {} (U takes it back)", line(&silence));
+                let said = format!(
+                    "no longer silenced (U undoes) in {file}: {}",
+                    line(&silence)
+                );
                 self.remember(Deed::Removed(*silence));
                 Ok(said)
             }
@@ -54,11 +58,11 @@ impl Keeper {
                 match deed {
                     Deed::Added(silence) => {
                         remove(path, &silence)?;
-                        Ok(format!("taken back: {}", line(&silence)))
+                        Ok(format!("taken back in {file}: {}", line(&silence)))
                     }
                     Deed::Removed(silence) => {
                         add(path, &silence)?;
-                        Ok(format!("silenced again: {}", line(&silence)))
+                        Ok(format!("silenced again in {file}: {}", line(&silence)))
                     }
                 }
             }

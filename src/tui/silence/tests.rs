@@ -5,10 +5,10 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::{Action, Ui, Wish};
 use crate::core::Core;
-use crate::detect::{Policy, Settings};
+use crate::detect::{Policy, Settings, Silence};
 use crate::event::{Event, Kind, PolicyChange};
 use crate::tui::tests::{demo, screen};
-use crate::tui::{Pane, Scene};
+use crate::tui::{Pane, Scene, rows};
 
 fn keys(ui: &mut Ui, core: &Core, keys: &[KeyCode]) {
     for code in keys {
@@ -102,7 +102,26 @@ fn what_is_acknowledged_is_hidden_listed_and_taken_back() {
     let Some(Wish::Add(silence)) = ui.wish.take() else {
         panic!("nothing is wished");
     };
-    let text = Policy::with_silence("", &silence).unwrap();
+    write(&mut core, &silence);
+    let silenced = core
+        .detector
+        .findings()
+        .iter()
+        .filter(|f| f.silenced.is_some());
+    assert_eq!(silenced.count(), 1);
+    keys(&mut ui, &core, &[KeyCode::Char('L')]);
+    let list = screen(&core, &mut ui, 120, 24).join("\n");
+    assert!(list.contains("1 silence, 1 finding silenced"), "{list}");
+    assert!(list.contains("acknowledged"), "{list}");
+    keys(&mut ui, &core, &[KeyCode::Char('d')]);
+    assert_eq!(ui.wish.take(), Some(Wish::Remove(silence)));
+    keys(&mut ui, &core, &[KeyCode::Esc, KeyCode::Char('U')]);
+    assert_eq!(ui.wish.take(), Some(Wish::Undo));
+}
+
+/// The policy is written and read.
+fn write(core: &mut Core, silence: &Silence) {
+    let text = Policy::with_silence("", silence).unwrap();
     let mut settings = Settings::default();
     settings.adopt(Policy::parse(&text).unwrap());
     let change = PolicyChange {
@@ -118,20 +137,30 @@ fn what_is_acknowledged_is_hidden_listed_and_taken_back() {
         nspid: 0,
         kind: Kind::Policy(Box::new(change)),
     }));
-    let silenced = core
-        .detector
-        .findings()
-        .iter()
-        .filter(|f| f.silenced.is_some());
-    assert_eq!(silenced.count(), 1);
-    keys(&mut ui, &core, &[KeyCode::Char('L')]);
-    let list = screen(&core, &mut ui, 120, 24).join("\n");
-    assert!(list.contains("1 silences, 1 findings silenced"), "{list}");
-    assert!(list.contains("acknowledged"), "{list}");
-    keys(&mut ui, &core, &[KeyCode::Char('d')]);
-    assert_eq!(ui.wish.take(), Some(Wish::Remove(silence)));
-    keys(&mut ui, &core, &[KeyCode::Esc, KeyCode::Char('U')]);
-    assert_eq!(ui.wish.take(), Some(Wish::Undo));
+}
+
+#[test]
+fn what_is_silenced_leaves_its_place_to_the_next() {
+    let mut core = demo();
+    let mut ui = Ui::default();
+    ui.apply(Action::Show(Pane::Findings), &core);
+    screen(&core, &mut ui, 80, 24);
+    ui.apply(Action::Move(1), &core);
+    screen(&core, &mut ui, 80, 24);
+    let rows = rows::rows(&core, &ui);
+    assert_eq!(ui.current.as_ref(), Some(&rows[1].key));
+    keys(&mut ui, &core, &[KeyCode::Char('a')]);
+    let Some(Wish::Add(silence)) = ui.wish.take() else {
+        panic!("nothing is wished");
+    };
+    write(&mut core, &silence);
+    let lines = screen(&core, &mut ui, 80, 24);
+    assert_eq!(ui.current.as_ref(), Some(&rows[2].key), "{lines:#?}");
+    let said = lines.iter().filter(|line| line.contains(" silenced "));
+    assert_eq!(said.count(), 1, "{lines:#?}");
+    ui.apply(Action::Last, &core);
+    screen(&core, &mut ui, 80, 24);
+    assert_eq!(ui.current.as_ref(), Some(&rows[1].key), "it can be gone to");
 }
 
 #[test]

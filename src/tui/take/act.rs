@@ -13,10 +13,12 @@ use super::clipboard::{self, Between};
 use super::view::{self, Cell, Format, Grid};
 use super::{bundle, command, svg};
 use crate::core::Core;
+use crate::event::{Timestamp, escape};
 use crate::secret::mask_json;
 use crate::tui::app::{Asked, Pane, Ui};
 use crate::tui::rows::{self, Key};
 use crate::tui::source::Status;
+use crate::tui::text::fit_middle;
 use crate::tui::theme::Theme;
 use crate::tui::{Action, detail};
 
@@ -45,8 +47,15 @@ pub(in crate::tui) fn act(
     terminal: &mut impl Write,
 ) -> Option<String> {
     let said = match asked.action {
-        Action::CopyCell => copy(cell(core, ui), "the cell", terminal),
-        Action::CopyRow => copy(row(core, ui), "the row as JSON", terminal),
+        Action::CopyCell => {
+            let text = cell(core, ui);
+            let what = shortened(text.as_deref());
+            copy(text, &what, terminal)
+        }
+        Action::CopyRow => {
+            let what = format!("{} as JSON", shortened(cell(core, ui).as_deref()));
+            copy(row(core, ui), &what, terminal)
+        }
         Action::CopyCommand => {
             let found = ui.subject().and_then(|key| command::docker(core, ui, key));
             let what = found.clone().unwrap_or_default();
@@ -80,6 +89,15 @@ fn copy(text: Option<String>, what: &str, terminal: &mut impl Write) -> Result<S
         Between::Tmux => format!("copied {what}, if tmux has allow-passthrough on"),
         Between::Screen => format!("copied {what}, if the terminal around screen takes OSC 52"),
     })
+}
+
+/// Cells of what was copied that are said again.
+const SAID: usize = 40;
+
+/// What was copied, as far as a line has room for it.
+fn shortened(text: Option<&str>) -> String {
+    let text = escape(text.unwrap_or_default().as_bytes()).to_string();
+    fit_middle(&text, SAID)
 }
 
 /// What the selected row is called.
@@ -148,21 +166,32 @@ fn export(
         );
         svg(&buffer, &screen.theme.background()).into_bytes()
     } else {
-        written(&grid(core, ui), format)?
+        written(&grid(core, ui, format), format)?
     };
     let name = ui.pane.title().to_lowercase();
     let (mut file, path) = create(core, &name, format.name(), folder)?;
     file.write_all(&content).map_err(|e| failed(&path, &e))?;
-    Ok(format!("written {}", path.display()))
+    Ok(format!("written {}", whole(&path)))
 }
 
-/// The rows of the view, as filtered and sorted; of the open page its facts.
-fn grid(core: &Core, ui: &Ui) -> Grid {
+/// A file by its whole path: who reads it may not know where hullwatch was started.
+fn whole(path: &Path) -> String {
+    let whole = std::path::absolute(path);
+    whole.as_deref().unwrap_or(path).display().to_string()
+}
+
+/// The rows of the view, as filtered and sorted; of the open page its facts. Programs get the times
+/// that the screen tells as ages.
+fn grid(core: &Core, ui: &Ui, format: Format) -> Grid {
     if !ui.listing() {
-        let found = ui.page_of().and_then(|key| detail::facts(core, ui, &key));
+        let key = ui.page_of();
+        let title = key.as_ref().and_then(|key| detail::headline(core, ui, key));
+        let found = key.and_then(|key| detail::facts(core, ui, &key));
         let (_, facts) = found.unwrap_or_default();
-        let rows = facts
+        let title = title.map(|title| ("title".to_owned(), Some(title)));
+        let rows = title
             .into_iter()
+            .chain(facts)
             .map(|(name, text)| vec![name.into(), text.unwrap_or_default().into()]);
         return Grid {
             names: vec!["fact", "text"],
@@ -170,7 +199,17 @@ fn grid(core: &Core, ui: &Ui) -> Grid {
         };
     }
     let columns = rows::columns(ui.pane);
+    let times = matches!(format, Format::Json | Format::Csv);
+    let time = |at: Option<Timestamp>| match at {
+        Some(at) => Cell::from(at.to_string()),
+        None => Cell {
+            value: Value::Null,
+            ..Cell::from(String::new())
+        },
+    };
     let cells = |row: rows::Row| {
+        let seen = [row.seen.map(|seen| seen.0), row.seen.map(|seen| seen.1)];
+        let seen = seen.into_iter().filter(|_| times).map(time);
         let cells = row.cells.iter().zip(&row.numbers).zip(columns);
         cells
             .map(|((cell, number), column)| {
@@ -180,10 +219,15 @@ fn grid(core: &Core, ui: &Ui) -> Grid {
                     None => cell,
                 }
             })
+            .chain(seen)
             .collect()
     };
     Grid {
-        names: columns.iter().map(|column| column.name).collect(),
+        names: columns
+            .iter()
+            .map(|column| column.name)
+            .chain(["first_seen", "last_seen"].into_iter().filter(|_| times))
+            .collect(),
         rows: rows::rows(core, ui).into_iter().map(cells).collect(),
     }
 }
@@ -208,7 +252,7 @@ pub fn listing(
     table.set_filter(pane, filter)?;
     // The lines of a tree are for people.
     table.flat = format != Format::Text;
-    written(&grid(core, &ui), format)
+    written(&grid(core, &ui, format), format)
 }
 
 /// A grid in a format; a picture is none of a grid.
@@ -232,7 +276,7 @@ fn evidence(core: &Core, ui: &Ui, folder: &Path) -> Result<String, String> {
     } else {
         "secrets masked"
     };
-    Ok(format!("written {} ({secrets})", path.display()))
+    Ok(format!("written {} ({secrets})", whole(&path)))
 }
 
 fn failed(path: &Path, error: &io::Error) -> String {
@@ -313,7 +357,15 @@ mod tests {
                 let text = std::fs::read_to_string(path).unwrap();
                 let lines = text.lines().count();
                 match format {
-                    Format::Json => assert_eq!(lines, count),
+                    Format::Json => {
+                        assert_eq!(lines, count);
+                        let first: Value =
+                            serde_json::from_str(text.lines().next().unwrap()).unwrap();
+                        for time in ["first_seen", "last_seen"] {
+                            let time = first[time].as_str().unwrap();
+                            assert!(time.parse::<jiff::Timestamp>().is_ok(), "{time}");
+                        }
+                    }
                     Format::Csv | Format::Text => assert_eq!(lines, count + 1),
                     Format::Svg => assert!(text.starts_with("<svg") && text.contains("FINDING")),
                 }

@@ -8,9 +8,10 @@ use unicode_width::UnicodeWidthStr as _;
 use super::header::parts;
 use super::help::signs;
 use crate::event::escape;
-use crate::tui::action::{ACTIONS, Action, Entry};
-use crate::tui::app::Ui;
+use crate::tui::action::{ACTIONS, Action, Entry, Group};
+use crate::tui::app::{Scene, Ui};
 use crate::tui::prompt::Prompt;
+use crate::tui::rows::Key;
 use crate::tui::silence;
 use crate::tui::text::fit;
 use crate::tui::theme::Theme;
@@ -26,19 +27,74 @@ pub(super) fn draw(ui: &Ui, trouble: Option<&str>, area: Rect, theme: &Theme, ou
     } else if let Some(trouble) = trouble {
         let trouble = escape(trouble.as_bytes()).to_string();
         parts(&[(trouble, theme.bad())], area, out);
-    } else if !ui.filter().is_empty() {
-        let clear = ui.keys.sign(Action::Back);
-        let filter = escape(ui.filter().text().as_bytes());
-        parts(
-            &[
-                (format!("/{filter}"), theme.accent()),
-                (format!("{clear} clears"), theme.dim()),
-            ],
-            area,
-            out,
-        );
+    } else if let Some(picker) = &ui.picker {
+        parts(&[(picker.keys().to_owned(), theme.dim())], area, out);
+    } else if ui.help {
+        parts(&[(help(ui), theme.dim())], area, out);
     } else {
+        let area = filter(ui, area, theme, out);
         keys(ui, area, theme, out);
+    }
+}
+
+/// The keys of the help itself: all others search it.
+fn help(ui: &Ui) -> String {
+    let close = ui.keys.sign(Action::Help);
+    if ui.search.is_empty() {
+        format!("typing searches  ↑ ↓ PgUp PgDn scroll  Esc or {close} closes")
+    } else {
+        format!("typing searches  ↑ ↓ PgUp PgDn scroll  Esc clears the search  {close} closes")
+    }
+}
+
+/// The filter of the table that is shown, in a third of the line; returns what is left of it.
+fn filter(ui: &Ui, area: Rect, theme: &Theme, out: &mut Buffer) -> Rect {
+    if ui.filter().is_empty() || !ui.listing() {
+        return area;
+    }
+    let filter = escape(ui.filter().text().as_bytes());
+    let most = usize::from(area.width / 3).max(12);
+    let text = fit(&format!("/{filter}"), most);
+    let (x, _) = out.set_stringn(
+        area.x,
+        area.y,
+        &text,
+        usize::from(area.width),
+        theme.accent(),
+    );
+    let x = (x + 2).min(area.right());
+    Rect {
+        x,
+        width: area.right() - x,
+        ..area
+    }
+}
+
+/// Its place among the keys of the footer, the lowest first; 0: not there.
+fn rank(ui: &Ui, entry: &Entry) -> u8 {
+    let recording = ui.scene == Scene::Recording;
+    match entry.action {
+        // Out of a page, or of a filter, is what comes next there.
+        Action::Back if !ui.listing() || !ui.filter().is_empty() => 5,
+        // It leads on to what is related; from its row it would lead where Enter does.
+        Action::Why if matches!(ui.detail, Some(Key::Finding(_))) => 40,
+        Action::Why if matches!(ui.subject(), Some(Key::Finding(_))) => 0,
+        Action::Silence | Action::Acknowledge if recording => 0,
+        // A recording is there to be gone through.
+        _ if recording && entry.group == Group::Time && entry.rank > 0 => entry.rank - 37,
+        Action::Pause => 24,
+        _ => entry.rank,
+    }
+}
+
+/// What a key does here, in two words.
+fn brief(ui: &Ui, entry: &'static Entry) -> &'static str {
+    match entry.action {
+        Action::Back if ui.listing() && !ui.filter().is_empty() => "clears",
+        Action::Ended => ui.pane.over(),
+        Action::Why if matches!(ui.detail, Some(Key::Finding(_))) => "related",
+        Action::Filter if !ui.listing() => "search",
+        _ => entry.brief,
     }
 }
 
@@ -70,18 +126,18 @@ fn typing(prompt: &Prompt, area: Rect, theme: &Theme, out: &mut Buffer) {
     }
 }
 
-/// The keys that work here, as many as fit; help always.
+/// The keys that work here, the most important first, as many as fit; help always.
 fn keys(ui: &Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
     let mut here: Vec<&'static Entry> = ACTIONS
         .iter()
-        .filter(|entry| entry.rank > 0 && ui.works(entry.place))
+        .filter(|entry| rank(ui, entry) > 0 && ui.works(entry.place))
         .collect();
-    here.sort_by_key(|entry| entry.rank);
+    here.sort_by_key(|entry| rank(ui, entry));
     let mut hints: Vec<(String, &str)> = Vec::new();
     for same in here.chunk_by(|a, b| a.brief == b.brief) {
         let keys = signs(ui, same, 1);
         if !keys.is_empty() {
-            hints.push((keys, same[0].brief));
+            hints.push((keys, brief(ui, same[0])));
         }
     }
     let help = hints.iter().position(|(_, brief)| *brief == "help");
@@ -97,8 +153,9 @@ fn keys(ui: &Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
     let mut x = area.x;
     for (key, brief) in hints {
         let width = key.width() + brief.width() + 3;
+        // What fits of the less important ones is still of use.
         if width > room + 2 {
-            break;
+            continue;
         }
         (x, _) = out.set_stringn(x, area.y, &key, room, theme.text());
         (x, _) = out.set_stringn(x + 1, area.y, brief, room, theme.dim());

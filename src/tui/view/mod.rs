@@ -41,9 +41,6 @@ pub fn draw(
     }
     header::status(core, ui, status, line(0), theme, out);
     let top = if ui.zoom && !ui.help { 1 } else { 2 };
-    if top == 2 {
-        tabs::draw(core, ui, line(1), theme, out);
-    }
     let timeline = status.timeline.as_ref().filter(|_| !ui.help && !ui.zoom);
     let below = timeline.map_or(0, |_| Timeline::lines(area.height));
     let body = Rect::new(
@@ -64,6 +61,10 @@ pub fn draw(
     } else {
         ui.page = usize::from(body.height.saturating_sub(1));
         reading::detail(core, ui, body, theme, out);
+    }
+    // After the rows: it says how many there are.
+    if top == 2 {
+        tabs::draw(core, ui, line(1), theme, out);
     }
     if let Some(sheet) = &ui.sheet {
         silence::draw(core, ui, sheet, body, theme, out);

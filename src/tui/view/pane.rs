@@ -23,6 +23,7 @@ const ROOMY: (u16, u16) = (100, 27);
 
 pub(super) fn draw(core: &Core, ui: &mut Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
     let rows = rows::outline(core, ui);
+    ui.counted = rows.counted;
     ui.held = Some(Arc::clone(&rows));
     let roomy = area.width >= ROOMY.0 && area.height >= ROOMY.1;
     let preview = ui.preview.unwrap_or(roomy) && !ui.zoom && area.height > PREVIEW + 4;
@@ -35,11 +36,18 @@ pub(super) fn draw(core: &Core, ui: &mut Ui, area: Rect, theme: &Theme, out: &mu
         height: area.height - below,
         ..area
     };
-    let chosen = ui.chosen(&rows);
     let height = usize::from(area.height.saturating_sub(1)).max(1);
     ui.page = height;
-    ui.current = rows.get(chosen).map(|row| row.key.clone());
-    let first = page(ui, chosen, rows.len(), height);
+    let table = ui.table();
+    let page = table.first..table.first + height;
+    let chosen = match ui.chosen(&rows) {
+        // A stream nobody chose a row of goes on at its top.
+        gone if !table.by_hand && !table.follow && !page.contains(&gone) => table.first,
+        chosen => chosen,
+    };
+    ui.current = None;
+    ui.anchor(&rows, chosen);
+    let first = first(ui, chosen, rows.len(), height);
     let end = rows.len().min(first + height);
     let mut shown = rows[first..end].to_vec();
     for row in &mut shown {
@@ -48,7 +56,7 @@ pub(super) fn draw(core: &Core, ui: &mut Ui, area: Rect, theme: &Theme, out: &mu
     let texts: Vec<Vec<String>> = shown.iter().map(|row| steadied(ui, row)).collect();
     ui.steady.turn();
     let columns = rows::columns(ui.pane);
-    let widths = widths(ui, columns, &texts, area.width);
+    let widths = widths(ui, columns, &rows, area.width);
     ui.spots.titles = titles(ui, columns, &widths, area, theme, out);
     let body = Rect {
         y: area.y + 1,
@@ -96,7 +104,7 @@ pub(super) fn draw(core: &Core, ui: &mut Ui, area: Rect, theme: &Theme, out: &mu
 }
 
 /// The first row of the page: it stays while the selection moves inside, else moves by half.
-fn page(ui: &mut Ui, chosen: usize, count: usize, height: usize) -> usize {
+fn first(ui: &mut Ui, chosen: usize, count: usize, height: usize) -> usize {
     let last = count.saturating_sub(height);
     let table = ui.table_mut();
     if chosen < table.first || chosen >= table.first + height {
@@ -118,31 +126,46 @@ fn steadied(ui: &mut Ui, row: &Row) -> Vec<String> {
         .collect()
 }
 
-fn widths(ui: &Ui, columns: &[Column], texts: &[Vec<String>], width: u16) -> Vec<(usize, u16)> {
-    let main = columns.iter().position(|column| column.main).unwrap_or(0);
-    let cells = texts.iter().filter_map(|cells| cells.get(main));
-    let longest = cells.map(|cell| cell.width()).max().unwrap_or(0);
+fn widths(ui: &Ui, columns: &[Column], rows: &[Row], width: u16) -> Vec<(usize, u16)> {
     let wanted = |at: &usize| {
         let alone = ui.container.is_some() && columns[*at].name == "container";
         ui.table().shows(columns, *at) && !alone
     };
     let wanted: Vec<usize> = (0..columns.len()).filter(wanted).collect();
     let chosen: Vec<Column> = wanted.iter().map(|at| columns[*at]).collect();
-    // Only what a row is called by: a command or a path may be of any length.
-    let longest = if matches!(ui.pane, Pane::Containers | Pane::Findings) {
-        longest
-    } else {
-        0
-    };
-    layout(
-        &chosen,
-        width.saturating_sub(MARKS),
-        u16::try_from(longest).unwrap_or(u16::MAX),
-    )
-    .into_iter()
-    .map(|(at, width)| (wanted[at], width))
-    .collect()
+    let longest: Vec<u16> = wanted
+        .iter()
+        .map(|at| longest(columns, rows, *at))
+        .collect();
+    let width = width.saturating_sub(MARKS);
+    layout(&chosen, width, |at| longest[at])
+        .into_iter()
+        .map(|(at, width)| (wanted[at], width))
+        .collect()
 }
+
+/// The width that names and findings need in a column; a command or a path may be of any length.
+/// Of all rows: the columns stand still while the page moves.
+fn longest(columns: &[Column], rows: &[Row], column: usize) -> u16 {
+    if !columns[column].named && columns[column].name != "finding" {
+        return 0;
+    }
+    let texts = rows.iter().filter_map(|row| {
+        let brief = row.brief(column);
+        brief.or_else(|| row.cells.get(column).map(String::as_str))
+    });
+    let mut longest = 0;
+    for text in texts {
+        // A text has no more columns than bytes.
+        if text.len() > longest {
+            longest = longest.max(text.width());
+        }
+    }
+    u16::try_from(longest).unwrap_or(u16::MAX)
+}
+
+/// Narrower columns tell findings in few words, each of them, to be read alike.
+const WHOLE: usize = 50;
 
 fn titles(
     ui: &Ui,
@@ -215,8 +238,15 @@ fn line(
     for (at, width) in widths {
         let (column, cell) = (&columns[*at], &cells[*at]);
         let room = usize::from(*width);
+        let brief = row
+            .brief(*at)
+            .filter(|_| room < WHOLE || cell.width() > room);
+        let brief = brief.map(|brief| ui.masked(brief));
+        let cell = brief.as_deref().unwrap_or(cell);
         let text = if column.main {
-            main(ui, cell, room)
+            main(ui, row.tag, cell, room)
+        } else if column.named {
+            pad(&fit_middle(cell, room), room, false)
         } else {
             pad(cell, room, column.right)
         };
@@ -246,8 +276,12 @@ fn start(text: &str, width: usize) -> &str {
 }
 
 /// What a row is called: shifted as asked, names cut in the middle.
-fn main(ui: &Ui, cell: &str, room: usize) -> String {
+fn main(ui: &Ui, tag: &str, cell: &str, room: usize) -> String {
     let shift = ui.table().shift;
+    if !tag.is_empty() {
+        let rest = main(ui, "", cell, room.saturating_sub(tag.width() + 1));
+        return pad(&format!("{tag} {rest}"), room, false);
+    }
     if shift == 0 {
         let middle = matches!(
             ui.pane,
@@ -271,8 +305,16 @@ fn empty(core: &Core, ui: &Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
     let clear = ui.keys.sign(crate::tui::Action::Back);
     let filter = escape(ui.filter().text().as_bytes()).to_string();
     let no_match = format!("No row matches {filter}   {clear} clears the filter");
+    let over = ui.pane.over();
+    let show = ui.keys.sign(crate::tui::Action::Ended);
+    let hidden = match ui.hide_ended() {
+        true => format!("Rows that are {over} are hidden: {show} shows them"),
+        false => String::new(),
+    };
     let lines: &[&str] = if !ui.filter().is_empty() {
-        &[&no_match]
+        &[&no_match, &hidden]
+    } else if ui.hide_ended() {
+        &[&hidden]
     } else if ui.pane == Pane::Findings {
         &["No findings so far."]
     } else if core.state.now == Timestamp::default() {

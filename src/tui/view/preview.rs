@@ -2,6 +2,7 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use unicode_width::UnicodeWidthStr as _;
 
 use crate::core::Core;
 use crate::tui::app::Ui;
@@ -10,8 +11,8 @@ use crate::tui::rows::Key;
 use crate::tui::text::{fit, pad};
 use crate::tui::theme::Theme;
 
-/// Width of the names of facts.
-const NAMES: usize = 10;
+/// Least width of the names of facts; the most is a quarter of the line.
+const NAMES: usize = 3;
 
 pub(super) fn draw(core: &Core, ui: &Ui, key: &Key, area: Rect, theme: &Theme, out: &mut Buffer) {
     let width = usize::from(area.width);
@@ -21,10 +22,13 @@ pub(super) fn draw(core: &Core, ui: &Ui, key: &Key, area: Rect, theme: &Theme, o
     let title = format!("── {} ", fit(&title, width.saturating_sub(8)));
     let rule = title + &"─".repeat(width);
     out.set_stringn(area.x, area.y, rule, width, theme.dim());
+    let shown = usize::from(area.height.saturating_sub(1));
+    let longest = facts.iter().take(shown).map(|(name, _)| name.width()).max();
+    let names = longest.unwrap_or(0).min(width / 4).max(NAMES);
     for (y, (name, text)) in (area.y + 1..area.bottom()).zip(facts) {
-        out.set_string(area.x + 1, y, pad(&name, NAMES, false), theme.dim());
-        let x = area.x + 2 + 10;
-        let room = width.saturating_sub(NAMES + 2);
+        out.set_string(area.x + 1, y, pad(&name, names, false), theme.dim());
+        let x = area.x + 2 + u16::try_from(names).unwrap_or(0);
+        let room = width.saturating_sub(names + 2);
         out.set_string(x, y, fit(&text, room), theme.text());
     }
 }

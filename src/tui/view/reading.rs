@@ -6,17 +6,20 @@ use unicode_width::UnicodeWidthStr as _;
 
 use crate::core::Core;
 use crate::tui::app::Ui;
-use crate::tui::detail::{Fact, facts};
+use crate::tui::detail::{Fact, facts, headline};
 use crate::tui::text::{fit, pad};
 use crate::tui::theme::Theme;
 
 /// Greatest width of the names of facts.
-const NAMES: usize = 18;
+const NAMES: usize = 26;
 
 pub(super) fn detail(core: &Core, ui: &mut Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
     let key = ui.page_of();
     ui.current = None;
-    let found = key.and_then(|key| facts(core, ui, &key));
+    let found = key.and_then(|key| {
+        let (_, facts) = facts(core, ui, &key)?;
+        Some((headline(core, ui, &key)?, facts))
+    });
     match found {
         Some((title, facts)) => page(&title, &facts, ui, area, theme, out),
         None => page(
@@ -32,7 +35,11 @@ pub(super) fn detail(core: &Core, ui: &mut Ui, area: Rect, theme: &Theme, out: &
 
 fn page(title: &str, facts: &[Fact], ui: &mut Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
     let width = usize::from(area.width);
-    out.set_string(area.x, area.y, fit(title, width), theme.title());
+    let pinned = pinned(title, area);
+    for (y, line) in (area.y..area.bottom()).zip(&pinned) {
+        out.set_string(area.x, y, fit(line, width), theme.title());
+    }
+    let top = u16::try_from(pinned.len()).unwrap_or(1).min(area.height);
     let mut names = NAMES;
     let mut lines = Vec::new();
     let mut begins = true;
@@ -55,10 +62,11 @@ fn page(title: &str, facts: &[Fact], ui: &mut Ui, area: Rect, theme: &Theme, out
             name = "";
         }
     }
-    let height = usize::from(area.height.saturating_sub(1));
+    let height = usize::from(area.height - top);
+    ui.page = height;
     ui.scroll = ui.scroll.min(lines.len().saturating_sub(height));
     for (y, (name, text, names, style)) in
-        (area.y + 1..area.bottom()).zip(lines.iter().skip(ui.scroll))
+        (area.y + top..area.bottom()).zip(lines.iter().skip(ui.scroll))
     {
         if text.is_empty() {
             out.set_string(area.x, y, fit(name, width), *style);
@@ -69,6 +77,18 @@ fn page(title: &str, facts: &[Fact], ui: &mut Ui, area: Rect, theme: &Theme, out
         let room = usize::from(area.right().saturating_sub(x));
         out.set_string(x, y, fit(text, room), *style);
     }
+}
+
+/// What stays above the page in two lines at most, one where there is little room.
+fn pinned(title: &str, area: Rect) -> Vec<String> {
+    let width = usize::from(area.width);
+    if area.height < 12 || title.width() <= width {
+        return vec![title.to_owned()];
+    }
+    let mut lines = textwrap::wrap(title, width).into_iter();
+    let first = lines.next().unwrap_or_default().into_owned();
+    let rest: Vec<_> = lines.collect();
+    vec![first, rest.join(" ")]
 }
 
 /// The width of the longest name up to the next heading.

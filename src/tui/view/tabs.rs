@@ -21,6 +21,7 @@ enum Size {
 }
 
 pub(super) fn draw(core: &Core, ui: &mut Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
+    let area = notes(ui, area, theme, out);
     let room = usize::from(area.width);
     for size in [Size::Long, Size::Short, Size::Digits] {
         let (all, panes) = line(core, ui, size, room, theme);
@@ -32,6 +33,42 @@ pub(super) fn draw(core: &Core, ui: &mut Ui, area: Rect, theme: &Theme, out: &mu
             ui.spots.tabs = tabs.zip(panes.iter().copied()).collect();
             return;
         }
+    }
+}
+
+/// Says at the right what is not as usual: rows left out, what is followed, secrets shown. Returns
+/// the room that is left.
+fn notes(ui: &Ui, area: Rect, theme: &Theme, out: &mut Buffer) -> Rect {
+    let mut notes = Vec::new();
+    let table = ui.table();
+    let listing = ui.listing() && !ui.help;
+    if listing && !table.filter.is_empty() {
+        let (matching, all) = (ui.counted.matching, ui.counted.all);
+        notes.push(format!("{matching} of {all}"));
+    }
+    if listing && table.hide_ended {
+        notes.push(format!("{} hidden", ui.pane.over()));
+    }
+    if listing && table.follow {
+        notes.push("following".to_owned());
+    }
+    if ui.reveal {
+        notes.push("secrets shown".to_owned());
+    }
+    let room = usize::from(area.width);
+    // The tabs as digits want some of a narrow line.
+    while notes.len() > 1 && notes.join(", ").width() + 24 > room {
+        notes.pop();
+    }
+    let notes = notes.join(", ");
+    let width = u16::try_from(notes.width()).unwrap_or(u16::MAX);
+    if width == 0 || width >= area.width {
+        return area;
+    }
+    out.set_string(area.right() - width, area.y, &notes, theme.accent());
+    Rect {
+        width: area.width - width - 1,
+        ..area
     }
 }
 
@@ -76,7 +113,7 @@ fn line(
         let count = if size == Size::Digits && !here {
             None
         } else {
-            amount(core, ui, *pane)
+            amount(core, ui, *pane, size)
         };
         let words = [number, title.to_owned(), count.unwrap_or_default()];
         let words: Vec<&str> = words
@@ -109,7 +146,7 @@ fn crumbs(mut crumbs: Vec<String>, room: usize, theme: &Theme) -> Vec<(String, S
 }
 
 /// How many rows a pane has, where that is known without making them.
-fn amount(core: &Core, ui: &Ui, pane: Pane) -> Option<String> {
+fn amount(core: &Core, ui: &Ui, pane: Pane, size: Size) -> Option<String> {
     let state = &core.state;
     let wanted = |owner: &crate::state::Owner| ui.container.is_none() || ui.container == *owner;
     let number = match pane {
@@ -141,6 +178,7 @@ fn amount(core: &Core, ui: &Ui, pane: Pane) -> Option<String> {
     let silenced = silenced.filter(|f| f.silenced.is_some() && wanted(&f.container));
     Some(match silenced.count() {
         0 => count(number as u64),
+        _ if size == Size::Digits => count(number as u64),
         more => format!("{} ({} silenced)", count(number as u64), count(more as u64)),
     })
 }

@@ -1,0 +1,108 @@
+//! What else was found of the same session: who started it is often told by another finding.
+
+use super::{Fact, fact, heading};
+use crate::core::Core;
+use crate::detect::{Finding, FindingId};
+use crate::tui::Action;
+use crate::tui::app::Ui;
+use crate::tui::text::things;
+
+/// Lines that are shown.
+const MOST: usize = 8;
+/// The fact of a session that tells who began it.
+const STARTED: &str = "started by";
+
+/// True when both tell of one session: a process that both descend from, the container's first
+/// aside, or an event that both rest on.
+fn together(one: &Finding, other: &Finding) -> bool {
+    one.id != other.id
+        && one.container.is_some()
+        && one.container == other.container
+        && (one.evidence.iter().any(|seq| other.evidence.contains(seq))
+            || one.ancestry.iter().any(|process| {
+                process.nspid > 1
+                    && other
+                        .ancestry
+                        .iter()
+                        .any(|p| p.pid == process.pid && p.nspid == process.nspid)
+            }))
+}
+
+/// Those that tell of the same session; what began it first, then the worst.
+pub(in crate::tui) fn related<'a>(core: &'a Core, finding: &Finding) -> Vec<&'a Finding> {
+    let all = core.detector.findings().iter();
+    let all = all.map(std::sync::Arc::as_ref);
+    let mut found: Vec<&Finding> = all.filter(|other| together(finding, other)).collect();
+    found.sort_by_key(|f| {
+        let worst = std::cmp::Reverse((f.severity, f.last));
+        (!tells_who(f), worst, f.id)
+    });
+    found
+}
+
+fn tells_who(finding: &Finding) -> bool {
+    finding.why.iter().any(|why| why.contains(STARTED))
+}
+
+/// The next of a session: each leads to the one after it, in the order they were raised.
+pub(in crate::tui) fn next(core: &Core, finding: &Finding) -> Option<FindingId> {
+    let mut ids: Vec<_> = related(core, finding).iter().map(|f| f.id).collect();
+    ids.sort_unstable();
+    let after = ids.iter().find(|id| **id > finding.id);
+    after.or(ids.first()).copied()
+}
+
+pub(super) fn facts(core: &Core, ui: &Ui, finding: &Finding) -> Vec<Fact> {
+    let found = related(core, finding);
+    if found.is_empty() {
+        return Vec::new();
+    }
+    let key = ui.keys.sign(Action::Why);
+    let mut facts = vec![heading(format!(
+        "Related, {} of the same sessions: {key} leads on",
+        things(found.len() as u64, "finding")
+    ))];
+    for other in found.iter().take(MOST) {
+        let name = format!("{} {}", other.severity.letter(), other.id);
+        facts.push(fact(&name, other.title.clone()));
+        let who = other.why.iter().filter(|why| why.contains(STARTED));
+        facts.extend(who.map(|why| fact("", why.clone())));
+    }
+    if found.len() > MOST {
+        facts.push(fact("", format!("{} more", found.len() - MOST)));
+    }
+    facts
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::tui::tests::demo;
+
+    #[test]
+    fn a_changed_file_leads_to_the_session_that_changed_it() {
+        let core = demo();
+        let findings = core.detector.findings();
+        let of = |rule: &str| findings.iter().find(|f| f.rule == rule).unwrap();
+        let accounts = of("file.accounts");
+        let rules: Vec<&str> = related(&core, accounts)
+            .iter()
+            .map(|f| f.rule.as_str())
+            .collect();
+        assert!(rules.contains(&"exec.session"), "{rules:?}");
+        assert!(rules.contains(&"file.cron"), "{rules:?}");
+        assert!(!rules.contains(&"priv.mount"), "{rules:?}");
+        // Going on comes back here.
+        let mut at = accounts.id;
+        for _ in 0..findings.len() {
+            let finding = findings.iter().find(|f| f.id == at).unwrap();
+            at = next(&core, finding).unwrap();
+            assert_ne!(at, finding.id);
+            if at == accounts.id {
+                return;
+            }
+        }
+        panic!("{rules:?}");
+    }
+}
