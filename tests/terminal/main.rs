@@ -4,6 +4,7 @@
 mod attach;
 #[path = "../common/mod.rs"]
 mod common;
+mod live;
 mod screen;
 
 use std::process::Command;

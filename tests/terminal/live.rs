@@ -1,0 +1,59 @@
+//! The screen of this host: what it records is whole, whatever ends it.
+
+use std::process::Command;
+
+use crate::common::{BUSYBOX, Engine, engine_is_ready};
+use crate::screen::Screen;
+
+#[test]
+fn a_recording_is_whole_however_the_screen_ends() {
+    if !engine_is_ready() {
+        return;
+    }
+    let engine = Engine::tests();
+    let container = engine.run(&["--name", "hw-recorded"], BUSYBOX, &["sleep", "600"]);
+    let folder = tempfile::tempdir().unwrap();
+    let program = env!("CARGO_BIN_EXE_hullwatch");
+    let place = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (config, state) = (place("config"), place("state"));
+    let environment = [
+        ("DOCKER_HOST", engine.0.as_str()),
+        ("XDG_CONFIG_HOME", config.as_str()),
+        ("XDG_STATE_HOME", state.as_str()),
+    ];
+    let ends: [(&str, fn(&mut Screen)); 5] = [
+        ("q", |screen| {
+            // The first one asks.
+            screen.type_in("q");
+            screen.shows(24, 80, |picture| {
+                picture.contents().contains("again ends it")
+            });
+            screen.type_in("q");
+        }),
+        ("C-c", |screen| screen.type_in("\x03")),
+        ("TERM", |screen| screen.signal("-TERM")),
+        ("HUP", |screen| screen.signal("-HUP")),
+        ("hang-up", Screen::hang_up),
+    ];
+    for (end, leave) in ends {
+        let file = place(&format!("{end}.jsonl.zst"));
+        let mut screen = Screen::start(&[program, "--record", &file], &environment);
+        screen.shows(24, 80, |picture| {
+            let text = picture.contents();
+            text.contains("● REC") && text.contains("hw-recorded")
+        });
+        container.sh(&format!("echo '{end}' >> /etc/passwd"));
+        screen.shows(24, 80, |picture| picture.contents().contains("/etc/passwd"));
+        leave(&mut screen);
+        assert!(screen.ended(), "{end}: left behind");
+        let mut replay = Command::new(program);
+        let out = replay
+            .args(["replay", "--findings", &file])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.success() && said.is_empty(), "{end}: {said}");
+        let found = String::from_utf8_lossy(&out.stdout);
+        assert!(found.contains("file.accounts"), "{end}: {found}");
+    }
+}
