@@ -199,6 +199,12 @@ impl Ui {
         &self.table().filter
     }
 
+    /// The filter while it is being typed.
+    pub(super) fn filtering(&self) -> Option<&Prompt> {
+        let prompt = self.prompt.as_ref();
+        prompt.filter(|prompt| prompt.purpose == Purpose::Filter)
+    }
+
     /// The selected row's key in the present pane.
     pub(super) fn selected(&self) -> Option<&Key> {
         self.table().selected.as_ref()

@@ -75,6 +75,18 @@ impl Filter {
         })
     }
 
+    /// The filter without its last word, where that word cannot be read yet or may become the name
+    /// of a column: what may be shown while it is being typed.
+    pub(super) fn begun(text: &str, wrong: bool, columns: &[Column]) -> Option<Self> {
+        let last = text.split(char::is_whitespace).next_back()?;
+        let word = last.trim_start_matches('!').to_lowercase();
+        let begins = |column: &Column| !word.is_empty() && column.name.starts_with(&word);
+        if !wrong && !columns.iter().any(begins) {
+            return None;
+        }
+        Self::parse(&text[..text.len() - last.len()], columns).ok()
+    }
+
     /// As it was typed.
     #[must_use]
     pub fn text(&self) -> &str {

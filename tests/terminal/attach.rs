@@ -114,7 +114,7 @@ fn a_recording_outlives_its_screen_and_is_come_back_to() {
     screen.type_in("a");
     let policy = folder.path().join("config/hullwatch/policy.toml");
     screen.shows(24, 80, |picture| {
-        picture.contents().contains("(1 silenced)")
+        picture.contents().contains("silenced moved program")
     });
     let written = std::fs::read_to_string(&policy).unwrap();
     assert!(written.contains("hw-attached"), "{written}");

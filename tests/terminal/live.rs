@@ -5,6 +5,8 @@ use std::process::Command;
 use crate::common::{BUSYBOX, Engine, engine_is_ready};
 use crate::screen::Screen;
 
+type Leave = fn(&mut Screen);
+
 #[test]
 fn a_recording_is_whole_however_the_screen_ends() {
     if !engine_is_ready() {
@@ -21,7 +23,7 @@ fn a_recording_is_whole_however_the_screen_ends() {
         ("XDG_CONFIG_HOME", config.as_str()),
         ("XDG_STATE_HOME", state.as_str()),
     ];
-    let ends: [(&str, fn(&mut Screen)); 5] = [
+    let ends: [(&str, Leave); 5] = [
         ("q", |screen| {
             // The first one asks.
             screen.type_in("q");

@@ -11,6 +11,7 @@ mod processes;
 mod short;
 mod words;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ pub(super) use words::{
 use serde::{Deserialize, Serialize};
 
 use super::app::{Pane, Ui};
+use super::filter::Filter;
 use super::table::Column;
 use super::text::coarse;
 use crate::core::Core;
@@ -211,9 +213,16 @@ fn collect(core: &Core, ui: &Ui) -> Listing {
         rows.retain(|row| !row.faded);
     }
     let all = rows.len();
-    let filter = ui.filter();
+    let mut filter = Cow::Borrowed(ui.filter());
     if !filter.is_empty() || ui.table().sort.is_some() {
         rows.iter_mut().for_each(|row| write(core, ui, row));
+    }
+    if let Some(prompt) = ui.filtering()
+        && !rows.iter().any(|row| filter.matches(row))
+        && let Some(begun) = Filter::begun(prompt.text(), prompt.error.is_some(), columns(ui.pane))
+    {
+        // A word that is half typed does not empty the table.
+        filter = Cow::Owned(begun);
     }
     if !filter.is_empty() {
         keep(&mut rows, |row| filter.matches(row));

@@ -90,8 +90,12 @@ fn fact(finding: &Finding) -> Option<String> {
     }
     // Some rules gather all they see under a word of their own.
     let gathers = |subject: &[u8]| subject.iter().all(u8::is_ascii_lowercase);
-    let thing = finding.things().first()?;
-    (!gathers(thing)).then(|| thing.escaped().to_string())
+    let things = finding.things();
+    let thing = things.first().filter(|thing| !gathers(thing))?;
+    Some(match things.len() - 1 {
+        0 => thing.escaped().to_string(),
+        more => format!("{} +{more}", thing.escaped()),
+    })
 }
 
 #[cfg(test)]

@@ -143,10 +143,14 @@ fn list_lines(core: &Core, ui: &Ui, list: &List, theme: &Theme) -> (Vec<Line>, u
             ui.keys.sign(Action::Acknowledge),
             ui.keys.sign(Action::Silence),
         );
-        let how = format!(
-            "On a finding: {ack} accepts just it for 30 days, {form} asks what and how long."
-        );
-        lines.push((how, theme.text()));
+        lines.push((
+            format!("{ack} on a finding accepts just it for 30 days,"),
+            theme.text(),
+        ));
+        lines.push((
+            format!("{form} asks what, where, how long and why."),
+            theme.text(),
+        ));
     }
     let mut seen = 0;
     let at = list.at.min(silences.len().saturating_sub(1));

@@ -41,9 +41,9 @@ pub(super) fn draw(ui: &Ui, trouble: Option<&str>, area: Rect, theme: &Theme, ou
 fn help(ui: &Ui) -> String {
     let close = ui.keys.sign(Action::Help);
     if ui.search.is_empty() {
-        format!("typing searches  ↑ ↓ PgUp PgDn scroll  Esc or {close} closes")
+        format!("Esc {close} closes  typing searches  ↑ ↓ PgUp PgDn scroll")
     } else {
-        format!("typing searches  ↑ ↓ PgUp PgDn scroll  Esc clears the search  {close} closes")
+        format!("Esc clears the search  {close} closes  ↑ ↓ PgUp PgDn scroll")
     }
 }
 

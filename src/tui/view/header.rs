@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use unicode_width::UnicodeWidthStr as _;
 
+use super::lesser;
 use crate::core::Core;
 use crate::detect::Severity;
 use crate::event::{Timestamp, escape};
@@ -63,7 +64,7 @@ pub(super) fn status(
         part(3, "hullwatch", theme.accent()),
         part(6, &status.host, theme.title()),
         part(7, &status.engine, engine),
-        part(8, &probes(&status.tier), engine),
+        part(8, &lesser::probes(&status.tier), engine),
     ];
     let time = match status.time {
         Shown::Live => theme.style(Token::Live),
@@ -91,21 +92,14 @@ pub(super) fn status(
     right.extend(
         by_severity(core, theme)
             .into_iter()
-            .map(|(text, style, rank)| part(rank, &text, style)),
+            .map(|(text, style)| part(1, &text, style)),
     );
+    let lesser = lesser::findings(core, theme).into_iter();
+    right.extend(lesser.map(|(rank, text, style)| part(rank, &text, style)));
     right.push(part(2, &status.doing, theme.bad()));
     let trouble = status.trouble.as_ref().map_or("", |(what, _)| what);
     right.push(part(0, trouble, theme.bad()));
     place(left, right, area, out);
-}
-
-/// Of the probes only what is missing needs a word; of a recording its day.
-fn probes(tier: &str) -> String {
-    match tier.strip_prefix("core") {
-        Some("") => String::new(),
-        Some(missing) => format!("probes {}", missing.trim()),
-        None => tier.to_owned(),
-    }
 }
 
 /// Writes as many of the parts as there is room for, some to the left and some to the right.
@@ -144,37 +138,27 @@ pub(super) fn counts(core: &Core, area: Rect, theme: &Theme, out: &mut Buffer) {
         ("hullwatch".to_owned(), theme.accent()),
         (format!("{running} cont"), theme.text()),
     ];
-    let worst = by_severity(core, theme).into_iter();
-    all.extend(
-        worst
-            .filter(|of| of.2 <= 1)
-            .map(|(text, style, _)| (text, style)),
-    );
+    all.extend(by_severity(core, theme));
     all.push((format!("{lost} lost"), lost_style));
     parts(&all, area, out);
 }
 
-/// Findings by letter: `1C 2H 3M 4L`, with the rank of each: the lesser ones go before the rest.
-fn by_severity(core: &Core, theme: &Theme) -> Vec<(String, Style, u8)> {
+/// Findings by letter: `1C 2H 3M`.
+pub(super) fn by_severity(core: &Core, theme: &Theme) -> Vec<(String, Style)> {
     let of = |severity| {
         let findings = core.detector.findings().iter();
         let alike = findings.filter(|f| f.severity == severity && f.silenced.is_none());
         alike.count()
     };
-    let ranked = [
-        (Severity::Critical, 1),
-        (Severity::High, 1),
-        (Severity::Medium, 1),
-        (Severity::Low, 5),
-        (Severity::Info, 6),
-    ];
-    ranked
+    [Severity::Critical, Severity::High, Severity::Medium]
         .into_iter()
-        .map(|(severity, rank)| (severity, of(severity), rank))
-        .filter(|(_, count, _)| *count > 0)
-        .map(|(severity, count, rank)| {
-            let text = format!("{count}{}", severity.letter());
-            (text, theme.severity(severity), rank)
+        .map(|severity| (severity, of(severity)))
+        .filter(|(_, count)| *count > 0)
+        .map(|(severity, count)| {
+            (
+                format!("{count}{}", severity.letter()),
+                theme.severity(severity),
+            )
         })
         .collect()
 }

@@ -17,7 +17,9 @@ const COLUMN: usize = 38;
 /// What cannot be said by a key.
 const SYMBOLS: &[(&str, &str)] = &[
     ("C H M L I", "critical to info"),
-    ("> process", "brought in from outside"),
+    ("> process", "run from outside"),
+    ("x5m in AGE", "ended after 5 min"),
+    ("+ ~ -", "added, changed, gone"),
 ];
 
 /// The keys of actions as the screen shows them, at most `each` of every one.

@@ -3,6 +3,7 @@
 mod footer;
 mod header;
 mod help;
+mod lesser;
 mod pane;
 mod picker;
 mod preview;

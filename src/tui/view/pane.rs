@@ -165,7 +165,7 @@ fn longest(columns: &[Column], rows: &[Row], column: usize) -> u16 {
 }
 
 /// Narrower columns tell findings in few words, each of them, to be read alike.
-const WHOLE: usize = 50;
+const WHOLE: usize = 60;
 
 fn titles(
     ui: &Ui,
