@@ -64,7 +64,11 @@ impl Ui {
                 return None;
             }
         }
-        let entry = entry?;
+        let Some(entry) = entry else {
+            let help = self.keys.sign(Action::Help);
+            self.message = Some(format!("{chord} does nothing here: {help} shows the keys"));
+            return None;
+        };
         let general = matches!(entry.group, Group::Move | Group::Session)
             || matches!(entry.action, Action::Help | Action::Back);
         if self.help && !general {
