@@ -77,6 +77,15 @@ pub(super) fn facts(core: &Core, id: &ContainerId) -> Vec<Fact> {
         fact(direction, text)
     }));
     more(&mut facts, connections.len(), Pane::Network);
+    let forgotten = state.containers.get(id).map_or(0, |c| c.forgotten);
+    if forgotten > 0 {
+        let what = times(forgotten);
+        facts.push(heading("No longer kept"));
+        facts.push(fact(
+            "",
+            format!("{what}a file, connection or ended process: a recording has them all"),
+        ));
+    }
     facts.push(heading("Facts"));
     facts
 }
