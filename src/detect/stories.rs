@@ -16,6 +16,8 @@ const MAX_FINDINGS: usize = 10_000;
 const MAX_SUBJECTS: u32 = 64;
 /// Evidence kept from the beginning, and as much from the end.
 const EVIDENCE: usize = 8;
+/// Evidence of one finding at most.
+pub(super) const MOST_EVIDENCE: usize = 2 * EVIDENCE;
 /// Things that a story is about; of more it is only known that there are.
 const MAX_PARTS: usize = 64;
 /// Lines that explain a finding.
@@ -327,7 +329,7 @@ fn evidence(kept: &mut Vec<u64>, seq: u64) {
     if kept.last() == Some(&seq) {
         return;
     }
-    if kept.len() >= 2 * EVIDENCE {
+    if kept.len() >= MOST_EVIDENCE {
         kept.remove(EVIDENCE);
     }
     kept.push(seq);

@@ -32,7 +32,13 @@ pub(super) fn facts(core: &Core, ui: &Ui, finding: &Finding) -> Vec<Fact> {
     }
     facts.extend(image(core, finding));
     let evidence = finding.evidence.len();
-    facts.push(heading(format!("Evidence, {evidence} events")));
+    let heard = match finding.evidence_not_kept() {
+        0 => format!("Evidence, {evidence} events"),
+        more => format!(
+            "Evidence, {evidence} events: the first and the latest; {more} more are not kept"
+        ),
+    };
+    facts.push(heading(heard));
     facts.extend(finding.evidence.iter().map(|seq| event(core, ui, *seq)));
     facts
 }
