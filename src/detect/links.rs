@@ -254,6 +254,12 @@ impl Links {
         }
     }
 
+    /// Links known.
+    pub(super) fn len(&self) -> usize {
+        let own = self.own.values();
+        own.map(|own| own.symbolic.len() + own.hard.len()).sum()
+    }
+
     /// A container is gone.
     pub(crate) fn forget(&mut self, owner: &ContainerId) {
         self.own.remove(owner);

@@ -71,6 +71,31 @@ fn hash(rule: &str, container: Option<&ContainerId>, subject: Option<&[u8]>) -> 
 }
 
 impl Stories {
+    /// The same without the findings, which are kept elsewhere.
+    pub(super) fn without_findings(&self) -> Self {
+        Self {
+            findings: Vec::new(),
+            index: self.index.clone(),
+            subjects: self.subjects.clone(),
+            changed: self.changed.clone(),
+            touched: self.touched.clone(),
+            ungraded: self.ungraded.clone(),
+        }
+    }
+
+    /// The same with these.
+    pub(super) fn with_findings(&self, findings: Vec<Finding>) -> Self {
+        Self {
+            findings,
+            ..self.clone()
+        }
+    }
+
+    /// About how many bytes it holds besides the findings.
+    pub(super) fn bytes(&self) -> usize {
+        (self.index.len() + self.subjects.len()) * 32 + self.ungraded.len() * 32
+    }
+
     /// All findings, oldest first.
     #[must_use]
     pub(crate) fn findings(&self) -> &[Finding] {
