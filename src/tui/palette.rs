@@ -143,6 +143,8 @@ pub(super) fn apply(ui: &mut Ui, action: Action, rest: &str, core: &Core) -> Res
             let now = core.state.now;
             let then = match time::goal(rest, now, now, &ui.zone)? {
                 Goal::Time(then) => then,
+                Goal::Start => core.state.began,
+                Goal::End => now,
                 Goal::Finding(id) => {
                     let mut findings = core.detector.findings().iter();
                     let finding = findings.find(|finding| finding.id == id);

@@ -12,11 +12,13 @@ use crate::tui::action::{ACTIONS, Action, Entry};
 use crate::tui::app::Ui;
 use crate::tui::prompt::Prompt;
 use crate::tui::silence;
+use crate::tui::source::{Shown, Status};
 use crate::tui::text::fit;
 use crate::tui::theme::Theme;
 
 pub(super) fn draw(
     ui: &Ui,
+    status: &Status,
     policy_refused: Option<&str>,
     area: Rect,
     theme: &Theme,
@@ -48,7 +50,7 @@ pub(super) fn draw(
             out,
         );
     } else {
-        keys(ui, area, theme, out);
+        keys(ui, status, area, theme, out);
     }
 }
 
@@ -80,8 +82,17 @@ fn typing(prompt: &Prompt, area: Rect, theme: &Theme, out: &mut Buffer) {
     }
 }
 
+/// What the key does at the moment that is shown; `None` where that is nothing.
+fn brief(entry: &Entry, status: &Status) -> Option<&'static str> {
+    match entry.action {
+        Action::Pause if status.time == Shown::Paused => Some("play"),
+        Action::Present => status.present,
+        _ => Some(entry.brief),
+    }
+}
+
 /// The keys that work here, as many as fit; help always.
-fn keys(ui: &Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
+fn keys(ui: &Ui, status: &Status, area: Rect, theme: &Theme, out: &mut Buffer) {
     let mut here: Vec<&'static Entry> = ACTIONS
         .iter()
         .filter(|entry| entry.rank > 0 && ui.works(entry.place))
@@ -90,8 +101,8 @@ fn keys(ui: &Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
     let mut hints: Vec<(String, &str)> = Vec::new();
     for same in here.chunk_by(|a, b| a.brief == b.brief) {
         let keys = signs(ui, same, 1);
-        if !keys.is_empty() {
-            hints.push((keys, same[0].brief));
+        if let Some(brief) = brief(same[0], status).filter(|_| !keys.is_empty()) {
+            hints.push((keys, brief));
         }
     }
     let help = hints.iter().position(|(_, brief)| *brief == "help");

@@ -73,5 +73,5 @@ pub fn draw(
     }
     // After the rows: the keys depend on which one is selected.
     let refused = core.state.policy_refused.as_deref();
-    footer::draw(ui, refused, line(area.height - 1), theme, out);
+    footer::draw(ui, status, refused, line(area.height - 1), theme, out);
 }
