@@ -151,6 +151,8 @@ pub(super) fn apply(ui: &mut Ui, action: Action, rest: &str, core: &Core) -> Res
                     finding.ok_or_else(|| format!("no finding {id}"))?.first
                 }
             };
+            // Of what came before the beginning nothing is known.
+            let then = then.max(core.state.began);
             ui.since = Some(then);
             ui.open(Key::Since(then));
         }
