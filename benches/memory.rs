@@ -42,6 +42,7 @@ fn main() {
             .for_each(|event| {
                 core.apply(&event);
                 past.push(&event, &core);
+                past.settle();
                 core.detector.take_changed();
             });
         let state = &core.state;

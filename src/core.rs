@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::detect::{Detector, Settings};
+use crate::detect::{self, Detector, Settings};
 use crate::event::Event;
-use crate::evidence::Evidence;
-use crate::state::State;
+use crate::evidence::{self, Evidence};
+use crate::state::{self, State};
 
 /// State and findings after the events so far.
 #[derive(Debug, Clone, Default)]
@@ -48,5 +48,40 @@ impl Core {
     pub fn event(&self, seq: u64) -> Option<&Arc<Event>> {
         let recent = self.state.recent.event(seq);
         recent.or_else(|| self.evidence.event(seq))
+    }
+}
+
+/// A core in little room, to go back to.
+#[derive(Debug)]
+pub(crate) struct Frozen {
+    state: state::Frozen,
+    detector: detect::Frozen,
+    evidence: evidence::Frozen,
+}
+
+impl Core {
+    /// The core in little room; `None` when it cannot be written so.
+    pub(crate) fn freeze(&self) -> Option<Frozen> {
+        Some(Frozen {
+            state: self.state.freeze()?,
+            detector: self.detector.freeze()?,
+            evidence: self.evidence.freeze()?,
+        })
+    }
+}
+
+impl Frozen {
+    /// The core as it was; `None` when it was not packed here.
+    pub(crate) fn thaw(&self) -> Option<Core> {
+        Some(Core {
+            state: self.state.thaw()?,
+            detector: self.detector.thaw()?,
+            evidence: self.evidence.thaw()?,
+        })
+    }
+
+    /// About how many bytes it holds.
+    pub(crate) fn bytes(&self) -> usize {
+        self.state.bytes() + self.detector.bytes() + self.evidence.bytes()
     }
 }

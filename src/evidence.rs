@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::event::Event;
+use crate::event::{Event, pack, unpack};
 use crate::state::Recent;
 
 /// Events kept over all findings; of later findings only the recent past tells.
@@ -37,9 +37,41 @@ impl Evidence {
         self.total += slot.len();
     }
 
+    /// The same in little room; `None` when it cannot be written so.
+    pub(crate) fn freeze(&self) -> Option<Frozen> {
+        let counts = self.kept.iter().map(|slot| u16::try_from(slot.len()).ok());
+        Some(Frozen {
+            counts: counts.collect::<Option<_>>()?,
+            events: pack(self.kept.iter().flatten().map(|event| &**event))?,
+        })
+    }
+
     /// A kept event.
     pub(crate) fn event(&self, seq: u64) -> Option<&Arc<Event>> {
         self.kept.iter().flatten().find(|event| event.seq == seq)
+    }
+}
+
+/// The kept events in little room: how many each finding has, and all of them in a row.
+#[derive(Debug)]
+pub(crate) struct Frozen {
+    counts: Box<[u16]>,
+    events: Vec<u8>,
+}
+
+impl Frozen {
+    /// The events as they were; `None` when they were not packed here.
+    pub(crate) fn thaw(&self) -> Option<Evidence> {
+        let mut events = unpack(&self.events)?.into_iter().map(Arc::new);
+        let total = events.len();
+        let slot = |count: &u16| events.by_ref().take(usize::from(*count)).collect();
+        let kept = self.counts.iter().map(slot).collect();
+        Some(Evidence { kept, total })
+    }
+
+    /// About how many bytes it holds.
+    pub(crate) fn bytes(&self) -> usize {
+        self.events.len() + self.counts.len() * 2
     }
 }
 

@@ -37,6 +37,10 @@ pub(super) fn run(
                     tap.event(&event, &mut core);
                 }
             }
+            drop((core, recorder));
+            if let Some(past) = &shared.past {
+                past.settle();
+            }
         }
         // Nobody waits for a second one.
         let _ = first.try_send(());

@@ -33,7 +33,7 @@ use crate::core::Core;
 use crate::detect::Settings;
 use crate::event::{ContainerId, Event};
 use crate::probe::{Probe, ProbeConfig, ProbeError, Report};
-use crate::session::{Blind, Header, Past, Player, Recorder, SessionError, Summary};
+use crate::session::{Blind, Header, Overview, Past, Player, Recorder, SessionError, Summary};
 use crate::state;
 
 /// Scans somebody may ask for at once.
@@ -228,6 +228,12 @@ impl Live {
         let core = self.shared.core.lock();
         let header = Header::here(core.state.now, core.detector.settings().clone());
         Some(Player::of_past(past, header, core.clone()))
+    }
+
+    /// The recent past as a whole, where it is kept.
+    #[must_use]
+    pub fn overview(&self) -> Option<Overview> {
+        self.shared.past.as_ref().map(|past| past.overview())
     }
 
     /// How the engine stands; `None` when none is asked.

@@ -37,6 +37,11 @@ pub(crate) struct Known {
 }
 
 impl Known {
+    /// How much.
+    pub(super) fn len(&self) -> usize {
+        self.deeds.len() + self.ports.len()
+    }
+
     /// Learns; true when it was not known.
     pub(crate) fn learn(&mut self, deed: Deed<'_>) -> bool {
         match deed {

@@ -48,6 +48,11 @@ pub(crate) struct Drifts {
 }
 
 impl Drifts {
+    /// How many are remembered.
+    pub(super) fn len(&self) -> usize {
+        self.pending.len() + self.verdicts.len()
+    }
+
     /// The comparison's result for this state of the file.
     #[must_use]
     pub(crate) fn verdict(&self, path: &Bytes, file: &FileFacts) -> Option<&CompareClass> {

@@ -14,7 +14,7 @@ type Looks<T> = Vec<(&'static Rule, fn(&mut Case<'_>, &T))>;
 
 /// The rules by the kind of event they look at, blind ones left out.
 #[derive(Default)]
-struct Table {
+pub(super) struct Table {
     exec: Looks<crate::event::Exec>,
     exec_refused: Looks<crate::event::ExecRefused>,
     file: Looks<crate::event::File>,
@@ -73,7 +73,7 @@ pub(crate) fn blind(rule: &Rule, settings: &Settings) -> Option<Fact> {
 #[derive(Clone)]
 pub struct Detector {
     pub(super) settings: Settings,
-    table: Arc<Table>,
+    pub(super) table: Arc<Table>,
     pub(super) memory: Memory,
     pub(super) stories: Stories,
     /// When the next silence of the policy ends.

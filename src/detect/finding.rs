@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::stories::MOST_EVIDENCE;
 use crate::event::{Bytes, ContainerId, Origin, Severity, Timestamp};
 
 /// Number of a finding in its session, from 1; shown as `F-0001`.
@@ -73,6 +74,16 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// How often it happened without an event of that among the evidence, at least.
+    #[must_use]
+    pub fn evidence_not_kept(&self) -> u64 {
+        let kept = self.evidence.len();
+        if kept < MOST_EVIDENCE {
+            return 0;
+        }
+        self.count.saturating_sub(kept as u64)
+    }
+
     /// What it is about, each thing: those gathered, else the subject.
     #[must_use]
     pub fn things(&self) -> &[Bytes] {

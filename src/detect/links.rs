@@ -258,14 +258,20 @@ impl Links {
         }
     }
 
+    /// A container is gone.
+    pub(crate) fn forget(&mut self, owner: &ContainerId) {
+        self.own.remove(owner);
+    }
+
     /// Forgets all containers but these.
     pub(crate) fn retain(&mut self, kept: impl Fn(&ContainerId) -> bool) {
         self.own.retain(|id, _| kept(id));
     }
 
-    /// A container is gone.
-    pub(crate) fn forget(&mut self, owner: &ContainerId) {
-        self.own.remove(owner);
+    /// Links known.
+    pub(super) fn len(&self) -> usize {
+        let own = self.own.values();
+        own.map(|own| own.symbolic.len() + own.hard.len()).sum()
     }
 }
 

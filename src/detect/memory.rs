@@ -58,6 +58,10 @@ impl Seen {
         }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.order.len()
+    }
+
     /// It is there.
     #[must_use]
     pub(crate) fn contains(&self, value: impl Hash) -> bool {
@@ -147,6 +151,23 @@ impl ContainerMemory {
         self.begun.push_back((ts, pid, ppid));
     }
 
+    /// About how many bytes it holds: a hash in each set, a text or two in each map.
+    fn bytes(&self) -> usize {
+        let sets = [
+            &self.packaged,
+            &self.built,
+            &self.scanned,
+            &self.shell_parents,
+            &self.debugged,
+        ];
+        let hashes = sets.map(Seen::len).iter().sum::<usize>() + self.known.len();
+        let texts = self.hashes.len() + self.planted.len() + self.rhythms.len();
+        size_of::<Self>()
+            + hashes * 32
+            + (texts + self.tunnel.len() + self.drifts.len()) * 192
+            + (self.sessions.len() + self.begun.len() + self.bare_shells.len()) * 64
+    }
+
     /// Processes that may have begun within [`BESIDE`] of now as children of `ppid`, by pid.
     pub(crate) fn beside(&self, ppid: u32) -> BTreeSet<u32> {
         let of = |(_, pid, parent): &(Timestamp, u32, u32)| (*parent == ppid).then_some(*pid);
@@ -202,6 +223,13 @@ impl Memory {
     #[must_use]
     pub(crate) fn get(&self, id: &ContainerId) -> Option<&ContainerMemory> {
         self.containers.get(id).map(|c| &**c)
+    }
+
+    /// About how many bytes it holds.
+    pub(super) fn bytes(&self) -> usize {
+        let own = self.containers.values().map(|own| own.bytes());
+        let processes = self.marks.len() + self.installing.len() + self.outbound.len();
+        own.sum::<usize>() + (processes + self.chained.len()) * 48 + self.links.len() * 160
     }
 
     /// SHA-256 of the file a finding is about, where a comparison told it.

@@ -17,6 +17,8 @@ const MAX_FINDINGS: usize = 10_000;
 const MAX_SUBJECTS: u32 = 64;
 /// Evidence kept from the beginning, and as much from the end.
 const EVIDENCE: usize = 8;
+/// Evidence of one finding at most.
+pub(super) const MOST_EVIDENCE: usize = 2 * EVIDENCE;
 /// Things that a story is about; of more it is only known that there are.
 const MAX_PARTS: usize = 64;
 /// Lines that explain a finding.
@@ -73,6 +75,32 @@ fn hash(rule: &str, container: Option<&ContainerId>, subject: Option<&[u8]>) -> 
 }
 
 impl Stories {
+    /// The same without the findings, which are kept elsewhere.
+    pub(super) fn without_findings(&self) -> Self {
+        Self {
+            findings: Vec::new(),
+            index: self.index.clone(),
+            subjects: self.subjects.clone(),
+            changed: self.changed.clone(),
+            touched: self.touched.clone(),
+            ungraded: self.ungraded.clone(),
+            untold: self.untold,
+        }
+    }
+
+    /// The same with these.
+    pub(super) fn with_findings(&self, findings: Vec<Arc<Finding>>) -> Self {
+        Self {
+            findings,
+            ..self.clone()
+        }
+    }
+
+    /// About how many bytes it holds besides the findings.
+    pub(super) fn bytes(&self) -> usize {
+        (self.index.len() + self.subjects.len()) * 32 + self.ungraded.len() * 32
+    }
+
     /// All findings, oldest first.
     #[must_use]
     pub(crate) fn findings(&self) -> &[Arc<Finding>] {
@@ -350,7 +378,7 @@ fn evidence(kept: &mut Vec<u64>, seq: u64) {
     if kept.last() == Some(&seq) {
         return;
     }
-    if kept.len() >= 2 * EVIDENCE {
+    if kept.len() >= MOST_EVIDENCE {
         kept.remove(EVIDENCE);
     }
     kept.push(seq);

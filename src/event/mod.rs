@@ -8,6 +8,7 @@ mod dns;
 mod file;
 mod health;
 mod own_form;
+mod packed;
 mod policy;
 mod privilege;
 mod process;
@@ -26,6 +27,7 @@ pub use container::{
 pub use dns::Dns;
 pub use file::{Compare, CompareClass, File, FileFacts, FileOp, Filesystem, Origin};
 pub use health::{ContainerUsage, Lost, LostReason, ProcessUsage, Tick};
+pub(crate) use packed::{pack, unpack};
 pub use policy::{AgeLimit, Allow, HouseRules, Policy, PolicyChange, Scope, Silence};
 pub use privilege::{CAPABILITIES, Capability, Privilege};
 pub use process::{Exec, ExecRefused, Exit, Fork, Process};

@@ -189,7 +189,7 @@ impl Event {
 }
 
 /// Reads the fields of a kind; those it does not know are skipped.
-fn kind(name: &str, fields: &[u8]) -> Result<Kind, EventError> {
+pub(super) fn kind(name: &str, fields: &[u8]) -> Result<Kind, EventError> {
     Ok(match name {
         "exec" => Kind::Exec(serde_json::from_slice(fields)?),
         "exec_refused" => Kind::ExecRefused(serde_json::from_slice(fields)?),

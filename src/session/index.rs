@@ -10,7 +10,7 @@ use super::ahead::{Ahead, Piece};
 use super::past::Rates;
 use super::report::ReadReport;
 use super::source::Place;
-use crate::core::Core;
+use crate::core::{Core, Frozen};
 use crate::detect::{FindingId, Severity};
 use crate::event::{ContainerId, Event, Kind, Timestamp};
 
@@ -55,7 +55,28 @@ pub(super) struct Keyframe {
     /// Highest sequence number before it.
     pub(super) seq: u64,
     pub(super) place: Place,
-    pub(super) core: Arc<Core>,
+    /// The time there.
+    pub(super) now: Timestamp,
+    pub(super) core: Kept,
+}
+
+/// A core that is kept.
+#[derive(Clone)]
+pub(super) enum Kept {
+    /// As it is: quick to make and to take, and large.
+    Whole(Arc<Core>),
+    /// In little room.
+    Frozen(Arc<Frozen>),
+}
+
+impl Kept {
+    /// The core; `None` when it cannot be read any more.
+    pub(super) fn core(&self) -> Option<Core> {
+        match self {
+            Self::Whole(core) => Some((**core).clone()),
+            Self::Frozen(frozen) => frozen.thaw(),
+        }
+    }
 }
 
 /// What lies where.
@@ -72,6 +93,31 @@ pub(super) struct Index {
     pub(super) done: bool,
 }
 
+/// Time as a whole: from when to when, how much happened, findings, gaps.
+#[derive(Debug, Clone)]
+pub struct Overview {
+    /// Times of the first and the last event.
+    pub span: (Timestamp, Timestamp),
+    /// Events per step of time.
+    pub rates: Rates,
+    /// Where findings are raised, in order.
+    pub findings: Vec<FindingMark>,
+    /// Times for which something is missing.
+    pub gaps: Vec<Gap>,
+}
+
+impl Index {
+    pub(super) fn overview(&self) -> Overview {
+        let begin = self.begin.unwrap_or(self.end);
+        Overview {
+            span: (begin, self.end.max(begin)),
+            rates: self.rates.clone(),
+            findings: self.findings.clone(),
+            gaps: self.gaps.clone(),
+        }
+    }
+}
+
 /// Reads a session to its end, `start` being its first event's place, and publishes what it finds.
 pub(super) fn build(mut ahead: Ahead, start: Place, index: &Mutex<Index>, stop: &AtomicBool) {
     let mut core = Core::new(ahead.header().settings.clone());
@@ -80,7 +126,8 @@ pub(super) fn build(mut ahead: Ahead, start: Place, index: &Mutex<Index>, stop: 
         ordinal: 0,
         seq: 0,
         place: start,
-        core: Arc::new(core.clone()),
+        now: core.state.now,
+        core: Kept::Whole(Arc::new(core.clone())),
     });
     let mut spacing = SPACING;
     while let Some(batch) = ahead.next_batch() {
@@ -104,7 +151,8 @@ pub(super) fn build(mut ahead: Ahead, start: Place, index: &Mutex<Index>, stop: 
             ordinal: walk.events,
             seq: walk.seq,
             place: batch.place,
-            core: Arc::new(core.clone()),
+            now: core.state.now,
+            core: Kept::Whole(Arc::new(core.clone())),
         });
         walk.close_gap(walk.end);
         walk.publish(batch.report, &mut index.lock());

@@ -23,7 +23,7 @@ pub use ahead::{Ahead, Batch, Piece};
 pub use compare::Comparison;
 pub use error::SessionError;
 pub use header::{Blind, Header, Redaction, SCHEMA, cgroup_mode};
-pub use index::{FindingMark, Gap};
+pub use index::{FindingMark, Gap, Overview};
 pub use past::{PAST_BYTES, Past, Rates};
 pub use player::Player;
 pub use reader::{Item, Reader};

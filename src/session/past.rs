@@ -1,37 +1,37 @@
 //! The recent past of a running watch, in memory: what a [`super::Player`] goes back into.
 //!
-//! Events lie in stretches; only the newest is kept as it is, the others are packed as the lines of
-//! a session file would be. Some begin with a keyframe. When more than the limit is held, the
-//! oldest go, up to the next keyframe; the newest always stays.
+//! Events lie in stretches; only the newest is kept as it is, the others are packed. Some begin
+//! with a keyframe, which is packed as well: on a host where processes come and go it holds
+//! thousands that ended. When more than the limit is held, the oldest go, up to the next keyframe;
+//! the newest two keyframes always stay, and so all between them.
 
 use std::collections::VecDeque;
-use std::io::Write as _;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::index::{Index, Keyframe, Walk};
+use super::index::{Index, Kept, Keyframe, Overview, Walk};
 use super::report::ReadReport;
 use super::source::Place;
-use crate::core::Core;
-use crate::event::{ContainerIds, Event, Kind, Timestamp};
+use crate::core::{Core, Frozen};
+use crate::event::{Event, Kind, Timestamp, pack, unpack};
 
 /// Events of a stretch: so many are packed, or unpacked, at once.
 const STRETCH: usize = 4096;
-/// Events after which there is another keyframe: a step back replays at most about this many.
-const KEYFRAME: u64 = 16_384;
+/// Events after which there may be another keyframe, and after which there is one: a step back
+/// replays at most about that many.
+const KEYFRAME: (u64, u64) = (16_384, 65_536);
+/// A keyframe that is larger than the events behind it waits until they take so many times its
+/// room: a longer past is worth more than a quick step.
+const EVENTS_PER_KEYFRAME: usize = 2;
 /// Bytes held unless said otherwise.
 pub const PAST_BYTES: usize = 12 << 20;
-/// How hard packing tries: as little as it can, for it happens while events wait.
-const LEVEL: i32 = 1;
 
 struct Stretch {
     /// Events of the watch before it.
     first: u64,
     /// When it begins, once it has.
     begin: Option<Timestamp>,
-    /// A keyframe stands before it.
-    keyframe: bool,
     /// Its events; empty when packed.
     events: Vec<Arc<Event>>,
     packed: Arc<[u8]>,
@@ -43,8 +43,12 @@ struct Stretch {
 struct Tape {
     stretches: VecDeque<Stretch>,
     bytes: usize,
-    /// Since the last keyframe.
+    /// Events since the last keyframe, and the bytes they take.
     since: (u64, usize),
+    /// Bytes of the last keyframe that was packed.
+    keyframe: usize,
+    /// The number of the keyframe that is yet to be packed.
+    whole: Option<u64>,
     walk: Walk,
 }
 
@@ -79,7 +83,42 @@ impl Past {
             index: Arc::default(),
         };
         past.tape.lock().begin(core, true, &mut past.index.lock());
+        past.settle();
         past
+    }
+
+    /// Packs a keyframe that [`Past::push`] took as it was. That takes a while on a busy host:
+    /// whoever pushes calls it when the core is free for others.
+    pub fn settle(&self) {
+        let Some(ordinal) = self.tape.lock().whole.take() else {
+            return;
+        };
+        let at = |index: &Index| index.keyframes.iter().rposition(|k| k.ordinal == ordinal);
+        let whole = {
+            let index = self.index.lock();
+            match at(&index).map(|at| index.keyframes[at].core.clone()) {
+                Some(Kept::Whole(core)) => core,
+                _ => return,
+            }
+        };
+        let frozen = whole.freeze();
+        let bytes = frozen
+            .as_ref()
+            .map_or_else(|| weight_of(&whole), Frozen::bytes);
+        drop(whole);
+        let mut tape = self.tape.lock();
+        let mut index = self.index.lock();
+        let Some(at) = at(&index) else {
+            return;
+        };
+        if let Some(frozen) = frozen {
+            index.keyframes[at].core = Kept::Frozen(Arc::new(frozen));
+        }
+        let estimated = std::mem::replace(&mut tape.keyframe, bytes);
+        if let Some(stretch) = tape.stretches.iter_mut().find(|s| s.first == ordinal) {
+            stretch.bytes = (stretch.bytes + bytes).saturating_sub(estimated);
+            tape.bytes = (tape.bytes + bytes).saturating_sub(estimated);
+        }
     }
 
     /// Takes an event; `core` has applied it.
@@ -97,8 +136,7 @@ impl Past {
             tape.bytes += bytes;
             if full {
                 tape.pack();
-                let (events, bytes) = tape.since;
-                let keyframe = events >= KEYFRAME || bytes >= self.limit / 4;
+                let keyframe = tape.due(self.limit);
                 tape.begin(core, keyframe, &mut index);
             }
         }
@@ -131,10 +169,17 @@ impl Past {
         };
         let mut unpacked = self.unpacked.lock();
         if unpacked.0 != first || unpacked.1.is_empty() {
-            *unpacked = (first, unpack(&packed)?);
+            let events = unpack(&packed)?;
+            *unpacked = (first, events.into_iter().map(Arc::new).collect());
         }
         let at = usize::try_from(number - first).ok()?;
         unpacked.1.get(at).cloned()
+    }
+
+    /// What lies where.
+    #[must_use]
+    pub fn overview(&self) -> Overview {
+        self.index.lock().overview()
     }
 
     /// Bytes held, as estimated.
@@ -144,45 +189,36 @@ impl Past {
     }
 }
 
-/// Events as a session file holds them, in little room; `None` when one cannot be written so.
-fn pack(events: &[Arc<Event>]) -> Option<Vec<u8>> {
-    let mut packer = zstd::Encoder::new(Vec::new(), LEVEL).ok()?;
-    let mut line = Vec::new();
-    for event in events {
-        line.clear();
-        event.write_json(&mut line).ok()?;
-        packer.write_all(&line).ok()?;
-    }
-    packer.finish().ok()
-}
-
-fn unpack(packed: &[u8]) -> Option<Vec<Arc<Event>>> {
-    let lines = zstd::decode_all(packed).ok()?;
-    let mut ids = ContainerIds::default();
-    let lines = lines.split(|byte| *byte == b'\n').filter(|l| !l.is_empty());
-    lines
-        .map(|line| Event::from_json_sharing(line, &mut ids).map(Arc::new).ok())
-        .collect()
-}
-
 impl Tape {
+    /// Another keyframe is worth its room.
+    fn due(&self, limit: usize) -> bool {
+        let (events, bytes) = self.since;
+        let (least, most) = KEYFRAME;
+        bytes >= limit / 4
+            || events >= most
+            || (events >= least && bytes >= EVENTS_PER_KEYFRAME * self.keyframe)
+    }
+
     fn begin(&mut self, core: &Core, keyframe: bool, index: &mut Index) {
         let mut bytes = 0;
         if keyframe {
-            bytes = keyframe_weight(core, self.since.0);
+            // A clone shares nearly all with the core. It is packed when nobody waits, and about as
+            // large then as the one before.
+            bytes = self.keyframe;
             index.keyframes.push(Keyframe {
                 ordinal: self.walk.events,
                 seq: self.walk.seq,
                 place: Place::default(),
-                core: Arc::new(core.clone()),
+                now: core.state.now,
+                core: Kept::Whole(Arc::new(core.clone())),
             });
             self.since = (0, 0);
+            self.whole = Some(self.walk.events);
         }
         self.bytes += bytes;
         self.stretches.push_back(Stretch {
             first: self.walk.events,
             begin: None,
-            keyframe,
             events: Vec::new(),
             packed: Arc::default(),
             bytes,
@@ -195,7 +231,7 @@ impl Tape {
             return;
         };
         self.since.0 += stretch.events.len() as u64;
-        let Some(packed) = pack(&stretch.events) else {
+        let Some(packed) = pack(stretch.events.iter().map(|event| &**event)) else {
             self.since.1 += stretch.bytes;
             return;
         };
@@ -208,27 +244,27 @@ impl Tape {
         stretch.events = Vec::new();
     }
 
-    /// Lets go of the oldest stretches up to the next keyframe; false when there is none.
+    /// Lets go of the oldest stretches up to the next keyframe; false when these must stay.
     fn forget(&mut self, index: &mut Index) -> bool {
-        let Some(next) = (1..self.stretches.len()).find(|at| self.stretches[*at].keyframe) else {
+        // The newest keyframe has nothing behind it yet: alone it would be no past.
+        let [_, next, _, ..] = &index.keyframes[..] else {
             return false;
         };
-        for gone in self.stretches.drain(..next) {
-            self.bytes -= gone.bytes;
+        let (next, now) = (next.ordinal, next.now);
+        while self.stretches.front().is_some_and(|s| s.first < next) {
+            if let Some(gone) = self.stretches.pop_front() {
+                self.bytes -= gone.bytes;
+            }
         }
-        if !index.keyframes.is_empty() {
-            index.keyframes.remove(0);
-        }
-        let Some(first) = self.stretches.front() else {
-            return false;
-        };
-        index.findings.retain(|mark| mark.ordinal > first.first);
-        if let Some(begin) = first.begin {
-            self.walk.begin = Some(begin);
-            index.begin = Some(begin);
-            index.gaps.retain(|gap| gap.to >= begin);
-            index.rates.forget(begin);
-        }
+        index.keyframes.remove(0);
+        let first = self.stretches.front().and_then(|stretch| stretch.begin);
+        // What is remembered begins there, whatever else is known.
+        let begin = first.unwrap_or(now).max(now);
+        self.walk.begin = Some(begin);
+        index.begin = Some(begin);
+        index.findings.retain(|mark| mark.ordinal > next);
+        index.gaps.retain(|gap| gap.to >= begin);
+        index.rates.forget(begin);
         true
     }
 }
@@ -252,21 +288,14 @@ fn weight(event: &Event) -> usize {
     size_of::<Event>() + 16 + held
 }
 
-/// About how many bytes a keyframe holds that is the `since`th event after the one before. What
-/// the tables hold is shared with that one unless it changed since, and an event changes about one
-/// entry; the recent events are held by nobody else once their stretch is packed.
-fn keyframe_weight(core: &Core, since: u64) -> usize {
+/// About how many bytes a core holds that is kept as it is.
+fn weight_of(core: &Core) -> usize {
     let state = &core.state;
-    let (containers, findings) = (state.containers.len(), core.detector.findings().len());
-    let entries = state.processes.len() + state.connections.len() + state.files.len();
-    let changed = entries.min(usize::try_from(since).unwrap_or(usize::MAX));
-    let running = state.containers.values().filter(|c| c.running).count();
-    let events: usize = state.recent.events.iter().map(|event| weight(event)).sum();
-    running * 8192
-        + changed * 512
-        + (containers + entries) * 96
-        + findings * 160
-        + events
+    state.containers.len() * 4096
+        + state.processes.len() * 1024
+        + state.connections.len() * 768
+        + state.files.len() * 768
+        + state.recent.events.len() * 600
         + state.recent.seconds.len() * 16
         + 16_384
 }
@@ -357,6 +386,7 @@ mod tests {
                 let event = Arc::from(event);
                 core.apply(&event);
                 past.push(&event, &core);
+                past.settle();
                 assert!(past.bytes() <= limit + 2 * (limit / 4 + 65 * 8192));
             }
         }
@@ -393,7 +423,7 @@ mod tests {
 
     #[test]
     fn what_is_forgotten_is_out_of_reach_and_the_rest_is_right() {
-        let (memory, mut past) = watched(60 << 10);
+        let (memory, mut past) = watched(12 << 10);
         let first = memory.first();
         assert!(first > 0, "nothing was forgotten");
         let (begin, end) = past.span();
@@ -408,6 +438,163 @@ mod tests {
             past.core().detector.findings(),
             recorded.core().detector.findings()
         );
+    }
+
+    /// Processes that come and go in some containers, each of which is tampered with once.
+    fn churn(rounds: u32) -> Vec<Arc<Event>> {
+        use crate::event::{Action, ContainerEvent, ContainerId, Exec, Exit, File, FileFacts};
+        use crate::event::{FileOp, Filesystem, Fork};
+        let ids: Vec<_> = (0..6)
+            .map(|n| ContainerId::new(&n.to_string().repeat(64)))
+            .collect();
+        let mut events = Vec::new();
+        let mut at = 1_795_442_607_000_000_000;
+        let mut push = |container: &ContainerId, pid: u32, kind: Kind| {
+            let seq = events.len() as u64 + 1;
+            at += 250_000 + i64::try_from(seq * 7919 % 1000).unwrap() * 331;
+            events.push(Arc::new(Event {
+                seq,
+                ts: Timestamp(at),
+                container: Some(container.clone()),
+                pid,
+                nspid: pid % 30_000 + 1,
+                kind,
+            }));
+        };
+        let exec = |ppid, exe: &str| {
+            Kind::Exec(Box::new(Exec {
+                ppid,
+                exe: exe.into(),
+                argv: vec![exe.into(), "--part".into()],
+                cwd: "/srv".into(),
+                comm: "part".into(),
+                ..Exec::default()
+            }))
+        };
+        let facts = |ino| FileFacts {
+            ino,
+            fs: Filesystem::Overlay,
+            upper: true,
+            ..FileFacts::default()
+        };
+        let file = |path: String, ino| {
+            Kind::File(Box::new(File {
+                op: FileOp::Write,
+                path: path.as_str().into(),
+                target: None,
+                unresolved: false,
+                errno: 0,
+                mode: None,
+                file: Some(facts(ino)),
+                comm: "part".into(),
+                count: 1,
+            }))
+        };
+        for (id, init) in ids.iter().zip(1..) {
+            let started = ContainerEvent {
+                action: Action::Started,
+                info: None,
+            };
+            push(id, 0, Kind::Container(Box::new(started)));
+            push(id, init, exec(0, "/sbin/service"));
+        }
+        for round in 0..rounds {
+            let place = round as usize % ids.len();
+            let (id, init, pid) = (&ids[place], place as u32 + 1, 1000 + round % 60_000);
+            let fork = Fork {
+                ppid: init,
+                ..Fork::default()
+            };
+            push(id, pid, Kind::Fork(fork));
+            push(id, pid, exec(init, "/bin/part"));
+            push(
+                id,
+                pid,
+                file(format!("/tmp/part-{}", round % 900), round.into()),
+            );
+            let end = Exit {
+                code: Some(0),
+                ..Exit::default()
+            };
+            push(id, pid, Kind::Exit(end));
+            let every = rounds / 40;
+            if round % every == 0 {
+                let which = usize::try_from(round / every).unwrap() % ids.len();
+                let path = format!("/etc/cron.d/job-{round}");
+                push(&ids[which], which as u32 + 1, file(path, round.into()));
+            }
+        }
+        events
+    }
+
+    /// All of a core that can be looked at.
+    fn looked_at(core: &Core) -> (String, Vec<String>) {
+        let findings = core.detector.findings().iter();
+        let told = findings.map(|finding| {
+            let evidence: Vec<_> = finding
+                .evidence
+                .iter()
+                .map(|seq| core.event(*seq))
+                .collect();
+            format!("{finding:?} {evidence:?}")
+        });
+        (format!("{:?}", core.state), told.collect())
+    }
+
+    #[test]
+    fn where_processes_come_and_go_the_past_is_what_a_recording_shows() {
+        let limit = 1 << 20;
+        let events = churn(25_000);
+        let mut core = Core::default();
+        let past = Arc::new(Past::new(limit, &core));
+        for event in &events {
+            core.apply(event);
+            past.push(event, &core);
+            past.settle();
+            if event.seq.is_multiple_of(5000) {
+                // What is said to be remembered is, and nothing else.
+                let first = past.get(past.first()).unwrap();
+                let (begin, end) = past.overview().span;
+                assert!(begin <= first.ts && end == event.ts);
+                assert!(
+                    past.first() == 0
+                        || events[usize::try_from(past.first()).unwrap() - 1].ts <= begin
+                );
+                assert!(past.bytes() < 2 * limit, "{}", past.bytes());
+            }
+        }
+        assert!(core.state.processes.len() > 7000);
+        let first = past.first();
+        assert!(first > 0, "nothing was forgotten");
+        let header = crate::session::Header::here(core.state.now, core.detector.settings().clone());
+        let mut player = Player::of_past(&past, header, core);
+        let (begin, end) = player.span();
+        let marks = player.findings();
+        assert!(!marks.is_empty() && marks.iter().all(|m| m.ordinal > first && m.ts >= begin));
+        assert!(end.since(begin) > events[events.len() - 1].ts.since(events[0].ts) / 4);
+
+        let part = end.since(begin) / 7;
+        let mut moments: Vec<_> = (0..7).map(|n| begin.plus(part * n)).collect();
+        moments.push(end);
+        let mut recorded = Core::default();
+        let mut next = events.iter().peekable();
+        for to in moments {
+            while let Some(event) = next.next_if(|event| event.ts <= to) {
+                recorded.apply(event);
+            }
+            // From the present, so that each way begins at a keyframe.
+            player.seek(end).unwrap();
+            player.seek(to).unwrap();
+            assert_eq!(player.position(), to);
+            assert!(looked_at(player.core()) == looked_at(&recorded), "at {to}");
+            assert_eq!(player.ordinal(), recorded.state.totals.events);
+        }
+        player.seek(Timestamp::default()).unwrap();
+        assert_eq!((player.position(), player.ordinal()), (begin, first));
+        assert!(!player.step_back().unwrap(), "there is nothing before it");
+        assert!(player.next_finding().unwrap());
+        assert_eq!(player.ordinal(), marks[0].ordinal);
+        assert!(!player.seek_finding(crate::detect::FindingId(1)).unwrap());
     }
 
     #[test]

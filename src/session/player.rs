@@ -8,7 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::ahead::Ahead;
-use super::index::{self, FindingMark, Gap, Index, Keyframe};
+use super::index::{self, FindingMark, Gap, Index, Keyframe, Overview};
 use super::lines::{Lines, Next};
 use super::past::{Past, Rates};
 use super::reader::Reader;
@@ -26,6 +26,9 @@ const ADVANCE_LIMIT: usize = 10_000;
 
 /// Further behind the present than this, it is reached by way of a keyframe.
 const FAR: u64 = 20_000;
+
+/// So often a way is begun again whose beginning was forgotten meanwhile.
+const AGAIN: usize = 4;
 
 /// Events from a place on, without verification: the index's pass does that.
 enum Feed {
@@ -198,16 +201,48 @@ impl Player {
     /// What came, or went, since: the end of a running watch, and of a session that is still
     /// being written, grows; the beginning of a watch's past is forgotten.
     fn catch_up(&mut self) -> Result<(), SessionError> {
-        let first = match &self.source {
-            Tape::Past(past) => past.first(),
-            Tape::Session(_) => 0,
-        };
+        let first = self.first();
         if self.ordinal < first {
             let keyframe = self.last_keyframe(|k| k.ordinal <= first);
             self.resume(keyframe, false)?;
             self.playhead = self.core.state.now;
         } else if self.pending.is_none() {
             self.pending = self.read();
+        }
+        Ok(())
+    }
+
+    /// The number of the oldest event that can be gone back to.
+    fn first(&self) -> u64 {
+        match &self.source {
+            Tape::Past(past) => past.first(),
+            Tape::Session(_) => 0,
+        }
+    }
+
+    /// True where the past of a running watch is played, of which the beginning is forgotten.
+    #[must_use]
+    pub fn forgets(&self) -> bool {
+        matches!(self.source, Tape::Past(_))
+    }
+
+    /// Goes to the last keyframe `before` the goal, or on from here where the goal lies `ahead`,
+    /// and from there while it is `short` of it.
+    fn reach(
+        &mut self,
+        before: impl Fn(&Keyframe) -> bool,
+        ahead: impl Fn(&Self) -> bool,
+        short: impl Fn(&Self) -> bool,
+    ) -> Result<(), SessionError> {
+        self.following = false;
+        for _ in 0..AGAIN {
+            self.catch_up()?;
+            let keyframe = self.last_keyframe(&before);
+            self.resume(keyframe, ahead(self))?;
+            while short(self) && self.apply_pending() {}
+            if self.ordinal >= self.first() {
+                break;
+            }
         }
         Ok(())
     }
@@ -316,6 +351,15 @@ impl Player {
         (begin, index.end.max(begin).max(self.core.state.now))
     }
 
+    /// What lies where, as far as the index has read.
+    #[must_use]
+    pub fn overview(&self) -> Overview {
+        Overview {
+            span: self.span(),
+            ..self.index.lock().overview()
+        }
+    }
+
     /// Number of events in the session, as far as the index has read.
     #[must_use]
     pub fn events(&self) -> u64 {
@@ -406,6 +450,8 @@ impl Player {
             applied += 1;
         }
         match &self.pending {
+            // Forgotten while it was played: the next call goes on where memory begins.
+            None if self.ordinal < self.first() => {}
             None => {
                 self.playing = false;
                 self.following = self.growing();
@@ -434,6 +480,8 @@ impl Player {
     /// When the file cannot be read again.
     pub fn step_back(&mut self) -> Result<bool, SessionError> {
         match self.ordinal.checked_sub(1) {
+            // What was forgotten cannot be gone back to.
+            Some(before) if before < self.first() => Ok(false),
             Some(before) => self.seek_ordinal(before).map(|()| true),
             None => Ok(false),
         }
@@ -444,14 +492,11 @@ impl Player {
     /// # Errors
     /// When the file cannot be read again.
     pub fn seek(&mut self, to: Timestamp) -> Result<(), SessionError> {
-        self.following = false;
-        self.catch_up()?;
-        let keyframe = self.last_keyframe(|k| k.core.state.now <= to);
-        let forward = self.ordinal > 0 && self.core.state.now <= to;
-        self.resume(keyframe, forward)?;
-        while self.pending.as_ref().is_some_and(|e| e.ts <= to) {
-            self.apply_pending();
-        }
+        self.reach(
+            |keyframe| keyframe.now <= to,
+            |player| player.ordinal > 0 && player.core.state.now <= to,
+            |player| player.pending.as_ref().is_some_and(|e| e.ts <= to),
+        )?;
         let begin = self.index.lock().begin.unwrap_or(to);
         let end = if self.at_end() {
             self.core.state.now
@@ -467,12 +512,11 @@ impl Player {
     /// # Errors
     /// When the file cannot be read again.
     pub fn seek_seq(&mut self, seq: u64) -> Result<(), SessionError> {
-        self.following = false;
-        self.catch_up()?;
-        let keyframe = self.last_keyframe(|k| k.seq < seq);
-        let forward = self.seq < seq;
-        self.resume(keyframe, forward)?;
-        while self.seq < seq && self.apply_pending() {}
+        self.reach(
+            |keyframe| keyframe.seq < seq,
+            |player| player.seq < seq,
+            |player| player.seq < seq,
+        )?;
         self.playhead = self.core.state.now;
         Ok(())
     }
@@ -482,12 +526,11 @@ impl Player {
     /// # Errors
     /// When the file cannot be read again.
     pub fn seek_ordinal(&mut self, ordinal: u64) -> Result<(), SessionError> {
-        self.following = false;
-        self.catch_up()?;
-        let keyframe = self.last_keyframe(|k| k.ordinal <= ordinal);
-        let forward = self.ordinal <= ordinal;
-        self.resume(keyframe, forward)?;
-        while self.ordinal < ordinal && self.apply_pending() {}
+        self.reach(
+            |keyframe| keyframe.ordinal <= ordinal,
+            |player| player.ordinal <= ordinal,
+            |player| player.ordinal < ordinal,
+        )?;
         self.playhead = match (&self.pending, self.ordinal) {
             (Some(first), 0) => first.ts,
             _ => self.core.state.now,
@@ -551,7 +594,10 @@ impl Player {
         match keyframe {
             Some(k) if !forward || k.ordinal > self.ordinal => {
                 self.feed = self.source.open(&k)?;
-                self.core = (*k.core).clone();
+                self.core = k.core.core().ok_or_else(|| SessionError::Read {
+                    name: self.source.name(),
+                    error: std::io::ErrorKind::InvalidData.into(),
+                })?;
                 self.ordinal = k.ordinal;
                 self.seq = k.seq;
                 self.pending = self.read();

@@ -20,7 +20,7 @@ pub enum Direction {
 }
 
 /// How it stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
     /// Begun.
     Connecting,
@@ -46,7 +46,7 @@ pub struct ConnectionKey {
 }
 
 /// A row of connections.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Connection {
     /// Latest local address.
     pub local: Option<SocketAddr>,

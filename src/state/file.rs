@@ -17,7 +17,7 @@ pub struct FileKey {
 }
 
 /// What was done to a path.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct FileActivity {
     /// Operations by kind.
     pub ops: BTreeMap<FileOp, u64>,

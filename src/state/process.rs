@@ -1,10 +1,12 @@
 //! Processes and where they come from.
 
+use serde::{Deserialize, Serialize};
+
 use super::Owner;
 use crate::event::{Bytes, FileFacts, Timestamp};
 
 /// Where a process of a container descends from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Lineage {
     /// The container's init (pid 1 of its own) or a descendant.
     Init,
@@ -16,7 +18,7 @@ pub enum Lineage {
 }
 
 /// A process.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ProcessEntry {
     /// Host pid.
     pub pid: u32,

@@ -127,6 +127,8 @@ pub enum Action {
     Since,
     /// To the present; to the end of a recording.
     Present,
+    /// To the beginning of a recording, or of what is remembered.
+    Earliest,
     /// Time as a picture, or not.
     Timeline,
 }
@@ -335,10 +337,11 @@ pub static ACTIONS: &[Entry] = &[
     row("minute", A::Seek(60), &["}"], G::Time, P::Anywhere, (53, "1 min", "a minute on")),
     row("previous-finding", A::Finding(-1), &["["], G::Time, P::Anywhere, (54, "finding", "back to where the previous finding was raised")),
     row("next-finding", A::Finding(1), &["]"], G::Time, P::Anywhere, (54, "finding", "on to where the next finding was raised")),
-    row("moment", A::Moment, &["@"], G::Time, P::Anywhere, (55, "go to", "to the moment of the selected finding; elsewhere type 14:03, -5m or F-0132")),
+    row("moment", A::Moment, &["@"], G::Time, P::Anywhere, (55, "go to", "to the moment of the selected finding; elsewhere type 14:03, -5m, F-0132, start or end")),
     row("faster", A::Speed(1), &["+"], G::Time, P::Anywhere, (56, "speed", "play twice as fast")),
     row("slower", A::Speed(-1), &["-"], G::Time, P::Anywhere, (56, "speed", "play half as fast")),
     row("present", A::Present, &["="], G::Time, P::Anywhere, (57, "live", "to the present; to the end of a recording")),
+    row("earliest", A::Earliest, &["0"], G::Time, P::Anywhere, (0, "beginning", "to the beginning of a recording, or of what is remembered of this host")),
     row("mark-moment", A::MarkMoment, &["M"], G::Time, P::Anywhere, (0, "mark moment", "remember this moment")),
     row("since", A::Since, &["D"], G::Time, P::Anywhere, (0, "since the mark", "what changed since the moment remembered with mark-moment; :since -5m, :since 14:03")),
     row("timeline", A::Timeline, &["H"], G::Time, P::Anywhere, (0, "timeline", "time as a picture, or not")),

@@ -10,7 +10,7 @@ use super::prompt::{Prompt, Purpose};
 use super::rows::Key;
 use super::run::App;
 use super::source::Source;
-use super::time::{self, Goal};
+use super::time::{self, Goal, Went};
 use crate::session::Player;
 
 impl App {
@@ -85,6 +85,7 @@ impl App {
             return;
         }
         let zone = self.ui.zone.clone();
+        let present = self.past.is_none();
         let Some(player) = self.player() else {
             self.ui.message = Some("nothing is watched yet".to_owned());
             return;
@@ -92,17 +93,22 @@ impl App {
         let done = match (asked.action, &asked.argument) {
             (Action::Moment, Some(text)) => {
                 match time::goal(text, player.position(), player.span().1, &zone) {
-                    Ok(goal) => time::go(player, goal),
-                    Err(error) => Ok(Some(error)),
+                    Ok(goal) => time::go(player, goal, &zone),
+                    Err(error) => Ok(Went::nowhere(error)),
                 }
             }
             (Action::Moment, None) => match subject {
-                Some(id) => time::go(player, Goal::Finding(id)),
-                None => Ok(None),
+                Some(id) => time::go(player, Goal::Finding(id), &zone),
+                None => Ok(Went::default()),
             },
-            (action, _) => time::travel(player, action),
+            (action, _) => time::travel(player, action, &zone),
         };
-        self.ui.message = done.unwrap_or_else(|error| Some(error.to_string()));
+        let went = done.unwrap_or_else(|error| Went::nowhere(error.to_string()));
+        // Who did not leave the present stays there.
+        if present && !went.moved {
+            self.past = None;
+        }
+        self.ui.message = went.said;
     }
 
     /// To the present; to the end of a recording.
@@ -119,9 +125,9 @@ impl App {
         if let Source::Replay(player) = &mut self.source
             && !player.follow()
         {
-            let (_, end) = player.span();
-            let done = time::go(player, Goal::Time(end));
-            self.ui.message = done.unwrap_or_else(|error| Some(error.to_string()));
+            let done = time::go(player, Goal::End, &self.ui.zone);
+            let went = done.unwrap_or_else(|error| Went::nowhere(error.to_string()));
+            self.ui.message = went.said;
         }
     }
 

@@ -143,12 +143,16 @@ pub(super) fn apply(ui: &mut Ui, action: Action, rest: &str, core: &Core) -> Res
             let now = core.state.now;
             let then = match time::goal(rest, now, now, &ui.zone)? {
                 Goal::Time(then) => then,
+                Goal::Start => core.state.began,
+                Goal::End => now,
                 Goal::Finding(id) => {
                     let mut findings = core.detector.findings().iter();
                     let finding = findings.find(|finding| finding.id == id);
                     finding.ok_or_else(|| format!("no finding {id}"))?.first
                 }
             };
+            // Of what came before the beginning nothing is known.
+            let then = then.max(core.state.began);
             ui.since = Some(then);
             ui.open(Key::Since(then));
         }

@@ -338,6 +338,14 @@ impl App {
             Source::Replay(player) => past.or(Some(&**player)),
             _ => past,
         };
+        status.present = match &self.source {
+            _ if status.time == Shown::Live => None,
+            // A recording has no present; one that was opened beside a host is left for it.
+            Source::Replay(player) if past.is_none() && !player.growing() => {
+                (!player.at_end()).then_some("end")
+            }
+            _ => Some("live"),
+        };
         if status.time == Shown::Live
             && let Some(quiet) = self.quiet.told()
         {
@@ -346,10 +354,34 @@ impl App {
         }
         let present = player.is_none_or(Player::following);
         let shown = self.ui.timeline.unwrap_or(!present);
-        if shown && let Some(player) = player {
-            status.timeline = Some(Timeline::of(player));
+        if shown {
+            status.timeline = match (player, &self.source) {
+                (Some(player), _) => Some(Timeline::of(player.overview(), player.position())),
+                (None, Source::Live(live)) => live.overview().map(|all| {
+                    let end = all.span.1;
+                    Timeline::of(all, end)
+                }),
+                (None, _) => None,
+            };
         }
         status
+    }
+
+    /// Shows the timeline, or no longer; what to say where that is not seen.
+    fn turn_timeline(&mut self, area: Rect) -> Option<String> {
+        let shown = self.status().timeline.is_some();
+        self.ui.timeline = Some(!shown);
+        if let Some(said) = Timeline::too_small(area) {
+            return Some(said);
+        }
+        if shown {
+            return None;
+        }
+        if self.status().timeline.is_none() {
+            return Some("nothing is remembered yet".to_owned());
+        }
+        let key = self.ui.keys.sign(Action::Zoom);
+        (self.ui.zoom).then(|| format!("only the table is shown: {key} brings the timeline back"))
     }
 
     /// Whether leaving needs a second word: a recording runs and nothing was asked yet.
@@ -388,8 +420,7 @@ impl App {
             (Action::Suspend, _) => terminal::suspend(screen)?,
             (Action::Present, _) => self.present(),
             (Action::Timeline, _) => {
-                let now = self.status().timeline.is_some();
-                self.ui.timeline = Some(!now);
+                self.ui.message = self.turn_timeline(screen.area());
             }
             (Action::Scan, Source::Live(live)) => {
                 let subject = match self.ui.subject() {

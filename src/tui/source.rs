@@ -11,6 +11,7 @@ use super::wait::Waker;
 use crate::collect::{Live, give_up_privileges};
 use crate::containers::EngineState;
 use crate::core::Core;
+use crate::event::Timestamp;
 use crate::session::{Player, SessionError, Summary};
 
 /// Begins to watch; in words why it could not.
@@ -58,6 +59,10 @@ pub struct Status {
     pub trouble: Option<(&'static str, String)>,
     /// The engine or a probe is missing.
     pub degraded: bool,
+    /// The moment shown, unless it is the present.
+    pub clock: Option<Timestamp>,
+    /// Where the key for the present leads, in a word; `None`: one is there.
+    pub present: Option<&'static str>,
     /// Time as a picture, where it is shown.
     pub timeline: Option<Timeline>,
 }
@@ -186,11 +191,13 @@ impl Source {
                         .join(" "),
                     trouble,
                     degraded: engine_down || refused > 0,
-                    timeline: None,
+                    clock: past.map(Player::position),
+                    ..Status::default()
                 }
             }
             Self::Replay(player) if player.growing() || player.following() => {
-                let (time, mode) = moment(past.unwrap_or(player));
+                let shown = past.unwrap_or(player);
+                let (time, mode) = moment(shown);
                 Status {
                     host: player.header().host.clone(),
                     engine: player.name(),
@@ -200,7 +207,8 @@ impl Source {
                     doing: "● REC".to_owned(),
                     trouble: None,
                     degraded: !player.gaps().is_empty(),
-                    timeline: None,
+                    clock: (!shown.following()).then(|| shown.position()),
+                    ..Status::default()
                 }
             }
             Self::Replay(player) => {
@@ -224,10 +232,9 @@ impl Source {
                         super::text::span(at.since(from)),
                         super::text::span(to.since(from))
                     ),
-                    doing: String::new(),
-                    trouble: None,
                     degraded: !player.gaps().is_empty(),
-                    timeline: None,
+                    clock: Some(at),
+                    ..Status::default()
                 }
             }
         }

@@ -35,7 +35,7 @@ pub(super) fn screen(core: &Core, ui: &mut Ui, width: u16, height: u16) -> Vec<S
         doing: "● REC".to_owned(),
         trouble: None,
         degraded: false,
-        timeline: None,
+        ..Status::default()
     };
     let mut buffer = Buffer::empty(area);
     draw(core, ui, &status, area, &Theme::mono(), &mut buffer);

@@ -83,9 +83,14 @@ pub(super) enum Goal {
     Finding(FindingId),
     /// To a time.
     Time(Timestamp),
+    /// To the beginning.
+    Start,
+    /// To the end.
+    End,
 }
 
-/// Reads where to go: `F-0132`, `-5m`, `+30s`, `14:03`, `14:03:27`, or a whole date and time.
+/// Reads where to go: `F-0132`, `-5m`, `+30s`, `14:03`, `14:03:27`, a whole date and time, `start`
+/// or `end`.
 /// Times of day are the latest such before `end`; spans count from `here`.
 pub(super) fn goal(
     text: &str,
@@ -94,6 +99,11 @@ pub(super) fn goal(
     zone: &Zone,
 ) -> Result<Goal, String> {
     let text = text.trim();
+    match text {
+        "start" => return Ok(Goal::Start),
+        "end" => return Ok(Goal::End),
+        _ => {}
+    }
     let duration = |text: &str| {
         humantime::parse_duration(text).map_err(|_| format!("{text:?} is no time: write -5m, +30s"))
     };
@@ -114,7 +124,7 @@ pub(super) fn goal(
     }
     let time: jiff::civil::Time = text
         .parse()
-        .map_err(|_| format!("{text:?}: write 14:03, -5m or F-0132"))?;
+        .map_err(|_| format!("{text:?}: write 14:03, -5m, F-0132, start or end"))?;
     let at = zone.latest(time, end);
     at.map(Goal::Time)
         .ok_or_else(|| format!("{text:?} is no time of that day"))
@@ -124,22 +134,66 @@ pub(super) fn goal(
 pub(super) fn moves(action: Action) -> bool {
     matches!(
         action,
-        Action::Pause | Action::Step(_) | Action::Speed(_) | Action::Seek(_) | Action::Finding(_)
+        Action::Pause
+            | Action::Step(_)
+            | Action::Speed(_)
+            | Action::Seek(_)
+            | Action::Finding(_)
+            | Action::Earliest
     )
 }
 
-/// Does it; what to say about it.
-pub(super) fn travel(player: &mut Player, action: Action) -> Result<Option<String>, SessionError> {
+/// What came of going somewhere.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Went {
+    /// Another moment is shown, or time runs in another way.
+    pub(super) moved: bool,
+    /// What to say about it.
+    pub(super) said: Option<String>,
+}
+
+impl Went {
+    fn there() -> Self {
+        Self::saying(None)
+    }
+
+    fn saying(said: impl Into<Option<String>>) -> Self {
+        Self {
+            moved: true,
+            said: said.into(),
+        }
+    }
+
+    /// One stays where one is, and why.
+    pub(super) fn nowhere(why: String) -> Self {
+        Self {
+            moved: false,
+            said: Some(why),
+        }
+    }
+}
+
+/// Does it.
+pub(super) fn travel(
+    player: &mut Player,
+    action: Action,
+    zone: &Zone,
+) -> Result<Went, SessionError> {
     let moved = match action {
+        Action::Pause if !player.playing() && ended(player) => {
+            go(player, Goal::Start, zone)?;
+            player.set_playing(true);
+            return Ok(Went::saying("from the beginning".to_owned()));
+        }
         Action::Pause => {
             let playing = player.playing();
             player.set_playing(!playing);
-            return Ok(None);
+            true
         }
         Action::Speed(by) => {
             let factor = if by > 0 { 2.0 } else { 0.5 };
             player.set_speed(player.speed() * factor);
-            return Ok(Some(format!("speed x{}", player.speed())));
+            return Ok(Went::saying(format!("speed x{}", player.speed())));
         }
         Action::Step(by) => {
             player.set_playing(false);
@@ -167,41 +221,99 @@ pub(super) fn travel(player: &mut Player, action: Action) -> Result<Option<Strin
             } else {
                 player.previous_finding()?
             };
-            return Ok((!moved).then(|| "no further finding that way".to_owned()));
+            if !moved {
+                let why = "no further finding that way".to_owned();
+                return Ok(Went::nowhere(why));
+            }
+            true
         }
+        Action::Earliest => return go(player, Goal::Start, zone),
         _ => true,
     };
-    Ok((!moved).then(|| edge(player)))
+    if moved {
+        return Ok(Went::there());
+    }
+    let back = matches!(action, Action::Step(by) if by < 0)
+        || matches!(action, Action::Seek(seconds) if seconds < 0);
+    Ok(Went::nowhere(if back {
+        beginning(player, zone)
+    } else {
+        end(player, zone)
+    }))
 }
 
-/// Goes there; what to say about it.
-pub(super) fn go(player: &mut Player, goal: Goal) -> Result<Option<String>, SessionError> {
-    player.set_playing(false);
-    match goal {
-        Goal::Finding(id) if player.seek_finding(id)? => Ok(None),
-        Goal::Finding(id) => Ok(Some(format!("{id} is not in reach: {}", edge(player)))),
+/// Goes there.
+pub(super) fn go(player: &mut Player, goal: Goal, zone: &Zone) -> Result<Went, SessionError> {
+    let (from, to) = player.span();
+    let said = match goal {
+        Goal::Finding(id) => {
+            if !player.seek_finding(id)? {
+                return Ok(Went::nowhere(missing(player, id, zone)));
+            }
+            None
+        }
+        // Of a watch what was forgotten is another moment than the one asked for.
+        Goal::Time(time) if time.seconds() < from.seconds() && player.forgets() => {
+            return Ok(Went::nowhere(remembered(player, zone)));
+        }
         Goal::Time(time) => {
             player.seek(time)?;
-            let (begin, end) = player.span();
-            Ok((time < begin || time > end).then(|| edge(player)))
+            if time.seconds() < from.seconds() {
+                Some(beginning(player, zone))
+            } else {
+                (time > to).then(|| end(player, zone))
+            }
         }
+        Goal::Start => {
+            player.seek(from)?;
+            Some(beginning(player, zone))
+        }
+        Goal::End => {
+            player.seek(to)?;
+            Some(end(player, zone))
+        }
+    };
+    player.set_playing(false);
+    Ok(Went::saying(said))
+}
+
+/// At the end of a recording, where nothing more comes.
+fn ended(player: &Player) -> bool {
+    player.at_end() && player.indexed() && !player.forgets()
+}
+
+/// That a finding cannot be gone to.
+fn missing(player: &Player, id: FindingId, zone: &Zone) -> String {
+    if player.forgets() {
+        format!("{id} is not in reach: {}", remembered(player, zone))
+    } else if player.indexed() {
+        format!("{id} is not in this recording")
+    } else {
+        format!("{id} is not in what was read of the recording so far")
     }
 }
 
-/// How far time reaches.
-fn edge(player: &Player) -> String {
-    let (begin, end) = player.span();
-    format!(
-        "there is {} from {} to {}",
-        span(end.since(begin)),
-        clock(begin),
-        clock(end)
-    )
+/// How far memory reaches.
+fn remembered(player: &Player, zone: &Zone) -> String {
+    let (from, to) = player.span();
+    let (back, from) = (span(to.since(from)), zone.clock(from));
+    format!("only the last {back} are remembered, since {from}")
 }
 
-/// The time of day, UTC: `14:03:27Z`.
-pub(super) fn clock(at: Timestamp) -> String {
-    at.to_jiff().strftime("%H:%M:%SZ").to_string()
+fn beginning(player: &Player, zone: &Zone) -> String {
+    if player.forgets() {
+        return format!("the beginning: {}", remembered(player, zone));
+    }
+    format!("the beginning: {}", zone.clock(player.span().0))
+}
+
+fn end(player: &Player, zone: &Zone) -> String {
+    let last = zone.clock(player.span().1);
+    if player.forgets() || player.growing() {
+        format!("the present: {last}")
+    } else {
+        format!("the end: {last}")
+    }
 }
 
 /// A distance in time: `00:12`, `1:02:03`.
@@ -235,8 +347,84 @@ mod tests {
             read("2026-11-20T01:02:03Z"),
             Ok(Goal::Time(at("2026-11-20T01:02:03Z")))
         );
+        assert_eq!(read("start"), Ok(Goal::Start));
+        assert_eq!(read(" end "), Ok(Goal::End));
         for wrong in ["", "F-x", "-5 parsecs", "25:00"] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
+    }
+
+    static DEMO: &[u8] = include_bytes!("../../demo/demo.jsonl.zst");
+
+    fn clock(at: Timestamp) -> String {
+        Zone::default().clock(at)
+    }
+
+    fn recording() -> Player {
+        let mut player = Player::from_memory("demo", DEMO).unwrap();
+        player.wait_indexed();
+        player
+    }
+
+    #[test]
+    fn a_recording_has_a_beginning_and_an_end_and_plays_again() {
+        let mut player = recording();
+        let utc = Zone::default();
+        let (from, to) = player.span();
+        let went = go(&mut player, Goal::End, &utc).unwrap();
+        assert_eq!(went.said.unwrap(), format!("the end: {}", clock(to)));
+        let went = travel(&mut player, Action::Step(1), &utc).unwrap();
+        assert!(!went.moved && went.said.unwrap().starts_with("the end"));
+        // Where it ended, playing is from the beginning.
+        travel(&mut player, Action::Pause, &utc).unwrap();
+        assert!(player.playing() && player.position() == from);
+        player.seek(to).unwrap();
+        let early = Goal::Time(from.minus(Duration::from_secs(300)));
+        let went = go(&mut player, early, &utc).unwrap();
+        let beginning = format!("the beginning: {}", clock(from));
+        assert!(went.moved && player.position() == from);
+        assert_eq!(went.said.as_deref(), Some(&*beginning));
+        let went = travel(&mut player, Action::Seek(-10), &utc).unwrap();
+        assert_eq!(went, Went::nowhere(beginning));
+        let went = go(&mut player, Goal::Finding(FindingId(9999)), &utc).unwrap();
+        assert_eq!(went.said.unwrap(), "F-9999 is not in this recording");
+    }
+
+    #[test]
+    fn what_a_watch_forgot_is_not_gone_to() {
+        let mut recorded = recording();
+        let mut core = crate::core::Core::new(recorded.header().settings.clone());
+        let past = std::sync::Arc::new(crate::session::Past::new(12 << 10, &core));
+        let mut reader = crate::session::Reader::from_memory("demo", DEMO).unwrap();
+        while let Some(item) = reader.next_item() {
+            if let crate::session::Item::Event(event) = item {
+                let event = std::sync::Arc::from(event);
+                core.apply(&event);
+                past.push(&event, &core);
+            }
+        }
+        recorded.seek(recorded.span().1).unwrap();
+        let mut player = Player::of_past(&past, recorded.header().clone(), core);
+        let utc = Zone::default();
+        let (here, (from, _)) = (player.position(), player.span());
+        assert!(from > recorded.span().0, "nothing was forgotten");
+        let early = Goal::Time(from.minus(Duration::from_secs(2)));
+        let went = go(&mut player, early, &utc).unwrap();
+        assert!(!went.moved && player.position() == here);
+        let said = went.said.unwrap();
+        assert!(
+            said.starts_with("only the last ") && said.ends_with(&clock(from)),
+            "{said}"
+        );
+        let went = go(&mut player, Goal::Finding(FindingId(1)), &utc).unwrap();
+        assert!(
+            !went.moved
+                && went
+                    .said
+                    .unwrap()
+                    .contains("F-0001 is not in reach: only the last")
+        );
+        travel(&mut player, Action::Earliest, &utc).unwrap();
+        assert_eq!(player.position(), from);
     }
 }

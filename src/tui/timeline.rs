@@ -9,10 +9,13 @@ use super::theme::{Theme, Token};
 use super::time::Zone;
 use crate::detect::Severity;
 use crate::event::Timestamp;
-use crate::session::{Player, Rates};
+use crate::session::{Overview, Rates};
 
 /// Columns before the picture.
 const NAMES: u16 = 10;
+/// Columns of the picture, and lines of the screen, below which there is none.
+const NARROW: u16 = 10;
+const LOW: u16 = 14;
 const BARS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
 
 /// What is drawn.
@@ -31,27 +34,32 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    /// Of what a player plays.
-    pub(super) fn of(player: &Player) -> Self {
-        let findings = player.findings();
-        let gaps = player.gaps();
+    /// Of what a player plays, or of what is remembered of this host; one is at `cursor`.
+    pub(super) fn of(all: Overview, cursor: Timestamp) -> Self {
+        let findings = all.findings.iter();
         Self {
-            span: player.span(),
-            cursor: player.position(),
-            rates: player.rates(),
-            findings: findings
-                .iter()
-                .map(|mark| (mark.ts, mark.severity))
-                .collect(),
-            gaps: gaps.iter().map(|gap| (gap.from, gap.to)).collect(),
+            span: all.span,
+            cursor,
+            rates: all.rates,
+            findings: findings.map(|mark| (mark.ts, mark.severity)).collect(),
+            gaps: all.gaps.iter().map(|gap| (gap.from, gap.to)).collect(),
         }
+    }
+
+    /// Why it cannot be seen on a screen of that size, if so.
+    pub(super) fn too_small(area: Rect) -> Option<String> {
+        if Self::lines(area.height) == 0 {
+            return Some(format!("no room for the timeline: it needs {LOW} lines"));
+        }
+        let least = NAMES + NARROW;
+        (area.width < least).then(|| format!("no room for the timeline: it needs {least} columns"))
     }
 
     /// Lines it takes of a screen of that height; 0 where there is no room.
     pub(super) fn lines(height: u16) -> u16 {
         match height {
             24.. => 4,
-            14.. => 3,
+            LOW.. => 3,
             _ => 0,
         }
     }
@@ -81,7 +89,7 @@ impl Timeline {
     /// Draws it.
     pub(super) fn draw(&self, area: Rect, zone: &Zone, theme: &Theme, out: &mut Buffer) {
         let width = area.width.saturating_sub(NAMES);
-        if width < 10 || area.height < 3 {
+        if width < NARROW || area.height < 3 {
             return;
         }
         let border = theme.style(Token::Border);

@@ -35,7 +35,13 @@ pub(super) fn facts(core: &Core, ui: &Ui, finding: &Finding) -> Vec<Fact> {
     }
     facts.extend(image(core, finding));
     let evidence = things(finding.evidence.len() as u64, "event");
-    facts.push(heading(format!("Evidence, {evidence}: pids on the host")));
+    let rest = match finding.evidence_not_kept() {
+        0 => String::new(),
+        more => format!(", the first and the latest; {more} more are not kept"),
+    };
+    facts.push(heading(format!(
+        "Evidence, {evidence}{rest}: pids on the host"
+    )));
     facts.extend(finding.evidence.iter().map(|seq| event(core, ui, *seq)));
     facts
 }

@@ -18,6 +18,10 @@ pub(super) fn facts(core: &Core, then: Timestamp) -> Vec<Fact> {
         "",
         format!("{} passed", span(core.state.now.since(then))),
     )];
+    if then <= core.state.began {
+        let line = "from the beginning on: what came before it is not known";
+        facts.push(fact("", line));
+    }
     part(&mut facts, "New findings", findings(core, then));
     part(&mut facts, "Containers", containers(core, then));
     part(&mut facts, "Programs not run before", programs(core, then));

@@ -13,10 +13,18 @@ use crate::tui::app::{Scene, Ui};
 use crate::tui::prompt::Prompt;
 use crate::tui::rows::Key;
 use crate::tui::silence;
+use crate::tui::source::{Shown, Status};
 use crate::tui::text::fit;
 use crate::tui::theme::Theme;
 
-pub(super) fn draw(ui: &Ui, trouble: Option<&str>, area: Rect, theme: &Theme, out: &mut Buffer) {
+pub(super) fn draw(
+    ui: &Ui,
+    status: &Status,
+    trouble: Option<&str>,
+    area: Rect,
+    theme: &Theme,
+    out: &mut Buffer,
+) {
     if let Some(prompt) = &ui.prompt {
         typing(prompt, area, theme, out);
     } else if let Some(message) = &ui.message {
@@ -33,7 +41,7 @@ pub(super) fn draw(ui: &Ui, trouble: Option<&str>, area: Rect, theme: &Theme, ou
         parts(&[(help(ui), theme.dim())], area, out);
     } else {
         let area = filter(ui, area, theme, out);
-        keys(ui, area, theme, out);
+        keys(ui, status, area, theme, out);
     }
 }
 
@@ -87,15 +95,18 @@ fn rank(ui: &Ui, entry: &Entry) -> u8 {
     }
 }
 
-/// What a key does here, in two words.
-fn brief(ui: &Ui, entry: &'static Entry) -> &'static str {
-    match entry.action {
+/// What a key does here and at the moment that is shown, in two words; `None` where that is
+/// nothing.
+fn brief(ui: &Ui, status: &Status, entry: &Entry) -> Option<&'static str> {
+    Some(match entry.action {
         Action::Back if ui.listing() && !ui.filter().is_empty() => "clears",
         Action::Ended => ui.pane.over(),
         Action::Why if matches!(ui.detail, Some(Key::Finding(_))) => "related",
         Action::Filter if !ui.listing() => "search",
+        Action::Pause if status.time == Shown::Paused => "play",
+        Action::Present => return status.present,
         _ => entry.brief,
-    }
+    })
 }
 
 /// The line, scrolled so that the cursor is seen, and behind it what is wrong with it.
@@ -127,7 +138,7 @@ fn typing(prompt: &Prompt, area: Rect, theme: &Theme, out: &mut Buffer) {
 }
 
 /// The keys that work here, the most important first, as many as fit; help always.
-fn keys(ui: &Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
+fn keys(ui: &Ui, status: &Status, area: Rect, theme: &Theme, out: &mut Buffer) {
     let mut here: Vec<&'static Entry> = ACTIONS
         .iter()
         .filter(|entry| rank(ui, entry) > 0 && ui.works(entry.place))
@@ -136,8 +147,8 @@ fn keys(ui: &Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
     let mut hints: Vec<(String, &str)> = Vec::new();
     for same in here.chunk_by(|a, b| a.brief == b.brief) {
         let keys = signs(ui, same, 1);
-        if !keys.is_empty() {
-            hints.push((keys, brief(ui, same[0])));
+        if let Some(brief) = brief(ui, status, same[0]).filter(|_| !keys.is_empty()) {
+            hints.push((keys, brief));
         }
     }
     let help = hints.iter().position(|(_, brief)| *brief == "help");

@@ -72,9 +72,10 @@ pub(super) fn status(
         Shown::Replay => theme.style(Token::Replay),
     };
     let mut right = vec![part(1, &status.mode, time)];
-    if core.state.now != Timestamp::default() {
-        let rate = core.state.recent.rate(core.state.now.seconds());
-        right.push(part(4, &ui.zone.clock(core.state.now), theme.dim()));
+    let clock = status.clock.unwrap_or(core.state.now);
+    if clock != Timestamp::default() {
+        let rate = core.state.recent.rate(clock.seconds());
+        right.push(part(4, &ui.zone.clock(clock), theme.dim()));
         right.push(part(
             5,
             &format!("{:>4}/s", count(u64::from(rate))),

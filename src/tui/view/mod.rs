@@ -80,5 +80,6 @@ pub fn draw(
         (None, Some(why)) => Some(format!("policy refused: {why}")),
         (None, None) => None,
     };
-    footer::draw(ui, trouble.as_deref(), line(area.height - 1), theme, out);
+    let last = line(area.height - 1);
+    footer::draw(ui, status, trouble.as_deref(), last, theme, out);
 }

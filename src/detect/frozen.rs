@@ -1,0 +1,55 @@
+//! The rules' memory with the findings packed, for keyframes: texts are most of what these hold.
+
+use std::sync::Arc;
+
+use super::{Detector, Finding};
+
+/// How hard packing tries.
+const LEVEL: i32 = 1;
+
+/// A detector of which the findings are packed.
+#[derive(Debug)]
+pub(crate) struct Frozen {
+    thin: Detector,
+    findings: Vec<u8>,
+}
+
+impl Detector {
+    /// The detector in little room; `None` when it cannot be written so.
+    pub(crate) fn freeze(&self) -> Option<Frozen> {
+        let mut packer = zstd::Encoder::new(Vec::new(), LEVEL).ok()?;
+        let out = std::io::BufWriter::new(&mut packer);
+        serde_json::to_writer(out, self.findings()).ok()?;
+        Some(Frozen {
+            findings: packer.finish().ok()?,
+            thin: Self {
+                settings: self.settings.clone(),
+                table: Arc::clone(&self.table),
+                memory: self.memory.clone(),
+                stories: self.stories.without_findings(),
+                silence_ends: self.silence_ends,
+            },
+        })
+    }
+}
+
+impl Frozen {
+    /// The detector as it was; `None` when it was not packed here.
+    pub(crate) fn thaw(&self) -> Option<Detector> {
+        let findings = zstd::decode_all(&self.findings[..]).ok()?;
+        let findings: Vec<Arc<Finding>> = serde_json::from_slice(&findings).ok()?;
+        let thin = &self.thin;
+        Some(Detector {
+            settings: thin.settings.clone(),
+            table: Arc::clone(&thin.table),
+            memory: thin.memory.clone(),
+            stories: thin.stories.with_findings(findings),
+            silence_ends: thin.silence_ends,
+        })
+    }
+
+    /// About how many bytes it holds.
+    pub(crate) fn bytes(&self) -> usize {
+        self.findings.len() + self.thin.stories.bytes() + self.thin.memory.bytes()
+    }
+}

@@ -1,0 +1,128 @@
+//! The tables of a state in little room, for keyframes: written as they are and compressed. Within
+//! seconds a busy host replaces every entry, so nothing would be gained by sharing them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::{Connection, ConnectionKey, FileActivity, FileKey, Owner, ProcessEntry, Recent, State};
+use crate::event::{Timestamp, pack, unpack};
+
+/// How hard packing tries.
+const LEVEL: i32 = 1;
+
+/// A state of which the tables are packed.
+#[derive(Debug)]
+pub(crate) struct Frozen {
+    /// The state without them.
+    thin: State,
+    tables: Vec<u8>,
+    recent: Vec<u8>,
+}
+
+/// The tables: processes, connections, files, exited processes, sockets.
+type Read = (
+    Vec<ProcessEntry>,
+    Vec<(ConnectionKey, Arc<Connection>)>,
+    Vec<(FileKey, Arc<FileActivity>)>,
+    VecDeque<(i64, u32)>,
+    Vec<(u64, ConnectionKey)>,
+);
+
+impl State {
+    /// The state in little room; `None` when it cannot be written so.
+    pub(crate) fn freeze(&self) -> Option<Frozen> {
+        let processes: Vec<_> = self.processes.values().collect();
+        let connections: Vec<_> = self.connections.iter().collect();
+        let files: Vec<_> = self.files.iter().collect();
+        let exited: Vec<_> = self.exited.iter().map(|(at, pid)| (at.0, pid)).collect();
+        let sockets: Vec<_> = self.sockets.iter().collect();
+        let tables = (processes, connections, files, exited, sockets);
+        let mut packer = zstd::Encoder::new(Vec::new(), LEVEL).ok()?;
+        serde_json::to_writer(std::io::BufWriter::new(&mut packer), &tables).ok()?;
+        let recent = self.recent.events.iter().map(|event| &**event);
+        Some(Frozen {
+            tables: packer.finish().ok()?,
+            recent: pack(recent)?,
+            thin: State {
+                now: self.now,
+                began: self.began,
+                containers: self.containers.clone(),
+                processes: BTreeMap::new(),
+                usage: self.usage.clone(),
+                connections: BTreeMap::new(),
+                files: BTreeMap::new(),
+                recent: Recent {
+                    events: VecDeque::new(),
+                    seconds: self.recent.seconds.clone(),
+                },
+                policy_refused: self.policy_refused.clone(),
+                totals: self.totals,
+                exited: VecDeque::new(),
+                sockets: FxHashMap::default(),
+            },
+        })
+    }
+}
+
+impl Frozen {
+    /// The state as it was; `None` when it was not packed here.
+    pub(crate) fn thaw(&self) -> Option<State> {
+        let mut state = self.thin.clone();
+        let tables = zstd::decode_all(&self.tables[..]).ok()?;
+        let (processes, connections, files, exited, sockets): Read =
+            serde_json::from_slice(&tables).ok()?;
+        let containers = &self.thin.containers;
+        // All that belongs to a container shares its id again.
+        let own = |owner: &mut Owner| {
+            let known = owner.as_ref().and_then(|id| containers.get_key_value(id));
+            if let Some((id, _)) = known {
+                *owner = Some(id.clone());
+            }
+        };
+        state.processes = processes
+            .into_iter()
+            .map(|mut process| {
+                own(&mut process.owner);
+                (process.pid, Arc::new(process))
+            })
+            .collect();
+        let connection = |mut key: ConnectionKey| {
+            own(&mut key.owner);
+            key
+        };
+        state.connections = connections
+            .into_iter()
+            .map(|(key, row)| (connection(key), row))
+            .collect();
+        state.files = files
+            .into_iter()
+            .map(|(mut key, activity)| {
+                own(&mut key.owner);
+                (key, activity)
+            })
+            .collect();
+        state.exited = exited
+            .into_iter()
+            .map(|(at, pid)| (Timestamp(at), pid))
+            .collect();
+        state.sockets = sockets
+            .into_iter()
+            .map(|(cookie, key)| (cookie, connection(key)))
+            .collect();
+        state.recent.events = unpack(&self.recent)?.into_iter().map(Arc::new).collect();
+        Some(state)
+    }
+
+    /// About how many bytes it holds.
+    pub(crate) fn bytes(&self) -> usize {
+        let names = |c: &super::Container| c.names.len() * 128;
+        let containers = self.thin.containers.values();
+        self.tables.len()
+            + self.recent.len()
+            + containers.map(|c| 8192 + names(c)).sum::<usize>()
+            + self.thin.usage.len() * 64
+            + self.thin.recent.seconds.len() * size_of::<super::Second>()
+    }
+}
