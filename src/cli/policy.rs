@@ -36,7 +36,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let policy = read.policy;
     writeln!(
         out,
-        "{}: {} severities, {} age limits, {} allowances, {} sensitive paths, {} silences",
+        "{}: severities {}, age limits {}, allowances {}, sensitive paths {}, silences {}",
         path.display(),
         policy.severity.len(),
         policy.age.len() + usize::from(read.max_age.is_some()),

@@ -527,6 +527,7 @@ fn record(live: &Live) -> Result<String, String> {
     }
     let now = live.core().lock().state.now.to_jiff();
     let path = PathBuf::from(format!("hullwatch-{}.jsonl", now.strftime("%Y%m%d-%H%M%S")));
+    let path = std::path::absolute(&path).unwrap_or(path);
     live.start_recording(&path).map_err(|e| e.to_string())?;
     Ok(format!("recording to {}", path.display()))
 }

@@ -79,11 +79,13 @@ fn scan(case: &mut Case<'_>, scan: &Scan) {
     for (_, line) in lines.into_iter().take(30) {
         case.stories.explain(place, line);
     }
+    let what = match (&things[..], scan.unlisted) {
+        ([only], 0) => format!("{} differs", only.escaped()),
+        (all, 0) => format!("{} files differ", all.len()),
+        (all, _) => format!("{} files or more differ", all.len()),
+    };
     case.stories.edit(place, |finding| {
-        let told = finding.why.len();
-        let more = if scan.unlisted > 0 { " or more" } else { "" };
-        finding.title =
-            format!("{told}{more} differences from the image that nobody was seen making");
+        finding.title = format!("{what} from the image; nobody was seen changing that");
     });
 }
 
