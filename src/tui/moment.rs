@@ -86,6 +86,7 @@ impl App {
         }
         let zone = self.ui.zone.clone();
         let present = self.past.is_none();
+        let live = present && matches!(self.source, Source::Live(_));
         let Some(player) = self.player() else {
             self.ui.message = Some("nothing is watched yet".to_owned());
             return;
@@ -101,6 +102,8 @@ impl App {
                 Some(id) => time::go(player, Goal::Finding(id), &zone),
                 None => Ok(Went::default()),
             },
+            // The past of this host begins where it stands still.
+            (Action::Pause, _) if live => Ok(Went::there()),
             (action, _) => time::travel(player, action, &zone),
         };
         let went = done.unwrap_or_else(|error| Went::nowhere(error.to_string()));

@@ -153,7 +153,8 @@ pub(super) struct Went {
 }
 
 impl Went {
-    fn there() -> Self {
+    /// Nothing to say.
+    pub(super) fn there() -> Self {
         Self::saying(None)
     }
 

@@ -1,9 +1,45 @@
 //! The screen of this host: what it records is whole, whatever ends it.
 
 use std::process::Command;
+use std::time::Duration;
 
 use crate::common::{BUSYBOX, Engine, engine_is_ready};
 use crate::screen::Screen;
+
+#[test]
+fn time_stands_still_and_goes_on() {
+    if !engine_is_ready() {
+        return;
+    }
+    let engine = Engine::tests();
+    let container = engine.run(&["--name", "hw-paused"], BUSYBOX, &["sleep", "600"]);
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().to_str().unwrap();
+    let environment = [
+        ("DOCKER_HOST", engine.0.as_str()),
+        ("XDG_CONFIG_HOME", config),
+    ];
+    let mut screen = Screen::start(&[env!("CARGO_BIN_EXE_hullwatch")], &environment);
+    screen.shows(24, 80, |picture| picture.contents().contains("hw-paused"));
+    screen.type_in("p");
+    screen.shows(24, 80, |picture| picture.contents().contains("PAUSED"));
+    container.sh("echo x >> /etc/passwd");
+    std::thread::sleep(Duration::from_millis(1500));
+    // Nothing that happens is sent, not even how far behind one is.
+    assert_eq!(screen.sent_within(Duration::from_secs(3)), 0);
+    screen.type_in("H");
+    screen.shows(24, 80, |picture| {
+        let text = picture.contents();
+        text.contains("PAUSED") && !text.contains("/etc/passwd")
+    });
+    screen.type_in("p");
+    screen.shows(24, 80, |picture| {
+        let text = picture.contents();
+        text.contains("LIVE") && text.contains("/etc/passwd")
+    });
+    screen.type_in("q");
+    assert!(screen.ended());
+}
 
 type Leave = fn(&mut Screen);
 

@@ -101,6 +101,18 @@ impl Screen {
         assert!(done.success());
     }
 
+    /// How many bytes come within that time.
+    pub fn sent_within(&mut self, time: Duration) -> usize {
+        let (until, before) = (Instant::now() + time, self.seen.len());
+        while let Ok(more) = self
+            .output
+            .recv_timeout(until.saturating_duration_since(Instant::now()))
+        {
+            self.seen.extend(more);
+        }
+        self.seen.len() - before
+    }
+
     /// The terminal goes.
     pub fn hang_up(&mut self) {
         self.master = None;
