@@ -15,6 +15,7 @@ mod player;
 mod reader;
 mod recorder;
 mod report;
+mod seek;
 mod source;
 mod tail;
 mod writer;

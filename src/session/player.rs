@@ -31,7 +31,7 @@ const FAR: u64 = 20_000;
 const AGAIN: usize = 4;
 
 /// Events from a place on, without verification: the index's pass does that.
-enum Feed {
+pub(super) enum Feed {
     Session(Box<(Lines, ContainerIds)>),
     /// The number of the next event.
     Past(Arc<Past>, u64),
@@ -39,13 +39,13 @@ enum Feed {
 
 /// Where a player's events come from.
 #[derive(Debug)]
-enum Tape {
+pub(super) enum Tape {
     Session(Source),
     Past(Arc<Past>),
 }
 
 impl Tape {
-    fn open(&self, keyframe: &Keyframe) -> Result<Feed, SessionError> {
+    pub(super) fn open(&self, keyframe: &Keyframe) -> Result<Feed, SessionError> {
         match self {
             Self::Session(source) => Feed::open(source, keyframe.place),
             Self::Past(past) => Ok(Feed::Past(Arc::clone(past), keyframe.ordinal)),
@@ -61,12 +61,12 @@ impl Tape {
 }
 
 impl Feed {
-    fn open(source: &Source, place: Place) -> Result<Self, SessionError> {
+    pub(super) fn open(source: &Source, place: Place) -> Result<Self, SessionError> {
         let lines = Lines::new(source.open(place)?, false);
         Ok(Self::Session(Box::new((lines, ContainerIds::default()))))
     }
 
-    fn next(&mut self) -> Option<Arc<Event>> {
+    pub(super) fn next(&mut self) -> Option<Arc<Event>> {
         let (lines, ids) = match self {
             Self::Session(session) => (&mut session.0, &mut session.1),
             Self::Past(past, next) => {
@@ -91,25 +91,25 @@ impl Feed {
 
 /// Plays a session. The playhead is a time; every event up to it is applied to [`Player::core`].
 pub struct Player {
-    source: Tape,
-    header: Header,
-    core: Core,
-    feed: Feed,
+    pub(super) source: Tape,
+    pub(super) header: Header,
+    pub(super) core: Core,
+    pub(super) feed: Feed,
     /// Read but not yet applied.
-    pending: Option<Arc<Event>>,
+    pub(super) pending: Option<Arc<Event>>,
     /// Events applied.
-    ordinal: u64,
-    seq: u64,
-    playhead: Timestamp,
-    playing: bool,
+    pub(super) ordinal: u64,
+    pub(super) seq: u64,
+    pub(super) playhead: Timestamp,
+    pub(super) playing: bool,
     /// At the present of a session that is still being written, and staying there.
-    following: bool,
-    speed: f64,
-    index: Arc<Mutex<Index>>,
+    pub(super) following: bool,
+    pub(super) speed: f64,
+    pub(super) index: Arc<Mutex<Index>>,
     /// The session was still being written when it was opened.
-    growth: Option<Arc<Growth>>,
-    stop: Arc<AtomicBool>,
-    indexer: Option<std::thread::JoinHandle<()>>,
+    pub(super) growth: Option<Arc<Growth>>,
+    pub(super) stop: Arc<AtomicBool>,
+    pub(super) indexer: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Player {
@@ -200,7 +200,7 @@ impl Player {
 
     /// What came, or went, since: the end of a running watch, and of a session that is still
     /// being written, grows; the beginning of a watch's past is forgotten.
-    fn catch_up(&mut self) -> Result<(), SessionError> {
+    pub(super) fn catch_up(&mut self) -> Result<(), SessionError> {
         let first = self.first();
         if self.ordinal < first {
             let keyframe = self.last_keyframe(|k| k.ordinal <= first);
@@ -213,7 +213,7 @@ impl Player {
     }
 
     /// The number of the oldest event that can be gone back to.
-    fn first(&self) -> u64 {
+    pub(super) fn first(&self) -> u64 {
         match &self.source {
             Tape::Past(past) => past.first(),
             Tape::Session(_) => 0,
@@ -228,7 +228,7 @@ impl Player {
 
     /// Goes to the last keyframe `before` the goal, or on from here where the goal lies `ahead`,
     /// and from there while it is `short` of it.
-    fn reach(
+    pub(super) fn reach(
         &mut self,
         before: impl Fn(&Keyframe) -> bool,
         ahead: impl Fn(&Self) -> bool,
@@ -250,7 +250,7 @@ impl Player {
     /// The next event. Of a file that is still being written only one that the index has read: a
     /// reader that meets the end of a file in the middle of a line, or of a frame, is of no use
     /// afterwards.
-    fn read(&mut self) -> Option<Arc<Event>> {
+    pub(super) fn read(&mut self) -> Option<Arc<Event>> {
         if self.growth.is_some() && self.ordinal >= self.index.lock().events {
             return None;
         }
@@ -462,172 +462,6 @@ impl Player {
             Some(_) => self.playhead = target,
         }
         applied
-    }
-
-    /// Applies one event and moves the playhead to it. Returns false at the end.
-    pub fn step(&mut self) -> bool {
-        self.following = false;
-        if self.catch_up().is_err() || !self.apply_pending() {
-            return false;
-        }
-        self.playhead = self.core.state.now;
-        true
-    }
-
-    /// Goes back by one event. Returns false at the beginning.
-    ///
-    /// # Errors
-    /// When the file cannot be read again.
-    pub fn step_back(&mut self) -> Result<bool, SessionError> {
-        match self.ordinal.checked_sub(1) {
-            // What was forgotten cannot be gone back to.
-            Some(before) if before < self.first() => Ok(false),
-            Some(before) => self.seek_ordinal(before).map(|()| true),
-            None => Ok(false),
-        }
-    }
-
-    /// Moves the playhead to `to`, limited to the session's span.
-    ///
-    /// # Errors
-    /// When the file cannot be read again.
-    pub fn seek(&mut self, to: Timestamp) -> Result<(), SessionError> {
-        self.reach(
-            |keyframe| keyframe.now <= to,
-            |player| player.ordinal > 0 && player.core.state.now <= to,
-            |player| player.pending.as_ref().is_some_and(|e| e.ts <= to),
-        )?;
-        let begin = self.index.lock().begin.unwrap_or(to);
-        let end = if self.at_end() {
-            self.core.state.now
-        } else {
-            to
-        };
-        self.playhead = to.min(end).max(begin);
-        Ok(())
-    }
-
-    /// Moves to just after the event with sequence number `seq` (or the first after it).
-    ///
-    /// # Errors
-    /// When the file cannot be read again.
-    pub fn seek_seq(&mut self, seq: u64) -> Result<(), SessionError> {
-        self.reach(
-            |keyframe| keyframe.seq < seq,
-            |player| player.seq < seq,
-            |player| player.seq < seq,
-        )?;
-        self.playhead = self.core.state.now;
-        Ok(())
-    }
-
-    /// Moves to just after the first `ordinal` events.
-    ///
-    /// # Errors
-    /// When the file cannot be read again.
-    pub fn seek_ordinal(&mut self, ordinal: u64) -> Result<(), SessionError> {
-        self.reach(
-            |keyframe| keyframe.ordinal <= ordinal,
-            |player| player.ordinal <= ordinal,
-            |player| player.ordinal < ordinal,
-        )?;
-        self.playhead = match (&self.pending, self.ordinal) {
-            (Some(first), 0) => first.ts,
-            _ => self.core.state.now,
-        };
-        Ok(())
-    }
-
-    /// Moves to where a finding is raised. Returns false when the session has no such finding,
-    /// as far as the index has read.
-    ///
-    /// # Errors
-    /// When the file cannot be read again.
-    pub fn seek_finding(&mut self, id: FindingId) -> Result<bool, SessionError> {
-        let mark = self.find_mark(|marks| marks.iter().find(|m| m.id == id).cloned());
-        self.seek_mark(mark)
-    }
-
-    /// Moves to the next finding after the playhead. Returns false when there is none.
-    ///
-    /// # Errors
-    /// When the file cannot be read again.
-    pub fn next_finding(&mut self) -> Result<bool, SessionError> {
-        let here = self.ordinal;
-        let mark = self.find_mark(|m| m.iter().find(|m| m.ordinal > here).cloned());
-        self.seek_mark(mark)
-    }
-
-    /// Moves to the last finding before the playhead. Returns false when there is none.
-    ///
-    /// # Errors
-    /// When the file cannot be read again.
-    pub fn previous_finding(&mut self) -> Result<bool, SessionError> {
-        let here = self.ordinal;
-        let mark = self.find_mark(|m| m.iter().rfind(|m| m.ordinal < here).cloned());
-        self.seek_mark(mark)
-    }
-
-    fn find_mark(
-        &self,
-        pick: impl FnOnce(&[FindingMark]) -> Option<FindingMark>,
-    ) -> Option<FindingMark> {
-        pick(&self.index.lock().findings)
-    }
-
-    fn seek_mark(&mut self, mark: Option<FindingMark>) -> Result<bool, SessionError> {
-        match mark {
-            Some(mark) => self.seek_ordinal(mark.ordinal).map(|()| true),
-            None => Ok(false),
-        }
-    }
-
-    /// The last keyframe for which `before` holds; it holds for a prefix of them.
-    fn last_keyframe(&self, before: impl Fn(&Keyframe) -> bool) -> Option<Keyframe> {
-        let index = self.index.lock();
-        let after = index.keyframes.partition_point(before);
-        index.keyframes.get(after.saturating_sub(1)).cloned()
-    }
-
-    /// Goes on from here when the target lies ahead and no keyframe is nearer to it.
-    fn resume(&mut self, keyframe: Option<Keyframe>, forward: bool) -> Result<(), SessionError> {
-        match keyframe {
-            Some(k) if !forward || k.ordinal > self.ordinal => {
-                self.feed = self.source.open(&k)?;
-                self.core = k.core.core().ok_or_else(|| SessionError::Read {
-                    name: self.source.name(),
-                    error: std::io::ErrorKind::InvalidData.into(),
-                })?;
-                self.ordinal = k.ordinal;
-                self.seq = k.seq;
-                self.pending = self.read();
-            }
-            None if !forward => {
-                // The index has not even begun: from the first line on.
-                let Tape::Session(source) = &self.source else {
-                    return Ok(());
-                };
-                let reader = Reader::from_source(source)?;
-                self.feed = Feed::open(source, reader.place())?;
-                self.core = Core::new(self.header.settings.clone());
-                self.ordinal = 0;
-                self.seq = 0;
-                self.pending = self.read();
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn apply_pending(&mut self) -> bool {
-        let Some(event) = self.pending.take() else {
-            return false;
-        };
-        self.core.apply(&event);
-        self.ordinal += 1;
-        self.seq = self.seq.max(event.seq);
-        self.pending = self.read();
-        true
     }
 }
 
