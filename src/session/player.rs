@@ -17,7 +17,6 @@ use super::source::{Place, Source};
 use super::tail::{self, Growth};
 use super::{Header, SessionError};
 use crate::core::Core;
-use crate::detect::FindingId;
 use crate::event::{ContainerIds, Event, Timestamp};
 
 /// At most this many events are applied by one [`Player::advance`], so that a screen stays alive
@@ -52,7 +51,7 @@ impl Tape {
         }
     }
 
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         match self {
             Self::Session(source) => source.name(),
             Self::Past(_) => "memory".to_owned(),

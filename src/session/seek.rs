@@ -1,14 +1,12 @@
 //! Going to a moment of a session: by event, by time, by finding.
 
-use std::sync::Arc;
-
 use super::SessionError;
 use super::index::{FindingMark, Keyframe};
 use super::player::{Feed, Player, Tape};
 use super::reader::Reader;
 use crate::core::Core;
 use crate::detect::FindingId;
-use crate::event::{Event, Timestamp};
+use crate::event::Timestamp;
 
 impl Player {
     /// Applies one event and moves the playhead to it. Returns false at the end.
