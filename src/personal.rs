@@ -130,6 +130,9 @@ pub fn write(path: &Path, text: &str) -> io::Result<()> {
 
 fn write_for(path: &Path, text: &str, invoking: Option<&Invoking>) -> io::Result<()> {
     let path = std::path::absolute(path)?;
+    if let Some(who) = invoking {
+        no_detour(&path, who)?;
+    }
     if let Some(dir) = path.parent() {
         make_directory(dir, invoking)?;
     }
@@ -164,6 +167,27 @@ fn write_for(path: &Path, text: &str, invoking: Option<&Invoking>) -> io::Result
     done
 }
 
+/// Refuses a way that leads over a link into a directory which is not the caller's: they would have
+/// us make directories there, as root.
+fn no_detour(path: &Path, who: &Invoking) -> io::Result<()> {
+    let there = path
+        .ancestors()
+        .skip(1)
+        .find(|dir| dir.symlink_metadata().is_ok());
+    let Some(there) = there else {
+        return Ok(());
+    };
+    let real = there.canonicalize()?;
+    if real == there || real.metadata()?.uid() == who.uid {
+        return Ok(());
+    }
+    Err(io::Error::other(format!(
+        "it is behind a link to {}, which is not of user {} who called sudo",
+        real.display(),
+        who.uid
+    )))
+}
+
 /// Where the file really lies, or would.
 fn real(path: &Path) -> io::Result<PathBuf> {
     match (path.canonicalize(), path.parent(), path.file_name()) {
@@ -194,12 +218,11 @@ fn make_directory(dir: &Path, invoking: Option<&Invoking>) -> io::Result<()> {
     if let Some(above) = dir.parent() {
         make_directory(above, invoking)?;
     }
-    match std::fs::create_dir(dir) {
-        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
-        _ => {}
-    }
+    // What is there and no directory stays as it is: an error.
+    std::fs::create_dir(dir)?;
     match invoking {
-        Some(who) => std::os::unix::fs::chown(dir, Some(who.uid), Some(who.gid)),
+        // Whatever stands there meanwhile: a link is not followed.
+        Some(who) => std::os::unix::fs::lchown(dir, Some(who.uid), Some(who.gid)),
         None => Ok(()),
     }
 }
@@ -254,6 +277,11 @@ mod tests {
             let error = write_for(&path, "cut", Some(&who(own + 1))).unwrap_err();
             assert!(error.to_string().contains("link"), "{error}");
         }
+        // Nor is anything made there, or given away.
+        let below = folder.join("made/policy.toml");
+        assert!(write_for(&below, "cut", Some(&who(own + 1))).is_err());
+        assert!(write_for(&file.join("policy.toml"), "cut", Some(&who(own + 1))).is_err());
+        assert_eq!(std::fs::metadata(theirs.join("file")).unwrap().uid(), own);
         assert_eq!(std::fs::read_dir(&theirs).unwrap().count(), 1);
         assert_eq!(read(&file).unwrap(), "whole");
         // One's own link is followed.

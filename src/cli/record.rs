@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{Read as _, Write as _, stdout};
+use std::io::{Read as _, Seek as _, Write as _, stdout};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -74,7 +74,8 @@ fn detach(file: &Path) -> Result<ExitCode, Failure> {
     let mut log = file.clone().into_os_string();
     log.push(".log");
     let log = PathBuf::from(log);
-    let messages = File::options()
+    let mut messages = File::options()
+        .read(true)
         .write(true)
         .create_new(true)
         .mode(0o600)
@@ -91,7 +92,7 @@ fn detach(file: &Path) -> Result<ExitCode, Failure> {
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(messages)
+        .stderr(messages.try_clone()?)
         .spawn()?;
     let mut ready = Vec::new();
     if let Some(mut out) = child.stdout.take() {
@@ -99,9 +100,12 @@ fn detach(file: &Path) -> Result<ExitCode, Failure> {
     }
     if ready.is_empty() {
         let status = child.wait()?;
-        let why = std::fs::read_to_string(&log)?;
+        // The file that was made above, whatever has its name now.
+        let mut why = Vec::new();
+        messages.rewind()?;
+        messages.read_to_end(&mut why)?;
         std::fs::remove_file(&log)?;
-        for line in why.lines() {
+        for line in String::from_utf8_lossy(&why).lines() {
             say(line.strip_prefix("hullwatch: ").unwrap_or(line));
         }
         let code = status.code().and_then(|code| u8::try_from(code).ok());

@@ -1,6 +1,6 @@
 //! Recordings that are being made on this host right now: who holds the lock of a session file.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -8,6 +8,7 @@ use procfs::process::{FDTarget, Process};
 use procfs::{Current as _, LockKind, LockType, Locks};
 
 use super::Failure;
+use crate::personal::Invoking;
 use crate::session::{Reader, is_written};
 
 /// A recording under way.
@@ -19,8 +20,12 @@ pub(super) struct Underway {
     pub(super) pid: i32,
 }
 
-/// Those that this user may see. Processes of others keep their files to themselves.
+/// Those that this user may see: of their own processes and files, of root's, and of who called
+/// sudo. Anybody can hold a lock on something that looks like a recording.
 pub(super) fn all() -> Vec<Underway> {
+    let own = rustix::process::geteuid().as_raw();
+    let caller = Invoking::from_environment().map(|who| who.uid);
+    let trusted = |uid: u32| uid == 0 || uid == own || Some(uid) == caller;
     let locks = Locks::current().map(|locks| locks.0).unwrap_or_default();
     let held = locks
         .into_iter()
@@ -28,8 +33,13 @@ pub(super) fn all() -> Vec<Underway> {
     let mut found: Vec<Underway> = held
         .filter_map(|lock| {
             let pid = lock.pid?;
-            let path = locked(&Process::new(pid).ok()?, lock.inode)?;
-            Some(Underway { path, pid })
+            let process = Process::new(pid).ok()?;
+            if !trusted(process.uid().ok()?) {
+                return None;
+            }
+            let path = locked(&process, lock.inode)?;
+            let facts = path.symlink_metadata().ok()?;
+            (facts.is_file() && trusted(facts.uid())).then_some(Underway { path, pid })
         })
         .filter(|one| Reader::open(&one.path).is_ok())
         .collect();
@@ -67,8 +77,9 @@ pub(super) fn one(named: Option<&Path>) -> Result<Underway, Failure> {
             path.display()
         )));
     }
-    let inode = file.metadata().map_err(|e| fail(&e))?.ino();
-    let holds = |one: &Underway| one.path.metadata().is_ok_and(|facts| facts.ino() == inode);
+    let facts = file.metadata().map_err(|e| fail(&e))?;
+    let same = |other: Metadata| (other.dev(), other.ino()) == (facts.dev(), facts.ino());
+    let holds = |one: &Underway| one.path.metadata().is_ok_and(same);
     all().into_iter().find(holds).ok_or_else(|| {
         Failure::expected(format!(
             "{}: somebody records into it, but not a process that this user may see",

@@ -108,7 +108,8 @@ impl Scans {
             .is_some_and(|every| self.last.elapsed() >= every)
         {
             self.last = Instant::now();
-            for id in running {
+            // Of others it is not known what to compare them with.
+            for id in running.filter(|id| infos.get(id).is_some()) {
                 self.ask(id, ScanCause::Interval, infos);
             }
         }

@@ -47,8 +47,8 @@ struct Tape {
     since: (u64, usize),
     /// Bytes of the last keyframe that was packed.
     keyframe: usize,
-    /// The number of the keyframe that is yet to be packed.
-    whole: Option<u64>,
+    /// The numbers of keyframes that are yet to be packed.
+    whole: Vec<u64>,
     walk: Walk,
 }
 
@@ -90,9 +90,13 @@ impl Past {
     /// Packs a keyframe that [`Past::push`] took as it was. That takes a while on a busy host:
     /// whoever pushes calls it when the core is free for others.
     pub fn settle(&self) {
-        let Some(ordinal) = self.tape.lock().whole.take() else {
-            return;
-        };
+        let whole = std::mem::take(&mut self.tape.lock().whole);
+        whole
+            .into_iter()
+            .for_each(|ordinal| self.settle_one(ordinal));
+    }
+
+    fn settle_one(&self, ordinal: u64) {
         let at = |index: &Index| index.keyframes.iter().rposition(|k| k.ordinal == ordinal);
         let whole = {
             let index = self.index.lock();
@@ -213,7 +217,7 @@ impl Tape {
                 core: Kept::Whole(Arc::new(core.clone())),
             });
             self.since = (0, 0);
-            self.whole = Some(self.walk.events);
+            self.whole.push(self.walk.events);
         }
         self.bytes += bytes;
         self.stretches.push_back(Stretch {

@@ -119,7 +119,7 @@ impl Player {
     /// # Errors
     /// When the file cannot be read or is not a session.
     pub fn open(path: &Path) -> Result<Self, SessionError> {
-        if tail::path_is_written(path) {
+        if path.is_file() && tail::path_is_written(path) {
             return Self::from_source(Source::Growing(path.to_owned(), Arc::default()));
         }
         Self::from_source(Source::file(path))
@@ -134,6 +134,8 @@ impl Player {
     }
 
     fn from_source(source: Source) -> Result<Self, SessionError> {
+        // Its first line is there, or it is no session: nobody waits for that.
+        Reader::from_source(&source.clone().standing())?;
         let reader = Reader::from_source(&source)?;
         let header = reader.header().clone();
         let start = reader.place();

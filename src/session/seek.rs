@@ -142,11 +142,13 @@ impl Player {
     ) -> Result<(), SessionError> {
         match keyframe {
             Some(k) if !forward || k.ordinal > self.ordinal => {
-                self.feed = self.source.open(&k)?;
-                self.core = k.core.core().ok_or_else(|| SessionError::Read {
+                let core = k.core.core().ok_or_else(|| SessionError::Read {
                     name: self.source.name(),
                     error: std::io::ErrorKind::InvalidData.into(),
                 })?;
+                // What can fail is done: core and feed change together.
+                self.feed = self.source.open(&k)?;
+                self.core = core;
                 self.ordinal = k.ordinal;
                 self.seq = k.seq;
                 self.pending = self.read();

@@ -1,10 +1,11 @@
 //! Writes a session: appends lines, flushes at each tick, never overwrites.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -16,6 +17,9 @@ use crate::event::{Event, Kind, Timestamp};
 /// A new zstd frame begins after this many bytes of lines, so that a reader can seek and a
 /// damaged place costs at most this much.
 const FRAME_BYTES: u64 = 4 << 20;
+
+/// Milliseconds that the lock may be somebody else's.
+const LOCKING: u32 = 200;
 
 enum Sink {
     Plain(BufWriter<File>),
@@ -84,9 +88,15 @@ impl Writer {
             .mode(0o600)
             .open(path)
             .map_err(fail)?;
-        // For as long as it is open: whoever reads it waits at its end for more. Where a file
-        // system knows no locks it is read as it is.
-        let _ = file.try_lock();
+        // For as long as it is open: whoever reads it waits at its end for more. Who looks whether
+        // it is locked holds it for a moment; where a file system knows no locks it is read as it
+        // is.
+        for _ in 0..LOCKING {
+            if !matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let file = BufWriter::with_capacity(256 << 10, file);
         let sink = if path.extension().is_some_and(|e| e == "zst") {
             Sink::Zstd(Box::new(frame(file).map_err(fail)?))

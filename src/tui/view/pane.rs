@@ -42,7 +42,9 @@ pub(super) fn draw(core: &Core, ui: &mut Ui, area: Rect, theme: &Theme, out: &mu
     let page = table.first..table.first + height;
     let chosen = match ui.chosen(&rows) {
         // A stream nobody chose a row of goes on at its top.
-        gone if !table.by_hand && !table.follow && !page.contains(&gone) => table.first,
+        gone if !table.by_hand && !table.follow && !page.contains(&gone) => {
+            table.first.min(rows.len().saturating_sub(1))
+        }
         chosen => chosen,
     };
     ui.current = None;
