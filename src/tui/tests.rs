@@ -83,6 +83,16 @@ fn a_recording_that_failed_is_seen_at_every_width() {
 }
 
 #[test]
+fn a_page_beyond_the_end_of_a_list_that_became_short_is_drawn() {
+    let core = demo();
+    let mut ui = Ui::default();
+    ui.apply(Action::Show(Pane::Findings), &core);
+    ui.table_mut().first = 490;
+    screen(&core, &mut ui, 120, 40);
+    assert!(ui.current.is_some());
+}
+
+#[test]
 fn while_a_key_is_held_the_rows_stay() {
     let mut core = demo();
     let mut ui = Ui::default();
