@@ -83,6 +83,8 @@ pub(super) struct Lines {
     printed: Vec<Arc<Finding>>,
     /// Findings that were asked for and are not silenced.
     open: BTreeSet<usize>,
+    /// The same of containers of which it is not known yet whether they were asked for.
+    perhaps: BTreeSet<usize>,
 }
 
 impl Lines {
@@ -94,6 +96,7 @@ impl Lines {
             unheld: 0,
             printed: Vec::new(),
             open: BTreeSet::new(),
+            perhaps: BTreeSet::new(),
         }
     }
 
@@ -134,6 +137,13 @@ impl Lines {
     /// The findings' final state.
     pub(super) fn finish(&mut self, core: &Core, out: &mut dyn FnMut(Vec<u8>)) {
         self.findings(0, core, out);
+        for i in std::mem::take(&mut self.perhaps) {
+            let finding = core.detector.findings().get(i);
+            let owner = finding.and_then(|finding| finding.container.as_ref());
+            if owner.is_some_and(|id| self.matches(id, core) == Match::Yes) {
+                self.open.insert(i);
+            }
+        }
     }
 
     /// Whether a finding is severe enough and of a container that may be asked for.
@@ -155,12 +165,15 @@ impl Lines {
             if !self.wants(finding, core) {
                 continue;
             }
-            if finding.silenced.is_none() {
+            let owner = finding.container.as_ref();
+            if finding.silenced.is_some() {
+                self.open.remove(&i);
+                self.perhaps.remove(&i);
+            } else if owner.is_none_or(|id| self.matches(id, core) == Match::Yes) {
                 self.open.insert(i);
             } else {
-                self.open.remove(&i);
+                self.perhaps.insert(i);
             }
-            let owner = finding.container.as_ref();
             if self.what.findings
                 && let Ok(line) = finding_line(finding)
             {
