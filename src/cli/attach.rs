@@ -9,7 +9,7 @@ use super::config::ScreenArgs;
 use super::failure::say;
 use super::{Failure, terminal, underway};
 use crate::personal;
-use crate::session::{Header, Player};
+use crate::session::{Header, Player, path_is_written};
 use crate::tui::{self, Attached, Bookmark};
 
 /// Recordings whose view is remembered.
@@ -66,7 +66,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
             "this is not a terminal; hullwatch replay --events all prints what was recorded so far",
         ));
     }
-    let path = underway::one(args.file.as_deref())?.path;
+    let path = underway::file(args.file.as_deref())?;
     let config = args.screen.load()?;
     let policy = args
         .policy
@@ -74,12 +74,15 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
         .or_else(|| personal::standard("policy.toml"));
     let player = Player::open(&path)?;
     let session = session(&path, player.header());
-    let file = personal::state_folder().map(|folder| folder.join("views.json"));
+    let mut file = personal::state_folder().map(|folder| folder.join("views.json"));
     let mut views = Views::default();
-    if let Some(file) = &file {
-        match load(file) {
+    if let Some(path) = &file {
+        match load(path) {
             Ok(read) => views = read,
-            Err(why) => say(format!("{}: {why}; beginning anew", file.display())),
+            Err(why) => {
+                say(format!("{}: {why}; no view is kept", path.display()));
+                file = None;
+            }
         }
     }
     let attached = Attached {
@@ -94,7 +97,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
             say(format!("{}: {why}; the view is not kept", file.display()));
         }
     }
-    if underway::one(Some(&path)).is_ok() {
+    if path_is_written(&path) {
         let name = path.display();
         say(format!(
             "{name} is still being recorded: hullwatch attach returns to it, hullwatch stop ends it"

@@ -59,14 +59,22 @@ fn locked(process: &Process, inode: u64) -> Option<PathBuf> {
     .find(|path| path.metadata().is_ok_and(|facts| facts.ino() == inode))
 }
 
-/// The one that is named, or the only one.
+/// The file of the one that is named, or of the only one: where it really lies.
 ///
 /// # Errors
 /// When there is none, or more than one to choose from.
-pub(super) fn one(named: Option<&Path>) -> Result<Underway, Failure> {
-    let Some(path) = named else {
-        return only(all());
-    };
+pub(super) fn file(named: Option<&Path>) -> Result<PathBuf, Failure> {
+    match named {
+        Some(path) => {
+            open(path)?;
+            Ok(path.canonicalize()?)
+        }
+        None => only(all()).map(|one| one.path),
+    }
+}
+
+/// Opens a file that somebody records into.
+fn open(path: &Path) -> Result<File, Failure> {
     let fail = |why: &dyn std::fmt::Display| {
         Failure::expected(format!("{}: cannot read: {why}", path.display()))
     };
@@ -77,7 +85,18 @@ pub(super) fn one(named: Option<&Path>) -> Result<Underway, Failure> {
             path.display()
         )));
     }
-    let facts = file.metadata().map_err(|e| fail(&e))?;
+    Ok(file)
+}
+
+/// The one that is named, or the only one, with who makes it.
+///
+/// # Errors
+/// When there is none, more than one to choose from, or when its maker may not be seen.
+pub(super) fn one(named: Option<&Path>) -> Result<Underway, Failure> {
+    let Some(path) = named else {
+        return only(all());
+    };
+    let facts = open(path)?.metadata()?;
     let same = |other: Metadata| (other.dev(), other.ino()) == (facts.dev(), facts.ino());
     let holds = |one: &Underway| one.path.metadata().is_ok_and(same);
     all().into_iter().find(holds).ok_or_else(|| {
@@ -129,10 +148,16 @@ mod tests {
         };
         assert!(all().contains(&own));
         assert_eq!(one(Some(&path)).unwrap(), own);
+        // However it is named, it is the same.
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert_eq!(one(Some(&link)).unwrap(), own);
+        assert_eq!(file(Some(&link)).unwrap(), path);
         writer.finish(&[]).unwrap();
         assert!(!all().contains(&own));
         let told = format!("{:?}", one(Some(&path)).unwrap_err());
         assert!(told.contains("nobody records"), "{told}");
+        assert!(file(Some(&path)).is_err());
         assert!(one(Some(&dir.path().join("none"))).is_err());
     }
 

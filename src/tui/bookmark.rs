@@ -51,7 +51,8 @@ impl Bookmark {
 
     /// Looks at the same again; the moment is the caller's.
     pub(super) fn open(self, ui: &mut Ui) {
-        for (pane, kept) in Pane::EACH.into_iter().zip(self.tables) {
+        let panes = Pane::ALL.into_iter().chain([Pane::Overview]);
+        for (pane, kept) in panes.zip(self.tables) {
             ui.tables[pane.index()] = kept.table(pane);
         }
         ui.move_to(self.here);

@@ -23,6 +23,7 @@ mod picker;
 mod press;
 mod prompt;
 mod quiet;
+mod recording;
 mod rows;
 mod run;
 mod select;

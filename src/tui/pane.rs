@@ -51,18 +51,6 @@ impl Pane {
         Self::Events,
     ];
 
-    /// Every pane, as [`Pane::index`] numbers them.
-    pub(super) const EACH: [Self; Self::COUNT] = [
-        Self::Containers,
-        Self::Findings,
-        Self::Processes,
-        Self::Network,
-        Self::Files,
-        Self::Images,
-        Self::Events,
-        Self::Overview,
-    ];
-
     /// Panes with a table of their own.
     pub(super) const COUNT: usize = 8;
 

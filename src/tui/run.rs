@@ -16,20 +16,20 @@ use super::bookmark::Bookmark;
 use super::budget::Budget;
 use super::config::Config;
 use super::quiet::Quiet;
+use super::recording::{record, written};
 use super::rows::Key;
 use super::silence::{Keeper, Wish};
 use super::source::{Attach, Shown, Source, Status};
+use super::take;
 use super::terminal::{self, Screen};
 use super::theme::Chosen;
 use super::time;
 use super::timeline::Timeline;
 use super::view;
 use super::wait::{Waiter, Woken};
-use super::{take, text};
-use crate::collect::Live;
 use crate::core::Core;
 use crate::event::{Timestamp, escape};
-use crate::session::{Player, Summary};
+use crate::session::Player;
 
 /// Between two pictures nobody asked for, when nothing in them is news.
 const FRAME: Duration = Duration::from_secs(1);
@@ -503,31 +503,4 @@ fn shown(core: &Core) -> (u64, News) {
         containers: core.state.containers.len(),
     };
     (core.state.totals.events, news)
-}
-
-/// What was recorded, in a sentence.
-fn written(summary: &Summary) -> String {
-    let path = std::path::absolute(&summary.path);
-    format!(
-        "recorded {} events, {} of lines, in {}",
-        summary.events,
-        text::bytes(summary.bytes),
-        path.as_ref().unwrap_or(&summary.path).display()
-    )
-}
-
-/// Begins a recording, or ends it.
-///
-/// # Errors
-/// Why that failed.
-fn record(live: &Live) -> Result<String, String> {
-    if live.status().recording.is_some() {
-        let summary = live.stop_recording().map_err(|error| error.to_string())?;
-        return Ok(written(&summary));
-    }
-    let now = live.core().lock().state.now.to_jiff();
-    let path = PathBuf::from(format!("hullwatch-{}.jsonl", now.strftime("%Y%m%d-%H%M%S")));
-    let path = std::path::absolute(&path).unwrap_or(path);
-    live.start_recording(&path).map_err(|e| e.to_string())?;
-    Ok(format!("recording to {}", path.display()))
 }

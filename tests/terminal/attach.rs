@@ -1,18 +1,19 @@
 //! A recording apart from its screen: it survives the terminal, and is come back to.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use crate::common::{BUSYBOX, Engine, engine_is_ready};
-use crate::screen::Screen;
+use crate::screen::{Screen, at_home};
 
 /// A recording in the background, ended at the latest with the test.
 struct Background {
     file: PathBuf,
-    environment: Vec<(String, String)>,
+    environment: Vec<(&'static str, OsString)>,
 }
 
-fn hullwatch(args: &[&str], environment: &[(String, String)]) -> Output {
+fn hullwatch(args: &[&str], environment: &[(&str, OsString)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hullwatch"));
     command.args(args).envs(environment.iter().cloned());
     command.output().unwrap()
@@ -24,12 +25,7 @@ fn said(out: &Output) -> String {
 
 impl Background {
     fn start(folder: &Path) -> Self {
-        let place = |name: &str| folder.join(name).to_str().unwrap().to_owned();
-        let environment = vec![
-            ("DOCKER_HOST".to_owned(), Engine::tests().0),
-            ("XDG_CONFIG_HOME".to_owned(), place("config")),
-            ("XDG_STATE_HOME".to_owned(), place("state")),
-        ];
+        let environment = at_home(folder);
         let file = folder.join("session.jsonl.zst");
         let name = file.to_str().unwrap().to_owned();
         let out = hullwatch(&["record", "--detach", &name], &environment);
@@ -43,13 +39,8 @@ impl Background {
     }
 
     fn attach(&self) -> Screen {
-        let environment: Vec<_> = self
-            .environment
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
         let words = [env!("CARGO_BIN_EXE_hullwatch"), "attach", self.name()];
-        Screen::start(&words, &environment)
+        Screen::start(&words, &self.environment)
     }
 
     fn tell(&self, verb: &str) -> Output {

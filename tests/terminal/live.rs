@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::common::{BUSYBOX, Engine, engine_is_ready};
-use crate::screen::Screen;
+use crate::screen::{Screen, at_home};
 
 #[test]
 fn time_stands_still_and_goes_on() {
@@ -14,12 +14,8 @@ fn time_stands_still_and_goes_on() {
     let engine = Engine::tests();
     let container = engine.run(&["--name", "hw-paused"], BUSYBOX, &["sleep", "600"]);
     let folder = tempfile::tempdir().unwrap();
-    let config = folder.path().to_str().unwrap();
-    let environment = [
-        ("DOCKER_HOST", engine.0.as_str()),
-        ("XDG_CONFIG_HOME", config),
-    ];
-    let mut screen = Screen::start(&[env!("CARGO_BIN_EXE_hullwatch")], &environment);
+    let program = env!("CARGO_BIN_EXE_hullwatch");
+    let mut screen = Screen::start(&[program], &at_home(folder.path()));
     screen.shows(24, 80, |picture| picture.contents().contains("hw-paused"));
     screen.type_in("p");
     screen.shows(24, 80, |picture| picture.contents().contains("PAUSED"));
@@ -56,12 +52,7 @@ fn a_recording_is_whole_however_the_screen_ends() {
     let folder = tempfile::tempdir().unwrap();
     let program = env!("CARGO_BIN_EXE_hullwatch");
     let place = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let (config, state) = (place("config"), place("state"));
-    let environment = [
-        ("DOCKER_HOST", engine.0.as_str()),
-        ("XDG_CONFIG_HOME", config.as_str()),
-        ("XDG_STATE_HOME", state.as_str()),
-    ];
+    let environment = at_home(folder.path());
     let ends: [(&str, Leave); 5] = [
         ("q", |screen| {
             // The first one asks.

@@ -1,11 +1,14 @@
 //! The program in a pseudo-terminal, and what it sends.
 
 use std::cell::RefCell;
+use std::ffi::{OsStr, OsString};
 use std::io::{Read as _, Write};
+use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use crate::common::Engine;
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 
 pub struct Screen {
@@ -28,7 +31,7 @@ impl Screen {
         screen
     }
 
-    pub fn start(words: &[&str], environment: &[(&str, &str)]) -> Self {
+    pub fn start(words: &[&str], environment: &[(impl AsRef<OsStr>, impl AsRef<OsStr>)]) -> Self {
         let size = PtySize {
             rows: 24,
             cols: 80,
@@ -141,6 +144,15 @@ impl Screen {
         assert!(contains(&self.seen, "\u{1b}[?1049l"), "alternate screen");
         assert!(contains(&self.seen, "\u{1b}[?25h"), "cursor");
     }
+}
+
+/// The tests' engine, and a home of its own for what the program reads and keeps.
+pub fn at_home(folder: &Path) -> Vec<(&'static str, OsString)> {
+    vec![
+        ("DOCKER_HOST", Engine::tests().0.into()),
+        ("XDG_CONFIG_HOME", folder.join("config").into()),
+        ("XDG_STATE_HOME", folder.join("state").into()),
+    ]
 }
 
 pub fn contains(bytes: &[u8], text: &str) -> bool {
