@@ -19,7 +19,7 @@ const REMEMBERED: usize = 32;
 ///
 /// What hullwatch record writes, on the same screen as this host itself: its present and, back to
 /// its beginning, its past. Leaving, or losing the terminal, ends the screen only; attaching again
-/// returns to the same view, filters and moment. Needs nothing but to read the file.
+/// returns to the same view, filters and moment. With FILE it needs nothing but to read that.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The session file that is being recorded [default: the only one under way]

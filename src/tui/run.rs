@@ -396,7 +396,7 @@ impl App {
         let (path, key) = (recording.path.display(), self.ui.keys.sign(Action::Quit));
         self.ui.message = Some(match recording.error {
             Some(error) => format!("the recording FAILED: {key} again leaves; {error}"),
-            None => format!("recording to {path}: {key} again ends it and leaves"),
+            None => format!("{key} again ends the recording and leaves: {path}"),
         });
         true
     }

@@ -58,7 +58,9 @@ fn a_recording_is_whole_however_the_screen_ends() {
             // The first one asks.
             screen.type_in("q");
             screen.shows(24, 80, |picture| {
-                picture.contents().contains("again ends it")
+                picture
+                    .contents()
+                    .contains("again ends the recording and leaves")
             });
             screen.type_in("q");
         }),
