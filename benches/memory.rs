@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use hullwatch::core::Core;
 use hullwatch::detect::Settings;
-use hullwatch::session::{PAST_BYTES, Past};
+use hullwatch::recording::{PAST_BYTES, Past};
 use stream::Stream;
 
 /// Resident KiB, by what `/proc` tells.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use criterion::measurement::Measurement;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use hullwatch::core::Core;
-use hullwatch::detect::{Fact, Policy, Settings};
+use hullwatch::detect::{Policy, Requirement, Settings};
 use hullwatch::event::Event;
 use hullwatch::probe::convert;
 use hullwatch::state::State;
@@ -27,18 +27,18 @@ const MEASURED: usize = 20_000;
 
 /// Every fact a rule may need.
 const FACTS: &[Fact] = &[
-    Fact::Exec,
-    Fact::ExecRefused,
-    Fact::File,
-    Fact::Read,
-    Fact::MapExec,
-    Fact::Connect,
-    Fact::Listen,
-    Fact::Dns,
-    Fact::Privilege,
-    Fact::Capability,
-    Fact::Compare,
-    Fact::Engine,
+    Requirement::Exec,
+    Requirement::ExecRefused,
+    Requirement::File,
+    Requirement::Read,
+    Requirement::MapExec,
+    Requirement::Connect,
+    Requirement::Listen,
+    Requirement::Dns,
+    Requirement::Privilege,
+    Requirement::Capability,
+    Requirement::Compare,
+    Requirement::Engine,
 ];
 
 fn policy(lines: usize) -> Policy {
@@ -84,10 +84,13 @@ fn apply<M: Measurement>(c: &mut Criterion<M>) {
     };
     let cases = [
         ("no rules", without(&[])),
-        ("rules of exec", without(&[Fact::Exec])),
-        ("rules of file", without(&[Fact::File, Fact::Read])),
-        ("rules of connect", without(&[Fact::Connect])),
-        ("rules of privilege", without(&[Fact::Privilege])),
+        ("rules of exec", without(&[Requirement::Exec])),
+        (
+            "rules of file",
+            without(&[Requirement::File, Requirement::Read]),
+        ),
+        ("rules of connect", without(&[Requirement::Connect])),
+        ("rules of privilege", without(&[Requirement::Privilege])),
         ("all rules", Settings::default()),
         (
             "all rules, 200 silences and 200 allows",

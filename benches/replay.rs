@@ -11,7 +11,7 @@ use criterion::measurement::Measurement;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use hullwatch::core::Core;
 use hullwatch::event::{ContainerIds, Event};
-use hullwatch::session::{Ahead, Comparison, Item, Piece, Player, Reader};
+use hullwatch::recording::{Ahead, Comparison, Item, Piece, Player, Reader};
 use stream::{Stream, cpu, record};
 
 const CONTAINERS: u64 = 50;

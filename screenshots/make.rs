@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use color_eyre::eyre::{WrapErr as _, bail};
-use hullwatch::session::Player;
+use hullwatch::recording::Player;
 use hullwatch::tui::take::svg;
 use hullwatch::tui::{Action, Depth, Pane, Status, Theme, Ui, draw};
 use ratatui::buffer::Buffer;

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use hullwatch::detect::Settings;
 use hullwatch::event::{Bytes, ContainerId, Event, Exec, Kind, Timestamp};
-use hullwatch::session::{Header, Writer};
+use hullwatch::recording::{Header, Writer};
 
 fn hullwatch(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_hullwatch"))

@@ -17,7 +17,7 @@ use hullwatch::detect::Settings;
 use hullwatch::event::{
     Action, Bytes, ContainerId, ContainerUsage, Endpoint, Event, FileOp, Kind, Tick, Timestamp,
 };
-use hullwatch::session::{Header, Item, Reader, Writer};
+use hullwatch::recording::{Header, Item, Reader, Writer};
 
 static DEMO: &[u8] = include_bytes!("../../demo/demo.jsonl.zst");
 

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::config::ScreenArgs;
 use super::failure::say;
 use super::{Failure, terminal, underway};
-use crate::personal;
-use crate::session::{Header, Player, path_is_written};
+use crate::recording::{Header, Player, path_is_written};
 use crate::tui::{self, Attached, Bookmark};
+use crate::user_files;
 
 /// Recordings whose view is remembered.
 const REMEMBERED: usize = 32;
@@ -71,10 +71,10 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let policy = args
         .policy
         .clone()
-        .or_else(|| personal::standard("policy.toml"));
+        .or_else(|| user_files::standard("policy.toml"));
     let player = Player::open(&path)?;
     let session = session(&path, player.header());
-    let mut file = personal::state_folder().map(|folder| folder.join("views.json"));
+    let mut file = user_files::state_folder().map(|folder| folder.join("views.json"));
     let mut views = Views::default();
     if let Some(path) = &file {
         match load(path) {
@@ -113,7 +113,7 @@ fn session(path: &Path, header: &Header) -> String {
 
 /// What was kept; nothing where there is no file.
 fn load(file: &Path) -> Result<Views, String> {
-    match personal::read(file) {
+    match user_files::read(file) {
         Ok(text) => serde_json::from_str(&text).map_err(|e| e.to_string()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Views::default()),
         Err(error) => Err(error.to_string()),
@@ -122,7 +122,7 @@ fn load(file: &Path) -> Result<Views, String> {
 
 fn save(file: &Path, views: &Views) -> Result<(), String> {
     let text = serde_json::to_string(views).map_err(|e| e.to_string())?;
-    personal::write(file, &text).map_err(|e| e.to_string())
+    user_files::write(file, &text).map_err(|e| e.to_string())
 }
 
 #[cfg(test)]

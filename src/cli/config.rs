@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Failure, live};
-use crate::personal::{self, Invoking};
 use crate::tui::theme::{Chosen, Library};
 use crate::tui::{Bps, Config, Depth};
+use crate::user_files::{self, InvokingUser};
 
 /// Options of every command that shows a screen.
 #[derive(Debug, Clone, clap::Args)]
@@ -70,15 +70,15 @@ impl ScreenArgs {
 /// Where a person's own configuration lies.
 pub(super) struct Folder {
     path: Option<PathBuf>,
-    invoking: Option<Invoking>,
+    invoking: Option<InvokingUser>,
 }
 
 impl Folder {
     /// `hullwatch` in the configuration of who runs the program, or called sudo.
     pub(super) fn standard() -> Self {
         Self {
-            path: personal::folder(),
-            invoking: Invoking::from_environment(),
+            path: user_files::folder(),
+            invoking: InvokingUser::from_environment(),
         }
     }
 
@@ -102,6 +102,6 @@ impl Folder {
 
 fn read(path: &Path) -> Result<Config, Failure> {
     let at = |why: &dyn std::fmt::Display| Failure::expected(format!("{}: {why}", path.display()));
-    let text = personal::read(path).map_err(|e| at(&e))?;
+    let text = user_files::read(path).map_err(|e| at(&e))?;
     Config::parse(&text).map_err(|e| at(&e))
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use super::config::ScreenArgs;
 use super::replay::{self, Output};
 use super::{Failure, terminal};
-use crate::session::{Player, Reader};
+use crate::recording::{Player, Reader};
 
 /// Made by `demo/record`.
 static SESSION: &[u8] = include_bytes!("../../demo/demo.jsonl.zst");

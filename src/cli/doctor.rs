@@ -12,7 +12,7 @@ use super::{privileges, selftest};
 use crate::collect;
 use crate::containers::{self, EngineState, RuntimeMessage, RuntimeOptions};
 use crate::probe::{Probe, ProbeConfig};
-use crate::session::{self, cgroup_mode};
+use crate::recording::{self, cgroup_mode};
 
 /// Tell what this host can give hullwatch, and what to do about the rest
 ///
@@ -60,7 +60,7 @@ struct Probes {
     refused: Vec<Blind>,
     missing_fields: Vec<String>,
     /// Rules without the facts they need.
-    blind_rules: Vec<session::Blind>,
+    blind_rules: Vec<recording::Blind>,
     error: String,
 }
 

@@ -13,10 +13,11 @@ use super::failure::say;
 use super::signals::Ended;
 use super::{Failure, privileges};
 use crate::containers::survey::{Known, Survey};
+use crate::drift::{Progress, Scanner, Tally, TextDiff, diff, from_engine, package_line};
 use crate::event::{
-    Bytes, ContainerId, ContainerInfo, Difference, Differing, FileClass, NodeKind, Scan, escape,
+    Bytes, ContainerId, ContainerInfo, Difference, Differing, DriftScan, FileClass, NodeKind,
+    escape,
 };
-use crate::scan::{Progress, Scanner, Tally, TextDiff, diff, from_engine, package_line};
 
 /// Differences listed of each class; all of them are counted.
 const LISTED: usize = 50;
@@ -76,7 +77,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     if chosen.is_empty() {
         say("no containers are running");
     }
-    crate::scan::be_modest();
+    crate::drift::be_modest();
     let mut work = Work {
         args,
         survey,
@@ -180,7 +181,7 @@ struct SummaryLine<'a> {
     image: &'a Bytes,
     running: bool,
     #[serde(flatten)]
-    scan: &'a Scan,
+    scan: &'a DriftScan,
 }
 
 impl Work<'_> {
@@ -227,9 +228,9 @@ impl Work<'_> {
         });
         drop(shown);
         written?;
-        let mut scan = scanned.unwrap_or_else(|why| Scan {
+        let mut scan = scanned.unwrap_or_else(|why| DriftScan {
             failed: Some(why),
-            ..Scan::default()
+            ..DriftScan::default()
         });
         for (class, tally) in &tallies {
             scan.counts.insert(
@@ -260,7 +261,7 @@ impl Work<'_> {
     fn table(
         &mut self,
         known: &Known,
-        scan: &Scan,
+        scan: &DriftScan,
         tallies: &BTreeMap<FileClass, Tally>,
     ) -> io::Result<()> {
         let out = &mut self.out;

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use crate::event::escape;
-use crate::session::SessionError;
+use crate::recording::SessionError;
 
 /// Says something on stderr. Names and errors from elsewhere may be in it: no control character
 /// reaches the terminal. A stderr that is closed is no reason to end.

@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use super::signals::Ended;
 use super::{Failure, LiveArgs, live};
 use crate::core::Core;
-use crate::session::{Ahead, Piece, ReadReport, Reader};
+use crate::recording::{Ahead, Piece, ReadReport, Reader};
 use crate::tui::Pane;
 use crate::tui::take::{Format, listing};
 

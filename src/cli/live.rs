@@ -12,8 +12,8 @@ use crate::containers::EngineState;
 use crate::core::Core;
 use crate::detect::Settings;
 use crate::event::{Event, Kind};
-use crate::personal;
 use crate::tui::Attach;
+use crate::user_files;
 
 /// Options of every command that watches this host.
 #[derive(Debug, Clone, Args)]
@@ -61,7 +61,7 @@ impl LiveArgs {
         let named = self.policy.as_deref();
         let path = named
             .map(Path::to_owned)
-            .or_else(|| personal::standard("policy.toml"));
+            .or_else(|| user_files::standard("policy.toml"));
         let (policy, settings) = match path {
             Some(path) => PolicyFile::open(&path, named.is_some(), max_age)
                 .map(|(file, settings)| (Some(file), settings))

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use super::Failure;
 use crate::detect::{Policy, PolicyRead};
-use crate::personal;
+use crate::user_files;
 
 /// Check a policy file: severities, limits, what is allowed, what is silenced
 #[derive(Debug, clap::Args)]
@@ -28,7 +28,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let Action::Check { file } = &args.action;
     let path = match file {
         Some(file) => file.clone(),
-        None => personal::standard("policy.toml")
+        None => user_files::standard("policy.toml")
             .ok_or_else(|| Failure::expected("no home directory is known"))?,
     };
     let read = read(&path)?;
@@ -49,7 +49,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
 
 fn read(path: &Path) -> Result<PolicyRead, Failure> {
     let at = |why: &dyn std::fmt::Display| Failure::expected(format!("{}: {why}", path.display()));
-    let text = personal::read(path).map_err(|e| at(&e))?;
+    let text = user_files::read(path).map_err(|e| at(&e))?;
     Policy::parse(&text).map_err(|e| at(&e))
 }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::failure::say;
 use super::signals::Ended;
 use super::{Failure, LiveArgs, live};
-use crate::session::SessionError;
+use crate::recording::SessionError;
 
 /// Record what containers on this host do
 ///

@@ -9,7 +9,7 @@ use super::failure::say;
 use super::stream::{self, Lines, Selection, What};
 use super::{Failure, terminal};
 use crate::core::Core;
-use crate::session::{Ahead, Comparison, Piece, Player, ReadReport, Reader, finding_line};
+use crate::recording::{Ahead, Comparison, Piece, Player, ReadReport, Reader, finding_line};
 
 /// Replay a recorded session
 ///

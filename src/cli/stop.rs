@@ -9,7 +9,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::failure::say;
 use super::{Failure, underway};
-use crate::session::path_is_written;
+use crate::recording::path_is_written;
 
 /// A recorder that takes longer to close its file waits for a disk.
 const PATIENCE: Duration = Duration::from_secs(30);

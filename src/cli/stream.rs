@@ -8,7 +8,7 @@ use clap::Args;
 use crate::core::Core;
 use crate::detect::{Finding, Severity};
 use crate::event::{ContainerId, Event, KNOWN_TYPES, Kind};
-use crate::session::finding_line;
+use crate::recording::finding_line;
 
 /// Events kept for one container whose name and image are not known yet.
 const HELD: usize = 1024;

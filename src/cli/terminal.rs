@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use super::config::ScreenArgs;
 use super::{Failure, LiveArgs, live};
-use crate::session::{PAST_BYTES, Player};
+use crate::recording::{PAST_BYTES, Player};
 use crate::tui;
 
 #[derive(Debug, clap::Args)]

@@ -8,8 +8,8 @@ use procfs::process::{FDTarget, Process};
 use procfs::{Current as _, LockKind, LockType, Locks};
 
 use super::Failure;
-use crate::personal::Invoking;
-use crate::session::{Reader, is_written};
+use crate::recording::{Reader, is_written};
+use crate::user_files::InvokingUser;
 
 /// A recording under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub(super) struct Underway {
 /// sudo. Anybody can hold a lock on something that looks like a recording.
 pub(super) fn all() -> Vec<Underway> {
     let own = rustix::process::geteuid().as_raw();
-    let caller = Invoking::from_environment().map(|who| who.uid);
+    let caller = InvokingUser::from_environment().map(|who| who.uid);
     let trusted = |uid: u32| uid == 0 || uid == own || Some(uid) == caller;
     let locks = Locks::current().map(|locks| locks.0).unwrap_or_default();
     let held = locks
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
     use crate::detect::Settings;
     use crate::event::Timestamp;
-    use crate::session::{Header, Writer};
+    use crate::recording::{Header, Writer};
 
     #[test]
     fn a_recording_is_under_way_while_it_is_written() {

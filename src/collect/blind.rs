@@ -3,21 +3,24 @@
 use std::collections::BTreeMap;
 
 use crate::detect::rules::catalogue;
-use crate::detect::{Fact, RuleInfo};
+use crate::detect::{Requirement, RuleInfo};
 use crate::probe::Report;
-use crate::session::Blind;
+use crate::recording::Blind;
 
 /// Facts that need a kernel program, by the program.
-const GIVEN: &[(&str, &[Fact])] = &[
-    ("file_exit", &[Fact::File, Fact::Read, Fact::MapExec]),
-    ("privilege_exit", &[Fact::Privilege]),
-    ("net_exit", &[Fact::Connect, Fact::Listen]),
-    ("capability_check", &[Fact::Capability]),
-    ("dns_ingress", &[Fact::Dns]),
+const GIVEN: &[(&str, &[Requirement])] = &[
+    (
+        "file_exit",
+        &[Requirement::File, Requirement::Read, Requirement::MapExec],
+    ),
+    ("privilege_exit", &[Requirement::Privilege]),
+    ("net_exit", &[Requirement::Connect, Requirement::Listen]),
+    ("capability_check", &[Requirement::Capability]),
+    ("dns_ingress", &[Requirement::Dns]),
 ];
 
 /// Facts that are missing, each with the reason.
-pub type Missing = BTreeMap<Fact, String>;
+pub type Missing = BTreeMap<Requirement, String>;
 
 /// What the probes' report tells to be missing; `engine` is whether one is asked.
 #[must_use]
@@ -32,7 +35,7 @@ pub fn missing(report: &Report, engine: bool) -> Missing {
         }
     }
     if !engine {
-        missing.insert(Fact::Engine, "no engine is asked".to_owned());
+        missing.insert(Requirement::Engine, "no engine is asked".to_owned());
     }
     missing
 }

@@ -8,8 +8,8 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 
 use super::Shared;
 use super::compare::Comparisons;
+use super::drift_scan::Scans;
 use super::infos::Infos;
-use super::scan::Scans;
 use crate::containers::compare::Comparer;
 use crate::containers::usage::Sampler;
 use crate::containers::{
@@ -17,8 +17,8 @@ use crate::containers::{
     snapshot,
 };
 use crate::event::{
-    Action, Compare, ContainerEvent, ContainerId, ContainerInfo, Event, Kind, Lost, LostReason,
-    PolicyChange, ScanCause, Tick, Timestamp,
+    Action, Compare, ContainerEvent, ContainerId, ContainerInfo, DriftScanCause, Event, Kind, Lost,
+    LostReason, PolicyChange, Tick, Timestamp,
 };
 use crate::probe::{Due, Fact, Observed, Probe};
 
@@ -226,13 +226,13 @@ impl Collector<'_> {
         let asked = std::mem::take(&mut *self.shared.scan_asked.lock());
         let scanned = self.scans.as_mut().map_or(Vec::new(), |scans| {
             for id in &asked {
-                scans.ask(id, ScanCause::Asked, &self.infos);
+                scans.ask(id, DriftScanCause::Asked, &self.infos);
             }
             scans.take()
         });
         for (container, scan) in scanned {
             let now = self.probe.now();
-            self.push(now, Some(container), Kind::Scan(Box::new(scan)));
+            self.push(now, Some(container), Kind::DriftScan(Box::new(scan)));
         }
         let compared: Vec<_> = self.compared.try_iter().collect();
         for (container, compare) in compared {

@@ -8,10 +8,10 @@ mod apply;
 pub mod blind;
 mod collector;
 mod compare;
+mod drift_scan;
 mod infos;
 mod policy;
 mod privileges;
-mod scan;
 
 pub use policy::PolicyFile;
 use policy::PolicyWatch;
@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use scan::Scans;
+use drift_scan::Scans;
 
 use crate::containers::survey::Survey;
 use crate::containers::{EngineState, RuntimeOptions};
@@ -33,7 +33,7 @@ use crate::core::Core;
 use crate::detect::Settings;
 use crate::event::{ContainerId, Event};
 use crate::probe::{Probe, ProbeConfig, ProbeError, Report};
-use crate::session::{Blind, Header, Overview, Past, Player, Recorder, SessionError, Summary};
+use crate::recording::{Blind, Header, Overview, Past, Player, Recorder, SessionError, Summary};
 use crate::state;
 
 /// Scans somebody may ask for at once.
@@ -123,7 +123,7 @@ struct Shared {
     engine: Mutex<Option<EngineState>>,
     stop: AtomicBool,
     /// The scan under way.
-    scanning: Arc<scan::Current>,
+    scanning: Arc<drift_scan::Current>,
     /// Containers somebody asked to have scanned.
     scan_asked: Mutex<Vec<ContainerId>>,
 }

@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 
 use crate::detect::{Policy, Settings};
 use crate::event::PolicyChange;
-use crate::personal;
+use crate::user_files;
 
 /// Between two looks at the file.
 const LOOK: Duration = Duration::from_millis(250);
@@ -42,7 +42,7 @@ impl PolicyFile {
     ) -> Result<(Self, Settings), String> {
         let at = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
         let text = if must_exist || path.exists() {
-            Some(personal::read(path).map_err(|e| at(&e))?)
+            Some(user_files::read(path).map_err(|e| at(&e))?)
         } else {
             None
         };
@@ -73,7 +73,7 @@ impl PolicyFile {
 
     /// Reads it again: what changed, if it did.
     fn again(&mut self) -> Option<PolicyChange> {
-        let read = personal::read(&self.path);
+        let read = user_files::read(&self.path);
         let judged = match read {
             Ok(text) if self.text.as_ref() == Some(&text) => return None,
             Ok(text) => {
@@ -87,7 +87,7 @@ impl PolicyFile {
             }
         };
         let (rules, refused) = match judged {
-            Ok(settings) => (Some(settings.house_rules()), None),
+            Ok(settings) => (Some(settings.policy_settings()), None),
             Err(why) => (None, Some(format!("{why}; what held before still holds"))),
         };
         Some(PolicyChange {

@@ -6,7 +6,7 @@ use super::case::Case;
 use super::memory::Memory;
 use super::rule::Look;
 use super::stories::Stories;
-use super::{Fact, Finding, Rule, Settings, rules};
+use super::{Finding, Requirement, Rule, Settings, rules};
 use crate::event::{ContainerId, Event, Kind, Timestamp};
 use crate::state::State;
 
@@ -22,7 +22,7 @@ pub(super) struct Table {
     listen: Looks<crate::event::Listen>,
     dns: Looks<crate::event::Dns>,
     compare: Looks<crate::event::Compare>,
-    scan: Looks<crate::event::Scan>,
+    scan: Looks<crate::event::DriftScan>,
     privilege: Looks<crate::event::Privilege>,
     capability: Looks<crate::event::Capability>,
     container: Looks<crate::event::ContainerEvent>,
@@ -45,7 +45,7 @@ impl Table {
                     Look::Connect(f) => table.connect.push((rule, f)),
                     Look::Listen(f) => table.listen.push((rule, f)),
                     Look::Dns(f) => table.dns.push((rule, f)),
-                    Look::Scan(f) => table.scan.push((rule, f)),
+                    Look::DriftScan(f) => table.scan.push((rule, f)),
                     Look::Compare(f) => table.compare.push((rule, f)),
                     Look::Privilege(f) => table.privilege.push((rule, f)),
                     Look::Capability(f) => table.capability.push((rule, f)),
@@ -61,7 +61,7 @@ impl Table {
 
 /// The first fact a rule needs that this host cannot give.
 #[must_use]
-pub(crate) fn blind(rule: &Rule, settings: &Settings) -> Option<Fact> {
+pub(crate) fn blind(rule: &Rule, settings: &Settings) -> Option<Requirement> {
     rule.info
         .needs
         .iter()
@@ -117,7 +117,7 @@ impl Detector {
 
     /// Ids of the rules that are blind on this host, with the fact each misses.
     #[must_use]
-    pub fn blind(&self) -> Vec<(&'static str, Fact)> {
+    pub fn blind(&self) -> Vec<(&'static str, Requirement)> {
         rules::ALL
             .iter()
             .filter_map(|rule| Some((rule.info.id, blind(rule, &self.settings)?)))
@@ -142,7 +142,7 @@ impl Detector {
             Kind::Connect(k) => self.look(&table.connect, state, event, &**k),
             Kind::Listen(k) => self.look(&table.listen, state, event, k),
             Kind::Dns(k) => self.look(&table.dns, state, event, &**k),
-            Kind::Scan(k) => self.look(&table.scan, state, event, &**k),
+            Kind::DriftScan(k) => self.look(&table.scan, state, event, &**k),
             Kind::Compare(k) => self.look(&table.compare, state, event, &**k),
             Kind::Privilege(k) if !k.runtime => self.look(&table.privilege, state, event, &**k),
             Kind::Capability(k) => self.look(&table.capability, state, event, k),

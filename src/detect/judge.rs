@@ -4,7 +4,7 @@
 //! changes or a silence ends.
 
 use super::Detector;
-use crate::event::{Event, HouseRules, Kind, Silence, Timestamp};
+use crate::event::{Event, Kind, PolicySettings, Silence, Timestamp};
 use crate::state::State;
 
 /// Why findings of a rule that was turned off later are hidden.
@@ -55,7 +55,7 @@ impl Detector {
         }
     }
 
-    fn adopt(&mut self, rules: HouseRules) {
+    fn adopt(&mut self, rules: PolicySettings) {
         self.settings.max_age = rules.max_age;
         self.settings.startup_grace = rules.startup_grace;
         self.settings.policy = rules.policy;
@@ -130,7 +130,7 @@ mod tests {
         settings.adopt(Policy::parse(policy).unwrap());
         let change = PolicyChange {
             file: "policy.toml".to_owned(),
-            rules: Some(settings.house_rules()),
+            rules: Some(settings.policy_settings()),
             refused: None,
         };
         world.emit(0, 0, Kind::Policy(Box::new(change)));

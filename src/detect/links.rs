@@ -4,13 +4,14 @@
 //! What the kernel opened it names by its real path. Of a rename, a removal or a change of mode
 //! only the words are known that the program passed, and these may lead through a link.
 
+use crate::catalog::paths;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bstr::ByteSlice as _;
 use rustc_hash::FxHashMap;
 
-use super::{place, programs};
+use super::programs;
 use crate::event::{Bytes, Connect, ContainerId, Endpoint, Event, ExecRefused, File, FileOp, Kind};
 use crate::state::State;
 
@@ -226,8 +227,8 @@ impl Links {
                 own.symbolic.insert(file.path.clone(), target);
             }
             (FileOp::Link, Some(target)) => {
-                let special = place::of(&file.path).is_some() || place::is_secret(&file.path);
-                if !special || place::of(target).is_some() {
+                let special = paths::of(&file.path).is_some() || paths::is_secret(&file.path);
+                if !special || paths::of(target).is_some() {
                     return;
                 }
                 let own = Arc::make_mut(self.own.entry(owner.clone()).or_default());

@@ -10,9 +10,9 @@ use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
 use super::baseline::Known;
 use super::drift::Drifts;
+use super::exec_session::Session;
 use super::links::Links;
 use super::programs;
-use super::session::Session;
 use super::{Finding, Severity};
 use crate::event::{Action, Bytes, ContainerId, Endpoint, Event, Exec, Kind, Timestamp};
 use crate::state::{FileKey, State};
@@ -115,7 +115,7 @@ pub(crate) struct ContainerMemory {
     /// Executables that have started a shell.
     pub(crate) shell_parents: Seen,
     /// Rhythm of commands run from outside, by command line.
-    pub(crate) rhythms: BTreeMap<Vec<u8>, super::session::Rhythm>,
+    pub(crate) rhythms: BTreeMap<Vec<u8>, super::exec_session::Rhythm>,
     /// Exec sessions by host pid of their root.
     pub(crate) sessions: BTreeMap<u32, Session>,
     /// Peers and ports tried lately, for scans.

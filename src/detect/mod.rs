@@ -8,17 +8,16 @@ mod case;
 mod change;
 mod drift;
 mod engine;
+mod exec_session;
 mod finding;
 mod frozen;
 mod judge;
 mod links;
 mod memory;
-pub(crate) mod place;
 mod policy;
 mod programs;
 mod rule;
 pub mod rules;
-mod session;
 mod session_client;
 mod silence;
 mod stories;
@@ -27,13 +26,13 @@ mod stories;
 mod testkit;
 mod who;
 
-pub use crate::event::{AgeLimit, Allow, HouseRules, Policy, Scope, Severity, Silence};
+pub use crate::event::{AgeLimit, Allow, Policy, PolicySettings, Scope, Severity, Silence};
 pub use engine::Detector;
 pub use finding::{Ancestor, Finding, FindingId};
 pub(crate) use frozen::Frozen;
 pub use policy::{PolicyError, Read as PolicyRead};
-pub use rule::{Fact, RuleInfo};
 pub(crate) use rule::{Look, Rule};
+pub use rule::{Requirement, RuleInfo};
 pub(crate) use silence::exactly;
 
 use std::collections::BTreeSet;
@@ -51,7 +50,7 @@ pub struct Settings {
     pub startup_grace: Duration,
     /// Facts this host cannot give; rules that need one of them are blind.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-    pub missing: BTreeSet<Fact>,
+    pub missing: BTreeSet<Requirement>,
     /// Severities, limits, what is allowed and what is silenced.
     pub policy: Policy,
 }
@@ -78,8 +77,8 @@ impl Settings {
 
     /// What a policy file can decide of them.
     #[must_use]
-    pub fn house_rules(&self) -> HouseRules {
-        HouseRules {
+    pub fn policy_settings(&self) -> PolicySettings {
+        PolicySettings {
             max_age: self.max_age,
             startup_grace: self.startup_grace,
             policy: self.policy.clone(),

@@ -5,14 +5,14 @@ use serde::{Deserialize, Serialize};
 use super::Severity;
 use super::case::Case;
 use crate::event::{
-    Capability, Client, Compare, Connect, ContainerEvent, Dns, Exec, ExecRefused, File, Listen,
-    Privilege, Scan, Tick,
+    Capability, Client, Compare, Connect, ContainerEvent, Dns, DriftScan, Exec, ExecRefused, File,
+    Listen, Privilege, Tick,
 };
 
 /// A kind of fact a rule needs; a host that cannot give it makes the rule blind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Fact {
+pub enum Requirement {
     /// Program starts.
     Exec,
     /// Program starts that were refused.
@@ -39,7 +39,7 @@ pub enum Fact {
     Engine,
 }
 
-impl Fact {
+impl Requirement {
     /// Its name, as session files write it.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -72,7 +72,7 @@ pub struct RuleInfo {
     /// ATT&CK technique ids.
     pub attack: &'static [&'static str],
     /// Facts it cannot do without.
-    pub needs: &'static [Fact],
+    pub needs: &'static [Requirement],
     /// Why it is flagged, and what stays silent.
     pub explain: &'static str,
     /// What to check next.
@@ -97,7 +97,7 @@ pub(crate) enum Look {
     /// At comparisons with the image.
     Compare(fn(&mut Case<'_>, &Compare)),
     /// At a container's files compared with its image.
-    Scan(fn(&mut Case<'_>, &Scan)),
+    DriftScan(fn(&mut Case<'_>, &DriftScan)),
     /// At privileged calls.
     Privilege(fn(&mut Case<'_>, &Privilege)),
     /// At first uses of capabilities.

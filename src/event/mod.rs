@@ -5,6 +5,7 @@ mod client;
 mod connection;
 mod container;
 mod dns;
+mod drift_scan;
 mod file;
 mod health;
 mod own_form;
@@ -12,7 +13,6 @@ mod packed;
 mod policy;
 mod privilege;
 mod process;
-mod scan;
 mod severity;
 mod time;
 mod wire;
@@ -25,15 +25,16 @@ pub use container::{
     Security, Storage,
 };
 pub use dns::Dns;
+pub use drift_scan::{
+    Count, Difference, Differing, DriftScan, DriftScanCause, DriftScanSource, FileClass, NodeKind,
+    PackageChange,
+};
 pub use file::{Compare, CompareClass, File, FileFacts, FileOp, Filesystem, Origin};
 pub use health::{ContainerUsage, Lost, LostReason, ProcessUsage, Tick};
 pub(crate) use packed::{pack, unpack};
-pub use policy::{AgeLimit, Allow, HouseRules, Policy, PolicyChange, Scope, Silence};
+pub use policy::{AgeLimit, Allow, Policy, PolicyChange, PolicySettings, Scope, Silence};
 pub use privilege::{CAPABILITIES, Capability, Privilege};
 pub use process::{Exec, ExecRefused, Exit, Fork, Process};
-pub use scan::{
-    Count, Difference, Differing, FileClass, NodeKind, PackageChange, Scan, ScanCause, ScanSource,
-};
 pub use severity::Severity;
 pub use time::Timestamp;
 pub use wire::{ContainerIds, EventError, KNOWN_TYPES};
@@ -85,7 +86,7 @@ pub enum Kind {
     /// The content of a file was compared with the image's copy.
     Compare(Box<Compare>),
     /// A container's files were compared with its image.
-    Scan(Box<Scan>),
+    DriftScan(Box<DriftScan>),
     /// A privileged or escape-related system call, with its result.
     Privilege(Box<Privilege>),
     /// First use of a capability by a container.
@@ -120,7 +121,7 @@ impl Kind {
             Self::Dns(_) => "dns",
             Self::File(_) => "file",
             Self::Compare(_) => "compare",
-            Self::Scan(_) => "scan",
+            Self::DriftScan(_) => "scan",
             Self::Privilege(_) => "privilege",
             Self::Capability(_) => "capability",
             Self::Container(_) => "container",

@@ -15,7 +15,7 @@ pub struct PolicyChange {
     pub file: String,
     /// What holds from now on; `None`: what held before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rules: Option<HouseRules>,
+    pub rules: Option<PolicySettings>,
     /// Why the file was not taken, with its line where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
@@ -23,7 +23,7 @@ pub struct PolicyChange {
 
 /// All that a policy file decides.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct HouseRules {
+pub struct PolicySettings {
     /// Containers older than this are a finding; `None`: no limit.
     pub max_age: Option<Duration>,
     /// How long after its first exec a container's init tree is starting up.

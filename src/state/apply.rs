@@ -58,7 +58,7 @@ impl State {
                     activity.class = Some(compare.class.clone());
                 }
             }
-            Kind::Scan(_) => {
+            Kind::DriftScan(_) => {
                 if let Some(container) = self.own_container(event) {
                     container.scan = Some(Arc::clone(event));
                 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::event::{Bytes, ContainerId, ContainerInfo, Event, Kind, Scan, Timestamp};
+use crate::event::{Bytes, ContainerId, ContainerInfo, DriftScan, Event, Kind, Timestamp};
 
 /// A container as the state knows it.
 #[derive(Debug, Clone)]
@@ -90,10 +90,10 @@ impl Container {
 
     /// The latest comparison of its files with its image, and when it was made.
     #[must_use]
-    pub fn scan(&self) -> Option<(Timestamp, &Scan)> {
+    pub fn scan(&self) -> Option<(Timestamp, &DriftScan)> {
         let event = self.scan.as_ref()?;
         match &event.kind {
-            Kind::Scan(scan) => Some((event.ts, scan)),
+            Kind::DriftScan(scan) => Some((event.ts, scan)),
             _ => None,
         }
     }

@@ -31,7 +31,7 @@ pub fn snapshot(state: &State, mut seq: u64) -> Vec<Event> {
             })),
         );
         if let Some((_, scan)) = container.scan() {
-            let kind = Kind::Scan(Box::new(scan.clone()));
+            let kind = Kind::DriftScan(Box::new(scan.clone()));
             push(&Some(container.id.clone()), 0, 0, kind);
         }
     }

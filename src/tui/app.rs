@@ -258,7 +258,7 @@ impl Ui {
         if self.reveal {
             text.into()
         } else {
-            crate::secret::mask(text)
+            crate::masking::mask(text)
         }
     }
 

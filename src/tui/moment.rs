@@ -11,7 +11,7 @@ use super::rows::Key;
 use super::run::App;
 use super::source::Source;
 use super::time::{self, Goal, Went};
-use crate::session::Player;
+use crate::recording::Player;
 
 impl App {
     /// What is looked at now.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::text;
 use crate::collect::Live;
-use crate::session::Summary;
+use crate::recording::Summary;
 
 /// What was recorded, in a sentence.
 pub(super) fn written(summary: &Summary) -> String {

@@ -29,7 +29,7 @@ use super::view;
 use super::wait::{Waiter, Woken};
 use crate::core::Core;
 use crate::event::{Timestamp, escape};
-use crate::session::Player;
+use crate::recording::Player;
 
 /// Between two pictures nobody asked for, when nothing in them is news.
 const FRAME: Duration = Duration::from_secs(1);

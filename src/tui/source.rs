@@ -12,7 +12,7 @@ use crate::collect::{Live, give_up_privileges};
 use crate::containers::EngineState;
 use crate::core::Core;
 use crate::event::Timestamp;
-use crate::session::{Player, SessionError, Summary};
+use crate::recording::{Player, SessionError, Summary};
 
 /// Begins to watch; in words why it could not.
 pub type Attach = Box<dyn FnOnce() -> Result<Live, String> + Send>;

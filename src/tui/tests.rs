@@ -9,7 +9,7 @@ use unicode_width::UnicodeWidthStr as _;
 use super::{Action, Pane, Scene, Shown, Status, Theme, Ui, draw};
 use crate::core::Core;
 use crate::event::{Bytes, Event, Exec, Kind, Timestamp};
-use crate::session::Player;
+use crate::recording::Player;
 
 static DEMO: &[u8] = include_bytes!("../../demo/demo.jsonl.zst");
 

@@ -8,7 +8,7 @@ use super::action::Action;
 use super::text::span;
 use crate::detect::FindingId;
 use crate::event::Timestamp;
-use crate::session::{Player, SessionError};
+use crate::recording::{Player, SessionError};
 
 /// The zone in which times are shown and typed: UTC, as the recording has them, or this
 /// machine's own.
@@ -395,10 +395,10 @@ mod tests {
     fn what_a_watch_forgot_is_not_gone_to() {
         let mut recorded = recording();
         let mut core = crate::core::Core::new(recorded.header().settings.clone());
-        let past = std::sync::Arc::new(crate::session::Past::new(12 << 10, &core));
-        let mut reader = crate::session::Reader::from_memory("demo", DEMO).unwrap();
+        let past = std::sync::Arc::new(crate::recording::Past::new(12 << 10, &core));
+        let mut reader = crate::recording::Reader::from_memory("demo", DEMO).unwrap();
         while let Some(item) = reader.next_item() {
-            if let crate::session::Item::Event(event) = item {
+            if let crate::recording::Item::Event(event) = item {
                 let event = std::sync::Arc::from(event);
                 core.apply(&event);
                 past.push(&event, &core);

@@ -9,7 +9,7 @@ use super::theme::{Theme, Token};
 use super::time::Zone;
 use crate::detect::Severity;
 use crate::event::Timestamp;
-use crate::session::{Overview, Rates};
+use crate::recording::{Overview, Rates};
 
 /// Columns before the picture.
 const NAMES: u16 = 10;

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::detect::case::Case;
-use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs, who};
+use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs, who};
 use crate::event::{Connect, Outcome};
 
 /// Addresses at which clouds hand out credentials: AWS, Google, Azure, Oracle and others share
@@ -26,7 +26,7 @@ pub(super) const RULE: Rule = Rule {
         title: "Asked the cloud's metadata service",
         severity: Severity::High,
         attack: &["T1552.005"],
-        needs: &[Fact::Connect],
+        needs: &[Requirement::Connect],
         explain: "A process connected, or tried to, to an address at which clouds hand out the \
                   machine's credentials. High from a shell, a downloader, drifted code or a \
                   command from outside; medium from a service, whose cloud library may need it.",

@@ -1,10 +1,11 @@
 //! Reads of secrets: by hand, by services, and by programs whose work it is.
 
+use crate::catalog::paths;
 use bstr::ByteSlice as _;
 
 use crate::detect::case::Case;
 use crate::detect::change::{Maker, by, graded, is_refusal, maker, refused};
-use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, place, programs, who};
+use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs, who};
 use crate::event::{File, FileOp};
 use crate::state::ProcessEntry;
 
@@ -15,7 +16,7 @@ pub(super) const RULE: Rule = Rule {
         title: "Read passwords, keys or tokens",
         severity: Severity::High,
         attack: &["T1552.001", "T1552.004", "T1003.008"],
-        needs: &[Fact::Read],
+        needs: &[Requirement::Read],
         explain: "shadow, private keys, cloud or cluster credentials, mounted secrets, or the \
                   environment of another process were opened. High from a shell, a common tool, \
                   drifted code or a command from outside; from a service that did not read them \
@@ -95,7 +96,7 @@ fn credentials(case: &mut Case<'_>, file: &File) {
     let verb = match (file.op, &file.target) {
         (FileOp::Read, _) => "read",
         (FileOp::Link, Some(target))
-            if place::is_secret(&file.path) && !place::is_secret(target) && file.errno == 0 =>
+            if paths::is_secret(&file.path) && !paths::is_secret(target) && file.errno == 0 =>
         {
             "linked"
         }
@@ -116,7 +117,7 @@ fn credentials(case: &mut Case<'_>, file: &File) {
     {
         return;
     }
-    if place::is_server_key(path) && !with_a_tool(case) {
+    if paths::is_server_key(path) && !with_a_tool(case) {
         return;
     }
     if case.process.is_some_and(|p| its_work(p, path)) || maker(case) == Maker::Package {

@@ -1,11 +1,12 @@
 //! Execution of what the image does not bring: by content, not by name.
 
+use crate::catalog::paths;
 use bstr::ByteSlice as _;
 
 use crate::detect::case::Case;
 use crate::detect::drift::{Made, PATIENCE, Pending, attach_history, history, made, peer};
 use crate::detect::stories::Told;
-use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, build, place, programs};
+use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, build, programs};
 use crate::event::{
     Bytes, Compare, CompareClass, Connect, Exec, File, FileOp, Origin, Outcome, Tick, Timestamp,
     escape,
@@ -18,7 +19,7 @@ pub(super) const NEW: Rule = Rule {
         title: "Ran a program that is not in the image",
         severity: Severity::High,
         attack: &["T1105", "T1059"],
-        needs: &[Fact::Exec],
+        needs: &[Requirement::Exec],
         explain: "A program ran whose file was created in the container after it was made: \
                   nothing lies at that path in the image. Programs that start-up itself creates, \
                   that a package manager of the image installed or that its compiler built are \
@@ -42,7 +43,7 @@ pub(super) const MODIFIED: Rule = Rule {
         title: "Ran a program whose content differs from the image's",
         severity: Severity::High,
         attack: &["T1554", "T1036.005"],
-        needs: &[Fact::Exec, Fact::Compare],
+        needs: &[Requirement::Exec, Requirement::Compare],
         explain: "The image has this file with other content. Size and hash are compared, so a \
                   file that was only touched, linked or given the same mode again stays silent.",
         check: "Compare the file with the image's copy; who wrote it and when stands above.",
@@ -57,7 +58,7 @@ pub(super) const RELOCATED: Rule = Rule {
         title: "Ran a copy of an image program from another place",
         severity: Severity::Medium,
         attack: &["T1036.003", "T1036.005"],
-        needs: &[Fact::Exec, Fact::Compare],
+        needs: &[Requirement::Exec, Requirement::Compare],
         explain: "The file has the content of an image file but lies elsewhere: copied, moved or \
                   linked. Severity is high when it runs under another system program's name.",
         check: "Why a second copy was made; attackers do it to slip past rules on names.",
@@ -72,7 +73,7 @@ pub(super) const TMPFS: Rule = Rule {
         title: "Ran a program from a tmpfs",
         severity: Severity::High,
         attack: &["T1105", "T1564"],
-        needs: &[Fact::Exec],
+        needs: &[Requirement::Exec],
         explain: "The program's file lies on a tmpfs, which is empty when a container starts: it \
                   was put there since and leaves no trace on disk.",
         check: "Who wrote it, and what it did next.",
@@ -87,7 +88,7 @@ pub(super) const VOLUME: Rule = Rule {
         title: "Ran a program from a volume",
         severity: Severity::High,
         attack: &["T1105"],
-        needs: &[Fact::Exec],
+        needs: &[Requirement::Exec],
         explain: "The program's file lies on a volume or bind mount. High when it was made or \
                   changed after the container started; information when it was there before.",
         check: "Who wrote it; other containers and the host may share the volume.",
@@ -102,7 +103,7 @@ pub(super) const STARTUP: Rule = Rule {
         title: "Start-up made files of its own",
         severity: Severity::Info,
         attack: &[],
-        needs: &[Fact::Exec],
+        needs: &[Requirement::Exec],
         explain: "During the start-up grace the container's own init tree created programs, \
                   scripts or configuration and used them. One line a container; the same done by \
                   a command from outside is never folded here.",
@@ -118,7 +119,7 @@ pub(super) const BUILT: Rule = Rule {
         title: "Ran programs built inside the container",
         severity: Severity::Info,
         attack: &["T1027.004"],
-        needs: &[Fact::Exec],
+        needs: &[Requirement::Exec],
         explain: "A compiler, linker or build tool of the image made the programs that ran. \
                   Ordinary in a development or build container; a service should not compile.",
         check: "Whether this container is meant to build things.",
@@ -506,7 +507,7 @@ fn effect(case: &mut Case<'_>, file: &File) {
         (FileOp::Rename | FileOp::Link, Some(target)) => target,
         _ => &file.path,
     };
-    if file.op == FileOp::MapExec || place::of(path).is_none() {
+    if file.op == FileOp::MapExec || paths::of(path).is_none() {
         return;
     }
     let how = match (file.op, file.errno) {

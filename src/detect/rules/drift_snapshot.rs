@@ -1,8 +1,9 @@
 //! What differs from the image although nobody was seen changing it.
 
+use crate::catalog::paths;
 use crate::detect::case::Case;
-use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, place};
-use crate::event::{Difference, Differing, FileClass, Scan, ScanSource, Timestamp};
+use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity};
+use crate::event::{Difference, Differing, DriftScan, DriftScanSource, FileClass, Timestamp};
 
 /// The rule.
 pub(super) const RULE: Rule = Rule {
@@ -11,7 +12,7 @@ pub(super) const RULE: Rule = Rule {
         title: "Files differ from the image and nobody was seen changing them",
         severity: Severity::Medium,
         attack: &["T1554", "T1525", "T1505"],
-        needs: &[Fact::Compare],
+        needs: &[Requirement::Compare],
         explain: "The container's files were compared with its image by content. Programs, \
                   libraries, scripts, credentials, cron tables and other settings differ, and no \
                   event tells who did it: it happened before watching began, or from outside the \
@@ -21,7 +22,7 @@ pub(super) const RULE: Rule = Rule {
         check: "hullwatch drift CONTAINER --diff shows all of it; who had access before watching \
                 began.",
     },
-    looks: &[Look::Scan(scan)],
+    looks: &[Look::DriftScan(scan)],
 };
 
 /// Findings on executions, which are about the same files.
@@ -31,7 +32,7 @@ const EXECUTED: [&str; 3] = [
     "drift.exec-relocated",
 ];
 
-fn scan(case: &mut Case<'_>, scan: &Scan) {
+fn scan(case: &mut Case<'_>, scan: &DriftScan) {
     let mut things = Vec::new();
     let mut lines = Vec::new();
     let mut highest = Severity::Info;
@@ -67,7 +68,7 @@ fn scan(case: &mut Case<'_>, scan: &Scan) {
     }
     lines.sort_by_key(|(severity, _)| std::cmp::Reverse(*severity));
     let place = case.raise(highest, b"image", |_, told| {
-        if scan.source == ScanSource::Engine {
+        if scan.source == DriftScanSource::Engine {
             let line = "as the engine tells; contents were not compared";
             told.why.push(line.to_owned());
         }
@@ -113,7 +114,7 @@ fn weigh(case: &Case<'_>, entry: &Differing) -> Option<Severity> {
 
 /// It can be run as it is, or lies where programs do.
 fn weighty_script(entry: &Differing) -> bool {
-    entry.mode & 0o111 != 0 || place::of(&entry.path) == Some(place::Place::Program)
+    entry.mode & 0o111 != 0 || paths::of(&entry.path) == Some(paths::PathClass::Program)
 }
 
 /// The inode was last changed while the container was made or started.
@@ -195,7 +196,7 @@ mod tests {
     }
 
     fn scanned(w: &mut World, entries: Vec<Differing>) {
-        let mut scan = Scan::default();
+        let mut scan = DriftScan::default();
         for entry in entries {
             scan.counts
                 .entry(entry.class)
@@ -203,7 +204,7 @@ mod tests {
                 .add(entry.difference);
             scan.entries.push(entry);
         }
-        w.emit(0, 0, Kind::Scan(Box::new(scan)));
+        w.emit(0, 0, Kind::DriftScan(Box::new(scan)));
     }
 
     #[test]

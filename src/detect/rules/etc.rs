@@ -2,10 +2,10 @@
 
 use bstr::ByteSlice as _;
 
+use crate::catalog::paths::{self, PathClass};
 use crate::detect::case::Case;
 use crate::detect::change::{Maker, RENAMED, by, changes, graded, in_root, maker, refused};
-use crate::detect::place::{self, Place};
-use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs};
+use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs};
 use crate::event::{Bytes, File, FileOp};
 
 /// Declares a rule on one place.
@@ -18,11 +18,11 @@ macro_rules! on_place {
                 title: $title,
                 severity: Severity::$severity,
                 attack: &[$($attack),*],
-                needs: &[Fact::File],
+                needs: &[Requirement::File],
                 explain: $explain,
                 check: $check,
             },
-            looks: &[Look::File(|case, file| changed(case, file, Place::$place))],
+            looks: &[Look::File(|case, file| changed(case, file, PathClass::$place))],
         };
     };
 }
@@ -105,24 +105,24 @@ pub(super) const CONFIG: Rule = Rule {
         title: "Configuration under /etc changed after start-up",
         severity: Severity::Medium,
         attack: &["T1562", "T1565.001"],
-        needs: &[Fact::File],
+        needs: &[Requirement::File],
         explain: "A file under /etc was written, replaced or linked after start-up. Medium when a \
                   command from outside did it or the file lies directly in /etc; information when \
                   a service changes its own subdirectory, which is how configuration is reloaded.",
         check: "What changed, against the image's file.",
     },
     looks: &[
-        Look::File(|case, file| changed(case, file, Place::EtcTop)),
-        Look::File(|case, file| changed(case, file, Place::EtcBelow)),
+        Look::File(|case, file| changed(case, file, PathClass::EtcTop)),
+        Look::File(|case, file| changed(case, file, PathClass::EtcBelow)),
     ],
 };
 
-fn changed(case: &mut Case<'_>, file: &File, wanted: Place) {
+fn changed(case: &mut Case<'_>, file: &File, wanted: PathClass) {
     for change in changes(file).into_iter().flatten() {
         let place = if file.op == FileOp::Rename {
-            place::of_entry(change.path)
+            paths::of_entry(change.path)
         } else {
-            place::of(change.path)
+            paths::of(change.path)
         };
         if place != Some(wanted) || !in_root(file) || temporary(change.path) {
             continue;
@@ -137,7 +137,7 @@ fn changed(case: &mut Case<'_>, file: &File, wanted: Place) {
             Maker::Session | Maker::Service => {}
         }
         let severity = match (wanted, maker) {
-            (Place::EtcBelow, Maker::Service) => Severity::Info,
+            (PathClass::EtcBelow, Maker::Service) => Severity::Info,
             _ if change.verb == "removed" || change.verb == "moved away" => {
                 case.rule.severity.min(Severity::Medium)
             }
@@ -152,9 +152,9 @@ fn changed(case: &mut Case<'_>, file: &File, wanted: Place) {
         // Configuration is one story a directory; the special files are one each.
         let subject = match wanted {
             // What services do with their own is one line, wherever it lies.
-            Place::EtcBelow if maker == Maker::Service => b"/etc/*",
-            Place::EtcTop | Place::EtcBelow => first_directory(change.path),
-            Place::Accounts => b"/etc/passwd",
+            PathClass::EtcBelow if maker == Maker::Service => b"/etc/*",
+            PathClass::EtcTop | PathClass::EtcBelow => first_directory(change.path),
+            PathClass::Accounts => b"/etc/passwd",
             _ => change.path.as_bytes(),
         };
         let severity = graded(severity, change.errno).min(severity);

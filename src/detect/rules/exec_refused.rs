@@ -5,7 +5,7 @@ use bstr::ByteSlice as _;
 use crate::detect::case::Case;
 use crate::detect::change::{Maker, maker};
 use crate::detect::drift::{attach_history, history, made};
-use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs};
+use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs};
 use crate::event::{ExecRefused, FileOp};
 
 /// The rule.
@@ -15,7 +15,7 @@ pub(super) const RULE: Rule = Rule {
         title: "Tried to run a program that is not the image's and was refused",
         severity: Severity::Medium,
         attack: &["T1105"],
-        needs: &[Fact::ExecRefused],
+        needs: &[Requirement::ExecRefused],
         explain: "execve of a file written in the container, or lying on a tmpfs, failed: no \
                   right, a noexec mount, no known format, a seccomp filter. The attempt says as \
                   much as a success. A file of the image that may not be run is no finding, nor \

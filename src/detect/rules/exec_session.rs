@@ -2,8 +2,8 @@
 
 use crate::detect::case::Case;
 use crate::detect::drift::{clock, peer};
-use crate::detect::session::Session;
-use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs, session_client};
+use crate::detect::exec_session::Session;
+use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs, session_client};
 use crate::event::{Connect, ContainerEvent, Exec, File, FileOp, Listen, Outcome, Privilege};
 
 /// Commands told of one session.
@@ -22,7 +22,7 @@ pub(super) const RULE: Rule = Rule {
         title: "Command run inside from outside",
         severity: Severity::Medium,
         attack: &["T1609", "T1059"],
-        needs: &[Fact::Exec],
+        needs: &[Requirement::Exec],
         explain: "A process entered the container without descending from its init: docker exec, \
                   kubectl exec, nsenter. It and everything it started is one story. A shell with \
                   a terminal is medium; plain commands are information, and one story for the \

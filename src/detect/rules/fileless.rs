@@ -3,7 +3,7 @@
 use bstr::ByteSlice as _;
 
 use crate::detect::case::Case;
-use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs};
+use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs};
 use crate::event::{Exec, Origin};
 
 /// The rule.
@@ -13,7 +13,7 @@ pub(super) const RULE: Rule = Rule {
         title: "Ran a program that has no file",
         severity: Severity::Critical,
         attack: &["T1620", "T1055"],
-        needs: &[Fact::Exec],
+        needs: &[Requirement::Exec],
         explain: "The executable is an anonymous memory file, or it had no name left in any \
                   directory when it started. Ordinary programs never do this. The container \
                   runtime's own start from memory is told apart and not flagged.",

@@ -3,10 +3,10 @@
 use bstr::ByteSlice as _;
 
 use super::credentials::by_hand;
+use crate::catalog::paths::{self, PathClass};
 use crate::detect::case::Case;
 use crate::detect::change::{Maker, by, changes, graded, is_refusal, maker, refused};
-use crate::detect::place::{self, Place};
-use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs};
+use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs};
 use crate::event::{File, FileOp, Filesystem};
 
 /// Traces removed.
@@ -16,7 +16,7 @@ pub(super) const LOGS: Rule = Rule {
         title: "Logs or a shell's history were cleared",
         severity: Severity::Medium,
         attack: &["T1070.002", "T1070.003"],
-        needs: &[Fact::File],
+        needs: &[Requirement::File],
         explain: "A log was removed or cut, or a shell's history removed or linked away, by a \
                   shell, a common tool or a command from outside. Log rotation and services that \
                   turn over their own logs are not flagged. One finding a container.",
@@ -32,7 +32,7 @@ pub(super) const SETUID: Rule = Rule {
         title: "A file was given setuid or setgid rights",
         severity: Severity::High,
         attack: &["T1548.001"],
-        needs: &[Fact::File],
+        needs: &[Requirement::File],
         explain: "chmod set the setuid bit (setgid: medium) on a file, so that whoever runs it \
                   runs it as its owner. Directories, start-up and package managers do not count.",
         check: "What the file is, and who may run it.",
@@ -47,7 +47,7 @@ pub(super) const WRITABLE: Rule = Rule {
         title: "A sensitive file became writable for everybody",
         severity: Severity::Medium,
         attack: &["T1222.002"],
-        needs: &[Fact::File],
+        needs: &[Requirement::File],
         explain: "chmod gave everybody the right to write to a program, an account file, a cron \
                   table, a start-up file or other configuration under /etc, or to read a file \
                   that holds passwords or keys.",
@@ -63,7 +63,7 @@ pub(super) const HOST: Rule = Rule {
         title: "Wrote into a system directory of the host",
         severity: Severity::High,
         attack: &["T1611", "T1543"],
-        needs: &[Fact::File, Fact::Engine],
+        needs: &[Requirement::File, Requirement::Engine],
         explain: "Through a bind mount the container changed a file in a system directory of the \
                   host. Critical where that file gives code a way to run there or a person a way \
                   in: cron, units, accounts, SSH keys, the loader. Mounts of ordinary \
@@ -128,15 +128,17 @@ fn logs(case: &mut Case<'_>, file: &File) {
     // All logs at once.
     let whole = file.op == FileOp::Rename && file.path.as_bytes() == b"/var/log";
     let kind = if whole {
-        Some(Place::Log)
+        Some(PathClass::Log)
     } else {
-        place::of(&file.path)
+        paths::of(&file.path)
     };
     let cleared = match (kind, file.op) {
-        (Some(Place::Log), FileOp::Truncate | FileOp::Unlink) => true,
-        (Some(Place::ShellHistory), FileOp::Truncate | FileOp::Unlink | FileOp::Symlink) => true,
+        (Some(PathClass::Log), FileOp::Truncate | FileOp::Unlink) => true,
+        (Some(PathClass::ShellHistory), FileOp::Truncate | FileOp::Unlink | FileOp::Symlink) => {
+            true
+        }
         // Another file in its place.
-        (Some(Place::Log | Place::ShellHistory), FileOp::Rename) => file
+        (Some(PathClass::Log | PathClass::ShellHistory), FileOp::Rename) => file
             .target
             .as_ref()
             .is_some_and(|t| t.starts_with(b"/dev/") || t.starts_with(b"/tmp/")),
@@ -145,7 +147,7 @@ fn logs(case: &mut Case<'_>, file: &File) {
     if !cleared || case.starting_up() || maker(case) == Maker::Package {
         return;
     }
-    if kind == Some(Place::Log) {
+    if kind == Some(PathClass::Log) {
         let rotation = case.ancestors().any(|p| {
             matches!(
                 programs::of(p),
@@ -253,25 +255,25 @@ fn writable(case: &mut Case<'_>, file: &File) {
     let mode = file.mode.unwrap_or(0);
     let writes = mode & 0o1002 == 0o0002;
     // A secret need not be written to.
-    let reads = mode & 0o4 != 0 && place::is_secret(&file.path);
+    let reads = mode & 0o4 != 0 && paths::is_secret(&file.path);
     if file.op != FileOp::Chmod || file.errno != 0 || !(writes || reads) {
         return;
     }
     let sensitive = matches!(
-        place::of(&file.path),
+        paths::of(&file.path),
         Some(
-            Place::Program
-                | Place::Accounts
-                | Place::Sudoers
-                | Place::Pam
-                | Place::LdPreload
-                | Place::LdConf
-                | Place::Cron
-                | Place::Service
-                | Place::ShellStartup
-                | Place::SshAccess
-                | Place::EtcTop
-                | Place::EtcBelow
+            PathClass::Program
+                | PathClass::Accounts
+                | PathClass::Sudoers
+                | PathClass::Pam
+                | PathClass::LdPreload
+                | PathClass::LdConf
+                | PathClass::Cron
+                | PathClass::Service
+                | PathClass::ShellStartup
+                | PathClass::SshAccess
+                | PathClass::EtcTop
+                | PathClass::EtcBelow
         )
     );
     if !sensitive && !reads {
@@ -352,17 +354,17 @@ fn host(case: &mut Case<'_>, file: &File) {
         let on_host = [source.strip_suffix(b"/").unwrap_or(source), rest].concat();
         // A single file mounted on purpose, or a project directory, is ordinary.
         let entry = matches!(
-            place::of(&on_host),
+            paths::of(&on_host),
             Some(
-                Place::Accounts
-                    | Place::Sudoers
-                    | Place::Pam
-                    | Place::LdPreload
-                    | Place::LdConf
-                    | Place::Cron
-                    | Place::Service
-                    | Place::ShellStartup
-                    | Place::SshAccess
+                PathClass::Accounts
+                    | PathClass::Sudoers
+                    | PathClass::Pam
+                    | PathClass::LdPreload
+                    | PathClass::LdConf
+                    | PathClass::Cron
+                    | PathClass::Service
+                    | PathClass::ShellStartup
+                    | PathClass::SshAccess
             )
         );
         let system = HOST_DIRS.iter().any(|d| on_host.starts_with(d));

@@ -1,7 +1,7 @@
 //! Containers whose image's name means another image by now.
 
 use crate::detect::case::Case;
-use crate::detect::{Fact, Look, Rule, RuleInfo, Severity};
+use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity};
 use crate::event::ContainerEvent;
 
 /// The rule.
@@ -11,7 +11,7 @@ pub(super) const RULE: Rule = Rule {
         title: "Its image's name points to another image now",
         severity: Severity::Info,
         attack: &["T1525"],
-        needs: &[Fact::Engine],
+        needs: &[Requirement::Engine],
         explain: "Since the container was made, the name of its image was given to another image \
                   on this host: pulled, built or tagged anew. What runs is not what the name \
                   means, and a restart by that name would run something else. A name that is \

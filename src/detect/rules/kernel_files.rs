@@ -4,7 +4,7 @@ use bstr::ByteSlice as _;
 
 use crate::detect::case::Case;
 use crate::detect::change::{by, graded, is_refusal, refused};
-use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs};
+use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs};
 use crate::event::{File, FileOp, Filesystem};
 
 /// Kernel settings.
@@ -14,7 +14,7 @@ pub(super) const SETTING: Rule = Rule {
         title: "Wrote a kernel setting",
         severity: Severity::Critical,
         attack: &["T1611", "T1562"],
-        needs: &[Fact::File],
+        needs: &[Requirement::File],
         explain: "core_pattern, modprobe, uevent_helper, binfmt_misc, release_agent, the device \
                   list of a cgroup and sysrq make the kernel run a program or open a device \
                   outside the container: critical. Other settings below /proc/sys are medium. \
@@ -31,7 +31,7 @@ pub(super) const DEVICE: Rule = Rule {
         title: "Reached for a disk or the kernel's memory",
         severity: Severity::High,
         attack: &["T1611", "T1006"],
-        needs: &[Fact::File],
+        needs: &[Requirement::File],
         explain: "A block device, /dev/mem, /proc/kcore or their like was opened, or a device \
                   node was made: the way to the host's disk past every file permission.",
         check: "Which device, and whether the container needs it.",
@@ -46,7 +46,7 @@ pub(super) const MEMORY: Rule = Rule {
         title: "Opened another process's memory",
         severity: Severity::High,
         attack: &["T1055.009", "T1003.007"],
-        needs: &[Fact::File],
+        needs: &[Requirement::File],
         explain: "/proc/PID/mem of another process was opened for writing or reading. Debuggers \
                   do it; so do credential thieves and injectors.",
         check: "Which process's memory, and what ran afterwards.",
@@ -61,7 +61,7 @@ pub(super) const OWN_EXE: Rule = Rule {
         title: "Tried to write a running program through /proc",
         severity: Severity::Critical,
         attack: &["T1611"],
-        needs: &[Fact::File],
+        needs: &[Requirement::File],
         explain: "A process opened /proc/PID/exe for writing: with that an escape replaced the \
                   container runtime itself (CVE-2019-5736).",
         check: "The runtime's version, and its hash on the host.",

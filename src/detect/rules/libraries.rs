@@ -4,7 +4,7 @@ use bstr::ByteSlice as _;
 
 use crate::detect::case::Case;
 use crate::detect::drift::{Made, attach_history, history, made};
-use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs, who};
+use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs, who};
 use crate::event::{File, FileOp, Origin};
 
 /// Libraries.
@@ -14,7 +14,7 @@ pub(super) const RULE: Rule = Rule {
         title: "Loaded a library that is not the image's",
         severity: Severity::Medium,
         attack: &["T1574.006", "T1129"],
-        needs: &[Fact::MapExec],
+        needs: &[Requirement::MapExec],
         explain: "A file that was written since the container started was mapped as executable \
                   code. Extensions that a package manager installed, a compiler built or start-up \
                   made are told apart.",
@@ -50,7 +50,8 @@ fn library(case: &mut Case<'_>, file: &File) {
         // JITs map memory files and removed ones as code.
         _ => false,
     };
-    if !drift || crate::detect::place::of(&path) == Some(crate::detect::place::Place::Managed) {
+    if !drift || crate::catalog::paths::of(&path) == Some(crate::catalog::paths::PathClass::Managed)
+    {
         return;
     }
     if case.starting_up() {

@@ -3,7 +3,7 @@
 use bstr::ByteSlice as _;
 
 use crate::detect::case::Case;
-use crate::detect::{Fact, Look, Rule, RuleInfo, Severity};
+use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity};
 use crate::event::{Action, ContainerEvent};
 
 /// So many ends …
@@ -18,7 +18,7 @@ pub(super) const RESTARTS: Rule = Rule {
         title: "Container keeps restarting",
         severity: Severity::Low,
         attack: &[],
-        needs: &[Fact::Engine],
+        needs: &[Requirement::Engine],
         explain: "The container's init ended at least four times within ten minutes, by failure.",
         check: "Its log and exit code.",
     },
@@ -32,7 +32,7 @@ pub(super) const OOM: Rule = Rule {
         title: "Killed for lack of memory",
         severity: Severity::Low,
         attack: &["T1496"],
-        needs: &[Fact::Engine],
+        needs: &[Requirement::Engine],
         explain: "The kernel killed a process of the container because its memory limit was \
                   reached: a leak, a limit too low, or work it was not meant to do.",
         check: "Memory over time, and the processes that grew.",
@@ -47,7 +47,7 @@ pub(super) const UNPINNED: Rule = Rule {
         title: "Started from an image without a fixed version",
         severity: Severity::Info,
         attack: &["T1525"],
-        needs: &[Fact::Engine],
+        needs: &[Requirement::Engine],
         explain: "The image was named without tag, with `latest`, or by a bare id: what it is \
                   today it may not be tomorrow, and a rebuilt container may differ.",
         check: "Name a version or a digest in its declaration.",

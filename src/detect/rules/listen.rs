@@ -3,7 +3,7 @@
 use crate::detect::baseline::Deed;
 use crate::detect::case::Case;
 use crate::detect::who::suspicious;
-use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs};
+use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs};
 use crate::event::{Listen, Protocol};
 
 /// Ports that the kernel gives to a socket that asks for none, by its default range.
@@ -16,7 +16,7 @@ pub(super) const RULE: Rule = Rule {
         title: "Listens on a port its image does not declare",
         severity: Severity::Medium,
         attack: &["T1571", "T1205"],
-        needs: &[Fact::Listen],
+        needs: &[Requirement::Listen],
         explain: "After start-up a TCP socket began to listen on an address others can reach, on \
                   a port the image does not expose, the container does not publish and it did \
                   not listen on before. High from a shell, a downloader, drifted code or a \

@@ -1,7 +1,7 @@
 //! Containers that run for longer than they should.
 
 use crate::detect::case::Case;
-use crate::detect::{Fact, Look, Rule, RuleInfo, Severity};
+use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity};
 use crate::event::Tick;
 
 /// The rule.
@@ -11,7 +11,7 @@ pub(super) const RULE: Rule = Rule {
         title: "Container is older than its limit",
         severity: Severity::Low,
         attack: &[],
-        needs: &[Fact::Engine],
+        needs: &[Requirement::Engine],
         explain: "The container was created longer ago than the limit allows: its image has \
                   missed that much of fixes, and what changed inside has had that long to grow.",
         check: "Replace it with one of a current image.",

@@ -21,11 +21,11 @@ mod new_name;
 mod package_database;
 mod package_install;
 mod pipes;
+mod port_scan;
 mod priv_calls;
 mod program_changed;
 mod programs_run;
 mod reverse_shell;
-mod scan;
 mod scripts;
 mod server_shell;
 mod shells;
@@ -83,7 +83,7 @@ pub(crate) const ALL: &[&Rule] = &[
     &net::DESTINATION,
     &net::RUNTIME_API,
     &net::CLUSTER_API,
-    &scan::SCAN,
+    &port_scan::SCAN,
     &listen::RULE,
     &net::RAW,
     &net::TUNNEL,

@@ -12,7 +12,7 @@ use crate::detect::case::Case;
 use crate::detect::change::{by, graded, refused};
 use crate::detect::drift::peer;
 use crate::detect::who::suspicious;
-use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs};
+use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs};
 use crate::event::{Connect, ContainerEvent, Dns, Endpoint, Outcome, Privilege, Protocol};
 
 /// Distinct long names below one domain within a minute that look like a tunnel.
@@ -25,7 +25,7 @@ pub(super) const DESTINATION: Rule = Rule {
         title: "Connected to public addresses new for this container",
         severity: Severity::Low,
         attack: &["T1071", "T1041"],
-        needs: &[Fact::Connect],
+        needs: &[Requirement::Connect],
         explain: "After start-up the container connected to a public address it had not used \
                   before. One finding a container, which lists them. Addresses whose name lies \
                   in a domain already used are not new.",
@@ -41,7 +41,7 @@ pub(super) const RUNTIME_API: Rule = Rule {
         title: "Used a container runtime's control socket",
         severity: Severity::High,
         attack: &["T1610", "T1611"],
-        needs: &[Fact::Connect],
+        needs: &[Requirement::Connect],
         explain: "A process connected to the socket or port by which containers are created: it \
                   can start one with the host's disk. Information when the socket is mounted on \
                   purpose and the container's own service uses it.",
@@ -60,7 +60,7 @@ pub(super) const CLUSTER_API: Rule = Rule {
         title: "Used an orchestrator's control port",
         severity: Severity::Medium,
         attack: &["T1552.007", "T1613"],
-        needs: &[Fact::Connect],
+        needs: &[Requirement::Connect],
         explain: "A connection to the port of a Kubernetes API server, a kubelet or etcd. Medium \
                   from a shell, a downloader or a command from outside; information from a \
                   service, for which it may be the work.",
@@ -76,7 +76,7 @@ pub(super) const RAW: Rule = Rule {
         title: "Used a raw or packet socket",
         severity: Severity::Low,
         attack: &["T1040", "T1095"],
-        needs: &[Fact::Privilege],
+        needs: &[Requirement::Privilege],
         explain: "A raw socket can forge packets; a packet socket reads others' traffic and is \
                   medium. ping uses a raw one, too.",
         check: "Which program, and whether NET_RAW can be dropped.",
@@ -91,7 +91,7 @@ pub(super) const TUNNEL: Rule = Rule {
         title: "Names asked for look like a tunnel",
         severity: Severity::Medium,
         attack: &["T1071.004", "T1048"],
-        needs: &[Fact::Dns],
+        needs: &[Requirement::Dns],
         explain: "Many different long names below one domain were asked for within a minute: \
                   data can be carried in names and their answers.",
         check: "What the names encode, and which process asked.",

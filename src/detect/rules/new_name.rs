@@ -5,7 +5,7 @@ use bstr::ByteSlice as _;
 use super::net::domain;
 use crate::detect::baseline::Deed;
 use crate::detect::case::Case;
-use crate::detect::{Fact, Look, Rule, RuleInfo, Severity};
+use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity};
 use crate::event::Dns;
 
 /// The rule.
@@ -15,7 +15,7 @@ pub(super) const RULE: Rule = Rule {
         title: "Asked for names in a domain new for this container",
         severity: Severity::Info,
         attack: &["T1071.004", "T1568"],
-        needs: &[Fact::Dns],
+        needs: &[Requirement::Dns],
         explain: "After start-up the container asked for a name in a domain it had not asked for \
                   before. One finding a container, which lists them. Names without a dot, reverse \
                   look-ups and local ones do not count, nor do names the policy lets it connect \

@@ -2,10 +2,10 @@
 
 use bstr::ByteSlice as _;
 
+use crate::catalog::paths::{self, PathClass};
 use crate::detect::case::Case;
 use crate::detect::change::{Maker, by, changes, graded, in_root, maker, refused};
-use crate::detect::place::{self, Place};
-use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs};
+use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs};
 use crate::event::{File, Origin};
 use crate::state::ProcessEntry;
 
@@ -16,7 +16,7 @@ pub(super) const RULE: Rule = Rule {
         title: "The package manager's records were changed by something else",
         severity: Severity::Medium,
         attack: &["T1070", "T1036"],
-        needs: &[Fact::File],
+        needs: &[Requirement::File],
         explain: "The records of dpkg, rpm or apk (which packages are installed, which files are \
                   theirs, with which checksums) were changed after start-up by a program that is \
                   no package manager and was not started by one. It hides what was installed or \
@@ -28,7 +28,7 @@ pub(super) const RULE: Rule = Rule {
 
 /// Records, as against fetched lists, locks and caches.
 fn is_record(path: &[u8]) -> bool {
-    if place::of(path) != Some(Place::PackageDatabase) {
+    if paths::of(path) != Some(PathClass::PackageDatabase) {
         return false;
     }
     let leaf = programs::leaf(path);

@@ -3,7 +3,7 @@
 use bstr::ByteSlice as _;
 
 use crate::detect::case::Case;
-use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs};
+use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs};
 use crate::event::{Exec, File, FileOp};
 use crate::state::ProcessEntry;
 
@@ -14,7 +14,7 @@ pub(super) const RULE: Rule = Rule {
         title: "Package manager run in a running container",
         severity: Severity::Low,
         attack: &["T1072", "T1105"],
-        needs: &[Fact::Exec],
+        needs: &[Requirement::Exec],
         explain: "A package manager of the image ran after start-up. What it and its maintainer \
                   scripts write and run is folded into this finding, so that an installation is \
                   one line. A running container should be replaced, not changed; in a \

@@ -5,7 +5,7 @@ use bstr::ByteSlice as _;
 use super::shells::{bare, from_descriptor};
 use crate::detect::case::Case;
 use crate::detect::memory::BESIDE;
-use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs};
+use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs};
 use crate::event::{Bytes, Exec};
 use crate::state::ProcessEntry;
 
@@ -16,7 +16,7 @@ pub(super) const PIPE: Rule = Rule {
         title: "What was fetched or decoded went straight into an interpreter",
         severity: Severity::High,
         attack: &["T1059", "T1105", "T1140"],
-        needs: &[Fact::Exec],
+        needs: &[Requirement::Exec],
         explain: "An interpreter without a script started beside a downloader or decoder, of the \
                   same parent and at the same moment: the shape of `curl … | sh`, `bash <(curl …)` \
                   and `base64 -d | sh`; or one was given a whole script as an argument just after \

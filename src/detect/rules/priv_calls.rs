@@ -5,7 +5,7 @@ use bstr::ByteSlice as _;
 use super::declared::{caller, debugs_own, entitled, known_work};
 use crate::detect::case::Case;
 use crate::detect::change::{by, graded, refused};
-use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs, who};
+use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs, who};
 use crate::event::Privilege;
 use crate::state::ProcessEntry;
 
@@ -16,7 +16,7 @@ pub(super) const MOUNT: Rule = Rule {
         title: "Mounted a file system inside",
         severity: Severity::High,
         attack: &["T1611"],
-        needs: &[Fact::Privilege],
+        needs: &[Requirement::Privilege],
         explain: "A process called mount or one of its successors, or tried to. Unprivileged \
                   containers cannot; in one that may (privileged or SYS_ADMIN added) it is how \
                   the host's disk or a cgroup is reached. Mounts at start-up of such a container \
@@ -33,7 +33,7 @@ pub(super) const NAMESPACE: Rule = Rule {
         title: "Made or joined a namespace",
         severity: Severity::High,
         attack: &["T1611", "T1068"],
-        needs: &[Fact::Privilege],
+        needs: &[Requirement::Privilege],
         explain: "unshare or setns from inside: a new user namespace gives capabilities over \
                   more of the kernel, and joining one leaves the container's. A new process made \
                   in its own namespace is medium: browsers sandbox themselves so.",
@@ -49,7 +49,7 @@ pub(super) const ROOT: Rule = Rule {
         title: "Changed the root directory",
         severity: Severity::High,
         attack: &["T1611"],
-        needs: &[Fact::Privilege],
+        needs: &[Requirement::Privilege],
         explain: "pivot_root, or chroot into a path that leads to the host's or another \
                   process's root. Daemons that lock themselves into an empty directory are not \
                   flagged.",
@@ -65,7 +65,7 @@ pub(super) const TRACE: Rule = Rule {
         title: "Reached into another process's memory",
         severity: Severity::High,
         attack: &["T1055.008", "T1055.009"],
-        needs: &[Fact::Privilege],
+        needs: &[Requirement::Privilege],
         explain: "ptrace attach, a write through ptrace, process_vm_writev or process_vm_readv, \
                   or taking another process's files. Debuggers do it too: in a service it does \
                   not belong. Information where a container that may trace debugs what it \
@@ -82,7 +82,7 @@ pub(super) const KERNEL: Rule = Rule {
         title: "Tried to change or load code into the kernel",
         severity: Severity::Critical,
         attack: &["T1547.006", "T1014"],
-        needs: &[Fact::Privilege],
+        needs: &[Requirement::Privilege],
         explain: "Module loading, kexec, eBPF programs, raw port access, reboot, or a file \
                   handle opened past the container's root. Refused attempts are one step lower.",
         check: "What was loaded; whether the container is privileged, and why.",
@@ -97,7 +97,7 @@ pub(super) const UNUSUAL: Rule = Rule {
         title: "A system call that services rarely need",
         severity: Severity::Low,
         attack: &["T1068"],
-        needs: &[Fact::Privilege],
+        needs: &[Requirement::Privilege],
         explain: "userfaultfd, kernel keys, performance events, io_uring, the kernel log, clock \
                   changes, swap: parts of many kernel exploits. What the container's own init \
                   tree used while starting is known and not flagged.",
@@ -113,7 +113,7 @@ pub(super) const BECAME_ROOT: Rule = Rule {
         title: "A process of another user became root",
         severity: Severity::High,
         attack: &["T1548.001", "T1068"],
-        needs: &[Fact::Privilege],
+        needs: &[Requirement::Privilege],
         explain: "A process that ran as another user set its user id to 0. Medium through the \
                   image's own su or sudo, low by a setuid program of the image that a service \
                   calls for its work, high otherwise.",
@@ -129,7 +129,7 @@ pub(super) const CAPABILITY: Rule = Rule {
         title: "Used a capability it had not used before",
         severity: Severity::Low,
         attack: &["T1548"],
-        needs: &[Fact::Capability],
+        needs: &[Requirement::Capability],
         explain: "After start-up the container used a capability for the first time. Medium for \
                   those that reach the host (modules, raw input and output, boot, reading past \
                   permissions) or give files capabilities.",

@@ -1,9 +1,9 @@
 //! Writes, renames and links over the image's programs and libraries.
 
+use crate::catalog::paths::{self, PathClass};
 use crate::detect::case::Case;
 use crate::detect::change::{Maker, by, changes, graded, in_root, maker, refused};
-use crate::detect::place::{self, Place};
-use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, build, programs};
+use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, build, programs};
 use crate::event::{File, FileOp};
 
 /// The rule.
@@ -13,7 +13,7 @@ pub(super) const RULE: Rule = Rule {
         title: "Programs or libraries of the image changed",
         severity: Severity::High,
         attack: &["T1554", "T1574", "T1036.005"],
-        needs: &[Fact::File],
+        needs: &[Requirement::File],
         explain: "A file in a program or library directory was written, replaced by a rename, \
                   linked over or removed after start-up, and no package manager of the image did \
                   it. Attempts that were refused count one step lower. Caches of interpreters \
@@ -26,11 +26,11 @@ pub(super) const RULE: Rule = Rule {
 fn file(case: &mut Case<'_>, file: &File) {
     for change in changes(file).into_iter().flatten() {
         let place = if file.op == FileOp::Rename {
-            place::of_entry(change.path)
+            paths::of_entry(change.path)
         } else {
-            place::of(change.path)
+            paths::of(change.path)
         };
-        if place != Some(Place::Program) || !in_root(file) {
+        if place != Some(PathClass::Program) || !in_root(file) {
             continue;
         }
         match maker(case) {

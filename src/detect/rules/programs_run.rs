@@ -4,7 +4,7 @@ use bstr::ByteSlice as _;
 
 use crate::detect::case::Case;
 use crate::detect::drift::made;
-use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs};
+use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs};
 use crate::event::{Exec, Origin};
 
 /// Masquerade.
@@ -14,7 +14,7 @@ pub(super) const MASQUERADE: Rule = Rule {
         title: "A program hides what it is",
         severity: Severity::High,
         attack: &["T1036.004", "T1036.005", "T1564.001"],
-        needs: &[Fact::Exec],
+        needs: &[Requirement::Exec],
         explain: "A process calls itself a kernel thread, a program that is not the image's \
                   carries a system daemon's name, lies in a hidden directory or pretends by its \
                   extension to be data.",
@@ -30,7 +30,7 @@ pub(super) const MINER: Rule = Rule {
         title: "A coin miner's command line",
         severity: Severity::Critical,
         attack: &["T1496"],
-        needs: &[Fact::Exec],
+        needs: &[Requirement::Exec],
         explain: "The arguments name a mining pool by its protocol, or options that only miners \
                   have.",
         check: "CPU use, the pool's address, and how the program came in.",
@@ -146,7 +146,7 @@ fn masquerade(case: &mut Case<'_>, exec: &Exec) {
     } else if !drifted || case.starting_up() || made(case, exe).is_some() {
         return;
     } else if programs::is_system_name(name)
-        && crate::detect::place::of(exe) != Some(crate::detect::place::Place::Program)
+        && crate::catalog::paths::of(exe) != Some(crate::catalog::paths::PathClass::Program)
     {
         "it carries a system program's name outside the program directories"
     } else if let Some(reason) = disguise(exe) {

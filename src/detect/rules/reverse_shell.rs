@@ -4,7 +4,7 @@ use super::pipes::fetches;
 use super::shells::{bare, shell};
 use crate::detect::case::Case;
 use crate::detect::memory::{BESIDE, Outbound};
-use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs};
+use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs};
 use crate::event::{Connect, Endpoint, Exec, Protocol};
 use crate::state::{ConnectionKey, Direction, Phase, ProcessEntry};
 
@@ -20,7 +20,7 @@ pub(super) const RULE: Rule = Rule {
         title: "A shell is connected to the network",
         severity: Severity::Critical,
         attack: &["T1059.004", "T1571"],
-        needs: &[Fact::Exec, Fact::Connect],
+        needs: &[Requirement::Exec, Requirement::Connect],
         explain: "A process connected out and then became a shell or started one that takes its \
                   commands from it: directly, through a pipe, or through a fifo. It counts \
                   whichever program made the connection.",

@@ -5,7 +5,7 @@ use bstr::ByteSlice as _;
 use crate::detect::case::Case;
 use crate::detect::drift::{Made, attach_history, history, made};
 use crate::detect::links::normal;
-use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, build, programs};
+use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, build, programs};
 use crate::event::{Bytes, CompareClass, Exec, FileOp, Origin};
 
 /// Scripts.
@@ -15,7 +15,7 @@ pub(super) const SCRIPT: Rule = Rule {
         title: "An interpreter ran a script that is not the image's",
         severity: Severity::Medium,
         attack: &["T1059", "T1105"],
-        needs: &[Fact::Exec, Fact::File],
+        needs: &[Requirement::Exec, Requirement::File],
         explain: "A shell or another interpreter of the image ran a script, by its `#!` line or \
                   as an argument, that was written since the container started or lies on a \
                   tmpfs. Modules and files that options name (`-m`, `-r`, `awk -f`) count, too. \

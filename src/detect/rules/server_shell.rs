@@ -4,7 +4,7 @@ use bstr::ByteSlice as _;
 
 use super::shells::{bare, shell};
 use crate::detect::case::Case;
-use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs, who};
+use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs, who};
 use crate::event::{Endpoint, Exec};
 use crate::state::{Connection, ConnectionKey, Direction, ProcessEntry};
 
@@ -15,7 +15,7 @@ pub(super) const RULE: Rule = Rule {
         title: "A server started a shell",
         severity: Severity::High,
         attack: &["T1059.004", "T1190", "T1505.003"],
-        needs: &[Fact::Exec, Fact::Listen],
+        needs: &[Requirement::Exec, Requirement::Listen],
         explain: "A program that listens for connections started a shell and had not done so \
                   while starting: the usual trace of a remote command. A program that starts \
                   shells from the beginning, as schedulers do, is not flagged.",

@@ -3,7 +3,7 @@
 use bstr::ByteSlice as _;
 
 use crate::detect::case::Case;
-use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, programs, who};
+use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs, who};
 use crate::event::Exec;
 
 /// Shell with a terminal under the init tree.
@@ -13,7 +13,7 @@ pub(super) const TERMINAL: Rule = Rule {
         title: "A shell got a terminal",
         severity: Severity::Medium,
         attack: &["T1059.004"],
-        needs: &[Fact::Exec],
+        needs: &[Requirement::Exec],
         explain: "A shell below the container's own init runs with a terminal, although the init \
                   has none: shells upgraded by `script` or pty.spawn look so. A container \
                   started with a terminal is not flagged.",

@@ -2,7 +2,7 @@
 
 use crate::detect::case::Case;
 use crate::detect::change::{by, changes, graded, is_refusal, refused};
-use crate::detect::{Fact, Look, Rule, RuleInfo, Severity};
+use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity};
 use crate::event::{File, FileOp};
 
 /// The rule.
@@ -12,7 +12,7 @@ pub(super) const RULE: Rule = Rule {
         title: "A path the policy calls sensitive was touched",
         severity: Severity::Medium,
         attack: &["T1565.001"],
-        needs: &[Fact::File],
+        needs: &[Requirement::File],
         explain: "The policy file lists patterns of paths (`sensitive = […]`). Changes to them \
                   count, and reads where the probes report them. Without such a list this rule \
                   is silent.",

@@ -3,7 +3,7 @@
 use hullwatch_abi::file::{FactsRecord, FileRecord, fact, flag, op};
 
 use super::{ConvertError, fixed, path, take, until_nul};
-use crate::detect::place;
+use crate::catalog::paths;
 use crate::event::{Bytes, ExecRefused, File, FileFacts, FileOp, Filesystem, Timestamp};
 
 const KIND: &str = "file";
@@ -210,7 +210,7 @@ pub fn sensitive(path: &[u8], facts: Option<&FileFacts>, nspid: u32) -> bool {
                 && path.starts_with(b"/proc/")
                 && !own_proc_entry(path, nspid)
         }
-        _ => place::is_secret(path),
+        _ => paths::is_secret(path),
     }
 }
 

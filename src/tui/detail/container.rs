@@ -28,7 +28,7 @@ pub(super) fn facts(core: &Core, ui: &Ui, id: &ContainerId) -> Option<Vec<Fact>>
         facts.extend(
             scan.packages
                 .iter()
-                .map(|p| fact("package", crate::scan::package_line(p))),
+                .map(|p| fact("package", crate::drift::package_line(p))),
         );
         facts.extend(scan.problems.iter().map(|p| fact("problem", p.clone())));
         facts.extend(scan.entries.iter().map(|entry| {

@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use crate::core::Core;
 use crate::detect::{Finding, FindingId};
 use crate::event::escape;
-use crate::secret::mask_json;
+use crate::masking::mask_json;
 use crate::state::ProcessEntry;
 use crate::tui::app::Ui;
 use crate::tui::rows::{self, Key};

@@ -168,7 +168,7 @@ pub(in crate::tui) fn what(event: &Event) -> String {
             let class = crate::event::escape(class.as_bytes()).to_string();
             format!("{} {class}", compare.path.escaped())
         }
-        Kind::Scan(scan) => crate::event::escape(scan.headline().as_bytes()).to_string(),
+        Kind::DriftScan(scan) => crate::event::escape(scan.headline().as_bytes()).to_string(),
         Kind::Privilege(privilege) => format!(
             "{} {} {}",
             privilege.call,

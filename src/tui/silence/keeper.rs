@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{Wish, line};
 use crate::detect::{Policy, Silence};
-use crate::personal;
+use crate::user_files;
 
 /// Steps that can be taken back.
 const DEEDS: usize = 100;
@@ -78,7 +78,7 @@ impl Keeper {
 }
 
 fn text(path: &Path) -> Result<String, String> {
-    match personal::read(path) {
+    match user_files::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
         read => read.map_err(|e| e.to_string()),
     }
@@ -86,13 +86,13 @@ fn text(path: &Path) -> Result<String, String> {
 
 fn add(path: &Path, silence: &Silence) -> Result<(), String> {
     let text = Policy::with_silence(&text(path)?, silence).map_err(|e| e.to_string())?;
-    personal::write(path, &text).map_err(|e| e.to_string())
+    user_files::write(path, &text).map_err(|e| e.to_string())
 }
 
 fn remove(path: &Path, silence: &Silence) -> Result<(), String> {
     let left = Policy::without_silence(&text(path)?, silence).map_err(|e| e.to_string())?;
     let left = left.ok_or("it is no longer in the file as it was")?;
-    personal::write(path, &left).map_err(|e| e.to_string())
+    user_files::write(path, &left).map_err(|e| e.to_string())
 }
 
 #[cfg(test)]
@@ -121,7 +121,7 @@ mod tests {
         keeper.change(Wish::Add(silence("/a")), &path).unwrap();
         // Somebody writes into the file by hand meanwhile.
         let by_hand = format!("# mine\n{}", text(&path).unwrap());
-        personal::write(&path, &by_hand).unwrap();
+        user_files::write(&path, &by_hand).unwrap();
         keeper.change(Wish::Add(silence("/b")), &path).unwrap();
         keeper.change(Wish::Remove(silence("/a")), &path).unwrap();
         assert_eq!(subjects(), ["/b"]);
@@ -133,7 +133,7 @@ mod tests {
         let said = keeper.change(Wish::Undo, &path).unwrap();
         assert!(said.contains("nothing"), "{said}");
         // A file that is wrong is left alone.
-        personal::write(&path, "wrong = 1\n").unwrap();
+        user_files::write(&path, "wrong = 1\n").unwrap();
         let error = keeper.change(Wish::Add(silence("/a")), &path).unwrap_err();
         assert!(error.contains("line 1"), "{error}");
         assert_eq!(text(&path).unwrap(), "wrong = 1\n");

@@ -126,7 +126,7 @@ fn write(core: &mut Core, silence: &Silence) {
     settings.adopt(Policy::parse(&text).unwrap());
     let change = PolicyChange {
         file: "policy.toml".to_owned(),
-        rules: Some(settings.house_rules()),
+        rules: Some(settings.policy_settings()),
         refused: None,
     };
     core.apply(&std::sync::Arc::new(Event {

@@ -14,7 +14,7 @@ use super::view::{self, Cell, Format, Grid};
 use super::{bundle, command, svg};
 use crate::core::Core;
 use crate::event::{Timestamp, escape};
-use crate::secret::mask_json;
+use crate::masking::mask_json;
 use crate::tui::app::{Asked, Pane, Ui};
 use crate::tui::rows::{self, Key};
 use crate::tui::source::Status;
@@ -319,7 +319,7 @@ fn create(
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::session::Player;
+    use crate::recording::Player;
 
     fn demo() -> Core {
         let demo: &'static [u8] = include_bytes!("../../../demo/demo.jsonl.zst");

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::core::Core;
 use crate::detect::{Finding, FindingId};
-use crate::secret::mask_json;
+use crate::masking::mask_json;
 
 /// What a bundle holds, by name of file.
 type Files = Vec<(&'static str, Vec<u8>)>;
@@ -104,7 +104,7 @@ mod tests {
 
     use super::*;
     use crate::event::Event;
-    use crate::session::Player;
+    use crate::recording::Player;
 
     #[test]
     fn a_bundle_holds_the_finding_and_its_events() {

@@ -10,7 +10,7 @@ const LARGEST: u64 = 4 << 20;
 
 /// Who called sudo.
 #[derive(Debug, Clone)]
-pub struct Invoking {
+pub struct InvokingUser {
     /// Their user id.
     pub uid: u32,
     /// Their group id.
@@ -19,7 +19,7 @@ pub struct Invoking {
     pub home: Option<PathBuf>,
 }
 
-impl Invoking {
+impl InvokingUser {
     /// Who called sudo to start this program; `None` when nobody did.
     #[must_use]
     pub fn from_environment() -> Option<Self> {
@@ -66,7 +66,7 @@ pub fn state_folder() -> Option<PathBuf> {
 
 fn place(variable: &str, below: &str) -> Option<PathBuf> {
     let env = |name: &str| std::env::var_os(name).map(PathBuf::from);
-    let invoking = Invoking::from_environment();
+    let invoking = InvokingUser::from_environment();
     let base = base(env(variable), env("HOME"), below, invoking.as_ref())?;
     Some(base.join("hullwatch"))
 }
@@ -75,7 +75,7 @@ fn base(
     xdg: Option<PathBuf>,
     home: Option<PathBuf>,
     below: &str,
-    invoking: Option<&Invoking>,
+    invoking: Option<&InvokingUser>,
 ) -> Option<PathBuf> {
     let home = match invoking {
         Some(invoking) => invoking.home.clone().or(home),
@@ -95,7 +95,7 @@ pub fn read(path: &Path) -> io::Result<String> {
     if !facts.is_file() {
         return Err(io::Error::other("it is no ordinary file"));
     }
-    if let Some(invoking) = Invoking::from_environment() {
+    if let Some(invoking) = InvokingUser::from_environment() {
         owned(facts.uid(), invoking.uid)?;
     }
     if facts.len() > LARGEST {
@@ -124,11 +124,11 @@ fn owned(owner: u32, caller: u32) -> io::Result<()> {
 /// When it cannot be written, or when, under sudo, a link leads to what is not the caller's: it
 /// would have us write where they may not.
 pub fn write(path: &Path, text: &str) -> io::Result<()> {
-    let invoking = Invoking::from_environment();
+    let invoking = InvokingUser::from_environment();
     write_for(path, text, invoking.as_ref())
 }
 
-fn write_for(path: &Path, text: &str, invoking: Option<&Invoking>) -> io::Result<()> {
+fn write_for(path: &Path, text: &str, invoking: Option<&InvokingUser>) -> io::Result<()> {
     let path = std::path::absolute(path)?;
     if let Some(who) = invoking {
         no_detour(&path, who)?;
@@ -169,7 +169,7 @@ fn write_for(path: &Path, text: &str, invoking: Option<&Invoking>) -> io::Result
 
 /// Refuses a way that leads over a link into a directory which is not the caller's: they would have
 /// us make directories there, as root.
-fn no_detour(path: &Path, who: &Invoking) -> io::Result<()> {
+fn no_detour(path: &Path, who: &InvokingUser) -> io::Result<()> {
     let there = path
         .ancestors()
         .skip(1)
@@ -197,7 +197,7 @@ fn real(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-fn write_part(part: &Path, text: &str, invoking: Option<&Invoking>) -> io::Result<()> {
+fn write_part(part: &Path, text: &str, invoking: Option<&InvokingUser>) -> io::Result<()> {
     let mut file = File::options()
         .write(true)
         .create_new(true)
@@ -211,7 +211,7 @@ fn write_part(part: &Path, text: &str, invoking: Option<&Invoking>) -> io::Resul
     file.sync_all()
 }
 
-fn make_directory(dir: &Path, invoking: Option<&Invoking>) -> io::Result<()> {
+fn make_directory(dir: &Path, invoking: Option<&InvokingUser>) -> io::Result<()> {
     if dir.is_dir() {
         return Ok(());
     }
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn under_sudo_it_is_the_directory_of_who_called() {
         let users = "root:x:0:0:root:/root:/bin/sh\nann:x:1000:1000::/home/ann:/bin/sh\n";
-        let ann = Invoking {
+        let ann = InvokingUser {
             uid: 1000,
             gid: 1000,
             home: home(users, 1000),
@@ -262,7 +262,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let top = dir.path().canonicalize().unwrap();
         let own = std::fs::metadata(&top).unwrap().uid();
-        let who = |uid| Invoking {
+        let who = |uid| InvokingUser {
             uid,
             gid: uid,
             home: None,

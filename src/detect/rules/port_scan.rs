@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::net::tell_who;
 use crate::detect::case::Case;
 use crate::detect::memory::Tried;
-use crate::detect::{Fact, Look, Rule, RuleInfo, Severity, who};
+use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, who};
 use crate::event::{Connect, Endpoint, Outcome, Protocol};
 
 /// Distinct ports of one host within the window that make a scan.
@@ -30,7 +30,7 @@ pub(super) const SCAN: Rule = Rule {
         title: "Scanned ports or hosts",
         severity: Severity::High,
         attack: &["T1046"],
-        needs: &[Fact::Connect],
+        needs: &[Requirement::Connect],
         explain: "Within ten seconds one process family tried twelve ports of one host, or one \
                   port of two dozen hosts most of which did not answer; or twenty ports of one \
                   host failed within ten minutes. Datagrams count from two dozen ports on. One \

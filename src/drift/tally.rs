@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::event::{Bytes, Count, Differing, FileClass, Scan};
+use crate::event::{Bytes, Count, Differing, DriftScan, FileClass};
 
 /// Differences listed in an event, and the bytes of their texts.
 const MAX_LISTED: usize = 128;
@@ -82,7 +82,7 @@ impl Tally {
 
     /// Puts counts and differences into a scan's outcome, and bounds the rest of it.
     #[must_use]
-    pub fn into_scan(self, mut scan: Scan) -> Scan {
+    pub fn into_scan(self, mut scan: DriftScan) -> DriftScan {
         scan.unlisted = self.unlisted();
         scan.counts = self.counts;
         scan.entries = self.kept.into_values().collect();
@@ -128,7 +128,7 @@ mod tests {
             tally.add(differing(&format!("/data/{n:04}"), FileClass::Data));
         }
         tally.add(differing("/usr/bin/x", FileClass::Binary));
-        let scan = tally.into_scan(Scan::default());
+        let scan = tally.into_scan(DriftScan::default());
         assert_eq!(scan.entries.len(), MAX_LISTED);
         assert_eq!(scan.unlisted, 1001 - MAX_LISTED as u64);
         assert_eq!(

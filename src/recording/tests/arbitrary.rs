@@ -222,7 +222,7 @@ fn file_kinds() -> impl Strategy<Value = Kind> {
             };
             let mut count = Count::default();
             count.add(entry.difference);
-            Kind::Scan(Box::new(Scan {
+            Kind::DriftScan(Box::new(DriftScan {
                 counts: [(entry.class, count)].into(),
                 entries: vec![entry],
                 unlisted: size,
@@ -232,7 +232,7 @@ fn file_kinds() -> impl Strategy<Value = Kind> {
                     after: Some("1".into()),
                 }],
                 failed: Some("why".to_owned()),
-                ..Scan::default()
+                ..DriftScan::default()
             }))
         }),
     ]

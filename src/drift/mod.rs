@@ -18,7 +18,7 @@ use std::time::Instant;
 use rustc_hash::FxHashSet;
 
 use crate::containers::compare::{Cache, Stamp};
-use crate::event::{Bytes, ContainerInfo, Differing, PackageChange, Scan, ScanSource};
+use crate::event::{Bytes, ContainerInfo, Differing, DriftScan, DriftScanSource, PackageChange};
 
 pub use engine::from_engine;
 pub use tally::Tally;
@@ -75,7 +75,7 @@ impl Scanner {
         info: &ContainerInfo,
         progress: &Progress,
         out: &mut dyn FnMut(Differing),
-    ) -> Result<Scan, String> {
+    ) -> Result<DriftScan, String> {
         let began = Instant::now();
         let tree = tree::Tree::open(&info.storage)?;
         let found = packages::compare(&tree);
@@ -86,8 +86,8 @@ impl Scanner {
         let walked = walk.walked;
         let mut problems = walked.problems;
         problems.extend(found.problems);
-        Ok(Scan {
-            source: ScanSource::Layers,
+        Ok(DriftScan {
+            source: DriftScanSource::Layers,
             failed: (!done).then(|| "cancelled before it was done".to_owned()),
             examined: walked.examined,
             unchanged: walked.unchanged,
@@ -97,7 +97,7 @@ impl Scanner {
             problems,
             unreadable: walked.unreadable,
             took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-            ..Scan::default()
+            ..DriftScan::default()
         })
     }
 }

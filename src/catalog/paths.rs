@@ -2,7 +2,7 @@
 
 /// What lies at a path. Ordered from general to special; the special one wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Place {
+pub(crate) enum PathClass {
     /// Programs and libraries the image brings.
     Program,
     /// Other configuration directly under `/etc`.
@@ -60,11 +60,11 @@ const PROGRAM_DIRS: &[&[u8]] = &[
 
 /// The same of a name that may be a directory's: a rename puts another tree there.
 #[must_use]
-pub(crate) fn of_entry(path: &[u8]) -> Option<Place> {
+pub(crate) fn of_entry(path: &[u8]) -> Option<PathClass> {
     let inside = || of(&[path, b"/"].concat());
     match of(path) {
         // `/etc/cron.d` itself is no ordinary file of `/etc`.
-        Some(Place::EtcTop) => inside().filter(|p| *p != Place::EtcBelow),
+        Some(PathClass::EtcTop) => inside().filter(|p| *p != PathClass::EtcBelow),
         other => other,
     }
     .or_else(|| of(path))
@@ -129,10 +129,10 @@ fn leaf(path: &[u8]) -> &[u8] {
 
 /// What lies at `path`, an absolute path inside a container. `None`: nothing special.
 #[must_use]
-pub(crate) fn of(path: &[u8]) -> Option<Place> {
+pub(crate) fn of(path: &[u8]) -> Option<PathClass> {
     let rest = path.strip_prefix(b"/")?;
     if is_ssh_access(path) {
-        return Some(Place::SshAccess);
+        return Some(PathClass::SshAccess);
     }
     match rest.first()? {
         b'e' if rest.starts_with(b"etc/") => Some(etc(rest.get(4..)?)),
@@ -141,13 +141,13 @@ pub(crate) fn of(path: &[u8]) -> Option<Place> {
                 return Some(special);
             }
             let program = PROGRAM_DIRS.iter().any(|d| rest.starts_with(d)) && !is_cache(path);
-            program.then_some(Place::Program)
+            program.then_some(PathClass::Program)
         }
         b'v' => var(rest),
         b's' if rest.starts_with(b"srv/") => service_home(rest.get(4..)?),
         b'o' if rest.starts_with(b"opt/") => service_home(rest.get(4..)?),
         b'r' if rest.starts_with(b"root/") => home(rest.get(5..)?),
-        b'r' if rest.starts_with(b"run/systemd/system/") => Some(Place::Service),
+        b'r' if rest.starts_with(b"run/systemd/system/") => Some(PathClass::Service),
         b'h' if rest.starts_with(b"home/") => {
             let user = rest.get(5..)?;
             home(user.get(user.iter().position(|b| *b == b'/')? + 1..)?)
@@ -170,93 +170,95 @@ fn is_ssh_access(path: &[u8]) -> bool {
 }
 
 /// A start-up file in the home of a service's account, as `/var/lib/postgresql`.
-fn service_home(rest: &[u8]) -> Option<Place> {
+fn service_home(rest: &[u8]) -> Option<PathClass> {
     let inside = rest.get(rest.iter().position(|b| *b == b'/')? + 1..)?;
-    home(inside).filter(|p| *p != Place::Service)
+    home(inside).filter(|p| *p != PathClass::Service)
 }
 
-fn service_dir(rest: &[u8]) -> Option<Place> {
+fn service_dir(rest: &[u8]) -> Option<PathClass> {
     if rest.starts_with(b"lib/systemd/system")
         || rest.starts_with(b"usr/lib/systemd/system")
         || rest.starts_with(b"usr/local/lib/systemd/")
     {
-        return Some(Place::Service);
+        return Some(PathClass::Service);
     }
-    (contains(rest, b"/security/pam_") && rest.ends_with(b".so")).then_some(Place::Pam)
+    (contains(rest, b"/security/pam_") && rest.ends_with(b".so")).then_some(PathClass::Pam)
 }
 
-fn etc(name: &[u8]) -> Place {
+fn etc(name: &[u8]) -> PathClass {
     match name {
         b"passwd" | b"shadow" | b"group" | b"gshadow" | b"subuid" | b"subgid" => {
-            return Place::Accounts;
+            return PathClass::Accounts;
         }
-        b"sudoers" | b"doas.conf" => return Place::Sudoers,
-        b"ld.so.preload" => return Place::LdPreload,
-        b"ld.so.conf" => return Place::LdConf,
-        b"crontab" | b"anacrontab" => return Place::Cron,
-        b"rc.local" | b"inittab" | b"inetd.conf" => return Place::Service,
+        b"sudoers" | b"doas.conf" => return PathClass::Sudoers,
+        b"ld.so.preload" => return PathClass::LdPreload,
+        b"ld.so.conf" => return PathClass::LdConf,
+        b"crontab" | b"anacrontab" => return PathClass::Cron,
+        b"rc.local" | b"inittab" | b"inetd.conf" => return PathClass::Service,
         b"profile" | b"bash.bashrc" | b"bashrc" | b"zshrc" | b"environment" => {
-            return Place::ShellStartup;
+            return PathClass::ShellStartup;
         }
         b"hosts" | b"hostname" | b"resolv.conf" | b"mtab" | b"ld.so.cache" | b".pwd.lock"
         | b"passwd-" | b"shadow-" | b"group-" | b"gshadow-" | b"passwd.lock" | b"shadow.lock"
         | b"group.lock" | b"gshadow.lock" | b"subuid-" | b"subgid-" | b"subuid.lock"
         | b"subgid.lock" | b"machine-id" | b"localtime" | b"timezone" | b"adjtime" => {
-            return Place::Managed;
+            return PathClass::Managed;
         }
         _ => {}
     }
     let Some(slash) = name.iter().position(|b| *b == b'/') else {
-        return Place::EtcTop;
+        return PathClass::EtcTop;
     };
     let (dir, rest) = name.split_at(slash);
     match dir {
-        b"sudoers.d" | b"doas.d" | b"polkit-1" => Place::Sudoers,
-        b"pam.d" => Place::Pam,
-        b"ld.so.conf.d" => Place::LdConf,
+        b"sudoers.d" | b"doas.d" | b"polkit-1" => PathClass::Sudoers,
+        b"pam.d" => PathClass::Pam,
+        b"ld.so.conf.d" => PathClass::LdConf,
         b"cron.d" | b"cron.hourly" | b"cron.daily" | b"cron.weekly" | b"cron.monthly"
-        | b"crontabs" | b"periodic" => Place::Cron,
-        b"systemd" | b"init.d" | b"init" | b"rc.d" | b"runit" | b"local.d" => Place::Service,
+        | b"crontabs" | b"periodic" => PathClass::Cron,
+        b"systemd" | b"init.d" | b"init" | b"rc.d" | b"runit" | b"local.d" => PathClass::Service,
         b"rc0.d" | b"rc1.d" | b"rc2.d" | b"rc3.d" | b"rc4.d" | b"rc5.d" | b"rc6.d" | b"rcS.d" => {
-            Place::Service
+            PathClass::Service
         }
-        b"profile.d" => Place::ShellStartup,
+        b"profile.d" => PathClass::ShellStartup,
         // What the system runs by itself: at a login, for a device, with a network.
-        b"update-motd.d" | b"xinetd.d" => Place::Service,
-        b"udev" if rest.starts_with(b"/rules.d/") => Place::Service,
-        b"xdg" if rest.starts_with(b"/autostart/") => Place::Service,
-        b"network" if rest.starts_with(b"/if-") => Place::Service,
+        b"update-motd.d" | b"xinetd.d" => PathClass::Service,
+        b"udev" if rest.starts_with(b"/rules.d/") => PathClass::Service,
+        b"xdg" if rest.starts_with(b"/autostart/") => PathClass::Service,
+        b"network" if rest.starts_with(b"/if-") => PathClass::Service,
         // Package managers run what these name.
-        b"apt" if rest.starts_with(b"/apt.conf") => Place::PackageSources,
+        b"apt" if rest.starts_with(b"/apt.conf") => PathClass::PackageSources,
         // Which program stands behind a name.
-        b"alternatives" => Place::Program,
-        b"ssh" if rest.starts_with(b"/sshd_config") => Place::SshAccess,
+        b"alternatives" => PathClass::Program,
+        b"ssh" if rest.starts_with(b"/sshd_config") => PathClass::SshAccess,
         b"apt" if rest.starts_with(b"/sources.list") || rest.starts_with(b"/trusted.gpg") => {
-            Place::PackageSources
+            PathClass::PackageSources
         }
-        b"apk" if rest == b"/repositories" || rest.starts_with(b"/keys/") => Place::PackageSources,
-        b"apk" => Place::PackageDatabase,
-        b"yum.repos.d" => Place::PackageSources,
-        _ => Place::EtcBelow,
+        b"apk" if rest == b"/repositories" || rest.starts_with(b"/keys/") => {
+            PathClass::PackageSources
+        }
+        b"apk" => PathClass::PackageDatabase,
+        b"yum.repos.d" => PathClass::PackageSources,
+        _ => PathClass::EtcBelow,
     }
 }
 
-fn var(rest: &[u8]) -> Option<Place> {
+fn var(rest: &[u8]) -> Option<PathClass> {
     let rest = rest.strip_prefix(b"var/")?;
     if rest.starts_with(b"spool/cron/")
         || rest.starts_with(b"spool/at/")
         || rest.starts_with(b"cron/tabs/")
     {
-        return Some(Place::Cron);
+        return Some(PathClass::Cron);
     }
     if rest.starts_with(b"log/") {
-        return Some(Place::Log);
+        return Some(PathClass::Log);
     }
     if rest.starts_with(b"lib/dpkg/")
         || rest.starts_with(b"lib/rpm/")
         || rest.starts_with(b"lib/apt/")
     {
-        return Some(Place::PackageDatabase);
+        return Some(PathClass::PackageDatabase);
     }
     if let Some(rest) = rest.strip_prefix(b"lib/") {
         return service_home(rest);
@@ -264,7 +266,7 @@ fn var(rest: &[u8]) -> Option<Place> {
     rest.strip_prefix(b"www/").and_then(home)
 }
 
-fn home(rest: &[u8]) -> Option<Place> {
+fn home(rest: &[u8]) -> Option<PathClass> {
     match rest {
         b".bashrc"
         | b".bash_profile"
@@ -277,22 +279,22 @@ fn home(rest: &[u8]) -> Option<Place> {
         | b".kshrc"
         | b".ashrc"
         | b".cshrc"
-        | b".config/fish/config.fish" => Some(Place::ShellStartup),
+        | b".config/fish/config.fish" => Some(PathClass::ShellStartup),
         b".ssh/authorized_keys" | b".ssh/authorized_keys2" | b".ssh/rc" | b".ssh/environment" => {
-            Some(Place::SshAccess)
+            Some(PathClass::SshAccess)
         }
         _ if rest.starts_with(b".config/systemd/user/")
             || rest.starts_with(b".config/autostart/") =>
         {
-            Some(Place::Service)
+            Some(PathClass::Service)
         }
         // What every start of Python runs.
         _ if rest.starts_with(b".local/lib/python")
             && (rest.ends_with(b".pth") || rest.ends_with(b"customize.py")) =>
         {
-            Some(Place::ShellStartup)
+            Some(PathClass::ShellStartup)
         }
-        _ if is_history(leaf(rest)) && !rest.contains(&b'/') => Some(Place::ShellHistory),
+        _ if is_history(leaf(rest)) && !rest.contains(&b'/') => Some(PathClass::ShellHistory),
         _ => None,
     }
 }
@@ -318,51 +320,54 @@ mod tests {
     #[test]
     fn names_what_lies_there() {
         for (path, place) in [
-            ("/bin/ls", Some(Place::Program)),
-            ("/usr/local/lib/x.so", Some(Place::Program)),
-            ("/lib64/ld-linux-x86-64.so.2", Some(Place::Program)),
+            ("/bin/ls", Some(PathClass::Program)),
+            ("/usr/local/lib/x.so", Some(PathClass::Program)),
+            ("/lib64/ld-linux-x86-64.so.2", Some(PathClass::Program)),
             ("/usr/lib/python3/__pycache__/a.cpython-313.pyc", None),
             ("/usr/lib/locale/locale-archive.x1", None),
             ("/usr/lib/gtk-3.0/3.0.0/immodules.cache", None),
             ("/usr/share/doc/x", None),
-            ("/lib/systemd/system/x.service", Some(Place::Service)),
+            ("/lib/systemd/system/x.service", Some(PathClass::Service)),
             (
                 "/lib/x86_64-linux-gnu/security/pam_evil.so",
-                Some(Place::Pam),
+                Some(PathClass::Pam),
             ),
-            ("/etc/passwd", Some(Place::Accounts)),
-            ("/etc/passwd-", Some(Place::Managed)),
-            ("/etc/shadow", Some(Place::Accounts)),
-            ("/etc/ld.so.preload", Some(Place::LdPreload)),
-            ("/etc/cron.d/x", Some(Place::Cron)),
-            ("/var/spool/cron/crontabs/root", Some(Place::Cron)),
-            ("/etc/periodic/15min/x", Some(Place::Cron)),
-            ("/etc/nginx/conf.d/default.conf", Some(Place::EtcBelow)),
-            ("/etc/nsswitch.conf", Some(Place::EtcTop)),
-            ("/root/.ssh/authorized_keys", Some(Place::SshAccess)),
-            ("/home/a/.bashrc", Some(Place::ShellStartup)),
+            ("/etc/passwd", Some(PathClass::Accounts)),
+            ("/etc/passwd-", Some(PathClass::Managed)),
+            ("/etc/shadow", Some(PathClass::Accounts)),
+            ("/etc/ld.so.preload", Some(PathClass::LdPreload)),
+            ("/etc/cron.d/x", Some(PathClass::Cron)),
+            ("/var/spool/cron/crontabs/root", Some(PathClass::Cron)),
+            ("/etc/periodic/15min/x", Some(PathClass::Cron)),
+            ("/etc/nginx/conf.d/default.conf", Some(PathClass::EtcBelow)),
+            ("/etc/nsswitch.conf", Some(PathClass::EtcTop)),
+            ("/root/.ssh/authorized_keys", Some(PathClass::SshAccess)),
+            ("/home/a/.bashrc", Some(PathClass::ShellStartup)),
             ("/home/a/b/.bashrc", None),
-            ("/root/.bash_history", Some(Place::ShellHistory)),
-            ("/etc/alternatives/awk", Some(Place::Program)),
-            ("/etc/doas.conf", Some(Place::Sudoers)),
-            ("/etc/udev/rules.d/9-x.rules", Some(Place::Service)),
-            ("/etc/network/interfaces", Some(Place::EtcBelow)),
-            ("/etc/apt/apt.conf.d/99x", Some(Place::PackageSources)),
-            ("/var/spool/at/a0001", Some(Place::Cron)),
+            ("/root/.bash_history", Some(PathClass::ShellHistory)),
+            ("/etc/alternatives/awk", Some(PathClass::Program)),
+            ("/etc/doas.conf", Some(PathClass::Sudoers)),
+            ("/etc/udev/rules.d/9-x.rules", Some(PathClass::Service)),
+            ("/etc/network/interfaces", Some(PathClass::EtcBelow)),
+            ("/etc/apt/apt.conf.d/99x", Some(PathClass::PackageSources)),
+            ("/var/spool/at/a0001", Some(PathClass::Cron)),
             (
                 "/root/.local/lib/python3.13/site-packages/x.pth",
-                Some(Place::ShellStartup),
+                Some(PathClass::ShellStartup),
             ),
             ("/root/.local/lib/python3.13/site-packages/x.py", None),
-            ("/var/lib/postgresql/.profile", Some(Place::ShellStartup)),
+            (
+                "/var/lib/postgresql/.profile",
+                Some(PathClass::ShellStartup),
+            ),
             (
                 "/var/lib/redis/.ssh/authorized_keys2",
-                Some(Place::SshAccess),
+                Some(PathClass::SshAccess),
             ),
-            ("/srv/app/.bashrc", Some(Place::ShellStartup)),
+            ("/srv/app/.bashrc", Some(PathClass::ShellStartup)),
             ("/srv/app/site/.bashrc", None),
             ("/tmp/.ssh/authorized_keys", None),
-            ("/var/log/nginx/access.log", Some(Place::Log)),
+            ("/var/log/nginx/access.log", Some(PathClass::Log)),
             ("/tmp/etc/passwd", None),
             ("/var/lib/postgresql/data/x", None),
             ("/", None),
@@ -375,12 +380,12 @@ mod tests {
     #[test]
     fn a_directory_is_what_lies_in_it() {
         for (path, place) in [
-            ("/etc/cron.d", Some(Place::Cron)),
-            ("/etc/nginx", Some(Place::EtcTop)),
-            ("/etc/nsswitch.conf", Some(Place::EtcTop)),
-            ("/etc/passwd", Some(Place::Accounts)),
-            ("/usr/sbin", Some(Place::Program)),
-            ("/var/log", Some(Place::Log)),
+            ("/etc/cron.d", Some(PathClass::Cron)),
+            ("/etc/nginx", Some(PathClass::EtcTop)),
+            ("/etc/nsswitch.conf", Some(PathClass::EtcTop)),
+            ("/etc/passwd", Some(PathClass::Accounts)),
+            ("/usr/sbin", Some(PathClass::Program)),
+            ("/var/log", Some(PathClass::Log)),
             ("/srv", None),
             ("/tmp/x", None),
         ] {

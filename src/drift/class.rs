@@ -1,6 +1,6 @@
 //! What kind of file: by its first bytes, its mode, and where it lies.
 
-use crate::detect::place::{self, Place};
+use crate::catalog::paths::{self, PathClass};
 use crate::event::{FileClass, NodeKind};
 use crate::probe::convert::file::sensitive;
 
@@ -34,15 +34,21 @@ pub(super) fn class(path: &[u8], kind: NodeKind, mode: u32, head: &[u8]) -> File
     if kind == NodeKind::Device {
         return FileClass::Device;
     }
-    let place = place::of(path);
+    let place = paths::of(path);
     match place {
         Some(
-            Place::Accounts | Place::Sudoers | Place::Pam | Place::SshAccess | Place::LdPreload,
+            PathClass::Accounts
+            | PathClass::Sudoers
+            | PathClass::Pam
+            | PathClass::SshAccess
+            | PathClass::LdPreload,
         ) => return FileClass::Credentials,
-        Some(Place::Cron | Place::Service | Place::ShellStartup) => return FileClass::Autostart,
+        Some(PathClass::Cron | PathClass::Service | PathClass::ShellStartup) => {
+            return FileClass::Autostart;
+        }
         _ => {}
     }
-    if (place == Some(Place::PackageDatabase) || is_apk_database(path)) && !is_cache(path) {
+    if (place == Some(PathClass::PackageDatabase) || is_apk_database(path)) && !is_cache(path) {
         return FileClass::Packages;
     }
     if sensitive(path, None, 0) {
@@ -59,11 +65,13 @@ pub(super) fn class(path: &[u8], kind: NodeKind, mode: u32, head: &[u8]) -> File
         return FileClass::Log;
     }
     match place {
-        Some(Place::Managed | Place::Log | Place::ShellHistory) => FileClass::Log,
-        Some(Place::Program) if kind == NodeKind::Symlink || head.is_empty() => by_directory(path),
-        Some(Place::EtcTop | Place::EtcBelow | Place::LdConf | Place::PackageSources) => {
-            FileClass::Config
+        Some(PathClass::Managed | PathClass::Log | PathClass::ShellHistory) => FileClass::Log,
+        Some(PathClass::Program) if kind == NodeKind::Symlink || head.is_empty() => {
+            by_directory(path)
         }
+        Some(
+            PathClass::EtcTop | PathClass::EtcBelow | PathClass::LdConf | PathClass::PackageSources,
+        ) => FileClass::Config,
         _ if is_script(path, mode, head) => FileClass::Script,
         _ if !WRITTEN.iter().any(|d| path.starts_with(d))
             && SETTINGS.iter().any(|s| path.ends_with(s)) =>

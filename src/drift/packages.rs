@@ -318,7 +318,7 @@ mod tests {
         let lines: Vec<_> = found
             .changes
             .iter()
-            .map(crate::scan::package_line)
+            .map(crate::drift::package_line)
             .collect();
         assert_eq!(lines, ["~ b 1 → 2", "+ d 1", "- a 1"]);
     }

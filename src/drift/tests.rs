@@ -54,11 +54,11 @@ impl World {
         }
     }
 
-    fn scan(&self) -> (Scan, BTreeMap<String, Differing>) {
+    fn scan(&self) -> (DriftScan, BTreeMap<String, Differing>) {
         self.scan_of(&self.info())
     }
 
-    fn scan_of(&self, info: &ContainerInfo) -> (Scan, BTreeMap<String, Differing>) {
+    fn scan_of(&self, info: &ContainerInfo) -> (DriftScan, BTreeMap<String, Differing>) {
         let mut found = BTreeMap::new();
         let scan = Scanner::default()
             .scan(info, &Progress::default(), &mut |d| {

@@ -1,7 +1,7 @@
 //! The past of a running watch beside a recording of the same.
 
 use super::*;
-use crate::session::{Item, Player, Reader};
+use crate::recording::{Item, Player, Reader};
 
 static DEMO: &[u8] = include_bytes!("../../../demo/demo.jsonl.zst");
 
@@ -195,7 +195,7 @@ fn where_processes_come_and_go_the_past_is_what_a_recording_shows() {
     assert!(core.state.processes.len() > 7000);
     let first = past.first();
     assert!(first > 0, "nothing was forgotten");
-    let header = crate::session::Header::here(core.state.now, core.detector.settings().clone());
+    let header = crate::recording::Header::here(core.state.now, core.detector.settings().clone());
     let mut player = Player::of_past(&past, header, core);
     let (begin, end) = player.span();
     let marks = player.findings();

@@ -11,8 +11,8 @@ use parking_lot::Mutex;
 
 use super::infos::Infos;
 use crate::containers::survey::{Survey, locate};
-use crate::event::{ContainerId, ContainerInfo, Scan, ScanCause};
-use crate::scan::{Progress, Scanner, Tally, be_modest, from_engine};
+use crate::drift::{Progress, Scanner, Tally, be_modest, from_engine};
+use crate::event::{ContainerId, ContainerInfo, DriftScan, DriftScanCause};
 
 /// Scans that may wait; more are counted as not made.
 const QUEUE: usize = 1024;
@@ -23,18 +23,18 @@ pub(super) type Current = Mutex<Option<(ContainerId, Arc<Progress>)>>;
 struct Request {
     id: ContainerId,
     info: Arc<ContainerInfo>,
-    cause: ScanCause,
+    cause: DriftScanCause,
 }
 
 /// Decides what is scanned, and takes the results in.
 pub(super) struct Scans {
     requests: Sender<Request>,
-    results: Receiver<(ContainerId, Scan)>,
+    results: Receiver<(ContainerId, DriftScan)>,
     /// There before watching began, and not scanned yet.
     unscanned: BTreeSet<ContainerId>,
     busy: BTreeSet<ContainerId>,
     /// Results of the last turn: what the kernel told before them is to be taken first.
-    held: Vec<(ContainerId, Scan)>,
+    held: Vec<(ContainerId, DriftScan)>,
     skipped: u64,
     interval: Option<Duration>,
     last: Instant,
@@ -72,7 +72,7 @@ impl Scans {
     /// Facts of a container arrived.
     pub(super) fn know(&mut self, id: &ContainerId, infos: &Infos) {
         if self.unscanned.remove(id) {
-            self.ask(id, ScanCause::Attach, infos);
+            self.ask(id, DriftScanCause::Attach, infos);
         }
     }
 
@@ -82,7 +82,7 @@ impl Scans {
     }
 
     /// Asks for a scan; one that already waits is enough.
-    pub(super) fn ask(&mut self, id: &ContainerId, cause: ScanCause, infos: &Infos) {
+    pub(super) fn ask(&mut self, id: &ContainerId, cause: DriftScanCause, infos: &Infos) {
         if !self.busy.insert(id.clone()) {
             return;
         }
@@ -110,13 +110,13 @@ impl Scans {
             self.last = Instant::now();
             // Of others it is not known what to compare them with.
             for id in running.filter(|id| infos.get(id).is_some()) {
-                self.ask(id, ScanCause::Interval, infos);
+                self.ask(id, DriftScanCause::Interval, infos);
             }
         }
     }
 
     /// The results of the last turn.
-    pub(super) fn take(&mut self) -> Vec<(ContainerId, Scan)> {
+    pub(super) fn take(&mut self) -> Vec<(ContainerId, DriftScan)> {
         let done = std::mem::take(&mut self.held);
         self.held = self.results.try_iter().collect();
         for (id, _) in &self.held {
@@ -133,7 +133,7 @@ impl Scans {
 
 fn work(
     requests: &Receiver<Request>,
-    out: &Sender<(ContainerId, Scan)>,
+    out: &Sender<(ContainerId, DriftScan)>,
     survey: Option<&Survey>,
     current: &Current,
 ) {
@@ -148,7 +148,7 @@ fn work(
         let scanned = scanner.scan(&info, &progress, &mut |d| tally.add(d));
         let scan = scanned.unwrap_or_else(|why| by_engine(survey, &id, why, &mut tally));
         *current.lock() = None;
-        let scan = Scan {
+        let scan = DriftScan {
             cause,
             ..tally.into_scan(scan)
         };
@@ -158,14 +158,19 @@ fn work(
     }
 }
 
-fn by_engine(survey: Option<&Survey>, id: &ContainerId, why: String, tally: &mut Tally) -> Scan {
+fn by_engine(
+    survey: Option<&Survey>,
+    id: &ContainerId,
+    why: String,
+    tally: &mut Tally,
+) -> DriftScan {
     let failed = match survey.map(|survey| survey.changes(id)) {
         Some(Ok(changes)) => return from_engine(changes, &why, &mut |d| tally.add(d)),
         Some(Err(error)) => format!("{why}; asking the engine: {error}"),
         None => why,
     };
-    Scan {
+    DriftScan {
         failed: Some(failed),
-        ..Scan::default()
+        ..DriftScan::default()
     }
 }

@@ -10,7 +10,7 @@ use super::{Bytes, Timestamp};
 /// What asked for a scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum ScanCause {
+pub enum DriftScanCause {
     /// The container was there before watching began.
     Attach,
     /// A person.
@@ -23,7 +23,7 @@ pub enum ScanCause {
 /// What the comparison stands on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum ScanSource {
+pub enum DriftScanSource {
     /// The writable layer was compared with the image's layers, by content.
     #[default]
     Layers,
@@ -268,11 +268,11 @@ pub struct PackageChange {
 /// The outcome of one scan of one container.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Scan {
+pub struct DriftScan {
     /// What asked for it.
-    pub cause: ScanCause,
+    pub cause: DriftScanCause,
     /// What it stands on.
-    pub source: ScanSource,
+    pub source: DriftScanSource,
     /// Why there is no outcome, or only part of one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
@@ -300,7 +300,7 @@ pub struct Scan {
     pub took_ms: u64,
 }
 
-impl Scan {
+impl DriftScan {
     /// Added, changed, deleted and not compared over all classes.
     #[must_use]
     pub fn total(&self) -> Count {

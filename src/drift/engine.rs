@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::class::class;
-use crate::event::{Bytes, Difference, Differing, NodeKind, Scan, ScanSource, Timestamp};
+use crate::event::{Bytes, Difference, Differing, DriftScan, DriftScanSource, NodeKind, Timestamp};
 
 /// Tells the changes the engine names. It names changed directories as well; those are counted
 /// only. What a file holds is not known, so its class goes by its path.
@@ -11,12 +11,12 @@ pub fn from_engine(
     changes: Vec<(Bytes, Difference)>,
     why: &str,
     out: &mut dyn FnMut(Differing),
-) -> Scan {
+) -> DriftScan {
     let began = Instant::now();
-    let mut scan = Scan {
-        source: ScanSource::Engine,
+    let mut scan = DriftScan {
+        source: DriftScanSource::Engine,
         problems: vec![format!("{why}; contents were not compared")],
-        ..Scan::default()
+        ..DriftScan::default()
     };
     let mut changes = changes;
     changes.sort();
