@@ -26,7 +26,7 @@ const BEFORE: usize = 200_000;
 const MEASURED: usize = 20_000;
 
 /// Every fact a rule may need.
-const FACTS: &[Fact] = &[
+const FACTS: &[Requirement] = &[
     Requirement::Exec,
     Requirement::ExecRefused,
     Requirement::File,
@@ -77,8 +77,8 @@ fn apply<M: Measurement>(c: &mut Criterion<M>) {
     });
     drop(state);
 
-    let all: BTreeSet<Fact> = FACTS.iter().copied().collect();
-    let without = |facts: &[Fact]| Settings {
+    let all: BTreeSet<Requirement> = FACTS.iter().copied().collect();
+    let without = |facts: &[Requirement]| Settings {
         missing: all.iter().filter(|f| !facts.contains(f)).copied().collect(),
         ..Settings::default()
     };

@@ -20,7 +20,7 @@ use crate::event::{
     Action, Compare, ContainerEvent, ContainerId, ContainerInfo, DriftScanCause, Event, Kind, Lost,
     LostReason, PolicyChange, Tick, Timestamp,
 };
-use crate::probe::{Due, Fact, Observed, Probe};
+use crate::probe::{Due, Observation, Observed, Probe};
 
 /// Batches that may wait for the core thread.
 pub(super) const QUEUE: usize = 16;
@@ -260,18 +260,18 @@ impl Collector<'_> {
             fact,
         } = observed;
         match fact {
-            Fact::Event(kind) => {
+            Observation::Event(kind) => {
                 let container = self.directory.lookup(cgroup).cloned();
                 self.push_of(ts, container, pid, nspid, kind);
             }
-            Fact::CgroupBorn { id, parent, name } => {
+            Observation::CgroupBorn { id, parent, name } => {
                 if let Some(found) = self.directory.born(id, parent, &name) {
                     self.appeared(ts, &found, Action::Appeared);
                 } else if self.directory.lookup(id).is_none() {
                     self.probe.dismiss(id);
                 }
             }
-            Fact::CgroupGone { id } => {
+            Observation::CgroupGone { id } => {
                 self.repeats(ts, Due::Cgroup(id));
                 if let Some(container) = self.directory.gone(id) {
                     self.paths.remove(&container);

@@ -37,12 +37,12 @@ pub struct Observed {
     /// Pid in the process's own namespace.
     pub nspid: u32,
     /// The fact.
-    pub fact: Fact,
+    pub fact: Observation,
 }
 
 /// What was observed.
 #[derive(Debug)]
-pub enum Fact {
+pub enum Observation {
     /// An event of the stream.
     Event(Kind),
     /// A cgroup of the v2 hierarchy was made.

@@ -4,7 +4,7 @@ use hullwatch_abi::header::{Header, RUNTIME, kind};
 
 use super::clock::Clock;
 use super::convert::{self, ConvertError};
-use super::{Fact, Observed};
+use super::{Observation, Observed};
 use crate::event::Kind;
 
 /// Decodes one record. `None` when it turns out not to be worth an event.
@@ -40,9 +40,9 @@ pub(super) fn decode(bytes: &[u8], clock: Clock) -> Result<Option<Observed>, Con
         kind::CGROUP_BORN | kind::CGROUP_GONE => {
             let (id, parent, name) = convert::task::cgroup(body)?;
             let fact = if header.kind == kind::CGROUP_BORN {
-                Fact::CgroupBorn { id, parent, name }
+                Observation::CgroupBorn { id, parent, name }
             } else {
-                Fact::CgroupGone { id }
+                Observation::CgroupGone { id }
             };
             return Ok(Some(Observed {
                 ts: clock.at(header.ts),
@@ -65,7 +65,7 @@ pub(super) fn decode(bytes: &[u8], clock: Clock) -> Result<Option<Observed>, Con
         cgroup: header.cgroup,
         pid: header.pid,
         nspid: header.nspid,
-        fact: Fact::Event(event),
+        fact: Observation::Event(event),
     }))
 }
 

@@ -9,7 +9,7 @@ use hullwatch_abi::file::{Alike, Seen, WINDOW_NS, op};
 use rustc_hash::FxHashMap;
 
 use super::load::load_error;
-use super::{Fact, Loss, Observed, ProbeError};
+use super::{Loss, Observation, Observed, ProbeError};
 use crate::event::{File, FileOp, Kind, LostReason, Timestamp};
 
 /// Operations kept until their window is over: as many as the kernel's map holds. A process that
@@ -111,7 +111,7 @@ struct Table {
 
 impl Table {
     fn told(&mut self, observed: &mut Observed) {
-        let Fact::Event(Kind::File(file)) = &mut observed.fact else {
+        let Observation::Event(Kind::File(file)) = &mut observed.fact else {
             return;
         };
         let Some(key) = key(observed.pid, file) else {
@@ -198,7 +198,7 @@ impl Table {
                     cgroup: waiting.cgroup,
                     pid: key.tgid,
                     nspid: waiting.nspid,
-                    fact: Fact::Event(Kind::File(waiting.file)),
+                    fact: Observation::Event(Kind::File(waiting.file)),
                 });
             }
         }
@@ -266,13 +266,13 @@ mod tests {
             cgroup: 9,
             pid: 7,
             nspid: 2,
-            fact: Fact::Event(Kind::File(Box::new(file))),
+            fact: Observation::Event(Kind::File(Box::new(file))),
         }
     }
 
     fn count(observed: &Observed) -> u32 {
         match &observed.fact {
-            Fact::Event(Kind::File(file)) => file.count,
+            Observation::Event(Kind::File(file)) => file.count,
             other => panic!("{other:?}"),
         }
     }
@@ -372,7 +372,7 @@ mod tests {
         let mut table = Table::default();
         table.told(&mut observed(0, FileOp::Create, 1));
         let mut refused = observed(0, FileOp::Write, 1);
-        if let Fact::Event(Kind::File(file)) = &mut refused.fact {
+        if let Observation::Event(Kind::File(file)) = &mut refused.fact {
             file.errno = 13;
         }
         table.told(&mut refused);

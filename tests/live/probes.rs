@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::process::Command;
 
 use hullwatch::event::Kind;
-use hullwatch::probe::{Fact, Observed, Probe, ProbeConfig};
+use hullwatch::probe::{Observation, Observed, Probe, ProbeConfig};
 
 use crate::cgroup::Container;
 use crate::common;
@@ -21,7 +21,7 @@ fn drain(probe: &mut Probe, container: u64) -> Vec<Observed> {
 
 fn events(seen: &[Observed]) -> impl Iterator<Item = &Kind> {
     seen.iter().filter_map(|o| match &o.fact {
-        Fact::Event(kind) => Some(kind),
+        Observation::Event(kind) => Some(kind),
         _ => None,
     })
 }
@@ -46,11 +46,11 @@ fn tells_processes_files_and_privileged_calls_of_a_new_container() {
     assert!(probe.losses().is_empty());
     assert!(
         seen.iter()
-            .any(|o| matches!(&o.fact, Fact::CgroupBorn { id: born, .. } if *born == id))
+            .any(|o| matches!(&o.fact, Observation::CgroupBorn { id: born, .. } if *born == id))
     );
     assert!(
         seen.iter()
-            .any(|o| matches!(&o.fact, Fact::CgroupGone { id: gone } if *gone == id))
+            .any(|o| matches!(&o.fact, Observation::CgroupGone { id: gone } if *gone == id))
     );
     let exec = events(&seen)
         .find_map(|k| match k {

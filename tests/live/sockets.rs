@@ -12,7 +12,7 @@ use crate::common;
 use hullwatch::event::{
     Accept, Close, Connect, Dns, Endpoint, Kind, LostReason, Outcome, Protocol,
 };
-use hullwatch::probe::{Fact, Observed, Probe, ProbeConfig};
+use hullwatch::probe::{Observation, Observed, Probe, ProbeConfig};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 /// Where the name server of the test listens; all of 127.0.0.0/8 is this machine.
@@ -38,7 +38,7 @@ fn seen(probe: &mut Probe, cgroup: u64, pid: u32) -> Vec<Kind> {
     // A connection may end a little after its process.
     std::thread::sleep(Duration::from_millis(100));
     probe.drain(&mut |observed: Observed| {
-        let Fact::Event(kind) = observed.fact else {
+        let Observation::Event(kind) = observed.fact else {
             return;
         };
         if observed.cgroup != cgroup {
@@ -485,8 +485,8 @@ fn counts_connections_it_cannot_follow() {
     probe.drain(&mut |observed| {
         if observed.cgroup == container.id() {
             match observed.fact {
-                Fact::Event(Kind::Connect(_)) => connected += 1,
-                Fact::Event(Kind::Close(_)) => closed += 1,
+                Observation::Event(Kind::Connect(_)) => connected += 1,
+                Observation::Event(Kind::Close(_)) => closed += 1,
                 _ => {}
             }
         }
