@@ -1,5 +1,7 @@
-//! What several layers must know of the world: which paths are special, and how.
+//! Named tables of what several layers must know: path classes, program names, secret names.
 //!
-//! Below every other folder: it imports nothing of this program.
+//! The lowest folder: it imports nothing of this program and takes plain byte slices.
 
+pub(crate) mod path;
 pub(crate) mod paths;
+pub(crate) mod secrets;

@@ -1,9 +1,11 @@
-//! What a path means: program directories, accounts, start-up files and the like.
+//! Classes of paths: program directories, accounts, start-up files and the like.
 
-/// What lies at a path. Ordered from general to special; the special one wins.
+use super::path::{contains, leaf, parent_and_leaf};
+
+/// Class of a path. Ordered from general to special; the more special class takes precedence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum PathClass {
-    /// Programs and libraries the image brings.
+    /// Programs and libraries of the image.
     Program,
     /// Other configuration directly under `/etc`.
     EtcTop,
@@ -25,9 +27,9 @@ pub(crate) enum PathClass {
     Service,
     /// Shell start-up files, system-wide or in a home.
     ShellStartup,
-    /// SSH keys that may log in, and the server's configuration.
+    /// SSH keys that grant login, and the server's configuration.
     SshAccess,
-    /// Where packages come from.
+    /// Sources of packages and the keys that sign them.
     PackageSources,
     /// The package manager's database.
     PackageDatabase,
@@ -35,7 +37,7 @@ pub(crate) enum PathClass {
     Log,
     /// A shell's history.
     ShellHistory,
-    /// Written by the runtime or the system itself: hosts, resolv.conf, ld.so.cache, mtab.
+    /// Files that the runtime or the system maintains: hosts, resolv.conf, ld.so.cache, mtab.
     Managed,
 }
 
@@ -58,12 +60,12 @@ const PROGRAM_DIRS: &[&[u8]] = &[
     b"usr/local/libexec/",
 ];
 
-/// The same of a name that may be a directory's: a rename puts another tree there.
+/// Class of a path that may be a directory: a rename can replace a whole tree.
 #[must_use]
 pub(crate) fn of_entry(path: &[u8]) -> Option<PathClass> {
     let inside = || of(&[path, b"/"].concat());
     match of(path) {
-        // `/etc/cron.d` itself is no ordinary file of `/etc`.
+        // `/etc/cron.d` itself is not an ordinary file of `/etc`.
         Some(PathClass::EtcTop) => inside().filter(|p| *p != PathClass::EtcBelow),
         other => other,
     }
@@ -71,63 +73,19 @@ pub(crate) fn of_entry(path: &[u8]) -> Option<PathClass> {
     .or_else(inside)
 }
 
-/// The key of a server lies at `path`, where distributions and certificate tools put them. Other
-/// than passwords these are read by whoever uses them.
-#[must_use]
-pub(crate) fn is_server_key(path: &[u8]) -> bool {
-    let mut parts = path.rsplit(|b| *b == b'/');
-    let leaf = parts.next().unwrap_or_default();
-    let parent = parts.next().unwrap_or_default();
-    path.starts_with(b"/etc/")
-        && match parent {
-            b"ssh" => leaf.starts_with(b"ssh_host_") && leaf.ends_with(b"_key"),
-            b"private" => !leaf.ends_with(b".pub"),
-            _ => leaf.starts_with(b"privkey"),
-        }
-}
-
-/// A secret lies at `path`, as its whole name tells.
-#[must_use]
-pub(crate) fn is_secret(path: &[u8]) -> bool {
-    let mut parts = path.rsplit(|b| *b == b'/');
-    let leaf = parts.next().unwrap_or_default();
-    let parent = parts.next().unwrap_or_default();
-    match (parent, leaf) {
-        (b"etc", b"shadow" | b"shadow-" | b"gshadow" | b"gshadow-" | b"sudoers") => true,
-        (b".aws", b"credentials") | (b".kube", b"config") | (b".docker", b"config.json") => true,
-        (_, b".git-credentials" | b".netrc" | b".pgpass" | b".vault-token") => true,
-        (b"gcloud", b"application_default_credentials.json" | b"credentials.db") => true,
-        (b".azure", b"msal_token_cache.json" | b"accessTokens.json") => true,
-        (b"kubernetes", b"admin.conf") => true,
-        // Public halves and the list of known hosts are no secret.
-        (b".ssh", leaf) => !leaf.ends_with(b".pub") && !leaf.starts_with(b"known_hosts"),
-        (_, b"id_rsa" | b"id_dsa" | b"id_ecdsa" | b"id_ed25519") => true,
-        _ if is_server_key(path) => true,
-        _ => path.starts_with(b"/run/secrets/") || path.starts_with(b"/var/run/secrets/"),
-    }
-}
-
-/// Files in program directories that programs write in ordinary operation: caches of
+/// Whether programs write this file of a program directory in ordinary operation: caches of
 /// interpreters.
 fn is_cache(path: &[u8]) -> bool {
     path.ends_with(b".pyc")
         || contains(path, b"/__pycache__/")
         || path.ends_with(b"/__pycache__")
         || contains(path, b"/.cache/")
-        // Tables that libraries make of what lies beside them, and the locales.
+        // Indexes that libraries make of their own directory, and the locales.
         || path.ends_with(b".cache")
         || path.starts_with(b"/usr/lib/locale/")
 }
 
-fn contains(path: &[u8], part: &[u8]) -> bool {
-    path.windows(part.len()).any(|w| w == part)
-}
-
-fn leaf(path: &[u8]) -> &[u8] {
-    path.rsplit(|b| *b == b'/').next().unwrap_or(path)
-}
-
-/// What lies at `path`, an absolute path inside a container. `None`: nothing special.
+/// Class of `path`, an absolute path inside a container; `None` for a path of no class.
 #[must_use]
 pub(crate) fn of(path: &[u8]) -> Option<PathClass> {
     let rest = path.strip_prefix(b"/")?;
@@ -156,14 +114,13 @@ pub(crate) fn of(path: &[u8]) -> Option<PathClass> {
     }
 }
 
-/// Keys that may log in, in whosever home: accounts of services have homes anywhere.
+/// Keys that grant login, in any home: accounts of services have their homes anywhere.
 fn is_ssh_access(path: &[u8]) -> bool {
-    let mut parts = path.rsplit(|b| *b == b'/');
-    let leaf = parts.next().unwrap_or_default();
+    let (parent, leaf) = parent_and_leaf(path);
     matches!(
         leaf,
         b"authorized_keys" | b"authorized_keys2" | b"rc" | b"environment"
-    ) && parts.next() == Some(b".ssh")
+    ) && parent == b".ssh"
         && !path.starts_with(b"/tmp/")
         && !path.starts_with(b"/var/tmp/")
         && !path.starts_with(b"/dev/shm/")
@@ -221,14 +178,14 @@ fn etc(name: &[u8]) -> PathClass {
             PathClass::Service
         }
         b"profile.d" => PathClass::ShellStartup,
-        // What the system runs by itself: at a login, for a device, with a network.
+        // The system runs these by itself: at a login, for a device, with a network.
         b"update-motd.d" | b"xinetd.d" => PathClass::Service,
         b"udev" if rest.starts_with(b"/rules.d/") => PathClass::Service,
         b"xdg" if rest.starts_with(b"/autostart/") => PathClass::Service,
         b"network" if rest.starts_with(b"/if-") => PathClass::Service,
-        // Package managers run what these name.
+        // Package managers run the commands these name.
         b"apt" if rest.starts_with(b"/apt.conf") => PathClass::PackageSources,
-        // Which program stands behind a name.
+        // Links that select the program behind a common name.
         b"alternatives" => PathClass::Program,
         b"ssh" if rest.starts_with(b"/sshd_config") => PathClass::SshAccess,
         b"apt" if rest.starts_with(b"/sources.list") || rest.starts_with(b"/trusted.gpg") => {
@@ -288,7 +245,7 @@ fn home(rest: &[u8]) -> Option<PathClass> {
         {
             Some(PathClass::Service)
         }
-        // What every start of Python runs.
+        // Every start of Python runs these.
         _ if rest.starts_with(b".local/lib/python")
             && (rest.ends_with(b".pth") || rest.ends_with(b"customize.py")) =>
         {
@@ -318,7 +275,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_what_lies_there() {
+    fn each_path_has_its_class() {
         for (path, place) in [
             ("/bin/ls", Some(PathClass::Program)),
             ("/usr/local/lib/x.so", Some(PathClass::Program)),
@@ -378,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_is_what_lies_in_it() {
+    fn a_directory_has_the_class_of_its_files() {
         for (path, place) in [
             ("/etc/cron.d", Some(PathClass::Cron)),
             ("/etc/nginx", Some(PathClass::EtcTop)),
@@ -390,30 +347,6 @@ mod tests {
             ("/tmp/x", None),
         ] {
             assert_eq!(of_entry(path.as_bytes()), place, "{path}");
-        }
-    }
-
-    #[test]
-    fn secrets_are_told_from_what_has_a_like_name() {
-        for path in [
-            "/etc/shadow",
-            "/home/u/.aws/credentials",
-            "/etc/ssh/ssh_host_rsa_key",
-            "/etc/ssl/private/site.key",
-            "/etc/letsencrypt/archive/site/privkey1.pem",
-            "/root/.config/gcloud/application_default_credentials.json",
-        ] {
-            assert!(is_secret(path.as_bytes()), "{path}");
-        }
-        for path in [
-            "/etc/ssh/ssh_host_rsa_key.pub",
-            "/srv/private/photo.jpg",
-            "/srv/privkey.md",
-            "/srv/credentials.db",
-            "/root/.ssh/known_hosts",
-            "/etc/passwd",
-        ] {
-            assert!(!is_secret(path.as_bytes()), "{path}");
         }
     }
 }

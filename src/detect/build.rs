@@ -6,9 +6,9 @@ use super::Severity;
 use super::case::Case;
 use super::change::{Maker, maker};
 use super::drift::{Made, any_ancestor, made};
-use super::links::normal;
 use super::rules::info;
 use super::{programs, who};
+use crate::catalog::path::normal;
 use crate::event::{Exec, File, FileOp, Origin};
 use crate::state::ProcessEntry;
 

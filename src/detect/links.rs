@@ -4,14 +4,14 @@
 //! What the kernel opened it names by its real path. Of a rename, a removal or a change of mode
 //! only the words are known that the program passed, and these may lead through a link.
 
-use crate::catalog::paths;
+use crate::catalog::path::{absolute, directory, normal};
+use crate::catalog::{paths, secrets};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bstr::ByteSlice as _;
 use rustc_hash::FxHashMap;
 
-use super::programs;
 use crate::event::{Bytes, Connect, ContainerId, Endpoint, Event, ExecRefused, File, FileOp, Kind};
 use crate::state::State;
 
@@ -46,36 +46,6 @@ fn through_proc<'a>(path: &'a [u8], what: &[u8], any: bool) -> Option<&'a [u8]> 
     }
     let rest = rest.strip_prefix(b"/")?.strip_prefix(what)?;
     (rest.is_empty() || rest.starts_with(b"/")).then_some(rest)
-}
-
-/// Without `.`, `..` and doubled slashes, by text alone.
-#[must_use]
-pub(crate) fn normal(path: &[u8]) -> Vec<u8> {
-    let mut parts: Vec<&[u8]> = Vec::new();
-    for part in path.split(|b| *b == b'/') {
-        match part {
-            b"" | b"." => {}
-            b".." => {
-                parts.pop();
-            }
-            part => parts.push(part),
-        }
-    }
-    let mut out = Vec::with_capacity(path.len());
-    for part in parts {
-        out.push(b'/');
-        out.extend_from_slice(part);
-    }
-    out
-}
-
-/// A path as seen from a directory.
-fn from_directory(directory: &[u8], path: &[u8]) -> Vec<u8> {
-    if path.starts_with(b"/") {
-        normal(path)
-    } else {
-        normal(&[directory, b"/", path].concat())
-    }
 }
 
 impl Own {
@@ -159,7 +129,7 @@ impl Links {
                 let Endpoint::Unix(path) = &connect.remote else {
                     return None;
                 };
-                let whole = from_directory(cwd(event.pid), path.as_bytes());
+                let whole = absolute(cwd(event.pid), path.as_bytes());
                 if path.starts_with(b"@") || path.as_bytes().is_empty() {
                     return None;
                 }
@@ -218,8 +188,8 @@ impl Links {
         }
         match (file.op, &file.target) {
             (FileOp::Symlink, Some(target)) => {
-                let directory = programs::directory(&file.path);
-                let target = Bytes::from(from_directory(directory, target));
+                let directory = directory(&file.path);
+                let target = Bytes::from(absolute(directory, target));
                 let own = Arc::make_mut(self.own.entry(owner.clone()).or_default());
                 if own.symbolic.len() >= MAX_LINKS {
                     own.symbolic.pop_first();
@@ -227,7 +197,7 @@ impl Links {
                 own.symbolic.insert(file.path.clone(), target);
             }
             (FileOp::Link, Some(target)) => {
-                let special = paths::of(&file.path).is_some() || paths::is_secret(&file.path);
+                let special = paths::of(&file.path).is_some() || secrets::is_secret(&file.path);
                 if !special || paths::of(target).is_some() {
                     return;
                 }

@@ -1,13 +1,14 @@
-//! What kind of file: by its first bytes, its mode, and where it lies.
+//! Class of a file, by its first bytes, its mode and its path.
 
+use crate::catalog::path::{contains, leaf};
 use crate::catalog::paths::{self, PathClass};
+use crate::catalog::secrets;
 use crate::event::{FileClass, NodeKind};
-use crate::probe::convert::file::sensitive;
 
-/// Bytes of a file's beginning that [`class`] wants.
+/// Bytes of a file's beginning that [`class`] needs.
 pub(super) const HEAD: usize = 64;
 
-/// Suffixes of scripts that are run without a first line that says by what.
+/// Suffixes of scripts that run without a `#!` line.
 const SCRIPTS: &[&[u8]] = &[
     b".sh", b".bash", b".py", b".pl", b".rb", b".php", b".phtml", b".jsp", b".lua", b".ps1",
 ];
@@ -23,13 +24,13 @@ const SETTINGS: &[&[u8]] = &[
     b".properties",
     b".env",
 ];
-/// Where programs keep what they write in ordinary operation.
+/// Directories that programs write to in ordinary operation.
 const WRITTEN: &[&[u8]] = &[b"/tmp/", b"/var/tmp/", b"/var/lib/", b"/run/", b"/var/run/"];
-/// Logs and caches, wherever they come from.
+/// Directories of logs and caches.
 const CACHES: &[&[u8]] = &[b"/var/cache/", b"/var/log/", b"/var/lib/apt/lists/"];
 
-/// The class of the file at `path` (absolute) with these first bytes; none of a deleted file's
-/// are known.
+/// Class of the file at `path` (absolute) with these first bytes, which are empty for a deleted
+/// file.
 pub(super) fn class(path: &[u8], kind: NodeKind, mode: u32, head: &[u8]) -> FileClass {
     if kind == NodeKind::Device {
         return FileClass::Device;
@@ -51,13 +52,13 @@ pub(super) fn class(path: &[u8], kind: NodeKind, mode: u32, head: &[u8]) -> File
     if (place == Some(PathClass::PackageDatabase) || is_apk_database(path)) && !is_cache(path) {
         return FileClass::Packages;
     }
-    if sensitive(path, None, 0) {
+    if is_sensitive(path) {
         return FileClass::Credentials;
     }
     if let Some(code) = code(path, head) {
         return code;
     }
-    // Nobody is to hide a program by calling it a log.
+    // A script must not escape by being named like a log.
     if head.starts_with(b"#!") {
         return FileClass::Script;
     }
@@ -87,13 +88,12 @@ fn is_apk_database(path: &[u8]) -> bool {
 }
 
 fn is_cache(path: &[u8]) -> bool {
-    let part = |part: &[u8]| path.windows(part.len()).any(|w| w == part);
     CACHES.iter().any(|d| path.starts_with(d))
         || path.ends_with(b".pyc")
         || path.ends_with(b".log")
-        || part(b"/__pycache__/")
-        || part(b"/.cache/")
-        || part(b"/.npm/")
+        || contains(path, b"/__pycache__/")
+        || contains(path, b"/.cache/")
+        || contains(path, b"/.npm/")
 }
 
 /// Machine code, by its first bytes: ELF of type executable, or shared.
@@ -101,9 +101,9 @@ fn code(path: &[u8], head: &[u8]) -> Option<FileClass> {
     if !head.starts_with(b"\x7fELF") {
         return None;
     }
-    let name = path.rsplit(|b| *b == b'/').next().unwrap_or(path);
+    let name = leaf(path);
     // Executables are shared objects too, when position-independent: then the name decides.
-    let library = name.ends_with(b".so") || name.windows(4).any(|w| w == b".so.");
+    let library = name.ends_with(b".so") || contains(name, b".so.");
     Some(if library {
         FileClass::Library
     } else {
@@ -116,13 +116,12 @@ fn is_script(path: &[u8], mode: u32, head: &[u8]) -> bool {
         || (mode & 0o111 != 0 && !head.is_empty() && !head.contains(&0))
 }
 
-/// Of what is not there any more, or is a link, only the directory speaks.
+/// Class of a deleted file or of a link, which only its path tells.
 fn by_directory(path: &[u8]) -> FileClass {
-    let name = path.rsplit(|b| *b == b'/').next().unwrap_or(path);
-    let part = |part: &[u8]| path.windows(part.len()).any(|w| w == part);
-    if part(b"bin/") || part(b"/libexec/") {
+    let name = leaf(path);
+    if contains(path, b"bin/") || contains(path, b"/libexec/") {
         FileClass::Binary
-    } else if name.ends_with(b".so") || name.windows(4).any(|w| w == b".so.") {
+    } else if name.ends_with(b".so") || contains(name, b".so.") {
         FileClass::Library
     } else if SCRIPTS.iter().any(|s| path.ends_with(s)) {
         FileClass::Script
@@ -131,9 +130,14 @@ fn by_directory(path: &[u8]) -> FileClass {
     }
 }
 
-/// The file holds secrets: its content is not shown.
+/// Whether the file holds credentials or memory.
+fn is_sensitive(path: &[u8]) -> bool {
+    secrets::is_secret(path) || secrets::is_host_memory(path) || secrets::is_process_memory(path)
+}
+
+/// Whether the file holds secrets, so that its content is not shown.
 pub(super) fn is_secret(path: &[u8]) -> bool {
-    sensitive(path, None, 0) && !path.ends_with(b"/authorized_keys") && path != b"/etc/sudoers"
+    is_sensitive(path) && !path.ends_with(b"/authorized_keys") && path != b"/etc/sudoers"
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Reads of secrets: by hand, by services, and by programs whose work it is.
 
-use crate::catalog::paths;
+use crate::catalog::secrets;
 use bstr::ByteSlice as _;
 
 use crate::detect::case::Case;
@@ -96,7 +96,7 @@ fn credentials(case: &mut Case<'_>, file: &File) {
     let verb = match (file.op, &file.target) {
         (FileOp::Read, _) => "read",
         (FileOp::Link, Some(target))
-            if paths::is_secret(&file.path) && !paths::is_secret(target) && file.errno == 0 =>
+            if secrets::is_secret(&file.path) && !secrets::is_secret(target) && file.errno == 0 =>
         {
             "linked"
         }
@@ -117,7 +117,7 @@ fn credentials(case: &mut Case<'_>, file: &File) {
     {
         return;
     }
-    if paths::is_server_key(path) && !with_a_tool(case) {
+    if secrets::is_server_key(path) && !with_a_tool(case) {
         return;
     }
     if case.process.is_some_and(|p| its_work(p, path)) || maker(case) == Maker::Package {

@@ -4,6 +4,7 @@ use bstr::ByteSlice as _;
 
 use super::credentials::by_hand;
 use crate::catalog::paths::{self, PathClass};
+use crate::catalog::secrets;
 use crate::detect::case::Case;
 use crate::detect::change::{Maker, by, changes, graded, is_refusal, maker, refused};
 use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs};
@@ -255,7 +256,7 @@ fn writable(case: &mut Case<'_>, file: &File) {
     let mode = file.mode.unwrap_or(0);
     let writes = mode & 0o1002 == 0o0002;
     // A secret need not be written to.
-    let reads = mode & 0o4 != 0 && paths::is_secret(&file.path);
+    let reads = mode & 0o4 != 0 && secrets::is_secret(&file.path);
     if file.op != FileOp::Chmod || file.errno != 0 || !(writes || reads) {
         return;
     }

@@ -2,9 +2,9 @@
 
 use bstr::ByteSlice as _;
 
+use crate::catalog::path::normal;
 use crate::detect::case::Case;
 use crate::detect::drift::{Made, attach_history, history, made};
-use crate::detect::links::normal;
 use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, build, programs};
 use crate::event::{Bytes, CompareClass, Exec, FileOp, Origin};
 

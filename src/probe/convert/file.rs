@@ -3,7 +3,7 @@
 use hullwatch_abi::file::{FactsRecord, FileRecord, fact, flag, op};
 
 use super::{ConvertError, fixed, path, take, until_nul};
-use crate::catalog::paths;
+use crate::catalog::secrets;
 use crate::event::{Bytes, ExecRefused, File, FileFacts, FileOp, Filesystem, Timestamp};
 
 const KIND: &str = "file";
@@ -200,18 +200,11 @@ pub fn sensitive(path: &[u8], facts: Option<&FileFacts>, nspid: u32) -> bool {
         return true;
     }
     let filesystem = facts.map_or(Filesystem::Unknown, |f| f.fs);
-    let mut parts = path.rsplit(|b| *b == b'/');
-    let leaf = parts.next().unwrap_or_default();
-    let parent = parts.next().unwrap_or_default();
-    match (parent, leaf) {
-        (b"proc", b"kcore" | b"kmem") | (b"dev", b"mem" | b"kmem" | b"port") => true,
-        (_, b"environ" | b"mem") => {
-            matches!(filesystem, Filesystem::Proc | Filesystem::Unknown)
-                && path.starts_with(b"/proc/")
-                && !own_proc_entry(path, nspid)
-        }
-        _ => paths::is_secret(path),
+    if secrets::is_process_memory(path) {
+        return matches!(filesystem, Filesystem::Proc | Filesystem::Unknown)
+            && !own_proc_entry(path, nspid);
     }
+    secrets::is_host_memory(path) || secrets::is_secret(path)
 }
 
 #[cfg(test)]
