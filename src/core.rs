@@ -1,4 +1,4 @@
-//! Stream → state → findings: the one way both live and replayed events go.
+//! Stream → state → findings: the one path of live and replayed events.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::state::{self, State};
 /// State and findings after the events so far.
 #[derive(Debug, Clone, Default)]
 pub struct Core {
-    /// The world.
+    /// Containers, processes, connections, files.
     pub state: State,
     /// The rules and what they found.
     pub detector: Detector,
@@ -18,7 +18,7 @@ pub struct Core {
 }
 
 impl Core {
-    /// An empty world.
+    /// No events yet.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         Self {
@@ -30,7 +30,7 @@ impl Core {
 
     /// Applies one event.
     pub fn apply(&mut self, event: &Arc<Event>) {
-        // What a path leads to stands in the state and is judged, not the words for it.
+        // State and rules get the path a link leads to, not the link's.
         let seen = self.detector.see_through(&self.state, event).map(Arc::new);
         let event = seen.as_ref().unwrap_or(event);
         self.state.apply(event);
@@ -43,7 +43,7 @@ impl Core {
         }
     }
 
-    /// An event of the recent past, or one that a finding stands on.
+    /// An event of the recent past, or one that is evidence of a finding.
     #[must_use]
     pub fn event(&self, seq: u64) -> Option<&Arc<Event>> {
         let recent = self.state.recent.event(seq);
@@ -51,18 +51,18 @@ impl Core {
     }
 }
 
-/// A core in little room, to go back to.
+/// A compressed core: a keyframe to seek to.
 #[derive(Debug)]
-pub(crate) struct Frozen {
-    state: state::Frozen,
+pub(crate) struct PackedCore {
+    state: state::PackedState,
     detector: detect::Frozen,
     evidence: evidence::Frozen,
 }
 
 impl Core {
-    /// The core in little room; `None` when it cannot be written so.
-    pub(crate) fn freeze(&self) -> Option<Frozen> {
-        Some(Frozen {
+    /// Compresses the core; `None` when that fails.
+    pub(crate) fn freeze(&self) -> Option<PackedCore> {
+        Some(PackedCore {
             state: self.state.freeze()?,
             detector: self.detector.freeze()?,
             evidence: self.evidence.freeze()?,
@@ -70,7 +70,7 @@ impl Core {
     }
 }
 
-impl Frozen {
+impl PackedCore {
     /// The core as it was; `None` when it was not packed here.
     pub(crate) fn thaw(&self) -> Option<Core> {
         Some(Core {

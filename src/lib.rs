@@ -17,5 +17,7 @@ pub mod masking;
 pub mod probe;
 pub mod recording;
 pub mod state;
+mod system;
+mod text;
 pub mod tui;
 pub mod user_files;

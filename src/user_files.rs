@@ -28,22 +28,12 @@ impl InvokingUser {
         }
         let number = |name: &str| std::env::var(name).ok()?.parse::<u32>().ok();
         let uid = number("SUDO_UID")?;
-        let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
         Some(Self {
             uid,
             gid: number("SUDO_GID").unwrap_or(uid),
-            home: home(&users, uid),
+            home: crate::system::user(uid).map(|user| user.home),
         })
     }
-}
-
-/// The home directory of a user in the text of `/etc/passwd`.
-fn home(users: &str, uid: u32) -> Option<PathBuf> {
-    users.lines().find_map(|line| {
-        let fields: Vec<&str> = line.split(':').collect();
-        let own = fields.get(2)?.parse() == Ok(uid);
-        own.then(|| fields.get(5).map(PathBuf::from)).flatten()
-    })
 }
 
 /// Where a file of the configuration lies when none is named.
@@ -234,11 +224,10 @@ mod tests {
 
     #[test]
     fn under_sudo_it_is_the_directory_of_who_called() {
-        let users = "root:x:0:0:root:/root:/bin/sh\nann:x:1000:1000::/home/ann:/bin/sh\n";
         let ann = InvokingUser {
             uid: 1000,
             gid: 1000,
-            home: home(users, 1000),
+            home: Some(PathBuf::from("/home/ann")),
         };
         let root = Some(PathBuf::from("/root"));
         let path = |xdg: Option<&str>, invoking| {

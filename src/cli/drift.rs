@@ -12,8 +12,8 @@ use serde::Serialize;
 use super::failure::say;
 use super::signals::Ended;
 use super::{Failure, privileges};
-use crate::containers::survey::{Known, Survey};
-use crate::drift::{Progress, Scanner, Tally, TextDiff, diff, from_engine, package_line};
+use crate::containers::inventory::{Inventory, ListedContainer};
+use crate::drift::{DriftScanner, ScanProgress, Tally, TextDiff, diff, from_engine, package_line};
 use crate::event::{
     Bytes, ContainerId, ContainerInfo, Difference, Differing, DriftScan, FileClass, NodeKind,
     escape,
@@ -66,8 +66,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
              capabilities CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE and CAP_SYS_ADMIN",
         ));
     }
-    let survey = Survey::new(args.docker_host.clone());
-    let (known, problem) = survey.containers(!args.no_engine);
+    let inventory = Inventory::new(args.docker_host.clone());
+    let (known, problem) = inventory.containers(!args.no_engine);
     if let Some(problem) = &problem {
         say(format!(
             "{problem}; stopped containers and names are not known"
@@ -80,8 +80,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     crate::drift::be_modest();
     let mut work = Work {
         args,
-        survey,
-        scanner: Scanner::default(),
+        inventory,
+        scanner: DriftScanner::default(),
         ended: Ended::install()?,
         out: BufWriter::new(Box::new(io::stdout().lock())),
         notable: false,
@@ -105,16 +105,16 @@ fn running(info: &ContainerInfo) -> bool {
 }
 
 /// The containers asked for, in their order.
-fn choose(args: &Args, known: Vec<Known>) -> Result<Vec<Known>, Failure> {
+fn choose(args: &Args, known: Vec<ListedContainer>) -> Result<Vec<ListedContainer>, Failure> {
     if args.container.is_empty() {
         return Ok(known
             .into_iter()
             .filter(|k| args.all || running(&k.info))
             .collect());
     }
-    let mut chosen: Vec<Known> = Vec::new();
+    let mut chosen: Vec<ListedContainer> = Vec::new();
     for asked in &args.container {
-        let matching: Vec<&Known> = known
+        let matching: Vec<&ListedContainer> = known
             .iter()
             .filter(|k| is_called(asked, &k.id, &k.info))
             .collect();
@@ -150,8 +150,8 @@ fn is_called(asked: &str, id: &ContainerId, info: &ContainerInfo) -> bool {
 
 struct Work<'a> {
     args: &'a Args,
-    survey: Survey,
-    scanner: Scanner,
+    inventory: Inventory,
+    scanner: DriftScanner,
     ended: Ended,
     out: BufWriter<Box<dyn Write>>,
     /// Something of consequence differs.
@@ -185,8 +185,8 @@ struct SummaryLine<'a> {
 }
 
 impl Work<'_> {
-    fn container(&mut self, known: &Known, further: bool) -> Result<(), Failure> {
-        let progress = Arc::new(Progress::default());
+    fn container(&mut self, known: &ListedContainer, further: bool) -> Result<(), Failure> {
+        let progress = Arc::new(ScanProgress::default());
         let shown = Shown::begin(known, &progress, &self.ended);
         let (json, with_diff) = (self.args.json, self.args.diff);
         let mut tallies: BTreeMap<FileClass, Tally> = BTreeMap::new();
@@ -219,7 +219,7 @@ impl Work<'_> {
             let changes = if self.args.no_engine {
                 return Err(why);
             } else {
-                self.survey.changes(&known.id)
+                self.inventory.changes(&known.id)
             };
             match changes {
                 Ok(changes) => Ok(from_engine(changes, &why, &mut take)),
@@ -260,7 +260,7 @@ impl Work<'_> {
 
     fn table(
         &mut self,
-        known: &Known,
+        known: &ListedContainer,
         scan: &DriftScan,
         tallies: &BTreeMap<FileClass, Tally>,
     ) -> io::Result<()> {
@@ -335,7 +335,7 @@ fn is_text(entry: &Differing) -> bool {
         )
 }
 
-fn text_diff(out: &mut dyn Write, known: &Known, entry: &Differing) -> io::Result<()> {
+fn text_diff(out: &mut dyn Write, known: &ListedContainer, entry: &Differing) -> io::Result<()> {
     match diff(&known.info, &entry.path) {
         Ok(TextDiff { lines, cut }) => {
             let path = entry.path.escaped();
@@ -442,7 +442,7 @@ struct Shown {
 }
 
 impl Shown {
-    fn begin(known: &Known, progress: &Arc<Progress>, ended: &Ended) -> Self {
+    fn begin(known: &ListedContainer, progress: &Arc<ScanProgress>, ended: &Ended) -> Self {
         let done = Arc::new(AtomicBool::new(false));
         let (over, progress, ended) = (Arc::clone(&done), Arc::clone(progress), ended.clone());
         let name = known.info.name.escaped().to_string();

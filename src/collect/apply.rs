@@ -5,15 +5,15 @@ use std::sync::atomic::Ordering;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::{Shared, Tap};
+use super::shared::{LiveShared, Tap};
 use crate::event::Event;
 
-/// Events applied before somebody who draws may have the core.
+/// Events applied before the core is unlocked for the screen.
 const TURN: usize = 512;
 
-/// Runs until the collector ends. Tells `first` when the first batch was applied.
+/// Runs until the collector ends. Sends to `first` when the first batch was applied.
 pub(super) fn run(
-    shared: &Shared,
+    shared: &LiveShared,
     queue: &Receiver<Vec<Event>>,
     mut tap: Option<Box<dyn Tap>>,
     first: &Sender<()>,

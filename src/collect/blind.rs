@@ -1,4 +1,4 @@
-//! Which facts this host cannot give, and the rules that are blind for it.
+//! Facts that this host cannot give, and the rules that are blind without them.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,12 @@ use crate::recording::Blind;
 const GIVEN: &[(&str, &[Requirement])] = &[
     (
         "file_exit",
-        &[Requirement::File, Requirement::Read, Requirement::MapExec],
+        &[
+            Requirement::File,
+            Requirement::Read,
+            Requirement::MapExec,
+            Requirement::ExecRefused,
+        ],
     ),
     ("privilege_exit", &[Requirement::Privilege]),
     ("net_exit", &[Requirement::Connect, Requirement::Listen]),
@@ -22,7 +27,7 @@ const GIVEN: &[(&str, &[Requirement])] = &[
 /// Facts that are missing, each with the reason.
 pub type Missing = BTreeMap<Requirement, String>;
 
-/// What the probes' report tells to be missing; `engine` is whether one is asked.
+/// Facts missing by the probes' report; `engine` is whether an engine is asked.
 #[must_use]
 pub fn missing(report: &Report, engine: bool) -> Missing {
     let mut missing = Missing::new();
@@ -79,6 +84,28 @@ mod tests {
         assert!(blind[0].why.contains("no such tracepoint"));
         let without = rules(&missing(&report, false));
         assert!(without.iter().any(|b| b.rule == "life.age"), "{without:?}");
+    }
+
+    /// Facts that need no kernel program beyond those without which nothing starts.
+    const ALWAYS: &[Requirement] = &[Requirement::Exec, Requirement::Compare, Requirement::Engine];
+
+    #[test]
+    fn every_fact_some_rule_needs_can_be_reported_missing() {
+        let needs = catalogue().iter().flat_map(|rule| rule.needs);
+        for fact in needs.filter(|fact| !ALWAYS.contains(fact)) {
+            let mut given = GIVEN.iter();
+            assert!(given.any(|(_, facts)| facts.contains(fact)), "{fact:?}");
+        }
+    }
+
+    #[test]
+    fn refused_starts_come_from_the_program_of_file_operations() {
+        let report = Report {
+            refused: vec![("file_exit".to_owned(), "no".to_owned())],
+            ..Report::default()
+        };
+        let blind = rules(&missing(&report, true));
+        assert!(blind.iter().any(|b| b.rule == "drift.exec-refused"));
     }
 
     #[test]

@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 
-use super::Shared;
-use super::compare::Comparisons;
-use super::drift_scan::Scans;
-use super::infos::Infos;
+use super::comparisons::Comparisons;
+use super::container_facts::ContainerFacts;
+use super::drift_scan::ScanQueue;
+use super::shared::LiveShared;
 use crate::containers::compare::Comparer;
-use crate::containers::usage::Sampler;
+use crate::containers::usage::UsageSampler;
 use crate::containers::{
-    self, Directory, Found, ProcessSampler, RuntimeMessage, RuntimeOptions, Runtimes, setup,
-    snapshot,
+    self, CgroupDirectory, FoundContainer, ProcessSampler, RuntimeMessage, RuntimeOptions,
+    Runtimes, runtime_setup, snapshot,
 };
 use crate::event::{
     Action, Compare, ContainerEvent, ContainerId, ContainerInfo, DriftScanCause, Event, Kind, Lost,
@@ -28,19 +28,19 @@ pub(super) const QUEUE: usize = 16;
 const MAX_WAITING: usize = 65_536;
 /// How long records gather in the kernel's buffer.
 const POLL: Duration = Duration::from_millis(20);
-/// Ticks an engine may take to tell of a container.
+/// Ticks an engine may take to report a container.
 const ENGINE_TICKS: u32 = 2;
 const SECOND: Duration = Duration::from_secs(1);
 
 struct Collector<'a> {
     probe: Probe,
-    directory: Directory,
+    directory: CgroupDirectory,
     /// Cgroup path of each running container, for usage.
     paths: BTreeMap<ContainerId, String>,
-    /// Containers no engine has told of yet, and for how many ticks.
-    untold: BTreeMap<ContainerId, (Found, u32)>,
-    infos: Infos,
-    sampler: Sampler,
+    /// Containers no engine has reported yet, and for how many ticks.
+    untold: BTreeMap<ContainerId, (FoundContainer, u32)>,
+    facts: ContainerFacts,
+    sampler: UsageSampler,
     processes: ProcessSampler,
     comparisons: Option<Comparisons>,
     compared: Receiver<(ContainerId, Compare)>,
@@ -49,38 +49,38 @@ struct Collector<'a> {
     waiting: Vec<Event>,
     /// Events that found no room since the last tick, by container.
     dropped: BTreeMap<Option<ContainerId>, u64>,
-    scans: Option<Scans>,
+    scans: Option<ScanQueue>,
     lost_total: u64,
     events: &'a Sender<Vec<Event>>,
-    shared: &'a Shared,
+    shared: &'a LiveShared,
 }
 
 /// Where events come from beside the probes.
-pub(super) struct Inputs {
+pub(super) struct CollectorInputs {
     pub(super) engine: Option<RuntimeOptions>,
     pub(super) policy: Receiver<PolicyChange>,
-    pub(super) scans: Option<Scans>,
+    pub(super) scans: Option<ScanQueue>,
 }
 
-/// Runs until told to stop; then takes what is still there.
+/// Runs until asked to stop; then takes what is still queued.
 pub(super) fn run(
     probe: Probe,
     host: bool,
-    from: Inputs,
+    from: CollectorInputs,
     events: &Sender<Vec<Event>>,
-    shared: &Shared,
+    shared: &LiveShared,
 ) {
     let (found, compared) = crossbeam_channel::bounded(1024);
     let comparisons = Comparer::start(found).ok().map(Comparisons::new);
     // After the probes are attached: what begins meanwhile is seen by both, never by none.
-    let (directory, existing) = Directory::scan();
+    let (directory, existing) = CgroupDirectory::scan();
     let mut collector = Collector {
         probe,
         directory,
         paths: BTreeMap::new(),
         untold: BTreeMap::new(),
-        infos: Infos::default(),
-        sampler: Sampler::new(),
+        facts: ContainerFacts::default(),
+        sampler: UsageSampler::new(),
         processes: ProcessSampler::default(),
         comparisons,
         compared,
@@ -146,12 +146,12 @@ impl Collector<'_> {
             kind,
         };
         if let Some(comparisons) = &mut self.comparisons {
-            comparisons.look(&event, &self.infos);
+            comparisons.look(&event, &self.facts);
         }
         self.waiting.push(event);
     }
 
-    fn appeared(&mut self, ts: Timestamp, found: &Found, action: Action) {
+    fn appeared(&mut self, ts: Timestamp, found: &FoundContainer, action: Action) {
         self.paths.insert(found.id.clone(), found.path.clone());
         self.untold.insert(found.id.clone(), (found.clone(), 0));
         let info = ContainerInfo {
@@ -170,7 +170,7 @@ impl Collector<'_> {
     }
 
     /// What was there before: containers, processes, sockets.
-    fn begin(&mut self, host: bool, existing: &[Found]) {
+    fn begin(&mut self, host: bool, existing: &[FoundContainer]) {
         let now = self.probe.now();
         let members: Vec<u64> = self.directory.members().map(|(cgroup, _)| cgroup).collect();
         for cgroup in members {
@@ -187,7 +187,7 @@ impl Collector<'_> {
         }
         let mut processes = snapshot::processes(host);
         for found in &processes {
-            if setup::is_runtime(found, now) {
+            if runtime_setup::is_runtime(found, now) {
                 self.probe.set_up(found.pid);
             }
         }
@@ -226,7 +226,7 @@ impl Collector<'_> {
         let asked = std::mem::take(&mut *self.shared.scan_asked.lock());
         let scanned = self.scans.as_mut().map_or(Vec::new(), |scans| {
             for id in &asked {
-                scans.ask(id, DriftScanCause::Asked, &self.infos);
+                scans.ask(id, DriftScanCause::Asked, &self.facts);
             }
             scans.take()
         });
@@ -276,7 +276,7 @@ impl Collector<'_> {
                 if let Some(container) = self.directory.gone(id) {
                     self.paths.remove(&container);
                     self.untold.remove(&container);
-                    self.infos.forget(&container);
+                    self.facts.forget(&container);
                     if let Some(comparisons) = &mut self.comparisons {
                         comparisons.forget(&container);
                     }
@@ -313,9 +313,9 @@ impl Collector<'_> {
 
     /// Facts of a container arrived.
     fn know(&mut self, id: &ContainerId, info: &ContainerInfo) {
-        self.infos.know(id, info);
+        self.facts.know(id, info);
         if let Some(scans) = &mut self.scans {
-            scans.know(id, &self.infos);
+            scans.know(id, &self.facts);
         }
     }
 
@@ -336,7 +336,7 @@ impl Collector<'_> {
         self.push(ts, container, Kind::Lost(lost));
     }
 
-    /// Describes from /proc what no engine tells of.
+    /// Takes from /proc the facts of containers that no engine reports.
     fn describe(&mut self, now: Timestamp) {
         let patience = if self.engine.is_some() {
             ENGINE_TICKS
@@ -352,7 +352,7 @@ impl Collector<'_> {
         }
         for found in due {
             self.untold.remove(&found.id);
-            let Some(info) = containers::bare::facts(&found) else {
+            let Some(info) = containers::proc_facts::facts(&found) else {
                 continue;
             };
             self.know(&found.id, &info);
@@ -366,7 +366,7 @@ impl Collector<'_> {
 
     fn tick(&mut self, elapsed: Duration) {
         let now = self.probe.now();
-        self.infos.tick(|id| self.paths.contains_key(id));
+        self.facts.tick(|id| self.paths.contains_key(id));
         self.describe(now);
         for loss in self.probe.losses() {
             let container = loss
@@ -390,7 +390,7 @@ impl Collector<'_> {
             self.lost(now, None, LostReason::Queue, skipped, detail);
         }
         let unscanned = self.scans.as_mut().map_or(0, |scans| {
-            scans.tick(self.paths.keys(), &self.infos);
+            scans.tick(self.paths.keys(), &self.facts);
             scans.take_skipped()
         });
         if unscanned > 0 {

@@ -9,41 +9,41 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::Mutex;
 
-use super::infos::Infos;
-use crate::containers::survey::{Survey, locate};
-use crate::drift::{Progress, Scanner, Tally, be_modest, from_engine};
+use super::container_facts::ContainerFacts;
+use crate::containers::inventory::{Inventory, locate};
+use crate::drift::{DriftScanner, ScanProgress, Tally, be_modest, from_engine};
 use crate::event::{ContainerId, ContainerInfo, DriftScan, DriftScanCause};
 
-/// Scans that may wait; more are counted as not made.
+/// ScanQueue that may wait; more are counted as not made.
 const QUEUE: usize = 1024;
 
 /// The container being scanned, and how far it is.
-pub(super) type Current = Mutex<Option<(ContainerId, Arc<Progress>)>>;
+pub(super) type Current = Mutex<Option<(ContainerId, Arc<ScanProgress>)>>;
 
-struct Request {
+struct ScanRequest {
     id: ContainerId,
     info: Arc<ContainerInfo>,
     cause: DriftScanCause,
 }
 
 /// Decides what is scanned, and takes the results in.
-pub(super) struct Scans {
-    requests: Sender<Request>,
+pub(super) struct ScanQueue {
+    requests: Sender<ScanRequest>,
     results: Receiver<(ContainerId, DriftScan)>,
     /// There before watching began, and not scanned yet.
     unscanned: BTreeSet<ContainerId>,
     busy: BTreeSet<ContainerId>,
-    /// Results of the last turn: what the kernel told before them is to be taken first.
+    /// Results of the last turn: the kernel's earlier records are to be taken first.
     held: Vec<(ContainerId, DriftScan)>,
     skipped: u64,
     interval: Option<Duration>,
     last: Instant,
 }
 
-impl Scans {
+impl ScanQueue {
     /// Starts the thread. It ends when this is dropped, after the scan under way.
     pub(super) fn start(
-        survey: Option<Survey>,
+        inventory: Option<Inventory>,
         interval: Option<Duration>,
         current: Arc<Current>,
     ) -> io::Result<Self> {
@@ -51,7 +51,7 @@ impl Scans {
         let (out, results) = bounded(QUEUE);
         thread::Builder::new()
             .name("scan".to_owned())
-            .spawn(move || work(&waiting, &out, survey.as_ref(), &current))?;
+            .spawn(move || work(&waiting, &out, inventory.as_ref(), &current))?;
         Ok(Self {
             requests,
             results,
@@ -70,9 +70,9 @@ impl Scans {
     }
 
     /// Facts of a container arrived.
-    pub(super) fn know(&mut self, id: &ContainerId, infos: &Infos) {
+    pub(super) fn know(&mut self, id: &ContainerId, facts: &ContainerFacts) {
         if self.unscanned.remove(id) {
-            self.ask(id, DriftScanCause::Attach, infos);
+            self.ask(id, DriftScanCause::Attach, facts);
         }
     }
 
@@ -82,13 +82,13 @@ impl Scans {
     }
 
     /// Asks for a scan; one that already waits is enough.
-    pub(super) fn ask(&mut self, id: &ContainerId, cause: DriftScanCause, infos: &Infos) {
+    pub(super) fn ask(&mut self, id: &ContainerId, cause: DriftScanCause, facts: &ContainerFacts) {
         if !self.busy.insert(id.clone()) {
             return;
         }
-        let request = Request {
+        let request = ScanRequest {
             id: id.clone(),
-            info: infos.get(id).cloned().unwrap_or_default(),
+            info: facts.get(id).cloned().unwrap_or_default(),
             cause,
         };
         if self.requests.try_send(request).is_err() {
@@ -101,7 +101,7 @@ impl Scans {
     pub(super) fn tick<'a>(
         &mut self,
         running: impl Iterator<Item = &'a ContainerId>,
-        infos: &Infos,
+        facts: &ContainerFacts,
     ) {
         if self
             .interval
@@ -109,8 +109,8 @@ impl Scans {
         {
             self.last = Instant::now();
             // Of others it is not known what to compare them with.
-            for id in running.filter(|id| infos.get(id).is_some()) {
-                self.ask(id, DriftScanCause::Interval, infos);
+            for id in running.filter(|id| facts.get(id).is_some()) {
+                self.ask(id, DriftScanCause::Interval, facts);
             }
         }
     }
@@ -125,28 +125,28 @@ impl Scans {
         done
     }
 
-    /// Scans that found no room since the last call.
+    /// ScanQueue that found no room since the last call.
     pub(super) fn take_skipped(&mut self) -> u64 {
         std::mem::take(&mut self.skipped)
     }
 }
 
 fn work(
-    requests: &Receiver<Request>,
+    requests: &Receiver<ScanRequest>,
     out: &Sender<(ContainerId, DriftScan)>,
-    survey: Option<&Survey>,
+    inventory: Option<&Inventory>,
     current: &Current,
 ) {
     be_modest();
-    let mut scanner = Scanner::default();
-    for Request { id, info, cause } in requests {
-        let progress = Arc::new(Progress::default());
+    let mut scanner = DriftScanner::default();
+    for ScanRequest { id, info, cause } in requests {
+        let progress = Arc::new(ScanProgress::default());
         *current.lock() = Some((id.clone(), Arc::clone(&progress)));
         let mut info = Arc::unwrap_or_clone(info);
         locate(&mut info);
         let mut tally = Tally::default();
         let scanned = scanner.scan(&info, &progress, &mut |d| tally.add(d));
-        let scan = scanned.unwrap_or_else(|why| by_engine(survey, &id, why, &mut tally));
+        let scan = scanned.unwrap_or_else(|why| by_engine(inventory, &id, why, &mut tally));
         *current.lock() = None;
         let scan = DriftScan {
             cause,
@@ -159,12 +159,12 @@ fn work(
 }
 
 fn by_engine(
-    survey: Option<&Survey>,
+    inventory: Option<&Inventory>,
     id: &ContainerId,
     why: String,
     tally: &mut Tally,
 ) -> DriftScan {
-    let failed = match survey.map(|survey| survey.changes(id)) {
+    let failed = match inventory.map(|inventory| inventory.changes(id)) {
         Some(Ok(changes)) => return from_engine(changes, &why, &mut |d| tally.add(d)),
         Some(Err(error)) => format!("{why}; asking the engine: {error}"),
         None => why,

@@ -56,7 +56,7 @@ impl PolicyFile {
         Ok((file, settings))
     }
 
-    /// Where it lies.
+    /// Its path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -139,10 +139,10 @@ impl Drop for PolicyWatch {
     }
 }
 
-/// What tells one state of a file from the next: editors write in place or rename over it.
-type Version = Option<(u64, u64, u64, i64, i64, i64, i64)>;
+/// Identifies a version of a file: editors write in place or rename over it.
+type FileState = Option<(u64, u64, u64, i64, i64, i64, i64)>;
 
-fn version(path: &Path) -> Version {
+fn version(path: &Path) -> FileState {
     let of = |m: Metadata| {
         let times = (m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec());
         (

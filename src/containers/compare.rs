@@ -15,9 +15,11 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use sha2::{Digest as _, Sha256};
 
 pub use super::layers::check;
-use super::layers::{Below, is_metadata_only, look_below, open_regular};
+use super::layers::{ImageEntry, is_metadata_only, look_in_image, open_regular};
 use super::{overlay, snapshot};
 use crate::event::{Bytes, Compare, CompareClass, ContainerId, ContainerInfo, Storage};
+use crate::system;
+use crate::text::hex;
 
 /// Larger files are not read.
 pub(crate) const MAX_SIZE: u64 = 64 << 20;
@@ -45,7 +47,7 @@ const MAX_DEPTH: usize = 5;
 
 /// A file to compare.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub struct CompareRequest {
     /// The container.
     pub container: ContainerId,
     /// What is known of it; its layers are taken from here, else from the process.
@@ -63,7 +65,7 @@ pub struct Request {
 /// The comparing thread. It ends when this is dropped.
 #[derive(Debug)]
 pub struct Comparer {
-    requests: Sender<Request>,
+    requests: Sender<CompareRequest>,
     dropped: AtomicU64,
 }
 
@@ -84,7 +86,7 @@ impl Comparer {
     }
 
     /// Asks for a comparison without waiting; false, and counted, when too many wait.
-    pub fn request(&self, request: Request) -> bool {
+    pub fn request(&self, request: CompareRequest) -> bool {
         match self.requests.try_send(request) {
             Ok(()) => true,
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
@@ -100,8 +102,8 @@ impl Comparer {
     }
 }
 
-fn run(requests: &Receiver<Request>, out: &Sender<(ContainerId, Compare)>) {
-    let mut cache = Cache::default();
+fn run(requests: &Receiver<CompareRequest>, out: &Sender<(ContainerId, Compare)>) {
+    let mut cache = ContentCache::default();
     for request in requests {
         let result = cache.compare(&request);
         if out.send((request.container, result)).is_err() {
@@ -112,7 +114,7 @@ fn run(requests: &Receiver<Request>, out: &Sender<(ContainerId, Compare)>) {
 
 /// A file's content cannot change without one of these changing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Stamp {
+pub(crate) struct FileStamp {
     dev: u64,
     ino: u64,
     size: u64,
@@ -120,7 +122,7 @@ pub(crate) struct Stamp {
     ctime: (i64, i64),
 }
 
-impl Stamp {
+impl FileStamp {
     pub(crate) fn of(meta: &Metadata) -> Self {
         Self {
             dev: meta.dev(),
@@ -138,20 +140,20 @@ impl Stamp {
     /// False while a second change could still carry the same times: file systems stamp with
     /// the kernel's coarse clock (1–10 ms), so a hash of so fresh a file must not be kept.
     pub(crate) fn is_settled(&self) -> bool {
-        let changed = snapshot::stamp(self.ctime.0, self.ctime.1);
-        snapshot::now().since(changed) > Duration::from_millis(100)
+        let changed = system::timestamp(self.ctime.0, self.ctime.1);
+        system::now().since(changed) > Duration::from_millis(100)
     }
 }
 
-pub(crate) type Hash = [u8; 32];
+pub(crate) type ContentHash = [u8; 32];
 /// Size → paths of image programs.
-type Index = BTreeMap<u64, Vec<Bytes>>;
+type ProgramIndex = BTreeMap<u64, Vec<Bytes>>;
 
 /// What was read before; also does the comparing.
 #[derive(Debug, Default)]
-pub(crate) struct Cache {
-    hashes: BTreeMap<Stamp, Hash>,
-    indexes: BTreeMap<Vec<Bytes>, Arc<Index>>,
+pub(crate) struct ContentCache {
+    hashes: BTreeMap<FileStamp, ContentHash>,
+    indexes: BTreeMap<Vec<Bytes>, Arc<ProgramIndex>>,
 }
 
 /// The file to compare, found and verified.
@@ -161,8 +163,8 @@ enum Subject {
     Untouched(u64),
 }
 
-impl Cache {
-    pub(super) fn compare(&mut self, request: &Request) -> Compare {
+impl ContentCache {
+    pub(super) fn compare(&mut self, request: &CompareRequest) -> Compare {
         let mut result = Compare {
             path: request.path.clone(),
             ino: request.ino,
@@ -177,7 +179,7 @@ impl Cache {
         result
     }
 
-    fn classify(&mut self, request: &Request, result: &mut Compare) -> Result<(), String> {
+    fn classify(&mut self, request: &CompareRequest, result: &mut Compare) -> Result<(), String> {
         let known = &request.info.storage;
         let storage = if known.upper.is_empty() || known.lower.is_empty() {
             overlay::of_process(request.pid).unwrap_or_else(|| known.clone())
@@ -190,7 +192,7 @@ impl Cache {
                 storage.driver
             ));
         }
-        let below = look_below(&storage.lower, &request.path)?;
+        let below = look_in_image(&storage.lower, &request.path)?;
         let subject = match find_subject(request, &storage, &below)? {
             Subject::File(file) => file,
             Subject::Untouched(size) => {
@@ -207,13 +209,13 @@ impl Cache {
         result.sha256 = hash.map(|h| hex(&h));
         let too_large = || format!("larger than {} MiB", MAX_SIZE >> 20);
         result.class = match below {
-            Below::Regular(image) if size_of(&image)? != result.size => CompareClass::Modified,
-            Below::Regular(image) => match hash {
+            ImageEntry::Regular(image) if size_of(&image)? != result.size => CompareClass::Modified,
+            ImageEntry::Regular(image) => match hash {
                 None => return Err(too_large()),
                 Some(hash) if self.hash(&image)? == hash => CompareClass::CopiedUp,
                 Some(_) => CompareClass::Modified,
             },
-            Below::Nothing | Below::Other => {
+            ImageEntry::Nothing | ImageEntry::Other => {
                 let index = self.index(&storage.lower);
                 let alike = index.get(&result.size).cloned().unwrap_or_default();
                 match hash {
@@ -231,11 +233,11 @@ impl Cache {
         &mut self,
         lower: &[Bytes],
         alike: &[Bytes],
-        hash: Hash,
+        hash: ContentHash,
     ) -> Result<CompareClass, String> {
         for path in alike {
             // Through the layers, for one may hide what another holds.
-            if let Below::Regular(file) = look_below(lower, path)?
+            if let ImageEntry::Regular(file) = look_in_image(lower, path)?
                 && size_of(&file)? <= MAX_SIZE
                 && self.hash(&file)? == hash
             {
@@ -249,8 +251,8 @@ impl Cache {
     ///
     /// # Errors
     /// When it cannot be read, or changes meanwhile.
-    pub(crate) fn hash(&mut self, file: &File) -> Result<Hash, String> {
-        let before = Stamp::of(&file.metadata().map_err(|e| e.to_string())?);
+    pub(crate) fn hash(&mut self, file: &File) -> Result<ContentHash, String> {
+        let before = FileStamp::of(&file.metadata().map_err(|e| e.to_string())?);
         if let Some(hash) = self.hashes.get(&before) {
             return Ok(*hash);
         }
@@ -266,11 +268,11 @@ impl Cache {
                 Err(e) => return Err(format!("reading it: {e}")),
             }
         }
-        let after = Stamp::of(&file.metadata().map_err(|e| e.to_string())?);
+        let after = FileStamp::of(&file.metadata().map_err(|e| e.to_string())?);
         if before != after {
             return Err("it changed while it was read".to_owned());
         }
-        let hash: Hash = hasher.finalize().into();
+        let hash: ContentHash = hasher.finalize().into();
         if after.is_settled() {
             if self.hashes.len() >= MAX_HASHES {
                 self.hashes.clear();
@@ -280,11 +282,11 @@ impl Cache {
         Ok(hash)
     }
 
-    fn index(&mut self, lower: &[Bytes]) -> Arc<Index> {
+    fn index(&mut self, lower: &[Bytes]) -> Arc<ProgramIndex> {
         if let Some(index) = self.indexes.get(lower) {
             return Arc::clone(index);
         }
-        let mut index = Index::new();
+        let mut index = ProgramIndex::new();
         let mut left = MAX_ENTRIES;
         for layer in lower {
             let layer = Path::new(std::ffi::OsStr::from_bytes(layer));
@@ -306,7 +308,7 @@ impl Cache {
     }
 }
 
-fn walk(layer: &Path, at: &Path, depth: usize, left: &mut usize, index: &mut Index) {
+fn walk(layer: &Path, at: &Path, depth: usize, left: &mut usize, index: &mut ProgramIndex) {
     // A link such as /bin → usr/bin is looked at where it points to.
     if !fs::symlink_metadata(at).is_ok_and(|m| m.is_dir()) {
         return;
@@ -332,10 +334,14 @@ fn walk(layer: &Path, at: &Path, depth: usize, left: &mut usize, index: &mut Ind
 
 /// Finds the file the kernel spoke of. An overlay inode shows the number of its upper file, or
 /// of the image's file it was copied from.
-fn find_subject(request: &Request, storage: &Storage, below: &Below) -> Result<Subject, String> {
+fn find_subject(
+    request: &CompareRequest,
+    storage: &Storage,
+    below: &ImageEntry,
+) -> Result<Subject, String> {
     let image = match below {
-        Below::Regular(file) => file.metadata().ok().map(|m| (m.ino(), m.size())),
-        Below::Nothing | Below::Other => None,
+        ImageEntry::Regular(file) => file.metadata().ok().map(|m| (m.ino(), m.size())),
+        ImageEntry::Nothing | ImageEntry::Other => None,
     };
     let is_it = |ino: u64| request.ino == 0 || request.ino == ino;
     match open_regular(&storage.upper, &request.path) {
@@ -369,7 +375,7 @@ fn find_subject(request: &Request, storage: &Storage, below: &Below) -> Result<S
 }
 
 /// Whether the union, as mounted, shows the asked inode at the path.
-fn seen_as(request: &Request, storage: &Storage) -> bool {
+fn seen_as(request: &CompareRequest, storage: &Storage) -> bool {
     let roots = [
         storage.merged.clone(),
         format!("/proc/{}/root", request.pid).as_str().into(),
@@ -385,24 +391,15 @@ fn size_of(file: &File) -> Result<u64, String> {
     file.metadata().map(|m| m.size()).map_err(|e| e.to_string())
 }
 
-pub(crate) fn hex(hash: &Hash) -> String {
-    use std::fmt::Write as _;
-    hash.iter().fold(String::with_capacity(64), |mut out, b| {
-        // Writing to a string cannot fail.
-        let _ = write!(out, "{b:02x}");
-        out
-    })
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use std::path::PathBuf;
 
-    struct Layers(tempfile::TempDir);
+    struct TestLayers(tempfile::TempDir);
 
-    impl Layers {
+    impl TestLayers {
         fn new() -> Self {
             let root = tempfile::tempdir().unwrap();
             for dir in ["lower/bin", "lower/usr/lib", "upper/bin", "upper/tmp"] {
@@ -417,7 +414,7 @@ mod tests {
             self.0.path().join(path)
         }
 
-        fn compare(&self, cache: &mut Cache, path: &str, ino: Option<u64>) -> Compare {
+        fn compare(&self, cache: &mut ContentCache, path: &str, ino: Option<u64>) -> Compare {
             let bytes = |p: PathBuf| Bytes::from(p.as_os_str().as_bytes());
             let info = ContainerInfo {
                 storage: Storage {
@@ -429,7 +426,7 @@ mod tests {
                 ..ContainerInfo::default()
             };
             let real = fs::metadata(self.at(&format!("upper{path}"))).map_or(0, |m| m.ino());
-            cache.compare(&Request {
+            cache.compare(&CompareRequest {
                 container: ContainerId::new("c"),
                 info: Arc::new(info),
                 pid: 0,
@@ -442,12 +439,12 @@ mod tests {
 
     #[test]
     fn tells_the_classes_apart_by_content() {
-        let layers = Layers::new();
+        let layers = TestLayers::new();
         fs::write(layers.at("upper/bin/tool"), "the tool").unwrap();
         fs::write(layers.at("upper/bin/other"), "changed!").unwrap();
         fs::write(layers.at("upper/tmp/moved"), "the tool").unwrap();
         fs::write(layers.at("upper/tmp/new"), "the evil").unwrap();
-        let mut cache = Cache::default();
+        let mut cache = ContentCache::default();
         let mut class = |path: &str| layers.compare(&mut cache, path, None).class;
         assert_eq!(class("/bin/tool"), CompareClass::CopiedUp);
         assert_eq!(class("/bin/other"), CompareClass::Modified);
@@ -458,17 +455,14 @@ mod tests {
         assert_eq!(class("/tmp/new"), CompareClass::New);
         let new = layers.compare(&mut cache, "/tmp/new", None);
         assert_eq!(new.size, 8);
-        assert_eq!(
-            new.sha256.unwrap(),
-            hex(&Sha256::digest(b"the evil").into())
-        );
+        assert_eq!(new.sha256.unwrap(), hex(&Sha256::digest(b"the evil")));
     }
 
     #[test]
     fn a_replaced_file_is_not_taken_for_the_asked_one() {
-        let layers = Layers::new();
+        let layers = TestLayers::new();
         fs::write(layers.at("upper/tmp/x"), "x").unwrap();
-        let mut cache = Cache::default();
+        let mut cache = ContentCache::default();
         let result = layers.compare(&mut cache, "/tmp/x", Some(1));
         assert!(
             matches!(result.class, CompareClass::Unknown(_)),
@@ -484,8 +478,8 @@ mod tests {
 
     #[test]
     fn a_change_after_the_first_look_is_seen() {
-        let layers = Layers::new();
-        let mut cache = Cache::default();
+        let layers = TestLayers::new();
+        let mut cache = ContentCache::default();
         fs::write(layers.at("upper/bin/tool"), "the tool").unwrap();
         assert_eq!(
             layers.compare(&mut cache, "/bin/tool", None).class,
@@ -500,14 +494,14 @@ mod tests {
 
     #[test]
     fn too_large_is_said_and_too_many_are_counted() {
-        let layers = Layers::new();
+        let layers = TestLayers::new();
         let big = File::create(layers.at("upper/tmp/big")).unwrap();
         big.set_len(MAX_SIZE + 1).unwrap();
-        let result = layers.compare(&mut Cache::default(), "/tmp/big", None);
+        let result = layers.compare(&mut ContentCache::default(), "/tmp/big", None);
         assert_eq!((result.class, result.sha256), (CompareClass::New, None));
         let image = File::create(layers.at("lower/bin/big")).unwrap();
         image.set_len(MAX_SIZE + 1).unwrap();
-        let result = layers.compare(&mut Cache::default(), "/tmp/big", None);
+        let result = layers.compare(&mut ContentCache::default(), "/tmp/big", None);
         assert!(
             matches!(result.class, CompareClass::Unknown(_)),
             "{result:?}"
@@ -518,7 +512,7 @@ mod tests {
             requests,
             dropped: AtomicU64::new(0),
         };
-        let request = || Request {
+        let request = || CompareRequest {
             container: ContainerId::new("c"),
             info: Arc::default(),
             pid: 0,

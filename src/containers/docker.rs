@@ -1,4 +1,4 @@
-//! The Docker engine: list and inspect, follow its events, come back after it was away.
+//! The Docker engine's API: lists and inspects containers, follows events, reconnects.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -15,15 +15,16 @@ use futures_util::StreamExt as _;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::client;
 use super::docker_facts::{self, ImageFacts};
-use super::runtime::{Command, Engine, EngineState, Link, RuntimeMessage, RuntimeUpdate};
-use super::snapshot::now;
+use super::engine::{ContainerEngine, EngineLink, EngineState, RuntimeMessage, RuntimeUpdate};
+use super::exec_client;
 use crate::event::{
     Action, Bytes, ContainerEvent, ContainerId, ContainerInfo, Lost, LostReason, Timestamp,
 };
+use crate::system::now;
+use crate::text::error_chain;
 
-/// Where the engine listens unless told otherwise.
+/// The engine's standard address.
 const SOCKET: &str = "unix:///var/run/docker.sock";
 /// First and last pause between attempts to connect.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -32,7 +33,7 @@ const LAST_PAUSE: Duration = Duration::from_secs(10);
 const NAMES: usize = 4096;
 /// Images whose facts are remembered; those of another are asked for again.
 const IMAGES: usize = 256;
-/// A command that an engine event tells of has been told by the probes after this time.
+/// After this time the probes have reported the command that an engine event announced.
 const SETTLE: Duration = Duration::from_millis(300);
 /// How often the facts of every container are asked for again, whatever the events say.
 const LOOK_AGAIN: Duration = Duration::from_secs(15 * 60);
@@ -40,11 +41,11 @@ const LOOK_AGAIN: Duration = Duration::from_secs(15 * 60);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A Docker engine at one address.
-pub(super) struct Docker {
+pub(super) struct DockerEngine {
     host: String,
 }
 
-impl Docker {
+impl DockerEngine {
     /// The engine at `host`, else at `DOCKER_HOST`, else at the standard socket.
     pub(super) fn new(host: Option<String>) -> Self {
         let host = host
@@ -61,22 +62,22 @@ impl Docker {
     }
 }
 
-impl Engine for Docker {
-    fn run(self: Box<Self>, link: Link) -> Pin<Box<dyn Future<Output = ()>>> {
+impl ContainerEngine for DockerEngine {
+    fn run(self: Box<Self>, link: EngineLink) -> Pin<Box<dyn Future<Output = ()>>> {
         Box::pin(async move { self.keep(link).await })
     }
 }
 
 /// Why a connection's work ended.
-enum End {
-    /// Told to stop, or nobody listens any more.
+enum ConnectionEnd {
+    /// Asked to stop, or the receiver of the messages is gone.
     Stop,
     /// The engine went away, for this reason.
     Broken(String),
 }
 
-impl Docker {
-    async fn keep(&self, mut link: Link) {
+impl DockerEngine {
+    async fn keep(&self, mut link: EngineLink) {
         let mut pause = FIRST_PAUSE;
         let mut known = BTreeSet::new();
         let mut synced = false;
@@ -98,9 +99,11 @@ impl Docker {
                     if !say(&link.out, state) {
                         return;
                     }
-                    let client = Client::new(client, link.out.clone());
+                    let client = DockerClient::new(client, link.out.clone());
                     let end = client.follow(&mut link, &mut known, &mut synced).await;
-                    let End::Broken(error) = end else { return };
+                    let ConnectionEnd::Broken(error) = end else {
+                        return;
+                    };
                     let lost = Lost {
                         reason: LostReason::Engine,
                         count: 0,
@@ -136,12 +139,12 @@ impl Docker {
         };
         let api = match timeout(PATIENCE, api.negotiate_version()).await {
             Ok(Ok(api)) => api,
-            Ok(Err(e)) => return Err(unreachable(&chain(&e))),
+            Ok(Err(e)) => return Err(unreachable(&error_chain(&e))),
             Err(_) => return Err(unreachable(&"no answer")),
         };
         let version = match timeout(PATIENCE, api.version()).await {
             Ok(Ok(version)) => version.version.unwrap_or_default(),
-            Ok(Err(e)) => return Err(unreachable(&chain(&e))),
+            Ok(Err(e)) => return Err(unreachable(&error_chain(&e))),
             Err(_) => return Err(unreachable(&"no answer")),
         };
         let driver = match timeout(PATIENCE, api.info()).await {
@@ -152,34 +155,11 @@ impl Docker {
     }
 }
 
-/// An error with its causes: the outermost alone often says only "client error".
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        // Some name their cause themselves.
-        let inner_text = inner.to_string();
-        if !text.ends_with(&inner_text) {
-            text = format!("{text}: {inner_text}");
-        }
-        cause = inner.source();
-    }
-    text
-}
-
-/// Waits, still listening; false when told to stop.
-async fn wait(link: &mut Link, pause: Duration) -> bool {
-    let until = sleep(pause);
-    tokio::pin!(until);
-    loop {
-        tokio::select! {
-            () = &mut until => return true,
-            command = link.commands.recv() => match command {
-                // The engine is away; its facts come with the next list.
-                Some(Command::Inspect(_)) => {}
-                Some(Command::Stop) | None => return false,
-            },
-        }
+/// Waits; false when asked to stop.
+async fn wait(link: &mut EngineLink, pause: Duration) -> bool {
+    tokio::select! {
+        () = sleep(pause) => true,
+        _ = &mut link.stop => false,
     }
 }
 
@@ -188,14 +168,14 @@ type Names = (String, Option<String>);
 
 /// A connection that answered.
 #[derive(Clone)]
-pub(super) struct Client {
+pub(super) struct DockerClient {
     api: bollard::Docker,
     out: Sender<RuntimeMessage>,
     images: Arc<Mutex<BTreeMap<String, ImageFacts>>>,
     names: Arc<Mutex<BTreeMap<ContainerId, Names>>>,
 }
 
-impl Client {
+impl DockerClient {
     pub(super) fn new(api: bollard::Docker, out: Sender<RuntimeMessage>) -> Self {
         Self {
             api,
@@ -207,10 +187,10 @@ impl Client {
 
     async fn follow(
         &self,
-        link: &mut Link,
+        link: &mut EngineLink,
         known: &mut BTreeSet<ContainerId>,
         synced: &mut bool,
-    ) -> End {
+    ) -> ConnectionEnd {
         // The stream begins before the list is made, so nothing falls between the two. The
         // engine repeats a little of the past for `since`, which bridges a short break.
         let options = EventsOptions {
@@ -244,34 +224,36 @@ impl Client {
                     }
                     Some(Ok(event)) => {
                         if !self.told(event, known) {
-                            return End::Stop;
+                            return ConnectionEnd::Stop;
                         }
                     }
-                    Some(Err(e)) => return End::Broken(chain(&e)),
-                    None => return End::Broken("the engine closed its event stream".to_owned()),
+                    Some(Err(e)) => return ConnectionEnd::Broken(error_chain(&e)),
+                    None => return ConnectionEnd::Broken("the engine closed its event stream".to_owned()),
                 },
-                command = link.commands.recv() => match command {
-                    Some(Command::Inspect(id)) => self.inspect_later(id),
-                    Some(Command::Stop) | None => return End::Stop,
-                },
+                _ = &mut link.stop => return ConnectionEnd::Stop,
             }
         }
     }
 
-    /// Lists and inspects what runs; tells what ended or began while nobody was connected.
+    /// Lists and inspects the running containers; reports which ended or began while the
+    /// connection was down.
     async fn resync(
         &self,
         known: &BTreeSet<ContainerId>,
         again: bool,
-    ) -> Result<BTreeSet<ContainerId>, End> {
+    ) -> Result<BTreeSet<ContainerId>, ConnectionEnd> {
         let list = timeout(
             PATIENCE,
             self.api.list_containers(None::<ListContainersOptions>),
         );
         let list = match list.await {
             Ok(Ok(list)) => list,
-            Ok(Err(e)) => return Err(End::Broken(chain(&e))),
-            Err(_) => return Err(End::Broken("no answer to the container list".to_owned())),
+            Ok(Err(e)) => return Err(ConnectionEnd::Broken(error_chain(&e))),
+            Err(_) => {
+                return Err(ConnectionEnd::Broken(
+                    "no answer to the container list".to_owned(),
+                ));
+            }
         };
         let mut ids: Vec<ContainerId> = list
             .iter()
@@ -291,7 +273,7 @@ impl Client {
                     _ => now(),
                 };
                 if !self.tell(ts, id.clone(), action, Some(info)) {
-                    return Err(End::Stop);
+                    return Err(ConnectionEnd::Stop);
                 }
             }
         }
@@ -305,13 +287,13 @@ impl Client {
                 Err(_) => self.tell(now(), id.clone(), Action::Removed, None),
             };
             if !told {
-                return Err(End::Stop);
+                return Err(ConnectionEnd::Stop);
             }
         }
         Ok(running)
     }
 
-    /// Passes one engine event on; false when nobody listens.
+    /// Passes one engine event on; false when the receiver is gone.
     fn told(&self, event: EventMessage, known: &mut BTreeSet<ContainerId>) -> bool {
         let Some((ts, id, action)) = read_event(event) else {
             return true;
@@ -367,11 +349,11 @@ impl Client {
         });
     }
 
-    /// Looks at once who asked for a command inside, before they are gone; tells it a little
-    /// later, so that the command itself has been told.
+    /// Looks for the program that asked for a command inside at once, before it ends; reports it
+    /// a little later, after the probes have reported the command itself.
     fn client_later(&self, id: ContainerId) {
         let known = self.names.lock().get(&id).cloned().unwrap_or_default();
-        let Some((pid, client)) = client::find(&id, &known.0, known.1.as_deref()) else {
+        let Some((pid, client)) = exec_client::find(&id, &known.0, known.1.as_deref()) else {
             return;
         };
         let out = self.out.clone();
@@ -523,9 +505,12 @@ mod tests {
     #[test]
     fn the_option_wins_and_a_path_is_a_socket() {
         assert_eq!(
-            Docker::new(Some("/run/x.sock".into())).host,
+            DockerEngine::new(Some("/run/x.sock".into())).host,
             "unix:///run/x.sock"
         );
-        assert_eq!(Docker::new(Some("tcp://h:1".into())).host, "tcp://h:1");
+        assert_eq!(
+            DockerEngine::new(Some("tcp://h:1".into())).host,
+            "tcp://h:1"
+        );
     }
 }

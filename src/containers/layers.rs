@@ -14,7 +14,7 @@ use crate::event::{Bytes, Storage};
 
 /// What the image has at a path.
 #[derive(Debug)]
-pub(super) enum Below {
+pub(super) enum ImageEntry {
     /// Nothing, or a layer above removed it.
     Nothing,
     /// A regular file, open for reading.
@@ -71,9 +71,9 @@ fn beneath(root: &OwnedFd, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
 ///
 /// # Errors
 /// When a layer cannot be read: then nothing can be said about the image.
-pub(super) fn look_below(lower: &[Bytes], path: &[u8]) -> Result<Below, String> {
+pub(super) fn look_in_image(lower: &[Bytes], path: &[u8]) -> Result<ImageEntry, String> {
     let Some(path) = relative(path) else {
-        return Ok(Below::Nothing);
+        return Ok(ImageEntry::Nothing);
     };
     for layer in lower {
         let fail = |e: &dyn std::fmt::Display| format!("layer {}: {e}", layer.escaped());
@@ -92,18 +92,18 @@ pub(super) fn look_below(lower: &[Bytes], path: &[u8]) -> Result<Below, String> 
                 Err(e) => return Err(fail(&e)),
             };
             if found.file_type().is_char_device() && found.rdev() == 0 {
-                return Ok(Below::Nothing);
+                return Ok(ImageEntry::Nothing);
             }
             if prefix == path {
                 if !found.is_file() {
-                    return Ok(Below::Other);
+                    return Ok(ImageEntry::Other);
                 }
                 return open_regular(layer, path.as_os_str().as_bytes())
-                    .map(Below::Regular)
+                    .map(ImageEntry::Regular)
                     .map_err(|e| fail(&e));
             }
             if !found.is_dir() {
-                return Ok(Below::Nothing);
+                return Ok(ImageEntry::Nothing);
             }
             hides_the_rest |= is_opaque(&path_of(layer).join(prefix));
         }
@@ -111,7 +111,7 @@ pub(super) fn look_below(lower: &[Bytes], path: &[u8]) -> Result<Below, String> 
             break;
         }
     }
-    Ok(Below::Nothing)
+    Ok(ImageEntry::Nothing)
 }
 
 fn is_opaque(directory: &Path) -> bool {
@@ -179,8 +179,8 @@ mod tests {
         fs::write(b.join("bin/y"), "y").unwrap();
         std::os::unix::fs::symlink("/etc", b.join("out")).unwrap();
         let layers = [layer(&a), layer(&b)];
-        let read = |path: &str| match look_below(&layers, path.as_bytes()).unwrap() {
-            Below::Regular(file) => io::read_to_string(file).unwrap(),
+        let read = |path: &str| match look_in_image(&layers, path.as_bytes()).unwrap() {
+            ImageEntry::Regular(file) => io::read_to_string(file).unwrap(),
             other => format!("{other:?}"),
         };
         assert_eq!(read("/bin/x"), "upper");
@@ -197,7 +197,7 @@ mod tests {
             "Nothing",
             "a file hides a directory below"
         );
-        assert!(look_below(&["/no/such/layer".into()], b"/x").is_err());
+        assert!(look_in_image(&["/no/such/layer".into()], b"/x").is_err());
     }
 
     #[test]
@@ -220,16 +220,16 @@ mod tests {
         rustix::fs::mknodat(CWD, &node, kind, Mode::empty(), 0).unwrap();
         let layers = [layer(&a), layer(&b)];
         assert!(matches!(
-            look_below(&layers, b"/opaque/x").unwrap(),
-            Below::Nothing
+            look_in_image(&layers, b"/opaque/x").unwrap(),
+            ImageEntry::Nothing
         ));
         assert!(matches!(
-            look_below(&layers, b"/plain/x").unwrap(),
-            Below::Nothing
+            look_in_image(&layers, b"/plain/x").unwrap(),
+            ImageEntry::Nothing
         ));
         assert!(matches!(
-            look_below(&layers[1..], b"/plain/x").unwrap(),
-            Below::Regular(_)
+            look_in_image(&layers[1..], b"/plain/x").unwrap(),
+            ImageEntry::Regular(_)
         ));
     }
 }

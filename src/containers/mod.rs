@@ -1,22 +1,25 @@
-//! Who a cgroup is: container runtimes, their facts, and what was there before.
+//! Containers of this host: which cgroup is which container, the facts about each, and what ran
+//! before watching began.
 
-pub mod bare;
-pub mod cgroup;
-mod client;
+pub mod cgroup_directory;
+pub mod cgroup_name;
 pub mod compare;
-pub mod directory;
 mod docker;
 mod docker_facts;
+mod engine;
+mod engine_thread;
+mod exec_client;
+pub mod inventory;
 mod layers;
 pub mod overlay;
+pub mod proc_facts;
 mod process_usage;
-pub mod runtime;
-pub mod setup;
+pub mod runtime_setup;
 pub mod snapshot;
-pub mod survey;
 pub mod usage;
 
-pub use cgroup::recognise;
-pub use directory::{Directory, Found};
+pub use cgroup_directory::{CgroupDirectory, FoundContainer};
+pub use cgroup_name::recognise;
+pub use engine::{EngineState, RuntimeMessage, RuntimeUpdate};
+pub use engine_thread::{RuntimeOptions, Runtimes, start};
 pub use process_usage::ProcessSampler;
-pub use runtime::{EngineState, RuntimeMessage, RuntimeOptions, RuntimeUpdate, Runtimes, start};

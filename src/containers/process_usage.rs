@@ -10,15 +10,15 @@ use crate::event::ProcessUsage;
 /// Ticks between two samples: reading each process each second would be the most that an idle
 /// hullwatch does.
 const EVERY: u32 = 5;
-/// Of so many samples one tells of every process: who begins to listen late knows them all then.
+/// Every 12th sample lists every process, so that late consumers catch up.
 const WHOLE: u32 = 12;
 /// Processes of one sample; the rest shows no usage.
 const MAX_PROCESSES: usize = 1024;
 
 /// What was used when last looked.
 #[derive(Debug, Clone, Copy)]
-struct Known {
-    /// Tells a process from a later one of the same id: clock ticks after boot.
+struct ProcessCounters {
+    /// Start time in clock ticks after boot; distinguishes processes of the same id.
     started: u64,
     /// CPU time in clock ticks.
     used: u64,
@@ -29,15 +29,15 @@ struct Known {
 /// Reads what processes use; keeps the CPU counters between samples.
 #[derive(Debug, Default)]
 pub struct ProcessSampler {
-    known: BTreeMap<u32, Known>,
+    known: BTreeMap<u32, ProcessCounters>,
     ticks: u32,
     elapsed: Duration,
 }
 
 impl ProcessSampler {
     /// At each tick, `elapsed` after the last: every few ticks the processes of `pids` that used
-    /// CPU or whose memory changed, by pid; `None` in between. Who is left out used no CPU and
-    /// kept its memory. A process's first sample shows no CPU.
+    /// CPU or whose memory changed, by pid; `None` in between. A process left out used no CPU
+    /// and kept its memory. A process's first sample shows no CPU.
     pub fn tick(
         &mut self,
         elapsed: Duration,
@@ -61,7 +61,7 @@ impl ProcessSampler {
 
     fn compare(
         &mut self,
-        now: BTreeMap<u32, Known>,
+        now: BTreeMap<u32, ProcessCounters>,
         elapsed: Duration,
         whole: bool,
     ) -> Vec<ProcessUsage> {
@@ -85,10 +85,10 @@ impl ProcessSampler {
     }
 }
 
-fn read(pid: u32) -> Option<Known> {
+fn read(pid: u32) -> Option<ProcessCounters> {
     let process = Process::new(i32::try_from(pid).ok()?).ok()?;
     let stat = process.stat().ok()?;
-    Some(Known {
+    Some(ProcessCounters {
         started: stat.starttime,
         used: stat.utime + stat.stime,
         memory: stat.rss.saturating_mul(procfs::page_size()),
@@ -119,7 +119,7 @@ mod tests {
     fn a_new_process_of_an_old_id_begins_anew() {
         let mut sampler = ProcessSampler::default();
         let known = |started, used, memory| {
-            let known = Known {
+            let known = ProcessCounters {
                 started,
                 used,
                 memory,

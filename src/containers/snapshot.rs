@@ -7,14 +7,16 @@ use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use procfs::net::{TcpState, UdpState};
 
-use super::{overlay, recognise};
+use super::cgroup_name::recognise;
+use super::overlay;
 use crate::event::{
     Bytes, ContainerId, FileFacts, Filesystem, Process, Protocol, Socket, Storage, Timestamp,
 };
+use crate::system::{boot_time, now, timestamp};
 
 /// Descriptors looked at per process when sockets are matched to processes: a process with more
 /// keeps its sockets, attributed to its container without a pid.
@@ -97,20 +99,6 @@ pub(super) fn pids() -> Vec<u32> {
     pids
 }
 
-pub(super) fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    Timestamp(i64::try_from(since.unwrap_or_default().as_nanos()).unwrap_or(i64::MAX))
-}
-
-/// When the machine started, by today's wall clock.
-pub(super) fn boot_time() -> Timestamp {
-    let up = fs::read_to_string("/proc/uptime")
-        .ok()
-        .and_then(|t| t.split(' ').next()?.parse::<f64>().ok())
-        .unwrap_or(0.0);
-    now().minus(Duration::try_from_secs_f64(up).unwrap_or_default())
-}
-
 /// Fields of `/proc/PID/stat` after the name, which may itself hold spaces and parentheses:
 /// parent's pid and start time in ticks.
 fn read_stat(stat: &[u8]) -> Option<(u32, u64)> {
@@ -143,14 +131,14 @@ pub(super) fn status_field<'a>(status: &'a str, key: &str) -> Option<&'a str> {
         .map(str::trim)
 }
 
-type Layers = BTreeMap<ContainerId, Option<Storage>>;
+type StorageByContainer = BTreeMap<ContainerId, Option<Storage>>;
 
 fn read_process(
     pid: u32,
     boot: Timestamp,
     tick: u64,
     container: &Option<ContainerId>,
-    layers: &mut Layers,
+    layers: &mut StorageByContainer,
 ) -> Option<(u32, Process)> {
     let at = |name: &str| format!("/proc/{pid}/{name}");
     let (ppid, start) = read_stat(&fs::read(at("stat")).ok()?)?;
@@ -212,8 +200,8 @@ fn facts<'a>(link: &Path, path: &'a [u8], storage: Option<&Storage>) -> (&'a [u8
     out.dev = kernel_dev(meta.dev());
     out.size = meta.size();
     out.mode = meta.mode();
-    out.mtime = stamp(meta.mtime(), meta.mtime_nsec());
-    out.ctime = stamp(meta.ctime(), meta.ctime_nsec());
+    out.mtime = timestamp(meta.mtime(), meta.mtime_nsec());
+    out.ctime = timestamp(meta.ctime(), meta.ctime_nsec());
     out.fs = filesystem(link);
     if out.fs == Filesystem::Overlay
         && let Some(storage) = storage
@@ -235,14 +223,6 @@ fn facts<'a>(link: &Path, path: &'a [u8], storage: Option<&Storage>) -> (&'a [u8
 /// `st_dev` as the kernel itself numbers devices.
 pub(super) fn kernel_dev(dev: u64) -> u32 {
     (rustix::fs::major(dev) << 20) | (rustix::fs::minor(dev) & 0xf_ffff)
-}
-
-pub(crate) fn stamp(seconds: i64, nanoseconds: i64) -> Timestamp {
-    Timestamp(
-        seconds
-            .saturating_mul(1_000_000_000)
-            .saturating_add(nanoseconds),
-    )
 }
 
 /// Which kind of file system a file lives on, by its magic number.
@@ -346,7 +326,7 @@ fn holders(members: &[(u32, Option<ContainerId>)]) -> BTreeMap<u64, (u32, Option
     out
 }
 
-struct Entry {
+struct SocketEntry {
     protocol: Protocol,
     local: SocketAddr,
     remote: Option<SocketAddr>,
@@ -354,7 +334,7 @@ struct Entry {
 }
 
 /// The socket tables of a process's network namespace; `None` when it is gone.
-fn read_table(pid: u32) -> Option<Vec<Entry>> {
+fn read_table(pid: u32) -> Option<Vec<SocketEntry>> {
     let process = procfs::process::Process::new(i32::try_from(pid).ok()?).ok()?;
     let mut out = Vec::new();
     let tcp = process.tcp().ok()?;
@@ -367,7 +347,7 @@ fn read_table(pid: u32) -> Option<Vec<Entry>> {
                 TcpState::Established | TcpState::SynSent | TcpState::CloseWait
             )
         {
-            out.push(Entry {
+            out.push(SocketEntry {
                 protocol: Protocol::Tcp,
                 local: canonical(e.local_address),
                 remote: (!listen).then(|| canonical(e.remote_address)),
@@ -377,7 +357,7 @@ fn read_table(pid: u32) -> Option<Vec<Entry>> {
     }
     let udp = process.udp().unwrap_or_default();
     for e in udp.into_iter().chain(process.udp6().unwrap_or_default()) {
-        out.push(Entry {
+        out.push(SocketEntry {
             protocol: Protocol::Udp,
             local: canonical(e.local_address),
             remote: (e.state == UdpState::Established).then(|| canonical(e.remote_address)),

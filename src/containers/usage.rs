@@ -5,15 +5,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::directory::unified_mount;
 use crate::event::{ContainerId, ContainerUsage};
+use crate::system;
 
 /// How deep cgroups inside a container are looked at.
 const DEEPEST: usize = 4;
 
 /// Reads what containers use; keeps the CPU counters between samples.
 #[derive(Debug, Default)]
-pub struct Sampler {
+pub struct UsageSampler {
     unified: Option<PathBuf>,
     memory: Option<PathBuf>,
     pids: Option<PathBuf>,
@@ -22,13 +22,13 @@ pub struct Sampler {
     last: BTreeMap<ContainerId, u64>,
 }
 
-impl Sampler {
+impl UsageSampler {
     /// Finds this host's hierarchies.
     #[must_use]
     pub fn new() -> Self {
         let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         Self {
-            unified: unified_mount().ok(),
+            unified: system::cgroup2_mount().ok(),
             memory: controller(&table, "memory"),
             pids: controller(&table, "pids"),
             cpuacct: controller(&table, "cpuacct"),
@@ -190,11 +190,11 @@ mod tests {
             ],
         );
         write(&at("pids/docker/x"), &[("pids.current", "3\n")]);
-        let mut sampler = Sampler {
+        let mut sampler = UsageSampler {
             unified: Some(at("unified")),
             memory: Some(at("memory")),
             pids: Some(at("pids")),
-            ..Sampler::default()
+            ..UsageSampler::default()
         };
         let id = ContainerId::new("x");
         let list = [

@@ -1,12 +1,13 @@
-//! Where the layers cannot be read: what the engine itself says has changed, without contents.
+//! Differences by the engine's own list of changes, without contents, where the layers cannot be
+//! read.
 
 use std::time::Instant;
 
 use super::class::class;
 use crate::event::{Bytes, Difference, Differing, DriftScan, DriftScanSource, NodeKind, Timestamp};
 
-/// Tells the changes the engine names. It names changed directories as well; those are counted
-/// only. What a file holds is not known, so its class goes by its path.
+/// Reports the changes the engine lists. It lists changed directories as well; those are only
+/// counted. Contents are not known, so a file's class goes by its path.
 pub fn from_engine(
     changes: Vec<(Bytes, Difference)>,
     why: &str,

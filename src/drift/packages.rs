@@ -6,7 +6,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 
 use rustc_hash::{FxHashMap, FxHasher};
 
-use super::tree::Tree;
+use super::layer_tree::{self, LayerTree};
 use crate::event::{Bytes, PackageChange};
 
 const DPKG: &[u8] = b"var/lib/dpkg/status";
@@ -19,7 +19,7 @@ const RPM: &[&[u8]] = &[
     b"usr/lib/sysimage/rpm/rpmdb.sqlite",
     b"usr/lib/sysimage/rpm/Packages.db",
 ];
-/// Bounds: bytes of a database, packages in it, changes told, files of changed packages.
+/// Bounds: bytes of a database, packages in it, changes listed, files of changed packages.
 const MAX_SIZE: u64 = 32 << 20;
 const MAX_PACKAGES: usize = 65_536;
 const MAX_CHANGES: usize = 1024;
@@ -28,23 +28,23 @@ const MAX_NAME: usize = 256;
 
 /// Which changed package brings a file, as the container's own database says.
 #[derive(Debug, Default)]
-pub(super) struct Owned {
+pub(super) struct PackageFiles {
     files: FxHashMap<u64, u32>,
     names: Vec<Bytes>,
 }
 
-/// What the databases tell.
+/// Outcome of comparing the package databases.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct PackageComparison {
     pub(super) changes: Vec<PackageChange>,
     pub(super) unlisted: u64,
-    pub(super) owned: Owned,
+    pub(super) owned: PackageFiles,
     pub(super) problems: Vec<String>,
 }
 
 type Versions = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// Databases list `/bin/x` for what lies at `/usr/bin/x` where the two are one directory.
+/// Databases list `/bin/x` for `/usr/bin/x` where the two are one directory.
 fn key(path: &[u8]) -> u64 {
     use std::hash::{Hash as _, Hasher as _};
     let path = path.strip_prefix(b"/").unwrap_or(path);
@@ -63,7 +63,7 @@ fn key(path: &[u8]) -> u64 {
     hasher.finish()
 }
 
-impl Owned {
+impl PackageFiles {
     /// The added or upgraded package that brings the file.
     pub(super) fn of(&self, path: &[u8]) -> Option<Bytes> {
         let number = self.files.get(&key(path))?;
@@ -83,8 +83,8 @@ impl Owned {
 }
 
 /// Compares the databases of the writable layer with the image's.
-pub(super) fn compare(tree: &Tree) -> Found {
-    let mut found = Found::default();
+pub(super) fn compare(tree: &LayerTree) -> PackageComparison {
+    let mut found = PackageComparison::default();
     if let Some((before, after)) = both(tree, DPKG, dpkg, &mut found.problems) {
         for name in found.add(&before, &after) {
             let number = found.owned.package(&name);
@@ -120,7 +120,7 @@ pub(super) fn compare(tree: &Tree) -> Found {
     found
 }
 
-impl Found {
+impl PackageComparison {
     /// Notes the changes; returns the names of packages added or upgraded.
     fn add(&mut self, before: &Versions, after: &Versions) -> Vec<Vec<u8>> {
         let mut names = Vec::new();
@@ -153,7 +153,7 @@ impl Found {
 
 /// Both sides of a database, where the writable layer has one of its own.
 fn both(
-    tree: &Tree,
+    tree: &LayerTree,
     path: &[u8],
     read: fn(File) -> Versions,
     problems: &mut Vec<String>,
@@ -242,7 +242,7 @@ fn apk(file: File) -> Versions {
 }
 
 /// Files of the changed packages: `F:` names a directory, `R:` a file in it.
-fn apk_files(file: File, changed: &[Vec<u8>], owned: &mut Owned) {
+fn apk_files(file: File, changed: &[Vec<u8>], owned: &mut PackageFiles) {
     let (mut package, mut directory) = (None, Vec::new());
     lines(file, &mut |line| {
         if line.is_empty() {
@@ -253,7 +253,7 @@ fn apk_files(file: File, changed: &[Vec<u8>], owned: &mut Owned) {
         } else if let Some(text) = line.strip_prefix(b"F:") {
             directory = text.to_vec();
         } else if let (Some(name), Some(number)) = (line.strip_prefix(b"R:"), package) {
-            owned.add(&super::tree::join(&directory, name), number);
+            owned.add(&layer_tree::join(&directory, name), number);
         }
     });
 }
@@ -295,7 +295,7 @@ mod tests {
         assert_eq!(versions, expected);
         let text = "P:musl\nV:1.2\nF:lib\nR:libc.musl\n\nP:curl\nV:8\nF:usr/bin\nR:curl\n";
         assert_eq!(apk(file(text)).len(), 2);
-        let mut owned = Owned::default();
+        let mut owned = PackageFiles::default();
         apk_files(file(text), &[b"curl".to_vec()], &mut owned);
         assert_eq!(owned.of(b"/usr/bin/curl").unwrap(), "curl");
         assert_eq!(owned.of(b"/bin/curl").unwrap(), "curl");
@@ -309,7 +309,7 @@ mod tests {
                 .map(|(n, v)| (n.as_bytes().to_vec(), v.as_bytes().to_vec()))
                 .collect()
         };
-        let mut found = Found::default();
+        let mut found = PackageComparison::default();
         let names = found.add(
             &versions(&[("a", "1"), ("b", "1"), ("c", "1")]),
             &versions(&[("b", "2"), ("c", "1"), ("d", "1")]),

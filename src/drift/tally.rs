@@ -1,4 +1,4 @@
-//! Counts differences and keeps the weightiest: what a scan says in bounded room.
+//! Counts differences and keeps the most important ones, in bounded memory.
 
 use std::collections::BTreeMap;
 

@@ -5,16 +5,19 @@ use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{CWD, FileType, Mode, XattrFlags, lsetxattr, mknodat};
 
 use super::*;
-use crate::event::{Difference, FileClass, Mount, NodeKind, Storage};
+use crate::event::{
+    Bytes, ContainerInfo, Difference, Differing, DriftScan, FileClass, Mount, NodeKind, Storage,
+};
 
 /// Two image layers and a writable one, all plain directories.
-struct World(tempfile::TempDir);
+struct TestRoot(tempfile::TempDir);
 
-impl World {
+impl TestRoot {
     fn new() -> Self {
         // Not on a tmpfs, which refuses the attributes.
         let root = tempfile::tempdir_in("/var/tmp").unwrap();
@@ -60,8 +63,8 @@ impl World {
 
     fn scan_of(&self, info: &ContainerInfo) -> (DriftScan, BTreeMap<String, Differing>) {
         let mut found = BTreeMap::new();
-        let scan = Scanner::default()
-            .scan(info, &Progress::default(), &mut |d| {
+        let scan = DriftScanner::default()
+            .scan(info, &ScanProgress::default(), &mut |d| {
                 let twice = found.insert(d.path.escaped().to_string(), d);
                 assert!(twice.is_none(), "{twice:?} told twice");
             })
@@ -101,7 +104,7 @@ fn told(found: &BTreeMap<String, Differing>) -> Vec<(&str, Difference)> {
 
 #[test]
 fn content_decides_what_changed() {
-    let w = World::new();
+    let w = TestRoot::new();
     for (name, content) in [
         ("same", "1234"),
         ("other", "1234"),
@@ -146,7 +149,7 @@ fn removals_and_replaced_directories() {
     if !root() {
         return;
     }
-    let w = World::new();
+    let w = TestRoot::new();
     w.write("base/etc/gone.conf", "x");
     w.write("base/opt/a/1", "x");
     w.write("top/opt/a/2", "x");
@@ -188,7 +191,7 @@ fn copies_of_metadata_and_moved_directories() {
     if !root() {
         return;
     }
-    let w = World::new();
+    let w = TestRoot::new();
     w.write("base/bin/tool", "content");
     w.write("base/old/dir/a", "a");
     w.write("base/old/dir/b", "b");
@@ -209,7 +212,7 @@ fn copies_of_metadata_and_moved_directories() {
 
 #[test]
 fn nothing_hostile_is_followed_opened_or_believed() {
-    let w = World::new();
+    let w = TestRoot::new();
     w.write("base/etc/passwd", "root:x");
     w.dir("base/data");
     let secret = w.write("secret", "must not be read");
@@ -262,7 +265,7 @@ fn nothing_hostile_is_followed_opened_or_believed() {
 
 #[test]
 fn a_directory_too_deep_to_name_is_said_and_the_rest_is_told() {
-    let w = World::new();
+    let w = TestRoot::new();
     let mut at = rustix::fs::open(w.at("upper"), rustix::fs::OFlags::PATH, Mode::empty()).unwrap();
     let name = "d".repeat(200);
     for _ in 0..30 {
@@ -290,7 +293,7 @@ fn a_directory_too_deep_to_name_is_said_and_the_rest_is_told() {
 
 #[test]
 fn a_file_that_shrinks_and_grows_while_it_is_read_differs() {
-    let w = World::new();
+    let w = TestRoot::new();
     w.write("base/f", vec![7_u8; 8 << 20]);
     let path = w.write("upper/f", vec![7_u8; 8 << 20]);
     let stop = std::sync::Arc::new(AtomicBool::new(false));
@@ -316,19 +319,19 @@ fn a_file_that_shrinks_and_grows_while_it_is_read_differs() {
 
 #[test]
 fn what_was_equal_is_remembered_until_it_changes() {
-    let w = World::new();
+    let w = TestRoot::new();
     w.write("base/f", "1234");
     let path = w.write("upper/f", "1234");
     std::thread::sleep(std::time::Duration::from_millis(250));
-    let mut scanner = Scanner::default();
-    let count = |scanner: &mut Scanner| {
+    let mut scanner = DriftScanner::default();
+    let count = |scanner: &mut DriftScanner| {
         let mut count = 0;
-        let scanned = scanner.scan(&w.info(), &Progress::default(), &mut |_| count += 1);
+        let scanned = scanner.scan(&w.info(), &ScanProgress::default(), &mut |_| count += 1);
         scanned.unwrap();
         count
     };
     assert_eq!(count(&mut scanner), 0);
-    assert_eq!(scanner.equal.len(), 1);
+    assert_eq!(scanner.contents.remembered(), 1);
     // Same size, and the time of change set back: the inode's own time tells.
     let before = fs::metadata(&path).unwrap().modified().unwrap();
     fs::write(&path, "4321").unwrap();
@@ -343,7 +346,7 @@ fn what_was_equal_is_remembered_until_it_changes() {
 
 #[test]
 fn packages_are_told_by_name_and_their_files_with_them() {
-    let w = World::new();
+    let w = TestRoot::new();
     let status = |list: &[(&str, &str)]| -> String {
         list.iter()
             .map(|(n, v)| format!("Package: {n}\nStatus: install ok installed\nVersion: {v}\n\n"))
@@ -375,7 +378,7 @@ fn packages_are_told_by_name_and_their_files_with_them() {
 
 #[test]
 fn mount_points_are_the_runtimes() {
-    let w = World::new();
+    let w = TestRoot::new();
     w.write("upper/etc/app.conf", "");
     w.write("upper/etc/own.conf", "");
     let mut info = w.info();
@@ -389,7 +392,7 @@ fn mount_points_are_the_runtimes() {
 
 #[test]
 fn text_that_differs_is_shown_and_secrets_are_not() {
-    let w = World::new();
+    let w = TestRoot::new();
     w.write("base/etc/app.conf", "a\nb\nc\n");
     w.write("upper/etc/app.conf", "a\nB\nc\n");
     w.write("upper/etc/shadow", "root:hash");
@@ -406,16 +409,16 @@ fn text_that_differs_is_shown_and_secrets_are_not() {
 
 #[test]
 fn cancelled_or_without_layers_it_says_so() {
-    let w = World::new();
+    let w = TestRoot::new();
     w.write("upper/x", "x");
-    let progress = Progress::default();
+    let progress = ScanProgress::default();
     progress.cancel();
-    let scan = Scanner::default().scan(&w.info(), &progress, &mut |_| {});
+    let scan = DriftScanner::default().scan(&w.info(), &progress, &mut |_| {});
     assert!(scan.unwrap().failed.is_some());
-    let none = Scanner::default().scan(&ContainerInfo::default(), &progress, &mut |_| {});
+    let none = DriftScanner::default().scan(&ContainerInfo::default(), &progress, &mut |_| {});
     assert!(none.unwrap_err().contains("does not tell its layers"));
     let mut info = w.info();
     info.storage.lower.push("/no/such/layer".into());
-    let gone = Scanner::default().scan(&info, &progress, &mut |_| {});
+    let gone = DriftScanner::default().scan(&info, &progress, &mut |_| {});
     assert!(gone.unwrap_err().contains("/no/such/layer"));
 }

@@ -3,16 +3,12 @@
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
 use crate::event::Timestamp;
+use crate::system::now;
 
 fn nanoseconds(time: Timespec) -> i64 {
     time.tv_sec
         .saturating_mul(1_000_000_000)
         .saturating_add(time.tv_nsec)
-}
-
-/// The wall clock.
-pub(crate) fn now() -> Timestamp {
-    Timestamp(nanoseconds(clock_gettime(ClockId::Realtime)))
 }
 
 /// Distance from the time since boot to the wall clock. Taken once: a session's times do not

@@ -1,9 +1,8 @@
 //! The programs that hang on the root of the cgroup tree: datagrams, and answers to name queries.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io;
-use std::path::PathBuf;
 
 use aya::Ebpf;
 use aya::programs::{
@@ -19,7 +18,9 @@ const INGRESS: &str = "dns_ingress";
 
 /// Attaches the hooks. None is needed for the rest to work: a refusal is reported.
 pub(super) fn attach(programs: &mut Ebpf, report: &mut Report) -> Result<(), ProbeError> {
-    let root = root().and_then(File::open);
+    let root = crate::system::cgroup2_mount()
+        .map_err(io::Error::other)
+        .and_then(File::open);
     for name in ADDRESS.iter().copied().chain([INGRESS]) {
         let program = programs
             .program_mut(name)
@@ -51,18 +52,6 @@ fn ingress(program: &mut CgroupSkb, root: &File) -> Result<(), ProgramError> {
 fn address(program: &mut CgroupSockAddr, root: &File) -> Result<(), ProgramError> {
     program.load()?;
     program.attach(root, CgroupAttachMode::Single).map(drop)
-}
-
-/// Where the cgroup v2 hierarchy is mounted.
-fn root() -> io::Result<PathBuf> {
-    fs::read_to_string("/proc/self/mounts")?
-        .lines()
-        .find_map(|line| {
-            let mut words = line.split(' ');
-            let (_, point, kind) = (words.next()?, words.next()?, words.next()?);
-            (kind == "cgroup2").then(|| PathBuf::from(point))
-        })
-        .ok_or_else(|| io::Error::other("no cgroup v2 hierarchy is mounted"))
 }
 
 /// A number no container can guess, for the identity of sockets.

@@ -65,12 +65,7 @@ impl std::fmt::Debug for Probe {
 
 pub(super) fn load_error(error: impl std::error::Error) -> ProbeError {
     // The cause is what helps; errors of the loader name it last.
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text = format!("{text}: {inner}");
-        source = inner.source();
-    }
+    let mut text = crate::text::error_chain(&error);
     // Of a verifier's log the end tells why.
     if let Some(log) = text.find("Verifier output") {
         let tail: Vec<&str> = text[log..].lines().rev().take(4).collect();

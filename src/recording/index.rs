@@ -10,7 +10,7 @@ use super::ahead::{Ahead, Piece};
 use super::past::Rates;
 use super::report::ReadReport;
 use super::source::Place;
-use crate::core::{Core, Frozen};
+use crate::core::{Core, PackedCore};
 use crate::detect::{FindingId, Severity};
 use crate::event::{ContainerId, Event, Kind, Timestamp};
 
@@ -66,7 +66,7 @@ pub(super) enum Kept {
     /// As it is: quick to make and to take, and large.
     Whole(Arc<Core>),
     /// In little room.
-    Frozen(Arc<Frozen>),
+    PackedCore(Arc<PackedCore>),
 }
 
 impl Kept {
@@ -74,7 +74,7 @@ impl Kept {
     pub(super) fn core(&self) -> Option<Core> {
         match self {
             Self::Whole(core) => Some((**core).clone()),
-            Self::Frozen(frozen) => frozen.thaw(),
+            Self::PackedCore(frozen) => frozen.thaw(),
         }
     }
 }

@@ -5,8 +5,8 @@ use std::io::{self, Read as _};
 use bstr::ByteSlice as _;
 use sha2::{Digest as _, Sha256};
 
-use super::hex;
 use super::source::{Place, Stream};
+use crate::text::hex;
 
 /// A longer line is skipped. The longest honest line (a process with 100 kB of arguments that
 /// are no UTF-8) is below a tenth of this.

@@ -33,14 +33,5 @@ pub use report::{Damage, ReadReport};
 pub use tail::{is_written, path_is_written};
 pub use writer::{Summary, Writer, finding_line};
 
-/// Lower-case hexadecimal.
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use super::index::{Index, Kept, Keyframe, Overview, Walk};
 use super::report::ReadReport;
 use super::source::Place;
-use crate::core::{Core, Frozen};
+use crate::core::{Core, PackedCore};
 use crate::event::{Event, Kind, Timestamp, pack, unpack};
 
 /// Events of a stretch: so many are packed, or unpacked, at once.
@@ -108,7 +108,7 @@ impl Past {
         let frozen = whole.freeze();
         let bytes = frozen
             .as_ref()
-            .map_or_else(|| weight_of(&whole), Frozen::bytes);
+            .map_or_else(|| weight_of(&whole), PackedCore::bytes);
         drop(whole);
         let mut tape = self.tape.lock();
         let mut index = self.index.lock();
@@ -116,7 +116,7 @@ impl Past {
             return;
         };
         if let Some(frozen) = frozen {
-            index.keyframes[at].core = Kept::Frozen(Arc::new(frozen));
+            index.keyframes[at].core = Kept::PackedCore(Arc::new(frozen));
         }
         let estimated = std::mem::replace(&mut tape.keyframe, bytes);
         if let Some(stretch) = tape.stretches.iter_mut().find(|s| s.first == ordinal) {

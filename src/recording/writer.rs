@@ -10,9 +10,10 @@ use std::time::Duration;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::{Header, SessionError, hex};
+use super::{Header, SessionError};
 use crate::detect::Finding;
 use crate::event::{Event, Kind, Timestamp};
+use crate::text::hex;
 
 /// A new zstd frame begins after this many bytes of lines, so that a reader can seek and a
 /// damaged place costs at most this much.

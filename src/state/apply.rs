@@ -4,8 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::container::{Container, Owner};
+use super::file::{FileActivity, FileKey};
+use super::process::{Lineage, ProcessEntry};
 use super::quota::surplus;
-use super::{Container, FileActivity, FileKey, Lineage, Owner, ProcessEntry, State};
+use super::tables::State;
 use crate::event::{
     Action, Bytes, ContainerEvent, ContainerId, Event, Exec, Exit, File, FileFacts, FileOp, Fork,
     Kind, Process, Tick, Timestamp,

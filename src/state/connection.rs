@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::Owner;
+use super::container::Owner;
 use crate::event::{Bytes, Endpoint, Protocol, Timestamp};
 
 /// Which side began it.
@@ -19,7 +19,7 @@ pub enum Direction {
     Listening,
 }
 
-/// How it stands.
+/// State of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
     /// Begun.
@@ -58,7 +58,7 @@ pub struct Connection {
     pub comm: Bytes,
     /// The peer's name from the container's own DNS answers.
     pub name: Option<Bytes>,
-    /// How the latest stands.
+    /// State of the latest connection.
     pub phase: Phase,
     /// Attempts or accepted connections.
     pub count: u64,

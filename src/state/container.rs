@@ -6,6 +6,9 @@ use std::sync::Arc;
 
 use crate::event::{Bytes, ContainerId, ContainerInfo, DriftScan, Event, Kind, Timestamp};
 
+/// Whose fact it is: a container, or the host (`None`).
+pub type Owner = Option<ContainerId>;
+
 /// A container as the state knows it.
 #[derive(Debug, Clone)]
 pub struct Container {
@@ -52,7 +55,7 @@ pub struct Container {
 }
 
 impl Container {
-    /// A container of which only the id is known.
+    /// A container with only its id known.
     pub(super) fn new(id: ContainerId, first_seen: Timestamp) -> Self {
         Self {
             id,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Owner;
+use super::container::Owner;
 use crate::event::{Bytes, CompareClass, FileFacts, FileOp, Filesystem, Timestamp};
 
 /// One owner's path.
@@ -31,7 +31,7 @@ pub struct FileActivity {
     pub pid: u32,
     /// Its short name.
     pub comm: Bytes,
-    /// Host pid of who wrote or placed the content last, whoever changed its mode since.
+    /// Host pid of the process that wrote or placed the content last; changes of mode do not count.
     pub writer: u32,
     /// Latest facts of the file.
     pub file: Option<FileFacts>,

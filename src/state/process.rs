@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Owner;
+use super::container::Owner;
 use crate::event::{Bytes, FileFacts, Timestamp};
 
 /// Where a process of a container descends from.

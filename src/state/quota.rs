@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Owner;
+use super::container::Owner;
 
 /// The keys to forget so that at most `keep` entries stay, or somewhat fewer. An entry is the key,
 /// its owner, and a worth: of one owner the least worth go first.
@@ -27,7 +27,8 @@ pub(super) fn surplus<'a, K, W: Ord>(
     gone
 }
 
-/// How many each may hold, so that all together hold at most `keep`: who holds little keeps it.
+/// Entries each owner may hold, so that all together hold at most `keep`; owners with few keep
+/// theirs.
 fn fair(mut counts: Vec<usize>, keep: usize) -> usize {
     counts.sort_unstable();
     let mut left = keep;

@@ -25,7 +25,7 @@ pub struct Recent {
     pub seconds: VecDeque<Second>,
 }
 
-/// Bounds: events kept for the picture, and seconds of history.
+/// Bounds: events kept, and seconds of history.
 const MAX_EVENTS: usize = 8192;
 const MAX_SECONDS: usize = 900;
 

@@ -1,6 +1,8 @@
 //! State into events: the beginning of a recording that starts in the middle of a session.
 
-use super::{Direction, Phase, State};
+use super::connection::{Direction, Phase};
+use super::container::Owner;
+use super::tables::State;
 use crate::event::{
     Action, Connect, ContainerEvent, Endpoint, Event, Kind, Listen, Outcome, Process, Socket,
 };
@@ -9,7 +11,7 @@ use crate::event::{
 #[must_use]
 pub fn snapshot(state: &State, mut seq: u64) -> Vec<Event> {
     let mut events = Vec::new();
-    let mut push = |container: &super::Owner, pid: u32, nspid: u32, kind: Kind| {
+    let mut push = |container: &Owner, pid: u32, nspid: u32, kind: Kind| {
         events.push(Event {
             seq,
             ts: state.now,

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use super::connection::{Connection, ConnectionKey, Direction, Phase};
+use super::container::Owner;
 use super::quota::surplus;
-use super::{Connection, ConnectionKey, Direction, Owner, Phase, State};
+use super::tables::State;
 use crate::event::{
     Accept, Bytes, Close, Connect, Dns, Endpoint, Event, Listen, Outcome, Protocol, Socket,
 };

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
-use hullwatch::containers::compare::{Comparer, Request, check};
+use hullwatch::containers::compare::{CompareRequest, Comparer, check};
 use hullwatch::containers::{
-    Directory, EngineState, RuntimeMessage, RuntimeOptions, bare, snapshot, start, usage,
+    CgroupDirectory, EngineState, RuntimeMessage, RuntimeOptions, proc_facts, snapshot, start,
+    usage,
 };
 use hullwatch::event::{
     Action, CompareClass, ContainerId, ContainerInfo, Filesystem, Origin, Protocol, Runtime,
@@ -139,7 +140,7 @@ fn life(engine: &Engine, old: &Container, name: &str) -> ContainerInfo {
 }
 
 fn cgroups_and_processes(old: &Container) {
-    let (directory, found) = Directory::scan();
+    let (directory, found) = CgroupDirectory::scan();
     let mine = found.iter().find(|f| f.id == old.id).unwrap();
     assert_eq!(mine.runtime, Runtime::Docker);
     assert_eq!(directory.lookup(mine.cgroup), Some(&old.id));
@@ -169,7 +170,7 @@ fn cgroups_and_processes(old: &Container) {
     );
 
     let list = [(old.id.clone(), mine.path.clone())];
-    let mut sampler = usage::Sampler::new();
+    let mut sampler = usage::UsageSampler::new();
     sampler.sample(&list, Duration::from_secs(1));
     old.sh("i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done");
     let used = sampler.sample(&list, Duration::from_secs(1));
@@ -180,8 +181,8 @@ fn cgroups_and_processes(old: &Container) {
 }
 
 fn without_engine(old: &Container) {
-    let (_, found) = Directory::scan();
-    let info = bare::facts(found.iter().find(|f| f.id == old.id).unwrap()).unwrap();
+    let (_, found) = CgroupDirectory::scan();
+    let info = proc_facts::facts(found.iter().find(|f| f.id == old.id).unwrap()).unwrap();
     assert_eq!(info.command[0], "nc");
     assert_eq!(info.security.cap_add, ["NET_ADMIN"]);
     assert!(!info.security.privileged && !info.security.readonly_root);
@@ -199,7 +200,7 @@ fn content(old: &Container, info: ContainerInfo) {
     let compare = |path: &str| {
         let meta = std::fs::metadata(format!("/proc/{pid}/root{path}")).unwrap();
         let dev = rustix::fs::major(meta.dev()) << 20 | rustix::fs::minor(meta.dev());
-        assert!(comparer.request(Request {
+        assert!(comparer.request(CompareRequest {
             container: old.id.clone(),
             info: Arc::clone(&info),
             pid,

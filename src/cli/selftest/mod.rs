@@ -173,7 +173,7 @@ impl Throwaway {
             let _ = write!(id, "{byte:02x}");
             id
         });
-        let hierarchy = cgroup2().ok_or("no cgroup v2 hierarchy is mounted on this host")?;
+        let hierarchy = crate::system::cgroup2_mount()?;
         Ok(Self {
             cgroup: hierarchy.join(&id),
             scratch: std::env::temp_dir().join(format!("hullwatch-selftest-{}", &id[..12])),
@@ -215,14 +215,4 @@ impl Throwaway {
         let said = [output.stdout, output.stderr].concat();
         Ok(String::from_utf8_lossy(&said).into_owned())
     }
-}
-
-/// Where the cgroup v2 hierarchy is mounted.
-fn cgroup2() -> Option<PathBuf> {
-    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
-    mounts.lines().find_map(|line| {
-        let mut fields = line.split(' ').skip(1);
-        let (path, kind) = (fields.next()?, fields.next()?);
-        (kind == "cgroup2").then(|| PathBuf::from(path))
-    })
 }

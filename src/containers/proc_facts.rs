@@ -1,18 +1,20 @@
-//! Facts about a container that no engine tells of, from `/proc` and its cgroup's name.
+//! Facts about a container from `/proc`: its init, how that is confined, its root's layers.
 
 use std::fs;
 
-use super::snapshot::{boot_time, container_of, pids, split_argv, started, status_field};
-use super::{Found, overlay};
+use super::cgroup_directory::FoundContainer;
+use super::overlay;
+use super::snapshot::{container_of, pids, split_argv, started, status_field};
 use crate::event::{Bytes, CAPABILITIES, ContainerInfo, Security};
+use crate::system::boot_time;
 
-/// What Docker, Podman and containerd leave a container unless told otherwise, as bits.
+/// Capabilities that Docker, Podman and containerd give a container by default, as bits.
 const DEFAULT_CAPABILITIES: u64 = 0xa804_25fb;
 
 /// What can be known of a container without an engine: its init, how that is confined, and the
 /// layers of its root. `None` when no process runs in it.
 #[must_use]
-pub fn facts(found: &Found) -> Option<ContainerInfo> {
+pub fn facts(found: &FoundContainer) -> Option<ContainerInfo> {
     let boot = boot_time();
     // The init is the eldest; pids alone may have wrapped around.
     let (started, init) = pids()

@@ -1,20 +1,25 @@
-//! The tables of a state in little room, for keyframes: written as they are and compressed. Within
-//! seconds a busy host replaces every entry, so nothing would be gained by sharing them.
+//! The tables of a state, compressed, for keyframes. On a busy host every entry is replaced within
+//! seconds, so sharing entries between keyframes would gain nothing.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::{Connection, ConnectionKey, FileActivity, FileKey, Owner, ProcessEntry, Recent, State};
+use super::connection::{Connection, ConnectionKey};
+use super::container::{Container, Owner};
+use super::file::{FileActivity, FileKey};
+use super::process::ProcessEntry;
+use super::recent::{Recent, Second};
+use super::tables::State;
 use crate::event::{Timestamp, pack, unpack};
 
 /// How hard packing tries.
 const LEVEL: i32 = 1;
 
-/// A state of which the tables are packed.
+/// A state with its tables compressed.
 #[derive(Debug)]
-pub(crate) struct Frozen {
+pub(crate) struct PackedState {
     /// The state without them.
     thin: State,
     tables: Vec<u8>,
@@ -22,7 +27,7 @@ pub(crate) struct Frozen {
 }
 
 /// The tables: processes, connections, files, exited processes, sockets.
-type Read = (
+type PackedTables = (
     Vec<ProcessEntry>,
     Vec<(ConnectionKey, Arc<Connection>)>,
     Vec<(FileKey, Arc<FileActivity>)>,
@@ -32,7 +37,7 @@ type Read = (
 
 impl State {
     /// The state in little room; `None` when it cannot be written so.
-    pub(crate) fn freeze(&self) -> Option<Frozen> {
+    pub(crate) fn freeze(&self) -> Option<PackedState> {
         let processes: Vec<_> = self.processes.values().collect();
         let connections: Vec<_> = self.connections.iter().collect();
         let files: Vec<_> = self.files.iter().collect();
@@ -42,7 +47,7 @@ impl State {
         let mut packer = zstd::Encoder::new(Vec::new(), LEVEL).ok()?;
         serde_json::to_writer(std::io::BufWriter::new(&mut packer), &tables).ok()?;
         let recent = self.recent.events.iter().map(|event| &**event);
-        Some(Frozen {
+        Some(PackedState {
             tables: packer.finish().ok()?,
             recent: pack(recent)?,
             thin: State {
@@ -66,12 +71,12 @@ impl State {
     }
 }
 
-impl Frozen {
+impl PackedState {
     /// The state as it was; `None` when it was not packed here.
     pub(crate) fn thaw(&self) -> Option<State> {
         let mut state = self.thin.clone();
         let tables = zstd::decode_all(&self.tables[..]).ok()?;
-        let (processes, connections, files, exited, sockets): Read =
+        let (processes, connections, files, exited, sockets): PackedTables =
             serde_json::from_slice(&tables).ok()?;
         let containers = &self.thin.containers;
         // All that belongs to a container shares its id again.
@@ -117,12 +122,12 @@ impl Frozen {
 
     /// About how many bytes it holds.
     pub(crate) fn bytes(&self) -> usize {
-        let names = |c: &super::Container| c.names.len() * 128;
+        let names = |c: &Container| c.names.len() * 128;
         let containers = self.thin.containers.values();
         self.tables.len()
             + self.recent.len()
             + containers.map(|c| 8192 + names(c)).sum::<usize>()
             + self.thin.usage.len() * 64
-            + self.thin.recent.seconds.len() * size_of::<super::Second>()
+            + self.thin.recent.seconds.len() * size_of::<Second>()
     }
 }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::cgroup::recognise_leaf;
+use super::cgroup_name::recognise_leaf;
 use crate::event::{ContainerId, Runtime};
+use crate::system;
 
 /// Deeper cgroups than this are not scanned: the kernel's own nesting is far below it, and a
 /// container must not be able to make the scan endless.
@@ -15,7 +16,7 @@ const MAX_DEPTH: usize = 64;
 
 /// A container recognised by its cgroup.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct FoundContainer {
     /// Version 2 cgroup id.
     pub cgroup: u64,
     /// The container.
@@ -27,7 +28,7 @@ pub struct Found {
 }
 
 #[derive(Debug, Clone)]
-struct Node {
+struct CgroupNode {
     /// The container it belongs to, if any.
     container: Option<ContainerId>,
     /// True for the container's own cgroup, false for its children.
@@ -39,17 +40,17 @@ struct Node {
 /// Version 2 cgroup ids and the containers they belong to. Children of a container's cgroup
 /// belong to it, unless they are a container themselves (Docker in Docker).
 #[derive(Debug, Clone, Default)]
-pub struct Directory {
-    nodes: BTreeMap<u64, Node>,
+pub struct CgroupDirectory {
+    nodes: BTreeMap<u64, CgroupNode>,
     problem: Option<String>,
 }
 
-impl Directory {
+impl CgroupDirectory {
     /// Walks this host's version 2 hierarchy; the containers come sorted by path. Without such
-    /// a hierarchy the directory is empty and [`Directory::problem`] says why.
+    /// a hierarchy the directory is empty and [`CgroupDirectory::problem`] says why.
     #[must_use]
-    pub fn scan() -> (Self, Vec<Found>) {
-        match unified_mount() {
+    pub fn scan() -> (Self, Vec<FoundContainer>) {
+        match system::cgroup2_mount() {
             Ok(mount) => Self::scan_at(&mount),
             Err(problem) => {
                 let empty = Self {
@@ -63,14 +64,14 @@ impl Directory {
 
     /// Walks the hierarchy mounted at `mount`.
     #[must_use]
-    pub fn scan_at(mount: &Path) -> (Self, Vec<Found>) {
+    pub fn scan_at(mount: &Path) -> (Self, Vec<FoundContainer>) {
         let mut directory = Self::default();
         let mut found = Vec::new();
         match fs::metadata(mount) {
             Ok(root) => {
                 directory.nodes.insert(
                     root.ino(),
-                    Node {
+                    CgroupNode {
                         container: None,
                         own: false,
                         path: String::new(),
@@ -84,7 +85,7 @@ impl Directory {
         (directory, found)
     }
 
-    fn walk(&mut self, at: &Path, id: u64, depth: usize, found: &mut Vec<Found>) {
+    fn walk(&mut self, at: &Path, id: u64, depth: usize, found: &mut Vec<FoundContainer>) {
         // A cgroup may end between listing and reading: then there is nothing to say of it.
         let Ok(entries) = fs::read_dir(at) else {
             return;
@@ -130,7 +131,7 @@ impl Directory {
 
     /// A cgroup was made; `Some` when it is a container not known by this cgroup before. A
     /// repeated birth (scan and probe both saw it) changes nothing.
-    pub fn born(&mut self, id: u64, parent: u64, name: &[u8]) -> Option<Found> {
+    pub fn born(&mut self, id: u64, parent: u64, name: &[u8]) -> Option<FoundContainer> {
         if self.nodes.contains_key(&id) {
             return None;
         }
@@ -143,13 +144,13 @@ impl Directory {
         let own = recognise_leaf(&above, &name);
         self.nodes.insert(
             id,
-            Node {
+            CgroupNode {
                 container: own.as_ref().map(|(_, c)| c.clone()).or(inherited),
                 own: own.is_some(),
                 path: path.clone(),
             },
         );
-        own.map(|(runtime, container)| Found {
+        own.map(|(runtime, container)| FoundContainer {
             cgroup: id,
             id: container,
             runtime,
@@ -162,37 +163,6 @@ impl Directory {
         let node = self.nodes.remove(&id)?;
         node.own.then_some(node.container).flatten()
     }
-}
-
-/// Where the version 2 hierarchy is mounted: the whole of `/sys/fs/cgroup`, or a part of it
-/// beside version 1 (hybrid).
-///
-/// # Errors
-/// When the mount table cannot be read or has no cgroup2 file system.
-pub fn unified_mount() -> Result<PathBuf, String> {
-    let table =
-        fs::read("/proc/self/mountinfo").map_err(|e| format!("/proc/self/mountinfo: {e}"))?;
-    unified_in(&table).ok_or_else(|| {
-        "no cgroup2 file system is mounted; mount one, e.g. mount -t cgroup2 none /sys/fs/cgroup/unified"
-            .to_owned()
-    })
-}
-
-fn unified_in(table: &[u8]) -> Option<PathBuf> {
-    let table = String::from_utf8_lossy(table);
-    let mut found: Vec<&str> = table
-        .lines()
-        .filter_map(|line| {
-            let (front, back) = line.split_once(" - ")?;
-            let mut fields = front.split(' ').skip(3);
-            let (root, at) = (fields.next()?, fields.next()?);
-            // Only a mount of the hierarchy's root shows every container.
-            (back.split(' ').next() == Some("cgroup2") && root == "/").then_some(at)
-        })
-        .collect();
-    // Prefer the system's own place to mounts made elsewhere, e.g. by tests or in a chroot.
-    found.sort_by_key(|at| (!at.starts_with("/sys/fs/cgroup"), at.len()));
-    found.first().map(PathBuf::from)
 }
 
 #[cfg(test)]
@@ -210,7 +180,7 @@ mod tests {
         fs::create_dir_all(inner.join("leaf")).unwrap();
         fs::create_dir_all(root.path().join(format!("docker/{A}/init"))).unwrap();
         fs::create_dir_all(root.path().join("system.slice")).unwrap();
-        let (directory, found) = Directory::scan_at(root.path());
+        let (directory, found) = CgroupDirectory::scan_at(root.path());
         let ids: Vec<_> = found.iter().map(|f| (f.id.as_str(), f.runtime)).collect();
         assert_eq!(ids, [(A, Runtime::Docker), (B, Runtime::Docker)]);
         let of = |path: &str| {
@@ -229,7 +199,7 @@ mod tests {
 
     #[test]
     fn births_and_deaths() {
-        let mut directory = Directory::default();
+        let mut directory = CgroupDirectory::default();
         assert!(directory.born(1, 0, b"docker").is_none());
         let found = directory.born(2, 1, A.as_bytes()).unwrap();
         assert_eq!(
@@ -246,20 +216,5 @@ mod tests {
         );
         assert_eq!(directory.gone(2).unwrap().as_str(), A);
         assert_eq!(directory.lookup(2), None);
-    }
-
-    #[test]
-    fn finds_the_mount_in_both_layouts() {
-        let hybrid = b"31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n\
-            41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
-        assert_eq!(
-            unified_in(hybrid).unwrap(),
-            Path::new("/sys/fs/cgroup/unified")
-        );
-        let unified = b"90 1 0:38 /docker/x /mnt rw - cgroup2 none rw\n\
-            91 1 0:38 / /tmp/c rw - cgroup2 none rw\n\
-            41 31 0:38 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw\n";
-        assert_eq!(unified_in(unified).unwrap(), Path::new("/sys/fs/cgroup"));
-        assert_eq!(unified_in(b"31 23 0:28 / / rw - ext4 d rw\n"), None);
     }
 }

@@ -1,8 +1,10 @@
-//! Finds the program on this host that asked an engine to run a command in a container.
+//! Finds the client on this host (docker exec, podman exec, …) that asked an engine to run a
+//! command in a container.
 
 use procfs::process::{Process, all_processes};
 
-use crate::event::{Bytes, Client, ContainerId};
+use crate::event::{Client, ContainerId};
+use crate::system;
 
 /// Programs by which people enter containers.
 const CLIENTS: &[&str] = &[
@@ -13,7 +15,8 @@ const CLIENTS: &[&str] = &[
     "crictl",
     "docker-compose",
 ];
-/// Processes looked at: beyond it nobody is found rather than the engine's thread held up.
+/// Processes looked at; with more on the host a client may stay unknown, but the engine's thread
+/// is not held up.
 const MOST: usize = 20_000;
 
 /// The youngest client whose command line runs something in this container. Its name, the
@@ -47,7 +50,9 @@ pub(super) fn find(id: &ContainerId, name: &str, service: Option<&str>) -> Optio
         argv: argv.iter().take(32).map(|a| a.as_str().into()).collect(),
         uid,
         login_uid,
-        user: user(login_uid.unwrap_or(uid)),
+        user: system::user(login_uid.unwrap_or(uid))
+            .map(|user| user.name)
+            .unwrap_or_default(),
         tty: tty.as_str().into(),
     };
     Some((u32::try_from(process.pid()).ok()?, client))
@@ -63,19 +68,6 @@ fn enters(argv: &[String], id: &ContainerId, name: &str, service: Option<&str>) 
             || (a.len() >= 2 && id.as_str().starts_with(a.as_str()))
             || service == Some(a.as_str())
     })
-}
-
-/// The name of a user on this host.
-fn user(uid: u32) -> Bytes {
-    let users = std::fs::read("/etc/passwd").unwrap_or_default();
-    for line in users.split(|b| *b == b'\n') {
-        let mut fields = line.split(|b| *b == b':');
-        let name = fields.next().unwrap_or_default();
-        if fields.nth(1) == Some(uid.to_string().as_bytes()) {
-            return Bytes::new(name);
-        }
-    }
-    Bytes::default()
 }
 
 #[cfg(test)]
@@ -95,6 +87,6 @@ mod tests {
         assert!(!enters("docker exec -it db sh"));
         assert!(!enters("docker logs web"));
         assert!(!enters("docker exec a web2"));
-        assert_eq!(user(0), "root");
+        assert_eq!(system::user(0).map(|u| u.name), Some("root".into()));
     }
 }

@@ -11,11 +11,11 @@ const IDLE: u32 = 60;
 
 /// Facts by container. Those of what does not run go by themselves.
 #[derive(Debug, Default)]
-pub(super) struct Infos {
+pub(super) struct ContainerFacts {
     known: BTreeMap<ContainerId, (Arc<ContainerInfo>, u32)>,
 }
 
-impl Infos {
+impl ContainerFacts {
     /// Facts arrived.
     pub(super) fn know(&mut self, id: &ContainerId, info: &ContainerInfo) {
         self.known.insert(id.clone(), (Arc::new(info.clone()), 0));
@@ -46,18 +46,18 @@ mod tests {
 
     #[test]
     fn facts_that_come_after_a_containers_end_do_not_stay() {
-        let mut infos = Infos::default();
+        let mut facts = ContainerFacts::default();
         let runs = ContainerId::new("runs");
-        infos.know(&runs, &ContainerInfo::default());
+        facts.know(&runs, &ContainerInfo::default());
         for n in 0..10_000 {
             // Its end was seen; then the engine answered what it had been asked before.
             let ended = ContainerId::new(&n.to_string());
-            infos.forget(&ended);
-            infos.know(&ended, &ContainerInfo::default());
-            infos.tick(|id| *id == runs);
-            assert!(infos.get(&ended).is_some(), "it may be about to begin");
-            assert!(infos.known.len() <= 2 + IDLE as usize);
+            facts.forget(&ended);
+            facts.know(&ended, &ContainerInfo::default());
+            facts.tick(|id| *id == runs);
+            assert!(facts.get(&ended).is_some(), "it may be about to begin");
+            assert!(facts.known.len() <= 2 + IDLE as usize);
         }
-        assert!(infos.get(&runs).is_some());
+        assert!(facts.get(&runs).is_some());
     }
 }

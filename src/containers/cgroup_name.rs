@@ -63,7 +63,7 @@ pub fn recognise_leaf(parent: &str, leaf: &str) -> Option<(Runtime, ContainerId)
     })
 }
 
-/// A leaf that is only an id says nothing of its runtime; where it lies does.
+/// The runtime of a leaf that is only an id, by the cgroup above it.
 fn runtime_of_parent(parent: &str) -> Runtime {
     let mut parts = parent.rsplit('/');
     match parts.next() {

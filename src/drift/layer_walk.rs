@@ -1,8 +1,8 @@
-//! Walks the writable layer and tells what differs from the image.
+//! Walks the writable layer and reports what differs from the image.
 
 use std::ffi::CStr;
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
@@ -10,27 +10,26 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, Dir, FileType, Stat, statat};
 
 use super::class::{HEAD, class};
-use super::packages::Owned;
-use super::tree::{self, Below, OpenPart, Part, Tree};
-use super::{Progress, Scanner};
-use crate::containers::compare::{MAX_SIZE, Stamp, hex};
-use crate::containers::snapshot::stamp;
+use super::content::ContentMemory;
+use super::layer_tree::{self, ImageNode, LayerDir, LayerTree, OpenLayerDir};
+use super::packages::PackageFiles;
+use super::progress::ScanProgress;
+use crate::containers::compare::MAX_SIZE;
 use crate::event::{Bytes, Difference, Differing, FileClass, NodeKind};
+use crate::system::timestamp;
 
-/// Larger files of equal size are not compared.
-const MAX_COMPARED: u64 = 1 << 30;
 /// Bytes hashed in one scan; further files differ without a hash.
 const MAX_HASHED: u64 = 1 << 30;
 /// Directories that may wait to be walked.
 const MAX_WAITING: usize = 262_144;
 /// Files counted below a directory that is gone.
 const MAX_COUNTED: u64 = 100_000;
-/// Problems told in words.
+/// Problems reported in words; the others are counted.
 const MAX_PROBLEMS: usize = 8;
 
 /// What the walk learned beside the differences.
 #[derive(Debug, Default)]
-pub(super) struct Walked {
+pub(super) struct WalkSummary {
     pub(super) examined: u64,
     pub(super) unchanged: u64,
     pub(super) directories: u64,
@@ -39,30 +38,30 @@ pub(super) struct Walked {
 }
 
 /// A directory of the writable layer that waits to be walked.
-struct Waiting {
+struct PendingDir {
     /// Without a leading slash.
     path: Arc<[u8]>,
     /// What it consists of in the image.
-    parts: Vec<Part>,
+    parts: Vec<LayerDir>,
     /// The image's files in it are hidden.
     hidden: bool,
 }
 
-pub(super) struct Walk<'a> {
-    pub(super) tree: &'a Tree,
-    pub(super) scanner: &'a mut Scanner,
-    pub(super) owned: &'a Owned,
+pub(super) struct LayerWalk<'a> {
+    pub(super) tree: &'a LayerTree,
+    pub(super) contents: &'a mut ContentMemory,
+    pub(super) owned: &'a PackageFiles,
     /// Where the runtime mounts something, sorted: it makes an empty file there.
     pub(super) mounts: &'a [Bytes],
-    pub(super) progress: &'a Progress,
+    pub(super) progress: &'a ScanProgress,
     pub(super) out: &'a mut dyn FnMut(Differing),
-    pub(super) walked: Walked,
-    waiting: Vec<Waiting>,
+    pub(super) walked: WalkSummary,
+    waiting: Vec<PendingDir>,
     hashed: u64,
 }
 
 fn node_kind(stat: &Stat) -> NodeKind {
-    match tree::kind(stat) {
+    match layer_tree::kind(stat) {
         FileType::Directory => NodeKind::Directory,
         FileType::Symlink => NodeKind::Symlink,
         FileType::CharacterDevice | FileType::BlockDevice => NodeKind::Device,
@@ -88,7 +87,8 @@ fn head_of(file: &File) -> Vec<u8> {
 }
 
 fn differing(path: Bytes, difference: Difference, stat: &Stat) -> Differing {
-    let at = |seconds: i64, nanoseconds| stamp(seconds, i64::try_from(nanoseconds).unwrap_or(0));
+    let at =
+        |seconds: i64, nanoseconds| timestamp(seconds, i64::try_from(nanoseconds).unwrap_or(0));
     let kind = node_kind(stat);
     Differing {
         path,
@@ -116,23 +116,23 @@ fn differing(path: Bytes, difference: Difference, stat: &Stat) -> Differing {
     }
 }
 
-impl<'a> Walk<'a> {
+impl<'a> LayerWalk<'a> {
     pub(super) fn new(
-        tree: &'a Tree,
-        scanner: &'a mut Scanner,
-        owned: &'a Owned,
+        tree: &'a LayerTree,
+        contents: &'a mut ContentMemory,
+        owned: &'a PackageFiles,
         mounts: &'a [Bytes],
-        progress: &'a Progress,
+        progress: &'a ScanProgress,
         out: &'a mut dyn FnMut(Differing),
     ) -> Self {
         Self {
             tree,
-            scanner,
+            contents,
             owned,
             mounts,
             progress,
             out,
-            walked: Walked::default(),
+            walked: WalkSummary::default(),
             waiting: Vec::new(),
             hashed: 0,
         }
@@ -140,7 +140,7 @@ impl<'a> Walk<'a> {
 
     /// Walks everything; false when it was cancelled.
     pub(super) fn run(&mut self) -> bool {
-        self.waiting.push(Waiting {
+        self.waiting.push(PendingDir {
             path: Arc::from([].as_slice()),
             parts: self.tree.root(),
             hidden: false,
@@ -161,7 +161,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn directory(&mut self, mut at: Waiting) -> bool {
+    fn directory(&mut self, mut at: PendingDir) -> bool {
         let dir = match self.tree.open_upper(&at.path) {
             Ok(dir) => dir,
             // Removed since it was listed.
@@ -182,7 +182,7 @@ impl<'a> Walk<'a> {
                 return true;
             }
         };
-        let hidden = at.hidden || tree::is_opaque(&dir);
+        let hidden = at.hidden || layer_tree::is_opaque(&dir);
         let entries = match Dir::read_from(&dir) {
             Ok(entries) => entries,
             Err(e) => {
@@ -208,7 +208,7 @@ impl<'a> Walk<'a> {
             self.walked.examined += 1;
             self.progress.step();
             if let Err(e) = self.entry(&at, hidden, &dir, &parts, name) {
-                let path = tree::join(&at.path, name.to_bytes());
+                let path = layer_tree::join(&at.path, name.to_bytes());
                 self.problem(&path, &e);
             }
         }
@@ -219,8 +219,8 @@ impl<'a> Walk<'a> {
     }
 
     /// A directory moved as a whole consists of what lay at its old place.
-    fn moved(&mut self, at: &mut Waiting, dir: &OwnedFd) -> Result<(), String> {
-        let Some(from) = tree::redirect(dir) else {
+    fn moved(&mut self, at: &mut PendingDir, dir: &OwnedFd) -> Result<(), String> {
+        let Some(from) = layer_tree::redirect(dir) else {
             return Ok(());
         };
         let parent = at.path.iter().rposition(|b| *b == b'/');
@@ -236,9 +236,9 @@ impl<'a> Walk<'a> {
     }
 
     /// The image's names that an opaque directory no longer shows.
-    fn hidden_names(&mut self, at: &Waiting, dir: &OwnedFd, parts: &[OpenPart]) {
+    fn hidden_names(&mut self, at: &PendingDir, dir: &OwnedFd, parts: &[OpenLayerDir]) {
         let mut gone = Ok(());
-        let listed = tree::image_names(parts, &mut |name| {
+        let listed = layer_tree::image_names(parts, &mut |name| {
             let there = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW);
             if there.err() == Some(rustix::io::Errno::NOENT) {
                 gone = self.deleted(at, parts, name);
@@ -252,10 +252,10 @@ impl<'a> Walk<'a> {
 
     fn entry(
         &mut self,
-        at: &Waiting,
+        at: &PendingDir,
         hidden: bool,
         dir: &OwnedFd,
-        parts: &[OpenPart],
+        parts: &[OpenLayerDir],
         name: &CStr,
     ) -> Result<(), String> {
         let stat = match statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
@@ -263,12 +263,12 @@ impl<'a> Walk<'a> {
             Err(rustix::io::Errno::NOENT) => return Ok(()),
             Err(e) => return Err(e.to_string()),
         };
-        if tree::is_whiteout(&stat) {
+        if layer_tree::is_whiteout(&stat) {
             return self.deleted(at, parts, name);
         }
-        let path = tree::join(&at.path, name.to_bytes());
+        let path = layer_tree::join(&at.path, name.to_bytes());
         let below = self.tree.look(parts, name)?;
-        if tree::kind(&stat) == FileType::Directory {
+        if layer_tree::kind(&stat) == FileType::Directory {
             return self.sub_directory(path, &stat, below, hidden);
         }
         let shown = absolute(&path);
@@ -279,13 +279,13 @@ impl<'a> Walk<'a> {
         let head = self.fill(&mut told, dir, name)?;
         told.class = class(&told.path, told.kind, told.mode, &head);
         match below {
-            Below::Nothing => {}
-            Below::Directory(found, _) => {
+            ImageNode::Nothing => {}
+            ImageNode::Directory(found, _) => {
                 told.difference = Difference::Changed;
                 told.below = Some(self.count(&found));
                 told.note = Some("was a directory".to_owned());
             }
-            Below::Node {
+            ImageNode::Node {
                 stat: old,
                 part,
                 whole,
@@ -308,12 +308,12 @@ impl<'a> Walk<'a> {
         &mut self,
         path: Vec<u8>,
         stat: &Stat,
-        below: Below,
+        below: ImageNode,
         hidden: bool,
     ) -> Result<(), String> {
         let mut told = differing(absolute(&path), Difference::Changed, stat);
         let parts = match below {
-            Below::Directory(found, old) => {
+            ImageNode::Directory(found, old) => {
                 if !same_rights(stat, &old) {
                     told.metadata_only = true;
                     told.mode_before = Some(old.st_mode);
@@ -322,11 +322,11 @@ impl<'a> Walk<'a> {
                 }
                 found
             }
-            Below::Nothing => {
+            ImageNode::Nothing => {
                 self.walked.directories += 1;
                 Vec::new()
             }
-            Below::Node { .. } => {
+            ImageNode::Node { .. } => {
                 told.note = Some("was no directory".to_owned());
                 told.class = class(&told.path, told.kind, told.mode, b"");
                 (self.out)(told);
@@ -336,7 +336,7 @@ impl<'a> Walk<'a> {
         if self.waiting.len() >= MAX_WAITING {
             return Err("too many directories; this one was not looked at".to_owned());
         }
-        self.waiting.push(Waiting {
+        self.waiting.push(PendingDir {
             path: path.into(),
             parts,
             hidden,
@@ -344,14 +344,14 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// What the file itself tells; returns its first bytes.
+    /// Fills in what the file's own bytes and link say; returns its first bytes.
     fn fill(&self, told: &mut Differing, dir: &OwnedFd, name: &CStr) -> Result<Vec<u8>, String> {
         match told.kind {
             NodeKind::Symlink => {
-                told.target = tree::link_target(dir, name).ok();
+                told.target = layer_tree::link_target(dir, name).ok();
                 Ok(Vec::new())
             }
-            NodeKind::File if told.size > 0 => match tree::open_file(dir, name) {
+            NodeKind::File if told.size > 0 => match layer_tree::open_file(dir, name) {
                 Ok(file) => Ok(head_of(&file)),
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {
                     Err("it was removed while it was read".to_owned())
@@ -367,14 +367,14 @@ impl<'a> Walk<'a> {
         &mut self,
         told: &mut Differing,
         (dir, new): (&OwnedFd, &Stat),
-        (parts, old, part, whole): (&[OpenPart], &Stat, usize, bool),
+        (parts, old, part, whole): (&[OpenLayerDir], &Stat, usize, bool),
         name: &CStr,
     ) -> bool {
         told.difference = Difference::Changed;
         if !same_rights(new, old) {
             told.mode_before = Some(old.st_mode);
         }
-        let Some(image) = parts.get(part).map(OpenPart::fd) else {
+        let Some(image) = parts.get(part).map(OpenLayerDir::fd) else {
             return true;
         };
         if node_kind(old) != told.kind {
@@ -386,7 +386,7 @@ impl<'a> Walk<'a> {
                 told.size_before = Some(size(old));
                 self.same_content(dir, image, name, whole)
             }
-            NodeKind::Symlink => Ok(told.target == tree::link_target(image, name).ok()),
+            NodeKind::Symlink => Ok(told.target == layer_tree::link_target(image, name).ok()),
             NodeKind::Device => Ok(new.st_rdev == old.st_rdev),
             _ => Ok(true),
         };
@@ -413,11 +413,11 @@ impl<'a> Walk<'a> {
         whole: bool,
     ) -> Result<bool, String> {
         let text = |e: io::Error| e.to_string();
-        let new = tree::open_file(dir, name).map_err(text)?;
+        let new = layer_tree::open_file(dir, name).map_err(text)?;
         let owned: OwnedFd = new.into();
-        if tree::is_metadata_only(&owned) {
+        if layer_tree::is_metadata_only(&owned) {
             // Moved together with a change of its metadata, it may be another file's content.
-            return match tree::redirect(&owned) {
+            return match layer_tree::redirect(&owned) {
                 None => Ok(true),
                 Some(_) => Ok(false),
             };
@@ -426,8 +426,8 @@ impl<'a> Walk<'a> {
             return Err("the image's layer holds only its metadata".to_owned());
         }
         let new = File::from(owned);
-        let old = tree::open_file(image, name).map_err(text)?;
-        self.scanner.same(&new, &old, self.progress)
+        let old = layer_tree::open_file(image, name).map_err(text)?;
+        self.contents.same(&new, &old, self.progress)
     }
 
     fn identify(&mut self, told: &mut Differing, dir: &OwnedFd, name: &CStr) {
@@ -439,35 +439,40 @@ impl<'a> Walk<'a> {
             return;
         }
         self.hashed += told.size;
-        let hash = tree::open_file(dir, name)
+        let hash = layer_tree::open_file(dir, name)
             .map_err(|e| e.to_string())
-            .and_then(|file| self.scanner.hashes.hash(&file));
+            .and_then(|file| self.contents.hashes.hash(&file));
         match hash {
-            Ok(hash) => told.sha256 = Some(hex(&hash)),
+            Ok(hash) => told.sha256 = Some(crate::text::hex(&hash)),
             Err(why) => told.note = Some(why),
         }
     }
 
     /// The image's file under this name is gone.
-    fn deleted(&mut self, at: &Waiting, parts: &[OpenPart], name: &CStr) -> Result<(), String> {
-        let path = absolute(&tree::join(&at.path, name.to_bytes()));
+    fn deleted(
+        &mut self,
+        at: &PendingDir,
+        parts: &[OpenLayerDir],
+        name: &CStr,
+    ) -> Result<(), String> {
+        let path = absolute(&layer_tree::join(&at.path, name.to_bytes()));
         let told = match self.tree.look(parts, name)? {
             // A removed name that the image does not have: nothing changed.
-            Below::Nothing => return Ok(()),
-            Below::Directory(found, old) => {
+            ImageNode::Nothing => return Ok(()),
+            ImageNode::Directory(found, old) => {
                 let mut told = differing(path, Difference::Deleted, &old);
                 told.below = Some(self.count(&found));
                 told.class = class(&told.path, told.kind, told.mode, b"");
                 told
             }
-            Below::Node {
+            ImageNode::Node {
                 stat: old, part, ..
             } => {
                 let mut told = differing(path, Difference::Deleted, &old);
                 told.size_before = Some(told.size);
                 let head = match parts.get(part) {
                     Some(part) if told.kind == NodeKind::File && told.size > 0 => {
-                        tree::open_file(part.fd(), name).map_or(Vec::new(), |f| head_of(&f))
+                        layer_tree::open_file(part.fd(), name).map_or(Vec::new(), |f| head_of(&f))
                     }
                     _ => Vec::new(),
                 };
@@ -480,18 +485,18 @@ impl<'a> Walk<'a> {
     }
 
     /// Files of the image below a directory, up to a bound.
-    fn count(&self, parts: &[Part]) -> u64 {
+    fn count(&self, parts: &[LayerDir]) -> u64 {
         let mut count = 0;
         let mut waiting = vec![parts.to_vec()];
         while let Some(parts) = waiting.pop() {
             let Ok(open) = self.tree.open_parts(&parts) else {
                 continue;
             };
-            let listed = tree::image_names(&open, &mut |name| {
+            let listed = layer_tree::image_names(&open, &mut |name| {
                 match self.tree.look(&open, name) {
-                    Ok(Below::Directory(found, _)) => waiting.push(found),
-                    Ok(Below::Node { .. }) => count += 1,
-                    Ok(Below::Nothing) | Err(_) => {}
+                    Ok(ImageNode::Directory(found, _)) => waiting.push(found),
+                    Ok(ImageNode::Node { .. }) => count += 1,
+                    Ok(ImageNode::Nothing) | Err(_) => {}
                 }
                 count < MAX_COUNTED && !self.progress.is_cancelled()
             });
@@ -508,71 +513,4 @@ fn absolute(path: &[u8]) -> Bytes {
     out.push(b'/');
     out.extend_from_slice(path);
     out.into()
-}
-
-impl Scanner {
-    /// Whether two files have the same content: by size, by what is remembered, by reading.
-    fn same(&mut self, new: &File, old: &File, progress: &Progress) -> Result<bool, String> {
-        let stamps = |new: &File, old: &File| -> io::Result<(Stamp, Stamp)> {
-            Ok((Stamp::of(&new.metadata()?), Stamp::of(&old.metadata()?)))
-        };
-        let text = |e: io::Error| e.to_string();
-        let before = stamps(new, old).map_err(text)?;
-        if before.0.size() != before.1.size() {
-            return Ok(false);
-        }
-        if self.equal.contains(&before) {
-            return Ok(true);
-        }
-        if before.0.size() > MAX_COMPARED {
-            let limit = MAX_COMPARED >> 20;
-            return Err(format!(
-                "of the same size as the image's, but larger than {limit} MiB"
-            ));
-        }
-        let same = equal(new, old, progress).map_err(text)?;
-        if stamps(new, old).map_err(text)? != before {
-            return Err("it changed while it was read".to_owned());
-        }
-        if same && before.0.is_settled() {
-            if self.equal.len() >= super::MAX_REMEMBERED {
-                self.equal.clear();
-            }
-            self.equal.insert(before);
-        }
-        Ok(same)
-    }
-}
-
-fn equal(new: &File, old: &File, progress: &Progress) -> io::Result<bool> {
-    // One byte more than stated tells a file that grows while it is read.
-    let mut new = new.take(MAX_COMPARED + 1);
-    let mut old = old.take(MAX_COMPARED + 1);
-    let (mut a, mut b) = (vec![0_u8; 128 << 10], vec![0_u8; 128 << 10]);
-    loop {
-        if progress.is_cancelled() {
-            return Err(io::Error::other("cancelled"));
-        }
-        let n = fill(&mut new, &mut a)?;
-        let m = fill(&mut old, &mut b)?;
-        if a.get(..n) != b.get(..m) {
-            return Ok(false);
-        }
-        if n == 0 {
-            return Ok(true);
-        }
-    }
-}
-
-fn fill(file: &mut impl io::Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match file.read(rest) {
-            Ok(0) => break,
-            Ok(n) => filled += n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(filled)
 }

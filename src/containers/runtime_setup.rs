@@ -1,8 +1,8 @@
 //! Containers that a runtime is still setting up when watching begins: its work is not theirs.
 //!
 //! The kernel programs see a runtime's process join the container's cgroup, and know it by that.
-//! One that joined before they were attached is told from the container's own by what it cannot
-//! choose: it is young, its parent is in no container, and its program is not of the container's
+//! One that joined before they were attached differs from the container's own processes in what it
+//! cannot choose: it is young, its parent is in no container, and its program is not of the container's
 //! file systems.
 
 use std::fs::{self, Metadata};

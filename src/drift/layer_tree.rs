@@ -16,7 +16,7 @@ use crate::event::{Bytes, Storage};
 
 /// A directory of the image that is part of the directory looked at.
 #[derive(Debug, Clone)]
-pub(super) struct Part {
+pub(super) struct LayerDir {
     /// Which layer, 0 the uppermost.
     layer: u16,
     /// Its path there, without a leading slash.
@@ -24,19 +24,19 @@ pub(super) struct Part {
 }
 
 /// The same, open.
-pub(super) struct OpenPart {
-    part: Part,
+pub(super) struct OpenLayerDir {
+    part: LayerDir,
     fd: OwnedFd,
 }
 
 /// What the image has under a name.
-pub(super) enum Below {
+pub(super) enum ImageNode {
     /// Nothing.
     Nothing,
     /// A directory, made of these.
-    Directory(Vec<Part>, Stat),
+    Directory(Vec<LayerDir>, Stat),
     /// Anything else, in the open part with this number. `whole` is false when the file holds
-    /// metadata only and its content lies elsewhere.
+    /// metadata only and its content is elsewhere.
     Node {
         stat: Box<Stat>,
         part: usize,
@@ -45,7 +45,7 @@ pub(super) enum Below {
 }
 
 /// All layers of a container.
-pub(super) struct Tree {
+pub(super) struct LayerTree {
     upper: OwnedFd,
     lower: Vec<OwnedFd>,
 }
@@ -54,7 +54,7 @@ pub(super) fn kind(stat: &Stat) -> FileType {
     FileType::from_raw_mode(stat.st_mode)
 }
 
-/// A character device 0:0 stands for "removed".
+/// A character device 0:0 marks a removed name.
 pub(super) fn is_whiteout(stat: &Stat) -> bool {
     kind(stat) == FileType::CharacterDevice && stat.st_rdev == 0
 }
@@ -126,7 +126,7 @@ pub(super) fn link_target(directory: &OwnedFd, name: &CStr) -> io::Result<Bytes>
     Ok(readlinkat(directory, name, Vec::new())?.to_bytes().into())
 }
 
-impl Tree {
+impl LayerTree {
     /// Opens the layers.
     ///
     /// # Errors
@@ -154,17 +154,17 @@ impl Tree {
     }
 
     /// The parts of the root.
-    pub(super) fn root(&self) -> Vec<Part> {
+    pub(super) fn root(&self) -> Vec<LayerDir> {
         let empty: Arc<[u8]> = Arc::from([].as_slice());
         (0..self.lower.len())
-            .map(|layer| Part {
+            .map(|layer| LayerDir {
                 layer: u16::try_from(layer).unwrap_or(u16::MAX),
                 path: Arc::clone(&empty),
             })
             .collect()
     }
 
-    fn open_part(&self, part: &Part) -> Result<OwnedFd, String> {
+    fn open_part(&self, part: &LayerDir) -> Result<OwnedFd, String> {
         let Some(root) = self.lower.get(usize::from(part.layer)) else {
             return Err("too many layers".to_owned());
         };
@@ -172,11 +172,11 @@ impl Tree {
     }
 
     /// Opens the parts of a directory.
-    pub(super) fn open_parts(&self, parts: &[Part]) -> Result<Vec<OpenPart>, String> {
+    pub(super) fn open_parts(&self, parts: &[LayerDir]) -> Result<Vec<OpenLayerDir>, String> {
         parts
             .iter()
             .map(|part| {
-                Ok(OpenPart {
+                Ok(OpenLayerDir {
                     fd: self.open_part(part)?,
                     part: part.clone(),
                 })
@@ -185,10 +185,10 @@ impl Tree {
     }
 
     /// What the image has under `name` in a directory.
-    pub(super) fn look(&self, parts: &[OpenPart], name: &CStr) -> Result<Below, String> {
-        let mut found: Vec<Part> = Vec::new();
+    pub(super) fn look(&self, parts: &[OpenLayerDir], name: &CStr) -> Result<ImageNode, String> {
+        let mut found: Vec<LayerDir> = Vec::new();
         let mut first = None;
-        for (number, OpenPart { part, fd }) in parts.iter().enumerate() {
+        for (number, OpenLayerDir { part, fd }) in parts.iter().enumerate() {
             let stat = match statat(fd, name, AtFlags::SYMLINK_NOFOLLOW) {
                 Ok(stat) => stat,
                 Err(rustix::io::Errno::NOENT) => continue,
@@ -203,13 +203,13 @@ impl Tree {
                 }
                 let whole = kind(&stat) != FileType::RegularFile
                     || !open_file(fd, name).is_ok_and(|f| is_metadata_only(&f.into()));
-                return Ok(Below::Node {
+                return Ok(ImageNode::Node {
                     stat: Box::new(stat),
                     part: number,
                     whole,
                 });
             }
-            let here = Part {
+            let here = LayerDir {
                 layer: part.layer,
                 path: join(&part.path, name.to_bytes()).into(),
             };
@@ -226,8 +226,8 @@ impl Tree {
             }
         }
         Ok(match first {
-            Some(stat) => Below::Directory(found, stat),
-            None => Below::Nothing,
+            Some(stat) => ImageNode::Directory(found, stat),
+            None => ImageNode::Nothing,
         })
     }
 
@@ -238,12 +238,12 @@ impl Tree {
         parent: &[u8],
         from: &[u8],
         layer: usize,
-    ) -> Result<Vec<Part>, String> {
+    ) -> Result<Vec<LayerDir>, String> {
         let path = match from.strip_prefix(b"/") {
             Some(absolute) => absolute.to_vec(),
             None => join(parent, from),
         };
-        let mut parts: Vec<Part> = self.root().into_iter().skip(layer).collect();
+        let mut parts: Vec<LayerDir> = self.root().into_iter().skip(layer).collect();
         for name in path.split(|b| *b == b'/').filter(|n| !n.is_empty()) {
             let mut name = name.to_vec();
             name.push(0);
@@ -255,15 +255,15 @@ impl Tree {
             }
             // A redirection met on the way counts from there: layers below resolve alike.
             match self.look(&self.open_parts(&parts)?, name)? {
-                Below::Directory(found, _) => parts = found,
-                Below::Nothing | Below::Node { .. } => return Ok(Vec::new()),
+                ImageNode::Directory(found, _) => parts = found,
+                ImageNode::Nothing | ImageNode::Node { .. } => return Ok(Vec::new()),
             }
         }
         Ok(parts)
     }
 }
 
-impl OpenPart {
+impl OpenLayerDir {
     /// The directory.
     pub(super) fn fd(&self) -> &OwnedFd {
         &self.fd
@@ -272,10 +272,10 @@ impl OpenPart {
 
 /// Hands every name that the image has in a directory to `each`, once, until it says false.
 pub(super) fn image_names(
-    parts: &[OpenPart],
+    parts: &[OpenLayerDir],
     each: &mut dyn FnMut(&CStr) -> bool,
 ) -> io::Result<()> {
-    for (number, OpenPart { fd, .. }) in parts.iter().enumerate() {
+    for (number, OpenLayerDir { fd, .. }) in parts.iter().enumerate() {
         let above = parts.get(..number).unwrap_or_default();
         for entry in rustix::fs::Dir::read_from(fd)? {
             let entry = entry?;
@@ -317,7 +317,7 @@ fn open_regular(root: &OwnedFd, path: &[u8]) -> Result<Option<File>, String> {
     }
 }
 
-impl Tree {
+impl LayerTree {
     /// A regular file of the writable layer, if it is there.
     pub(super) fn upper_file(&self, path: &[u8]) -> Result<Option<File>, String> {
         open_regular(&self.upper, path)
@@ -333,9 +333,9 @@ impl Tree {
             let name = CStr::from_bytes_with_nul(&name).map_err(|e| e.to_string())?;
             let open = self.open_parts(&parts)?;
             match (self.look(&open, name)?, names.peek()) {
-                (Below::Directory(found, _), Some(_)) => parts = found,
+                (ImageNode::Directory(found, _), Some(_)) => parts = found,
                 (
-                    Below::Node {
+                    ImageNode::Node {
                         part, whole: true, ..
                     },
                     None,

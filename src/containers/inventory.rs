@@ -1,5 +1,5 @@
-//! Asks once which containers there are, the stopped ones too, and what the engine says has
-//! changed in them. For commands that need no watch.
+//! A one-time list of the containers of this host, stopped ones included, and the engine's list of
+//! changed files. For commands that load no probes.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,18 +8,21 @@ use bollard::models::ChangeType;
 use bollard::query_parameters::ListContainersOptions;
 use tokio::time::timeout;
 
-use super::docker::{Client, Docker, chain};
-use super::{Directory, EngineState, bare, overlay};
+use super::cgroup_directory::CgroupDirectory;
+use super::docker::{DockerClient, DockerEngine};
+use super::engine::EngineState;
+use super::{overlay, proc_facts};
 use crate::event::{Bytes, ContainerId, ContainerInfo, Difference};
+use crate::text::error_chain;
 
 /// An engine that takes longer than this to answer is treated as away.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// To list changes it walks the container's files.
 const WALK: Duration = Duration::from_secs(120);
 
-/// A container somebody knows of.
+/// A container of this host.
 #[derive(Debug, Clone)]
-pub struct Known {
+pub struct ListedContainer {
     /// Its id.
     pub id: ContainerId,
     /// What is known of it.
@@ -28,7 +31,7 @@ pub struct Known {
 
 /// Containers of this host, and how to ask their engine.
 #[derive(Debug, Clone)]
-pub struct Survey {
+pub struct Inventory {
     docker_host: Option<String>,
 }
 
@@ -48,17 +51,17 @@ fn unreachable(state: EngineState) -> String {
     }
 }
 
-impl Survey {
+impl Inventory {
     /// The engine at `docker_host`, else at `DOCKER_HOST`, else at the standard socket.
     #[must_use]
     pub fn new(docker_host: Option<String>) -> Self {
         Self { docker_host }
     }
 
-    /// Every container: the engine's, running or not, then those only their cgroups tell of.
+    /// Every container: the engine's, running or not, then those known by their cgroups only.
     /// The second part is why the engine could not be asked.
     #[must_use]
-    pub fn containers(&self, ask_engine: bool) -> (Vec<Known>, Option<String>) {
+    pub fn containers(&self, ask_engine: bool) -> (Vec<ListedContainer>, Option<String>) {
         let asked = if ask_engine {
             self.of_engine()
         } else {
@@ -69,11 +72,11 @@ impl Survey {
             Err(problem) => (Vec::new(), Some(problem)),
         };
         let told: BTreeSet<ContainerId> = known.iter().map(|k| k.id.clone()).collect();
-        for found in Directory::scan().1 {
+        for found in CgroupDirectory::scan().1 {
             if !told.contains(&found.id)
-                && let Some(info) = bare::facts(&found)
+                && let Some(info) = proc_facts::facts(&found)
             {
-                known.push(Known { id: found.id, info });
+                known.push(ListedContainer { id: found.id, info });
             }
         }
         for container in &mut known {
@@ -82,9 +85,9 @@ impl Survey {
         (known, problem)
     }
 
-    fn of_engine(&self) -> Result<Vec<Known>, String> {
+    fn of_engine(&self) -> Result<Vec<ListedContainer>, String> {
         block_on(async {
-            let docker = Docker::new(self.docker_host.clone());
+            let docker = DockerEngine::new(self.docker_host.clone());
             let (api, _) = docker.connect().await.map_err(unreachable)?;
             let options = ListContainersOptions {
                 all: true,
@@ -93,15 +96,15 @@ impl Survey {
             let list = timeout(PATIENCE, api.list_containers(Some(options)))
                 .await
                 .map_err(|_| "no answer to the container list".to_owned())?
-                .map_err(|e| chain(&e))?;
+                .map_err(|e| error_chain(&e))?;
             let (out, _) = crossbeam_channel::bounded(0);
-            let client = Client::new(api, out);
+            let client = DockerClient::new(api, out);
             let mut known = Vec::new();
             for id in list.iter().filter_map(|c| c.id.as_deref()) {
                 let id = ContainerId::new(id);
                 // Removed since it was listed.
                 if let Ok(info) = client.inspect(&id).await {
-                    known.push(Known { id, info });
+                    known.push(ListedContainer { id, info });
                 }
             }
             Ok(known)
@@ -114,13 +117,13 @@ impl Survey {
     /// When it cannot be asked.
     pub fn changes(&self, id: &ContainerId) -> Result<Vec<(Bytes, Difference)>, String> {
         block_on(async {
-            let docker = Docker::new(self.docker_host.clone());
+            let docker = DockerEngine::new(self.docker_host.clone());
             let (api, _) = docker.connect().await.map_err(unreachable)?;
             let api = api.with_timeout(WALK);
             let changes = timeout(WALK, api.container_changes(id.as_str()))
                 .await
                 .map_err(|_| "no answer to the list of changes".to_owned())?
-                .map_err(|e| chain(&e))?;
+                .map_err(|e| error_chain(&e))?;
             Ok(changes
                 .unwrap_or_default()
                 .into_iter()
@@ -137,8 +140,8 @@ impl Survey {
     }
 }
 
-/// Fills in the layers from the mount table of the container's init where the engine does not
-/// tell them.
+/// Takes the layers from the mount table of the container's init where the engine did not report
+/// them.
 pub fn locate(info: &mut ContainerInfo) {
     if (info.storage.upper.is_empty() || info.storage.lower.is_empty())
         && info.init_pid != 0

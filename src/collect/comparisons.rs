@@ -2,20 +2,20 @@
 
 use rustc_hash::FxHashSet;
 
-use super::infos::Infos;
-use crate::containers::compare::{Comparer, Request};
+use super::container_facts::ContainerFacts;
+use crate::containers::compare::{CompareRequest, Comparer};
 use crate::event::{Bytes, ContainerId, Event, FileFacts, Kind, Origin, Timestamp};
 
 /// Files remembered as asked for; beyond it they may be asked for again.
 const MAX_ASKED: usize = 65_536;
 
 /// A file's identity and content version.
-type Version = (ContainerId, u64, u32, Timestamp, u64);
+type FileVersion = (ContainerId, u64, u32, Timestamp, u64);
 
 /// What was asked.
 pub(super) struct Comparisons {
     comparer: Comparer,
-    asked: FxHashSet<Version>,
+    asked: FxHashSet<FileVersion>,
 }
 
 impl Comparisons {
@@ -32,16 +32,16 @@ impl Comparisons {
     }
 
     /// Asks for a comparison when the event executes a file of the writable layer.
-    pub(super) fn look(&mut self, event: &Event, infos: &Infos) {
+    pub(super) fn look(&mut self, event: &Event, facts: &ContainerFacts) {
         let Some(container) = &event.container else {
             return;
         };
         match &event.kind {
             Kind::Exec(exec) if !exec.runtime => {
-                self.ask(infos, container, event.pid, &exec.exe, &exec.file);
+                self.ask(facts, container, event.pid, &exec.exe, &exec.file);
             }
             Kind::Process(process) => {
-                self.ask(infos, container, event.pid, &process.exe, &process.file);
+                self.ask(facts, container, event.pid, &process.exe, &process.file);
             }
             _ => {}
         }
@@ -49,7 +49,7 @@ impl Comparisons {
 
     fn ask(
         &mut self,
-        infos: &Infos,
+        facts: &ContainerFacts,
         container: &ContainerId,
         pid: u32,
         path: &Bytes,
@@ -65,9 +65,9 @@ impl Comparisons {
         if self.asked.len() >= MAX_ASKED {
             self.asked.clear();
         }
-        let request = Request {
+        let request = CompareRequest {
             container: container.clone(),
-            info: infos.get(container).cloned().unwrap_or_default(),
+            info: facts.get(container).cloned().unwrap_or_default(),
             pid,
             path: path.clone(),
             ino: file.ino,

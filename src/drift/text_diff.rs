@@ -7,10 +7,10 @@ use std::time::Duration;
 use similar::{Algorithm, ChangeTag, TextDiff as Lines};
 
 use super::class::is_secret;
-use super::tree::Tree;
+use super::layer_tree::LayerTree;
 use crate::event::{ContainerInfo, escape};
 
-/// Bounds: bytes of either file, lines told, characters of a line.
+/// Bounds: bytes of either file, lines listed, characters of a line.
 const MAX_SIZE: u64 = 256 << 10;
 const MAX_LINES: usize = 2000;
 const MAX_LINE: usize = 2000;
@@ -35,7 +35,7 @@ pub fn diff(info: &ContainerInfo, path: &[u8]) -> Result<TextDiff, String> {
     if is_secret(path) {
         return Err("holds secrets, not shown".to_owned());
     }
-    let tree = Tree::open(&info.storage)?;
+    let tree = LayerTree::open(&info.storage)?;
     let path = path.strip_prefix(b"/").unwrap_or(path);
     let old = text(tree.image_file(path)?)?;
     // Without one of its own the container shows the image's, unless it was removed; both have

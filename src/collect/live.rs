@@ -1,0 +1,333 @@
+//! A running watch: starts and ends its threads, and answers questions about it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::drift_scan::ScanQueue;
+use super::policy::{PolicyFile, PolicyWatch};
+use super::shared::{LiveShared, Tap};
+use super::{apply, blind, capabilities, collector};
+use crate::containers::inventory::Inventory;
+use crate::containers::{EngineState, RuntimeOptions};
+use crate::core::Core;
+use crate::detect::Settings;
+use crate::event::ContainerId;
+use crate::probe::{Probe, ProbeConfig, ProbeError, Report};
+use crate::recording::{Blind, Header, Overview, Past, Player, Recorder, SessionError, Summary};
+use crate::state;
+
+/// Drift scans that may be asked for at once.
+const MAX_ASKED: usize = 64;
+
+/// What to watch and how to judge it.
+#[derive(Debug, Clone)]
+pub struct LiveOptions {
+    /// Also the host's own processes.
+    pub host: bool,
+    /// What findings depend on.
+    pub settings: Settings,
+    /// The policy file in `settings`, to be read again when it changes.
+    pub policy: Option<PolicyFile>,
+    /// Address of the Docker engine; `None` takes `DOCKER_HOST`, then the standard socket.
+    pub docker_host: Option<String>,
+    /// Ask no engine.
+    pub no_engine: bool,
+    /// How often containers are compared with their images; `None`: at the beginning only.
+    pub rescan: Option<Duration>,
+    /// Bytes of the recent past to keep in memory; 0: none.
+    pub past: usize,
+}
+
+/// Why watching, or recording, did not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum LiveError {
+    /// The probes.
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
+    /// A thread could not be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] std::io::Error),
+    /// The session file.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// There is a recording already.
+    #[error("already recording")]
+    Recording,
+    /// There is none.
+    #[error("not recording")]
+    NotRecording,
+}
+
+/// State of a watch.
+#[derive(Debug, Clone)]
+pub struct LiveStatus {
+    /// Host name.
+    pub host: String,
+    /// Kernel release.
+    pub kernel: String,
+    /// The engine; `None` when none is asked.
+    pub engine: Option<EngineState>,
+    /// What attached.
+    pub report: Report,
+    /// The recording.
+    pub recording: Option<RecordingStatus>,
+}
+
+/// State of a recording.
+#[derive(Debug, Clone)]
+pub struct RecordingStatus {
+    /// The file.
+    pub path: PathBuf,
+    /// Bytes of lines written.
+    pub bytes: u64,
+    /// Why it ended before its time.
+    pub error: Option<String>,
+    /// Events that are not in the file.
+    pub lost: u64,
+}
+
+/// A running watch.
+pub struct Live {
+    shared: Arc<LiveShared>,
+    report: Report,
+    blind: Vec<Blind>,
+    /// The policy file and its watcher.
+    policy: Option<(PathBuf, PolicyWatch)>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Live {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Live").finish_non_exhaustive()
+    }
+}
+
+impl Live {
+    /// Loads and attaches the probes and begins to watch. Returns when what was there before is
+    /// in the state; the engine's facts follow. From then on the calling thread and those begun
+    /// here hold only the privileges that watching needs.
+    ///
+    /// # Errors
+    /// When the probes cannot be attached or a thread not be started.
+    pub fn start(options: LiveOptions, tap: Option<Box<dyn Tap>>) -> Result<Self, LiveError> {
+        let probe = Probe::load(&ProbeConfig {
+            host: options.host,
+            ..ProbeConfig::default()
+        })?;
+        capabilities::give_up();
+        let report = probe.report().clone();
+        let missing = blind::missing(&report, !options.no_engine);
+        let mut settings = options.settings;
+        settings.missing.extend(missing.keys().copied());
+        let core = Core::new(settings);
+        let shared = Arc::new(LiveShared {
+            past: (options.past > 0).then(|| Arc::new(Past::new(options.past, &core))),
+            core: Arc::new(Mutex::new(core)),
+            seq: AtomicU64::new(0),
+            recorder: Mutex::new(None),
+            engine: Mutex::new((!options.no_engine).then_some(EngineState::Connecting)),
+            stop: AtomicBool::new(false),
+            scanning: Arc::default(),
+            scan_asked: Mutex::default(),
+        });
+        let (policy, changes) = match options.policy {
+            Some(file) => {
+                let path = file.path().to_owned();
+                let (watch, changes) = PolicyWatch::start(file)?;
+                (Some((path, watch)), changes)
+            }
+            None => (None, crossbeam_channel::never()),
+        };
+        let (events, queue) = crossbeam_channel::bounded(collector::QUEUE);
+        let (first, begun) = crossbeam_channel::bounded(1);
+        let inventory = (!options.no_engine).then(|| Inventory::new(options.docker_host.clone()));
+        // Without that thread nothing is scanned; all else goes on.
+        let scans = ScanQueue::start(inventory, options.rescan, Arc::clone(&shared.scanning)).ok();
+        let engine = (!options.no_engine).then_some(RuntimeOptions {
+            docker_host: options.docker_host,
+        });
+        let collecting = Arc::clone(&shared);
+        let collector = std::thread::Builder::new()
+            .name("collect".to_owned())
+            .spawn(move || {
+                let from = collector::CollectorInputs {
+                    engine,
+                    policy: changes,
+                    scans,
+                };
+                collector::run(probe, options.host, from, &events, &collecting);
+            })?;
+        let applying = Arc::clone(&shared);
+        let applier = std::thread::Builder::new()
+            .name("core".to_owned())
+            .spawn(move || apply::run(&applying, &queue, tap, &first))?;
+        // Fails only when the thread ended, which stop() shows.
+        let _ = begun.recv();
+        Ok(Self {
+            shared,
+            report,
+            blind: blind::rules(&missing),
+            policy,
+            threads: vec![collector, applier],
+        })
+    }
+
+    /// State and findings. Lock it only to read a frame.
+    #[must_use]
+    pub fn core(&self) -> &Arc<Mutex<Core>> {
+        &self.shared.core
+    }
+
+    /// A player of the recent past, where that is kept; it begins now, paused.
+    #[must_use]
+    pub fn past(&self) -> Option<Player> {
+        let past = self.shared.past.as_ref()?;
+        // No event may come between the core and the number of events.
+        let core = self.shared.core.lock();
+        let header = Header::here(core.state.now, core.detector.settings().clone());
+        Some(Player::of_past(past, header, core.clone()))
+    }
+
+    /// The recent past as a whole, where it is kept.
+    #[must_use]
+    pub fn overview(&self) -> Option<Overview> {
+        self.shared.past.as_ref().map(|past| past.overview())
+    }
+
+    /// State of the engine's connection; `None` when no engine is asked.
+    #[must_use]
+    pub fn engine(&self) -> Option<EngineState> {
+        self.shared.engine.lock().clone()
+    }
+
+    /// State of this watch.
+    #[must_use]
+    pub fn status(&self) -> LiveStatus {
+        let uname = rustix::system::uname();
+        LiveStatus {
+            host: uname.nodename().to_string_lossy().into_owned(),
+            kernel: uname.release().to_string_lossy().into_owned(),
+            engine: self.engine(),
+            report: self.report.clone(),
+            recording: self.shared.recorder.lock().as_ref().map(|recorder| {
+                let status = recorder.status();
+                RecordingStatus {
+                    path: status.path,
+                    bytes: status.bytes,
+                    lost: status.lost,
+                    error: status.error,
+                }
+            }),
+        }
+    }
+
+    /// The policy file, where one is watched; it need not exist.
+    #[must_use]
+    pub fn policy_path(&self) -> Option<&Path> {
+        self.policy.as_ref().map(|(path, _)| path.as_path())
+    }
+
+    /// Has the policy file looked at now: it was just written.
+    pub fn reread_policy(&self) {
+        if let Some((_, watch)) = &self.policy {
+            watch.look();
+        }
+    }
+
+    /// Asks for a container's files to be compared with its image; the outcome is an event.
+    /// False when too many wait.
+    #[must_use]
+    pub fn scan(&self, id: &ContainerId) -> bool {
+        let mut asked = self.shared.scan_asked.lock();
+        let room = asked.len() < MAX_ASKED;
+        if room {
+            asked.push(id.clone());
+        }
+        room
+    }
+
+    /// The container being compared with its image, and the files looked at so far.
+    #[must_use]
+    pub fn scanning(&self) -> Option<(ContainerId, u64)> {
+        let current = self.shared.scanning.lock();
+        let (id, progress) = current.as_ref()?;
+        Some((id.clone(), progress.examined()))
+    }
+
+    /// Begins to record: first what is there now, then every event.
+    ///
+    /// # Errors
+    /// When there is a recording, or the file exists or cannot be created.
+    pub fn start_recording(&self, path: &Path) -> Result<(), LiveError> {
+        // The core stays locked, so that no event falls between the snapshot and the stream.
+        let core = self.shared.core.lock();
+        let mut recorder = self.shared.recorder.lock();
+        if recorder.is_some() {
+            return Err(LiveError::Recording);
+        }
+        let mut header = Header::here(core.state.now, core.detector.settings().clone());
+        header.tiers.clone_from(&self.report.attached);
+        header.blind.clone_from(&self.blind);
+        // Readers of the header may be in another directory.
+        let file = self.policy_path().and_then(|p| std::path::absolute(p).ok());
+        header.policy_file = file.map(|path| path.display().to_string());
+        let next = self.shared.seq.load(Ordering::Relaxed) + 1;
+        let events = state::snapshot(&core.state, next);
+        self.shared
+            .seq
+            .fetch_add(events.len() as u64, Ordering::Relaxed);
+        *recorder = Some(Recorder::start(path, &header, events)?);
+        Ok(())
+    }
+
+    /// Ends the recording and closes its file.
+    ///
+    /// # Errors
+    /// When there is none, or the file could not be written.
+    pub fn stop_recording(&self) -> Result<Summary, LiveError> {
+        let recorder = self.shared.recorder.lock().take();
+        Ok(recorder.ok_or(LiveError::NotRecording)?.finish()?)
+    }
+
+    /// Closes the recording's file, if there is one: for callers that cannot wait for
+    /// [`Live::stop`].
+    pub fn finisher(&self) -> impl FnOnce() + Send + 'static {
+        let shared = Arc::clone(&self.shared);
+        move || {
+            let recorder = shared.recorder.lock().take();
+            // No caller is left to take the outcome.
+            let _ = recorder.map(Recorder::finish);
+        }
+    }
+
+    /// Detaches the probes, applies what waits, and ends a recording that still runs; what waited
+    /// is in it. Returns the recording's outcome, if there was one.
+    pub fn stop(mut self) -> Option<Result<Summary, SessionError>> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Option<Result<Summary, SessionError>> {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        if let Some((_, progress)) = &*self.shared.scanning.lock() {
+            progress.cancel();
+        }
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has said so on stderr.
+            let _ = thread.join();
+        }
+        let recorder = self.shared.recorder.lock().take();
+        recorder.map(Recorder::finish)
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        // The recording's outcome is returned by stop only.
+        let _ = self.end();
+    }
+}

@@ -1,0 +1,34 @@
+//! What the threads of a watch share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+
+use parking_lot::Mutex;
+
+use super::drift_scan;
+use crate::containers::EngineState;
+use crate::core::Core;
+use crate::event::{ContainerId, Event};
+use crate::recording::{Past, Recorder};
+
+/// Sees every event on the core thread, after it was applied. Must not block.
+pub trait Tap: Send {
+    /// One event.
+    fn event(&mut self, event: &Event, core: &mut Core);
+}
+
+/// Shared by the collector thread, the core thread and the handle.
+pub(super) struct LiveShared {
+    pub(super) core: Arc<Mutex<Core>>,
+    /// Number of the last event; changes only with the core locked.
+    pub(super) seq: AtomicU64,
+    pub(super) recorder: Mutex<Option<Recorder>>,
+    /// The recent past, where it is kept.
+    pub(super) past: Option<Arc<Past>>,
+    pub(super) engine: Mutex<Option<EngineState>>,
+    pub(super) stop: AtomicBool,
+    /// The scan under way.
+    pub(super) scanning: Arc<drift_scan::Current>,
+    /// Containers whose drift scan was asked for.
+    pub(super) scan_asked: Mutex<Vec<ContainerId>>,
+}

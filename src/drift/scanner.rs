@@ -1,0 +1,59 @@
+//! Scans one container: opens its layers, compares packages and files.
+
+use std::time::Instant;
+
+use super::content::ContentMemory;
+use super::progress::ScanProgress;
+use super::{layer_tree, layer_walk, packages};
+use crate::event::{Bytes, ContainerInfo, Differing, DriftScan, DriftScanSource};
+
+/// Scans containers, and remembers what it read between scans.
+#[derive(Debug, Default)]
+pub struct DriftScanner {
+    pub(super) contents: ContentMemory,
+}
+
+impl DriftScanner {
+    /// Compares a container's writable layer with its image. Every difference goes to `out` as
+    /// it is found; the outcome returned holds none of them, but all else.
+    ///
+    /// # Errors
+    /// When the layers are not known or cannot be opened.
+    pub fn scan(
+        &mut self,
+        info: &ContainerInfo,
+        progress: &ScanProgress,
+        out: &mut dyn FnMut(Differing),
+    ) -> Result<DriftScan, String> {
+        let began = Instant::now();
+        let tree = layer_tree::LayerTree::open(&info.storage)?;
+        let found = packages::compare(&tree);
+        let mut mounts: Vec<Bytes> = info.mounts.iter().map(|m| m.destination.clone()).collect();
+        mounts.sort();
+        let mut walk = layer_walk::LayerWalk::new(
+            &tree,
+            &mut self.contents,
+            &found.owned,
+            &mounts,
+            progress,
+            out,
+        );
+        let done = walk.run();
+        let walked = walk.walked;
+        let mut problems = walked.problems;
+        problems.extend(found.problems);
+        Ok(DriftScan {
+            source: DriftScanSource::Layers,
+            failed: (!done).then(|| "cancelled before it was done".to_owned()),
+            examined: walked.examined,
+            unchanged: walked.unchanged,
+            directories: walked.directories,
+            packages: found.changes,
+            packages_unlisted: found.unlisted,
+            problems,
+            unreadable: walked.unreadable,
+            took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            ..DriftScan::default()
+        })
+    }
+}

@@ -1,0 +1,78 @@
+//! The tables of the state and lookups in them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::connection::{Connection, ConnectionKey};
+use super::container::{Container, Owner};
+use super::file::{FileActivity, FileKey};
+use super::process::ProcessEntry;
+use super::recent::Recent;
+use crate::event::{ContainerId, ProcessUsage, Timestamp};
+
+/// Counts over the whole stream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Events applied.
+    pub events: u64,
+    /// Events lost, as the stream says.
+    pub lost: u64,
+    /// Entries removed from the state because a bound was reached.
+    pub evicted: u64,
+}
+
+/// The state at time t. Clones (keyframes of a past, a frame of the screen) share the tables'
+/// entries until they change.
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    /// Time of the latest event or tick.
+    pub now: Timestamp,
+    /// Time of the first event.
+    pub began: Timestamp,
+    /// Containers by id; ended ones are kept a while. The host is not among them.
+    pub containers: BTreeMap<ContainerId, Arc<Container>>,
+    /// Processes by host pid; exited ones are kept ten minutes under their pid until it is reused.
+    pub processes: BTreeMap<u32, Arc<ProcessEntry>>,
+    /// CPU and memory of running processes by host pid, as last reported.
+    pub usage: BTreeMap<u32, ProcessUsage>,
+    /// Connections and listening sockets.
+    pub connections: BTreeMap<ConnectionKey, Arc<Connection>>,
+    /// File activity grouped by owner and path.
+    pub files: BTreeMap<FileKey, Arc<FileActivity>>,
+    /// The latest events and the per-second history.
+    pub recent: Recent,
+    /// Why the latest edit of the policy file was not taken: file, line and cause.
+    pub policy_refused: Option<String>,
+    /// Counts.
+    pub totals: Totals,
+    /// Exited processes, oldest first, for their removal.
+    pub(super) exited: VecDeque<(Timestamp, u32)>,
+    /// Open sockets by cookie, to match later events to their row. Never iterated.
+    pub(super) sockets: FxHashMap<u64, ConnectionKey>,
+}
+
+impl State {
+    /// The container an event or a row belongs to.
+    #[must_use]
+    pub fn container(&self, owner: &Owner) -> Option<&Container> {
+        self.containers.get(owner.as_ref()?).map(|c| &**c)
+    }
+
+    /// `pid` and its ancestors inside the same owner, nearest first; at most 32.
+    pub fn ancestry(&self, pid: u32) -> impl Iterator<Item = &ProcessEntry> {
+        let owner = self.processes.get(&pid).map(|p| p.owner.clone());
+        let mut next = Some(pid);
+        let mut left = 32_u8;
+        std::iter::from_fn(move || {
+            left = left.checked_sub(1)?;
+            let process = self.processes.get(&next?)?;
+            if Some(&process.owner) != owner.as_ref() {
+                return None;
+            }
+            next = (process.ppid != process.pid).then_some(process.ppid);
+            Some(&**process)
+        })
+    }
+}

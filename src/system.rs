@@ -1,0 +1,127 @@
+//! What this host says about itself: its clock, its users, where cgroups are mounted.
+//!
+//! Below every other folder: reads `/proc` and `/etc`, knows nothing of containers.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::event::{Bytes, Timestamp};
+
+/// The wall clock.
+#[must_use]
+pub(crate) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    Timestamp(i64::try_from(since.unwrap_or_default().as_nanos()).unwrap_or(i64::MAX))
+}
+
+/// When the machine started, by today's wall clock.
+#[must_use]
+pub(crate) fn boot_time() -> Timestamp {
+    let up = fs::read_to_string("/proc/uptime")
+        .ok()
+        .and_then(|text| text.split(' ').next()?.parse::<f64>().ok())
+        .unwrap_or(0.0);
+    now().minus(Duration::try_from_secs_f64(up).unwrap_or_default())
+}
+
+/// A time as files carry it.
+#[must_use]
+pub(crate) fn timestamp(seconds: i64, nanoseconds: i64) -> Timestamp {
+    Timestamp(
+        seconds
+            .saturating_mul(1_000_000_000)
+            .saturating_add(nanoseconds),
+    )
+}
+
+/// A line of the user database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct User {
+    /// Login name.
+    pub(crate) name: Bytes,
+    /// Home directory.
+    pub(crate) home: PathBuf,
+}
+
+/// The user with this id on this host, from `/etc/passwd`.
+#[must_use]
+pub(crate) fn user(uid: u32) -> Option<User> {
+    user_in(&fs::read("/etc/passwd").ok()?, uid)
+}
+
+fn user_in(database: &[u8], uid: u32) -> Option<User> {
+    use std::os::unix::ffi::OsStrExt as _;
+    let uid = uid.to_string();
+    database.split(|b| *b == b'\n').find_map(|line| {
+        let fields: Vec<&[u8]> = line.split(|b| *b == b':').collect();
+        let own = *fields.get(2)? == uid.as_bytes();
+        own.then(|| User {
+            name: Bytes::new(fields.first().copied().unwrap_or_default()),
+            home: PathBuf::from(std::ffi::OsStr::from_bytes(
+                fields.get(5).copied().unwrap_or_default(),
+            )),
+        })
+    })
+}
+
+/// Where the root of the cgroup v2 hierarchy is mounted: the whole of `/sys/fs/cgroup`, or a part
+/// of it beside version 1 (hybrid).
+///
+/// # Errors
+/// When the mount table cannot be read or has no cgroup2 file system.
+pub(crate) fn cgroup2_mount() -> Result<PathBuf, String> {
+    let table =
+        fs::read("/proc/self/mountinfo").map_err(|e| format!("/proc/self/mountinfo: {e}"))?;
+    cgroup2_in(&table).ok_or_else(|| {
+        "no cgroup2 file system is mounted; mount one, e.g. mount -t cgroup2 none /sys/fs/cgroup/unified"
+            .to_owned()
+    })
+}
+
+fn cgroup2_in(table: &[u8]) -> Option<PathBuf> {
+    let table = String::from_utf8_lossy(table);
+    let mut found: Vec<&str> = table
+        .lines()
+        .filter_map(|line| {
+            let (front, back) = line.split_once(" - ")?;
+            let mut fields = front.split(' ').skip(3);
+            let (root, at) = (fields.next()?, fields.next()?);
+            // Only a mount of the hierarchy's root shows every container.
+            (back.split(' ').next() == Some("cgroup2") && root == "/").then_some(at)
+        })
+        .collect();
+    // The system's own mount before mounts made elsewhere, e.g. by tests or in a chroot.
+    found.sort_by_key(|at| (!Path::new(at).starts_with("/sys/fs/cgroup"), at.len()));
+    found.first().map(PathBuf::from)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_cgroup2_mount_in_both_layouts() {
+        let hybrid = b"31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n\
+            41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
+        assert_eq!(
+            cgroup2_in(hybrid).unwrap(),
+            Path::new("/sys/fs/cgroup/unified")
+        );
+        let unified = b"90 1 0:38 /docker/x /mnt rw - cgroup2 none rw\n\
+            91 1 0:38 / /tmp/c rw - cgroup2 none rw\n\
+            41 31 0:38 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw\n";
+        assert_eq!(cgroup2_in(unified).unwrap(), Path::new("/sys/fs/cgroup"));
+        assert_eq!(cgroup2_in(b"31 23 0:28 / / rw - ext4 d rw\n"), None);
+    }
+
+    #[test]
+    fn finds_a_user_by_id() {
+        let database = b"root:x:0:0:root:/root:/bin/sh\nann:x:1000:1000::/home/ann:/bin/sh\nbad\n";
+        let ann = user_in(database, 1000).unwrap();
+        assert_eq!(ann.name, "ann");
+        assert_eq!(ann.home, Path::new("/home/ann"));
+        assert_eq!(user_in(database, 1), None);
+    }
+}
