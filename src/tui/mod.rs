@@ -5,6 +5,7 @@
 
 mod action;
 mod app;
+mod backend;
 mod bookmark;
 mod budget;
 mod chord;
@@ -16,7 +17,6 @@ mod input;
 mod keymap;
 mod moment;
 mod mouse;
-mod output;
 mod palette;
 mod pane;
 mod picker;

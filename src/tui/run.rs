@@ -229,7 +229,7 @@ impl App {
             terminal::retake(screen)?;
         }
         if woken.resized {
-            screen.resized();
+            screen.resized()?;
         }
         for input in woken.input {
             let leaves = match input {
@@ -413,7 +413,7 @@ impl App {
         match (asked.action, &mut self.source) {
             (Action::Quit, _) if !self.ui.inside() => return Ok(!self.stays()),
             (Action::QuitNow, _) => return Ok(true),
-            (Action::Redraw, _) => screen.resized(),
+            (Action::Redraw, _) => screen.resized()?,
             (Action::NextTheme, _) => {
                 self.ui.message = Some(format!("theme {}", self.look.advance()));
             }
@@ -482,7 +482,9 @@ impl App {
         let (ui, look, past) = (&mut self.ui, &self.look, self.past.as_deref());
         let (source, drawn) = (&self.source, &mut self.drawn);
         // The core is locked only while the buffer is filled; writing comes after.
-        screen.draw(look.theme.glyphs(), |area, buffer| {
+        screen.draw(look.theme.glyphs(), |frame| {
+            let area = frame.area();
+            let buffer = frame.buffer_mut();
             let mut paint = |core: &Core| {
                 *drawn = shown(core);
                 view::draw(core, ui, &status, area, &look.theme, buffer);

@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Rect, Size};
+use ratatui::{Frame, Terminal};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Signal, getpid, kill_process};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
-use super::output::{Abilities, Picture};
+use super::backend::{Abilities, CompactBackend, mend_wide};
 use super::theme::Glyphs;
 
 /// How the terminal was before it was taken; some while it is ours.
@@ -44,8 +44,7 @@ const NO_MOUSE: &[u8] = b"\x1b[?1006l\x1b[?1000l";
 /// The terminal while it is ours.
 #[derive(Debug)]
 pub(super) struct Screen {
-    picture: Picture,
-    out: Stdout,
+    terminal: Terminal<CompactBackend<Stdout>>,
     mouse: bool,
 }
 
@@ -62,18 +61,18 @@ pub(super) fn open() -> io::Result<Screen> {
             TOLD.store(true, Ordering::SeqCst);
         }));
     });
+    let backend = CompactBackend::new(stdout(), size(), Abilities::from_environment());
     Ok(Screen {
-        picture: Picture::new(size(), Abilities::from_environment()),
-        out: stdout(),
+        terminal: Terminal::new(backend)?,
         mouse: false,
     })
 }
 
 /// The terminal's size; 80x24 where it does not say.
-fn size() -> Rect {
+fn size() -> Size {
     match tcgetwinsize(stdout()) {
-        Ok(size) if size.ws_col > 0 && size.ws_row > 0 => Rect::new(0, 0, size.ws_col, size.ws_row),
-        _ => Rect::new(0, 0, 80, 24),
+        Ok(size) if size.ws_col > 0 && size.ws_row > 0 => Size::new(size.ws_col, size.ws_row),
+        _ => Size::new(80, 24),
     }
 }
 
@@ -165,19 +164,18 @@ pub(super) fn retake(screen: &mut Screen) -> io::Result<()> {
         tcsetattr(stdin(), OptionalActions::Now, &before)?;
     }
     enter()?;
-    screen
-        .out
-        .write_all(if screen.mouse { MOUSE } else { b"" })?;
-    screen.picture.resize(size());
-    screen.picture.forget();
-    Ok(())
+    if screen.mouse {
+        screen.terminal.backend_mut().write_raw(MOUSE)?;
+    }
+    screen.resized()
 }
 
 impl Screen {
-    /// Looks how large the terminal is now; everything is drawn again.
-    pub(super) fn resized(&mut self) {
-        self.picture.resize(size());
-        self.picture.forget();
+    /// Takes over the terminal's size; the next frame draws everything again.
+    pub(super) fn resized(&mut self) -> io::Result<()> {
+        self.terminal.backend_mut().resize(size());
+        self.terminal.autoresize()?;
+        self.terminal.clear()
     }
 
     /// Takes the mouse, or leaves it to the terminal.
@@ -186,24 +184,28 @@ impl Screen {
             return Ok(());
         }
         self.mouse = ours;
-        self.out.write_all(if ours { MOUSE } else { NO_MOUSE })?;
-        self.out.flush()
+        let backend = self.terminal.backend_mut();
+        backend.write_raw(if ours { MOUSE } else { NO_MOUSE })
     }
 
-    /// Its cells.
-    pub(super) fn area(&self) -> Rect {
-        self.picture.area()
+    /// The cells of the screen.
+    pub(super) fn area(&mut self) -> Rect {
+        self.terminal.get_frame().area()
     }
 
-    /// Fills a frame and sends what changed; returns the number of bytes.
+    /// Draws a frame and sends what changed; returns the number of bytes sent.
     pub(super) fn draw(
         &mut self,
         glyphs: Glyphs,
-        paint: impl FnOnce(Rect, &mut Buffer),
+        render: impl FnOnce(&mut Frame<'_>),
     ) -> io::Result<usize> {
-        let area = self.picture.area();
-        self.picture.draw_with(glyphs);
-        self.picture.paint(|buffer| paint(area, buffer));
-        self.picture.write(&mut self.out)
+        if self.terminal.backend_mut().set_glyphs(glyphs) {
+            self.terminal.clear()?;
+        }
+        self.terminal.draw(|frame| {
+            render(frame);
+            mend_wide(frame.buffer_mut());
+        })?;
+        Ok(self.terminal.backend().sent())
     }
 }

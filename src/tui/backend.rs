@@ -1,10 +1,11 @@
-//! The picture on its way to the terminal: only what changed, in few bytes, in what the terminal
-//! can show.
+//! A ratatui backend for slow links: sends only what changed, in few bytes, in colours and
+//! characters the terminal can show.
 
 use std::io::{self, Write};
 
+use ratatui::backend::{Backend, ClearType, WindowSize};
 use ratatui::buffer::{Buffer, Cell};
-use ratatui::layout::Rect;
+use ratatui::layout::{Position, Rect, Size};
 use ratatui::style::{Color, Modifier};
 use unicode_width::UnicodeWidthStr as _;
 
@@ -94,25 +95,43 @@ impl Pen {
     }
 }
 
-/// What the terminal shows, and what is to be shown.
+/// A backend for [`ratatui::Terminal`] that sends a frame in few bytes.
+///
+/// `Terminal` hands over the cells that changed since its last frame. Erasing to the end of a line
+/// or writing again what lies between two changes needs their neighbours too, so the backend keeps
+/// the cells as they are to be shown and as the terminal shows them. A frame is encoded and
+/// written as one piece by [`Backend::flush`].
 #[derive(Debug)]
-pub(super) struct Picture {
+pub(super) struct CompactBackend<W> {
+    to: W,
+    size: Size,
+    /// The cells the terminal shows, projected to its abilities.
     shown: Buffer,
+    /// The cells of the frame being drawn, projected likewise.
     next: Buffer,
-    /// Nothing is known about what is shown.
+    /// Nothing is known about what the terminal shows.
     unknown: bool,
+    /// The cursor is visible.
+    cursor: bool,
+    /// Bytes sent by the last flush.
+    sent: usize,
     encoder: Encoder,
 }
 
-impl Picture {
-    pub(super) fn new(area: Rect, able: Abilities) -> Self {
+impl<W: Write> CompactBackend<W> {
+    pub(super) fn new(to: W, size: Size, able: Abilities) -> Self {
+        let area = Rect::from((Position::ORIGIN, size));
         Self {
+            to,
+            size,
             shown: Buffer::empty(area),
             next: Buffer::empty(area),
             unknown: true,
+            cursor: false,
+            sent: 0,
             encoder: Encoder {
                 able,
-                width: area.width,
+                width: size.width,
                 pen: Pen::PLAIN,
                 at: None,
                 out: Vec::new(),
@@ -120,51 +139,128 @@ impl Picture {
         }
     }
 
-    /// Its size.
-    pub(super) fn area(&self) -> Rect {
-        self.next.area
+    /// Sets the terminal's size; the next frame of [`ratatui::Terminal`] takes it over.
+    pub(super) fn resize(&mut self, size: Size) {
+        self.size = size;
     }
 
-    /// The terminal has another size.
-    pub(super) fn resize(&mut self, area: Rect) {
-        if area != self.area() {
-            self.shown = Buffer::empty(area);
-            self.next = Buffer::empty(area);
-            self.encoder.width = area.width;
-            self.unknown = true;
-        }
-    }
-
-    /// The theme's wish for characters, where it has one.
-    pub(super) fn draw_with(&mut self, wish: Glyphs) {
-        self.encoder.able.unicode = match wish {
+    /// Takes the characters the theme asks for; true when that changed and cells must be sent
+    /// again.
+    pub(super) fn set_glyphs(&mut self, glyphs: Glyphs) -> bool {
+        let unicode = match glyphs {
             Glyphs::Auto => glyphs::unicode(),
             Glyphs::Unicode => true,
             Glyphs::Ascii => false,
         };
+        std::mem::replace(&mut self.encoder.able.unicode, unicode) != unicode
     }
 
-    /// The next frame draws everything.
-    pub(super) fn forget(&mut self) {
-        self.unknown = true;
+    /// Bytes the last frame took.
+    pub(super) fn sent(&self) -> usize {
+        self.sent
     }
 
-    /// Fills a frame. [`Picture::write`] sends it.
-    pub(super) fn paint(&mut self, paint: impl FnOnce(&mut Buffer)) {
-        self.next.reset();
-        paint(&mut self.next);
-    }
-
-    /// Sends what changed since the last frame; returns the number of bytes.
+    /// Writes control sequences that change no cell.
     ///
     /// # Errors
     /// When the terminal cannot be written.
-    pub(super) fn write(&mut self, to: &mut impl Write) -> io::Result<usize> {
-        mend(&mut self.next);
-        for cell in &mut self.next.content {
-            self.encoder.able.project(cell);
+    pub(super) fn write_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.to.write_all(bytes)?;
+        self.to.flush()
+    }
+}
+
+impl<W: Write> Backend for CompactBackend<W> {
+    type Error = io::Error;
+
+    fn draw<'a, I>(&mut self, content: I) -> io::Result<()>
+    where
+        I: Iterator<Item = (u16, u16, &'a Cell)>,
+    {
+        let area = Rect::from((Position::ORIGIN, self.size));
+        if self.next.area != area {
+            self.next = Buffer::empty(area);
+            self.shown = Buffer::empty(area);
+            self.encoder.width = area.width;
+            self.unknown = true;
         }
+        for (x, y, cell) in content {
+            let Some(place) = self.next.cell_mut((x, y)) else {
+                continue;
+            };
+            place.clone_from(cell);
+            self.encoder.able.project(place);
+            if place.symbol().width() < 2 {
+                continue;
+            }
+            // `Terminal` does not send the second half of a wide character.
+            let style = place.style();
+            if let Some(half) = self.next.cell_mut((x + 1, y)) {
+                half.reset();
+                half.set_style(style);
+                self.encoder.able.project(half);
+            }
+        }
+        Ok(())
+    }
+
+    fn hide_cursor(&mut self) -> io::Result<()> {
+        if std::mem::take(&mut self.cursor) {
+            self.write_raw(b"\x1b[?25l")?;
+        }
+        Ok(())
+    }
+
+    fn show_cursor(&mut self) -> io::Result<()> {
+        if !std::mem::replace(&mut self.cursor, true) {
+            self.write_raw(b"\x1b[?25h")?;
+        }
+        Ok(())
+    }
+
+    fn get_cursor_position(&mut self) -> io::Result<Position> {
+        // Where it is does not matter while it is hidden.
+        let (x, y) = self.encoder.at.unwrap_or_default();
+        Ok(Position { x, y })
+    }
+
+    fn set_cursor_position<P: Into<Position>>(&mut self, position: P) -> io::Result<()> {
+        if self.cursor {
+            let Position { x, y } = position.into();
+            self.encoder.at = Some((x, y));
+            self.write_raw(format!("\x1b[{};{}H", y + 1, x + 1).as_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn clear(&mut self) -> io::Result<()> {
+        self.next.reset();
+        self.unknown = true;
+        Ok(())
+    }
+
+    fn clear_region(&mut self, region: ClearType) -> io::Result<()> {
+        match region {
+            ClearType::All => self.clear(),
+            // `Terminal` asks for these only of inline and fixed viewports.
+            _ => Err(io::Error::from(io::ErrorKind::Unsupported)),
+        }
+    }
+
+    fn size(&self) -> io::Result<Size> {
+        Ok(self.size)
+    }
+
+    fn window_size(&mut self) -> io::Result<WindowSize> {
+        Ok(WindowSize {
+            columns_rows: self.size,
+            pixels: Size::default(),
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
         self.encoder.out.clear();
+        self.sent = 0;
         if self.unknown {
             self.encoder.clear();
             self.shown.reset();
@@ -172,17 +268,18 @@ impl Picture {
         self.encoder.frame(&self.shown, &self.next);
         let out = &mut self.encoder.out;
         if out.is_empty() {
-            return Ok(0);
+            return Ok(());
         }
         if self.encoder.able.modern() && out.len() > SYNCHRONIZED {
             out.splice(0..0, *b"\x1b[?2026h");
             out.extend_from_slice(b"\x1b[?2026l");
         }
-        to.write_all(out)?;
-        to.flush()?;
-        std::mem::swap(&mut self.shown, &mut self.next);
+        self.sent = out.len();
+        self.to.write_all(out)?;
+        self.to.flush()?;
+        self.shown.content.clone_from(&self.next.content);
         self.unknown = false;
-        Ok(self.encoder.out.len())
+        Ok(())
     }
 }
 
@@ -385,8 +482,9 @@ fn changes<'a>(shown: &Buffer, next: &'a Buffer) -> Vec<(u16, u16, &'a Cell)> {
     changed
 }
 
-/// Blanks what is left of a wide character that something else was written over.
-fn mend(buffer: &mut Buffer) {
+/// Blanks what is left of a wide character that something else was written over. Called on a
+/// drawn frame before `Terminal` compares it.
+pub(super) fn mend_wide(buffer: &mut Buffer) {
     let width = usize::from(buffer.area.width);
     for row in buffer.content.chunks_mut(width.max(1)) {
         for x in 0..row.len() {
@@ -407,5 +505,5 @@ fn mend(buffer: &mut Buffer) {
 }
 
 #[cfg(test)]
-#[path = "output_tests.rs"]
+#[path = "backend_tests.rs"]
 mod tests;
