@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
+use clap::builder::PossibleValue;
 
 use super::signals::Ended;
 use super::{Failure, LiveArgs, live};
@@ -22,7 +23,7 @@ use crate::tui::take::{Format, listing};
 pub(super) struct Args {
     /// What to print
     #[arg(value_enum, default_value = "containers")]
-    view: View,
+    view: Pane,
 
     /// Of the end of a recording instead of this host
     #[arg(long, value_name = "FILE")]
@@ -52,28 +53,13 @@ pub(super) struct Args {
     live: LiveArgs,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum View {
-    Containers,
-    Findings,
-    Processes,
-    Network,
-    Files,
-    Images,
-    Events,
-}
+impl ValueEnum for Pane {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
 
-impl View {
-    fn pane(self) -> Pane {
-        match self {
-            Self::Containers => Pane::Containers,
-            Self::Findings => Pane::Findings,
-            Self::Processes => Pane::Processes,
-            Self::Network => Pane::Network,
-            Self::Files => Pane::Files,
-            Self::Images => Pane::Images,
-            Self::Events => Pane::Events,
-        }
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.name()))
     }
 }
 
@@ -94,7 +80,7 @@ fn print(core: &Core, args: &Args) -> Result<Vec<u8>, Failure> {
         (_, true) => Format::Csv,
         _ => Format::Text,
     };
-    listing(core, args.view.pane(), &args.filter, format, args.secrets)
+    listing(core, args.view, &args.filter, format, args.secrets)
         .map_err(|error| Failure::expected(format!("--filter: {error}")))
 }
 

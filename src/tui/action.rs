@@ -6,7 +6,7 @@
 //! `[keys]` in the configuration then know it. Default keys of two rows may not be the same; a
 //! test says so.
 
-use super::app::Pane;
+use super::pane::Pane;
 
 /// What a person can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,10 +10,10 @@ use super::action::{Action, Place};
 use super::config::Config;
 use super::filter::Filter;
 use super::keymap::Keymap;
+use super::look::Table;
 use super::mouse::Clickable;
 use super::palette;
 pub use super::pane::Pane;
-use super::pane::Table;
 use super::picker::Picker;
 use super::prompt::{Prompt, Purpose};
 use super::rows::{self, ImageKey, Key, Listing};
@@ -217,8 +217,7 @@ impl Ui {
 
     /// Processes are shown as a tree.
     pub(super) fn tree(&self) -> bool {
-        let table = self.table();
-        self.pane == Pane::Processes && !table.flat && table.sort.is_none()
+        self.query().tree()
     }
 
     /// Rows are listed, not one of them in full.
@@ -255,11 +254,7 @@ impl Ui {
 
     /// A text as it may be shown: its secrets masked unless they were asked for.
     pub(super) fn masked<'a>(&self, text: &'a str) -> std::borrow::Cow<'a, str> {
-        if self.reveal {
-            text.into()
-        } else {
-            crate::masking::mask(text)
-        }
+        self.query().masked(text)
     }
 
     /// Whether an action of this place does something now.

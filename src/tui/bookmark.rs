@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::app::{Pane, Ui};
-use super::pane::{KeptTable, Table};
+use super::look::{KeptTable, Table};
 use super::rows::Key;
 use super::spot::Spot;
 use super::time::Zone;

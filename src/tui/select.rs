@@ -4,7 +4,7 @@ use crate::core::Core;
 
 use super::action::Action;
 use super::app::{Pane, Ui};
-use super::rows::{self, Key, Row};
+use super::rows::{Key, Row};
 
 /// Cells that a row is shifted at a time.
 const SHIFT: usize = 16;
@@ -50,7 +50,7 @@ impl Ui {
             self.scroll = self.scroll.saturating_add_signed(by).min(100_000);
             return;
         }
-        let rows = rows::outline(core, self);
+        let rows = self.outline(core);
         let Some(last) = rows.len().checked_sub(1) else {
             return;
         };
@@ -67,7 +67,7 @@ impl Ui {
     }
 
     pub(super) fn enter(&mut self, core: &Core) {
-        let rows = rows::outline(core, self);
+        let rows = self.outline(core);
         // What is followed may have changed since it was shown.
         let shown = self.current.as_ref();
         let shown = shown.and_then(|key| rows.iter().position(|row| row.key == *key));
@@ -89,7 +89,7 @@ impl Ui {
             self.find_line(core, by);
             return;
         }
-        let rows = rows::outline(core, self);
+        let rows = self.outline(core);
         let wanted =
             |row: &Row| !row.context && (self.marks.is_empty() || self.marks.contains(&row.key));
         let count = rows.len();
@@ -111,7 +111,7 @@ impl Ui {
 
     /// To the next line of a page that holds what was searched.
     pub(super) fn find_line(&mut self, core: &Core, by: isize) {
-        let lines = super::detail::plain(core, self);
+        let lines = super::detail::plain(core, self.page_of().as_ref(), &self.query());
         let wanted = self.found.to_lowercase();
         let matching: Vec<usize> = (0..lines.len())
             .filter(|at| !wanted.is_empty() && lines[*at].to_lowercase().contains(&wanted))
@@ -160,7 +160,7 @@ impl Ui {
             self.folded.remove(&pid);
             return;
         }
-        let rows = rows::outline(core, self);
+        let rows = self.outline(core);
         let at = self.chosen(&rows);
         let Some(row) = rows.get(at) else { return };
         let parent = rows[..at].iter().rposition(|above| above.depth < row.depth);

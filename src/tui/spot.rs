@@ -262,7 +262,7 @@ impl Ui {
             crumbs.push(self.pane.title().to_owned());
         }
         if let Some(key) = &self.detail {
-            crumbs.push(super::detail::title(core, self, key));
+            crumbs.push(super::detail::title(core, &self.query(), key));
         }
         crumbs
     }

@@ -430,7 +430,7 @@ fn the_row_under_the_marker_stays_there_while_it_is_on_the_page() {
     assert_eq!(ui.current, shown);
     come(&mut core, 30);
     screen(&core, &mut ui, 80, 24);
-    let latest = super::rows::rows(&core, &ui).remove(0).key;
+    let latest = super::rows::rows(&core, &ui.query()).remove(0).key;
     assert_eq!(ui.current, Some(latest.clone()), "nobody chose it");
     come(&mut core, 1);
     ui.apply(Action::Enter, &core);

@@ -4,18 +4,17 @@ use super::{Fact, fact, heading};
 use crate::core::Core;
 use crate::event::{Bytes, ContainerId, ContainerInfo, escape};
 use crate::state::{Container, Lineage};
-use crate::tui::app::Ui;
-use crate::tui::rows;
+use crate::tui::rows::{self, Query};
 use crate::tui::text::{bytes, span, things};
 
 /// Labels that tell what a container is part of; they come first.
 const PART_OF: &[&str] = &["com.docker.compose.", "io.kubernetes."];
 
 /// Facts of a container; `None` when it is not there any more.
-pub(super) fn facts(core: &Core, ui: &Ui, id: &ContainerId) -> Option<Vec<Fact>> {
+pub(super) fn facts(core: &Core, query: &Query<'_>, id: &ContainerId) -> Option<Vec<Fact>> {
     let container: &Container = core.state.containers.get(id)?;
     let info = &container.info;
-    let mut facts = identity(core, ui, container);
+    let mut facts = identity(core, query, container);
     facts.extend(security(info));
     facts.extend(surroundings(info));
     facts.extend(sessions(core, id));
@@ -23,7 +22,7 @@ pub(super) fn facts(core: &Core, ui: &Ui, id: &ContainerId) -> Option<Vec<Fact>>
     facts.push(fact("capabilities used", used.join(" ")));
     if let Some((at, scan)) = container.scan() {
         facts.push(heading("Compared with its image"));
-        facts.push(fact("when", ui.zone.exact(at)));
+        facts.push(fact("when", query.zone.exact(at)));
         facts.push(fact("outcome", scan.headline()));
         facts.extend(
             scan.packages
@@ -60,17 +59,17 @@ fn list(words: &[Bytes]) -> String {
 }
 
 /// Who it is and how it stands.
-fn identity(core: &Core, ui: &Ui, container: &Container) -> Vec<Fact> {
+fn identity(core: &Core, query: &Query<'_>, container: &Container) -> Vec<Fact> {
     let info = &container.info;
     let time =
-        |t: Option<crate::event::Timestamp>| t.map_or_else(String::new, |t| ui.zone.exact(t));
+        |t: Option<crate::event::Timestamp>| t.map_or_else(String::new, |t| query.zone.exact(t));
     let age = container
         .started()
         .map_or_else(String::new, |t| span(core.state.now.since(t)));
     let ended = container.ended.map_or_else(String::new, |at| {
         let code = container.exit_code;
         let code = code.map_or_else(String::new, |code| format!(", exit code {code}"));
-        format!("{}{code}", ui.zone.exact(at))
+        format!("{}{code}", query.zone.exact(at))
     });
     let limits = &info.limits;
     let mut limited = Vec::new();

@@ -4,12 +4,11 @@ use super::{Fact, fact, heading, related};
 use crate::core::Core;
 use crate::detect::{Ancestor, Finding};
 use crate::event::Bytes;
-use crate::tui::app::Ui;
-use crate::tui::rows::{self, ImageKey};
+use crate::tui::rows::{self, ImageKey, Query};
 use crate::tui::text::things;
 
-pub(super) fn facts(core: &Core, ui: &Ui, finding: &Finding) -> Vec<Fact> {
-    let time = |t: crate::event::Timestamp| ui.zone.exact(t);
+pub(super) fn facts(core: &Core, query: &Query<'_>, finding: &Finding) -> Vec<Fact> {
+    let time = |t: crate::event::Timestamp| query.zone.exact(t);
     let mut facts = vec![
         fact("severity", finding.severity.to_string()),
         fact("container", rows::name(core, &finding.container)),
@@ -24,7 +23,7 @@ pub(super) fn facts(core: &Core, ui: &Ui, finding: &Finding) -> Vec<Fact> {
     ];
     facts.retain(|(_, text)| text.as_ref().is_none_or(|text| !text.is_empty()));
     facts.extend(why(finding));
-    facts.extend(related::facts(core, ui, finding));
+    facts.extend(related::facts(core, query, finding));
     if !finding.ancestry.is_empty() {
         facts.push(heading(
             "Process ancestry: pids on the host, and where each program comes from",
@@ -42,7 +41,7 @@ pub(super) fn facts(core: &Core, ui: &Ui, finding: &Finding) -> Vec<Fact> {
     facts.push(heading(format!(
         "Evidence, {evidence}{rest}: pids on the host"
     )));
-    facts.extend(finding.evidence.iter().map(|seq| event(core, ui, *seq)));
+    facts.extend(finding.evidence.iter().map(|seq| event(core, query, *seq)));
     facts
 }
 
@@ -148,14 +147,14 @@ fn image(core: &Core, finding: &Finding) -> Vec<Fact> {
     facts
 }
 
-fn event(core: &Core, ui: &Ui, seq: u64) -> Fact {
+fn event(core: &Core, query: &Query<'_>, seq: u64) -> Fact {
     match core.event(seq) {
         None => fact(
             &seq.to_string(),
             "no longer in memory; it is in the recording",
         ),
         Some(event) => fact(
-            &ui.zone.write(event.ts, "%H:%M:%S%.3f"),
+            &query.zone.write(event.ts, "%H:%M:%S%.3f"),
             format!(
                 "{} {}  pid {}",
                 event.kind.type_name(),

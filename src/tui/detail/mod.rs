@@ -15,8 +15,7 @@ use crate::detect::{Finding, FindingId};
 use crate::event::escape;
 use crate::masking::mask_json;
 use crate::state::ProcessEntry;
-use crate::tui::app::Ui;
-use crate::tui::rows::{self, Key};
+use crate::tui::rows::{self, Key, Query};
 use crate::tui::text::bytes;
 
 /// A heading (`None` text) or a fact.
@@ -31,12 +30,12 @@ fn fact(name: &str, text: impl Into<String>) -> Fact {
 }
 
 /// What a page is called in the way to it.
-pub(super) fn title(core: &Core, ui: &Ui, key: &Key) -> String {
-    facts(core, ui, key).map_or_else(|| "gone".to_owned(), |(title, _)| title)
+pub(super) fn title(core: &Core, query: &Query<'_>, key: &Key) -> String {
+    facts(core, query, key).map_or_else(|| "gone".to_owned(), |(title, _)| title)
 }
 
 /// What stands above a page: the way to it is on the line before, and is not said again.
-pub(super) fn headline(core: &Core, ui: &Ui, key: &Key) -> Option<String> {
+pub(super) fn headline(core: &Core, query: &Query<'_>, key: &Key) -> Option<String> {
     let state = &core.state;
     let of = |owner| rows::name(core, owner);
     let text = match key {
@@ -56,7 +55,7 @@ pub(super) fn headline(core: &Core, ui: &Ui, key: &Key) -> Option<String> {
         Key::File(key) => format!("{}  {}", of(&key.owner), key.path.escaped()),
         Key::Event(seq) => {
             let event = core.event(*seq)?;
-            let time = ui.zone.exact(event.ts);
+            let time = query.zone.exact(event.ts);
             format!(
                 "{}  {}  {time}",
                 of(&event.container),
@@ -64,9 +63,9 @@ pub(super) fn headline(core: &Core, ui: &Ui, key: &Key) -> Option<String> {
             )
         }
         Key::Image(image) => image.title(),
-        Key::Since(then) => format!("What changed since {}", ui.zone.exact(*then)),
+        Key::Since(then) => format!("What changed since {}", query.zone.exact(*then)),
     };
-    Some(ui.masked(&text).into_owned())
+    Some(query.masked(&text).into_owned())
 }
 
 fn found(core: &Core, id: FindingId) -> Option<&Finding> {
@@ -75,25 +74,29 @@ fn found(core: &Core, id: FindingId) -> Option<&Finding> {
 }
 
 /// A row in a few facts, for below its table: what the table does not show.
-pub(super) fn brief(core: &Core, ui: &Ui, key: &Key) -> Option<(String, Vec<(String, String)>)> {
+pub(super) fn brief(
+    core: &Core,
+    query: &Query<'_>,
+    key: &Key,
+) -> Option<(String, Vec<(String, String)>)> {
     if let Key::Finding(id) = key {
         let finding = found(core, *id)?;
-        let mask = |text: String| ui.masked(&text).into_owned();
+        let mask = |text: String| query.masked(&text).into_owned();
         let why = finding::why(finding);
         let why = why.filter_map(|(name, text)| Some((name, mask(text?))));
         let title = format!("{id} {}: {}", finding.rule, finding.title);
         return Some((mask(title), why.collect()));
     }
-    let (title, facts) = facts(core, ui, key)?;
+    let (title, facts) = facts(core, query, key)?;
     let facts = facts
         .into_iter()
         .filter_map(|(name, text)| Some((name, text.filter(|text| !text.is_empty())?)));
     Some((title, facts.collect()))
 }
 
-/// The lines of the open page without their looks, to search them.
-pub(super) fn plain(core: &Core, ui: &Ui) -> Vec<String> {
-    let found = ui.page_of().and_then(|key| facts(core, ui, &key));
+/// The lines of a page as plain text, to search them.
+pub(super) fn plain(core: &Core, page: Option<&Key>, query: &Query<'_>) -> Vec<String> {
+    let found = page.and_then(|key| facts(core, query, key));
     let (_, facts) = found.unwrap_or_default();
     facts
         .into_iter()
@@ -103,9 +106,9 @@ pub(super) fn plain(core: &Core, ui: &Ui) -> Vec<String> {
 
 /// Title and facts of a row, with secrets masked unless they are shown; `None` when it is not
 /// there any more.
-pub(super) fn facts(core: &Core, ui: &Ui, key: &Key) -> Option<(String, Vec<Fact>)> {
-    let (title, facts) = unmasked(core, ui, key)?;
-    let mask = |text: String| match ui.masked(&text) {
+pub(super) fn facts(core: &Core, query: &Query<'_>, key: &Key) -> Option<(String, Vec<Fact>)> {
+    let (title, facts) = unmasked(core, query, key)?;
+    let mask = |text: String| match query.masked(&text) {
         Cow::Borrowed(_) => text,
         Cow::Owned(masked) => masked,
     };
@@ -115,25 +118,25 @@ pub(super) fn facts(core: &Core, ui: &Ui, key: &Key) -> Option<(String, Vec<Fact
     Some((mask(title), facts.collect()))
 }
 
-fn unmasked(core: &Core, ui: &Ui, key: &Key) -> Option<(String, Vec<Fact>)> {
+fn unmasked(core: &Core, query: &Query<'_>, key: &Key) -> Option<(String, Vec<Fact>)> {
     match key {
         Key::Finding(id) => {
             let finding = found(core, *id)?;
             Some((
                 format!("{id} {}", finding.rule),
-                finding::facts(core, ui, finding),
+                finding::facts(core, query, finding),
             ))
         }
         Key::Container(id) => {
             let mut facts = overview::facts(core, id);
-            facts.extend(container::facts(core, ui, id)?);
+            facts.extend(container::facts(core, query, id)?);
             Some((rows::name(core, &Some(id.clone())), facts))
         }
         Key::Process(pid) => {
             let process = core.state.processes.get(pid)?;
             Some((
                 format!("process {pid} (on the host)"),
-                process_facts(core, ui, process),
+                process_facts(core, query, process),
             ))
         }
         Key::Connection(key) => {
@@ -164,8 +167,8 @@ fn unmasked(core: &Core, ui: &Ui, key: &Key) -> Option<(String, Vec<Fact>)> {
                     ),
                     fact("sent", bytes(row.tx_bytes)),
                     fact("received", bytes(row.rx_bytes)),
-                    fact("first seen", ui.zone.exact(row.first)),
-                    fact("last seen", ui.zone.exact(row.last)),
+                    fact("first seen", query.zone.exact(row.first)),
+                    fact("last seen", query.zone.exact(row.last)),
                     fact("before watching", row.existing.to_string()),
                 ],
             ))
@@ -177,8 +180,8 @@ fn unmasked(core: &Core, ui: &Ui, key: &Key) -> Option<(String, Vec<Fact>)> {
                 fact("path", key.path.escaped().to_string()),
                 fact("last by", by(&row.comm, row.pid)),
                 fact("refused", row.refused.to_string()),
-                fact("first seen", ui.zone.exact(row.first)),
-                fact("last seen", ui.zone.exact(row.last)),
+                fact("first seen", query.zone.exact(row.first)),
+                fact("last seen", query.zone.exact(row.last)),
             ];
             facts.extend(
                 row.ops
@@ -202,7 +205,7 @@ fn unmasked(core: &Core, ui: &Ui, key: &Key) -> Option<(String, Vec<Fact>)> {
         }
         Key::Image(image) => Some((image.title(), Vec::new())),
         Key::Since(then) => Some((
-            format!("since {}", ui.zone.clock(*then)),
+            format!("since {}", query.zone.clock(*then)),
             since::facts(core, *then),
         )),
         Key::Event(seq) => {
@@ -210,7 +213,7 @@ fn unmasked(core: &Core, ui: &Ui, key: &Key) -> Option<(String, Vec<Fact>)> {
             let mut json = Vec::new();
             event.write_json(&mut json).ok()?;
             let mut value: serde_json::Value = serde_json::from_slice(&json).ok()?;
-            if !ui.reveal {
+            if !query.reveal {
                 mask_json(&mut value);
             }
             let text = serde_json::to_string_pretty(&value).ok()?;
@@ -228,7 +231,7 @@ fn by(comm: &crate::event::Bytes, pid: u32) -> String {
     format!("{} (pid {pid} on the host)", comm.escaped())
 }
 
-fn process_facts(core: &Core, ui: &Ui, process: &ProcessEntry) -> Vec<Fact> {
+fn process_facts(core: &Core, query: &Query<'_>, process: &ProcessEntry) -> Vec<Fact> {
     let mut facts = vec![
         fact("container", rows::name(core, &process.owner)),
         fact("executable", process.exe.escaped().to_string()),
@@ -238,7 +241,7 @@ fn process_facts(core: &Core, ui: &Ui, process: &ProcessEntry) -> Vec<Fact> {
         fact("pid on the host", process.pid.to_string()),
         fact("pid inside", process.nspid.to_string()),
         fact("user id", process.uid.to_string()),
-        fact("started", ui.zone.exact(process.started)),
+        fact("started", query.zone.exact(process.started)),
         fact(
             "usage",
             core.state

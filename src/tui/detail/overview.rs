@@ -4,7 +4,7 @@ use super::{Fact, fact, heading};
 use crate::core::Core;
 use crate::event::ContainerId;
 use crate::state::Direction;
-use crate::tui::Pane;
+use crate::tui::pane::Pane;
 use crate::tui::rows;
 use crate::tui::text::{coarse, things, times};
 

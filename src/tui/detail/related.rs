@@ -3,8 +3,8 @@
 use super::{Fact, fact, heading};
 use crate::core::Core;
 use crate::detect::{Finding, FindingId};
-use crate::tui::Action;
-use crate::tui::app::Ui;
+use crate::tui::action::Action;
+use crate::tui::rows::Query;
 use crate::tui::text::things;
 
 /// Lines that are shown.
@@ -52,12 +52,12 @@ pub(in crate::tui) fn next(core: &Core, finding: &Finding) -> Option<FindingId> 
     after.or(ids.first()).copied()
 }
 
-pub(super) fn facts(core: &Core, ui: &Ui, finding: &Finding) -> Vec<Fact> {
+pub(super) fn facts(core: &Core, query: &Query<'_>, finding: &Finding) -> Vec<Fact> {
     let found = related(core, finding);
     if found.is_empty() {
         return Vec::new();
     }
-    let key = ui.keys.sign(Action::Why);
+    let key = query.keys.sign(Action::Why);
     let mut facts = vec![heading(format!(
         "Related, {} of the same sessions: {key} leads on",
         things(found.len() as u64, "finding")

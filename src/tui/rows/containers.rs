@@ -2,14 +2,31 @@
 
 use std::collections::BTreeMap;
 
-use super::{Key, Row, drifted, exact, found, short};
+use super::processes::exact;
+use super::query::Query;
+use super::row::{Key, Row};
+use super::screen::{ScreenDef, written};
+use super::short::short;
+use super::tally::{drifted, found};
 use crate::core::Core;
 use crate::event::ContainerId;
-use crate::tui::app::Ui;
+use crate::tui::pane::Pane;
 use crate::tui::table::{Column, Unit};
 use crate::tui::text::{bytes, coarse, count};
 
-pub(super) const COLUMNS: &[Column] = &[
+pub(super) const SCREEN: ScreenDef = ScreenDef {
+    pane: Pane::Containers,
+    name: "containers",
+    title: "Containers",
+    short: "Cont",
+    over: "ended",
+    columns: COLUMNS,
+    count: running,
+    outline: rows,
+    write: written,
+};
+
+const COLUMNS: &[Column] = &[
     Column::severity(),
     Column::new("name", "NAME", 16, 0).main().named(),
     Column::new("age", "AGE", 5, 3).counts(Unit::Seconds),
@@ -39,7 +56,13 @@ pub(super) const COLUMNS: &[Column] = &[
     Column::new("last", "WORST FINDING", 30, 2).grow(),
 ];
 
-pub(super) fn rows(core: &Core, ui: &Ui) -> Vec<Row> {
+/// Running containers.
+fn running(core: &Core, _: &Query<'_>) -> Option<usize> {
+    let all = core.state.containers.values();
+    Some(all.filter(|container| container.running).count())
+}
+
+fn rows(core: &Core, query: &Query<'_>) -> Vec<Row> {
     let mut processes: BTreeMap<&ContainerId, u64> = BTreeMap::new();
     for process in core.state.processes.values() {
         if let (Some(id), None) = (&process.owner, process.exited) {
@@ -59,7 +82,8 @@ pub(super) fn rows(core: &Core, ui: &Ui) -> Vec<Row> {
         .containers
         .values()
         .filter(|container| {
-            ui.image
+            query
+                .image
                 .as_ref()
                 .is_none_or(|image| image.holds(&container.info))
         })

@@ -1,11 +1,26 @@
 //! The raw stream, the latest first.
 
-use super::{Key, Row, name, wanted, what};
+use super::query::Query;
+use super::row::{Key, Row};
+use super::screen::ScreenDef;
+use super::words::{name, what};
 use crate::core::Core;
-use crate::tui::app::Ui;
+use crate::tui::pane::Pane;
 use crate::tui::table::{Column, Unit};
 
-pub(super) const COLUMNS: &[Column] = &[
+pub(super) const SCREEN: ScreenDef = ScreenDef {
+    pane: Pane::Events,
+    name: "events",
+    title: "Events",
+    short: "Events",
+    over: "ended",
+    columns: COLUMNS,
+    count: |_, _| None,
+    outline: outline,
+    write: write,
+};
+
+const COLUMNS: &[Column] = &[
     Column::new("seq", "SEQ", 7, 4).right().counts(Unit::Count),
     Column::new("time", "TIME", 12, 1),
     Column::new("type", "TYPE", 10, 0),
@@ -17,10 +32,10 @@ pub(super) const COLUMNS: &[Column] = &[
 /// More are in the recording.
 const MOST: usize = 1000;
 
-pub(super) fn outline(core: &Core, ui: &Ui) -> Vec<Row> {
+fn outline(core: &Core, query: &Query<'_>) -> Vec<Row> {
     let recent = core.state.recent.events.iter().rev();
     recent
-        .filter(|event| wanted(ui, &event.container))
+        .filter(|event| query.wants(&event.container))
         .take(MOST)
         .map(|event| {
             let mut row = Row::new(Key::Event(event.seq), event.ts);
@@ -30,12 +45,15 @@ pub(super) fn outline(core: &Core, ui: &Ui) -> Vec<Row> {
         .collect()
 }
 
-pub(super) fn write(core: &Core, ui: &Ui, seq: u64, row: &mut Row) {
+fn write(core: &Core, query: &Query<'_>, row: &mut Row) {
+    let Key::Event(seq) = row.key else {
+        return;
+    };
     let Some(event) = core.state.recent.event(seq) else {
         return;
     };
     row.number(event.seq, event.seq.to_string());
-    row.text(ui.zone.write(event.ts, "%H:%M:%S%.3f"));
+    row.text(query.zone.write(event.ts, "%H:%M:%S%.3f"));
     row.text(event.kind.type_name());
     row.number(u64::from(event.pid), event.pid.to_string());
     row.text(what(event));

@@ -2,14 +2,29 @@
 
 use std::sync::Arc;
 
-use super::{Key, Row, errno_name, name, source, wanted, word};
+use super::query::Query;
+use super::row::{Key, Row};
+use super::screen::ScreenDef;
+use super::words::{errno_name, name, source, word};
 use crate::core::Core;
 use crate::event::FileOp;
 use crate::state::{FileActivity, FileKey};
-use crate::tui::app::Ui;
+use crate::tui::pane::Pane;
 use crate::tui::table::{Column, Unit};
 
-pub(super) const COLUMNS: &[Column] = &[
+pub(super) const SCREEN: ScreenDef = ScreenDef {
+    pane: Pane::Files,
+    name: "files",
+    title: "Files",
+    short: "Files",
+    over: "removed",
+    columns: COLUMNS,
+    count: count,
+    outline: outline,
+    write: write,
+};
+
+const COLUMNS: &[Column] = &[
     Column::new("drift", "Δ", 1, 1),
     Column::new("op", "OP", 8, 0),
     Column::new("path", "PATH", 20, 0).main(),
@@ -21,12 +36,18 @@ pub(super) const COLUMNS: &[Column] = &[
     Column::container(2),
 ];
 
-pub(super) fn outline(core: &Core, ui: &Ui) -> Vec<Row> {
+/// Files that something was done to.
+fn count(core: &Core, query: &Query<'_>) -> Option<usize> {
+    let all = core.state.files.keys();
+    Some(all.filter(|key| query.wants(&key.owner)).count())
+}
+
+fn outline(core: &Core, query: &Query<'_>) -> Vec<Row> {
     let mut shown: Vec<(&FileKey, &Arc<FileActivity>)> = core
         .state
         .files
         .iter()
-        .filter(|(key, _)| wanted(ui, &key.owner))
+        .filter(|(key, _)| query.wants(&key.owner))
         .collect();
     shown.sort_by_key(|(_, activity)| std::cmp::Reverse(activity.last));
     shown
@@ -40,8 +61,11 @@ pub(super) fn outline(core: &Core, ui: &Ui) -> Vec<Row> {
         .collect()
 }
 
-pub(super) fn write(core: &Core, key: &FileKey, row: &mut Row) {
-    let Some(activity) = core.state.files.get(key) else {
+fn write(core: &Core, _: &Query<'_>, row: &mut Row) {
+    let Key::File(key) = row.key.clone() else {
+        return;
+    };
+    let Some(activity) = core.state.files.get(&key) else {
         return;
     };
     row.text(activity.differs().map_or_else(String::new, String::from));

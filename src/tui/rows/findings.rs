@@ -2,13 +2,29 @@
 
 use std::sync::Arc;
 
-use super::{Key, Row, name, short, wanted};
+use super::query::Query;
+use super::row::{Key, Row};
+use super::screen::{ScreenDef, written};
+use super::short::short;
+use super::words::name;
 use crate::core::Core;
 use crate::detect::Finding;
-use crate::tui::app::Ui;
+use crate::tui::pane::Pane;
 use crate::tui::table::{Column, Unit};
 
-pub(super) const COLUMNS: &[Column] = &[
+pub(super) const SCREEN: ScreenDef = ScreenDef {
+    pane: Pane::Findings,
+    name: "findings",
+    title: "Findings",
+    short: "Find",
+    over: "silenced",
+    columns: COLUMNS,
+    count: open,
+    outline: rows,
+    write: written,
+};
+
+const COLUMNS: &[Column] = &[
     Column::severity(),
     Column::new("age", "AGE", 4, 2).counts(Unit::Seconds),
     Column::container(1),
@@ -19,12 +35,19 @@ pub(super) const COLUMNS: &[Column] = &[
     Column::new("state", "STATE", 8, 6).spare(),
 ];
 
-pub(super) fn rows(core: &Core, ui: &Ui) -> Vec<Row> {
+/// Open findings.
+fn open(core: &Core, query: &Query<'_>) -> Option<usize> {
+    let all = core.detector.findings().iter();
+    let open = all.filter(|f| f.silenced.is_none() && query.wants(&f.container));
+    Some(open.count())
+}
+
+fn rows(core: &Core, query: &Query<'_>) -> Vec<Row> {
     let mut found: Vec<&Arc<Finding>> = core
         .detector
         .findings()
         .iter()
-        .filter(|finding| wanted(ui, &finding.container))
+        .filter(|finding| query.wants(&finding.container))
         .collect();
     found.sort_by_key(|finding| {
         let silenced = std::cmp::Reverse(finding.silenced.is_some());

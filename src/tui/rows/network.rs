@@ -2,14 +2,29 @@
 
 use std::sync::Arc;
 
-use super::{Key, Row, endpoint, errno_name, name, wanted, word};
+use super::query::Query;
+use super::row::{Key, Row};
+use super::screen::ScreenDef;
+use super::words::{endpoint, errno_name, name, word};
 use crate::core::Core;
 use crate::state::{Connection, ConnectionKey, Direction, Phase};
-use crate::tui::app::Ui;
+use crate::tui::pane::Pane;
 use crate::tui::table::{Column, Unit};
 use crate::tui::text::bytes;
 
-pub(super) const COLUMNS: &[Column] = &[
+pub(super) const SCREEN: ScreenDef = ScreenDef {
+    pane: Pane::Network,
+    name: "network",
+    title: "Network",
+    short: "Net",
+    over: "closed",
+    columns: COLUMNS,
+    count: count,
+    outline: outline,
+    write: write,
+};
+
+const COLUMNS: &[Column] = &[
     Column::new("dir", "DIR", 6, 0),
     Column::new("peer", "PEER", 21, 0).main(),
     Column::new("name", "NAME", 14, 5).grow(),
@@ -26,12 +41,18 @@ pub(super) const COLUMNS: &[Column] = &[
     Column::new("proto", "PROTO", 5, 9),
 ];
 
-pub(super) fn outline(core: &Core, ui: &Ui) -> Vec<Row> {
+/// Peers and listening sockets.
+fn count(core: &Core, query: &Query<'_>) -> Option<usize> {
+    let all = core.state.connections.keys();
+    Some(all.filter(|key| query.wants(&key.owner)).count())
+}
+
+fn outline(core: &Core, query: &Query<'_>) -> Vec<Row> {
     let mut shown: Vec<(&ConnectionKey, &Arc<Connection>)> = core
         .state
         .connections
         .iter()
-        .filter(|(key, _)| wanted(ui, &key.owner))
+        .filter(|(key, _)| query.wants(&key.owner))
         .collect();
     shown.sort_by_key(|(key, row)| (key.direction, std::cmp::Reverse(row.last)));
     shown
@@ -45,8 +66,11 @@ pub(super) fn outline(core: &Core, ui: &Ui) -> Vec<Row> {
         .collect()
 }
 
-pub(super) fn write(core: &Core, key: &ConnectionKey, row: &mut Row) {
-    let Some(connection) = core.state.connections.get(key) else {
+fn write(core: &Core, _: &Query<'_>, row: &mut Row) {
+    let Key::Connection(key) = row.key.clone() else {
+        return;
+    };
+    let Some(connection) = core.state.connections.get(&key) else {
         return;
     };
     row.text(match key.direction {

@@ -3,15 +3,30 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{Key, Row, command, name, origin, wanted};
+use super::query::Query;
+use super::row::{Key, Row};
+use super::screen::ScreenDef;
+use super::words::{command, name, origin};
 use crate::core::Core;
 use crate::detect::Severity;
 use crate::state::{Lineage, Owner, ProcessEntry};
-use crate::tui::app::Ui;
+use crate::tui::pane::Pane;
 use crate::tui::table::{Column, Unit};
 use crate::tui::text::{bytes, coarse};
 
-pub(super) const COLUMNS: &[Column] = &[
+pub(super) const SCREEN: ScreenDef = ScreenDef {
+    pane: Pane::Processes,
+    name: "processes",
+    title: "Processes",
+    short: "Proc",
+    over: "ended",
+    columns: COLUMNS,
+    count: running,
+    outline: outline,
+    write: write,
+};
+
+const COLUMNS: &[Column] = &[
     Column::severity(),
     Column::new("pid", "PID", 7, 1).right().counts(Unit::Count),
     Column::new("inside", "INSIDE", 6, 6)
@@ -29,23 +44,30 @@ pub(super) const COLUMNS: &[Column] = &[
     Column::container(5),
 ];
 
+/// Running processes.
+fn running(core: &Core, query: &Query<'_>) -> Option<usize> {
+    let all = core.state.processes.values();
+    let running = all.filter(|p| p.exited.is_none() && !p.runtime && query.wants(&p.owner));
+    Some(running.count())
+}
+
 /// The deepest step that is drawn.
 const DEEPEST: usize = 12;
 
 type Shown<'a> = BTreeMap<u32, &'a ProcessEntry>;
 
-pub(super) fn outline(core: &Core, ui: &Ui) -> Vec<Row> {
-    let hide = ui.hide_ended();
+fn outline(core: &Core, query: &Query<'_>) -> Vec<Row> {
+    let hide = query.hide_ended;
     let shown: Shown<'_> = core
         .state
         .processes
         .iter()
-        .filter(|(_, process)| wanted(ui, &process.owner) && !process.runtime)
+        .filter(|(_, process)| query.wants(&process.owner) && !process.runtime)
         .filter(|(_, process)| !hide || process.exited.is_none())
         .map(|(pid, process)| (*pid, &**process))
         .collect();
     let flagged = flagged(core);
-    if !ui.tree() {
+    if !query.tree() {
         let mut rows: Vec<Row> = shown
             .values()
             .map(|process| row(process, &flagged))
@@ -73,9 +95,10 @@ pub(super) fn outline(core: &Core, ui: &Ui) -> Vec<Row> {
             continue;
         };
         let below = children.get(&node.pid).map_or(&[][..], Vec::as_slice);
-        let below = collapsed(below, &children, &flagged, &shown, ui);
+        let below = collapsed(below, &children, &flagged, &shown, query);
         // A match is not hidden in a fold.
-        let folded = ui.filter().is_empty() && ui.folded.contains(&node.pid) && !below.is_empty();
+        let folded =
+            query.filter.is_empty() && query.folded.contains(&node.pid) && !below.is_empty();
         let sign = if folded { "+ " } else { "" };
         let alike = if node.alike > 1 {
             format!("{}× ", node.alike)
@@ -106,10 +129,10 @@ fn collapsed(
     children: &BTreeMap<u32, Vec<u32>>,
     flagged: &BTreeMap<(&Owner, u32), Severity>,
     shown: &Shown<'_>,
-    ui: &Ui,
+    query: &Query<'_>,
 ) -> Vec<(u32, u64)> {
     // A filter is to find each of them.
-    if !ui.filter().is_empty() {
+    if !query.filter.is_empty() {
         return below.iter().map(|pid| (*pid, 1)).collect();
     }
     let mut kept: Vec<Option<(u32, u64)>> = Vec::with_capacity(below.len());
@@ -120,7 +143,7 @@ fn collapsed(
             process.exited.is_some()
                 && !children.contains_key(pid)
                 && !flagged.contains_key(&(&process.owner, *pid))
-                && !ui.marks.contains(&Key::Process(*pid))
+                && !query.marks.contains(&Key::Process(*pid))
         });
         if let Some(process) = ended {
             // What its text is made of: to write the text of each would take longer.
@@ -232,7 +255,10 @@ fn row(process: &ProcessEntry, flagged: &BTreeMap<(&Owner, u32), Severity>) -> R
     row
 }
 
-pub(super) fn write(core: &Core, pid: u32, row: &mut Row) {
+fn write(core: &Core, _: &Query<'_>, row: &mut Row) {
+    let Key::Process(pid) = row.key else {
+        return;
+    };
     let Some(process) = core.state.processes.get(&pid) else {
         return;
     };

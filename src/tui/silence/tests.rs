@@ -147,7 +147,7 @@ fn what_is_silenced_leaves_its_place_to_the_next() {
     screen(&core, &mut ui, 80, 24);
     ui.apply(Action::Move(1), &core);
     screen(&core, &mut ui, 80, 24);
-    let rows = rows::rows(&core, &ui);
+    let rows = rows::rows(&core, &ui.query());
     assert_eq!(ui.current.as_ref(), Some(&rows[1].key));
     keys(&mut ui, &core, &[KeyCode::Char('a')]);
     let Some(Wish::Add(silence)) = ui.wish.take() else {

@@ -106,11 +106,11 @@ fn cell(core: &Core, ui: &Ui) -> Option<String> {
     if ui.listing() {
         let columns = rows::columns(ui.pane);
         let main = columns.iter().position(|column| column.main).unwrap_or(0);
-        let rows = rows::rows(core, ui);
+        let rows = rows::rows(core, &ui.query());
         let row = rows.iter().find(|row| row.key == *key)?;
         return Some(ui.masked(row.cells.get(main)?.trim()).into_owned());
     }
-    detail::facts(core, ui, key).map(|(title, _)| title)
+    detail::facts(core, &ui.query(), key).map(|(title, _)| title)
 }
 
 /// A finding or an event as the session file holds it, anything else as its facts.
@@ -128,7 +128,7 @@ fn row(core: &Core, ui: &Ui) -> Option<String> {
             serde_json::from_slice(&line).ok()?
         }
         key => {
-            let (title, facts) = detail::facts(core, ui, key)?;
+            let (title, facts) = detail::facts(core, &ui.query(), key)?;
             let facts = facts
                 .into_iter()
                 .filter_map(|(name, text)| Some((name, Value::String(text?))));
@@ -168,8 +168,7 @@ fn export(
     } else {
         written(&grid(core, ui, format), format)?
     };
-    let name = ui.pane.title().to_lowercase();
-    let (mut file, path) = create(core, &name, format.name(), folder)?;
+    let (mut file, path) = create(core, ui.pane.name(), format.name(), folder)?;
     file.write_all(&content).map_err(|e| failed(&path, &e))?;
     Ok(format!("written {}", whole(&path)))
 }
@@ -185,8 +184,10 @@ fn whole(path: &Path) -> String {
 fn grid(core: &Core, ui: &Ui, format: Format) -> Grid {
     if !ui.listing() {
         let key = ui.page_of();
-        let title = key.as_ref().and_then(|key| detail::headline(core, ui, key));
-        let found = key.and_then(|key| detail::facts(core, ui, &key));
+        let title = key
+            .as_ref()
+            .and_then(|key| detail::headline(core, &ui.query(), key));
+        let found = key.and_then(|key| detail::facts(core, &ui.query(), &key));
         let (_, facts) = found.unwrap_or_default();
         let title = title.map(|title| ("title".to_owned(), Some(title)));
         let rows = title
@@ -228,7 +229,10 @@ fn grid(core: &Core, ui: &Ui, format: Format) -> Grid {
             .map(|column| column.name)
             .chain(["first_seen", "last_seen"].into_iter().filter(|_| times))
             .collect(),
-        rows: rows::rows(core, ui).into_iter().map(cells).collect(),
+        rows: rows::rows(core, &ui.query())
+            .into_iter()
+            .map(cells)
+            .collect(),
     }
 }
 
@@ -331,7 +335,7 @@ mod tests {
     fn looking(core: &Core, pane: Pane) -> Ui {
         let mut ui = Ui::default();
         ui.apply(Action::Show(pane), core);
-        let rows = rows::rows(core, &ui);
+        let rows = rows::rows(core, &ui.query());
         ui.current = rows.first().map(|row| row.key.clone());
         ui
     }
@@ -348,7 +352,7 @@ mod tests {
             theme: &theme,
             area: Rect::new(0, 0, 80, 24),
         };
-        let count = rows::rows(&core, &ui).len();
+        let count = rows::rows(&core, &ui.query()).len();
         for (name, format) in Format::ALL {
             for _ in 0..2 {
                 let said = export(&core, &ui, &screen, format, dir.path()).unwrap();

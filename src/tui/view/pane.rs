@@ -22,7 +22,7 @@ const PREVIEW: u16 = 6;
 const ROOMY: (u16, u16) = (100, 27);
 
 pub(super) fn draw(core: &Core, ui: &mut Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
-    let rows = rows::outline(core, ui);
+    let rows = ui.outline(core);
     ui.counted = rows.counted;
     ui.held = Some(Arc::clone(&rows));
     let roomy = area.width >= ROOMY.0 && area.height >= ROOMY.1;
@@ -53,7 +53,7 @@ pub(super) fn draw(core: &Core, ui: &mut Ui, area: Rect, theme: &Theme, out: &mu
     let end = rows.len().min(first + height);
     let mut shown = rows[first..end].to_vec();
     for row in &mut shown {
-        rows::write(core, ui, row);
+        rows::write(core, &ui.query(), row);
     }
     let texts: Vec<Vec<String>> = shown.iter().map(|row| steadied(ui, row)).collect();
     ui.steady.turn();

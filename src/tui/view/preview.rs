@@ -16,7 +16,7 @@ const NAMES: usize = 3;
 
 pub(super) fn draw(core: &Core, ui: &Ui, key: &Key, area: Rect, theme: &Theme, out: &mut Buffer) {
     let width = usize::from(area.width);
-    let Some((title, facts)) = detail::brief(core, ui, key) else {
+    let Some((title, facts)) = detail::brief(core, &ui.query(), key) else {
         return;
     };
     let title = format!("── {} ", fit(&title, width.saturating_sub(8)));

@@ -17,8 +17,8 @@ pub(super) fn detail(core: &Core, ui: &mut Ui, area: Rect, theme: &Theme, out: &
     let key = ui.page_of();
     ui.current = None;
     let found = key.and_then(|key| {
-        let (_, facts) = facts(core, ui, &key)?;
-        Some((headline(core, ui, &key)?, facts))
+        let (_, facts) = facts(core, &ui.query(), &key)?;
+        Some((headline(core, &ui.query(), &key)?, facts))
     });
     match found {
         Some((title, facts)) => page(&title, &facts, ui, area, theme, out),

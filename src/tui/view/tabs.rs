@@ -145,32 +145,10 @@ fn crumbs(mut crumbs: Vec<String>, room: usize, theme: &Theme) -> Vec<(String, S
     all
 }
 
-/// How many rows a pane has, where that is known without making them.
+/// How many rows a screen has, where that is known without making them.
 fn amount(core: &Core, ui: &Ui, pane: Pane, size: Size) -> Option<String> {
-    let state = &core.state;
     let wanted = |owner: &crate::state::Owner| ui.container.is_none() || ui.container == *owner;
-    let number = match pane {
-        Pane::Containers => state.containers.values().filter(|c| c.running).count(),
-        Pane::Findings => core
-            .detector
-            .findings()
-            .iter()
-            .filter(|f| f.silenced.is_none() && wanted(&f.container))
-            .count(),
-        Pane::Processes => state
-            .processes
-            .values()
-            .filter(|p| p.exited.is_none() && !p.runtime && wanted(&p.owner))
-            .count(),
-        Pane::Network => state
-            .connections
-            .keys()
-            .filter(|key| wanted(&key.owner))
-            .count(),
-        Pane::Files => state.files.keys().filter(|key| wanted(&key.owner)).count(),
-        Pane::Images => rows::images(core).len(),
-        Pane::Events | Pane::Overview => return None,
-    };
+    let number = (rows::screen(pane).count)(core, &ui.query_of(pane))?;
     let silenced = match pane {
         Pane::Findings => core.detector.findings().iter(),
         _ => [].iter(),

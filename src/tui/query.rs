@@ -1,0 +1,49 @@
+//! The query that the state of the interface stands for.
+
+use std::sync::Arc;
+
+use super::app::Ui;
+use super::pane::Pane;
+use super::rows::{self, Listing, Query};
+use crate::core::Core;
+
+impl Ui {
+    /// What the present screen asks the core.
+    pub(super) fn query(&self) -> Query<'_> {
+        self.query_of(self.pane)
+    }
+
+    /// What a screen would ask the core in the present scope.
+    pub(super) fn query_of(&self, pane: Pane) -> Query<'_> {
+        let table = &self.tables[pane.index()];
+        let typing = self.filtering().filter(|_| pane == self.pane);
+        Query {
+            pane,
+            container: self.container.as_ref(),
+            image: self.image.as_ref(),
+            filter: &table.filter,
+            typing: typing.map(|prompt| (prompt.text(), prompt.error.is_some())),
+            sort: table.sort,
+            reverse: table.reverse,
+            flat: table.flat,
+            hide_ended: table.hide_ended,
+            marks: &self.marks,
+            folded: &self.folded,
+            zone: &self.zone,
+            reveal: self.reveal,
+            keys: &self.keys,
+        }
+    }
+
+    /// The rows of the present screen; some may lack their text.
+    ///
+    /// While a key is held they are those of the last frame: otherwise each step would send every
+    /// row that moved meanwhile, which piles up on a slow link and moves the list away from the
+    /// cursor.
+    pub(super) fn outline(&self, core: &Core) -> Arc<Listing> {
+        match &self.held {
+            Some(held) if self.hurry => Arc::clone(held),
+            _ => rows::outline(core, &self.query()),
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Overview of a container: a page, not a table.
+
+use super::screen::{ScreenDef, written};
+use crate::tui::pane::Pane;
+
+pub(super) const SCREEN: ScreenDef = ScreenDef {
+    pane: Pane::Overview,
+    name: "overview",
+    title: "Overview",
+    short: "Overview",
+    over: "ended",
+    columns: &[],
+    count: |_, _| None,
+    outline: |_, _| Vec::new(),
+    write: written,
+};

@@ -1,0 +1,67 @@
+//! What rows and pages depend on besides the core: the screen, its scope, filter and order.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use super::image::ImageKey;
+use super::row::Key;
+use crate::event::ContainerId;
+use crate::state::Owner;
+use crate::tui::filter::Filter;
+use crate::tui::keymap::Keymap;
+use crate::tui::pane::Pane;
+use crate::tui::time::Zone;
+
+/// One question to the core: which rows of which screen, in which order, shown how.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::tui) struct Query<'a> {
+    /// The screen.
+    pub(in crate::tui) pane: Pane,
+    /// Only rows of this container.
+    pub(in crate::tui) container: Option<&'a ContainerId>,
+    /// Only containers of this image.
+    pub(in crate::tui) image: Option<&'a ImageKey>,
+    /// Only rows that pass this filter.
+    pub(in crate::tui) filter: &'a Filter,
+    /// The filter that is being typed, and whether it cannot be read yet.
+    pub(in crate::tui) typing: Option<(&'a str, bool)>,
+    /// Sorted by this column; `None`: the screen's own order.
+    pub(in crate::tui) sort: Option<usize>,
+    /// The order is reversed.
+    pub(in crate::tui) reverse: bool,
+    /// Processes are listed one by one, not as a tree.
+    pub(in crate::tui) flat: bool,
+    /// Ended, closed, removed and silenced rows are left out.
+    pub(in crate::tui) hide_ended: bool,
+    /// Marked rows: they are never merged with others.
+    pub(in crate::tui) marks: &'a BTreeSet<Key>,
+    /// Processes whose children are not shown.
+    pub(in crate::tui) folded: &'a BTreeSet<u32>,
+    /// The time zone of all times.
+    pub(in crate::tui) zone: &'a Zone,
+    /// Secrets are shown, not masked.
+    pub(in crate::tui) reveal: bool,
+    /// The keys that pages mention.
+    pub(in crate::tui) keys: &'a Keymap,
+}
+
+impl Query<'_> {
+    /// Processes are shown as a tree.
+    pub(in crate::tui) fn tree(&self) -> bool {
+        self.pane == Pane::Processes && !self.flat && self.sort.is_none()
+    }
+
+    /// Whether rows of this container, or of the host, are asked for.
+    pub(super) fn wants(&self, owner: &Owner) -> bool {
+        self.container.is_none() || self.container == owner.as_ref()
+    }
+
+    /// A text as it may be shown: its secrets masked unless they are to be shown.
+    pub(in crate::tui) fn masked<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        if self.reveal {
+            text.into()
+        } else {
+            crate::masking::mask(text)
+        }
+    }
+}

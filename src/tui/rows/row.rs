@@ -1,0 +1,124 @@
+//! A row of a screen: its identity, its text by column, and the numbers behind that text.
+
+use serde::{Deserialize, Serialize};
+
+use super::image::ImageKey;
+use crate::core::Core;
+use crate::detect::{FindingId, Severity};
+use crate::event::{ContainerId, Timestamp};
+use crate::state::{ConnectionKey, FileKey};
+use crate::tui::text::coarse;
+
+/// Identity of a row, so that the selection stays on it while rows move.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::tui) enum Key {
+    Container(ContainerId),
+    Finding(FindingId),
+    Process(u32),
+    Connection(ConnectionKey),
+    File(FileKey),
+    Image(ImageKey),
+    Event(u64),
+    /// No row: the page of what changed since a moment.
+    Since(Timestamp),
+}
+
+/// A row: escaped text by column, and what sorts it where the text does not.
+#[derive(Debug, Clone)]
+pub(in crate::tui) struct Row {
+    pub(in crate::tui) key: Key,
+    pub(in crate::tui) cells: Vec<String>,
+    pub(in crate::tui) numbers: Vec<Option<u64>>,
+    pub(in crate::tui) severity: Option<Severity>,
+    /// Ended: shown dim.
+    pub(in crate::tui) faded: bool,
+    /// Shown only because a row below it matches.
+    pub(in crate::tui) context: bool,
+    /// What is said before the text it is called by.
+    pub(in crate::tui) tag: &'static str,
+    /// A column, and its text in few words.
+    pub(in crate::tui) brief: Option<(usize, String)>,
+    /// From when to when it was seen: for programs, which cannot use an age.
+    pub(in crate::tui) seen: Option<(Timestamp, Timestamp)>,
+    /// How deep in a tree.
+    pub(in crate::tui) depth: usize,
+    /// What stands before the text of a tree's row.
+    pub(in crate::tui) lead: String,
+    /// When it last changed: what following goes by.
+    pub(in crate::tui) at: Timestamp,
+}
+
+impl Row {
+    /// A row without text yet.
+    pub(super) fn new(key: Key, at: Timestamp) -> Self {
+        Self {
+            key,
+            cells: Vec::new(),
+            numbers: Vec::new(),
+            severity: None,
+            faded: false,
+            context: false,
+            tag: "",
+            brief: None,
+            seen: None,
+            depth: 0,
+            lead: String::new(),
+            at,
+        }
+    }
+
+    /// Adds a cell of text.
+    pub(super) fn text(&mut self, text: impl Into<String>) {
+        self.cells.push(text.into());
+        self.numbers.push(None);
+    }
+
+    /// A text, and how it is put where there is little room.
+    pub(super) fn shortened(&mut self, text: impl Into<String>, brief: String) {
+        self.brief = Some((self.cells.len(), brief));
+        self.text(text);
+    }
+
+    /// The few words that a column may show instead of its text.
+    pub(in crate::tui) fn brief(&self, column: usize) -> Option<&str> {
+        let brief = self.brief.as_ref().filter(|(at, _)| *at == column);
+        brief.map(|(_, text)| text.as_str())
+    }
+
+    /// Adds a cell with the number behind its text.
+    pub(super) fn number(&mut self, number: u64, text: impl Into<String>) {
+        self.cells.push(text.into());
+        self.numbers.push(Some(number));
+    }
+
+    /// Adds a cell with a count.
+    pub(super) fn count(&mut self, count: u64) {
+        self.number(count, count.to_string());
+    }
+
+    /// Time since `then`, in steps that do not tick all the time.
+    pub(super) fn age(&mut self, core: &Core, then: Timestamp) {
+        let age = core.state.now.since(then);
+        self.number(age.as_secs(), coarse(age));
+    }
+
+    /// The letter of its severity.
+    pub(super) fn letter(&mut self, severity: Option<Severity>) {
+        self.severity = severity;
+        let letter = severity.map_or_else(|| ".".to_owned(), |s| s.letter().to_string());
+        self.number(rank(severity), letter);
+    }
+}
+
+/// A severity as a number: 0 none, 1 info … 5 critical.
+pub(in crate::tui) fn rank(severity: Option<Severity>) -> u64 {
+    match severity {
+        None => 0,
+        Some(Severity::Info) => 1,
+        Some(Severity::Low) => 2,
+        Some(Severity::Medium) => 3,
+        Some(Severity::High) => 4,
+        Some(Severity::Critical) => 5,
+    }
+}

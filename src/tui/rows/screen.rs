@@ -1,0 +1,33 @@
+//! What a screen is: its title, its columns and its rows.
+
+use super::query::Query;
+use super::row::Row;
+use crate::core::Core;
+use crate::tui::pane::Pane;
+use crate::tui::table::Column;
+
+/// The definition of one screen: tabs, filter words, `hullwatch list` and help derive from it.
+#[derive(Debug)]
+pub(in crate::tui) struct ScreenDef {
+    /// Its identity.
+    pub(in crate::tui) pane: Pane,
+    /// Its name for `hullwatch list` and in file names.
+    pub(in crate::tui) name: &'static str,
+    /// Its title.
+    pub(in crate::tui) title: &'static str,
+    /// Its title on narrow terminals.
+    pub(in crate::tui) short: &'static str,
+    /// What rows that are over are called: ended, closed, silenced.
+    pub(in crate::tui) over: &'static str,
+    /// Its columns; their names are the words of its filter.
+    pub(in crate::tui) columns: &'static [Column],
+    /// How many rows it has, where that is known without making them.
+    pub(in crate::tui) count: fn(&Core, &Query<'_>) -> Option<usize>,
+    /// Its rows in its own order, with or without their text.
+    pub(in crate::tui) outline: fn(&Core, &Query<'_>) -> Vec<Row>,
+    /// Adds the text of a row that `outline` left without.
+    pub(in crate::tui) write: fn(&Core, &Query<'_>, &mut Row),
+}
+
+/// For screens whose `outline` makes whole rows.
+pub(super) fn written(_: &Core, _: &Query<'_>, _: &mut Row) {}
