@@ -16,8 +16,8 @@ pub(super) const SCREEN: ScreenDef = ScreenDef {
     over: "ended",
     columns: COLUMNS,
     count: |_, _| None,
-    outline: outline,
-    write: write,
+    outline,
+    write,
 };
 
 const COLUMNS: &[Column] = &[

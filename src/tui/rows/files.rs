@@ -19,9 +19,9 @@ pub(super) const SCREEN: ScreenDef = ScreenDef {
     short: "Files",
     over: "removed",
     columns: COLUMNS,
-    count: count,
-    outline: outline,
-    write: write,
+    count,
+    outline,
+    write,
 };
 
 const COLUMNS: &[Column] = &[

@@ -19,9 +19,9 @@ pub(super) const SCREEN: ScreenDef = ScreenDef {
     short: "Net",
     over: "closed",
     columns: COLUMNS,
-    count: count,
-    outline: outline,
-    write: write,
+    count,
+    outline,
+    write,
 };
 
 const COLUMNS: &[Column] = &[

@@ -22,8 +22,8 @@ pub(super) const SCREEN: ScreenDef = ScreenDef {
     over: "ended",
     columns: COLUMNS,
     count: running,
-    outline: outline,
-    write: write,
+    outline,
+    write,
 };
 
 const COLUMNS: &[Column] = &[
