@@ -3,7 +3,7 @@
 
 use rustc_hash::FxHashMap;
 
-use super::{ContainerIds, Event, own_form, wire};
+use super::{ContainerIds, Event, Kind, own_form};
 
 /// How hard packing tries: as little as it can, for it happens while events wait.
 const LEVEL: i32 = 1;
@@ -107,7 +107,7 @@ pub(crate) fn unpack(packed: &[u8]) -> Option<Vec<Event>> {
             container: container.clone(),
             pid: u32::try_from(pid).ok()?,
             nspid,
-            kind: wire::kind(kind, &fields).ok()?,
+            kind: Kind::read_fields(kind, &fields).ok()?,
         });
     }
     Some(events)
@@ -160,7 +160,7 @@ fn take_bytes<'a>(from: &mut &'a [u8]) -> Option<&'a [u8]> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::event::{Bytes, ContainerId, Exec, Exit, Kind, Tick, Timestamp};
+    use crate::event::{Bytes, ContainerId, Exec, Exit, Tick, Timestamp};
 
     #[test]
     fn what_is_packed_comes_out_as_it_was() {

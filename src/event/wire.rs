@@ -5,31 +5,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{ContainerId, Event, Kind, Timestamp, own_form};
 
-/// The event types this version reads.
-pub const KNOWN_TYPES: &[&str] = &[
-    "exec",
-    "exec_refused",
-    "fork",
-    "exit",
-    "process",
-    "connect",
-    "accept",
-    "close",
-    "listen",
-    "socket",
-    "dns",
-    "file",
-    "compare",
-    "scan",
-    "privilege",
-    "capability",
-    "container",
-    "client",
-    "tick",
-    "policy",
-    "lost",
-];
-
 /// Why a line is not an event.
 #[derive(Debug, thiserror::Error)]
 pub enum EventError {
@@ -118,7 +93,7 @@ impl Event {
             fields.push(b'{');
             fields.extend(common.rest.strip_prefix(b",").unwrap_or(common.rest));
             // Of a line that is wrong the parser of whole lines tells where.
-            if let Ok(kind) = kind(common.kind, fields) {
+            if let Ok(kind) = Kind::read_fields(common.kind, fields) {
                 return Ok(Self {
                     seq: common.seq,
                     ts: common.ts,
@@ -135,7 +110,7 @@ impl Event {
         Ok(Self {
             seq: head.seq,
             ts: head.ts,
-            kind: kind(&head.kind, line)?,
+            kind: Kind::read_fields(&head.kind, line)?,
             container: head.container.map(|id| ids.get(&id.0)),
             pid: head.pid,
             nspid: head.nspid,
@@ -147,32 +122,15 @@ impl Event {
     /// # Errors
     /// Only if a value cannot be represented in JSON, which no event holds.
     pub fn write_json(&self, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
-        match &self.kind {
-            Kind::Exec(k) => self.line(k, out),
-            Kind::ExecRefused(k) => self.line(k, out),
-            Kind::Fork(k) => self.line(k, out),
-            Kind::Exit(k) => self.line(k, out),
-            Kind::Process(k) => self.line(k, out),
-            Kind::Connect(k) => self.line(k, out),
-            Kind::Accept(k) => self.line(k, out),
-            Kind::Close(k) => self.line(k, out),
-            Kind::Listen(k) => self.line(k, out),
-            Kind::Socket(k) => self.line(k, out),
-            Kind::Dns(k) => self.line(k, out),
-            Kind::File(k) => self.line(k, out),
-            Kind::Compare(k) => self.line(k, out),
-            Kind::DriftScan(k) => self.line(k, out),
-            Kind::Privilege(k) => self.line(k, out),
-            Kind::Capability(k) => self.line(k, out),
-            Kind::Container(k) => self.line(k, out),
-            Kind::Client(k) => self.line(k, out),
-            Kind::Tick(k) => self.line(k, out),
-            Kind::Policy(k) => self.line(k, out),
-            Kind::Lost(k) => self.line(k, out),
-        }
+        self.kind.write_fields(self, out)
     }
 
-    fn line<K: Serialize>(&self, fields: &K, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+    /// Appends the line of an event whose kind has these fields.
+    pub(super) fn line<K: Serialize>(
+        &self,
+        fields: &K,
+        out: &mut Vec<u8>,
+    ) -> Result<(), serde_json::Error> {
         let line = Line {
             kind: self.kind.type_name(),
             seq: self.seq,
@@ -186,34 +144,6 @@ impl Event {
         out.push(b'\n');
         Ok(())
     }
-}
-
-/// Reads the fields of a kind; those it does not know are skipped.
-pub(super) fn kind(name: &str, fields: &[u8]) -> Result<Kind, EventError> {
-    Ok(match name {
-        "exec" => Kind::Exec(serde_json::from_slice(fields)?),
-        "exec_refused" => Kind::ExecRefused(serde_json::from_slice(fields)?),
-        "fork" => Kind::Fork(serde_json::from_slice(fields)?),
-        "exit" => Kind::Exit(serde_json::from_slice(fields)?),
-        "process" => Kind::Process(serde_json::from_slice(fields)?),
-        "connect" => Kind::Connect(serde_json::from_slice(fields)?),
-        "accept" => Kind::Accept(serde_json::from_slice(fields)?),
-        "close" => Kind::Close(serde_json::from_slice(fields)?),
-        "listen" => Kind::Listen(serde_json::from_slice(fields)?),
-        "socket" => Kind::Socket(serde_json::from_slice(fields)?),
-        "dns" => Kind::Dns(serde_json::from_slice(fields)?),
-        "file" => Kind::File(serde_json::from_slice(fields)?),
-        "compare" => Kind::Compare(serde_json::from_slice(fields)?),
-        "scan" => Kind::DriftScan(serde_json::from_slice(fields)?),
-        "privilege" => Kind::Privilege(serde_json::from_slice(fields)?),
-        "capability" => Kind::Capability(serde_json::from_slice(fields)?),
-        "container" => Kind::Container(serde_json::from_slice(fields)?),
-        "client" => Kind::Client(serde_json::from_slice(fields)?),
-        "tick" => Kind::Tick(serde_json::from_slice(fields)?),
-        "policy" => Kind::Policy(serde_json::from_slice(fields)?),
-        "lost" => Kind::Lost(serde_json::from_slice(fields)?),
-        other => return Err(EventError::UnknownType(other.to_owned())),
-    })
 }
 
 #[cfg(test)]
