@@ -11,7 +11,9 @@ use criterion::measurement::Measurement;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use hullwatch::core::Core;
 use hullwatch::event::{ContainerIds, Event};
-use hullwatch::recording::{Ahead, Comparison, Item, Piece, Player, Reader};
+use hullwatch::recording::{
+    Comparison, Player, ReadAhead, RecordedItem, RecordingPiece, RecordingReader,
+};
 use stream::{Stream, cpu, record};
 
 const CONTAINERS: u64 = 50;
@@ -19,10 +21,10 @@ const EVENTS: usize = 200_000;
 const LONG: usize = 1_000_000;
 
 fn read(path: &Path) -> u64 {
-    let mut reader = Reader::open(path).expect("it is a session");
+    let mut reader = RecordingReader::open(path).expect("it is a session");
     let mut events = 0;
     while let Some(item) = reader.next_item() {
-        events += u64::from(matches!(item, Item::Event(_)));
+        events += u64::from(matches!(item, RecordedItem::Event(_)));
     }
     assert!(reader.report().is_sound(), "{:?}", reader.report());
     events
@@ -30,17 +32,19 @@ fn read(path: &Path) -> u64 {
 
 /// What `hullwatch replay FILE` does.
 fn replay(path: &Path) -> Core {
-    let reader = Reader::open(path).expect("it is a session");
-    let mut session = Ahead::start(reader).expect("there are threads");
+    let reader = RecordingReader::open(path).expect("it is a session");
+    let mut session = ReadAhead::start(reader).expect("there are threads");
     let mut core = Core::new(session.header().settings.clone());
     let mut comparison = Comparison::default();
     let mut report = None;
     while let Some(batch) = session.next_batch() {
         for piece in batch.pieces {
             match piece {
-                Piece::Event(event) => core.apply(&event),
-                Piece::Finding(line) => comparison.recorded(&line, core.detector.findings()),
-                Piece::Gap { .. } => {}
+                RecordingPiece::Event(event) => core.apply(&event),
+                RecordingPiece::Finding(line) => {
+                    comparison.recorded(&line, core.detector.findings())
+                }
+                RecordingPiece::Gap { .. } => {}
             }
         }
         report = Some(batch.report);

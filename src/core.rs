@@ -56,7 +56,7 @@ impl Core {
 pub(crate) struct PackedCore {
     state: state::PackedState,
     detector: detect::Frozen,
-    evidence: evidence::Frozen,
+    evidence: evidence::FrozenEvidence,
 }
 
 impl Core {

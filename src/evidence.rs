@@ -1,4 +1,4 @@
-//! The events that findings stand on, kept when the recent past has moved on.
+//! Keeps the events that findings refer to after they left the recent events.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use smallvec::SmallVec;
 use crate::event::{Event, pack, unpack};
 use crate::state::Recent;
 
-/// Events kept over all findings; of later findings only the recent past tells.
+/// Maximum number of kept events over all findings.
 const MOST: usize = 16_384;
 
-/// Events by the place of their finding.
+/// Events by the index of their finding.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Evidence {
     kept: Vec<SmallVec<[Arc<Event>; 2]>>,
@@ -18,7 +18,7 @@ pub(crate) struct Evidence {
 }
 
 impl Evidence {
-    /// Keeps what the finding at `place` stands on now, and nothing else for it.
+    /// Replaces the kept events of the finding at `place` with those in `seqs`.
     pub(crate) fn keep(&mut self, place: usize, seqs: &[u64], recent: &Recent) {
         if self.kept.len() <= place {
             self.kept.resize_with(place + 1, SmallVec::new);
@@ -37,10 +37,10 @@ impl Evidence {
         self.total += slot.len();
     }
 
-    /// The same in little room; `None` when it cannot be written so.
-    pub(crate) fn freeze(&self) -> Option<Frozen> {
+    /// Packs the events; `None` when they cannot be packed.
+    pub(crate) fn freeze(&self) -> Option<FrozenEvidence> {
         let counts = self.kept.iter().map(|slot| u16::try_from(slot.len()).ok());
-        Some(Frozen {
+        Some(FrozenEvidence {
             counts: counts.collect::<Option<_>>()?,
             events: pack(self.kept.iter().flatten().map(|event| &**event))?,
         })
@@ -52,15 +52,15 @@ impl Evidence {
     }
 }
 
-/// The kept events in little room: how many each finding has, and all of them in a row.
+/// Packed evidence: the number of events of each finding, and all events in a row.
 #[derive(Debug)]
-pub(crate) struct Frozen {
+pub(crate) struct FrozenEvidence {
     counts: Box<[u16]>,
     events: Vec<u8>,
 }
 
-impl Frozen {
-    /// The events as they were; `None` when they were not packed here.
+impl FrozenEvidence {
+    /// Unpacks the evidence; `None` when it is damaged.
     pub(crate) fn thaw(&self) -> Option<Evidence> {
         let mut events = unpack(&self.events)?.into_iter().map(Arc::new);
         let total = events.len();
@@ -69,7 +69,7 @@ impl Frozen {
         Some(Evidence { kept, total })
     }
 
-    /// About how many bytes it holds.
+    /// Approximate size in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.events.len() + self.counts.len() * 2
     }

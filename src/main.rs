@@ -1,4 +1,4 @@
-//! hullwatch: the command line.
+//! The hullwatch program: runs the command line.
 
 use std::process::ExitCode;
 

@@ -1,5 +1,5 @@
-//! Finds secrets in command lines and settings, so that a screen, a copy or an export does not
-//! spread them. The recording itself keeps what was seen.
+//! Masks secrets in command lines and settings on screens, copies and exports. The recording itself
+//! keeps them.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -8,7 +8,7 @@ use bstr::ByteSlice as _;
 use regex::bytes::{Captures, Regex, RegexBuilder};
 use serde_json::Value;
 
-/// What stands in place of a secret.
+/// Replacement for a secret.
 pub const MASK: &str = "***";
 
 /// Words that name a secret; `passwd` alone is a file.

@@ -1,4 +1,4 @@
-//! Files of the person who runs the program: where they lie, whose they must be, written whole.
+//! Files of the user who runs the program or called sudo: location, ownership, atomic writes.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// More than anybody writes by hand.
 const LARGEST: u64 = 4 << 20;
 
-/// Who called sudo.
+/// The user who called sudo.
 #[derive(Debug, Clone)]
 pub struct InvokingUser {
     /// Their user id.
@@ -20,7 +20,7 @@ pub struct InvokingUser {
 }
 
 impl InvokingUser {
-    /// Who called sudo to start this program; `None` when nobody did.
+    /// The user who called sudo to start this program; `None` without sudo.
     #[must_use]
     pub fn from_environment() -> Option<Self> {
         if !rustix::process::geteuid().is_root() {

@@ -40,7 +40,7 @@ fn events(count: u64) -> Vec<Event> {
         .collect()
 }
 
-fn session(dir: &Path, name: &str, count: u64) -> PathBuf {
+fn recording(dir: &Path, name: &str, count: u64) -> PathBuf {
     let path = dir.join(name);
     let header = Header::here(Timestamp(1_795_442_607_000_000_000), Settings::default());
     let mut writer = Writer::create(&path, &header).unwrap();
@@ -55,7 +55,7 @@ fn session(dir: &Path, name: &str, count: u64) -> PathBuf {
 fn a_replay_prints_the_same_events() {
     let dir = tempfile::tempdir().unwrap();
     for name in ["s.jsonl", "s.jsonl.zst"] {
-        let path = session(dir.path(), name, 95);
+        let path = recording(dir.path(), name, 95);
         let output = hullwatch(&["replay", path.to_str().unwrap(), "--events", "all"]);
         assert_eq!(stderr(&output), "");
         assert!(output.status.success());
@@ -72,7 +72,7 @@ fn a_replay_prints_the_same_events() {
 #[test]
 fn events_are_chosen_by_type_and_container() {
     let dir = tempfile::tempdir().unwrap();
-    let path = session(dir.path(), "s.jsonl", 95);
+    let path = recording(dir.path(), "s.jsonl", 95);
     let lines = |args: &[&str]| {
         let all = [&["replay", path.to_str().unwrap()], args].concat();
         let output = hullwatch(&all);
@@ -88,7 +88,7 @@ fn events_are_chosen_by_type_and_container() {
 #[test]
 fn a_cut_file_replays_up_to_the_cut_and_says_so() {
     let dir = tempfile::tempdir().unwrap();
-    let path = session(dir.path(), "s.jsonl", 95);
+    let path = recording(dir.path(), "s.jsonl", 95);
     let bytes = std::fs::read(&path).unwrap();
     std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
     let output = hullwatch(&["replay", path.to_str().unwrap(), "--events", "exec"]);
@@ -100,7 +100,7 @@ fn a_cut_file_replays_up_to_the_cut_and_says_so() {
 #[test]
 fn damage_names_file_line_and_cause_and_exits_2() {
     let dir = tempfile::tempdir().unwrap();
-    let path = session(dir.path(), "s.jsonl", 95);
+    let path = recording(dir.path(), "s.jsonl", 95);
     let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
     std::fs::write(&path, text.replacen("\"seq\":3,", "\"seq\":x,", 1)).unwrap();
     let output = hullwatch(&["replay", path.to_str().unwrap(), "--findings"]);
@@ -118,7 +118,7 @@ fn bad_input_is_one_line_and_exit_2() {
     for (args, said) in [
         (
             vec!["replay", path.to_str().unwrap(), "--findings"],
-            "notes.txt:1: not a hullwatch session",
+            "notes.txt:1: not a hullwatch recording",
         ),
         (
             vec!["replay", "/nowhere", "--findings"],
@@ -174,7 +174,7 @@ fn output_that_cannot_be_written_is_one_line() {
 #[test]
 fn a_reader_that_leaves_is_no_error() {
     let dir = tempfile::tempdir().unwrap();
-    let path = session(dir.path(), "s.jsonl", 20_000);
+    let path = recording(dir.path(), "s.jsonl", 20_000);
     let mut child = Command::new(env!("CARGO_BIN_EXE_hullwatch"))
         .args(["replay", path.to_str().unwrap(), "--events", "all"])
         .stdout(Stdio::piped())

@@ -54,7 +54,7 @@ impl Drop for Container {
 struct Watch {
     child: Child,
     policy: PathBuf,
-    session: PathBuf,
+    recording: PathBuf,
     printed: Arc<Mutex<Vec<Value>>>,
     said: Arc<Mutex<String>>,
 }
@@ -68,13 +68,13 @@ impl Drop for Watch {
 
 impl Watch {
     fn start(dir: &Path, policy: &str) -> Self {
-        let (file, session) = (dir.join("policy.toml"), dir.join("session.jsonl"));
+        let (file, recording) = (dir.join("policy.toml"), dir.join("recording.jsonl"));
         std::fs::write(&file, policy).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_hullwatch"))
             .args(["watch", "--events", "findings,policy", "--policy"])
             .arg(&file)
             .arg("--record")
-            .arg(&session)
+            .arg(&recording)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -100,7 +100,7 @@ impl Watch {
         let watch = Self {
             child,
             policy: file,
-            session,
+            recording,
             printed,
             said,
         };
@@ -158,7 +158,7 @@ impl Watch {
         assert!(self.child.wait().unwrap().success());
         let replay = Command::new(env!("CARGO_BIN_EXE_hullwatch"))
             .args(["replay", "--findings"])
-            .arg(&self.session)
+            .arg(&self.recording)
             .output()
             .unwrap();
         let error = String::from_utf8_lossy(&replay.stderr);
@@ -179,7 +179,7 @@ fn limits_allowances_and_severities_hold_on_a_real_container() {
         sensitive = ["/srv/keys/*"]
         [severity]
         "file.etc-changed" = "critical"
-        "exec.session" = "off"
+        "exec.recording" = "off"
         [[age]]
         label = { "short" = "yes" }
         max = "1s"
@@ -208,7 +208,7 @@ fn limits_allowances_and_severities_hold_on_a_real_container() {
         watch.expect(container, "file.etc-changed", |f| {
             f["severity"] == "critical"
         });
-        assert_eq!(watch.finding(container, "exec.session"), None);
+        assert_eq!(watch.finding(container, "exec.recording"), None);
     }
     for rule in ["life.age", "net.listen-new", "net.new-destination"] {
         assert_eq!(watch.finding(&allowed, rule), None);

@@ -17,7 +17,7 @@ use hullwatch::detect::Settings;
 use hullwatch::event::{
     Action, Bytes, ContainerId, ContainerUsage, Endpoint, Event, FileOp, Kind, Tick, Timestamp,
 };
-use hullwatch::recording::{Header, Item, Reader, Writer};
+use hullwatch::recording::{Header, RecordedItem, RecordingReader, Writer};
 
 static DEMO: &[u8] = include_bytes!("../../demo/demo.jsonl.zst");
 
@@ -60,10 +60,10 @@ pub(crate) struct Stream {
 impl Stream {
     /// `containers` containers; the demo has two of a kind.
     pub(crate) fn new(containers: u64) -> Self {
-        let mut reader = Reader::from_memory("demo", DEMO).expect("the demo is a session");
+        let mut reader = RecordingReader::from_memory("demo", DEMO).expect("the demo is a session");
         let mut events = Vec::new();
         while let Some(item) = reader.next_item() {
-            if let Item::Event(event) = item
+            if let RecordedItem::Event(event) = item
                 && !matches!(event.kind, Kind::Tick(_))
             {
                 events.push(*event);

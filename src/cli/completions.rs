@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap_complete::Shell;
 
-use super::Failure;
+use super::CliError;
 
 /// Print a completion script for a shell
 ///
@@ -16,7 +16,7 @@ pub(super) struct Args {
     shell: Shell,
 }
 
-pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
+pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut super::command(), "hullwatch", &mut script);
     std::io::stdout().write_all(&script)?;

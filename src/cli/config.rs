@@ -1,9 +1,9 @@
-//! Where the configuration of the screen comes from.
+//! Loads the configuration of the screen.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Failure, live};
+use super::{CliError, live};
 use crate::tui::theme::{Chosen, Library};
 use crate::tui::{Bps, Config, Depth};
 use crate::user_files::{self, InvokingUser};
@@ -11,27 +11,26 @@ use crate::user_files::{self, InvokingUser};
 /// Options of every command that shows a screen.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ScreenArgs {
-    /// Keys and how the screen behaves [default: hullwatch/config.toml in $XDG_CONFIG_HOME, where
-    /// that exists]
+    /// Configuration of keys and screen [default: hullwatch/config.toml in $XDG_CONFIG_HOME, if it
+    /// exists]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// Colours: hull-dark, hull-light, contrast, ansi16, a file, or a name in
-    /// hullwatch/themes in $XDG_CONFIG_HOME [default: $HULLWATCH_THEME, else as configured, else
-    /// as the terminal allows]
+    /// Theme: hull-dark, hull-light, contrast, ansi16, a file, or a name in hullwatch/themes in
+    /// $XDG_CONFIG_HOME [default: $HULLWATCH_THEME, else as configured, else by the terminal]
     #[arg(long, value_name = "THEME")]
     theme: Option<String>,
 
-    /// Click and scroll with the mouse; m turns it on and off
+    /// Use the mouse to click and scroll; m toggles it
     #[arg(long)]
     mouse: bool,
 
-    /// Bytes a second that the screen may send unasked: a number, auto (2048 over SSH, else no
-    /// limit) or off; answers to keys are never held back
+    /// Limit of background redraws in bytes per second: a number, auto (2048 over SSH, else no
+    /// limit) or off; answers to keys are not limited
     #[arg(long, value_name = "BYTES", default_value = "auto")]
     bps: Bps,
 
-    /// Fail after this time, to see that the terminal is given back
+    /// Panic after this time, to test that the terminal is restored
     #[arg(long, value_name = "TIME", hide = true, value_parser = live::duration)]
     panic_after: Option<Duration>,
 }
@@ -42,8 +41,8 @@ impl ScreenArgs {
     /// # Errors
     /// When the file cannot be read, is no configuration, or is somebody else's: with file, line
     /// and cause.
-    pub(super) fn load(&self) -> Result<Config, Failure> {
-        let folder = Folder::standard();
+    pub(super) fn load(&self) -> Result<Config, CliError> {
+        let folder = ConfigFolder::standard();
         let mut config = match &self.config {
             Some(path) => read(path)?,
             None => folder.config()?,
@@ -62,18 +61,18 @@ impl ScreenArgs {
         let name = asked.into_iter().flatten().find(|name| !name.is_empty());
         let name = name.unwrap_or_else(|| Chosen::suited(depth).to_owned());
         config.look = Chosen::new(folder.themes(), &name, depth)
-            .map_err(|error| Failure::expected(error.to_string()))?;
+            .map_err(|error| CliError::expected(error.to_string()))?;
         Ok(config)
     }
 }
 
 /// Where a person's own configuration lies.
-pub(super) struct Folder {
+pub(super) struct ConfigFolder {
     path: Option<PathBuf>,
     invoking: Option<InvokingUser>,
 }
 
-impl Folder {
+impl ConfigFolder {
     /// `hullwatch` in the configuration of who runs the program, or called sudo.
     pub(super) fn standard() -> Self {
         Self {
@@ -83,7 +82,7 @@ impl Folder {
     }
 
     /// The configuration in it, or none.
-    fn config(&self) -> Result<Config, Failure> {
+    fn config(&self) -> Result<Config, CliError> {
         let path = self.path.as_ref().map(|folder| folder.join("config.toml"));
         let Some(path) = path.filter(|path| path.exists()) else {
             return Ok(Config::default());
@@ -100,8 +99,8 @@ impl Folder {
     }
 }
 
-fn read(path: &Path) -> Result<Config, Failure> {
-    let at = |why: &dyn std::fmt::Display| Failure::expected(format!("{}: {why}", path.display()));
+fn read(path: &Path) -> Result<Config, CliError> {
+    let at = |why: &dyn std::fmt::Display| CliError::expected(format!("{}: {why}", path.display()));
     let text = user_files::read(path).map_err(|e| at(&e))?;
     Config::parse(&text).map_err(|e| at(&e))
 }

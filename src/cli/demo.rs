@@ -4,15 +4,15 @@ use std::process::ExitCode;
 
 use super::config::ScreenArgs;
 use super::replay::{self, Output};
-use super::{Failure, terminal};
-use crate::recording::{Player, Reader};
+use super::{CliError, terminal};
+use crate::recording::{Player, RecordingReader};
 
 /// Made by `demo/record`.
-static SESSION: &[u8] = include_bytes!("../../demo/demo.jsonl.zst");
+static RECORDING: &[u8] = include_bytes!("../../demo/demo.jsonl.zst");
 
 /// Replay a recorded attack that comes with the program
 ///
-/// A shop's web server is broken into: needs neither root nor Docker.
+/// Shows an attack on the web server of a shop. Needs neither root nor Docker.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -22,10 +22,14 @@ pub(super) struct Args {
     screen: ScreenArgs,
 }
 
-pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
+pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     if args.output.nothing_asked() && terminal::there() {
-        return terminal::replay(Player::from_memory("demo", SESSION)?, &args.screen);
+        return terminal::replay(Player::from_memory("demo", RECORDING)?, &args.screen);
     }
     // Its recorded findings are those of the version that made it.
-    replay::show(Reader::from_memory("demo", SESSION)?, &args.output, false)
+    replay::show(
+        RecordingReader::from_memory("demo", RECORDING)?,
+        &args.output,
+        false,
+    )
 }

@@ -1,4 +1,4 @@
-//! `hullwatch doctor`: what this host can give, what it cannot, and what to do about it.
+//! `hullwatch doctor`: what this host supports, what it lacks, and how to fix it.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -7,24 +7,25 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::Failure;
+use super::CliError;
 use super::{privileges, selftest};
 use crate::collect;
 use crate::containers::{self, EngineState, RuntimeMessage, RuntimeOptions};
 use crate::probe::{Probe, ProbeConfig};
 use crate::recording::{self, cgroup_mode};
 
-/// Tell what this host can give hullwatch, and what to do about the rest
+/// Check whether this host is supported; say how to fix what is not
 ///
-/// Loads the kernel programs, asks the engine, and does in a throw-away container what should be
-/// seen; takes a few seconds. Exit code 0 when containers can be watched here, 1 when not.
+/// Loads the kernel programs, queries the engine, and checks in a test container that every kind
+/// of event is captured; takes a few seconds. Exit code 0 when containers can be watched on this
+/// host, 1 when not.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
 
-    /// Where the Docker engine listens [default: $DOCKER_HOST, else /var/run/docker.sock]
+    /// Address of the Docker engine [default: $DOCKER_HOST, else /var/run/docker.sock]
     #[arg(long, value_name = "URL", value_parser = super::live::address)]
     docker_host: Option<String>,
 }
@@ -37,17 +38,17 @@ struct Diagnosis {
     architecture: String,
     btf: bool,
     cgroup: &'static str,
-    capabilities: Vec<Capability>,
-    probes: Probes,
-    engine: Engine,
+    capabilities: Vec<CapabilityState>,
+    probes: ProbeDiagnosis,
+    engine: EngineDiagnosis,
     /// What `selftest` found; none when it could not be tried.
-    selftest: Option<selftest::Outcome>,
-    blind: Vec<Blind>,
+    selftest: Option<selftest::SelftestOutcome>,
+    blind: Vec<Blindness>,
     advice: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
-struct Capability {
+struct CapabilityState {
     name: &'static str,
     held: bool,
     purpose: &'static str,
@@ -55,30 +56,30 @@ struct Capability {
 
 /// What the kernel took, tried by loading it.
 #[derive(Debug, Default, Serialize)]
-struct Probes {
+struct ProbeDiagnosis {
     attached: Vec<String>,
-    refused: Vec<Blind>,
+    refused: Vec<Blindness>,
     missing_fields: Vec<String>,
     /// Rules without the facts they need.
-    blind_rules: Vec<recording::Blind>,
+    blind_rules: Vec<recording::BlindRule>,
     error: String,
 }
 
 #[derive(Debug, Clone, Serialize)]
-struct Blind {
+struct Blindness {
     what: String,
     why: String,
 }
 
 #[derive(Debug, Default, Serialize)]
-struct Engine {
+struct EngineDiagnosis {
     reachable: bool,
     version: String,
     storage_driver: String,
     error: String,
 }
 
-pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
+pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let diagnosis = diagnose(args.docker_host.as_deref());
     let mut out = std::io::stdout().lock();
     if args.json {
@@ -104,7 +105,7 @@ fn diagnose(docker_host: Option<&str>) -> Diagnosis {
         advice.push(refusal);
     }
     for needed in lacking.iter().filter(|n| !n.required) {
-        blind.push(Blind {
+        blind.push(Blindness {
             what: needed.purpose.to_owned(),
             why: format!("{} is not held", needed.name),
         });
@@ -117,7 +118,11 @@ fn diagnose(docker_host: Option<&str>) -> Diagnosis {
                 .to_owned(),
         );
     }
-    let probes = if able { probes() } else { Probes::default() };
+    let probes = if able {
+        probes()
+    } else {
+        ProbeDiagnosis::default()
+    };
     if !probes.error.is_empty() {
         able = false;
         advice.push(probes.error.clone());
@@ -126,7 +131,7 @@ fn diagnose(docker_host: Option<&str>) -> Diagnosis {
         match selftest::examine() {
             Ok(outcome) => Some(outcome),
             Err(error) => {
-                blind.push(Blind {
+                blind.push(Blindness {
                     what: "whether every fact arrives".to_owned(),
                     why: error,
                 });
@@ -137,20 +142,20 @@ fn diagnose(docker_host: Option<&str>) -> Diagnosis {
         None
     };
     let untold = selftest.iter().flat_map(|outcome| &outcome.facts);
-    blind.extend(untold.filter(|fact| !fact.arrived).map(|fact| Blind {
+    blind.extend(untold.filter(|fact| !fact.arrived).map(|fact| Blindness {
         what: fact.fact.to_owned(),
         why: "it did not arrive from the test container".to_owned(),
     }));
-    blind.extend(probes.refused.iter().map(|refused| Blind {
+    blind.extend(probes.refused.iter().map(|refused| Blindness {
         what: format!("facts of {}", refused.what),
         why: refused.why.clone(),
     }));
-    blind.extend(probes.missing_fields.iter().map(|field| Blind {
+    blind.extend(probes.missing_fields.iter().map(|field| Blindness {
         what: format!("facts that need {field}"),
         why: "this kernel has no such field".to_owned(),
     }));
     if !engine.reachable {
-        blind.push(Blind {
+        blind.push(Blindness {
             what: "names, images and settings of containers".to_owned(),
             why: engine.error.clone(),
         });
@@ -172,7 +177,7 @@ fn diagnose(docker_host: Option<&str>) -> Diagnosis {
         cgroup: cgroup_mode(),
         capabilities: privileges::NEEDED
             .iter()
-            .map(|n| Capability {
+            .map(|n| CapabilityState {
                 name: n.name,
                 held: !lacking.contains(&n),
                 purpose: n.purpose,
@@ -187,18 +192,18 @@ fn diagnose(docker_host: Option<&str>) -> Diagnosis {
 }
 
 /// Loads and attaches everything once, and lets it go again.
-fn probes() -> Probes {
+fn probes() -> ProbeDiagnosis {
     match Probe::load(&ProbeConfig::default()) {
         Ok(probe) => {
             let report = probe.report();
             let missing = collect::blind::missing(report, true);
-            Probes {
+            ProbeDiagnosis {
                 blind_rules: collect::blind::rules(&missing),
                 attached: report.attached.clone(),
                 refused: report
                     .refused
                     .iter()
-                    .map(|(what, why)| Blind {
+                    .map(|(what, why)| Blindness {
                         what: what.clone(),
                         why: why.clone(),
                     })
@@ -207,15 +212,15 @@ fn probes() -> Probes {
                 error: String::new(),
             }
         }
-        Err(error) => Probes {
+        Err(error) => ProbeDiagnosis {
             error: error.to_string(),
-            ..Probes::default()
+            ..ProbeDiagnosis::default()
         },
     }
 }
 
 /// Asks the engine who it is, for at most three seconds, the way watching does.
-fn engine(docker_host: Option<&str>) -> Engine {
+fn engine(docker_host: Option<&str>) -> EngineDiagnosis {
     let (out, answers) = crossbeam_channel::bounded(64);
     let options = RuntimeOptions {
         docker_host: docker_host.map(str::to_owned),
@@ -223,13 +228,13 @@ fn engine(docker_host: Option<&str>) -> Engine {
     let runtimes = containers::start(options, out);
     let deadline = Instant::now() + Duration::from_secs(3);
     let engine = loop {
-        let failed = |error: String| Engine {
+        let failed = |error: String| EngineDiagnosis {
             error,
-            ..Engine::default()
+            ..EngineDiagnosis::default()
         };
         match answers.recv_deadline(deadline) {
             Ok(RuntimeMessage::State(EngineState::Connected { version, driver })) => {
-                break Engine {
+                break EngineDiagnosis {
                     reachable: true,
                     version,
                     storage_driver: driver,

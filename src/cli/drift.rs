@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::failure::say;
-use super::signals::Ended;
-use super::{Failure, privileges};
+use super::error::print_message;
+use super::signals::StopSignal;
+use super::{CliError, privileges};
 use crate::containers::inventory::{Inventory, ListedContainer};
 use crate::drift::{DriftScanner, ScanProgress, Tally, TextDiff, diff, from_engine, package_line};
 use crate::event::{
@@ -24,14 +24,14 @@ const LISTED: usize = 50;
 /// Text diffs shown of one container.
 const DIFFS: usize = 100;
 
-/// Compare containers' files with their images
+/// Compare the files of containers with their images
 ///
-/// Looks at what lies in the containers now, also at what changed before anybody watched and at
-/// what nobody has run yet. Stopped containers too, where the engine tells their directories.
-/// Loads nothing into the kernel.
+/// Compares the current files, including changes made before hullwatch started and programs that
+/// have not run yet. Stopped containers too, if the engine reports their directories. Loads no
+/// kernel programs.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Only these: a name, the beginning of an id, or an image [default: all that run]
+    /// Only these: a name, an id or the beginning of one, or an image [default: all running]
     container: Vec<String>,
 
     /// Stopped containers too
@@ -42,26 +42,26 @@ pub(super) struct Args {
     #[arg(long)]
     json: bool,
 
-    /// Exit with 1 when anything other than logs, caches and data differs
+    /// Exit with 1 when files other than logs, caches and data differ
     #[arg(long)]
     exit_code: bool,
 
-    /// Show the lines in which small text files differ
+    /// Show the changed lines of small text files, and the text of added ones
     #[arg(long)]
     diff: bool,
 
-    /// Where the Docker engine listens [default: $DOCKER_HOST, else /var/run/docker.sock]
+    /// Address of the Docker engine [default: $DOCKER_HOST, else /var/run/docker.sock]
     #[arg(long, value_name = "URL", value_parser = super::live::address)]
     docker_host: Option<String>,
 
-    /// Do not ask any engine: only running containers, by id
+    /// Do not query any engine: only running containers, by id
     #[arg(long, conflicts_with = "docker_host")]
     no_engine: bool,
 }
 
-pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
+pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     if !privileges::may_read_files() {
-        return Err(Failure::expected(
+        return Err(CliError::expected(
             "comparing containers with their images needs root (try sudo hullwatch drift) or the \
              capabilities CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE and CAP_SYS_ADMIN",
         ));
@@ -69,20 +69,20 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let inventory = Inventory::new(args.docker_host.clone());
     let (known, problem) = inventory.containers(!args.no_engine);
     if let Some(problem) = &problem {
-        say(format!(
+        print_message(format!(
             "{problem}; stopped containers and names are not known"
         ));
     }
     let chosen = choose(args, known)?;
     if chosen.is_empty() {
-        say("no containers are running");
+        print_message("no containers are running");
     }
     crate::drift::be_modest();
     let mut work = Work {
         args,
         inventory,
         scanner: DriftScanner::default(),
-        ended: Ended::install()?,
+        ended: StopSignal::install()?,
         out: BufWriter::new(Box::new(io::stdout().lock())),
         notable: false,
         failed: false,
@@ -90,7 +90,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     for (number, container) in chosen.iter().enumerate() {
         work.container(container, number > 0)?;
         if work.ended.ended() {
-            return Err(Failure::expected("interrupted"));
+            return Err(CliError::expected("interrupted"));
         }
     }
     work.out.flush()?;
@@ -105,7 +105,7 @@ fn running(info: &ContainerInfo) -> bool {
 }
 
 /// The containers asked for, in their order.
-fn choose(args: &Args, known: Vec<ListedContainer>) -> Result<Vec<ListedContainer>, Failure> {
+fn choose(args: &Args, known: Vec<ListedContainer>) -> Result<Vec<ListedContainer>, CliError> {
     if args.container.is_empty() {
         return Ok(known
             .into_iter()
@@ -120,7 +120,7 @@ fn choose(args: &Args, known: Vec<ListedContainer>) -> Result<Vec<ListedContaine
             .collect();
         if matching.is_empty() {
             let count = known.len();
-            return Err(Failure::expected(format!(
+            return Err(CliError::expected(format!(
                 "no container is called {:?}, by name, id or image; {count} are known",
                 escape(asked.as_bytes()).to_string()
             )));
@@ -152,9 +152,9 @@ struct Work<'a> {
     args: &'a Args,
     inventory: Inventory,
     scanner: DriftScanner,
-    ended: Ended,
+    ended: StopSignal,
     out: BufWriter<Box<dyn Write>>,
-    /// Something of consequence differs.
+    /// A file other than logs, caches and data differs.
     notable: bool,
     /// A container could not be compared.
     failed: bool,
@@ -185,9 +185,9 @@ struct SummaryLine<'a> {
 }
 
 impl Work<'_> {
-    fn container(&mut self, known: &ListedContainer, further: bool) -> Result<(), Failure> {
+    fn container(&mut self, known: &ListedContainer, further: bool) -> Result<(), CliError> {
         let progress = Arc::new(ScanProgress::default());
-        let shown = Shown::begin(known, &progress, &self.ended);
+        let shown = ProgressLine::begin(known, &progress, &self.ended);
         let (json, with_diff) = (self.args.json, self.args.diff);
         let mut tallies: BTreeMap<FileClass, Tally> = BTreeMap::new();
         let mut written = Ok(());
@@ -316,7 +316,7 @@ impl Work<'_> {
         }
         writeln!(
             out,
-            "  {} looked at, {} copied up without a change, {} new directories, {}",
+            "  {} files compared, {} rewritten unchanged, {} new directories, {}",
             scan.examined,
             scan.unchanged,
             scan.directories,
@@ -436,13 +436,13 @@ fn line_to<T: Serialize>(out: &mut dyn Write, line: &T) -> io::Result<()> {
 }
 
 /// Shows on a terminal how far a scan is; passes a signal on to it.
-struct Shown {
+struct ProgressLine {
     done: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
-impl Shown {
-    fn begin(known: &ListedContainer, progress: &Arc<ScanProgress>, ended: &Ended) -> Self {
+impl ProgressLine {
+    fn begin(known: &ListedContainer, progress: &Arc<ScanProgress>, ended: &StopSignal) -> Self {
         let done = Arc::new(AtomicBool::new(false));
         let (over, progress, ended) = (Arc::clone(&done), Arc::clone(progress), ended.clone());
         let name = known.info.name.escaped().to_string();
@@ -471,7 +471,7 @@ impl Shown {
     }
 }
 
-impl Drop for Shown {
+impl Drop for ProgressLine {
     fn drop(&mut self) {
         self.done.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {

@@ -5,11 +5,11 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::Failure;
+use super::CliError;
 use super::config::ScreenArgs;
 use crate::tui::{ACTIONS, Entry, Group, Place};
 
-/// List the keys of the screen, as the configuration binds them
+/// List the key bindings, including those of the configuration
 ///
 /// The names are those to use in [keys] of the configuration and behind ":" on the screen.
 #[derive(Debug, clap::Args)]
@@ -23,7 +23,7 @@ pub(super) struct Args {
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct KeyLine<'a> {
     action: &'a str,
     keys: Vec<String>,
     group: Group,
@@ -32,7 +32,7 @@ struct Line<'a> {
     help: &'a str,
 }
 
-pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
+pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let config = args.screen.load()?;
     let mut out = std::io::stdout().lock();
     let keys = |entry: &'static Entry| -> Vec<String> {
@@ -41,7 +41,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let mut group = None;
     for entry in ACTIONS {
         if args.json {
-            let line = Line {
+            let line = KeyLine {
                 action: entry.name,
                 keys: keys(entry),
                 group: entry.group,

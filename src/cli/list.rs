@@ -8,28 +8,30 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
-use super::signals::Ended;
-use super::{Failure, LiveArgs, live};
+use super::error::print_message;
+use super::signals::StopSignal;
+use super::{CliError, LiveArgs, live};
 use crate::core::Core;
-use crate::recording::{Ahead, Piece, ReadReport, Reader};
+use crate::recording::{ReadAhead, ReadReport, RecordingPiece, RecordingReader};
 use crate::tui::Pane;
 use crate::tui::take::{Format, listing};
 
-/// Print a view of the screen once, without a terminal
+/// Print one view of the screen, without a terminal
 ///
-/// Watches for --duration, then prints the rows of the view as they are then. What ran before is
-/// in it; so are findings about that.
+/// Watches for --duration, then prints the rows of the view. Containers and processes that were
+/// already running, and findings about them, are included.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// What to print
+    /// The view to print
     #[arg(value_enum, default_value = "containers")]
     view: Pane,
 
-    /// Of the end of a recording instead of this host
-    #[arg(long, value_name = "FILE")]
-    session: Option<PathBuf>,
+    /// Print the final state of this recording instead of this host
+    #[arg(long, visible_alias = "session", value_name = "FILE")]
+    recording: Option<PathBuf>,
 
-    /// Only matching rows, as / on the screen: text, !not, column=value, sev>=h, age>1h
+    /// Only matching rows, with the syntax of / on the screen: text, !not, column=value, sev>=h,
+    /// age>1h
     #[arg(long, value_name = "FILTER", default_value = "")]
     filter: String,
 
@@ -45,7 +47,7 @@ pub(super) struct Args {
     #[arg(long)]
     secrets: bool,
 
-    /// How long to watch first
+    /// Watch this long before printing
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = live::duration)]
     duration: Duration,
 
@@ -63,10 +65,10 @@ impl ValueEnum for Pane {
     }
 }
 
-pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    // A mistake in the filter is told before anything is watched.
+pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
+    // A mistake in the filter is reported before watching starts.
     print(&Core::default(), args)?;
-    let (text, code) = match &args.session {
+    let (text, code) = match &args.recording {
         Some(path) => recorded(path, args)?,
         None => (watched(args)?, ExitCode::SUCCESS),
     };
@@ -74,18 +76,18 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     Ok(code)
 }
 
-fn print(core: &Core, args: &Args) -> Result<Vec<u8>, Failure> {
+fn print(core: &Core, args: &Args) -> Result<Vec<u8>, CliError> {
     let format = match (args.json, args.csv) {
         (true, _) => Format::Json,
         (_, true) => Format::Csv,
         _ => Format::Text,
     };
     listing(core, args.view, &args.filter, format, args.secrets)
-        .map_err(|error| Failure::expected(format!("--filter: {error}")))
+        .map_err(|error| CliError::expected(format!("--filter: {error}")))
 }
 
-fn watched(args: &Args) -> Result<Vec<u8>, Failure> {
-    let ended = Ended::install()?;
+fn watched(args: &Args) -> Result<Vec<u8>, CliError> {
+    let ended = StopSignal::install()?;
     let live = live::start(&args.live, None, None)?;
     let until = Instant::now() + args.duration;
     while !ended.ended() && Instant::now() < until {
@@ -95,25 +97,25 @@ fn watched(args: &Args) -> Result<Vec<u8>, Failure> {
     let lost = live.core().lock().state.totals.lost;
     live::stop(live)?;
     if lost > 0 {
-        eprintln!("hullwatch: {lost} events were lost meanwhile");
+        print_message(format!("{lost} events were lost meanwhile"));
     }
     text
 }
 
-fn recorded(path: &Path, args: &Args) -> Result<(Vec<u8>, ExitCode), Failure> {
-    let mut session = Ahead::start(Reader::open(path)?)?;
-    let mut core = Core::new(session.header().settings.clone());
+fn recorded(path: &Path, args: &Args) -> Result<(Vec<u8>, ExitCode), CliError> {
+    let mut recording = ReadAhead::start(RecordingReader::open(path)?)?;
+    let mut core = Core::new(recording.header().settings.clone());
     let mut report = ReadReport::default();
-    while let Some(batch) = session.next_batch() {
+    while let Some(batch) = recording.next_batch() {
         for piece in batch.pieces {
-            if let Piece::Event(event) = piece {
+            if let RecordingPiece::Event(event) = piece {
                 core.apply(&event);
             }
         }
         report = batch.report;
     }
     for notice in report.notices() {
-        eprintln!("hullwatch: {notice}");
+        print_message(notice);
     }
     let code = if report.is_sound() {
         ExitCode::SUCCESS

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::failure::say;
-use super::{Failure, privileges};
+use super::error::print_message;
+use super::{CliError, privileges};
 use crate::collect::{Live, LiveOptions, PolicyFile, Tap};
 use crate::containers::EngineState;
 use crate::core::Core;
@@ -18,30 +18,30 @@ use crate::user_files;
 /// Options of every command that watches this host.
 #[derive(Debug, Clone, Args)]
 pub struct LiveArgs {
-    /// Also watch the host's own processes
+    /// Also watch the processes of the host itself
     #[arg(long)]
     pub host: bool,
 
-    /// Where the Docker engine listens, e.g. unix:///run/docker.sock [default: $DOCKER_HOST, else
+    /// Address of the Docker engine, e.g. unix:///run/docker.sock [default: $DOCKER_HOST, else
     /// /var/run/docker.sock]
     #[arg(long, value_name = "URL", value_parser = address)]
     pub docker_host: Option<String>,
 
-    /// Do not ask any engine: containers show by id only
+    /// Do not query any engine: containers are shown by id only
     #[arg(long, conflicts_with = "docker_host")]
     pub no_engine: bool,
 
-    /// A container older than this is a finding, e.g. 30d, 12h, or none [default: 30d]
+    /// Report containers older than this, e.g. 30d, 12h, or none [default: 30d]
     #[arg(long, value_name = "AGE", value_parser = age)]
     pub max_age: Option<Age>,
 
-    /// Severities, limits, what is allowed and silenced; read again when it changes [default:
-    /// hullwatch/policy.toml in $XDG_CONFIG_HOME, where that exists]
+    /// Policy file: severities, limits, allowances, silences; reloaded when it changes [default:
+    /// hullwatch/policy.toml in $XDG_CONFIG_HOME, if it exists]
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
 
-    /// Compare the files of running containers with their images again after each of these times,
-    /// e.g. 10m; those there at the beginning are compared once in any case
+    /// Repeat the comparison of running containers with their images at this interval, e.g. 10m;
+    /// containers that already run at the start are compared once in any case
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub rescan: Option<Duration>,
 }
@@ -51,12 +51,12 @@ pub struct LiveArgs {
 pub struct Age(pub Option<Duration>);
 
 impl LiveArgs {
-    /// What to watch, and what findings depend on. An option given here counts before the policy
-    /// file.
+    /// The options of the watch, and the settings of the rules. An option on the command line
+    /// overrides the policy file.
     ///
     /// # Errors
-    /// When the policy file is not one.
-    fn options(&self) -> Result<LiveOptions, Failure> {
+    /// When the policy file cannot be read or is invalid.
+    fn options(&self) -> Result<LiveOptions, CliError> {
         let max_age = self.max_age.map(|age| age.0);
         let named = self.policy.as_deref();
         let path = named
@@ -65,7 +65,7 @@ impl LiveArgs {
         let (policy, settings) = match path {
             Some(path) => PolicyFile::open(&path, named.is_some(), max_age)
                 .map(|(file, settings)| (Some(file), settings))
-                .map_err(Failure::Expected)?,
+                .map_err(CliError::Expected)?,
             None => (None, Settings::default()),
         };
         Ok(LiveOptions {
@@ -83,37 +83,37 @@ impl LiveArgs {
     }
 }
 
-/// Says on stderr what became of an edit of the policy file.
-pub(super) fn tell(event: &Event) {
+/// Reports on stderr whether an edited policy file was accepted.
+pub(super) fn report_policy(event: &Event) {
     if let Kind::Policy(change) = &event.kind {
         match &change.refused {
-            Some(why) => say(format!("{}: {why}", change.file)),
-            None => say(format!("{}: now in force", change.file)),
+            Some(why) => print_message(format!("{}: {why}", change.file)),
+            None => print_message(format!("{}: now in force", change.file)),
         }
     }
 }
 
-/// Says on stderr when the engine cannot be asked, and when it can again.
+/// Reports on stderr when the engine becomes unreachable, and when it is back.
 #[derive(Debug, Default)]
-pub(super) struct EngineTeller {
+pub(super) struct EngineReporter {
     told: Option<EngineState>,
 }
 
-impl EngineTeller {
-    /// Looks how it stands.
+impl EngineReporter {
+    /// Reports a changed engine state.
     pub(super) fn look(&mut self, live: &Live) {
         let state = live.engine();
         if state == self.told {
             return;
         }
         if let Some(what) = news(state.as_ref(), self.told.as_ref()) {
-            say(what);
+            print_message(what);
         }
         self.told = state;
     }
 }
 
-/// What there is to say of the engine's state after the one before it.
+/// The message about a change of the engine's state, if it needs one.
 fn news(state: Option<&EngineState>, before: Option<&EngineState>) -> Option<String> {
     const WITHOUT: &str = "containers are known by id only";
     match state? {
@@ -130,7 +130,7 @@ fn news(state: Option<&EngineState>, before: Option<&EngineState>) -> Option<Str
     }
 }
 
-/// An engine's address: what can be connected to.
+/// Parses the address of an engine.
 pub(super) fn address(text: &str) -> Result<String, String> {
     let known = ["unix://", "tcp://", "http://", "/"];
     let fits = |front: &&str| text.starts_with(*front) && text.len() > front.len();
@@ -140,29 +140,29 @@ pub(super) fn address(text: &str) -> Result<String, String> {
     Err("write it like unix:///run/docker.sock or tcp://127.0.0.1:2375".to_owned())
 }
 
-/// A tap that does nothing else.
-pub(super) struct Teller;
+/// A tap that only reports policy changes.
+pub(super) struct PolicyReporter;
 
-impl Tap for Teller {
+impl Tap for PolicyReporter {
     fn event(&mut self, event: &Event, _core: &mut Core) {
-        tell(event);
+        report_policy(event);
     }
 }
 
-/// Looks whether watching is possible as asked; what it gives begins to watch, and to record where
-/// a file is given. `past` is how many bytes of what happened to keep in memory.
+/// Checks options and privileges; the returned function starts watching, and recording if a file
+/// is given. `past` is the size in bytes of the history kept in memory.
 pub(super) fn prepare(
     args: &LiveArgs,
     tap: Option<Box<dyn Tap>>,
     record: Option<&Path>,
     past: usize,
-) -> Result<Attach, Failure> {
+) -> Result<Attach, CliError> {
     let options = LiveOptions {
         past,
         ..args.options()?
     };
     if let Some(refusal) = privileges::refusal() {
-        return Err(Failure::Expected(refusal));
+        return Err(CliError::Expected(refusal));
     }
     let record = record.map(Path::to_owned);
     Ok(Box::new(move || {
@@ -174,26 +174,26 @@ pub(super) fn prepare(
     }))
 }
 
-/// Begins to watch, and to record where a file is given; says on stderr when it is ready.
+/// Starts watching, and recording if a file is given; reports on stderr when it is ready.
 pub(super) fn start(
     args: &LiveArgs,
     tap: Option<Box<dyn Tap>>,
     record: Option<&Path>,
-) -> Result<Live, Failure> {
-    let live = prepare(args, tap, record, 0)?().map_err(Failure::Expected)?;
+) -> Result<Live, CliError> {
+    let live = prepare(args, tap, record, 0)?().map_err(CliError::Expected)?;
     let containers = live.core().lock().state.containers.len();
-    say(format!(
+    print_message(format!(
         "attached and ready; {containers} containers so far"
     ));
     Ok(live)
 }
 
-/// Why the recording ended before its time, if it did.
+/// The error that ended the recording early, if any.
 pub(super) fn recording_error(live: &Live) -> Option<String> {
     live.status().recording?.error
 }
 
-/// Why the recording ended before its time, and what it lacks for that.
+/// The error that ended the recording early, with the number of events it misses.
 fn recording_failure(live: &Live) -> Option<String> {
     let recording = live.status().recording?;
     let lost = recording.lost;
@@ -201,15 +201,15 @@ fn recording_failure(live: &Live) -> Option<String> {
     Some(format!("{error}; {lost} events were not recorded"))
 }
 
-/// Ends the recording, if there is one, and the watch; says on stderr what was recorded.
-pub(super) fn stop(live: Live) -> Result<(), Failure> {
+/// Ends the recording, if any, and the watch; reports on stderr what was recorded.
+pub(super) fn stop(live: Live) -> Result<(), CliError> {
     let failed = recording_failure(&live);
     // The last events come as the watch ends, and are recorded.
     let summary = live.stop().map(|done| done.map_err(|e| e.to_string()));
     match (failed, summary) {
-        (Some(error), _) | (None, Some(Err(error))) => Err(Failure::Expected(error)),
+        (Some(error), _) | (None, Some(Err(error))) => Err(CliError::Expected(error)),
         (None, Some(Ok(summary))) => {
-            say(format!(
+            print_message(format!(
                 "recorded {} events ({} bytes of lines) in {}",
                 summary.events,
                 summary.bytes,
@@ -221,7 +221,7 @@ pub(super) fn stop(live: Live) -> Result<(), Failure> {
     }
 }
 
-/// Reads a duration as people write it: `90s`, `1h 30m`.
+/// Parses a duration such as `90s` or `1h 30m`.
 ///
 /// # Errors
 /// When it is no duration.

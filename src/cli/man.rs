@@ -3,22 +3,22 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use super::Failure;
+use super::CliError;
 
-/// Print the manual page, or write one for every command
+/// Print the manual page, or write one for each command
 ///
 /// For example: hullwatch man | man -l -
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Write hullwatch.1, hullwatch-watch.1, … into this directory
+    /// Write hullwatch.1, hullwatch-watch.1, … into this directory, creating it if needed
     #[arg(long, value_name = "DIR")]
     directory: Option<std::path::PathBuf>,
 }
 
-pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
+pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     if let Some(directory) = &args.directory {
         clap_mangen::generate_to(super::command(), directory)
-            .map_err(|e| Failure::expected(format!("{}: {e}", directory.display())))?;
+            .map_err(|e| CliError::expected(format!("{}: {e}", directory.display())))?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut page = Vec::new();

@@ -1,16 +1,17 @@
 //! The command line: one file per command.
 //!
-//! Exit codes: 0 done; 1 a finding was seen (`--exit-code`), this host cannot do it (`doctor`,
-//! `selftest`), or a replay differs from its recording; 2 anything that kept the command from
-//! running: usage, bad input, missing privileges.
+//! Exit codes: 0 done; 1 a finding was seen (`--exit-code`), this host is not supported (`doctor`,
+//! `selftest`), or a replay differs from its recording; 2 the command could not run or could not
+//! see everything: usage, bad input, missing privileges, lost events (`watch --exit-code`).
 
+mod active_recordings;
 mod attach;
 mod completions;
 mod config;
 mod demo;
 mod doctor;
 mod drift;
-mod failure;
+mod error;
 mod keys;
 mod list;
 mod live;
@@ -20,20 +21,19 @@ mod privileges;
 mod record;
 mod replay;
 mod rules;
+mod selection;
 mod selftest;
 mod signals;
 mod stop;
-mod stream;
 mod terminal;
 mod theme;
-mod underway;
 mod watch;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-pub use failure::Failure;
+pub use error::CliError;
 pub use live::LiveArgs;
 
 /// Shows what running containers do that they should not.
@@ -49,11 +49,11 @@ struct Cli {
     terminal: terminal::Args,
 
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<CliCommand>,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum CliCommand {
     Watch(watch::Args),
     List(list::Args),
     Record(record::Args),
@@ -71,22 +71,22 @@ enum Command {
     Completions(completions::Args),
     Man(man::Args),
     #[command(hide = true)]
-    Inside(selftest::inside::Args),
+    Inside(selftest::container::Args),
 }
 
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
     if let Err(error) = color_eyre::install() {
-        failure::say(error);
+        error::print_message(error);
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version are asked for and go to stdout; a closed pipe is no trouble.
+            // Requested help and version go to stdout; a closed pipe is no error.
             let code = if error.use_stderr() { 2 } else { 0 };
             match misplaced(&error) {
-                Some(why) => failure::say(why),
+                Some(why) => error::print_message(why),
                 None => drop(error.print()),
             }
             return ExitCode::from(code);
@@ -94,28 +94,28 @@ pub fn main() -> ExitCode {
     };
     let done = match cli.command {
         None => terminal::run(&cli.terminal),
-        Some(Command::Watch(args)) => watch::run(&args),
-        Some(Command::List(args)) => list::run(&args),
-        Some(Command::Record(args)) => record::run(&args),
-        Some(Command::Attach(args)) => attach::run(&args),
-        Some(Command::Stop(args)) => stop::run(&args),
-        Some(Command::Replay(args)) => replay::run(&args),
-        Some(Command::Demo(args)) => demo::run(&args),
-        Some(Command::Drift(args)) => drift::run(&args),
-        Some(Command::Rules(args)) => rules::run(&args),
-        Some(Command::Policy(args)) => policy::run(&args),
-        Some(Command::Theme(args)) => theme::run(&args),
-        Some(Command::Keys(args)) => keys::run(&args),
-        Some(Command::Doctor(args)) => doctor::run(&args),
-        Some(Command::Selftest(args)) => selftest::run(&args),
-        Some(Command::Completions(args)) => completions::run(&args),
-        Some(Command::Man(args)) => man::run(&args),
-        Some(Command::Inside(args)) => selftest::inside::run(&args),
+        Some(CliCommand::Watch(args)) => watch::run(&args),
+        Some(CliCommand::List(args)) => list::run(&args),
+        Some(CliCommand::Record(args)) => record::run(&args),
+        Some(CliCommand::Attach(args)) => attach::run(&args),
+        Some(CliCommand::Stop(args)) => stop::run(&args),
+        Some(CliCommand::Replay(args)) => replay::run(&args),
+        Some(CliCommand::Demo(args)) => demo::run(&args),
+        Some(CliCommand::Drift(args)) => drift::run(&args),
+        Some(CliCommand::Rules(args)) => rules::run(&args),
+        Some(CliCommand::Policy(args)) => policy::run(&args),
+        Some(CliCommand::Theme(args)) => theme::run(&args),
+        Some(CliCommand::Keys(args)) => keys::run(&args),
+        Some(CliCommand::Doctor(args)) => doctor::run(&args),
+        Some(CliCommand::Selftest(args)) => selftest::run(&args),
+        Some(CliCommand::Completions(args)) => completions::run(&args),
+        Some(CliCommand::Man(args)) => man::run(&args),
+        Some(CliCommand::Inside(args)) => selftest::container::run(&args),
     };
     done.unwrap_or_else(|failure| failure.report())
 }
 
-/// What to say of options that stand before the command they are meant for.
+/// The error message for options placed before the command they belong to.
 fn misplaced(error: &clap::Error) -> Option<String> {
     use clap::error::{ContextKind, ContextValue, ErrorKind};
     if error.kind() != ErrorKind::ArgumentConflict {

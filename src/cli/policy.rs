@@ -4,32 +4,32 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::Failure;
+use super::CliError;
 use crate::detect::{Policy, PolicyRead};
 use crate::user_files;
 
-/// Check a policy file: severities, limits, what is allowed, what is silenced
+/// Check a policy file
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
-    action: Action,
+    action: PolicyCommand,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Action {
-    /// Read a policy file and say what it sets, or where it is wrong
+enum PolicyCommand {
+    /// Read a policy file; report what it sets, or the line of its first error
     Check {
         /// The file [default: $XDG_CONFIG_HOME/hullwatch/policy.toml]
         file: Option<PathBuf>,
     },
 }
 
-pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let Action::Check { file } = &args.action;
+pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
+    let PolicyCommand::Check { file } = &args.action;
     let path = match file {
         Some(file) => file.clone(),
         None => user_files::standard("policy.toml")
-            .ok_or_else(|| Failure::expected("no home directory is known"))?,
+            .ok_or_else(|| CliError::expected("no home directory is known"))?,
     };
     let read = read(&path)?;
     let mut out = std::io::stdout().lock();
@@ -47,8 +47,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn read(path: &Path) -> Result<PolicyRead, Failure> {
-    let at = |why: &dyn std::fmt::Display| Failure::expected(format!("{}: {why}", path.display()));
+fn read(path: &Path) -> Result<PolicyRead, CliError> {
+    let at = |why: &dyn std::fmt::Display| CliError::expected(format!("{}: {why}", path.display()));
     let text = user_files::read(path).map_err(|e| at(&e))?;
     Policy::parse(&text).map_err(|e| at(&e))
 }
@@ -67,7 +67,7 @@ mod tests {
             "max-age = \"30d\"\n[severity]\n\"file.cron\" = \"x\"\n",
         )
         .unwrap();
-        let Err(Failure::Expected(message)) = read(&path) else {
+        let Err(CliError::Expected(message)) = read(&path) else {
             panic!("it was read");
         };
         assert!(message.contains("p.toml: line 3"), "{message}");

@@ -1,43 +1,43 @@
-//! Which capabilities this process holds, and which watching needs.
+//! The capabilities this process holds, and those needed for watching.
 
-/// A capability and what it is for.
+/// A capability and its purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Needed {
+pub(super) struct NeededCapability {
     pub(super) name: &'static str,
     pub(super) bit: u32,
-    /// What cannot be done without it.
+    /// What is impossible without it.
     pub(super) purpose: &'static str,
     /// Nothing can be watched without it.
     pub(super) required: bool,
 }
 
-/// What watching needs, most important first.
-pub(super) const NEEDED: &[Needed] = &[
-    Needed {
+/// The capabilities needed for watching, most important first.
+pub(super) const NEEDED: &[NeededCapability] = &[
+    NeededCapability {
         name: "CAP_BPF",
         bit: 39,
         purpose: "load the kernel programs",
         required: true,
     },
-    Needed {
+    NeededCapability {
         name: "CAP_PERFMON",
         bit: 38,
         purpose: "attach them to tracepoints",
         required: true,
     },
-    Needed {
+    NeededCapability {
         name: "CAP_NET_ADMIN",
         bit: 12,
         purpose: "see DNS answers",
         required: false,
     },
-    Needed {
+    NeededCapability {
         name: "CAP_SYS_PTRACE",
         bit: 19,
         purpose: "describe processes and sockets that were there before",
         required: false,
     },
-    Needed {
+    NeededCapability {
         name: "CAP_DAC_READ_SEARCH",
         bit: 2,
         purpose: "compare files with the image",
@@ -58,7 +58,7 @@ pub(super) fn effective() -> u64 {
 }
 
 /// Those of [`NEEDED`] that `effective` lacks. `CAP_SYS_ADMIN` stands for BPF and PERFMON.
-pub(super) fn missing(effective: u64) -> impl Iterator<Item = &'static Needed> {
+pub(super) fn missing(effective: u64) -> impl Iterator<Item = &'static NeededCapability> {
     let has = move |bit: u32| effective >> bit & 1 == 1;
     NEEDED
         .iter()
@@ -72,7 +72,7 @@ pub(super) fn may_read_files() -> bool {
     has(2) && has(CAP_SYS_ADMIN)
 }
 
-/// The sentence for somebody who may not watch; `None` when this process may.
+/// The error message for a process that may not watch; `None` when it may.
 pub(super) fn refusal() -> Option<String> {
     let missing: Vec<_> = missing(effective()).filter(|n| n.required).collect();
     if missing.is_empty() {

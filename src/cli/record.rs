@@ -8,30 +8,30 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use super::failure::say;
-use super::signals::Ended;
-use super::{Failure, LiveArgs, live};
-use crate::recording::SessionError;
+use super::error::print_message;
+use super::signals::StopSignal;
+use super::{CliError, LiveArgs, live};
+use crate::recording::RecordingError;
 
 /// Record what containers on this host do
 ///
-/// The file never replaces another. Ends with Ctrl-C, after --duration, or, when detached, by
-/// hullwatch stop.
+/// Never overwrites a file. Ends with Ctrl-C, after --duration, or, when detached, with hullwatch
+/// stop.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The session file to make; a name ending in .zst is compressed
+    /// The file to create; a name ending in .zst is compressed
     file: PathBuf,
 
     /// End after this time, e.g. 10s, 5m
     #[arg(long, value_name = "TIME", value_parser = live::duration)]
     duration: Option<Duration>,
 
-    /// Go on in the background, also when the terminal is gone: hullwatch attach shows it,
+    /// Record in the background, independent of the terminal: hullwatch attach shows the recording,
     /// hullwatch stop ends it, messages go to FILE.log
     #[arg(long)]
     detach: bool,
 
-    /// This is what goes on in the background
+    /// Run as the background process of --detach
     #[arg(long, hide = true, conflicts_with = "detach")]
     detached: bool,
 
@@ -39,21 +39,25 @@ pub(super) struct Args {
     live: LiveArgs,
 }
 
-pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
+pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     if args.detach {
         return detach(&args.file);
     }
     if args.detached {
-        // Whatever becomes of the terminal and the session it belongs to is no concern of ours.
+        // Leaves the terminal's session, so that its end does not end the recording.
         rustix::process::setsid().map_err(std::io::Error::from)?;
     }
-    let ended = Ended::install()?;
-    let live = live::start(&args.live, Some(Box::new(live::Teller)), Some(&args.file))?;
+    let ended = StopSignal::install()?;
+    let live = live::start(
+        &args.live,
+        Some(Box::new(live::PolicyReporter)),
+        Some(&args.file),
+    )?;
     if args.detached {
         tell_ready()?;
     }
     let deadline = args.duration.map(|d| Instant::now() + d);
-    let mut engine = live::EngineTeller::default();
+    let mut engine = live::EngineReporter::default();
     while !ended.ended()
         && deadline.is_none_or(|at| Instant::now() < at)
         && live::recording_error(&live).is_none()
@@ -65,11 +69,11 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Begins the same in the background; returns when it records.
-fn detach(file: &Path) -> Result<ExitCode, Failure> {
+/// Starts the recorder in the background; returns when it records.
+fn detach(file: &Path) -> Result<ExitCode, CliError> {
     let file = std::path::absolute(file)?;
     if file.exists() {
-        return Err(SessionError::Exists(file).into());
+        return Err(RecordingError::Exists(file).into());
     }
     let mut log = file.clone().into_os_string();
     log.push(".log");
@@ -80,7 +84,7 @@ fn detach(file: &Path) -> Result<ExitCode, Failure> {
         .create_new(true)
         .mode(0o600)
         .open(&log)
-        .map_err(|error| SessionError::create(&log, error))?;
+        .map_err(|error| RecordingError::create(&log, error))?;
     let arguments = std::env::args_os().skip(1).map(|argument| {
         if argument == "--detach" {
             OsString::from("--detached")
@@ -106,12 +110,12 @@ fn detach(file: &Path) -> Result<ExitCode, Failure> {
         messages.read_to_end(&mut why)?;
         std::fs::remove_file(&log)?;
         for line in String::from_utf8_lossy(&why).lines() {
-            say(line.strip_prefix("hullwatch: ").unwrap_or(line));
+            print_message(line.strip_prefix("hullwatch: ").unwrap_or(line));
         }
         let code = status.code().and_then(|code| u8::try_from(code).ok());
         return Ok(ExitCode::from(code.unwrap_or(2)));
     }
-    say(format!(
+    print_message(format!(
         "recording into {name} as process {pid}: hullwatch attach shows it, hullwatch stop ends \
          it; messages go to {log}",
         name = file.display(),
@@ -121,10 +125,10 @@ fn detach(file: &Path) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Tells who began this that it records, and lets go of them.
-fn tell_ready() -> Result<(), Failure> {
+/// Reports to the starting process that recording has begun, and closes the pipe to it.
+fn tell_ready() -> Result<(), CliError> {
     let mut out = stdout();
-    // They may be gone already; the recording goes on.
+    // The starting process may be gone; the recording continues.
     let _ = out.write_all(b"ready\n").and_then(|()| out.flush());
     let nothing = File::options().write(true).open("/dev/null")?;
     rustix::stdio::dup2_stdout(nothing).map_err(std::io::Error::from)?;

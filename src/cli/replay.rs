@@ -1,23 +1,26 @@
-//! `hullwatch replay`: play a session, or print what it holds.
+//! `hullwatch replay`: play a recording, or print its events and findings.
 
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::config::ScreenArgs;
-use super::failure::say;
-use super::stream::{self, Lines, Selection, What};
-use super::{Failure, terminal};
+use super::error::print_message;
+use super::selection::{self, LineTypes, OutputLines, Selection};
+use super::{CliError, terminal};
 use crate::core::Core;
-use crate::recording::{Ahead, Comparison, Piece, Player, ReadReport, Reader, finding_line};
+use crate::recording::{
+    Comparison, Player, ReadAhead, ReadReport, RecordingPiece, RecordingReader, finding_line,
+};
 
-/// Replay a recorded session
+/// Replay a recording
 ///
-/// On a terminal it opens the screen. Otherwise it reads the whole file, tells on stderr what is wrong with it, and compares the findings of the
-/// replay with those recorded. With --findings or --events it prints JSON lines.
+/// Opens the screen on a terminal. Otherwise it reads the whole file, reports damage on stderr, and
+/// compares the findings of the replay with those recorded. With --findings or --events it prints
+/// JSON lines. Exit code 2 when the file is damaged.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The session file, plain or .zst
+    /// The recording file, plain or .zst
     file: PathBuf,
 
     #[command(flatten)]
@@ -27,7 +30,7 @@ pub(super) struct Args {
     screen: ScreenArgs,
 }
 
-/// What to print of a session.
+/// What to print of a recording.
 #[derive(Debug, clap::Args)]
 pub(super) struct Output {
     /// Print the findings at the end of the replay as JSON lines, and compare them with those
@@ -36,47 +39,51 @@ pub(super) struct Output {
     findings: bool,
 
     /// Print the stream as JSON lines: event types separated by commas, all, or findings
-    #[arg(long, value_name = "TYPES", value_parser = stream::what, conflicts_with = "findings")]
-    events: Option<What>,
+    #[arg(long, value_name = "TYPES", value_parser = selection::what, conflicts_with = "findings")]
+    events: Option<LineTypes>,
 
     #[command(flatten)]
     selection: Selection,
 }
 
 impl Output {
-    /// Nothing is to be printed: a person at a terminal wants to see it.
+    /// True when no output was requested, so that the screen opens on a terminal.
     pub(super) fn nothing_asked(&self) -> bool {
         !self.findings && self.events.is_none()
     }
 }
 
-pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
+pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     if args.output.nothing_asked() && terminal::there() {
         return terminal::replay(Player::open(&args.file)?, &args.screen);
     }
-    show(Reader::open(&args.file)?, &args.output, true)
+    show(RecordingReader::open(&args.file)?, &args.output, true)
 }
 
-/// Replays a session, prints what was asked for, and compares the findings if `compare`.
-pub(super) fn show(reader: Reader, output: &Output, compare: bool) -> Result<ExitCode, Failure> {
+/// Replays a recording, prints the requested lines, and compares the findings if `compare`.
+pub(super) fn show(
+    reader: RecordingReader,
+    output: &Output,
+    compare: bool,
+) -> Result<ExitCode, CliError> {
     let mut out = BufWriter::with_capacity(64 << 10, std::io::stdout().lock());
     let code = print(reader, output, compare, &mut out)?;
     out.flush()?;
     Ok(code)
 }
 
-/// Prints what was asked for; everything the file says about itself goes to stderr.
+/// Prints the requested lines; damage of the file is reported on stderr.
 fn print(
-    reader: Reader,
+    reader: RecordingReader,
     args: &Output,
     compare: bool,
     out: &mut impl Write,
-) -> Result<ExitCode, Failure> {
-    let mut session = Ahead::start(reader)?;
-    let mut core = Core::new(session.header().settings.clone());
+) -> Result<ExitCode, CliError> {
+    let mut recording = ReadAhead::start(reader)?;
+    let mut core = Core::new(recording.header().settings.clone());
     let mut report = ReadReport::default();
     let mut comparison = Comparison::default();
-    let mut lines = Lines::new(
+    let mut lines = OutputLines::new(
         args.events.clone().unwrap_or_default(),
         args.selection.clone(),
     );
@@ -86,18 +93,20 @@ fn print(
             written = out.write_all(&line);
         }
     };
-    while let Some(batch) = session.next_batch() {
+    while let Some(batch) = recording.next_batch() {
         for piece in batch.pieces {
             match piece {
-                Piece::Event(event) => {
+                RecordingPiece::Event(event) => {
                     core.apply(&event);
                     if args.events.is_some() {
                         lines.event(&event, &core, &mut write);
                     }
                 }
-                Piece::Finding(line) => comparison.recorded(&line, core.detector.findings()),
+                RecordingPiece::Finding(line) => {
+                    comparison.recorded(&line, core.detector.findings())
+                }
                 // The report says it.
-                Piece::Gap { .. } => {}
+                RecordingPiece::Gap { .. } => {}
             }
         }
         report = batch.report;
@@ -116,14 +125,14 @@ fn print(
     }
     out.flush()?;
     for notice in report.notices() {
-        say(notice);
+        print_message(notice);
     }
     if !report.is_sound() {
         return Ok(ExitCode::from(2));
     }
     if compare && let Some(difference) = comparison.finish(core.detector.findings(), &report) {
-        let version = &session.header().version;
-        say(format!(
+        let version = &recording.header().version;
+        print_message(format!(
             "{}: {difference} (recorded by version {version})",
             report.name
         ));

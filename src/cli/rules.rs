@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use super::{Failure, privileges};
+use super::{CliError, privileges};
 use crate::collect::blind;
 use crate::detect::RuleInfo;
 use crate::detect::rules::{catalogue, info};
@@ -20,7 +20,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// Whether a rule can see here, tried by loading the probes.
+/// Whether a rule works on this host, tested by loading the probes.
 fn here(rule: &RuleInfo) -> String {
     if let Some(refusal) = privileges::refusal() {
         return format!("not known, since nothing can be tried: {refusal}");
@@ -34,10 +34,10 @@ fn here(rule: &RuleInfo) -> String {
     }
 }
 
-pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
+pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let one = match &args.rule {
         Some(id) => Some(info(id).ok_or_else(|| {
-            Failure::expected(format!("no rule {id:?}; hullwatch rules lists them"))
+            CliError::expected(format!("no rule {id:?}; hullwatch rules lists them"))
         })?),
         None => None,
     };

@@ -1,4 +1,4 @@
-//! Signals that end a command: noted, so that it can flush and leave cleanly.
+//! Signals that end a command: noted, so that it can flush its output and exit cleanly.
 
 use std::io;
 use std::sync::Arc;
@@ -8,9 +8,9 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 /// True once a signal asked the program to end.
 #[derive(Debug, Clone)]
-pub(super) struct Ended(Arc<AtomicBool>);
+pub(super) struct StopSignal(Arc<AtomicBool>);
 
-impl Ended {
+impl StopSignal {
     /// From now on INT, TERM, HUP and QUIT are noted; a second one ends the program at once.
     pub(super) fn install() -> io::Result<Self> {
         let flag = Arc::new(AtomicBool::new(false));

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::config::ScreenArgs;
-use super::{Failure, LiveArgs, live};
+use super::{CliError, LiveArgs, live};
 use crate::recording::{PAST_BYTES, Player};
 use crate::tui;
 
@@ -27,21 +27,21 @@ pub(super) fn there() -> bool {
     stdin().is_terminal() && stdout().is_terminal()
 }
 
-pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
+pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     if !there() {
-        return Err(Failure::expected(
+        return Err(CliError::expected(
             "this is not a terminal; hullwatch watch prints JSON lines, hullwatch list --json a view once",
         ));
     }
     let config = args.screen.load()?;
     let attach = live::prepare(&args.live, None, args.record.as_deref(), PAST_BYTES)?;
-    tui::run_live(attach, &config).map_err(|error| Failure::expected(error.to_string()))?;
+    tui::run_live(attach, &config).map_err(|error| CliError::expected(error.to_string()))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Shows a recording on the screen.
-pub(super) fn replay(player: Player, screen: &ScreenArgs) -> Result<ExitCode, Failure> {
+pub(super) fn replay(player: Player, screen: &ScreenArgs) -> Result<ExitCode, CliError> {
     let config = screen.load()?;
-    tui::run_replay(player, &config).map_err(|error| Failure::expected(error.to_string()))?;
+    tui::run_replay(player, &config).map_err(|error| CliError::expected(error.to_string()))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -3,8 +3,8 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use super::Failure;
-use super::config::Folder;
+use super::CliError;
+use super::config::ConfigFolder;
 use crate::tui::Depth;
 use crate::tui::theme::{DISTANCE, check};
 
@@ -12,11 +12,11 @@ use crate::tui::theme::{DISTANCE, check};
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
-    action: Action,
+    action: ThemeCommand,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Action {
+enum ThemeCommand {
     /// List the themes that can be chosen
     List,
     /// Measure contrast, and how far severities are apart for every colour vision
@@ -30,23 +30,23 @@ enum Action {
     },
 }
 
-pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let library = Folder::standard().themes();
+pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
+    let library = ConfigFolder::standard().themes();
     let mut out = std::io::stdout().lock();
     let themes = match &args.action {
-        Action::List => {
+        ThemeCommand::List => {
             for name in library.names() {
                 writeln!(out, "{name}")?;
             }
             return Ok(ExitCode::SUCCESS);
         }
-        Action::Check { themes } => themes,
+        ThemeCommand::Check { themes } => themes,
     };
     let mut good = true;
     for name in themes {
         let theme = library
             .load(name, Depth::True)
-            .map_err(|error| Failure::expected(error.to_string()))?;
+            .map_err(|error| CliError::expected(error.to_string()))?;
         let report = check(&theme);
         good &= report.good();
         writeln!(

@@ -10,25 +10,26 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 use parking_lot::Mutex;
 
-use super::failure::say;
-use super::signals::Ended;
-use super::stream::{self, Lines, Selection, What};
-use super::{Failure, LiveArgs, live};
+use super::error::print_message;
+use super::selection::{self, LineTypes, OutputLines, Selection};
+use super::signals::StopSignal;
+use super::{CliError, LiveArgs, live};
 use crate::collect::Tap;
 use crate::core::Core;
 use crate::event::Event;
 
-/// Lines that wait for whoever reads our output; more are dropped and counted.
+/// Lines that wait for the reader of the output; further ones are dropped and counted.
 const QUEUE: usize = 65_536;
 
 /// Print what containers on this host do as JSON lines
 ///
-/// A line on stderr tells when every probe is attached. Ends with Ctrl-C, or after --duration.
+/// A line on stderr reports when all probes are attached. Ends with Ctrl-C, or after --duration.
+/// Lost events are reported on stderr, and as lost lines among the findings.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// What to print: event types separated by commas, all, or findings
-    #[arg(long, value_name = "TYPES", default_value = "findings", value_parser = stream::what)]
-    events: What,
+    #[arg(long, value_name = "TYPES", default_value = "findings", value_parser = selection::what)]
+    events: LineTypes,
 
     #[command(flatten)]
     selection: Selection,
@@ -37,7 +38,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "TIME", value_parser = live::duration)]
     duration: Option<Duration>,
 
-    /// Exit with 1 when a finding was seen (of --container, at or above --min-severity)
+    /// Exit with 1 when a finding was seen (of --container, at or above --min-severity), with 2
+    /// when none was seen but events were lost
     #[arg(long)]
     exit_code: bool,
 
@@ -49,9 +51,9 @@ pub(super) struct Args {
     live: LiveArgs,
 }
 
-/// On the core's thread: picks lines and never waits.
+/// Selects the lines on the core thread; never blocks.
 struct Printer {
-    lines: Arc<Mutex<Lines>>,
+    lines: Arc<Mutex<OutputLines>>,
     out: Sender<Vec<u8>>,
     dropped: Arc<AtomicU64>,
 }
@@ -63,7 +65,7 @@ impl Tap for Printer {
             out,
             dropped,
         } = self;
-        live::tell(event);
+        live::report_policy(event);
         lines.lock().event(event, core, &mut |line| {
             if let Err(TrySendError::Full(_)) = out.try_send(line) {
                 dropped.fetch_add(1, Ordering::Relaxed);
@@ -72,9 +74,9 @@ impl Tap for Printer {
     }
 }
 
-pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let ended = Ended::install()?;
-    let lines = Arc::new(Mutex::new(Lines::new(
+pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
+    let ended = StopSignal::install()?;
+    let lines = Arc::new(Mutex::new(OutputLines::new(
         args.events.clone(),
         args.selection.clone(),
     )));
@@ -88,11 +90,11 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let live = live::start(&args.live, Some(Box::new(printer)), args.record.as_deref())?;
     let deadline = args.duration.map(|d| Instant::now() + d);
     let mut told = false;
-    let mut engine = live::EngineTeller::default();
+    let mut engine = live::EngineReporter::default();
     let done = print(&queue, || {
         if !told && let Some(error) = live::recording_error(&live) {
             told = true;
-            say(format!("{error}; watching goes on without recording"));
+            print_message(format!("{error}; watching goes on without recording"));
         }
         engine.look(&live);
         ended.ended() || deadline.is_some_and(|at| Instant::now() >= at)
@@ -113,13 +115,13 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     });
     let lost = dropped.load(Ordering::Relaxed);
     if lost > 0 {
-        say(format!(
+        print_message(format!(
             "{lost} lines were dropped because the output was not read fast enough"
         ));
     }
     let unheld = lines.lock().unheld;
     if unheld > 0 {
-        say(format!(
+        print_message(format!(
             "{unheld} lines of containers without a known name were dropped"
         ));
     }

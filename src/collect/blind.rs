@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::detect::rules::catalogue;
 use crate::detect::{Requirement, RuleInfo};
 use crate::probe::Report;
-use crate::recording::Blind;
+use crate::recording::BlindRule;
 
 /// Facts that need a kernel program, by the program.
 const GIVEN: &[(&str, &[Requirement])] = &[
@@ -47,12 +47,12 @@ pub fn missing(report: &Report, engine: bool) -> Missing {
 
 /// Why a rule is blind, when it is.
 #[must_use]
-pub fn why(rule: &RuleInfo, missing: &Missing) -> Option<Blind> {
+pub fn why(rule: &RuleInfo, missing: &Missing) -> Option<BlindRule> {
     let (fact, why) = rule
         .needs
         .iter()
         .find_map(|fact| missing.get_key_value(fact))?;
-    Some(Blind {
+    Some(BlindRule {
         rule: rule.id.to_owned(),
         why: format!("it needs {}: {why}", fact.name()),
     })
@@ -60,7 +60,7 @@ pub fn why(rule: &RuleInfo, missing: &Missing) -> Option<Blind> {
 
 /// The rules that are blind, by id.
 #[must_use]
-pub fn rules(missing: &Missing) -> Vec<Blind> {
+pub fn rules(missing: &Missing) -> Vec<BlindRule> {
     let blind = catalogue().iter().filter_map(|rule| why(rule, missing));
     blind.collect()
 }

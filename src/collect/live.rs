@@ -18,7 +18,9 @@ use crate::core::Core;
 use crate::detect::Settings;
 use crate::event::ContainerId;
 use crate::probe::{Probe, ProbeConfig, ProbeError, Report};
-use crate::recording::{Blind, Header, Overview, Past, Player, Recorder, SessionError, Summary};
+use crate::recording::{
+    BlindRule, Header, Overview, Past, Player, Recorder, RecordingError, RecordingSummary,
+};
 use crate::state;
 
 /// Drift scans that may be asked for at once.
@@ -54,7 +56,7 @@ pub enum LiveError {
     Thread(#[from] std::io::Error),
     /// The session file.
     #[error(transparent)]
-    Session(#[from] SessionError),
+    Session(#[from] RecordingError),
     /// There is a recording already.
     #[error("already recording")]
     Recording,
@@ -95,7 +97,7 @@ pub struct RecordingStatus {
 pub struct Live {
     shared: Arc<LiveShared>,
     report: Report,
-    blind: Vec<Blind>,
+    blind: Vec<BlindRule>,
     /// The policy file and its watcher.
     policy: Option<(PathBuf, PolicyWatch)>,
     threads: Vec<JoinHandle<()>>,
@@ -289,7 +291,7 @@ impl Live {
     ///
     /// # Errors
     /// When there is none, or the file could not be written.
-    pub fn stop_recording(&self) -> Result<Summary, LiveError> {
+    pub fn stop_recording(&self) -> Result<RecordingSummary, LiveError> {
         let recorder = self.shared.recorder.lock().take();
         Ok(recorder.ok_or(LiveError::NotRecording)?.finish()?)
     }
@@ -307,11 +309,11 @@ impl Live {
 
     /// Detaches the probes, applies what waits, and ends a recording that still runs; what waited
     /// is in it. Returns the recording's outcome, if there was one.
-    pub fn stop(mut self) -> Option<Result<Summary, SessionError>> {
+    pub fn stop(mut self) -> Option<Result<RecordingSummary, RecordingError>> {
         self.end()
     }
 
-    fn end(&mut self) -> Option<Result<Summary, SessionError>> {
+    fn end(&mut self) -> Option<Result<RecordingSummary, RecordingError>> {
         self.shared.stop.store(true, Ordering::Relaxed);
         if let Some((_, progress)) = &*self.shared.scanning.lock() {
             progress.cancel();

@@ -23,7 +23,7 @@ struct Numbered {
     id: u32,
 }
 
-/// More findings than any session holds; a larger number is damage.
+/// More findings than any recording holds; a larger number is damage.
 const LIMIT: usize = 1 << 20;
 
 impl Comparison {

@@ -1,20 +1,20 @@
-//! What can go wrong with a session file.
+//! Errors of recording files.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What can go wrong with a session file; the message names the file and the cause.
+/// An error of a recording file; the message names the file and the cause.
 #[derive(Debug, thiserror::Error)]
-pub enum SessionError {
-    /// A recording never replaces a file.
-    #[error("{}: exists already, and a recording never overwrites: choose another name", .0.display())]
+pub enum RecordingError {
+    /// The file exists; a recording never overwrites.
+    #[error("{}: exists already; a recording never overwrites a file, choose another name", .0.display())]
     Exists(PathBuf),
     /// The file could not be created.
     #[error("{}: cannot create: {error}", path.display())]
     Create {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         error: io::Error,
     },
     /// The file could not be written.
@@ -22,7 +22,7 @@ pub enum SessionError {
     Write {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         error: io::Error,
     },
     /// The file could not be opened or read.
@@ -30,21 +30,21 @@ pub enum SessionError {
     Read {
         /// The file.
         name: String,
-        /// Why.
+        /// The cause.
         error: io::Error,
     },
-    /// The file is not a session.
-    #[error("{name}:1: not a hullwatch session: {cause}")]
-    NotASession {
+    /// The file is not a recording.
+    #[error("{name}:1: not a hullwatch recording: {cause}")]
+    NotARecording {
         /// The file.
         name: String,
-        /// Why.
+        /// The cause.
         cause: String,
     },
 }
 
-impl SessionError {
-    /// A file could not be made.
+impl RecordingError {
+    /// The error for a file that could not be created.
     #[must_use]
     pub fn create(path: &Path, error: io::Error) -> Self {
         let path = path.to_owned();

@@ -1,37 +1,37 @@
-//! The first line of a session file: what was recorded, where, and under which settings.
+//! The first line of a recording: host, time, and settings.
 
 use serde::{Deserialize, Serialize};
 
 use crate::detect::Settings;
 use crate::event::Timestamp;
 
-/// The session format this version writes. It grows by one when a line written by a newer
+/// The recording format this version writes. It grows by one when a line written by a newer
 /// version could mislead an older reader; new types and fields alone do not change it.
 pub const SCHEMA: u32 = 1;
 
-/// A rule that could not see, and why.
+/// A rule that was blind, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Blind {
+pub struct BlindRule {
     /// The rule's id, or the fact that is missing.
     pub rule: String,
-    /// Why this host cannot give it.
+    /// What this host lacks.
     pub why: String,
 }
 
-/// What was left out of the recording on purpose.
+/// What was deliberately left out of the recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Redaction {
-    /// Nothing: arguments, paths and names are recorded as they were.
+    /// Nothing: arguments, paths and names are recorded unchanged.
     #[default]
     None,
-    /// Something this version does not know.
+    /// Unknown to this version.
     #[serde(other)]
     Other,
 }
 
-/// The first line of a session.
+/// The first line of a recording.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Header {
@@ -49,9 +49,9 @@ pub struct Header {
     pub cgroup: String,
     /// Probes that were attached.
     pub tiers: Vec<String>,
-    /// Rules that could not see.
-    pub blind: Vec<Blind>,
-    /// What findings depend on besides the events.
+    /// Rules that were blind.
+    pub blind: Vec<BlindRule>,
+    /// Settings that findings depend on besides the events.
     pub settings: Settings,
     /// The policy file in `settings`; it is read again when it changes, and need not exist.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,7 +61,7 @@ pub struct Header {
 }
 
 impl Header {
-    /// A header of this version with what can be told about the machine without privileges.
+    /// A header of this version, with the facts about the host that need no privileges.
     #[must_use]
     pub fn here(started: Timestamp, settings: Settings) -> Self {
         let uname = rustix::system::uname();

@@ -1,21 +1,21 @@
-//! What lies where in a session: keyframes, findings, gaps. Built on a thread of its own while
-//! the session already plays.
+//! Index of a recording: keyframes, findings, gaps. Built on its own thread while the recording
+//! already plays.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
-use super::ahead::{Ahead, Piece};
-use super::past::Rates;
+use super::rates::Rates;
+use super::read_ahead::{ReadAhead, RecordingPiece};
 use super::report::ReadReport;
-use super::source::Place;
+use super::source::FilePosition;
 use crate::core::{Core, PackedCore};
 use crate::detect::{FindingId, Severity};
 use crate::event::{ContainerId, Event, Kind, Timestamp};
 
-/// Events between keyframes at first. It doubles when there are too many: seeking in a file of
-/// a million events replays at most this many.
+/// Initial number of events between keyframes; doubles when there are too many keyframes. Seeking
+/// in a file of a million events replays at most this many.
 const SPACING: u64 = 16_384;
 const KEYFRAMES: usize = 64;
 const GAPS: usize = 4096;
@@ -24,53 +24,53 @@ const GAPS: usize = 4096;
 pub struct FindingMark {
     /// Which.
     pub id: FindingId,
-    /// How bad it was when raised.
+    /// Severity when it was raised.
     pub severity: Severity,
     /// When.
     pub ts: Timestamp,
-    /// Number of events of the session after which it is there.
+    /// Number of events after which the finding exists.
     pub ordinal: u64,
 }
 
-/// A time for which something is missing.
+/// A span of time with missing events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gap {
     /// The last time before it.
     pub from: Timestamp,
     /// The first time after it.
     pub to: Timestamp,
-    /// Which container, where it can be told.
+    /// The container, if known.
     pub container: Option<ContainerId>,
-    /// Events lost; 0 where they cannot be counted.
+    /// Number of lost events; 0 when unknown.
     pub count: u64,
-    /// Why.
+    /// The cause.
     pub reason: String,
 }
 
-/// The whole state at one place of the session.
+/// The whole state at one position of the recording.
 #[derive(Clone)]
 pub(super) struct Keyframe {
     /// Events before it.
     pub(super) ordinal: u64,
     /// Highest sequence number before it.
     pub(super) seq: u64,
-    pub(super) place: Place,
+    pub(super) place: FilePosition,
     /// The time there.
     pub(super) now: Timestamp,
-    pub(super) core: Kept,
+    pub(super) core: KeptCore,
 }
 
-/// A core that is kept.
+/// A stored core.
 #[derive(Clone)]
-pub(super) enum Kept {
-    /// As it is: quick to make and to take, and large.
+pub(super) enum KeptCore {
+    /// Unpacked: fast to store and to restore, but large.
     Whole(Arc<Core>),
     /// In little room.
     PackedCore(Arc<PackedCore>),
 }
 
-impl Kept {
-    /// The core; `None` when it cannot be read any more.
+impl KeptCore {
+    /// Restores the core; `None` when it cannot be unpacked.
     pub(super) fn core(&self) -> Option<Core> {
         match self {
             Self::Whole(core) => Some((**core).clone()),
@@ -79,9 +79,9 @@ impl Kept {
     }
 }
 
-/// What lies where.
+/// The index.
 #[derive(Default)]
-pub(super) struct Index {
+pub(super) struct RecordingIndex {
     pub(super) keyframes: Vec<Keyframe>,
     pub(super) findings: Vec<FindingMark>,
     pub(super) gaps: Vec<Gap>,
@@ -93,20 +93,20 @@ pub(super) struct Index {
     pub(super) done: bool,
 }
 
-/// Time as a whole: from when to when, how much happened, findings, gaps.
+/// Overview of the whole time: span, event rates, findings, gaps.
 #[derive(Debug, Clone)]
 pub struct Overview {
     /// Times of the first and the last event.
     pub span: (Timestamp, Timestamp),
     /// Events per step of time.
     pub rates: Rates,
-    /// Where findings are raised, in order.
+    /// Positions at which findings are raised, in order.
     pub findings: Vec<FindingMark>,
-    /// Times for which something is missing.
+    /// Spans with missing events.
     pub gaps: Vec<Gap>,
 }
 
-impl Index {
+impl RecordingIndex {
     pub(super) fn overview(&self) -> Overview {
         let begin = self.begin.unwrap_or(self.end);
         Overview {
@@ -118,16 +118,21 @@ impl Index {
     }
 }
 
-/// Reads a session to its end, `start` being its first event's place, and publishes what it finds.
-pub(super) fn build(mut ahead: Ahead, start: Place, index: &Mutex<Index>, stop: &AtomicBool) {
+/// Reads a recording to its end and publishes the index; `start` is the position of its first event.
+pub(super) fn build(
+    mut ahead: ReadAhead,
+    start: FilePosition,
+    index: &Mutex<RecordingIndex>,
+    stop: &AtomicBool,
+) {
     let mut core = Core::new(ahead.header().settings.clone());
-    let mut walk = Walk::default();
+    let mut walk = IndexBuilder::default();
     index.lock().keyframes.push(Keyframe {
         ordinal: 0,
         seq: 0,
         place: start,
         now: core.state.now,
-        core: Kept::Whole(Arc::new(core.clone())),
+        core: KeptCore::Whole(Arc::new(core.clone())),
     });
     let mut spacing = SPACING;
     while let Some(batch) = ahead.next_batch() {
@@ -136,13 +141,13 @@ pub(super) fn build(mut ahead: Ahead, start: Place, index: &Mutex<Index>, stop: 
         }
         for piece in batch.pieces {
             match piece {
-                Piece::Event(event) => {
+                RecordingPiece::Event(event) => {
                     walk.close_gap(event.ts);
                     core.apply(&event);
                     walk.event(&event, &core);
                 }
-                Piece::Gap { damaged, missing } => walk.open_gap(damaged, missing),
-                Piece::Finding(_) => {}
+                RecordingPiece::Gap { damaged, missing } => walk.open_gap(damaged, missing),
+                RecordingPiece::Finding(_) => {}
             }
         }
         let before = index.lock().keyframes.last().map_or(0, |k| k.ordinal);
@@ -152,7 +157,7 @@ pub(super) fn build(mut ahead: Ahead, start: Place, index: &Mutex<Index>, stop: 
             seq: walk.seq,
             place: batch.place,
             now: core.state.now,
-            core: Kept::Whole(Arc::new(core.clone())),
+            core: KeptCore::Whole(Arc::new(core.clone())),
         });
         walk.close_gap(walk.end);
         walk.publish(batch.report, &mut index.lock());
@@ -167,9 +172,9 @@ pub(super) fn build(mut ahead: Ahead, start: Place, index: &Mutex<Index>, stop: 
     }
 }
 
-/// What was found since the last publication, and totals.
+/// Entries found since the last publication, and totals.
 #[derive(Default)]
-pub(super) struct Walk {
+pub(super) struct IndexBuilder {
     findings: Vec<FindingMark>,
     /// Times of events.
     times: Vec<Timestamp>,
@@ -184,7 +189,7 @@ pub(super) struct Walk {
     open: (u64, u64),
 }
 
-impl Walk {
+impl IndexBuilder {
     pub(super) fn event(&mut self, event: &Event, core: &Core) {
         let begin = *self.begin.get_or_insert(event.ts);
         self.events += 1;
@@ -218,14 +223,14 @@ impl Walk {
         self.open.1 = self.open.1.saturating_add(missing);
     }
 
-    /// Turns what is damaged or missing before `to` into a gap.
+    /// Turns damage and missing events before `to` into a gap.
     fn close_gap(&mut self, to: Timestamp) {
         let (damaged, missing) = std::mem::take(&mut self.open);
         if damaged > 0 || missing > 0 {
             let reason = if damaged > 0 {
-                "the session file is damaged here"
+                "the recording file is damaged here"
             } else {
-                "missing from the session file"
+                "missing from the recording file"
             };
             self.gaps.push(Gap {
                 from: self.end,
@@ -237,7 +242,7 @@ impl Walk {
         }
     }
 
-    pub(super) fn publish(&mut self, report: ReadReport, index: &mut Index) {
+    pub(super) fn publish(&mut self, report: ReadReport, index: &mut RecordingIndex) {
         for at in self.times.drain(..) {
             index.rates.add(at);
         }
@@ -245,7 +250,7 @@ impl Walk {
         for gap in self.gaps.drain(..) {
             let full = index.gaps.len() >= GAPS;
             match index.gaps.last_mut() {
-                // Adjacent ones are one gap; past the bound everything joins the last.
+                // Adjacent gaps are merged; beyond the bound everything is merged into the last.
                 Some(last)
                     if full
                         || (last.container == gap.container
@@ -275,6 +280,6 @@ fn reason_text(reason: crate::event::LostReason) -> &'static str {
         R::Queue => "a queue inside hullwatch was full",
         R::MapFull => "a kernel map was full",
         R::Engine => "the engine's event stream broke",
-        R::Recorder => "the session file could not be written",
+        R::Recorder => "the recording file could not be written",
     }
 }

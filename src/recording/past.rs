@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::index::{Index, Kept, Keyframe, Overview, Walk};
+use super::index::{IndexBuilder, KeptCore, Keyframe, Overview, RecordingIndex};
 use super::report::ReadReport;
-use super::source::Place;
+use super::source::FilePosition;
 use crate::core::{Core, PackedCore};
 use crate::event::{Event, Kind, Timestamp, pack, unpack};
 
@@ -40,7 +40,7 @@ struct Stretch {
 }
 
 #[derive(Default)]
-struct Tape {
+struct PastBuffer {
     stretches: VecDeque<Stretch>,
     bytes: usize,
     /// Events since the last keyframe, and the bytes they take.
@@ -49,7 +49,7 @@ struct Tape {
     keyframe: usize,
     /// The numbers of keyframes that are yet to be packed.
     whole: Vec<u64>,
-    walk: Walk,
+    walk: IndexBuilder,
 }
 
 /// Events by the number of the first.
@@ -58,10 +58,10 @@ type Unpacked = (u64, Vec<Arc<Event>>);
 /// The recent past: events and keyframes, bounded in bytes (as estimated).
 pub struct Past {
     limit: usize,
-    tape: Mutex<Tape>,
+    tape: Mutex<PastBuffer>,
     /// The stretch that was read last.
     unpacked: Mutex<Unpacked>,
-    pub(super) index: Arc<Mutex<Index>>,
+    pub(super) index: Arc<Mutex<RecordingIndex>>,
 }
 
 impl std::fmt::Debug for Past {
@@ -97,11 +97,12 @@ impl Past {
     }
 
     fn settle_one(&self, ordinal: u64) {
-        let at = |index: &Index| index.keyframes.iter().rposition(|k| k.ordinal == ordinal);
+        let at =
+            |index: &RecordingIndex| index.keyframes.iter().rposition(|k| k.ordinal == ordinal);
         let whole = {
             let index = self.index.lock();
             match at(&index).map(|at| index.keyframes[at].core.clone()) {
-                Some(Kept::Whole(core)) => core,
+                Some(KeptCore::Whole(core)) => core,
                 _ => return,
             }
         };
@@ -116,7 +117,7 @@ impl Past {
             return;
         };
         if let Some(frozen) = frozen {
-            index.keyframes[at].core = Kept::PackedCore(Arc::new(frozen));
+            index.keyframes[at].core = KeptCore::PackedCore(Arc::new(frozen));
         }
         let estimated = std::mem::replace(&mut tape.keyframe, bytes);
         if let Some(stretch) = tape.stretches.iter_mut().find(|s| s.first == ordinal) {
@@ -180,7 +181,7 @@ impl Past {
         unpacked.1.get(at).cloned()
     }
 
-    /// What lies where.
+    /// The index.
     #[must_use]
     pub fn overview(&self) -> Overview {
         self.index.lock().overview()
@@ -193,7 +194,7 @@ impl Past {
     }
 }
 
-impl Tape {
+impl PastBuffer {
     /// Another keyframe is worth its room.
     fn due(&self, limit: usize) -> bool {
         let (events, bytes) = self.since;
@@ -203,7 +204,7 @@ impl Tape {
             || (events >= least && bytes >= EVENTS_PER_KEYFRAME * self.keyframe)
     }
 
-    fn begin(&mut self, core: &Core, keyframe: bool, index: &mut Index) {
+    fn begin(&mut self, core: &Core, keyframe: bool, index: &mut RecordingIndex) {
         let mut bytes = 0;
         if keyframe {
             // A clone shares nearly all with the core. It is packed when nobody waits, and about as
@@ -212,9 +213,9 @@ impl Tape {
             index.keyframes.push(Keyframe {
                 ordinal: self.walk.events,
                 seq: self.walk.seq,
-                place: Place::default(),
+                place: FilePosition::default(),
                 now: core.state.now,
-                core: Kept::Whole(Arc::new(core.clone())),
+                core: KeptCore::Whole(Arc::new(core.clone())),
             });
             self.since = (0, 0);
             self.whole.push(self.walk.events);
@@ -249,7 +250,7 @@ impl Tape {
     }
 
     /// Lets go of the oldest stretches up to the next keyframe; false when these must stay.
-    fn forget(&mut self, index: &mut Index) -> bool {
+    fn forget(&mut self, index: &mut RecordingIndex) -> bool {
         // The newest keyframe has nothing behind it yet: alone it would be no past.
         let [_, next, _, ..] = &index.keyframes[..] else {
             return false;
@@ -302,73 +303,6 @@ fn weight_of(core: &Core) -> usize {
         + state.recent.events.len() * 600
         + state.recent.seconds.len() * 16
         + 16_384
-}
-
-/// Events per step of time, for a picture of the whole: bounded, so the steps grow.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rates {
-    /// Seconds of a step.
-    pub step: i64,
-    /// The first step's number: its time in seconds is `first * step`.
-    pub first: i64,
-    /// Events of each step.
-    pub counts: VecDeque<u32>,
-}
-
-/// More steps than this are joined in pairs.
-const STEPS: usize = 4096;
-
-impl Default for Rates {
-    fn default() -> Self {
-        Self {
-            step: 1,
-            first: 0,
-            counts: VecDeque::new(),
-        }
-    }
-}
-
-impl Rates {
-    pub(super) fn add(&mut self, at: Timestamp) {
-        let second = at.seconds();
-        if self.counts.is_empty() {
-            self.first = second.div_euclid(self.step);
-        }
-        loop {
-            let number = (second.div_euclid(self.step) - self.first).max(0);
-            let place = usize::try_from(number).unwrap_or(usize::MAX);
-            if place < STEPS {
-                if place >= self.counts.len() {
-                    self.counts.resize(place + 1, 0);
-                }
-                self.counts[place] = self.counts[place].saturating_add(1);
-                return;
-            }
-            self.coarsen();
-        }
-    }
-
-    fn coarsen(&mut self) {
-        let mut joined = VecDeque::with_capacity(STEPS);
-        let from = self.first.div_euclid(2);
-        for (number, count) in (self.first..).zip(&self.counts) {
-            let place = usize::try_from(number.div_euclid(2) - from).unwrap_or(0);
-            if place >= joined.len() {
-                joined.resize(place + 1, 0_u32);
-            }
-            joined[place] = joined[place].saturating_add(*count);
-        }
-        self.counts = joined;
-        self.first = from;
-        self.step *= 2;
-    }
-
-    fn forget(&mut self, before: Timestamp) {
-        while self.counts.len() > 1 && (self.first + 1) * self.step <= before.seconds() {
-            self.counts.pop_front();
-            self.first += 1;
-        }
-    }
 }
 
 #[cfg(test)]

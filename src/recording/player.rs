@@ -1,4 +1,4 @@
-//! Plays a session into a [`Core`]: play, pause, step, seek by time, event and finding.
+//! Plays a recording into a [`Core`]: play, pause, step, seek by time, event and finding.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::ahead::Ahead;
-use super::index::{self, FindingMark, Gap, Index, Keyframe, Overview};
-use super::lines::{Lines, Next};
-use super::past::{Past, Rates};
-use super::reader::Reader;
+use super::growing::{self, GrowthSignal};
+use super::index::{self, FindingMark, Gap, Keyframe, Overview, RecordingIndex};
+use super::line_reader::{LineReader, NextLine};
+use super::past::Past;
+use super::rates::Rates;
+use super::read_ahead::ReadAhead;
+use super::reader::RecordingReader;
 use super::report::ReadReport;
-use super::source::{Place, Source};
-use super::tail::{self, Growth};
-use super::{Header, SessionError};
+use super::source::{ByteSource, FilePosition};
+use super::{Header, RecordingError};
 use crate::core::Core;
 use crate::event::{ContainerIds, Event, Timestamp};
 
@@ -31,43 +32,43 @@ const AGAIN: usize = 4;
 
 /// Events from a place on, without verification: the index's pass does that.
 pub(super) enum Feed {
-    Session(Box<(Lines, ContainerIds)>),
+    Recording(Box<(LineReader, ContainerIds)>),
     /// The number of the next event.
     Past(Arc<Past>, u64),
 }
 
 /// Where a player's events come from.
 #[derive(Debug)]
-pub(super) enum Tape {
-    Session(Source),
+pub(super) enum EventSource {
+    Recording(ByteSource),
     Past(Arc<Past>),
 }
 
-impl Tape {
-    pub(super) fn open(&self, keyframe: &Keyframe) -> Result<Feed, SessionError> {
+impl EventSource {
+    pub(super) fn open(&self, keyframe: &Keyframe) -> Result<Feed, RecordingError> {
         match self {
-            Self::Session(source) => Feed::open(source, keyframe.place),
+            Self::Recording(source) => Feed::open(source, keyframe.place),
             Self::Past(past) => Ok(Feed::Past(Arc::clone(past), keyframe.ordinal)),
         }
     }
 
     pub(super) fn name(&self) -> String {
         match self {
-            Self::Session(source) => source.name(),
+            Self::Recording(source) => source.name(),
             Self::Past(_) => "memory".to_owned(),
         }
     }
 }
 
 impl Feed {
-    pub(super) fn open(source: &Source, place: Place) -> Result<Self, SessionError> {
-        let lines = Lines::new(source.open(place)?, false);
-        Ok(Self::Session(Box::new((lines, ContainerIds::default()))))
+    pub(super) fn open(source: &ByteSource, place: FilePosition) -> Result<Self, RecordingError> {
+        let lines = LineReader::new(source.open(place)?, false);
+        Ok(Self::Recording(Box::new((lines, ContainerIds::default()))))
     }
 
     pub(super) fn next(&mut self) -> Option<Arc<Event>> {
         let (lines, ids) = match self {
-            Self::Session(session) => (&mut session.0, &mut session.1),
+            Self::Recording(recording) => (&mut recording.0, &mut recording.1),
             Self::Past(past, next) => {
                 let event = past.get(*next)?;
                 *next += 1;
@@ -76,21 +77,21 @@ impl Feed {
         };
         loop {
             match lines.next() {
-                Next::Line(line) => {
+                NextLine::Line(line) => {
                     if let Ok(event) = Event::from_json_sharing(line, ids) {
                         return Some(Arc::new(event));
                     }
                 }
-                Next::TooLong => {}
-                Next::Cut | Next::Broken(_) | Next::End => return None,
+                NextLine::TooLong => {}
+                NextLine::Cut | NextLine::Broken(_) | NextLine::End => return None,
             }
         }
     }
 }
 
-/// Plays a session. The playhead is a time; every event up to it is applied to [`Player::core`].
+/// Plays a recording. The playhead is a time; every event up to it is applied to [`Player::core`].
 pub struct Player {
-    pub(super) source: Tape,
+    pub(super) source: EventSource,
     pub(super) header: Header,
     pub(super) core: Core,
     pub(super) feed: Feed,
@@ -101,42 +102,42 @@ pub struct Player {
     pub(super) seq: u64,
     pub(super) playhead: Timestamp,
     pub(super) playing: bool,
-    /// At the present of a session that is still being written, and staying there.
+    /// At the present of a recording that is still being written, and staying there.
     pub(super) following: bool,
     pub(super) speed: f64,
-    pub(super) index: Arc<Mutex<Index>>,
-    /// The session was still being written when it was opened.
-    pub(super) growth: Option<Arc<Growth>>,
+    pub(super) index: Arc<Mutex<RecordingIndex>>,
+    /// The recording was still being written when it was opened.
+    pub(super) growth: Option<Arc<GrowthSignal>>,
     pub(super) stop: Arc<AtomicBool>,
     pub(super) indexer: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Player {
-    /// Opens a session file, plain or zstd, at its beginning, paused. An index of it is built
+    /// Opens a recording file, plain or zstd, at its beginning, paused. An index of it is built
     /// meanwhile; until [`Player::indexed`] the span's end and the list of findings grow. Of a
     /// file that is still being written that is so until its writer ends.
     ///
     /// # Errors
-    /// When the file cannot be read or is not a session.
-    pub fn open(path: &Path) -> Result<Self, SessionError> {
-        if path.is_file() && tail::path_is_written(path) {
-            return Self::from_source(Source::Growing(path.to_owned(), Arc::default()));
+    /// When the file cannot be read or is not a recording.
+    pub fn open(path: &Path) -> Result<Self, RecordingError> {
+        if path.is_file() && growing::path_is_written(path) {
+            return Self::from_source(ByteSource::Growing(path.to_owned(), Arc::default()));
         }
-        Self::from_source(Source::file(path))
+        Self::from_source(ByteSource::file(path))
     }
 
-    /// Plays a session that lies in memory.
+    /// Plays a recording that lies in memory.
     ///
     /// # Errors
-    /// When it is not a session.
-    pub fn from_memory(name: &'static str, bytes: &'static [u8]) -> Result<Self, SessionError> {
-        Self::from_source(Source::Memory(name, bytes))
+    /// When it is not a recording.
+    pub fn from_memory(name: &'static str, bytes: &'static [u8]) -> Result<Self, RecordingError> {
+        Self::from_source(ByteSource::Memory(name, bytes))
     }
 
-    fn from_source(source: Source) -> Result<Self, SessionError> {
-        // Its first line is there, or it is no session: nobody waits for that.
-        Reader::from_source(&source.clone().standing())?;
-        let reader = Reader::from_source(&source)?;
+    fn from_source(source: ByteSource) -> Result<Self, RecordingError> {
+        // Its first line is there, or it is no recording: nobody waits for that.
+        RecordingReader::from_source(&source.clone().standing())?;
+        let reader = RecordingReader::from_source(&source)?;
         let header = reader.header().clone();
         let start = reader.place();
         let growth = source.growth().cloned();
@@ -144,22 +145,22 @@ impl Player {
         let source = source.standing();
         let mut feed = Feed::open(&source, start)?;
         let pending = growth.is_none().then(|| feed.next()).flatten();
-        let index = Arc::new(Mutex::new(Index::default()));
+        let index = Arc::new(Mutex::new(RecordingIndex::default()));
         index.lock().report = reader.report().clone();
         let stop = Arc::new(AtomicBool::new(false));
-        let ahead = Ahead::start(reader)?;
+        let ahead = ReadAhead::start(reader)?;
         let (shared, stopped) = (Arc::clone(&index), Arc::clone(&stop));
         let indexer = std::thread::Builder::new()
             .name("index".to_owned())
             .spawn(move || index::build(ahead, start, &shared, &stopped))
-            .map_err(|error| SessionError::Read {
+            .map_err(|error| RecordingError::Read {
                 name: source.name(),
                 error,
             })?;
         Ok(Self {
             core: Core::new(header.settings.clone()),
             playhead: pending.as_ref().map_or(header.started, |e| e.ts),
-            source: Tape::Session(source),
+            source: EventSource::Recording(source),
             header,
             feed,
             pending,
@@ -183,7 +184,7 @@ impl Player {
         Self {
             playhead: core.state.now,
             core,
-            source: Tape::Past(Arc::clone(past)),
+            source: EventSource::Past(Arc::clone(past)),
             header,
             feed: Feed::Past(Arc::clone(past), ordinal),
             pending: None,
@@ -199,9 +200,9 @@ impl Player {
         }
     }
 
-    /// What came, or went, since: the end of a running watch, and of a session that is still
+    /// What came, or went, since: the end of a running watch, and of a recording that is still
     /// being written, grows; the beginning of a watch's past is forgotten.
-    pub(super) fn catch_up(&mut self) -> Result<(), SessionError> {
+    pub(super) fn catch_up(&mut self) -> Result<(), RecordingError> {
         let first = self.first();
         if self.ordinal < first {
             let keyframe = self.last_keyframe(|k| k.ordinal <= first);
@@ -216,15 +217,15 @@ impl Player {
     /// The number of the oldest event that can be gone back to.
     pub(super) fn first(&self) -> u64 {
         match &self.source {
-            Tape::Past(past) => past.first(),
-            Tape::Session(_) => 0,
+            EventSource::Past(past) => past.first(),
+            EventSource::Recording(_) => 0,
         }
     }
 
     /// True where the past of a running watch is played, of which the beginning is forgotten.
     #[must_use]
     pub fn forgets(&self) -> bool {
-        matches!(self.source, Tape::Past(_))
+        matches!(self.source, EventSource::Past(_))
     }
 
     /// Goes to the last keyframe `before` the goal, or on from here where the goal lies `ahead`,
@@ -234,7 +235,7 @@ impl Player {
         before: impl Fn(&Keyframe) -> bool,
         ahead: impl Fn(&Self) -> bool,
         short: impl Fn(&Self) -> bool,
-    ) -> Result<(), SessionError> {
+    ) -> Result<(), RecordingError> {
         self.following = false;
         for _ in 0..AGAIN {
             self.catch_up()?;
@@ -258,19 +259,19 @@ impl Player {
         self.feed.next()
     }
 
-    /// True while the session is still being written.
+    /// True while the recording is still being written.
     #[must_use]
     pub fn growing(&self) -> bool {
         self.growth.is_some() && !self.indexed()
     }
 
-    /// True at the present of such a session; [`Player::advance`] stays there.
+    /// True at the present of such a recording; [`Player::advance`] stays there.
     #[must_use]
     pub fn following(&self) -> bool {
         self.following
     }
 
-    /// Goes to the present of a session that is still being written, and stays there: false where
+    /// Goes to the present of a recording that is still being written, and stays there: false where
     /// there is none.
     pub fn follow(&mut self) -> bool {
         self.playing = false;
@@ -279,7 +280,7 @@ impl Player {
     }
 
     /// Goes on to what was written meanwhile.
-    fn stay(&mut self) -> Result<usize, SessionError> {
+    fn stay(&mut self) -> Result<usize, RecordingError> {
         let growing = self.growing();
         let before = self.ordinal;
         if self.events() - before > FAR {
@@ -303,7 +304,7 @@ impl Player {
         self.index.lock().rates.clone()
     }
 
-    /// The session's first line.
+    /// The recording's first line.
     #[must_use]
     pub fn header(&self) -> &Header {
         &self.header
@@ -361,7 +362,7 @@ impl Player {
         }
     }
 
-    /// Number of events in the session, as far as the index has read.
+    /// Number of events in the recording, as far as the index has read.
     #[must_use]
     pub fn events(&self) -> u64 {
         self.index.lock().events.max(self.ordinal)
@@ -387,13 +388,13 @@ impl Player {
         self.index.lock().report.clone()
     }
 
-    /// Times for which something is missing.
+    /// Spans with missing events.
     #[must_use]
     pub fn gaps(&self) -> Vec<Gap> {
         self.index.lock().gaps.clone()
     }
 
-    /// Where findings are raised, in order.
+    /// Positions at which findings are raised, in order.
     #[must_use]
     pub fn findings(&self) -> Vec<FindingMark> {
         self.index.lock().findings.clone()
@@ -417,7 +418,7 @@ impl Player {
         self.following = false;
     }
 
-    /// Seconds of the session per second; 1 at first.
+    /// Seconds of the recording per second; 1 at first.
     #[must_use]
     pub fn speed(&self) -> f64 {
         self.speed
@@ -431,7 +432,7 @@ impl Player {
     }
 
     /// Lets `elapsed` of real time pass. Returns the number of events applied. Pauses at the end;
-    /// where the session is still being written it stays at its present.
+    /// where the recording is still being written it stays at its present.
     pub fn advance(&mut self, elapsed: Duration) -> usize {
         if self.following {
             // A file that cannot be read again leaves the picture as it is.

@@ -1,4 +1,4 @@
-//! Reads a session as a stream: header, then events, noting everything that is not as written.
+//! Reads a recording as a stream: header, then events; notes every deviation from what was written.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -6,19 +6,19 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::lines::{Lines, MAX_LINE, Next};
+use super::growing::GrowthSignal;
+use super::line_reader::{LineReader, MAX_LINE, NextLine};
 use super::report::{Damage, ReadReport};
-use super::source::{Place, Source};
-use super::tail::Growth;
-use super::{Header, SCHEMA, SessionError};
+use super::source::{ByteSource, FilePosition};
+use super::{Header, RecordingError, SCHEMA};
 use crate::event::{ContainerIds, Event, EventError, Kind, LostReason, Timestamp};
 
-/// What a session holds, in order.
+/// The elements of a recording, in order.
 #[derive(Debug)]
-pub enum Item<'a> {
+pub enum RecordedItem<'a> {
     /// An event.
     Event(Box<Event>),
-    /// A finding as it was when recorded: its JSON, to compare with.
+    /// A recorded finding as JSON, to compare the replay with.
     Finding(&'a [u8]),
 }
 
@@ -29,71 +29,71 @@ enum Step {
     End,
 }
 
-/// Reads a session once, from the beginning.
-pub struct Reader {
+/// Reads a recording once, from the beginning.
+pub struct RecordingReader {
     header: Header,
-    lines: Lines,
+    lines: LineReader,
     report: ReadReport,
     last_seq: u64,
     last_ts: Timestamp,
     ids: ContainerIds,
     ended: bool,
     /// The file is still being written; told when its end was read.
-    growth: Option<Arc<Growth>>,
+    growth: Option<Arc<GrowthSignal>>,
     /// The finding line handed out last.
     finding: Vec<u8>,
 }
 
 #[derive(Deserialize)]
-struct Typed<'a> {
+struct LineType<'a> {
     #[serde(rename = "type", borrow)]
     kind: Cow<'a, str>,
 }
 
 #[derive(Deserialize)]
-struct Sealed<'a> {
+struct LineDigest<'a> {
     #[serde(borrow)]
     sha256: Cow<'a, str>,
 }
 
 /// What the end line says besides; no digest covers it, so it must agree with what was read.
 #[derive(Deserialize)]
-struct End<'a> {
+struct EndFields<'a> {
     #[serde(borrow)]
     ts: Cow<'a, str>,
     events: u64,
 }
 
-impl Reader {
-    /// Opens a session file, plain or zstd, and reads its header.
+impl RecordingReader {
+    /// Opens a recording file, plain or zstd, and reads its header.
     ///
     /// # Errors
-    /// When it cannot be read or is not a session.
-    pub fn open(path: &Path) -> Result<Self, SessionError> {
-        Self::from_source(&Source::file(path))
+    /// When it cannot be read or is not a recording.
+    pub fn open(path: &Path) -> Result<Self, RecordingError> {
+        Self::from_source(&ByteSource::file(path))
     }
 
-    /// Reads a session that lies in memory.
+    /// Reads a recording that lies in memory.
     ///
     /// # Errors
-    /// When it is not a session.
-    pub fn from_memory(name: &'static str, bytes: &'static [u8]) -> Result<Self, SessionError> {
-        Self::from_source(&Source::Memory(name, bytes))
+    /// When it is not a recording.
+    pub fn from_memory(name: &'static str, bytes: &'static [u8]) -> Result<Self, RecordingError> {
+        Self::from_source(&ByteSource::Memory(name, bytes))
     }
 
-    pub(super) fn from_source(source: &Source) -> Result<Self, SessionError> {
+    pub(super) fn from_source(source: &ByteSource) -> Result<Self, RecordingError> {
         let name = source.name();
-        let mut lines = Lines::new(source.open(Place::default())?, true);
-        let not = |cause: String| SessionError::NotASession {
+        let mut lines = LineReader::new(source.open(FilePosition::default())?, true);
+        let not = |cause: String| RecordingError::NotARecording {
             name: name.clone(),
             cause,
         };
         let header = match lines.next() {
-            Next::Line(line) => read_header(line).map_err(not)?,
-            Next::End => return Err(not("the file is empty".to_owned())),
-            Next::TooLong => return Err(not("its first line is too long".to_owned())),
-            Next::Cut => return Err(not("it ends within its first line".to_owned())),
-            Next::Broken(error) => return Err(SessionError::Read { name, error }),
+            NextLine::Line(line) => read_header(line).map_err(not)?,
+            NextLine::End => return Err(not("the file is empty".to_owned())),
+            NextLine::TooLong => return Err(not("its first line is too long".to_owned())),
+            NextLine::Cut => return Err(not("it ends within its first line".to_owned())),
+            NextLine::Broken(error) => return Err(RecordingError::Read { name, error }),
         };
         let report = ReadReport {
             name,
@@ -127,13 +127,13 @@ impl Reader {
     }
 
     /// From where to read to get what follows again.
-    pub(super) fn place(&self) -> Place {
+    pub(super) fn place(&self) -> FilePosition {
         self.lines.place()
     }
 
     /// The next event or recorded finding; `None` where the file ends or cannot be read further,
-    /// which [`Reader::report`] tells apart.
-    pub fn next_item(&mut self) -> Option<Item<'_>> {
+    /// which [`RecordingReader::report`] tells apart.
+    pub fn next_item(&mut self) -> Option<RecordedItem<'_>> {
         loop {
             match self.step() {
                 Step::Other => {}
@@ -144,7 +144,7 @@ impl Reader {
 
     /// The same, where nobody waits for it: also `None` when the file is still being written and
     /// the next item may be yet to come.
-    pub(super) fn item_that_is_there(&mut self) -> Option<Item<'_>> {
+    pub(super) fn item_that_is_there(&mut self) -> Option<RecordedItem<'_>> {
         while self.growth.is_none() || self.lines.has_next() {
             match self.step() {
                 Step::Other => {}
@@ -154,12 +154,12 @@ impl Reader {
         None
     }
 
-    fn item(&self, step: Step) -> Option<Item<'_>> {
+    fn item(&self, step: Step) -> Option<RecordedItem<'_>> {
         match step {
-            Step::Event(event) => Some(Item::Event(event)),
-            Step::Finding(range) => {
-                Some(Item::Finding(self.finding.get(range).unwrap_or_default()))
-            }
+            Step::Event(event) => Some(RecordedItem::Event(event)),
+            Step::Finding(range) => Some(RecordedItem::Finding(
+                self.finding.get(range).unwrap_or_default(),
+            )),
             Step::Other | Step::End => None,
         }
     }
@@ -170,8 +170,8 @@ impl Reader {
         }
         let number = self.lines.number + 1;
         let line = match self.lines.next() {
-            Next::Line(line) => line,
-            Next::TooLong => {
+            NextLine::Line(line) => line,
+            NextLine::TooLong => {
                 let limit = MAX_LINE >> 20;
                 self.report.lines += 1;
                 self.report
@@ -180,8 +180,10 @@ impl Reader {
             }
             end => {
                 let cause = match end {
-                    Next::Cut => Some("the file was cut here; replayed up to this line".to_owned()),
-                    Next::Broken(e) => Some(format!(
+                    NextLine::Cut => {
+                        Some("the file was cut here; replayed up to this line".to_owned())
+                    }
+                    NextLine::Broken(e) => Some(format!(
                         "cannot read further: {e}; replayed up to this line"
                     )),
                     _ if self.ended => None,
@@ -237,7 +239,7 @@ impl Reader {
                 }
                 Err(EventError::Json(e)) => {
                     // A later version's type may lack the common fields.
-                    let unknown = serde_json::from_slice::<Typed<'_>>(line)
+                    let unknown = serde_json::from_slice::<LineType<'_>>(line)
                         .ok()
                         .filter(|t| !crate::event::KNOWN_TYPES.contains(&&*t.kind))
                         .map(|t| t.kind.into_owned());
@@ -262,8 +264,8 @@ impl Reader {
     fn seal(&mut self, number: u64) -> Step {
         let expected = self.lines.digest();
         let line = self.lines.current();
-        let is_end = serde_json::from_slice::<Typed<'_>>(line).is_ok_and(|t| t.kind == "end");
-        match serde_json::from_slice::<Sealed<'_>>(line) {
+        let is_end = serde_json::from_slice::<LineType<'_>>(line).is_ok_and(|t| t.kind == "end");
+        match serde_json::from_slice::<LineDigest<'_>>(line) {
             Ok(sealed) if expected.as_deref() == Some(&*sealed.sha256) => {
                 if self.report.mismatch.is_none() {
                     self.report.digests += 1;
@@ -280,7 +282,7 @@ impl Reader {
             if let Some(growth) = &self.growth {
                 growth.over();
             }
-            match serde_json::from_slice::<End<'_>>(line) {
+            match serde_json::from_slice::<EndFields<'_>>(line) {
                 // Lines of unknown types may have been events, too.
                 Ok(_) if !self.report.unknown.is_empty() || self.report.damaged > 0 => {}
                 Ok(end)
@@ -297,9 +299,9 @@ impl Reader {
     }
 }
 
-impl std::fmt::Debug for Reader {
+impl std::fmt::Debug for RecordingReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Reader")
+        f.debug_struct("RecordingReader")
             .field("report", &self.report)
             .finish_non_exhaustive()
     }
@@ -314,7 +316,7 @@ fn read_header(line: &[u8]) -> Result<Header, String> {
     if line.trim_ascii_start().first() != Some(&b'{') {
         return Err("its first line is no JSON object".to_owned());
     }
-    let typed: Typed<'_> = serde_json::from_slice(line).map_err(|e| json_cause(&e))?;
+    let typed: LineType<'_> = serde_json::from_slice(line).map_err(|e| json_cause(&e))?;
     if typed.kind != "session" {
         return Err(format!(
             "its first line has type {:?} instead of \"session\"",

@@ -1,4 +1,4 @@
-//! Records a running stream on a thread of its own: whoever feeds it never waits.
+//! Records a running event stream on its own thread; the caller never blocks.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,15 +7,16 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use parking_lot::Mutex;
 
-use super::writer::{Summary, Writer};
-use super::{Header, SessionError};
+use super::writer::{RecordingSummary, Writer};
+use super::{Header, RecordingError};
 use crate::core::Core;
 use crate::event::{Event, Kind, Lost, LostReason, Timestamp};
 
-/// Events that may wait for the disk; more are dropped, counted, and recorded as lost.
+/// Number of events that may wait for the disk; further ones are dropped, counted, and recorded as
+/// lost.
 const QUEUE: usize = 65_536;
 
-/// How a recording stands.
+/// Status of a recording.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RecorderStatus {
     /// The file.
@@ -42,7 +43,7 @@ pub struct Recorder {
     /// Dropped since the last event that found room.
     dropped: u64,
     last_dropped: (u64, Timestamp),
-    thread: JoinHandle<Result<Summary, SessionError>>,
+    thread: JoinHandle<Result<RecordingSummary, RecordingError>>,
 }
 
 impl Recorder {
@@ -50,7 +51,11 @@ impl Recorder {
     ///
     /// # Errors
     /// When the file exists or cannot be created.
-    pub fn start(path: &Path, header: &Header, snapshot: Vec<Event>) -> Result<Self, SessionError> {
+    pub fn start(
+        path: &Path,
+        header: &Header,
+        snapshot: Vec<Event>,
+    ) -> Result<Self, RecordingError> {
         let writer = Writer::create(path, header)?;
         let core = Core::new(header.settings.clone());
         let (events, queue) = crossbeam_channel::bounded(QUEUE);
@@ -62,7 +67,7 @@ impl Recorder {
         let thread = std::thread::Builder::new()
             .name("record".to_owned())
             .spawn(move || record(writer, core, snapshot, &queue, &shared))
-            .map_err(|error| SessionError::Create {
+            .map_err(|error| RecordingError::Create {
                 path: path.to_owned(),
                 error,
             })?;
@@ -75,7 +80,7 @@ impl Recorder {
         })
     }
 
-    /// Hands over the next event; never waits.
+    /// Queues the next event; never blocks.
     pub fn event(&mut self, event: &Arc<Event>) {
         if self.dropped > 0 {
             // In the place of the last event that is missing.
@@ -96,17 +101,17 @@ impl Recorder {
         }
     }
 
-    /// How it stands.
+    /// The current status.
     #[must_use]
     pub fn status(&self) -> RecorderStatus {
         self.status.lock().clone()
     }
 
-    /// Writes what waits and the end, and closes the file.
+    /// Writes the queued events and the end line, and closes the file.
     ///
     /// # Errors
     /// When the file could not be written.
-    pub fn finish(self) -> Result<Summary, SessionError> {
+    pub fn finish(self) -> Result<RecordingSummary, RecordingError> {
         let Self {
             events,
             status,
@@ -120,7 +125,7 @@ impl Recorder {
         }
         drop(events);
         thread.join().unwrap_or_else(|_| {
-            Err(SessionError::Write {
+            Err(RecordingError::Write {
                 path: status.lock().path.clone(),
                 error: std::io::Error::other("the recorder ended unexpectedly"),
             })
@@ -149,7 +154,7 @@ fn record(
     snapshot: Vec<Event>,
     queue: &Receiver<Arc<Event>>,
     status: &Mutex<RecorderStatus>,
-) -> Result<Summary, SessionError> {
+) -> Result<RecordingSummary, RecordingError> {
     let mut taken = 0;
     let write = || {
         for event in snapshot.into_iter().map(Arc::new).chain(queue.iter()) {
@@ -169,7 +174,7 @@ fn record(
         let mut status = status.lock();
         let waiting = queue.len() as u64;
         status.lost += taken - status.events + waiting;
-        status.error = Some(SessionError::to_string(error));
+        status.error = Some(RecordingError::to_string(error));
     }
     done
 }

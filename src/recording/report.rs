@@ -1,17 +1,17 @@
-//! What reading a session showed about the file itself.
+//! Report on the file itself: damage, missing events, digests.
 
 use std::collections::BTreeMap;
 
-/// A place in the file that could not be used.
+/// A damaged position of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damage {
     /// Line number, from 1.
     pub line: u64,
-    /// What is wrong there.
+    /// The cause.
     pub cause: String,
 }
 
-/// What reading a session showed about the file itself.
+/// Report on the file itself: damage, missing events, digests.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReadReport {
     /// The file.
@@ -22,7 +22,7 @@ pub struct ReadReport {
     pub events: u64,
     /// Lines of a type that this version does not know, by type; bounded.
     pub unknown: BTreeMap<String, u64>,
-    /// Lines that are no JSON object of a session, or too long.
+    /// Lines that are no JSON object of a recording, or too long.
     pub damaged: u64,
     /// The first of them.
     pub first_damage: Option<Damage>,
@@ -69,14 +69,14 @@ impl ReadReport {
         self.damaged == 0 && self.mismatch.is_none() && self.missing == 0
     }
 
-    /// One sentence for each thing a person must know, each beginning with the file's name.
+    /// Messages for the user, one sentence each, beginning with the file's name.
     #[must_use]
     pub fn notices(&self) -> Vec<String> {
         let name = &self.name;
         let mut notices = Vec::new();
         if let Some(schema) = self.newer {
             notices.push(format!(
-                "{name}:1: written in session format {schema}, newer than {} of this version; \
+                "{name}:1: written in recording format {schema}, newer than {} of this version; \
                  what it adds is not shown",
                 super::SCHEMA
             ));

@@ -1,9 +1,9 @@
-//! Going to a moment of a session: by event, by time, by finding.
+//! Seeking in a recording: by event, time, or finding.
 
-use super::SessionError;
+use super::RecordingError;
 use super::index::{FindingMark, Keyframe};
-use super::player::{Feed, Player, Tape};
-use super::reader::Reader;
+use super::player::{EventSource, Feed, Player};
+use super::reader::RecordingReader;
 use crate::core::Core;
 use crate::detect::FindingId;
 use crate::event::Timestamp;
@@ -23,7 +23,7 @@ impl Player {
     ///
     /// # Errors
     /// When the file cannot be read again.
-    pub fn step_back(&mut self) -> Result<bool, SessionError> {
+    pub fn step_back(&mut self) -> Result<bool, RecordingError> {
         match self.ordinal.checked_sub(1) {
             // What was forgotten cannot be gone back to.
             Some(before) if before < self.first() => Ok(false),
@@ -32,11 +32,11 @@ impl Player {
         }
     }
 
-    /// Moves the playhead to `to`, limited to the session's span.
+    /// Moves the playhead to `to`, limited to the recording's span.
     ///
     /// # Errors
     /// When the file cannot be read again.
-    pub fn seek(&mut self, to: Timestamp) -> Result<(), SessionError> {
+    pub fn seek(&mut self, to: Timestamp) -> Result<(), RecordingError> {
         self.reach(
             |keyframe| keyframe.now <= to,
             |player| player.ordinal > 0 && player.core.state.now <= to,
@@ -56,7 +56,7 @@ impl Player {
     ///
     /// # Errors
     /// When the file cannot be read again.
-    pub fn seek_seq(&mut self, seq: u64) -> Result<(), SessionError> {
+    pub fn seek_seq(&mut self, seq: u64) -> Result<(), RecordingError> {
         self.reach(
             |keyframe| keyframe.seq < seq,
             |player| player.seq < seq,
@@ -70,7 +70,7 @@ impl Player {
     ///
     /// # Errors
     /// When the file cannot be read again.
-    pub fn seek_ordinal(&mut self, ordinal: u64) -> Result<(), SessionError> {
+    pub fn seek_ordinal(&mut self, ordinal: u64) -> Result<(), RecordingError> {
         self.reach(
             |keyframe| keyframe.ordinal <= ordinal,
             |player| player.ordinal <= ordinal,
@@ -83,12 +83,12 @@ impl Player {
         Ok(())
     }
 
-    /// Moves to where a finding is raised. Returns false when the session has no such finding,
+    /// Moves to where a finding is raised. Returns false when the recording has no such finding,
     /// as far as the index has read.
     ///
     /// # Errors
     /// When the file cannot be read again.
-    pub fn seek_finding(&mut self, id: FindingId) -> Result<bool, SessionError> {
+    pub fn seek_finding(&mut self, id: FindingId) -> Result<bool, RecordingError> {
         let mark = self.find_mark(|marks| marks.iter().find(|m| m.id == id).cloned());
         self.seek_mark(mark)
     }
@@ -97,7 +97,7 @@ impl Player {
     ///
     /// # Errors
     /// When the file cannot be read again.
-    pub fn next_finding(&mut self) -> Result<bool, SessionError> {
+    pub fn next_finding(&mut self) -> Result<bool, RecordingError> {
         let here = self.ordinal;
         let mark = self.find_mark(|m| m.iter().find(|m| m.ordinal > here).cloned());
         self.seek_mark(mark)
@@ -107,7 +107,7 @@ impl Player {
     ///
     /// # Errors
     /// When the file cannot be read again.
-    pub fn previous_finding(&mut self) -> Result<bool, SessionError> {
+    pub fn previous_finding(&mut self) -> Result<bool, RecordingError> {
         let here = self.ordinal;
         let mark = self.find_mark(|m| m.iter().rfind(|m| m.ordinal < here).cloned());
         self.seek_mark(mark)
@@ -120,7 +120,7 @@ impl Player {
         pick(&self.index.lock().findings)
     }
 
-    fn seek_mark(&mut self, mark: Option<FindingMark>) -> Result<bool, SessionError> {
+    fn seek_mark(&mut self, mark: Option<FindingMark>) -> Result<bool, RecordingError> {
         match mark {
             Some(mark) => self.seek_ordinal(mark.ordinal).map(|()| true),
             None => Ok(false),
@@ -139,10 +139,10 @@ impl Player {
         &mut self,
         keyframe: Option<Keyframe>,
         forward: bool,
-    ) -> Result<(), SessionError> {
+    ) -> Result<(), RecordingError> {
         match keyframe {
             Some(k) if !forward || k.ordinal > self.ordinal => {
-                let core = k.core.core().ok_or_else(|| SessionError::Read {
+                let core = k.core.core().ok_or_else(|| RecordingError::Read {
                     name: self.source.name(),
                     error: std::io::ErrorKind::InvalidData.into(),
                 })?;
@@ -155,10 +155,10 @@ impl Player {
             }
             None if !forward => {
                 // The index has not even begun: from the first line on.
-                let Tape::Session(source) = &self.source else {
+                let EventSource::Recording(source) = &self.source else {
                     return Ok(());
                 };
-                let reader = Reader::from_source(source)?;
+                let reader = RecordingReader::from_source(source)?;
                 self.feed = Feed::open(source, reader.place())?;
                 self.core = Core::new(self.header.settings.clone());
                 self.ordinal = 0;

@@ -1,4 +1,4 @@
-//! Writes a session: appends lines, flushes at each tick, never overwrites.
+//! Writes a recording: appends lines, flushes at each tick, never overwrites.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Write};
@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::{Header, SessionError};
+use super::{Header, RecordingError};
 use crate::detect::Finding;
 use crate::event::{Event, Kind, Timestamp};
 use crate::text::hex;
@@ -19,7 +19,7 @@ use crate::text::hex;
 /// damaged place costs at most this much.
 const FRAME_BYTES: u64 = 4 << 20;
 
-/// Milliseconds that the lock may be somebody else's.
+/// How long to wait for the lock, in milliseconds: a process that tests it holds it for a moment.
 const LOCKING: u32 = 200;
 
 enum Sink {
@@ -29,9 +29,9 @@ enum Sink {
     Between,
 }
 
-/// What was written.
+/// Result of a finished recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Summary {
+pub struct RecordingSummary {
     /// Where.
     pub path: PathBuf,
     /// Events.
@@ -40,7 +40,7 @@ pub struct Summary {
     pub bytes: u64,
 }
 
-/// Writes one session file.
+/// Writes one recording file.
 pub struct Writer {
     path: PathBuf,
     sink: Sink,
@@ -80,9 +80,9 @@ impl Writer {
     ///
     /// # Errors
     /// When the file exists already or cannot be created or written.
-    pub fn create(path: &Path, header: &Header) -> Result<Self, SessionError> {
-        let fail = |error| SessionError::create(path, error);
-        // A session holds arguments and paths of other people's programs: only for its owner.
+    pub fn create(path: &Path, header: &Header) -> Result<Self, RecordingError> {
+        let fail = |error| RecordingError::create(path, error);
+        // A recording holds arguments and paths of other people's programs: only for its owner.
         let file = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -146,7 +146,11 @@ impl Writer {
     ///
     /// # Errors
     /// When the file cannot be written; the writer is of no use afterwards.
-    pub fn record(&mut self, event: &Event, findings: &[Arc<Finding>]) -> Result<(), SessionError> {
+    pub fn record(
+        &mut self,
+        event: &Event,
+        findings: &[Arc<Finding>],
+    ) -> Result<(), RecordingError> {
         self.line.clear();
         event
             .write_json(&mut self.line)
@@ -181,7 +185,7 @@ impl Writer {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn event(&mut self, event: &Event) -> Result<(), SessionError> {
+    pub fn event(&mut self, event: &Event) -> Result<(), RecordingError> {
         self.record(event, &[])
     }
 
@@ -189,7 +193,7 @@ impl Writer {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn flush(&mut self) -> Result<(), SessionError> {
+    pub fn flush(&mut self) -> Result<(), RecordingError> {
         let new_frame = self.frame_bytes >= FRAME_BYTES;
         let done = match &mut self.sink {
             Sink::Plain(file) => file.flush(),
@@ -206,7 +210,7 @@ impl Writer {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn finish(mut self, findings: &[Arc<Finding>]) -> Result<Summary, SessionError> {
+    pub fn finish(mut self, findings: &[Arc<Finding>]) -> Result<RecordingSummary, RecordingError> {
         self.write_findings(findings, 0)?;
         let sha256 = hex(&self.hasher.clone().finalize());
         let (ts, events) = (self.last, self.events);
@@ -227,7 +231,7 @@ impl Writer {
         };
         done.and_then(|file| file.sync_all())
             .map_err(|e| self.fail(e))?;
-        Ok(Summary {
+        Ok(RecordingSummary {
             path: self.path.clone(),
             events: self.events,
             bytes: self.bytes,
@@ -245,7 +249,7 @@ impl Writer {
         &mut self,
         findings: &[Arc<Finding>],
         from: usize,
-    ) -> Result<(), SessionError> {
+    ) -> Result<(), RecordingError> {
         for (i, finding) in findings.iter().enumerate().skip(from) {
             match self.written.get_mut(i) {
                 Some(written) if written == finding => continue,
@@ -257,7 +261,11 @@ impl Writer {
         Ok(())
     }
 
-    fn tagged<T: Serialize>(&mut self, kind: &'static str, fields: &T) -> Result<(), SessionError> {
+    fn tagged<T: Serialize>(
+        &mut self,
+        kind: &'static str,
+        fields: &T,
+    ) -> Result<(), RecordingError> {
         self.line.clear();
         serde_json::to_writer(&mut self.line, &Tagged { kind, fields })
             .map_err(|e| self.fail(e.into()))?;
@@ -265,7 +273,7 @@ impl Writer {
         self.write_line()
     }
 
-    fn write_line(&mut self) -> Result<(), SessionError> {
+    fn write_line(&mut self) -> Result<(), RecordingError> {
         self.hasher.update(&self.line);
         let length = u64::try_from(self.line.len()).unwrap_or(u64::MAX);
         self.bytes += length;
@@ -295,8 +303,8 @@ impl Writer {
         }
     }
 
-    fn fail(&self, error: io::Error) -> SessionError {
-        SessionError::Write {
+    fn fail(&self, error: io::Error) -> RecordingError {
+        RecordingError::Write {
             path: self.path.clone(),
             error,
         }
@@ -312,7 +320,7 @@ impl std::fmt::Debug for Writer {
     }
 }
 
-/// A finding as its line in a session file, with its newline.
+/// A finding as its line in a recording file, with its newline.
 ///
 /// # Errors
 /// Only if a value cannot be represented in JSON, which no finding holds.

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use super::text;
 use crate::collect::Live;
-use crate::recording::Summary;
+use crate::recording::RecordingSummary;
 
 /// What was recorded, in a sentence.
-pub(super) fn written(summary: &Summary) -> String {
+pub(super) fn written(summary: &RecordingSummary) -> String {
     let path = std::path::absolute(&summary.path);
     format!(
         "recorded {} events, {} of lines, in {}",

@@ -12,7 +12,7 @@ use crate::collect::{Live, give_up_privileges};
 use crate::containers::EngineState;
 use crate::core::Core;
 use crate::event::Timestamp;
-use crate::recording::{Player, SessionError, Summary};
+use crate::recording::{Player, RecordingError, RecordingSummary};
 
 /// Begins to watch; in words why it could not.
 pub type Attach = Box<dyn FnOnce() -> Result<Live, String> + Send>;
@@ -124,7 +124,7 @@ impl Source {
     }
 
     /// Ends the watch, and its recording if one runs: how that went.
-    pub(super) fn end(self) -> Option<Result<Summary, SessionError>> {
+    pub(super) fn end(self) -> Option<Result<RecordingSummary, RecordingError>> {
         match self {
             // What still attaches is let go of when it is done.
             Self::Attaching(..) | Self::Replay(_) => None,

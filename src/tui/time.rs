@@ -8,7 +8,7 @@ use super::action::Action;
 use super::text::span;
 use crate::detect::FindingId;
 use crate::event::Timestamp;
-use crate::recording::{Player, SessionError};
+use crate::recording::{Player, RecordingError};
 
 /// The zone in which times are shown and typed: UTC, as the recording has them, or this
 /// machine's own.
@@ -179,7 +179,7 @@ pub(super) fn travel(
     player: &mut Player,
     action: Action,
     zone: &Zone,
-) -> Result<Went, SessionError> {
+) -> Result<Went, RecordingError> {
     let moved = match action {
         Action::Pause if !player.playing() && ended(player) => {
             go(player, Goal::Start, zone)?;
@@ -244,7 +244,7 @@ pub(super) fn travel(
 }
 
 /// Goes there.
-pub(super) fn go(player: &mut Player, goal: Goal, zone: &Zone) -> Result<Went, SessionError> {
+pub(super) fn go(player: &mut Player, goal: Goal, zone: &Zone) -> Result<Went, RecordingError> {
     let (from, to) = player.span();
     let said = match goal {
         Goal::Finding(id) => {
@@ -396,9 +396,9 @@ mod tests {
         let mut recorded = recording();
         let mut core = crate::core::Core::new(recorded.header().settings.clone());
         let past = std::sync::Arc::new(crate::recording::Past::new(12 << 10, &core));
-        let mut reader = crate::recording::Reader::from_memory("demo", DEMO).unwrap();
+        let mut reader = crate::recording::RecordingReader::from_memory("demo", DEMO).unwrap();
         while let Some(item) = reader.next_item() {
-            if let crate::recording::Item::Event(event) = item {
+            if let crate::recording::RecordedItem::Event(event) = item {
                 let event = std::sync::Arc::from(event);
                 core.apply(&event);
                 past.push(&event, &core);

@@ -1,23 +1,23 @@
-//! What each deed of the throw-away container must cause in the stream.
+//! The events that each action of the test container must cause in the stream.
 
-use super::{deeds, inside};
+use super::{actions, stage};
 use crate::event::{Action, CompareClass, Event, FileOp, Kind, Origin, Outcome};
 
 /// A fact that must arrive.
-pub(super) struct Check {
-    /// What it is, for people.
+pub(super) struct FactCheck {
+    /// The fact, as shown to people.
     pub(super) fact: &'static str,
     /// The deed that causes it; empty for what the container's life itself causes.
     pub(super) deed: &'static str,
     pub(super) seen: fn(&Event) -> bool,
 }
 
-const fn check(fact: &'static str, deed: &'static str, seen: fn(&Event) -> bool) -> Check {
-    Check { fact, deed, seen }
+const fn check(fact: &'static str, deed: &'static str, seen: fn(&Event) -> bool) -> FactCheck {
+    FactCheck { fact, deed, seen }
 }
 
-/// Every fact, in the order of the deeds.
-pub(super) const CHECKS: &[Check] = &[
+/// Every fact, in the order of the actions.
+pub(super) const CHECKS: &[FactCheck] = &[
     check(
         "container appears",
         "",
@@ -25,7 +25,7 @@ pub(super) const CHECKS: &[Check] = &[
     ),
     check("first exec", "", |e| {
         matches!(&e.kind, Kind::Exec(x) if x.exe == "/bin/selftest"
-            && x.argv.iter().any(|a| *a == "deeds"))
+            && x.argv.iter().any(|a| *a == "actions"))
     }),
     check("fork", "", |e| matches!(e.kind, Kind::Fork(_))),
     check("exec of a new binary", "new-binary", |e| {
@@ -35,25 +35,25 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "exit with its code",
         "new-binary",
-        |e| matches!(&e.kind, Kind::Exit(x) if x.code == Some(deeds::NEW_CODE)),
+        |e| matches!(&e.kind, Kind::Exit(x) if x.code == Some(actions::NEW_CODE)),
     ),
     check(
         "image file only touched: its content compared",
         "drift",
-        |e| compared(e, inside::TOUCHED, |class| *class == CompareClass::CopiedUp),
+        |e| compared(e, stage::TOUCHED, |class| *class == CompareClass::CopiedUp),
     ),
     check("image file changed: its content compared", "drift", |e| {
-        compared(e, inside::CHANGED, |class| *class == CompareClass::Modified)
+        compared(e, stage::CHANGED, |class| *class == CompareClass::Modified)
     }),
     check("image file copied: its content compared", "drift", |e| {
-        compared(e, deeds::MOVED, |class| {
+        compared(e, actions::MOVED, |class| {
             matches!(class, CompareClass::Relocated(_))
         })
     }),
     check(
         "file new to the image: its content compared",
         "drift",
-        |e| compared(e, deeds::NEW, |class| *class == CompareClass::New),
+        |e| compared(e, actions::NEW, |class| *class == CompareClass::New),
     ),
     check(
         "exec from memory",
@@ -99,12 +99,12 @@ pub(super) const CHECKS: &[Check] = &[
     ),
     check("connection refused", "refused", |e| {
         matches!(&e.kind, Kind::Connect(c) if c.outcome == Outcome::Failed(111)
-            && matches!(&c.remote, crate::event::Endpoint::Inet(a) if a.port() == deeds::REFUSED))
+            && matches!(&c.remote, crate::event::Endpoint::Inet(a) if a.port() == actions::REFUSED))
     }),
     check(
         "DNS answer",
         "dns",
-        |e| matches!(&e.kind, Kind::Dns(d) if d.name == deeds::NAME && !d.addresses.is_empty()),
+        |e| matches!(&e.kind, Kind::Dns(d) if d.name == actions::NAME && !d.addresses.is_empty()),
     ),
     check("setuid", "deny", |e| call(e, "setuid", false)),
     check("refused mount", "deny", |e| call(e, "mount", true)),

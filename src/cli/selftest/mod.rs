@@ -1,8 +1,9 @@
-//! `hullwatch selftest`: does every fact arrive on this host? Tried in a throw-away container.
+//! `hullwatch selftest`: checks in a test container that every kind of event is captured.
 
+mod actions;
 mod checks;
-mod deeds;
-pub(super) mod inside;
+pub(super) mod container;
+mod stage;
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -15,20 +16,20 @@ use parking_lot::Mutex;
 use rustix::mount::UnmountFlags;
 use serde::Serialize;
 
-use super::{Failure, privileges};
+use super::{CliError, privileges};
 use crate::collect::{Live, LiveOptions, Tap};
 use crate::core::Core;
 use crate::detect::Settings;
 use crate::event::{ContainerId, Event};
-use checks::{CHECKS, Check};
+use checks::{CHECKS, FactCheck};
 
-/// After the container ended, what is still under way has this long to arrive.
+/// How long events may take to arrive after the container ended.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Do each thing in a throw-away container, and tell for every fact whether it arrived
+/// Check in a test container that every kind of event is captured
 ///
-/// Needs root and a cgroup v2 hierarchy, but no engine. Exit code 0 when everything arrived, 1
-/// when something is missing.
+/// Needs root and a cgroup v2 hierarchy, but no engine. Exit code 0 when every event was captured,
+/// 1 when one is missing.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Print one JSON object
@@ -37,23 +38,23 @@ pub(super) struct Args {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Outcome {
+pub(super) struct SelftestOutcome {
     pub(super) passed: bool,
-    pub(super) facts: Vec<Fact>,
+    pub(super) facts: Vec<FactResult>,
     refused_by_host: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Fact {
+pub(super) struct FactResult {
     pub(super) fact: &'static str,
     pub(super) arrived: bool,
 }
 
-pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
+pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     if let Some(refusal) = privileges::refusal() {
-        return Err(Failure::Expected(refusal));
+        return Err(CliError::Expected(refusal));
     }
-    let outcome = examine().map_err(|e| Failure::expected(format!("selftest: {e}")))?;
+    let outcome = examine().map_err(|e| CliError::expected(format!("selftest: {e}")))?;
     let mut out = io::stdout().lock();
     if args.json {
         let json = serde_json::to_string_pretty(&outcome).map_err(io::Error::from)?;
@@ -72,13 +73,13 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(u8::from(!outcome.passed)))
 }
 
-/// Which facts of the container have arrived.
-struct Witness {
+/// Notes which expected events of the test container were captured.
+struct ArrivalTap {
     id: ContainerId,
     seen: Arc<Mutex<Vec<bool>>>,
 }
 
-impl Tap for Witness {
+impl Tap for ArrivalTap {
     fn event(&mut self, event: &Event, _core: &mut Core) {
         if event.container.as_ref() != Some(&self.id) {
             return;
@@ -89,14 +90,14 @@ impl Tap for Witness {
     }
 }
 
-/// Lets the container live, and tells what arrived.
+/// Runs the test container and reports which events were captured.
 ///
 /// # Errors
-/// Why it could not be made, or watched.
-pub(super) fn examine() -> Result<Outcome, String> {
-    let container = Throwaway::name()?;
+/// When the test container could not be created or watched.
+pub(super) fn examine() -> Result<SelftestOutcome, String> {
+    let container = TestContainer::name()?;
     let seen = Arc::new(Mutex::new(vec![false; CHECKS.len()]));
-    let witness = Witness {
+    let witness = ArrivalTap {
         id: ContainerId::new(&container.id),
         seen: Arc::clone(&seen),
     };
@@ -109,7 +110,7 @@ pub(super) fn examine() -> Result<Outcome, String> {
         rescan: None,
         past: 0,
     };
-    // In a thread of its own, which gives up privileges that the container needs to be made.
+    // In a separate thread, because it drops privileges needed to create the container.
     let live = std::thread::spawn(|| Live::start(options, Some(Box::new(witness))))
         .join()
         .map_err(|_| "watching ended unexpectedly".to_owned())?
@@ -126,19 +127,19 @@ pub(super) fn examine() -> Result<Outcome, String> {
         .iter()
         .zip(seen.iter())
         .filter(|(check, _)| !undone(check, &refused_by_host))
-        .map(|(check, &arrived)| Fact {
+        .map(|(check, &arrived)| FactResult {
             fact: check.fact,
             arrived,
         })
         .collect();
-    Ok(Outcome {
+    Ok(SelftestOutcome {
         passed: facts.iter().all(|f| f.arrived),
         facts,
         refused_by_host,
     })
 }
 
-/// The deeds that failed, as the container tells; an error when it did not get that far.
+/// The actions that failed inside the container; an error when it did not run them.
 fn refusals(said: &str) -> Result<Vec<String>, String> {
     if !said.lines().any(|line| line.starts_with("done ")) {
         return Err(format!("the test container did nothing: {}", said.trim()));
@@ -150,29 +151,25 @@ fn refusals(said: &str) -> Result<Vec<String>, String> {
         .collect())
 }
 
-fn undone(check: &Check, refused: &[String]) -> bool {
+fn undone(check: &FactCheck, refused: &[String]) -> bool {
     refused
         .iter()
         .any(|r| r.split(' ').next() == Some(check.deed))
 }
 
-/// A container of our own: a cgroup named like an engine's, and a directory for its root.
-struct Throwaway {
+/// A test container: a cgroup named as an engine would, and a directory for its root.
+struct TestContainer {
     id: String,
     cgroup: PathBuf,
     scratch: PathBuf,
 }
 
-impl Throwaway {
+impl TestContainer {
     fn name() -> Result<Self, String> {
         let mut random = [0; 32];
         rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
             .map_err(|e| e.to_string())?;
-        let id = random.iter().fold(String::new(), |mut id, byte| {
-            use std::fmt::Write as _;
-            let _ = write!(id, "{byte:02x}");
-            id
-        });
+        let id = crate::text::hex(&random);
         let hierarchy = crate::system::cgroup2_mount()?;
         Ok(Self {
             cgroup: hierarchy.join(&id),
@@ -181,18 +178,18 @@ impl Throwaway {
         })
     }
 
-    /// Lets it live once, and returns what it said.
+    /// Runs it once and returns its output.
     fn live(&self) -> Result<String, String> {
         let failed = |what: &Path, e: io::Error| format!("{}: {e}", what.display());
         fs::create_dir(&self.cgroup).map_err(|e| failed(&self.cgroup, e))?;
         let made = fs::create_dir(&self.scratch).map_err(|e| failed(&self.scratch, e));
-        // Its layers must be seen from outside as an engine's are: mounted here, not in there.
+        // Mounted on the host side, so that its layers are visible from outside like an engine's.
         let made = made.and_then(|()| {
-            inside::mount("tmpfs", &self.scratch, "tmpfs", "mode=0700")
+            stage::mount("tmpfs", &self.scratch, "tmpfs", "mode=0700")
                 .map_err(|e| failed(&self.scratch, e))
         });
         let output = made.and_then(|()| {
-            inside::stage(
+            stage::stage(
                 "/proc/self/exe",
                 &[
                     "join".as_ref(),
@@ -204,7 +201,7 @@ impl Throwaway {
             .output()
             .map_err(|e| e.to_string())
         });
-        // Its own mounts ended with its namespace; the cgroup empties when its last process is gone.
+        // Its mounts end with its namespace; the cgroup can be removed after its last process.
         let began = Instant::now();
         while fs::remove_dir(&self.cgroup).is_err() && began.elapsed() < PATIENCE {
             std::thread::sleep(Duration::from_millis(5));

@@ -1,18 +1,18 @@
 //! The past of a running watch beside a recording of the same.
 
 use super::*;
-use crate::recording::{Item, Player, Reader};
+use crate::recording::{Player, RecordedItem, RecordingReader};
 
 static DEMO: &[u8] = include_bytes!("../../../demo/demo.jsonl.zst");
 
 /// The demo as if it were watched, remembered within `limit`.
 fn watched(limit: usize) -> (Arc<Past>, Player) {
-    let mut reader = Reader::from_memory("demo", DEMO).unwrap();
+    let mut reader = RecordingReader::from_memory("demo", DEMO).unwrap();
     let header = reader.header().clone();
     let mut core = Core::new(header.settings.clone());
     let past = Arc::new(Past::new(limit, &core));
     while let Some(item) = reader.next_item() {
-        if let Item::Event(event) = item {
+        if let RecordedItem::Event(event) = item {
             let event = Arc::from(event);
             core.apply(&event);
             past.push(&event, &core);
@@ -228,11 +228,11 @@ fn where_processes_come_and_go_the_past_is_what_a_recording_shows() {
 
 #[test]
 fn rates_join_their_steps_when_there_are_too_many() {
-    let mut rates = Rates::default();
+    let mut rates = crate::recording::Rates::default();
     for second in 0..20_000 {
         rates.add(Timestamp(second * 1_000_000_000));
     }
-    assert!(rates.counts.len() <= STEPS);
+    assert!(rates.counts.len() <= crate::recording::rates::STEPS);
     assert_eq!(rates.counts.iter().sum::<u32>(), 20_000);
     assert_eq!(rates.step, 8);
 }

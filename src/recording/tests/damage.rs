@@ -14,8 +14,8 @@ fn sample(name: &str) -> (tempfile::TempDir, PathBuf, Vec<u8>, Vec<Event>) {
     (dir, path, bytes, events)
 }
 
-/// Reads `bytes` as a session, and plays it: neither may panic.
-fn examine(path: &Path, bytes: &[u8]) -> Result<(Vec<Event>, ReadReport), SessionError> {
+/// Reads `bytes` as a recording, and plays it: neither may panic.
+fn examine(path: &Path, bytes: &[u8]) -> Result<(Vec<Event>, ReadReport), RecordingError> {
     std::fs::write(path, bytes).unwrap();
     if let Ok(mut player) = Player::open(path) {
         player.wait_indexed();
@@ -39,7 +39,7 @@ proptest! {
                 prop_assert!(report.cut.is_some(), "{:?}", report);
                 prop_assert!(report.is_sound());
             }
-            // Only a file without a whole first line is no session.
+            // Only a file without a whole first line is no recording.
             Err(error) => prop_assert!(at < 1000, "{}", error),
         }
     }
@@ -189,7 +189,7 @@ fn what_is_no_session_says_why() {
     ] {
         let (_dir, path) = scratch("s.jsonl");
         std::fs::write(&path, content).unwrap();
-        let error = Reader::open(&path).unwrap_err().to_string();
+        let error = RecordingReader::open(&path).unwrap_err().to_string();
         assert!(
             error.contains(cause) && error.contains("s.jsonl:1: "),
             "{error}"

@@ -1,4 +1,4 @@
-//! A session that is read while it is written.
+//! A recording that is read while it is written.
 
 use std::time::{Duration, Instant};
 

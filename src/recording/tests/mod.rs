@@ -61,7 +61,7 @@ fn header() -> Header {
     Header::here(Timestamp(START), Settings::default())
 }
 
-fn write(path: &Path, events: &[Event]) -> Summary {
+fn write(path: &Path, events: &[Event]) -> RecordingSummary {
     let mut writer = Writer::create(path, &header()).unwrap();
     for event in events {
         writer.event(event).unwrap();
@@ -69,11 +69,11 @@ fn write(path: &Path, events: &[Event]) -> Summary {
     writer.finish(&[]).unwrap()
 }
 
-fn read(path: &Path) -> Result<(Vec<Event>, ReadReport), SessionError> {
-    let mut reader = Reader::open(path)?;
+fn read(path: &Path) -> Result<(Vec<Event>, ReadReport), RecordingError> {
+    let mut reader = RecordingReader::open(path)?;
     let mut events = Vec::new();
     while let Some(item) = reader.next_item() {
-        if let Item::Event(event) = item {
+        if let RecordedItem::Event(event) = item {
             events.push(*event);
         }
     }

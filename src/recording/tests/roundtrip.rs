@@ -25,7 +25,7 @@ fn the_header_comes_back() {
     let (_dir, path) = scratch("s.jsonl");
     let mut written = header();
     written.settings.max_age = None;
-    written.blind.push(Blind {
+    written.blind.push(BlindRule {
         rule: "net.udp".to_owned(),
         why: "no fentry".to_owned(),
     });
@@ -33,7 +33,7 @@ fn the_header_comes_back() {
         .unwrap()
         .finish(&[])
         .unwrap();
-    assert_eq!(*Reader::open(&path).unwrap().header(), written);
+    assert_eq!(*RecordingReader::open(&path).unwrap().header(), written);
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn a_recording_never_overwrites() {
     let (_dir, path) = scratch("s.jsonl");
     std::fs::write(&path, "precious").unwrap();
     let error = Writer::create(&path, &header()).unwrap_err();
-    assert!(matches!(error, SessionError::Exists(_)), "{error}");
+    assert!(matches!(error, RecordingError::Exists(_)), "{error}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
 }
 

@@ -1,4 +1,4 @@
-//! What the throw-away container does, one deed a function; each says on stdout how it went.
+//! The actions of the test container, one function each; each reports its result on stdout.
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
@@ -13,13 +13,13 @@ use rustix::fs::MemfdFlags;
 use rustix::mount::MountFlags;
 use rustix::thread::UnshareFlags;
 
-use super::inside::{CHANGED, PROGRAM, TOUCHED, stage, unshare};
+use super::stage::{CHANGED, PROGRAM, TOUCHED, stage, unshare};
 
 /// The name the container asks for.
 pub(super) const NAME: &str = "selftest.hullwatch.invalid";
-/// What the deeds' process ends with.
+/// Exit code of the process that runs the actions.
 pub(super) const CODE: u8 = 7;
-/// What the new binary ends with.
+/// Exit code of the new binary.
 pub(super) const NEW_CODE: u8 = 42;
 /// A port nobody listens on: the connection to it is refused.
 pub(super) const REFUSED: u16 = 1;
@@ -28,10 +28,10 @@ pub(super) const MOVED: &str = "/tmp/relocated";
 pub(super) const NEW: &str = "/tmp/new";
 const NAME_SERVER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 77);
 
-type Deed = fn() -> io::Result<()>;
+type SelftestAction = fn() -> io::Result<()>;
 
-/// The deeds by name, in order. What they should cause is in `checks.rs`.
-const DEEDS: &[(&str, Deed)] = &[
+/// The actions by name, in order; `checks.rs` lists the events they must cause.
+const ACTIONS: &[(&str, SelftestAction)] = &[
     ("new-binary", new_binary),
     ("drift", drift),
     ("memfd", memfd),
@@ -44,7 +44,7 @@ const DEEDS: &[(&str, Deed)] = &[
 
 /// Does everything.
 pub(super) fn all() -> ExitCode {
-    for (name, deed) in DEEDS {
+    for (name, deed) in ACTIONS {
         match deed() {
             Ok(()) => println!("done {name}"),
             Err(e) => println!("failed {name} {e}"),

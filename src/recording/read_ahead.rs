@@ -1,27 +1,27 @@
-//! Reads a session on a thread of its own, so that parsing and applying use two cores.
+//! Reads a recording on its own thread, so that parsing and applying run in parallel.
 
 use crossbeam_channel::{Receiver, Sender};
 use std::sync::Arc;
 
-use super::reader::{Item, Reader};
+use super::reader::{RecordedItem, RecordingReader};
 use super::report::ReadReport;
-use super::source::Place;
-use super::{Header, SessionError};
+use super::source::FilePosition;
+use super::{Header, RecordingError};
 use crate::event::Event;
 
-/// A batch ends where a multiple of so many events was read. Keyframes lie there.
+/// A batch ends at each multiple of this number of events; keyframes are taken there.
 pub(super) const BATCH: u64 = 1024;
-/// Batches that may wait.
+/// Number of batches that may wait.
 const QUEUE: usize = 8;
 
-/// A piece of a session.
+/// One element of a recording, in order.
 #[derive(Debug)]
-pub enum Piece {
+pub enum RecordingPiece {
     /// An event.
     Event(Arc<Event>),
-    /// A finding as it was when recorded: its JSON, to compare with.
+    /// A recorded finding as JSON, to compare the replay with.
     Finding(Vec<u8>),
-    /// Here the file is damaged or lacks events: this many lines or events.
+    /// Damaged lines or missing events at this position.
     Gap {
         /// Lines that could not be read.
         damaged: u64,
@@ -30,37 +30,37 @@ pub enum Piece {
     },
 }
 
-/// Some pieces, and how the file stands after them.
+/// Elements of a recording, and the state of the file after them.
 #[derive(Debug)]
 pub struct Batch {
     /// In order.
-    pub pieces: Vec<Piece>,
-    /// What was noted about the file up to here.
+    pub pieces: Vec<RecordingPiece>,
+    /// Report on the file up to here.
     pub report: ReadReport,
-    pub(super) place: Place,
+    pub(super) place: FilePosition,
 }
 
-/// A session that is read ahead.
+/// A recording read ahead of its consumer.
 #[derive(Debug)]
-pub struct Ahead {
+pub struct ReadAhead {
     header: Header,
     name: String,
     batches: Receiver<Batch>,
 }
 
-impl Ahead {
-    /// Goes on reading `reader` on another thread.
+impl ReadAhead {
+    /// Continues reading `reader` on another thread.
     ///
     /// # Errors
-    /// When the system gives no thread.
-    pub fn start(reader: Reader) -> Result<Self, SessionError> {
+    /// When the thread cannot be started.
+    pub fn start(reader: RecordingReader) -> Result<Self, RecordingError> {
         let (sender, batches) = crossbeam_channel::bounded(QUEUE);
         let header = reader.header().clone();
         let name = reader.report().name.clone();
         std::thread::Builder::new()
             .name("read".to_owned())
             .spawn(move || read(reader, &sender))
-            .map_err(|error| SessionError::Read {
+            .map_err(|error| RecordingError::Read {
                 name: name.clone(),
                 error,
             })?;
@@ -71,7 +71,7 @@ impl Ahead {
         })
     }
 
-    /// The session's first line.
+    /// The recording's first line.
     #[must_use]
     pub fn header(&self) -> &Header {
         &self.header
@@ -89,8 +89,8 @@ impl Ahead {
     }
 }
 
-/// Sends batches until the end, or until nobody wants more.
-fn read(mut reader: Reader, out: &Sender<Batch>) {
+/// Sends batches until the end, or until the receiver is gone.
+fn read(mut reader: RecordingReader, out: &Sender<Batch>) {
     let mut gaps = (0, 0);
     let mut total = 0;
     loop {
@@ -102,8 +102,8 @@ fn read(mut reader: Reader, out: &Sender<Batch>) {
     }
 }
 
-/// What comes next, up to a full batch; of a file that is still being written what is there.
-fn batch(reader: &mut Reader, total: &mut u64, gaps: &mut (u64, u64)) -> Batch {
+/// The next elements, up to a full batch; of a growing file those already written.
+fn batch(reader: &mut RecordingReader, total: &mut u64, gaps: &mut (u64, u64)) -> Batch {
     let mut pieces = Vec::new();
     let mut full = false;
     while !full {
@@ -113,18 +113,18 @@ fn batch(reader: &mut Reader, total: &mut u64, gaps: &mut (u64, u64)) -> Batch {
             reader.item_that_is_there()
         };
         let piece = match next {
-            Some(Item::Event(event)) => {
+            Some(RecordedItem::Event(event)) => {
                 *total += 1;
                 full = total.is_multiple_of(BATCH);
-                Some(Piece::Event(Arc::from(event)))
+                Some(RecordingPiece::Event(Arc::from(event)))
             }
-            Some(Item::Finding(line)) => Some(Piece::Finding(line.to_owned())),
+            Some(RecordedItem::Finding(line)) => Some(RecordingPiece::Finding(line.to_owned())),
             None => None,
         };
         let report = reader.report();
         let now = (report.damaged, report.missing);
         if now != *gaps {
-            pieces.push(Piece::Gap {
+            pieces.push(RecordingPiece::Gap {
                 damaged: now.0 - gaps.0,
                 missing: now.1 - gaps.1,
             });

@@ -1,11 +1,11 @@
-//! Splits a stream into lines: bounded, numbered, hashed on the way.
+//! Splits a byte stream into numbered lines of bounded length and hashes them.
 
 use std::io::{self, Read as _};
 
 use bstr::ByteSlice as _;
 use sha2::{Digest as _, Sha256};
 
-use super::source::{Place, Stream};
+use super::source::{ByteStream, FilePosition};
 use crate::text::hex;
 
 /// A longer line is skipped. The longest honest line (a process with 100 kB of arguments that
@@ -14,9 +14,9 @@ pub(super) const MAX_LINE: usize = 8 << 20;
 
 const CHUNK: usize = 128 << 10;
 
-/// What came next.
+/// The next line, or why there is none.
 #[derive(Debug)]
-pub(super) enum Next<'a> {
+pub(super) enum NextLine<'a> {
     /// A whole line, without its newline.
     Line(&'a [u8]),
     /// A line longer than [`MAX_LINE`] was skipped.
@@ -30,8 +30,8 @@ pub(super) enum Next<'a> {
 }
 
 /// Lines of a stream.
-pub(super) struct Lines {
-    stream: Stream,
+pub(super) struct LineReader {
+    stream: ByteStream,
     buffer: Vec<u8>,
     /// Bytes of `buffer` handed out already.
     start: usize,
@@ -49,9 +49,9 @@ pub(super) struct Lines {
     ended: bool,
 }
 
-impl Lines {
-    /// Lines of `stream`; with `hash`, [`Lines::digest`] is kept.
-    pub(super) fn new(stream: Stream, hash: bool) -> Self {
+impl LineReader {
+    /// Lines of `stream`; with `hash`, [`LineReader::digest`] is kept.
+    pub(super) fn new(stream: ByteStream, hash: bool) -> Self {
         Self {
             stream,
             buffer: vec![0; CHUNK],
@@ -80,7 +80,7 @@ impl Lines {
     }
 
     /// From where to read to get the next line again, for a stream opened at the beginning.
-    pub(super) fn place(&self) -> Place {
+    pub(super) fn place(&self) -> FilePosition {
         self.stream.place(self.offset + self.last as u64)
     }
 
@@ -91,7 +91,7 @@ impl Lines {
     }
 
     /// The next line.
-    pub(super) fn next(&mut self) -> Next<'_> {
+    pub(super) fn next(&mut self) -> NextLine<'_> {
         self.take_last();
         let mut searched = self.start;
         let mut too_long = false;
@@ -104,10 +104,10 @@ impl Lines {
                 self.number += 1;
                 self.last = searched + at + 1 - self.start;
                 if too_long {
-                    return Next::TooLong;
+                    return NextLine::TooLong;
                 }
                 let line = self.start..searched + at;
-                return Next::Line(self.buffer.get(line).unwrap_or_default());
+                return NextLine::Line(self.buffer.get(line).unwrap_or_default());
             }
             if self.end - self.start > MAX_LINE {
                 // Keep nothing of it but its bytes in the hash.
@@ -124,14 +124,14 @@ impl Lines {
         }
     }
 
-    fn at_end(&mut self, too_long: bool) -> Next<'_> {
+    fn at_end(&mut self, too_long: bool) -> NextLine<'_> {
         let rest = self.end - self.start;
         self.last = rest;
         match self.failed.take() {
-            Some(e) if e.kind() != io::ErrorKind::UnexpectedEof => Next::Broken(e),
-            Some(_) => Next::Cut,
-            None if rest > 0 || too_long => Next::Cut,
-            None => Next::End,
+            Some(e) if e.kind() != io::ErrorKind::UnexpectedEof => NextLine::Broken(e),
+            Some(_) => NextLine::Cut,
+            None if rest > 0 || too_long => NextLine::Cut,
+            None => NextLine::End,
         }
     }
 

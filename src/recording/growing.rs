@@ -1,7 +1,7 @@
-//! A session file that is still being written: its end is where reading waits for more.
+//! Reads a recording that is still being written: at its end the reader waits for more.
 //!
-//! Who writes a session holds an exclusive lock on its file (`flock`), so that a writer that ended
-//! in whatever way is told from one that has nothing to say.
+//! The writer holds an exclusive lock (`flock`) on the file, which distinguishes a writer that ended
+//! in any way from one that has nothing to write.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
@@ -10,19 +10,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// How long to wait before looking for more: a screen shows it a little later than it is written.
+/// Interval at which the reader looks for more.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// What ends the waiting.
+/// Ends the waiting of a reader.
 #[derive(Debug, Default)]
-pub(super) struct Growth {
-    /// Nothing more will come: the session's end was read, or its writer is gone.
+pub(super) struct GrowthSignal {
+    /// Nothing more will come: the recording's end was read, or its writer is gone.
     over: AtomicBool,
-    /// Nobody wants more.
+    /// The reader is no longer needed.
     unwanted: AtomicBool,
 }
 
-impl Growth {
+impl GrowthSignal {
     pub(super) fn over(&self) {
         self.over.store(true, Ordering::Relaxed);
     }
@@ -36,10 +36,10 @@ impl Growth {
     }
 }
 
-/// True while somebody writes the session into `file`.
+/// True while a writer holds the lock of `file`.
 ///
 /// # Errors
-/// When its lock cannot be looked at.
+/// When its lock cannot be tested.
 pub fn is_written(file: &File) -> io::Result<bool> {
     match file.try_lock_shared() {
         Ok(()) => file.unlock().map(|()| false),
@@ -48,24 +48,24 @@ pub fn is_written(file: &File) -> io::Result<bool> {
     }
 }
 
-/// [`is_written`] of a path; what cannot be opened or locked is not.
+/// [`is_written`] for a path; false when it cannot be opened or locked.
 #[must_use]
 pub fn path_is_written(path: &Path) -> bool {
     File::open(path).is_ok_and(|file| is_written(&file).unwrap_or(false))
 }
 
-/// The bytes of such a file.
-pub(super) struct Tail {
+/// The bytes of a growing file.
+pub(super) struct GrowingFile {
     file: BufReader<File>,
-    growth: Arc<Growth>,
+    growth: Arc<GrowthSignal>,
 }
 
-impl Tail {
-    pub(super) fn new(file: BufReader<File>, growth: Arc<Growth>) -> Self {
+impl GrowingFile {
+    pub(super) fn new(file: BufReader<File>, growth: Arc<GrowthSignal>) -> Self {
         Self { file, growth }
     }
 
-    /// Returns when there are bytes to read, or will never be.
+    /// Blocks until there are bytes to read or the file is complete.
     fn wait(&mut self) -> io::Result<()> {
         loop {
             // Looked at before reading: what was written until then is read all the same.
@@ -82,7 +82,7 @@ impl Tail {
     }
 }
 
-impl Read for Tail {
+impl Read for GrowingFile {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         if self.file.fill_buf()?.is_empty() {
             self.wait()?;
@@ -91,7 +91,7 @@ impl Read for Tail {
     }
 }
 
-impl BufRead for Tail {
+impl BufRead for GrowingFile {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.file.fill_buf()?.is_empty() {
             self.wait()?;
@@ -104,7 +104,7 @@ impl BufRead for Tail {
     }
 }
 
-impl Seek for Tail {
+impl Seek for GrowingFile {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.file.seek(to)
     }

@@ -1,4 +1,4 @@
-//! Recordings that are being made on this host right now: who holds the lock of a session file.
+//! Finds running recordings on this host by the locks their recorders hold.
 
 use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt as _;
@@ -7,22 +7,22 @@ use std::path::{Path, PathBuf};
 use procfs::process::{FDTarget, Process};
 use procfs::{Current as _, LockKind, LockType, Locks};
 
-use super::Failure;
-use crate::recording::{Reader, is_written};
+use super::CliError;
+use crate::recording::{RecordingReader, is_written};
 use crate::user_files::InvokingUser;
 
-/// A recording under way.
+/// A running recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Underway {
-    /// The session file.
+pub(super) struct ActiveRecording {
+    /// The recording file.
     pub(super) path: PathBuf,
-    /// Who writes it.
+    /// Process id of the recorder.
     pub(super) pid: i32,
 }
 
-/// Those that this user may see: of their own processes and files, of root's, and of who called
-/// sudo. Anybody can hold a lock on something that looks like a recording.
-pub(super) fn all() -> Vec<Underway> {
+/// The running recordings whose process and file belong to this user, root, or the caller of
+/// sudo. Other users' are ignored: anybody can lock a file that looks like a recording.
+pub(super) fn all() -> Vec<ActiveRecording> {
     let own = rustix::process::geteuid().as_raw();
     let caller = InvokingUser::from_environment().map(|who| who.uid);
     let trusted = |uid: u32| uid == 0 || uid == own || Some(uid) == caller;
@@ -30,7 +30,7 @@ pub(super) fn all() -> Vec<Underway> {
     let held = locks
         .into_iter()
         .filter(|lock| lock.lock_type == LockType::FLock && matches!(lock.kind, LockKind::Write));
-    let mut found: Vec<Underway> = held
+    let mut found: Vec<ActiveRecording> = held
         .filter_map(|lock| {
             let pid = lock.pid?;
             let process = Process::new(pid).ok()?;
@@ -39,9 +39,9 @@ pub(super) fn all() -> Vec<Underway> {
             }
             let path = locked(&process, lock.inode)?;
             let facts = path.symlink_metadata().ok()?;
-            (facts.is_file() && trusted(facts.uid())).then_some(Underway { path, pid })
+            (facts.is_file() && trusted(facts.uid())).then_some(ActiveRecording { path, pid })
         })
-        .filter(|one| Reader::open(&one.path).is_ok())
+        .filter(|one| RecordingReader::open(&one.path).is_ok())
         .collect();
     found.sort_by(|a, b| a.path.cmp(&b.path));
     found.dedup();
@@ -59,11 +59,11 @@ fn locked(process: &Process, inode: u64) -> Option<PathBuf> {
     .find(|path| path.metadata().is_ok_and(|facts| facts.ino() == inode))
 }
 
-/// The file of the one that is named, or of the only one: where it really lies.
+/// Canonical path of the named recording, or of the only one.
 ///
 /// # Errors
-/// When there is none, or more than one to choose from.
-pub(super) fn file(named: Option<&Path>) -> Result<PathBuf, Failure> {
+/// When there is none, or more than one.
+pub(super) fn file(named: Option<&Path>) -> Result<PathBuf, CliError> {
     match named {
         Some(path) => {
             open(path)?;
@@ -73,14 +73,14 @@ pub(super) fn file(named: Option<&Path>) -> Result<PathBuf, Failure> {
     }
 }
 
-/// Opens a file that somebody records into.
-fn open(path: &Path) -> Result<File, Failure> {
+/// Opens the file of a running recording.
+fn open(path: &Path) -> Result<File, CliError> {
     let fail = |why: &dyn std::fmt::Display| {
-        Failure::expected(format!("{}: cannot read: {why}", path.display()))
+        CliError::expected(format!("{}: cannot read: {why}", path.display()))
     };
     let file = File::open(path).map_err(|e| fail(&e))?;
     if !is_written(&file).map_err(|e| fail(&e))? {
-        return Err(Failure::expected(format!(
+        return Err(CliError::expected(format!(
             "{}: nobody records into it; hullwatch replay plays it",
             path.display()
         )));
@@ -88,29 +88,29 @@ fn open(path: &Path) -> Result<File, Failure> {
     Ok(file)
 }
 
-/// The one that is named, or the only one, with who makes it.
+/// The named recording, or the only one, with its recorder.
 ///
 /// # Errors
-/// When there is none, more than one to choose from, or when its maker may not be seen.
-pub(super) fn one(named: Option<&Path>) -> Result<Underway, Failure> {
+/// When there is none, more than one, or when its recorder belongs to another user.
+pub(super) fn one(named: Option<&Path>) -> Result<ActiveRecording, CliError> {
     let Some(path) = named else {
         return only(all());
     };
     let facts = open(path)?.metadata()?;
     let same = |other: Metadata| (other.dev(), other.ino()) == (facts.dev(), facts.ino());
-    let holds = |one: &Underway| one.path.metadata().is_ok_and(same);
+    let holds = |one: &ActiveRecording| one.path.metadata().is_ok_and(same);
     all().into_iter().find(holds).ok_or_else(|| {
-        Failure::expected(format!(
+        CliError::expected(format!(
             "{}: somebody records into it, but not a process that this user may see",
             path.display()
         ))
     })
 }
 
-fn only(mut all: Vec<Underway>) -> Result<Underway, Failure> {
+fn only(mut all: Vec<ActiveRecording>) -> Result<ActiveRecording, CliError> {
     match (all.len(), all.pop()) {
         (1, Some(one)) => Ok(one),
-        (0, _) | (_, None) => Err(Failure::expected(
+        (0, _) | (_, None) => Err(CliError::expected(
             "no recording is under way that this user may see; hullwatch record --detach FILE \
              begins one",
         )),
@@ -120,7 +120,7 @@ fn only(mut all: Vec<Underway>) -> Result<Underway, Failure> {
                 .iter()
                 .map(|one| one.path.display().to_string())
                 .collect();
-            Err(Failure::expected(format!(
+            Err(CliError::expected(format!(
                 "several recordings are under way, name one: {}",
                 names.join(", ")
             )))
@@ -142,7 +142,7 @@ mod tests {
         let path = dir.path().canonicalize().unwrap().join("s.jsonl");
         let header = Header::here(Timestamp::default(), Settings::default());
         let writer = Writer::create(&path, &header).unwrap();
-        let own = Underway {
+        let own = ActiveRecording {
             path: path.clone(),
             pid: i32::try_from(std::process::id()).unwrap(),
         };
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn without_a_name_there_must_be_exactly_one() {
-        let named = |name: &str| Underway {
+        let named = |name: &str| ActiveRecording {
             path: name.into(),
             pid: 1,
         };

@@ -1,31 +1,24 @@
-//! The throw-away container's own side: makes its namespaces and root, then does the deeds.
+//! The test container from inside: creates its namespaces and root, then runs the actions.
 //!
 //! Each stage is a new run of this program, because what a stage sets up (a pid namespace, a
 //! root) takes effect in the next one.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::Duration;
 
-use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
+use rustix::mount::{MountPropagationFlags, UnmountFlags};
 use rustix::thread::UnshareFlags;
 
-use super::deeds;
-use crate::cli::Failure;
+use super::actions;
+use super::stage::{CHANGED, PROGRAM, TOUCHED, context, mount, stage, unshare};
+use crate::cli::CliError;
 
-/// Where the program lies in the container's image.
-pub(super) const PROGRAM: &str = "/bin/selftest";
-
-/// Programs of the image that a deed copies up as they are, and changes.
-pub(super) const TOUCHED: &str = "/bin/touched";
-pub(super) const CHANGED: &str = "/bin/changed";
-
-/// A stage of the throw-away container
+/// A stage of the test container
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     #[command(subcommand)]
@@ -46,7 +39,7 @@ enum Stage {
         /// Empty directory for the root
         scratch: PathBuf,
     },
-    /// Do each thing
+    /// Run every action
     Deeds,
     /// Give up privileges, and try what is refused then
     Deny,
@@ -62,36 +55,19 @@ enum Stage {
     },
 }
 
-pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode, Failure> {
+pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let done = match &args.stage {
         Stage::Join { cgroup, scratch } => join(cgroup, scratch),
         Stage::Init { scratch } => init(scratch).map(|()| ExitCode::SUCCESS),
-        Stage::Deeds => Ok(deeds::all()),
-        Stage::Deny => Ok(deeds::deny()),
+        Stage::Deeds => Ok(actions::all()),
+        Stage::Deny => Ok(actions::deny()),
         Stage::Linger { milliseconds } => {
             std::thread::sleep(Duration::from_millis(*milliseconds));
             Ok(ExitCode::SUCCESS)
         }
         Stage::Exit { code } => Ok(ExitCode::from(*code)),
     };
-    done.map_err(|e| Failure::expected(format!("the test container: {e}")))
-}
-
-/// The next stage as a command.
-pub(super) fn stage(program: impl AsRef<OsStr>, words: &[&OsStr]) -> Command {
-    let mut command = Command::new(program);
-    command.arg("inside").args(words);
-    command
-}
-
-fn context(what: &str) -> impl Fn(io::Error) -> io::Error + '_ {
-    move |e| io::Error::new(e.kind(), format!("{what}: {e}"))
-}
-
-// The unsafe twin exists for CLONE_FILES, which is not among these flags.
-#[expect(deprecated, reason = "safe for these flags")]
-pub(super) fn unshare(flags: UnshareFlags) -> io::Result<()> {
-    Ok(rustix::thread::unshare(flags)?)
+    done.map_err(|e| CliError::expected(format!("the test container: {e}")))
 }
 
 fn join(cgroup: &Path, scratch: &Path) -> io::Result<ExitCode> {
@@ -134,16 +110,10 @@ fn init(scratch: &Path) -> io::Result<()> {
     rustix::mount::unmount(".", UnmountFlags::DETACH)?;
     std::env::set_current_dir("/")?;
     rustix::system::sethostname(b"selftest")?;
-    Err(stage(PROGRAM, &["deeds".as_ref()]).env_clear().exec())
+    Err(stage(PROGRAM, &["actions".as_ref()]).env_clear().exec())
 }
 
-pub(super) fn mount(source: &str, target: &Path, kind: &str, options: &str) -> io::Result<()> {
-    let options = std::ffi::CString::new(options)?;
-    rustix::mount::mount(source, target, kind, MountFlags::empty(), Some(&*options))
-        .map_err(|e| context(&format!("mounting {kind}"))(e.into()))
-}
-
-/// What the container finds in its lower layer.
+/// Creates the image: the files of the lower layer.
 fn image(lower: &Path) -> io::Result<()> {
     for dir in ["bin", "etc", "proc", "tmp", "dev", "usr", "lib", "lib64"] {
         let host = Path::new("/").join(dir);

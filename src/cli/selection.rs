@@ -13,10 +13,10 @@ use crate::recording::finding_line;
 /// Events kept for one container whose name and image are not known yet.
 const HELD: usize = 1024;
 
-/// Of whom and from which severity on.
+/// Which containers, and the lowest severity.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Selection {
-    /// Only of this container: a name, the beginning of an id, or an image (repeatable)
+    /// Only this container: a name, an id or the beginning of one, or an image (repeatable)
     #[arg(long, value_name = "CONTAINER")]
     pub(super) container: Vec<String>,
 
@@ -27,7 +27,7 @@ pub(super) struct Selection {
 
 /// Types of lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct What {
+pub(super) struct LineTypes {
     types: BTreeSet<&'static str>,
     findings: bool,
 }
@@ -36,8 +36,8 @@ pub(super) struct What {
 ///
 /// # Errors
 /// When one of them is no type.
-pub(super) fn what(text: &str) -> Result<What, String> {
-    let mut what = What::default();
+pub(super) fn what(text: &str) -> Result<LineTypes, String> {
+    let mut what = LineTypes::default();
     for word in text.split(',').map(str::trim) {
         match word {
             "all" => {
@@ -63,7 +63,7 @@ pub(super) fn what(text: &str) -> Result<What, String> {
 
 /// Whether a container is one of those asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Match {
+enum Selected {
     Yes,
     No,
     /// Its name and image are not known yet.
@@ -72,8 +72,8 @@ enum Match {
 
 /// Turns events and the findings after them into the lines asked for.
 #[derive(Debug)]
-pub(super) struct Lines {
-    what: What,
+pub(super) struct OutputLines {
+    what: LineTypes,
     selection: Selection,
     /// Lines of containers that may turn out to be asked for.
     held: BTreeMap<ContainerId, VecDeque<Vec<u8>>>,
@@ -87,8 +87,8 @@ pub(super) struct Lines {
     perhaps: BTreeSet<usize>,
 }
 
-impl Lines {
-    pub(super) fn new(what: What, selection: Selection) -> Self {
+impl OutputLines {
+    pub(super) fn new(what: LineTypes, selection: Selection) -> Self {
         Self {
             what,
             selection,
@@ -107,9 +107,9 @@ impl Lines {
             && let Some(held) = self.held.remove(id)
         {
             match self.matches(id, core) {
-                Match::Yes => held.into_iter().for_each(&mut *out),
-                Match::No => {}
-                Match::Later => {
+                Selected::Yes => held.into_iter().for_each(&mut *out),
+                Selected::No => {}
+                Selected::Later => {
                     self.held.insert(id.clone(), held);
                 }
             }
@@ -121,7 +121,7 @@ impl Lines {
                 self.line(event.container.as_ref(), line, core, out);
             }
         }
-        // A new finding at once; changes once a tick, as in a session.
+        // A new finding at once; changes once a tick, as in a recording.
         let from = match event.kind {
             Kind::Tick(_) => 0,
             _ => self.printed.len(),
@@ -140,7 +140,7 @@ impl Lines {
         for i in std::mem::take(&mut self.perhaps) {
             let finding = core.detector.findings().get(i);
             let owner = finding.and_then(|finding| finding.container.as_ref());
-            if owner.is_some_and(|id| self.matches(id, core) == Match::Yes) {
+            if owner.is_some_and(|id| self.matches(id, core) == Selected::Yes) {
                 self.open.insert(i);
             }
         }
@@ -150,7 +150,7 @@ impl Lines {
     pub(super) fn wants(&self, finding: &Finding, core: &Core) -> bool {
         finding.severity >= self.selection.min_severity
             && match &finding.container {
-                Some(id) => self.matches(id, core) != Match::No,
+                Some(id) => self.matches(id, core) != Selected::No,
                 None => self.selection.container.is_empty(),
             }
     }
@@ -169,7 +169,7 @@ impl Lines {
             if finding.silenced.is_some() {
                 self.open.remove(&i);
                 self.perhaps.remove(&i);
-            } else if owner.is_none_or(|id| self.matches(id, core) == Match::Yes) {
+            } else if owner.is_none_or(|id| self.matches(id, core) == Selected::Yes) {
                 self.open.insert(i);
             } else {
                 self.perhaps.insert(i);
@@ -195,9 +195,9 @@ impl Lines {
         // The host's own events and those about the stream itself belong to no container.
         let Some(id) = owner else { return };
         match self.matches(id, core) {
-            Match::Yes => out(line),
-            Match::No => {}
-            Match::Later => {
+            Selected::Yes => out(line),
+            Selected::No => {}
+            Selected::Later => {
                 let held = self.held.entry(id.clone()).or_default();
                 if held.len() == HELD {
                     held.pop_front();
@@ -208,16 +208,16 @@ impl Lines {
         }
     }
 
-    fn matches(&self, id: &ContainerId, core: &Core) -> Match {
+    fn matches(&self, id: &ContainerId, core: &Core) -> Selected {
         let wanted = &self.selection.container;
         if wanted.is_empty() || wanted.iter().any(|w| id.as_str().starts_with(w.as_str())) {
-            return Match::Yes;
+            return Selected::Yes;
         }
         let Some(info) = core.state.containers.get(id).map(|c| &c.info) else {
-            return Match::Later;
+            return Selected::Later;
         };
         if info.name.is_empty() && info.image.is_empty() {
-            return Match::Later;
+            return Selected::Later;
         }
         let image = |wanted: &str| {
             info.image == wanted
@@ -227,9 +227,9 @@ impl Lines {
                     .is_some_and(|rest| matches!(rest.first(), Some(b':' | b'@')))
         };
         if wanted.iter().any(|w| info.name == w.as_str() || image(w)) {
-            Match::Yes
+            Selected::Yes
         } else {
-            Match::No
+            Selected::No
         }
     }
 }
@@ -245,14 +245,14 @@ mod tests {
     #[derive(clap::Parser)]
     struct Flags {
         #[arg(long, value_parser = what)]
-        events: What,
+        events: LineTypes,
         #[command(flatten)]
         selection: Selection,
     }
 
-    fn lines(flags: &str) -> Lines {
+    fn lines(flags: &str) -> OutputLines {
         let flags = Flags::parse_from(format!("x {flags}").split(' '));
-        Lines::new(flags.events, flags.selection)
+        OutputLines::new(flags.events, flags.selection)
     }
 
     fn event(id: char, kind: Kind) -> Event {
@@ -286,7 +286,7 @@ mod tests {
     }
 
     /// The ids' first characters of the lines printed.
-    fn printed(lines: &mut Lines, events: &[Event]) -> String {
+    fn printed(lines: &mut OutputLines, events: &[Event]) -> String {
         let mut core = Core::default();
         let mut out = String::new();
         for event in events {

@@ -1,15 +1,15 @@
-//! How a command fails: one sentence for what can be expected, a report for what cannot.
+//! Errors of a command: one sentence for expected ones, a report for unexpected ones.
 
 use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use crate::event::escape;
-use crate::recording::SessionError;
+use crate::recording::RecordingError;
 
-/// Says something on stderr. Names and errors from elsewhere may be in it: no control character
-/// reaches the terminal. A stderr that is closed is no reason to end.
-pub(super) fn say(what: impl Display) {
+/// Prints a message on stderr. It may contain names and errors from outside: control characters
+/// are escaped. A closed stderr is ignored.
+pub(super) fn print_message(what: impl Display) {
     let text = what.to_string();
     let lines: Vec<_> = text
         .trim_end()
@@ -19,28 +19,28 @@ pub(super) fn say(what: impl Display) {
     let _ = writeln!(io::stderr(), "hullwatch: {}", lines.join("\n"));
 }
 
-/// Why a command failed.
+/// The error of a command.
 #[derive(Debug)]
-pub enum Failure {
-    /// Something a person can act on: one sentence.
+pub enum CliError {
+    /// Something the user can act on: one sentence.
     Expected(String),
-    /// Whoever reads our output left; nobody is to be told.
+    /// The reader of the output closed it; nothing is printed.
     Closed,
     /// Anything else.
     Unexpected(color_eyre::Report),
 }
 
-impl Failure {
+impl CliError {
     /// A failure that one sentence explains.
     pub fn expected(message: impl Into<String>) -> Self {
         Self::Expected(message.into())
     }
 
-    /// Tells the person, and gives the exit code.
+    /// Prints the error and returns the exit code.
     #[must_use]
     pub fn report(self) -> ExitCode {
         match self {
-            Self::Expected(message) => say(message),
+            Self::Expected(message) => print_message(message),
             Self::Closed => return ExitCode::SUCCESS,
             Self::Unexpected(report) => eprintln!("hullwatch: {report:?}"),
         }
@@ -48,13 +48,13 @@ impl Failure {
     }
 }
 
-impl From<SessionError> for Failure {
-    fn from(error: SessionError) -> Self {
+impl From<RecordingError> for CliError {
+    fn from(error: RecordingError) -> Self {
         Self::Expected(error.to_string())
     }
 }
 
-impl From<io::Error> for Failure {
+impl From<io::Error> for CliError {
     fn from(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
             Self::Closed
