@@ -4,4 +4,5 @@
 
 pub(crate) mod path;
 pub(crate) mod paths;
+pub(crate) mod programs;
 pub(crate) mod secrets;

@@ -1,5 +1,7 @@
 //! Building inside: what came of a compiler or build tool, and where it went from there.
 
+use crate::catalog;
+use crate::event::ProgramAdditions;
 use bstr::ByteSlice as _;
 
 use super::Severity;
@@ -21,58 +23,17 @@ pub(crate) const RULE: &str = "drift.exec-built";
 
 /// Makes programs: a linker, compiler or build tool that itself is the image's.
 #[must_use]
-pub(crate) fn is_builder(process: &ProcessEntry) -> bool {
+pub(crate) fn is_builder(names: &ProgramAdditions, process: &ProcessEntry) -> bool {
     if !matches!(process.file.origin(), Origin::Image | Origin::CopiedUp) {
         return false;
     }
-    if let Some(script) = script(process) {
+    if let Some(script) = script(names, process) {
         return is_builder_script(script);
     }
     let leaf = programs::leaf(process.exe.as_bytes());
-    let linker = [
-        &b"-ld"[..],
-        b"-ld.bfd",
-        b"-ld.gold",
-        b"-gcc",
-        b"-as",
-        b"-strip",
-        b"-objcopy",
-    ];
-    matches!(
-        leaf,
-        b"ld"
-            | b"ld.bfd"
-            | b"ld.gold"
-            | b"ld.lld"
-            | b"lld"
-            | b"mold"
-            | b"collect2"
-            | b"cc1"
-            | b"cc1plus"
-            | b"as"
-            | b"tcc"
-            | b"link"
-            | b"compile"
-            | b"rustc"
-            | b"cargo"
-            | b"go"
-            | b"make"
-            | b"gmake"
-            | b"ninja"
-            | b"cmake"
-            | b"meson"
-            | b"gcc"
-            | b"g++"
-            | b"cc"
-            | b"c++"
-            | b"clang"
-            | b"strip"
-            | b"objcopy"
-            | b"zig"
-            | b"ghc"
-            | b"javac"
-            | b"bazel"
-    ) || linker.iter().any(|suffix| leaf.ends_with(suffix))
+    let linker = catalog::programs::CROSS_TOOL_SUFFIXES;
+    names.is_builder_name(leaf)
+        || linker.iter().any(|suffix| leaf.ends_with(suffix))
         || leaf.starts_with(b"clang-")
         || leaf.starts_with(b"gcc-")
         || leaf.starts_with(b"x86_64-linux-gnu-")
@@ -87,29 +48,12 @@ fn is_builder_script(script: &[u8]) -> bool {
         .rposition(|b| !(b.is_ascii_digit() || *b == b'.' || *b == b'-'))
         .map_or(leaf.len(), |i| i + 1);
     script.starts_with(b"/usr/")
-        && matches!(
-            leaf.get(..end).unwrap_or(leaf),
-            b"autoconf"
-                | b"autoheader"
-                | b"autom4te"
-                | b"automake"
-                | b"aclocal"
-                | b"autoreconf"
-                | b"autopoint"
-                | b"libtoolize"
-                | b"meson"
-                | b"scons"
-                | b"waf"
-                | b"gradle"
-                | b"mvn"
-                | b"ant"
-                | b"cython"
-        )
+        && catalog::programs::BUILDER_SCRIPTS.contains(&leaf.get(..end).unwrap_or(leaf))
 }
 
-fn script(process: &ProcessEntry) -> Option<&[u8]> {
+fn script<'a>(names: &ProgramAdditions, process: &'a ProcessEntry) -> Option<&'a [u8]> {
     let name = programs::of(process);
-    if !programs::is_interpreter(name) && !programs::is_shell(name) {
+    if !names.is_interpreter(name) && !names.is_shell(name) {
         return None;
     }
     match &process.script {
@@ -125,14 +69,14 @@ fn script(process: &ProcessEntry) -> Option<&[u8]> {
 pub(crate) fn goes_on(case: &Case<'_>) -> bool {
     case.session().is_none()
         && case.stories.find(RULE, Some(case.owner), SUBJECT).is_some()
-        && who::by_start_script(case, is_builder)
+        && who::by_start_script(case, |p| is_builder(case.names(), p))
 }
 
 /// A script's story turns out to be a build's: what it runs is the image's compiler. The script
 /// itself is a `configure` or its like, whoever unpacked it.
 pub(crate) fn compiles(case: &mut Case<'_>, exec: &Exec, place: usize) {
     let builds = case.session().is_none()
-        && case.process.is_some_and(is_builder)
+        && case.process.is_some_and(|p| is_builder(case.names(), p))
         && !exec.runtime
         && case.stories.findings().get(place).is_some_and(|f| {
             // A story that has become more than a script stays what it is.
@@ -180,7 +124,7 @@ fn copies_built(case: &Case<'_>) -> bool {
         return false;
     };
     if process.file.origin() != Origin::Image
-        || !matches!(programs::of(process), b"cp" | b"install")
+        || !catalog::programs::COPIERS.contains(&programs::of(process))
     {
         return false;
     }
@@ -207,7 +151,7 @@ pub(crate) fn installs(case: &Case<'_>, path: &[u8]) -> bool {
         && (carried
             || case
                 .process
-                .is_some_and(|p| any_ancestor(case, p, is_builder)))
+                .is_some_and(|p| any_ancestor(case, p, |p| is_builder(case.names(), p))))
 }
 
 #[cfg(test)]

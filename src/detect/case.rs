@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::memory::{ContainerMemory, Memory};
 use super::stories::{Occurrence, Stories, Told};
 use super::{Ancestor, RuleInfo, Settings, Severity};
-use crate::event::{ContainerId, Event, Timestamp};
+use crate::catalog::paths::{self, PathClass};
+use crate::event::{ContainerId, Event, ProgramAdditions, Timestamp};
 use crate::state::{Container, FileActivity, FileKey, Lineage, ProcessEntry, State};
 
 /// Processes kept of an ancestry.
@@ -43,6 +44,24 @@ impl<'a> Case<'a> {
     /// What the rules remember of this container.
     pub(crate) fn own(&mut self) -> &mut ContainerMemory {
         self.memory.container(self.owner)
+    }
+
+    /// Program names by role: built-in ones and those of the policy.
+    #[must_use]
+    pub(crate) fn names(&self) -> &'a ProgramAdditions {
+        &self.settings.policy.programs
+    }
+
+    /// Class of a path, by the built-in tables and the policy.
+    #[must_use]
+    pub(crate) fn path_class(&self, path: &[u8]) -> Option<PathClass> {
+        paths::of(path).or_else(|| self.settings.policy.added_class(path))
+    }
+
+    /// Class of a path that may be a directory, by the built-in tables and the policy.
+    #[must_use]
+    pub(crate) fn class_of_entry(&self, path: &[u8]) -> Option<PathClass> {
+        paths::of_entry(path).or_else(|| self.settings.policy.added_class(path))
     }
 
     /// The process and its ancestors inside the container, nearest first.

@@ -1,5 +1,6 @@
 //! Executed drift: what is pending a comparison with the image, and what was decided.
 
+use crate::catalog;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -155,12 +156,12 @@ pub(crate) fn made(case: &Case<'_>, path: &[u8]) -> Option<Made> {
     let activity = case.activity(path)?;
     let writer = known(case, activity, activity.writer);
     if let Some(writer) = writer {
-        if any_ancestor(case, writer, |p| programs::is_packager(p)) {
+        if any_ancestor(case, writer, |p| programs::is_packager(case.names(), p)) {
             return Some(Made::Package);
         }
         // A build's own steps write; what one of them fetches or decodes was made elsewhere.
-        let brought = programs::is_downloader(programs::of(writer)) || unpacks(writer);
-        if !brought && any_ancestor(case, writer, build::is_builder) {
+        let brought = case.names().is_downloader(programs::of(writer)) || unpacks(writer);
+        if !brought && any_ancestor(case, writer, |p| build::is_builder(case.names(), p)) {
             return Some(Made::Built);
         }
     }
@@ -170,10 +171,7 @@ pub(crate) fn made(case: &Case<'_>, path: &[u8]) -> Option<Made> {
 
 /// Turns text into a file.
 fn unpacks(process: &ProcessEntry) -> bool {
-    matches!(
-        programs::of(process),
-        b"base64" | b"base" | b"basenc" | b"xxd" | b"openssl" | b"uudecode" | b"gpg"
-    )
+    catalog::programs::DECODERS.contains(&programs::of(process))
 }
 
 /// Lines that tell how a file came about: written, renamed, made executable, by whom.

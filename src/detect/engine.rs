@@ -132,7 +132,8 @@ impl Detector {
 
     /// Looks at one event, after `state` applied it.
     pub fn apply(&mut self, state: &State, event: &Event) {
-        self.memory.observe(state, event);
+        self.memory
+            .observe(&self.settings.policy.programs, state, event);
         self.stories.begin_event();
         let table = Arc::clone(&self.table);
         match &event.kind {

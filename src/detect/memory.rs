@@ -14,7 +14,9 @@ use super::exec_session::Session;
 use super::links::Links;
 use super::programs;
 use super::{Finding, Severity};
-use crate::event::{Action, Bytes, ContainerId, Endpoint, Event, Exec, Kind, Timestamp};
+use crate::event::{
+    Action, Bytes, ContainerId, Endpoint, Event, Exec, Kind, ProgramAdditions, Timestamp,
+};
 use crate::state::{FileKey, State};
 
 /// Containers remembered; the one that came first gives way.
@@ -240,7 +242,7 @@ impl Memory {
     }
 
     /// Keeps up with processes and container life, before any rule looks.
-    pub(crate) fn observe(&mut self, state: &State, event: &Event) {
+    pub(crate) fn observe(&mut self, names: &ProgramAdditions, state: &State, event: &Event) {
         if let Some(id) = &event.container {
             let begun = match &event.kind {
                 Kind::Fork(k) => Some((event.ts, k.ppid)),
@@ -324,8 +326,8 @@ impl Memory {
             Kind::Exec(exec) if !exec.runtime => {
                 if !self.installing.contains_key(&event.pid)
                     && self.installing.len() < MAX_PROCESSES
-                    && (programs::is_packager(&**exec)
-                        || self.runs_installed_packager(state, event, exec))
+                    && (programs::is_packager(names, &**exec)
+                        || self.runs_installed_packager(names, state, event, exec))
                 {
                     self.installing.insert(event.pid, event.pid);
                 }
@@ -344,8 +346,14 @@ impl Memory {
 
     /// It runs a package manager as a script that an installation or the image itself put where
     /// it lies: nobody was seen writing it otherwise.
-    fn runs_installed_packager(&self, state: &State, event: &Event, exec: &Exec) -> bool {
-        let Some(script) = programs::environments_packager(exec) else {
+    fn runs_installed_packager(
+        &self,
+        names: &ProgramAdditions,
+        state: &State,
+        event: &Event,
+        exec: &Exec,
+    ) -> bool {
+        let Some(script) = programs::environments_packager(names, exec) else {
             return false;
         };
         let installed = event
@@ -397,7 +405,7 @@ mod tests {
                 kind,
             });
             state.apply(&event);
-            memory.observe(&state, &event);
+            memory.observe(&ProgramAdditions::default(), &state, &event);
             assert!(memory.order.len() == memory.containers.len());
             (memory.containers.len(), state.containers.len())
         };

@@ -1,35 +1,19 @@
 //! What a program is, from its executable and arguments. Names serve to tell roles apart
 //! (a shell, a package manager); no finding rests on a name alone.
 
+use crate::catalog;
+pub(crate) use crate::catalog::path::{directory, leaf};
 use bstr::ByteSlice as _;
 
-use crate::event::{Bytes, Exec, Origin};
+use crate::event::{Bytes, Exec, Origin, ProgramAdditions};
 use crate::state::ProcessEntry;
-
-/// The last component of a path.
-#[must_use]
-pub(crate) fn leaf(path: &[u8]) -> &[u8] {
-    path.rsplit(|b| *b == b'/').next().unwrap_or(path)
-}
-
-/// The directory of a path, without a final slash; `/` for files at the root.
-#[must_use]
-pub(crate) fn directory(path: &[u8]) -> &[u8] {
-    match path.iter().rposition(|b| *b == b'/') {
-        Some(0) | None => b"/",
-        Some(end) => path.get(..end).unwrap_or(b"/"),
-    }
-}
 
 /// The program's name: the executable's, or the applet's of a multi-call binary, without a
 /// version at its end (`python3.13` → `python`).
 #[must_use]
 pub(crate) fn name<'a>(exe: &'a [u8], argv: &'a [Bytes]) -> &'a [u8] {
     let mut name = leaf(exe);
-    if matches!(
-        name,
-        b"busybox" | b"toybox" | b"coreutils" | b"busybox.static"
-    ) {
+    if catalog::programs::MULTI_CALL.contains(&name) {
         let mut words = argv.iter().map(|a| leaf(a.as_bytes()));
         let mut applet = words.next().unwrap_or(name);
         if applet == name {
@@ -38,24 +22,71 @@ pub(crate) fn name<'a>(exe: &'a [u8], argv: &'a [Bytes]) -> &'a [u8] {
         name = applet.strip_prefix(b"-").unwrap_or(applet);
     }
     // Distributions tell variants of one tool apart by an ending.
-    let variants = [
-        &b".openbsd"[..],
-        b".traditional",
-        b".netkit",
-        b".basic",
-        b".tiny",
-        b".static",
-        b".real",
-    ];
+    let variants = catalog::programs::VARIANT_SUFFIXES;
     let name = variants
         .iter()
         .find_map(|v| name.strip_suffix(*v))
         .unwrap_or(name);
+    without_version(name)
+}
+
+/// The name without digits, dots and hyphens at its end.
+fn without_version(name: &[u8]) -> &[u8] {
     let end = name
         .iter()
         .rposition(|b| !(b.is_ascii_digit() || *b == b'.' || *b == b'-'))
         .map_or(name.len(), |i| i + 1);
     name.get(..end).filter(|n| !n.is_empty()).unwrap_or(name)
+}
+
+/// Roles of program names: the built-in tables with what the policy adds.
+impl ProgramAdditions {
+    fn has(table: &[&[u8]], additions: &[String], name: &[u8]) -> bool {
+        table.contains(&name)
+            || additions
+                .iter()
+                .any(|own| own.as_bytes() == name || without_version(own.as_bytes()) == name)
+    }
+
+    /// A program that only starts another one, which then does the work.
+    #[must_use]
+    pub(crate) fn is_wrapper(&self, name: &[u8]) -> bool {
+        Self::has(catalog::programs::WRAPPERS, &self.wrapper, name)
+    }
+
+    /// A command interpreter.
+    #[must_use]
+    pub(crate) fn is_shell(&self, name: &[u8]) -> bool {
+        Self::has(catalog::programs::SHELLS, &self.shell, name)
+    }
+
+    /// An interpreter of scripts other than a shell.
+    #[must_use]
+    pub(crate) fn is_interpreter(&self, name: &[u8]) -> bool {
+        Self::has(catalog::programs::INTERPRETERS, &self.interpreter, name)
+    }
+
+    /// A program whose work is to fetch something.
+    #[must_use]
+    pub(crate) fn is_downloader(&self, name: &[u8]) -> bool {
+        Self::has(catalog::programs::DOWNLOADERS, &self.downloader, name)
+    }
+
+    /// A linker, compiler or build tool.
+    #[must_use]
+    pub(crate) fn is_builder_name(&self, name: &[u8]) -> bool {
+        Self::has(catalog::programs::BUILDERS, &self.builder, name)
+    }
+
+    /// A package manager.
+    #[must_use]
+    pub(crate) fn is_packager_name(&self, name: &[u8]) -> bool {
+        Self::has(
+            catalog::programs::PACKAGE_MANAGERS,
+            &self.package_manager,
+            name,
+        )
+    }
 }
 
 /// The program that loads others and their libraries.
@@ -65,31 +96,6 @@ pub(crate) fn is_loader(exe: &[u8]) -> bool {
     leaf.starts_with(b"ld-linux") || leaf.starts_with(b"ld-musl") || leaf.starts_with(b"ld.so")
 }
 
-/// A program that only starts another one, which then does the work.
-#[must_use]
-pub(crate) fn is_wrapper(name: &[u8]) -> bool {
-    matches!(
-        name,
-        b"timeout"
-            | b"env"
-            | b"nice"
-            | b"ionice"
-            | b"nohup"
-            | b"setsid"
-            | b"stdbuf"
-            | b"xargs"
-            | b"sudo"
-            | b"su"
-            | b"setpriv"
-            | b"runuser"
-            | b"chroot"
-            | b"unshare"
-            | b"nsenter"
-            | b"script"
-            | b"time"
-    )
-}
-
 /// The same of a process.
 #[must_use]
 pub(crate) fn of(process: &ProcessEntry) -> &[u8] {
@@ -97,80 +103,6 @@ pub(crate) fn of(process: &ProcessEntry) -> &[u8] {
         return process.comm.as_bytes();
     }
     name(process.exe.as_bytes(), &process.argv)
-}
-
-/// A command interpreter.
-#[must_use]
-pub(crate) fn is_shell(name: &[u8]) -> bool {
-    matches!(
-        name,
-        b"sh"
-            | b"bash"
-            | b"dash"
-            | b"ash"
-            | b"zsh"
-            | b"ksh"
-            | b"mksh"
-            | b"fish"
-            | b"csh"
-            | b"tcsh"
-            | b"hush"
-            | b"rbash"
-            | b"pwsh"
-            | b"yash"
-    )
-}
-
-/// An interpreter of scripts other than a shell.
-#[must_use]
-pub(crate) fn is_interpreter(name: &[u8]) -> bool {
-    matches!(
-        name,
-        b"python"
-            | b"perl"
-            | b"ruby"
-            | b"node"
-            | b"nodejs"
-            | b"php"
-            | b"lua"
-            | b"luajit"
-            | b"tclsh"
-            | b"awk"
-            | b"gawk"
-            | b"mawk"
-            | b"deno"
-            | b"bun"
-            | b"Rscript"
-            | b"guile"
-            | b"pypy"
-            | b"expect"
-    )
-}
-
-/// A program whose work is to fetch something.
-#[must_use]
-pub(crate) fn is_downloader(name: &[u8]) -> bool {
-    matches!(
-        name,
-        b"curl"
-            | b"wget"
-            | b"fetch"
-            | b"ftp"
-            | b"tftp"
-            | b"aria2c"
-            | b"lynx"
-            | b"scp"
-            | b"sftp"
-            | b"nc"
-            | b"ncat"
-            | b"netcat"
-            | b"socat"
-            | b"telnet"
-            | b"GET"
-            | b"http"
-            | b"axel"
-            | b"ftpget"
-    )
 }
 
 /// The program's text is an argument: `python -c`, `perl -e`, `ruby -ne`.
@@ -240,7 +172,7 @@ impl<'a> From<&'a Exec> for Started<'a> {
 
 /// Installs packages: a package manager that itself is the image's, asked to change something.
 #[must_use]
-pub(crate) fn is_packager<'a>(started: impl Into<Started<'a>>) -> bool {
+pub(crate) fn is_packager<'a>(names: &ProgramAdditions, started: impl Into<Started<'a>>) -> bool {
     let started = started.into();
     if !matches!(started.origin, Origin::Image | Origin::CopiedUp) {
         return false;
@@ -251,10 +183,10 @@ pub(crate) fn is_packager<'a>(started: impl Into<Started<'a>>) -> bool {
         return false;
     }
     let own = name(started.exe, argv);
-    if is_packager_name(own) {
+    if names.is_packager_name(own) {
         return installs(own, argv);
     }
-    if !is_interpreter(own) && !is_shell(own) {
+    if !names.is_interpreter(own) && !names.is_shell(own) {
         return false;
     }
     let module = argv
@@ -263,10 +195,10 @@ pub(crate) fn is_packager<'a>(started: impl Into<Started<'a>>) -> bool {
         .and_then(|w| w.get(1));
     if let Some(module) = module {
         // An environment of its own is made by installing the installer into it.
-        return matches!(module.as_bytes(), b"venv" | b"ensurepip" | b"virtualenv")
-            || is_packager_name(module) && installs(module, argv);
+        return catalog::programs::ENVIRONMENT_MODULES.contains(&module.as_bytes())
+            || names.is_packager_name(module) && installs(module, argv);
     }
-    packager_script(started).is_some_and(|s| {
+    packager_script(names, started).is_some_and(|s| {
         s.starts_with(b"/usr/") || s.starts_with(b"/bin/") || s.starts_with(b"/opt/")
     })
 }
@@ -274,13 +206,16 @@ pub(crate) fn is_packager<'a>(started: impl Into<Started<'a>>) -> bool {
 /// The package manager that an interpreter of the image runs as a script, wherever that lies: as
 /// in a Python environment of its own.
 #[must_use]
-pub(crate) fn packager_script<'a>(started: impl Into<Started<'a>>) -> Option<&'a [u8]> {
+pub(crate) fn packager_script<'a>(
+    names: &ProgramAdditions,
+    started: impl Into<Started<'a>>,
+) -> Option<&'a [u8]> {
     let started = started.into();
     if !matches!(started.origin, Origin::Image | Origin::CopiedUp) {
         return None;
     }
     let own = name(started.exe, started.argv);
-    if !is_interpreter(own) && !is_shell(own) {
+    if !names.is_interpreter(own) && !names.is_shell(own) {
         return None;
     }
     let script = match started.script {
@@ -297,16 +232,19 @@ pub(crate) fn packager_script<'a>(started: impl Into<Started<'a>>) -> Option<&'a
         b"yarn.js" | b"pnpm.cjs" => b"yarn",
         _ => bare.get(..end).unwrap_or(bare),
     };
-    (is_packager_name(tool) && installs(tool, started.argv)).then_some(script)
+    (names.is_packager_name(tool) && installs(tool, started.argv)).then_some(script)
 }
 
 /// The same of an interpreter whose package managers are scripts: a shell's script of such a name
 /// only calls one.
 #[must_use]
-pub(crate) fn environments_packager<'a>(started: impl Into<Started<'a>>) -> Option<&'a [u8]> {
+pub(crate) fn environments_packager<'a>(
+    names: &ProgramAdditions,
+    started: impl Into<Started<'a>>,
+) -> Option<&'a [u8]> {
     let started = started.into();
-    let interpreter = is_interpreter(name(started.exe, started.argv));
-    packager_script(started).filter(|_| interpreter)
+    let interpreter = names.is_interpreter(name(started.exe, started.argv));
+    packager_script(names, started).filter(|_| interpreter)
 }
 
 /// The arguments ask for a change. Those that also start services (`npm start`) must say so;
@@ -316,147 +254,17 @@ fn installs(name: &[u8], argv: &[Bytes]) -> bool {
     match name {
         b"npm" | b"yarn" | b"pnpm" | b"bundle" | b"poetry" | b"uv" | b"conda" | b"mamba"
         | b"pipx" | b"gem" | b"pip" | b"nix-env" => {
-            words.any(|w| {
-                matches!(
-                    w,
-                    b"install"
-                        | b"i"
-                        | b"ci"
-                        | b"add"
-                        | b"update"
-                        | b"upgrade"
-                        | b"remove"
-                        | b"sync"
-                        | b"uninstall"
-                        | b"rebuild"
-                        | b"-i"
-                        | b"--install"
-                        | b"create"
-                        | b"link"
-                )
-            }) || (name == b"yarn" && argv.len() <= 2)
+            words.any(|w| catalog::programs::CHANGE_WORDS.contains(&w))
+                || (name == b"yarn" && argv.len() <= 2)
         }
-        _ => !words.any(|w| {
-            matches!(
-                w,
-                b"list"
-                    | b"search"
-                    | b"info"
-                    | b"show"
-                    | b"-l"
-                    | b"-L"
-                    | b"-s"
-                    | b"-qa"
-                    | b"-W"
-                    | b"--help"
-                    | b"--version"
-                    | b"-V"
-                    | b"policy"
-                    | b"check"
-                    | b"-S"
-                    | b"-Q"
-                    | b"--print-architecture"
-                    | b"--status"
-                    | b"--list"
-                    | b"--get-selections"
-                    | b"--compare-versions"
-                    | b"--print-foreign-architectures"
-                    | b"audit"
-            )
-        }),
+        _ => !words.any(|w| catalog::programs::QUERY_WORDS.contains(&w)),
     }
-}
-
-fn is_packager_name(name: &[u8]) -> bool {
-    matches!(
-        name,
-        b"apt"
-            | b"apt-get"
-            | b"aptitude"
-            | b"dpkg"
-            | b"dpkg-deb"
-            | b"apk"
-            | b"rpm"
-            | b"yum"
-            | b"dnf"
-            | b"microdnf"
-            | b"tdnf"
-            | b"zypper"
-            | b"pacman"
-            | b"opkg"
-            | b"pip"
-            | b"pipx"
-            | b"uv"
-            | b"npm"
-            | b"yarn"
-            | b"pnpm"
-            | b"gem"
-            | b"bundle"
-            | b"poetry"
-            | b"conda"
-            | b"mamba"
-            | b"unattended-upgrade"
-            | b"virtualenv"
-            | b"xbps-install"
-            | b"emerge"
-            | b"nix-env"
-    )
 }
 
 /// Names that people expect to be the system's: another program under one of them misleads.
 #[must_use]
 pub(crate) fn is_system_name(name: &[u8]) -> bool {
-    matches!(
-        name,
-        b"init"
-            | b"systemd"
-            | b"sshd"
-            | b"cron"
-            | b"crond"
-            | b"dbus-daemon"
-            | b"rsyslogd"
-            | b"syslogd"
-            | b"udevd"
-            | b"systemd-udevd"
-            | b"systemd-journald"
-            | b"systemd-logind"
-            | b"agetty"
-            | b"getty"
-            | b"login"
-            | b"nginx"
-            | b"apache2"
-            | b"httpd"
-            | b"mysqld"
-            | b"postgres"
-            | b"redis-server"
-            | b"php-fpm"
-            | b"java"
-            | b"python"
-            | b"perl"
-            | b"node"
-            | b"dockerd"
-            | b"containerd"
-            | b"containerd-shim"
-            | b"runc"
-            | b"kubelet"
-            | b"kthreadd"
-            | b"ls"
-            | b"ps"
-            | b"top"
-            | b"cat"
-            | b"su"
-            | b"sudo"
-            | b"bash"
-            | b"sh"
-            | b"dash"
-            | b"curl"
-            | b"wget"
-            | b"ssh"
-            | b"netstat"
-            | b"ss"
-            | b"find"
-            | b"id"
-    )
+    catalog::programs::SYSTEM_NAMES.contains(&name)
 }
 
 /// A command line for people: escaped, at most `limit` characters.

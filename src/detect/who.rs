@@ -1,5 +1,7 @@
 //! Whose hand it is: the container's own service, or somebody who works in it.
 
+use crate::catalog;
+use crate::event::ProgramAdditions;
 use bstr::ByteSlice as _;
 
 use super::case::Case;
@@ -16,21 +18,24 @@ pub(crate) fn suspicious(case: &Case<'_>) -> bool {
         return true;
     }
     // Programs that only start others do not stand between.
-    let wrapper = |p: &&ProcessEntry| programs::is_wrapper(programs::of(p));
+    let wrapper = |p: &&ProcessEntry| case.names().is_wrapper(programs::of(p));
     let mut line = case.ancestors().filter(|p| !wrapper(p));
     let Some(own) = line.next() else {
         return false;
     };
     let hand = |p: &ProcessEntry| {
         let name = programs::of(p);
-        (programs::is_shell(name), programs::is_downloader(name))
+        (
+            case.names().is_shell(name),
+            case.names().is_downloader(name),
+        )
     };
     if let (true, _) | (_, true) = hand(own) {
         return true;
     }
     match line.next().map(hand) {
         Some((_, true)) => true,
-        Some((true, _)) => !by_start_script(case, |_| false) || inline(own),
+        Some((true, _)) => !by_start_script(case, |_| false) || inline(case.names(), own),
         _ => false,
     }
 }
@@ -41,7 +46,7 @@ pub(crate) fn suspicious(case: &Case<'_>) -> bool {
 pub(crate) fn by_start_script(case: &Case<'_>, also: impl Fn(&ProcessEntry) -> bool) -> bool {
     let ours = |p: &ProcessEntry| {
         let name = programs::of(p);
-        programs::is_shell(name) || programs::is_wrapper(name) || also(p)
+        case.names().is_shell(name) || case.names().is_wrapper(name) || also(p)
     };
     let mut above = case.ancestors().skip(1).peekable();
     while let Some(process) = above.next() {
@@ -55,16 +60,13 @@ pub(crate) fn by_start_script(case: &Case<'_>, also: impl Fn(&ProcessEntry) -> b
 
 /// Programs whose only work is to be process 1 for another.
 fn is_small_init(name: &[u8]) -> bool {
-    matches!(
-        name,
-        b"tini" | b"tini-static" | b"docker-init" | b"dumb-init" | b"catatonit" | b"init"
-    )
+    catalog::programs::SMALL_INITS.contains(&name)
 }
 
 /// An interpreter whose program is an argument or comes by its input: typed, not installed.
 #[must_use]
-pub(crate) fn inline(process: &ProcessEntry) -> bool {
-    if !programs::is_interpreter(programs::of(process)) || process.script.is_some() {
+pub(crate) fn inline(names: &ProgramAdditions, process: &ProcessEntry) -> bool {
+    if !names.is_interpreter(programs::of(process)) || process.script.is_some() {
         return false;
     }
     for argument in process.argv.iter().skip(1).map(|a: &Bytes| a.as_bytes()) {
@@ -87,60 +89,14 @@ pub(crate) fn inline(process: &ProcessEntry) -> bool {
 /// Programs of the image that check or change logins.
 #[must_use]
 pub(crate) fn checks_logins(name: &[u8]) -> bool {
-    matches!(
-        name,
-        b"sshd"
-            | b"sshd-session"
-            | b"login"
-            | b"su"
-            | b"sudo"
-            | b"cron"
-            | b"crond"
-            | b"passwd"
-            | b"unix_chkpwd"
-            | b"useradd"
-            | b"userdel"
-            | b"usermod"
-            | b"groupadd"
-            | b"groupmod"
-            | b"groupdel"
-            | b"chage"
-            | b"chpasswd"
-            | b"adduser"
-            | b"addgroup"
-            | b"pwck"
-            | b"grpck"
-            | b"vsftpd"
-            | b"dovecot"
-            | b"auth"
-            | b"saslauthd"
-            | b"smbd"
-            | b"nscd"
-            | b"sssd"
-            | b"gpasswd"
-            | b"newusers"
-            | b"systemd-sysusers"
-            | b"pwconv"
-            | b"atd"
-            | b"crontab"
-            | b"runuser"
-            | b"chsh"
-            | b"chfn"
-            | b"expiry"
-            | b"visudo"
-            | b"doas"
-            | b"screen"
-    )
+    catalog::programs::LOGIN_PROGRAMS.contains(&name)
 }
 
 /// A server of the image whose work is to give people a shell.
 #[must_use]
 pub(crate) fn lets_people_in(process: &ProcessEntry) -> bool {
     process.file.origin() == crate::event::Origin::Image
-        && matches!(
-            programs::of(process),
-            b"sshd" | b"sshd-session" | b"dropbear" | b"login"
-        )
+        && catalog::programs::LOGIN_SERVERS.contains(&programs::of(process))
 }
 
 #[cfg(test)]

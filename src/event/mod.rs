@@ -34,7 +34,10 @@ pub use file::{Compare, CompareClass, File, FileFacts, FileOp, Filesystem, Origi
 pub use health::{ContainerUsage, Lost, LostReason, ProcessUsage, Tick};
 pub use kind::{KNOWN_TYPES, Kind};
 pub(crate) use packed::{pack, unpack};
-pub use policy::{AgeLimit, Allow, Policy, PolicyChange, PolicySettings, Scope, Silence};
+pub use policy::{
+    AgeLimit, Allow, PathAdditions, Policy, PolicyChange, PolicySettings, ProgramAdditions, Scope,
+    Silence,
+};
 pub use privilege::{CAPABILITIES, Capability, Privilege};
 pub use process::{Exec, ExecRefused, Exit, Fork, Process};
 pub use severity::Severity;

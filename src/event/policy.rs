@@ -1,5 +1,5 @@
-//! What a person decided, as a fact of the stream: recording and replay decide alike from the
-//! moment it takes effect.
+//! Settings of a policy file as an event of the stream, so that a replay applies them from the same
+//! moment as the recorder did.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -48,9 +48,67 @@ pub struct Policy {
     /// Further sensitive paths: patterns with `*` and `?`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sensitive: Vec<String>,
+    /// Further paths of a class.
+    #[serde(skip_serializing_if = "PathAdditions::is_empty")]
+    pub paths: PathAdditions,
+    /// Further programs of a role.
+    #[serde(skip_serializing_if = "ProgramAdditions::is_empty")]
+    pub programs: ProgramAdditions,
     /// Accepted findings.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub silence: Vec<Silence>,
+}
+
+/// Path patterns that a policy adds to the built-in path classes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PathAdditions {
+    /// Further program directories.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub program: Vec<String>,
+    /// Further configuration.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub config: Vec<String>,
+}
+
+impl PathAdditions {
+    /// Whether nothing is added.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.program.is_empty() && self.config.is_empty()
+    }
+}
+
+/// Program names that a policy adds to the built-in roles.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ProgramAdditions {
+    /// Command interpreters.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shell: Vec<String>,
+    /// Interpreters of scripts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub interpreter: Vec<String>,
+    /// Compilers, linkers and build tools.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub builder: Vec<String>,
+    /// Package managers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub package_manager: Vec<String>,
+    /// Programs that transfer data from or to another host.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub downloader: Vec<String>,
+    /// Programs that only start another one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub wrapper: Vec<String>,
+}
+
+impl ProgramAdditions {
+    /// Whether nothing is added.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Which containers something is about; every field that is set must fit.

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use bstr::ByteSlice as _;
 
+use crate::catalog::paths::PathClass;
 use crate::event::{ContainerInfo, Policy, Scope, Severity};
 
 impl Scope {
@@ -101,6 +102,17 @@ impl Policy {
             .any(|a| a.connect.iter().any(|to| glob(to.as_bytes(), name)) && a.scope.fits(id, info))
     }
 
+    /// Class of a path that only the policy knows.
+    #[must_use]
+    pub(crate) fn added_class(&self, path: &[u8]) -> Option<PathClass> {
+        let listed = |patterns: &[String]| patterns.iter().any(|p| glob(p.as_bytes(), path));
+        if listed(&self.paths.program) {
+            Some(PathClass::Program)
+        } else {
+            listed(&self.paths.config).then_some(PathClass::EtcBelow)
+        }
+    }
+
     /// The path is one the policy calls sensitive.
     #[must_use]
     pub fn is_sensitive(&self, path: &[u8]) -> bool {
@@ -112,6 +124,9 @@ impl Policy {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::detect::Settings;
+    use crate::detect::testkit::World;
+    use crate::event::FileOp;
 
     #[test]
     fn a_whole_policy_is_read() {
@@ -174,5 +189,74 @@ mod tests {
         // It survives the header.
         let json = serde_json::to_string(&p).unwrap();
         assert_eq!(serde_json::from_str::<Policy>(&json).unwrap(), p);
+    }
+
+    fn with(text: &str) -> World {
+        World::with(Settings {
+            policy: Policy::parse(text).unwrap().policy,
+            ..Settings::default()
+        })
+    }
+
+    #[test]
+    fn a_program_of_the_policy_has_its_role_in_the_rules() {
+        // A process connects and becomes a shell.
+        let reverse_shell = |text: &str| {
+            let mut w = with(text);
+            let init = w.init();
+            let p = w.fork(init);
+            w.connect(p, "10.9.8.7:4444");
+            w.exec_as(p, init, "/usr/bin/opsh2", &["opsh2", "-i"], |_| {});
+            w.all("net.reverse-shell").len()
+        };
+        assert_eq!(reverse_shell(""), 0);
+        assert_eq!(reverse_shell("[programs]\nshell = [\"opsh2\"]"), 1);
+        // What a build tool or a package manager writes is its own.
+        for role in ["builder", "package_manager"] {
+            let mut w = with(&format!("[programs]\n{role} = [\"forge\"]"));
+            let init = w.init();
+            let forge = w.exec(init, "/usr/bin/forge", &["forge", "install"]);
+            w.create(forge, "/srv/out");
+            w.exit(forge);
+            w.exec_new(init, "/srv/out");
+            assert!(w.all("drift.exec-new").is_empty(), "{role}");
+        }
+        let mut w = with("");
+        let init = w.init();
+        let forge = w.exec(init, "/usr/bin/forge", &["forge", "install"]);
+        w.create(forge, "/srv/out");
+        w.exit(forge);
+        w.exec_new(init, "/srv/out");
+        assert_eq!(w.all("drift.exec-new").len(), 1);
+    }
+
+    #[test]
+    fn paths_of_the_policy_have_their_class_in_the_rules() {
+        let mut w = with("[paths]\nprogram = [\"/srv/app/bin/*\"]\nconfig = [\"/srv/app/conf/*\"]");
+        let init = w.init();
+        w.create(init, "/srv/app/x");
+        w.only(&[]);
+        w.create(init, "/srv/app/bin/x");
+        w.only(&["file.program-changed"]);
+        w.create(init, "/srv/app/conf/x");
+        w.only(&["file.etc-changed", "file.program-changed"]);
+    }
+
+    #[test]
+    fn a_read_of_a_sensitive_path_of_the_policy_is_a_finding() {
+        let mut w = with("[paths]\nsensitive = [\"/srv/app/keys/*\"]");
+        let init = w.init();
+        w.file(init, FileOp::Read, "/srv/app/keys/token");
+        assert_eq!(w.all("file.watched").len(), 1);
+    }
+
+    #[test]
+    fn a_policy_of_an_older_recording_has_no_additions() {
+        let old: Policy = serde_json::from_str("{\"sensitive\":[\"/a\"]}").unwrap();
+        assert!(old.paths.is_empty() && old.programs.is_empty());
+        let text = "[programs]\nshell = [\"a\"]\n[paths]\nprogram = [\"/a/*\"]";
+        let policy = Policy::parse(text).unwrap().policy;
+        let json = serde_json::to_string(&policy).unwrap();
+        assert_eq!(serde_json::from_str::<Policy>(&json).unwrap(), policy);
     }
 }

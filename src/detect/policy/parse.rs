@@ -8,7 +8,9 @@ use serde::Deserialize;
 
 use super::pattern;
 use crate::detect::rules;
-use crate::event::{AgeLimit, Allow, Policy, Scope, Severity, Silence, Timestamp};
+use crate::event::{
+    AgeLimit, Allow, PathAdditions, Policy, ProgramAdditions, Scope, Severity, Silence, Timestamp,
+};
 
 /// Why a policy was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,10 +41,31 @@ struct Raw {
     max_age: Option<Text>,
     startup_grace: Option<Text>,
     sensitive: Vec<Text>,
+    paths: RawPaths,
+    programs: RawPrograms,
     severity: BTreeMap<Text, Text>,
     age: Vec<toml::Spanned<RawAge>>,
     allow: Vec<toml::Spanned<RawAllow>>,
     silence: Vec<RawSilence>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+struct RawPaths {
+    sensitive: Vec<Text>,
+    program: Vec<Text>,
+    config: Vec<Text>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+struct RawPrograms {
+    shell: Vec<Text>,
+    interpreter: Vec<Text>,
+    builder: Vec<Text>,
+    package_manager: Vec<Text>,
+    downloader: Vec<Text>,
+    wrapper: Vec<Text>,
 }
 
 #[derive(Deserialize)]
@@ -97,14 +120,22 @@ impl Policy {
         let file = File { text };
         let raw: Raw = toml::from_str(text)
             .map_err(|e| file.wrong(e.span().unwrap_or_default(), e.message().to_owned()))?;
-        let mut policy = Self::default();
-        for path in raw.sensitive {
-            if !path.get_ref().starts_with(['/', '*', '?']) {
-                let message = format!("{:?} is no absolute path", path.get_ref());
-                return Err(file.wrong(path.span(), message));
-            }
-            policy.sensitive.push(path.into_inner());
-        }
+        let mut policy = Self {
+            sensitive: file.paths(raw.sensitive.into_iter().chain(raw.paths.sensitive))?,
+            paths: PathAdditions {
+                program: file.paths(raw.paths.program)?,
+                config: file.paths(raw.paths.config)?,
+            },
+            programs: ProgramAdditions {
+                shell: file.programs(raw.programs.shell)?,
+                interpreter: file.programs(raw.programs.interpreter)?,
+                builder: file.programs(raw.programs.builder)?,
+                package_manager: file.programs(raw.programs.package_manager)?,
+                downloader: file.programs(raw.programs.downloader)?,
+                wrapper: file.programs(raw.programs.wrapper)?,
+            },
+            ..Self::default()
+        };
         for (rule, severity) in &raw.severity {
             policy
                 .severity
@@ -147,6 +178,32 @@ impl File<'_> {
             line: before.matches('\n').count() + 1,
             message,
         }
+    }
+
+    /// Patterns of absolute paths.
+    fn paths(&self, given: impl IntoIterator<Item = Text>) -> Result<Vec<String>, PolicyError> {
+        let absolute = |path: Text| {
+            if path.get_ref().starts_with(['/', '*', '?']) {
+                return Ok(path.into_inner());
+            }
+            let message = format!("{:?} is no absolute path", path.get_ref());
+            Err(self.wrong(path.span(), message))
+        };
+        given.into_iter().map(absolute).collect()
+    }
+
+    /// Names of programs, without a directory.
+    fn programs(&self, given: Vec<Text>) -> Result<Vec<String>, PolicyError> {
+        let name = |name: Text| {
+            let text = name.get_ref();
+            if !text.is_empty() && !text.contains(['/', '*', '?']) {
+                return Ok(name.into_inner());
+            }
+            let message =
+                format!("{text:?} is no program name; leave out directories and patterns");
+            Err(self.wrong(name.span(), message))
+        };
+        given.into_iter().map(name).collect()
     }
 
     fn duration(&self, text: &Text) -> Result<Duration, PolicyError> {
@@ -386,6 +443,10 @@ mod tests {
             ("[[allow]]\nconnect = [\"10.0.0.0/99\"]", 2, "network"),
             ("a = [", 1, ""),
             ("sensitive = [\n\"srv/keys\"]", 2, "absolute"),
+            ("[paths]\nprogram = [\"opt/x\"]", 2, "absolute"),
+            ("[paths]\nprograms = []", 2, "programs"),
+            ("[programs]\nshell = [\"a\",\n\"/bin/b\"]", 3, "directories"),
+            ("[programs]\nshells = [\"a\"]", 2, "shells"),
             ("[[allow]]\nimage = \"web\"", 1, "nothing"),
             ("[[allow]]\nlisten = [80,\n0]", 3, "port"),
             ("[[allow]]\nlisten = [80,\n70000]", 3, "u16"),

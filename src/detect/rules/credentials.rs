@@ -1,5 +1,6 @@
 //! Reads of secrets: by hand, by services, and by programs whose work it is.
 
+use crate::catalog;
 use crate::catalog::secrets;
 use bstr::ByteSlice as _;
 
@@ -29,52 +30,7 @@ pub(super) const RULE: Rule = Rule {
 
 /// Tools by whose hand people look around; a service does not read its secrets with them.
 fn is_tool(name: &[u8]) -> bool {
-    matches!(
-        name,
-        b"cat"
-            | b"head"
-            | b"tail"
-            | b"less"
-            | b"more"
-            | b"grep"
-            | b"egrep"
-            | b"fgrep"
-            | b"cp"
-            | b"mv"
-            | b"dd"
-            | b"tar"
-            | b"base64"
-            | b"base"
-            | b"xxd"
-            | b"od"
-            | b"hexdump"
-            | b"strings"
-            | b"find"
-            | b"vi"
-            | b"vim"
-            | b"nano"
-            | b"sed"
-            | b"cut"
-            | b"tee"
-            | b"zip"
-            | b"gzip"
-            | b"rm"
-            | b"truncate"
-            | b"shred"
-            | b"unlink"
-            | b"ln"
-            | b"diff"
-            | b"sort"
-            | b"awk"
-            | b"gawk"
-            | b"mawk"
-            | b"rev"
-            | b"tac"
-            | b"nl"
-            | b"wc"
-            | b"john"
-            | b"unshadow"
-    )
+    catalog::programs::FILE_TOOLS.contains(&name)
 }
 
 /// The process itself is a tool of people, a shell, or drifted code.
@@ -83,7 +39,7 @@ fn with_a_tool(case: &Case<'_>) -> bool {
         || case
             .process
             .map(programs::of)
-            .is_some_and(|n| is_tool(n) || programs::is_shell(n))
+            .is_some_and(|n| is_tool(n) || case.names().is_shell(n))
 }
 
 /// Somebody does it, not the service.

@@ -1,6 +1,5 @@
 //! Execution of what the image does not bring: by content, not by name.
 
-use crate::catalog::paths;
 use bstr::ByteSlice as _;
 
 use crate::detect::case::Case;
@@ -507,7 +506,7 @@ fn effect(case: &mut Case<'_>, file: &File) {
         (FileOp::Rename | FileOp::Link, Some(target)) => target,
         _ => &file.path,
     };
-    if file.op == FileOp::MapExec || paths::of(path).is_none() {
+    if file.op == FileOp::MapExec || case.path_class(path).is_none() {
         return;
     }
     let how = match (file.op, file.errno) {

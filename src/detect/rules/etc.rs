@@ -2,7 +2,7 @@
 
 use bstr::ByteSlice as _;
 
-use crate::catalog::paths::{self, PathClass};
+use crate::catalog::paths::PathClass;
 use crate::detect::case::Case;
 use crate::detect::change::{Maker, RENAMED, by, changes, graded, in_root, maker, refused};
 use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs};
@@ -120,9 +120,9 @@ pub(super) const CONFIG: Rule = Rule {
 fn changed(case: &mut Case<'_>, file: &File, wanted: PathClass) {
     for change in changes(file).into_iter().flatten() {
         let place = if file.op == FileOp::Rename {
-            paths::of_entry(change.path)
+            case.class_of_entry(change.path)
         } else {
-            paths::of(change.path)
+            case.path_class(change.path)
         };
         if place != Some(wanted) || !in_root(file) || temporary(change.path) {
             continue;

@@ -1,5 +1,6 @@
 //! Programs that are not the image's and were kept from running.
 
+use crate::catalog;
 use bstr::ByteSlice as _;
 
 use crate::detect::case::Case;
@@ -38,7 +39,7 @@ fn refused(case: &mut Case<'_>, exec: &ExecRefused) {
     // bash and zsh read the file as a script themselves then, without a word to the kernel.
     let reads = case
         .process
-        .is_some_and(|p| matches!(programs::of(p), b"bash" | b"zsh" | b"ksh"));
+        .is_some_and(|p| catalog::programs::RETRYING_SHELLS.contains(&programs::of(p)));
     if exec.errno == ENOEXEC && reads {
         let shown = exec.path.escaped().to_string();
         super::scripts::judge(case, path, &shown);

@@ -4,6 +4,7 @@ use crate::detect::case::Case;
 use crate::detect::drift::{clock, peer};
 use crate::detect::exec_session::Session;
 use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs, session_client};
+use crate::event::ProgramAdditions;
 use crate::event::{Connect, ContainerEvent, Exec, File, FileOp, Listen, Outcome, Privilege};
 
 /// Commands told of one session.
@@ -61,7 +62,7 @@ fn exec(case: &mut Case<'_>, exec: &Exec) {
     );
     tell(case, root, line, |s| (&mut s.commands, MAX_COMMANDS));
     if exec.tty
-        && is_shell(exec)
+        && is_shell(case.names(), exec)
         && let Some(place) = place(case, root)
     {
         case.stories
@@ -69,13 +70,13 @@ fn exec(case: &mut Case<'_>, exec: &Exec) {
     }
 }
 
-fn is_shell(exec: &Exec) -> bool {
-    programs::is_shell(programs::name(&exec.exe, &exec.argv))
+fn is_shell(names: &ProgramAdditions, exec: &Exec) -> bool {
+    names.is_shell(programs::name(&exec.exe, &exec.argv))
 }
 
 fn begin(case: &mut Case<'_>, root: u32, exec: &Exec) {
     let now = case.now();
-    let interactive = exec.tty && is_shell(exec);
+    let interactive = exec.tty && is_shell(case.names(), exec);
     let entry = case.state.processes.get(&root);
     let argv = entry
         .filter(|e| !e.argv.is_empty())
@@ -83,7 +84,7 @@ fn begin(case: &mut Case<'_>, root: u32, exec: &Exec) {
     let command = programs::command_line(argv, &exec.exe, 200);
     // Plain commands are the daily work of those who run the container: one story. A shell is one
     // of its own, since what it does is known only as it goes on.
-    let shared = !interactive && !is_shell(exec);
+    let shared = !interactive && !is_shell(case.names(), exec);
     let subject = if shared {
         b"commands".to_vec()
     } else {
@@ -108,7 +109,7 @@ fn begin(case: &mut Case<'_>, root: u32, exec: &Exec) {
         if own.rhythms.len() > MAX_SESSIONS {
             own.rhythms.pop_first();
         }
-        let severity = match (interactive, is_shell(exec) && !probe) {
+        let severity = match (interactive, is_shell(case.names(), exec) && !probe) {
             (true, _) => Severity::Medium,
             (false, true) => Severity::Low,
             (false, false) => Severity::Info,

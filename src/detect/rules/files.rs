@@ -1,9 +1,11 @@
 //! Cleared traces, rights of files, and writes that reach the host.
 
+use crate::catalog;
+use crate::event::ProgramAdditions;
 use bstr::ByteSlice as _;
 
 use super::credentials::by_hand;
-use crate::catalog::paths::{self, PathClass};
+use crate::catalog::paths::PathClass;
 use crate::catalog::secrets;
 use crate::detect::case::Case;
 use crate::detect::change::{Maker, by, changes, graded, is_refusal, maker, refused};
@@ -88,11 +90,11 @@ fn is_rotated(path: &[u8]) -> bool {
 
 /// A program that people type into writes its own history anew; so may a shell, but there a
 /// person does it, too.
-fn keeps(name: &[u8], path: &[u8]) -> bool {
+fn keeps(names: &ProgramAdditions, name: &[u8], path: &[u8]) -> bool {
     let own = programs::leaf(path)
         .strip_prefix(b".")
         .and_then(|l| l.strip_suffix(b"_history"));
-    own == Some(name) && !programs::is_shell(name)
+    own == Some(name) && !names.is_shell(name)
 }
 
 /// Logs that a service or the system keeps, and nobody else begins anew.
@@ -131,7 +133,7 @@ fn logs(case: &mut Case<'_>, file: &File) {
     let kind = if whole {
         Some(PathClass::Log)
     } else {
-        paths::of(&file.path)
+        case.path_class(&file.path)
     };
     let cleared = match (kind, file.op) {
         (Some(PathClass::Log), FileOp::Truncate | FileOp::Unlink) => true,
@@ -149,27 +151,13 @@ fn logs(case: &mut Case<'_>, file: &File) {
         return;
     }
     if kind == Some(PathClass::Log) {
-        let rotation = case.ancestors().any(|p| {
-            matches!(
-                programs::of(p),
-                b"logrotate"
-                    | b"savelog"
-                    | b"newsyslog"
-                    | b"run-parts"
-                    | b"svlogd"
-                    | b"multilog"
-                    | b"cron"
-                    | b"crond"
-                    | b"anacron"
-                    | b"s6-log"
-                    | b"rotatelogs"
-                    | b"cronolog"
-            )
-        });
+        let rotation = case
+            .ancestors()
+            .any(|p| catalog::programs::LOG_ROTATORS.contains(&programs::of(p)));
         // Opening a log anew is how much is begun; those that are kept are not begun by hand.
         let name = case.process.map(programs::of).unwrap_or_default();
         let begun = file.op == FileOp::Truncate
-            && !matches!(name, b"truncate" | b"shred")
+            && !catalog::programs::TRUNCATORS.contains(&name)
             && !is_kept(&file.path);
         if is_rotated(&file.path)
             || begun
@@ -180,8 +168,9 @@ fn logs(case: &mut Case<'_>, file: &File) {
         }
     } else if case.process.map(programs::of).is_some_and(|n| {
         // A shell turns its own history over through a temporary file.
-        let over = programs::is_shell(n) && file.op != FileOp::Symlink && case.session().is_none();
-        over || keeps(n, &file.path)
+        let over =
+            case.names().is_shell(n) && file.op != FileOp::Symlink && case.session().is_none();
+        over || keeps(case.names(), n, &file.path)
     }) {
         return;
     }
@@ -261,7 +250,7 @@ fn writable(case: &mut Case<'_>, file: &File) {
         return;
     }
     let sensitive = matches!(
-        paths::of(&file.path),
+        case.path_class(&file.path),
         Some(
             PathClass::Program
                 | PathClass::Accounts
@@ -355,7 +344,7 @@ fn host(case: &mut Case<'_>, file: &File) {
         let on_host = [source.strip_suffix(b"/").unwrap_or(source), rest].concat();
         // A single file mounted on purpose, or a project directory, is ordinary.
         let entry = matches!(
-            paths::of(&on_host),
+            case.path_class(&on_host),
             Some(
                 PathClass::Accounts
                     | PathClass::Sudoers

@@ -1,5 +1,6 @@
 //! Files through which the kernel, its devices and other processes are reached.
 
+use crate::catalog;
 use bstr::ByteSlice as _;
 
 use crate::detect::case::Case;
@@ -264,10 +265,8 @@ fn own_exe(case: &mut Case<'_>, file: &File) {
     let descriptor = file.errno == ETXTBSY && of_descriptor(path);
     let through = process_file(path, b"exe").is_some() || descriptor;
     // Resolved, the target is the runtime's binary, which is no path of the container.
-    let runtime = matches!(
-        programs::leaf(path),
-        b"runc" | b"crun" | b"docker-runc" | b"containerd-shim-runc-v2" | b"conmon"
-    ) && file.file.is_some_and(|f| f.fs == Filesystem::Disk);
+    let runtime = catalog::programs::RUNTIME_BINARIES.contains(&programs::leaf(path))
+        && file.file.is_some_and(|f| f.fs == Filesystem::Disk);
     if through || runtime {
         raise(
             case,

@@ -1,5 +1,6 @@
 //! Libraries that are not the image's.
 
+use crate::catalog;
 use bstr::ByteSlice as _;
 
 use crate::detect::case::Case;
@@ -50,8 +51,7 @@ fn library(case: &mut Case<'_>, file: &File) {
         // JITs map memory files and removed ones as code.
         _ => false,
     };
-    if !drift || crate::catalog::paths::of(&path) == Some(crate::catalog::paths::PathClass::Managed)
-    {
+    if !drift || case.path_class(&path) == Some(catalog::paths::PathClass::Managed) {
         return;
     }
     if case.starting_up() {
@@ -128,8 +128,8 @@ fn unpacked_itself(case: &Case<'_>, path: &[u8]) -> bool {
         return false;
     };
     let name = programs::of(process);
-    let runtime = programs::is_interpreter(name)
-        || matches!(name, b"java" | b"dotnet" | b"mono" | b"beam.smp" | b"R");
+    let runtime =
+        case.names().is_interpreter(name) || catalog::programs::UNPACKING_RUNTIMES.contains(&name);
     let temporary = path.starts_with(b"/tmp/")
         || path.starts_with(b"/var/tmp/")
         || path.find(b"/.cache/").is_some();
@@ -143,7 +143,7 @@ fn unpacked_itself(case: &Case<'_>, path: &[u8]) -> bool {
         && temporary
         && own
         && process.file.origin() == Origin::Image
-        && !who::inline(process)
+        && !who::inline(case.names(), process)
         && !who::suspicious(case)
 }
 

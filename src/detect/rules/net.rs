@@ -1,5 +1,6 @@
 //! What a container connects to and listens on.
 
+use crate::catalog;
 use std::ffi::OsStr;
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -182,16 +183,7 @@ fn destination(case: &mut Case<'_>, connect: &Connect) {
 fn runtime_api(case: &mut Case<'_>, connect: &Connect) {
     let (unix, port) = match &connect.remote {
         Endpoint::Unix(path) => {
-            let known = [
-                &b"docker.sock"[..],
-                b"containerd.sock",
-                b"containerd.sock.ttrpc",
-                b"crio.sock",
-                b"podman.sock",
-                b"dockershim.sock",
-                b"cri-dockerd.sock",
-                b"buildkitd.sock",
-            ];
+            let known = catalog::programs::ENGINE_SOCKETS;
             // Mounted under another name it is the same socket.
             let source = mounted_from(case, path.as_bytes());
             let real = source.as_deref().unwrap_or(path.as_bytes());

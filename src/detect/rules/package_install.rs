@@ -27,14 +27,14 @@ pub(super) const RULE: Rule = Rule {
 /// The package manager the process belongs to: the outermost one.
 fn packager<'a>(case: &Case<'a>) -> Option<&'a ProcessEntry> {
     case.ancestors()
-        .filter(|p| programs::is_packager(*p))
+        .filter(|p| programs::is_packager(case.names(), *p))
         .last()
 }
 
 fn exec(case: &mut Case<'_>, exec: &Exec) {
     let Some(process) = case.process else { return };
-    let script = || programs::environments_packager(process).is_some();
-    if case.starting_up() || !(programs::is_packager(process) || script()) {
+    let script = || programs::environments_packager(case.names(), process).is_some();
+    if case.starting_up() || !(programs::is_packager(case.names(), process) || script()) {
         return;
     }
     let root = case.memory.installing.get(&process.pid);

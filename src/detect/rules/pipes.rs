@@ -1,5 +1,7 @@
 //! What was fetched or decoded and runs without ever lying in a file.
 
+use crate::catalog;
+use crate::event::ProgramAdditions;
 use bstr::ByteSlice as _;
 
 use super::shells::{bare, from_descriptor};
@@ -32,9 +34,9 @@ fn by_descriptor(argv: &[Bytes]) -> bool {
 }
 
 /// A whole script given as an argument: its first line says so.
-fn whole_script(exec: &Exec) -> bool {
+fn whole_script(names: &ProgramAdditions, exec: &Exec) -> bool {
     let name = programs::name(&exec.exe, &exec.argv);
-    (programs::is_shell(name) || programs::is_interpreter(name))
+    (names.is_shell(name) || names.is_interpreter(name))
         && exec.script.is_none()
         && exec.argv.windows(2).any(|w| {
             matches!(w, [option, text] if option.starts_with(b"-")
@@ -44,14 +46,14 @@ fn whole_script(exec: &Exec) -> bool {
 }
 
 /// Fetches, or decodes what it is given.
-fn is_source(name: &[u8], argv: &[Bytes]) -> bool {
-    let relay = matches!(name, b"nc" | b"ncat" | b"netcat" | b"socat" | b"telnet");
-    programs::is_downloader(name) && !relay || fetches(name, argv) || decodes(name, argv)
+fn is_source(names: &ProgramAdditions, name: &[u8], argv: &[Bytes]) -> bool {
+    let relay = catalog::programs::RELAYS.contains(&name);
+    names.is_downloader(name) && !relay || fetches(names, name, argv) || decodes(names, name, argv)
 }
 
 /// An interpreter whose text fetches something.
-pub(super) fn fetches(name: &[u8], argv: &[Bytes]) -> bool {
-    programs::is_interpreter(name)
+pub(super) fn fetches(names: &ProgramAdditions, name: &[u8], argv: &[Bytes]) -> bool {
+    names.is_interpreter(name)
         && argv.iter().skip(1).any(|a| {
             let text = a.as_bytes();
             text.contains(&b'(')
@@ -70,9 +72,13 @@ fn pipe(case: &mut Case<'_>, exec: &Exec) {
             && p.pid != pid
             && now.since(p.started).as_secs() <= BESIDE.as_secs()
     };
-    let source = is_source(programs::name(&exec.exe, &exec.argv), &exec.argv);
-    let bare = bare(exec);
-    let takes = bare || whole_script(exec);
+    let source = is_source(
+        case.names(),
+        programs::name(&exec.exe, &exec.argv),
+        &exec.argv,
+    );
+    let bare = bare(case.names(), exec);
+    let takes = bare || whole_script(case.names(), exec);
     if !takes && !source {
         return;
     }
@@ -80,7 +86,7 @@ fn pipe(case: &mut Case<'_>, exec: &Exec) {
     let stands = case.ancestors().skip(1);
     let below = stands
         .take(3)
-        .find(|p| !programs::is_wrapper(programs::of(p)))
+        .find(|p| !case.names().is_wrapper(programs::of(p)))
         .map_or(exec.ppid, |p| p.pid);
     let mut beside = case.own().beside(if takes { below } else { exec.ppid });
     // The shell that opens a descriptor on a program's output starts it, and then becomes the
@@ -99,7 +105,7 @@ fn pipe(case: &mut Case<'_>, exec: &Exec) {
         let mut beside = beside
             .iter()
             .filter_map(|pid| case.state.processes.get(pid));
-        beside.find(|p| near(p) && is_source(programs::of(p), &p.argv))
+        beside.find(|p| near(p) && is_source(case.names(), programs::of(p), &p.argv))
     } else {
         // The interpreter at the pipe's end may have been first.
         let mut beside = beside
@@ -126,7 +132,7 @@ fn pipe(case: &mut Case<'_>, exec: &Exec) {
 }
 
 /// The program decodes what it is given.
-fn decodes(name: &[u8], argv: &[Bytes]) -> bool {
+fn decodes(names: &ProgramAdditions, name: &[u8], argv: &[Bytes]) -> bool {
     let has = |words: &[&[u8]]| argv.iter().skip(1).any(|a| words.contains(&a.as_bytes()));
     match name {
         b"base64" | b"base" | b"basenc" => has(&[b"-d", b"-D", b"--decode", b"-di", b"-id"]),
@@ -134,7 +140,7 @@ fn decodes(name: &[u8], argv: &[Bytes]) -> bool {
         b"openssl" => has(&[b"-d"]),
         b"uudecode" => true,
         // By a program's text of its own.
-        _ if programs::is_interpreter(name) => argv.iter().skip(1).any(|a| {
+        _ if names.is_interpreter(name) => argv.iter().skip(1).any(|a| {
             [
                 &b"decode"[..],
                 b"unhex",

@@ -1,5 +1,6 @@
 //! System calls of escapes and take-overs; refused attempts count too.
 
+use crate::catalog;
 use bstr::ByteSlice as _;
 
 use super::declared::{caller, debugs_own, entitled, known_work};
@@ -346,31 +347,15 @@ fn became_root(case: &mut Case<'_>, p: &Privilege) {
     if process.uid == 0 || p.errno != 0 {
         return;
     }
-    let tool = matches!(
-        programs::of(process),
-        b"sudo"
-            | b"su"
-            | b"doas"
-            | b"runuser"
-            | b"newgrp"
-            | b"passwd"
-            | b"chsh"
-            | b"pkexec"
-            | b"mount"
-            | b"umount"
-            | b"ping"
-            | b"crontab"
-            | b"unix_chkpwd"
-            | b"gpasswd"
-            | b"chfn"
-    ) && process.file.origin() == crate::event::Origin::Image;
+    let tool = catalog::programs::SETUID_TOOLS.contains(&programs::of(process))
+        && process.file.origin() == crate::event::Origin::Image;
     // A mail server's delivery and its like: the image gave the program root for its work, and it
     // is none that runs what it is told.
     let name = programs::of(process);
     let given = process.file.origin() == crate::event::Origin::Image
         && process.file.mode & 0o4000 != 0
-        && !programs::is_interpreter(name)
-        && !programs::is_shell(name)
+        && !case.names().is_interpreter(name)
+        && !case.names().is_shell(name)
         && !who::suspicious(case);
     let severity = match (tool, given) {
         (true, _) => Severity::Medium,

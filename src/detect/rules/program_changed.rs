@@ -1,6 +1,6 @@
 //! Writes, renames and links over the image's programs and libraries.
 
-use crate::catalog::paths::{self, PathClass};
+use crate::catalog::paths::PathClass;
 use crate::detect::case::Case;
 use crate::detect::change::{Maker, by, changes, graded, in_root, maker, refused};
 use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, build, programs};
@@ -26,9 +26,9 @@ pub(super) const RULE: Rule = Rule {
 fn file(case: &mut Case<'_>, file: &File) {
     for change in changes(file).into_iter().flatten() {
         let place = if file.op == FileOp::Rename {
-            paths::of_entry(change.path)
+            case.class_of_entry(change.path)
         } else {
-            paths::of(change.path)
+            case.path_class(change.path)
         };
         if place != Some(PathClass::Program) || !in_root(file) {
             continue;

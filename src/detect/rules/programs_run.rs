@@ -1,5 +1,7 @@
 //! Programs that are not what they seem.
 
+use crate::catalog;
+use crate::event::ProgramAdditions;
 use bstr::ByteSlice as _;
 
 use crate::detect::case::Case;
@@ -53,80 +55,29 @@ pub(super) fn disguise(exe: &[u8]) -> Option<&'static str> {
     {
         return Some("it lies under a hidden name");
     }
-    let data = [
-        &b".jpg"[..],
-        b".jpeg",
-        b".png",
-        b".gif",
-        b".txt",
-        b".log",
-        b".pdf",
-        b".css",
-        b".html",
-        b".ico",
-        b".mp3",
-        b".conf",
-        b".json",
-        b".xml",
-        b".csv",
-        b".bak",
-    ]
-    .iter()
-    .any(|e| exe.ends_with(e));
+    let data = catalog::programs::DATA_SUFFIXES
+        .iter()
+        .any(|e| exe.ends_with(e));
     data.then_some("its extension says it is data")
 }
 
 /// Names that only threads of the kernel have.
 fn names_kernel_thread(argv0: &[u8]) -> bool {
-    [
-        &b"kworker/"[..],
-        b"ksoftirqd/",
-        b"migration/",
-        b"cpuhp/",
-        b"idle_inject/",
-        b"rcu_sched",
-        b"rcu_preempt",
-        b"kthreadd",
-        b"kswapd0",
-        b"kdevtmpfs",
-        b"khugepaged",
-        b"jbd2/",
-    ]
-    .iter()
-    .any(|name| argv0.starts_with(name))
+    catalog::programs::KERNEL_THREADS
+        .iter()
+        .any(|name| argv0.starts_with(name))
 }
 
 /// An interpreter, a shell or a tool of the network under a daemon's name. Other programs may
 /// answer to several names on purpose.
-fn poses_as_daemon(exec: &Exec, argv0: &[u8]) -> bool {
+fn poses_as_daemon(names: &ProgramAdditions, exec: &Exec, argv0: &[u8]) -> bool {
     let real = programs::name(&exec.exe, &[]);
-    let able =
-        programs::is_interpreter(real) || programs::is_shell(real) || programs::is_downloader(real);
+    let able = names.is_interpreter(real) || names.is_shell(real) || names.is_downloader(real);
     let word = argv0
         .split(|b| matches!(b, b' ' | b':'))
         .next()
         .unwrap_or(argv0);
-    able && exec.script.is_none()
-        && matches!(
-            programs::leaf(word),
-            b"sshd"
-                | b"cron"
-                | b"crond"
-                | b"systemd"
-                | b"systemd-journald"
-                | b"systemd-logind"
-                | b"systemd-udevd"
-                | b"dbus-daemon"
-                | b"rsyslogd"
-                | b"nginx"
-                | b"apache2"
-                | b"httpd"
-                | b"dockerd"
-                | b"containerd"
-                | b"containerd-shim"
-                | b"kubelet"
-                | b"agetty"
-        )
+    able && exec.script.is_none() && catalog::programs::DAEMONS.contains(&programs::leaf(word))
 }
 
 fn masquerade(case: &mut Case<'_>, exec: &Exec) {
@@ -141,12 +92,12 @@ fn masquerade(case: &mut Case<'_>, exec: &Exec) {
         && (argv0.starts_with(b"[") && argv0.contains(&b']') || names_kernel_thread(argv0));
     let reason = if kernel_thread {
         "it calls itself a kernel thread"
-    } else if poses_as_daemon(exec, argv0) {
+    } else if poses_as_daemon(case.names(), exec, argv0) {
         "an interpreter or tool calls itself a daemon"
     } else if !drifted || case.starting_up() || made(case, exe).is_some() {
         return;
     } else if programs::is_system_name(name)
-        && crate::catalog::paths::of(exe) != Some(crate::catalog::paths::PathClass::Program)
+        && case.path_class(exe) != Some(catalog::paths::PathClass::Program)
     {
         "it carries a system program's name outside the program directories"
     } else if let Some(reason) = disguise(exe) {
@@ -168,48 +119,14 @@ fn masquerade(case: &mut Case<'_>, exec: &Exec) {
 
 fn miner(case: &mut Case<'_>, exec: &Exec) {
     let mark = exec.argv.iter().map(|a| a.as_bytes()).find(|a| {
-        [
-            &b"stratum+tcp://"[..],
-            b"stratum+ssl://",
-            b"stratum+tls://",
-            b"stratum2+tcp://",
-            b"stratum1+tcp://",
-            b"--donate-level",
-            b"--randomx-",
-            b"--cpu-max-threads-hint",
-            b"--nicehash",
-            b"daemon+http://",
-            b"--rig-id",
-            b"--coin=",
-            b"--algo=rx/",
-            b"--max-cpu-usage",
-        ]
-        .iter()
-        .any(|m| a.starts_with(m) || (m.ends_with(b"://") && a.find(m).is_some()))
+        catalog::programs::MINER_ARGUMENTS
+            .iter()
+            .any(|m| a.starts_with(m) || (m.ends_with(b"://") && a.find(m).is_some()))
     });
     let Some(mark) = mark else { return };
     // Somebody who looks for the words, or writes them, does not mine.
     let name = programs::name(&exec.exe, &exec.argv);
-    if matches!(
-        name,
-        b"grep"
-            | b"egrep"
-            | b"fgrep"
-            | b"sed"
-            | b"awk"
-            | b"echo"
-            | b"printf"
-            | b"rg"
-            | b"pgrep"
-            | b"pkill"
-            | b"find"
-            | b"vi"
-            | b"vim"
-            | b"curl"
-            | b"wget"
-            | b"git"
-    ) || programs::is_shell(name)
-    {
+    if catalog::programs::TEXT_TOOLS.contains(&name) || case.names().is_shell(name) {
         return;
     }
     case.raise(Severity::Critical, &exec.exe, |_, told| {

@@ -2,9 +2,11 @@
 
 use super::pipes::fetches;
 use super::shells::{bare, shell};
+use crate::catalog;
 use crate::detect::case::Case;
 use crate::detect::memory::{BESIDE, Outbound};
 use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs};
+use crate::event::ProgramAdditions;
 use crate::event::{Connect, Endpoint, Exec, Protocol};
 use crate::state::{ConnectionKey, Direction, Phase, ProcessEntry};
 
@@ -42,9 +44,9 @@ fn fresh(case: &Case<'_>, pid: u32) -> Option<Outbound> {
 
 fn reverse(case: &mut Case<'_>, exec: &Exec) {
     let pid = case.event.pid;
-    if shell(exec).is_none() {
+    if shell(case.names(), exec).is_none() {
         // Another interpreter may take its program from a socket just as well.
-        if let Some(out) = fresh(case, pid).filter(|_| bare(exec)) {
+        if let Some(out) = fresh(case, pid).filter(|_| bare(case.names(), exec)) {
             let command = programs::command_line(&exec.argv, &exec.exe, 160);
             raise_reverse(case, &out, &command);
             return;
@@ -59,8 +61,9 @@ fn reverse(case: &mut Case<'_>, exec: &Exec) {
     let parents = || {
         let parent = case.ancestors().nth(1)?;
         // A shell that connected itself hands on what it read; a relay's neighbour does so, too.
-        if !bare(exec) {
-            let relays = programs::is_shell(programs::of(parent)) || has_text(parent);
+        if !bare(case.names(), exec) {
+            let relays =
+                case.names().is_shell(programs::of(parent)) || has_text(case.names(), parent);
             let out = relays.then(|| fresh(case, parent.pid)).flatten();
             let out = out.filter(|out| !closed(case, out));
             return out.or_else(|| relayed(case, parent));
@@ -88,8 +91,8 @@ fn reverse(case: &mut Case<'_>, exec: &Exec) {
 }
 
 /// An interpreter that runs a text given as an argument, which no service does.
-fn has_text(process: &ProcessEntry) -> bool {
-    programs::is_interpreter(programs::of(process)) && programs::takes_text(&process.argv)
+fn has_text(names: &ProgramAdditions, process: &ProcessEntry) -> bool {
+    names.is_interpreter(programs::of(process)) && programs::takes_text(&process.argv)
 }
 
 /// A program of the container listens on that port.
@@ -116,7 +119,7 @@ fn closed(case: &Case<'_>, out: &Outbound) -> bool {
 
 /// An interpreter that starts shells stands beside a relay with a connection: `nc … | awk …`.
 fn relayed(case: &Case<'_>, parent: &ProcessEntry) -> Option<Outbound> {
-    if !programs::is_interpreter(programs::of(parent)) {
+    if !case.names().is_interpreter(programs::of(parent)) {
         return None;
     }
     let beside = case.memory.get(case.owner)?.beside(parent.ppid);
@@ -129,10 +132,7 @@ fn relayed(case: &Case<'_>, parent: &ProcessEntry) -> Option<Outbound> {
         .filter(|p| parent.started.since(p.started) <= BESIDE)
         .filter(|p| {
             let name = programs::of(p);
-            matches!(
-                name,
-                b"nc" | b"ncat" | b"netcat" | b"socat" | b"telnet" | b"openssl"
-            )
+            catalog::programs::STREAM_TOOLS.contains(&name)
         })
         .find_map(|p| fresh(case, p.pid))
         .filter(|out| !out.to.ip().is_loopback())
@@ -154,7 +154,7 @@ fn raise_reverse(case: &mut Case<'_>, out: &Outbound, command: &str) -> Option<u
 
 /// A shell that waits for commands may get them from a sibling that connects later.
 fn remember_bare(case: &mut Case<'_>, exec: &Exec) {
-    if !bare(exec) || exec.tty {
+    if !bare(case.names(), exec) || exec.tty {
         return;
     }
     let entry = (case.event.pid, exec.ppid, case.now(), case.event.seq);
@@ -163,7 +163,7 @@ fn remember_bare(case: &mut Case<'_>, exec: &Exec) {
     if shells.len() > MAX_BARE {
         shells.pop_front();
     }
-    if shell(exec).is_none() {
+    if shell(case.names(), exec).is_none() {
         return;
     }
     // The sibling may have connected already.
@@ -185,10 +185,8 @@ fn remember_bare(case: &mut Case<'_>, exec: &Exec) {
 /// The sibling fetches, it does not take commands: the pipe's own rule tells of it.
 fn is_fetch(case: &Case<'_>, pid: u32) -> bool {
     case.state.processes.get(&pid).is_some_and(|p| {
-        matches!(
-            programs::of(p),
-            b"curl" | b"wget" | b"fetch" | b"aria2c" | b"axel"
-        ) || fetches(programs::of(p), &p.argv)
+        catalog::programs::FETCHERS.contains(&programs::of(p))
+            || fetches(case.names(), programs::of(p), &p.argv)
     })
 }
 

@@ -1,5 +1,6 @@
 //! Scripts that are not the image's.
 
+use crate::event::ProgramAdditions;
 use bstr::ByteSlice as _;
 
 use crate::catalog::path::normal;
@@ -26,12 +27,12 @@ pub(super) const SCRIPT: Rule = Rule {
 };
 
 /// What an exec interprets: by `#!`, as an interpreter's first argument, or by an option.
-fn scripts(exec: &Exec) -> Vec<Vec<u8>> {
+fn scripts(names: &ProgramAdditions, exec: &Exec) -> Vec<Vec<u8>> {
     if let Some(script) = &exec.script {
         return vec![script.to_vec()];
     }
     let name = programs::name(&exec.exe, &exec.argv);
-    if !programs::is_shell(name) && !programs::is_interpreter(name) {
+    if !names.is_shell(name) && !names.is_interpreter(name) {
         return Vec::new();
     }
     let skip = usize::from(
@@ -95,7 +96,7 @@ fn script(case: &mut Case<'_>, exec: &Exec) {
     ) {
         return;
     }
-    for path in scripts(exec) {
+    for path in scripts(case.names(), exec) {
         if let Some(path) = lies(case, exec, &path)
             && is_drift(case, &path)
         {

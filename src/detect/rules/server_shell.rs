@@ -1,5 +1,6 @@
 //! Shells behind a server.
 
+use crate::event::ProgramAdditions;
 use bstr::ByteSlice as _;
 
 use super::shells::{bare, shell};
@@ -34,12 +35,14 @@ fn spawned(case: &mut Case<'_>, exec: &Exec) {
         return;
     };
     // Another interpreter that is handed a program is as good; one that starts its like is at work.
-    if shell(exec).is_none() && (!handed_text(exec) || parent.exe == exec.exe) {
+    if shell(case.names(), exec).is_none()
+        && (!handed_text(case.names(), exec) || parent.exe == exec.exe)
+    {
         return;
     }
     // A fork of a server that becomes the shell still carries the server's program.
-    if programs::is_shell(programs::of(parent))
-        || programs::is_packager(parent)
+    if case.names().is_shell(programs::of(parent))
+        || programs::is_packager(case.names(), parent)
         || who::lets_people_in(parent)
     {
         return;
@@ -78,11 +81,11 @@ fn spawned(case: &mut Case<'_>, exec: &Exec) {
 }
 
 /// An interpreter that got its program's text as an argument, or waits for it.
-fn handed_text(exec: &Exec) -> bool {
+fn handed_text(names: &ProgramAdditions, exec: &Exec) -> bool {
     let name = programs::name(&exec.exe, &exec.argv);
-    programs::is_interpreter(name)
+    names.is_interpreter(name)
         && !name.ends_with(b"awk")
-        && (bare(exec) || programs::takes_text(&exec.argv))
+        && (bare(names, exec) || programs::takes_text(&exec.argv))
 }
 
 /// The finding that tells of a port on which this process listens.

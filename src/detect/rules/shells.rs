@@ -1,5 +1,7 @@
 //! Shells at a terminal.
 
+use crate::catalog;
+use crate::event::ProgramAdditions;
 use bstr::ByteSlice as _;
 
 use crate::detect::case::Case;
@@ -22,15 +24,15 @@ pub(super) const TERMINAL: Rule = Rule {
     looks: &[Look::Exec(terminal)],
 };
 
-pub(super) fn shell(exec: &Exec) -> Option<&[u8]> {
+pub(super) fn shell<'a>(names: &ProgramAdditions, exec: &'a Exec) -> Option<&'a [u8]> {
     let name = programs::name(&exec.exe, &exec.argv);
-    programs::is_shell(name).then_some(name)
+    names.is_shell(name).then_some(name)
 }
 
 /// An interpreter that takes its program from its input: no script, no program text.
-pub(super) fn bare(exec: &Exec) -> bool {
+pub(super) fn bare(names: &ProgramAdditions, exec: &Exec) -> bool {
     let name = programs::name(&exec.exe, &exec.argv);
-    if !programs::is_shell(name) && (!programs::is_interpreter(name) || name.ends_with(b"awk")) {
+    if !names.is_shell(name) && (!names.is_interpreter(name) || name.ends_with(b"awk")) {
         return false;
     }
     // argv[0] of a busybox applet may be `busybox`, the applet's name following.
@@ -52,7 +54,7 @@ pub(super) fn bare(exec: &Exec) -> bool {
                 a == b"-"
                     || from_descriptor(a)
                     || (a.starts_with(b"-") && !a.starts_with(b"--") && !a.contains(&b'c'))
-                    || matches!(a, b"--norc" | b"--noprofile" | b"--login" | b"--posix")
+                    || catalog::programs::SHELL_OPTIONS.contains(&a)
             })
 }
 
@@ -69,14 +71,14 @@ fn interactive(exec: &Exec) -> bool {
 }
 
 fn terminal(case: &mut Case<'_>, exec: &Exec) {
-    if !exec.tty || shell(exec).is_none() || case.session().is_some() {
+    if !exec.tty || shell(case.names(), exec).is_none() || case.session().is_some() {
         return;
     }
     let Some(process) = case.process else { return };
     // The root of the init tree: when it has a terminal, the container was started with one.
     let root = case.ancestors().last();
     let given = root.is_none_or(|r| r.tty || r.existing || r.pid == process.pid);
-    if given || process.nspid == 1 || !(bare(exec) || interactive(exec)) {
+    if given || process.nspid == 1 || !(bare(case.names(), exec) || interactive(exec)) {
         return;
     }
     // A login over SSH has a terminal.

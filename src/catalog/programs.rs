@@ -1,0 +1,506 @@
+//! Names of programs by role. They tell roles apart; no finding rests on a name alone.
+//!
+//! `policy.toml` may extend the shells, interpreters, downloaders, package managers, builders and
+//! wrappers.
+
+/// Endings of linkers, compilers and object tools whose name begins with a target.
+pub(crate) const CROSS_TOOL_SUFFIXES: &[&[u8]] = &[
+    b"-ld",
+    b"-ld.bfd",
+    b"-ld.gold",
+    b"-gcc",
+    b"-as",
+    b"-strip",
+    b"-objcopy",
+];
+
+/// Linkers, compilers and build tools.
+pub(crate) const BUILDERS: &[&[u8]] = &[
+    b"ld",
+    b"ld.bfd",
+    b"ld.gold",
+    b"ld.lld",
+    b"lld",
+    b"mold",
+    b"collect2",
+    b"cc1",
+    b"cc1plus",
+    b"as",
+    b"tcc",
+    b"link",
+    b"compile",
+    b"rustc",
+    b"cargo",
+    b"go",
+    b"make",
+    b"gmake",
+    b"ninja",
+    b"cmake",
+    b"meson",
+    b"gcc",
+    b"g++",
+    b"cc",
+    b"c++",
+    b"clang",
+    b"strip",
+    b"objcopy",
+    b"zig",
+    b"ghc",
+    b"javac",
+    b"bazel",
+];
+
+/// Build tools that are scripts.
+pub(crate) const BUILDER_SCRIPTS: &[&[u8]] = &[
+    b"autoconf",
+    b"autoheader",
+    b"autom4te",
+    b"automake",
+    b"aclocal",
+    b"autoreconf",
+    b"autopoint",
+    b"libtoolize",
+    b"meson",
+    b"scons",
+    b"waf",
+    b"gradle",
+    b"mvn",
+    b"ant",
+    b"cython",
+];
+
+/// Programs that copy files.
+pub(crate) const COPIERS: &[&[u8]] = &[b"cp", b"install"];
+
+/// Programs that turn text into a binary file, without versions (`base` is `base64`, `base32`).
+pub(crate) const DECODERS: &[&[u8]] = &[
+    b"base64",
+    b"base",
+    b"basenc",
+    b"xxd",
+    b"openssl",
+    b"uudecode",
+    b"gpg",
+];
+
+/// Binaries that contain many programs and act by their first argument.
+pub(crate) const MULTI_CALL: &[&[u8]] = &[b"busybox", b"toybox", b"coreutils", b"busybox.static"];
+
+/// Endings by which distributions distinguish variants of one tool.
+pub(crate) const VARIANT_SUFFIXES: &[&[u8]] = &[
+    b".openbsd",
+    b".traditional",
+    b".netkit",
+    b".basic",
+    b".tiny",
+    b".static",
+    b".real",
+];
+
+/// Programs that only start another one, which then does the work.
+pub(crate) const WRAPPERS: &[&[u8]] = &[
+    b"timeout", b"env", b"nice", b"ionice", b"nohup", b"setsid", b"stdbuf", b"xargs", b"sudo",
+    b"su", b"setpriv", b"runuser", b"chroot", b"unshare", b"nsenter", b"script", b"time",
+];
+
+/// Command interpreters.
+pub(crate) const SHELLS: &[&[u8]] = &[
+    b"sh", b"bash", b"dash", b"ash", b"zsh", b"ksh", b"mksh", b"fish", b"csh", b"tcsh", b"hush",
+    b"rbash", b"pwsh", b"yash",
+];
+
+/// Interpreters of scripts other than shells.
+pub(crate) const INTERPRETERS: &[&[u8]] = &[
+    b"python", b"perl", b"ruby", b"node", b"nodejs", b"php", b"lua", b"luajit", b"tclsh", b"awk",
+    b"gawk", b"mawk", b"deno", b"bun", b"Rscript", b"guile", b"pypy", b"expect",
+];
+
+/// Programs that transfer data from or to another host.
+pub(crate) const DOWNLOADERS: &[&[u8]] = &[
+    b"curl", b"wget", b"fetch", b"ftp", b"tftp", b"aria2c", b"lynx", b"scp", b"sftp", b"nc",
+    b"ncat", b"netcat", b"socat", b"telnet", b"GET", b"http", b"axel", b"ftpget",
+];
+
+/// Python modules that create environments and install the installer into them.
+pub(crate) const ENVIRONMENT_MODULES: &[&[u8]] = &[b"venv", b"ensurepip", b"virtualenv"];
+
+/// Arguments by which package managers of languages change something.
+pub(crate) const CHANGE_WORDS: &[&[u8]] = &[
+    b"install",
+    b"i",
+    b"ci",
+    b"add",
+    b"update",
+    b"upgrade",
+    b"remove",
+    b"sync",
+    b"uninstall",
+    b"rebuild",
+    b"-i",
+    b"--install",
+    b"create",
+    b"link",
+];
+
+/// Arguments by which package managers of systems only answer a question.
+pub(crate) const QUERY_WORDS: &[&[u8]] = &[
+    b"list",
+    b"search",
+    b"info",
+    b"show",
+    b"-l",
+    b"-L",
+    b"-s",
+    b"-qa",
+    b"-W",
+    b"--help",
+    b"--version",
+    b"-V",
+    b"policy",
+    b"check",
+    b"-S",
+    b"-Q",
+    b"--print-architecture",
+    b"--status",
+    b"--list",
+    b"--get-selections",
+    b"--compare-versions",
+    b"--print-foreign-architectures",
+    b"audit",
+];
+
+/// Package managers of distributions and languages.
+pub(crate) const PACKAGE_MANAGERS: &[&[u8]] = &[
+    b"apt",
+    b"apt-get",
+    b"aptitude",
+    b"dpkg",
+    b"dpkg-deb",
+    b"apk",
+    b"rpm",
+    b"yum",
+    b"dnf",
+    b"microdnf",
+    b"tdnf",
+    b"zypper",
+    b"pacman",
+    b"opkg",
+    b"pip",
+    b"pipx",
+    b"uv",
+    b"npm",
+    b"yarn",
+    b"pnpm",
+    b"gem",
+    b"bundle",
+    b"poetry",
+    b"conda",
+    b"mamba",
+    b"unattended-upgrade",
+    b"virtualenv",
+    b"xbps-install",
+    b"emerge",
+    b"nix-env",
+];
+
+/// Names of well-known system programs: another program under one of them misleads.
+pub(crate) const SYSTEM_NAMES: &[&[u8]] = &[
+    b"init",
+    b"systemd",
+    b"sshd",
+    b"cron",
+    b"crond",
+    b"dbus-daemon",
+    b"rsyslogd",
+    b"syslogd",
+    b"udevd",
+    b"systemd-udevd",
+    b"systemd-journald",
+    b"systemd-logind",
+    b"agetty",
+    b"getty",
+    b"login",
+    b"nginx",
+    b"apache2",
+    b"httpd",
+    b"mysqld",
+    b"postgres",
+    b"redis-server",
+    b"php-fpm",
+    b"java",
+    b"python",
+    b"perl",
+    b"node",
+    b"dockerd",
+    b"containerd",
+    b"containerd-shim",
+    b"runc",
+    b"kubelet",
+    b"kthreadd",
+    b"ls",
+    b"ps",
+    b"top",
+    b"cat",
+    b"su",
+    b"sudo",
+    b"bash",
+    b"sh",
+    b"dash",
+    b"curl",
+    b"wget",
+    b"ssh",
+    b"netstat",
+    b"ss",
+    b"find",
+    b"id",
+];
+
+/// Programs whose only work is to be process 1 for another.
+pub(crate) const SMALL_INITS: &[&[u8]] = &[
+    b"tini",
+    b"tini-static",
+    b"docker-init",
+    b"dumb-init",
+    b"catatonit",
+    b"init",
+];
+
+/// Programs that check or change logins.
+pub(crate) const LOGIN_PROGRAMS: &[&[u8]] = &[
+    b"sshd",
+    b"sshd-session",
+    b"login",
+    b"su",
+    b"sudo",
+    b"cron",
+    b"crond",
+    b"passwd",
+    b"unix_chkpwd",
+    b"useradd",
+    b"userdel",
+    b"usermod",
+    b"groupadd",
+    b"groupmod",
+    b"groupdel",
+    b"chage",
+    b"chpasswd",
+    b"adduser",
+    b"addgroup",
+    b"pwck",
+    b"grpck",
+    b"vsftpd",
+    b"dovecot",
+    b"auth",
+    b"saslauthd",
+    b"smbd",
+    b"nscd",
+    b"sssd",
+    b"gpasswd",
+    b"newusers",
+    b"systemd-sysusers",
+    b"pwconv",
+    b"atd",
+    b"crontab",
+    b"runuser",
+    b"chsh",
+    b"chfn",
+    b"expiry",
+    b"visudo",
+    b"doas",
+    b"screen",
+];
+
+/// Servers whose work is to give people a shell.
+pub(crate) const LOGIN_SERVERS: &[&[u8]] = &[b"sshd", b"sshd-session", b"dropbear", b"login"];
+
+/// Tools that show, copy or delete files, without versions (`base` is `base64`).
+pub(crate) const FILE_TOOLS: &[&[u8]] = &[
+    b"cat",
+    b"head",
+    b"tail",
+    b"less",
+    b"more",
+    b"grep",
+    b"egrep",
+    b"fgrep",
+    b"cp",
+    b"mv",
+    b"dd",
+    b"tar",
+    b"base64",
+    b"base",
+    b"xxd",
+    b"od",
+    b"hexdump",
+    b"strings",
+    b"find",
+    b"vi",
+    b"vim",
+    b"nano",
+    b"sed",
+    b"cut",
+    b"tee",
+    b"zip",
+    b"gzip",
+    b"rm",
+    b"truncate",
+    b"shred",
+    b"unlink",
+    b"ln",
+    b"diff",
+    b"sort",
+    b"awk",
+    b"gawk",
+    b"mawk",
+    b"rev",
+    b"tac",
+    b"nl",
+    b"wc",
+    b"john",
+    b"unshadow",
+];
+
+/// Shells that interpret a file themselves when the kernel refuses to execute it.
+pub(crate) const RETRYING_SHELLS: &[&[u8]] = &[b"bash", b"zsh", b"ksh"];
+
+/// Programs that rotate or truncate logs.
+pub(crate) const LOG_ROTATORS: &[&[u8]] = &[
+    b"logrotate",
+    b"savelog",
+    b"newsyslog",
+    b"run-parts",
+    b"svlogd",
+    b"multilog",
+    b"cron",
+    b"crond",
+    b"anacron",
+    b"s6-log",
+    b"rotatelogs",
+    b"cronolog",
+];
+
+/// Programs that empty or overwrite a file.
+pub(crate) const TRUNCATORS: &[&[u8]] = &[b"truncate", b"shred"];
+
+/// Executables of container runtimes.
+pub(crate) const RUNTIME_BINARIES: &[&[u8]] = &[
+    b"runc",
+    b"crun",
+    b"docker-runc",
+    b"containerd-shim-runc-v2",
+    b"conmon",
+];
+
+/// Language runtimes that unpack their libraries into a temporary directory.
+pub(crate) const UNPACKING_RUNTIMES: &[&[u8]] = &[b"java", b"dotnet", b"mono", b"beam.smp", b"R"];
+
+/// Names of the sockets of container engines.
+pub(crate) const ENGINE_SOCKETS: &[&[u8]] = &[
+    b"docker.sock",
+    b"containerd.sock",
+    b"containerd.sock.ttrpc",
+    b"crio.sock",
+    b"podman.sock",
+    b"dockershim.sock",
+    b"cri-dockerd.sock",
+    b"buildkitd.sock",
+];
+
+/// Programs that connect a stream to the network.
+pub(crate) const RELAYS: &[&[u8]] = &[b"nc", b"ncat", b"netcat", b"socat", b"telnet"];
+
+/// Programs of images that gain privileges by their set-user-ID bit.
+pub(crate) const SETUID_TOOLS: &[&[u8]] = &[
+    b"sudo",
+    b"su",
+    b"doas",
+    b"runuser",
+    b"newgrp",
+    b"passwd",
+    b"chsh",
+    b"pkexec",
+    b"mount",
+    b"umount",
+    b"ping",
+    b"crontab",
+    b"unix_chkpwd",
+    b"gpasswd",
+    b"chfn",
+];
+
+/// Extensions of data files, which no program has.
+pub(crate) const DATA_SUFFIXES: &[&[u8]] = &[
+    b".jpg", b".jpeg", b".png", b".gif", b".txt", b".log", b".pdf", b".css", b".html", b".ico",
+    b".mp3", b".conf", b".json", b".xml", b".csv", b".bak",
+];
+
+/// Beginnings of names of kernel threads.
+pub(crate) const KERNEL_THREADS: &[&[u8]] = &[
+    b"kworker/",
+    b"ksoftirqd/",
+    b"migration/",
+    b"cpuhp/",
+    b"idle_inject/",
+    b"rcu_sched",
+    b"rcu_preempt",
+    b"kthreadd",
+    b"kswapd0",
+    b"kdevtmpfs",
+    b"khugepaged",
+    b"jbd2/",
+];
+
+/// Daemons whose name an interpreter or a tool may take to hide.
+pub(crate) const DAEMONS: &[&[u8]] = &[
+    b"sshd",
+    b"cron",
+    b"crond",
+    b"systemd",
+    b"systemd-journald",
+    b"systemd-logind",
+    b"systemd-udevd",
+    b"dbus-daemon",
+    b"rsyslogd",
+    b"nginx",
+    b"apache2",
+    b"httpd",
+    b"dockerd",
+    b"containerd",
+    b"containerd-shim",
+    b"kubelet",
+    b"agetty",
+];
+
+/// Beginnings of arguments that only coin miners take.
+pub(crate) const MINER_ARGUMENTS: &[&[u8]] = &[
+    b"stratum+tcp://",
+    b"stratum+ssl://",
+    b"stratum+tls://",
+    b"stratum2+tcp://",
+    b"stratum1+tcp://",
+    b"--donate-level",
+    b"--randomx-",
+    b"--cpu-max-threads-hint",
+    b"--nicehash",
+    b"daemon+http://",
+    b"--rig-id",
+    b"--coin=",
+    b"--algo=rx/",
+    b"--max-cpu-usage",
+];
+
+/// Tools that search for, write or fetch text, which may mention a miner.
+pub(crate) const TEXT_TOOLS: &[&[u8]] = &[
+    b"grep", b"egrep", b"fgrep", b"sed", b"awk", b"echo", b"printf", b"rg", b"pgrep", b"pkill",
+    b"find", b"vi", b"vim", b"curl", b"wget", b"git",
+];
+
+/// Programs that connect a pipe to the network.
+pub(crate) const STREAM_TOOLS: &[&[u8]] =
+    &[b"nc", b"ncat", b"netcat", b"socat", b"telnet", b"openssl"];
+
+/// Programs that fetch a URL.
+pub(crate) const FETCHERS: &[&[u8]] = &[b"curl", b"wget", b"fetch", b"aria2c", b"axel"];
+
+/// Long options of shells that do not say what to run.
+pub(crate) const SHELL_OPTIONS: &[&[u8]] = &[b"--norc", b"--noprofile", b"--login", b"--posix"];
