@@ -10,13 +10,13 @@ use super::action::{Action, Place};
 use super::config::Config;
 use super::filter::Filter;
 use super::keymap::Keymap;
-use super::look::Table;
+use super::look::TableLook;
 use super::mouse::Clickable;
 use super::palette;
 pub use super::pane::Pane;
 use super::picker::Picker;
 use super::prompt::{Prompt, Purpose};
-use super::rows::{self, ImageKey, Key, Listing};
+use super::rows::{self, ImageKey, Listing, RowKey};
 use super::silence::{Sheet, Wish};
 use super::spot::Spot;
 use super::steady::Steady;
@@ -44,7 +44,7 @@ pub struct Ui {
     /// Only containers of this image.
     pub(super) image: Option<ImageKey>,
     /// One row's detail.
-    pub(super) detail: Option<Key>,
+    pub(super) detail: Option<RowKey>,
     /// First line shown of the detail or of help.
     pub(super) scroll: usize,
     /// Where coming out leads, the last first.
@@ -52,19 +52,19 @@ pub struct Ui {
     /// What was looked at before.
     pub(super) before: Option<Spot>,
     /// The row under the marker, as it was last drawn.
-    pub(super) current: Option<Key>,
+    pub(super) current: Option<RowKey>,
     /// How many rows match, as they were last drawn.
-    pub(super) counted: rows::Counted,
+    pub(super) counted: rows::RowCounts,
     /// How the table of each pane is looked at.
-    pub(super) tables: [Table; Pane::COUNT],
+    pub(super) tables: [TableLook; Pane::COUNT],
     /// Rows that other actions take as their set.
-    pub(super) marks: BTreeSet<Key>,
+    pub(super) marks: BTreeSet<RowKey>,
     /// Processes whose children are not shown.
     pub(super) folded: BTreeSet<u32>,
     /// The selected row is explained below; nothing said: where there is room.
     pub(super) preview: Option<bool>,
     /// The row it explains, as it was last drawn.
-    pub(super) explained: Option<Key>,
+    pub(super) explained: Option<RowKey>,
     /// A key is held: what explains the row may come when it is let go, for its bytes are most of
     /// what a step costs.
     pub(super) hurry: bool,
@@ -123,7 +123,7 @@ impl Default for Ui {
             trail: Vec::new(),
             before: None,
             current: None,
-            counted: rows::Counted::default(),
+            counted: rows::RowCounts::default(),
             tables: Default::default(),
             marks: BTreeSet::new(),
             folded: BTreeSet::new(),
@@ -186,11 +186,11 @@ impl Ui {
     }
 
     /// How the present table is looked at.
-    pub(super) fn table(&self) -> &Table {
+    pub(super) fn table(&self) -> &TableLook {
         &self.tables[self.pane.index()]
     }
 
-    pub(super) fn table_mut(&mut self) -> &mut Table {
+    pub(super) fn table_mut(&mut self) -> &mut TableLook {
         &mut self.tables[self.pane.index()]
     }
 
@@ -206,7 +206,7 @@ impl Ui {
     }
 
     /// The selected row's key in the present pane.
-    pub(super) fn selected(&self) -> Option<&Key> {
+    pub(super) fn selected(&self) -> Option<&RowKey> {
         self.table().selected.as_ref()
     }
 
@@ -226,25 +226,25 @@ impl Ui {
     }
 
     /// What an action is about: the open page, else the row under the marker.
-    pub(super) fn subject(&self) -> Option<&Key> {
+    pub(super) fn subject(&self) -> Option<&RowKey> {
         self.detail.as_ref().or(self.current.as_ref())
     }
 
     /// What the open page is about.
-    pub(super) fn page_of(&self) -> Option<Key> {
-        let inside = || self.container.clone().map(Key::Container);
+    pub(super) fn page_of(&self) -> Option<RowKey> {
+        let inside = || self.container.clone().map(RowKey::Container);
         self.detail.clone().or_else(inside)
     }
 
     /// What an action that can take many is about: the marked rows of this kind, else the
     /// subject.
     #[must_use]
-    pub(super) fn subjects(&self) -> Vec<Key> {
+    pub(super) fn subjects(&self) -> Vec<RowKey> {
         let subject = self.subject();
-        let alike = |key: &&Key| {
+        let alike = |key: &&RowKey| {
             subject.is_none_or(|s| std::mem::discriminant(*key) == std::mem::discriminant(s))
         };
-        let marked: Vec<Key> = self.marks.iter().filter(alike).cloned().collect();
+        let marked: Vec<RowKey> = self.marks.iter().filter(alike).cloned().collect();
         if self.detail.is_some() || marked.is_empty() {
             subject.into_iter().cloned().collect()
         } else {
@@ -260,14 +260,14 @@ impl Ui {
     /// Whether an action of this place does something now.
     #[must_use]
     pub fn works(&self, place: Place) -> bool {
-        let on = |wanted: fn(&Key) -> bool| self.subject().is_some_and(wanted);
+        let on = |wanted: fn(&RowKey) -> bool| self.subject().is_some_and(wanted);
         match place {
             Place::Anywhere => true,
             Place::Rows => self.listing(),
             Place::Tree => self.listing() && self.pane == Pane::Processes,
-            Place::Finding => on(|key| matches!(key, Key::Finding(_))),
+            Place::Finding => on(|key| matches!(key, RowKey::Finding(_))),
             Place::Container => {
-                self.container.is_some() || on(|key| matches!(key, Key::Container(_)))
+                self.container.is_some() || on(|key| matches!(key, RowKey::Container(_)))
             }
             Place::Live => self.scene == Scene::Host,
         }
@@ -382,7 +382,7 @@ impl Ui {
                 )
             }
             Some(then) => {
-                self.open(Key::Since(then));
+                self.open(RowKey::Since(then));
                 return;
             }
         });
@@ -393,7 +393,7 @@ impl Ui {
         self.page >= 20
     }
 
-    fn toggle(&mut self, switch: fn(&mut Table) -> &mut bool, on: &str, off: &str) {
+    fn toggle(&mut self, switch: fn(&mut TableLook) -> &mut bool, on: &str, off: &str) {
         let switch = switch(self.table_mut());
         *switch = !*switch;
         self.message = Some(if *switch { on } else { off }.to_owned());

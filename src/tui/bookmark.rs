@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::app::{Pane, Ui};
-use super::look::{KeptTable, Table};
-use super::rows::Key;
+use super::look::{SavedLook, TableLook};
+use super::rows::RowKey;
 use super::spot::Spot;
 use super::time::Zone;
 use crate::event::Timestamp;
@@ -21,8 +21,8 @@ pub struct Bookmark {
     here: Spot,
     trail: Vec<Spot>,
     /// In the order of the panes.
-    tables: Vec<KeptTable>,
-    marks: BTreeSet<Key>,
+    tables: Vec<SavedLook>,
+    marks: BTreeSet<RowKey>,
     folded: BTreeSet<u32>,
     preview: Option<bool>,
     zoom: bool,
@@ -38,7 +38,7 @@ impl Bookmark {
             at,
             here: ui.spot(),
             trail: ui.trail.clone(),
-            tables: ui.tables.iter().map(Table::kept).collect(),
+            tables: ui.tables.iter().map(TableLook::kept).collect(),
             marks: ui.marks.clone(),
             folded: ui.folded.clone(),
             preview: ui.preview,
@@ -83,14 +83,14 @@ mod tests {
         let mut ui = Ui::default();
         ui.apply(Action::Show(Pane::Processes), &core);
         ui.table_mut().flat = true;
-        ui.table_mut().selected = Some(Key::Process(42));
+        ui.table_mut().selected = Some(RowKey::Process(42));
         ui.apply(Action::Show(Pane::Findings), &core);
         ui.table_mut()
             .set_filter(Pane::Findings, "sev>=h !cron")
             .unwrap();
-        ui.table_mut().sort = Some(2);
-        ui.marks.insert(Key::Finding(FindingId(7)));
-        ui.open(Key::Finding(FindingId(3)));
+        ui.table_mut().sort = Some("age");
+        ui.marks.insert(RowKey::Finding(FindingId(7)));
+        ui.open(RowKey::Finding(FindingId(3)));
         ui.zone.turn();
         ui.reveal = true;
         let at = Timestamp(1_795_442_607_000_000_000);
@@ -103,24 +103,26 @@ mod tests {
         read.open(&mut other);
         assert_eq!(Bookmark::of(&other, Some(at)), kept);
         assert_eq!(other.filter().text(), "sev>=h !cron");
-        assert_eq!(other.detail, Some(Key::Finding(FindingId(3))));
+        assert_eq!(other.detail, Some(RowKey::Finding(FindingId(3))));
         assert!(!other.reveal, "secrets stay masked");
         other.apply(Action::Back, &core);
         assert!(other.listing() && other.pane == Pane::Findings);
         other.apply(Action::Show(Pane::Processes), &core);
         assert!(other.table().flat);
-        assert_eq!(other.selected(), Some(&Key::Process(42)));
+        assert_eq!(other.selected(), Some(&RowKey::Process(42)));
     }
 
     #[test]
     fn what_an_older_or_newer_version_kept_is_read_as_far_as_it_goes() {
         let read: Bookmark = serde_json::from_str(
-            r#"{"here":{"pane":"network"},"tables":[{"filter":"nocolumn=3"}],"later":1}"#,
+            r#"{"here":{"pane":"network"},"tables":[{"filter":"nocolumn=3","sort":2,"reverse":true,"switched":5},{"sort":"gone"}],"later":1}"#,
         )
         .unwrap();
         let mut ui = Ui::default();
         read.open(&mut ui);
         assert_eq!(ui.pane, Pane::Network);
         assert!(ui.filter().is_empty());
+        let sorts = ui.tables.iter().map(|table| table.sort);
+        assert!(sorts.eq([None; Pane::COUNT]));
     }
 }

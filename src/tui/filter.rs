@@ -183,20 +183,20 @@ impl Order {
 }
 
 /// A word, and which of its bytes were quoted.
-struct Word {
+struct FilterWord {
     text: String,
     quoted: Vec<bool>,
 }
 
-fn words(text: &str) -> Result<Vec<Word>, String> {
+fn words(text: &str) -> Result<Vec<FilterWord>, String> {
     let mut words = Vec::new();
-    let mut word: Option<Word> = None;
+    let mut word: Option<FilterWord> = None;
     let mut inside = None;
     for c in text.chars() {
         match (inside, c) {
             (None, '"' | '\'') => {
                 inside = Some(c);
-                word.get_or_insert(Word {
+                word.get_or_insert(FilterWord {
                     text: String::new(),
                     quoted: Vec::new(),
                 });
@@ -204,7 +204,7 @@ fn words(text: &str) -> Result<Vec<Word>, String> {
             (Some(quote), c) if c == quote => inside = None,
             (None, c) if c.is_whitespace() => words.extend(word.take()),
             (_, c) => {
-                let word = word.get_or_insert(Word {
+                let word = word.get_or_insert(FilterWord {
                     text: String::new(),
                     quoted: Vec::new(),
                 });
@@ -220,7 +220,7 @@ fn words(text: &str) -> Result<Vec<Word>, String> {
     Ok(words)
 }
 
-fn term(word: &Word, columns: &[Column]) -> Result<Term, String> {
+fn term(word: &FilterWord, columns: &[Column]) -> Result<Term, String> {
     let bare = |at: usize| !word.quoted.get(at).copied().unwrap_or(false);
     let (mut not, start) = match word.text.strip_prefix('!') {
         Some(_) if bare(0) => (true, 1),
@@ -310,7 +310,7 @@ fn number(name: &str, value: &str, unit: Unit) -> Result<f64, String> {
 mod tests {
     use super::*;
     use crate::event::Timestamp;
-    use crate::tui::rows::Key;
+    use crate::tui::rows::RowKey;
     use proptest::prelude::*;
 
     const COLUMNS: &[Column] = &[
@@ -323,7 +323,7 @@ mod tests {
 
     fn row(severity: Option<Severity>, name: &str, age: Option<u64>, mem: u64, cpu: u64) -> Row {
         Row {
-            key: Key::Event(1),
+            key: RowKey::Event(1),
             cells: vec![
                 severity.map_or_else(|| ".".to_owned(), |s| s.letter().to_string()),
                 name.to_owned(),

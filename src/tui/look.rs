@@ -1,17 +1,19 @@
 //! How the table of each screen is looked at: selection, order, filter, columns.
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::filter::Filter;
 use super::pane::Pane;
-use super::rows::{self, Key};
+use super::rows::{self, RowKey};
 use super::table::Column;
 
 /// How the table of a pane is looked at.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Table {
+pub(super) struct TableLook {
     /// The selected row.
-    pub(super) selected: Option<Key>,
+    pub(super) selected: Option<RowKey>,
     /// Where the selected row stood when it was last shown: what takes its place is selected when
     /// it is gone.
     pub(super) at: usize,
@@ -21,14 +23,14 @@ pub(super) struct Table {
     pub(super) lit: bool,
     /// The first row of the page.
     pub(super) first: usize,
-    /// Sorted by this column; else in the pane's own order.
-    pub(super) sort: Option<usize>,
-    /// The other way round.
+    /// Sorted by the column of this name; else in the screen's own order.
+    pub(super) sort: Option<&'static str>,
+    /// The order is reversed.
     pub(super) reverse: bool,
     /// Which rows to show.
     pub(super) filter: Filter,
-    /// Columns shown although spare, and hidden although not: those that were switched.
-    switched: u32,
+    /// Columns that are shown although spare, or hidden although not spare.
+    switched: BTreeSet<&'static str>,
     /// Ended processes, connections and containers are hidden.
     pub(super) hide_ended: bool,
     /// The tree is shown as a list.
@@ -39,35 +41,51 @@ pub(super) struct Table {
     pub(super) shift: usize,
 }
 
-/// A table's look as it is kept for another run of the program.
+/// A table's look as it is saved for another run of the program. Earlier versions saved columns
+/// by index, in the order of that version: these are read and ignored.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct KeptTable {
-    selected: Option<Key>,
-    sort: Option<usize>,
+pub(super) struct SavedLook {
+    selected: Option<RowKey>,
+    #[serde(deserialize_with = "name_only")]
+    sort: Option<String>,
     reverse: bool,
     filter: String,
-    switched: u32,
+    columns: BTreeSet<String>,
     hide_ended: bool,
     flat: bool,
     follow: bool,
     shift: usize,
 }
 
-impl KeptTable {
+/// A column's name; `None` for the index of an earlier version.
+fn name_only<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(value.as_str().map(str::to_owned))
+}
+
+/// The name as the columns have it; `None` where none has it.
+fn known(columns: &[Column], name: &str) -> Option<&'static str> {
+    let mut names = columns.iter().map(|column| column.name);
+    names.find(|known| *known == name)
+}
+
+impl SavedLook {
     /// The same look; what this version does not know is left out.
-    pub(super) fn table(self, pane: Pane) -> Table {
+    pub(super) fn table(self, pane: Pane) -> TableLook {
         let columns = rows::columns(pane);
-        Table {
+        let sort = self.sort.as_deref().and_then(|name| known(columns, name));
+        let switched = self.columns.iter();
+        TableLook {
             by_hand: self.selected.is_some(),
             selected: self.selected,
             at: 0,
             lit: false,
             first: 0,
-            sort: self.sort.filter(|at| *at < columns.len()),
-            reverse: self.reverse,
+            reverse: self.reverse && (sort.is_some() || self.sort.is_none()),
+            sort,
             filter: Filter::parse(&self.filter, columns).unwrap_or_default(),
-            switched: self.switched,
+            switched: switched.filter_map(|name| known(columns, name)).collect(),
             hide_ended: self.hide_ended,
             flat: self.flat,
             follow: self.follow,
@@ -76,15 +94,15 @@ impl KeptTable {
     }
 }
 
-impl Table {
+impl TableLook {
     /// As it is kept for another run of the program.
-    pub(super) fn kept(&self) -> KeptTable {
-        KeptTable {
+    pub(super) fn kept(&self) -> SavedLook {
+        SavedLook {
             selected: self.selected.clone(),
-            sort: self.sort,
+            sort: self.sort.map(str::to_owned),
             reverse: self.reverse,
             filter: self.filter.text().to_owned(),
-            switched: self.switched,
+            columns: self.switched.iter().copied().map(str::to_owned).collect(),
             hide_ended: self.hide_ended,
             flat: self.flat,
             follow: self.follow,
@@ -93,16 +111,15 @@ impl Table {
     }
 
     /// Whether a column is wanted.
-    pub(super) fn shows(&self, columns: &[Column], at: usize) -> bool {
-        let switched = self.switched >> at & 1 == 1;
-        columns[at].drop == 0 || columns[at].spare == switched
+    pub(super) fn shows(&self, column: &Column) -> bool {
+        column.drop == 0 || column.spare == self.switched.contains(column.name)
     }
 
-    /// Shows a hidden column, hides a shown one; false for those that never go.
-    pub(super) fn switch(&mut self, columns: &[Column], at: usize) -> bool {
-        let may = columns.get(at).is_some_and(|column| column.drop > 0);
-        if may {
-            self.switched ^= 1 << at;
+    /// Shows a hidden column, hides a shown one; false for columns that are always shown.
+    pub(super) fn switch(&mut self, column: &Column) -> bool {
+        let may = column.drop > 0;
+        if may && !self.switched.remove(column.name) {
+            self.switched.insert(column.name);
         }
         may
     }

@@ -7,7 +7,7 @@ use super::action::Action;
 use super::app::{Asked, Pane, Scene};
 use super::bookmark::Bookmark;
 use super::prompt::{Prompt, Purpose};
-use super::rows::Key;
+use super::rows::RowKey;
 use super::run::App;
 use super::source::Source;
 use super::time::{self, Goal, Went};
@@ -77,7 +77,7 @@ impl App {
 
     pub(super) fn travel(&mut self, asked: &Asked) {
         let subject = match self.ui.subject() {
-            Some(Key::Finding(id)) => Some(*id),
+            Some(RowKey::Finding(id)) => Some(*id),
             _ => None,
         };
         if asked.action == Action::Moment && asked.argument.is_none() && subject.is_none() {

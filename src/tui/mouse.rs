@@ -5,7 +5,7 @@ use ratatui::layout::{Position, Rect};
 
 use super::action::Action;
 use super::app::{Pane, Ui};
-use super::rows::Key;
+use super::rows::RowKey;
 
 /// Rows that a turn of the wheel moves.
 const WHEEL: isize = 3;
@@ -15,10 +15,10 @@ const WHEEL: isize = 3;
 pub(super) struct Clickable {
     /// Views and tabs.
     pub(super) tabs: Vec<(Rect, Pane)>,
-    /// Titles of columns, by their place.
-    pub(super) titles: Vec<(Rect, usize)>,
+    /// Titles of columns, with the columns' names.
+    pub(super) titles: Vec<(Rect, &'static str)>,
     /// Rows.
-    pub(super) rows: Vec<(Rect, Key)>,
+    pub(super) rows: Vec<(Rect, RowKey)>,
 }
 
 impl Ui {
@@ -81,19 +81,19 @@ mod tests {
         let click = |x, y| at(MouseEventKind::Down(MouseButton::Left), x, y);
         let mut ui = Ui::default();
         ui.spots.tabs.push((Rect::new(0, 1, 8, 1), Pane::Findings));
-        ui.spots.titles.push((Rect::new(2, 2, 5, 1), 1));
+        ui.spots.titles.push((Rect::new(2, 2, 5, 1), "name"));
         ui.spots
             .rows
-            .push((Rect::new(0, 3, 80, 1), Key::Process(7)));
+            .push((Rect::new(0, 3, 80, 1), RowKey::Process(7)));
         assert_eq!(ui.click(&click(1, 3)), None);
         assert_eq!(ui.table().selected, None, "the mouse is the terminal's");
         ui.mouse = true;
         assert_eq!(ui.click(&click(1, 3)), None);
-        assert_eq!(ui.table().selected, Some(Key::Process(7)));
-        ui.current = Some(Key::Process(7));
+        assert_eq!(ui.table().selected, Some(RowKey::Process(7)));
+        ui.current = Some(RowKey::Process(7));
         assert_eq!(ui.click(&click(1, 3)), Some(Action::Enter));
         ui.click(&click(3, 2));
-        assert_eq!((ui.table().sort, ui.table().reverse), (Some(1), false));
+        assert_eq!((ui.table().sort, ui.table().reverse), (Some("name"), false));
         ui.click(&click(3, 2));
         assert!(ui.table().reverse);
         assert_eq!(

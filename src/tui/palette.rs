@@ -8,7 +8,7 @@ use crate::core::Core;
 use super::action::{ACTIONS, Action, Entry};
 use super::app::{Asked, Pane, Ui};
 use super::prompt::Prompt;
-use super::rows::{self, ImageKey, Key};
+use super::rows::{self, ImageKey, RowKey};
 use super::time::{self, Goal};
 
 /// What may stand behind a name.
@@ -113,7 +113,7 @@ pub(super) fn apply(ui: &mut Ui, action: Action, rest: &str, core: &Core) -> Res
             };
             let column = ui.column_named(name)?;
             let table = ui.table_mut();
-            table.sort = Some(column);
+            table.sort = Some(column.name);
             table.reverse = reverse;
         }
         Argument::Columns => {
@@ -123,12 +123,12 @@ pub(super) fn apply(ui: &mut Ui, action: Action, rest: &str, core: &Core) -> Res
         }
         Argument::Container => {
             let id = one(containers(core), rest, "container")?;
-            ui.open(Key::Container(id));
+            ui.open(RowKey::Container(id));
         }
         Argument::Image => {
             let image = one(images(core), rest, "image")?;
             ui.show(Pane::Images);
-            ui.open(Key::Image(image));
+            ui.open(RowKey::Image(image));
         }
         Argument::Finding => {
             let digits = rest.trim_start_matches(['F', 'f', '-']);
@@ -137,7 +137,7 @@ pub(super) fn apply(ui: &mut Ui, action: Action, rest: &str, core: &Core) -> Res
             let finding = findings.find(|finding| Some(finding.id.0) == number);
             let id = finding.ok_or_else(|| format!("no finding {rest}"))?.id;
             ui.show(Pane::Findings);
-            ui.open(Key::Finding(id));
+            ui.open(RowKey::Finding(id));
         }
         Argument::Since => {
             let now = core.state.now;
@@ -154,7 +154,7 @@ pub(super) fn apply(ui: &mut Ui, action: Action, rest: &str, core: &Core) -> Res
             // Of what came before the beginning nothing is known.
             let then = then.max(core.state.began);
             ui.since = Some(then);
-            ui.open(Key::Since(then));
+            ui.open(RowKey::Since(then));
         }
     }
     Ok(())

@@ -4,6 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent};
 
 use super::app::Ui;
 use super::rows;
+use super::table::Column;
 
 /// What is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +30,10 @@ impl Picker {
     pub(super) fn sort(ui: &Ui) -> Self {
         Self {
             choice: Choice::Sort,
-            at: ui.table().sort.map_or(0, |column| column + 1),
+            at: ui.table().sort.map_or(0, |name| {
+                let mut columns = rows::columns(ui.pane).iter();
+                columns.position(|c| c.name == name).map_or(0, |at| at + 1)
+            }),
         }
     }
 
@@ -58,20 +62,25 @@ impl Picker {
     pub(super) fn items(&self, ui: &Ui) -> Vec<Item> {
         let columns = rows::columns(ui.pane);
         let table = ui.table();
-        let names = columns.iter().map(|column| column.name.to_owned());
+        let names = columns.iter();
         match self.choice {
             Choice::Sort => {
                 let order = if table.reverse { "reversed" } else { "" };
                 let own = (table.sort.is_none(), "its own order".to_owned());
-                let by = names.enumerate().map(|(at, name)| {
-                    let now = table.sort == Some(at);
-                    (now, if now { format!("{name} {order}") } else { name })
+                let by = names.map(|column| {
+                    let name = column.name;
+                    let now = table.sort == Some(name);
+                    let words = if now {
+                        format!("{name} {order}")
+                    } else {
+                        name.to_owned()
+                    };
+                    (now, words)
                 });
                 std::iter::once(own).chain(by).collect()
             }
             Choice::Columns => names
-                .enumerate()
-                .map(|(at, name)| (table.shows(columns, at), name))
+                .map(|column| (table.shows(column), column.name.to_owned()))
                 .collect(),
         }
     }
@@ -90,10 +99,16 @@ impl Ui {
             KeyCode::Char('G') | KeyCode::End => picker.at = count.saturating_sub(1),
             KeyCode::Enter | KeyCode::Char(' ' | 'l') => match picker.choice {
                 Choice::Sort => {
-                    self.sort_by(picker.at.checked_sub(1));
+                    let column = picker.at.checked_sub(1);
+                    let column = column.and_then(|at| rows::columns(self.pane).get(at));
+                    self.sort_by(column.map(|column| column.name));
                     return;
                 }
-                Choice::Columns => self.switch_column(picker.at),
+                Choice::Columns => {
+                    if let Some(column) = rows::columns(self.pane).get(picker.at) {
+                        self.switch_column(column);
+                    }
+                }
             },
             KeyCode::Char(_) | KeyCode::Esc | KeyCode::Backspace | KeyCode::Tab => return,
             _ => {}
@@ -102,27 +117,25 @@ impl Ui {
     }
 
     /// Sorts by a column, or not; by the present one again: the other way round.
-    pub(super) fn sort_by(&mut self, column: Option<usize>) {
+    pub(super) fn sort_by(&mut self, column: Option<&'static str>) {
         let table = self.table_mut();
         table.reverse = table.sort == column && column.is_some() && !table.reverse;
         table.sort = column;
     }
 
-    fn switch_column(&mut self, at: usize) {
-        let columns = rows::columns(self.pane);
-        if !self.table_mut().switch(columns, at) {
-            let name = columns.get(at).map_or("it", |column| column.name);
-            self.message = Some(format!("{name} never goes"));
+    fn switch_column(&mut self, column: &Column) {
+        if !self.table_mut().switch(column) {
+            self.message = Some(format!("{} is always shown", column.name));
         }
     }
 
-    /// Shows or hides a column by its name.
+    /// The column of a name.
     ///
     /// # Errors
     /// When there is none of that name.
-    pub(super) fn column_named(&self, name: &str) -> Result<usize, String> {
+    pub(super) fn column_named(&self, name: &str) -> Result<&'static Column, String> {
         let columns = rows::columns(self.pane);
-        let found = columns.iter().position(|column| column.name == name);
+        let found = columns.iter().find(|column| column.name == name);
         found.ok_or_else(|| {
             let names: Vec<&str> = columns.iter().map(|column| column.name).collect();
             format!("no column {name}; there are {}", names.join(" "))
@@ -130,8 +143,8 @@ impl Ui {
     }
 
     pub(super) fn switch_named(&mut self, name: &str) -> Result<(), String> {
-        let at = self.column_named(name)?;
-        self.switch_column(at);
+        let column = self.column_named(name)?;
+        self.switch_column(column);
         Ok(())
     }
 }

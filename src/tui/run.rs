@@ -17,7 +17,7 @@ use super::budget::Budget;
 use super::config::Config;
 use super::quiet::Quiet;
 use super::recording::{record, written};
-use super::rows::Key;
+use super::rows::RowKey;
 use super::silence::{Keeper, Wish};
 use super::source::{Attach, Shown, Source, Status};
 use super::take;
@@ -424,7 +424,7 @@ impl App {
             }
             (Action::Scan, Source::Live(live)) => {
                 let subject = match self.ui.subject() {
-                    Some(Key::Container(id)) => Some(id.clone()),
+                    Some(RowKey::Container(id)) => Some(id.clone()),
                     _ => self.ui.container.clone(),
                 };
                 if let Some(id) = subject {
@@ -436,7 +436,7 @@ impl App {
                         }
                         .to_owned(),
                     );
-                    self.ui.detail = Some(Key::Container(id));
+                    self.ui.detail = Some(RowKey::Container(id));
                 }
             }
             (Action::Scan, Source::Replay(_)) => {

@@ -4,7 +4,7 @@ use crate::core::Core;
 
 use super::action::Action;
 use super::app::{Pane, Ui};
-use super::rows::{Key, Row};
+use super::rows::{Row, RowKey};
 
 /// Cells that a row is shifted at a time.
 const SHIFT: usize = 16;
@@ -153,7 +153,7 @@ impl Ui {
             table.shift = table.shift.saturating_add_signed(shift).min(10_000);
             return;
         }
-        let Some(Key::Process(pid)) = self.current else {
+        let Some(RowKey::Process(pid)) = self.current else {
             return;
         };
         if by > 0 {

@@ -7,7 +7,7 @@ use crate::detect::Finding;
 use crate::event::ContainerId;
 
 use super::app::{Pane, Ui};
-use super::rows::{self, ImageKey, Key};
+use super::rows::{self, ImageKey, RowKey};
 
 /// More steps back are forgotten.
 const LONGEST: usize = 64;
@@ -19,7 +19,7 @@ pub(super) struct Spot {
     pane: Pane,
     container: Option<ContainerId>,
     image: Option<ImageKey>,
-    detail: Option<Key>,
+    detail: Option<RowKey>,
     scroll: usize,
 }
 
@@ -108,16 +108,16 @@ impl Ui {
     }
 
     /// The page of a row, here.
-    pub(super) fn open(&mut self, key: Key) {
+    pub(super) fn open(&mut self, key: RowKey) {
         let spot = match key {
-            Key::Container(id) => Spot {
+            RowKey::Container(id) => Spot {
                 pane: Pane::Overview,
                 container: Some(id),
                 image: None,
                 detail: None,
                 scroll: 0,
             },
-            Key::Image(image) => Spot {
+            RowKey::Image(image) => Spot {
                 pane: Pane::Containers,
                 container: None,
                 image: Some(image),
@@ -134,7 +134,7 @@ impl Ui {
     }
 
     /// Goes to the row of another pane.
-    fn select(&mut self, pane: Pane, container: Option<ContainerId>, key: Key) {
+    fn select(&mut self, pane: Pane, container: Option<ContainerId>, key: RowKey) {
         self.push(Spot {
             pane,
             container,
@@ -184,23 +184,23 @@ impl Ui {
     fn container_of(&self, core: &Core) -> Option<ContainerId> {
         let inside = self.container.clone();
         let of_row = match self.subject() {
-            Some(Key::Container(id)) => Some(id.clone()),
-            Some(Key::Finding(id)) => {
+            Some(RowKey::Container(id)) => Some(id.clone()),
+            Some(RowKey::Finding(id)) => {
                 let finding = core.detector.findings().iter().find(|f| f.id == *id);
                 finding.and_then(|finding| finding.container.clone())
             }
-            Some(Key::Process(pid)) => {
+            Some(RowKey::Process(pid)) => {
                 let process = core.state.processes.get(pid);
                 process.and_then(|process| process.owner.clone())
             }
-            Some(Key::Connection(key)) => key.owner.clone(),
-            Some(Key::File(key)) => key.owner.clone(),
-            Some(Key::Event(seq)) => {
+            Some(RowKey::Connection(key)) => key.owner.clone(),
+            Some(RowKey::File(key)) => key.owner.clone(),
+            Some(RowKey::Event(seq)) => {
                 let mut events = core.state.recent.events.iter();
                 let event = events.find(|event| event.seq == *seq);
                 event.and_then(|event| event.container.clone())
             }
-            Some(Key::Image(_) | Key::Since(_)) | None => None,
+            Some(RowKey::Image(_) | RowKey::Since(_)) | None => None,
         };
         of_row.or(inside)
     }
@@ -208,7 +208,7 @@ impl Ui {
     /// To the container of what is selected.
     pub(super) fn owner(&mut self, core: &Core) {
         match self.container_of(core) {
-            Some(id) => self.open(Key::Container(id)),
+            Some(id) => self.open(RowKey::Container(id)),
             None => self.message = Some("it belongs to no container".to_owned()),
         }
     }
@@ -219,7 +219,7 @@ impl Ui {
             .container_of(core)
             .and_then(|id| core.state.containers.get(&id));
         match container.and_then(|container| ImageKey::of(&container.info)) {
-            Some(image) => self.select(Pane::Images, None, Key::Image(image)),
+            Some(image) => self.select(Pane::Images, None, RowKey::Image(image)),
             None => self.message = Some("its image is not known".to_owned()),
         }
     }
@@ -231,10 +231,10 @@ impl Ui {
             subjects.extend(self.page_of());
         }
         // The finding itself is looked at: on to the next of the same session.
-        if let Some(Key::Finding(id)) = &self.detail {
+        if let Some(RowKey::Finding(id)) = &self.detail {
             let finding = core.detector.findings().iter().find(|f| f.id == *id);
             match finding.and_then(|finding| super::detail::next_related(core, finding)) {
-                Some(next) => self.open(Key::Finding(next)),
+                Some(next) => self.open(RowKey::Finding(next)),
                 None => self.message = Some("no other finding of the same session".to_owned()),
             }
             return;
@@ -243,7 +243,7 @@ impl Ui {
         let about = findings.filter(|f| subjects.iter().any(|key| concerns(core, f, key)));
         let worst = about.max_by_key(|f| (f.silenced.is_none(), f.severity, f.last));
         match worst.map(|finding| finding.id) {
-            Some(id) => self.open(Key::Finding(id)),
+            Some(id) => self.open(RowKey::Finding(id)),
             None => self.message = Some("no finding is about it".to_owned()),
         }
     }
@@ -269,26 +269,26 @@ impl Ui {
 }
 
 /// Whether a finding is about a row.
-fn concerns(core: &Core, finding: &Finding, key: &Key) -> bool {
+fn concerns(core: &Core, finding: &Finding, key: &RowKey) -> bool {
     match key {
-        Key::Finding(id) => finding.id == *id,
-        Key::Container(id) => finding.container.as_ref() == Some(id),
-        Key::Process(pid) => {
+        RowKey::Finding(id) => finding.id == *id,
+        RowKey::Container(id) => finding.container.as_ref() == Some(id),
+        RowKey::Process(pid) => {
             let process = core.state.processes.get(pid);
             process.is_some_and(|process| process.owner == finding.container)
                 && finding.ancestry.first().is_some_and(|p| p.pid == *pid)
         }
-        Key::File(key) => finding.container == key.owner && finding.subject == key.path,
-        Key::Connection(key) => {
+        RowKey::File(key) => finding.container == key.owner && finding.subject == key.path,
+        RowKey::Connection(key) => {
             let peer = rows::endpoint(&key.endpoint);
             let subject = finding.subject.escaped().to_string();
             let host = peer.rsplit_once(':').map_or(&*peer, |(host, _)| host);
             finding.container == key.owner
                 && (subject.contains(host) || finding.title.contains(host))
         }
-        Key::Event(seq) => finding.evidence.contains(seq),
-        Key::Since(then) => finding.first > *then,
-        Key::Image(image) => core
+        RowKey::Event(seq) => finding.evidence.contains(seq),
+        RowKey::Since(then) => finding.first > *then,
+        RowKey::Image(image) => core
             .state
             .container(&finding.container)
             .is_some_and(|container| image.holds(&container.info)),

@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use super::rows::Key;
+use super::rows::RowKey;
 
 /// What was shown of the rows of the last picture.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Steady {
-    shown: BTreeMap<(Key, usize), (u64, String)>,
-    next: BTreeMap<(Key, usize), (u64, String)>,
+    shown: BTreeMap<(RowKey, usize), (u64, String)>,
+    next: BTreeMap<(RowKey, usize), (u64, String)>,
 }
 
 impl Steady {
     /// The text of a number in column `at` of a row.
-    pub(super) fn text(&mut self, key: &Key, at: usize, number: u64, text: &str) -> String {
+    pub(super) fn text(&mut self, key: &RowKey, at: usize, number: u64, text: &str) -> String {
         let place = (key.clone(), at);
         let shown = match self.shown.remove(&place) {
             Some(before) if before.0.abs_diff(number).saturating_mul(50) <= before.0 => before,
@@ -38,7 +38,7 @@ mod tests {
     fn small_moves_are_not_shown() {
         let mut steady = Steady::default();
         let mut show = |number: u64| {
-            let text = steady.text(&Key::Event(1), 2, number, &number.to_string());
+            let text = steady.text(&RowKey::Event(1), 2, number, &number.to_string());
             steady.turn();
             text
         };

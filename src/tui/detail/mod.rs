@@ -15,7 +15,7 @@ use crate::detect::{Finding, FindingId};
 use crate::event::escape;
 use crate::masking::mask_json;
 use crate::state::ProcessEntry;
-use crate::tui::rows::{self, Key, Query};
+use crate::tui::rows::{self, Query, RowKey};
 use crate::tui::text::bytes;
 
 /// A heading (`None` text) or a fact.
@@ -30,30 +30,30 @@ fn fact(name: &str, text: impl Into<String>) -> Fact {
 }
 
 /// What a page is called in the way to it.
-pub(super) fn title(core: &Core, query: &Query<'_>, key: &Key) -> String {
+pub(super) fn title(core: &Core, query: &Query<'_>, key: &RowKey) -> String {
     facts(core, query, key).map_or_else(|| "gone".to_owned(), |(title, _)| title)
 }
 
 /// What stands above a page: the way to it is on the line before, and is not said again.
-pub(super) fn headline(core: &Core, query: &Query<'_>, key: &Key) -> Option<String> {
+pub(super) fn headline(core: &Core, query: &Query<'_>, key: &RowKey) -> Option<String> {
     let state = &core.state;
     let of = |owner| rows::name(core, owner);
     let text = match key {
-        Key::Finding(id) => finding::headline(core, found(core, *id)?),
-        Key::Container(id) => {
+        RowKey::Finding(id) => finding::headline(core, found(core, *id)?),
+        RowKey::Container(id) => {
             let image = &state.containers.get(id)?.info.image;
             format!("{}  {}", of(&Some(id.clone())), image.escaped())
         }
-        Key::Process(pid) => {
+        RowKey::Process(pid) => {
             let process = state.processes.get(pid)?;
             format!("{}  {}", of(&process.owner), rows::command(process))
         }
-        Key::Connection(key) => {
+        RowKey::Connection(key) => {
             let row = state.connections.get(key)?;
             format!("{}  by {}", of(&key.owner), row.comm.escaped())
         }
-        Key::File(key) => format!("{}  {}", of(&key.owner), key.path.escaped()),
-        Key::Event(seq) => {
+        RowKey::File(key) => format!("{}  {}", of(&key.owner), key.path.escaped()),
+        RowKey::Event(seq) => {
             let event = core.event(*seq)?;
             let time = query.zone.exact(event.ts);
             format!(
@@ -62,8 +62,8 @@ pub(super) fn headline(core: &Core, query: &Query<'_>, key: &Key) -> Option<Stri
                 event.kind.type_name()
             )
         }
-        Key::Image(image) => image.title(),
-        Key::Since(then) => format!("What changed since {}", query.zone.exact(*then)),
+        RowKey::Image(image) => image.title(),
+        RowKey::Since(then) => format!("What changed since {}", query.zone.exact(*then)),
     };
     Some(query.masked(&text).into_owned())
 }
@@ -77,9 +77,9 @@ fn found(core: &Core, id: FindingId) -> Option<&Finding> {
 pub(super) fn brief(
     core: &Core,
     query: &Query<'_>,
-    key: &Key,
+    key: &RowKey,
 ) -> Option<(String, Vec<(String, String)>)> {
-    if let Key::Finding(id) = key {
+    if let RowKey::Finding(id) = key {
         let finding = found(core, *id)?;
         let mask = |text: String| query.masked(&text).into_owned();
         let why = finding::why(finding);
@@ -95,7 +95,7 @@ pub(super) fn brief(
 }
 
 /// The lines of a page as plain text, to search them.
-pub(super) fn plain(core: &Core, page: Option<&Key>, query: &Query<'_>) -> Vec<String> {
+pub(super) fn plain(core: &Core, page: Option<&RowKey>, query: &Query<'_>) -> Vec<String> {
     let found = page.and_then(|key| facts(core, query, key));
     let (_, facts) = found.unwrap_or_default();
     facts
@@ -106,7 +106,7 @@ pub(super) fn plain(core: &Core, page: Option<&Key>, query: &Query<'_>) -> Vec<S
 
 /// Title and facts of a row, with secrets masked unless they are shown; `None` when it is not
 /// there any more.
-pub(super) fn facts(core: &Core, query: &Query<'_>, key: &Key) -> Option<(String, Vec<Fact>)> {
+pub(super) fn facts(core: &Core, query: &Query<'_>, key: &RowKey) -> Option<(String, Vec<Fact>)> {
     let (title, facts) = unmasked(core, query, key)?;
     let mask = |text: String| match query.masked(&text) {
         Cow::Borrowed(_) => text,
@@ -118,28 +118,28 @@ pub(super) fn facts(core: &Core, query: &Query<'_>, key: &Key) -> Option<(String
     Some((mask(title), facts.collect()))
 }
 
-fn unmasked(core: &Core, query: &Query<'_>, key: &Key) -> Option<(String, Vec<Fact>)> {
+fn unmasked(core: &Core, query: &Query<'_>, key: &RowKey) -> Option<(String, Vec<Fact>)> {
     match key {
-        Key::Finding(id) => {
+        RowKey::Finding(id) => {
             let finding = found(core, *id)?;
             Some((
                 format!("{id} {}", finding.rule),
                 finding::facts(core, query, finding),
             ))
         }
-        Key::Container(id) => {
+        RowKey::Container(id) => {
             let mut facts = overview::facts(core, id);
             facts.extend(container::facts(core, query, id)?);
             Some((rows::name(core, &Some(id.clone())), facts))
         }
-        Key::Process(pid) => {
+        RowKey::Process(pid) => {
             let process = core.state.processes.get(pid)?;
             Some((
                 format!("process {pid} (on the host)"),
                 process_facts(core, query, process),
             ))
         }
-        Key::Connection(key) => {
+        RowKey::Connection(key) => {
             let row = core.state.connections.get(key)?;
             Some((
                 rows::endpoint(&key.endpoint),
@@ -173,7 +173,7 @@ fn unmasked(core: &Core, query: &Query<'_>, key: &Key) -> Option<(String, Vec<Fa
                 ],
             ))
         }
-        Key::File(key) => {
+        RowKey::File(key) => {
             let row = core.state.files.get(key)?;
             let mut facts = vec![
                 fact("container", rows::name(core, &key.owner)),
@@ -203,12 +203,12 @@ fn unmasked(core: &Core, query: &Query<'_>, key: &Key) -> Option<(String, Vec<Fa
             }
             Some(("file".to_owned(), facts))
         }
-        Key::Image(image) => Some((image.title(), Vec::new())),
-        Key::Since(then) => Some((
+        RowKey::Image(image) => Some((image.title(), Vec::new())),
+        RowKey::Since(then) => Some((
             format!("since {}", query.zone.clock(*then)),
             since::facts(core, *then),
         )),
-        Key::Event(seq) => {
+        RowKey::Event(seq) => {
             let event = core.event(*seq)?;
             let mut json = Vec::new();
             event.write_json(&mut json).ok()?;

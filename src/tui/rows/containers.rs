@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::processes::exact;
 use super::query::Query;
-use super::row::{Key, Row};
+use super::row::{Row, RowKey};
 use super::screen::{ScreenDef, written};
 use super::short::short;
 use super::tally::{drifted, found};
@@ -90,7 +90,7 @@ fn rows(core: &Core, query: &Query<'_>) -> Vec<Row> {
         .map(|container| {
             let found = found.get(&container.id).copied().unwrap_or_default();
             let at = found.latest.map_or(container.first_seen, |f| f.last);
-            let mut row = Row::new(Key::Container(container.id.clone()), at);
+            let mut row = Row::new(RowKey::Container(container.id.clone()), at);
             let began = container.started().unwrap_or(container.first_seen);
             row.seen = Some((began, container.ended.unwrap_or(core.state.now)));
             row.faded = !container.running;

@@ -1,7 +1,7 @@
 //! The raw stream, the latest first.
 
 use super::query::Query;
-use super::row::{Key, Row};
+use super::row::{Row, RowKey};
 use super::screen::ScreenDef;
 use super::words::{name, what};
 use crate::core::Core;
@@ -38,7 +38,7 @@ fn outline(core: &Core, query: &Query<'_>) -> Vec<Row> {
         .filter(|event| query.wants(&event.container))
         .take(MOST)
         .map(|event| {
-            let mut row = Row::new(Key::Event(event.seq), event.ts);
+            let mut row = Row::new(RowKey::Event(event.seq), event.ts);
             row.seen = Some((event.ts, event.ts));
             row
         })
@@ -46,7 +46,7 @@ fn outline(core: &Core, query: &Query<'_>) -> Vec<Row> {
 }
 
 fn write(core: &Core, query: &Query<'_>, row: &mut Row) {
-    let Key::Event(seq) = row.key else {
+    let RowKey::Event(seq) = row.key else {
         return;
     };
     let Some(event) = core.state.recent.event(seq) else {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::query::Query;
-use super::row::{Key, Row};
+use super::row::{Row, RowKey};
 use super::screen::ScreenDef;
 use super::words::{errno_name, name, source, word};
 use crate::core::Core;
@@ -53,7 +53,7 @@ fn outline(core: &Core, query: &Query<'_>) -> Vec<Row> {
     shown
         .into_iter()
         .map(|(key, activity)| {
-            let mut row = Row::new(Key::File(key.clone()), activity.last);
+            let mut row = Row::new(RowKey::File(key.clone()), activity.last);
             row.seen = Some((activity.first, activity.last));
             row.faded = activity.last_op == FileOp::Unlink;
             row
@@ -62,7 +62,7 @@ fn outline(core: &Core, query: &Query<'_>) -> Vec<Row> {
 }
 
 fn write(core: &Core, _: &Query<'_>, row: &mut Row) {
-    let Key::File(key) = row.key.clone() else {
+    let RowKey::File(key) = row.key.clone() else {
         return;
     };
     let Some(activity) = core.state.files.get(&key) else {

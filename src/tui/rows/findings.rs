@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::query::Query;
-use super::row::{Key, Row};
+use super::row::{Row, RowKey};
 use super::screen::{ScreenDef, written};
 use super::short::short;
 use super::words::name;
@@ -56,7 +56,7 @@ fn rows(core: &Core, query: &Query<'_>) -> Vec<Row> {
     found
         .into_iter()
         .map(|finding| {
-            let mut row = Row::new(Key::Finding(finding.id), finding.last);
+            let mut row = Row::new(RowKey::Finding(finding.id), finding.last);
             row.seen = Some((finding.first, finding.last));
             row.faded = finding.silenced.is_some();
             if row.faded {

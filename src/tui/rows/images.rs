@@ -2,7 +2,7 @@
 
 use super::image::images;
 use super::query::Query;
-use super::row::{Key, Row};
+use super::row::{Row, RowKey};
 use super::screen::{ScreenDef, written};
 use crate::core::Core;
 use crate::event::Bytes;
@@ -39,7 +39,7 @@ fn rows(core: &Core, _query: &Query<'_>) -> Vec<Row> {
     let mut rows: Vec<Row> = images(core)
         .iter()
         .map(|(key, image)| {
-            let mut row = Row::new(Key::Image(key.clone()), image.last);
+            let mut row = Row::new(RowKey::Image(key.clone()), image.last);
             row.faded = image.running() == 0;
             row.letter(image.worst);
             row.text(key.title());

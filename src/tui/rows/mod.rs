@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 pub(super) use image::{ImageKey, images};
 pub(super) use query::Query;
-pub(super) use row::{Key, Row, rank};
+pub(super) use row::{Row, RowKey, rank};
 pub(super) use screen::ScreenDef;
 pub(super) use words::{command, endpoint, name, origin, source, source_told, what, word};
 
@@ -82,7 +82,7 @@ pub(super) fn columns(pane: Pane) -> &'static [Column] {
 
 /// How many rows match the filter, and how many there are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Counted {
+pub(super) struct RowCounts {
     pub(super) matching: usize,
     pub(super) all: usize,
 }
@@ -91,7 +91,7 @@ pub(super) struct Counted {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Listing {
     rows: Vec<Row>,
-    pub(super) counted: Counted,
+    pub(super) counted: RowCounts,
 }
 
 impl std::ops::Deref for Listing {
@@ -137,13 +137,14 @@ fn collect(core: &Core, query: &Query<'_>) -> Listing {
     if !filter.is_empty() {
         keep(&mut rows, |row| filter.matches(row));
     }
-    if let Some(by) = query.sort {
+    let mut names = screen.columns.iter().map(|column| Some(column.name));
+    if let Some(by) = names.position(|name| name == query.sort) {
         sort(&mut rows, by, query.reverse);
     } else if query.reverse && !query.tree() {
         rows.reverse();
     }
     let matching = rows.iter().filter(|row| !row.context).count();
-    let counted = Counted { matching, all };
+    let counted = RowCounts { matching, all };
     Listing { rows, counted }
 }
 

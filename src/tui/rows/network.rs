@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::query::Query;
-use super::row::{Key, Row};
+use super::row::{Row, RowKey};
 use super::screen::ScreenDef;
 use super::words::{endpoint, errno_name, name, word};
 use crate::core::Core;
@@ -58,7 +58,7 @@ fn outline(core: &Core, query: &Query<'_>) -> Vec<Row> {
     shown
         .into_iter()
         .map(|(key, connection)| {
-            let mut row = Row::new(Key::Connection(key.clone()), connection.last);
+            let mut row = Row::new(RowKey::Connection(key.clone()), connection.last);
             row.seen = Some((connection.first, connection.last));
             row.faded = connection.phase == Phase::Closed;
             row
@@ -67,7 +67,7 @@ fn outline(core: &Core, query: &Query<'_>) -> Vec<Row> {
 }
 
 fn write(core: &Core, _: &Query<'_>, row: &mut Row) {
-    let Key::Connection(key) = row.key.clone() else {
+    let RowKey::Connection(key) = row.key.clone() else {
         return;
     };
     let Some(connection) = core.state.connections.get(&key) else {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::query::Query;
-use super::row::{Key, Row};
+use super::row::{Row, RowKey};
 use super::screen::ScreenDef;
 use super::words::{command, name, origin};
 use crate::core::Core;
@@ -54,11 +54,11 @@ fn running(core: &Core, query: &Query<'_>) -> Option<usize> {
 /// The deepest step that is drawn.
 const DEEPEST: usize = 12;
 
-type Shown<'a> = BTreeMap<u32, &'a ProcessEntry>;
+type ProcessMap<'a> = BTreeMap<u32, &'a ProcessEntry>;
 
 fn outline(core: &Core, query: &Query<'_>) -> Vec<Row> {
     let hide = query.hide_ended;
-    let shown: Shown<'_> = core
+    let shown: ProcessMap<'_> = core
         .state
         .processes
         .iter()
@@ -89,7 +89,7 @@ fn outline(core: &Core, query: &Query<'_>) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut visited = BTreeSet::new();
     // What stands before a row: bars of the ancestors that have more children below.
-    let mut stack: Vec<Node> = roots.into_iter().rev().map(Node::root).collect();
+    let mut stack: Vec<TreeNode> = roots.into_iter().rev().map(TreeNode::root).collect();
     while let Some(node) = stack.pop() {
         let Some(process) = shown.get(&node.pid).filter(|_| visited.insert(node.pid)) else {
             continue;
@@ -128,7 +128,7 @@ fn collapsed(
     below: &[u32],
     children: &BTreeMap<u32, Vec<u32>>,
     flagged: &BTreeMap<(&Owner, u32), Severity>,
-    shown: &Shown<'_>,
+    shown: &ProcessMap<'_>,
     query: &Query<'_>,
 ) -> Vec<(u32, u64)> {
     // A filter is to find each of them.
@@ -143,7 +143,7 @@ fn collapsed(
             process.exited.is_some()
                 && !children.contains_key(pid)
                 && !flagged.contains_key(&(&process.owner, *pid))
-                && !query.marks.contains(&Key::Process(*pid))
+                && !query.marks.contains(&RowKey::Process(*pid))
         });
         if let Some(process) = ended {
             // What its text is made of: to write the text of each would take longer.
@@ -160,7 +160,7 @@ fn collapsed(
     kept.into_iter().flatten().collect()
 }
 
-struct Node {
+struct TreeNode {
     pid: u32,
     depth: usize,
     bars: String,
@@ -169,7 +169,7 @@ struct Node {
     alike: u64,
 }
 
-impl Node {
+impl TreeNode {
     fn root(pid: u32) -> Self {
         Self {
             pid,
@@ -231,7 +231,7 @@ fn worst_below(
     pid: u32,
     children: &BTreeMap<u32, Vec<u32>>,
     flagged: &BTreeMap<(&Owner, u32), Severity>,
-    shown: &Shown<'_>,
+    shown: &ProcessMap<'_>,
 ) -> Option<Severity> {
     let mut worst = None;
     let mut visited = BTreeSet::new();
@@ -249,14 +249,14 @@ fn worst_below(
 
 fn row(process: &ProcessEntry, flagged: &BTreeMap<(&Owner, u32), Severity>) -> Row {
     let at = process.exited.unwrap_or(process.started);
-    let mut row = Row::new(Key::Process(process.pid), at);
+    let mut row = Row::new(RowKey::Process(process.pid), at);
     row.faded = process.exited.is_some();
     row.severity = flagged.get(&(&process.owner, process.pid)).copied();
     row
 }
 
 fn write(core: &Core, _: &Query<'_>, row: &mut Row) {
-    let Key::Process(pid) = row.key else {
+    let RowKey::Process(pid) = row.key else {
         return;
     };
     let Some(process) = core.state.processes.get(&pid) else {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::image::ImageKey;
-use super::row::Key;
+use super::row::RowKey;
 use crate::event::ContainerId;
 use crate::state::Owner;
 use crate::tui::filter::Filter;
@@ -25,8 +25,8 @@ pub(in crate::tui) struct Query<'a> {
     pub(in crate::tui) filter: &'a Filter,
     /// The filter that is being typed, and whether it cannot be read yet.
     pub(in crate::tui) typing: Option<(&'a str, bool)>,
-    /// Sorted by this column; `None`: the screen's own order.
-    pub(in crate::tui) sort: Option<usize>,
+    /// Sorted by the column of this name; `None`: the screen's own order.
+    pub(in crate::tui) sort: Option<&'static str>,
     /// The order is reversed.
     pub(in crate::tui) reverse: bool,
     /// Processes are listed one by one, not as a tree.
@@ -34,7 +34,7 @@ pub(in crate::tui) struct Query<'a> {
     /// Ended, closed, removed and silenced rows are left out.
     pub(in crate::tui) hide_ended: bool,
     /// Marked rows: they are never merged with others.
-    pub(in crate::tui) marks: &'a BTreeSet<Key>,
+    pub(in crate::tui) marks: &'a BTreeSet<RowKey>,
     /// Processes whose children are not shown.
     pub(in crate::tui) folded: &'a BTreeSet<u32>,
     /// The time zone of all times.

@@ -12,7 +12,7 @@ use crate::tui::text::coarse;
 /// Identity of a row, so that the selection stays on it while rows move.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(in crate::tui) enum Key {
+pub(in crate::tui) enum RowKey {
     Container(ContainerId),
     Finding(FindingId),
     Process(u32),
@@ -27,7 +27,7 @@ pub(in crate::tui) enum Key {
 /// A row: escaped text by column, and what sorts it where the text does not.
 #[derive(Debug, Clone)]
 pub(in crate::tui) struct Row {
-    pub(in crate::tui) key: Key,
+    pub(in crate::tui) key: RowKey,
     pub(in crate::tui) cells: Vec<String>,
     pub(in crate::tui) numbers: Vec<Option<u64>>,
     pub(in crate::tui) severity: Option<Severity>,
@@ -51,7 +51,7 @@ pub(in crate::tui) struct Row {
 
 impl Row {
     /// A row without text yet.
-    pub(super) fn new(key: Key, at: Timestamp) -> Self {
+    pub(super) fn new(key: RowKey, at: Timestamp) -> Self {
         Self {
             key,
             cells: Vec::new(),

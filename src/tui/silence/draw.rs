@@ -4,8 +4,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::form::{Form, Part};
-use super::list::List;
+use super::form::{FormField, SilenceForm};
+use super::list::SilenceList;
 use super::{Sheet, line};
 use crate::core::Core;
 use crate::event::escape;
@@ -18,7 +18,7 @@ use crate::tui::theme::Theme;
 const NAMES: usize = 9;
 
 /// A line: words, style.
-type Line = (String, Style);
+type SheetLine = (String, Style);
 
 /// Draws the sheet; what is below it is not seen.
 pub(in crate::tui) fn draw(
@@ -57,7 +57,7 @@ pub(in crate::tui) fn keys(sheet: &Sheet) -> &'static str {
     }
 }
 
-fn field(name: &str, value: &str, choices: usize, here: bool, theme: &Theme) -> Line {
+fn field(name: &str, value: &str, choices: usize, here: bool, theme: &Theme) -> SheetLine {
     let (marker, style) = if here {
         ("▌", theme.title())
     } else {
@@ -74,7 +74,7 @@ fn field(name: &str, value: &str, choices: usize, here: bool, theme: &Theme) -> 
     )
 }
 
-fn form_lines(core: &Core, form: &Form, theme: &Theme) -> (Vec<Line>, usize) {
+fn form_lines(core: &Core, form: &SilenceForm, theme: &Theme) -> (Vec<SheetLine>, usize) {
     let silence = form.silence(core.state.now);
     let (hidden, all) = core.detector.would_hide(&core.state, &silence);
     let mut lines = vec![
@@ -88,7 +88,7 @@ fn form_lines(core: &Core, form: &Form, theme: &Theme) -> (Vec<Line>, usize) {
         ),
     ];
     let mut seen = 0;
-    for part in Part::ALL {
+    for part in FormField::ALL {
         let here = part == form.part;
         if here {
             seen = lines.len();
@@ -96,15 +96,15 @@ fn form_lines(core: &Core, form: &Form, theme: &Theme) -> (Vec<Line>, usize) {
         let [exe, parent, hash] = &form.matches;
         let subject = &form.subject;
         let (name, words, choices) = match part {
-            Part::Scope => ("where", form.scope.words(), form.scope.choices.len()),
-            Part::Subject => ("about", subject.words(), subject.choices.len()),
-            Part::Exe => ("program", exe.words(), exe.choices.len()),
-            Part::Parent => ("parent", parent.words(), parent.choices.len()),
-            Part::Hash => ("sha256", hash.words(), hash.choices.len()),
-            Part::Until => ("until", form.until.words(), form.until.choices.len()),
-            Part::Reason => ("reason *", "", 1),
+            FormField::Scope => ("where", form.scope.words(), form.scope.choices.len()),
+            FormField::Subject => ("about", subject.words(), subject.choices.len()),
+            FormField::Exe => ("program", exe.words(), exe.choices.len()),
+            FormField::Parent => ("parent", parent.words(), parent.choices.len()),
+            FormField::Hash => ("sha256", hash.words(), hash.choices.len()),
+            FormField::Until => ("until", form.until.words(), form.until.choices.len()),
+            FormField::Reason => ("reason *", "", 1),
         };
-        if part == Part::Reason {
+        if part == FormField::Reason {
             let (left, right) = form.reason.halves();
             let cursor = if here { "█" } else { "" };
             let text = match (left, right) {
@@ -123,7 +123,7 @@ fn form_lines(core: &Core, form: &Form, theme: &Theme) -> (Vec<Line>, usize) {
     (lines, seen)
 }
 
-fn list_lines(core: &Core, ui: &Ui, list: &List, theme: &Theme) -> (Vec<Line>, usize) {
+fn list_lines(core: &Core, ui: &Ui, list: &SilenceList, theme: &Theme) -> (Vec<SheetLine>, usize) {
     let silences = &core.detector.settings().policy.silence;
     let findings = core.detector.findings();
     let hidden = findings.iter().filter(|f| f.silenced.is_some()).count();

@@ -14,12 +14,12 @@ use crate::tui::prompt::{Prompt, Purpose, Typed};
 
 /// One value of a field: how it is shown, and what it means.
 #[derive(Debug, Clone)]
-pub(super) struct Choice<T> {
+pub(super) struct FieldOption<T> {
     pub(super) words: String,
     value: T,
 }
 
-impl<T> Choice<T> {
+impl<T> FieldOption<T> {
     fn new(words: impl Into<String>, value: T) -> Self {
         Self {
             words: words.into(),
@@ -30,13 +30,13 @@ impl<T> Choice<T> {
 
 /// A field of which one value is chosen.
 #[derive(Debug, Clone)]
-pub(super) struct Field<T> {
-    pub(super) choices: Vec<Choice<T>>,
+pub(super) struct OptionField<T> {
+    pub(super) choices: Vec<FieldOption<T>>,
     pub(super) at: usize,
 }
 
-impl<T> Field<T> {
-    fn new(choices: Vec<Choice<T>>) -> Self {
+impl<T> OptionField<T> {
+    fn new(choices: Vec<FieldOption<T>>) -> Self {
         Self { choices, at: 0 }
     }
 
@@ -55,7 +55,7 @@ impl<T> Field<T> {
 
 /// The fields, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum FormField {
     Scope,
     Subject,
     Exe,
@@ -65,7 +65,7 @@ pub(super) enum Part {
     Reason,
 }
 
-impl Part {
+impl FormField {
     pub(super) const ALL: [Self; 7] = [
         Self::Scope,
         Self::Subject,
@@ -79,16 +79,16 @@ impl Part {
 
 /// A silence that is being made.
 #[derive(Debug, Clone)]
-pub(crate) struct Form {
+pub(crate) struct SilenceForm {
     pub(super) rule: String,
     pub(super) title: String,
-    pub(super) part: Part,
-    pub(super) scope: Field<Scope>,
+    pub(super) part: FormField,
+    pub(super) scope: OptionField<Scope>,
     /// Patterns of what it is about.
-    pub(super) subject: Field<Vec<String>>,
+    pub(super) subject: OptionField<Vec<String>>,
     /// Executable, parent, hash: patterns, or not looked at.
-    pub(super) matches: [Field<Option<String>>; 3],
-    pub(super) until: Field<Option<Duration>>,
+    pub(super) matches: [OptionField<Option<String>>; 3],
+    pub(super) until: OptionField<Option<Duration>>,
     pub(super) reason: Prompt,
     pub(super) error: Option<String>,
 }
@@ -99,7 +99,7 @@ pub(super) fn end(now: Timestamp, after: Duration) -> Timestamp {
     Timestamp(whole.saturating_mul(1_000_000_000))
 }
 
-impl Form {
+impl SilenceForm {
     pub(super) fn new(finding: &Finding, core: &Core) -> Self {
         let hash = core.detector.hash_of(finding).map(str::to_owned);
         let ancestor = |n: usize| {
@@ -110,20 +110,20 @@ impl Form {
         Self {
             rule: finding.rule.clone(),
             title: finding.title.clone(),
-            part: Part::Scope,
-            scope: Field::new(scopes(finding, core)),
-            subject: Field::new(subjects(finding)),
+            part: FormField::Scope,
+            scope: OptionField::new(scopes(finding, core)),
+            subject: OptionField::new(subjects(finding)),
             matches: [
-                Field::new(optional(ancestor(0))),
-                Field::new(optional(ancestor(1))),
-                Field::new(optional(hash)),
+                OptionField::new(optional(ancestor(0))),
+                OptionField::new(optional(ancestor(1))),
+                OptionField::new(optional(hash)),
             ],
-            until: Field {
+            until: OptionField {
                 choices: vec![
-                    Choice::new("for 1 day", Some(day)),
-                    Choice::new("for 7 days", Some(day * 7)),
-                    Choice::new("for 30 days", Some(day * 30)),
-                    Choice::new("for ever", None),
+                    FieldOption::new("for 1 day", Some(day)),
+                    FieldOption::new("for 7 days", Some(day * 7)),
+                    FieldOption::new("for 30 days", Some(day * 30)),
+                    FieldOption::new("for ever", None),
                 ],
                 at: 2,
             },
@@ -135,7 +135,7 @@ impl Form {
     /// What the form says now.
     pub(super) fn silence(&self, now: Timestamp) -> Silence {
         let [exe, parent, sha256] = &self.matches;
-        let chosen = |field: &Field<Option<String>>| field.value().cloned().flatten();
+        let chosen = |field: &OptionField<Option<String>>| field.value().cloned().flatten();
         Silence {
             rule: self.rule.clone(),
             subject: self.subject.value().cloned().unwrap_or_default(),
@@ -151,13 +151,16 @@ impl Form {
     /// A key: whether the form stays open, and what is to be written.
     pub(super) fn press(&mut self, key: &KeyEvent, core: &Core) -> (bool, Option<Wish>) {
         self.error = None;
-        let at = Part::ALL.iter().position(|p| *p == self.part).unwrap_or(0);
-        let count = Part::ALL.len();
+        let at = FormField::ALL
+            .iter()
+            .position(|p| *p == self.part)
+            .unwrap_or(0);
+        let count = FormField::ALL.len();
         let (down, up) = (
-            Part::ALL[(at + 1) % count],
-            Part::ALL[(at + count - 1) % count],
+            FormField::ALL[(at + 1) % count],
+            FormField::ALL[(at + count - 1) % count],
         );
-        let typing = self.part == Part::Reason && !key.modifiers.contains(KeyModifiers::ALT);
+        let typing = self.part == FormField::Reason && !key.modifiers.contains(KeyModifiers::ALT);
         match key.code {
             KeyCode::Esc => return (false, None),
             KeyCode::Enter => return self.done(core),
@@ -178,26 +181,26 @@ impl Form {
     }
 
     fn turn(&mut self, on: bool) {
-        fn by<T>(field: &mut Field<T>, on: bool) {
+        fn by<T>(field: &mut OptionField<T>, on: bool) {
             let back = field.choices.len().saturating_sub(1);
             field.turn(if on { 1 } else { back });
         }
         let [exe, parent, hash] = &mut self.matches;
         let subject = &mut self.subject;
         match self.part {
-            Part::Scope => by(&mut self.scope, on),
-            Part::Subject => by(subject, on),
-            Part::Exe => by(exe, on),
-            Part::Parent => by(parent, on),
-            Part::Hash => by(hash, on),
-            Part::Until => by(&mut self.until, on),
-            Part::Reason => {}
+            FormField::Scope => by(&mut self.scope, on),
+            FormField::Subject => by(subject, on),
+            FormField::Exe => by(exe, on),
+            FormField::Parent => by(parent, on),
+            FormField::Hash => by(hash, on),
+            FormField::Until => by(&mut self.until, on),
+            FormField::Reason => {}
         }
     }
 
     fn done(&mut self, core: &Core) -> (bool, Option<Wish>) {
         if self.reason.text().trim().is_empty() {
-            self.part = Part::Reason;
+            self.part = FormField::Reason;
             self.error = Some("say why; it is read by whoever comes after you".to_owned());
             return (true, None);
         }
@@ -207,7 +210,7 @@ impl Form {
 }
 
 /// Where: the narrowest first.
-fn scopes(finding: &Finding, core: &Core) -> Vec<Choice<Scope>> {
+fn scopes(finding: &Finding, core: &Core) -> Vec<FieldOption<Scope>> {
     let mut out = Vec::new();
     let container = finding.container.as_ref();
     let info = container
@@ -223,7 +226,7 @@ fn scopes(finding: &Finding, core: &Core) -> Vec<Choice<Scope>> {
                 digest: Some(info.image_digest.clone()),
                 ..Scope::default()
             };
-            out.push(Choice::new(words, scope));
+            out.push(FieldOption::new(words, scope));
         }
         if let Some(image) = info.image.to_str().ok().filter(|i| !i.is_empty()) {
             let words = format!("containers of images named {image}");
@@ -231,7 +234,7 @@ fn scopes(finding: &Finding, core: &Core) -> Vec<Choice<Scope>> {
                 image: Some(image.replace('*', "?")),
                 ..Scope::default()
             };
-            out.push(Choice::new(words, scope));
+            out.push(FieldOption::new(words, scope));
         }
     }
     if let Some(id) = container {
@@ -243,14 +246,14 @@ fn scopes(finding: &Finding, core: &Core) -> Vec<Choice<Scope>> {
             container: Some(name.to_owned()),
             ..Scope::default()
         };
-        out.push(Choice::new(format!("the container {name}"), scope));
+        out.push(FieldOption::new(format!("the container {name}"), scope));
     }
-    out.push(Choice::new("everywhere", Scope::default()));
+    out.push(FieldOption::new("everywhere", Scope::default()));
     out
 }
 
 /// What it is about: exactly this, what lies beside it, anything.
-fn subjects(finding: &Finding) -> Vec<Choice<Vec<String>>> {
+fn subjects(finding: &Finding) -> Vec<FieldOption<Vec<String>>> {
     let mut out = Vec::new();
     let exact = exactly(finding);
     if !exact.is_empty() {
@@ -260,12 +263,12 @@ fn subjects(finding: &Finding) -> Vec<Choice<Vec<String>>> {
         };
         // All that lies beside the things it is about, where they lie in one place.
         let beside: BTreeSet<Option<String>> = exact.iter().map(|text| beside(text)).collect();
-        out.push(Choice::new(words, exact));
+        out.push(FieldOption::new(words, exact));
         if let [Some(pattern)] = beside.into_iter().collect::<Vec<_>>().as_slice() {
-            out.push(Choice::new(pattern.clone(), vec![pattern.clone()]));
+            out.push(FieldOption::new(pattern.clone(), vec![pattern.clone()]));
         }
     }
-    out.push(Choice::new("anything", Vec::new()));
+    out.push(FieldOption::new("anything", Vec::new()));
     out
 }
 
@@ -277,10 +280,10 @@ fn beside(text: &str) -> Option<String> {
 }
 
 /// Not looked at, or exactly this.
-fn optional(value: Option<String>) -> Vec<Choice<Option<String>>> {
-    let mut out = vec![Choice::new("any", None)];
+fn optional(value: Option<String>) -> Vec<FieldOption<Option<String>>> {
+    let mut out = vec![FieldOption::new("any", None)];
     if let Some(value) = value {
-        out.push(Choice::new(format!("exactly {value}"), Some(value)));
+        out.push(FieldOption::new(format!("exactly {value}"), Some(value)));
     }
     out
 }

@@ -12,7 +12,7 @@ const DEEDS: usize = 100;
 
 /// What was done, to take it back.
 #[derive(Debug)]
-enum Deed {
+enum SilenceChange {
     Added(Silence),
     Removed(Silence),
 }
@@ -20,7 +20,7 @@ enum Deed {
 /// Keeps the policy file.
 #[derive(Debug, Default)]
 pub(in crate::tui) struct Keeper {
-    deeds: Vec<Deed>,
+    deeds: Vec<SilenceChange>,
 }
 
 impl Keeper {
@@ -39,7 +39,7 @@ impl Keeper {
             Wish::Add(silence) => {
                 add(path, &silence)?;
                 let said = format!("silenced (U undoes) in {file}: {}", line(&silence));
-                self.remember(Deed::Added(*silence));
+                self.remember(SilenceChange::Added(*silence));
                 Ok(said)
             }
             Wish::Remove(silence) => {
@@ -48,7 +48,7 @@ impl Keeper {
                     "no longer silenced (U undoes) in {file}: {}",
                     line(&silence)
                 );
-                self.remember(Deed::Removed(*silence));
+                self.remember(SilenceChange::Removed(*silence));
                 Ok(said)
             }
             Wish::Undo => {
@@ -56,11 +56,11 @@ impl Keeper {
                     return Ok("nothing to take back".to_owned());
                 };
                 match deed {
-                    Deed::Added(silence) => {
+                    SilenceChange::Added(silence) => {
                         remove(path, &silence)?;
                         Ok(format!("taken back in {file}: {}", line(&silence)))
                     }
-                    Deed::Removed(silence) => {
+                    SilenceChange::Removed(silence) => {
                         add(path, &silence)?;
                         Ok(format!("silenced again in {file}: {}", line(&silence)))
                     }
@@ -69,7 +69,7 @@ impl Keeper {
         }
     }
 
-    fn remember(&mut self, deed: Deed) {
+    fn remember(&mut self, deed: SilenceChange) {
         if self.deeds.len() >= DEEDS {
             self.deeds.remove(0);
         }

@@ -7,11 +7,11 @@ use crate::core::Core;
 
 /// The list of silences.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct List {
+pub(crate) struct SilenceList {
     pub(super) at: usize,
 }
 
-impl List {
+impl SilenceList {
     /// A key: whether the list stays open, and what is to be written.
     pub(super) fn press(&mut self, key: &KeyEvent, core: &Core) -> (bool, Option<Wish>) {
         let silences = &core.detector.settings().policy.silence;

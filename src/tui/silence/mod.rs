@@ -16,12 +16,12 @@ use crossterm::event::KeyEvent;
 
 use super::action::Action;
 use super::app::{Scene, Ui};
-use super::rows::Key;
+use super::rows::RowKey;
 use crate::core::Core;
 use crate::detect::{Finding, Scope, Silence};
 
-use form::Form;
-use list::List;
+use form::SilenceForm;
+use list::SilenceList;
 
 /// How long an acknowledged finding stays hidden.
 const ACKNOWLEDGED: Duration = Duration::from_secs(30 * 86_400);
@@ -30,9 +30,9 @@ const ACKNOWLEDGED: Duration = Duration::from_secs(30 * 86_400);
 #[derive(Debug, Clone)]
 pub(super) enum Sheet {
     /// Which findings to accept, and why.
-    Form(Box<Form>),
+    Form(Box<SilenceForm>),
     /// What is accepted.
-    List(List),
+    List(SilenceList),
 }
 
 /// What is to be written into the policy file.
@@ -50,7 +50,7 @@ impl Ui {
     /// Opens what an action of this family asks for.
     pub(super) fn triage(&mut self, action: Action, core: &Core) {
         if action == Action::Silences {
-            self.sheet = Some(Sheet::List(List::default()));
+            self.sheet = Some(Sheet::List(SilenceList::default()));
             return;
         }
         if self.scene == Scene::Recording {
@@ -70,13 +70,13 @@ impl Ui {
             let silence = acknowledged(finding, core);
             self.wish = Some(Wish::Add(Box::new(silence)));
         } else {
-            self.sheet = Some(Sheet::Form(Box::new(Form::new(finding, core))));
+            self.sheet = Some(Sheet::Form(Box::new(SilenceForm::new(finding, core))));
         }
     }
 
     /// The finding the person looks at.
     fn finding<'a>(&self, core: &'a Core) -> Option<&'a Finding> {
-        let Some(Key::Finding(id)) = self.subject() else {
+        let Some(RowKey::Finding(id)) = self.subject() else {
             return None;
         };
         let mut findings = core.detector.findings().iter();

@@ -33,7 +33,7 @@ fn on(core: &Core, rule: &str) -> Ui {
         .iter()
         .find(|f| f.rule == rule)
         .unwrap();
-    ui.detail = Some(crate::tui::rows::Key::Finding(finding.id));
+    ui.detail = Some(crate::tui::rows::RowKey::Finding(finding.id));
     ui
 }
 

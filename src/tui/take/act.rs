@@ -16,7 +16,7 @@ use crate::core::Core;
 use crate::event::{Timestamp, escape};
 use crate::masking::mask_json;
 use crate::tui::app::{Asked, Pane, Ui};
-use crate::tui::rows::{self, Key};
+use crate::tui::rows::{self, RowKey};
 use crate::tui::source::Status;
 use crate::tui::text::fit_middle;
 use crate::tui::theme::Theme;
@@ -117,11 +117,11 @@ fn cell(core: &Core, ui: &Ui) -> Option<String> {
 fn row(core: &Core, ui: &Ui) -> Option<String> {
     let key = ui.subject()?;
     let mut value = match key {
-        Key::Finding(id) => {
+        RowKey::Finding(id) => {
             let mut findings = core.detector.findings().iter();
             serde_json::to_value(findings.find(|finding| finding.id == *id)?).ok()?
         }
-        Key::Event(seq) => {
+        RowKey::Event(seq) => {
             let mut line = Vec::new();
             let event = core.event(*seq)?;
             event.write_json(&mut line).ok()?;
@@ -269,7 +269,7 @@ fn written(grid: &Grid, format: Format) -> Result<Vec<u8>, String> {
 }
 
 fn evidence(core: &Core, ui: &Ui, folder: &Path) -> Result<String, String> {
-    let Some(Key::Finding(id)) = ui.subject() else {
+    let Some(RowKey::Finding(id)) = ui.subject() else {
         return Err("select a finding first".to_owned());
     };
     let (file, path) = create(core, &id.to_string(), "tar", folder)?;

@@ -3,22 +3,22 @@
 use crate::core::Core;
 use crate::event::{Bytes, ContainerId};
 use crate::tui::app::Ui;
-use crate::tui::rows::Key;
+use crate::tui::rows::RowKey;
 
 /// The command that says more of a row, quoted for a shell; `None` where there is none.
-pub(super) fn docker(core: &Core, ui: &Ui, key: &Key) -> Option<String> {
+pub(super) fn docker(core: &Core, ui: &Ui, key: &RowKey) -> Option<String> {
     let state = &core.state;
     let of = |owner: &Option<ContainerId>| owner.clone().or_else(|| ui.container.clone());
     match key {
-        Key::Container(id) => Some(format!("docker inspect {}", id.as_str())),
-        Key::Process(pid) => {
+        RowKey::Container(id) => Some(format!("docker inspect {}", id.as_str())),
+        RowKey::Process(pid) => {
             let owner = of(&state.processes.get(pid)?.owner)?;
             Some(format!(
                 "docker top {} -eo pid,ppid,user,args",
                 owner.as_str()
             ))
         }
-        Key::Finding(id) => {
+        RowKey::Finding(id) => {
             let finding = core.detector.findings().iter().find(|f| f.id == *id)?;
             Some(format!(
                 "docker logs --timestamps --since {} {}",
@@ -26,22 +26,22 @@ pub(super) fn docker(core: &Core, ui: &Ui, key: &Key) -> Option<String> {
                 of(&finding.container)?.as_str()
             ))
         }
-        Key::Connection(key) => {
+        RowKey::Connection(key) => {
             let owner = of(&key.owner)?;
             Some(format!(
                 "docker inspect --format '{{{{json .NetworkSettings}}}}' {}",
                 owner.as_str()
             ))
         }
-        Key::File(key) => {
+        RowKey::File(key) => {
             let owner = of(&key.owner)?;
             Some(match quoted(owner.as_str(), &key.path) {
                 Some(from) => format!("docker cp {from} -"),
                 None => format!("docker diff {}", owner.as_str()),
             })
         }
-        Key::Image(_) | Key::Since(_) => None,
-        Key::Event(_) => None,
+        RowKey::Image(_) | RowKey::Since(_) => None,
+        RowKey::Event(_) => None,
     }
 }
 

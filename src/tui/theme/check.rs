@@ -40,7 +40,7 @@ pub struct Distance {
 
 /// What was measured.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Report {
+pub struct ThemeReport {
     /// Every token with a colour of its own, the worst first.
     pub contrast: Vec<Contrast>,
     /// The closest severities, for each vision.
@@ -49,7 +49,7 @@ pub struct Report {
     pub unknown: Vec<Token>,
 }
 
-impl Report {
+impl ThemeReport {
     /// Everything that can be measured suffices.
     #[must_use]
     pub fn good(&self) -> bool {
@@ -103,7 +103,7 @@ const VISIONS: &[(&str, Matrix)] = &[
 
 /// Measures a theme as it looks with all colours.
 #[must_use]
-pub fn check(theme: &Theme) -> Report {
+pub fn check(theme: &Theme) -> ThemeReport {
     let ground = theme.background.and_then(rgb);
     let mut contrast = Vec::new();
     let mut unknown = Vec::new();
@@ -144,7 +144,7 @@ pub fn check(theme: &Theme) -> Report {
             pairs.min_by(|a, b| a.delta.total_cmp(&b.delta))
         })
         .collect();
-    Report {
+    ThemeReport {
         contrast,
         closest,
         unknown,

@@ -23,12 +23,12 @@ pub struct ThemeError {
 
 /// A place in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct FileLine {
     pub(super) file: String,
     pub(super) line: usize,
 }
 
-impl Place {
+impl FileLine {
     pub(super) fn wrong(&self, message: impl Into<String>) -> ThemeError {
         ThemeError {
             file: self.file.clone(),
@@ -40,21 +40,21 @@ impl Place {
 
 /// A text and where it stands.
 #[derive(Debug, Clone)]
-pub(super) struct Word {
+pub(super) struct ThemeWord {
     pub(super) text: String,
-    pub(super) place: Place,
+    pub(super) place: FileLine,
 }
 
 /// What a file says of one token; what it leaves out is inherited.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Entry {
-    pub(super) fg: Option<Word>,
-    pub(super) bg: Option<Word>,
+pub(super) struct StyleEntry {
+    pub(super) fg: Option<ThemeWord>,
+    pub(super) bg: Option<ThemeWord>,
     pub(super) mods: Option<Modifier>,
     pub(super) mono: Option<Modifier>,
 }
 
-impl Entry {
+impl StyleEntry {
     /// With what `over` says in place of its own.
     pub(super) fn under(mut self, over: Self) -> Self {
         self.fg = over.fg.or(self.fg);
@@ -67,25 +67,25 @@ impl Entry {
 
 /// A theme file as it stands.
 #[derive(Debug, Clone, Default)]
-pub(super) struct File {
-    pub(super) inherits: Option<Word>,
+pub(super) struct ThemeFile {
+    pub(super) inherits: Option<ThemeWord>,
     /// Of the terminal it is made for; not painted.
-    pub(super) background: Option<Word>,
-    pub(super) palette: BTreeMap<String, Word>,
-    pub(super) style: BTreeMap<Token, Entry>,
+    pub(super) background: Option<ThemeWord>,
+    pub(super) palette: BTreeMap<String, ThemeWord>,
+    pub(super) style: BTreeMap<Token, StyleEntry>,
     /// In place of `style` where the terminal has sixteen colours.
-    pub(super) ansi16: BTreeMap<Token, Entry>,
-    pub(super) glyphs: Option<Word>,
+    pub(super) ansi16: BTreeMap<Token, StyleEntry>,
+    pub(super) glyphs: Option<ThemeWord>,
 }
 
 /// Reads a theme's text; `name` is what errors call it.
-pub(super) fn parse(name: &str, text: &str) -> Result<File, ThemeError> {
-    let reader = Reader { name, text };
+pub(super) fn parse(name: &str, text: &str) -> Result<ThemeFile, ThemeError> {
+    let reader = ThemeReader { name, text };
     let root = DeTable::parse(text).map_err(|error| {
         let at = error.span().unwrap_or(0..0);
         reader.at(&at).wrong(error.message())
     })?;
-    let mut file = File::default();
+    let mut file = ThemeFile::default();
     for (key, value) in root.get_ref() {
         match key.get_ref().as_ref() {
             "inherits" => file.inherits = Some(reader.word(value)?),
@@ -117,29 +117,29 @@ pub(super) fn parse(name: &str, text: &str) -> Result<File, ThemeError> {
     Ok(file)
 }
 
-type Key<'i> = Spanned<std::borrow::Cow<'i, str>>;
-type Value<'i> = Spanned<DeValue<'i>>;
+type TomlKey<'i> = Spanned<std::borrow::Cow<'i, str>>;
+type TomlValue<'i> = Spanned<DeValue<'i>>;
 
-struct Reader<'a> {
+struct ThemeReader<'a> {
     name: &'a str,
     text: &'a str,
 }
 
-impl Reader<'_> {
-    fn at(&self, span: &Range<usize>) -> Place {
+impl ThemeReader<'_> {
+    fn at(&self, span: &Range<usize>) -> FileLine {
         let before = &self.text.as_bytes()[..span.start.min(self.text.len())];
-        Place {
+        FileLine {
             file: self.name.to_owned(),
             line: 1 + before.iter().filter(|byte| **byte == b'\n').count(),
         }
     }
 
-    fn unknown(&self, key: &Key) -> ThemeError {
+    fn unknown(&self, key: &TomlKey) -> ThemeError {
         let message = format!("{:?} is nothing a theme has", key.get_ref());
         self.at(&key.span()).wrong(message)
     }
 
-    fn word(&self, value: &Value) -> Result<Word, ThemeError> {
+    fn word(&self, value: &TomlValue) -> Result<ThemeWord, ThemeError> {
         let place = self.at(&value.span());
         let text = match value.get_ref() {
             DeValue::String(text) => text.to_string(),
@@ -149,10 +149,10 @@ impl Reader<'_> {
                 return Err(place.wrong(message));
             }
         };
-        Ok(Word { text, place })
+        Ok(ThemeWord { text, place })
     }
 
-    fn table<'v, 'i>(&self, value: &'v Value<'i>) -> Result<&'v DeTable<'i>, ThemeError> {
+    fn table<'v, 'i>(&self, value: &'v TomlValue<'i>) -> Result<&'v DeTable<'i>, ThemeError> {
         value.get_ref().as_table().ok_or_else(|| {
             let message = format!(
                 "a table is expected here, not {}",
@@ -167,7 +167,7 @@ impl Reader<'_> {
         &self,
         prefix: &str,
         table: &DeTable,
-        into: &mut BTreeMap<Token, Entry>,
+        into: &mut BTreeMap<Token, StyleEntry>,
     ) -> Result<(), ThemeError> {
         for (key, value) in table {
             let name = format!("{prefix}{}", key.get_ref());
@@ -189,14 +189,14 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn entry(&self, value: &Value) -> Result<Entry, ThemeError> {
+    fn entry(&self, value: &TomlValue) -> Result<StyleEntry, ThemeError> {
         let Some(table) = value.get_ref().as_table() else {
-            return Ok(Entry {
+            return Ok(StyleEntry {
                 fg: Some(self.word(value)?),
-                ..Entry::default()
+                ..StyleEntry::default()
             });
         };
-        let mut entry = Entry::default();
+        let mut entry = StyleEntry::default();
         for (key, value) in table {
             match key.get_ref().as_ref() {
                 "fg" => entry.fg = Some(self.word(value)?),
@@ -209,7 +209,7 @@ impl Reader<'_> {
         Ok(entry)
     }
 
-    fn modifiers(&self, value: &Value) -> Result<Modifier, ThemeError> {
+    fn modifiers(&self, value: &TomlValue) -> Result<Modifier, ThemeError> {
         let Some(list) = value.get_ref().as_array() else {
             let message = "a list is expected here, such as [\"bold\"]";
             return Err(self.at(&value.span()).wrong(message));

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::file::{File, ThemeError, parse};
+use super::file::{ThemeError, ThemeFile, parse};
 use super::{Depth, Theme};
 
 /// Themes that come with the program; the first is used where nothing else is asked for.
@@ -79,7 +79,7 @@ impl Library {
         depth: Depth,
     ) -> Result<(Theme, Stamps), ThemeError> {
         let mut stamps = Vec::new();
-        let mut chain: Vec<File> = Vec::new();
+        let mut chain: Vec<ThemeFile> = Vec::new();
         let mut wanted = name.to_owned();
         let mut asked_by = None;
         loop {
@@ -110,9 +110,9 @@ impl Library {
     fn read(
         &self,
         name: &str,
-        asked_by: Option<&super::file::Place>,
+        asked_by: Option<&super::file::FileLine>,
         stamps: &mut Stamps,
-    ) -> Result<File, ThemeError> {
+    ) -> Result<ThemeFile, ThemeError> {
         let own = self.folder.as_ref().map(|f| f.join(format!("{name}.toml")));
         let path = if name.contains('/') || name.ends_with(".toml") {
             Some(PathBuf::from(name))

@@ -13,7 +13,7 @@ use ratatui::style::{Color, Modifier, Style};
 
 use crate::detect::Severity;
 
-pub use check::{CONTRAST, Contrast, DISTANCE, Distance, GRAPHICS, Report, check};
+pub use check::{CONTRAST, Contrast, DISTANCE, Distance, GRAPHICS, ThemeReport, check};
 pub use depth::Depth;
 pub(crate) use depth::bare;
 pub use file::ThemeError;
@@ -21,7 +21,7 @@ pub use library::{Library, SHIPPED};
 pub use reload::Chosen;
 pub use token::Token;
 
-use file::{Entry, File, Word};
+use file::{StyleEntry, ThemeFile, ThemeWord};
 
 /// Styles by meaning, as the terminal can show them.
 #[derive(Debug, Clone)]
@@ -75,10 +75,10 @@ impl Theme {
     }
 
     /// From the files of a chain of inheritance, the eldest first.
-    fn resolve(name: &str, chain: Vec<File>, depth: Depth) -> Result<Self, ThemeError> {
+    fn resolve(name: &str, chain: Vec<ThemeFile>, depth: Depth) -> Result<Self, ThemeError> {
         let mut palette = BTreeMap::new();
-        let mut style: BTreeMap<Token, Entry> = BTreeMap::new();
-        let mut ansi16: BTreeMap<Token, Entry> = BTreeMap::new();
+        let mut style: BTreeMap<Token, StyleEntry> = BTreeMap::new();
+        let mut ansi16: BTreeMap<Token, StyleEntry> = BTreeMap::new();
         let mut background = None;
         let mut glyphs = Glyphs::Auto;
         for file in chain {
@@ -103,10 +103,10 @@ impl Theme {
                 None => {}
             }
         }
-        let colour = |word: &Word| colour(word, &palette);
+        let colour = |word: &ThemeWord| colour(word, &palette);
         let background = background.as_ref().map(colour).transpose()?;
         // Every colour is read at every depth, so that a mistake shows on every terminal.
-        let read = |entry: Entry| -> Result<(Style, Modifier), ThemeError> {
+        let read = |entry: StyleEntry| -> Result<(Style, Modifier), ThemeError> {
             let mut read = Style::new().add_modifier(entry.mods.unwrap_or_default());
             read.fg = entry.fg.as_ref().map(colour).transpose()?;
             read.bg = entry.bg.as_ref().map(colour).transpose()?;
@@ -196,7 +196,7 @@ impl Theme {
 
 /// A colour by the name a palette gives it, or as `ratatui` reads it: `red`, `light blue`,
 /// `#rrggbb`, 0-255.
-fn colour(word: &Word, palette: &BTreeMap<String, Word>) -> Result<Color, ThemeError> {
+fn colour(word: &ThemeWord, palette: &BTreeMap<String, ThemeWord>) -> Result<Color, ThemeError> {
     let (text, place) = match palette.get(&word.text) {
         Some(named) => (&named.text, &named.place),
         None => (&word.text, &word.place),

@@ -11,7 +11,7 @@ use crate::event::escape;
 use crate::tui::action::{ACTIONS, Action, Entry, Group};
 use crate::tui::app::{Scene, Ui};
 use crate::tui::prompt::Prompt;
-use crate::tui::rows::Key;
+use crate::tui::rows::RowKey;
 use crate::tui::silence;
 use crate::tui::source::{Shown, Status};
 use crate::tui::text::fit;
@@ -85,8 +85,8 @@ fn rank(ui: &Ui, entry: &Entry) -> u8 {
         // Out of a page, or of a filter, is what comes next there.
         Action::Back if !ui.listing() || !ui.filter().is_empty() => 5,
         // It leads on to what is related; from its row it would lead where Enter does.
-        Action::Why if matches!(ui.detail, Some(Key::Finding(_))) => 40,
-        Action::Why if matches!(ui.subject(), Some(Key::Finding(_))) => 0,
+        Action::Why if matches!(ui.detail, Some(RowKey::Finding(_))) => 40,
+        Action::Why if matches!(ui.subject(), Some(RowKey::Finding(_))) => 0,
         Action::Silence | Action::Acknowledge if recording => 0,
         // A recording is there to be gone through.
         _ if recording && entry.group == Group::Time && entry.rank > 0 => entry.rank - 37,
@@ -101,7 +101,7 @@ fn brief(ui: &Ui, status: &Status, entry: &Entry) -> Option<&'static str> {
     Some(match entry.action {
         Action::Back if ui.listing() && !ui.filter().is_empty() => "clears",
         Action::Ended => ui.pane.over(),
-        Action::Why if matches!(ui.detail, Some(Key::Finding(_))) => "related",
+        Action::Why if matches!(ui.detail, Some(RowKey::Finding(_))) => "related",
         Action::Filter if !ui.listing() => "search",
         Action::Pause if status.time == Shown::Paused => "play",
         Action::Present => return status.present,

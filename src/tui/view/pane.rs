@@ -9,7 +9,7 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 use crate::core::Core;
 use crate::event::{Timestamp, escape};
 use crate::tui::app::{Pane, Scene, Ui};
-use crate::tui::rows::{self, Key, Row};
+use crate::tui::rows::{self, Row, RowKey};
 use crate::tui::table::{Column, layout};
 use crate::tui::text::{fit, fit_middle, pad};
 use crate::tui::theme::Theme;
@@ -95,7 +95,7 @@ pub(super) fn draw(core: &Core, ui: &mut Ui, area: Rect, theme: &Theme, out: &mu
             ..area
         };
         let row = &rows[chosen].key;
-        let there = |key: &Key| rows.iter().any(|row| row.key == *key);
+        let there = |key: &RowKey| rows.iter().any(|row| row.key == *key);
         let explained = match ui.explained.take().filter(|key| ui.hurry && there(key)) {
             Some(before) => before,
             None => row.clone(),
@@ -131,7 +131,7 @@ fn steadied(ui: &mut Ui, row: &Row) -> Vec<String> {
 fn widths(ui: &Ui, columns: &[Column], rows: &[Row], width: u16) -> Vec<(usize, u16)> {
     let wanted = |at: &usize| {
         let alone = ui.container.is_some() && columns[*at].name == "container";
-        ui.table().shows(columns, *at) && !alone
+        ui.table().shows(&columns[*at]) && !alone
     };
     let wanted: Vec<usize> = (0..columns.len()).filter(wanted).collect();
     let chosen: Vec<Column> = wanted.iter().map(|at| columns[*at]).collect();
@@ -176,14 +176,14 @@ fn titles(
     area: Rect,
     theme: &Theme,
     out: &mut Buffer,
-) -> Vec<(Rect, usize)> {
+) -> Vec<(Rect, &'static str)> {
     let table = ui.table();
     let mut places = Vec::new();
     let mut x = area.x + MARKS.min(area.width);
     for (at, width) in widths {
         let column = &columns[*at];
         let title = match table.sort {
-            Some(by) if by == *at && *width > 1 => {
+            Some(by) if by == column.name && *width > 1 => {
                 let sign = if table.reverse { '↑' } else { '↓' };
                 fit(column.title, usize::from(*width) - 1) + &sign.to_string()
             }
@@ -196,7 +196,7 @@ fn titles(
             &pad(&title, usize::from(*width), column.right),
             theme.dim(),
         );
-        places.push((Rect::new(x, area.y, *width, 1), *at));
+        places.push((Rect::new(x, area.y, *width, 1), column.name));
         x += width + 1;
     }
     places

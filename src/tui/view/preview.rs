@@ -7,14 +7,21 @@ use unicode_width::UnicodeWidthStr as _;
 use crate::core::Core;
 use crate::tui::app::Ui;
 use crate::tui::detail;
-use crate::tui::rows::Key;
+use crate::tui::rows::RowKey;
 use crate::tui::text::{fit, pad};
 use crate::tui::theme::Theme;
 
 /// Least width of the names of facts; the most is a quarter of the line.
 const NAMES: usize = 3;
 
-pub(super) fn draw(core: &Core, ui: &Ui, key: &Key, area: Rect, theme: &Theme, out: &mut Buffer) {
+pub(super) fn draw(
+    core: &Core,
+    ui: &Ui,
+    key: &RowKey,
+    area: Rect,
+    theme: &Theme,
+    out: &mut Buffer,
+) {
     let width = usize::from(area.width);
     let Some((title, facts)) = detail::brief(core, &ui.query(), key) else {
         return;
