@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::detect::{self, Detector, Settings};
 use crate::event::Event;
 use crate::evidence::{self, Evidence};
+use crate::incident::{Incident, IncidentId, Incidents};
 use crate::state::{self, State};
 
 /// State and findings after the events so far.
@@ -14,6 +15,8 @@ pub struct Core {
     pub state: State,
     /// The rules and what they found.
     pub detector: Detector,
+    /// Findings joined into incidents.
+    pub incidents: Incidents,
     evidence: Evidence,
 }
 
@@ -24,6 +27,7 @@ impl Core {
         Self {
             state: State::default(),
             detector: Detector::new(settings),
+            incidents: Incidents::default(),
             evidence: Evidence::default(),
         }
     }
@@ -35,12 +39,25 @@ impl Core {
         let event = seen.as_ref().unwrap_or(event);
         self.state.apply(event);
         self.detector.apply(&self.state, event);
+        self.incidents.apply(&self.state, &self.detector);
         for place in self.detector.latest() {
             if let Some(finding) = self.detector.findings().get(*place) {
                 let recent = &self.state.recent;
                 self.evidence.keep(*place, &finding.evidence, recent);
             }
         }
+    }
+
+    /// All incidents that are not silenced, the likeliest break-in first.
+    #[must_use]
+    pub fn ranked_incidents(&self) -> Vec<Incident> {
+        self.incidents.ranked(&self.state, &self.detector)
+    }
+
+    /// The incident of this number, unless all its findings are silenced.
+    #[must_use]
+    pub fn incident(&self, id: IncidentId) -> Option<Incident> {
+        self.incidents.get(&self.state, &self.detector, id)
     }
 
     /// An event of the recent past, or one that is evidence of a finding.
@@ -56,6 +73,7 @@ impl Core {
 pub(crate) struct PackedCore {
     state: state::PackedState,
     detector: detect::Frozen,
+    incidents: Incidents,
     evidence: evidence::FrozenEvidence,
 }
 
@@ -65,6 +83,7 @@ impl Core {
         Some(PackedCore {
             state: self.state.freeze()?,
             detector: self.detector.freeze()?,
+            incidents: self.incidents.clone(),
             evidence: self.evidence.freeze()?,
         })
     }
@@ -76,6 +95,7 @@ impl PackedCore {
         Some(Core {
             state: self.state.thaw()?,
             detector: self.detector.thaw()?,
+            incidents: self.incidents.clone(),
             evidence: self.evidence.thaw()?,
         })
     }

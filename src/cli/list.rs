@@ -1,18 +1,16 @@
 //! `hullwatch list`: what a view of the screen shows, printed once.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
-use super::error::print_message;
-use super::signals::StopSignal;
+use super::core_source::{replay_to_end, watch_for};
 use super::{CliError, LiveArgs, live};
 use crate::core::Core;
-use crate::recording::{ReadAhead, ReadReport, RecordingPiece, RecordingReader};
 use crate::tui::Pane;
 use crate::tui::take::{Format, listing};
 
@@ -66,11 +64,17 @@ impl ValueEnum for Pane {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
-    // A mistake in the filter is reported before watching starts.
+    // An error in the filter is reported before anything is watched.
     print(&Core::default(), args)?;
     let (text, code) = match &args.recording {
-        Some(path) => recorded(path, args)?,
-        None => (watched(args)?, ExitCode::SUCCESS),
+        Some(path) => {
+            let (core, code) = replay_to_end(path)?;
+            (print(&core, args)?, code)
+        }
+        None => {
+            let text = watch_for(args.duration, &args.live, |core| print(core, args))??;
+            (text, ExitCode::SUCCESS)
+        }
     };
     std::io::stdout().lock().write_all(&text)?;
     Ok(code)
@@ -84,43 +88,4 @@ fn print(core: &Core, args: &Args) -> Result<Vec<u8>, CliError> {
     };
     listing(core, args.view, &args.filter, format, args.secrets)
         .map_err(|error| CliError::expected(format!("--filter: {error}")))
-}
-
-fn watched(args: &Args) -> Result<Vec<u8>, CliError> {
-    let ended = StopSignal::install()?;
-    let live = live::start(&args.live, None, None)?;
-    let until = Instant::now() + args.duration;
-    while !ended.ended() && Instant::now() < until {
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    let text = print(&live.core().lock(), args);
-    let lost = live.core().lock().state.totals.lost;
-    live::stop(live)?;
-    if lost > 0 {
-        print_message(format!("{lost} events were lost meanwhile"));
-    }
-    text
-}
-
-fn recorded(path: &Path, args: &Args) -> Result<(Vec<u8>, ExitCode), CliError> {
-    let mut recording = ReadAhead::start(RecordingReader::open(path)?)?;
-    let mut core = Core::new(recording.header().settings.clone());
-    let mut report = ReadReport::default();
-    while let Some(batch) = recording.next_batch() {
-        for piece in batch.pieces {
-            if let RecordingPiece::Event(event) = piece {
-                core.apply(&event);
-            }
-        }
-        report = batch.report;
-    }
-    for notice in report.notices() {
-        print_message(notice);
-    }
-    let code = if report.is_sound() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(2)
-    };
-    Ok((print(&core, args)?, code))
 }

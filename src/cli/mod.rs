@@ -8,6 +8,7 @@ mod active_recordings;
 mod attach;
 mod completions;
 mod config;
+mod core_source;
 mod demo;
 mod doctor;
 mod drift;
@@ -20,6 +21,7 @@ mod policy;
 mod privileges;
 mod record;
 mod replay;
+mod report;
 mod rules;
 mod selection;
 mod selftest;
@@ -60,6 +62,7 @@ enum CliCommand {
     Attach(attach::Args),
     Stop(stop::Args),
     Replay(replay::Args),
+    Report(report::Args),
     Demo(demo::Args),
     Drift(drift::Args),
     Rules(rules::Args),
@@ -100,6 +103,7 @@ pub fn main() -> ExitCode {
         Some(CliCommand::Attach(args)) => attach::run(&args),
         Some(CliCommand::Stop(args)) => stop::run(&args),
         Some(CliCommand::Replay(args)) => replay::run(&args),
+        Some(CliCommand::Report(args)) => report::run(&args),
         Some(CliCommand::Demo(args)) => demo::run(&args),
         Some(CliCommand::Drift(args)) => drift::run(&args),
         Some(CliCommand::Rules(args)) => rules::run(&args),

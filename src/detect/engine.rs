@@ -6,7 +6,7 @@ use super::case::Case;
 use super::memory::Memory;
 use super::rule::Look;
 use super::stories::Stories;
-use super::{Finding, Requirement, Rule, Settings, rules};
+use super::{Finding, FindingId, Requirement, Rule, Settings, rules};
 use crate::event::{ContainerId, Event, Kind, Timestamp};
 use crate::state::State;
 
@@ -209,6 +209,13 @@ impl Detector {
     #[must_use]
     pub fn findings(&self) -> &[Arc<Finding>] {
         self.stories.findings()
+    }
+
+    /// A finding by its number.
+    #[must_use]
+    pub fn finding(&self, id: FindingId) -> Option<&Finding> {
+        let at = usize::try_from(id.0.checked_sub(1)?).ok()?;
+        self.findings().get(at).map(Arc::as_ref)
     }
 
     /// How often something found no place among the findings, of which there are too many.

@@ -1,0 +1,101 @@
+//! `hullwatch report`: the incidents of a recording or of this host, for people to read.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::core_source::{replay_to_end, watch_for};
+use super::{CliError, LiveArgs, live};
+use crate::core::Core;
+use crate::event::escape;
+use crate::report::{Context, ReportFormat, render, report};
+use crate::state::Container;
+
+/// Report incidents: what happened, how they got in, what runs, what changed
+///
+/// Joins the findings of each container into incidents and describes the likeliest break-in first:
+/// since when, by which request, what was done in order of time, what still runs, whom it
+/// connected to, which files it made.
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("source").required(true).args(["file", "watch"]))]
+pub(super) struct Args {
+    /// A recording, plain or .zst
+    file: Option<PathBuf>,
+
+    /// This host: watch it for --duration first
+    #[arg(long = "live")]
+    watch: bool,
+
+    /// Only incidents of this container: its name, or the beginning of its id
+    #[arg(long, value_name = "CONTAINER")]
+    container: Option<String>,
+
+    /// How to write the report
+    #[arg(long, value_enum, default_value = "md")]
+    format: ReportFormat,
+
+    /// Show secrets in command lines; they are masked otherwise
+    #[arg(long)]
+    secrets: bool,
+
+    /// How long to watch this host first
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = live::duration)]
+    duration: Duration,
+
+    #[command(flatten)]
+    live: LiveArgs,
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
+    let (text, code) = match &args.file {
+        Some(path) => {
+            let (core, code) = replay_to_end(path)?;
+            let source = escape(path.as_os_str().as_encoded_bytes()).to_string();
+            (write(&core, source, args)?, code)
+        }
+        None => {
+            let this_host = |core: &Core| write(core, "this host".to_owned(), args);
+            (
+                watch_for(args.duration, &args.live, this_host)??,
+                ExitCode::SUCCESS,
+            )
+        }
+    };
+    std::io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(code)
+}
+
+fn write(core: &Core, source: String, args: &Args) -> Result<String, CliError> {
+    let mut incidents = core.ranked_incidents();
+    if let Some(wanted) = &args.container {
+        let known = |container: &&Container| {
+            container.info.name == wanted.as_str() || container.id.as_str().starts_with(wanted)
+        };
+        let containers = core.state.containers.values().map(|c| &**c);
+        let found: Vec<&Container> = containers.filter(known).collect();
+        if found.is_empty() {
+            return Err(CliError::expected(format!(
+                "no container {wanted} in {source}"
+            )));
+        }
+        incidents.retain(|incident| found.iter().any(|c| c.id == incident.container));
+    }
+    let blind = core
+        .detector
+        .blind()
+        .into_iter()
+        .map(|(rule, _)| rule.to_owned());
+    let context = Context {
+        hullwatch: env!("CARGO_PKG_VERSION"),
+        source,
+        watched_from: core.state.began,
+        watched_until: core.state.now,
+        lost: core.state.totals.lost,
+        blind_rules: blind.collect(),
+    };
+    let masked = !args.secrets;
+    let reports = report(core, incidents, masked);
+    render(&reports, &context, args.format, masked)
+        .map_err(|error| CliError::from(std::io::Error::from(error)))
+}

@@ -1,0 +1,339 @@
+//! Which findings belong to one incident: joined by container, lineage, exec session, dropped
+//! files and time.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::request::{self, Request};
+use super::stage::Stage;
+use crate::detect::{Detector, Finding, FindingId};
+use crate::event::{Bytes, ContainerId, Origin, Severity, Timestamp};
+use crate::state::{Direction, Lineage, ProcessEntry, State};
+
+/// Incidents kept; further ones are counted.
+const MAX_INCIDENTS: usize = 1_024;
+/// Findings, processes and files remembered of one incident, each.
+const MAX_MEMBERS: usize = 1_024;
+/// Two decisive findings of one container within this time belong together.
+const TOGETHER: Duration = Duration::from_secs(15 * 60);
+/// Programs of the image that start within this time of the container's first belong to its service.
+const START_UP: Duration = Duration::from_secs(30);
+
+/// Number of an incident in its recording, from 1; shown as `I-0001`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct IncidentId(pub u32);
+
+impl fmt::Display for IncidentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "I-{:04}", self.0)
+    }
+}
+
+/// Findings that belong together, and what joins further ones to them.
+#[derive(Debug, Clone)]
+pub(super) struct Group {
+    pub(super) id: IncidentId,
+    pub(super) container: ContainerId,
+    /// Its findings, in the order in which they joined.
+    pub(super) findings: Vec<FindingId>,
+    /// Findings that found no room in `findings`.
+    pub(super) more_findings: u64,
+    /// Processes of the intruder: host pid, and when a finding first named it.
+    pub(super) processes: BTreeSet<(u32, Timestamp)>,
+    /// Files that its findings are about.
+    pub(super) files: BTreeSet<Bytes>,
+    /// The connection that most likely brought the intruder in.
+    pub(super) request: Option<Request>,
+    /// When its latest finding happened.
+    last: Timestamp,
+    /// One of its findings makes an intruder likely by itself.
+    decisive: bool,
+}
+
+/// All incidents. Shared with clones until they change.
+#[derive(Debug, Clone, Default)]
+pub struct Incidents {
+    /// `None`: it became a part of an earlier one.
+    groups: Vec<Option<Arc<Group>>>,
+    /// By finding id: the index of its incident + 1; 0 for findings of no incident.
+    members: Vec<u32>,
+    /// Findings that would have begun an incident beyond the bound.
+    not_kept: u64,
+}
+
+/// What joins a finding to an incident.
+struct Links {
+    /// The processes of its ancestry that are the intruder's own, nearest first.
+    processes: Vec<u32>,
+    files: Vec<Bytes>,
+}
+
+impl Incidents {
+    /// Joins the findings that the latest event raised or changed. `state` is the state after it.
+    pub(crate) fn apply(&mut self, state: &State, detector: &Detector) {
+        for index in detector.latest() {
+            if let Some(finding) = detector.findings().get(*index) {
+                self.join(state, finding);
+            }
+        }
+    }
+
+    /// Findings that would have begun an incident when there were too many already.
+    #[must_use]
+    pub fn not_kept(&self) -> u64 {
+        self.not_kept
+    }
+
+    pub(super) fn groups(&self) -> impl Iterator<Item = &Group> {
+        self.groups.iter().flatten().map(Arc::as_ref)
+    }
+
+    /// The incident that a finding belongs to.
+    #[must_use]
+    pub fn of(&self, finding: FindingId) -> Option<IncidentId> {
+        let group = self.groups.get(self.position(finding)?)?.as_ref()?;
+        Some(group.id)
+    }
+
+    fn join(&mut self, state: &State, finding: &Finding) {
+        let (Some(container), Some(stage)) = (&finding.container, Stage::of(&finding.rule)) else {
+            return;
+        };
+        let decisive = stage.decisive(finding.severity);
+        if let Some(at) = self.position(finding.id) {
+            // Repeated findings are frequent: only what can have changed is looked at.
+            if let Some(group) = self.group_mut(at) {
+                group.repeat(finding, decisive);
+            }
+            return;
+        }
+        let links = links(state, finding);
+        let begins = finding.severity >= Severity::Medium && stage.weight > 0;
+        let joined = self.joined_by(state, container, finding, &links, begins && decisive);
+        let at = match joined.first() {
+            Some(first) => *first,
+            None if !begins => return,
+            None => match self.begin(container) {
+                Some(at) => at,
+                None => return,
+            },
+        };
+        for other in joined.into_iter().skip(1) {
+            self.merge(at, other);
+        }
+        let slot = finding.id.0 as usize;
+        if self.members.len() <= slot {
+            self.members.resize(slot + 1, 0);
+        }
+        if let Some(member) = self.members.get_mut(slot) {
+            *member = u32::try_from(at + 1).unwrap_or(0);
+        }
+        let Some(group) = self.group_mut(at) else {
+            return;
+        };
+        group.add(finding, links, decisive);
+        let entrance = group.request.is_none() && decisive && finding.count == 1;
+        if let Some(actor) = finding.ancestry.first().filter(|_| entrance) {
+            group.request = request::before(state, container, actor.pid, finding.first);
+        }
+    }
+
+    /// The incident that a finding belongs to, as an index into `groups`.
+    fn position(&self, finding: FindingId) -> Option<usize> {
+        let at = self.members.get(finding.0 as usize)?.checked_sub(1)?;
+        Some(at as usize)
+    }
+
+    /// The incidents that a new finding belongs to, the earliest first.
+    fn joined_by(
+        &self,
+        state: &State,
+        container: &ContainerId,
+        finding: &Finding,
+        links: &Links,
+        decisive: bool,
+    ) -> Vec<usize> {
+        let belongs = |group: &Group| {
+            let close = finding.last.since(group.last) <= TOGETHER;
+            group.container == *container
+                && (group.linked(state, links)
+                    || (decisive || group.decisive && finding.severity >= Severity::Medium)
+                        && close)
+        };
+        let all = self.groups.iter().enumerate();
+        all.filter(|(_, group)| group.as_deref().is_some_and(belongs))
+            .map(|(at, _)| at)
+            .collect()
+    }
+
+    fn begin(&mut self, container: &ContainerId) -> Option<usize> {
+        if self.groups.len() >= MAX_INCIDENTS {
+            self.not_kept += 1;
+            return None;
+        }
+        let id = u32::try_from(self.groups.len() + 1).ok()?;
+        let group = Group::new(IncidentId(id), container.clone());
+        self.groups.push(Some(Arc::new(group)));
+        Some(self.groups.len() - 1)
+    }
+
+    /// Makes `other` a part of the incident at `at`.
+    fn merge(&mut self, at: usize, other: usize) {
+        let Some(other_group) = self.groups.get_mut(other).and_then(Option::take) else {
+            return;
+        };
+        let (from, to) = (other + 1, u32::try_from(at + 1).unwrap_or(0));
+        for member in &mut self.members {
+            if *member as usize == from {
+                *member = to;
+            }
+        }
+        if let Some(group) = self.group_mut(at) {
+            group.absorb(&other_group);
+        }
+    }
+
+    fn group_mut(&mut self, at: usize) -> Option<&mut Group> {
+        self.groups.get_mut(at)?.as_mut().map(Arc::make_mut)
+    }
+}
+
+impl Group {
+    fn new(id: IncidentId, container: ContainerId) -> Self {
+        Self {
+            id,
+            container,
+            findings: Vec::new(),
+            more_findings: 0,
+            processes: BTreeSet::new(),
+            files: BTreeSet::new(),
+            request: None,
+            last: Timestamp::default(),
+            decisive: false,
+        }
+    }
+
+    /// The finding's processes descend from the incident's, or it is about a file of it.
+    fn linked(&self, state: &State, links: &Links) -> bool {
+        let own = |pid: u32| {
+            let from = (pid, Timestamp(i64::MIN));
+            let named = self.processes.range(from..).next();
+            named.is_some_and(|(known, since)| {
+                // A pid that was given to another process since is not the same one.
+                let process = state.processes.get(&pid);
+                *known == pid && process.is_none_or(|p| p.started <= *since)
+            })
+        };
+        links.processes.iter().any(|pid| own(*pid))
+            || links.files.iter().any(|file| self.files.contains(file))
+    }
+
+    /// Takes over what a repeated finding may have gained.
+    fn repeat(&mut self, finding: &Finding, decisive: bool) {
+        self.last = self.last.max(finding.last);
+        self.decisive |= decisive;
+        if let Some(file) = finding.things().last().filter(|thing| is_path(thing))
+            && !self.files.contains(file)
+            && self.files.len() < MAX_MEMBERS
+        {
+            self.files.insert(file.clone());
+        }
+    }
+
+    fn add(&mut self, finding: &Finding, links: Links, decisive: bool) {
+        if self.findings.len() < MAX_MEMBERS {
+            self.findings.push(finding.id);
+        } else {
+            self.more_findings += 1;
+        }
+        for pid in links.processes {
+            let from = (pid, Timestamp(i64::MIN));
+            let known = self.processes.range(from..).next();
+            if self.processes.len() < MAX_MEMBERS && known.is_none_or(|(p, _)| *p != pid) {
+                self.processes.insert((pid, finding.last));
+            }
+        }
+        for file in links.files {
+            if self.files.len() < MAX_MEMBERS {
+                self.files.insert(file);
+            }
+        }
+        self.last = self.last.max(finding.last);
+        self.decisive |= decisive;
+    }
+
+    fn absorb(&mut self, other: &Self) {
+        let room = MAX_MEMBERS.saturating_sub(self.findings.len());
+        self.findings.extend(other.findings.iter().take(room));
+        let left = other.findings.len().saturating_sub(room);
+        self.more_findings += other.more_findings + left as u64;
+        for process in &other.processes {
+            if self.processes.len() < MAX_MEMBERS {
+                self.processes.insert(*process);
+            }
+        }
+        for file in &other.files {
+            if self.files.len() < MAX_MEMBERS {
+                self.files.insert(file.clone());
+            }
+        }
+        self.request = self.request.take().or_else(|| other.request.clone());
+        self.last = self.last.max(other.last);
+        self.decisive |= other.decisive;
+    }
+}
+
+fn is_path(thing: &Bytes) -> bool {
+    thing.starts_with(b"/")
+}
+
+/// The processes and files by which a finding is joined to others. Processes of the service join
+/// nothing: everything in the container descends from them.
+fn links(state: &State, finding: &Finding) -> Links {
+    let servers = servers(state, finding.container.as_ref());
+    let container = state.container(&finding.container);
+    let service = |pid: u32| {
+        let init = container.is_some_and(|c| c.info.init_pid == pid);
+        init || servers.contains(&pid) || state.processes.get(&pid).is_some_and(|p| is_service(p))
+    };
+    let of_start_up = |process: &ProcessEntry| {
+        let began = container.and_then(|c| c.first_exec);
+        process.lineage == Lineage::Init
+            && process.file.origin() == Origin::Image
+            && (process.existing
+                || began.is_some_and(|began| process.started.since(began) <= START_UP))
+    };
+    let mut processes = Vec::new();
+    for (depth, ancestor) in finding.ancestry.iter().enumerate() {
+        let process = state.processes.get(&ancestor.pid);
+        // The process that did it is named even when it has run since start-up.
+        if service(ancestor.pid) || depth > 0 && process.is_some_and(|p| of_start_up(p)) {
+            break;
+        }
+        processes.push(ancestor.pid);
+    }
+    let things = finding.things().iter();
+    Links {
+        processes,
+        files: things.filter(|thing| is_path(thing)).cloned().collect(),
+    }
+}
+
+/// The container's init, as its own pid namespace numbers it.
+fn is_service(process: &ProcessEntry) -> bool {
+    process.lineage == Lineage::Init && process.nspid == 1
+}
+
+/// Processes of the container that listen, or that accepted a connection.
+fn servers(state: &State, container: Option<&ContainerId>) -> BTreeSet<u32> {
+    let rows = state.connections.iter();
+    rows.filter(|(key, _)| key.owner.as_ref() == container)
+        .filter(|(key, _)| key.direction != Direction::Outbound)
+        .map(|(_, row)| row.pid)
+        .collect()
+}

@@ -1,0 +1,17 @@
+//! Incidents: findings that belong to one break-in, joined, ranked and described.
+//!
+//! A finding answers "what did one rule see"; an incident answers "what happened in this
+//! container, and is it still going on". Pure: [`Incidents`] is a function of the stream, and
+//! [`Incident`] is computed from it, the findings and the state.
+
+mod grouping;
+mod request;
+mod stage;
+mod story;
+mod summary;
+
+pub use grouping::{IncidentId, Incidents};
+pub use request::Request;
+pub use stage::Stage;
+pub use story::{StoryLine, story};
+pub use summary::{ByContainer, Incident};

@@ -1,0 +1,73 @@
+//! The request that most likely brought an intruder in: the connection that a server accepted
+//! just before it started a shell or a foreign program.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::event::{Bytes, ContainerId, Endpoint, Timestamp};
+use crate::state::{Connection, ConnectionKey, Direction, State};
+
+/// A connection older than this, and no longer open, explains nothing.
+const BEFORE: Duration = Duration::from_secs(5);
+
+/// An accepted connection just before the first deed of an incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Request {
+    /// The peer.
+    pub peer: SocketAddr,
+    /// The container's own address and port.
+    pub local: SocketAddr,
+    /// Short name of the process that accepted it.
+    pub server: Bytes,
+    /// When it was last seen before the deed.
+    pub at: Timestamp,
+    /// The accepting process is an ancestor of the deed's process; otherwise only time joins them.
+    pub by_ancestor: bool,
+}
+
+/// The latest connection accepted by an ancestor of `pid`, else by any process of the container,
+/// at most five seconds before `at`.
+pub(super) fn before(
+    state: &State,
+    container: &ContainerId,
+    pid: u32,
+    at: Timestamp,
+) -> Option<Request> {
+    let ancestors: Vec<u32> = state.ancestry(pid).map(|process| process.pid).collect();
+    inbound(state, container)
+        .filter(|(_, row)| row.last <= at && (row.open > 0 || at.since(row.last) <= BEFORE))
+        .filter(|(_, row)| ancestors.contains(&row.pid) || at.since(row.last) <= BEFORE)
+        .filter_map(|(key, row)| {
+            let Endpoint::Inet(local) = key.endpoint else {
+                return None;
+            };
+            Some(Request {
+                peer: row.peer?,
+                local,
+                server: row.comm.clone(),
+                at: row.last,
+                by_ancestor: ancestors.contains(&row.pid),
+            })
+        })
+        .max_by_key(|request| (request.by_ancestor, request.at, request.local))
+}
+
+fn inbound<'a>(
+    state: &'a State,
+    container: &ContainerId,
+) -> impl Iterator<Item = (&'a ConnectionKey, &'a Connection)> {
+    let first = ConnectionKey {
+        owner: Some(container.clone()),
+        direction: Direction::Inbound,
+        protocol: crate::event::Protocol::Tcp,
+        endpoint: Endpoint::Inet(SocketAddr::from(([0, 0, 0, 0], 0))),
+    };
+    let owner = first.owner.clone();
+    state
+        .connections
+        .range(first..)
+        .take_while(move |(key, _)| key.owner == owner && key.direction == Direction::Inbound)
+        .map(|(key, row)| (key, &**row))
+}

@@ -1,0 +1,159 @@
+//! The part of an attack that a finding shows, and how strongly it speaks for a break-in.
+
+use serde::Serialize;
+
+use crate::event::Severity;
+
+/// The part of an attack that a rule's findings show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Stage {
+    /// Short name in the field's words, e.g. `reverse shell`.
+    pub name: &'static str,
+    /// How strongly a critical finding of this stage says that somebody else controls the
+    /// container: 0 (context only) to 100.
+    #[serde(skip)]
+    pub weight: u32,
+}
+
+/// At least this weight: the stage alone says that the container is controlled by an intruder.
+const DECISIVE: u32 = 50;
+
+/// Rules that say nothing of an intruder: their findings never belong to an incident.
+const OUTSIDE: &[&str] = &[
+    "drift.exec-built",
+    "drift.startup",
+    "exec.package-manager",
+    "file.package-database",
+    "file.watched",
+    "life.",
+    "net.new-",
+    "priv.capability-new",
+];
+
+/// Stages of rules that are not listed in [`STAGES`], by the beginning of their id.
+const FAMILIES: &[(&str, Stage)] = &[
+    ("drift.", stage("changed files", 30)),
+    ("exec.", stage("unexpected program", 20)),
+    ("file.", stage("file change", 15)),
+    ("net.", stage("network activity", 15)),
+    ("priv.", stage("privileged call", 20)),
+];
+
+/// Stages by rule id.
+const STAGES: &[(&str, Stage)] = &[
+    ("exec.shell-spawned", stage("server shell", 60)),
+    ("net.reverse-shell", stage("reverse shell", 100)),
+    ("exec.miner", stage("miner", 90)),
+    ("drift.exec-fileless", stage("fileless program", 80)),
+    ("drift.exec-new", stage("dropped program", 70)),
+    ("drift.exec-modified", stage("changed program", 70)),
+    ("drift.exec-tmpfs", stage("dropped program", 70)),
+    ("drift.exec-volume", stage("dropped program", 50)),
+    ("drift.exec-relocated", stage("copied program", 40)),
+    ("drift.exec-refused", stage("refused program", 20)),
+    ("drift.script", stage("dropped script", 30)),
+    ("drift.library", stage("injected library", 60)),
+    ("drift.snapshot", stage("changed files", 30)),
+    ("exec.pipe-to-shell", stage("piped script", 50)),
+    ("exec.masquerade", stage("disguised program", 50)),
+    ("exec.shell-terminal", stage("interactive shell", 40)),
+    ("exec.session", stage("docker exec", 0)),
+    ("file.cron", stage("cron job", 60)),
+    ("file.service", stage("service", 40)),
+    ("file.shell-startup", stage("shell start-up file", 40)),
+    ("file.ssh-access", stage("SSH key", 60)),
+    ("file.accounts", stage("account", 50)),
+    ("file.sudoers", stage("sudo rights", 50)),
+    ("file.pam", stage("login check", 60)),
+    ("file.ld-preload", stage("preloaded library", 80)),
+    ("file.loader-path", stage("library path", 50)),
+    ("file.package-sources", stage("package source", 20)),
+    ("file.program-changed", stage("program file", 30)),
+    ("file.setuid", stage("setuid program", 50)),
+    ("file.traces-cleared", stage("cleared logs", 40)),
+    ("file.world-writable", stage("file permissions", 15)),
+    ("file.host-write", stage("write to the host", 60)),
+    ("file.credential-read", stage("credential read", 15)),
+    ("file.etc-changed", stage("configuration", 10)),
+    ("net.scan", stage("port scan", 50)),
+    ("net.cloud-metadata", stage("cloud metadata", 30)),
+    ("net.cluster-api", stage("cluster API", 20)),
+    ("net.runtime-api", stage("runtime API", 50)),
+    ("net.dns-tunnel", stage("DNS tunnel", 30)),
+    ("net.listen-new", stage("new listener", 20)),
+    ("net.raw-socket", stage("raw socket", 15)),
+    ("priv.became-root", stage("became root", 50)),
+    ("priv.device", stage("raw device", 60)),
+    ("priv.kernel", stage("kernel code", 80)),
+    ("priv.kernel-setting", stage("kernel setting", 60)),
+    ("priv.memory-file", stage("kernel memory", 60)),
+    ("priv.mount", stage("mount", 40)),
+    ("priv.namespace", stage("namespace", 30)),
+    ("priv.process-access", stage("process injection", 60)),
+    ("priv.root-changed", stage("root change", 40)),
+    ("priv.runtime-overwrite", stage("runtime overwrite", 100)),
+    ("priv.unusual-call", stage("unusual call", 10)),
+];
+
+const fn stage(name: &'static str, weight: u32) -> Stage {
+    Stage { name, weight }
+}
+
+impl Stage {
+    /// The stage that findings of `rule` show; `None` for rules that say nothing of an intruder.
+    #[must_use]
+    pub fn of(rule: &str) -> Option<Self> {
+        if OUTSIDE.iter().any(|prefix| rule.starts_with(prefix)) {
+            return None;
+        }
+        let listed = STAGES.iter().find(|(id, _)| *id == rule);
+        let family = || FAMILIES.iter().find(|(prefix, _)| rule.starts_with(prefix));
+        listed.or_else(family).map(|(_, stage)| *stage)
+    }
+
+    /// How much a finding of this stage adds to an incident's rank, in hundredths of a weight.
+    #[must_use]
+    pub(super) fn score(self, severity: Severity) -> u32 {
+        let share = match severity {
+            Severity::Critical => 100,
+            Severity::High => 80,
+            Severity::Medium => 30,
+            Severity::Low => 5,
+            Severity::Info => 0,
+        };
+        self.weight * share
+    }
+
+    /// A finding of this stage alone makes an intruder likely.
+    #[must_use]
+    pub(super) fn decisive(self, severity: Severity) -> bool {
+        self.weight >= DECISIVE && severity >= Severity::High
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::rules;
+
+    #[test]
+    fn every_listed_rule_exists() {
+        let known: Vec<&str> = rules::catalogue().iter().map(|info| info.id).collect();
+        for (id, _) in STAGES {
+            assert!(known.contains(id), "no rule {id}");
+        }
+        for prefix in OUTSIDE {
+            assert!(
+                known.iter().any(|id| id.starts_with(prefix)),
+                "no rule {prefix}"
+            );
+        }
+    }
+
+    #[test]
+    fn many_weak_findings_do_not_outweigh_a_decisive_one() {
+        let reads = Stage::of("file.credential-read").map(|s| s.score(Severity::High));
+        let shell = Stage::of("net.reverse-shell").map(|s| s.score(Severity::High));
+        assert!(reads < shell);
+    }
+}

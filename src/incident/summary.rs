@@ -1,0 +1,239 @@
+//! An incident as a person reads it: what happened, how bad it is, and whether it goes on.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::Incidents;
+use super::grouping::{Group, IncidentId};
+use super::request::Request;
+use super::stage::Stage;
+use crate::detect::{Detector, Finding, FindingId};
+use crate::event::{Bytes, ContainerId, FileOp, Severity, Timestamp};
+use crate::state::{ConnectionKey, Direction, FileKey, State};
+
+/// Without a running process, an open connection or a new finding for this long it has ended.
+const QUIET: Duration = Duration::from_secs(300);
+/// Stages that make an incident critical when each of them is high.
+const CRITICAL_STAGES: usize = 3;
+
+/// Findings joined into one incident, without those that are silenced.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Incident {
+    /// Its number.
+    pub id: IncidentId,
+    /// The container.
+    pub container: ContainerId,
+    /// How bad: the worst of its findings, and critical when three different high stages meet.
+    pub severity: Severity,
+    /// Its rank: the more, the likelier is an intruder. Comparable between incidents only.
+    pub rank: u32,
+    /// First time of any of its findings.
+    pub first: Timestamp,
+    /// Latest time of any of its findings.
+    pub last: Timestamp,
+    /// A process of it runs, a connection of it is open, or its latest finding is not five minutes
+    /// old.
+    pub active: bool,
+    /// The stages in order of their first time, each once.
+    pub stages: Vec<Stage>,
+    /// Its findings, the earliest first.
+    pub findings: Vec<FindingId>,
+    /// Findings that belong to it and are not listed in `findings`.
+    pub more_findings: u64,
+    /// The connection that most likely brought the intruder in.
+    pub request: Option<Request>,
+    /// Its processes that still run (host pids).
+    pub running: Vec<u32>,
+    /// Outbound connections that its processes hold open.
+    pub connected: Vec<ConnectionKey>,
+    /// Files that it made or changed and that nobody was seen to remove.
+    pub files: Vec<Bytes>,
+}
+
+impl Incident {
+    /// The stages as one line, e.g. `server shell › reverse shell › miner`.
+    #[must_use]
+    pub fn sentence(&self, arrow: &str) -> String {
+        let names: Vec<&str> = self.stages.iter().map(|stage| stage.name).collect();
+        names.join(&format!(" {arrow} "))
+    }
+}
+
+/// The highest-ranked incident of each container that has one.
+pub type ByContainer = BTreeMap<ContainerId, Incident>;
+
+impl Incidents {
+    /// All incidents that are not silenced, the likeliest break-in first.
+    #[must_use]
+    pub fn ranked(&self, state: &State, detector: &Detector) -> Vec<Incident> {
+        let described = self
+            .groups()
+            .filter_map(|group| describe(state, detector, group));
+        let mut all: Vec<Incident> = described.collect();
+        all.sort_by_key(|incident| {
+            let order = (incident.rank, incident.severity, incident.last);
+            (std::cmp::Reverse(order), incident.id)
+        });
+        all
+    }
+
+    /// One incident; `None` when there is none of this number, or all its findings are silenced.
+    #[must_use]
+    pub fn get(&self, state: &State, detector: &Detector, id: IncidentId) -> Option<Incident> {
+        let group = self.groups().find(|group| group.id == id)?;
+        describe(state, detector, group)
+    }
+
+    /// The highest-ranked incident of each container.
+    #[must_use]
+    pub fn by_container(&self, state: &State, detector: &Detector) -> ByContainer {
+        let mut worst = ByContainer::new();
+        for incident in self.ranked(state, detector) {
+            worst.entry(incident.container.clone()).or_insert(incident);
+        }
+        worst
+    }
+}
+
+fn describe(state: &State, detector: &Detector, group: &Group) -> Option<Incident> {
+    let mut findings: Vec<&Finding> = group
+        .findings
+        .iter()
+        .filter_map(|id| detector.finding(*id))
+        .filter(|finding| finding.silenced.is_none())
+        .collect();
+    findings.sort_by_key(|finding| (finding.first, finding.id));
+    // What is low or a mere context does not make an incident by itself.
+    findings
+        .iter()
+        .find(|finding| finding.severity >= Severity::Medium)?;
+    let stages = stages(&findings);
+    let (severity, rank) = grade(&findings);
+    let running = running(state, group);
+    let connected = connected(state, group, &running);
+    let first = findings.first()?.first;
+    let last = findings.iter().map(|finding| finding.last).max()?;
+    Some(Incident {
+        id: group.id,
+        container: group.container.clone(),
+        severity,
+        rank,
+        first,
+        last,
+        active: !running.is_empty()
+            || !connected.is_empty()
+            || state.now.since(last) < QUIET && exists(state, &group.container),
+        stages,
+        findings: findings.iter().map(|finding| finding.id).collect(),
+        more_findings: group.more_findings,
+        request: group.request.clone(),
+        running,
+        connected,
+        files: files(state, group, &findings),
+    })
+}
+
+fn exists(state: &State, container: &ContainerId) -> bool {
+    state.containers.get(container).is_some_and(|c| c.running)
+}
+
+/// The stages by their first time; context is named only where there is nothing else.
+fn stages(findings: &[&Finding]) -> Vec<Stage> {
+    let mut stages: Vec<Stage> = Vec::new();
+    for finding in findings {
+        if let Some(stage) = Stage::of(&finding.rule)
+            && (finding.severity >= Severity::Medium || stage.weight == 0)
+            && !stages.iter().any(|known| known.name == stage.name)
+        {
+            stages.push(stage);
+        }
+    }
+    stages
+}
+
+/// Severity and rank. Each stage counts once, by its worst finding: a hundred alike findings do not
+/// outrank a chain of different ones.
+fn grade(findings: &[&Finding]) -> (Severity, u32) {
+    let mut worst: BTreeMap<&str, (Severity, u32)> = BTreeMap::new();
+    for finding in findings {
+        if let Some(stage) = Stage::of(&finding.rule) {
+            let entry = worst.entry(stage.name).or_insert((Severity::Info, 0));
+            entry.0 = entry.0.max(finding.severity);
+            entry.1 = entry.1.max(stage.score(finding.severity));
+        }
+    }
+    let rank = worst.values().map(|(_, score)| score).sum();
+    let severity = worst.values().map(|(severity, _)| *severity).max();
+    let decisive = |name: &str, severity: Severity| {
+        let mut all = findings.iter().filter_map(|f| Stage::of(&f.rule));
+        all.any(|stage| stage.name == name && stage.decisive(severity))
+    };
+    let strong = worst
+        .iter()
+        .filter(|(name, (severity, _))| decisive(name, *severity));
+    if strong.count() >= CRITICAL_STAGES {
+        return (Severity::Critical, rank);
+    }
+    (severity.unwrap_or(Severity::Info), rank)
+}
+
+/// The incident's processes that still run, and their descendants.
+fn running(state: &State, group: &Group) -> Vec<u32> {
+    let own = |pid: u32| {
+        let started = state.processes.get(&pid).map(|process| process.started);
+        group
+            .processes
+            .iter()
+            .any(|(known, since)| *known == pid && started.is_some_and(|started| started <= *since))
+    };
+    let alive = state.processes.values().filter(|process| {
+        process.exited.is_none() && process.owner.as_ref() == Some(&group.container)
+    });
+    alive
+        .filter(|process| {
+            state
+                .ancestry(process.pid)
+                .any(|ancestor| own(ancestor.pid))
+        })
+        .map(|process| process.pid)
+        .collect()
+}
+
+fn connected(state: &State, group: &Group, running: &[u32]) -> Vec<ConnectionKey> {
+    let rows = state.connections.iter().filter(|(key, row)| {
+        key.owner.as_ref() == Some(&group.container)
+            && key.direction == Direction::Outbound
+            && row.open > 0
+            && running.contains(&row.pid)
+    });
+    rows.map(|(key, _)| key.clone()).collect()
+}
+
+/// The files of its `file.*` and `drift.*` findings; not those that were read.
+fn files(state: &State, group: &Group, findings: &[&Finding]) -> Vec<Bytes> {
+    let mut files: Vec<Bytes> = Vec::new();
+    for finding in findings {
+        let made = (finding.rule.starts_with("file.") && finding.rule != "file.credential-read")
+            || finding.rule.starts_with("drift.");
+        if !made || finding.severity < Severity::Low {
+            continue;
+        }
+        for path in finding.things() {
+            if path.starts_with(b"/") && !files.contains(path) {
+                let key = FileKey {
+                    owner: Some(group.container.clone()),
+                    path: path.clone(),
+                };
+                let gone = state.files.get(&key).is_some_and(|activity| {
+                    activity.last_op == FileOp::Unlink && activity.last_errno == 0
+                });
+                if !gone {
+                    files.push(path.clone());
+                }
+            }
+        }
+    }
+    files
+}

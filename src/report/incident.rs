@@ -1,0 +1,375 @@
+//! What a report says of one incident.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::document::Document;
+use crate::core::Core;
+use crate::event::{Bytes, ContainerInfo, Endpoint, Timestamp, escape};
+use crate::incident::{Incident, StoryLine, story};
+use crate::masking::mask;
+use crate::state::{Connection, ConnectionKey, Direction, Phase};
+
+/// Rows of a table in a document; JSON has all.
+const MAX_ROWS: usize = 100;
+/// Ports of a peer that are listed one by one.
+const FEW_PORTS: usize = 5;
+
+/// One incident with everything that a reader needs, secrets masked if that was asked for.
+#[derive(Debug, Clone, Serialize)]
+pub struct IncidentReport {
+    /// The incident.
+    pub incident: Incident,
+    /// Its stages as one line.
+    pub summary: String,
+    /// The container's name, or the beginning of its id.
+    pub name: String,
+    /// The container's facts.
+    pub container: Option<ContainerInfo>,
+    /// What happened, in order of time.
+    pub story: Vec<StoryLine>,
+    /// Lines of the story that were left out, the lightest.
+    pub story_left_out: usize,
+    /// Processes of the incident that still run.
+    pub processes: Vec<ProcessLine>,
+    /// Peers that the container connected to since the incident began.
+    pub peers: Vec<PeerLine>,
+    /// Files that the incident made or changed.
+    pub files: Vec<FileLine>,
+    /// Events of this container that were lost.
+    pub lost: u64,
+    /// Rows of this container that left the tables because these were full.
+    pub forgotten: u64,
+}
+
+/// A running process.
+#[derive(Debug, Clone, Serialize)]
+pub struct ProcessLine {
+    /// Host pid.
+    pub pid: u32,
+    /// Pid inside the container; 0 unknown.
+    pub nspid: u32,
+    /// User id on the host.
+    pub uid: u32,
+    /// When it started.
+    pub started: Timestamp,
+    /// Executable path.
+    pub exe: String,
+    /// Command line.
+    pub command: String,
+}
+
+/// All outbound connections to one address, or to one Unix socket.
+#[derive(Debug, Clone, Serialize)]
+pub struct PeerLine {
+    /// Address, or path.
+    pub peer: String,
+    /// Its name from the container's DNS answers.
+    pub name: String,
+    /// Ports that were tried, ascending; empty for a Unix socket.
+    pub ports: Vec<u16>,
+    /// Ports that answered.
+    pub answered: Vec<u16>,
+    /// Connections that are open now.
+    pub open: u32,
+    /// Attempts.
+    pub count: u64,
+    /// Payload bytes sent and received by connections that were closed.
+    pub bytes: (u64, u64),
+    /// First time.
+    pub first: Timestamp,
+    /// Latest time.
+    pub last: Timestamp,
+    /// Short name of the latest process.
+    pub program: String,
+}
+
+/// A file.
+#[derive(Debug, Clone, Serialize)]
+pub struct FileLine {
+    /// Path as the container sees it.
+    pub path: String,
+    /// SHA-256 where the content was compared with the image.
+    pub sha256: Option<String>,
+}
+
+/// The reports of `incidents`, in their order.
+#[must_use]
+pub fn report(core: &Core, incidents: Vec<Incident>, masked: bool) -> Vec<IncidentReport> {
+    let one = |incident| describe(core, incident, masked);
+    incidents.into_iter().map(one).collect()
+}
+
+fn describe(core: &Core, incident: Incident, masked: bool) -> IncidentReport {
+    let shown = |text: String| {
+        if masked {
+            mask(&text).into_owned()
+        } else {
+            text
+        }
+    };
+    let container = core.state.containers.get(&incident.container);
+    let (mut lines, story_left_out) = story(&core.detector, &incident);
+    for line in &mut lines {
+        line.text = shown(std::mem::take(&mut line.text));
+    }
+    let processes = incident.running.iter().filter_map(|pid| {
+        let process = core.state.processes.get(pid)?;
+        let command: Vec<String> = process
+            .argv
+            .iter()
+            .map(|a| a.escaped().to_string())
+            .collect();
+        Some(ProcessLine {
+            pid: process.pid,
+            nspid: process.nspid,
+            uid: process.uid,
+            started: process.started,
+            exe: process.exe.escaped().to_string(),
+            command: shown(command.join(" ")),
+        })
+    });
+    let outbound = core.state.connections.iter().filter(|(key, row)| {
+        key.owner.as_ref() == Some(&incident.container)
+            && key.direction == Direction::Outbound
+            && row.last >= incident.first
+    });
+    let hash = |path: &Bytes| {
+        let findings = incident.findings.iter();
+        findings
+            .filter_map(|id| core.detector.finding(*id))
+            .filter(|finding| finding.things().contains(path))
+            .find_map(|finding| core.detector.hash_of(finding))
+            .map(str::to_owned)
+    };
+    IncidentReport {
+        summary: incident.sentence("›"),
+        name: container.map_or_else(
+            || incident.container.short().to_owned(),
+            |container| container.display_name(),
+        ),
+        container: container.map(|container| container.info.clone()),
+        story: lines,
+        story_left_out,
+        processes: processes.collect(),
+        peers: peers(outbound),
+        files: incident
+            .files
+            .iter()
+            .map(|path| FileLine {
+                path: path.escaped().to_string(),
+                sha256: hash(path),
+            })
+            .collect(),
+        lost: container.map_or(0, |container| container.lost),
+        forgotten: container.map_or(0, |container| container.forgotten),
+        incident,
+    }
+}
+
+/// Connections by peer, those that are open first, then by their first time.
+fn peers<'a>(
+    rows: impl Iterator<Item = (&'a ConnectionKey, &'a Arc<Connection>)>,
+) -> Vec<PeerLine> {
+    let mut peers: BTreeMap<String, PeerLine> = BTreeMap::new();
+    for (key, row) in rows {
+        let (peer, port) = match &key.endpoint {
+            Endpoint::Inet(address) => (address.ip().to_string(), Some(address.port())),
+            Endpoint::Unix(path) => (path.escaped().to_string(), None),
+        };
+        let line = peers.entry(peer.clone()).or_insert_with(|| PeerLine {
+            peer,
+            name: String::new(),
+            ports: Vec::new(),
+            answered: Vec::new(),
+            open: 0,
+            count: 0,
+            bytes: (0, 0),
+            first: row.first,
+            last: row.last,
+            program: String::new(),
+        });
+        if let Some(name) = &row.name {
+            line.name = name.escaped().to_string();
+        }
+        if row.last >= line.last {
+            line.program = row.comm.escaped().to_string();
+        }
+        line.ports.extend(port);
+        if matches!(row.phase, Phase::Open | Phase::Closed) {
+            line.answered.extend(port);
+        }
+        line.open += row.open;
+        line.count += row.count;
+        line.bytes.0 += row.tx_bytes;
+        line.bytes.1 += row.rx_bytes;
+        line.first = line.first.min(row.first);
+        line.last = line.last.max(row.last);
+    }
+    let mut peers: Vec<PeerLine> = peers.into_values().collect();
+    for line in &mut peers {
+        line.ports.sort_unstable();
+        line.ports.dedup();
+        line.answered.sort_unstable();
+        line.answered.dedup();
+    }
+    peers.sort_by_key(|line| (line.open == 0, line.first));
+    peers
+}
+
+impl PeerLine {
+    /// The ports in words: each of a few, else how many and which of them answered.
+    fn ports_text(&self) -> String {
+        let list = |ports: &[u16]| {
+            let few: Vec<String> = ports.iter().take(FEW_PORTS).map(u16::to_string).collect();
+            let more = ports.len().saturating_sub(FEW_PORTS);
+            if more > 0 {
+                format!("{} and {more} more", few.join(", "))
+            } else {
+                few.join(", ")
+            }
+        };
+        match (self.ports.len(), self.answered.len()) {
+            (0..=FEW_PORTS, _) => list(&self.ports),
+            (tried, 0) => format!("tried {tried} ports, none answered"),
+            (tried, _) => format!("tried {tried} ports, answered: {}", list(&self.answered)),
+        }
+    }
+}
+
+impl IncidentReport {
+    /// Writes the incident as sections of a document.
+    pub(super) fn write(&self, document: &mut Document) {
+        let incident = &self.incident;
+        document.heading(
+            2,
+            format!("{}: {} in {}", incident.id, self.summary, self.name),
+        );
+        let mut facts = vec![
+            ("Severity", incident.severity.to_string()),
+            (
+                "State",
+                if incident.active { "ACTIVE" } else { "ended" }.to_owned(),
+            ),
+            ("First seen", incident.first.to_string()),
+            ("Last seen", incident.last.to_string()),
+        ];
+        if let Some(request) = &incident.request {
+            let sure = if request.by_ancestor {
+                "accepted by the server that started the intruder's process"
+            } else {
+                "the latest connection before it; no process joins the two"
+            };
+            let (peer, port) = (request.peer, request.local.port());
+            let server = request.server.escaped();
+            facts.push((
+                "How in",
+                format!("{peer} to port {port} of {server} ({sure})"),
+            ));
+        }
+        facts.push((
+            "Container id",
+            escape(incident.container.as_str().as_bytes()).to_string(),
+        ));
+        if let Some(info) = &self.container {
+            facts.extend(identity(info));
+        }
+        document.facts(facts);
+
+        document.heading(3, "What happened");
+        let rows = self.story.iter().map(|line| {
+            let times = if line.count > 1 {
+                format!("×{}", line.count)
+            } else {
+                String::new()
+            };
+            vec![
+                line.first.to_string(),
+                line.severity.to_string(),
+                line.text.clone(),
+                times,
+                line.findings
+                    .first()
+                    .map_or_else(String::new, ToString::to_string),
+            ]
+        });
+        let columns = vec!["Time (UTC)", "Severity", "What", "Count", "Finding"];
+        document.table(columns, rows.collect(), MAX_ROWS);
+        if self.story_left_out > 0 {
+            document.text(format!("+{} lesser lines", self.story_left_out));
+        }
+
+        document.heading(3, "What still runs");
+        if self.processes.is_empty() {
+            document.text("No process of this incident runs any more.");
+        } else {
+            let rows = self.processes.iter().map(|p| {
+                let pids = [p.pid.to_string(), p.nspid.to_string(), p.uid.to_string()];
+                [
+                    pids.to_vec(),
+                    vec![p.started.to_string(), p.exe.clone(), p.command.clone()],
+                ]
+                .concat()
+            });
+            let columns = vec!["Pid", "Pid inside", "User", "Started", "Program", "Command"];
+            document.table(columns, rows.collect(), MAX_ROWS);
+        }
+
+        document.heading(3, "Peers since then");
+        if self.peers.is_empty() {
+            document.text("No outbound connection.");
+        } else {
+            let rows = self.peers.iter().map(|line| {
+                vec![
+                    line.peer.clone(),
+                    line.name.clone(),
+                    line.ports_text(),
+                    if line.open > 0 { "open" } else { "closed" }.to_owned(),
+                    line.count.to_string(),
+                    line.first.to_string(),
+                    line.program.clone(),
+                ]
+            });
+            let columns = vec![
+                "Peer", "Name", "Ports", "State", "Attempts", "First", "Program",
+            ];
+            document.table(columns, rows.collect(), MAX_ROWS);
+        }
+
+        document.heading(3, "Files made or changed");
+        if self.files.is_empty() {
+            document.text("None known.");
+        } else {
+            let rows = self.files.iter();
+            let rows = rows.map(|f| vec![f.path.clone(), f.sha256.clone().unwrap_or_default()]);
+            document.table(vec!["Path", "SHA-256"], rows.collect(), MAX_ROWS);
+        }
+        if self.lost + self.forgotten > 0 {
+            document.text(format!(
+                "Of this container {} events were lost and {} rows no longer fit the tables.",
+                self.lost, self.forgotten
+            ));
+        }
+    }
+}
+
+/// Image, and where the container comes from: compose project, Kubernetes pod.
+fn identity(info: &ContainerInfo) -> Vec<(&'static str, String)> {
+    let label = |name: &str| {
+        let value = info.labels.get(name);
+        value.map_or_else(String::new, |value| value.escaped().to_string())
+    };
+    vec![
+        ("Image", info.image.escaped().to_string()),
+        (
+            "Image digest",
+            escape(info.image_digest.as_bytes()).to_string(),
+        ),
+        ("Compose project", label("com.docker.compose.project")),
+        ("Compose service", label("com.docker.compose.service")),
+        ("Kubernetes namespace", label("io.kubernetes.pod.namespace")),
+        ("Kubernetes pod", label("io.kubernetes.pod.name")),
+    ]
+}

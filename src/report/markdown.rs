@@ -1,0 +1,75 @@
+//! A report as Markdown.
+
+use std::fmt::Write as _;
+
+use super::document::{Block, Document};
+
+/// The document as Markdown; what a container wrote stays text.
+pub(super) fn write(document: &Document) -> String {
+    let mut out = format!("# {}\n", escape(&document.title));
+    for block in &document.blocks {
+        out.push('\n');
+        // Writing to a String does not fail.
+        let _ = match block {
+            Block::Heading(level, text) => {
+                writeln!(out, "{} {}", "#".repeat(usize::from(*level)), escape(text))
+            }
+            Block::Text(text) => writeln!(out, "{}", escape(text)),
+            Block::Facts(facts) => facts
+                .iter()
+                .try_for_each(|(name, value)| writeln!(out, "- **{name}**: {}", escape(value))),
+            Block::Table(columns, rows) => table(&mut out, columns, rows),
+        };
+    }
+    out
+}
+
+fn table(out: &mut String, columns: &[&str], rows: &[Vec<String>]) -> std::fmt::Result {
+    writeln!(out, "| {} |", columns.join(" | "))?;
+    writeln!(out, "|{}", " --- |".repeat(columns.len()))?;
+    for row in rows {
+        let cells: Vec<String> = row.iter().map(|cell| escape(cell)).collect();
+        writeln!(out, "| {} |", cells.join(" | "))?;
+    }
+    Ok(())
+}
+
+/// Every character that Markdown or HTML inside it would obey is escaped.
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\r' => out.push(' '),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '&' | '~' | '#' | '!' | '$' => {
+                out.push('\\');
+                out.push(c);
+            }
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_text_stays_text() {
+        let mut document = Document::new("r");
+        document.table(
+            vec!["what"],
+            vec![vec![
+                "a|b <script>x</script> [k](javascript:1) `c`\n# h".to_owned(),
+            ]],
+            10,
+        );
+        let text = write(&document);
+        assert!(
+            text.contains(
+                "| a\\|b \\<script\\>x\\</script\\> \\[k\\](javascript:1) \\`c\\` \\# h |"
+            ),
+            "{text}"
+        );
+    }
+}

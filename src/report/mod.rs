@@ -1,0 +1,90 @@
+//! Reports about incidents for people who were not at the screen: Markdown, HTML, JSON.
+
+mod document;
+mod html;
+mod incident;
+mod markdown;
+
+pub use incident::{IncidentReport, report};
+
+use document::Document;
+
+use crate::masking::mask_json;
+
+/// How a report is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum ReportFormat {
+    /// Markdown.
+    Md,
+    /// One JSON document with every fact of the report.
+    Json,
+    /// One HTML page without scripts or external files.
+    Html,
+}
+
+/// The incidents as one document. `masked`: secrets in command lines and settings are replaced.
+///
+/// # Errors
+/// When a fact cannot be written as JSON.
+pub fn render(
+    reports: &[IncidentReport],
+    context: &Context,
+    format: ReportFormat,
+    masked: bool,
+) -> Result<String, serde_json::Error> {
+    match format {
+        ReportFormat::Md => Ok(markdown::write(&document(reports, context))),
+        ReportFormat::Html => Ok(html::write(&document(reports, context))),
+        ReportFormat::Json => {
+            let mut all = serde_json::json!({ "context": context, "incidents": reports });
+            if masked {
+                mask_json(&mut all);
+            }
+            serde_json::to_string_pretty(&all).map(|text| text + "\n")
+        }
+    }
+}
+
+/// What a reader must know to judge the report: where it comes from and what was not seen.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Context {
+    /// Version of the program.
+    pub hullwatch: &'static str,
+    /// The host, or the file that was read.
+    pub source: String,
+    /// Time of the first event.
+    pub watched_from: crate::event::Timestamp,
+    /// Time of the latest event.
+    pub watched_until: crate::event::Timestamp,
+    /// Events that were lost.
+    pub lost: u64,
+    /// Rules that this host has no facts for.
+    pub blind_rules: Vec<String>,
+}
+
+fn document(reports: &[IncidentReport], context: &Context) -> Document {
+    let mut document = Document::new(&format!("hullwatch report: {}", context.source));
+    document.facts(vec![
+        ("Watched from", context.watched_from.to_string()),
+        ("Watched until", context.watched_until.to_string()),
+        ("Incidents", reports.len().to_string()),
+    ]);
+    if reports.is_empty() {
+        document.text("No incident: no finding of medium severity or above suggests an intruder.");
+    }
+    for report in reports {
+        report.write(&mut document);
+    }
+    document.heading(2, "What was not seen");
+    document.text(match context.lost {
+        0 => "No event was lost.".to_owned(),
+        lost => format!("{lost} events were lost: deeds may be missing from this report."),
+    });
+    if !context.blind_rules.is_empty() {
+        document.text(format!(
+            "Rules without the facts they need on this host: {}.",
+            context.blind_rules.join(", ")
+        ));
+    }
+    document
+}
