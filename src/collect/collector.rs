@@ -9,16 +9,17 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 use super::comparisons::Comparisons;
 use super::container_facts::ContainerFacts;
 use super::drift_scan::ScanQueue;
+use super::lifecycle::Lifecycle;
 use super::shared::LiveShared;
 use crate::containers::compare::Comparer;
 use crate::containers::usage::UsageSampler;
 use crate::containers::{
-    self, CgroupDirectory, FoundContainer, ProcessSampler, RuntimeMessage, RuntimeOptions,
-    Runtimes, runtime_setup, snapshot,
+    self, CgroupDirectory, EngineState, FoundContainer, ProcessSampler, RuntimeMessage,
+    RuntimeOptions, Runtimes, bundle, merge, runtime_setup, snapshot,
 };
 use crate::event::{
-    Action, Compare, ContainerEvent, ContainerId, ContainerInfo, DriftScanCause, Event, Kind, Lost,
-    LostReason, PolicyChange, Tick, Timestamp,
+    Action, Bytes, Compare, ContainerEvent, ContainerId, ContainerInfo, DriftScanCause, Event,
+    Kind, Lost, LostReason, PolicyChange, Tick, Timestamp,
 };
 use crate::probe::{Due, Observation, Observed, Probe};
 
@@ -35,8 +36,7 @@ const SECOND: Duration = Duration::from_secs(1);
 struct Collector<'a> {
     probe: Probe,
     directory: CgroupDirectory,
-    /// Cgroup path of each running container, for usage.
-    paths: BTreeMap<ContainerId, String>,
+    lifecycle: Lifecycle,
     /// Containers no engine has reported yet, and for how many ticks.
     untold: BTreeMap<ContainerId, (FoundContainer, u32)>,
     facts: ContainerFacts,
@@ -77,7 +77,7 @@ pub(super) fn run(
     let mut collector = Collector {
         probe,
         directory,
-        paths: BTreeMap::new(),
+        lifecycle: Lifecycle::default(),
         untold: BTreeMap::new(),
         facts: ContainerFacts::default(),
         sampler: UsageSampler::new(),
@@ -136,6 +136,12 @@ impl Collector<'_> {
             *self.dropped.entry(container).or_default() += 1;
             return;
         }
+        if pid != 0
+            && let Some(id) = &container
+            && let Some(found) = self.lifecycle.entered(id)
+        {
+            self.report(ts, &found, pid, Action::Appeared);
+        }
         let event = Event {
             // Numbered by the core thread, so that a dropped one leaves no hole.
             seq: 0,
@@ -151,13 +157,20 @@ impl Collector<'_> {
         self.waiting.push(event);
     }
 
-    fn appeared(&mut self, ts: Timestamp, found: &FoundContainer, action: Action) {
-        self.paths.insert(found.id.clone(), found.path.clone());
+    /// Reports a container that has a process in it, `pid` where one is known.
+    fn report(&mut self, ts: Timestamp, found: &FoundContainer, pid: u32, action: Action) {
         self.untold.insert(found.id.clone(), (found.clone(), 0));
-        let info = ContainerInfo {
-            runtime: found.runtime,
-            cgroup: found.path.clone(),
-            ..ContainerInfo::default()
+        let info = match bundle::facts(found, pid) {
+            Some(info) => {
+                self.know(&found.id, &info);
+                info
+            }
+            None => ContainerInfo {
+                runtime: found.runtime,
+                name: found.id.name().map(Bytes::from).unwrap_or_default(),
+                cgroup: found.path.clone(),
+                ..ContainerInfo::default()
+            },
         };
         self.push(
             ts,
@@ -167,6 +180,16 @@ impl Collector<'_> {
                 info: Some(Box::new(info)),
             })),
         );
+    }
+
+    /// A container's cgroup appeared: its events are wanted, whatever the kernel programs made of
+    /// its name.
+    fn born(&mut self, ts: Timestamp, found: FoundContainer) {
+        if let Err(error) = self.probe.admit(found.cgroup) {
+            let id = Some(found.id.clone());
+            self.lost(ts, id, LostReason::MapFull, 0, error.to_string());
+        }
+        self.lifecycle.born(found);
     }
 
     /// What was there before: containers, processes, sockets.
@@ -180,24 +203,35 @@ impl Collector<'_> {
             }
         }
         for found in existing {
-            self.appeared(now, found, Action::Existing);
+            // An empty cgroup is a leftover, or a pod's.
+            let Some(pid) = found.members().first().copied() else {
+                self.lifecycle.born(found.clone());
+                continue;
+            };
+            self.lifecycle.begin(found);
             if let Some(scans) = &mut self.scans {
                 scans.existing(&found.id);
             }
+            self.report(now, found, pid, Action::Existing);
         }
-        let mut processes = snapshot::processes(host);
+        let membership = snapshot::Membership::new(&self.directory);
+        let mut processes = snapshot::processes(host, &membership);
+        let sockets = snapshot::sockets(host, &membership);
         for found in &processes {
-            if runtime_setup::is_runtime(found, now) {
+            if runtime_setup::is_runtime(found, &membership, now) {
                 self.probe.set_up(found.pid);
             }
         }
         // Parents first, so that a descendant finds its ancestors.
         processes.sort_by_key(|found| (found.process.started, found.pid));
         for found in processes {
+            if let Some(id) = found.container.as_ref().filter(|_| found.nspid == 1) {
+                self.lifecycle.may_be_init(id, found.pid);
+            }
             let kind = Kind::Process(Box::new(found.process));
             self.push_of(now, found.container, found.pid, found.nspid, kind);
         }
-        for found in snapshot::sockets(host) {
+        for found in sockets {
             let kind = Kind::Socket(Box::new(found.socket));
             self.push_of(now, found.container, found.pid, 0, kind);
         }
@@ -262,19 +296,20 @@ impl Collector<'_> {
         match fact {
             Observation::Event(kind) => {
                 let container = self.directory.lookup(cgroup).cloned();
-                self.push_of(ts, container, pid, nspid, kind);
+                self.event(ts, container, pid, nspid, kind);
             }
             Observation::CgroupBorn { id, parent, name } => {
                 if let Some(found) = self.directory.born(id, parent, &name) {
-                    self.appeared(ts, &found, Action::Appeared);
+                    self.born(ts, found);
                 } else if self.directory.lookup(id).is_none() {
                     self.probe.dismiss(id);
                 }
             }
             Observation::CgroupGone { id } => {
                 self.repeats(ts, Due::Cgroup(id));
-                if let Some(container) = self.directory.gone(id) {
-                    self.paths.remove(&container);
+                if let Some(container) = self.directory.gone(id)
+                    && self.lifecycle.gone(&container, id)
+                {
                     self.untold.remove(&container);
                     self.facts.forget(&container);
                     if let Some(comparisons) = &mut self.comparisons {
@@ -293,12 +328,51 @@ impl Collector<'_> {
         }
     }
 
+    /// An event of the kernel about a process.
+    fn event(
+        &mut self,
+        ts: Timestamp,
+        container: Option<ContainerId>,
+        pid: u32,
+        nspid: u32,
+        kind: Kind,
+    ) {
+        let mut ended = None;
+        if let Some(id) = &container {
+            match &kind {
+                Kind::Exec(exec) if nspid == 1 && pid != 1 && !exec.runtime => {
+                    self.lifecycle.may_be_init(id, pid);
+                }
+                Kind::Exit(exit) => ended = self.lifecycle.exited(id, pid, exit),
+                _ => {}
+            }
+        }
+        self.push_of(ts, container.clone(), pid, nspid, kind);
+        if let Some(code) = ended {
+            let died = ContainerEvent {
+                action: Action::Died(code),
+                info: None,
+            };
+            self.push(ts, container, Kind::Container(Box::new(died)));
+        }
+    }
+
     fn message(&mut self, message: RuntimeMessage) {
         match message {
-            RuntimeMessage::Update(update) => {
-                if let Some(info) = &update.event.info {
+            RuntimeMessage::Update(mut update) => {
+                self.lifecycle.kept_by_engine(&update.id);
+                if matches!(update.event.action, Action::Died(_))
+                    && self.lifecycle.has_ended(&update.id)
+                {
+                    update.event.action = Action::Info;
+                }
+                if let Some(info) = &mut update.event.info {
                     self.untold.remove(&update.id);
-                    self.know(&update.id, info);
+                    if let Some(known) = self.facts.get(&update.id) {
+                        merge::complete(info, known);
+                    }
+                    let info = info.clone();
+                    self.know(&update.id, &info);
                 }
                 let kind = Kind::Container(Box::new(update.event));
                 self.push(update.ts, Some(update.id), kind);
@@ -306,7 +380,12 @@ impl Collector<'_> {
             RuntimeMessage::Client(ts, id, pid, client) => {
                 self.push_of(ts, Some(id), pid, 0, Kind::Client(Box::new(client)));
             }
-            RuntimeMessage::State(state) => *self.shared.engine.lock() = Some(state),
+            RuntimeMessage::State(state) => {
+                if !matches!(state, EngineState::Connected { .. }) {
+                    self.lifecycle.engine_lost();
+                }
+                *self.shared.engine.lock() = Some(state);
+            }
             RuntimeMessage::Lost(ts, lost) => self.push(ts, None, Kind::Lost(lost)),
         }
     }
@@ -314,6 +393,9 @@ impl Collector<'_> {
     /// Facts of a container arrived.
     fn know(&mut self, id: &ContainerId, info: &ContainerInfo) {
         self.facts.know(id, info);
+        if info.init_pid != 0 {
+            self.lifecycle.set_init(id, info.init_pid);
+        }
         if let Some(scans) = &mut self.scans {
             scans.know(id, &self.facts);
         }
@@ -338,11 +420,11 @@ impl Collector<'_> {
 
     /// Takes from /proc the facts of containers that no engine reports.
     fn describe(&mut self, now: Timestamp) {
-        let patience = if self.engine.is_some() {
-            ENGINE_TICKS
-        } else {
-            0
-        };
+        let answers = matches!(
+            *self.shared.engine.lock(),
+            Some(EngineState::Connecting | EngineState::Connected { .. })
+        );
+        let patience = if answers { ENGINE_TICKS } else { 0 };
         let mut due = Vec::new();
         for (found, ticks) in self.untold.values_mut() {
             *ticks += 1;
@@ -352,9 +434,12 @@ impl Collector<'_> {
         }
         for found in due {
             self.untold.remove(&found.id);
-            let Some(info) = containers::proc_facts::facts(&found) else {
+            let Some(mut info) = containers::proc_facts::facts(&found) else {
                 continue;
             };
+            if let Some(known) = self.facts.get(&found.id) {
+                merge::prefer(&mut info, known);
+            }
             self.know(&found.id, &info);
             let told = ContainerEvent {
                 action: Action::Info,
@@ -366,7 +451,14 @@ impl Collector<'_> {
 
     fn tick(&mut self, elapsed: Duration) {
         let now = self.probe.now();
-        self.facts.tick(|id| self.paths.contains_key(id));
+        for id in self.lifecycle.entered_unseen(FoundContainer::members) {
+            if let Some(found) = self.lifecycle.entered(&id) {
+                let pid = found.members().first().copied().unwrap_or(0);
+                self.report(now, &found, pid, Action::Appeared);
+            }
+        }
+        let lifecycle = &self.lifecycle;
+        self.facts.tick(|id| lifecycle.is_running(id));
         self.describe(now);
         for loss in self.probe.losses() {
             let container = loss
@@ -390,7 +482,7 @@ impl Collector<'_> {
             self.lost(now, None, LostReason::Queue, skipped, detail);
         }
         let unscanned = self.scans.as_mut().map_or(0, |scans| {
-            scans.tick(self.paths.keys(), &self.facts);
+            scans.tick(self.lifecycle.running().map(|(id, _)| id), &self.facts);
             scans.take_skipped()
         });
         if unscanned > 0 {
@@ -398,9 +490,9 @@ impl Collector<'_> {
             self.lost(now, None, LostReason::Queue, unscanned, detail);
         }
         let paths: Vec<_> = self
-            .paths
-            .iter()
-            .map(|(id, path)| (id.clone(), path.clone()))
+            .lifecycle
+            .running()
+            .map(|(id, path)| (id.clone(), path.to_owned()))
             .collect();
         let tick = Tick {
             usage: self.sampler.sample(&paths, elapsed),

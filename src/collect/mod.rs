@@ -11,6 +11,7 @@ mod collector;
 mod comparisons;
 mod container_facts;
 mod drift_scan;
+mod lifecycle;
 mod live;
 mod policy;
 mod shared;

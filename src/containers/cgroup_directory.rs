@@ -7,12 +7,15 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::cgroup_name::recognise_leaf;
+use super::state_dirs;
 use crate::event::{ContainerId, Runtime};
 use crate::system;
 
 /// Deeper cgroups than this are not scanned: the kernel's own nesting is far below it, and a
 /// container must not be able to make the scan endless.
 const MAX_DEPTH: usize = 64;
+/// How deep cgroups inside a container are looked through for its processes.
+const MEMBER_DEPTH: usize = 8;
 
 /// A container recognised by its cgroup.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +28,20 @@ pub struct FoundContainer {
     pub runtime: Runtime,
     /// Path below the version 2 mount, e.g. `/docker/3f4e…`.
     pub path: String,
+}
+
+impl FoundContainer {
+    /// Its name as far as the cgroup says: the id where that is a name, else the short id.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.id.name().unwrap_or(self.id.short())
+    }
+
+    /// Host pids of its processes, without those of containers inside it.
+    #[must_use]
+    pub fn members(&self) -> Vec<u32> {
+        members(&self.path)
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -122,6 +139,15 @@ impl CgroupDirectory {
         self.nodes.get(&cgroup).map(|n| n.path.as_str())
     }
 
+    /// The containers by path of their cgroups and of the cgroups below those.
+    #[must_use]
+    pub(super) fn by_path(&self) -> BTreeMap<&str, &ContainerId> {
+        let nodes = self.nodes.values();
+        nodes
+            .filter_map(|node| Some((node.path.as_str(), node.container.as_ref()?)))
+            .collect()
+    }
+
     /// Every cgroup that belongs to a container, in order of id.
     pub fn members(&self) -> impl Iterator<Item = (u64, &ContainerId)> {
         self.nodes
@@ -141,7 +167,7 @@ impl CgroupDirectory {
         };
         let name = String::from_utf8_lossy(name);
         let path = format!("{above}/{name}");
-        let own = recognise_leaf(&above, &name);
+        let own = recognise_leaf(&above, &name).or_else(|| state_dirs::recognise(&above, &name));
         self.nodes.insert(
             id,
             CgroupNode {
@@ -162,6 +188,35 @@ impl CgroupDirectory {
     pub fn gone(&mut self, id: u64) -> Option<ContainerId> {
         let node = self.nodes.remove(&id)?;
         node.own.then_some(node.container).flatten()
+    }
+}
+
+/// Host pids of the processes in the cgroup at `path` and below it, without those of containers
+/// that have cgroups of their own there.
+pub(super) fn members(path: &str) -> Vec<u32> {
+    let mut found = Vec::new();
+    if let Ok(mount) = system::cgroup2_mount() {
+        let dir = mount.join(path.trim_start_matches('/'));
+        collect_members(&dir, path, MEMBER_DEPTH, &mut found);
+    }
+    found
+}
+
+fn collect_members(dir: &Path, path: &str, depth: usize, found: &mut Vec<u32>) {
+    let listed = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
+    found.extend(listed.lines().filter_map(|pid| pid.parse::<u32>().ok()));
+    if depth == 0 {
+        return;
+    }
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if entry.file_type().is_ok_and(|kind| kind.is_dir())
+            && recognise_leaf(path, &name).is_none()
+        {
+            let below = format!("{path}/{name}");
+            collect_members(&entry.path(), &below, depth - 1, found);
+        }
     }
 }
 

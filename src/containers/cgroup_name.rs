@@ -1,23 +1,32 @@
 //! Recognises a container from the name or path of its cgroup.
+//!
+//! The kernel programs let in every cgroup of which the name may be one of these (`ebpf/probes`,
+//! cgroup.rs) and the collector admits whatever is recognised here, so that a container that is
+//! shown is watched, too.
 
 use crate::event::{ContainerId, Runtime};
 
-/// Scope and directory prefixes of runtimes, and which runtime each one means.
+/// Words before an id, in scopes (`docker-ID.scope`), directories (`crio-ID`) and systemd names
+/// that a runtime used as cgroupfs names (`…slice:cri-containerd:ID`), and the runtime of each.
 const PREFIXES: &[(&str, Runtime)] = &[
-    ("docker-", Runtime::Docker),
-    ("libpod-", Runtime::Podman),
-    ("cri-containerd-", Runtime::Containerd),
-    ("nerdctl-", Runtime::Containerd),
-    ("crio-", Runtime::Crio),
+    ("cri-containerd", Runtime::Containerd),
+    ("nerdctl", Runtime::Containerd),
+    ("docker", Runtime::Docker),
+    ("libpod-payload", Runtime::Podman),
+    ("libpod", Runtime::Podman),
+    ("crio", Runtime::Crio),
 ];
 
 /// Where containerd puts containers of its default namespace (`ctr run`, nerdctl): people name
 /// them, with no fixed form.
 const CONTAINERD: &str = "/default";
 
+/// Hexadecimal digits of a container's id.
+const ID_DIGITS: usize = 64;
+
 /// The container whose cgroup, or a descendant of whose cgroup, `path` names: the innermost
-/// one when containers are nested. A bare leaf works too, but a leaf that is only an id does
-/// not tell its runtime. Monitors that live beside a container (conmon) are none.
+/// one when containers are nested. A bare leaf works too, but the runtime of a leaf that is only
+/// an id stays unknown. Monitors beside a container (conmon) are none.
 #[must_use]
 pub fn recognise(path: &[u8]) -> Option<(Runtime, ContainerId)> {
     let path = std::str::from_utf8(path).ok()?.trim_end_matches('/');
@@ -36,37 +45,70 @@ pub fn recognise(path: &[u8]) -> Option<(Runtime, ContainerId)> {
 
 /// The container whose own cgroup is `leaf` inside the cgroup `parent` (empty if unknown).
 #[must_use]
-pub fn recognise_leaf(parent: &str, leaf: &str) -> Option<(Runtime, ContainerId)> {
-    if is_id(leaf) {
-        return Some((runtime_of_parent(parent), ContainerId::new(leaf)));
+pub(super) fn recognise_leaf(parent: &str, leaf: &str) -> Option<(Runtime, ContainerId)> {
+    let above = parent.rsplit('/').next().unwrap_or_default();
+    if let Some(found) = by_digits(parent, leaf) {
+        return Some(found);
     }
-    // containerd told to use systemd names while it does not: slice:cri-containerd:id.
-    if let Some((front, id)) = leaf.rsplit_once(':')
-        && is_id(id)
-    {
-        let runtime = match front.rsplit(':').next() {
-            Some("cri-containerd" | "nerdctl") => Runtime::Containerd,
-            Some("docker") => Runtime::Docker,
-            Some("crio") => Runtime::Crio,
-            Some("libpod") => Runtime::Podman,
-            _ => Runtime::Unknown,
-        };
-        return Some((runtime, ContainerId::new(id)));
-    }
+    let named = |runtime, id: String| Some((runtime, ContainerId::new(&id)));
     if parent == CONTAINERD && is_name(leaf) {
-        return Some((Runtime::Containerd, ContainerId::new(leaf)));
+        return named(Runtime::Containerd, format!("default/{leaf}"));
     }
+    if let Some(name) = leaf.strip_prefix("lxc.payload.").filter(|n| is_name(n)) {
+        return named(Runtime::Lxc, format!("lxc/{name}"));
+    }
+    if let Some(name) = leaf
+        .strip_prefix("runc-")
+        .and_then(|l| l.strip_suffix(".scope"))
+        .filter(|n| is_name(n))
+    {
+        return named(Runtime::Runc, format!("runc/{name}"));
+    }
+    if leaf == "payload" {
+        let machine = above
+            .strip_prefix("machine-")
+            .and_then(|l| l.strip_suffix(".scope"))
+            .or_else(|| {
+                above
+                    .strip_prefix("systemd-nspawn@")?
+                    .strip_suffix(".service")
+            })?;
+        return named(
+            Runtime::Nspawn,
+            format!("nspawn/{}", unescape_unit(machine)),
+        );
+    }
+    let build_step = above == "buildkit" && leaf.len() == 25 && leaf.bytes().all(is_lower_alnum);
+    let pod_container = above.starts_with("pod") && parent.contains("/kubepods") && is_guid(leaf);
+    let task = parent.split('/').any(|part| part == "ecs") && is_fargate(leaf);
+    let garden = above == "garden" && is_guid(leaf);
+    (build_step || pod_container || task || garden)
+        .then(|| (Runtime::Unknown, ContainerId::new(leaf)))
+}
+
+/// A name of which the last 64 characters, before `.scope`, are an id: alone, or after `-` or `:`.
+fn by_digits(parent: &str, leaf: &str) -> Option<(Runtime, ContainerId)> {
     let name = leaf.strip_suffix(".scope").unwrap_or(leaf);
-    PREFIXES.iter().find_map(|(prefix, runtime)| {
-        let id = name.strip_prefix(prefix)?;
-        is_id(id).then(|| (*runtime, ContainerId::new(id)))
-    })
+    let at = name.len().checked_sub(ID_DIGITS)?;
+    let (front, id) = name.split_at_checked(at).filter(|(_, id)| is_id(id))?;
+    if front.is_empty() {
+        // Without a prefix no runtime makes a scope.
+        return (name == leaf).then(|| (runtime_of_parent(parent), ContainerId::new(id)));
+    }
+    let front = front.strip_suffix(['-', ':'])?;
+    // Beside the container: its monitor.
+    if front.ends_with("conmon") {
+        return None;
+    }
+    let word = front.rsplit(':').next().unwrap_or(front);
+    let runtime = PREFIXES.iter().find(|(prefix, _)| *prefix == word);
+    let runtime = runtime.map_or(Runtime::Unknown, |(_, runtime)| *runtime);
+    Some((runtime, ContainerId::new(id)))
 }
 
 /// The runtime of a leaf that is only an id, by the cgroup above it.
 fn runtime_of_parent(parent: &str) -> Runtime {
-    let mut parts = parent.rsplit('/');
-    match parts.next() {
+    match parent.rsplit('/').next() {
         Some("docker") => Runtime::Docker,
         Some("libpod_parent") => Runtime::Podman,
         _ if parent.contains("/kubepods") => Runtime::Containerd,
@@ -74,21 +116,67 @@ fn runtime_of_parent(parent: &str) -> Runtime {
     }
 }
 
-/// What containerd accepts as a container's id.
-fn is_name(text: &str) -> bool {
-    let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+/// A name that containerd, runc and LXC accept for a container; units of systemd are none.
+pub(super) fn is_name(text: &str) -> bool {
+    const UNITS: &[&str] = &[".slice", ".service", ".scope", ".mount", ".socket", ".swap"];
+    let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'+');
     text.len() <= 76
         && text.bytes().all(inner)
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && !text.ends_with(".slice")
+        && !UNITS.iter().any(|unit| text.ends_with(unit))
 }
 
 /// 64 lower-case hexadecimal digits, which every engine uses as a container's id.
 fn is_id(text: &str) -> bool {
-    text.len() == 64
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    text.len() == ID_DIGITS && text.bytes().all(is_digit)
+}
+
+fn is_digit(b: u8) -> bool {
+    b.is_ascii_digit() || (b'a'..=b'f').contains(&b)
+}
+
+fn is_lower_alnum(b: u8) -> bool {
+    b.is_ascii_digit() || b.is_ascii_lowercase()
+}
+
+/// ECS on Fargate: 32 hexadecimal digits and a number.
+fn is_fargate(leaf: &str) -> bool {
+    leaf.split_once('-').is_some_and(|(id, number)| {
+        id.len() == 32
+            && id.bytes().all(is_digit)
+            && (1..=10).contains(&number.len())
+            && number.bytes().all(|b| b.is_ascii_digit())
+    })
+}
+
+/// 8-4-4-4-12 hexadecimal digits.
+fn is_guid(leaf: &str) -> bool {
+    let mut lengths = leaf.split('-').map(|part| part.len());
+    leaf.bytes().all(|b| b == b'-' || is_digit(b))
+        && [8, 4, 4, 4, 12].iter().all(|n| lengths.next() == Some(*n))
+        && lengths.next().is_none()
+}
+
+/// A unit's name without systemd's `\xNN`.
+fn unescape_unit(name: &str) -> String {
+    let mut out = String::new();
+    let mut rest = name;
+    while let Some((front, back)) = rest.split_once("\\x") {
+        out.push_str(front);
+        let code = back.get(..2).and_then(|d| u8::from_str_radix(d, 16).ok());
+        match code.filter(u8::is_ascii_graphic) {
+            Some(code) => {
+                out.push(char::from(code));
+                rest = back.get(2..).unwrap_or_default();
+            }
+            None => {
+                out.push_str("\\x");
+                rest = back;
+            }
+        }
+    }
+    out.push_str(rest);
+    out
 }
 
 #[cfg(test)]
@@ -147,8 +235,59 @@ mod tests {
             ),
             ("/kubepods/besteffort/pod1/crio-{A}", Runtime::Crio, A),
             ("/mycgroup/{A}/", Runtime::Unknown, A),
-            ("/default/redis-1", Runtime::Containerd, "redis-1"),
-            ("/default/redis-1/below", Runtime::Containerd, "redis-1"),
+            ("/default/redis-1", Runtime::Containerd, "default/redis-1"),
+            (
+                "/default/redis-1/below",
+                Runtime::Containerd,
+                "default/redis-1",
+            ),
+            ("/actions_job/{A}", Runtime::Unknown, A),
+            ("/ecs/task/{A}", Runtime::Unknown, A),
+            ("/nerdctl-{A}.scope", Runtime::Containerd, A),
+            ("/libpod-payload-{A}", Runtime::Podman, A),
+            (
+                "/user.slice/app.service/libpod-payload-{A}.scope",
+                Runtime::Podman,
+                A,
+            ),
+            ("/system.slice/mydocker-{A}.scope", Runtime::Unknown, A),
+            ("/lxc.payload.web", Runtime::Lxc, "lxc/web"),
+            ("/lxc.payload.web/init.scope", Runtime::Lxc, "lxc/web"),
+            (
+                "/machine.slice/machine-my\\x2dbox.scope/payload/init.scope",
+                Runtime::Nspawn,
+                "nspawn/my-box",
+            ),
+            (
+                "/machine.slice/systemd-nspawn@box.service/payload",
+                Runtime::Nspawn,
+                "nspawn/box",
+            ),
+            (
+                "/system.slice/runc-plain.scope",
+                Runtime::Runc,
+                "runc/plain",
+            ),
+            (
+                "/docker/buildkit/u9yuxczyqhcmlxlbmkm6sdpcl",
+                Runtime::Unknown,
+                "u9yuxczyqhcmlxlbmkm6sdpcl",
+            ),
+            (
+                "/ecs/0123456789abcdef0123456789abcdef/0123456789abcdef0123456789abcdef-4026531836",
+                Runtime::Unknown,
+                "0123456789abcdef0123456789abcdef-4026531836",
+            ),
+            (
+                "/garden/d2b3f0a1-0000-4f00-8000-0123456789ab",
+                Runtime::Unknown,
+                "d2b3f0a1-0000-4f00-8000-0123456789ab",
+            ),
+            (
+                "/kubepods/burstable/pod1/d2b3f0a1-0000-4f00-8000-0123456789ab",
+                Runtime::Unknown,
+                "d2b3f0a1-0000-4f00-8000-0123456789ab",
+            ),
         ];
         for (path, runtime, id) in table {
             let path = path.replace("{A}", A).replace("{B}", B);
@@ -173,7 +312,16 @@ mod tests {
             format!("/docker/{}", &A[..63]),
             format!("/docker/{A}0"),
             format!("/docker/{upper}"),
-            format!("/system.slice/mydocker-{A}.scope"),
+            format!("/system.slice/{A}.scope"),
+            format!("/system.slice/docker{A}.scope"),
+            format!("/docker-{A}.scope.d"),
+            format!("/x:conmon:{A}"),
+            "/machine.slice/machine-box.scope/supervisor".to_owned(),
+            "/payload".to_owned(),
+            "/lxc.monitor.web".to_owned(),
+            "/ecs/0123456789abcdef0123456789abcdef".to_owned(),
+            "/d2b3f0a1-0000-4f00-8000-0123456789ab".to_owned(),
+            "/kubepods/podd2b3f0a1-0000-4f00-8000-0123456789ab".to_owned(),
             "/user.slice/user-1000.slice/session-2.scope".to_owned(),
             "/kubepods/besteffort/pod1".to_owned(),
             "/default".to_owned(),

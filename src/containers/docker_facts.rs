@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use bollard::models::{ContainerInspectResponse, HostConfig, ImageInspect};
+use serde_json::Value;
 
 use crate::event::{
     Bytes, ContainerInfo, Limits, Mount, PublishedPort, Runtime, Security, Storage, Timestamp,
@@ -129,7 +130,37 @@ pub(super) fn container(inspect: ContainerInspectResponse, image: &ImageFacts) -
         limits: limits(&host),
         storage: storage(inspect.driver.unwrap_or(graph.0), &graph.1),
         cgroup: host.cgroup_parent.unwrap_or_default(),
+        ..ContainerInfo::default()
     }
+}
+
+/// The facts in Docker's own files about a container, `config.v2.json` and `hostconfig.json`, which
+/// have the fields of an inspect answer. What cannot be read so is left out.
+pub(super) fn from_files(mut own: Value, host: Value) -> ContainerInfo {
+    let mounts: Vec<Value> = own
+        .get_mut("MountPoints")
+        .and_then(Value::as_object_mut)
+        .map(|points| points.values_mut().map(Value::take).collect())
+        .unwrap_or_default();
+    let mut take = |key: &str| own.get_mut(key).map(Value::take).unwrap_or_default();
+    fn part<T: serde::de::DeserializeOwned>(value: Value) -> Option<T> {
+        serde_json::from_value(value).ok()
+    }
+    let inspect = ContainerInspectResponse {
+        name: part(take("Name")),
+        created: part(take("Created")),
+        path: part(take("Path")),
+        args: part(take("Args")),
+        image: part(take("Image")),
+        restart_count: part(take("RestartCount")),
+        driver: part(take("Driver")),
+        app_armor_profile: part(take("AppArmorProfile")),
+        config: part(take("Config")),
+        host_config: part(host),
+        mounts: Some(mounts.into_iter().filter_map(part).collect()),
+        ..ContainerInspectResponse::default()
+    };
+    container(inspect, &ImageFacts::default())
 }
 
 /// The arguments the engine runs the health check with.

@@ -1,6 +1,7 @@
 //! Containers of this host: which cgroup is which container, the facts about each, and what ran
 //! before watching began.
 
+pub mod bundle;
 pub mod cgroup_directory;
 pub mod cgroup_name;
 pub mod compare;
@@ -11,11 +12,15 @@ mod engine_thread;
 mod exec_client;
 pub mod inventory;
 mod layers;
+pub mod merge;
 pub mod overlay;
 pub mod proc_facts;
+mod proc_files;
 mod process_usage;
 pub mod runtime_setup;
 pub mod snapshot;
+mod state_dirs;
+mod supervisor;
 pub mod usage;
 
 pub use cgroup_directory::{CgroupDirectory, FoundContainer};

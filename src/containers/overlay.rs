@@ -16,6 +16,24 @@ pub fn of_process(pid: u32) -> Option<Storage> {
     storage(&table, &host)
 }
 
+/// The layers of the overlay mounted at the directory `root`, as this program or one of the
+/// processes `others` sees it: of a container whose first process has not changed its root yet.
+pub(super) fn mounted_at(root: &Path, others: &[u32]) -> Option<Storage> {
+    let host = fs::read("/proc/self/mountinfo").unwrap_or_default();
+    let at = |table: &[u8]| {
+        let mount = lines(table)
+            .filter(|m| m.at == root.as_os_str().as_bytes())
+            .last()?;
+        layers(&mount, &host)
+    };
+    at(&host).or_else(|| {
+        let mut tables = others
+            .iter()
+            .filter_map(|pid| fs::read(format!("/proc/{pid}/mountinfo")).ok());
+        tables.find_map(|table| at(&table))
+    })
+}
+
 /// Whether the root of this mount table is mounted read-only for its processes.
 pub(super) fn root_is_read_only(table: &[u8]) -> bool {
     lines(table)
@@ -54,7 +72,11 @@ fn lines(table: &[u8]) -> impl Iterator<Item = MountLine<'_>> {
 
 /// The last mount on `/` covers the earlier ones.
 fn storage(table: &[u8], host: &[u8]) -> Option<Storage> {
-    let root = lines(table).filter(|m| m.at == b"/").last()?;
+    layers(&lines(table).filter(|m| m.at == b"/").last()?, host)
+}
+
+/// The layers of an overlay mount.
+fn layers(root: &MountLine<'_>, host: &[u8]) -> Option<Storage> {
     if root.kind != b"overlay" {
         return None;
     }

@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use super::cgroup_directory::FoundContainer;
+use super::cgroup_directory::{FoundContainer, members};
 use super::overlay;
-use super::snapshot::{container_of, pids, split_argv, started, status_field};
+use super::proc_files::{split_argv, started, status_field};
 use crate::event::{Bytes, CAPABILITIES, ContainerInfo, Security};
 use crate::system::boot_time;
 
@@ -17,9 +17,8 @@ const DEFAULT_CAPABILITIES: u64 = 0xa804_25fb;
 pub fn facts(found: &FoundContainer) -> Option<ContainerInfo> {
     let boot = boot_time();
     // The init is the eldest; pids alone may have wrapped around.
-    let (started, init) = pids()
+    let (started, init) = members(&found.path)
         .into_iter()
-        .filter(|pid| container_of(*pid).as_ref() == Some(&found.id))
         .filter_map(|pid| Some((started(pid, boot)?, pid)))
         .min()?;
     let at = |name: &str| format!("/proc/{init}/{name}");
@@ -29,7 +28,7 @@ pub fn facts(found: &FoundContainer) -> Option<ContainerInfo> {
     let uid = status_field(&status, "Uid").and_then(|l| l.split_ascii_whitespace().next());
     Some(ContainerInfo {
         runtime: found.runtime,
-        name: found.id.short().into(),
+        name: found.name().into(),
         command: split_argv(&fs::read(at("cmdline")).unwrap_or_default()),
         started: Some(started),
         init_pid: init,
@@ -45,19 +44,14 @@ pub fn facts(found: &FoundContainer) -> Option<ContainerInfo> {
     })
 }
 
-/// How the process is confined, by its status.
-fn security(status: &str) -> Security {
+/// Security facts that follow from the capabilities a container was given, as bits.
+pub(super) fn capabilities(given: u64) -> Security {
     let last = fs::read_to_string("/proc/sys/kernel/cap_last_cap")
         .ok()
         .and_then(|t| t.trim().parse::<u32>().ok())
         .unwrap_or(40)
         .min(63);
     let all = u64::MAX >> (63 - last);
-    // The bounding set is what the container was given; the effective one is empty for a
-    // process that is not root.
-    let given = status_field(status, "CapBnd")
-        .and_then(|t| u64::from_str_radix(t, 16).ok())
-        .unwrap_or(DEFAULT_CAPABILITIES);
     let privileged = given & all == all;
     Security {
         privileged,
@@ -67,6 +61,18 @@ fn security(status: &str) -> Security {
             names(given & !DEFAULT_CAPABILITIES)
         },
         cap_drop: names(DEFAULT_CAPABILITIES & !given),
+        ..Security::default()
+    }
+}
+
+/// How the process is confined, by its status.
+fn security(status: &str) -> Security {
+    // The bounding set is what the container was given; the effective one is empty for a
+    // process that is not root.
+    let given = status_field(status, "CapBnd")
+        .and_then(|t| u64::from_str_radix(t, 16).ok())
+        .unwrap_or(DEFAULT_CAPABILITIES);
+    Security {
         seccomp: match status_field(status, "Seccomp") {
             Some("0") => "unconfined",
             Some("1") => "strict",
@@ -76,7 +82,7 @@ fn security(status: &str) -> Security {
         }
         .to_owned(),
         no_new_privileges: status_field(status, "NoNewPrivs") == Some("1"),
-        ..Security::default()
+        ..capabilities(given)
     }
 }
 

@@ -9,7 +9,7 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
-use super::snapshot::{FoundProcess, container_of};
+use super::snapshot::{FoundProcess, Membership};
 use crate::event::Timestamp;
 
 /// No set-up takes longer.
@@ -17,10 +17,10 @@ const YOUNG: Duration = Duration::from_secs(10);
 
 /// Whether this process still does the runtime's work.
 #[must_use]
-pub fn is_runtime(found: &FoundProcess, now: Timestamp) -> bool {
+pub fn is_runtime(found: &FoundProcess, membership: &Membership<'_>, now: Timestamp) -> bool {
     found.container.is_some()
         && found.process.started >= now.minus(YOUNG)
-        && container_of(found.process.ppid).is_none()
+        && membership.of(found.process.ppid).is_none()
         && foreign(found.pid, &found.process.comm)
 }
 
@@ -46,6 +46,7 @@ fn same(a: &Metadata, b: &Metadata) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::containers::CgroupDirectory;
     use crate::event::{ContainerId, Process};
 
     #[test]
@@ -63,12 +64,23 @@ mod tests {
             },
         };
         let own = std::process::id();
-        if container_of(1).is_some() {
+        let none = CgroupDirectory::default();
+        let membership = Membership::new(&none);
+        if membership.of(1).is_some() {
             return;
         }
-        assert!(is_runtime(&found(own, 1, Some("a")), now));
-        assert!(!is_runtime(&found(own, 11, Some("a")), now), "old");
-        assert!(!is_runtime(&found(own, 1, None), now), "the host's");
-        assert!(!is_runtime(&found(0, 1, Some("a")), now), "gone");
+        assert!(is_runtime(&found(own, 1, Some("a")), &membership, now));
+        assert!(
+            !is_runtime(&found(own, 11, Some("a")), &membership, now),
+            "old"
+        );
+        assert!(
+            !is_runtime(&found(own, 1, None), &membership, now),
+            "the host's"
+        );
+        assert!(
+            !is_runtime(&found(0, 1, Some("a")), &membership, now),
+            "gone"
+        );
     }
 }

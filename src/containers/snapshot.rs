@@ -7,12 +7,13 @@ use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::time::Duration;
 
 use procfs::net::{TcpState, UdpState};
 
+use super::cgroup_directory::CgroupDirectory;
 use super::cgroup_name::recognise;
 use super::overlay;
+use super::proc_files::{pids, read_stat, since_boot, split_argv, status_field};
 use crate::event::{
     Bytes, ContainerId, FileFacts, Filesystem, Process, Protocol, Socket, Storage, Timestamp,
 };
@@ -49,14 +50,14 @@ pub struct FoundSocket {
 /// Every process in a container, and with `host` every other one too, by pid. Kernel threads
 /// and processes that end while they are read are left out.
 #[must_use]
-pub fn processes(host: bool) -> Vec<FoundProcess> {
+pub fn processes(host: bool, membership: &Membership<'_>) -> Vec<FoundProcess> {
     let boot = boot_time();
     let tick = procfs::ticks_per_second().max(1);
     let mut layers = BTreeMap::new();
     pids()
         .into_iter()
         .filter_map(|pid| {
-            let container = container_of(pid);
+            let container = membership.of(pid);
             if container.is_none() && !host {
                 return None;
             }
@@ -71,64 +72,36 @@ pub fn processes(host: bool) -> Vec<FoundProcess> {
         .collect()
 }
 
-/// The container of a process, from `/proc/PID/cgroup`: version 2 first, then any other.
-#[must_use]
-pub fn container_of(pid: u32) -> Option<ContainerId> {
-    let table = fs::read(format!("/proc/{pid}/cgroup")).ok()?;
-    container_in(&table)
-}
+/// Which container a process is in, by the cgroups known at one moment.
+#[derive(Debug)]
+pub struct Membership<'a>(BTreeMap<&'a str, &'a ContainerId>);
 
-fn container_in(table: &[u8]) -> Option<ContainerId> {
-    let mut lines: Vec<&[u8]> = table.split(|b| *b == b'\n').collect();
-    lines.sort_by_key(|l| !l.starts_with(b"0::"));
-    lines.into_iter().find_map(|line| {
-        let path = line.splitn(3, |b| *b == b':').nth(2)?;
-        recognise(path).map(|(_, id)| id)
-    })
-}
+impl<'a> Membership<'a> {
+    /// By the cgroups of this directory.
+    #[must_use]
+    pub fn new(directory: &'a CgroupDirectory) -> Self {
+        Self(directory.by_path())
+    }
 
-/// All process ids, ascending.
-pub(super) fn pids() -> Vec<u32> {
-    let mut pids: Vec<u32> = fs::read_dir("/proc")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|e| e.file_name().to_str()?.parse().ok())
-        .collect();
-    pids.sort_unstable();
-    pids
-}
+    /// The container of a process, from `/proc/PID/cgroup`: version 2 first, then any other.
+    #[must_use]
+    pub fn of(&self, pid: u32) -> Option<ContainerId> {
+        self.in_table(&fs::read(format!("/proc/{pid}/cgroup")).ok()?)
+    }
 
-/// Fields of `/proc/PID/stat` after the name, which may itself hold spaces and parentheses:
-/// parent's pid and start time in ticks.
-fn read_stat(stat: &[u8]) -> Option<(u32, u64)> {
-    let close = stat.iter().rposition(|b| *b == b')')?;
-    let rest = std::str::from_utf8(stat.get(close + 2..)?).ok()?;
-    let mut fields = rest.split(' ');
-    let ppid = fields.nth(1)?.parse().ok()?;
-    let start = fields.nth(17)?.parse().ok()?;
-    Some((ppid, start))
-}
-
-/// When a process started.
-pub(super) fn started(pid: u32, boot: Timestamp) -> Option<Timestamp> {
-    let (_, ticks) = read_stat(&fs::read(format!("/proc/{pid}/stat")).ok()?)?;
-    Some(since_boot(boot, ticks, procfs::ticks_per_second().max(1)))
-}
-
-fn since_boot(boot: Timestamp, ticks: u64, per_second: u64) -> Timestamp {
-    boot.plus(Duration::from_millis(
-        ticks.saturating_mul(1000) / per_second,
-    ))
-}
-
-/// A line of `/proc/PID/status`, without its key; never the name, which is not trusted.
-pub(super) fn status_field<'a>(status: &'a str, key: &str) -> Option<&'a str> {
-    status
-        .lines()
-        .skip(1)
-        .find_map(|l| l.strip_prefix(key)?.strip_prefix(':'))
-        .map(str::trim)
+    fn in_table(&self, table: &[u8]) -> Option<ContainerId> {
+        let mut lines: Vec<&[u8]> = table.split(|b| *b == b'\n').collect();
+        lines.sort_by_key(|l| !l.starts_with(b"0::"));
+        lines.into_iter().find_map(|line| {
+            let path = line.splitn(3, |b| *b == b':').nth(2)?;
+            let known = std::str::from_utf8(path)
+                .ok()
+                .and_then(|path| self.0.get(path));
+            known
+                .map(|id| (*id).clone())
+                .or_else(|| recognise(path).map(|(_, id)| id))
+        })
+    }
 }
 
 type StorageByContainer = BTreeMap<ContainerId, Option<Storage>>;
@@ -173,14 +146,6 @@ fn read_process(
         file,
     };
     Some((nspid, process))
-}
-
-pub(super) fn split_argv(cmdline: &[u8]) -> Vec<Bytes> {
-    let cmdline = cmdline.strip_suffix(b"\0").unwrap_or(cmdline);
-    if cmdline.is_empty() {
-        return Vec::new();
-    }
-    cmdline.split(|b| *b == 0).map(Bytes::from).collect()
 }
 
 /// Facts of the file behind `link` (a `/proc/PID/exe`), and its path without the kernel's
@@ -246,11 +211,11 @@ fn filesystem(path: &Path) -> Filesystem {
 /// Open TCP and UDP sockets of containers, and with `host` those of the host: once per network
 /// namespace, matched to processes by their descriptors.
 #[must_use]
-pub fn sockets(host: bool) -> Vec<FoundSocket> {
+pub fn sockets(host: bool, membership: &Membership<'_>) -> Vec<FoundSocket> {
     let own = netns("self");
     let mut spaces: BTreeMap<u64, Vec<(u32, Option<ContainerId>)>> = BTreeMap::new();
     for pid in pids() {
-        let container = container_of(pid);
+        let container = membership.of(pid);
         if (container.is_some() || host)
             && let Some(ns) = netns(&pid.to_string())
         {
@@ -377,22 +342,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_cannot_mislead_the_reading_of_stat() {
-        let stat = b"42 (a) S 1 (\xff) S 7 42 42 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 12345 1 1";
-        assert_eq!(read_stat(stat), Some((7, 12345)));
-        let status = "Name:\tx\nUid:\t5\t5\t5\t5\nNSpid:\t40\t2\n";
-        assert_eq!(status_field(status, "NSpid"), Some("40\t2"));
-    }
-
-    #[test]
     fn version_2_decides_the_container() {
         let a = "a".repeat(64);
         let b = "b".repeat(64);
+        let none = CgroupDirectory::default();
+        let of = |table: &str| {
+            let id = Membership::new(&none).in_table(table.as_bytes());
+            id.map(|id| id.as_str().to_owned())
+        };
         let table = format!("4:memory:/docker/{b}\n0::/docker/{a}\n");
-        assert_eq!(container_in(table.as_bytes()).unwrap().as_str(), a);
+        assert_eq!(of(&table).unwrap(), a);
         let table = format!("4:memory:/docker/{b}\n0::/\n");
-        assert_eq!(container_in(table.as_bytes()).unwrap().as_str(), b);
-        assert_eq!(container_in(b"0::/user.slice\n"), None);
+        assert_eq!(of(&table).unwrap(), b);
+        assert_eq!(of("0::/user.slice\n"), None);
     }
 
     #[test]
@@ -400,25 +362,20 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let own = std::process::id();
-        let found = processes(true).into_iter().find(|p| p.pid == own).unwrap();
+        let none = CgroupDirectory::default();
+        let found = processes(true, &Membership::new(&none))
+            .into_iter()
+            .find(|p| p.pid == own)
+            .unwrap();
         assert_eq!(
             &**found.process.exe,
             std::env::current_exe().unwrap().as_os_str().as_bytes()
         );
         assert!(found.process.file.ino != 0 && found.process.file.size > 0);
         assert!(found.process.started <= now());
-        let socket = sockets(true)
+        let socket = sockets(true, &Membership::new(&none))
             .into_iter()
             .find(|s| s.socket.local.port() == port && s.socket.remote.is_none());
         assert_eq!(socket.unwrap().pid, own);
-    }
-
-    #[test]
-    fn empty_arguments_are_kept() {
-        assert_eq!(
-            split_argv(b"sh\0-c\0\0"),
-            ["sh".into(), "-c".into(), Bytes::default()]
-        );
-        assert!(split_argv(b"").is_empty());
     }
 }

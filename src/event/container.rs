@@ -44,10 +44,19 @@ impl ContainerId {
         &self.0
     }
 
-    /// The first twelve characters, as engines print it.
+    /// The first twelve characters, as engines print it; the whole of an id that is a name.
     #[must_use]
     pub fn short(&self) -> &str {
+        if self.0.contains('/') {
+            return &self.0;
+        }
         self.0.get(..12).unwrap_or(&self.0)
+    }
+
+    /// The container's name where its id is one (`default/web` of containerd).
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.0.split_once('/').map(|(_, name)| name)
     }
 }
 
@@ -81,6 +90,12 @@ pub enum Runtime {
     Containerd,
     /// CRI-O.
     Crio,
+    /// LXC or Incus.
+    Lxc,
+    /// systemd-nspawn.
+    Nspawn,
+    /// runc without an engine.
+    Runc,
     /// Recognised from a cgroup path only.
     #[default]
     Unknown,
@@ -181,6 +196,56 @@ pub struct ContainerInfo {
     pub storage: Storage,
     /// Path of its cgroup.
     pub cgroup: String,
+    /// What it is for.
+    #[serde(skip_serializing_if = "Role::is_container")]
+    pub role: Role,
+    /// Its Kubernetes pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod: Option<Pod>,
+    /// containerd's namespace of it, e.g. `k8s.io`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub engine_namespace: String,
+    /// The user on the host to whom it belongs, where that is not root (rootless Podman).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<u32>,
+}
+
+/// What a container is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Runs a program of its own.
+    #[default]
+    Container,
+    /// Holds the namespaces of a pod (the pause container).
+    Infra,
+    /// A step of an image build.
+    Build,
+}
+
+impl Role {
+    fn is_container(&self) -> bool {
+        *self == Self::Container
+    }
+}
+
+/// The Kubernetes pod of a container.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Pod {
+    /// Kubernetes namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub uid: String,
+    /// Id of its sandbox container.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub sandbox: String,
+    /// Its labels, where known.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, Bytes>,
 }
 
 /// Security settings of a container.

@@ -7,7 +7,7 @@ use crate::file::FactsRecord;
 /// Longest argument area kept, bytes.
 pub const ARGV_MAX: usize = 4095;
 /// Longest cgroup name kept, bytes.
-pub const NAME_MAX: usize = 128;
+pub const NAME_MAX: usize = 256;
 
 /// Bits of [`ExecRecord::flags`].
 pub mod flag {

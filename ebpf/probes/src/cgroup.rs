@@ -47,17 +47,24 @@ fn node(cgroup: u64) -> Option<u64> {
     read(cgroup, o::CGROUP_KN)
 }
 
-/// True for a name that may hold a container's id: as long as one, or a scope that ends in one.
-/// The program, which reads the whole name, dismisses what is none.
+/// True for a name of which the last characters may be a container's id, alone or after `-` or `:`,
+/// with or without `.scope`. The program, which reads the whole name, dismisses what is none and
+/// admits those of other forms.
 #[inline(always)]
 fn may_name_container(name: &[u8; NAME_MAX], len: usize) -> bool {
-    if len == ID_DIGITS {
+    const LAST: usize = NAME_MAX - 1;
+    let scope = len.wrapping_sub(SCOPE.len());
+    let end = if scope < NAME_MAX && name[scope & LAST] == SCOPE[0] && name[(scope + 1) & LAST] == SCOPE[1]
+    {
+        scope
+    } else {
+        len
+    };
+    if end == ID_DIGITS {
         return true;
     }
-    let before = len.wrapping_sub(ID_DIGITS + SCOPE.len() + 1);
-    before < NAME_MAX - ID_DIGITS - SCOPE.len() - 1
-        && name[before] == b'-'
-        && name[before + ID_DIGITS + 1] == SCOPE[0]
+    let before = end.wrapping_sub(ID_DIGITS + 1);
+    before < NAME_MAX && matches!(name[before & LAST], b'-' | b':')
 }
 
 /// True for the directory of containerd's default namespace, whose containers people name.

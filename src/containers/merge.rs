@@ -1,0 +1,145 @@
+//! One container's facts from several sources: the engine before the runtime's files before
+//! `/proc`. A better source never loses to a lesser one, and fills no field with nothing.
+
+use crate::event::{ContainerInfo, Role, Runtime, Storage};
+
+/// Completes an engine's facts by what was known before from files: what the engine does not
+/// report, and the runtime as the supervisor showed it (Podman answers as Docker would).
+pub fn complete(info: &mut ContainerInfo, known: &ContainerInfo) {
+    if known.runtime != Runtime::Unknown {
+        info.runtime = known.runtime;
+    }
+    fill_identity(info, known);
+    fill_storage(&mut info.storage, &known.storage);
+    // Engines that speak of Docker's API without its fields.
+    if info.security.seccomp.is_empty() {
+        info.security.seccomp.clone_from(&known.security.seccomp);
+    }
+}
+
+/// Completes facts from `/proc` by those from the runtime's files, which win.
+pub fn prefer(info: &mut ContainerInfo, known: &ContainerInfo) {
+    let proc = std::mem::replace(info, known.clone());
+    if info.runtime == Runtime::Unknown {
+        info.runtime = proc.runtime;
+    }
+    if info.name.is_empty() {
+        info.name = proc.name;
+    }
+    if info.command.is_empty() {
+        info.command = proc.command;
+    }
+    if info.user.is_empty() {
+        info.user = proc.user;
+    }
+    info.started = info.started.max(proc.started);
+    info.init_pid = proc.init_pid;
+    let apparmor = proc.security.apparmor.clone();
+    if info.security == Default::default() {
+        info.security = proc.security;
+    } else if info.security.apparmor.is_empty() {
+        info.security.apparmor = apparmor;
+    }
+    if info.cgroup.is_empty() {
+        info.cgroup = proc.cgroup;
+    }
+    fill_storage(&mut info.storage, &proc.storage);
+}
+
+fn fill_identity(info: &mut ContainerInfo, known: &ContainerInfo) {
+    if info.name.is_empty() {
+        info.name.clone_from(&known.name);
+    }
+    if info.image.is_empty() {
+        info.image.clone_from(&known.image);
+    }
+    if info.role == Role::Container {
+        info.role = known.role;
+    }
+    if info.pod.is_none() {
+        info.pod.clone_from(&known.pod);
+    }
+    if info.engine_namespace.is_empty() {
+        info.engine_namespace.clone_from(&known.engine_namespace);
+    }
+    info.owner = info.owner.or(known.owner);
+}
+
+fn fill_storage(storage: &mut Storage, known: &Storage) {
+    if (storage.upper.is_empty() || storage.lower.is_empty()) && !known.lower.is_empty() {
+        let driver = std::mem::take(&mut storage.driver);
+        *storage = known.clone();
+        if !driver.is_empty() {
+            storage.driver = driver;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Pod, Security};
+
+    fn storage(driver: &str, lower: &str) -> Storage {
+        Storage {
+            driver: driver.to_owned(),
+            lower: vec![lower.into()],
+            upper: "/u".into(),
+            ..Storage::default()
+        }
+    }
+
+    #[test]
+    fn an_engines_facts_keep_what_only_files_say() {
+        let known = ContainerInfo {
+            runtime: Runtime::Podman,
+            name: "old".into(),
+            storage: storage("overlay", "/l"),
+            pod: Some(Pod::default()),
+            ..ContainerInfo::default()
+        };
+        let mut info = ContainerInfo {
+            runtime: Runtime::Docker,
+            name: "new".into(),
+            storage: Storage {
+                driver: "overlayfs".to_owned(),
+                ..Storage::default()
+            },
+            ..ContainerInfo::default()
+        };
+        complete(&mut info, &known);
+        assert_eq!(info.runtime, Runtime::Podman);
+        assert_eq!(info.name, "new");
+        assert_eq!(info.storage, storage("overlayfs", "/l"));
+        assert!(info.pod.is_some());
+    }
+
+    #[test]
+    fn files_win_over_proc_but_the_process_is_procs() {
+        let known = ContainerInfo {
+            name: "web".into(),
+            security: Security {
+                seccomp: "filter".to_owned(),
+                ..Security::default()
+            },
+            ..ContainerInfo::default()
+        };
+        let mut info = ContainerInfo {
+            runtime: Runtime::Docker,
+            name: "0123".into(),
+            init_pid: 7,
+            storage: storage("overlay", "/l"),
+            security: Security {
+                apparmor: "docker-default".to_owned(),
+                ..Security::default()
+            },
+            ..ContainerInfo::default()
+        };
+        prefer(&mut info, &known);
+        assert_eq!((info.name, info.init_pid), ("web".into(), 7));
+        assert_eq!(info.runtime, Runtime::Docker);
+        assert_eq!(info.storage, storage("overlay", "/l"));
+        assert_eq!(info.security.seccomp, "filter");
+        assert_eq!(info.security.apparmor, "docker-default");
+    }
+}

@@ -1,0 +1,201 @@
+//! The process that a runtime leaves beside a container to supervise it: containerd's shim, or
+//! conmon of Podman and CRI-O. Its command line and working directory say where the container's
+//! bundle is.
+//!
+//! Trusted is only what no container can make: a supervisor in the host's pid namespace, of a
+//! program of that name, an ancestor of the container's process, that is root's in the host's
+//! mount namespace. One of another user (rootless Podman) speaks for that user's containers only.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+
+use super::proc_files::{parent_of, pids, split_argv, status_field};
+use bstr::ByteSlice as _;
+
+use crate::event::Bytes;
+
+/// Ancestors looked at: the container's process, the runtime, its supervisor and a few between.
+const MAX_ANCESTORS: usize = 6;
+
+/// Which kind of supervisor, and what its command line says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum SupervisorKind {
+    /// `containerd-shim*`: the containerd namespace, and the id of the container or pod sandbox.
+    Shim { namespace: String, id: String },
+    /// `conmon`: the container's name and bundle directory.
+    Conmon { name: Bytes, bundle: PathBuf },
+}
+
+/// A supervisor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Supervisor {
+    pub(super) pid: u32,
+    /// Whose it is: 0 for root.
+    pub(super) uid: u32,
+    pub(super) kind: SupervisorKind,
+}
+
+/// A shim of containerd, with the arguments that name its container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Shim {
+    pub(super) namespace: String,
+    pub(super) id: String,
+}
+
+/// The nearest trusted supervisor among the ancestors of `pid`.
+pub(super) fn of_process(pid: u32) -> Option<Supervisor> {
+    let mut next = pid;
+    for _ in 0..MAX_ANCESTORS {
+        next = parent_of(next).filter(|parent| *parent > 1)?;
+        if let Some(found) = read(next) {
+            return (found.uid == 0 || owns(&found, pid)).then_some(found);
+        }
+    }
+    None
+}
+
+/// Root's shims on this host.
+pub(super) fn shims() -> impl Iterator<Item = Shim> {
+    pids().into_iter().filter_map(|pid| {
+        let comm = fs::read(format!("/proc/{pid}/comm")).ok()?;
+        if !comm.starts_with(b"containerd-shim") {
+            return None;
+        }
+        match read(pid)?.kind {
+            SupervisorKind::Shim { namespace, id } => Some(Shim { namespace, id }),
+            SupervisorKind::Conmon { .. } => None,
+        }
+    })
+}
+
+/// Reads a process as a supervisor; `None` when it is none or not to be trusted.
+fn read(pid: u32) -> Option<Supervisor> {
+    let exe = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    let exe = exe.file_name()?.to_str()?;
+    // An upgrade replaces the program of a running supervisor.
+    let program = exe.strip_suffix(" (deleted)").unwrap_or(exe);
+    if !program.starts_with("containerd-shim") && program != "conmon" {
+        return None;
+    }
+    let status = fs::read(format!("/proc/{pid}/status")).ok()?;
+    let status = String::from_utf8_lossy(&status);
+    // One number: the process is in the pid namespace of this /proc, not further down.
+    if status_field(&status, "NSpid")?
+        .split_ascii_whitespace()
+        .count()
+        != 1
+    {
+        return None;
+    }
+    let uid = status_field(&status, "Uid")?;
+    let uid: u32 = uid.split_ascii_whitespace().next()?.parse().ok()?;
+    // A root process with mounts of its own may be a container's, started with the host's pids.
+    if uid == 0 && !in_host_mounts(pid) {
+        return None;
+    }
+    let argv = split_argv(&fs::read(format!("/proc/{pid}/cmdline")).ok()?);
+    let kind = if program == "conmon" {
+        conmon(&argv)?
+    } else if uid == 0 {
+        shim(&argv)?
+    } else {
+        return None;
+    };
+    Some(Supervisor { pid, uid, kind })
+}
+
+fn argument<'a>(argv: &'a [Bytes], names: &[&str]) -> Option<&'a Bytes> {
+    let at = argv
+        .iter()
+        .position(|arg| names.iter().any(|name| arg == name))?;
+    argv.get(at + 1)
+}
+
+fn shim(argv: &[Bytes]) -> Option<SupervisorKind> {
+    let text = |names: &[&str]| Some(argument(argv, names)?.to_str().ok()?.to_owned());
+    Some(SupervisorKind::Shim {
+        namespace: text(&["-namespace", "--namespace"])?,
+        id: text(&["-id", "--id"])?,
+    })
+}
+
+fn conmon(argv: &[Bytes]) -> Option<SupervisorKind> {
+    use std::os::unix::ffi::OsStrExt as _;
+    let bundle = argument(argv, &["-b", "--bundle"])?;
+    Some(SupervisorKind::Conmon {
+        name: argument(argv, &["-n", "--name"])
+            .cloned()
+            .unwrap_or_default(),
+        bundle: PathBuf::from(std::ffi::OsStr::from_bytes(bundle)),
+    })
+}
+
+/// True when the process sees this program's or pid 1's mounts; a namespace that cannot be read is
+/// not taken for another one.
+fn in_host_mounts(pid: u32) -> bool {
+    let number = |of: &str| {
+        fs::metadata(format!("/proc/{of}/ns/mnt"))
+            .map(|m| m.ino())
+            .ok()
+    };
+    let Some(own) = number(&pid.to_string()) else {
+        return false;
+    };
+    ["1", "self"].iter().any(|of| number(of) == Some(own))
+}
+
+/// True when the container's root user is the supervisor's user outside: it made the container's
+/// user namespace.
+fn owns(supervisor: &Supervisor, pid: u32) -> bool {
+    let map = fs::read_to_string(format!("/proc/{pid}/uid_map")).unwrap_or_default();
+    map.lines().next().is_some_and(|line| {
+        let mut fields = line.split_ascii_whitespace();
+        fields.next() == Some("0") && fields.next() == Some(supervisor.uid.to_string().as_str())
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn argv(line: &str) -> Vec<Bytes> {
+        line.split(' ').map(Bytes::from).collect()
+    }
+
+    #[test]
+    fn command_lines_name_the_container() {
+        let line = "/usr/bin/containerd-shim-runc-v2 -namespace k8s.io -id ab -address /run/c.sock";
+        assert_eq!(
+            shim(&argv(line)).unwrap(),
+            SupervisorKind::Shim {
+                namespace: "k8s.io".to_owned(),
+                id: "ab".to_owned()
+            }
+        );
+        assert_eq!(shim(&argv("containerd-shim -namespace")), None);
+        let line = "/usr/bin/conmon --api-version 1 -c ab -u ab -r /usr/bin/runc -b /var/b -n web";
+        assert_eq!(
+            conmon(&argv(line)).unwrap(),
+            SupervisorKind::Conmon {
+                name: "web".into(),
+                bundle: "/var/b".into()
+            }
+        );
+    }
+
+    #[test]
+    fn a_process_is_no_supervisor_by_its_arguments_alone() {
+        use std::os::unix::process::CommandExt as _;
+        let mut child = std::process::Command::new("/bin/sleep");
+        let mut child = child
+            .arg0("containerd-shim-runc-v2")
+            .arg("9")
+            .spawn()
+            .unwrap();
+        assert_eq!(read(child.id()), None);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
