@@ -1,6 +1,7 @@
 //! The collector thread: records, engine messages and comparisons → attributed events.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -31,14 +32,25 @@ const MAX_WAITING: usize = 65_536;
 const POLL: Duration = Duration::from_millis(20);
 /// Ticks an engine may take to report a container.
 const ENGINE_TICKS: u32 = 2;
+/// Events of a container at which its runtime's files are looked for.
+const LOOKS: u32 = 16;
 const SECOND: Duration = Duration::from_secs(1);
+
+/// A container that no engine has reported yet.
+struct Untold {
+    found: FoundContainer,
+    /// Ticks since it appeared.
+    ticks: u32,
+    /// Times its runtime's files may still be looked for; 0 when they were read.
+    looks: u32,
+}
 
 struct Collector<'a> {
     probe: Probe,
     directory: CgroupDirectory,
     lifecycle: Lifecycle,
-    /// Containers no engine has reported yet, and for how many ticks.
-    untold: BTreeMap<ContainerId, (FoundContainer, u32)>,
+    /// Containers no engine has reported yet.
+    untold: BTreeMap<ContainerId, Untold>,
     facts: ContainerFacts,
     sampler: UsageSampler,
     processes: ProcessSampler,
@@ -138,9 +150,12 @@ impl Collector<'_> {
         }
         if pid != 0
             && let Some(id) = &container
-            && let Some(found) = self.lifecycle.entered(id)
         {
-            self.report(ts, &found, pid, Action::Appeared);
+            match self.lifecycle.entered(id) {
+                Some(found) => self.report(ts, &found, pid, Action::Appeared),
+                None if !self.untold.is_empty() => self.look_again(ts, &id.clone(), pid),
+                None => {}
+            }
         }
         let event = Event {
             // Numbered by the core thread, so that a dropped one leaves no hole.
@@ -159,27 +174,55 @@ impl Collector<'_> {
 
     /// Reports a container that has a process in it, `pid` where one is known.
     fn report(&mut self, ts: Timestamp, found: &FoundContainer, pid: u32, action: Action) {
-        self.untold.insert(found.id.clone(), (found.clone(), 0));
-        let info = match bundle::facts(found, pid) {
-            Some(info) => {
-                self.know(&found.id, &info);
-                info
-            }
-            None => ContainerInfo {
-                runtime: found.runtime,
-                name: found.id.name().map(Bytes::from).unwrap_or_default(),
-                cgroup: found.path.clone(),
-                ..ContainerInfo::default()
-            },
+        // The process itself may be gone by now.
+        let facts = bundle::facts(found, pid).or_else(|| {
+            let members = found.members();
+            members.iter().find_map(|pid| bundle::facts(found, *pid))
+        });
+        let untold = Untold {
+            found: found.clone(),
+            ticks: 0,
+            looks: if facts.is_some() { 0 } else { LOOKS },
         };
-        self.push(
-            ts,
-            Some(found.id.clone()),
-            Kind::Container(Box::new(ContainerEvent {
-                action,
-                info: Some(Box::new(info)),
-            })),
-        );
+        self.untold.insert(found.id.clone(), untold);
+        let info = facts.unwrap_or_else(|| ContainerInfo {
+            runtime: found.runtime,
+            name: found.id.name().map(Bytes::from).unwrap_or_default(),
+            cgroup: found.path.clone(),
+            ..ContainerInfo::default()
+        });
+        if !info.command.is_empty() {
+            self.know(&found.id, &info);
+        }
+        self.tell(ts, &found.id, action, Some(info));
+    }
+
+    /// Looks for the files of a container's runtime again: its first processes may have been gone
+    /// before they could be traced to their supervisor.
+    fn look_again(&mut self, ts: Timestamp, id: &ContainerId, pid: u32) {
+        let Some(untold) = self.untold.get_mut(id).filter(|untold| untold.looks > 0) else {
+            return;
+        };
+        untold.looks -= 1;
+        if let Some(info) = bundle::facts(&untold.found, pid) {
+            untold.looks = 0;
+            self.know(id, &info);
+            self.tell(ts, id, Action::Info, Some(info));
+        }
+    }
+
+    fn tell(
+        &mut self,
+        ts: Timestamp,
+        id: &ContainerId,
+        action: Action,
+        info: Option<ContainerInfo>,
+    ) {
+        let event = ContainerEvent {
+            action,
+            info: info.map(Box::new),
+        };
+        self.push(ts, Some(id.clone()), Kind::Container(Box::new(event)));
     }
 
     /// A container's cgroup appeared: its events are wanted, whatever the kernel programs made of
@@ -426,26 +469,26 @@ impl Collector<'_> {
         );
         let patience = if answers { ENGINE_TICKS } else { 0 };
         let mut due = Vec::new();
-        for (found, ticks) in self.untold.values_mut() {
-            *ticks += 1;
-            if *ticks > patience {
-                due.push(found.clone());
+        for untold in self.untold.values_mut() {
+            untold.ticks += 1;
+            if untold.ticks > patience {
+                due.push((untold.found.clone(), untold.looks > 0));
             }
         }
-        for found in due {
+        for (found, unread) in due {
             self.untold.remove(&found.id);
             let Some(mut info) = containers::proc_facts::facts(&found) else {
                 continue;
             };
-            if let Some(known) = self.facts.get(&found.id) {
-                merge::prefer(&mut info, known);
+            let known = match self.facts.get(&found.id) {
+                None if unread => bundle::facts(&found, info.init_pid).map(Arc::new),
+                known => known.cloned(),
+            };
+            if let Some(known) = known {
+                merge::prefer(&mut info, &known);
             }
             self.know(&found.id, &info);
-            let told = ContainerEvent {
-                action: Action::Info,
-                info: Some(Box::new(info)),
-            };
-            self.push(now, Some(found.id), Kind::Container(Box::new(told)));
+            self.tell(now, &found.id, Action::Info, Some(info));
         }
     }
 

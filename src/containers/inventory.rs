@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::cgroup_directory::CgroupDirectory;
 use super::docker::{DockerClient, DockerEngine};
 use super::engine::EngineState;
-use super::{overlay, proc_facts};
+use super::{bundle, merge, overlay, proc_facts};
 use crate::event::{Bytes, ContainerId, ContainerInfo, Difference};
 use crate::text::error_chain;
 
@@ -74,8 +74,11 @@ impl Inventory {
         let told: BTreeSet<ContainerId> = known.iter().map(|k| k.id.clone()).collect();
         for found in CgroupDirectory::scan().1 {
             if !told.contains(&found.id)
-                && let Some(info) = proc_facts::facts(&found)
+                && let Some(mut info) = proc_facts::facts(&found)
             {
+                if let Some(known) = bundle::facts(&found, info.init_pid) {
+                    merge::prefer(&mut info, &known);
+                }
                 known.push(ListedContainer { id: found.id, info });
             }
         }

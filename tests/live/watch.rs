@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::cgroup::Container;
 use crate::common::{self, BUSYBOX, Engine, replays_alike};
 
 /// A hullwatch that watches.
@@ -238,4 +239,83 @@ fn a_compressed_recording_replays_to_its_findings() {
         .output()
         .unwrap();
     assert_eq!(again.status.code(), Some(2));
+}
+
+/// Every form of cgroup name that is taken for a container's is watched, from its first exec on
+/// where the name ends in an id, and no cgroup without a process is reported.
+#[test]
+fn what_is_shown_is_watched() {
+    if !common::kernel_is_ready() {
+        return;
+    }
+    let id = |n: usize| format!("{n:04}{}", "e".repeat(60));
+    let long = "kubepods-besteffort-pod0f1f2f3f_0000_0000_0000_000000000000.slice";
+    let leaves = [
+        format!("docker/{}", id(1)),
+        format!("kubepods/pod1/{}", id(2)),
+        format!("actions_job/{}", id(3)),
+        format!("hullwatch-test.slice/docker-{}.scope", id(4)),
+        format!("hullwatch-test.slice/cri-containerd-{}.scope", id(5)),
+        format!("hullwatch-test.slice/libpod-{}.scope/container", id(6)),
+        format!("hullwatch-test.slice/libpod-payload-{}.scope", id(7)),
+        format!("libpod_parent/libpod-{}", id(8)),
+        format!("kubepods/pod1/crio-{}", id(9)),
+        format!("hullwatch-test.service/{long}:cri-containerd:{}", id(10)),
+    ];
+    let named = [
+        "default/hullwatch-test",
+        "lxc.payload.hullwatch-test",
+        "hullwatch-test.slice/machine-hullwatch.scope/payload",
+        "hullwatch-test.slice/runc-hullwatch.scope",
+        "docker/buildkit/hullwatchtest000000000000",
+        "ecs/0123456789abcdef0123456789abcdef-4026531836",
+        "garden/d2b3f0a1-0000-4f00-8000-0123456789ab",
+    ];
+    let hullwatch = Hullwatch::start(&["watch", "--no-engine", "--events", "exec,container"]);
+    let monitor = Container::at(&format!(
+        "hullwatch-test.slice/crio-conmon-{}.scope",
+        id(11)
+    ));
+    monitor.run("/bin/true");
+    let empty = Container::at(&format!("libpod_parent/{}", id(12)));
+    for leaf in &leaves {
+        let container = Container::at(leaf);
+        container.run("/bin/true first");
+    }
+    for leaf in named {
+        let container = Container::at(leaf);
+        // The name is recognised outside the kernel: a moment later.
+        container.run("sleep 0.3; /bin/true first");
+    }
+    drop((monitor, empty));
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    hullwatch.interrupt();
+    let (_, lines, _) = hullwatch.end();
+    let mut told = std::collections::BTreeMap::<String, (bool, u32)>::new();
+    for line in &lines {
+        let Some(id) = line["container"].as_str() else {
+            continue;
+        };
+        let entry = told.entry(id.to_owned()).or_default();
+        entry.0 |= line["action"] == "appeared";
+        entry.1 += u32::from(
+            line["exe"]
+                .as_str()
+                .is_some_and(|exe| exe.ends_with("/true")),
+        );
+    }
+    for n in 1..=leaves.len() {
+        assert_eq!(told.remove(&id(n)), Some((true, 1)), "{}", leaves[n - 1]);
+    }
+    let others = told.keys().filter(|id| {
+        let known = ["hullwatch", "0123456789", "d2b3f0a1"];
+        known.iter().any(|part| id.contains(part))
+    });
+    assert_eq!(others.count(), named.len(), "{told:?}");
+    for (id, (appeared, execs)) in &told {
+        assert!(!id.starts_with("00"), "{id} was no container");
+        if id.contains('/') || id.contains('-') {
+            assert!(*appeared && *execs >= 1, "{id}");
+        }
+    }
 }

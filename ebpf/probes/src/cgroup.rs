@@ -54,7 +54,9 @@ fn node(cgroup: u64) -> Option<u64> {
 fn may_name_container(name: &[u8; NAME_MAX], len: usize) -> bool {
     const LAST: usize = NAME_MAX - 1;
     let scope = len.wrapping_sub(SCOPE.len());
-    let end = if scope < NAME_MAX && name[scope & LAST] == SCOPE[0] && name[(scope + 1) & LAST] == SCOPE[1]
+    let end = if scope < NAME_MAX
+        && name[scope & LAST] == SCOPE[0]
+        && name[(scope + 1) & LAST] == SCOPE[1]
     {
         scope
     } else {
