@@ -11,6 +11,7 @@ use super::comparisons::Comparisons;
 use super::container_facts::ContainerFacts;
 use super::drift_scan::ScanQueue;
 use super::lifecycle::Lifecycle;
+use super::root_files::RootFiles;
 use super::shared::LiveShared;
 use crate::containers::compare::Comparer;
 use crate::containers::usage::UsageSampler;
@@ -49,6 +50,7 @@ struct Collector<'a> {
     probe: Probe,
     directory: CgroupDirectory,
     lifecycle: Lifecycle,
+    root_files: RootFiles,
     /// Containers no engine has reported yet.
     untold: BTreeMap<ContainerId, Untold>,
     facts: ContainerFacts,
@@ -90,6 +92,7 @@ pub(super) fn run(
         probe,
         directory,
         lifecycle: Lifecycle::default(),
+        root_files: RootFiles::default(),
         untold: BTreeMap::new(),
         facts: ContainerFacts::default(),
         sampler: UsageSampler::new(),
@@ -271,7 +274,11 @@ impl Collector<'_> {
             if let Some(id) = found.container.as_ref().filter(|_| found.nspid == 1) {
                 self.lifecycle.may_be_init(id, found.pid);
             }
-            let kind = Kind::Process(Box::new(found.process));
+            let mut kind = Kind::Process(Box::new(found.process));
+            if let Some(id) = &found.container {
+                let init = self.lifecycle.init(id);
+                self.root_files.correct(id, init, &mut kind, &self.facts);
+            }
             self.push_of(now, found.container, found.pid, found.nspid, kind);
         }
         for found in sockets {
@@ -355,6 +362,7 @@ impl Collector<'_> {
                 {
                     self.untold.remove(&container);
                     self.facts.forget(&container);
+                    self.root_files.forget(&container);
                     if let Some(comparisons) = &mut self.comparisons {
                         comparisons.forget(&container);
                     }
@@ -378,7 +386,7 @@ impl Collector<'_> {
         container: Option<ContainerId>,
         pid: u32,
         nspid: u32,
-        kind: Kind,
+        mut kind: Kind,
     ) {
         let mut ended = None;
         if let Some(id) = &container {
@@ -389,6 +397,8 @@ impl Collector<'_> {
                 Kind::Exit(exit) => ended = self.lifecycle.exited(id, pid, exit),
                 _ => {}
             }
+            let init = self.lifecycle.init(id);
+            self.root_files.correct(id, init, &mut kind, &self.facts);
         }
         self.push_of(ts, container.clone(), pid, nspid, kind);
         if let Some(code) = ended {

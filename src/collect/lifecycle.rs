@@ -103,6 +103,11 @@ impl Lifecycle {
         }
     }
 
+    /// The container's init, where known.
+    pub(super) fn init(&self, id: &ContainerId) -> Option<u32> {
+        self.running.get(id)?.init
+    }
+
     /// A connected engine reported this container.
     pub(super) fn kept_by_engine(&mut self, id: &ContainerId) {
         if let Some(container) = self.running.get_mut(id) {

@@ -14,6 +14,7 @@ mod drift_scan;
 mod lifecycle;
 mod live;
 mod policy;
+mod root_files;
 mod shared;
 
 pub use capabilities::give_up as give_up_privileges;

@@ -16,7 +16,7 @@ use super::cgroup_directory::FoundContainer;
 use super::supervisor::{self, Supervisor, SupervisorKind};
 use super::{docker_facts, overlay, proc_facts};
 use crate::event::{
-    Bytes, CAPABILITIES, ContainerInfo, Limits, Mount, Pod, Role, Runtime, Security,
+    Bytes, CAPABILITIES, ContainerInfo, Limits, Mount, Pod, Role, Runtime, Security, Storage,
 };
 
 /// Larger files are not read.
@@ -60,7 +60,9 @@ pub fn facts(found: &FoundContainer, pid: u32) -> Option<ContainerInfo> {
     if info.storage.lower.is_empty()
         && let Some(Root { path, seen_by }) = root
     {
-        info.storage = overlay::mounted_at(&path, &[seen_by, pid]).unwrap_or_default();
+        info.storage = overlay::mounted_at(&path, &[seen_by, pid])
+            .or_else(|| docker_vfs(&path))
+            .unwrap_or_default();
     }
     Some(info)
 }
@@ -79,6 +81,20 @@ impl Root {
         let path = bundle.join(text(config, "/root/path")?);
         Some(Self { path, seen_by })
     }
+}
+
+/// Docker's vfs driver copies the image's last layer: what the container began with lies beside its
+/// directory.
+fn docker_vfs(root: &Path) -> Option<Storage> {
+    let name = root.file_name()?.to_str()?;
+    let began_with = root.with_file_name(format!("{name}-init"));
+    let bytes = |path: &Path| Bytes::from(path.as_os_str().as_bytes());
+    (root.parent()?.ends_with("vfs/dir") && began_with.is_dir()).then(|| Storage {
+        driver: "vfs".to_owned(),
+        lower: vec![bytes(&began_with)],
+        upper: bytes(root),
+        merged: bytes(root),
+    })
 }
 
 fn from_supervisor(

@@ -186,7 +186,7 @@ fn facts<'a>(link: &Path, path: &'a [u8], storage: Option<&Storage>) -> (&'a [u8
 }
 
 /// `st_dev` as the kernel itself numbers devices.
-pub(super) fn kernel_dev(dev: u64) -> u32 {
+pub(crate) fn kernel_dev(dev: u64) -> u32 {
     (rustix::fs::major(dev) << 20) | (rustix::fs::minor(dev) & 0xf_ffff)
 }
 

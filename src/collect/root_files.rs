@@ -1,0 +1,172 @@
+//! Files of a container's root where that is no overlay (vfs, fuse-overlayfs, native snapshots).
+//!
+//! The kernel sees an ordinary disk there, as of a volume. What is on the device of the root and
+//! below no mount is the root's: of the image or written since, as the layers' directories show.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use super::container_facts::ContainerFacts;
+use crate::containers::snapshot::kernel_dev;
+use crate::event::{Bytes, ContainerId, ContainerInfo, FileFacts, Filesystem, Kind};
+
+/// Devices of the containers' roots, read once: a container may change its root later.
+#[derive(Debug, Default)]
+pub(super) struct RootFiles {
+    roots: BTreeMap<ContainerId, u32>,
+}
+
+impl RootFiles {
+    /// The container ended.
+    pub(super) fn forget(&mut self, id: &ContainerId) {
+        self.roots.remove(id);
+    }
+
+    /// Corrects the file facts of an event of this container.
+    pub(super) fn correct(
+        &mut self,
+        id: &ContainerId,
+        init: Option<u32>,
+        kind: &mut Kind,
+        known: &ContainerFacts,
+    ) {
+        let (path, file) = match kind {
+            Kind::Exec(exec) if !exec.runtime => (&exec.exe, &mut exec.file),
+            Kind::Process(process) => (&process.exe, &mut process.file),
+            Kind::File(file) => {
+                let path = file.target.as_ref().unwrap_or(&file.path);
+                match &mut file.file {
+                    Some(facts) => (path, facts),
+                    None => return,
+                }
+            }
+            _ => return,
+        };
+        if file.fs != Filesystem::Disk || file.memfd || file.unlinked {
+            return;
+        }
+        let Some(info) = known.get(id) else {
+            return;
+        };
+        let root = self.roots.get(id).copied().or_else(|| {
+            let device = device(init?)?;
+            self.roots.insert(id.clone(), device);
+            Some(device)
+        });
+        if root == Some(file.dev) && !below_a_mount(info, path) {
+            classify(info, path, file);
+        }
+    }
+}
+
+/// Device of the root of this process, as the kernel numbers it.
+fn device(init: u32) -> Option<u32> {
+    let root = fs::metadata(format!("/proc/{init}/root")).ok()?;
+    Some(kernel_dev(root.dev()))
+}
+
+fn below_a_mount(info: &ContainerInfo, path: &Bytes) -> bool {
+    let path = Path::new(OsStr::from_bytes(path));
+    let mut mounts = info.mounts.iter();
+    mounts.any(|mount| path.starts_with(OsStr::from_bytes(&mount.destination)))
+}
+
+/// As an overlay would tell: in the writable directory, in a lower one, or neither is known.
+fn classify(info: &ContainerInfo, path: &Bytes, file: &mut FileFacts) {
+    let inside = Path::new(OsStr::from_bytes(path.strip_prefix(b"/").unwrap_or(path)));
+    let holds = |dir: &Bytes| {
+        !dir.is_empty()
+            && Path::new(OsStr::from_bytes(dir))
+                .join(inside)
+                .symlink_metadata()
+                .is_ok()
+    };
+    let storage = &info.storage;
+    let (upper, lower) = (holds(&storage.upper), storage.lower.iter().any(holds));
+    if !storage.lower.is_empty() && (upper || lower) {
+        file.fs = Filesystem::Overlay;
+        (file.upper, file.lower) = (upper, lower);
+    } else {
+        file.fs = Filesystem::Unknown;
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::event::{Exec, Mount, Origin, Storage};
+
+    #[test]
+    fn a_file_of_the_root_is_never_from_a_volume_but_one_below_a_mount_is() {
+        let dir = tempfile::tempdir().unwrap();
+        for file in ["upper/bin/a", "upper/bin/b", "lower/bin/a", "lower/bin/c"] {
+            let file = dir.path().join(file);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, "x").unwrap();
+        }
+        let at = |p: &str| Bytes::from(dir.path().join(p).to_str().unwrap());
+        let info = ContainerInfo {
+            storage: Storage {
+                driver: "vfs".to_owned(),
+                upper: at("upper"),
+                lower: vec![at("lower")],
+                merged: Bytes::default(),
+            },
+            mounts: vec![Mount {
+                destination: "/data".into(),
+                ..Mount::default()
+            }],
+            ..ContainerInfo::default()
+        };
+        let id = ContainerId::new("c");
+        let init = std::process::id();
+        let root = device(init).unwrap();
+        let mut files = RootFiles::default();
+        let origin = |files: &mut RootFiles, info: &ContainerInfo, path: &str, dev: u32| {
+            let mut known = ContainerFacts::default();
+            known.know(&id, info);
+            let file = FileFacts {
+                fs: Filesystem::Disk,
+                dev,
+                ..FileFacts::default()
+            };
+            let exec = Exec {
+                exe: path.into(),
+                file,
+                ..Exec::default()
+            };
+            let mut kind = Kind::Exec(Box::new(exec));
+            files.correct(&id, Some(init), &mut kind, &known);
+            match kind {
+                Kind::Exec(exec) => exec.file.origin(),
+                _ => unreachable!(),
+            }
+        };
+        for (path, dev, expected) in [
+            ("/bin/a", root, Origin::CopiedUp),
+            ("/bin/b", root, Origin::Upper),
+            ("/bin/c", root, Origin::Image),
+            ("/bin/gone", root, Origin::Unknown),
+            ("/data/bin/a", root, Origin::Volume),
+            ("/bin/a", root + 1, Origin::Volume),
+        ] {
+            assert_eq!(origin(&mut files, &info, path, dev), expected, "{path}");
+        }
+        let unknown = ContainerInfo {
+            storage: Storage {
+                upper: at("upper"),
+                ..Storage::default()
+            },
+            ..info
+        };
+        assert_eq!(
+            origin(&mut files, &unknown, "/bin/a", root),
+            Origin::Unknown
+        );
+    }
+}
