@@ -1,44 +1,44 @@
-//! The Docker engine's API: lists and inspects containers, follows events, reconnects.
+//! Keeps the connection to a Docker engine: lists what runs, follows its events, reconnects.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
-use bollard::errors::Error;
-use bollard::models::{ContainerInspectResponse, EventMessage, EventMessageTypeEnum};
-use bollard::query_parameters::{EventsOptions, ListContainersOptions};
-use bstr::ByteSlice as _;
 use crossbeam_channel::Sender;
 use futures_util::StreamExt as _;
-use parking_lot::Mutex;
-use tokio::time::{Instant, sleep, timeout};
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until, timeout_at};
 
-use super::docker_facts::{self, ImageFacts};
-use super::engine::{ContainerEngine, EngineLink, EngineState, RuntimeMessage, RuntimeUpdate};
-use super::exec_client;
-use crate::event::{
-    Action, Bytes, ContainerEvent, ContainerId, ContainerInfo, Lost, LostReason, Timestamp,
-};
+use super::docker_client::{DockerClient, PARALLEL};
+use super::docker_event::{DockerEvent, is_id, read_event};
+use super::engine::{ContainerEngine, EngineLink, EngineState, RuntimeMessage};
+use super::engine_http::{EngineHttp, HttpError};
+use crate::event::{Action, ContainerId, Lost, LostReason};
 use crate::system::now;
-use crate::text::error_chain;
 
 /// The engine's standard address.
 const SOCKET: &str = "unix:///var/run/docker.sock";
 /// First and last pause between attempts to connect.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LAST_PAUSE: Duration = Duration::from_secs(10);
-/// Containers whose names are remembered.
-const NAMES: usize = 4096;
-/// Images whose facts are remembered; those of another are asked for again.
-const IMAGES: usize = 256;
-/// After this time the probes have reported the command that an engine event announced.
-const SETTLE: Duration = Duration::from_millis(300);
+/// A connection that broke sooner than this counts as a failed attempt.
+const STABLE: Duration = Duration::from_secs(30);
 /// How often the facts of every container are asked for again, whatever the events say.
 const LOOK_AGAIN: Duration = Duration::from_secs(15 * 60);
-/// An engine that takes longer than this to answer is treated as away.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// After this time without an event the engine is asked for a sign of life.
+const SILENCE: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 10_000 });
+/// Image events within this time cause one look at what the images' names point to.
+const GATHER: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 2000 });
+/// All of the first inspects together may take this long; the rest follows beside the events.
+const RESYNC: Duration = Duration::from_secs(15);
+/// Containers taken from a list; more are counted as lost.
+const MAX_CONTAINERS: usize = 4096;
+/// Bytes of a list.
+const MAX_LIST: usize = 32 << 20;
+/// Bytes of the answers about the engine itself.
+const MAX_VERSION: usize = 256 << 10;
 
 /// A Docker engine at one address.
 pub(super) struct DockerEngine {
@@ -60,6 +60,57 @@ impl DockerEngine {
         };
         Self { host }
     }
+
+    /// Connects: the way to ask, and the engine's version and storage driver.
+    pub(super) async fn connect(&self) -> Result<(EngineHttp, EngineState), EngineState> {
+        let unreachable = |error: HttpError| match error {
+            HttpError::Absent => EngineState::Absent,
+            error => EngineState::Unreachable {
+                error: format!("{}: {error}", self.host),
+            },
+        };
+        let http = EngineHttp::new(&self.host).map_err(unreachable)?;
+        let version = http
+            .get("/version", MAX_VERSION)
+            .await
+            .map_err(unreachable)?;
+        let info = http.get("/info", MAX_VERSION).await.unwrap_or_default();
+        let text = |value: &Value, key: &str| {
+            let text = value.get(key).and_then(Value::as_str);
+            text.unwrap_or_default().to_owned()
+        };
+        let state = EngineState::Connected {
+            version: text(&version, "Version"),
+            driver: text(&info, "Driver"),
+        };
+        Ok((http, state))
+    }
+}
+
+/// The ids of the containers an engine lists, and how many were left out. Each entry is read by
+/// itself: one that is odd does not hide the others.
+pub(super) async fn list(
+    http: &EngineHttp,
+    all: bool,
+) -> Result<(Vec<ContainerId>, usize), HttpError> {
+    let path = format!("/containers/json?all={}", u8::from(all));
+    let answer = http.get(&path, MAX_LIST).await?;
+    let Value::Array(entries) = answer else {
+        return Err(HttpError::Failed(
+            "its container list is no list".to_owned(),
+        ));
+    };
+    let mut ids: Vec<ContainerId> = entries
+        .iter()
+        .filter_map(|entry| entry.get("Id")?.as_str())
+        .filter(|id| is_id(id))
+        .map(ContainerId::new)
+        .collect();
+    ids.sort();
+    ids.dedup();
+    ids.truncate(MAX_CONTAINERS);
+    let left_out = entries.len() - ids.len();
+    Ok((ids, left_out))
 }
 
 impl ContainerEngine for DockerEngine {
@@ -79,8 +130,7 @@ enum ConnectionEnd {
 impl DockerEngine {
     async fn keep(&self, mut link: EngineLink) {
         let mut pause = FIRST_PAUSE;
-        let mut known = BTreeSet::new();
-        let mut synced = false;
+        let mut connection = Connection::default();
         let mut told = None;
         let mut say = |out: &Sender<RuntimeMessage>, state: EngineState| {
             if told.as_ref() == Some(&state) {
@@ -94,16 +144,19 @@ impl DockerEngine {
         }
         loop {
             let listening = match self.connect().await {
-                Ok((client, state)) => {
-                    pause = FIRST_PAUSE;
+                Ok((http, state)) => {
+                    let began = Instant::now();
                     if !say(&link.out, state) {
                         return;
                     }
-                    let client = DockerClient::new(client, link.out.clone());
-                    let end = client.follow(&mut link, &mut known, &mut synced).await;
+                    let client = DockerClient::new(http, link.out.clone());
+                    let end = connection.follow(&client, &mut link).await;
                     let ConnectionEnd::Broken(error) = end else {
                         return;
                     };
+                    if began.elapsed() >= STABLE {
+                        pause = FIRST_PAUSE;
+                    }
                     let lost = Lost {
                         reason: LostReason::Engine,
                         count: 0,
@@ -115,7 +168,7 @@ impl DockerEngine {
                 }
                 // Unlike an engine that is restarting, one that is not installed will not
                 // come soon: the long pause at once, except after it was there.
-                Err(EngineState::Absent) if !synced => {
+                Err(EngineState::Absent) if !connection.synced => {
                     pause = LAST_PAUSE;
                     say(&link.out, EngineState::Absent)
                 }
@@ -127,32 +180,6 @@ impl DockerEngine {
             pause = (pause * 2).min(LAST_PAUSE);
         }
     }
-
-    pub(super) async fn connect(&self) -> Result<(bollard::Docker, EngineState), EngineState> {
-        let unreachable = |error: &dyn std::fmt::Display| EngineState::Unreachable {
-            error: format!("{}: {error}", self.host),
-        };
-        let api = match bollard::Docker::connect_with_host(&self.host) {
-            Ok(api) => api.with_timeout(PATIENCE),
-            Err(Error::SocketNotFoundError(_)) => return Err(EngineState::Absent),
-            Err(e) => return Err(unreachable(&e)),
-        };
-        let api = match timeout(PATIENCE, api.negotiate_version()).await {
-            Ok(Ok(api)) => api,
-            Ok(Err(e)) => return Err(unreachable(&error_chain(&e))),
-            Err(_) => return Err(unreachable(&"no answer")),
-        };
-        let version = match timeout(PATIENCE, api.version()).await {
-            Ok(Ok(version)) => version.version.unwrap_or_default(),
-            Ok(Err(e)) => return Err(unreachable(&error_chain(&e))),
-            Err(_) => return Err(unreachable(&"no answer")),
-        };
-        let driver = match timeout(PATIENCE, api.info()).await {
-            Ok(Ok(info)) => info.driver.unwrap_or_default(),
-            _ => String::new(),
-        };
-        Ok((api, EngineState::Connected { version, driver }))
-    }
 }
 
 /// Waits; false when asked to stop.
@@ -163,307 +190,184 @@ async fn wait(link: &mut EngineLink, pause: Duration) -> bool {
     }
 }
 
-/// A container's name, and its Compose service.
-type Names = (String, Option<String>);
-
-/// A connection that answered.
-#[derive(Clone)]
-pub(super) struct DockerClient {
-    api: bollard::Docker,
-    out: Sender<RuntimeMessage>,
-    images: Arc<Mutex<BTreeMap<String, ImageFacts>>>,
-    names: Arc<Mutex<BTreeMap<ContainerId, Names>>>,
+/// What is known of the engine across its connections.
+#[derive(Default)]
+struct Connection {
+    /// Containers that run.
+    known: BTreeSet<ContainerId>,
+    /// They were listed once.
+    synced: bool,
 }
 
-impl DockerClient {
-    pub(super) fn new(api: bollard::Docker, out: Sender<RuntimeMessage>) -> Self {
-        Self {
-            api,
-            out,
-            images: Arc::default(),
-            names: Arc::default(),
-        }
-    }
-
-    async fn follow(
-        &self,
-        link: &mut EngineLink,
-        known: &mut BTreeSet<ContainerId>,
-        synced: &mut bool,
-    ) -> ConnectionEnd {
+impl Connection {
+    async fn follow(&mut self, client: &DockerClient, link: &mut EngineLink) -> ConnectionEnd {
+        let broken = |error: HttpError| ConnectionEnd::Broken(error.to_string());
         // The stream begins before the list is made, so nothing falls between the two. The
         // engine repeats a little of the past for `since`, which bridges a short break.
-        let options = EventsOptions {
-            since: Some(since_now()),
-            until: None,
-            filters: Some(
-                [(
-                    "type".to_owned(),
-                    vec!["container".to_owned(), "image".to_owned()],
-                )]
-                .into(),
-            ),
+        let mut events = match client.events(&since_now()).await {
+            Ok(events) => events,
+            Err(e) => return broken(e),
         };
-        let events = self.api.events(Some(options));
-        tokio::pin!(events);
-        let running = match self.resync(known, *synced).await {
-            Ok(running) => running,
-            Err(end) => return end,
-        };
-        *known = running;
-        *synced = true;
-        let mut again = tokio::time::interval_at(Instant::now() + LOOK_AGAIN, LOOK_AGAIN);
+        tokio::select! {
+            end = self.resync(client) => if let Err(end) = end {
+                return end;
+            },
+            _ = &mut link.stop => return ConnectionEnd::Stop,
+        }
+        self.synced = true;
+        let mut again = interval_at(Instant::now() + LOOK_AGAIN, LOOK_AGAIN);
+        let mut silence = interval_at(Instant::now() + SILENCE, SILENCE);
+        silence.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (pings, mut answers) = mpsc::channel(1);
+        let mut pinging = false;
+        let mut names_moved: Option<Instant> = None;
         loop {
+            let gathered = names_moved.unwrap_or_else(|| Instant::now() + LOOK_AGAIN);
             tokio::select! {
-                _ = again.tick() => known.iter().for_each(|id| self.inspect_later(id.clone())),
-                event = events.next() => match event {
-                    Some(Ok(event)) if event.typ == Some(EventMessageTypeEnum::IMAGE) => {
-                        if moves_names(&event) {
-                            known.iter().for_each(|id| self.inspect_later(id.clone()));
+                _ = again.tick() => client.inspect_all(&self.known),
+                () = sleep_until(gathered), if names_moved.is_some() => {
+                    names_moved = None;
+                    client.forget_names_of_images();
+                    client.inspect_all(&self.known);
+                }
+                _ = silence.tick(), if !pinging => {
+                    pinging = true;
+                    let (client, pings) = (client.clone(), pings.clone());
+                    tokio::spawn(async move {
+                        // Fails when the connection ended meanwhile.
+                        let _ = pings.send(client.ping().await).await;
+                    });
+                }
+                Some(answer) = answers.recv() => {
+                    pinging = false;
+                    if let Err(e) = answer {
+                        return broken(e);
+                    }
+                }
+                event = events.next() => {
+                    silence.reset();
+                    match event {
+                        Some(Ok(event)) => {
+                            let Some(event) = read_event(&event) else { continue };
+                            if event == DockerEvent::ImageNames {
+                                names_moved.get_or_insert_with(|| Instant::now() + GATHER);
+                            } else if !self.event(client, event) {
+                                return ConnectionEnd::Stop;
+                            }
+                        }
+                        Some(Err(e)) => return broken(e),
+                        None => {
+                            let why = "the engine closed its event stream";
+                            return ConnectionEnd::Broken(why.to_owned());
                         }
                     }
-                    Some(Ok(event)) => {
-                        if !self.told(event, known) {
-                            return ConnectionEnd::Stop;
-                        }
-                    }
-                    Some(Err(e)) => return ConnectionEnd::Broken(error_chain(&e)),
-                    None => return ConnectionEnd::Broken("the engine closed its event stream".to_owned()),
-                },
+                }
                 _ = &mut link.stop => return ConnectionEnd::Stop,
             }
         }
     }
 
-    /// Lists and inspects the running containers; reports which ended or began while the
-    /// connection was down.
-    async fn resync(
-        &self,
-        known: &BTreeSet<ContainerId>,
-        again: bool,
-    ) -> Result<BTreeSet<ContainerId>, ConnectionEnd> {
-        let list = timeout(
-            PATIENCE,
-            self.api.list_containers(None::<ListContainersOptions>),
-        );
-        let list = match list.await {
-            Ok(Ok(list)) => list,
-            Ok(Err(e)) => return Err(ConnectionEnd::Broken(error_chain(&e))),
-            Err(_) => {
-                return Err(ConnectionEnd::Broken(
-                    "no answer to the container list".to_owned(),
-                ));
+    /// Lists and inspects the running containers, several at once; reports which ended or began
+    /// while the connection was down.
+    async fn resync(&mut self, client: &DockerClient) -> Result<(), ConnectionEnd> {
+        let (ids, left_out) = list(client.http(), false)
+            .await
+            .map_err(|e| ConnectionEnd::Broken(e.to_string()))?;
+        if left_out > 0 {
+            let lost = Lost {
+                reason: LostReason::Engine,
+                count: 0,
+                detail: format!("{left_out} entries of its container list could not be taken"),
+            };
+            if !client.lost(lost) {
+                return Err(ConnectionEnd::Stop);
             }
-        };
-        let mut ids: Vec<ContainerId> = list
-            .iter()
-            .filter_map(|c| c.id.as_deref().map(ContainerId::new))
-            .collect();
-        ids.sort();
-        for id in &ids {
+        }
+        let running: BTreeSet<ContainerId> = ids.into_iter().collect();
+        let deadline = Instant::now() + RESYNC;
+        let (again, known) = (self.synced, &self.known);
+        let inspects = running.iter().map(|id| async move {
+            let answer = timeout_at(deadline, client.inspect(id)).await;
+            (id, answer)
+        });
+        let mut inspects = futures_util::stream::iter(inspects).buffer_unordered(PARALLEL);
+        while let Some((id, answer)) = inspects.next().await {
             let action = match (again, known.contains(id)) {
                 (false, _) => Action::Existing,
                 (true, true) => Action::Info,
                 (true, false) => Action::Started,
             };
-            // One that ended since the list tells so through the events.
-            if let Ok(info) = self.inspect(id).await {
-                let ts = match action {
-                    Action::Started => info.started.unwrap_or_else(now),
-                    _ => now(),
-                };
-                if !self.tell(ts, id.clone(), action, Some(info)) {
-                    return Err(ConnectionEnd::Stop);
+            let listening = match answer {
+                Ok(Ok(info)) => {
+                    let ts = match action {
+                        Action::Started => info.started.unwrap_or_else(now),
+                        _ => now(),
+                    };
+                    client.tell(ts, id.clone(), action, Some(info))
                 }
+                // It ended since the list was made: the events say so.
+                Ok(Err(HttpError::Status(404, _))) => true,
+                Ok(Err(_)) | Err(_) => {
+                    client.inspect_later(id.clone());
+                    client.tell(now(), id.clone(), action, None)
+                }
+            };
+            if !listening {
+                return Err(ConnectionEnd::Stop);
             }
         }
-        let running: BTreeSet<ContainerId> = ids.into_iter().collect();
-        for id in known.difference(&running) {
-            let told = match self.inspect_with_code(id).await {
+        drop(inspects);
+        for id in self.known.difference(&running) {
+            let told = match client.inspect_with_code(id).await {
                 Ok((info, code)) => {
                     let ts = info.finished.unwrap_or_else(now);
-                    self.tell(ts, id.clone(), Action::Died(code), Some(info))
+                    client.tell(ts, id.clone(), Action::Died(code), Some(info))
                 }
-                Err(_) => self.tell(now(), id.clone(), Action::Removed, None),
+                Err(_) => client.tell(now(), id.clone(), Action::Removed, None),
             };
             if !told {
                 return Err(ConnectionEnd::Stop);
             }
         }
-        Ok(running)
+        self.known = running;
+        Ok(())
     }
 
     /// Passes one engine event on; false when the receiver is gone.
-    fn told(&self, event: EventMessage, known: &mut BTreeSet<ContainerId>) -> bool {
-        let Some((ts, id, action)) = read_event(event) else {
-            return true;
+    fn event(&mut self, client: &DockerClient, event: DockerEvent) -> bool {
+        let (ts, id, action) = match event {
+            DockerEvent::Container(ts, id, action) => (ts, id, action),
+            DockerEvent::Client(id) => {
+                client.client_later(id, now(), None);
+                return true;
+            }
+            DockerEvent::ImageNames => return true,
         };
         let ask = match &action {
             Action::Started => {
-                known.insert(id.clone());
+                if self.known.len() < MAX_CONTAINERS {
+                    self.known.insert(id.clone());
+                }
                 true
             }
             Action::Died(_) | Action::Removed => {
-                known.remove(&id);
+                self.known.remove(&id);
                 matches!(action, Action::Died(_))
             }
             Action::Created | Action::Renamed | Action::Info => true,
             _ => false,
         };
-        if matches!(action, Action::ExecStarted(_)) {
-            self.client_later(id.clone());
+        if let Action::ExecStarted(command) = &action {
+            client.client_later(id.clone(), ts, Some(command));
         }
-        if !self.tell(ts, id.clone(), action, None) {
+        if !client.tell(ts, id.clone(), action, None) {
             return false;
         }
         if ask {
-            self.inspect_later(id);
+            client.inspect_later(id);
         }
         true
     }
-
-    fn tell(
-        &self,
-        ts: Timestamp,
-        id: ContainerId,
-        action: Action,
-        info: Option<ContainerInfo>,
-    ) -> bool {
-        let event = ContainerEvent {
-            action,
-            info: info.map(Box::new),
-        };
-        self.out
-            .send(RuntimeMessage::Update(RuntimeUpdate { ts, id, event }))
-            .is_ok()
-    }
-
-    /// Inspects beside the event stream, so that one slow answer delays no event.
-    fn inspect_later(&self, id: ContainerId) {
-        let client = self.clone();
-        tokio::spawn(async move {
-            // Gone already: the events say so.
-            if let Ok(info) = client.inspect(&id).await {
-                client.tell(now(), id, Action::Info, Some(info));
-            }
-        });
-    }
-
-    /// Looks for the program that asked for a command inside at once, before it ends; reports it
-    /// a little later, after the probes have reported the command itself.
-    fn client_later(&self, id: ContainerId) {
-        let known = self.names.lock().get(&id).cloned().unwrap_or_default();
-        let Some((pid, client)) = exec_client::find(&id, &known.0, known.1.as_deref()) else {
-            return;
-        };
-        let out = self.out.clone();
-        tokio::spawn(async move {
-            sleep(SETTLE).await;
-            // Nobody listens any more: nobody misses it.
-            let _ = out.send(RuntimeMessage::Client(now(), id, pid, client));
-        });
-    }
-
-    pub(super) async fn inspect(&self, id: &ContainerId) -> Result<ContainerInfo, Error> {
-        self.inspect_with_code(id).await.map(|(info, _)| info)
-    }
-
-    async fn inspect_with_code(&self, id: &ContainerId) -> Result<(ContainerInfo, i64), Error> {
-        let asked = self.api.inspect_container(id.as_str(), None);
-        let answer = timeout(PATIENCE, asked)
-            .await
-            .map_err(|_| Error::RequestTimeoutError)??;
-        let code = answer.state.as_ref().and_then(|s| s.exit_code).unwrap_or(0);
-        let image = self.image(answer.image.as_deref()).await;
-        let now = self.image_now(&answer).await.unwrap_or_default();
-        let mut info = docker_facts::container(answer, &image);
-        info.image_now = now;
-        let service = info.labels.get("com.docker.compose.service");
-        let service = service.and_then(|s| s.to_str().ok()).map(str::to_owned);
-        let name = info.name.to_str().unwrap_or_default().to_owned();
-        let mut names = self.names.lock();
-        if names.len() >= NAMES {
-            names.pop_first();
-        }
-        names.insert(id.clone(), (name, service));
-        drop(names);
-        Ok((info, code))
-    }
-
-    /// The id that the image's name points to, where the container runs another one.
-    async fn image_now(&self, answer: &ContainerInspectResponse) -> Option<String> {
-        let running = answer.image.as_deref()?;
-        let name = answer.config.as_ref()?.image.as_deref()?;
-        // An id or a digest always means the same image.
-        let bare = running.strip_prefix("sha256:").unwrap_or(running);
-        if name.contains("sha256:") || (name.len() >= 6 && bare.starts_with(name)) {
-            return None;
-        }
-        // A name that is gone points nowhere.
-        let image = timeout(PATIENCE, self.api.inspect_image(name)).await.ok()?;
-        image.ok()?.id.filter(|id| id != running)
-    }
-
-    /// An image never changes under its id, so it is asked for once per connection.
-    async fn image(&self, id: Option<&str>) -> ImageFacts {
-        let Some(id) = id else {
-            return ImageFacts::default();
-        };
-        if let Some(facts) = self.images.lock().get(id) {
-            return facts.clone();
-        }
-        match timeout(PATIENCE, self.api.inspect_image(id)).await {
-            Ok(Ok(image)) => {
-                let facts = ImageFacts::from_inspect(image);
-                let mut images = self.images.lock();
-                if images.len() >= IMAGES {
-                    images.pop_first();
-                }
-                images.insert(id.to_owned(), facts.clone());
-                facts
-            }
-            // Removed while its container runs: the container's own facts remain.
-            _ => ImageFacts::default(),
-        }
-    }
-}
-
-/// An image event after which a name may mean another image.
-fn moves_names(event: &EventMessage) -> bool {
-    let action = event.action.as_deref().unwrap_or_default();
-    matches!(
-        action,
-        "tag" | "untag" | "pull" | "load" | "import" | "create" | "delete"
-    )
-}
-
-/// What an engine event means, if it is about a container's life.
-fn read_event(event: EventMessage) -> Option<(Timestamp, ContainerId, Action)> {
-    let actor = event.actor?;
-    let id = ContainerId::new(&actor.id?);
-    let text = event.action?;
-    let (verb, rest) = text.split_once(": ").unwrap_or((text.as_str(), ""));
-    let code = || {
-        let attributes = actor.attributes.as_ref()?;
-        attributes.get("exitCode")?.parse().ok()
-    };
-    let action = match verb {
-        "create" => Action::Created,
-        "start" => Action::Started,
-        "die" => Action::Died(code().unwrap_or(-1)),
-        "oom" => Action::Oom,
-        "destroy" => Action::Removed,
-        "pause" => Action::Paused,
-        "unpause" => Action::Unpaused,
-        "rename" => Action::Renamed,
-        "health_status" => Action::Health(rest.to_owned()),
-        "exec_start" => Action::ExecStarted(Bytes::from(rest)),
-        // `restart` follows the start it caused; `update` changes limits: only the facts change.
-        "restart" | "update" => Action::Info,
-        _ => return None,
-    };
-    let ts = event.time_nano.map_or_else(now, Timestamp);
-    Some((ts, id, action))
 }
 
 /// The present as the engine's `since` wants it.
@@ -474,43 +378,5 @@ fn since_now() -> String {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    fn read(action: &str) -> Option<Action> {
-        let event = serde_json::json!({"Type": "container", "Action": action,
-            "Actor": {"ID": "abc", "Attributes": {"exitCode": "137"}}, "timeNano": 42});
-        read_event(serde_json::from_value(event).unwrap()).map(|(ts, id, action)| {
-            assert_eq!((ts, id.as_str()), (Timestamp(42), "abc"));
-            action
-        })
-    }
-
-    #[test]
-    fn understands_engine_events() {
-        assert_eq!(read("start"), Some(Action::Started));
-        assert_eq!(read("die"), Some(Action::Died(137)));
-        assert_eq!(
-            read("health_status: unhealthy"),
-            Some(Action::Health("unhealthy".into()))
-        );
-        assert_eq!(
-            read("exec_start: sh -c id: x"),
-            Some(Action::ExecStarted("sh -c id: x".into()))
-        );
-        assert_eq!(read("exec_create: sh"), None);
-        assert_eq!(read("attach"), None);
-    }
-
-    #[test]
-    fn the_option_wins_and_a_path_is_a_socket() {
-        assert_eq!(
-            DockerEngine::new(Some("/run/x.sock".into())).host,
-            "unix:///run/x.sock"
-        );
-        assert_eq!(
-            DockerEngine::new(Some("tcp://h:1".into())).host,
-            "tcp://h:1"
-        );
-    }
-}
+#[path = "docker_tests.rs"]
+mod tests;

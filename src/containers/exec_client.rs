@@ -1,9 +1,12 @@
 //! Finds the client on this host (docker exec, podman exec, …) that asked an engine to run a
 //! command in a container.
 
+use std::collections::VecDeque;
+use std::time::Duration;
+
 use procfs::process::{Process, all_processes};
 
-use crate::event::{Client, ContainerId};
+use crate::event::{Bytes, Client, ContainerId, Timestamp};
 use crate::system;
 
 /// Programs by which people enter containers.
@@ -19,9 +22,37 @@ const CLIENTS: &[&str] = &[
 /// is not held up.
 const MOST: usize = 20_000;
 
-/// The youngest client whose command line runs something in this container. Its name, the
-/// beginning of its id or, for Compose, its service must be an argument.
-pub(super) fn find(id: &ContainerId, name: &str, service: Option<&str>) -> Option<(u32, Client)> {
+/// A client started longer than this before the session is not its client: somebody opened it
+/// before and left it open.
+const MOMENTS: Duration = Duration::from_secs(10);
+
+/// A process, whatever else gets its pid later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ClientProcess {
+    pub(super) pid: u32,
+    /// Clock ticks after boot.
+    started: u64,
+}
+
+/// The session of which the client is looked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) id: &'a ContainerId,
+    pub(super) name: &'a str,
+    /// Compose service.
+    pub(super) service: Option<&'a str>,
+    /// The command as the engine reports it: arguments with spaces between; `None` unknown.
+    pub(super) command: Option<&'a Bytes>,
+    pub(super) at: Timestamp,
+}
+
+/// The client of a session: its command line runs this command in this container, it began moments
+/// before, and it has no session yet (`taken`). Of several the eldest.
+pub(super) fn find(
+    asked: &Asked<'_>,
+    taken: &VecDeque<ClientProcess>,
+) -> Option<(ClientProcess, Client)> {
+    let boot = system::boot_time();
     let processes = all_processes().ok()?.take(MOST).flatten();
     let mut found: Option<(u64, Process, Vec<String>)> = None;
     for process in processes {
@@ -29,15 +60,23 @@ pub(super) fn find(id: &ContainerId, name: &str, service: Option<&str>) -> Optio
         if !CLIENTS.contains(&stat.comm.as_str()) {
             continue;
         }
+        let pid = u32::try_from(stat.pid).unwrap_or(0);
+        let known = ClientProcess {
+            pid,
+            started: stat.starttime,
+        };
+        if taken.contains(&known) || !began_moments_before(stat.starttime, boot, asked.at) {
+            continue;
+        }
         let Ok(argv) = process.cmdline() else {
             continue;
         };
-        let youngest = found.as_ref().is_none_or(|(at, ..)| *at < stat.starttime);
-        if youngest && enters(&argv, id, name, service) {
+        let eldest = found.as_ref().is_none_or(|(at, ..)| *at > stat.starttime);
+        if eldest && enters(&argv, asked) {
             found = Some((stat.starttime, process, argv));
         }
     }
-    let (_, process, argv) = found?;
+    let (started, process, argv) = found?;
     let uid = process.uid().ok()?;
     // All ones: nobody logged in.
     let login_uid = process.loginuid().ok().filter(|uid| *uid != u32::MAX);
@@ -46,27 +85,43 @@ pub(super) fn find(id: &ContainerId, name: &str, service: Option<&str>) -> Optio
         (4, minor) => format!("tty{minor}"),
         (major, minor) => format!("pts/{}", (major - 136).max(0) * 256 + minor),
     };
+    let user = system::user(login_uid.unwrap_or(uid));
     let client = Client {
         argv: argv.iter().take(32).map(|a| a.as_str().into()).collect(),
         uid,
         login_uid,
-        user: system::user(login_uid.unwrap_or(uid))
-            .map(|user| user.name)
-            .unwrap_or_default(),
+        user: user.map(|user| user.name).unwrap_or_default(),
         tty: tty.as_str().into(),
     };
-    Some((u32::try_from(process.pid()).ok()?, client))
+    let pid = u32::try_from(process.pid()).ok()?;
+    Some((ClientProcess { pid, started }, client))
 }
 
-/// Whether a command line enters this container.
-fn enters(argv: &[String], id: &ContainerId, name: &str, service: Option<&str>) -> bool {
+fn began_moments_before(ticks: u64, boot: Timestamp, at: Timestamp) -> bool {
+    let began = super::proc_files::since_boot(boot, ticks, procfs::ticks_per_second().max(1));
+    at.since(began) <= MOMENTS
+}
+
+/// Whether a command line enters this container, and there runs this command.
+fn enters(argv: &[String], asked: &Asked<'_>) -> bool {
     let Some(verb) = argv.iter().position(|a| a == "exec") else {
         return false;
     };
-    argv.iter().skip(verb + 1).any(|a| {
-        (!name.is_empty() && a == name)
-            || (a.len() >= 2 && id.as_str().starts_with(a.as_str()))
-            || service == Some(a.as_str())
+    let rest = argv.get(verb + 1..).unwrap_or_default();
+    let named = |a: &String| {
+        (!asked.name.is_empty() && a == asked.name)
+            || (a.len() >= 2 && asked.id.as_str().starts_with(a.as_str()))
+            || asked.service == Some(a.as_str())
+    };
+    let places = rest.iter().enumerate().filter(|(_, a)| named(a));
+    let mut after = places.map(|(place, _)| rest.get(place + 1..).unwrap_or_default());
+    after.any(|command| {
+        let command = match command.first() {
+            Some(dashes) if dashes == "--" => command.get(1..).unwrap_or_default(),
+            _ => command,
+        };
+        let told = asked.command.filter(|told| !told.is_empty());
+        told.is_none_or(|told| told.as_ref() as &[u8] == command.join(" ").as_bytes())
     })
 }
 
@@ -75,18 +130,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_client_that_enters_this_container_counts() {
+    fn only_a_client_that_enters_this_container_with_this_command_counts() {
         let id = ContainerId::new(&"ab12".repeat(16));
-        let enters = |line: &str| {
+        let enters = |line: &str, command: Option<&str>| {
             let argv: Vec<String> = line.split(' ').map(str::to_owned).collect();
-            enters(&argv, &id, "web", Some("front"))
+            let command = command.map(Bytes::from);
+            let asked = Asked {
+                id: &id,
+                name: "web",
+                service: Some("front"),
+                command: command.as_ref(),
+                at: Timestamp(0),
+            };
+            enters(&argv, &asked)
         };
-        assert!(enters("docker exec -it web sh"));
-        assert!(enters("docker container exec ab12ab sh"));
-        assert!(enters("docker compose exec front sh"));
-        assert!(!enters("docker exec -it db sh"));
-        assert!(!enters("docker logs web"));
-        assert!(!enters("docker exec a web2"));
-        assert_eq!(system::user(0).map(|u| u.name), Some("root".into()));
+        for (line, command, expected) in [
+            ("docker exec -it web sh", None, true),
+            ("docker exec -it web sh", Some("sh"), true),
+            ("docker exec -it web sh", Some("sh -c id"), false),
+            ("docker exec ab12ab sh -c id", Some("sh -c id"), true),
+            ("docker compose exec front sh", Some("sh"), true),
+            ("kubectl exec web -- sh", Some("sh"), true),
+            ("docker exec web web", Some("web"), true),
+            ("docker exec other sh", None, false),
+            ("docker logs web", None, false),
+        ] {
+            assert_eq!(enters(line, command), expected, "{line} {command:?}");
+        }
+    }
+
+    #[test]
+    fn a_client_left_open_is_not_the_one_of_a_later_session() {
+        let boot = Timestamp(1_000_000_000_000);
+        let tick = procfs::ticks_per_second();
+        let at = boot.plus(Duration::from_secs(100));
+        assert!(began_moments_before(99 * tick, boot, at));
+        assert!(began_moments_before(101 * tick, boot, at), "clocks differ");
+        assert!(!began_moments_before(80 * tick, boot, at));
     }
 }

@@ -4,21 +4,21 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bollard::models::ChangeType;
-use bollard::query_parameters::ListContainersOptions;
-use tokio::time::timeout;
+use futures_util::StreamExt as _;
+use futures_util::stream;
 
 use super::cgroup_directory::CgroupDirectory;
-use super::docker::{DockerClient, DockerEngine};
+use super::docker::{DockerEngine, list};
+use super::docker_client::{DockerClient, PARALLEL};
+use super::docker_event::is_id;
 use super::engine::EngineState;
 use super::{bundle, merge, overlay, proc_facts};
 use crate::event::{Bytes, ContainerId, ContainerInfo, Difference};
-use crate::text::error_chain;
 
-/// An engine that takes longer than this to answer is treated as away.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// To list changes it walks the container's files.
 const WALK: Duration = Duration::from_secs(120);
+/// Bytes of that list.
+const MAX_CHANGES: usize = 128 << 20;
 
 /// A container of this host.
 #[derive(Debug, Clone)]
@@ -90,27 +90,18 @@ impl Inventory {
 
     fn of_engine(&self) -> Result<Vec<ListedContainer>, String> {
         block_on(async {
-            let docker = DockerEngine::new(self.docker_host.clone());
-            let (api, _) = docker.connect().await.map_err(unreachable)?;
-            let options = ListContainersOptions {
-                all: true,
-                ..ListContainersOptions::default()
-            };
-            let list = timeout(PATIENCE, api.list_containers(Some(options)))
-                .await
-                .map_err(|_| "no answer to the container list".to_owned())?
-                .map_err(|e| error_chain(&e))?;
+            let engine = DockerEngine::new(self.docker_host.clone());
+            let (http, _) = engine.connect().await.map_err(unreachable)?;
+            let listed = list(&http, true).await.map_err(|e| e.to_string())?;
             let (out, _) = crossbeam_channel::bounded(0);
-            let client = DockerClient::new(api, out);
-            let mut known = Vec::new();
-            for id in list.iter().filter_map(|c| c.id.as_deref()) {
-                let id = ContainerId::new(id);
+            let client = &DockerClient::new(http, out);
+            let inspects = listed.0.into_iter().map(|id| async move {
                 // Removed since it was listed.
-                if let Ok(info) = client.inspect(&id).await {
-                    known.push(ListedContainer { id, info });
-                }
-            }
-            Ok(known)
+                let info = client.inspect(&id).await.ok()?;
+                Some(ListedContainer { id, info })
+            });
+            let known = stream::iter(inspects).buffered(PARALLEL);
+            Ok(known.filter_map(std::future::ready).collect().await)
         })?
     }
 
@@ -120,23 +111,25 @@ impl Inventory {
     /// When it cannot be asked.
     pub fn changes(&self, id: &ContainerId) -> Result<Vec<(Bytes, Difference)>, String> {
         block_on(async {
-            let docker = DockerEngine::new(self.docker_host.clone());
-            let (api, _) = docker.connect().await.map_err(unreachable)?;
-            let api = api.with_timeout(WALK);
-            let changes = timeout(WALK, api.container_changes(id.as_str()))
-                .await
-                .map_err(|_| "no answer to the list of changes".to_owned())?
-                .map_err(|e| error_chain(&e))?;
+            if !is_id(id.as_str()) {
+                return Err("it is no container of the Docker engine".to_owned());
+            }
+            let engine = DockerEngine::new(self.docker_host.clone());
+            let (http, _) = engine.connect().await.map_err(unreachable)?;
+            let path = format!("/containers/{id}/changes");
+            let changes = http.get_within(&path, MAX_CHANGES, WALK).await;
+            let changes = changes.map_err(|e| e.to_string())?;
             Ok(changes
-                .unwrap_or_default()
+                .as_array()
                 .into_iter()
-                .map(|change| {
-                    let difference = match change.kind {
-                        ChangeType::_0 => Difference::Changed,
-                        ChangeType::_1 => Difference::Added,
-                        ChangeType::_2 => Difference::Deleted,
+                .flatten()
+                .filter_map(|change| {
+                    let difference = match change.get("Kind")?.as_i64()? {
+                        0 => Difference::Changed,
+                        1 => Difference::Added,
+                        _ => Difference::Deleted,
                     };
-                    (change.path.as_str().into(), difference)
+                    Some((change.get("Path")?.as_str()?.into(), difference))
                 })
                 .collect())
         })?

@@ -1,0 +1,296 @@
+//! Asks a Docker engine about containers and images, and reports the answers.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::hash::{Hash as _, Hasher as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+use parking_lot::Mutex;
+use rustc_hash::FxHasher;
+use serde_json::Value;
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+
+use super::docker_facts::{self, ImageFacts};
+use super::engine::{RuntimeMessage, RuntimeUpdate};
+use super::engine_http::{EngineHttp, HttpError, JsonLines};
+use super::exec_client::{self, Asked, ClientProcess};
+use crate::event::{
+    Action, Bytes, ContainerEvent, ContainerId, ContainerInfo, Lost, LostReason, Timestamp,
+};
+use crate::system::now;
+
+/// Requests about containers in flight at once.
+pub(super) const PARALLEL: usize = 8;
+/// Containers whose names and reported facts are remembered.
+const MAX_NAMES: usize = 4096;
+/// Images whose facts are remembered; those of another are asked for again.
+const MAX_IMAGES: usize = 256;
+/// Clients remembered as having a session already.
+const MAX_TAKEN: usize = 256;
+/// Bytes of an answer about one container or image.
+const MAX_ANSWER: usize = 1 << 20;
+/// After this time the probes have reported the command that an engine event announced.
+const SETTLE: Duration = Duration::from_millis(300);
+
+/// A container's name, and its Compose service.
+type Names = (String, Option<String>);
+
+#[derive(Default)]
+struct Remembered {
+    images: BTreeMap<String, ImageFacts>,
+    /// Image names and the ids they point to now.
+    image_names: BTreeMap<String, Option<String>>,
+    names: BTreeMap<ContainerId, Names>,
+    /// Hashes of the facts reported last.
+    reported: BTreeMap<ContainerId, u64>,
+    /// Containers that an inspect waits for.
+    waiting: BTreeSet<ContainerId>,
+    /// Containers of which an unreadable field was reported.
+    odd: BTreeSet<ContainerId>,
+    taken: VecDeque<ClientProcess>,
+}
+
+/// A connection that answered.
+#[derive(Clone)]
+pub(super) struct DockerClient {
+    http: EngineHttp,
+    out: Sender<RuntimeMessage>,
+    remembered: Arc<Mutex<Remembered>>,
+    slots: Arc<Semaphore>,
+}
+
+impl DockerClient {
+    pub(super) fn new(http: EngineHttp, out: Sender<RuntimeMessage>) -> Self {
+        Self {
+            http,
+            out,
+            remembered: Arc::default(),
+            slots: Arc::new(Semaphore::new(PARALLEL)),
+        }
+    }
+
+    pub(super) fn http(&self) -> &EngineHttp {
+        &self.http
+    }
+
+    /// The engine's events of containers and images from `since` on.
+    pub(super) async fn events(&self, since: &str) -> Result<JsonLines, HttpError> {
+        // {"type":["container","image"]}
+        const FILTERS: &str = "%7B%22type%22%3A%5B%22container%22%2C%22image%22%5D%7D";
+        let path = format!("/events?since={since}&filters={FILTERS}");
+        self.http.lines(&path).await
+    }
+
+    pub(super) async fn ping(&self) -> Result<(), HttpError> {
+        self.http.ping().await
+    }
+
+    pub(super) fn lost(&self, lost: Lost) -> bool {
+        self.out.send(RuntimeMessage::Lost(now(), lost)).is_ok()
+    }
+
+    /// Reports; false when the receiver is gone.
+    pub(super) fn tell(
+        &self,
+        ts: Timestamp,
+        id: ContainerId,
+        action: Action,
+        info: Option<ContainerInfo>,
+    ) -> bool {
+        if let Some(info) = &info {
+            let hash = hash(info);
+            let mut remembered = self.remembered.lock();
+            if remembered.reported.len() >= MAX_NAMES {
+                remembered.reported.pop_first();
+            }
+            let before = remembered.reported.insert(id.clone(), hash);
+            // Nothing happened and nothing changed.
+            if action == Action::Info && before == Some(hash) {
+                return true;
+            }
+        }
+        let event = ContainerEvent {
+            action,
+            info: info.map(Box::new),
+        };
+        self.out
+            .send(RuntimeMessage::Update(RuntimeUpdate { ts, id, event }))
+            .is_ok()
+    }
+
+    /// Inspects beside the event stream, so that one slow answer delays no event; once for
+    /// however many ask meanwhile.
+    pub(super) fn inspect_later(&self, id: ContainerId) {
+        if !self.remembered.lock().waiting.insert(id.clone()) {
+            return;
+        }
+        let client = self.clone();
+        tokio::spawn(async move {
+            let slot = client.slots.acquire().await;
+            // What changes from here on needs another look.
+            client.remembered.lock().waiting.remove(&id);
+            if slot.is_err() {
+                return;
+            }
+            // Gone already: the events say so.
+            if let Ok(info) = client.inspect(&id).await {
+                client.tell(now(), id, Action::Info, Some(info));
+            }
+        });
+    }
+
+    pub(super) fn inspect_all(&self, ids: &BTreeSet<ContainerId>) {
+        ids.iter().for_each(|id| self.inspect_later(id.clone()));
+    }
+
+    /// Image names are looked up anew from now on.
+    pub(super) fn forget_names_of_images(&self) {
+        self.remembered.lock().image_names.clear();
+    }
+
+    /// Looks for the program that asked for a command inside at once, before it ends; reports it
+    /// a little later, after the probes have reported the command itself.
+    pub(super) fn client_later(&self, id: ContainerId, at: Timestamp, command: Option<&Bytes>) {
+        let found = {
+            let mut remembered = self.remembered.lock();
+            let names = remembered.names.get(&id).cloned().unwrap_or_default();
+            let asked = Asked {
+                id: &id,
+                name: &names.0,
+                service: names.1.as_deref(),
+                command,
+                at,
+            };
+            let found = exec_client::find(&asked, &remembered.taken);
+            if let Some((process, _)) = &found {
+                if remembered.taken.len() >= MAX_TAKEN {
+                    remembered.taken.pop_front();
+                }
+                remembered.taken.push_back(*process);
+            }
+            found
+        };
+        let Some((process, client)) = found else {
+            return;
+        };
+        let out = self.out.clone();
+        tokio::spawn(async move {
+            sleep(SETTLE).await;
+            // The receiver may be gone: then the watch has ended.
+            let _ = out.send(RuntimeMessage::Client(now(), id, process.pid, client));
+        });
+    }
+
+    pub(super) async fn inspect(&self, id: &ContainerId) -> Result<ContainerInfo, HttpError> {
+        self.inspect_with_code(id).await.map(|(info, _)| info)
+    }
+
+    pub(super) async fn inspect_with_code(
+        &self,
+        id: &ContainerId,
+    ) -> Result<(ContainerInfo, i64), HttpError> {
+        let path = format!("/containers/{id}/json");
+        let answer = self.http.get(&path, MAX_ANSWER).await?;
+        let code = answer.pointer("/State/ExitCode").and_then(Value::as_i64);
+        let image_id = text(&answer, "/Image").to_owned();
+        let image_name = text(&answer, "/Config/Image").to_owned();
+        let image = self.image(&image_id).await;
+        let moved = self.image_now(&image_id, &image_name).await;
+        let (mut info, odd) = docker_facts::from_answer(answer, &image);
+        info.image_now = moved.unwrap_or_default();
+        let service = info.labels.get("com.docker.compose.service");
+        let service = service.and_then(|s| std::str::from_utf8(s).ok());
+        let name = std::str::from_utf8(&info.name).unwrap_or_default();
+        let names = (name.to_owned(), service.map(str::to_owned));
+        let mut remembered = self.remembered.lock();
+        if remembered.names.len() >= MAX_NAMES {
+            remembered.names.pop_first();
+        }
+        remembered.names.insert(id.clone(), names);
+        let report = !odd.is_empty()
+            && remembered.odd.len() < MAX_NAMES
+            && remembered.odd.insert(id.clone());
+        drop(remembered);
+        if report {
+            self.lost(Lost {
+                reason: LostReason::Engine,
+                count: 0,
+                detail: format!("of container {}: {}", id.short(), odd.join("; ")),
+            });
+        }
+        Ok((info, code.unwrap_or(0)))
+    }
+
+    /// The id that the image's name points to, where the container runs another one.
+    async fn image_now(&self, running: &str, name: &str) -> Option<String> {
+        // An id or a digest always means the same image.
+        let bare = running.strip_prefix("sha256:").unwrap_or(running);
+        let fixed = name.contains("sha256:") || (name.len() >= 6 && bare.starts_with(name));
+        if running.is_empty() || fixed || !is_image_name(name) {
+            return None;
+        }
+        let known = self.remembered.lock().image_names.get(name).cloned();
+        let now = if let Some(known) = known {
+            known
+        } else {
+            let path = format!("/images/{name}/json");
+            // A name that is gone points nowhere.
+            let answer = self.http.get(&path, MAX_ANSWER).await.ok();
+            let id = answer.map(|image| text(&image, "/Id").to_owned());
+            let mut remembered = self.remembered.lock();
+            if remembered.image_names.len() >= MAX_IMAGES {
+                remembered.image_names.clear();
+            }
+            remembered.image_names.insert(name.to_owned(), id.clone());
+            id
+        };
+        now.filter(|id| !id.is_empty() && id != running)
+    }
+
+    /// An image never changes under its id, so it is asked for once per connection.
+    async fn image(&self, id: &str) -> ImageFacts {
+        if id.is_empty() || !is_image_name(id) {
+            return ImageFacts::default();
+        }
+        if let Some(facts) = self.remembered.lock().images.get(id) {
+            return facts.clone();
+        }
+        // Removed while its container runs: the container's own facts remain.
+        let Ok(answer) = self
+            .http
+            .get(&format!("/images/{id}/json"), MAX_ANSWER)
+            .await
+        else {
+            return ImageFacts::default();
+        };
+        let facts = ImageFacts::from_answer(&answer);
+        let mut remembered = self.remembered.lock();
+        if remembered.images.len() >= MAX_IMAGES {
+            remembered.images.pop_first();
+        }
+        remembered.images.insert(id.to_owned(), facts.clone());
+        facts
+    }
+}
+
+fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    let text = value.pointer(pointer).and_then(Value::as_str);
+    text.unwrap_or_default()
+}
+
+/// Names become part of requests: only the characters image names are made of.
+fn is_image_name(name: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-/:@".contains(&b);
+    !name.is_empty() && name.len() <= 512 && name.bytes().all(allowed) && !name.contains("..")
+}
+
+fn hash(info: &ContainerInfo) -> u64 {
+    let mut hasher = FxHasher::default();
+    // Facts that cannot be written count as changed each time.
+    serde_json::to_vec(info)
+        .unwrap_or_default()
+        .hash(&mut hasher);
+    hasher.finish()
+}

@@ -1,0 +1,128 @@
+//! Reads the Docker engine's events. Fields are taken one by one: engines from API 1.24 on and
+//! Podman write them differently.
+
+use serde_json::Value;
+
+use crate::event::{Action, Bytes, ContainerId, Timestamp};
+use crate::system::now;
+
+/// What an engine event means here.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum DockerEvent {
+    /// Something happened in a container's life.
+    Container(Timestamp, ContainerId, Action),
+    /// A command was started in a container, with no more said about it (Podman).
+    Client(ContainerId),
+    /// An image's name may point elsewhere now.
+    ImageNames,
+}
+
+/// Ids become part of requests: only letters and digits.
+pub(super) fn is_id(id: &str) -> bool {
+    !id.is_empty() && id.len() <= 128 && id.bytes().all(|b| b.is_ascii_alphanumeric())
+}
+
+/// The meaning of an event; `None` where it has none here.
+pub(super) fn read_event(event: &Value) -> Option<DockerEvent> {
+    let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
+    // Engines before API 1.22 have `status` and `id` only.
+    let action = text("/Action").or_else(|| text("/status"))?;
+    if text("/Type") == Some("image") {
+        let moves = matches!(
+            action,
+            "tag" | "untag" | "pull" | "load" | "import" | "create" | "delete" | "remove"
+        );
+        return moves.then_some(DockerEvent::ImageNames);
+    }
+    let id = text("/Actor/ID")
+        .or_else(|| text("/id"))
+        .filter(|id| is_id(id))?;
+    let id = ContainerId::new(id);
+    let (verb, rest) = action.split_once(": ").unwrap_or((action, ""));
+    let code = || {
+        let code = event.pointer("/Actor/Attributes/exitCode")?;
+        let code = code.as_i64();
+        code.or_else(|| text("/Actor/Attributes/exitCode")?.parse().ok())
+    };
+    let action = match verb {
+        "create" => Action::Created,
+        "start" => Action::Started,
+        "die" | "died" => Action::Died(code().unwrap_or(-1)),
+        "oom" => Action::Oom,
+        "destroy" => Action::Removed,
+        "pause" => Action::Paused,
+        "unpause" => Action::Unpaused,
+        "rename" => Action::Renamed,
+        "health_status" => Action::Health(rest.to_owned()),
+        "exec_start" => Action::ExecStarted(Bytes::from(rest)),
+        "exec" => return Some(DockerEvent::Client(id)),
+        // `restart` follows the start it caused; `update` changes limits: only the facts change.
+        "restart" | "update" => Action::Info,
+        _ => return None,
+    };
+    let number = |key: &str| event.get(key).and_then(Value::as_i64);
+    let ts = number("timeNano")
+        .or_else(|| number("time")?.checked_mul(1_000_000_000))
+        .map_or_else(now, Timestamp);
+    Some(DockerEvent::Container(ts, id, action))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read(action: &str) -> Option<Action> {
+        let event = json!({"Type": "container", "Action": action,
+            "Actor": {"ID": "abc", "Attributes": {"exitCode": "137"}}, "timeNano": 42});
+        match read_event(&event)? {
+            DockerEvent::Container(ts, id, action) => {
+                assert_eq!((ts, id.as_str()), (Timestamp(42), "abc"));
+                Some(action)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn understands_engine_events() {
+        assert_eq!(read("start"), Some(Action::Started));
+        assert_eq!(read("die"), Some(Action::Died(137)));
+        assert_eq!(
+            read("health_status: unhealthy"),
+            Some(Action::Health("unhealthy".into()))
+        );
+        assert_eq!(
+            read("exec_start: sh -c id: x"),
+            Some(Action::ExecStarted("sh -c id: x".into()))
+        );
+        assert_eq!(read("exec_create: sh"), None);
+        assert_eq!(read("attach"), None);
+    }
+
+    #[test]
+    fn odd_fields_lose_only_themselves() {
+        let old = json!({"status": "die", "id": "abc", "time": "soon"});
+        assert!(matches!(
+            read_event(&old),
+            Some(DockerEvent::Container(_, _, Action::Died(-1)))
+        ));
+        let podman = json!({"Type": "container", "Action": "died", "Actor": {"ID": "abc",
+            "Attributes": {"exitCode": 3}}, "time": 1, "timeNano": {}});
+        assert_eq!(
+            read_event(&podman),
+            Some(DockerEvent::Container(
+                Timestamp(1_000_000_000),
+                ContainerId::new("abc"),
+                Action::Died(3)
+            ))
+        );
+        let tag = json!({"Type": "image", "Action": "tag"});
+        assert_eq!(read_event(&tag), Some(DockerEvent::ImageNames));
+        let other = json!({"Type": "image", "Action": "push"});
+        assert_eq!(read_event(&other), None);
+        let path = json!({"Action": "start", "Actor": {"ID": "../x"}});
+        assert_eq!(read_event(&path), None);
+        assert_eq!(read_event(&Value::Null), None);
+    }
+}
