@@ -1,17 +1,17 @@
-//! All that is known of a container.
+//! Facts of a container: identity, security, storage, networks, exec sessions, image drift.
 
-use super::{Fact, fact, heading};
+use super::line::{DetailLine, fact, heading};
 use crate::core::Core;
 use crate::event::{Bytes, ContainerId, ContainerInfo, escape};
 use crate::state::{Container, Lineage};
 use crate::tui::rows::{self, Query};
 use crate::tui::text::{bytes, span, things};
 
-/// Labels that tell what a container is part of; they come first.
+/// Labels of Compose and Kubernetes come first: project, service, pod.
 const PART_OF: &[&str] = &["com.docker.compose.", "io.kubernetes."];
 
-/// Facts of a container; `None` when it is not there any more.
-pub(super) fn facts(core: &Core, query: &Query<'_>, id: &ContainerId) -> Option<Vec<Fact>> {
+/// Facts of a container; `None` when it is gone.
+pub(super) fn facts(core: &Core, query: &Query<'_>, id: &ContainerId) -> Option<Vec<DetailLine>> {
     let container: &Container = core.state.containers.get(id)?;
     let info = &container.info;
     let mut facts = identity(core, query, container);
@@ -21,7 +21,7 @@ pub(super) fn facts(core: &Core, query: &Query<'_>, id: &ContainerId) -> Option<
     let used: Vec<_> = container.capabilities.iter().cloned().collect();
     facts.push(fact("capabilities used", used.join(" ")));
     if let Some((at, scan)) = container.scan() {
-        facts.push(heading("Compared with its image"));
+        facts.push(heading("Compared with the image"));
         facts.push(fact("when", query.zone.exact(at)));
         facts.push(fact("outcome", scan.headline()));
         facts.extend(
@@ -39,14 +39,14 @@ pub(super) fn facts(core: &Core, query: &Query<'_>, id: &ContainerId) -> Option<
         if scan.unlisted > 0 {
             facts.push(fact(
                 "",
-                format!("and {} more: hullwatch drift lists them", scan.unlisted),
+                format!("{} more: hullwatch drift lists them", scan.unlisted),
             ));
         }
     }
-    facts.retain(|(_, text)| text.as_ref().is_none_or(|text| !text.is_empty()));
+    facts.retain(|line| !line.blank());
     // What an engine passes on may come from the image.
-    for (_, text) in &mut facts {
-        if let Some(text) = text {
+    for line in &mut facts {
+        if let Some(text) = &mut line.text {
             *text = escape(text.as_bytes()).to_string();
         }
     }
@@ -58,8 +58,8 @@ fn list(words: &[Bytes]) -> String {
     words.join(" ")
 }
 
-/// Who it is and how it stands.
-fn identity(core: &Core, query: &Query<'_>, container: &Container) -> Vec<Fact> {
+/// Its identity, times, use and limits.
+fn identity(core: &Core, query: &Query<'_>, container: &Container) -> Vec<DetailLine> {
     let info = &container.info;
     let time =
         |t: Option<crate::event::Timestamp>| t.map_or_else(String::new, |t| query.zone.exact(t));
@@ -92,6 +92,7 @@ fn identity(core: &Core, query: &Query<'_>, container: &Container) -> Vec<Fact> 
     );
     vec![
         fact("id", container.id.as_str()),
+        fact("state", rows::container_state(container)),
         fact("runtime", rows::word(&info.runtime)),
         fact("image", info.image.escaped().to_string()),
         fact("digest", info.image_digest.clone()),
@@ -107,13 +108,13 @@ fn identity(core: &Core, query: &Query<'_>, container: &Container) -> Vec<Fact> 
     ]
 }
 
-fn security(info: &ContainerInfo) -> Vec<Fact> {
+fn security(info: &ContainerInfo) -> Vec<DetailLine> {
     let security = &info.security;
     vec![
         fact("user", info.user.escaped().to_string()),
         fact("privileged", security.privileged.to_string()),
         fact("capabilities added", security.cap_add.join(" ")),
-        fact("taken away", security.cap_drop.join(" ")),
+        fact("capabilities dropped", security.cap_drop.join(" ")),
         fact("seccomp", security.seccomp.clone()),
         fact("AppArmor", security.apparmor.clone()),
         fact("read-only root", security.readonly_root.to_string()),
@@ -122,11 +123,11 @@ fn security(info: &ContainerInfo) -> Vec<Fact> {
     ]
 }
 
-/// Where its files lie, what it is connected to, what it is part of.
-fn surroundings(info: &ContainerInfo) -> Vec<Fact> {
+/// Storage, mounts, networks, ports and labels.
+fn surroundings(info: &ContainerInfo) -> Vec<DetailLine> {
     let mut facts = vec![
         fact("storage", info.storage.driver.clone()),
-        fact("written to", info.storage.upper.escaped().to_string()),
+        fact("upper directory", info.storage.upper.escaped().to_string()),
     ];
     let lower = info.storage.lower.iter();
     facts.extend(lower.map(|layer| fact("layer", layer.escaped().to_string())));
@@ -164,8 +165,8 @@ fn surroundings(info: &ContainerInfo) -> Vec<Fact> {
     facts
 }
 
-/// Commands that run inside it from outside.
-fn sessions(core: &Core, id: &ContainerId) -> Vec<Fact> {
+/// Exec sessions: commands started in it from outside, such as `docker exec`.
+fn sessions(core: &Core, id: &ContainerId) -> Vec<DetailLine> {
     let inside = core.state.processes.values().filter(|p| {
         p.owner.as_ref() == Some(id)
             && p.exited.is_none()
@@ -175,7 +176,7 @@ fn sessions(core: &Core, id: &ContainerId) -> Vec<Fact> {
         let since = span(core.state.now.since(p.started));
         fact(
             "exec session",
-            format!("{since}  {} (pid {} on the host)", rows::command(p), p.pid),
+            format!("{since}  {} (host pid {})", rows::command(p), p.pid),
         )
     };
     inside.map(|process| line(process)).collect()

@@ -1,33 +1,36 @@
-//! A finding in full: why, who, from which image, where else, and on what evidence.
+//! The page of a finding: why, what to check, what to do next, processes, image, evidence.
 
-use super::{Fact, fact, heading, related};
+use super::line::{DetailLine, fact, heading};
+use super::related;
 use crate::core::Core;
 use crate::detect::{Ancestor, Finding};
 use crate::event::Bytes;
+use crate::tui::action::Action;
 use crate::tui::rows::{self, ImageKey, Query};
 use crate::tui::text::things;
 
-pub(super) fn facts(core: &Core, query: &Query<'_>, finding: &Finding) -> Vec<Fact> {
+pub(super) fn facts(core: &Core, query: &Query<'_>, finding: &Finding) -> Vec<DetailLine> {
     let time = |t: crate::event::Timestamp| query.zone.exact(t);
     let mut facts = vec![
-        fact("severity", finding.severity.to_string()),
-        fact("container", rows::name(core, &finding.container)),
-        fact("rule", finding.rule.clone()),
-        fact("about", about(finding)),
+        fact("target", target(finding)),
+        fact("rule", rule(finding)),
         fact("silenced", finding.silenced.clone().unwrap_or_default()),
-        fact("seen", things(finding.count, "time")),
-        fact("first", time(finding.first)),
-        fact("last", time(finding.last)),
-        fact("ATT&CK", finding.attack.join(", ")),
+        fact("count", finding.count.to_string()),
+        fact("first seen", time(finding.first)),
+        fact("last seen", time(finding.last)),
         heading("Why"),
     ];
-    facts.retain(|(_, text)| text.as_ref().is_none_or(|text| !text.is_empty()));
+    facts.retain(|line| !line.blank());
     facts.extend(why(finding));
+    if let Some(check) = check(finding) {
+        facts.push(heading("Check"));
+        facts.push(fact("", check.text.unwrap_or_default()));
+    }
+    facts.push(heading("Next"));
+    facts.push(fact("", next(query)));
     facts.extend(related::facts(core, query, finding));
     if !finding.ancestry.is_empty() {
-        facts.push(heading(
-            "Process ancestry: pids on the host, and where each program comes from",
-        ));
+        facts.push(heading("Process tree (host pid, origin)"));
         // The outermost first, as the tree shows it.
         let below = finding.ancestry.iter().rev().enumerate();
         facts.extend(below.map(|(depth, a)| ancestor(core, a, depth)));
@@ -36,22 +39,52 @@ pub(super) fn facts(core: &Core, query: &Query<'_>, finding: &Finding) -> Vec<Fa
     let evidence = things(finding.evidence.len() as u64, "event");
     let rest = match finding.evidence_not_kept() {
         0 => String::new(),
-        more => format!(", the first and the latest; {more} more are not kept"),
+        more => format!(", first and latest; {more} more were not kept"),
     };
-    facts.push(heading(format!(
-        "Evidence, {evidence}{rest}: pids on the host"
-    )));
+    facts.push(heading(format!("Evidence: {evidence}{rest} (host pid)")));
     facts.extend(finding.evidence.iter().map(|seq| event(core, query, *seq)));
     facts
 }
 
 /// The numbered facts that explain it.
-pub(super) fn why(finding: &Finding) -> impl Iterator<Item = Fact> {
+pub(super) fn why(finding: &Finding) -> impl Iterator<Item = DetailLine> {
     let why = (1..).zip(&finding.why);
     why.map(|(n, why)| fact(&n.to_string(), why.clone()))
 }
 
-/// Its letter, its container and its title: what the page is about, whatever is scrolled.
+/// What to check; `None` for a rule that this version does not know.
+pub(super) fn check(finding: &Finding) -> Option<DetailLine> {
+    let rule = crate::detect::rules::info(&finding.rule)?;
+    Some(fact("check", rule.check))
+}
+
+/// The rule, the severity in words, and the technique.
+fn rule(finding: &Finding) -> String {
+    let mut parts = vec![finding.rule.clone(), finding.severity.to_string()];
+    if !finding.attack.is_empty() {
+        parts.push(format!("ATT&CK {}", finding.attack.join(" ")));
+    }
+    parts.join(", ")
+}
+
+/// The keys that lead on from a finding.
+fn next(query: &Query<'_>) -> String {
+    let steps = [
+        (Action::Why, "next related finding"),
+        (Action::Owner, "its container"),
+        (Action::Moment, "go to its moment"),
+        (Action::Bundle, "save evidence"),
+        (Action::Silence, "silence"),
+        (Action::Acknowledge, "accept for 30 days"),
+    ];
+    let bound = steps.iter().filter_map(|(action, words)| {
+        let key = query.keys.sign(*action);
+        (!key.is_empty()).then(|| format!("{key} {words}"))
+    });
+    bound.collect::<Vec<_>>().join("   ")
+}
+
+/// Its letter, its container and its title: the line that stays while the page scrolls.
 pub(super) fn headline(core: &Core, finding: &Finding) -> String {
     let name = rows::name(core, &finding.container);
     let silenced = match finding.silenced {
@@ -62,8 +95,8 @@ pub(super) fn headline(core: &Core, finding: &Finding) -> String {
     format!("{letter} {name}  {silenced}{}", finding.title)
 }
 
-/// What it is about, as much of it as is kept.
-fn about(finding: &Finding) -> String {
+/// Its target: paths, destinations, programs; as many of them as are kept.
+fn target(finding: &Finding) -> String {
     let more = if finding.more_parts { " and more" } else { "" };
     words(finding.things()) + more
 }
@@ -73,7 +106,7 @@ fn words(words: &[Bytes]) -> String {
     words.join(" ")
 }
 
-fn ancestor(core: &Core, ancestor: &Ancestor, depth: usize) -> Fact {
+fn ancestor(core: &Core, ancestor: &Ancestor, depth: usize) -> DetailLine {
     let indent = match depth {
         0 => String::new(),
         depth => "  ".repeat(depth.min(12) - 1) + "└ ",
@@ -99,8 +132,8 @@ fn ancestor(core: &Core, ancestor: &Ancestor, depth: usize) -> Fact {
     )
 }
 
-/// The image, and where else the rule spoke.
-fn image(core: &Core, finding: &Finding) -> Vec<Fact> {
+/// The image, and other containers of it with a finding of the same rule.
+fn image(core: &Core, finding: &Finding) -> Vec<DetailLine> {
     let Some(container) = core.state.container(&finding.container) else {
         return Vec::new();
     };
@@ -131,28 +164,25 @@ fn image(core: &Core, finding: &Finding) -> Vec<Fact> {
         facts.push(fact(
             "seen in",
             format!(
-                "this container: {}; other containers of the image: {elsewhere} of {}",
+                "this container ({}) and {elsewhere} of {} others of this image",
                 things(finding.count, "time"),
                 others.len()
             ),
         ));
     }
     // What an engine passes on may come from the image.
-    for (_, text) in &mut facts {
-        if let Some(text) = text {
+    for line in &mut facts {
+        if let Some(text) = &mut line.text {
             *text = crate::event::escape(text.as_bytes()).to_string();
         }
     }
-    facts.retain(|(_, text)| text.as_ref().is_none_or(|text| !text.is_empty()));
+    facts.retain(|line| !line.blank());
     facts
 }
 
-fn event(core: &Core, query: &Query<'_>, seq: u64) -> Fact {
+fn event(core: &Core, query: &Query<'_>, seq: u64) -> DetailLine {
     match core.event(seq) {
-        None => fact(
-            &seq.to_string(),
-            "no longer in memory; it is in the recording",
-        ),
+        None => fact(&seq.to_string(), "no longer in memory; recordings keep it"),
         Some(event) => fact(
             &query.zone.write(event.ts, "%H:%M:%S%.3f"),
             format!(

@@ -1,40 +1,33 @@
-//! One row in full: every fact, one a line.
+//! The page of one row: every fact, one a line.
 
 mod container;
 mod finding;
+mod line;
 mod overview;
 mod related;
 mod since;
 
+pub(super) use line::DetailLine;
 pub(super) use related::next as next_related;
 
 use std::borrow::Cow;
 
+use line::{fact, flagged, heading};
+
 use crate::core::Core;
 use crate::detect::{Finding, FindingId};
-use crate::event::escape;
+use crate::event::{Timestamp, escape};
 use crate::masking::mask_json;
 use crate::state::ProcessEntry;
 use crate::tui::rows::{self, Query, RowKey};
 use crate::tui::text::bytes;
 
-/// A heading (`None` text) or a fact.
-pub(super) type Fact = (String, Option<String>);
-
-fn heading(text: impl Into<String>) -> Fact {
-    (text.into(), None)
-}
-
-fn fact(name: &str, text: impl Into<String>) -> Fact {
-    (name.to_owned(), Some(text.into()))
-}
-
-/// What a page is called in the way to it.
+/// The name of a page in the breadcrumbs.
 pub(super) fn title(core: &Core, query: &Query<'_>, key: &RowKey) -> String {
     facts(core, query, key).map_or_else(|| "gone".to_owned(), |(title, _)| title)
 }
 
-/// What stands above a page: the way to it is on the line before, and is not said again.
+/// The first line of a page; the breadcrumbs above it are not repeated.
 pub(super) fn headline(core: &Core, query: &Query<'_>, key: &RowKey) -> Option<String> {
     let state = &core.state;
     let of = |owner| rows::name(core, owner);
@@ -73,25 +66,24 @@ fn found(core: &Core, id: FindingId) -> Option<&Finding> {
     all.find(|f| f.id == id)
 }
 
-/// A row in a few facts, for below its table: what the table does not show.
+/// A row in a few facts, for the preview below its table: what the table does not show. The title
+/// is a line of its own.
 pub(super) fn brief(
     core: &Core,
     query: &Query<'_>,
     key: &RowKey,
-) -> Option<(String, Vec<(String, String)>)> {
+) -> Option<(DetailLine, Vec<DetailLine>)> {
     if let RowKey::Finding(id) = key {
         let finding = found(core, *id)?;
-        let mask = |text: String| query.masked(&text).into_owned();
-        let why = finding::why(finding);
-        let why = why.filter_map(|(name, text)| Some((name, mask(text?))));
+        let mut facts: Vec<DetailLine> = finding::why(finding).collect();
+        facts.extend(finding::check(finding));
         let title = format!("{id} {}: {}", finding.rule, finding.title);
-        return Some((mask(title), why.collect()));
+        let title = flagged(finding.severity, &title, "");
+        return Some((masked(query, title), mask_all(query, facts)));
     }
-    let (title, facts) = facts(core, query, key)?;
-    let facts = facts
-        .into_iter()
-        .filter_map(|(name, text)| Some((name, text.filter(|text| !text.is_empty())?)));
-    Some((title, facts.collect()))
+    let (title, mut facts) = facts(core, query, key)?;
+    facts.retain(|line| line.text.is_some() && !line.blank());
+    Some((heading(title), facts))
 }
 
 /// The lines of a page as plain text, to search them.
@@ -100,25 +92,42 @@ pub(super) fn plain(core: &Core, page: Option<&RowKey>, query: &Query<'_>) -> Ve
     let (_, facts) = found.unwrap_or_default();
     facts
         .into_iter()
-        .map(|(name, text)| name + " " + &text.unwrap_or_default())
+        .map(|line| line.name + " " + &line.text.unwrap_or_default())
         .collect()
 }
 
 /// Title and facts of a row, with secrets masked unless they are shown; `None` when it is not
 /// there any more.
-pub(super) fn facts(core: &Core, query: &Query<'_>, key: &RowKey) -> Option<(String, Vec<Fact>)> {
+pub(super) fn facts(
+    core: &Core,
+    query: &Query<'_>,
+    key: &RowKey,
+) -> Option<(String, Vec<DetailLine>)> {
     let (title, facts) = unmasked(core, query, key)?;
-    let mask = |text: String| match query.masked(&text) {
-        Cow::Borrowed(_) => text,
-        Cow::Owned(masked) => masked,
-    };
-    let facts = facts
-        .into_iter()
-        .map(|(name, text)| (mask(name), text.map(mask)));
-    Some((mask(title), facts.collect()))
+    Some((mask(query, title), mask_all(query, facts)))
 }
 
-fn unmasked(core: &Core, query: &Query<'_>, key: &RowKey) -> Option<(String, Vec<Fact>)> {
+fn mask(query: &Query<'_>, text: String) -> String {
+    match query.masked(&text) {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(masked) => masked,
+    }
+}
+
+fn masked(query: &Query<'_>, line: DetailLine) -> DetailLine {
+    DetailLine {
+        name: mask(query, line.name),
+        text: line.text.map(|text| mask(query, text)),
+        ..line
+    }
+}
+
+fn mask_all(query: &Query<'_>, lines: Vec<DetailLine>) -> Vec<DetailLine> {
+    let lines = lines.into_iter();
+    lines.map(|line| masked(query, line)).collect()
+}
+
+fn unmasked(core: &Core, query: &Query<'_>, key: &RowKey) -> Option<(String, Vec<DetailLine>)> {
     match key {
         RowKey::Finding(id) => {
             let finding = found(core, *id)?;
@@ -135,7 +144,7 @@ fn unmasked(core: &Core, query: &Query<'_>, key: &RowKey) -> Option<(String, Vec
         RowKey::Process(pid) => {
             let process = core.state.processes.get(pid)?;
             Some((
-                format!("process {pid} (on the host)"),
+                format!("process {pid} (host pid)"),
                 process_facts(core, query, process),
             ))
         }
@@ -167,9 +176,8 @@ fn unmasked(core: &Core, query: &Query<'_>, key: &RowKey) -> Option<(String, Vec
                     ),
                     fact("sent", bytes(row.tx_bytes)),
                     fact("received", bytes(row.rx_bytes)),
-                    fact("first seen", query.zone.exact(row.first)),
+                    fact("first seen", began(query, row.first, row.existing)),
                     fact("last seen", query.zone.exact(row.last)),
-                    fact("before watching", row.existing.to_string()),
                 ],
             ))
         }
@@ -178,8 +186,8 @@ fn unmasked(core: &Core, query: &Query<'_>, key: &RowKey) -> Option<(String, Vec
             let mut facts = vec![
                 fact("container", rows::name(core, &key.owner)),
                 fact("path", key.path.escaped().to_string()),
-                fact("last by", by(&row.comm, row.pid)),
-                fact("refused", row.refused.to_string()),
+                fact("last changed by", by(&row.comm, row.pid)),
+                fact("refused operations", row.refused.to_string()),
                 fact("first seen", query.zone.exact(row.first)),
                 fact("last seen", query.zone.exact(row.last)),
             ];
@@ -189,7 +197,7 @@ fn unmasked(core: &Core, query: &Query<'_>, key: &RowKey) -> Option<(String, Vec
                     .map(|(op, n)| fact(&rows::word(op), n.to_string())),
             );
             if let Some(file) = row.file {
-                facts.push(fact("comes from", rows::source_told(file.origin())));
+                facts.push(fact("origin", rows::source_explained(file.origin())));
                 facts.push(fact("mode", format!("{:o}", file.mode)));
                 facts.push(fact("size", bytes(file.size)));
                 facts.push(fact("inode", format!("{} on {:x}", file.ino, file.dev)));
@@ -226,22 +234,32 @@ fn unmasked(core: &Core, query: &Query<'_>, key: &RowKey) -> Option<(String, Vec
     }
 }
 
-/// A process as the page of something else names it.
-fn by(comm: &crate::event::Bytes, pid: u32) -> String {
-    format!("{} (pid {pid} on the host)", comm.escaped())
+/// A time; for what was there before hullwatch, that it was.
+fn began(query: &Query<'_>, at: Timestamp, existing: bool) -> String {
+    let existing = if existing {
+        " (already there when hullwatch started)"
+    } else {
+        ""
+    };
+    query.zone.exact(at) + existing
 }
 
-fn process_facts(core: &Core, query: &Query<'_>, process: &ProcessEntry) -> Vec<Fact> {
+/// A process as the page of something else names it.
+fn by(comm: &crate::event::Bytes, pid: u32) -> String {
+    format!("{} (host pid {pid})", comm.escaped())
+}
+
+fn process_facts(core: &Core, query: &Query<'_>, process: &ProcessEntry) -> Vec<DetailLine> {
     let mut facts = vec![
         fact("container", rows::name(core, &process.owner)),
         fact("executable", process.exe.escaped().to_string()),
-        fact("comes from", rows::source_told(process.file.origin())),
+        fact("origin", rows::source_explained(process.file.origin())),
         fact("command", rows::command(process)),
         fact("directory", process.cwd.escaped().to_string()),
-        fact("pid on the host", process.pid.to_string()),
-        fact("pid inside", process.nspid.to_string()),
+        fact("host pid", process.pid.to_string()),
+        fact("pid in container", process.nspid.to_string()),
         fact("user id", process.uid.to_string()),
-        fact("started", query.zone.exact(process.started)),
+        fact("started", began(query, process.started, process.existing)),
         fact(
             "usage",
             core.state
@@ -258,8 +276,7 @@ fn process_facts(core: &Core, query: &Query<'_>, process: &ProcessEntry) -> Vec<
                 }),
         ),
         fact("terminal", process.tty.to_string()),
-        fact("before watching", process.existing.to_string()),
-        heading("Ancestry, nearest first: pids on the host"),
+        heading("Process tree, nearest first (host pid, origin)"),
     ];
     facts.extend(core.state.ancestry(process.pid).map(|p| {
         fact(

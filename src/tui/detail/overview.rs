@@ -1,17 +1,17 @@
-//! What stands above the facts of a container: its findings, its drift, its connections.
+//! The overview of a container: its findings, its drift by class, its connections.
 
-use super::{Fact, fact, heading};
+use super::line::{DetailLine, fact, flagged, heading};
 use crate::core::Core;
 use crate::event::ContainerId;
 use crate::state::Direction;
 use crate::tui::pane::Pane;
-use crate::tui::rows;
+use crate::tui::rows::{self, DriftClass};
 use crate::tui::text::{coarse, things, times};
 
-/// Lines of each part; its own tab has the rest.
+/// Most lines of a section; its tab has the rest.
 const MOST: usize = 6;
 
-pub(super) fn facts(core: &Core, id: &ContainerId) -> Vec<Fact> {
+pub(super) fn facts(core: &Core, id: &ContainerId) -> Vec<DetailLine> {
     let state = &core.state;
     let ago = |then| coarse(state.now.since(then));
     let mine = |owner: &crate::state::Owner| owner.as_ref() == Some(id);
@@ -23,33 +23,45 @@ pub(super) fn facts(core: &Core, id: &ContainerId) -> Vec<Fact> {
         .filter(|f| mine(&f.container) && f.silenced.is_none())
         .collect();
     findings.sort_by_key(|f| std::cmp::Reverse((f.severity, f.last)));
-    facts.push(heading(format!("Findings, {}", findings.len())));
+    facts.push(heading(format!("Findings: {}", findings.len())));
     facts.extend(findings.iter().take(MOST).map(|f| {
-        let letter = f.severity.letter();
-        // Numbers come first: at the end they would stand alone on a line.
+        // Numbers come first: at the end they would be alone on a line.
         let text = format!("{:<4} {}{}", ago(f.last), times(f.count), f.title);
-        fact(&format!("{letter} {}", f.rule), text)
+        flagged(f.severity, &f.rule, text)
     }));
     more(&mut facts, findings.len(), Pane::Findings);
     let mut drift: Vec<_> = state
         .files
         .iter()
         .filter(|(key, _)| mine(&key.owner))
-        .filter_map(|(key, activity)| Some((activity.differs()?, key, activity)))
+        .filter_map(|(key, activity)| {
+            let class = DriftClass::of(key, activity);
+            Some((class, activity.differs()?, key, activity))
+        })
         .collect();
-    drift.sort_by_key(|(_, _, activity)| std::cmp::Reverse(activity.last));
-    facts.push(heading(format!(
-        "Drift, {} seen to change",
-        things(drift.len() as u64, "file")
-    )));
-    facts.extend(drift.iter().take(MOST).map(|(sign, key, activity)| {
+    drift.sort_by_key(|(class, _, _, activity)| (*class, std::cmp::Reverse(activity.last)));
+    let classes: Vec<String> = DriftClass::ALL
+        .into_iter()
+        .filter_map(|class| {
+            let count = drift.iter().filter(|(of, ..)| *of == class).count();
+            (count > 0).then(|| format!("{count} {}", class.name()))
+        })
+        .collect();
+    facts.push(heading(match drift.len() {
+        0 => "Drift: no file seen to change".to_owned(),
+        count => {
+            let files = things(count as u64, "file");
+            format!("Drift: {files} seen to change ({})", classes.join(", "))
+        }
+    }));
+    facts.extend(drift.iter().take(MOST).map(|(class, sign, key, activity)| {
         let text = format!(
             "{:<4} {}  by {}",
             ago(activity.last),
             key.path.escaped(),
             activity.comm.escaped()
         );
-        fact(&sign.to_string(), text)
+        fact(&format!("{sign} {}", class.name()), text)
     }));
     more(&mut facts, drift.len(), Pane::Files);
     let mut connections: Vec<_> = state
@@ -58,7 +70,7 @@ pub(super) fn facts(core: &Core, id: &ContainerId) -> Vec<Fact> {
         .filter(|(key, _)| mine(&key.owner))
         .collect();
     connections.sort_by_key(|(_, connection)| std::cmp::Reverse(connection.last));
-    facts.push(heading(format!("Connections, {}", connections.len())));
+    facts.push(heading(format!("Connections: {}", connections.len())));
     facts.extend(connections.iter().take(MOST).map(|(key, connection)| {
         let direction = match key.direction {
             Direction::Outbound => "out",
@@ -79,19 +91,19 @@ pub(super) fn facts(core: &Core, id: &ContainerId) -> Vec<Fact> {
     more(&mut facts, connections.len(), Pane::Network);
     let forgotten = state.containers.get(id).map_or(0, |c| c.forgotten);
     if forgotten > 0 {
-        let what = times(forgotten);
-        facts.push(heading("No longer kept"));
+        let rows = things(forgotten, "row");
+        facts.push(heading("Not kept"));
         facts.push(fact(
             "",
-            format!("{what}a file, connection or ended process: a recording has them all"),
+            format!("{rows} of files, connections and ended processes were dropped; recordings keep them"),
         ));
     }
     facts.push(heading("Facts"));
     facts
 }
 
-/// How many are not listed here, and which tab has them.
-fn more(facts: &mut Vec<Fact>, all: usize, tab: Pane) {
+/// How many are not listed, and the tab that lists them.
+fn more(facts: &mut Vec<DetailLine>, all: usize, tab: Pane) {
     if all > MOST {
         let text = format!("{} more: tab {}", all - MOST, tab.title());
         facts.push(fact("", text));

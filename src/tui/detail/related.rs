@@ -1,6 +1,6 @@
-//! What else was found of the same session: who started it is often told by another finding.
+//! Other findings of the same exec session or process tree: one of them often names who began it.
 
-use super::{Fact, fact, heading};
+use super::line::{DetailLine, fact, flagged, heading};
 use crate::core::Core;
 use crate::detect::{Finding, FindingId};
 use crate::tui::action::Action;
@@ -9,11 +9,11 @@ use crate::tui::text::things;
 
 /// Lines that are shown.
 const MOST: usize = 8;
-/// The fact of a session that tells who began it.
+/// The words by which a finding names who began a session.
 const STARTED: &str = "started by";
 
-/// True when both tell of one session: a process that both descend from, the container's first
-/// aside, or an event that both rest on.
+/// True when both findings belong together: they share an event, or a process that both descend
+/// from other than the container's first.
 fn together(one: &Finding, other: &Finding) -> bool {
     one.id != other.id
         && one.container.is_some()
@@ -28,23 +28,23 @@ fn together(one: &Finding, other: &Finding) -> bool {
             }))
 }
 
-/// Those that tell of the same session; what began it first, then the worst.
+/// The findings related to this one: first those that name who began it, then the worst.
 pub(in crate::tui) fn related<'a>(core: &'a Core, finding: &Finding) -> Vec<&'a Finding> {
     let all = core.detector.findings().iter();
     let all = all.map(std::sync::Arc::as_ref);
     let mut found: Vec<&Finding> = all.filter(|other| together(finding, other)).collect();
     found.sort_by_key(|f| {
         let worst = std::cmp::Reverse((f.severity, f.last));
-        (!tells_who(f), worst, f.id)
+        (!names_starter(f), worst, f.id)
     });
     found
 }
 
-fn tells_who(finding: &Finding) -> bool {
+fn names_starter(finding: &Finding) -> bool {
     finding.why.iter().any(|why| why.contains(STARTED))
 }
 
-/// The next of a session: each leads to the one after it, in the order they were raised.
+/// The next related finding, in the order they were raised; after the last comes the first.
 pub(in crate::tui) fn next(core: &Core, finding: &Finding) -> Option<FindingId> {
     let mut ids: Vec<_> = related(core, finding).iter().map(|f| f.id).collect();
     ids.sort_unstable();
@@ -52,19 +52,19 @@ pub(in crate::tui) fn next(core: &Core, finding: &Finding) -> Option<FindingId> 
     after.or(ids.first()).copied()
 }
 
-pub(super) fn facts(core: &Core, query: &Query<'_>, finding: &Finding) -> Vec<Fact> {
+pub(super) fn facts(core: &Core, query: &Query<'_>, finding: &Finding) -> Vec<DetailLine> {
     let found = related(core, finding);
     if found.is_empty() {
         return Vec::new();
     }
     let key = query.keys.sign(Action::Why);
     let mut facts = vec![heading(format!(
-        "Related, {} of the same sessions: {key} leads on",
-        things(found.len() as u64, "finding")
+        "{} ({key}: next)",
+        things(found.len() as u64, "related finding")
     ))];
     for other in found.iter().take(MOST) {
-        let name = format!("{} {}", other.severity.letter(), other.id);
-        facts.push(fact(&name, other.title.clone()));
+        let id = other.id.to_string();
+        facts.push(flagged(other.severity, &id, other.title.clone()));
         let who = other.why.iter().filter(|why| why.contains(STARTED));
         facts.extend(who.map(|why| fact("", why.clone())));
     }

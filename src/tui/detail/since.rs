@@ -1,8 +1,8 @@
-//! What changed since a moment: findings, containers, programs, connections, files.
+//! The page of changes since a moment: findings, containers, programs, connections, files.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Fact, fact, heading};
+use super::line::{DetailLine, fact, flagged, heading};
 use crate::core::Core;
 use crate::event::{Bytes, Timestamp};
 use crate::state::{Direction, Owner, ProcessEntry};
@@ -12,14 +12,14 @@ use crate::tui::text::{span, times};
 /// Lines of each part.
 const MOST: usize = 100;
 
-/// The facts of the world as it is shown that are younger than `then`.
-pub(super) fn facts(core: &Core, then: Timestamp) -> Vec<Fact> {
+/// What is younger than `then`, as of the moment that is shown.
+pub(super) fn facts(core: &Core, then: Timestamp) -> Vec<DetailLine> {
     let mut facts = vec![fact(
         "",
         format!("{} passed", span(core.state.now.since(then))),
     )];
     if then <= core.state.began {
-        let line = "from the beginning on: what came before it is not known";
+        let line = "since hullwatch started: earlier changes are not known";
         facts.push(fact("", line));
     }
     part(&mut facts, "New findings", findings(core, then));
@@ -39,17 +39,17 @@ pub(super) fn facts(core: &Core, then: Timestamp) -> Vec<Fact> {
 }
 
 /// A heading with the number of lines, and as many of them as are shown.
-fn part(facts: &mut Vec<Fact>, title: &str, mut lines: Vec<Fact>) {
+fn part(facts: &mut Vec<DetailLine>, title: &str, mut lines: Vec<DetailLine>) {
     let all = lines.len();
-    facts.push(heading(format!("{title}, {all}")));
+    facts.push(heading(format!("{title}: {all}")));
     lines.truncate(MOST);
     facts.append(&mut lines);
     if all > MOST {
-        facts.push(fact("", format!("and {} more", all - MOST)));
+        facts.push(fact("", format!("{} more", all - MOST)));
     }
 }
 
-fn findings(core: &Core, then: Timestamp) -> Vec<Fact> {
+fn findings(core: &Core, then: Timestamp) -> Vec<DetailLine> {
     let mut new: Vec<_> = core
         .detector
         .findings()
@@ -59,15 +59,13 @@ fn findings(core: &Core, then: Timestamp) -> Vec<Fact> {
     new.sort_by_key(|f| std::cmp::Reverse((f.severity, f.last)));
     let line = |f: &crate::detect::Finding| {
         let name = rows::name(core, &f.container);
-        fact(
-            &format!("{} {}", f.severity.letter(), f.id),
-            format!("{name}  {}{}", times(f.count), f.title),
-        )
+        let text = format!("{name}  {}{}", times(f.count), f.title);
+        flagged(f.severity, &f.id.to_string(), text)
     };
     new.into_iter().map(|finding| line(finding)).collect()
 }
 
-fn containers(core: &Core, then: Timestamp) -> Vec<Fact> {
+fn containers(core: &Core, then: Timestamp) -> Vec<DetailLine> {
     let mut lines = Vec::new();
     for container in core.state.containers.values() {
         let name = container.display_name();
@@ -87,7 +85,7 @@ fn containers(core: &Core, then: Timestamp) -> Vec<Fact> {
 }
 
 /// Programs that run, or ran a while ago, for the first time since then.
-fn programs(core: &Core, then: Timestamp) -> Vec<Fact> {
+fn programs(core: &Core, then: Timestamp) -> Vec<DetailLine> {
     let seen = || core.state.processes.values().filter(|p| !p.runtime);
     let of = |p: &ProcessEntry| -> (Owner, Bytes) { (p.owner.clone(), program(p)) };
     let before: BTreeSet<_> = seen()
@@ -118,7 +116,7 @@ fn program(process: &ProcessEntry) -> Bytes {
     process.argv.first().unwrap_or(&process.exe).clone()
 }
 
-fn network(core: &Core, then: Timestamp) -> Vec<Fact> {
+fn network(core: &Core, then: Timestamp) -> Vec<DetailLine> {
     let new = core
         .state
         .connections
@@ -143,7 +141,7 @@ fn network(core: &Core, then: Timestamp) -> Vec<Fact> {
     .collect()
 }
 
-fn files(core: &Core, then: Timestamp) -> Vec<Fact> {
+fn files(core: &Core, then: Timestamp) -> Vec<DetailLine> {
     let new = core
         .state
         .files

@@ -1,6 +1,7 @@
 //! The screens, one file each, and their rows: filtered, sorted and counted for every use.
 
 mod containers;
+mod drift_class;
 mod events;
 mod files;
 mod findings;
@@ -19,11 +20,14 @@ mod words;
 use std::borrow::Cow;
 use std::sync::Arc;
 
+pub(super) use drift_class::DriftClass;
 pub(super) use image::{ImageKey, images};
 pub(super) use query::Query;
 pub(super) use row::{Row, RowKey, rank};
 pub(super) use screen::ScreenDef;
-pub(super) use words::{command, endpoint, name, origin, source, source_told, what, word};
+pub(super) use words::{
+    command, container_state, endpoint, name, origin, source, source_explained, what, word,
+};
 
 use super::filter::Filter;
 use super::pane::Pane;

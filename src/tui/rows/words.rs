@@ -1,9 +1,9 @@
-//! Facts in words: escaped, ready for a cell.
+//! Facts in words for cells and pages: escaped.
 
 use super::super::text::bytes;
 use crate::core::Core;
 use crate::event::{Endpoint, Event, Kind, Origin};
-use crate::state::{Owner, ProcessEntry};
+use crate::state::{Container, Owner, ProcessEntry};
 
 /// Name of a container for a narrow column.
 pub(in crate::tui) fn name(core: &Core, owner: &Owner) -> String {
@@ -14,6 +14,21 @@ pub(in crate::tui) fn name(core: &Core, owner: &Owner) -> String {
             .containers
             .get(id)
             .map_or_else(|| id.short().to_owned(), |c| c.display_name()),
+    }
+}
+
+/// What a container does now: up, paused, unhealthy, created, exited. Escaped.
+pub(in crate::tui) fn container_state(container: &Container) -> String {
+    let health = &container.info.health;
+    match (container.running, container.started()) {
+        (false, None) if container.ended.is_none() => "created".to_owned(),
+        (false, _) => "exited".to_owned(),
+        (true, _) if container.paused => "paused".to_owned(),
+        // Healthy is what is expected, and some engines say none.
+        (true, _) if !matches!(health.as_str(), "" | "none" | "healthy") => {
+            crate::event::escape(health.as_bytes()).to_string()
+        }
+        (true, _) => "up".to_owned(),
     }
 }
 
@@ -45,7 +60,7 @@ pub(in crate::tui) fn origin(process: &ProcessEntry) -> String {
     source(process.file.origin()).to_owned()
 }
 
-/// Where a file comes from, in a word for people; the session file has the kernel's.
+/// The origin of a file in a word; recordings use the probe's words.
 pub(in crate::tui) fn source(origin: Origin) -> &'static str {
     match origin {
         Origin::Image => "image",
@@ -59,21 +74,21 @@ pub(in crate::tui) fn source(origin: Origin) -> &'static str {
     }
 }
 
-/// The same in words for a page.
-pub(in crate::tui) fn source_told(origin: Origin) -> &'static str {
+/// The origin of a file as pages explain it.
+pub(in crate::tui) fn source_explained(origin: Origin) -> &'static str {
     match origin {
         Origin::Image => "the image",
-        Origin::Upper => "added in the container: not in the image",
-        Origin::CopiedUp => "the image, written to in the container",
-        Origin::Tmpfs => "a tmpfs: memory of the container",
+        Origin::Upper => "added in the container, not in the image",
+        Origin::CopiedUp => "from the image, changed in the container",
+        Origin::Tmpfs => "a tmpfs (memory)",
         Origin::Volume => "a volume or bind mount",
-        Origin::Memfd => "anonymous memory: no file at all",
+        Origin::Memfd => "anonymous memory (memfd), no file",
         Origin::Deleted => "a file that was deleted",
-        Origin::Unknown => "not known",
+        Origin::Unknown => "unknown",
     }
 }
 
-/// A unit variant as the session file writes it.
+/// A unit variant as recordings write it.
 pub(in crate::tui) fn word(value: &impl serde::Serialize) -> String {
     serde_json::to_value(value)
         .ok()
@@ -89,7 +104,7 @@ pub(in crate::tui) fn endpoint(endpoint: &Endpoint) -> String {
     }
 }
 
-/// A refusal in a word.
+/// The name of an error number; `ok` for 0.
 pub(in crate::tui) fn errno_name(errno: u16) -> String {
     match errno {
         0 => "ok".to_owned(),

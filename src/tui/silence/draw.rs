@@ -1,4 +1,4 @@
-//! Draws the form and the list, over the panes.
+//! Draws the silence form and the list of silences.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -20,7 +20,7 @@ const NAMES: usize = 9;
 /// A line: words, style.
 type SheetLine = (String, Style);
 
-/// Draws the sheet; what is below it is not seen.
+/// Draws the sheet over the whole area.
 pub(in crate::tui) fn draw(
     core: &Core,
     ui: &Ui,
@@ -38,7 +38,7 @@ pub(in crate::tui) fn draw(
         Sheet::List(list) => list_lines(core, ui, list, theme),
     };
     let height = usize::from(area.height);
-    // The first two lines stay: what it is, and what it does.
+    // The first two lines stay: title and effect.
     let fixed = height.min(2);
     let room = height.saturating_sub(fixed).max(1);
     let skip = (seen + 1).saturating_sub(fixed + room);
@@ -52,8 +52,8 @@ pub(in crate::tui) fn draw(
 /// The keys that work on the sheet.
 pub(in crate::tui) fn keys(sheet: &Sheet) -> &'static str {
     match sheet {
-        Sheet::Form(_) => "Enter writes  Esc leaves  ↑ ↓ field  ← → choice",
-        Sheet::List(_) => "d takes one away  U undo  Esc back",
+        Sheet::Form(_) => "Enter save  Esc cancel  ↑ ↓ field  ← → option",
+        Sheet::List(_) => "d delete  U undo  Esc back",
     }
 }
 
@@ -83,7 +83,7 @@ fn form_lines(core: &Core, form: &SilenceForm, theme: &Theme) -> (Vec<SheetLine>
             theme.title(),
         ),
         (
-            format!("would have hidden {hidden} of {all} seen of this rule"),
+            format!("would hide {hidden} of {all} findings of this rule"),
             theme.accent(),
         ),
     ];
@@ -97,7 +97,7 @@ fn form_lines(core: &Core, form: &SilenceForm, theme: &Theme) -> (Vec<SheetLine>
         let subject = &form.subject;
         let (name, words, choices) = match part {
             FormField::Scope => ("where", form.scope.words(), form.scope.choices.len()),
-            FormField::Subject => ("about", subject.words(), subject.choices.len()),
+            FormField::Subject => ("target", subject.words(), subject.choices.len()),
             FormField::Exe => ("program", exe.words(), exe.choices.len()),
             FormField::Parent => ("parent", parent.words(), parent.choices.len()),
             FormField::Hash => ("sha256", hash.words(), hash.choices.len()),
@@ -108,7 +108,7 @@ fn form_lines(core: &Core, form: &SilenceForm, theme: &Theme) -> (Vec<SheetLine>
             let (left, right) = form.reason.halves();
             let cursor = if here { "█" } else { "" };
             let text = match (left, right) {
-                ("", "") => format!("{cursor}  (needed)"),
+                ("", "") => format!("{cursor}  (required)"),
                 _ => format!("{left}{cursor}{right}"),
             };
             lines.push(field(name, &text, 1, here, theme));
@@ -144,11 +144,11 @@ fn list_lines(core: &Core, ui: &Ui, list: &SilenceList, theme: &Theme) -> (Vec<S
             ui.keys.sign(Action::Silence),
         );
         lines.push((
-            format!("{ack} on a finding accepts just it for 30 days,"),
+            format!("No silences. On a finding, {ack} accepts just that finding for 30 days;"),
             theme.text(),
         ));
         lines.push((
-            format!("{form} asks what, where, how long and why."),
+            format!("{form} opens a form: target, scope, end and reason."),
             theme.text(),
         ));
     }
@@ -156,14 +156,14 @@ fn list_lines(core: &Core, ui: &Ui, list: &SilenceList, theme: &Theme) -> (Vec<S
     let at = list.at.min(silences.len().saturating_sub(1));
     for (n, silence) in silences.iter().enumerate() {
         if n == at {
-            // Its reason below is seen, too.
+            // Its reason on the next line stays visible, too.
             seen = lines.len() + 1;
         }
         let over = silence.expires.is_some_and(|end| end <= core.state.now);
         let until = match silence.expires {
-            Some(end) if over => format!("ended {:.10}", end.to_string()),
+            Some(end) if over => format!("expired {:.10}", end.to_string()),
             Some(end) => format!("until {:.10}", end.to_string()),
-            None => "for ever".to_owned(),
+            None => "no end".to_owned(),
         };
         let (hides, _) = core.detector.would_hide(&core.state, silence);
         let (marker, style) = match n == at {

@@ -1,4 +1,4 @@
-//! The form: which findings, where, until when, and why; nothing is written before Enter.
+//! The silence form: which findings, where, until when and why. Enter writes it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::detect::{Finding, Scope, Silence, exactly};
 use crate::event::Timestamp;
 use crate::tui::prompt::{Prompt, Purpose, Typed};
 
-/// One value of a field: how it is shown, and what it means.
+/// One option of a field: its text and its value.
 #[derive(Debug, Clone)]
 pub(super) struct FieldOption<T> {
     pub(super) words: String,
@@ -28,7 +28,7 @@ impl<T> FieldOption<T> {
     }
 }
 
-/// A field of which one value is chosen.
+/// A field with one chosen option.
 #[derive(Debug, Clone)]
 pub(super) struct OptionField<T> {
     pub(super) choices: Vec<FieldOption<T>>,
@@ -77,7 +77,7 @@ impl FormField {
     ];
 }
 
-/// A silence that is being made.
+/// A silence that is being written.
 #[derive(Debug, Clone)]
 pub(crate) struct SilenceForm {
     pub(super) rule: String,
@@ -86,7 +86,7 @@ pub(crate) struct SilenceForm {
     pub(super) scope: OptionField<Scope>,
     /// Patterns of what it is about.
     pub(super) subject: OptionField<Vec<String>>,
-    /// Executable, parent, hash: patterns, or not looked at.
+    /// Patterns for executable, parent and hash; `None` matches any.
     pub(super) matches: [OptionField<Option<String>>; 3],
     pub(super) until: OptionField<Option<Duration>>,
     pub(super) reason: Prompt,
@@ -123,7 +123,7 @@ impl SilenceForm {
                     FieldOption::new("for 1 day", Some(day)),
                     FieldOption::new("for 7 days", Some(day * 7)),
                     FieldOption::new("for 30 days", Some(day * 30)),
-                    FieldOption::new("for ever", None),
+                    FieldOption::new("no end", None),
                 ],
                 at: 2,
             },
@@ -132,7 +132,7 @@ impl SilenceForm {
         }
     }
 
-    /// What the form says now.
+    /// The silence that the form describes now.
     pub(super) fn silence(&self, now: Timestamp) -> Silence {
         let [exe, parent, sha256] = &self.matches;
         let chosen = |field: &OptionField<Option<String>>| field.value().cloned().flatten();
@@ -148,7 +148,7 @@ impl SilenceForm {
         }
     }
 
-    /// A key: whether the form stays open, and what is to be written.
+    /// Handles a key: whether the form stays open, and what to write.
     pub(super) fn press(&mut self, key: &KeyEvent, core: &Core) -> (bool, Option<Wish>) {
         self.error = None;
         let at = FormField::ALL
@@ -201,7 +201,7 @@ impl SilenceForm {
     fn done(&mut self, core: &Core) -> (bool, Option<Wish>) {
         if self.reason.text().trim().is_empty() {
             self.part = FormField::Reason;
-            self.error = Some("say why; it is read by whoever comes after you".to_owned());
+            self.error = Some("a reason is required: others will read it".to_owned());
             return (true, None);
         }
         let silence = self.silence(core.state.now);
@@ -218,10 +218,7 @@ fn scopes(finding: &Finding, core: &Core) -> Vec<FieldOption<Scope>> {
         .map(|c| &c.info);
     if let Some(info) = info {
         if !info.image_digest.is_empty() {
-            let words = format!(
-                "containers of this very image ({})",
-                short(&info.image_digest)
-            );
+            let words = format!("this image (digest {})", short(&info.image_digest));
             let scope = Scope {
                 digest: Some(info.image_digest.clone()),
                 ..Scope::default()
@@ -229,7 +226,7 @@ fn scopes(finding: &Finding, core: &Core) -> Vec<FieldOption<Scope>> {
             out.push(FieldOption::new(words, scope));
         }
         if let Some(image) = info.image.to_str().ok().filter(|i| !i.is_empty()) {
-            let words = format!("containers of images named {image}");
+            let words = format!("any image named {image}");
             let scope = Scope {
                 image: Some(image.replace('*', "?")),
                 ..Scope::default()
@@ -246,13 +243,13 @@ fn scopes(finding: &Finding, core: &Core) -> Vec<FieldOption<Scope>> {
             container: Some(name.to_owned()),
             ..Scope::default()
         };
-        out.push(FieldOption::new(format!("the container {name}"), scope));
+        out.push(FieldOption::new(format!("container {name}"), scope));
     }
-    out.push(FieldOption::new("everywhere", Scope::default()));
+    out.push(FieldOption::new("all containers", Scope::default()));
     out
 }
 
-/// What it is about: exactly this, what lies beside it, anything.
+/// Targets: exactly these, everything beside them, any.
 fn subjects(finding: &Finding) -> Vec<FieldOption<Vec<String>>> {
     let mut out = Vec::new();
     let exact = exactly(finding);
@@ -261,25 +258,25 @@ fn subjects(finding: &Finding) -> Vec<FieldOption<Vec<String>>> {
             [one] => format!("exactly {one}"),
             many => format!("these {}: {}", many.len(), many.join(" ")),
         };
-        // All that lies beside the things it is about, where they lie in one place.
+        // One pattern, where all of them are in one directory or on one host.
         let beside: BTreeSet<Option<String>> = exact.iter().map(|text| beside(text)).collect();
         out.push(FieldOption::new(words, exact));
         if let [Some(pattern)] = beside.into_iter().collect::<Vec<_>>().as_slice() {
             out.push(FieldOption::new(pattern.clone(), vec![pattern.clone()]));
         }
     }
-    out.push(FieldOption::new("anything", Vec::new()));
+    out.push(FieldOption::new("any", Vec::new()));
     out
 }
 
-/// What lies in the same directory, or is another port of the same host.
+/// A pattern for the same directory, or for any port of the same host.
 fn beside(text: &str) -> Option<String> {
     let sign = if text.starts_with('/') { '/' } else { ':' };
     let (before, _) = text.rsplit_once(sign)?;
     (!before.is_empty()).then(|| format!("{before}{sign}*"))
 }
 
-/// Not looked at, or exactly this.
+/// Any, or exactly this.
 fn optional(value: Option<String>) -> Vec<FieldOption<Option<String>>> {
     let mut out = vec![FieldOption::new("any", None)];
     if let Some(value) = value {

@@ -1,4 +1,4 @@
-//! Writes silences into the policy file, and takes back what was written.
+//! Writes silences into the policy file, and undoes that.
 
 use std::io;
 use std::path::Path;
@@ -7,27 +7,28 @@ use super::{Wish, line};
 use crate::detect::{Policy, Silence};
 use crate::user_files;
 
-/// Steps that can be taken back.
-const DEEDS: usize = 100;
+/// Changes that can be undone.
+const MOST_CHANGES: usize = 100;
 
-/// What was done, to take it back.
+/// A change of the policy file, to undo it.
 #[derive(Debug)]
 enum SilenceChange {
     Added(Silence),
     Removed(Silence),
 }
 
-/// Keeps the policy file.
+/// Writes to the policy file, and remembers the changes.
 #[derive(Debug, Default)]
 pub(in crate::tui) struct Keeper {
-    deeds: Vec<SilenceChange>,
+    changes: Vec<SilenceChange>,
 }
 
 impl Keeper {
-    /// Does what is wished, and says what was done. It takes effect when the file is read again.
+    /// Changes the policy file, and says what was changed. It takes effect when the file is read
+    /// again.
     pub(in crate::tui) fn fulfil(&mut self, wish: Wish, path: Option<&Path>) -> String {
         let Some(path) = path else {
-            return "no policy file: no home directory is known; give --policy FILE".to_owned();
+            return "no policy file, as no home directory is known: give --policy FILE".to_owned();
         };
         let done = self.change(wish, path);
         done.unwrap_or_else(|error| format!("{}: {error}", path.display()))
@@ -52,28 +53,31 @@ impl Keeper {
                 Ok(said)
             }
             Wish::Undo => {
-                let Some(deed) = self.deeds.pop() else {
-                    return Ok("nothing to take back".to_owned());
+                let Some(change) = self.changes.pop() else {
+                    return Ok("nothing to undo".to_owned());
                 };
-                match deed {
+                match change {
                     SilenceChange::Added(silence) => {
                         remove(path, &silence)?;
-                        Ok(format!("taken back in {file}: {}", line(&silence)))
+                        Ok(format!("undone: removed from {file}: {}", line(&silence)))
                     }
                     SilenceChange::Removed(silence) => {
                         add(path, &silence)?;
-                        Ok(format!("silenced again in {file}: {}", line(&silence)))
+                        Ok(format!(
+                            "undone: silenced again in {file}: {}",
+                            line(&silence)
+                        ))
                     }
                 }
             }
         }
     }
 
-    fn remember(&mut self, deed: SilenceChange) {
-        if self.deeds.len() >= DEEDS {
-            self.deeds.remove(0);
+    fn remember(&mut self, change: SilenceChange) {
+        if self.changes.len() >= MOST_CHANGES {
+            self.changes.remove(0);
         }
-        self.deeds.push(deed);
+        self.changes.push(change);
     }
 }
 
@@ -91,7 +95,7 @@ fn add(path: &Path, silence: &Silence) -> Result<(), String> {
 
 fn remove(path: &Path, silence: &Silence) -> Result<(), String> {
     let left = Policy::without_silence(&text(path)?, silence).map_err(|e| e.to_string())?;
-    let left = left.ok_or("it is no longer in the file as it was")?;
+    let left = left.ok_or("the silence was changed or removed in the file")?;
     user_files::write(path, &left).map_err(|e| e.to_string())
 }
 

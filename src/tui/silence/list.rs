@@ -1,4 +1,4 @@
-//! What is accepted: each silence with what it hides.
+//! The list of silences, each with the number of findings it hides.
 
 use crossterm::event::{KeyCode, KeyEvent};
 
@@ -12,7 +12,7 @@ pub(crate) struct SilenceList {
 }
 
 impl SilenceList {
-    /// A key: whether the list stays open, and what is to be written.
+    /// Handles a key: whether the list stays open, and what to write.
     pub(super) fn press(&mut self, key: &KeyEvent, core: &Core) -> (bool, Option<Wish>) {
         let silences = &core.detector.settings().policy.silence;
         let last = silences.len().saturating_sub(1);

@@ -1,4 +1,4 @@
-//! Accepting findings: the form, the list of what is accepted, and writing it down.
+//! Silences: the form, the list, and writing them into the policy file.
 
 mod draw;
 mod form;
@@ -26,35 +26,35 @@ use list::SilenceList;
 /// How long an acknowledged finding stays hidden.
 const ACKNOWLEDGED: Duration = Duration::from_secs(30 * 86_400);
 
-/// What is open over the panes.
+/// What covers the screen.
 #[derive(Debug, Clone)]
 pub(super) enum Sheet {
-    /// Which findings to accept, and why.
+    /// The form of a new silence.
     Form(Box<SilenceForm>),
-    /// What is accepted.
+    /// The list of silences.
     List(SilenceList),
 }
 
-/// What is to be written into the policy file.
+/// A change of the policy file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Wish {
-    /// Accept this.
+    /// Add a silence.
     Add(Box<Silence>),
-    /// Accept it no longer.
+    /// Remove a silence.
     Remove(Box<Silence>),
-    /// Take back the last of both.
+    /// Undo the last change.
     Undo,
 }
 
 impl Ui {
-    /// Opens what an action of this family asks for.
+    /// Does an action of the silence family.
     pub(super) fn triage(&mut self, action: Action, core: &Core) {
         if action == Action::Silences {
             self.sheet = Some(Sheet::List(SilenceList::default()));
             return;
         }
         if self.scene == Scene::Recording {
-            let said = "only while a host is watched: a recording keeps the policy it had";
+            let said = "silences need a live host: a recording keeps its own policy";
             self.message = Some(said.to_owned());
             return;
         }
@@ -63,7 +63,7 @@ impl Ui {
             return;
         }
         let Some(finding) = self.finding(core) else {
-            self.message = Some("select a finding first".to_owned());
+            self.message = Some("select a finding first (2)".to_owned());
             return;
         };
         if action == Action::Acknowledge {
@@ -74,7 +74,7 @@ impl Ui {
         }
     }
 
-    /// The finding the person looks at.
+    /// The selected or open finding.
     fn finding<'a>(&self, core: &'a Core) -> Option<&'a Finding> {
         let Some(RowKey::Finding(id)) = self.subject() else {
             return None;
@@ -83,7 +83,7 @@ impl Ui {
         findings.find(|f| f.id == *id).map(Arc::as_ref)
     }
 
-    /// A key while a sheet is open: it takes all of them.
+    /// Handles a key while a sheet is open; it takes every key.
     pub(super) fn on_sheet(&mut self, sheet: Sheet, key: &KeyEvent, core: &Core) {
         let (stays, wish) = match sheet {
             Sheet::Form(mut form) => {
@@ -97,14 +97,14 @@ impl Ui {
         };
         self.sheet = stays;
         if wish.is_some() && self.scene == Scene::Recording {
-            self.message = Some("a recording keeps the policy it had".to_owned());
+            self.message = Some("a recording keeps its own policy".to_owned());
         } else {
             self.wish = wish.or(self.wish.take());
         }
     }
 }
 
-/// This one finding, in this container, for a while.
+/// A silence of this one finding in this container, for 30 days.
 fn acknowledged(finding: &Finding, core: &Core) -> Silence {
     let container = finding.container.as_ref();
     let name = container.and_then(|id| {
@@ -122,7 +122,7 @@ fn acknowledged(finding: &Finding, core: &Core) -> Silence {
     }
 }
 
-/// A silence in one line, its reason aside.
+/// A silence in one line, without its reason.
 fn line(silence: &Silence) -> String {
     let mut words = vec![silence.rule.clone()];
     let mut part = |name: &str, value: &Option<String>| {
@@ -147,7 +147,7 @@ fn line(silence: &Silence) -> String {
     words.join(" ")
 }
 
-/// A hash as people tell it from another.
+/// The first digits of a hash.
 fn short(hash: &str) -> String {
     let digits = hash.rsplit(':').next().unwrap_or(hash);
     digits.chars().take(12).collect()

@@ -131,7 +131,7 @@ fn row(core: &Core, ui: &Ui) -> Option<String> {
             let (title, facts) = detail::facts(core, &ui.query(), key)?;
             let facts = facts
                 .into_iter()
-                .filter_map(|(name, text)| Some((name, Value::String(text?))));
+                .filter_map(|line| Some((line.name, Value::String(line.text?))));
             let mut object = Map::new();
             object.insert("title".to_owned(), Value::String(title));
             object.extend(facts);
@@ -190,6 +190,7 @@ fn grid(core: &Core, ui: &Ui, format: Format) -> Grid {
         let found = key.and_then(|key| detail::facts(core, &ui.query(), &key));
         let (_, facts) = found.unwrap_or_default();
         let title = title.map(|title| ("title".to_owned(), Some(title)));
+        let facts = facts.into_iter().map(|line| (line.name, line.text));
         let rows = title
             .into_iter()
             .chain(facts)

@@ -1,4 +1,4 @@
-//! Reads one theme file: every part of it is known, or refused with its line.
+//! Reads one theme file; an unknown part is an error with its line.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::token::Token;
 
-/// What is wrong with a theme, and where.
+/// An error in a theme, with its line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{file}: line {line}: {message}")]
 pub struct ThemeError {
@@ -21,7 +21,7 @@ pub struct ThemeError {
     pub message: String,
 }
 
-/// A place in a file.
+/// A line of a file, for errors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct FileLine {
     pub(super) file: String,
@@ -38,14 +38,14 @@ impl FileLine {
     }
 }
 
-/// A text and where it stands.
+/// A text and its line.
 #[derive(Debug, Clone)]
 pub(super) struct ThemeWord {
     pub(super) text: String,
     pub(super) place: FileLine,
 }
 
-/// What a file says of one token; what it leaves out is inherited.
+/// The style of one token in a file; parts it leaves out are inherited.
 #[derive(Debug, Clone, Default)]
 pub(super) struct StyleEntry {
     pub(super) fg: Option<ThemeWord>,
@@ -55,7 +55,7 @@ pub(super) struct StyleEntry {
 }
 
 impl StyleEntry {
-    /// With what `over` says in place of its own.
+    /// This style with the parts that `over` sets replaced.
     pub(super) fn under(mut self, over: Self) -> Self {
         self.fg = over.fg.or(self.fg);
         self.bg = over.bg.or(self.bg);
@@ -65,11 +65,11 @@ impl StyleEntry {
     }
 }
 
-/// A theme file as it stands.
+/// The content of a theme file.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ThemeFile {
     pub(super) inherits: Option<ThemeWord>,
-    /// Of the terminal it is made for; not painted.
+    /// Background of the terminal it is made for; not painted.
     pub(super) background: Option<ThemeWord>,
     pub(super) palette: BTreeMap<String, ThemeWord>,
     pub(super) style: BTreeMap<Token, StyleEntry>,
@@ -78,7 +78,7 @@ pub(super) struct ThemeFile {
     pub(super) glyphs: Option<ThemeWord>,
 }
 
-/// Reads a theme's text; `name` is what errors call it.
+/// Parses a theme; errors name it `name`.
 pub(super) fn parse(name: &str, text: &str) -> Result<ThemeFile, ThemeError> {
     let reader = ThemeReader { name, text };
     let root = DeTable::parse(text).map_err(|error| {
@@ -105,7 +105,10 @@ pub(super) fn parse(name: &str, text: &str) -> Result<ThemeFile, ThemeError> {
                     }
                     let word = reader.word(value)?;
                     if !["auto", "unicode", "ascii"].contains(&word.text.as_str()) {
-                        let message = format!("{:?}: write auto, unicode or ascii", word.text);
+                        let message = format!(
+                            "unknown glyph set {:?}: write auto, unicode or ascii",
+                            word.text
+                        );
                         return Err(word.place.wrong(message));
                     }
                     file.glyphs = Some(word);
@@ -135,7 +138,7 @@ impl ThemeReader<'_> {
     }
 
     fn unknown(&self, key: &TomlKey) -> ThemeError {
-        let message = format!("{:?} is nothing a theme has", key.get_ref());
+        let message = format!("unknown key {:?}", key.get_ref());
         self.at(&key.span()).wrong(message)
     }
 
@@ -145,7 +148,7 @@ impl ThemeReader<'_> {
             DeValue::String(text) => text.to_string(),
             DeValue::Integer(number) => number.as_str().to_owned(),
             other => {
-                let message = format!("a text is expected here, not {}", other.type_str());
+                let message = format!("expected a text, found {}", other.type_str());
                 return Err(place.wrong(message));
             }
         };
@@ -154,10 +157,7 @@ impl ThemeReader<'_> {
 
     fn table<'v, 'i>(&self, value: &'v TomlValue<'i>) -> Result<&'v DeTable<'i>, ThemeError> {
         value.get_ref().as_table().ok_or_else(|| {
-            let message = format!(
-                "a table is expected here, not {}",
-                value.get_ref().type_str()
-            );
+            let message = format!("expected a table, found {}", value.get_ref().type_str());
             self.at(&value.span()).wrong(message)
         })
     }
@@ -181,7 +181,7 @@ impl ThemeReader<'_> {
             match inner.filter(|_| grouped) {
                 Some(inner) => self.styles(&group, inner, into)?,
                 None => {
-                    let message = format!("{name:?} is no token");
+                    let message = format!("unknown style {name:?}; hull-dark.toml has them all");
                     return Err(self.at(&key.span()).wrong(message));
                 }
             }
@@ -211,7 +211,7 @@ impl ThemeReader<'_> {
 
     fn modifiers(&self, value: &TomlValue) -> Result<Modifier, ThemeError> {
         let Some(list) = value.get_ref().as_array() else {
-            let message = "a list is expected here, such as [\"bold\"]";
+            let message = "expected a list such as [\"bold\"]";
             return Err(self.at(&value.span()).wrong(message));
         };
         let mut modifiers = Modifier::empty();
@@ -223,7 +223,9 @@ impl ThemeReader<'_> {
                 "underline" => Modifier::UNDERLINED,
                 "reverse" => Modifier::REVERSED,
                 other => {
-                    let message = format!("{other:?}: write bold, dim, underline or reverse");
+                    let message = format!(
+                        "unknown modifier {other:?}: write bold, dim, underline or reverse"
+                    );
                     return Err(word.place.wrong(message));
                 }
             };

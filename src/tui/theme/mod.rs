@@ -203,7 +203,7 @@ fn colour(word: &ThemeWord, palette: &BTreeMap<String, ThemeWord>) -> Result<Col
     };
     text.parse().map_err(|_| {
         place.wrong(format!(
-            "{text:?} is no colour: write a name of the palette, red, light blue, #rrggbb or 0-255"
+            "unknown colour {text:?}: write a palette name, red, light blue, #rrggbb or 0-255"
         ))
     })
 }

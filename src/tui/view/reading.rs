@@ -6,7 +6,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use crate::core::Core;
 use crate::tui::app::Ui;
-use crate::tui::detail::{Fact, facts, headline};
+use crate::tui::detail::{DetailLine, facts, headline};
 use crate::tui::text::{fit, pad};
 use crate::tui::theme::Theme;
 
@@ -23,8 +23,8 @@ pub(super) fn detail(core: &Core, ui: &mut Ui, area: Rect, theme: &Theme, out: &
     match found {
         Some((title, facts)) => page(&title, &facts, ui, area, theme, out),
         None => page(
-            "gone",
-            &[("it is no longer there".to_owned(), None)],
+            "gone: no longer known at this moment",
+            &[],
             ui,
             area,
             theme,
@@ -33,7 +33,14 @@ pub(super) fn detail(core: &Core, ui: &mut Ui, area: Rect, theme: &Theme, out: &
     }
 }
 
-fn page(title: &str, facts: &[Fact], ui: &mut Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
+fn page(
+    title: &str,
+    facts: &[DetailLine],
+    ui: &mut Ui,
+    area: Rect,
+    theme: &Theme,
+    out: &mut Buffer,
+) {
     let width = usize::from(area.width);
     let pinned = pinned(title, area);
     for (y, line) in (area.y..area.bottom()).zip(&pinned) {
@@ -43,10 +50,11 @@ fn page(title: &str, facts: &[Fact], ui: &mut Ui, area: Rect, theme: &Theme, out
     let mut names = NAMES;
     let mut lines = Vec::new();
     let mut begins = true;
-    for (at, (name, text)) in facts.iter().enumerate() {
-        let Some(text) = text else {
-            lines.push((String::new(), String::new(), 0, theme.text()));
-            lines.push((name.clone(), String::new(), 0, theme.accent()));
+    for (at, fact) in facts.iter().enumerate() {
+        let named = fact.severity.map_or(theme.dim(), |s| theme.severity(s));
+        let Some(text) = &fact.text else {
+            lines.push((String::new(), String::new(), 0, theme.text(), named));
+            lines.push((fact.name.clone(), String::new(), 0, theme.accent(), named));
             begins = true;
             continue;
         };
@@ -56,23 +64,29 @@ fn page(title: &str, facts: &[Fact], ui: &mut Ui, area: Rect, theme: &Theme, out
         }
         // Long facts go on below.
         let room = width.saturating_sub(names + 1).max(8);
-        let mut name = name.as_str();
+        let mut name = fact.name.as_str();
         for part in textwrap::wrap(text, room) {
-            lines.push((name.to_owned(), part.into_owned(), names, theme.text()));
+            lines.push((
+                name.to_owned(),
+                part.into_owned(),
+                names,
+                theme.text(),
+                named,
+            ));
             name = "";
         }
     }
     let height = usize::from(area.height - top);
     ui.page = height;
     ui.scroll = ui.scroll.min(lines.len().saturating_sub(height));
-    for (y, (name, text, names, style)) in
+    for (y, (name, text, names, style, named)) in
         (area.y + top..area.bottom()).zip(lines.iter().skip(ui.scroll))
     {
         if text.is_empty() {
             out.set_string(area.x, y, fit(name, width), *style);
             continue;
         }
-        out.set_string(area.x, y, pad(name, *names, false), theme.dim());
+        out.set_string(area.x, y, pad(name, *names, false), *named);
         let x = area.x + u16::try_from(*names).unwrap_or(0) + 1;
         let room = usize::from(area.right().saturating_sub(x));
         out.set_string(x, y, fit(text, room), *style);
@@ -92,7 +106,7 @@ fn pinned(title: &str, area: Rect) -> Vec<String> {
 }
 
 /// The width of the longest name up to the next heading.
-fn longest(facts: &[Fact]) -> usize {
-    let part = facts.iter().take_while(|(_, text)| text.is_some());
-    part.map(|(name, _)| name.width()).max().unwrap_or(0)
+fn longest(facts: &[DetailLine]) -> usize {
+    let part = facts.iter().take_while(|line| line.text.is_some());
+    part.map(|line| line.name.width()).max().unwrap_or(0)
 }

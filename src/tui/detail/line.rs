@@ -1,0 +1,47 @@
+//! A line of a page: a heading, or a fact with its name.
+
+use crate::detect::Severity;
+
+/// A heading (no text) or a fact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::tui) struct DetailLine {
+    /// The fact's name, or the heading.
+    pub(in crate::tui) name: String,
+    /// The fact; `None`: a heading.
+    pub(in crate::tui) text: Option<String>,
+    /// The finding's severity, where the line is about one: its colour.
+    pub(in crate::tui) severity: Option<Severity>,
+}
+
+impl DetailLine {
+    /// A fact without text says nothing.
+    pub(super) fn blank(&self) -> bool {
+        self.text.as_ref().is_some_and(String::is_empty)
+    }
+}
+
+/// The title of a section.
+pub(super) fn heading(text: impl Into<String>) -> DetailLine {
+    DetailLine {
+        name: text.into(),
+        text: None,
+        severity: None,
+    }
+}
+
+/// A fact with its name.
+pub(super) fn fact(name: &str, text: impl Into<String>) -> DetailLine {
+    DetailLine {
+        name: name.to_owned(),
+        text: Some(text.into()),
+        severity: None,
+    }
+}
+
+/// A finding in a line: its letter and a word beside it, and its text.
+pub(super) fn flagged(severity: Severity, word: &str, text: impl Into<String>) -> DetailLine {
+    DetailLine {
+        severity: Some(severity),
+        ..fact(&format!("{} {word}", severity.letter()), text)
+    }
+}
