@@ -1,4 +1,4 @@
-//! Containers: how each stands, and the worst that was found in it.
+//! Containers: state, use, drift and the worst finding of each.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +8,7 @@ use super::row::{Row, RowKey};
 use super::screen::{ScreenDef, written};
 use super::short::short;
 use super::tally::{drifted, found};
+use super::words::container_state;
 use crate::core::Core;
 use crate::event::ContainerId;
 use crate::tui::pane::Pane;
@@ -29,6 +30,7 @@ pub(super) const SCREEN: ScreenDef = ScreenDef {
 const COLUMNS: &[Column] = &[
     Column::severity(),
     Column::new("name", "NAME", 16, 0).main().named(),
+    Column::new("state", "STATE", 6, 8),
     Column::new("age", "AGE", 5, 3).counts(Unit::Seconds),
     Column::new("drift", "DRIFT", 5, 1).counts(Unit::Count),
     Column::new("cpu", "CPU%", 5, 6)
@@ -96,6 +98,7 @@ fn rows(core: &Core, query: &Query<'_>) -> Vec<Row> {
             row.faded = !container.running;
             row.letter(found.worst);
             row.text(container.display_name());
+            row.text(container_state(container));
             match (container.started(), container.ended) {
                 // How long it ran, as of a process that ended.
                 (Some(started), Some(ended)) if !container.running => {

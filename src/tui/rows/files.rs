@@ -1,7 +1,9 @@
 //! Files: what was done to each path, and how it differs from the image.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
+use super::flagged::FlaggedTargets;
 use super::query::Query;
 use super::row::{Row, RowKey};
 use super::screen::ScreenDef;
@@ -25,6 +27,7 @@ pub(super) const SCREEN: ScreenDef = ScreenDef {
 };
 
 const COLUMNS: &[Column] = &[
+    Column::severity(),
     Column::new("drift", "Δ", 1, 1),
     Column::new("op", "OP", 8, 0),
     Column::new("path", "PATH", 20, 0).main(),
@@ -43,18 +46,25 @@ fn count(core: &Core, query: &Query<'_>) -> Option<usize> {
 }
 
 fn outline(core: &Core, query: &Query<'_>) -> Vec<Row> {
-    let mut shown: Vec<(&FileKey, &Arc<FileActivity>)> = core
+    let shown: Vec<(&FileKey, &Arc<FileActivity>)> = core
         .state
         .files
         .iter()
         .filter(|(key, _)| query.wants(&key.owner))
         .collect();
-    shown.sort_by_key(|(_, activity)| std::cmp::Reverse(activity.last));
+    let flagged = FlaggedTargets::new(core);
+    let mut shown: Vec<_> = shown
+        .into_iter()
+        .map(|(key, activity)| (flagged.file(key), key, activity))
+        .collect();
+    // Flagged ones first.
+    shown.sort_by_key(|(severity, _, activity)| (Reverse(*severity), Reverse(activity.last)));
     shown
         .into_iter()
-        .map(|(key, activity)| {
+        .map(|(severity, key, activity)| {
             let mut row = Row::new(RowKey::File(key.clone()), activity.last);
             row.seen = Some((activity.first, activity.last));
+            row.severity = severity;
             row.faded = activity.last_op == FileOp::Unlink;
             row
         })
@@ -68,6 +78,7 @@ fn write(core: &Core, _: &Query<'_>, row: &mut Row) {
     let Some(activity) = core.state.files.get(&key) else {
         return;
     };
+    row.letter(row.severity);
     row.text(activity.differs().map_or_else(String::new, String::from));
     row.text(word(&activity.last_op));
     row.text(key.path.escaped().to_string());

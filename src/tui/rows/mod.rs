@@ -5,6 +5,7 @@ mod drift_class;
 mod events;
 mod files;
 mod findings;
+mod flagged;
 mod image;
 mod images;
 mod network;

@@ -1,7 +1,9 @@
 //! Connections and listening sockets: one row for a peer and port.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
+use super::flagged::FlaggedTargets;
 use super::query::Query;
 use super::row::{Row, RowKey};
 use super::screen::ScreenDef;
@@ -25,6 +27,7 @@ pub(super) const SCREEN: ScreenDef = ScreenDef {
 };
 
 const COLUMNS: &[Column] = &[
+    Column::severity(),
     Column::new("dir", "DIR", 6, 0),
     Column::new("peer", "PEER", 21, 0).main(),
     Column::new("name", "NAME", 14, 5).grow(),
@@ -48,18 +51,26 @@ fn count(core: &Core, query: &Query<'_>) -> Option<usize> {
 }
 
 fn outline(core: &Core, query: &Query<'_>) -> Vec<Row> {
-    let mut shown: Vec<(&ConnectionKey, &Arc<Connection>)> = core
+    let shown: Vec<(&ConnectionKey, &Arc<Connection>)> = core
         .state
         .connections
         .iter()
         .filter(|(key, _)| query.wants(&key.owner))
         .collect();
-    shown.sort_by_key(|(key, row)| (key.direction, std::cmp::Reverse(row.last)));
+    let flagged = FlaggedTargets::new(core);
+    let mut shown: Vec<_> = shown
+        .into_iter()
+        .map(|(key, row)| (flagged.connection(key, row), key, row))
+        .collect();
+    // Flagged ones first.
+    shown
+        .sort_by_key(|(severity, key, row)| (Reverse(*severity), key.direction, Reverse(row.last)));
     shown
         .into_iter()
-        .map(|(key, connection)| {
+        .map(|(severity, key, connection)| {
             let mut row = Row::new(RowKey::Connection(key.clone()), connection.last);
             row.seen = Some((connection.first, connection.last));
+            row.severity = severity;
             row.faded = connection.phase == Phase::Closed;
             row
         })
@@ -73,6 +84,7 @@ fn write(core: &Core, _: &Query<'_>, row: &mut Row) {
     let Some(connection) = core.state.connections.get(&key) else {
         return;
     };
+    row.letter(row.severity);
     row.text(match key.direction {
         Direction::Outbound => "out",
         Direction::Inbound => "in",
