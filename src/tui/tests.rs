@@ -393,7 +393,8 @@ fn while_a_key_is_held_the_explanation_waits() {
     ui.apply(Action::Show(Pane::Findings), &core);
     let explained = |ui: &mut Ui| {
         let lines = screen(&core, ui, 120, 40);
-        lines.into_iter().find(|l| l.starts_with("── F-")).unwrap()
+        let title = |l: &String| l.starts_with("── ") && l.contains(" F-");
+        lines.into_iter().find(title).unwrap()
     };
     let first = explained(&mut ui);
     ui.hurry = true;

@@ -44,7 +44,7 @@ pub(super) fn facts(core: &Core, id: &ContainerId) -> Vec<DetailLine> {
         .into_iter()
         .filter_map(|class| {
             let count = drift.iter().filter(|(of, ..)| *of == class).count();
-            (count > 0).then(|| format!("{count} {}", class.name()))
+            (count > 0).then(|| format!("{} {count}", class.name()))
         })
         .collect();
     facts.push(heading(match drift.len() {

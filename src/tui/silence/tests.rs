@@ -50,7 +50,7 @@ fn the_form_previews_and_asks_for_a_reason() {
     assert!(
         screen(&core, &mut ui, 120, 24)
             .join("\n")
-            .contains("say why")
+            .contains("reason is required")
     );
     assert_eq!(ui.wish, None);
     type_in(&mut ui, &core, "made by us");

@@ -85,14 +85,18 @@ fn mistakes_are_refused_with_file_line_and_cause() {
         (
             "[style]\ntext = \"red\"\ntxt = \"red\"\n",
             3,
-            "\"txt\" is no token",
+            "unknown style \"txt\"",
         ),
-        ("[style]\nsev.hgh = \"red\"\n", 2, "\"sev.hgh\" is no token"),
+        (
+            "[style]\nsev.hgh = \"red\"\n",
+            2,
+            "unknown style \"sev.hgh\"",
+        ),
         ("[style]\ntext = true\n", 2, "boolean"),
         (
             "[style]\ntext = \"mauvish\"\n",
             2,
-            "\"mauvish\" is no colour",
+            "unknown colour \"mauvish\"",
         ),
         (
             "[palette]\na = \"nope\"\n[style]\ntext = \"a\"\n",
