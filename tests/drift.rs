@@ -117,7 +117,13 @@ fn tells_content_from_touches_and_names_packages() {
         if stopped {
             docker(&["kill", &c.name]);
         }
-        let out = hullwatch(&["drift", &c.image, "--exit-code", "--json", "--diff"]);
+        let out = hullwatch(&[
+            "drift",
+            &format!("image:{}", c.image),
+            "--exit-code",
+            "--json",
+            "--diff",
+        ]);
         assert_eq!(out.status.code(), Some(1), "{out:?}");
         let lines = lines(&out);
         let told: BTreeMap<&str, &Value> = lines

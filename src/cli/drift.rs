@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::error::print_message;
 use super::signals::StopSignal;
 use super::{CliError, privileges};
+use crate::containers::ContainerSelector;
 use crate::containers::inventory::{Inventory, ListedContainer};
 use crate::drift::{DriftScanner, ScanProgress, Tally, TextDiff, diff, from_engine, package_line};
 use crate::event::{
@@ -113,39 +114,18 @@ fn choose(args: &Args, known: Vec<ListedContainer>) -> Result<Vec<ListedContaine
             .collect());
     }
     let mut chosen: Vec<ListedContainer> = Vec::new();
+    let all = known.iter().map(|k| (&k.id, &k.info));
     for asked in &args.container {
-        let matching: Vec<&ListedContainer> = known
-            .iter()
-            .filter(|k| is_called(asked, &k.id, &k.info))
-            .collect();
-        if matching.is_empty() {
-            let count = known.len();
-            return Err(CliError::expected(format!(
-                "no container is called {:?}, by name, id or image; {count} are known",
-                escape(asked.as_bytes()).to_string()
-            )));
-        }
-        for one in matching {
-            if chosen.iter().all(|c| c.id != one.id) {
+        let found = ContainerSelector::new(asked).resolve(all.clone());
+        for id in found.map_err(|e| CliError::expected(e.to_string()))? {
+            if let Some(one) = known.iter().find(|k| k.id == id)
+                && chosen.iter().all(|c| c.id != id)
+            {
                 chosen.push(one.clone());
             }
         }
     }
     Ok(chosen)
-}
-
-fn is_called(asked: &str, id: &ContainerId, info: &ContainerInfo) -> bool {
-    let image = info.image.to_string();
-    // An image without its tag means any tag.
-    let untagged = image
-        .rsplit_once(':')
-        .filter(|(_, tag)| !tag.contains('/'))
-        .map(|(name, _)| name);
-    !asked.is_empty()
-        && (info.name == asked.strip_prefix('/').unwrap_or(asked)
-            || id.as_str().starts_with(asked)
-            || image == asked
-            || untagged == Some(asked))
 }
 
 struct Work<'a> {

@@ -98,6 +98,7 @@ fn print(
             match piece {
                 RecordingPiece::Event(event) => {
                     core.apply(&event);
+                    lines.look(&event, &core);
                     if args.events.is_some() {
                         lines.event(&event, &core, &mut write);
                     }
@@ -118,12 +119,15 @@ fn print(
     if args.findings {
         for finding in core.detector.findings() {
             let line = finding_line(finding).map_err(std::io::Error::from)?;
-            if lines.wants(finding, &core) {
+            if lines.is_selected(finding, &core) {
                 out.write_all(&line)?;
             }
         }
     }
     out.flush()?;
+    for problem in lines.never_selected(&core) {
+        print_message(format!("{}: {problem}", report.name));
+    }
     for notice in report.notices() {
         print_message(notice);
     }

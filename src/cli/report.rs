@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use super::core_source::{replay_to_end, watch_for};
 use super::{CliError, LiveArgs, live};
+use crate::containers::ContainerSelector;
 use crate::core::Core;
 use crate::event::escape;
 use crate::report::{Context, ReportFormat, render, report};
-use crate::state::Container;
 
 /// Report incidents: what happened, how they got in, what runs, what changed
 ///
@@ -27,7 +27,7 @@ pub(super) struct Args {
     #[arg(long = "live")]
     watch: bool,
 
-    /// Only incidents of this container: its name, or the beginning of its id
+    /// Only incidents of this container: a name, an id or its beginning, a pod, or image:NAME
     #[arg(long, value_name = "CONTAINER")]
     container: Option<String>,
 
@@ -69,17 +69,11 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
 fn write(core: &Core, source: String, args: &Args) -> Result<String, CliError> {
     let mut incidents = core.ranked_incidents();
     if let Some(wanted) = &args.container {
-        let known = |container: &&Container| {
-            container.info.name == wanted.as_str() || container.id.as_str().starts_with(wanted)
-        };
-        let containers = core.state.containers.values().map(|c| &**c);
-        let found: Vec<&Container> = containers.filter(known).collect();
-        if found.is_empty() {
-            return Err(CliError::expected(format!(
-                "no container {wanted} in {source}"
-            )));
-        }
-        incidents.retain(|incident| found.iter().any(|c| c.id == incident.container));
+        let containers = core.state.containers.values();
+        let found = ContainerSelector::new(wanted)
+            .resolve(containers.map(|c| (&c.id, &c.info)))
+            .map_err(|e| CliError::expected(format!("{source}: {e}")))?;
+        incidents.retain(|incident| found.contains(&incident.container));
     }
     let blind = core
         .detector

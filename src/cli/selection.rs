@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use crate::containers::{ContainerSelector, SelectError};
 use crate::core::Core;
 use crate::detect::{Finding, Severity};
-use crate::event::{ContainerId, Event, KNOWN_TYPES, Kind};
+use crate::event::{ContainerId, ContainerInfo, Event, KNOWN_TYPES, Kind};
 use crate::recording::finding_line;
 
 /// Events kept for one container whose name and image are not known yet.
@@ -16,7 +17,7 @@ const HELD: usize = 1024;
 /// Which containers, and the lowest severity.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Selection {
-    /// Only this container: a name, an id or the beginning of one, or an image (repeatable)
+    /// Only this container: a name, an id or its beginning, a pod, or image:NAME (repeatable)
     #[arg(long, value_name = "CONTAINER")]
     pub(super) container: Vec<String>,
 
@@ -85,6 +86,8 @@ pub(super) struct OutputLines {
     open: BTreeSet<usize>,
     /// The same of containers of which it is not known yet whether they were asked for.
     perhaps: BTreeSet<usize>,
+    /// Those asked for that were there.
+    met: BTreeSet<String>,
 }
 
 impl OutputLines {
@@ -97,6 +100,7 @@ impl OutputLines {
             printed: Vec::new(),
             open: BTreeSet::new(),
             perhaps: BTreeSet::new(),
+            met: BTreeSet::new(),
         }
     }
 
@@ -155,6 +159,40 @@ impl OutputLines {
             }
     }
 
+    /// Whether a finding is severe enough and of a container that was asked for.
+    pub(super) fn is_selected(&self, finding: &Finding, core: &Core) -> bool {
+        finding.severity >= self.selection.min_severity
+            && match &finding.container {
+                Some(id) => self.matches(id, core) == Selected::Yes,
+                None => self.selection.container.is_empty(),
+            }
+    }
+
+    /// Notes which of the containers asked for an event shows to be there.
+    pub(super) fn look(&mut self, event: &Event, core: &Core) {
+        if !matches!(event.kind, Kind::Container(_)) {
+            return;
+        }
+        for wanted in &self.selection.container {
+            if !self.met.contains(wanted)
+                && ContainerSelector::new(wanted)
+                    .resolve(containers(core))
+                    .is_ok()
+            {
+                self.met.insert(wanted.clone());
+            }
+        }
+    }
+
+    /// Why containers that were asked for were never there.
+    pub(super) fn never_selected(&self, core: &Core) -> Vec<SelectError> {
+        let wanted = self.selection.container.iter();
+        wanted
+            .filter(|w| !self.met.contains(*w))
+            .filter_map(|w| ContainerSelector::new(w).resolve(containers(core)).err())
+            .collect()
+    }
+
     fn findings(&mut self, from: usize, core: &Core, out: &mut dyn FnMut(Vec<u8>)) {
         for (i, finding) in core.detector.findings().iter().enumerate().skip(from) {
             match self.printed.get_mut(i) {
@@ -210,28 +248,34 @@ impl OutputLines {
 
     fn matches(&self, id: &ContainerId, core: &Core) -> Selected {
         let wanted = &self.selection.container;
-        if wanted.is_empty() || wanted.iter().any(|w| id.as_str().starts_with(w.as_str())) {
+        if wanted.is_empty() {
             return Selected::Yes;
         }
         let Some(info) = core.state.containers.get(id).map(|c| &c.info) else {
             return Selected::Later;
         };
-        if info.name.is_empty() && info.image.is_empty() {
-            return Selected::Later;
-        }
-        let image = |wanted: &str| {
-            info.image == wanted
-                || info
-                    .image
-                    .strip_prefix(wanted.as_bytes())
-                    .is_some_and(|rest| matches!(rest.first(), Some(b':' | b'@')))
-        };
-        if wanted.iter().any(|w| info.name == w.as_str() || image(w)) {
+        let selects = |w: &String| ContainerSelector::new(w).selects(id, info, containers(core));
+        if wanted.iter().any(selects) {
             Selected::Yes
+        } else if info.name.is_empty() && info.image.is_empty() {
+            Selected::Later
         } else {
             Selected::No
         }
     }
+
+    /// Why containers that were asked for are not selected now, each with what is known instead.
+    pub(super) fn unselected(&self, core: &Core) -> Vec<SelectError> {
+        let wanted = self.selection.container.iter();
+        wanted
+            .filter_map(|w| ContainerSelector::new(w).resolve(containers(core)).err())
+            .collect()
+    }
+}
+
+fn containers(core: &Core) -> impl Iterator<Item = (&ContainerId, &ContainerInfo)> + Clone {
+    let containers = core.state.containers.values();
+    containers.map(|container| (&container.id, &container.info))
 }
 
 #[cfg(test)]
@@ -240,7 +284,7 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
-    use crate::event::{Action, ContainerEvent, ContainerInfo, Timestamp};
+    use crate::event::{Action, ContainerEvent, Timestamp};
 
     #[derive(clap::Parser)]
     struct Flags {
@@ -313,9 +357,9 @@ mod tests {
         let select = |flags| printed(&mut lines(flags), &events);
         assert_eq!(select("--events exec"), "abaab");
         assert_eq!(select("--events exec --container web"), "aaa");
-        assert_eq!(select("--events exec --container redis"), "bb");
-        assert_eq!(select("--events exec --container nginx:1.25"), "aaa");
-        assert_eq!(select("--events exec --container nginx:1"), "");
+        assert_eq!(select("--events exec --container image:redis"), "bb");
+        assert_eq!(select("--events exec --container image:nginx:1.25"), "aaa");
+        assert_eq!(select("--events exec --container image:nginx:1"), "");
         assert_eq!(select("--events exec --container bbbb"), "bb");
         assert_eq!(
             select("--events exec --container web --container db"),

@@ -15,6 +15,7 @@ use super::selection::{self, LineTypes, OutputLines, Selection};
 use super::signals::StopSignal;
 use super::{CliError, LiveArgs, live};
 use crate::collect::Tap;
+use crate::containers::SelectError;
 use crate::core::Core;
 use crate::event::Event;
 
@@ -88,6 +89,12 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
         dropped: Arc::clone(&dropped),
     };
     let live = live::start(&args.live, Some(Box::new(printer)), args.record.as_deref())?;
+    for problem in lines.lock().unselected(&live.core().lock()) {
+        if let SelectError::Ambiguous { .. } = problem {
+            return Err(CliError::expected(problem.to_string()));
+        }
+        print_message(format!("{problem}; waiting for it"));
+    }
     let deadline = args.duration.map(|d| Instant::now() + d);
     let mut told = false;
     let mut engine = live::EngineReporter::default();

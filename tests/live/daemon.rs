@@ -102,12 +102,14 @@ fn unmount(path: &Path) {
     let _ = Command::new("umount").arg("-l").arg(path).status();
 }
 
-/// The engine told of a container by name and image.
+/// The engine told of a container by name, image and network; Docker's files have no networks.
 fn told(id: &ContainerId) -> impl Fn(&Event) -> bool {
     move |event| {
         event.container.as_ref() == Some(id)
             && matches!(&event.kind, Kind::Container(c)
-                if c.info.as_ref().is_some_and(|info| info.image == BUSYBOX))
+            if c.info.as_ref().is_some_and(|info| {
+                info.image == BUSYBOX && !info.networks.is_empty()
+            }))
     }
 }
 
