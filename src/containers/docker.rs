@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until, timeout_at};
 
-use super::docker_client::{DockerClient, PARALLEL};
+use super::docker_client::{DockerClient, Inspected, PARALLEL};
 use super::docker_event::{DockerEvent, is_id, read_event};
 use super::engine::{ContainerEngine, EngineLink, EngineState, RuntimeMessage};
 use super::engine_http::{EngineHttp, HttpError};
@@ -298,12 +298,13 @@ impl Connection {
                 (true, false) => Action::Started,
             };
             let listening = match answer {
-                Ok(Ok(info)) => {
+                Ok(Ok(Inspected { info, paused, .. })) => {
                     let ts = match action {
                         Action::Started => info.started.unwrap_or_else(now),
                         _ => now(),
                     };
                     client.tell(ts, id.clone(), action, Some(info))
+                        && (!paused || client.tell(now(), id.clone(), Action::Paused, None))
                 }
                 // It ended since the list was made: the events say so.
                 Ok(Err(HttpError::Status(404, _))) => true,
@@ -318,8 +319,8 @@ impl Connection {
         }
         drop(inspects);
         for id in self.known.difference(&running) {
-            let told = match client.inspect_with_code(id).await {
-                Ok((info, code)) => {
+            let told = match client.inspect(id).await {
+                Ok(Inspected { info, code, .. }) => {
                     let ts = info.finished.unwrap_or_else(now);
                     client.tell(ts, id.clone(), Action::Died(code), Some(info))
                 }

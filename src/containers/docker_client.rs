@@ -52,6 +52,14 @@ struct Remembered {
     taken: VecDeque<ClientProcess>,
 }
 
+/// An answer about one container.
+pub(super) struct Inspected {
+    pub(super) info: ContainerInfo,
+    /// Exit code of its last run.
+    pub(super) code: i64,
+    pub(super) paused: bool,
+}
+
 /// A connection that answered.
 #[derive(Clone)]
 pub(super) struct DockerClient {
@@ -135,8 +143,8 @@ impl DockerClient {
                 return;
             }
             // Gone already: the events say so.
-            if let Ok(info) = client.inspect(&id).await {
-                client.tell(now(), id, Action::Info, Some(info));
+            if let Ok(inspected) = client.inspect(&id).await {
+                client.tell(now(), id, Action::Info, Some(inspected.info));
             }
         });
     }
@@ -183,17 +191,11 @@ impl DockerClient {
         });
     }
 
-    pub(super) async fn inspect(&self, id: &ContainerId) -> Result<ContainerInfo, HttpError> {
-        self.inspect_with_code(id).await.map(|(info, _)| info)
-    }
-
-    pub(super) async fn inspect_with_code(
-        &self,
-        id: &ContainerId,
-    ) -> Result<(ContainerInfo, i64), HttpError> {
+    pub(super) async fn inspect(&self, id: &ContainerId) -> Result<Inspected, HttpError> {
         let path = format!("/containers/{id}/json");
         let answer = self.http.get(&path, MAX_ANSWER).await?;
         let code = answer.pointer("/State/ExitCode").and_then(Value::as_i64);
+        let paused = answer.pointer("/State/Paused").and_then(Value::as_bool);
         let image_id = text(&answer, "/Image").to_owned();
         let image_name = text(&answer, "/Config/Image").to_owned();
         let image = self.image(&image_id).await;
@@ -220,7 +222,11 @@ impl DockerClient {
                 detail: format!("of container {}: {}", id.short(), odd.join("; ")),
             });
         }
-        Ok((info, code.unwrap_or(0)))
+        Ok(Inspected {
+            info,
+            code: code.unwrap_or(0),
+            paused: paused.unwrap_or(false),
+        })
     }
 
     /// The id that the image's name points to, where the container runs another one.

@@ -97,7 +97,7 @@ impl Inventory {
             let client = &DockerClient::new(http, out);
             let inspects = listed.0.into_iter().map(|id| async move {
                 // Removed since it was listed.
-                let info = client.inspect(&id).await.ok()?;
+                let info = client.inspect(&id).await.ok()?.info;
                 Some(ListedContainer { id, info })
             });
             let known = stream::iter(inspects).buffered(PARALLEL);

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 
 use crate::event::{Bytes, Storage};
 
+/// Mount points taken from one table.
+pub const MAX_MOUNTS: usize = 4096;
+
 /// The layers of the root file system of process `pid`, as the host can open them; `None` when
 /// its root is no overlay or its mount table cannot be read.
 #[must_use]
@@ -32,6 +35,14 @@ pub(super) fn mounted_at(root: &Path, others: &[u32]) -> Option<Storage> {
             .filter_map(|pid| fs::read(format!("/proc/{pid}/mountinfo")).ok());
         tables.find_map(|table| at(&table))
     })
+}
+
+/// Where a process sees something mounted; at most [`MAX_MOUNTS`].
+#[must_use]
+pub fn mount_points(pid: u32) -> Vec<Bytes> {
+    let table = fs::read(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
+    let points = lines(&table).take(MAX_MOUNTS);
+    points.map(|mount| mount.at.into()).collect()
 }
 
 /// Whether the root of this mount table is mounted read-only for its processes.

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::content::ContentMemory;
 use super::progress::ScanProgress;
 use super::{layer_tree, layer_walk, packages};
+use crate::containers::overlay;
 use crate::event::{Bytes, ContainerInfo, Differing, DriftScan, DriftScanSource};
 
 /// Scans containers, and remembers what it read between scans.
@@ -32,8 +33,7 @@ impl DriftScanner {
         }
         let tree = layer_tree::LayerTree::open(&info.storage)?;
         let found = packages::compare(&tree);
-        let mut mounts: Vec<Bytes> = info.mounts.iter().map(|m| m.destination.clone()).collect();
-        mounts.sort();
+        let mounts = mount_points(info);
         let mut walk = layer_walk::LayerWalk::new(
             &tree,
             &mut self.contents,
@@ -60,4 +60,20 @@ impl DriftScanner {
             ..DriftScan::default()
         })
     }
+}
+
+/// Files that engines mount something on without listing it as a mount.
+const ENGINE_MOUNTS: &[&str] = &["/sbin/docker-init", "/usr/sbin/docker-init", "/dev/init"];
+
+/// Where something is mounted, sorted: as the engine lists it, and as the container's mount table
+/// has it while the container runs.
+fn mount_points(info: &ContainerInfo) -> Vec<Bytes> {
+    let mut mounts: Vec<Bytes> = info.mounts.iter().map(|m| m.destination.clone()).collect();
+    mounts.extend(ENGINE_MOUNTS.iter().map(|path| Bytes::from(*path)));
+    if info.init_pid != 0 {
+        mounts.extend(overlay::mount_points(info.init_pid));
+    }
+    mounts.sort();
+    mounts.dedup();
+    mounts
 }

@@ -141,6 +141,8 @@ impl State {
             Action::Paused => container.paused = true,
             Action::Unpaused => container.paused = false,
             Action::Health(health) => container.info.health.clone_from(health),
+            // Its first event: nothing runs in it yet.
+            Action::Created if container.is_new(event.ts) => container.running = false,
             Action::Created | Action::Renamed | Action::ExecStarted(_) | Action::Info => {}
         }
     }

@@ -81,6 +81,17 @@ impl Container {
         }
     }
 
+    /// Nothing but this event was seen of it.
+    pub(super) fn is_new(&self, at: Timestamp) -> bool {
+        self.first_seen == at && !self.existing && self.first_exec.is_none()
+    }
+
+    /// It was created and has not run since.
+    #[must_use]
+    pub fn is_created(&self) -> bool {
+        !self.running && self.ended.is_none() && self.exit_code.is_none()
+    }
+
     /// Name, or the short id where the name is not known.
     #[must_use]
     pub fn display_name(&self) -> String {
@@ -113,5 +124,38 @@ impl Container {
     #[must_use]
     pub fn writes_per_minute(&self) -> u32 {
         self.writes.iter().sum()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::event::{Action, ContainerEvent, ContainerId, Event, Kind, Timestamp};
+    use crate::state::State;
+
+    #[test]
+    fn a_created_container_runs_from_its_start_on() {
+        let mut state = State::default();
+        let id = ContainerId::new("a");
+        let mut apply = |at: i64, action: Action| {
+            let event = Event {
+                seq: 1,
+                ts: Timestamp(at),
+                container: Some(id.clone()),
+                pid: 0,
+                nspid: 0,
+                kind: Kind::Container(Box::new(ContainerEvent { action, info: None })),
+            };
+            state.apply(&std::sync::Arc::new(event));
+            let container = state.containers.get(&id).unwrap();
+            (container.is_created(), container.running, container.paused)
+        };
+        assert_eq!(apply(1, Action::Created), (true, false, false));
+        assert_eq!(apply(2, Action::Info), (true, false, false));
+        assert_eq!(apply(3, Action::Started), (false, true, false));
+        assert_eq!(apply(4, Action::Paused), (false, true, true));
+        assert_eq!(apply(5, Action::Died(0)), (false, false, true));
+        // Created anew under watch, as by a restart policy: it ran before.
+        assert_eq!(apply(6, Action::Created), (false, false, true));
     }
 }
