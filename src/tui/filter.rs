@@ -338,6 +338,7 @@ mod tests {
             tag: "",
             brief: None,
             seen: None,
+            tones: Vec::new(),
             depth: 0,
             lead: String::new(),
             at: Timestamp::default(),

@@ -15,7 +15,7 @@ use std::borrow::Cow;
 use line::{fact, flagged, heading};
 
 use crate::core::Core;
-use crate::detect::{Finding, FindingId};
+use crate::detect::{Finding, FindingId, Severity};
 use crate::event::{Timestamp, escape};
 use crate::masking::mask_json;
 use crate::state::ProcessEntry;
@@ -25,6 +25,14 @@ use crate::tui::text::bytes;
 /// The name of a page in the breadcrumbs.
 pub(super) fn title(core: &Core, query: &Query<'_>, key: &RowKey) -> String {
     facts(core, query, key).map_or_else(|| "gone".to_owned(), |(title, _)| title)
+}
+
+/// The severity of what a page is about.
+pub(super) fn severity(core: &Core, key: &RowKey) -> Option<Severity> {
+    match key {
+        RowKey::Finding(id) => found(core, *id).map(|finding| finding.severity),
+        _ => None,
+    }
 }
 
 /// The first line of a page; the breadcrumbs above it are not repeated.

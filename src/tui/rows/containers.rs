@@ -14,6 +14,7 @@ use crate::event::ContainerId;
 use crate::tui::pane::Pane;
 use crate::tui::table::{Column, Unit};
 use crate::tui::text::{bytes, coarse, count};
+use crate::tui::theme::Token;
 
 pub(super) const SCREEN: ScreenDef = ScreenDef {
     pane: Pane::Containers,
@@ -22,6 +23,7 @@ pub(super) const SCREEN: ScreenDef = ScreenDef {
     short: "Cont",
     over: "ended",
     columns: COLUMNS,
+    empty: &["No containers here."],
     count: running,
     outline: rows,
     write: written,
@@ -98,7 +100,13 @@ fn rows(core: &Core, query: &Query<'_>) -> Vec<Row> {
             row.faded = !container.running;
             row.letter(found.worst);
             row.text(container.display_name());
-            row.text(container_state(container));
+            let state = container_state(container);
+            match state.as_str() {
+                "up" | "exited" | "created" => {}
+                "paused" | "starting" => row.toned("state", Token::Medium),
+                _ => row.toned("state", Token::High),
+            }
+            row.text(state);
             match (container.started(), container.ended) {
                 // How long it ran, as of a process that ended.
                 (Some(started), Some(ended)) if !container.running => {
@@ -118,7 +126,18 @@ fn rows(core: &Core, query: &Query<'_>) -> Vec<Row> {
                     format!("Δ{drift}")
                 },
             );
+            if drift > 0 {
+                row.toned("drift", Token::Changed);
+            }
+            let limits = &container.info.limits;
             let cpu = u64::from(container.cpu_milli);
+            // Without a limit, one core is much.
+            let cores = match u64::from(limits.cpu_milli) {
+                0 => 1000,
+                limit => limit,
+            };
+            row.near("cpu", cpu, cores);
+            row.near("mem", container.memory, limits.memory);
             row.number(cpu, format!("{}.{}", cpu / 10, cpu % 10));
             row.number(container.memory, bytes(container.memory));
             row.count(processes.get(&container.id).copied().unwrap_or(0));

@@ -15,6 +15,7 @@ pub(super) const SCREEN: ScreenDef = ScreenDef {
     short: "Events",
     over: "ended",
     columns: COLUMNS,
+    empty: &["No events so far."],
     count: |_, _| None,
     outline,
     write,

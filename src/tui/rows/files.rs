@@ -13,6 +13,7 @@ use crate::event::FileOp;
 use crate::state::{FileActivity, FileKey};
 use crate::tui::pane::Pane;
 use crate::tui::table::{Column, Unit};
+use crate::tui::theme::Token;
 
 pub(super) const SCREEN: ScreenDef = ScreenDef {
     pane: Pane::Files,
@@ -21,6 +22,10 @@ pub(super) const SCREEN: ScreenDef = ScreenDef {
     short: "Files",
     over: "removed",
     columns: COLUMNS,
+    empty: &[
+        "No changed files so far.",
+        "Files that are created, changed, renamed or deleted are listed with their difference from the image.",
+    ],
     count,
     outline,
     write,
@@ -79,6 +84,12 @@ fn write(core: &Core, _: &Query<'_>, row: &mut Row) {
         return;
     };
     row.letter(row.severity);
+    match activity.differs() {
+        Some('+') => row.toned("drift", Token::Added),
+        Some('-') => row.toned("drift", Token::Deleted),
+        Some(_) => row.toned("drift", Token::Changed),
+        None => {}
+    }
     row.text(activity.differs().map_or_else(String::new, String::from));
     row.text(word(&activity.last_op));
     row.text(key.path.escaped().to_string());
@@ -87,6 +98,9 @@ fn write(core: &Core, _: &Query<'_>, row: &mut Row) {
     row.text(origin.unwrap_or_default());
     row.text(activity.comm.escaped().to_string());
     row.age(core, activity.last);
+    if activity.last_errno != 0 {
+        row.toned("result", Token::ToastWarn);
+    }
     row.text(errno_name(activity.last_errno));
     row.text(name(core, &key.owner));
 }

@@ -19,6 +19,11 @@ pub(super) const SCREEN: ScreenDef = ScreenDef {
     short: "Find",
     over: "silenced",
     columns: COLUMNS,
+    empty: &[
+        "No findings so far.",
+        "A finding appears here when a container does something its image does not explain:",
+        "a new program, a changed account, a shell started by a server, a scan.",
+    ],
     count: open,
     outline: rows,
     write: written,

@@ -16,6 +16,7 @@ pub(super) const SCREEN: ScreenDef = ScreenDef {
     short: "Img",
     over: "ended",
     columns: COLUMNS,
+    empty: &["No images so far."],
     count: |core, _| Some(images(core).len()),
     outline: rows,
     write: written,

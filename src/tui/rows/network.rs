@@ -13,6 +13,7 @@ use crate::state::{Connection, ConnectionKey, Direction, Phase};
 use crate::tui::pane::Pane;
 use crate::tui::table::{Column, Unit};
 use crate::tui::text::bytes;
+use crate::tui::theme::Token;
 
 pub(super) const SCREEN: ScreenDef = ScreenDef {
     pane: Pane::Network,
@@ -21,6 +22,10 @@ pub(super) const SCREEN: ScreenDef = ScreenDef {
     short: "Net",
     over: "closed",
     columns: COLUMNS,
+    empty: &[
+        "No connections so far.",
+        "Outgoing and incoming connections and listening sockets are listed by peer and port.",
+    ],
     count,
     outline,
     write,
@@ -93,6 +98,9 @@ fn write(core: &Core, _: &Query<'_>, row: &mut Row) {
     row.text(endpoint(&key.endpoint));
     let name_of = connection.name.as_ref();
     row.text(name_of.map_or_else(String::new, |name| name.escaped().to_string()));
+    if matches!(connection.phase, Phase::Failed(_)) {
+        row.toned("state", Token::ToastWarn);
+    }
     row.text(match connection.phase {
         Phase::Connecting => "connecting".to_owned(),
         Phase::Open => "open".to_owned(),

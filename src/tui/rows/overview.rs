@@ -10,6 +10,7 @@ pub(super) const SCREEN: ScreenDef = ScreenDef {
     short: "Overview",
     over: "ended",
     columns: &[],
+    empty: &[],
     count: |_, _| None,
     outline: |_, _| Vec::new(),
     write: written,

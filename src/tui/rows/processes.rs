@@ -9,10 +9,12 @@ use super::screen::ScreenDef;
 use super::words::{command, name, origin};
 use crate::core::Core;
 use crate::detect::Severity;
+use crate::event::Origin;
 use crate::state::{Lineage, Owner, ProcessEntry};
 use crate::tui::pane::Pane;
 use crate::tui::table::{Column, Unit};
 use crate::tui::text::{bytes, coarse};
+use crate::tui::theme::Token;
 
 pub(super) const SCREEN: ScreenDef = ScreenDef {
     pane: Pane::Processes,
@@ -21,6 +23,10 @@ pub(super) const SCREEN: ScreenDef = ScreenDef {
     short: "Proc",
     over: "ended",
     columns: COLUMNS,
+    empty: &[
+        "No processes here.",
+        "Every program that starts is listed, with the origin of its file.",
+    ],
     count: running,
     outline,
     write,
@@ -277,6 +283,7 @@ fn write(core: &Core, _: &Query<'_>, row: &mut Row) {
     match core.state.usage.get(&process.pid) {
         Some(usage) if !row.faded => {
             let cpu = u64::from(usage.cpu_milli);
+            row.near("cpu", cpu, 1000);
             row.number(cpu, format!("{}.{}", cpu / 10, cpu % 10));
             row.number(usage.memory, bytes(usage.memory));
         }
@@ -284,6 +291,12 @@ fn write(core: &Core, _: &Query<'_>, row: &mut Row) {
             row.text("");
             row.text("");
         }
+    }
+    match process.file.origin() {
+        Origin::Upper => row.toned("origin", Token::Upper),
+        Origin::CopiedUp => row.toned("origin", Token::Changed),
+        Origin::Memfd | Origin::Deleted => row.toned("origin", Token::High),
+        Origin::Image | Origin::Tmpfs | Origin::Volume | Origin::Unknown => {}
     }
     row.text(origin(process));
     let from_outside = process.lineage == Lineage::ExecSession(process.pid);

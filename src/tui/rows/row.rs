@@ -8,6 +8,7 @@ use crate::detect::{FindingId, Severity};
 use crate::event::{ContainerId, Timestamp};
 use crate::state::{ConnectionKey, FileKey};
 use crate::tui::text::coarse;
+use crate::tui::theme::Token;
 
 /// Identity of a row, so that the selection stays on it while rows move.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -41,6 +42,8 @@ pub(in crate::tui) struct Row {
     pub(in crate::tui) brief: Option<(usize, String)>,
     /// From when to when it was seen: for programs, which cannot use an age.
     pub(in crate::tui) seen: Option<(Timestamp, Timestamp)>,
+    /// Columns whose text means more than it says, and how they are styled.
+    pub(in crate::tui) tones: Vec<(&'static str, Token)>,
     /// How deep in a tree.
     pub(in crate::tui) depth: usize,
     /// What stands before the text of a tree's row.
@@ -62,10 +65,32 @@ impl Row {
             tag: "",
             brief: None,
             seen: None,
+            tones: Vec::new(),
             depth: 0,
             lead: String::new(),
             at,
         }
+    }
+
+    /// Styles the cell of a column.
+    pub(super) fn toned(&mut self, column: &'static str, token: Token) {
+        self.tones.push((column, token));
+    }
+
+    /// Styles the cell of a use that is near its limit: from 80 % on, and from 95 % on.
+    pub(super) fn near(&mut self, column: &'static str, used: u64, limit: u64) {
+        let percent = used.saturating_mul(100).checked_div(limit).unwrap_or(0);
+        match percent {
+            0..80 => {}
+            80..95 => self.toned(column, Token::Medium),
+            _ => self.toned(column, Token::High),
+        }
+    }
+
+    /// The style of a column's cell; `None`: that of ordinary text.
+    pub(in crate::tui) fn tone(&self, column: &str) -> Option<Token> {
+        let tone = self.tones.iter().find(|(name, _)| *name == column);
+        tone.map(|(_, token)| *token)
     }
 
     /// Adds a cell of text.

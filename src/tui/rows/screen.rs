@@ -21,6 +21,8 @@ pub(in crate::tui) struct ScreenDef {
     pub(in crate::tui) over: &'static str,
     /// Its columns; their names are the words of its filter.
     pub(in crate::tui) columns: &'static [Column],
+    /// What it says while it has no rows.
+    pub(in crate::tui) empty: &'static [&'static str],
     /// How many rows it has, where that is known without making them.
     pub(in crate::tui) count: fn(&Core, &Query<'_>) -> Option<usize>,
     /// Its rows in its own order, with or without their text.

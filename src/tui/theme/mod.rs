@@ -192,6 +192,17 @@ impl Theme {
     pub(super) fn severity(&self, severity: Severity) -> Style {
         self.style(Token::severity(severity))
     }
+
+    /// A severity's letter where it is to be seen at once: critical and high on a ground of their
+    /// colour, which takes no more bytes than the colour alone.
+    pub(super) fn badge(&self, severity: Severity) -> Style {
+        let style = self.severity(severity);
+        if severity >= Severity::High {
+            style.add_modifier(Modifier::REVERSED)
+        } else {
+            style
+        }
+    }
 }
 
 /// A colour by the name a palette gives it, or as `ratatui` reads it: `red`, `light blue`,

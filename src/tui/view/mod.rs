@@ -9,6 +9,7 @@ mod picker;
 mod preview;
 mod reading;
 mod tabs;
+mod tone;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

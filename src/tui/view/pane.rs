@@ -252,10 +252,7 @@ fn line(
         } else {
             pad(cell, room, column.right)
         };
-        let style = match row.severity {
-            Some(severity) if column.name == "sev" => theme.severity(severity),
-            _ => plain,
-        };
+        let style = super::tone::style(row, column, plain, theme);
         put(out, x, area, &text, style);
         // Only the letter and the name show the selection: a whole line is many bytes.
         if chosen && (column.main || column.name == "sev") {
@@ -318,7 +315,7 @@ fn empty(core: &Core, ui: &Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
     } else if ui.hide_ended() {
         &[&hidden]
     } else if ui.pane == Pane::Findings {
-        &["No findings so far."]
+        rows::screen(ui.pane).empty
     } else if core.state.now == Timestamp::default() {
         match ui.scene {
             Scene::Host => &["Attaching to the kernel …"],
@@ -333,7 +330,7 @@ fn empty(core: &Core, ui: &Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
             "hullwatch demo     replays a recording",
         ]
     } else {
-        &["Nothing yet."]
+        rows::screen(ui.pane).empty
     };
     for (y, text) in (area.y..area.bottom()).zip(lines) {
         out.set_string(area.x, y, fit(text, usize::from(area.width)), theme.text());

@@ -6,7 +6,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use crate::core::Core;
 use crate::tui::app::Ui;
-use crate::tui::detail::{DetailLine, facts, headline};
+use crate::tui::detail::{DetailLine, facts, headline, severity};
 use crate::tui::text::{fit, pad};
 use crate::tui::theme::Theme;
 
@@ -16,9 +16,9 @@ const NAMES: usize = 26;
 pub(super) fn detail(core: &Core, ui: &mut Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
     let key = ui.page_of();
     ui.current = None;
-    let found = key.and_then(|key| {
-        let (_, facts) = facts(core, &ui.query(), &key)?;
-        Some((headline(core, &ui.query(), &key)?, facts))
+    let found = key.as_ref().and_then(|key| {
+        let (_, facts) = facts(core, &ui.query(), key)?;
+        Some((headline(core, &ui.query(), key)?, facts))
     });
     match found {
         Some((title, facts)) => page(&title, &facts, ui, area, theme, out),
@@ -30,6 +30,11 @@ pub(super) fn detail(core: &Core, ui: &mut Ui, area: Rect, theme: &Theme, out: &
             theme,
             out,
         ),
+    }
+    // The letter that begins the title of a finding.
+    if let Some(severity) = key.as_ref().and_then(|key| severity(core, key)) {
+        let letter = Rect::new(area.x, area.y, 1, 1).intersection(area);
+        out.set_style(letter, theme.badge(severity));
     }
 }
 
