@@ -41,6 +41,22 @@ pub(crate) enum PathClass {
     Managed,
 }
 
+/// Directories of an image that are searched for the original of a moved or copied program. Wider
+/// than [`PROGRAM_DIRS`]: applications bring programs below `/opt` and `/app`.
+pub(crate) const PROGRAM_TREES: &[&[u8]] = &[
+    b"bin",
+    b"sbin",
+    b"usr/bin",
+    b"usr/sbin",
+    b"usr/local",
+    b"usr/libexec",
+    b"usr/lib",
+    b"lib",
+    b"opt",
+    b"app",
+];
+
+/// Directories whose files are of class [`PathClass::Program`].
 const PROGRAM_DIRS: &[&[u8]] = &[
     b"bin/",
     b"sbin/",

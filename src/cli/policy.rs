@@ -36,12 +36,15 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let policy = read.policy;
     writeln!(
         out,
-        "{}: severities {}, age limits {}, allowances {}, sensitive paths {}, silences {}",
+        "{}: severities {}, age limits {}, allowances {}, sensitive paths {}, added paths {}, \
+         added programs {}, silences {}",
         path.display(),
         policy.severity.len(),
         policy.age.len() + usize::from(read.max_age.is_some()),
         policy.allow.len(),
         policy.sensitive.len(),
+        policy.paths.len(),
+        policy.programs.len(),
         policy.silence.len()
     )?;
     Ok(ExitCode::SUCCESS)

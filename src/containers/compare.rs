@@ -17,6 +17,7 @@ use sha2::{Digest as _, Sha256};
 pub use super::layers::check;
 use super::layers::{ImageEntry, is_metadata_only, look_in_image, open_regular};
 use super::{overlay, snapshot};
+use crate::catalog::paths::PROGRAM_TREES;
 use crate::event::{Bytes, Compare, CompareClass, ContainerId, ContainerInfo, Storage};
 use crate::system;
 use crate::text::hex;
@@ -28,20 +29,7 @@ const QUEUE: usize = 1024;
 /// Hashes and image indexes kept; all are dropped when there are more.
 const MAX_HASHES: usize = 4096;
 const MAX_INDEXES: usize = 32;
-/// Where programs lie in images, looked through for a file that was moved or copied.
-const PROGRAM_DIRS: &[&str] = &[
-    "bin",
-    "sbin",
-    "usr/bin",
-    "usr/sbin",
-    "usr/local",
-    "usr/libexec",
-    "usr/lib",
-    "lib",
-    "opt",
-    "app",
-];
-/// Bounds of that search per image.
+/// Bounds of the search for a moved or copied program, per image.
 const MAX_ENTRIES: usize = 50_000;
 const MAX_DEPTH: usize = 5;
 
@@ -290,7 +278,8 @@ impl ContentCache {
         let mut left = MAX_ENTRIES;
         for layer in lower {
             let layer = Path::new(std::ffi::OsStr::from_bytes(layer));
-            for dir in PROGRAM_DIRS {
+            for dir in PROGRAM_TREES {
+                let dir = std::ffi::OsStr::from_bytes(dir);
                 walk(layer, &layer.join(dir), 0, &mut left, &mut index);
             }
         }

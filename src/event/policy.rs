@@ -8,41 +8,41 @@ use serde::{Deserialize, Serialize};
 
 use super::{Severity, Timestamp};
 
-/// The policy file was read again.
+/// The policy file was read again, or an attempt to read it failed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PolicyChange {
     /// The file.
     pub file: String,
-    /// What holds from now on; `None`: what held before.
+    /// Settings from now on; `None`: the previous ones stay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<PolicySettings>,
-    /// Why the file was not taken, with its line where there is one.
+    /// Why the file was refused, with the line where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
 }
 
-/// All that a policy file decides.
+/// All settings of a policy file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PolicySettings {
     /// Containers older than this are a finding; `None`: no limit.
     pub max_age: Option<Duration>,
-    /// How long after its first exec a container's init tree is starting up.
+    /// Time after a container's first exec that counts as start-up of its init tree.
     pub startup_grace: Duration,
-    /// The rest.
+    /// Everything else.
     pub policy: Policy,
 }
 
-/// Severities, limits, what is allowed and what is silenced.
+/// Severities, limits, allowances, additions to the catalogue, and silences.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Policy {
     /// Severity by rule; `None` turns the rule off.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub severity: BTreeMap<String, Option<Severity>>,
-    /// Age limits; the first that fits a container holds.
+    /// Age limits; the first one that matches a container applies.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub age: Vec<AgeLimit>,
-    /// What containers may listen on and connect to.
+    /// Ports containers may listen on and destinations they may connect to.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<Allow>,
     /// Further sensitive paths: patterns with `*` and `?`.
@@ -72,10 +72,16 @@ pub struct PathAdditions {
 }
 
 impl PathAdditions {
+    /// Number of added patterns.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.program.len() + self.config.len()
+    }
+
     /// Whether nothing is added.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.program.is_empty() && self.config.is_empty()
+        self.len() == 0
     }
 }
 
@@ -104,14 +110,25 @@ pub struct ProgramAdditions {
 }
 
 impl ProgramAdditions {
+    /// Number of added names.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shell.len()
+            + self.interpreter.len()
+            + self.builder.len()
+            + self.package_manager.len()
+            + self.downloader.len()
+            + self.wrapper.len()
+    }
+
     /// Whether nothing is added.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        self.len() == 0
     }
 }
 
-/// Which containers something is about; every field that is set must fit.
+/// Selection of containers; every field that is set must match.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Scope {
@@ -121,7 +138,7 @@ pub struct Scope {
     /// Pattern of the image's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
-    /// Pattern of the container's name, or the beginning of its id.
+    /// Pattern of the container's name, or the first 12 or more digits of its id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
     /// Labels with patterns of their values.
@@ -139,7 +156,7 @@ pub struct AgeLimit {
     pub max: Option<Duration>,
 }
 
-/// What containers may do on the network.
+/// Network activity that is allowed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Allow {
@@ -147,18 +164,18 @@ pub struct Allow {
     pub scope: Scope,
     /// Ports they may listen on.
     pub listen: Vec<u16>,
-    /// Where they may connect: an address, a network (`10.0.0.0/8`) or a pattern of a name.
+    /// Destinations they may connect to: an address, a network (`10.0.0.0/8`) or a pattern of a name.
     pub connect: Vec<String>,
 }
 
-/// An accepted finding. Every part that is set must fit.
+/// An accepted finding. Every part that is set must match.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Silence {
     /// The rule, or a family of rules (`file.*`).
     pub rule: String,
-    /// Patterns of what it is about: paths, destinations, a command line. Each thing that the
-    /// finding gathered must fit one of them; none given: anything.
+    /// Patterns of the finding's subjects: paths, destinations, a command line. Each subject of
+    /// the finding must match one of them; an empty list matches any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub subject: Vec<String>,
     /// Pattern of the executable of the first occurrence.
@@ -167,7 +184,7 @@ pub struct Silence {
     /// Pattern of the executable of one of its ancestors.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
-    /// SHA-256 of the file it is about, as the comparison with the image told it.
+    /// SHA-256 of the file, as the comparison with the image reported it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
     /// Which containers.

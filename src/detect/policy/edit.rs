@@ -1,4 +1,4 @@
-//! Changes a policy file as a person would: one entry more or less, the rest left byte for byte.
+//! Edits of a policy file: adds or removes one silence and leaves the rest byte for byte.
 
 use toml_edit::DocumentMut;
 
@@ -6,10 +6,10 @@ use super::PolicyError;
 use crate::event::{Policy, Silence};
 
 impl Policy {
-    /// The text of a policy file with one silence more, at its end.
+    /// Text of a policy file with one more silence at its end.
     ///
     /// # Errors
-    /// When the text was no policy before, or cannot take such an entry.
+    /// When the text is no valid policy, before or after the edit.
     pub fn with_silence(text: &str, silence: &Silence) -> Result<String, PolicyError> {
         Self::parse(text)?;
         let mut out = text.to_owned();
@@ -24,13 +24,13 @@ impl Policy {
         Ok(out)
     }
 
-    /// The text without the last silence that says the same; `None` when there is none.
+    /// Text without the last silence equal to `silence`; `None` when there is none.
     ///
     /// # Errors
-    /// When the text was no policy before.
+    /// When the text is no valid policy.
     pub fn without_silence(text: &str, silence: &Silence) -> Result<Option<String>, PolicyError> {
         let silences = Self::parse(text)?.policy.silence;
-        let Some(place) = silences.iter().rposition(|s| s == silence) else {
+        let Some(index) = silences.iter().rposition(|s| s == silence) else {
             return Ok(None);
         };
         let Ok(mut document) = text.parse::<DocumentMut>() else {
@@ -42,10 +42,10 @@ impl Policy {
         else {
             return Ok(None);
         };
-        if place >= tables.len() {
+        if index >= tables.len() {
             return Ok(None);
         }
-        tables.remove(place);
+        tables.remove(index);
         Ok(Some(document.to_string()))
     }
 }
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_comes_and_goes_and_the_rest_stays() {
+    fn adding_and_removing_an_entry_leaves_the_rest() {
         for text in ["", "max-age = \"9d\"", BY_HAND] {
             let one = Policy::with_silence(text, &silence("/etc/a")).unwrap();
             assert!(one.starts_with(text));
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn one_written_by_hand_can_be_taken_away() {
+    fn an_entry_written_by_hand_can_be_removed() {
         let text = Policy::with_silence(BY_HAND, &silence("/etc/a")).unwrap();
         let theirs = Policy::parse(BY_HAND).unwrap().policy.silence.remove(0);
         let left = Policy::without_silence(&text, &theirs).unwrap().unwrap();

@@ -1,4 +1,4 @@
-//! What a policy means for a rule, a container, a port, a destination, a path.
+//! Questions the rules ask a policy: about a rule, a container, a port, a destination, a path.
 
 mod edit;
 mod parse;
@@ -16,8 +16,8 @@ use crate::catalog::paths::PathClass;
 use crate::event::{ContainerInfo, Policy, Scope, Severity};
 
 impl Scope {
-    /// The container is meant. Without facts about it only its id can fit, so that nothing is
-    /// decided about an image before the image is known.
+    /// Whether the scope selects the container. Without facts about it only its id can match, so
+    /// that nothing is decided about an image before the image is known.
     #[must_use]
     pub fn fits(&self, id: &str, info: Option<&ContainerInfo>) -> bool {
         let by_name = |p: &String| {
@@ -40,7 +40,7 @@ impl Scope {
 }
 
 impl Policy {
-    /// The severity a rule's finding gets: `None` when the rule is off.
+    /// Severity of a rule's finding; `None` when the rule is off.
     #[must_use]
     pub fn grade(&self, rule: &str, severity: Severity) -> Option<Severity> {
         match self.severity.get(rule) {
@@ -49,13 +49,13 @@ impl Policy {
         }
     }
 
-    /// The rule finds nothing any more.
+    /// Whether the rule is off.
     #[must_use]
     pub fn turns_off(&self, rule: &str) -> bool {
         self.severity.get(rule) == Some(&None)
     }
 
-    /// The age limit of a container, `general` where no line fits.
+    /// Age limit of a container; `general` where no entry matches.
     #[must_use]
     pub fn max_age(
         &self,
@@ -69,7 +69,7 @@ impl Policy {
             .map_or(general, |limit| limit.max)
     }
 
-    /// The container may listen on this port.
+    /// Whether the container may listen on this port.
     #[must_use]
     pub fn may_listen(&self, id: &str, info: Option<&ContainerInfo>, port: u16) -> bool {
         self.allow
@@ -77,7 +77,7 @@ impl Policy {
             .any(|a| a.listen.contains(&port) && a.scope.fits(id, info))
     }
 
-    /// The container may connect there.
+    /// Whether the container may connect to this address or name.
     #[must_use]
     pub fn may_connect(
         &self,
@@ -94,7 +94,7 @@ impl Policy {
         })
     }
 
-    /// The container may connect to whatever has this name.
+    /// Whether the container may connect to a host of this name.
     #[must_use]
     pub fn may_resolve(&self, id: &str, info: Option<&ContainerInfo>, name: &[u8]) -> bool {
         self.allow
@@ -102,7 +102,7 @@ impl Policy {
             .any(|a| a.connect.iter().any(|to| glob(to.as_bytes(), name)) && a.scope.fits(id, info))
     }
 
-    /// Class of a path that only the policy knows.
+    /// Class that the policy adds to a path, if any.
     #[must_use]
     pub(crate) fn added_class(&self, path: &[u8]) -> Option<PathClass> {
         let listed = |patterns: &[String]| patterns.iter().any(|p| glob(p.as_bytes(), path));
@@ -113,7 +113,7 @@ impl Policy {
         }
     }
 
-    /// The path is one the policy calls sensitive.
+    /// Whether the policy lists the path as sensitive.
     #[must_use]
     pub fn is_sensitive(&self, path: &[u8]) -> bool {
         self.sensitive.iter().any(|p| glob(p.as_bytes(), path))

@@ -1,4 +1,4 @@
-//! Reads a policy file: whole, or refused with the line at fault; never half-applied.
+//! Reads a policy file. An error refuses the whole file and names the line.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -22,7 +22,7 @@ pub struct PolicyError {
     pub message: String,
 }
 
-/// A read policy with the settings it may replace.
+/// Content of a policy file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Read {
     /// The policy.
@@ -166,7 +166,7 @@ impl Policy {
     }
 }
 
-/// The file that is read, for its lines.
+/// The text of the file, for line numbers in errors.
 struct File<'t> {
     text: &'t str,
 }
@@ -211,7 +211,7 @@ impl File<'_> {
             .map_err(|e| self.wrong(text.span(), format!("{:?}: {e}", text.get_ref())))
     }
 
-    /// A duration, or none.
+    /// A duration, `none` or `off`.
     fn limit(&self, text: &Text) -> Result<Option<Duration>, PolicyError> {
         match text.get_ref().as_str() {
             "none" | "off" => Ok(None),
@@ -243,7 +243,7 @@ impl File<'_> {
         Err(self.wrong(rule.span(), message))
     }
 
-    /// A text that must say something: an empty pattern fits nothing.
+    /// A pattern, refused when empty.
     fn pattern(&self, text: Option<Text>) -> Result<Option<String>, PolicyError> {
         match text {
             Some(text) if text.get_ref().is_empty() => {
@@ -253,7 +253,7 @@ impl File<'_> {
         }
     }
 
-    /// A pattern, or several of which one must fit.
+    /// One pattern or an array of patterns.
     fn patterns(
         &self,
         given: Option<toml::Spanned<toml::Value>>,
@@ -295,7 +295,7 @@ impl File<'_> {
         })
     }
 
-    /// A SHA-256, perhaps only its beginning.
+    /// Checks a SHA-256 or its beginning.
     fn hexadecimal(&self, text: &Text) -> Result<(), PolicyError> {
         let t = text.get_ref();
         let bare = t

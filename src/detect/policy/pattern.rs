@@ -2,70 +2,38 @@
 
 use std::net::IpAddr;
 
-/// `*` stands for any bytes, `?` for one; everything else for itself.
+use ipnet::IpNet;
+use wildcard::WildcardBuilder;
+
+/// Whether a pattern matches a whole text: `*` matches any bytes, `?` one byte, and every other
+/// byte itself. Texts come from containers and need not be UTF-8.
 #[must_use]
 pub(crate) fn glob(pattern: &[u8], text: &[u8]) -> bool {
-    let (mut p, mut t) = (0, 0);
-    // Where to go on when the latest `*` takes one byte more.
-    let mut back: Option<(usize, usize)> = None;
-    while t < text.len() {
-        match pattern.get(p) {
-            Some(b'*') => {
-                back = Some((p, t));
-                p += 1;
-            }
-            Some(c) if *c == b'?' || text.get(t) == Some(c) => {
-                p += 1;
-                t += 1;
-            }
-            _ => match back {
-                Some((star, from)) => {
-                    back = Some((star, from + 1));
-                    p = star + 1;
-                    t = from + 1;
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern.iter().skip(p).all(|c| *c == b'*')
+    WildcardBuilder::new(pattern)
+        .without_escape()
+        .build()
+        .is_ok_and(|wildcard| wildcard.is_match(text))
 }
 
-/// An address or a network (`10.0.0.0/8`): its address and the bits that count.
-pub(super) fn network(text: &str) -> Option<(IpAddr, u8)> {
-    let (ip, bits) = match text.split_once('/') {
-        Some((ip, bits)) => (ip, Some(bits)),
-        None => (text, None),
-    };
-    let ip: IpAddr = ip.parse().ok()?;
-    let all = if ip.is_ipv4() { 32 } else { 128 };
-    let bits = match bits {
-        Some(bits) => bits.parse().ok().filter(|b| *b <= all)?,
-        None => all,
-    };
-    Some((ip, bits))
+/// An address, or a network such as `10.0.0.0/8`.
+pub(super) fn network(text: &str) -> Option<IpNet> {
+    text.parse()
+        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+        .ok()
 }
 
-fn contains(net: IpAddr, bits: u8, ip: IpAddr) -> bool {
-    let value = |a: IpAddr| match a {
-        IpAddr::V4(a) => u128::from(a.to_bits()) << 96,
-        IpAddr::V6(a) => a.to_bits(),
-    };
-    net.is_ipv4() == ip.is_ipv4()
-        && (bits == 0 || (value(net) ^ value(ip)) >> (128 - u32::from(bits)) == 0)
-}
-
-/// `text` is a network that holds the address.
+/// Whether `text` is an address or a network that contains `ip`.
 pub(super) fn holds(text: &str, ip: IpAddr) -> bool {
-    network(text).is_some_and(|(net, bits)| contains(net, bits, ip))
+    network(text).is_some_and(|network| network.contains(&ip))
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
     #[test]
-    fn patterns() {
+    fn patterns_match_bytes() {
         for (pattern, text, fits) in [
             ("*", "", true),
             ("a*b*c", "aXbXXc", true),
@@ -75,12 +43,28 @@ mod tests {
             ("/a/*", "/a/b/c", true),
             ("", "x", false),
             ("**x", "aax", true),
+            (r"a\*", r"a\b", true),
+            ("[::1]:*", "[::1]:80", true),
+            ("é?", "éx", true),
         ] {
             assert_eq!(
                 glob(pattern.as_bytes(), text.as_bytes()),
                 fits,
                 "{pattern} {text}"
             );
+        }
+    }
+
+    #[test]
+    fn addresses_and_networks() {
+        let holds = |text: &str, ip: &str| super::holds(text, ip.parse().unwrap());
+        assert!(holds("10.0.0.0/8", "10.200.0.1") && !holds("10.0.0.0/8", "11.0.0.1"));
+        assert!(holds("10.1.2.3/8", "10.200.0.1"));
+        assert!(holds("0.0.0.0/0", "192.0.2.1") && !holds("0.0.0.0/0", "::1"));
+        assert!(holds("2001:db8::/32", "2001:db8::1") && !holds("2001:db8::/32", "2001:db9::1"));
+        assert!(holds("192.0.2.1", "192.0.2.1") && !holds("192.0.2.1", "192.0.2.2"));
+        for wrong in ["10.0.0.0/33", "::/129", "10.0.0.0/", "10.0.0/8", "x/8", ""] {
+            assert_eq!(network(wrong), None, "{wrong}");
         }
     }
 }
