@@ -4,7 +4,7 @@
 //! keep blanks and signs (`"a = b"`). Text is compared without regard to case; in `=` a `*`
 //! stands for anything. Numbers are read as the column counts: ages as `1h30m`, sizes as `10M`.
 
-use super::rows::{Row, rank};
+use super::rows::row::{Row, rank};
 use super::table::{Column, Unit};
 use crate::detect::Severity;
 

@@ -12,7 +12,7 @@ mod network;
 mod overview;
 mod processes;
 mod query;
-mod row;
+pub(super) mod row;
 mod screen;
 mod short;
 mod tally;
@@ -24,7 +24,7 @@ use std::sync::Arc;
 pub(super) use drift_class::DriftClass;
 pub(super) use image::{ImageKey, images};
 pub(super) use query::Query;
-pub(super) use row::{Row, RowKey, rank};
+pub(super) use row::{Row, RowKey};
 pub(super) use screen::ScreenDef;
 pub(super) use words::{
     command, container_state, endpoint, name, origin, source, source_explained, what, word,
