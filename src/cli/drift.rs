@@ -17,7 +17,7 @@ use crate::containers::inventory::{Inventory, ListedContainer};
 use crate::drift::{DriftScanner, ScanProgress, Tally, TextDiff, diff, from_engine, package_line};
 use crate::event::{
     Bytes, ContainerId, ContainerInfo, Difference, Differing, DriftScan, FileClass, NodeKind,
-    escape,
+    Runtime, escape,
 };
 
 /// Differences listed of each class; all of them are counted.
@@ -196,7 +196,9 @@ impl Work<'_> {
         };
         let scanned = self.scanner.scan(&known.info, &progress, &mut take);
         let scanned = scanned.or_else(|why| {
-            let changes = if self.args.no_engine {
+            // Another runtime's container is unknown to the Docker engine.
+            let asked = !self.args.no_engine && known.info.runtime == Runtime::Docker;
+            let changes = if !asked {
                 return Err(why);
             } else {
                 self.inventory.changes(&known.id)

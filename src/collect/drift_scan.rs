@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use super::container_facts::ContainerFacts;
 use crate::containers::inventory::{Inventory, locate};
 use crate::drift::{DriftScanner, ScanProgress, Tally, be_modest, from_engine};
-use crate::event::{ContainerId, ContainerInfo, DriftScan, DriftScanCause};
+use crate::event::{ContainerId, ContainerInfo, DriftScan, DriftScanCause, Runtime};
 
 /// ScanQueue that may wait; more are counted as not made.
 const QUEUE: usize = 1024;
@@ -146,7 +146,9 @@ fn work(
         locate(&mut info);
         let mut tally = Tally::default();
         let scanned = scanner.scan(&info, &progress, &mut |d| tally.add(d));
-        let scan = scanned.unwrap_or_else(|why| by_engine(inventory, &id, why, &mut tally));
+        // Another runtime's container is unknown to the Docker engine.
+        let asked = inventory.filter(|_| info.runtime == Runtime::Docker);
+        let scan = scanned.unwrap_or_else(|why| by_engine(asked, &id, why, &mut tally));
         *current.lock() = None;
         let scan = DriftScan {
             cause,

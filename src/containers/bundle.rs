@@ -3,16 +3,14 @@
 //! complete when the first process runs.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
 use serde_json::Value;
 
 use super::cgroup_directory::FoundContainer;
+use super::json_file::{items, number, read_json, text};
+use super::storage_files;
 use super::supervisor::{self, Supervisor, SupervisorKind};
 use super::{docker_facts, overlay, proc_facts};
 use crate::event::{
@@ -43,7 +41,7 @@ const OWN_MOUNTS: &[&str] = &[
 pub fn facts(found: &FoundContainer, pid: u32) -> Option<ContainerInfo> {
     let (mut info, root) = if found.runtime == Runtime::Runc {
         let directory = Path::new(RUNC).join(found.id.name()?);
-        from_runc(&read_json(&directory.join("state.json"), 0)?)?
+        from_runc(&read_json(&directory.join("state.json"), 0, MAX_SIZE)?)?
     } else {
         from_supervisor(found, &supervisor::of_process(pid)?)?
     };
@@ -57,12 +55,11 @@ pub fn facts(found: &FoundContainer, pid: u32) -> Option<ContainerInfo> {
     if info.name.is_empty() {
         info.name = found.id.name().map(Bytes::from).unwrap_or_default();
     }
-    if info.storage.lower.is_empty()
-        && let Some(Root { path, seen_by }) = root
+    if let Some(Root { path, seen_by }) = root
+        && let Some(storage) =
+            overlay::mounted_at(&path, &[seen_by, pid]).or_else(|| docker_vfs(&path))
     {
-        info.storage = overlay::mounted_at(&path, &[seen_by, pid])
-            .or_else(|| docker_vfs(&path))
-            .unwrap_or_default();
+        info.storage = storage;
     }
     Some(info)
 }
@@ -122,7 +119,7 @@ fn from_supervisor(
             root.join(bundle.strip_prefix("/").unwrap_or(&bundle))
         }
     };
-    let config = read_json(&bundle.join("config.json"), supervisor.uid)?;
+    let config = read_json(&bundle.join("config.json"), supervisor.uid, MAX_SIZE)?;
     let mut info = from_config(&config);
     match &supervisor.kind {
         SupervisorKind::Shim { namespace, .. } => {
@@ -140,7 +137,7 @@ fn from_supervisor(
                 }
             }
         }
-        SupervisorKind::Conmon { name, .. } => {
+        SupervisorKind::Conmon { name, root, .. } => {
             info.runtime = match label(&config, "io.container.manager") {
                 Some("cri-o") => Runtime::Crio,
                 _ => Runtime::Podman,
@@ -150,6 +147,7 @@ fn from_supervisor(
                 info.name.clone_from(name);
             }
             info.owner = (supervisor.uid != 0).then_some(supervisor.uid);
+            storage_files::complete(&mut info, &found.id, &bundle, root.as_deref(), supervisor);
         }
     }
     Some((info, Root::of(&config, &bundle, supervisor.pid)))
@@ -162,7 +160,7 @@ fn from_runc(state: &Value) -> Option<(ContainerInfo, Option<Root>)> {
         .as_array()?
         .iter()
         .find_map(|label| label.as_str()?.strip_prefix("bundle="))?;
-    let config = read_json(&Path::new(bundle).join("config.json"), 0)?;
+    let config = read_json(&Path::new(bundle).join("config.json"), 0, MAX_SIZE)?;
     let root = Root::of(&config, Path::new(bundle), std::process::id());
     let info = ContainerInfo {
         runtime: Runtime::Runc,
@@ -170,34 +168,6 @@ fn from_runc(state: &Value) -> Option<(ContainerInfo, Option<Root>)> {
         ..from_config(&config)
     };
     Some((info, root))
-}
-
-/// Reads a JSON file: regular, not a link, root's or `owner`'s, of bounded size.
-fn read_json(path: &Path, owner: u32) -> Option<Value> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);
-    let meta = file.metadata().ok()?;
-    if !meta.is_file() || meta.len() > MAX_SIZE || (meta.uid() != 0 && meta.uid() != owner) {
-        return None;
-    }
-    let mut text = Vec::new();
-    // It may grow while it is read.
-    file.take(MAX_SIZE).read_to_end(&mut text).ok()?;
-    serde_json::from_slice(&text).ok()
-}
-
-fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
-    value.pointer(pointer)?.as_str().filter(|t| !t.is_empty())
-}
-
-fn number(value: &Value, pointer: &str) -> u32 {
-    let number = value.pointer(pointer).and_then(Value::as_u64);
-    number.and_then(|n| u32::try_from(n).ok()).unwrap_or(0)
-}
-
-fn items<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> {
-    let list = value.pointer(pointer).and_then(Value::as_array);
-    list.into_iter().flatten()
 }
 
 /// An annotation of the container.
@@ -372,8 +342,8 @@ fn docker_files(config: &Value, id: &str) -> Option<ContainerInfo> {
     if directory.file_name()?.as_bytes() != id.as_bytes() {
         return None;
     }
-    let own = read_json(&directory.join("config.v2.json"), 0)?;
-    let host = read_json(&directory.join("hostconfig.json"), 0).unwrap_or_default();
+    let own = read_json(&directory.join("config.v2.json"), 0, MAX_SIZE)?;
+    let host = read_json(&directory.join("hostconfig.json"), 0, MAX_SIZE).unwrap_or_default();
     Some(docker_facts::from_files(own, host))
 }
 
@@ -434,24 +404,5 @@ mod tests {
         let info = from_config(&config);
         assert_eq!(info.role, Role::Infra);
         assert_eq!(info.pod.unwrap().name, "web");
-    }
-
-    #[test]
-    fn only_a_plain_file_of_bounded_size_is_read() {
-        let dir = tempfile::tempdir().unwrap();
-        let uid = rustix::process::geteuid().as_raw();
-        let good = dir.path().join("good");
-        std::fs::write(&good, "{}").unwrap();
-        assert!(read_json(&good, uid).is_some());
-        let link = dir.path().join("link");
-        std::os::unix::fs::symlink(&good, &link).unwrap();
-        assert!(read_json(&link, uid).is_none());
-        let fifo = dir.path().join("fifo");
-        let kind = rustix::fs::FileType::Fifo;
-        rustix::fs::mknodat(rustix::fs::CWD, &fifo, kind, Mode::RUSR, 0).unwrap();
-        assert!(read_json(&fifo, uid).is_none());
-        let big = dir.path().join("big");
-        File::create(&big).unwrap().set_len(MAX_SIZE + 1).unwrap();
-        assert!(read_json(&big, uid).is_none());
     }
 }

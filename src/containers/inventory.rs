@@ -12,7 +12,7 @@ use super::docker::{DockerEngine, list};
 use super::docker_client::{DockerClient, PARALLEL};
 use super::docker_event::is_id;
 use super::engine::EngineState;
-use super::{bundle, merge, overlay, proc_facts};
+use super::{bundle, merge, overlay, proc_facts, storage_files};
 use crate::event::{Bytes, ContainerId, ContainerInfo, Difference};
 
 /// To list changes it walks the container's files.
@@ -82,6 +82,14 @@ impl Inventory {
                 known.push(ListedContainer { id: found.id, info });
             }
         }
+        // Stopped ones of Podman and CRI-O.
+        let here: BTreeSet<ContainerId> = known.iter().map(|k| k.id.clone()).collect();
+        let stored = storage_files::list().into_iter();
+        known.extend(
+            stored
+                .filter(|(id, _)| !here.contains(id))
+                .map(|(id, info)| ListedContainer { id, info }),
+        );
         for container in &mut known {
             locate(&mut container.info);
         }

@@ -14,6 +14,7 @@ mod engine_http;
 mod engine_thread;
 mod exec_client;
 pub mod inventory;
+mod json_file;
 mod layers;
 pub mod merge;
 pub mod overlay;
@@ -24,6 +25,7 @@ pub mod runtime_setup;
 pub mod selector;
 pub mod snapshot;
 mod state_dirs;
+mod storage_files;
 mod supervisor;
 pub mod usage;
 

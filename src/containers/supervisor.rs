@@ -23,8 +23,13 @@ const MAX_ANCESTORS: usize = 6;
 pub(super) enum SupervisorKind {
     /// `containerd-shim*`: the containerd namespace, and the id of the container or pod sandbox.
     Shim { namespace: String, id: String },
-    /// `conmon`: the container's name and bundle directory.
-    Conmon { name: Bytes, bundle: PathBuf },
+    /// `conmon`: the container's name, its bundle directory, and the engine's storage where that
+    /// is named.
+    Conmon {
+        name: Bytes,
+        bundle: PathBuf,
+        root: Option<PathBuf>,
+    },
 }
 
 /// A supervisor.
@@ -122,13 +127,28 @@ fn shim(argv: &[Bytes]) -> Option<SupervisorKind> {
 
 fn conmon(argv: &[Bytes]) -> Option<SupervisorKind> {
     use std::os::unix::ffi::OsStrExt as _;
+    let path = |bytes: &Bytes| PathBuf::from(std::ffi::OsStr::from_bytes(bytes));
     let bundle = argument(argv, &["-b", "--bundle"])?;
     Some(SupervisorKind::Conmon {
         name: argument(argv, &["-n", "--name"])
             .cloned()
             .unwrap_or_default(),
-        bundle: PathBuf::from(std::ffi::OsStr::from_bytes(bundle)),
+        bundle: path(bundle),
+        root: storage_root(argv).map(path),
     })
+}
+
+/// The `--root` that conmon is to give the engine when the container ends; each word of that
+/// command is an argument of `--exit-command-arg`.
+fn storage_root(argv: &[Bytes]) -> Option<&Bytes> {
+    let words: Vec<&Bytes> = argv
+        .iter()
+        .zip(argv.iter().skip(1))
+        .filter(|(flag, _)| **flag == "--exit-command-arg")
+        .map(|(_, word)| word)
+        .collect();
+    let at = words.iter().position(|word| **word == "--root")?;
+    words.get(at + 1).copied()
 }
 
 /// True when the process sees this program's or pid 1's mounts; a namespace that cannot be read is
@@ -180,9 +200,16 @@ mod tests {
             conmon(&argv(line)).unwrap(),
             SupervisorKind::Conmon {
                 name: "web".into(),
-                bundle: "/var/b".into()
+                bundle: "/var/b".into(),
+                root: None,
             }
         );
+        let line = "conmon -b /b -n a --exit-command podman --exit-command-arg --root \
+            --exit-command-arg /srv/s --exit-command-arg --runroot";
+        let SupervisorKind::Conmon { root, .. } = conmon(&argv(line)).unwrap() else {
+            unreachable!()
+        };
+        assert_eq!(root, Some("/srv/s".into()));
     }
 
     #[test]
