@@ -1,5 +1,6 @@
 //! `hullwatch doctor`: what this host supports, what it lacks, and how to fix it.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -10,9 +11,14 @@ use serde::Serialize;
 use super::CliError;
 use super::{privileges, selftest};
 use crate::collect;
+use crate::containers::inventory::{Inventory, ListedContainer};
 use crate::containers::{self, EngineState, RuntimeMessage, RuntimeOptions};
+use crate::event::Runtime;
 use crate::probe::{Probe, ProbeConfig};
 use crate::recording::{self, cgroup_mode};
+
+/// No Docker engine is installed.
+const NO_SOCKET: &str = "no Docker socket is on this host";
 
 /// Check whether this host is supported; say how to fix what is not
 ///
@@ -41,6 +47,8 @@ struct Diagnosis {
     capabilities: Vec<CapabilityState>,
     probes: ProbeDiagnosis,
     engine: EngineDiagnosis,
+    /// Running containers by runtime, as their files describe them without an engine.
+    runtimes: Vec<RuntimeDiagnosis>,
     /// What `selftest` found; none when it could not be tried.
     selftest: Option<selftest::SelftestOutcome>,
     blind: Vec<Blindness>,
@@ -79,6 +87,17 @@ struct EngineDiagnosis {
     error: String,
 }
 
+/// The running containers of one runtime.
+#[derive(Debug, Serialize)]
+struct RuntimeDiagnosis {
+    runtime: Runtime,
+    /// containerd's namespace, or the rootless user's id; empty otherwise.
+    scope: String,
+    containers: usize,
+    /// Ids of those whose name no file tells.
+    nameless: Vec<String>,
+}
+
 pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let diagnosis = diagnose(args.docker_host.as_deref());
     let mut out = std::io::stdout().lock();
@@ -97,6 +116,7 @@ fn diagnose(docker_host: Option<&str>) -> Diagnosis {
     let lacking: Vec<_> = privileges::missing(held).collect();
     let btf = Path::new("/sys/kernel/btf/vmlinux").exists();
     let engine = engine(docker_host);
+    let runtimes = runtimes();
     let mut advice = Vec::new();
     let mut blind = Vec::new();
     let mut able = true;
@@ -154,7 +174,11 @@ fn diagnose(docker_host: Option<&str>) -> Diagnosis {
         what: format!("facts that need {field}"),
         why: "this kernel has no such field".to_owned(),
     }));
-    if !engine.reachable {
+    // Files tell the rest where no engine is there to be asked.
+    let engine_is_missed = runtimes.is_empty()
+        || engine.error != NO_SOCKET
+        || runtimes.iter().any(|r| !r.nameless.is_empty());
+    if !engine.reachable && engine_is_missed {
         blind.push(Blindness {
             what: "names, images and settings of containers".to_owned(),
             why: engine.error.clone(),
@@ -185,10 +209,35 @@ fn diagnose(docker_host: Option<&str>) -> Diagnosis {
             .collect(),
         probes,
         engine,
+        runtimes,
         selftest,
         blind,
         advice,
     }
+}
+
+/// The running containers by runtime, and which of them have no name without an engine.
+fn runtimes() -> Vec<RuntimeDiagnosis> {
+    let (known, _) = Inventory::new(None).containers(false);
+    let mut found: BTreeMap<(String, String), RuntimeDiagnosis> = BTreeMap::new();
+    for ListedContainer { id, info } in known.iter().filter(|k| k.info.init_pid != 0) {
+        let scope = info.owner.map_or_else(
+            || info.engine_namespace.clone(),
+            |owner| format!("user {owner}"),
+        );
+        let key = (format!("{:?}", info.runtime), scope.clone());
+        let of_runtime = found.entry(key).or_insert_with(|| RuntimeDiagnosis {
+            runtime: info.runtime,
+            scope,
+            containers: 0,
+            nameless: Vec::new(),
+        });
+        of_runtime.containers += 1;
+        if info.name.is_empty() || (info.name == id.short() && id.name().is_none()) {
+            of_runtime.nameless.push(id.short().to_owned());
+        }
+    }
+    found.into_values().collect()
 }
 
 /// Loads and attaches everything once, and lets it go again.
@@ -243,7 +292,7 @@ fn engine(docker_host: Option<&str>) -> EngineDiagnosis {
             }
             Ok(RuntimeMessage::State(EngineState::Unreachable { error })) => break failed(error),
             Ok(RuntimeMessage::State(EngineState::Absent)) => {
-                break failed("no engine's socket is on this host".to_owned());
+                break failed(NO_SOCKET.to_owned());
             }
             Ok(_) => {}
             Err(_) => break failed("no answer within three seconds".to_owned()),
@@ -313,6 +362,32 @@ fn text(d: &Diagnosis) -> String {
             engine.error.clone()
         },
     );
+    for found in &d.runtimes {
+        let name = match found.runtime {
+            Runtime::Docker => "Docker",
+            Runtime::Podman => "Podman",
+            Runtime::Containerd => "containerd",
+            Runtime::Crio => "CRI-O",
+            Runtime::Lxc => "LXC",
+            Runtime::Nspawn => "systemd-nspawn",
+            Runtime::Runc => "runc",
+            Runtime::Unknown => "unknown runtime",
+        };
+        let what = match found.scope.as_str() {
+            "" => name.to_owned(),
+            scope => format!("{name} {scope}"),
+        };
+        let mut detail = format!("{} running", found.containers);
+        if !found.nameless.is_empty() {
+            let ids = found.nameless.iter().take(4).cloned().collect::<Vec<_>>();
+            detail += &format!(
+                ", {} named by no file: {}",
+                found.nameless.len(),
+                ids.join(", ")
+            );
+        }
+        line(found.nameless.is_empty(), &what, detail);
+    }
     for blind in &d.blind {
         line(false, "cannot", format!("{}: {}", blind.what, blind.why));
     }

@@ -70,9 +70,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let inventory = Inventory::new(args.docker_host.clone());
     let (known, problem) = inventory.containers(!args.no_engine);
     if let Some(problem) = &problem {
-        print_message(format!(
-            "{problem}; stopped containers and names are not known"
-        ));
+        print_message(format!("{problem}; its stopped containers are not listed"));
     }
     let chosen = choose(args, known)?;
     if chosen.is_empty() {
