@@ -40,7 +40,7 @@ enum Stage {
         scratch: PathBuf,
     },
     /// Run every action
-    Deeds,
+    Actions,
     /// Give up privileges, and try what is refused then
     Deny,
     /// Wait for so many milliseconds: what is compared must be there a while
@@ -59,7 +59,7 @@ pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let done = match &args.stage {
         Stage::Join { cgroup, scratch } => join(cgroup, scratch),
         Stage::Init { scratch } => init(scratch).map(|()| ExitCode::SUCCESS),
-        Stage::Deeds => Ok(actions::all()),
+        Stage::Actions => Ok(actions::all()),
         Stage::Deny => Ok(actions::deny()),
         Stage::Linger { milliseconds } => {
             std::thread::sleep(Duration::from_millis(*milliseconds));
