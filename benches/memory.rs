@@ -43,7 +43,6 @@ fn main() {
                 core.apply(&event);
                 past.push(&event, &core);
                 past.settle();
-                core.detector.take_changed();
             });
         let state = &core.state;
         println!(

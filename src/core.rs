@@ -40,10 +40,10 @@ impl Core {
         self.state.apply(event);
         self.detector.apply(&self.state, event);
         self.incidents.apply(&self.state, &self.detector);
-        for place in self.detector.latest() {
-            if let Some(finding) = self.detector.findings().get(*place) {
+        for index in self.detector.latest() {
+            if let Some(finding) = self.detector.findings().get(index.get()) {
                 let recent = &self.state.recent;
-                self.evidence.keep(*place, &finding.evidence, recent);
+                self.evidence.keep(index.get(), &finding.evidence, recent);
             }
         }
     }

@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::case::Case;
 use super::memory::Seen;
+use super::rule_context::RuleContext;
 
 /// A container found running is learned from for so long, seconds.
 const FIRST_LOOK: u64 = 60;
@@ -21,8 +21,6 @@ pub(crate) enum Deed<'a> {
     Address(IpAddr),
     /// Connects to an address named in this domain.
     Domain(&'a [u8]),
-    /// Asks for this name.
-    Name(&'a [u8]),
     /// Asks for names in this domain.
     Asked(&'a [u8]),
     /// Listens on this port.
@@ -47,7 +45,6 @@ impl Known {
         match deed {
             Deed::Address(ip) => self.deeds.insert(ip),
             Deed::Domain(name) => self.deeds.insert(name),
-            Deed::Name(name) => self.deeds.insert((b"dns", name)),
             Deed::Asked(name) => self.deeds.insert((b"asked", name)),
             Deed::Port(port) if self.ports.len() < MAX_PORTS => self.ports.insert(port),
             Deed::Port(port) => !self.ports.contains(&port),
@@ -55,7 +52,7 @@ impl Known {
     }
 }
 
-impl Case<'_> {
+impl RuleContext<'_> {
     /// Learns what the container does; true when it was not known to do it.
     pub(crate) fn learn(&mut self, deed: Deed<'_>) -> bool {
         self.own().known.learn(deed)
@@ -82,7 +79,6 @@ mod tests {
         assert!(known.learn(Deed::Domain(b"example.org")));
         assert!(!known.learn(Deed::Domain(b"example.org")));
         assert!(known.learn(Deed::Asked(b"example.org")));
-        assert!(known.learn(Deed::Name(b"example.org")));
         assert!(known.learn(Deed::Port(80)) && !known.learn(Deed::Port(80)));
         for port in 1..=u16::MAX {
             known.learn(Deed::Port(port));

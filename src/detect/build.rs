@@ -5,9 +5,10 @@ use crate::event::ProgramAdditions;
 use bstr::ByteSlice as _;
 
 use super::Severity;
-use super::case::Case;
-use super::change::{Maker, maker};
 use super::drift::{Made, any_ancestor, made};
+use super::file_change::{Maker, maker};
+use super::finding::FindingIndex;
+use super::rule_context::RuleContext;
 use super::rules::info;
 use super::{programs, who};
 use crate::catalog::path::normal;
@@ -66,19 +67,19 @@ fn script<'a>(names: &ProgramAdditions, process: &'a ProcessEntry) -> Option<&'a
 /// tools stands between the process and the container's root. What the scripts of sources do there is the
 /// build's.
 #[must_use]
-pub(crate) fn goes_on(case: &Case<'_>) -> bool {
-    case.session().is_none()
-        && case.stories.find(RULE, Some(case.owner), SUBJECT).is_some()
-        && who::by_start_script(case, |p| is_builder(case.names(), p))
+pub(crate) fn goes_on(ctx: &RuleContext<'_>) -> bool {
+    ctx.session().is_none()
+        && ctx.findings.find(RULE, Some(ctx.owner), SUBJECT).is_some()
+        && who::by_start_script(ctx, |p| is_builder(ctx.names(), p))
 }
 
 /// A script's story turns out to be a build's: what it runs is the image's compiler. The script
 /// itself is a `configure` or its like, whoever unpacked it.
-pub(crate) fn compiles(case: &mut Case<'_>, exec: &Exec, place: usize) {
-    let builds = case.session().is_none()
-        && case.process.is_some_and(|p| is_builder(case.names(), p))
+pub(crate) fn compiles(ctx: &mut RuleContext<'_>, exec: &Exec, index: FindingIndex) {
+    let builds = ctx.session().is_none()
+        && ctx.process.is_some_and(|p| is_builder(ctx.names(), p))
         && !exec.runtime
-        && case.stories.findings().get(place).is_some_and(|f| {
+        && ctx.findings.get(index).is_some_and(|f| {
             // A story that has become more than a script stays what it is.
             let more = f.why.iter().any(|line| line.starts_with("then: "));
             f.rule == "drift.script" && f.severity <= Severity::Medium && !more
@@ -87,40 +88,41 @@ pub(crate) fn compiles(case: &mut Case<'_>, exec: &Exec, place: usize) {
         return;
     };
     let line = "it runs the image's compiler: a build".to_owned();
-    if case.stories.find(RULE, Some(case.owner), SUBJECT).is_none() {
-        case.stories.take_over(place, rule, Severity::Info, SUBJECT);
-        case.stories
-            .edit(place, |f| rule.title.clone_into(&mut f.title));
+    if ctx.findings.find(RULE, Some(ctx.owner), SUBJECT).is_none() {
+        ctx.findings
+            .continue_as(index, rule, Severity::Info, SUBJECT);
+        ctx.findings
+            .edit(index, |f| rule.title.clone_into(&mut f.title));
     }
-    case.stories.edit(place, |f| f.severity = Severity::Info);
-    case.stories.explain(place, line);
+    ctx.findings.edit(index, |f| f.severity = Severity::Info);
+    ctx.findings.add_reason(index, line);
 }
 
 /// What was built stays so when it is moved or copied.
-pub(crate) fn carried(case: &mut Case<'_>, file: &File) {
-    if file.errno != 0 || case.session().is_some() {
+pub(crate) fn carried(ctx: &mut RuleContext<'_>, file: &File) {
+    if file.errno != 0 || ctx.session().is_some() {
         return;
     }
     let (target, built) = match (file.op, &file.target) {
-        (FileOp::Rename | FileOp::Link, Some(target)) => (target, is_built(case, &file.path)),
-        (FileOp::Create, _) => (&file.path, copies_built(case)),
+        (FileOp::Rename | FileOp::Link, Some(target)) => (target, is_built(ctx, &file.path)),
+        (FileOp::Create, _) => (&file.path, copies_built(ctx)),
         _ => return,
     };
     if built {
-        case.own().built.insert(target.as_bytes());
+        ctx.own().built.insert(target.as_bytes());
     } else {
         // Something else lies there now.
-        case.own().built.forget(target.as_bytes());
+        ctx.own().built.forget(target.as_bytes());
     }
 }
 
-fn is_built(case: &Case<'_>, path: &[u8]) -> bool {
-    made(case, path) == Some(Made::Built)
+fn is_built(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
+    made(ctx, path) == Some(Made::Built)
 }
 
 /// The image's `cp` or `install` runs with a built file among its arguments.
-fn copies_built(case: &Case<'_>) -> bool {
-    let Some(process) = case.process else {
+fn copies_built(ctx: &RuleContext<'_>) -> bool {
+    let Some(process) = ctx.process else {
         return false;
     };
     if process.file.origin() != Origin::Image
@@ -135,23 +137,23 @@ fn copies_built(case: &Case<'_>) -> bool {
             Some(b'/') => normal(word),
             _ => normal(&[process.cwd.as_bytes(), b"/", word].concat()),
         };
-        is_built(case, &path)
+        is_built(ctx, &path)
     })
 }
 
 /// `make install` of the service's own build: into the place that is there for it.
 #[must_use]
-pub(crate) fn installs(case: &Case<'_>, path: &[u8]) -> bool {
-    let carried = case
+pub(crate) fn installs(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
+    let carried = ctx
         .memory
-        .get(case.owner)
+        .get(ctx.owner)
         .is_some_and(|own| own.built.contains(path));
     path.starts_with(b"/usr/local/")
-        && maker(case) == Maker::Service
+        && maker(ctx) == Maker::Service
         && (carried
-            || case
+            || ctx
                 .process
-                .is_some_and(|p| any_ancestor(case, p, |p| is_builder(case.names(), p))))
+                .is_some_and(|p| any_ancestor(ctx, p, |p| is_builder(ctx.names(), p))))
 }
 
 #[cfg(test)]

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use bstr::ByteSlice as _;
 
 use super::Severity;
-use super::case::Case;
-use super::stories::Occurrence;
+use super::finding::FindingIndex;
+use super::finding_store::Occurrence;
+use super::rule_context::RuleContext;
 use super::{build, programs};
 use crate::event::{Bytes, CompareClass, Endpoint, FileFacts, FileOp, Kind, Timestamp, escape};
 use crate::state::{FileActivity, Lineage, ProcessEntry};
@@ -98,17 +99,17 @@ pub(crate) fn clock(at: Timestamp) -> String {
 }
 
 /// One that changed a file, when it is still known and was there then.
-fn known<'a>(case: &Case<'a>, activity: &FileActivity, pid: u32) -> Option<&'a ProcessEntry> {
-    case.state
+fn known<'a>(ctx: &RuleContext<'a>, activity: &FileActivity, pid: u32) -> Option<&'a ProcessEntry> {
+    ctx.state
         .processes
         .get(&pid)
-        .filter(|p| p.owner.as_ref() == Some(case.owner) && p.started <= activity.last)
+        .filter(|p| p.owner.as_ref() == Some(ctx.owner) && p.started <= activity.last)
         .map(Arc::as_ref)
 }
 
 /// The process or one of its ancestors is such.
 pub(crate) fn any_ancestor(
-    case: &Case<'_>,
+    ctx: &RuleContext<'_>,
     process: &ProcessEntry,
     test: impl Fn(&ProcessEntry) -> bool,
 ) -> bool {
@@ -117,7 +118,7 @@ pub(crate) fn any_ancestor(
         if test(current) {
             return true;
         }
-        match case.state.processes.get(&current.ppid) {
+        match ctx.state.processes.get(&current.ppid) {
             Some(next) if next.owner == current.owner && next.pid != current.pid => current = next,
             _ => return false,
         }
@@ -138,35 +139,35 @@ pub(crate) enum Made {
 
 /// Whether a file came about in an ordinary way.
 #[must_use]
-pub(crate) fn made(case: &Case<'_>, path: &[u8]) -> Option<Made> {
-    if case
+pub(crate) fn made(ctx: &RuleContext<'_>, path: &[u8]) -> Option<Made> {
+    if ctx
         .memory
-        .get(case.owner)
+        .get(ctx.owner)
         .is_some_and(|own| own.packaged.contains(path))
     {
         return Some(Made::Package);
     }
-    if case
+    if ctx
         .memory
-        .get(case.owner)
+        .get(ctx.owner)
         .is_some_and(|own| own.built.contains(path))
     {
         return Some(Made::Built);
     }
-    let activity = case.activity(path)?;
-    let writer = known(case, activity, activity.writer);
+    let activity = ctx.activity(path)?;
+    let writer = known(ctx, activity, activity.writer);
     if let Some(writer) = writer {
-        if any_ancestor(case, writer, |p| programs::is_packager(case.names(), p)) {
+        if any_ancestor(ctx, writer, |p| programs::is_packager(ctx.names(), p)) {
             return Some(Made::Package);
         }
         // A build's own steps write; what one of them fetches or decodes was made elsewhere.
-        let brought = case.names().is_downloader(programs::of(writer)) || unpacks(writer);
-        if !brought && any_ancestor(case, writer, |p| build::is_builder(case.names(), p)) {
+        let brought = ctx.names().is_downloader(programs::of(writer)) || unpacks(writer);
+        if !brought && any_ancestor(ctx, writer, |p| build::is_builder(ctx.names(), p)) {
             return Some(Made::Built);
         }
     }
     let by_session = writer.is_some_and(|w| matches!(w.lineage, Lineage::ExecSession(_)));
-    (!by_session && case.in_grace(activity.last)).then_some(Made::StartUp)
+    (!by_session && ctx.in_grace(activity.last)).then_some(Made::StartUp)
 }
 
 /// Turns text into a file.
@@ -175,8 +176,8 @@ fn unpacks(process: &ProcessEntry) -> bool {
 }
 
 /// Lines that tell how a file came about: written, renamed, made executable, by whom.
-pub(crate) fn history(case: &Case<'_>, path: &[u8], why: &mut Vec<String>) {
-    let Some(activity) = case.activity(path) else {
+pub(crate) fn history(ctx: &RuleContext<'_>, path: &[u8], why: &mut Vec<String>) {
+    let Some(activity) = ctx.activity(path) else {
         return;
     };
     let did = |op| activity.ops.contains_key(&op);
@@ -205,29 +206,29 @@ pub(crate) fn history(case: &Case<'_>, path: &[u8], why: &mut Vec<String>) {
         activity.pid
     ));
     // A writer that became the program itself says nothing about how it came.
-    let another = |pid| known(case, activity, pid).filter(|w| w.exe.as_bytes() != path);
+    let another = |pid| known(ctx, activity, pid).filter(|w| w.exe.as_bytes() != path);
     if let Some(writer) = another(activity.writer).or_else(|| another(activity.pid)) {
         why.push(format!(
             "written by: {}",
             programs::command_line(&writer.argv, &writer.exe, 160)
         ));
     }
-    if let Some(out) = case.memory.outbound.get(&activity.writer) {
+    if let Some(out) = ctx.memory.outbound.get(&activity.writer) {
         why.push(format!("its writer had connected to {}", out.to));
     }
 }
 
 /// Sequence numbers of the latest events that made a file, oldest first; at most four.
 #[must_use]
-pub(crate) fn history_events(case: &Case<'_>, path: &[u8]) -> Vec<u64> {
-    let mut found: Vec<u64> = case
+pub(crate) fn history_events(ctx: &RuleContext<'_>, path: &[u8]) -> Vec<u64> {
+    let mut found: Vec<u64> = ctx
         .state
         .recent
         .events
         .iter()
         .rev()
         .take(20_000)
-        .filter(|e| e.container.as_ref() == Some(case.owner) && e.seq < case.event.seq)
+        .filter(|e| e.container.as_ref() == Some(ctx.owner) && e.seq < ctx.event.seq)
         .filter_map(|e| match &e.kind {
             Kind::File(f)
                 if f.path.as_bytes() == path
@@ -244,9 +245,9 @@ pub(crate) fn history_events(case: &Case<'_>, path: &[u8]) -> Vec<u64> {
 }
 
 /// Puts the events that made the file before the execution into the evidence.
-pub(crate) fn attach_history(case: &mut Case<'_>, place: usize, path: &[u8]) {
-    let seqs = history_events(case, path);
-    case.stories.edit(place, |f| {
+pub(crate) fn attach_history(ctx: &mut RuleContext<'_>, index: FindingIndex, path: &[u8]) {
+    let seqs = history_events(ctx, path);
+    ctx.findings.edit(index, |f| {
         if f.count == 1 && f.evidence.len() == 1 {
             f.evidence.splice(0..0, seqs);
         }

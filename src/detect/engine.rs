@@ -2,32 +2,41 @@
 
 use std::sync::Arc;
 
-use super::case::Case;
+use super::correlation;
+use super::finding::FindingIndex;
+use super::finding_store::FindingStore;
 use super::memory::Memory;
-use super::rule::Look;
-use super::stories::Stories;
+use super::rule::{Handler, HandlerFn};
+use super::rule_context::RuleContext;
+use super::rule_memory::RuleMemoryTable;
 use super::{Finding, FindingId, Requirement, Rule, Settings, rules};
-use crate::event::{ContainerId, Event, Kind, Timestamp};
+use crate::event::{Action, ContainerId, Event, Kind, Timestamp};
 use crate::state::State;
 
-type Looks<T> = Vec<(&'static Rule, fn(&mut Case<'_>, &T))>;
+/// A handler of either kind, while rules are converted.
+enum AnyHandler<T> {
+    New(HandlerFn<T>),
+    Old(fn(&mut RuleContext<'_>, &T)),
+}
 
-/// The rules by the kind of event they look at, blind ones left out.
+type Handlers<T> = Vec<(&'static Rule, AnyHandler<T>)>;
+
+/// The handlers by the kind of event, without those of blind rules.
 #[derive(Default)]
 pub(super) struct Table {
-    exec: Looks<crate::event::Exec>,
-    exec_refused: Looks<crate::event::ExecRefused>,
-    file: Looks<crate::event::File>,
-    connect: Looks<crate::event::Connect>,
-    listen: Looks<crate::event::Listen>,
-    dns: Looks<crate::event::Dns>,
-    compare: Looks<crate::event::Compare>,
-    scan: Looks<crate::event::DriftScan>,
-    privilege: Looks<crate::event::Privilege>,
-    capability: Looks<crate::event::Capability>,
-    container: Looks<crate::event::ContainerEvent>,
-    client: Looks<crate::event::Client>,
-    tick: Looks<crate::event::Tick>,
+    exec: Handlers<crate::event::Exec>,
+    exec_refused: Handlers<crate::event::ExecRefused>,
+    file: Handlers<crate::event::File>,
+    connect: Handlers<crate::event::Connect>,
+    listen: Handlers<crate::event::Listen>,
+    dns: Handlers<crate::event::Dns>,
+    compare: Handlers<crate::event::Compare>,
+    scan: Handlers<crate::event::DriftScan>,
+    privilege: Handlers<crate::event::Privilege>,
+    capability: Handlers<crate::event::Capability>,
+    container: Handlers<crate::event::ContainerEvent>,
+    client: Handlers<crate::event::Client>,
+    tick: Handlers<crate::event::Tick>,
 }
 
 impl Table {
@@ -37,21 +46,35 @@ impl Table {
             if blind(rule, settings).is_some() {
                 continue;
             }
-            for look in rule.looks {
-                match *look {
-                    Look::Exec(f) => table.exec.push((rule, f)),
-                    Look::ExecRefused(f) => table.exec_refused.push((rule, f)),
-                    Look::File(f) => table.file.push((rule, f)),
-                    Look::Connect(f) => table.connect.push((rule, f)),
-                    Look::Listen(f) => table.listen.push((rule, f)),
-                    Look::Dns(f) => table.dns.push((rule, f)),
-                    Look::DriftScan(f) => table.scan.push((rule, f)),
-                    Look::Compare(f) => table.compare.push((rule, f)),
-                    Look::Privilege(f) => table.privilege.push((rule, f)),
-                    Look::Capability(f) => table.capability.push((rule, f)),
-                    Look::Container(f) => table.container.push((rule, f)),
-                    Look::Client(f) => table.client.push((rule, f)),
-                    Look::Tick(f) => table.tick.push((rule, f)),
+            for handler in rule.handlers {
+                use AnyHandler::{New, Old};
+                match *handler {
+                    Handler::Exec(f) => table.exec.push((rule, New(f))),
+                    Handler::OldExec(f) => table.exec.push((rule, Old(f))),
+                    Handler::ExecRefused(f) => table.exec_refused.push((rule, New(f))),
+                    Handler::OldExecRefused(f) => table.exec_refused.push((rule, Old(f))),
+                    Handler::File(f) => table.file.push((rule, New(f))),
+                    Handler::OldFile(f) => table.file.push((rule, Old(f))),
+                    Handler::Connect(f) => table.connect.push((rule, New(f))),
+                    Handler::OldConnect(f) => table.connect.push((rule, Old(f))),
+                    Handler::Listen(f) => table.listen.push((rule, New(f))),
+                    Handler::OldListen(f) => table.listen.push((rule, Old(f))),
+                    Handler::Dns(f) => table.dns.push((rule, New(f))),
+                    Handler::OldDns(f) => table.dns.push((rule, Old(f))),
+                    Handler::Compare(f) => table.compare.push((rule, New(f))),
+                    Handler::OldCompare(f) => table.compare.push((rule, Old(f))),
+                    Handler::DriftScan(f) => table.scan.push((rule, New(f))),
+                    Handler::OldDriftScan(f) => table.scan.push((rule, Old(f))),
+                    Handler::Privilege(f) => table.privilege.push((rule, New(f))),
+                    Handler::OldPrivilege(f) => table.privilege.push((rule, Old(f))),
+                    Handler::Capability(f) => table.capability.push((rule, New(f))),
+                    Handler::OldCapability(f) => table.capability.push((rule, Old(f))),
+                    Handler::Container(f) => table.container.push((rule, New(f))),
+                    Handler::OldContainer(f) => table.container.push((rule, Old(f))),
+                    Handler::Client(f) => table.client.push((rule, New(f))),
+                    Handler::OldClient(f) => table.client.push((rule, Old(f))),
+                    Handler::Tick(f) => table.tick.push((rule, New(f))),
+                    Handler::OldTick(f) => table.tick.push((rule, Old(f))),
                 }
             }
         }
@@ -75,7 +98,8 @@ pub struct Detector {
     pub(super) settings: Settings,
     pub(super) table: Arc<Table>,
     pub(super) memory: Memory,
-    pub(super) stories: Stories,
+    pub(super) rule_memories: RuleMemoryTable,
+    pub(super) findings: FindingStore,
     /// When the next silence of the policy ends.
     pub(super) silence_ends: Option<Timestamp>,
 }
@@ -84,7 +108,7 @@ impl std::fmt::Debug for Detector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Detector")
             .field("settings", &self.settings)
-            .field("findings", &self.stories.findings().len())
+            .field("findings", &self.findings.all().len())
             .finish_non_exhaustive()
     }
 }
@@ -103,7 +127,8 @@ impl Detector {
             table: Arc::new(Table::new(&settings)),
             settings,
             memory: Memory::default(),
-            stories: Stories::default(),
+            rule_memories: RuleMemoryTable::default(),
+            findings: FindingStore::default(),
             // Looked up at the first event.
             silence_ends: Some(Timestamp(0)),
         }
@@ -130,29 +155,30 @@ impl Detector {
         self.memory.links.see_through(state, event)
     }
 
-    /// Looks at one event, after `state` applied it.
+    /// Runs the handlers for one event, after `state` applied it.
     pub fn apply(&mut self, state: &State, event: &Event) {
         self.memory
             .observe(&self.settings.policy.programs, state, event);
-        self.stories.begin_event();
+        self.forget_containers(state, event);
+        self.findings.begin_event();
         let table = Arc::clone(&self.table);
         match &event.kind {
-            Kind::Exec(k) if !k.runtime => self.look(&table.exec, state, event, &**k),
-            Kind::ExecRefused(k) => self.look(&table.exec_refused, state, event, &**k),
-            Kind::File(k) => self.look(&table.file, state, event, &**k),
-            Kind::Connect(k) => self.look(&table.connect, state, event, &**k),
-            Kind::Listen(k) => self.look(&table.listen, state, event, k),
-            Kind::Dns(k) => self.look(&table.dns, state, event, &**k),
-            Kind::DriftScan(k) => self.look(&table.scan, state, event, &**k),
-            Kind::Compare(k) => self.look(&table.compare, state, event, &**k),
-            Kind::Privilege(k) if !k.runtime => self.look(&table.privilege, state, event, &**k),
-            Kind::Capability(k) => self.look(&table.capability, state, event, k),
-            Kind::Container(k) => self.look(&table.container, state, event, &**k),
-            Kind::Client(k) => self.look(&table.client, state, event, &**k),
+            Kind::Exec(k) if !k.runtime => self.run(&table.exec, state, event, &**k),
+            Kind::ExecRefused(k) => self.run(&table.exec_refused, state, event, &**k),
+            Kind::File(k) => self.run(&table.file, state, event, &**k),
+            Kind::Connect(k) => self.run(&table.connect, state, event, &**k),
+            Kind::Listen(k) => self.run(&table.listen, state, event, k),
+            Kind::Dns(k) => self.run(&table.dns, state, event, &**k),
+            Kind::DriftScan(k) => self.run(&table.scan, state, event, &**k),
+            Kind::Compare(k) => self.run(&table.compare, state, event, &**k),
+            Kind::Privilege(k) if !k.runtime => self.run(&table.privilege, state, event, &**k),
+            Kind::Capability(k) => self.run(&table.capability, state, event, k),
+            Kind::Container(k) => self.run(&table.container, state, event, &**k),
+            Kind::Client(k) => self.run(&table.client, state, event, &**k),
             Kind::Tick(k) => {
                 for (id, container) in &state.containers {
                     if container.running {
-                        self.look_for(&table.tick, state, event, &**k, id);
+                        self.run_for(&table.tick, state, event, &**k, id);
                     }
                 }
             }
@@ -161,16 +187,30 @@ impl Detector {
         self.judge(state, event);
     }
 
-    fn look<T>(&mut self, looks: &Looks<T>, state: &State, event: &Event, fact: &T) {
-        // Rules are about containers; the host's own processes are only shown.
-        if let Some(owner) = &event.container {
-            self.look_for(looks, state, event, fact, owner);
+    /// Drops the rules' memories of containers that are gone.
+    fn forget_containers(&mut self, state: &State, event: &Event) {
+        match (&event.kind, &event.container) {
+            (Kind::Container(change), Some(id)) if change.action == Action::Removed => {
+                self.rule_memories.forget(id);
+            }
+            (Kind::Tick(_), _) if self.rule_memories.len() > state.containers.len() => {
+                self.rule_memories
+                    .retain(|id| state.containers.contains_key(id));
+            }
+            _ => {}
         }
     }
 
-    fn look_for<T>(
+    fn run<T>(&mut self, handlers: &Handlers<T>, state: &State, event: &Event, fact: &T) {
+        // Rules are about containers; the host's own processes are only shown.
+        if let Some(owner) = &event.container {
+            self.run_for(handlers, state, event, fact, owner);
+        }
+    }
+
+    fn run_for<T>(
         &mut self,
-        looks: &Looks<T>,
+        handlers: &Handlers<T>,
         state: &State,
         event: &Event,
         fact: &T,
@@ -189,8 +229,9 @@ impl Detector {
         if process.is_some_and(|p| p.runtime) {
             return;
         }
-        for (rule, look) in looks {
-            let mut case = Case {
+        let mut memories = self.rule_memories.of(owner);
+        for (rule, handler) in handlers {
+            let mut ctx = RuleContext {
                 state,
                 event,
                 settings: &self.settings,
@@ -198,17 +239,25 @@ impl Detector {
                 container,
                 process,
                 memory: &mut self.memory,
-                stories: &mut self.stories,
+                findings: &mut self.findings,
                 rule: &rule.info,
             };
-            look(&mut case, fact);
+            match handler {
+                AnyHandler::New(examine) => {
+                    let alerts = examine(&ctx, &mut memories, fact);
+                    if !alerts.is_empty() {
+                        correlation::record(&mut ctx, alerts);
+                    }
+                }
+                AnyHandler::Old(examine) => examine(&mut ctx, fact),
+            }
         }
     }
 
     /// All findings, oldest first; never removed, only updated.
     #[must_use]
     pub fn findings(&self) -> &[Arc<Finding>] {
-        self.stories.findings()
+        self.findings.all()
     }
 
     /// A finding by its number.
@@ -221,16 +270,11 @@ impl Detector {
     /// How often something found no place among the findings, of which there are too many.
     #[must_use]
     pub fn untold(&self) -> u64 {
-        self.stories.untold()
+        self.findings.not_kept()
     }
 
     /// Places among the findings of those that the latest event raised or changed.
-    pub(crate) fn latest(&self) -> &[usize] {
-        self.stories.latest()
-    }
-
-    /// Takes the indices of findings raised or changed since the last call, ascending.
-    pub fn take_changed(&mut self) -> Vec<usize> {
-        self.stories.take_changed()
+    pub(crate) fn latest(&self) -> &[FindingIndex] {
+        self.findings.latest()
     }
 }

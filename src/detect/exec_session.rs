@@ -1,12 +1,13 @@
 //! Exec sessions: a process brought into a container from outside, and what descends from it.
 
+use super::finding::FindingIndex;
 use crate::event::Timestamp;
 
 /// An exec session.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Session {
     /// Its finding, unless it is the container's own health check.
-    pub(crate) place: Option<usize>,
+    pub(crate) index: Option<FindingIndex>,
     /// Commands, files and connections told so far.
     pub(crate) commands: u32,
     /// Files told so far.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::stories::MOST_EVIDENCE;
+use super::finding_store::MOST_EVIDENCE;
 use crate::event::{Bytes, ContainerId, Origin, Severity, Timestamp};
 
 /// Number of a finding in its session, from 1; shown as `F-0001`.
@@ -15,6 +15,24 @@ pub struct FindingId(pub u32);
 impl fmt::Display for FindingId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "F-{:04}", self.0)
+    }
+}
+
+/// Index of a finding among all findings of a detector; an index never changes its finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct FindingIndex(u32);
+
+impl FindingIndex {
+    /// The index of the finding at this position. Findings are bounded far below `u32::MAX`.
+    #[must_use]
+    pub(crate) fn new(position: usize) -> Self {
+        Self(u32::try_from(position).unwrap_or(u32::MAX))
+    }
+
+    /// Its position in the list of findings.
+    #[must_use]
+    pub(crate) fn get(self) -> usize {
+        self.0 as usize
     }
 }
 

@@ -11,11 +11,11 @@ use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 use super::baseline::Known;
 use super::drift::Drifts;
 use super::exec_session::Session;
+use super::finding::{Finding, FindingIndex};
 use super::links::Links;
 use super::programs;
-use super::{Finding, Severity};
 use crate::event::{
-    Action, Bytes, ContainerId, Endpoint, Event, Exec, Kind, ProgramAdditions, Timestamp,
+    Action, Bytes, ContainerId, Endpoint, Event, Exec, Kind, ProgramAdditions, Severity, Timestamp,
 };
 use crate::state::{FileKey, State};
 
@@ -99,7 +99,7 @@ pub(crate) struct ContainerMemory {
     /// It started and has not run its own program yet.
     pub(crate) awaiting_first: bool,
     /// Findings about sockets that its own service used before its mounts were known.
-    pub(crate) early_sockets: Vec<usize>,
+    pub(crate) early_sockets: Vec<FindingIndex>,
     /// Executed drift, and what awaits comparison.
     pub(crate) drifts: Drifts,
     /// SHA-256 of files compared with the image, by path.
@@ -113,7 +113,7 @@ pub(crate) struct ContainerMemory {
     /// What it is known to do.
     pub(crate) known: Known,
     /// Changed files that a finding tells of: what runs them later belongs to its story.
-    pub(crate) planted: BTreeMap<Bytes, u32>,
+    pub(crate) planted: BTreeMap<Bytes, FindingIndex>,
     /// Executables that have started a shell.
     pub(crate) shell_parents: Seen,
     /// Rhythm of commands run from outside, by command line.
@@ -128,8 +128,6 @@ pub(crate) struct ContainerMemory {
     pub(crate) datagrams: Option<Tried>,
     /// Tracers and the processes of their own they debug.
     pub(crate) debugged: Seen,
-    /// Names asked for lately below one domain, for tunnels.
-    pub(crate) tunnel: BTreeMap<Vec<u8>, (Timestamp, u32)>,
     /// Times its init ended, lately.
     pub(crate) deaths: VecDeque<Timestamp>,
     /// Calls and capabilities it has used since its start.
@@ -166,7 +164,7 @@ impl ContainerMemory {
         let texts = self.hashes.len() + self.planted.len() + self.rhythms.len();
         size_of::<Self>()
             + hashes * 32
-            + (texts + self.tunnel.len() + self.drifts.len()) * 192
+            + (texts + self.drifts.len()) * 192
             + (self.sessions.len() + self.begun.len() + self.bare_shells.len()) * 64
     }
 
@@ -185,7 +183,7 @@ pub(crate) struct Memory {
     /// Order of arrival, for the bound.
     order: VecDeque<ContainerId>,
     /// Processes that run executed drift, or descend from one: the finding's place.
-    pub(crate) marks: FxHashMap<u32, u32>,
+    pub(crate) marks: FxHashMap<u32, FindingIndex>,
     /// Processes of an installation, and the package manager each descends from.
     pub(crate) installing: FxHashMap<u32, u32>,
     /// Latest outbound connection by process.
@@ -193,15 +191,14 @@ pub(crate) struct Memory {
     /// Other names of files.
     pub(crate) links: Links,
     /// What was added to the story of a drifted program, at its worst, by the story's place.
-    pub(crate) chained: FxHashMap<u32, Severity>,
+    pub(crate) chained: FxHashMap<FindingIndex, Severity>,
 }
 
 impl ContainerMemory {
     /// A finding tells of a change of this file.
-    pub(crate) fn plant(&mut self, path: &Bytes, place: usize) {
+    pub(crate) fn plant(&mut self, path: &Bytes, index: FindingIndex) {
         if self.planted.len() < MAX_SET || self.planted.contains_key(path) {
-            let place = u32::try_from(place).unwrap_or(u32::MAX);
-            self.planted.insert(path.clone(), place);
+            self.planted.insert(path.clone(), index);
         }
     }
 }
@@ -376,10 +373,9 @@ impl Memory {
     }
 
     /// Marks a process as running what a finding is about.
-    pub(crate) fn mark(&mut self, pid: u32, place: usize) {
+    pub(crate) fn mark(&mut self, pid: u32, index: FindingIndex) {
         if self.marks.len() < MAX_PROCESSES || self.marks.contains_key(&pid) {
-            self.marks
-                .insert(pid, u32::try_from(place).unwrap_or(u32::MAX));
+            self.marks.insert(pid, index);
         }
     }
 }

@@ -2,25 +2,29 @@
 //!
 //! Pure: the same stream gives the same findings, byte for byte.
 
+mod alert;
 mod baseline;
 mod build;
-mod case;
-mod change;
+mod correlation;
 mod drift;
 mod engine;
+mod exec_client;
 mod exec_session;
+mod file_change;
 mod finding;
-mod frozen;
-mod judge;
+mod finding_store;
+mod keyframe;
 mod links;
 mod memory;
 mod policy;
+mod policy_application;
 mod programs;
 mod rule;
+mod rule_context;
+mod rule_info;
+mod rule_memory;
 pub mod rules;
-mod session_client;
 mod silence;
-mod stories;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod testkit;
@@ -29,10 +33,10 @@ mod who;
 pub use crate::event::{AgeLimit, Allow, Policy, PolicySettings, Scope, Severity, Silence};
 pub use engine::Detector;
 pub use finding::{Ancestor, Finding, FindingId};
-pub(crate) use frozen::Frozen;
+pub(crate) use keyframe::Frozen;
 pub use policy::{PolicyError, Read as PolicyRead};
-pub(crate) use rule::{Look, Rule};
-pub use rule::{Requirement, RuleInfo};
+pub(crate) use rule::{Handler, Rule};
+pub use rule_info::{Requirement, RuleInfo};
 pub(crate) use silence::exactly;
 
 use std::collections::BTreeSet;

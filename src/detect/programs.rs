@@ -178,7 +178,7 @@ pub(crate) fn is_packager<'a>(names: &ProgramAdditions, started: impl Into<Start
         return false;
     }
     let argv = started.argv;
-    // Told to run other commands, it is a way to run them.
+    // Explanation to run other commands, it is a way to run them.
     if argv.iter().any(|a| a.find(b"-Invoke").is_some()) {
         return false;
     }

@@ -4,8 +4,8 @@ use crate::catalog;
 use crate::event::ProgramAdditions;
 use bstr::ByteSlice as _;
 
-use super::case::Case;
 use super::programs;
+use super::rule_context::RuleContext;
 use crate::event::Bytes;
 use crate::state::ProcessEntry;
 
@@ -13,29 +13,26 @@ use crate::state::ProcessEntry;
 /// drifted code, or a command from outside. A service that the container's own start script
 /// runs as its child is the service itself.
 #[must_use]
-pub(crate) fn suspicious(case: &Case<'_>) -> bool {
-    if case.session().is_some() || case.memory.marks.contains_key(&case.event.pid) {
+pub(crate) fn suspicious(ctx: &RuleContext<'_>) -> bool {
+    if ctx.session().is_some() || ctx.memory.marks.contains_key(&ctx.event.pid) {
         return true;
     }
     // Programs that only start others do not stand between.
-    let wrapper = |p: &&ProcessEntry| case.names().is_wrapper(programs::of(p));
-    let mut line = case.ancestors().filter(|p| !wrapper(p));
+    let wrapper = |p: &&ProcessEntry| ctx.names().is_wrapper(programs::of(p));
+    let mut line = ctx.ancestors().filter(|p| !wrapper(p));
     let Some(own) = line.next() else {
         return false;
     };
     let hand = |p: &ProcessEntry| {
         let name = programs::of(p);
-        (
-            case.names().is_shell(name),
-            case.names().is_downloader(name),
-        )
+        (ctx.names().is_shell(name), ctx.names().is_downloader(name))
     };
     if let (true, _) | (_, true) = hand(own) {
         return true;
     }
     match line.next().map(hand) {
         Some((_, true)) => true,
-        Some((true, _)) => !by_start_script(case, |_| false) || inline(case.names(), own),
+        Some((true, _)) => !by_start_script(ctx, |_| false) || inline(ctx.names(), own),
         _ => false,
     }
 }
@@ -43,12 +40,12 @@ pub(crate) fn suspicious(case: &Case<'_>) -> bool {
 /// Nothing but shells and what `also` allows, and perhaps a small init, stands between the process
 /// and the container's root: its start script runs it. A shell below a server is not that.
 #[must_use]
-pub(crate) fn by_start_script(case: &Case<'_>, also: impl Fn(&ProcessEntry) -> bool) -> bool {
+pub(crate) fn by_start_script(ctx: &RuleContext<'_>, also: impl Fn(&ProcessEntry) -> bool) -> bool {
     let ours = |p: &ProcessEntry| {
         let name = programs::of(p);
-        case.names().is_shell(name) || case.names().is_wrapper(name) || also(p)
+        ctx.names().is_shell(name) || ctx.names().is_wrapper(name) || also(p)
     };
-    let mut above = case.ancestors().skip(1).peekable();
+    let mut above = ctx.ancestors().skip(1).peekable();
     while let Some(process) = above.next() {
         let root = above.peek().is_none();
         if !(ours(process) || root && is_small_init(programs::of(process))) {

@@ -77,7 +77,7 @@ impl Incidents {
     /// Joins the findings that the latest event raised or changed. `state` is the state after it.
     pub(crate) fn apply(&mut self, state: &State, detector: &Detector) {
         for index in detector.latest() {
-            if let Some(finding) = detector.findings().get(*index) {
+            if let Some(finding) = detector.findings().get(index.get()) {
                 self.join(state, finding);
             }
         }

@@ -2,8 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::detect::case::Case;
-use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs, who};
+use crate::detect::alert::Alerts;
+use crate::detect::rule_context::RuleContext;
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, programs, who};
 use crate::event::{Connect, Outcome};
 
 /// Addresses at which clouds hand out credentials: AWS, Google, Azure, Oracle and others share
@@ -32,7 +33,7 @@ pub(super) const RULE: Rule = Rule {
                   command from outside; medium from a service, whose cloud library may need it.",
         check: "Whether this workload uses the cloud's identity; block the address if not.",
     },
-    looks: &[Look::Connect(connect)],
+    handlers: &[Handler::Connect(|ctx, _, connect| examine(ctx, connect))],
 };
 
 /// A cloud's metadata service answers at this address.
@@ -41,27 +42,28 @@ pub(crate) fn is_metadata(ip: IpAddr) -> bool {
     ADDRESSES.contains(&ip)
 }
 
-fn connect(case: &mut Case<'_>, connect: &Connect) {
+fn examine(ctx: &RuleContext<'_>, connect: &Connect) -> Alerts {
     let Some(ip) = connect.remote.ip().filter(|ip| is_metadata(*ip)) else {
-        return;
+        return Alerts::none();
     };
-    let suspicious = who::suspicious(case);
+    let suspicious = who::suspicious(ctx);
     let severity = if suspicious {
         Severity::High
     } else {
         Severity::Medium
     };
-    case.raise(severity, ip.to_string().as_bytes(), |case, told| {
-        told.title = format!("Asked the cloud's metadata service at {ip}");
-        told.why.push(match connect.outcome {
+    let alert = ctx.alert(severity, ip.to_string().as_bytes(), |explanation| {
+        explanation.title = format!("Asked the cloud's metadata service at {ip}");
+        explanation.why.push(match connect.outcome {
             Outcome::Failed(errno) => format!("the connection failed (errno {errno})"),
             _ => "the connection was made or begun".to_owned(),
         });
-        if let Some(p) = case.process {
+        if let Some(p) = ctx.process {
             let command = programs::command_line(&p.argv, &p.exe, 160);
-            told.why.push(format!("by: {command}"));
+            explanation.why.push(format!("by: {command}"));
         }
     });
+    alert.into()
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@ use crate::catalog;
 use crate::catalog::secrets;
 use bstr::ByteSlice as _;
 
-use crate::detect::case::Case;
-use crate::detect::change::{Maker, by, graded, is_refusal, maker, refused};
-use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs, who};
+use crate::detect::file_change::{Maker, by, graded, is_refusal, maker, refused};
+use crate::detect::rule_context::RuleContext;
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, programs, who};
 use crate::event::{File, FileOp};
 use crate::state::ProcessEntry;
 
@@ -25,7 +25,7 @@ pub(super) const RULE: Rule = Rule {
                   mounted for it. Programs whose work is to check logins are not flagged.",
         check: "Who read them, and rotate what was read.",
     },
-    looks: &[Look::File(credentials)],
+    handlers: &[Handler::OldFile(credentials)],
 };
 
 /// Tools by whose hand people look around; a service does not read its secrets with them.
@@ -34,20 +34,20 @@ fn is_tool(name: &[u8]) -> bool {
 }
 
 /// The process itself is a tool of people, a shell, or drifted code.
-fn with_a_tool(case: &Case<'_>) -> bool {
-    case.memory.marks.contains_key(&case.event.pid)
-        || case
+fn with_a_tool(ctx: &RuleContext<'_>) -> bool {
+    ctx.memory.marks.contains_key(&ctx.event.pid)
+        || ctx
             .process
             .map(programs::of)
-            .is_some_and(|n| is_tool(n) || case.names().is_shell(n))
+            .is_some_and(|n| is_tool(n) || ctx.names().is_shell(n))
 }
 
 /// Somebody does it, not the service.
-pub(super) fn by_hand(case: &Case<'_>) -> bool {
-    who::suspicious(case) || with_a_tool(case)
+pub(super) fn by_hand(ctx: &RuleContext<'_>) -> bool {
+    who::suspicious(ctx) || with_a_tool(ctx)
 }
 
-fn credentials(case: &mut Case<'_>, file: &File) {
+fn credentials(ctx: &mut RuleContext<'_>, file: &File) {
     // A second name by which it can be read unseen is as good as reading it.
     let verb = match (file.op, &file.target) {
         (FileOp::Read, _) => "read",
@@ -59,7 +59,7 @@ fn credentials(case: &mut Case<'_>, file: &File) {
         _ => return,
     };
     // Programs look for keys that are not there; a person who does is worth a line.
-    let absent = file.errno == 2 && by_hand(case);
+    let absent = file.errno == 2 && by_hand(ctx);
     if file.errno != 0 && !absent && !is_refusal(file.errno) {
         return;
     }
@@ -73,23 +73,23 @@ fn credentials(case: &mut Case<'_>, file: &File) {
     {
         return;
     }
-    if secrets::is_server_key(path) && !with_a_tool(case) {
+    if secrets::is_server_key(path) && !with_a_tool(ctx) {
         return;
     }
-    if case.process.is_some_and(|p| its_work(p, path)) || maker(case) == Maker::Package {
+    if ctx.process.is_some_and(|p| its_work(p, path)) || maker(ctx) == Maker::Package {
         return;
     }
     let key = {
-        let exe = case.process.map_or(&file.comm, |p| &p.exe);
+        let exe = ctx.process.map_or(&file.comm, |p| &p.exe);
         format!(
             "read {} {}",
             exe.escaped(),
             secret_group(path).escape_ascii()
         )
     };
-    let starting = case.starting_up();
-    let hand = by_hand(case);
-    let own = case.own();
+    let starting = ctx.starting_up();
+    let hand = by_hand(ctx);
+    let own = ctx.own();
     if starting {
         if own.used.len() < 256 {
             own.used.insert(key);
@@ -113,13 +113,13 @@ fn credentials(case: &mut Case<'_>, file: &File) {
     };
     let severity = graded(weight, file.errno).min(weight);
     let line = format!("{verb} {}{}", file.path.escaped(), refused(file.errno));
-    let place = case.raise(severity, &group, |case, told| {
-        told.title = format!("Read a secret: {}", file.path.escaped());
-        told.why.push(by(case, &file.comm));
+    let index = ctx.raise(severity, &group, |ctx, explanation| {
+        explanation.title = format!("Read a secret: {}", file.path.escaped());
+        explanation.why.push(by(ctx, &file.comm));
     });
-    if let Some(place) = place {
-        case.stories.part(place, &file.path);
-        case.stories.explain(place, line);
+    if let Some(index) = index {
+        ctx.findings.add_part(index, &file.path);
+        ctx.findings.add_reason(index, line);
     }
 }
 

@@ -2,15 +2,15 @@
 
 use bstr::ByteSlice as _;
 
-use crate::detect::case::Case;
-use crate::detect::change::by;
 use crate::detect::drift::any_ancestor;
+use crate::detect::file_change::by;
+use crate::detect::rule_context::RuleContext;
 use crate::detect::{Severity, who};
 use crate::event::{Bytes, Privilege};
 
 /// The container was given the right to do such things.
-pub(super) fn entitled(case: &Case<'_>, capability: &str) -> bool {
-    case.container.is_some_and(|c| {
+pub(super) fn entitled(ctx: &RuleContext<'_>, capability: &str) -> bool {
+    ctx.container.is_some_and(|c| {
         let added = |name: &String| {
             let bare = name.strip_prefix("CAP_").unwrap_or(name);
             bare == capability || bare == "ALL"
@@ -20,8 +20,8 @@ pub(super) fn entitled(case: &Case<'_>, capability: &str) -> bool {
 }
 
 /// The program that calls, as the subject of a story.
-pub(super) fn caller(case: &Case<'_>, p: &Privilege) -> Bytes {
-    case.process
+pub(super) fn caller(ctx: &RuleContext<'_>, p: &Privilege) -> Bytes {
+    ctx.process
         .map(|x| &x.exe)
         .filter(|exe| !exe.as_bytes().is_empty())
         .unwrap_or(&p.comm)
@@ -32,30 +32,30 @@ pub(super) fn caller(case: &Case<'_>, p: &Privilege) -> Bytes {
 /// sandbox that it makes for a child of its own confines that child: both are known from then on.
 /// A command from outside, a shell or drifted code is not that program, and what reaches the
 /// host's disk or its cgroups is never ordinary.
-pub(super) fn known_work(case: &mut Case<'_>, p: &Privilege) -> bool {
-    let declared = entitled(case, "SYS_ADMIN") || unconfined(case);
-    if !declared || case.session().is_some() || case.memory.marks.contains_key(&case.event.pid) {
+pub(super) fn known_work(ctx: &mut RuleContext<'_>, p: &Privilege) -> bool {
+    let declared = entitled(ctx, "SYS_ADMIN") || unconfined(ctx);
+    if !declared || ctx.session().is_some() || ctx.memory.marks.contains_key(&ctx.event.pid) {
         return false;
     }
-    let key = format!("sandbox {}", caller(case, p).escaped());
-    let own = case.own();
+    let key = format!("sandbox {}", caller(ctx, p).escaped());
+    let own = ctx.own();
     if own.used.contains(&key) {
-        return !reaches_host(p) && !who::suspicious(case);
+        return !reaches_host(p) && !who::suspicious(ctx);
     }
-    let starting = case.starting_up() && entitled(case, "SYS_ADMIN");
+    let starting = ctx.starting_up() && entitled(ctx, "SYS_ADMIN");
     let child = matches!(p.call.as_str(), "clone" | "clone3") && p.detail.contains_str("CLONE_NEW");
-    let confines = child && p.errno == 0 && !who::suspicious(case);
-    let own = case.own();
+    let confines = child && p.errno == 0 && !who::suspicious(ctx);
+    let own = ctx.own();
     if (starting || confines) && own.used.len() < 256 {
         own.used.insert(key);
     }
     if confines && !starting {
-        case.raise(Severity::Info, b"sandbox", |case, told| {
-            told.title = format!(
+        ctx.raise(Severity::Info, b"sandbox", |ctx, explanation| {
+            explanation.title = format!(
                 "{} runs a child in a sandbox of its own",
-                caller(case, p).escaped()
+                caller(ctx, p).escaped()
             );
-            told.why.push(by(case, &p.comm));
+            explanation.why.push(by(ctx, &p.comm));
         });
     }
     confines
@@ -68,15 +68,15 @@ fn reaches_host(p: &Privilege) -> bool {
 }
 
 /// The container was started without the filter that keeps such calls out.
-fn unconfined(case: &Case<'_>) -> bool {
-    let security = case.container.map(|c| &c.info.security);
+fn unconfined(ctx: &RuleContext<'_>) -> bool {
+    let security = ctx.container.map(|c| &c.info.security);
     security.is_some_and(|s| s.privileged || s.seccomp == "unconfined")
 }
 
 /// A program of the image, in a container that was given the right to trace, reaches into a
 /// process it has started itself: it is debugged. `target` is its pid within the container.
-pub(super) fn debugs_own(case: &mut Case<'_>, target: &[u8]) -> bool {
-    let Some(tracer) = case.process.filter(|_| entitled(case, "SYS_PTRACE")) else {
+pub(super) fn debugs_own(ctx: &mut RuleContext<'_>, target: &[u8]) -> bool {
+    let Some(tracer) = ctx.process.filter(|_| entitled(ctx, "SYS_PTRACE")) else {
         return false;
     };
     let target = std::str::from_utf8(target)
@@ -85,22 +85,22 @@ pub(super) fn debugs_own(case: &mut Case<'_>, target: &[u8]) -> bool {
     let Some(target) = target.filter(|t: &u32| *t != 0) else {
         return false;
     };
-    if tracer.file.origin() != crate::event::Origin::Image || case.session().is_some() {
+    if tracer.file.origin() != crate::event::Origin::Image || ctx.session().is_some() {
         return false;
     }
     let pair = (tracer.pid, tracer.started, target);
-    if case.own().debugged.contains(pair) {
+    if ctx.own().debugged.contains(pair) {
         return true;
     }
-    let own = case.state.processes.values().any(|p| {
+    let own = ctx.state.processes.values().any(|p| {
         p.nspid == target
             && p.pid != tracer.pid
-            && p.owner.as_ref() == Some(case.owner)
+            && p.owner.as_ref() == Some(ctx.owner)
             && p.exited.is_none()
-            && any_ancestor(case, p, |above| above.pid == tracer.pid)
+            && any_ancestor(ctx, p, |above| above.pid == tracer.pid)
     });
     if own {
-        case.own().debugged.insert(pair);
+        ctx.own().debugged.insert(pair);
     }
     own
 }

@@ -2,10 +2,11 @@
 
 use bstr::ByteSlice as _;
 
-use crate::detect::case::Case;
 use crate::detect::drift::{Made, PATIENCE, Pending, attach_history, history, made, peer};
-use crate::detect::stories::Told;
-use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, build, programs};
+use crate::detect::finding::FindingIndex;
+use crate::detect::finding_store::Explanation;
+use crate::detect::rule_context::RuleContext;
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, build, programs};
 use crate::event::{
     Bytes, Compare, CompareClass, Connect, Exec, File, FileOp, Origin, Outcome, Tick, Timestamp,
     escape,
@@ -26,12 +27,12 @@ pub(super) const NEW: Rule = Rule {
         check: "Where the file came from (the lines on who wrote it), its hash, and what it did \
                 next. If the image should bring it, rebuild the image.",
     },
-    looks: &[
-        Look::Exec(exec),
-        Look::Compare(compare),
-        Look::Tick(tick),
-        Look::Connect(connect),
-        Look::File(effect),
+    handlers: &[
+        Handler::OldExec(exec),
+        Handler::OldCompare(compare),
+        Handler::OldTick(tick),
+        Handler::OldConnect(connect),
+        Handler::OldFile(effect),
     ],
 };
 
@@ -47,7 +48,7 @@ pub(super) const MODIFIED: Rule = Rule {
                   file that was only touched, linked or given the same mode again stays silent.",
         check: "Compare the file with the image's copy; who wrote it and when stands above.",
     },
-    looks: &[],
+    handlers: &[],
 };
 
 /// The same content as another file of the image.
@@ -62,7 +63,7 @@ pub(super) const RELOCATED: Rule = Rule {
                   linked. Severity is high when it runs under another system program's name.",
         check: "Why a second copy was made; attackers do it to slip past rules on names.",
     },
-    looks: &[],
+    handlers: &[],
 };
 
 /// Run from memory-backed directories.
@@ -77,7 +78,7 @@ pub(super) const TMPFS: Rule = Rule {
                   was put there since and leaves no trace on disk.",
         check: "Who wrote it, and what it did next.",
     },
-    looks: &[],
+    handlers: &[],
 };
 
 /// Run from a volume.
@@ -92,7 +93,7 @@ pub(super) const VOLUME: Rule = Rule {
                   changed after the container started; information when it was there before.",
         check: "Who wrote it; other containers and the host may share the volume.",
     },
-    looks: &[],
+    handlers: &[],
 };
 
 /// Start-up's own drift, folded.
@@ -108,7 +109,7 @@ pub(super) const STARTUP: Rule = Rule {
                   a command from outside is never folded here.",
         check: "Nothing, unless the list names something the image's entrypoint would not do.",
     },
-    looks: &[],
+    handlers: &[],
 };
 
 /// Built inside.
@@ -123,79 +124,79 @@ pub(super) const BUILT: Rule = Rule {
                   Ordinary in a development or build container; a service should not compile.",
         check: "Whether this container is meant to build things.",
     },
-    looks: &[Look::File(build::carried)],
+    handlers: &[Handler::OldFile(build::carried)],
 };
 
 /// Folds something start-up did into the container's one line.
-pub(crate) fn fold_startup(case: &mut Case<'_>, what: String) {
-    if let Some(place) = case.raise_as(&STARTUP.info, Severity::Info, b"start-up", |_, _| {}) {
-        case.stories.explain(place, what);
-        case.stories.edit(place, |f| {
+pub(crate) fn record_startup_drift(ctx: &mut RuleContext<'_>, what: String) {
+    if let Some(index) = ctx.raise_as(&STARTUP.info, Severity::Info, b"start-up", |_, _| {}) {
+        ctx.findings.add_reason(index, what);
+        ctx.findings.edit(index, |f| {
             f.title = format!("Start-up drift, {} in all", f.count);
         });
     }
 }
 
-fn exec(case: &mut Case<'_>, exec: &Exec) {
+fn exec(ctx: &mut RuleContext<'_>, exec: &Exec) {
     // What a drifted program starts belongs to its story.
-    if let Some(&place) = case.memory.marks.get(&case.event.pid) {
+    if let Some(&index) = ctx.memory.marks.get(&ctx.event.pid) {
         let line = format!(
             "then ran: {}",
             programs::command_line(&exec.argv, &exec.exe, 160)
         );
-        add(case, place as usize, line);
-        build::compiles(case, exec, place as usize);
+        add(ctx, index, line);
+        build::compiles(ctx, exec, index);
     }
     match exec.file.origin() {
-        Origin::Upper | Origin::CopiedUp => judge_upper(case, exec),
-        Origin::Tmpfs => judge(case, exec, &TMPFS.info, Severity::High),
-        Origin::Volume => judge_volume(case, exec),
+        Origin::Upper | Origin::CopiedUp => judge_upper(ctx, exec),
+        Origin::Tmpfs => judge(ctx, exec, &TMPFS.info, Severity::High),
+        Origin::Volume => judge_volume(ctx, exec),
         Origin::Image | Origin::Memfd | Origin::Deleted | Origin::Unknown => {}
     }
 }
 
-fn judge_upper(case: &mut Case<'_>, exec: &Exec) {
-    let verdict = case
+fn judge_upper(ctx: &mut RuleContext<'_>, exec: &Exec) {
+    let verdict = ctx
         .memory
-        .get(case.owner)
+        .get(ctx.owner)
         .and_then(|own| own.drifts.verdict(&exec.exe, &exec.file))
         .cloned();
     match verdict {
         Some(CompareClass::CopiedUp) => {}
         Some(CompareClass::Relocated(from)) => {
             let severity = relocated_severity(&exec.exe, &from);
-            judge(case, exec, &RELOCATED.info, severity);
+            judge(ctx, exec, &RELOCATED.info, severity);
         }
-        Some(CompareClass::New) => judge(case, exec, &NEW.info, Severity::High),
-        Some(CompareClass::Modified) => judge(case, exec, &MODIFIED.info, Severity::High),
+        Some(CompareClass::New) => judge(ctx, exec, &NEW.info, Severity::High),
+        Some(CompareClass::Modified) => judge(ctx, exec, &MODIFIED.info, Severity::High),
         Some(CompareClass::Unknown(_)) if exec.file.origin() == Origin::CopiedUp => {
-            if changed_since_start(case, exec.file.mtime) {
-                judge(case, exec, &MODIFIED.info, Severity::Medium);
+            if changed_since_start(ctx, exec.file.mtime) {
+                judge(ctx, exec, &MODIFIED.info, Severity::Medium);
             }
         }
-        Some(CompareClass::Unknown(_)) => judge(case, exec, &NEW.info, Severity::High),
+        Some(CompareClass::Unknown(_)) => judge(ctx, exec, &NEW.info, Severity::High),
         None => {
             if exec.file.origin() == Origin::Upper {
-                judge(case, exec, &NEW.info, Severity::High);
+                judge(ctx, exec, &NEW.info, Severity::High);
             }
             // Whether it is a copy of an image file, or the image's own content, is known
             // only once it is compared.
             let pending = Pending {
                 path: exec.exe.clone(),
                 file: exec.file,
-                first: case.occurrence(),
-                pid: case.event.pid,
+                first: ctx.occurrence(),
+                pid: ctx.event.pid,
                 command: programs::command_line(&exec.argv, &exec.exe, 160),
-                again: (0, case.event.ts, case.event.seq),
-                starting_up: case.starting_up(),
+                again: (0, ctx.event.ts, ctx.event.seq),
+                starting_up: ctx.starting_up(),
             };
-            case.own().drifts.wait(pending);
+            ctx.own().drifts.wait(pending);
         }
     }
 }
 
-fn judge_volume(case: &mut Case<'_>, exec: &Exec) {
-    let mounted = case.container.is_some_and(|c| {
+fn judge_volume(ctx: &mut RuleContext<'_>, exec: &Exec) {
+    let mounted = ctx.container.is_some_and(|c| {
         c.info.mounts.iter().any(|m| {
             let at = m.destination.as_bytes();
             exec.exe
@@ -203,97 +204,96 @@ fn judge_volume(case: &mut Case<'_>, exec: &Exec) {
                 .is_some_and(|rest| rest.starts_with(b"/") || at.ends_with(b"/"))
         })
     });
-    if changed_since_start(case, exec.file.ctime) {
+    if changed_since_start(ctx, exec.file.ctime) {
         // Outside any mount the storage driver is no overlay: only the time speaks.
         let severity = if mounted {
             Severity::High
         } else {
             Severity::Medium
         };
-        judge(case, exec, &VOLUME.info, severity);
-    } else if mounted && !case.starting_up() {
-        judge(case, exec, &VOLUME.info, Severity::Info);
+        judge(ctx, exec, &VOLUME.info, severity);
+    } else if mounted && !ctx.starting_up() {
+        judge(ctx, exec, &VOLUME.info, Severity::Info);
     }
 }
 
 /// The time lies after the container's start; an unknown time counts as such.
-fn changed_since_start(case: &Case<'_>, at: Timestamp) -> bool {
+fn changed_since_start(ctx: &RuleContext<'_>, at: Timestamp) -> bool {
     at == Timestamp(0)
-        || case
+        || ctx
             .container
             .and_then(crate::state::Container::started)
             .is_some_and(|started| at > started)
 }
 
 /// Raises the finding of one class, unless the file came about in an ordinary way.
-fn judge(case: &mut Case<'_>, exec: &Exec, rule: &'static RuleInfo, severity: Severity) {
+fn judge(ctx: &mut RuleContext<'_>, exec: &Exec, rule: &'static RuleInfo, severity: Severity) {
     let path = &exec.exe;
-    if case.starting_up() {
-        fold_startup(case, format!("ran {}", path.escaped()));
+    if ctx.starting_up() {
+        record_startup_drift(ctx, format!("ran {}", path.escaped()));
         return;
     }
     if severity > Severity::Info {
-        match made(case, path) {
+        match made(ctx, path) {
             Some(Made::Package) => return,
             Some(Made::Built) => {
-                built(case, format!("ran {}", path.escaped()));
+                built(ctx, format!("ran {}", path.escaped()));
                 return;
             }
             Some(Made::StartUp) => {
-                fold_startup(case, format!("ran {}", path.escaped()));
+                record_startup_drift(ctx, format!("ran {}", path.escaped()));
                 return;
             }
             None => {}
         }
     }
     let origin = exec.file.origin();
-    take_over(case, path, rule, severity);
-    let place = case.raise_as(rule, severity, path, |case, told| {
+    take_over(ctx, path, rule, severity);
+    let index = ctx.raise_as(rule, severity, path, |ctx, explanation| {
         let command = programs::command_line(&exec.argv, path, 160);
-        tell(case, told, rule, path, &command, origin);
+        tell(ctx, explanation, rule, path, &command, origin);
     });
-    if let Some(place) = place {
-        attach_history(case, place, path);
-        case.memory.mark(case.event.pid, place);
+    if let Some(index) = index {
+        attach_history(ctx, index, path);
+        ctx.memory.mark(ctx.event.pid, index);
     }
 }
 
 /// A finding that told of this file's change alone becomes the story of its execution.
-fn take_over(case: &mut Case<'_>, path: &Bytes, rule: &'static RuleInfo, severity: Severity) {
-    let planted = &case.own().planted;
-    let Some(&place) = planted.get(path) else {
+fn take_over(ctx: &mut RuleContext<'_>, path: &Bytes, rule: &'static RuleInfo, severity: Severity) {
+    let planted = &ctx.own().planted;
+    let Some(&index) = planted.get(path) else {
         return;
     };
-    let alone = planted.values().filter(|p| **p == place).count() == 1;
-    let place = place as usize;
-    let told = case.stories.findings().get(place);
+    let alone = planted.values().filter(|p| **p == index).count() == 1;
+    let told = ctx.findings.get(index);
     let lesser = told.is_some_and(|f| f.rule.starts_with("file.") && f.severity <= severity);
-    let unknown = case.stories.find(rule.id, Some(case.owner), path).is_none();
+    let unknown = ctx.findings.find(rule.id, Some(ctx.owner), path).is_none();
     if alone && lesser && unknown {
-        case.stories.take_over(place, rule, severity, path);
+        ctx.findings.continue_as(index, rule, severity, path);
         let title = format!("{}: {}", rule.title, path.escaped());
-        case.stories.edit(place, |f| f.title = title);
+        ctx.findings.edit(index, |f| f.title = title);
     }
 }
 
 /// Folds what came of a build into the container's one line about that.
-pub(super) fn built(case: &mut Case<'_>, what: String) {
-    if let Some(place) = case.raise_as(&BUILT.info, Severity::Info, build::SUBJECT, |_, _| {}) {
-        case.stories.explain(place, what);
+pub(super) fn built(ctx: &mut RuleContext<'_>, what: String) {
+    if let Some(index) = ctx.raise_as(&BUILT.info, Severity::Info, build::SUBJECT, |_, _| {}) {
+        ctx.findings.add_reason(index, what);
     }
 }
 
 fn tell(
-    case: &Case<'_>,
-    told: &mut Told,
+    ctx: &RuleContext<'_>,
+    explanation: &mut Explanation,
     rule: &RuleInfo,
     path: &Bytes,
     command: &str,
     origin: Origin,
 ) {
-    told.title = format!("{}: {}", rule.title, path.escaped());
-    told.why.push(format!("ran: {command}"));
-    told.why.push(
+    explanation.title = format!("{}: {}", rule.title, path.escaped());
+    explanation.why.push(format!("ran: {command}"));
+    explanation.why.push(
         match origin {
             Origin::Upper => "the file lies in the writable layer, where the image has nothing",
             Origin::Tmpfs => "the file lies on a tmpfs, which was empty at the start",
@@ -302,9 +302,10 @@ fn tell(
         }
         .to_owned(),
     );
-    history(case, path, &mut told.why);
-    if case.session().is_some() {
-        told.why
+    history(ctx, path, &mut explanation.why);
+    if ctx.session().is_some() {
+        explanation
+            .why
             .push("run by a command from outside (exec session)".to_owned());
     }
 }
@@ -319,9 +320,9 @@ fn relocated_severity(path: &[u8], from: &[u8]) -> Severity {
     }
 }
 
-fn compare(case: &mut Case<'_>, compare: &Compare) {
+fn compare(ctx: &mut RuleContext<'_>, compare: &Compare) {
     let mut settled = Vec::new();
-    case.own().drifts.pending.retain(|p| {
+    ctx.own().drifts.pending.retain(|p| {
         let same = p.path == compare.path && (p.file.ino == compare.ino || compare.ino == 0);
         if same {
             settled.push(p.clone());
@@ -329,46 +330,50 @@ fn compare(case: &mut Case<'_>, compare: &Compare) {
         !same
     });
     for pending in settled {
-        settle(case, &pending, &compare.class, compare.sha256.as_deref());
+        settle(ctx, &pending, &compare.class, compare.sha256.as_deref());
     }
 }
 
-fn tick(case: &mut Case<'_>, _tick: &Tick) {
-    let now = case.now();
+fn tick(ctx: &mut RuleContext<'_>, _tick: &Tick) {
+    let now = ctx.now();
     let late = |p: &Pending| now.since(p.first.ts).as_secs() >= PATIENCE;
-    if !case
+    if !ctx
         .memory
-        .get(case.owner)
+        .get(ctx.owner)
         .is_some_and(|own| own.drifts.pending.iter().any(late))
     {
         return;
     }
-    let (overdue, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut case.own().drifts.pending)
+    let (overdue, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut ctx.own().drifts.pending)
         .into_iter()
         .partition(late);
-    case.own().drifts.pending = waiting;
+    ctx.own().drifts.pending = waiting;
     let class = CompareClass::Unknown("no comparison came".to_owned());
     for pending in overdue {
-        settle(case, &pending, &class, None);
+        settle(ctx, &pending, &class, None);
     }
 }
 
 /// What an execution was, now that it is known.
-fn settle(case: &mut Case<'_>, pending: &Pending, class: &CompareClass, sha256: Option<&str>) {
+fn settle(
+    ctx: &mut RuleContext<'_>,
+    pending: &Pending,
+    class: &CompareClass,
+    sha256: Option<&str>,
+) {
     let path = &pending.path;
-    case.own().drifts.decide(path, &pending.file, class.clone());
-    let existing = case.stories.find(NEW.info.id, Some(case.owner), path);
+    ctx.own().drifts.decide(path, &pending.file, class.clone());
+    let existing = ctx.findings.find(NEW.info.id, Some(ctx.owner), path);
     // What the program did before it was compared weighs as much as ever.
     let did = existing
-        .and_then(|place| u32::try_from(place).ok())
-        .and_then(|place| case.memory.chained.get(&place).copied())
+        .and_then(|index| ctx.memory.chained.get(&index).copied())
         .unwrap_or(Severity::Info);
     let (rule, severity, fact) = match class {
         CompareClass::CopiedUp => {
-            if let Some(place) = existing {
-                case.stories.edit(place, |f| f.severity = did);
-                case.stories
-                    .explain(place, "compared: its content is the image's".to_owned());
+            if let Some(index) = existing {
+                ctx.findings.edit(index, |f| f.severity = did);
+                ctx.findings
+                    .add_reason(index, "compared: its content is the image's".to_owned());
             }
             return;
         }
@@ -388,7 +393,7 @@ fn settle(case: &mut Case<'_>, pending: &Pending, class: &CompareClass, sha256: 
             format!("compared: same content as the image's {}", from.escaped()),
         ),
         CompareClass::Unknown(reason) => {
-            if existing.is_some() || !changed_since_start(case, pending.file.mtime) {
+            if existing.is_some() || !changed_since_start(ctx, pending.file.mtime) {
                 return;
             }
             let reason = escape(reason.as_bytes());
@@ -399,63 +404,64 @@ fn settle(case: &mut Case<'_>, pending: &Pending, class: &CompareClass, sha256: 
             )
         }
     };
-    let Some(severity) = case.settings.policy.grade(rule.id, severity.max(did)) else {
+    let Some(severity) = ctx.settings.policy.grade(rule.id, severity.max(did)) else {
         return;
     };
-    let place = match existing {
-        Some(place) => {
+    let index = match existing {
+        Some(index) => {
             if rule.id != NEW.info.id {
-                case.stories.reclassify(place, rule, severity);
+                ctx.findings.reclassify(index, rule, severity);
                 let title = format!("{}: {}", rule.title, path.escaped());
-                case.stories.edit(place, |f| f.title = title);
+                ctx.findings.edit(index, |f| f.title = title);
             }
-            Some(place)
+            Some(index)
         }
-        None => raise_settled(case, pending, rule, severity),
+        None => raise_settled(ctx, pending, rule, severity),
     };
-    let Some(place) = place else { return };
-    case.stories.explain(place, fact);
+    let Some(index) = index else { return };
+    ctx.findings.add_reason(index, fact);
     if let Some(hash) = sha256 {
-        case.stories
-            .explain(place, format!("SHA-256 {}", escape(hash.as_bytes())));
+        ctx.findings
+            .add_reason(index, format!("SHA-256 {}", escape(hash.as_bytes())));
     }
-    if case.event.pid != 0 || sha256.is_some() {
-        case.stories.attach(place, case.event.ts, case.event.seq);
+    if ctx.event.pid != 0 || sha256.is_some() {
+        ctx.findings
+            .add_evidence(index, ctx.event.ts, ctx.event.seq);
     }
 }
 
 /// Raises what had to wait for its comparison, as of its first execution.
 fn raise_settled(
-    case: &mut Case<'_>,
+    ctx: &mut RuleContext<'_>,
     pending: &Pending,
     rule: &'static RuleInfo,
     severity: Severity,
-) -> Option<usize> {
+) -> Option<FindingIndex> {
     let path = &pending.path;
     if pending.file.origin() == Origin::Upper {
         return None; // It was judged at once, and found to be ordinary.
     }
     if pending.starting_up {
-        fold_startup(case, format!("ran {}", path.escaped()));
+        record_startup_drift(ctx, format!("ran {}", path.escaped()));
         return None;
     }
-    match made(case, path) {
+    match made(ctx, path) {
         Some(Made::Package) => return None,
         Some(Made::Built) => {
-            built(case, format!("ran {}", path.escaped()));
+            built(ctx, format!("ran {}", path.escaped()));
             return None;
         }
         Some(Made::StartUp) => {
-            fold_startup(case, format!("ran {}", path.escaped()));
+            record_startup_drift(ctx, format!("ran {}", path.escaped()));
             return None;
         }
         None => {}
     }
-    take_over(case, path, rule, severity);
-    let mut told = Told::default();
+    take_over(ctx, path, rule, severity);
+    let mut explanation = Explanation::default();
     tell(
-        case,
-        &mut told,
+        ctx,
+        &mut explanation,
         rule,
         path,
         &pending.command,
@@ -463,50 +469,49 @@ fn raise_settled(
     );
     let first = pending.first.clone();
     let at = (pending.first.ts, pending.first.seq);
-    let (place, _) = case
-        .stories
-        .raise(rule, severity, Some(case.owner), path, at, || (first, told))?;
-    let alive = case
+    let (index, _) = ctx
+        .findings
+        .raise(rule, severity, Some(ctx.owner), path, at, || {
+            (first, explanation)
+        })?;
+    let alive = ctx
         .state
         .processes
         .get(&pending.pid)
         .is_some_and(|p| p.exited.is_none() && p.exe == pending.path);
     if alive {
-        case.memory.mark(pending.pid, place);
+        ctx.memory.mark(pending.pid, index);
     }
     if pending.again.0 > 0 {
-        case.stories.edit(place, |f| f.count += pending.again.0);
-        case.stories.attach(place, pending.again.1, pending.again.2);
+        ctx.findings.edit(index, |f| f.count += pending.again.0);
+        ctx.findings
+            .add_evidence(index, pending.again.1, pending.again.2);
     }
-    Some(place)
+    Some(index)
 }
 
 /// A connection by a drifted program or its children belongs to its story.
-fn connect(case: &mut Case<'_>, connect: &Connect) {
-    let Some(&place) = case.memory.marks.get(&case.event.pid) else {
+fn connect(ctx: &mut RuleContext<'_>, connect: &Connect) {
+    let Some(&index) = ctx.memory.marks.get(&ctx.event.pid) else {
         return;
     };
     let how = match connect.outcome {
         Outcome::Failed(_) => "then tried to connect to",
         _ => "then connected to",
     };
-    add(
-        case,
-        place as usize,
-        format!("{how} {}", peer(&connect.remote)),
-    );
+    add(ctx, index, format!("{how} {}", peer(&connect.remote)));
 }
 
 /// So do its changes to files of consequence.
-fn effect(case: &mut Case<'_>, file: &File) {
-    let Some(&place) = case.memory.marks.get(&case.event.pid) else {
+fn effect(ctx: &mut RuleContext<'_>, file: &File) {
+    let Some(&index) = ctx.memory.marks.get(&ctx.event.pid) else {
         return;
     };
     let path = match (file.op, &file.target) {
         (FileOp::Rename | FileOp::Link, Some(target)) => target,
         _ => &file.path,
     };
-    if file.op == FileOp::MapExec || case.path_class(path).is_none() {
+    if file.op == FileOp::MapExec || ctx.path_class(path).is_none() {
         return;
     }
     let how = match (file.op, file.errno) {
@@ -514,21 +519,17 @@ fn effect(case: &mut Case<'_>, file: &File) {
         (_, 0) => "then changed",
         _ => "then tried to change",
     };
-    add(case, place as usize, format!("{how} {}", path.escaped()));
+    add(ctx, index, format!("{how} {}", path.escaped()));
 }
 
 /// Adds a line to a story, and the event to its evidence when the line is new.
-fn add(case: &mut Case<'_>, place: usize, line: String) {
-    let told = |case: &Case<'_>| {
-        case.stories
-            .findings()
-            .get(place)
-            .map_or(0, |f| f.why.len())
-    };
-    let before = told(case);
-    case.stories.explain(place, line);
-    if told(case) > before {
-        case.stories.attach(place, case.event.ts, case.event.seq);
+fn add(ctx: &mut RuleContext<'_>, index: FindingIndex, line: String) {
+    let told = |ctx: &RuleContext<'_>| ctx.findings.get(index).map_or(0, |f| f.why.len());
+    let before = told(ctx);
+    ctx.findings.add_reason(index, line);
+    if told(ctx) > before {
+        ctx.findings
+            .add_evidence(index, ctx.event.ts, ctx.event.seq);
     }
 }
 

@@ -1,8 +1,8 @@
 //! What differs from the image although nobody was seen changing it.
 
 use crate::catalog::paths;
-use crate::detect::case::Case;
-use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity};
+use crate::detect::rule_context::RuleContext;
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity};
 use crate::event::{Difference, Differing, DriftScan, DriftScanSource, FileClass, Timestamp};
 
 /// The rule.
@@ -22,7 +22,7 @@ pub(super) const RULE: Rule = Rule {
         check: "hullwatch drift CONTAINER --diff shows all of it; who had access before watching \
                 began.",
     },
-    looks: &[Look::DriftScan(scan)],
+    handlers: &[Handler::OldDriftScan(scan)],
 };
 
 /// Findings on executions, which are about the same files.
@@ -32,28 +32,28 @@ const EXECUTED: [&str; 3] = [
     "drift.exec-relocated",
 ];
 
-fn scan(case: &mut Case<'_>, scan: &DriftScan) {
+fn scan(ctx: &mut RuleContext<'_>, scan: &DriftScan) {
     let mut things = Vec::new();
     let mut lines = Vec::new();
     let mut highest = Severity::Info;
     for entry in &scan.entries {
-        let Some(severity) = weigh(case, entry) else {
+        let Some(severity) = weigh(ctx, entry) else {
             continue;
         };
         // Whoever was seen doing it has been judged by the rules on events.
-        if case.activity(&entry.path).is_some() {
+        if ctx.activity(&entry.path).is_some() {
             continue;
         }
         let line = describe(entry);
         let executed = EXECUTED
             .iter()
-            .find_map(|rule| case.stories.find(rule, Some(case.owner), &entry.path));
-        if let Some(place) = executed {
-            case.stories.explain(place, format!("compared: {line}"));
+            .find_map(|rule| ctx.findings.find(rule, Some(ctx.owner), &entry.path));
+        if let Some(index) = executed {
+            ctx.findings.add_reason(index, format!("compared: {line}"));
             continue;
         }
         // A scan made again tells only what is new.
-        if case
+        if ctx
             .own()
             .scanned
             .insert((&entry.path, entry.ctime, entry.difference))
@@ -67,35 +67,35 @@ fn scan(case: &mut Case<'_>, scan: &DriftScan) {
         return;
     }
     lines.sort_by_key(|(severity, _)| std::cmp::Reverse(*severity));
-    let place = case.raise(highest, b"image", |_, told| {
+    let index = ctx.raise(highest, b"image", |_, explanation| {
         if scan.source == DriftScanSource::Engine {
             let line = "as the engine tells; contents were not compared";
-            told.why.push(line.to_owned());
+            explanation.why.push(line.to_owned());
         }
     });
-    let Some(place) = place else { return };
+    let Some(index) = index else { return };
     for thing in &things {
-        case.stories.part(place, thing);
+        ctx.findings.add_part(index, thing);
     }
     for (_, line) in lines.into_iter().take(30) {
-        case.stories.explain(place, line);
+        ctx.findings.add_reason(index, line);
     }
     let what = match (&things[..], scan.unlisted) {
         ([only], 0) => format!("{} differs", only.escaped()),
         (all, 0) => format!("{} files differ", all.len()),
         (all, _) => format!("{} files or more differ", all.len()),
     };
-    case.stories.edit(place, |finding| {
+    ctx.findings.edit(index, |finding| {
         finding.title = format!("{what} from the image; nobody was seen changing that");
     });
 }
 
 /// How bad an entry is; `None`: not at all.
-fn weigh(case: &Case<'_>, entry: &Differing) -> Option<Severity> {
+fn weigh(ctx: &RuleContext<'_>, entry: &Differing) -> Option<Severity> {
     if entry.class.is_ordinary() || entry.class == FileClass::Packages {
         return entry.is_setuid().then_some(Severity::Medium);
     }
-    if entry.package.is_some() || made_at_start(case, entry.ctime) {
+    if entry.package.is_some() || made_at_start(ctx, entry.ctime) {
         return Some(Severity::Info);
     }
     Some(match entry.class {
@@ -118,11 +118,11 @@ fn weighty_script(entry: &Differing) -> bool {
 }
 
 /// The inode was last changed while the container was made or started.
-fn made_at_start(case: &Case<'_>, at: Timestamp) -> bool {
-    let Some(info) = case.container.map(|c| &c.info) else {
+fn made_at_start(ctx: &RuleContext<'_>, at: Timestamp) -> bool {
+    let Some(info) = ctx.container.map(|c| &c.info) else {
         return false;
     };
-    let grace = case.settings.startup_grace;
+    let grace = ctx.settings.startup_grace;
     at != Timestamp(0)
         && [info.created, info.started]
             .into_iter()

@@ -3,14 +3,15 @@
 use bstr::ByteSlice as _;
 
 use crate::catalog::paths::PathClass;
-use crate::detect::case::Case;
-use crate::detect::change::{Maker, RENAMED, by, changes, graded, in_root, maker, refused};
-use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs};
+use crate::detect::file_change::{Maker, RENAMED, by, changes, graded, in_root, maker, refused};
+use crate::detect::finding::FindingIndex;
+use crate::detect::rule_context::RuleContext;
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, programs};
 use crate::event::{Bytes, File, FileOp};
 
 /// Declares a rule on one place.
 macro_rules! on_place {
-    ($(#[$doc:meta])* $name:ident, $place:ident, $id:literal, $severity:ident, $title:literal, [$($attack:literal),*], $explain:literal, $check:literal) => {
+    ($(#[$doc:meta])* $name:ident, $class:ident, $id:literal, $severity:ident, $title:literal, [$($attack:literal),*], $explain:literal, $check:literal) => {
         $(#[$doc])*
         pub(super) const $name: Rule = Rule {
             info: RuleInfo {
@@ -22,7 +23,7 @@ macro_rules! on_place {
                 explain: $explain,
                 check: $check,
             },
-            looks: &[Look::File(|case, file| changed(case, file, PathClass::$place))],
+            handlers: &[Handler::OldFile(|ctx, file| changed(ctx, file, PathClass::$class))],
         };
     };
 }
@@ -111,27 +112,30 @@ pub(super) const CONFIG: Rule = Rule {
                   a service changes its own subdirectory, which is how configuration is reloaded.",
         check: "What changed, against the image's file.",
     },
-    looks: &[
-        Look::File(|case, file| changed(case, file, PathClass::EtcTop)),
-        Look::File(|case, file| changed(case, file, PathClass::EtcBelow)),
+    handlers: &[
+        Handler::OldFile(|ctx, file| changed(ctx, file, PathClass::EtcTop)),
+        Handler::OldFile(|ctx, file| changed(ctx, file, PathClass::EtcBelow)),
     ],
 };
 
-fn changed(case: &mut Case<'_>, file: &File, wanted: PathClass) {
+fn changed(ctx: &mut RuleContext<'_>, file: &File, wanted: PathClass) {
     for change in changes(file).into_iter().flatten() {
-        let place = if file.op == FileOp::Rename {
-            case.class_of_entry(change.path)
+        let class = if file.op == FileOp::Rename {
+            ctx.class_of_entry(change.path)
         } else {
-            case.path_class(change.path)
+            ctx.path_class(change.path)
         };
-        if place != Some(wanted) || !in_root(file) || temporary(change.path) {
+        if class != Some(wanted) || !in_root(file) || temporary(change.path) {
             continue;
         }
-        let maker = maker(case);
+        let maker = maker(ctx);
         match maker {
             Maker::Package => return,
             Maker::StartUp => {
-                super::fold_startup(case, format!("{} {}", change.verb, change.path.escaped()));
+                super::record_startup_drift(
+                    ctx,
+                    format!("{} {}", change.verb, change.path.escaped()),
+                );
                 continue;
             }
             Maker::Session | Maker::Service => {}
@@ -139,9 +143,9 @@ fn changed(case: &mut Case<'_>, file: &File, wanted: PathClass) {
         let severity = match (wanted, maker) {
             (PathClass::EtcBelow, Maker::Service) => Severity::Info,
             _ if change.verb == "removed" || change.verb == "moved away" => {
-                case.rule.severity.min(Severity::Medium)
+                ctx.rule.severity.min(Severity::Medium)
             }
-            _ => case.rule.severity,
+            _ => ctx.rule.severity,
         };
         let line = format!(
             "{} {}{}",
@@ -158,56 +162,56 @@ fn changed(case: &mut Case<'_>, file: &File, wanted: PathClass) {
             _ => change.path.as_bytes(),
         };
         let severity = graded(severity, change.errno).min(severity);
-        let title = format!("{}: {}", case.rule.title, change.path.escaped());
+        let title = format!("{}: {}", ctx.rule.title, change.path.escaped());
         if change.verb == RENAMED {
-            take_over(case, file, severity, subject);
+            take_over(ctx, file, severity, subject);
         }
-        let place = continued(case, file, change.path).inspect(|place| {
-            let at = (case.event.ts, case.event.seq);
-            case.stories.again(*place, severity, at.0, at.1);
+        let index = continued(ctx, file, change.path).inspect(|index| {
+            let at = (ctx.event.ts, ctx.event.seq);
+            ctx.findings.record_occurrence(*index, severity, at.0, at.1);
             if change.verb == RENAMED {
-                case.stories.edit(*place, |f| f.title.clone_from(&title));
+                ctx.findings.edit(*index, |f| f.title.clone_from(&title));
             }
         });
-        let place = place.or_else(|| {
-            case.raise(severity, subject, |case, told| {
-                told.title = title;
-                told.why.push(by(case, &file.comm));
+        let index = index.or_else(|| {
+            ctx.raise(severity, subject, |ctx, explanation| {
+                explanation.title = title;
+                explanation.why.push(by(ctx, &file.comm));
             })
         });
-        if let Some(place) = place {
-            case.stories.part(place, change.path);
-            case.stories.explain(place, line);
-            case.own().plant(change.path, place);
+        if let Some(index) = index {
+            ctx.findings.add_part(index, change.path);
+            ctx.findings.add_reason(index, line);
+            ctx.own().plant(change.path, index);
         }
     }
 }
 
 /// What was made under a name without meaning and then moved to a special one is that one's story.
-fn take_over(case: &mut Case<'_>, file: &File, severity: Severity, subject: &[u8]) {
-    let Some(place) = case.planted(&file.path) else {
+fn take_over(ctx: &mut RuleContext<'_>, file: &File, severity: Severity, subject: &[u8]) {
+    let Some(index) = ctx.planted(&file.path) else {
         return;
     };
-    let planted = &case.own().planted;
-    let alone = planted.values().filter(|p| **p as usize == place).count() == 1;
-    let story = case.stories.findings().get(place);
-    let lesser = story.is_some_and(|f| f.rule == CONFIG.info.id && f.rule != case.rule.id);
-    let unknown = case
-        .stories
-        .find(case.rule.id, Some(case.owner), subject)
+    let planted = &ctx.own().planted;
+    let alone = planted.values().filter(|p| **p == index).count() == 1;
+    let story = ctx.findings.get(index);
+    let lesser = story.is_some_and(|f| f.rule == CONFIG.info.id && f.rule != ctx.rule.id);
+    let unknown = ctx
+        .findings
+        .find(ctx.rule.id, Some(ctx.owner), subject)
         .is_none();
     if alone && lesser && unknown {
-        case.stories.take_over(place, case.rule, severity, subject);
+        ctx.findings.continue_as(index, ctx.rule, severity, subject);
     }
 }
 
 /// The story this change goes on with: the file was planted under this name or, before a rename,
 /// under another.
-fn continued(case: &Case<'_>, file: &File, path: &Bytes) -> Option<usize> {
-    let moved = (file.op == FileOp::Rename).then(|| case.planted(&file.path));
-    let place = case.planted(path).or(moved.flatten())?;
-    let story = case.stories.findings().get(place)?;
-    (story.rule == case.rule.id && !case.settings.policy.turns_off(case.rule.id)).then_some(place)
+fn continued(ctx: &RuleContext<'_>, file: &File, path: &Bytes) -> Option<FindingIndex> {
+    let moved = (file.op == FileOp::Rename).then(|| ctx.planted(&file.path));
+    let index = ctx.planted(path).or(moved.flatten())?;
+    let story = ctx.findings.get(index)?;
+    (story.rule == ctx.rule.id && !ctx.settings.policy.turns_off(ctx.rule.id)).then_some(index)
 }
 
 /// `/etc/nginx` of `/etc/nginx/conf.d/x`; `/etc` of `/etc/x`.

@@ -3,10 +3,10 @@
 use crate::catalog;
 use bstr::ByteSlice as _;
 
-use crate::detect::case::Case;
-use crate::detect::change::{Maker, maker};
 use crate::detect::drift::{attach_history, history, made};
-use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs};
+use crate::detect::file_change::{Maker, maker};
+use crate::detect::rule_context::RuleContext;
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, programs};
 use crate::event::{ExecRefused, FileOp};
 
 /// The rule.
@@ -25,24 +25,24 @@ pub(super) const RULE: Rule = Rule {
         check: "Who wrote the file, and what was tried next: `sh FILE` still works where running \
                 it does not.",
     },
-    looks: &[Look::ExecRefused(refused)],
+    handlers: &[Handler::OldExecRefused(refused)],
 };
 
-fn refused(case: &mut Case<'_>, exec: &ExecRefused) {
+fn refused(ctx: &mut RuleContext<'_>, exec: &ExecRefused) {
     let path = exec.path.as_bytes();
-    let Some(place) = origin(case, path) else {
+    let Some(index) = origin(ctx, path) else {
         return;
     };
-    if maker(case) == Maker::Package || made(case, path).is_some() {
+    if maker(ctx) == Maker::Package || made(ctx, path).is_some() {
         return;
     }
     // bash and zsh read the file as a script themselves then, without a word to the kernel.
-    let reads = case
+    let reads = ctx
         .process
         .is_some_and(|p| catalog::programs::RETRYING_SHELLS.contains(&programs::of(p)));
     if exec.errno == ENOEXEC && reads {
         let shown = exec.path.escaped().to_string();
-        super::scripts::judge(case, path, &shown);
+        super::scripts::judge(ctx, path, &shown);
         return;
     }
     // Another shell that was refused starts itself with the file, which is a story of its own.
@@ -51,18 +51,20 @@ fn refused(case: &mut Case<'_>, exec: &ExecRefused) {
     } else {
         Severity::Medium
     };
-    let found = case.raise(severity, path, |case, told| {
-        told.title = format!("Tried to run {} and was refused", exec.path.escaped());
-        told.why.push(format!("it is not in the image: {place}"));
-        history(case, path, &mut told.why);
-        if let Some(p) = case.process {
+    let found = ctx.raise(severity, path, |ctx, explanation| {
+        explanation.title = format!("Tried to run {} and was refused", exec.path.escaped());
+        explanation
+            .why
+            .push(format!("it is not in the image: {index}"));
+        history(ctx, path, &mut explanation.why);
+        if let Some(p) = ctx.process {
             let command = programs::command_line(&p.argv, &p.exe, 160);
-            told.why.push(format!("tried by: {command}"));
+            explanation.why.push(format!("tried by: {command}"));
         }
     });
     if let Some(found) = found {
-        case.stories.explain(found, why(exec.errno).to_owned());
-        attach_history(case, found, path);
+        ctx.findings.add_reason(found, why(exec.errno).to_owned());
+        attach_history(ctx, found, path);
     }
 }
 
@@ -79,8 +81,8 @@ fn why(errno: u16) -> &'static str {
 }
 
 /// Why the file is not the image's, as far as its path and history tell.
-fn origin(case: &Case<'_>, path: &[u8]) -> Option<&'static str> {
-    let wrote = |op| case.activity(path).is_some_and(|a| a.ops.contains_key(&op));
+fn origin(ctx: &RuleContext<'_>, path: &[u8]) -> Option<&'static str> {
+    let wrote = |op| ctx.activity(path).is_some_and(|a| a.ops.contains_key(&op));
     let ways = [
         FileOp::Create,
         FileOp::Write,
@@ -92,7 +94,7 @@ fn origin(case: &Case<'_>, path: &[u8]) -> Option<&'static str> {
         return Some("written since the container started");
     }
     let shared_memory = path.starts_with(b"/dev/shm/") || path.starts_with(b"/run/shm/");
-    let mounted = case.container.is_some_and(|c| {
+    let mounted = ctx.container.is_some_and(|c| {
         let mounts = c.info.mounts.iter().filter(|m| m.kind == "tmpfs");
         mounts.map(|m| m.destination.as_bytes()).any(|at| {
             path.strip_prefix(at)

@@ -1,9 +1,10 @@
 //! Commands brought into a container from outside: one story each.
 
-use crate::detect::case::Case;
 use crate::detect::drift::{clock, peer};
 use crate::detect::exec_session::Session;
-use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs, session_client};
+use crate::detect::finding::FindingIndex;
+use crate::detect::rule_context::RuleContext;
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, exec_client, programs};
 use crate::event::ProgramAdditions;
 use crate::event::{Connect, ContainerEvent, Exec, File, FileOp, Listen, Outcome, Privilege};
 
@@ -32,41 +33,41 @@ pub(super) const RULE: Rule = Rule {
                   not flagged.",
         check: "Who entered, and whether what they did belongs into the image instead.",
     },
-    looks: &[
-        Look::Exec(exec),
-        Look::File(file),
-        Look::Connect(connect),
-        Look::Listen(listen),
-        Look::Privilege(privilege),
-        Look::Client(session_client::look),
-        Look::Container(facts),
+    handlers: &[
+        Handler::OldExec(exec),
+        Handler::OldFile(file),
+        Handler::OldConnect(connect),
+        Handler::OldListen(listen),
+        Handler::OldPrivilege(privilege),
+        Handler::OldClient(exec_client::look),
+        Handler::OldContainer(facts),
     ],
 };
 
-fn exec(case: &mut Case<'_>, exec: &Exec) {
-    let Some(root) = case.session() else { return };
-    let started = case.state.processes.get(&root).map(|p| p.started);
-    let known = case
+fn exec(ctx: &mut RuleContext<'_>, exec: &Exec) {
+    let Some(root) = ctx.session() else { return };
+    let started = ctx.state.processes.get(&root).map(|p| p.started);
+    let known = ctx
         .memory
-        .get(case.owner)
+        .get(ctx.owner)
         .and_then(|own| own.sessions.get(&root))
         // A host pid comes back: an old session of that number is another one.
-        .is_some_and(|s| case.event.pid != root || started.is_some_and(|at| at <= s.began));
+        .is_some_and(|s| ctx.event.pid != root || started.is_some_and(|at| at <= s.began));
     if !known {
-        begin(case, root, exec);
+        begin(ctx, root, exec);
         return;
     }
     let line = format!(
         "ran: {}",
         programs::command_line(&exec.argv, &exec.exe, 160)
     );
-    tell(case, root, line, |s| (&mut s.commands, MAX_COMMANDS));
+    tell(ctx, root, line, |s| (&mut s.commands, MAX_COMMANDS));
     if exec.tty
-        && is_shell(case.names(), exec)
-        && let Some(place) = place(case, root)
+        && is_shell(ctx.names(), exec)
+        && let Some(index) = index(ctx, root)
     {
-        case.stories
-            .edit(place, |f| f.severity = f.severity.max(Severity::Medium));
+        ctx.findings
+            .edit(index, |f| f.severity = f.severity.max(Severity::Medium));
     }
 }
 
@@ -74,24 +75,24 @@ fn is_shell(names: &ProgramAdditions, exec: &Exec) -> bool {
     names.is_shell(programs::name(&exec.exe, &exec.argv))
 }
 
-fn begin(case: &mut Case<'_>, root: u32, exec: &Exec) {
-    let now = case.now();
-    let interactive = exec.tty && is_shell(case.names(), exec);
-    let entry = case.state.processes.get(&root);
+fn begin(ctx: &mut RuleContext<'_>, root: u32, exec: &Exec) {
+    let now = ctx.now();
+    let interactive = exec.tty && is_shell(ctx.names(), exec);
+    let entry = ctx.state.processes.get(&root);
     let argv = entry
         .filter(|e| !e.argv.is_empty())
         .map_or(&exec.argv, |e| &e.argv);
     let command = programs::command_line(argv, &exec.exe, 200);
     // Plain commands are the daily work of those who run the container: one story. A shell is one
     // of its own, since what it does is known only as it goes on.
-    let shared = !interactive && !is_shell(case.names(), exec);
+    let shared = !interactive && !is_shell(ctx.names(), exec);
     let subject = if shared {
         b"commands".to_vec()
     } else {
         command.clone().into_bytes()
     };
     let health = !interactive
-        && case
+        && ctx
             .container
             .is_some_and(|c| !c.info.healthcheck.is_empty() && c.info.healthcheck == *argv);
     let mut session = Session {
@@ -99,7 +100,7 @@ fn begin(case: &mut Case<'_>, root: u32, exec: &Exec) {
         ..Session::default()
     };
     if !health {
-        let own = case.own();
+        let own = ctx.own();
         let probe = !interactive
             && own
                 .rhythms
@@ -109,7 +110,7 @@ fn begin(case: &mut Case<'_>, root: u32, exec: &Exec) {
         if own.rhythms.len() > MAX_SESSIONS {
             own.rhythms.pop_first();
         }
-        let severity = match (interactive, is_shell(case.names(), exec) && !probe) {
+        let severity = match (interactive, is_shell(ctx.names(), exec) && !probe) {
             (true, _) => Severity::Medium,
             (false, true) => Severity::Low,
             (false, false) => Severity::Info,
@@ -122,24 +123,24 @@ fn begin(case: &mut Case<'_>, root: u32, exec: &Exec) {
                 clock(now)
             )
         };
-        session.place = case.raise(severity, &subject, |_, told| {
-            told.title = if interactive {
+        session.index = ctx.raise(severity, &subject, |_, explanation| {
+            explanation.title = if interactive {
                 format!("Shell with a terminal opened from outside: {command}")
             } else {
                 format!("Command run inside from outside: {command}")
             };
-            told.why.push(line.clone());
+            explanation.why.push(line.clone());
         });
-        if let (Some(place), true) = (session.place, shared) {
-            share(case, place, line, &command);
+        if let (Some(index), true) = (session.index, shared) {
+            share(ctx, index, line, &command);
         }
-        if let (Some(place), true) = (session.place, probe) {
-            case.stories.edit(place, |f| f.severity = Severity::Info);
+        if let (Some(index), true) = (session.index, probe) {
+            ctx.findings.edit(index, |f| f.severity = Severity::Info);
             let line = "it comes back in a steady rhythm: a probe".to_owned();
-            case.stories.explain(place, line);
+            ctx.findings.add_reason(index, line);
         }
     }
-    let own = case.own();
+    let own = ctx.own();
     if own.sessions.len() >= MAX_SESSIONS {
         own.sessions.pop_first();
     }
@@ -147,30 +148,30 @@ fn begin(case: &mut Case<'_>, root: u32, exec: &Exec) {
 }
 
 /// The engine's facts may come after the first health check: what was told of that is taken back.
-fn facts(case: &mut Case<'_>, _change: &ContainerEvent) {
-    let Some(container) = case.container.filter(|c| !c.info.healthcheck.is_empty()) else {
+fn facts(ctx: &mut RuleContext<'_>, _change: &ContainerEvent) {
+    let Some(container) = ctx.container.filter(|c| !c.info.healthcheck.is_empty()) else {
         return;
     };
     let command = programs::command_line(&container.info.healthcheck, &[], 200);
     let subject = command.as_bytes();
-    let Some(place) = case.stories.find(RULE.info.id, Some(case.owner), subject) else {
+    let Some(index) = ctx.findings.find(RULE.info.id, Some(ctx.owner), subject) else {
         return;
     };
     let line = "it is the container's own health check".to_owned();
     // A shell somebody opened with the same words stays what it is.
-    let told = case.stories.findings().get(place);
+    let told = ctx.findings.get(index);
     if told.is_some_and(|f| f.severity == Severity::Low) {
-        case.stories.edit(place, |f| f.severity = Severity::Info);
-        case.stories.explain(place, line);
+        ctx.findings.edit(index, |f| f.severity = Severity::Info);
+        ctx.findings.add_reason(index, line);
     }
 }
 
 /// Adds a command to the story that all plain commands share.
-fn share(case: &mut Case<'_>, place: usize, line: String, command: &str) {
-    case.stories.part(place, command.as_bytes());
-    case.stories.explain(place, line);
+fn share(ctx: &mut RuleContext<'_>, index: FindingIndex, line: String, command: &str) {
+    ctx.findings.add_part(index, command.as_bytes());
+    ctx.findings.add_reason(index, line);
     let told = |line: &&String| line.starts_with("from outside, ");
-    case.stories.edit(place, |f| {
+    ctx.findings.edit(index, |f| {
         let different = f.why.iter().filter(told).count();
         if different > 1 {
             f.title = format!(
@@ -180,41 +181,42 @@ fn share(case: &mut Case<'_>, place: usize, line: String, command: &str) {
     });
 }
 
-fn place(case: &Case<'_>, root: u32) -> Option<usize> {
-    case.memory.get(case.owner)?.sessions.get(&root)?.place
+fn index(ctx: &RuleContext<'_>, root: u32) -> Option<FindingIndex> {
+    ctx.memory.get(ctx.owner)?.sessions.get(&root)?.index
 }
 
 /// Adds a line to the session's story while its kind has room.
 fn tell(
-    case: &mut Case<'_>,
+    ctx: &mut RuleContext<'_>,
     root: u32,
     line: String,
     counter: impl FnOnce(&mut Session) -> (&mut u32, u32),
 ) {
-    let Some(session) = case.own().sessions.get_mut(&root) else {
+    let Some(session) = ctx.own().sessions.get_mut(&root) else {
         return;
     };
-    let Some(place) = session.place else { return };
+    let Some(index) = session.index else { return };
     let (count, limit) = counter(session);
     *count += 1;
     if *count > limit {
         return;
     }
-    case.stories.explain(place, line);
-    case.stories.attach(place, case.event.ts, case.event.seq);
+    ctx.findings.add_reason(index, line);
+    ctx.findings
+        .add_evidence(index, ctx.event.ts, ctx.event.seq);
 }
 
 /// No line of that kind is to be told any more: asked before one is made.
-fn full(case: &Case<'_>, root: u32, counter: impl FnOnce(&Session) -> bool) -> bool {
-    case.memory
-        .get(case.owner)
+fn full(ctx: &RuleContext<'_>, root: u32, counter: impl FnOnce(&Session) -> bool) -> bool {
+    ctx.memory
+        .get(ctx.owner)
         .and_then(|own| own.sessions.get(&root))
-        .is_none_or(|s| s.place.is_none() || counter(s))
+        .is_none_or(|s| s.index.is_none() || counter(s))
 }
 
-fn file(case: &mut Case<'_>, file: &File) {
-    let Some(root) = case.session() else { return };
-    if full(case, root, |s| s.files >= MAX_FILES) {
+fn file(ctx: &mut RuleContext<'_>, file: &File) {
+    let Some(root) = ctx.session() else { return };
+    if full(ctx, root, |s| s.files >= MAX_FILES) {
         return;
     }
     let what = match file.op {
@@ -236,12 +238,12 @@ fn file(case: &mut Case<'_>, file: &File) {
         Some(target) => format!("{what} {path} → {}{refused}", target.escaped()),
         None => format!("{what} {path}{refused}"),
     };
-    tell(case, root, line, |s| (&mut s.files, MAX_FILES));
+    tell(ctx, root, line, |s| (&mut s.files, MAX_FILES));
 }
 
-fn connect(case: &mut Case<'_>, connect: &Connect) {
-    let Some(root) = case.session() else { return };
-    if full(case, root, |s| s.connections >= MAX_CONNECTIONS) {
+fn connect(ctx: &mut RuleContext<'_>, connect: &Connect) {
+    let Some(root) = ctx.session() else { return };
+    if full(ctx, root, |s| s.connections >= MAX_CONNECTIONS) {
         return;
     }
     let how = match connect.outcome {
@@ -249,24 +251,24 @@ fn connect(case: &mut Case<'_>, connect: &Connect) {
         _ => "connected to",
     };
     let line = format!("{how} {}", peer(&connect.remote));
-    tell(case, root, line, |s| (&mut s.connections, MAX_CONNECTIONS));
+    tell(ctx, root, line, |s| (&mut s.connections, MAX_CONNECTIONS));
 }
 
-fn listen(case: &mut Case<'_>, listen: &Listen) {
-    let Some(root) = case.session() else { return };
-    if full(case, root, |s| s.connections >= MAX_CONNECTIONS) {
+fn listen(ctx: &mut RuleContext<'_>, listen: &Listen) {
+    let Some(root) = ctx.session() else { return };
+    if full(ctx, root, |s| s.connections >= MAX_CONNECTIONS) {
         return;
     }
     let line = format!("listens on {}", listen.local);
-    tell(case, root, line, |s| (&mut s.connections, MAX_CONNECTIONS));
+    tell(ctx, root, line, |s| (&mut s.connections, MAX_CONNECTIONS));
 }
 
-fn privilege(case: &mut Case<'_>, privilege: &Privilege) {
-    let Some(root) = case.session() else { return };
+fn privilege(ctx: &mut RuleContext<'_>, privilege: &Privilege) {
+    let Some(root) = ctx.session() else { return };
     // Becoming another user or making a process is no event worth a line.
     let ordinary = (privilege.call.starts_with("set") && privilege.call != "setns")
         || privilege.call.starts_with("clone");
-    if ordinary || full(case, root, |s| s.files >= MAX_FILES) {
+    if ordinary || full(ctx, root, |s| s.files >= MAX_FILES) {
         return;
     }
     let refused = if privilege.errno == 0 {
@@ -279,7 +281,7 @@ fn privilege(case: &mut Case<'_>, privilege: &Privilege) {
         privilege.call,
         privilege.detail.escaped()
     );
-    tell(case, root, line, |s| (&mut s.files, MAX_FILES));
+    tell(ctx, root, line, |s| (&mut s.files, MAX_FILES));
 }
 
 #[cfg(test)]

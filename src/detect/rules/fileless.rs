@@ -2,8 +2,9 @@
 
 use bstr::ByteSlice as _;
 
-use crate::detect::case::Case;
-use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs};
+use crate::detect::alert::Alerts;
+use crate::detect::rule_context::RuleContext;
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, programs};
 use crate::event::{Exec, Origin};
 
 /// The rule.
@@ -20,44 +21,43 @@ pub(super) const RULE: Rule = Rule {
         check: "Read /proc/PID/exe of the process while it lives; see who started it and its \
                 connections.",
     },
-    looks: &[Look::Exec(exec)],
+    handlers: &[Handler::Exec(|ctx, _, exec| examine(ctx, exec))],
 };
 
-fn exec(case: &mut Case<'_>, exec: &Exec) {
+fn examine(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
     let origin = exec.file.origin();
     if !matches!(origin, Origin::Memfd | Origin::Deleted) {
-        return;
+        return Alerts::none();
     }
-    // All memory files of one name, and all deleted files of one path, are one story.
+    // All memory files of one name, and all deleted files of one path, are one finding.
     let exe = exec.exe.as_bytes();
     let mut subject = match origin {
         Origin::Memfd => b"memfd:".to_vec(),
         _ => b"deleted:".to_vec(),
     };
     subject.extend_from_slice(exe.strip_suffix(b" (deleted)").unwrap_or(exe));
-    let place = case.raise(Severity::Critical, &subject, |case, told| {
+    let alert = ctx.alert(Severity::Critical, &subject, |explanation| {
         let command = programs::command_line(&exec.argv, &exec.exe, 160);
-        told.title = format!("Ran a program that has no file: {command}");
-        told.why.push(match origin {
+        explanation.title = format!("Ran a program that has no file: {command}");
+        explanation.why.push(match origin {
             Origin::Memfd => format!(
                 "the executable is an anonymous memory file, {}",
                 exec.exe.escaped()
             ),
             _ => format!("the executable {} had been removed", exec.exe.escaped()),
         });
-        told.why.push(format!("ran: {command}"));
-        let outbound = &case.memory.outbound;
+        explanation.why.push(format!("ran: {command}"));
+        let outbound = &ctx.memory.outbound;
         if let Some(out) = outbound
-            .get(&case.event.pid)
+            .get(&ctx.event.pid)
             .or_else(|| outbound.get(&exec.ppid))
         {
-            told.why
+            explanation
+                .why
                 .push(format!("it or its parent had connected to {}", out.to));
         }
     });
-    if let Some(place) = place {
-        case.memory.mark(case.event.pid, place);
-    }
+    alert.follows(ctx.event.pid).into()
 }
 
 #[cfg(test)]

@@ -7,9 +7,9 @@ use bstr::ByteSlice as _;
 use super::credentials::by_hand;
 use crate::catalog::paths::PathClass;
 use crate::catalog::secrets;
-use crate::detect::case::Case;
-use crate::detect::change::{Maker, by, changes, graded, is_refusal, maker, refused};
-use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs};
+use crate::detect::file_change::{Maker, by, changes, graded, is_refusal, maker, refused};
+use crate::detect::rule_context::RuleContext;
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, programs};
 use crate::event::{File, FileOp, Filesystem};
 
 /// Traces removed.
@@ -25,7 +25,7 @@ pub(super) const LOGS: Rule = Rule {
                   turn over their own logs are not flagged. One finding a container.",
         check: "What the log would have told; other copies of it.",
     },
-    looks: &[Look::File(logs)],
+    handlers: &[Handler::OldFile(logs)],
 };
 
 /// setuid bits.
@@ -40,7 +40,7 @@ pub(super) const SETUID: Rule = Rule {
                   runs it as its owner. Directories, start-up and package managers do not count.",
         check: "What the file is, and who may run it.",
     },
-    looks: &[Look::File(setuid)],
+    handlers: &[Handler::OldFile(setuid)],
 };
 
 /// World-writable places of consequence.
@@ -56,7 +56,7 @@ pub(super) const WRITABLE: Rule = Rule {
                   that holds passwords or keys.",
         check: "Who did it, and whether the file has changed since.",
     },
-    looks: &[Look::File(writable)],
+    handlers: &[Handler::OldFile(writable)],
 };
 
 /// The host through a mount.
@@ -73,7 +73,7 @@ pub(super) const HOST: Rule = Rule {
                   directories do not count.",
         check: "The file on the host; mount less, or read-only.",
     },
-    looks: &[Look::File(host)],
+    handlers: &[Handler::OldFile(host)],
 };
 
 /// Rotation leaves these behind and removes them in time.
@@ -124,7 +124,7 @@ fn is_kept(path: &[u8]) -> bool {
     )
 }
 
-fn logs(case: &mut Case<'_>, file: &File) {
+fn logs(ctx: &mut RuleContext<'_>, file: &File) {
     if file.errno != 0 && !is_refusal(file.errno) {
         return;
     }
@@ -133,7 +133,7 @@ fn logs(case: &mut Case<'_>, file: &File) {
     let kind = if whole {
         Some(PathClass::Log)
     } else {
-        case.path_class(&file.path)
+        ctx.path_class(&file.path)
     };
     let cleared = match (kind, file.op) {
         (Some(PathClass::Log), FileOp::Truncate | FileOp::Unlink) => true,
@@ -147,30 +147,26 @@ fn logs(case: &mut Case<'_>, file: &File) {
             .is_some_and(|t| t.starts_with(b"/dev/") || t.starts_with(b"/tmp/")),
         _ => false,
     };
-    if !cleared || case.starting_up() || maker(case) == Maker::Package {
+    if !cleared || ctx.starting_up() || maker(ctx) == Maker::Package {
         return;
     }
     if kind == Some(PathClass::Log) {
-        let rotation = case
+        let rotation = ctx
             .ancestors()
             .any(|p| catalog::programs::LOG_ROTATORS.contains(&programs::of(p)));
         // Opening a log anew is how much is begun; those that are kept are not begun by hand.
-        let name = case.process.map(programs::of).unwrap_or_default();
+        let name = ctx.process.map(programs::of).unwrap_or_default();
         let begun = file.op == FileOp::Truncate
             && !catalog::programs::TRUNCATORS.contains(&name)
             && !is_kept(&file.path);
-        if is_rotated(&file.path)
-            || begun
-            || !by_hand(case)
-            || (rotation && case.session().is_none())
+        if is_rotated(&file.path) || begun || !by_hand(ctx) || (rotation && ctx.session().is_none())
         {
             return;
         }
-    } else if case.process.map(programs::of).is_some_and(|n| {
+    } else if ctx.process.map(programs::of).is_some_and(|n| {
         // A shell turns its own history over through a temporary file.
-        let over =
-            case.names().is_shell(n) && file.op != FileOp::Symlink && case.session().is_none();
-        over || keeps(case.names(), n, &file.path)
+        let over = ctx.names().is_shell(n) && file.op != FileOp::Symlink && ctx.session().is_none();
+        over || keeps(ctx.names(), n, &file.path)
     }) {
         return;
     }
@@ -186,20 +182,20 @@ fn logs(case: &mut Case<'_>, file: &File) {
         refused(file.errno)
     );
     let severity = graded(Severity::Medium, file.errno);
-    let place = case.raise(severity, b"traces", |case, told| {
-        told.title = format!("Traces cleared: {line}");
-        told.why.push(by(case, &file.comm));
+    let index = ctx.raise(severity, b"traces", |ctx, explanation| {
+        explanation.title = format!("Traces cleared: {line}");
+        explanation.why.push(by(ctx, &file.comm));
     });
-    if let Some(place) = place {
-        case.stories.part(place, &file.path);
-        case.stories.explain(place, line);
+    if let Some(index) = index {
+        ctx.findings.add_part(index, &file.path);
+        ctx.findings.add_reason(index, line);
     }
 }
 
 /// A directory, by the kernel's word or because it was made as one.
-fn is_directory(case: &Case<'_>, file: &File) -> bool {
+fn is_directory(ctx: &RuleContext<'_>, file: &File) -> bool {
     let made = || {
-        case.activity(&file.path)
+        ctx.activity(&file.path)
             .is_some_and(|a| a.ops.contains_key(&FileOp::Mkdir))
     };
     match file.file {
@@ -208,8 +204,8 @@ fn is_directory(case: &Case<'_>, file: &File) -> bool {
     }
 }
 
-fn setuid(case: &mut Case<'_>, file: &File) {
-    if !matches!(file.op, FileOp::Chmod | FileOp::Create) || is_directory(case, file) {
+fn setuid(ctx: &mut RuleContext<'_>, file: &File) {
+    if !matches!(file.op, FileOp::Chmod | FileOp::Create) || is_directory(ctx, file) {
         return;
     }
     let mode = file.mode.unwrap_or(0);
@@ -222,26 +218,30 @@ fn setuid(case: &mut Case<'_>, file: &File) {
     if file.errno != 0 && !is_refusal(file.errno) || !file.path.contains(&b'/') {
         return;
     }
-    match maker(case) {
+    match maker(ctx) {
         Maker::Package => return,
         Maker::StartUp => {
-            super::fold_startup(case, format!("mode {mode:o} of {}", file.path.escaped()));
+            super::record_startup_drift(ctx, format!("mode {mode:o} of {}", file.path.escaped()));
             return;
         }
         Maker::Session | Maker::Service => {}
     }
-    case.raise(graded(weight, file.errno), &file.path, |case, told| {
-        told.title = format!("{}: {}", case.rule.title, file.path.escaped());
-        told.why.push(format!(
-            "mode set to {:o}{}",
-            mode & 0o7777,
-            refused(file.errno)
-        ));
-        told.why.push(by(case, &file.comm));
-    });
+    ctx.raise(
+        graded(weight, file.errno),
+        &file.path,
+        |ctx, explanation| {
+            explanation.title = format!("{}: {}", ctx.rule.title, file.path.escaped());
+            explanation.why.push(format!(
+                "mode set to {:o}{}",
+                mode & 0o7777,
+                refused(file.errno)
+            ));
+            explanation.why.push(by(ctx, &file.comm));
+        },
+    );
 }
 
-fn writable(case: &mut Case<'_>, file: &File) {
+fn writable(ctx: &mut RuleContext<'_>, file: &File) {
     let mode = file.mode.unwrap_or(0);
     let writes = mode & 0o1002 == 0o0002;
     // A secret need not be written to.
@@ -250,7 +250,7 @@ fn writable(case: &mut Case<'_>, file: &File) {
         return;
     }
     let sensitive = matches!(
-        case.path_class(&file.path),
+        ctx.path_class(&file.path),
         Some(
             PathClass::Program
                 | PathClass::Accounts
@@ -269,22 +269,22 @@ fn writable(case: &mut Case<'_>, file: &File) {
     if !sensitive && !reads {
         return;
     }
-    match maker(case) {
+    match maker(ctx) {
         Maker::Package => return,
         Maker::StartUp => {
-            super::fold_startup(case, format!("made {} writable", file.path.escaped()));
+            super::record_startup_drift(ctx, format!("made {} writable", file.path.escaped()));
             return;
         }
         Maker::Session | Maker::Service => {}
     }
-    case.raise(Severity::Medium, &file.path, |case, told| {
+    ctx.raise(Severity::Medium, &file.path, |ctx, explanation| {
         let what = if writes {
-            case.rule.title
+            ctx.rule.title
         } else {
             "A secret became readable for everybody"
         };
-        told.title = format!("{what}: {}", file.path.escaped());
-        told.why.push(by(case, &file.comm));
+        explanation.title = format!("{what}: {}", file.path.escaped());
+        explanation.why.push(by(ctx, &file.comm));
     });
 }
 
@@ -305,7 +305,7 @@ const HOST_DIRS: &[&[u8]] = &[
     b"/run/systemd/",
 ];
 
-fn host(case: &mut Case<'_>, file: &File) {
+fn host(ctx: &mut RuleContext<'_>, file: &File) {
     // Only a write through a bind mount, which is never the overlay's own inode.
     if file.file.is_some_and(|f| {
         matches!(
@@ -315,7 +315,7 @@ fn host(case: &mut Case<'_>, file: &File) {
     }) {
         return;
     }
-    let Some(container) = case.container else {
+    let Some(container) = ctx.container else {
         return;
     };
     if container.info.mounts.is_empty() {
@@ -344,7 +344,7 @@ fn host(case: &mut Case<'_>, file: &File) {
         let on_host = [source.strip_suffix(b"/").unwrap_or(source), rest].concat();
         // A single file mounted on purpose, or a project directory, is ordinary.
         let entry = matches!(
-            case.path_class(&on_host),
+            ctx.path_class(&on_host),
             Some(
                 PathClass::Accounts
                     | PathClass::Sudoers
@@ -363,7 +363,7 @@ fn host(case: &mut Case<'_>, file: &File) {
             (true, ..) => Severity::Critical,
             (_, true, true) => Severity::High,
             // A system directory mounted for writing on purpose: its service may do so.
-            (_, true, false) if by_hand(case) => Severity::High,
+            (_, true, false) if by_hand(ctx) => Severity::High,
             (_, true, false) => Severity::Low,
             _ => continue,
         };
@@ -374,13 +374,18 @@ fn host(case: &mut Case<'_>, file: &File) {
             refused(change.errno)
         );
         let subject = programs::directory(&on_host).to_vec();
-        let place = case.raise(graded(weight, change.errno), &subject, |case, told| {
-            told.title = format!("Wrote to the host: {}", crate::event::escape(&on_host));
-            told.why.push(by(case, &file.comm));
-        });
-        if let Some(place) = place {
-            case.stories.part(place, &on_host);
-            case.stories.explain(place, line);
+        let index = ctx.raise(
+            graded(weight, change.errno),
+            &subject,
+            |ctx, explanation| {
+                explanation.title =
+                    format!("Wrote to the host: {}", crate::event::escape(&on_host));
+                explanation.why.push(by(ctx, &file.comm));
+            },
+        );
+        if let Some(index) = index {
+            ctx.findings.add_part(index, &on_host);
+            ctx.findings.add_reason(index, line);
         }
     }
 }

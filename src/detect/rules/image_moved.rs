@@ -1,7 +1,7 @@
 //! Containers whose image's name means another image by now.
 
-use crate::detect::case::Case;
-use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity};
+use crate::detect::rule_context::RuleContext;
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity};
 use crate::event::ContainerEvent;
 
 /// The rule.
@@ -18,27 +18,31 @@ pub(super) const RULE: Rule = Rule {
                   gone, and an image named by its digest, are no finding.",
         check: "Which of both is meant: replace the container, or see who moved the name.",
     },
-    looks: &[Look::Container(moved)],
+    handlers: &[Handler::OldContainer(moved)],
 };
 
-fn moved(case: &mut Case<'_>, _change: &ContainerEvent) {
-    let Some(container) = case.container.filter(|c| !c.info.image_now.is_empty()) else {
+fn moved(ctx: &mut RuleContext<'_>, _change: &ContainerEvent) {
+    let Some(container) = ctx.container.filter(|c| !c.info.image_now.is_empty()) else {
         return;
     };
     let info = &container.info;
     let subject = info.image_now.as_bytes();
-    if case
-        .stories
-        .find(case.rule.id, Some(case.owner), subject)
+    if ctx
+        .findings
+        .find(ctx.rule.id, Some(ctx.owner), subject)
         .is_some()
     {
         return;
     }
-    case.raise(Severity::Info, subject, |_, told| {
+    ctx.raise(Severity::Info, subject, |_, explanation| {
         let name = info.image.escaped();
-        told.title = format!("The name {name} points to another image now");
-        told.why.push(format!("it runs {}", info.image_digest));
-        told.why.push(format!("{name} is now {}", info.image_now));
+        explanation.title = format!("The name {name} points to another image now");
+        explanation
+            .why
+            .push(format!("it runs {}", info.image_digest));
+        explanation
+            .why
+            .push(format!("{name} is now {}", info.image_now));
     });
 }
 

@@ -3,9 +3,9 @@
 use crate::catalog;
 use bstr::ByteSlice as _;
 
-use crate::detect::case::Case;
-use crate::detect::change::{by, graded, is_refusal, refused};
-use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs};
+use crate::detect::file_change::{by, graded, is_refusal, refused};
+use crate::detect::rule_context::RuleContext;
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, programs};
 use crate::event::{File, FileOp, Filesystem};
 
 /// Kernel settings.
@@ -22,7 +22,7 @@ pub(super) const SETTING: Rule = Rule {
                   A file of such a name elsewhere is nothing: the file system it lies on counts.",
         check: "What was written; the setting is the host's, so look there too.",
     },
-    looks: &[Look::File(setting)],
+    handlers: &[Handler::OldFile(setting)],
 };
 
 /// Devices.
@@ -37,7 +37,7 @@ pub(super) const DEVICE: Rule = Rule {
                   node was made: the way to the host's disk past every file permission.",
         check: "Which device, and whether the container needs it.",
     },
-    looks: &[Look::File(device)],
+    handlers: &[Handler::OldFile(device)],
 };
 
 /// Other processes' memory as a file.
@@ -52,7 +52,7 @@ pub(super) const MEMORY: Rule = Rule {
                   do it; so do credential thieves and injectors.",
         check: "Which process's memory, and what ran afterwards.",
     },
-    looks: &[Look::File(memory)],
+    handlers: &[Handler::OldFile(memory)],
 };
 
 /// The runtime's own binary.
@@ -67,7 +67,7 @@ pub(super) const OWN_EXE: Rule = Rule {
                   container runtime itself (CVE-2019-5736).",
         check: "The runtime's version, and its hash on the host.",
     },
-    looks: &[Look::File(own_exe)],
+    handlers: &[Handler::OldFile(own_exe)],
 };
 
 fn writes(op: FileOp) -> bool {
@@ -83,7 +83,7 @@ fn on(file: &File, fs: Filesystem, usual: &[u8]) -> bool {
     }
 }
 
-fn setting(case: &mut Case<'_>, file: &File) {
+fn setting(ctx: &mut RuleContext<'_>, file: &File) {
     // A kernel without the setting is no less tried.
     let counts = file.errno == 0 || file.errno == 2 || is_refusal(file.errno);
     if !writes(file.op) || !counts {
@@ -137,14 +137,14 @@ fn setting(case: &mut Case<'_>, file: &File) {
     if weight == Severity::Medium && file.errno == 2 {
         return;
     }
-    if weight == Severity::Medium && case.starting_up() {
-        super::fold_startup(
-            case,
+    if weight == Severity::Medium && ctx.starting_up() {
+        super::record_startup_drift(
+            ctx,
             format!("wrote {}{}", file.path.escaped(), refused(file.errno)),
         );
         return;
     }
-    raise(case, file, graded(weight, file.errno), "wrote");
+    raise(ctx, file, graded(weight, file.errno), "wrote");
 }
 
 /// An entry of a process, wherever its procfs is mounted.
@@ -156,16 +156,16 @@ fn of_process(path: &[u8]) -> bool {
     })
 }
 
-fn raise(case: &mut Case<'_>, file: &File, severity: Severity, verb: &str) {
+fn raise(ctx: &mut RuleContext<'_>, file: &File, severity: Severity, verb: &str) {
     let line = format!("{verb} {}{}", file.path.escaped(), refused(file.errno));
-    case.raise(severity, &file.path, |case, told| {
-        told.title = format!("{}: {}", case.rule.title, file.path.escaped());
-        told.why.push(line);
-        told.why.push(by(case, &file.comm));
+    ctx.raise(severity, &file.path, |ctx, explanation| {
+        explanation.title = format!("{}: {}", ctx.rule.title, file.path.escaped());
+        explanation.why.push(line);
+        explanation.why.push(by(ctx, &file.comm));
     });
 }
 
-fn device(case: &mut Case<'_>, file: &File) {
+fn device(ctx: &mut RuleContext<'_>, file: &File) {
     let kind = |mode: u32| mode & 0o170_000;
     const BLOCK: u32 = 0o060_000;
     const CHAR: u32 = 0o020_000;
@@ -197,11 +197,11 @@ fn device(case: &mut Case<'_>, file: &File) {
         }
         _ => return,
     };
-    if case.starting_up() && weight == Severity::Medium {
-        super::fold_startup(case, format!("{verb} {}", file.path.escaped()));
+    if ctx.starting_up() && weight == Severity::Medium {
+        super::record_startup_drift(ctx, format!("{verb} {}", file.path.escaped()));
         return;
     }
-    raise(case, file, graded(weight, file.errno), verb);
+    raise(ctx, file, graded(weight, file.errno), verb);
 }
 
 /// The PID of `/proc/PID/LEAF`, as written there.
@@ -213,7 +213,7 @@ fn process_file<'a>(path: &'a [u8], leaf: &[u8]) -> Option<&'a [u8]> {
     (who == b"self" || who.iter().all(u8::is_ascii_digit)).then_some(who)
 }
 
-fn memory(case: &mut Case<'_>, file: &File) {
+fn memory(ctx: &mut RuleContext<'_>, file: &File) {
     if !(writes(file.op) || file.op == FileOp::Read)
         || (file.errno != 0 && !is_refusal(file.errno))
         || !on(file, Filesystem::Proc, b"/proc/")
@@ -222,7 +222,7 @@ fn memory(case: &mut Case<'_>, file: &File) {
         return;
     }
     let target = process_file(&file.path, b"mem").unwrap_or_default();
-    if super::declared::debugs_own(case, target) {
+    if super::declared::debugs_own(ctx, target) {
         return;
     }
     let verb = if file.op == FileOp::Read {
@@ -230,20 +230,20 @@ fn memory(case: &mut Case<'_>, file: &File) {
     } else {
         "opened for writing"
     };
-    let subject = case
+    let subject = ctx
         .process
         .map_or_else(|| file.comm.clone(), |p| p.exe.clone());
     let line = format!("{verb} {}{}", file.path.escaped(), refused(file.errno));
-    let place = case.raise(
+    let index = ctx.raise(
         graded(Severity::High, file.errno),
         &subject,
-        |case, told| {
-            told.title = format!("{}: {}", case.rule.title, file.path.escaped());
-            told.why.push(by(case, &file.comm));
+        |ctx, explanation| {
+            explanation.title = format!("{}: {}", ctx.rule.title, file.path.escaped());
+            explanation.why.push(by(ctx, &file.comm));
         },
     );
-    if let Some(place) = place {
-        case.stories.explain(place, line);
+    if let Some(index) = index {
+        ctx.findings.add_reason(index, line);
     }
 }
 
@@ -256,7 +256,7 @@ fn of_descriptor(path: &[u8]) -> bool {
     process_file(parent, b"fd").is_some()
 }
 
-fn own_exe(case: &mut Case<'_>, file: &File) {
+fn own_exe(ctx: &mut RuleContext<'_>, file: &File) {
     if !writes(file.op) {
         return;
     }
@@ -269,7 +269,7 @@ fn own_exe(case: &mut Case<'_>, file: &File) {
         && file.file.is_some_and(|f| f.fs == Filesystem::Disk);
     if through || runtime {
         raise(
-            case,
+            ctx,
             file,
             graded(Severity::Critical, file.errno),
             "opened for writing",

@@ -3,9 +3,9 @@
 use crate::catalog;
 use bstr::ByteSlice as _;
 
-use crate::detect::case::Case;
 use crate::detect::drift::{Made, attach_history, history, made};
-use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs, who};
+use crate::detect::rule_context::RuleContext;
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, programs, who};
 use crate::event::{File, FileOp, Origin};
 
 /// Libraries.
@@ -21,19 +21,19 @@ pub(super) const RULE: Rule = Rule {
                   made are told apart.",
         check: "Who wrote the file, and which process loaded it.",
     },
-    looks: &[Look::File(library)],
+    handlers: &[Handler::OldFile(library)],
 };
 
-fn library(case: &mut Case<'_>, file: &File) {
+fn library(ctx: &mut RuleContext<'_>, file: &File) {
     if file.op != FileOp::MapExec || file.errno != 0 {
         return;
     }
     let path = file.path.clone();
     // The program itself is mapped, too: its execution was judged.
-    if case.process.is_some_and(|p| p.exe == path) || path.as_bytes().is_empty() {
+    if ctx.process.is_some_and(|p| p.exe == path) || path.as_bytes().is_empty() {
         return;
     }
-    let written = case.activity(&path).is_some_and(|a| {
+    let written = ctx.activity(&path).is_some_and(|a| {
         [
             FileOp::Create,
             FileOp::Write,
@@ -51,50 +51,51 @@ fn library(case: &mut Case<'_>, file: &File) {
         // JITs map memory files and removed ones as code.
         _ => false,
     };
-    if !drift || case.path_class(&path) == Some(catalog::paths::PathClass::Managed) {
+    if !drift || ctx.path_class(&path) == Some(catalog::paths::PathClass::Managed) {
         return;
     }
-    if case.starting_up() {
-        super::fold_startup(case, format!("loaded {}", path.escaped()));
+    if ctx.starting_up() {
+        super::record_startup_drift(ctx, format!("loaded {}", path.escaped()));
         return;
     }
-    match made(case, &path) {
+    match made(ctx, &path) {
         Some(Made::Package) => return,
         Some(Made::Built) => {
-            super::drift_exec::built(case, format!("loaded {}", path.escaped()));
+            super::drift_exec::built(ctx, format!("loaded {}", path.escaped()));
             return;
         }
         Some(Made::StartUp) => {
-            super::fold_startup(case, format!("loaded {}", path.escaped()));
+            super::record_startup_drift(ctx, format!("loaded {}", path.escaped()));
             return;
         }
         None => {}
     }
     // What /etc/ld.so.preload names is loaded by everything from then on.
-    let preload = case
-        .stories
-        .find("file.ld-preload", Some(case.owner), b"/etc/ld.so.preload");
-    if let Some(place) = case.planted(&path).or(preload) {
+    let preload = ctx
+        .findings
+        .find("file.ld-preload", Some(ctx.owner), b"/etc/ld.so.preload");
+    if let Some(index) = ctx.planted(&path).or(preload) {
         let line = format!("then loaded: {}", path.escaped());
-        case.stories.explain(place, line);
-        case.stories.attach(place, case.event.ts, case.event.seq);
+        ctx.findings.add_reason(index, line);
+        ctx.findings
+            .add_evidence(index, ctx.event.ts, ctx.event.seq);
         return;
     }
-    if loads_as_program(case, &path) {
-        loaded(case, &path);
+    if loads_as_program(ctx, &path) {
+        loaded(ctx, &path);
         return;
     }
-    if unpacked_itself(case, &path) {
+    if unpacked_itself(ctx, &path) {
         let line = format!("unpacked and loaded {}", path.escaped());
-        let place = case.raise(Severity::Info, b"unpacked", |case, told| {
-            told.title = "A runtime loaded a library that it had unpacked itself".to_owned();
-            if let Some(p) = case.process {
+        let index = ctx.raise(Severity::Info, b"unpacked", |ctx, explanation| {
+            explanation.title = "A runtime loaded a library that it had unpacked itself".to_owned();
+            if let Some(p) = ctx.process {
                 let command = programs::command_line(&p.argv, &p.exe, 160);
-                told.why.push(format!("loaded by: {command}"));
+                explanation.why.push(format!("loaded by: {command}"));
             }
         });
-        if let Some(place) = place {
-            case.stories.explain(place, line);
+        if let Some(index) = index {
+            ctx.findings.add_reason(index, line);
         }
         return;
     }
@@ -104,36 +105,36 @@ fn library(case: &mut Case<'_>, file: &File) {
     } else {
         Severity::Low
     };
-    let place = case.raise(severity, path.as_bytes(), |case, told| {
-        told.title = format!(
+    let index = ctx.raise(severity, path.as_bytes(), |ctx, explanation| {
+        explanation.title = format!(
             "Loaded a library that is not the image's: {}",
             path.escaped()
         );
-        history(case, &path, &mut told.why);
-        if let Some(p) = case.process {
+        history(ctx, &path, &mut explanation.why);
+        if let Some(p) = ctx.process {
             let command = programs::command_line(&p.argv, &p.exe, 160);
-            told.why.push(format!("loaded by: {command}"));
+            explanation.why.push(format!("loaded by: {command}"));
         }
     });
-    if let Some(place) = place {
-        attach_history(case, place, path.as_bytes());
+    if let Some(index) = index {
+        attach_history(ctx, index, path.as_bytes());
     }
 }
 
 /// A language runtime of the image made the file for temporary use and loads it itself, as those
 /// do that carry native code in their archives. A database that is made to write a module takes a
 /// name for it and moves it there; that is something else.
-fn unpacked_itself(case: &Case<'_>, path: &[u8]) -> bool {
-    let Some(process) = case.process else {
+fn unpacked_itself(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
+    let Some(process) = ctx.process else {
         return false;
     };
     let name = programs::of(process);
     let runtime =
-        case.names().is_interpreter(name) || catalog::programs::UNPACKING_RUNTIMES.contains(&name);
+        ctx.names().is_interpreter(name) || catalog::programs::UNPACKING_RUNTIMES.contains(&name);
     let temporary = path.starts_with(b"/tmp/")
         || path.starts_with(b"/var/tmp/")
         || path.find(b"/.cache/").is_some();
-    let own = case.activity(path).is_some_and(|a| {
+    let own = ctx.activity(path).is_some_and(|a| {
         let moved = [FileOp::Rename, FileOp::Link].iter();
         a.pid == process.pid
             && a.ops.contains_key(&FileOp::Create)
@@ -143,14 +144,14 @@ fn unpacked_itself(case: &Case<'_>, path: &[u8]) -> bool {
         && temporary
         && own
         && process.file.origin() == Origin::Image
-        && !who::inline(case.names(), process)
-        && !who::suspicious(case)
+        && !who::inline(ctx.names(), process)
+        && !who::suspicious(ctx)
 }
 
 /// The loader itself was started, with this file as the program to run: no right to execute it
 /// is needed then.
-fn loads_as_program(case: &Case<'_>, path: &[u8]) -> bool {
-    let Some(process) = case.process.filter(|p| programs::is_loader(&p.exe)) else {
+fn loads_as_program(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
+    let Some(process) = ctx.process.filter(|p| programs::is_loader(&p.exe)) else {
         return false;
     };
     let words = process.argv.iter().skip(1).map(|a| a.as_bytes());
@@ -158,21 +159,22 @@ fn loads_as_program(case: &Case<'_>, path: &[u8]) -> bool {
     values.any(|a| programs::leaf(a) == programs::leaf(path))
 }
 
-fn loaded(case: &mut Case<'_>, path: &crate::event::Bytes) {
+fn loaded(ctx: &mut RuleContext<'_>, path: &crate::event::Bytes) {
     let rule = &super::drift_exec::NEW.info;
-    let place = case.raise_as(rule, Severity::High, path, |case, told| {
-        told.title = format!("{}: {}", rule.title, path.escaped());
-        told.why
+    let index = ctx.raise_as(rule, Severity::High, path, |ctx, explanation| {
+        explanation.title = format!("{}: {}", rule.title, path.escaped());
+        explanation
+            .why
             .push("run through the loader, which needs no right to execute it".to_owned());
-        history(case, path, &mut told.why);
-        if let Some(p) = case.process {
+        history(ctx, path, &mut explanation.why);
+        if let Some(p) = ctx.process {
             let command = programs::command_line(&p.argv, &p.exe, 160);
-            told.why.push(format!("ran: {command}"));
+            explanation.why.push(format!("ran: {command}"));
         }
     });
-    if let Some(place) = place {
-        attach_history(case, place, path);
-        case.memory.mark(case.event.pid, place);
+    if let Some(index) = index {
+        attach_history(ctx, index, path);
+        ctx.memory.mark(ctx.event.pid, index);
     }
 }
 

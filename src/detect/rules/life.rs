@@ -2,8 +2,8 @@
 
 use bstr::ByteSlice as _;
 
-use crate::detect::case::Case;
-use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity};
+use crate::detect::rule_context::RuleContext;
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity};
 use crate::event::{Action, ContainerEvent};
 
 /// So many ends …
@@ -22,7 +22,7 @@ pub(super) const RESTARTS: Rule = Rule {
         explain: "The container's init ended at least four times within ten minutes, by failure.",
         check: "Its log and exit code.",
     },
-    looks: &[Look::Container(restarts)],
+    handlers: &[Handler::OldContainer(restarts)],
 };
 
 /// Out of memory.
@@ -37,7 +37,7 @@ pub(super) const OOM: Rule = Rule {
                   reached: a leak, a limit too low, or work it was not meant to do.",
         check: "Memory over time, and the processes that grew.",
     },
-    looks: &[Look::Container(oom)],
+    handlers: &[Handler::OldContainer(oom)],
 };
 
 /// Image without a fixed version.
@@ -52,19 +52,19 @@ pub(super) const UNPINNED: Rule = Rule {
                   today it may not be tomorrow, and a rebuilt container may differ.",
         check: "Name a version or a digest in its declaration.",
     },
-    looks: &[Look::Container(unpinned)],
+    handlers: &[Handler::OldContainer(unpinned)],
 };
 
-fn restarts(case: &mut Case<'_>, change: &ContainerEvent) {
+fn restarts(ctx: &mut RuleContext<'_>, change: &ContainerEvent) {
     let Action::Died(code) = change.action else {
         return;
     };
     // Stopped on purpose: success, or ended by INT, KILL or TERM.
-    if matches!(code, 0 | 130 | 137 | 143) && !oom_killed(case) {
+    if matches!(code, 0 | 130 | 137 | 143) && !oom_killed(ctx) {
         return;
     }
-    let now = case.now();
-    let deaths = &mut case.own().deaths;
+    let now = ctx.now();
+    let deaths = &mut ctx.own().deaths;
     deaths.push_back(now);
     while deaths
         .front()
@@ -75,31 +75,32 @@ fn restarts(case: &mut Case<'_>, change: &ContainerEvent) {
     }
     let count = deaths.len();
     if count >= DEATHS {
-        case.raise(Severity::Low, b"restarts", |_, told| {
-            told.title = format!("Container keeps restarting (exit code {code})");
-            told.why
+        ctx.raise(Severity::Low, b"restarts", |_, explanation| {
+            explanation.title = format!("Container keeps restarting (exit code {code})");
+            explanation
+                .why
                 .push(format!("{count} failures within {WINDOW} seconds"));
         });
     }
 }
 
-fn oom_killed(case: &Case<'_>) -> bool {
-    case.container.is_some_and(|c| c.oom_kills > 0)
+fn oom_killed(ctx: &RuleContext<'_>) -> bool {
+    ctx.container.is_some_and(|c| c.oom_kills > 0)
 }
 
-fn oom(case: &mut Case<'_>, change: &ContainerEvent) {
+fn oom(ctx: &mut RuleContext<'_>, change: &ContainerEvent) {
     if change.action == Action::Oom {
-        case.raise(Severity::Low, b"memory", |case, told| {
-            let limit = case.container.map_or(0, |c| c.info.limits.memory);
+        ctx.raise(Severity::Low, b"memory", |ctx, explanation| {
+            let limit = ctx.container.map_or(0, |c| c.info.limits.memory);
             if limit > 0 {
-                told.why.push(format!("its limit is {limit} bytes"));
+                explanation.why.push(format!("its limit is {limit} bytes"));
             }
         });
     }
 }
 
-fn unpinned(case: &mut Case<'_>, _change: &ContainerEvent) {
-    let Some(container) = case.container else {
+fn unpinned(ctx: &mut RuleContext<'_>, _change: &ContainerEvent) {
+    let Some(container) = ctx.container else {
         return;
     };
     let image = container.info.image.as_bytes();
@@ -116,16 +117,16 @@ fn unpinned(case: &mut Case<'_>, _change: &ContainerEvent) {
     if bare_id || tag.is_some_and(|t| t != b"latest" && !t.is_empty()) {
         return;
     }
-    if case
-        .stories
-        .find(case.rule.id, Some(case.owner), image)
+    if ctx
+        .findings
+        .find(ctx.rule.id, Some(ctx.owner), image)
         .is_some()
     {
         return;
     }
-    case.raise(Severity::Info, image, |_, told| {
+    ctx.raise(Severity::Info, image, |_, explanation| {
         let name = crate::event::escape(image);
-        told.title = format!("Started from an image without a fixed version: {name}");
+        explanation.title = format!("Started from an image without a fixed version: {name}");
     });
 }
 

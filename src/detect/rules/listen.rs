@@ -1,9 +1,9 @@
 //! What a container listens on.
 
 use crate::detect::baseline::Deed;
-use crate::detect::case::Case;
+use crate::detect::rule_context::RuleContext;
 use crate::detect::who::suspicious;
-use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs};
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, programs};
 use crate::event::{Listen, Protocol};
 
 /// Ports that the kernel gives to a socket that asks for none, by its default range.
@@ -24,10 +24,10 @@ pub(super) const RULE: Rule = Rule {
                   service itself. Loopback does not count.",
         check: "Which program listens, and who connects to it.",
     },
-    looks: &[Look::Listen(listen)],
+    handlers: &[Handler::OldListen(listen)],
 };
 
-fn declared(case: &Case<'_>, port: u16) -> bool {
+fn declared(ctx: &RuleContext<'_>, port: u16) -> bool {
     let is = |text: &str| {
         let number = text.split('/').next().unwrap_or(text);
         match number.split_once('-') {
@@ -38,31 +38,31 @@ fn declared(case: &Case<'_>, port: u16) -> bool {
             None => number.parse() == Ok(port),
         }
     };
-    case.container.is_some_and(|c| {
+    ctx.container.is_some_and(|c| {
         c.info.exposed.iter().any(|p| is(p)) || c.info.ports.iter().any(|p| is(&p.container))
     })
 }
 
-fn listen(case: &mut Case<'_>, listen: &Listen) {
+fn listen(ctx: &mut RuleContext<'_>, listen: &Listen) {
     let port = listen.local.port();
     if listen.protocol != Protocol::Tcp || port == 0 {
         return;
     }
-    let starting = case.starting_up();
-    let existing = case.process.is_some_and(|p| p.existing);
-    let known = !case.learn(Deed::Port(port));
+    let starting = ctx.starting_up();
+    let existing = ctx.process.is_some_and(|p| p.existing);
+    let known = !ctx.learn(Deed::Port(port));
     if listen.local.ip().to_canonical().is_loopback() {
         return;
     }
-    let bad = suspicious(case);
-    if starting || (!bad && (known || existing || declared(case, port))) {
+    let bad = suspicious(ctx);
+    if starting || (!bad && (known || existing || declared(ctx, port))) {
         return;
     }
-    let info = case.container.map(|c| &c.info);
-    if case
+    let info = ctx.container.map(|c| &c.info);
+    if ctx
         .settings
         .policy
-        .may_listen(case.owner.as_str(), info, port)
+        .may_listen(ctx.owner.as_str(), info, port)
     {
         return;
     }
@@ -80,27 +80,29 @@ fn listen(case: &mut Case<'_>, listen: &Listen) {
         port.to_string()
     };
     let line = format!("listens on {}", listen.local);
-    let place = case.raise(severity, subject.as_bytes(), |case, told| {
-        told.title = format!(
+    let index = ctx.raise(severity, subject.as_bytes(), |ctx, explanation| {
+        explanation.title = format!(
             "Listens on {}, which its image does not declare",
             listen.local
         );
         if chosen {
             let line = "the kernel chooses ports of this range: the service asked for any";
-            told.why.push(line.to_owned());
+            explanation.why.push(line.to_owned());
         }
-        if let Some(p) = case.process {
+        if let Some(p) = ctx.process {
             let command = programs::command_line(&p.argv, &p.exe, 160);
-            told.why.push(format!("by: {command}"));
+            explanation.why.push(format!("by: {command}"));
         }
-        let exposed = case.container.map(|c| c.info.exposed.join(", "));
+        let exposed = ctx.container.map(|c| c.info.exposed.join(", "));
         if let Some(exposed) = exposed.filter(|e| !e.is_empty()) {
             let exposed = crate::event::escape(exposed.as_bytes()).to_string();
-            told.why.push(format!("the image declares {exposed}"));
+            explanation
+                .why
+                .push(format!("the image declares {exposed}"));
         }
     });
-    if let (Some(place), true) = (place, chosen) {
-        case.stories.explain(place, line);
+    if let (Some(index), true) = (index, chosen) {
+        ctx.findings.add_reason(index, line);
     }
 }
 

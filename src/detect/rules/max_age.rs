@@ -1,7 +1,7 @@
 //! Containers that run for longer than they should.
 
-use crate::detect::case::Case;
-use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity};
+use crate::detect::rule_context::RuleContext;
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity};
 use crate::event::Tick;
 
 /// The rule.
@@ -16,39 +16,39 @@ pub(super) const RULE: Rule = Rule {
                   missed that much of fixes, and what changed inside has had that long to grow.",
         check: "Replace it with one of a current image.",
     },
-    looks: &[Look::Tick(tick)],
+    handlers: &[Handler::OldTick(tick)],
 };
 
-fn tick(case: &mut Case<'_>, _tick: &Tick) {
-    let Some(container) = case.container else {
+fn tick(ctx: &mut RuleContext<'_>, _tick: &Tick) {
+    let Some(container) = ctx.container else {
         return;
     };
-    let settings = case.settings;
+    let settings = ctx.settings;
     let limit = settings
         .policy
-        .max_age(case.owner.as_str(), &container.info, settings.max_age);
+        .max_age(ctx.owner.as_str(), &container.info, settings.max_age);
     let created = container.info.created.or_else(|| container.started());
     let (Some(limit), Some(created)) = (limit, created) else {
         return;
     };
-    let age = case.now().since(created);
+    let age = ctx.now().since(created);
     if age <= limit
-        || case
-            .stories
-            .find(case.rule.id, Some(case.owner), b"age")
+        || ctx
+            .findings
+            .find(ctx.rule.id, Some(ctx.owner), b"age")
             .is_some()
     {
         return;
     }
-    case.raise(Severity::Low, b"age", |_, told| {
+    ctx.raise(Severity::Low, b"age", |_, explanation| {
         let limit = humantime::format_duration(limit);
-        told.title = format!("Container is older than {limit}");
+        explanation.title = format!("Container is older than {limit}");
         let whole = std::time::Duration::from_secs(age.as_secs());
-        told.why.push(format!(
+        explanation.why.push(format!(
             "created {} ago, at {created}",
             humantime::format_duration(whole)
         ));
-        told.why.push(format!("the limit is {limit}"));
+        explanation.why.push(format!("the limit is {limit}"));
     });
 }
 

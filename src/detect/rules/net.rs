@@ -1,23 +1,34 @@
 //! What a container connects to and listens on.
 
-use crate::catalog;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use bstr::ByteSlice as _;
 
+use crate::catalog;
+use crate::detect::alert::Alerts;
 use crate::detect::baseline::Deed;
-use crate::detect::case::Case;
-use crate::detect::change::{by, graded, refused};
 use crate::detect::drift::peer;
+use crate::detect::file_change::{by, graded, refused};
+use crate::detect::memory::Seen;
+use crate::detect::rule_context::RuleContext;
+use crate::detect::rule_memory::RuleMemory;
 use crate::detect::who::suspicious;
-use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs};
-use crate::event::{Connect, ContainerEvent, Dns, Endpoint, Outcome, Privilege, Protocol};
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, programs};
+use crate::event::{
+    Connect, ContainerEvent, Dns, Endpoint, Outcome, Privilege, Protocol, Timestamp,
+};
 
 /// Distinct long names below one domain within a minute that look like a tunnel.
 const TUNNEL_NAMES: u32 = 20;
+/// Length of that window.
+const TUNNEL_WINDOW: Duration = Duration::from_secs(60);
+/// Domains watched at once.
+const MAX_DOMAINS: usize = 64;
 
 /// New destination.
 pub(super) const DESTINATION: Rule = Rule {
@@ -32,7 +43,7 @@ pub(super) const DESTINATION: Rule = Rule {
                   in a domain already used are not new.",
         check: "Whether the service has business there; restrict its network if not.",
     },
-    looks: &[Look::Connect(destination)],
+    handlers: &[Handler::OldConnect(destination)],
 };
 
 /// Runtime sockets.
@@ -48,9 +59,9 @@ pub(super) const RUNTIME_API: Rule = Rule {
                   purpose and the container's own service uses it.",
         check: "Which requests were made; the runtime's own log tells.",
     },
-    looks: &[
-        Look::Connect(runtime_api),
-        Look::Container(runtime_declared),
+    handlers: &[
+        Handler::OldConnect(runtime_api),
+        Handler::OldContainer(runtime_declared),
     ],
 };
 
@@ -67,7 +78,7 @@ pub(super) const CLUSTER_API: Rule = Rule {
                   service, for which it may be the work.",
         check: "Whether this workload needs the API, and which account it uses.",
     },
-    looks: &[Look::Connect(cluster_api)],
+    handlers: &[Handler::OldConnect(cluster_api)],
 };
 
 /// Raw sockets.
@@ -82,7 +93,7 @@ pub(super) const RAW: Rule = Rule {
                   medium. ping uses a raw one, too.",
         check: "Which program, and whether NET_RAW can be dropped.",
     },
-    looks: &[Look::Privilege(raw)],
+    handlers: &[Handler::OldPrivilege(raw)],
 };
 
 /// DNS tunnel.
@@ -97,7 +108,9 @@ pub(super) const TUNNEL: Rule = Rule {
                   data can be carried in names and their answers.",
         check: "What the names encode, and which process asked.",
     },
-    looks: &[Look::Dns(tunnel)],
+    handlers: &[Handler::Dns(|ctx, memory, dns| {
+        tunnel(ctx, memory.of(), dns)
+    })],
 };
 
 /// Addresses that are not on the public network.
@@ -132,25 +145,25 @@ pub(super) fn domain(name: &[u8]) -> &[u8] {
     name.get(second.unwrap_or(0)..).unwrap_or(name)
 }
 
-fn destination(case: &mut Case<'_>, connect: &Connect) {
+fn destination(ctx: &mut RuleContext<'_>, connect: &Connect) {
     let Some(ip) = connect.remote.ip().filter(|ip| !is_local(*ip)) else {
         return;
     };
     if super::cloud_metadata::is_metadata(ip) {
         return;
     }
-    let name = case.container.and_then(|c| c.names.get(&ip)).cloned();
-    let new_ip = case.learn(Deed::Address(ip));
+    let name = ctx.container.and_then(|c| c.names.get(&ip)).cloned();
+    let new_ip = ctx.learn(Deed::Address(ip));
     let new_domain = name
         .as_ref()
-        .is_none_or(|n| case.learn(Deed::Domain(domain(n.as_bytes()))));
-    if !new_ip || !new_domain || case.learning() {
+        .is_none_or(|n| ctx.learn(Deed::Domain(domain(n.as_bytes()))));
+    if !new_ip || !new_domain || ctx.learning() {
         return;
     }
-    let info = case.container.map(|c| &c.info);
-    let policy = &case.settings.policy;
+    let info = ctx.container.map(|c| &c.info);
+    let policy = &ctx.settings.policy;
     if policy.may_connect(
-        case.owner.as_str(),
+        ctx.owner.as_str(),
         info,
         ip,
         name.as_deref().map(|n| n.as_bytes()),
@@ -165,27 +178,28 @@ fn destination(case: &mut Case<'_>, connect: &Connect) {
         Outcome::Failed(_) => "tried",
         _ => "connected to",
     };
-    let place = case.raise(Severity::Low, b"destinations", |_, told| {
-        told.title = format!("Connected to a public address new for this container: {shown}");
+    let index = ctx.raise(Severity::Low, b"destinations", |_, explanation| {
+        explanation.title =
+            format!("Connected to a public address new for this container: {shown}");
     });
-    if let Some(place) = place {
+    if let Some(index) = index {
         let thing = name.as_ref().map_or_else(
             || peer(&connect.remote).into_bytes(),
             |name| name.as_bytes().to_vec(),
         );
-        case.stories.part(place, &thing);
-        let by = case.process.map(programs::of).map(crate::event::escape);
+        ctx.findings.add_part(index, &thing);
+        let by = ctx.process.map(programs::of).map(crate::event::escape);
         let by = by.map(|b| format!(" by {b}")).unwrap_or_default();
-        case.stories.explain(place, format!("{how} {shown}{by}"));
+        ctx.findings.add_reason(index, format!("{how} {shown}{by}"));
     }
 }
 
-fn runtime_api(case: &mut Case<'_>, connect: &Connect) {
+fn runtime_api(ctx: &mut RuleContext<'_>, connect: &Connect) {
     let (unix, port) = match &connect.remote {
         Endpoint::Unix(path) => {
             let known = catalog::programs::ENGINE_SOCKETS;
             // Mounted under another name it is the same socket.
-            let source = mounted_from(case, path.as_bytes());
+            let source = mounted_from(ctx, path.as_bytes());
             let real = source.as_deref().unwrap_or(path.as_bytes());
             (known.contains(&programs::leaf(real)), false)
         }
@@ -198,10 +212,10 @@ fn runtime_api(case: &mut Case<'_>, connect: &Connect) {
         return;
     }
     let to = peer(&connect.remote);
-    let declared = matches!(&connect.remote, Endpoint::Unix(path) if mounts(case, path));
-    let own = !suspicious(case);
+    let declared = matches!(&connect.remote, Endpoint::Unix(path) if mounts(ctx, path));
+    let own = !suspicious(ctx);
     // What the engine tells may come after the first connection.
-    let early = unix && own && case.container.is_none_or(|c| c.info.image.is_empty());
+    let early = unix && own && ctx.container.is_none_or(|c| c.info.image.is_empty());
     // The socket is not there: a look, no use.
     let absent = unix && matches!(connect.outcome, Outcome::Failed(2));
     let severity = match (declared && own, absent) {
@@ -210,45 +224,45 @@ fn runtime_api(case: &mut Case<'_>, connect: &Connect) {
         _ if port && matches!(connect.outcome, Outcome::Failed(_)) => Severity::Medium,
         _ => Severity::High,
     };
-    let place = case.raise(severity, to.as_bytes(), |case, told| {
-        told.title = format!("{}: {to}", case.rule.title);
-        tell_who(case, told, connect);
+    let index = ctx.raise(severity, to.as_bytes(), |ctx, explanation| {
+        explanation.title = format!("{}: {to}", ctx.rule.title);
+        add_caller(ctx, explanation, connect);
     });
-    if let Some(place) = place.filter(|_| early) {
-        let early = &mut case.own().early_sockets;
-        if early.len() < 16 && !early.contains(&place) {
-            early.push(place);
+    if let Some(index) = index.filter(|_| early) {
+        let early = &mut ctx.own().early_sockets;
+        if early.len() < 16 && !early.contains(&index) {
+            early.push(index);
         }
     }
 }
 
 /// A socket lies in a mount of the container.
-fn mounts(case: &Case<'_>, path: &[u8]) -> bool {
-    case.container.is_some_and(|c| {
+fn mounts(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
+    ctx.container.is_some_and(|c| {
         let mut mounts = c.info.mounts.iter();
         mounts.any(|m| run_path(path).starts_with(run_path(m.destination.as_bytes())))
     })
 }
 
 /// The engine told of the mounts: what turns out to be mounted on purpose was no finding.
-fn runtime_declared(case: &mut Case<'_>, _change: &ContainerEvent) {
-    if case.container.is_none_or(|c| c.info.image.is_empty()) {
+fn runtime_declared(ctx: &mut RuleContext<'_>, _change: &ContainerEvent) {
+    if ctx.container.is_none_or(|c| c.info.image.is_empty()) {
         return;
     }
-    for place in std::mem::take(&mut case.own().early_sockets) {
-        let story = case.stories.findings().get(place);
+    for index in std::mem::take(&mut ctx.own().early_sockets) {
+        let story = ctx.findings.get(index);
         let socket = story.map(|story| story.subject.clone()).unwrap_or_default();
-        if mounts(case, &socket) {
-            case.stories.edit(place, |f| f.severity = Severity::Info);
+        if mounts(ctx, &socket) {
+            ctx.findings.edit(index, |f| f.severity = Severity::Info);
             let line = "the socket is mounted into the container on purpose".to_owned();
-            case.stories.explain(place, line);
+            ctx.findings.add_reason(index, line);
         }
     }
 }
 
 /// Where a path below a mount lies on the host.
-fn mounted_from(case: &Case<'_>, path: &[u8]) -> Option<Vec<u8>> {
-    let mounts = case.container?.info.mounts.iter();
+fn mounted_from(ctx: &RuleContext<'_>, path: &[u8]) -> Option<Vec<u8>> {
+    let mounts = ctx.container?.info.mounts.iter();
     let found = mounts.filter_map(|m| {
         let rest = path.strip_prefix(m.destination.as_bytes())?;
         let inside = rest.is_empty() || rest.starts_with(b"/");
@@ -266,48 +280,49 @@ fn run_path(path: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(shown.unwrap_or(path)))
 }
 
-pub(super) fn tell_who(
-    case: &Case<'_>,
-    told: &mut crate::detect::stories::Told,
+pub(super) fn add_caller(
+    ctx: &RuleContext<'_>,
+    explanation: &mut crate::detect::finding_store::Explanation,
     connect: &Connect,
 ) {
     if let Outcome::Failed(errno) = connect.outcome {
-        told.why
+        explanation
+            .why
             .push(format!("the connection failed (errno {errno})"));
     }
-    if let Some(p) = case.process {
+    if let Some(p) = ctx.process {
         let command = programs::command_line(&p.argv, &p.exe, 160);
-        told.why.push(format!("by: {command}"));
+        explanation.why.push(format!("by: {command}"));
     }
 }
 
-fn cluster_api(case: &mut Case<'_>, connect: &Connect) {
+fn cluster_api(ctx: &mut RuleContext<'_>, connect: &Connect) {
     let Endpoint::Inet(to) = connect.remote else {
         return;
     };
     if connect.protocol != Protocol::Tcp || to.ip().is_loopback() {
         return;
     }
-    let named = case
+    let named = ctx
         .container
         .and_then(|c| c.names.get(&to.ip().to_canonical()))
         .is_some_and(|n| n.starts_with(b"kubernetes.default"));
     if !named && !matches!(to.port(), 6443 | 10250 | 10255 | 2379) {
         return;
     }
-    let severity = if suspicious(case) {
+    let severity = if suspicious(ctx) {
         Severity::Medium
     } else {
         Severity::Info
     };
-    case.raise(severity, to.to_string().as_bytes(), |case, told| {
-        told.title = format!("{}: {to}", case.rule.title);
-        tell_who(case, told, connect);
+    ctx.raise(severity, to.to_string().as_bytes(), |ctx, explanation| {
+        explanation.title = format!("{}: {to}", ctx.rule.title);
+        add_caller(ctx, explanation, connect);
     });
 }
 
-fn raw(case: &mut Case<'_>, p: &Privilege) {
-    if p.call != "socket" || case.starting_up() {
+fn raw(ctx: &mut RuleContext<'_>, p: &Privilege) {
+    if p.call != "socket" || ctx.starting_up() {
         return;
     }
     let packet = p.detail.contains_str("AF_PACKET");
@@ -320,55 +335,74 @@ fn raw(case: &mut Case<'_>, p: &Privilege) {
     } else {
         Severity::Low
     };
-    let subject = case
+    let subject = ctx
         .process
         .map_or_else(|| p.comm.clone(), |process| process.exe.clone());
     let line = format!("socket {}{}", p.detail.escaped(), refused(p.errno));
     let severity = graded(weight, p.errno);
-    let place = case.raise(severity, &subject, |case, told| {
-        told.title = format!("{}: {}", case.rule.title, subject.escaped());
-        told.why.push(by(case, &p.comm));
+    let index = ctx.raise(severity, &subject, |ctx, explanation| {
+        explanation.title = format!("{}: {}", ctx.rule.title, subject.escaped());
+        explanation.why.push(by(ctx, &p.comm));
     });
-    if let Some(place) = place {
-        case.stories.explain(place, line);
+    if let Some(index) = index {
+        ctx.findings.add_reason(index, line);
     }
 }
 
-fn tunnel(case: &mut Case<'_>, dns: &Dns) {
+/// Long names asked for below each domain, to recognise data carried in names.
+#[derive(Debug, Clone, Default)]
+struct LongNames {
+    seen: Seen,
+    /// Start of the window and different names in it, by domain.
+    windows: BTreeMap<Vec<u8>, (Timestamp, u32)>,
+}
+
+impl RuleMemory for LongNames {
+    fn heap_bytes(&self) -> usize {
+        self.seen.len() * 32 + self.windows.len() * 192
+    }
+}
+
+impl LongNames {
+    /// Adds a name; how many different ones there are in the window, if this one is new.
+    fn add(&mut self, now: Timestamp, base: &[u8], name: &[u8]) -> Option<u32> {
+        let new = self.seen.insert(name);
+        if self.windows.len() > MAX_DOMAINS {
+            self.windows.pop_first();
+        }
+        let window = self.windows.entry(base.to_vec()).or_insert((now, 0));
+        if now.since(window.0) >= TUNNEL_WINDOW {
+            *window = (now, 0);
+        }
+        window.1 += u32::from(new);
+        new.then_some(window.1)
+    }
+}
+
+fn tunnel(ctx: &RuleContext<'_>, memory: &mut LongNames, dns: &Dns) -> Alerts {
     let name = dns.name.as_bytes();
     let base = domain(name);
     let below = name.len().saturating_sub(base.len());
     // Service discovery inside a cluster has long names, too, but few of them.
     if below < 32 || name.ends_with(b".local") || name.ends_with(b".arpa") {
-        return;
+        return Alerts::none();
     }
-    let now = case.now();
-    let base = base.to_vec();
-    let fresh = case.learn(Deed::Name(name));
-    let own = case.own();
-    if own.tunnel.len() > 64 {
-        own.tunnel.pop_first();
-    }
-    let entry = own.tunnel.entry(base.clone()).or_insert((now, 0));
-    if now.since(entry.0).as_secs() >= 60 {
-        *entry = (now, 0);
-    }
-    entry.1 += u32::from(fresh);
-    let count = entry.1;
-    if count < TUNNEL_NAMES || !fresh {
-        return;
-    }
-    case.raise(Severity::Medium, &base, |_, told| {
-        let base = crate::event::escape(&base);
-        told.title = format!("Names below {base} look like a tunnel");
-        told.why
-            .push(format!("{count} different long names within a minute"));
-        told.why.push(format!(
+    let count = memory.add(ctx.now(), base, name);
+    let Some(count) = count.filter(|count| *count >= TUNNEL_NAMES) else {
+        return Alerts::none();
+    };
+    let alert = ctx.alert(Severity::Medium, base, |explanation| {
+        let base = crate::event::escape(base);
+        explanation.title = format!("Names below {base} look like a tunnel");
+        let line = format!("{count} different long names within a minute");
+        explanation.why.push(line);
+        explanation.why.push(format!(
             "for instance {} ({})",
             dns.name.escaped(),
             crate::event::escape(dns.qtype.as_bytes())
         ));
     });
+    alert.into()
 }
 
 #[cfg(test)]

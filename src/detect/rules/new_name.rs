@@ -4,8 +4,8 @@ use bstr::ByteSlice as _;
 
 use super::net::domain;
 use crate::detect::baseline::Deed;
-use crate::detect::case::Case;
-use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity};
+use crate::detect::rule_context::RuleContext;
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity};
 use crate::event::Dns;
 
 /// The rule.
@@ -22,32 +22,32 @@ pub(super) const RULE: Rule = Rule {
                   to.",
         check: "Whether the service has business with that domain, and what it did next.",
     },
-    looks: &[Look::Dns(asked)],
+    handlers: &[Handler::OldDns(asked)],
 };
 
-fn asked(case: &mut Case<'_>, dns: &Dns) {
+fn asked(ctx: &mut RuleContext<'_>, dns: &Dns) {
     let name = dns.name.as_bytes();
     let local = [&b".arpa"[..], b".local", b".internal", b".localdomain"];
     if !name.contains(&b'.') || local.iter().any(|end| name.ends_with(end)) {
         return;
     }
-    if !case.learn(Deed::Asked(domain(name))) || case.learning() {
+    if !ctx.learn(Deed::Asked(domain(name))) || ctx.learning() {
         return;
     }
-    let info = case.container.map(|c| &c.info);
-    if case
+    let info = ctx.container.map(|c| &c.info);
+    if ctx
         .settings
         .policy
-        .may_resolve(case.owner.as_str(), info, name)
+        .may_resolve(ctx.owner.as_str(), info, name)
     {
         return;
     }
     let shown = dns.name.escaped().to_string();
-    let place = case.raise(Severity::Info, b"names", |_, told| {
-        told.title = format!("Asked for a name in a domain new for this container: {shown}");
+    let index = ctx.raise(Severity::Info, b"names", |_, explanation| {
+        explanation.title = format!("Asked for a name in a domain new for this container: {shown}");
     });
-    if let Some(place) = place {
-        case.stories.part(place, name);
+    if let Some(index) = index {
+        ctx.findings.add_part(index, name);
         let answer = match (dns.rcode, dns.addresses.first()) {
             (3, _) => " which does not exist".to_owned(),
             (_, Some(address)) => format!(" which is {address}"),
@@ -57,7 +57,7 @@ fn asked(case: &mut Case<'_>, dns: &Dns) {
             "asked for {shown} ({}){answer}",
             crate::event::escape(dns.qtype.as_bytes())
         );
-        case.stories.explain(place, line);
+        ctx.findings.add_reason(index, line);
     }
 }
 

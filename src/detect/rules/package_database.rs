@@ -3,9 +3,9 @@
 use bstr::ByteSlice as _;
 
 use crate::catalog::paths::{self, PathClass};
-use crate::detect::case::Case;
-use crate::detect::change::{Maker, by, changes, graded, in_root, maker, refused};
-use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs};
+use crate::detect::file_change::{Maker, by, changes, graded, in_root, maker, refused};
+use crate::detect::rule_context::RuleContext;
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, programs};
 use crate::event::{File, Origin};
 use crate::state::ProcessEntry;
 
@@ -23,7 +23,7 @@ pub(super) const RULE: Rule = Rule {
                   altered from scanners. Lists that are fetched, locks and caches do not count.",
         check: "What differs from the image's records; then the files they name.",
     },
-    looks: &[Look::File(file)],
+    handlers: &[Handler::OldFile(file)],
 };
 
 /// Records, as against fetched lists, locks and caches.
@@ -48,15 +48,15 @@ fn is_its_tool(process: &ProcessEntry) -> bool {
         && (leaf.starts_with(b"dpkg-") || leaf == b"update-alternatives")
 }
 
-fn file(case: &mut Case<'_>, file: &File) {
+fn file(ctx: &mut RuleContext<'_>, file: &File) {
     for change in changes(file).into_iter().flatten() {
         if !is_record(change.path) || !in_root(file) {
             continue;
         }
-        if matches!(maker(case), Maker::Package | Maker::StartUp) {
+        if matches!(maker(ctx), Maker::Package | Maker::StartUp) {
             return;
         }
-        if case.process.is_some_and(is_its_tool) {
+        if ctx.process.is_some_and(is_its_tool) {
             return;
         }
         // One story for each database, whichever of its files.
@@ -69,16 +69,16 @@ fn file(case: &mut Case<'_>, file: &File) {
             change.path.escaped(),
             refused(change.errno)
         );
-        let place = case.raise(severity, &subject, |case, told| {
-            told.title = format!(
+        let index = ctx.raise(severity, &subject, |ctx, explanation| {
+            explanation.title = format!(
                 "Records of the package manager changed: {}",
                 change.path.escaped()
             );
-            told.why.push(by(case, &file.comm));
+            explanation.why.push(by(ctx, &file.comm));
         });
-        if let Some(place) = place {
-            case.stories.part(place, change.path);
-            case.stories.explain(place, line);
+        if let Some(index) = index {
+            ctx.findings.add_part(index, change.path);
+            ctx.findings.add_reason(index, line);
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use bstr::ByteSlice as _;
 
-use crate::detect::case::Case;
-use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs};
+use crate::detect::rule_context::RuleContext;
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, programs};
 use crate::event::{Exec, File, FileOp};
 use crate::state::ProcessEntry;
 
@@ -21,43 +21,43 @@ pub(super) const RULE: Rule = Rule {
                   development container this is ordinary.",
         check: "Which packages were asked for, and by whom; rebuild the image with them instead.",
     },
-    looks: &[Look::Exec(exec), Look::File(file)],
+    handlers: &[Handler::OldExec(exec), Handler::OldFile(file)],
 };
 
 /// The package manager the process belongs to: the outermost one.
-fn packager<'a>(case: &Case<'a>) -> Option<&'a ProcessEntry> {
-    case.ancestors()
-        .filter(|p| programs::is_packager(case.names(), *p))
+fn packager<'a>(ctx: &RuleContext<'a>) -> Option<&'a ProcessEntry> {
+    ctx.ancestors()
+        .filter(|p| programs::is_packager(ctx.names(), *p))
         .last()
 }
 
-fn exec(case: &mut Case<'_>, exec: &Exec) {
-    let Some(process) = case.process else { return };
-    let script = || programs::environments_packager(case.names(), process).is_some();
-    if case.starting_up() || !(programs::is_packager(case.names(), process) || script()) {
+fn exec(ctx: &mut RuleContext<'_>, exec: &Exec) {
+    let Some(process) = ctx.process else { return };
+    let script = || programs::environments_packager(ctx.names(), process).is_some();
+    if ctx.starting_up() || !(programs::is_packager(ctx.names(), process) || script()) {
         return;
     }
-    let root = case.memory.installing.get(&process.pid);
+    let root = ctx.memory.installing.get(&process.pid);
     let outermost =
-        root == Some(&process.pid) && packager(case).is_none_or(|root| root.pid == process.pid);
+        root == Some(&process.pid) && packager(ctx).is_none_or(|root| root.pid == process.pid);
     // What an installation starts is part of it, and to settle what is pending installs nothing.
     let settles = exec.argv.iter().any(|a| *a == "--triggers-only");
     if !outermost || settles {
         return;
     }
     let command = programs::command_line(&exec.argv, &exec.exe, 200);
-    let place = case.raise(Severity::Low, b"packages", |_, told| {
-        told.title = format!(
+    let index = ctx.raise(Severity::Low, b"packages", |_, explanation| {
+        explanation.title = format!(
             "Package manager run: {}",
             programs::command_line(&exec.argv, &exec.exe, 100)
         );
     });
-    if let Some(place) = place {
-        case.stories.explain(place, format!("ran: {command}"));
+    if let Some(index) = index {
+        ctx.findings.add_reason(index, format!("ran: {command}"));
     }
 }
 
-fn file(case: &mut Case<'_>, file: &File) {
+fn file(ctx: &mut RuleContext<'_>, file: &File) {
     if file.errno != 0
         || !matches!(
             file.op,
@@ -71,14 +71,14 @@ fn file(case: &mut Case<'_>, file: &File) {
     {
         return;
     }
-    if !case.installing() {
+    if !ctx.installing() {
         return;
     }
     let path = match (file.op, &file.target) {
         (FileOp::Rename | FileOp::Link, Some(target)) => target,
         _ => &file.path,
     };
-    case.own().packaged.insert(path.as_bytes());
+    ctx.own().packaged.insert(path.as_bytes());
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@ use crate::event::ProgramAdditions;
 use bstr::ByteSlice as _;
 
 use super::shells::{bare, from_descriptor};
-use crate::detect::case::Case;
 use crate::detect::memory::BESIDE;
-use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs};
+use crate::detect::rule_context::RuleContext;
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, programs};
 use crate::event::{Bytes, Exec};
 use crate::state::ProcessEntry;
 
@@ -25,7 +25,7 @@ pub(super) const PIPE: Rule = Rule {
                   a download, as in `sh -c \"$(curl …)\"`. What runs so never lies in a file.",
         check: "What was fetched, and from where.",
     },
-    looks: &[Look::Exec(pipe)],
+    handlers: &[Handler::OldExec(pipe)],
 };
 
 /// Takes its program from a descriptor that it was given by name.
@@ -61,73 +61,69 @@ pub(super) fn fetches(names: &ProgramAdditions, name: &[u8], argv: &[Bytes]) -> 
         })
 }
 
-fn pipe(case: &mut Case<'_>, exec: &Exec) {
-    if exec.tty && case.starting_up() {
+fn pipe(ctx: &mut RuleContext<'_>, exec: &Exec) {
+    if exec.tty && ctx.starting_up() {
         return;
     }
-    let now = case.now();
-    let pid = case.event.pid;
+    let now = ctx.now();
+    let pid = ctx.event.pid;
     let near = |p: &ProcessEntry| {
-        p.owner.as_ref() == Some(case.owner)
+        p.owner.as_ref() == Some(ctx.owner)
             && p.pid != pid
             && now.since(p.started).as_secs() <= BESIDE.as_secs()
     };
     let source = is_source(
-        case.names(),
+        ctx.names(),
         programs::name(&exec.exe, &exec.argv),
         &exec.argv,
     );
-    let bare = bare(case.names(), exec);
-    let takes = bare || whole_script(case.names(), exec);
+    let bare = bare(ctx.names(), exec);
+    let takes = bare || whole_script(ctx.names(), exec);
     if !takes && !source {
         return;
     }
     // `… | sudo sh`: the pipe's end is the program that starts the interpreter.
-    let stands = case.ancestors().skip(1);
+    let stands = ctx.ancestors().skip(1);
     let below = stands
         .take(3)
-        .find(|p| !case.names().is_wrapper(programs::of(p)))
+        .find(|p| !ctx.names().is_wrapper(programs::of(p)))
         .map_or(exec.ppid, |p| p.pid);
-    let mut beside = case.own().beside(if takes { below } else { exec.ppid });
+    let mut beside = ctx.own().beside(if takes { below } else { exec.ppid });
     // The shell that opens a descriptor on a program's output starts it, and then becomes the
     // interpreter.
     if by_descriptor(&exec.argv) {
-        beside.extend(case.own().beside(pid));
+        beside.extend(ctx.own().beside(pid));
     }
     let waits = |pid: u32| {
-        case.memory.get(case.owner).is_some_and(|own| {
+        ctx.memory.get(ctx.owner).is_some_and(|own| {
             own.bare_shells
                 .iter()
                 .any(|(shell, _, at, _)| *shell == pid && now.since(*at).as_secs() <= 2)
         })
     };
     let found = if takes {
-        let mut beside = beside
-            .iter()
-            .filter_map(|pid| case.state.processes.get(pid));
-        beside.find(|p| near(p) && is_source(case.names(), programs::of(p), &p.argv))
+        let mut beside = beside.iter().filter_map(|pid| ctx.state.processes.get(pid));
+        beside.find(|p| near(p) && is_source(ctx.names(), programs::of(p), &p.argv))
     } else {
         // The interpreter at the pipe's end may have been first.
-        let mut beside = beside
-            .iter()
-            .filter_map(|pid| case.state.processes.get(pid));
+        let mut beside = beside.iter().filter_map(|pid| ctx.state.processes.get(pid));
         beside.find(|p| near(p) && waits(p.pid)).or_else(|| {
-            let parent = case.state.processes.get(&exec.ppid)?;
+            let parent = ctx.state.processes.get(&exec.ppid)?;
             (by_descriptor(&parent.argv) && waits(parent.pid)).then_some(parent)
         })
     };
     let Some(other) = found else { return };
     let other = programs::command_line(&other.argv, &other.exe, 160);
     let this = programs::command_line(&exec.argv, &exec.exe, 160);
-    if case.starting_up() {
-        super::fold_startup(case, format!("{this} beside {other}"));
+    if ctx.starting_up() {
+        super::record_startup_drift(ctx, format!("{this} beside {other}"));
         return;
     }
     let (from, into) = if takes { (other, this) } else { (this, other) };
-    case.raise(Severity::High, from.as_bytes(), |case, told| {
-        told.title = format!("{}: {from} | {into}", case.rule.title);
-        told.why.push(format!("source: {from}"));
-        told.why.push(format!("interpreter: {into}"));
+    ctx.raise(Severity::High, from.as_bytes(), |ctx, explanation| {
+        explanation.title = format!("{}: {from} | {into}", ctx.rule.title);
+        explanation.why.push(format!("source: {from}"));
+        explanation.why.push(format!("interpreter: {into}"));
     });
 }
 

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::net::tell_who;
-use crate::detect::case::Case;
+use super::net::add_caller;
 use crate::detect::memory::Tried;
-use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, who};
+use crate::detect::rule_context::RuleContext;
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, who};
 use crate::event::{Connect, Endpoint, Outcome, Protocol};
 
 /// Distinct ports of one host within the window that make a scan.
@@ -37,10 +37,10 @@ pub(super) const SCAN: Rule = Rule {
                   finding, however long it goes on.",
         check: "Which program scans, and which of the targets answered.",
     },
-    looks: &[Look::Connect(scan)],
+    handlers: &[Handler::OldConnect(scan)],
 };
 
-fn scan(case: &mut Case<'_>, connect: &Connect) {
+fn scan(ctx: &mut RuleContext<'_>, connect: &Connect) {
     let Endpoint::Inet(to) = connect.remote else {
         return;
     };
@@ -48,46 +48,46 @@ fn scan(case: &mut Case<'_>, connect: &Connect) {
         return;
     }
     let (ip, port) = (to.ip().to_canonical(), to.port());
-    let now = case.now();
+    let now = ctx.now();
     match connect.protocol {
         Protocol::Tcp => {}
         Protocol::Udp => {
             // Datagrams to many resolvers or peers are ordinary, to many ports of one are not.
-            let pairs = tried(&mut case.own().datagrams, now, SCAN_WINDOW);
+            let pairs = tried(&mut ctx.own().datagrams, now, SCAN_WINDOW);
             let ports = new_ports(pairs, (ip, port), SCAN_DATAGRAMS);
             if let Some(ports) = ports {
                 let line = format!("{ports} ports of {ip} by datagrams within {SCAN_WINDOW} s");
-                raise(case, connect, format!("{ip}:*"), line);
+                raise(ctx, connect, format!("{ip}:*"), line);
             }
             return;
         }
         _ => return,
     }
     if matches!(connect.outcome, Outcome::Failed(_)) {
-        let pairs = tried(&mut case.own().failures, now, SLOW_WINDOW);
+        let pairs = tried(&mut ctx.own().failures, now, SLOW_WINDOW);
         if let Some(ports) = new_ports(pairs, (ip, port), SLOW_PORTS) {
             let line = format!("{ports} ports of {ip} failed within {SLOW_WINDOW} s");
-            raise(case, connect, format!("{ip}:*"), line);
+            raise(ctx, connect, format!("{ip}:*"), line);
         }
     }
-    let pairs = tried(&mut case.own().scan, now, SCAN_WINDOW);
+    let pairs = tried(&mut ctx.own().scan, now, SCAN_WINDOW);
     if pairs.len() >= SCAN_PAIRS || !pairs.insert((ip, port)) || pairs.len() < SCAN_PORTS {
         return;
     }
     let ports = pairs.range((ip, 0)..=(ip, u16::MAX)).count();
     let hosts = pairs.iter().filter(|(_, p)| *p == port).count();
-    let failing = case
+    let failing = ctx
         .state
         .connections
         .iter()
         .filter(|(key, row)| {
-            key.owner.as_ref() == Some(case.owner)
+            key.owner.as_ref() == Some(ctx.owner)
                 && matches!(&key.endpoint, Endpoint::Inet(a) if a.port() == port)
                 && row.failed > 0
         })
         .take(SCAN_HOSTS)
         .count();
-    let sweep = hosts >= SCAN_HOSTS && (failing * 2 >= hosts || who::suspicious(case));
+    let sweep = hosts >= SCAN_HOSTS && (failing * 2 >= hosts || who::suspicious(ctx));
     if ports < SCAN_PORTS && !sweep {
         return;
     }
@@ -102,7 +102,7 @@ fn scan(case: &mut Case<'_>, connect: &Connect) {
             format!("at least {SCAN_PORTS} ports of {ip} within {SCAN_WINDOW} s"),
         )
     };
-    raise(case, connect, thing, line);
+    raise(ctx, connect, thing, line);
 }
 
 /// The pairs tried in the window that `now` falls into.
@@ -132,17 +132,17 @@ fn new_ports(
 }
 
 /// `thing` is the host with all its ports, or a port of all hosts.
-fn raise(case: &mut Case<'_>, connect: &Connect, thing: String, line: String) {
-    let place = case.raise_as(&SCAN.info, Severity::High, b"scan", |case, told| {
-        told.title = match thing.strip_prefix("*:") {
+fn raise(ctx: &mut RuleContext<'_>, connect: &Connect, thing: String, line: String) {
+    let index = ctx.raise_as(&SCAN.info, Severity::High, b"scan", |ctx, explanation| {
+        explanation.title = match thing.strip_prefix("*:") {
             Some(port) => format!("Scanned many hosts at port {port}"),
             None => format!("Scanned many ports of {}", thing.trim_end_matches(":*")),
         };
-        tell_who(case, told, connect);
+        add_caller(ctx, explanation, connect);
     });
-    if let Some(place) = place {
-        case.stories.part(place, thing.as_bytes());
-        case.stories.explain(place, line);
+    if let Some(index) = index {
+        ctx.findings.add_part(index, thing.as_bytes());
+        ctx.findings.add_reason(index, line);
     }
 }
 

@@ -4,9 +4,9 @@ use crate::catalog;
 use bstr::ByteSlice as _;
 
 use super::declared::{caller, debugs_own, entitled, known_work};
-use crate::detect::case::Case;
-use crate::detect::change::{by, graded, refused};
-use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs, who};
+use crate::detect::file_change::{by, graded, refused};
+use crate::detect::rule_context::RuleContext;
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, programs, who};
 use crate::event::Privilege;
 use crate::state::ProcessEntry;
 
@@ -24,7 +24,7 @@ pub(super) const MOUNT: Rule = Rule {
                   are folded.",
         check: "What was mounted where, and what was done below that path.",
     },
-    looks: &[Look::Privilege(mount)],
+    handlers: &[Handler::OldPrivilege(mount)],
 };
 
 /// New or joined namespaces.
@@ -40,7 +40,7 @@ pub(super) const NAMESPACE: Rule = Rule {
                   in its own namespace is medium: browsers sandbox themselves so.",
         check: "Which namespaces, and what ran in them.",
     },
-    looks: &[Look::Privilege(namespace)],
+    handlers: &[Handler::OldPrivilege(namespace)],
 };
 
 /// Another root directory.
@@ -56,7 +56,7 @@ pub(super) const ROOT: Rule = Rule {
                   flagged.",
         check: "Where the new root lies.",
     },
-    looks: &[Look::Privilege(root)],
+    handlers: &[Handler::OldPrivilege(root)],
 };
 
 /// Reaching into other processes.
@@ -73,7 +73,7 @@ pub(super) const TRACE: Rule = Rule {
                   started itself.",
         check: "Which process was the target, and whether somebody was debugging.",
     },
-    looks: &[Look::Privilege(trace)],
+    handlers: &[Handler::OldPrivilege(trace)],
 };
 
 /// The kernel itself.
@@ -88,7 +88,7 @@ pub(super) const KERNEL: Rule = Rule {
                   handle opened past the container's root. Refused attempts are one step lower.",
         check: "What was loaded; whether the container is privileged, and why.",
     },
-    looks: &[Look::Privilege(kernel)],
+    handlers: &[Handler::OldPrivilege(kernel)],
 };
 
 /// Unusual calls.
@@ -104,7 +104,7 @@ pub(super) const UNUSUAL: Rule = Rule {
                   tree used while starting is known and not flagged.",
         check: "Which program called it, and whether that is new for this image.",
     },
-    looks: &[Look::Privilege(unusual)],
+    handlers: &[Handler::OldPrivilege(unusual)],
 };
 
 /// Root gained.
@@ -120,7 +120,7 @@ pub(super) const BECAME_ROOT: Rule = Rule {
                   calls for its work, high otherwise.",
         check: "How it got the right to: a setuid program, sudoers, or a weakness.",
     },
-    looks: &[Look::Privilege(became_root)],
+    handlers: &[Handler::OldPrivilege(became_root)],
 };
 
 /// First use of a capability after start-up.
@@ -136,7 +136,7 @@ pub(super) const CAPABILITY: Rule = Rule {
                   permissions) or give files capabilities.",
         check: "Whether the capability can be dropped from the container.",
     },
-    looks: &[Look::Capability(capability)],
+    handlers: &[Handler::OldCapability(capability)],
 };
 
 /// Errors that say nothing about intent: an interrupted, unknown or malformed call.
@@ -145,18 +145,18 @@ fn meaningless(errno: u16) -> bool {
     matches!(errno, 2 | 4 | 11 | 14 | 17 | 20 | 22)
 }
 
-fn raise(case: &mut Case<'_>, p: &Privilege, severity: Severity, subject: &[u8]) {
+fn raise(ctx: &mut RuleContext<'_>, p: &Privilege, severity: Severity, subject: &[u8]) {
     let line = format!("{} {}{}", p.call, p.detail.escaped(), refused(p.errno));
-    let place = case.raise(severity, subject, |case, told| {
-        told.title = format!("{}: {line}", case.rule.title);
-        told.why.push(by(case, &p.comm));
+    let index = ctx.raise(severity, subject, |ctx, explanation| {
+        explanation.title = format!("{}: {line}", ctx.rule.title);
+        explanation.why.push(by(ctx, &p.comm));
     });
-    if let Some(place) = place {
-        case.stories.explain(place, line);
+    if let Some(index) = index {
+        ctx.findings.add_reason(index, line);
     }
 }
 
-fn mount(case: &mut Case<'_>, p: &Privilege) {
+fn mount(ctx: &mut RuleContext<'_>, p: &Privilege) {
     let weight = match p.call.as_str() {
         // How mounts spread from here on: nothing is mounted.
         "mount" if spreads(&p.detail) => return,
@@ -168,15 +168,15 @@ fn mount(case: &mut Case<'_>, p: &Privilege) {
         "umount2" => Severity::Low,
         _ => return,
     };
-    if meaningless(p.errno) || known_work(case, p) {
+    if meaningless(p.errno) || known_work(ctx, p) {
         return;
     }
-    if case.starting_up() && entitled(case, "SYS_ADMIN") {
-        super::fold_startup(case, format!("{} {}", p.call, p.detail.escaped()));
+    if ctx.starting_up() && entitled(ctx, "SYS_ADMIN") {
+        super::record_startup_drift(ctx, format!("{} {}", p.call, p.detail.escaped()));
         return;
     }
-    let subject = caller(case, p);
-    raise(case, p, graded(weight, p.errno), &subject);
+    let subject = caller(ctx, p);
+    raise(ctx, p, graded(weight, p.errno), &subject);
 }
 
 /// The call only sets how later mounts spread, as `unshare` does before anything else.
@@ -193,7 +193,7 @@ fn spreads(detail: &[u8]) -> bool {
         && words().all(|f| ways.contains(&f) || matches!(f, b"MS_REC" | b"MS_SILENT"))
 }
 
-fn namespace(case: &mut Case<'_>, p: &Privilege) {
+fn namespace(ctx: &mut RuleContext<'_>, p: &Privilege) {
     let makes = p.detail.contains_str("CLONE_NEW");
     let weight = match p.call.as_str() {
         "unshare" if makes => Severity::High,
@@ -201,21 +201,21 @@ fn namespace(case: &mut Case<'_>, p: &Privilege) {
         "clone" | "clone3" if makes => Severity::Medium,
         _ => return,
     };
-    if meaningless(p.errno) || known_work(case, p) {
+    if meaningless(p.errno) || known_work(ctx, p) {
         return;
     }
-    if case.starting_up() && entitled(case, "SYS_ADMIN") {
-        super::fold_startup(case, format!("{} {}", p.call, p.detail.escaped()));
+    if ctx.starting_up() && entitled(ctx, "SYS_ADMIN") {
+        super::record_startup_drift(ctx, format!("{} {}", p.call, p.detail.escaped()));
         return;
     }
-    let subject = caller(case, p);
-    raise(case, p, graded(weight, p.errno), &subject);
+    let subject = caller(ctx, p);
+    raise(ctx, p, graded(weight, p.errno), &subject);
 }
 
-fn root(case: &mut Case<'_>, p: &Privilege) {
+fn root(ctx: &mut RuleContext<'_>, p: &Privilege) {
     let path = p.detail.as_bytes();
     let foreign = path.starts_with(b"/proc/")
-        || case.container.is_some_and(|c| {
+        || ctx.container.is_some_and(|c| {
             c.info.mounts.iter().any(|m| {
                 let host_root = m.kind == "bind" && m.source.as_bytes() == b"/";
                 host_root && path.starts_with(m.destination.as_bytes())
@@ -225,26 +225,26 @@ fn root(case: &mut Case<'_>, p: &Privilege) {
         "pivot_root" => Severity::High,
         "chroot" if foreign => Severity::High,
         // From outside, or into a file system somebody has mounted by hand.
-        "chroot" if path != b"/" && (case.session().is_some() || mounted_by_hand(case)) => {
+        "chroot" if path != b"/" && (ctx.session().is_some() || mounted_by_hand(ctx)) => {
             Severity::Medium
         }
         _ => return,
     };
-    if meaningless(p.errno) || (!foreign && known_work(case, p)) {
+    if meaningless(p.errno) || (!foreign && known_work(ctx, p)) {
         return;
     }
-    let subject = caller(case, p);
-    raise(case, p, graded(severity, p.errno), &subject);
+    let subject = caller(ctx, p);
+    raise(ctx, p, graded(severity, p.errno), &subject);
 }
 
-fn mounted_by_hand(case: &Case<'_>) -> bool {
-    case.stories
-        .findings()
+fn mounted_by_hand(ctx: &RuleContext<'_>) -> bool {
+    ctx.findings
+        .all()
         .iter()
-        .any(|f| f.rule == MOUNT.info.id && f.container.as_ref() == Some(case.owner))
+        .any(|f| f.rule == MOUNT.info.id && f.container.as_ref() == Some(ctx.owner))
 }
 
-fn trace(case: &mut Case<'_>, p: &Privilege) {
+fn trace(ctx: &mut RuleContext<'_>, p: &Privilege) {
     let detail = p.detail.as_bytes();
     let word = detail.split(|b| *b == b' ').next().unwrap_or(detail);
     let weight = match (p.call.as_str(), word) {
@@ -258,18 +258,18 @@ fn trace(case: &mut Case<'_>, p: &Privilege) {
         return;
     }
     let target = detail.rsplit(|b| *b == b' ').next().unwrap_or_default();
-    if debugs_own(case, target) {
-        case.raise(Severity::Info, b"own children", |case, told| {
-            told.title = "A debugger watches what it started itself".to_owned();
-            told.why.push(by(case, &p.comm));
+    if debugs_own(ctx, target) {
+        ctx.raise(Severity::Info, b"own children", |ctx, explanation| {
+            explanation.title = "A debugger watches what it started itself".to_owned();
+            explanation.why.push(by(ctx, &p.comm));
         });
         return;
     }
-    let subject = caller(case, p);
-    raise(case, p, graded(weight, p.errno), &subject);
+    let subject = caller(ctx, p);
+    raise(ctx, p, graded(weight, p.errno), &subject);
 }
 
-fn kernel(case: &mut Case<'_>, p: &Privilege) {
+fn kernel(ctx: &mut RuleContext<'_>, p: &Privilege) {
     let weight = match p.call.as_str() {
         "init_module" | "finit_module" | "delete_module" => Severity::Critical,
         "kexec_load" | "kexec_file_load" => Severity::Critical,
@@ -283,9 +283,9 @@ fn kernel(case: &mut Case<'_>, p: &Privilege) {
     if meaningless(p.errno) {
         return;
     }
-    let entitled = entitled(case, "SYS_ADMIN") || entitled(case, "BPF");
-    if entitled && case.starting_up() {
-        super::fold_startup(case, format!("{} {}", p.call, p.detail.escaped()));
+    let entitled = entitled(ctx, "SYS_ADMIN") || entitled(ctx, "BPF");
+    if entitled && ctx.starting_up() {
+        super::record_startup_drift(ctx, format!("{} {}", p.call, p.detail.escaped()));
         return;
     }
     let weight = if p.call == "bpf" && entitled {
@@ -299,10 +299,10 @@ fn kernel(case: &mut Case<'_>, p: &Privilege) {
         "kexec_load" | "kexec_file_load" => "kexec",
         call => call,
     };
-    raise(case, p, graded(weight, p.errno), subject.as_bytes());
+    raise(ctx, p, graded(weight, p.errno), subject.as_bytes());
 }
 
-fn unusual(case: &mut Case<'_>, p: &Privilege) {
+fn unusual(ctx: &mut RuleContext<'_>, p: &Privilege) {
     let weight = match p.call.as_str() {
         "userfaultfd" => Severity::Medium,
         "perf_event_open" | "keyctl" | "add_key" | "request_key" | "syslog" | "swapon"
@@ -317,11 +317,11 @@ fn unusual(case: &mut Case<'_>, p: &Privilege) {
     let login = |x: &ProcessEntry| {
         x.file.origin() == crate::event::Origin::Image && who::checks_logins(programs::of(x))
     };
-    if p.call == "keyctl" && case.process.is_some_and(login) {
+    if p.call == "keyctl" && ctx.process.is_some_and(login) {
         return;
     }
-    let starting = case.starting_up();
-    let own = case.own();
+    let starting = ctx.starting_up();
+    let own = ctx.own();
     if starting {
         if own.used.len() < 256 {
             own.used.insert(p.call.clone());
@@ -332,16 +332,16 @@ fn unusual(case: &mut Case<'_>, p: &Privilege) {
         return;
     }
     let severity = graded(weight, p.errno).min(weight);
-    raise(case, p, severity, p.call.as_bytes());
+    raise(ctx, p, severity, p.call.as_bytes());
 }
 
-fn became_root(case: &mut Case<'_>, p: &Privilege) {
+fn became_root(ctx: &mut RuleContext<'_>, p: &Privilege) {
     let first = p.detail.as_bytes().split(|b| *b == b' ').next();
     let wants = matches!(
         p.call.as_str(),
         "setuid" | "setreuid" | "setresuid" | "setfsuid"
     ) && first == Some(b"0");
-    let Some(process) = case.process.filter(|_| wants) else {
+    let Some(process) = ctx.process.filter(|_| wants) else {
         return;
     };
     if process.uid == 0 || p.errno != 0 {
@@ -354,26 +354,26 @@ fn became_root(case: &mut Case<'_>, p: &Privilege) {
     let name = programs::of(process);
     let given = process.file.origin() == crate::event::Origin::Image
         && process.file.mode & 0o4000 != 0
-        && !case.names().is_interpreter(name)
-        && !case.names().is_shell(name)
-        && !who::suspicious(case);
+        && !ctx.names().is_interpreter(name)
+        && !ctx.names().is_shell(name)
+        && !who::suspicious(ctx);
     let severity = match (tool, given) {
         (true, _) => Severity::Medium,
         (_, true) => Severity::Low,
         _ => Severity::High,
     };
-    let subject = caller(case, p);
-    raise(case, p, severity, &subject);
+    let subject = caller(ctx, p);
+    raise(ctx, p, severity, &subject);
 }
 
-fn capability(case: &mut Case<'_>, c: &crate::event::Capability) {
-    if !c.granted || case.starting_up() {
+fn capability(ctx: &mut RuleContext<'_>, c: &crate::event::Capability) {
+    if !c.granted || ctx.starting_up() {
         return;
     }
     // A container found running has used what it needs before anybody looked.
     let weight = match c.name.as_str() {
         // With it a file is given capabilities, which is as good as a setuid bit.
-        "SETFCAP" if case.installing() => return,
+        "SETFCAP" if ctx.installing() => return,
         "SETFCAP" | "SYS_MODULE" | "SYS_RAWIO" | "SYS_BOOT" | "DAC_READ_SEARCH" | "SYS_PTRACE"
         | "MAC_ADMIN" | "BPF" => Severity::Medium,
         "SYS_ADMIN" | "NET_ADMIN" | "NET_RAW" | "SYS_TIME" | "MKNOD" | "SYSLOG" => Severity::Low,
@@ -381,18 +381,18 @@ fn capability(case: &mut Case<'_>, c: &crate::event::Capability) {
     };
     let quiet = weight == Severity::Info
         || (weight == Severity::Medium
-            && case.container.is_some_and(|x| x.existing)
-            && case.session().is_none());
+            && ctx.container.is_some_and(|x| x.existing)
+            && ctx.session().is_none());
     let severity = if quiet { Severity::Info } else { weight };
     // Within the sandbox it made it has every capability.
-    let exe = case.process.map(|x| x.exe.escaped().to_string());
-    let sandbox = exe.is_some_and(|exe| case.own().used.contains(&format!("sandbox {exe}")));
-    if severity == Severity::Info || (sandbox && case.session().is_none()) {
+    let exe = ctx.process.map(|x| x.exe.escaped().to_string());
+    let sandbox = exe.is_some_and(|exe| ctx.own().used.contains(&format!("sandbox {exe}")));
+    if severity == Severity::Info || (sandbox && ctx.session().is_none()) {
         return;
     }
-    case.raise(severity, c.name.as_bytes(), |case, told| {
-        told.title = format!("Used CAP_{} for the first time since start-up", c.name);
-        told.why.push(by(case, &c.comm));
+    ctx.raise(severity, c.name.as_bytes(), |ctx, explanation| {
+        explanation.title = format!("Used CAP_{} for the first time since start-up", c.name);
+        explanation.why.push(by(ctx, &c.comm));
     });
 }
 

@@ -1,9 +1,9 @@
 //! Writes, renames and links over the image's programs and libraries.
 
 use crate::catalog::paths::PathClass;
-use crate::detect::case::Case;
-use crate::detect::change::{Maker, by, changes, graded, in_root, maker, refused};
-use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, build, programs};
+use crate::detect::file_change::{Maker, by, changes, graded, in_root, maker, refused};
+use crate::detect::rule_context::RuleContext;
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, build, programs};
 use crate::event::{File, FileOp};
 
 /// The rule.
@@ -20,30 +20,33 @@ pub(super) const RULE: Rule = Rule {
                   (compiled Python) do not count.",
         check: "Compare the file with the image's; see whether it was executed since.",
     },
-    looks: &[Look::File(file)],
+    handlers: &[Handler::OldFile(file)],
 };
 
-fn file(case: &mut Case<'_>, file: &File) {
+fn file(ctx: &mut RuleContext<'_>, file: &File) {
     for change in changes(file).into_iter().flatten() {
-        let place = if file.op == FileOp::Rename {
-            case.class_of_entry(change.path)
+        let class = if file.op == FileOp::Rename {
+            ctx.class_of_entry(change.path)
         } else {
-            case.path_class(change.path)
+            ctx.path_class(change.path)
         };
-        if place != Some(PathClass::Program) || !in_root(file) {
+        if class != Some(PathClass::Program) || !in_root(file) {
             continue;
         }
-        match maker(case) {
+        match maker(ctx) {
             Maker::Package => return,
             Maker::StartUp => {
-                super::fold_startup(case, format!("{} {}", change.verb, change.path.escaped()));
+                super::record_startup_drift(
+                    ctx,
+                    format!("{} {}", change.verb, change.path.escaped()),
+                );
                 continue;
             }
             Maker::Session | Maker::Service => {}
         }
-        if change.verb != "removed" && build::installs(case, change.path) {
+        if change.verb != "removed" && build::installs(ctx, change.path) {
             let line = format!("{} {}", change.path.escaped(), change.verb);
-            super::drift_exec::built(case, line);
+            super::drift_exec::built(ctx, line);
             continue;
         }
         // Something new beside the image's programs is less than another program in the
@@ -60,14 +63,14 @@ fn file(case: &mut Case<'_>, file: &File) {
             refused(change.errno)
         );
         let directory = programs::directory(change.path);
-        let place = case.raise(graded(base, change.errno), directory, |case, told| {
-            told.title = format!("Image program {line}");
-            told.why.push(by(case, &file.comm));
+        let index = ctx.raise(graded(base, change.errno), directory, |ctx, explanation| {
+            explanation.title = format!("Image program {line}");
+            explanation.why.push(by(ctx, &file.comm));
         });
-        if let Some(place) = place {
-            case.stories.part(place, change.path);
-            case.stories.explain(place, line);
-            case.own().plant(change.path, place);
+        if let Some(index) = index {
+            ctx.findings.add_part(index, change.path);
+            ctx.findings.add_reason(index, line);
+            ctx.own().plant(change.path, index);
         }
     }
 }

@@ -4,9 +4,9 @@ use crate::catalog;
 use crate::event::ProgramAdditions;
 use bstr::ByteSlice as _;
 
-use crate::detect::case::Case;
 use crate::detect::drift::made;
-use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs};
+use crate::detect::rule_context::RuleContext;
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, programs};
 use crate::event::{Exec, Origin};
 
 /// Masquerade.
@@ -22,7 +22,7 @@ pub(super) const MASQUERADE: Rule = Rule {
                   extension to be data.",
         check: "The executable behind the name.",
     },
-    looks: &[Look::Exec(masquerade)],
+    handlers: &[Handler::OldExec(masquerade)],
 };
 
 /// Miners.
@@ -37,7 +37,7 @@ pub(super) const MINER: Rule = Rule {
                   have.",
         check: "CPU use, the pool's address, and how the program came in.",
     },
-    looks: &[Look::Exec(miner)],
+    handlers: &[Handler::OldExec(miner)],
 };
 
 /// Why the path of a drifted program was chosen to mislead, if it was.
@@ -80,7 +80,7 @@ fn poses_as_daemon(names: &ProgramAdditions, exec: &Exec, argv0: &[u8]) -> bool 
     able && exec.script.is_none() && catalog::programs::DAEMONS.contains(&programs::leaf(word))
 }
 
-fn masquerade(case: &mut Case<'_>, exec: &Exec) {
+fn masquerade(ctx: &mut RuleContext<'_>, exec: &Exec) {
     let exe = exec.exe.as_bytes();
     let argv0 = exec.argv.first().map(|a| a.as_bytes()).unwrap_or_default();
     let drifted = matches!(
@@ -92,12 +92,12 @@ fn masquerade(case: &mut Case<'_>, exec: &Exec) {
         && (argv0.starts_with(b"[") && argv0.contains(&b']') || names_kernel_thread(argv0));
     let reason = if kernel_thread {
         "it calls itself a kernel thread"
-    } else if poses_as_daemon(case.names(), exec, argv0) {
+    } else if poses_as_daemon(ctx.names(), exec, argv0) {
         "an interpreter or tool calls itself a daemon"
-    } else if !drifted || case.starting_up() || made(case, exe).is_some() {
+    } else if !drifted || ctx.starting_up() || made(ctx, exe).is_some() {
         return;
     } else if programs::is_system_name(name)
-        && case.path_class(exe) != Some(catalog::paths::PathClass::Program)
+        && ctx.path_class(exe) != Some(catalog::paths::PathClass::Program)
     {
         "it carries a system program's name outside the program directories"
     } else if let Some(reason) = disguise(exe) {
@@ -109,15 +109,16 @@ fn masquerade(case: &mut Case<'_>, exec: &Exec) {
     if kernel_thread && name == b"[" {
         return;
     }
-    case.raise(Severity::High, exe, |_, told| {
+    ctx.raise(Severity::High, exe, |_, explanation| {
         let command = programs::command_line(&exec.argv, &exec.exe, 160);
-        told.title = format!("A program hides what it is ({reason}): {command}");
-        told.why
+        explanation.title = format!("A program hides what it is ({reason}): {command}");
+        explanation
+            .why
             .push(format!("its executable is {}", exec.exe.escaped()));
     });
 }
 
-fn miner(case: &mut Case<'_>, exec: &Exec) {
+fn miner(ctx: &mut RuleContext<'_>, exec: &Exec) {
     let mark = exec.argv.iter().map(|a| a.as_bytes()).find(|a| {
         catalog::programs::MINER_ARGUMENTS
             .iter()
@@ -126,15 +127,16 @@ fn miner(case: &mut Case<'_>, exec: &Exec) {
     let Some(mark) = mark else { return };
     // Somebody who looks for the words, or writes them, does not mine.
     let name = programs::name(&exec.exe, &exec.argv);
-    if catalog::programs::TEXT_TOOLS.contains(&name) || case.names().is_shell(name) {
+    if catalog::programs::TEXT_TOOLS.contains(&name) || ctx.names().is_shell(name) {
         return;
     }
-    case.raise(Severity::Critical, &exec.exe, |_, told| {
-        told.title = format!("A coin miner's command line: {}", exec.exe.escaped());
-        told.why
+    ctx.raise(Severity::Critical, &exec.exe, |_, explanation| {
+        explanation.title = format!("A coin miner's command line: {}", exec.exe.escaped());
+        explanation
+            .why
             .push(format!("argument {}", crate::event::escape(mark)));
         let command = programs::command_line(&exec.argv, &exec.exe, 200);
-        told.why.push(format!("ran: {command}"));
+        explanation.why.push(format!("ran: {command}"));
     });
 }
 

@@ -3,9 +3,10 @@
 use super::pipes::fetches;
 use super::shells::{bare, shell};
 use crate::catalog;
-use crate::detect::case::Case;
+use crate::detect::finding::FindingIndex;
 use crate::detect::memory::{BESIDE, Outbound};
-use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs};
+use crate::detect::rule_context::RuleContext;
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, programs};
 use crate::event::ProgramAdditions;
 use crate::event::{Connect, Endpoint, Exec, Protocol};
 use crate::state::{ConnectionKey, Direction, Phase, ProcessEntry};
@@ -28,63 +29,63 @@ pub(super) const RULE: Rule = Rule {
                   whichever program made the connection.",
         check: "The peer; cut the container off the network before anything else.",
     },
-    looks: &[Look::Exec(reverse), Look::Connect(reverse_pipe)],
+    handlers: &[Handler::OldExec(reverse), Handler::OldConnect(reverse_pipe)],
 };
 
 /// A recent connection out of the container's network to somebody else.
-fn fresh(case: &Case<'_>, pid: u32) -> Option<Outbound> {
-    let out = case.memory.outbound.get(&pid)?;
-    let recent = case.now().since(out.ts).as_secs() <= FRESH;
+fn fresh(ctx: &RuleContext<'_>, pid: u32) -> Option<Outbound> {
+    let out = ctx.memory.outbound.get(&pid)?;
+    let recent = ctx.now().since(out.ts).as_secs() <= FRESH;
     // Names are asked for and logs are sent by every program.
     let aside = out.to.ip().is_unspecified() || matches!(out.to.port(), 53 | 514);
     // So does who logs in to the container's own server.
-    let aside = aside || (out.to.ip().is_loopback() && listens(case, out.to.port()));
+    let aside = aside || (out.to.ip().is_loopback() && listens(ctx, out.to.port()));
     (recent && !aside).then_some(*out)
 }
 
-fn reverse(case: &mut Case<'_>, exec: &Exec) {
-    let pid = case.event.pid;
-    if shell(case.names(), exec).is_none() {
+fn reverse(ctx: &mut RuleContext<'_>, exec: &Exec) {
+    let pid = ctx.event.pid;
+    if shell(ctx.names(), exec).is_none() {
         // Another interpreter may take its program from a socket just as well.
-        if let Some(out) = fresh(case, pid).filter(|_| bare(case.names(), exec)) {
+        if let Some(out) = fresh(ctx, pid).filter(|_| bare(ctx.names(), exec)) {
             let command = programs::command_line(&exec.argv, &exec.exe, 160);
-            raise_reverse(case, &out, &command);
+            raise_reverse(ctx, &out, &command);
             return;
         }
         // One that reads its program from a pipe is remembered for the pipe's rule.
-        remember_bare(case, exec);
+        remember_bare(ctx, exec);
         return;
     }
     // The same process connected, then became a shell: with any arguments.
-    let own = fresh(case, pid).filter(|out| !closed(case, out));
+    let own = fresh(ctx, pid).filter(|out| !closed(ctx, out));
     // Its parent connected, and the shell waits for commands.
     let parents = || {
-        let parent = case.ancestors().nth(1)?;
+        let parent = ctx.ancestors().nth(1)?;
         // A shell that connected itself hands on what it read; a relay's neighbour does so, too.
-        if !bare(case.names(), exec) {
+        if !bare(ctx.names(), exec) {
             let relays =
-                case.names().is_shell(programs::of(parent)) || has_text(case.names(), parent);
-            let out = relays.then(|| fresh(case, parent.pid)).flatten();
-            let out = out.filter(|out| !closed(case, out));
-            return out.or_else(|| relayed(case, parent));
+                ctx.names().is_shell(programs::of(parent)) || has_text(ctx.names(), parent);
+            let out = relays.then(|| fresh(ctx, parent.pid)).flatten();
+            let out = out.filter(|out| !closed(ctx, out));
+            return out.or_else(|| relayed(ctx, parent));
         }
-        if exec.tty && case.session().is_some() {
+        if exec.tty && ctx.session().is_some() {
             return None;
         }
         // A downloader's child shell runs what was fetched; a server's is another story. Forks
         // in between have no program of their own.
-        case.ancestors()
+        ctx.ancestors()
             .skip(1)
             .take(3)
             .take_while(|p| p.exe == parent.exe)
-            .find_map(|p| fresh(case, p.pid))
+            .find_map(|p| fresh(ctx, p.pid))
     };
     let Some(out) = own.or_else(parents) else {
-        remember_bare(case, exec);
+        remember_bare(ctx, exec);
         return;
     };
     raise_reverse(
-        case,
+        ctx,
         &out,
         &programs::command_line(&exec.argv, &exec.exe, 160),
     );
@@ -96,37 +97,37 @@ fn has_text(names: &ProgramAdditions, process: &ProcessEntry) -> bool {
 }
 
 /// A program of the container listens on that port.
-fn listens(case: &Case<'_>, port: u16) -> bool {
-    let mut connections = case.state.connections.keys();
+fn listens(ctx: &RuleContext<'_>, port: u16) -> bool {
+    let mut connections = ctx.state.connections.keys();
     connections.any(|key| {
-        key.owner.as_ref() == Some(case.owner)
+        key.owner.as_ref() == Some(ctx.owner)
             && key.direction == Direction::Listening
             && matches!(&key.endpoint, Endpoint::Inet(at) if at.port() == port)
     })
 }
 
 /// Nothing is connected to that peer any more: somebody looked whether it answers.
-fn closed(case: &Case<'_>, out: &Outbound) -> bool {
+fn closed(ctx: &RuleContext<'_>, out: &Outbound) -> bool {
     let key = ConnectionKey {
-        owner: Some(case.owner.clone()),
+        owner: Some(ctx.owner.clone()),
         direction: Direction::Outbound,
         protocol: Protocol::Tcp,
         endpoint: Endpoint::Inet(out.to),
     };
-    let row = case.state.connections.get(&key);
+    let row = ctx.state.connections.get(&key);
     row.is_some_and(|row| row.open == 0 && row.phase == Phase::Closed)
 }
 
 /// An interpreter that starts shells stands beside a relay with a connection: `nc … | awk …`.
-fn relayed(case: &Case<'_>, parent: &ProcessEntry) -> Option<Outbound> {
-    if !case.names().is_interpreter(programs::of(parent)) {
+fn relayed(ctx: &RuleContext<'_>, parent: &ProcessEntry) -> Option<Outbound> {
+    if !ctx.names().is_interpreter(programs::of(parent)) {
         return None;
     }
-    let beside = case.memory.get(case.owner)?.beside(parent.ppid);
+    let beside = ctx.memory.get(ctx.owner)?.beside(parent.ppid);
     beside
         .iter()
-        .filter_map(|pid| case.state.processes.get(pid))
-        .filter(|p| p.pid != parent.pid && p.owner.as_ref() == Some(case.owner))
+        .filter_map(|pid| ctx.state.processes.get(pid))
+        .filter(|p| p.pid != parent.pid && p.owner.as_ref() == Some(ctx.owner))
         // One pipe: they began together.
         .filter(|p| p.started.since(parent.started) <= BESIDE)
         .filter(|p| parent.started.since(p.started) <= BESIDE)
@@ -134,77 +135,77 @@ fn relayed(case: &Case<'_>, parent: &ProcessEntry) -> Option<Outbound> {
             let name = programs::of(p);
             catalog::programs::STREAM_TOOLS.contains(&name)
         })
-        .find_map(|p| fresh(case, p.pid))
+        .find_map(|p| fresh(ctx, p.pid))
         .filter(|out| !out.to.ip().is_loopback())
 }
 
-fn raise_reverse(case: &mut Case<'_>, out: &Outbound, command: &str) -> Option<usize> {
+fn raise_reverse(ctx: &mut RuleContext<'_>, out: &Outbound, command: &str) -> Option<FindingIndex> {
     let subject = out.to.to_string();
-    let place = case.raise(Severity::Critical, subject.as_bytes(), |_, told| {
-        told.title = format!("A shell is connected to {}", out.to);
-        told.why.push(format!("shell: {command}"));
-        told.why.push(format!("connected to {}", out.to));
+    let index = ctx.raise(Severity::Critical, subject.as_bytes(), |_, explanation| {
+        explanation.title = format!("A shell is connected to {}", out.to);
+        explanation.why.push(format!("shell: {command}"));
+        explanation.why.push(format!("connected to {}", out.to));
     });
-    if let Some(place) = place {
-        case.stories.attach(place, case.now(), out.seq);
-        case.memory.mark(case.event.pid, place);
+    if let Some(index) = index {
+        ctx.findings.add_evidence(index, ctx.now(), out.seq);
+        ctx.memory.mark(ctx.event.pid, index);
     }
-    place
+    index
 }
 
 /// A shell that waits for commands may get them from a sibling that connects later.
-fn remember_bare(case: &mut Case<'_>, exec: &Exec) {
-    if !bare(case.names(), exec) || exec.tty {
+fn remember_bare(ctx: &mut RuleContext<'_>, exec: &Exec) {
+    if !bare(ctx.names(), exec) || exec.tty {
         return;
     }
-    let entry = (case.event.pid, exec.ppid, case.now(), case.event.seq);
-    let shells = &mut case.own().bare_shells;
+    let entry = (ctx.event.pid, exec.ppid, ctx.now(), ctx.event.seq);
+    let shells = &mut ctx.own().bare_shells;
     shells.push_back(entry);
     if shells.len() > MAX_BARE {
         shells.pop_front();
     }
-    if shell(case.names(), exec).is_none() {
+    if shell(ctx.names(), exec).is_none() {
         return;
     }
     // The sibling may have connected already.
-    let sibling = case
+    let sibling = ctx
         .state
         .processes
         .values()
-        .filter(|p| p.ppid == exec.ppid && p.pid != case.event.pid && p.exited.is_none())
-        .filter(|p| p.owner.as_ref() == Some(case.owner))
-        .find_map(|p| Some((fresh(case, p.pid)?, p.pid)));
+        .filter(|p| p.ppid == exec.ppid && p.pid != ctx.event.pid && p.exited.is_none())
+        .filter(|p| p.owner.as_ref() == Some(ctx.owner))
+        .find_map(|p| Some((fresh(ctx, p.pid)?, p.pid)));
     if let Some((out, pid)) = sibling
-        && !is_fetch(case, pid)
+        && !is_fetch(ctx, pid)
     {
         let command = programs::command_line(&exec.argv, &exec.exe, 160);
-        raise_reverse(case, &out, &command);
+        raise_reverse(ctx, &out, &command);
     }
 }
 
 /// The sibling fetches, it does not take commands: the pipe's own rule tells of it.
-fn is_fetch(case: &Case<'_>, pid: u32) -> bool {
-    case.state.processes.get(&pid).is_some_and(|p| {
+fn is_fetch(ctx: &RuleContext<'_>, pid: u32) -> bool {
+    ctx.state.processes.get(&pid).is_some_and(|p| {
         catalog::programs::FETCHERS.contains(&programs::of(p))
-            || fetches(case.names(), programs::of(p), &p.argv)
+            || fetches(ctx.names(), programs::of(p), &p.argv)
     })
 }
 
-fn reverse_pipe(case: &mut Case<'_>, connect: &Connect) {
+fn reverse_pipe(ctx: &mut RuleContext<'_>, connect: &Connect) {
     let Endpoint::Inet(to) = connect.remote else {
         return;
     };
-    if to.port() == 53 || is_fetch(case, case.event.pid) {
+    if to.port() == 53 || is_fetch(ctx, ctx.event.pid) {
         return;
     }
-    let Some(process) = case.process else { return };
-    let now = case.now();
-    let Some(&(shell, _, _, seq)) = case.memory.get(case.owner).and_then(|own| {
+    let Some(process) = ctx.process else { return };
+    let now = ctx.now();
+    let Some(&(shell, _, _, seq)) = ctx.memory.get(ctx.owner).and_then(|own| {
         own.bare_shells.iter().find(|(pid, parent, at, _)| {
             *parent == process.ppid
                 && *pid != process.pid
                 && now.since(*at).as_secs() <= FRESH
-                && case
+                && ctx
                     .state
                     .processes
                     .get(pid)
@@ -215,20 +216,20 @@ fn reverse_pipe(case: &mut Case<'_>, connect: &Connect) {
     };
     let command = programs::command_line(&process.argv, &process.exe, 160);
     // A shell between two connections is one story.
-    let known = case.memory.marks.get(&shell).map(|place| *place as usize);
-    let known = known.filter(|place| {
-        let story = case.stories.findings().get(*place);
-        story.is_some_and(|f| f.rule == case.rule.id && f.silenced.is_none())
+    let known = ctx.memory.marks.get(&shell).copied();
+    let known = known.filter(|index| {
+        let story = ctx.findings.get(*index);
+        story.is_some_and(|f| f.rule == ctx.rule.id && f.silenced.is_none())
     });
-    if let Some(place) = known {
-        case.stories
-            .explain(place, format!("connected to {to}, too, by {command}"));
-        case.stories.attach(place, now, case.event.seq);
+    if let Some(index) = known {
+        ctx.findings
+            .add_reason(index, format!("connected to {to}, too, by {command}"));
+        ctx.findings.add_evidence(index, now, ctx.event.seq);
         return;
     }
     let out = Outbound { to, ts: now, seq };
-    if let Some(place) = raise_reverse(case, &out, &format!("fed by {command}")) {
-        case.memory.mark(shell, place);
+    if let Some(index) = raise_reverse(ctx, &out, &format!("fed by {command}")) {
+        ctx.memory.mark(shell, index);
     }
 }
 

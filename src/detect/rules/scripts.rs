@@ -4,9 +4,9 @@ use crate::event::ProgramAdditions;
 use bstr::ByteSlice as _;
 
 use crate::catalog::path::normal;
-use crate::detect::case::Case;
 use crate::detect::drift::{Made, attach_history, history, made};
-use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, build, programs};
+use crate::detect::rule_context::RuleContext;
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, build, programs};
 use crate::event::{Bytes, CompareClass, Exec, FileOp, Origin};
 
 /// Scripts.
@@ -23,7 +23,7 @@ pub(super) const SCRIPT: Rule = Rule {
                   The executable is the image's, so only the script tells.",
         check: "The script's text, and who wrote it.",
     },
-    looks: &[Look::Exec(script)],
+    handlers: &[Handler::OldExec(script)],
 };
 
 /// What an exec interprets: by `#!`, as an interpreter's first argument, or by an option.
@@ -75,20 +75,20 @@ fn by_option(name: &[u8], argv: &[Bytes]) -> Vec<Vec<u8>> {
 }
 
 /// Where a script lies, as the process that runs it would find it.
-fn lies(case: &Case<'_>, exec: &Exec, path: &[u8]) -> Option<Vec<u8>> {
+fn lies(ctx: &RuleContext<'_>, exec: &Exec, path: &[u8]) -> Option<Vec<u8>> {
     let cwd = exec.cwd.as_bytes();
     let whole = match path {
         _ if path.starts_with(b"/") => normal(path),
         _ if cwd.is_empty() => return None,
         _ => normal(&[cwd, b"/", path].concat()),
     };
-    let led = case.memory.links.lead(case.owner, cwd, &whole, true);
+    let led = ctx.memory.links.lead(ctx.owner, cwd, &whole, true);
     let path = led.unwrap_or(whole);
     // What a descriptor stands for is not known.
     (!path.starts_with(b"/dev/fd/") && !path.starts_with(b"/proc/")).then_some(path)
 }
 
-fn script(case: &mut Case<'_>, exec: &Exec) {
+fn script(ctx: &mut RuleContext<'_>, exec: &Exec) {
     // A drifted interpreter is its own finding.
     if !matches!(
         exec.file.origin(),
@@ -96,21 +96,21 @@ fn script(case: &mut Case<'_>, exec: &Exec) {
     ) {
         return;
     }
-    for path in scripts(case.names(), exec) {
-        if let Some(path) = lies(case, exec, &path)
-            && is_drift(case, &path)
+    for path in scripts(ctx.names(), exec) {
+        if let Some(path) = lies(ctx, exec, &path)
+            && is_drift(ctx, &path)
         {
             let command = programs::command_line(&exec.argv, &exec.exe, 160);
-            judge(case, &path, &command);
+            judge(ctx, &path, &command);
             return;
         }
     }
 }
 
 /// The file lies on a tmpfs.
-fn in_memory(case: &Case<'_>, path: &[u8]) -> bool {
+fn in_memory(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
     path.starts_with(b"/dev/shm/")
-        || case.container.is_some_and(|c| {
+        || ctx.container.is_some_and(|c| {
             c.info.mounts.iter().any(|m| {
                 let at = m.destination.as_bytes();
                 m.kind == "tmpfs"
@@ -122,7 +122,7 @@ fn in_memory(case: &Case<'_>, path: &[u8]) -> bool {
 }
 
 /// Written since the container started, or on a tmpfs; a module that is not there is none.
-fn is_drift(case: &Case<'_>, path: &[u8]) -> bool {
+fn is_drift(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
     let content = [
         FileOp::Create,
         FileOp::Write,
@@ -130,56 +130,59 @@ fn is_drift(case: &Case<'_>, path: &[u8]) -> bool {
         FileOp::Rename,
         FileOp::Link,
     ];
-    let written = case.activity(path).is_some_and(|a| {
+    let written = ctx.activity(path).is_some_and(|a| {
         let landed = a.refused < a.ops.values().sum::<u64>();
         landed
             && content.iter().any(|op| a.ops.contains_key(op))
             && !matches!(a.class, Some(CompareClass::CopiedUp))
     });
-    written || in_memory(case, path)
+    written || in_memory(ctx, path)
 }
 
 /// Judges a script that an interpreter of the image runs and that is not the image's.
-pub(super) fn judge(case: &mut Case<'_>, path: &[u8], command: &str) {
+pub(super) fn judge(ctx: &mut RuleContext<'_>, path: &[u8], command: &str) {
     let shown = crate::event::escape(path).to_string();
-    if case.starting_up() {
-        super::fold_startup(case, format!("interpreted {shown}"));
+    if ctx.starting_up() {
+        super::record_startup_drift(ctx, format!("interpreted {shown}"));
         return;
     }
-    let made = match made(case, path) {
-        None | Some(Made::StartUp) if build::goes_on(case) => Some(Made::Built),
+    let made = match made(ctx, path) {
+        None | Some(Made::StartUp) if build::goes_on(ctx) => Some(Made::Built),
         made => made,
     };
     match made {
         Some(Made::Package) => return,
         Some(Made::Built) => {
-            super::drift_exec::built(case, format!("interpreted {shown}"));
+            super::drift_exec::built(ctx, format!("interpreted {shown}"));
             return;
         }
         Some(Made::StartUp) => {
-            super::fold_startup(case, format!("interpreted {shown}"));
+            super::record_startup_drift(ctx, format!("interpreted {shown}"));
             return;
         }
         None => {}
     }
-    if let Some(place) = case.planted(path) {
-        case.stories
-            .explain(place, format!("then interpreted: {command}"));
-        case.stories.attach(place, case.event.ts, case.event.seq);
+    if let Some(index) = ctx.planted(path) {
+        ctx.findings
+            .add_reason(index, format!("then interpreted: {command}"));
+        ctx.findings
+            .add_evidence(index, ctx.event.ts, ctx.event.seq);
         return;
     }
-    let place = case.raise_as(&SCRIPT.info, Severity::Medium, path, |case, told| {
-        told.title = format!("Ran a script that is not the image's: {shown}");
-        told.why.push(format!("ran: {command}"));
-        if in_memory(case, path) {
-            told.why.push("the script lies on a tmpfs".to_owned());
+    let index = ctx.raise_as(&SCRIPT.info, Severity::Medium, path, |ctx, explanation| {
+        explanation.title = format!("Ran a script that is not the image's: {shown}");
+        explanation.why.push(format!("ran: {command}"));
+        if in_memory(ctx, path) {
+            explanation
+                .why
+                .push("the script lies on a tmpfs".to_owned());
         }
-        history(case, path, &mut told.why);
+        history(ctx, path, &mut explanation.why);
     });
-    if let Some(place) = place {
-        attach_history(case, place, path);
-        if !case.memory.marks.contains_key(&case.event.pid) {
-            case.memory.mark(case.event.pid, place);
+    if let Some(index) = index {
+        attach_history(ctx, index, path);
+        if !ctx.memory.marks.contains_key(&ctx.event.pid) {
+            ctx.memory.mark(ctx.event.pid, index);
         }
     }
 }

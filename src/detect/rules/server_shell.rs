@@ -4,8 +4,9 @@ use crate::event::ProgramAdditions;
 use bstr::ByteSlice as _;
 
 use super::shells::{bare, shell};
-use crate::detect::case::Case;
-use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs, who};
+use crate::detect::finding::FindingIndex;
+use crate::detect::rule_context::RuleContext;
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, programs, who};
 use crate::event::{Endpoint, Exec};
 use crate::state::{Connection, ConnectionKey, Direction, ProcessEntry};
 
@@ -22,61 +23,63 @@ pub(super) const RULE: Rule = Rule {
                   shells from the beginning, as schedulers do, is not flagged.",
         check: "The command line of the shell, and the request that led to it.",
     },
-    looks: &[Look::Exec(spawned)],
+    handlers: &[Handler::OldExec(spawned)],
 };
 
-fn spawned(case: &mut Case<'_>, exec: &Exec) {
+fn spawned(ctx: &mut RuleContext<'_>, exec: &Exec) {
     // A server that runs a script of the image by its `#!` line does its work; a script that is
     // not the image's has a rule of its own.
     if exec.script.is_some() {
         return;
     }
-    let Some(parent) = case.ancestors().nth(1) else {
+    let Some(parent) = ctx.ancestors().nth(1) else {
         return;
     };
     // Another interpreter that is handed a program is as good; one that starts its like is at work.
-    if shell(case.names(), exec).is_none()
-        && (!handed_text(case.names(), exec) || parent.exe == exec.exe)
+    if shell(ctx.names(), exec).is_none()
+        && (!handed_text(ctx.names(), exec) || parent.exe == exec.exe)
     {
         return;
     }
     // A fork of a server that becomes the shell still carries the server's program.
-    if case.names().is_shell(programs::of(parent))
-        || programs::is_packager(case.names(), parent)
+    if ctx.names().is_shell(programs::of(parent))
+        || programs::is_packager(ctx.names(), parent)
         || who::lets_people_in(parent)
     {
         return;
     }
     let parent_exe = parent.exe.clone();
     let parent_pid = parent.pid;
-    let starting = case.starting_up();
+    let starting = ctx.starting_up();
     // The same program run for another purpose, as to set up a data base, is not the server.
     let key = (parent_exe.as_bytes(), parent.argv.as_slice());
-    let first = case.own().shell_parents.insert(key);
-    if starting || !first || case.session().is_some() || parent.existing && !serves(case, parent) {
+    let first = ctx.own().shell_parents.insert(key);
+    if starting || !first || ctx.session().is_some() || parent.existing && !serves(ctx, parent) {
         return;
     }
-    if !serves(case, parent) {
+    if !serves(ctx, parent) {
         return;
     }
     let subject = parent_exe.clone();
     let parent_line = programs::command_line(&parent.argv, &parent.exe, 120);
-    case.own().shell_parents.forget(key);
+    ctx.own().shell_parents.forget(key);
     // A listener that was a finding is the same back door.
-    if let Some(place) = listener(case, parent_pid) {
+    if let Some(index) = listener(ctx, parent_pid) {
         let command = programs::command_line(&exec.argv, &exec.exe, 160);
-        let at = (case.event.ts, case.event.seq);
-        case.stories.again(place, Severity::High, at.0, at.1);
-        case.stories
-            .explain(place, format!("then started a shell: {command}"));
+        let at = (ctx.event.ts, ctx.event.seq);
+        ctx.findings
+            .record_occurrence(index, Severity::High, at.0, at.1);
+        ctx.findings
+            .add_reason(index, format!("then started a shell: {command}"));
         return;
     }
-    case.raise(Severity::High, &subject, |_, told| {
+    ctx.raise(Severity::High, &subject, |_, explanation| {
         let command = programs::command_line(&exec.argv, &exec.exe, 160);
-        told.title = format!("{} started a shell: {command}", subject.escaped());
-        told.why
+        explanation.title = format!("{} started a shell: {command}", subject.escaped());
+        explanation
+            .why
             .push(format!("its parent listens for connections: {parent_line}"));
-        told.why.push(format!("ran: {command}"));
+        explanation.why.push(format!("ran: {command}"));
     });
 }
 
@@ -89,8 +92,8 @@ fn handed_text(names: &ProgramAdditions, exec: &Exec) -> bool {
 }
 
 /// The finding that tells of a port on which this process listens.
-fn listener(case: &Case<'_>, pid: u32) -> Option<usize> {
-    let connections = case.state.connections.iter();
+fn listener(ctx: &RuleContext<'_>, pid: u32) -> Option<FindingIndex> {
+    let connections = ctx.state.connections.iter();
     let ports = connections.filter_map(|(key, row)| match &key.endpoint {
         Endpoint::Inet(at) if key.direction == Direction::Listening && row.pid == pid => {
             Some(at.port())
@@ -99,29 +102,29 @@ fn listener(case: &Case<'_>, pid: u32) -> Option<usize> {
     });
     let mut found = ports.filter_map(|port| {
         let port = port.to_string();
-        case.stories
-            .find("net.listen-new", Some(case.owner), port.as_bytes())
+        ctx.findings
+            .find("net.listen-new", Some(ctx.owner), port.as_bytes())
     });
-    found.find(|place| {
-        let story = case.stories.findings().get(*place);
+    found.find(|index| {
+        let story = ctx.findings.get(*index);
         story.is_some_and(|f| f.silenced.is_none() && f.severity >= Severity::Medium)
     })
 }
 
 /// The process, or another of the same program in this container, listens for connections.
-fn serves(case: &Case<'_>, process: &ProcessEntry) -> bool {
-    case.state
+fn serves(ctx: &RuleContext<'_>, process: &ProcessEntry) -> bool {
+    ctx.state
         .connections
         .iter()
         .filter(|(key, row)| {
-            key.owner.as_ref() == Some(case.owner)
+            key.owner.as_ref() == Some(ctx.owner)
                 && matches!(key.direction, Direction::Listening | Direction::Inbound)
                 && row.pid != 0
                 && !inward(key, row)
         })
         .any(|(_, row)| {
             row.pid == process.pid
-                || case
+                || ctx
                     .state
                     .processes
                     .get(&row.pid)

@@ -4,8 +4,8 @@ use crate::catalog;
 use crate::event::ProgramAdditions;
 use bstr::ByteSlice as _;
 
-use crate::detect::case::Case;
-use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity, programs, who};
+use crate::detect::rule_context::RuleContext;
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, programs, who};
 use crate::event::Exec;
 
 /// Shell with a terminal under the init tree.
@@ -21,7 +21,7 @@ pub(super) const TERMINAL: Rule = Rule {
                   started with a terminal is not flagged.",
         check: "Who typed; which process made the terminal.",
     },
-    looks: &[Look::Exec(terminal)],
+    handlers: &[Handler::OldExec(terminal)],
 };
 
 pub(super) fn shell<'a>(names: &ProgramAdditions, exec: &'a Exec) -> Option<&'a [u8]> {
@@ -70,36 +70,37 @@ fn interactive(exec: &Exec) -> bool {
     })
 }
 
-fn terminal(case: &mut Case<'_>, exec: &Exec) {
-    if !exec.tty || shell(case.names(), exec).is_none() || case.session().is_some() {
+fn terminal(ctx: &mut RuleContext<'_>, exec: &Exec) {
+    if !exec.tty || shell(ctx.names(), exec).is_none() || ctx.session().is_some() {
         return;
     }
-    let Some(process) = case.process else { return };
+    let Some(process) = ctx.process else { return };
     // The root of the init tree: when it has a terminal, the container was started with one.
-    let root = case.ancestors().last();
+    let root = ctx.ancestors().last();
     let given = root.is_none_or(|r| r.tty || r.existing || r.pid == process.pid);
-    if given || process.nspid == 1 || !(bare(case.names(), exec) || interactive(exec)) {
+    if given || process.nspid == 1 || !(bare(ctx.names(), exec) || interactive(exec)) {
         return;
     }
     // A login over SSH has a terminal.
-    if case.ancestors().any(who::lets_people_in) {
+    if ctx.ancestors().any(who::lets_people_in) {
         return;
     }
     // The terminal of a shell on the network is the same story.
-    let story = case.memory.marks.get(&case.event.pid).copied();
-    let reverse = story.map(|place| place as usize).filter(|place| {
-        let story = case.stories.findings().get(*place);
+    let story = ctx.memory.marks.get(&ctx.event.pid).copied();
+    let reverse = story.filter(|index| {
+        let story = ctx.findings.get(*index);
         story.is_some_and(|f| f.rule == super::reverse_shell::RULE.info.id && f.silenced.is_none())
     });
-    if let Some(place) = reverse {
-        case.stories
-            .explain(place, "the shell got a terminal".to_owned());
+    if let Some(index) = reverse {
+        ctx.findings
+            .add_reason(index, "the shell got a terminal".to_owned());
         return;
     }
-    case.raise(Severity::Medium, &exec.exe, |_, told| {
+    ctx.raise(Severity::Medium, &exec.exe, |_, explanation| {
         let command = programs::command_line(&exec.argv, &exec.exe, 160);
-        told.title = format!("A shell got a terminal: {command}");
-        told.why
+        explanation.title = format!("A shell got a terminal: {command}");
+        explanation
+            .why
             .push("the container's init has no terminal".to_owned());
     });
 }

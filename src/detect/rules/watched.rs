@@ -1,8 +1,9 @@
 //! Paths the policy calls sensitive.
 
-use crate::detect::case::Case;
-use crate::detect::change::{by, changes, graded, is_refusal, refused};
-use crate::detect::{Look, Requirement, Rule, RuleInfo, Severity};
+use crate::detect::alert::Alerts;
+use crate::detect::file_change::{by, changes, graded, is_refusal, refused};
+use crate::detect::rule_context::RuleContext;
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity};
 use crate::event::{File, FileOp};
 
 /// The rule.
@@ -18,41 +19,37 @@ pub(super) const RULE: Rule = Rule {
                   is silent.",
         check: "Whether the process that did it is meant to.",
     },
-    looks: &[Look::File(file)],
+    handlers: &[Handler::File(|ctx, _, file| examine(ctx, file))],
 };
 
-fn file(case: &mut Case<'_>, file: &File) {
-    let policy = &case.settings.policy;
-    if policy.sensitive.is_empty() || case.starting_up() {
-        return;
+fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
+    let mut alerts = Alerts::none();
+    let policy = &ctx.settings.policy;
+    if policy.sensitive.is_empty() || ctx.starting_up() {
+        return alerts;
     }
     if file.op == FileOp::Read
         && (file.errno == 0 || is_refusal(file.errno))
         && policy.is_sensitive(&file.path)
     {
-        case.raise(
-            graded(Severity::Medium, file.errno),
-            &file.path,
-            |case, told| {
-                told.title = format!("Read a watched path: {}", file.path.escaped());
-                told.why.push(by(case, &file.comm));
-            },
-        );
+        let severity = graded(Severity::Medium, file.errno);
+        alerts.push(ctx.alert(severity, &file.path, |explanation| {
+            explanation.title = format!("Read a watched path: {}", file.path.escaped());
+            explanation.why.push(by(ctx, &file.comm));
+        }));
     }
     for change in changes(file).into_iter().flatten() {
         if !policy.is_sensitive(change.path) {
             continue;
         }
-        let line = format!("{}{}", change.verb, refused(change.errno));
         let severity = graded(Severity::Medium, change.errno);
-        let place = case.raise(severity, change.path, |case, told| {
-            told.title = format!("Changed a watched path: {}", change.path.escaped());
-            told.why.push(by(case, &file.comm));
+        let alert = ctx.alert(severity, change.path, |explanation| {
+            explanation.title = format!("Changed a watched path: {}", change.path.escaped());
+            explanation.why.push(by(ctx, &file.comm));
         });
-        if let Some(place) = place {
-            case.stories.explain(place, line);
-        }
+        alerts.push(alert.reason(format!("{}{}", change.verb, refused(change.errno))));
     }
+    alerts
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! changes or a silence ends.
 
 use super::Detector;
+use super::finding::FindingIndex;
 use crate::event::{Event, Kind, PolicySettings, Silence, Timestamp};
 use crate::state::State;
 
@@ -34,23 +35,22 @@ impl Detector {
             Kind::Container(change) if change.info.is_some() => event.container.as_ref(),
             _ => None,
         };
-        let touched = self.stories.touched();
+        let touched = self.findings.touched();
         if let Some(touched) = touched.filter(|_| !all && arrived.is_none()) {
-            for place in touched {
-                self.judge_one(state, event.ts, place);
+            for index in touched {
+                self.judge_one(state, event.ts, index);
             }
             return;
         }
-        for place in 0..self.stories.findings().len() {
+        for index in (0..self.findings.all().len()).map(FindingIndex::new) {
             let concerned = all
                 || arrived.is_none()
                 || self
-                    .stories
-                    .findings()
-                    .get(place)
+                    .findings
+                    .get(index)
                     .is_some_and(|f| f.container.as_ref() == arrived);
             if concerned {
-                self.judge_one(state, event.ts, place);
+                self.judge_one(state, event.ts, index);
             }
         }
     }
@@ -70,8 +70,8 @@ impl Detector {
             .min()
     }
 
-    fn judge_one(&mut self, state: &State, now: Timestamp, place: usize) {
-        let Some(finding) = self.stories.findings().get(place) else {
+    fn judge_one(&mut self, state: &State, now: Timestamp, index: FindingIndex) {
+        let Some(finding) = self.findings.get(index) else {
             return;
         };
         let policy = &self.settings.policy;
@@ -88,8 +88,8 @@ impl Detector {
         } else {
             accepted
         };
-        self.stories.silence(place, reason);
-        self.stories.grade(place, grade.flatten());
+        self.findings.set_silenced(index, reason);
+        self.findings.override_severity(index, grade.flatten());
     }
 
     /// How many occurrences a silence would hide of all that were seen: hidden, of all that are
@@ -97,7 +97,7 @@ impl Detector {
     #[must_use]
     pub fn would_hide(&self, state: &State, silence: &Silence) -> (u64, u64) {
         let (mut hidden, mut all) = (0, 0);
-        for finding in self.stories.findings() {
+        for finding in self.findings.all() {
             if !silence.means(&finding.rule) {
                 continue;
             }

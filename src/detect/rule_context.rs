@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use super::finding::{Ancestor, FindingIndex};
+use super::finding_store::{Explanation, FindingStore, Occurrence};
 use super::memory::{ContainerMemory, Memory};
-use super::stories::{Occurrence, Stories, Told};
-use super::{Ancestor, RuleInfo, Settings, Severity};
+use super::rule_info::RuleInfo;
+use super::{Settings, Severity};
 use crate::catalog::paths::{self, PathClass};
 use crate::event::{ContainerId, Event, ProgramAdditions, Timestamp};
 use crate::state::{Container, FileActivity, FileKey, Lineage, ProcessEntry, State};
@@ -13,7 +15,7 @@ use crate::state::{Container, FileActivity, FileKey, Lineage, ProcessEntry, Stat
 const MAX_ANCESTRY: usize = 12;
 
 /// One event with all that is known around it.
-pub(crate) struct Case<'a> {
+pub(crate) struct RuleContext<'a> {
     /// The world after the event.
     pub(crate) state: &'a State,
     /// The event.
@@ -29,12 +31,12 @@ pub(crate) struct Case<'a> {
     /// What the rules remember.
     pub(crate) memory: &'a mut Memory,
     /// The findings.
-    pub(crate) stories: &'a mut Stories,
+    pub(crate) findings: &'a mut FindingStore,
     /// The rule that looks.
     pub(crate) rule: &'static RuleInfo,
 }
 
-impl<'a> Case<'a> {
+impl<'a> RuleContext<'a> {
     /// When it happened.
     #[must_use]
     pub(crate) fn now(&self) -> Timestamp {
@@ -138,80 +140,43 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// Raises or counts a finding of the looking rule. `tell` runs only when it begins.
-    /// Returns its place.
+    /// Raises or counts a finding of the running rule: the old way, for rules not converted yet.
     pub(crate) fn raise(
         &mut self,
         severity: Severity,
         subject: &[u8],
-        tell: impl FnOnce(&Self, &mut Told),
-    ) -> Option<usize> {
-        self.raise_as(self.rule, severity, subject, tell)
+        describe: impl FnOnce(&Self, &mut Explanation),
+    ) -> Option<FindingIndex> {
+        self.raise_as(self.rule, severity, subject, describe)
     }
 
-    /// The same for a rule of the same family.
+    /// As [`Self::raise`], for a rule of the same family.
     pub(crate) fn raise_as(
         &mut self,
-        rule: &RuleInfo,
+        rule: &'static RuleInfo,
         severity: Severity,
         subject: &[u8],
-        tell: impl FnOnce(&Self, &mut Told),
-    ) -> Option<usize> {
+        describe: impl FnOnce(&Self, &mut Explanation),
+    ) -> Option<FindingIndex> {
         if self.settings.policy.turns_off(rule.id) {
             return None;
         }
-        if let Some(place) = self.stories.find(rule.id, Some(self.owner), subject) {
-            self.stories
-                .again(place, severity, self.event.ts, self.event.seq);
-            return Some(place);
-        }
-        let mut told = Told::default();
-        tell(self, &mut told);
-        if told.title.is_empty() {
-            rule.title.clone_into(&mut told.title);
-        }
-        if let Some(place) = self.chain(severity) {
-            let key = u32::try_from(place).unwrap_or(u32::MAX);
-            let worst = self.memory.chained.entry(key).or_insert(Severity::Info);
-            *worst = severity.max(*worst);
-            self.stories.explain(place, format!("then: {}", told.title));
-            self.stories.attach(place, self.event.ts, self.event.seq);
-            return Some(place);
-        }
-        let occurrence = self.occurrence();
-        let at = (self.event.ts, self.event.seq);
-        let (place, _) =
-            self.stories
-                .raise(rule, severity, Some(self.owner), subject, at, || {
-                    (occurrence, told)
-                })?;
-        Some(place)
+        let known = self.findings.find(rule.id, Some(self.owner), subject);
+        let explanation = known.is_none().then(|| {
+            let mut explanation = Explanation::default();
+            describe(self, &mut explanation);
+            explanation
+        });
+        super::correlation::record_subject(self, rule, severity, subject, explanation)
     }
 
     /// The finding that tells of this file's change, unless it is accepted.
     #[must_use]
-    pub(crate) fn planted(&self, path: &[u8]) -> Option<usize> {
+    pub(crate) fn planted(&self, path: &[u8]) -> Option<FindingIndex> {
         let planted = &self.memory.get(self.owner)?.planted;
-        let place = *planted.get(&crate::event::Bytes::new(path))? as usize;
-        let story = self.stories.findings().get(place)?;
-        (story.silenced.is_none() && story.severity >= Severity::Medium).then_some(place)
-    }
-
-    /// The story of drifted code the process belongs to, when what it does now adds to it: a
-    /// chain of effects is one story. Something worse than the story stands for itself, and so
-    /// does everything once the story is accepted.
-    fn chain(&self, severity: Severity) -> Option<usize> {
-        if severity == Severity::Info {
-            return None;
-        }
-        let place = *self.memory.marks.get(&self.event.pid)? as usize;
-        let story = self.stories.findings().get(place)?;
-        // The same rule about the same subject was found before.
-        let adds = story.rule.starts_with("drift.")
-            && story.severity >= severity
-            && story.silenced.is_none()
-            && story.container.as_ref() == Some(self.owner);
-        adds.then_some(place)
+        let index = *planted.get(&crate::event::Bytes::new(path))?;
+        let story = self.findings.get(index)?;
+        (story.silenced.is_none() && story.severity >= Severity::Medium).then_some(index)
     }
 }
 
@@ -231,7 +196,7 @@ pub(crate) fn ancestor(process: &ProcessEntry) -> Ancestor {
     }
 }
 
-/// See [`Case::ancestors`].
+/// See [`RuleContext::ancestors`].
 pub(crate) struct Ancestors<'a> {
     state: &'a State,
     owner: &'a ContainerId,

@@ -2,8 +2,8 @@
 
 use bstr::ByteSlice as _;
 
-use super::case::Case;
 use super::programs;
+use super::rule_context::RuleContext;
 use crate::event::Client;
 
 /// A session that began longer ago was started by somebody else, seconds.
@@ -13,18 +13,18 @@ const MAX_LINES: usize = 4;
 const SAID: &str = "probably started by";
 
 /// Adds the client to the story of the latest session.
-pub(super) fn look(case: &mut Case<'_>, client: &Client) {
-    let now = case.now();
-    let latest = case.memory.get(case.owner).and_then(|own| {
+pub(super) fn look(ctx: &mut RuleContext<'_>, client: &Client) {
+    let now = ctx.now();
+    let latest = ctx.memory.get(ctx.owner).and_then(|own| {
         let sessions = own.sessions.values();
         sessions
             .filter(|s| now.since(s.began).as_secs() < RECENT)
             .max_by_key(|s| s.began)
     });
-    let Some(place) = latest.and_then(|s| s.place) else {
+    let Some(index) = latest.and_then(|s| s.index) else {
         return;
     };
-    let told = case.stories.findings().get(place).map_or(0, |f| {
+    let told = ctx.findings.get(index).map_or(0, |f| {
         f.why.iter().filter(|line| line.starts_with(SAID)).count()
     });
     if told >= MAX_LINES {
@@ -38,7 +38,7 @@ pub(super) fn look(case: &mut Case<'_>, client: &Client) {
         [] => format!("user {}", client.login_uid.unwrap_or(client.uid)),
         name => crate::event::escape(name).to_string(),
     };
-    line.push_str(&format!(" (pid {} on the host, {who}", case.event.pid));
+    line.push_str(&format!(" (pid {} on the host, {who}", ctx.event.pid));
     if client.login_uid.is_some_and(|login| login != client.uid) {
         line.push_str(&format!(" as user {}", client.uid));
     }
@@ -46,8 +46,8 @@ pub(super) fn look(case: &mut Case<'_>, client: &Client) {
         line.push_str(&format!(", on {}", client.tty.escaped()));
     }
     line.push(')');
-    case.stories.explain(place, line);
-    case.stories.attach(place, now, case.event.seq);
+    ctx.findings.add_reason(index, line);
+    ctx.findings.add_evidence(index, now, ctx.event.seq);
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The findings and their identity: rule + container + subject.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -8,8 +8,9 @@ use bstr::ByteSlice as _;
 use rustc_hash::{FxHashMap, FxHasher};
 use smallvec::SmallVec;
 
-use super::{Ancestor, Finding, FindingId, RuleInfo, Severity};
-use crate::event::{Bytes, ContainerId, Timestamp};
+use super::finding::{Ancestor, Finding, FindingId, FindingIndex};
+use super::rule_info::RuleInfo;
+use crate::event::{Bytes, ContainerId, Severity, Timestamp};
 
 /// Findings kept at most; further ones count on the last of their rule and container.
 const MAX_FINDINGS: usize = 10_000;
@@ -41,7 +42,7 @@ pub(crate) struct Occurrence {
 
 /// What a new finding says.
 #[derive(Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct Explanation {
     /// One line, escaped.
     pub(crate) title: String,
     /// Facts, escaped.
@@ -50,20 +51,19 @@ pub(crate) struct Told {
 
 /// All findings.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Stories {
+pub(crate) struct FindingStore {
     /// Shared with clones until they change: keyframes of a past hold most of them too.
     findings: Vec<Arc<Finding>>,
     /// Hash of the identity → places in `findings`.
-    index: FxHashMap<u64, SmallVec<[u32; 1]>>,
+    by_identity: FxHashMap<u64, SmallVec<[FindingIndex; 1]>>,
     /// Hash of rule and container → subjects so far.
     subjects: FxHashMap<u64, u32>,
-    changed: BTreeSet<usize>,
-    /// Changed by the latest event; kept apart, since nobody may take `changed`.
-    touched: SmallVec<[usize; 4]>,
+    /// Raised or changed by the latest event; of too many only the first.
+    touched: SmallVec<[FindingIndex; 4]>,
     /// Severities before the policy set another, by place.
-    ungraded: BTreeMap<usize, Severity>,
+    ungraded: BTreeMap<FindingIndex, Severity>,
     /// What found no place among them.
-    untold: u64,
+    not_kept: u64,
 }
 
 fn hash(rule: &str, container: Option<&ContainerId>, subject: Option<&[u8]>) -> u64 {
@@ -74,17 +74,16 @@ fn hash(rule: &str, container: Option<&ContainerId>, subject: Option<&[u8]>) -> 
     hasher.finish()
 }
 
-impl Stories {
+impl FindingStore {
     /// The same without the findings, which are kept elsewhere.
     pub(super) fn without_findings(&self) -> Self {
         Self {
             findings: Vec::new(),
-            index: self.index.clone(),
+            by_identity: self.by_identity.clone(),
             subjects: self.subjects.clone(),
-            changed: self.changed.clone(),
             touched: self.touched.clone(),
             ungraded: self.ungraded.clone(),
-            untold: self.untold,
+            not_kept: self.not_kept,
         }
     }
 
@@ -98,34 +97,34 @@ impl Stories {
 
     /// About how many bytes it holds besides the findings.
     pub(super) fn bytes(&self) -> usize {
-        (self.index.len() + self.subjects.len()) * 32 + self.ungraded.len() * 32
+        (self.by_identity.len() + self.subjects.len()) * 32 + self.ungraded.len() * 32
     }
 
     /// All findings, oldest first.
     #[must_use]
-    pub(crate) fn findings(&self) -> &[Arc<Finding>] {
+    pub(crate) fn all(&self) -> &[Arc<Finding>] {
         &self.findings
     }
 
-    /// Takes the places of findings raised or changed since the last call, ascending.
-    pub(crate) fn take_changed(&mut self) -> Vec<usize> {
-        std::mem::take(&mut self.changed).into_iter().collect()
+    /// The finding with this index.
+    #[must_use]
+    pub(crate) fn get(&self, index: FindingIndex) -> Option<&Arc<Finding>> {
+        self.findings.get(index.get())
     }
 
     /// How often something found no place among the findings.
-    pub(crate) fn untold(&self) -> u64 {
-        self.untold
+    pub(crate) fn not_kept(&self) -> u64 {
+        self.not_kept
     }
 
-    fn touch(&mut self, place: usize) {
-        self.changed.insert(place);
-        if self.touched.last() != Some(&place) && self.touched.len() <= MAX_TOUCHED {
-            self.touched.push(place);
+    fn touch(&mut self, index: FindingIndex) {
+        if self.touched.last() != Some(&index) && self.touched.len() <= MAX_TOUCHED {
+            self.touched.push(index);
         }
     }
 
-    fn get_mut(&mut self, place: usize) -> Option<&mut Finding> {
-        self.findings.get_mut(place).map(Arc::make_mut)
+    fn get_mut(&mut self, index: FindingIndex) -> Option<&mut Finding> {
+        self.findings.get_mut(index.get()).map(Arc::make_mut)
     }
 
     /// The place of a finding.
@@ -135,13 +134,13 @@ impl Stories {
         rule: &str,
         owner: Option<&ContainerId>,
         subject: &[u8],
-    ) -> Option<usize> {
-        self.index
+    ) -> Option<FindingIndex> {
+        self.by_identity
             .get(&hash(rule, owner, Some(subject)))?
             .iter()
-            .map(|&i| i as usize)
-            .find(|&i| {
-                self.findings.get(i).is_some_and(|f| {
+            .copied()
+            .find(|i| {
+                self.get(*i).is_some_and(|f| {
                     f.rule == rule
                         && f.container.as_ref() == owner
                         && f.subject.as_bytes() == subject
@@ -158,41 +157,41 @@ impl Stories {
         owner: Option<&ContainerId>,
         subject: &[u8],
         at: (Timestamp, u64),
-        begin: impl FnOnce() -> (Occurrence, Told),
-    ) -> Option<(usize, bool)> {
-        if let Some(place) = self.find(rule.id, owner, subject) {
-            self.again(place, severity, at.0, at.1);
-            return Some((place, false));
+        begin: impl FnOnce() -> (Occurrence, Explanation),
+    ) -> Option<(FindingIndex, bool)> {
+        if let Some(index) = self.find(rule.id, owner, subject) {
+            self.record_occurrence(index, severity, at.0, at.1);
+            return Some((index, false));
         }
         let known = hash(rule.id, owner, None);
         let count = self.subjects.get(&known).copied().unwrap_or(0);
         let crowded = count >= MAX_SUBJECTS || self.findings.len() >= MAX_FINDINGS;
         if crowded {
-            if let Some(place) = self.find(rule.id, owner, REST) {
-                self.again(place, severity, at.0, at.1);
-                return Some((place, false));
+            if let Some(index) = self.find(rule.id, owner, REST) {
+                self.record_occurrence(index, severity, at.0, at.1);
+                return Some((index, false));
             }
             // One finding stands for the rest; it may exceed the bound once per rule and
             // container, and no more than a tenth of it altogether.
             if self.findings.len() >= MAX_FINDINGS + MAX_FINDINGS / 10 {
-                self.untold += 1;
+                self.not_kept += 1;
                 return None;
             }
         }
         let subject = if crowded { REST } else { subject };
-        let (occurrence, mut told) = begin();
-        told.why.truncate(MAX_WHY);
-        let place = self.findings.len();
+        let (occurrence, mut explanation) = begin();
+        explanation.why.truncate(MAX_WHY);
+        let index = FindingIndex::new(self.findings.len());
         self.findings.push(Arc::new(Finding {
-            id: FindingId(u32::try_from(place + 1).unwrap_or(u32::MAX)),
+            id: FindingId(u32::try_from(self.findings.len() + 1).unwrap_or(u32::MAX)),
             rule: rule.id.to_owned(),
             severity,
             container: owner.cloned(),
             subject: Bytes::new(subject),
             parts: Vec::new(),
             more_parts: false,
-            title: told.title,
-            why: told.why,
+            title: explanation.title,
+            why: explanation.why,
             attack: rule.attack.iter().map(|a| (*a).to_owned()).collect(),
             first: occurrence.ts,
             last: occurrence.ts.max(at.0),
@@ -201,50 +200,53 @@ impl Stories {
             silenced: None,
             evidence: vec![occurrence.seq],
         }));
-        self.enter(place);
+        self.enter(index);
         *self.subjects.entry(known).or_default() += 1;
-        self.touch(place);
-        Some((place, true))
+        self.touch(index);
+        Some((index, true))
     }
 
-    fn enter(&mut self, place: usize) {
-        if let Some(f) = self.findings.get(place) {
+    fn enter(&mut self, index: FindingIndex) {
+        if let Some(f) = self.get(index) {
             let key = hash(&f.rule, f.container.as_ref(), Some(f.subject.as_bytes()));
-            self.index
-                .entry(key)
-                .or_default()
-                .push(u32::try_from(place).unwrap_or(u32::MAX));
+            self.by_identity.entry(key).or_default().push(index);
         }
     }
 
     /// Counts one more occurrence; severity only rises.
-    pub(crate) fn again(&mut self, place: usize, severity: Severity, ts: Timestamp, seq: u64) {
-        let Some(finding) = self.get_mut(place) else {
+    pub(crate) fn record_occurrence(
+        &mut self,
+        index: FindingIndex,
+        severity: Severity,
+        ts: Timestamp,
+        seq: u64,
+    ) {
+        let Some(finding) = self.get_mut(index) else {
             return;
         };
         finding.count += 1;
         finding.last = finding.last.max(ts);
         finding.severity = finding.severity.max(severity);
         evidence(&mut finding.evidence, seq);
-        self.touch(place);
+        self.touch(index);
     }
 
     /// Adds an event to a finding's evidence without counting it.
-    pub(crate) fn attach(&mut self, place: usize, ts: Timestamp, seq: u64) {
-        if let Some(finding) = self.get_mut(place) {
+    pub(crate) fn add_evidence(&mut self, index: FindingIndex, ts: Timestamp, seq: u64) {
+        if let Some(finding) = self.get_mut(index) {
             finding.last = finding.last.max(ts);
             evidence(&mut finding.evidence, seq);
-            self.touch(place);
+            self.touch(index);
         }
     }
 
     /// Adds one of the things that a story is about, once.
-    pub(crate) fn part(&mut self, place: usize, thing: &[u8]) {
+    pub(crate) fn add_part(&mut self, index: FindingIndex, thing: &[u8]) {
         let known = |f: &Arc<Finding>| f.parts.iter().any(|known| known.as_bytes() == thing);
-        if self.findings.get(place).is_none_or(known) {
+        if self.get(index).is_none_or(known) {
             return;
         }
-        let Some(finding) = self.get_mut(place) else {
+        let Some(finding) = self.get_mut(index) else {
             return;
         };
         if finding.parts.len() < MAX_PARTS {
@@ -252,54 +254,52 @@ impl Stories {
         } else {
             finding.more_parts = true;
         }
-        self.touch(place);
+        self.touch(index);
     }
 
     /// Adds a line that explains a finding, once.
-    pub(crate) fn explain(&mut self, place: usize, line: String) {
+    pub(crate) fn add_reason(&mut self, index: FindingIndex, line: String) {
         let says = |f: &Arc<Finding>| f.why.len() >= MAX_WHY || f.why.contains(&line);
-        if self.findings.get(place).is_none_or(says) {
+        if self.get(index).is_none_or(says) {
             return;
         }
-        if let Some(finding) = self.get_mut(place) {
+        if let Some(finding) = self.get_mut(index) {
             finding.why.push(line);
-            self.touch(place);
+            self.touch(index);
         }
     }
 
     /// Marks or unmarks a finding as accepted.
-    pub(crate) fn silence(&mut self, place: usize, reason: Option<&str>) {
+    pub(crate) fn set_silenced(&mut self, index: FindingIndex, reason: Option<&str>) {
         let is = |f: &Arc<Finding>| f.silenced.as_deref() == reason;
-        if self.findings.get(place).is_none_or(is) {
+        if self.get(index).is_none_or(is) {
             return;
         }
-        if let Some(finding) = self.get_mut(place) {
+        if let Some(finding) = self.get_mut(index) {
             finding.silenced = reason.map(str::to_owned);
-            self.changed.insert(place);
         }
     }
 
     /// Sets another severity than the rule's own, or gives that back.
-    pub(crate) fn grade(&mut self, place: usize, set: Option<Severity>) {
-        let Some(own) = self.findings.get(place).map(|f| f.severity) else {
+    pub(crate) fn override_severity(&mut self, index: FindingIndex, set: Option<Severity>) {
+        let Some(own) = self.get(index).map(|f| f.severity) else {
             return;
         };
         let severity = match set {
             Some(set) if set == own => return,
             Some(set) => {
-                let known = self.ungraded.entry(place).or_insert(own);
+                let known = self.ungraded.entry(index).or_insert(own);
                 *known = own.max(*known);
                 set
             }
-            None => match self.ungraded.remove(&place) {
+            None => match self.ungraded.remove(&index) {
                 Some(known) => known,
                 None => return,
             },
         };
-        if let Some(finding) = self.get_mut(place) {
+        if let Some(finding) = self.get_mut(index) {
             finding.severity = severity;
         }
-        self.changed.insert(place);
     }
 
     /// Begins with the next event.
@@ -308,69 +308,69 @@ impl Stories {
     }
 
     /// The places of findings that changed by the latest event; of too many only the first.
-    pub(crate) fn latest(&self) -> &[usize] {
+    pub(crate) fn latest(&self) -> &[FindingIndex] {
         &self.touched
     }
 
     /// The places of findings that changed by the latest event; `None` when they were too many to
     /// remember.
-    pub(crate) fn touched(&self) -> Option<SmallVec<[usize; 4]>> {
+    pub(crate) fn touched(&self) -> Option<SmallVec<[FindingIndex; 4]>> {
         (self.touched.len() <= MAX_TOUCHED).then(|| self.touched.clone())
     }
 
     /// Changes a finding in place.
-    pub(crate) fn edit(&mut self, place: usize, change: impl FnOnce(&mut Finding)) {
-        if let Some(finding) = self.get_mut(place) {
+    pub(crate) fn edit(&mut self, index: FindingIndex, change: impl FnOnce(&mut Finding)) {
+        if let Some(finding) = self.get_mut(index) {
             change(finding);
             finding.why.truncate(MAX_WHY);
-            self.touch(place);
+            self.touch(index);
         }
     }
 
     /// Takes a finding out of the index: its identity is about to change.
-    fn leave(&mut self, place: usize) {
-        let Some(f) = self.findings.get(place) else {
+    fn leave(&mut self, index: FindingIndex) {
+        let Some(f) = self.get(index) else {
             return;
         };
         let old = hash(&f.rule, f.container.as_ref(), Some(f.subject.as_bytes()));
-        if let Some(places) = self.index.get_mut(&old) {
-            places.retain(|p| *p as usize != place);
-            if places.is_empty() {
-                self.index.remove(&old);
+        if let Some(indices) = self.by_identity.get_mut(&old) {
+            indices.retain(|i| *i != index);
+            if indices.is_empty() {
+                self.by_identity.remove(&old);
             }
         }
     }
 
     /// Makes a finding another rule's, about another subject: the story has gone on.
-    pub(crate) fn take_over(
+    pub(crate) fn continue_as(
         &mut self,
-        place: usize,
+        index: FindingIndex,
         rule: &RuleInfo,
         severity: Severity,
         subject: &[u8],
     ) {
-        self.leave(place);
-        self.edit(place, |f| {
+        self.leave(index);
+        self.edit(index, |f| {
             rule.id.clone_into(&mut f.rule);
             f.attack = rule.attack.iter().map(|a| (*a).to_owned()).collect();
             f.severity = f.severity.max(severity);
             f.subject = Bytes::new(subject);
         });
-        self.enter(place);
+        self.enter(index);
     }
 
     /// Gives a finding to another rule: what it is has firmed up. It stays where it is when
     /// that rule already has a finding of the subject.
-    pub(crate) fn reclassify(&mut self, place: usize, rule: &RuleInfo, severity: Severity) {
-        self.leave(place);
-        let Some(finding) = self.get_mut(place) else {
+    pub(crate) fn reclassify(&mut self, index: FindingIndex, rule: &RuleInfo, severity: Severity) {
+        self.leave(index);
+        let Some(finding) = self.get_mut(index) else {
             return;
         };
         rule.id.clone_into(&mut finding.rule);
         finding.attack = rule.attack.iter().map(|a| (*a).to_owned()).collect();
         finding.severity = severity;
-        self.enter(place);
-        self.touch(place);
+        self.enter(index);
+        self.touch(index);
     }
 }
 
@@ -400,76 +400,80 @@ mod tests {
     };
 
     fn try_raise(
-        stories: &mut Stories,
+        findings: &mut FindingStore,
         owner: Option<&ContainerId>,
         subject: &[u8],
         seq: u64,
-    ) -> Option<usize> {
+    ) -> Option<FindingIndex> {
         let at = (Timestamp(seq.cast_signed()), seq);
-        let raised = stories.raise(&RULE, Severity::Low, owner, subject, at, || {
+        let raised = findings.raise(&RULE, Severity::Low, owner, subject, at, || {
             let occurrence = Occurrence {
                 ts: at.0,
                 seq,
                 ancestry: Vec::new(),
             };
-            (occurrence, Told::default())
+            (occurrence, Explanation::default())
         });
-        raised.map(|(place, _)| place)
+        raised.map(|(index, _)| index)
     }
 
-    fn raise(stories: &mut Stories, subject: &[u8], seq: u64) -> usize {
-        try_raise(stories, None, subject, seq).unwrap()
+    fn raise(findings: &mut FindingStore, subject: &[u8], seq: u64) -> FindingIndex {
+        try_raise(findings, None, subject, seq).unwrap()
     }
 
     #[test]
     fn evidence_keeps_the_first_and_the_latest() {
-        let mut stories = Stories::default();
+        let mut findings = FindingStore::default();
         for seq in 1..=100 {
-            assert_eq!(raise(&mut stories, b"s", seq), 0);
+            assert_eq!(raise(&mut findings, b"s", seq).get(), 0);
         }
-        let f = &stories.findings()[0];
+        let f = &findings.all()[0];
         assert_eq!(f.count, 100);
         assert_eq!(f.evidence[..8], [1, 2, 3, 4, 5, 6, 7, 8]);
         assert_eq!(f.evidence[8..], [93, 94, 95, 96, 97, 98, 99, 100]);
-        assert_eq!(stories.take_changed(), [0]);
-        assert!(stories.take_changed().is_empty());
+        assert_eq!(findings.latest(), [FindingIndex::new(0)]);
+        findings.begin_event();
+        assert!(findings.latest().is_empty());
     }
 
     #[test]
     fn subjects_are_bounded_and_the_rest_is_counted() {
-        let mut stories = Stories::default();
+        let mut findings = FindingStore::default();
         for n in 0..200u64 {
-            raise(&mut stories, n.to_string().as_bytes(), n + 1);
+            raise(&mut findings, n.to_string().as_bytes(), n + 1);
         }
-        assert_eq!(stories.findings().len(), MAX_SUBJECTS as usize + 1);
-        assert_eq!(stories.findings().last().unwrap().count, 200 - 64);
+        assert_eq!(findings.all().len(), MAX_SUBJECTS as usize + 1);
+        assert_eq!(findings.all().last().unwrap().count, 200 - 64);
     }
 
     #[test]
     fn findings_are_bounded_however_many_containers_come_and_what_has_no_place_is_counted() {
-        let mut stories = Stories::default();
+        let mut findings = FindingStore::default();
         let most = MAX_FINDINGS + MAX_FINDINGS / 10;
-        let mut untold = 0;
+        let mut not_kept = 0;
         for n in 0..2 * most as u64 {
             let owner = ContainerId::new(&n.to_string());
-            untold += u64::from(try_raise(&mut stories, Some(&owner), b"s", n + 1).is_none());
+            not_kept += u64::from(try_raise(&mut findings, Some(&owner), b"s", n + 1).is_none());
         }
-        assert_eq!(stories.findings().len(), most);
-        assert!(stories.subjects.len() <= most && stories.index.len() <= most);
-        assert_eq!((stories.untold(), untold), (most as u64, most as u64));
+        assert_eq!(findings.all().len(), most);
+        assert!(findings.subjects.len() <= most && findings.by_identity.len() <= most);
+        assert_eq!((findings.not_kept(), not_kept), (most as u64, most as u64));
         // Those that are there go on.
         let first = ContainerId::new("0");
-        assert_eq!(try_raise(&mut stories, Some(&first), b"s", 1), Some(0));
+        assert_eq!(
+            try_raise(&mut findings, Some(&first), b"s", 1),
+            Some(FindingIndex::new(0))
+        );
     }
 
     #[test]
     fn a_story_that_goes_on_and_on_leaves_nothing_behind() {
-        let mut stories = Stories::default();
-        let place = raise(&mut stories, b"s", 1);
+        let mut findings = FindingStore::default();
+        let index = raise(&mut findings, b"s", 1);
         for n in 0..1000_u32 {
-            stories.take_over(place, &RULE, Severity::Low, n.to_string().as_bytes());
+            findings.continue_as(index, &RULE, Severity::Low, n.to_string().as_bytes());
         }
-        assert_eq!(stories.index.len(), 1);
-        assert_eq!(stories.find(RULE.id, None, b"999"), Some(place));
+        assert_eq!(findings.by_identity.len(), 1);
+        assert_eq!(findings.find(RULE.id, None, b"999"), Some(index));
     }
 }

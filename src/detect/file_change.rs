@@ -2,7 +2,7 @@
 
 use bstr::ByteSlice as _;
 
-use super::case::Case;
+use super::rule_context::RuleContext;
 use super::{Severity, drift, programs};
 use crate::event::{Bytes, File, FileOp, Filesystem};
 
@@ -76,14 +76,14 @@ pub(crate) enum Maker {
 
 /// Who made the change.
 #[must_use]
-pub(crate) fn maker(case: &Case<'_>) -> Maker {
-    if case.installing() {
+pub(crate) fn maker(ctx: &RuleContext<'_>) -> Maker {
+    if ctx.installing() {
         return Maker::Package;
     }
-    if case.session().is_some() {
+    if ctx.session().is_some() {
         return Maker::Session;
     }
-    if case.in_grace(case.now()) {
+    if ctx.in_grace(ctx.now()) {
         return Maker::StartUp;
     }
     Maker::Service
@@ -101,15 +101,15 @@ pub(crate) fn graded(severity: Severity, errno: u16) -> Severity {
 
 /// "changed by …" for people.
 #[must_use]
-pub(crate) fn by(case: &Case<'_>, comm: &Bytes) -> String {
-    match case.process {
+pub(crate) fn by(ctx: &RuleContext<'_>, comm: &Bytes) -> String {
+    match ctx.process {
         Some(p) => format!(
             "by: {} (pid {})",
             programs::command_line(&p.argv, &p.exe, 160),
             p.pid
         ),
-        None if comm.as_bytes().is_empty() => format!("by pid {}", case.event.pid),
-        None => format!("by {} (pid {})", comm.escaped(), case.event.pid),
+        None if comm.as_bytes().is_empty() => format!("by pid {}", ctx.event.pid),
+        None => format!("by {} (pid {})", comm.escaped(), ctx.event.pid),
     }
 }
 

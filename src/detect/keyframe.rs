@@ -26,7 +26,8 @@ impl Detector {
                 settings: self.settings.clone(),
                 table: Arc::clone(&self.table),
                 memory: self.memory.clone(),
-                stories: self.stories.without_findings(),
+                rule_memories: self.rule_memories.clone(),
+                findings: self.findings.without_findings(),
                 silence_ends: self.silence_ends,
             },
         })
@@ -43,13 +44,17 @@ impl Frozen {
             settings: thin.settings.clone(),
             table: Arc::clone(&thin.table),
             memory: thin.memory.clone(),
-            stories: thin.stories.with_findings(findings),
+            rule_memories: thin.rule_memories.clone(),
+            findings: thin.findings.with_findings(findings),
             silence_ends: thin.silence_ends,
         })
     }
 
     /// About how many bytes it holds.
     pub(crate) fn bytes(&self) -> usize {
-        self.findings.len() + self.thin.stories.bytes() + self.thin.memory.bytes()
+        self.findings.len()
+            + self.thin.findings.bytes()
+            + self.thin.memory.bytes()
+            + self.thin.rule_memories.bytes()
     }
 }
