@@ -88,6 +88,7 @@ pub(crate) struct Alert {
     pub(super) reasons: SmallVec<[String; 1]>,
     pub(super) evidence: SmallVec<[(Timestamp, u64); 1]>,
     pub(super) title: Option<String>,
+    pub(super) title_by_count: Option<fn(u64) -> String>,
     pub(super) revised_severity: Option<Severity>,
     pub(super) planted: SmallVec<[Bytes; 1]>,
     pub(super) processes: SmallVec<[u32; 1]>,
@@ -104,6 +105,7 @@ impl Alert {
             reasons: SmallVec::new(),
             evidence: SmallVec::new(),
             title: None,
+            title_by_count: None,
             revised_severity: None,
             planted: SmallVec::new(),
             processes: SmallVec::new(),
@@ -148,6 +150,13 @@ impl Alert {
     #[must_use]
     pub(crate) fn title(mut self, title: String) -> Self {
         self.title = Some(title);
+        self
+    }
+
+    /// Gives the finding a title that depends on its number of occurrences.
+    #[must_use]
+    pub(crate) fn title_by_count(mut self, title: fn(u64) -> String) -> Self {
+        self.title_by_count = Some(title);
         self
     }
 

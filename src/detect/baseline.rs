@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 use super::memory::Seen;
 use super::rule_context::RuleContext;
+use super::rule_memory::RuleMemory;
 
 /// A container found running is learned from for so long, seconds.
 const FIRST_LOOK: u64 = 60;
@@ -49,6 +50,12 @@ impl Known {
             Deed::Port(port) if self.ports.len() < MAX_PORTS => self.ports.insert(port),
             Deed::Port(port) => !self.ports.contains(&port),
         }
+    }
+}
+
+impl RuleMemory for Known {
+    fn heap_bytes(&self) -> usize {
+        self.len() * 32
     }
 }
 

@@ -37,6 +37,10 @@ fn record_one(ctx: &mut RuleContext<'_>, alert: Alert) {
     for part in &alert.parts {
         ctx.findings.add_part(index, part);
     }
+    if let Some(title) = alert.title_by_count {
+        ctx.findings
+            .edit(index, |finding| finding.title = title(finding.count));
+    }
     if alert.title.is_some() || alert.revised_severity.is_some() {
         ctx.findings.edit(index, |finding| {
             if let Some(title) = alert.title {

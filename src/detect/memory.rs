@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{Hash, Hasher};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,8 @@ use super::finding::{Finding, FindingIndex};
 use super::links::Links;
 use super::programs;
 use crate::event::{
-    Action, Bytes, ContainerId, Endpoint, Event, Exec, Kind, ProgramAdditions, Severity, Timestamp,
+    Action, Bytes, ContainerId, Endpoint, Event, Exec, File, FileOp, Kind, ProgramAdditions,
+    Severity, Timestamp,
 };
 use crate::state::{FileKey, State};
 
@@ -88,9 +89,6 @@ pub(crate) struct Outbound {
     pub(crate) seq: u64,
 }
 
-/// Peers and ports tried since the begin of a window.
-pub(crate) type Tried = (Timestamp, BTreeSet<(IpAddr, u16)>);
-
 /// What is remembered of one container.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ContainerMemory {
@@ -98,8 +96,6 @@ pub(crate) struct ContainerMemory {
     pub(crate) began: Option<Timestamp>,
     /// It started and has not run its own program yet.
     pub(crate) awaiting_first: bool,
-    /// Findings about sockets that its own service used before its mounts were known.
-    pub(crate) early_sockets: Vec<FindingIndex>,
     /// Executed drift, and what awaits comparison.
     pub(crate) drifts: Drifts,
     /// SHA-256 of files compared with the image, by path.
@@ -114,28 +110,16 @@ pub(crate) struct ContainerMemory {
     pub(crate) known: Known,
     /// Changed files that a finding tells of: what runs them later belongs to its story.
     pub(crate) planted: BTreeMap<Bytes, FindingIndex>,
-    /// Executables that have started a shell.
-    pub(crate) shell_parents: Seen,
     /// Rhythm of commands run from outside, by command line.
     pub(crate) rhythms: BTreeMap<Vec<u8>, super::exec_session::Rhythm>,
     /// Exec sessions by host pid of their root.
     pub(crate) sessions: BTreeMap<u32, Session>,
-    /// Peers and ports tried lately, for scans.
-    pub(crate) scan: Option<Tried>,
-    /// The same that failed, over a longer time.
-    pub(crate) failures: Option<Tried>,
-    /// The same by datagrams.
-    pub(crate) datagrams: Option<Tried>,
-    /// Tracers and the processes of their own they debug.
-    pub(crate) debugged: Seen,
     /// Times its init ended, lately.
     pub(crate) deaths: VecDeque<Timestamp>,
     /// Calls and capabilities it has used since its start.
     pub(crate) used: BTreeSet<String>,
     /// Processes that began lately, and their parents: who stands beside whom in a pipe.
     begun: VecDeque<(Timestamp, u32, u32)>,
-    /// Shells without a script, by parent: for pipes into a shell.
-    pub(crate) bare_shells: VecDeque<(u32, u32, Timestamp, u64)>,
 }
 
 impl ContainerMemory {
@@ -153,19 +137,13 @@ impl ContainerMemory {
 
     /// About how many bytes it holds: a hash in each set, a text or two in each map.
     fn bytes(&self) -> usize {
-        let sets = [
-            &self.packaged,
-            &self.built,
-            &self.scanned,
-            &self.shell_parents,
-            &self.debugged,
-        ];
+        let sets = [&self.packaged, &self.built, &self.scanned];
         let hashes = sets.map(Seen::len).iter().sum::<usize>() + self.known.len();
         let texts = self.hashes.len() + self.planted.len() + self.rhythms.len();
         size_of::<Self>()
             + hashes * 32
             + (texts + self.drifts.len()) * 192
-            + (self.sessions.len() + self.begun.len() + self.bare_shells.len()) * 64
+            + (self.sessions.len() + self.begun.len()) * 64
     }
 
     /// Processes that may have begun within [`BESIDE`] of now as children of `ppid`, by pid.
@@ -320,6 +298,7 @@ impl Memory {
                     self.connected(event.pid, outbound);
                 }
             }
+            Kind::File(file) => self.note_packaged(state, event, file),
             Kind::Exec(exec) if !exec.runtime => {
                 if !self.installing.contains_key(&event.pid)
                     && self.installing.len() < MAX_PROCESSES
@@ -339,6 +318,42 @@ impl Memory {
             }
             _ => {}
         }
+    }
+
+    /// Remembers a file that an installation by a package manager wrote.
+    fn note_packaged(&mut self, state: &State, event: &Event, file: &File) {
+        let written = matches!(
+            file.op,
+            FileOp::Create
+                | FileOp::Write
+                | FileOp::Truncate
+                | FileOp::Rename
+                | FileOp::Link
+                | FileOp::Symlink
+        );
+        if file.errno != 0 || !written || !self.is_installing(state, event) {
+            return;
+        }
+        let path = match (file.op, &file.target) {
+            (FileOp::Rename | FileOp::Link, Some(target)) => target,
+            _ => &file.path,
+        };
+        if let Some(id) = &event.container {
+            self.container(id).packaged.insert(&***path);
+        }
+    }
+
+    /// Whether the event's process belongs to an installation by a package manager of the image
+    /// that still runs, or ended a moment ago.
+    #[must_use]
+    pub(crate) fn is_installing(&self, state: &State, event: &Event) -> bool {
+        let Some(root) = self.installing.get(&event.pid) else {
+            return false;
+        };
+        state
+            .processes
+            .get(root)
+            .is_some_and(|p| p.exited.is_none_or(|at| event.ts.since(at).as_secs() < 10))
     }
 
     /// It runs a package manager as a script that an installation or the image itself put where

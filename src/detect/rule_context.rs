@@ -90,13 +90,7 @@ impl<'a> RuleContext<'a> {
     /// runs, or ended a moment ago.
     #[must_use]
     pub(crate) fn installing(&self) -> bool {
-        let Some(root) = self.memory.installing.get(&self.event.pid) else {
-            return false;
-        };
-        self.state.processes.get(root).is_some_and(|p| {
-            p.exited
-                .is_none_or(|at| self.event.ts.since(at).as_secs() < 10)
-        })
+        self.memory.is_installing(self.state, self.event)
     }
 
     /// The container's init tree does it within the start-up grace.

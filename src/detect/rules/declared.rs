@@ -1,12 +1,20 @@
 //! What a container was given the right to do, and does as its work.
 
+use std::collections::BTreeSet;
+
 use bstr::ByteSlice as _;
 
+use crate::detect::alert::Alerts;
 use crate::detect::drift::any_ancestor;
 use crate::detect::file_change::by;
+use crate::detect::memory::Seen;
 use crate::detect::rule_context::RuleContext;
+use crate::detect::rule_memory::RuleMemory;
 use crate::detect::{Severity, who};
 use crate::event::{Bytes, Privilege};
+
+/// Calls and sandboxes remembered of one container.
+const MAX_USED: usize = 256;
 
 /// The container was given the right to do such things.
 pub(super) fn entitled(ctx: &RuleContext<'_>, capability: &str) -> bool {
@@ -32,33 +40,65 @@ pub(super) fn caller(ctx: &RuleContext<'_>, p: &Privilege) -> Bytes {
 /// sandbox that it makes for a child of its own confines that child: both are known from then on.
 /// A command from outside, a shell or drifted code is not that program, and what reaches the
 /// host's disk or its cgroups is never ordinary.
-pub(super) fn known_work(ctx: &mut RuleContext<'_>, p: &Privilege) -> bool {
+/// `None`: the call is to be judged.
+pub(super) fn known_work(
+    ctx: &RuleContext<'_>,
+    memory: &mut KnownPrivileges,
+    p: &Privilege,
+) -> Option<Alerts> {
     let declared = entitled(ctx, "SYS_ADMIN") || unconfined(ctx);
     if !declared || ctx.session().is_some() || ctx.memory.marks.contains_key(&ctx.event.pid) {
-        return false;
+        return None;
     }
     let key = format!("sandbox {}", caller(ctx, p).escaped());
-    let own = ctx.own();
-    if own.used.contains(&key) {
-        return !reaches_host(p) && !who::suspicious(ctx);
+    if memory.contains(&key) {
+        let ordinary = !reaches_host(p) && !who::suspicious(ctx);
+        return ordinary.then(Alerts::none);
     }
     let starting = ctx.starting_up() && entitled(ctx, "SYS_ADMIN");
     let child = matches!(p.call.as_str(), "clone" | "clone3") && p.detail.contains_str("CLONE_NEW");
     let confines = child && p.errno == 0 && !who::suspicious(ctx);
-    let own = ctx.own();
-    if (starting || confines) && own.used.len() < 256 {
-        own.used.insert(key);
+    if starting || confines {
+        memory.add(key);
     }
     if confines && !starting {
-        ctx.raise(Severity::Info, b"sandbox", |ctx, explanation| {
+        let alert = ctx.alert(Severity::Info, b"sandbox", |explanation| {
             explanation.title = format!(
                 "{} runs a child in a sandbox of its own",
                 caller(ctx, p).escaped()
             );
             explanation.why.push(by(ctx, &p.comm));
         });
+        return Some(alert.into());
     }
-    confines
+    confines.then(Alerts::none)
+}
+
+/// Privileged calls, sandboxes and debugged processes that belong to the container's ordinary work.
+#[derive(Debug, Clone, Default)]
+pub(super) struct KnownPrivileges {
+    used: BTreeSet<String>,
+    debugged: Seen,
+}
+
+impl KnownPrivileges {
+    /// Remembers a call or a sandbox, while there is room.
+    pub(super) fn add(&mut self, name: String) {
+        if self.used.len() < MAX_USED {
+            self.used.insert(name);
+        }
+    }
+
+    /// Whether the call or sandbox is known.
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.used.contains(name)
+    }
+}
+
+impl RuleMemory for KnownPrivileges {
+    fn heap_bytes(&self) -> usize {
+        self.used.len() * 96 + self.debugged.len() * 32
+    }
 }
 
 fn reaches_host(p: &Privilege) -> bool {
@@ -75,7 +115,11 @@ fn unconfined(ctx: &RuleContext<'_>) -> bool {
 
 /// A program of the image, in a container that was given the right to trace, reaches into a
 /// process it has started itself: it is debugged. `target` is its pid within the container.
-pub(super) fn debugs_own(ctx: &mut RuleContext<'_>, target: &[u8]) -> bool {
+pub(super) fn debugs_own(
+    ctx: &RuleContext<'_>,
+    memory: &mut KnownPrivileges,
+    target: &[u8],
+) -> bool {
     let Some(tracer) = ctx.process.filter(|_| entitled(ctx, "SYS_PTRACE")) else {
         return false;
     };
@@ -89,7 +133,7 @@ pub(super) fn debugs_own(ctx: &mut RuleContext<'_>, target: &[u8]) -> bool {
         return false;
     }
     let pair = (tracer.pid, tracer.started, target);
-    if ctx.own().debugged.contains(pair) {
+    if memory.debugged.contains(pair) {
         return true;
     }
     let own = ctx.state.processes.values().any(|p| {
@@ -100,7 +144,7 @@ pub(super) fn debugs_own(ctx: &mut RuleContext<'_>, target: &[u8]) -> bool {
             && any_ancestor(ctx, p, |above| above.pid == tracer.pid)
     });
     if own {
-        ctx.own().debugged.insert(pair);
+        memory.debugged.insert(pair);
     }
     own
 }

@@ -1,5 +1,6 @@
 //! Execution of what the image does not bring: by content, not by name.
 
+use crate::detect::alert::Alert;
 use bstr::ByteSlice as _;
 
 use crate::detect::drift::{Made, PATIENCE, Pending, attach_history, history, made, peer};
@@ -126,6 +127,20 @@ pub(super) const BUILT: Rule = Rule {
     },
     handlers: &[Handler::OldFile(build::carried)],
 };
+
+/// An alert about drift of the container's start-up, which is one finding.
+pub(crate) fn startup_drift(ctx: &RuleContext<'_>, line: String) -> Alert {
+    let alert = ctx.alert_as(&STARTUP.info, Severity::Info, b"start-up", |_| {});
+    alert
+        .reason(line)
+        .title_by_count(|count| format!("Start-up drift, {count} in all"))
+}
+
+/// An alert about a result of a build inside the container, which is one finding.
+pub(crate) fn built_alert(ctx: &RuleContext<'_>, line: String) -> Alert {
+    let alert = ctx.alert_as(&BUILT.info, Severity::Info, build::SUBJECT, |_| {});
+    alert.reason(line)
+}
 
 /// Folds something start-up did into the container's one line.
 pub(crate) fn record_startup_drift(ctx: &mut RuleContext<'_>, what: String) {

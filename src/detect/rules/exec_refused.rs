@@ -42,7 +42,8 @@ fn refused(ctx: &mut RuleContext<'_>, exec: &ExecRefused) {
         .is_some_and(|p| catalog::programs::RETRYING_SHELLS.contains(&programs::of(p)));
     if exec.errno == ENOEXEC && reads {
         let shown = exec.path.escaped().to_string();
-        super::scripts::judge(ctx, path, &shown);
+        let alerts = super::scripts::judge(ctx, path, &shown);
+        crate::detect::correlation::record(ctx, alerts);
         return;
     }
     // Another shell that was refused starts itself with the file, which is a story of its own.

@@ -1,6 +1,8 @@
 //! Files through which the kernel, its devices and other processes are reached.
 
+use super::declared::{KnownPrivileges, debugs_own};
 use crate::catalog;
+use crate::detect::alert::Alerts;
 use bstr::ByteSlice as _;
 
 use crate::detect::file_change::{by, graded, is_refusal, refused};
@@ -52,7 +54,9 @@ pub(super) const MEMORY: Rule = Rule {
                   do it; so do credential thieves and injectors.",
         check: "Which process's memory, and what ran afterwards.",
     },
-    handlers: &[Handler::OldFile(memory)],
+    handlers: &[Handler::File(|ctx, known, file| {
+        memory(ctx, known.of(), file)
+    })],
 };
 
 /// The runtime's own binary.
@@ -213,17 +217,17 @@ fn process_file<'a>(path: &'a [u8], leaf: &[u8]) -> Option<&'a [u8]> {
     (who == b"self" || who.iter().all(u8::is_ascii_digit)).then_some(who)
 }
 
-fn memory(ctx: &mut RuleContext<'_>, file: &File) {
+fn memory(ctx: &RuleContext<'_>, known: &mut KnownPrivileges, file: &File) -> Alerts {
     if !(writes(file.op) || file.op == FileOp::Read)
         || (file.errno != 0 && !is_refusal(file.errno))
         || !on(file, Filesystem::Proc, b"/proc/")
         || process_file(&file.path, b"mem").is_none_or(|who| who == b"self")
     {
-        return;
+        return Alerts::none();
     }
     let target = process_file(&file.path, b"mem").unwrap_or_default();
-    if super::declared::debugs_own(ctx, target) {
-        return;
+    if debugs_own(ctx, known, target) {
+        return Alerts::none();
     }
     let verb = if file.op == FileOp::Read {
         "opened for reading"
@@ -234,17 +238,15 @@ fn memory(ctx: &mut RuleContext<'_>, file: &File) {
         .process
         .map_or_else(|| file.comm.clone(), |p| p.exe.clone());
     let line = format!("{verb} {}{}", file.path.escaped(), refused(file.errno));
-    let index = ctx.raise(
+    let alert = ctx.alert(
         graded(Severity::High, file.errno),
         &subject,
-        |ctx, explanation| {
+        |explanation| {
             explanation.title = format!("{}: {}", ctx.rule.title, file.path.escaped());
             explanation.why.push(by(ctx, &file.comm));
         },
     );
-    if let Some(index) = index {
-        ctx.findings.add_reason(index, line);
-    }
+    alert.reason(line).into()
 }
 
 /// Refused because the file is a program that runs.

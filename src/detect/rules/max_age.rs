@@ -1,5 +1,6 @@
 //! Containers that run for longer than they should.
 
+use crate::detect::alert::Alerts;
 use crate::detect::rule_context::RuleContext;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity};
 use crate::event::Tick;
@@ -16,12 +17,12 @@ pub(super) const RULE: Rule = Rule {
                   missed that much of fixes, and what changed inside has had that long to grow.",
         check: "Replace it with one of a current image.",
     },
-    handlers: &[Handler::OldTick(tick)],
+    handlers: &[Handler::Tick(|ctx, _, tick| examine(ctx, tick))],
 };
 
-fn tick(ctx: &mut RuleContext<'_>, _tick: &Tick) {
+fn examine(ctx: &RuleContext<'_>, _tick: &Tick) -> Alerts {
     let Some(container) = ctx.container else {
-        return;
+        return Alerts::none();
     };
     let settings = ctx.settings;
     let limit = settings
@@ -29,7 +30,7 @@ fn tick(ctx: &mut RuleContext<'_>, _tick: &Tick) {
         .max_age(ctx.owner.as_str(), &container.info, settings.max_age);
     let created = container.info.created.or_else(|| container.started());
     let (Some(limit), Some(created)) = (limit, created) else {
-        return;
+        return Alerts::none();
     };
     let age = ctx.now().since(created);
     if age <= limit
@@ -38,9 +39,9 @@ fn tick(ctx: &mut RuleContext<'_>, _tick: &Tick) {
             .find(ctx.rule.id, Some(ctx.owner), b"age")
             .is_some()
     {
-        return;
+        return Alerts::none();
     }
-    ctx.raise(Severity::Low, b"age", |_, explanation| {
+    let alert = ctx.alert(Severity::Low, b"age", |explanation| {
         let limit = humantime::format_duration(limit);
         explanation.title = format!("Container is older than {limit}");
         let whole = std::time::Duration::from_secs(age.as_secs());
@@ -50,6 +51,7 @@ fn tick(ctx: &mut RuleContext<'_>, _tick: &Tick) {
         ));
         explanation.why.push(format!("the limit is {limit}"));
     });
+    alert.into()
 }
 
 #[cfg(test)]

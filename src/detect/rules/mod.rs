@@ -35,7 +35,7 @@ use std::sync::LazyLock;
 
 use super::{Rule, RuleInfo};
 
-use drift_exec::record_startup_drift;
+use drift_exec::{built_alert as built, record_startup_drift, startup_drift};
 
 /// Every rule, by family.
 pub(crate) const ALL: &[&Rule] = &[

@@ -10,8 +10,8 @@ use std::time::Duration;
 use bstr::ByteSlice as _;
 
 use crate::catalog;
-use crate::detect::alert::Alerts;
-use crate::detect::baseline::Deed;
+use crate::detect::alert::{Alert, Alerts};
+use crate::detect::baseline::{Deed, Known};
 use crate::detect::drift::peer;
 use crate::detect::file_change::{by, graded, refused};
 use crate::detect::memory::Seen;
@@ -20,13 +20,15 @@ use crate::detect::rule_memory::RuleMemory;
 use crate::detect::who::suspicious;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, programs};
 use crate::event::{
-    Connect, ContainerEvent, Dns, Endpoint, Outcome, Privilege, Protocol, Timestamp,
+    Bytes, Connect, ContainerEvent, Dns, Endpoint, Outcome, Privilege, Protocol, Timestamp,
 };
 
 /// Distinct long names below one domain within a minute that look like a tunnel.
 const TUNNEL_NAMES: u32 = 20;
 /// Length of that window.
 const TUNNEL_WINDOW: Duration = Duration::from_secs(60);
+/// Early uses of engine sockets remembered.
+const MAX_EARLY_SOCKETS: usize = 16;
 /// Domains watched at once.
 const MAX_DOMAINS: usize = 64;
 
@@ -43,7 +45,9 @@ pub(super) const DESTINATION: Rule = Rule {
                   in a domain already used are not new.",
         check: "Whether the service has business there; restrict its network if not.",
     },
-    handlers: &[Handler::OldConnect(destination)],
+    handlers: &[Handler::Connect(|ctx, memory, connect| {
+        destination(ctx, memory.of(), connect)
+    })],
 };
 
 /// Runtime sockets.
@@ -60,8 +64,8 @@ pub(super) const RUNTIME_API: Rule = Rule {
         check: "Which requests were made; the runtime's own log tells.",
     },
     handlers: &[
-        Handler::OldConnect(runtime_api),
-        Handler::OldContainer(runtime_declared),
+        Handler::Connect(|ctx, memory, connect| runtime_api(ctx, memory.of(), connect)),
+        Handler::Container(|ctx, memory, change| runtime_declared(ctx, memory.of(), change)),
     ],
 };
 
@@ -78,7 +82,9 @@ pub(super) const CLUSTER_API: Rule = Rule {
                   service, for which it may be the work.",
         check: "Whether this workload needs the API, and which account it uses.",
     },
-    handlers: &[Handler::OldConnect(cluster_api)],
+    handlers: &[Handler::Connect(|ctx, _, connect| {
+        cluster_api(ctx, connect)
+    })],
 };
 
 /// Raw sockets.
@@ -93,7 +99,7 @@ pub(super) const RAW: Rule = Rule {
                   medium. ping uses a raw one, too.",
         check: "Which program, and whether NET_RAW can be dropped.",
     },
-    handlers: &[Handler::OldPrivilege(raw)],
+    handlers: &[Handler::Privilege(|ctx, _, p| raw(ctx, p))],
 };
 
 /// DNS tunnel.
@@ -145,20 +151,20 @@ pub(super) fn domain(name: &[u8]) -> &[u8] {
     name.get(second.unwrap_or(0)..).unwrap_or(name)
 }
 
-fn destination(ctx: &mut RuleContext<'_>, connect: &Connect) {
+fn destination(ctx: &RuleContext<'_>, memory: &mut Known, connect: &Connect) -> Alerts {
     let Some(ip) = connect.remote.ip().filter(|ip| !is_local(*ip)) else {
-        return;
+        return Alerts::none();
     };
     if super::cloud_metadata::is_metadata(ip) {
-        return;
+        return Alerts::none();
     }
     let name = ctx.container.and_then(|c| c.names.get(&ip)).cloned();
-    let new_ip = ctx.learn(Deed::Address(ip));
+    let new_ip = memory.learn(Deed::Address(ip));
     let new_domain = name
         .as_ref()
-        .is_none_or(|n| ctx.learn(Deed::Domain(domain(n.as_bytes()))));
+        .is_none_or(|n| memory.learn(Deed::Domain(domain(n.as_bytes()))));
     if !new_ip || !new_domain || ctx.learning() {
-        return;
+        return Alerts::none();
     }
     let info = ctx.container.map(|c| &c.info);
     let policy = &ctx.settings.policy;
@@ -168,7 +174,7 @@ fn destination(ctx: &mut RuleContext<'_>, connect: &Connect) {
         ip,
         name.as_deref().map(|n| n.as_bytes()),
     ) {
-        return;
+        return Alerts::none();
     }
     let shown = match &name {
         Some(name) => format!("{} ({})", name.escaped(), peer(&connect.remote)),
@@ -178,23 +184,34 @@ fn destination(ctx: &mut RuleContext<'_>, connect: &Connect) {
         Outcome::Failed(_) => "tried",
         _ => "connected to",
     };
-    let index = ctx.raise(Severity::Low, b"destinations", |_, explanation| {
+    let alert = ctx.alert(Severity::Low, b"destinations", |explanation| {
         explanation.title =
             format!("Connected to a public address new for this container: {shown}");
     });
-    if let Some(index) = index {
-        let thing = name.as_ref().map_or_else(
-            || peer(&connect.remote).into_bytes(),
-            |name| name.as_bytes().to_vec(),
-        );
-        ctx.findings.add_part(index, &thing);
-        let by = ctx.process.map(programs::of).map(crate::event::escape);
-        let by = by.map(|b| format!(" by {b}")).unwrap_or_default();
-        ctx.findings.add_reason(index, format!("{how} {shown}{by}"));
+    let target = name.as_ref().map_or_else(
+        || peer(&connect.remote).into_bytes(),
+        |name| name.as_bytes().to_vec(),
+    );
+    let by = ctx.process.map(programs::of).map(crate::event::escape);
+    let by = by.map(|b| format!(" by {b}")).unwrap_or_default();
+    alert
+        .part(target.as_slice())
+        .reason(format!("{how} {shown}{by}"))
+        .into()
+}
+
+/// Sockets of a container engine that the container's own service used before the engine reported
+/// the mounts.
+#[derive(Debug, Clone, Default)]
+struct EarlySockets(Vec<Bytes>);
+
+impl RuleMemory for EarlySockets {
+    fn heap_bytes(&self) -> usize {
+        self.0.len() * 64
     }
 }
 
-fn runtime_api(ctx: &mut RuleContext<'_>, connect: &Connect) {
+fn runtime_api(ctx: &RuleContext<'_>, memory: &mut EarlySockets, connect: &Connect) -> Alerts {
     let (unix, port) = match &connect.remote {
         Endpoint::Unix(path) => {
             let known = catalog::programs::ENGINE_SOCKETS;
@@ -209,7 +226,7 @@ fn runtime_api(ctx: &mut RuleContext<'_>, connect: &Connect) {
         }
     };
     if !unix && !port {
-        return;
+        return Alerts::none();
     }
     let to = peer(&connect.remote);
     let declared = matches!(&connect.remote, Endpoint::Unix(path) if mounts(ctx, path));
@@ -224,16 +241,15 @@ fn runtime_api(ctx: &mut RuleContext<'_>, connect: &Connect) {
         _ if port && matches!(connect.outcome, Outcome::Failed(_)) => Severity::Medium,
         _ => Severity::High,
     };
-    let index = ctx.raise(severity, to.as_bytes(), |ctx, explanation| {
+    let alert = ctx.alert(severity, to.as_bytes(), |explanation| {
         explanation.title = format!("{}: {to}", ctx.rule.title);
         add_caller(ctx, explanation, connect);
     });
-    if let Some(index) = index.filter(|_| early) {
-        let early = &mut ctx.own().early_sockets;
-        if early.len() < 16 && !early.contains(&index) {
-            early.push(index);
-        }
+    let socket = Bytes::new(to.as_bytes());
+    if early && memory.0.len() < MAX_EARLY_SOCKETS && !memory.0.contains(&socket) {
+        memory.0.push(socket);
     }
+    alert.into()
 }
 
 /// A socket lies in a mount of the container.
@@ -245,19 +261,24 @@ fn mounts(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
 }
 
 /// The engine told of the mounts: what turns out to be mounted on purpose was no finding.
-fn runtime_declared(ctx: &mut RuleContext<'_>, _change: &ContainerEvent) {
+fn runtime_declared(
+    ctx: &RuleContext<'_>,
+    memory: &mut EarlySockets,
+    _change: &ContainerEvent,
+) -> Alerts {
     if ctx.container.is_none_or(|c| c.info.image.is_empty()) {
-        return;
+        return Alerts::none();
     }
-    for index in std::mem::take(&mut ctx.own().early_sockets) {
-        let story = ctx.findings.get(index);
-        let socket = story.map(|story| story.subject.clone()).unwrap_or_default();
-        if mounts(ctx, &socket) {
-            ctx.findings.edit(index, |f| f.severity = Severity::Info);
-            let line = "the socket is mounted into the container on purpose".to_owned();
-            ctx.findings.add_reason(index, line);
+    let mut alerts = Alerts::none();
+    for socket in std::mem::take(&mut memory.0) {
+        let found = ctx.findings.find(ctx.rule.id, Some(ctx.owner), &socket);
+        if let Some(index) = found.filter(|_| mounts(ctx, &socket)) {
+            let line = "the socket is mounted into the container on purpose";
+            let addition = Alert::addition(index).revise_severity(Severity::Info);
+            alerts.push(addition.reason(line));
         }
     }
+    alerts
 }
 
 /// Where a path below a mount lies on the host.
@@ -296,39 +317,40 @@ pub(super) fn add_caller(
     }
 }
 
-fn cluster_api(ctx: &mut RuleContext<'_>, connect: &Connect) {
+fn cluster_api(ctx: &RuleContext<'_>, connect: &Connect) -> Alerts {
     let Endpoint::Inet(to) = connect.remote else {
-        return;
+        return Alerts::none();
     };
     if connect.protocol != Protocol::Tcp || to.ip().is_loopback() {
-        return;
+        return Alerts::none();
     }
     let named = ctx
         .container
         .and_then(|c| c.names.get(&to.ip().to_canonical()))
         .is_some_and(|n| n.starts_with(b"kubernetes.default"));
     if !named && !matches!(to.port(), 6443 | 10250 | 10255 | 2379) {
-        return;
+        return Alerts::none();
     }
     let severity = if suspicious(ctx) {
         Severity::Medium
     } else {
         Severity::Info
     };
-    ctx.raise(severity, to.to_string().as_bytes(), |ctx, explanation| {
+    let alert = ctx.alert(severity, to.to_string().as_bytes(), |explanation| {
         explanation.title = format!("{}: {to}", ctx.rule.title);
         add_caller(ctx, explanation, connect);
     });
+    alert.into()
 }
 
-fn raw(ctx: &mut RuleContext<'_>, p: &Privilege) {
+fn raw(ctx: &RuleContext<'_>, p: &Privilege) -> Alerts {
     if p.call != "socket" || ctx.starting_up() {
-        return;
+        return Alerts::none();
     }
     let packet = p.detail.contains_str("AF_PACKET");
     // A netlink socket is of the raw kind by name only.
     if !packet && (!p.detail.contains_str("SOCK_RAW") || p.detail.contains_str("NETLINK")) {
-        return;
+        return Alerts::none();
     }
     let weight = if packet {
         Severity::Medium
@@ -340,13 +362,11 @@ fn raw(ctx: &mut RuleContext<'_>, p: &Privilege) {
         .map_or_else(|| p.comm.clone(), |process| process.exe.clone());
     let line = format!("socket {}{}", p.detail.escaped(), refused(p.errno));
     let severity = graded(weight, p.errno);
-    let index = ctx.raise(severity, &subject, |ctx, explanation| {
+    let alert = ctx.alert(severity, &subject, |explanation| {
         explanation.title = format!("{}: {}", ctx.rule.title, subject.escaped());
         explanation.why.push(by(ctx, &p.comm));
     });
-    if let Some(index) = index {
-        ctx.findings.add_reason(index, line);
-    }
+    alert.reason(line).into()
 }
 
 /// Long names asked for below each domain, to recognise data carried in names.

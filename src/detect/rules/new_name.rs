@@ -1,9 +1,10 @@
 //! Domains a container has not asked for since it became steady.
 
+use crate::detect::alert::Alerts;
 use bstr::ByteSlice as _;
 
 use super::net::domain;
-use crate::detect::baseline::Deed;
+use crate::detect::baseline::{Deed, Known};
 use crate::detect::rule_context::RuleContext;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity};
 use crate::event::Dns;
@@ -22,17 +23,19 @@ pub(super) const RULE: Rule = Rule {
                   to.",
         check: "Whether the service has business with that domain, and what it did next.",
     },
-    handlers: &[Handler::OldDns(asked)],
+    handlers: &[Handler::Dns(|ctx, memory, dns| {
+        asked(ctx, memory.of(), dns)
+    })],
 };
 
-fn asked(ctx: &mut RuleContext<'_>, dns: &Dns) {
+fn asked(ctx: &RuleContext<'_>, memory: &mut Known, dns: &Dns) -> Alerts {
     let name = dns.name.as_bytes();
     let local = [&b".arpa"[..], b".local", b".internal", b".localdomain"];
     if !name.contains(&b'.') || local.iter().any(|end| name.ends_with(end)) {
-        return;
+        return Alerts::none();
     }
-    if !ctx.learn(Deed::Asked(domain(name))) || ctx.learning() {
-        return;
+    if !memory.learn(Deed::Asked(domain(name))) || ctx.learning() {
+        return Alerts::none();
     }
     let info = ctx.container.map(|c| &c.info);
     if ctx
@@ -40,25 +43,22 @@ fn asked(ctx: &mut RuleContext<'_>, dns: &Dns) {
         .policy
         .may_resolve(ctx.owner.as_str(), info, name)
     {
-        return;
+        return Alerts::none();
     }
     let shown = dns.name.escaped().to_string();
-    let index = ctx.raise(Severity::Info, b"names", |_, explanation| {
+    let alert = ctx.alert(Severity::Info, b"names", |explanation| {
         explanation.title = format!("Asked for a name in a domain new for this container: {shown}");
     });
-    if let Some(index) = index {
-        ctx.findings.add_part(index, name);
-        let answer = match (dns.rcode, dns.addresses.first()) {
-            (3, _) => " which does not exist".to_owned(),
-            (_, Some(address)) => format!(" which is {address}"),
-            _ => String::new(),
-        };
-        let line = format!(
-            "asked for {shown} ({}){answer}",
-            crate::event::escape(dns.qtype.as_bytes())
-        );
-        ctx.findings.add_reason(index, line);
-    }
+    let answer = match (dns.rcode, dns.addresses.first()) {
+        (3, _) => " which does not exist".to_owned(),
+        (_, Some(address)) => format!(" which is {address}"),
+        _ => String::new(),
+    };
+    let line = format!(
+        "asked for {shown} ({}){answer}",
+        crate::event::escape(dns.qtype.as_bytes())
+    );
+    alert.part(name).reason(line).into()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The package manager's records, changed by something else.
 
+use crate::detect::alert::Alerts;
 use bstr::ByteSlice as _;
 
 use crate::catalog::paths::{self, PathClass};
@@ -23,7 +24,7 @@ pub(super) const RULE: Rule = Rule {
                   altered from scanners. Lists that are fetched, locks and caches do not count.",
         check: "What differs from the image's records; then the files they name.",
     },
-    handlers: &[Handler::OldFile(file)],
+    handlers: &[Handler::File(|ctx, _, file| examine(ctx, file))],
 };
 
 /// Records, as against fetched lists, locks and caches.
@@ -48,16 +49,17 @@ fn is_its_tool(process: &ProcessEntry) -> bool {
         && (leaf.starts_with(b"dpkg-") || leaf == b"update-alternatives")
 }
 
-fn file(ctx: &mut RuleContext<'_>, file: &File) {
+fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
+    let mut alerts = Alerts::none();
     for change in changes(file).into_iter().flatten() {
         if !is_record(change.path) || !in_root(file) {
             continue;
         }
         if matches!(maker(ctx), Maker::Package | Maker::StartUp) {
-            return;
+            return alerts;
         }
         if ctx.process.is_some_and(is_its_tool) {
-            return;
+            return alerts;
         }
         // One story for each database, whichever of its files.
         let subject = programs::directory(change.path);
@@ -69,18 +71,16 @@ fn file(ctx: &mut RuleContext<'_>, file: &File) {
             change.path.escaped(),
             refused(change.errno)
         );
-        let index = ctx.raise(severity, &subject, |ctx, explanation| {
+        let alert = ctx.alert(severity, &subject, |explanation| {
             explanation.title = format!(
                 "Records of the package manager changed: {}",
                 change.path.escaped()
             );
             explanation.why.push(by(ctx, &file.comm));
         });
-        if let Some(index) = index {
-            ctx.findings.add_part(index, change.path);
-            ctx.findings.add_reason(index, line);
-        }
+        alerts.push(alert.part(change.path.clone()).reason(line));
     }
+    alerts
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! A package manager ran: its programs, files and scripts are one story.
 
-use bstr::ByteSlice as _;
+use crate::detect::alert::Alerts;
 
 use crate::detect::rule_context::RuleContext;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, programs};
-use crate::event::{Exec, File, FileOp};
+use crate::event::Exec;
 use crate::state::ProcessEntry;
 
 /// The rule.
@@ -21,7 +21,7 @@ pub(super) const RULE: Rule = Rule {
                   development container this is ordinary.",
         check: "Which packages were asked for, and by whom; rebuild the image with them instead.",
     },
-    handlers: &[Handler::OldExec(exec), Handler::OldFile(file)],
+    handlers: &[Handler::Exec(|ctx, _, exec| examine(ctx, exec))],
 };
 
 /// The package manager the process belongs to: the outermost one.
@@ -31,11 +31,13 @@ fn packager<'a>(ctx: &RuleContext<'a>) -> Option<&'a ProcessEntry> {
         .last()
 }
 
-fn exec(ctx: &mut RuleContext<'_>, exec: &Exec) {
-    let Some(process) = ctx.process else { return };
+fn examine(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
+    let Some(process) = ctx.process else {
+        return Alerts::none();
+    };
     let script = || programs::environments_packager(ctx.names(), process).is_some();
     if ctx.starting_up() || !(programs::is_packager(ctx.names(), process) || script()) {
-        return;
+        return Alerts::none();
     }
     let root = ctx.memory.installing.get(&process.pid);
     let outermost =
@@ -43,42 +45,16 @@ fn exec(ctx: &mut RuleContext<'_>, exec: &Exec) {
     // What an installation starts is part of it, and to settle what is pending installs nothing.
     let settles = exec.argv.iter().any(|a| *a == "--triggers-only");
     if !outermost || settles {
-        return;
+        return Alerts::none();
     }
     let command = programs::command_line(&exec.argv, &exec.exe, 200);
-    let index = ctx.raise(Severity::Low, b"packages", |_, explanation| {
+    let alert = ctx.alert(Severity::Low, b"packages", |explanation| {
         explanation.title = format!(
             "Package manager run: {}",
             programs::command_line(&exec.argv, &exec.exe, 100)
         );
     });
-    if let Some(index) = index {
-        ctx.findings.add_reason(index, format!("ran: {command}"));
-    }
-}
-
-fn file(ctx: &mut RuleContext<'_>, file: &File) {
-    if file.errno != 0
-        || !matches!(
-            file.op,
-            FileOp::Create
-                | FileOp::Write
-                | FileOp::Truncate
-                | FileOp::Rename
-                | FileOp::Link
-                | FileOp::Symlink
-        )
-    {
-        return;
-    }
-    if !ctx.installing() {
-        return;
-    }
-    let path = match (file.op, &file.target) {
-        (FileOp::Rename | FileOp::Link, Some(target)) => target,
-        _ => &file.path,
-    };
-    ctx.own().packaged.insert(path.as_bytes());
+    alert.reason(format!("ran: {command}")).into()
 }
 
 #[cfg(test)]

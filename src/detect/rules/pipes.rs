@@ -1,9 +1,11 @@
 //! What was fetched or decoded and runs without ever lying in a file.
 
 use crate::catalog;
+use crate::detect::alert::Alerts;
 use crate::event::ProgramAdditions;
 use bstr::ByteSlice as _;
 
+use super::reverse_shell::BareShells;
 use super::shells::{bare, from_descriptor};
 use crate::detect::memory::BESIDE;
 use crate::detect::rule_context::RuleContext;
@@ -25,7 +27,9 @@ pub(super) const PIPE: Rule = Rule {
                   a download, as in `sh -c \"$(curl …)\"`. What runs so never lies in a file.",
         check: "What was fetched, and from where.",
     },
-    handlers: &[Handler::OldExec(pipe)],
+    handlers: &[Handler::Exec(|ctx, memory, exec| {
+        pipe(ctx, memory.of(), exec)
+    })],
 };
 
 /// Takes its program from a descriptor that it was given by name.
@@ -61,9 +65,9 @@ pub(super) fn fetches(names: &ProgramAdditions, name: &[u8], argv: &[Bytes]) -> 
         })
 }
 
-fn pipe(ctx: &mut RuleContext<'_>, exec: &Exec) {
+fn pipe(ctx: &RuleContext<'_>, memory: &BareShells, exec: &Exec) -> Alerts {
     if exec.tty && ctx.starting_up() {
-        return;
+        return Alerts::none();
     }
     let now = ctx.now();
     let pid = ctx.event.pid;
@@ -80,7 +84,7 @@ fn pipe(ctx: &mut RuleContext<'_>, exec: &Exec) {
     let bare = bare(ctx.names(), exec);
     let takes = bare || whole_script(ctx.names(), exec);
     if !takes && !source {
-        return;
+        return Alerts::none();
     }
     // `… | sudo sh`: the pipe's end is the program that starts the interpreter.
     let stands = ctx.ancestors().skip(1);
@@ -88,19 +92,17 @@ fn pipe(ctx: &mut RuleContext<'_>, exec: &Exec) {
         .take(3)
         .find(|p| !ctx.names().is_wrapper(programs::of(p)))
         .map_or(exec.ppid, |p| p.pid);
-    let mut beside = ctx.own().beside(if takes { below } else { exec.ppid });
+    let siblings = |ppid| {
+        let own = ctx.memory.get(ctx.owner);
+        own.map(|own| own.beside(ppid)).unwrap_or_default()
+    };
+    let mut beside = siblings(if takes { below } else { exec.ppid });
     // The shell that opens a descriptor on a program's output starts it, and then becomes the
     // interpreter.
     if by_descriptor(&exec.argv) {
-        beside.extend(ctx.own().beside(pid));
+        beside.extend(siblings(pid));
     }
-    let waits = |pid: u32| {
-        ctx.memory.get(ctx.owner).is_some_and(|own| {
-            own.bare_shells
-                .iter()
-                .any(|(shell, _, at, _)| *shell == pid && now.since(*at).as_secs() <= 2)
-        })
-    };
+    let waits = |pid: u32| memory.waits(pid, now);
     let found = if takes {
         let mut beside = beside.iter().filter_map(|pid| ctx.state.processes.get(pid));
         beside.find(|p| near(p) && is_source(ctx.names(), programs::of(p), &p.argv))
@@ -112,19 +114,21 @@ fn pipe(ctx: &mut RuleContext<'_>, exec: &Exec) {
             (by_descriptor(&parent.argv) && waits(parent.pid)).then_some(parent)
         })
     };
-    let Some(other) = found else { return };
+    let Some(other) = found else {
+        return Alerts::none();
+    };
     let other = programs::command_line(&other.argv, &other.exe, 160);
     let this = programs::command_line(&exec.argv, &exec.exe, 160);
     if ctx.starting_up() {
-        super::record_startup_drift(ctx, format!("{this} beside {other}"));
-        return;
+        return super::startup_drift(ctx, format!("{this} beside {other}")).into();
     }
     let (from, into) = if takes { (other, this) } else { (this, other) };
-    ctx.raise(Severity::High, from.as_bytes(), |ctx, explanation| {
+    let alert = ctx.alert(Severity::High, from.as_bytes(), |explanation| {
         explanation.title = format!("{}: {from} | {into}", ctx.rule.title);
         explanation.why.push(format!("source: {from}"));
         explanation.why.push(format!("interpreter: {into}"));
     });
+    alert.into()
 }
 
 /// The program decodes what it is given.

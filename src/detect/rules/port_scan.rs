@@ -1,12 +1,13 @@
 //! Looking for open ports and hosts.
 
+use crate::detect::alert::{Alert, Alerts};
 use std::collections::BTreeSet;
 
 use super::net::add_caller;
-use crate::detect::memory::Tried;
 use crate::detect::rule_context::RuleContext;
+use crate::detect::rule_memory::RuleMemory;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, who};
-use crate::event::{Connect, Endpoint, Outcome, Protocol};
+use crate::event::{Connect, Endpoint, Outcome, Protocol, Timestamp};
 
 /// Distinct ports of one host within the window that make a scan.
 const SCAN_PORTS: usize = 12;
@@ -37,15 +38,39 @@ pub(super) const SCAN: Rule = Rule {
                   finding, however long it goes on.",
         check: "Which program scans, and which of the targets answered.",
     },
-    handlers: &[Handler::OldConnect(scan)],
+    handlers: &[Handler::Connect(|ctx, memory, connect| {
+        scan(ctx, memory.of(), connect)
+    })],
 };
 
-fn scan(ctx: &mut RuleContext<'_>, connect: &Connect) {
+/// Peers and ports that a container tried lately.
+#[derive(Debug, Clone, Default)]
+struct PortScans {
+    /// By connections.
+    scan: Option<Tried>,
+    /// By connections that failed, over the long window.
+    failures: Option<Tried>,
+    /// By datagrams.
+    datagrams: Option<Tried>,
+}
+
+impl RuleMemory for PortScans {
+    fn heap_bytes(&self) -> usize {
+        let windows = [&self.scan, &self.failures, &self.datagrams];
+        let pairs = windows.into_iter().flatten().map(|(_, pairs)| pairs.len());
+        pairs.sum::<usize>() * 64
+    }
+}
+
+/// Pairs of address and port tried since the start of a window.
+type Tried = (Timestamp, BTreeSet<(std::net::IpAddr, u16)>);
+
+fn scan(ctx: &RuleContext<'_>, memory: &mut PortScans, connect: &Connect) -> Alerts {
     let Endpoint::Inet(to) = connect.remote else {
-        return;
+        return Alerts::none();
     };
     if to.ip().is_loopback() {
-        return;
+        return Alerts::none();
     }
     let (ip, port) = (to.ip().to_canonical(), to.port());
     let now = ctx.now();
@@ -53,26 +78,27 @@ fn scan(ctx: &mut RuleContext<'_>, connect: &Connect) {
         Protocol::Tcp => {}
         Protocol::Udp => {
             // Datagrams to many resolvers or peers are ordinary, to many ports of one are not.
-            let pairs = tried(&mut ctx.own().datagrams, now, SCAN_WINDOW);
+            let pairs = tried(&mut memory.datagrams, now, SCAN_WINDOW);
             let ports = new_ports(pairs, (ip, port), SCAN_DATAGRAMS);
             if let Some(ports) = ports {
                 let line = format!("{ports} ports of {ip} by datagrams within {SCAN_WINDOW} s");
-                raise(ctx, connect, format!("{ip}:*"), line);
+                return alert(ctx, connect, format!("{ip}:*"), line).into();
             }
-            return;
+            return Alerts::none();
         }
-        _ => return,
+        _ => return Alerts::none(),
     }
+    let mut alerts = Alerts::none();
     if matches!(connect.outcome, Outcome::Failed(_)) {
-        let pairs = tried(&mut ctx.own().failures, now, SLOW_WINDOW);
+        let pairs = tried(&mut memory.failures, now, SLOW_WINDOW);
         if let Some(ports) = new_ports(pairs, (ip, port), SLOW_PORTS) {
             let line = format!("{ports} ports of {ip} failed within {SLOW_WINDOW} s");
-            raise(ctx, connect, format!("{ip}:*"), line);
+            alerts.push(alert(ctx, connect, format!("{ip}:*"), line));
         }
     }
-    let pairs = tried(&mut ctx.own().scan, now, SCAN_WINDOW);
+    let pairs = tried(&mut memory.scan, now, SCAN_WINDOW);
     if pairs.len() >= SCAN_PAIRS || !pairs.insert((ip, port)) || pairs.len() < SCAN_PORTS {
-        return;
+        return alerts;
     }
     let ports = pairs.range((ip, 0)..=(ip, u16::MAX)).count();
     let hosts = pairs.iter().filter(|(_, p)| *p == port).count();
@@ -89,7 +115,7 @@ fn scan(ctx: &mut RuleContext<'_>, connect: &Connect) {
         .count();
     let sweep = hosts >= SCAN_HOSTS && (failing * 2 >= hosts || who::suspicious(ctx));
     if ports < SCAN_PORTS && !sweep {
-        return;
+        return alerts;
     }
     let (thing, line) = if sweep {
         (
@@ -102,13 +128,14 @@ fn scan(ctx: &mut RuleContext<'_>, connect: &Connect) {
             format!("at least {SCAN_PORTS} ports of {ip} within {SCAN_WINDOW} s"),
         )
     };
-    raise(ctx, connect, thing, line);
+    alerts.push(alert(ctx, connect, thing, line));
+    alerts
 }
 
 /// The pairs tried in the window that `now` falls into.
 fn tried(
     window: &mut Option<Tried>,
-    now: crate::event::Timestamp,
+    now: Timestamp,
     seconds: u64,
 ) -> &mut BTreeSet<(std::net::IpAddr, u16)> {
     let window = window.get_or_insert_with(|| (now, BTreeSet::new()));
@@ -131,19 +158,16 @@ fn new_ports(
     (ports == many).then_some(ports)
 }
 
-/// `thing` is the host with all its ports, or a port of all hosts.
-fn raise(ctx: &mut RuleContext<'_>, connect: &Connect, thing: String, line: String) {
-    let index = ctx.raise_as(&SCAN.info, Severity::High, b"scan", |ctx, explanation| {
-        explanation.title = match thing.strip_prefix("*:") {
+/// `target` is a host with all its ports, or a port of all hosts.
+fn alert(ctx: &RuleContext<'_>, connect: &Connect, target: String, line: String) -> Alert {
+    let alert = ctx.alert(Severity::High, b"scan", |explanation| {
+        explanation.title = match target.strip_prefix("*:") {
             Some(port) => format!("Scanned many hosts at port {port}"),
-            None => format!("Scanned many ports of {}", thing.trim_end_matches(":*")),
+            None => format!("Scanned many ports of {}", target.trim_end_matches(":*")),
         };
         add_caller(ctx, explanation, connect);
     });
-    if let Some(index) = index {
-        ctx.findings.add_part(index, thing.as_bytes());
-        ctx.findings.add_reason(index, line);
-    }
+    alert.part(target.as_bytes()).reason(line)
 }
 
 #[cfg(test)]

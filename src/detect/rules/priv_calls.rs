@@ -1,9 +1,10 @@
 //! System calls of escapes and take-overs; refused attempts count too.
 
 use crate::catalog;
+use crate::detect::alert::{Alert, Alerts};
 use bstr::ByteSlice as _;
 
-use super::declared::{caller, debugs_own, entitled, known_work};
+use super::declared::{KnownPrivileges, caller, debugs_own, entitled, known_work};
 use crate::detect::file_change::{by, graded, refused};
 use crate::detect::rule_context::RuleContext;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, programs, who};
@@ -24,7 +25,9 @@ pub(super) const MOUNT: Rule = Rule {
                   are folded.",
         check: "What was mounted where, and what was done below that path.",
     },
-    handlers: &[Handler::OldPrivilege(mount)],
+    handlers: &[Handler::Privilege(|ctx, memory, p| {
+        mount(ctx, memory.of(), p)
+    })],
 };
 
 /// New or joined namespaces.
@@ -40,7 +43,9 @@ pub(super) const NAMESPACE: Rule = Rule {
                   in its own namespace is medium: browsers sandbox themselves so.",
         check: "Which namespaces, and what ran in them.",
     },
-    handlers: &[Handler::OldPrivilege(namespace)],
+    handlers: &[Handler::Privilege(|ctx, memory, p| {
+        namespace(ctx, memory.of(), p)
+    })],
 };
 
 /// Another root directory.
@@ -56,7 +61,9 @@ pub(super) const ROOT: Rule = Rule {
                   flagged.",
         check: "Where the new root lies.",
     },
-    handlers: &[Handler::OldPrivilege(root)],
+    handlers: &[Handler::Privilege(|ctx, memory, p| {
+        root(ctx, memory.of(), p)
+    })],
 };
 
 /// Reaching into other processes.
@@ -73,7 +80,9 @@ pub(super) const TRACE: Rule = Rule {
                   started itself.",
         check: "Which process was the target, and whether somebody was debugging.",
     },
-    handlers: &[Handler::OldPrivilege(trace)],
+    handlers: &[Handler::Privilege(|ctx, memory, p| {
+        trace(ctx, memory.of(), p)
+    })],
 };
 
 /// The kernel itself.
@@ -88,7 +97,7 @@ pub(super) const KERNEL: Rule = Rule {
                   handle opened past the container's root. Refused attempts are one step lower.",
         check: "What was loaded; whether the container is privileged, and why.",
     },
-    handlers: &[Handler::OldPrivilege(kernel)],
+    handlers: &[Handler::Privilege(|ctx, _, p| kernel(ctx, p))],
 };
 
 /// Unusual calls.
@@ -104,7 +113,9 @@ pub(super) const UNUSUAL: Rule = Rule {
                   tree used while starting is known and not flagged.",
         check: "Which program called it, and whether that is new for this image.",
     },
-    handlers: &[Handler::OldPrivilege(unusual)],
+    handlers: &[Handler::Privilege(|ctx, memory, p| {
+        unusual(ctx, memory.of(), p)
+    })],
 };
 
 /// Root gained.
@@ -120,7 +131,7 @@ pub(super) const BECAME_ROOT: Rule = Rule {
                   calls for its work, high otherwise.",
         check: "How it got the right to: a setuid program, sudoers, or a weakness.",
     },
-    handlers: &[Handler::OldPrivilege(became_root)],
+    handlers: &[Handler::Privilege(|ctx, _, p| became_root(ctx, p))],
 };
 
 /// First use of a capability after start-up.
@@ -136,7 +147,9 @@ pub(super) const CAPABILITY: Rule = Rule {
                   permissions) or give files capabilities.",
         check: "Whether the capability can be dropped from the container.",
     },
-    handlers: &[Handler::OldCapability(capability)],
+    handlers: &[Handler::Capability(|ctx, memory, c| {
+        capability(ctx, memory.of(), c)
+    })],
 };
 
 /// Errors that say nothing about intent: an interrupted, unknown or malformed call.
@@ -145,38 +158,38 @@ fn meaningless(errno: u16) -> bool {
     matches!(errno, 2 | 4 | 11 | 14 | 17 | 20 | 22)
 }
 
-fn raise(ctx: &mut RuleContext<'_>, p: &Privilege, severity: Severity, subject: &[u8]) {
+fn alert(ctx: &RuleContext<'_>, p: &Privilege, severity: Severity, subject: &[u8]) -> Alert {
     let line = format!("{} {}{}", p.call, p.detail.escaped(), refused(p.errno));
-    let index = ctx.raise(severity, subject, |ctx, explanation| {
+    let alert = ctx.alert(severity, subject, |explanation| {
         explanation.title = format!("{}: {line}", ctx.rule.title);
         explanation.why.push(by(ctx, &p.comm));
     });
-    if let Some(index) = index {
-        ctx.findings.add_reason(index, line);
-    }
+    alert.reason(line)
 }
 
-fn mount(ctx: &mut RuleContext<'_>, p: &Privilege) {
+fn mount(ctx: &RuleContext<'_>, memory: &mut KnownPrivileges, p: &Privilege) -> Alerts {
     let weight = match p.call.as_str() {
         // How mounts spread from here on: nothing is mounted.
-        "mount" if spreads(&p.detail) => return,
+        "mount" if spreads(&p.detail) => return Alerts::none(),
         "mount" | "move_mount" | "fsmount" | "mount_setattr" | "fsopen" | "fspick" => {
             Severity::High
         }
         // A copy of a mount tree; a plain path handle is no copy.
         "open_tree" if p.args.get(2).is_some_and(|flags| flags & 1 != 0) => Severity::High,
         "umount2" => Severity::Low,
-        _ => return,
+        _ => return Alerts::none(),
     };
-    if meaningless(p.errno) || known_work(ctx, p) {
-        return;
+    if meaningless(p.errno) {
+        return Alerts::none();
+    }
+    if let Some(alerts) = known_work(ctx, memory, p) {
+        return alerts;
     }
     if ctx.starting_up() && entitled(ctx, "SYS_ADMIN") {
-        super::record_startup_drift(ctx, format!("{} {}", p.call, p.detail.escaped()));
-        return;
+        return super::startup_drift(ctx, format!("{} {}", p.call, p.detail.escaped())).into();
     }
     let subject = caller(ctx, p);
-    raise(ctx, p, graded(weight, p.errno), &subject);
+    alert(ctx, p, graded(weight, p.errno), &subject).into()
 }
 
 /// The call only sets how later mounts spread, as `unshare` does before anything else.
@@ -193,26 +206,28 @@ fn spreads(detail: &[u8]) -> bool {
         && words().all(|f| ways.contains(&f) || matches!(f, b"MS_REC" | b"MS_SILENT"))
 }
 
-fn namespace(ctx: &mut RuleContext<'_>, p: &Privilege) {
+fn namespace(ctx: &RuleContext<'_>, memory: &mut KnownPrivileges, p: &Privilege) -> Alerts {
     let makes = p.detail.contains_str("CLONE_NEW");
     let weight = match p.call.as_str() {
         "unshare" if makes => Severity::High,
         "setns" => Severity::High,
         "clone" | "clone3" if makes => Severity::Medium,
-        _ => return,
+        _ => return Alerts::none(),
     };
-    if meaningless(p.errno) || known_work(ctx, p) {
-        return;
+    if meaningless(p.errno) {
+        return Alerts::none();
+    }
+    if let Some(alerts) = known_work(ctx, memory, p) {
+        return alerts;
     }
     if ctx.starting_up() && entitled(ctx, "SYS_ADMIN") {
-        super::record_startup_drift(ctx, format!("{} {}", p.call, p.detail.escaped()));
-        return;
+        return super::startup_drift(ctx, format!("{} {}", p.call, p.detail.escaped())).into();
     }
     let subject = caller(ctx, p);
-    raise(ctx, p, graded(weight, p.errno), &subject);
+    alert(ctx, p, graded(weight, p.errno), &subject).into()
 }
 
-fn root(ctx: &mut RuleContext<'_>, p: &Privilege) {
+fn root(ctx: &RuleContext<'_>, memory: &mut KnownPrivileges, p: &Privilege) -> Alerts {
     let path = p.detail.as_bytes();
     let foreign = path.starts_with(b"/proc/")
         || ctx.container.is_some_and(|c| {
@@ -228,13 +243,16 @@ fn root(ctx: &mut RuleContext<'_>, p: &Privilege) {
         "chroot" if path != b"/" && (ctx.session().is_some() || mounted_by_hand(ctx)) => {
             Severity::Medium
         }
-        _ => return,
+        _ => return Alerts::none(),
     };
-    if meaningless(p.errno) || (!foreign && known_work(ctx, p)) {
-        return;
+    if meaningless(p.errno) {
+        return Alerts::none();
+    }
+    if !foreign && let Some(alerts) = known_work(ctx, memory, p) {
+        return alerts;
     }
     let subject = caller(ctx, p);
-    raise(ctx, p, graded(severity, p.errno), &subject);
+    alert(ctx, p, graded(severity, p.errno), &subject).into()
 }
 
 fn mounted_by_hand(ctx: &RuleContext<'_>) -> bool {
@@ -244,49 +262,48 @@ fn mounted_by_hand(ctx: &RuleContext<'_>) -> bool {
         .any(|f| f.rule == MOUNT.info.id && f.container.as_ref() == Some(ctx.owner))
 }
 
-fn trace(ctx: &mut RuleContext<'_>, p: &Privilege) {
+fn trace(ctx: &RuleContext<'_>, memory: &mut KnownPrivileges, p: &Privilege) -> Alerts {
     let detail = p.detail.as_bytes();
     let word = detail.split(|b| *b == b' ').next().unwrap_or(detail);
     let weight = match (p.call.as_str(), word) {
         ("ptrace", b"PTRACE_ATTACH" | b"PTRACE_SEIZE") => Severity::High,
         ("ptrace", b"PTRACE_POKETEXT" | b"PTRACE_POKEDATA" | b"PTRACE_POKEUSER") => Severity::High,
         ("process_vm_writev" | "process_vm_readv" | "pidfd_getfd", _) => Severity::High,
-        _ => return,
+        _ => return Alerts::none(),
     };
     // ESRCH: nobody there.
     if meaningless(p.errno) || p.errno == 3 {
-        return;
+        return Alerts::none();
     }
     let target = detail.rsplit(|b| *b == b' ').next().unwrap_or_default();
-    if debugs_own(ctx, target) {
-        ctx.raise(Severity::Info, b"own children", |ctx, explanation| {
+    if debugs_own(ctx, memory, target) {
+        let alert = ctx.alert(Severity::Info, b"own children", |explanation| {
             explanation.title = "A debugger watches what it started itself".to_owned();
             explanation.why.push(by(ctx, &p.comm));
         });
-        return;
+        return alert.into();
     }
     let subject = caller(ctx, p);
-    raise(ctx, p, graded(weight, p.errno), &subject);
+    alert(ctx, p, graded(weight, p.errno), &subject).into()
 }
 
-fn kernel(ctx: &mut RuleContext<'_>, p: &Privilege) {
+fn kernel(ctx: &RuleContext<'_>, p: &Privilege) -> Alerts {
     let weight = match p.call.as_str() {
         "init_module" | "finit_module" | "delete_module" => Severity::Critical,
         "kexec_load" | "kexec_file_load" => Severity::Critical,
         "bpf" => Severity::High,
         "open_by_handle_at" | "iopl" | "ioperm" => Severity::High,
         // Pid 1 of some images switches Ctrl-Alt-Del off: nothing happens.
-        "reboot" if p.args.get(2).is_some_and(|c| *c & 0xffff_ffff == 0) => return,
+        "reboot" if p.args.get(2).is_some_and(|c| *c & 0xffff_ffff == 0) => return Alerts::none(),
         "reboot" => Severity::High,
-        _ => return,
+        _ => return Alerts::none(),
     };
     if meaningless(p.errno) {
-        return;
+        return Alerts::none();
     }
     let entitled = entitled(ctx, "SYS_ADMIN") || entitled(ctx, "BPF");
     if entitled && ctx.starting_up() {
-        super::record_startup_drift(ctx, format!("{} {}", p.call, p.detail.escaped()));
-        return;
+        return super::startup_drift(ctx, format!("{} {}", p.call, p.detail.escaped())).into();
     }
     let weight = if p.call == "bpf" && entitled {
         Severity::Medium
@@ -299,53 +316,50 @@ fn kernel(ctx: &mut RuleContext<'_>, p: &Privilege) {
         "kexec_load" | "kexec_file_load" => "kexec",
         call => call,
     };
-    raise(ctx, p, graded(weight, p.errno), subject.as_bytes());
+    alert(ctx, p, graded(weight, p.errno), subject.as_bytes()).into()
 }
 
-fn unusual(ctx: &mut RuleContext<'_>, p: &Privilege) {
+fn unusual(ctx: &RuleContext<'_>, memory: &mut KnownPrivileges, p: &Privilege) -> Alerts {
     let weight = match p.call.as_str() {
         "userfaultfd" => Severity::Medium,
         "perf_event_open" | "keyctl" | "add_key" | "request_key" | "syslog" | "swapon"
         | "swapoff" | "settimeofday" | "clock_settime" => Severity::Low,
         "io_uring_setup" => Severity::Info,
-        _ => return,
+        _ => return Alerts::none(),
     };
     if meaningless(p.errno) {
-        return;
+        return Alerts::none();
     }
     // PAM gives each login a keyring of its own.
     let login = |x: &ProcessEntry| {
         x.file.origin() == crate::event::Origin::Image && who::checks_logins(programs::of(x))
     };
     if p.call == "keyctl" && ctx.process.is_some_and(login) {
-        return;
+        return Alerts::none();
     }
     let starting = ctx.starting_up();
-    let own = ctx.own();
     if starting {
-        if own.used.len() < 256 {
-            own.used.insert(p.call.clone());
-        }
-        return;
+        memory.add(p.call.clone());
+        return Alerts::none();
     }
-    if own.used.contains(&p.call) {
-        return;
+    if memory.contains(&p.call) {
+        return Alerts::none();
     }
     let severity = graded(weight, p.errno).min(weight);
-    raise(ctx, p, severity, p.call.as_bytes());
+    alert(ctx, p, severity, p.call.as_bytes()).into()
 }
 
-fn became_root(ctx: &mut RuleContext<'_>, p: &Privilege) {
+fn became_root(ctx: &RuleContext<'_>, p: &Privilege) -> Alerts {
     let first = p.detail.as_bytes().split(|b| *b == b' ').next();
     let wants = matches!(
         p.call.as_str(),
         "setuid" | "setreuid" | "setresuid" | "setfsuid"
     ) && first == Some(b"0");
     let Some(process) = ctx.process.filter(|_| wants) else {
-        return;
+        return Alerts::none();
     };
     if process.uid == 0 || p.errno != 0 {
-        return;
+        return Alerts::none();
     }
     let tool = catalog::programs::SETUID_TOOLS.contains(&programs::of(process))
         && process.file.origin() == crate::event::Origin::Image;
@@ -363,17 +377,21 @@ fn became_root(ctx: &mut RuleContext<'_>, p: &Privilege) {
         _ => Severity::High,
     };
     let subject = caller(ctx, p);
-    raise(ctx, p, severity, &subject);
+    alert(ctx, p, severity, &subject).into()
 }
 
-fn capability(ctx: &mut RuleContext<'_>, c: &crate::event::Capability) {
+fn capability(
+    ctx: &RuleContext<'_>,
+    memory: &KnownPrivileges,
+    c: &crate::event::Capability,
+) -> Alerts {
     if !c.granted || ctx.starting_up() {
-        return;
+        return Alerts::none();
     }
     // A container found running has used what it needs before anybody looked.
     let weight = match c.name.as_str() {
         // With it a file is given capabilities, which is as good as a setuid bit.
-        "SETFCAP" if ctx.installing() => return,
+        "SETFCAP" if ctx.installing() => return Alerts::none(),
         "SETFCAP" | "SYS_MODULE" | "SYS_RAWIO" | "SYS_BOOT" | "DAC_READ_SEARCH" | "SYS_PTRACE"
         | "MAC_ADMIN" | "BPF" => Severity::Medium,
         "SYS_ADMIN" | "NET_ADMIN" | "NET_RAW" | "SYS_TIME" | "MKNOD" | "SYSLOG" => Severity::Low,
@@ -386,14 +404,15 @@ fn capability(ctx: &mut RuleContext<'_>, c: &crate::event::Capability) {
     let severity = if quiet { Severity::Info } else { weight };
     // Within the sandbox it made it has every capability.
     let exe = ctx.process.map(|x| x.exe.escaped().to_string());
-    let sandbox = exe.is_some_and(|exe| ctx.own().used.contains(&format!("sandbox {exe}")));
+    let sandbox = exe.is_some_and(|exe| memory.contains(&format!("sandbox {exe}")));
     if severity == Severity::Info || (sandbox && ctx.session().is_none()) {
-        return;
+        return Alerts::none();
     }
-    ctx.raise(severity, c.name.as_bytes(), |ctx, explanation| {
+    let alert = ctx.alert(severity, c.name.as_bytes(), |explanation| {
         explanation.title = format!("Used CAP_{} for the first time since start-up", c.name);
         explanation.why.push(by(ctx, &c.comm));
     });
+    alert.into()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Writes, renames and links over the image's programs and libraries.
 
 use crate::catalog::paths::PathClass;
+use crate::detect::alert::Alerts;
 use crate::detect::file_change::{Maker, by, changes, graded, in_root, maker, refused};
 use crate::detect::rule_context::RuleContext;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, build, programs};
@@ -20,10 +21,11 @@ pub(super) const RULE: Rule = Rule {
                   (compiled Python) do not count.",
         check: "Compare the file with the image's; see whether it was executed since.",
     },
-    handlers: &[Handler::OldFile(file)],
+    handlers: &[Handler::File(|ctx, _, file| examine(ctx, file))],
 };
 
-fn file(ctx: &mut RuleContext<'_>, file: &File) {
+fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
+    let mut alerts = Alerts::none();
     for change in changes(file).into_iter().flatten() {
         let class = if file.op == FileOp::Rename {
             ctx.class_of_entry(change.path)
@@ -34,19 +36,19 @@ fn file(ctx: &mut RuleContext<'_>, file: &File) {
             continue;
         }
         match maker(ctx) {
-            Maker::Package => return,
+            Maker::Package => return alerts,
             Maker::StartUp => {
-                super::record_startup_drift(
+                alerts.push(super::startup_drift(
                     ctx,
                     format!("{} {}", change.verb, change.path.escaped()),
-                );
+                ));
                 continue;
             }
             Maker::Session | Maker::Service => {}
         }
         if change.verb != "removed" && build::installs(ctx, change.path) {
             let line = format!("{} {}", change.path.escaped(), change.verb);
-            super::drift_exec::built(ctx, line);
+            alerts.push(super::built(ctx, line));
             continue;
         }
         // Something new beside the image's programs is less than another program in the
@@ -63,16 +65,18 @@ fn file(ctx: &mut RuleContext<'_>, file: &File) {
             refused(change.errno)
         );
         let directory = programs::directory(change.path);
-        let index = ctx.raise(graded(base, change.errno), directory, |ctx, explanation| {
+        let alert = ctx.alert(graded(base, change.errno), directory, |explanation| {
             explanation.title = format!("Image program {line}");
             explanation.why.push(by(ctx, &file.comm));
         });
-        if let Some(index) = index {
-            ctx.findings.add_part(index, change.path);
-            ctx.findings.add_reason(index, line);
-            ctx.own().plant(change.path, index);
-        }
+        alerts.push(
+            alert
+                .part(change.path.clone())
+                .reason(line)
+                .plants(change.path),
+        );
     }
+    alerts
 }
 
 #[cfg(test)]

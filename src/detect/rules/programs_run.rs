@@ -1,6 +1,7 @@
 //! Programs that are not what they seem.
 
 use crate::catalog;
+use crate::detect::alert::Alerts;
 use crate::event::ProgramAdditions;
 use bstr::ByteSlice as _;
 
@@ -22,7 +23,7 @@ pub(super) const MASQUERADE: Rule = Rule {
                   extension to be data.",
         check: "The executable behind the name.",
     },
-    handlers: &[Handler::OldExec(masquerade)],
+    handlers: &[Handler::Exec(|ctx, _, exec| masquerade(ctx, exec))],
 };
 
 /// Miners.
@@ -37,7 +38,7 @@ pub(super) const MINER: Rule = Rule {
                   have.",
         check: "CPU use, the pool's address, and how the program came in.",
     },
-    handlers: &[Handler::OldExec(miner)],
+    handlers: &[Handler::Exec(|ctx, _, exec| miner(ctx, exec))],
 };
 
 /// Why the path of a drifted program was chosen to mislead, if it was.
@@ -80,7 +81,7 @@ fn poses_as_daemon(names: &ProgramAdditions, exec: &Exec, argv0: &[u8]) -> bool 
     able && exec.script.is_none() && catalog::programs::DAEMONS.contains(&programs::leaf(word))
 }
 
-fn masquerade(ctx: &mut RuleContext<'_>, exec: &Exec) {
+fn masquerade(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
     let exe = exec.exe.as_bytes();
     let argv0 = exec.argv.first().map(|a| a.as_bytes()).unwrap_or_default();
     let drifted = matches!(
@@ -95,7 +96,7 @@ fn masquerade(ctx: &mut RuleContext<'_>, exec: &Exec) {
     } else if poses_as_daemon(ctx.names(), exec, argv0) {
         "an interpreter or tool calls itself a daemon"
     } else if !drifted || ctx.starting_up() || made(ctx, exe).is_some() {
-        return;
+        return Alerts::none();
     } else if programs::is_system_name(name)
         && ctx.path_class(exe) != Some(catalog::paths::PathClass::Program)
     {
@@ -103,34 +104,37 @@ fn masquerade(ctx: &mut RuleContext<'_>, exec: &Exec) {
     } else if let Some(reason) = disguise(exe) {
         reason
     } else {
-        return;
+        return Alerts::none();
     };
     // `[` is a program, too.
     if kernel_thread && name == b"[" {
-        return;
+        return Alerts::none();
     }
-    ctx.raise(Severity::High, exe, |_, explanation| {
+    let alert = ctx.alert(Severity::High, exe, |explanation| {
         let command = programs::command_line(&exec.argv, &exec.exe, 160);
         explanation.title = format!("A program hides what it is ({reason}): {command}");
         explanation
             .why
             .push(format!("its executable is {}", exec.exe.escaped()));
     });
+    alert.into()
 }
 
-fn miner(ctx: &mut RuleContext<'_>, exec: &Exec) {
+fn miner(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
     let mark = exec.argv.iter().map(|a| a.as_bytes()).find(|a| {
         catalog::programs::MINER_ARGUMENTS
             .iter()
             .any(|m| a.starts_with(m) || (m.ends_with(b"://") && a.find(m).is_some()))
     });
-    let Some(mark) = mark else { return };
+    let Some(mark) = mark else {
+        return Alerts::none();
+    };
     // Somebody who looks for the words, or writes them, does not mine.
     let name = programs::name(&exec.exe, &exec.argv);
     if catalog::programs::TEXT_TOOLS.contains(&name) || ctx.names().is_shell(name) {
-        return;
+        return Alerts::none();
     }
-    ctx.raise(Severity::Critical, &exec.exe, |_, explanation| {
+    let alert = ctx.alert(Severity::Critical, &exec.exe, |explanation| {
         explanation.title = format!("A coin miner's command line: {}", exec.exe.escaped());
         explanation
             .why
@@ -138,6 +142,7 @@ fn miner(ctx: &mut RuleContext<'_>, exec: &Exec) {
         let command = programs::command_line(&exec.argv, &exec.exe, 200);
         explanation.why.push(format!("ran: {command}"));
     });
+    alert.into()
 }
 
 #[cfg(test)]

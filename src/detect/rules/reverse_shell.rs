@@ -1,13 +1,17 @@
 //! Shells and interpreters that take their commands from the network.
 
+use std::collections::VecDeque;
+
 use super::pipes::fetches;
 use super::shells::{bare, shell};
 use crate::catalog;
-use crate::detect::finding::FindingIndex;
+use crate::detect::alert::{Alert, Alerts};
 use crate::detect::memory::{BESIDE, Outbound};
 use crate::detect::rule_context::RuleContext;
+use crate::detect::rule_memory::RuleMemory;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, programs};
 use crate::event::ProgramAdditions;
+use crate::event::Timestamp;
 use crate::event::{Connect, Endpoint, Exec, Protocol};
 use crate::state::{ConnectionKey, Direction, Phase, ProcessEntry};
 
@@ -29,7 +33,10 @@ pub(super) const RULE: Rule = Rule {
                   whichever program made the connection.",
         check: "The peer; cut the container off the network before anything else.",
     },
-    handlers: &[Handler::OldExec(reverse), Handler::OldConnect(reverse_pipe)],
+    handlers: &[
+        Handler::Exec(|ctx, memory, exec| reverse(ctx, memory.of(), exec)),
+        Handler::Connect(|ctx, memory, connect| reverse_pipe(ctx, memory.of(), connect)),
+    ],
 };
 
 /// A recent connection out of the container's network to somebody else.
@@ -43,18 +50,16 @@ fn fresh(ctx: &RuleContext<'_>, pid: u32) -> Option<Outbound> {
     (recent && !aside).then_some(*out)
 }
 
-fn reverse(ctx: &mut RuleContext<'_>, exec: &Exec) {
+fn reverse(ctx: &RuleContext<'_>, memory: &mut BareShells, exec: &Exec) -> Alerts {
     let pid = ctx.event.pid;
     if shell(ctx.names(), exec).is_none() {
         // Another interpreter may take its program from a socket just as well.
         if let Some(out) = fresh(ctx, pid).filter(|_| bare(ctx.names(), exec)) {
             let command = programs::command_line(&exec.argv, &exec.exe, 160);
-            raise_reverse(ctx, &out, &command);
-            return;
+            return reverse_alert(ctx, &out, &command).into();
         }
         // One that reads its program from a pipe is remembered for the pipe's rule.
-        remember_bare(ctx, exec);
-        return;
+        return remember_bare(ctx, memory, exec);
     }
     // The same process connected, then became a shell: with any arguments.
     let own = fresh(ctx, pid).filter(|out| !closed(ctx, out));
@@ -81,14 +86,10 @@ fn reverse(ctx: &mut RuleContext<'_>, exec: &Exec) {
             .find_map(|p| fresh(ctx, p.pid))
     };
     let Some(out) = own.or_else(parents) else {
-        remember_bare(ctx, exec);
-        return;
+        return remember_bare(ctx, memory, exec);
     };
-    raise_reverse(
-        ctx,
-        &out,
-        &programs::command_line(&exec.argv, &exec.exe, 160),
-    );
+    let command = programs::command_line(&exec.argv, &exec.exe, 160);
+    reverse_alert(ctx, &out, &command).into()
 }
 
 /// An interpreter that runs a text given as an argument, which no service does.
@@ -139,33 +140,59 @@ fn relayed(ctx: &RuleContext<'_>, parent: &ProcessEntry) -> Option<Outbound> {
         .filter(|out| !out.to.ip().is_loopback())
 }
 
-fn raise_reverse(ctx: &mut RuleContext<'_>, out: &Outbound, command: &str) -> Option<FindingIndex> {
+fn reverse_alert(ctx: &RuleContext<'_>, out: &Outbound, command: &str) -> Alert {
     let subject = out.to.to_string();
-    let index = ctx.raise(Severity::Critical, subject.as_bytes(), |_, explanation| {
+    let alert = ctx.alert(Severity::Critical, subject.as_bytes(), |explanation| {
         explanation.title = format!("A shell is connected to {}", out.to);
         explanation.why.push(format!("shell: {command}"));
         explanation.why.push(format!("connected to {}", out.to));
     });
-    if let Some(index) = index {
-        ctx.findings.add_evidence(index, ctx.now(), out.seq);
-        ctx.memory.mark(ctx.event.pid, index);
+    alert.evidence(ctx.now(), out.seq).follows(ctx.event.pid)
+}
+
+/// A shell without a script.
+#[derive(Debug, Clone, Copy)]
+struct BareShell {
+    pid: u32,
+    ppid: u32,
+    at: Timestamp,
+    seq: u64,
+}
+
+/// The latest shells of a container that were started without a script.
+#[derive(Debug, Clone, Default)]
+pub(super) struct BareShells(VecDeque<BareShell>);
+
+impl BareShells {
+    /// Whether this process is such a shell and was started less than about two seconds ago.
+    pub(super) fn waits(&self, pid: u32, now: Timestamp) -> bool {
+        let mut shells = self.0.iter();
+        shells.any(|shell| shell.pid == pid && now.since(shell.at).as_secs() <= 2)
     }
-    index
+}
+
+impl RuleMemory for BareShells {
+    fn heap_bytes(&self) -> usize {
+        self.0.len() * size_of::<BareShell>()
+    }
 }
 
 /// A shell that waits for commands may get them from a sibling that connects later.
-fn remember_bare(ctx: &mut RuleContext<'_>, exec: &Exec) {
+fn remember_bare(ctx: &RuleContext<'_>, memory: &mut BareShells, exec: &Exec) -> Alerts {
     if !bare(ctx.names(), exec) || exec.tty {
-        return;
+        return Alerts::none();
     }
-    let entry = (ctx.event.pid, exec.ppid, ctx.now(), ctx.event.seq);
-    let shells = &mut ctx.own().bare_shells;
-    shells.push_back(entry);
-    if shells.len() > MAX_BARE {
-        shells.pop_front();
+    memory.0.push_back(BareShell {
+        pid: ctx.event.pid,
+        ppid: exec.ppid,
+        at: ctx.now(),
+        seq: ctx.event.seq,
+    });
+    if memory.0.len() > MAX_BARE {
+        memory.0.pop_front();
     }
     if shell(ctx.names(), exec).is_none() {
-        return;
+        return Alerts::none();
     }
     // The sibling may have connected already.
     let sibling = ctx
@@ -179,8 +206,9 @@ fn remember_bare(ctx: &mut RuleContext<'_>, exec: &Exec) {
         && !is_fetch(ctx, pid)
     {
         let command = programs::command_line(&exec.argv, &exec.exe, 160);
-        raise_reverse(ctx, &out, &command);
+        return reverse_alert(ctx, &out, &command).into();
     }
+    Alerts::none()
 }
 
 /// The sibling fetches, it does not take commands: the pipe's own rule tells of it.
@@ -191,46 +219,49 @@ fn is_fetch(ctx: &RuleContext<'_>, pid: u32) -> bool {
     })
 }
 
-fn reverse_pipe(ctx: &mut RuleContext<'_>, connect: &Connect) {
+fn reverse_pipe(ctx: &RuleContext<'_>, memory: &BareShells, connect: &Connect) -> Alerts {
     let Endpoint::Inet(to) = connect.remote else {
-        return;
+        return Alerts::none();
     };
     if to.port() == 53 || is_fetch(ctx, ctx.event.pid) {
-        return;
+        return Alerts::none();
     }
-    let Some(process) = ctx.process else { return };
+    let Some(process) = ctx.process else {
+        return Alerts::none();
+    };
     let now = ctx.now();
-    let Some(&(shell, _, _, seq)) = ctx.memory.get(ctx.owner).and_then(|own| {
-        own.bare_shells.iter().find(|(pid, parent, at, _)| {
-            *parent == process.ppid
-                && *pid != process.pid
-                && now.since(*at).as_secs() <= FRESH
-                && ctx
-                    .state
-                    .processes
-                    .get(pid)
-                    .is_some_and(|p| p.exited.is_none())
-        })
-    }) else {
-        return;
+    let mut shells = memory.0.iter();
+    let found = shells.find(|shell| {
+        let running = ctx.state.processes.get(&shell.pid);
+        shell.ppid == process.ppid
+            && shell.pid != process.pid
+            && now.since(shell.at).as_secs() <= FRESH
+            && running.is_some_and(|p| p.exited.is_none())
+    });
+    let Some(shell) = found else {
+        return Alerts::none();
     };
     let command = programs::command_line(&process.argv, &process.exe, 160);
     // A shell between two connections is one story.
-    let known = ctx.memory.marks.get(&shell).copied();
+    let known = ctx.memory.marks.get(&shell.pid).copied();
     let known = known.filter(|index| {
         let story = ctx.findings.get(*index);
         story.is_some_and(|f| f.rule == ctx.rule.id && f.silenced.is_none())
     });
     if let Some(index) = known {
-        ctx.findings
-            .add_reason(index, format!("connected to {to}, too, by {command}"));
-        ctx.findings.add_evidence(index, now, ctx.event.seq);
-        return;
+        return Alert::addition(index)
+            .reason(format!("connected to {to}, too, by {command}"))
+            .evidence(now, ctx.event.seq)
+            .into();
     }
-    let out = Outbound { to, ts: now, seq };
-    if let Some(index) = raise_reverse(ctx, &out, &format!("fed by {command}")) {
-        ctx.memory.mark(shell, index);
-    }
+    let out = Outbound {
+        to,
+        ts: now,
+        seq: shell.seq,
+    };
+    reverse_alert(ctx, &out, &format!("fed by {command}"))
+        .follows(shell.pid)
+        .into()
 }
 
 #[cfg(test)]

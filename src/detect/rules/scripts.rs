@@ -1,10 +1,11 @@
 //! Scripts that are not the image's.
 
+use crate::detect::alert::{Alert, Alerts};
 use crate::event::ProgramAdditions;
 use bstr::ByteSlice as _;
 
 use crate::catalog::path::normal;
-use crate::detect::drift::{Made, attach_history, history, made};
+use crate::detect::drift::{Made, history, made};
 use crate::detect::rule_context::RuleContext;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, build, programs};
 use crate::event::{Bytes, CompareClass, Exec, FileOp, Origin};
@@ -23,7 +24,7 @@ pub(super) const SCRIPT: Rule = Rule {
                   The executable is the image's, so only the script tells.",
         check: "The script's text, and who wrote it.",
     },
-    handlers: &[Handler::OldExec(script)],
+    handlers: &[Handler::Exec(|ctx, _, exec| script(ctx, exec))],
 };
 
 /// What an exec interprets: by `#!`, as an interpreter's first argument, or by an option.
@@ -88,23 +89,23 @@ fn lies(ctx: &RuleContext<'_>, exec: &Exec, path: &[u8]) -> Option<Vec<u8>> {
     (!path.starts_with(b"/dev/fd/") && !path.starts_with(b"/proc/")).then_some(path)
 }
 
-fn script(ctx: &mut RuleContext<'_>, exec: &Exec) {
+fn script(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
     // A drifted interpreter is its own finding.
     if !matches!(
         exec.file.origin(),
         Origin::Image | Origin::CopiedUp | Origin::Unknown
     ) {
-        return;
+        return Alerts::none();
     }
     for path in scripts(ctx.names(), exec) {
         if let Some(path) = lies(ctx, exec, &path)
             && is_drift(ctx, &path)
         {
             let command = programs::command_line(&exec.argv, &exec.exe, 160);
-            judge(ctx, &path, &command);
-            return;
+            return judge(ctx, &path, &command);
         }
     }
+    Alerts::none()
 }
 
 /// The file lies on a tmpfs.
@@ -140,36 +141,32 @@ fn is_drift(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
 }
 
 /// Judges a script that an interpreter of the image runs and that is not the image's.
-pub(super) fn judge(ctx: &mut RuleContext<'_>, path: &[u8], command: &str) {
+pub(super) fn judge(ctx: &RuleContext<'_>, path: &[u8], command: &str) -> Alerts {
     let shown = crate::event::escape(path).to_string();
     if ctx.starting_up() {
-        super::record_startup_drift(ctx, format!("interpreted {shown}"));
-        return;
+        return super::startup_drift(ctx, format!("interpreted {shown}")).into();
     }
     let made = match made(ctx, path) {
         None | Some(Made::StartUp) if build::goes_on(ctx) => Some(Made::Built),
         made => made,
     };
     match made {
-        Some(Made::Package) => return,
+        Some(Made::Package) => return Alerts::none(),
         Some(Made::Built) => {
-            super::drift_exec::built(ctx, format!("interpreted {shown}"));
-            return;
+            return super::built(ctx, format!("interpreted {shown}")).into();
         }
         Some(Made::StartUp) => {
-            super::record_startup_drift(ctx, format!("interpreted {shown}"));
-            return;
+            return super::startup_drift(ctx, format!("interpreted {shown}")).into();
         }
         None => {}
     }
     if let Some(index) = ctx.planted(path) {
-        ctx.findings
-            .add_reason(index, format!("then interpreted: {command}"));
-        ctx.findings
-            .add_evidence(index, ctx.event.ts, ctx.event.seq);
-        return;
+        return Alert::addition(index)
+            .reason(format!("then interpreted: {command}"))
+            .evidence(ctx.event.ts, ctx.event.seq)
+            .into();
     }
-    let index = ctx.raise_as(&SCRIPT.info, Severity::Medium, path, |ctx, explanation| {
+    let alert = ctx.alert_as(&SCRIPT.info, Severity::Medium, path, |explanation| {
         explanation.title = format!("Ran a script that is not the image's: {shown}");
         explanation.why.push(format!("ran: {command}"));
         if in_memory(ctx, path) {
@@ -179,11 +176,12 @@ pub(super) fn judge(ctx: &mut RuleContext<'_>, path: &[u8], command: &str) {
         }
         history(ctx, path, &mut explanation.why);
     });
-    if let Some(index) = index {
-        attach_history(ctx, index, path);
-        if !ctx.memory.marks.contains_key(&ctx.event.pid) {
-            ctx.memory.mark(ctx.event.pid, index);
-        }
+    let alert = alert.history_of(&Bytes::new(path));
+    // A process that already belongs to a finding continues that one.
+    if ctx.memory.marks.contains_key(&ctx.event.pid) {
+        alert.into()
+    } else {
+        alert.follows(ctx.event.pid).into()
     }
 }
 

@@ -1,5 +1,8 @@
 //! Shells behind a server.
 
+use crate::detect::alert::{Alert, Alerts};
+use crate::detect::memory::Seen;
+use crate::detect::rule_memory::RuleMemory;
 use crate::event::ProgramAdditions;
 use bstr::ByteSlice as _;
 
@@ -23,57 +26,66 @@ pub(super) const RULE: Rule = Rule {
                   shells from the beginning, as schedulers do, is not flagged.",
         check: "The command line of the shell, and the request that led to it.",
     },
-    handlers: &[Handler::OldExec(spawned)],
+    handlers: &[Handler::Exec(|ctx, memory, exec| {
+        spawned(ctx, memory.of(), exec)
+    })],
 };
 
-fn spawned(ctx: &mut RuleContext<'_>, exec: &Exec) {
+/// Programs that have started a shell, by executable and arguments.
+#[derive(Debug, Clone, Default)]
+struct ShellParents(Seen);
+
+impl RuleMemory for ShellParents {
+    fn heap_bytes(&self) -> usize {
+        self.0.len() * 32
+    }
+}
+
+fn spawned(ctx: &RuleContext<'_>, memory: &mut ShellParents, exec: &Exec) -> Alerts {
     // A server that runs a script of the image by its `#!` line does its work; a script that is
     // not the image's has a rule of its own.
     if exec.script.is_some() {
-        return;
+        return Alerts::none();
     }
     let Some(parent) = ctx.ancestors().nth(1) else {
-        return;
+        return Alerts::none();
     };
     // Another interpreter that is handed a program is as good; one that starts its like is at work.
     if shell(ctx.names(), exec).is_none()
         && (!handed_text(ctx.names(), exec) || parent.exe == exec.exe)
     {
-        return;
+        return Alerts::none();
     }
     // A fork of a server that becomes the shell still carries the server's program.
     if ctx.names().is_shell(programs::of(parent))
         || programs::is_packager(ctx.names(), parent)
         || who::lets_people_in(parent)
     {
-        return;
+        return Alerts::none();
     }
     let parent_exe = parent.exe.clone();
     let parent_pid = parent.pid;
     let starting = ctx.starting_up();
     // The same program run for another purpose, as to set up a data base, is not the server.
     let key = (parent_exe.as_bytes(), parent.argv.as_slice());
-    let first = ctx.own().shell_parents.insert(key);
+    let first = memory.0.insert(key);
     if starting || !first || ctx.session().is_some() || parent.existing && !serves(ctx, parent) {
-        return;
+        return Alerts::none();
     }
     if !serves(ctx, parent) {
-        return;
+        return Alerts::none();
     }
     let subject = parent_exe.clone();
     let parent_line = programs::command_line(&parent.argv, &parent.exe, 120);
-    ctx.own().shell_parents.forget(key);
+    memory.0.forget(key);
     // A listener that was a finding is the same back door.
     if let Some(index) = listener(ctx, parent_pid) {
         let command = programs::command_line(&exec.argv, &exec.exe, 160);
-        let at = (ctx.event.ts, ctx.event.seq);
-        ctx.findings
-            .record_occurrence(index, Severity::High, at.0, at.1);
-        ctx.findings
-            .add_reason(index, format!("then started a shell: {command}"));
-        return;
+        return Alert::occurrence(index, Severity::High)
+            .reason(format!("then started a shell: {command}"))
+            .into();
     }
-    ctx.raise(Severity::High, &subject, |_, explanation| {
+    let alert = ctx.alert(Severity::High, &subject, |explanation| {
         let command = programs::command_line(&exec.argv, &exec.exe, 160);
         explanation.title = format!("{} started a shell: {command}", subject.escaped());
         explanation
@@ -81,6 +93,7 @@ fn spawned(ctx: &mut RuleContext<'_>, exec: &Exec) {
             .push(format!("its parent listens for connections: {parent_line}"));
         explanation.why.push(format!("ran: {command}"));
     });
+    alert.into()
 }
 
 /// An interpreter that got its program's text as an argument, or waits for it.

@@ -1,6 +1,7 @@
 //! Shells at a terminal.
 
 use crate::catalog;
+use crate::detect::alert::{Alert, Alerts};
 use crate::event::ProgramAdditions;
 use bstr::ByteSlice as _;
 
@@ -21,7 +22,7 @@ pub(super) const TERMINAL: Rule = Rule {
                   started with a terminal is not flagged.",
         check: "Who typed; which process made the terminal.",
     },
-    handlers: &[Handler::OldExec(terminal)],
+    handlers: &[Handler::Exec(|ctx, _, exec| terminal(ctx, exec))],
 };
 
 pub(super) fn shell<'a>(names: &ProgramAdditions, exec: &'a Exec) -> Option<&'a [u8]> {
@@ -70,20 +71,22 @@ fn interactive(exec: &Exec) -> bool {
     })
 }
 
-fn terminal(ctx: &mut RuleContext<'_>, exec: &Exec) {
+fn terminal(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
     if !exec.tty || shell(ctx.names(), exec).is_none() || ctx.session().is_some() {
-        return;
+        return Alerts::none();
     }
-    let Some(process) = ctx.process else { return };
+    let Some(process) = ctx.process else {
+        return Alerts::none();
+    };
     // The root of the init tree: when it has a terminal, the container was started with one.
     let root = ctx.ancestors().last();
     let given = root.is_none_or(|r| r.tty || r.existing || r.pid == process.pid);
     if given || process.nspid == 1 || !(bare(ctx.names(), exec) || interactive(exec)) {
-        return;
+        return Alerts::none();
     }
     // A login over SSH has a terminal.
     if ctx.ancestors().any(who::lets_people_in) {
-        return;
+        return Alerts::none();
     }
     // The terminal of a shell on the network is the same story.
     let story = ctx.memory.marks.get(&ctx.event.pid).copied();
@@ -92,17 +95,18 @@ fn terminal(ctx: &mut RuleContext<'_>, exec: &Exec) {
         story.is_some_and(|f| f.rule == super::reverse_shell::RULE.info.id && f.silenced.is_none())
     });
     if let Some(index) = reverse {
-        ctx.findings
-            .add_reason(index, "the shell got a terminal".to_owned());
-        return;
+        return Alert::addition(index)
+            .reason("the shell got a terminal")
+            .into();
     }
-    ctx.raise(Severity::Medium, &exec.exe, |_, explanation| {
+    let alert = ctx.alert(Severity::Medium, &exec.exe, |explanation| {
         let command = programs::command_line(&exec.argv, &exec.exe, 160);
         explanation.title = format!("A shell got a terminal: {command}");
         explanation
             .why
             .push("the container's init has no terminal".to_owned());
     });
+    alert.into()
 }
 
 #[cfg(test)]
