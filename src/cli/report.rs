@@ -75,19 +75,7 @@ fn write(core: &Core, source: String, args: &Args) -> Result<String, CliError> {
             .map_err(|e| CliError::expected(format!("{source}: {e}")))?;
         incidents.retain(|incident| found.contains(&incident.container));
     }
-    let blind = core
-        .detector
-        .blind()
-        .into_iter()
-        .map(|(rule, _)| rule.to_owned());
-    let context = Context {
-        hullwatch: env!("CARGO_PKG_VERSION"),
-        source,
-        watched_from: core.state.began,
-        watched_until: core.state.now,
-        lost: core.state.totals.lost,
-        blind_rules: blind.collect(),
-    };
+    let context = Context::of(core, source);
     let masked = !args.secrets;
     let reports = report(core, incidents, masked);
     render(&reports, &context, args.format, masked)

@@ -221,7 +221,8 @@ fn peers<'a>(
 
 impl PeerLine {
     /// The ports in words: each of a few, else how many and which of them answered.
-    fn ports_text(&self) -> String {
+    #[must_use]
+    pub fn ports_text(&self) -> String {
         let list = |ports: &[u16]| {
             let few: Vec<String> = ports.iter().take(FEW_PORTS).map(u16::to_string).collect();
             let more = ports.len().saturating_sub(FEW_PORTS);

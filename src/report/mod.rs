@@ -1,14 +1,17 @@
 //! Reports about incidents for people who were not at the screen: Markdown, HTML, JSON.
 
+mod bundle;
 mod document;
 mod html;
 mod incident;
 mod markdown;
 
+pub use bundle::write_evidence;
 pub use incident::{IncidentReport, report};
 
 use document::Document;
 
+use crate::core::Core;
 use crate::masking::mask_json;
 
 /// How a report is written.
@@ -60,6 +63,22 @@ pub struct Context {
     pub lost: u64,
     /// Rules that this host has no facts for.
     pub blind_rules: Vec<String>,
+}
+
+impl Context {
+    /// What `core` knows of its own gaps; `source` is the host or the file it comes from.
+    #[must_use]
+    pub fn of(core: &Core, source: String) -> Self {
+        let blind = core.detector.blind().into_iter();
+        Self {
+            hullwatch: env!("CARGO_PKG_VERSION"),
+            source,
+            watched_from: core.state.began,
+            watched_until: core.state.now,
+            lost: core.state.totals.lost,
+            blind_rules: blind.map(|(rule, _)| rule.to_owned()).collect(),
+        }
+    }
 }
 
 fn document(reports: &[IncidentReport], context: &Context) -> Document {

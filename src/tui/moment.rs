@@ -80,7 +80,12 @@ impl App {
             Some(RowKey::Finding(id)) => Some(*id),
             _ => None,
         };
-        if asked.action == Action::Moment && asked.argument.is_none() && subject.is_none() {
+        let incident = match self.ui.subject() {
+            Some(RowKey::Incident(id)) => Some(*id),
+            _ => None,
+        };
+        let selected = subject.is_some() || incident.is_some();
+        if asked.action == Action::Moment && asked.argument.is_none() && !selected {
             self.ui.prompt = Some(Prompt::new(Purpose::Command, "moment "));
             return;
         }
@@ -98,7 +103,11 @@ impl App {
                     Err(error) => Ok(Went::nowhere(error)),
                 }
             }
-            (Action::Moment, None) => match subject {
+            // An incident begins with its first finding.
+            (Action::Moment, None) => match subject.or_else(|| {
+                let incident = player.core().incident(incident?)?;
+                incident.findings.first().copied()
+            }) {
                 Some(id) => time::go(player, Goal::Finding(id), &zone),
                 None => Ok(Went::default()),
             },

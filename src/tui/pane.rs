@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pane {
+    /// Incidents: findings that belong together.
+    Incidents,
     /// Containers.
     #[default]
     Containers,
@@ -27,7 +29,8 @@ pub enum Pane {
 
 impl Pane {
     /// The views, in the order of their numbers.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
+        Self::Incidents,
         Self::Containers,
         Self::Findings,
         Self::Processes,
@@ -38,8 +41,9 @@ impl Pane {
     ];
 
     /// The tabs inside a container.
-    pub const INSIDE: [Self; 6] = [
+    pub const INSIDE: [Self; 7] = [
         Self::Overview,
+        Self::Incidents,
         Self::Processes,
         Self::Network,
         Self::Files,
@@ -48,7 +52,7 @@ impl Pane {
     ];
 
     /// Panes with a table of their own.
-    pub(super) const COUNT: usize = 8;
+    pub(super) const COUNT: usize = 9;
 
     /// Its index in lists of all screens.
     pub(super) fn index(self) -> usize {

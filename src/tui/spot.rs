@@ -185,6 +185,7 @@ impl Ui {
         let inside = self.container.clone();
         let of_row = match self.subject() {
             Some(RowKey::Container(id)) => Some(id.clone()),
+            Some(RowKey::Incident(id)) => core.incident(*id).map(|i| i.container),
             Some(RowKey::Finding(id)) => {
                 let finding = core.detector.findings().iter().find(|f| f.id == *id);
                 finding.and_then(|finding| finding.container.clone())
@@ -272,6 +273,7 @@ impl Ui {
 fn concerns(core: &Core, finding: &Finding, key: &RowKey) -> bool {
     match key {
         RowKey::Finding(id) => finding.id == *id,
+        RowKey::Incident(id) => core.incidents.of(finding.id) == Some(*id),
         RowKey::Container(id) => finding.container.as_ref() == Some(id),
         RowKey::Process(pid) => {
             let process = core.state.processes.get(pid);

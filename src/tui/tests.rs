@@ -154,18 +154,20 @@ fn esc_and_a_key_that_came_at_once_are_two_keys() {
 fn every_screen_at_every_size() {
     let core = demo();
     let screens: &[(&str, &str)] = &[
-        ("containers", "1"),
-        ("findings", "2"),
-        ("finding", "2 Enter"),
-        ("processes", "3"),
-        ("network", "4"),
-        ("files", "5"),
-        ("images", "6"),
-        ("events", "7"),
+        ("incidents", "1"),
+        ("incident", "1 Enter"),
+        ("containers", "2"),
+        ("findings", "3"),
+        ("finding", "3 Enter"),
+        ("processes", "4"),
+        ("network", "5"),
+        ("files", "6"),
+        ("images", "7"),
+        ("events", "8"),
         ("container", "Enter"),
         ("container-processes", "Enter Tab"),
-        ("process", "3 j Enter"),
-        ("image", "6 Enter"),
+        ("process", "4 j Enter"),
+        ("image", "7 Enter"),
         ("keys", "?"),
         ("keys-searched", "? s o r t"),
         ("filter", "/ s e v > = x"),
@@ -467,7 +469,7 @@ fn the_second_line_says_what_is_not_shown_and_the_last_keeps_the_keys() {
 fn the_footer_shows_what_matters_on_a_finding() {
     let core = demo();
     let mut ui = Ui::default();
-    press(&mut ui, &core, "2");
+    press(&mut ui, &core, "3");
     screen(&core, &mut ui, 80, 24);
     let last = |ui: &mut Ui| screen(&core, ui, 80, 24).pop().unwrap();
     let list = last(&mut ui);

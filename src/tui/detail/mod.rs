@@ -2,6 +2,7 @@
 
 mod container;
 mod finding;
+mod incident;
 mod line;
 mod overview;
 mod related;
@@ -40,6 +41,7 @@ pub(super) fn headline(core: &Core, query: &Query<'_>, key: &RowKey) -> Option<S
     let state = &core.state;
     let of = |owner| rows::name(core, owner);
     let text = match key {
+        RowKey::Incident(id) => incident::headline(core, &core.incident(*id)?),
         RowKey::Finding(id) => finding::headline(core, found(core, *id)?),
         RowKey::Container(id) => {
             let image = &state.containers.get(id)?.info.image;
@@ -89,6 +91,13 @@ pub(super) fn brief(
         let title = flagged(finding.severity, &title, "");
         return Some((masked(query, title), mask_all(query, facts)));
     }
+    if let RowKey::Incident(id) = key {
+        let incident = core.incident(*id)?;
+        let title = incident::headline(core, &incident);
+        let title = flagged(incident.severity, title.get(2..).unwrap_or_default(), "");
+        let told = incident::told(core, query, &incident);
+        return Some((masked(query, title), mask_all(query, told)));
+    }
     let (title, mut facts) = facts(core, query, key)?;
     facts.retain(|line| line.text.is_some() && !line.blank());
     Some((heading(title), facts))
@@ -137,6 +146,10 @@ fn mask_all(query: &Query<'_>, lines: Vec<DetailLine>) -> Vec<DetailLine> {
 
 fn unmasked(core: &Core, query: &Query<'_>, key: &RowKey) -> Option<(String, Vec<DetailLine>)> {
     match key {
+        RowKey::Incident(id) => {
+            let incident = core.incident(*id)?;
+            Some((id.to_string(), incident::facts(core, query, &incident)))
+        }
         RowKey::Finding(id) => {
             let finding = found(core, *id)?;
             Some((

@@ -80,6 +80,7 @@ fn rows(core: &Core, query: &Query<'_>) -> Vec<Row> {
         }
     }
     let found = found(core);
+    let incidents = core.incidents.by_container(&core.state, &core.detector);
     let drifted = drifted(core);
     let mut rows: Vec<Row> = core
         .state
@@ -151,6 +152,14 @@ fn rows(core: &Core, query: &Query<'_>) -> Vec<Row> {
                 None => row.text(""),
             }
             match found.latest {
+                _ if incidents
+                    .get(&container.id)
+                    .is_some_and(|i| i.stages.len() > 1) =>
+                {
+                    let incident = incidents.get(&container.id);
+                    let sentence = incident.map_or_else(String::new, |i| i.sentence("›"));
+                    row.text(sentence);
+                }
                 None => row.text("-"),
                 Some(f) => {
                     let ago = coarse(core.state.now.since(f.last));
@@ -161,13 +170,18 @@ fn rows(core: &Core, query: &Query<'_>) -> Vec<Row> {
             row
         })
         .collect();
-    // Running ones first, the worst on top, then by name.
+    // Running ones first; the likeliest break-in on top, then the worst finding, then by name.
+    let rank = |row: &Row| match &row.key {
+        RowKey::Container(id) => incidents.get(id).map_or(0, |incident| incident.rank),
+        _ => 0,
+    };
     rows.sort_by(|a, b| {
-        (a.faded, std::cmp::Reverse(a.severity), &a.cells[1]).cmp(&(
-            b.faded,
-            std::cmp::Reverse(b.severity),
-            &b.cells[1],
-        ))
+        let order = |row: &Row| (rank(row), row.severity);
+        let by_rank = order(b).cmp(&order(a));
+        a.faded
+            .cmp(&b.faded)
+            .then(by_rank)
+            .then_with(|| a.cells[1].cmp(&b.cells[1]))
     });
     rows
 }

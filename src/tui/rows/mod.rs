@@ -8,6 +8,7 @@ mod findings;
 mod flagged;
 mod image;
 mod images;
+mod incidents;
 mod network;
 mod overview;
 mod processes;
@@ -37,6 +38,7 @@ use crate::core::Core;
 
 /// Every screen, one file each.
 const SCREENS: [&ScreenDef; Pane::COUNT] = [
+    &incidents::SCREEN,
     &containers::SCREEN,
     &findings::SCREEN,
     &processes::SCREEN,

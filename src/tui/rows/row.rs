@@ -6,6 +6,7 @@ use super::image::ImageKey;
 use crate::core::Core;
 use crate::detect::{FindingId, Severity};
 use crate::event::{ContainerId, Timestamp};
+use crate::incident::IncidentId;
 use crate::state::{ConnectionKey, FileKey};
 use crate::tui::text::coarse;
 use crate::tui::theme::Token;
@@ -14,6 +15,7 @@ use crate::tui::theme::Token;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::tui) enum RowKey {
+    Incident(IncidentId),
     Container(ContainerId),
     Finding(FindingId),
     Process(u32),

@@ -15,6 +15,7 @@ use super::{bundle, command, svg};
 use crate::core::Core;
 use crate::event::{Timestamp, escape};
 use crate::masking::mask_json;
+use crate::report;
 use crate::tui::app::{Asked, Pane, Ui};
 use crate::tui::rows::{self, RowKey};
 use crate::tui::source::Status;
@@ -270,12 +271,19 @@ fn written(grid: &Grid, format: Format) -> Result<Vec<u8>, String> {
 }
 
 fn evidence(core: &Core, ui: &Ui, folder: &Path) -> Result<String, String> {
-    let Some(RowKey::Finding(id)) = ui.subject() else {
-        return Err("select a finding first".to_owned());
+    let (name, subject) = match ui.subject() {
+        Some(key @ RowKey::Finding(id)) => (id.to_string(), key),
+        Some(key @ RowKey::Incident(id)) => (id.to_string(), key),
+        _ => return Err("select an incident or a finding first".to_owned()),
     };
-    let (file, path) = create(core, &id.to_string(), "tar", folder)?;
-    bundle::write(core, *id, !ui.reveal, io::BufWriter::new(file))
-        .map_err(|e| failed(&path, &e))?;
+    let (file, path) = create(core, &name, "tar", folder)?;
+    let file = io::BufWriter::new(file);
+    let written = match subject {
+        RowKey::Incident(id) => report::write_evidence(core, *id, !ui.reveal, file),
+        RowKey::Finding(id) => bundle::write(core, *id, !ui.reveal, file),
+        _ => Ok(()),
+    };
+    written.map_err(|e| failed(&path, &e))?;
     let secrets = if ui.reveal {
         "secrets as seen"
     } else {

@@ -18,6 +18,11 @@ pub(super) fn docker(core: &Core, ui: &Ui, key: &RowKey) -> Option<String> {
                 owner.as_str()
             ))
         }
+        RowKey::Incident(id) => {
+            let incident = core.incident(*id)?;
+            let container = incident.container.as_str();
+            Some(format!("docker pause {container}"))
+        }
         RowKey::Finding(id) => {
             let finding = core.detector.findings().iter().find(|f| f.id == *id)?;
             Some(format!(

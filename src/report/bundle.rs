@@ -1,0 +1,88 @@
+//! The evidence of an incident in one tar archive: the report, its findings and their events.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+
+use serde_json::{Value, json};
+
+use super::{ReportFormat, render, report};
+use crate::core::Core;
+use crate::detect::Finding;
+use crate::incident::IncidentId;
+use crate::masking::mask_json;
+
+/// Writes the archive. Events of the findings that are no longer in memory are listed in the
+/// manifest.
+///
+/// # Errors
+/// When there is no such incident, or the archive cannot be written.
+pub fn write_evidence(
+    core: &Core,
+    id: IncidentId,
+    masked: bool,
+    out: impl Write,
+) -> io::Result<()> {
+    let incident = core
+        .incident(id)
+        .ok_or_else(|| io::Error::other(format!("{id} does not exist any more")))?;
+    let findings: Vec<&Finding> = incident
+        .findings
+        .iter()
+        .filter_map(|id| core.detector.finding(*id))
+        .collect();
+    let seqs: BTreeSet<u64> = findings
+        .iter()
+        .flat_map(|f| f.evidence.iter().copied())
+        .collect();
+    let (kept, gone): (Vec<u64>, Vec<u64>) =
+        seqs.into_iter().partition(|seq| core.event(*seq).is_some());
+    let mut events = Vec::new();
+    for event in kept.iter().filter_map(|seq| core.event(*seq)) {
+        let mut line = Vec::new();
+        event.write_json(&mut line)?;
+        let mut event: Value = serde_json::from_slice(&line)?;
+        if masked {
+            mask_json(&mut event);
+        }
+        serde_json::to_writer(&mut events, &event)?;
+        events.push(b'\n');
+    }
+    let mut findings = serde_json::to_value(&findings)?;
+    if masked {
+        mask_json(&mut findings);
+    }
+    let context = super::Context::of(core, "evidence".to_owned());
+    let reports = report(core, vec![incident], masked);
+    let manifest = json!({
+        "hullwatch": context.hullwatch,
+        "incident": id.to_string(),
+        "taken": core.state.now,
+        "secrets": if masked { "masked" } else { "as seen" },
+        "events": kept.len(),
+        "events_no_longer_in_memory": gone,
+        "lost_so_far": core.state.totals.lost,
+    });
+    let files = [
+        (
+            "report.md",
+            render(&reports, &context, ReportFormat::Md, masked)?.into_bytes(),
+        ),
+        (
+            "incident.json",
+            render(&reports, &context, ReportFormat::Json, masked)?.into_bytes(),
+        ),
+        ("findings.json", serde_json::to_vec_pretty(&findings)?),
+        ("events.jsonl", events),
+        ("manifest.json", serde_json::to_vec_pretty(&manifest)?),
+    ];
+    let seconds = u64::try_from(core.state.now.seconds()).unwrap_or(0);
+    let mut archive = tar::Builder::new(out);
+    for (name, content) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o600);
+        header.set_mtime(seconds);
+        archive.append_data(&mut header, format!("{id}/{name}"), content.as_slice())?;
+    }
+    archive.into_inner()?.flush()
+}

@@ -1,0 +1,117 @@
+//! The page of an incident: its story, what goes on, and what to do next.
+
+use super::line::{DetailLine, fact, flagged, heading};
+use crate::core::Core;
+use crate::event::Timestamp;
+use crate::incident::{Incident, story};
+use crate::report;
+use crate::tui::action::Action;
+use crate::tui::rows::{self, Query};
+use crate::tui::text::things;
+
+/// Rows of a list on the page; reports have all.
+const MAX_ROWS: usize = 20;
+
+/// Its letter, its container and what happened: the line that stays while the page scrolls.
+pub(super) fn headline(core: &Core, incident: &Incident) -> String {
+    let name = rows::name(core, &Some(incident.container.clone()));
+    let state = if incident.active { "ACTIVE" } else { "ended" };
+    let what = incident.sentence("›");
+    format!("{} {name}  {state}  {what}", incident.severity.letter())
+}
+
+pub(super) fn facts(core: &Core, query: &Query<'_>, incident: &Incident) -> Vec<DetailLine> {
+    let described = report::report(core, vec![incident.clone()], false);
+    let Some(report) = described.into_iter().next() else {
+        return Vec::new();
+    };
+    let time = |at: Timestamp| query.zone.exact(at);
+    let request = incident
+        .request
+        .as_ref()
+        .map_or_else(String::new, |request| {
+            let sure = if request.by_ancestor { "" } else { "perhaps " };
+            format!(
+                "{sure}{} to port {} of {}",
+                request.peer,
+                request.local.port(),
+                request.server.escaped()
+            )
+        });
+    let mut facts = vec![
+        fact("first seen", time(incident.first)),
+        fact("last seen", time(incident.last)),
+        fact("how in", request),
+        heading("What happened"),
+    ];
+    facts.extend(told(core, query, incident));
+    facts.push(heading(match report.processes.len() {
+        0 => "No process of it runs".to_owned(),
+        n => format!("Runs now: {} (host pid)", things(n as u64, "process")),
+    }));
+    let running = report.processes.iter().take(MAX_ROWS);
+    facts.extend(running.map(|p| fact(&p.pid.to_string(), p.command.clone())));
+    facts.extend(more(report.processes.len()));
+    facts.push(heading("Peers since then"));
+    for peer in report.peers.iter().take(MAX_ROWS) {
+        let state = if peer.open > 0 { "OPEN  " } else { "" };
+        let text = format!(
+            "{state}{} {}  {}",
+            peer.ports_text(),
+            peer.name,
+            peer.program
+        );
+        facts.push(fact(&peer.peer, text));
+    }
+    facts.extend(more(report.peers.len()));
+    facts.push(heading("Files it made or changed"));
+    let files = report.files.iter().take(MAX_ROWS);
+    facts.extend(files.map(|file| {
+        let hash = file.sha256.as_deref().unwrap_or("");
+        fact("", format!("{}  {hash}", file.path))
+    }));
+    facts.extend(more(report.files.len()));
+    facts.push(heading("Next"));
+    facts.push(fact("", next(query)));
+    facts.retain(|line| !line.blank());
+    facts
+}
+
+/// The story, a line a deed.
+pub(super) fn told(core: &Core, query: &Query<'_>, incident: &Incident) -> Vec<DetailLine> {
+    let (lines, left_out) = story(&core.detector, incident);
+    let mut told: Vec<DetailLine> = lines
+        .into_iter()
+        .map(|line| {
+            let count = match line.count {
+                0 | 1 => String::new(),
+                count => format!("  (x{count})"),
+            };
+            let at = query.zone.clock(line.first);
+            flagged(line.severity, &at, line.text + &count)
+        })
+        .collect();
+    if left_out > 0 {
+        told.push(fact("", format!("+{left_out} lesser lines")));
+    }
+    told
+}
+
+fn more(all: usize) -> Option<DetailLine> {
+    let more = all.saturating_sub(MAX_ROWS);
+    (more > 0).then(|| fact("", format!("+{more} more")))
+}
+
+/// The keys that lead on from an incident.
+fn next(query: &Query<'_>) -> String {
+    let steps = [
+        (Action::Owner, "its container"),
+        (Action::Moment, "go to its moment"),
+        (Action::Bundle, "save the evidence of all"),
+    ];
+    let bound = steps.iter().filter_map(|(action, words)| {
+        let key = query.keys.sign(*action);
+        (!key.is_empty()).then(|| format!("{key} {words}"))
+    });
+    bound.collect::<Vec<_>>().join("   ")
+}
