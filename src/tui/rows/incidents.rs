@@ -15,6 +15,10 @@ pub(super) const SCREEN: ScreenDef = ScreenDef {
     short: "Inc",
     over: "ended",
     columns: COLUMNS,
+    empty: &[
+        "No incident: no finding so far suggests an intruder.",
+        "Findings that belong together are joined here: how they got in, what they did, what runs.",
+    ],
     count: active,
     outline: rows,
     write: written,
