@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::event::{Bytes, ContainerId, Endpoint, Timestamp};
-use crate::state::{Connection, ConnectionKey, Direction, State};
+use crate::state::{Connection, ConnectionKey, Direction, Lineage, State};
 
 /// A connection older than this, and no longer open, explains nothing.
 const BEFORE: Duration = Duration::from_secs(5);
@@ -35,6 +35,11 @@ pub(super) fn before(
     pid: u32,
     at: Timestamp,
 ) -> Option<Request> {
+    let process = state.processes.get(&pid);
+    if process.is_some_and(|process| matches!(process.lineage, Lineage::ExecSession(_))) {
+        // Somebody came in by the engine, not by a request.
+        return None;
+    }
     let ancestors: Vec<u32> = state.ancestry(pid).map(|process| process.pid).collect();
     inbound(state, container)
         .filter(|(_, row)| row.last <= at && (row.open > 0 || at.since(row.last) <= BEFORE))

@@ -448,7 +448,7 @@ fn the_row_under_the_marker_stays_there_while_it_is_on_the_page() {
 fn the_second_line_says_what_is_not_shown_and_the_last_keeps_the_keys() {
     let core = demo();
     let mut ui = Ui::default();
-    press(&mut ui, &core, "2 / m e t a Enter");
+    press(&mut ui, &core, "3 / m e t a Enter");
     let lines = screen(&core, &mut ui, 80, 24);
     assert!(lines[1].ends_with(" 1 of 14"), "{}", lines[1]);
     assert!(lines[23].starts_with("/meta  Esc clears"), "{}", lines[23]);
@@ -462,7 +462,7 @@ fn the_second_line_says_what_is_not_shown_and_the_last_keeps_the_keys() {
     assert!(lines[1].ends_with(said), "{}", lines[1]);
     press(&mut ui, &core, "x f V");
     let lines = screen(&core, &mut ui, 120, 24);
-    assert!(lines[1].ends_with("7 Events"), "{}", lines[1]);
+    assert!(lines[1].ends_with("8 Events"), "{}", lines[1]);
 }
 
 #[test]
@@ -505,7 +505,7 @@ fn a_filter_that_is_being_typed_does_not_empty_the_table() {
         screen(&core, ui, 80, 24);
         ui.counted.matching
     };
-    press(&mut ui, &core, "2 /");
+    press(&mut ui, &core, "3 /");
     for key in "s e v > = x Backspace".split(' ') {
         press(&mut ui, &core, key);
         assert!(shown(&mut ui) > 0, "{key}");

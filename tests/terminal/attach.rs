@@ -68,7 +68,7 @@ fn a_recording_outlives_its_screen_and_is_come_back_to() {
         text.contains("LIVE") && text.contains("● REC") && text.contains("hw-attached")
     });
     container.sh("cp /bin/busybox /tmp/true && /tmp/true");
-    screen.type_in("2");
+    screen.type_in("3");
     screen.type_in("/hw-attached sev>=m\r");
     screen.shows(24, 80, |picture| picture.contents().contains("/tmp/true"));
 

@@ -25,7 +25,7 @@ fn leaves_on_q_and_asks_the_terminal_nothing() {
     ] {
         assert!(!contains(&screen.seen, query), "{query:?}");
     }
-    screen.type_in("2");
+    screen.type_in("3");
     screen.wait_for("FINDING");
     screen.type_in("q");
     assert!(screen.ended());
@@ -124,7 +124,7 @@ fn the_selection_is_seen_without_colours() {
 fn only_ascii_is_sent_without_a_utf8_locale() {
     for environment in [("LC_ALL", "C"), ("TERM", "vt100")] {
         let mut screen = Screen::open(&[environment]);
-        screen.type_in("3");
+        screen.type_in("4");
         screen.wait_for("COMMAND");
         screen.type_in("?");
         screen.wait_for("MOVE");

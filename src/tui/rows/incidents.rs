@@ -27,7 +27,7 @@ pub(super) const SCREEN: ScreenDef = ScreenDef {
 const COLUMNS: &[Column] = &[
     Column::severity(),
     Column::container(0),
-    Column::new("since", "SINCE", 8, 3),
+    Column::new("since", "SINCE", 9, 3),
     Column::new("last", "LAST", 4, 4).counts(Unit::Seconds),
     Column::new("state", "STATE", 6, 1),
     Column::new("incident", "WHAT HAPPENED", 24, 0)
