@@ -35,6 +35,8 @@ const POLL: Duration = Duration::from_millis(20);
 const ENGINE_TICKS: u32 = 2;
 /// Events of a container at which its runtime's files are looked for.
 const LOOKS: u32 = 16;
+/// Messages of the engine that may wait.
+const MAX_MESSAGES: usize = 1024;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A container that no engine has reported yet.
@@ -110,7 +112,8 @@ pub(super) fn run(
     };
     collector.begin(host, &existing);
     collector.engine = from.engine.map(|options| {
-        let (out, messages) = crossbeam_channel::unbounded();
+        // Full, it holds up the engine's thread only.
+        let (out, messages) = crossbeam_channel::bounded(MAX_MESSAGES);
         (containers::start(options, out), messages)
     });
     let mut ticked = Instant::now();

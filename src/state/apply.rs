@@ -94,16 +94,15 @@ impl State {
     }
 
     fn add_container(&mut self, id: &ContainerId, at: Timestamp) {
-        if self.containers.len() >= MAX_CONTAINERS
-            && let Some(oldest) = self
-                .containers
-                .values()
-                .filter(|c| c.ended.is_some())
-                .min_by_key(|c| (c.ended, c.id.clone()))
-                .map(|c| c.id.clone())
-        {
-            self.containers.remove(&oldest);
+        if self.containers.len() >= MAX_CONTAINERS {
             self.totals.evicted += 1;
+            let ended = self.containers.values().filter(|c| c.ended.is_some());
+            let oldest = ended.min_by(|a, b| (a.ended, &a.id).cmp(&(b.ended, &b.id)));
+            let Some(oldest) = oldest.map(|c| c.id.clone()) else {
+                // All of them run: none of these is to be forgotten for a new one.
+                return;
+            };
+            self.containers.remove(&oldest);
         }
         self.containers
             .insert(id.clone(), Arc::new(Container::new(id.clone(), at)));
@@ -163,10 +162,16 @@ impl State {
             return parent.lineage;
         }
         // The first program of a container that shares the host's pid namespace has no pid 1.
+        let is_init = |p: &ProcessEntry| {
+            p.lineage == Lineage::Init && p.owner == *owner && p.exited.is_none()
+        };
+        // The process noted is it as a rule; without a note there was none, and nothing to look
+        // through.
         let has_init = || {
-            self.processes
-                .values()
-                .any(|p| p.lineage == Lineage::Init && p.owner == *owner && p.exited.is_none())
+            container.init.is_some_and(|noted| {
+                self.processes.get(&noted).is_some_and(|p| is_init(p))
+                    || self.processes.values().any(|p| is_init(p))
+            })
         };
         if container.first_exec.is_some() || has_init() {
             Lineage::ExecSession(pid)
@@ -311,6 +316,13 @@ impl State {
                 return;
             };
             self.processes.remove(&pid);
+        }
+        if process.lineage == Lineage::Init
+            && let Some(container) = process.owner.as_ref()
+            && let Some(container) = self.containers.get_mut(container)
+            && container.init.is_none()
+        {
+            Arc::make_mut(container).init = Some(process.pid);
         }
         self.processes.insert(process.pid, Arc::new(process));
     }

@@ -50,6 +50,8 @@ pub struct Container {
     pub names: BTreeMap<IpAddr, Bytes>,
     /// Capabilities it used.
     pub capabilities: BTreeSet<String>,
+    /// Host pid of the first process that was seen as its init.
+    pub(super) init: Option<u32>,
     /// The latest comparison of its files with its image.
     pub(super) scan: Option<Arc<Event>>,
 }
@@ -77,6 +79,7 @@ impl Container {
             lost: 0,
             names: BTreeMap::new(),
             capabilities: BTreeSet::new(),
+            init: None,
             scan: None,
         }
     }
@@ -132,6 +135,28 @@ impl Container {
 mod tests {
     use crate::event::{Action, ContainerEvent, ContainerId, Event, Kind, Timestamp};
     use crate::state::State;
+
+    #[test]
+    fn containers_are_bounded_though_all_of_them_run() {
+        let mut state = State::default();
+        let began = std::time::Instant::now();
+        for n in 0..20_000_u32 {
+            let exec = Kind::Exec(Box::default());
+            let event = Event {
+                seq: u64::from(n),
+                ts: Timestamp(n.into()),
+                container: Some(ContainerId::new(&n.to_string())),
+                pid: n,
+                nspid: n,
+                kind: exec,
+            };
+            state.apply(&std::sync::Arc::new(event));
+        }
+        assert_eq!(state.containers.len(), 1024);
+        assert!(state.containers.contains_key("0"));
+        assert_eq!(state.totals.evicted, 20_000 - 1024);
+        assert!(began.elapsed() < std::time::Duration::from_secs(10));
+    }
 
     #[test]
     fn a_created_container_runs_from_its_start_on() {
