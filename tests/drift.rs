@@ -1,28 +1,19 @@
 //! Containers compared with their images, for real: `hullwatch drift`, the finding on attach, and
-//! its replay. Needs root, a Docker engine and the image that `tests/run` imports; fails without
-//! when `HULLWATCH_TEST_DOCKER` or `CI` says they are there.
+//! its replay.
 
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
-use std::process::{Command, Output};
+mod common;
 
+use std::collections::BTreeMap;
+use std::process::Output;
+
+use common::{BUSYBOX, Container, Engine, Watch, replays_alike};
 use serde_json::Value;
 
-const IMAGE: &str = "hullwatch-test:busybox";
-
-fn docker(args: &[&str]) -> String {
-    let out = Command::new("docker").args(args).output().unwrap();
-    let error = String::from_utf8_lossy(&out.stderr);
-    assert!(out.status.success(), "docker {args:?}: {error}");
-    String::from_utf8(out.stdout).unwrap().trim().to_owned()
-}
-
 fn hullwatch(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_hullwatch"))
-        .args(args)
-        .output()
-        .unwrap()
+    let config = tempfile::tempdir().unwrap();
+    common::hullwatch(args, &config).output().unwrap()
 }
 
 fn lines(out: &Output) -> Vec<Value> {
@@ -33,20 +24,12 @@ fn lines(out: &Output) -> Vec<Value> {
         .collect()
 }
 
-fn ready() -> bool {
-    let asked = ["HULLWATCH_TEST_DOCKER", "CI"]
-        .iter()
-        .any(|name| std::env::var_os(name).is_some());
-    if !asked {
-        eprintln!("skipped: run tests/run");
-    }
-    asked
-}
-
 /// An image with something to change, and a container of it; both go at the end.
 struct Sample {
     image: String,
     name: String,
+    /// Removed before the image.
+    container: Option<Container>,
 }
 
 impl Sample {
@@ -58,49 +41,36 @@ impl Sample {
                     echo x >/etc/gone.conf; echo 1 >/opt/old/one; echo 2 >/opt/old/two; \
                     printf 'Package: libc\\nStatus: install ok installed\\nVersion: 1\\n' >/var/lib/dpkg/status; \
                     printf 'P:musl\\nV:1\\n\\n' >/lib/apk/db/installed";
-        docker(&[
-            "run",
-            "--network",
-            "none",
-            "--name",
-            &name,
-            IMAGE,
-            "sh",
-            "-c",
-            make,
-        ]);
-        docker(&["commit", &name, &image]);
-        docker(&["rm", &name]);
-        docker(&[
-            "run",
-            "-d",
-            "--network",
-            "none",
-            "--name",
-            &name,
-            &image,
-            "sleep",
-            "100000",
-        ]);
-        Self { image, name }
+        let engine = Engine::tests();
+        let made = engine.run_to_end(&[], BUSYBOX, &["sh", "-c", make]);
+        engine.docker(&["commit", made.id.as_str(), &image]);
+        let container = engine.run(&["--name", &name], &image, &["sleep", "100000"]);
+        Self {
+            image,
+            name,
+            container: Some(container),
+        }
+    }
+
+    fn container(&self) -> &Container {
+        self.container.as_ref().unwrap()
     }
 
     fn sh(&self, command: &str) {
-        docker(&["exec", &self.name, "sh", "-c", command]);
+        self.container().sh(command);
     }
 }
 
 impl Drop for Sample {
     fn drop(&mut self) {
-        for args in [["rm", "-f", self.name.as_str()], ["rmi", "-f", &self.image]] {
-            let _ = Command::new("docker").args(args).output();
-        }
+        self.container = None;
+        Engine::tests().output(&["rmi", "-f", &self.image]);
     }
 }
 
 #[test]
 fn tells_content_from_touches_and_names_packages() {
-    if !ready() {
+    if !common::engine_is_ready() {
         return;
     }
     let c = Sample::new("content");
@@ -115,7 +85,7 @@ fn tells_content_from_touches_and_names_packages() {
           printf 'P:musl\\nV:1\\n\\nP:jq\\nV:1.7\\n\\n' >/lib/apk/db/installed; mkfifo /tmp/fifo");
     for stopped in [false, true] {
         if stopped {
-            docker(&["kill", &c.name]);
+            c.container().tell("kill");
         }
         let out = hullwatch(&[
             "drift",
@@ -169,38 +139,35 @@ fn tells_content_from_touches_and_names_packages() {
 
 #[test]
 fn what_changed_before_is_a_finding_and_replays_alike() {
-    if !ready() {
+    if !common::engine_is_ready() {
         return;
     }
     let c = Sample::new("attach");
-    // Later than what its start-up could have made.
-    std::thread::sleep(std::time::Duration::from_secs(12));
     c.sh("cp /bin/busybox /bin/evil; echo x >/etc/app/app.conf");
     let kept = tempfile::tempdir().unwrap();
-    let file = kept.path().join("s.jsonl");
-    let file = file.to_str().unwrap();
-    let out = hullwatch(&[
-        "watch",
+    let file = kept.path().join("recording.jsonl");
+    // Without it, changes within the first seconds of the container count as its start-up's.
+    let policy = kept.path().join("policy.toml");
+    std::fs::write(&policy, "startup-grace = \"0s\"\n").unwrap();
+    let watch = Watch::start(&[
         "--events",
         "scan,findings",
         "--container",
         &c.name,
-        "--duration",
-        "6s",
         "--rescan",
         "2s",
+        "--policy",
+        policy.to_str().unwrap(),
         "--record",
-        file,
+        file.to_str().unwrap(),
     ]);
-    assert!(out.status.success(), "{out:?}");
-    let lines = lines(&out);
-    let scans: Vec<_> = lines.iter().filter(|l| l["type"] == "scan").collect();
-    assert_eq!(scans[0]["cause"], "attach");
-    assert!(scans[1..].iter().any(|s| s["cause"] == "interval"));
-    let finding = lines
-        .iter()
-        .rfind(|l| l["rule"] == "drift.snapshot")
-        .unwrap();
+    let scan = watch.expect("drift scan", |line| line["type"] == "scan");
+    assert_eq!(scan["cause"], "attach");
+    watch.expect("another drift scan", |l| {
+        l["type"] == "scan" && l["cause"] == "interval"
+    });
+    let finding = watch.expect_finding(&c.container().id, "drift.snapshot", |_| true);
+    watch.stop();
     assert_eq!(
         (&finding["severity"], &finding["count"]),
         (&"medium".into(), &1.into())
@@ -210,14 +177,14 @@ fn what_changed_before_is_a_finding_and_replays_alike() {
         why.contains("added /bin/evil") && why.contains("changed /etc/app/app.conf"),
         "{why}"
     );
-    let replayed = hullwatch(&["replay", file, "--findings"]);
-    assert!(replayed.status.success(), "{replayed:?}");
+    replays_alike(&file);
+    let replayed = hullwatch(&["replay", file.to_str().unwrap(), "--findings"]);
     assert!(String::from_utf8_lossy(&replayed.stdout).contains("drift.snapshot"));
 }
 
 #[test]
 fn an_unknown_container_is_an_error() {
-    if !ready() {
+    if !common::engine_is_ready() {
         return;
     }
     let out = hullwatch(&["drift", "no-such-container"]);

@@ -7,6 +7,7 @@ use hullwatch::event::ContainerId;
 /// The images that `tests/roots` makes.
 pub const BUSYBOX: &str = "hullwatch-test:busybox";
 pub const DEBIAN: &str = "hullwatch-test:debian";
+pub const SERVERS: &str = "hullwatch-test:servers";
 
 /// Where an engine listens.
 #[derive(Debug, Clone)]
@@ -21,12 +22,12 @@ impl Engine {
         Self(given.unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned()))
     }
 
-    pub(super) fn missing(&self) -> Vec<String> {
+    pub(super) fn missing(&self, images: &[&str]) -> Vec<String> {
         if !self.answers() {
             return vec![format!("a Docker engine at {}", self.0)];
         }
-        [BUSYBOX, DEBIAN]
-            .into_iter()
+        images
+            .iter()
             .filter(|image| !self.output(&["image", "inspect", image]).status.success())
             .map(|image| format!("the image {image}"))
             .collect()

@@ -7,12 +7,19 @@
 
 mod engine;
 mod recording;
+mod watch;
 
-pub use engine::{BUSYBOX, Container, DEBIAN, Engine};
+pub use engine::{BUSYBOX, Container, DEBIAN, Engine, SERVERS};
 pub use recording::{Recording, Session, replays_alike};
+pub use watch::{Watch, hullwatch};
 
 use std::io::Write as _;
 use std::path::Path;
+use std::time::Duration;
+
+/// How long a condition may take to hold before the test is taken to hang. No test waits that long
+/// on a machine that works, however loaded.
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// True where the kernel can be watched. Elsewhere the test fails when everything was promised to
 /// be there (by `CI=true` or by `tests/run`), and else says that it did not run.
@@ -22,8 +29,13 @@ pub fn kernel_is_ready() -> bool {
 
 /// As [`kernel_is_ready`], with the engine and its images besides.
 pub fn engine_is_ready() -> bool {
+    images_are_ready(&[BUSYBOX, DEBIAN])
+}
+
+/// As [`kernel_is_ready`], with the engine and these images besides.
+pub fn images_are_ready(images: &[&str]) -> bool {
     let mut missing = missing_of_kernel();
-    missing.extend(Engine::tests().missing());
+    missing.extend(Engine::tests().missing(images));
     decide(&missing)
 }
 
@@ -49,7 +61,7 @@ fn decide(missing: &[String]) -> bool {
     let test = std::thread::current();
     let test = test.name().unwrap_or_default();
     // Past the test harness, which hides what a test that passes prints.
-    let line = format!("DID NOT RUN: {test} needs {missing}; see tests/run\n");
+    let line = format!("DID NOT RUN: {test} needs {missing}; sudo tests/run runs it\n");
     let _ = std::io::stderr().write_all(line.as_bytes());
     false
 }

@@ -13,10 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::Engine;
-
-/// How long a fact may take to arrive.
-const PATIENCE: Duration = Duration::from_secs(30);
+use super::{Engine, PATIENCE};
 
 /// A running `hullwatch record`.
 #[derive(Debug)]

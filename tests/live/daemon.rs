@@ -10,9 +10,7 @@ use hullwatch::event::{Action, ContainerId, Event, Kind, LostReason};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::common::{self, BUSYBOX, Engine, Recording};
-
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::common::{self, BUSYBOX, Engine, PATIENCE, Recording};
 
 /// Directories of a dockerd, and the dockerd while it runs. It has no bridge and changes no
 /// firewall, and containers outlive it.

@@ -15,11 +15,10 @@ use hullwatch::event::{
     Action, CompareClass, ContainerId, ContainerInfo, Filesystem, Origin, Protocol, Runtime,
 };
 
-use crate::common::{self, BUSYBOX, Container, Engine};
+use crate::common::{self, BUSYBOX, Container, Engine, PATIENCE};
 
 /// Busybox, a program that is no link to it, and a port that it exposes.
 const IMAGE: &str = "hullwatch-test/runtime:busybox";
-const PATIENCE: Duration = Duration::from_secs(20);
 
 fn import_image(engine: &Engine) {
     let script = "cp /bin/busybox /bin/plain; echo >>/bin/plain";

@@ -31,13 +31,33 @@ fn start() -> Probe {
     probe
 }
 
+/// Drains the probe until nothing more comes of a cgroup: a connection may end a little after its
+/// process.
+fn settled(probe: &mut Probe, cgroup: u64, take: &mut dyn FnMut(Observed)) {
+    let mut quiet = 0;
+    while quiet < 5 {
+        std::thread::sleep(Duration::from_millis(100));
+        let mut came = false;
+        probe.drain(&mut |observed: Observed| {
+            came |= observed.cgroup == cgroup;
+            take(observed);
+        });
+        quiet = if came { 0 } else { quiet + 1 };
+    }
+}
+
+/// Waits until a connection that was begun without waiting is made or refused.
+fn until_decided(socket: &rustix::fd::OwnedFd) {
+    let flags = rustix::event::PollFlags::OUT;
+    let mut polled = [rustix::event::PollFd::new(socket, flags)];
+    assert_eq!(rustix::event::poll(&mut polled, None), Ok(1));
+}
+
 /// What was seen of sockets and names in `cgroup`, which must all be by `pid`. Other tests have
 /// containers of their own at the same time.
 fn seen(probe: &mut Probe, cgroup: u64, pid: u32) -> Vec<Kind> {
     let mut kinds = Vec::new();
-    // A connection may end a little after its process.
-    std::thread::sleep(Duration::from_millis(100));
-    probe.drain(&mut |observed: Observed| {
+    settled(probe, cgroup, &mut |observed: Observed| {
         let Observation::Event(kind) = observed.fact else {
             return;
         };
@@ -121,7 +141,7 @@ fn inside_tcp() {
         .unwrap();
         let begun = rustix::net::connect(&socket, &address);
         assert_eq!(begun, Err(rustix::io::Errno::INPROGRESS));
-        std::thread::sleep(Duration::from_millis(50));
+        until_decided(&socket);
     }
 }
 
@@ -187,7 +207,7 @@ fn inside_pending() {
     let address: SocketAddr = argument().parse().unwrap();
     let begun = rustix::net::connect(&socket, &address);
     assert_eq!(begun, Err(rustix::io::Errno::INPROGRESS));
-    std::thread::sleep(Duration::from_millis(100));
+    until_decided(&socket);
 }
 
 #[test]
@@ -481,8 +501,7 @@ fn counts_connections_it_cannot_follow() {
     drop(listener);
     let mut closed = 0;
     let mut connected = 0;
-    std::thread::sleep(Duration::from_millis(100));
-    probe.drain(&mut |observed| {
+    settled(&mut probe, container.id(), &mut |observed| {
         if observed.cgroup == container.id() {
             match observed.fact {
                 Observation::Event(Kind::Connect(_)) => connected += 1,

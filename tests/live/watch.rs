@@ -2,19 +2,23 @@
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
+use bstr::ByteSlice as _;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::cgroup::Container;
-use crate::common::{self, BUSYBOX, Engine, replays_alike};
+use crate::common::{self, BUSYBOX, Engine, PATIENCE, replays_alike};
 
 /// A hullwatch that watches.
 struct Hullwatch {
     child: Child,
     said: BufReader<ChildStderr>,
-    printed: Option<JoinHandle<Vec<u8>>>,
+    printed: Arc<Mutex<Vec<u8>>>,
+    reader: Option<JoinHandle<()>>,
 }
 
 impl Hullwatch {
@@ -27,10 +31,17 @@ impl Hullwatch {
             .spawn()
             .unwrap();
         let mut stdout = child.stdout.take().unwrap();
-        let printed = std::thread::spawn(move || {
-            let mut all = Vec::new();
-            stdout.read_to_end(&mut all).unwrap();
-            all
+        let printed: Arc<Mutex<Vec<u8>>> = Arc::default();
+        let all = Arc::clone(&printed);
+        let reader = std::thread::spawn(move || {
+            let mut part = [0; 4096];
+            loop {
+                let length = stdout.read(&mut part).unwrap();
+                if length == 0 {
+                    return;
+                }
+                all.lock().unwrap().extend(&part[..length]);
+            }
         });
         let mut said = BufReader::new(child.stderr.take().unwrap());
         let mut text = String::new();
@@ -40,7 +51,17 @@ impl Hullwatch {
         Self {
             child,
             said,
-            printed: Some(printed),
+            printed,
+            reader: Some(reader),
+        }
+    }
+
+    /// Waits until it has printed this.
+    fn until_printed(&self, text: &str) {
+        let until = Instant::now() + PATIENCE;
+        while !self.printed.lock().unwrap().contains_str(text) {
+            assert!(Instant::now() < until, "not printed: {text}");
+            std::thread::sleep(Duration::from_millis(50));
         }
     }
 
@@ -55,7 +76,8 @@ impl Hullwatch {
         let mut said = String::new();
         self.said.read_to_string(&mut said).unwrap();
         let status = self.child.wait().unwrap();
-        let lines = self.printed.take().unwrap().join().unwrap();
+        self.reader.take().unwrap().join().unwrap();
+        let lines = self.printed.lock().unwrap();
         let lines = lines
             .split(|byte| *byte == b'\n')
             .filter(|line| !line.is_empty())
@@ -168,7 +190,7 @@ fn prints_the_findings_of_one_container_and_exits_by_them() {
     }
     let engine = Engine::tests();
     let name = format!("hullwatch-test-watch-{}", std::process::id());
-    let common = ["watch", "--docker-host", &engine.0, "--duration", "12s"];
+    let common = ["watch", "--docker-host", &engine.0];
     let select = |container| {
         let more = ["--exit-code", "--min-severity", "medium", "--container"];
         Hullwatch::start(&[&common[..], &more, &[container]].concat())
@@ -178,6 +200,10 @@ fn prints_the_findings_of_one_container_and_exits_by_them() {
     let other = engine.run(&[], BUSYBOX, &["sleep", "60"]);
     wanted.sh(DRIFTS);
     other.sh(DRIFTS);
+    one.until_printed("drift.exec-new");
+    for watch in [&one, &none] {
+        watch.interrupt();
+    }
     let (status, lines, said) = one.end();
     assert_eq!(status.code(), Some(1));
     let waits = format!("hullwatch: no container is called {name:?}");
@@ -290,7 +316,7 @@ fn what_is_shown_is_watched() {
     for leaf in named {
         let container = Container::at(leaf);
         // The name is recognised outside the kernel: a moment later.
-        container.run("sleep 0.3; /bin/true first");
+        container.run("sleep 1; /bin/true first");
     }
     drop((monitor, empty));
     std::thread::sleep(std::time::Duration::from_millis(200));

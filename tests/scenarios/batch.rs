@@ -17,7 +17,7 @@ const STARTED: u64 = 12;
 /// Comparisons with the image that do not come are given up after five seconds.
 const SETTLED: u64 = 7;
 /// A container that runs longer than this hangs.
-const LONGEST: Duration = Duration::from_secs(240);
+const LONGEST: Duration = Duration::from_secs(900);
 
 /// What became of a scenario.
 pub(crate) struct Ran {

@@ -3,14 +3,17 @@
 //! `tests/attacks` and `tests/honest` share this: a TOML file per family of scenarios, and one
 //! hullwatch that watches all of them at once with its defaults.
 
+#[path = "../common/mod.rs"]
+pub(crate) mod common;
+
 pub(crate) mod batch;
 pub(crate) mod peer;
 pub(crate) mod report;
 pub(crate) mod watch;
 
 use std::path::Path;
-use std::process::Command;
 
+use common::{BUSYBOX, DEBIAN, Engine, SERVERS};
 use hullwatch::detect::{Finding, Severity};
 use serde::Deserialize;
 
@@ -121,7 +124,7 @@ pub(crate) fn load(directory: &str) -> Vec<Scenario> {
 
 /// Runs the engine's client; its output.
 pub(crate) fn docker(args: &[&str]) -> Result<String, String> {
-    let out = Command::new("docker").args(args).output().unwrap();
+    let out = Engine::tests().output(args);
     if out.status.success() {
         return Ok(String::from_utf8_lossy(&out.stdout).trim().to_owned());
     }
@@ -131,20 +134,12 @@ pub(crate) fn docker(args: &[&str]) -> Result<String, String> {
 
 /// The directory of the socket on which the engine under test listens.
 pub(crate) fn engine_directory() -> String {
-    let given = std::env::var("DOCKER_HOST").unwrap_or_default();
-    let socket = given.strip_prefix("unix://");
-    let socket = Path::new(socket.unwrap_or("/var/run/docker.sock"));
+    let given = Engine::tests().0;
+    let socket = Path::new(given.strip_prefix("unix://").unwrap());
     socket.parent().unwrap().to_str().unwrap().to_owned()
 }
 
-/// True when this host has what the scenarios need; they are skipped without, and fail where it
-/// was promised.
+/// True when this host has what the scenarios need.
 pub(crate) fn ready() -> bool {
-    let asked = ["HULLWATCH_TEST_DOCKER", "CI"]
-        .iter()
-        .any(|name| std::env::var_os(name).is_some());
-    if !asked {
-        eprintln!("skipped: run tests/run");
-    }
-    asked
+    common::images_are_ready(&[BUSYBOX, DEBIAN, SERVERS])
 }

@@ -1,6 +1,7 @@
 //! The world outside: a container whose network has addresses of clouds, registries and
 //! attackers, where something answers. Scenarios that need a network share its.
 
+use super::common::PATIENCE;
 use super::docker;
 
 /// Its name.
@@ -91,7 +92,8 @@ pub(crate) fn start() {
         SCRIPT,
     ])
     .unwrap();
-    for _ in 0..200 {
+    let until = std::time::Instant::now() + PATIENCE;
+    while std::time::Instant::now() < until {
         let log = docker(&["logs", NAME]).unwrap();
         if log.contains("ready") {
             return;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -11,8 +11,7 @@ use hullwatch::event::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// How long the stream's clock may take to reach a moment that has passed.
-const PATIENCE: Duration = Duration::from_secs(90);
+use super::common::{PATIENCE, hullwatch};
 
 #[derive(Default)]
 struct Said {
@@ -36,13 +35,8 @@ impl Watch {
     /// Starts it and waits until every probe is attached.
     pub(crate) fn start() -> Self {
         let config = tempfile::tempdir().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hullwatch"));
-        command
-            .args(["watch", "--events", "findings,tick,lost"])
-            // Nobody's own policy counts here.
-            .env("XDG_CONFIG_HOME", config.path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        let mut command = hullwatch(&["watch", "--events", "findings,tick,lost"], &config);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         if let Some(file) = std::env::var_os("HULLWATCH_TEST_RECORD") {
             command.arg("--record").arg(file);
         }

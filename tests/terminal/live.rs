@@ -20,7 +20,8 @@ fn time_stands_still_and_goes_on() {
     screen.type_in("p");
     screen.shows(24, 80, |picture| picture.contents().contains("PAUSED"));
     container.sh("mkdir -p /etc/cron.d && echo x > /etc/cron.d/late");
-    screen.sent_within(Duration::from_millis(1500));
+    // What was under way is sent once.
+    while screen.sent_within(Duration::from_millis(1500)) > 0 {}
     // Nothing that happens is sent, not even how far behind one is.
     assert_eq!(screen.sent_within(Duration::from_secs(3)), 0);
     screen.type_in("H");

@@ -66,7 +66,7 @@ fn stops_and_comes_back_as_the_shell_asks() {
         screen.seen.clear();
         screen.signal(again);
         screen.wait_for("\u{1b}[?1049l");
-        let until = Instant::now() + Duration::from_secs(10);
+        let until = Instant::now() + common::PATIENCE;
         while state() != Some('T') {
             assert!(Instant::now() < until, "not stopped: {:?}", state());
             std::thread::sleep(Duration::from_millis(20));

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use crate::common::Engine;
+use crate::common::{Engine, PATIENCE};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 
 pub struct Screen {
@@ -68,7 +68,7 @@ impl Screen {
     }
 
     pub fn wait_for(&mut self, text: &str) {
-        let until = Instant::now() + Duration::from_secs(20);
+        let until = Instant::now() + PATIENCE;
         while !contains(&self.seen, text) {
             let left = until.saturating_duration_since(Instant::now());
             let more = self.output.recv_timeout(left);
@@ -84,7 +84,7 @@ impl Screen {
 
     /// Takes what comes until the picture of a terminal of that size is as wanted.
     pub fn shows(&mut self, rows: u16, cols: u16, wanted: impl Fn(&vt100::Screen) -> bool) {
-        let until = Instant::now() + Duration::from_secs(20);
+        let until = Instant::now() + PATIENCE;
         let [height, width] = [rows, cols].map(|n| n.try_into().unwrap());
         let mut terminal = vt100::Parser::new(height, width, 0);
         terminal.process(&self.seen);
@@ -126,7 +126,7 @@ impl Screen {
 
     /// Waits for the end; true when it came of itself.
     pub fn ended(&mut self) -> bool {
-        let until = Instant::now() + Duration::from_secs(10);
+        let until = Instant::now() + PATIENCE;
         while Instant::now() < until {
             if self.child.try_wait().unwrap().is_some() {
                 while let Ok(more) = self.output.recv_timeout(Duration::from_millis(200)) {

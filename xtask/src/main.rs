@@ -1,0 +1,76 @@
+//! The project's own commands, run as `cargo xtask COMMAND`.
+
+mod new_rule;
+
+use std::process::{Command, ExitCode};
+
+const USAGE: &str = "\
+cargo xtask COMMAND
+
+new-rule NAME         write src/detect/rules/NAME.rs and add it to the list of rules
+object [--check]      build the kernel object; --check: compare it with the committed one
+screenshots [--check] make the pictures in screenshots/; --check: compare them
+kernels [PACKAGE…]    run doctor, selftest and watch on other kernels (root)
+fuzz [SECONDS]        run each fuzz target, by default for 10 seconds
+check                 formatting, lints, dependencies, and the tests that need no root
+";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match run(&words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(words: &[&str]) -> Result<(), String> {
+    match words {
+        ["new-rule", name] => new_rule::write(name),
+        ["object", rest @ ..] => call("ebpf/build", rest),
+        ["screenshots", rest @ ..] => {
+            let fixed = [
+                "run",
+                "--locked",
+                "--quiet",
+                "--example",
+                "screenshots",
+                "--",
+            ];
+            call("cargo", &[&fixed, rest].concat())
+        }
+        ["kernels", rest @ ..] => call("tests/kernels", rest),
+        ["fuzz", rest @ ..] => call("fuzz/run", rest),
+        ["check"] => {
+            call("cargo", &["fmt", "--all", "--check"])?;
+            let lints = "clippy --locked --all-targets -- -D warnings";
+            call("cargo", &lints.split(' ').collect::<Vec<_>>())?;
+            call("cargo", &["deny", "--locked", "check"])?;
+            call("cargo", &["test", "--locked"])
+        }
+        _ => Err(USAGE.to_owned()),
+    }
+}
+
+/// Runs a program in the repository's root; fails when it does.
+fn call(program: &str, args: &[&str]) -> Result<(), String> {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let program_path = if program.contains('/') {
+        format!("{root}/{program}")
+    } else {
+        program.to_owned()
+    };
+    let status = Command::new(program_path)
+        .args(args)
+        .current_dir(root)
+        .status()
+        .map_err(|error| format!("{program}: {error}"))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{program} {}: {status}", args.join(" ")))
+    }
+}
