@@ -2,6 +2,7 @@
 #![allow(
     dead_code,
     unused_imports,
+    unreachable_pub,
     reason = "each test crate uses a part of it"
 )]
 
