@@ -29,7 +29,7 @@ fn a_moved_tag_and_the_client_of_an_exec_session_are_reported() {
     let id = &container.id;
     let watch = Watch::start(&["--events", "findings,container", "--container", &name]);
     watch.expect_facts(id);
-    container.sh("id; sleep 1");
+    engine.docker(&["exec", &name, "sh", "-c", "id; sleep 1"]);
     // Another image by the same name.
     let other = engine.docker(&["commit", "-m", "other", &name]);
     engine.docker(&["tag", &other, &tag.0]);
