@@ -11,7 +11,6 @@ new-rule NAME         write src/detect/rules/NAME.rs and add it to the list of r
 object [--check]      build the kernel object; --check: compare it with the committed one
 screenshots [--check] make the pictures in screenshots/; --check: compare them
 kernels [PACKAGE…]    run doctor, selftest and watch on other kernels (root)
-fuzz [SECONDS]        run each fuzz target, by default for 10 seconds
 check                 formatting, lints, dependencies, and the tests that need no root
 ";
 
@@ -43,7 +42,6 @@ fn run(words: &[&str]) -> Result<(), String> {
             call("cargo", &[&fixed, rest].concat())
         }
         ["kernels", rest @ ..] => call("tests/kernels", rest),
-        ["fuzz", rest @ ..] => call("fuzz/run", rest),
         ["check"] => {
             call("cargo", &["fmt", "--all", "--check"])?;
             let lints = "clippy --locked --all-targets -- -D warnings";
