@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use bstr::ByteSlice as _;
 use procfs::process::{Process, all_processes};
 
 use crate::event::{Bytes, Client, ContainerId, Timestamp};
@@ -121,7 +122,8 @@ fn enters(argv: &[String], asked: &Asked<'_>) -> bool {
             _ => command,
         };
         let told = asked.command.filter(|told| !told.is_empty());
-        told.is_none_or(|told| told.as_ref() as &[u8] == command.join(" ").as_bytes())
+        // Docker puts a space behind a program without arguments.
+        told.is_none_or(|told| told.trim_end() == command.join(" ").trim_end().as_bytes())
     })
 }
 
@@ -147,6 +149,7 @@ mod tests {
         for (line, command, expected) in [
             ("docker exec -it web sh", None, true),
             ("docker exec -it web sh", Some("sh"), true),
+            ("docker exec web true", Some("true "), true),
             ("docker exec -it web sh", Some("sh -c id"), false),
             ("docker exec ab12ab sh -c id", Some("sh -c id"), true),
             ("docker compose exec front sh", Some("sh"), true),
