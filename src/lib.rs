@@ -4,6 +4,7 @@
 //! [`detect`] → [`tui`] or [`cli`]; [`recording`] records the stream and plays it back into the
 //! same [`core`].
 
+mod caller;
 mod catalog;
 pub mod cli;
 pub mod collect;

@@ -40,6 +40,8 @@ pub(crate) fn timestamp(seconds: i64, nanoseconds: i64) -> Timestamp {
 pub(crate) struct User {
     /// Login name.
     pub(crate) name: Bytes,
+    /// Primary group id.
+    pub(crate) gid: u32,
     /// Home directory.
     pub(crate) home: PathBuf,
 }
@@ -50,6 +52,32 @@ pub(crate) fn user(uid: u32) -> Option<User> {
     user_in(&fs::read("/etc/passwd").ok()?, uid)
 }
 
+/// The ids of the supplementary groups of a user, from `/etc/group`.
+#[must_use]
+pub(crate) fn groups(uid: u32) -> Vec<u32> {
+    let Some(user) = user(uid) else {
+        return Vec::new();
+    };
+    groups_in(&fs::read("/etc/group").unwrap_or_default(), &user.name)
+}
+
+fn groups_in(database: &[u8], name: &[u8]) -> Vec<u32> {
+    let lines = database.split(|b| *b == b'\n');
+    lines
+        .filter_map(|line| {
+            let fields: Vec<&[u8]> = line.split(|b| *b == b':').collect();
+            let mut members = fields.get(3)?.split(|b| *b == b',');
+            members
+                .any(|member| member == name)
+                .then(|| number(fields.get(2)))?
+        })
+        .collect()
+}
+
+fn number(field: Option<&&[u8]>) -> Option<u32> {
+    std::str::from_utf8(field?).ok()?.parse().ok()
+}
+
 fn user_in(database: &[u8], uid: u32) -> Option<User> {
     use std::os::unix::ffi::OsStrExt as _;
     let uid = uid.to_string();
@@ -58,6 +86,7 @@ fn user_in(database: &[u8], uid: u32) -> Option<User> {
         let own = *fields.get(2)? == uid.as_bytes();
         own.then(|| User {
             name: Bytes::new(fields.first().copied().unwrap_or_default()),
+            gid: number(fields.get(3)).unwrap_or(u32::MAX),
             home: PathBuf::from(std::ffi::OsStr::from_bytes(
                 fields.get(5).copied().unwrap_or_default(),
             )),
@@ -123,5 +152,7 @@ mod tests {
         assert_eq!(ann.name, "ann");
         assert_eq!(ann.home, Path::new("/home/ann"));
         assert_eq!(user_in(database, 1), None);
+        let groups = b"root:x:0:\nadm:x:4:syslog,ann\nann:x:1000:\ndocker:x:998:ann\nanna:x:9:anna";
+        assert_eq!(groups_in(groups, b"ann"), [4, 998]);
     }
 }

@@ -1,40 +1,15 @@
 //! Files of the user who runs the program or called sudo: location, ownership, atomic writes.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use crate::caller;
+pub use crate::caller::{InvokingUser, start, with_rights};
+
 /// More than anybody writes by hand.
 const LARGEST: u64 = 4 << 20;
-
-/// The user who called sudo.
-#[derive(Debug, Clone)]
-pub struct InvokingUser {
-    /// Their user id.
-    pub uid: u32,
-    /// Their group id.
-    pub gid: u32,
-    /// Their home directory, where the system knows it.
-    pub home: Option<PathBuf>,
-}
-
-impl InvokingUser {
-    /// The user who called sudo to start this program; `None` without sudo.
-    #[must_use]
-    pub fn from_environment() -> Option<Self> {
-        if !rustix::process::geteuid().is_root() {
-            return None;
-        }
-        let number = |name: &str| std::env::var(name).ok()?.parse::<u32>().ok();
-        let uid = number("SUDO_UID")?;
-        Some(Self {
-            uid,
-            gid: number("SUDO_GID").unwrap_or(uid),
-            home: crate::system::user(uid).map(|user| user.home),
-        })
-    }
-}
 
 /// Where a file of the configuration lies when none is named.
 #[must_use]
@@ -75,110 +50,203 @@ fn base(
         .or_else(|| Some(home?.join(below)))
 }
 
-/// Reads a text file. Under sudo only one that root or who called sudo owns.
+/// Reads a text file of the user. The user, or root, must own it, and nobody else may be able to
+/// change it. A leading byte order mark is left out.
 ///
 /// # Errors
-/// When it cannot be read, is too large, is no UTF-8, or is somebody else's.
+/// When it cannot be read, is too large, is no UTF-8, or others own it or may write it.
 pub fn read(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let facts = file.metadata()?;
-    if !facts.is_file() {
-        return Err(io::Error::other("it is no ordinary file"));
+    let owner = owner();
+    let path = path.to_owned();
+    caller::with_rights(move || {
+        let mut file = open_regular(&path)?;
+        let facts = file.metadata()?;
+        trusted(&facts, owner)?;
+        replaceable(&path)?;
+        if facts.len() > LARGEST {
+            let message = format!("it is larger than {LARGEST} bytes");
+            return Err(io::Error::other(message));
+        }
+        let mut bytes = Vec::new();
+        (&mut file).take(LARGEST).read_to_end(&mut bytes)?;
+        decode(bytes)
+    })
+}
+
+/// The user whose files are trusted, besides root's.
+fn owner() -> u32 {
+    InvokingUser::from_environment()
+        .map_or_else(|| rustix::process::geteuid().as_raw(), |user| user.uid)
+}
+
+/// Refuses a file that others own or may write: they could change what hullwatch reports.
+fn trusted(facts: &Metadata, user: u32) -> io::Result<()> {
+    let (owner, group, mode) = (facts.uid(), facts.gid(), facts.mode());
+    if owner != user && owner != 0 {
+        return Err(io::Error::other(format!(
+            "it belongs to user {owner}, not to user {user} or root"
+        )));
     }
-    if let Some(invoking) = InvokingUser::from_environment() {
-        owned(facts.uid(), invoking.uid)?;
+    // A group that bears its user's id is that user's alone, as most distributions make them.
+    let shared = mode & 0o020 != 0 && group != 0 && group != owner;
+    if mode & 0o002 != 0 || shared {
+        return Err(io::Error::other(format!(
+            "other users may write it (mode {:04o}): chmod go-w",
+            mode & 0o7777
+        )));
     }
-    if facts.len() > LARGEST {
-        let message = format!("it is larger than {LARGEST} bytes");
-        return Err(io::Error::other(message));
+    Ok(())
+}
+
+/// Refuses a file in a directory in which everybody may replace it.
+fn replaceable(path: &Path) -> io::Result<()> {
+    let real = path.canonicalize()?;
+    let Some(dir) = real.parent() else {
+        return Ok(());
+    };
+    let mode = dir.metadata()?.mode();
+    if mode & 0o002 != 0 && mode & 0o1000 == 0 {
+        return Err(io::Error::other(format!(
+            "other users may replace it: everybody may write {}",
+            dir.display()
+        )));
     }
-    let mut text = String::new();
-    (&mut file).take(LARGEST).read_to_string(&mut text)?;
+    Ok(())
+}
+
+/// Text from the bytes of a file.
+fn decode(bytes: Vec<u8>) -> io::Result<String> {
+    const UTF16: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
+    if UTF16.iter().any(|mark| bytes.starts_with(mark)) {
+        return Err(io::Error::other("it is UTF-16: save it as UTF-8"));
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let before = error.as_bytes().get(..error.utf8_error().valid_up_to());
+        let line = 1 + before.map_or(0, |b| b.iter().filter(|b| **b == b'\n').count());
+        io::Error::other(format!("line {line}: it is not UTF-8"))
+    })?;
+    let text = match text.strip_prefix('\u{feff}') {
+        Some(rest) => rest.to_owned(),
+        None => text,
+    };
+    let bare = text.split('\n').position(|line| {
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        line.contains('\r')
+    });
+    if let Some(line) = bare {
+        return Err(io::Error::other(format!(
+            "line {}: a carriage return without a newline: save it with Unix line ends",
+            line + 1
+        )));
+    }
     Ok(text)
 }
 
-/// Refuses a file that neither root nor who called sudo owns: somebody else wrote it.
-fn owned(owner: u32, caller: u32) -> io::Result<()> {
-    if owner == caller || owner == 0 {
-        return Ok(());
-    }
-    Err(io::Error::other(format!(
-        "it belongs to user {owner}, not to user {caller} who called sudo"
-    )))
-}
-
-/// Replaces a file as a whole, or not at all: readable for its owner only, and under sudo owned
-/// by who called it, unless it was root's. Makes its directory where there is none.
+/// Opens a file that the user named, for reading.
 ///
 /// # Errors
-/// When it cannot be written, or when, under sudo, a link leads to what is not the caller's: it
-/// would have us write where they may not.
-pub fn write(path: &Path, text: &str) -> io::Result<()> {
-    let invoking = InvokingUser::from_environment();
-    write_for(path, text, invoking.as_ref())
+/// When the user may not read it, or it is no regular file.
+pub fn open(path: &Path) -> io::Result<File> {
+    let path = path.to_owned();
+    caller::with_rights(move || open_regular(&path))
 }
 
-fn write_for(path: &Path, text: &str, invoking: Option<&InvokingUser>) -> io::Result<()> {
+fn open_regular(path: &Path) -> io::Result<File> {
+    // A pipe does not block: it is refused below.
+    let flags = rustix::fs::OFlags::NONBLOCK.bits();
+    let file = File::options()
+        .read(true)
+        .custom_flags(i32::try_from(flags).unwrap_or(0))
+        .open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::other("it is no regular file"))
+    }
+}
+
+/// How a file is created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Creation {
+    /// For writing from the beginning.
+    Write,
+    /// For appending, whatever its length; readable too.
+    Append,
+}
+
+/// Creates a file that the user named, readable for its owner only. Never opens one that exists,
+/// and follows no link in its last component.
+///
+/// # Errors
+/// When it exists, or the user may not create it.
+pub fn create(path: &Path, how: Creation) -> io::Result<File> {
+    let path = path.to_owned();
+    caller::with_rights(move || {
+        File::options()
+            .read(how == Creation::Append)
+            .append(how == Creation::Append)
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+    })
+}
+
+/// Removes a file that the user named.
+///
+/// # Errors
+/// When the user may not remove it.
+pub fn remove(path: &Path) -> io::Result<()> {
+    let path = path.to_owned();
+    caller::with_rights(move || std::fs::remove_file(&path))
+}
+
+/// Names of the files in a folder of the user.
+///
+/// # Errors
+/// When the user may not read it.
+pub fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let folder = folder.to_owned();
+    caller::with_rights(move || {
+        let entries = std::fs::read_dir(&folder)?;
+        entries.map(|entry| entry.map(|e| e.path())).collect()
+    })
+}
+
+/// Replaces a file atomically: readable for its owner only. Creates its directory if needed. The
+/// file belongs to the user who started the program, also under sudo.
+///
+/// # Errors
+/// When the user may not write it.
+pub fn write(path: &Path, text: &str) -> io::Result<()> {
     let path = std::path::absolute(path)?;
-    if let Some(who) = invoking {
-        no_detour(&path, who)?;
-    }
+    let text = text.to_owned();
+    caller::with_rights(move || replace(&path, &text))
+}
+
+fn replace(path: &Path, text: &str) -> io::Result<()> {
     if let Some(dir) = path.parent() {
-        make_directory(dir, invoking)?;
+        std::fs::create_dir_all(dir)?;
     }
-    // A link is kept: what it points to is replaced.
-    let real = real(&path)?;
+    // A link is kept: the file it points to is replaced.
+    let real = real(path)?;
     let (Some(dir), Some(name)) = (real.parent(), real.file_name()) else {
         return Err(io::Error::other("it has no directory"));
     };
-    let owner = |path: &Path| path.metadata().map(|facts| facts.uid());
-    if let Some(who) = invoking
-        && real != path
-        && (owner(dir)? != who.uid || owner(&real).is_ok_and(|owner| owner != who.uid))
-    {
-        return Err(io::Error::other(format!(
-            "it is a link to {}, which is not of user {} who called sudo",
-            real.display(),
-            who.uid
-        )));
-    }
-    let roots = owner(&real).is_ok_and(|owner| owner == 0);
-    let invoking = invoking.filter(|_| !roots);
     let mut part = name.to_owned();
     part.push(format!(".{}.part", std::process::id()));
     let part = dir.join(part);
-    let done = write_part(&part, text, invoking)
+    let done = write_part(&part, text)
         .and_then(|()| std::fs::rename(&part, &real))
         .and_then(|()| File::open(dir)?.sync_all());
     if done.is_err() {
-        // It may not have been made at all.
+        // It may not exist at all.
         let _ = std::fs::remove_file(&part);
     }
     done
 }
 
-/// Refuses a way that leads over a link into a directory which is not the caller's: they would have
-/// us make directories there, as root.
-fn no_detour(path: &Path, who: &InvokingUser) -> io::Result<()> {
-    let there = path
-        .ancestors()
-        .skip(1)
-        .find(|dir| dir.symlink_metadata().is_ok());
-    let Some(there) = there else {
-        return Ok(());
-    };
-    let real = there.canonicalize()?;
-    if real == there || real.metadata()?.uid() == who.uid {
-        return Ok(());
-    }
-    Err(io::Error::other(format!(
-        "it is behind a link to {}, which is not of user {} who called sudo",
-        real.display(),
-        who.uid
-    )))
-}
-
-/// Where the file really lies, or would.
+/// The path behind links; that of a file which does not exist yet by its directory.
 fn real(path: &Path) -> io::Result<PathBuf> {
     match (path.canonicalize(), path.parent(), path.file_name()) {
         (Ok(real), ..) => Ok(real),
@@ -187,34 +255,16 @@ fn real(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-fn write_part(part: &Path, text: &str, invoking: Option<&InvokingUser>) -> io::Result<()> {
+fn write_part(part: &Path, text: &str) -> io::Result<()> {
     let mut file = File::options()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(part)?;
+    // Whatever the umask is.
     file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
-    if let Some(who) = invoking {
-        std::os::unix::fs::fchown(&file, Some(who.uid), Some(who.gid))?;
-    }
     file.write_all(text.as_bytes())?;
     file.sync_all()
-}
-
-fn make_directory(dir: &Path, invoking: Option<&InvokingUser>) -> io::Result<()> {
-    if dir.is_dir() {
-        return Ok(());
-    }
-    if let Some(above) = dir.parent() {
-        make_directory(above, invoking)?;
-    }
-    // What is there and no directory stays as it is: an error.
-    std::fs::create_dir(dir)?;
-    match invoking {
-        // Whatever stands there meanwhile: a link is not followed.
-        Some(who) => std::os::unix::fs::lchown(dir, Some(who.uid), Some(who.gid)),
-        None => Ok(()),
-    }
 }
 
 #[cfg(test)]
@@ -240,42 +290,61 @@ mod tests {
     }
 
     #[test]
-    fn somebody_elses_file_is_refused() {
-        owned(1000, 1000).unwrap();
-        owned(0, 1000).unwrap();
-        assert!(owned(4242, 1000).unwrap_err().to_string().contains("4242"));
+    fn a_file_that_others_own_or_may_write_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("policy.toml");
+        std::fs::write(&path, "").unwrap();
+        let own = path.metadata().unwrap().uid();
+        let refused = |mode: u32, user: u32| {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            trusted(&path.metadata().unwrap(), user)
+                .err()
+                .map(|e| e.to_string())
+        };
+        assert_eq!(refused(0o644, own), None);
+        assert!(refused(0o646, own).unwrap().contains("0646"));
+        assert!(refused(0o666, own + 1).is_some());
+        if own != 0 {
+            assert!(refused(0o600, own + 1).unwrap().contains("belongs to"));
+        }
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(read(&path).is_err());
+        // A directory in which everybody may replace it.
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        read(&path).unwrap();
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("replace"));
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o1777)).unwrap();
+        read(&path).unwrap();
     }
 
     #[test]
-    fn under_sudo_no_link_leads_to_what_is_not_the_callers() {
+    fn marks_and_line_ends_of_other_systems_are_read_or_named() {
+        let text = |bytes: &[u8]| decode(bytes.to_owned()).map_err(|e| e.to_string());
+        assert_eq!(text(b"\xef\xbb\xbfa = 1\r\n").unwrap(), "a = 1\r\n");
+        assert!(text(b"\xff\xfea\0").unwrap_err().contains("UTF-16"));
+        assert!(text(b"a\nb\xff").unwrap_err().contains("line 2"));
+        assert!(text(b"a\r\nb\rc").unwrap_err().contains("line 2"));
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_not_opened() {
         let dir = tempfile::tempdir().unwrap();
-        let top = dir.path().canonicalize().unwrap();
-        let own = std::fs::metadata(&top).unwrap().uid();
-        let who = |uid| InvokingUser {
-            uid,
-            gid: uid,
-            home: None,
-        };
-        let theirs = top.join("theirs");
-        std::fs::create_dir(&theirs).unwrap();
-        std::fs::write(theirs.join("file"), "whole").unwrap();
-        let (file, folder) = (top.join("file"), top.join("folder"));
-        std::os::unix::fs::symlink(theirs.join("file"), &file).unwrap();
-        std::os::unix::fs::symlink(&theirs, &folder).unwrap();
-        for path in [file.clone(), folder.join("new")] {
-            let error = write_for(&path, "cut", Some(&who(own + 1))).unwrap_err();
-            assert!(error.to_string().contains("link"), "{error}");
+        let pipe = dir.path().join("pipe");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &pipe,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::from_raw_mode(0o600),
+            0,
+        )
+        .unwrap();
+        for path in [pipe.as_path(), dir.path(), Path::new("/dev/null")] {
+            assert!(open(path).unwrap_err().to_string().contains("regular"));
         }
-        // Nor is anything made there, or given away.
-        let below = folder.join("made/policy.toml");
-        assert!(write_for(&below, "cut", Some(&who(own + 1))).is_err());
-        assert!(write_for(&file.join("policy.toml"), "cut", Some(&who(own + 1))).is_err());
-        assert_eq!(std::fs::metadata(theirs.join("file")).unwrap().uid(), own);
-        assert_eq!(std::fs::read_dir(&theirs).unwrap().count(), 1);
-        assert_eq!(read(&file).unwrap(), "whole");
-        // One's own link is followed.
-        write_for(&folder.join("new"), "mine", Some(&who(own))).unwrap();
-        assert_eq!(read(&theirs.join("new")).unwrap(), "mine");
+        let file = dir.path().join("file");
+        std::os::unix::fs::symlink("/nowhere/else", &file).unwrap();
+        assert!(create(&file, Creation::Write).is_err());
     }
 
     #[test]

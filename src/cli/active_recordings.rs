@@ -9,7 +9,7 @@ use procfs::{Current as _, LockKind, LockType, Locks};
 
 use super::CliError;
 use crate::recording::{RecordingReader, is_written};
-use crate::user_files::InvokingUser;
+use crate::user_files::{self, InvokingUser};
 
 /// A running recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,26 +37,30 @@ pub(super) fn all() -> Vec<ActiveRecording> {
             if !trusted(process.uid().ok()?) {
                 return None;
             }
-            let path = locked(&process, lock.inode)?;
-            let facts = path.symlink_metadata().ok()?;
-            (facts.is_file() && trusted(facts.uid())).then_some(ActiveRecording { path, pid })
+            let mut files = open_files(&process, lock.inode).into_iter();
+            let path = files.find(|path| {
+                path.symlink_metadata()
+                    .is_ok_and(|facts| facts.is_file() && trusted(facts.uid()))
+                    && RecordingReader::is_recording(path)
+            })?;
+            Some(ActiveRecording { path, pid })
         })
-        .filter(|one| RecordingReader::open(&one.path).is_ok())
         .collect();
     found.sort_by(|a, b| a.path.cmp(&b.path));
     found.dedup();
     found
 }
 
-/// The file with that inode that the process has open. Its device may differ from what the lock
-/// says: some file systems have several.
-fn locked(process: &Process, inode: u64) -> Option<PathBuf> {
-    let open = process.fd().ok()?.flatten();
+/// The files with that inode that the process has open. Files of several devices may have it, and
+/// the device of the lock may differ from that of the file, as some file systems have several.
+fn open_files(process: &Process, inode: u64) -> Vec<PathBuf> {
+    let open = process.fd().into_iter().flatten().flatten();
     open.filter_map(|fd| match fd.target {
         FDTarget::Path(path) => Some(path),
         _ => None,
     })
-    .find(|path| path.metadata().is_ok_and(|facts| facts.ino() == inode))
+    .filter(|path| path.metadata().is_ok_and(|facts| facts.ino() == inode))
+    .collect()
 }
 
 /// Canonical path of the named recording, or of the only one.
@@ -78,7 +82,7 @@ fn open(path: &Path) -> Result<File, CliError> {
     let fail = |why: &dyn std::fmt::Display| {
         CliError::expected(format!("{}: cannot read: {why}", path.display()))
     };
-    let file = File::open(path).map_err(|e| fail(&e))?;
+    let file = user_files::open(path).map_err(|e| fail(&e))?;
     if !is_written(&file).map_err(|e| fail(&e))? {
         return Err(CliError::expected(format!(
             "{}: nobody records into it; hullwatch replay plays it",

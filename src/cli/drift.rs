@@ -17,7 +17,7 @@ use crate::containers::inventory::{Inventory, ListedContainer};
 use crate::drift::{DriftScanner, ScanProgress, Tally, TextDiff, diff, from_engine, package_line};
 use crate::event::{
     Bytes, ContainerId, ContainerInfo, Difference, Differing, DriftScan, FileClass, NodeKind,
-    Runtime, escape,
+    Runtime, escape, escape_json,
 };
 
 /// Differences listed of each class; all of them are counted.
@@ -411,7 +411,8 @@ fn entry_line(entry: &Differing) -> String {
 }
 
 fn line_to<T: Serialize>(out: &mut dyn Write, line: &T) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, line).map_err(io::Error::from)?;
+    let json = serde_json::to_vec(line).map_err(io::Error::from)?;
+    out.write_all(&escape_json(&json))?;
     out.write_all(b"\n")
 }
 

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use super::CliError;
+use crate::user_files;
 
 /// Print the manual page, or write one for each command
 ///
@@ -17,8 +18,12 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     if let Some(directory) = &args.directory {
-        clap_mangen::generate_to(super::command(), directory)
-            .map_err(|e| CliError::expected(format!("{}: {e}", directory.display())))?;
+        let to = directory.clone();
+        user_files::with_rights(move || {
+            std::fs::create_dir_all(&to)?;
+            clap_mangen::generate_to(super::command(), &to)
+        })
+        .map_err(|e| CliError::expected(format!("{}: {e}", directory.display())))?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut page = Vec::new();

@@ -38,6 +38,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 pub use error::CliError;
 pub use live::LiveArgs;
 
+use crate::user_files;
+
 /// Shows what running containers do that they should not.
 ///
 /// Without a command it watches this host in the terminal. Watching needs root or a few
@@ -95,6 +97,10 @@ pub fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
+    // While the program still may change its user id.
+    if let Err(error) = user_files::start() {
+        return CliError::from(error).report();
+    }
     let done = match cli.command {
         None => terminal::run(&cli.terminal),
         Some(CliCommand::Watch(args)) => watch::run(&args),

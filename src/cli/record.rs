@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, Write as _, stdout};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
@@ -12,6 +11,7 @@ use super::error::print_message;
 use super::signals::StopSignal;
 use super::{CliError, LiveArgs, live};
 use crate::recording::RecordingError;
+use crate::user_files::{self, Creation};
 
 /// Record what containers on this host do
 ///
@@ -78,12 +78,7 @@ fn detach(file: &Path) -> Result<ExitCode, CliError> {
     let mut log = file.clone().into_os_string();
     log.push(".log");
     let log = PathBuf::from(log);
-    let mut messages = File::options()
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&log)
+    let mut messages = user_files::create(&log, Creation::Append)
         .map_err(|error| RecordingError::create(&log, error))?;
     let arguments = std::env::args_os().skip(1).map(|argument| {
         if argument == "--detach" {
@@ -108,7 +103,7 @@ fn detach(file: &Path) -> Result<ExitCode, CliError> {
         let mut why = Vec::new();
         messages.rewind()?;
         messages.read_to_end(&mut why)?;
-        std::fs::remove_file(&log)?;
+        user_files::remove(&log)?;
         for line in String::from_utf8_lossy(&why).lines() {
             print_message(line.strip_prefix("hullwatch: ").unwrap_or(line));
         }

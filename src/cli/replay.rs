@@ -9,6 +9,7 @@ use super::error::print_message;
 use super::selection::{self, LineTypes, OutputLines, Selection};
 use super::{CliError, terminal};
 use crate::core::Core;
+use crate::event::escape_json;
 use crate::recording::{
     Comparison, Player, ReadAhead, ReadReport, RecordingPiece, RecordingReader, finding_line,
 };
@@ -120,7 +121,7 @@ fn print(
         for finding in core.detector.findings() {
             let line = finding_line(finding).map_err(std::io::Error::from)?;
             if lines.is_selected(finding, &core) {
-                out.write_all(&line)?;
+                out.write_all(&escape_json(&line))?;
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Which events and findings a person asked for, as JSON lines.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use clap::Args;
 use crate::containers::{ContainerSelector, SelectError};
 use crate::core::Core;
 use crate::detect::{Finding, Severity};
-use crate::event::{ContainerId, ContainerInfo, Event, KNOWN_TYPES, Kind};
+use crate::event::{ContainerId, ContainerInfo, Event, KNOWN_TYPES, Kind, escape_json};
 use crate::recording::finding_line;
 
 /// Events kept for one container whose name and image are not known yet.
@@ -86,6 +87,8 @@ pub(super) struct OutputLines {
     open: BTreeSet<usize>,
     /// The same of containers of which it is not known yet whether they were asked for.
     perhaps: BTreeSet<usize>,
+    /// Lost events, of the containers asked for and of no known one.
+    lost: u64,
     /// Those asked for that were there.
     met: BTreeSet<String>,
 }
@@ -99,6 +102,7 @@ impl OutputLines {
             unheld: 0,
             printed: Vec::new(),
             open: BTreeSet::new(),
+            lost: 0,
             perhaps: BTreeSet::new(),
             met: BTreeSet::new(),
         }
@@ -125,12 +129,38 @@ impl OutputLines {
                 self.line(event.container.as_ref(), line, core, out);
             }
         }
+        self.losses(event, core, out);
         // A new finding at once; changes once a tick, as in a recording.
         let from = match event.kind {
             Kind::Tick(_) => 0,
             _ => self.printed.len(),
         };
         self.findings(from, core, out);
+    }
+
+    /// Notes lost events; among findings they have a line, whatever types were asked for.
+    fn losses(&mut self, event: &Event, core: &Core, out: &mut dyn FnMut(Vec<u8>)) {
+        let Kind::Lost(lost) = &event.kind else {
+            return;
+        };
+        let of = event.container.as_ref();
+        if of.is_some_and(|id| self.matches(id, core) == Selected::No) {
+            return;
+        }
+        // Where they cannot be counted there was at least one.
+        self.lost = self.lost.saturating_add(lost.count.max(1));
+        let mut line = Vec::new();
+        if self.what.findings
+            && !self.what.types.contains(event.kind.type_name())
+            && event.write_json(&mut line).is_ok()
+        {
+            out(escape_json(&line).into_owned());
+        }
+    }
+
+    /// Number of lost events that may have belonged to the containers asked for.
+    pub(super) fn lost(&self) -> u64 {
+        self.lost
     }
 
     /// A finding that was asked for was seen, and is not silenced.
@@ -227,6 +257,10 @@ impl OutputLines {
         core: &Core,
         out: &mut dyn FnMut(Vec<u8>),
     ) {
+        let line = match escape_json(&line) {
+            Cow::Owned(escaped) => escaped,
+            Cow::Borrowed(_) => line,
+        };
         if self.selection.container.is_empty() {
             return out(line);
         }
@@ -284,7 +318,7 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
-    use crate::event::{Action, ContainerEvent, Timestamp};
+    use crate::event::{Action, ContainerEvent, Lost, LostReason, Timestamp};
 
     #[derive(clap::Parser)]
     struct Flags {
@@ -366,6 +400,41 @@ mod tests {
             "baaab"
         );
         assert_eq!(select("--events connect"), "");
+    }
+
+    #[test]
+    fn losses_are_counted_and_have_lines_among_findings() {
+        let lost = |id: Option<char>, count| Event {
+            container: id.map(|id| ContainerId::new(&id.to_string().repeat(64))),
+            ..event(
+                'a',
+                Kind::Lost(Lost {
+                    reason: LostReason::RingFull,
+                    count,
+                    detail: String::new(),
+                }),
+            )
+        };
+        let events = [
+            info('a', "web", "x"),
+            info('b', "db", "x"),
+            lost(Some('a'), 5),
+            lost(Some('b'), 7),
+            lost(None, 0),
+        ];
+        let count = |flags: &str| {
+            let mut lines = lines(flags);
+            let mut core = Core::default();
+            let mut printed = 0;
+            for event in &events {
+                core.apply(&Arc::new(event.clone()));
+                lines.event(event, &core, &mut |_| printed += 1);
+            }
+            (lines.lost(), printed)
+        };
+        assert_eq!(count("--events findings"), (13, 3));
+        assert_eq!(count("--events findings --container web"), (6, 2));
+        assert_eq!(count("--events exec"), (13, 0));
     }
 
     #[test]

@@ -3,25 +3,47 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
+use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+/// For this long after the first signal further ones change nothing: a recording is being
+/// completed, and would be left without its end. After it a signal ends the program at once, as
+/// somebody who does not read its output may hold it up for ever.
+const COMPLETION: Duration = Duration::from_secs(10);
 
 /// True once a signal asked the program to end.
 #[derive(Debug, Clone)]
 pub(super) struct StopSignal(Arc<AtomicBool>);
 
 impl StopSignal {
-    /// From now on INT, TERM, HUP and QUIT are noted; a second one ends the program at once.
+    /// From now on INT, TERM, HUP and QUIT are noted.
     pub(super) fn install() -> io::Result<Self> {
         let flag = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT] {
-            signal_hook::flag::register_conditional_shutdown(
-                signal,
-                128 + signal,
-                Arc::clone(&flag),
-            )?;
-            signal_hook::flag::register(signal, Arc::clone(&flag))?;
-        }
+        let noted = Arc::clone(&flag);
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT])?;
+        std::thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(move || {
+                let none = CapabilitySet::empty();
+                let sets = CapabilitySets {
+                    effective: none,
+                    permitted: none,
+                    inheritable: none,
+                };
+                // Giving up cannot be refused.
+                let _ = set_capabilities(None, sets);
+                let mut first = None;
+                for signal in signals.forever() {
+                    noted.store(true, Ordering::Relaxed);
+                    let first = *first.get_or_insert_with(Instant::now);
+                    if first.elapsed() > COMPLETION {
+                        std::process::exit(128 + signal);
+                    }
+                }
+            })?;
         Ok(Self(flag))
     }
 

@@ -97,6 +97,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     }
     let deadline = args.duration.map(|d| Instant::now() + d);
     let mut told = false;
+    let mut losses = LossReporter::default();
     let mut engine = live::EngineReporter::default();
     let done = print(&queue, || {
         if !told && let Some(error) = live::recording_error(&live) {
@@ -104,6 +105,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
             print_message(format!("{error}; watching goes on without recording"));
         }
         engine.look(&live);
+        losses.report(lines.lock().lost());
         ended.ended() || deadline.is_some_and(|at| Instant::now() >= at)
     });
     let core = Arc::clone(live.core());
@@ -126,6 +128,12 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
             "{lost} lines were dropped because the output was not read fast enough"
         ));
     }
+    let lost_events = lines.lock().lost();
+    if lost_events > 0 {
+        print_message(format!(
+            "{lost_events} events were lost in all; findings may be missing"
+        ));
+    }
     let unheld = lines.lock().unheld;
     if unheld > 0 {
         print_message(format!(
@@ -135,7 +143,37 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     stopped?;
     rest?;
     let found = lines.lock().found();
-    Ok(ExitCode::from(u8::from(args.exit_code && found)))
+    Ok(ExitCode::from(match (args.exit_code, found, lost_events) {
+        (false, ..) | (true, false, 0) => 0,
+        (true, true, _) => 1,
+        // Nothing was found, but not everything was seen.
+        (true, false, _) => 2,
+    }))
+}
+
+/// Between two reports of losses on stderr.
+const LOSS_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Reports losses on stderr while watching, at most once per [`LOSS_INTERVAL`].
+#[derive(Debug, Default)]
+struct LossReporter {
+    reported: u64,
+    last: Option<Instant>,
+}
+
+impl LossReporter {
+    fn report(&mut self, lost: u64) {
+        let early = self.last.is_some_and(|at| at.elapsed() < LOSS_INTERVAL);
+        if lost == self.reported || early {
+            return;
+        }
+        print_message(format!(
+            "{} events were lost; findings may be missing",
+            lost - self.reported
+        ));
+        self.reported = lost;
+        self.last = Some(Instant::now());
+    }
 }
 
 /// Prints until `over`; flushes whenever nothing waits.

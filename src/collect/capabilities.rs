@@ -14,11 +14,8 @@ const KEPT: CapabilitySet = CapabilitySet::BPF
     .union(CapabilitySet::DAC_READ_SEARCH)
     // What overlay notes about files: attributes that are for this capability alone.
     .union(CapabilitySet::SYS_ADMIN)
-    // The engine's socket; recordings and the policy in the directory of who called sudo, whose
-    // the policy stays.
-    .union(CapabilitySet::DAC_OVERRIDE)
-    .union(CapabilitySet::CHOWN)
-    .union(CapabilitySet::FOWNER);
+    // The engine's socket.
+    .union(CapabilitySet::DAC_OVERRIDE);
 
 /// Gives up, for this thread and those it starts from now on, every capability that watching does
 /// not need, and the way to get one back by running a program.

@@ -1,5 +1,6 @@
 //! Byte strings from containers: stored losslessly, shown escaped.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::ops::Deref;
 use std::sync::Arc;
@@ -152,6 +153,30 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
+/// A JSON text in which what could steer a terminal or mislead a reader is written as `\uNNNN`. It
+/// has the same value: outside of strings JSON has no such characters.
+#[must_use]
+pub fn escape_json(json: &[u8]) -> Cow<'_, [u8]> {
+    if json.iter().all(|byte| *byte < 0x7f) {
+        return Cow::Borrowed(json);
+    }
+    let mut out = Vec::with_capacity(json.len() + 64);
+    for chunk in json.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            let mut units = [0; 2];
+            if c > '~' && is_deceptive(c) {
+                for unit in c.encode_utf16(&mut units) {
+                    out.extend_from_slice(format!("\\u{unit:04x}").as_bytes());
+                }
+            } else {
+                out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+        }
+        out.extend_from_slice(chunk.invalid());
+    }
+    Cow::Owned(out)
+}
+
 /// Characters that are invisible, reorder text, or join what follows to what precedes.
 fn is_deceptive(c: char) -> bool {
     c.is_control()
@@ -167,6 +192,16 @@ fn is_deceptive(c: char) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn json_keeps_its_value_and_steers_no_terminal() {
+        let text = "a\u{9b}31m\u{7f}\u{202e}\u{200b}\u{e0041}é東";
+        let json = serde_json::to_vec(text).unwrap();
+        let escaped = String::from_utf8(escape_json(&json).into_owned()).unwrap();
+        assert!(!escaped.chars().any(is_deceptive), "{escaped}");
+        assert!(escaped.contains("\\u009b31m\\u007f") && escaped.contains("é東"));
+        assert_eq!(serde_json::from_str::<String>(&escaped).unwrap(), text);
+    }
 
     #[test]
     fn escapes_what_could_steer_a_terminal() {

@@ -18,7 +18,7 @@ mod severity;
 mod time;
 mod wire;
 
-pub use bytes::{Bytes, Escaped, escape};
+pub use bytes::{Bytes, Escaped, escape, escape_json};
 pub use client::Client;
 pub use connection::{Accept, Close, Connect, Endpoint, Listen, Outcome, Protocol, Socket};
 pub use container::{

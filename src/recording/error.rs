@@ -25,6 +25,19 @@ pub enum RecordingError {
         /// The cause.
         error: io::Error,
     },
+    /// The file was removed while it was written.
+    #[error("{}: was removed while it was recorded: what was recorded is gone", .0.display())]
+    Removed(PathBuf),
+    /// The file was cut while it was written.
+    #[error("{}: was cut to {size} bytes while it was recorded, after {written} were written", path.display())]
+    Truncated {
+        /// The file.
+        path: PathBuf,
+        /// Its size in bytes.
+        size: u64,
+        /// Bytes written to it.
+        written: u64,
+    },
     /// The file could not be opened or read.
     #[error("{name}: cannot read: {error}")]
     Read {

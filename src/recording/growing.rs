@@ -51,7 +51,7 @@ pub fn is_written(file: &File) -> io::Result<bool> {
 /// [`is_written`] for a path; false when it cannot be opened or locked.
 #[must_use]
 pub fn path_is_written(path: &Path) -> bool {
-    File::open(path).is_ok_and(|file| is_written(&file).unwrap_or(false))
+    crate::user_files::open(path).is_ok_and(|file| is_written(&file).unwrap_or(false))
 }
 
 /// The bytes of a growing file.

@@ -79,6 +79,11 @@ impl LineReader {
             .unwrap_or_default()
     }
 
+    /// Compressed frames that could not be read to their end.
+    pub(super) fn damaged_frames(&self) -> u64 {
+        self.stream.damaged()
+    }
+
     /// From where to read to get the next line again, for a stream opened at the beginning.
     pub(super) fn place(&self) -> FilePosition {
         self.stream.place(self.offset + self.last as u64)

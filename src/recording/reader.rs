@@ -73,6 +73,29 @@ impl RecordingReader {
         Self::from_source(&ByteSource::file(path))
     }
 
+    /// True when a file begins as a recording does. Opened with the rights of the program: only for
+    /// files that no user named.
+    #[must_use]
+    pub fn is_recording(path: &Path) -> bool {
+        use std::io::{BufRead as _, BufReader, Read as _};
+        const MAGIC: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
+        let Ok(file) = std::fs::File::open(path) else {
+            return false;
+        };
+        let mut file = BufReader::new(file.take(MAX_LINE as u64));
+        let compressed = file.fill_buf().is_ok_and(|bytes| bytes.starts_with(&MAGIC));
+        let mut line = Vec::new();
+        let read = if compressed {
+            zstd::Decoder::with_buffer(file).and_then(|decoder| {
+                let decoded = decoder.take(MAX_LINE as u64);
+                BufReader::new(decoded).read_until(b'\n', &mut line)
+            })
+        } else {
+            file.read_until(b'\n', &mut line)
+        };
+        read.is_ok() && read_header(&line).is_ok()
+    }
+
     /// Reads a recording that lies in memory.
     ///
     /// # Errors
@@ -179,6 +202,9 @@ impl RecordingReader {
                 return Step::Other;
             }
             end => {
+                if matches!(end, NextLine::Broken(_)) {
+                    self.report.damaged += 1;
+                }
                 let cause = match end {
                     NextLine::Cut => {
                         Some("the file was cut here; replayed up to this line".to_owned())
@@ -197,6 +223,7 @@ impl RecordingReader {
                     cause,
                 });
                 self.report.complete = true;
+                self.report.damaged_frames = self.lines.damaged_frames();
                 return Step::End;
             }
         };

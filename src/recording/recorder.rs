@@ -89,12 +89,19 @@ impl Recorder {
                 self.dropped = 0;
             }
         }
+        // No event may precede the line that explains the gap before it.
+        let explained = self.dropped == 0;
         // Locked while sending: after a failure every event is counted once, here or where the
         // failure is noted.
         let mut status = self.status.lock();
         if status.error.is_some() {
             status.lost += 1;
-        } else if let Err(TrySendError::Full(_)) = self.events.try_send(Arc::clone(event)) {
+        } else if !explained
+            || matches!(
+                self.events.try_send(Arc::clone(event)),
+                Err(TrySendError::Full(_))
+            )
+        {
             self.dropped += 1;
             self.last_dropped = (event.seq, event.ts);
             status.lost += 1;
@@ -177,4 +184,54 @@ fn record(
         status.error = Some(RecordingError::to_string(error));
     }
     done
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// The other side takes events as fast as it can from a queue with hardly any room.
+    #[test]
+    fn a_gap_is_explained_before_the_event_behind_it() {
+        let (events, queue) = crossbeam_channel::bounded(2);
+        let mut recorder = Recorder {
+            events,
+            status: Arc::default(),
+            dropped: 0,
+            last_dropped: (0, Timestamp::default()),
+            thread: std::thread::spawn(|| {
+                Ok(RecordingSummary {
+                    path: PathBuf::new(),
+                    events: 0,
+                    bytes: 0,
+                })
+            }),
+        };
+        let taker = std::thread::spawn(move || {
+            let (mut last, mut lost, mut unexplained) = (0, 0, 0);
+            for event in queue.iter() {
+                match &event.kind {
+                    Kind::Lost(gap) => lost += gap.count,
+                    _ if event.seq != last + 1 => unexplained += 1,
+                    _ => {}
+                }
+                last = event.seq;
+            }
+            (last, lost, unexplained)
+        });
+        const EVENTS: u64 = 300_000;
+        for seq in 1..=EVENTS {
+            let event = Event {
+                kind: Kind::Tick(Box::default()),
+                ..lost(0, seq, Timestamp(0))
+            };
+            recorder.event(&Arc::new(event));
+        }
+        let counted = recorder.status().lost;
+        recorder.finish().unwrap();
+        let (last, lost, unexplained) = taker.join().unwrap();
+        assert_eq!((last, lost, unexplained), (EVENTS, counted, 0));
+        assert!(lost > 0, "the queue was never full");
+    }
 }

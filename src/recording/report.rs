@@ -26,6 +26,8 @@ pub struct ReadReport {
     pub damaged: u64,
     /// The first of them.
     pub first_damage: Option<Damage>,
+    /// Compressed frames that could not be read to their end; what follows them was read.
+    pub damaged_frames: u64,
     /// Sequence numbers that are missing between events.
     pub missing: u64,
     /// Digest lines that matched.
@@ -66,7 +68,10 @@ impl ReadReport {
     /// sound; see [`Self::cut`].
     #[must_use]
     pub fn is_sound(&self) -> bool {
-        self.damaged == 0 && self.mismatch.is_none() && self.missing == 0
+        self.damaged == 0
+            && self.damaged_frames == 0
+            && self.mismatch.is_none()
+            && self.missing == 0
     }
 
     /// Messages for the user, one sentence each, beginning with the file's name.
@@ -90,6 +95,12 @@ impl ReadReport {
                     1 => "; this line was skipped".to_owned(),
                     n => format!("; {n} lines were skipped"),
                 }
+            ));
+        }
+        if self.damaged_frames > 0 {
+            notices.push(format!(
+                "{name}: {} compressed blocks are damaged; what follows each was read",
+                self.damaged_frames
             ));
         }
         if let Some(line) = self.mismatch {

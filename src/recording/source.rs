@@ -1,17 +1,20 @@
 //! The bytes of a recording: from a file or memory, plain or zstd, from any known position.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::RecordingError;
 use super::growing::{GrowingFile, GrowthSignal};
+use crate::user_files;
 
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
 
 /// Frames nearer than this are not noted, so that a file of tiny frames costs no memory.
 const FRAME_SPACING: u64 = 1 << 20;
+
+/// Damaged frames of one file behind which reading goes on; bounds the time of a hostile file.
+const MAX_DAMAGED: u64 = 64;
 
 trait SeekableRead: BufRead + Seek + Send {}
 impl<T: BufRead + Seek + Send> SeekableRead for T {}
@@ -71,7 +74,8 @@ impl ByteSource {
     }
 
     fn try_open(&self, place: FilePosition) -> io::Result<ByteStream> {
-        let file = |path| File::open(path).map(|file| BufReader::with_capacity(128 << 10, file));
+        let file =
+            |path| user_files::open(path).map(|file| BufReader::with_capacity(128 << 10, file));
         let mut raw: Box<dyn SeekableRead> = match self {
             Self::File(path) => Box::new(file(path)?),
             Self::Growing(path, growth) => {
@@ -92,6 +96,9 @@ impl ByteSource {
             frames: Vec::new(),
             produced: 0,
             compressed,
+            frame: place.stored,
+            damaged: 0,
+            separate: false,
         };
         if compressed {
             stream.next_frame()?;
@@ -109,6 +116,39 @@ impl ByteSource {
 struct CountingReader {
     raw: Box<dyn SeekableRead>,
     at: u64,
+}
+
+impl CountingReader {
+    fn seek_to(&mut self, offset: u64) -> io::Result<()> {
+        self.raw.seek(SeekFrom::Start(offset))?;
+        self.at = offset;
+        Ok(())
+    }
+
+    /// Goes to the next place that begins with `magic`; false where there is none.
+    fn find(&mut self, magic: [u8; 4]) -> io::Result<bool> {
+        let mut last = [0; 4];
+        let mut seen = 0_u64;
+        loop {
+            let bytes = self.raw.fill_buf()?;
+            if bytes.is_empty() {
+                return Ok(false);
+            }
+            for (i, byte) in bytes.iter().enumerate() {
+                last.rotate_left(1);
+                last[3] = *byte;
+                seen += 1;
+                if seen >= 4 && last == magic {
+                    let begin = self.at + i as u64 + 1 - 4;
+                    self.seek_to(begin)?;
+                    return Ok(true);
+                }
+            }
+            let length = bytes.len();
+            self.raw.consume(length);
+            self.at += length as u64;
+        }
+    }
 }
 
 impl Read for CountingReader {
@@ -143,6 +183,12 @@ pub(super) struct ByteStream {
     /// Bytes handed out since `open`.
     produced: u64,
     compressed: bool,
+    /// Offset in the stored file at which the current frame begins.
+    frame: u64,
+    /// Frames that could not be decompressed to their end.
+    damaged: u64,
+    /// A newline is due: it ends the line that a damaged frame cut.
+    separate: bool,
 }
 
 impl ByteStream {
@@ -165,6 +211,31 @@ impl ByteStream {
         }
     }
 
+    /// Frames that could not be decompressed to their end.
+    pub(super) fn damaged(&self) -> u64 {
+        self.damaged
+    }
+
+    /// Goes to the next frame behind a damaged one; false where there is none.
+    fn skip_damage(&mut self) -> io::Result<bool> {
+        let mut raw = match std::mem::replace(&mut self.inner, Codec::Done) {
+            Codec::Plain(raw) => raw,
+            Codec::Zstd(decoder) => decoder.finish(),
+            Codec::Done => return Ok(false),
+        };
+        if self.damaged >= MAX_DAMAGED {
+            return Ok(false);
+        }
+        raw.seek_to(self.frame + 1)?;
+        if !raw.find(ZSTD_MAGIC)? {
+            return Ok(false);
+        }
+        self.damaged += 1;
+        self.separate = true;
+        self.inner = Codec::Plain(raw);
+        self.next_frame()
+    }
+
     fn next_frame(&mut self) -> io::Result<bool> {
         let mut raw = match std::mem::replace(&mut self.inner, Codec::Done) {
             Codec::Plain(raw) => raw,
@@ -174,6 +245,7 @@ impl ByteStream {
         if raw.fill_buf()?.is_empty() {
             return Ok(false);
         }
+        self.frame = raw.at;
         let spaced = |&(first, _): &(u64, u64)| self.produced - first >= FRAME_SPACING;
         if self.frames.last().is_none_or(spaced) {
             self.frames.push((self.produced, raw.at));
@@ -188,14 +260,26 @@ impl Read for ByteStream {
         loop {
             let n = match &mut self.inner {
                 Codec::Plain(raw) => raw.read(buf)?,
-                Codec::Zstd(decoder) => match decoder.read(buf)? {
-                    0 if !buf.is_empty() => {
+                Codec::Zstd(_) if self.separate && !buf.is_empty() => {
+                    self.separate = false;
+                    buf[0] = b'\n';
+                    1
+                }
+                Codec::Zstd(decoder) => match decoder.read(buf) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
+                    Err(error) => {
+                        if self.skip_damage()? {
+                            continue;
+                        }
+                        return Err(error);
+                    }
+                    Ok(0) if !buf.is_empty() => {
                         if self.next_frame()? {
                             continue;
                         }
                         0
                     }
-                    n => n,
+                    Ok(n) => n,
                 },
                 Codec::Done => 0,
             };

@@ -1,10 +1,11 @@
 //! Writes a recording: appends lines, flushes at each tick, never overwrites.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -14,6 +15,7 @@ use super::{Header, RecordingError};
 use crate::detect::Finding;
 use crate::event::{Event, Kind, Timestamp};
 use crate::text::hex;
+use crate::user_files::{self, Creation};
 
 /// A new zstd frame begins after this many bytes of lines, so that a reader can seek and a
 /// damaged place costs at most this much.
@@ -23,10 +25,28 @@ const FRAME_BYTES: u64 = 4 << 20;
 const LOCKING: u32 = 200;
 
 enum Sink {
-    Plain(BufWriter<File>),
-    Zstd(Box<zstd::Encoder<'static, BufWriter<File>>>),
+    Plain(BufWriter<RecordingFile>),
+    Zstd(Box<zstd::Encoder<'static, BufWriter<RecordingFile>>>),
     /// Only while one frame is exchanged for the next.
     Between,
+}
+
+/// The file, and how many bytes were written to it.
+struct RecordingFile {
+    file: File,
+    written: Arc<AtomicU64>,
+}
+
+impl Write for RecordingFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.file.write(bytes)?;
+        self.written.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
 }
 
 /// Result of a finished recording.
@@ -43,6 +63,10 @@ pub struct RecordingSummary {
 /// Writes one recording file.
 pub struct Writer {
     path: PathBuf,
+    /// The same open file, to see what others did to it.
+    check: File,
+    /// Bytes written to it.
+    stored: Arc<AtomicU64>,
     sink: Sink,
     hasher: Sha256,
     line: Vec<u8>,
@@ -83,12 +107,7 @@ impl Writer {
     pub fn create(path: &Path, header: &Header) -> Result<Self, RecordingError> {
         let fail = |error| RecordingError::create(path, error);
         // A recording holds arguments and paths of other people's programs: only for its owner.
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(fail)?;
+        let file = user_files::create(path, Creation::Append).map_err(fail)?;
         // For as long as it is open: whoever reads it waits at its end for more. Who looks whether
         // it is locked holds it for a moment; where a file system knows no locks it is read as it
         // is.
@@ -98,6 +117,12 @@ impl Writer {
             }
             std::thread::sleep(Duration::from_millis(1));
         }
+        let check = file.try_clone().map_err(fail)?;
+        let written = Arc::new(AtomicU64::new(0));
+        let file = RecordingFile {
+            file,
+            written: Arc::clone(&written),
+        };
         let file = BufWriter::with_capacity(256 << 10, file);
         let sink = if path.extension().is_some_and(|e| e == "zst") {
             Sink::Zstd(Box::new(frame(file).map_err(fail)?))
@@ -106,6 +131,8 @@ impl Writer {
         };
         let mut writer = Self {
             path: path.to_owned(),
+            check,
+            stored: written,
             sink,
             hasher: Sha256::new(),
             line: Vec::with_capacity(4096),
@@ -203,7 +230,26 @@ impl Writer {
         if new_frame {
             self.frame_bytes = 0;
         }
-        done.map_err(|e| self.fail(e))
+        done.map_err(|e| self.fail(e))?;
+        self.untouched()
+    }
+
+    /// Notices when others removed or cut the file.
+    fn untouched(&self) -> Result<(), RecordingError> {
+        let facts = self.check.metadata().map_err(|e| self.fail(e))?;
+        let (size, written) = (facts.len(), self.stored.load(Ordering::Relaxed));
+        let path = self.path.clone();
+        if facts.is_file() && facts.nlink() == 0 {
+            return Err(RecordingError::Removed(path));
+        }
+        if facts.is_file() && size < written {
+            return Err(RecordingError::Truncated {
+                path,
+                size,
+                written,
+            });
+        }
+        Ok(())
     }
 
     /// Writes the findings' final state and the end line, and closes the file.
@@ -229,8 +275,9 @@ impl Writer {
                 .and_then(|file| file.into_inner().map_err(io::IntoInnerError::into_error)),
             Sink::Between => Err(closed()),
         };
-        done.and_then(|file| file.sync_all())
+        done.and_then(|file| file.file.sync_all())
             .map_err(|e| self.fail(e))?;
+        self.untouched()?;
         Ok(RecordingSummary {
             path: self.path.clone(),
             events: self.events,
@@ -241,7 +288,10 @@ impl Writer {
     /// Lets a test put a failing file in place of the real one.
     #[cfg(test)]
     pub(super) fn redirect(&mut self, file: File) {
-        self.sink = Sink::Plain(BufWriter::new(file));
+        self.sink = Sink::Plain(BufWriter::new(RecordingFile {
+            file,
+            written: Arc::default(),
+        }));
     }
 
     /// Writes those of `findings[from..]` that are not as last written.
@@ -333,7 +383,9 @@ pub fn finding_line(finding: &Finding) -> Result<Vec<u8>, serde_json::Error> {
     Ok(line)
 }
 
-fn frame(file: BufWriter<File>) -> io::Result<zstd::Encoder<'static, BufWriter<File>>> {
+fn frame(
+    file: BufWriter<RecordingFile>,
+) -> io::Result<zstd::Encoder<'static, BufWriter<RecordingFile>>> {
     let mut encoder = zstd::Encoder::new(file, 3)?;
     encoder.include_checksum(true)?;
     Ok(encoder)

@@ -196,3 +196,47 @@ fn what_is_no_session_says_why() {
         );
     }
 }
+
+/// Damage costs the frame it is in; the frames behind it are read.
+#[test]
+fn behind_a_damaged_frame_reading_goes_on() {
+    let mut file = Vec::new();
+    let (_dir, path) = scratch("s.jsonl.zst");
+    let header = Header::here(Timestamp(1), Settings::default());
+    let mut plain = Vec::new();
+    serde_json::to_writer(&mut plain, &header).unwrap();
+    let line = String::from_utf8(plain).unwrap();
+    let first = format!("{{\"type\":\"session\",{}\n", &line[1..]);
+    let mut starts = Vec::new();
+    let events = stream(30, 4);
+    let mut frames = vec![first.into_bytes()];
+    for chunk in events.chunks(events.len().div_ceil(3)) {
+        let mut lines = Vec::new();
+        for event in chunk {
+            event.write_json(&mut lines).unwrap();
+        }
+        frames.push(lines);
+    }
+    for lines in &frames {
+        starts.push(file.len());
+        file.extend(zstd::encode_all(lines.as_slice(), 3).unwrap());
+    }
+    // In the middle of the second of three.
+    let at = usize::midpoint(starts[2], starts[3]);
+    for byte in &mut file[at..at + 8] {
+        *byte ^= 0x5a;
+    }
+    let (back, report) = examine(&path, &file).unwrap();
+    assert!(
+        report.damaged_frames == 1 && !report.is_sound(),
+        "{report:?}"
+    );
+    let third = events.len() - 2 * events.len().div_ceil(3);
+    assert!(
+        back.len() >= events.len().div_ceil(3) + third,
+        "{}",
+        back.len()
+    );
+    assert_eq!(back.last(), events.last());
+    assert!(report.missing > 0, "{report:?}");
+}

@@ -112,3 +112,26 @@ fn a_recorder_that_cannot_follow_says_how_much_is_missing() {
     assert_eq!(told, lost);
     assert_eq!(u64::try_from(recorded).unwrap() + lost, 400_010);
 }
+
+#[test]
+fn a_file_that_others_remove_or_cut_is_noticed() {
+    for name in ["s.jsonl", "s.jsonl.zst"] {
+        let header = Header::here(Timestamp(1), Settings::default());
+        let (_dir, path) = scratch(name);
+        let mut writer = Writer::create(&path, &header).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let error = writer.flush().unwrap_err();
+        assert!(error.to_string().contains("removed"), "{error}");
+        let (_dir, path) = scratch(name);
+        let mut writer = Writer::create(&path, &header).unwrap();
+        writer.flush().unwrap();
+        std::fs::File::options()
+            .write(true)
+            .open(&path)
+            .unwrap()
+            .set_len(3)
+            .unwrap();
+        let error = writer.finish(&[]).unwrap_err();
+        assert!(error.to_string().contains("was cut"), "{error}");
+    }
+}

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use ratatui::buffer::Buffer;
@@ -22,6 +21,7 @@ use crate::tui::source::Status;
 use crate::tui::text::fit_middle;
 use crate::tui::theme::Theme;
 use crate::tui::{Action, detail};
+use crate::user_files::{self, Creation};
 
 /// How the screen looks, for pictures of it.
 pub(in crate::tui) struct Screen<'a> {
@@ -317,8 +317,7 @@ fn create(
             String::new()
         };
         let path = folder.join(format!("hullwatch-{what}-{time}{more}.{extension}"));
-        let mut options = File::options();
-        match options.write(true).create_new(true).mode(0o600).open(&path) {
+        match user_files::create(&path, Creation::Write) {
             Ok(file) => return Ok((file, path)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < 100 => {
                 number += 1

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use super::file::{ThemeError, ThemeFile, parse};
 use super::{Depth, Theme};
+use crate::user_files;
 
 /// Themes that come with the program; the first is used where nothing else is asked for.
 pub const SHIPPED: &[(&str, &str)] = &[
@@ -50,11 +51,10 @@ impl Library {
     #[must_use]
     pub fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = SHIPPED.iter().map(|(name, _)| (*name).to_owned()).collect();
-        let entries = self.folder.iter().filter_map(|f| std::fs::read_dir(f).ok());
-        let mut own: Vec<String> = entries
+        let files = self.folder.iter().filter_map(|f| user_files::list(f).ok());
+        let mut own: Vec<String> = files
             .flatten()
-            .filter_map(|entry| {
-                let path = entry.ok()?.path();
+            .filter_map(|path| {
                 let toml = path.extension()? == "toml";
                 let name = path.file_stem()?.to_str()?.to_owned();
                 (toml && !names.contains(&name)).then_some(name)
@@ -162,7 +162,7 @@ impl Library {
                 "it belongs to user {}, not to user {owner} who called sudo",
                 about.uid()
             )),
-            _ => std::fs::read_to_string(path).map_err(|e| e.to_string()),
+            _ => user_files::read(path).map_err(|e| e.to_string()),
         }
     }
 }
