@@ -362,7 +362,7 @@ fn themes_are_measured_and_mistakes_named() {
     let bad = check("inherits = \"hull-dark\"\n[style]\ntxt = \"red\"\n");
     assert_eq!(bad.status.code(), Some(2));
     assert!(
-        stderr(&bad).contains("mine.toml: line 3: \"txt\""),
+        stderr(&bad).contains("mine.toml: line 3: unknown style \"txt\""),
         "{}",
         stderr(&bad)
     );
@@ -374,4 +374,56 @@ fn the_demo_gives_the_findings_it_was_recorded_with() {
     let out = hullwatch(&["replay", path, "--findings"]);
     let why = format!("record it anew with demo/record: {}", stderr(&out));
     assert_eq!(out.status.code(), Some(0), "{why}");
+}
+
+/// Under sudo the kernel checks every file against the rights of the caller. Needs root.
+#[test]
+fn under_sudo_files_are_opened_as_the_caller() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let dir = tempfile::tempdir().unwrap();
+    let secret = dir.path().join("secret");
+    std::fs::write(&secret, "root's\n").unwrap();
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
+    if secret.metadata().unwrap().uid() != 0 {
+        eprintln!("not run: needs root");
+        return;
+    }
+    let open = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(dir.path(), open).unwrap();
+    let pages = dir.path().join("pages");
+    std::fs::create_dir(&pages).unwrap();
+    std::os::unix::fs::chown(&pages, Some(4242), Some(4242)).unwrap();
+    std::os::unix::fs::symlink(&secret, pages.join("hullwatch.1")).unwrap();
+    let sudo = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hullwatch"));
+        command.args(args).env("SUDO_UID", "4242");
+        command.env("SUDO_GID", "4242").stdin(Stdio::null());
+        command.output().unwrap()
+    };
+    let to = pages.to_str().unwrap();
+    let refused = sudo(&["man", "--directory", to]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(
+        stderr(&refused).contains("user 4242"),
+        "{}",
+        stderr(&refused)
+    );
+    assert_eq!(std::fs::read(&secret).unwrap(), b"root's\n");
+    std::fs::remove_file(pages.join("hullwatch.1")).unwrap();
+    let made = sudo(&["man", "--directory", to]);
+    assert_eq!(made.status.code(), Some(0), "{}", stderr(&made));
+    let page = pages.join("hullwatch.1").metadata().unwrap();
+    assert_eq!((page.uid(), page.gid()), (4242, 4242));
+    for args in [
+        ["policy", "check"],
+        ["replay", "--findings"],
+        ["theme", "check"],
+    ] {
+        let output = sudo(&[args[0], args[1], secret.to_str().unwrap()]);
+        let said = stderr(&output);
+        assert!(
+            !said.contains("root's") && said.contains("ermission"),
+            "{args:?}: {said}"
+        );
+    }
 }

@@ -428,7 +428,9 @@ mod tests {
             let mut printed = 0;
             for event in &events {
                 core.apply(&Arc::new(event.clone()));
-                lines.event(event, &core, &mut |_| printed += 1);
+                lines.event(event, &core, &mut |line| {
+                    printed += usize::from(line.starts_with(b"{\"type\":\"lost\""));
+                });
             }
             (lines.lost(), printed)
         };
