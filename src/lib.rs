@@ -14,6 +14,8 @@ pub mod detect;
 pub mod drift;
 pub mod event;
 mod evidence;
+#[cfg(test)]
+mod fuzz;
 pub mod incident;
 pub mod masking;
 pub mod probe;

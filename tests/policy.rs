@@ -68,7 +68,7 @@ fn limits_allowances_and_severities_hold_on_a_real_container() {
         sensitive = ["/srv/keys/*"]
         [severity]
         "file.etc-changed" = "critical"
-        "exec.recording" = "off"
+        "exec.session" = "off"
         [[age]]
         label = { "short" = "yes" }
         max = "1s"
@@ -109,7 +109,7 @@ fn limits_allowances_and_severities_hold_on_a_real_container() {
             .expect_finding(&container.id, "file.etc-changed", |f| {
                 f["severity"] == "critical"
             });
-        assert_eq!(policed.watch.finding(&container.id, "exec.recording"), None);
+        assert_eq!(policed.watch.finding(&container.id, "exec.session"), None);
     }
     for rule in ["life.age", "net.listen-new", "net.new-destination"] {
         assert_eq!(policed.watch.finding(&allowed.id, rule), None);

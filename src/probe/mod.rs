@@ -2,6 +2,8 @@
 
 mod clock;
 pub mod convert;
+#[cfg(test)]
+mod fuzz;
 mod hooks;
 mod load;
 mod losses;

@@ -12,6 +12,8 @@ mod chord;
 mod config;
 mod detail;
 mod filter;
+#[cfg(test)]
+mod fuzz;
 mod glyphs;
 mod input;
 mod keymap;

@@ -29,6 +29,8 @@ struct Output {
     lines: Vec<Value>,
     /// The text on stderr.
     reported: String,
+    /// It ended, so that nothing more comes.
+    ended: bool,
 }
 
 /// A running `hullwatch watch`.
@@ -68,6 +70,8 @@ impl Watch {
                     output.reported.push('\n');
                     text.1.notify_all();
                 }
+                text.0.lock().unwrap().ended = true;
+                text.1.notify_all();
             }),
         ];
         let watch = Self {
@@ -89,7 +93,8 @@ impl Watch {
                 return found;
             }
             let left = until.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "no {what} in {output:#?}");
+            let in_vain = left.is_zero() || output.ended;
+            assert!(!in_vain, "no {what} in {output:#?}");
             output = changed.wait_timeout(output, left).unwrap().0;
         }
     }

@@ -11,6 +11,7 @@ new-rule NAME         write src/detect/rules/NAME.rs and add it to the list of r
 object [--check]      build the kernel object; --check: compare it with the committed one
 screenshots [--check] make the pictures in screenshots/; --check: compare them
 kernels [PACKAGE…]    run doctor, selftest and watch on other kernels (root)
+fuzz [SECONDS]        run each fuzz target for that long, by default 10 seconds
 check                 formatting, lints, dependencies, and the tests that need no root
 ";
 
@@ -42,6 +43,8 @@ fn run(words: &[&str]) -> Result<(), String> {
             call("cargo", &[&fixed, rest].concat())
         }
         ["kernels", rest @ ..] => call("tests/kernels", rest),
+        ["fuzz"] => fuzz("10"),
+        ["fuzz", seconds] => fuzz(seconds),
         ["check"] => {
             call("cargo", &["fmt", "--all", "--check"])?;
             let lints = "clippy --locked --all-targets -- -D warnings";
@@ -53,6 +56,26 @@ fn run(words: &[&str]) -> Result<(), String> {
     }
 }
 
+/// Runs the fuzz targets, which are tests of the library, each for so many seconds.
+fn fuzz(seconds: &str) -> Result<(), String> {
+    if seconds.parse::<u32>().is_err() {
+        return Err(format!("{seconds}: not a number of seconds"));
+    }
+    let mut command = Command::new("cargo");
+    command
+        .args([
+            "test",
+            "--locked",
+            "--lib",
+            "--package",
+            "hullwatch",
+            "fuzz::",
+        ])
+        .args(["--", "--nocapture"])
+        .env("HULLWATCH_FUZZ_SECONDS", seconds);
+    finish("the fuzz targets", &mut command)
+}
+
 /// Runs a program in the repository's root; fails when it does.
 fn call(program: &str, args: &[&str]) -> Result<(), String> {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
@@ -61,14 +84,20 @@ fn call(program: &str, args: &[&str]) -> Result<(), String> {
     } else {
         program.to_owned()
     };
-    let status = Command::new(program_path)
-        .args(args)
-        .current_dir(root)
+    let name = format!("{program} {}", args.join(" "));
+    finish(
+        &name,
+        Command::new(program_path).args(args).current_dir(root),
+    )
+}
+
+fn finish(name: &str, command: &mut Command) -> Result<(), String> {
+    let status = command
         .status()
-        .map_err(|error| format!("{program}: {error}"))?;
+        .map_err(|error| format!("{name}: {error}"))?;
     if status.success() {
         Ok(())
     } else {
-        Err(format!("{program} {}: {status}", args.join(" ")))
+        Err(format!("{name}: {status}"))
     }
 }

@@ -37,7 +37,7 @@ use super::table::Column;
 use crate::core::Core;
 
 /// Every screen, one file each.
-const SCREENS: [&ScreenDef; Pane::COUNT] = [
+pub(in crate::tui) const SCREENS: [&ScreenDef; Pane::COUNT] = [
     &incidents::SCREEN,
     &containers::SCREEN,
     &findings::SCREEN,
