@@ -76,7 +76,6 @@ impl FrozenEvidence {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::event::{Exec, Kind, Timestamp};

@@ -129,7 +129,6 @@ fn save(file: &Path, views: &SavedViews) -> Result<(), String> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::event::Timestamp;

@@ -57,7 +57,6 @@ fn read(path: &Path) -> Result<PolicyRead, CliError> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -158,7 +158,6 @@ impl Lifecycle {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::event::Runtime;

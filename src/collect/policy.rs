@@ -182,7 +182,6 @@ fn watch(mut file: PolicyFile, out: &Sender<PolicyChange>, stop: &AtomicBool) {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::event::Severity;

@@ -96,7 +96,6 @@ fn classify(info: &ContainerInfo, path: &Bytes, file: &mut FileFacts) {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::event::{Exec, Mount, Origin, Storage};

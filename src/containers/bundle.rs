@@ -348,7 +348,6 @@ fn docker_files(config: &Value, id: &str) -> Option<ContainerInfo> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use serde_json::json;

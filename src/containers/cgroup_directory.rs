@@ -221,7 +221,6 @@ fn collect_members(dir: &Path, path: &str, depth: usize, found: &mut Vec<u32>) {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -378,6 +378,5 @@ fn since_now() -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 #[path = "docker_tests.rs"]
 mod tests;

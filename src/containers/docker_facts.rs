@@ -399,7 +399,6 @@ fn storage(driver: String, data: &std::collections::HashMap<String, String>) -> 
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

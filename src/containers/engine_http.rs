@@ -243,7 +243,6 @@ impl JsonLines {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use std::io::{Read as _, Write as _};

@@ -38,7 +38,6 @@ pub(super) fn items<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item =
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -159,7 +159,6 @@ pub fn check(storage: &Storage) -> Result<(), String> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use std::fs;

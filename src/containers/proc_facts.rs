@@ -107,7 +107,6 @@ fn apparmor(pid: u32) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -64,7 +64,6 @@ pub(super) fn split_argv(cmdline: &[u8]) -> Vec<Bytes> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -96,7 +96,6 @@ fn read(pid: u32) -> Option<ProcessCounters> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -248,7 +248,6 @@ impl Graph {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::containers::supervisor::SupervisorKind;

@@ -176,7 +176,6 @@ fn owns(supervisor: &Supervisor, pid: u32) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -157,7 +157,6 @@ pub(crate) fn installs(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::World;

@@ -385,7 +385,6 @@ fn evidence(kept: &mut Vec<u64>, seq: u64) {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

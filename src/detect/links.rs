@@ -254,7 +254,6 @@ fn with(event: &Event, kind: Kind) -> Event {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::{World, upper};

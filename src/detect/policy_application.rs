@@ -119,7 +119,6 @@ impl Detector {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use crate::detect::testkit::World;
     use crate::detect::{Policy, Settings, Severity};

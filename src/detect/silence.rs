@@ -151,7 +151,6 @@ fn literal(text: &str) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::detect::testkit::World;

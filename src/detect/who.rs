@@ -97,7 +97,6 @@ pub(crate) fn lets_people_in(process: &ProcessEntry) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::World;

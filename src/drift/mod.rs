@@ -44,5 +44,4 @@ pub fn be_modest() {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests;

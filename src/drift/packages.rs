@@ -269,7 +269,6 @@ fn same_bytes(new: &File, old: &File) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use std::io::{Seek as _, Write as _};

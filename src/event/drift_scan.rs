@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::process::is_false;
+use super::file::is_false;
 use super::{Bytes, Timestamp};
 
 /// What asked for a scan.

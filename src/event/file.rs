@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::process::is_false;
 use super::{Bytes, Timestamp};
 
 /// What was done to a file.
@@ -207,4 +206,8 @@ pub struct Compare {
     /// Size in bytes.
     #[serde(default)]
     pub size: u64,
+}
+
+pub(super) fn is_false(value: &bool) -> bool {
+    !*value
 }

@@ -28,7 +28,7 @@ pub struct Privilege {
     #[serde(default)]
     pub comm: Bytes,
     /// True for the runtime's own set-up.
-    #[serde(default, skip_serializing_if = "super::process::is_false")]
+    #[serde(default, skip_serializing_if = "super::file::is_false")]
     pub runtime: bool,
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::file::is_false;
 use super::{Bytes, FileFacts, Timestamp};
 
 /// A process replaced its image.
@@ -106,8 +107,4 @@ pub struct Process {
     pub started: Timestamp,
     /// What `/proc` and the mounts tell of the executable's file.
     pub file: FileFacts,
-}
-
-pub(super) fn is_false(value: &bool) -> bool {
-    !*value
 }

@@ -147,7 +147,6 @@ impl Event {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::event::{Bytes, Exec, FileFacts};

@@ -183,7 +183,6 @@ impl Drop for Mapping {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use std::fs::File;
     use std::os::unix::fs::FileExt as _;

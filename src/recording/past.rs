@@ -306,5 +306,4 @@ fn weight_of(core: &Core) -> usize {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests;

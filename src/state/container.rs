@@ -131,7 +131,6 @@ impl Container {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use crate::event::{Action, ContainerEvent, ContainerId, Event, Kind, Timestamp};
     use crate::state::State;

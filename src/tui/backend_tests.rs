@@ -1,6 +1,4 @@
 //! Frames as a terminal shows them.
-#![allow(clippy::unwrap_used)]
-
 use proptest::prelude::*;
 use ratatui::Terminal;
 use ratatui::style::Style;

@@ -306,7 +306,6 @@ fn number(name: &str, value: &str, unit: Unit) -> Result<f64, String> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::event::Timestamp;

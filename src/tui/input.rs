@@ -265,7 +265,6 @@ fn mouse(text: &str, last: u8) -> Option<MouseEvent> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use proptest::prelude::*;

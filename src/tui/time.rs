@@ -329,7 +329,6 @@ pub(super) fn distance(by: Duration) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

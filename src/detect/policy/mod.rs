@@ -121,7 +121,6 @@ impl Policy {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::detect::Settings;

@@ -28,7 +28,6 @@ pub(super) fn holds(text: &str, ip: IpAddr) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -164,7 +164,6 @@ fn describe(entry: &Differing) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::detect::testkit::World;

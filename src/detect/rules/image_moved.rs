@@ -47,7 +47,6 @@ fn moved(ctx: &mut RuleContext<'_>, _change: &ContainerEvent) {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use crate::detect::testkit::World;
 

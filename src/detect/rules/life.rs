@@ -131,7 +131,6 @@ fn unpinned(ctx: &mut RuleContext<'_>, _change: &ContainerEvent) {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use crate::detect::testkit::World;
     use crate::event::Action;

@@ -55,7 +55,6 @@ fn examine(ctx: &RuleContext<'_>, _tick: &Tick) -> Alerts {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use std::time::Duration;
 

@@ -19,7 +19,6 @@ pub fn decode(body: &[u8]) -> Result<Capability, ConvertError> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -208,7 +208,6 @@ pub fn sensitive(path: &[u8], facts: Option<&FileFacts>, nspid: u32) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -168,7 +168,6 @@ fn socket_detail(record: &NetRecord) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use proptest::prelude::*;

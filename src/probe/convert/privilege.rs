@@ -148,7 +148,6 @@ fn namespaces() -> u64 {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use hullwatch_abi::privilege::id;
 

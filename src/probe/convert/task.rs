@@ -79,7 +79,6 @@ pub fn cgroup(body: &[u8]) -> Result<(u64, u64, Bytes), ConvertError> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

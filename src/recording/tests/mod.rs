@@ -1,6 +1,4 @@
 //! Round trips, and files that were cut, changed, or written by a later version.
-#![allow(clippy::unwrap_used)]
-
 mod arbitrary;
 mod damage;
 mod follow;

@@ -75,7 +75,6 @@ pub(super) fn facts(core: &Core, query: &Query<'_>, finding: &Finding) -> Vec<De
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::tui::tests::demo;

@@ -72,7 +72,6 @@ impl DriftClass {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::tui::tests::demo;

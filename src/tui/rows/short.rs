@@ -99,7 +99,6 @@ fn fact(finding: &Finding) -> Option<String> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::tui::tests::demo;

@@ -97,7 +97,6 @@ fn files(core: &Core, finding: &Finding, masked: bool) -> io::Result<Files> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use std::collections::BTreeMap;
     use std::io::Read as _;

@@ -57,7 +57,6 @@ pub(in crate::tui) fn copy(text: &str, between: Between, out: &mut impl Write) -
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -64,7 +64,6 @@ fn quoted(id: &str, path: &Bytes) -> Option<String> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -126,7 +126,6 @@ pub(in crate::tui) fn text(grid: &Grid) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

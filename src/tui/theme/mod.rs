@@ -228,5 +228,4 @@ fn projected(style: Style, depth: Depth) -> Style {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests;
