@@ -9,7 +9,8 @@ use aya::programs::{
     CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSockAddr, ProgramError,
 };
 
-use super::{ProbeError, Report, load::load_error};
+use super::object::load_error;
+use super::{ProbeError, Report};
 
 /// Hooks on addresses a process names.
 const ADDRESS: &[&str] = &["net_send4", "net_send6", "dns_connect4", "dns_connect6"];

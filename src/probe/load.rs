@@ -6,13 +6,15 @@ use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::fs::MetadataExt as _;
 
 use aya::maps::{HashMap, Map, MapData, ProgramArray};
-use aya::programs::{BtfTracePoint, FExit, Program};
+use aya::programs::FExit;
 use aya::{Btf, Ebpf, EbpfLoader};
 
 use super::clock::Clock;
 use super::losses::Losses;
+use super::object::{load_error, named, take, tracepoint};
 use super::repeats::{Due, Repeats};
 use super::ring::Ring;
+use super::type_info::{self, TypeInfo};
 use super::{Loss, Observed, ProbeConfig, ProbeError, Report, hooks, offsets, record, tables};
 use crate::event::{LostReason, Timestamp};
 
@@ -33,6 +35,9 @@ const ATTACHED: &[(&str, &str, bool)] = &[
 
 /// The program on the check of capabilities, where that is a tracepoint.
 const CAPABILITY: &str = "capability_check";
+
+/// The tracepoint, or the kernel's function, that checks a capability.
+const CAPABILITY_CHECK: &str = "cap_capable";
 
 /// Programs the call dispatcher hands on to, by class: place 1 and on.
 const CLASSES: &[&str] = &["file_exit", "privilege_exit", "net_exit"];
@@ -63,18 +68,6 @@ impl std::fmt::Debug for Probe {
     }
 }
 
-pub(super) fn load_error(error: impl std::error::Error) -> ProbeError {
-    // The cause is what helps; errors of the loader name it last.
-    let mut text = crate::text::error_chain(&error);
-    // Of a verifier's log the end tells why.
-    if let Some(log) = text.find("Verifier output") {
-        let tail: Vec<&str> = text[log..].lines().rev().take(4).collect();
-        let tail: Vec<&str> = tail.into_iter().rev().collect();
-        text = format!("{}… {}", &text[..log], tail.join(" / "));
-    }
-    ProbeError::Load(text)
-}
-
 impl Probe {
     /// Loads and attaches.
     ///
@@ -82,7 +75,13 @@ impl Probe {
     /// When the kernel lacks something required or refuses a program that is needed.
     pub fn load(config: &ProbeConfig) -> Result<Self, ProbeError> {
         keep_little();
-        let offsets = offsets::resolve()?;
+        let (offsets, btf) = {
+            let kernel = TypeInfo::read(type_info::KERNEL, None).map_err(no_btf)?;
+            (
+                offsets::resolve(&kernel)?,
+                kernel.reduced(&[CAPABILITY_CHECK]).map_err(no_btf)?,
+            )
+        };
         let mut report = Report {
             missing: offsets.missing,
             ..Report::default()
@@ -94,7 +93,9 @@ impl Probe {
         let (host, own) = (u32::from(config.host), std::process::id());
         let mounts = host_mounts()?;
         let mut loader = EbpfLoader::new();
+        // The object has no relocations by type information: the offsets are globals.
         loader
+            .btf(None)
             .override_global("FILE_OFFSETS", &offsets.table, true)
             .override_global("FILE_SHAPES", &shapes, true)
             .override_global("PRIVILEGE_CALLS", &calls, true)
@@ -110,9 +111,7 @@ impl Probe {
             loader.map_max_entries("NET_OWNERS", config.connections);
         }
         let mut programs = loader.load(OBJECT).map_err(load_error)?;
-        // It holds the kernel's type information; what follows reads that once more.
         drop(loader);
-        let btf = Btf::from_sys_fs().map_err(load_error)?;
         let mut calls =
             ProgramArray::try_from(take(&mut programs, "CLASS_PROGRAMS")?).map_err(load_error)?;
         for (class, name) in (1..).zip(CLASSES) {
@@ -286,16 +285,20 @@ fn ring(map: Map) -> Result<Ring, ProbeError> {
 
 /// Attaches to the check of capabilities: a tracepoint since 6.13, before that the function.
 fn capability(programs: &mut Ebpf, btf: &Btf, report: &mut Report) -> Result<(), ProbeError> {
-    const FUNCTION: &str = "cap_capable";
     let program = tracepoint(programs, CAPABILITY)?;
-    let done = program.load(FUNCTION, btf).and_then(|()| program.attach());
+    let done = program
+        .load(CAPABILITY_CHECK, btf)
+        .and_then(|()| program.attach());
     let Err(refused) = done else {
         report.attached.push(CAPABILITY.to_owned());
         return Ok(());
     };
     let name = "capability_return";
     let program: &mut FExit = named(programs, name)?.try_into().map_err(load_error)?;
-    match program.load(FUNCTION, btf).and_then(|()| program.attach()) {
+    match program
+        .load(CAPABILITY_CHECK, btf)
+        .and_then(|()| program.attach())
+    {
         Ok(_) => report.attached.push(name.to_owned()),
         Err(error) => {
             let why = format!("{}; {}", load_error(refused), load_error(error));
@@ -328,6 +331,11 @@ fn give_back() {
     }
 }
 
+/// The kernel has no usable type information.
+fn no_btf(error: type_info::TypeInfoError) -> ProbeError {
+    ProbeError::NoBtf(error.to_string())
+}
+
 /// Number of the host's mount namespace: that of process 1, or this process's own where a
 /// hardened host does not let it be read.
 fn host_mounts() -> Result<u32, ProbeError> {
@@ -343,22 +351,6 @@ fn misses(info: &str) -> Option<u64> {
     info.lines()
         .find_map(|line| line.strip_prefix("recursion_misses:"))
         .and_then(|count| count.trim().parse().ok())
-}
-
-pub(super) fn take(programs: &mut Ebpf, name: &'static str) -> Result<Map, ProbeError> {
-    programs
-        .take_map(name)
-        .ok_or_else(|| ProbeError::Load(format!("no map {name} in the object")))
-}
-
-fn named<'a>(programs: &'a mut Ebpf, name: &str) -> Result<&'a mut Program, ProbeError> {
-    programs
-        .program_mut(name)
-        .ok_or_else(|| ProbeError::Load(format!("no program {name} in the object")))
-}
-
-fn tracepoint<'a>(programs: &'a mut Ebpf, name: &str) -> Result<&'a mut BtfTracePoint, ProbeError> {
-    named(programs, name)?.try_into().map_err(load_error)
 }
 
 #[cfg(test)]

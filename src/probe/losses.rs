@@ -6,7 +6,7 @@ use aya::Ebpf;
 use aya::maps::{MapData, PerCpuHashMap, PerCpuValues};
 use aya::util::nr_cpus;
 
-use super::load::{load_error, take};
+use super::object::{load_error, take};
 use super::{Loss, ProbeError};
 use crate::event::LostReason;
 

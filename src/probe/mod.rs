@@ -7,11 +7,13 @@ mod fuzz;
 mod hooks;
 mod load;
 mod losses;
+mod object;
 mod offsets;
 mod record;
 mod repeats;
 mod ring;
 pub mod tables;
+mod type_info;
 
 pub use load::Probe;
 pub use repeats::Due;

@@ -1,14 +1,12 @@
-//! Where the fields the kernel programs read lie in the structures of the running kernel.
+//! Offsets, in structures of the running kernel, of the fields that the kernel programs read.
 
 use std::path::Path;
 
-use btf_rs::{Btf, Type};
 use hullwatch_abi::offsets::{self as o, ABSENT, COUNT, FIELDS, Field};
 
 use super::ProbeError;
+use super::type_info::{Structures, TypeInfo};
 
-/// Type information of the running kernel.
-const KERNEL: &str = "/sys/kernel/btf/vmlinux";
 /// Type information of the overlay file system where it is a loaded module.
 const OVERLAY: &str = "/sys/kernel/btf/overlay";
 
@@ -21,34 +19,39 @@ pub(super) struct Offsets {
     pub(super) missing: Vec<String>,
 }
 
-/// Reads the kernel's type information once and drops it again.
-pub(super) fn resolve() -> Result<Offsets, ProbeError> {
-    let kernel = Btf::from_file(KERNEL).map_err(|e| ProbeError::NoBtf(e.to_string()))?;
-    if !has_helper(&kernel, LOOP) {
+/// Looks up every field.
+///
+/// # Errors
+/// When a required field or helper is missing, or a module's type information cannot be read.
+pub(super) fn resolve(kernel: &TypeInfo<'_>) -> Result<Offsets, ProbeError> {
+    if !has_helper(kernel, LOOP) {
         return Err(ProbeError::MissingHelper {
             helper: "bpf_loop",
             since: "5.17",
             kernel: super::kernel_release(),
         });
     }
-    if !Path::new(OVERLAY).exists() && find(&kernel, &FIELDS[o::OVL_INODE]).is_none() {
-        // The module is not loaded before the first container needs it, and its types come with
-        // it. Asking for the file system has the kernel load it, as an engine's start does; where
-        // that may not be, or there is none, the fields are missing and told to be.
+    let names = || FIELDS.iter().map(|field| field.structure);
+    let structures = kernel.structures(names());
+    if !Path::new(OVERLAY).exists() && find(&structures, &FIELDS[o::OVL_INODE]).is_none() {
+        // The kernel loads the module, and with it its types, when the first container needs it.
+        // Asking for the file system loads it, as the start of an engine does; where that is not
+        // permitted, or there is no such module, the fields are reported as missing.
         let _ = rustix::mount::fsopen("overlay", rustix::mount::FsOpenFlags::FSOPEN_CLOEXEC);
     }
     let overlay = Path::new(OVERLAY)
         .exists()
-        .then(|| Btf::from_split_file(OVERLAY, &kernel))
+        .then(|| TypeInfo::read(OVERLAY, Some(kernel)))
         .transpose()
         .map_err(|e| ProbeError::NoBtf(format!("{OVERLAY}: {e}")))?;
+    let of_overlay = overlay.as_ref().map(|info| info.structures(names()));
     let mut offsets = Offsets {
         table: [ABSENT; COUNT],
         missing: Vec::new(),
     };
     for (place, field) in FIELDS.iter().enumerate() {
         let found =
-            find(&kernel, field).or_else(|| overlay.as_ref().and_then(|btf| find(btf, field)));
+            find(&structures, field).or_else(|| of_overlay.as_ref().and_then(|of| find(of, field)));
         match found {
             Some(offset) => offsets.table[place] = offset,
             None if field.required => {
@@ -74,66 +77,16 @@ fn name(field: usize) -> String {
     format!("{}.{}", FIELDS[field].structure, FIELDS[field].member)
 }
 
-/// Whether the kernel's list of helpers names this one; a list that is not there is no proof.
-fn has_helper(btf: &Btf, helper: &str) -> bool {
-    let Ok(lists) = btf.resolve_types_by_name("bpf_func_id") else {
-        return true;
-    };
-    lists.iter().all(|list| match list {
-        Type::Enum(list) => list
-            .members
-            .iter()
-            .any(|member| btf.resolve_name(member).is_ok_and(|name| name == helper)),
-        _ => true,
-    })
+/// Whether the kernel's list of helpers names this one; a missing list proves nothing.
+fn has_helper(kernel: &TypeInfo<'_>, helper: &str) -> bool {
+    kernel
+        .enumeration_has("bpf_func_id", helper)
+        .unwrap_or(true)
 }
 
-fn find(btf: &Btf, field: &Field) -> Option<u32> {
-    field.member.split('|').find_map(|path| {
-        btf.resolve_types_by_name(field.structure)
-            .ok()?
-            .into_iter()
-            .find_map(|structure| {
-                let mut offset = 0;
-                let mut here = structure;
-                for name in path.split('.') {
-                    let (at, next) = member(btf, &here, name)?;
-                    offset += at;
-                    here = next;
-                }
-                Some(offset)
-            })
-    })
-}
-
-/// Offset and type of a member, also inside anonymous structures and unions.
-fn member(btf: &Btf, of: &Type, name: &str) -> Option<(u32, Type)> {
-    let (Type::Struct(structure) | Type::Union(structure)) = of else {
-        return None;
-    };
-    for member_ in &structure.members {
-        let member_name = btf.resolve_name(member_).unwrap_or_default();
-        if member_name != name && !member_name.is_empty() {
-            continue;
-        }
-        let mut kind = btf.resolve_chained_type(member_).ok()?;
-        loop {
-            kind = match &kind {
-                Type::Typedef(t) => btf.resolve_chained_type(t).ok()?,
-                Type::Const(t) | Type::Volatile(t) => btf.resolve_chained_type(t).ok()?,
-                Type::TypeTag(t) => btf.resolve_chained_type(t).ok()?,
-                _ => break,
-            };
-        }
-        let at = member_.bit_offset() / 8;
-        if member_name == name {
-            return Some((at, kind));
-        }
-        if let Some((inner, kind)) = member(btf, &kind, name) {
-            return Some((at + inner, kind));
-        }
-    }
-    None
+fn find(structures: &Structures<'_>, field: &Field) -> Option<u32> {
+    let mut names = field.member.split('|');
+    names.find_map(|member| structures.offset(field.structure, member))
 }
 
 #[cfg(test)]
@@ -141,16 +94,20 @@ fn member(btf: &Btf, of: &Type, name: &str) -> Option<(u32, Type)> {
 mod tests {
     use super::*;
 
+    fn kernel() -> TypeInfo<'static> {
+        TypeInfo::read(super::super::type_info::KERNEL, None).unwrap()
+    }
+
     #[test]
     fn knows_which_helpers_the_running_kernel_has() {
-        let kernel = Btf::from_file(KERNEL).unwrap();
+        let kernel = kernel();
         assert!(has_helper(&kernel, LOOP));
         assert!(!has_helper(&kernel, "BPF_FUNC_no_such_helper"));
     }
 
     #[test]
     fn finds_every_required_field_of_the_running_kernel() {
-        let offsets = resolve().unwrap();
+        let offsets = resolve(&kernel()).unwrap();
         // Fixed by the definition of the structure: the number follows nothing but the count.
         assert_ne!(offsets.table[o::TASK_TGID], offsets.table[o::TASK_PID]);
         assert_eq!(

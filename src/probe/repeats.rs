@@ -8,7 +8,7 @@ use aya::maps::{HashMap, Map, MapData};
 use hullwatch_abi::file::{Alike, Seen, WINDOW_NS, op};
 use rustc_hash::FxHashMap;
 
-use super::load::load_error;
+use super::object::load_error;
 use super::{Loss, Observation, Observed, ProbeError};
 use crate::event::{File, FileOp, Kind, LostReason, Timestamp};
 
