@@ -2,7 +2,7 @@
 
 use bstr::ByteSlice as _;
 
-use super::programs;
+use super::program_roles;
 use super::rule_context::RuleContext;
 use crate::event::Client;
 
@@ -32,7 +32,7 @@ pub(super) fn look(ctx: &mut RuleContext<'_>, client: &Client) {
     }
     let mut line = format!(
         "{SAID} {}",
-        programs::command_line(&client.argv, &crate::event::Bytes::default(), 160)
+        program_roles::command_line(&client.argv, &crate::event::Bytes::default(), 160)
     );
     let who = match client.user.as_bytes() {
         [] => format!("user {}", client.login_uid.unwrap_or(client.uid)),

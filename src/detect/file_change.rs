@@ -3,7 +3,7 @@
 use bstr::ByteSlice as _;
 
 use super::rule_context::RuleContext;
-use super::{Severity, drift, programs};
+use super::{Severity, program_roles};
 use crate::event::{Bytes, File, FileOp, Filesystem};
 
 /// A change to the name or content of a file.
@@ -95,7 +95,7 @@ pub(crate) fn graded(severity: Severity, errno: u16) -> Severity {
     if errno == 0 {
         severity
     } else {
-        drift::lower(severity).max(Severity::Low)
+        severity.lowered().max(Severity::Low)
     }
 }
 
@@ -105,7 +105,7 @@ pub(crate) fn by(ctx: &RuleContext<'_>, comm: &Bytes) -> String {
     match ctx.process {
         Some(p) => format!(
             "by: {} (pid {})",
-            programs::command_line(&p.argv, &p.exe, 160),
+            program_roles::command_line(&p.argv, &p.exe, 160),
             p.pid
         ),
         None if comm.as_bytes().is_empty() => format!("by pid {}", ctx.event.pid),

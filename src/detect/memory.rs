@@ -1,19 +1,19 @@
 //! What the rules remember between events, per container and bounded.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
+use rustc_hash::FxHashMap;
 
-use super::baseline::Known;
-use super::drift::Drifts;
+use super::drifted_files::DriftedFiles;
 use super::exec_session::Session;
+use super::file_links::FileLinks;
 use super::finding::{Finding, FindingIndex};
-use super::links::Links;
-use super::programs;
+use super::known_behavior::KnownBehavior;
+use super::program_roles;
+use super::seen_set::Seen;
 use crate::event::{
     Action, Bytes, ContainerId, Endpoint, Event, Exec, File, FileOp, Kind, ProgramAdditions,
     Severity, Timestamp,
@@ -29,54 +29,6 @@ const MAX_SET: usize = 1024;
 
 /// Processes that begin within this time of each other may be one pipe.
 pub(crate) const BESIDE: Duration = Duration::from_secs(2);
-
-/// A set of hashes that forgets its oldest entry.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Seen {
-    known: FxHashSet<u64>,
-    order: VecDeque<u64>,
-}
-
-impl Seen {
-    /// Adds; true when it was not there.
-    pub(crate) fn insert(&mut self, value: impl Hash) -> bool {
-        let key = digest(value);
-        if !self.known.insert(key) {
-            return false;
-        }
-        self.order.push_back(key);
-        if self.order.len() > MAX_SET
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.known.remove(&oldest);
-        }
-        true
-    }
-
-    /// Removes.
-    pub(crate) fn forget(&mut self, value: impl Hash) {
-        let key = digest(value);
-        if self.known.remove(&key) {
-            self.order.retain(|k| *k != key);
-        }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.order.len()
-    }
-
-    /// It is there.
-    #[must_use]
-    pub(crate) fn contains(&self, value: impl Hash) -> bool {
-        !self.known.is_empty() && self.known.contains(&digest(value))
-    }
-}
-
-fn digest(value: impl Hash) -> u64 {
-    let mut hasher = FxHasher::default();
-    value.hash(&mut hasher);
-    hasher.finish()
-}
 
 /// The latest outbound connection of a process.
 #[derive(Debug, Clone, Copy)]
@@ -97,7 +49,7 @@ pub(crate) struct ContainerMemory {
     /// It started and has not run its own program yet.
     pub(crate) awaiting_first: bool,
     /// Executed drift, and what awaits comparison.
-    pub(crate) drifts: Drifts,
+    pub(crate) drifts: DriftedFiles,
     /// SHA-256 of files compared with the image, by path.
     hashes: BTreeMap<Bytes, String>,
     /// Files a package manager of the image wrote.
@@ -107,7 +59,7 @@ pub(crate) struct ContainerMemory {
     /// Differences from the image already told.
     pub(crate) scanned: Seen,
     /// What it is known to do.
-    pub(crate) known: Known,
+    pub(crate) known: KnownBehavior,
     /// Changed files that a finding tells of: what runs them later belongs to its story.
     pub(crate) planted: BTreeMap<Bytes, FindingIndex>,
     /// Rhythm of commands run from outside, by command line.
@@ -167,7 +119,7 @@ pub(crate) struct Memory {
     /// Latest outbound connection by process.
     pub(crate) outbound: FxHashMap<u32, Outbound>,
     /// Other names of files.
-    pub(crate) links: Links,
+    pub(crate) links: FileLinks,
     /// What was added to the story of a drifted program, at its worst, by the story's place.
     pub(crate) chained: FxHashMap<FindingIndex, Severity>,
 }
@@ -302,7 +254,7 @@ impl Memory {
             Kind::Exec(exec) if !exec.runtime => {
                 if !self.installing.contains_key(&event.pid)
                     && self.installing.len() < MAX_PROCESSES
-                    && (programs::is_packager(names, &**exec)
+                    && (program_roles::is_packager(names, &**exec)
                         || self.runs_installed_packager(names, state, event, exec))
                 {
                     self.installing.insert(event.pid, event.pid);
@@ -365,7 +317,7 @@ impl Memory {
         event: &Event,
         exec: &Exec,
     ) -> bool {
-        let Some(script) = programs::environments_packager(names, exec) else {
+        let Some(script) = program_roles::environments_packager(names, exec) else {
             return false;
         };
         let installed = event

@@ -3,32 +3,34 @@
 //! Pure: the same stream gives the same findings, byte for byte.
 
 mod alert;
-mod baseline;
-mod build;
+mod attribution;
+mod build_artifacts;
 mod correlation;
-mod drift;
+mod drifted_files;
 mod engine;
 mod exec_client;
 mod exec_session;
 mod file_change;
+mod file_links;
+mod file_origin;
 mod finding;
 mod finding_store;
 mod keyframe;
-mod links;
+mod known_behavior;
 mod memory;
 mod policy;
 mod policy_application;
-mod programs;
+mod program_roles;
 mod rule;
 mod rule_context;
 mod rule_info;
 mod rule_memory;
 pub mod rules;
+mod seen_set;
 mod silence;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod testkit;
-mod who;
 
 pub use crate::event::{AgeLimit, Allow, Policy, PolicySettings, Scope, Severity, Silence};
 pub use engine::Detector;

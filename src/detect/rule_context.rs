@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::finding::{Ancestor, FindingIndex};
-use super::finding_store::{Explanation, FindingStore, Occurrence};
+use super::finding_store::{FindingStore, Occurrence};
+use super::known_behavior::Behavior;
 use super::memory::{ContainerMemory, Memory};
 use super::rule_info::RuleInfo;
 use super::{Settings, Severity};
@@ -11,6 +12,8 @@ use crate::catalog::paths::{self, PathClass};
 use crate::event::{ContainerId, Event, ProgramAdditions, Timestamp};
 use crate::state::{Container, FileActivity, FileKey, Lineage, ProcessEntry, State};
 
+/// A container found running is learned from for so long, seconds.
+const FIRST_LOOK: u64 = 60;
 /// Processes kept of an ancestry.
 const MAX_ANCESTRY: usize = 12;
 
@@ -99,6 +102,21 @@ impl<'a> RuleContext<'a> {
         self.session().is_none() && self.in_grace(self.now())
     }
 
+    /// Learns what the container does; true when it was not known to do it.
+    pub(crate) fn learn(&mut self, deed: Behavior<'_>) -> bool {
+        self.own().known.learn(deed)
+    }
+
+    /// What the container does now is what it is known to do from now on: it starts up, or its
+    /// past is not known. What a command from outside does is never learned from.
+    #[must_use]
+    pub(crate) fn learning(&self) -> bool {
+        let unknown_past = self.container.is_some_and(|c| c.existing)
+            && self.now().since(self.state.began).as_secs() < FIRST_LOOK
+            && self.session().is_none();
+        self.starting_up() || unknown_past
+    }
+
     /// `at` lies within the container's start-up grace.
     #[must_use]
     pub(crate) fn in_grace(&self, at: Timestamp) -> bool {
@@ -132,36 +150,6 @@ impl<'a> RuleContext<'a> {
             seq: self.event.seq,
             ancestry: self.ancestors().map(ancestor).collect(),
         }
-    }
-
-    /// Raises or counts a finding of the running rule: the old way, for rules not converted yet.
-    pub(crate) fn raise(
-        &mut self,
-        severity: Severity,
-        subject: &[u8],
-        describe: impl FnOnce(&Self, &mut Explanation),
-    ) -> Option<FindingIndex> {
-        self.raise_as(self.rule, severity, subject, describe)
-    }
-
-    /// As [`Self::raise`], for a rule of the same family.
-    pub(crate) fn raise_as(
-        &mut self,
-        rule: &'static RuleInfo,
-        severity: Severity,
-        subject: &[u8],
-        describe: impl FnOnce(&Self, &mut Explanation),
-    ) -> Option<FindingIndex> {
-        if self.settings.policy.turns_off(rule.id) {
-            return None;
-        }
-        let known = self.findings.find(rule.id, Some(self.owner), subject);
-        let explanation = known.is_none().then(|| {
-            let mut explanation = Explanation::default();
-            describe(self, &mut explanation);
-            explanation
-        });
-        super::correlation::record_subject(self, rule, severity, subject, explanation)
     }
 
     /// The finding that tells of this file's change, unless it is accepted.

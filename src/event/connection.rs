@@ -33,6 +33,15 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
+    /// The endpoint as text, escaped.
+    #[must_use]
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::Inet(address) => address.to_string(),
+            Self::Unix(path) => super::escape(path).to_string(),
+        }
+    }
+
     /// The IP address, if it has one; an IPv4 address mapped into IPv6 is returned as IPv4.
     #[must_use]
     pub fn ip(&self) -> Option<IpAddr> {

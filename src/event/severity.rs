@@ -21,6 +21,17 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// One step lower; `Info` stays.
+    #[must_use]
+    pub(crate) fn lowered(self) -> Self {
+        match self {
+            Self::Critical => Self::High,
+            Self::High => Self::Medium,
+            Self::Medium => Self::Low,
+            Self::Low | Self::Info => Self::Info,
+        }
+    }
+
     /// The letter that stands for it on screen.
     #[must_use]
     pub fn letter(self) -> char {

@@ -10,6 +10,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
+    /// Time of day, UTC, to the second.
+    #[must_use]
+    pub(crate) fn clock(self) -> String {
+        self.to_jiff().strftime("%H:%M:%S").to_string()
+    }
+
     /// Time from `earlier` to `self`; zero if `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

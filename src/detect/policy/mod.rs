@@ -1,10 +1,12 @@
 //! Questions the rules ask a policy: about a rule, a container, a port, a destination, a path.
 
+mod content;
 mod edit;
 mod parse;
 mod pattern;
 
-pub use parse::{PolicyError, Read};
+pub use content::Read;
+pub use parse::PolicyError;
 pub(crate) use pattern::glob;
 
 use std::net::IpAddr;

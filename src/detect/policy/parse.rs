@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::content::Read;
 use super::pattern;
 use crate::detect::rules;
 use crate::event::{
@@ -20,17 +21,6 @@ pub struct PolicyError {
     pub line: usize,
     /// What is wrong there.
     pub message: String,
-}
-
-/// Content of a policy file.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Read {
-    /// The policy.
-    pub policy: Policy,
-    /// The age limit of every container, where the file sets one: `Some(None)` is no limit.
-    pub max_age: Option<Option<Duration>>,
-    /// The start-up grace, where the file sets one.
-    pub startup_grace: Option<Duration>,
 }
 
 type Text = toml::Spanned<String>;

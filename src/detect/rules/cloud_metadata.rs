@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::detect::alert::Alerts;
 use crate::detect::rule_context::RuleContext;
-use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, programs, who};
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, attribution, program_roles};
 use crate::event::{Connect, Outcome};
 
 /// Addresses at which clouds hand out credentials: AWS, Google, Azure, Oracle and others share
@@ -46,7 +46,7 @@ fn examine(ctx: &RuleContext<'_>, connect: &Connect) -> Alerts {
     let Some(ip) = connect.remote.ip().filter(|ip| is_metadata(*ip)) else {
         return Alerts::none();
     };
-    let suspicious = who::suspicious(ctx);
+    let suspicious = attribution::suspicious(ctx);
     let severity = if suspicious {
         Severity::High
     } else {
@@ -59,7 +59,7 @@ fn examine(ctx: &RuleContext<'_>, connect: &Connect) -> Alerts {
             _ => "the connection was made or begun".to_owned(),
         });
         if let Some(p) = ctx.process {
-            let command = programs::command_line(&p.argv, &p.exe, 160);
+            let command = program_roles::command_line(&p.argv, &p.exe, 160);
             explanation.why.push(format!("by: {command}"));
         }
     });

@@ -6,7 +6,7 @@ use bstr::ByteSlice as _;
 
 use crate::detect::file_change::{Maker, by, graded, is_refusal, maker, refused};
 use crate::detect::rule_context::RuleContext;
-use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, programs, who};
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, attribution, program_roles};
 use crate::event::{File, FileOp};
 use crate::state::ProcessEntry;
 
@@ -38,13 +38,13 @@ fn with_a_tool(ctx: &RuleContext<'_>) -> bool {
     ctx.memory.marks.contains_key(&ctx.event.pid)
         || ctx
             .process
-            .map(programs::of)
+            .map(program_roles::of)
             .is_some_and(|n| is_tool(n) || ctx.names().is_shell(n))
 }
 
 /// Somebody does it, not the service.
 pub(super) fn by_hand(ctx: &RuleContext<'_>) -> bool {
-    who::suspicious(ctx) || with_a_tool(ctx)
+    attribution::suspicious(ctx) || with_a_tool(ctx)
 }
 
 fn credentials(ctx: &mut RuleContext<'_>, file: &File) {
@@ -128,8 +128,8 @@ fn its_work(process: &ProcessEntry, path: &[u8]) -> bool {
     if process.file.origin() != crate::event::Origin::Image {
         return false;
     }
-    let name = programs::of(process);
-    if who::checks_logins(name) {
+    let name = program_roles::of(process);
+    if attribution::checks_logins(name) {
         return true;
     }
     match name {
@@ -170,7 +170,7 @@ fn secret_group(path: &[u8]) -> &[u8] {
         return b"/etc/shadow";
     }
     // Whoever goes through a home takes what it has.
-    home(path).unwrap_or_else(|| programs::directory(path))
+    home(path).unwrap_or_else(|| program_roles::directory(path))
 }
 
 /// The home a path lies in, among those that are people's.

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use bstr::ByteSlice as _;
 
 use crate::detect::alert::Alerts;
-use crate::detect::drift::any_ancestor;
 use crate::detect::file_change::by;
-use crate::detect::memory::Seen;
+use crate::detect::file_origin::any_ancestor;
 use crate::detect::rule_context::RuleContext;
 use crate::detect::rule_memory::RuleMemory;
-use crate::detect::{Severity, who};
+use crate::detect::seen_set::Seen;
+use crate::detect::{Severity, attribution};
 use crate::event::{Bytes, Privilege};
 
 /// Calls and sandboxes remembered of one container.
@@ -52,12 +52,12 @@ pub(super) fn known_work(
     }
     let key = format!("sandbox {}", caller(ctx, p).escaped());
     if memory.contains(&key) {
-        let ordinary = !reaches_host(p) && !who::suspicious(ctx);
+        let ordinary = !reaches_host(p) && !attribution::suspicious(ctx);
         return ordinary.then(Alerts::none);
     }
     let starting = ctx.starting_up() && entitled(ctx, "SYS_ADMIN");
     let child = matches!(p.call.as_str(), "clone" | "clone3") && p.detail.contains_str("CLONE_NEW");
-    let confines = child && p.errno == 0 && !who::suspicious(ctx);
+    let confines = child && p.errno == 0 && !attribution::suspicious(ctx);
     if starting || confines {
         memory.add(key);
     }

@@ -3,11 +3,14 @@
 use crate::detect::alert::Alert;
 use bstr::ByteSlice as _;
 
-use crate::detect::drift::{Made, PATIENCE, Pending, attach_history, history, made, peer};
+use crate::detect::drifted_files::{PATIENCE, PendingComparison};
+use crate::detect::file_origin::{OrdinaryOrigin, attach_history, history, made};
 use crate::detect::finding::FindingIndex;
 use crate::detect::finding_store::Explanation;
 use crate::detect::rule_context::RuleContext;
-use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, build, programs};
+use crate::detect::{
+    Handler, Requirement, Rule, RuleInfo, Severity, build_artifacts, program_roles,
+};
 use crate::event::{
     Bytes, Compare, CompareClass, Connect, Exec, File, FileOp, Origin, Outcome, Tick, Timestamp,
     escape,
@@ -125,7 +128,7 @@ pub(super) const BUILT: Rule = Rule {
                   Ordinary in a development or build container; a service should not compile.",
         check: "Whether this container is meant to build things.",
     },
-    handlers: &[Handler::OldFile(build::carried)],
+    handlers: &[Handler::OldFile(build_artifacts::carried)],
 };
 
 /// An alert about drift of the container's start-up, which is one finding.
@@ -138,7 +141,12 @@ pub(crate) fn startup_drift(ctx: &RuleContext<'_>, line: String) -> Alert {
 
 /// An alert about a result of a build inside the container, which is one finding.
 pub(crate) fn built_alert(ctx: &RuleContext<'_>, line: String) -> Alert {
-    let alert = ctx.alert_as(&BUILT.info, Severity::Info, build::SUBJECT, |_| {});
+    let alert = ctx.alert_as(
+        &BUILT.info,
+        Severity::Info,
+        build_artifacts::SUBJECT,
+        |_| {},
+    );
     alert.reason(line)
 }
 
@@ -157,10 +165,10 @@ fn exec(ctx: &mut RuleContext<'_>, exec: &Exec) {
     if let Some(&index) = ctx.memory.marks.get(&ctx.event.pid) {
         let line = format!(
             "then ran: {}",
-            programs::command_line(&exec.argv, &exec.exe, 160)
+            program_roles::command_line(&exec.argv, &exec.exe, 160)
         );
         add(ctx, index, line);
-        build::compiles(ctx, exec, index);
+        build_artifacts::compiles(ctx, &BUILT.info, exec, index);
     }
     match exec.file.origin() {
         Origin::Upper | Origin::CopiedUp => judge_upper(ctx, exec),
@@ -196,12 +204,12 @@ fn judge_upper(ctx: &mut RuleContext<'_>, exec: &Exec) {
             }
             // Whether it is a copy of an image file, or the image's own content, is known
             // only once it is compared.
-            let pending = Pending {
+            let pending = PendingComparison {
                 path: exec.exe.clone(),
                 file: exec.file,
                 first: ctx.occurrence(),
                 pid: ctx.event.pid,
-                command: programs::command_line(&exec.argv, &exec.exe, 160),
+                command: program_roles::command_line(&exec.argv, &exec.exe, 160),
                 again: (0, ctx.event.ts, ctx.event.seq),
                 starting_up: ctx.starting_up(),
             };
@@ -250,12 +258,12 @@ fn judge(ctx: &mut RuleContext<'_>, exec: &Exec, rule: &'static RuleInfo, severi
     }
     if severity > Severity::Info {
         match made(ctx, path) {
-            Some(Made::Package) => return,
-            Some(Made::Built) => {
+            Some(OrdinaryOrigin::Package) => return,
+            Some(OrdinaryOrigin::Built) => {
                 built(ctx, format!("ran {}", path.escaped()));
                 return;
             }
-            Some(Made::StartUp) => {
+            Some(OrdinaryOrigin::StartUp) => {
                 record_startup_drift(ctx, format!("ran {}", path.escaped()));
                 return;
             }
@@ -265,7 +273,7 @@ fn judge(ctx: &mut RuleContext<'_>, exec: &Exec, rule: &'static RuleInfo, severi
     let origin = exec.file.origin();
     take_over(ctx, path, rule, severity);
     let index = ctx.raise_as(rule, severity, path, |ctx, explanation| {
-        let command = programs::command_line(&exec.argv, path, 160);
+        let command = program_roles::command_line(&exec.argv, path, 160);
         tell(ctx, explanation, rule, path, &command, origin);
     });
     if let Some(index) = index {
@@ -293,7 +301,12 @@ fn take_over(ctx: &mut RuleContext<'_>, path: &Bytes, rule: &'static RuleInfo, s
 
 /// Folds what came of a build into the container's one line about that.
 pub(super) fn built(ctx: &mut RuleContext<'_>, what: String) {
-    if let Some(index) = ctx.raise_as(&BUILT.info, Severity::Info, build::SUBJECT, |_, _| {}) {
+    if let Some(index) = ctx.raise_as(
+        &BUILT.info,
+        Severity::Info,
+        build_artifacts::SUBJECT,
+        |_, _| {},
+    ) {
         ctx.findings.add_reason(index, what);
     }
 }
@@ -326,8 +339,8 @@ fn tell(
 }
 
 fn relocated_severity(path: &[u8], from: &[u8]) -> Severity {
-    let (name, original) = (programs::leaf(path), programs::leaf(from));
-    let misnamed = name != original && programs::is_system_name(name);
+    let (name, original) = (program_roles::leaf(path), program_roles::leaf(from));
+    let misnamed = name != original && program_roles::is_system_name(name);
     if misnamed || super::programs_run::disguise(path).is_some() {
         Severity::High
     } else {
@@ -351,7 +364,7 @@ fn compare(ctx: &mut RuleContext<'_>, compare: &Compare) {
 
 fn tick(ctx: &mut RuleContext<'_>, _tick: &Tick) {
     let now = ctx.now();
-    let late = |p: &Pending| now.since(p.first.ts).as_secs() >= PATIENCE;
+    let late = |p: &PendingComparison| now.since(p.first.ts).as_secs() >= PATIENCE;
     if !ctx
         .memory
         .get(ctx.owner)
@@ -372,7 +385,7 @@ fn tick(ctx: &mut RuleContext<'_>, _tick: &Tick) {
 /// What an execution was, now that it is known.
 fn settle(
     ctx: &mut RuleContext<'_>,
-    pending: &Pending,
+    pending: &PendingComparison,
     class: &CompareClass,
     sha256: Option<&str>,
 ) {
@@ -448,7 +461,7 @@ fn settle(
 /// Raises what had to wait for its comparison, as of its first execution.
 fn raise_settled(
     ctx: &mut RuleContext<'_>,
-    pending: &Pending,
+    pending: &PendingComparison,
     rule: &'static RuleInfo,
     severity: Severity,
 ) -> Option<FindingIndex> {
@@ -461,12 +474,12 @@ fn raise_settled(
         return None;
     }
     match made(ctx, path) {
-        Some(Made::Package) => return None,
-        Some(Made::Built) => {
+        Some(OrdinaryOrigin::Package) => return None,
+        Some(OrdinaryOrigin::Built) => {
             built(ctx, format!("ran {}", path.escaped()));
             return None;
         }
-        Some(Made::StartUp) => {
+        Some(OrdinaryOrigin::StartUp) => {
             record_startup_drift(ctx, format!("ran {}", path.escaped()));
             return None;
         }
@@ -514,7 +527,7 @@ fn connect(ctx: &mut RuleContext<'_>, connect: &Connect) {
         Outcome::Failed(_) => "then tried to connect to",
         _ => "then connected to",
     };
-    add(ctx, index, format!("{how} {}", peer(&connect.remote)));
+    add(ctx, index, format!("{how} {}", connect.remote.text()));
 }
 
 /// So do its changes to files of consequence.

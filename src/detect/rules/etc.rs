@@ -6,7 +6,7 @@ use crate::catalog::paths::PathClass;
 use crate::detect::file_change::{Maker, RENAMED, by, changes, graded, in_root, maker, refused};
 use crate::detect::finding::FindingIndex;
 use crate::detect::rule_context::RuleContext;
-use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, programs};
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_roles};
 use crate::event::{Bytes, File, FileOp};
 
 /// Declares a rule on one place.
@@ -224,13 +224,13 @@ fn first_directory(path: &[u8]) -> &[u8] {
         .map(|(i, _)| i);
     match second {
         Some(end) => path.get(..end).unwrap_or(path),
-        None => programs::directory(path),
+        None => program_roles::directory(path),
     }
 }
 
 /// A name that only serves the replacement of another: it is the rename that counts.
 fn temporary(path: &Bytes) -> bool {
-    let leaf = programs::leaf(path);
+    let leaf = program_roles::leaf(path);
     let ends = [
         &b"~"[..],
         b".swp",

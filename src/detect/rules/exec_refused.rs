@@ -3,10 +3,10 @@
 use crate::catalog;
 use bstr::ByteSlice as _;
 
-use crate::detect::drift::{attach_history, history, made};
 use crate::detect::file_change::{Maker, maker};
+use crate::detect::file_origin::{attach_history, history, made};
 use crate::detect::rule_context::RuleContext;
-use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, programs};
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_roles};
 use crate::event::{ExecRefused, FileOp};
 
 /// The rule.
@@ -39,7 +39,7 @@ fn refused(ctx: &mut RuleContext<'_>, exec: &ExecRefused) {
     // bash and zsh read the file as a script themselves then, without a word to the kernel.
     let reads = ctx
         .process
-        .is_some_and(|p| catalog::programs::RETRYING_SHELLS.contains(&programs::of(p)));
+        .is_some_and(|p| catalog::programs::RETRYING_SHELLS.contains(&program_roles::of(p)));
     if exec.errno == ENOEXEC && reads {
         let shown = exec.path.escaped().to_string();
         let alerts = super::scripts::judge(ctx, path, &shown);
@@ -59,7 +59,7 @@ fn refused(ctx: &mut RuleContext<'_>, exec: &ExecRefused) {
             .push(format!("it is not in the image: {index}"));
         history(ctx, path, &mut explanation.why);
         if let Some(p) = ctx.process {
-            let command = programs::command_line(&p.argv, &p.exe, 160);
+            let command = program_roles::command_line(&p.argv, &p.exe, 160);
             explanation.why.push(format!("tried by: {command}"));
         }
     });

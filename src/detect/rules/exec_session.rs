@@ -1,10 +1,9 @@
 //! Commands brought into a container from outside: one story each.
 
-use crate::detect::drift::{clock, peer};
 use crate::detect::exec_session::Session;
 use crate::detect::finding::FindingIndex;
 use crate::detect::rule_context::RuleContext;
-use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, exec_client, programs};
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, exec_client, program_roles};
 use crate::event::ProgramAdditions;
 use crate::event::{Connect, ContainerEvent, Exec, File, FileOp, Listen, Outcome, Privilege};
 
@@ -59,7 +58,7 @@ fn exec(ctx: &mut RuleContext<'_>, exec: &Exec) {
     }
     let line = format!(
         "ran: {}",
-        programs::command_line(&exec.argv, &exec.exe, 160)
+        program_roles::command_line(&exec.argv, &exec.exe, 160)
     );
     tell(ctx, root, line, |s| (&mut s.commands, MAX_COMMANDS));
     if exec.tty
@@ -72,7 +71,7 @@ fn exec(ctx: &mut RuleContext<'_>, exec: &Exec) {
 }
 
 fn is_shell(names: &ProgramAdditions, exec: &Exec) -> bool {
-    names.is_shell(programs::name(&exec.exe, &exec.argv))
+    names.is_shell(program_roles::name(&exec.exe, &exec.argv))
 }
 
 fn begin(ctx: &mut RuleContext<'_>, root: u32, exec: &Exec) {
@@ -82,7 +81,7 @@ fn begin(ctx: &mut RuleContext<'_>, root: u32, exec: &Exec) {
     let argv = entry
         .filter(|e| !e.argv.is_empty())
         .map_or(&exec.argv, |e| &e.argv);
-    let command = programs::command_line(argv, &exec.exe, 200);
+    let command = program_roles::command_line(argv, &exec.exe, 200);
     // Plain commands are the daily work of those who run the container: one story. A shell is one
     // of its own, since what it does is known only as it goes on.
     let shared = !interactive && !is_shell(ctx.names(), exec);
@@ -120,7 +119,7 @@ fn begin(ctx: &mut RuleContext<'_>, root: u32, exec: &Exec) {
         } else {
             format!(
                 "began at {} and does not descend from the container's init",
-                clock(now)
+                now.clock()
             )
         };
         session.index = ctx.raise(severity, &subject, |_, explanation| {
@@ -152,7 +151,7 @@ fn facts(ctx: &mut RuleContext<'_>, _change: &ContainerEvent) {
     let Some(container) = ctx.container.filter(|c| !c.info.healthcheck.is_empty()) else {
         return;
     };
-    let command = programs::command_line(&container.info.healthcheck, &[], 200);
+    let command = program_roles::command_line(&container.info.healthcheck, &[], 200);
     let subject = command.as_bytes();
     let Some(index) = ctx.findings.find(RULE.info.id, Some(ctx.owner), subject) else {
         return;
@@ -250,7 +249,7 @@ fn connect(ctx: &mut RuleContext<'_>, connect: &Connect) {
         Outcome::Failed(_) => "tried to connect to",
         _ => "connected to",
     };
-    let line = format!("{how} {}", peer(&connect.remote));
+    let line = format!("{how} {}", connect.remote.text());
     tell(ctx, root, line, |s| (&mut s.connections, MAX_CONNECTIONS));
 }
 

@@ -4,7 +4,7 @@ use bstr::ByteSlice as _;
 
 use crate::detect::alert::Alerts;
 use crate::detect::rule_context::RuleContext;
-use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, programs};
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_roles};
 use crate::event::{Exec, Origin};
 
 /// The rule.
@@ -37,7 +37,7 @@ fn examine(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
     };
     subject.extend_from_slice(exe.strip_suffix(b" (deleted)").unwrap_or(exe));
     let alert = ctx.alert(Severity::Critical, &subject, |explanation| {
-        let command = programs::command_line(&exec.argv, &exec.exe, 160);
+        let command = program_roles::command_line(&exec.argv, &exec.exe, 160);
         explanation.title = format!("Ran a program that has no file: {command}");
         explanation.why.push(match origin {
             Origin::Memfd => format!(

@@ -9,7 +9,7 @@ use crate::catalog::paths::PathClass;
 use crate::catalog::secrets;
 use crate::detect::file_change::{Maker, by, changes, graded, is_refusal, maker, refused};
 use crate::detect::rule_context::RuleContext;
-use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, programs};
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_roles};
 use crate::event::{File, FileOp, Filesystem};
 
 /// Traces removed.
@@ -78,7 +78,7 @@ pub(super) const HOST: Rule = Rule {
 
 /// Rotation leaves these behind and removes them in time.
 fn is_rotated(path: &[u8]) -> bool {
-    let leaf = programs::leaf(path);
+    let leaf = program_roles::leaf(path);
     leaf.ends_with(b".gz")
         || leaf.ends_with(b".xz")
         || leaf.ends_with(b".bz2")
@@ -91,7 +91,7 @@ fn is_rotated(path: &[u8]) -> bool {
 /// A program that people type into writes its own history anew; so may a shell, but there a
 /// person does it, too.
 fn keeps(names: &ProgramAdditions, name: &[u8], path: &[u8]) -> bool {
-    let own = programs::leaf(path)
+    let own = program_roles::leaf(path)
         .strip_prefix(b".")
         .and_then(|l| l.strip_suffix(b"_history"));
     own == Some(name) && !names.is_shell(name)
@@ -99,7 +99,7 @@ fn keeps(names: &ProgramAdditions, name: &[u8], path: &[u8]) -> bool {
 
 /// Logs that a service or the system keeps, and nobody else begins anew.
 fn is_kept(path: &[u8]) -> bool {
-    let leaf = programs::leaf(path);
+    let leaf = program_roles::leaf(path);
     matches!(
         leaf.strip_suffix(b".log").unwrap_or(leaf),
         b"auth"
@@ -153,9 +153,9 @@ fn logs(ctx: &mut RuleContext<'_>, file: &File) {
     if kind == Some(PathClass::Log) {
         let rotation = ctx
             .ancestors()
-            .any(|p| catalog::programs::LOG_ROTATORS.contains(&programs::of(p)));
+            .any(|p| catalog::programs::LOG_ROTATORS.contains(&program_roles::of(p)));
         // Opening a log anew is how much is begun; those that are kept are not begun by hand.
-        let name = ctx.process.map(programs::of).unwrap_or_default();
+        let name = ctx.process.map(program_roles::of).unwrap_or_default();
         let begun = file.op == FileOp::Truncate
             && !catalog::programs::TRUNCATORS.contains(&name)
             && !is_kept(&file.path);
@@ -163,7 +163,7 @@ fn logs(ctx: &mut RuleContext<'_>, file: &File) {
         {
             return;
         }
-    } else if ctx.process.map(programs::of).is_some_and(|n| {
+    } else if ctx.process.map(program_roles::of).is_some_and(|n| {
         // A shell turns its own history over through a temporary file.
         let over = ctx.names().is_shell(n) && file.op != FileOp::Symlink && ctx.session().is_none();
         over || keeps(ctx.names(), n, &file.path)
@@ -373,7 +373,7 @@ fn host(ctx: &mut RuleContext<'_>, file: &File) {
             change.verb,
             refused(change.errno)
         );
-        let subject = programs::directory(&on_host).to_vec();
+        let subject = program_roles::directory(&on_host).to_vec();
         let index = ctx.raise(
             graded(weight, change.errno),
             &subject,

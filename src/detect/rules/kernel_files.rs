@@ -7,7 +7,7 @@ use bstr::ByteSlice as _;
 
 use crate::detect::file_change::{by, graded, is_refusal, refused};
 use crate::detect::rule_context::RuleContext;
-use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, programs};
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_roles};
 use crate::event::{File, FileOp, Filesystem};
 
 /// Kernel settings.
@@ -254,7 +254,7 @@ const ETXTBSY: u16 = 26;
 
 /// `/proc/PID/fd/N`.
 fn of_descriptor(path: &[u8]) -> bool {
-    let parent = programs::directory(path);
+    let parent = program_roles::directory(path);
     process_file(parent, b"fd").is_some()
 }
 
@@ -267,7 +267,7 @@ fn own_exe(ctx: &mut RuleContext<'_>, file: &File) {
     let descriptor = file.errno == ETXTBSY && of_descriptor(path);
     let through = process_file(path, b"exe").is_some() || descriptor;
     // Resolved, the target is the runtime's binary, which is no path of the container.
-    let runtime = catalog::programs::RUNTIME_BINARIES.contains(&programs::leaf(path))
+    let runtime = catalog::programs::RUNTIME_BINARIES.contains(&program_roles::leaf(path))
         && file.file.is_some_and(|f| f.fs == Filesystem::Disk);
     if through || runtime {
         raise(

@@ -3,9 +3,9 @@
 use crate::catalog;
 use bstr::ByteSlice as _;
 
-use crate::detect::drift::{Made, attach_history, history, made};
+use crate::detect::file_origin::{OrdinaryOrigin, attach_history, history, made};
 use crate::detect::rule_context::RuleContext;
-use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, programs, who};
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, attribution, program_roles};
 use crate::event::{File, FileOp, Origin};
 
 /// Libraries.
@@ -59,12 +59,12 @@ fn library(ctx: &mut RuleContext<'_>, file: &File) {
         return;
     }
     match made(ctx, &path) {
-        Some(Made::Package) => return,
-        Some(Made::Built) => {
+        Some(OrdinaryOrigin::Package) => return,
+        Some(OrdinaryOrigin::Built) => {
             super::drift_exec::built(ctx, format!("loaded {}", path.escaped()));
             return;
         }
-        Some(Made::StartUp) => {
+        Some(OrdinaryOrigin::StartUp) => {
             super::record_startup_drift(ctx, format!("loaded {}", path.escaped()));
             return;
         }
@@ -90,7 +90,7 @@ fn library(ctx: &mut RuleContext<'_>, file: &File) {
         let index = ctx.raise(Severity::Info, b"unpacked", |ctx, explanation| {
             explanation.title = "A runtime loaded a library that it had unpacked itself".to_owned();
             if let Some(p) = ctx.process {
-                let command = programs::command_line(&p.argv, &p.exe, 160);
+                let command = program_roles::command_line(&p.argv, &p.exe, 160);
                 explanation.why.push(format!("loaded by: {command}"));
             }
         });
@@ -112,7 +112,7 @@ fn library(ctx: &mut RuleContext<'_>, file: &File) {
         );
         history(ctx, &path, &mut explanation.why);
         if let Some(p) = ctx.process {
-            let command = programs::command_line(&p.argv, &p.exe, 160);
+            let command = program_roles::command_line(&p.argv, &p.exe, 160);
             explanation.why.push(format!("loaded by: {command}"));
         }
     });
@@ -128,7 +128,7 @@ fn unpacked_itself(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
     let Some(process) = ctx.process else {
         return false;
     };
-    let name = programs::of(process);
+    let name = program_roles::of(process);
     let runtime =
         ctx.names().is_interpreter(name) || catalog::programs::UNPACKING_RUNTIMES.contains(&name);
     let temporary = path.starts_with(b"/tmp/")
@@ -144,19 +144,19 @@ fn unpacked_itself(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
         && temporary
         && own
         && process.file.origin() == Origin::Image
-        && !who::inline(ctx.names(), process)
-        && !who::suspicious(ctx)
+        && !attribution::inline(ctx.names(), process)
+        && !attribution::suspicious(ctx)
 }
 
 /// The loader itself was started, with this file as the program to run: no right to execute it
 /// is needed then.
 fn loads_as_program(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
-    let Some(process) = ctx.process.filter(|p| programs::is_loader(&p.exe)) else {
+    let Some(process) = ctx.process.filter(|p| program_roles::is_loader(&p.exe)) else {
         return false;
     };
     let words = process.argv.iter().skip(1).map(|a| a.as_bytes());
     let mut values = words.filter(|a| !a.starts_with(b"-"));
-    values.any(|a| programs::leaf(a) == programs::leaf(path))
+    values.any(|a| program_roles::leaf(a) == program_roles::leaf(path))
 }
 
 fn loaded(ctx: &mut RuleContext<'_>, path: &crate::event::Bytes) {
@@ -168,7 +168,7 @@ fn loaded(ctx: &mut RuleContext<'_>, path: &crate::event::Bytes) {
             .push("run through the loader, which needs no right to execute it".to_owned());
         history(ctx, path, &mut explanation.why);
         if let Some(p) = ctx.process {
-            let command = programs::command_line(&p.argv, &p.exe, 160);
+            let command = program_roles::command_line(&p.argv, &p.exe, 160);
             explanation.why.push(format!("ran: {command}"));
         }
     });

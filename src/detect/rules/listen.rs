@@ -1,9 +1,9 @@
 //! What a container listens on.
 
-use crate::detect::baseline::Deed;
+use crate::detect::attribution::suspicious;
+use crate::detect::known_behavior::Behavior;
 use crate::detect::rule_context::RuleContext;
-use crate::detect::who::suspicious;
-use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, programs};
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_roles};
 use crate::event::{Listen, Protocol};
 
 /// Ports that the kernel gives to a socket that asks for none, by its default range.
@@ -50,7 +50,7 @@ fn listen(ctx: &mut RuleContext<'_>, listen: &Listen) {
     }
     let starting = ctx.starting_up();
     let existing = ctx.process.is_some_and(|p| p.existing);
-    let known = !ctx.learn(Deed::Port(port));
+    let known = !ctx.learn(Behavior::Port(port));
     if listen.local.ip().to_canonical().is_loopback() {
         return;
     }
@@ -90,7 +90,7 @@ fn listen(ctx: &mut RuleContext<'_>, listen: &Listen) {
             explanation.why.push(line.to_owned());
         }
         if let Some(p) = ctx.process {
-            let command = programs::command_line(&p.argv, &p.exe, 160);
+            let command = program_roles::command_line(&p.argv, &p.exe, 160);
             explanation.why.push(format!("by: {command}"));
         }
         let exposed = ctx.container.map(|c| c.info.exposed.join(", "));

@@ -1,5 +1,6 @@
 //! The rules. One list registers them; everything that names rules derives from it.
 
+mod bare_shells;
 mod cloud_metadata;
 mod credentials;
 mod declared;

@@ -11,14 +11,13 @@ use bstr::ByteSlice as _;
 
 use crate::catalog;
 use crate::detect::alert::{Alert, Alerts};
-use crate::detect::baseline::{Deed, Known};
-use crate::detect::drift::peer;
+use crate::detect::attribution::suspicious;
 use crate::detect::file_change::{by, graded, refused};
-use crate::detect::memory::Seen;
+use crate::detect::known_behavior::{Behavior, KnownBehavior};
 use crate::detect::rule_context::RuleContext;
 use crate::detect::rule_memory::RuleMemory;
-use crate::detect::who::suspicious;
-use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, programs};
+use crate::detect::seen_set::Seen;
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_roles};
 use crate::event::{
     Bytes, Connect, ContainerEvent, Dns, Endpoint, Outcome, Privilege, Protocol, Timestamp,
 };
@@ -151,7 +150,7 @@ pub(super) fn domain(name: &[u8]) -> &[u8] {
     name.get(second.unwrap_or(0)..).unwrap_or(name)
 }
 
-fn destination(ctx: &RuleContext<'_>, memory: &mut Known, connect: &Connect) -> Alerts {
+fn destination(ctx: &RuleContext<'_>, memory: &mut KnownBehavior, connect: &Connect) -> Alerts {
     let Some(ip) = connect.remote.ip().filter(|ip| !is_local(*ip)) else {
         return Alerts::none();
     };
@@ -159,10 +158,10 @@ fn destination(ctx: &RuleContext<'_>, memory: &mut Known, connect: &Connect) -> 
         return Alerts::none();
     }
     let name = ctx.container.and_then(|c| c.names.get(&ip)).cloned();
-    let new_ip = memory.learn(Deed::Address(ip));
+    let new_ip = memory.learn(Behavior::Address(ip));
     let new_domain = name
         .as_ref()
-        .is_none_or(|n| memory.learn(Deed::Domain(domain(n.as_bytes()))));
+        .is_none_or(|n| memory.learn(Behavior::Domain(domain(n.as_bytes()))));
     if !new_ip || !new_domain || ctx.learning() {
         return Alerts::none();
     }
@@ -177,8 +176,8 @@ fn destination(ctx: &RuleContext<'_>, memory: &mut Known, connect: &Connect) -> 
         return Alerts::none();
     }
     let shown = match &name {
-        Some(name) => format!("{} ({})", name.escaped(), peer(&connect.remote)),
-        None => peer(&connect.remote),
+        Some(name) => format!("{} ({})", name.escaped(), connect.remote.text()),
+        None => connect.remote.text(),
     };
     let how = match connect.outcome {
         Outcome::Failed(_) => "tried",
@@ -189,10 +188,10 @@ fn destination(ctx: &RuleContext<'_>, memory: &mut Known, connect: &Connect) -> 
             format!("Connected to a public address new for this container: {shown}");
     });
     let target = name.as_ref().map_or_else(
-        || peer(&connect.remote).into_bytes(),
+        || connect.remote.text().into_bytes(),
         |name| name.as_bytes().to_vec(),
     );
-    let by = ctx.process.map(programs::of).map(crate::event::escape);
+    let by = ctx.process.map(program_roles::of).map(crate::event::escape);
     let by = by.map(|b| format!(" by {b}")).unwrap_or_default();
     alert
         .part(target.as_slice())
@@ -218,7 +217,7 @@ fn runtime_api(ctx: &RuleContext<'_>, memory: &mut EarlySockets, connect: &Conne
             // Mounted under another name it is the same socket.
             let source = mounted_from(ctx, path.as_bytes());
             let real = source.as_deref().unwrap_or(path.as_bytes());
-            (known.contains(&programs::leaf(real)), false)
+            (known.contains(&program_roles::leaf(real)), false)
         }
         Endpoint::Inet(a) => {
             let port = connect.protocol == Protocol::Tcp && matches!(a.port(), 2375 | 2376);
@@ -228,7 +227,7 @@ fn runtime_api(ctx: &RuleContext<'_>, memory: &mut EarlySockets, connect: &Conne
     if !unix && !port {
         return Alerts::none();
     }
-    let to = peer(&connect.remote);
+    let to = connect.remote.text();
     let declared = matches!(&connect.remote, Endpoint::Unix(path) if mounts(ctx, path));
     let own = !suspicious(ctx);
     // What the engine tells may come after the first connection.
@@ -312,7 +311,7 @@ pub(super) fn add_caller(
             .push(format!("the connection failed (errno {errno})"));
     }
     if let Some(p) = ctx.process {
-        let command = programs::command_line(&p.argv, &p.exe, 160);
+        let command = program_roles::command_line(&p.argv, &p.exe, 160);
         explanation.why.push(format!("by: {command}"));
     }
 }

@@ -4,7 +4,7 @@ use crate::detect::alert::Alerts;
 use bstr::ByteSlice as _;
 
 use super::net::domain;
-use crate::detect::baseline::{Deed, Known};
+use crate::detect::known_behavior::{Behavior, KnownBehavior};
 use crate::detect::rule_context::RuleContext;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity};
 use crate::event::Dns;
@@ -28,13 +28,13 @@ pub(super) const RULE: Rule = Rule {
     })],
 };
 
-fn asked(ctx: &RuleContext<'_>, memory: &mut Known, dns: &Dns) -> Alerts {
+fn asked(ctx: &RuleContext<'_>, memory: &mut KnownBehavior, dns: &Dns) -> Alerts {
     let name = dns.name.as_bytes();
     let local = [&b".arpa"[..], b".local", b".internal", b".localdomain"];
     if !name.contains(&b'.') || local.iter().any(|end| name.ends_with(end)) {
         return Alerts::none();
     }
-    if !memory.learn(Deed::Asked(domain(name))) || ctx.learning() {
+    if !memory.learn(Behavior::Asked(domain(name))) || ctx.learning() {
         return Alerts::none();
     }
     let info = ctx.container.map(|c| &c.info);

@@ -6,7 +6,7 @@ use bstr::ByteSlice as _;
 use crate::catalog::paths::{self, PathClass};
 use crate::detect::file_change::{Maker, by, changes, graded, in_root, maker, refused};
 use crate::detect::rule_context::RuleContext;
-use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, programs};
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_roles};
 use crate::event::{File, Origin};
 use crate::state::ProcessEntry;
 
@@ -32,7 +32,7 @@ fn is_record(path: &[u8]) -> bool {
     if paths::of(path) != Some(PathClass::PackageDatabase) {
         return false;
     }
-    let leaf = programs::leaf(path);
+    let leaf = program_roles::leaf(path);
     let passing = leaf.starts_with(b"lock")
         || leaf.ends_with(b"Lock")
         || leaf.starts_with(b".")
@@ -44,7 +44,7 @@ fn is_record(path: &[u8]) -> bool {
 
 /// The image's own small tools beside the package manager: triggers, diversions, alternatives.
 fn is_its_tool(process: &ProcessEntry) -> bool {
-    let leaf = programs::leaf(process.exe.as_bytes());
+    let leaf = program_roles::leaf(process.exe.as_bytes());
     process.file.origin() == Origin::Image
         && (leaf.starts_with(b"dpkg-") || leaf == b"update-alternatives")
 }
@@ -62,7 +62,7 @@ fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
             return alerts;
         }
         // One story for each database, whichever of its files.
-        let subject = programs::directory(change.path);
+        let subject = program_roles::directory(change.path);
         let subject = subject.strip_suffix(b"/info").unwrap_or(subject).to_vec();
         let severity = graded(Severity::Medium, change.errno);
         let line = format!(

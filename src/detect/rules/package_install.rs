@@ -3,7 +3,7 @@
 use crate::detect::alert::Alerts;
 
 use crate::detect::rule_context::RuleContext;
-use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, programs};
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_roles};
 use crate::event::Exec;
 use crate::state::ProcessEntry;
 
@@ -27,7 +27,7 @@ pub(super) const RULE: Rule = Rule {
 /// The package manager the process belongs to: the outermost one.
 fn packager<'a>(ctx: &RuleContext<'a>) -> Option<&'a ProcessEntry> {
     ctx.ancestors()
-        .filter(|p| programs::is_packager(ctx.names(), *p))
+        .filter(|p| program_roles::is_packager(ctx.names(), *p))
         .last()
 }
 
@@ -35,8 +35,8 @@ fn examine(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
     let Some(process) = ctx.process else {
         return Alerts::none();
     };
-    let script = || programs::environments_packager(ctx.names(), process).is_some();
-    if ctx.starting_up() || !(programs::is_packager(ctx.names(), process) || script()) {
+    let script = || program_roles::environments_packager(ctx.names(), process).is_some();
+    if ctx.starting_up() || !(program_roles::is_packager(ctx.names(), process) || script()) {
         return Alerts::none();
     }
     let root = ctx.memory.installing.get(&process.pid);
@@ -47,11 +47,11 @@ fn examine(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
     if !outermost || settles {
         return Alerts::none();
     }
-    let command = programs::command_line(&exec.argv, &exec.exe, 200);
+    let command = program_roles::command_line(&exec.argv, &exec.exe, 200);
     let alert = ctx.alert(Severity::Low, b"packages", |explanation| {
         explanation.title = format!(
             "Package manager run: {}",
-            programs::command_line(&exec.argv, &exec.exe, 100)
+            program_roles::command_line(&exec.argv, &exec.exe, 100)
         );
     });
     alert.reason(format!("ran: {command}")).into()

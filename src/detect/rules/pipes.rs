@@ -5,11 +5,10 @@ use crate::detect::alert::Alerts;
 use crate::event::ProgramAdditions;
 use bstr::ByteSlice as _;
 
-use super::reverse_shell::BareShells;
-use super::shells::{bare, from_descriptor};
+use super::bare_shells::{BareShells, bare, from_descriptor};
 use crate::detect::memory::BESIDE;
 use crate::detect::rule_context::RuleContext;
-use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, programs};
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_roles};
 use crate::event::{Bytes, Exec};
 use crate::state::ProcessEntry;
 
@@ -39,7 +38,7 @@ fn by_descriptor(argv: &[Bytes]) -> bool {
 
 /// A whole script given as an argument: its first line says so.
 fn whole_script(names: &ProgramAdditions, exec: &Exec) -> bool {
-    let name = programs::name(&exec.exe, &exec.argv);
+    let name = program_roles::name(&exec.exe, &exec.argv);
     (names.is_shell(name) || names.is_interpreter(name))
         && exec.script.is_none()
         && exec.argv.windows(2).any(|w| {
@@ -78,7 +77,7 @@ fn pipe(ctx: &RuleContext<'_>, memory: &BareShells, exec: &Exec) -> Alerts {
     };
     let source = is_source(
         ctx.names(),
-        programs::name(&exec.exe, &exec.argv),
+        program_roles::name(&exec.exe, &exec.argv),
         &exec.argv,
     );
     let bare = bare(ctx.names(), exec);
@@ -90,7 +89,7 @@ fn pipe(ctx: &RuleContext<'_>, memory: &BareShells, exec: &Exec) -> Alerts {
     let stands = ctx.ancestors().skip(1);
     let below = stands
         .take(3)
-        .find(|p| !ctx.names().is_wrapper(programs::of(p)))
+        .find(|p| !ctx.names().is_wrapper(program_roles::of(p)))
         .map_or(exec.ppid, |p| p.pid);
     let siblings = |ppid| {
         let own = ctx.memory.get(ctx.owner);
@@ -105,7 +104,7 @@ fn pipe(ctx: &RuleContext<'_>, memory: &BareShells, exec: &Exec) -> Alerts {
     let waits = |pid: u32| memory.waits(pid, now);
     let found = if takes {
         let mut beside = beside.iter().filter_map(|pid| ctx.state.processes.get(pid));
-        beside.find(|p| near(p) && is_source(ctx.names(), programs::of(p), &p.argv))
+        beside.find(|p| near(p) && is_source(ctx.names(), program_roles::of(p), &p.argv))
     } else {
         // The interpreter at the pipe's end may have been first.
         let mut beside = beside.iter().filter_map(|pid| ctx.state.processes.get(pid));
@@ -117,8 +116,8 @@ fn pipe(ctx: &RuleContext<'_>, memory: &BareShells, exec: &Exec) -> Alerts {
     let Some(other) = found else {
         return Alerts::none();
     };
-    let other = programs::command_line(&other.argv, &other.exe, 160);
-    let this = programs::command_line(&exec.argv, &exec.exe, 160);
+    let other = program_roles::command_line(&other.argv, &other.exe, 160);
+    let this = program_roles::command_line(&exec.argv, &exec.exe, 160);
     if ctx.starting_up() {
         return super::startup_drift(ctx, format!("{this} beside {other}")).into();
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::net::add_caller;
 use crate::detect::rule_context::RuleContext;
 use crate::detect::rule_memory::RuleMemory;
-use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, who};
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, attribution};
 use crate::event::{Connect, Endpoint, Outcome, Protocol, Timestamp};
 
 /// Distinct ports of one host within the window that make a scan.
@@ -113,7 +113,7 @@ fn scan(ctx: &RuleContext<'_>, memory: &mut PortScans, connect: &Connect) -> Ale
         })
         .take(SCAN_HOSTS)
         .count();
-    let sweep = hosts >= SCAN_HOSTS && (failing * 2 >= hosts || who::suspicious(ctx));
+    let sweep = hosts >= SCAN_HOSTS && (failing * 2 >= hosts || attribution::suspicious(ctx));
     if ports < SCAN_PORTS && !sweep {
         return alerts;
     }

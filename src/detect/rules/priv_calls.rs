@@ -7,7 +7,7 @@ use bstr::ByteSlice as _;
 use super::declared::{KnownPrivileges, caller, debugs_own, entitled, known_work};
 use crate::detect::file_change::{by, graded, refused};
 use crate::detect::rule_context::RuleContext;
-use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, programs, who};
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, attribution, program_roles};
 use crate::event::Privilege;
 use crate::state::ProcessEntry;
 
@@ -332,7 +332,8 @@ fn unusual(ctx: &RuleContext<'_>, memory: &mut KnownPrivileges, p: &Privilege) -
     }
     // PAM gives each login a keyring of its own.
     let login = |x: &ProcessEntry| {
-        x.file.origin() == crate::event::Origin::Image && who::checks_logins(programs::of(x))
+        x.file.origin() == crate::event::Origin::Image
+            && attribution::checks_logins(program_roles::of(x))
     };
     if p.call == "keyctl" && ctx.process.is_some_and(login) {
         return Alerts::none();
@@ -361,16 +362,16 @@ fn became_root(ctx: &RuleContext<'_>, p: &Privilege) -> Alerts {
     if process.uid == 0 || p.errno != 0 {
         return Alerts::none();
     }
-    let tool = catalog::programs::SETUID_TOOLS.contains(&programs::of(process))
+    let tool = catalog::programs::SETUID_TOOLS.contains(&program_roles::of(process))
         && process.file.origin() == crate::event::Origin::Image;
     // A mail server's delivery and its like: the image gave the program root for its work, and it
     // is none that runs what it is told.
-    let name = programs::of(process);
+    let name = program_roles::of(process);
     let given = process.file.origin() == crate::event::Origin::Image
         && process.file.mode & 0o4000 != 0
         && !ctx.names().is_interpreter(name)
         && !ctx.names().is_shell(name)
-        && !who::suspicious(ctx);
+        && !attribution::suspicious(ctx);
     let severity = match (tool, given) {
         (true, _) => Severity::Medium,
         (_, true) => Severity::Low,

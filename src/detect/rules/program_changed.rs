@@ -4,7 +4,9 @@ use crate::catalog::paths::PathClass;
 use crate::detect::alert::Alerts;
 use crate::detect::file_change::{Maker, by, changes, graded, in_root, maker, refused};
 use crate::detect::rule_context::RuleContext;
-use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, build, programs};
+use crate::detect::{
+    Handler, Requirement, Rule, RuleInfo, Severity, build_artifacts, program_roles,
+};
 use crate::event::{File, FileOp};
 
 /// The rule.
@@ -46,7 +48,7 @@ fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
             }
             Maker::Session | Maker::Service => {}
         }
-        if change.verb != "removed" && build::installs(ctx, change.path) {
+        if change.verb != "removed" && build_artifacts::installs(ctx, change.path) {
             let line = format!("{} {}", change.path.escaped(), change.verb);
             alerts.push(super::built(ctx, line));
             continue;
@@ -64,7 +66,7 @@ fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
             change.verb,
             refused(change.errno)
         );
-        let directory = programs::directory(change.path);
+        let directory = program_roles::directory(change.path);
         let alert = ctx.alert(graded(base, change.errno), directory, |explanation| {
             explanation.title = format!("Image program {line}");
             explanation.why.push(by(ctx, &file.comm));

@@ -5,9 +5,9 @@ use crate::detect::alert::Alerts;
 use crate::event::ProgramAdditions;
 use bstr::ByteSlice as _;
 
-use crate::detect::drift::made;
+use crate::detect::file_origin::made;
 use crate::detect::rule_context::RuleContext;
-use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, programs};
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_roles};
 use crate::event::{Exec, Origin};
 
 /// Masquerade.
@@ -72,13 +72,13 @@ fn names_kernel_thread(argv0: &[u8]) -> bool {
 /// An interpreter, a shell or a tool of the network under a daemon's name. Other programs may
 /// answer to several names on purpose.
 fn poses_as_daemon(names: &ProgramAdditions, exec: &Exec, argv0: &[u8]) -> bool {
-    let real = programs::name(&exec.exe, &[]);
+    let real = program_roles::name(&exec.exe, &[]);
     let able = names.is_interpreter(real) || names.is_shell(real) || names.is_downloader(real);
     let word = argv0
         .split(|b| matches!(b, b' ' | b':'))
         .next()
         .unwrap_or(argv0);
-    able && exec.script.is_none() && catalog::programs::DAEMONS.contains(&programs::leaf(word))
+    able && exec.script.is_none() && catalog::programs::DAEMONS.contains(&program_roles::leaf(word))
 }
 
 fn masquerade(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
@@ -88,7 +88,7 @@ fn masquerade(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
         exec.file.origin(),
         Origin::Upper | Origin::Tmpfs | Origin::Volume | Origin::Memfd | Origin::Deleted
     );
-    let name = programs::leaf(exe);
+    let name = program_roles::leaf(exe);
     let kernel_thread = !exe.is_empty()
         && (argv0.starts_with(b"[") && argv0.contains(&b']') || names_kernel_thread(argv0));
     let reason = if kernel_thread {
@@ -97,7 +97,7 @@ fn masquerade(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
         "an interpreter or tool calls itself a daemon"
     } else if !drifted || ctx.starting_up() || made(ctx, exe).is_some() {
         return Alerts::none();
-    } else if programs::is_system_name(name)
+    } else if program_roles::is_system_name(name)
         && ctx.path_class(exe) != Some(catalog::paths::PathClass::Program)
     {
         "it carries a system program's name outside the program directories"
@@ -111,7 +111,7 @@ fn masquerade(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
         return Alerts::none();
     }
     let alert = ctx.alert(Severity::High, exe, |explanation| {
-        let command = programs::command_line(&exec.argv, &exec.exe, 160);
+        let command = program_roles::command_line(&exec.argv, &exec.exe, 160);
         explanation.title = format!("A program hides what it is ({reason}): {command}");
         explanation
             .why
@@ -130,7 +130,7 @@ fn miner(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
         return Alerts::none();
     };
     // Somebody who looks for the words, or writes them, does not mine.
-    let name = programs::name(&exec.exe, &exec.argv);
+    let name = program_roles::name(&exec.exe, &exec.argv);
     if catalog::programs::TEXT_TOOLS.contains(&name) || ctx.names().is_shell(name) {
         return Alerts::none();
     }
@@ -139,7 +139,7 @@ fn miner(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
         explanation
             .why
             .push(format!("argument {}", crate::event::escape(mark)));
-        let command = programs::command_line(&exec.argv, &exec.exe, 200);
+        let command = program_roles::command_line(&exec.argv, &exec.exe, 200);
         explanation.why.push(format!("ran: {command}"));
     });
     alert.into()

@@ -1,25 +1,18 @@
 //! Shells and interpreters that take their commands from the network.
 
-use std::collections::VecDeque;
-
+use super::bare_shells::{BareShell, BareShells, bare, shell};
 use super::pipes::fetches;
-use super::shells::{bare, shell};
 use crate::catalog;
 use crate::detect::alert::{Alert, Alerts};
 use crate::detect::memory::{BESIDE, Outbound};
 use crate::detect::rule_context::RuleContext;
-use crate::detect::rule_memory::RuleMemory;
-use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, programs};
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_roles};
 use crate::event::ProgramAdditions;
-use crate::event::Timestamp;
 use crate::event::{Connect, Endpoint, Exec, Protocol};
 use crate::state::{ConnectionKey, Direction, Phase, ProcessEntry};
 
 /// A connection older than this does not explain a shell.
 const FRESH: u64 = 30;
-/// Shells without a script remembered in one container.
-const MAX_BARE: usize = 32;
-
 /// Reverse shell.
 pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
@@ -55,7 +48,7 @@ fn reverse(ctx: &RuleContext<'_>, memory: &mut BareShells, exec: &Exec) -> Alert
     if shell(ctx.names(), exec).is_none() {
         // Another interpreter may take its program from a socket just as well.
         if let Some(out) = fresh(ctx, pid).filter(|_| bare(ctx.names(), exec)) {
-            let command = programs::command_line(&exec.argv, &exec.exe, 160);
+            let command = program_roles::command_line(&exec.argv, &exec.exe, 160);
             return reverse_alert(ctx, &out, &command).into();
         }
         // One that reads its program from a pipe is remembered for the pipe's rule.
@@ -69,7 +62,7 @@ fn reverse(ctx: &RuleContext<'_>, memory: &mut BareShells, exec: &Exec) -> Alert
         // A shell that connected itself hands on what it read; a relay's neighbour does so, too.
         if !bare(ctx.names(), exec) {
             let relays =
-                ctx.names().is_shell(programs::of(parent)) || has_text(ctx.names(), parent);
+                ctx.names().is_shell(program_roles::of(parent)) || has_text(ctx.names(), parent);
             let out = relays.then(|| fresh(ctx, parent.pid)).flatten();
             let out = out.filter(|out| !closed(ctx, out));
             return out.or_else(|| relayed(ctx, parent));
@@ -88,13 +81,13 @@ fn reverse(ctx: &RuleContext<'_>, memory: &mut BareShells, exec: &Exec) -> Alert
     let Some(out) = own.or_else(parents) else {
         return remember_bare(ctx, memory, exec);
     };
-    let command = programs::command_line(&exec.argv, &exec.exe, 160);
+    let command = program_roles::command_line(&exec.argv, &exec.exe, 160);
     reverse_alert(ctx, &out, &command).into()
 }
 
 /// An interpreter that runs a text given as an argument, which no service does.
 fn has_text(names: &ProgramAdditions, process: &ProcessEntry) -> bool {
-    names.is_interpreter(programs::of(process)) && programs::takes_text(&process.argv)
+    names.is_interpreter(program_roles::of(process)) && program_roles::takes_text(&process.argv)
 }
 
 /// A program of the container listens on that port.
@@ -121,7 +114,7 @@ fn closed(ctx: &RuleContext<'_>, out: &Outbound) -> bool {
 
 /// An interpreter that starts shells stands beside a relay with a connection: `nc … | awk …`.
 fn relayed(ctx: &RuleContext<'_>, parent: &ProcessEntry) -> Option<Outbound> {
-    if !ctx.names().is_interpreter(programs::of(parent)) {
+    if !ctx.names().is_interpreter(program_roles::of(parent)) {
         return None;
     }
     let beside = ctx.memory.get(ctx.owner)?.beside(parent.ppid);
@@ -133,7 +126,7 @@ fn relayed(ctx: &RuleContext<'_>, parent: &ProcessEntry) -> Option<Outbound> {
         .filter(|p| p.started.since(parent.started) <= BESIDE)
         .filter(|p| parent.started.since(p.started) <= BESIDE)
         .filter(|p| {
-            let name = programs::of(p);
+            let name = program_roles::of(p);
             catalog::programs::STREAM_TOOLS.contains(&name)
         })
         .find_map(|p| fresh(ctx, p.pid))
@@ -150,47 +143,17 @@ fn reverse_alert(ctx: &RuleContext<'_>, out: &Outbound, command: &str) -> Alert 
     alert.evidence(ctx.now(), out.seq).follows(ctx.event.pid)
 }
 
-/// A shell without a script.
-#[derive(Debug, Clone, Copy)]
-struct BareShell {
-    pid: u32,
-    ppid: u32,
-    at: Timestamp,
-    seq: u64,
-}
-
-/// The latest shells of a container that were started without a script.
-#[derive(Debug, Clone, Default)]
-pub(super) struct BareShells(VecDeque<BareShell>);
-
-impl BareShells {
-    /// Whether this process is such a shell and was started less than about two seconds ago.
-    pub(super) fn waits(&self, pid: u32, now: Timestamp) -> bool {
-        let mut shells = self.0.iter();
-        shells.any(|shell| shell.pid == pid && now.since(shell.at).as_secs() <= 2)
-    }
-}
-
-impl RuleMemory for BareShells {
-    fn heap_bytes(&self) -> usize {
-        self.0.len() * size_of::<BareShell>()
-    }
-}
-
 /// A shell that waits for commands may get them from a sibling that connects later.
 fn remember_bare(ctx: &RuleContext<'_>, memory: &mut BareShells, exec: &Exec) -> Alerts {
     if !bare(ctx.names(), exec) || exec.tty {
         return Alerts::none();
     }
-    memory.0.push_back(BareShell {
+    memory.add(BareShell {
         pid: ctx.event.pid,
         ppid: exec.ppid,
         at: ctx.now(),
         seq: ctx.event.seq,
     });
-    if memory.0.len() > MAX_BARE {
-        memory.0.pop_front();
-    }
     if shell(ctx.names(), exec).is_none() {
         return Alerts::none();
     }
@@ -205,7 +168,7 @@ fn remember_bare(ctx: &RuleContext<'_>, memory: &mut BareShells, exec: &Exec) ->
     if let Some((out, pid)) = sibling
         && !is_fetch(ctx, pid)
     {
-        let command = programs::command_line(&exec.argv, &exec.exe, 160);
+        let command = program_roles::command_line(&exec.argv, &exec.exe, 160);
         return reverse_alert(ctx, &out, &command).into();
     }
     Alerts::none()
@@ -214,8 +177,8 @@ fn remember_bare(ctx: &RuleContext<'_>, memory: &mut BareShells, exec: &Exec) ->
 /// The sibling fetches, it does not take commands: the pipe's own rule tells of it.
 fn is_fetch(ctx: &RuleContext<'_>, pid: u32) -> bool {
     ctx.state.processes.get(&pid).is_some_and(|p| {
-        catalog::programs::FETCHERS.contains(&programs::of(p))
-            || fetches(ctx.names(), programs::of(p), &p.argv)
+        catalog::programs::FETCHERS.contains(&program_roles::of(p))
+            || fetches(ctx.names(), program_roles::of(p), &p.argv)
     })
 }
 
@@ -230,7 +193,7 @@ fn reverse_pipe(ctx: &RuleContext<'_>, memory: &BareShells, connect: &Connect) -
         return Alerts::none();
     };
     let now = ctx.now();
-    let mut shells = memory.0.iter();
+    let mut shells = memory.iter();
     let found = shells.find(|shell| {
         let running = ctx.state.processes.get(&shell.pid);
         shell.ppid == process.ppid
@@ -241,7 +204,7 @@ fn reverse_pipe(ctx: &RuleContext<'_>, memory: &BareShells, connect: &Connect) -
     let Some(shell) = found else {
         return Alerts::none();
     };
-    let command = programs::command_line(&process.argv, &process.exe, 160);
+    let command = program_roles::command_line(&process.argv, &process.exe, 160);
     // A shell between two connections is one story.
     let known = ctx.memory.marks.get(&shell.pid).copied();
     let known = known.filter(|index| {

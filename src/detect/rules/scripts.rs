@@ -5,9 +5,11 @@ use crate::event::ProgramAdditions;
 use bstr::ByteSlice as _;
 
 use crate::catalog::path::normal;
-use crate::detect::drift::{Made, history, made};
+use crate::detect::file_origin::{OrdinaryOrigin, history, made};
 use crate::detect::rule_context::RuleContext;
-use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, build, programs};
+use crate::detect::{
+    Handler, Requirement, Rule, RuleInfo, Severity, build_artifacts, program_roles,
+};
 use crate::event::{Bytes, CompareClass, Exec, FileOp, Origin};
 
 /// Scripts.
@@ -32,20 +34,20 @@ fn scripts(names: &ProgramAdditions, exec: &Exec) -> Vec<Vec<u8>> {
     if let Some(script) = &exec.script {
         return vec![script.to_vec()];
     }
-    let name = programs::name(&exec.exe, &exec.argv);
+    let name = program_roles::name(&exec.exe, &exec.argv);
     if !names.is_shell(name) && !names.is_interpreter(name) {
         return Vec::new();
     }
     let skip = usize::from(
         exec.argv
             .first()
-            .is_some_and(|a| programs::leaf(a.as_bytes()) == b"busybox"),
+            .is_some_and(|a| program_roles::leaf(a.as_bytes()) == b"busybox"),
     );
     let argv = exec.argv.get(skip..).unwrap_or_default();
     let mut found = by_option(name, argv);
     // The first argument of awk is the program's text.
     if !name.ends_with(b"awk")
-        && let Some(script) = programs::script_argument(argv)
+        && let Some(script) = program_roles::script_argument(argv)
     {
         found.push(script.to_vec());
     }
@@ -101,7 +103,7 @@ fn script(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
         if let Some(path) = lies(ctx, exec, &path)
             && is_drift(ctx, &path)
         {
-            let command = programs::command_line(&exec.argv, &exec.exe, 160);
+            let command = program_roles::command_line(&exec.argv, &exec.exe, 160);
             return judge(ctx, &path, &command);
         }
     }
@@ -147,15 +149,17 @@ pub(super) fn judge(ctx: &RuleContext<'_>, path: &[u8], command: &str) -> Alerts
         return super::startup_drift(ctx, format!("interpreted {shown}")).into();
     }
     let made = match made(ctx, path) {
-        None | Some(Made::StartUp) if build::goes_on(ctx) => Some(Made::Built),
+        None | Some(OrdinaryOrigin::StartUp) if build_artifacts::goes_on(ctx) => {
+            Some(OrdinaryOrigin::Built)
+        }
         made => made,
     };
     match made {
-        Some(Made::Package) => return Alerts::none(),
-        Some(Made::Built) => {
+        Some(OrdinaryOrigin::Package) => return Alerts::none(),
+        Some(OrdinaryOrigin::Built) => {
             return super::built(ctx, format!("interpreted {shown}")).into();
         }
-        Some(Made::StartUp) => {
+        Some(OrdinaryOrigin::StartUp) => {
             return super::startup_drift(ctx, format!("interpreted {shown}")).into();
         }
         None => {}

@@ -1,15 +1,15 @@
 //! Shells behind a server.
 
 use crate::detect::alert::{Alert, Alerts};
-use crate::detect::memory::Seen;
 use crate::detect::rule_memory::RuleMemory;
+use crate::detect::seen_set::Seen;
 use crate::event::ProgramAdditions;
 use bstr::ByteSlice as _;
 
-use super::shells::{bare, shell};
+use super::bare_shells::{bare, shell};
 use crate::detect::finding::FindingIndex;
 use crate::detect::rule_context::RuleContext;
-use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, programs, who};
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, attribution, program_roles};
 use crate::event::{Endpoint, Exec};
 use crate::state::{Connection, ConnectionKey, Direction, ProcessEntry};
 
@@ -57,9 +57,9 @@ fn spawned(ctx: &RuleContext<'_>, memory: &mut ShellParents, exec: &Exec) -> Ale
         return Alerts::none();
     }
     // A fork of a server that becomes the shell still carries the server's program.
-    if ctx.names().is_shell(programs::of(parent))
-        || programs::is_packager(ctx.names(), parent)
-        || who::lets_people_in(parent)
+    if ctx.names().is_shell(program_roles::of(parent))
+        || program_roles::is_packager(ctx.names(), parent)
+        || attribution::lets_people_in(parent)
     {
         return Alerts::none();
     }
@@ -76,17 +76,17 @@ fn spawned(ctx: &RuleContext<'_>, memory: &mut ShellParents, exec: &Exec) -> Ale
         return Alerts::none();
     }
     let subject = parent_exe.clone();
-    let parent_line = programs::command_line(&parent.argv, &parent.exe, 120);
+    let parent_line = program_roles::command_line(&parent.argv, &parent.exe, 120);
     memory.0.forget(key);
     // A listener that was a finding is the same back door.
     if let Some(index) = listener(ctx, parent_pid) {
-        let command = programs::command_line(&exec.argv, &exec.exe, 160);
+        let command = program_roles::command_line(&exec.argv, &exec.exe, 160);
         return Alert::occurrence(index, Severity::High)
             .reason(format!("then started a shell: {command}"))
             .into();
     }
     let alert = ctx.alert(Severity::High, &subject, |explanation| {
-        let command = programs::command_line(&exec.argv, &exec.exe, 160);
+        let command = program_roles::command_line(&exec.argv, &exec.exe, 160);
         explanation.title = format!("{} started a shell: {command}", subject.escaped());
         explanation
             .why
@@ -98,10 +98,10 @@ fn spawned(ctx: &RuleContext<'_>, memory: &mut ShellParents, exec: &Exec) -> Ale
 
 /// An interpreter that got its program's text as an argument, or waits for it.
 fn handed_text(names: &ProgramAdditions, exec: &Exec) -> bool {
-    let name = programs::name(&exec.exe, &exec.argv);
+    let name = program_roles::name(&exec.exe, &exec.argv);
     names.is_interpreter(name)
         && !name.ends_with(b"awk")
-        && (bare(names, exec) || programs::takes_text(&exec.argv))
+        && (bare(names, exec) || program_roles::takes_text(&exec.argv))
 }
 
 /// The finding that tells of a port on which this process listens.

@@ -1,12 +1,11 @@
 //! Shells at a terminal.
 
-use crate::catalog;
+use super::bare_shells::{bare, shell};
 use crate::detect::alert::{Alert, Alerts};
-use crate::event::ProgramAdditions;
 use bstr::ByteSlice as _;
 
 use crate::detect::rule_context::RuleContext;
-use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, programs, who};
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, attribution, program_roles};
 use crate::event::Exec;
 
 /// Shell with a terminal under the init tree.
@@ -24,45 +23,6 @@ pub(super) const TERMINAL: Rule = Rule {
     },
     handlers: &[Handler::Exec(|ctx, _, exec| terminal(ctx, exec))],
 };
-
-pub(super) fn shell<'a>(names: &ProgramAdditions, exec: &'a Exec) -> Option<&'a [u8]> {
-    let name = programs::name(&exec.exe, &exec.argv);
-    names.is_shell(name).then_some(name)
-}
-
-/// An interpreter that takes its program from its input: no script, no program text.
-pub(super) fn bare(names: &ProgramAdditions, exec: &Exec) -> bool {
-    let name = programs::name(&exec.exe, &exec.argv);
-    if !names.is_shell(name) && (!names.is_interpreter(name) || name.ends_with(b"awk")) {
-        return false;
-    }
-    // argv[0] of a busybox applet may be `busybox`, the applet's name following.
-    let skip = usize::from(
-        exec.argv
-            .first()
-            .is_some_and(|a| programs::leaf(a.as_bytes()) == b"busybox"),
-    );
-    // With -s everything that follows is for the program that comes by the input.
-    let input = |a: &crate::event::Bytes| a.as_bytes() == b"-s";
-    exec.script.is_none()
-        && exec
-            .argv
-            .iter()
-            .take_while(|a| !input(a))
-            .skip(1 + skip)
-            .all(|a| {
-                let a = a.as_bytes();
-                a == b"-"
-                    || from_descriptor(a)
-                    || (a.starts_with(b"-") && !a.starts_with(b"--") && !a.contains(&b'c'))
-                    || catalog::programs::SHELL_OPTIONS.contains(&a)
-            })
-}
-
-/// The program comes by a descriptor, as in `bash <(…)`.
-pub(super) fn from_descriptor(argument: &[u8]) -> bool {
-    argument.starts_with(b"/dev/fd/") || argument.starts_with(b"/proc/self/fd/")
-}
 
 fn interactive(exec: &Exec) -> bool {
     exec.argv.iter().skip(1).any(|a| {
@@ -85,7 +45,7 @@ fn terminal(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
         return Alerts::none();
     }
     // A login over SSH has a terminal.
-    if ctx.ancestors().any(who::lets_people_in) {
+    if ctx.ancestors().any(attribution::lets_people_in) {
         return Alerts::none();
     }
     // The terminal of a shell on the network is the same story.
@@ -100,7 +60,7 @@ fn terminal(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
             .into();
     }
     let alert = ctx.alert(Severity::Medium, &exec.exe, |explanation| {
-        let command = programs::command_line(&exec.argv, &exec.exe, 160);
+        let command = program_roles::command_line(&exec.argv, &exec.exe, 160);
         explanation.title = format!("A shell got a terminal: {command}");
         explanation
             .why

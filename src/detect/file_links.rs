@@ -1,8 +1,8 @@
-//! Other names of a file: symbolic and hard links made while the container was watched, and the
-//! roads through `/proc`.
+//! Other names of a file: symbolic and hard links made while the container was watched, and
+//! paths through `/proc`.
 //!
-//! What the kernel opened it names by its real path. Of a rename, a removal or a change of mode
-//! only the words are known that the program passed, and these may lead through a link.
+//! The kernel reports an opened file by its real path. For a rename, a removal or a change of
+//! mode it reports only the path that the program passed, which may lead through a link.
 
 use crate::catalog::path::{absolute, directory, normal};
 use crate::catalog::{paths, secrets};
@@ -30,7 +30,7 @@ struct Own {
 
 /// The links of all containers.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Links {
+pub(crate) struct FileLinks {
     /// Shared with clones until they change.
     own: FxHashMap<ContainerId, Arc<Own>>,
 }
@@ -66,7 +66,7 @@ impl Own {
     }
 }
 
-impl Links {
+impl FileLinks {
     /// Where a path leads from a process with this working directory; `None`: nowhere else.
     /// The last name counts as a link only when it is followed.
     #[must_use]

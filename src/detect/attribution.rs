@@ -1,16 +1,16 @@
-//! Whose hand it is: the container's own service, or somebody who works in it.
+//! Attribution: whether the container's own service acts, or an intruder working in it.
 
 use crate::catalog;
 use crate::event::ProgramAdditions;
 use bstr::ByteSlice as _;
 
-use super::programs;
+use super::program_roles;
 use super::rule_context::RuleContext;
 use crate::event::Bytes;
 use crate::state::ProcessEntry;
 
-/// The process, or the one that started it, is not the service itself: a shell, a downloader,
-/// drifted code, or a command from outside. A service that the container's own start script
+/// Whether the process or its parent is not the service itself but a shell, a downloader, drifted
+/// code, or a command of an exec session. A service that the container's own start script
 /// runs as its child is the service itself.
 #[must_use]
 pub(crate) fn suspicious(ctx: &RuleContext<'_>) -> bool {
@@ -18,13 +18,13 @@ pub(crate) fn suspicious(ctx: &RuleContext<'_>) -> bool {
         return true;
     }
     // Programs that only start others do not stand between.
-    let wrapper = |p: &&ProcessEntry| ctx.names().is_wrapper(programs::of(p));
+    let wrapper = |p: &&ProcessEntry| ctx.names().is_wrapper(program_roles::of(p));
     let mut line = ctx.ancestors().filter(|p| !wrapper(p));
     let Some(own) = line.next() else {
         return false;
     };
     let hand = |p: &ProcessEntry| {
-        let name = programs::of(p);
+        let name = program_roles::of(p);
         (ctx.names().is_shell(name), ctx.names().is_downloader(name))
     };
     if let (true, _) | (_, true) = hand(own) {
@@ -42,13 +42,13 @@ pub(crate) fn suspicious(ctx: &RuleContext<'_>) -> bool {
 #[must_use]
 pub(crate) fn by_start_script(ctx: &RuleContext<'_>, also: impl Fn(&ProcessEntry) -> bool) -> bool {
     let ours = |p: &ProcessEntry| {
-        let name = programs::of(p);
+        let name = program_roles::of(p);
         ctx.names().is_shell(name) || ctx.names().is_wrapper(name) || also(p)
     };
     let mut above = ctx.ancestors().skip(1).peekable();
     while let Some(process) = above.next() {
         let root = above.peek().is_none();
-        if !(ours(process) || root && is_small_init(programs::of(process))) {
+        if !(ours(process) || root && is_small_init(program_roles::of(process))) {
             return false;
         }
     }
@@ -63,7 +63,7 @@ fn is_small_init(name: &[u8]) -> bool {
 /// An interpreter whose program is an argument or comes by its input: typed, not installed.
 #[must_use]
 pub(crate) fn inline(names: &ProgramAdditions, process: &ProcessEntry) -> bool {
-    if !names.is_interpreter(programs::of(process)) || process.script.is_some() {
+    if !names.is_interpreter(program_roles::of(process)) || process.script.is_some() {
         return false;
     }
     for argument in process.argv.iter().skip(1).map(|a: &Bytes| a.as_bytes()) {
@@ -93,7 +93,7 @@ pub(crate) fn checks_logins(name: &[u8]) -> bool {
 #[must_use]
 pub(crate) fn lets_people_in(process: &ProcessEntry) -> bool {
     process.file.origin() == crate::event::Origin::Image
-        && catalog::programs::LOGIN_SERVERS.contains(&programs::of(process))
+        && catalog::programs::LOGIN_SERVERS.contains(&program_roles::of(process))
 }
 
 #[cfg(test)]

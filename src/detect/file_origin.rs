@@ -1,102 +1,15 @@
-//! Executed drift: what is pending a comparison with the image, and what was decided.
+//! Origin of a file that is not the image's: who made it, and whether that is ordinary.
 
-use crate::catalog;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bstr::ByteSlice as _;
 
-use super::Severity;
 use super::finding::FindingIndex;
-use super::finding_store::Occurrence;
+use super::program_roles;
 use super::rule_context::RuleContext;
-use super::{build, programs};
-use crate::event::{Bytes, CompareClass, Endpoint, FileFacts, FileOp, Kind, Timestamp, escape};
+use crate::catalog;
+use crate::event::{FileOp, Kind};
 use crate::state::{FileActivity, Lineage, ProcessEntry};
-
-/// Executions that may await a comparison at once; more are decided without.
-const MAX_PENDING: usize = 64;
-/// Comparisons remembered.
-const MAX_VERDICTS: usize = 512;
-/// A comparison that has not come after this many seconds is not coming.
-pub(crate) const PATIENCE: u64 = 5;
-
-/// An executed file whose content is not yet compared.
-#[derive(Debug, Clone)]
-pub(crate) struct Pending {
-    /// Its path.
-    pub(crate) path: Bytes,
-    /// Its facts at the execution.
-    pub(crate) file: FileFacts,
-    /// The first execution.
-    pub(crate) first: Occurrence,
-    /// The process.
-    pub(crate) pid: u32,
-    /// The command line, escaped.
-    pub(crate) command: String,
-    /// Executions so far, and the latest.
-    pub(crate) again: (u64, Timestamp, u64),
-    /// Whether the init tree executed it within the start-up grace.
-    pub(crate) starting_up: bool,
-}
-
-/// What is known of executed drift in a container.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Drifts {
-    /// Awaiting comparison.
-    pub(crate) pending: Vec<Pending>,
-    /// Compared: by path and inode, with the times the content had then.
-    verdicts: BTreeMap<(Bytes, u64), (Timestamp, Timestamp, CompareClass)>,
-}
-
-impl Drifts {
-    /// How many are remembered.
-    pub(super) fn len(&self) -> usize {
-        self.pending.len() + self.verdicts.len()
-    }
-
-    /// The comparison's result for this state of the file.
-    #[must_use]
-    pub(crate) fn verdict(&self, path: &Bytes, file: &FileFacts) -> Option<&CompareClass> {
-        let (mtime, ctime, class) = self.verdicts.get(&(path.clone(), file.ino))?;
-        (*mtime == file.mtime && *ctime == file.ctime).then_some(class)
-    }
-
-    /// Remembers a result.
-    pub(crate) fn decide(&mut self, path: &Bytes, file: &FileFacts, class: CompareClass) {
-        if self.verdicts.len() >= MAX_VERDICTS {
-            self.verdicts.pop_first();
-        }
-        self.verdicts
-            .insert((path.clone(), file.ino), (file.mtime, file.ctime, class));
-    }
-
-    /// Awaits a comparison. False when too many are awaited already.
-    pub(crate) fn wait(&mut self, pending: Pending) -> bool {
-        if let Some(known) = self
-            .pending
-            .iter_mut()
-            .find(|p| p.path == pending.path && p.file.ino == pending.file.ino)
-        {
-            known.again.0 += 1;
-            known.again.1 = pending.first.ts;
-            known.again.2 = pending.first.seq;
-            known.starting_up &= pending.starting_up;
-            return true;
-        }
-        if self.pending.len() >= MAX_PENDING {
-            return false;
-        }
-        self.pending.push(pending);
-        true
-    }
-}
-
-/// The clock time of a point in time, UTC.
-#[must_use]
-pub(crate) fn clock(at: Timestamp) -> String {
-    at.to_jiff().strftime("%H:%M:%S").to_string()
-}
 
 /// One that changed a file, when it is still known and was there then.
 fn known<'a>(ctx: &RuleContext<'a>, activity: &FileActivity, pid: u32) -> Option<&'a ProcessEntry> {
@@ -128,7 +41,7 @@ pub(crate) fn any_ancestor(
 
 /// How a file that is not the image's came about, when that is ordinary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Made {
+pub(crate) enum OrdinaryOrigin {
     /// By the container's own start-up.
     StartUp,
     /// By a package manager of the image.
@@ -139,40 +52,40 @@ pub(crate) enum Made {
 
 /// Whether a file came about in an ordinary way.
 #[must_use]
-pub(crate) fn made(ctx: &RuleContext<'_>, path: &[u8]) -> Option<Made> {
+pub(crate) fn made(ctx: &RuleContext<'_>, path: &[u8]) -> Option<OrdinaryOrigin> {
     if ctx
         .memory
         .get(ctx.owner)
         .is_some_and(|own| own.packaged.contains(path))
     {
-        return Some(Made::Package);
+        return Some(OrdinaryOrigin::Package);
     }
     if ctx
         .memory
         .get(ctx.owner)
         .is_some_and(|own| own.built.contains(path))
     {
-        return Some(Made::Built);
+        return Some(OrdinaryOrigin::Built);
     }
     let activity = ctx.activity(path)?;
     let writer = known(ctx, activity, activity.writer);
     if let Some(writer) = writer {
-        if any_ancestor(ctx, writer, |p| programs::is_packager(ctx.names(), p)) {
-            return Some(Made::Package);
+        if any_ancestor(ctx, writer, |p| program_roles::is_packager(ctx.names(), p)) {
+            return Some(OrdinaryOrigin::Package);
         }
         // A build's own steps write; what one of them fetches or decodes was made elsewhere.
-        let brought = ctx.names().is_downloader(programs::of(writer)) || unpacks(writer);
-        if !brought && any_ancestor(ctx, writer, |p| build::is_builder(ctx.names(), p)) {
-            return Some(Made::Built);
+        let brought = ctx.names().is_downloader(program_roles::of(writer)) || unpacks(writer);
+        if !brought && any_ancestor(ctx, writer, |p| program_roles::is_builder(ctx.names(), p)) {
+            return Some(OrdinaryOrigin::Built);
         }
     }
     let by_session = writer.is_some_and(|w| matches!(w.lineage, Lineage::ExecSession(_)));
-    (!by_session && ctx.in_grace(activity.last)).then_some(Made::StartUp)
+    (!by_session && ctx.in_grace(activity.last)).then_some(OrdinaryOrigin::StartUp)
 }
 
 /// Turns text into a file.
 fn unpacks(process: &ProcessEntry) -> bool {
-    catalog::programs::DECODERS.contains(&programs::of(process))
+    catalog::programs::DECODERS.contains(&program_roles::of(process))
 }
 
 /// Lines that tell how a file came about: written, renamed, made executable, by whom.
@@ -200,8 +113,8 @@ pub(crate) fn history(ctx: &RuleContext<'_>, path: &[u8], why: &mut Vec<String>)
     why.push(format!(
         "{} between {} and {}, last by {} (pid {})",
         deeds.join(", "),
-        clock(activity.first),
-        clock(activity.last),
+        activity.first.clock(),
+        activity.last.clock(),
         activity.comm.escaped(),
         activity.pid
     ));
@@ -210,7 +123,7 @@ pub(crate) fn history(ctx: &RuleContext<'_>, path: &[u8], why: &mut Vec<String>)
     if let Some(writer) = another(activity.writer).or_else(|| another(activity.pid)) {
         why.push(format!(
             "written by: {}",
-            programs::command_line(&writer.argv, &writer.exe, 160)
+            program_roles::command_line(&writer.argv, &writer.exe, 160)
         ));
     }
     if let Some(out) = ctx.memory.outbound.get(&activity.writer) {
@@ -252,24 +165,4 @@ pub(crate) fn attach_history(ctx: &mut RuleContext<'_>, index: FindingIndex, pat
             f.evidence.splice(0..0, seqs);
         }
     });
-}
-
-/// One severity lower.
-#[must_use]
-pub(crate) fn lower(severity: Severity) -> Severity {
-    match severity {
-        Severity::Critical => Severity::High,
-        Severity::High => Severity::Medium,
-        Severity::Medium => Severity::Low,
-        Severity::Low | Severity::Info => Severity::Info,
-    }
-}
-
-/// A peer for people.
-#[must_use]
-pub(crate) fn peer(endpoint: &Endpoint) -> String {
-    match endpoint {
-        Endpoint::Inet(a) => a.to_string(),
-        Endpoint::Unix(p) => escape(p).to_string(),
-    }
 }

@@ -1,5 +1,5 @@
-//! What a program is, from its executable and arguments. Names serve to tell roles apart
-//! (a shell, a package manager); no finding rests on a name alone.
+//! Role of a program (a shell, a package manager, a builder), by its executable and arguments.
+//! No finding rests on a name alone.
 
 use crate::catalog;
 pub(crate) use crate::catalog::path::{directory, leaf};
@@ -135,9 +135,50 @@ pub(crate) fn script_argument(argv: &[Bytes]) -> Option<&[u8]> {
     None
 }
 
+/// Makes programs: a linker, compiler or build tool that itself is the image's.
+#[must_use]
+pub(crate) fn is_builder(names: &ProgramAdditions, process: &ProcessEntry) -> bool {
+    if !matches!(process.file.origin(), Origin::Image | Origin::CopiedUp) {
+        return false;
+    }
+    if let Some(script) = script(names, process) {
+        return is_builder_script(script);
+    }
+    let leaf = leaf(process.exe.as_bytes());
+    let linker = catalog::programs::CROSS_TOOL_SUFFIXES;
+    names.is_builder_name(leaf)
+        || linker.iter().any(|suffix| leaf.ends_with(suffix))
+        || leaf.starts_with(b"clang-")
+        || leaf.starts_with(b"gcc-")
+        || leaf.starts_with(b"x86_64-linux-gnu-")
+        || leaf.starts_with(b"aarch64-linux-gnu-")
+}
+
+/// Build tools that are scripts of the image.
+fn is_builder_script(script: &[u8]) -> bool {
+    let leaf = leaf(script);
+    let end = leaf
+        .iter()
+        .rposition(|b| !(b.is_ascii_digit() || *b == b'.' || *b == b'-'))
+        .map_or(leaf.len(), |i| i + 1);
+    script.starts_with(b"/usr/")
+        && catalog::programs::BUILDER_SCRIPTS.contains(&leaf.get(..end).unwrap_or(leaf))
+}
+
+fn script<'a>(names: &ProgramAdditions, process: &'a ProcessEntry) -> Option<&'a [u8]> {
+    let name = of(process);
+    if !names.is_interpreter(name) && !names.is_shell(name) {
+        return None;
+    }
+    match &process.script {
+        Some(script) => Some(script.as_bytes()),
+        None => script_argument(&process.argv),
+    }
+}
+
 /// A program that was started: what of an exec or of a process tells what it is.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Started<'a> {
+pub(crate) struct StartedProgram<'a> {
     /// The executable's path.
     pub(crate) exe: &'a [u8],
     /// Arguments.
@@ -148,7 +189,7 @@ pub(crate) struct Started<'a> {
     pub(crate) origin: Origin,
 }
 
-impl<'a> From<&'a ProcessEntry> for Started<'a> {
+impl<'a> From<&'a ProcessEntry> for StartedProgram<'a> {
     fn from(p: &'a ProcessEntry) -> Self {
         Self {
             exe: p.exe.as_bytes(),
@@ -159,7 +200,7 @@ impl<'a> From<&'a ProcessEntry> for Started<'a> {
     }
 }
 
-impl<'a> From<&'a Exec> for Started<'a> {
+impl<'a> From<&'a Exec> for StartedProgram<'a> {
     fn from(e: &'a Exec) -> Self {
         Self {
             exe: e.exe.as_bytes(),
@@ -172,7 +213,10 @@ impl<'a> From<&'a Exec> for Started<'a> {
 
 /// Installs packages: a package manager that itself is the image's, asked to change something.
 #[must_use]
-pub(crate) fn is_packager<'a>(names: &ProgramAdditions, started: impl Into<Started<'a>>) -> bool {
+pub(crate) fn is_packager<'a>(
+    names: &ProgramAdditions,
+    started: impl Into<StartedProgram<'a>>,
+) -> bool {
     let started = started.into();
     if !matches!(started.origin, Origin::Image | Origin::CopiedUp) {
         return false;
@@ -208,7 +252,7 @@ pub(crate) fn is_packager<'a>(names: &ProgramAdditions, started: impl Into<Start
 #[must_use]
 pub(crate) fn packager_script<'a>(
     names: &ProgramAdditions,
-    started: impl Into<Started<'a>>,
+    started: impl Into<StartedProgram<'a>>,
 ) -> Option<&'a [u8]> {
     let started = started.into();
     if !matches!(started.origin, Origin::Image | Origin::CopiedUp) {
@@ -240,7 +284,7 @@ pub(crate) fn packager_script<'a>(
 #[must_use]
 pub(crate) fn environments_packager<'a>(
     names: &ProgramAdditions,
-    started: impl Into<Started<'a>>,
+    started: impl Into<StartedProgram<'a>>,
 ) -> Option<&'a [u8]> {
     let started = started.into();
     let interpreter = names.is_interpreter(name(started.exe, started.argv));

@@ -1,67 +1,24 @@
-//! Building inside: what came of a compiler or build tool, and where it went from there.
+//! Results of builds inside a container, and where they are moved, copied and installed.
 
 use crate::catalog;
-use crate::event::ProgramAdditions;
 use bstr::ByteSlice as _;
 
 use super::Severity;
-use super::drift::{Made, any_ancestor, made};
 use super::file_change::{Maker, maker};
+use super::file_origin::{OrdinaryOrigin, any_ancestor, made};
 use super::finding::FindingIndex;
 use super::rule_context::RuleContext;
-use super::rules::info;
-use super::{programs, who};
+use super::rule_info::RuleInfo;
+use super::{attribution, program_roles};
 use crate::catalog::path::normal;
 use crate::event::{Exec, File, FileOp, Origin};
-use crate::state::ProcessEntry;
 
 /// Arguments of a copy that are looked at.
 const MAX_ARGUMENTS: usize = 32;
-/// The subject of the container's one line about building.
+/// Subject of the container's single finding about builds.
 pub(crate) const SUBJECT: &[u8] = b"built";
-/// The rule of that line.
+/// Id of the rule of that finding.
 pub(crate) const RULE: &str = "drift.exec-built";
-
-/// Makes programs: a linker, compiler or build tool that itself is the image's.
-#[must_use]
-pub(crate) fn is_builder(names: &ProgramAdditions, process: &ProcessEntry) -> bool {
-    if !matches!(process.file.origin(), Origin::Image | Origin::CopiedUp) {
-        return false;
-    }
-    if let Some(script) = script(names, process) {
-        return is_builder_script(script);
-    }
-    let leaf = programs::leaf(process.exe.as_bytes());
-    let linker = catalog::programs::CROSS_TOOL_SUFFIXES;
-    names.is_builder_name(leaf)
-        || linker.iter().any(|suffix| leaf.ends_with(suffix))
-        || leaf.starts_with(b"clang-")
-        || leaf.starts_with(b"gcc-")
-        || leaf.starts_with(b"x86_64-linux-gnu-")
-        || leaf.starts_with(b"aarch64-linux-gnu-")
-}
-
-/// Build tools that are scripts of the image.
-fn is_builder_script(script: &[u8]) -> bool {
-    let leaf = programs::leaf(script);
-    let end = leaf
-        .iter()
-        .rposition(|b| !(b.is_ascii_digit() || *b == b'.' || *b == b'-'))
-        .map_or(leaf.len(), |i| i + 1);
-    script.starts_with(b"/usr/")
-        && catalog::programs::BUILDER_SCRIPTS.contains(&leaf.get(..end).unwrap_or(leaf))
-}
-
-fn script<'a>(names: &ProgramAdditions, process: &'a ProcessEntry) -> Option<&'a [u8]> {
-    let name = programs::of(process);
-    if !names.is_interpreter(name) && !names.is_shell(name) {
-        return None;
-    }
-    match &process.script {
-        Some(script) => Some(script.as_bytes()),
-        None => programs::script_argument(&process.argv),
-    }
-}
 
 /// The container builds, and its start script goes on with that: nothing but shells and build
 /// tools stands between the process and the container's root. What the scripts of sources do there is the
@@ -70,23 +27,30 @@ fn script<'a>(names: &ProgramAdditions, process: &'a ProcessEntry) -> Option<&'a
 pub(crate) fn goes_on(ctx: &RuleContext<'_>) -> bool {
     ctx.session().is_none()
         && ctx.findings.find(RULE, Some(ctx.owner), SUBJECT).is_some()
-        && who::by_start_script(ctx, |p| is_builder(ctx.names(), p))
+        && attribution::by_start_script(ctx, |p| program_roles::is_builder(ctx.names(), p))
 }
 
 /// A script's story turns out to be a build's: what it runs is the image's compiler. The script
-/// itself is a `configure` or its like, whoever unpacked it.
-pub(crate) fn compiles(ctx: &mut RuleContext<'_>, exec: &Exec, index: FindingIndex) {
+/// itself is a `configure` or its like, whoever unpacked it. `rule` is the rule about builds.
+pub(crate) fn compiles(
+    ctx: &mut RuleContext<'_>,
+    rule: &'static RuleInfo,
+    exec: &Exec,
+    index: FindingIndex,
+) {
     let builds = ctx.session().is_none()
-        && ctx.process.is_some_and(|p| is_builder(ctx.names(), p))
+        && ctx
+            .process
+            .is_some_and(|p| program_roles::is_builder(ctx.names(), p))
         && !exec.runtime
         && ctx.findings.get(index).is_some_and(|f| {
             // A story that has become more than a script stays what it is.
             let more = f.why.iter().any(|line| line.starts_with("then: "));
             f.rule == "drift.script" && f.severity <= Severity::Medium && !more
         });
-    let Some(rule) = info(RULE).filter(|_| builds) else {
+    if !builds {
         return;
-    };
+    }
     let line = "it runs the image's compiler: a build".to_owned();
     if ctx.findings.find(RULE, Some(ctx.owner), SUBJECT).is_none() {
         ctx.findings
@@ -117,7 +81,7 @@ pub(crate) fn carried(ctx: &mut RuleContext<'_>, file: &File) {
 }
 
 fn is_built(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
-    made(ctx, path) == Some(Made::Built)
+    made(ctx, path) == Some(OrdinaryOrigin::Built)
 }
 
 /// The image's `cp` or `install` runs with a built file among its arguments.
@@ -126,7 +90,7 @@ fn copies_built(ctx: &RuleContext<'_>) -> bool {
         return false;
     };
     if process.file.origin() != Origin::Image
-        || !catalog::programs::COPIERS.contains(&programs::of(process))
+        || !catalog::programs::COPIERS.contains(&program_roles::of(process))
     {
         return false;
     }
@@ -151,9 +115,9 @@ pub(crate) fn installs(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
     path.starts_with(b"/usr/local/")
         && maker(ctx) == Maker::Service
         && (carried
-            || ctx
-                .process
-                .is_some_and(|p| any_ancestor(ctx, p, |p| is_builder(ctx.names(), p))))
+            || ctx.process.is_some_and(|p| {
+                any_ancestor(ctx, p, |p| program_roles::is_builder(ctx.names(), p))
+            }))
 }
 
 #[cfg(test)]

@@ -1,0 +1,84 @@
+//! Executed files that differ from the image: comparisons that are pending, and their results.
+
+use std::collections::BTreeMap;
+
+use super::finding_store::Occurrence;
+use crate::event::{Bytes, CompareClass, FileFacts, Timestamp};
+
+/// Executions that may await a comparison at once; more are decided without.
+const MAX_PENDING: usize = 64;
+/// Comparisons remembered.
+const MAX_VERDICTS: usize = 512;
+/// A comparison that has not come after this many seconds is not coming.
+pub(crate) const PATIENCE: u64 = 5;
+
+/// An executed file whose content is not yet compared.
+#[derive(Debug, Clone)]
+pub(crate) struct PendingComparison {
+    /// Its path.
+    pub(crate) path: Bytes,
+    /// Its facts at the execution.
+    pub(crate) file: FileFacts,
+    /// The first execution.
+    pub(crate) first: Occurrence,
+    /// The process.
+    pub(crate) pid: u32,
+    /// The command line, escaped.
+    pub(crate) command: String,
+    /// Executions so far, and the latest.
+    pub(crate) again: (u64, Timestamp, u64),
+    /// Whether the init tree executed it within the start-up grace.
+    pub(crate) starting_up: bool,
+}
+
+/// What is known of executed drift in a container.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct DriftedFiles {
+    /// Awaiting comparison.
+    pub(crate) pending: Vec<PendingComparison>,
+    /// Compared: by path and inode, with the times the content had then.
+    verdicts: BTreeMap<(Bytes, u64), (Timestamp, Timestamp, CompareClass)>,
+}
+
+impl DriftedFiles {
+    /// How many are remembered.
+    pub(super) fn len(&self) -> usize {
+        self.pending.len() + self.verdicts.len()
+    }
+
+    /// The comparison's result for this state of the file.
+    #[must_use]
+    pub(crate) fn verdict(&self, path: &Bytes, file: &FileFacts) -> Option<&CompareClass> {
+        let (mtime, ctime, class) = self.verdicts.get(&(path.clone(), file.ino))?;
+        (*mtime == file.mtime && *ctime == file.ctime).then_some(class)
+    }
+
+    /// Remembers a result.
+    pub(crate) fn decide(&mut self, path: &Bytes, file: &FileFacts, class: CompareClass) {
+        if self.verdicts.len() >= MAX_VERDICTS {
+            self.verdicts.pop_first();
+        }
+        self.verdicts
+            .insert((path.clone(), file.ino), (file.mtime, file.ctime, class));
+    }
+
+    /// Awaits a comparison. False when too many are awaited already.
+    pub(crate) fn wait(&mut self, pending: PendingComparison) -> bool {
+        if let Some(known) = self
+            .pending
+            .iter_mut()
+            .find(|p| p.path == pending.path && p.file.ino == pending.file.ino)
+        {
+            known.again.0 += 1;
+            known.again.1 = pending.first.ts;
+            known.again.2 = pending.first.seq;
+            known.starting_up &= pending.starting_up;
+            return true;
+        }
+        if self.pending.len() >= MAX_PENDING {
+            return false;
+        }
+        self.pending.push(pending);
+        true
+    }
+}

@@ -1,0 +1,80 @@
+//! Behavior a container is known for, by which rules decide whether something is new.
+//!
+//! It is learned from the container itself while it starts up, and for one that was found running
+//! during the first minute. What an image does when well, learned elsewhere, belongs here, too.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use super::rule_memory::RuleMemory;
+use super::seen_set::Seen;
+
+/// Ports remembered.
+const MAX_PORTS: usize = 4096;
+
+/// One kind of behavior.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Behavior<'a> {
+    /// Connects to this address.
+    Address(IpAddr),
+    /// Connects to an address named in this domain.
+    Domain(&'a [u8]),
+    /// Asks for names in this domain.
+    Asked(&'a [u8]),
+    /// Listens on this port.
+    Port(u16),
+}
+
+/// Known behavior of one container. Bounded: the oldest entry is forgotten first.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct KnownBehavior {
+    deeds: Seen,
+    ports: BTreeSet<u16>,
+}
+
+impl KnownBehavior {
+    /// Number of entries.
+    pub(super) fn len(&self) -> usize {
+        self.deeds.len() + self.ports.len()
+    }
+
+    /// Adds a behavior; true when it was not known.
+    pub(crate) fn learn(&mut self, deed: Behavior<'_>) -> bool {
+        match deed {
+            Behavior::Address(ip) => self.deeds.insert(ip),
+            Behavior::Domain(name) => self.deeds.insert(name),
+            Behavior::Asked(name) => self.deeds.insert((b"asked", name)),
+            Behavior::Port(port) if self.ports.len() < MAX_PORTS => self.ports.insert(port),
+            Behavior::Port(port) => !self.ports.contains(&port),
+        }
+    }
+}
+
+impl RuleMemory for KnownBehavior {
+    fn heap_bytes(&self) -> usize {
+        self.len() * 32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_deed_is_known_by_itself_and_bounded() {
+        let mut known = KnownBehavior::default();
+        assert!(known.learn(Behavior::Domain(b"example.org")));
+        assert!(!known.learn(Behavior::Domain(b"example.org")));
+        assert!(known.learn(Behavior::Asked(b"example.org")));
+        assert!(known.learn(Behavior::Port(80)) && !known.learn(Behavior::Port(80)));
+        for port in 1..=u16::MAX {
+            known.learn(Behavior::Port(port));
+        }
+        assert_eq!(known.ports.len(), MAX_PORTS);
+        for n in 0..100_000_u32 {
+            known.learn(Behavior::Address(IpAddr::V4(n.into())));
+        }
+        // The oldest gave way.
+        assert!(known.learn(Behavior::Domain(b"example.org")));
+    }
+}

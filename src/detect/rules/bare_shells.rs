@@ -1,0 +1,93 @@
+//! Shells and interpreters without a script: they take their program from their input.
+
+use std::collections::VecDeque;
+
+use bstr::ByteSlice as _;
+
+use crate::catalog;
+use crate::detect::program_roles;
+use crate::detect::rule_memory::RuleMemory;
+use crate::event::{Exec, ProgramAdditions, Timestamp};
+
+/// Shells without a script remembered in one container.
+const MAX_BARE: usize = 32;
+
+/// The name of the shell that was started, if it is one.
+pub(super) fn shell<'a>(names: &ProgramAdditions, exec: &'a Exec) -> Option<&'a [u8]> {
+    let name = program_roles::name(&exec.exe, &exec.argv);
+    names.is_shell(name).then_some(name)
+}
+
+/// An interpreter that takes its program from its input: no script, no program text.
+pub(super) fn bare(names: &ProgramAdditions, exec: &Exec) -> bool {
+    let name = program_roles::name(&exec.exe, &exec.argv);
+    if !names.is_shell(name) && (!names.is_interpreter(name) || name.ends_with(b"awk")) {
+        return false;
+    }
+    // argv[0] of a busybox applet may be `busybox`, the applet's name following.
+    let skip = usize::from(
+        exec.argv
+            .first()
+            .is_some_and(|a| program_roles::leaf(a.as_bytes()) == b"busybox"),
+    );
+    // With -s everything that follows is for the program that comes by the input.
+    let input = |a: &crate::event::Bytes| a.as_bytes() == b"-s";
+    exec.script.is_none()
+        && exec
+            .argv
+            .iter()
+            .take_while(|a| !input(a))
+            .skip(1 + skip)
+            .all(|a| {
+                let a = a.as_bytes();
+                a == b"-"
+                    || from_descriptor(a)
+                    || (a.starts_with(b"-") && !a.starts_with(b"--") && !a.contains(&b'c'))
+                    || catalog::programs::SHELL_OPTIONS.contains(&a)
+            })
+}
+
+/// The program comes by a descriptor, as in `bash <(…)`.
+pub(super) fn from_descriptor(argument: &[u8]) -> bool {
+    argument.starts_with(b"/dev/fd/") || argument.starts_with(b"/proc/self/fd/")
+}
+
+/// A shell without a script.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BareShell {
+    pub(super) pid: u32,
+    pub(super) ppid: u32,
+    pub(super) at: Timestamp,
+    pub(super) seq: u64,
+}
+
+/// The latest shells of a container that were started without a script.
+#[derive(Debug, Clone, Default)]
+pub(super) struct BareShells(VecDeque<BareShell>);
+
+impl BareShells {
+    /// Adds a shell; the oldest gives way.
+    pub(super) fn add(&mut self, shell: BareShell) {
+        self.0.push_back(shell);
+        if self.0.len() > MAX_BARE {
+            self.0.pop_front();
+        }
+    }
+
+    /// The shells, oldest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &BareShell> {
+        self.0.iter()
+    }
+
+    /// Whether this process is such a shell and was started less than about two seconds ago.
+    pub(super) fn waits(&self, pid: u32, now: Timestamp) -> bool {
+        let mut shells = self.0.iter();
+        shells.any(|shell| shell.pid == pid && now.since(shell.at).as_secs() <= 2)
+    }
+}
+
+impl RuleMemory for BareShells {
+    fn heap_bytes(&self) -> usize {
+        self.0.len() * size_of::<BareShell>()
+    }
+}

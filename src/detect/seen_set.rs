@@ -1,0 +1,57 @@
+//! A bounded set of what was seen, by hash.
+
+use std::collections::VecDeque;
+use std::hash::{Hash, Hasher};
+
+use rustc_hash::{FxHashSet, FxHasher};
+
+/// Entries of a set.
+const MAX_SET: usize = 1024;
+
+/// A set of hashes that forgets its oldest entry.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Seen {
+    known: FxHashSet<u64>,
+    order: VecDeque<u64>,
+}
+
+impl Seen {
+    /// Adds; true when it was not there.
+    pub(crate) fn insert(&mut self, value: impl Hash) -> bool {
+        let key = digest(value);
+        if !self.known.insert(key) {
+            return false;
+        }
+        self.order.push_back(key);
+        if self.order.len() > MAX_SET
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        true
+    }
+
+    /// Removes.
+    pub(crate) fn forget(&mut self, value: impl Hash) {
+        let key = digest(value);
+        if self.known.remove(&key) {
+            self.order.retain(|k| *k != key);
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// It is there.
+    #[must_use]
+    pub(crate) fn contains(&self, value: impl Hash) -> bool {
+        !self.known.is_empty() && self.known.contains(&digest(value))
+    }
+}
+
+fn digest(value: impl Hash) -> u64 {
+    let mut hasher = FxHasher::default();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
