@@ -47,7 +47,7 @@ pub(super) struct Args {
     #[arg(long)]
     exit_code: bool,
 
-    /// Show the changed lines of small text files, and the text of added ones
+    /// Show the changed lines of small text files
     #[arg(long)]
     diff: bool,
 

@@ -53,6 +53,12 @@ pub struct Incident {
 }
 
 impl Incident {
+    /// At least two different stages besides mere context.
+    #[must_use]
+    pub fn is_chain(&self) -> bool {
+        self.stages.iter().filter(|stage| stage.weight > 0).count() > 1
+    }
+
     /// The stages as one line, e.g. `server shell › reverse shell › miner`.
     #[must_use]
     pub fn sentence(&self, arrow: &str) -> String {

@@ -81,7 +81,7 @@ fn a_recording_outlives_its_screen_and_is_come_back_to() {
     screen.shows(24, 80, |picture| {
         let text = picture.contents();
         text.contains("hw-attached sev>=m")
-            && text.contains("[2 Find")
+            && text.contains("[3 Find")
             && text.contains("/tmp/true")
             && text.contains("/etc/passwd")
     });

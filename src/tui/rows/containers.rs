@@ -11,6 +11,7 @@ use super::tally::{drifted, found};
 use super::words::container_state;
 use crate::core::Core;
 use crate::event::ContainerId;
+use crate::incident::Incident;
 use crate::tui::pane::Pane;
 use crate::tui::table::{Column, Unit};
 use crate::tui::text::{bytes, coarse, count};
@@ -152,13 +153,10 @@ fn rows(core: &Core, query: &Query<'_>) -> Vec<Row> {
                 None => row.text(""),
             }
             match found.latest {
-                _ if incidents
-                    .get(&container.id)
-                    .is_some_and(|i| i.stages.len() > 1) =>
-                {
+                // A chain of deeds says more than its worst finding.
+                _ if incidents.get(&container.id).is_some_and(Incident::is_chain) => {
                     let incident = incidents.get(&container.id);
-                    let sentence = incident.map_or_else(String::new, |i| i.sentence("›"));
-                    row.text(sentence);
+                    row.text(incident.map_or_else(String::new, |i| i.sentence("›")));
                 }
                 None => row.text("-"),
                 Some(f) => {
