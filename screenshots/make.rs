@@ -30,6 +30,8 @@ fn main() -> color_eyre::Result<()> {
     let theme = Theme::named("hull-dark", Depth::True)?;
     let screens: &[(&str, &[Action])] = &[
         ("containers", &[]),
+        ("incidents", &[Action::Show(Pane::Incidents)]),
+        ("incident", &[Action::Show(Pane::Incidents), Action::Enter]),
         ("findings", &[Action::Show(Pane::Findings)]),
         (
             "finding",
