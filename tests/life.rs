@@ -29,15 +29,18 @@ fn a_moved_tag_and_the_client_of_an_exec_session_are_reported() {
     let id = &container.id;
     let watch = Watch::start(&["--events", "findings,container", "--container", &name]);
     watch.expect_facts(id);
-    engine.docker(&["exec", &name, "sh", "-c", "id; sleep 1"]);
-    // Another image by the same name.
-    let other = engine.docker(&["commit", "-m", "other", &name]);
-    engine.docker(&["tag", &other, &tag.0]);
-    watch.expect_finding(id, "life.image-moved", |f| f["subject"] == other.as_str());
+    // The client lives until it was seen, and ends with the container.
+    let exec = ["exec", &name, "sh", "-c", "id; sleep 1000; :"].map(str::to_owned);
+    let other_engine = engine.clone();
+    std::thread::spawn(move || other_engine.output(&exec.each_ref().map(String::as_str)));
     let client = format!("probably started by docker exec {name} sh");
     watch.expect_finding(id, "exec.session", |finding| {
         let why = finding["why"].as_array().unwrap();
         why.iter().any(|l| l.as_str().unwrap().starts_with(&client))
     });
+    // Another image by the same name.
+    let other = engine.docker(&["commit", "-m", "other", &name]);
+    engine.docker(&["tag", &other, &tag.0]);
+    watch.expect_finding(id, "life.image-moved", |f| f["subject"] == other.as_str());
     watch.stop();
 }
