@@ -9,6 +9,9 @@ mod markdown;
 pub use bundle::write_evidence;
 pub use incident::{IncidentReport, report};
 
+#[cfg(test)]
+mod tests;
+
 use document::Document;
 
 use crate::core::Core;
