@@ -7,6 +7,8 @@ const RULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../src/detect/rules");
 
 const TEMPLATE: &str = r#"//! Replace this line by what the rule flags.
 
+use bstr::ByteSlice as _;
+
 use crate::detect::alert::Alerts;
 use crate::detect::rule_context::RuleContext;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity};

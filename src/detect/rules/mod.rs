@@ -30,6 +30,7 @@ mod reverse_shell;
 mod scripts;
 mod server_shell;
 mod shells;
+mod trust_store;
 mod watched;
 
 use std::sync::LazyLock;
@@ -75,6 +76,7 @@ pub(crate) const ALL: &[&Rule] = &[
     &files::SETUID,
     &files::WRITABLE,
     &files::HOST,
+    &trust_store::RULE,
     &watched::RULE,
     &server_shell::RULE,
     &reverse_shell::RULE,
