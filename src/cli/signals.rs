@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
+use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -35,6 +35,7 @@ impl StopSignal {
                 };
                 // Giving up cannot be refused.
                 let _ = set_capabilities(None, sets);
+                let _ = set_no_new_privs(true);
                 let mut first = None;
                 for signal in signals.forever() {
                     noted.store(true, Ordering::Relaxed);
