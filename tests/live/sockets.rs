@@ -207,7 +207,8 @@ fn inside_pending() {
     let address: SocketAddr = argument().parse().unwrap();
     let begun = rustix::net::connect(&socket, &address);
     assert_eq!(begun, Err(rustix::io::Errno::INPROGRESS));
-    until_decided(&socket);
+    // Held open for a moment, then given up: nothing ever answers.
+    std::thread::sleep(Duration::from_millis(100));
 }
 
 #[test]
