@@ -40,6 +40,7 @@ const LABELS: &[(&str, &str)] = &[
     ("file.ssh-access", "ssh access"),
     ("file.sudoers", "sudoers"),
     ("file.traces-cleared", "traces cleared"),
+    ("file.trust-store", "trust store"),
     ("file.watched", "watched path"),
     ("file.world-writable", "world-writable"),
     ("life.age", "too old"),
