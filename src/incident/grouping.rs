@@ -220,17 +220,19 @@ impl Group {
 
     /// The finding's processes descend from the incident's, or it is about a file of it.
     fn linked(&self, state: &State, links: &Links) -> bool {
-        let own = |pid: u32| {
-            let from = (pid, Timestamp(i64::MIN));
-            let named = self.processes.range(from..).next();
-            named.is_some_and(|(known, since)| {
-                // A pid that was given to another process since is not the same one.
-                let process = state.processes.get(&pid);
-                *known == pid && process.is_none_or(|p| p.started <= *since)
-            })
+        let own = |pid: &u32| {
+            let process = state.processes.get(pid);
+            self.names(*pid, process.map_or(Timestamp(i64::MIN), |p| p.started))
         };
-        links.processes.iter().any(|pid| own(*pid))
-            || links.files.iter().any(|file| self.files.contains(file))
+        links.processes.iter().any(own) || links.files.iter().any(|file| self.files.contains(file))
+    }
+
+    /// A finding of it names the process `pid` that started at `started`. A pid that was given to
+    /// another process since is not the same one.
+    pub(super) fn names(&self, pid: u32, started: Timestamp) -> bool {
+        let from = (pid, Timestamp(i64::MIN));
+        let named = self.processes.range(from..).next();
+        named.is_some_and(|(known, since)| *known == pid && started <= *since)
     }
 
     /// Takes over what a repeated finding may have gained.
@@ -331,9 +333,8 @@ fn is_service(process: &ProcessEntry) -> bool {
 
 /// Processes of the container that listen, or that accepted a connection.
 fn servers(state: &State, container: Option<&ContainerId>) -> BTreeSet<u32> {
-    let rows = state.connections.iter();
-    rows.filter(|(key, _)| key.owner.as_ref() == container)
-        .filter(|(key, _)| key.direction != Direction::Outbound)
-        .map(|(_, row)| row.pid)
-        .collect()
+    let directions = [Direction::Inbound, Direction::Listening];
+    let of = |direction| container.map(|id| state.connections_of(id, direction));
+    let rows = directions.into_iter().filter_map(of).flatten();
+    rows.map(|(_, row)| row.pid).collect()
 }

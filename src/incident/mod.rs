@@ -12,6 +12,6 @@ mod summary;
 
 pub use grouping::{IncidentId, Incidents};
 pub use request::Request;
-pub use stage::Stage;
+pub use stage::{Stage, is_chain, sentence};
 pub use story::{StoryLine, story};
-pub use summary::{ByContainer, Incident};
+pub use summary::{Assessment, ByContainer, Incident};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::event::{Bytes, ContainerId, Endpoint, Timestamp};
-use crate::state::{Connection, ConnectionKey, Direction, Lineage, State};
+use crate::state::{Direction, Lineage, State};
 
 /// A connection older than this, and no longer open, explains nothing.
 const BEFORE: Duration = Duration::from_secs(5);
@@ -41,7 +41,8 @@ pub(super) fn before(
         return None;
     }
     let ancestors: Vec<u32> = state.ancestry(pid).map(|process| process.pid).collect();
-    inbound(state, container)
+    state
+        .connections_of(container, Direction::Inbound)
         .filter(|(_, row)| row.last <= at && (row.open > 0 || at.since(row.last) <= BEFORE))
         .filter(|(_, row)| ancestors.contains(&row.pid) || at.since(row.last) <= BEFORE)
         .filter_map(|(key, row)| {
@@ -57,22 +58,4 @@ pub(super) fn before(
             })
         })
         .max_by_key(|request| (request.by_ancestor, request.at, request.local))
-}
-
-fn inbound<'a>(
-    state: &'a State,
-    container: &ContainerId,
-) -> impl Iterator<Item = (&'a ConnectionKey, &'a Connection)> {
-    let first = ConnectionKey {
-        owner: Some(container.clone()),
-        direction: Direction::Inbound,
-        protocol: crate::event::Protocol::Tcp,
-        endpoint: Endpoint::Inet(SocketAddr::from(([0, 0, 0, 0], 0))),
-    };
-    let owner = first.owner.clone();
-    state
-        .connections
-        .range(first..)
-        .take_while(move |(key, _)| key.owner == owner && key.direction == Direction::Inbound)
-        .map(|(key, row)| (key, &**row))
 }

@@ -131,6 +131,19 @@ impl Stage {
     }
 }
 
+/// The stages as one line, e.g. `server shell › reverse shell › miner`.
+#[must_use]
+pub fn sentence(stages: &[Stage], arrow: &str) -> String {
+    let names: Vec<&str> = stages.iter().map(|stage| stage.name).collect();
+    names.join(&format!(" {arrow} "))
+}
+
+/// At least two different stages besides mere context.
+#[must_use]
+pub fn is_chain(stages: &[Stage]) -> bool {
+    stages.iter().filter(|stage| stage.weight > 0).count() > 1
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::Incidents;
 use super::grouping::{Group, IncidentId};
 use super::request::Request;
-use super::stage::Stage;
+use super::stage::{Stage, sentence};
 use crate::detect::{Detector, Finding, FindingId};
 use crate::event::{Bytes, ContainerId, FileOp, Severity, Timestamp};
 use crate::state::{ConnectionKey, Direction, FileKey, State};
@@ -53,30 +53,39 @@ pub struct Incident {
 }
 
 impl Incident {
-    /// At least two different stages besides mere context.
-    #[must_use]
-    pub fn is_chain(&self) -> bool {
-        self.stages.iter().filter(|stage| stage.weight > 0).count() > 1
-    }
-
     /// The stages as one line, e.g. `server shell › reverse shell › miner`.
     #[must_use]
     pub fn sentence(&self, arrow: &str) -> String {
-        let names: Vec<&str> = self.stages.iter().map(|stage| stage.name).collect();
-        names.join(&format!(" {arrow} "))
+        sentence(&self.stages, arrow)
     }
 }
 
+/// What the findings alone say of an incident, without a look at processes and connections: cheap
+/// enough for every frame.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Assessment {
+    /// As [`Incident::severity`].
+    pub severity: Severity,
+    /// As [`Incident::rank`].
+    pub rank: u32,
+    /// As [`Incident::stages`].
+    pub stages: Vec<Stage>,
+}
+
 /// The highest-ranked incident of each container that has one.
-pub type ByContainer = BTreeMap<ContainerId, Incident>;
+pub type ByContainer = BTreeMap<ContainerId, Assessment>;
+
+/// Running processes by container.
+type Alive<'a> = BTreeMap<&'a ContainerId, Vec<u32>>;
 
 impl Incidents {
     /// All incidents that are not silenced, the likeliest break-in first.
     #[must_use]
     pub fn ranked(&self, state: &State, detector: &Detector) -> Vec<Incident> {
+        let alive = alive(state);
         let described = self
             .groups()
-            .filter_map(|group| describe(state, detector, group));
+            .filter_map(|group| describe(state, detector, &alive, group));
         let mut all: Vec<Incident> = described.collect();
         all.sort_by_key(|incident| {
             let order = (incident.rank, incident.severity, incident.last);
@@ -89,35 +98,81 @@ impl Incidents {
     #[must_use]
     pub fn get(&self, state: &State, detector: &Detector, id: IncidentId) -> Option<Incident> {
         let group = self.groups().find(|group| group.id == id)?;
-        describe(state, detector, group)
+        describe(state, detector, &alive(state), group)
+    }
+
+    /// How many incidents there are that are not silenced, of one container or of all.
+    #[must_use]
+    pub fn count(&self, detector: &Detector, container: Option<&ContainerId>) -> usize {
+        let wanted = |group: &&Group| container.is_none_or(|id| group.container == *id);
+        let groups = self.groups().filter(wanted);
+        groups
+            .filter(|group| open(detector, group).is_some())
+            .count()
     }
 
     /// The highest-ranked incident of each container.
     #[must_use]
-    pub fn by_container(&self, state: &State, detector: &Detector) -> ByContainer {
+    pub fn by_container(&self, detector: &Detector) -> ByContainer {
         let mut worst = ByContainer::new();
-        for incident in self.ranked(state, detector) {
-            worst.entry(incident.container.clone()).or_insert(incident);
+        for group in self.groups() {
+            let Some(findings) = open(detector, group) else {
+                continue;
+            };
+            let assessment = assess(&findings);
+            let known = worst.get(&group.container);
+            if known.is_none_or(|known| known.rank < assessment.rank) {
+                worst.insert(group.container.clone(), assessment);
+            }
         }
         worst
     }
 }
 
-fn describe(state: &State, detector: &Detector, group: &Group) -> Option<Incident> {
-    let mut findings: Vec<&Finding> = group
-        .findings
-        .iter()
-        .filter_map(|id| detector.finding(*id))
-        .filter(|finding| finding.silenced.is_none())
-        .collect();
+/// The findings of an incident that are not silenced, the earliest first; `None` when nothing of
+/// medium severity or above is among them: what is low does not make an incident by itself.
+fn open<'a>(detector: &'a Detector, group: &Group) -> Option<Vec<&'a Finding>> {
+    let all = group.findings.iter().filter_map(|id| detector.finding(*id));
+    let mut findings: Vec<&Finding> = all.filter(|finding| finding.silenced.is_none()).collect();
     findings.sort_by_key(|finding| (finding.first, finding.id));
-    // What is low or a mere context does not make an incident by itself.
-    findings
-        .iter()
-        .find(|finding| finding.severity >= Severity::Medium)?;
-    let stages = stages(&findings);
-    let (severity, rank) = grade(&findings);
-    let running = running(state, group);
+    let mut severities = findings.iter().map(|finding| finding.severity);
+    severities
+        .any(|severity| severity >= Severity::Medium)
+        .then_some(findings)
+}
+
+fn assess(findings: &[&Finding]) -> Assessment {
+    let (severity, rank) = grade(findings);
+    Assessment {
+        severity,
+        rank,
+        stages: stages(findings),
+    }
+}
+
+fn alive(state: &State) -> Alive<'_> {
+    let mut alive = Alive::new();
+    for process in state.processes.values() {
+        if let (Some(container), None) = (&process.owner, process.exited) {
+            alive.entry(container).or_default().push(process.pid);
+        }
+    }
+    alive
+}
+
+fn describe(
+    state: &State,
+    detector: &Detector,
+    alive: &Alive<'_>,
+    group: &Group,
+) -> Option<Incident> {
+    let findings = open(detector, group)?;
+    let Assessment {
+        severity,
+        rank,
+        stages,
+    } = assess(&findings);
+    let running = running(state, alive, group);
     let connected = connected(state, group, &running);
     let first = findings.first()?.first;
     let last = findings.iter().map(|finding| finding.last).max()?;
@@ -186,34 +241,20 @@ fn grade(findings: &[&Finding]) -> (Severity, u32) {
 }
 
 /// The incident's processes that still run, and their descendants.
-fn running(state: &State, group: &Group) -> Vec<u32> {
-    let own = |pid: u32| {
-        let started = state.processes.get(&pid).map(|process| process.started);
-        group
-            .processes
-            .iter()
-            .any(|(known, since)| *known == pid && started.is_some_and(|started| started <= *since))
-    };
-    let alive = state.processes.values().filter(|process| {
-        process.exited.is_none() && process.owner.as_ref() == Some(&group.container)
-    });
-    alive
-        .filter(|process| {
-            state
-                .ancestry(process.pid)
-                .any(|ancestor| own(ancestor.pid))
+fn running(state: &State, alive: &Alive<'_>, group: &Group) -> Vec<u32> {
+    let of_container = alive.get(&group.container).into_iter().flatten().copied();
+    of_container
+        .filter(|pid| {
+            let mut ancestry = state.ancestry(*pid);
+            ancestry.any(|process| group.names(process.pid, process.started))
         })
-        .map(|process| process.pid)
         .collect()
 }
 
 fn connected(state: &State, group: &Group, running: &[u32]) -> Vec<ConnectionKey> {
-    let rows = state.connections.iter().filter(|(key, row)| {
-        key.owner.as_ref() == Some(&group.container)
-            && key.direction == Direction::Outbound
-            && row.open > 0
-            && running.contains(&row.pid)
-    });
+    let rows = state
+        .connections_of(&group.container, Direction::Outbound)
+        .filter(|(_, row)| row.open > 0 && running.contains(&row.pid));
     rows.map(|(key, _)| key.clone()).collect()
 }
 

@@ -1,16 +1,17 @@
 //! The tables of the state and lookups in them.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::connection::{Connection, ConnectionKey};
+use super::connection::{Connection, ConnectionKey, Direction};
 use super::container::{Container, Owner};
 use super::file::{FileActivity, FileKey};
 use super::process::ProcessEntry;
 use super::recent::Recent;
-use crate::event::{ContainerId, ProcessUsage, Timestamp};
+use crate::event::{ContainerId, Endpoint, ProcessUsage, Protocol, Timestamp};
 
 /// Counts over the whole stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -58,6 +59,25 @@ impl State {
     #[must_use]
     pub fn container(&self, owner: &Owner) -> Option<&Container> {
         self.containers.get(owner.as_ref()?).map(|c| &**c)
+    }
+    /// The connections of one container and direction, found without a look at those of others.
+    pub fn connections_of(
+        &self,
+        container: &ContainerId,
+        direction: Direction,
+    ) -> impl Iterator<Item = (&ConnectionKey, &Connection)> {
+        // The least key of them: protocols and addresses in the order of their declarations.
+        let least = ConnectionKey {
+            owner: Some(container.clone()),
+            direction,
+            protocol: Protocol::Tcp,
+            endpoint: Endpoint::Inet(SocketAddr::from(([0, 0, 0, 0], 0))),
+        };
+        let owner = least.owner.clone();
+        self.connections
+            .range(least..)
+            .take_while(move |(key, _)| key.owner == owner && key.direction == direction)
+            .map(|(key, row)| (key, &**row))
     }
 
     /// `pid` and its ancestors inside the same owner, nearest first; at most 32.

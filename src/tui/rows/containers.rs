@@ -11,7 +11,7 @@ use super::tally::{drifted, found};
 use super::words::container_state;
 use crate::core::Core;
 use crate::event::ContainerId;
-use crate::incident::Incident;
+use crate::incident::{is_chain, sentence};
 use crate::tui::pane::Pane;
 use crate::tui::table::{Column, Unit};
 use crate::tui::text::{bytes, coarse, count};
@@ -81,7 +81,7 @@ fn rows(core: &Core, query: &Query<'_>) -> Vec<Row> {
         }
     }
     let found = found(core);
-    let incidents = core.incidents.by_container(&core.state, &core.detector);
+    let incidents = core.incidents.by_container(&core.detector);
     let drifted = drifted(core);
     let mut rows: Vec<Row> = core
         .state
@@ -152,14 +152,12 @@ fn rows(core: &Core, query: &Query<'_>) -> Vec<Row> {
                 Some(code) => row.number(code.unsigned_abs(), code.to_string()),
                 None => row.text(""),
             }
-            match found.latest {
+            let incident = incidents.get(&container.id);
+            match (incident.filter(|i| is_chain(&i.stages)), found.latest) {
                 // A chain of deeds says more than its worst finding.
-                _ if incidents.get(&container.id).is_some_and(Incident::is_chain) => {
-                    let incident = incidents.get(&container.id);
-                    row.text(incident.map_or_else(String::new, |i| i.sentence("›")));
-                }
-                None => row.text("-"),
-                Some(f) => {
+                (Some(incident), _) => row.text(sentence(&incident.stages, "›")),
+                (None, None) => row.text("-"),
+                (None, Some(f)) => {
                     let ago = coarse(core.state.now.since(f.last));
                     let (whole, brief) = (&f.title, short(f));
                     row.shortened(format!("{ago} {whole}"), format!("{ago} {brief}"));

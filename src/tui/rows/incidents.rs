@@ -19,7 +19,7 @@ pub(super) const SCREEN: ScreenDef = ScreenDef {
         "No incident: no finding so far suggests an intruder.",
         "Findings that belong together are joined here: how they got in, what they did, what runs.",
     ],
-    count: active,
+    count: open,
     outline: rows,
     write: written,
 };
@@ -41,14 +41,8 @@ const COLUMNS: &[Column] = &[
     Column::new("id", "ID", 6, 8).spare(),
 ];
 
-fn active(core: &Core, query: &Query<'_>) -> Option<usize> {
-    let all = core.ranked_incidents();
-    let wanted = |container| query.wants(&Some(container));
-    Some(
-        all.into_iter()
-            .filter(|i| wanted(i.container.clone()))
-            .count(),
-    )
+fn open(core: &Core, query: &Query<'_>) -> Option<usize> {
+    Some(core.incidents.count(&core.detector, query.container))
 }
 
 fn rows(core: &Core, query: &Query<'_>) -> Vec<Row> {
