@@ -239,7 +239,7 @@ impl Group {
     fn repeat(&mut self, finding: &Finding, decisive: bool) {
         self.last = self.last.max(finding.last);
         self.decisive |= decisive;
-        if let Some(file) = finding.things().last().filter(|thing| is_path(thing))
+        if let Some(file) = made(finding).last()
             && !self.files.contains(file)
             && self.files.len() < MAX_MEMBERS
         {
@@ -290,8 +290,13 @@ impl Group {
     }
 }
 
-fn is_path(thing: &Bytes) -> bool {
-    thing.starts_with(b"/")
+/// The files that a finding says were made or changed; not those that were read, and no programs
+/// that merely ran.
+pub(super) fn made(finding: &Finding) -> impl DoubleEndedIterator<Item = &Bytes> {
+    let reads = finding.rule == "file.credential-read";
+    let makes = finding.rule.starts_with("file.") || finding.rule.starts_with("drift.");
+    let things = finding.things().iter();
+    things.filter(move |thing| makes && !reads && thing.starts_with(b"/"))
 }
 
 /// The processes and files by which a finding is joined to others. Processes of the service join
@@ -319,10 +324,9 @@ fn links(state: &State, finding: &Finding) -> Links {
         }
         processes.push(ancestor.pid);
     }
-    let things = finding.things().iter();
     Links {
         processes,
-        files: things.filter(|thing| is_path(thing)).cloned().collect(),
+        files: made(finding).cloned().collect(),
     }
 }
 

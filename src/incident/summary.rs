@@ -6,11 +6,11 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Incidents;
-use super::grouping::{Group, IncidentId};
+use super::grouping::{Group, IncidentId, made};
 use super::request::Request;
 use super::stage::{Stage, sentence};
 use crate::detect::{Detector, Finding, FindingId};
-use crate::event::{Bytes, ContainerId, FileOp, Severity, Timestamp};
+use crate::event::{Bytes, ContainerId, FileOp, Origin, Severity, Timestamp};
 use crate::state::{ConnectionKey, Direction, FileKey, State};
 
 /// Without a running process, an open connection or a new finding for this long it has ended.
@@ -240,13 +240,18 @@ fn grade(findings: &[&Finding]) -> (Severity, u32) {
     (severity.unwrap_or(Severity::Info), rank)
 }
 
-/// The incident's processes that still run, and their descendants.
+/// The incident's processes and programs that still run, and their descendants.
 fn running(state: &State, alive: &Alive<'_>, group: &Group) -> Vec<u32> {
     let of_container = alive.get(&group.container).into_iter().flatten().copied();
     of_container
         .filter(|pid| {
             let mut ancestry = state.ancestry(*pid);
-            ancestry.any(|process| group.names(process.pid, process.started))
+            // A program among its files is its own, though it started before watching began.
+            ancestry.any(|process| {
+                let foreign = process.file.origin() != Origin::Image;
+                group.names(process.pid, process.started)
+                    || foreign && group.files.contains(&process.exe)
+            })
         })
         .collect()
 }
@@ -262,13 +267,11 @@ fn connected(state: &State, group: &Group, running: &[u32]) -> Vec<ConnectionKey
 fn files(state: &State, group: &Group, findings: &[&Finding]) -> Vec<Bytes> {
     let mut files: Vec<Bytes> = Vec::new();
     for finding in findings {
-        let made = (finding.rule.starts_with("file.") && finding.rule != "file.credential-read")
-            || finding.rule.starts_with("drift.");
-        if !made || finding.severity < Severity::Low {
+        if finding.severity < Severity::Low {
             continue;
         }
-        for path in finding.things() {
-            if path.starts_with(b"/") && !files.contains(path) {
+        for path in made(finding) {
+            if !files.contains(path) {
                 let key = FileKey {
                     owner: Some(group.container.clone()),
                     path: path.clone(),

@@ -304,7 +304,7 @@ impl IncidentReport {
 
         document.heading(3, "What still runs");
         if self.processes.is_empty() {
-            document.text("No process of this incident runs any more.");
+            document.text("No running process is known to belong to this incident.");
         } else {
             let rows = self.processes.iter().map(|p| {
                 let pids = [p.pid.to_string(), p.nspid.to_string(), p.uid.to_string()];

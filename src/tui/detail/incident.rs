@@ -46,7 +46,7 @@ pub(super) fn facts(core: &Core, query: &Query<'_>, incident: &Incident) -> Vec<
     ];
     facts.extend(told(core, query, incident));
     facts.push(heading(match report.processes.len() {
-        0 => "No process of it runs".to_owned(),
+        0 => "No running process is known to belong to it".to_owned(),
         n => format!("Runs now: {} (host pid)", things(n as u64, "process")),
     }));
     let running = report.processes.iter().take(MAX_ROWS);
