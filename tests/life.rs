@@ -29,10 +29,15 @@ fn a_moved_tag_and_the_client_of_an_exec_session_are_reported() {
     let id = &container.id;
     let watch = Watch::start(&["--events", "findings,container", "--container", &name]);
     watch.expect_facts(id);
-    // The client lives until it was seen, and ends with the container.
-    let exec = ["exec", &name, "sh", "-c", "id; sleep 1000; :"].map(str::to_owned);
+    // The client lives for a while, and is there again: on a busy host the engine may report a
+    // session too late for its client to be told for certain. Ends with the container.
+    let exec = ["exec", &name, "sh", "-c", "id; sleep 8; :"].map(str::to_owned);
     let other_engine = engine.clone();
-    std::thread::spawn(move || other_engine.output(&exec.each_ref().map(String::as_str)));
+    std::thread::spawn(move || {
+        for _ in 0..20 {
+            other_engine.output(&exec.each_ref().map(String::as_str));
+        }
+    });
     let client = format!("probably started by docker exec {name} sh");
     watch.expect_finding(id, "exec.session", |finding| {
         let why = finding["why"].as_array().unwrap();
