@@ -64,7 +64,10 @@ impl Screen {
         let before = self.sent.0.get();
         let (ui, status, theme) = (&mut self.ui, &self.status, &self.theme);
         self.terminal
-            .draw(|frame| draw(core, ui, status, frame.area(), theme, frame.buffer_mut()))
+            .draw(|frame| {
+                let drawn = draw(core, ui, status, frame.area(), theme, frame.buffer_mut());
+                ui.keep(drawn);
+            })
             .expect("memory can be written");
         self.sent.0.get() - before
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use color_eyre::eyre::{WrapErr as _, bail};
 use hullwatch::recording::Player;
-use hullwatch::tui::take::svg;
+use hullwatch::tui::export::svg;
 use hullwatch::tui::{Action, Depth, Pane, Status, Theme, Ui, draw};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -51,7 +51,7 @@ fn main() -> color_eyre::Result<()> {
             ui.apply(*action, core);
         }
         let mut buffer = Buffer::empty(SIZE);
-        draw(core, &mut ui, &status, SIZE, &theme, &mut buffer);
+        let _ = draw(core, &ui, &status, SIZE, &theme, &mut buffer);
         let picture = svg(&buffer, BACKGROUND);
         let path = root.join(format!("screenshots/{name}.svg"));
         if check {

@@ -12,7 +12,7 @@ use super::core_source::{replay_to_end, watch_for};
 use super::{CliError, LiveArgs, live};
 use crate::core::Core;
 use crate::tui::Pane;
-use crate::tui::take::{Format, listing};
+use crate::tui::export::{Format, listing};
 
 /// Print one view of the screen, without a terminal
 ///

@@ -16,18 +16,18 @@ pub(super) struct Args {
     directory: Option<std::path::PathBuf>,
 }
 
-pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
+pub(super) fn run(args: &Args, command: clap::Command) -> Result<ExitCode, CliError> {
     if let Some(directory) = &args.directory {
         let to = directory.clone();
         user_files::with_rights(move || {
             std::fs::create_dir_all(&to)?;
-            clap_mangen::generate_to(super::command(), &to)
+            clap_mangen::generate_to(command, &to)
         })
         .map_err(|e| CliError::expected(format!("{}: {e}", directory.display())))?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut page = Vec::new();
-    clap_mangen::Man::new(super::command()).render(&mut page)?;
+    clap_mangen::Man::new(command).render(&mut page)?;
     std::io::stdout().write_all(&page)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -118,8 +118,8 @@ pub fn main() -> ExitCode {
         Some(CliCommand::Keys(args)) => keys::run(&args),
         Some(CliCommand::Doctor(args)) => doctor::run(&args),
         Some(CliCommand::Selftest(args)) => selftest::run(&args),
-        Some(CliCommand::Completions(args)) => completions::run(&args),
-        Some(CliCommand::Man(args)) => man::run(&args),
+        Some(CliCommand::Completions(args)) => completions::run(&args, command()),
+        Some(CliCommand::Man(args)) => man::run(&args, command()),
         Some(CliCommand::Inside(args)) => selftest::container::run(&args),
     };
     done.unwrap_or_else(|failure| failure.report())

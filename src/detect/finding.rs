@@ -4,8 +4,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::finding_store::MOST_EVIDENCE;
 use crate::event::{Bytes, ContainerId, Origin, Severity, Timestamp};
+
+/// Evidence kept from the beginning, and as much from the end.
+pub(super) const EVIDENCE: usize = 8;
+/// Evidence of one finding at most.
+pub(super) const MOST_EVIDENCE: usize = 2 * EVIDENCE;
 
 /// Number of a finding in its session, from 1; shown as `F-0001`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

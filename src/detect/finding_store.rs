@@ -8,7 +8,7 @@ use bstr::ByteSlice as _;
 use rustc_hash::{FxHashMap, FxHasher};
 use smallvec::SmallVec;
 
-use super::finding::{Ancestor, Finding, FindingId, FindingIndex};
+use super::finding::{Ancestor, EVIDENCE, Finding, FindingId, FindingIndex, MOST_EVIDENCE};
 use super::rule_info::RuleInfo;
 use crate::event::{Bytes, ContainerId, Severity, Timestamp};
 
@@ -16,10 +16,6 @@ use crate::event::{Bytes, ContainerId, Severity, Timestamp};
 const MAX_FINDINGS: usize = 10_000;
 /// Subjects a rule keeps apart in one container; the rest is one finding.
 const MAX_SUBJECTS: u32 = 64;
-/// Evidence kept from the beginning, and as much from the end.
-const EVIDENCE: usize = 8;
-/// Evidence of one finding at most.
-pub(super) const MOST_EVIDENCE: usize = 2 * EVIDENCE;
 /// Things that a story is about; of more it is only known that there are.
 const MAX_PARTS: usize = 64;
 /// Lines that explain a finding.

@@ -76,7 +76,7 @@ pub enum Action {
     /// Take all marks.
     ClearMarks,
     /// Unfold or right (+1), fold or left (-1).
-    Aside(isize),
+    Sideways(isize),
     /// Back to what was looked at before.
     LastView,
     /// To the container of the selected row.
@@ -290,8 +290,8 @@ pub static ACTIONS: &[Entry] = &[
     row("images", A::Show(Pane::Images), &["7"], G::Move, P::Anywhere, (0, "view", "show the images that containers run from")),
     row("events", A::Show(Pane::Events), &["8"], G::Move, P::Anywhere, (0, "view", "show the raw stream")),
 
-    row("left", A::Aside(-1), &["Left"], G::Move, P::Rows, (0, "fold, scroll", "fold the tree, go to the parent; elsewhere scroll the row")),
-    row("right", A::Aside(1), &["Right"], G::Move, P::Rows, (0, "fold, scroll", "unfold the tree; elsewhere scroll the row")),
+    row("left", A::Sideways(-1), &["Left"], G::Move, P::Rows, (0, "fold, scroll", "fold the tree, go to the parent; elsewhere scroll the row")),
+    row("right", A::Sideways(1), &["Right"], G::Move, P::Rows, (0, "fold, scroll", "unfold the tree; elsewhere scroll the row")),
 
     row("open", A::Enter, &["Enter", "l"], G::Drill, P::Rows, (10, "open", "go into the selected row")),
     row("back", A::Back, &["Esc", "Backspace", "h"], G::Drill, P::Anywhere, (60, "back", "clear the filter, then come out")),

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::app::{Pane, Ui};
+use super::location::Location;
 use super::look::{SavedLook, TableLook};
+use super::pane::Pane;
 use super::rows::RowKey;
-use super::spot::Spot;
-use super::time::Zone;
+use super::ui::Ui;
+use super::zone::Zone;
 use crate::event::Timestamp;
 
 /// What somebody looked at: view, filters, sorting, selection, marks and moment. Nothing that was
@@ -18,8 +19,8 @@ use crate::event::Timestamp;
 pub struct Bookmark {
     /// The moment, where it was not the present.
     pub at: Option<Timestamp>,
-    here: Spot,
-    trail: Vec<Spot>,
+    here: Location,
+    trail: Vec<Location>,
     /// In the order of the panes.
     tables: Vec<SavedLook>,
     marks: BTreeSet<RowKey>,
@@ -36,16 +37,16 @@ impl Bookmark {
     pub(super) fn of(ui: &Ui, at: Option<Timestamp>) -> Self {
         Self {
             at,
-            here: ui.spot(),
-            trail: ui.trail.clone(),
-            tables: ui.tables.iter().map(TableLook::kept).collect(),
-            marks: ui.marks.clone(),
-            folded: ui.folded.clone(),
-            preview: ui.preview,
-            zoom: ui.zoom,
-            timeline: ui.timeline,
+            here: ui.at.clone(),
+            trail: ui.route.trail.clone(),
+            tables: ui.tables.all.iter().map(TableLook::kept).collect(),
+            marks: ui.tables.marks.clone(),
+            folded: ui.tables.folded.clone(),
+            preview: ui.display.preview,
+            zoom: ui.display.zoom,
+            timeline: ui.display.timeline,
             since: ui.since,
-            local: ui.zone != Zone::default(),
+            local: ui.display.zone != Zone::default(),
         }
     }
 
@@ -53,18 +54,18 @@ impl Bookmark {
     pub(super) fn open(self, ui: &mut Ui) {
         let panes = Pane::ALL.into_iter().chain([Pane::Overview]);
         for (pane, kept) in panes.zip(self.tables) {
-            ui.tables[pane.index()] = kept.table(pane);
+            ui.tables.all[pane.index()] = kept.table(pane);
         }
         ui.move_to(self.here);
-        ui.trail = self.trail;
-        ui.marks = self.marks;
-        ui.folded = self.folded;
-        ui.preview = self.preview;
-        ui.zoom = self.zoom;
-        ui.timeline = self.timeline;
+        ui.route.trail = self.trail;
+        ui.tables.marks = self.marks;
+        ui.tables.folded = self.folded;
+        ui.display.preview = self.preview;
+        ui.display.zoom = self.zoom;
+        ui.display.timeline = self.timeline;
         ui.since = self.since;
         if self.local {
-            ui.zone.turn();
+            ui.display.zone.turn();
         }
     }
 }
@@ -89,10 +90,10 @@ mod tests {
             .set_filter(Pane::Findings, "sev>=h !cron")
             .unwrap();
         ui.table_mut().sort = Some("age");
-        ui.marks.insert(RowKey::Finding(FindingId(7)));
+        ui.tables.marks.insert(RowKey::Finding(FindingId(7)));
         ui.open(RowKey::Finding(FindingId(3)));
-        ui.zone.turn();
-        ui.reveal = true;
+        ui.display.zone.turn();
+        ui.display.reveal = true;
         let at = Timestamp(1_795_442_607_000_000_000);
         let kept = Bookmark::of(&ui, Some(at));
         let text = serde_json::to_string(&kept).unwrap();
@@ -103,10 +104,10 @@ mod tests {
         read.open(&mut other);
         assert_eq!(Bookmark::of(&other, Some(at)), kept);
         assert_eq!(other.filter().text(), "sev>=h !cron");
-        assert_eq!(other.detail, Some(RowKey::Finding(FindingId(3))));
-        assert!(!other.reveal, "secrets stay masked");
+        assert_eq!(other.at.detail, Some(RowKey::Finding(FindingId(3))));
+        assert!(!other.display.reveal, "secrets stay masked");
         other.apply(Action::Back, &core);
-        assert!(other.listing() && other.pane == Pane::Findings);
+        assert!(other.listing() && other.at.pane == Pane::Findings);
         other.apply(Action::Show(Pane::Processes), &core);
         assert!(other.table().flat);
         assert_eq!(other.selected(), Some(&RowKey::Process(42)));
@@ -120,9 +121,9 @@ mod tests {
         .unwrap();
         let mut ui = Ui::default();
         read.open(&mut ui);
-        assert_eq!(ui.pane, Pane::Network);
+        assert_eq!(ui.at.pane, Pane::Network);
         assert!(ui.filter().is_empty());
-        let sorts = ui.tables.iter().map(|table| table.sort);
+        let sorts = ui.tables.all.iter().map(|table| table.sort);
         assert!(sorts.eq([None; Pane::COUNT]));
     }
 }

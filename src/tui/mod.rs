@@ -4,60 +4,69 @@
 //! `Ui` into a buffer. Live and recorded time share all of it; only the [`Source`] differs.
 
 mod action;
-mod app;
 mod backend;
 mod bookmark;
 mod budget;
 mod chord;
+mod columns;
 mod config;
+mod damping;
 mod detail;
+mod dispatch;
+mod drawn;
+pub mod export;
 mod filter;
 #[cfg(test)]
 mod fuzz;
 mod glyphs;
 mod input;
+mod key_dispatch;
 mod keymap;
+mod location;
 mod look;
 mod moment;
 mod mouse;
+mod navigation;
 mod palette;
 mod pane;
 mod picker;
-mod press;
 mod prompt;
 mod query;
-mod quiet;
+mod recorder_stall;
 mod recording;
 mod rows;
 mod run;
 mod select;
 mod silence;
 mod source;
-mod spot;
-mod steady;
 mod table;
-pub mod take;
 mod terminal;
 mod text;
 pub mod theme;
-mod time;
+mod time_travel;
 mod timeline;
+mod triage;
+mod ui;
 mod view;
 mod wait;
+mod zone;
 
 pub use action::{ACTIONS, Action, Entry, Group, Place};
-pub use app::{Asked, Pane, Scene, Ui};
 pub use bookmark::Bookmark;
 pub use budget::Bps;
 pub use chord::Chord;
 pub use config::{Config, ConfigError};
+pub use drawn::Drawn;
 pub use filter::Filter;
 pub use keymap::{Binding, BindingError, Keymap};
+pub use location::Location;
+pub use pane::Pane;
 pub use prompt::{Prompt, Purpose};
 pub use run::{Attached, run_attached, run_live, run_replay};
 pub use source::{Attach, Shown, Source, Status};
 pub use theme::{Depth, Theme};
 pub use timeline::Timeline;
+pub use ui::{ActionRequest, SourceKind, Ui};
 pub use view::draw;
 
 #[cfg(test)]

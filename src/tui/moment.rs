@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::action::Action;
-use super::app::{Asked, Pane, Scene};
 use super::bookmark::Bookmark;
+use super::pane::Pane;
 use super::prompt::{Prompt, Purpose};
 use super::rows::RowKey;
 use super::run::App;
 use super::source::Source;
-use super::time::{self, Goal, Went};
+use super::time_travel::{self, Goal, Went};
+use super::ui::{ActionRequest, SourceKind};
 use crate::recording::Player;
 
 impl App {
@@ -59,7 +60,7 @@ impl App {
 
     /// A recording was opened while a host is watched.
     fn opened(&self) -> bool {
-        self.past.is_some() && self.ui.scene == Scene::Recording
+        self.past.is_some() && self.ui.source == SourceKind::Recording
     }
 
     /// What moves through time: of this host, its recent past.
@@ -75,7 +76,7 @@ impl App {
         }
     }
 
-    pub(super) fn travel(&mut self, asked: &Asked) {
+    pub(super) fn travel(&mut self, asked: &ActionRequest) {
         let subject = match self.ui.subject() {
             Some(RowKey::Finding(id)) => Some(*id),
             _ => None,
@@ -86,10 +87,10 @@ impl App {
         };
         let selected = subject.is_some() || incident.is_some();
         if asked.action == Action::Moment && asked.argument.is_none() && !selected {
-            self.ui.prompt = Some(Prompt::new(Purpose::Command, "moment "));
+            self.ui.dialog.prompt = Some(Prompt::new(Purpose::Command, "moment "));
             return;
         }
-        let zone = self.ui.zone.clone();
+        let zone = self.ui.display.zone.clone();
         let present = self.past.is_none();
         let live = present && matches!(self.source, Source::Live(_));
         let Some(player) = self.player() else {
@@ -98,8 +99,8 @@ impl App {
         };
         let done = match (asked.action, &asked.argument) {
             (Action::Moment, Some(text)) => {
-                match time::goal(text, player.position(), player.span().1, &zone) {
-                    Ok(goal) => time::go(player, goal, &zone),
+                match time_travel::goal(text, player.position(), player.span().1, &zone) {
+                    Ok(goal) => time_travel::go(player, goal, &zone),
                     Err(error) => Ok(Went::nowhere(error)),
                 }
             }
@@ -108,12 +109,12 @@ impl App {
                 let incident = player.core().incident(incident?)?;
                 incident.findings.first().copied()
             }) {
-                Some(id) => time::go(player, Goal::Finding(id), &zone),
+                Some(id) => time_travel::go(player, Goal::Finding(id), &zone),
                 None => Ok(Went::default()),
             },
             // The past of this host begins where it stands still.
             (Action::Pause, _) if live => Ok(Went::there()),
-            (action, _) => time::travel(player, action, &zone),
+            (action, _) => time_travel::travel(player, action, &zone),
         };
         let went = done.unwrap_or_else(|error| Went::nowhere(error.to_string()));
         // Who did not leave the present stays there.
@@ -126,9 +127,9 @@ impl App {
     /// To the present; to the end of a recording.
     pub(super) fn present(&mut self) {
         if self.opened() {
-            self.ui.scene = match &self.source {
-                Source::Replay(_) => Scene::Attached,
-                Source::Live(_) | Source::Attaching(..) => Scene::Host,
+            self.ui.source = match &self.source {
+                Source::Replay(_) => SourceKind::Attached,
+                Source::Live(_) | Source::Attaching(..) => SourceKind::Host,
             };
             self.ui.show(Pane::Containers);
         }
@@ -137,14 +138,14 @@ impl App {
         if let Source::Replay(player) = &mut self.source
             && !player.follow()
         {
-            let done = time::go(player, Goal::End, &self.ui.zone);
+            let done = time_travel::go(player, Goal::End, &self.ui.display.zone);
             let went = done.unwrap_or_else(|error| Went::nowhere(error.to_string()));
             self.ui.message = went.said;
         }
     }
 
     /// Shows a recording; while this host is watched that goes on behind it.
-    pub(super) fn open(&mut self, asked: &Asked) {
+    pub(super) fn open(&mut self, asked: &ActionRequest) {
         let path = PathBuf::from(asked.argument.as_deref().unwrap_or_default());
         let player = match Player::open(&path) {
             Ok(player) => Box::new(player),
@@ -154,13 +155,15 @@ impl App {
             }
         };
         let said = match &mut self.source {
-            Source::Replay(shown) if self.ui.scene == Scene::Recording && self.past.is_none() => {
+            Source::Replay(shown)
+                if self.ui.source == SourceKind::Recording && self.past.is_none() =>
+            {
                 *shown = player;
                 format!("{} from its beginning", path.display())
             }
             Source::Live(_) | Source::Attaching(..) | Source::Replay(_) => {
                 self.past = Some(player);
-                self.ui.scene = Scene::Recording;
+                self.ui.source = SourceKind::Recording;
                 let key = self.ui.keys.sign(Action::Present);
                 format!("{}; {key} returns to this host", path.display())
             }

@@ -1,30 +1,18 @@
-//! Clicks and the wheel: what was drawn where, and what that asks for.
+//! Clicks and the wheel: the action that a click on what was drawn asks for.
 
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
-use ratatui::layout::{Position, Rect};
+use ratatui::layout::Position;
 
 use super::action::Action;
-use super::app::{Pane, Ui};
-use super::rows::RowKey;
+use super::ui::Ui;
 
 /// Rows that a turn of the wheel moves.
 const WHEEL: isize = 3;
 
-/// What was drawn where.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Clickable {
-    /// Views and tabs.
-    pub(super) tabs: Vec<(Rect, Pane)>,
-    /// Titles of columns, with the columns' names.
-    pub(super) titles: Vec<(Rect, &'static str)>,
-    /// Rows.
-    pub(super) rows: Vec<(Rect, RowKey)>,
-}
-
 impl Ui {
     /// What a click or a turn of the wheel asks for; what only looks elsewhere is done at once.
     pub(super) fn click(&mut self, event: &MouseEvent) -> Option<Action> {
-        if !self.mouse || self.prompt.is_some() || self.picker.is_some() || self.sheet.is_some() {
+        if !self.display.mouse || self.dialog.takes_keys() {
             return None;
         }
         match event.kind {
@@ -33,27 +21,44 @@ impl Ui {
             MouseEventKind::Down(MouseButton::Left) => {}
             _ => return None,
         }
-        self.held = None;
+        self.drawn.listing = None;
         let at = Position::new(event.column, event.row);
-        if let Some((_, pane)) = self.spots.tabs.iter().find(|(area, _)| area.contains(at)) {
+        if let Some((_, pane)) = self
+            .drawn
+            .clickable
+            .tabs
+            .iter()
+            .find(|(area, _)| area.contains(at))
+        {
             let pane = *pane;
-            self.help = false;
+            self.dialog.help = false;
             self.tab(pane);
             return None;
         }
-        if self.help {
+        if self.dialog.help {
             return None;
         }
-        if let Some((_, column)) = self.spots.titles.iter().find(|(area, _)| area.contains(at)) {
+        if let Some((_, column)) = self
+            .drawn
+            .clickable
+            .titles
+            .iter()
+            .find(|(area, _)| area.contains(at))
+        {
             let column = *column;
             let table = self.table_mut();
             table.reverse = table.sort == Some(column) && !table.reverse;
             table.sort = Some(column);
             return None;
         }
-        let (_, key) = self.spots.rows.iter().find(|(area, _)| area.contains(at))?;
+        let (_, key) = self
+            .drawn
+            .clickable
+            .rows
+            .iter()
+            .find(|(area, _)| area.contains(at))?;
         // The first click selects, the second goes in.
-        if self.current.as_ref() == Some(key) {
+        if self.drawn.current.as_ref() == Some(key) {
             return Some(Action::Enter);
         }
         self.table_mut().selected = Some(key.clone());
@@ -65,7 +70,10 @@ impl Ui {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::tui::Pane;
+    use crate::tui::rows::RowKey;
     use crossterm::event::KeyModifiers;
+    use ratatui::layout::Rect;
 
     fn at(kind: MouseEventKind, column: u16, row: u16) -> MouseEvent {
         MouseEvent {
@@ -80,17 +88,24 @@ mod tests {
     fn a_click_selects_goes_in_sorts_and_shows_only_when_the_mouse_is_ours() {
         let click = |x, y| at(MouseEventKind::Down(MouseButton::Left), x, y);
         let mut ui = Ui::default();
-        ui.spots.tabs.push((Rect::new(0, 1, 8, 1), Pane::Findings));
-        ui.spots.titles.push((Rect::new(2, 2, 5, 1), "name"));
-        ui.spots
+        ui.drawn
+            .clickable
+            .tabs
+            .push((Rect::new(0, 1, 8, 1), Pane::Findings));
+        ui.drawn
+            .clickable
+            .titles
+            .push((Rect::new(2, 2, 5, 1), "name"));
+        ui.drawn
+            .clickable
             .rows
             .push((Rect::new(0, 3, 80, 1), RowKey::Process(7)));
         assert_eq!(ui.click(&click(1, 3)), None);
         assert_eq!(ui.table().selected, None, "the mouse is the terminal's");
-        ui.mouse = true;
+        ui.display.mouse = true;
         assert_eq!(ui.click(&click(1, 3)), None);
         assert_eq!(ui.table().selected, Some(RowKey::Process(7)));
-        ui.current = Some(RowKey::Process(7));
+        ui.drawn.current = Some(RowKey::Process(7));
         assert_eq!(ui.click(&click(1, 3)), Some(Action::Enter));
         ui.click(&click(3, 2));
         assert_eq!((ui.table().sort, ui.table().reverse), (Some("name"), false));
@@ -101,6 +116,6 @@ mod tests {
             Some(Action::Move(WHEEL))
         );
         ui.click(&click(1, 1));
-        assert_eq!(ui.pane, Pane::Findings);
+        assert_eq!(ui.at.pane, Pane::Findings);
     }
 }

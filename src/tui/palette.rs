@@ -6,10 +6,11 @@
 use crate::core::Core;
 
 use super::action::{ACTIONS, Action, Entry};
-use super::app::{Asked, Pane, Ui};
+use super::pane::Pane;
 use super::prompt::Prompt;
 use super::rows::{self, ImageKey, RowKey};
-use super::time::{self, Goal};
+use super::time_travel::{self, Goal};
+use super::ui::{ActionRequest, Ui};
 
 /// What may stand behind a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +77,7 @@ fn entry(name: &str) -> Result<&'static Entry, String> {
 }
 
 /// What a line asks for.
-pub(super) fn parse(ui: &mut Ui, core: &Core, line: &str) -> Result<Asked, String> {
+pub(super) fn parse(ui: &mut Ui, core: &Core, line: &str) -> Result<ActionRequest, String> {
     let (name, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let entry = entry(name)?;
     if !ui.works(entry.place) {
@@ -92,7 +93,7 @@ pub(super) fn parse(ui: &mut Ui, core: &Core, line: &str) -> Result<Asked, Strin
     // An error is told while the line can still be mended.
     let mut trial = ui.clone();
     apply(&mut trial, entry.action, rest, core)?;
-    Ok(Asked {
+    Ok(ActionRequest {
         action: entry.action,
         argument: Some(rest.to_owned()),
     })
@@ -103,7 +104,7 @@ pub(super) fn apply(ui: &mut Ui, action: Action, rest: &str, core: &Core) -> Res
     match argument(action) {
         Argument::None | Argument::Text => {}
         Argument::Filter => {
-            let pane = ui.pane;
+            let pane = ui.at.pane;
             ui.table_mut().set_filter(pane, rest)?;
         }
         Argument::Sort => {
@@ -141,7 +142,7 @@ pub(super) fn apply(ui: &mut Ui, action: Action, rest: &str, core: &Core) -> Res
         }
         Argument::Since => {
             let now = core.state.now;
-            let then = match time::goal(rest, now, now, &ui.zone)? {
+            let then = match time_travel::goal(rest, now, now, &ui.display.zone)? {
                 Goal::Time(then) => then,
                 Goal::Start => core.state.began,
                 Goal::End => now,
@@ -218,7 +219,7 @@ fn candidates(ui: &Ui, core: &Core, line: &str) -> (usize, Vec<String>) {
     let all: Vec<String> = match kind {
         Argument::None | Argument::Text | Argument::Since => Vec::new(),
         Argument::Filter | Argument::Sort | Argument::Columns => {
-            let columns = rows::columns(ui.pane).iter();
+            let columns = rows::columns(ui.at.pane).iter();
             columns.map(|column| column.name.to_owned()).collect()
         }
         Argument::Container => containers(core).into_iter().map(|(name, _)| name).collect(),

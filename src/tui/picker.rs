@@ -1,10 +1,8 @@
 //! Choosing from a short list: the column to sort by, the columns to show.
 
-use crossterm::event::{KeyCode, KeyEvent};
-
-use super::app::Ui;
+use super::look::TableLook;
+use super::pane::Pane;
 use super::rows;
-use super::table::Column;
 
 /// What is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,11 +25,11 @@ pub(super) struct Picker {
 pub(super) type Item = (bool, String);
 
 impl Picker {
-    pub(super) fn sort(ui: &Ui) -> Self {
+    pub(super) fn sort(pane: Pane, table: &TableLook) -> Self {
         Self {
             choice: Choice::Sort,
-            at: ui.table().sort.map_or(0, |name| {
-                let mut columns = rows::columns(ui.pane).iter();
+            at: table.sort.map_or(0, |name| {
+                let mut columns = rows::columns(pane).iter();
                 columns.position(|c| c.name == name).map_or(0, |at| at + 1)
             }),
         }
@@ -59,9 +57,8 @@ impl Picker {
         }
     }
 
-    pub(super) fn items(&self, ui: &Ui) -> Vec<Item> {
-        let columns = rows::columns(ui.pane);
-        let table = ui.table();
+    pub(super) fn items(&self, pane: Pane, table: &TableLook) -> Vec<Item> {
+        let columns = rows::columns(pane);
         let names = columns.iter();
         match self.choice {
             Choice::Sort => {
@@ -83,68 +80,5 @@ impl Picker {
                 .map(|column| (table.shows(column), column.name.to_owned()))
                 .collect(),
         }
-    }
-}
-
-impl Ui {
-    /// A key while a list is open: the list takes all of them.
-    pub(super) fn pick(&mut self, mut picker: Picker, key: &KeyEvent) {
-        let count = picker.items(self).len();
-        match key.code {
-            KeyCode::Char('j') | KeyCode::Down => picker.at = (picker.at + 1) % count.max(1),
-            KeyCode::Char('k') | KeyCode::Up => {
-                picker.at = (picker.at + count.saturating_sub(1)) % count.max(1);
-            }
-            KeyCode::Char('g') | KeyCode::Home => picker.at = 0,
-            KeyCode::Char('G') | KeyCode::End => picker.at = count.saturating_sub(1),
-            KeyCode::Enter | KeyCode::Char(' ' | 'l') => match picker.choice {
-                Choice::Sort => {
-                    let column = picker.at.checked_sub(1);
-                    let column = column.and_then(|at| rows::columns(self.pane).get(at));
-                    self.sort_by(column.map(|column| column.name));
-                    return;
-                }
-                Choice::Columns => {
-                    if let Some(column) = rows::columns(self.pane).get(picker.at) {
-                        self.switch_column(column);
-                    }
-                }
-            },
-            KeyCode::Char(_) | KeyCode::Esc | KeyCode::Backspace | KeyCode::Tab => return,
-            _ => {}
-        }
-        self.picker = Some(picker);
-    }
-
-    /// Sorts by a column, or not; by the present one again: the other way round.
-    pub(super) fn sort_by(&mut self, column: Option<&'static str>) {
-        let table = self.table_mut();
-        table.reverse = table.sort == column && column.is_some() && !table.reverse;
-        table.sort = column;
-    }
-
-    fn switch_column(&mut self, column: &Column) {
-        if !self.table_mut().switch(column) {
-            self.message = Some(format!("{} is always shown", column.name));
-        }
-    }
-
-    /// The column of a name.
-    ///
-    /// # Errors
-    /// When there is none of that name.
-    pub(super) fn column_named(&self, name: &str) -> Result<&'static Column, String> {
-        let columns = rows::columns(self.pane);
-        let found = columns.iter().find(|column| column.name == name);
-        found.ok_or_else(|| {
-            let names: Vec<&str> = columns.iter().map(|column| column.name).collect();
-            format!("no column {name}; there are {}", names.join(" "))
-        })
-    }
-
-    pub(super) fn switch_named(&mut self, name: &str) -> Result<(), String> {
-        let column = self.column_named(name)?;
-        self.switch_column(column);
-        Ok(())
     }
 }

@@ -2,35 +2,35 @@
 
 use std::sync::Arc;
 
-use super::app::Ui;
 use super::pane::Pane;
 use super::rows::{self, Listing, Query};
+use super::ui::Ui;
 use crate::core::Core;
 
 impl Ui {
     /// What the present screen asks the core.
     pub(super) fn query(&self) -> Query<'_> {
-        self.query_of(self.pane)
+        self.query_of(self.at.pane)
     }
 
     /// What a screen would ask the core in the present scope.
     pub(super) fn query_of(&self, pane: Pane) -> Query<'_> {
-        let table = &self.tables[pane.index()];
-        let typing = self.filtering().filter(|_| pane == self.pane);
+        let table = &self.tables.all[pane.index()];
+        let typing = self.filtering().filter(|_| pane == self.at.pane);
         Query {
             pane,
-            container: self.container.as_ref(),
-            image: self.image.as_ref(),
+            container: self.at.container.as_ref(),
+            image: self.at.image.as_ref(),
             filter: &table.filter,
             typing: typing.map(|prompt| (prompt.text(), prompt.error.is_some())),
             sort: table.sort,
             reverse: table.reverse,
             flat: table.flat,
             hide_ended: table.hide_ended,
-            marks: &self.marks,
-            folded: &self.folded,
-            zone: &self.zone,
-            reveal: self.reveal,
+            marks: &self.tables.marks,
+            folded: &self.tables.folded,
+            zone: &self.display.zone,
+            reveal: self.display.reveal,
             keys: &self.keys,
         }
     }
@@ -41,7 +41,7 @@ impl Ui {
     /// row that moved meanwhile, which piles up on a slow link and moves the list away from the
     /// cursor.
     pub(super) fn outline(&self, core: &Core) -> Arc<Listing> {
-        match &self.held {
+        match &self.drawn.listing {
             Some(held) if self.hurry => Arc::clone(held),
             _ => rows::outline(core, &self.query()),
         }

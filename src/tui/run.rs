@@ -11,20 +11,20 @@ use crossterm::event::{Event as Input, KeyEvent};
 use ratatui::layout::Rect;
 
 use super::action::Action;
-use super::app::{Asked, Scene, Ui};
 use super::bookmark::Bookmark;
 use super::budget::Budget;
 use super::config::Config;
-use super::quiet::Quiet;
+use super::export;
+use super::recorder_stall::RecorderStall;
 use super::recording::{record, written};
 use super::rows::RowKey;
-use super::silence::{Keeper, Wish};
+use super::silence::{Keeper, PolicyEdit};
 use super::source::{Attach, Shown, Source, Status};
-use super::take;
 use super::terminal::{self, Screen};
 use super::theme::Chosen;
-use super::time;
+use super::time_travel;
 use super::timeline::Timeline;
+use super::ui::{ActionRequest, SourceKind, Ui};
 use super::view;
 use super::wait::{Waiter, Woken};
 use crate::core::Core;
@@ -48,7 +48,7 @@ const LET_GO: Duration = Duration::from_millis(120);
 /// When watching does not begin, or the terminal cannot be opened or written.
 pub fn run_live(attach: Attach, config: &Config) -> color_eyre::Result<()> {
     let source = |waker| Source::attach(attach, waker);
-    run(source, Scene::Host, config, None).map(drop)
+    run(source, SourceKind::Host, config, None).map(drop)
 }
 
 /// Shows a recording until the person leaves.
@@ -58,7 +58,7 @@ pub fn run_live(attach: Attach, config: &Config) -> color_eyre::Result<()> {
 pub fn run_replay(mut player: Player, config: &Config) -> color_eyre::Result<()> {
     player.set_playing(true);
     let source = |_| Ok(Source::Replay(Box::new(player)));
-    run(source, Scene::Recording, config, None).map(drop)
+    run(source, SourceKind::Recording, config, None).map(drop)
 }
 
 /// How a recording that another run of the program makes is looked at.
@@ -82,7 +82,7 @@ pub fn run_attached(
 ) -> color_eyre::Result<Bookmark> {
     player.follow();
     let source = |_| Ok(Source::Replay(Box::new(player)));
-    run(source, Scene::Attached, config, Some(attached))
+    run(source, SourceKind::Attached, config, Some(attached))
 }
 
 /// The running screen.
@@ -104,7 +104,7 @@ pub(super) struct App {
     /// What the last picture showed.
     drawn: (u64, News),
     /// Since when who records says nothing.
-    pub(super) quiet: Quiet,
+    pub(super) quiet: RecorderStall,
 }
 
 /// What is drawn soon when it changes.
@@ -117,7 +117,7 @@ struct News {
 
 fn run(
     source: impl FnOnce(super::wait::Waker) -> io::Result<Source>,
-    scene: Scene,
+    scene: SourceKind,
     config: &Config,
     attached: Option<Attached>,
 ) -> color_eyre::Result<Bookmark> {
@@ -134,14 +134,14 @@ fn run(
         policy: None,
         failed: None,
         drawn: (u64::MAX, News::default()),
-        quiet: Quiet::default(),
+        quiet: RecorderStall::default(),
     };
     if let Some(attached) = attached {
         app.bound = attached.bookmark.at;
         app.policy = attached.policy;
         attached.bookmark.open(&mut app.ui);
     }
-    screen.mouse(app.ui.mouse)?;
+    screen.mouse(app.ui.display.mouse)?;
     terminal::watch_over()?;
     let done = app.turn(
         &mut screen,
@@ -207,7 +207,7 @@ impl App {
             let look = self.look_again();
             let now = Instant::now();
             // A moving key that is held on a link that is behind is answered when there is room.
-            let moves = self.ui.hurry && self.ui.held.is_some();
+            let moves = self.ui.hurry && self.ui.drawn.listing.is_some();
             let waits = asked && moves && !look && budget.behind(now);
             if (asked && !waits) || attached || look || let_go {
                 budget.spend(self.draw(screen)?);
@@ -241,7 +241,7 @@ impl App {
                     })?
                 }
                 Input::Mouse(event) => {
-                    let asked = self.ui.click(&event).map(Asked::from);
+                    let asked = self.ui.click(&event).map(ActionRequest::from);
                     self.follow(asked, screen)?
                 }
                 _ => false,
@@ -254,19 +254,19 @@ impl App {
     }
 
     /// Does what a key or a click asked for, if it did; true to leave.
-    fn follow(&mut self, asked: Option<Asked>, screen: &mut Screen) -> io::Result<bool> {
+    fn follow(&mut self, asked: Option<ActionRequest>, screen: &mut Screen) -> io::Result<bool> {
         let leaves = match asked {
             Some(asked) => self.act(&asked, screen)?,
             None => false,
         };
-        if let Some(wish) = self.ui.wish.take() {
+        if let Some(wish) = self.ui.policy_edit.take() {
             self.ui.message = Some(self.fulfil(wish));
         }
         Ok(leaves)
     }
 
     /// Writes into the policy file of this host, or of who records it.
-    fn fulfil(&mut self, wish: Wish) -> String {
+    fn fulfil(&mut self, wish: PolicyEdit) -> String {
         match &self.source {
             Source::Live(live) => {
                 let said = self.keeper.fulfil(wish, live.policy_path());
@@ -314,7 +314,7 @@ impl App {
         })
     }
 
-    fn press(&mut self, key: &KeyEvent) -> Option<Asked> {
+    fn press(&mut self, key: &KeyEvent) -> Option<ActionRequest> {
         let ui = &mut self.ui;
         match &self.past {
             Some(past) => ui.press(key, past.core()),
@@ -353,7 +353,7 @@ impl App {
             status.mode = format!("SILENT {quiet}");
         }
         let present = player.is_none_or(Player::following);
-        let shown = self.ui.timeline.unwrap_or(!present);
+        let shown = self.ui.display.timeline.unwrap_or(!present);
         if shown {
             status.timeline = match (player, &self.source) {
                 (Some(player), _) => Some(Timeline::of(player.overview(), player.position())),
@@ -370,7 +370,7 @@ impl App {
     /// Shows the timeline, or no longer; what to say where that is not seen.
     fn turn_timeline(&mut self, area: Rect) -> Option<String> {
         let shown = self.status().timeline.is_some();
-        self.ui.timeline = Some(!shown);
+        self.ui.display.timeline = Some(!shown);
         if let Some(said) = Timeline::too_small(area) {
             return Some(said);
         }
@@ -381,7 +381,8 @@ impl App {
             return Some("nothing is remembered yet".to_owned());
         }
         let key = self.ui.keys.sign(Action::Zoom);
-        (self.ui.zoom).then(|| format!("only the table is shown: {key} brings the timeline back"))
+        (self.ui.display.zoom)
+            .then(|| format!("only the table is shown: {key} brings the timeline back"))
     }
 
     /// Whether leaving needs a second word: a recording runs and nothing was asked yet.
@@ -402,11 +403,11 @@ impl App {
     }
 
     /// Does what was asked; true to leave.
-    fn act(&mut self, asked: &Asked, screen: &mut Screen) -> io::Result<bool> {
+    fn act(&mut self, asked: &ActionRequest, screen: &mut Screen) -> io::Result<bool> {
         if asked.action != Action::Quit {
             self.leaving = false;
         }
-        if take::takes(asked.action) {
+        if export::takes(asked.action) {
             self.take(asked, screen.area());
             return Ok(false);
         }
@@ -425,7 +426,7 @@ impl App {
             (Action::Scan, Source::Live(live)) => {
                 let subject = match self.ui.subject() {
                     Some(RowKey::Container(id)) => Some(id.clone()),
-                    _ => self.ui.container.clone(),
+                    _ => self.ui.at.container.clone(),
                 };
                 if let Some(id) = subject {
                     self.ui.message = Some(
@@ -436,14 +437,14 @@ impl App {
                         }
                         .to_owned(),
                     );
-                    self.ui.detail = Some(RowKey::Container(id));
+                    self.ui.at.detail = Some(RowKey::Container(id));
                 }
             }
             (Action::Scan, Source::Replay(_)) => {
                 self.ui.message = Some("only while a host is watched".to_owned());
             }
             (Action::Moment, _) => self.travel(asked),
-            (action, _) if time::moves(action) => self.travel(asked),
+            (action, _) if time_travel::moves(action) => self.travel(asked),
             (Action::Open, _) if asked.argument.is_some() => self.open(asked),
             (Action::Record, Source::Live(live)) => {
                 let said = record(live);
@@ -456,22 +457,22 @@ impl App {
                     Some(past) => ui.ask(asked, past.core()),
                     None => source.with(|core| ui.ask(asked, core)),
                 }
-                screen.mouse(ui.mouse)?;
+                screen.mouse(ui.display.mouse)?;
             }
         }
         Ok(false)
     }
 
     /// Copies, or writes a file.
-    fn take(&mut self, asked: &Asked, area: Rect) {
+    fn take(&mut self, asked: &ActionRequest, area: Rect) {
         let status = self.status();
         let (ui, theme) = (&self.ui, &self.look.theme);
-        let screen = take::Screen {
+        let screen = export::Screen {
             status: &status,
             theme,
             area,
         };
-        let take = |core: &Core| take::act(asked, core, ui, &screen, &mut io::stdout());
+        let take = |core: &Core| export::act(asked, core, ui, &screen, &mut io::stdout());
         let said = self.with(take);
         self.ui.message = said;
     }
@@ -487,7 +488,8 @@ impl App {
             let buffer = frame.buffer_mut();
             let mut paint = |core: &Core| {
                 *drawn = shown(core);
-                view::draw(core, ui, &status, area, &look.theme, buffer);
+                let drawn = view::draw(core, ui, &status, area, &look.theme, buffer);
+                ui.keep(drawn);
             };
             match past {
                 Some(past) => paint(past.core()),

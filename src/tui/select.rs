@@ -3,8 +3,9 @@
 use crate::core::Core;
 
 use super::action::Action;
-use super::app::{Pane, Ui};
+use super::pane::Pane;
 use super::rows::{Row, RowKey};
+use super::ui::Ui;
 
 /// Cells that a row is shifted at a time.
 const SHIFT: usize = 16;
@@ -12,7 +13,7 @@ const SHIFT: usize = 16;
 impl Ui {
     /// A part of a page in lines.
     pub(super) fn lines(&self, part: usize) -> isize {
-        isize::try_from((self.page / part).max(1)).unwrap_or(1)
+        isize::try_from((self.drawn.page / part).max(1)).unwrap_or(1)
     }
 
     /// Where the selection stands among `rows`.
@@ -26,7 +27,7 @@ impl Ui {
         let found = selected.and_then(|key| rows.iter().position(|row| row.key == *key));
         match found {
             // Silenced, it went to the end; the work goes on where it was.
-            Some(at) if !(self.pane == Pane::Findings && table.lit && rows[at].faded) => at,
+            Some(at) if !(self.at.pane == Pane::Findings && table.lit && rows[at].faded) => at,
             // The first that matches, unless what was selected does.
             None if self.filtering().is_some() => 0,
             _ => table.at.min(rows.len().saturating_sub(1)),
@@ -36,7 +37,7 @@ impl Ui {
     /// What is shown under the marker stays under it, whatever comes above.
     pub(super) fn anchor(&mut self, rows: &[Row], chosen: usize) {
         let Some(row) = rows.get(chosen) else { return };
-        self.current = Some(row.key.clone());
+        self.drawn.current = Some(row.key.clone());
         let table = self.table_mut();
         table.at = chosen;
         table.lit = !row.faded;
@@ -46,8 +47,8 @@ impl Ui {
     }
 
     pub(super) fn go(&mut self, core: &Core, by: isize) {
-        if !self.listing() || self.help {
-            self.scroll = self.scroll.saturating_add_signed(by).min(100_000);
+        if !self.listing() || self.dialog.help {
+            self.at.scroll = self.at.scroll.saturating_add_signed(by).min(100_000);
             return;
         }
         let rows = self.outline(core);
@@ -69,7 +70,7 @@ impl Ui {
     pub(super) fn enter(&mut self, core: &Core) {
         let rows = self.outline(core);
         // What is followed may have changed since it was shown.
-        let shown = self.current.as_ref();
+        let shown = self.drawn.current.as_ref();
         let shown = shown.and_then(|key| rows.iter().position(|row| row.key == *key));
         let at = shown.unwrap_or_else(|| self.chosen(&rows));
         if let Some(row) = rows.get(at) {
@@ -90,8 +91,9 @@ impl Ui {
             return;
         }
         let rows = self.outline(core);
-        let wanted =
-            |row: &Row| !row.context && (self.marks.is_empty() || self.marks.contains(&row.key));
+        let wanted = |row: &Row| {
+            !row.context && (self.tables.marks.is_empty() || self.tables.marks.contains(&row.key))
+        };
         let count = rows.len();
         let now = self.chosen(&rows);
         let next = (1..=count)
@@ -117,33 +119,33 @@ impl Ui {
             .filter(|at| !wanted.is_empty() && lines[*at].to_lowercase().contains(&wanted))
             .collect();
         let next = if by > 0 {
-            let after = matching.iter().find(|at| **at > self.scroll);
+            let after = matching.iter().find(|at| **at > self.at.scroll);
             after.or(matching.first())
         } else {
-            let before = matching.iter().rev().find(|at| **at < self.scroll);
+            let before = matching.iter().rev().find(|at| **at < self.at.scroll);
             before.or(matching.last())
         };
         match next {
-            Some(at) => self.scroll = *at,
+            Some(at) => self.at.scroll = *at,
             None => self.message = Some("nothing matches".to_owned()),
         }
     }
 
     /// Marks the selected row or takes its mark, and goes on to the next.
     pub(super) fn mark(&mut self, core: &Core) {
-        let Some(key) = self.current.clone() else {
+        let Some(key) = self.drawn.current.clone() else {
             return;
         };
-        if !self.marks.remove(&key) {
-            self.marks.insert(key);
+        if !self.tables.marks.remove(&key) {
+            self.tables.marks.insert(key);
         }
         self.go(core, 1);
-        let count = self.marks.len();
+        let count = self.tables.marks.len();
         self.message = (count > 0).then(|| format!("{count} marked"));
     }
 
     /// Folds and unfolds a tree; elsewhere shows what a row hides at the right.
-    pub(super) fn aside(&mut self, core: &Core, by: isize) {
+    pub(super) fn sideways(&mut self, core: &Core, by: isize) {
         if !self.listing() {
             return;
         }
@@ -153,11 +155,11 @@ impl Ui {
             table.shift = table.shift.saturating_add_signed(shift).min(10_000);
             return;
         }
-        let Some(RowKey::Process(pid)) = self.current else {
+        let Some(RowKey::Process(pid)) = self.drawn.current else {
             return;
         };
         if by > 0 {
-            self.folded.remove(&pid);
+            self.tables.folded.remove(&pid);
             return;
         }
         let rows = self.outline(core);
@@ -167,8 +169,8 @@ impl Ui {
         let has_children = rows
             .get(at + 1)
             .is_some_and(|below| below.depth > row.depth);
-        if has_children && !self.folded.contains(&pid) {
-            self.folded.insert(pid);
+        if has_children && !self.tables.folded.contains(&pid) {
+            self.tables.folded.insert(pid);
         } else if let Some(parent) = parent {
             self.put(&rows, parent);
         }

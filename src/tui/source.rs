@@ -5,7 +5,7 @@ use std::io;
 use crossbeam_channel::{Receiver, TryRecvError, bounded};
 
 use super::terminal;
-use super::time::distance;
+use super::text::distance;
 use super::timeline::Timeline;
 use super::wait::Waker;
 use crate::collect::{Live, give_up_privileges};

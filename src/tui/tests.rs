@@ -6,7 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::{Action, Pane, Scene, Shown, Status, Theme, Ui, draw};
+use super::{Action, Pane, Shown, SourceKind, Status, Theme, Ui, draw};
 use crate::core::Core;
 use crate::event::{Bytes, Event, Exec, Kind, Timestamp};
 use crate::recording::Player;
@@ -38,7 +38,8 @@ pub(super) fn screen(core: &Core, ui: &mut Ui, width: u16, height: u16) -> Vec<S
         ..Status::default()
     };
     let mut buffer = Buffer::empty(area);
-    draw(core, ui, &status, area, &Theme::mono(), &mut buffer);
+    let drawn = draw(core, ui, &status, area, &Theme::mono(), &mut buffer);
+    ui.keep(drawn);
     (0..height)
         .map(|y| {
             let mut line = String::new();
@@ -67,9 +68,9 @@ fn a_recording_that_failed_is_seen_at_every_width() {
     for width in [40, 60, 80, 120] {
         let area = Rect::new(0, 0, width, 24);
         let mut buffer = Buffer::empty(area);
-        draw(
+        let _ = draw(
             &core,
-            &mut Ui::default(),
+            &Ui::default(),
             &status,
             area,
             &Theme::mono(),
@@ -89,7 +90,7 @@ fn a_page_beyond_the_end_of_a_list_that_became_short_is_drawn() {
     ui.apply(Action::Show(Pane::Findings), &core);
     ui.table_mut().first = 490;
     screen(&core, &mut ui, 120, 40);
-    assert!(ui.current.is_some());
+    assert!(ui.drawn.current.is_some());
 }
 
 #[test]
@@ -144,7 +145,7 @@ fn esc_and_a_key_that_came_at_once_are_two_keys() {
     assert_eq!(codes(&ui, up), [KeyCode::Up]);
     // Unless somebody bound it; and never while a line is typed.
     let config = super::Config::parse("[keys]\nrecord = \"A-j\"\n").unwrap();
-    ui = Ui::new(&config, Scene::Host);
+    ui = Ui::new(&config, SourceKind::Host);
     assert_eq!(codes(&ui, alt('j')), [KeyCode::Char('j')]);
     ui.apply(Action::Command, &Core::default());
     assert_eq!(codes(&ui, alt('j')), two);
@@ -244,9 +245,9 @@ fn filters_sorts_and_comes_back() {
     assert_eq!(screen(&core, &mut ui, 120, 40).join("\n"), all);
     ui.apply(Action::Show(Pane::Containers), &core);
     press(&mut ui, &core, "s j j Enter Enter");
-    assert!(ui.container.is_some());
+    assert!(ui.at.container.is_some());
     ui.apply(Action::Back, &core);
-    assert!(ui.container.is_none() && ui.pane == Pane::Containers);
+    assert!(ui.at.container.is_none() && ui.at.pane == Pane::Containers);
 }
 
 #[test]
@@ -343,9 +344,9 @@ fn keys_filter_search_the_help_and_say_where_they_work() {
         help.contains("Keys with: sor") && help.contains("sort"),
         "{help}"
     );
-    ui.scene = Scene::Recording;
+    ui.source = SourceKind::Recording;
     press(&mut ui, &core, "Esc Esc r");
-    assert!(!ui.help && seen(&mut ui).contains("while a host is watched"));
+    assert!(!ui.dialog.help && seen(&mut ui).contains("while a host is watched"));
     assert!(
         ui.press(&"@".parse::<super::Chord>().unwrap().event(), &core)
             .is_some()
@@ -355,7 +356,7 @@ fn keys_filter_search_the_help_and_say_where_they_work() {
 #[test]
 fn the_help_shows_the_keys_as_they_are_bound() {
     let config = super::Config::parse("[keys]\nfilter = \"F3\"\n").unwrap();
-    let mut ui = Ui::new(&config, Scene::Host);
+    let mut ui = Ui::new(&config, SourceKind::Host);
     let core = demo();
     press(&mut ui, &core, "?");
     let help = screen(&core, &mut ui, 120, 40).join("\n");
@@ -402,10 +403,10 @@ fn while_a_key_is_held_the_explanation_waits() {
     ui.hurry = true;
     ui.apply(Action::Move(1), &core);
     assert_eq!(explained(&mut ui), first);
-    assert_ne!(ui.explained, ui.current);
+    assert_ne!(ui.drawn.explained, ui.drawn.current);
     ui.hurry = false;
     assert_ne!(explained(&mut ui), first);
-    assert_eq!(ui.explained, ui.current);
+    assert_eq!(ui.drawn.explained, ui.drawn.current);
 }
 
 #[test]
@@ -414,7 +415,7 @@ fn the_row_under_the_marker_stays_there_while_it_is_on_the_page() {
     let mut ui = Ui::default();
     ui.apply(Action::Show(Pane::Events), &core);
     screen(&core, &mut ui, 80, 24);
-    let shown = ui.current.clone();
+    let shown = ui.drawn.current.clone();
     let come = |core: &mut Core, count: u64| {
         for _ in 0..count {
             let next = core.state.totals.events;
@@ -430,18 +431,22 @@ fn the_row_under_the_marker_stays_there_while_it_is_on_the_page() {
     };
     come(&mut core, 1);
     screen(&core, &mut ui, 80, 24);
-    assert_eq!(ui.current, shown);
+    assert_eq!(ui.drawn.current, shown);
     come(&mut core, 30);
     screen(&core, &mut ui, 80, 24);
     let latest = super::rows::rows(&core, &ui.query()).remove(0).key;
-    assert_eq!(ui.current, Some(latest.clone()), "nobody chose it");
+    assert_eq!(ui.drawn.current, Some(latest.clone()), "nobody chose it");
     come(&mut core, 1);
     ui.apply(Action::Enter, &core);
-    assert_eq!(ui.detail, Some(latest.clone()), "what was shown is opened");
+    assert_eq!(
+        ui.at.detail,
+        Some(latest.clone()),
+        "what was shown is opened"
+    );
     ui.apply(Action::Back, &core);
     come(&mut core, 30);
     screen(&core, &mut ui, 80, 24);
-    assert_eq!(ui.current, Some(latest), "it was chosen");
+    assert_eq!(ui.drawn.current, Some(latest), "it was chosen");
 }
 
 #[test]
@@ -482,10 +487,10 @@ fn the_footer_shows_what_matters_on_a_finding() {
         page.starts_with("Esc back") && page.contains("w related"),
         "{page}"
     );
-    let before = ui.detail.clone();
+    let before = ui.at.detail.clone();
     press(&mut ui, &core, "w");
-    assert!(ui.detail.is_some() && ui.detail != before);
-    ui.scene = Scene::Recording;
+    assert!(ui.at.detail.is_some() && ui.at.detail != before);
+    ui.source = SourceKind::Recording;
     press(&mut ui, &core, "Esc Esc");
     assert!(
         !last(&mut ui).contains("silence"),
@@ -503,7 +508,7 @@ fn a_filter_that_is_being_typed_does_not_empty_the_table() {
     let mut ui = Ui::default();
     let shown = |ui: &mut Ui| {
         screen(&core, ui, 80, 24);
-        ui.counted.matching
+        ui.drawn.counted.matching
     };
     press(&mut ui, &core, "3 /");
     for key in "s e v > = x Backspace".split(' ') {

@@ -1,5 +1,7 @@
 //! Text of any width into a cell of a given one.
 
+use std::time::Duration;
+
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 /// `text` in at most `width` columns, cut with `…`. The text must be escaped already.
@@ -125,6 +127,17 @@ pub(super) fn span(span: std::time::Duration) -> String {
         seconds
     };
     humantime::format_duration(std::time::Duration::from_secs(coarse)).to_string()
+}
+
+/// A distance in time: `00:12`, `1:02:03`.
+pub(super) fn distance(by: Duration) -> String {
+    let seconds = by.as_secs();
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    if hours > 0 {
+        format!("{hours}:{minutes:02}:{seconds:02}")
+    } else {
+        format!("{minutes:02}:{seconds:02}")
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use ratatui::style::{Modifier, Style};
 
 use super::text::{fit, span};
 use super::theme::{Theme, Token};
-use super::time::Zone;
+use super::zone::Zone;
 use crate::detect::Severity;
 use crate::event::Timestamp;
 use crate::recording::{Overview, Rates};

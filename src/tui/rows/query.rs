@@ -10,7 +10,7 @@ use crate::state::Owner;
 use crate::tui::filter::Filter;
 use crate::tui::keymap::Keymap;
 use crate::tui::pane::Pane;
-use crate::tui::time::Zone;
+use crate::tui::zone::Zone;
 
 /// One question to the core: which rows of which screen, in which order, shown how.
 #[derive(Debug, Clone, Copy)]

@@ -4,13 +4,14 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use super::SilenceDialog;
+use super::edit::line;
 use super::form::{FormField, SilenceForm};
 use super::list::SilenceList;
-use super::{Sheet, line};
 use crate::core::Core;
 use crate::event::escape;
 use crate::tui::Action;
-use crate::tui::app::Ui;
+use crate::tui::rows::Query;
 use crate::tui::text::{fit, things};
 use crate::tui::theme::Theme;
 
@@ -23,8 +24,8 @@ type SheetLine = (String, Style);
 /// Draws the sheet over the whole area.
 pub(in crate::tui) fn draw(
     core: &Core,
-    ui: &Ui,
-    sheet: &Sheet,
+    query: &Query<'_>,
+    sheet: &SilenceDialog,
     area: Rect,
     theme: &Theme,
     out: &mut Buffer,
@@ -34,8 +35,8 @@ pub(in crate::tui) fn draw(
         out.set_string(area.x, y, blank, theme.text());
     }
     let (lines, seen) = match sheet {
-        Sheet::Form(form) => form_lines(core, form, theme),
-        Sheet::List(list) => list_lines(core, ui, list, theme),
+        SilenceDialog::Form(form) => form_lines(core, form, theme),
+        SilenceDialog::List(list) => list_lines(core, query, list, theme),
     };
     let height = usize::from(area.height);
     // The first two lines stay: title and effect.
@@ -44,16 +45,16 @@ pub(in crate::tui) fn draw(
     let skip = (seen + 1).saturating_sub(fixed + room);
     let rest = lines.iter().skip(fixed + skip);
     for (y, (words, style)) in (area.y..area.bottom()).zip(lines.iter().take(fixed).chain(rest)) {
-        let words = escape(ui.masked(words).as_bytes()).to_string();
+        let words = escape(query.masked(words).as_bytes()).to_string();
         out.set_string(area.x, y, fit(&words, usize::from(area.width)), *style);
     }
 }
 
 /// The keys that work on the sheet.
-pub(in crate::tui) fn keys(sheet: &Sheet) -> &'static str {
+pub(in crate::tui) fn keys(sheet: &SilenceDialog) -> &'static str {
     match sheet {
-        Sheet::Form(_) => "Enter save  Esc cancel  ↑ ↓ field  ← → option",
-        Sheet::List(_) => "d delete  U undo  Esc back",
+        SilenceDialog::Form(_) => "Enter save  Esc cancel  ↑ ↓ field  ← → option",
+        SilenceDialog::List(_) => "d delete  U undo  Esc back",
     }
 }
 
@@ -123,7 +124,12 @@ fn form_lines(core: &Core, form: &SilenceForm, theme: &Theme) -> (Vec<SheetLine>
     (lines, seen)
 }
 
-fn list_lines(core: &Core, ui: &Ui, list: &SilenceList, theme: &Theme) -> (Vec<SheetLine>, usize) {
+fn list_lines(
+    core: &Core,
+    query: &Query<'_>,
+    list: &SilenceList,
+    theme: &Theme,
+) -> (Vec<SheetLine>, usize) {
     let silences = &core.detector.settings().policy.silence;
     let findings = core.detector.findings();
     let hidden = findings.iter().filter(|f| f.silenced.is_some()).count();
@@ -140,8 +146,8 @@ fn list_lines(core: &Core, ui: &Ui, list: &SilenceList, theme: &Theme) -> (Vec<S
     ];
     if silences.is_empty() {
         let (ack, form) = (
-            ui.keys.sign(Action::Acknowledge),
-            ui.keys.sign(Action::Silence),
+            query.keys.sign(Action::Acknowledge),
+            query.keys.sign(Action::Silence),
         );
         lines.push((
             format!("No silences. On a finding, {ack} accepts just that finding for 30 days;"),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bstr::ByteSlice as _;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::{Wish, short};
+use super::edit::{PolicyEdit, short};
 use crate::core::Core;
 use crate::detect::{Finding, Scope, Silence, exactly};
 use crate::event::Timestamp;
@@ -149,7 +149,7 @@ impl SilenceForm {
     }
 
     /// Handles a key: whether the form stays open, and what to write.
-    pub(super) fn press(&mut self, key: &KeyEvent, core: &Core) -> (bool, Option<Wish>) {
+    pub(super) fn press(&mut self, key: &KeyEvent, core: &Core) -> (bool, Option<PolicyEdit>) {
         self.error = None;
         let at = FormField::ALL
             .iter()
@@ -198,14 +198,14 @@ impl SilenceForm {
         }
     }
 
-    fn done(&mut self, core: &Core) -> (bool, Option<Wish>) {
+    fn done(&mut self, core: &Core) -> (bool, Option<PolicyEdit>) {
         if self.reason.text().trim().is_empty() {
             self.part = FormField::Reason;
             self.error = Some("a reason is required: others will read it".to_owned());
             return (true, None);
         }
         let silence = self.silence(core.state.now);
-        (false, Some(Wish::Add(Box::new(silence))))
+        (false, Some(PolicyEdit::Add(Box::new(silence))))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use super::{Wish, line};
+use super::edit::{PolicyEdit, line};
 use crate::detect::{Policy, Silence};
 use crate::user_files;
 
@@ -26,24 +26,24 @@ pub(in crate::tui) struct Keeper {
 impl Keeper {
     /// Changes the policy file, and says what was changed. It takes effect when the file is read
     /// again.
-    pub(in crate::tui) fn fulfil(&mut self, wish: Wish, path: Option<&Path>) -> String {
+    pub(in crate::tui) fn fulfil(&mut self, edit: PolicyEdit, path: Option<&Path>) -> String {
         let Some(path) = path else {
             return "no policy file, as no home directory is known: give --policy FILE".to_owned();
         };
-        let done = self.change(wish, path);
+        let done = self.change(edit, path);
         done.unwrap_or_else(|error| format!("{}: {error}", path.display()))
     }
 
-    fn change(&mut self, wish: Wish, path: &Path) -> Result<String, String> {
+    fn change(&mut self, edit: PolicyEdit, path: &Path) -> Result<String, String> {
         let file = path.display();
-        match wish {
-            Wish::Add(silence) => {
+        match edit {
+            PolicyEdit::Add(silence) => {
                 add(path, &silence)?;
                 let said = format!("silenced (U undoes) in {file}: {}", line(&silence));
                 self.remember(SilenceChange::Added(*silence));
                 Ok(said)
             }
-            Wish::Remove(silence) => {
+            PolicyEdit::Remove(silence) => {
                 remove(path, &silence)?;
                 let said = format!(
                     "no longer silenced (U undoes) in {file}: {}",
@@ -52,7 +52,7 @@ impl Keeper {
                 self.remember(SilenceChange::Removed(*silence));
                 Ok(said)
             }
-            Wish::Undo => {
+            PolicyEdit::Undo => {
                 let Some(change) = self.changes.pop() else {
                     return Ok("nothing to undo".to_owned());
                 };
@@ -122,23 +122,31 @@ mod tests {
             let all = read.silence.into_iter().flat_map(|s| s.subject);
             all.collect::<Vec<_>>()
         };
-        keeper.change(Wish::Add(silence("/a")), &path).unwrap();
+        keeper
+            .change(PolicyEdit::Add(silence("/a")), &path)
+            .unwrap();
         // Somebody writes into the file by hand meanwhile.
         let by_hand = format!("# mine\n{}", text(&path).unwrap());
         user_files::write(&path, &by_hand).unwrap();
-        keeper.change(Wish::Add(silence("/b")), &path).unwrap();
-        keeper.change(Wish::Remove(silence("/a")), &path).unwrap();
+        keeper
+            .change(PolicyEdit::Add(silence("/b")), &path)
+            .unwrap();
+        keeper
+            .change(PolicyEdit::Remove(silence("/a")), &path)
+            .unwrap();
         assert_eq!(subjects(), ["/b"]);
-        keeper.change(Wish::Undo, &path).unwrap();
+        keeper.change(PolicyEdit::Undo, &path).unwrap();
         assert_eq!(subjects(), ["/b", "/a"]);
-        keeper.change(Wish::Undo, &path).unwrap();
-        keeper.change(Wish::Undo, &path).unwrap();
+        keeper.change(PolicyEdit::Undo, &path).unwrap();
+        keeper.change(PolicyEdit::Undo, &path).unwrap();
         assert_eq!(subjects(), Vec::<String>::new());
-        let said = keeper.change(Wish::Undo, &path).unwrap();
+        let said = keeper.change(PolicyEdit::Undo, &path).unwrap();
         assert!(said.contains("nothing"), "{said}");
         // A file that is wrong is left alone.
         user_files::write(&path, "wrong = 1\n").unwrap();
-        let error = keeper.change(Wish::Add(silence("/a")), &path).unwrap_err();
+        let error = keeper
+            .change(PolicyEdit::Add(silence("/a")), &path)
+            .unwrap_err();
         assert!(error.contains("line 1"), "{error}");
         assert_eq!(text(&path).unwrap(), "wrong = 1\n");
     }

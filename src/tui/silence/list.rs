@@ -2,7 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use super::Wish;
+use super::edit::PolicyEdit;
 use crate::core::Core;
 
 /// The list of silences.
@@ -13,7 +13,7 @@ pub(crate) struct SilenceList {
 
 impl SilenceList {
     /// Handles a key: whether the list stays open, and what to write.
-    pub(super) fn press(&mut self, key: &KeyEvent, core: &Core) -> (bool, Option<Wish>) {
+    pub(super) fn press(&mut self, key: &KeyEvent, core: &Core) -> (bool, Option<PolicyEdit>) {
         let silences = &core.detector.settings().policy.silence;
         let last = silences.len().saturating_sub(1);
         match key.code {
@@ -21,10 +21,10 @@ impl SilenceList {
             KeyCode::Up | KeyCode::Char('k') => self.at = self.at.saturating_sub(1),
             KeyCode::Home | KeyCode::Char('g') => self.at = 0,
             KeyCode::End | KeyCode::Char('G') => self.at = last,
-            KeyCode::Char('U') => return (true, Some(Wish::Undo)),
+            KeyCode::Char('U') => return (true, Some(PolicyEdit::Undo)),
             KeyCode::Delete | KeyCode::Char('d') => {
                 let chosen = silences.get(self.at.min(last)).cloned();
-                return (true, chosen.map(|s| Wish::Remove(Box::new(s))));
+                return (true, chosen.map(|s| PolicyEdit::Remove(Box::new(s))));
             }
             KeyCode::Esc | KeyCode::Char('q' | 'L' | 'h') | KeyCode::Backspace => {
                 return (false, None);

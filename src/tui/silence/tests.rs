@@ -3,12 +3,13 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::{Action, Ui, Wish};
+use super::PolicyEdit;
 use crate::core::Core;
 use crate::detect::{Policy, Settings, Silence};
 use crate::event::{Event, Kind, PolicyChange};
 use crate::tui::tests::{demo, screen};
-use crate::tui::{Pane, Scene, rows};
+use crate::tui::{Action, Ui};
+use crate::tui::{Pane, SourceKind, rows};
 
 fn keys(ui: &mut Ui, core: &Core, keys: &[KeyCode]) {
     for code in keys {
@@ -33,7 +34,7 @@ fn on(core: &Core, rule: &str) -> Ui {
         .iter()
         .find(|f| f.rule == rule)
         .unwrap();
-    ui.detail = Some(crate::tui::rows::RowKey::Finding(finding.id));
+    ui.at.detail = Some(crate::tui::rows::RowKey::Finding(finding.id));
     ui
 }
 
@@ -52,21 +53,21 @@ fn the_form_previews_and_asks_for_a_reason() {
             .join("\n")
             .contains("reason is required")
     );
-    assert_eq!(ui.wish, None);
+    assert_eq!(ui.policy_edit, None);
     type_in(&mut ui, &core, "made by us");
     keys(
         &mut ui,
         &core,
         &[KeyCode::Up, KeyCode::Char(' '), KeyCode::Enter],
     );
-    let Some(Wish::Add(silence)) = ui.wish.take() else {
+    let Some(PolicyEdit::Add(silence)) = ui.policy_edit.take() else {
         panic!("nothing is wished");
     };
     assert_eq!(silence.reason, "made by us");
     // One further than 30 days.
     assert_eq!(silence.expires, None);
     assert!(silence.scope.digest.is_some() || silence.scope.image.is_some());
-    assert!(ui.sheet.is_none());
+    assert!(ui.dialog.silence.is_none());
 }
 
 #[test]
@@ -91,7 +92,7 @@ fn the_preview_follows_the_choices() {
     assert!(number(&narrow, 0) <= number(&wide, 0));
     assert!(number(&narrow, 0) > 0, "{narrow}");
     keys(&mut ui, &core, &[KeyCode::Esc]);
-    assert!(ui.sheet.is_none() && ui.wish.is_none());
+    assert!(ui.dialog.silence.is_none() && ui.policy_edit.is_none());
 }
 
 #[test]
@@ -99,7 +100,7 @@ fn what_is_acknowledged_is_hidden_listed_and_taken_back() {
     let mut core = demo();
     let mut ui = on(&core, "file.accounts");
     keys(&mut ui, &core, &[KeyCode::Char('a')]);
-    let Some(Wish::Add(silence)) = ui.wish.take() else {
+    let Some(PolicyEdit::Add(silence)) = ui.policy_edit.take() else {
         panic!("nothing is wished");
     };
     write(&mut core, &silence);
@@ -114,9 +115,9 @@ fn what_is_acknowledged_is_hidden_listed_and_taken_back() {
     assert!(list.contains("1 silence, 1 finding silenced"), "{list}");
     assert!(list.contains("acknowledged"), "{list}");
     keys(&mut ui, &core, &[KeyCode::Char('d')]);
-    assert_eq!(ui.wish.take(), Some(Wish::Remove(silence)));
+    assert_eq!(ui.policy_edit.take(), Some(PolicyEdit::Remove(silence)));
     keys(&mut ui, &core, &[KeyCode::Esc, KeyCode::Char('U')]);
-    assert_eq!(ui.wish.take(), Some(Wish::Undo));
+    assert_eq!(ui.policy_edit.take(), Some(PolicyEdit::Undo));
 }
 
 /// The policy is written and read.
@@ -148,26 +149,30 @@ fn what_is_silenced_leaves_its_place_to_the_next() {
     ui.apply(Action::Move(1), &core);
     screen(&core, &mut ui, 80, 24);
     let rows = rows::rows(&core, &ui.query());
-    assert_eq!(ui.current.as_ref(), Some(&rows[1].key));
+    assert_eq!(ui.drawn.current.as_ref(), Some(&rows[1].key));
     keys(&mut ui, &core, &[KeyCode::Char('a')]);
-    let Some(Wish::Add(silence)) = ui.wish.take() else {
+    let Some(PolicyEdit::Add(silence)) = ui.policy_edit.take() else {
         panic!("nothing is wished");
     };
     write(&mut core, &silence);
     let lines = screen(&core, &mut ui, 80, 24);
-    assert_eq!(ui.current.as_ref(), Some(&rows[2].key), "{lines:#?}");
+    assert_eq!(ui.drawn.current.as_ref(), Some(&rows[2].key), "{lines:#?}");
     let said = lines.iter().filter(|line| line.contains(" silenced "));
     assert_eq!(said.count(), 1, "{lines:#?}");
     ui.apply(Action::Last, &core);
     screen(&core, &mut ui, 80, 24);
-    assert_eq!(ui.current.as_ref(), Some(&rows[1].key), "it can be gone to");
+    assert_eq!(
+        ui.drawn.current.as_ref(),
+        Some(&rows[1].key),
+        "it can be gone to"
+    );
 }
 
 #[test]
 fn a_recording_keeps_its_policy() {
     let core = demo();
     let mut ui = on(&core, "file.accounts");
-    ui.scene = Scene::Recording;
+    ui.source = SourceKind::Recording;
     keys(&mut ui, &core, &[KeyCode::Char('!')]);
-    assert!(ui.sheet.is_none() && ui.message.unwrap().contains("recording"));
+    assert!(ui.dialog.silence.is_none() && ui.message.unwrap().contains("recording"));
 }

@@ -31,6 +31,28 @@ pub struct Library {
     owner: Option<u32>,
 }
 
+impl Default for Theme {
+    fn default() -> Self {
+        Self::mono()
+    }
+}
+
+impl Theme {
+    /// No colours at all: attributes tell what colours would.
+    #[must_use]
+    pub fn mono() -> Self {
+        Self::named(SHIPPED[0].0, Depth::Mono).unwrap_or_else(|_| Self::plain())
+    }
+
+    /// A theme that comes with the program.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub fn named(name: &str, depth: Depth) -> Result<Self, ThemeError> {
+        Library::shipped().load(name, depth)
+    }
+}
+
 /// When the files of a theme were changed, eldest first.
 pub(in crate::tui) type Stamps = Vec<(PathBuf, Option<SystemTime>)>;
 

@@ -44,19 +44,7 @@ pub enum Glyphs {
     Ascii,
 }
 
-impl Default for Theme {
-    fn default() -> Self {
-        Self::mono()
-    }
-}
-
 impl Theme {
-    /// No colours at all: attributes tell what colours would.
-    #[must_use]
-    pub fn mono() -> Self {
-        Self::named(SHIPPED[0].0, Depth::Mono).unwrap_or_else(|_| Self::plain())
-    }
-
     fn plain() -> Self {
         Self {
             name: "none".to_owned(),
@@ -64,14 +52,6 @@ impl Theme {
             background: None,
             glyphs: Glyphs::Auto,
         }
-    }
-
-    /// A theme that comes with the program.
-    ///
-    /// # Errors
-    /// When there is none of that name.
-    pub fn named(name: &str, depth: Depth) -> Result<Self, ThemeError> {
-        Library::shipped().load(name, depth)
     }
 
     /// From the files of a chain of inheritance, the eldest first.

@@ -9,46 +9,47 @@ use super::header::parts;
 use super::help::signs;
 use crate::event::escape;
 use crate::tui::action::{ACTIONS, Action, Entry, Group};
-use crate::tui::app::{Scene, Ui};
 use crate::tui::prompt::Prompt;
 use crate::tui::rows::RowKey;
 use crate::tui::silence;
 use crate::tui::source::{Shown, Status};
 use crate::tui::text::fit;
 use crate::tui::theme::Theme;
+use crate::tui::ui::{SourceKind, Ui};
 
 pub(super) fn draw(
     ui: &Ui,
+    subject: Option<&RowKey>,
     status: &Status,
     trouble: Option<&str>,
     area: Rect,
     theme: &Theme,
     out: &mut Buffer,
 ) {
-    if let Some(prompt) = &ui.prompt {
+    if let Some(prompt) = &ui.dialog.prompt {
         typing(prompt, area, theme, out);
     } else if let Some(message) = &ui.message {
         let said = (escape(message.as_bytes()).to_string(), theme.title());
         parts(&[said], area, out);
-    } else if let Some(sheet) = &ui.sheet {
+    } else if let Some(sheet) = &ui.dialog.silence {
         parts(&[(silence::keys(sheet).to_owned(), theme.dim())], area, out);
     } else if let Some(trouble) = trouble {
         let trouble = escape(trouble.as_bytes()).to_string();
         parts(&[(trouble, theme.bad())], area, out);
-    } else if let Some(picker) = &ui.picker {
+    } else if let Some(picker) = &ui.dialog.picker {
         parts(&[(picker.keys().to_owned(), theme.dim())], area, out);
-    } else if ui.help {
+    } else if ui.dialog.help {
         parts(&[(help(ui), theme.dim())], area, out);
     } else {
         let area = filter(ui, area, theme, out);
-        keys(ui, status, area, theme, out);
+        keys(ui, subject, status, area, theme, out);
     }
 }
 
 /// The keys of the help itself: all others search it.
 fn help(ui: &Ui) -> String {
     let close = ui.keys.sign(Action::Help);
-    if ui.search.is_empty() {
+    if ui.dialog.search.is_empty() {
         format!("Esc {close} closes  typing searches  ↑ ↓ PgUp PgDn scroll")
     } else {
         format!("Esc clears the search  {close} closes  ↑ ↓ PgUp PgDn scroll")
@@ -79,14 +80,14 @@ fn filter(ui: &Ui, area: Rect, theme: &Theme, out: &mut Buffer) -> Rect {
 }
 
 /// Its place among the keys of the footer, the lowest first; 0: not there.
-fn rank(ui: &Ui, entry: &Entry) -> u8 {
-    let recording = ui.scene == Scene::Recording;
+fn rank(ui: &Ui, subject: Option<&RowKey>, entry: &Entry) -> u8 {
+    let recording = ui.source == SourceKind::Recording;
     match entry.action {
         // Out of a page, or of a filter, is what comes next there.
         Action::Back if !ui.listing() || !ui.filter().is_empty() => 5,
         // It leads on to what is related; from its row it would lead where Enter does.
-        Action::Why if matches!(ui.detail, Some(RowKey::Finding(_))) => 40,
-        Action::Why if matches!(ui.subject(), Some(RowKey::Finding(_))) => 0,
+        Action::Why if matches!(ui.at.detail, Some(RowKey::Finding(_))) => 40,
+        Action::Why if matches!(subject, Some(RowKey::Finding(_))) => 0,
         Action::Silence | Action::Acknowledge if recording => 0,
         // A recording is there to be gone through.
         _ if recording && entry.group == Group::Time && entry.rank > 0 => entry.rank - 37,
@@ -100,8 +101,8 @@ fn rank(ui: &Ui, entry: &Entry) -> u8 {
 fn brief(ui: &Ui, status: &Status, entry: &Entry) -> Option<&'static str> {
     Some(match entry.action {
         Action::Back if ui.listing() && !ui.filter().is_empty() => "clears",
-        Action::Ended => ui.pane.over(),
-        Action::Why if matches!(ui.detail, Some(RowKey::Finding(_))) => "related",
+        Action::Ended => ui.at.pane.over(),
+        Action::Why if matches!(ui.at.detail, Some(RowKey::Finding(_))) => "related",
         Action::Filter if !ui.listing() => "search",
         Action::Pause if status.time == Shown::Paused => "play",
         Action::Present => return status.present,
@@ -138,12 +139,19 @@ fn typing(prompt: &Prompt, area: Rect, theme: &Theme, out: &mut Buffer) {
 }
 
 /// The keys that work here, the most important first, as many as fit; help always.
-fn keys(ui: &Ui, status: &Status, area: Rect, theme: &Theme, out: &mut Buffer) {
+fn keys(
+    ui: &Ui,
+    subject: Option<&RowKey>,
+    status: &Status,
+    area: Rect,
+    theme: &Theme,
+    out: &mut Buffer,
+) {
     let mut here: Vec<&'static Entry> = ACTIONS
         .iter()
-        .filter(|entry| rank(ui, entry) > 0 && ui.works(entry.place))
+        .filter(|entry| rank(ui, subject, entry) > 0 && ui.works_on(entry.place, subject))
         .collect();
-    here.sort_by_key(|entry| rank(ui, entry));
+    here.sort_by_key(|entry| rank(ui, subject, entry));
     let mut hints: Vec<(String, &str)> = Vec::new();
     for same in here.chunk_by(|a, b| a.brief == b.brief) {
         let keys = signs(ui, same, 1);

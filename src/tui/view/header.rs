@@ -5,14 +5,14 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use unicode_width::UnicodeWidthStr as _;
 
-use super::lesser;
+use super::minor;
 use crate::core::Core;
 use crate::detect::Severity;
 use crate::event::{Timestamp, escape};
-use crate::tui::app::Ui;
 use crate::tui::source::{Shown, Status};
 use crate::tui::text::{count, fit};
 use crate::tui::theme::{Theme, Token};
+use crate::tui::ui::Ui;
 
 /// Writes parts one after the other; what does not fit is left out from the end. Returns where
 /// each was written.
@@ -64,7 +64,7 @@ pub(super) fn status(
         part(3, "hullwatch", theme.accent()),
         part(6, &status.host, theme.title()),
         part(7, &status.engine, engine),
-        part(8, &lesser::probes(&status.tier), engine),
+        part(8, &minor::probes(&status.tier), engine),
     ];
     let time = match status.time {
         Shown::Live => theme.style(Token::Live),
@@ -75,7 +75,7 @@ pub(super) fn status(
     let clock = status.clock.unwrap_or(core.state.now);
     if clock != Timestamp::default() {
         let rate = core.state.recent.rate(clock.seconds());
-        right.push(part(4, &ui.zone.clock(clock), theme.dim()));
+        right.push(part(4, &ui.display.zone.clock(clock), theme.dim()));
         right.push(part(
             5,
             &format!("{:>4}/s", count(u64::from(rate))),
@@ -95,7 +95,7 @@ pub(super) fn status(
             .into_iter()
             .map(|(text, style)| part(1, &text, style)),
     );
-    let lesser = lesser::findings(core, theme).into_iter();
+    let lesser = minor::findings(core, theme).into_iter();
     right.extend(lesser.map(|(rank, text, style)| part(rank, &text, style)));
     right.push(part(2, &status.doing, theme.bad()));
     let trouble = status.trouble.as_ref().map_or("", |(what, _)| what);

@@ -6,9 +6,10 @@ use unicode_width::UnicodeWidthStr as _;
 
 use crate::event::escape;
 use crate::tui::action::{ACTIONS, Action, Entry, Group, Place};
-use crate::tui::app::Ui;
+use crate::tui::drawn::Drawn;
 use crate::tui::text::{fit, pad};
 use crate::tui::theme::Theme;
+use crate::tui::ui::Ui;
 
 /// Cells of the keys, and of a column with its words.
 const KEYS: usize = 15;
@@ -63,8 +64,8 @@ fn lines(ui: &Ui) -> Vec<Line> {
     let rows = |wanted: &dyn Fn(&Entry) -> bool| -> Vec<&'static Entry> {
         ACTIONS.iter().filter(|entry| wanted(entry)).collect()
     };
-    if !ui.search.is_empty() {
-        let search = ui.search.to_lowercase();
+    if !ui.dialog.search.is_empty() {
+        let search = ui.dialog.search.to_lowercase();
         let found = rows(&|e| {
             let keys: Vec<String> = e.keys.iter().map(|key| (*key).to_lowercase()).collect();
             e.name.contains(&search)
@@ -106,13 +107,16 @@ fn lines(ui: &Ui) -> Vec<Line> {
     out
 }
 
-pub(super) fn draw(ui: &mut Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
+pub(super) fn draw(ui: &Ui, drawn: &mut Drawn, area: Rect, theme: &Theme, out: &mut Buffer) {
     let width = usize::from(area.width);
-    let title = if ui.search.is_empty() {
+    let title = if ui.dialog.search.is_empty() {
         let close = ui.keys.sign(Action::Help);
-        format!("Keys: {}   type to search, {close} closes", ui.pane.title())
+        format!(
+            "Keys: {}   type to search, {close} closes",
+            ui.at.pane.title()
+        )
     } else {
-        format!("Keys with: {}", escape(ui.search.as_bytes()))
+        format!("Keys with: {}", escape(ui.dialog.search.as_bytes()))
     };
     out.set_string(area.x, area.y, fit(&title, width), theme.title());
     let height = usize::from(area.height.saturating_sub(1)).max(1);
@@ -121,18 +125,19 @@ pub(super) fn draw(ui: &mut Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
         out.set_string(area.x, area.y + 1, fit("no such key", width), theme.text());
     }
     // A search shows sentences, which want the whole width.
-    let columns = if ui.search.is_empty() {
+    let columns = if ui.dialog.search.is_empty() {
         (width / COLUMN).clamp(1, lines.len().div_ceil(height).max(1))
     } else {
         1
     };
     let per_column = lines.len().div_ceil(columns).max(height.min(lines.len()));
-    ui.scroll = ui.scroll.min(per_column.saturating_sub(height));
+    drawn.page = usize::from(area.height.saturating_sub(1));
+    drawn.scroll = ui.at.scroll.min(per_column.saturating_sub(height));
     let each = width / columns;
     for (column, chunk) in lines.chunks(per_column.max(1)).take(columns).enumerate() {
         let x = area.x + u16::try_from(column * each).unwrap_or(0);
         let room = each.saturating_sub(2).max(1);
-        for (y, line) in (area.y + 1..area.bottom()).zip(chunk.iter().skip(ui.scroll)) {
+        for (y, line) in (area.y + 1..area.bottom()).zip(chunk.iter().skip(drawn.scroll)) {
             match line {
                 Line::Heading(title) => {
                     out.set_string(x, y, fit(title, room), theme.accent());

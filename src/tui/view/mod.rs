@@ -3,7 +3,7 @@
 mod footer;
 mod header;
 mod help;
-mod lesser;
+mod minor;
 mod pane;
 mod picker;
 mod preview;
@@ -14,36 +14,41 @@ mod tone;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::app::Ui;
-use super::mouse::Clickable;
+use super::drawn::Drawn;
 use super::silence;
 use super::source::Status;
 use super::theme::Theme;
 use super::timeline::Timeline;
+use super::ui::Ui;
 use crate::core::Core;
 
-/// Draws the core as the person looks at it. Fixes nothing in `ui` but the page size and a
-/// selection that is gone.
+/// Draws the core as the user looks at it, and returns what was drawn. It changes nothing:
+/// [`Ui::keep`] takes the result over before the next key.
+#[must_use]
 pub fn draw(
     core: &Core,
-    ui: &mut Ui,
+    ui: &Ui,
     status: &Status,
     area: Rect,
     theme: &Theme,
     out: &mut Buffer,
-) {
-    ui.spots = Clickable::default();
+) -> Drawn {
+    let mut drawn = ui.drawn.next(ui.at.scroll);
     let line = |y: u16| Rect::new(area.x, area.y + y, area.width, 1);
     if area.height == 0 || area.width == 0 {
-        return;
+        return drawn;
     }
     if area.height < 4 {
         header::counts(core, line(0), theme, out);
-        return;
+        return drawn;
     }
     header::status(core, ui, status, line(0), theme, out);
-    let top = if ui.zoom && !ui.help { 1 } else { 2 };
-    let timeline = status.timeline.as_ref().filter(|_| !ui.help && !ui.zoom);
+    let help = ui.dialog.help;
+    let top = if ui.display.zoom && !help { 1 } else { 2 };
+    let timeline = status
+        .timeline
+        .as_ref()
+        .filter(|_| !help && !ui.display.zoom);
     let below = timeline.map_or(0, |_| Timeline::lines(area.height));
     let body = Rect::new(
         area.x,
@@ -53,34 +58,34 @@ pub fn draw(
     );
     if let Some(timeline) = timeline {
         let place = Rect::new(area.x, body.bottom(), area.width, below);
-        timeline.draw(place, &ui.zone, theme, out);
+        timeline.draw(place, &ui.display.zone, theme, out);
     }
-    if ui.help {
-        ui.page = usize::from(body.height.saturating_sub(1));
-        help::draw(ui, body, theme, out);
+    if help {
+        help::draw(ui, &mut drawn, body, theme, out);
     } else if ui.listing() {
-        pane::draw(core, ui, body, theme, out);
+        pane::draw(core, ui, &mut drawn, body, theme, out);
     } else {
-        ui.page = usize::from(body.height.saturating_sub(1));
-        reading::detail(core, ui, body, theme, out);
+        reading::draw(core, ui, &mut drawn, body, theme, out);
     }
-    // After the rows: it says how many there are.
+    // After the rows: it shows how many there are.
     if top == 2 {
-        tabs::draw(core, ui, line(1), theme, out);
+        tabs::draw(core, ui, &mut drawn, line(1), theme, out);
     }
-    if let Some(sheet) = &ui.sheet {
-        silence::draw(core, ui, sheet, body, theme, out);
+    if let Some(dialog) = &ui.dialog.silence {
+        silence::draw(core, &ui.query(), dialog, body, theme, out);
     }
-    if let Some(picker) = &ui.picker {
+    if let Some(picker) = &ui.dialog.picker {
         picker::draw(ui, picker, body, theme, out);
     }
-    // After the rows: the keys depend on which one is selected.
     let refused = core.state.policy_refused.as_ref();
     let trouble = match (&status.trouble, refused) {
         (Some((what, why)), _) => Some(format!("{what}: {why}")),
         (None, Some(why)) => Some(format!("policy refused: {why}")),
         (None, None) => None,
     };
+    // After the rows: the keys depend on which one is selected.
+    let subject = ui.at.detail.as_ref().or(drawn.current.as_ref());
     let last = line(area.height - 1);
-    footer::draw(ui, status, trouble.as_deref(), last, theme, out);
+    footer::draw(ui, subject, status, trouble.as_deref(), last, theme, out);
+    drawn
 }

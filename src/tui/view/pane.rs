@@ -3,16 +3,21 @@
 use std::sync::Arc;
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::text::{Line, Span, Text};
+use ratatui::widgets::{Paragraph, Widget as _};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::core::Core;
 use crate::event::{Timestamp, escape};
-use crate::tui::app::{Pane, Scene, Ui};
+use crate::tui::damping::DampedNumbers;
+use crate::tui::drawn::{Drawn, TableDrawn};
+use crate::tui::pane::Pane;
 use crate::tui::rows::{self, Row, RowKey};
 use crate::tui::table::{Column, layout};
-use crate::tui::text::{fit, fit_middle, pad};
+use crate::tui::text::{fit, fit_middle};
 use crate::tui::theme::Theme;
+use crate::tui::ui::{SourceKind, Ui};
 
 /// Cells before the first column: the marker of the selection, and that of a marked row.
 const MARKS: u16 = 2;
@@ -21,23 +26,29 @@ const PREVIEW: u16 = 6;
 /// Where there is room for them without being asked.
 const ROOMY: (u16, u16) = (100, 27);
 
-pub(super) fn draw(core: &Core, ui: &mut Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
+pub(super) fn draw(
+    core: &Core,
+    ui: &Ui,
+    drawn: &mut Drawn,
+    area: Rect,
+    theme: &Theme,
+    out: &mut Buffer,
+) {
     let rows = ui.outline(core);
-    ui.counted = rows.counted;
-    ui.held = Some(Arc::clone(&rows));
+    drawn.counted = rows.counted;
+    drawn.listing = Some(Arc::clone(&rows));
     let roomy = area.width >= ROOMY.0 && area.height >= ROOMY.1;
-    let preview = ui.preview.unwrap_or(roomy) && !ui.zoom && area.height > PREVIEW + 4;
+    let preview =
+        ui.display.preview.unwrap_or(roomy) && !ui.display.zoom && area.height > PREVIEW + 4;
     let below = if preview && !rows.is_empty() {
         PREVIEW
     } else {
         0
     };
-    let area = Rect {
-        height: area.height - below,
-        ..area
-    };
+    let [area, explanation] =
+        Layout::vertical([Constraint::Fill(1), Constraint::Length(below)]).areas(area);
     let height = usize::from(area.height.saturating_sub(1)).max(1);
-    ui.page = height;
+    drawn.page = height;
     let table = ui.table();
     let page = table.first..table.first + height;
     let chosen = match ui.chosen(&rows) {
@@ -47,82 +58,103 @@ pub(super) fn draw(core: &Core, ui: &mut Ui, area: Rect, theme: &Theme, out: &mu
         }
         chosen => chosen,
     };
-    ui.current = None;
-    ui.anchor(&rows, chosen);
-    let first = first(ui, chosen, rows.len(), height);
+    let current = rows.get(chosen);
+    drawn.current = current.map(|row| row.key.clone());
+    let first = first(table.first, chosen, rows.len(), height);
+    drawn.table = Some(TableDrawn {
+        first,
+        at: chosen,
+        lit: current.is_some_and(|row| !row.faded),
+    });
     let end = rows.len().min(first + height);
     let mut shown = rows[first..end].to_vec();
+    let query = ui.query();
     for row in &mut shown {
-        rows::write(core, &ui.query(), row);
+        rows::write(core, &query, row);
     }
-    let texts: Vec<Vec<String>> = shown.iter().map(|row| steadied(ui, row)).collect();
-    ui.steady.turn();
-    let columns = rows::columns(ui.pane);
+    let mut numbers = DampedNumbers::default();
+    let texts: Vec<Vec<String>> = shown
+        .iter()
+        .map(|row| texts(ui, &mut numbers, row))
+        .collect();
+    drawn.numbers = numbers;
+    let columns = rows::columns(ui.at.pane);
     let widths = widths(ui, columns, &rows, area.width);
-    ui.spots.titles = titles(ui, columns, &widths, area, theme, out);
-    let body = Rect {
-        y: area.y + 1,
-        height: area.height.saturating_sub(1),
-        ..area
-    };
-    if rows.is_empty() {
-        empty(core, ui, body, theme, out);
-        return;
-    }
-    for (y, (at, (row, cells))) in (body.y..body.bottom()).zip(shown.iter().zip(&texts).enumerate())
-    {
+    drawn.clickable.titles = titles(columns, &widths, area);
+    let mut lines = Vec::with_capacity(shown.len());
+    let inside = (area.y + 1..area.bottom()).zip(shown.iter().zip(&texts).enumerate());
+    for (y, (at, (row, texts))) in inside {
         let area = Rect {
             y,
             height: 1,
-            ..body
-        };
-        ui.spots.rows.push((area, row.key.clone()));
-        line(
-            ui,
-            row,
-            cells,
-            &widths,
-            area,
-            first + at == chosen,
-            theme,
-            out,
-        );
-    }
-    if below > 0 {
-        let area = Rect {
-            y: area.bottom(),
-            height: below,
             ..area
         };
-        let row = &rows[chosen].key;
-        let there = |key: &RowKey| rows.iter().any(|row| row.key == *key);
-        let explained = match ui.explained.take().filter(|key| ui.hurry && there(key)) {
-            Some(before) => before,
-            None => row.clone(),
+        let chosen = first + at == chosen;
+        let cursor = if chosen { "▌" } else { " " };
+        let mark = if ui.tables.marks.contains(&row.key) {
+            "*"
+        } else {
+            ""
         };
-        super::preview::draw(core, ui, &explained, area, theme, out);
-        ui.explained = Some(explained);
+        Line::from(vec![
+            Span::styled(cursor, theme.selected()),
+            Span::styled(mark, theme.accent()),
+        ])
+        .render(area, out);
+        drawn.clickable.rows.push((area, row.key.clone()));
+        lines.push(line(ui, row, texts, &widths, chosen, theme));
+    }
+    let cells = Rect {
+        x: area.x + MARKS.min(area.width),
+        width: area.width.saturating_sub(MARKS),
+        ..area
+    };
+    let header = widths.iter().map(|(at, width)| {
+        let column = &columns[*at];
+        let title = title(ui, column, *width);
+        aligned(Span::styled(title, theme.dim()), column)
+    });
+    ratatui::widgets::Table::new(lines, widths.iter().map(|(_, width)| *width))
+        .header(ratatui::widgets::Row::new(header))
+        .column_spacing(1)
+        .render(cells, out);
+    if rows.is_empty() {
+        let body = Rect {
+            y: area.y + 1,
+            height: area.height.saturating_sub(1),
+            ..area
+        };
+        empty(core, ui, body, theme, out);
+    } else if below > 0 {
+        let there = |key: &&RowKey| rows.iter().any(|row| row.key == **key);
+        let before = ui.drawn.explained.as_ref();
+        let explained = before
+            .filter(|key| ui.hurry && there(key))
+            .unwrap_or(&rows[chosen].key);
+        super::preview::draw(core, &query, explained, explanation, theme, out);
+        drawn.explained = Some(explained.clone());
     }
 }
 
 /// The first row of the page: it stays while the selection moves inside, else moves by half.
-fn first(ui: &mut Ui, chosen: usize, count: usize, height: usize) -> usize {
-    let last = count.saturating_sub(height);
-    let table = ui.table_mut();
-    if chosen < table.first || chosen >= table.first + height {
-        table.first = chosen.saturating_sub(height / 2);
-    }
-    table.first = table.first.min(last);
-    table.first
+fn first(first: usize, chosen: usize, count: usize, height: usize) -> usize {
+    let first = if chosen < first || chosen >= first + height {
+        chosen.saturating_sub(height / 2)
+    } else {
+        first
+    };
+    first.min(count.saturating_sub(height))
 }
 
-/// The cells of a row; numbers that moved little stay as they were.
-fn steadied(ui: &mut Ui, row: &Row) -> Vec<String> {
-    let columns = rows::columns(ui.pane);
+/// The texts of a row; numbers that moved little stay as they were.
+fn texts(ui: &Ui, numbers: &mut DampedNumbers, row: &Row) -> Vec<String> {
+    let columns = rows::columns(ui.at.pane);
     let cells = row.cells.iter().zip(&row.numbers).zip(columns).enumerate();
     cells
         .map(|(at, ((text, number), column))| match number {
-            Some(number) if column.moves() => ui.steady.text(&row.key, at, *number, text),
+            Some(number) if column.moves() => {
+                numbers.text(&ui.drawn.numbers, &row.key, at, *number, text)
+            }
             _ => ui.masked(text).into_owned(),
         })
         .collect()
@@ -130,7 +162,7 @@ fn steadied(ui: &mut Ui, row: &Row) -> Vec<String> {
 
 fn widths(ui: &Ui, columns: &[Column], rows: &[Row], width: u16) -> Vec<(usize, u16)> {
     let wanted = |at: &usize| {
-        let alone = ui.container.is_some() && columns[*at].name == "container";
+        let alone = ui.at.container.is_some() && columns[*at].name == "container";
         ui.table().shows(&columns[*at]) && !alone
     };
     let wanted: Vec<usize> = (0..columns.len()).filter(wanted).collect();
@@ -169,98 +201,86 @@ fn longest(columns: &[Column], rows: &[Row], column: usize) -> u16 {
 /// Narrower columns tell findings in few words, each of them, to be read alike.
 const WHOLE: usize = 60;
 
-fn titles(
-    ui: &Ui,
-    columns: &[Column],
-    widths: &[(usize, u16)],
-    area: Rect,
-    theme: &Theme,
-    out: &mut Buffer,
-) -> Vec<(Rect, &'static str)> {
-    let table = ui.table();
-    let mut places = Vec::new();
+/// Where the titles of the columns are, with the columns' names.
+fn titles(columns: &[Column], widths: &[(usize, u16)], area: Rect) -> Vec<(Rect, &'static str)> {
     let mut x = area.x + MARKS.min(area.width);
-    for (at, width) in widths {
-        let column = &columns[*at];
-        let title = match table.sort {
-            Some(by) if by == column.name && *width > 1 => {
-                let sign = if table.reverse { '↑' } else { '↓' };
-                fit(column.title, usize::from(*width) - 1) + &sign.to_string()
-            }
-            _ => column.title.to_owned(),
-        };
-        put(
-            out,
-            x,
-            area,
-            &pad(&title, usize::from(*width), column.right),
-            theme.dim(),
-        );
-        places.push((Rect::new(x, area.y, *width, 1), column.name));
+    let place = |(at, width): &(usize, u16)| {
+        let place = Rect::new(x, area.y, *width, 1);
         x += width + 1;
+        (place, columns[*at].name)
+    };
+    widths.iter().map(place).collect()
+}
+
+/// The title of a column, with the order where the table is sorted by it.
+fn title(ui: &Ui, column: &Column, width: u16) -> String {
+    let table = ui.table();
+    match table.sort {
+        Some(by) if by == column.name && width > 1 => {
+            let sign = if table.reverse { '↑' } else { '↓' };
+            fit(column.title, usize::from(width) - 1) + &sign.to_string()
+        }
+        _ => fit(column.title, usize::from(width)),
     }
-    places
+}
+
+/// A cell's text on the side its column wants.
+fn aligned<'a>(text: impl Into<Line<'a>>, column: &Column) -> Line<'a> {
+    if column.right {
+        text.into().right_aligned()
+    } else {
+        text.into()
+    }
 }
 
 /// Columns of the name that show the selection: each step of it writes them twice.
 const SELECTED: usize = 20;
 
-/// Writes inside `area`, whatever `x` is.
-fn put(out: &mut Buffer, x: u16, area: Rect, text: &str, style: ratatui::style::Style) {
-    let room = area.right().saturating_sub(x);
-    if room > 0 {
-        out.set_stringn(x, area.y, text, usize::from(room), style);
-    }
-}
-
-#[allow(clippy::too_many_arguments, reason = "a row is drawn from all of them")]
+/// A row of the table.
 fn line(
     ui: &Ui,
     row: &Row,
-    cells: &[String],
+    texts: &[String],
     widths: &[(usize, u16)],
-    area: Rect,
     chosen: bool,
     theme: &Theme,
-    out: &mut Buffer,
-) {
-    let columns = rows::columns(ui.pane);
-    if chosen {
-        put(out, area.x, area, "▌", theme.selected());
-    }
-    if ui.marks.contains(&row.key) {
-        put(out, area.x + 1, area, "*", theme.accent());
-    }
+) -> ratatui::widgets::Row<'static> {
+    let columns = rows::columns(ui.at.pane);
     let plain = if row.faded || row.context {
         theme.dim()
     } else {
         theme.text()
     };
-    let mut x = area.x + MARKS;
-    for (at, width) in widths {
-        let (column, cell) = (&columns[*at], &cells[*at]);
+    let cells = widths.iter().map(|(at, width)| {
+        let (column, text) = (&columns[*at], &texts[*at]);
         let room = usize::from(*width);
         let brief = row
             .brief(*at)
-            .filter(|_| room < WHOLE || cell.width() > room);
+            .filter(|_| room < WHOLE || text.width() > room);
         let brief = brief.map(|brief| ui.masked(brief));
-        let cell = brief.as_deref().unwrap_or(cell);
+        let text = brief.as_deref().unwrap_or(text);
         let text = if column.main {
-            main(ui, row.tag, cell, room)
+            main(ui, row.tag, text, room)
         } else if column.named {
-            pad(&fit_middle(cell, room), room, false)
+            fit_middle(text, room)
         } else {
-            pad(cell, room, column.right)
+            fit(text, room)
         };
         let style = super::tone::style(row, column, plain, theme);
-        put(out, x, area, &text, style);
         // Only the letter and the name show the selection: a whole line is many bytes.
-        if chosen && (column.main || column.name == "sev") {
-            let head = text.trim_end();
-            put(out, x, area, start(head, SELECTED), theme.selected());
-        }
-        x += width + 1;
-    }
+        let selected = if chosen && (column.main || column.name == "sev") {
+            start(text.trim_end(), SELECTED).len()
+        } else {
+            0
+        };
+        let (head, rest) = text.split_at(selected);
+        let spans = vec![
+            Span::styled(head.to_owned(), style.patch(theme.selected())),
+            Span::styled(rest.to_owned(), style),
+        ];
+        aligned(spans, column)
+    });
+    ratatui::widgets::Row::new(cells)
 }
 
 /// The first columns of a text.
@@ -275,36 +295,32 @@ fn start(text: &str, width: usize) -> &str {
 }
 
 /// What a row is called: shifted as asked, names cut in the middle.
-fn main(ui: &Ui, tag: &str, cell: &str, room: usize) -> String {
+fn main(ui: &Ui, tag: &str, text: &str, room: usize) -> String {
     let shift = ui.table().shift;
     if !tag.is_empty() {
-        let rest = main(ui, "", cell, room.saturating_sub(tag.width() + 1));
-        return pad(&format!("{tag} {rest}"), room, false);
+        let rest = main(ui, "", text, room.saturating_sub(tag.width() + 1));
+        return fit(&format!("{tag} {rest}"), room);
     }
-    if shift == 0 {
-        let middle = matches!(
-            ui.pane,
-            Pane::Containers | Pane::Findings | Pane::Images | Pane::Files
-        );
-        let text = if middle {
-            fit_middle(cell, room)
-        } else {
-            fit(cell, room)
-        };
-        return pad(&text, room, false);
+    if shift > 0 && text.width() > room {
+        let rest: String = text.chars().skip(shift).collect();
+        return fit(&format!("…{rest}"), room);
     }
-    if cell.width() <= room {
-        return pad(cell, room, false);
+    let middle = matches!(
+        ui.at.pane,
+        Pane::Containers | Pane::Findings | Pane::Images | Pane::Files
+    );
+    if shift == 0 && middle {
+        fit_middle(text, room)
+    } else {
+        fit(text, room)
     }
-    let rest: String = cell.chars().skip(shift).collect();
-    pad(&format!("…{rest}"), room, false)
 }
 
 fn empty(core: &Core, ui: &Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
     let clear = ui.keys.sign(crate::tui::Action::Back);
     let filter = escape(ui.filter().text().as_bytes()).to_string();
     let no_match = format!("No row matches {filter}   {clear} clears the filter");
-    let over = ui.pane.over();
+    let over = ui.at.pane.over();
     let show = ui.keys.sign(crate::tui::Action::Ended);
     let hidden = match ui.hide_ended() {
         true => format!("Rows that are {over} are hidden: {show} shows them"),
@@ -314,12 +330,12 @@ fn empty(core: &Core, ui: &Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
         &[&no_match, &hidden]
     } else if ui.hide_ended() {
         &[&hidden]
-    } else if ui.pane == Pane::Findings {
-        rows::screen(ui.pane).empty
+    } else if ui.at.pane == Pane::Findings {
+        rows::screen(ui.at.pane).empty
     } else if core.state.now == Timestamp::default() {
-        match ui.scene {
-            Scene::Host => &["Attaching to the kernel …"],
-            Scene::Attached | Scene::Recording => &["Reading the recording …"],
+        match ui.source {
+            SourceKind::Host => &["Attaching to the kernel …"],
+            SourceKind::Attached | SourceKind::Recording => &["Reading the recording …"],
         }
     } else if core.state.containers.is_empty() {
         &[
@@ -330,9 +346,10 @@ fn empty(core: &Core, ui: &Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
             "hullwatch demo     replays a recording",
         ]
     } else {
-        rows::screen(ui.pane).empty
+        rows::screen(ui.at.pane).empty
     };
-    for (y, text) in (area.y..area.bottom()).zip(lines) {
-        out.set_string(area.x, y, fit(text, usize::from(area.width)), theme.text());
-    }
+    let lines = lines
+        .iter()
+        .map(|line| Span::styled(fit(line, usize::from(area.width)), theme.text()));
+    Paragraph::new(Text::from_iter(lines)).render(area, out);
 }

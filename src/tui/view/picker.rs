@@ -4,13 +4,13 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use unicode_width::UnicodeWidthStr as _;
 
-use crate::tui::app::Ui;
 use crate::tui::picker::Picker;
 use crate::tui::text::pad;
 use crate::tui::theme::Theme;
+use crate::tui::ui::Ui;
 
 pub(super) fn draw(ui: &Ui, picker: &Picker, area: Rect, theme: &Theme, out: &mut Buffer) {
-    let items = picker.items(ui);
+    let items = picker.items(ui.at.pane, ui.table());
     let widest = items
         .iter()
         .map(|(_, words)| words.width())

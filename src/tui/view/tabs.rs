@@ -7,10 +7,12 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::header::parts;
 use crate::core::Core;
-use crate::tui::app::{Pane, Ui};
-use crate::tui::rows;
+use crate::tui::drawn::Drawn;
+use crate::tui::pane::Pane;
+use crate::tui::rows::{self, RowCounts};
 use crate::tui::text::{count, fit_middle};
 use crate::tui::theme::Theme;
+use crate::tui::ui::Ui;
 
 /// How titles are written, from roomy to tight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,8 +22,15 @@ enum Size {
     Digits,
 }
 
-pub(super) fn draw(core: &Core, ui: &mut Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
-    let area = notes(ui, area, theme, out);
+pub(super) fn draw(
+    core: &Core,
+    ui: &Ui,
+    drawn: &mut Drawn,
+    area: Rect,
+    theme: &Theme,
+    out: &mut Buffer,
+) {
+    let area = notes(ui, drawn.counted, area, theme, out);
     let room = usize::from(area.width);
     for size in [Size::Long, Size::Short, Size::Digits] {
         let (all, panes) = line(core, ui, size, room, theme);
@@ -30,7 +39,7 @@ pub(super) fn draw(core: &Core, ui: &mut Ui, area: Rect, theme: &Theme, out: &mu
             let places = parts(&all, area, out);
             // What stands before the tabs is the way here.
             let tabs = places.into_iter().skip(all.len() - panes.len());
-            ui.spots.tabs = tabs.zip(panes.iter().copied()).collect();
+            drawn.clickable.tabs = tabs.zip(panes.iter().copied()).collect();
             return;
         }
     }
@@ -38,21 +47,21 @@ pub(super) fn draw(core: &Core, ui: &mut Ui, area: Rect, theme: &Theme, out: &mu
 
 /// Says at the right what is not as usual: rows left out, what is followed, secrets shown. Returns
 /// the room that is left.
-fn notes(ui: &Ui, area: Rect, theme: &Theme, out: &mut Buffer) -> Rect {
+fn notes(ui: &Ui, counted: RowCounts, area: Rect, theme: &Theme, out: &mut Buffer) -> Rect {
     let mut notes = Vec::new();
     let table = ui.table();
-    let listing = ui.listing() && !ui.help;
+    let listing = ui.listing() && !ui.dialog.help;
     if listing && !table.filter.is_empty() {
-        let (matching, all) = (ui.counted.matching, ui.counted.all);
+        let (matching, all) = (counted.matching, counted.all);
         notes.push(format!("{matching} of {all}"));
     }
     if listing && table.hide_ended {
-        notes.push(format!("{} hidden", ui.pane.over()));
+        notes.push(format!("{} hidden", ui.at.pane.over()));
     }
     if listing && table.follow {
         notes.push("following".to_owned());
     }
-    if ui.reveal {
+    if ui.display.reveal {
         notes.push("secrets shown".to_owned());
     }
     let room = usize::from(area.width);
@@ -80,11 +89,11 @@ fn line(
     room: usize,
     theme: &Theme,
 ) -> (Vec<(String, Style)>, &'static [Pane]) {
-    if ui.detail.is_some() || ui.image.is_some() {
+    if ui.at.detail.is_some() || ui.at.image.is_some() {
         return (crumbs(ui.crumbs(core), room, theme), &[]);
     }
     let mut all = Vec::new();
-    let panes: &'static [Pane] = match &ui.container {
+    let panes: &'static [Pane] = match &ui.at.container {
         None => &Pane::ALL,
         Some(id) => {
             let name = rows::name(core, &Some(id.clone()));
@@ -98,13 +107,13 @@ fn line(
         }
     };
     for (number, pane) in (1..).zip(panes) {
-        let here = *pane == ui.pane;
+        let here = *pane == ui.at.pane;
         let title = match size {
             Size::Long => pane.title(),
             Size::Digits if !here => "",
             _ => pane.short(),
         };
-        let number = match (&ui.container, size) {
+        let number = match (&ui.at.container, size) {
             (None, _) => format!("{number}"),
             // Its tabs are gone through with Tab.
             (Some(_), Size::Digits) if !here => "·".to_owned(),
@@ -147,7 +156,8 @@ fn crumbs(mut crumbs: Vec<String>, room: usize, theme: &Theme) -> Vec<(String, S
 
 /// How many rows a screen has, where that is known without making them.
 fn amount(core: &Core, ui: &Ui, pane: Pane, size: Size) -> Option<String> {
-    let wanted = |owner: &crate::state::Owner| ui.container.is_none() || ui.container == *owner;
+    let wanted =
+        |owner: &crate::state::Owner| ui.at.container.is_none() || ui.at.container == *owner;
     let number = (rows::screen(pane).count)(core, &ui.query_of(pane))?;
     let silenced = match pane {
         Pane::Findings => core.detector.findings().iter(),

@@ -1,104 +1,76 @@
-//! Going in and out: where one is, the way back, and what it is called.
-
-use serde::{Deserialize, Serialize};
+//! Moving between screens, containers and pages, and back.
 
 use crate::core::Core;
 use crate::detect::Finding;
 use crate::event::ContainerId;
 
-use super::app::{Pane, Ui};
+use super::location::Location;
+use super::pane::Pane;
 use super::rows::{self, ImageKey, RowKey};
+use super::ui::Ui;
 
 /// More steps back are forgotten.
 const LONGEST: usize = 64;
 
-/// Where one is.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub(super) struct Spot {
-    pane: Pane,
-    container: Option<ContainerId>,
-    image: Option<ImageKey>,
-    detail: Option<RowKey>,
-    scroll: usize,
-}
-
 impl Ui {
-    pub(super) fn spot(&self) -> Spot {
-        Spot {
-            pane: self.pane,
-            container: self.container.clone(),
-            image: self.image.clone(),
-            detail: self.detail.clone(),
-            scroll: self.scroll,
-        }
-    }
-
-    pub(super) fn move_to(&mut self, spot: Spot) {
-        if (&spot.container, &spot.image) != (&self.container, &self.image) {
+    pub(super) fn move_to(&mut self, to: Location) {
+        if (&to.container, &to.image) != (&self.at.container, &self.at.image) {
             // Other rows: the place of the selected one means nothing among them.
-            self.tables.iter_mut().for_each(|table| table.at = 0);
+            self.tables.all.iter_mut().for_each(|table| table.at = 0);
         }
-        self.pane = spot.pane;
-        self.container = spot.container;
-        self.image = spot.image;
-        self.detail = spot.detail;
-        self.scroll = spot.scroll;
-        self.current = None;
-        self.help = false;
-        self.picker = None;
+        self.at = to;
+        self.drawn.current = None;
+        self.dialog.help = false;
+        self.dialog.picker = None;
         self.found.clear();
     }
 
     /// Goes in: coming out leads back here.
-    fn push(&mut self, spot: Spot) {
-        let here = self.spot();
-        if here == spot {
+    fn push(&mut self, to: Location) {
+        let here = self.at.clone();
+        if here == to {
             return;
         }
-        if self.trail.len() >= LONGEST {
-            self.trail.remove(0);
+        if self.route.trail.len() >= LONGEST {
+            self.route.trail.remove(0);
         }
-        self.trail.push(here.clone());
-        self.before = Some(here);
-        self.move_to(spot);
+        self.route.trail.push(here.clone());
+        self.route.before = Some(here);
+        self.move_to(to);
     }
 
     /// The pane, of everything.
     pub(super) fn show(&mut self, pane: Pane) {
-        self.before = Some(self.spot());
-        self.trail.clear();
-        self.move_to(Spot {
-            pane,
-            container: None,
-            image: None,
-            detail: None,
-            scroll: 0,
-        });
+        self.route.before = Some(self.at.clone());
+        self.route.trail.clear();
+        self.move_to(Location::of(pane));
     }
 
     /// The next view, or inside a container its next tab.
     pub(super) fn turn(&mut self, by: isize) {
-        let tabs: &[Pane] = if self.container.is_some() {
+        let tabs: &[Pane] = if self.at.container.is_some() {
             &Pane::INSIDE
         } else {
             &Pane::ALL
         };
         let count = isize::try_from(tabs.len()).unwrap_or(1);
-        let now = tabs.iter().position(|pane| *pane == self.pane).unwrap_or(0);
+        let now = tabs
+            .iter()
+            .position(|pane| *pane == self.at.pane)
+            .unwrap_or(0);
         let to = (isize::try_from(now).unwrap_or(0) + by).rem_euclid(count);
         self.tab(tabs[usize::try_from(to).unwrap_or(0)]);
     }
 
     /// To a view, or inside a container to one of its tabs.
     pub(super) fn tab(&mut self, pane: Pane) {
-        if self.container.is_none() {
+        if self.at.container.is_none() {
             self.show(pane);
             return;
         }
-        self.before = Some(self.spot());
-        let (container, image) = (self.container.clone(), self.image.clone());
-        self.move_to(Spot {
+        self.route.before = Some(self.at.clone());
+        let (container, image) = (self.at.container.clone(), self.at.image.clone());
+        self.move_to(Location {
             pane,
             container,
             image,
@@ -109,33 +81,33 @@ impl Ui {
 
     /// The page of a row, here.
     pub(super) fn open(&mut self, key: RowKey) {
-        let spot = match key {
-            RowKey::Container(id) => Spot {
+        let to = match key {
+            RowKey::Container(id) => Location {
                 pane: Pane::Overview,
                 container: Some(id),
                 image: None,
                 detail: None,
                 scroll: 0,
             },
-            RowKey::Image(image) => Spot {
+            RowKey::Image(image) => Location {
                 pane: Pane::Containers,
                 container: None,
                 image: Some(image),
                 detail: None,
                 scroll: 0,
             },
-            key => Spot {
+            key => Location {
                 detail: Some(key),
                 scroll: 0,
-                ..self.spot()
+                ..self.at.clone()
             },
         };
-        self.push(spot);
+        self.push(to);
     }
 
     /// Goes to the row of another pane.
     fn select(&mut self, pane: Pane, container: Option<ContainerId>, key: RowKey) {
-        self.push(Spot {
+        self.push(Location {
             pane,
             container,
             image: None,
@@ -151,30 +123,34 @@ impl Ui {
     /// True when there is something to come out of before the program is left.
     #[must_use]
     pub fn inside(&self) -> bool {
-        self.help || self.picker.is_some() || self.detail.is_some() || !self.trail.is_empty()
+        self.dialog.help
+            || self.dialog.picker.is_some()
+            || self.at.detail.is_some()
+            || !self.route.trail.is_empty()
     }
 
     /// Comes out of the innermost thing that is open.
     pub(super) fn back(&mut self) {
-        if self.help {
-            self.help = false;
-            self.scroll = 0;
+        if self.dialog.help {
+            self.dialog.help = false;
+            self.at.scroll = 0;
         } else if self.listing() && !self.filter().is_empty() {
             self.table_mut().filter = super::filter::Filter::default();
-        } else if self.zoom {
-            self.zoom = false;
-        } else if let Some(spot) = self.trail.pop() {
+        } else if self.display.zoom {
+            self.display.zoom = false;
+        } else if let Some(spot) = self.route.trail.pop() {
             self.move_to(spot);
-        } else if self.container.is_some() || self.image.is_some() || self.detail.is_some() {
+        } else if self.at.container.is_some() || self.at.image.is_some() || self.at.detail.is_some()
+        {
             self.show(Pane::Containers);
         }
     }
 
     pub(super) fn last_view(&mut self) {
-        if let Some(before) = self.before.take() {
-            let here = self.spot();
+        if let Some(before) = self.route.before.take() {
+            let here = self.at.clone();
             self.move_to(before);
-            self.before = Some(here);
+            self.route.before = Some(here);
         } else {
             self.message = Some("nothing was looked at before".to_owned());
         }
@@ -182,7 +158,7 @@ impl Ui {
 
     /// The container that something belongs to.
     fn container_of(&self, core: &Core) -> Option<ContainerId> {
-        let inside = self.container.clone();
+        let inside = self.at.container.clone();
         let of_row = match self.subject() {
             Some(RowKey::Container(id)) => Some(id.clone()),
             Some(RowKey::Incident(id)) => core.incident(*id).map(|i| i.container),
@@ -232,7 +208,7 @@ impl Ui {
             subjects.extend(self.page_of());
         }
         // The finding itself is looked at: on to the next of the same session.
-        if let Some(RowKey::Finding(id)) = &self.detail {
+        if let Some(RowKey::Finding(id)) = &self.at.detail {
             let finding = core.detector.findings().iter().find(|f| f.id == *id);
             match finding.and_then(|finding| super::detail::next_related(core, finding)) {
                 Some(next) => self.open(RowKey::Finding(next)),
@@ -252,17 +228,17 @@ impl Ui {
     /// What the way here is called, the outermost first.
     pub(super) fn crumbs(&self, core: &Core) -> Vec<String> {
         let mut crumbs = Vec::new();
-        if let Some(image) = &self.image {
+        if let Some(image) = &self.at.image {
             crumbs.push(Pane::Images.title().to_owned());
             crumbs.push(image.title());
-        } else if let Some(id) = &self.container {
+        } else if let Some(id) = &self.at.container {
             crumbs.push(Pane::Containers.title().to_owned());
             crumbs.push(rows::name(core, &Some(id.clone())));
         }
-        if self.detail.is_some() || self.container.is_some() || self.image.is_some() {
-            crumbs.push(self.pane.title().to_owned());
+        if self.at.detail.is_some() || self.at.container.is_some() || self.at.image.is_some() {
+            crumbs.push(self.at.pane.title().to_owned());
         }
-        if let Some(key) = &self.detail {
+        if let Some(key) = &self.at.detail {
             crumbs.push(super::detail::title(core, &self.query(), key));
         }
         crumbs

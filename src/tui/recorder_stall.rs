@@ -2,20 +2,20 @@
 
 use std::time::Duration;
 
-use super::time::distance;
+use super::text::distance;
 
 /// Silence shorter than this is a slow disk, or a busy host.
 const LONG: Duration = Duration::from_secs(5);
 
 /// How long nothing came.
 #[derive(Debug, Default)]
-pub(super) struct Quiet {
+pub(super) struct RecorderStall {
     so_far: Duration,
     /// In whole seconds, as the last picture showed it.
     shown: Option<u64>,
 }
 
-impl Quiet {
+impl RecorderStall {
     /// Lets time pass, in which something came or not.
     pub(super) fn hear(&mut self, something: bool, elapsed: Duration) {
         self.so_far = if something {
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn only_long_silence_is_told_and_a_word_ends_it() {
-        let mut quiet = Quiet::default();
+        let mut quiet = RecorderStall::default();
         for _ in 0..9 {
             quiet.hear(false, Duration::from_millis(500));
         }

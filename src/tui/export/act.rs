@@ -15,11 +15,12 @@ use crate::core::Core;
 use crate::event::{Timestamp, escape};
 use crate::masking::mask_json;
 use crate::report;
-use crate::tui::app::{Asked, Pane, Ui};
+use crate::tui::pane::Pane;
 use crate::tui::rows::{self, RowKey};
 use crate::tui::source::Status;
 use crate::tui::text::fit_middle;
 use crate::tui::theme::Theme;
+use crate::tui::ui::{ActionRequest, Ui};
 use crate::tui::{Action, detail};
 use crate::user_files::{self, Creation};
 
@@ -41,7 +42,7 @@ pub(in crate::tui) fn takes(action: Action) -> bool {
 /// Does what an action of this module asks, into the working directory or the terminal; what to
 /// say. `None`: it is not one of them.
 pub(in crate::tui) fn act(
-    asked: &Asked,
+    asked: &ActionRequest,
     core: &Core,
     ui: &Ui,
     screen: &Screen,
@@ -105,7 +106,7 @@ fn shortened(text: Option<&str>) -> String {
 fn cell(core: &Core, ui: &Ui) -> Option<String> {
     let key = ui.subject()?;
     if ui.listing() {
-        let columns = rows::columns(ui.pane);
+        let columns = rows::columns(ui.at.pane);
         let main = columns.iter().position(|column| column.main).unwrap_or(0);
         let rows = rows::rows(core, &ui.query());
         let row = rows.iter().find(|row| row.key == *key)?;
@@ -139,7 +140,7 @@ fn row(core: &Core, ui: &Ui) -> Option<String> {
             Value::Object(object)
         }
     };
-    if !ui.reveal {
+    if !ui.display.reveal {
         mask_json(&mut value);
     }
     serde_json::to_string(&value).ok()
@@ -154,12 +155,12 @@ fn export(
 ) -> Result<String, String> {
     let content = if format == Format::Svg {
         let mut ui = ui.clone();
-        ui.prompt = None;
+        ui.dialog.prompt = None;
         ui.message = None;
         let mut buffer = Buffer::empty(screen.area);
-        crate::tui::view::draw(
+        let _ = crate::tui::view::draw(
             core,
-            &mut ui,
+            &ui,
             screen.status,
             screen.area,
             screen.theme,
@@ -169,7 +170,7 @@ fn export(
     } else {
         written(&grid(core, ui, format), format)?
     };
-    let (mut file, path) = create(core, ui.pane.name(), format.name(), folder)?;
+    let (mut file, path) = create(core, ui.at.pane.name(), format.name(), folder)?;
     file.write_all(&content).map_err(|e| failed(&path, &e))?;
     Ok(format!("written {}", whole(&path)))
 }
@@ -201,7 +202,7 @@ fn grid(core: &Core, ui: &Ui, format: Format) -> Grid {
             rows: rows.collect(),
         };
     }
-    let columns = rows::columns(ui.pane);
+    let columns = rows::columns(ui.at.pane);
     let times = matches!(format, Format::Json | Format::Csv);
     let time = |at: Option<Timestamp>| match at {
         Some(at) => Cell::from(at.to_string()),
@@ -249,11 +250,9 @@ pub fn listing(
     format: Format,
     reveal: bool,
 ) -> Result<Vec<u8>, String> {
-    let mut ui = Ui {
-        pane,
-        reveal,
-        ..Ui::default()
-    };
+    let mut ui = Ui::default();
+    ui.at.pane = pane;
+    ui.display.reveal = reveal;
     let table = ui.table_mut();
     table.set_filter(pane, filter)?;
     // The lines of a tree are for people.
@@ -279,12 +278,12 @@ fn evidence(core: &Core, ui: &Ui, folder: &Path) -> Result<String, String> {
     let (file, path) = create(core, &name, "tar", folder)?;
     let file = io::BufWriter::new(file);
     let written = match subject {
-        RowKey::Incident(id) => report::write_evidence(core, *id, !ui.reveal, file),
-        RowKey::Finding(id) => bundle::write(core, *id, !ui.reveal, file),
+        RowKey::Incident(id) => report::write_evidence(core, *id, !ui.display.reveal, file),
+        RowKey::Finding(id) => bundle::write(core, *id, !ui.display.reveal, file),
         _ => Ok(()),
     };
     written.map_err(|e| failed(&path, &e))?;
-    let secrets = if ui.reveal {
+    let secrets = if ui.display.reveal {
         "secrets as seen"
     } else {
         "secrets masked"
@@ -344,7 +343,7 @@ mod tests {
         let mut ui = Ui::default();
         ui.apply(Action::Show(pane), core);
         let rows = rows::rows(core, &ui.query());
-        ui.current = rows.first().map(|row| row.key.clone());
+        ui.drawn.current = rows.first().map(|row| row.key.clone());
         ui
     }
 

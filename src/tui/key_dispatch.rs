@@ -5,11 +5,11 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use crate::core::Core;
 
 use super::action::{Action, Group};
-use super::app::{Asked, Ui};
 use super::chord::Chord;
 use super::filter::Filter;
 use super::palette;
 use super::prompt::{Prompt, Purpose, Typed};
+use super::ui::{ActionRequest, Ui};
 
 /// Commands that are remembered.
 const HISTORY: usize = 100;
@@ -22,7 +22,7 @@ impl Ui {
             key.code,
             KeyCode::Char(_) | KeyCode::Enter | KeyCode::Tab | KeyCode::Backspace
         );
-        let takes_all = self.prompt.is_some() || self.sheet.is_some() || self.picker.is_some();
+        let takes_all = self.dialog.takes_keys();
         let bound = !takes_all && self.keys.entry(Chord::from(key)).is_some();
         if !one_byte || bound || !key.modifiers.contains(KeyModifiers::ALT) {
             return vec![*key];
@@ -35,11 +35,11 @@ impl Ui {
     }
 
     /// What a key asks for: an action, unless the key belongs to what is open.
-    pub fn press(&mut self, key: &KeyEvent, core: &Core) -> Option<Asked> {
+    pub fn press(&mut self, key: &KeyEvent, core: &Core) -> Option<ActionRequest> {
         if !self.moves(key) {
-            self.held = None;
+            self.drawn.listing = None;
         }
-        if let Some(prompt) = self.prompt.take() {
+        if let Some(prompt) = self.dialog.prompt.take() {
             return self.typed(prompt, key, core);
         }
         self.message = None;
@@ -52,15 +52,15 @@ impl Ui {
             )
         });
         if !leaves {
-            if let Some(sheet) = self.sheet.take() {
-                self.on_sheet(sheet, key, core);
+            if let Some(dialog) = self.dialog.silence.take() {
+                self.press_silence(dialog, key, core);
                 return None;
             }
-            if let Some(picker) = self.picker.take() {
+            if let Some(picker) = self.dialog.picker.take() {
                 self.pick(picker, key);
                 return None;
             }
-            if self.help && self.searched(key) {
+            if self.dialog.help && self.searched(key) {
                 return None;
             }
         }
@@ -71,7 +71,7 @@ impl Ui {
         };
         let general = matches!(entry.group, Group::Move | Group::Session)
             || matches!(entry.action, Action::Help | Action::Back);
-        if self.help && !general {
+        if self.dialog.help && !general {
             // What it would act on is not seen.
             return None;
         }
@@ -84,7 +84,7 @@ impl Ui {
 
     /// Whether a key only moves the selection.
     fn moves(&self, key: &KeyEvent) -> bool {
-        let open = self.prompt.is_some() || self.sheet.is_some() || self.picker.is_some();
+        let open = self.dialog.takes_keys();
         let entry = self.keys.entry(Chord::from(key));
         let moves = entry.is_some_and(|entry| {
             matches!(
@@ -96,11 +96,11 @@ impl Ui {
                     | Action::Last
             )
         });
-        moves && !open && !self.help
+        moves && !open && !self.dialog.help
     }
 
     /// A key while a line is typed.
-    fn typed(&mut self, mut prompt: Prompt, key: &KeyEvent, core: &Core) -> Option<Asked> {
+    fn typed(&mut self, mut prompt: Prompt, key: &KeyEvent, core: &Core) -> Option<ActionRequest> {
         let typed = prompt.press(key);
         if typed == Typed::Changed {
             prompt.error = None;
@@ -116,7 +116,7 @@ impl Ui {
             }
             (Purpose::Search, Typed::Changed) => {
                 prompt.text().clone_into(&mut self.found);
-                self.scroll = self.scroll.saturating_sub(1);
+                self.at.scroll = self.at.scroll.saturating_sub(1);
                 self.find_line(core, 1);
                 prompt.error = self.message.take();
             }
@@ -139,32 +139,32 @@ impl Ui {
             }
             _ => {}
         }
-        self.prompt = Some(prompt);
+        self.dialog.prompt = Some(prompt);
         None
     }
 
     /// The filter as far as it is typed; while it cannot be read the one before stays.
     fn filter_typed(&mut self, prompt: &mut Prompt) {
-        let pane = self.pane;
+        let pane = self.at.pane;
         let done = self.table_mut().set_filter(pane, prompt.text());
         prompt.error = done.err();
     }
 
     fn remember(&mut self, line: String) {
-        self.history.retain(|known| *known != line);
-        if self.history.len() >= HISTORY {
-            self.history.remove(0);
+        self.commands.retain(|known| *known != line);
+        if self.commands.len() >= HISTORY {
+            self.commands.remove(0);
         }
-        self.history.push(line);
+        self.commands.push(line);
     }
 
     /// Puts an older (+1) or newer (-1) command into the line.
     fn recall(&self, prompt: &mut Prompt, by: isize) {
         let now = prompt.recalled;
-        let to = now.saturating_add_signed(by).min(self.history.len());
+        let to = now.saturating_add_signed(by).min(self.commands.len());
         let line = to
             .checked_sub(1)
-            .and_then(|back| self.history.iter().nth_back(back));
+            .and_then(|back| self.commands.iter().nth_back(back));
         prompt.set(line.map_or("", String::as_str));
         prompt.recalled = to;
     }
@@ -176,14 +176,14 @@ impl Ui {
             .intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
         match key.code {
             KeyCode::Char('?') => return false,
-            KeyCode::Char(c) if plain => self.search.push(c),
-            KeyCode::Backspace if !self.search.is_empty() => {
-                self.search.pop();
+            KeyCode::Char(c) if plain => self.dialog.search.push(c),
+            KeyCode::Backspace if !self.dialog.search.is_empty() => {
+                self.dialog.search.pop();
             }
-            KeyCode::Esc if !self.search.is_empty() => self.search.clear(),
+            KeyCode::Esc if !self.dialog.search.is_empty() => self.dialog.search.clear(),
             _ => return false,
         }
-        self.scroll = 0;
+        self.at.scroll = 0;
         true
     }
 }

@@ -2,13 +2,13 @@
 
 use crate::core::Core;
 use crate::event::{Bytes, ContainerId};
-use crate::tui::app::Ui;
 use crate::tui::rows::RowKey;
+use crate::tui::ui::Ui;
 
 /// The command that says more of a row, quoted for a shell; `None` where there is none.
 pub(super) fn docker(core: &Core, ui: &Ui, key: &RowKey) -> Option<String> {
     let state = &core.state;
-    let of = |owner: &Option<ContainerId>| owner.clone().or_else(|| ui.container.clone());
+    let of = |owner: &Option<ContainerId>| owner.clone().or_else(|| ui.at.container.clone());
     match key {
         RowKey::Container(id) => Some(format!("docker inspect {}", id.as_str())),
         RowKey::Process(pid) => {

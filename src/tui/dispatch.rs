@@ -1,0 +1,136 @@
+//! Does the actions that change only what is looked at. Those that concern time, recording and the
+//! program are done by the main loop.
+
+use super::action::{Action, OPEN};
+use super::look::TableLook;
+use super::palette;
+use super::picker::Picker;
+use super::prompt::{Prompt, Purpose};
+use super::rows::RowKey;
+use super::ui::{ActionRequest, Ui};
+use crate::core::Core;
+
+impl Ui {
+    /// Changes the view as asked, with what was typed behind it.
+    pub fn ask(&mut self, request: &ActionRequest, core: &Core) {
+        match &request.argument {
+            None => self.apply(request.action, core),
+            Some(argument) => {
+                if let Err(error) = palette::apply(self, request.action, argument, core) {
+                    self.message = Some(error);
+                }
+            }
+        }
+    }
+
+    /// Changes the view. Actions that concern time, recording and the program are the caller's.
+    pub fn apply(&mut self, action: Action, core: &Core) {
+        self.message = None;
+        match action {
+            Action::Help => {
+                self.dialog.help = !self.dialog.help;
+                self.dialog.search.clear();
+                self.at.scroll = 0;
+            }
+            Action::Show(pane) => self.show(pane),
+            Action::NextPane => self.turn(1),
+            Action::PreviousPane => self.turn(-1),
+            Action::Move(by) => self.go(core, by),
+            Action::Page(by) => self.go(core, by * self.lines(1)),
+            Action::HalfPage(by) => self.go(core, by * self.lines(2)),
+            Action::First => self.go(core, isize::MIN / 2),
+            Action::Last => self.go(core, isize::MAX / 2),
+            Action::Sideways(by) => self.sideways(core, by),
+            Action::Enter => self.enter(core),
+            Action::Back | Action::Quit => self.back(),
+            Action::LastView => self.last_view(),
+            Action::Owner => self.owner(core),
+            Action::Image => self.image_of(core),
+            Action::Why => self.why(core),
+            Action::Filter if self.listing() => {
+                let text = self.filter().text().to_owned();
+                self.dialog.prompt = Some(Prompt::new(Purpose::Filter, &text));
+            }
+            Action::Filter => self.dialog.prompt = Some(Prompt::new(Purpose::Search, "")),
+            Action::Command => self.dialog.prompt = Some(Prompt::new(Purpose::Command, "")),
+            Action::Match(by) => self.next_match(core, by),
+            Action::Sort => self.dialog.picker = Some(Picker::sort(self.at.pane, self.table())),
+            Action::Columns => self.dialog.picker = Some(Picker::columns()),
+            Action::Mark => self.mark(core),
+            Action::ClearMarks => self.tables.marks.clear(),
+            Action::Reverse => self.toggle(|t| &mut t.reverse, "in reverse", "not in reverse"),
+            Action::Tree => self.toggle(|t| &mut t.flat, "as a list", "as a tree"),
+            Action::Ended => {
+                let hidden = format!("{} ones hidden", self.at.pane.over());
+                self.toggle(|t| &mut t.hide_ended, &hidden, "all shown");
+            }
+            Action::Follow => self.toggle(|t| &mut t.follow, "following", "not following"),
+            Action::Preview => {
+                self.display.preview = Some(!self.display.preview.unwrap_or(self.roomy()))
+            }
+            Action::Zoom => self.display.zoom = !self.display.zoom,
+            Action::Reveal => {
+                self.display.reveal = !self.display.reveal;
+                let said = if self.display.reveal {
+                    "secrets are shown"
+                } else {
+                    "secrets are masked"
+                };
+                self.message = Some(said.to_owned());
+            }
+            Action::MarkMoment => {
+                self.since = Some(core.state.now);
+                let (at, key) = (
+                    self.display.zone.clock(core.state.now),
+                    self.keys.sign(Action::Since),
+                );
+                self.message = Some(format!("marked {at}: {key} shows what changed since"));
+            }
+            Action::Since => self.changes(core),
+            Action::Mouse => {
+                self.display.mouse = !self.display.mouse;
+                let said = if self.display.mouse {
+                    "the mouse clicks and scrolls here; most terminals still select with Shift"
+                } else {
+                    "the mouse is the terminal's"
+                };
+                self.message = Some(said.to_owned());
+            }
+            Action::Open => {
+                let command = format!("{} ", OPEN);
+                self.dialog.prompt = Some(Prompt::new(Purpose::Command, &command));
+            }
+            Action::Zone => self.message = Some(self.display.zone.turn()),
+            Action::Silence | Action::Acknowledge | Action::Silences | Action::UndoSilence => {
+                self.triage(action, core);
+            }
+            _ => {}
+        }
+    }
+
+    /// The page of what changed since the marked moment.
+    fn changes(&mut self, core: &Core) {
+        self.message = Some(match self.since {
+            None => {
+                let key = self.keys.sign(Action::MarkMoment);
+                format!("{key} marks a moment first, or type :since -5m")
+            }
+            Some(then) if then > core.state.now => {
+                format!(
+                    "the marked moment {} is still to come",
+                    self.display.zone.clock(then)
+                )
+            }
+            Some(then) => {
+                self.open(RowKey::Since(then));
+                return;
+            }
+        });
+    }
+
+    fn toggle(&mut self, switch: fn(&mut TableLook) -> &mut bool, on: &str, off: &str) {
+        let switch = switch(self.table_mut());
+        *switch = !*switch;
+        self.message = Some(if *switch { on } else { off }.to_owned());
+    }
+}

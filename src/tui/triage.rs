@@ -1,0 +1,61 @@
+//! Actions on findings: acknowledge, silence, list silences, undo.
+
+use std::sync::Arc;
+
+use crossterm::event::KeyEvent;
+
+use super::action::Action;
+use super::rows::RowKey;
+use super::silence::{PolicyEdit, SilenceDialog, acknowledged};
+use super::ui::{SourceKind, Ui};
+use crate::core::Core;
+use crate::detect::Finding;
+
+impl Ui {
+    /// Does an action on findings, or opens its dialog.
+    pub(super) fn triage(&mut self, action: Action, core: &Core) {
+        if action == Action::Silences {
+            self.dialog.silence = Some(SilenceDialog::list());
+            return;
+        }
+        if self.source == SourceKind::Recording {
+            let said = "silences need a live host: a recording keeps its own policy";
+            self.message = Some(said.to_owned());
+            return;
+        }
+        if action == Action::UndoSilence {
+            self.policy_edit = Some(PolicyEdit::Undo);
+            return;
+        }
+        let Some(finding) = self.finding(core) else {
+            self.message = Some("select a finding first (3)".to_owned());
+            return;
+        };
+        if action == Action::Acknowledge {
+            let silence = acknowledged(finding, core);
+            self.policy_edit = Some(PolicyEdit::Add(Box::new(silence)));
+        } else {
+            self.dialog.silence = Some(SilenceDialog::form(finding, core));
+        }
+    }
+
+    /// The selected finding.
+    fn finding<'a>(&self, core: &'a Core) -> Option<&'a Finding> {
+        let Some(RowKey::Finding(id)) = self.subject() else {
+            return None;
+        };
+        let mut findings = core.detector.findings().iter();
+        findings.find(|f| f.id == *id).map(Arc::as_ref)
+    }
+
+    /// A key while a silence dialog is open: the dialog takes all of them.
+    pub(super) fn press_silence(&mut self, dialog: SilenceDialog, key: &KeyEvent, core: &Core) {
+        let (dialog, change) = dialog.press(key, core);
+        self.dialog.silence = dialog;
+        if change.is_some() && self.source == SourceKind::Recording {
+            self.message = Some("a recording keeps its own policy".to_owned());
+        } else {
+            self.policy_edit = change.or(self.policy_edit.take());
+        }
+    }
+}
