@@ -1,4 +1,4 @@
-//! How long who records has said nothing: each second brings an event, so that silence is trouble.
+//! How long the recorder has reported nothing: each second brings an event, so silence is trouble.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ const LONG: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub(super) struct RecorderStall {
     so_far: Duration,
-    /// In whole seconds, as the last picture showed it.
+    /// In whole seconds, as the last frame showed it.
     shown: Option<u64>,
 }
 
@@ -29,18 +29,18 @@ impl RecorderStall {
         (self.so_far >= LONG).then_some(self.so_far.as_secs())
     }
 
-    /// How long, where it is worth telling.
-    pub(super) fn told(&self) -> Option<String> {
+    /// How long, where it is worth showing.
+    pub(super) fn shown_as(&self) -> Option<String> {
         self.seconds()
             .map(|seconds| distance(Duration::from_secs(seconds)))
     }
 
-    /// True when the last picture tells something else.
+    /// True when the last frame showed something else.
     pub(super) fn is_news(&self) -> bool {
         self.shown != self.seconds()
     }
 
-    /// A picture was drawn.
+    /// A frame was drawn.
     pub(super) fn shown(&mut self) {
         self.shown = self.seconds();
     }
@@ -51,18 +51,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_long_silence_is_told_and_a_word_ends_it() {
+    fn only_long_silence_is_shown_and_an_event_ends_it() {
         let mut quiet = RecorderStall::default();
         for _ in 0..9 {
             quiet.hear(false, Duration::from_millis(500));
         }
-        assert!(quiet.told().is_none() && !quiet.is_news());
+        assert!(quiet.shown_as().is_none() && !quiet.is_news());
         quiet.hear(false, Duration::from_millis(600));
-        assert_eq!(quiet.told().as_deref(), Some("00:05"));
+        assert_eq!(quiet.shown_as().as_deref(), Some("00:05"));
         assert!(quiet.is_news());
         quiet.shown();
         assert!(!quiet.is_news());
         quiet.hear(true, Duration::from_millis(500));
-        assert!(quiet.told().is_none() && quiet.is_news());
+        assert!(quiet.shown_as().is_none() && quiet.is_news());
     }
 }

@@ -2,7 +2,7 @@
 //! byte budget.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use color_eyre::eyre::{WrapErr as _, bail, eyre};
@@ -15,20 +15,20 @@ use super::bookmark::Bookmark;
 use super::budget::Budget;
 use super::config::Config;
 use super::export;
-use super::recorder_stall::RecorderStall;
 use super::recording::{record, written};
 use super::rows::RowKey;
 use super::silence::{Keeper, PolicyEdit};
-use super::source::{Attach, Shown, Source, Status};
+use super::source::{Attach, Source};
+use super::status::Status;
 use super::terminal::{self, Screen};
 use super::theme::Chosen;
 use super::time_travel;
 use super::timeline::Timeline;
 use super::ui::{ActionRequest, SourceKind, Ui};
 use super::view;
+use super::viewpoint::Viewpoint;
 use super::wait::{Waiter, Woken};
 use crate::core::Core;
-use crate::event::{Timestamp, escape};
 use crate::recording::Player;
 
 /// Between two pictures nobody asked for, when nothing in them is news.
@@ -87,24 +87,18 @@ pub fn run_attached(
 
 /// The running screen.
 pub(super) struct App {
-    pub(super) source: Source,
+    pub(super) viewpoint: Viewpoint,
     pub(super) ui: Ui,
     keeper: Keeper,
     /// Leaving was asked for once, while a recording runs.
     leaving: bool,
     look: Chosen,
-    /// Where one went back to while this host is watched, or a recording that was opened.
-    pub(super) past: Option<Box<Player>>,
-    /// Where to go as soon as the session was read so far.
-    pub(super) bound: Option<Timestamp>,
     /// The policy file that silences are written into while attached.
     policy: Option<PathBuf>,
     /// A recording that was ended here had failed: why.
     failed: Option<String>,
     /// What the last picture showed.
     drawn: (u64, News),
-    /// Since when who records says nothing.
-    pub(super) quiet: RecorderStall,
 }
 
 /// What is drawn soon when it changes.
@@ -117,27 +111,24 @@ struct News {
 
 fn run(
     source: impl FnOnce(super::wait::Waker) -> io::Result<Source>,
-    scene: SourceKind,
+    kind: SourceKind,
     config: &Config,
     attached: Option<Attached>,
 ) -> color_eyre::Result<Bookmark> {
     let mut waiter = Waiter::new()?;
     let mut screen = terminal::open().wrap_err("cannot open the terminal")?;
     let mut app = App {
-        source: source(waiter.waker()?)?,
-        ui: Ui::new(config, scene),
+        viewpoint: Viewpoint::new(source(waiter.waker()?)?, kind),
+        ui: Ui::new(config, kind),
         keeper: Keeper::default(),
         leaving: false,
         look: config.look.clone(),
-        past: None,
-        bound: None,
         policy: None,
         failed: None,
         drawn: (u64::MAX, News::default()),
-        quiet: RecorderStall::default(),
     };
     if let Some(attached) = attached {
-        app.bound = attached.bookmark.at;
+        app.viewpoint.go_when_read(attached.bookmark.at);
         app.policy = attached.policy;
         attached.bookmark.open(&mut app.ui);
     }
@@ -150,7 +141,7 @@ fn run(
     );
     terminal::restore();
     let bookmark = app.bookmark();
-    let recorded = app.source.end();
+    let recorded = app.viewpoint.end();
     if terminal::panicked() {
         terminal::let_it_tell();
         bail!("a part of the program failed; the terminal was given back");
@@ -201,7 +192,7 @@ impl App {
             if self.answer(woken, screen)? {
                 return Ok(());
             }
-            let attached = self.source.attached().map_err(|e| eyre!(e))?;
+            let attached = self.viewpoint.attached().map_err(|e| eyre!(e))?;
             self.play(played.elapsed());
             played = Instant::now();
             let look = self.look_again();
@@ -265,30 +256,16 @@ impl App {
         Ok(leaves)
     }
 
-    /// Writes into the policy file of this host, or of who records it.
-    fn fulfil(&mut self, wish: PolicyEdit) -> String {
-        match &self.source {
-            Source::Live(live) => {
-                let said = self.keeper.fulfil(wish, live.policy_path());
-                live.reread_policy();
-                said
-            }
-            Source::Attaching(..) => "nothing is watched yet".to_owned(),
-            Source::Replay(player) if !player.growing() => {
-                "the recording has ended: it keeps the policy it had".to_owned()
-            }
-            Source::Replay(player) => {
-                let theirs = player.header().policy_file.as_deref().map(Path::new);
-                // A path that stands in a recording is not written to unless it is ours as well.
-                if theirs.is_none() || theirs != self.policy.as_deref() {
-                    let theirs = theirs.map_or("no policy file".into(), Path::to_string_lossy);
-                    let theirs = escape(theirs.as_bytes());
-                    return format!(
-                        "who records reads {theirs}: attach with --policy and that file"
-                    );
-                }
-                self.keeper.fulfil(wish, theirs)
-            }
+    /// Writes into the policy file of this host, or of its recorder.
+    fn fulfil(&mut self, edit: PolicyEdit) -> String {
+        if let Source::Live(live) = self.viewpoint.source() {
+            let said = self.keeper.fulfil(edit, live.policy_path());
+            live.reread_policy();
+            return said;
+        }
+        match self.viewpoint.recorders_policy(self.policy.as_deref()) {
+            Ok(path) => self.keeper.fulfil(edit, Some(path)),
+            Err(why) => why,
         }
     }
 
@@ -297,12 +274,11 @@ impl App {
         if after < NEWS {
             return false;
         }
-        if self.quiet.is_news() {
+        if self.viewpoint.stall_is_news() {
             return after >= FRAME;
         }
-        let (events, news) = self.with(shown);
-        let recording = matches!(&self.source, Source::Replay(player) if !player.following());
-        let playing = self.past.is_some() || recording;
+        let (events, news) = self.viewpoint.with(shown);
+        let playing = self.viewpoint.plays();
         events != self.drawn.0 && (playing || after >= FRAME || news != self.drawn.1)
     }
 
@@ -316,55 +292,12 @@ impl App {
 
     fn press(&mut self, key: &KeyEvent) -> Option<ActionRequest> {
         let ui = &mut self.ui;
-        match &self.past {
-            Some(past) => ui.press(key, past.core()),
-            None => self.source.with(|core| ui.press(key, core)),
-        }
+        self.viewpoint.with(|core| ui.press(key, core))
     }
 
-    /// Reads the core that is looked at.
-    fn with<T>(&self, read: impl FnOnce(&Core) -> T) -> T {
-        match &self.past {
-            Some(past) => read(past.core()),
-            None => self.source.with(read),
-        }
-    }
-
-    /// What the first line and the timeline say.
+    /// What the first line and the timeline show.
     fn status(&self) -> Status {
-        let past = self.past.as_deref();
-        let mut status = self.source.status(past);
-        let player = match &self.source {
-            Source::Replay(player) => past.or(Some(&**player)),
-            _ => past,
-        };
-        status.present = match &self.source {
-            _ if status.time == Shown::Live => None,
-            // A recording has no present; one that was opened beside a host is left for it.
-            Source::Replay(player) if past.is_none() && !player.growing() => {
-                (!player.at_end()).then_some("end")
-            }
-            _ => Some("live"),
-        };
-        if status.time == Shown::Live
-            && let Some(quiet) = self.quiet.told()
-        {
-            status.time = Shown::Paused;
-            status.mode = format!("SILENT {quiet}");
-        }
-        let present = player.is_none_or(Player::following);
-        let shown = self.ui.display.timeline.unwrap_or(!present);
-        if shown {
-            status.timeline = match (player, &self.source) {
-                (Some(player), _) => Some(Timeline::of(player.overview(), player.position())),
-                (None, Source::Live(live)) => live.overview().map(|all| {
-                    let end = all.span.1;
-                    Timeline::of(all, end)
-                }),
-                (None, _) => None,
-            };
-        }
-        status
+        self.viewpoint.status(self.ui.display.timeline)
     }
 
     /// Shows the timeline, or no longer; what to say where that is not seen.
@@ -387,7 +320,7 @@ impl App {
 
     /// Whether leaving needs a second word: a recording runs and nothing was asked yet.
     fn stays(&mut self) -> bool {
-        let Source::Live(live) = &self.source else {
+        let Source::Live(live) = self.viewpoint.source() else {
             return false;
         };
         let Some(recording) = live.status().recording.filter(|_| !self.leaving) else {
@@ -411,7 +344,7 @@ impl App {
             self.take(asked, screen.area());
             return Ok(false);
         }
-        match (asked.action, &mut self.source) {
+        match (asked.action, self.viewpoint.source()) {
             (Action::Quit, _) if !self.ui.inside() => return Ok(!self.stays()),
             (Action::QuitNow, _) => return Ok(true),
             (Action::Redraw, _) => screen.resized()?,
@@ -451,12 +384,9 @@ impl App {
                 self.failed = self.failed.take().or(said.as_ref().err().cloned());
                 self.ui.message = Some(said.unwrap_or_else(|error| error));
             }
-            (_, source) => {
+            _ => {
                 let ui = &mut self.ui;
-                match &self.past {
-                    Some(past) => ui.ask(asked, past.core()),
-                    None => source.with(|core| ui.ask(asked, core)),
-                }
+                self.viewpoint.with(|core| ui.ask(asked, core));
                 screen.mouse(ui.display.mouse)?;
             }
         }
@@ -473,28 +403,24 @@ impl App {
             area,
         };
         let take = |core: &Core| export::act(asked, core, ui, &screen, &mut io::stdout());
-        let said = self.with(take);
+        let said = self.viewpoint.with(take);
         self.ui.message = said;
     }
 
     fn draw(&mut self, screen: &mut Screen) -> io::Result<usize> {
         let status = self.status();
-        self.quiet.shown();
-        let (ui, look, past) = (&mut self.ui, &self.look, self.past.as_deref());
-        let (source, drawn) = (&self.source, &mut self.drawn);
+        self.viewpoint.frame_drawn();
+        let (ui, look, drawn) = (&mut self.ui, &self.look, &mut self.drawn);
+        let viewpoint = &self.viewpoint;
         // The core is locked only while the buffer is filled; writing comes after.
         screen.draw(look.theme.glyphs(), |frame| {
             let area = frame.area();
             let buffer = frame.buffer_mut();
-            let mut paint = |core: &Core| {
+            viewpoint.with(|core| {
                 *drawn = shown(core);
                 let drawn = view::draw(core, ui, &status, area, &look.theme, buffer);
                 ui.keep(drawn);
-            };
-            match past {
-                Some(past) => paint(past.core()),
-                None => source.with(paint),
-            }
+            });
         })
     }
 }

@@ -17,7 +17,7 @@ use crate::masking::mask_json;
 use crate::report;
 use crate::tui::pane::Pane;
 use crate::tui::rows::{self, RowKey};
-use crate::tui::source::Status;
+use crate::tui::status::Status;
 use crate::tui::text::fit_middle;
 use crate::tui::theme::Theme;
 use crate::tui::ui::{ActionRequest, Ui};

@@ -12,7 +12,7 @@ use crate::tui::action::{ACTIONS, Action, Entry, Group};
 use crate::tui::prompt::Prompt;
 use crate::tui::rows::RowKey;
 use crate::tui::silence;
-use crate::tui::source::{Shown, Status};
+use crate::tui::status::{Shown, Status};
 use crate::tui::text::fit;
 use crate::tui::theme::Theme;
 use crate::tui::ui::{SourceKind, Ui};

@@ -9,7 +9,7 @@ use super::minor;
 use crate::core::Core;
 use crate::detect::Severity;
 use crate::event::{Timestamp, escape};
-use crate::tui::source::{Shown, Status};
+use crate::tui::status::{Shown, Status};
 use crate::tui::text::{count, fit};
 use crate::tui::theme::{Theme, Token};
 use crate::tui::ui::Ui;

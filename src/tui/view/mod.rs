@@ -16,7 +16,7 @@ use ratatui::layout::Rect;
 
 use super::drawn::Drawn;
 use super::silence;
-use super::source::Status;
+use super::status::Status;
 use super::theme::Theme;
 use super::timeline::Timeline;
 use super::ui::Ui;

@@ -1,0 +1,170 @@
+//! What the first line and the timeline show: host, engine, moment, and what else goes on.
+
+use super::text::{bytes, distance, span};
+use super::timeline::Timeline;
+use crate::collect::Live;
+use crate::containers::EngineState;
+use crate::event::Timestamp;
+use crate::recording::Player;
+
+/// Which time is shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Shown {
+    /// The present of this host.
+    #[default]
+    Live,
+    /// It stands still.
+    Paused,
+    /// The past goes on.
+    Replay,
+}
+
+/// What the first line says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Host name.
+    pub host: String,
+    /// Engine and its state.
+    pub engine: String,
+    /// What observes, e.g. `core`, or how much of it.
+    pub tier: String,
+    /// Which time is shown: the present, a stopped or a recorded one.
+    pub time: Shown,
+    /// The same in words.
+    pub mode: String,
+    /// What goes on besides: recording, comparing.
+    pub doing: String,
+    /// What does not go on although it was asked for, in a few words, and why.
+    pub trouble: Option<(&'static str, String)>,
+    /// The engine or a probe is missing.
+    pub degraded: bool,
+    /// The moment shown, unless it is the present.
+    pub clock: Option<Timestamp>,
+    /// Where the key for the present leads, in a word; `None`: one is there.
+    pub present: Option<&'static str>,
+    /// Time as a picture, where it is shown.
+    pub timeline: Option<Timeline>,
+}
+
+const LIVE: &str = "LIVE";
+const REC_FAILED: &str = "REC FAILED";
+
+/// Which moment of a host that is still being watched is shown, and in words.
+fn moment(player: &Player) -> (Shown, String) {
+    if player.following() {
+        return (Shown::Live, LIVE.to_owned());
+    }
+    let (_, end) = player.span();
+    let behind = distance(end.since(player.position()));
+    if player.playing() {
+        (Shown::Replay, format!("PLAY x{} -{behind}", player.speed()))
+    } else {
+        (Shown::Paused, format!("PAUSED -{behind}"))
+    }
+}
+
+/// The engine and its state in words, and whether that is less than it should be.
+fn engine(state: Option<EngineState>) -> (String, bool) {
+    match state {
+        None => ("no engine asked".to_owned(), false),
+        Some(EngineState::Connecting) => ("docker …".to_owned(), false),
+        // Without layers a file's content has nothing to be compared with.
+        Some(EngineState::Connected { version, driver }) if !driver.starts_with("overlay") => (
+            format!("docker {version} ({driver}: drift by time only)"),
+            true,
+        ),
+        Some(EngineState::Connected { version, .. }) => (format!("docker {version}"), false),
+        Some(EngineState::Unreachable { .. }) => ("docker unreachable".to_owned(), true),
+        Some(EngineState::Absent) => ("no engine".to_owned(), false),
+    }
+}
+
+impl Status {
+    /// While the probes are being attached.
+    pub(super) fn attaching() -> Self {
+        let name = rustix::system::uname();
+        Self {
+            host: name.nodename().to_string_lossy().into_owned(),
+            mode: "attaching…".to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// Of this host, at its present or where `past` is.
+    pub(super) fn of_host(live: &Live, past: Option<&Player>) -> Self {
+        let status = live.status();
+        let (engine, engine_down) = engine(status.engine);
+        let refused = status.report.refused.len();
+        let mut trouble = None;
+        let recording = status.recording.and_then(|recording| {
+            trouble = recording.error.map(|error| (REC_FAILED, error));
+            // The file was named when it began.
+            let running = trouble.is_none();
+            running.then(|| format!("● REC {}", bytes(recording.bytes)))
+        });
+        let (time, mode) = past.map_or((Shown::Live, LIVE.to_owned()), moment);
+        let comparing = live
+            .scanning()
+            .map(|(id, count)| format!("COMPARING {} {count}", id.short()));
+        let doing: Vec<_> = [comparing, recording].into_iter().flatten().collect();
+        Self {
+            host: status.host,
+            engine,
+            tier: if refused == 0 {
+                "core".to_owned()
+            } else {
+                format!("core -{refused}")
+            },
+            time,
+            mode,
+            doing: doing.join(" "),
+            trouble,
+            degraded: engine_down || refused > 0,
+            clock: past.map(Player::position),
+            ..Self::default()
+        }
+    }
+
+    /// Of a recording that is still being written, where `shown` is.
+    pub(super) fn of_recorder(recording: &Player, shown: &Player) -> Self {
+        let (time, mode) = moment(shown);
+        Self {
+            host: recording.header().host.clone(),
+            engine: recording.name(),
+            time,
+            mode,
+            doing: "● REC".to_owned(),
+            degraded: !recording.gaps().is_empty(),
+            clock: (!shown.following()).then(|| shown.position()),
+            ..Self::default()
+        }
+    }
+
+    /// Of a recording that has ended.
+    pub(super) fn of_recording(player: &Player) -> Self {
+        let (from, to) = player.span();
+        let at = player.position();
+        let (time, state) = if player.at_end() {
+            (Shown::Paused, "END")
+        } else if player.playing() {
+            (Shown::Replay, "PLAY")
+        } else {
+            (Shown::Paused, "PAUSED")
+        };
+        Self {
+            host: player.header().host.clone(),
+            engine: player.name(),
+            tier: format!("{:.10}", at.to_string()),
+            time,
+            mode: format!(
+                "{state} x{} {}/{}",
+                player.speed(),
+                span(at.since(from)),
+                span(to.since(from))
+            ),
+            degraded: !player.gaps().is_empty(),
+            clock: Some(at),
+            ..Self::default()
+        }
+    }
+}

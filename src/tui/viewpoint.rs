@@ -1,0 +1,338 @@
+//! Which host is shown, and at which time: the present of this host, its recent past, or a
+//! recording. This type owns the three; everything else asks it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::action::Action;
+use super::recorder_stall::RecorderStall;
+use super::source::Source;
+use super::status::{Shown, Status};
+use super::time_travel::{self, Goal, Went};
+use super::timeline::Timeline;
+use super::ui::SourceKind;
+use super::zone::Zone;
+use crate::core::Core;
+use crate::detect::FindingId;
+use crate::event::{Timestamp, escape};
+use crate::recording::{Player, RecordingError, RecordingSummary};
+
+/// What is shown, and at which time.
+#[derive(Debug)]
+pub(super) struct Viewpoint {
+    source: Source,
+    kind: SourceKind,
+    /// What is shown instead of the source's present.
+    detour: Option<Detour>,
+    /// Where to go as soon as the recording was read so far.
+    bound: Option<Timestamp>,
+    /// How long the recorder has reported nothing.
+    stall: RecorderStall,
+}
+
+/// What is shown instead of the source's present; the source goes on behind it.
+#[derive(Debug)]
+enum Detour {
+    /// The recent past of the watched host.
+    Past(Box<Player>),
+    /// A recording that was opened.
+    Opened(Box<Player>),
+}
+
+impl Detour {
+    fn player(&self) -> &Player {
+        match self {
+            Self::Past(player) | Self::Opened(player) => player,
+        }
+    }
+
+    fn player_mut(&mut self) -> &mut Player {
+        match self {
+            Self::Past(player) | Self::Opened(player) => player,
+        }
+    }
+}
+
+/// What came of opening a recording.
+pub(super) enum Opened {
+    /// It replaced the recording that was shown.
+    Replaced,
+    /// It is shown beside the source, which goes on.
+    Beside,
+}
+
+impl Viewpoint {
+    pub(super) fn new(source: Source, kind: SourceKind) -> Self {
+        Self {
+            source,
+            kind,
+            detour: None,
+            bound: None,
+            stall: RecorderStall::default(),
+        }
+    }
+
+    /// Goes to that moment as soon as the recording was read so far.
+    pub(super) fn go_when_read(&mut self, at: Option<Timestamp>) {
+        self.bound = at;
+    }
+
+    /// What is shown.
+    pub(super) fn kind(&self) -> SourceKind {
+        match self.detour {
+            Some(Detour::Opened(_)) => SourceKind::Recording,
+            _ => self.kind,
+        }
+    }
+
+    /// The source, whatever is shown.
+    pub(super) fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Goes over to watching when the probes are attached; true when they just were.
+    ///
+    /// # Errors
+    /// Why watching cannot begin.
+    pub(super) fn attached(&mut self) -> Result<bool, String> {
+        self.source.attached()
+    }
+
+    /// Ends the watch, and its recording if one runs: the outcome of the recording.
+    pub(super) fn end(self) -> Option<Result<RecordingSummary, RecordingError>> {
+        self.source.end()
+    }
+
+    /// Reads the core at the time that is shown.
+    pub(super) fn with<T>(&self, read: impl FnOnce(&Core) -> T) -> T {
+        match &self.detour {
+            Some(detour) => read(detour.player().core()),
+            None => self.source.with(read),
+        }
+    }
+
+    /// The player of what is shown; the present of this host has none.
+    fn player(&self) -> Option<&Player> {
+        match (&self.detour, &self.source) {
+            (Some(detour), _) => Some(detour.player()),
+            (None, Source::Replay(player)) => Some(player),
+            (None, Source::Attaching(..) | Source::Live(_)) => None,
+        }
+    }
+
+    /// The player that moves through time; of this host that of its recent past.
+    fn player_to_move(&mut self) -> Option<&mut Player> {
+        self.bound = None;
+        if let (None, Source::Live(live)) = (&self.detour, &self.source) {
+            self.detour = live.past().map(|past| Detour::Past(Box::new(past)));
+        }
+        match (&mut self.detour, &mut self.source) {
+            (Some(detour), _) => Some(detour.player_mut()),
+            (None, Source::Replay(player)) => Some(player),
+            (None, Source::Attaching(..) | Source::Live(_)) => None,
+        }
+    }
+
+    /// Another moment than the present may be shown at the next frame without any event.
+    pub(super) fn plays(&self) -> bool {
+        self.detour.is_some()
+            || matches!(&self.source, Source::Replay(player) if !player.following())
+    }
+
+    /// The moment to come back to in another run of the program, unless it is the present.
+    pub(super) fn kept_moment(&self) -> Option<Timestamp> {
+        self.bound.or(match &self.source {
+            Source::Replay(player) if !player.following() => Some(player.position()),
+            _ => None,
+        })
+    }
+
+    /// The recorder's silence differs from what the last frame showed.
+    pub(super) fn stall_is_news(&self) -> bool {
+        self.stall.is_news()
+    }
+
+    /// A frame is drawn.
+    pub(super) fn frame_drawn(&mut self) {
+        self.stall.shown();
+    }
+
+    /// Lets time pass where it is played; what there is to say of it.
+    pub(super) fn play(&mut self, elapsed: Duration) -> Option<String> {
+        let mut said = None;
+        if let Source::Replay(player) = &mut self.source {
+            let followed = player.following();
+            let heard = player.advance(elapsed) > 0;
+            self.stall.hear(heard || !player.following(), elapsed);
+            if let Some(at) = self.bound
+                && player.span().1 >= at
+            {
+                self.bound = None;
+                said = player.seek(at).err().map(|error| error.to_string());
+            } else if followed && !player.following() {
+                let whole = player.report().cut.is_none();
+                said = Some(if whole {
+                    "the recording has ended".to_owned()
+                } else {
+                    "the recording broke off: who made it is gone".to_owned()
+                });
+            }
+        }
+        let caught_up = self.detour.as_mut().is_some_and(|detour| {
+            let player = detour.player_mut();
+            if !player.playing() {
+                return false;
+            }
+            player.advance(elapsed);
+            // A recording that was opened just ends.
+            !player.playing() && matches!(detour, Detour::Past(_))
+        });
+        if caught_up {
+            self.detour = None;
+        }
+        said
+    }
+
+    /// Moves through time by an action, an argument that was typed, or to a finding; the message.
+    pub(super) fn travel(
+        &mut self,
+        action: Action,
+        argument: Option<&str>,
+        subject: Option<FindingId>,
+        zone: &Zone,
+    ) -> Option<String> {
+        let present = self.detour.is_none();
+        let live = present && matches!(self.source, Source::Live(_));
+        let Some(player) = self.player_to_move() else {
+            return Some("nothing is watched yet".to_owned());
+        };
+        let done = match (action, argument) {
+            (Action::Moment, Some(text)) => {
+                match time_travel::goal(text, player.position(), player.span().1, zone) {
+                    Ok(goal) => time_travel::go(player, goal, zone),
+                    Err(error) => Ok(Went::nowhere(error)),
+                }
+            }
+            (Action::Moment, None) => match subject {
+                Some(id) => time_travel::go(player, Goal::Finding(id), zone),
+                None => Ok(Went::default()),
+            },
+            // The past of this host begins paused at the present.
+            (Action::Pause, _) if live => Ok(Went::there()),
+            (action, _) => time_travel::travel(player, action, zone),
+        };
+        let went = done.unwrap_or_else(|error| Went::nowhere(error.to_string()));
+        // A step that did not leave the present leaves it shown.
+        if present && !went.moved {
+            self.detour = None;
+        }
+        went.said
+    }
+
+    /// To the present of the source; to the end of a recording. The message.
+    pub(super) fn present(&mut self, zone: &Zone) -> Option<String> {
+        self.detour = None;
+        self.bound = None;
+        let Source::Replay(player) = &mut self.source else {
+            return None;
+        };
+        if player.follow() {
+            return None;
+        }
+        let done = time_travel::go(player, Goal::End, zone);
+        done.unwrap_or_else(|error| Went::nowhere(error.to_string()))
+            .said
+    }
+
+    /// Shows a recording; while this host is watched that goes on behind it.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub(super) fn open(&mut self, path: &Path) -> Result<Opened, RecordingError> {
+        let player = Box::new(Player::open(path)?);
+        match &mut self.source {
+            Source::Replay(shown)
+                if self.kind == SourceKind::Recording && self.detour.is_none() =>
+            {
+                *shown = player;
+                Ok(Opened::Replaced)
+            }
+            _ => {
+                self.detour = Some(Detour::Opened(player));
+                Ok(Opened::Beside)
+            }
+        }
+    }
+
+    /// What the first line and the timeline show. `timeline`: whether the timeline is asked for;
+    /// `None`: while the past is shown.
+    pub(super) fn status(&self, timeline: Option<bool>) -> Status {
+        let mut status = self.source_status();
+        status.present = match (&self.source, &self.detour) {
+            _ if status.time == Shown::Live => None,
+            // A recording has no present.
+            (Source::Replay(player), None) if !player.growing() => {
+                (!player.at_end()).then_some("end")
+            }
+            _ => Some("live"),
+        };
+        if status.time == Shown::Live
+            && let Some(stall) = self.stall.shown_as()
+        {
+            status.time = Shown::Paused;
+            status.mode = format!("SILENT {stall}");
+        }
+        let player = self.player();
+        let present = player.is_none_or(Player::following);
+        if timeline.unwrap_or(!present) {
+            status.timeline = match (player, &self.source) {
+                (Some(player), _) => Some(Timeline::of(player.overview(), player.position())),
+                (None, Source::Live(live)) => live.overview().map(|all| {
+                    let end = all.span.1;
+                    Timeline::of(all, end)
+                }),
+                (None, _) => None,
+            };
+        }
+        status
+    }
+
+    /// Host, engine, moment and what goes on.
+    fn source_status(&self) -> Status {
+        let detour = self.detour.as_ref().map(Detour::player);
+        match &self.source {
+            Source::Attaching(..) => Status::attaching(),
+            Source::Live(live) => Status::of_host(live, detour),
+            Source::Replay(player) if player.growing() || player.following() => {
+                Status::of_recorder(player, detour.unwrap_or(player))
+            }
+            Source::Replay(player) => Status::of_recording(player),
+        }
+    }
+
+    /// The policy file of the recorder, which a recording names, when it is also `ours`.
+    ///
+    /// # Errors
+    /// Why a change is not written there.
+    pub(super) fn recorders_policy(&self, ours: Option<&Path>) -> Result<&Path, String> {
+        let Source::Replay(player) = &self.source else {
+            return Err("nothing is watched yet".to_owned());
+        };
+        if !player.growing() {
+            return Err("the recording has ended: it keeps the policy it had".to_owned());
+        }
+        let theirs = player.header().policy_file.as_deref().map(Path::new);
+        // A path named by a recording is not written to unless the user named it as well.
+        if theirs.is_some() && theirs == ours {
+            return theirs.ok_or_else(String::new);
+        }
+        Err(match theirs {
+            Some(theirs) => {
+                let theirs = theirs.to_string_lossy();
+                let theirs = escape(theirs.as_bytes());
+                format!("the recorder uses policy {theirs}: attach again with --policy {theirs}")
+            }
+            None => "the recorder uses no policy file: a silence has no file to go to".to_owned(),
+        })
+    }
+}
