@@ -15,7 +15,8 @@ use std::path::Path;
 use hullwatch::core::Core;
 use hullwatch::detect::Settings;
 use hullwatch::event::{
-    Action, Bytes, ContainerId, ContainerUsage, Endpoint, Event, FileOp, Kind, Tick, Timestamp,
+    Bytes, ContainerAction, ContainerId, ContainerUsage, Endpoint, Event, FileOp, Kind, Tick,
+    Timestamp,
 };
 use hullwatch::recording::{Header, RecordedItem, RecordingReader, Writer};
 
@@ -103,7 +104,7 @@ impl Stream {
                 let part = match &event.kind {
                     Kind::Exec(_) | Kind::Listen(_) if inits.contains(&event.pid) => Part::Birth,
                     _ if own.contains(&event.pid) => Part::Steady,
-                    Kind::Container(c) if !matches!(c.action, Action::ExecStarted(_)) => {
+                    Kind::Container(c) if !matches!(c.action, ContainerAction::ExecStarted(_)) => {
                         Part::Birth
                     }
                     _ if at < 2 * SECOND => Part::Birth,

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::CliError;
 use super::config::ScreenArgs;
-use crate::tui::{ACTIONS, Entry, Group, Place};
+use crate::tui::{ACTIONS, ActionGroup, ActionScope, Entry};
 
 /// List the key bindings, including those of the configuration
 ///
@@ -26,9 +26,9 @@ pub(super) struct Args {
 struct KeyLine<'a> {
     action: &'a str,
     keys: Vec<String>,
-    group: Group,
+    group: ActionGroup,
     #[serde(rename = "where")]
-    place: Place,
+    place: ActionScope,
     help: &'a str,
 }
 
@@ -60,7 +60,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
         let keys = keys(entry).join(" ");
         write!(out, "  {keys:20} {:18} {}", entry.name, entry.help)?;
         match entry.place {
-            Place::Anywhere => writeln!(out)?,
+            ActionScope::Anywhere => writeln!(out)?,
             place => writeln!(out, " ({})", place.needed())?,
         }
     }

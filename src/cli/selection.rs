@@ -318,7 +318,7 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
-    use crate::event::{Action, ContainerEvent, Lost, LostReason, Timestamp};
+    use crate::event::{ContainerAction, ContainerEvent, Lost, LostReason, Timestamp};
 
     #[derive(clap::Parser)]
     struct Flags {
@@ -357,7 +357,7 @@ mod tests {
         event(
             id,
             Kind::Container(Box::new(ContainerEvent {
-                action: Action::Info,
+                action: ContainerAction::Info,
                 info: Some(Box::new(info)),
             })),
         )

@@ -20,8 +20,8 @@ use crate::containers::{
     RuntimeOptions, Runtimes, bundle, merge, runtime_setup, snapshot,
 };
 use crate::event::{
-    Action, Bytes, Compare, ContainerEvent, ContainerId, ContainerInfo, DriftScanCause, Event,
-    Kind, Lost, LostReason, PolicyChange, Tick, Timestamp,
+    Bytes, Compare, ContainerAction, ContainerEvent, ContainerId, ContainerInfo, DriftScanCause,
+    Event, Kind, Lost, LostReason, PolicyChange, Tick, Timestamp,
 };
 use crate::probe::{Due, Observation, Observed, Probe};
 
@@ -158,7 +158,7 @@ impl Collector<'_> {
             && let Some(id) = &container
         {
             match self.lifecycle.entered(id) {
-                Some(found) => self.report(ts, &found, pid, Action::Appeared),
+                Some(found) => self.report(ts, &found, pid, ContainerAction::Appeared),
                 None if !self.untold.is_empty() => self.look_again(ts, &id.clone(), pid),
                 None => {}
             }
@@ -179,7 +179,7 @@ impl Collector<'_> {
     }
 
     /// Reports a container that has a process in it, `pid` where one is known.
-    fn report(&mut self, ts: Timestamp, found: &FoundContainer, pid: u32, action: Action) {
+    fn report(&mut self, ts: Timestamp, found: &FoundContainer, pid: u32, action: ContainerAction) {
         // The process itself may be gone by now.
         let facts = bundle::facts(found, pid).or_else(|| {
             let members = found.members();
@@ -213,7 +213,7 @@ impl Collector<'_> {
         if let Some(info) = bundle::facts(&untold.found, pid) {
             untold.looks = 0;
             self.know(id, &info);
-            self.tell(ts, id, Action::Info, Some(info));
+            self.tell(ts, id, ContainerAction::Info, Some(info));
         }
     }
 
@@ -221,7 +221,7 @@ impl Collector<'_> {
         &mut self,
         ts: Timestamp,
         id: &ContainerId,
-        action: Action,
+        action: ContainerAction,
         info: Option<ContainerInfo>,
     ) {
         let event = ContainerEvent {
@@ -261,7 +261,7 @@ impl Collector<'_> {
             if let Some(scans) = &mut self.scans {
                 scans.existing(&found.id);
             }
-            self.report(now, found, pid, Action::Existing);
+            self.report(now, found, pid, ContainerAction::Existing);
         }
         let membership = snapshot::Membership::new(&self.directory);
         let mut processes = snapshot::processes(host, &membership);
@@ -373,7 +373,7 @@ impl Collector<'_> {
                         scans.forget(&container);
                     }
                     let gone = ContainerEvent {
-                        action: Action::Gone,
+                        action: ContainerAction::Gone,
                         info: None,
                     };
                     self.push(ts, Some(container), Kind::Container(Box::new(gone)));
@@ -406,7 +406,7 @@ impl Collector<'_> {
         self.push_of(ts, container.clone(), pid, nspid, kind);
         if let Some(code) = ended {
             let died = ContainerEvent {
-                action: Action::Died(code),
+                action: ContainerAction::Died(code),
                 info: None,
             };
             self.push(ts, container, Kind::Container(Box::new(died)));
@@ -417,10 +417,10 @@ impl Collector<'_> {
         match message {
             RuntimeMessage::Update(mut update) => {
                 self.lifecycle.kept_by_engine(&update.id);
-                if matches!(update.event.action, Action::Died(_))
+                if matches!(update.event.action, ContainerAction::Died(_))
                     && self.lifecycle.has_ended(&update.id)
                 {
-                    update.event.action = Action::Info;
+                    update.event.action = ContainerAction::Info;
                 }
                 if let Some(info) = &mut update.event.info {
                     self.untold.remove(&update.id);
@@ -501,7 +501,7 @@ impl Collector<'_> {
                 merge::prefer(&mut info, &known);
             }
             self.know(&found.id, &info);
-            self.tell(now, &found.id, Action::Info, Some(info));
+            self.tell(now, &found.id, ContainerAction::Info, Some(info));
         }
     }
 
@@ -510,7 +510,7 @@ impl Collector<'_> {
         for id in self.lifecycle.entered_unseen(FoundContainer::members) {
             if let Some(found) = self.lifecycle.entered(&id) {
                 let pid = found.members().first().copied().unwrap_or(0);
-                self.report(now, &found, pid, Action::Appeared);
+                self.report(now, &found, pid, ContainerAction::Appeared);
             }
         }
         let lifecycle = &self.lifecycle;

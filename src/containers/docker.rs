@@ -15,7 +15,7 @@ use super::docker_client::{DockerClient, Inspected, PARALLEL};
 use super::docker_event::{DockerEvent, is_id, read_event};
 use super::engine::{ContainerEngine, EngineLink, EngineState, RuntimeMessage};
 use super::engine_http::{EngineHttp, HttpError};
-use crate::event::{Action, ContainerId, Lost, LostReason};
+use crate::event::{ContainerAction, ContainerId, Lost, LostReason};
 use crate::system::now;
 
 /// The engine's standard address.
@@ -130,7 +130,7 @@ enum ConnectionEnd {
 impl DockerEngine {
     async fn keep(&self, mut link: EngineLink) {
         let mut pause = FIRST_PAUSE;
-        let mut connection = Connection::default();
+        let mut connection = EngineConnection::default();
         let mut told = None;
         let mut say = |out: &Sender<RuntimeMessage>, state: EngineState| {
             if told.as_ref() == Some(&state) {
@@ -192,14 +192,14 @@ async fn wait(link: &mut EngineLink, pause: Duration) -> bool {
 
 /// What is known of the engine across its connections.
 #[derive(Default)]
-struct Connection {
+struct EngineConnection {
     /// Containers that run.
     known: BTreeSet<ContainerId>,
     /// They were listed once.
     synced: bool,
 }
 
-impl Connection {
+impl EngineConnection {
     async fn follow(&mut self, client: &DockerClient, link: &mut EngineLink) -> ConnectionEnd {
         let broken = |error: HttpError| ConnectionEnd::Broken(error.to_string());
         // The stream begins before the list is made, so nothing falls between the two. The
@@ -293,18 +293,19 @@ impl Connection {
         let mut inspects = futures_util::stream::iter(inspects).buffer_unordered(PARALLEL);
         while let Some((id, answer)) = inspects.next().await {
             let action = match (again, known.contains(id)) {
-                (false, _) => Action::Existing,
-                (true, true) => Action::Info,
-                (true, false) => Action::Started,
+                (false, _) => ContainerAction::Existing,
+                (true, true) => ContainerAction::Info,
+                (true, false) => ContainerAction::Started,
             };
             let listening = match answer {
                 Ok(Ok(Inspected { info, paused, .. })) => {
                     let ts = match action {
-                        Action::Started => info.started.unwrap_or_else(now),
+                        ContainerAction::Started => info.started.unwrap_or_else(now),
                         _ => now(),
                     };
                     client.tell(ts, id.clone(), action, Some(info))
-                        && (!paused || client.tell(now(), id.clone(), Action::Paused, None))
+                        && (!paused
+                            || client.tell(now(), id.clone(), ContainerAction::Paused, None))
                 }
                 // It ended since the list was made: the events say so.
                 Ok(Err(HttpError::Status(404, _))) => true,
@@ -322,9 +323,9 @@ impl Connection {
             let told = match client.inspect(id).await {
                 Ok(Inspected { info, code, .. }) => {
                     let ts = info.finished.unwrap_or_else(now);
-                    client.tell(ts, id.clone(), Action::Died(code), Some(info))
+                    client.tell(ts, id.clone(), ContainerAction::Died(code), Some(info))
                 }
-                Err(_) => client.tell(now(), id.clone(), Action::Removed, None),
+                Err(_) => client.tell(now(), id.clone(), ContainerAction::Removed, None),
             };
             if !told {
                 return Err(ConnectionEnd::Stop);
@@ -345,20 +346,20 @@ impl Connection {
             DockerEvent::ImageNames => return true,
         };
         let ask = match &action {
-            Action::Started => {
+            ContainerAction::Started => {
                 if self.known.len() < MAX_CONTAINERS {
                     self.known.insert(id.clone());
                 }
                 true
             }
-            Action::Died(_) | Action::Removed => {
+            ContainerAction::Died(_) | ContainerAction::Removed => {
                 self.known.remove(&id);
-                matches!(action, Action::Died(_))
+                matches!(action, ContainerAction::Died(_))
             }
-            Action::Created | Action::Renamed | Action::Info => true,
+            ContainerAction::Created | ContainerAction::Renamed | ContainerAction::Info => true,
             _ => false,
         };
-        if let Action::ExecStarted(command) = &action {
+        if let ContainerAction::ExecStarted(command) = &action {
             client.client_later(id.clone(), ts, Some(command));
         }
         if !client.tell(ts, id.clone(), action, None) {

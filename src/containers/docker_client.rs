@@ -17,7 +17,7 @@ use super::engine::{RuntimeMessage, RuntimeUpdate};
 use super::engine_http::{EngineHttp, HttpError, JsonLines};
 use super::exec_client::{self, Asked, ClientProcess};
 use crate::event::{
-    Action, Bytes, ContainerEvent, ContainerId, ContainerInfo, Lost, LostReason, Timestamp,
+    Bytes, ContainerAction, ContainerEvent, ContainerId, ContainerInfo, Lost, LostReason, Timestamp,
 };
 use crate::system::now;
 
@@ -104,7 +104,7 @@ impl DockerClient {
         &self,
         ts: Timestamp,
         id: ContainerId,
-        action: Action,
+        action: ContainerAction,
         info: Option<ContainerInfo>,
     ) -> bool {
         if let Some(info) = &info {
@@ -115,7 +115,7 @@ impl DockerClient {
             }
             let before = remembered.reported.insert(id.clone(), hash);
             // Nothing happened and nothing changed.
-            if action == Action::Info && before == Some(hash) {
+            if action == ContainerAction::Info && before == Some(hash) {
                 return true;
             }
         }
@@ -144,7 +144,7 @@ impl DockerClient {
             }
             // Gone already: the events say so.
             if let Ok(inspected) = client.inspect(&id).await {
-                client.tell(now(), id, Action::Info, Some(inspected.info));
+                client.tell(now(), id, ContainerAction::Info, Some(inspected.info));
             }
         });
     }

@@ -3,14 +3,14 @@
 
 use serde_json::Value;
 
-use crate::event::{Action, Bytes, ContainerId, Timestamp};
+use crate::event::{Bytes, ContainerAction, ContainerId, Timestamp};
 use crate::system::now;
 
 /// What an engine event means here.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum DockerEvent {
     /// Something happened in a container's life.
-    Container(Timestamp, ContainerId, Action),
+    Container(Timestamp, ContainerId, ContainerAction),
     /// A command was started in a container, with no more said about it (Podman).
     Client(ContainerId),
     /// An image's name may point elsewhere now.
@@ -45,19 +45,19 @@ pub(super) fn read_event(event: &Value) -> Option<DockerEvent> {
         code.or_else(|| text("/Actor/Attributes/exitCode")?.parse().ok())
     };
     let action = match verb {
-        "create" => Action::Created,
-        "start" => Action::Started,
-        "die" | "died" => Action::Died(code().unwrap_or(-1)),
-        "oom" => Action::Oom,
-        "destroy" => Action::Removed,
-        "pause" => Action::Paused,
-        "unpause" => Action::Unpaused,
-        "rename" => Action::Renamed,
-        "health_status" => Action::Health(rest.to_owned()),
-        "exec_start" => Action::ExecStarted(Bytes::from(rest)),
+        "create" => ContainerAction::Created,
+        "start" => ContainerAction::Started,
+        "die" | "died" => ContainerAction::Died(code().unwrap_or(-1)),
+        "oom" => ContainerAction::Oom,
+        "destroy" => ContainerAction::Removed,
+        "pause" => ContainerAction::Paused,
+        "unpause" => ContainerAction::Unpaused,
+        "rename" => ContainerAction::Renamed,
+        "health_status" => ContainerAction::Health(rest.to_owned()),
+        "exec_start" => ContainerAction::ExecStarted(Bytes::from(rest)),
         "exec" => return Some(DockerEvent::Client(id)),
         // `restart` follows the start it caused; `update` changes limits: only the facts change.
-        "restart" | "update" => Action::Info,
+        "restart" | "update" => ContainerAction::Info,
         _ => return None,
     };
     let number = |key: &str| event.get(key).and_then(Value::as_i64);
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn read(action: &str) -> Option<Action> {
+    fn read(action: &str) -> Option<ContainerAction> {
         let event = json!({"Type": "container", "Action": action,
             "Actor": {"ID": "abc", "Attributes": {"exitCode": "137"}}, "timeNano": 42});
         match read_event(&event)? {
@@ -86,15 +86,15 @@ mod tests {
 
     #[test]
     fn understands_engine_events() {
-        assert_eq!(read("start"), Some(Action::Started));
-        assert_eq!(read("die"), Some(Action::Died(137)));
+        assert_eq!(read("start"), Some(ContainerAction::Started));
+        assert_eq!(read("die"), Some(ContainerAction::Died(137)));
         assert_eq!(
             read("health_status: unhealthy"),
-            Some(Action::Health("unhealthy".into()))
+            Some(ContainerAction::Health("unhealthy".into()))
         );
         assert_eq!(
             read("exec_start: sh -c id: x"),
-            Some(Action::ExecStarted("sh -c id: x".into()))
+            Some(ContainerAction::ExecStarted("sh -c id: x".into()))
         );
         assert_eq!(read("exec_create: sh"), None);
         assert_eq!(read("attach"), None);
@@ -105,7 +105,7 @@ mod tests {
         let old = json!({"status": "die", "id": "abc", "time": "soon"});
         assert!(matches!(
             read_event(&old),
-            Some(DockerEvent::Container(_, _, Action::Died(-1)))
+            Some(DockerEvent::Container(_, _, ContainerAction::Died(-1)))
         ));
         let podman = json!({"Type": "container", "Action": "died", "Actor": {"ID": "abc",
             "Attributes": {"exitCode": 3}}, "time": 1, "timeNano": {}});
@@ -114,7 +114,7 @@ mod tests {
             Some(DockerEvent::Container(
                 Timestamp(1_000_000_000),
                 ContainerId::new("abc"),
-                Action::Died(3)
+                ContainerAction::Died(3)
             ))
         );
         let tag = json!({"Type": "image", "Action": "tag"});

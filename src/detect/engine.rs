@@ -10,7 +10,7 @@ use super::rule::{Handler, HandlerFn};
 use super::rule_context::RuleContext;
 use super::rule_memory::RuleMemoryTable;
 use super::{Finding, FindingId, Requirement, Rule, Settings, rules};
-use crate::event::{Action, ContainerId, Event, Kind, Timestamp};
+use crate::event::{ContainerAction, ContainerId, Event, Kind, Timestamp};
 use crate::state::State;
 
 /// A handler of either kind, while rules are converted.
@@ -190,7 +190,7 @@ impl Detector {
     /// Drops the rules' memories of containers that are gone.
     fn forget_containers(&mut self, state: &State, event: &Event) {
         match (&event.kind, &event.container) {
-            (Kind::Container(change), Some(id)) if change.action == Action::Removed => {
+            (Kind::Container(change), Some(id)) if change.action == ContainerAction::Removed => {
                 self.rule_memories.forget(id);
             }
             (Kind::Tick(_), _) if self.rule_memories.len() > state.containers.len() => {

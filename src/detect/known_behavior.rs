@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::rule_memory::RuleMemory;
-use super::seen_set::Seen;
+use super::seen_set::SeenSet;
 
 /// Ports remembered.
 const MAX_PORTS: usize = 4096;
@@ -28,7 +28,7 @@ pub(crate) enum Behavior<'a> {
 /// Known behavior of one container. Bounded: the oldest entry is forgotten first.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct KnownBehavior {
-    deeds: Seen,
+    deeds: SeenSet,
     ports: BTreeSet<u16>,
 }
 

@@ -13,10 +13,10 @@ use super::file_links::FileLinks;
 use super::finding::{Finding, FindingIndex};
 use super::known_behavior::KnownBehavior;
 use super::program_roles;
-use super::seen_set::Seen;
+use super::seen_set::SeenSet;
 use crate::event::{
-    Action, Bytes, ContainerId, Endpoint, Event, Exec, File, FileOp, Kind, ProgramAdditions,
-    Severity, Timestamp,
+    Bytes, ContainerAction, ContainerId, Endpoint, Event, Exec, File, FileOp, Kind,
+    ProgramAdditions, Severity, Timestamp,
 };
 use crate::state::{FileKey, State};
 
@@ -53,11 +53,11 @@ pub(crate) struct ContainerMemory {
     /// SHA-256 of files compared with the image, by path.
     hashes: BTreeMap<Bytes, String>,
     /// Files a package manager of the image wrote.
-    pub(crate) packaged: Seen,
+    pub(crate) packaged: SeenSet,
     /// Files that were built inside and then moved or copied.
-    pub(crate) built: Seen,
+    pub(crate) built: SeenSet,
     /// Differences from the image already told.
-    pub(crate) scanned: Seen,
+    pub(crate) scanned: SeenSet,
     /// What it is known to do.
     pub(crate) known: KnownBehavior,
     /// Changed files that a finding tells of: what runs them later belongs to its story.
@@ -90,7 +90,7 @@ impl ContainerMemory {
     /// About how many bytes it holds: a hash in each set, a text or two in each map.
     fn bytes(&self) -> usize {
         let sets = [&self.packaged, &self.built, &self.scanned];
-        let hashes = sets.map(Seen::len).iter().sum::<usize>() + self.known.len();
+        let hashes = sets.map(SeenSet::len).iter().sum::<usize>() + self.known.len();
         let texts = self.hashes.len() + self.planted.len() + self.rhythms.len();
         size_of::<Self>()
             + hashes * 32
@@ -207,7 +207,7 @@ impl Memory {
             Kind::Container(change) => {
                 let Some(id) = &event.container else { return };
                 match change.action {
-                    Action::Appeared | Action::Started => {
+                    ContainerAction::Appeared | ContainerAction::Started => {
                         let own = self.container(id);
                         // The engine tells of the start after the first program may have run.
                         let recent = own.began.is_some_and(|b| event.ts.since(b).as_secs() < 5);
@@ -216,7 +216,7 @@ impl Memory {
                             own.awaiting_first = true;
                         }
                     }
-                    Action::Removed => {
+                    ContainerAction::Removed => {
                         self.containers.remove(id);
                         self.order.retain(|o| o != id);
                         self.links.forget(id);
@@ -379,8 +379,8 @@ mod tests {
         let mut most = 0;
         for minute in 0..3000 {
             let id = ContainerId::new(&minute.to_string());
-            see(minute, Some(&id), life(Action::Appeared));
-            see(minute, Some(&id), life(Action::Gone));
+            see(minute, Some(&id), life(ContainerAction::Appeared));
+            see(minute, Some(&id), life(ContainerAction::Gone));
             let (own, states) = see(minute, None, Kind::Tick(Box::<Tick>::default()));
             assert!(own <= states);
             most = most.max(own);

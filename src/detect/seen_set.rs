@@ -10,12 +10,12 @@ const MAX_SET: usize = 1024;
 
 /// A set of hashes that forgets its oldest entry.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Seen {
+pub(crate) struct SeenSet {
     known: FxHashSet<u64>,
     order: VecDeque<u64>,
 }
 
-impl Seen {
+impl SeenSet {
     /// Adds; true when it was not there.
     pub(crate) fn insert(&mut self, value: impl Hash) -> bool {
         let key = digest(value);

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::{Finding, Settings, Severity};
 use crate::core::Core;
 use crate::event::{
-    Action, Bytes, Capability, Compare, CompareClass, Connect, ContainerEvent, ContainerId,
-    ContainerInfo, Dns, Endpoint, Event, Exec, Exit, File, FileFacts, FileOp, Filesystem, Fork,
-    Kind, Listen, Mount, Outcome, Privilege, Protocol, Tick, Timestamp,
+    Bytes, Capability, Compare, CompareClass, Connect, ContainerAction, ContainerEvent,
+    ContainerId, ContainerInfo, Dns, Endpoint, Event, Exec, Exit, File, FileFacts, FileOp,
+    Filesystem, Fork, Kind, Listen, Mount, Outcome, Privilege, Protocol, Tick, Timestamp,
 };
 
 const SECOND: i64 = 1_000_000_000;
@@ -99,7 +99,7 @@ impl World {
             next_pid: 1000,
             init: 0,
         };
-        world.container(Action::Appeared);
+        world.container(ContainerAction::Appeared);
         world.runtime_exec();
         let pid = world.next_pid;
         world.next_pid += 1;
@@ -113,7 +113,7 @@ impl World {
         };
         world.emit(pid, 1, Kind::Exec(Box::new(exec)));
         world.init = pid;
-        world.container(Action::Started);
+        world.container(ContainerAction::Started);
         world
     }
 
@@ -137,7 +137,7 @@ impl World {
     }
 
     /// Something happens to the container, with all that is known of it.
-    pub(super) fn container(&mut self, action: Action) {
+    pub(super) fn container(&mut self, action: ContainerAction) {
         let info = Some(Box::new(self.info.clone()));
         self.emit(
             0,
@@ -149,7 +149,7 @@ impl World {
     /// Changes what is known of the container.
     pub(super) fn info(&mut self, change: impl FnOnce(&mut ContainerInfo)) {
         change(&mut self.info);
-        self.container(Action::Info);
+        self.container(ContainerAction::Info);
     }
 
     /// A web server that has been serving for a while, and its pid.

@@ -104,7 +104,7 @@ pub enum Runtime {
 /// What happened to a container.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Action {
+pub enum ContainerAction {
     /// It was there before watching began.
     Existing,
     /// Its cgroup appeared.
@@ -139,7 +139,7 @@ pub enum Action {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ContainerEvent {
     /// What happened.
-    pub action: Action,
+    pub action: ContainerAction,
     /// What is known of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub info: Option<Box<ContainerInfo>>,

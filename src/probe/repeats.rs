@@ -63,14 +63,14 @@ struct Waiting {
 /// Keeps what was told until its repeats are known.
 pub(super) struct Repeats {
     kernel: Kernel,
-    table: Table,
+    table: RepeatTable,
 }
 
 impl Repeats {
     pub(super) fn new(map: Map) -> Result<Self, ProbeError> {
         Ok(Self {
             kernel: Kernel(HashMap::try_from(map).map_err(load_error)?),
-            table: Table::default(),
+            table: RepeatTable::default(),
         })
     }
 
@@ -100,7 +100,7 @@ impl Repeats {
 }
 
 #[derive(Default)]
-struct Table {
+struct RepeatTable {
     waiting: FxHashMap<Alike, Waiting>,
     /// In the order they were told; those told anew stand here twice.
     order: VecDeque<(Timestamp, Alike)>,
@@ -109,7 +109,7 @@ struct Table {
     unknown: u64,
 }
 
-impl Table {
+impl RepeatTable {
     fn told(&mut self, observed: &mut Observed) {
         let Observation::Event(Kind::File(file)) = &mut observed.fact else {
             return;
@@ -287,7 +287,7 @@ mod tests {
         }
     }
 
-    fn due(table: &mut Table, kernel: &mut Fake, now: i64, of: Due) -> Vec<Observed> {
+    fn due(table: &mut RepeatTable, kernel: &mut Fake, now: i64, of: Due) -> Vec<Observed> {
         let mut out = Vec::new();
         table.due(kernel, Timestamp(now), of, &mut |o| out.push(o));
         out
@@ -295,7 +295,7 @@ mod tests {
 
     #[test]
     fn a_cgroup_that_ends_takes_its_repeats_along() {
-        let (mut table, mut kernel) = (Table::default(), Fake::default());
+        let (mut table, mut kernel) = (RepeatTable::default(), Fake::default());
         table.told(&mut observed(0, FileOp::Write, 1));
         kernel.0.insert(the_key(), 3);
         assert!(due(&mut table, &mut kernel, 1, Due::Cgroup(8)).is_empty());
@@ -307,7 +307,7 @@ mod tests {
 
     #[test]
     fn the_last_repeats_come_when_the_window_is_over() {
-        let (mut table, mut kernel) = (Table::default(), Fake::default());
+        let (mut table, mut kernel) = (RepeatTable::default(), Fake::default());
         table.told(&mut observed(0, FileOp::Write, 1));
         kernel.0.insert(the_key(), 41);
         assert!(due(&mut table, &mut kernel, SECOND, Due::Over).is_empty());
@@ -322,7 +322,7 @@ mod tests {
 
     #[test]
     fn the_end_waits_for_no_window() {
-        let (mut table, mut kernel) = (Table::default(), Fake::default());
+        let (mut table, mut kernel) = (RepeatTable::default(), Fake::default());
         table.told(&mut observed(0, FileOp::Write, 1));
         kernel.0.insert(the_key(), 3);
         assert_eq!(due(&mut table, &mut kernel, 1, Due::All).len(), 1);
@@ -330,7 +330,7 @@ mod tests {
 
     #[test]
     fn a_record_made_at_the_same_moment_is_not_counted_twice() {
-        let (mut table, mut kernel) = (Table::default(), Fake::default());
+        let (mut table, mut kernel) = (RepeatTable::default(), Fake::default());
         table.told(&mut observed(0, FileOp::Write, 1));
         kernel.0.insert(the_key(), 41);
         assert_eq!(due(&mut table, &mut kernel, 2 * SECOND, Due::Over).len(), 1);
@@ -338,7 +338,7 @@ mod tests {
         table.told(&mut raced);
         assert_eq!(count(&raced), 1);
         // One that began anew, after the count was taken.
-        let (mut table, mut kernel) = (Table::default(), Fake::default());
+        let (mut table, mut kernel) = (RepeatTable::default(), Fake::default());
         table.told(&mut observed(0, FileOp::Write, 1));
         kernel.0.insert(the_key(), 41);
         due(&mut table, &mut kernel, 2 * SECOND, Due::Over);
@@ -349,7 +349,7 @@ mod tests {
 
     #[test]
     fn one_told_anew_waits_anew() {
-        let (mut table, mut kernel) = (Table::default(), Fake::default());
+        let (mut table, mut kernel) = (RepeatTable::default(), Fake::default());
         table.told(&mut observed(0, FileOp::Write, 1));
         table.told(&mut observed(SECOND, FileOp::Write, 8));
         kernel.0.insert(the_key(), 2);
@@ -361,7 +361,7 @@ mod tests {
 
     #[test]
     fn what_the_kernel_made_room_of_is_told_as_unknown() {
-        let (mut table, mut kernel) = (Table::default(), Fake::default());
+        let (mut table, mut kernel) = (RepeatTable::default(), Fake::default());
         table.told(&mut observed(0, FileOp::Write, 1));
         assert!(due(&mut table, &mut kernel, 2 * SECOND, Due::Over).is_empty());
         assert_eq!(table.unknown, 1);
@@ -369,7 +369,7 @@ mod tests {
 
     #[test]
     fn what_is_always_told_does_not_wait() {
-        let mut table = Table::default();
+        let mut table = RepeatTable::default();
         table.told(&mut observed(0, FileOp::Create, 1));
         let mut refused = observed(0, FileOp::Write, 1);
         if let Observation::Event(Kind::File(file)) = &mut refused.fact {

@@ -10,8 +10,8 @@ use super::process::{Lineage, ProcessEntry};
 use super::quota::surplus;
 use super::tables::State;
 use crate::event::{
-    Action, Bytes, ContainerEvent, ContainerId, Event, Exec, Exit, File, FileFacts, FileOp, Fork,
-    Kind, Process, Tick, Timestamp,
+    Bytes, ContainerAction, ContainerEvent, ContainerId, Event, Exec, Exit, File, FileFacts,
+    FileOp, Fork, Kind, Process, Tick, Timestamp,
 };
 
 /// How long an exited process stays.
@@ -116,33 +116,36 @@ impl State {
             container.info = (**info).clone();
         }
         match &change.action {
-            Action::Existing => {
+            ContainerAction::Existing => {
                 container.existing = true;
                 container.running = true;
             }
-            Action::Appeared | Action::Started => {
+            ContainerAction::Appeared | ContainerAction::Started => {
                 container.running = true;
                 container.ended = None;
                 container.exit_code = None;
             }
-            Action::Gone | Action::Removed => {
+            ContainerAction::Gone | ContainerAction::Removed => {
                 container.running = false;
                 container.ended.get_or_insert(event.ts);
             }
-            Action::Died(code) => {
+            ContainerAction::Died(code) => {
                 container.running = false;
                 container.exit_code = Some(*code);
                 container.ended.get_or_insert(event.ts);
                 // A restart runs its entrypoint anew: start-up begins again then.
                 container.first_exec = None;
             }
-            Action::Oom => container.oom_kills += 1,
-            Action::Paused => container.paused = true,
-            Action::Unpaused => container.paused = false,
-            Action::Health(health) => container.info.health.clone_from(health),
+            ContainerAction::Oom => container.oom_kills += 1,
+            ContainerAction::Paused => container.paused = true,
+            ContainerAction::Unpaused => container.paused = false,
+            ContainerAction::Health(health) => container.info.health.clone_from(health),
             // Its first event: nothing runs in it yet.
-            Action::Created if container.is_new(event.ts) => container.running = false,
-            Action::Created | Action::Renamed | Action::ExecStarted(_) | Action::Info => {}
+            ContainerAction::Created if container.is_new(event.ts) => container.running = false,
+            ContainerAction::Created
+            | ContainerAction::Renamed
+            | ContainerAction::ExecStarted(_)
+            | ContainerAction::Info => {}
         }
     }
 

@@ -132,7 +132,7 @@ impl Container {
 
 #[cfg(test)]
 mod tests {
-    use crate::event::{Action, ContainerEvent, ContainerId, Event, Kind, Timestamp};
+    use crate::event::{ContainerAction, ContainerEvent, ContainerId, Event, Kind, Timestamp};
     use crate::state::State;
 
     #[test]
@@ -161,7 +161,7 @@ mod tests {
     fn a_created_container_runs_from_its_start_on() {
         let mut state = State::default();
         let id = ContainerId::new("a");
-        let mut apply = |at: i64, action: Action| {
+        let mut apply = |at: i64, action: ContainerAction| {
             let event = Event {
                 seq: 1,
                 ts: Timestamp(at),
@@ -174,12 +174,12 @@ mod tests {
             let container = state.containers.get(&id).unwrap();
             (container.is_created(), container.running, container.paused)
         };
-        assert_eq!(apply(1, Action::Created), (true, false, false));
-        assert_eq!(apply(2, Action::Info), (true, false, false));
-        assert_eq!(apply(3, Action::Started), (false, true, false));
-        assert_eq!(apply(4, Action::Paused), (false, true, true));
-        assert_eq!(apply(5, Action::Died(0)), (false, false, true));
+        assert_eq!(apply(1, ContainerAction::Created), (true, false, false));
+        assert_eq!(apply(2, ContainerAction::Info), (true, false, false));
+        assert_eq!(apply(3, ContainerAction::Started), (false, true, false));
+        assert_eq!(apply(4, ContainerAction::Paused), (false, true, true));
+        assert_eq!(apply(5, ContainerAction::Died(0)), (false, false, true));
         // Created anew under watch, as by a restart policy: it ran before.
-        assert_eq!(apply(6, Action::Created), (false, false, true));
+        assert_eq!(apply(6, ContainerAction::Created), (false, false, true));
     }
 }

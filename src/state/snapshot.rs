@@ -4,7 +4,8 @@ use super::connection::{Direction, Phase};
 use super::container::Owner;
 use super::tables::State;
 use crate::event::{
-    Action, Connect, ContainerEvent, Endpoint, Event, Kind, Listen, Outcome, Process, Socket,
+    Connect, ContainerAction, ContainerEvent, Endpoint, Event, Kind, Listen, Outcome, Process,
+    Socket,
 };
 
 /// The present world as the events a fresh session would begin with, numbered from `seq` on.
@@ -28,7 +29,7 @@ pub fn snapshot(state: &State, mut seq: u64) -> Vec<Event> {
             0,
             0,
             Kind::Container(Box::new(ContainerEvent {
-                action: Action::Existing,
+                action: ContainerAction::Existing,
                 info: Some(Box::new(container.info.clone())),
             })),
         );

@@ -136,7 +136,7 @@ pub enum Action {
 /// Actions that belong together; the order in which help lists them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Group {
+pub enum ActionGroup {
     /// Where one is.
     Move,
     /// In and out.
@@ -155,7 +155,7 @@ pub enum Group {
     Session,
 }
 
-impl Group {
+impl ActionGroup {
     /// In the order of help.
     pub(super) const ALL: [Self; 8] = [
         Self::Move,
@@ -187,7 +187,7 @@ impl Group {
 /// Where an action does something. Elsewhere its key says where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Place {
+pub enum ActionScope {
     /// Everywhere.
     Anywhere,
     /// Where rows are listed.
@@ -202,7 +202,7 @@ pub enum Place {
     Live,
 }
 
-impl Place {
+impl ActionScope {
     /// What to say where the action does nothing.
     #[must_use]
     pub fn needed(self) -> &'static str {
@@ -227,9 +227,9 @@ pub struct Entry {
     /// Its keys unless the configuration says otherwise.
     pub keys: &'static [&'static str],
     /// Where help lists it.
-    pub group: Group,
+    pub group: ActionGroup,
     /// Where it does something.
-    pub place: Place,
+    pub place: ActionScope,
     /// Its place in the footer, the lowest first; 0: not there.
     pub(super) rank: u8,
     /// Two words for footer and help; neighbours with the same share a line.
@@ -245,8 +245,8 @@ const fn row(
     name: &'static str,
     action: Action,
     keys: &'static [&'static str],
-    group: Group,
-    place: Place,
+    group: ActionGroup,
+    place: ActionScope,
     (rank, brief, help): Said,
 ) -> Entry {
     Entry {
@@ -265,8 +265,8 @@ const fn row(
 pub(super) const OPEN: &str = "open-recording";
 
 use Action as A;
-use Group as G;
-use Place as P;
+use ActionGroup as G;
+use ActionScope as P;
 
 /// Every action.
 #[rustfmt::skip]

@@ -36,7 +36,7 @@ pub struct ConfigError {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Raw {
+struct RawConfig {
     theme: Option<String>,
     #[serde(default)]
     mouse: bool,
@@ -55,7 +55,7 @@ impl Config {
             line: line(offset),
             message,
         };
-        let raw: Raw = toml::from_str(text).map_err(|error| {
+        let raw: RawConfig = toml::from_str(text).map_err(|error| {
             let offset = error.span().map_or(0, |span| span.start);
             wrong(offset, error.message().to_owned())
         })?;

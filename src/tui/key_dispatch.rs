@@ -4,7 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::core::Core;
 
-use super::action::{Action, Group};
+use super::action::{Action, ActionGroup};
 use super::chord::Chord;
 use super::filter::Filter;
 use super::palette;
@@ -69,7 +69,7 @@ impl Ui {
             self.message = Some(format!("{chord} does nothing here: {help} shows the keys"));
             return None;
         };
-        let general = matches!(entry.group, Group::Move | Group::Session)
+        let general = matches!(entry.group, ActionGroup::Move | ActionGroup::Session)
             || matches!(entry.action, Action::Help | Action::Back);
         if self.dialog.help && !general {
             // What it would act on is not seen.

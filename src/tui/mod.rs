@@ -53,7 +53,7 @@ mod viewpoint;
 mod wait;
 mod zone;
 
-pub use action::{ACTIONS, Action, Entry, Group, Place};
+pub use action::{ACTIONS, Action, ActionGroup, ActionScope, Entry};
 pub use bookmark::Bookmark;
 pub use budget::Bps;
 pub use chord::Chord;

@@ -397,7 +397,7 @@ impl App {
     fn take(&mut self, asked: &ActionRequest, area: Rect) {
         let status = self.status();
         let (ui, theme) = (&self.ui, &self.look.theme);
-        let screen = export::Screen {
+        let screen = export::Appearance {
             status: &status,
             theme,
             area,

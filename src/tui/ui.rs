@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::action::{Action, Place};
+use super::action::{Action, ActionScope};
 use super::config::Config;
 use super::drawn::Drawn;
 use super::filter::Filter;
@@ -232,22 +232,22 @@ impl Ui {
 
     /// Whether an action of this place does something now.
     #[must_use]
-    pub fn works(&self, place: Place) -> bool {
+    pub fn works(&self, place: ActionScope) -> bool {
         self.works_on(place, self.subject())
     }
 
     /// Whether an action of this place does something with that subject.
-    pub(super) fn works_on(&self, place: Place, subject: Option<&RowKey>) -> bool {
+    pub(super) fn works_on(&self, place: ActionScope, subject: Option<&RowKey>) -> bool {
         let on = |wanted: fn(&RowKey) -> bool| subject.is_some_and(wanted);
         match place {
-            Place::Anywhere => true,
-            Place::Rows => self.listing(),
-            Place::Tree => self.listing() && self.at.pane == Pane::Processes,
-            Place::Finding => on(|key| matches!(key, RowKey::Finding(_))),
-            Place::Container => {
+            ActionScope::Anywhere => true,
+            ActionScope::Rows => self.listing(),
+            ActionScope::Tree => self.listing() && self.at.pane == Pane::Processes,
+            ActionScope::Finding => on(|key| matches!(key, RowKey::Finding(_))),
+            ActionScope::Container => {
                 self.at.container.is_some() || on(|key| matches!(key, RowKey::Container(_)))
             }
-            Place::Live => self.source == SourceKind::Host,
+            ActionScope::Live => self.source == SourceKind::Host,
         }
     }
 

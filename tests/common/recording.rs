@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hullwatch::core::Core;
-use hullwatch::event::{Action, Bytes, ContainerId, Event, Kind};
+use hullwatch::event::{Bytes, ContainerAction, ContainerId, Event, Kind};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -79,7 +79,7 @@ impl Recording {
     pub fn wait_for_exit(&mut self, id: &ContainerId) {
         self.wait_for("the container's end", |event| {
             event.container.as_ref() == Some(id)
-                && matches!(&event.kind, Kind::Container(c) if c.action == Action::Gone)
+                && matches!(&event.kind, Kind::Container(c) if c.action == ContainerAction::Gone)
         });
     }
 

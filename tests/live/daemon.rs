@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use hullwatch::event::{Action, ContainerId, Event, Kind, LostReason};
+use hullwatch::event::{ContainerAction, ContainerId, Event, Kind, LostReason};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -162,7 +162,7 @@ fn an_engine_may_come_later_and_be_restarted() {
     // It tells what it missed, and what is new.
     recording.wait_for("the end, as the engine tells it", |event| {
         event.container.as_ref() == Some(&ends.id)
-            && matches!(&event.kind, Kind::Container(c) if matches!(c.action, Action::Died(_)))
+            && matches!(&event.kind, Kind::Container(c) if matches!(c.action, ContainerAction::Died(_)))
     });
     let new = daemon.engine.run(&[], BUSYBOX, &["sleep", "1000"]);
     recording.wait_for("facts of a new container", told(&new.id));

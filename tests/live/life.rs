@@ -1,10 +1,10 @@
 //! The life of containers as the engine and the kernel tell it, and what they use.
 
-use hullwatch::event::{Action, ContainerId, Kind};
+use hullwatch::event::{ContainerAction, ContainerId, Kind};
 
 use crate::common::{self, BUSYBOX, DEBIAN, Engine, Recording, Session};
 
-fn actions(session: &Session, id: &ContainerId) -> Vec<Action> {
+fn actions(session: &Session, id: &ContainerId) -> Vec<ContainerAction> {
     session
         .of(id)
         .filter_map(|event| match &event.kind {
@@ -15,7 +15,7 @@ fn actions(session: &Session, id: &ContainerId) -> Vec<Action> {
 }
 
 /// A test of whether the recording holds this action of a container.
-fn is(id: &ContainerId, action: Action) -> impl Fn(&hullwatch::event::Event) -> bool {
+fn is(id: &ContainerId, action: ContainerAction) -> impl Fn(&hullwatch::event::Event) -> bool {
     move |event| {
         event.container.as_ref() == Some(id)
             && matches!(&event.kind, Kind::Container(c) if c.action == action)
@@ -41,19 +41,19 @@ fn birth_pause_and_end_are_told_with_the_facts() {
     let container = engine.run(&options, BUSYBOX, &["sleep", "1000"]);
     recording.wait_for_facts(&container.id);
     container.tell("pause");
-    recording.wait_for("the pause", is(&container.id, Action::Paused));
+    recording.wait_for("the pause", is(&container.id, ContainerAction::Paused));
     container.tell("unpause");
     container.tell("kill");
-    recording.wait_for("the end", is(&container.id, Action::Died(137)));
+    recording.wait_for("the end", is(&container.id, ContainerAction::Died(137)));
     recording.wait_for_exit(&container.id);
     let session = recording.stop();
     let told = actions(&session, &container.id);
     for action in [
-        Action::Appeared,
-        Action::Created,
-        Action::Started,
-        Action::Unpaused,
-        Action::Gone,
+        ContainerAction::Appeared,
+        ContainerAction::Created,
+        ContainerAction::Started,
+        ContainerAction::Unpaused,
+        ContainerAction::Gone,
     ] {
         assert!(told.contains(&action), "no {action:?} in {told:?}");
     }
@@ -87,7 +87,8 @@ fn restarts_are_told_as_one_container() {
     // The engine tells of an end a little after its state shows it.
     let ends = std::cell::Cell::new(0);
     recording.wait_for("four ends told", |event| {
-        let died = matches!(&event.kind, Kind::Container(c) if c.action == Action::Died(3));
+        let died =
+            matches!(&event.kind, Kind::Container(c) if c.action == ContainerAction::Died(3));
         if died && event.container.as_ref() == Some(&container.id) {
             ends.set(ends.get() + 1);
         }
@@ -95,8 +96,14 @@ fn restarts_are_told_as_one_container() {
     });
     let session = recording.stop();
     let told = actions(&session, &container.id);
-    let died = told.iter().filter(|a| **a == Action::Died(3)).count();
-    let appeared = told.iter().filter(|a| **a == Action::Appeared).count();
+    let died = told
+        .iter()
+        .filter(|a| **a == ContainerAction::Died(3))
+        .count();
+    let appeared = told
+        .iter()
+        .filter(|a| **a == ContainerAction::Appeared)
+        .count();
     assert_eq!((died, appeared), (4, 4), "{told:?}");
     let firsts = session.count(
         &container.id,
@@ -121,7 +128,10 @@ fn memory_is_counted_and_running_out_of_it_is_told() {
         &["perl", "-e", "my $x = 'x' x (64 << 20);"],
     );
     assert_eq!(starves.wait(), 137);
-    recording.wait_for("running out of memory", is(&starves.id, Action::Oom));
+    recording.wait_for(
+        "running out of memory",
+        is(&starves.id, ContainerAction::Oom),
+    );
     let used = |event: &hullwatch::event::Event| match &event.kind {
         Kind::Tick(tick) => tick
             .usage

@@ -12,7 +12,8 @@ use hullwatch::containers::{
     usage,
 };
 use hullwatch::event::{
-    Action, CompareClass, ContainerId, ContainerInfo, Filesystem, Origin, Protocol, Runtime,
+    CompareClass, ContainerAction, ContainerId, ContainerInfo, Filesystem, Origin, Protocol,
+    Runtime,
 };
 
 use crate::common::{self, BUSYBOX, Container, Engine, PATIENCE};
@@ -53,7 +54,7 @@ fn wait<T>(
 fn action_of(
     message: &RuntimeMessage,
     id: &ContainerId,
-) -> Option<(Action, Option<ContainerInfo>)> {
+) -> Option<(ContainerAction, Option<ContainerInfo>)> {
     match message {
         RuntimeMessage::Update(u) if u.id == *id => {
             Some((u.event.action.clone(), u.event.info.as_deref().cloned()))
@@ -102,7 +103,7 @@ fn life(engine: &Engine, old: &Container, name: &str) -> ContainerInfo {
     });
     let info = wait(&from, "existing container", |m| {
         match action_of(m, &old.id)? {
-            (Action::Existing, info) => info,
+            (ContainerAction::Existing, info) => info,
             other => panic!("first told as {other:?}"),
         }
     });
@@ -122,18 +123,18 @@ fn life(engine: &Engine, old: &Container, name: &str) -> ContainerInfo {
     wait(&from, "end of the new container", |m| {
         let (action, info) = action_of(m, &new.id)?;
         got.push((action.clone(), info.is_some()));
-        matches!(action, Action::Died(7)).then_some(())
+        matches!(action, ContainerAction::Died(7)).then_some(())
     });
-    let has = |wanted: &dyn Fn(&Action) -> bool| got.iter().any(|(a, _)| wanted(a));
+    let has = |wanted: &dyn Fn(&ContainerAction) -> bool| got.iter().any(|(a, _)| wanted(a));
     assert!(
-        has(&|a| *a == Action::Created) && has(&|a| *a == Action::Started),
+        has(&|a| *a == ContainerAction::Created) && has(&|a| *a == ContainerAction::Started),
         "{got:?}"
     );
     assert!(
-        has(&|a| matches!(a, Action::ExecStarted(c) if *c == "sh -c echo hi")),
+        has(&|a| matches!(a, ContainerAction::ExecStarted(c) if *c == "sh -c echo hi")),
         "{got:?}"
     );
-    assert!(got.contains(&(Action::Info, true)), "{got:?}");
+    assert!(got.contains(&(ContainerAction::Info, true)), "{got:?}");
     runtimes.stop();
     info
 }
@@ -302,9 +303,9 @@ fn an_engine_that_comes_back_is_caught_up_with() {
         got.iter().any(|(id, ..)| *id == ended.id).then_some(())
     });
     for expected in [
-        (stayed.id.clone(), Action::Info, true),
-        (began.id.clone(), Action::Started, true),
-        (ended.id.clone(), Action::Died(137), true),
+        (stayed.id.clone(), ContainerAction::Info, true),
+        (began.id.clone(), ContainerAction::Started, true),
+        (ended.id.clone(), ContainerAction::Died(137), true),
     ] {
         assert!(got.contains(&expected), "{expected:?} not in {got:?}");
     }

@@ -1,7 +1,7 @@
 //! The events that each action of the test container must cause in the stream.
 
 use super::{actions, stage};
-use crate::event::{Action, CompareClass, Event, FileOp, Kind, Origin, Outcome};
+use crate::event::{CompareClass, ContainerAction, Event, FileOp, Kind, Origin, Outcome};
 
 /// A fact that must arrive.
 pub(super) struct FactCheck {
@@ -21,7 +21,7 @@ pub(super) const CHECKS: &[FactCheck] = &[
     check(
         "container appears",
         "",
-        |e| matches!(&e.kind, Kind::Container(c) if c.action == Action::Appeared),
+        |e| matches!(&e.kind, Kind::Container(c) if c.action == ContainerAction::Appeared),
     ),
     check("first exec", "", |e| {
         matches!(&e.kind, Kind::Exec(x) if x.exe == "/bin/selftest"
@@ -115,7 +115,7 @@ pub(super) const CHECKS: &[FactCheck] = &[
     check(
         "container ends",
         "",
-        |e| matches!(&e.kind, Kind::Container(c) if c.action == Action::Gone),
+        |e| matches!(&e.kind, Kind::Container(c) if c.action == ContainerAction::Gone),
     ),
 ];
 

@@ -22,11 +22,11 @@ use crate::cli::CliError;
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     #[command(subcommand)]
-    stage: Stage,
+    stage: SelftestStage,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Stage {
+enum SelftestStage {
     /// Join the cgroup, leave the host's namespaces
     Join {
         /// Directory of the cgroup
@@ -57,15 +57,15 @@ enum Stage {
 
 pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let done = match &args.stage {
-        Stage::Join { cgroup, scratch } => join(cgroup, scratch),
-        Stage::Init { scratch } => init(scratch).map(|()| ExitCode::SUCCESS),
-        Stage::Actions => Ok(actions::all()),
-        Stage::Deny => Ok(actions::deny()),
-        Stage::Linger { milliseconds } => {
+        SelftestStage::Join { cgroup, scratch } => join(cgroup, scratch),
+        SelftestStage::Init { scratch } => init(scratch).map(|()| ExitCode::SUCCESS),
+        SelftestStage::Actions => Ok(actions::all()),
+        SelftestStage::Deny => Ok(actions::deny()),
+        SelftestStage::Linger { milliseconds } => {
             std::thread::sleep(Duration::from_millis(*milliseconds));
             Ok(ExitCode::SUCCESS)
         }
-        Stage::Exit { code } => Ok(ExitCode::from(*code)),
+        SelftestStage::Exit { code } => Ok(ExitCode::from(*code)),
     };
     done.map_err(|e| CliError::expected(format!("the test container: {e}")))
 }

@@ -23,17 +23,17 @@ pub struct PolicyError {
     pub message: String,
 }
 
-type Text = toml::Spanned<String>;
+type SpannedText = toml::Spanned<String>;
 
 #[derive(Deserialize, Default)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-struct Raw {
-    max_age: Option<Text>,
-    startup_grace: Option<Text>,
-    sensitive: Vec<Text>,
+struct RawPolicy {
+    max_age: Option<SpannedText>,
+    startup_grace: Option<SpannedText>,
+    sensitive: Vec<SpannedText>,
     paths: RawPaths,
     programs: RawPrograms,
-    severity: BTreeMap<Text, Text>,
+    severity: BTreeMap<SpannedText, SpannedText>,
     age: Vec<toml::Spanned<RawAge>>,
     allow: Vec<toml::Spanned<RawAllow>>,
     silence: Vec<RawSilence>,
@@ -42,31 +42,31 @@ struct Raw {
 #[derive(Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
 struct RawPaths {
-    sensitive: Vec<Text>,
-    program: Vec<Text>,
-    config: Vec<Text>,
+    sensitive: Vec<SpannedText>,
+    program: Vec<SpannedText>,
+    config: Vec<SpannedText>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
 struct RawPrograms {
-    shell: Vec<Text>,
-    interpreter: Vec<Text>,
-    builder: Vec<Text>,
-    package_manager: Vec<Text>,
-    downloader: Vec<Text>,
-    wrapper: Vec<Text>,
+    shell: Vec<SpannedText>,
+    interpreter: Vec<SpannedText>,
+    builder: Vec<SpannedText>,
+    package_manager: Vec<SpannedText>,
+    downloader: Vec<SpannedText>,
+    wrapper: Vec<SpannedText>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawAge {
-    max: Text,
-    digest: Option<Text>,
-    image: Option<Text>,
-    container: Option<Text>,
+    max: SpannedText,
+    digest: Option<SpannedText>,
+    image: Option<SpannedText>,
+    container: Option<SpannedText>,
     #[serde(default)]
-    label: BTreeMap<String, Text>,
+    label: BTreeMap<String, SpannedText>,
 }
 
 #[derive(Deserialize)]
@@ -75,28 +75,28 @@ struct RawAllow {
     #[serde(default)]
     listen: Vec<toml::Spanned<u16>>,
     #[serde(default)]
-    connect: Vec<Text>,
-    digest: Option<Text>,
-    image: Option<Text>,
-    container: Option<Text>,
+    connect: Vec<SpannedText>,
+    digest: Option<SpannedText>,
+    image: Option<SpannedText>,
+    container: Option<SpannedText>,
     #[serde(default)]
-    label: BTreeMap<String, Text>,
+    label: BTreeMap<String, SpannedText>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawSilence {
-    rule: Text,
+    rule: SpannedText,
     subject: Option<toml::Spanned<toml::Value>>,
-    exe: Option<Text>,
-    parent: Option<Text>,
-    sha256: Option<Text>,
-    digest: Option<Text>,
-    image: Option<Text>,
-    container: Option<Text>,
+    exe: Option<SpannedText>,
+    parent: Option<SpannedText>,
+    sha256: Option<SpannedText>,
+    digest: Option<SpannedText>,
+    image: Option<SpannedText>,
+    container: Option<SpannedText>,
     #[serde(default)]
-    label: BTreeMap<String, Text>,
-    reason: Text,
+    label: BTreeMap<String, SpannedText>,
+    reason: SpannedText,
     expires: Option<toml::Spanned<toml::Value>>,
 }
 
@@ -107,8 +107,8 @@ impl Policy {
     /// When it is not TOML, names a key, rule, severity or time that does not exist, or leaves
     /// out what must be there: with the line.
     pub fn parse(text: &str) -> Result<Read, PolicyError> {
-        let file = File { text };
-        let raw: Raw = toml::from_str(text)
+        let file = PolicyDocument { text };
+        let raw: RawPolicy = toml::from_str(text)
             .map_err(|e| file.wrong(e.span().unwrap_or_default(), e.message().to_owned()))?;
         let mut policy = Self {
             sensitive: file.paths(raw.sensitive.into_iter().chain(raw.paths.sensitive))?,
@@ -157,11 +157,11 @@ impl Policy {
 }
 
 /// The text of the file, for line numbers in errors.
-struct File<'t> {
+struct PolicyDocument<'t> {
     text: &'t str,
 }
 
-impl File<'_> {
+impl PolicyDocument<'_> {
     fn wrong(&self, span: Range<usize>, message: String) -> PolicyError {
         let before = self.text.get(..span.start).unwrap_or_default();
         PolicyError {
@@ -171,8 +171,11 @@ impl File<'_> {
     }
 
     /// Patterns of absolute paths.
-    fn paths(&self, given: impl IntoIterator<Item = Text>) -> Result<Vec<String>, PolicyError> {
-        let absolute = |path: Text| {
+    fn paths(
+        &self,
+        given: impl IntoIterator<Item = SpannedText>,
+    ) -> Result<Vec<String>, PolicyError> {
+        let absolute = |path: SpannedText| {
             if path.get_ref().starts_with(['/', '*', '?']) {
                 return Ok(path.into_inner());
             }
@@ -183,8 +186,8 @@ impl File<'_> {
     }
 
     /// Names of programs, without a directory.
-    fn programs(&self, given: Vec<Text>) -> Result<Vec<String>, PolicyError> {
-        let name = |name: Text| {
+    fn programs(&self, given: Vec<SpannedText>) -> Result<Vec<String>, PolicyError> {
+        let name = |name: SpannedText| {
             let text = name.get_ref();
             if !text.is_empty() && !text.contains(['/', '*', '?']) {
                 return Ok(name.into_inner());
@@ -196,20 +199,20 @@ impl File<'_> {
         given.into_iter().map(name).collect()
     }
 
-    fn duration(&self, text: &Text) -> Result<Duration, PolicyError> {
+    fn duration(&self, text: &SpannedText) -> Result<Duration, PolicyError> {
         humantime::parse_duration(text.get_ref())
             .map_err(|e| self.wrong(text.span(), format!("{:?}: {e}", text.get_ref())))
     }
 
     /// A duration, `none` or `off`.
-    fn limit(&self, text: &Text) -> Result<Option<Duration>, PolicyError> {
+    fn limit(&self, text: &SpannedText) -> Result<Option<Duration>, PolicyError> {
         match text.get_ref().as_str() {
             "none" | "off" => Ok(None),
             _ => self.duration(text).map(Some),
         }
     }
 
-    fn severity(&self, text: &Text) -> Result<Option<Severity>, PolicyError> {
+    fn severity(&self, text: &SpannedText) -> Result<Option<Severity>, PolicyError> {
         match text.get_ref().as_str() {
             "off" => Ok(None),
             name => match name.parse() {
@@ -219,7 +222,7 @@ impl File<'_> {
         }
     }
 
-    fn rule(&self, rule: &Text) -> Result<String, PolicyError> {
+    fn rule(&self, rule: &SpannedText) -> Result<String, PolicyError> {
         let id = rule.get_ref();
         if rules::info(id).is_some() {
             return Ok(id.clone());
@@ -234,12 +237,12 @@ impl File<'_> {
     }
 
     /// A pattern, refused when empty.
-    fn pattern(&self, text: Option<Text>) -> Result<Option<String>, PolicyError> {
+    fn pattern(&self, text: Option<SpannedText>) -> Result<Option<String>, PolicyError> {
         match text {
             Some(text) if text.get_ref().is_empty() => {
                 Err(self.wrong(text.span(), "an empty pattern fits nothing".to_owned()))
             }
-            text => Ok(text.map(Text::into_inner)),
+            text => Ok(text.map(SpannedText::into_inner)),
         }
     }
 
@@ -268,8 +271,8 @@ impl File<'_> {
 
     fn scope(
         &self,
-        [digest, image, container]: [Option<Text>; 3],
-        label: BTreeMap<String, Text>,
+        [digest, image, container]: [Option<SpannedText>; 3],
+        label: BTreeMap<String, SpannedText>,
     ) -> Result<Scope, PolicyError> {
         if let Some(d) = &digest {
             self.hexadecimal(d)?;
@@ -286,7 +289,7 @@ impl File<'_> {
     }
 
     /// Checks a SHA-256 or its beginning.
-    fn hexadecimal(&self, text: &Text) -> Result<(), PolicyError> {
+    fn hexadecimal(&self, text: &SpannedText) -> Result<(), PolicyError> {
         let t = text.get_ref();
         let bare = t
             .rsplit_once("sha256:")
@@ -320,7 +323,11 @@ impl File<'_> {
                 .into_iter()
                 .map(toml::Spanned::into_inner)
                 .collect(),
-            connect: raw.connect.into_iter().map(Text::into_inner).collect(),
+            connect: raw
+                .connect
+                .into_iter()
+                .map(SpannedText::into_inner)
+                .collect(),
             scope: self.scope([raw.digest, raw.image, raw.container], raw.label)?,
         })
     }
@@ -348,7 +355,7 @@ impl File<'_> {
             subject: self.patterns(raw.subject)?,
             exe: self.pattern(raw.exe)?,
             parent: self.pattern(raw.parent)?,
-            sha256: raw.sha256.map(Text::into_inner),
+            sha256: raw.sha256.map(SpannedText::into_inner),
             scope: self.scope([raw.digest, raw.image, raw.container], raw.label)?,
             reason: raw.reason.into_inner(),
             expires: raw.expires.map(|e| self.instant(&e)).transpose()?,

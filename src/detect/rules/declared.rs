@@ -9,7 +9,7 @@ use crate::detect::file_change::by;
 use crate::detect::file_origin::any_ancestor;
 use crate::detect::rule_context::RuleContext;
 use crate::detect::rule_memory::RuleMemory;
-use crate::detect::seen_set::Seen;
+use crate::detect::seen_set::SeenSet;
 use crate::detect::{Severity, attribution};
 use crate::event::{Bytes, Privilege};
 
@@ -78,7 +78,7 @@ pub(super) fn known_work(
 #[derive(Debug, Clone, Default)]
 pub(super) struct KnownPrivileges {
     used: BTreeSet<String>,
-    debugged: Seen,
+    debugged: SeenSet,
 }
 
 impl KnownPrivileges {

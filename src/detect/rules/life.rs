@@ -4,7 +4,7 @@ use bstr::ByteSlice as _;
 
 use crate::detect::rule_context::RuleContext;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity};
-use crate::event::{Action, ContainerEvent};
+use crate::event::{ContainerAction, ContainerEvent};
 
 /// So many ends …
 const DEATHS: usize = 4;
@@ -56,7 +56,7 @@ pub(super) const UNPINNED: Rule = Rule {
 };
 
 fn restarts(ctx: &mut RuleContext<'_>, change: &ContainerEvent) {
-    let Action::Died(code) = change.action else {
+    let ContainerAction::Died(code) = change.action else {
         return;
     };
     // Stopped on purpose: success, or ended by INT, KILL or TERM.
@@ -89,7 +89,7 @@ fn oom_killed(ctx: &RuleContext<'_>) -> bool {
 }
 
 fn oom(ctx: &mut RuleContext<'_>, change: &ContainerEvent) {
-    if change.action == Action::Oom {
+    if change.action == ContainerAction::Oom {
         ctx.raise(Severity::Low, b"memory", |ctx, explanation| {
             let limit = ctx.container.map_or(0, |c| c.info.limits.memory);
             if limit > 0 {
@@ -133,26 +133,26 @@ fn unpinned(ctx: &mut RuleContext<'_>, _change: &ContainerEvent) {
 #[cfg(test)]
 mod tests {
     use crate::detect::testkit::World;
-    use crate::event::Action;
+    use crate::event::ContainerAction;
 
     #[test]
     fn a_loop_is_told_from_restarts_on_purpose() {
         let mut w = World::steady();
         for _ in 0..10 {
-            w.container(Action::Died(143));
-            w.container(Action::Started);
+            w.container(ContainerAction::Died(143));
+            w.container(ContainerAction::Started);
         }
         w.only(&[]);
         for _ in 0..4 {
-            w.container(Action::Died(1));
-            w.container(Action::Started);
+            w.container(ContainerAction::Died(1));
+            w.container(ContainerAction::Started);
             w.ticks(20);
         }
         w.only(&["life.restart-loop"]);
         let mut slow = World::steady();
         for _ in 0..6 {
-            slow.container(Action::Died(1));
-            slow.container(Action::Started);
+            slow.container(ContainerAction::Died(1));
+            slow.container(ContainerAction::Started);
             slow.ticks(400);
         }
         slow.none("life.restart-loop");
@@ -161,8 +161,8 @@ mod tests {
     #[test]
     fn memory_kills_count() {
         let mut w = World::steady();
-        w.container(Action::Oom);
-        w.container(Action::Oom);
+        w.container(ContainerAction::Oom);
+        w.container(ContainerAction::Oom);
         assert_eq!(w.finding("life.out-of-memory").count, 2);
     }
 

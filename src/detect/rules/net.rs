@@ -16,7 +16,7 @@ use crate::detect::file_change::{by, graded, refused};
 use crate::detect::known_behavior::{Behavior, KnownBehavior};
 use crate::detect::rule_context::RuleContext;
 use crate::detect::rule_memory::RuleMemory;
-use crate::detect::seen_set::Seen;
+use crate::detect::seen_set::SeenSet;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_roles};
 use crate::event::{
     Bytes, Connect, ContainerEvent, Dns, Endpoint, Outcome, Privilege, Protocol, Timestamp,
@@ -371,7 +371,7 @@ fn raw(ctx: &RuleContext<'_>, p: &Privilege) -> Alerts {
 /// Long names asked for below each domain, to recognise data carried in names.
 #[derive(Debug, Clone, Default)]
 struct LongNames {
-    seen: Seen,
+    seen: SeenSet,
     /// Start of the window and different names in it, by domain.
     windows: BTreeMap<Vec<u8>, (Timestamp, u32)>,
 }

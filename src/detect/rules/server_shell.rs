@@ -2,7 +2,7 @@
 
 use crate::detect::alert::{Alert, Alerts};
 use crate::detect::rule_memory::RuleMemory;
-use crate::detect::seen_set::Seen;
+use crate::detect::seen_set::SeenSet;
 use crate::event::ProgramAdditions;
 use bstr::ByteSlice as _;
 
@@ -33,7 +33,7 @@ pub(super) const RULE: Rule = Rule {
 
 /// Programs that have started a shell, by executable and arguments.
 #[derive(Debug, Clone, Default)]
-struct ShellParents(Seen);
+struct ShellParents(SeenSet);
 
 impl RuleMemory for ShellParents {
     fn heap_bytes(&self) -> usize {

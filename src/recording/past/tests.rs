@@ -72,7 +72,7 @@ fn what_is_forgotten_is_out_of_reach_and_the_rest_is_right() {
 
 /// Processes that come and go in some containers, each of which is tampered with once.
 fn churn(rounds: u32) -> Vec<Arc<Event>> {
-    use crate::event::{Action, ContainerEvent, ContainerId, Exec, Exit, File, FileFacts};
+    use crate::event::{ContainerAction, ContainerEvent, ContainerId, Exec, Exit, File, FileFacts};
     use crate::event::{FileOp, Filesystem, Fork};
     let ids: Vec<_> = (0..6)
         .map(|n| ContainerId::new(&n.to_string().repeat(64)))
@@ -122,7 +122,7 @@ fn churn(rounds: u32) -> Vec<Arc<Event>> {
     };
     for (id, init) in ids.iter().zip(1..) {
         let started = ContainerEvent {
-            action: Action::Started,
+            action: ContainerAction::Started,
             info: None,
         };
         push(id, 0, Kind::Container(Box::new(started)));

@@ -240,10 +240,10 @@ fn file_kinds() -> impl Strategy<Value = Kind> {
 
 fn other_kinds() -> impl Strategy<Value = Kind> {
     let action = prop_oneof![
-        Just(Action::Existing),
-        any::<i64>().prop_map(Action::Died),
-        bytes().prop_map(Action::ExecStarted),
-        "\\PC{0,8}".prop_map(Action::Health)
+        Just(ContainerAction::Existing),
+        any::<i64>().prop_map(ContainerAction::Died),
+        bytes().prop_map(ContainerAction::ExecStarted),
+        "\\PC{0,8}".prop_map(ContainerAction::Health)
     ];
     prop_oneof![
         (bytes(), vec(any::<u64>(), 0..4), any::<(u16, i64)>()).prop_map(

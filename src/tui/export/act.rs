@@ -25,7 +25,7 @@ use crate::tui::{Action, detail};
 use crate::user_files::{self, Creation};
 
 /// How the screen looks, for pictures of it.
-pub(in crate::tui) struct Screen<'a> {
+pub(in crate::tui) struct Appearance<'a> {
     pub(in crate::tui) status: &'a Status,
     pub(in crate::tui) theme: &'a Theme,
     pub(in crate::tui) area: Rect,
@@ -45,7 +45,7 @@ pub(in crate::tui) fn act(
     asked: &ActionRequest,
     core: &Core,
     ui: &Ui,
-    screen: &Screen,
+    screen: &Appearance,
     terminal: &mut impl Write,
 ) -> Option<String> {
     let said = match asked.action {
@@ -149,7 +149,7 @@ fn row(core: &Core, ui: &Ui) -> Option<String> {
 fn export(
     core: &Core,
     ui: &Ui,
-    screen: &Screen,
+    screen: &Appearance,
     format: Format,
     folder: &Path,
 ) -> Result<String, String> {
@@ -354,7 +354,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let status = Status::default();
         let theme = Theme::mono();
-        let screen = Screen {
+        let screen = Appearance {
             status: &status,
             theme: &theme,
             area: Rect::new(0, 0, 80, 24),

@@ -8,6 +8,6 @@ mod svg;
 mod view;
 
 pub use act::listing;
-pub(super) use act::{Screen, act, takes};
+pub(super) use act::{Appearance, act, takes};
 pub use svg::svg;
 pub use view::Format;

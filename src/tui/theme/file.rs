@@ -23,12 +23,12 @@ pub struct ThemeError {
 
 /// A line of a file, for errors.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct FileLine {
+pub(super) struct ThemePosition {
     pub(super) file: String,
     pub(super) line: usize,
 }
 
-impl FileLine {
+impl ThemePosition {
     pub(super) fn wrong(&self, message: impl Into<String>) -> ThemeError {
         ThemeError {
             file: self.file.clone(),
@@ -42,7 +42,7 @@ impl FileLine {
 #[derive(Debug, Clone)]
 pub(super) struct ThemeWord {
     pub(super) text: String,
-    pub(super) place: FileLine,
+    pub(super) place: ThemePosition,
 }
 
 /// The style of one token in a file; parts it leaves out are inherited.
@@ -129,9 +129,9 @@ struct ThemeReader<'a> {
 }
 
 impl ThemeReader<'_> {
-    fn at(&self, span: &Range<usize>) -> FileLine {
+    fn at(&self, span: &Range<usize>) -> ThemePosition {
         let before = &self.text.as_bytes()[..span.start.min(self.text.len())];
-        FileLine {
+        ThemePosition {
             file: self.name.to_owned(),
             line: 1 + before.iter().filter(|byte| **byte == b'\n').count(),
         }

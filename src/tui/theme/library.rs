@@ -132,7 +132,7 @@ impl Library {
     fn read(
         &self,
         name: &str,
-        asked_by: Option<&super::file::FileLine>,
+        asked_by: Option<&super::file::ThemePosition>,
         stamps: &mut Stamps,
     ) -> Result<ThemeFile, ThemeError> {
         let own = self.folder.as_ref().map(|f| f.join(format!("{name}.toml")));

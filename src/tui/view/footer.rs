@@ -8,7 +8,7 @@ use unicode_width::UnicodeWidthStr as _;
 use super::header::parts;
 use super::help::signs;
 use crate::event::escape;
-use crate::tui::action::{ACTIONS, Action, Entry, Group};
+use crate::tui::action::{ACTIONS, Action, ActionGroup, Entry};
 use crate::tui::prompt::Prompt;
 use crate::tui::rows::RowKey;
 use crate::tui::silence;
@@ -90,7 +90,7 @@ fn rank(ui: &Ui, subject: Option<&RowKey>, entry: &Entry) -> u8 {
         Action::Why if matches!(subject, Some(RowKey::Finding(_))) => 0,
         Action::Silence | Action::Acknowledge if recording => 0,
         // A recording is there to be gone through.
-        _ if recording && entry.group == Group::Time && entry.rank > 0 => entry.rank - 37,
+        _ if recording && entry.group == ActionGroup::Time && entry.rank > 0 => entry.rank - 37,
         Action::Pause => 24,
         _ => entry.rank,
     }

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use unicode_width::UnicodeWidthStr as _;
 
 use crate::event::escape;
-use crate::tui::action::{ACTIONS, Action, Entry, Group, Place};
+use crate::tui::action::{ACTIONS, Action, ActionGroup, ActionScope, Entry};
 use crate::tui::drawn::Drawn;
 use crate::tui::text::{fit, pad};
 use crate::tui::theme::Theme;
@@ -46,21 +46,21 @@ fn digit(sign: &str) -> bool {
 }
 
 #[derive(Clone)]
-enum Line {
+enum HelpLine {
     Heading(&'static str),
     Key(String, String, bool),
     Blank,
 }
 
 /// Rows with the same two words share a line.
-fn merged(ui: &Ui, entries: &[&'static Entry], works: bool) -> Vec<Line> {
+fn merged(ui: &Ui, entries: &[&'static Entry], works: bool) -> Vec<HelpLine> {
     entries
         .chunk_by(|a, b| a.brief == b.brief)
-        .map(|same| Line::Key(signs(ui, same, 4), same[0].brief.to_owned(), works))
+        .map(|same| HelpLine::Key(signs(ui, same, 4), same[0].brief.to_owned(), works))
         .collect()
 }
 
-fn lines(ui: &Ui) -> Vec<Line> {
+fn lines(ui: &Ui) -> Vec<HelpLine> {
     let rows = |wanted: &dyn Fn(&Entry) -> bool| -> Vec<&'static Entry> {
         ACTIONS.iter().filter(|entry| wanted(entry)).collect()
     };
@@ -77,32 +77,32 @@ fn lines(ui: &Ui) -> Vec<Line> {
             .into_iter()
             .map(|e| {
                 let words = format!("{} ({})", e.help, e.name);
-                Line::Key(signs(ui, &[e], 4), words, ui.works(e.place))
+                HelpLine::Key(signs(ui, &[e], 4), words, ui.works(e.place))
             })
             .collect();
     }
     let mut out = Vec::new();
-    let mut section = |title, lines: Vec<Line>| {
+    let mut section = |title, lines: Vec<HelpLine>| {
         if lines.is_empty() {
             return;
         }
         if !out.is_empty() {
-            out.push(Line::Blank);
+            out.push(HelpLine::Blank);
         }
-        out.push(Line::Heading(title));
+        out.push(HelpLine::Heading(title));
         out.extend(lines);
     };
-    let here = rows(&|e| e.place != Place::Anywhere && ui.works(e.place));
+    let here = rows(&|e| e.place != ActionScope::Anywhere && ui.works(e.place));
     section("HERE", merged(ui, &here, true));
-    for group in Group::ALL {
-        let general = rows(&|e| e.group == group && e.place == Place::Anywhere);
+    for group in ActionGroup::ALL {
+        let general = rows(&|e| e.group == group && e.place == ActionScope::Anywhere);
         section(group.title(), merged(ui, &general, true));
     }
     let elsewhere = rows(&|e| !ui.works(e.place));
     section("NOT HERE", merged(ui, &elsewhere, false));
     let symbols = SYMBOLS
         .iter()
-        .map(|(sign, means)| Line::Key((*sign).to_owned(), (*means).to_owned(), true));
+        .map(|(sign, means)| HelpLine::Key((*sign).to_owned(), (*means).to_owned(), true));
     section("SYMBOLS", symbols.collect());
     out
 }
@@ -139,10 +139,10 @@ pub(super) fn draw(ui: &Ui, drawn: &mut Drawn, area: Rect, theme: &Theme, out: &
         let room = each.saturating_sub(2).max(1);
         for (y, line) in (area.y + 1..area.bottom()).zip(chunk.iter().skip(drawn.scroll)) {
             match line {
-                Line::Heading(title) => {
+                HelpLine::Heading(title) => {
                     out.set_string(x, y, fit(title, room), theme.accent());
                 }
-                Line::Key(keys, words, works) => {
+                HelpLine::Key(keys, words, works) => {
                     let names = KEYS.min(room / 2).max(keys.width().min(room));
                     let style = if *works { theme.text() } else { theme.dim() };
                     out.set_string(x, y, pad(keys, names, false), style);
@@ -154,7 +154,7 @@ pub(super) fn draw(ui: &Ui, drawn: &mut Drawn, area: Rect, theme: &Theme, out: &
                         theme.dim(),
                     );
                 }
-                Line::Blank => {}
+                HelpLine::Blank => {}
             }
         }
     }
