@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::finding::FindingIndex;
-use super::finding_store::Explanation;
+use super::finding_store::{Explanation, Occurrence};
 use super::rule_context::RuleContext;
 use super::rule_info::RuleInfo;
 use crate::event::{Bytes, Severity, Timestamp};
@@ -54,7 +54,6 @@ impl From<Option<Alert>> for Alerts {
     }
 }
 
-#[allow(dead_code, reason = "used once more rules are converted")]
 impl FromIterator<Alert> for Alerts {
     fn from_iter<I: IntoIterator<Item = Alert>>(alerts: I) -> Self {
         Self(alerts.into_iter().map(Box::new).collect())
@@ -79,6 +78,37 @@ pub(super) enum Target {
     Addition(FindingIndex),
 }
 
+/// The finding of a file's change that an alert takes the place of.
+#[derive(Debug)]
+pub(super) struct Predecessor {
+    /// The changed file.
+    pub(super) path: Bytes,
+    /// How the ids of the rules begin whose findings give way.
+    pub(super) family: &'static str,
+}
+
+/// By what an alert joins a finding of another subject or rule.
+#[derive(Debug, Default)]
+pub(super) struct Joins {
+    /// The finding of a change that gives way.
+    pub(super) predecessor: Option<Predecessor>,
+    /// Changed files whose finding of this rule is continued.
+    pub(super) files: SmallVec<[Bytes; 2]>,
+    /// The title of a finding continued for such a file.
+    pub(super) continued_title: Option<String>,
+    /// When it happened, if before the event; such an alert joins no drifted code.
+    pub(super) as_of: Option<Occurrence>,
+}
+
+/// What a finding turns out to be.
+#[derive(Debug)]
+pub(super) struct Identity {
+    pub(super) rule: &'static RuleInfo,
+    /// `None`: as before.
+    pub(super) subject: Option<Bytes>,
+    pub(super) title: String,
+}
+
 /// One alert, and what it adds to its finding.
 #[derive(Debug)]
 pub(crate) struct Alert {
@@ -93,9 +123,12 @@ pub(crate) struct Alert {
     pub(super) planted: SmallVec<[Bytes; 1]>,
     pub(super) processes: SmallVec<[u32; 1]>,
     pub(super) history_of: Option<Bytes>,
+    pub(super) effects: SmallVec<[String; 1]>,
+    pub(super) joins: Joins,
+    pub(super) becomes: Option<Identity>,
+    pub(super) repeated: u64,
 }
 
-#[allow(dead_code, reason = "some are used once their rules are converted")]
 impl Alert {
     fn new(target: Target, severity: Severity) -> Self {
         Self {
@@ -110,6 +143,10 @@ impl Alert {
             planted: SmallVec::new(),
             processes: SmallVec::new(),
             history_of: None,
+            effects: SmallVec::new(),
+            joins: Joins::default(),
+            becomes: None,
+            repeated: 0,
         }
     }
 
@@ -139,6 +176,13 @@ impl Alert {
         self
     }
 
+    /// Adds a line to the finding's reasons; when it is new, the event becomes evidence.
+    #[must_use]
+    pub(crate) fn effect(mut self, line: impl Into<String>) -> Self {
+        self.effects.push(line.into());
+        self
+    }
+
     /// Adds another event to the evidence; the alert's own event counts already.
     #[must_use]
     pub(crate) fn evidence(mut self, at: Timestamp, seq: u64) -> Self {
@@ -148,6 +192,7 @@ impl Alert {
 
     /// Gives the finding another title.
     #[must_use]
+    #[allow(dead_code, reason = "used once more rules are converted")]
     pub(crate) fn title(mut self, title: String) -> Self {
         self.title = Some(title);
         self
@@ -186,6 +231,66 @@ impl Alert {
     pub(crate) fn history_of(mut self, path: &Bytes) -> Self {
         self.history_of = Some(path.clone());
         self
+    }
+
+    /// A finding that reports nothing but a change of this file, of a rule whose id begins with
+    /// `family`, becomes this one: what the change was for has become known.
+    #[must_use]
+    pub(crate) fn succeeds(mut self, path: &Bytes, family: &'static str) -> Self {
+        let path = path.clone();
+        self.joins.predecessor = Some(Predecessor { path, family });
+        self
+    }
+
+    /// When a finding of this rule reports a change of this file, the alert counts on that one. Of
+    /// several files the first that has such a finding decides.
+    #[must_use]
+    pub(crate) fn continues(mut self, path: &Bytes) -> Self {
+        self.joins.files.push(path.clone());
+        self
+    }
+
+    /// The title of a finding that the alert continues for a file's sake.
+    #[must_use]
+    pub(crate) fn continued_title(mut self, title: String) -> Self {
+        self.joins.continued_title = Some(title);
+        self
+    }
+
+    /// The finding turns out to be one of another rule, unless that rule has it already.
+    #[must_use]
+    pub(crate) fn becomes(
+        mut self,
+        rule: &'static RuleInfo,
+        subject: Option<&[u8]>,
+        title: String,
+    ) -> Self {
+        self.becomes = Some(Identity {
+            rule,
+            subject: subject.map(Bytes::new),
+            title,
+        });
+        self
+    }
+
+    /// It happened earlier, and is known only now. Such an alert continues no other finding.
+    #[must_use]
+    pub(crate) fn happened(mut self, first: Occurrence) -> Self {
+        self.joins.as_of = Some(first);
+        self
+    }
+
+    /// It happened so many times more.
+    #[must_use]
+    pub(crate) fn repeated(mut self, more: u64) -> Self {
+        self.repeated = more;
+        self
+    }
+}
+
+impl Extend<Alert> for Alerts {
+    fn extend<I: IntoIterator<Item = Alert>>(&mut self, alerts: I) {
+        self.0.extend(alerts.into_iter().map(Box::new));
     }
 }
 

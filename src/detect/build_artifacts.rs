@@ -4,6 +4,7 @@ use crate::catalog;
 use bstr::ByteSlice as _;
 
 use super::Severity;
+use super::alert::Alert;
 use super::file_change::{Maker, maker};
 use super::file_origin::{OrdinaryOrigin, any_ancestor, made};
 use super::finding::FindingIndex;
@@ -30,14 +31,14 @@ pub(crate) fn goes_on(ctx: &RuleContext<'_>) -> bool {
         && attribution::by_start_script(ctx, |p| program_roles::is_builder(ctx.names(), p))
 }
 
-/// A script's story turns out to be a build's: what it runs is the image's compiler. The script
-/// itself is a `configure` or its like, whoever unpacked it. `rule` is the rule about builds.
+/// The finding about a script that runs the image's compiler becomes the one about builds: the
+/// script is a `configure` or its like, whoever unpacked it. `rule` is the rule about builds.
 pub(crate) fn compiles(
-    ctx: &mut RuleContext<'_>,
+    ctx: &RuleContext<'_>,
     rule: &'static RuleInfo,
     exec: &Exec,
     index: FindingIndex,
-) {
+) -> Option<Alert> {
     let builds = ctx.session().is_none()
         && ctx
             .process
@@ -48,22 +49,16 @@ pub(crate) fn compiles(
             let more = f.why.iter().any(|line| line.starts_with("then: "));
             f.rule == "drift.script" && f.severity <= Severity::Medium && !more
         });
-    if !builds {
-        return;
-    }
-    let line = "it runs the image's compiler: a build".to_owned();
-    if ctx.findings.find(RULE, Some(ctx.owner), SUBJECT).is_none() {
-        ctx.findings
-            .continue_as(index, rule, Severity::Info, SUBJECT);
-        ctx.findings
-            .edit(index, |f| rule.title.clone_into(&mut f.title));
-    }
-    ctx.findings.edit(index, |f| f.severity = Severity::Info);
-    ctx.findings.add_reason(index, line);
+    builds.then(|| {
+        Alert::addition(index)
+            .becomes(rule, Some(SUBJECT), rule.title.to_owned())
+            .revise_severity(Severity::Info)
+            .reason("it runs the image's compiler: a build")
+    })
 }
 
-/// What was built stays so when it is moved or copied.
-pub(crate) fn carried(ctx: &mut RuleContext<'_>, file: &File) {
+/// Keeps track of built files: what was built stays so when it is moved or copied.
+pub(super) fn observe(ctx: &mut RuleContext<'_>, file: &File) {
     if file.errno != 0 || ctx.session().is_some() {
         return;
     }
@@ -72,11 +67,13 @@ pub(crate) fn carried(ctx: &mut RuleContext<'_>, file: &File) {
         (FileOp::Create, _) => (&file.path, copies_built(ctx)),
         _ => return,
     };
+    let target = target.as_bytes();
+    let known = ctx.memory.get(ctx.owner);
     if built {
-        ctx.own().built.insert(target.as_bytes());
-    } else {
-        // Something else lies there now.
-        ctx.own().built.forget(target.as_bytes());
+        ctx.own().built.insert(target);
+    } else if known.is_some_and(|own| own.built.contains(target)) {
+        // Something else is there now.
+        ctx.own().built.forget(target);
     }
 }
 

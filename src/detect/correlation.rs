@@ -3,13 +3,13 @@
 //! A chain of effects is one finding: what drifted code does next is added to the finding about
 //! that code, unless it is worse than that finding.
 
-use super::alert::{Alert, Alerts, Target};
+use super::alert::{Alert, Alerts, Identity, Joins, Predecessor, Target};
 use super::file_origin::attach_history;
 use super::finding::FindingIndex;
-use super::finding_store::Explanation;
+use super::finding_store::{Explanation, Occurrence};
 use super::rule_context::RuleContext;
 use super::rule_info::RuleInfo;
-use crate::event::Severity;
+use crate::event::{Bytes, Severity};
 
 /// Records the alerts of one handler, in order.
 pub(super) fn record(ctx: &mut RuleContext<'_>, alerts: Alerts) {
@@ -18,24 +18,41 @@ pub(super) fn record(ctx: &mut RuleContext<'_>, alerts: Alerts) {
     }
 }
 
-fn record_one(ctx: &mut RuleContext<'_>, alert: Alert) {
-    let at = (ctx.event.ts, ctx.event.seq);
+fn record_one(ctx: &mut RuleContext<'_>, mut alert: Alert) {
+    let joins = std::mem::take(&mut alert.joins);
     let index = match alert.target {
         Target::Subject {
             rule,
-            subject,
-            explanation,
-        } => record_subject(ctx, rule, alert.severity, &subject, explanation),
+            ref subject,
+            ref mut explanation,
+        } => {
+            let explanation = explanation.take();
+            record_subject(ctx, rule, alert.severity, subject, explanation, joins)
+        }
         Target::Occurrence(index) => {
+            let at = (ctx.event.ts, ctx.event.seq);
             let findings = &mut ctx.findings;
             findings.record_occurrence(index, alert.severity, at.0, at.1);
             Some(index)
         }
         Target::Addition(index) => Some(index),
     };
-    let Some(index) = index else { return };
+    if let Some(index) = index {
+        add_to(ctx, index, alert);
+    }
+}
+
+/// Adds everything else that an alert carries to its finding.
+fn add_to(ctx: &mut RuleContext<'_>, index: FindingIndex, alert: Alert) {
+    if let Some(identity) = alert.becomes {
+        become_another(ctx, index, identity);
+    }
     for part in &alert.parts {
         ctx.findings.add_part(index, part);
+    }
+    if alert.repeated > 0 {
+        ctx.findings
+            .edit(index, |finding| finding.count += alert.repeated);
     }
     if let Some(title) = alert.title_by_count {
         ctx.findings
@@ -52,6 +69,12 @@ fn record_one(ctx: &mut RuleContext<'_>, alert: Alert) {
     for line in alert.reasons {
         ctx.findings.add_reason(index, line);
     }
+    for line in alert.effects {
+        if ctx.findings.add_reason(index, line) {
+            let (ts, seq) = (ctx.event.ts, ctx.event.seq);
+            ctx.findings.add_evidence(index, ts, seq);
+        }
+    }
     for (at, seq) in alert.evidence {
         ctx.findings.add_evidence(index, at, seq);
     }
@@ -66,20 +89,52 @@ fn record_one(ctx: &mut RuleContext<'_>, alert: Alert) {
     }
 }
 
-/// Counts on the known finding, continues the finding about the drifted code that the process
-/// belongs to, or begins a finding. `None` when the policy turns the rule off or there are too
-/// many findings.
-pub(super) fn record_subject(
+/// Finds the finding that an alert counts on, or begins one. `None` when the policy turns the
+/// rule off or there are too many findings.
+fn record_subject(
     ctx: &mut RuleContext<'_>,
     rule: &'static RuleInfo,
     severity: Severity,
     subject: &[u8],
     explanation: Option<Explanation>,
+    joins: Joins,
 ) -> Option<FindingIndex> {
     if ctx.settings.policy.turns_off(rule.id) {
         return None;
     }
-    let at = (ctx.event.ts, ctx.event.seq);
+    if let Some(predecessor) = &joins.predecessor {
+        let title = match &explanation {
+            Some(explanation) if !explanation.title.is_empty() => &explanation.title,
+            _ => rule.title,
+        };
+        succeed(ctx, rule, severity, subject, predecessor, title);
+    }
+    if let Some(index) = told_change(ctx, rule, &joins.files) {
+        let at = (ctx.event.ts, ctx.event.seq);
+        let findings = &mut ctx.findings;
+        findings.record_occurrence(index, severity, at.0, at.1);
+        if let Some(title) = joins.continued_title {
+            findings.edit(index, |finding| finding.title = title);
+        }
+        return Some(index);
+    }
+    record_new(ctx, rule, severity, subject, explanation, joins.as_of)
+}
+
+/// Counts on the known finding, continues the finding about the drifted code that the process
+/// belongs to, or begins a finding, as of `first` where that is earlier than the event.
+fn record_new(
+    ctx: &mut RuleContext<'_>,
+    rule: &'static RuleInfo,
+    severity: Severity,
+    subject: &[u8],
+    explanation: Option<Explanation>,
+    first: Option<Occurrence>,
+) -> Option<FindingIndex> {
+    let at = match &first {
+        Some(first) => (first.ts, first.seq),
+        None => (ctx.event.ts, ctx.event.seq),
+    };
     if let Some(index) = ctx.findings.find(rule.id, Some(ctx.owner), subject) {
         let findings = &mut ctx.findings;
         findings.record_occurrence(index, severity, at.0, at.1);
@@ -89,7 +144,11 @@ pub(super) fn record_subject(
     if explanation.title.is_empty() {
         rule.title.clone_into(&mut explanation.title);
     }
-    if let Some(index) = continued_finding(ctx, severity) {
+    let continued = match first {
+        Some(_) => None,
+        None => continued_finding(ctx, severity),
+    };
+    if let Some(index) = continued {
         let worst = ctx.memory.chained.entry(index).or_insert(Severity::Info);
         *worst = severity.max(*worst);
         let line = format!("then: {}", explanation.title);
@@ -97,13 +156,70 @@ pub(super) fn record_subject(
         ctx.findings.add_evidence(index, at.0, at.1);
         return Some(index);
     }
-    let occurrence = ctx.occurrence();
+    let occurrence = first.unwrap_or_else(|| ctx.occurrence());
     let raised = ctx
         .findings
         .raise(rule, severity, Some(ctx.owner), subject, at, || {
             (occurrence, explanation)
         });
     raised.map(|(index, _)| index)
+}
+
+/// Gives a finding another identity, unless there is a finding of that identity already.
+fn become_another(ctx: &mut RuleContext<'_>, index: FindingIndex, identity: Identity) {
+    let Some(finding) = ctx.findings.get(index) else {
+        return;
+    };
+    let subject = identity.subject.unwrap_or_else(|| finding.subject.clone());
+    let rule = identity.rule;
+    if ctx
+        .findings
+        .find(rule.id, Some(ctx.owner), &subject)
+        .is_none()
+    {
+        ctx.findings.reassign(index, rule, &subject);
+        ctx.findings
+            .edit(index, |finding| finding.title = identity.title);
+    }
+}
+
+/// Makes a finding that reports nothing but the change of a file the finding of `rule` about
+/// `subject`, when it is no worse and there is none yet.
+fn succeed(
+    ctx: &mut RuleContext<'_>,
+    rule: &'static RuleInfo,
+    severity: Severity,
+    subject: &[u8],
+    predecessor: &Predecessor,
+    title: &str,
+) {
+    let Some(own) = ctx.memory.get(ctx.owner) else {
+        return;
+    };
+    let Some(&index) = own.planted.get(&predecessor.path) else {
+        return;
+    };
+    let alone = own.planted.values().filter(|p| **p == index).count() == 1;
+    let lesser = ctx.findings.get(index).is_some_and(|f| {
+        f.rule != rule.id && f.rule.starts_with(predecessor.family) && f.severity <= severity
+    });
+    let known = ctx.findings.find(rule.id, Some(ctx.owner), subject);
+    if alone && lesser && known.is_none() {
+        ctx.findings.reassign(index, rule, subject);
+        ctx.findings
+            .edit(index, |finding| title.clone_into(&mut finding.title));
+    }
+}
+
+/// The finding of this rule that reports a change of one of these files.
+fn told_change(
+    ctx: &RuleContext<'_>,
+    rule: &'static RuleInfo,
+    paths: &[Bytes],
+) -> Option<FindingIndex> {
+    let index = paths.iter().find_map(|path| ctx.planted(path))?;
+    let finding = ctx.findings.get(index)?;
+    (finding.rule == rule.id).then_some(index)
 }
 
 /// The finding about drifted code that the event's process belongs to, when this adds to it.
@@ -150,6 +266,6 @@ impl RuleContext<'_> {
             describe(self, &mut explanation);
             explanation
         });
-        record_subject(self, rule, severity, subject, explanation)
+        record_new(self, rule, severity, subject, explanation, None)
     }
 }

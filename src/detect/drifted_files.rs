@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::finding_store::Occurrence;
+use super::rule_memory::RuleMemory;
 use crate::event::{Bytes, CompareClass, FileFacts, Timestamp};
 
 /// Executions that may await a comparison at once; more are decided without.
@@ -35,15 +36,28 @@ pub(crate) struct PendingComparison {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct DriftedFiles {
     /// Awaiting comparison.
-    pub(crate) pending: Vec<PendingComparison>,
+    pending: Vec<PendingComparison>,
     /// Compared: by path and inode, with the times the content had then.
     verdicts: BTreeMap<(Bytes, u64), (Timestamp, Timestamp, CompareClass)>,
 }
 
 impl DriftedFiles {
-    /// How many are remembered.
-    pub(super) fn len(&self) -> usize {
-        self.pending.len() + self.verdicts.len()
+    /// Whether an execution awaits its comparison that passes the test.
+    #[must_use]
+    pub(crate) fn any_pending(&self, test: impl Fn(&PendingComparison) -> bool) -> bool {
+        self.pending.iter().any(test)
+    }
+
+    /// Takes out the executions awaiting comparison that pass the test.
+    pub(crate) fn take_pending(
+        &mut self,
+        test: impl Fn(&PendingComparison) -> bool,
+    ) -> Vec<PendingComparison> {
+        let (taken, waiting) = std::mem::take(&mut self.pending)
+            .into_iter()
+            .partition(test);
+        self.pending = waiting;
+        taken
     }
 
     /// The comparison's result for this state of the file.
@@ -80,5 +94,11 @@ impl DriftedFiles {
         }
         self.pending.push(pending);
         true
+    }
+}
+
+impl RuleMemory for DriftedFiles {
+    fn heap_bytes(&self) -> usize {
+        (self.pending.len() + self.verdicts.len()) * 192
     }
 }

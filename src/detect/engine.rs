@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::correlation;
 use super::finding::FindingIndex;
 use super::finding_store::FindingStore;
 use super::memory::Memory;
 use super::rule::{Handler, HandlerFn};
 use super::rule_context::RuleContext;
-use super::rule_memory::RuleMemoryTable;
+use super::rule_memory::{RuleMemories, RuleMemoryTable};
 use super::{Finding, FindingId, Requirement, Rule, Settings, rules};
+use super::{build_artifacts, correlation};
 use crate::event::{ContainerAction, ContainerId, Event, Kind, Timestamp};
 use crate::state::State;
 
@@ -165,7 +165,14 @@ impl Detector {
         match &event.kind {
             Kind::Exec(k) if !k.runtime => self.run(&table.exec, state, event, &**k),
             Kind::ExecRefused(k) => self.run(&table.exec_refused, state, event, &**k),
-            Kind::File(k) => self.run(&table.file, state, event, &**k),
+            Kind::File(k) => {
+                if let (Some(owner), Some((first, _))) = (&event.container, table.file.first())
+                    && let Some((mut ctx, _)) = self.context(state, event, owner, first)
+                {
+                    build_artifacts::observe(&mut ctx, k);
+                }
+                self.run(&table.file, state, event, &**k);
+            }
             Kind::Connect(k) => self.run(&table.connect, state, event, &**k),
             Kind::Listen(k) => self.run(&table.listen, state, event, k),
             Kind::Dns(k) => self.run(&table.dns, state, event, &**k),
@@ -216,32 +223,14 @@ impl Detector {
         fact: &T,
         owner: &ContainerId,
     ) {
-        let container = state.containers.get(owner).map(Arc::as_ref);
-        let process = match event.pid {
-            0 => None,
-            pid => state
-                .processes
-                .get(&pid)
-                .filter(|p| p.owner.as_ref() == Some(owner))
-                .map(Arc::as_ref),
-        };
-        // What the runtime itself does inside a container is no one's attack.
-        if process.is_some_and(|p| p.runtime) {
+        let first = handlers.first().map(|(rule, _)| *rule);
+        let Some((mut ctx, mut memories)) =
+            first.and_then(|first| self.context(state, event, owner, first))
+        else {
             return;
-        }
-        let mut memories = self.rule_memories.of(owner);
+        };
         for (rule, handler) in handlers {
-            let mut ctx = RuleContext {
-                state,
-                event,
-                settings: &self.settings,
-                owner,
-                container,
-                process,
-                memory: &mut self.memory,
-                findings: &mut self.findings,
-                rule: &rule.info,
-            };
+            ctx.rule = &rule.info;
             match handler {
                 AnyHandler::New(examine) => {
                     let alerts = examine(&ctx, &mut memories, fact);
@@ -252,6 +241,40 @@ impl Detector {
                 AnyHandler::Old(examine) => examine(&mut ctx, fact),
             }
         }
+    }
+
+    /// What rules see of an event in a container, and what they remember of that container. `None`
+    /// when the runtime acts: what it does inside a container is nobody's attack.
+    fn context<'a>(
+        &'a mut self,
+        state: &'a State,
+        event: &'a Event,
+        owner: &'a ContainerId,
+        rule: &'static Rule,
+    ) -> Option<(RuleContext<'a>, RuleMemories<'a>)> {
+        let process = match event.pid {
+            0 => None,
+            pid => state
+                .processes
+                .get(&pid)
+                .filter(|p| p.owner.as_ref() == Some(owner))
+                .map(Arc::as_ref),
+        };
+        if process.is_some_and(|p| p.runtime) {
+            return None;
+        }
+        let ctx = RuleContext {
+            state,
+            event,
+            settings: &self.settings,
+            owner,
+            container: state.containers.get(owner).map(Arc::as_ref),
+            process,
+            memory: &mut self.memory,
+            findings: &mut self.findings,
+            rule: &rule.info,
+        };
+        Some((ctx, self.rule_memories.of(owner)))
     }
 
     /// All findings, oldest first; never removed, only updated.

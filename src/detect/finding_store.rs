@@ -253,16 +253,18 @@ impl FindingStore {
         self.touch(index);
     }
 
-    /// Adds a line that explains a finding, once.
-    pub(crate) fn add_reason(&mut self, index: FindingIndex, line: String) {
+    /// Adds a line that explains a finding, once; true when it was added.
+    pub(crate) fn add_reason(&mut self, index: FindingIndex, line: String) -> bool {
         let says = |f: &Arc<Finding>| f.why.len() >= MAX_WHY || f.why.contains(&line);
         if self.get(index).is_none_or(says) {
-            return;
+            return false;
         }
-        if let Some(finding) = self.get_mut(index) {
-            finding.why.push(line);
-            self.touch(index);
-        }
+        let Some(finding) = self.get_mut(index) else {
+            return false;
+        };
+        finding.why.push(line);
+        self.touch(index);
+        true
     }
 
     /// Marks or unmarks a finding as accepted.
@@ -337,36 +339,15 @@ impl FindingStore {
         }
     }
 
-    /// Makes a finding another rule's, about another subject: the story has gone on.
-    pub(crate) fn continue_as(
-        &mut self,
-        index: FindingIndex,
-        rule: &RuleInfo,
-        severity: Severity,
-        subject: &[u8],
-    ) {
+    /// Makes a finding one of another rule about another subject; its severity stays.
+    pub(crate) fn reassign(&mut self, index: FindingIndex, rule: &RuleInfo, subject: &[u8]) {
         self.leave(index);
         self.edit(index, |f| {
             rule.id.clone_into(&mut f.rule);
             f.attack = rule.attack.iter().map(|a| (*a).to_owned()).collect();
-            f.severity = f.severity.max(severity);
             f.subject = Bytes::new(subject);
         });
         self.enter(index);
-    }
-
-    /// Gives a finding to another rule: what it is has firmed up. It stays where it is when
-    /// that rule already has a finding of the subject.
-    pub(crate) fn reclassify(&mut self, index: FindingIndex, rule: &RuleInfo, severity: Severity) {
-        self.leave(index);
-        let Some(finding) = self.get_mut(index) else {
-            return;
-        };
-        rule.id.clone_into(&mut finding.rule);
-        finding.attack = rule.attack.iter().map(|a| (*a).to_owned()).collect();
-        finding.severity = severity;
-        self.enter(index);
-        self.touch(index);
     }
 }
 
@@ -466,7 +447,7 @@ mod tests {
         let mut findings = FindingStore::default();
         let index = raise(&mut findings, b"s", 1);
         for n in 0..1000_u32 {
-            findings.continue_as(index, &RULE, Severity::Low, n.to_string().as_bytes());
+            findings.reassign(index, &RULE, n.to_string().as_bytes());
         }
         assert_eq!(findings.by_identity.len(), 1);
         assert_eq!(findings.find(RULE.id, None, b"999"), Some(index));

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
-use super::drifted_files::DriftedFiles;
 use super::exec_session::Session;
 use super::file_links::FileLinks;
 use super::finding::{Finding, FindingIndex};
@@ -48,8 +47,6 @@ pub(crate) struct ContainerMemory {
     pub(crate) began: Option<Timestamp>,
     /// It started and has not run its own program yet.
     pub(crate) awaiting_first: bool,
-    /// Executed drift, and what awaits comparison.
-    pub(crate) drifts: DriftedFiles,
     /// SHA-256 of files compared with the image, by path.
     hashes: BTreeMap<Bytes, String>,
     /// Files a package manager of the image wrote.
@@ -68,8 +65,6 @@ pub(crate) struct ContainerMemory {
     pub(crate) sessions: BTreeMap<u32, Session>,
     /// Times its init ended, lately.
     pub(crate) deaths: VecDeque<Timestamp>,
-    /// Calls and capabilities it has used since its start.
-    pub(crate) used: BTreeSet<String>,
     /// Processes that began lately, and their parents: who stands beside whom in a pipe.
     begun: VecDeque<(Timestamp, u32, u32)>,
 }
@@ -94,7 +89,7 @@ impl ContainerMemory {
         let texts = self.hashes.len() + self.planted.len() + self.rhythms.len();
         size_of::<Self>()
             + hashes * 32
-            + (texts + self.drifts.len()) * 192
+            + texts * 192
             + (self.sessions.len() + self.begun.len()) * 64
     }
 

@@ -1,11 +1,15 @@
 //! Reads of secrets: by hand, by services, and by programs whose work it is.
 
+use std::collections::BTreeSet;
+
 use crate::catalog;
 use crate::catalog::secrets;
 use bstr::ByteSlice as _;
 
+use crate::detect::alert::Alerts;
 use crate::detect::file_change::{Maker, by, graded, is_refusal, maker, refused};
 use crate::detect::rule_context::RuleContext;
+use crate::detect::rule_memory::{RuleMemories, RuleMemory};
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, attribution, program_roles};
 use crate::event::{File, FileOp};
 use crate::state::ProcessEntry;
@@ -25,7 +29,9 @@ pub(super) const RULE: Rule = Rule {
                   mounted for it. Programs whose work is to check logins are not flagged.",
         check: "Who read them, and rotate what was read.",
     },
-    handlers: &[Handler::OldFile(credentials)],
+    handlers: &[Handler::File(|ctx, memories, file| {
+        credentials(ctx, memories, file)
+    })],
 };
 
 /// Tools by whose hand people look around; a service does not read its secrets with them.
@@ -47,7 +53,20 @@ pub(super) fn by_hand(ctx: &RuleContext<'_>) -> bool {
     attribution::suspicious(ctx) || with_a_tool(ctx)
 }
 
-fn credentials(ctx: &mut RuleContext<'_>, file: &File) {
+/// Reads remembered of one container.
+const MAX_READS: usize = 256;
+
+/// What the container's own programs read while it started: program and kind of secret.
+#[derive(Debug, Clone, Default)]
+struct StartupReads(BTreeSet<String>);
+
+impl RuleMemory for StartupReads {
+    fn heap_bytes(&self) -> usize {
+        self.0.len() * 96
+    }
+}
+
+fn credentials(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, file: &File) -> Alerts {
     // A second name by which it can be read unseen is as good as reading it.
     let verb = match (file.op, &file.target) {
         (FileOp::Read, _) => "read",
@@ -56,12 +75,12 @@ fn credentials(ctx: &mut RuleContext<'_>, file: &File) {
         {
             "linked"
         }
-        _ => return,
+        _ => return Alerts::none(),
     };
     // Programs look for keys that are not there; a person who does is worth a line.
     let absent = file.errno == 2 && by_hand(ctx);
     if file.errno != 0 && !absent && !is_refusal(file.errno) {
-        return;
+        return Alerts::none();
     }
     let path = file.path.as_bytes();
     // Devices and memory have rules of their own.
@@ -71,13 +90,13 @@ fn credentials(ctx: &mut RuleContext<'_>, file: &File) {
         || path.ends_with(b"/kmem")
         || file.file.is_some_and(|f| f.mode & 0o170_000 == 0o060_000)
     {
-        return;
+        return Alerts::none();
     }
     if secrets::is_server_key(path) && !with_a_tool(ctx) {
-        return;
+        return Alerts::none();
     }
     if ctx.process.is_some_and(|p| its_work(p, path)) || maker(ctx) == Maker::Package {
-        return;
+        return Alerts::none();
     }
     let key = {
         let exe = ctx.process.map_or(&file.comm, |p| &p.exe);
@@ -89,15 +108,15 @@ fn credentials(ctx: &mut RuleContext<'_>, file: &File) {
     };
     let starting = ctx.starting_up();
     let hand = by_hand(ctx);
-    let own = ctx.own();
+    let reads: &mut StartupReads = memories.of();
     if starting {
-        if own.used.len() < 256 {
-            own.used.insert(key);
+        if reads.0.len() < MAX_READS {
+            reads.0.insert(key);
         }
-        return;
+        return Alerts::none();
     }
-    if own.used.contains(&key) && !hand {
-        return;
+    if reads.0.contains(&key) && !hand {
+        return Alerts::none();
     }
     let environment = path.ends_with(b"/environ");
     let group = secret_group(path).to_vec();
@@ -113,14 +132,11 @@ fn credentials(ctx: &mut RuleContext<'_>, file: &File) {
     };
     let severity = graded(weight, file.errno).min(weight);
     let line = format!("{verb} {}{}", file.path.escaped(), refused(file.errno));
-    let index = ctx.raise(severity, &group, |ctx, explanation| {
+    let alert = ctx.alert(severity, &group, |explanation| {
         explanation.title = format!("Read a secret: {}", file.path.escaped());
         explanation.why.push(by(ctx, &file.comm));
     });
-    if let Some(index) = index {
-        ctx.findings.add_part(index, &file.path);
-        ctx.findings.add_reason(index, line);
-    }
+    alert.part(file.path.clone()).reason(line).into()
 }
 
 /// Reading this is what the image's program is there for.

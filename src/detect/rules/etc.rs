@@ -3,8 +3,8 @@
 use bstr::ByteSlice as _;
 
 use crate::catalog::paths::PathClass;
+use crate::detect::alert::Alerts;
 use crate::detect::file_change::{Maker, RENAMED, by, changes, graded, in_root, maker, refused};
-use crate::detect::finding::FindingIndex;
 use crate::detect::rule_context::RuleContext;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_roles};
 use crate::event::{Bytes, File, FileOp};
@@ -23,7 +23,7 @@ macro_rules! on_place {
                 explain: $explain,
                 check: $check,
             },
-            handlers: &[Handler::OldFile(|ctx, file| changed(ctx, file, PathClass::$class))],
+            handlers: &[Handler::File(|ctx, _, file| changed(ctx, file, PathClass::$class))],
         };
     };
 }
@@ -113,12 +113,13 @@ pub(super) const CONFIG: Rule = Rule {
         check: "What changed, against the image's file.",
     },
     handlers: &[
-        Handler::OldFile(|ctx, file| changed(ctx, file, PathClass::EtcTop)),
-        Handler::OldFile(|ctx, file| changed(ctx, file, PathClass::EtcBelow)),
+        Handler::File(|ctx, _, file| changed(ctx, file, PathClass::EtcTop)),
+        Handler::File(|ctx, _, file| changed(ctx, file, PathClass::EtcBelow)),
     ],
 };
 
-fn changed(ctx: &mut RuleContext<'_>, file: &File, wanted: PathClass) {
+fn changed(ctx: &RuleContext<'_>, file: &File, wanted: PathClass) -> Alerts {
+    let mut alerts = Alerts::none();
     for change in changes(file).into_iter().flatten() {
         let class = if file.op == FileOp::Rename {
             ctx.class_of_entry(change.path)
@@ -130,12 +131,10 @@ fn changed(ctx: &mut RuleContext<'_>, file: &File, wanted: PathClass) {
         }
         let maker = maker(ctx);
         match maker {
-            Maker::Package => return,
+            Maker::Package => return alerts,
             Maker::StartUp => {
-                super::record_startup_drift(
-                    ctx,
-                    format!("{} {}", change.verb, change.path.escaped()),
-                );
+                let line = format!("{} {}", change.verb, change.path.escaped());
+                alerts.push(super::startup_drift(ctx, line));
                 continue;
             }
             Maker::Session | Maker::Service => {}
@@ -163,55 +162,26 @@ fn changed(ctx: &mut RuleContext<'_>, file: &File, wanted: PathClass) {
         };
         let severity = graded(severity, change.errno).min(severity);
         let title = format!("{}: {}", ctx.rule.title, change.path.escaped());
-        if change.verb == RENAMED {
-            take_over(ctx, file, severity, subject);
-        }
-        let index = continued(ctx, file, change.path).inspect(|index| {
-            let at = (ctx.event.ts, ctx.event.seq);
-            ctx.findings.record_occurrence(*index, severity, at.0, at.1);
-            if change.verb == RENAMED {
-                ctx.findings.edit(*index, |f| f.title.clone_from(&title));
-            }
-        });
-        let index = index.or_else(|| {
-            ctx.raise(severity, subject, |ctx, explanation| {
-                explanation.title = title;
+        let mut alert = ctx
+            .alert(severity, subject, |explanation| {
+                explanation.title.clone_from(&title);
                 explanation.why.push(by(ctx, &file.comm));
             })
-        });
-        if let Some(index) = index {
-            ctx.findings.add_part(index, change.path);
-            ctx.findings.add_reason(index, line);
-            ctx.own().plant(change.path, index);
+            .part(change.path.clone())
+            .reason(line)
+            .plants(change.path)
+            .continues(change.path);
+        // What was planted under another name goes on under this one.
+        if file.op == FileOp::Rename {
+            alert = alert.continues(&file.path);
         }
+        if change.verb == RENAMED {
+            alert = alert.continued_title(title);
+            alert = alert.succeeds(&file.path, CONFIG.info.id);
+        }
+        alerts.push(alert);
     }
-}
-
-/// What was made under a name without meaning and then moved to a special one is that one's story.
-fn take_over(ctx: &mut RuleContext<'_>, file: &File, severity: Severity, subject: &[u8]) {
-    let Some(index) = ctx.planted(&file.path) else {
-        return;
-    };
-    let planted = &ctx.own().planted;
-    let alone = planted.values().filter(|p| **p == index).count() == 1;
-    let story = ctx.findings.get(index);
-    let lesser = story.is_some_and(|f| f.rule == CONFIG.info.id && f.rule != ctx.rule.id);
-    let unknown = ctx
-        .findings
-        .find(ctx.rule.id, Some(ctx.owner), subject)
-        .is_none();
-    if alone && lesser && unknown {
-        ctx.findings.continue_as(index, ctx.rule, severity, subject);
-    }
-}
-
-/// The story this change goes on with: the file was planted under this name or, before a rename,
-/// under another.
-fn continued(ctx: &RuleContext<'_>, file: &File, path: &Bytes) -> Option<FindingIndex> {
-    let moved = (file.op == FileOp::Rename).then(|| ctx.planted(&file.path));
-    let index = ctx.planted(path).or(moved.flatten())?;
-    let story = ctx.findings.get(index)?;
-    (story.rule == ctx.rule.id && !ctx.settings.policy.turns_off(ctx.rule.id)).then_some(index)
+    alerts
 }
 
 /// `/etc/nginx` of `/etc/nginx/conf.d/x`; `/etc` of `/etc/x`.

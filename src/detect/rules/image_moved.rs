@@ -1,8 +1,8 @@
 //! Containers whose image's name means another image by now.
 
+use crate::detect::alert::Alerts;
 use crate::detect::rule_context::RuleContext;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity};
-use crate::event::ContainerEvent;
 
 /// The rule.
 pub(super) const RULE: Rule = Rule {
@@ -18,12 +18,12 @@ pub(super) const RULE: Rule = Rule {
                   gone, and an image named by its digest, are no finding.",
         check: "Which of both is meant: replace the container, or see who moved the name.",
     },
-    handlers: &[Handler::OldContainer(moved)],
+    handlers: &[Handler::Container(|ctx, _, _| moved(ctx))],
 };
 
-fn moved(ctx: &mut RuleContext<'_>, _change: &ContainerEvent) {
+fn moved(ctx: &RuleContext<'_>) -> Alerts {
     let Some(container) = ctx.container.filter(|c| !c.info.image_now.is_empty()) else {
-        return;
+        return Alerts::none();
     };
     let info = &container.info;
     let subject = info.image_now.as_bytes();
@@ -32,9 +32,9 @@ fn moved(ctx: &mut RuleContext<'_>, _change: &ContainerEvent) {
         .find(ctx.rule.id, Some(ctx.owner), subject)
         .is_some()
     {
-        return;
+        return Alerts::none();
     }
-    ctx.raise(Severity::Info, subject, |_, explanation| {
+    let alert = ctx.alert(Severity::Info, subject, |explanation| {
         let name = info.image.escaped();
         explanation.title = format!("The name {name} points to another image now");
         explanation
@@ -44,6 +44,7 @@ fn moved(ctx: &mut RuleContext<'_>, _change: &ContainerEvent) {
             .why
             .push(format!("{name} is now {}", info.image_now));
     });
+    alert.into()
 }
 
 #[cfg(test)]

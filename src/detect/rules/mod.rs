@@ -9,8 +9,9 @@ mod drift_snapshot;
 mod etc;
 mod exec_refused;
 mod exec_session;
+mod file_modes;
 mod fileless;
-mod files;
+mod host_write;
 mod image_moved;
 mod kernel_files;
 mod libraries;
@@ -30,6 +31,8 @@ mod reverse_shell;
 mod scripts;
 mod server_shell;
 mod shells;
+mod startup_drift;
+mod traces;
 mod trust_store;
 mod watched;
 
@@ -37,7 +40,7 @@ use std::sync::LazyLock;
 
 use super::{Rule, RuleInfo};
 
-use drift_exec::{built_alert as built, record_startup_drift, startup_drift};
+use startup_drift::{built_alert as built, record_startup_drift, startup_drift};
 
 /// Every rule, by family.
 pub(crate) const ALL: &[&Rule] = &[
@@ -48,8 +51,8 @@ pub(crate) const ALL: &[&Rule] = &[
     &drift_exec::RELOCATED,
     &drift_exec::TMPFS,
     &drift_exec::VOLUME,
-    &drift_exec::STARTUP,
-    &drift_exec::BUILT,
+    &startup_drift::STARTUP,
+    &startup_drift::BUILT,
     &drift_snapshot::RULE,
     &fileless::RULE,
     &scripts::SCRIPT,
@@ -72,10 +75,10 @@ pub(crate) const ALL: &[&Rule] = &[
     &etc::PACKAGE_SOURCES,
     &package_database::RULE,
     &credentials::RULE,
-    &files::LOGS,
-    &files::SETUID,
-    &files::WRITABLE,
-    &files::HOST,
+    &traces::RULE,
+    &file_modes::SETUID,
+    &file_modes::WRITABLE,
+    &host_write::RULE,
     &trust_store::RULE,
     &watched::RULE,
     &server_shell::RULE,

@@ -1,0 +1,325 @@
+//! Execution of what the image does not bring: by content, not by name.
+
+mod comparison;
+mod effects;
+mod kinds;
+
+use bstr::ByteSlice as _;
+
+use crate::detect::alert::{Alert, Alerts};
+use crate::detect::drifted_files::{DriftedFiles, PendingComparison};
+use crate::detect::rule_context::RuleContext;
+use crate::detect::rule_memory::RuleMemories;
+use crate::detect::{Handler, Rule, RuleInfo, Severity, build_artifacts, program_roles};
+use crate::event::{CompareClass, Exec, Origin};
+
+use super::startup_drift::{BUILT, startup_drift};
+
+pub(super) use super::startup_drift::built;
+
+/// Nothing at that path in the image. Handles the other kinds, too.
+pub(super) const NEW: Rule = Rule {
+    info: kinds::NEW,
+    handlers: &[
+        Handler::Exec(exec),
+        Handler::Compare(comparison::compare),
+        Handler::Tick(comparison::tick),
+        Handler::Connect(|ctx, _, connect| effects::connect(ctx, connect)),
+        Handler::File(|ctx, _, file| effects::file(ctx, file)),
+    ],
+};
+
+/// Other content than the image's.
+pub(super) const MODIFIED: Rule = Rule {
+    info: kinds::MODIFIED,
+    handlers: &[],
+};
+
+/// The same content as another file of the image.
+pub(super) const RELOCATED: Rule = Rule {
+    info: kinds::RELOCATED,
+    handlers: &[],
+};
+
+/// Run from memory-backed directories.
+pub(super) const TMPFS: Rule = Rule {
+    info: kinds::TMPFS,
+    handlers: &[],
+};
+
+/// Run from a volume.
+pub(super) const VOLUME: Rule = Rule {
+    info: kinds::VOLUME,
+    handlers: &[],
+};
+
+fn exec(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, exec: &Exec) -> Alerts {
+    let mut alerts = Alerts::none();
+    // What a drifted program starts belongs to its story.
+    if let Some(&index) = ctx.memory.marks.get(&ctx.event.pid) {
+        let command = program_roles::command_line(&exec.argv, &exec.exe, 160);
+        alerts.push(Alert::addition(index).effect(format!("then ran: {command}")));
+        alerts.extend(build_artifacts::compiles(ctx, &BUILT.info, exec, index));
+    }
+    alerts.extend(match exec.file.origin() {
+        Origin::Upper | Origin::CopiedUp => judge_upper(ctx, memories.of(), exec),
+        Origin::Tmpfs => judge(ctx, exec, &kinds::TMPFS, Severity::High),
+        Origin::Volume => judge_volume(ctx, exec),
+        Origin::Image | Origin::Memfd | Origin::Deleted | Origin::Unknown => None,
+    });
+    alerts
+}
+
+fn judge_upper(ctx: &RuleContext<'_>, memory: &mut DriftedFiles, exec: &Exec) -> Option<Alert> {
+    let copied_up = exec.file.origin() == Origin::CopiedUp;
+    let (kind, severity) = match memory.verdict(&exec.exe, &exec.file) {
+        Some(CompareClass::CopiedUp) => return None,
+        Some(CompareClass::Relocated(from)) => (
+            &kinds::RELOCATED,
+            kinds::relocated_severity(&exec.exe, from),
+        ),
+        Some(CompareClass::Modified) => (&kinds::MODIFIED, Severity::High),
+        Some(CompareClass::Unknown(_)) if copied_up => {
+            if !kinds::changed_since_start(ctx, exec.file.mtime) {
+                return None;
+            }
+            (&kinds::MODIFIED, Severity::Medium)
+        }
+        Some(CompareClass::New | CompareClass::Unknown(_)) => (&kinds::NEW, Severity::High),
+        None => {
+            // Whether it is a copy of an image file, or the image's own content, is known
+            // only once it is compared.
+            memory.wait(PendingComparison {
+                path: exec.exe.clone(),
+                file: exec.file,
+                first: ctx.occurrence(),
+                pid: ctx.event.pid,
+                command: program_roles::command_line(&exec.argv, &exec.exe, 160),
+                again: (0, ctx.event.ts, ctx.event.seq),
+                starting_up: ctx.starting_up(),
+            });
+            if copied_up {
+                return None;
+            }
+            (&kinds::NEW, Severity::High)
+        }
+    };
+    judge(ctx, exec, kind, severity)
+}
+
+fn judge_volume(ctx: &RuleContext<'_>, exec: &Exec) -> Option<Alert> {
+    let mounted = ctx.container.is_some_and(|c| {
+        c.info.mounts.iter().any(|m| {
+            let at = m.destination.as_bytes();
+            exec.exe
+                .strip_prefix(at)
+                .is_some_and(|rest| rest.starts_with(b"/") || at.ends_with(b"/"))
+        })
+    });
+    if kinds::changed_since_start(ctx, exec.file.ctime) {
+        // Outside any mount the storage driver is no overlay: only the time speaks.
+        let severity = if mounted {
+            Severity::High
+        } else {
+            Severity::Medium
+        };
+        judge(ctx, exec, &kinds::VOLUME, severity)
+    } else if mounted && !ctx.starting_up() {
+        judge(ctx, exec, &kinds::VOLUME, Severity::Info)
+    } else {
+        None
+    }
+}
+
+/// An alert of one kind, unless the file came about in an ordinary way.
+fn judge(
+    ctx: &RuleContext<'_>,
+    exec: &Exec,
+    kind: &'static RuleInfo,
+    severity: Severity,
+) -> Option<Alert> {
+    let path = &exec.exe;
+    if ctx.starting_up() {
+        return Some(startup_drift(ctx, format!("ran {}", path.escaped())));
+    }
+    if severity > Severity::Info
+        && let Some(folded) = kinds::ordinary(ctx, path)
+    {
+        return folded;
+    }
+    let command = program_roles::command_line(&exec.argv, path, 160);
+    let alert = kinds::alert(ctx, kind, severity, path, &command, exec.file.origin());
+    Some(alert.history_of(path).follows(ctx.event.pid))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::detect::Severity;
+    use crate::detect::testkit::{World, copied_up, tmpfs, upper, volume};
+    use crate::event::{CompareClass, FileOp};
+
+    #[test]
+    fn a_dropped_program_is_one_story_with_its_effects() {
+        let mut w = World::steady();
+        let init = w.init();
+        let shell = w.exec(init, "/bin/sh", &["sh", "-c", "x"]);
+        w.create(shell, "/tmp/p");
+        w.file(shell, FileOp::Chmod, "/tmp/p");
+        let p = w.exec_new(shell, "/tmp/p");
+        w.connect(p, "203.0.113.9:4444");
+        let child = w.exec(p, "/bin/cat", &["cat", "/etc/hostname"]);
+        w.connect(child, "203.0.113.9:4445");
+        w.exec_new(shell, "/tmp/p");
+        let f = w.finding("drift.exec-new");
+        assert_eq!((f.severity, f.count), (Severity::High, 2));
+        assert_eq!(f.subject, "/tmp/p");
+        let why = f.why.join("\n");
+        for part in [
+            "written, made executable",
+            "connected to 203.0.113.9:4444",
+            "cat /etc/hostname",
+            "203.0.113.9:4445",
+        ] {
+            assert!(why.contains(part), "{part}: {why}");
+        }
+        assert!(f.evidence.len() >= 4);
+        assert_eq!(f.ancestry[0].exe, "/tmp/p");
+        assert_eq!(f.ancestry[1].exe, "/bin/sh");
+    }
+
+    #[test]
+    fn a_chain_of_effects_is_one_story() {
+        // Written over the image's program, then run.
+        let mut w = World::steady();
+        let init = w.init();
+        w.file(init, FileOp::Write, "/bin/cat");
+        let changed = w.changed_now(copied_up(51));
+        w.exec_file(init, "/bin/cat", &["cat"], changed);
+        w.compare("/bin/cat", 51, CompareClass::Modified);
+        w.only(&["drift.exec-modified"]);
+        // Put beside the image's programs, then run; what it does adds to its story.
+        let mut w = World::steady();
+        let init = w.init();
+        w.create(init, "/usr/bin/helper");
+        let p = w.exec_new(init, "/usr/bin/helper");
+        w.create(p, "/etc/cron.d/x");
+        w.exec_new(p, "/tmp/second");
+        w.only(&["drift.exec-new"]);
+        assert_eq!(w.all("drift.exec-new").len(), 1);
+        let why = w.finding("drift.exec-new").why.join("\n");
+        for part in ["/etc/cron.d/x", "/tmp/second"] {
+            assert!(why.contains(part), "{part}: {why}");
+        }
+        // What is worse stands for itself, and so does what another process does.
+        w.create(p, "/etc/ld.so.preload");
+        w.create(init, "/etc/cron.d/y");
+        w.only(&["drift.exec-new", "file.cron", "file.ld-preload"]);
+        // Two programs changed: the change is a story of its own.
+        let mut w = World::steady();
+        let init = w.init();
+        w.create(init, "/usr/bin/a");
+        w.create(init, "/usr/bin/b");
+        w.exec_new(init, "/usr/bin/a");
+        w.only(&["drift.exec-new", "file.program-changed"]);
+    }
+
+    #[test]
+    fn touched_image_programs_stay_silent_and_modified_ones_do_not() {
+        let mut w = World::steady();
+        let init = w.init();
+        let a = w.exec_file(init, "/bin/ls", &["ls"], copied_up(50));
+        w.compare("/bin/ls", 50, CompareClass::CopiedUp);
+        w.exec_file(a, "/bin/ls", &["ls"], copied_up(50));
+        w.ticks(20);
+        w.only(&[]);
+        w.exec_file(init, "/bin/cat", &["cat"], copied_up(51));
+        w.exec_file(init, "/bin/cat", &["cat"], copied_up(51));
+        w.only(&[]);
+        w.compare("/bin/cat", 51, CompareClass::Modified);
+        w.exec_file(init, "/bin/cat", &["cat"], copied_up(51));
+        let f = w.finding("drift.exec-modified");
+        assert_eq!((f.severity, f.count), (Severity::High, 3));
+    }
+
+    #[test]
+    fn without_a_comparison_a_later_change_is_medium() {
+        let mut w = World::steady();
+        let init = w.init();
+        let changed = w.changed_now(copied_up(51));
+        w.exec_file(init, "/bin/cat", &["cat"], changed);
+        w.ticks(4);
+        w.only(&[]);
+        w.ticks(3);
+        assert_eq!(w.finding("drift.exec-modified").severity, Severity::Medium);
+        // Its content is older than the container: only its mode or owner changed.
+        let mut w = World::steady();
+        let init = w.init();
+        w.exec_file(init, "/bin/cat", &["cat"], copied_up(51));
+        w.ticks(10);
+        w.only(&[]);
+    }
+
+    #[test]
+    fn a_copy_firms_up_to_relocated() {
+        let mut w = World::steady();
+        let init = w.init();
+        w.exec_file(init, "/tmp/x", &["x"], upper(60));
+        assert_eq!(w.finding("drift.exec-new").severity, Severity::High);
+        w.compare("/tmp/x", 60, CompareClass::Relocated("/bin/busybox".into()));
+        w.exec_file(init, "/tmp/x", &["x"], upper(60));
+        let f = w.finding("drift.exec-relocated");
+        assert_eq!((f.severity, f.count), (Severity::Medium, 2));
+        w.only(&["drift.exec-relocated"]);
+        // Under the name of a system program it is worse.
+        w.exec_file(init, "/tmp/sshd", &["sshd"], upper(61));
+        w.compare("/tmp/sshd", 61, CompareClass::Relocated("/bin/nc".into()));
+        assert_eq!(w.all("drift.exec-relocated")[1].severity, Severity::High);
+    }
+
+    #[test]
+    fn start_up_is_folded_and_a_session_is_not() {
+        let mut w = World::starting();
+        let init = w.init();
+        w.create(init, "/run-app");
+        w.exec_new(init, "/run-app");
+        w.exec_new(init, "/run-other");
+        let f = w.finding("drift.startup");
+        assert_eq!((f.severity, f.count), (Severity::Info, 2));
+        let session = w.session(&["sh"]);
+        w.create(session, "/x");
+        w.exec_new(session, "/x");
+        assert_eq!(w.finding("drift.exec-new").severity, Severity::High);
+        // What start-up wrote may run later.
+        w.ticks(60);
+        w.exec_new(init, "/run-app");
+        assert_eq!(w.all("drift.exec-new").len(), 1);
+    }
+
+    #[test]
+    fn tmpfs_and_new_volume_files_count_and_old_ones_hardly() {
+        let mut w = World::steady();
+        let init = w.init();
+        w.exec_file(init, "/dev/shm/p", &["p"], tmpfs(5));
+        assert_eq!(w.finding("drift.exec-tmpfs").severity, Severity::High);
+        w.mount("/data");
+        w.exec_file(init, "/data/old", &["old"], volume(6));
+        assert_eq!(w.finding("drift.exec-volume").severity, Severity::Info);
+        let new = w.changed_now(volume(7));
+        w.exec_file(init, "/data/new", &["new"], new);
+        assert_eq!(w.all("drift.exec-volume")[1].severity, Severity::High);
+    }
+
+    #[test]
+    fn what_the_images_compiler_built_is_information() {
+        let mut w = World::steady();
+        let init = w.init();
+        let make = w.exec(init, "/usr/bin/make", &["make"]);
+        let ld = w.exec(make, "/usr/bin/x86_64-linux-gnu-ld.bfd", &["ld"]);
+        w.create(ld, "/tmp/a.out");
+        w.exec_new(make, "/tmp/a.out");
+        w.exec_new(init, "/tmp/a.out");
+        w.only(&["drift.exec-built"]);
+        assert_eq!(w.highest(), Severity::Info);
+    }
+}

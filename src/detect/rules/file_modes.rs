@@ -1,0 +1,178 @@
+//! Modes of files: setuid bits, and rights for everybody.
+
+use crate::catalog::paths::PathClass;
+use crate::catalog::secrets;
+use crate::detect::alert::Alerts;
+use crate::detect::file_change::{Maker, by, graded, is_refusal, maker, refused};
+use crate::detect::rule_context::RuleContext;
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity};
+use crate::event::{File, FileOp};
+
+/// setuid bits.
+pub(super) const SETUID: Rule = Rule {
+    info: RuleInfo {
+        id: "file.setuid",
+        title: "A file was given setuid or setgid rights",
+        severity: Severity::High,
+        attack: &["T1548.001"],
+        needs: &[Requirement::File],
+        explain: "chmod set the setuid bit (setgid: medium) on a file, so that whoever runs it \
+                  runs it as its owner. Directories, start-up and package managers do not count.",
+        check: "What the file is, and who may run it.",
+    },
+    handlers: &[Handler::File(|ctx, _, file| setuid(ctx, file))],
+};
+
+/// World-writable places of consequence.
+pub(super) const WRITABLE: Rule = Rule {
+    info: RuleInfo {
+        id: "file.world-writable",
+        title: "A sensitive file became writable for everybody",
+        severity: Severity::Medium,
+        attack: &["T1222.002"],
+        needs: &[Requirement::File],
+        explain: "chmod gave everybody the right to write to a program, an account file, a cron \
+                  table, a start-up file or other configuration under /etc, or to read a file \
+                  that holds passwords or keys.",
+        check: "Who did it, and whether the file has changed since.",
+    },
+    handlers: &[Handler::File(|ctx, _, file| writable(ctx, file))],
+};
+
+/// A directory, by the kernel's word or because it was made as one.
+fn is_directory(ctx: &RuleContext<'_>, file: &File) -> bool {
+    let made = || {
+        ctx.activity(&file.path)
+            .is_some_and(|a| a.ops.contains_key(&FileOp::Mkdir))
+    };
+    match file.file {
+        Some(facts) => facts.mode & 0o170_000 == 0o040_000,
+        None => made(),
+    }
+}
+
+fn setuid(ctx: &RuleContext<'_>, file: &File) -> Alerts {
+    if !matches!(file.op, FileOp::Chmod | FileOp::Create) || is_directory(ctx, file) {
+        return Alerts::none();
+    }
+    let mode = file.mode.unwrap_or(0);
+    // A program that everybody may run; without that right setgid is a lock.
+    let weight = match (mode & 0o4000 != 0, mode & 0o2010 == 0o2010) {
+        (true, _) => Severity::High,
+        (_, true) => Severity::Medium,
+        _ => return Alerts::none(),
+    };
+    if file.errno != 0 && !is_refusal(file.errno) || !file.path.contains(&b'/') {
+        return Alerts::none();
+    }
+    match maker(ctx) {
+        Maker::Package => return Alerts::none(),
+        Maker::StartUp => {
+            let line = format!("mode {mode:o} of {}", file.path.escaped());
+            return super::startup_drift(ctx, line).into();
+        }
+        Maker::Session | Maker::Service => {}
+    }
+    let severity = graded(weight, file.errno);
+    let alert = ctx.alert(severity, &file.path, |explanation| {
+        explanation.title = format!("{}: {}", ctx.rule.title, file.path.escaped());
+        explanation.why.push(format!(
+            "mode set to {:o}{}",
+            mode & 0o7777,
+            refused(file.errno)
+        ));
+        explanation.why.push(by(ctx, &file.comm));
+    });
+    alert.into()
+}
+
+fn writable(ctx: &RuleContext<'_>, file: &File) -> Alerts {
+    let mode = file.mode.unwrap_or(0);
+    let writes = mode & 0o1002 == 0o0002;
+    // A secret need not be written to.
+    let reads = mode & 0o4 != 0 && secrets::is_secret(&file.path);
+    if file.op != FileOp::Chmod || file.errno != 0 || !(writes || reads) {
+        return Alerts::none();
+    }
+    let sensitive = matches!(
+        ctx.path_class(&file.path),
+        Some(
+            PathClass::Program
+                | PathClass::Accounts
+                | PathClass::Sudoers
+                | PathClass::Pam
+                | PathClass::LdPreload
+                | PathClass::LdConf
+                | PathClass::Cron
+                | PathClass::Service
+                | PathClass::ShellStartup
+                | PathClass::SshAccess
+                | PathClass::EtcTop
+                | PathClass::EtcBelow
+        )
+    );
+    if !sensitive && !reads {
+        return Alerts::none();
+    }
+    match maker(ctx) {
+        Maker::Package => return Alerts::none(),
+        Maker::StartUp => {
+            let line = format!("made {} writable", file.path.escaped());
+            return super::startup_drift(ctx, line).into();
+        }
+        Maker::Session | Maker::Service => {}
+    }
+    let alert = ctx.alert(Severity::Medium, &file.path, |explanation| {
+        let what = if writes {
+            ctx.rule.title
+        } else {
+            "A secret became readable for everybody"
+        };
+        explanation.title = format!("{what}: {}", file.path.escaped());
+        explanation.why.push(by(ctx, &file.comm));
+    });
+    alert.into()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::detect::Severity;
+    use crate::detect::testkit::{World, upper};
+    use crate::event::{FileFacts, FileOp};
+
+    #[test]
+    fn rights_of_files() {
+        let mut w = World::steady();
+        let init = w.init();
+        w.file_as(init, FileOp::Chmod, "/tmp/sh", |f| f.mode = Some(0o4755));
+        assert_eq!(w.finding("file.setuid").severity, Severity::High);
+        w.file_as(init, FileOp::Chmod, "/etc/crontab", |f| {
+            f.mode = Some(0o666)
+        });
+        assert_eq!(w.finding("file.world-writable").severity, Severity::Medium);
+        let mut w = World::steady();
+        let init = w.init();
+        w.file_as(init, FileOp::Chmod, "/etc/shadow", |f| f.mode = Some(0o644));
+        assert_eq!(w.finding("file.world-writable").severity, Severity::Medium);
+        let mut w = World::steady();
+        let init = w.init();
+        w.file_as(init, FileOp::Chmod, "/etc/shadow", |f| f.mode = Some(0o640));
+        w.file_as(init, FileOp::Chmod, "/srv/x", |f| f.mode = Some(0o755));
+        w.file_as(init, FileOp::Chmod, "/srv/upload", |f| f.mode = Some(0o777));
+        w.file_as(init, FileOp::Chmod, "/srv/dir", |f| {
+            f.mode = Some(0o2775);
+            f.file = Some(FileFacts {
+                mode: 0o040_755,
+                ..upper(5)
+            });
+        });
+        w.file_as(init, FileOp::Chmod, "/tmp", |f| f.mode = Some(0o1777));
+        // Of a change by name only what was made there tells that it is a directory.
+        w.file(init, FileOp::Mkdir, "/srv/shared");
+        w.file_as(init, FileOp::Chmod, "/srv/shared", |f| {
+            f.mode = Some(0o2775)
+        });
+        w.only(&[]);
+    }
+}

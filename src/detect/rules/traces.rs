@@ -1,0 +1,190 @@
+//! Cleared traces: logs, and histories of shells.
+
+use bstr::ByteSlice as _;
+
+use super::credentials::by_hand;
+use crate::catalog;
+use crate::catalog::paths::PathClass;
+use crate::detect::alert::Alerts;
+use crate::detect::file_change::{Maker, by, graded, is_refusal, maker, refused};
+use crate::detect::rule_context::RuleContext;
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_roles};
+use crate::event::{File, FileOp, ProgramAdditions};
+
+/// Traces removed.
+pub(super) const RULE: Rule = Rule {
+    info: RuleInfo {
+        id: "file.traces-cleared",
+        title: "Logs or a shell's history were cleared",
+        severity: Severity::Medium,
+        attack: &["T1070.002", "T1070.003"],
+        needs: &[Requirement::File],
+        explain: "A log was removed or cut, or a shell's history removed or linked away, by a \
+                  shell, a common tool or a command from outside. Log rotation and services that \
+                  turn over their own logs are not flagged. One finding a container.",
+        check: "What the log would have told; other copies of it.",
+    },
+    handlers: &[Handler::File(|ctx, _, file| logs(ctx, file))],
+};
+
+/// Rotation leaves these behind and removes them in time.
+fn is_rotated(path: &[u8]) -> bool {
+    let leaf = program_roles::leaf(path);
+    leaf.ends_with(b".gz")
+        || leaf.ends_with(b".xz")
+        || leaf.ends_with(b".bz2")
+        || leaf.ends_with(b".old")
+        || leaf.ends_with(b".zst")
+        || leaf.ends_with(b".tmp")
+        || leaf.last().is_some_and(u8::is_ascii_digit)
+}
+
+/// A program that people type into writes its own history anew; so may a shell, but there a
+/// person does it, too.
+fn keeps(names: &ProgramAdditions, name: &[u8], path: &[u8]) -> bool {
+    let own = program_roles::leaf(path)
+        .strip_prefix(b".")
+        .and_then(|l| l.strip_suffix(b"_history"));
+    own == Some(name) && !names.is_shell(name)
+}
+
+/// Logs that a service or the system keeps, and nobody else begins anew.
+fn is_kept(path: &[u8]) -> bool {
+    let leaf = program_roles::leaf(path);
+    matches!(
+        leaf.strip_suffix(b".log").unwrap_or(leaf),
+        b"auth"
+            | b"syslog"
+            | b"messages"
+            | b"secure"
+            | b"kern"
+            | b"daemon"
+            | b"wtmp"
+            | b"btmp"
+            | b"lastlog"
+            | b"faillog"
+            | b"audit"
+            | b"sudo"
+            | b"cron"
+            | b"mail"
+            | b"maillog"
+            | b"access"
+            | b"access_log"
+            | b"error"
+            | b"error_log"
+    )
+}
+
+fn logs(ctx: &RuleContext<'_>, file: &File) -> Alerts {
+    if file.errno != 0 && !is_refusal(file.errno) {
+        return Alerts::none();
+    }
+    // All logs at once.
+    let whole = file.op == FileOp::Rename && file.path.as_bytes() == b"/var/log";
+    let kind = if whole {
+        Some(PathClass::Log)
+    } else {
+        ctx.path_class(&file.path)
+    };
+    let cleared = match (kind, file.op) {
+        (Some(PathClass::Log), FileOp::Truncate | FileOp::Unlink) => true,
+        (Some(PathClass::ShellHistory), FileOp::Truncate | FileOp::Unlink | FileOp::Symlink) => {
+            true
+        }
+        // Another file in its place.
+        (Some(PathClass::Log | PathClass::ShellHistory), FileOp::Rename) => file
+            .target
+            .as_ref()
+            .is_some_and(|t| t.starts_with(b"/dev/") || t.starts_with(b"/tmp/")),
+        _ => false,
+    };
+    if !cleared || ctx.starting_up() || maker(ctx) == Maker::Package {
+        return Alerts::none();
+    }
+    if kind == Some(PathClass::Log) {
+        let rotation = ctx
+            .ancestors()
+            .any(|p| catalog::programs::LOG_ROTATORS.contains(&program_roles::of(p)));
+        // Opening a log anew is how much is begun; those that are kept are not begun by hand.
+        let name = ctx.process.map(program_roles::of).unwrap_or_default();
+        let begun = file.op == FileOp::Truncate
+            && !catalog::programs::TRUNCATORS.contains(&name)
+            && !is_kept(&file.path);
+        if is_rotated(&file.path) || begun || !by_hand(ctx) || (rotation && ctx.session().is_none())
+        {
+            return Alerts::none();
+        }
+    } else if ctx.process.map(program_roles::of).is_some_and(|n| {
+        // A shell turns its own history over through a temporary file.
+        let over = ctx.names().is_shell(n) && file.op != FileOp::Symlink && ctx.session().is_none();
+        over || keeps(ctx.names(), n, &file.path)
+    }) {
+        return Alerts::none();
+    }
+    let line = format!(
+        "{} {}{}",
+        file.path.escaped(),
+        match file.op {
+            FileOp::Truncate => "cut",
+            FileOp::Symlink => "linked away",
+            FileOp::Rename => "moved away",
+            _ => "removed",
+        },
+        refused(file.errno)
+    );
+    let severity = graded(Severity::Medium, file.errno);
+    let alert = ctx.alert(severity, b"traces", |explanation| {
+        explanation.title = format!("Traces cleared: {line}");
+        explanation.why.push(by(ctx, &file.comm));
+    });
+    alert.part(file.path.clone()).reason(line).into()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::detect::Severity;
+    use crate::detect::testkit::World;
+    use crate::event::FileOp;
+
+    #[test]
+    fn traces_cleared_by_hand_and_logs_rotated() {
+        let mut w = World::steady();
+        let s = w.session(&["sh"]);
+        let rm = w.exec(s, "/bin/rm", &["rm", "/var/log/auth.log"]);
+        w.file(rm, FileOp::Unlink, "/var/log/auth.log");
+        w.file(s, FileOp::Truncate, "/var/log/nginx/access.log");
+        w.link(s, FileOp::Symlink, "/root/.bash_history", "/dev/null");
+        let f = w.finding("file.traces-cleared");
+        assert_eq!((f.severity, f.count), (Severity::Medium, 3));
+        // A log that is kept is not begun anew by a shell, others are.
+        let mut w = World::steady();
+        let init = w.init();
+        let sh = w.exec(init, "/bin/sh", &["sh", "-c", "x"]);
+        w.file(sh, FileOp::Truncate, "/var/log/job.log");
+        let psql = w.exec(sh, "/usr/bin/psql", &["psql"]);
+        w.file(psql, FileOp::Truncate, "/root/.psql_history");
+        w.only(&[]);
+        w.file(sh, FileOp::Truncate, "/var/log/wtmp");
+        w.only(&["file.traces-cleared"]);
+        let mut w = World::steady();
+        let s = w.session(&["sh"]);
+        w.rename(s, "/var/log", "/tmp/gone");
+        assert_eq!(w.finding("file.traces-cleared").severity, Severity::Medium);
+        let mut w = World::steady();
+        let init = w.init();
+        let cron = w.exec(init, "/usr/sbin/cron", &["cron"]);
+        let sh = w.exec(cron, "/bin/sh", &["sh", "-c", "logrotate"]);
+        let rotate = w.exec(
+            sh,
+            "/usr/sbin/logrotate",
+            &["logrotate", "/etc/logrotate.conf"],
+        );
+        w.rename(rotate, "/var/log/app.log", "/var/log/app.log.1");
+        w.file(rotate, FileOp::Unlink, "/var/log/app.log.5.gz");
+        w.file(rotate, FileOp::Truncate, "/var/log/other.log");
+        w.file(sh, FileOp::Unlink, "/var/log/old.log.2");
+        w.file(init, FileOp::Truncate, "/var/log/own.log");
+        w.only(&[]);
+    }
+}
