@@ -1,8 +1,9 @@
-//! Warns when the committed kernel object was not built from the sources beside it; with CI=true the
-//! build fails.
+//! Warns when the committed kernel object was not built from the sources beside it (with CI=true the
+//! build fails), and passes on what `--version` reports: the commit and how it was built.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use sha2::{Digest as _, Sha256};
 
@@ -22,7 +23,39 @@ fn sources(dir: &Path, into: &mut Vec<PathBuf>) {
     }
 }
 
+/// The output of git in this folder; `None` when git is not there or refuses.
+fn git(words: &[&str]) -> Option<String> {
+    let output = Command::new("git").args(words).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| text.trim().to_owned())
+}
+
+/// The commit that these sources are checked out from. A source archive has none, even when it was
+/// unpacked inside somebody else's checkout.
+fn commit() -> Option<String> {
+    let root = fs::canonicalize(git(&["rev-parse", "--show-toplevel"])?).ok()?;
+    if root != fs::canonicalize(std::env::var_os("CARGO_MANIFEST_DIR")?).ok()? {
+        return None;
+    }
+    // HEAD alone names a branch; its log grows with each commit. A file that is not there would
+    // run this program in every build.
+    for name in ["HEAD", "logs/HEAD"] {
+        let path = git(&["rev-parse", "--git-path", name])?;
+        if Path::new(&path).exists() {
+            println!("cargo::rerun-if-changed={path}");
+        }
+    }
+    git(&["log", "-1", "--format=%h of %cs"])
+}
+
 fn main() {
+    let commit = commit().unwrap_or_else(|| "unknown (not built from a git checkout)".to_owned());
+    println!("cargo::rustc-env=HULLWATCH_COMMIT={commit}");
+    for name in ["PROFILE", "TARGET"] {
+        let value = std::env::var(name).unwrap_or_default();
+        println!("cargo::rustc-env=HULLWATCH_{name}={value}");
+    }
+    println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=ebpf");
     println!("cargo::rerun-if-env-changed=CI");
     let mut files = Vec::new();
@@ -36,6 +69,8 @@ fn main() {
     }
     let hash: String = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
     let built = fs::read_to_string("ebpf/hullwatch.bpf.sha256").unwrap_or_default();
+    let object = built.trim().get(..12).unwrap_or_default();
+    println!("cargo::rustc-env=HULLWATCH_OBJECT={object}");
     if built.trim() == hash {
         return;
     }

@@ -233,6 +233,134 @@ fn a_view_of_a_recording_is_listed_for_people_and_programs() {
     );
 }
 
+/// A program needs no table of letters and short ids: words, numbers and whole ids are fields.
+#[test]
+fn rows_have_their_facts_in_fields_of_their_own() {
+    let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/demo/demo.jsonl.zst");
+    for view in [
+        "incidents",
+        "containers",
+        "findings",
+        "processes",
+        "network",
+        "files",
+        "images",
+        "events",
+    ] {
+        let output = hullwatch(&["list", view, "--recording", demo, "--json"]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(!text.is_empty(), "{view}");
+        for line in text.lines() {
+            let row: serde_json::Value = serde_json::from_str(line).unwrap();
+            let letter = row["sev"].as_str().unwrap_or(".");
+            match row["severity"].as_str() {
+                Some(word) => assert!(word.len() > 2, "{line}"),
+                None => assert_eq!(letter, ".", "{line}"),
+            }
+            for (text, number) in [
+                ("first_seen", "first_seen_ms"),
+                ("last_seen", "last_seen_ms"),
+            ] {
+                let time = row[text].as_str().map(|t| t.parse::<jiff::Timestamp>());
+                let time = time.map(|t| t.unwrap().as_millisecond());
+                assert_eq!(row[number].as_i64(), time, "{line}");
+            }
+            match view {
+                "images" => assert!(row["image_digest"].is_string(), "{line}"),
+                _ => assert_eq!(
+                    row["container_id"].as_str().map(str::len),
+                    Some(64),
+                    "{line}"
+                ),
+            }
+            if view == "containers" {
+                assert!(row["image_digest"].as_str().unwrap().starts_with("sha256:"));
+                assert!(
+                    row["labels"].is_object() && row["runtime"] == "docker",
+                    "{line}"
+                );
+                assert!(
+                    row["exit_code"].is_null() && row["exit"].is_null(),
+                    "{line}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_version_names_commit_and_build() {
+    let output = hullwatch(&["--version"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(
+        matches!(&lines[..], [name, commit, build]
+            if *name == concat!("hullwatch ", env!("CARGO_PKG_VERSION"))
+            && commit.starts_with("commit: ") && build.contains("kernel programs ")),
+        "{text}"
+    );
+    let short = String::from_utf8(hullwatch(&["-V"]).stdout).unwrap();
+    assert_eq!(short.trim_end(), lines[0]);
+}
+
+#[test]
+fn what_is_not_there_is_named_with_its_cause() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let file = file.to_str().unwrap();
+    for (args, said) in [
+        (
+            vec!["policy", "check", "/nosuch/p.toml"],
+            "/nosuch/p.toml: No such file",
+        ),
+        (vec!["policy", "check", "/etc"], "/etc: "),
+        (
+            vec!["man", "--directory", "/proc/nosuch/man"],
+            "/proc/nosuch/man: the manual pages cannot",
+        ),
+        (vec!["man", "--directory", file], "file: is not a directory"),
+        (vec!["rules", "no.such"], "no.such"),
+        (vec!["theme", "check", "/nosuch/t.toml"], "/nosuch/t.toml"),
+        (vec!["report", "/nosuch/r.jsonl"], "/nosuch/r.jsonl: "),
+        (
+            vec!["list", "--recording", "/nosuch/r.jsonl"],
+            "/nosuch/r.jsonl: ",
+        ),
+    ] {
+        let output = hullwatch(&args);
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {text}");
+        assert!(
+            text.contains(said) && text.lines().count() == 1,
+            "{args:?}: {text}"
+        );
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_hullwatch"))
+        .args(["policy", "check"])
+        .env("XDG_CONFIG_HOME", dir.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("hullwatch/policy.toml: No such file"));
+}
+
+/// Findings and events carry the name beside the id; findings of others are not printed.
+#[test]
+fn lines_name_their_container() {
+    let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/demo/demo.jsonl.zst");
+    for what in [&["--findings"][..], &["--events", "exec,findings"]] {
+        let args = [&["replay", demo, "--container", "shop-web"], what].concat();
+        let output = hullwatch(&args);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.lines().count() > 3, "{text}");
+        for line in text.lines() {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert_eq!(line["container_name"], "shop-web", "{line}");
+        }
+    }
+}
+
 #[test]
 fn rules_are_listed_and_explained() {
     let list = String::from_utf8(hullwatch(&["rules"]).stdout).unwrap();

@@ -125,6 +125,9 @@ fn tells_content_from_touches_and_names_packages() {
             *diff,
             serde_json::json!(["@@ -1,3 +1,3 @@", " a", "-b", "+B", " c"])
         );
+        // Of an added file every line is new; what is no file has none.
+        assert_eq!(told["/var/noted"]["diff"][1], "+");
+        assert!(told["/tmp/fifo"]["diff"].is_null());
         let summary = lines.last().unwrap();
         assert_eq!(summary["running"], !stopped);
         // The touched program, and what was removed and made anew with the same content.

@@ -32,7 +32,7 @@ const DIFFS: usize = 100;
 /// kernel programs.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Only these: a name, an id or the beginning of one, or an image [default: all running]
+    /// Only these: a name, an id or its beginning, a pod, or image:NAME [default: all running]
     container: Vec<String>,
 
     /// Stopped containers too
@@ -47,7 +47,7 @@ pub(super) struct Args {
     #[arg(long)]
     exit_code: bool,
 
-    /// Show the changed lines of small text files
+    /// Show the lines in which small text files differ, and the lines of those that were added
     #[arg(long)]
     diff: bool,
 
@@ -307,7 +307,7 @@ impl Work<'_> {
 
 fn is_text(entry: &Differing) -> bool {
     entry.kind == NodeKind::File
-        && entry.difference == Difference::Changed
+        && matches!(entry.difference, Difference::Added | Difference::Changed)
         && !entry.metadata_only
         && !matches!(
             entry.class,
@@ -319,7 +319,11 @@ fn text_diff(out: &mut dyn Write, known: &ListedContainer, entry: &Differing) ->
     match diff(&known.info, &entry.path) {
         Ok(TextDiff { lines, cut }) => {
             let path = entry.path.escaped();
-            writeln!(out, "  --- image {path}\n  +++ container {path}")?;
+            match entry.difference {
+                Difference::Added => writeln!(out, "  --- not in the image")?,
+                _ => writeln!(out, "  --- image {path}")?,
+            }
+            writeln!(out, "  +++ container {path}")?;
             for line in lines {
                 writeln!(out, "  {line}")?;
             }

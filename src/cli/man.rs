@@ -1,6 +1,6 @@
 //! `hullwatch man`: the manual page.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
 use super::CliError;
@@ -23,7 +23,13 @@ pub(super) fn run(args: &Args, command: clap::Command) -> Result<ExitCode, CliEr
             std::fs::create_dir_all(&to)?;
             clap_mangen::generate_to(command, &to)
         })
-        .map_err(|e| CliError::expected(format!("{}: {e}", directory.display())))?;
+        .map_err(|error| {
+            let why = match error.kind() {
+                ErrorKind::AlreadyExists => "is not a directory".to_owned(),
+                _ => format!("the manual pages cannot be written: {error}"),
+            };
+            CliError::expected(format!("{}: {why}", directory.display()))
+        })?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut page = Vec::new();

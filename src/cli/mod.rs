@@ -40,12 +40,25 @@ pub use live::LiveArgs;
 
 use crate::user_files;
 
+/// What `--version` prints: enough to build the same program again.
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    "\ncommit: ",
+    env!("HULLWATCH_COMMIT"),
+    "\nbuild: ",
+    env!("HULLWATCH_PROFILE"),
+    " for ",
+    env!("HULLWATCH_TARGET"),
+    ", kernel programs ",
+    env!("HULLWATCH_OBJECT"),
+);
+
 /// Shows what running containers do that they should not.
 ///
 /// Without a command it watches this host in the terminal. Watching needs root or a few
 /// capabilities; `demo` and `replay` need nothing.
 #[derive(Debug, Parser)]
-#[command(name = "hullwatch", version, propagate_version = true)]
+#[command(name = "hullwatch", version, long_version = VERSION, propagate_version = true)]
 #[command(args_conflicts_with_subcommands = true)]
 #[command(max_term_width = 100)]
 struct Cli {

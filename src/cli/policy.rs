@@ -31,7 +31,13 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
         None => user_files::standard("policy.toml")
             .ok_or_else(|| CliError::expected("no home directory is known"))?,
     };
-    let read = read(&path)?;
+    let read = read(&path).map_err(|error| match (file, error) {
+        // No policy file at the default place is nothing wrong, but there is nothing to check.
+        (None, CliError::Expected(why)) if !path.exists() => CliError::expected(format!(
+            "{why}; hullwatch works without a policy file: name one to check it"
+        )),
+        (_, error) => error,
+    })?;
     let mut out = std::io::stdout().lock();
     let policy = read.policy;
     writeln!(

@@ -121,7 +121,12 @@ fn print(
         for finding in core.detector.findings() {
             let line = finding_line(finding).map_err(std::io::Error::from)?;
             if lines.is_selected(finding, &core) {
-                out.write_all(&escape_json(&line))?;
+                let line = escape_json(&line).into_owned();
+                let line = match &finding.container {
+                    Some(id) => selection::named(line, id, &core),
+                    None => line,
+                };
+                out.write_all(&line)?;
             }
         }
     }

@@ -115,7 +115,10 @@ impl OutputLines {
             && let Some(held) = self.held.remove(id)
         {
             match self.matches(id, core) {
-                Selected::Yes => held.into_iter().for_each(&mut *out),
+                Selected::Yes => {
+                    let named = held.into_iter().map(|line| named(line, id, core));
+                    named.for_each(&mut *out);
+                }
                 Selected::No => {}
                 Selected::Later => {
                     self.held.insert(id.clone(), held);
@@ -261,13 +264,15 @@ impl OutputLines {
             Cow::Owned(escaped) => escaped,
             Cow::Borrowed(_) => line,
         };
-        if self.selection.container.is_empty() {
-            return out(line);
-        }
         // The host's own events and those about the stream itself belong to no container.
-        let Some(id) = owner else { return };
+        let Some(id) = owner else {
+            if self.selection.container.is_empty() {
+                out(line);
+            }
+            return;
+        };
         match self.matches(id, core) {
-            Selected::Yes => out(line),
+            Selected::Yes => out(named(line, id, core)),
             Selected::No => {}
             Selected::Later => {
                 let held = self.held.entry(id.clone()).or_default();
@@ -305,6 +310,22 @@ impl OutputLines {
             .filter_map(|w| ContainerSelector::new(w).resolve(containers(core)).err())
             .collect()
     }
+}
+
+/// The line with its container's name beside the id, as far as the name is known by now.
+pub(super) fn named(mut line: Vec<u8>, id: &ContainerId, core: &Core) -> Vec<u8> {
+    let container = core.state.containers.get(id);
+    let name = container.map(|container| &container.info.name);
+    let name = name.filter(|name| !name.is_empty());
+    if let Some(json) = name.and_then(|name| serde_json::to_vec(name).ok())
+        && line.ends_with(b"}\n")
+    {
+        line.truncate(line.len() - 2);
+        line.extend(b",\"container_name\":");
+        line.extend(&*escape_json(&json));
+        line.extend(b"}\n");
+    }
+    line
 }
 
 fn containers(core: &Core) -> impl Iterator<Item = (&ContainerId, &ContainerInfo)> + Clone {

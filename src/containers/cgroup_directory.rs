@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::cgroup_name::recognise_leaf;
-use super::state_dirs;
+use super::{selftest_marker, state_dirs};
 use crate::event::{ContainerId, Runtime};
 use crate::system;
 
@@ -50,6 +50,8 @@ struct CgroupNode {
     container: Option<ContainerId>,
     /// True for the container's own cgroup, false for its children.
     own: bool,
+    /// True in the test container of another hullwatch: nothing of it is reported.
+    selftest: bool,
     /// Path below the mount.
     path: String,
 }
@@ -91,6 +93,7 @@ impl CgroupDirectory {
                     CgroupNode {
                         container: None,
                         own: false,
+                        selftest: false,
                         path: String::new(),
                     },
                 );
@@ -133,6 +136,12 @@ impl CgroupDirectory {
         self.nodes.get(&cgroup)?.container.as_ref()
     }
 
+    /// True for a cgroup of another hullwatch's self-test.
+    #[must_use]
+    pub fn is_selftest(&self, cgroup: u64) -> bool {
+        self.nodes.get(&cgroup).is_some_and(|node| node.selftest)
+    }
+
     /// Path of a known cgroup below the mount; empty for the root.
     #[must_use]
     pub fn path(&self, cgroup: u64) -> Option<&str> {
@@ -161,18 +170,24 @@ impl CgroupDirectory {
         if self.nodes.contains_key(&id) {
             return None;
         }
-        let (above, inherited) = match self.nodes.get(&parent) {
-            Some(node) => (node.path.clone(), node.container.clone()),
-            None => (String::new(), None),
+        let (above, inherited, inside) = match self.nodes.get(&parent) {
+            Some(node) => (node.path.clone(), node.container.clone(), node.selftest),
+            None => (String::new(), None, false),
         };
         let name = String::from_utf8_lossy(name);
         let path = format!("{above}/{name}");
         let own = recognise_leaf(&above, &name).or_else(|| state_dirs::recognise(&above, &name));
+        let selftest = inside
+            || own
+                .as_ref()
+                .is_some_and(|(_, id)| selftest_marker::marks(id));
+        let own = own.filter(|_| !selftest);
         self.nodes.insert(
             id,
             CgroupNode {
                 container: own.as_ref().map(|(_, c)| c.clone()).or(inherited),
                 own: own.is_some(),
+                selftest,
                 path: path.clone(),
             },
         );

@@ -77,7 +77,7 @@ pub struct Connect {
     /// How it went.
     pub outcome: Outcome,
     /// Identity of the socket (kernel address hashed), to match later events; 0 unknown.
-    #[serde(default)]
+    #[serde(default, with = "super::wide_number")]
     pub cookie: u64,
     /// Short name of the process.
     #[serde(default)]
@@ -97,7 +97,7 @@ pub struct Accept {
     /// The peer.
     pub remote: SocketAddr,
     /// Identity of the socket; 0 unknown.
-    #[serde(default)]
+    #[serde(default, with = "super::wide_number")]
     pub cookie: u64,
     /// Short name of the process.
     #[serde(default)]
@@ -116,10 +116,10 @@ pub struct Close {
     /// Payload bytes received.
     pub rx_bytes: u64,
     /// From establishment to close, nanoseconds; 0 unknown.
-    #[serde(default)]
+    #[serde(default, with = "super::wide_number")]
     pub lasted_ns: u64,
     /// Identity of the socket; 0 unknown.
-    #[serde(default)]
+    #[serde(default, with = "super::wide_number")]
     pub cookie: u64,
     /// True when the peer connected to this side.
     #[serde(default)]

@@ -65,6 +65,7 @@ pub enum Filesystem {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct FileFacts {
     /// Inode number.
+    #[serde(with = "super::wide_number")]
     pub ino: u64,
     /// Device number as the kernel encodes it (`s_dev`).
     pub dev: u32,
@@ -195,6 +196,7 @@ pub struct Compare {
     /// Path as the container sees it.
     pub path: Bytes,
     /// Inode of the compared file.
+    #[serde(with = "super::wide_number")]
     pub ino: u64,
     /// Device of the compared file.
     pub dev: u32,

@@ -16,6 +16,7 @@ mod privilege;
 mod process;
 mod severity;
 mod time;
+mod wide_number;
 mod wire;
 
 pub use bytes::{Bytes, Escaped, escape, escape_json};

@@ -10,7 +10,7 @@ pub struct Privilege {
     /// Name of the system call, e.g. `mount`.
     pub call: String,
     /// First four arguments, raw.
-    #[serde(default)]
+    #[serde(default, with = "super::wide_number::list")]
     pub args: Vec<u64>,
     /// What the arguments mean, e.g. `CLONE_NEWUSER`, a path, a file system type.
     #[serde(default)]

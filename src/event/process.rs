@@ -84,6 +84,7 @@ pub struct Exit {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<u8>,
     /// How long the process lived, nanoseconds.
+    #[serde(with = "super::wide_number")]
     pub lived_ns: u64,
 }
 

@@ -84,6 +84,11 @@ impl Column {
         }
     }
 
+    /// It holds numbers.
+    pub(super) fn is_number(&self) -> bool {
+        !matches!(self.unit, Unit::Text | Unit::Severity)
+    }
+
     /// Its numbers move all the time.
     pub(super) fn moves(&self) -> bool {
         matches!(self.unit, Unit::Bytes | Unit::PerMille)

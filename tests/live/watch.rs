@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::cgroup::Container;
-use crate::common::{self, BUSYBOX, Engine, PATIENCE, replays_alike};
+use crate::common::{self, BUSYBOX, Engine, PATIENCE, Watch, hullwatch, replays_alike};
 
 /// A hullwatch that watches.
 struct Hullwatch {
@@ -165,6 +165,30 @@ fn set_up_that_is_under_way_is_not_the_containers() {
 }
 
 /// Without an engine, and with one that does not answer, watching goes on and says so.
+/// The self-test's container is no container of anybody's; one that is only named like it is.
+#[test]
+fn the_self_test_is_not_reported() {
+    if !common::kernel_is_ready() {
+        return;
+    }
+    let watch = Watch::start(&["--events", "all"]);
+    let config = tempfile::tempdir().unwrap();
+    let selftest = hullwatch(&["selftest"], &config).output().unwrap();
+    // Whether everything arrives there is the self-test's own business.
+    let said = String::from_utf8_lossy(&selftest.stdout).into_owned();
+    assert!(said.contains("arrived  container appears"), "{selftest:?}");
+    let beside = Container::new("d7");
+    beside.run("exec true");
+    // By the time that this one is reported, whatever there was of the self-test was, too.
+    let id = "d7".repeat(32);
+    watch.expect("the container beside it", |line| {
+        line["container"] == id.as_str()
+    });
+    let lines = watch.stop();
+    let of_selftest = |line: &&Value| line.to_string().contains("/bin/selftest");
+    assert_eq!(lines.iter().find(of_selftest), None);
+}
+
 #[test]
 fn an_engine_that_is_away_is_said() {
     if !common::kernel_is_ready() {

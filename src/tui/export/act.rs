@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::clipboard::{self, Between};
 use super::view::{self, Cell, Format, Grid};
-use super::{bundle, command, svg};
+use super::{bundle, command, facts, svg};
 use crate::core::Core;
 use crate::event::{Timestamp, escape};
 use crate::masking::mask_json;
@@ -200,6 +200,7 @@ fn grid(core: &Core, ui: &Ui, format: Format) -> Grid {
         return Grid {
             names: vec!["fact", "text"],
             rows: rows.collect(),
+            more: Vec::new(),
         };
     }
     let columns = rows::columns(ui.at.pane);
@@ -211,6 +212,15 @@ fn grid(core: &Core, ui: &Ui, format: Format) -> Grid {
             ..Cell::from(String::new())
         },
     };
+    let rows = rows::rows(core, &ui.query());
+    let more = match format {
+        Format::Json => {
+            let rows = rows.iter();
+            rows.map(|row| facts::facts(core, row, ui.display.reveal))
+                .collect()
+        }
+        _ => Vec::new(),
+    };
     let cells = |row: rows::Row| {
         let seen = [row.seen.map(|seen| seen.0), row.seen.map(|seen| seen.1)];
         let seen = seen.into_iter().filter(|_| times).map(time);
@@ -220,6 +230,11 @@ fn grid(core: &Core, ui: &Ui, format: Format) -> Grid {
                 let cell = Cell::from(ui.masked(cell).into_owned());
                 match number.and_then(|number| column.value(number)) {
                     Some(value) => Cell { value, ..cell },
+                    // A number that is not known.
+                    None if column.is_number() && cell.text.is_empty() => Cell {
+                        value: Value::Null,
+                        ..cell
+                    },
                     None => cell,
                 }
             })
@@ -232,10 +247,8 @@ fn grid(core: &Core, ui: &Ui, format: Format) -> Grid {
             .map(|column| column.name)
             .chain(["first_seen", "last_seen"].into_iter().filter(|_| times))
             .collect(),
-        rows: rows::rows(core, &ui.query())
-            .into_iter()
-            .map(cells)
-            .collect(),
+        rows: rows.into_iter().map(cells).collect(),
+        more,
     }
 }
 

@@ -4,6 +4,7 @@ mod act;
 mod bundle;
 mod clipboard;
 mod command;
+mod facts;
 mod svg;
 mod view;
 

@@ -9,6 +9,8 @@ use serde_json::{Map, Value};
 pub(in crate::tui) struct Grid {
     pub(in crate::tui) names: Vec<&'static str>,
     pub(in crate::tui) rows: Vec<Vec<Cell>>,
+    /// What only programs get of each row; empty where nobody asked.
+    pub(in crate::tui) more: Vec<Map<String, Value>>,
 }
 
 /// What stands in a column: as the screen shows it, and as a program wants it.
@@ -64,13 +66,11 @@ impl Format {
 /// One object a line.
 pub(in crate::tui) fn json(grid: &Grid) -> String {
     let mut out = String::new();
+    let mut more = grid.more.iter();
     for row in &grid.rows {
-        let object: Map<String, Value> = grid
-            .names
-            .iter()
-            .zip(row)
-            .map(|(name, cell)| ((*name).to_owned(), cell.value.clone()))
-            .collect();
+        let mut object = more.next().cloned().unwrap_or_default();
+        let cells = grid.names.iter().zip(row);
+        object.extend(cells.map(|(name, cell)| ((*name).to_owned(), cell.value.clone())));
         let _ = writeln!(out, "{}", Value::Object(object));
     }
     out
@@ -149,6 +149,7 @@ mod tests {
                     "=cmd()".to_owned().into(),
                 ],
             ],
+            more: Vec::new(),
         }
     }
 

@@ -15,7 +15,7 @@ use crate::state::Container;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(in crate::tui) struct ImageKey {
     name: Bytes,
-    digest: String,
+    pub(in crate::tui) digest: String,
 }
 
 impl ImageKey {
