@@ -21,6 +21,7 @@ pub mod masking;
 pub mod probe;
 pub mod recording;
 pub mod report;
+pub mod response;
 pub mod state;
 mod system;
 mod text;

@@ -12,6 +12,7 @@ use crate::containers::EngineState;
 use crate::core::Core;
 use crate::detect::Settings;
 use crate::event::{Event, Kind};
+use crate::response::docker_address;
 use crate::tui::Attach;
 use crate::user_files;
 
@@ -51,6 +52,14 @@ pub struct LiveArgs {
 pub struct Age(pub Option<Duration>);
 
 impl LiveArgs {
+    /// Address of the Docker engine where it is not the standard one, for command lines.
+    pub(super) fn docker_address(&self) -> Option<String> {
+        let set = std::env::var("DOCKER_HOST")
+            .ok()
+            .filter(|set| !set.is_empty());
+        docker_address(self.docker_host.as_deref().or(set.as_deref())?)
+    }
+
     /// The options of the watch, and the settings of the rules. An option on the command line
     /// overrides the policy file.
     ///

@@ -16,7 +16,7 @@ use crate::report::{Context, ReportFormat, render, report};
 ///
 /// Joins the findings of each container into incidents and describes the likeliest break-in first:
 /// since when, by which request, what was done in order of time, what still runs, whom it
-/// connected to, which files it made.
+/// connected to, which files it made, what to check, and the command lines of the responses that fit.
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("source").required(true).args(["file", "watch"]))]
 pub(super) struct Args {
@@ -75,9 +75,11 @@ fn write(core: &Core, source: String, args: &Args) -> Result<String, CliError> {
             .map_err(|e| CliError::expected(format!("{source}: {e}")))?;
         incidents.retain(|incident| found.contains(&incident.container));
     }
+    // A recording may come from another host.
+    let docker_host = args.watch.then(|| args.live.docker_address()).flatten();
     let context = Context::of(core, source);
     let masked = !args.secrets;
-    let reports = report(core, incidents, masked);
+    let reports = report(core, incidents, masked, docker_host.as_deref());
     render(&reports, &context, args.format, masked)
         .map_err(|error| CliError::from(std::io::Error::from(error)))
 }

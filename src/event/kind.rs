@@ -3,7 +3,7 @@
 use super::{
     Accept, Capability, Client, Close, Compare, Connect, ContainerEvent, Dns, DriftScan, Event,
     EventError, Exec, ExecRefused, Exit, File, Fork, Listen, Lost, PolicyChange, Privilege,
-    Process, Socket, Tick,
+    Process, Response, Socket, Tick,
 };
 
 /// Makes [`Kind`], the list of its `type` names, and the reading and writing of its fields.
@@ -97,6 +97,8 @@ kinds! {
     Tick(Box<Tick>) "tick";
     /// The policy file was read again.
     Policy(Box<PolicyChange>) "policy";
+    /// A person did something about a container from hullwatch's screen.
+    Response(Box<Response>) "response";
     /// Events were lost.
     Lost(Lost) "lost";
 }

@@ -14,6 +14,7 @@ mod packed;
 mod policy;
 mod privilege;
 mod process;
+mod response;
 mod severity;
 mod time;
 mod wide_number;
@@ -41,6 +42,7 @@ pub use policy::{
 };
 pub use privilege::{CAPABILITIES, Capability, Privilege};
 pub use process::{Exec, ExecRefused, Exit, Fork, Process};
+pub use response::{Response, ResponseAction, ResponseOutcome};
 pub use severity::Severity;
 pub use time::Timestamp;
 pub use wire::{ContainerIds, EventError};

@@ -52,7 +52,7 @@ pub fn write_evidence(
         mask_json(&mut findings);
     }
     let context = super::Context::of(core, "evidence".to_owned());
-    let reports = report(core, vec![incident], masked);
+    let reports = report(core, vec![incident], masked, None);
     let manifest = json!({
         "hullwatch": context.hullwatch,
         "incident": id.to_string(),

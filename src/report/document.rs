@@ -15,6 +15,8 @@ pub(super) enum Block {
     Heading(u8, String),
     /// A paragraph.
     Text(String),
+    /// A line for a shell, without control characters.
+    Code(String),
     /// Names and values.
     Facts(Vec<(&'static str, String)>),
     /// Column names, and rows of as many cells.
@@ -35,6 +37,10 @@ impl Document {
 
     pub(super) fn text(&mut self, text: impl Into<String>) {
         self.blocks.push(Block::Text(text.into()));
+    }
+
+    pub(super) fn code(&mut self, line: impl Into<String>) {
+        self.blocks.push(Block::Code(line.into()));
     }
 
     /// Facts with an empty value are left out.

@@ -6,7 +6,8 @@ use super::document::{Block, Document};
 
 const STYLE: &str = "body{font:15px/1.5 sans-serif;max-width:70em;margin:2em auto;padding:0 1em}\
 table{border-collapse:collapse}td,th{border:1px solid #999;padding:.2em .6em;text-align:left;\
-vertical-align:top;overflow-wrap:anywhere}dt{font-weight:bold}";
+vertical-align:top;overflow-wrap:anywhere}dt{font-weight:bold}\
+pre{white-space:pre-wrap;overflow-wrap:anywhere;background:#8882;padding:.4em .8em}";
 
 /// The document as HTML; what a container wrote stays text.
 pub(super) fn write(document: &Document) -> String {
@@ -23,6 +24,7 @@ pub(super) fn write(document: &Document) -> String {
                 writeln!(out, "<h{level}>{}</h{level}>", escape(text))
             }
             Block::Text(text) => writeln!(out, "<p>{}</p>", escape(text)),
+            Block::Code(line) => writeln!(out, "<pre>{}</pre>", escape(line)),
             Block::Facts(facts) => {
                 out.push_str("<dl>");
                 for (name, value) in facts {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::document::Document;
+use super::next_steps::NextSteps;
 use crate::core::Core;
 use crate::event::{Bytes, ContainerInfo, Endpoint, Timestamp, escape};
 use crate::incident::{Incident, StoryLine, story};
@@ -38,6 +39,8 @@ pub struct IncidentReport {
     pub peers: Vec<PeerLine>,
     /// Files that the incident made or changed.
     pub files: Vec<FileLine>,
+    /// What to check, the responses that fit, and those that were made.
+    pub next: NextSteps,
     /// Events of this container that were lost.
     pub lost: u64,
     /// Rows of this container that left the tables because these were full.
@@ -95,14 +98,25 @@ pub struct FileLine {
     pub sha256: Option<String>,
 }
 
-/// The reports of `incidents`, in their order.
+/// The reports of `incidents`, in their order. `docker_host`: address of the Docker engine where it
+/// is not the standard one, for command lines.
 #[must_use]
-pub fn report(core: &Core, incidents: Vec<Incident>, masked: bool) -> Vec<IncidentReport> {
-    let one = |incident| describe(core, incident, masked);
+pub fn report(
+    core: &Core,
+    incidents: Vec<Incident>,
+    masked: bool,
+    docker_host: Option<&str>,
+) -> Vec<IncidentReport> {
+    let one = |incident| describe(core, incident, masked, docker_host);
     incidents.into_iter().map(one).collect()
 }
 
-fn describe(core: &Core, incident: Incident, masked: bool) -> IncidentReport {
+fn describe(
+    core: &Core,
+    incident: Incident,
+    masked: bool,
+    docker_host: Option<&str>,
+) -> IncidentReport {
     let shown = |text: String| {
         if masked {
             mask(&text).into_owned()
@@ -163,10 +177,25 @@ fn describe(core: &Core, incident: Incident, masked: bool) -> IncidentReport {
                 sha256: hash(path),
             })
             .collect(),
+        next: next_steps(core, &incident, docker_host, &shown),
         lost: container.map_or(0, |container| container.lost),
         forgotten: container.map_or(0, |container| container.forgotten),
         incident,
     }
+}
+
+/// The next steps, with what processes bring into their texts as `shown`.
+fn next_steps(
+    core: &Core,
+    incident: &Incident,
+    docker_host: Option<&str>,
+    shown: &impl Fn(String) -> String,
+) -> NextSteps {
+    let mut next = NextSteps::of(core, incident, docker_host);
+    for suggestion in &mut next.responses {
+        suggestion.title = shown(std::mem::take(&mut suggestion.title));
+    }
+    next
 }
 
 /// Connections by peer, those that are open first, then by their first time.
@@ -347,6 +376,7 @@ impl IncidentReport {
             let rows = rows.map(|f| vec![f.path.clone(), f.sha256.clone().unwrap_or_default()]);
             document.table(vec!["Path", "SHA-256"], rows.collect(), MAX_ROWS);
         }
+        self.next.write(document);
         if self.lost + self.forgotten > 0 {
             document.text(format!(
                 "Of this container {} events were lost and {} rows no longer fit the tables.",

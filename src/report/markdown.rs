@@ -15,6 +15,10 @@ pub(super) fn write(document: &Document) -> String {
                 writeln!(out, "{} {}", "#".repeat(usize::from(*level)), escape(text))
             }
             Block::Text(text) => writeln!(out, "{}", escape(text)),
+            Block::Code(line) => {
+                let fence = fence(line);
+                writeln!(out, "{fence}sh\n{line}\n{fence}")
+            }
             Block::Facts(facts) => facts
                 .iter()
                 .try_for_each(|(name, value)| writeln!(out, "- **{name}**: {}", escape(value))),
@@ -22,6 +26,12 @@ pub(super) fn write(document: &Document) -> String {
         };
     }
     out
+}
+
+/// Longer than any row of backticks in `code`, so that nothing in it ends the block.
+fn fence(code: &str) -> String {
+    let runs = code.split(|c| c != '`').map(str::len);
+    "`".repeat(runs.max().unwrap_or(0).max(2) + 1)
 }
 
 fn table(out: &mut String, columns: &[&str], rows: &[Vec<String>]) -> std::fmt::Result {
@@ -53,6 +63,14 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_cannot_end_its_block() {
+        let mut document = Document::new("r");
+        document.code("rm '````' x");
+        let text = write(&document);
+        assert!(text.contains("\n`````sh\nrm '````' x\n`````\n"), "{text}");
+    }
 
     #[test]
     fn hostile_text_stays_text() {

@@ -5,9 +5,11 @@ mod document;
 mod html;
 mod incident;
 mod markdown;
+mod next_steps;
 
 pub use bundle::write_evidence;
 pub use incident::{IncidentReport, report};
+pub use next_steps::{CheckLine, DoneLine, NextSteps};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! Incidents of the demo's recording, and the reports about them.
 
 use crate::core::Core;
+use crate::detect::rules;
 use crate::event::Severity;
 use crate::recording::Player;
 use crate::report::{Context, ReportFormat, render, report, write_evidence};
@@ -56,11 +57,15 @@ fn reports_and_evidence_tell_the_same() {
     let incidents = core.ranked_incidents();
     let id = incidents[0].id;
     let context = Context::of(&core, "demo".to_owned());
-    let reports = report(&core, incidents, true);
+    let reports = report(&core, incidents, true, None);
     for format in [ReportFormat::Md, ReportFormat::Html, ReportFormat::Json] {
         let text = render(&reports, &context, format, true).unwrap();
         assert!(text.contains("/tmp/.kworker"), "{text}");
         assert!(text.contains("shop"), "{text}");
+        assert!(text.contains("docker pause"), "{text}");
+        let check = rules::info("drift.exec-new").unwrap().check;
+        let start = check.split(['.', ',', '\'', '`']).next().unwrap();
+        assert!(text.contains(start), "{start}: {text}");
     }
     let mut archive = Vec::new();
     write_evidence(&core, id, true, &mut archive).unwrap();

@@ -78,6 +78,11 @@ impl State {
                 let refused = change.refused.as_ref();
                 self.policy_refused = refused.map(|why| format!("{}: {why}", change.file));
             }
+            Kind::Response(_) => {
+                if let Some(container) = self.own_container(event) {
+                    container.respond(event);
+                }
+            }
             Kind::Lost(lost) => {
                 self.totals.lost = self.totals.lost.saturating_add(lost.count);
                 if let Some(container) = self.own_container(event) {

@@ -4,7 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::event::{Bytes, ContainerId, ContainerInfo, DriftScan, Event, Kind, Timestamp};
+use crate::event::{
+    Bytes, ContainerId, ContainerInfo, DriftScan, Event, Kind, Response, Timestamp,
+};
+
+/// Responses that are remembered of one container.
+const MAX_RESPONSES: usize = 64;
 
 /// Whose fact it is: a container, or the host (`None`).
 pub type Owner = Option<ContainerId>;
@@ -54,6 +59,8 @@ pub struct Container {
     pub(super) init: Option<u32>,
     /// The latest comparison of its files with its image.
     pub(super) scan: Option<Arc<Event>>,
+    /// What was done about it, the latest last; bounded.
+    responses: VecDeque<Arc<Event>>,
 }
 
 impl Container {
@@ -81,7 +88,23 @@ impl Container {
             capabilities: BTreeSet::new(),
             init: None,
             scan: None,
+            responses: VecDeque::new(),
         }
+    }
+
+    pub(super) fn respond(&mut self, event: &Arc<Event>) {
+        if self.responses.len() >= MAX_RESPONSES {
+            self.responses.pop_front();
+        }
+        self.responses.push_back(Arc::clone(event));
+    }
+
+    /// What was done about it from hullwatch's screen, with the time; the latest last, bounded.
+    pub fn responses(&self) -> impl DoubleEndedIterator<Item = (Timestamp, &Response)> {
+        self.responses.iter().filter_map(|event| match &event.kind {
+            Kind::Response(response) => Some((event.ts, &**response)),
+            _ => None,
+        })
     }
 
     /// Nothing but this event was seen of it.

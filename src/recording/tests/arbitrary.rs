@@ -290,6 +290,18 @@ fn other_kinds() -> impl Strategy<Value = Kind> {
             }],
             lost_total
         }))),
+        (vec(bytes(), 0..3), bytes(), "\\PC{0,8}", any::<u32>()).prop_map(
+            |(targets, detail, command, uid)| Kind::Response(Box::new(Response {
+                action: ResponseAction::CopyOut,
+                targets,
+                uid,
+                user: detail.clone(),
+                undo: command.clone(),
+                command,
+                outcome: ResponseOutcome::Failed,
+                detail,
+            }))
+        ),
         ("\\PC{0,8}", any::<u64>()).prop_map(|(detail, count)| Kind::Lost(Lost {
             reason: LostReason::RingFull,
             count,

@@ -21,7 +21,7 @@ pub(super) fn headline(core: &Core, incident: &Incident) -> String {
 }
 
 pub(super) fn facts(core: &Core, query: &Query<'_>, incident: &Incident) -> Vec<DetailLine> {
-    let described = report::report(core, vec![incident.clone()], false);
+    let described = report::report(core, vec![incident.clone()], false, None);
     let Some(report) = described.into_iter().next() else {
         return Vec::new();
     };

@@ -218,6 +218,7 @@ pub(in crate::tui) fn what(event: &Event) -> String {
             Some(why) => format!("refused: {}: {why}", change.file),
             None => format!("in force: {}", change.file),
         },
+        Kind::Response(response) => response.sentence(),
         Kind::Lost(lost) => format!("{} {}", lost.count, lost.detail),
     }
 }
