@@ -79,6 +79,7 @@ fn watch(tap: Option<Box<dyn Tap>>) -> Result<Live, Box<dyn Error>> {
         no_engine: true,
         rescan: None,
         past: 0,
+        allow_actions: false,
     };
     // In a thread of its own, which gives up privileges that the workloads need.
     let started = std::thread::spawn(|| Live::start(options, tap)).join();

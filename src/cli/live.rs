@@ -88,6 +88,7 @@ impl LiveArgs {
             no_engine: self.no_engine,
             rescan: self.rescan,
             past: 0,
+            allow_actions: false,
         })
     }
 }

@@ -24,6 +24,7 @@ use crate::event::{
     Event, Kind, Lost, LostReason, PolicyChange, Tick, Timestamp,
 };
 use crate::probe::{Due, Observation, Observed, Probe};
+use crate::response::ResponseResult;
 
 /// Batches that may wait for the core thread.
 pub(super) const QUEUE: usize = 16;
@@ -61,6 +62,7 @@ struct Collector<'a> {
     comparisons: Option<Comparisons>,
     compared: Receiver<(ContainerId, Compare)>,
     policy: Receiver<PolicyChange>,
+    responses: Receiver<ResponseResult>,
     engine: Option<(Runtimes, Receiver<RuntimeMessage>)>,
     waiting: Vec<Event>,
     /// Events that found no room since the last tick, by container.
@@ -76,6 +78,7 @@ pub(super) struct CollectorInputs {
     pub(super) engine: Option<RuntimeOptions>,
     pub(super) policy: Receiver<PolicyChange>,
     pub(super) scans: Option<ScanQueue>,
+    pub(super) responses: Receiver<ResponseResult>,
 }
 
 /// Runs until asked to stop; then takes what is still queued.
@@ -102,6 +105,7 @@ pub(super) fn run(
         comparisons,
         compared,
         policy: from.policy,
+        responses: from.responses,
         scans: from.scans,
         engine: None,
         waiting: Vec::new(),
@@ -309,6 +313,11 @@ impl Collector<'_> {
         let changes: Vec<_> = self.policy.try_iter().collect();
         for change in changes {
             self.push(self.probe.now(), None, Kind::Policy(Box::new(change)));
+        }
+        let made: Vec<_> = self.responses.try_iter().collect();
+        for result in made {
+            let kind = Kind::Response(Box::new(result.response));
+            self.push_of(result.at, Some(result.container), result.pid, 0, kind);
         }
         let asked = std::mem::take(&mut *self.shared.scan_asked.lock());
         let scanned = self.scans.as_mut().map_or(Vec::new(), |scans| {

@@ -21,6 +21,7 @@ use crate::probe::{Probe, ProbeConfig, ProbeError, Report};
 use crate::recording::{
     BlindRule, Header, Overview, Past, Player, Recorder, RecordingError, RecordingSummary,
 };
+use crate::response::{ResponseExecutor, Suggestion};
 use crate::state;
 
 /// Drift scans that may be asked for at once.
@@ -43,6 +44,8 @@ pub struct LiveOptions {
     pub rescan: Option<Duration>,
     /// Bytes of the recent past to keep in memory; 0: none.
     pub past: usize,
+    /// Responses may be made.
+    pub allow_actions: bool,
 }
 
 /// Why watching, or recording, did not begin.
@@ -101,6 +104,8 @@ pub struct Live {
     /// The policy file and its watcher.
     policy: Option<(PathBuf, PolicyWatch)>,
     threads: Vec<JoinHandle<()>>,
+    /// Where responses are made; `None`: they are not allowed.
+    responses: Option<ResponseExecutor>,
 }
 
 impl std::fmt::Debug for Live {
@@ -121,6 +126,11 @@ impl Live {
             host: options.host,
             ..ProbeConfig::default()
         })?;
+        // Before the privileges go: responses need others than watching.
+        let (responses, made) = match options.allow_actions {
+            true => ResponseExecutor::start().map(|(executor, made)| (Some(executor), made))?,
+            false => (None, crossbeam_channel::never()),
+        };
         capabilities::give_up();
         let report = probe.report().clone();
         let missing = blind::missing(&report, !options.no_engine);
@@ -161,6 +171,7 @@ impl Live {
                     engine,
                     policy: changes,
                     scans,
+                    responses: made,
                 };
                 collector::run(probe, options.host, from, &events, &collecting);
             })?;
@@ -176,6 +187,7 @@ impl Live {
             blind: blind::rules(&missing),
             policy,
             threads: vec![collector, applier],
+            responses,
         })
     }
 
@@ -251,6 +263,23 @@ impl Live {
             asked.push(id.clone());
         }
         room
+    }
+
+    /// Whether responses may be made.
+    #[must_use]
+    pub fn allows_actions(&self) -> bool {
+        self.responses.is_some()
+    }
+
+    /// Makes a response in the background; what came of it is an event. Never waits.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub fn respond(&self, suggestion: Suggestion) -> Result<(), String> {
+        match &self.responses {
+            Some(responses) => responses.submit(suggestion),
+            None => Err("responses are made only with --allow-actions".to_owned()),
+        }
     }
 
     /// The container being compared with its image, and the files looked at so far.

@@ -2,11 +2,17 @@
 //! and done by hullwatch itself where that is allowed.
 //!
 //! [`fitting`] is pure: from the state it makes the suggestions with the exact command lines.
+//! [`ResponseExecutor`] does one of them, in the background.
 
 mod command;
 mod engine;
+mod executor;
+mod files;
+mod identity;
 mod network;
+mod process;
 mod quote;
+mod rights;
 mod subject;
 mod suggest;
 mod target;
@@ -14,6 +20,8 @@ mod target;
 mod tests;
 
 pub use command::CommandLine;
+pub use executor::{ResponseExecutor, ResponseResult};
+pub use files::{CopiedFile, checksums, copy_files};
 pub use subject::{ProcessIdentity, ResponseSubject};
 pub use suggest::{FileSources, ResponseWork, Suggestion, evidence_files, fitting};
 pub use target::docker_address;

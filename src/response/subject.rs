@@ -21,6 +21,8 @@ pub struct ProcessIdentity {
     pub started: Timestamp,
     /// Its command line, escaped.
     pub command: String,
+    /// Path of its container's cgroup; empty unknown, or of the host.
+    pub cgroup: String,
 }
 
 impl ProcessIdentity {
@@ -29,7 +31,9 @@ impl ProcessIdentity {
         let process = state.processes.get(&pid)?;
         let words = process.argv.iter().map(|word| word.escaped().to_string());
         let command = words.collect::<Vec<_>>().join(" ");
+        let container = state.container(&process.owner);
         process.exited.is_none().then(|| Self {
+            cgroup: container.map_or(String::new(), |c| c.info.cgroup.clone()),
             pid,
             started: process.started,
             command: if command.is_empty() {

@@ -14,6 +14,7 @@ mod life;
 mod network;
 mod probes;
 mod processes;
+mod responses;
 mod runtime;
 mod sockets;
 mod watch;

@@ -113,6 +113,7 @@ pub(super) fn examine() -> Result<SelftestOutcome, String> {
         no_engine: true,
         rescan: None,
         past: 0,
+        allow_actions: false,
     };
     // In a separate thread, because it drops privileges needed to create the container.
     let live = std::thread::spawn(|| Live::start(options, Some(Box::new(witness))))
