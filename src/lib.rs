@@ -4,6 +4,7 @@
 //! [`detect`] → [`tui`] or [`cli`]; [`recording`] records the stream and plays it back into the
 //! same [`core`].
 
+pub mod baseline;
 mod caller;
 mod catalog;
 pub mod cli;
@@ -17,6 +18,7 @@ mod evidence;
 #[cfg(test)]
 mod fuzz;
 pub mod incident;
+pub mod learning;
 pub mod masking;
 pub mod probe;
 pub mod recording;

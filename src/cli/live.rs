@@ -218,6 +218,7 @@ pub(super) fn stop(live: Live) -> Result<(), CliError> {
     let summary = live.stop().map(|done| done.map_err(|e| e.to_string()));
     match (failed, summary) {
         (Some(error), _) | (None, Some(Err(error))) => Err(CliError::Expected(error)),
+        (None, Some(Ok(summary))) if summary.path.as_os_str().is_empty() => Ok(()),
         (None, Some(Ok(summary))) => {
             print_message(format!(
                 "recorded {} events ({} bytes of lines) in {}",

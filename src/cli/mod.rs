@@ -6,14 +6,17 @@
 
 mod active_recordings;
 mod attach;
+mod baseline;
 mod completions;
 mod config;
 mod core_source;
 mod demo;
+mod diff;
 mod doctor;
 mod drift;
 mod error;
 mod keys;
+mod learn;
 mod list;
 mod live;
 mod man;
@@ -80,6 +83,9 @@ enum CliCommand {
     Report(report::Args),
     Demo(demo::Args),
     Drift(drift::Args),
+    Learn(learn::Args),
+    Baseline(baseline::Args),
+    Diff(diff::Args),
     Rules(rules::Args),
     Policy(policy::Args),
     Theme(theme::Args),
@@ -125,6 +131,9 @@ pub fn main() -> ExitCode {
         Some(CliCommand::Report(args)) => report::run(&args),
         Some(CliCommand::Demo(args)) => demo::run(&args),
         Some(CliCommand::Drift(args)) => drift::run(&args),
+        Some(CliCommand::Learn(args)) => learn::run(&args),
+        Some(CliCommand::Baseline(args)) => baseline::run(&args),
+        Some(CliCommand::Diff(args)) => diff::run(&args),
         Some(CliCommand::Rules(args)) => rules::run(&args),
         Some(CliCommand::Policy(args)) => policy::run(&args),
         Some(CliCommand::Theme(args)) => theme::run(&args),

@@ -19,7 +19,7 @@ use crate::detect::Settings;
 use crate::event::ContainerId;
 use crate::probe::{Probe, ProbeConfig, ProbeError, Report};
 use crate::recording::{
-    BlindRule, Header, Overview, Past, Player, Recorder, RecordingError, RecordingSummary,
+    BlindRule, Follower, Header, Overview, Past, Player, Recorder, RecordingError, RecordingSummary,
 };
 use crate::response::{ResponseExecutor, Suggestion};
 use crate::state;
@@ -295,6 +295,19 @@ impl Live {
     /// # Errors
     /// When there is a recording, or the file exists or cannot be created.
     pub fn start_recording(&self, path: &Path) -> Result<(), LiveError> {
+        self.follow(Some(path), None)
+    }
+
+    /// Begins to record, with a follower that sees exactly what is recorded; without a path it
+    /// only follows.
+    ///
+    /// # Errors
+    /// When there is a recording, or the file exists or cannot be created.
+    pub fn follow(
+        &self,
+        path: Option<&Path>,
+        follower: Option<Box<dyn Follower>>,
+    ) -> Result<(), LiveError> {
         // The core stays locked, so that no event falls between the snapshot and the stream.
         let core = self.shared.core.lock();
         let mut recorder = self.shared.recorder.lock();
@@ -312,7 +325,7 @@ impl Live {
         self.shared
             .seq
             .fetch_add(events.len() as u64, Ordering::Relaxed);
-        *recorder = Some(Recorder::start(path, &header, events)?);
+        *recorder = Some(Recorder::start_with(path, &header, events, follower)?);
         Ok(())
     }
 

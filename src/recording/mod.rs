@@ -31,7 +31,7 @@ pub use player::Player;
 pub use rates::Rates;
 pub use read_ahead::{Batch, ReadAhead, RecordingPiece};
 pub use reader::{RecordedItem, RecordingReader};
-pub use recorder::{Recorder, RecorderStatus};
+pub use recorder::{Follower, Recorder, RecorderStatus};
 pub use report::{Damage, ReadReport};
 pub use writer::{RecordingSummary, Writer, finding_line};
 

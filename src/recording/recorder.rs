@@ -32,7 +32,13 @@ pub struct RecorderStatus {
     pub error: Option<String>,
 }
 
-/// Records a running stream.
+/// Sees every event that is recorded, and the core after it, on the recorder's thread.
+pub trait Follower: Send {
+    /// One event.
+    fn event(&mut self, event: &Event, core: &Core);
+}
+
+/// Records a running stream, or only follows it.
 ///
 /// It keeps a [`Core`] of its own that sees exactly what the file holds. A recording that begins
 /// in the middle thus holds the findings that its replay gives, not those of the whole run.
@@ -56,7 +62,22 @@ impl Recorder {
         header: &Header,
         snapshot: Vec<Event>,
     ) -> Result<Self, RecordingError> {
-        let writer = Writer::create(path, header)?;
+        Self::start_with(Some(path), header, snapshot, None)
+    }
+
+    /// The same with a follower that sees exactly what the file holds; without a path there is no
+    /// file.
+    ///
+    /// # Errors
+    /// When the file exists or cannot be created.
+    pub fn start_with(
+        path: Option<&Path>,
+        header: &Header,
+        snapshot: Vec<Event>,
+        follower: Option<Box<dyn Follower>>,
+    ) -> Result<Self, RecordingError> {
+        let writer = path.map(|path| Writer::create(path, header)).transpose()?;
+        let path = path.unwrap_or(Path::new(""));
         let core = Core::new(header.settings.clone());
         let (events, queue) = crossbeam_channel::bounded(QUEUE);
         let status = Arc::new(Mutex::new(RecorderStatus {
@@ -66,7 +87,7 @@ impl Recorder {
         let shared = Arc::clone(&status);
         let thread = std::thread::Builder::new()
             .name("record".to_owned())
-            .spawn(move || record(writer, core, snapshot, &queue, &shared))
+            .spawn(move || record(writer, follower, core, snapshot, &queue, &shared))
             .map_err(|error| RecordingError::Create {
                 path: path.to_owned(),
                 error,
@@ -156,7 +177,8 @@ fn lost(count: u64, seq: u64, ts: Timestamp) -> Event {
 }
 
 fn record(
-    mut writer: Writer,
+    mut writer: Option<Writer>,
+    mut follower: Option<Box<dyn Follower>>,
     mut core: Core,
     snapshot: Vec<Event>,
     queue: &Receiver<Arc<Event>>,
@@ -167,6 +189,10 @@ fn record(
         for event in snapshot.into_iter().map(Arc::new).chain(queue.iter()) {
             taken += 1;
             core.apply(&event);
+            if let Some(follower) = &mut follower {
+                follower.event(&event, &core);
+            }
+            let Some(writer) = &mut writer else { continue };
             writer.record(&event, core.detector.findings())?;
             if matches!(event.kind, Kind::Tick(_)) {
                 let mut status = status.lock();
@@ -176,7 +202,10 @@ fn record(
         }
         Ok(())
     };
-    let done = write().and_then(|()| writer.finish(core.detector.findings()));
+    let done = write().and_then(|()| match writer {
+        Some(writer) => writer.finish(core.detector.findings()),
+        None => Ok(RecordingSummary::default()),
+    });
     if let Err(error) = &done {
         let mut status = status.lock();
         let waiting = queue.len() as u64;

@@ -50,7 +50,7 @@ impl Write for RecordingFile {
 }
 
 /// Result of a finished recording.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Default, Debug, Clone, PartialEq, Eq)]
 pub struct RecordingSummary {
     /// Where.
     pub path: PathBuf,

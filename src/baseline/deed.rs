@@ -1,0 +1,385 @@
+//! What an event says a container did, as items.
+
+use std::net::{IpAddr, SocketAddr};
+
+use bstr::ByteSlice as _;
+use smallvec::SmallVec;
+
+use super::item::{Facet, Field, Item};
+use super::pattern::literal;
+use crate::catalog::path::leaf;
+use crate::catalog::programs::{INTERPRETERS, MULTI_CALL, SHELLS};
+use crate::event::{
+    Bytes, ContainerId, Endpoint, Event, Exec, File, FileFacts, FileOp, Filesystem, Kind, Origin,
+    Protocol,
+};
+use crate::masking::mask;
+use crate::state::{Container, Lineage, ProcessEntry, State};
+
+/// Longest arguments kept, bytes.
+const LONGEST: usize = 200;
+
+/// Who did it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doer {
+    /// The container's own service.
+    Service,
+    /// The container's health check.
+    HealthCheck,
+    /// A command from outside.
+    Session,
+    /// Not known.
+    Unknown,
+}
+
+/// One deed, as it was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deed {
+    /// What was done, literal.
+    pub item: Item,
+    /// How, see [`super::Facts::how`].
+    pub how: Option<char>,
+    /// The user that did it, where that is a part of what is known.
+    pub uid: Option<u32>,
+}
+
+/// The deeds of one event; usually none or one.
+pub type Deeds = SmallVec<[Deed; 2]>;
+
+/// Who did what an event says.
+#[must_use]
+pub fn doer(container: &Container, process: Option<&ProcessEntry>, state: &State) -> Doer {
+    let Some(process) = process else {
+        return Doer::Unknown;
+    };
+    match process.lineage {
+        Lineage::Init => Doer::Service,
+        Lineage::ExecSession(root) => {
+            let check = &container.info.healthcheck;
+            let argv = |p: &ProcessEntry| p.argv == *check;
+            let is_check = !check.is_empty()
+                && (argv(process) || state.processes.get(&root).is_some_and(|root| argv(root)));
+            if is_check {
+                Doer::HealthCheck
+            } else {
+                Doer::Session
+            }
+        }
+        Lineage::Unknown => Doer::Unknown,
+    }
+}
+
+/// The program is the image's, as far as the kernel tells.
+#[must_use]
+pub fn is_of_image(file: &FileFacts) -> bool {
+    matches!(file.origin(), Origin::Image | Origin::Unknown)
+}
+
+/// The process an event belongs to.
+#[must_use]
+pub fn process<'a>(state: &'a State, event: &Event) -> Option<&'a ProcessEntry> {
+    let process = state.processes.get(&event.pid)?;
+    (event.pid != 0 && process.owner == event.container).then_some(process)
+}
+
+/// What an event says its container did. `state` is the state after it.
+#[must_use]
+pub fn deeds(state: &State, event: &Event) -> Deeds {
+    let mut out = Deeds::new();
+    let Some(id) = &event.container else {
+        return out;
+    };
+    let process = process(state, event);
+    if process.is_some_and(|p| p.runtime) {
+        return out;
+    }
+    let by = process.map_or(&b""[..], |p| &p.exe);
+    let mut push = |item: Item, how: Option<char>, uid: Option<u32>| {
+        out.push(Deed { item, how, uid });
+    };
+    match &event.kind {
+        Kind::Exec(exec) if !exec.runtime => {
+            let item = program(
+                &exec.exe,
+                &exec.argv,
+                exec.script.as_ref(),
+                parent(state, id, exec),
+            );
+            let set_id = exec.file.mode & 0o6000 != 0;
+            push(item, set_id.then_some('s'), Some(exec.uid));
+            push(user(exec.uid, &exec.exe), None, None);
+        }
+        Kind::Process(found) => {
+            let parent = state.processes.get(&found.ppid);
+            let parent = parent.filter(|p| p.owner.as_ref() == Some(id));
+            // Programs that servers fork look like their parents.
+            let forked = parent.is_some_and(|p| p.exe == found.exe && p.argv == found.argv);
+            if !forked {
+                let by = parent.map_or(&b"init"[..], |p| &p.exe);
+                push(
+                    program(&found.exe, &found.argv, None, by),
+                    None,
+                    Some(found.uid),
+                );
+            }
+            push(user(found.uid, &found.exe), None, None);
+        }
+        Kind::File(file) if file.errno == 0 => file_deeds(file, by, &mut push),
+        Kind::Connect(connect) => {
+            if let Some(item) = connection(state, id, connect.protocol, &connect.remote, by) {
+                push(item, None, None);
+            }
+        }
+        Kind::Dns(dns) => {
+            push(
+                Item::new(Facet::Resolve, [(Field::Name, dns.name.as_bytes())]),
+                None,
+                None,
+            );
+        }
+        Kind::Listen(listen) => push(listening(listen.protocol, listen.local, by), None, None),
+        Kind::Socket(socket) if socket.remote.is_none() => {
+            push(listening(socket.protocol, socket.local, by), None, None);
+        }
+        Kind::Capability(used) if used.granted => {
+            let name = used.name.as_bytes();
+            let item = Item::new(Facet::Capability, [(Field::Name, name), (Field::By, by)]);
+            push(item, None, None);
+        }
+        Kind::Privilege(call) if call.errno == 0 && !call.runtime => {
+            let name = call.call.as_bytes();
+            let item = Item::new(Facet::Call, [(Field::Name, name), (Field::By, by)]);
+            push(item, None, None);
+            push(user(call.uid, by), None, None);
+        }
+        _ => {}
+    }
+    out
+}
+
+fn user(uid: u32, by: &[u8]) -> Item {
+    let uid = uid.to_string();
+    Item::new(Facet::User, [(Field::Uid, uid.as_bytes()), (Field::By, by)])
+}
+
+/// Executable of the process that started a program.
+fn parent<'a>(state: &'a State, id: &ContainerId, exec: &Exec) -> &'a [u8] {
+    let parent = state.processes.get(&exec.ppid);
+    let parent = parent.filter(|p| p.owner.as_ref() == Some(id) && !p.runtime);
+    match parent {
+        Some(parent) if !parent.exe.is_empty() => &parent.exe,
+        _ => b"init",
+    }
+}
+
+fn without_version(name: &[u8]) -> &[u8] {
+    name.trim_end_with(|c| c.is_ascii_digit() || c == '.' || c == '-')
+}
+
+fn program(exe: &Bytes, argv: &[Bytes], script: Option<&Bytes>, by: &[u8]) -> Item {
+    let name = leaf(exe);
+    let mut applet: &[u8] = b"";
+    let mut words = argv;
+    if MULTI_CALL.contains(&name) {
+        let mut called = argv.first().map_or(name, |a| leaf(a));
+        if called == name {
+            words = words.get(1..).unwrap_or_default();
+            called = words.first().map_or(name, |a| leaf(a));
+        }
+        applet = called.strip_prefix(b"-").unwrap_or(called);
+    }
+    let role = without_version(if applet.is_empty() { name } else { applet });
+    let takes_code = SHELLS.contains(&role) || INTERPRETERS.contains(&role);
+    let arguments = if takes_code {
+        arguments(words.get(1..).unwrap_or_default())
+    } else {
+        Vec::new()
+    };
+    let script: &[u8] = script.map_or(b"", |s| s);
+    let fields = [
+        (Field::Exe, &**exe as &[u8]),
+        (Field::As, applet),
+        (Field::Script, script),
+        (Field::Args, &arguments),
+        (Field::By, by),
+    ];
+    Item::new(Facet::Exec, fields)
+}
+
+/// A command line as one literal text, masked and bounded.
+pub(super) fn command(argv: &[Bytes]) -> Vec<u8> {
+    let mut words: Vec<u8> = Vec::new();
+    for word in argv {
+        if !words.is_empty() {
+            words.push(b' ');
+        }
+        words.extend_from_slice(word);
+        if words.len() > LONGEST * 4 {
+            break;
+        }
+    }
+    // Bytes that are no UTF-8 lose their exact form: only a hint of what is run.
+    let text = String::from_utf8_lossy(&words);
+    let masked = mask(&text);
+    let mut end = masked.len().min(LONGEST);
+    while !masked.is_char_boundary(end) {
+        end -= 1;
+    }
+    masked.as_bytes()[..end].to_vec()
+}
+
+fn arguments(argv: &[Bytes]) -> Vec<u8> {
+    literal(&command(argv))
+}
+
+fn file_deeds(file: &File, by: &[u8], push: &mut impl FnMut(Item, Option<char>, Option<u32>)) {
+    let facts = file.file.unwrap_or_default();
+    let mut change = |path: &Bytes, how: char| {
+        if path.starts_with(b"/") && !is_device(path, &facts) {
+            let path = literal(path);
+            let item = Item::new(Facet::Write, [(Field::Path, &path[..]), (Field::By, by)]);
+            push(item, Some(how), None);
+        }
+    };
+    match file.op {
+        FileOp::Read => {
+            let path = literal(&file.path);
+            let item = Item::new(Facet::Secret, [(Field::Path, &path[..]), (Field::By, by)]);
+            push(item, None, None);
+            return;
+        }
+        FileOp::MapExec => {
+            if !matches!(facts.origin(), Origin::Image | Origin::Unknown) {
+                change(&file.path, 'x');
+            }
+            return;
+        }
+        FileOp::Create => change(&file.path, 'c'),
+        FileOp::Write => change(&file.path, 'w'),
+        FileOp::Truncate => change(&file.path, 't'),
+        FileOp::Mkdir => change(&file.path, 'm'),
+        FileOp::Unlink | FileOp::Rmdir => change(&file.path, 'd'),
+        FileOp::Symlink => change(&file.path, 'l'),
+        FileOp::Chmod | FileOp::Chown => change(&file.path, 'a'),
+        FileOp::Mknod => change(&file.path, 'n'),
+        FileOp::Rename => {
+            change(&file.path, 'r');
+            if let Some(target) = &file.target {
+                change(target, 'r');
+            }
+        }
+        FileOp::Link => {
+            if let Some(target) = &file.target {
+                change(target, 'l');
+            }
+        }
+    }
+    if facts.fs == Filesystem::Overlay && facts.lower {
+        change(&file.path, 'i');
+    }
+}
+
+/// A device or a terminal: writing to it changes no file.
+fn is_device(path: &[u8], facts: &FileFacts) -> bool {
+    let shared = path.starts_with(b"/dev/shm/") || path.starts_with(b"/dev/mqueue/");
+    (path.starts_with(b"/dev/") || facts.fs == Filesystem::Dev) && !shared
+}
+
+fn protocol(protocol: Protocol) -> &'static [u8] {
+    match protocol {
+        Protocol::Tcp => b"tcp",
+        Protocol::Udp => b"udp",
+        Protocol::Unix => b"unix",
+        Protocol::Raw => b"raw",
+        Protocol::Other => b"other",
+    }
+}
+
+fn listening(transport: Protocol, local: SocketAddr, by: &[u8]) -> Item {
+    let port = local.port().to_string();
+    let ip = local.ip().to_canonical();
+    let on: &[u8] = if ip.is_unspecified() {
+        b"any"
+    } else if ip.is_loopback() {
+        b"loopback"
+    } else {
+        b"address"
+    };
+    let fields = [
+        (Field::Port, port.as_bytes()),
+        (Field::Proto, protocol(transport)),
+        (Field::On, on),
+        (Field::By, by),
+    ];
+    Item::new(Facet::Listen, fields)
+}
+
+fn connection(
+    state: &State,
+    id: &ContainerId,
+    transport: Protocol,
+    remote: &Endpoint,
+    by: &[u8],
+) -> Option<Item> {
+    let (to, port) = match remote {
+        Endpoint::Unix(path) => ([b"unix:", &literal(path)[..]].concat(), String::new()),
+        Endpoint::Inet(address) => {
+            let ip = address.ip().to_canonical();
+            (peer(state, id, ip), address.port().to_string())
+        }
+    };
+    if to.is_empty() {
+        return None;
+    }
+    let fields = [
+        (Field::To, &to[..]),
+        (Field::Port, port.as_bytes()),
+        (Field::Proto, protocol(transport)),
+        (Field::By, by),
+    ];
+    Some(Item::new(Facet::Connect, fields))
+}
+
+/// A peer by the best name there is: the one that the container asked for, a container of one of
+/// its networks, its address.
+fn peer(state: &State, id: &ContainerId, ip: IpAddr) -> Vec<u8> {
+    let own = state.containers.get(id);
+    let text = ip.to_string();
+    let is_own = own.is_some_and(|c| c.info.networks.values().any(|address| *address == text));
+    if ip.is_loopback() || ip.is_unspecified() || is_own {
+        return b"self".to_vec();
+    }
+    if let Some(name) = own.and_then(|c| c.names.get(&ip)) {
+        return name.to_vec();
+    }
+    let shared = |other: &Container| {
+        let ours = own.map(|c| &c.info.networks);
+        other.info.networks.iter().any(|(network, address)| {
+            *address == text && ours.is_some_and(|ours| ours.contains_key(network))
+        })
+    };
+    match state
+        .containers
+        .values()
+        .find(|c| c.id != *id && c.running && shared(c))
+    {
+        Some(other) => [b"service:", service(other)].concat(),
+        None => text.into_bytes(),
+    }
+}
+
+/// The name of a container's service: its Compose service, its name in the pod, else its own.
+pub(super) fn service(container: &Container) -> &[u8] {
+    match declared_service(container) {
+        b"" => &container.info.name,
+        service => service,
+    }
+}
+
+/// The Compose service or the name in the pod; empty without one.
+pub(super) fn declared_service(container: &Container) -> &[u8] {
+    ["com.docker.compose.service", "io.kubernetes.container.name"]
+        .iter()
+        .find_map(|label| container.info.labels.get(*label))
+        .map_or(b"", |service| service)
+}

@@ -1,0 +1,661 @@
+//! A baseline as a file: TOML, one item a line, sorted, so that a change is a small difference.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::ops::Range;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::item::{Facet, Field, Item, Phase};
+use super::model::{Baseline, Facts, MOST_ITEMS, MOST_SOURCES, Source};
+use crate::event::{Bytes, Timestamp};
+
+/// The version of the format.
+const FORMAT: i64 = 1;
+/// Items that may be held.
+pub(super) const MOST_HELD: usize = 1_024;
+
+/// Why a file was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {message}")]
+pub struct BaselineError {
+    /// Line in the file, from 1.
+    pub line: usize,
+    /// What is wrong there.
+    pub message: String,
+}
+
+/// A TOML string in one line, with everything escaped that could steer a terminal.
+fn text(value: &str, out: &mut String) {
+    out.push('"');
+    for c in value.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            ' '..='~' => out.push(c),
+            c if crate::event::escape(c.encode_utf8(&mut [0; 4]).as_bytes())
+                .to_string()
+                .starts_with('\\') =>
+            {
+                // Writing to a string cannot fail.
+                let _ = write!(out, "\\U{:08x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
+fn bytes(value: &[u8], out: &mut String) {
+    match std::str::from_utf8(value) {
+        Ok(value) => text(value, out),
+        Err(_) => {
+            out.push_str("{ text = ");
+            text(&String::from_utf8_lossy(value), out);
+            out.push_str(", base64 = ");
+            text(&STANDARD.encode(value), out);
+            out.push_str(" }");
+        }
+    }
+}
+
+fn string(key: &str, value: &[u8], out: &mut String) {
+    out.push_str(key);
+    out.push_str(" = ");
+    bytes(value, out);
+    out.push('\n');
+}
+
+fn strings<'a>(key: &str, values: impl Iterator<Item = &'a [u8]>, out: &mut String) {
+    let values: Vec<_> = values.collect();
+    if values.is_empty() {
+        return;
+    }
+    out.push_str(key);
+    out.push_str(" = [\n");
+    for value in values {
+        out.push_str("  ");
+        bytes(value, out);
+        out.push_str(",\n");
+    }
+    out.push_str("]\n");
+}
+
+fn fields(item: &Item, out: &mut String) {
+    for (place, (field, value)) in item.fields.iter().enumerate() {
+        if place > 0 {
+            out.push_str(", ");
+        }
+        out.push_str(field.name());
+        out.push_str(" = ");
+        let digits = value.iter().all(u8::is_ascii_digit) && value.len() < 12;
+        let plain = digits && (value.len() == 1 || !value.starts_with(b"0"));
+        if matches!(field, Field::Port | Field::Uid) && plain {
+            out.push_str(&String::from_utf8_lossy(value));
+        } else {
+            bytes(value, out);
+        }
+    }
+}
+
+fn facts(facts: &Facts, single: bool, out: &mut String) {
+    if !facts.how.is_empty() {
+        out.push_str(", how = ");
+        text(&facts.how.iter().collect::<String>(), out);
+    }
+    if !facts.uid.is_empty() {
+        let uid: Vec<_> = facts.uid.iter().map(u32::to_string).collect();
+        let _ = write!(out, ", uid = [{}]", uid.join(", "));
+    }
+    for phase in Phase::ALL {
+        let samples = facts.samples(phase);
+        if samples.is_empty() {
+            continue;
+        }
+        let samples: Vec<_> = samples
+            .iter()
+            .map(|(source, n)| {
+                if single {
+                    n.to_string()
+                } else {
+                    let mut out = String::new();
+                    text(&format!("{source}/{n}"), &mut out);
+                    out
+                }
+            })
+            .collect();
+        let _ = write!(out, ", {} = [{}]", phase.name(), samples.join(", "));
+    }
+}
+
+fn source(id: &str, source: &Source, out: &mut String) {
+    out.push_str("  { id = ");
+    text(id, out);
+    let time = |t: Timestamp| t.to_jiff().strftime("%Y-%m-%dT%H:%M:%S.%9fZ").to_string();
+    let _ = write!(
+        out,
+        ", from = \"{}\", until = \"{}\", starts = {}, stops = {}, windows = {}, observed = {}, \
+         lost = {}, start-incidences = {}, steady-incidences = {}, memory = {}, tasks = {}, \
+         cpu = {}, compared = {}, under = {{ ",
+        time(source.from),
+        time(source.until),
+        source.starts,
+        source.stops,
+        source.windows,
+        source.observed,
+        source.lost,
+        source.start_incidences,
+        source.steady_incidences,
+        source.memory,
+        source.tasks,
+        source.cpu,
+        source.compared
+    );
+    for (place, (key, value)) in source.under.iter().enumerate() {
+        if place > 0 {
+            out.push_str(", ");
+        }
+        text(key, out);
+        out.push_str(" = ");
+        text(value, out);
+    }
+    out.push_str(" } },\n");
+}
+
+/// The file of a baseline.
+#[must_use]
+pub fn write(baseline: &Baseline) -> String {
+    let mut out = format!("baseline = {FORMAT}\n");
+    string("image", &baseline.image, &mut out);
+    if !baseline.service.is_empty() {
+        string("service", &baseline.service, &mut out);
+    }
+    if !baseline.command.is_empty() {
+        string("command", &baseline.command, &mut out);
+    }
+    string("state", baseline.state().name().as_bytes(), &mut out);
+    let digests = baseline.digests.iter().map(|d| d.as_bytes());
+    strings("digests", digests, &mut out);
+    let mounts = baseline.mounts.iter().map(|m| &***m);
+    strings("mounts", mounts, &mut out);
+    let large = baseline.too_large.iter().map(|f| f.name().as_bytes());
+    strings("too-large", large, &mut out);
+    out.push_str("sources = [\n");
+    for (id, learned) in &baseline.sources {
+        source(id, learned, &mut out);
+    }
+    out.push_str("]\n");
+    if !baseline.held.is_empty() {
+        out.push_str("held = [\n");
+        for (item, why) in &baseline.held {
+            let _ = write!(out, "  {{ facet = \"{}\", why = ", item.facet.name());
+            text(why, &mut out);
+            out.push_str(", ");
+            fields(item, &mut out);
+            out.push_str(" },\n");
+        }
+        out.push_str("]\n");
+    }
+    out.push_str("\n[facets]\n");
+    let single = baseline.sources.len() == 1;
+    for facet in Facet::ALL {
+        let mut items = baseline.facet(facet).peekable();
+        if items.peek().is_none() {
+            continue;
+        }
+        out.push_str(facet.name());
+        out.push_str(" = [\n");
+        for (item, known) in items {
+            out.push_str("  { ");
+            fields(item, &mut out);
+            facts(known, single, &mut out);
+            out.push_str(" },\n");
+        }
+        out.push_str("]\n");
+    }
+    out
+}
+
+type Result<T> = std::result::Result<T, (Range<usize>, String)>;
+
+fn refuse<T>(at: &Spanned<DeValue<'_>>, message: impl Into<String>) -> Result<T> {
+    Err((at.span(), message.into()))
+}
+
+/// The keys of a table, each taken once; what is left is unknown.
+struct Keys<'a> {
+    span: Range<usize>,
+    table: &'a DeTable<'a>,
+    known: BTreeSet<String>,
+}
+
+impl<'a> Keys<'a> {
+    fn of(value: &'a Spanned<DeValue<'a>>) -> Result<Self> {
+        match value.get_ref() {
+            DeValue::Table(table) => Ok(Self {
+                span: value.span(),
+                table,
+                known: BTreeSet::new(),
+            }),
+            _ => refuse(value, "it must be a table: { … }"),
+        }
+    }
+
+    fn take(&mut self, key: &str) -> Option<&'a Spanned<DeValue<'a>>> {
+        self.known.insert(key.to_owned());
+        self.table.get(key)
+    }
+
+    fn need(&mut self, key: &str) -> Result<&'a Spanned<DeValue<'a>>> {
+        let span = self.span.clone();
+        self.take(key)
+            .ok_or_else(|| (span, format!("it lacks {key}")))
+    }
+
+    fn finish(self) -> Result<()> {
+        for (key, _) in self.table {
+            if !self.known.contains(key.get_ref().as_ref()) {
+                return Err((key.span(), format!("{:?} is not known here", key.get_ref())));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read_text<'a>(value: &'a Spanned<DeValue<'a>>) -> Result<&'a str> {
+    match value.get_ref() {
+        DeValue::String(text) => Ok(text),
+        _ => refuse(value, "it must be a string"),
+    }
+}
+
+fn read_bytes(value: &Spanned<DeValue<'_>>) -> Result<Bytes> {
+    match value.get_ref() {
+        DeValue::String(text) => Ok(Bytes::new(text.as_bytes())),
+        DeValue::Integer(_) => Ok(Bytes::from(read_number::<u64>(value)?.to_string().as_str())),
+        DeValue::Table(_) => {
+            let mut keys = Keys::of(value)?;
+            keys.take("text");
+            let exact = keys.need("base64")?;
+            let decoded = STANDARD.decode(read_text(exact)?);
+            keys.finish()?;
+            decoded.map_or_else(|e| refuse(exact, e.to_string()), |v| Ok(Bytes::from(v)))
+        }
+        _ => refuse(value, "it must be a string, or { text, base64 }"),
+    }
+}
+
+fn read_number<T: TryFrom<i64>>(value: &Spanned<DeValue<'_>>) -> Result<T> {
+    let DeValue::Integer(number) = value.get_ref() else {
+        return refuse(value, "it must be a number");
+    };
+    let number = i64::from_str_radix(number.as_str(), number.radix());
+    number
+        .ok()
+        .and_then(|n| T::try_from(n).ok())
+        .map_or_else(|| refuse(value, "the number is too small or too large"), Ok)
+}
+
+fn read_list<'a>(value: &'a Spanned<DeValue<'a>>) -> Result<&'a [Spanned<DeValue<'a>>]> {
+    match value.get_ref() {
+        DeValue::Array(list) => Ok(list),
+        _ => refuse(value, "it must be a list"),
+    }
+}
+
+fn read_time(value: &Spanned<DeValue<'_>>) -> Result<Timestamp> {
+    Timestamp::parse(read_text(value)?).or_else(|e| refuse(value, e))
+}
+
+fn read_item(facet: Facet, keys: &mut Keys<'_>) -> Result<Item> {
+    let mut item = Item::new(facet, []);
+    for field in facet.fields() {
+        // A program's user ids are what is known of it, not a part of it.
+        if let Some(value) = keys.take(field.name()) {
+            let value = read_bytes(value)?;
+            if !value.is_empty() {
+                item.fields.insert(*field, value);
+            }
+        }
+    }
+    match facet.fields().first() {
+        Some(first) if !item.fields.contains_key(first) => Err((
+            keys.span.clone(),
+            format!("an item of {facet} needs {}", first.name()),
+        )),
+        _ => Ok(item),
+    }
+}
+
+fn read_facts(facet: Facet, keys: &mut Keys<'_>, sources: &[&String]) -> Result<Facts> {
+    let mut facts = Facts::default();
+    if let Some(how) = keys.take("how") {
+        facts.how = read_text(how)?.chars().collect();
+        if facts.how.iter().any(|c| !"cwtmdrlanxis".contains(*c)) {
+            return refuse(how, "it has an unknown letter");
+        }
+    }
+    if facet != Facet::User
+        && let Some(uid) = keys.take("uid")
+    {
+        facts.uid = read_list(uid)?
+            .iter()
+            .map(read_number)
+            .collect::<Result<_>>()?;
+    }
+    for phase in Phase::ALL {
+        let Some(samples) = keys.take(phase.name()) else {
+            continue;
+        };
+        for sample in read_list(samples)? {
+            let (source, n) = match sample.get_ref() {
+                DeValue::Integer(_) => match sources {
+                    [only] => (only.as_str(), read_number(sample)?),
+                    _ => return refuse(sample, "name the source of the sample: \"ID/1\""),
+                },
+                _ => match read_text(sample)?.rsplit_once('/') {
+                    Some((source, n)) => match n.parse() {
+                        Ok(n) => (source, n),
+                        Err(_) => return refuse(sample, "it must be ID/NUMBER"),
+                    },
+                    None => return refuse(sample, "it must be ID/NUMBER"),
+                },
+            };
+            if !sources.iter().any(|known| *known == source) {
+                return refuse(sample, format!("{source:?} is not among the sources"));
+            }
+            facts.samples_mut(phase).add(source, n);
+        }
+    }
+    Ok(facts)
+}
+
+fn read_source(value: &Spanned<DeValue<'_>>) -> Result<(String, Source)> {
+    let mut keys = Keys::of(value)?;
+    let id = read_text(keys.need("id")?)?.to_owned();
+    let compared = match keys.take("compared").map(|v| (v, v.get_ref())) {
+        None => false,
+        Some((_, DeValue::Boolean(compared))) => *compared,
+        Some((at, _)) => return refuse(at, "it must be true or false"),
+    };
+    let mut source = Source {
+        from: read_time(keys.need("from")?)?,
+        until: read_time(keys.need("until")?)?,
+        starts: read_number(keys.need("starts")?)?,
+        stops: read_number(keys.need("stops")?)?,
+        windows: read_number(keys.need("windows")?)?,
+        observed: read_number(keys.need("observed")?)?,
+        lost: read_number(keys.need("lost")?)?,
+        start_incidences: read_number(keys.need("start-incidences")?)?,
+        steady_incidences: read_number(keys.need("steady-incidences")?)?,
+        memory: keys.take("memory").map_or(Ok(0), read_number)?,
+        tasks: keys.take("tasks").map_or(Ok(0), read_number)?,
+        cpu: keys.take("cpu").map_or(Ok(0), read_number)?,
+        compared,
+        under: BTreeMap::new(),
+    };
+    if let Some(under) = keys.take("under") {
+        let Keys { table, .. } = Keys::of(under)?;
+        for (key, value) in table {
+            let value = read_text(value)?.to_owned();
+            source
+                .under
+                .insert(key.get_ref().clone().into_owned(), value);
+        }
+    }
+    keys.finish()?;
+    Ok((id, source))
+}
+
+fn read(root: &Spanned<DeValue<'_>>) -> Result<Baseline> {
+    let mut keys = Keys::of(root)?;
+    let format = keys.need("baseline")?;
+    if read_number::<i64>(format)? != FORMAT {
+        return refuse(
+            format,
+            format!("this version reads baselines of format {FORMAT} only"),
+        );
+    }
+    let mut baseline = Baseline {
+        image: read_bytes(keys.need("image")?)?,
+        ..Baseline::default()
+    };
+    if let Some(service) = keys.take("service") {
+        baseline.service = read_bytes(service)?;
+    }
+    if let Some(command) = keys.take("command") {
+        baseline.command = read_bytes(command)?;
+    }
+    let state = keys.need("state")?;
+    baseline.frozen = match read_text(state)? {
+        "frozen" => true,
+        "partial" | "learning" | "ready" => false,
+        _ => return refuse(state, "it must be partial, learning, ready or frozen"),
+    };
+    if let Some(digests) = keys.take("digests") {
+        for digest in read_list(digests)? {
+            baseline.digests.insert(read_text(digest)?.to_owned());
+        }
+    }
+    if let Some(mounts) = keys.take("mounts") {
+        for mount in read_list(mounts)? {
+            baseline.mounts.insert(read_bytes(mount)?);
+        }
+    }
+    if let Some(large) = keys.take("too-large") {
+        for name in read_list(large)? {
+            let Some(facet) = Facet::named(read_text(name)?) else {
+                return refuse(name, "no facet is called so");
+            };
+            baseline.too_large.insert(facet);
+        }
+    }
+    let sources = keys.need("sources")?;
+    for value in read_list(sources)? {
+        let (id, source) = read_source(value)?;
+        if baseline.sources.insert(id, source).is_some() {
+            return refuse(value, "this source is there twice");
+        }
+    }
+    if baseline.sources.len() > MOST_SOURCES {
+        return refuse(
+            sources,
+            format!("there are more than {MOST_SOURCES} sources"),
+        );
+    }
+    if let Some(held) = keys.take("held") {
+        let list = read_list(held)?;
+        if list.len() > MOST_HELD {
+            return refuse(held, format!("more than {MOST_HELD} items are held"));
+        }
+        for value in list {
+            let mut keys = Keys::of(value)?;
+            let name = keys.need("facet")?;
+            let Some(facet) = Facet::named(read_text(name)?) else {
+                return refuse(name, "no facet is called so");
+            };
+            let why = read_text(keys.need("why")?)?.to_owned();
+            let item = read_item(facet, &mut keys)?;
+            keys.finish()?;
+            if baseline.held.insert(item, why).is_some() {
+                return refuse(value, "this item is held twice");
+            }
+        }
+    }
+    let facets = keys.need("facets")?;
+    let mut names = Keys::of(facets)?;
+    let ids: Vec<String> = baseline.sources.keys().cloned().collect();
+    let ids: Vec<&String> = ids.iter().collect();
+    for facet in Facet::ALL {
+        let Some(items) = names.take(facet.name()) else {
+            continue;
+        };
+        let list = read_list(items)?;
+        if list.len() > MOST_ITEMS {
+            return refuse(items, format!("{facet} has more than {MOST_ITEMS} items"));
+        }
+        for value in list {
+            let mut keys = Keys::of(value)?;
+            let item = read_item(facet, &mut keys)?;
+            let facts = read_facts(facet, &mut keys, &ids)?;
+            keys.finish()?;
+            if baseline.items.insert(item, facts).is_some() {
+                return refuse(value, "this item is there twice");
+            }
+        }
+    }
+    names.finish()?;
+    keys.finish()?;
+    Ok(baseline)
+}
+
+/// Reads a baseline. An error refuses the whole file.
+///
+/// # Errors
+/// When the text is no baseline of this format: the line, and what is wrong there.
+pub fn parse(text: &str) -> std::result::Result<Baseline, BaselineError> {
+    let at = |span: Option<Range<usize>>, message: String| {
+        let start = span.map_or(0, |span| span.start).min(text.len());
+        let before = text.as_bytes().get(..start).unwrap_or_default();
+        BaselineError {
+            line: 1 + before.iter().filter(|b| **b == b'\n').count(),
+            message,
+        }
+    };
+    let table = DeTable::parse(text).map_err(|e| at(e.span(), e.message().to_owned()))?;
+    let span = table.span();
+    let root = Spanned::new(span, DeValue::Table(table.into_inner()));
+    read(&root).map_err(|(span, message)| at(Some(span), message))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::baseline::general::tests::items;
+    use proptest::prelude::*;
+
+    fn example() -> Baseline {
+        let mut b = Baseline {
+            image: "nginx".into(),
+            service: "web".into(),
+            digests: ["sha256:9f1c".to_owned()].into_iter().collect(),
+            mounts: [Bytes::from("/data")].into_iter().collect(),
+            ..Baseline::default()
+        };
+        let source = Source {
+            from: Timestamp(1_700_000_000_000_000_000),
+            until: Timestamp(1_700_000_600_000_000_001),
+            starts: 2,
+            under: [("seccomp".to_owned(), "default".to_owned())]
+                .into_iter()
+                .collect(),
+            ..Source::default()
+        };
+        b.sources.insert("7f3a".to_owned(), source);
+        let mut facts = Facts::default();
+        facts.start.add("7f3a", 1);
+        facts.start.add("7f3a", 2);
+        facts.uid.insert(0);
+        let exec = Item::new(
+            Facet::Exec,
+            [
+                (Field::Exe, &b"/usr/sbin/ng\ninx\xff\"\\"[..]),
+                (Field::By, b"init"),
+            ],
+        );
+        b.items.insert(exec.clone(), facts.clone());
+        let listen = Item::new(
+            Facet::Listen,
+            [(Field::Port, &b"80"[..]), (Field::Proto, b"tcp")],
+        );
+        b.items.insert(listen, facts.clone());
+        let user = Item::new(Facet::User, [(Field::Uid, &b"33"[..])]);
+        facts.uid.clear();
+        b.items.insert(user, facts);
+        b.held.insert(exec, "drift.exec-new F-0007".to_owned());
+        b
+    }
+
+    #[test]
+    fn a_file_is_read_as_it_was_written_and_has_an_item_a_line() {
+        let text = write(&example());
+        assert_eq!(parse(&text).unwrap(), example(), "{text}");
+        assert!(!text.contains(|c: char| c.is_control() && c != '\n'));
+        assert_eq!(text.lines().filter(|l| l.contains("ng\\ninx")).count(), 2);
+        assert!(
+            text.contains("{ port = 80, proto = \"tcp\", uid = [0], start = [1, 2] }"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_wrong_file_is_refused_with_its_line() {
+        let good = write(&example());
+        let line = |from: &str, to: &str| {
+            assert!(good.contains(from), "{from}");
+            parse(&good.replacen(from, to, 1)).unwrap_err()
+        };
+        assert_eq!(line("baseline = 1", "baseline = 2").line, 1);
+        assert_eq!(line("state = \"learning\"", "state = \"done\"").line, 4);
+        let e = line("port = 80", "prot = 80");
+        assert!(e.message.contains("needs port"), "{e}");
+        let e = line("proto = \"tcp\"", "protocol = \"tcp\"");
+        assert!(e.message.contains("protocol"), "{e}");
+        assert_eq!(
+            e.line,
+            1 + good.lines().position(|l| l.contains("port = 80")).unwrap()
+        );
+        assert!(
+            line("start = [1, 2]", "start = [\"x/1\"]")
+                .message
+                .contains("sources")
+        );
+        assert!(line("[facets]", "[facet]").message.contains("facets"));
+        assert!(
+            line("starts = 2", "starts = -2")
+                .message
+                .contains("too small")
+        );
+        assert!(parse("").is_err() && parse("baseline = ").is_err());
+    }
+
+    #[test]
+    fn ten_thousand_items_are_read_in_a_moment() {
+        let mut b = example();
+        for n in 0..10_000 {
+            let facet = [Facet::Exec, Facet::Call, Facet::Capability][n % 3];
+            let name = format!("/a/quite/ordinary/path/of/a/program/{n}");
+            let field = facet.fields()[0];
+            let mut facts = Facts::default();
+            facts.steady.add("7f3a", 1);
+            b.items
+                .insert(Item::new(facet, [(field, name.as_bytes())]), facts);
+        }
+        let text = write(&b);
+        let began = std::time::Instant::now();
+        assert_eq!(parse(&text).unwrap().items.len(), 10_003);
+        // 100 ms is the budget of an optimised build.
+        assert!(began.elapsed() < std::time::Duration::from_secs(5));
+    }
+
+    proptest! {
+        #[test]
+        fn any_items_survive_the_file(items in items()) {
+            let mut b = example();
+            for (item, mut facts) in items {
+                let starts = facts.start.len();
+                facts.start = Default::default();
+                facts.steady = Default::default();
+                facts.steady.add("7f3a", u32::try_from(starts).unwrap());
+                b.items.insert(item, facts);
+            }
+            prop_assert_eq!(parse(&write(&b)).unwrap(), b);
+        }
+    }
+}

@@ -1,0 +1,707 @@
+//! Learning: a pure fold of events and what the rules found into a baseline for each container.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use super::deed::{self, Deed, Doer};
+use super::file::MOST_HELD;
+use super::general::{Join, generalise};
+use super::item::{Facet, Field, Item};
+use super::model::{Baseline, Facts, MOST_ITEMS, Source};
+use crate::event::{
+    Action, Bytes, ContainerId, ContainerInfo, Event, FileClass, Kind, LostReason, Severity, Tick,
+    Timestamp,
+};
+use crate::state::{Container, Lineage, ProcessEntry, State};
+
+/// Seconds of a window.
+const WINDOW: u64 = 300;
+/// Windows told apart: four weeks.
+const MOST_WINDOWS: u32 = 8_064;
+/// Containers learned from.
+const MOST_CONTAINERS: usize = 256;
+/// Processes remembered of an item.
+const MOST_ACTORS: usize = 8;
+/// Items after which a container's are made general, at first.
+const CROWDED: usize = 16_384;
+/// What happens only in the last seconds belongs to the end.
+const ENDING: Duration = Duration::from_secs(10);
+
+/// What a rule found at this event.
+#[derive(Debug, Clone)]
+pub struct Suspicion {
+    /// Rule and number of the finding.
+    pub finding: String,
+    /// Its severity.
+    pub severity: Severity,
+    /// Its container.
+    pub container: ContainerId,
+    /// The process it is about; 0 for none.
+    pub pid: u32,
+}
+
+/// Sets of small numbers.
+#[derive(Debug, Clone, Default)]
+struct Numbers(Vec<u64>);
+
+impl Numbers {
+    fn insert(&mut self, n: u32) {
+        let (word, bit) = ((n / 64) as usize, n % 64);
+        if self.0.len() <= word {
+            self.0.resize(word + 1, 0);
+        }
+        if let Some(word) = self.0.get_mut(word) {
+            *word |= 1 << bit;
+        }
+    }
+
+    fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    fn union(&mut self, other: &Self) {
+        if self.0.len() < other.0.len() {
+            self.0.resize(other.0.len(), 0);
+        }
+        for (word, others) in self.0.iter_mut().zip(&other.0) {
+            *word |= others;
+        }
+    }
+
+    fn count(&self) -> u32 {
+        self.0.iter().map(|word| word.count_ones()).sum()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = u32> {
+        self.0.iter().enumerate().flat_map(|(place, word)| {
+            let base = u32::try_from(place).unwrap_or(u32::MAX).saturating_mul(64);
+            (0..64)
+                .filter(move |bit| word >> bit & 1 == 1)
+                .map(move |bit| base + bit)
+        })
+    }
+}
+
+/// What is known of an item while it is learned.
+#[derive(Debug, Clone, Default)]
+struct Known {
+    how: BTreeSet<char>,
+    uid: BTreeSet<u32>,
+    start: Numbers,
+    steady: Numbers,
+    stop: Numbers,
+    /// Processes that did it, by pid and the number of their latest exec.
+    actors: BTreeSet<(u32, u64)>,
+    /// More of them did.
+    more: bool,
+    /// When it was first seen.
+    first: Timestamp,
+}
+
+impl Join for Known {
+    fn join(&mut self, other: &Self) {
+        self.how.extend(&other.how);
+        self.uid.extend(&other.uid);
+        self.start.union(&other.start);
+        self.steady.union(&other.steady);
+        self.stop.union(&other.stop);
+        self.actors.extend(&other.actors);
+        self.more |= other.more || self.actors.len() > MOST_ACTORS;
+        while self.actors.len() > MOST_ACTORS {
+            self.actors.pop_last();
+        }
+        self.first = self.first.min(other.first);
+    }
+}
+
+/// A run of a container, from its first program on.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    began: Timestamp,
+    steady: bool,
+}
+
+/// What is learned from one container.
+#[derive(Debug, Clone)]
+struct Learning {
+    source: String,
+    info: Arc<ContainerInfo>,
+    service: Bytes,
+    from: Timestamp,
+    until: Timestamp,
+    /// Items became known last at this time.
+    latest_item: Timestamp,
+    run: Option<Run>,
+    /// It was found running.
+    existing: bool,
+    starts: u32,
+    stops: u32,
+    observed: Duration,
+    lost: u64,
+    peaks: (u64, u32, u32),
+    compared: bool,
+    mounts: BTreeSet<Bytes>,
+    items: BTreeMap<Item, Known>,
+    crowded: usize,
+    too_large: BTreeSet<Facet>,
+    held: BTreeMap<Item, String>,
+    /// Processes that a finding is about, with it.
+    tainted: BTreeMap<u32, Arc<str>>,
+    /// Commands from outside that run.
+    sessions: BTreeSet<u32>,
+}
+
+impl Learning {
+    fn new(id: &ContainerId, at: Timestamp) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(id.as_str());
+        hash.update(at.0.to_le_bytes());
+        let source = hash
+            .finalize()
+            .iter()
+            .take(6)
+            .map(|b| format!("{b:02x}"))
+            .collect();
+        Self {
+            source,
+            info: Arc::default(),
+            service: Bytes::default(),
+            from: at,
+            until: at,
+            latest_item: at,
+            run: None,
+            existing: false,
+            starts: 0,
+            stops: 0,
+            observed: Duration::ZERO,
+            lost: 0,
+            peaks: (0, 0, 0),
+            compared: false,
+            mounts: BTreeSet::new(),
+            items: BTreeMap::new(),
+            crowded: CROWDED,
+            too_large: BTreeSet::new(),
+            held: BTreeMap::new(),
+            tainted: BTreeMap::new(),
+            sessions: BTreeSet::new(),
+        }
+    }
+
+    fn window(&self) -> u32 {
+        let window = u32::try_from(self.observed.as_secs() / WINDOW).unwrap_or(u32::MAX);
+        window.saturating_add(1).min(MOST_WINDOWS)
+    }
+
+    fn is_starting(&self) -> bool {
+        self.run.is_some_and(|run| !run.steady)
+    }
+
+    fn is_steady(&self) -> bool {
+        match self.run {
+            Some(run) => run.steady,
+            None => self.existing,
+        }
+    }
+
+    /// A start is over once the grace is, if the container still runs.
+    fn settle(&mut self, now: Timestamp, grace: Duration) {
+        if let Some(run) = &mut self.run
+            && !run.steady
+            && now >= run.began.plus(grace)
+        {
+            run.steady = true;
+            self.starts += 1;
+        }
+    }
+
+    fn hold(&mut self, item: Item, why: &str) {
+        let facet = item.facet;
+        if self.held.len() < MOST_HELD || self.held.contains_key(&item) {
+            self.held.entry(item).or_insert_with(|| why.to_owned());
+        } else {
+            self.too_large.insert(facet);
+        }
+    }
+
+    fn learn(&mut self, deed: Deed, actor: Option<(u32, u64)>, at: Timestamp) {
+        let Deed { item, how, uid } = deed;
+        let item = super::general::fixed(&item);
+        if self.held.contains_key(&item) || self.too_large.contains(&item.facet) {
+            return;
+        }
+        let (starting, window) = (self.is_starting(), self.window());
+        let start = self.starts + 1;
+        let is_new = !self.items.contains_key(&item);
+        if is_new {
+            self.latest_item = at;
+            if self.items.len() >= self.crowded {
+                self.make_room();
+            }
+        }
+        let known = self.items.entry(item).or_insert_with(|| Known {
+            first: at,
+            ..Known::default()
+        });
+        known.how.extend(how);
+        known.uid.extend(uid);
+        match actor {
+            Some(actor) if known.actors.len() < MOST_ACTORS || known.actors.contains(&actor) => {
+                known.actors.insert(actor);
+            }
+            _ => known.more = true,
+        }
+        if starting {
+            known.start.insert(start);
+        } else {
+            known.steady.insert(window);
+        }
+    }
+
+    fn make_room(&mut self) {
+        self.items = generalise(&self.items, &self.mounts);
+        for facet in Facet::ALL {
+            let items = self.items.keys().filter(|item| item.facet == facet);
+            if items.count() > MOST_ITEMS {
+                self.too_large.insert(facet);
+            }
+        }
+        let too_large = &self.too_large;
+        self.items
+            .retain(|item, _| !too_large.contains(&item.facet));
+        self.crowded = CROWDED.max(self.items.len() * 2);
+    }
+
+    /// What these processes alone did is held.
+    fn taint(&mut self, state: &State, id: &ContainerId, pid: u32, why: &str) {
+        let why: Arc<str> = why.into();
+        let below = |p: &ProcessEntry| state.ancestry(p.pid).any(|a| a.pid == pid);
+        let owned = |p: &ProcessEntry| p.owner.as_ref() == Some(id);
+        for process in state.processes.values().filter(|p| owned(p) && below(p)) {
+            self.tainted
+                .entry(process.pid)
+                .or_insert_with(|| Arc::clone(&why));
+        }
+        let tainted = &self.tainted;
+        let bad: Vec<Item> = self
+            .items
+            .iter()
+            .filter(|(_, known)| {
+                !known.more
+                    && !known.actors.is_empty()
+                    && known
+                        .actors
+                        .iter()
+                        .all(|(pid, _)| tainted.contains_key(pid))
+            })
+            .map(|(item, _)| item.clone())
+            .collect();
+        for item in bad {
+            self.items.remove(&item);
+            self.hold(item, &why);
+        }
+    }
+
+    /// The container ended: what was first seen in its last seconds belongs to the end.
+    fn end(&mut self, at: Timestamp, grace: Duration) {
+        self.settle(at, grace);
+        if self.is_steady() {
+            self.stops += 1;
+            for known in self.items.values_mut() {
+                if at.since(known.first) <= ENDING && known.start.count() == 0 {
+                    known.steady.clear();
+                    known.stop.insert(self.stops);
+                }
+            }
+        }
+        self.run = None;
+        self.existing = false;
+        self.tainted.clear();
+        self.sessions.clear();
+    }
+
+    fn adopt(&mut self, container: &Container, info: &ContainerInfo) {
+        self.info = Arc::new(info.clone());
+        self.service = Bytes::new(deed::declared_service(container));
+        let mounts = info.mounts.iter().map(|m| m.destination.clone());
+        self.mounts.extend(mounts.filter(|m| m.len() > 1));
+    }
+
+    fn baseline(&self) -> Baseline {
+        let items = generalise(&self.items, &self.mounts);
+        let mut baseline = Baseline {
+            image: Bytes::new(repository(&self.info.image)),
+            service: self.service.clone(),
+            mounts: self.mounts.clone(),
+            too_large: self.too_large.clone(),
+            held: self.held.clone(),
+            ..Baseline::default()
+        };
+        if self.service.is_empty() {
+            baseline.command = Bytes::from(deed::command(&self.info.command));
+        }
+        if !self.info.image_digest.is_empty() {
+            baseline.digests.insert(self.info.image_digest.clone());
+        }
+        let mut source = self.source();
+        for (item, known) in items {
+            let mut facts = Facts {
+                how: known.how,
+                uid: known.uid,
+                ..Facts::default()
+            };
+            source.start_incidences += u64::from(known.start.count());
+            source.steady_incidences += u64::from(known.steady.count());
+            for n in known.start.iter().take(3) {
+                facts.start.add(&self.source, n);
+            }
+            for n in known.steady.iter().take(3) {
+                facts.steady.add(&self.source, n);
+            }
+            for n in known.stop.iter().take(3) {
+                facts.stop.add(&self.source, n);
+            }
+            baseline.items.insert(item, facts);
+        }
+        baseline.sources.insert(self.source.clone(), source);
+        baseline.bound();
+        baseline
+    }
+
+    fn source(&self) -> Source {
+        let observed = self.observed.as_secs();
+        Source {
+            from: self.from,
+            until: self.until,
+            starts: self.starts,
+            stops: self.stops,
+            windows: u32::try_from(observed.div_ceil(WINDOW)).unwrap_or(u32::MAX),
+            observed,
+            lost: self.lost,
+            memory: rounded(self.peaks.0.div_ceil(1 << 20)) << 20,
+            tasks: self.peaks.1,
+            cpu: u32::try_from(rounded(self.peaks.2.into())).unwrap_or(u32::MAX),
+            compared: self.compared,
+            under: under(&self.info),
+            ..Source::default()
+        }
+    }
+}
+
+/// A number rounded up to three binary digits, so that it does not change at each run.
+fn rounded(n: u64) -> u64 {
+    if n < 8 {
+        return n;
+    }
+    let step = 1_u64 << (n.ilog2() - 2);
+    n.div_ceil(step).saturating_mul(step)
+}
+
+/// The name of an image without tag and digest.
+#[must_use]
+pub fn repository(image: &[u8]) -> &[u8] {
+    let end = image.iter().position(|b| *b == b'@').unwrap_or(image.len());
+    let bare = &image[..end];
+    let slash = bare.iter().rposition(|b| *b == b'/').map_or(0, |at| at + 1);
+    match bare[slash..].iter().position(|b| *b == b':') {
+        // An id is no name with a tag.
+        Some(colon) if &bare[slash..slash + colon] != b"sha256" => &bare[..slash + colon],
+        _ => bare,
+    }
+}
+
+/// Settings that decide what a container can do, and so what can be seen of it.
+fn under(info: &ContainerInfo) -> BTreeMap<String, String> {
+    let s = &info.security;
+    let list = |names: &[String]| {
+        let mut names = names.to_vec();
+        names.sort();
+        names.join(" ")
+    };
+    let or = |value: &str, usual: &str| if value.is_empty() { usual } else { value }.to_owned();
+    let user = info.user.escaped().to_string();
+    [
+        ("apparmor", s.apparmor.clone()),
+        ("cap-add", list(&s.cap_add)),
+        ("cap-drop", list(&s.cap_drop)),
+        ("network", s.network_mode.clone()),
+        ("no-new-privileges", s.no_new_privileges.to_string()),
+        ("privileged", s.privileged.to_string()),
+        ("read-only", s.readonly_root.to_string()),
+        ("seccomp", or(&s.seccomp, "default")),
+        ("user", or(&user, "0")),
+    ]
+    .into_iter()
+    .filter(|(_, value)| !value.is_empty() && value != "false")
+    .map(|(key, value)| (key.to_owned(), value))
+    .collect()
+}
+
+/// Learns from every container of a stream.
+#[derive(Debug, Clone, Default)]
+pub struct Learner {
+    grace: Duration,
+    containers: BTreeMap<ContainerId, Learning>,
+    last_tick: Option<Timestamp>,
+    /// Containers of which there were too many to learn from.
+    pub missed: u64,
+}
+
+impl Learner {
+    /// A learner that knows nothing. `grace` is how long a container starts up.
+    #[must_use]
+    pub fn new(grace: Duration) -> Self {
+        Self {
+            grace,
+            ..Self::default()
+        }
+    }
+
+    /// Takes one event, after `state` applied it, with what the rules found at it.
+    pub fn apply(&mut self, state: &State, event: &Event, found: &[Suspicion]) {
+        if let Kind::Tick(tick) = &event.kind {
+            self.tick(state, event.ts, tick);
+        }
+        if let Kind::Lost(lost) = &event.kind
+            && event.container.is_none()
+            && lost.reason != LostReason::Engine
+        {
+            // It may have been any container's.
+            for learning in self.containers.values_mut() {
+                learning.lost += lost.count.max(1);
+            }
+        }
+        let Some(id) = &event.container else {
+            return;
+        };
+        let Some(container) = state.containers.get(id) else {
+            return;
+        };
+        if !self.containers.contains_key(id) {
+            if self.containers.len() >= MOST_CONTAINERS {
+                self.missed += 1;
+                return;
+            }
+            self.containers
+                .insert(id.clone(), Learning::new(id, event.ts));
+        }
+        let grace = self.grace;
+        let Some(learning) = self.containers.get_mut(id) else {
+            return;
+        };
+        learning.until = learning.until.max(event.ts);
+        learning.settle(event.ts, grace);
+        take(learning, state, event, container, found, grace);
+    }
+
+    fn tick(&mut self, state: &State, at: Timestamp, tick: &Tick) {
+        // A gap longer than a few seconds was not watched.
+        let passed = self.last_tick.map_or(Duration::ZERO, |last| at.since(last));
+        let passed = passed.min(Duration::from_secs(5));
+        self.last_tick = Some(at);
+        for (id, learning) in &mut self.containers {
+            if !state
+                .containers
+                .get(id)
+                .is_some_and(|c| c.running && !c.paused)
+            {
+                continue;
+            }
+            learning.until = learning.until.max(at);
+            learning.settle(at, self.grace);
+            if learning.is_steady() {
+                learning.observed += passed;
+            }
+        }
+        for usage in &tick.usage {
+            if let Some(learning) = self.containers.get_mut(&usage.id) {
+                let peaks = &mut learning.peaks;
+                peaks.0 = peaks.0.max(usage.memory);
+                peaks.1 = peaks.1.max(usage.pids);
+                peaks.2 = peaks.2.max(usage.cpu_milli);
+            }
+        }
+    }
+
+    /// Containers learned from, with what is known of each.
+    pub fn containers(&self) -> impl Iterator<Item = (&ContainerId, &ContainerInfo)> {
+        self.containers.iter().map(|(id, l)| (id, &*l.info))
+    }
+
+    /// The baseline of a container.
+    #[must_use]
+    pub fn baseline(&self, id: &ContainerId) -> Option<Baseline> {
+        self.containers.get(id).map(Learning::baseline)
+    }
+
+    /// Number of items, and when the latest of them became known.
+    #[must_use]
+    pub fn progress(&self, id: &ContainerId) -> Option<(usize, Timestamp)> {
+        let learning = self.containers.get(id)?;
+        Some((learning.items.len(), learning.latest_item))
+    }
+}
+
+/// Learns from an event of a container.
+fn take(
+    learning: &mut Learning,
+    state: &State,
+    event: &Event,
+    container: &Container,
+    found: &[Suspicion],
+    grace: Duration,
+) {
+    match &event.kind {
+        Kind::Container(change) => {
+            if let Some(info) = &change.info {
+                learning.adopt(container, info);
+            }
+            match change.action {
+                Action::Existing => learning.existing = true,
+                Action::Created => learning.compared = true,
+                Action::Died(_) => learning.end(event.ts, grace),
+                Action::Gone if learning.run.is_some() || learning.existing => {
+                    learning.end(event.ts, grace);
+                }
+                _ => {}
+            }
+            return;
+        }
+        Kind::Lost(lost) => {
+            learning.lost += lost.count.max(1);
+            return;
+        }
+        Kind::DriftScan(scan) => {
+            let runs = [FileClass::Binary, FileClass::Library, FileClass::Script];
+            let differs = runs.iter().any(|class| scan.counts.contains_key(class));
+            learning.compared |= scan.failed.is_none() && !differs;
+            return;
+        }
+        Kind::Exec(exec) if !exec.runtime && learning.run.is_none() && !learning.existing => {
+            let process = deed::process(state, event);
+            if process.is_some_and(|p| p.lineage == Lineage::Init) {
+                learning.run = Some(Run {
+                    began: event.ts,
+                    steady: false,
+                });
+            }
+        }
+        Kind::Exit(_) => {
+            learning.sessions.remove(&event.pid);
+            learning.tainted.remove(&event.pid);
+            return;
+        }
+        Kind::Fork(fork) => {
+            learning.tainted.remove(&event.pid);
+            if let Some(why) = learning.tainted.get(&fork.ppid).cloned() {
+                learning.tainted.insert(event.pid, why);
+            }
+            return;
+        }
+        _ => {}
+    }
+    let process = deed::process(state, event);
+    let doer = deed::doer(container, process, state);
+    if let (Doer::Session, Some(process)) = (doer, process) {
+        learning.sessions.insert(process.pid);
+    }
+    let own = |s: &&Suspicion| s.container == container.id && !s.finding.starts_with("base.");
+    let grave = found
+        .iter()
+        .filter(own)
+        .filter(|s| s.severity >= Severity::High);
+    for suspicion in grave.filter(|s| s.pid != 0) {
+        let process = state.processes.get(&suspicion.pid);
+        // What a command from outside did is not learned in any case.
+        if process.is_some_and(|p| deed::doer(container, Some(p), state) != Doer::Session) {
+            learning.taint(state, &container.id, suspicion.pid, &suspicion.finding);
+        }
+    }
+    // Name answers have no process: while a command from outside runs they may be its.
+    let learned = match (doer, &event.kind) {
+        (Doer::Service | Doer::HealthCheck, _) => true,
+        (Doer::Unknown, Kind::Dns(_)) => learning.sessions.is_empty(),
+        _ => false,
+    };
+    if !learned {
+        return;
+    }
+    let flagged = found
+        .iter()
+        .filter(own)
+        .find(|s| s.severity >= Severity::Medium);
+    let tainted = process.and_then(|p| learning.tainted.get(&p.pid).cloned());
+    let foreign = process.is_some_and(|p| !deed::is_of_image(&p.file));
+    for mut deed in deed::deeds(state, event) {
+        if doer == Doer::HealthCheck && deed.item.facet == Facet::Exec {
+            let by = deed.item.get(Field::By);
+            if by == b"init" {
+                deed.item = deed.item.with(Field::By, b"health check");
+            }
+        }
+        let why = flagged
+            .map(|s| s.finding.as_str())
+            .or(tainted.as_deref())
+            .or(foreign.then_some("its program is not the image's"));
+        match why {
+            Some(why) => {
+                let item = super::general::fixed(&deed.item);
+                if !learning.items.contains_key(&item) {
+                    learning.hold(item, why);
+                }
+            }
+            None => {
+                let actor = process.map(|p| (p.pid, p.exec_seq));
+                learning.learn(deed, actor, event.ts);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_is_known_by_its_name_alone() {
+        for (image, name) in [
+            ("nginx:1.25", "nginx"),
+            ("nginx", "nginx"),
+            ("registry:5000/a/nginx", "registry:5000/a/nginx"),
+            ("registry:5000/a/nginx:1@sha256:00", "registry:5000/a/nginx"),
+            ("sha256:0011", "sha256:0011"),
+        ] {
+            assert_eq!(repository(image.as_bytes()), name.as_bytes());
+        }
+    }
+
+    #[test]
+    fn peaks_are_rounded_up() {
+        for (n, up) in [
+            (0, 0),
+            (7, 7),
+            (8, 8),
+            (9, 10),
+            (14, 14),
+            (100, 112),
+            (1025, 1280),
+        ] {
+            assert_eq!(rounded(n), up);
+        }
+    }
+
+    #[test]
+    fn numbers_are_a_set() {
+        let mut a = Numbers::default();
+        a.insert(1);
+        a.insert(130);
+        let mut b = Numbers::default();
+        b.insert(64);
+        b.insert(1);
+        a.union(&b);
+        assert_eq!(a.iter().collect::<Vec<_>>(), [1, 64, 130]);
+        assert_eq!(a.count(), 3);
+    }
+}

@@ -1,0 +1,170 @@
+//! A loaded baseline, laid out so that a deed is looked up by key.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use rustc_hash::FxHashSet;
+
+use super::destinations;
+use super::general::{Join, fixed};
+use super::item::{Facet, Field, Item};
+use super::model::Baseline;
+use super::path_tree::PathTree;
+
+/// Nothing is known of an item but that it is there.
+#[derive(Clone)]
+struct There;
+
+impl Join for There {
+    fn join(&mut self, _: &Self) {}
+}
+
+/// Answers whether a baseline knows a deed.
+pub struct Matcher {
+    items: FxHashSet<Item>,
+    held: FxHashSet<Item>,
+    /// Paths by the item without its path.
+    paths: BTreeMap<Item, PathTree<There>>,
+    /// Peers and names by the item without them.
+    peers: BTreeMap<Item, Vec<Vec<u8>>>,
+    too_large: Vec<Facet>,
+}
+
+impl fmt::Debug for Matcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Matcher")
+            .field("items", &self.items.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The field in which an item may be a pattern that stands for many.
+fn wide_field(item: &Item) -> Option<Field> {
+    match item.facet {
+        Facet::Write | Facet::Secret => Some(Field::Path),
+        Facet::Connect if item.get(Field::Proto) != b"unix" => Some(Field::To),
+        Facet::Resolve => Some(Field::Name),
+        _ => None,
+    }
+}
+
+impl Matcher {
+    /// Lays out a baseline.
+    #[must_use]
+    pub fn new(baseline: &Baseline) -> Self {
+        let mut matcher = Self {
+            items: baseline.items.keys().cloned().collect(),
+            held: baseline.held.keys().cloned().collect(),
+            paths: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            too_large: baseline.too_large.iter().copied().collect(),
+        };
+        for item in baseline.items.keys() {
+            let Some(field) = wide_field(item) else {
+                continue;
+            };
+            let value = item.get(field);
+            let mut rest = item.clone();
+            rest.fields.remove(&field);
+            if field == Field::Path {
+                matcher.paths.entry(rest).or_default().insert(value, &There);
+            } else {
+                matcher.peers.entry(rest).or_default().push(value.to_vec());
+            }
+        }
+        matcher
+    }
+
+    /// Whether the baseline knows a deed, as it was seen. What it holds back it does not know; of a
+    /// facet with too many items it cannot tell, and knows everything.
+    #[must_use]
+    pub fn knows(&self, item: &Item) -> bool {
+        if self.too_large.contains(&item.facet) {
+            return true;
+        }
+        let item = fixed(item);
+        if self.held.contains(&item) {
+            return false;
+        }
+        if self.items.contains(&item) {
+            return true;
+        }
+        if item.facet == Facet::Exec {
+            let any = item.fields.contains_key(&Field::Args);
+            return any && self.items.contains(&item.with(Field::Args, b"*"));
+        }
+        let Some(field) = wide_field(&item) else {
+            return false;
+        };
+        let mut rest = item;
+        let value = rest.fields.remove(&field).unwrap_or_default();
+        if field == Field::Path {
+            let segments: Vec<&[u8]> = value.split(|b| *b == b'/').collect();
+            self.paths
+                .get(&rest)
+                .is_some_and(|tree| tree.matches(&segments))
+        } else {
+            let covers = |general: &Vec<u8>| destinations::covers(general, &value);
+            self.peers
+                .get(&rest)
+                .is_some_and(|peers| peers.iter().any(covers))
+        }
+    }
+
+    /// It has an item of this facet, of whatever program.
+    #[must_use]
+    pub fn has(&self, facet: Facet, field: Field, value: &[u8]) -> bool {
+        self.items
+            .iter()
+            .any(|item| item.facet == facet && item.get(field) == value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::baseline::general::tests::{items, set};
+    use crate::baseline::{generalise, literal};
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Whatever was learned is known, however general it became.
+        #[test]
+        fn what_was_learned_is_known(items in items()) {
+            let baseline = Baseline {
+                items: generalise(&items, &Default::default()),
+                ..Baseline::default()
+            };
+            let matcher = Matcher::new(&baseline);
+            for item in items.keys() {
+                prop_assert!(matcher.knows(item), "{item}");
+            }
+        }
+    }
+
+    fn write(path: &str) -> Item {
+        let path = literal(path.as_bytes());
+        Item::new(
+            Facet::Write,
+            [(Field::Path, &path[..]), (Field::By, b"/app")],
+        )
+    }
+
+    #[test]
+    fn what_was_not_learned_or_is_held_is_not_known() {
+        let learned = (0..9).map(|n| write(&format!("/var/lib/app/f{n}x")));
+        let mut baseline = Baseline {
+            items: generalise(&set(learned), &Default::default()),
+            ..Baseline::default()
+        };
+        baseline
+            .held
+            .insert(write("/var/lib/app/bad"), "x".to_owned());
+        let matcher = Matcher::new(&baseline);
+        assert!(matcher.knows(&write("/var/lib/app/other")));
+        assert!(!matcher.knows(&write("/var/lib/app/bad")));
+        assert!(!matcher.knows(&write("/var/lib/app/a/b")));
+        assert!(!matcher.knows(&write("/usr/bin/x")));
+        assert!(!matcher.knows(&write("/var/lib/app")));
+    }
+}

@@ -1,0 +1,29 @@
+//! What a container does when it is well: learned, merged, compared, kept in a file.
+//!
+//! Pure: no clock and no I/O. The same stream gives the same file, byte for byte.
+
+mod coverage;
+mod deed;
+mod destinations;
+mod diff;
+mod file;
+mod general;
+mod item;
+mod learn;
+mod matcher;
+mod merge;
+mod model;
+mod path_tree;
+mod pattern;
+
+pub use coverage::{READY, Readiness, readiness};
+pub use deed::{Deed, Deeds, Doer, deeds, doer, is_of_image, process};
+pub use diff::{Change, Diff, diff};
+pub use file::{BaselineError, parse, write};
+pub use general::{Join, generalise};
+pub use item::{Facet, Field, Item, Phase};
+pub use learn::{Learner, Suspicion, repository};
+pub use matcher::Matcher;
+pub use merge::{MergeError, different_settings, merge};
+pub use model::{Baseline, BaselineState, Facts, MOST_ITEMS, MOST_SOURCES, Samples, Source};
+pub use pattern::literal;

@@ -1,0 +1,221 @@
+//! `hullwatch diff`: what one version does that another one does not.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use super::error::print_message;
+use super::{CliError, baseline, learn};
+use crate::baseline::{Baseline, Diff, Facet, Field, Item, diff};
+use crate::event::escape_json;
+
+/// Compare what two versions of a container do
+///
+/// Each side is a baseline file or a recording; of a recording with several containers name one:
+/// FILE@NAME. Both are made general together, so that other numbers and temporary names are no
+/// difference. Lines with + are what only the second does.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The side before
+    a: String,
+
+    /// The side after
+    b: String,
+
+    /// Only these facets, separated by commas, e.g. exec,connect
+    #[arg(long, value_name = "FACETS", value_delimiter = ',', value_parser = baseline::facet)]
+    only: Vec<Facet>,
+
+    /// Exit with 1 when the second does something that the first does not
+    #[arg(long)]
+    exit_code: bool,
+
+    /// Print JSON
+    #[arg(long, conflicts_with = "markdown")]
+    json: bool,
+
+    /// Print Markdown, for a pull request
+    #[arg(long)]
+    markdown: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
+    let first = side(&args.a)?;
+    let second = side(&args.b)?;
+    let found = diff(&first, &second, &args.only);
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        out.write_all(&escape_json(&json(&found)))?;
+    } else if args.markdown {
+        markdown(&found, &first, &second, &mut out)?;
+    } else {
+        text(&found, &mut out)?;
+    }
+    let failed = args.exit_code && !found.new.is_empty();
+    Ok(ExitCode::from(u8::from(failed)))
+}
+
+/// A baseline file, or what is learned from a recording.
+pub(super) fn side(text: &str) -> Result<Baseline, CliError> {
+    if text.ends_with(".toml") {
+        return baseline::load(Path::new(text));
+    }
+    let (path, name) = match text.rsplit_once('@') {
+        Some((path, name)) if !Path::new(text).exists() => (path, Some(name)),
+        _ => (text, None),
+    };
+    let (learner, sound) = learn::from_session(Path::new(path))?;
+    if !sound {
+        print_message(format!(
+            "{path}: the recording is damaged; this is what it still tells"
+        ));
+    }
+    let names: Vec<String> = match name {
+        Some(name) => vec![name.to_owned()],
+        None => learner
+            .containers()
+            .map(|(id, _)| id.as_str().to_owned())
+            .collect(),
+    };
+    let mut found = Vec::new();
+    for name in &names {
+        found.extend(learn::of_name(&learner, name)?);
+    }
+    match <[Baseline; 1]>::try_from(found) {
+        Ok([one]) => Ok(one),
+        Err(many) => Err(CliError::expected(format!(
+            "{path}: it holds {} containers; name one: {path}@NAME",
+            many.len()
+        ))),
+    }
+}
+
+fn text(diff: &Diff, out: &mut impl Write) -> Result<(), CliError> {
+    let phase = |phases: &str| match phases {
+        "" => String::new(),
+        phases => format!(" ({phases})"),
+    };
+    for (item, phases) in &diff.new {
+        writeln!(out, "+ {:<10} {item}{}", item.facet, phase(phases))?;
+    }
+    for (item, _) in &diff.gone {
+        writeln!(out, "- {:<10} {item}", item.facet)?;
+    }
+    // What else a program of another version does is the same.
+    for (before, after) in programs(diff) {
+        writeln!(
+            out,
+            "~ {:<10} {} -> {}",
+            after.facet,
+            before.subject(),
+            after.subject()
+        )?;
+    }
+    for note in &diff.notes {
+        writeln!(out, "note: {note}")?;
+    }
+    writeln!(out, "{} new, {} gone", diff.new.len(), diff.gone.len())?;
+    Ok(())
+}
+
+fn programs(diff: &Diff) -> impl Iterator<Item = &(Item, Item)> {
+    let subject = |(before, after): &&(Item, Item)| before.subject() != after.subject();
+    diff.moved.iter().filter(subject)
+}
+
+fn fields(item: &Item, phases: Option<&str>) -> serde_json::Value {
+    let mut map = serde_json::Map::new();
+    map.insert("facet".to_owned(), json!(item.facet.name()));
+    for field in Field::ALL {
+        if let Some(value) = item.fields.get(&field) {
+            map.insert(field.name().to_owned(), json!(value));
+        }
+    }
+    if let Some(phases) = phases {
+        map.insert("phases".to_owned(), json!(phases));
+    }
+    serde_json::Value::Object(map)
+}
+
+fn json(diff: &Diff) -> Vec<u8> {
+    let list = |items: &[(Item, String)]| -> Vec<serde_json::Value> {
+        items
+            .iter()
+            .map(|(item, phases)| fields(item, Some(phases)))
+            .collect()
+    };
+    let moved: Vec<_> = diff
+        .moved
+        .iter()
+        .map(
+            |(before, after)| json!({"before": fields(before, None), "after": fields(after, None)}),
+        )
+        .collect();
+    let value = json!({
+        "new": list(&diff.new),
+        "gone": list(&diff.gone),
+        "other_version": moved,
+        "notes": diff.notes,
+    });
+    let mut text = value.to_string().into_bytes();
+    text.push(b'\n');
+    text
+}
+
+/// Text as inline code: nothing in it can end the code or begin a cell.
+fn code(text: &str) -> String {
+    let safe = text.replace('`', "'").replace('|', "\\|");
+    format!("`{safe}`")
+}
+
+fn markdown(
+    diff: &Diff,
+    first: &Baseline,
+    second: &Baseline,
+    out: &mut impl Write,
+) -> Result<(), CliError> {
+    writeln!(
+        out,
+        "### What {} does: {} new, {} gone\n",
+        code(&second.title()),
+        diff.new.len(),
+        diff.gone.len()
+    )?;
+    if first.title() != second.title() {
+        writeln!(out, "Compared with {}.\n", code(&first.title()))?;
+    }
+    if diff.new.is_empty() && diff.gone.is_empty() {
+        writeln!(out, "Nothing differs.")?;
+    } else {
+        writeln!(
+            out,
+            "| | facet | what | by | when |\n| --- | --- | --- | --- | --- |"
+        )?;
+        let new = diff.new.iter().map(|line| ("new", line));
+        let gone = diff.gone.iter().map(|line| ("gone", line));
+        for (word, (item, phases)) in new.chain(gone) {
+            let by = crate::event::escape(item.get(Field::By)).to_string();
+            let by = if by.is_empty() { by } else { code(&by) };
+            let what = code(&item.subject());
+            writeln!(
+                out,
+                "| {word} | {} | {what} | {by} | {phases} |",
+                item.facet
+            )?;
+        }
+    }
+    for (before, after) in programs(diff) {
+        writeln!(
+            out,
+            "\n{} became {}",
+            code(&before.subject()),
+            code(&after.subject())
+        )?;
+    }
+    for note in &diff.notes {
+        writeln!(out, "\nNote: {note}.")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,229 @@
+//! `hullwatch learn`: learns what a container does when it is well, into a baseline file.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::error::print_message;
+use super::signals::StopSignal;
+use super::{CliError, LiveArgs, baseline, live};
+use crate::baseline::{Baseline, Learner, READY, merge, readiness};
+use crate::containers::{ContainerSelector, SelectError};
+use crate::core::Core;
+use crate::event::ContainerId;
+use crate::learning::{LiveLearner, learn, learner};
+use crate::recording::{ReadAhead, RecordingPiece, RecordingReader};
+use crate::user_files;
+
+/// Learn what containers do when they are well
+///
+/// Writes a baseline for each container: programs, files, connections, names, ports, capabilities
+/// and calls of its own service, in general form. Commands from outside are not learned, and what
+/// a finding is about is held until it is accepted. A file that exists is continued. Restart the
+/// container while learning: what it does at its start is known only then.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Containers: a name, an id or its beginning, a pod, or image:NAME
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<String>,
+
+    /// Learn from a recording instead of this host
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["time", "until_ready", "record"])]
+    session: Option<PathBuf>,
+
+    /// End after this time, e.g. 3h; otherwise with Ctrl-C
+    #[arg(long = "for", value_name = "TIME", value_parser = live::duration)]
+    time: Option<Duration>,
+
+    /// End as soon as every baseline is ready
+    #[arg(long)]
+    until_ready: bool,
+
+    /// Record as well, into this file
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+
+    /// The file to write, - for stdout [default: NAME.baseline.toml in this directory]
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    #[command(flatten)]
+    live: LiveArgs,
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
+    if args.output.is_some() && args.names.len() > 1 {
+        return Err(CliError::expected("--output takes one container only"));
+    }
+    let (learner, sound) = match &args.session {
+        Some(path) => from_session(path)?,
+        None => (from_host(args)?, true),
+    };
+    for name in &args.names {
+        for (place, baseline) in of_name(&learner, name)?.iter().enumerate() {
+            save(args, name, place, baseline)?;
+        }
+    }
+    if learner.missed > 0 {
+        print_message(format!(
+            "there were too many containers: {} events of others were not learned from",
+            learner.missed
+        ));
+    }
+    Ok(ExitCode::from(if sound { 0 } else { 2 }))
+}
+
+/// Learns from a recording; also whether the recording is undamaged.
+pub(super) fn from_session(path: &Path) -> Result<(Learner, bool), CliError> {
+    let mut recording = ReadAhead::start(RecordingReader::open(path)?)?;
+    let settings = recording.header().settings.clone();
+    let mut learner = learner(&settings);
+    let mut core = Core::new(settings);
+    let mut sound = true;
+    while let Some(batch) = recording.next_batch() {
+        for piece in batch.pieces {
+            if let RecordingPiece::Event(event) = piece {
+                core.apply(&event);
+                learn(&mut learner, &event, &core);
+            }
+        }
+        sound = batch.report.is_sound();
+        if !sound {
+            for notice in batch.report.notices() {
+                print_message(notice);
+            }
+        }
+    }
+    Ok((learner, sound))
+}
+
+fn from_host(args: &Args) -> Result<Learner, CliError> {
+    let stop = StopSignal::install()?;
+    let live = live::start(&args.live, Some(Box::new(live::PolicyReporter)), None)?;
+    let settings = live.core().lock().detector.settings().clone();
+    let shared = Arc::new(Mutex::new(learner(&settings)));
+    live.follow(
+        args.record.as_deref(),
+        Some(Box::new(LiveLearner(Arc::clone(&shared)))),
+    )
+    .map_err(|e| CliError::expected(e.to_string()))?;
+    let missing = |name: &String| of_name(&shared.lock(), name).err();
+    for name in &args.names {
+        if let Some(CliError::Expected(why)) = missing(name) {
+            print_message(format!("{why}; waiting for it"));
+        }
+    }
+    let deadline = args.time.map(|time| Instant::now() + time);
+    let mut looked = Instant::now();
+    let mut told = String::new();
+    while !stop.ended() && deadline.is_none_or(|at| Instant::now() < at) {
+        std::thread::sleep(Duration::from_millis(50));
+        if looked.elapsed() < Duration::from_secs(5) {
+            continue;
+        }
+        looked = Instant::now();
+        let baselines: Vec<_> = args
+            .names
+            .iter()
+            .map(|name| of_name(&shared.lock(), name).unwrap_or_default())
+            .collect();
+        let line = progress(&args.names, &baselines);
+        if line != told {
+            print_message(&line);
+            told = line;
+        }
+        let ready = |all: &Vec<Baseline>| {
+            !all.is_empty() && all.iter().all(|b| readiness(b).percent >= READY)
+        };
+        if args.until_ready && baselines.iter().all(ready) {
+            break;
+        }
+    }
+    live::stop(live)?;
+    // The recorder's thread has ended, and with it the other handle.
+    let learner = shared.lock().clone();
+    Ok(learner)
+}
+
+fn progress(names: &[String], baselines: &[Vec<Baseline>]) -> String {
+    let parts = names.iter().zip(baselines).flat_map(|(name, all)| {
+        all.iter().map(move |baseline| {
+            let ready = readiness(baseline);
+            let next = ready.unmet.first();
+            let next = next.map_or(String::new(), |why| format!("; {why}"));
+            format!(
+                "{name}: {} items, readiness {} %{next}",
+                baseline.items.len(),
+                ready.percent
+            )
+        })
+    });
+    parts.collect::<Vec<_>>().join("\n")
+}
+
+/// The baselines of the containers that a name means, those of one image and service merged.
+pub(super) fn of_name(learner: &Learner, name: &str) -> Result<Vec<Baseline>, CliError> {
+    let ids: Vec<ContainerId> = ContainerSelector::new(name)
+        .resolve(learner.containers().collect::<Vec<_>>().into_iter())
+        .map_err(|e: SelectError| CliError::expected(e.to_string()))?;
+    let mut out: Vec<Baseline> = Vec::new();
+    for baseline in ids.iter().filter_map(|id| learner.baseline(id)) {
+        match out.iter_mut().find(|known| known.same_subject(&baseline)) {
+            Some(known) => {
+                *known = merge(known, &baseline).map_err(|e| CliError::expected(e.to_string()))?;
+            }
+            None => out.push(baseline),
+        }
+    }
+    Ok(out)
+}
+
+/// The file name of a container's baseline.
+fn file_name(name: &str, place: usize) -> String {
+    let safe: String = name
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || "-_.".contains(c) {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect();
+    let number = if place == 0 {
+        String::new()
+    } else {
+        format!("-{}", place + 1)
+    };
+    format!("{safe}{number}.baseline.toml")
+}
+
+fn save(args: &Args, name: &str, place: usize, learned: &Baseline) -> Result<(), CliError> {
+    let path = match &args.output {
+        Some(path) if path.as_os_str() == "-" => {
+            std::io::stdout()
+                .lock()
+                .write_all(crate::baseline::write(learned).as_bytes())?;
+            return Ok(());
+        }
+        Some(path) => path.clone(),
+        None => PathBuf::from(file_name(name, place)),
+    };
+    let whole = if path.exists() {
+        let before = baseline::load(&path)?;
+        merge(&before, learned)
+            .map_err(|e| CliError::expected(format!("{}: {e}", path.display())))?
+    } else {
+        learned.clone()
+    };
+    user_files::write(&path, &crate::baseline::write(&whole))
+        .map_err(|e| CliError::expected(format!("{}: {e}", path.display())))?;
+    let mut out = std::io::stdout().lock();
+    write!(out, "{}: ", path.display())?;
+    baseline::summary(&whole, &mut out)?;
+    Ok(())
+}
