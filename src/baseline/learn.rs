@@ -12,8 +12,8 @@ use super::general::{Join, generalise};
 use super::item::{Facet, Field, Item};
 use super::model::{Baseline, Facts, MOST_ITEMS, Source};
 use crate::event::{
-    Action, Bytes, ContainerId, ContainerInfo, Event, FileClass, Kind, LostReason, Severity, Tick,
-    Timestamp,
+    Bytes, ContainerAction, ContainerId, ContainerInfo, Event, FileClass, Kind, LostReason,
+    Severity, Tick, Timestamp,
 };
 use crate::state::{Container, Lineage, ProcessEntry, State};
 
@@ -559,10 +559,10 @@ fn take(
                 learning.adopt(container, info);
             }
             match change.action {
-                Action::Existing => learning.existing = true,
-                Action::Created => learning.compared = true,
-                Action::Died(_) => learning.end(event.ts, grace),
-                Action::Gone if learning.run.is_some() || learning.existing => {
+                ContainerAction::Existing => learning.existing = true,
+                ContainerAction::Created => learning.compared = true,
+                ContainerAction::Died(_) => learning.end(event.ts, grace),
+                ContainerAction::Gone if learning.run.is_some() || learning.existing => {
                     learning.end(event.ts, grace);
                 }
                 _ => {}
