@@ -122,6 +122,7 @@ pub(crate) struct Alert {
     pub(super) revised_severity: Option<Severity>,
     pub(super) planted: SmallVec<[Bytes; 1]>,
     pub(super) processes: SmallVec<[u32; 1]>,
+    pub(super) session: Option<u32>,
     pub(super) history_of: Option<Bytes>,
     pub(super) effects: SmallVec<[String; 1]>,
     pub(super) joins: Joins,
@@ -142,6 +143,7 @@ impl Alert {
             revised_severity: None,
             planted: SmallVec::new(),
             processes: SmallVec::new(),
+            session: None,
             history_of: None,
             effects: SmallVec::new(),
             joins: Joins::default(),
@@ -223,6 +225,13 @@ impl Alert {
     #[must_use]
     pub(crate) fn follows(mut self, pid: u32) -> Self {
         self.processes.push(pid);
+        self
+    }
+
+    /// The finding is about the exec session with this root process.
+    #[must_use]
+    pub(crate) fn begins_session(mut self, root: u32) -> Self {
+        self.session = Some(root);
         self
     }
 

@@ -37,6 +37,9 @@ fn record_one(ctx: &mut RuleContext<'_>, mut alert: Alert) {
         }
         Target::Addition(index) => Some(index),
     };
+    if let Some(root) = alert.session {
+        ctx.own().note_session(root, index);
+    }
     if let Some(index) = index {
         add_to(ctx, index, alert);
     }

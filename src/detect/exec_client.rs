@@ -2,6 +2,8 @@
 
 use bstr::ByteSlice as _;
 
+use super::alert::{Alert, Alerts};
+use super::exec_session::Sessions;
 use super::program_roles;
 use super::rule_context::RuleContext;
 use crate::event::Client;
@@ -13,22 +15,19 @@ const MAX_LINES: usize = 4;
 const SAID: &str = "probably started by";
 
 /// Adds the client to the story of the latest session.
-pub(super) fn look(ctx: &mut RuleContext<'_>, client: &Client) {
+pub(super) fn look(ctx: &RuleContext<'_>, sessions: &Sessions, client: &Client) -> Alerts {
     let now = ctx.now();
-    let latest = ctx.memory.get(ctx.owner).and_then(|own| {
-        let sessions = own.sessions.values();
-        sessions
-            .filter(|s| now.since(s.began).as_secs() < RECENT)
-            .max_by_key(|s| s.began)
-    });
-    let Some(index) = latest.and_then(|s| s.index) else {
-        return;
+    let latest = sessions
+        .latest()
+        .filter(|(_, began)| now.since(*began).as_secs() < RECENT);
+    let Some(index) = latest.and_then(|(root, _)| ctx.session_finding(root)) else {
+        return Alerts::none();
     };
     let told = ctx.findings.get(index).map_or(0, |f| {
         f.why.iter().filter(|line| line.starts_with(SAID)).count()
     });
     if told >= MAX_LINES {
-        return;
+        return Alerts::none();
     }
     let mut line = format!(
         "{SAID} {}",
@@ -46,8 +45,10 @@ pub(super) fn look(ctx: &mut RuleContext<'_>, client: &Client) {
         line.push_str(&format!(", on {}", client.tty.escaped()));
     }
     line.push(')');
-    ctx.findings.add_reason(index, line);
-    ctx.findings.add_evidence(index, now, ctx.event.seq);
+    Alert::addition(index)
+        .reason(line)
+        .evidence(now, ctx.event.seq)
+        .into()
 }
 
 #[cfg(test)]

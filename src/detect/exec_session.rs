@@ -1,13 +1,67 @@
 //! Exec sessions: a process brought into a container from outside, and what descends from it.
 
-use super::finding::FindingIndex;
+use std::collections::BTreeMap;
+
+use super::rule_memory::RuleMemory;
 use crate::event::Timestamp;
+
+/// Sessions, and rhythms of sessions, remembered in one container.
+const MAX_SESSIONS: usize = 256;
+
+/// The exec sessions of one container.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sessions {
+    /// By host pid of their root.
+    by_root: BTreeMap<u32, Session>,
+    /// Rhythm of commands run from outside, by command line.
+    rhythms: BTreeMap<Vec<u8>, Rhythm>,
+}
+
+impl Sessions {
+    /// The session with this root.
+    pub(crate) fn get(&self, root: u32) -> Option<&Session> {
+        self.by_root.get(&root)
+    }
+
+    /// The same, to count in it.
+    pub(crate) fn get_mut(&mut self, root: u32) -> Option<&mut Session> {
+        self.by_root.get_mut(&root)
+    }
+
+    /// A session begins; the one with the lowest pid gives way.
+    pub(crate) fn begin(&mut self, root: u32, session: Session) {
+        if self.by_root.len() >= MAX_SESSIONS {
+            self.by_root.pop_first();
+        }
+        self.by_root.insert(root, session);
+    }
+
+    /// Root and begin of the session that began last.
+    pub(crate) fn latest(&self) -> Option<(u32, Timestamp)> {
+        let all = self.by_root.iter().map(|(root, s)| (*root, s.began));
+        all.max_by_key(|(_, began)| *began)
+    }
+
+    /// The command ran once more; true once its rhythm is regular.
+    pub(crate) fn beat(&mut self, command: &str, now: Timestamp) -> bool {
+        let rhythm = self.rhythms.entry(command.as_bytes().to_vec()).or_default();
+        let regular = rhythm.beat(now);
+        if self.rhythms.len() > MAX_SESSIONS {
+            self.rhythms.pop_first();
+        }
+        regular
+    }
+}
+
+impl RuleMemory for Sessions {
+    fn heap_bytes(&self) -> usize {
+        self.by_root.len() * 64 + self.rhythms.len() * 192
+    }
+}
 
 /// An exec session.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Session {
-    /// Its finding, unless it is the container's own health check.
-    pub(crate) index: Option<FindingIndex>,
     /// Commands, files and connections told so far.
     pub(crate) commands: u32,
     /// Files told so far.

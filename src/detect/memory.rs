@@ -7,10 +7,8 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
-use super::exec_session::Session;
 use super::file_links::FileLinks;
 use super::finding::{Finding, FindingIndex};
-use super::known_behavior::KnownBehavior;
 use super::program_roles;
 use super::seen_set::SeenSet;
 use crate::event::{
@@ -23,6 +21,8 @@ use crate::state::{FileKey, State};
 const MAX_CONTAINERS: usize = 4096;
 /// Marked processes and their connections.
 const MAX_PROCESSES: usize = 65_536;
+/// Exec sessions of a container whose findings are remembered.
+const MAX_SESSIONS: usize = 256;
 /// Entries of each bounded set of a container.
 const MAX_SET: usize = 1024;
 
@@ -55,16 +55,10 @@ pub(crate) struct ContainerMemory {
     pub(crate) built: SeenSet,
     /// Differences from the image already told.
     pub(crate) scanned: SeenSet,
-    /// What it is known to do.
-    pub(crate) known: KnownBehavior,
     /// Changed files that a finding tells of: what runs them later belongs to its story.
     pub(crate) planted: BTreeMap<Bytes, FindingIndex>,
-    /// Rhythm of commands run from outside, by command line.
-    pub(crate) rhythms: BTreeMap<Vec<u8>, super::exec_session::Rhythm>,
-    /// Exec sessions by host pid of their root.
-    pub(crate) sessions: BTreeMap<u32, Session>,
-    /// Times its init ended, lately.
-    pub(crate) deaths: VecDeque<Timestamp>,
+    /// Findings about exec sessions, by host pid of the session's root.
+    pub(crate) session_findings: BTreeMap<u32, FindingIndex>,
     /// Processes that began lately, and their parents: who stands beside whom in a pipe.
     begun: VecDeque<(Timestamp, u32, u32)>,
 }
@@ -85,12 +79,12 @@ impl ContainerMemory {
     /// About how many bytes it holds: a hash in each set, a text or two in each map.
     fn bytes(&self) -> usize {
         let sets = [&self.packaged, &self.built, &self.scanned];
-        let hashes = sets.map(SeenSet::len).iter().sum::<usize>() + self.known.len();
-        let texts = self.hashes.len() + self.planted.len() + self.rhythms.len();
+        let hashes = sets.map(SeenSet::len).iter().sum::<usize>();
+        let texts = self.hashes.len() + self.planted.len();
         size_of::<Self>()
             + hashes * 32
             + texts * 192
-            + (self.sessions.len() + self.begun.len()) * 64
+            + (self.session_findings.len() + self.begun.len()) * 64
     }
 
     /// Processes that may have begun within [`BESIDE`] of now as children of `ppid`, by pid.
@@ -120,6 +114,18 @@ pub(crate) struct Memory {
 }
 
 impl ContainerMemory {
+    /// A finding tells of the exec session with this root; without one, of none any more.
+    pub(crate) fn note_session(&mut self, root: u32, index: Option<FindingIndex>) {
+        let Some(index) = index else {
+            self.session_findings.remove(&root);
+            return;
+        };
+        if self.session_findings.len() >= MAX_SESSIONS {
+            self.session_findings.pop_first();
+        }
+        self.session_findings.insert(root, index);
+    }
+
     /// A finding tells of a change of this file.
     pub(crate) fn plant(&mut self, path: &Bytes, index: FindingIndex) {
         if self.planted.len() < MAX_SET || self.planted.contains_key(path) {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::finding::{Ancestor, FindingIndex};
 use super::finding_store::{FindingStore, Occurrence};
-use super::known_behavior::Behavior;
 use super::memory::{ContainerMemory, Memory};
 use super::rule_info::RuleInfo;
 use super::{Settings, Severity};
@@ -89,6 +88,13 @@ impl<'a> RuleContext<'a> {
         }
     }
 
+    /// The finding about the exec session with this root process.
+    #[must_use]
+    pub(crate) fn session_finding(&self, root: u32) -> Option<FindingIndex> {
+        let own = self.memory.get(self.owner)?;
+        own.session_findings.get(&root).copied()
+    }
+
     /// The process belongs to an installation by a package manager of the image that still
     /// runs, or ended a moment ago.
     #[must_use]
@@ -100,11 +106,6 @@ impl<'a> RuleContext<'a> {
     #[must_use]
     pub(crate) fn starting_up(&self) -> bool {
         self.session().is_none() && self.in_grace(self.now())
-    }
-
-    /// Learns what the container does; true when it was not known to do it.
-    pub(crate) fn learn(&mut self, deed: Behavior<'_>) -> bool {
-        self.own().known.learn(deed)
     }
 
     /// What the container does now is what it is known to do from now on: it starts up, or its

@@ -3,8 +3,9 @@
 use crate::catalog;
 use bstr::ByteSlice as _;
 
+use crate::detect::alert::Alerts;
 use crate::detect::file_change::{Maker, maker};
-use crate::detect::file_origin::{attach_history, history, made};
+use crate::detect::file_origin::{history, made};
 use crate::detect::rule_context::RuleContext;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_roles};
 use crate::event::{ExecRefused, FileOp};
@@ -25,16 +26,16 @@ pub(super) const RULE: Rule = Rule {
         check: "Who wrote the file, and what was tried next: `sh FILE` still works where running \
                 it does not.",
     },
-    handlers: &[Handler::OldExecRefused(refused)],
+    handlers: &[Handler::ExecRefused(|ctx, _, exec| refused(ctx, exec))],
 };
 
-fn refused(ctx: &mut RuleContext<'_>, exec: &ExecRefused) {
+fn refused(ctx: &RuleContext<'_>, exec: &ExecRefused) -> Alerts {
     let path = exec.path.as_bytes();
-    let Some(index) = origin(ctx, path) else {
-        return;
+    let Some(origin) = origin(ctx, path) else {
+        return Alerts::none();
     };
     if maker(ctx) == Maker::Package || made(ctx, path).is_some() {
-        return;
+        return Alerts::none();
     }
     // bash and zsh read the file as a script themselves then, without a word to the kernel.
     let reads = ctx
@@ -42,9 +43,7 @@ fn refused(ctx: &mut RuleContext<'_>, exec: &ExecRefused) {
         .is_some_and(|p| catalog::programs::RETRYING_SHELLS.contains(&program_roles::of(p)));
     if exec.errno == ENOEXEC && reads {
         let shown = exec.path.escaped().to_string();
-        let alerts = super::scripts::judge(ctx, path, &shown);
-        crate::detect::correlation::record(ctx, alerts);
-        return;
+        return super::scripts::judge(ctx, path, &shown);
     }
     // Another shell that was refused starts itself with the file, which is a story of its own.
     let severity = if exec.errno == ENOEXEC {
@@ -52,21 +51,18 @@ fn refused(ctx: &mut RuleContext<'_>, exec: &ExecRefused) {
     } else {
         Severity::Medium
     };
-    let found = ctx.raise(severity, path, |ctx, explanation| {
+    let alert = ctx.alert(severity, path, |explanation| {
         explanation.title = format!("Tried to run {} and was refused", exec.path.escaped());
         explanation
             .why
-            .push(format!("it is not in the image: {index}"));
+            .push(format!("it is not in the image: {origin}"));
         history(ctx, path, &mut explanation.why);
         if let Some(p) = ctx.process {
             let command = program_roles::command_line(&p.argv, &p.exe, 160);
             explanation.why.push(format!("tried by: {command}"));
         }
     });
-    if let Some(found) = found {
-        ctx.findings.add_reason(found, why(exec.errno).to_owned());
-        attach_history(ctx, found, path);
-    }
+    alert.reason(why(exec.errno)).history_of(&exec.path).into()
 }
 
 const ENOEXEC: u16 = 8;

@@ -1,11 +1,11 @@
 //! Commands brought into a container from outside: one story each.
 
-use crate::detect::exec_session::Session;
-use crate::detect::finding::FindingIndex;
+use crate::detect::alert::{Alert, Alerts};
+use crate::detect::exec_session::{Session, Sessions};
 use crate::detect::rule_context::RuleContext;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, exec_client, program_roles};
 use crate::event::ProgramAdditions;
-use crate::event::{Connect, ContainerEvent, Exec, File, FileOp, Listen, Outcome, Privilege};
+use crate::event::{Connect, Exec, File, FileOp, Listen, Outcome, Privilege};
 
 /// Commands told of one session.
 const MAX_COMMANDS: u32 = 16;
@@ -13,8 +13,6 @@ const MAX_COMMANDS: u32 = 16;
 const MAX_FILES: u32 = 10;
 /// Connections told of one session.
 const MAX_CONNECTIONS: u32 = 8;
-/// Sessions, and rhythms of sessions, remembered in one container.
-const MAX_SESSIONS: usize = 256;
 
 /// The rule.
 pub(super) const RULE: Rule = Rule {
@@ -33,191 +31,184 @@ pub(super) const RULE: Rule = Rule {
         check: "Who entered, and whether what they did belongs into the image instead.",
     },
     handlers: &[
-        Handler::OldExec(exec),
-        Handler::OldFile(file),
-        Handler::OldConnect(connect),
-        Handler::OldListen(listen),
-        Handler::OldPrivilege(privilege),
-        Handler::OldClient(exec_client::look),
-        Handler::OldContainer(facts),
+        Handler::Exec(|ctx, memory, event| exec(ctx, memory.of(), event)),
+        Handler::File(|ctx, memory, event| file(ctx, memory.of(), event)),
+        Handler::Connect(|ctx, memory, event| connect(ctx, memory.of(), event)),
+        Handler::Listen(|ctx, memory, event| listen(ctx, memory.of(), event)),
+        Handler::Privilege(|ctx, memory, event| privilege(ctx, memory.of(), event)),
+        Handler::Client(|ctx, memory, client| exec_client::look(ctx, memory.of(), client)),
+        Handler::Container(|ctx, _, _| facts(ctx)),
     ],
 };
 
-fn exec(ctx: &mut RuleContext<'_>, exec: &Exec) {
-    let Some(root) = ctx.session() else { return };
+fn exec(ctx: &RuleContext<'_>, sessions: &mut Sessions, exec: &Exec) -> Alerts {
+    let Some(root) = ctx.session() else {
+        return Alerts::none();
+    };
     let started = ctx.state.processes.get(&root).map(|p| p.started);
-    let known = ctx
-        .memory
-        .get(ctx.owner)
-        .and_then(|own| own.sessions.get(&root))
+    let known = sessions
+        .get(root)
         // A host pid comes back: an old session of that number is another one.
         .is_some_and(|s| ctx.event.pid != root || started.is_some_and(|at| at <= s.began));
     if !known {
-        begin(ctx, root, exec);
-        return;
+        return begin(ctx, sessions, root, exec).into();
     }
-    let line = format!(
-        "ran: {}",
-        program_roles::command_line(&exec.argv, &exec.exe, 160)
+    let line = || {
+        let command = program_roles::command_line(&exec.argv, &exec.exe, 160);
+        format!("ran: {command}")
+    };
+    let mut alerts = tell(
+        ctx,
+        sessions,
+        root,
+        |s| (&mut s.commands, MAX_COMMANDS),
+        line,
     );
-    tell(ctx, root, line, |s| (&mut s.commands, MAX_COMMANDS));
     if exec.tty
         && is_shell(ctx.names(), exec)
-        && let Some(index) = index(ctx, root)
+        && let Some(index) = ctx.session_finding(root)
     {
-        ctx.findings
-            .edit(index, |f| f.severity = f.severity.max(Severity::Medium));
+        let severity = ctx.findings.get(index).map(|f| f.severity);
+        let severity = severity.unwrap_or(Severity::Info).max(Severity::Medium);
+        alerts.push(Alert::addition(index).revise_severity(severity));
     }
+    alerts
 }
 
 fn is_shell(names: &ProgramAdditions, exec: &Exec) -> bool {
     names.is_shell(program_roles::name(&exec.exe, &exec.argv))
 }
 
-fn begin(ctx: &mut RuleContext<'_>, root: u32, exec: &Exec) {
+/// The alert about a session that begins; none about the container's own health check.
+fn begin(ctx: &RuleContext<'_>, sessions: &mut Sessions, root: u32, exec: &Exec) -> Option<Alert> {
     let now = ctx.now();
+    let session = Session {
+        began: now,
+        ..Session::default()
+    };
+    sessions.begin(root, session);
     let interactive = exec.tty && is_shell(ctx.names(), exec);
     let entry = ctx.state.processes.get(&root);
     let argv = entry
         .filter(|e| !e.argv.is_empty())
         .map_or(&exec.argv, |e| &e.argv);
+    let health = !interactive
+        && ctx
+            .container
+            .is_some_and(|c| !c.info.healthcheck.is_empty() && c.info.healthcheck == *argv);
+    if health {
+        return None;
+    }
     let command = program_roles::command_line(argv, &exec.exe, 200);
     // Plain commands are the daily work of those who run the container: one story. A shell is one
     // of its own, since what it does is known only as it goes on.
     let shared = !interactive && !is_shell(ctx.names(), exec);
     let subject = if shared {
-        b"commands".to_vec()
+        &b"commands"[..]
     } else {
-        command.clone().into_bytes()
+        command.as_bytes()
     };
-    let health = !interactive
-        && ctx
-            .container
-            .is_some_and(|c| !c.info.healthcheck.is_empty() && c.info.healthcheck == *argv);
-    let mut session = Session {
-        began: now,
-        ..Session::default()
+    let probe = !interactive && sessions.beat(&command, now);
+    let severity = match (interactive, is_shell(ctx.names(), exec) && !probe) {
+        (true, _) => Severity::Medium,
+        (false, true) => Severity::Low,
+        (false, false) => Severity::Info,
     };
-    if !health {
-        let own = ctx.own();
-        let probe = !interactive
-            && own
-                .rhythms
-                .entry(command.clone().into_bytes())
-                .or_default()
-                .beat(now);
-        if own.rhythms.len() > MAX_SESSIONS {
-            own.rhythms.pop_first();
-        }
-        let severity = match (interactive, is_shell(ctx.names(), exec) && !probe) {
-            (true, _) => Severity::Medium,
-            (false, true) => Severity::Low,
-            (false, false) => Severity::Info,
-        };
-        let line = if shared {
-            format!("from outside, not from the container's init: {command}")
+    let line = if shared {
+        format!("from outside, not from the container's init: {command}")
+    } else {
+        format!(
+            "began at {} and does not descend from the container's init",
+            now.clock()
+        )
+    };
+    let mut alert = ctx.alert(severity, subject, |explanation| {
+        explanation.title = if interactive {
+            format!("Shell with a terminal opened from outside: {command}")
         } else {
-            format!(
-                "began at {} and does not descend from the container's init",
-                now.clock()
-            )
+            format!("Command run inside from outside: {command}")
         };
-        session.index = ctx.raise(severity, &subject, |_, explanation| {
-            explanation.title = if interactive {
-                format!("Shell with a terminal opened from outside: {command}")
-            } else {
-                format!("Command run inside from outside: {command}")
-            };
-            explanation.why.push(line.clone());
-        });
-        if let (Some(index), true) = (session.index, shared) {
-            share(ctx, index, line, &command);
-        }
-        if let (Some(index), true) = (session.index, probe) {
-            ctx.findings.edit(index, |f| f.severity = Severity::Info);
-            let line = "it comes back in a steady rhythm: a probe".to_owned();
-            ctx.findings.add_reason(index, line);
-        }
+        explanation.why.push(line.clone());
+    });
+    if shared {
+        alert = share(ctx, alert, line, &command);
     }
-    let own = ctx.own();
-    if own.sessions.len() >= MAX_SESSIONS {
-        own.sessions.pop_first();
+    if probe {
+        alert = alert
+            .revise_severity(Severity::Info)
+            .reason("it comes back in a steady rhythm: a probe");
     }
-    own.sessions.insert(root, session);
+    Some(alert.begins_session(root))
 }
 
 /// The engine's facts may come after the first health check: what was told of that is taken back.
-fn facts(ctx: &mut RuleContext<'_>, _change: &ContainerEvent) {
+fn facts(ctx: &RuleContext<'_>) -> Alerts {
     let Some(container) = ctx.container.filter(|c| !c.info.healthcheck.is_empty()) else {
-        return;
+        return Alerts::none();
     };
     let command = program_roles::command_line(&container.info.healthcheck, &[], 200);
     let subject = command.as_bytes();
     let Some(index) = ctx.findings.find(RULE.info.id, Some(ctx.owner), subject) else {
-        return;
+        return Alerts::none();
     };
-    let line = "it is the container's own health check".to_owned();
     // A shell somebody opened with the same words stays what it is.
     let told = ctx.findings.get(index);
-    if told.is_some_and(|f| f.severity == Severity::Low) {
-        ctx.findings.edit(index, |f| f.severity = Severity::Info);
-        ctx.findings.add_reason(index, line);
+    if told.is_none_or(|f| f.severity != Severity::Low) {
+        return Alerts::none();
     }
+    Alert::addition(index)
+        .revise_severity(Severity::Info)
+        .reason("it is the container's own health check")
+        .into()
 }
 
 /// Adds a command to the story that all plain commands share.
-fn share(ctx: &mut RuleContext<'_>, index: FindingIndex, line: String, command: &str) {
-    ctx.findings.add_part(index, command.as_bytes());
-    ctx.findings.add_reason(index, line);
-    let told = |line: &&String| line.starts_with("from outside, ");
-    ctx.findings.edit(index, |f| {
-        let different = f.why.iter().filter(told).count();
-        if different > 1 {
-            f.title = format!(
-                "Commands run inside from outside, {different} different; latest: {command}"
-            );
-        }
-    });
+fn share(ctx: &RuleContext<'_>, alert: Alert, line: String, command: &str) -> Alert {
+    let known = ctx
+        .findings
+        .find(RULE.info.id, Some(ctx.owner), b"commands");
+    let known = known.and_then(|index| ctx.findings.get(index));
+    let parts = known.map_or(&[][..], |f| f.parts.as_slice());
+    let new = !parts.iter().any(|part| ***part == *command.as_bytes());
+    let different = parts.len() + usize::from(new);
+    let alert = alert.part(command.as_bytes()).reason(line);
+    if different < 2 {
+        return alert;
+    }
+    alert.title(format!(
+        "Commands run inside from outside, {different} different; latest: {command}"
+    ))
 }
 
-fn index(ctx: &RuleContext<'_>, root: u32) -> Option<FindingIndex> {
-    ctx.memory.get(ctx.owner)?.sessions.get(&root)?.index
-}
-
-/// Adds a line to the session's story while its kind has room.
+/// Adds a line to the session's story while its kind has room; `line` runs only then.
 fn tell(
-    ctx: &mut RuleContext<'_>,
+    ctx: &RuleContext<'_>,
+    sessions: &mut Sessions,
     root: u32,
-    line: String,
     counter: impl FnOnce(&mut Session) -> (&mut u32, u32),
-) {
-    let Some(session) = ctx.own().sessions.get_mut(&root) else {
-        return;
+    line: impl FnOnce() -> String,
+) -> Alerts {
+    let Some(session) = sessions.get_mut(root) else {
+        return Alerts::none();
     };
-    let Some(index) = session.index else { return };
+    let Some(index) = ctx.session_finding(root) else {
+        return Alerts::none();
+    };
     let (count, limit) = counter(session);
+    if *count >= limit {
+        return Alerts::none();
+    }
     *count += 1;
-    if *count > limit {
-        return;
-    }
-    ctx.findings.add_reason(index, line);
-    ctx.findings
-        .add_evidence(index, ctx.event.ts, ctx.event.seq);
+    Alert::addition(index)
+        .reason(line())
+        .evidence(ctx.event.ts, ctx.event.seq)
+        .into()
 }
 
-/// No line of that kind is to be told any more: asked before one is made.
-fn full(ctx: &RuleContext<'_>, root: u32, counter: impl FnOnce(&Session) -> bool) -> bool {
-    ctx.memory
-        .get(ctx.owner)
-        .and_then(|own| own.sessions.get(&root))
-        .is_none_or(|s| s.index.is_none() || counter(s))
-}
-
-fn file(ctx: &mut RuleContext<'_>, file: &File) {
-    let Some(root) = ctx.session() else { return };
-    if full(ctx, root, |s| s.files >= MAX_FILES) {
-        return;
-    }
+fn file(ctx: &RuleContext<'_>, sessions: &mut Sessions, file: &File) -> Alerts {
+    let Some(root) = ctx.session() else {
+        return Alerts::none();
+    };
     let what = match file.op {
         FileOp::Create => "created",
         FileOp::Write | FileOp::Truncate => "wrote",
@@ -229,58 +220,82 @@ fn file(ctx: &mut RuleContext<'_>, file: &File) {
         FileOp::Chmod => "changed the mode of",
         FileOp::Chown => "changed the owner of",
         FileOp::Mknod => "made node",
-        FileOp::MapExec => return,
+        FileOp::MapExec => return Alerts::none(),
     };
-    let refused = if file.errno == 0 { "" } else { " (refused)" };
-    let path = file.path.escaped();
-    let line = match &file.target {
-        Some(target) => format!("{what} {path} → {}{refused}", target.escaped()),
-        None => format!("{what} {path}{refused}"),
-    };
-    tell(ctx, root, line, |s| (&mut s.files, MAX_FILES));
+    tell(
+        ctx,
+        sessions,
+        root,
+        |s| (&mut s.files, MAX_FILES),
+        || {
+            let refused = if file.errno == 0 { "" } else { " (refused)" };
+            let path = file.path.escaped();
+            match &file.target {
+                Some(target) => format!("{what} {path} → {}{refused}", target.escaped()),
+                None => format!("{what} {path}{refused}"),
+            }
+        },
+    )
 }
 
-fn connect(ctx: &mut RuleContext<'_>, connect: &Connect) {
-    let Some(root) = ctx.session() else { return };
-    if full(ctx, root, |s| s.connections >= MAX_CONNECTIONS) {
-        return;
-    }
-    let how = match connect.outcome {
-        Outcome::Failed(_) => "tried to connect to",
-        _ => "connected to",
+fn connect(ctx: &RuleContext<'_>, sessions: &mut Sessions, connect: &Connect) -> Alerts {
+    let Some(root) = ctx.session() else {
+        return Alerts::none();
     };
-    let line = format!("{how} {}", connect.remote.text());
-    tell(ctx, root, line, |s| (&mut s.connections, MAX_CONNECTIONS));
+    tell(
+        ctx,
+        sessions,
+        root,
+        |s| (&mut s.connections, MAX_CONNECTIONS),
+        || {
+            let how = match connect.outcome {
+                Outcome::Failed(_) => "tried to connect to",
+                _ => "connected to",
+            };
+            format!("{how} {}", connect.remote.text())
+        },
+    )
 }
 
-fn listen(ctx: &mut RuleContext<'_>, listen: &Listen) {
-    let Some(root) = ctx.session() else { return };
-    if full(ctx, root, |s| s.connections >= MAX_CONNECTIONS) {
-        return;
-    }
-    let line = format!("listens on {}", listen.local);
-    tell(ctx, root, line, |s| (&mut s.connections, MAX_CONNECTIONS));
+fn listen(ctx: &RuleContext<'_>, sessions: &mut Sessions, listen: &Listen) -> Alerts {
+    let Some(root) = ctx.session() else {
+        return Alerts::none();
+    };
+    let line = || format!("listens on {}", listen.local);
+    tell(
+        ctx,
+        sessions,
+        root,
+        |s| (&mut s.connections, MAX_CONNECTIONS),
+        line,
+    )
 }
 
-fn privilege(ctx: &mut RuleContext<'_>, privilege: &Privilege) {
-    let Some(root) = ctx.session() else { return };
+fn privilege(ctx: &RuleContext<'_>, sessions: &mut Sessions, privilege: &Privilege) -> Alerts {
+    let Some(root) = ctx.session() else {
+        return Alerts::none();
+    };
     // Becoming another user or making a process is no event worth a line.
     let ordinary = (privilege.call.starts_with("set") && privilege.call != "setns")
         || privilege.call.starts_with("clone");
-    if ordinary || full(ctx, root, |s| s.files >= MAX_FILES) {
-        return;
+    if ordinary {
+        return Alerts::none();
     }
-    let refused = if privilege.errno == 0 {
-        ""
-    } else {
-        " (refused)"
-    };
-    let line = format!(
-        "called {} {}{refused}",
-        privilege.call,
-        privilege.detail.escaped()
-    );
-    tell(ctx, root, line, |s| (&mut s.files, MAX_FILES));
+    tell(
+        ctx,
+        sessions,
+        root,
+        |s| (&mut s.files, MAX_FILES),
+        || {
+            let refused = if privilege.errno == 0 {
+                ""
+            } else {
+                " (refused)"
+            };
+            let detail = privilege.detail.escaped();
+            format!("called {} {detail}{refused}", privilege.call)
+        },
+    )
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::declared::{KnownPrivileges, debugs_own};
 use crate::catalog;
-use crate::detect::alert::Alerts;
+use crate::detect::alert::{Alert, Alerts};
 use bstr::ByteSlice as _;
 
 use crate::detect::file_change::{by, graded, is_refusal, refused};
@@ -24,7 +24,7 @@ pub(super) const SETTING: Rule = Rule {
                   A file of such a name elsewhere is nothing: the file system it lies on counts.",
         check: "What was written; the setting is the host's, so look there too.",
     },
-    handlers: &[Handler::OldFile(setting)],
+    handlers: &[Handler::File(|ctx, _, file| setting(ctx, file))],
 };
 
 /// Devices.
@@ -39,7 +39,7 @@ pub(super) const DEVICE: Rule = Rule {
                   node was made: the way to the host's disk past every file permission.",
         check: "Which device, and whether the container needs it.",
     },
-    handlers: &[Handler::OldFile(device)],
+    handlers: &[Handler::File(|ctx, _, file| device(ctx, file))],
 };
 
 /// Other processes' memory as a file.
@@ -71,7 +71,7 @@ pub(super) const OWN_EXE: Rule = Rule {
                   container runtime itself (CVE-2019-5736).",
         check: "The runtime's version, and its hash on the host.",
     },
-    handlers: &[Handler::OldFile(own_exe)],
+    handlers: &[Handler::File(|ctx, _, file| own_exe(ctx, file))],
 };
 
 fn writes(op: FileOp) -> bool {
@@ -87,11 +87,11 @@ fn on(file: &File, fs: Filesystem, usual: &[u8]) -> bool {
     }
 }
 
-fn setting(ctx: &mut RuleContext<'_>, file: &File) {
+fn setting(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     // A kernel without the setting is no less tried.
     let counts = file.errno == 0 || file.errno == 2 || is_refusal(file.errno);
     if !writes(file.op) || !counts {
-        return;
+        return Alerts::none();
     }
     let path = file.path.as_bytes();
     let ends = |list: &[&[u8]]| list.iter().any(|e| path.ends_with(e));
@@ -109,11 +109,11 @@ fn setting(ctx: &mut RuleContext<'_>, file: &File) {
             Severity::Critical
         } else if path.find(b"/sys/").is_some() || !path.starts_with(b"/proc/") {
             if of_process(path) {
-                return;
+                return Alerts::none();
             }
             Severity::Medium
         } else {
-            return;
+            return Alerts::none();
         }
     } else if on(file, Filesystem::Cgroup, b"/sys/fs/cgroup/") {
         if !ends(&[
@@ -122,7 +122,7 @@ fn setting(ctx: &mut RuleContext<'_>, file: &File) {
             b"/devices.allow",
             b".release_agent",
         ]) {
-            return;
+            return Alerts::none();
         }
         Severity::Critical
     } else if on(file, Filesystem::Sysfs, b"/sys/") {
@@ -131,24 +131,21 @@ fn setting(ctx: &mut RuleContext<'_>, file: &File) {
         } else if path.find(b"/kernel/").is_some() || path.find(b"/module/").is_some() {
             Severity::Medium
         } else {
-            return;
+            return Alerts::none();
         }
     } else if path.find(b"/binfmt_misc/").is_some() && file.file.is_none() {
         Severity::Critical
     } else {
-        return;
+        return Alerts::none();
     };
     if weight == Severity::Medium && file.errno == 2 {
-        return;
+        return Alerts::none();
     }
     if weight == Severity::Medium && ctx.starting_up() {
-        super::record_startup_drift(
-            ctx,
-            format!("wrote {}{}", file.path.escaped(), refused(file.errno)),
-        );
-        return;
+        let line = format!("wrote {}{}", file.path.escaped(), refused(file.errno));
+        return super::startup_drift(ctx, line).into();
     }
-    raise(ctx, file, graded(weight, file.errno), "wrote");
+    alert(ctx, file, graded(weight, file.errno), "wrote").into()
 }
 
 /// An entry of a process, wherever its procfs is mounted.
@@ -160,27 +157,27 @@ fn of_process(path: &[u8]) -> bool {
     })
 }
 
-fn raise(ctx: &mut RuleContext<'_>, file: &File, severity: Severity, verb: &str) {
-    let line = format!("{verb} {}{}", file.path.escaped(), refused(file.errno));
-    ctx.raise(severity, &file.path, |ctx, explanation| {
+fn alert(ctx: &RuleContext<'_>, file: &File, severity: Severity, verb: &str) -> Alert {
+    ctx.alert(severity, &file.path, |explanation| {
+        let line = format!("{verb} {}{}", file.path.escaped(), refused(file.errno));
         explanation.title = format!("{}: {}", ctx.rule.title, file.path.escaped());
         explanation.why.push(line);
         explanation.why.push(by(ctx, &file.comm));
-    });
+    })
 }
 
-fn device(ctx: &mut RuleContext<'_>, file: &File) {
+fn device(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     let kind = |mode: u32| mode & 0o170_000;
     const BLOCK: u32 = 0o060_000;
     const CHAR: u32 = 0o020_000;
     if file.errno != 0 && !is_refusal(file.errno) {
-        return;
+        return Alerts::none();
     }
     let (weight, verb) = match file.op {
         FileOp::Mknod => match kind(file.mode.unwrap_or(0)) {
             BLOCK => (Severity::High, "made block device"),
             CHAR => (Severity::Medium, "made device"),
-            _ => return,
+            _ => return Alerts::none(),
         },
         FileOp::Read | FileOp::Write | FileOp::Create | FileOp::Truncate => {
             let block = file.file.is_some_and(|f| kind(f.mode) == BLOCK);
@@ -190,7 +187,7 @@ fn device(ctx: &mut RuleContext<'_>, file: &File) {
                 b"/proc/kcore" | b"/dev/mem" | b"/dev/kmem" | b"/dev/port" | b"/proc/kmem"
             );
             if !block && !memory {
-                return;
+                return Alerts::none();
             }
             let verb = if file.op == FileOp::Read {
                 "opened for reading"
@@ -199,13 +196,13 @@ fn device(ctx: &mut RuleContext<'_>, file: &File) {
             };
             (Severity::High, verb)
         }
-        _ => return,
+        _ => return Alerts::none(),
     };
     if ctx.starting_up() && weight == Severity::Medium {
-        super::record_startup_drift(ctx, format!("{verb} {}", file.path.escaped()));
-        return;
+        let line = format!("{verb} {}", file.path.escaped());
+        return super::startup_drift(ctx, line).into();
     }
-    raise(ctx, file, graded(weight, file.errno), verb);
+    alert(ctx, file, graded(weight, file.errno), verb).into()
 }
 
 /// The PID of `/proc/PID/LEAF`, as written there.
@@ -258,9 +255,9 @@ fn of_descriptor(path: &[u8]) -> bool {
     process_file(parent, b"fd").is_some()
 }
 
-fn own_exe(ctx: &mut RuleContext<'_>, file: &File) {
+fn own_exe(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     if !writes(file.op) {
-        return;
+        return Alerts::none();
     }
     let path = file.path.as_bytes();
     // A descriptor of it that was kept: only a program that runs is refused so.
@@ -269,14 +266,11 @@ fn own_exe(ctx: &mut RuleContext<'_>, file: &File) {
     // Resolved, the target is the runtime's binary, which is no path of the container.
     let runtime = catalog::programs::RUNTIME_BINARIES.contains(&program_roles::leaf(path))
         && file.file.is_some_and(|f| f.fs == Filesystem::Disk);
-    if through || runtime {
-        raise(
-            ctx,
-            file,
-            graded(Severity::Critical, file.errno),
-            "opened for writing",
-        );
+    if !(through || runtime) {
+        return Alerts::none();
     }
+    let severity = graded(Severity::Critical, file.errno);
+    alert(ctx, file, severity, "opened for writing").into()
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 use crate::catalog;
 use bstr::ByteSlice as _;
 
-use crate::detect::file_origin::{OrdinaryOrigin, attach_history, history, made};
+use crate::detect::alert::{Alert, Alerts};
+use crate::detect::file_origin::{OrdinaryOrigin, history, made};
 use crate::detect::rule_context::RuleContext;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, attribution, program_roles};
 use crate::event::{File, FileOp, Origin};
@@ -21,19 +22,19 @@ pub(super) const RULE: Rule = Rule {
                   made are told apart.",
         check: "Who wrote the file, and which process loaded it.",
     },
-    handlers: &[Handler::OldFile(library)],
+    handlers: &[Handler::File(|ctx, _, file| library(ctx, file))],
 };
 
-fn library(ctx: &mut RuleContext<'_>, file: &File) {
+fn library(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     if file.op != FileOp::MapExec || file.errno != 0 {
-        return;
+        return Alerts::none();
     }
-    let path = file.path.clone();
+    let path = &file.path;
     // The program itself is mapped, too: its execution was judged.
-    if ctx.process.is_some_and(|p| p.exe == path) || path.as_bytes().is_empty() {
-        return;
+    if ctx.process.is_some_and(|p| p.exe == *path) || path.as_bytes().is_empty() {
+        return Alerts::none();
     }
-    let written = ctx.activity(&path).is_some_and(|a| {
+    let written = ctx.activity(path).is_some_and(|a| {
         [
             FileOp::Create,
             FileOp::Write,
@@ -51,53 +52,42 @@ fn library(ctx: &mut RuleContext<'_>, file: &File) {
         // JITs map memory files and removed ones as code.
         _ => false,
     };
-    if !drift || ctx.path_class(&path) == Some(catalog::paths::PathClass::Managed) {
-        return;
+    if !drift || ctx.path_class(path) == Some(catalog::paths::PathClass::Managed) {
+        return Alerts::none();
     }
+    let line = || format!("loaded {}", path.escaped());
     if ctx.starting_up() {
-        super::record_startup_drift(ctx, format!("loaded {}", path.escaped()));
-        return;
+        return super::startup_drift(ctx, line()).into();
     }
-    match made(ctx, &path) {
-        Some(OrdinaryOrigin::Package) => return,
-        Some(OrdinaryOrigin::Built) => {
-            super::drift_exec::built(ctx, format!("loaded {}", path.escaped()));
-            return;
-        }
-        Some(OrdinaryOrigin::StartUp) => {
-            super::record_startup_drift(ctx, format!("loaded {}", path.escaped()));
-            return;
-        }
+    match made(ctx, path) {
+        Some(OrdinaryOrigin::Package) => return Alerts::none(),
+        Some(OrdinaryOrigin::Built) => return super::built(ctx, line()).into(),
+        Some(OrdinaryOrigin::StartUp) => return super::startup_drift(ctx, line()).into(),
         None => {}
     }
     // What /etc/ld.so.preload names is loaded by everything from then on.
     let preload = ctx
         .findings
         .find("file.ld-preload", Some(ctx.owner), b"/etc/ld.so.preload");
-    if let Some(index) = ctx.planted(&path).or(preload) {
-        let line = format!("then loaded: {}", path.escaped());
-        ctx.findings.add_reason(index, line);
-        ctx.findings
-            .add_evidence(index, ctx.event.ts, ctx.event.seq);
-        return;
+    if let Some(index) = ctx.planted(path).or(preload) {
+        return Alert::addition(index)
+            .reason(format!("then loaded: {}", path.escaped()))
+            .evidence(ctx.event.ts, ctx.event.seq)
+            .into();
     }
-    if loads_as_program(ctx, &path) {
-        loaded(ctx, &path);
-        return;
+    if loads_as_program(ctx, path) {
+        return loaded(ctx, path).into();
     }
-    if unpacked_itself(ctx, &path) {
+    if unpacked_itself(ctx, path) {
         let line = format!("unpacked and loaded {}", path.escaped());
-        let index = ctx.raise(Severity::Info, b"unpacked", |ctx, explanation| {
+        let alert = ctx.alert(Severity::Info, b"unpacked", |explanation| {
             explanation.title = "A runtime loaded a library that it had unpacked itself".to_owned();
             if let Some(p) = ctx.process {
                 let command = program_roles::command_line(&p.argv, &p.exe, 160);
                 explanation.why.push(format!("loaded by: {command}"));
             }
         });
-        if let Some(index) = index {
-            ctx.findings.add_reason(index, line);
-        }
-        return;
+        return alert.reason(line).into();
     }
     // Upper, never written while watched: it may be old. Worth a line, not an alarm.
     let severity = if written {
@@ -105,20 +95,18 @@ fn library(ctx: &mut RuleContext<'_>, file: &File) {
     } else {
         Severity::Low
     };
-    let index = ctx.raise(severity, path.as_bytes(), |ctx, explanation| {
+    let alert = ctx.alert(severity, path.as_bytes(), |explanation| {
         explanation.title = format!(
             "Loaded a library that is not the image's: {}",
             path.escaped()
         );
-        history(ctx, &path, &mut explanation.why);
+        history(ctx, path, &mut explanation.why);
         if let Some(p) = ctx.process {
             let command = program_roles::command_line(&p.argv, &p.exe, 160);
             explanation.why.push(format!("loaded by: {command}"));
         }
     });
-    if let Some(index) = index {
-        attach_history(ctx, index, path.as_bytes());
-    }
+    alert.history_of(path).into()
 }
 
 /// A language runtime of the image made the file for temporary use and loads it itself, as those
@@ -159,9 +147,9 @@ fn loads_as_program(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
     values.any(|a| program_roles::leaf(a) == program_roles::leaf(path))
 }
 
-fn loaded(ctx: &mut RuleContext<'_>, path: &crate::event::Bytes) {
+fn loaded(ctx: &RuleContext<'_>, path: &crate::event::Bytes) -> Alert {
     let rule = &super::drift_exec::NEW.info;
-    let index = ctx.raise_as(rule, Severity::High, path, |ctx, explanation| {
+    let alert = ctx.alert_as(rule, Severity::High, path, |explanation| {
         explanation.title = format!("{}: {}", rule.title, path.escaped());
         explanation
             .why
@@ -172,10 +160,7 @@ fn loaded(ctx: &mut RuleContext<'_>, path: &crate::event::Bytes) {
             explanation.why.push(format!("ran: {command}"));
         }
     });
-    if let Some(index) = index {
-        attach_history(ctx, index, path);
-        ctx.memory.mark(ctx.event.pid, index);
-    }
+    alert.history_of(path).follows(ctx.event.pid)
 }
 
 #[cfg(test)]

@@ -1,15 +1,21 @@
 //! Life of a container: restarts, memory kills, and what its image is.
 
+use std::collections::VecDeque;
+
 use bstr::ByteSlice as _;
 
+use crate::detect::alert::Alerts;
 use crate::detect::rule_context::RuleContext;
+use crate::detect::rule_memory::RuleMemory;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity};
-use crate::event::{ContainerAction, ContainerEvent};
+use crate::event::{ContainerAction, ContainerEvent, Timestamp};
 
 /// So many ends …
 const DEATHS: usize = 4;
 /// … within so many seconds are a loop.
 const WINDOW: u64 = 600;
+/// Ends remembered of one container.
+const MAX_DEATHS: usize = 16;
 
 /// Restart loop.
 pub(super) const RESTARTS: Rule = Rule {
@@ -22,7 +28,9 @@ pub(super) const RESTARTS: Rule = Rule {
         explain: "The container's init ended at least four times within ten minutes, by failure.",
         check: "Its log and exit code.",
     },
-    handlers: &[Handler::OldContainer(restarts)],
+    handlers: &[Handler::Container(|ctx, memory, change| {
+        restarts(ctx, memory.of(), change)
+    })],
 };
 
 /// Out of memory.
@@ -37,7 +45,7 @@ pub(super) const OOM: Rule = Rule {
                   reached: a leak, a limit too low, or work it was not meant to do.",
         check: "Memory over time, and the processes that grew.",
     },
-    handlers: &[Handler::OldContainer(oom)],
+    handlers: &[Handler::Container(|ctx, _, change| oom(ctx, change))],
 };
 
 /// Image without a fixed version.
@@ -52,61 +60,75 @@ pub(super) const UNPINNED: Rule = Rule {
                   today it may not be tomorrow, and a rebuilt container may differ.",
         check: "Name a version or a digest in its declaration.",
     },
-    handlers: &[Handler::OldContainer(unpinned)],
+    handlers: &[Handler::Container(|ctx, _, _| unpinned(ctx))],
 };
 
-fn restarts(ctx: &mut RuleContext<'_>, change: &ContainerEvent) {
+/// Times at which a container's init ended by failure, lately.
+#[derive(Debug, Clone, Default)]
+struct Deaths(VecDeque<Timestamp>);
+
+impl RuleMemory for Deaths {
+    fn heap_bytes(&self) -> usize {
+        self.0.len() * size_of::<Timestamp>()
+    }
+}
+
+fn restarts(ctx: &RuleContext<'_>, memory: &mut Deaths, change: &ContainerEvent) -> Alerts {
     let ContainerAction::Died(code) = change.action else {
-        return;
+        return Alerts::none();
     };
     // Stopped on purpose: success, or ended by INT, KILL or TERM.
     if matches!(code, 0 | 130 | 137 | 143) && !oom_killed(ctx) {
-        return;
+        return Alerts::none();
     }
     let now = ctx.now();
-    let deaths = &mut ctx.own().deaths;
+    let deaths = &mut memory.0;
     deaths.push_back(now);
     while deaths
         .front()
         .is_some_and(|first| now.since(*first).as_secs() > WINDOW)
-        || deaths.len() > 16
+        || deaths.len() > MAX_DEATHS
     {
         deaths.pop_front();
     }
     let count = deaths.len();
-    if count >= DEATHS {
-        ctx.raise(Severity::Low, b"restarts", |_, explanation| {
-            explanation.title = format!("Container keeps restarting (exit code {code})");
-            explanation
-                .why
-                .push(format!("{count} failures within {WINDOW} seconds"));
-        });
+    if count < DEATHS {
+        return Alerts::none();
     }
+    let alert = ctx.alert(Severity::Low, b"restarts", |explanation| {
+        explanation.title = format!("Container keeps restarting (exit code {code})");
+        explanation
+            .why
+            .push(format!("{count} failures within {WINDOW} seconds"));
+    });
+    alert.into()
 }
 
 fn oom_killed(ctx: &RuleContext<'_>) -> bool {
     ctx.container.is_some_and(|c| c.oom_kills > 0)
 }
 
-fn oom(ctx: &mut RuleContext<'_>, change: &ContainerEvent) {
-    if change.action == ContainerAction::Oom {
-        ctx.raise(Severity::Low, b"memory", |ctx, explanation| {
-            let limit = ctx.container.map_or(0, |c| c.info.limits.memory);
-            if limit > 0 {
-                explanation.why.push(format!("its limit is {limit} bytes"));
-            }
-        });
+fn oom(ctx: &RuleContext<'_>, change: &ContainerEvent) -> Alerts {
+    if change.action != ContainerAction::Oom {
+        return Alerts::none();
     }
+    let alert = ctx.alert(Severity::Low, b"memory", |explanation| {
+        let limit = ctx.container.map_or(0, |c| c.info.limits.memory);
+        if limit > 0 {
+            explanation.why.push(format!("its limit is {limit} bytes"));
+        }
+    });
+    alert.into()
 }
 
-fn unpinned(ctx: &mut RuleContext<'_>, _change: &ContainerEvent) {
+fn unpinned(ctx: &RuleContext<'_>) -> Alerts {
     let Some(container) = ctx.container else {
-        return;
+        return Alerts::none();
     };
     let image = container.info.image.as_bytes();
     // Without facts nothing is said; a digest is as fixed as can be.
     if image.is_empty() || image.find(b"@sha256:").is_some() {
-        return;
+        return Alerts::none();
     }
     let leaf = image.rsplit(|b| *b == b'/').next().unwrap_or(image);
     let tag = leaf
@@ -115,19 +137,20 @@ fn unpinned(ctx: &mut RuleContext<'_>, _change: &ContainerEvent) {
         .and_then(|i| leaf.get(i + 1..));
     let bare_id = image.starts_with(b"sha256:");
     if bare_id || tag.is_some_and(|t| t != b"latest" && !t.is_empty()) {
-        return;
+        return Alerts::none();
     }
     if ctx
         .findings
         .find(ctx.rule.id, Some(ctx.owner), image)
         .is_some()
     {
-        return;
+        return Alerts::none();
     }
-    ctx.raise(Severity::Info, image, |_, explanation| {
+    let alert = ctx.alert(Severity::Info, image, |explanation| {
         let name = crate::event::escape(image);
         explanation.title = format!("Started from an image without a fixed version: {name}");
     });
+    alert.into()
 }
 
 #[cfg(test)]

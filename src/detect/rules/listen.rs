@@ -1,7 +1,8 @@
 //! What a container listens on.
 
+use crate::detect::alert::Alerts;
 use crate::detect::attribution::suspicious;
-use crate::detect::known_behavior::Behavior;
+use crate::detect::known_behavior::{Behavior, KnownBehavior};
 use crate::detect::rule_context::RuleContext;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_roles};
 use crate::event::{Listen, Protocol};
@@ -24,7 +25,9 @@ pub(super) const RULE: Rule = Rule {
                   service itself. Loopback does not count.",
         check: "Which program listens, and who connects to it.",
     },
-    handlers: &[Handler::OldListen(listen)],
+    handlers: &[Handler::Listen(|ctx, memory, socket| {
+        listen(ctx, memory.of(), socket)
+    })],
 };
 
 fn declared(ctx: &RuleContext<'_>, port: u16) -> bool {
@@ -43,20 +46,20 @@ fn declared(ctx: &RuleContext<'_>, port: u16) -> bool {
     })
 }
 
-fn listen(ctx: &mut RuleContext<'_>, listen: &Listen) {
+fn listen(ctx: &RuleContext<'_>, memory: &mut KnownBehavior, listen: &Listen) -> Alerts {
     let port = listen.local.port();
     if listen.protocol != Protocol::Tcp || port == 0 {
-        return;
+        return Alerts::none();
     }
     let starting = ctx.starting_up();
     let existing = ctx.process.is_some_and(|p| p.existing);
-    let known = !ctx.learn(Behavior::Port(port));
+    let known = !memory.learn(Behavior::Port(port));
     if listen.local.ip().to_canonical().is_loopback() {
-        return;
+        return Alerts::none();
     }
     let bad = suspicious(ctx);
     if starting || (!bad && (known || existing || declared(ctx, port))) {
-        return;
+        return Alerts::none();
     }
     let info = ctx.container.map(|c| &c.info);
     if ctx
@@ -64,7 +67,7 @@ fn listen(ctx: &mut RuleContext<'_>, listen: &Listen) {
         .policy
         .may_listen(ctx.owner.as_str(), info, port)
     {
-        return;
+        return Alerts::none();
     }
     // Nobody can call on a port that the kernel chose unless the service tells it: test servers,
     // passive transfers and management beans do so, and each time on another one.
@@ -80,7 +83,7 @@ fn listen(ctx: &mut RuleContext<'_>, listen: &Listen) {
         port.to_string()
     };
     let line = format!("listens on {}", listen.local);
-    let index = ctx.raise(severity, subject.as_bytes(), |ctx, explanation| {
+    let alert = ctx.alert(severity, subject.as_bytes(), |explanation| {
         explanation.title = format!(
             "Listens on {}, which its image does not declare",
             listen.local
@@ -101,9 +104,10 @@ fn listen(ctx: &mut RuleContext<'_>, listen: &Listen) {
                 .push(format!("the image declares {exposed}"));
         }
     });
-    if let (Some(index), true) = (index, chosen) {
-        ctx.findings.add_reason(index, line);
+    if chosen {
+        return alert.reason(line).into();
     }
+    alert.into()
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ use std::sync::LazyLock;
 
 use super::{Rule, RuleInfo};
 
-use startup_drift::{built_alert as built, record_startup_drift, startup_drift};
+use startup_drift::{built_alert as built, startup_drift};
 
 /// Every rule, by family.
 pub(crate) const ALL: &[&Rule] = &[

@@ -53,21 +53,3 @@ pub(crate) fn built_alert(ctx: &RuleContext<'_>, line: String) -> Alert {
     );
     alert.reason(line)
 }
-
-/// Folds something start-up did into the container's one line.
-pub(crate) fn record_startup_drift(ctx: &mut RuleContext<'_>, what: String) {
-    if let Some(index) = ctx.raise_as(&STARTUP.info, Severity::Info, b"start-up", |_, _| {}) {
-        ctx.findings.add_reason(index, what);
-        ctx.findings.edit(index, |f| {
-            f.title = format!("Start-up drift, {} in all", f.count);
-        });
-    }
-}
-
-/// As [`built_alert`], for rules not converted yet.
-pub(super) fn built(ctx: &mut RuleContext<'_>, what: String) {
-    let subject = build_artifacts::SUBJECT;
-    if let Some(index) = ctx.raise_as(&BUILT.info, Severity::Info, subject, |_, _| {}) {
-        ctx.findings.add_reason(index, what);
-    }
-}

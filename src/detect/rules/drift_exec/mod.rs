@@ -15,8 +15,6 @@ use crate::event::{CompareClass, Exec, Origin};
 
 use super::startup_drift::{BUILT, startup_drift};
 
-pub(super) use super::startup_drift::built;
-
 /// Nothing at that path in the image. Handles the other kinds, too.
 pub(super) const NEW: Rule = Rule {
     info: kinds::NEW,
