@@ -504,3 +504,27 @@ pub(crate) const FETCHERS: &[&[u8]] = &[b"curl", b"wget", b"fetch", b"aria2c", b
 
 /// Long options of shells that do not say what to run.
 pub(crate) const SHELL_OPTIONS: &[&[u8]] = &[b"--norc", b"--noprofile", b"--login", b"--posix"];
+
+/// Programs that start commands at set times.
+pub(crate) const SCHEDULERS: &[&[u8]] = &[
+    b"cron",
+    b"crond",
+    b"anacron",
+    b"atd",
+    b"fcron",
+    b"supercronic",
+    b"ofelia",
+    b"go-cron",
+];
+
+/// Ends of the names of files that an interpreter or a web server runs.
+const SCRIPT_ENDS: &[&[u8]] = &[
+    b".sh", b".py", b".pl", b".rb", b".php", b".php5", b".php7", b".phtml", b".phar", b".jsp",
+    b".jspx", b".asp", b".aspx", b".cgi", b".so", b".lua", b".war",
+];
+
+/// Whether a file of this name is one that an interpreter or a web server runs.
+#[must_use]
+pub(crate) fn is_script_name(leaf: &[u8]) -> bool {
+    SCRIPT_ENDS.iter().any(|end| leaf.ends_with(end))
+}

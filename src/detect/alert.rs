@@ -120,6 +120,7 @@ pub(crate) struct Alert {
     pub(super) title: Option<String>,
     pub(super) title_by_count: Option<fn(u64) -> String>,
     pub(super) revised_severity: Option<Severity>,
+    pub(super) risen_to: Option<Severity>,
     pub(super) planted: SmallVec<[Bytes; 1]>,
     pub(super) processes: SmallVec<[u32; 1]>,
     pub(super) session: Option<u32>,
@@ -141,6 +142,7 @@ impl Alert {
             title: None,
             title_by_count: None,
             revised_severity: None,
+            risen_to: None,
             planted: SmallVec::new(),
             processes: SmallVec::new(),
             session: None,
@@ -211,6 +213,14 @@ impl Alert {
     #[must_use]
     pub(crate) fn revise_severity(mut self, severity: Severity) -> Self {
         self.revised_severity = Some(severity);
+        self
+    }
+
+    /// The finding is at least this severe from now on, and its ancestry is that of the event's
+    /// process: what made it so severe is what it is about.
+    #[must_use]
+    pub(crate) fn rises_to(mut self, severity: Severity) -> Self {
+        self.risen_to = Some(severity);
         self
     }
 

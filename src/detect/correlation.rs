@@ -69,6 +69,13 @@ fn add_to(ctx: &mut RuleContext<'_>, index: FindingIndex, alert: Alert) {
             finding.severity = alert.revised_severity.unwrap_or(finding.severity);
         });
     }
+    if let Some(severity) = alert.risen_to {
+        let ancestry = ctx.occurrence().ancestry;
+        ctx.findings.edit(index, |finding| {
+            finding.severity = finding.severity.max(severity);
+            finding.ancestry = ancestry;
+        });
+    }
     for line in alert.reasons {
         ctx.findings.add_reason(index, line);
     }

@@ -86,7 +86,8 @@ pub struct Finding {
     pub last: Timestamp,
     /// How often.
     pub count: u64,
-    /// Process of the first occurrence, then its parent, and so on.
+    /// Process of the first occurrence, or of the one that raised the severity; then its parent,
+    /// and so on.
     pub ancestry: Vec<Ancestor>,
     /// Why it is accepted, when a silence of the policy covers it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -38,6 +38,16 @@ impl KnownBehavior {
         self.deeds.len() + self.ports.len()
     }
 
+    /// The behavior is known.
+    pub(crate) fn knows(&self, deed: Behavior<'_>) -> bool {
+        match deed {
+            Behavior::Address(ip) => self.deeds.contains(ip),
+            Behavior::Domain(name) => self.deeds.contains(name),
+            Behavior::Asked(name) => self.deeds.contains((b"asked", name)),
+            Behavior::Port(port) => self.ports.contains(&port),
+        }
+    }
+
     /// Adds a behavior; true when it was not known.
     pub(crate) fn learn(&mut self, deed: Behavior<'_>) -> bool {
         match deed {

@@ -5,7 +5,9 @@
 mod alert;
 mod attribution;
 mod build_artifacts;
+mod command_shape;
 mod correlation;
+mod discovery;
 mod drifted_files;
 mod engine;
 mod exec_client;
@@ -27,6 +29,7 @@ mod rule_info;
 mod rule_memory;
 pub mod rules;
 mod seen_set;
+mod serving;
 mod silence;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

@@ -113,6 +113,14 @@ pub(crate) fn takes_text(argv: &[Bytes]) -> bool {
     short.any(|a| a.ends_with(b"c") || a.ends_with(b"e"))
 }
 
+/// The program text among a shell's arguments: what follows `-c`, also in a cluster such as `-ec`.
+#[must_use]
+pub(crate) fn shell_text(argv: &[Bytes]) -> Option<&[u8]> {
+    let option = |a: &Bytes| a.starts_with(b"-") && !a.starts_with(b"--") && a.ends_with(b"c");
+    let at = argv.iter().skip(1).position(option)?;
+    argv.get(at + 2).map(|text| text.as_bytes())
+}
+
 /// A script's path among the arguments of an interpreter: the first that is no option.
 #[must_use]
 pub(crate) fn script_argument(argv: &[Bytes]) -> Option<&[u8]> {

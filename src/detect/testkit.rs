@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Finding, Settings, Severity};
 use crate::core::Core;
 use crate::event::{
-    Bytes, Capability, Compare, CompareClass, Connect, ContainerAction, ContainerEvent,
+    Accept, Bytes, Capability, Compare, CompareClass, Connect, ContainerAction, ContainerEvent,
     ContainerId, ContainerInfo, Dns, Endpoint, Event, Exec, Exit, File, FileFacts, FileOp,
     Filesystem, Fork, Kind, Listen, Mount, Outcome, Privilege, Protocol, Tick, Timestamp,
 };
@@ -408,6 +408,18 @@ impl World {
             comm: "x".into(),
         };
         self.fact(pid, Kind::Listen(listen));
+    }
+
+    /// A connection is accepted.
+    pub(super) fn accept(&mut self, pid: u32, local: &str, remote: &str) {
+        let accept = Accept {
+            protocol: Protocol::Tcp,
+            local: local.parse().unwrap(),
+            remote: remote.parse().unwrap(),
+            cookie: 0,
+            comm: "x".into(),
+        };
+        self.fact(pid, Kind::Accept(Box::new(accept)));
     }
 
     /// A name is answered.

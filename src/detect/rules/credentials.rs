@@ -40,7 +40,7 @@ fn is_tool(name: &[u8]) -> bool {
 }
 
 /// The process itself is a tool of people, a shell, or drifted code.
-fn with_a_tool(ctx: &RuleContext<'_>) -> bool {
+pub(super) fn with_a_tool(ctx: &RuleContext<'_>) -> bool {
     ctx.memory.marks.contains_key(&ctx.event.pid)
         || ctx
             .process

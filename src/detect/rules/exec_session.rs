@@ -1,11 +1,12 @@
 //! Commands brought into a container from outside: one story each.
 
 use crate::detect::alert::{Alert, Alerts};
+use crate::detect::command_shape;
 use crate::detect::exec_session::{Session, Sessions};
 use crate::detect::rule_context::RuleContext;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, exec_client, program_roles};
 use crate::event::ProgramAdditions;
-use crate::event::{Connect, Exec, File, FileOp, Listen, Outcome, Privilege};
+use crate::event::{Bytes, Connect, Exec, File, FileOp, Listen, Outcome, Privilege};
 
 /// Commands told of one session.
 const MAX_COMMANDS: u32 = 16;
@@ -25,7 +26,8 @@ pub(super) const RULE: Rule = Rule {
         explain: "A process entered the container without descending from its init: docker exec, \
                   kubectl exec, nsenter. It and everything it started is one story. A shell with \
                   a terminal is medium; plain commands are information, and one story for the \
-                  container. The container's own \
+                  container; a shell's commands are low, those that differ only in words with \
+                  digits one story. The container's own \
                   health check, and a command that comes back in a steady rhythm, is a probe and \
                   not flagged.",
         check: "Who entered, and whether what they did belongs into the image instead.",
@@ -100,15 +102,21 @@ fn begin(ctx: &RuleContext<'_>, sessions: &mut Sessions, root: u32, exec: &Exec)
         return None;
     }
     let command = program_roles::command_line(argv, &exec.exe, 200);
-    // Plain commands are the daily work of those who run the container: one story. A shell is one
-    // of its own, since what it does is known only as it goes on.
+    // Plain commands are the daily work of those who run the container: one story. A shell's
+    // command is one of its own, since what it does is known only as it goes on; commands of one
+    // shape are alike.
     let shared = !interactive && !is_shell(ctx.names(), exec);
+    let shape = if interactive {
+        command.clone()
+    } else {
+        shape(argv, &exec.exe)
+    };
     let subject = if shared {
         &b"commands"[..]
     } else {
-        command.as_bytes()
+        shape.as_bytes()
     };
-    let probe = !interactive && sessions.beat(&command, now);
+    let probe = !interactive && sessions.beat(&shape, now);
     let severity = match (interactive, is_shell(ctx.names(), exec) && !probe) {
         (true, _) => Severity::Medium,
         (false, true) => Severity::Low,
@@ -132,6 +140,13 @@ fn begin(ctx: &RuleContext<'_>, sessions: &mut Sessions, root: u32, exec: &Exec)
     });
     if shared {
         alert = share(ctx, alert, line, &command);
+    } else if let Some(known) = ctx.findings.find(RULE.info.id, Some(ctx.owner), subject) {
+        let times = ctx.findings.get(known).map_or(1, |f| f.count + 1);
+        alert = alert.title(if interactive {
+            format!("Shell with a terminal opened from outside, {times} times: {command}")
+        } else {
+            format!("Command run inside from outside, {times} times alike; latest: {command}")
+        });
     }
     if probe {
         alert = alert
@@ -141,14 +156,21 @@ fn begin(ctx: &RuleContext<'_>, sessions: &mut Sessions, root: u32, exec: &Exec)
     Some(alert.begins_session(root))
 }
 
+/// The command line without what differs from one run to the next.
+fn shape(argv: &[Bytes], exe: &Bytes) -> String {
+    program_roles::command_line(&command_shape::of(argv), exe, 200)
+}
+
 /// The engine's facts may come after the first health check: what was told of that is taken back.
 fn facts(ctx: &RuleContext<'_>) -> Alerts {
     let Some(container) = ctx.container.filter(|c| !c.info.healthcheck.is_empty()) else {
         return Alerts::none();
     };
-    let command = program_roles::command_line(&container.info.healthcheck, &[], 200);
-    let subject = command.as_bytes();
-    let Some(index) = ctx.findings.find(RULE.info.id, Some(ctx.owner), subject) else {
+    let shape = shape(&container.info.healthcheck, &Bytes::default());
+    let Some(index) = ctx
+        .findings
+        .find(RULE.info.id, Some(ctx.owner), shape.as_bytes())
+    else {
         return Alerts::none();
     };
     // A shell somebody opened with the same words stays what it is.
@@ -356,6 +378,27 @@ mod tests {
         assert_eq!(
             severities,
             [Severity::Info, Severity::Low, Severity::Medium]
+        );
+    }
+
+    #[test]
+    fn commands_of_one_shape_are_one_line_with_a_count() {
+        let mut w = World::steady();
+        for n in 1..7 {
+            let s = w.session(&["sh", "-c", &format!("echo h{n} >>/srv/hosts")]);
+            w.exit(s);
+            w.ticks(n * n);
+        }
+        w.session(&["sh", "-c", "echo h1 >>/srv/hosts; id"]);
+        let all = w.all("exec.session");
+        assert_eq!(all.len(), 2, "{all:?}");
+        assert_eq!((all[0].severity, all[0].count), (Severity::Low, 6));
+        assert!(
+            all[0]
+                .title
+                .contains("6 times alike; latest: sh -c 'echo h6"),
+            "{}",
+            all[0].title
         );
     }
 

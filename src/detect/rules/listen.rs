@@ -1,14 +1,25 @@
 //! What a container listens on.
 
-use crate::detect::alert::Alerts;
+use crate::detect::alert::{Alert, Alerts};
 use crate::detect::attribution::suspicious;
+use crate::detect::finding::FindingIndex;
 use crate::detect::known_behavior::{Behavior, KnownBehavior};
 use crate::detect::rule_context::RuleContext;
+use crate::detect::rule_memory::RuleMemory;
+use crate::detect::serving::CHOSEN;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_roles};
-use crate::event::{Listen, Protocol};
+use crate::event::{Endpoint, Exec, Listen, Protocol, Timestamp};
+use crate::state::{Direction, Lineage};
 
-/// Ports that the kernel gives to a socket that asks for none, by its default range.
-pub(super) const CHOSEN: std::ops::RangeInclusive<u16> = 32_768..=60_999;
+/// A socket that is gone sooner, and to which nobody connected, was for the program's own use;
+/// seconds.
+const SHORT: u64 = 10;
+/// An image that declares no ports has its services listen within this time of its start, seconds.
+const SLOW_START: u64 = 300;
+/// Young sockets watched in one container; the oldest gives way.
+const MAX_YOUNG: usize = 32;
+/// The finding about all ports that the kernel chose.
+const CHOSEN_SUBJECT: &[u8] = b"chosen";
 
 /// New listening port.
 pub(super) const RULE: Rule = Rule {
@@ -21,14 +32,72 @@ pub(super) const RULE: Rule = Rule {
         explain: "After start-up a TCP socket began to listen on an address others can reach, on \
                   a port the image does not expose, the container does not publish and it did \
                   not listen on before. High from a shell, a downloader, drifted code or a \
-                  command from outside. Information where the kernel chose the port for the \
-                  service itself. Loopback does not count.",
+                  command from outside. Information where the kernel chose the port, until \
+                  somebody connects or it stays for ten seconds where a command from outside \
+                  asked for it; and where a service's socket was gone within ten seconds. \
+                  Services of an image that declares no port may begin to listen within five \
+                  minutes. Loopback does not count.",
         check: "Which program listens, and who connects to it.",
     },
-    handlers: &[Handler::Listen(|ctx, memory, socket| {
-        listen(ctx, memory.of(), socket)
-    })],
+    handlers: &[
+        Handler::Listen(|ctx, memory, socket| {
+            let tcp = socket.protocol == Protocol::Tcp;
+            let port = Behavior::Port(socket.local.port());
+            let new = tcp && memory.of::<KnownBehavior>().learn(port);
+            listen(ctx, memory.of(), socket, new)
+        }),
+        Handler::Exec(|ctx, memory, exec| {
+            let young = memory
+                .get::<YoungSockets>()
+                .is_some_and(|m| !m.0.is_empty());
+            if young {
+                shell_starts(ctx, memory.of(), exec)
+            } else {
+                Alerts::none()
+            }
+        }),
+        Handler::Tick(|ctx, memory, _| {
+            let young = memory
+                .get::<YoungSockets>()
+                .is_some_and(|m| !m.0.is_empty());
+            if young {
+                grow_up(ctx, memory.of())
+            } else {
+                Alerts::none()
+            }
+        }),
+    ],
 };
+
+/// A socket that began to listen a moment ago.
+#[derive(Debug, Clone, Copy)]
+struct YoungSocket {
+    pid: u32,
+    port: u16,
+    began: Timestamp,
+    seq: u64,
+    /// A command from outside asked for it, at a port that the kernel chose.
+    foreign: bool,
+}
+
+/// Sockets whose finding may still change.
+#[derive(Debug, Clone, Default)]
+struct YoungSockets(Vec<YoungSocket>);
+
+impl RuleMemory for YoungSockets {
+    fn heap_bytes(&self) -> usize {
+        self.0.len() * size_of::<YoungSocket>()
+    }
+}
+
+impl YoungSockets {
+    fn add(&mut self, socket: YoungSocket) {
+        if self.0.len() >= MAX_YOUNG {
+            self.0.remove(0);
+        }
+        self.0.push(socket);
+    }
+}
 
 fn declared(ctx: &RuleContext<'_>, port: u16) -> bool {
     let is = |text: &str| {
@@ -46,19 +115,36 @@ fn declared(ctx: &RuleContext<'_>, port: u16) -> bool {
     })
 }
 
-fn listen(ctx: &RuleContext<'_>, memory: &mut KnownBehavior, listen: &Listen) -> Alerts {
+/// A service that began in start-up needs longer until it listens for the first time, in a
+/// container whose image declares nothing by which that could be told.
+fn starts_slowly(ctx: &RuleContext<'_>) -> bool {
+    let Some(container) = ctx.container.filter(|c| c.info.exposed.is_empty()) else {
+        return false;
+    };
+    let begun = container.first_exec.unwrap_or(container.first_seen);
+    let service = ctx
+        .process
+        .is_some_and(|p| p.lineage == Lineage::Init && ctx.in_grace(p.started));
+    let rows = ctx.state.connections_of(ctx.owner, Direction::Listening);
+    let own = rows.filter(|(_, row)| row.pid == ctx.event.pid).count();
+    service
+        && own <= 1
+        && container.info.ports.is_empty()
+        && ctx.now().since(begun).as_secs() < SLOW_START
+}
+
+fn listen(ctx: &RuleContext<'_>, memory: &mut YoungSockets, listen: &Listen, new: bool) -> Alerts {
     let port = listen.local.port();
     if listen.protocol != Protocol::Tcp || port == 0 {
         return Alerts::none();
     }
-    let starting = ctx.starting_up();
     let existing = ctx.process.is_some_and(|p| p.existing);
-    let known = !memory.learn(Behavior::Port(port));
     if listen.local.ip().to_canonical().is_loopback() {
         return Alerts::none();
     }
     let bad = suspicious(ctx);
-    if starting || (!bad && (known || existing || declared(ctx, port))) {
+    let expected = !new || existing || declared(ctx, port) || starts_slowly(ctx);
+    if ctx.starting_up() || (!bad && expected) {
         return Alerts::none();
     }
     let info = ctx.container.map(|c| &c.info);
@@ -69,27 +155,37 @@ fn listen(ctx: &RuleContext<'_>, memory: &mut KnownBehavior, listen: &Listen) ->
     {
         return Alerts::none();
     }
-    // Nobody can call on a port that the kernel chose unless the service tells it: test servers,
+    // Nobody can call on a port that the kernel chose unless the program tells it: test servers,
     // passive transfers and management beans do so, and each time on another one.
-    let chosen = !bad && CHOSEN.contains(&port);
-    let severity = match (bad, chosen) {
-        (true, _) => Severity::High,
-        (_, true) => Severity::Info,
+    let chosen = CHOSEN.contains(&port) && (!bad || is_client(ctx));
+    let severity = match (chosen, bad) {
+        (true, _) => Severity::Info,
+        (_, true) => Severity::High,
         _ => Severity::Medium,
     };
+    if !bad || chosen {
+        memory.add(YoungSocket {
+            pid: ctx.event.pid,
+            port,
+            began: ctx.now(),
+            seq: ctx.event.seq,
+            foreign: bad,
+        });
+    }
+    let own = port.to_string();
     let subject = if chosen {
-        "chosen".to_owned()
+        CHOSEN_SUBJECT
     } else {
-        port.to_string()
+        own.as_bytes()
     };
     let line = format!("listens on {}", listen.local);
-    let alert = ctx.alert(severity, subject.as_bytes(), |explanation| {
+    let alert = ctx.alert(severity, subject, |explanation| {
         explanation.title = format!(
             "Listens on {}, which its image does not declare",
             listen.local
         );
         if chosen {
-            let line = "the kernel chooses ports of this range: the service asked for any";
+            let line = "the kernel chooses ports of this range: the program asked for any";
             explanation.why.push(line.to_owned());
         }
         if let Some(p) = ctx.process {
@@ -108,6 +204,99 @@ fn listen(ctx: &RuleContext<'_>, memory: &mut KnownBehavior, listen: &Listen) ->
         return alert.reason(line).into();
     }
     alert.into()
+}
+
+/// A program of the image that a command from outside started, itself neither shell nor
+/// downloader nor drifted.
+fn is_client(ctx: &RuleContext<'_>) -> bool {
+    let drifted = ctx.memory.marks.contains_key(&ctx.event.pid);
+    let by_hand = ctx.process.is_none_or(|p| {
+        let name = program_roles::of(p);
+        ctx.names().is_shell(name) || ctx.names().is_downloader(name)
+    });
+    ctx.session().is_some() && !drifted && !by_hand
+}
+
+fn finding(ctx: &RuleContext<'_>, subject: &[u8]) -> Option<FindingIndex> {
+    ctx.findings.find(RULE.info.id, Some(ctx.owner), subject)
+}
+
+/// The alert that a port which the kernel chose is no passing thing.
+fn rise(ctx: &RuleContext<'_>, socket: &YoungSocket, why: String) -> Alert {
+    let subject = socket.port.to_string();
+    let alert = ctx.alert(Severity::High, subject.as_bytes(), |explanation| {
+        explanation.title = format!(
+            "Listens on port {}, which its image does not declare",
+            socket.port
+        );
+        if let Some(p) = ctx.state.processes.get(&socket.pid) {
+            let command = program_roles::command_line(&p.argv, &p.exe, 160);
+            explanation.why.push(format!("by: {command}"));
+        }
+    });
+    alert.reason(why).evidence(socket.began, socket.seq)
+}
+
+/// A listener that a command from outside opened starts a shell: a back door.
+fn shell_starts(ctx: &RuleContext<'_>, memory: &mut YoungSockets, exec: &Exec) -> Alerts {
+    let name = program_roles::name(&exec.exe, &exec.argv);
+    if !ctx.names().is_shell(name) {
+        return Alerts::none();
+    }
+    let above: Vec<u32> = ctx.ancestors().map(|p| p.pid).take(4).collect();
+    let door = memory
+        .0
+        .iter()
+        .position(|s| s.foreign && above.contains(&s.pid));
+    let Some(door) = door else {
+        return Alerts::none();
+    };
+    let socket = memory.0.remove(door);
+    let command = program_roles::command_line(&exec.argv, &exec.exe, 160);
+    rise(ctx, &socket, format!("then started a shell: {command}")).into()
+}
+
+/// Somebody is or was connected to the socket.
+fn has_callers(ctx: &RuleContext<'_>, socket: &YoungSocket) -> bool {
+    let mut rows = ctx.state.connections_of(ctx.owner, Direction::Inbound);
+    rows.any(|(key, row)| {
+        let here = matches!(&key.endpoint, Endpoint::Inet(at) if at.port() == socket.port);
+        here && row.last >= socket.began
+    })
+}
+
+fn grow_up(ctx: &RuleContext<'_>, memory: &mut YoungSockets) -> Alerts {
+    let mut alerts = Alerts::none();
+    memory.0.retain(|socket| {
+        let process = ctx.state.processes.get(&socket.pid);
+        let runs = process.is_some_and(|p| p.exited.is_none() && p.started <= socket.began);
+        let called = has_callers(ctx, socket);
+        let grown = ctx.now().since(socket.began).as_secs() >= SHORT;
+        if socket.foreign {
+            if called || (runs && grown) {
+                let why = if called {
+                    "somebody connected to it".to_owned()
+                } else {
+                    format!("it has listened for {SHORT} seconds")
+                };
+                alerts.push(rise(ctx, socket, why));
+                return false;
+            }
+        } else if !runs
+            && !called
+            && let Some(index) = finding(ctx, socket.port.to_string().as_bytes())
+            && ctx
+                .findings
+                .get(index)
+                .is_some_and(|f| f.severity == Severity::Medium)
+        {
+            let why = format!("it was gone within {SHORT} seconds, and nobody had connected");
+            let alert = Alert::addition(index).reason(why);
+            alerts.push(alert.revise_severity(Severity::Info));
+        }
+        runs && !called && !grown
+    });
+    alerts
 }
 
 #[cfg(test)]
@@ -139,13 +328,75 @@ mod tests {
     fn a_port_that_the_kernel_chose_is_information_for_a_service() {
         let mut w = World::steady();
         let init = w.init();
+        let init = w.exec(init, "/usr/bin/beam.smp", &["beam.smp"]);
         w.listen(init, "0.0.0.0:40001");
         w.listen(init, "[::]:34567");
+        w.ticks(60);
         let f = w.finding("net.listen-new");
         assert_eq!((f.severity, f.count), (Severity::Info, 2));
         assert_eq!(w.all("net.listen-new").len(), 1);
         let s = w.session(&["sh"]);
         w.listen(s, "0.0.0.0:40002");
         assert_eq!(w.all("net.listen-new")[1].severity, Severity::High);
+    }
+
+    #[test]
+    fn a_tool_from_outside_may_listen_for_a_moment_and_no_longer() {
+        let tool = |act: &dyn Fn(&mut World, u32)| {
+            let mut w = World::steady();
+            let s = w.session(&["python3", "-c", "x"]);
+            w.listen(s, "0.0.0.0:40001");
+            act(&mut w, s);
+            let all = w.all("net.listen-new");
+            all.iter().map(|f| f.severity).max().unwrap()
+        };
+        let exits = |w: &mut World, pid: u32| {
+            w.ticks(2);
+            w.exit(pid);
+            w.ticks(60);
+        };
+        assert_eq!(tool(&exits), Severity::Info);
+        assert_eq!(tool(&|w, _| w.ticks(15)), Severity::High);
+        let shell = |w: &mut World, pid: u32| {
+            w.exec(pid, "/bin/sh", &["sh"]);
+        };
+        assert_eq!(tool(&shell), Severity::High);
+        let called = |w: &mut World, pid: u32| {
+            w.accept(pid, "10.0.0.2:40001", "10.0.0.9:5555");
+            w.ticks(1);
+        };
+        assert_eq!(tool(&called), Severity::High);
+    }
+
+    #[test]
+    fn a_socket_of_a_service_that_is_gone_at_once_is_information() {
+        let listens = |seconds: u32| {
+            let mut w = World::steady();
+            let init = w.init();
+            let job = w.exec(init, "/usr/bin/node", &["node", "/job.js"]);
+            w.listen(job, "0.0.0.0:9229");
+            w.ticks(seconds);
+            w.exit(job);
+            w.ticks(20);
+            w.finding("net.listen-new").severity
+        };
+        assert_eq!(listens(2), Severity::Info);
+        assert_eq!(listens(30), Severity::Medium);
+    }
+
+    #[test]
+    fn a_slow_service_of_an_image_that_declares_nothing() {
+        let mut w = World::starting();
+        let init = w.init();
+        let java = w.exec(init, "/usr/bin/java", &["java", "-jar", "/app.jar"]);
+        w.ticks(45);
+        w.listen(java, "0.0.0.0:8080");
+        w.only(&[]);
+        w.listen(java, "0.0.0.0:4444");
+        assert_eq!(w.finding("net.listen-new").severity, Severity::Medium);
+        // What began later is no service of the start-up.
+        let late = w.exec(init, "/usr/bin/node", &["node", "/x.js"]);
+        w.listen(late, "0.0.0.0:8081");
+        assert_eq!(w.all("net.listen-new").len(), 2);
     }
 }

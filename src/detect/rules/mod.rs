@@ -30,6 +30,8 @@ mod programs_run;
 mod reverse_shell;
 mod scripts;
 mod server_shell;
+mod server_shells;
+mod shell_deeds;
 mod shells;
 mod startup_drift;
 mod traces;

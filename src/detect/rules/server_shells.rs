@@ -1,0 +1,286 @@
+//! The shells that a container's servers started, and what is known of their commands.
+
+use std::collections::VecDeque;
+
+use bstr::ByteSlice as _;
+
+use crate::detect::discovery::{Discovery, EXPLORATION};
+use crate::detect::rule_context::RuleContext;
+use crate::detect::rule_memory::RuleMemory;
+use crate::detect::seen_set::SeenSet;
+use crate::detect::{command_shape, program_roles};
+use crate::event::{Bytes, Exec, Timestamp};
+use crate::state::ProcessEntry;
+
+/// Shells watched in one container; the oldest gives way.
+const MAX_SHELLS: usize = 64;
+/// Questions about the system remembered in one container.
+const MAX_ASKED: usize = 64;
+/// Questions within this time belong together, seconds.
+const EXPLORES_WITHIN: u64 = 600;
+/// The same command this often is the server's work.
+const USUAL: usize = 3;
+
+/// A shell that a server started.
+#[derive(Debug, Clone)]
+pub(super) struct ServerShell {
+    pid: u32,
+    began: Timestamp,
+    /// What its command is like.
+    pub(super) shape: Shape,
+    /// The program that started it.
+    pub(super) parent: Bytes,
+    /// The program has started shells since its own start.
+    pub(super) by_habit: bool,
+    /// The program ran before watching began.
+    pub(super) existing: bool,
+    /// How well its command is known.
+    pub(super) known: Known,
+}
+
+impl ServerShell {
+    /// The shell that the event's process became.
+    pub(super) fn new(
+        ctx: &RuleContext<'_>,
+        shape: Shape,
+        parent: &ProcessEntry,
+        by_habit: bool,
+        known: Known,
+    ) -> Self {
+        Self {
+            pid: ctx.event.pid,
+            began: ctx.now(),
+            shape,
+            parent: parent.exe.clone(),
+            by_habit,
+            existing: parent.existing,
+            known,
+        }
+    }
+}
+
+/// How well a command is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Known {
+    /// It ran while the container started, or again and again.
+    Usual,
+    /// It stands in the arguments that a service was started with.
+    Argument,
+    /// Not at all.
+    New,
+}
+
+/// The shape of a command.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Shape(Vec<Bytes>);
+
+impl Shape {
+    /// The shape of a command with these arguments.
+    pub(super) fn of(argv: &[Bytes]) -> Self {
+        Self(command_shape::of(argv))
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Asked {
+    at: Timestamp,
+    about: Bytes,
+    weight: u32,
+    shape: Shape,
+}
+
+/// What is remembered of the shells of one container's servers.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ServerShells {
+    /// Programs that have started a shell from the beginning, by executable and arguments.
+    habits: SeenSet,
+    /// Shapes of commands that ran once, twice, and often.
+    ran: [SeenSet; USUAL],
+    shells: VecDeque<ServerShell>,
+    asked: VecDeque<Asked>,
+    /// A shell did what only an intruder does.
+    pub(super) risen: bool,
+}
+
+impl RuleMemory for ServerShells {
+    fn heap_bytes(&self) -> usize {
+        let sets = self.ran.iter().map(SeenSet::len).sum::<usize>() + self.habits.len();
+        sets * 32 + self.shells.len() * 256 + self.asked.len() * 256
+    }
+}
+
+impl ServerShells {
+    /// The program starts shells as a habit.
+    pub(super) fn has_habit(&self, program: (&[u8], &[Bytes])) -> bool {
+        self.habits.contains(program)
+    }
+
+    /// The program starts shells as a habit from now on.
+    pub(super) fn note_habit(&mut self, program: (&[u8], &[Bytes])) {
+        self.habits.insert(program);
+    }
+
+    /// A command like this is the container's own work.
+    pub(super) fn note_usual(&mut self, shape: &Shape) {
+        for set in &mut self.ran {
+            set.insert(shape);
+        }
+    }
+
+    /// A command like this runs once more; true once it ran often before.
+    pub(super) fn runs_again(&mut self, shape: &Shape) -> bool {
+        let [sets @ .., usual] = &mut self.ran;
+        if usual.contains(shape) {
+            return true;
+        }
+        if sets.iter_mut().all(|set| !set.insert(shape)) {
+            usual.insert(shape);
+        }
+        false
+    }
+
+    /// Watches a shell.
+    pub(super) fn watch(&mut self, shell: ServerShell) {
+        if self.shells.len() >= MAX_SHELLS {
+            self.shells.pop_front();
+        }
+        self.shells.push_back(shell);
+    }
+
+    /// The watched shell that the event's process is or descends from.
+    pub(super) fn shell_of(&self, ctx: &RuleContext<'_>) -> Option<ServerShell> {
+        if self.shells.is_empty() {
+            return None;
+        }
+        ctx.ancestors().find_map(|process| {
+            let mut shells = self.shells.iter().rev();
+            shells
+                .find(|shell| shell.pid == process.pid && process.started <= shell.began)
+                .cloned()
+        })
+    }
+
+    /// Somebody asks about the system; true when what was asked lately is an exploration.
+    pub(super) fn asks<'a>(
+        &mut self,
+        now: Timestamp,
+        shape: &Shape,
+        questions: impl IntoIterator<Item = Discovery<'a>>,
+    ) -> bool {
+        let mut explores = false;
+        for question in questions {
+            while self.asked.len() >= MAX_ASKED
+                || self
+                    .asked
+                    .front()
+                    .is_some_and(|old| now.since(old.at).as_secs() > EXPLORES_WITHIN)
+            {
+                self.asked.pop_front();
+            }
+            if !self
+                .asked
+                .iter()
+                .any(|old| *old.about == *question.about.as_bstr())
+            {
+                self.asked.push_back(Asked {
+                    at: now,
+                    about: question.about.into(),
+                    weight: question.weight,
+                    shape: shape.clone(),
+                });
+            }
+            let weight: u32 = self.asked.iter().map(|asked| asked.weight).sum();
+            // A page that shows the machine's state asks several things in one command.
+            let one = self.asked.iter().all(|asked| asked.shape == *shape);
+            let enough = EXPLORATION + u32::from(one);
+            explores |= question.weight >= EXPLORATION || weight >= enough;
+        }
+        explores
+    }
+}
+
+/// The shell's text stands in an argument of a service above it, which may have places for names
+/// in it (`%p`).
+pub(super) fn given_as_argument(ctx: &RuleContext<'_>, exec: &Exec) -> bool {
+    /// A shorter text stands in many arguments by chance.
+    const SHORTEST: usize = 6;
+    let Some(text) = program_roles::shell_text(&exec.argv).filter(|text| text.len() >= SHORTEST)
+    else {
+        return false;
+    };
+    let fits = |argument: &Bytes| {
+        argument.find(text).is_some()
+            || argument.find_byte(b'=').is_some_and(|at| {
+                let template = argument.get(at + 1..).unwrap_or_default();
+                template.len() >= SHORTEST && fits_template(template, text)
+            })
+    };
+    ctx.ancestors().skip(1).any(|p| p.argv.iter().any(fits))
+}
+
+/// The text is the template with something for each `%` and the letter after it.
+fn fits_template(template: &[u8], text: &[u8]) -> bool {
+    let mut pieces = template.split(|b| *b == b'%');
+    let first = pieces.next().unwrap_or_default();
+    let Some(mut rest) = text.strip_prefix(first) else {
+        return false;
+    };
+    let mut places = 0;
+    for piece in pieces {
+        let piece = piece.get(1..).unwrap_or_default();
+        // What stands for a name is a name: no further command.
+        let end = rest.find_byteset(b" ;|&$`\"'\n<>()").unwrap_or(rest.len());
+        let (_, after) = rest.split_at(end);
+        let Some(after) = after.strip_prefix(piece) else {
+            let Some(at) = rest.find(piece).filter(|at| *at <= end) else {
+                return false;
+            };
+            rest = rest.get(at + piece.len()..).unwrap_or_default();
+            places += 1;
+            continue;
+        };
+        rest = after;
+        places += 1;
+    }
+    places > 0 && rest.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shape(text: &str) -> Shape {
+        Shape::of(&["sh".into(), "-c".into(), text.into()])
+    }
+
+    #[test]
+    fn a_template_has_places_for_names_only() {
+        let archive = b"test ! -f /a/%f && cp %p /a/%f";
+        assert!(fits_template(
+            archive,
+            b"test ! -f /a/00A && cp pg_wal/00A /a/00A"
+        ));
+        assert!(!fits_template(
+            archive,
+            b"test ! -f /a/00A && cp pg_wal/00A /a/00A; id"
+        ));
+        assert!(!fits_template(
+            archive,
+            b"test ! -f /a/x;id && cp pg_wal/00A /a/00A"
+        ));
+        assert!(!fits_template(b"date", b"date"));
+    }
+
+    #[test]
+    fn a_command_is_usual_after_three_runs() {
+        let mut shells = ServerShells::default();
+        let runs: Vec<bool> = (0..5).map(|_| shells.runs_again(&shape("date"))).collect();
+        assert_eq!(runs, [false, false, false, true, true]);
+        shells.note_usual(&shape("ls"));
+        assert!(shells.runs_again(&shape("ls")));
+        for n in 0..100_000 {
+            shells.runs_again(&shape(&"x".repeat(n % 700)));
+        }
+        assert!(shells.heap_bytes() < 1_000_000);
+    }
+}

@@ -1,0 +1,264 @@
+//! What the shells of servers do, and what of that only an intruder does.
+
+use bstr::ByteSlice as _;
+
+use super::bare_shells::shell;
+use super::server_shells::{Known, ServerShell, ServerShells};
+use crate::catalog::{self, paths::PathClass};
+use crate::detect::alert::{Alert, Alerts};
+use crate::detect::discovery::{self, Discovery, EXPLORATION};
+use crate::detect::file_change::changes;
+use crate::detect::known_behavior::{Behavior, KnownBehavior};
+use crate::detect::rule_context::RuleContext;
+use crate::detect::rule_memory::RuleMemories;
+use crate::detect::{Severity, program_roles};
+use crate::event::{Bytes, Connect, Endpoint, Exec, File, FileOp, Protocol};
+
+/// The one finding of a container.
+pub(super) const SUBJECT: &[u8] = b"shells";
+/// A server that ran before watching began is judged by where its shells connect after this time,
+/// seconds.
+const WATCHED: u64 = 600;
+
+/// What only an intruder does in a server's shell.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Deed {
+    Waits,
+    Terminal,
+    Explores,
+    Program,
+    Writes,
+    Reads,
+    Connects,
+}
+
+impl Deed {
+    /// What the shell did, after "A shell of SERVER".
+    pub(super) fn text(self) -> &'static str {
+        match self {
+            Self::Waits => "waits for commands",
+            Self::Terminal => "got a terminal",
+            Self::Explores => "explored the system",
+            Self::Program => "was handed a program",
+            Self::Writes => "wrote a program or start-up file",
+            Self::Reads => "read a secret",
+            Self::Connects => "connected out",
+        }
+    }
+}
+
+/// A program runs below a server's shell, or in its place.
+pub(super) fn ran(
+    ctx: &RuleContext<'_>,
+    memory: &mut ServerShells,
+    shell_above: &ServerShell,
+    exec: &Exec,
+) -> Alerts {
+    let is_shell = shell(ctx.names(), exec).is_some();
+    let deed = if is_shell && given_terminal(ctx, exec) {
+        Deed::Terminal
+    } else if explores(ctx, memory, shell_above, exec) {
+        Deed::Explores
+    } else {
+        return Alerts::none();
+    };
+    let command = program_roles::command_line(&exec.argv, &exec.exe, 160);
+    tell(
+        ctx,
+        memory,
+        shell_above,
+        deed,
+        format!("ran: {command}"),
+        &command,
+    )
+}
+
+/// The program has a terminal and the container was started without one.
+pub(super) fn given_terminal(ctx: &RuleContext<'_>, exec: &Exec) -> bool {
+    let root = ctx.ancestors().last();
+    exec.tty && root.is_some_and(|r| !r.tty && !r.existing)
+}
+
+/// The command asks about the system, and with what was asked before that is an exploration.
+pub(super) fn explores(
+    ctx: &RuleContext<'_>,
+    memory: &mut ServerShells,
+    shell: &ServerShell,
+    exec: &Exec,
+) -> bool {
+    if shell.known == Known::Usual {
+        return false;
+    }
+    let counts =
+        |question: &Discovery<'_>| shell.known == Known::New || question.weight >= EXPLORATION;
+    let questions: Vec<_> = match program_roles::shell_text(&exec.argv) {
+        Some(text) => discovery::of_text(text),
+        None => {
+            let words: Vec<&[u8]> = exec.argv.iter().map(|a| a.as_bytes()).collect();
+            discovery::of(&words).into_iter().collect()
+        }
+    };
+    let questions = questions.into_iter().filter(counts);
+    memory.asks(ctx.now(), &shell.shape, questions)
+}
+
+pub(super) fn connected(
+    ctx: &RuleContext<'_>,
+    memory: &mut RuleMemories<'_>,
+    connect: &Connect,
+) -> Alerts {
+    let Endpoint::Inet(to) = connect.remote else {
+        return Alerts::none();
+    };
+    let ip = to.ip().to_canonical();
+    // Names are asked for and logs are sent by every program.
+    if ip.is_loopback() || ip.is_unspecified() || matches!(to.port(), 0 | 53 | 123 | 514) {
+        return Alerts::none();
+    }
+    if !matches!(connect.protocol, Protocol::Tcp | Protocol::Udp) {
+        return Alerts::none();
+    }
+    let Some(shells) = memory.get::<ServerShells>() else {
+        return Alerts::none();
+    };
+    let Some(shell) = shells.shell_of(ctx) else {
+        return Alerts::none();
+    };
+    let met = memory
+        .get::<KnownBehavior>()
+        .is_some_and(|known| known.knows(Behavior::Address(ip)));
+    if met || shell.by_habit || shell.known != Known::New {
+        return Alerts::none();
+    }
+    if shell.existing && ctx.now().since(ctx.state.began).as_secs() < WATCHED {
+        return Alerts::none();
+    }
+    let Some(process) = ctx.process else {
+        return Alerts::none();
+    };
+    // Clients of the image ask their neighbours.
+    let name = program_roles::of(process);
+    let names = ctx.names();
+    let any_purpose =
+        names.is_downloader(name) || names.is_shell(name) || names.is_interpreter(name);
+    let near = match ip {
+        std::net::IpAddr::V4(ip) => ip.is_private() || ip.is_link_local(),
+        std::net::IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
+    };
+    if near && !any_purpose {
+        return Alerts::none();
+    }
+    let command = program_roles::command_line(&process.argv, &process.exe, 160);
+    let line = format!("connected to {to}: {command}");
+    tell(ctx, memory.of(), &shell, Deed::Connects, line, &command)
+}
+
+pub(super) fn changed(ctx: &RuleContext<'_>, memory: &mut RuleMemories<'_>, file: &File) -> Alerts {
+    if file.errno != 0 {
+        return Alerts::none();
+    }
+    let deed = if file.op == FileOp::Read {
+        let path = file.path.as_bytes();
+        let secret = catalog::secrets::is_secret(path) && !catalog::secrets::is_server_key(path);
+        secret.then_some(Deed::Reads)
+    } else {
+        plants(ctx, file).then_some(Deed::Writes)
+    };
+    let (Some(deed), Some(shells)) = (deed, memory.get::<ServerShells>()) else {
+        return Alerts::none();
+    };
+    let Some(shell) = shells.shell_of(ctx) else {
+        return Alerts::none();
+    };
+    let Some(process) = ctx.process else {
+        return Alerts::none();
+    };
+    let ordinary = match deed {
+        Deed::Reads => shell.known == Known::Usual || !super::credentials::with_a_tool(ctx),
+        // A build that a server runs makes programs.
+        _ => {
+            ctx.installing()
+                || ctx
+                    .ancestors()
+                    .any(|p| program_roles::is_builder(ctx.names(), p))
+        }
+    };
+    if ordinary {
+        return Alerts::none();
+    }
+    let path = file.target.as_ref().unwrap_or(&file.path).escaped();
+    let command = program_roles::command_line(&process.argv, &process.exe, 160);
+    let verb = if file.op == FileOp::Read {
+        "read"
+    } else {
+        "changed"
+    };
+    let line = format!("{verb} {path}: {command}");
+    tell(ctx, memory.of(), &shell, deed, line, &command)
+}
+
+/// The operation makes a file that runs, now or later: a program, a script, a start-up file.
+fn plants(ctx: &RuleContext<'_>, file: &File) -> bool {
+    if file.op == FileOp::Chmod {
+        let directory = file.file.is_none_or(|f| f.mode & 0o170_000 != 0o100_000);
+        return !directory && file.mode.is_some_and(|mode| mode & 0o111 != 0);
+    }
+    let mut all = changes(file).into_iter().flatten();
+    all.any(|change| {
+        let path = change.path.as_bytes();
+        let class = ctx.path_class(path);
+        let persists = class.is_some_and(|class| {
+            !matches!(
+                class,
+                PathClass::EtcTop
+                    | PathClass::EtcBelow
+                    | PathClass::PackageDatabase
+                    | PathClass::Log
+                    | PathClass::ShellHistory
+                    | PathClass::Managed
+            )
+        });
+        let removed = file.op == FileOp::Unlink || change.verb == "moved away";
+        persists || !removed && catalog::programs::is_script_name(program_roles::leaf(path))
+    })
+}
+
+/// An alert about what a watched shell did.
+fn tell(
+    ctx: &RuleContext<'_>,
+    memory: &mut ServerShells,
+    shell: &ServerShell,
+    deed: Deed,
+    line: String,
+    command: &str,
+) -> Alerts {
+    let known = ctx.findings.find(ctx.rule.id, Some(ctx.owner), SUBJECT);
+    let alert = match known {
+        Some(index) => Alert::addition(index),
+        None => ctx.alert(Severity::High, SUBJECT, |_| {}),
+    };
+    let alert = alert.reason(line).evidence(ctx.event.ts, ctx.event.seq);
+    rise(memory, alert, &shell.parent, deed, command).into()
+}
+
+/// The finding becomes what the deed says; the first deed gives it title and process.
+pub(super) fn rise(
+    memory: &mut ServerShells,
+    alert: Alert,
+    parent: &Bytes,
+    deed: Deed,
+    command: &str,
+) -> Alert {
+    let what = format!("{}: {}", parent.escaped(), deed.text());
+    let alert = alert.part(parent.clone()).part(what.as_bytes());
+    if std::mem::replace(&mut memory.risen, true) {
+        return alert;
+    }
+    alert
+        .title(format!(
+            "A shell of {} {}: {command}",
+            parent.escaped(),
+            deed.text()
+        ))
+        .rises_to(Severity::High)
+}
