@@ -41,6 +41,8 @@ impl Engine {
 
     fn client(&self, args: &[&str]) -> std::io::Result<Output> {
         let mut docker = Command::new("docker");
+        // A build runs its steps in containers then, which are what is watched.
+        let docker = docker.env("DOCKER_BUILDKIT", "0");
         docker.env("DOCKER_HOST", &self.0).args(args).output()
     }
 

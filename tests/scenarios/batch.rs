@@ -1,7 +1,7 @@
 //! Runs many scenarios at once under one watch.
 
 use std::collections::VecDeque;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hullwatch::detect::Finding;
@@ -42,13 +42,29 @@ struct Running {
 
 /// Runs them all; each keeps its findings.
 pub(crate) fn run(scenarios: Vec<Scenario>) -> Vec<Ran> {
+    run_beside(scenarios, WORKERS, |_| ()).0
+}
+
+/// As [`run`], so many at the same time, with something else beside them under the same watch.
+pub(crate) fn run_beside<T: Send>(
+    scenarios: Vec<Scenario>,
+    workers: usize,
+    beside: impl FnOnce(&Watch) -> T + Send,
+) -> (Vec<Ran>, T) {
+    // One watch at a time: the tests of a program run in threads.
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let watch = Watch::start();
     let peer = scenarios.iter().any(|s| s.peer);
     if peer {
         peer::start();
     }
-    let started = parallel(scenarios, start);
-    let done = parallel(started, |running| act(running, &watch));
+    let (done, other) = std::thread::scope(|scope| {
+        let beside = scope.spawn(|| beside(&watch));
+        let started = parallel(scenarios, WORKERS, start);
+        let done = parallel(started, workers, |running| act(running, &watch));
+        (done, beside.join().unwrap())
+    });
     let end = now();
     watch.passes(end, SETTLED);
     let names: Vec<String> = done.iter().map(|r| container(&r.scenario)).collect();
@@ -69,14 +85,14 @@ pub(crate) fn run(scenarios: Vec<Scenario>) -> Vec<Ran> {
     }
     let lost = watch.stop();
     assert!(lost.is_empty(), "events were lost: {lost:?}");
-    all
+    (all, other)
 }
 
-fn parallel<T: Send, R: Send>(work: Vec<T>, act: impl Fn(T) -> R + Sync) -> Vec<R> {
+fn parallel<T: Send, R: Send>(work: Vec<T>, workers: usize, act: impl Fn(T) -> R + Sync) -> Vec<R> {
     let work: Mutex<VecDeque<_>> = Mutex::new(work.into_iter().enumerate().collect());
     let done = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        for _ in 0..WORKERS {
+        for _ in 0..workers {
             scope.spawn(|| {
                 loop {
                     let Some((place, item)) = work.lock().unwrap().pop_front() else {

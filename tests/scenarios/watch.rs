@@ -89,6 +89,17 @@ impl Watch {
         said.findings.values().filter(of).cloned().collect()
     }
 
+    /// The findings of containers whose ids begin so.
+    #[allow(dead_code, reason = "each test takes what it needs")]
+    pub(crate) fn findings_of(&self, short: &str) -> Vec<Finding> {
+        let said = self.said.0.lock().unwrap();
+        let of = |f: &&Finding| {
+            let id = f.container.as_ref();
+            id.is_some_and(|c| c.as_str().starts_with(short))
+        };
+        said.findings.values().filter(of).cloned().collect()
+    }
+
     /// Ends it; every loss it told of.
     pub(crate) fn stop(mut self) -> Vec<Value> {
         let pid = rustix::process::Pid::from_raw(self.child.id().cast_signed()).unwrap();

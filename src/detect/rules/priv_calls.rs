@@ -229,7 +229,7 @@ fn namespace(ctx: &RuleContext<'_>, memory: &mut KnownPrivileges, p: &Privilege)
 
 fn root(ctx: &RuleContext<'_>, memory: &mut KnownPrivileges, p: &Privilege) -> Alerts {
     let path = p.detail.as_bytes();
-    let foreign = path.starts_with(b"/proc/")
+    let foreign = path.starts_with(b"/proc/") && !leads_nowhere(path)
         || ctx.container.is_some_and(|c| {
             c.info.mounts.iter().any(|m| {
                 let host_root = m.kind == "bind" && m.source.as_bytes() == b"/";
@@ -253,6 +253,15 @@ fn root(ctx: &RuleContext<'_>, memory: &mut KnownPrivileges, p: &Privilege) -> A
     }
     let subject = caller(ctx, p);
     alert(ctx, p, graded(severity, p.errno), &subject).into()
+}
+
+/// `/proc/PID/fdinfo`: a browser locks itself in there, since nothing can be opened from it.
+fn leads_nowhere(path: &[u8]) -> bool {
+    let path = path.strip_suffix(b"/").unwrap_or(path);
+    let process = path
+        .strip_prefix(b"/proc/")
+        .and_then(|rest| rest.strip_suffix(b"/fdinfo"));
+    process.is_some_and(|process| !process.contains(&b'/'))
 }
 
 fn mounted_by_hand(ctx: &RuleContext<'_>) -> bool {
@@ -491,6 +500,7 @@ mod tests {
             ("clone", "", 0),
             ("unshare", " CLONE_FS", 0),
             ("chroot", "/var/empty", 0),
+            ("chroot", "/proc/self/fdinfo/", 0),
             ("ptrace", "PTRACE_TRACEME", 0),
             ("ptrace", "PTRACE_PEEKDATA pid 4", 0),
             ("memfd_create", "jit MFD_CLOEXEC", 0),
