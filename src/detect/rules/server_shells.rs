@@ -215,7 +215,10 @@ pub(super) fn given_as_argument(ctx: &RuleContext<'_>, exec: &Exec) -> bool {
                 template.len() >= SHORTEST && fits_template(template, text)
             })
     };
-    ctx.ancestors().skip(1).any(|p| p.argv.iter().any(fits))
+    // A start script is no service: what it writes and does stands in its arguments as well.
+    let service = |p: &&ProcessEntry| !ctx.names().is_shell(program_roles::of(p));
+    let mut services = ctx.ancestors().skip(1).filter(service);
+    services.any(|p| p.argv.iter().any(fits))
 }
 
 /// The text is the template with something for each `%` and the letter after it.
