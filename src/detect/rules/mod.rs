@@ -2,8 +2,10 @@
 
 mod bare_shells;
 mod cloud_metadata;
+mod control_api;
 mod credentials;
 mod declared;
+mod dns_tunnel;
 mod drift_exec;
 mod drift_snapshot;
 mod etc;
@@ -13,6 +15,7 @@ mod file_modes;
 mod fileless;
 mod host_write;
 mod image_moved;
+mod isolation;
 mod kernel_files;
 mod libraries;
 mod life;
@@ -27,7 +30,9 @@ mod port_scan;
 mod priv_calls;
 mod program_changed;
 mod programs_run;
+mod raw_socket;
 mod reverse_shell;
+mod rights_gained;
 mod scripts;
 mod server_shell;
 mod server_shells;
@@ -89,21 +94,21 @@ pub(crate) const ALL: &[&Rule] = &[
     &shells::TERMINAL,
     &cloud_metadata::RULE,
     &net::DESTINATION,
-    &net::RUNTIME_API,
-    &net::CLUSTER_API,
+    &control_api::RUNTIME,
+    &control_api::CLUSTER,
     &port_scan::SCAN,
     &listen::RULE,
-    &net::RAW,
-    &net::TUNNEL,
+    &raw_socket::RULE,
+    &dns_tunnel::RULE,
     &new_name::RULE,
-    &priv_calls::MOUNT,
-    &priv_calls::NAMESPACE,
-    &priv_calls::ROOT,
+    &isolation::MOUNT,
+    &isolation::NAMESPACE,
+    &isolation::ROOT,
     &priv_calls::TRACE,
     &priv_calls::KERNEL,
     &priv_calls::UNUSUAL,
-    &priv_calls::BECAME_ROOT,
-    &priv_calls::CAPABILITY,
+    &rights_gained::BECAME_ROOT,
+    &rights_gained::CAPABILITY,
     &kernel_files::SETTING,
     &kernel_files::DEVICE,
     &kernel_files::MEMORY,

@@ -3,7 +3,7 @@
 use crate::detect::alert::{Alert, Alerts};
 use std::collections::BTreeSet;
 
-use super::net::add_caller;
+use super::control_api::add_caller;
 use crate::detect::rule_context::RuleContext;
 use crate::detect::rule_memory::RuleMemory;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, attribution};

@@ -1,0 +1,281 @@
+//! Sockets and ports by which containers and clusters are controlled.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use bstr::ByteSlice as _;
+
+use crate::catalog;
+use crate::detect::alert::{Alert, Alerts};
+use crate::detect::attribution::suspicious;
+use crate::detect::finding_store::Explanation;
+use crate::detect::rule_context::RuleContext;
+use crate::detect::rule_memory::RuleMemory;
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_roles};
+use crate::event::{Bytes, Connect, ContainerEvent, Endpoint, Outcome, Protocol};
+
+/// Early uses of engine sockets remembered.
+const MAX_EARLY_SOCKETS: usize = 16;
+
+/// Runtime sockets.
+pub(super) const RUNTIME: Rule = Rule {
+    info: RuleInfo {
+        id: "net.runtime-api",
+        title: "Used a container runtime's control socket",
+        severity: Severity::High,
+        attack: &["T1610", "T1611"],
+        needs: &[Requirement::Connect],
+        explain: "A process connected to the socket or port by which containers are created: it \
+                  can start one with the host's disk. Information when the socket is mounted on \
+                  purpose and the container's own service uses it.",
+        check: "Which requests were made; the runtime's own log tells.",
+    },
+    handlers: &[
+        Handler::Connect(|ctx, memory, connect| runtime_api(ctx, memory.of(), connect)),
+        Handler::Container(|ctx, memory, change| runtime_declared(ctx, memory.of(), change)),
+    ],
+};
+
+/// Cluster control.
+pub(super) const CLUSTER: Rule = Rule {
+    info: RuleInfo {
+        id: "net.cluster-api",
+        title: "Used an orchestrator's control port",
+        severity: Severity::Medium,
+        attack: &["T1552.007", "T1613"],
+        needs: &[Requirement::Connect],
+        explain: "A connection to the port of a Kubernetes API server, a kubelet or etcd. Medium \
+                  from a shell, a downloader or a command from outside; information from a \
+                  service, for which it may be the work.",
+        check: "Whether this workload needs the API, and which account it uses.",
+    },
+    handlers: &[Handler::Connect(|ctx, _, connect| {
+        cluster_api(ctx, connect)
+    })],
+};
+
+/// Sockets of a container engine that the container's own service used before the engine reported
+/// the mounts.
+#[derive(Debug, Clone, Default)]
+struct EarlySockets(Vec<Bytes>);
+
+impl RuleMemory for EarlySockets {
+    fn heap_bytes(&self) -> usize {
+        self.0.len() * 64
+    }
+}
+
+fn runtime_api(ctx: &RuleContext<'_>, memory: &mut EarlySockets, connect: &Connect) -> Alerts {
+    let (unix, port) = match &connect.remote {
+        Endpoint::Unix(path) => {
+            let known = catalog::programs::ENGINE_SOCKETS;
+            // Mounted under another name it is the same socket.
+            let source = mounted_from(ctx, path.as_bytes());
+            let real = source.as_deref().unwrap_or(path.as_bytes());
+            (known.contains(&program_roles::leaf(real)), false)
+        }
+        Endpoint::Inet(a) => {
+            let port = connect.protocol == Protocol::Tcp && matches!(a.port(), 2375 | 2376);
+            (false, port)
+        }
+    };
+    if !unix && !port {
+        return Alerts::none();
+    }
+    let to = connect.remote.text();
+    let declared = matches!(&connect.remote, Endpoint::Unix(path) if mounts(ctx, path));
+    let own = !suspicious(ctx);
+    // What the engine tells may come after the first connection.
+    let early = unix && own && ctx.container.is_none_or(|c| c.info.image.is_empty());
+    // The socket is not there: a look, no use.
+    let absent = unix && matches!(connect.outcome, Outcome::Failed(2));
+    let severity = match (declared && own, absent) {
+        (true, _) => Severity::Info,
+        (_, true) => Severity::Low,
+        _ if port && matches!(connect.outcome, Outcome::Failed(_)) => Severity::Medium,
+        _ => Severity::High,
+    };
+    let alert = ctx.alert(severity, to.as_bytes(), |explanation| {
+        explanation.title = format!("{}: {to}", ctx.rule.title);
+        add_caller(ctx, explanation, connect);
+    });
+    let socket = Bytes::new(to.as_bytes());
+    if early && memory.0.len() < MAX_EARLY_SOCKETS && !memory.0.contains(&socket) {
+        memory.0.push(socket);
+    }
+    alert.into()
+}
+
+/// A socket lies in a mount of the container.
+fn mounts(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
+    ctx.container.is_some_and(|c| {
+        let mut mounts = c.info.mounts.iter();
+        mounts.any(|m| run_path(path).starts_with(run_path(m.destination.as_bytes())))
+    })
+}
+
+/// The engine told of the mounts: what turns out to be mounted on purpose was no finding.
+fn runtime_declared(
+    ctx: &RuleContext<'_>,
+    memory: &mut EarlySockets,
+    _change: &ContainerEvent,
+) -> Alerts {
+    if ctx.container.is_none_or(|c| c.info.image.is_empty()) {
+        return Alerts::none();
+    }
+    let mut alerts = Alerts::none();
+    for socket in std::mem::take(&mut memory.0) {
+        let found = ctx.findings.find(ctx.rule.id, Some(ctx.owner), &socket);
+        if let Some(index) = found.filter(|_| mounts(ctx, &socket)) {
+            let line = "the socket is mounted into the container on purpose";
+            let addition = Alert::addition(index).revise_severity(Severity::Info);
+            alerts.push(addition.reason(line));
+        }
+    }
+    alerts
+}
+
+/// Where a path below a mount lies on the host.
+fn mounted_from(ctx: &RuleContext<'_>, path: &[u8]) -> Option<Vec<u8>> {
+    let mounts = ctx.container?.info.mounts.iter();
+    let found = mounts.filter_map(|m| {
+        let rest = path.strip_prefix(m.destination.as_bytes())?;
+        let inside = rest.is_empty() || rest.starts_with(b"/");
+        (inside && !m.source.as_bytes().is_empty()).then_some((m, rest))
+    });
+    let (mount, rest) = found.max_by_key(|(m, _)| m.destination.len())?;
+    Some([mount.source.as_bytes(), rest].concat())
+}
+
+/// `/var/run` is a link to `/run`: both name the same place.
+fn run_path(path: &[u8]) -> &Path {
+    let shown = path
+        .strip_prefix(b"/var")
+        .filter(|rest| *rest == b"/run" || rest.starts_with(b"/run/"));
+    Path::new(OsStr::from_bytes(shown.unwrap_or(path)))
+}
+
+/// Reasons that name the program that connects.
+pub(super) fn add_caller(
+    ctx: &RuleContext<'_>,
+    explanation: &mut Explanation,
+    connect: &Connect,
+) {
+    if let Outcome::Failed(errno) = connect.outcome {
+        explanation
+            .why
+            .push(format!("the connection failed (errno {errno})"));
+    }
+    if let Some(p) = ctx.process {
+        let command = program_roles::command_line(&p.argv, &p.exe, 160);
+        explanation.why.push(format!("by: {command}"));
+    }
+}
+
+fn cluster_api(ctx: &RuleContext<'_>, connect: &Connect) -> Alerts {
+    let Endpoint::Inet(to) = connect.remote else {
+        return Alerts::none();
+    };
+    if connect.protocol != Protocol::Tcp || to.ip().is_loopback() {
+        return Alerts::none();
+    }
+    let named = ctx
+        .container
+        .and_then(|c| c.names.get(&to.ip().to_canonical()))
+        .is_some_and(|n| n.starts_with(b"kubernetes.default"));
+    if !named && !matches!(to.port(), 6443 | 10250 | 10255 | 2379) {
+        return Alerts::none();
+    }
+    let severity = if suspicious(ctx) {
+        Severity::Medium
+    } else {
+        Severity::Info
+    };
+    let alert = ctx.alert(severity, to.to_string().as_bytes(), |explanation| {
+        explanation.title = format!("{}: {to}", ctx.rule.title);
+        add_caller(ctx, explanation, connect);
+    });
+    alert.into()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::detect::Severity;
+    use crate::detect::testkit::World;
+    use crate::event::{Endpoint, Outcome, Protocol};
+
+    #[test]
+    fn a_runtime_socket_is_high_unless_declared() {
+        let socket = || Endpoint::Unix("/var/run/docker.sock".into());
+        let mut w = World::steady();
+        let init = w.init();
+        w.connect_as(init, Protocol::Unix, socket(), Outcome::Established);
+        assert_eq!(w.finding("net.runtime-api").severity, Severity::High);
+        let mut w = World::steady();
+        w.mount("/var/run/dock");
+        let init = w.init();
+        w.connect_as(init, Protocol::Unix, socket(), Outcome::Established);
+        assert_eq!(w.highest(), Severity::High);
+        let mut w = World::steady();
+        w.mount("/run/docker.sock");
+        let init = w.init();
+        w.connect_as(init, Protocol::Unix, socket(), Outcome::Established);
+        assert_eq!(w.highest(), Severity::Info);
+        let s = w.session(&["sh"]);
+        w.connect_as(s, Protocol::Unix, socket(), Outcome::Established);
+        assert_eq!(w.finding("net.runtime-api").severity, Severity::High);
+        let mut w = World::steady();
+        let init = w.init();
+        w.connect_as(
+            init,
+            Protocol::Unix,
+            Endpoint::Unix("/run/mysqld.sock".into()),
+            Outcome::Established,
+        );
+        w.only(&[]);
+    }
+
+    #[test]
+    fn a_mounted_socket_is_no_finding_although_the_engine_tells_later() {
+        for (mount, highest) in [("/engine", Severity::Info), ("/data", Severity::High)] {
+            let mut w = World::starting();
+            w.info(|i| i.image = "".into());
+            let init = w.init();
+            let socket = Endpoint::Unix("/engine/docker.sock".into());
+            for _ in 0..3 {
+                w.connect_as(init, Protocol::Unix, socket.clone(), Outcome::Established);
+            }
+            assert_eq!(w.finding("net.runtime-api").severity, Severity::High);
+            w.info(|i| {
+                i.image = "agent:1".into();
+                i.mounts.push(crate::event::Mount {
+                    destination: mount.into(),
+                    ..crate::event::Mount::default()
+                });
+            });
+            w.connect_as(init, Protocol::Unix, socket, Outcome::Established);
+            assert_eq!(w.finding("net.runtime-api").severity, highest, "{mount}");
+        }
+    }
+
+    #[test]
+    fn a_runtime_socket_is_known_by_where_it_comes_from() {
+        for (source, flagged) in [("/run/docker.sock", true), ("/run/mysqld.sock", false)] {
+            let mut w = World::steady();
+            w.info(|i| {
+                i.mounts.push(crate::event::Mount {
+                    kind: "bind".into(),
+                    source: source.into(),
+                    destination: "/tmp/app.sock".into(),
+                    writable: true,
+                });
+            });
+            let s = w.session(&["sh"]);
+            let socket = Endpoint::Unix("/tmp/app.sock".into());
+            w.connect_as(s, Protocol::Unix, socket, Outcome::Established);
+            assert_eq!(!w.all("net.runtime-api").is_empty(), flagged, "{source}");
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Rights that a process gains: root, and capabilities it had not used.
+
+use super::declared::{KnownPrivileges, caller};
+use super::priv_calls::alert;
+use crate::catalog;
+use crate::detect::alert::Alerts;
+use crate::detect::file_change::by;
+use crate::detect::rule_context::RuleContext;
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, attribution, program_roles};
+use crate::event::Privilege;
+
+/// Root gained.
+pub(super) const BECAME_ROOT: Rule = Rule {
+    info: RuleInfo {
+        id: "priv.became-root",
+        title: "A process of another user became root",
+        severity: Severity::High,
+        attack: &["T1548.001", "T1068"],
+        needs: &[Requirement::Privilege],
+        explain: "A process that ran as another user set its user id to 0. Medium through the \
+                  image's own su or sudo, low by a setuid program of the image that a service \
+                  calls for its work, high otherwise.",
+        check: "How it got the right to: a setuid program, sudoers, or a weakness.",
+    },
+    handlers: &[Handler::Privilege(|ctx, _, p| became_root(ctx, p))],
+};
+
+/// First use of a capability after start-up.
+pub(super) const CAPABILITY: Rule = Rule {
+    info: RuleInfo {
+        id: "priv.capability-new",
+        title: "Used a capability it had not used before",
+        severity: Severity::Low,
+        attack: &["T1548"],
+        needs: &[Requirement::Capability],
+        explain: "After start-up the container used a capability for the first time. Medium for \
+                  those that reach the host (modules, raw input and output, boot, reading past \
+                  permissions) or give files capabilities.",
+        check: "Whether the capability can be dropped from the container.",
+    },
+    handlers: &[Handler::Capability(|ctx, memory, c| {
+        capability(ctx, memory.of(), c)
+    })],
+};
+
+fn became_root(ctx: &RuleContext<'_>, p: &Privilege) -> Alerts {
+    let first = p.detail.as_bytes().split(|b| *b == b' ').next();
+    let wants = matches!(
+        p.call.as_str(),
+        "setuid" | "setreuid" | "setresuid" | "setfsuid"
+    ) && first == Some(b"0");
+    let Some(process) = ctx.process.filter(|_| wants) else {
+        return Alerts::none();
+    };
+    if process.uid == 0 || p.errno != 0 {
+        return Alerts::none();
+    }
+    let tool = catalog::programs::SETUID_TOOLS.contains(&program_roles::of(process))
+        && process.file.origin() == crate::event::Origin::Image;
+    // A mail server's delivery and its like: the image gave the program root for its work, and it
+    // is none that runs what it is told.
+    let name = program_roles::of(process);
+    let given = process.file.origin() == crate::event::Origin::Image
+        && process.file.mode & 0o4000 != 0
+        && !ctx.names().is_interpreter(name)
+        && !ctx.names().is_shell(name)
+        && !attribution::suspicious(ctx);
+    let severity = match (tool, given) {
+        (true, _) => Severity::Medium,
+        (_, true) => Severity::Low,
+        _ => Severity::High,
+    };
+    let subject = caller(ctx, p);
+    alert(ctx, p, severity, &subject).into()
+}
+
+fn capability(
+    ctx: &RuleContext<'_>,
+    memory: &KnownPrivileges,
+    c: &crate::event::Capability,
+) -> Alerts {
+    if !c.granted || ctx.starting_up() {
+        return Alerts::none();
+    }
+    // A container found running has used what it needs before anybody looked.
+    let weight = match c.name.as_str() {
+        // With it a file is given capabilities, which is as good as a setuid bit.
+        "SETFCAP" if ctx.installing() => return Alerts::none(),
+        "SETFCAP" | "SYS_MODULE" | "SYS_RAWIO" | "SYS_BOOT" | "DAC_READ_SEARCH" | "SYS_PTRACE"
+        | "MAC_ADMIN" | "BPF" => Severity::Medium,
+        "SYS_ADMIN" | "NET_ADMIN" | "NET_RAW" | "SYS_TIME" | "MKNOD" | "SYSLOG" => Severity::Low,
+        _ => Severity::Info,
+    };
+    let quiet = weight == Severity::Info
+        || (weight == Severity::Medium
+            && ctx.container.is_some_and(|x| x.existing)
+            && ctx.session().is_none());
+    let severity = if quiet { Severity::Info } else { weight };
+    // Within the sandbox it made it has every capability.
+    let exe = ctx.process.map(|x| x.exe.escaped().to_string());
+    let sandbox = exe.is_some_and(|exe| memory.contains(&format!("sandbox {exe}")));
+    if severity == Severity::Info || (sandbox && ctx.session().is_none()) {
+        return Alerts::none();
+    }
+    let alert = ctx.alert(severity, c.name.as_bytes(), |explanation| {
+        explanation.title = format!("Used CAP_{} for the first time since start-up", c.name);
+        explanation.why.push(by(ctx, &c.comm));
+    });
+    alert.into()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::detect::Severity;
+    use crate::detect::testkit::World;
+
+    #[test]
+    fn becoming_root_is_told_apart_from_being_root() {
+        let mut w = World::steady();
+        let init = w.init();
+        let p = w.fork(init);
+        w.exec_as(p, init, "/app/x", &["x"], |e| e.uid = 1000);
+        w.privilege(p, "setresuid", "0 0 0", 1);
+        w.privilege(p, "setuid", "1000", 0);
+        w.only(&[]);
+        w.privilege(p, "setresuid", "0 0 0", 0);
+        assert_eq!(w.finding("priv.became-root").severity, Severity::High);
+        // What the image gave root for its work; not what runs anything it is told.
+        let by = |exe: &str, session: bool, mode: u32| {
+            let mut w = World::steady();
+            let parent = if session {
+                w.session(&["sh"])
+            } else {
+                w.init()
+            };
+            let p = w.fork(parent);
+            w.exec_as(p, parent, exe, &[exe], |e| {
+                e.uid = 33;
+                e.file.mode = mode;
+            });
+            w.privilege(p, "setuid", "0", 0);
+            w.finding("priv.became-root").severity
+        };
+        assert_eq!(by("/usr/sbin/exim4", false, 0o104_755), Severity::Low);
+        assert_eq!(by("/usr/bin/sudo", false, 0o104_755), Severity::Medium);
+        assert_eq!(by("/usr/sbin/exim4", false, 0o100_755), Severity::High);
+        assert_eq!(by("/usr/sbin/exim4", true, 0o104_755), Severity::High);
+        assert_eq!(by("/usr/bin/python3", false, 0o104_755), Severity::High);
+    }
+
+    #[test]
+    fn capabilities_used_while_starting_are_known() {
+        let mut w = World::starting();
+        let init = w.init();
+        w.capability(init, "SYS_PTRACE", true);
+        w.ticks(60);
+        w.capability(init, "NET_BIND_SERVICE", true);
+        w.capability(init, "SYS_ADMIN", false);
+        w.only(&[]);
+        w.capability(init, "DAC_READ_SEARCH", true);
+        assert_eq!(w.finding("priv.capability-new").severity, Severity::Medium);
+    }
+}
