@@ -6,12 +6,13 @@ use std::path::Path;
 
 use bstr::ByteSlice as _;
 
+use super::caller::{REFUSED, RUNTIME_API, add_caller};
+use super::port_scan::PortScans;
 use crate::catalog;
 use crate::detect::alert::{Alert, Alerts};
 use crate::detect::attribution::suspicious;
-use crate::detect::finding_store::Explanation;
 use crate::detect::rule_context::RuleContext;
-use crate::detect::rule_memory::RuleMemory;
+use crate::detect::rule_memory::{RuleMemories, RuleMemory};
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_roles};
 use crate::event::{Bytes, Connect, ContainerEvent, Endpoint, Outcome, Protocol};
 
@@ -21,7 +22,7 @@ const MAX_EARLY_SOCKETS: usize = 16;
 /// Runtime sockets.
 pub(super) const RUNTIME: Rule = Rule {
     info: RuleInfo {
-        id: "net.runtime-api",
+        id: RUNTIME_API,
         title: "Used a container runtime's control socket",
         severity: Severity::High,
         attack: &["T1610", "T1611"],
@@ -32,7 +33,7 @@ pub(super) const RUNTIME: Rule = Rule {
         check: "Which requests were made; the runtime's own log tells.",
     },
     handlers: &[
-        Handler::Connect(|ctx, memory, connect| runtime_api(ctx, memory.of(), connect)),
+        Handler::Connect(runtime_api),
         Handler::Container(|ctx, memory, change| runtime_declared(ctx, memory.of(), change)),
     ],
 };
@@ -50,9 +51,7 @@ pub(super) const CLUSTER: Rule = Rule {
                   service, for which it may be the work.",
         check: "Whether this workload needs the API, and which account it uses.",
     },
-    handlers: &[Handler::Connect(|ctx, _, connect| {
-        cluster_api(ctx, connect)
-    })],
+    handlers: &[Handler::Connect(cluster_api)],
 };
 
 /// Sockets of a container engine that the container's own service used before the engine reported
@@ -66,7 +65,11 @@ impl RuleMemory for EarlySockets {
     }
 }
 
-fn runtime_api(ctx: &RuleContext<'_>, memory: &mut EarlySockets, connect: &Connect) -> Alerts {
+fn runtime_api(
+    ctx: &RuleContext<'_>,
+    memories: &mut RuleMemories<'_>,
+    connect: &Connect,
+) -> Alerts {
     let (unix, port) = match &connect.remote {
         Endpoint::Unix(path) => {
             let known = catalog::programs::ENGINE_SOCKETS;
@@ -84,6 +87,11 @@ fn runtime_api(ctx: &RuleContext<'_>, memory: &mut EarlySockets, connect: &Conne
         return Alerts::none();
     }
     let to = connect.remote.text();
+    let refused = matches!(connect.outcome, Outcome::Failed(_));
+    // The outcome comes with a later event. A scan's closed ports are told by the scan.
+    if port && (connect.outcome == Outcome::InProgress || refused && scanning(ctx, memories)) {
+        return Alerts::none();
+    }
     let declared = matches!(&connect.remote, Endpoint::Unix(path) if mounts(ctx, path));
     let own = !suspicious(ctx);
     // What the engine tells may come after the first connection.
@@ -93,21 +101,36 @@ fn runtime_api(ctx: &RuleContext<'_>, memory: &mut EarlySockets, connect: &Conne
     let severity = match (declared && own, absent) {
         (true, _) => Severity::Info,
         (_, true) => Severity::Low,
-        _ if port && matches!(connect.outcome, Outcome::Failed(_)) => Severity::Medium,
+        _ if port && refused => Severity::Medium,
         _ => Severity::High,
     };
-    let alert = ctx.alert(severity, to.as_bytes(), |explanation| {
-        explanation.title = format!("{}: {to}", ctx.rule.title);
-        add_caller(ctx, explanation, connect);
-    });
+    // All hosts whose port is closed are one finding.
+    let subject = if port && refused { REFUSED } else { &to };
+    let alert = ctx
+        .alert(severity, subject.as_bytes(), |explanation| {
+            explanation.title = title(&to, connect.outcome);
+            add_caller(ctx, explanation, connect);
+        })
+        .part(to.as_bytes());
     let socket = Bytes::new(to.as_bytes());
+    let memory: &mut EarlySockets = memories.of();
     if early && memory.0.len() < MAX_EARLY_SOCKETS && !memory.0.contains(&socket) {
         memory.0.push(socket);
     }
     alert.into()
 }
 
-/// A socket lies in a mount of the container.
+/// "Used the Docker API at ADDRESS", or that it was tried.
+fn title(to: &str, outcome: Outcome) -> String {
+    match outcome {
+        Outcome::Failed(2) => format!("Looked for a container engine's socket: {to}"),
+        Outcome::Failed(111) => format!("Tried the Docker API at {to}: refused"),
+        Outcome::Failed(_) => format!("Tried the Docker API at {to}: failed"),
+        Outcome::InProgress | Outcome::Established => format!("Used a container engine's API: {to}"),
+    }
+}
+
+/// A socket is in a mount of the container.
 fn mounts(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
     ctx.container.is_some_and(|c| {
         let mut mounts = c.info.mounts.iter();
@@ -156,24 +179,17 @@ fn run_path(path: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(shown.unwrap_or(path)))
 }
 
-/// Reasons that name the program that connects.
-pub(super) fn add_caller(
-    ctx: &RuleContext<'_>,
-    explanation: &mut Explanation,
-    connect: &Connect,
-) {
-    if let Outcome::Failed(errno) = connect.outcome {
-        explanation
-            .why
-            .push(format!("the connection failed (errno {errno})"));
-    }
-    if let Some(p) = ctx.process {
-        let command = program_roles::command_line(&p.argv, &p.exe, 160);
-        explanation.why.push(format!("by: {command}"));
-    }
+/// The container scans ports: closed ones are told by the scan.
+fn scanning(ctx: &RuleContext<'_>, memories: &RuleMemories<'_>) -> bool {
+    let scans = memories.get::<PortScans>();
+    scans.is_some_and(|scans| scans.goes_on(ctx.now()))
 }
 
-fn cluster_api(ctx: &RuleContext<'_>, connect: &Connect) -> Alerts {
+fn cluster_api(
+    ctx: &RuleContext<'_>,
+    memories: &mut RuleMemories<'_>,
+    connect: &Connect,
+) -> Alerts {
     let Endpoint::Inet(to) = connect.remote else {
         return Alerts::none();
     };
@@ -187,13 +203,19 @@ fn cluster_api(ctx: &RuleContext<'_>, connect: &Connect) -> Alerts {
     if !named && !matches!(to.port(), 6443 | 10250 | 10255 | 2379) {
         return Alerts::none();
     }
+    if matches!(connect.outcome, Outcome::Failed(_)) && scanning(ctx, memories) {
+        return Alerts::none();
+    }
     let severity = if suspicious(ctx) {
         Severity::Medium
     } else {
         Severity::Info
     };
     let alert = ctx.alert(severity, to.to_string().as_bytes(), |explanation| {
-        explanation.title = format!("{}: {to}", ctx.rule.title);
+        explanation.title = match connect.outcome {
+            Outcome::Failed(_) => format!("Tried a Kubernetes or etcd port: {to}"),
+            _ => format!("Connected to a Kubernetes or etcd port: {to}"),
+        };
         add_caller(ctx, explanation, connect);
     });
     alert.into()

@@ -1,6 +1,7 @@
 //! The rules. One list registers them; everything that names rules derives from it.
 
 mod bare_shells;
+mod caller;
 mod cloud_metadata;
 mod control_api;
 mod credentials;
@@ -94,9 +95,10 @@ pub(crate) const ALL: &[&Rule] = &[
     &shells::TERMINAL,
     &cloud_metadata::RULE,
     &net::DESTINATION,
+    // The scan rule comes first: what belongs to a scan is no other connection rule's.
+    &port_scan::SCAN,
     &control_api::RUNTIME,
     &control_api::CLUSTER,
-    &port_scan::SCAN,
     &listen::RULE,
     &raw_socket::RULE,
     &dns_tunnel::RULE,

@@ -1,9 +1,10 @@
-//! Looking for open ports and hosts.
+//! Scans of ports and hosts.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::caller::{REFUSED, RUNTIME_API, add_caller};
 use crate::detect::alert::{Alert, Alerts};
-use std::collections::BTreeSet;
-
-use super::control_api::add_caller;
 use crate::detect::rule_context::RuleContext;
 use crate::detect::rule_memory::RuleMemory;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, attribution};
@@ -15,6 +16,16 @@ const SCAN_PORTS: usize = 12;
 const SCAN_DATAGRAMS: usize = 24;
 /// Distinct hosts at one port within the window that make a sweep.
 const SCAN_HOSTS: usize = 24;
+/// Distinct ports of each of several hosts, mostly failing, that make a scan of a network.
+const GRID_PORTS: usize = 3;
+/// The same over the long window: a cluster whose peers are gone looks alike.
+const SLOW_GRID_PORTS: usize = 5;
+/// How many such hosts.
+const GRID_HOSTS: usize = 3;
+/// How many pairs of host and port they have to be; twice as many over the long window.
+const GRID_PAIRS: usize = 24;
+/// A scan is over when nothing was found of it for so long, seconds.
+const SCAN_ENDS: u64 = 60;
 /// The window, seconds.
 const SCAN_WINDOW: u64 = 10;
 /// Pairs remembered of one window.
@@ -32,10 +43,11 @@ pub(super) const SCAN: Rule = Rule {
         severity: Severity::High,
         attack: &["T1046"],
         needs: &[Requirement::Connect],
-        explain: "Within ten seconds one process family tried twelve ports of one host, or one \
-                  port of two dozen hosts most of which did not answer; or twenty ports of one \
-                  host failed within ten minutes. Datagrams count from two dozen ports on. One \
-                  finding, however long it goes on.",
+        explain: "Within ten seconds the container tried twelve ports of one host, one port of \
+                  two dozen hosts most of which did not answer, or several ports of several \
+                  hosts, 24 pairs in all, half of which failed. Slow scans count by failures \
+                  within ten minutes; datagrams from two dozen ports on. One finding, however \
+                  long the scan lasts.",
         check: "Which program scans, and which of the targets answered.",
     },
     handlers: &[Handler::Connect(|ctx, memory, connect| {
@@ -45,25 +57,83 @@ pub(super) const SCAN: Rule = Rule {
 
 /// Peers and ports that a container tried lately.
 #[derive(Debug, Clone, Default)]
-struct PortScans {
+pub(super) struct PortScans {
     /// By connections.
-    scan: Option<Tried>,
+    connections: Window,
     /// By connections that failed, over the long window.
-    failures: Option<Tried>,
+    failures: Window,
     /// By datagrams.
-    datagrams: Option<Tried>,
+    datagrams: Window,
+    /// When the latest connection counted as part of a scan.
+    latest: Option<Timestamp>,
 }
 
 impl RuleMemory for PortScans {
     fn heap_bytes(&self) -> usize {
-        let windows = [&self.scan, &self.failures, &self.datagrams];
-        let pairs = windows.into_iter().flatten().map(|(_, pairs)| pairs.len());
-        pairs.sum::<usize>() * 64
+        let windows = [&self.connections, &self.failures, &self.datagrams];
+        windows.map(|window| window.pairs.len()).iter().sum::<usize>() * 64
     }
 }
 
-/// Pairs of address and port tried since the start of a window.
-type Tried = (Timestamp, BTreeSet<(std::net::IpAddr, u16)>);
+impl PortScans {
+    /// A scan goes on: a connection that fails now is part of it, whatever is at that port.
+    pub(super) fn goes_on(&self, now: Timestamp) -> bool {
+        self.latest
+            .is_some_and(|at| now.since(at).as_secs() < SCAN_ENDS)
+    }
+}
+
+/// Pairs of address and port tried since the start of a window, and whether each failed.
+#[derive(Debug, Clone, Default)]
+struct Window {
+    began: Option<Timestamp>,
+    pairs: BTreeMap<(IpAddr, u16), bool>,
+}
+
+impl Window {
+    /// Adds a pair to the window that `now` is in; false when nothing is new about it.
+    fn add(&mut self, now: Timestamp, seconds: u64, pair: (IpAddr, u16), failed: bool) -> bool {
+        let over = |began: Timestamp| now.since(began).as_secs() >= seconds;
+        if self.began.is_none_or(over) {
+            self.began = Some(now);
+            self.pairs.clear();
+        }
+        if self.pairs.len() >= SCAN_PAIRS && !self.pairs.contains_key(&pair) {
+            return false;
+        }
+        match self.pairs.insert(pair, failed) {
+            None => true,
+            Some(before) => failed && !before,
+        }
+    }
+
+    /// Different ports of a host.
+    fn ports(&self, ip: IpAddr) -> usize {
+        self.pairs.range((ip, 0)..=(ip, u16::MAX)).count()
+    }
+
+    /// Hosts at a port, and how many of them failed.
+    fn hosts(&self, port: u16) -> (usize, usize) {
+        let at_port = self.pairs.iter().filter(|((_, p), _)| *p == port);
+        at_port.fold((0, 0), |(all, failed), (_, f)| {
+            (all + 1, failed + usize::from(*f))
+        })
+    }
+
+    /// Hosts of which several ports were tried, the pairs these make, and how many of them failed.
+    fn grid(&self, several: usize) -> (usize, usize, usize) {
+        let mut per_host: BTreeMap<IpAddr, (usize, usize)> = BTreeMap::new();
+        for ((ip, _), failed) in &self.pairs {
+            let host = per_host.entry(*ip).or_default();
+            host.0 += 1;
+            host.1 += usize::from(*failed);
+        }
+        per_host.retain(|_, (ports, _)| *ports >= several);
+        let pairs = per_host.values().map(|(ports, _)| ports).sum();
+        let failed = per_host.values().map(|(_, failed)| failed).sum();
+        (per_host.len(), pairs, failed)
+    }
+}
 
 fn scan(ctx: &RuleContext<'_>, memory: &mut PortScans, connect: &Connect) -> Alerts {
     let Endpoint::Inet(to) = connect.remote else {
@@ -72,102 +142,110 @@ fn scan(ctx: &RuleContext<'_>, memory: &mut PortScans, connect: &Connect) -> Ale
     if to.ip().is_loopback() {
         return Alerts::none();
     }
-    let (ip, port) = (to.ip().to_canonical(), to.port());
+    let pair = (to.ip().to_canonical(), to.port());
     let now = ctx.now();
-    match connect.protocol {
-        Protocol::Tcp => {}
+    let found = match connect.protocol {
+        Protocol::Tcp => {
+            let failed = matches!(connect.outcome, Outcome::Failed(_));
+            let slow = failed && memory.failures.add(now, SLOW_WINDOW, pair, true);
+            let slow = slow.then(|| by_failures(&memory.failures, pair)).flatten();
+            let fast = memory.connections.add(now, SCAN_WINDOW, pair, failed);
+            let fast = fast.then(|| by_connections(ctx, &memory.connections, pair));
+            [slow, fast.flatten()]
+        }
         Protocol::Udp => {
             // Datagrams to many resolvers or peers are ordinary, to many ports of one are not.
-            let pairs = tried(&mut memory.datagrams, now, SCAN_WINDOW);
-            let ports = new_ports(pairs, (ip, port), SCAN_DATAGRAMS);
-            if let Some(ports) = ports {
-                let line = format!("{ports} ports of {ip} by datagrams within {SCAN_WINDOW} s");
-                return alert(ctx, connect, format!("{ip}:*"), line).into();
-            }
-            return Alerts::none();
+            let new = memory.datagrams.add(now, SCAN_WINDOW, pair, false);
+            let many = new && memory.datagrams.ports(pair.0) == SCAN_DATAGRAMS;
+            let line = format!("datagrams to {SCAN_DATAGRAMS} ports of {} within {SCAN_WINDOW} s", pair.0);
+            [many.then_some(Target::Host(pair.0, line)), None]
         }
         _ => return Alerts::none(),
-    }
-    let mut alerts = Alerts::none();
-    if matches!(connect.outcome, Outcome::Failed(_)) {
-        let pairs = tried(&mut memory.failures, now, SLOW_WINDOW);
-        if let Some(ports) = new_ports(pairs, (ip, port), SLOW_PORTS) {
-            let line = format!("{ports} ports of {ip} failed within {SLOW_WINDOW} s");
-            alerts.push(alert(ctx, connect, format!("{ip}:*"), line));
-        }
-    }
-    let pairs = tried(&mut memory.scan, now, SCAN_WINDOW);
-    if pairs.len() >= SCAN_PAIRS || !pairs.insert((ip, port)) || pairs.len() < SCAN_PORTS {
-        return alerts;
-    }
-    let ports = pairs.range((ip, 0)..=(ip, u16::MAX)).count();
-    let hosts = pairs.iter().filter(|(_, p)| *p == port).count();
-    let failing = ctx
-        .state
-        .connections
-        .iter()
-        .filter(|(key, row)| {
-            key.owner.as_ref() == Some(ctx.owner)
-                && matches!(&key.endpoint, Endpoint::Inet(a) if a.port() == port)
-                && row.failed > 0
-        })
-        .take(SCAN_HOSTS)
-        .count();
-    let sweep = hosts >= SCAN_HOSTS && (failing * 2 >= hosts || attribution::suspicious(ctx));
-    if ports < SCAN_PORTS && !sweep {
-        return alerts;
-    }
-    let (thing, line) = if sweep {
-        (
-            format!("*:{port}"),
-            format!("port {port} of at least {SCAN_HOSTS} hosts within {SCAN_WINDOW} s"),
-        )
-    } else {
-        (
-            format!("{ip}:*"),
-            format!("at least {SCAN_PORTS} ports of {ip} within {SCAN_WINDOW} s"),
-        )
     };
-    alerts.push(alert(ctx, connect, thing, line));
+    let mut alerts: Alerts = found
+        .into_iter()
+        .flatten()
+        .map(|target| alert(ctx, connect, &target))
+        .collect();
+    if !alerts.is_empty() {
+        if !memory.goes_on(now) {
+            alerts.extend(engines_asked(ctx));
+        }
+        memory.latest = Some(now);
+    }
     alerts
 }
 
-/// The pairs tried in the window that `now` falls into.
-fn tried(
-    window: &mut Option<Tried>,
-    now: Timestamp,
-    seconds: u64,
-) -> &mut BTreeSet<(std::net::IpAddr, u16)> {
-    let window = window.get_or_insert_with(|| (now, BTreeSet::new()));
-    if now.since(window.0).as_secs() >= seconds {
-        *window = (now, BTreeSet::new());
-    }
-    &mut window.1
+/// Closed ports of engines that were tried just before turn out to be part of the scan.
+fn engines_asked(ctx: &RuleContext<'_>) -> Option<Alert> {
+    let (rule, subject) = (RUNTIME_API, REFUSED.as_bytes());
+    let index = ctx.findings.find(rule, Some(ctx.owner), subject)?;
+    let finding = ctx.findings.get(index)?;
+    let lately = ctx.now().since(finding.first).as_secs() < SLOW_WINDOW;
+    let alert = Alert::addition(index)
+        .revise_severity(Severity::Low)
+        .reason("part of a port scan");
+    lately.then_some(alert)
 }
 
-/// Adds a pair; how many ports of its host were tried, once these are many.
-fn new_ports(
-    pairs: &mut BTreeSet<(std::net::IpAddr, u16)>,
-    pair: (std::net::IpAddr, u16),
-    many: usize,
-) -> Option<usize> {
-    if pairs.len() >= SCAN_PAIRS || !pairs.insert(pair) {
+/// What is scanned, and by what it is known.
+enum Target {
+    /// Many ports of a host.
+    Host(IpAddr, String),
+    /// A port of many hosts.
+    Port(u16, String),
+    /// Several ports of several hosts.
+    Network(String),
+}
+
+/// A slow scan: many ports failed.
+fn by_failures(window: &Window, pair: (IpAddr, u16)) -> Option<Target> {
+    let ports = window.ports(pair.0);
+    if ports == SLOW_PORTS {
+        let line = format!("{ports} ports of {} failed within {SLOW_WINDOW} s", pair.0);
+        return Some(Target::Host(pair.0, line));
+    }
+    let (hosts, pairs, _) = window.grid(SLOW_GRID_PORTS);
+    let line = || format!("{pairs} ports of {hosts} hosts failed within {SLOW_WINDOW} s");
+    (hosts >= GRID_HOSTS && pairs >= 2 * GRID_PAIRS).then(|| Target::Network(line()))
+}
+
+/// A scan within the short window.
+fn by_connections(ctx: &RuleContext<'_>, window: &Window, pair: (IpAddr, u16)) -> Option<Target> {
+    if window.pairs.len() < SCAN_PORTS {
         return None;
     }
-    let ports = pairs.range((pair.0, 0)..=(pair.0, u16::MAX)).count();
-    (ports == many).then_some(ports)
+    let (ip, port) = pair;
+    let (hosts, failing) = window.hosts(port);
+    if hosts >= SCAN_HOSTS && (failing * 2 >= hosts || attribution::suspicious(ctx)) {
+        let line = format!("port {port} of at least {SCAN_HOSTS} hosts within {SCAN_WINDOW} s");
+        return Some(Target::Port(port, line));
+    }
+    if window.ports(ip) >= SCAN_PORTS {
+        let line = format!("at least {SCAN_PORTS} ports of {ip} within {SCAN_WINDOW} s");
+        return Some(Target::Host(ip, line));
+    }
+    let (hosts, pairs, failed) = window.grid(GRID_PORTS);
+    let line = || format!("{pairs} ports of {hosts} hosts within {SCAN_WINDOW} s, {failed} failed");
+    (hosts >= GRID_HOSTS && pairs >= GRID_PAIRS && failed * 2 >= pairs)
+        .then(|| Target::Network(line()))
 }
 
-/// `target` is a host with all its ports, or a port of all hosts.
-fn alert(ctx: &RuleContext<'_>, connect: &Connect, target: String, line: String) -> Alert {
+fn alert(ctx: &RuleContext<'_>, connect: &Connect, target: &Target) -> Alert {
+    let (part, line) = match target {
+        Target::Host(ip, line) => (format!("{ip}:*"), line),
+        Target::Port(port, line) => (format!("*:{port}"), line),
+        Target::Network(line) => ("*:*".to_owned(), line),
+    };
     let alert = ctx.alert(Severity::High, b"scan", |explanation| {
-        explanation.title = match target.strip_prefix("*:") {
-            Some(port) => format!("Scanned many hosts at port {port}"),
-            None => format!("Scanned many ports of {}", target.trim_end_matches(":*")),
+        explanation.title = match target {
+            Target::Host(ip, _) => format!("Scanned ports of {ip}"),
+            Target::Port(port, _) => format!("Scanned hosts for port {port}"),
+            Target::Network(_) => "Scanned ports of several hosts".to_owned(),
         };
         add_caller(ctx, explanation, connect);
     });
-    alert.part(target.as_bytes()).reason(line)
+    alert.part(part.as_bytes()).reason(line.clone())
 }
 
 #[cfg(test)]
@@ -200,6 +278,45 @@ mod tests {
                 w.connect(init, "10.0.0.5:5432");
             }
             w.ticks(15);
+        }
+        w.only(&[]);
+    }
+
+    #[test]
+    fn ports_of_a_network_are_one_scan_and_engines_asked_for_are_part_of_it() {
+        const PORTS: [u16; 9] = [22, 80, 443, 2375, 2376, 3306, 5432, 6379, 8080];
+        let by_hosts = |host: usize, port: usize| (host, PORTS[port]);
+        let by_ports = |n: usize, port: usize| (n, PORTS[port]);
+        let mut orders = [Vec::new(), Vec::new()];
+        for host in 1..=12 {
+            orders[0].extend((0..9).map(|port| by_hosts(host, port)));
+        }
+        for port in 0..9 {
+            orders[1].extend((1..=12).map(|host| by_ports(host, port)));
+        }
+        for order in orders {
+            let mut w = World::steady();
+            let init = w.init();
+            for (host, port) in order {
+                w.connect_failed(init, &format!("10.0.0.{host}:{port}"), 111);
+            }
+            let f = w.finding("net.scan");
+            assert_eq!(f.title, "Scanned ports of several hosts");
+            let asked = w.all("net.runtime-api");
+            assert!(asked.len() <= 1, "{asked:?}");
+        }
+        // Peers of a cluster have a few ports each, and mostly answer.
+        let mut w = World::steady();
+        let init = w.init();
+        for host in 1..=12 {
+            for port in [7000, 7001, 9042, 9160] {
+                w.connect(init, &format!("10.0.0.{host}:{port}"));
+            }
+        }
+        for host in 1..=5 {
+            for port in [8300, 8301, 8302] {
+                w.connect_failed(init, &format!("10.0.1.{host}:{port}"), 111);
+            }
         }
         w.only(&[]);
     }
