@@ -24,14 +24,14 @@ const ADDRESSES: &[IpAddr] = &[
 pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "net.cloud-metadata",
-        title: "Asked the cloud's metadata service",
+        title: "Connected to the cloud's metadata service",
         severity: Severity::High,
         attack: &["T1552.005"],
         needs: &[Requirement::Connect],
-        explain: "A process connected, or tried to, to an address at which clouds hand out the \
-                  machine's credentials. High from a shell, a downloader, drifted code or a \
-                  command from outside; medium from a service, whose cloud library may need it.",
-        check: "Whether this workload uses the cloud's identity; block the address if not.",
+        explain: "A process connected, or tried to connect, to an address at which clouds hand \
+                  out the machine's credentials. High from a shell, a downloader, drifted code or \
+                  an exec session; medium from a service, whose cloud library may need it.",
+        check: "Does this workload use the cloud's identity? If not, block the address.",
     },
     handlers: &[Handler::Connect(|ctx, _, connect| examine(ctx, connect))],
 };
@@ -53,10 +53,14 @@ fn examine(ctx: &RuleContext<'_>, connect: &Connect) -> Alerts {
         Severity::Medium
     };
     let alert = ctx.alert(severity, ip.to_string().as_bytes(), |explanation| {
-        explanation.title = format!("Asked the cloud's metadata service at {ip}");
+        let deed = match connect.outcome {
+            Outcome::Failed(_) => "Tried to reach",
+            _ => "Connected to",
+        };
+        explanation.title = format!("{deed} the cloud's metadata service at {ip}");
         explanation.why.push(match connect.outcome {
             Outcome::Failed(errno) => format!("the connection failed (errno {errno})"),
-            _ => "the connection was made or begun".to_owned(),
+            _ => "the connection was made or started".to_owned(),
         });
         if let Some(p) = ctx.process {
             let command = program_roles::command_line(&p.argv, &p.exe, 160);

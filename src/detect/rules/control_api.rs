@@ -23,14 +23,16 @@ const MAX_EARLY_SOCKETS: usize = 16;
 pub(super) const RUNTIME: Rule = Rule {
     info: RuleInfo {
         id: RUNTIME_API,
-        title: "Used a container runtime's control socket",
+        title: "Used a container engine's API",
         severity: Severity::High,
         attack: &["T1610", "T1611"],
         needs: &[Requirement::Connect],
-        explain: "A process connected to the socket or port by which containers are created: it \
-                  can start one with the host's disk. Information when the socket is mounted on \
-                  purpose and the container's own service uses it.",
-        check: "Which requests were made; the runtime's own log tells.",
+        explain: "A process connected to the socket or port that creates containers: with it, a \
+                  container can be started that has the host's disk. Info when the socket is \
+                  mounted and the container's own service uses it. Ports that refuse are one \
+                  finding, and part of a port scan when one is running.",
+        check: "Which requests were made: see the engine's log. Does the container need the \
+                socket?",
     },
     handlers: &[
         Handler::Connect(runtime_api),
@@ -42,14 +44,14 @@ pub(super) const RUNTIME: Rule = Rule {
 pub(super) const CLUSTER: Rule = Rule {
     info: RuleInfo {
         id: "net.cluster-api",
-        title: "Used an orchestrator's control port",
+        title: "Connected to a Kubernetes or etcd port",
         severity: Severity::Medium,
         attack: &["T1552.007", "T1613"],
         needs: &[Requirement::Connect],
-        explain: "A connection to the port of a Kubernetes API server, a kubelet or etcd. Medium \
-                  from a shell, a downloader or a command from outside; information from a \
-                  service, for which it may be the work.",
-        check: "Whether this workload needs the API, and which account it uses.",
+        explain: "A process connected to the port of a Kubernetes API server, a kubelet or etcd. \
+                  Medium from a shell, a downloader or an exec session; info from a service, \
+                  which may need it.",
+        check: "Does this workload need the API? Which account does it use?",
     },
     handlers: &[Handler::Connect(cluster_api)],
 };

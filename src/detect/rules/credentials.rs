@@ -22,12 +22,12 @@ pub(super) const RULE: Rule = Rule {
         severity: Severity::High,
         attack: &["T1552.001", "T1552.004", "T1003.008"],
         needs: &[Requirement::Read],
-        explain: "shadow, private keys, cloud or cluster credentials, mounted secrets, or the \
-                  environment of another process were opened. High from a shell, a common tool, \
-                  drifted code or a command from outside; from a service that did not read them \
-                  while starting medium for shadow, else low, information where they are \
-                  mounted for it. Programs whose work is to check logins are not flagged.",
-        check: "Who read them, and rotate what was read.",
+        explain: "A process opened shadow, a private key, cloud or cluster credentials, a mounted \
+                  secret, or the environment of another process. High from a shell, a common \
+                  tool, drifted code or an exec session. From a service that did not read them at \
+                  start-up: medium for shadow, info for mounted secrets, else low. Programs that \
+                  check logins are not flagged.",
+        check: "Which process read them? Rotate what was read.",
     },
     handlers: &[Handler::File(|ctx, memories, file| {
         credentials(ctx, memories, file)
@@ -133,7 +133,13 @@ fn credentials(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, file: &Fi
     let severity = graded(weight, file.errno).min(weight);
     let line = format!("{verb} {}{}", file.path.escaped(), refused(file.errno));
     let alert = ctx.alert(severity, &group, |explanation| {
-        explanation.title = format!("Read a secret: {}", file.path.escaped());
+        let deed = match (absent, file.errno, verb) {
+            (true, ..) => "Looked for a secret",
+            (_, 0, "read") => "Read a secret",
+            (_, 0, _) => "Linked a secret",
+            _ => "Tried to read a secret",
+        };
+        explanation.title = format!("{deed}: {}", file.path.escaped());
         explanation.why.push(by(ctx, &file.comm));
     });
     alert.part(file.path.clone()).reason(line).into()

@@ -64,7 +64,7 @@ pub(super) fn known_work(
     if confines && !starting {
         let alert = ctx.alert(Severity::Info, b"sandbox", |explanation| {
             explanation.title = format!(
-                "{} runs a child in a sandbox of its own",
+                "{} sandboxes a child process",
                 caller(ctx, p).escaped()
             );
             explanation.why.push(by(ctx, &p.comm));

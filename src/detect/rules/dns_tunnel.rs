@@ -22,13 +22,13 @@ const MAX_DOMAINS: usize = 64;
 pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "net.dns-tunnel",
-        title: "Names asked for look like a tunnel",
+        title: "DNS names look like a tunnel",
         severity: Severity::Medium,
         attack: &["T1071.004", "T1048"],
         needs: &[Requirement::Dns],
-        explain: "Many different long names below one domain were asked for within a minute: \
-                  data can be carried in names and their answers.",
-        check: "What the names encode, and which process asked.",
+        explain: "The container looked up many different long names in one domain within a \
+                  minute: names and answers can carry data.",
+        check: "What do the names encode? Which process looked them up?",
     },
     handlers: &[Handler::Dns(|ctx, memory, dns| {
         tunnel(ctx, memory.of(), dns)
@@ -79,11 +79,11 @@ fn tunnel(ctx: &RuleContext<'_>, memory: &mut LongNames, dns: &Dns) -> Alerts {
     };
     let alert = ctx.alert(Severity::Medium, base, |explanation| {
         let base = crate::event::escape(base);
-        explanation.title = format!("Names below {base} look like a tunnel");
+        explanation.title = format!("DNS names in {base} look like a tunnel");
         let line = format!("{count} different long names within a minute");
         explanation.why.push(line);
         explanation.why.push(format!(
-            "for instance {} ({})",
+            "example: {} ({})",
             dns.name.escaped(),
             crate::event::escape(dns.qtype.as_bytes())
         ));

@@ -32,85 +32,85 @@ on_place!(
     /// passwd, shadow, group, gshadow.
     ACCOUNTS, Accounts, "file.accounts", High,
     "Accounts or passwords changed", ["T1136.001", "T1098"],
-    "passwd, shadow, group or gshadow was written or replaced after start-up and not by a package manager of the image.",
-    "Which account or password differs from the image's file."
+    "A process wrote or replaced passwd, shadow, group or gshadow after start-up, and it was no package manager of the image.",
+    "Which account or password differs from the image's file?"
 );
 on_place!(
     /// sudoers.
     SUDOERS, Sudoers, "file.sudoers", High,
-    "Rights to become root changed", ["T1548.003"],
-    "sudoers or a file in sudoers.d was written or replaced after start-up.",
-    "Who may become root now."
+    "sudo rights changed", ["T1548.003"],
+    "A process wrote or replaced sudoers or a file in sudoers.d after start-up.",
+    "Who may become root now?"
 );
 on_place!(
     /// PAM.
     PAM, Pam, "file.pam", High,
-    "Login checks (PAM) changed", ["T1556.003"],
-    "PAM configuration or a PAM module was written or replaced: the way to a back door in every login.",
-    "The file's content against the image's."
+    "PAM login checks changed", ["T1556.003"],
+    "A process wrote or replaced PAM configuration or a PAM module: a back door in every login.",
+    "Compare the file with the image's."
 );
 on_place!(
     /// ld.so.preload.
     LD_PRELOAD, LdPreload, "file.ld-preload", Critical,
-    "A library is loaded into every program", ["T1574.006"],
-    "/etc/ld.so.preload was written or replaced: the loader puts what it names into every program that starts.",
-    "Which library it names, and who wrote that."
+    "Preload library set for all programs", ["T1574.006"],
+    "A process wrote or replaced /etc/ld.so.preload: the loader loads the libraries it names into every program that starts.",
+    "Which library does it name, and which process wrote that library?"
 );
 on_place!(
     /// ld.so.conf.
     LD_CONF, LdConf, "file.loader-path", High,
-    "Where the loader looks for libraries changed", ["T1574.001"],
-    "ld.so.conf or its directory was changed: programs may load other libraries than the image's.",
-    "Which directory was added, and what lies there."
+    "Library search path changed", ["T1574.001"],
+    "A process changed ld.so.conf or its directory: programs may load other libraries than the image's.",
+    "Which directory was added, and which libraries are in it?"
 );
 on_place!(
     /// cron.
     CRON, Cron, "file.cron", High,
-    "A scheduled job was planted or changed", ["T1053.003"],
-    "A cron table or a file in a cron directory was written, replaced or linked after start-up. It counts whether or not a cron daemon runs in the container.",
-    "What the job runs, and whether the image's own job differs."
+    "Cron job planted or changed", ["T1053.003"],
+    "A process wrote, replaced or linked a cron table or a file in a cron directory after start-up. It counts whether or not a cron daemon runs in the container.",
+    "What does the job run? Does the image's own job differ?"
 );
 on_place!(
     /// Service definitions.
     SERVICE, Service, "file.service", Medium,
-    "A service or boot script was planted or changed", ["T1543.002", "T1037.004"],
-    "A systemd unit, init script or rc.local was written or replaced after start-up.",
-    "What it starts; it matters most where the directory is the host's."
+    "Service or boot script planted or changed", ["T1543.002", "T1037.004"],
+    "A process wrote or replaced a systemd unit, an init script or rc.local after start-up.",
+    "What does it start? It matters most when the directory is mounted from the host."
 );
 on_place!(
     /// Shell start-up files.
     SHELL_STARTUP, ShellStartup, "file.shell-startup", Medium,
-    "A shell start-up file changed", ["T1546.004"],
-    "profile, bashrc or their like was written or replaced: the next shell runs what it says.",
-    "The lines that were added."
+    "Shell start-up file changed", ["T1546.004"],
+    "A process wrote or replaced profile, bashrc or a similar file: the next shell runs its lines.",
+    "Which lines were added?"
 );
 on_place!(
     /// SSH access.
     SSH_ACCESS, SshAccess, "file.ssh-access", High,
     "SSH access changed", ["T1098.004"],
-    "authorized_keys or the SSH server's configuration was written or replaced after start-up.",
-    "Whose key was added."
+    "A process wrote or replaced authorized_keys or the SSH server's configuration after start-up.",
+    "Whose key was added?"
 );
 on_place!(
     /// Package sources.
     PACKAGE_SOURCES, PackageSources, "file.package-sources", Medium,
-    "Where packages come from changed", ["T1195.002"],
-    "Package repositories or their trusted keys were changed after start-up.",
-    "Which repository or key was added."
+    "Package sources changed", ["T1195.002"],
+    "A process changed the package repositories or their trusted keys after start-up.",
+    "Which repository or key was added?"
 );
 
 /// Other configuration.
 pub(super) const CONFIG: Rule = Rule {
     info: RuleInfo {
         id: "file.etc-changed",
-        title: "Configuration under /etc changed after start-up",
+        title: "Configuration in /etc changed",
         severity: Severity::Medium,
         attack: &["T1562", "T1565.001"],
         needs: &[Requirement::File],
-        explain: "A file under /etc was written, replaced or linked after start-up. Medium when a \
-                  command from outside did it or the file lies directly in /etc; information when \
-                  a service changes its own subdirectory, which is how configuration is reloaded.",
-        check: "What changed, against the image's file.",
+        explain: "A process wrote, replaced or linked a file in /etc after start-up. Medium from \
+                  an exec session or directly in /etc; info when a service changes its own \
+                  subdirectory, as reloading configuration does.",
+        check: "Compare the file with the image's.",
     },
     handlers: &[
         Handler::File(|ctx, _, file| changed(ctx, file, PathClass::EtcTop)),
@@ -161,7 +161,11 @@ fn changed(ctx: &RuleContext<'_>, file: &File, wanted: PathClass) -> Alerts {
             _ => change.path.as_bytes(),
         };
         let severity = graded(severity, change.errno).min(severity);
-        let title = format!("{}: {}", ctx.rule.title, change.path.escaped());
+        let path = change.path.escaped();
+        let title = match change.errno {
+            0 => format!("{}: {path}", ctx.rule.title),
+            _ => format!("Tried to change {path}{}", refused(change.errno)),
+        };
         let mut alert = ctx
             .alert(severity, subject, |explanation| {
                 explanation.title.clone_from(&title);

@@ -12,13 +12,13 @@ use crate::event::{File, FileOp};
 pub(super) const SETUID: Rule = Rule {
     info: RuleInfo {
         id: "file.setuid",
-        title: "A file was given setuid or setgid rights",
+        title: "File made setuid or setgid",
         severity: Severity::High,
         attack: &["T1548.001"],
         needs: &[Requirement::File],
-        explain: "chmod set the setuid bit (setgid: medium) on a file, so that whoever runs it \
-                  runs it as its owner. Directories, start-up and package managers do not count.",
-        check: "What the file is, and who may run it.",
+        explain: "chmod set the setuid bit (setgid: medium): whoever runs the file runs it as its \
+                  owner. Directories, start-up and package managers are not flagged.",
+        check: "What is the file, and who may run it?",
     },
     handlers: &[Handler::File(|ctx, _, file| setuid(ctx, file))],
 };
@@ -27,14 +27,14 @@ pub(super) const SETUID: Rule = Rule {
 pub(super) const WRITABLE: Rule = Rule {
     info: RuleInfo {
         id: "file.world-writable",
-        title: "A sensitive file became writable for everybody",
+        title: "World-writable",
         severity: Severity::Medium,
         attack: &["T1222.002"],
         needs: &[Requirement::File],
-        explain: "chmod gave everybody the right to write to a program, an account file, a cron \
-                  table, a start-up file or other configuration under /etc, or to read a file \
-                  that holds passwords or keys.",
-        check: "Who did it, and whether the file has changed since.",
+        explain: "chmod let everybody write to a program, an account file, a cron table, a \
+                  start-up file or other configuration in /etc, or read a file of passwords or \
+                  keys.",
+        check: "Which process did it? Has the file changed since?",
     },
     handlers: &[Handler::File(|ctx, _, file| writable(ctx, file))],
 };
@@ -75,7 +75,11 @@ fn setuid(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     }
     let severity = graded(weight, file.errno);
     let alert = ctx.alert(severity, &file.path, |explanation| {
-        explanation.title = format!("{}: {}", ctx.rule.title, file.path.escaped());
+        let right = if mode & 0o4000 != 0 { "setuid" } else { "setgid" };
+        explanation.title = match file.errno {
+            0 => format!("File made {right}: {}", file.path.escaped()),
+            _ => format!("Tried to make a file {right}: {}", file.path.escaped()),
+        };
         explanation.why.push(format!(
             "mode set to {:o}{}",
             mode & 0o7777,
@@ -117,7 +121,7 @@ fn writable(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     match maker(ctx) {
         Maker::Package => return Alerts::none(),
         Maker::StartUp => {
-            let line = format!("made {} writable", file.path.escaped());
+            let line = format!("made {} world-writable", file.path.escaped());
             return super::startup_drift(ctx, line).into();
         }
         Maker::Session | Maker::Service => {}
@@ -126,7 +130,7 @@ fn writable(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         let what = if writes {
             ctx.rule.title
         } else {
-            "A secret became readable for everybody"
+            "World-readable secret"
         };
         explanation.title = format!("{what}: {}", file.path.escaped());
         explanation.why.push(by(ctx, &file.comm));

@@ -11,15 +11,15 @@ use crate::event::{Exec, Origin};
 pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "drift.exec-fileless",
-        title: "Ran a program that has no file",
+        title: "Ran a program from memory",
         severity: Severity::Critical,
         attack: &["T1620", "T1055"],
         needs: &[Requirement::Exec],
-        explain: "The executable is an anonymous memory file, or it had no name left in any \
-                  directory when it started. Ordinary programs never do this. The container \
-                  runtime's own start from memory is told apart and not flagged.",
-        check: "Read /proc/PID/exe of the process while it lives; see who started it and its \
-                connections.",
+        explain: "The executable is an anonymous memory file, or had been deleted before it \
+                  started. Ordinary programs never do this. The container runtime's own start \
+                  from memory is recognised and not flagged.",
+        check: "Copy /proc/PID/exe while the process lives. Which process started it, and what is \
+                it connected to?",
     },
     handlers: &[Handler::Exec(|ctx, _, exec| examine(ctx, exec))],
 };
@@ -38,13 +38,16 @@ fn examine(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
     subject.extend_from_slice(exe.strip_suffix(b" (deleted)").unwrap_or(exe));
     let alert = ctx.alert(Severity::Critical, &subject, |explanation| {
         let command = program_roles::command_line(&exec.argv, &exec.exe, 160);
-        explanation.title = format!("Ran a program that has no file: {command}");
+        explanation.title = match origin {
+            Origin::Memfd => format!("Ran a program from memory: {command}"),
+            _ => format!("Ran a deleted program: {command}"),
+        };
         explanation.why.push(match origin {
             Origin::Memfd => format!(
                 "the executable is an anonymous memory file, {}",
                 exec.exe.escaped()
             ),
-            _ => format!("the executable {} had been removed", exec.exe.escaped()),
+            _ => format!("the executable {} had been deleted", exec.exe.escaped()),
         });
         explanation.why.push(format!("ran: {command}"));
         let outbound = &ctx.memory.outbound;

@@ -14,15 +14,15 @@ use crate::event::{File, Filesystem};
 pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "file.host-write",
-        title: "Wrote into a system directory of the host",
+        title: "Wrote to a system directory of the host",
         severity: Severity::High,
         attack: &["T1611", "T1543"],
         needs: &[Requirement::File, Requirement::Engine],
         explain: "Through a bind mount the container changed a file in a system directory of the \
-                  host. Critical where that file gives code a way to run there or a person a way \
-                  in: cron, units, accounts, SSH keys, the loader. Mounts of ordinary \
-                  directories do not count.",
-        check: "The file on the host; mount less, or read-only.",
+                  host. Critical where the file lets code run on the host or lets somebody in: \
+                  cron, units, accounts, SSH keys, the loader. Mounts of ordinary directories are \
+                  not flagged.",
+        check: "Check the file on the host. Mount less, or read-only.",
     },
     handlers: &[Handler::File(|ctx, _, file| host(ctx, file))],
 };
@@ -116,7 +116,11 @@ fn host(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         let subject = program_roles::directory(&on_host).to_vec();
         let severity = graded(weight, change.errno);
         let alert = ctx.alert(severity, &subject, |explanation| {
-            explanation.title = format!("Wrote to the host: {}", crate::event::escape(&on_host));
+            let deed = match change.errno {
+                0 => "Wrote to the host",
+                _ => "Tried to write to the host",
+            };
+            explanation.title = format!("{deed}: {}", crate::event::escape(&on_host));
             explanation.why.push(by(ctx, &file.comm));
         });
         alerts.push(alert.part(on_host.as_slice()).reason(line));

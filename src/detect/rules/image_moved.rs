@@ -8,15 +8,15 @@ use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity};
 pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "life.image-moved",
-        title: "Its image's name points to another image now",
+        title: "The image tag was moved",
         severity: Severity::Info,
         attack: &["T1525"],
         needs: &[Requirement::Engine],
-        explain: "Since the container was made, the name of its image was given to another image \
-                  on this host: pulled, built or tagged anew. What runs is not what the name \
-                  means, and a restart by that name would run something else. A name that is \
-                  gone, and an image named by its digest, are no finding.",
-        check: "Which of both is meant: replace the container, or see who moved the name.",
+        explain: "Since the container was created, the name of its image was given to another \
+                  image on this host: pulled, built or tagged again. A restart by that name would \
+                  run another image. A name that was removed, and an image named by digest, are \
+                  not flagged.",
+        check: "Which of the two is wanted? Replace the container, or find out who moved the tag.",
     },
     handlers: &[Handler::Container(|ctx, _, _| moved(ctx))],
 };
@@ -36,10 +36,10 @@ fn moved(ctx: &RuleContext<'_>) -> Alerts {
     }
     let alert = ctx.alert(Severity::Info, subject, |explanation| {
         let name = info.image.escaped();
-        explanation.title = format!("The name {name} points to another image now");
+        explanation.title = format!("Image tag {name} was moved to another image");
         explanation
             .why
-            .push(format!("it runs {}", info.image_digest));
+            .push(format!("the container runs {}", info.image_digest));
         explanation
             .why
             .push(format!("{name} is now {}", info.image_now));

@@ -14,15 +14,15 @@ use crate::event::Privilege;
 pub(super) const MOUNT: Rule = Rule {
     info: RuleInfo {
         id: "priv.mount",
-        title: "Mounted a file system inside",
+        title: "Mounted a file system",
         severity: Severity::High,
         attack: &["T1611"],
         needs: &[Requirement::Privilege],
         explain: "A process called mount or one of its successors, or tried to. Unprivileged \
-                  containers cannot; in one that may (privileged or SYS_ADMIN added) it is how \
-                  the host's disk or a cgroup is reached. Mounts at start-up of such a container \
-                  are folded.",
-        check: "What was mounted where, and what was done below that path.",
+                  containers cannot; a container that may (privileged, or with SYS_ADMIN) reaches \
+                  the host's disk or a cgroup with it. Mounts at start-up of such a container are \
+                  folded.",
+        check: "What was mounted where, and what was done with it?",
     },
     handlers: &[Handler::Privilege(|ctx, memory, p| {
         mount(ctx, memory.of(), p)
@@ -33,14 +33,14 @@ pub(super) const MOUNT: Rule = Rule {
 pub(super) const NAMESPACE: Rule = Rule {
     info: RuleInfo {
         id: "priv.namespace",
-        title: "Made or joined a namespace",
+        title: "Created or joined a namespace",
         severity: Severity::High,
         attack: &["T1611", "T1068"],
         needs: &[Requirement::Privilege],
-        explain: "unshare or setns from inside: a new user namespace gives capabilities over \
-                  more of the kernel, and joining one leaves the container's. A new process made \
-                  in its own namespace is medium: browsers sandbox themselves so.",
-        check: "Which namespaces, and what ran in them.",
+        explain: "A process called unshare or setns: a new user namespace gives capabilities over \
+                  more of the kernel, and joining a namespace leaves the container's. A new \
+                  process in its own namespace is medium: browsers build sandboxes that way.",
+        check: "Which namespaces, and what ran in them?",
     },
     handlers: &[Handler::Privilege(|ctx, memory, p| {
         namespace(ctx, memory.of(), p)
@@ -55,10 +55,10 @@ pub(super) const ROOT: Rule = Rule {
         severity: Severity::High,
         attack: &["T1611"],
         needs: &[Requirement::Privilege],
-        explain: "pivot_root, or chroot into a path that leads to the host's or another \
-                  process's root. Daemons that lock themselves into an empty directory are not \
-                  flagged.",
-        check: "Where the new root lies.",
+        explain: "A process called pivot_root, or chroot into a path that leads to the host's or \
+                  another process's root. Daemons that lock themselves into an empty directory \
+                  are not flagged.",
+        check: "Where does the new root lead?",
     },
     handlers: &[Handler::Privilege(|ctx, memory, p| {
         root(ctx, memory.of(), p)

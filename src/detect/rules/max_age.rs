@@ -13,9 +13,9 @@ pub(super) const RULE: Rule = Rule {
         severity: Severity::Low,
         attack: &[],
         needs: &[Requirement::Engine],
-        explain: "The container was created longer ago than the limit allows: its image has \
-                  missed that much of fixes, and what changed inside has had that long to grow.",
-        check: "Replace it with one of a current image.",
+        explain: "The container was created longer ago than the limit allows: its image lacks the \
+                  fixes since, and changes inside it have piled up.",
+        check: "Replace it with a container of a current image.",
     },
     handlers: &[Handler::Tick(|ctx, _, tick| examine(ctx, tick))],
 };

@@ -12,14 +12,14 @@ use crate::event::{Connect, Outcome};
 pub(super) const DESTINATION: Rule = Rule {
     info: RuleInfo {
         id: "net.new-destination",
-        title: "Connected to public addresses new for this container",
+        title: "Connected to a new public address",
         severity: Severity::Low,
         attack: &["T1071", "T1041"],
         needs: &[Requirement::Connect],
-        explain: "After start-up the container connected to a public address it had not used \
-                  before. One finding a container, which lists them. Addresses whose name lies \
-                  in a domain already used are not new.",
-        check: "Whether the service has business there; restrict its network if not.",
+        explain: "After start-up the container connected to a public address that it had not used \
+                  before. One finding for the container lists them. Addresses whose name is in a \
+                  domain already used are not new.",
+        check: "Does the service need that address? If not, restrict its network.",
     },
     handlers: &[Handler::Connect(|ctx, memory, connect| {
         destination(ctx, memory.of(), connect)
@@ -92,8 +92,11 @@ fn destination(ctx: &RuleContext<'_>, memory: &mut KnownBehavior, connect: &Conn
         _ => "connected to",
     };
     let alert = ctx.alert(Severity::Low, b"destinations", |explanation| {
-        explanation.title =
-            format!("Connected to a public address new for this container: {shown}");
+        let deed = match connect.outcome {
+            Outcome::Failed(_) => "Tried",
+            _ => "Connected to",
+        };
+        explanation.title = format!("{deed} a new public address: {shown}");
     });
     let target = name.as_ref().map_or_else(
         || connect.remote.text().into_bytes(),

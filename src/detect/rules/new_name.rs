@@ -13,15 +13,14 @@ use crate::event::Dns;
 pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "net.new-name",
-        title: "Asked for names in a domain new for this container",
+        title: "Looked up names in a new domain",
         severity: Severity::Info,
         attack: &["T1071.004", "T1568"],
         needs: &[Requirement::Dns],
-        explain: "After start-up the container asked for a name in a domain it had not asked for \
-                  before. One finding a container, which lists them. Names without a dot, reverse \
-                  look-ups and local ones do not count, nor do names the policy lets it connect \
-                  to.",
-        check: "Whether the service has business with that domain, and what it did next.",
+        explain: "After start-up the container looked up a name in a domain that it had not asked \
+                  for before. One finding for the container lists them. Names without a dot, \
+                  reverse look-ups, local names and names that the policy allows are not flagged.",
+        check: "Does the service need that domain, and what did it do next?",
     },
     handlers: &[Handler::Dns(|ctx, memory, dns| {
         asked(ctx, memory.of(), dns)
@@ -47,15 +46,15 @@ fn asked(ctx: &RuleContext<'_>, memory: &mut KnownBehavior, dns: &Dns) -> Alerts
     }
     let shown = dns.name.escaped().to_string();
     let alert = ctx.alert(Severity::Info, b"names", |explanation| {
-        explanation.title = format!("Asked for a name in a domain new for this container: {shown}");
+        explanation.title = format!("Looked up a name in a new domain: {shown}");
     });
     let answer = match (dns.rcode, dns.addresses.first()) {
-        (3, _) => " which does not exist".to_owned(),
-        (_, Some(address)) => format!(" which is {address}"),
+        (3, _) => ": no such name".to_owned(),
+        (_, Some(address)) => format!(": {address}"),
         _ => String::new(),
     };
     let line = format!(
-        "asked for {shown} ({}){answer}",
+        "looked up {shown} ({}){answer}",
         crate::event::escape(dns.qtype.as_bytes())
     );
     alert.part(name).reason(line).into()

@@ -14,15 +14,15 @@ use crate::state::ProcessEntry;
 pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "file.package-database",
-        title: "The package manager's records were changed by something else",
+        title: "Package records changed, not by a package manager",
         severity: Severity::Medium,
         attack: &["T1070", "T1036"],
         needs: &[Requirement::File],
-        explain: "The records of dpkg, rpm or apk (which packages are installed, which files are \
-                  theirs, with which checksums) were changed after start-up by a program that is \
-                  no package manager and was not started by one. It hides what was installed or \
-                  altered from scanners. Lists that are fetched, locks and caches do not count.",
-        check: "What differs from the image's records; then the files they name.",
+        explain: "A program that is no package manager, and was not started by one, changed the \
+                  records of dpkg, rpm or apk (which packages are installed, which files they \
+                  own, with which checksums) after start-up. This hides installed or altered \
+                  files from scanners. Fetched lists, locks and caches do not count.",
+        check: "Compare the records with the image's; then check the files they name.",
     },
     handlers: &[Handler::File(|ctx, _, file| examine(ctx, file))],
 };
@@ -73,7 +73,7 @@ fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         );
         let alert = ctx.alert(severity, &subject, |explanation| {
             explanation.title = format!(
-                "Records of the package manager changed: {}",
+                "Package records changed: {}",
                 change.path.escaped()
             );
             explanation.why.push(by(ctx, &file.comm));

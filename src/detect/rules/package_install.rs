@@ -11,15 +11,14 @@ use crate::state::ProcessEntry;
 pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "exec.package-manager",
-        title: "Package manager run in a running container",
+        title: "Package manager run",
         severity: Severity::Low,
         attack: &["T1072", "T1105"],
         needs: &[Requirement::Exec],
-        explain: "A package manager of the image ran after start-up. What it and its maintainer \
-                  scripts write and run is folded into this finding, so that an installation is \
-                  one line. A running container should be replaced, not changed; in a \
-                  development container this is ordinary.",
-        check: "Which packages were asked for, and by whom; rebuild the image with them instead.",
+        explain: "A package manager of the image ran after start-up. What it and its scripts \
+                  write and run is folded into this finding. A running container should be \
+                  replaced, not changed; in a development container this is ordinary.",
+        check: "Which packages, and who asked for them? Rebuild the image with them instead.",
     },
     handlers: &[Handler::Exec(|ctx, _, exec| examine(ctx, exec))],
 };

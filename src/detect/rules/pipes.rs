@@ -16,15 +16,15 @@ use crate::state::ProcessEntry;
 pub(super) const PIPE: Rule = Rule {
     info: RuleInfo {
         id: "exec.pipe-to-shell",
-        title: "What was fetched or decoded went straight into an interpreter",
+        title: "Downloaded or decoded data piped into a shell",
         severity: Severity::High,
         attack: &["T1059", "T1105", "T1140"],
         needs: &[Requirement::Exec],
-        explain: "An interpreter without a script started beside a downloader or decoder, of the \
-                  same parent and at the same moment: the shape of `curl … | sh`, `bash <(curl …)` \
-                  and `base64 -d | sh`; or one was given a whole script as an argument just after \
-                  a download, as in `sh -c \"$(curl …)\"`. What runs so never lies in a file.",
-        check: "What was fetched, and from where.",
+        explain: "An interpreter without a script started at the same moment and from the same \
+                  parent as a downloader or decoder: `curl … | sh`, `bash <(curl …)` or `base64 \
+                  -d | sh`; or it was given a whole script as an argument just after a download, \
+                  as in `sh -c \"$(curl …)\"`. Such code is never stored in a file.",
+        check: "What was downloaded, and from where?",
     },
     handlers: &[Handler::Exec(|ctx, memory, exec| {
         pipe(ctx, memory.of(), exec)
@@ -116,6 +116,12 @@ fn pipe(ctx: &RuleContext<'_>, memory: &BareShells, exec: &Exec) -> Alerts {
     let Some(other) = found else {
         return Alerts::none();
     };
+    let from = if takes {
+        program_roles::of(other)
+    } else {
+        program_roles::name(&exec.exe, &exec.argv)
+    };
+    let decoded = catalog::programs::DECODERS.contains(&from);
     let other = program_roles::command_line(&other.argv, &other.exe, 160);
     let this = program_roles::command_line(&exec.argv, &exec.exe, 160);
     if ctx.starting_up() {
@@ -123,7 +129,8 @@ fn pipe(ctx: &RuleContext<'_>, memory: &BareShells, exec: &Exec) -> Alerts {
     }
     let (from, into) = if takes { (other, this) } else { (this, other) };
     let alert = ctx.alert(Severity::High, from.as_bytes(), |explanation| {
-        explanation.title = format!("{}: {from} | {into}", ctx.rule.title);
+        let data = if decoded { "Decoded" } else { "Downloaded" };
+        explanation.title = format!("{data} data piped into a shell: {from} | {into}");
         explanation.why.push(format!("source: {from}"));
         explanation.why.push(format!("interpreter: {into}"));
     });

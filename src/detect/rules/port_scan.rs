@@ -48,7 +48,7 @@ pub(super) const SCAN: Rule = Rule {
                   hosts, 24 pairs in all, half of which failed. Slow scans count by failures \
                   within ten minutes; datagrams from two dozen ports on. One finding, however \
                   long the scan lasts.",
-        check: "Which program scans, and which of the targets answered.",
+        check: "Which program scans, and which targets answered?",
     },
     handlers: &[Handler::Connect(|ctx, memory, connect| {
         scan(ctx, memory.of(), connect)
@@ -227,8 +227,8 @@ fn by_connections(ctx: &RuleContext<'_>, window: &Window, pair: (IpAddr, u16)) -
     }
     let (hosts, pairs, failed) = window.grid(GRID_PORTS);
     let line = || format!("{pairs} ports of {hosts} hosts within {SCAN_WINDOW} s, {failed} failed");
-    (hosts >= GRID_HOSTS && pairs >= GRID_PAIRS && failed * 2 >= pairs)
-        .then(|| Target::Network(line()))
+    let unanswered = failed * 2 >= pairs || attribution::suspicious(ctx);
+    (hosts >= GRID_HOSTS && pairs >= GRID_PAIRS && unanswered).then(|| Target::Network(line()))
 }
 
 fn alert(ctx: &RuleContext<'_>, connect: &Connect, target: &Target) -> Alert {

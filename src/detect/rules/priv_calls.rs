@@ -1,6 +1,8 @@
 //! Calls that reach into other processes or the kernel; refused attempts count too.
 
 use crate::detect::alert::{Alert, Alerts};
+use bstr::ByteSlice as _;
+
 use super::declared::{KnownPrivileges, caller, debugs_own, entitled};
 use crate::detect::file_change::{by, graded, refused};
 use crate::detect::rule_context::RuleContext;
@@ -12,15 +14,15 @@ use crate::state::ProcessEntry;
 pub(super) const TRACE: Rule = Rule {
     info: RuleInfo {
         id: "priv.process-access",
-        title: "Reached into another process's memory",
+        title: "Accessed another process's memory",
         severity: Severity::High,
         attack: &["T1055.008", "T1055.009"],
         needs: &[Requirement::Privilege],
-        explain: "ptrace attach, a write through ptrace, process_vm_writev or process_vm_readv, \
-                  or taking another process's files. Debuggers do it too: in a service it does \
-                  not belong. Information where a container that may trace debugs what it \
-                  started itself.",
-        check: "Which process was the target, and whether somebody was debugging.",
+        explain: "A process attached with ptrace, wrote through it, called process_vm_writev or \
+                  process_vm_readv, or took another process's files. Debuggers do it too; a \
+                  service should not. Info where a container that may trace debugs its own \
+                  children.",
+        check: "Which process was the target? Was somebody debugging?",
     },
     handlers: &[Handler::Privilege(|ctx, memory, p| {
         trace(ctx, memory.of(), p)
@@ -31,13 +33,14 @@ pub(super) const TRACE: Rule = Rule {
 pub(super) const KERNEL: Rule = Rule {
     info: RuleInfo {
         id: "priv.kernel",
-        title: "Tried to change or load code into the kernel",
+        title: "Tried to change or load kernel code",
         severity: Severity::Critical,
         attack: &["T1547.006", "T1014"],
         needs: &[Requirement::Privilege],
-        explain: "Module loading, kexec, eBPF programs, raw port access, reboot, or a file \
-                  handle opened past the container's root. Refused attempts are one step lower.",
-        check: "What was loaded; whether the container is privileged, and why.",
+        explain: "A process loaded a module, used kexec, loaded an eBPF program, accessed ports \
+                  directly, rebooted, or opened a file handle outside the container's root. \
+                  Refused attempts are one step lower.",
+        check: "What was loaded? Why is the container privileged?",
     },
     handlers: &[Handler::Privilege(|ctx, _, p| kernel(ctx, p))],
 };
@@ -46,14 +49,14 @@ pub(super) const KERNEL: Rule = Rule {
 pub(super) const UNUSUAL: Rule = Rule {
     info: RuleInfo {
         id: "priv.unusual-call",
-        title: "A system call that services rarely need",
+        title: "Made a system call that services rarely need",
         severity: Severity::Low,
         attack: &["T1068"],
         needs: &[Requirement::Privilege],
         explain: "userfaultfd, kernel keys, performance events, io_uring, the kernel log, clock \
-                  changes, swap: parts of many kernel exploits. What the container's own init \
-                  tree used while starting is known and not flagged.",
-        check: "Which program called it, and whether that is new for this image.",
+                  changes, swap: many kernel exploits use them. Calls that the container's own \
+                  init tree made at start-up are not flagged.",
+        check: "Which program called it? Is that new for this image?",
     },
     handlers: &[Handler::Privilege(|ctx, memory, p| {
         unusual(ctx, memory.of(), p)
@@ -66,11 +69,99 @@ pub(super) fn meaningless(errno: u16) -> bool {
     matches!(errno, 2 | 4 | 11 | 14 | 17 | 20 | 22)
 }
 
+/// What a call does, for a title: done, and tried.
+fn deed(p: &Privilege) -> (&'static str, &'static str) {
+    match p.call.as_str() {
+        "umount2" => ("Unmounted a file system", "unmount a file system"),
+        "mount" | "move_mount" | "fsmount" | "mount_setattr" | "fsopen" | "fspick"
+        | "open_tree" => ("Mounted a file system", "mount a file system"),
+        "setns" => ("Joined", "join"),
+        "unshare" | "clone" | "clone3" => ("Created", "create"),
+        "pivot_root" | "chroot" => ("Changed the root directory", "change the root directory"),
+        "ptrace" => ("Attached to another process", "attach to another process"),
+        "process_vm_writev" => (
+            "Wrote another process's memory",
+            "write another process's memory",
+        ),
+        "process_vm_readv" => (
+            "Read another process's memory",
+            "read another process's memory",
+        ),
+        "pidfd_getfd" => (
+            "Took a file from another process",
+            "take a file from another process",
+        ),
+        "init_module" | "finit_module" => ("Loaded a kernel module", "load a kernel module"),
+        "delete_module" => ("Removed a kernel module", "remove a kernel module"),
+        "kexec_load" | "kexec_file_load" => ("Loaded another kernel", "load another kernel"),
+        "bpf" => ("Used eBPF", "use eBPF"),
+        "open_by_handle_at" => ("Opened a file by handle", "open a file by handle"),
+        "iopl" | "ioperm" => ("Got access to I/O ports", "access I/O ports"),
+        "reboot" => ("Called reboot", "reboot"),
+        "setuid" | "setreuid" | "setresuid" | "setfsuid" => ("Became root", "become root"),
+        "userfaultfd" => ("Created a userfaultfd", "create a userfaultfd"),
+        "perf_event_open" => ("Opened a performance event", "open a performance event"),
+        "keyctl" | "add_key" | "request_key" => ("Used kernel keys", "use kernel keys"),
+        "syslog" => ("Read the kernel log", "read the kernel log"),
+        "swapon" | "swapoff" => ("Changed swap", "change swap"),
+        "settimeofday" | "clock_settime" => ("Set the clock", "set the clock"),
+        "io_uring_setup" => ("Created an io_uring", "create an io_uring"),
+        _ => ("Made a privileged call", "make a privileged call"),
+    }
+}
+
+/// "Tried to create a mount namespace: refused".
+fn title(p: &Privilege) -> String {
+    let (done, tried) = deed(p);
+    let namespaces = match p.call.as_str() {
+        "setns" | "unshare" | "clone" | "clone3" => namespaces(&p.detail),
+        _ => String::new(),
+    };
+    let mut title = match (p.errno, namespaces.is_empty()) {
+        (0, true) => done.to_owned(),
+        (0, false) => format!("{done} a {namespaces}"),
+        (_, true) => format!("Tried to {tried}"),
+        (_, false) => format!("Tried to {tried} a {namespaces}"),
+    };
+    // The flags of a namespace are in its name.
+    if namespaces.is_empty() && !p.detail.is_empty() {
+        title.push_str(": ");
+        title.push_str(&p.detail.escaped().to_string());
+    }
+    title.push_str(match p.errno {
+        0 => "",
+        1 | 13 => ": refused",
+        _ => ": failed",
+    });
+    title
+}
+
+/// "mount and user namespace" of `CLONE_NEWNS|CLONE_NEWUSER`.
+fn namespaces(detail: &[u8]) -> String {
+    const KINDS: &[(&str, &str)] = &[
+        ("CLONE_NEWNS", "mount"),
+        ("CLONE_NEWUSER", "user"),
+        ("CLONE_NEWPID", "process"),
+        ("CLONE_NEWNET", "network"),
+        ("CLONE_NEWIPC", "IPC"),
+        ("CLONE_NEWUTS", "host name"),
+        ("CLONE_NEWCGROUP", "cgroup"),
+        ("CLONE_NEWTIME", "time"),
+    ];
+    let made = KINDS.iter().filter(|(flag, _)| detail.contains_str(flag));
+    let names: Vec<&str> = made.map(|(_, name)| *name).collect();
+    match names.split_last() {
+        Some((last, [])) => format!("{last} namespace"),
+        Some((last, rest)) => format!("{} and {last} namespace", rest.join(", ")),
+        None => "namespace".to_owned(),
+    }
+}
+
 /// An alert about a call.
 pub(super) fn alert(ctx: &RuleContext<'_>, p: &Privilege, severity: Severity, subject: &[u8]) -> Alert {
     let line = format!("{} {}{}", p.call, p.detail.escaped(), refused(p.errno));
     let alert = ctx.alert(severity, subject, |explanation| {
-        explanation.title = format!("{}: {line}", ctx.rule.title);
+        explanation.title = title(p);
         explanation.why.push(by(ctx, &p.comm));
     });
     alert.reason(line)
@@ -92,7 +183,7 @@ fn trace(ctx: &RuleContext<'_>, memory: &mut KnownPrivileges, p: &Privilege) -> 
     let target = detail.rsplit(|b| *b == b' ').next().unwrap_or_default();
     if debugs_own(ctx, memory, target) {
         let alert = ctx.alert(Severity::Info, b"own children", |explanation| {
-            explanation.title = "A debugger watches what it started itself".to_owned();
+            explanation.title = "Debugged its own child process".to_owned();
             explanation.why.push(by(ctx, &p.comm));
         });
         return alert.into();

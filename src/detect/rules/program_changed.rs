@@ -13,15 +13,15 @@ use crate::event::{File, FileOp};
 pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "file.program-changed",
-        title: "Programs or libraries of the image changed",
+        title: "Program or library of the image changed",
         severity: Severity::High,
         attack: &["T1554", "T1574", "T1036.005"],
         needs: &[Requirement::File],
-        explain: "A file in a program or library directory was written, replaced by a rename, \
-                  linked over or removed after start-up, and no package manager of the image did \
-                  it. Attempts that were refused count one step lower. Caches of interpreters \
-                  (compiled Python) do not count.",
-        check: "Compare the file with the image's; see whether it was executed since.",
+        explain: "A process wrote, replaced, linked over or removed a file in a program or \
+                  library directory after start-up, and it was no package manager of the image. \
+                  Refused attempts are one step lower. Caches of interpreters (compiled Python) \
+                  do not count.",
+        check: "Compare the file with the image's. Was it run since?",
     },
     handlers: &[Handler::File(|ctx, _, file| examine(ctx, file))],
 };
@@ -68,7 +68,11 @@ fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         );
         let directory = program_roles::directory(change.path);
         let alert = ctx.alert(graded(base, change.errno), directory, |explanation| {
-            explanation.title = format!("Image program {line}");
+            let path = change.path.escaped();
+            explanation.title = match change.errno {
+                0 => format!("Program or library {}: {path}", change.verb),
+                _ => format!("Tried to change a program or library: {path}"),
+            };
             explanation.why.push(by(ctx, &file.comm));
         });
         alerts.push(

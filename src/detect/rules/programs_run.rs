@@ -14,14 +14,14 @@ use crate::event::{Exec, Origin};
 pub(super) const MASQUERADE: Rule = Rule {
     info: RuleInfo {
         id: "exec.masquerade",
-        title: "A program hides what it is",
+        title: "Disguised program",
         severity: Severity::High,
         attack: &["T1036.004", "T1036.005", "T1564.001"],
         needs: &[Requirement::Exec],
-        explain: "A process calls itself a kernel thread, a program that is not the image's \
-                  carries a system daemon's name, lies in a hidden directory or pretends by its \
-                  extension to be data.",
-        check: "The executable behind the name.",
+        explain: "A process calls itself a kernel thread, or a program that is not in the image \
+                  has a system daemon's name, is in a hidden directory or has the file extension \
+                  of data.",
+        check: "Inspect the executable behind the name.",
     },
     handlers: &[Handler::Exec(|ctx, _, exec| masquerade(ctx, exec))],
 };
@@ -30,13 +30,13 @@ pub(super) const MASQUERADE: Rule = Rule {
 pub(super) const MINER: Rule = Rule {
     info: RuleInfo {
         id: "exec.miner",
-        title: "A coin miner's command line",
+        title: "Ran a coin miner",
         severity: Severity::Critical,
         attack: &["T1496"],
         needs: &[Requirement::Exec],
         explain: "The arguments name a mining pool by its protocol, or options that only miners \
                   have.",
-        check: "CPU use, the pool's address, and how the program came in.",
+        check: "CPU use, the pool's address, and how the program got in.",
     },
     handlers: &[Handler::Exec(|ctx, _, exec| miner(ctx, exec))],
 };
@@ -47,19 +47,19 @@ pub(super) fn disguise(exe: &[u8]) -> Option<&'static str> {
         .split(|b| *b == b'/')
         .any(|part| part == b"..." || part == b".. " || part == b". " || part.ends_with(b" "))
     {
-        return Some("its path is made to be overlooked");
+        return Some("misleading path");
     }
     if exe
         .rsplit(|b| *b == b'/')
         .take(2)
         .any(|part| part.starts_with(b".") && part.len() > 1)
     {
-        return Some("it lies under a hidden name");
+        return Some("hidden name");
     }
     let data = catalog::programs::DATA_SUFFIXES
         .iter()
         .any(|e| exe.ends_with(e));
-    data.then_some("its extension says it is data")
+    data.then_some("file extension of data")
 }
 
 /// Names that only threads of the kernel have.
@@ -92,15 +92,15 @@ fn masquerade(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
     let kernel_thread = !exe.is_empty()
         && (argv0.starts_with(b"[") && argv0.contains(&b']') || names_kernel_thread(argv0));
     let reason = if kernel_thread {
-        "it calls itself a kernel thread"
+        "name of a kernel thread"
     } else if poses_as_daemon(ctx.names(), exec, argv0) {
-        "an interpreter or tool calls itself a daemon"
+        "tool under a daemon's name"
     } else if !drifted || ctx.starting_up() || made(ctx, exe).is_some() {
         return Alerts::none();
     } else if program_roles::is_system_name(name)
         && ctx.path_class(exe) != Some(catalog::paths::PathClass::Program)
     {
-        "it carries a system program's name outside the program directories"
+        "system program's name outside the program directories"
     } else if let Some(reason) = disguise(exe) {
         reason
     } else {
@@ -112,10 +112,10 @@ fn masquerade(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
     }
     let alert = ctx.alert(Severity::High, exe, |explanation| {
         let command = program_roles::command_line(&exec.argv, &exec.exe, 160);
-        explanation.title = format!("A program hides what it is ({reason}): {command}");
+        explanation.title = format!("Disguised program ({reason}): {command}");
         explanation
             .why
-            .push(format!("its executable is {}", exec.exe.escaped()));
+            .push(format!("executable: {}", exec.exe.escaped()));
     });
     alert.into()
 }
@@ -129,13 +129,15 @@ fn miner(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
     let Some(mark) = mark else {
         return Alerts::none();
     };
-    // Somebody who looks for the words, or writes them, does not mine.
+    // Somebody who looks for the words, or writes them, does not mine. The image's `nohup` and its
+    // like only start the program, which is examined itself.
     let name = program_roles::name(&exec.exe, &exec.argv);
-    if catalog::programs::TEXT_TOOLS.contains(&name) || ctx.names().is_shell(name) {
+    let starts = ctx.names().is_wrapper(name) && exec.file.origin() == Origin::Image;
+    if starts || catalog::programs::TEXT_TOOLS.contains(&name) || ctx.names().is_shell(name) {
         return Alerts::none();
     }
     let alert = ctx.alert(Severity::Critical, &exec.exe, |explanation| {
-        explanation.title = format!("A coin miner's command line: {}", exec.exe.escaped());
+        explanation.title = format!("Ran a coin miner: {}", exec.exe.escaped());
         explanation
             .why
             .push(format!("argument {}", crate::event::escape(mark)));

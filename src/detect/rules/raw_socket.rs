@@ -16,9 +16,9 @@ pub(super) const RULE: Rule = Rule {
         severity: Severity::Low,
         attack: &["T1040", "T1095"],
         needs: &[Requirement::Privilege],
-        explain: "A raw socket can forge packets; a packet socket reads others' traffic and is \
-                  medium. ping uses a raw one, too.",
-        check: "Which program, and whether NET_RAW can be dropped.",
+        explain: "A raw socket can forge packets; a packet socket reads the traffic of others and \
+                  is medium. ping uses a raw socket, too.",
+        check: "Which program? Can NET_RAW be dropped?",
     },
     handlers: &[Handler::Privilege(|ctx, _, p| raw(ctx, p))],
 };

@@ -17,14 +17,14 @@ const FRESH: u64 = 30;
 pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "net.reverse-shell",
-        title: "A shell is connected to the network",
+        title: "Reverse shell",
         severity: Severity::Critical,
         attack: &["T1059.004", "T1571"],
         needs: &[Requirement::Exec, Requirement::Connect],
-        explain: "A process connected out and then became a shell or started one that takes its \
-                  commands from it: directly, through a pipe, or through a fifo. It counts \
-                  whichever program made the connection.",
-        check: "The peer; cut the container off the network before anything else.",
+        explain: "A process connected out and then became a shell, or started one that takes its \
+                  commands from the connection: directly, through a pipe, or through a fifo. It \
+                  counts whichever program made the connection.",
+        check: "Cut the container off the network first. Then look at the peer.",
     },
     handlers: &[
         Handler::Exec(|ctx, memory, exec| reverse(ctx, memory.of(), exec)),
@@ -136,7 +136,7 @@ fn relayed(ctx: &RuleContext<'_>, parent: &ProcessEntry) -> Option<Outbound> {
 fn reverse_alert(ctx: &RuleContext<'_>, out: &Outbound, command: &str) -> Alert {
     let subject = out.to.to_string();
     let alert = ctx.alert(Severity::Critical, subject.as_bytes(), |explanation| {
-        explanation.title = format!("A shell is connected to {}", out.to);
+        explanation.title = format!("Reverse shell to {}", out.to);
         explanation.why.push(format!("shell: {command}"));
         explanation.why.push(format!("connected to {}", out.to));
     });
@@ -213,7 +213,7 @@ fn reverse_pipe(ctx: &RuleContext<'_>, memory: &BareShells, connect: &Connect) -
     });
     if let Some(index) = known {
         return Alert::addition(index)
-            .reason(format!("connected to {to}, too, by {command}"))
+            .reason(format!("also connected to {to}: {command}"))
             .evidence(now, ctx.event.seq)
             .into();
     }

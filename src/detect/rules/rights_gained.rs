@@ -13,14 +13,14 @@ use crate::event::Privilege;
 pub(super) const BECAME_ROOT: Rule = Rule {
     info: RuleInfo {
         id: "priv.became-root",
-        title: "A process of another user became root",
+        title: "Another user's process became root",
         severity: Severity::High,
         attack: &["T1548.001", "T1068"],
         needs: &[Requirement::Privilege],
         explain: "A process that ran as another user set its user id to 0. Medium through the \
-                  image's own su or sudo, low by a setuid program of the image that a service \
-                  calls for its work, high otherwise.",
-        check: "How it got the right to: a setuid program, sudoers, or a weakness.",
+                  image's own su or sudo; low through a setuid program of the image that a \
+                  service calls for its work; else high.",
+        check: "How did it get root: a setuid program, sudoers, or an exploit?",
     },
     handlers: &[Handler::Privilege(|ctx, _, p| became_root(ctx, p))],
 };
@@ -29,14 +29,14 @@ pub(super) const BECAME_ROOT: Rule = Rule {
 pub(super) const CAPABILITY: Rule = Rule {
     info: RuleInfo {
         id: "priv.capability-new",
-        title: "Used a capability it had not used before",
+        title: "Used a capability for the first time",
         severity: Severity::Low,
         attack: &["T1548"],
         needs: &[Requirement::Capability],
         explain: "After start-up the container used a capability for the first time. Medium for \
-                  those that reach the host (modules, raw input and output, boot, reading past \
-                  permissions) or give files capabilities.",
-        check: "Whether the capability can be dropped from the container.",
+                  those that reach the host (modules, raw I/O, boot, reading past permissions) or \
+                  give files capabilities.",
+        check: "Can the capability be dropped from the container?",
     },
     handlers: &[Handler::Capability(|ctx, memory, c| {
         capability(ctx, memory.of(), c)
@@ -103,7 +103,7 @@ fn capability(
         return Alerts::none();
     }
     let alert = ctx.alert(severity, c.name.as_bytes(), |explanation| {
-        explanation.title = format!("Used CAP_{} for the first time since start-up", c.name);
+        explanation.title = format!("Used CAP_{} for the first time", c.name);
         explanation.why.push(by(ctx, &c.comm));
     });
     alert.into()

@@ -16,15 +16,14 @@ use crate::event::{Bytes, CompareClass, Exec, FileOp, Origin};
 pub(super) const SCRIPT: Rule = Rule {
     info: RuleInfo {
         id: "drift.script",
-        title: "An interpreter ran a script that is not the image's",
+        title: "Ran a script that is not in the image",
         severity: Severity::Medium,
         attack: &["T1059", "T1105"],
         needs: &[Requirement::Exec, Requirement::File],
         explain: "A shell or another interpreter of the image ran a script, by its `#!` line or \
-                  as an argument, that was written since the container started or lies on a \
-                  tmpfs. Modules and files that options name (`-m`, `-r`, `awk -f`) count, too. \
-                  The executable is the image's, so only the script tells.",
-        check: "The script's text, and who wrote it.",
+                  as an argument, that was written since the container started or is on a tmpfs. \
+                  Modules and files named by options (`-m`, `-r`, `awk -f`) count, too.",
+        check: "Read the script. Which process wrote it?",
     },
     handlers: &[Handler::Exec(|ctx, _, exec| script(ctx, exec))],
 };
@@ -146,7 +145,7 @@ fn is_drift(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
 pub(super) fn judge(ctx: &RuleContext<'_>, path: &[u8], command: &str) -> Alerts {
     let shown = crate::event::escape(path).to_string();
     if ctx.starting_up() {
-        return super::startup_drift(ctx, format!("interpreted {shown}")).into();
+        return super::startup_drift(ctx, format!("ran the script {shown}")).into();
     }
     let made = match made(ctx, path) {
         None | Some(OrdinaryOrigin::StartUp) if build_artifacts::goes_on(ctx) => {
@@ -157,26 +156,26 @@ pub(super) fn judge(ctx: &RuleContext<'_>, path: &[u8], command: &str) -> Alerts
     match made {
         Some(OrdinaryOrigin::Package) => return Alerts::none(),
         Some(OrdinaryOrigin::Built) => {
-            return super::built(ctx, format!("interpreted {shown}")).into();
+            return super::built(ctx, format!("ran the script {shown}")).into();
         }
         Some(OrdinaryOrigin::StartUp) => {
-            return super::startup_drift(ctx, format!("interpreted {shown}")).into();
+            return super::startup_drift(ctx, format!("ran the script {shown}")).into();
         }
         None => {}
     }
     if let Some(index) = ctx.planted(path) {
         return Alert::addition(index)
-            .reason(format!("then interpreted: {command}"))
+            .reason(format!("then ran a script: {command}"))
             .evidence(ctx.event.ts, ctx.event.seq)
             .into();
     }
     let alert = ctx.alert_as(&SCRIPT.info, Severity::Medium, path, |explanation| {
-        explanation.title = format!("Ran a script that is not the image's: {shown}");
+        explanation.title = format!("Ran a script that is not in the image: {shown}");
         explanation.why.push(format!("ran: {command}"));
         if in_memory(ctx, path) {
             explanation
                 .why
-                .push("the script lies on a tmpfs".to_owned());
+                .push("the script is on a tmpfs".to_owned());
         }
         history(ctx, path, &mut explanation.why);
     });

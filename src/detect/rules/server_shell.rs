@@ -19,7 +19,7 @@ const MAX_COMMANDS: usize = 12;
 pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "exec.shell-spawned",
-        title: "A server started a shell",
+        title: "Server started a shell",
         severity: Severity::High,
         attack: &["T1059.004", "T1190", "T1505.003"],
         needs: &[Requirement::Exec, Requirement::Listen],
@@ -32,7 +32,7 @@ pub(super) const RULE: Rule = Rule {
                   connects to an address that is new to the container, or is an interpreter that \
                   was handed a program. A command that came during start-up or three times \
                   before may connect.",
-        check: "The command line of the shell, and the request that led to it.",
+        check: "What did the shell run, and which request led to it?",
     },
     handlers: &[
         Handler::Exec(|ctx, memory, exec| executed(ctx, memory.of(), exec)),

@@ -12,14 +12,14 @@ use crate::event::Exec;
 pub(super) const TERMINAL: Rule = Rule {
     info: RuleInfo {
         id: "exec.shell-terminal",
-        title: "A shell got a terminal",
+        title: "Shell got a terminal",
         severity: Severity::Medium,
         attack: &["T1059.004"],
         needs: &[Requirement::Exec],
-        explain: "A shell below the container's own init runs with a terminal, although the init \
-                  has none: shells upgraded by `script` or pty.spawn look so. A container \
-                  started with a terminal is not flagged.",
-        check: "Who typed; which process made the terminal.",
+        explain: "A shell of the container's own service runs with a terminal, although the init \
+                  has none: `script` and pty.spawn upgrade shells that way. A container started \
+                  with a terminal is not flagged.",
+        check: "Which process made the terminal, and who typed?",
     },
     handlers: &[Handler::Exec(|ctx, _, exec| terminal(ctx, exec))],
 };
@@ -61,7 +61,7 @@ fn terminal(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
     }
     let alert = ctx.alert(Severity::Medium, &exec.exe, |explanation| {
         let command = program_roles::command_line(&exec.argv, &exec.exe, 160);
-        explanation.title = format!("A shell got a terminal: {command}");
+        explanation.title = format!("Shell got a terminal: {command}");
         explanation
             .why
             .push("the container's init has no terminal".to_owned());

@@ -8,14 +8,15 @@ use crate::detect::{Requirement, Rule, RuleInfo, Severity, build_artifacts};
 pub(super) const STARTUP: Rule = Rule {
     info: RuleInfo {
         id: "drift.startup",
-        title: "Start-up made files of its own",
+        title: "Made changes while starting",
         severity: Severity::Info,
         attack: &[],
         needs: &[Requirement::Exec],
         explain: "During the start-up grace the container's own init tree created programs, \
-                  scripts or configuration and used them. One line a container; the same done by \
-                  a command from outside is never folded here.",
-        check: "Nothing, unless the list names something the image's entrypoint would not do.",
+                  scripts or configuration and used them. One line for the container; the same by \
+                  an exec session is never folded here.",
+        check: "Nothing, unless the list names something that the image's entrypoint would not \
+                do.",
     },
     handlers: &[],
 };
@@ -30,17 +31,24 @@ pub(super) const BUILT: Rule = Rule {
         needs: &[Requirement::Exec],
         explain: "A compiler, linker or build tool of the image made the programs that ran. \
                   Ordinary in a development or build container; a service should not compile.",
-        check: "Whether this container is meant to build things.",
+        check: "Is this container meant to build?",
     },
     handlers: &[],
 };
+
+fn title(count: u64) -> String {
+    match count {
+        1 => "Made a change while starting".to_owned(),
+        _ => format!("Made {count} changes while starting"),
+    }
+}
 
 /// An alert about drift of the container's start-up, which is one finding.
 pub(crate) fn startup_drift(ctx: &RuleContext<'_>, line: String) -> Alert {
     let alert = ctx.alert_as(&STARTUP.info, Severity::Info, b"start-up", |_| {});
     alert
         .reason(line)
-        .title_by_count(|count| format!("Start-up drift, {count} in all"))
+        .title_by_count(title)
 }
 
 /// An alert about a result of a build inside the container, which is one finding.

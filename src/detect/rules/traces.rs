@@ -15,14 +15,14 @@ use crate::event::{File, FileOp, ProgramAdditions};
 pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "file.traces-cleared",
-        title: "Logs or a shell's history were cleared",
+        title: "Cleared logs or shell history",
         severity: Severity::Medium,
         attack: &["T1070.002", "T1070.003"],
         needs: &[Requirement::File],
-        explain: "A log was removed or cut, or a shell's history removed or linked away, by a \
-                  shell, a common tool or a command from outside. Log rotation and services that \
-                  turn over their own logs are not flagged. One finding a container.",
-        check: "What the log would have told; other copies of it.",
+        explain: "A shell, a common tool or an exec session removed or truncated a log, or \
+                  removed or replaced a shell's history. Log rotation, and services that rotate \
+                  their own logs, are not flagged. One finding for the container.",
+        check: "What did the log contain? Is there another copy?",
     },
     handlers: &[Handler::File(|ctx, _, file| logs(ctx, file))],
 };
@@ -125,8 +125,8 @@ fn logs(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         "{} {}{}",
         file.path.escaped(),
         match file.op {
-            FileOp::Truncate => "cut",
-            FileOp::Symlink => "linked away",
+            FileOp::Truncate => "truncated",
+            FileOp::Symlink => "replaced by a link",
             FileOp::Rename => "moved away",
             _ => "removed",
         },
@@ -134,7 +134,7 @@ fn logs(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     );
     let severity = graded(Severity::Medium, file.errno);
     let alert = ctx.alert(severity, b"traces", |explanation| {
-        explanation.title = format!("Traces cleared: {line}");
+        explanation.title = format!("Cleared traces: {line}");
         explanation.why.push(by(ctx, &file.comm));
     });
     alert.part(file.path.clone()).reason(line).into()

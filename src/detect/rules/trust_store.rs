@@ -23,10 +23,10 @@ pub(super) const RULE: Rule = Rule {
         severity: Severity::Medium,
         attack: &["T1553.004"],
         needs: &[Requirement::File],
-        explain: "A CA certificate or the key of a package repository was written, replaced or \
-                  removed after start-up: what the container downloads or connects to is checked \
-                  against it. Package managers and start-up are not flagged.",
-        check: "Which certificate or key was added, and who issued it.",
+        explain: "A process wrote, replaced or removed a CA certificate or the key of a package \
+                  repository after start-up: downloads and connections are checked against them. \
+                  Package managers and start-up are not flagged.",
+        check: "Which certificate or key was added, and who issued it?",
     },
     handlers: &[Handler::File(|ctx, _, file| examine(ctx, file))],
 };
@@ -45,7 +45,7 @@ fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     }
     let severity = graded(Severity::Medium, change.errno);
     let alert = ctx.alert(severity, change.path, |explanation| {
-        explanation.title = format!("Trust store {}: {}", change.verb, change.path.escaped());
+        explanation.title = format!("Trusted certificate or key {}: {}", change.verb, change.path.escaped());
         explanation.why.push(by(ctx, &file.comm));
     });
     alert.into()

@@ -10,14 +10,14 @@ use crate::event::{File, FileOp};
 pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "file.watched",
-        title: "A path the policy calls sensitive was touched",
+        title: "Sensitive path of the policy touched",
         severity: Severity::Medium,
         attack: &["T1565.001"],
         needs: &[Requirement::File],
         explain: "The policy file lists patterns of paths (`sensitive = […]`). Changes to them \
-                  count, and reads where the probes report them. Without such a list this rule \
-                  is silent.",
-        check: "Whether the process that did it is meant to.",
+                  count, and reads where the probes report them. Without such a list this rule is \
+                  silent.",
+        check: "Is the process that did it meant to?",
     },
     handlers: &[Handler::File(|ctx, _, file| examine(ctx, file))],
 };

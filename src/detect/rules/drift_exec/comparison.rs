@@ -45,7 +45,7 @@ pub(super) fn tick(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, _: &T
         return Alerts::none();
     }
     let memory: &mut DriftedFiles = memories.of();
-    let class = CompareClass::Unknown("no comparison came".to_owned());
+    let class = CompareClass::Unknown("no result in time".to_owned());
     let mut alerts = Alerts::none();
     for pending in memory.take_pending(late) {
         alerts.extend(settle(ctx, memory, pending, &class, None));
@@ -72,7 +72,7 @@ fn settle(
         CompareClass::CopiedUp => {
             let alert = Alert::addition(existing?)
                 .revise_severity(did)
-                .reason("compared: its content is the image's");
+                .reason("compared: same content as the image's file");
             return Some(alert);
         }
         CompareClass::New => (
@@ -83,7 +83,7 @@ fn settle(
         CompareClass::Modified => (
             &MODIFIED,
             Severity::High,
-            "compared: the image's file has other content".to_owned(),
+            "compared: content differs from the image's file".to_owned(),
         ),
         CompareClass::Relocated(from) => (
             &RELOCATED,

@@ -16,36 +16,35 @@ pub(super) const NEW: RuleInfo = RuleInfo {
     severity: Severity::High,
     attack: &["T1105", "T1059"],
     needs: &[Requirement::Exec],
-    explain: "A program ran whose file was created in the container after it was made: \
-              nothing lies at that path in the image. Programs that start-up itself creates, \
-              that a package manager of the image installed or that its compiler built are \
-              told apart and not flagged here.",
-    check: "Where the file came from (the lines on who wrote it), its hash, and what it did \
-            next. If the image should bring it, rebuild the image.",
+    explain: "A program ran whose file was created in the container: the image has nothing at \
+              that path. Programs that start-up creates, a package manager of the image installs \
+              or its compiler builds are recognised and not flagged here.",
+    check: "Where did the file come from (see above who wrote it), and what did it do next? If it \
+            belongs there, rebuild the image with it.",
 };
 
 /// Other content than the image's.
 pub(super) const MODIFIED: RuleInfo = RuleInfo {
     id: "drift.exec-modified",
-    title: "Ran a program whose content differs from the image's",
+    title: "Ran a program that differs from the image's",
     severity: Severity::High,
     attack: &["T1554", "T1036.005"],
     needs: &[Requirement::Exec, Requirement::Compare],
-    explain: "The image has this file with other content. Size and hash are compared, so a \
-              file that was only touched, linked or given the same mode again stays silent.",
-    check: "Compare the file with the image's copy; who wrote it and when stands above.",
+    explain: "The image has other content at this path. Size and hash are compared, so a file \
+              that was only touched, linked or given the same mode again is not flagged.",
+    check: "Compare the file with the image's; see above who wrote it and when.",
 };
 
 /// The same content as another file of the image.
 pub(super) const RELOCATED: RuleInfo = RuleInfo {
     id: "drift.exec-relocated",
-    title: "Ran a copy of an image program from another place",
+    title: "Ran a copy of an image program from another path",
     severity: Severity::Medium,
     attack: &["T1036.003", "T1036.005"],
     needs: &[Requirement::Exec, Requirement::Compare],
-    explain: "The file has the content of an image file but lies elsewhere: copied, moved or \
-              linked. Severity is high when it runs under another system program's name.",
-    check: "Why a second copy was made; attackers do it to slip past rules on names.",
+    explain: "The file has the content of an image file but another path: copied, moved or \
+              linked. High when it runs under another system program's name.",
+    check: "Why does a second copy exist? Attackers copy programs to evade rules on names.",
 };
 
 /// Run from memory-backed directories.
@@ -55,9 +54,9 @@ pub(super) const TMPFS: RuleInfo = RuleInfo {
     severity: Severity::High,
     attack: &["T1105", "T1564"],
     needs: &[Requirement::Exec],
-    explain: "The program's file lies on a tmpfs, which is empty when a container starts: it \
-              was put there since and leaves no trace on disk.",
-    check: "Who wrote it, and what it did next.",
+    explain: "The program's file is on a tmpfs, which is empty when a container starts: it was \
+              put there since and leaves no trace on disk.",
+    check: "Which process wrote it, and what did it do next?",
 };
 
 /// Run from a volume.
@@ -67,9 +66,9 @@ pub(super) const VOLUME: RuleInfo = RuleInfo {
     severity: Severity::High,
     attack: &["T1105"],
     needs: &[Requirement::Exec],
-    explain: "The program's file lies on a volume or bind mount. High when it was made or \
-              changed after the container started; information when it was there before.",
-    check: "Who wrote it; other containers and the host may share the volume.",
+    explain: "The program's file is on a volume or bind mount. High when it was created or \
+              changed after the container started; info when it was there before.",
+    check: "Which process wrote it? Other containers and the host may share the volume.",
 };
 
 /// What a file's execution comes to when the file came about in an ordinary way: nothing, or an
@@ -112,10 +111,10 @@ fn describe(
     explanation.why.push(format!("ran: {command}"));
     explanation.why.push(
         match origin {
-            Origin::Upper => "the file lies in the writable layer, where the image has nothing",
-            Origin::Tmpfs => "the file lies on a tmpfs, which was empty at the start",
-            Origin::Volume => "the file lies on a volume or bind mount",
-            _ => "the file lies in the writable layer, over a file of the image",
+            Origin::Upper => "the file is in the writable layer; the image has nothing at its path",
+            Origin::Tmpfs => "the file is on a tmpfs, which was empty at the start",
+            Origin::Volume => "the file is on a volume or bind mount",
+            _ => "the file is in the writable layer, over a file of the image",
         }
         .to_owned(),
     );
@@ -123,7 +122,7 @@ fn describe(
     if ctx.session().is_some() {
         explanation
             .why
-            .push("run by a command from outside (exec session)".to_owned());
+            .push("run in an exec session".to_owned());
     }
 }
 
