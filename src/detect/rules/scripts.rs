@@ -1,16 +1,19 @@
 //! Scripts that are not the image's.
 
-use crate::detect::alert::{Alert, Alerts};
-use crate::event::ProgramAdditions;
+use std::collections::VecDeque;
+
 use bstr::ByteSlice as _;
 
 use crate::catalog::path::normal;
+use crate::detect::alert::{Alert, Alerts};
 use crate::detect::file_origin::{OrdinaryOrigin, history, made};
 use crate::detect::rule_context::RuleContext;
+use crate::detect::rule_memory::RuleMemory;
 use crate::detect::{
     Handler, Requirement, Rule, RuleInfo, Severity, build_artifacts, program_roles,
 };
-use crate::event::{Bytes, CompareClass, Exec, FileOp, Origin};
+use crate::event::{Bytes, CompareClass, Exec, FileOp, Origin, ProgramAdditions, Timestamp};
+use crate::state::ProcessEntry;
 
 /// Scripts.
 pub(super) const SCRIPT: Rule = Rule {
@@ -25,8 +28,47 @@ pub(super) const SCRIPT: Rule = Rule {
                   Modules and files named by options (`-m`, `-r`, `awk -f`) count, too.",
         check: "Read the script. Which process wrote it?",
     },
-    handlers: &[Handler::Exec(|ctx, _, exec| script(ctx, exec))],
+    handlers: &[Handler::Exec(|ctx, memory, exec| {
+        script(ctx, memory.of(), exec)
+    })],
 };
+
+/// Writers remembered of one container.
+const MAX_WRITERS: usize = 64;
+
+/// Processes that wrote scripts and had them run, and the script that their finding is about.
+#[derive(Debug, Clone, Default)]
+struct ScriptWriters(VecDeque<(u32, Timestamp, Bytes)>);
+
+impl RuleMemory for ScriptWriters {
+    fn heap_bytes(&self) -> usize {
+        self.0.len() * 128
+    }
+}
+
+impl ScriptWriters {
+    /// What the finding about a script is about. The scripts that one process writes and then has
+    /// run, as jobs do, are one finding: about the first of them.
+    fn subject(&mut self, ctx: &RuleContext<'_>, path: &[u8]) -> Bytes {
+        let writer = ctx.activity(path).map(|activity| activity.writer);
+        let runs = |p: &&ProcessEntry| Some(p.pid) == writer && p.pid != ctx.event.pid;
+        let Some(writer) = ctx.ancestors().find(runs) else {
+            return Bytes::new(path);
+        };
+        let known = |(pid, started, _): &&(u32, Timestamp, Bytes)| {
+            (*pid, *started) == (writer.pid, writer.started)
+        };
+        if let Some((.., subject)) = self.0.iter().find(known) {
+            return subject.clone();
+        }
+        if self.0.len() >= MAX_WRITERS {
+            self.0.pop_front();
+        }
+        self.0
+            .push_back((writer.pid, writer.started, Bytes::new(path)));
+        Bytes::new(path)
+    }
+}
 
 /// What an exec interprets: by `#!`, as an interpreter's first argument, or by an option.
 fn scripts(names: &ProgramAdditions, exec: &Exec) -> Vec<Vec<u8>> {
@@ -90,7 +132,7 @@ fn lies(ctx: &RuleContext<'_>, exec: &Exec, path: &[u8]) -> Option<Vec<u8>> {
     (!path.starts_with(b"/dev/fd/") && !path.starts_with(b"/proc/")).then_some(path)
 }
 
-fn script(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
+fn script(ctx: &RuleContext<'_>, memory: &mut ScriptWriters, exec: &Exec) -> Alerts {
     // A drifted interpreter is its own finding.
     if !matches!(
         exec.file.origin(),
@@ -103,7 +145,8 @@ fn script(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
             && is_drift(ctx, &path)
         {
             let command = program_roles::command_line(&exec.argv, &exec.exe, 160);
-            return judge(ctx, &path, &command);
+            let subject = memory.subject(ctx, &path);
+            return judge_as(ctx, &path, &subject, &command);
         }
     }
     Alerts::none()
@@ -143,6 +186,11 @@ fn is_drift(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
 
 /// Judges a script that an interpreter of the image runs and that is not the image's.
 pub(super) fn judge(ctx: &RuleContext<'_>, path: &[u8], command: &str) -> Alerts {
+    judge_as(ctx, path, path, command)
+}
+
+/// The same, for a finding about `subject`.
+fn judge_as(ctx: &RuleContext<'_>, path: &[u8], subject: &[u8], command: &str) -> Alerts {
     let shown = crate::event::escape(path).to_string();
     if ctx.starting_up() {
         return super::startup_drift(ctx, format!("ran the script {shown}")).into();
@@ -169,7 +217,7 @@ pub(super) fn judge(ctx: &RuleContext<'_>, path: &[u8], command: &str) -> Alerts
             .evidence(ctx.event.ts, ctx.event.seq)
             .into();
     }
-    let alert = ctx.alert_as(&SCRIPT.info, Severity::Medium, path, |explanation| {
+    let alert = ctx.alert_as(&SCRIPT.info, Severity::Medium, subject, |explanation| {
         explanation.title = format!("Ran a script that is not in the image: {shown}");
         explanation.why.push(format!("ran: {command}"));
         if in_memory(ctx, path) {
@@ -179,7 +227,10 @@ pub(super) fn judge(ctx: &RuleContext<'_>, path: &[u8], command: &str) -> Alerts
         }
         history(ctx, path, &mut explanation.why);
     });
-    let alert = alert.history_of(&Bytes::new(path));
+    let mut alert = alert.history_of(&Bytes::new(path));
+    if subject != path {
+        alert = alert.part(path).reason(format!("also ran: {command}"));
+    }
     // A process that already belongs to a finding continues that one.
     if ctx.memory.marks.contains_key(&ctx.event.pid) {
         alert.into()
