@@ -158,7 +158,7 @@ fn scan(ctx: &RuleContext<'_>, memory: &mut PortScans, connect: &Connect) -> Ale
             let new = memory.datagrams.add(now, SCAN_WINDOW, pair, false);
             let many = new && memory.datagrams.ports(pair.0) == SCAN_DATAGRAMS;
             let line = format!("datagrams to {SCAN_DATAGRAMS} ports of {} within {SCAN_WINDOW} s", pair.0);
-            [many.then_some(Target::Host(pair.0, line)), None]
+            [many.then_some(ScanTarget::Host(pair.0, line)), None]
         }
         _ => return Alerts::none(),
     };
@@ -189,7 +189,7 @@ fn engines_asked(ctx: &RuleContext<'_>) -> Option<Alert> {
 }
 
 /// What is scanned, and by what it is known.
-enum Target {
+enum ScanTarget {
     /// Many ports of a host.
     Host(IpAddr, String),
     /// A port of many hosts.
@@ -199,19 +199,19 @@ enum Target {
 }
 
 /// A slow scan: many ports failed.
-fn by_failures(window: &Window, pair: (IpAddr, u16)) -> Option<Target> {
+fn by_failures(window: &Window, pair: (IpAddr, u16)) -> Option<ScanTarget> {
     let ports = window.ports(pair.0);
     if ports == SLOW_PORTS {
         let line = format!("{ports} ports of {} failed within {SLOW_WINDOW} s", pair.0);
-        return Some(Target::Host(pair.0, line));
+        return Some(ScanTarget::Host(pair.0, line));
     }
     let (hosts, pairs, _) = window.grid(SLOW_GRID_PORTS);
     let line = || format!("{pairs} ports of {hosts} hosts failed within {SLOW_WINDOW} s");
-    (hosts >= GRID_HOSTS && pairs >= 2 * GRID_PAIRS).then(|| Target::Network(line()))
+    (hosts >= GRID_HOSTS && pairs >= 2 * GRID_PAIRS).then(|| ScanTarget::Network(line()))
 }
 
 /// A scan within the short window.
-fn by_connections(ctx: &RuleContext<'_>, window: &Window, pair: (IpAddr, u16)) -> Option<Target> {
+fn by_connections(ctx: &RuleContext<'_>, window: &Window, pair: (IpAddr, u16)) -> Option<ScanTarget> {
     if window.pairs.len() < SCAN_PORTS {
         return None;
     }
@@ -219,29 +219,29 @@ fn by_connections(ctx: &RuleContext<'_>, window: &Window, pair: (IpAddr, u16)) -
     let (hosts, failing) = window.hosts(port);
     if hosts >= SCAN_HOSTS && (failing * 2 >= hosts || attribution::suspicious(ctx)) {
         let line = format!("port {port} of at least {SCAN_HOSTS} hosts within {SCAN_WINDOW} s");
-        return Some(Target::Port(port, line));
+        return Some(ScanTarget::Port(port, line));
     }
     if window.ports(ip) >= SCAN_PORTS {
         let line = format!("at least {SCAN_PORTS} ports of {ip} within {SCAN_WINDOW} s");
-        return Some(Target::Host(ip, line));
+        return Some(ScanTarget::Host(ip, line));
     }
     let (hosts, pairs, failed) = window.grid(GRID_PORTS);
     let line = || format!("{pairs} ports of {hosts} hosts within {SCAN_WINDOW} s, {failed} failed");
     let unanswered = failed * 2 >= pairs || attribution::suspicious(ctx);
-    (hosts >= GRID_HOSTS && pairs >= GRID_PAIRS && unanswered).then(|| Target::Network(line()))
+    (hosts >= GRID_HOSTS && pairs >= GRID_PAIRS && unanswered).then(|| ScanTarget::Network(line()))
 }
 
-fn alert(ctx: &RuleContext<'_>, connect: &Connect, target: &Target) -> Alert {
+fn alert(ctx: &RuleContext<'_>, connect: &Connect, target: &ScanTarget) -> Alert {
     let (part, line) = match target {
-        Target::Host(ip, line) => (format!("{ip}:*"), line),
-        Target::Port(port, line) => (format!("*:{port}"), line),
-        Target::Network(line) => ("*:*".to_owned(), line),
+        ScanTarget::Host(ip, line) => (format!("{ip}:*"), line),
+        ScanTarget::Port(port, line) => (format!("*:{port}"), line),
+        ScanTarget::Network(line) => ("*:*".to_owned(), line),
     };
     let alert = ctx.alert(Severity::High, b"scan", |explanation| {
         explanation.title = match target {
-            Target::Host(ip, _) => format!("Scanned ports of {ip}"),
-            Target::Port(port, _) => format!("Scanned hosts for port {port}"),
-            Target::Network(_) => "Scanned ports of several hosts".to_owned(),
+            ScanTarget::Host(ip, _) => format!("Scanned ports of {ip}"),
+            ScanTarget::Port(port, _) => format!("Scanned hosts for port {port}"),
+            ScanTarget::Network(_) => "Scanned ports of several hosts".to_owned(),
         };
         add_caller(ctx, explanation, connect);
     });
