@@ -11,11 +11,7 @@ pub(super) const RUNTIME_API: &str = "net.runtime-api";
 pub(super) const REFUSED: &str = "refused";
 
 /// Reasons that name the program that connects.
-pub(super) fn add_caller(
-    ctx: &RuleContext<'_>,
-    explanation: &mut Explanation,
-    connect: &Connect,
-) {
+pub(super) fn add_caller(ctx: &RuleContext<'_>, explanation: &mut Explanation, connect: &Connect) {
     if let Outcome::Failed(errno) = connect.outcome {
         explanation
             .why

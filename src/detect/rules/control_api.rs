@@ -128,7 +128,9 @@ fn title(to: &str, outcome: Outcome) -> String {
         Outcome::Failed(2) => format!("Looked for a container engine's socket: {to}"),
         Outcome::Failed(111) => format!("Tried the Docker API at {to}: refused"),
         Outcome::Failed(_) => format!("Tried the Docker API at {to}: failed"),
-        Outcome::InProgress | Outcome::Established => format!("Used a container engine's API: {to}"),
+        Outcome::InProgress | Outcome::Established => {
+            format!("Used a container engine's API: {to}")
+        }
     }
 }
 

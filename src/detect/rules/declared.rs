@@ -63,10 +63,7 @@ pub(super) fn known_work(
     }
     if confines && !starting {
         let alert = ctx.alert(Severity::Info, b"sandbox", |explanation| {
-            explanation.title = format!(
-                "{} sandboxes a child process",
-                caller(ctx, p).escaped()
-            );
+            explanation.title = format!("{} sandboxes a child process", caller(ctx, p).escaped());
             explanation.why.push(by(ctx, &p.comm));
         });
         return Some(alert.into());

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bstr::ByteSlice as _;
+
 use super::net::domain;
 use crate::detect::alert::Alerts;
 use crate::detect::rule_context::RuleContext;

@@ -75,7 +75,11 @@ fn setuid(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     }
     let severity = graded(weight, file.errno);
     let alert = ctx.alert(severity, &file.path, |explanation| {
-        let right = if mode & 0o4000 != 0 { "setuid" } else { "setgid" };
+        let right = if mode & 0o4000 != 0 {
+            "setuid"
+        } else {
+            "setgid"
+        };
         explanation.title = match file.errno {
             0 => format!("File made {right}: {}", file.path.escaped()),
             _ => format!("Tried to make a file {right}: {}", file.path.escaped()),

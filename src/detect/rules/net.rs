@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use bstr::ByteSlice as _;
+
 use crate::detect::alert::Alerts;
 use crate::detect::known_behavior::{Behavior, KnownBehavior};
 use crate::detect::rule_context::RuleContext;

@@ -72,10 +72,7 @@ fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
             refused(change.errno)
         );
         let alert = ctx.alert(severity, &subject, |explanation| {
-            explanation.title = format!(
-                "Package records changed: {}",
-                change.path.escaped()
-            );
+            explanation.title = format!("Package records changed: {}", change.path.escaped());
             explanation.why.push(by(ctx, &file.comm));
         });
         alerts.push(alert.part(change.path.clone()).reason(line));

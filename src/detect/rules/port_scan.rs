@@ -71,7 +71,11 @@ pub(super) struct PortScans {
 impl RuleMemory for PortScans {
     fn heap_bytes(&self) -> usize {
         let windows = [&self.connections, &self.failures, &self.datagrams];
-        windows.map(|window| window.pairs.len()).iter().sum::<usize>() * 64
+        windows
+            .map(|window| window.pairs.len())
+            .iter()
+            .sum::<usize>()
+            * 64
     }
 }
 
@@ -157,7 +161,10 @@ fn scan(ctx: &RuleContext<'_>, memory: &mut PortScans, connect: &Connect) -> Ale
             // Datagrams to many resolvers or peers are ordinary, to many ports of one are not.
             let new = memory.datagrams.add(now, SCAN_WINDOW, pair, false);
             let many = new && memory.datagrams.ports(pair.0) == SCAN_DATAGRAMS;
-            let line = format!("datagrams to {SCAN_DATAGRAMS} ports of {} within {SCAN_WINDOW} s", pair.0);
+            let line = format!(
+                "datagrams to {SCAN_DATAGRAMS} ports of {} within {SCAN_WINDOW} s",
+                pair.0
+            );
             [many.then_some(ScanTarget::Host(pair.0, line)), None]
         }
         _ => return Alerts::none(),
@@ -211,7 +218,11 @@ fn by_failures(window: &Window, pair: (IpAddr, u16)) -> Option<ScanTarget> {
 }
 
 /// A scan within the short window.
-fn by_connections(ctx: &RuleContext<'_>, window: &Window, pair: (IpAddr, u16)) -> Option<ScanTarget> {
+fn by_connections(
+    ctx: &RuleContext<'_>,
+    window: &Window,
+    pair: (IpAddr, u16),
+) -> Option<ScanTarget> {
     if window.pairs.len() < SCAN_PORTS {
         return None;
     }

@@ -98,7 +98,6 @@ fn deed(p: &Privilege) -> (&'static str, &'static str) {
         "open_by_handle_at" => ("Opened a file by handle", "open a file by handle"),
         "iopl" | "ioperm" => ("Got access to I/O ports", "access I/O ports"),
         "reboot" => ("Called reboot", "reboot"),
-        "setuid" | "setreuid" | "setresuid" | "setfsuid" => ("Became root", "become root"),
         "userfaultfd" => ("Created a userfaultfd", "create a userfaultfd"),
         "perf_event_open" => ("Opened a performance event", "open a performance event"),
         "keyctl" | "add_key" | "request_key" => ("Used kernel keys", "use kernel keys"),
@@ -111,7 +110,14 @@ fn deed(p: &Privilege) -> (&'static str, &'static str) {
 }
 
 /// "Tried to create a mount namespace: refused".
-fn title(p: &Privilege) -> String {
+fn title(ctx: &RuleContext<'_>, p: &Privilege) -> String {
+    if let Some(process) = ctx.process.filter(|_| p.call.contains("uid")) {
+        return format!(
+            "User {} became root: {}",
+            process.uid,
+            process.exe.escaped()
+        );
+    }
     let (done, tried) = deed(p);
     let namespaces = match p.call.as_str() {
         "setns" | "unshare" | "clone" | "clone3" => namespaces(&p.detail),
@@ -158,10 +164,15 @@ fn namespaces(detail: &[u8]) -> String {
 }
 
 /// An alert about a call.
-pub(super) fn alert(ctx: &RuleContext<'_>, p: &Privilege, severity: Severity, subject: &[u8]) -> Alert {
+pub(super) fn alert(
+    ctx: &RuleContext<'_>,
+    p: &Privilege,
+    severity: Severity,
+    subject: &[u8],
+) -> Alert {
     let line = format!("{} {}{}", p.call, p.detail.escaped(), refused(p.errno));
     let alert = ctx.alert(severity, subject, |explanation| {
-        explanation.title = title(p);
+        explanation.title = title(ctx, p);
         explanation.why.push(by(ctx, &p.comm));
     });
     alert.reason(line)

@@ -202,7 +202,7 @@ mod tests {
         assert_eq!(drift.len(), 3);
         for story in drift {
             let why = story.why.join("\n");
-            assert!(why.contains("then: A program hides what it is"), "{why}");
+            assert!(why.contains("then: Disguised program"), "{why}");
         }
         for (exe, argv0) in [
             ("/usr/bin/sleep", "kworker/0:1"),
@@ -236,6 +236,19 @@ mod tests {
             &["worker", "-o", "stratum+tcp://pool.example:3333"],
         );
         assert_eq!(w.finding("exec.miner").severity, Severity::Critical);
+        // The image's own starter of programs is no second one; another of its name is no starter.
+        let mut w = World::steady();
+        let init = w.init();
+        let words = ["nohup", "worker", "-o", "stratum+tcp://pool.example:3333"];
+        let nohup = w.exec(init, "/usr/bin/nohup", &words);
+        w.none("exec.miner");
+        w.exec_as(nohup, init, "/usr/bin/worker", &words[1..], |_| {});
+        assert_eq!(w.all("exec.miner").len(), 1);
+        let mut w = World::steady();
+        let init = w.init();
+        w.exec_file(init, "/tmp/nohup", &words, upper(9));
+        assert!(w.highest() >= Severity::High);
+        assert!(!w.all("drift.exec-new").is_empty() || !w.all("exec.miner").is_empty());
         let mut w = World::steady();
         let init = w.init();
         w.exec(init, "/bin/grep", &["grep", "stratum+tcp://", "/etc/hosts"]);

@@ -1,5 +1,7 @@
 //! Rights that a process gains: root, and capabilities it had not used.
 
+use bstr::ByteSlice as _;
+
 use super::declared::{KnownPrivileges, caller};
 use super::priv_calls::alert;
 use crate::catalog;

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use bstr::ByteSlice as _;
+use smallvec::SmallVec;
 
 use crate::catalog::path::normal;
 use crate::detect::alert::{Alert, Alerts};
@@ -47,12 +48,19 @@ impl RuleMemory for ScriptWriters {
 }
 
 impl ScriptWriters {
-    /// What the finding about a script is about. The scripts that one process writes and then has
-    /// run, as jobs do, are one finding: about the first of them.
+    /// What the finding about a script is about. The scripts that one process writes, itself or
+    /// by a program it starts, and then has run, as jobs do, are one finding: about the first.
     fn subject(&mut self, ctx: &RuleContext<'_>, path: &[u8]) -> Bytes {
-        let writer = ctx.activity(path).map(|activity| activity.writer);
-        let runs = |p: &&ProcessEntry| Some(p.pid) == writer && p.pid != ctx.event.pid;
-        let Some(writer) = ctx.ancestors().find(runs) else {
+        let Some(activity) = ctx.activity(path) else {
+            return Bytes::new(path);
+        };
+        let parent = |pid| ctx.state.processes.get(&pid).map(|writer| writer.ppid);
+        let mut writers: SmallVec<[u32; 4]> = SmallVec::new();
+        writers.extend([activity.writer, activity.pid]);
+        writers.extend(parent(activity.writer));
+        writers.extend(parent(activity.pid));
+        let mut runs = ctx.ancestors().skip(1);
+        let Some(writer) = runs.find(|p| writers.contains(&p.pid)) else {
             return Bytes::new(path);
         };
         let known = |(pid, started, _): &&(u32, Timestamp, Bytes)| {
@@ -221,9 +229,7 @@ fn judge_as(ctx: &RuleContext<'_>, path: &[u8], subject: &[u8], command: &str) -
         explanation.title = format!("Ran a script that is not in the image: {shown}");
         explanation.why.push(format!("ran: {command}"));
         if in_memory(ctx, path) {
-            explanation
-                .why
-                .push("the script is on a tmpfs".to_owned());
+            explanation.why.push("the script is on a tmpfs".to_owned());
         }
         history(ctx, path, &mut explanation.why);
     });
@@ -245,6 +251,27 @@ mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::World;
     use crate::event::{FileOp, Mount};
+
+    #[test]
+    fn scripts_that_one_process_writes_and_runs_are_one_finding() {
+        let mut w = World::steady();
+        let s = w.session(&["sh", "-c", "for n in 1 2 3; do ...; done"]);
+        for n in 0..5 {
+            let job = format!("/root/job.{n}");
+            w.create(s, &job);
+            let python = w.exec(s, "/usr/bin/python3", &["python3", &job]);
+            w.exit(python);
+            w.file(s, FileOp::Unlink, &job);
+        }
+        let all = w.all("drift.script");
+        assert_eq!((all.len(), all[0].count), (1, 5));
+        assert_eq!(all[0].parts.len(), 4);
+        // Scripts that somebody else wrote are findings of their own.
+        let other = w.session(&["sh"]);
+        w.create(other, "/srv/x.sh");
+        w.exec(s, "/bin/sh", &["sh", "/srv/x.sh"]);
+        assert_eq!(w.all("drift.script").len(), 2);
+    }
 
     #[test]
     fn scripts_by_every_way() {

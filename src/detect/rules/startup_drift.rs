@@ -46,9 +46,7 @@ fn title(count: u64) -> String {
 /// An alert about drift of the container's start-up, which is one finding.
 pub(crate) fn startup_drift(ctx: &RuleContext<'_>, line: String) -> Alert {
     let alert = ctx.alert_as(&STARTUP.info, Severity::Info, b"start-up", |_| {});
-    alert
-        .reason(line)
-        .title_by_count(title)
+    alert.reason(line).title_by_count(title)
 }
 
 /// An alert about a result of a build inside the container, which is one finding.

@@ -45,7 +45,11 @@ fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     }
     let severity = graded(Severity::Medium, change.errno);
     let alert = ctx.alert(severity, change.path, |explanation| {
-        explanation.title = format!("Trusted certificate or key {}: {}", change.verb, change.path.escaped());
+        explanation.title = format!(
+            "Trusted certificate or key {}: {}",
+            change.verb,
+            change.path.escaped()
+        );
         explanation.why.push(by(ctx, &file.comm));
     });
     alert.into()

@@ -120,9 +120,7 @@ fn describe(
     );
     history(ctx, path, &mut explanation.why);
     if ctx.session().is_some() {
-        explanation
-            .why
-            .push("run in an exec session".to_owned());
+        explanation.why.push("run in an exec session".to_owned());
     }
 }
 
