@@ -14,7 +14,6 @@ use crate::detect::{
     Handler, Requirement, Rule, RuleInfo, Severity, build_artifacts, program_roles,
 };
 use crate::event::{Bytes, CompareClass, Exec, FileOp, Origin, ProgramAdditions, Timestamp};
-use crate::state::ProcessEntry;
 
 /// Scripts.
 pub(super) const SCRIPT: Rule = Rule {
