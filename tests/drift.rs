@@ -169,17 +169,28 @@ fn what_changed_before_is_a_finding_and_replays_alike() {
     watch.expect("another drift scan", |l| {
         l["type"] == "scan" && l["cause"] == "interval"
     });
-    let finding = watch.expect_finding(&c.container().id, "drift.snapshot", |_| true);
-    watch.stop();
+    let id = c.container().id.clone();
+    watch.expect_finding(&id, "drift.snapshot", |_| true);
+    let lines = watch.stop();
+    let of = |subject: &str| {
+        let about = |l: &&Value| l["type"] == "finding" && l["subject"] == subject;
+        lines.iter().rfind(about).unwrap().clone()
+    };
+    let program = of("/bin/evil");
     assert_eq!(
-        (&finding["severity"], &finding["count"]),
-        (&"medium".into(), &1.into())
+        (&program["severity"], &program["count"]),
+        (&"high".into(), &1.into())
     );
-    let why = finding["why"].to_string();
+    assert!(program["already_since"].is_string(), "{program}");
+    let why = program["why"].to_string();
     assert!(
-        why.contains("added /bin/evil") && why.contains("changed /etc/app/app.conf"),
+        why.contains("added /bin/evil") && why.contains("already so when watching began"),
         "{why}"
     );
+    let settings = of("image");
+    assert_eq!(settings["severity"], "info");
+    let why = settings["why"].to_string();
+    assert!(why.contains("changed /etc/app/app.conf"), "{why}");
     replays_alike(&file);
     let replayed = hullwatch(&["replay", file.to_str().unwrap(), "--findings"]);
     assert!(String::from_utf8_lossy(&replayed.stdout).contains("drift.snapshot"));

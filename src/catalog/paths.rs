@@ -272,6 +272,62 @@ fn home(rest: &[u8]) -> Option<PathClass> {
     }
 }
 
+/// Directories whose contents package managers of languages, build tools and editors bring.
+const PACKAGE_TREES: &[&[u8]] = &[
+    b"/node_modules/",
+    b"/site-packages/",
+    b"/dist-packages/",
+    b"/gems/",
+    b"/vendor/",
+    b"/venv/",
+    b"/.venv/",
+    b"/.cargo/",
+    b"/.rustup/",
+    b"/cargo/registry/",
+    b"/rustup/toolchains/",
+    b"/target/debug/",
+    b"/target/release/",
+    b"/go/pkg/",
+    b"/go-build",
+    b"/.npm/",
+    b"/.nvm/",
+    b"/.m2/",
+    b"/.gradle/",
+    b"/.cache/",
+    b"/.git/",
+    b"/CMakeFiles/",
+    b"/usr/share/perl",
+    b"/usr/local/share/perl",
+];
+
+/// Whether `path` lies in a tree of a language's packages or of a build.
+#[must_use]
+pub(crate) fn in_package_tree(path: &[u8]) -> bool {
+    PACKAGE_TREES.iter().any(|tree| contains(path, tree))
+}
+
+/// Endings of scripts that a web server runs.
+const WEB_SCRIPTS: &[&[u8]] = &[
+    b".php", b".phtml", b".php5", b".php7", b".phar", b".jsp", b".jspx", b".asp", b".aspx", b".cgi",
+];
+/// Directories to which applications compile their templates.
+const TEMPLATES: &[&[u8]] = &[
+    b"/cache/",
+    b"/caches/",
+    b"/templates_c/",
+    b"/storage/framework/",
+    b"/twig/",
+    b"/smarty/",
+    b"/tmp/",
+];
+
+/// Whether a web server runs the file at `path` when it is asked for it, by its name and place.
+#[must_use]
+pub(crate) fn is_web_script(path: &[u8]) -> bool {
+    let compiled = TEMPLATES.iter().any(|dir| contains(path, dir));
+    !compiled && WEB_SCRIPTS.iter().any(|end| path.ends_with(end)) || contains(path, b"/cgi-bin/")
+}
+
 fn is_history(name: &[u8]) -> bool {
     matches!(
         name,
@@ -289,6 +345,21 @@ fn is_history(name: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn web_scripts_are_known_by_ending_and_place() {
+        for (path, is) in [
+            (&b"/var/www/html/up/x.php"[..], true),
+            (b"/opt/tomcat/webapps/ROOT/c.jsp", true),
+            (b"/usr/lib/cgi-bin/run", true),
+            (b"/app/var/cache/twig/a1.php", false),
+            (b"/srv/x.py", false),
+        ] {
+            assert_eq!(is_web_script(path), is, "{}", path.escape_ascii());
+        }
+        assert!(in_package_tree(b"/app/node_modules/x/y.node"));
+        assert!(!in_package_tree(b"/usr/local/bin/y"));
+    }
 
     #[test]
     fn each_path_has_its_class() {

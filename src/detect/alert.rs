@@ -129,6 +129,7 @@ pub(crate) struct Alert {
     pub(super) joins: Joins,
     pub(super) becomes: Option<Identity>,
     pub(super) repeated: u64,
+    pub(super) already_since: Option<Timestamp>,
 }
 
 impl Alert {
@@ -151,6 +152,7 @@ impl Alert {
             joins: Joins::default(),
             becomes: None,
             repeated: 0,
+            already_since: None,
         }
     }
 
@@ -196,7 +198,6 @@ impl Alert {
 
     /// Gives the finding another title.
     #[must_use]
-    #[allow(dead_code, reason = "used once more rules are converted")]
     pub(crate) fn title(mut self, title: String) -> Self {
         self.title = Some(title);
         self
@@ -242,6 +243,13 @@ impl Alert {
     #[must_use]
     pub(crate) fn begins_session(mut self, root: u32) -> Self {
         self.session = Some(root);
+        self
+    }
+
+    /// It was already so when watching began, since this time; zero where that is not known.
+    #[must_use]
+    pub(crate) fn already_since(mut self, since: Timestamp) -> Self {
+        self.already_since = Some(since);
         self
     }
 

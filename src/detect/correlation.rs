@@ -5,11 +5,11 @@
 
 use super::alert::{Alert, Alerts, Identity, Joins, Predecessor, Target};
 use super::file_origin::attach_history;
-use super::finding::FindingIndex;
+use super::finding::{ALREADY, FindingIndex};
 use super::finding_store::{Explanation, Occurrence};
 use super::rule_context::RuleContext;
 use super::rule_info::RuleInfo;
-use crate::event::{Bytes, Severity};
+use crate::event::{Bytes, Severity, Timestamp};
 
 /// Records the alerts of one handler, in order.
 pub(super) fn record(ctx: &mut RuleContext<'_>, alerts: Alerts) {
@@ -76,6 +76,9 @@ fn add_to(ctx: &mut RuleContext<'_>, index: FindingIndex, alert: Alert) {
             finding.ancestry = ancestry;
         });
     }
+    if let Some(since) = alert.already_since {
+        mark_already(ctx, index, since);
+    }
     for line in alert.reasons {
         ctx.findings.add_reason(index, line);
     }
@@ -97,6 +100,31 @@ fn add_to(ctx: &mut RuleContext<'_>, index: FindingIndex, alert: Alert) {
     for pid in alert.processes {
         ctx.memory.mark(pid, index);
     }
+}
+
+/// Marks a finding that begins with this event as already so when watching began. A story that
+/// was seen to begin, or has been marked, stays as it is, but for an earlier time.
+fn mark_already(ctx: &mut RuleContext<'_>, index: FindingIndex, since: Timestamp) {
+    let Some(finding) = ctx.findings.get(index) else {
+        return;
+    };
+    let since = if since == Timestamp(0) {
+        ctx.event.ts
+    } else {
+        since.min(ctx.event.ts)
+    };
+    match finding.already_since {
+        Some(known) if known <= since => return,
+        None if finding.count > 1 || finding.evidence.first() != Some(&ctx.event.seq) => return,
+        _ => {}
+    }
+    ctx.findings.edit(index, |finding| {
+        finding.already_since = Some(since);
+        let since = since.to_jiff().strftime("%Y-%m-%d %H:%M:%SZ");
+        let line = format!("{ALREADY}, since {since}");
+        finding.why.retain(|line| !line.starts_with(ALREADY));
+        finding.why.insert(0, line);
+    });
 }
 
 /// Finds the finding that an alert counts on, or begins one. `None` when the policy turns the
@@ -211,7 +239,9 @@ fn succeed(
     };
     let alone = own.planted.values().filter(|p| **p == index).count() == 1;
     let lesser = ctx.findings.get(index).is_some_and(|f| {
-        f.rule != rule.id && f.rule.starts_with(predecessor.family) && f.severity <= severity
+        // A change that nobody was seen to make is a change, too.
+        let change = f.rule.starts_with(predecessor.family) || f.rule == "drift.snapshot";
+        f.rule != rule.id && change && f.severity <= severity
     });
     let known = ctx.findings.find(rule.id, Some(ctx.owner), subject);
     if alone && lesser && known.is_none() {

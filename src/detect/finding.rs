@@ -80,6 +80,9 @@ pub struct Finding {
     pub why: Vec<String>,
     /// ATT&CK technique ids.
     pub attack: Vec<String>,
+    /// It was already so when watching began: since when, by the time of the process or the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub already_since: Option<Timestamp>,
     /// First time.
     pub first: Timestamp,
     /// Latest time.
@@ -96,7 +99,16 @@ pub struct Finding {
     pub evidence: Vec<u64>,
 }
 
+/// How texts say that something was found, not seen to happen.
+pub(crate) const ALREADY: &str = "already so when watching began";
+
 impl Finding {
+    /// When what it tells began: before its first event, when it was already so then.
+    #[must_use]
+    pub fn began(&self) -> Timestamp {
+        self.already_since.unwrap_or(self.first).min(self.first)
+    }
+
     /// How often it happened without an event of that among the evidence, at least.
     #[must_use]
     pub fn evidence_not_kept(&self) -> u64 {

@@ -189,6 +189,7 @@ impl FindingStore {
             title: explanation.title,
             why: explanation.why,
             attack: rule.attack.iter().map(|a| (*a).to_owned()).collect(),
+            already_since: None,
             first: occurrence.ts,
             last: occurrence.ts.max(at.0),
             count: 1,

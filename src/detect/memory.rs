@@ -53,8 +53,6 @@ pub(crate) struct ContainerMemory {
     pub(crate) packaged: SeenSet,
     /// Files that were built inside and then moved or copied.
     pub(crate) built: SeenSet,
-    /// Differences from the image already told.
-    pub(crate) scanned: SeenSet,
     /// Changed files that a finding tells of: what runs them later belongs to its story.
     pub(crate) planted: BTreeMap<Bytes, FindingIndex>,
     /// Findings about exec sessions, by host pid of the session's root.
@@ -78,7 +76,7 @@ impl ContainerMemory {
 
     /// About how many bytes it holds: a hash in each set, a text or two in each map.
     fn bytes(&self) -> usize {
-        let sets = [&self.packaged, &self.built, &self.scanned];
+        let sets = [&self.packaged, &self.built];
         let hashes = sets.map(SeenSet::len).iter().sum::<usize>();
         let texts = self.hashes.len() + self.planted.len();
         size_of::<Self>()

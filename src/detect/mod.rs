@@ -42,6 +42,7 @@ pub(crate) use keyframe::Frozen;
 pub use policy::{PolicyError, Read as PolicyRead};
 pub(crate) use rule::{Handler, Rule};
 pub use rule_info::{Requirement, RuleInfo};
+pub(crate) use rules::{Planted, planted};
 pub(crate) use silence::exactly;
 
 use std::collections::BTreeSet;

@@ -9,9 +9,7 @@ use crate::event::{FileClass, NodeKind};
 pub(super) const HEAD: usize = 64;
 
 /// Suffixes of scripts that run without a `#!` line.
-const SCRIPTS: &[&[u8]] = &[
-    b".sh", b".bash", b".py", b".pl", b".rb", b".php", b".phtml", b".jsp", b".lua", b".ps1",
-];
+const SCRIPTS: &[&[u8]] = &[b".sh", b".bash", b".py", b".pl", b".rb", b".lua", b".ps1"];
 /// Suffixes of settings.
 const SETTINGS: &[&[u8]] = &[
     b".conf",
@@ -113,6 +111,7 @@ fn code(path: &[u8], head: &[u8]) -> Option<FileClass> {
 
 fn is_script(path: &[u8], mode: u32, head: &[u8]) -> bool {
     SCRIPTS.iter().any(|s| path.ends_with(s))
+        || paths::is_web_script(path)
         || (mode & 0o111 != 0 && !head.is_empty() && !head.contains(&0))
 }
 
@@ -123,7 +122,7 @@ fn by_directory(path: &[u8]) -> FileClass {
         FileClass::Binary
     } else if name.ends_with(b".so") || contains(name, b".so.") {
         FileClass::Library
-    } else if SCRIPTS.iter().any(|s| path.ends_with(s)) {
+    } else if SCRIPTS.iter().any(|s| path.ends_with(s)) || paths::is_web_script(path) {
         FileClass::Script
     } else {
         FileClass::Data

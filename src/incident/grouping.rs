@@ -101,7 +101,7 @@ impl Incidents {
     }
 
     fn join(&mut self, state: &State, finding: &Finding) {
-        let (Some(container), Some(stage)) = (&finding.container, Stage::of(&finding.rule)) else {
+        let (Some(container), Some(stage)) = (&finding.container, Stage::of(finding)) else {
             return;
         };
         let decisive = stage.decisive(finding.severity);

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::detect::{Finding, Planted, planted};
 use crate::event::Severity;
 
 /// The part of an attack that a rule's findings show.
@@ -95,14 +96,36 @@ const STAGES: &[(&str, Stage)] = &[
     ("priv.unusual-call", stage("unusual call", 10)),
 ];
 
+/// The rule on what differs from the image although nobody was seen changing it.
+const SNAPSHOT: &str = "drift.snapshot";
+/// A weighty file of that rule at no special place: a program, script or library.
+const PLANTED: Stage = stage("dropped program", 60);
+/// One that a web server runs when it is asked for it.
+const WEB_SCRIPT: Stage = stage("web script", 60);
+
 const fn stage(name: &'static str, weight: u32) -> Stage {
     Stage { name, weight }
 }
 
 impl Stage {
-    /// The stage that findings of `rule` show; `None` for rules that say nothing of an intruder.
+    /// The stage that a finding shows; `None` where it says nothing of an intruder.
     #[must_use]
-    pub fn of(rule: &str) -> Option<Self> {
+    pub fn of(finding: &Finding) -> Option<Self> {
+        if finding.rule != SNAPSHOT || finding.severity < Severity::High {
+            return Self::of_rule(&finding.rule);
+        }
+        // What was planted before watching began counts as if it had been seen.
+        let thing = finding.things().first();
+        Some(match thing.map_or(Planted::Code, |thing| planted(thing)) {
+            Planted::AsBy(rule) => return Self::of_rule(rule),
+            Planted::WebScript => WEB_SCRIPT,
+            Planted::Code => PLANTED,
+        })
+    }
+
+    /// The stage that findings of `rule` show.
+    #[must_use]
+    fn of_rule(rule: &str) -> Option<Self> {
         if OUTSIDE.iter().any(|prefix| rule.starts_with(prefix)) {
             return None;
         }
@@ -165,8 +188,8 @@ mod tests {
 
     #[test]
     fn many_weak_findings_do_not_outweigh_a_decisive_one() {
-        let reads = Stage::of("file.credential-read").map(|s| s.score(Severity::High));
-        let shell = Stage::of("net.reverse-shell").map(|s| s.score(Severity::High));
+        let reads = Stage::of_rule("file.credential-read").map(|s| s.score(Severity::High));
+        let shell = Stage::of_rule("net.reverse-shell").map(|s| s.score(Severity::High));
         assert!(reads < shell);
     }
 }

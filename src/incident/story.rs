@@ -51,7 +51,7 @@ pub fn story(detector: &Detector, incident: &Incident) -> (Vec<StoryLine>, usize
 
 fn line(finding: &Finding) -> StoryLine {
     StoryLine {
-        first: finding.first,
+        first: finding.began(),
         last: finding.last,
         severity: finding.severity,
         text: finding.title.clone(),
@@ -69,10 +69,13 @@ fn alike(detector: &Detector, line: &StoryLine, finding: &Finding) -> bool {
             && first.severity == finding.severity
             && program(first) == program(finding)
             && finding.severity < Severity::Critical
+            // Planted files are a deed each.
+            && !(finding.ancestry.is_empty() && finding.severity >= Severity::High)
     })
 }
 
 fn fold(line: &mut StoryLine, finding: &Finding) {
+    line.first = line.first.min(finding.began());
     line.last = line.last.max(finding.last);
     line.count += finding.count;
     line.findings.push(finding.id);

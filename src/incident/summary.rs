@@ -134,7 +134,7 @@ impl Incidents {
 fn open<'a>(detector: &'a Detector, group: &Group) -> Option<Vec<&'a Finding>> {
     let all = group.findings.iter().filter_map(|id| detector.finding(*id));
     let mut findings: Vec<&Finding> = all.filter(|finding| finding.silenced.is_none()).collect();
-    findings.sort_by_key(|finding| (finding.first, finding.id));
+    findings.sort_by_key(|finding| (finding.began(), finding.id));
     let mut severities = findings.iter().map(|finding| finding.severity);
     severities
         .any(|severity| severity >= Severity::Medium)
@@ -174,7 +174,7 @@ fn describe(
     } = assess(&findings);
     let running = running(state, alive, group);
     let connected = connected(state, group, &running);
-    let first = findings.first()?.first;
+    let first = findings.first()?.began();
     let last = findings.iter().map(|finding| finding.last).max()?;
     Some(Incident {
         id: group.id,
@@ -204,7 +204,7 @@ fn exists(state: &State, container: &ContainerId) -> bool {
 fn stages(findings: &[&Finding]) -> Vec<Stage> {
     let mut stages: Vec<Stage> = Vec::new();
     for finding in findings {
-        if let Some(stage) = Stage::of(&finding.rule)
+        if let Some(stage) = Stage::of(finding)
             && (finding.severity >= Severity::Medium || stage.weight == 0)
             && !stages.iter().any(|known| known.name == stage.name)
         {
@@ -219,7 +219,7 @@ fn stages(findings: &[&Finding]) -> Vec<Stage> {
 fn grade(findings: &[&Finding]) -> (Severity, u32) {
     let mut worst: BTreeMap<&str, (Severity, u32)> = BTreeMap::new();
     for finding in findings {
-        if let Some(stage) = Stage::of(&finding.rule) {
+        if let Some(stage) = Stage::of(finding) {
             let entry = worst.entry(stage.name).or_insert((Severity::Info, 0));
             entry.0 = entry.0.max(finding.severity);
             entry.1 = entry.1.max(stage.score(finding.severity));
@@ -228,7 +228,7 @@ fn grade(findings: &[&Finding]) -> (Severity, u32) {
     let rank = worst.values().map(|(_, score)| score).sum();
     let severity = worst.values().map(|(severity, _)| *severity).max();
     let decisive = |name: &str, severity: Severity| {
-        let mut all = findings.iter().filter_map(|f| Stage::of(&f.rule));
+        let mut all = findings.iter().filter_map(|finding| Stage::of(finding));
         all.any(|stage| stage.name == name && stage.decisive(severity))
     };
     let strong = worst

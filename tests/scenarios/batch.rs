@@ -16,8 +16,13 @@ const WORKERS: usize = 6;
 const STARTED: u64 = 12;
 /// Comparisons with the image that do not come are given up after five seconds.
 const SETTLED: u64 = 7;
+/// The comparison of ten containers' files with their images, at most.
+const SCANNED: u64 = 20;
 /// A container that runs longer than this hangs.
 const LONGEST: Duration = Duration::from_secs(900);
+
+/// One watch at a time: the tests of a program run in threads.
+static ONE: Mutex<()> = Mutex::new(());
 
 /// What became of a scenario.
 pub(crate) struct Ran {
@@ -40,9 +45,60 @@ struct Running {
     failed: Vec<String>,
 }
 
-/// Runs them all; each keeps its findings.
+/// Runs them all; each keeps its findings. Those that are watched late have a hullwatch of their
+/// own, which begins when they have done their deeds.
 pub(crate) fn run(scenarios: Vec<Scenario>) -> Vec<Ran> {
-    run_beside(scenarios, WORKERS, |_| ()).0
+    let all_late = watch_begins();
+    let (late, seen): (Vec<_>, Vec<_>) = scenarios
+        .into_iter()
+        .partition(|scenario| scenario.late || all_late.is_some());
+    let mut all = Vec::new();
+    if !seen.is_empty() {
+        all.extend(run_beside(seen, WORKERS, |_| ()).0);
+    }
+    if !late.is_empty() {
+        all.extend(run_late(late, all_late));
+    }
+    all
+}
+
+/// After so many seconds of each container watching begins, when `HULLWATCH_TEST_LATE` says so:
+/// any scenario can be tried late.
+fn watch_begins() -> Option<Duration> {
+    let seconds = std::env::var("HULLWATCH_TEST_LATE").ok()?;
+    Some(Duration::from_secs(seconds.parse().unwrap()))
+}
+
+/// Deeds first: all containers do theirs, or work for `after`, and then watching begins.
+fn run_late(scenarios: Vec<Scenario>, after: Option<Duration>) -> Vec<Ran> {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let peer = scenarios.iter().any(|s| s.peer);
+    if peer {
+        peer::start();
+    }
+    let started = parallel(scenarios, WORKERS, start);
+    let passes = |running: Running| {
+        let since_start = running.since.elapsed();
+        std::thread::sleep(Duration::from_secs(STARTED).saturating_sub(since_start));
+        act(running, after.is_some())
+    };
+    let (watch, done) = std::thread::scope(|scope| {
+        let deeds = scope.spawn(|| parallel(started, WORKERS, passes));
+        match after {
+            Some(after) => {
+                std::thread::sleep(after);
+                let watch = Watch::start();
+                (watch, deeds.join().unwrap())
+            }
+            None => {
+                let done = deeds.join().unwrap();
+                (Watch::start(), done)
+            }
+        }
+    });
+    // Containers' files are compared one after another.
+    watch.passes(now(), SETTLED + SCANNED * done.len() as u64 / 10);
+    finish(watch, done, peer)
 }
 
 /// As [`run`], so many at the same time, with something else beside them under the same watch.
@@ -51,8 +107,6 @@ pub(crate) fn run_beside<T: Send>(
     workers: usize,
     beside: impl FnOnce(&Watch) -> T + Send,
 ) -> (Vec<Ran>, T) {
-    // One watch at a time: the tests of a program run in threads.
-    static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let watch = Watch::start();
     let peer = scenarios.iter().any(|s| s.peer);
@@ -62,11 +116,19 @@ pub(crate) fn run_beside<T: Send>(
     let (done, other) = std::thread::scope(|scope| {
         let beside = scope.spawn(|| beside(&watch));
         let started = parallel(scenarios, WORKERS, start);
-        let done = parallel(started, workers, |running| act(running, &watch));
+        let done = parallel(started, workers, |running| {
+            if !running.id.is_empty() {
+                watch.passes(running.began, STARTED);
+            }
+            act(running, true)
+        });
         (done, beside.join().unwrap())
     });
-    let end = now();
-    watch.passes(end, SETTLED);
+    watch.passes(now(), SETTLED);
+    (finish(watch, done, peer), other)
+}
+
+fn finish(watch: Watch, done: Vec<Running>, peer: bool) -> Vec<Ran> {
     let names: Vec<String> = done.iter().map(|r| container(&r.scenario)).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let all = done
@@ -85,7 +147,7 @@ pub(crate) fn run_beside<T: Send>(
     }
     let lost = watch.stop();
     assert!(lost.is_empty(), "events were lost: {lost:?}");
-    (all, other)
+    all
 }
 
 fn parallel<T: Send, R: Send>(work: Vec<T>, workers: usize, act: impl Fn(T) -> R + Sync) -> Vec<R> {
@@ -157,11 +219,11 @@ fn script(scenario: &Scenario) -> String {
     }
 }
 
-fn act(mut running: Running, watch: &Watch) -> Running {
+/// The steps from outside, then what the container's init does to its end when that is waited for.
+fn act(mut running: Running, to_the_end: bool) -> Running {
     if running.id.is_empty() {
         return running;
     }
-    watch.passes(running.began, STARTED);
     let name = container(&running.scenario);
     for step in &running.scenario.steps {
         // What an attack returns is its own affair; that it ran at all is ours.
@@ -189,7 +251,7 @@ fn act(mut running: Running, watch: &Watch) -> Running {
         steps,
         ..
     } = &running.scenario;
-    let ends = !service.is_empty() || (!run.is_empty() && steps.is_empty());
+    let ends = to_the_end && (!service.is_empty() || (!run.is_empty() && steps.is_empty()));
     while ends && is_running(&running.id) {
         if running.since.elapsed() > LONGEST {
             running.failed.push(format!("{name} does not end"));

@@ -41,6 +41,9 @@ pub(crate) struct Scenario {
     /// What comes from outside after start-up, in this order.
     #[serde(default)]
     pub(crate) steps: Vec<Step>,
+    /// Watching begins after its steps are done, while its init's scripts still run.
+    #[serde(default)]
+    pub(crate) late: bool,
     /// The findings it must raise, one story each.
     #[serde(default)]
     pub(crate) expect: Vec<Expected>,

@@ -1,135 +1,242 @@
 //! What differs from the image although nobody was seen changing it.
 
-use crate::catalog::paths;
+use super::drift_grade::{self, Grade, Installations};
+use crate::detect::alert::{Alert, Alerts};
 use crate::detect::rule_context::RuleContext;
+use crate::detect::rule_memory::RuleMemory;
+use crate::detect::seen_set::SeenSet;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity};
-use crate::event::{Difference, Differing, DriftScan, DriftScanSource, FileClass, Timestamp};
+use crate::event::{Difference, Differing, DriftScan, DriftScanSource, FileOp, Origin, Timestamp};
+
+/// Weighty files of one scan that are a finding each; more are counted in one.
+const MAX_APART: usize = 12;
+/// Lesser files that the common finding names.
+const MAX_LINES: usize = 30;
+
+/// Installed packages that the common finding names.
+const MAX_PACKAGES: usize = 12;
 
 /// The rule.
 pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "drift.snapshot",
         title: "Files differ from the image and nobody was seen changing them",
-        severity: Severity::Medium,
+        severity: Severity::High,
         attack: &["T1554", "T1525", "T1505"],
         needs: &[Requirement::Compare],
-        explain: "The container's files were compared with its image by content. Programs, \
-                  libraries, scripts, credentials, cron tables and other settings differ, and no \
-                  event tells who did it: it happened before watching began, or from outside the \
-                  container. What was made while the container started, and what the container's \
-                  package database says a package brought, is information only; so are settings. \
-                  Logs, caches and data do not count.",
+        explain: "The container's files were compared with its image by content, and no event \
+                  tells who made the difference: it happened before watching began, or from \
+                  outside the container. Programs, scripts among programs or of a web server, \
+                  libraries, scheduled jobs, accounts, SSH keys, setuid files and shell start-up \
+                  files are one finding each, and high. What a package brought, what was made \
+                  while the container started, and settings are information in one line. Logs, \
+                  caches and data do not count.",
         check: "hullwatch drift CONTAINER --diff shows all of it; who had access before watching \
                 began.",
     },
-    handlers: &[Handler::OldDriftScan(scan)],
+    handlers: &[Handler::DriftScan(|ctx, memory, scan| {
+        examine(ctx, memory.of(), scan)
+    })],
 };
 
-/// Findings on executions, which are about the same files.
-const EXECUTED: [&str; 3] = [
+/// Findings about the same files, from what was run, loaded or changed.
+const TOLD: [&str; 6] = [
     "drift.exec-new",
     "drift.exec-modified",
     "drift.exec-relocated",
+    "drift.exec-volume",
+    "drift.script",
+    "drift.library",
 ];
 
-fn scan(ctx: &mut RuleContext<'_>, scan: &DriftScan) {
-    let mut things = Vec::new();
-    let mut lines = Vec::new();
-    let mut highest = Severity::Info;
+/// Differences that were told already.
+#[derive(Debug, Clone, Default)]
+struct Told(SeenSet);
+
+impl RuleMemory for Told {
+    fn heap_bytes(&self) -> usize {
+        self.0.len() * 32
+    }
+}
+
+fn examine(ctx: &RuleContext<'_>, told: &mut Told, scan: &DriftScan) -> Alerts {
+    let installed = Installations::of(scan);
+    let mut alerts = Alerts::none();
+    let mut apart: Vec<(Grade, &Differing)> = Vec::new();
+    let mut common: Vec<(Grade, &Differing)> = Vec::new();
     for entry in &scan.entries {
-        let Some(severity) = weigh(ctx, entry) else {
+        let Some(grade) = drift_grade::of(ctx, scan, &installed, entry) else {
             continue;
         };
         // Whoever was seen doing it has been judged by the rules on events.
-        if ctx.activity(&entry.path).is_some() {
+        if seen_changing(ctx, entry) {
             continue;
         }
-        let line = describe(entry);
-        let executed = EXECUTED
+        if let Some(index) = TOLD
             .iter()
-            .find_map(|rule| ctx.findings.find(rule, Some(ctx.owner), &entry.path));
-        if let Some(index) = executed {
-            ctx.findings.add_reason(index, format!("compared: {line}"));
+            .find_map(|rule| ctx.findings.find(rule, Some(ctx.owner), &entry.path))
+        {
+            let line = format!("compared: {}", describe(entry));
+            alerts.push(Alert::addition(index).reason(line));
             continue;
         }
         // A scan made again tells only what is new.
-        if ctx
-            .own()
-            .scanned
-            .insert((&entry.path, entry.ctime, entry.difference))
-        {
-            highest = highest.max(severity);
-            lines.push((severity, line));
-            things.push(entry.path.clone());
+        if told.0.insert((&entry.path, entry.ctime, entry.difference)) {
+            let weighty = grade.severity >= Severity::High;
+            let list = if weighty { &mut apart } else { &mut common };
+            list.push((grade, entry));
         }
     }
-    if lines.is_empty() {
-        return;
+    apart.sort_by_key(|(grade, _)| std::cmp::Reverse(grade.severity));
+    for (grade, entry) in apart.iter().take(MAX_APART) {
+        alerts.push(apart_alert(ctx, scan, *grade, entry));
     }
-    lines.sort_by_key(|(severity, _)| std::cmp::Reverse(*severity));
-    let index = ctx.raise(highest, b"image", |_, explanation| {
-        if scan.source == DriftScanSource::Engine {
-            let line = "as the engine tells; contents were not compared";
-            explanation.why.push(line.to_owned());
-        }
-    });
-    let Some(index) = index else { return };
-    for thing in &things {
-        ctx.findings.add_part(index, thing);
+    let more = apart.get(MAX_APART..).unwrap_or_default();
+    if !more.is_empty() {
+        let what = format!("{} more files of weight were changed", more.len());
+        alerts.push(common_alert(ctx, scan, b"more", &what, more));
     }
-    for (_, line) in lines.into_iter().take(30) {
-        ctx.findings.add_reason(index, line);
+    if !common.is_empty() {
+        let what = match (&common[..], scan.unlisted) {
+            ([(_, only)], 0) => format!("{} was changed", only.path.escaped()),
+            (all, 0) => format!("{} files were changed", all.len()),
+            (all, _) => format!("{} files or more were changed", all.len()),
+        };
+        common.sort_by_key(|(grade, _)| std::cmp::Reverse(grade.severity));
+        alerts.push(common_alert(ctx, scan, b"image", &what, &common));
     }
-    let what = match (&things[..], scan.unlisted) {
-        ([only], 0) => format!("{} differs", only.escaped()),
-        (all, 0) => format!("{} files differ", all.len()),
-        (all, _) => format!("{} files or more differ", all.len()),
-    };
-    ctx.findings.edit(index, |finding| {
-        finding.title = format!("{what} from the image; nobody was seen changing that");
-    });
+    alerts
 }
 
-/// How bad an entry is; `None`: not at all.
-fn weigh(ctx: &RuleContext<'_>, entry: &Differing) -> Option<Severity> {
-    if entry.class.is_ordinary() || entry.class == FileClass::Packages {
-        return entry.is_setuid().then_some(Severity::Medium);
+/// A process was seen changing the file; one that only read it was not.
+fn seen_changing(ctx: &RuleContext<'_>, entry: &Differing) -> bool {
+    let looks = |op: &FileOp| matches!(op, FileOp::Read | FileOp::MapExec);
+    ctx.activity(&entry.path)
+        .is_some_and(|activity| activity.ops.keys().any(|op| !looks(op)))
+}
+
+/// When in words: a change that programs cannot date otherwise tells it.
+fn when(ctx: &RuleContext<'_>, entry: &Differing) -> &'static str {
+    if before_watching(ctx, entry.ctime) {
+        "before watching began"
+    } else {
+        "and nobody was seen doing it"
     }
-    if entry.package.is_some() || made_at_start(ctx, entry.ctime) {
-        return Some(Severity::Info);
-    }
-    Some(match entry.class {
-        _ if entry.is_setuid() => Severity::Medium,
-        FileClass::Config => Severity::Info,
-        FileClass::Binary | FileClass::Library if entry.difference == Difference::Deleted => {
-            Severity::Info
+}
+
+fn before_watching(ctx: &RuleContext<'_>, at: Timestamp) -> bool {
+    at != Timestamp(0) && at < ctx.state.began
+}
+
+fn apart_alert(ctx: &RuleContext<'_>, scan: &DriftScan, grade: Grade, entry: &Differing) -> Alert {
+    let alert = ctx.alert(grade.severity, &entry.path, |explanation| {
+        explanation.title = format!(
+            "{} was {} {}: {}",
+            grade.what,
+            verb(entry),
+            when(ctx, entry),
+            entry.path.escaped()
+        );
+        explanation.why.push(describe(entry));
+        explanation.why.push(facts(entry));
+        if let Some(line) = unsure(scan) {
+            explanation.why.push(line);
         }
-        FileClass::Script if !weighty_script(entry) => Severity::Low,
-        // Of what could not be compared nothing bad is known.
-        _ if entry.difference == Difference::Unread => Severity::Low,
-        _ if entry.metadata_only => Severity::Low,
-        _ => Severity::Medium,
+    });
+    let alert = alert.plants(&entry.path);
+    if before_watching(ctx, entry.ctime) {
+        alert.already_since(entry.ctime)
+    } else {
+        alert
+    }
+}
+
+fn common_alert(
+    ctx: &RuleContext<'_>,
+    scan: &DriftScan,
+    subject: &[u8],
+    what: &str,
+    entries: &[(Grade, &Differing)],
+) -> Alert {
+    let severity = entries.iter().map(|(grade, _)| grade.severity).max();
+    let all_before = entries
+        .iter()
+        .all(|(_, entry)| before_watching(ctx, entry.ctime));
+    let when = if all_before {
+        "before watching began"
+    } else {
+        "and nobody was seen doing it"
+    };
+    let mut alert = ctx
+        .alert(severity.unwrap_or(Severity::Info), subject, |explanation| {
+            explanation.why.extend(unsure(scan));
+            explanation.why.extend(packages(scan));
+        })
+        .title(format!("{what} {when}"));
+    for (_, entry) in entries {
+        alert = alert.part(entry.path.clone());
+    }
+    for (_, entry) in entries.iter().take(MAX_LINES) {
+        alert = alert.reason(describe(entry));
+    }
+    if entries.len() > MAX_LINES {
+        alert = alert.reason(format!("+{} more", entries.len() - MAX_LINES));
+    }
+    let earliest = entries.iter().map(|(_, entry)| entry.ctime).min();
+    match earliest.filter(|_| all_before) {
+        Some(earliest) => alert.already_since(earliest),
+        None => alert,
+    }
+}
+
+fn unsure(scan: &DriftScan) -> Option<String> {
+    (scan.source == DriftScanSource::Engine)
+        .then(|| "as the engine tells; contents were not compared".to_owned())
+}
+
+/// The packages that were added or upgraded, by name.
+fn packages(scan: &DriftScan) -> Option<String> {
+    let brought = scan.packages.iter().filter(|p| p.after.is_some());
+    let names: Vec<String> = brought.map(|p| p.name.escaped().to_string()).collect();
+    let more = names.len().saturating_sub(MAX_PACKAGES);
+    let more = more as u64 + scan.packages_unlisted;
+    let listed = names.iter().take(MAX_PACKAGES).cloned().collect::<Vec<_>>();
+    (!listed.is_empty()).then(|| match more {
+        0 => format!("packages installed: {}", listed.join(", ")),
+        more => format!("packages installed: {}, +{more} more", listed.join(", ")),
     })
 }
 
-/// It can be run as it is, or lies where programs do.
-fn weighty_script(entry: &Differing) -> bool {
-    entry.mode & 0o111 != 0 || paths::of(&entry.path) == Some(paths::PathClass::Program)
+fn verb(entry: &Differing) -> &'static str {
+    match entry.difference {
+        Difference::Added => "added",
+        Difference::Changed if entry.metadata_only => "given another mode or owner",
+        Difference::Changed => "changed",
+        Difference::Deleted => "deleted",
+        Difference::Unread => "not compared",
+    }
 }
 
-/// The inode was last changed while the container was made or started.
-fn made_at_start(ctx: &RuleContext<'_>, at: Timestamp) -> bool {
-    let Some(info) = ctx.container.map(|c| &c.info) else {
-        return false;
+/// Class, times and origin, in one line.
+fn facts(entry: &Differing) -> String {
+    let origin = match entry.difference {
+        Difference::Added => Origin::Upper,
+        _ => Origin::CopiedUp,
     };
-    let grace = ctx.settings.startup_grace;
-    at != Timestamp(0)
-        && [info.created, info.started]
-            .into_iter()
-            .flatten()
-            .any(|from| {
-                at <= from.plus(grace) && from <= at.plus(std::time::Duration::from_secs(1))
-            })
+    let layer = match origin {
+        Origin::Upper => "in the writable layer, where the image has nothing",
+        _ => "in the writable layer, over a file of the image",
+    };
+    let time = |at: Timestamp| match at {
+        Timestamp(0) => "unknown".to_owned(),
+        at => at.to_jiff().strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
+    };
+    format!(
+        "of class {}, {layer}; content of {}, inode of {}",
+        entry.class.title(),
+        time(entry.mtime),
+        time(entry.ctime)
+    )
 }
 
 fn describe(entry: &Differing) -> String {
@@ -164,10 +271,11 @@ fn describe(entry: &Differing) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use super::*;
     use crate::detect::testkit::World;
-    use crate::event::{FileOp, Kind, NodeKind};
+    use crate::event::{FileClass, FileOp, Kind, NodeKind};
 
     const LATER: i64 = 1_700_000_050_000_000_000;
 
@@ -207,23 +315,142 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_was_seen_doing_is_one_finding() {
+    fn weighty_files_are_a_finding_each_and_told_once() {
         let mut w = World::steady();
         let all = || {
             vec![
                 entry("/usr/bin/evil", FileClass::Binary),
                 entry("/etc/cron.d/x", FileClass::Autostart),
+                entry("/var/www/html/up/s.php", FileClass::Script),
                 entry("/var/x", FileClass::Data),
             ]
         };
         scanned(&mut w, all());
         w.only(&["drift.snapshot"]);
-        let f = w.finding("drift.snapshot");
-        assert_eq!((f.severity, f.why.len(), f.count), (Severity::Medium, 2, 1));
+        let findings = w.all("drift.snapshot");
+        assert_eq!(findings.len(), 3);
+        for f in &findings {
+            assert_eq!((f.severity, f.count), (Severity::High, 1), "{}", f.title);
+        }
+        let titles: Vec<&str> = findings.iter().map(|f| f.title.as_str()).collect();
+        assert!(titles[0].starts_with("A program was added"), "{titles:?}");
+        assert!(titles[1].contains("A scheduled job"), "{titles:?}");
+        assert!(titles[2].contains("A web script"), "{titles:?}");
         scanned(&mut w, all());
-        assert_eq!(w.finding("drift.snapshot").count, 1, "told once");
-        scanned(&mut w, vec![entry("/usr/bin/more", FileClass::Binary)]);
-        assert_eq!(w.finding("drift.snapshot").count, 2);
+        assert_eq!(w.all("drift.snapshot")[0].count, 1, "told once");
+    }
+
+    #[test]
+    fn what_is_older_than_the_watch_says_since_when() {
+        let mut w = World::steady();
+        let mut old = entry("/usr/local/bin/old", FileClass::Binary);
+        let began = w.core.state.began;
+        old.ctime = Timestamp(began.0 - 3_600_000_000_000);
+        scanned(&mut w, vec![old.clone()]);
+        let f = w.finding("drift.snapshot");
+        assert_eq!(f.already_since, Some(old.ctime));
+        assert!(f.title.contains("before watching began"), "{}", f.title);
+        assert!(f.why[0].starts_with("already so when watching began, since 20"));
+        let mut w = World::steady();
+        scanned(&mut w, vec![entry("/usr/local/bin/new", FileClass::Binary)]);
+        let f = w.finding("drift.snapshot");
+        assert_eq!(f.already_since, None);
+        assert!(f.title.contains("nobody was seen doing it"), "{}", f.title);
+    }
+
+    #[test]
+    fn of_many_weighty_files_the_rest_is_counted() {
+        let mut w = World::steady();
+        let many = (0..40).map(|n| entry(&format!("/usr/bin/p{n:02}"), FileClass::Binary));
+        scanned(&mut w, many.collect());
+        let findings = w.all("drift.snapshot");
+        assert_eq!(findings.len(), MAX_APART + 1);
+        let rest = findings[MAX_APART];
+        assert!(rest.title.starts_with("28 more files"), "{}", rest.title);
+        assert_eq!((rest.severity, rest.parts.len()), (Severity::High, 28));
+    }
+
+    #[test]
+    fn each_file_has_its_weight() {
+        let of = |path: &str, class, change: fn(&mut Differing)| {
+            let mut w = World::steady();
+            let mut entry = entry(path, class);
+            change(&mut entry);
+            scanned(&mut w, vec![entry]);
+            w.all("drift.snapshot").first().map(|f| f.severity)
+        };
+        let plain = |_: &mut Differing| {};
+        use crate::detect::Severity as S;
+        use crate::event::FileClass as C;
+        for (path, class, severity) in [
+            ("/tmp/.x/miner", C::Binary, Some(S::High)),
+            ("/usr/local/bin/tool.sh", C::Script, Some(S::High)),
+            ("/srv/job.sh", C::Script, Some(S::Low)),
+            (
+                "/usr/lib/x86_64-linux-gnu/libz.so.1",
+                C::Library,
+                Some(S::High),
+            ),
+            ("/tmp/libnetty123.so", C::Library, Some(S::Low)),
+            ("/app/node_modules/x/b.node", C::Binary, Some(S::Low)),
+            ("/etc/shadow", C::Credentials, Some(S::High)),
+            ("/root/.ssh/authorized_keys", C::Credentials, Some(S::High)),
+            ("/etc/ld.so.preload", C::Credentials, Some(S::Critical)),
+            ("/root/.bashrc", C::Autostart, Some(S::High)),
+            ("/app/tls/server.key", C::Credentials, Some(S::Low)),
+            ("/etc/app.conf", C::Config, Some(S::Info)),
+            ("/var/lib/app/data", C::Data, None),
+        ] {
+            assert_eq!(of(path, class, plain), severity, "{path}");
+        }
+        let touched = |e: &mut Differing| {
+            e.difference = Difference::Changed;
+            e.metadata_only = true;
+        };
+        assert_eq!(of("/usr/bin/find", C::Binary, touched), Some(S::Low));
+        let setuid = |e: &mut Differing| {
+            e.difference = Difference::Changed;
+            e.metadata_only = true;
+            e.mode_before = Some(e.mode);
+            e.mode |= 0o4000;
+        };
+        assert_eq!(of("/usr/bin/find", C::Binary, setuid), Some(S::High));
+        let mount_point = |e: &mut Differing| e.size = 0;
+        assert_eq!(of("/usr/sbin/docker-init", C::Binary, mount_point), None);
+        let link = |e: &mut Differing| e.kind = NodeKind::Symlink;
+        assert_eq!(of("/usr/bin/awk", C::Binary, link), Some(S::Low));
+    }
+
+    #[test]
+    fn what_an_installation_brought_stays_low() {
+        let mut w = World::steady();
+        let mut owned = entry("/usr/sbin/nginx", FileClass::Binary);
+        owned.package = Some("nginx".into());
+        let accounts = entry("/etc/passwd", FileClass::Credentials);
+        let mut unit = entry(
+            "/etc/systemd/system/a.wants/nginx.service",
+            FileClass::Autostart,
+        );
+        unit.kind = NodeKind::Symlink;
+        let library = entry(
+            "/usr/local/lib/python3.13/site-packages/x/x.py",
+            FileClass::Script,
+        );
+        let console = entry("/usr/local/bin/x", FileClass::Script);
+        scanned(&mut w, vec![owned, accounts, unit, library, console]);
+        let findings = w.all("drift.snapshot");
+        assert_eq!(findings.len(), 1);
+        assert_eq!(findings[0].severity, Severity::Low);
+        // The same account file long after the installation, and a program long after the library.
+        let later = |path: &str, class| {
+            let mut entry = entry(path, class);
+            entry.ctime = Timestamp(LATER + 600_000_000_000);
+            entry
+        };
+        let accounts = later("/etc/passwd", FileClass::Credentials);
+        let program = later("/usr/local/bin/y", FileClass::Binary);
+        scanned(&mut w, vec![accounts, program]);
+        assert_eq!(w.all("drift.snapshot").len(), 3);
     }
 
     #[test]

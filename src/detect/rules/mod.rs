@@ -8,6 +8,7 @@ mod credentials;
 mod declared;
 mod dns_tunnel;
 mod drift_exec;
+mod drift_grade;
 mod drift_snapshot;
 mod etc;
 mod exec_refused;
@@ -48,6 +49,7 @@ use std::sync::LazyLock;
 
 use super::{Rule, RuleInfo};
 
+pub(crate) use drift_grade::{Planted, planted};
 use startup_drift::{built_alert as built, startup_drift};
 
 /// Every rule, by family.

@@ -1,0 +1,254 @@
+//! How bad a difference from the image is that nobody was seen to make, by what the file is.
+
+use super::etc;
+use crate::catalog::path::directory;
+use crate::catalog::paths::{self, PathClass};
+use crate::detect::Severity;
+use crate::detect::rule_context::RuleContext;
+use crate::event::{Difference, Differing, DriftScan, FileClass, NodeKind, Timestamp};
+
+/// Files of one installation are changed within this time of each other, seconds.
+const INSTALLATION: u64 = 60;
+/// Programs that a package of a language brings are made within this time of its library, seconds.
+const BROUGHT: u64 = 10;
+/// Endings of sources beside which a compiler puts its result.
+const SOURCES: &[&[u8]] = &[
+    b".c", b".cc", b".cpp", b".cxx", b".o", b".rs", b".go", b".S", b".zig",
+];
+
+/// What a scan tells of one file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Grade {
+    pub(super) severity: Severity,
+    /// What the file is, for people, with its article.
+    pub(super) what: &'static str,
+}
+
+/// What a weighty file is that was planted, by its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Planted {
+    /// What this rule tells of when it is seen to change.
+    AsBy(&'static str),
+    /// A script that a web server runs.
+    WebScript,
+    /// A program, another script or a library.
+    Code,
+}
+
+/// What a weighty file at `path` is.
+#[must_use]
+pub(crate) fn planted(path: &[u8]) -> Planted {
+    let place = paths::of(path);
+    let rules = [
+        (PathClass::Accounts, &etc::ACCOUNTS),
+        (PathClass::Sudoers, &etc::SUDOERS),
+        (PathClass::Pam, &etc::PAM),
+        (PathClass::SshAccess, &etc::SSH_ACCESS),
+        (PathClass::LdPreload, &etc::LD_PRELOAD),
+        (PathClass::Cron, &etc::CRON),
+        (PathClass::Service, &etc::SERVICE),
+        (PathClass::ShellStartup, &etc::SHELL_STARTUP),
+    ];
+    match rules.iter().find(|(class, _)| place == Some(*class)) {
+        Some((_, rule)) => Planted::AsBy(rule.info.id),
+        None if paths::is_web_script(path) => Planted::WebScript,
+        None => Planted::Code,
+    }
+}
+
+const fn grade(severity: Severity, what: &'static str) -> Option<Grade> {
+    Some(Grade { severity, what })
+}
+
+/// When packages were installed, by what differs.
+#[derive(Debug, Default)]
+pub(super) struct Installations {
+    /// Files that packages of the system brought, and its package database.
+    system: Vec<Timestamp>,
+    /// Files in the trees of language packages.
+    language: Vec<Timestamp>,
+}
+
+impl Installations {
+    /// By the entries of a scan.
+    pub(super) fn of(scan: &DriftScan) -> Self {
+        let mut found = Self::default();
+        for entry in &scan.entries {
+            if entry.package.is_some() || entry.class == FileClass::Packages {
+                found.system.push(entry.ctime);
+            } else if paths::in_package_tree(&entry.path) {
+                found.language.push(entry.ctime);
+            }
+        }
+        found.system.sort_unstable();
+        found.language.sort_unstable();
+        found
+    }
+
+    /// A package of the system was installed about that time.
+    fn of_system(&self, at: Timestamp) -> bool {
+        near(&self.system, at, INSTALLATION)
+    }
+
+    /// A package of a language was installed just then.
+    fn of_language(&self, at: Timestamp) -> bool {
+        near(&self.language, at, BROUGHT)
+    }
+}
+
+/// One of the times, which are in order, lies within so many seconds of `at`.
+fn near(times: &[Timestamp], at: Timestamp, within: u64) -> bool {
+    let next = times.partition_point(|time| *time < at);
+    let before = next.checked_sub(1).and_then(|before| times.get(before));
+    let close = |time: &Timestamp| time.since(at).max(at.since(*time)).as_secs() <= within;
+    at != Timestamp(0) && times.get(next).into_iter().chain(before).any(close)
+}
+
+/// How bad an entry is; `None`: it is ordinary data, or nothing at all.
+pub(super) fn of(
+    ctx: &RuleContext<'_>,
+    scan: &DriftScan,
+    installed: &Installations,
+    entry: &Differing,
+) -> Option<Grade> {
+    let place = paths::of(&entry.path);
+    let grade = by_file(scan, installed, entry, place)?;
+    let ordinary = entry.package.is_some() || made_at_start(ctx, entry.ctime);
+    let severity = match entry.difference {
+        _ if ordinary => Severity::Info,
+        Difference::Deleted => grade.severity.min(Severity::Low),
+        // Of what could not be compared nothing bad is known.
+        Difference::Unread => grade.severity.min(Severity::Low),
+        _ if entry.metadata_only && !gained_rights(entry) => grade.severity.min(Severity::Low),
+        _ => grade.severity,
+    };
+    Some(Grade { severity, ..grade })
+}
+
+/// Its mode was changed so that it runs with its owner's or group's rights, or it is new.
+fn gained_rights(entry: &Differing) -> bool {
+    entry.is_setuid() && entry.mode_before.is_some_and(|mode| mode & 0o6000 == 0)
+}
+
+fn by_file(
+    scan: &DriftScan,
+    installed: &Installations,
+    entry: &Differing,
+    place: Option<PathClass>,
+) -> Option<Grade> {
+    use Severity::{Critical, High, Info, Low, Medium};
+    // The engine makes such an empty file to mount its own program over.
+    let mount_point = entry.size == 0 && entry.kind == NodeKind::File;
+    if entry.is_setuid() {
+        return grade(High, "A setuid program");
+    }
+    match place {
+        // A package's scripts make the accounts that it needs.
+        Some(PathClass::Accounts) if installed.of_system(entry.ctime) => {
+            return grade(Low, "An account file");
+        }
+        Some(PathClass::Accounts) => return grade(High, "An account file"),
+        Some(PathClass::Sudoers) => return grade(High, "The list of who may become root"),
+        Some(PathClass::Pam) => return grade(High, "A login check (PAM)"),
+        Some(PathClass::SshAccess) => return grade(High, "SSH access"),
+        Some(PathClass::LdPreload) => {
+            return grade(Critical, "The list of libraries loaded into every program");
+        }
+        Some(PathClass::LdConf) => return grade(Medium, "The loader's search path"),
+        Some(PathClass::Cron) => return grade(High, "A scheduled job"),
+        // Links that enable a package's unit.
+        Some(PathClass::Service)
+            if entry.kind == NodeKind::Symlink && installed.of_system(entry.ctime) =>
+        {
+            return grade(Low, "A service");
+        }
+        Some(PathClass::Service) if entry.mode & 0o111 != 0 && entry.kind == NodeKind::File => {
+            return grade(High, "A boot script");
+        }
+        Some(PathClass::Service) => return grade(Medium, "A service"),
+        Some(PathClass::ShellStartup) => return grade(High, "A shell start-up file"),
+        _ => {}
+    }
+    match entry.class {
+        FileClass::Binary if mount_point => None,
+        FileClass::Binary => grade(program(scan, installed, entry, place), "A program"),
+        FileClass::Library => grade(library(installed, entry, place), "A library"),
+        FileClass::Script => {
+            let (severity, what) = script(installed, entry, place);
+            grade(severity, what)
+        }
+        FileClass::Credentials => grade(Low, "A file of secrets"),
+        FileClass::Autostart => grade(Medium, "A start-up file"),
+        FileClass::Device if entry.mode & 0o170_000 == 0o060_000 => grade(Medium, "A disk device"),
+        FileClass::Device => grade(Low, "A device"),
+        FileClass::Config => grade(Info, "A setting"),
+        FileClass::Packages | FileClass::Log | FileClass::Data => None,
+    }
+}
+
+fn program(
+    scan: &DriftScan,
+    installed: &Installations,
+    entry: &Differing,
+    place: Option<PathClass>,
+) -> Severity {
+    // A link leads to what is judged where it lies, unless it stands for a program of the image.
+    let link = entry.kind == NodeKind::Symlink && entry.difference == Difference::Added;
+    let packaged = paths::in_package_tree(&entry.path) || installed.of_language(entry.ctime);
+    if link || packaged || (place.is_none() && built_beside(scan, entry)) {
+        return Severity::Low;
+    }
+    Severity::High
+}
+
+/// Sources lie in the same directory: it was compiled there.
+fn built_beside(scan: &DriftScan, entry: &Differing) -> bool {
+    let own = directory(&entry.path);
+    let mut others = scan
+        .entries
+        .iter()
+        .filter(|other| other.path != entry.path && directory(&other.path) == own);
+    others.any(|other| SOURCES.iter().any(|end| other.path.ends_with(end)))
+}
+
+fn library(installed: &Installations, entry: &Differing, place: Option<PathClass>) -> Severity {
+    let link = entry.kind == NodeKind::Symlink && entry.difference == Difference::Added;
+    let packaged = paths::in_package_tree(&entry.path) || installed.of_language(entry.ctime);
+    // Elsewhere language runtimes unpack libraries for themselves.
+    if place == Some(PathClass::Program) && !link && !packaged {
+        return Severity::High;
+    }
+    Severity::Low
+}
+
+fn script(
+    installed: &Installations,
+    entry: &Differing,
+    place: Option<PathClass>,
+) -> (Severity, &'static str) {
+    if paths::in_package_tree(&entry.path) || installed.of_language(entry.ctime) {
+        return (Severity::Low, "A script");
+    }
+    if paths::is_web_script(&entry.path) {
+        return (Severity::High, "A web script");
+    }
+    if place == Some(PathClass::Program) {
+        return (Severity::High, "A script among the programs");
+    }
+    (Severity::Low, "A script")
+}
+
+/// The inode was last changed while the container was made or started.
+fn made_at_start(ctx: &RuleContext<'_>, at: Timestamp) -> bool {
+    let Some(info) = ctx.container.map(|c| &c.info) else {
+        return false;
+    };
+    let grace = ctx.settings.startup_grace;
+    at != Timestamp(0)
+        && [info.created, info.started]
+            .into_iter()
+            .flatten()
+            .any(|from| {
+                at <= from.plus(grace) && from <= at.plus(std::time::Duration::from_secs(1))
+            })
+}
