@@ -268,12 +268,17 @@ impl Collector<'_> {
             self.report(now, found, pid, ContainerAction::Existing);
         }
         let membership = snapshot::Membership::new(&self.directory);
-        let mut processes = snapshot::processes(host, &membership);
         let sockets = snapshot::sockets(host, &membership);
+        let mut processes = snapshot::processes(host, &membership, &sockets);
         for found in &processes {
             if runtime_setup::is_runtime(found, &membership, now) {
                 self.probe.set_up(found.pid);
             }
+        }
+        // Before the processes, which are judged by what they are connected to.
+        for found in sockets {
+            let kind = Kind::Socket(Box::new(found.socket));
+            self.push_of(now, found.container, found.pid, 0, kind);
         }
         // Parents first, so that a descendant finds its ancestors.
         processes.sort_by_key(|found| (found.process.started, found.pid));
@@ -287,10 +292,6 @@ impl Collector<'_> {
                 self.root_files.correct(id, init, &mut kind, &self.facts);
             }
             self.push_of(now, found.container, found.pid, found.nspid, kind);
-        }
-        for found in sockets {
-            let kind = Kind::Socket(Box::new(found.socket));
-            self.push_of(now, found.container, found.pid, 0, kind);
         }
         self.push(now, None, Kind::Tick(Box::default()));
         self.hand_on(true);

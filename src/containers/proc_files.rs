@@ -22,6 +22,14 @@ pub(super) fn parent_of(pid: u32) -> Option<u32> {
     read_stat(&fs::read(format!("/proc/{pid}/stat")).ok()?).map(|(parent, _)| parent)
 }
 
+/// The process of this `/proc/PID/stat` has a controlling terminal.
+pub(super) fn has_terminal(stat: &[u8]) -> bool {
+    let after_name = stat.iter().rposition(|b| *b == b')');
+    let rest = after_name.and_then(|close| stat.get(close + 2..));
+    let mut fields = rest.unwrap_or_default().split(|b| *b == b' ');
+    fields.nth(4).is_some_and(|device| device != b"0")
+}
+
 /// Fields of `/proc/PID/stat` after the name, which may itself hold spaces and parentheses:
 /// parent's pid and start time in ticks.
 pub(super) fn read_stat(stat: &[u8]) -> Option<(u32, u64)> {

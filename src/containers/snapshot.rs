@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
 
 use procfs::net::{TcpState, UdpState};
@@ -13,9 +13,10 @@ use procfs::net::{TcpState, UdpState};
 use super::cgroup_directory::CgroupDirectory;
 use super::cgroup_name::recognise;
 use super::overlay;
-use super::proc_files::{pids, read_stat, since_boot, split_argv, status_field};
+use super::proc_files::{has_terminal, pids, read_stat, since_boot, split_argv, status_field};
 use crate::event::{
-    Bytes, ContainerId, FileFacts, Filesystem, Process, Protocol, Socket, Storage, Timestamp,
+    Bytes, ContainerId, FileFacts, Filesystem, Process, Protocol, Socket, Storage, Stream,
+    Timestamp,
 };
 use crate::system::{boot_time, now, timestamp};
 
@@ -43,14 +44,25 @@ pub struct FoundSocket {
     pub container: Option<ContainerId>,
     /// Host pid of a process that holds it; 0 when none was found.
     pub pid: u32,
+    /// Its inode, by which descriptors name it.
+    pub inode: u64,
     /// Its facts.
     pub socket: Socket,
 }
 
 /// Every process in a container, and with `host` every other one too, by pid. Kernel threads
-/// and processes that end while they are read are left out.
+/// and processes that end while they are read are left out. `sockets` tells which peer a
+/// descriptor leads to.
 #[must_use]
-pub fn processes(host: bool, membership: &Membership<'_>) -> Vec<FoundProcess> {
+pub fn processes(
+    host: bool,
+    membership: &Membership<'_>,
+    sockets: &[FoundSocket],
+) -> Vec<FoundProcess> {
+    let peers = sockets
+        .iter()
+        .filter_map(|found| Some((found.inode, found.socket.remote?)))
+        .collect();
     let boot = boot_time();
     let tick = procfs::ticks_per_second().max(1);
     let mut layers = BTreeMap::new();
@@ -61,7 +73,10 @@ pub fn processes(host: bool, membership: &Membership<'_>) -> Vec<FoundProcess> {
             if container.is_none() && !host {
                 return None;
             }
-            let (nspid, process) = read_process(pid, boot, tick, &container, &mut layers)?;
+            let (nspid, mut process) = read_process(pid, boot, tick, &container, &mut layers)?;
+            if container.is_some() {
+                process.streams = streams(pid, &peers);
+            }
             Some(FoundProcess {
                 container,
                 pid,
@@ -114,7 +129,8 @@ fn read_process(
     layers: &mut StorageByContainer,
 ) -> Option<(u32, Process)> {
     let at = |name: &str| format!("/proc/{pid}/{name}");
-    let (ppid, start) = read_stat(&fs::read(at("stat")).ok()?)?;
+    let stat = fs::read(at("stat")).ok()?;
+    let (ppid, start) = read_stat(&stat)?;
     // Kernel threads have no executable; a zombie has none left.
     let exe = fs::read_link(at("exe")).ok()?;
     let status = fs::read(at("status")).ok()?;
@@ -143,9 +159,58 @@ fn read_process(
         argv: split_argv(&cmdline),
         cwd: cwd.as_os_str().as_bytes().into(),
         started: since_boot(boot, start, tick),
+        replaced: file.unlinked && !file.memfd && lies_at(pid, exe),
         file,
+        tty: has_terminal(&stat),
+        streams: Vec::new(),
     };
     Some((nspid, process))
+}
+
+/// Something lies at this path, as the process sees it.
+fn lies_at(pid: u32, path: &[u8]) -> bool {
+    let inside = path.strip_prefix(b"/").unwrap_or(path);
+    let root = Path::new("/proc").join(pid.to_string()).join("root");
+    root.join(OsStr::from_bytes(inside))
+        .symlink_metadata()
+        .is_ok()
+}
+
+/// What descriptors 0, 1 and 2 of a process lead to; empty when they cannot be read.
+fn streams(pid: u32, peers: &BTreeMap<u64, SocketAddr>) -> Vec<Stream> {
+    let directory = Path::new("/proc").join(pid.to_string()).join("fd");
+    if directory.read_dir().is_err() {
+        return Vec::new();
+    }
+    ["0", "1", "2"]
+        .iter()
+        .map(|fd| stream(&directory.join(fd), peers))
+        .collect()
+}
+
+fn stream(descriptor: &Path, peers: &BTreeMap<u64, SocketAddr>) -> Stream {
+    let Ok(leads_to) = fs::read_link(descriptor) else {
+        return Stream::Closed;
+    };
+    let leads_to = leads_to.as_os_str().as_bytes();
+    if let Some(inode) = socket_inode(leads_to) {
+        return peers
+            .get(&inode)
+            .map_or(Stream::Socket, |peer| Stream::Peer(*peer));
+    }
+    if leads_to.starts_with(b"/dev/pts/") || leads_to.starts_with(b"/dev/tty") {
+        return Stream::Terminal;
+    }
+    match fs::metadata(descriptor) {
+        Ok(meta) if meta.file_type().is_fifo() => Stream::Pipe(meta.ino()),
+        _ => Stream::Other,
+    }
+}
+
+/// The inode of a socket, by what a descriptor leads to.
+fn socket_inode(leads_to: &[u8]) -> Option<u64> {
+    let number = leads_to.strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
+    std::str::from_utf8(number).ok()?.parse().ok()
 }
 
 /// Facts of the file behind `link` (a `/proc/PID/exe`), and its path without the kernel's
@@ -250,17 +315,27 @@ pub fn sockets(host: bool, membership: &Membership<'_>) -> Vec<FoundSocket> {
             out.push(FoundSocket {
                 container,
                 pid,
+                inode: e.inode,
                 socket: Socket {
                     protocol: e.protocol,
                     local: e.local,
                     remote: e.remote,
                     inbound,
                     seen,
+                    comm: comm(pid),
                 },
             });
         }
     }
     out
+}
+
+fn comm(pid: u32) -> Bytes {
+    if pid == 0 {
+        return Bytes::default();
+    }
+    let comm = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+    comm.strip_suffix(b"\n").unwrap_or(&comm).into()
 }
 
 fn netns(pid: &str) -> Option<u64> {
@@ -275,13 +350,8 @@ fn holders(members: &[(u32, Option<ContainerId>)]) -> BTreeMap<u64, (u32, Option
     for (pid, container) in members {
         let fds = fs::read_dir(format!("/proc/{pid}/fd"));
         for fd in fds.into_iter().flatten().flatten().take(MAX_FDS) {
-            let inode = fs::read_link(fd.path()).ok().and_then(|l| {
-                let text = l.to_str()?;
-                text.strip_prefix("socket:[")?
-                    .strip_suffix(']')?
-                    .parse()
-                    .ok()
-            });
+            let leads_to = fs::read_link(fd.path()).ok();
+            let inode = leads_to.and_then(|to| socket_inode(to.as_os_str().as_bytes()));
             if let Some(inode) = inode {
                 out.entry(inode)
                     .or_insert_with(|| (*pid, container.clone()));
@@ -362,7 +432,7 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let own = std::process::id();
         let none = CgroupDirectory::default();
-        let found = processes(true, &Membership::new(&none))
+        let found = processes(true, &Membership::new(&none), &[])
             .into_iter()
             .find(|p| p.pid == own)
             .unwrap();

@@ -9,7 +9,7 @@ use super::finding::{ALREADY, FindingIndex};
 use super::finding_store::{Explanation, Occurrence};
 use super::rule_context::RuleContext;
 use super::rule_info::RuleInfo;
-use crate::event::{Bytes, Severity, Timestamp};
+use crate::event::{Bytes, Kind, Severity, Timestamp};
 
 /// Records the alerts of one handler, in order.
 pub(super) fn record(ctx: &mut RuleContext<'_>, alerts: Alerts) {
@@ -115,7 +115,7 @@ fn mark_already(ctx: &mut RuleContext<'_>, index: FindingIndex, since: Timestamp
     };
     match finding.already_since {
         Some(known) if known <= since => return,
-        None if finding.count > 1 || finding.evidence.first() != Some(&ctx.event.seq) => return,
+        None if finding.count > 1 => return,
         _ => {}
     }
     ctx.findings.edit(index, |finding| {
@@ -200,7 +200,11 @@ fn record_new(
         .raise(rule, severity, Some(ctx.owner), subject, at, || {
             (occurrence, explanation)
         });
-    raised.map(|(index, _)| index)
+    let index = raised.map(|(index, _)| index)?;
+    if let Kind::Process(found) = &ctx.event.kind {
+        mark_already(ctx, index, found.started);
+    }
+    Some(index)
 }
 
 /// Gives a finding another identity, unless there is a finding of that identity already.

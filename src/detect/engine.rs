@@ -37,6 +37,7 @@ pub(super) struct Table {
     container: Handlers<crate::event::ContainerEvent>,
     client: Handlers<crate::event::Client>,
     tick: Handlers<crate::event::Tick>,
+    found: Handlers<crate::event::Process>,
 }
 
 impl Table {
@@ -75,6 +76,8 @@ impl Table {
                     Handler::OldClient(f) => table.client.push((rule, Old(f))),
                     Handler::Tick(f) => table.tick.push((rule, New(f))),
                     Handler::OldTick(f) => table.tick.push((rule, Old(f))),
+                    Handler::Found(f) => table.found.push((rule, New(f))),
+                    Handler::OldFound(f) => table.found.push((rule, Old(f))),
                 }
             }
         }
@@ -182,6 +185,7 @@ impl Detector {
             Kind::Capability(k) => self.run(&table.capability, state, event, k),
             Kind::Container(k) => self.run(&table.container, state, event, &**k),
             Kind::Client(k) => self.run(&table.client, state, event, &**k),
+            Kind::Process(k) => self.run(&table.found, state, event, &**k),
             Kind::Tick(k) => {
                 for (id, container) in &state.containers {
                     if container.running {

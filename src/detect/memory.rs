@@ -198,6 +198,12 @@ impl Memory {
                     self.installing.remove(&event.pid);
                 }
             }
+            // What was found below drifted code belongs to its story.
+            Kind::Process(process) => {
+                if let Some(&mark) = self.marks.get(&process.ppid) {
+                    self.mark(event.pid, mark);
+                }
+            }
             Kind::Exit(_) => {
                 self.installing.remove(&event.pid);
                 self.marks.remove(&event.pid);

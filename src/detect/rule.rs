@@ -17,8 +17,11 @@
 //!    value for each container. It must be bounded, and cheap to clone: keyframes clone it.
 //! 6. The engine gives the alerts to `correlation`, which decides whether they begin a finding or
 //!    continue one (what drifted code does next, start-up drift, planted files).
-//! 7. An event that raises nothing must not allocate.
-//! 8. The tests in the file run the dangerous case and its harmless twin against a `World`.
+//! 7. What was so before watching began comes as [`Handler::Found`]. A rule that takes it judges as
+//!    it would have judged the start of the process; correlation marks the finding. A rule on what
+//!    is new, or on how often something happens, leaves it alone.
+//! 8. An event that raises nothing must not allocate.
+//! 9. The tests in the file run the dangerous case and its harmless twin against a `World`.
 
 use super::alert::Alerts;
 use super::rule_context::RuleContext;
@@ -26,7 +29,7 @@ use super::rule_info::RuleInfo;
 use super::rule_memory::RuleMemories;
 use crate::event::{
     Capability, Client, Compare, Connect, ContainerEvent, Dns, DriftScan, Exec, ExecRefused, File,
-    Listen, Privilege, Tick,
+    Listen, Privilege, Process, Tick,
 };
 
 /// Examines one event; the second argument holds what the rules remember of its container.
@@ -65,6 +68,8 @@ pub(crate) enum Handler {
     Client(HandlerFn<Client>),
     /// Once a second for every running container.
     Tick(HandlerFn<Tick>),
+    /// Processes that were found when watching began, parents first, after the open sockets.
+    Found(HandlerFn<Process>),
     /// As above, of a rule that is not converted yet.
     OldExec(fn(&mut RuleContext<'_>, &Exec)),
     /// As above, of a rule that is not converted yet.
@@ -91,6 +96,8 @@ pub(crate) enum Handler {
     OldClient(fn(&mut RuleContext<'_>, &Client)),
     /// As above, of a rule that is not converted yet.
     OldTick(fn(&mut RuleContext<'_>, &Tick)),
+    /// As above, of a rule that is not converted yet.
+    OldFound(fn(&mut RuleContext<'_>, &Process)),
 }
 
 /// A rule.

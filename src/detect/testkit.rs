@@ -7,7 +7,8 @@ use crate::core::Core;
 use crate::event::{
     Accept, Bytes, Capability, Compare, CompareClass, Connect, ContainerAction, ContainerEvent,
     ContainerId, ContainerInfo, Dns, Endpoint, Event, Exec, Exit, File, FileFacts, FileOp,
-    Filesystem, Fork, Kind, Listen, Mount, Outcome, Privilege, Protocol, Tick, Timestamp,
+    Filesystem, Fork, Kind, Listen, Mount, Outcome, Privilege, Process, Protocol, Socket, Tick,
+    Timestamp,
 };
 
 const SECOND: i64 = 1_000_000_000;
@@ -115,6 +116,78 @@ impl World {
         world.init = pid;
         world.container(ContainerAction::Started);
         world
+    }
+
+    /// A container that ran for an hour before watching began.
+    pub(super) fn found() -> Self {
+        Self::found_with(|_| {})
+    }
+
+    /// The same, with an init of another kind.
+    pub(super) fn found_with(change: impl FnOnce(&mut Process)) -> Self {
+        let mut world = Self {
+            core: Core::new(Settings::default()),
+            id: ContainerId::new(&"c".repeat(64)),
+            info: ContainerInfo {
+                name: "web".into(),
+                image: "web:1".into(),
+                created: Some(Timestamp(CREATED)),
+                started: Some(Timestamp(CREATED)),
+                ..ContainerInfo::default()
+            },
+            seq: 0,
+            now: CREATED + 3600 * SECOND,
+            next_pid: 1000,
+            init: 0,
+        };
+        world.container(ContainerAction::Existing);
+        world.init = world.found_process(1, "/app", &["/app"], |init| {
+            init.started = Timestamp(CREATED);
+            change(init);
+        });
+        world
+    }
+
+    /// A process that started ten minutes before watching began; of an exec session when its
+    /// parent is 0.
+    pub(super) fn found_process(
+        &mut self,
+        parent: u32,
+        exe: &str,
+        argv: &[&str],
+        change: impl FnOnce(&mut Process),
+    ) -> u32 {
+        let pid = self.next_pid;
+        self.next_pid += 1;
+        let leaf = exe.rsplit('/').next().unwrap_or(exe);
+        let mut process = Process {
+            ppid: parent,
+            comm: leaf.into(),
+            exe: exe.into(),
+            argv: argv.iter().map(|a| Bytes::from(*a)).collect(),
+            cwd: "/".into(),
+            started: Timestamp(CREATED + 3000 * SECOND),
+            file: image(2),
+            ..Process::default()
+        };
+        change(&mut process);
+        self.fact(pid, Kind::Process(Box::new(process)));
+        pid
+    }
+
+    /// A socket that was open when watching began; without a peer one that listens. Sockets come
+    /// before the processes: `after` says how many processes come before its own.
+    pub(super) fn found_socket(&mut self, after: u32, local: &str, peer: Option<&str>) {
+        let socket = Socket {
+            protocol: Protocol::Tcp,
+            local: local.parse().unwrap(),
+            remote: peer.map(|peer| peer.parse().unwrap()),
+            inbound: false,
+            seen: Timestamp(self.now),
+            comm: "x".into(),
+        };
+        let pid = self.next_pid + after;
+        self.fact(pid, Kind::Socket(Box::new(socket)));
     }
 
     /// Applies an event of this container.

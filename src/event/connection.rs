@@ -153,4 +153,11 @@ pub struct Socket {
     pub inbound: bool,
     /// When the snapshot saw it (its beginning is not known).
     pub seen: Timestamp,
+    /// Short name of the process that holds it.
+    #[serde(default, skip_serializing_if = "unknown")]
+    pub comm: Bytes,
+}
+
+fn unknown(name: &Bytes) -> bool {
+    name.is_empty()
 }

@@ -1,5 +1,7 @@
 //! Facts about processes: exec, fork, exit, and those that already ran.
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::file::is_false;
@@ -108,4 +110,49 @@ pub struct Process {
     pub started: Timestamp,
     /// What `/proc` and the mounts tell of the executable's file.
     pub file: FileFacts,
+    /// True when another file lies at the path of an executable that was removed.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub replaced: bool,
+    /// True when the process has a controlling terminal.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub tty: bool,
+    /// What its descriptors 0, 1 and 2 are; empty when unreadable.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub streams: Vec<Stream>,
+}
+
+/// What a descriptor of a process leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stream {
+    /// Nothing: it is closed.
+    Closed,
+    /// A file, a device or something else of no interest.
+    Other,
+    /// A terminal.
+    Terminal,
+    /// A pipe or fifo, by its inode.
+    Pipe(u64),
+    /// A socket without an address.
+    Socket,
+    /// A TCP or UDP socket that is connected to this peer.
+    Peer(SocketAddr),
+}
+
+impl Process {
+    /// The start of its program as an exec would have told it.
+    #[must_use]
+    pub fn as_exec(&self) -> Exec {
+        Exec {
+            ppid: self.ppid,
+            uid: self.uid,
+            comm: self.comm.clone(),
+            exe: self.exe.clone(),
+            argv: self.argv.clone(),
+            cwd: self.cwd.clone(),
+            file: self.file,
+            tty: self.tty,
+            ..Exec::default()
+        }
+    }
 }

@@ -137,7 +137,9 @@ impl Incidents {
             return;
         };
         group.add(finding, links, decisive);
-        let entrance = group.request.is_none() && decisive && finding.count == 1;
+        // Of what was so already, the connections of now tell nothing.
+        let seen = finding.already_since.is_none();
+        let entrance = group.request.is_none() && decisive && finding.count == 1 && seen;
         if let Some(actor) = finding.ancestry.first().filter(|_| entrance) {
             group.request = request::before(state, container, actor.pid, finding.first);
         }

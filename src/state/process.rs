@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::container::Owner;
-use crate::event::{Bytes, FileFacts, Timestamp};
+use crate::event::{Bytes, FileFacts, Stream, Timestamp};
 
 /// Where a process of a container descends from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -46,6 +46,10 @@ pub struct ProcessEntry {
     pub started: Timestamp,
     /// It was there before watching began.
     pub existing: bool,
+    /// What its descriptors 0, 1 and 2 were when it was found; empty of those seen to start.
+    pub streams: Vec<Stream>,
+    /// Another file lay at its executable's path when it was found.
+    pub replaced: bool,
     /// When it ended.
     pub exited: Option<Timestamp>,
     /// Exit code.

@@ -1,11 +1,12 @@
 //! State into events: the beginning of a recording that starts in the middle of a session.
 
-use super::connection::{Direction, Phase};
+use std::sync::Arc;
+
+use super::connection::{Connection, ConnectionKey, Direction, Phase};
 use super::container::Owner;
 use super::tables::State;
 use crate::event::{
-    Connect, ContainerAction, ContainerEvent, Endpoint, Event, Kind, Listen, Outcome, Process,
-    Socket,
+    Connect, ContainerAction, ContainerEvent, Endpoint, Event, Kind, Outcome, Process, Socket,
 };
 
 /// The present world as the events a fresh session would begin with, numbered from `seq` on.
@@ -38,6 +39,28 @@ pub fn snapshot(state: &State, mut seq: u64) -> Vec<Event> {
             push(&Some(container.id.clone()), 0, 0, kind);
         }
     }
+    let open = |row: &&(&ConnectionKey, &Arc<Connection>)| row.1.phase == Phase::Open;
+    let rows: Vec<_> = state.connections.iter().collect();
+    // Before the processes, which are judged by what they are connected to.
+    for (key, row) in rows.iter().filter(open) {
+        let Endpoint::Inet(address) = key.endpoint else {
+            continue;
+        };
+        let (local, remote) = match key.direction {
+            Direction::Listening => (address, None),
+            Direction::Outbound => (row.local.unwrap_or(address), Some(address)),
+            Direction::Inbound => (address, row.peer),
+        };
+        let socket = Socket {
+            protocol: key.protocol,
+            local,
+            remote,
+            inbound: key.direction == Direction::Inbound,
+            seen: state.now,
+            comm: row.comm.clone(),
+        };
+        push(&key.owner, row.pid, 0, Kind::Socket(Box::new(socket)));
+    }
     // Parents first, so that a descendant finds its ancestors.
     let mut processes: Vec<_> = state
         .processes
@@ -59,35 +82,15 @@ pub fn snapshot(state: &State, mut seq: u64) -> Vec<Event> {
                 cwd: process.cwd.clone(),
                 started: process.started,
                 file: process.file,
+                replaced: process.replaced,
+                tty: process.tty,
+                streams: process.streams.clone(),
             })),
         );
     }
-    for (key, row) in state
-        .connections
-        .iter()
-        .filter(|(_, row)| row.phase == Phase::Open)
-    {
-        let kind = match (&key.endpoint, key.direction) {
-            (Endpoint::Inet(local), Direction::Listening) => Kind::Listen(Listen {
-                protocol: key.protocol,
-                local: *local,
-                comm: row.comm.clone(),
-            }),
-            (Endpoint::Inet(remote), Direction::Outbound) => Kind::Socket(Box::new(Socket {
-                protocol: key.protocol,
-                local: row.local.unwrap_or(*remote),
-                remote: Some(*remote),
-                inbound: false,
-                seen: state.now,
-            })),
-            (Endpoint::Inet(local), Direction::Inbound) => Kind::Socket(Box::new(Socket {
-                protocol: key.protocol,
-                local: *local,
-                remote: row.peer,
-                inbound: true,
-                seen: state.now,
-            })),
-            (Endpoint::Unix(_), _) => Kind::Connect(Box::new(Connect {
+    for (key, row) in rows.iter().filter(open) {
+        if matches!(key.endpoint, Endpoint::Unix(_)) {
+            let connect = Connect {
                 protocol: key.protocol,
                 local: None,
                 remote: key.endpoint.clone(),
@@ -95,9 +98,9 @@ pub fn snapshot(state: &State, mut seq: u64) -> Vec<Event> {
                 cookie: 0,
                 comm: row.comm.clone(),
                 fd: -1,
-            })),
-        };
-        push(&key.owner, row.pid, 0, kind);
+            };
+            push(&key.owner, row.pid, 0, Kind::Connect(Box::new(connect)));
+        }
     }
     events
 }

@@ -178,11 +178,12 @@ impl State {
             protocol: socket.protocol,
             endpoint: Endpoint::Inet(endpoint),
         };
-        let comm = self
-            .processes
-            .get(&event.pid)
-            .map(|p| p.comm.clone())
-            .unwrap_or_default();
+        let holder = || self.processes.get(&event.pid).map(|p| p.comm.clone());
+        let comm = match &socket.comm {
+            // As older recordings have it.
+            unknown if unknown.is_empty() => holder().unwrap_or_default(),
+            comm => comm.clone(),
+        };
         let row = self.row(&key, event);
         row.existing = true;
         row.phase = Phase::Open;

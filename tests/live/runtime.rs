@@ -145,7 +145,8 @@ fn cgroups_and_processes(old: &Container) {
     assert_eq!(mine.runtime, Runtime::Docker);
     assert_eq!(directory.lookup(mine.cgroup), Some(&old.id));
 
-    let all = snapshot::processes(false, &snapshot::Membership::new(&directory));
+    let sockets = snapshot::sockets(false, &snapshot::Membership::new(&directory));
+    let all = snapshot::processes(false, &snapshot::Membership::new(&directory), &sockets);
     let process = all
         .iter()
         .find(|p| p.container.as_ref() == Some(&old.id))
@@ -157,7 +158,6 @@ fn cgroups_and_processes(old: &Container) {
     assert_eq!(process.process.file.origin(), Origin::Image);
     assert!(all.iter().all(|p| p.container.is_some()));
 
-    let sockets = snapshot::sockets(false, &snapshot::Membership::new(&directory));
     let listening = sockets
         .iter()
         .find(|s| s.container.as_ref() == Some(&old.id))

@@ -40,6 +40,7 @@ pub(super) const RULE: Rule = Rule {
         Handler::Privilege(|ctx, memory, event| privilege(ctx, memory.of(), event)),
         Handler::Client(|ctx, memory, client| exec_client::look(ctx, memory.of(), client)),
         Handler::Container(|ctx, _, _| facts(ctx)),
+        Handler::Found(|ctx, memory, process| exec(ctx, memory.of(), &process.as_exec())),
     ],
 };
 
@@ -91,6 +92,7 @@ fn begin(ctx: &RuleContext<'_>, sessions: &mut Sessions, root: u32, exec: &Exec)
     sessions.begin(root, session);
     let interactive = exec.tty && is_shell(ctx.names(), exec);
     let entry = ctx.state.processes.get(&root);
+    let since = entry.filter(|e| e.existing).map_or(now, |e| e.started);
     let argv = entry
         .filter(|e| !e.argv.is_empty())
         .map_or(&exec.argv, |e| &e.argv);
@@ -127,7 +129,7 @@ fn begin(ctx: &RuleContext<'_>, sessions: &mut Sessions, root: u32, exec: &Exec)
     } else {
         format!(
             "began at {} and does not descend from the container's init",
-            now.clock()
+            since.clock()
         )
     };
     let mut alert = ctx.alert(severity, subject, |explanation| {
@@ -325,6 +327,18 @@ fn privilege(ctx: &RuleContext<'_>, sessions: &mut Sessions, privilege: &Privile
 mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::World;
+
+    #[test]
+    fn a_session_that_was_open_already_is_what_it_would_have_been() {
+        let mut w = World::found();
+        w.found_process(0, "/bin/bash", &["bash"], |p| p.tty = true);
+        let f = w.finding("exec.session");
+        assert_eq!(f.severity, Severity::Medium);
+        assert!(f.already_since.is_some());
+        let mut w = World::found();
+        w.found_process(0, "/usr/bin/top", &["top"], |_| {});
+        assert_eq!(w.finding("exec.session").severity, Severity::Info);
+    }
 
     #[test]
     fn a_session_is_one_story_with_all_it_did() {

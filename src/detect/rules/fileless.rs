@@ -2,10 +2,11 @@
 
 use bstr::ByteSlice as _;
 
+use crate::catalog::paths::PathClass;
 use crate::detect::alert::Alerts;
 use crate::detect::rule_context::RuleContext;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_roles};
-use crate::event::{Exec, Origin};
+use crate::event::{Exec, Origin, Process};
 
 /// The rule.
 pub(super) const RULE: Rule = Rule {
@@ -21,8 +22,22 @@ pub(super) const RULE: Rule = Rule {
         check: "Copy /proc/PID/exe while the process lives. Which process started it, and what is \
                 it connected to?",
     },
-    handlers: &[Handler::Exec(|ctx, _, exec| examine(ctx, exec))],
+    handlers: &[
+        Handler::Exec(|ctx, _, exec| examine(ctx, exec)),
+        Handler::Found(|ctx, _, process| found(ctx, process)),
+    ],
 };
+
+/// Of those that ran already, a removed executable says less: an upgrade removes the image's
+/// programs, and puts others in their place, while they run.
+fn found(ctx: &RuleContext<'_>, process: &Process) -> Alerts {
+    let upgraded = process.replaced && ctx.path_class(&process.exe) == Some(PathClass::Program);
+    let images = process.file.lower && !process.file.upper;
+    if process.file.origin() == Origin::Deleted && (upgraded || images) {
+        return Alerts::none();
+    }
+    examine(ctx, &process.as_exec())
+}
 
 fn examine(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
     let origin = exec.file.origin();
@@ -90,6 +105,32 @@ mod tests {
         };
         w.exec_file(init, "/tmp/x", &["x"], gone);
         assert_eq!(w.all("drift.exec-fileless").len(), 2);
+    }
+
+    #[test]
+    fn a_removed_program_that_ran_already_counts_unless_it_was_upgraded() {
+        let gone = |exe: &str, change: fn(&mut crate::event::Process)| {
+            let mut w = World::found();
+            let init = w.init();
+            w.found_process(init, exe, &["x"], |p| {
+                p.file = FileFacts {
+                    unlinked: true,
+                    ..upper(9)
+                };
+                change(p);
+            });
+            w.all("drift.exec-fileless").len()
+        };
+        assert_eq!(gone("/tmp/x", |_| {}), 1);
+        assert_eq!(gone("/tmp/x", |p| p.replaced = true), 1);
+        assert_eq!(gone("/usr/sbin/nginx", |p| p.replaced = true), 0);
+        let image_file = |p: &mut crate::event::Process| {
+            p.file = FileFacts {
+                unlinked: true,
+                ..image(8)
+            };
+        };
+        assert_eq!(gone("/usr/sbin/nginx", image_file), 0);
     }
 
     #[test]

@@ -8,8 +8,8 @@ use crate::detect::rule_context::RuleContext;
 use crate::detect::rule_memory::RuleMemory;
 use crate::detect::serving::CHOSEN;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_roles};
-use crate::event::{Endpoint, Exec, Listen, Protocol, Timestamp};
-use crate::state::{Direction, Lineage};
+use crate::event::{Endpoint, Exec, Listen, Origin, Process, Protocol, Timestamp};
+use crate::state::{Container, Direction, Lineage};
 
 /// A socket that is gone sooner, and to which nobody connected, was for the program's own use;
 /// seconds.
@@ -66,6 +66,7 @@ pub(super) const RULE: Rule = Rule {
                 Alerts::none()
             }
         }),
+        Handler::Found(|ctx, _, process| found(ctx, process)),
     ],
 };
 
@@ -97,6 +98,49 @@ impl YoungSockets {
         }
         self.0.push(socket);
     }
+}
+
+/// What the container's start has to have brought up, seconds after it.
+const START: u64 = 30;
+
+/// Ports on which a process listened when watching began. What it listened on before is not known:
+/// only a program that is no service, started long after the container, counts.
+fn found(ctx: &RuleContext<'_>, process: &Process) -> Alerts {
+    let began = ctx.container.and_then(Container::started);
+    let later = began.is_some_and(|began| process.started.since(began).as_secs() > START);
+    let foreign = matches!(
+        process.file.origin(),
+        Origin::Tmpfs | Origin::Memfd | Origin::Deleted
+    ) && !process.replaced;
+    if !(foreign || later && suspicious(ctx)) {
+        return Alerts::none();
+    }
+    let info = ctx.container.map(|c| &c.info);
+    let rows = ctx.state.connections_of(ctx.owner, Direction::Listening);
+    let own = rows.filter(|(key, row)| row.pid == ctx.event.pid && key.protocol == Protocol::Tcp);
+    let mut alerts = Alerts::none();
+    for (key, _) in own {
+        let Endpoint::Inet(at) = key.endpoint else {
+            continue;
+        };
+        let policy = &ctx.settings.policy;
+        if at.port() == 0
+            || at.ip().to_canonical().is_loopback()
+            || declared(ctx, at.port())
+            || policy.may_listen(ctx.owner.as_str(), info, at.port())
+        {
+            continue;
+        }
+        let subject = at.port().to_string();
+        alerts.push(
+            ctx.alert(Severity::High, subject.as_bytes(), |explanation| {
+                explanation.title = format!("Listens on {at}, which its image does not declare");
+                let command = program_roles::command_line(&process.argv, &process.exe, 160);
+                explanation.why.push(format!("by: {command}"));
+            }),
+        );
+    }
+    alerts
 }
 
 fn declared(ctx: &RuleContext<'_>, port: u16) -> bool {
@@ -303,7 +347,7 @@ fn grow_up(ctx: &RuleContext<'_>, memory: &mut YoungSockets) -> Alerts {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use crate::detect::Severity;
-    use crate::detect::testkit::World;
+    use crate::detect::testkit::{World, tmpfs};
 
     #[test]
     fn listening_ports() {
@@ -322,6 +366,33 @@ mod tests {
         let s = w.exec(init, "/bin/busybox", &["nc", "-l", "-p", "31337"]);
         w.listen(s, "[::]:31337");
         assert_eq!(w.all("net.listen-new")[1].severity, Severity::High);
+    }
+
+    #[test]
+    fn a_listener_that_was_there_already() {
+        let listens = |exe: &str, argv: &[&str], change: fn(&mut crate::event::Process)| {
+            let mut w = World::found();
+            w.info(|i| i.exposed = vec!["80/tcp".into()]);
+            let init = w.init();
+            w.found_socket(0, "0.0.0.0:4444", None);
+            w.found_process(init, exe, argv, change);
+            w.all("net.listen-new").first().map(|f| f.severity)
+        };
+        let shell = &["nc", "-l", "-p", "4444"][..];
+        assert_eq!(listens("/bin/busybox", shell, |_| {}), Some(Severity::High));
+        assert_eq!(listens("/usr/sbin/nginx", &["nginx"], |_| {}), None);
+        let at_start = |p: &mut crate::event::Process| {
+            p.started = crate::event::Timestamp(1_700_000_001_000_000_000);
+        };
+        assert_eq!(listens("/bin/busybox", shell, at_start), None);
+        // Of a program that is not the image's, it belongs to the program's story.
+        let mut w = World::found();
+        let init = w.init();
+        w.found_socket(0, "0.0.0.0:4444", None);
+        w.found_process(init, "/dev/shm/x", &["x"], |p| p.file = tmpfs(5));
+        w.only(&["drift.exec-tmpfs"]);
+        let why = w.finding("drift.exec-tmpfs").why.join("\n");
+        assert!(why.contains("Listens on 0.0.0.0:4444"), "{why}");
     }
 
     #[test]

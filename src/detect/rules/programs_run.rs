@@ -1,6 +1,6 @@
 //! Programs that are not what they seem.
 
-use crate::catalog;
+use crate::catalog::{self, paths};
 use crate::detect::alert::Alerts;
 use crate::event::ProgramAdditions;
 use bstr::ByteSlice as _;
@@ -23,7 +23,16 @@ pub(super) const MASQUERADE: Rule = Rule {
                   of data.",
         check: "Inspect the executable behind the name.",
     },
-    handlers: &[Handler::Exec(|ctx, _, exec| masquerade(ctx, exec))],
+    handlers: &[
+        Handler::Exec(|ctx, _, exec| masquerade(ctx, exec)),
+        Handler::Found(|ctx, _, process| {
+            // Who put it there is not known: hidden names of packages are no disguise.
+            if paths::in_package_tree(&process.exe) {
+                return Alerts::none();
+            }
+            masquerade(ctx, &process.as_exec())
+        }),
+    ],
 };
 
 /// Miners.
@@ -38,7 +47,10 @@ pub(super) const MINER: Rule = Rule {
                   have.",
         check: "CPU use, the pool's address, and how the program got in.",
     },
-    handlers: &[Handler::Exec(|ctx, _, exec| miner(ctx, exec))],
+    handlers: &[
+        Handler::Exec(|ctx, _, exec| miner(ctx, exec)),
+        Handler::Found(|ctx, _, process| miner(ctx, &process.as_exec())),
+    ],
 };
 
 /// Why the path of a drifted program was chosen to mislead, if it was.
@@ -153,6 +165,19 @@ mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::{World, image, upper};
     use crate::event::FileOp;
+
+    #[test]
+    fn a_miner_that_ran_already_is_found_and_a_word_in_a_text_is_not() {
+        let mut w = World::found();
+        let init = w.init();
+        let pool = "stratum+tcp://pool.example:3333";
+        w.found_process(init, "/usr/bin/grep", &["grep", pool], |_| {});
+        w.only(&[]);
+        w.found_process(init, "/opt/app/x", &["x", "-o", pool], |_| {});
+        let f = w.finding("exec.miner");
+        assert_eq!(f.severity, Severity::Critical);
+        assert!(f.already_since.is_some());
+    }
 
     #[test]
     fn what_the_images_compiler_made_is_one_line() {

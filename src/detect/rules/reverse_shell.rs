@@ -1,6 +1,7 @@
 //! Shells and interpreters that take their commands from the network.
 
 use super::bare_shells::{BareShell, BareShells, bare, shell};
+use super::found_shell;
 use super::pipes::fetches;
 use crate::catalog;
 use crate::detect::alert::{Alert, Alerts};
@@ -29,6 +30,7 @@ pub(super) const RULE: Rule = Rule {
     handlers: &[
         Handler::Exec(|ctx, memory, exec| reverse(ctx, memory.of(), exec)),
         Handler::Connect(|ctx, memory, connect| reverse_pipe(ctx, memory.of(), connect)),
+        Handler::Found(|ctx, memory, process| found_shell::examine(ctx, memory.of(), process)),
     ],
 };
 
@@ -133,7 +135,7 @@ fn relayed(ctx: &RuleContext<'_>, parent: &ProcessEntry) -> Option<Outbound> {
         .filter(|out| !out.to.ip().is_loopback())
 }
 
-fn reverse_alert(ctx: &RuleContext<'_>, out: &Outbound, command: &str) -> Alert {
+pub(super) fn reverse_alert(ctx: &RuleContext<'_>, out: &Outbound, command: &str) -> Alert {
     let subject = out.to.to_string();
     let alert = ctx.alert(Severity::Critical, subject.as_bytes(), |explanation| {
         explanation.title = format!("Reverse shell to {}", out.to);
@@ -175,7 +177,7 @@ fn remember_bare(ctx: &RuleContext<'_>, memory: &mut BareShells, exec: &Exec) ->
 }
 
 /// The sibling fetches, it does not take commands: the pipe's own rule tells of it.
-fn is_fetch(ctx: &RuleContext<'_>, pid: u32) -> bool {
+pub(super) fn is_fetch(ctx: &RuleContext<'_>, pid: u32) -> bool {
     ctx.state.processes.get(&pid).is_some_and(|p| {
         catalog::programs::FETCHERS.contains(&program_roles::of(p))
             || fetches(ctx.names(), program_roles::of(p), &p.argv)

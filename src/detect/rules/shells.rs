@@ -7,6 +7,7 @@ use bstr::ByteSlice as _;
 use crate::detect::rule_context::RuleContext;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, attribution, program_roles};
 use crate::event::Exec;
+use crate::state::ProcessEntry;
 
 /// Shell with a terminal under the init tree.
 pub(super) const TERMINAL: Rule = Rule {
@@ -21,7 +22,11 @@ pub(super) const TERMINAL: Rule = Rule {
                   with a terminal is not flagged.",
         check: "Which process made the terminal, and who typed?",
     },
-    handlers: &[Handler::Exec(|ctx, _, exec| terminal(ctx, exec))],
+    handlers: &[
+        Handler::Exec(|ctx, _, exec| terminal(ctx, exec, |root| root.existing)),
+        // Whether its init has a terminal was found as well.
+        Handler::Found(|ctx, _, process| terminal(ctx, &process.as_exec(), |_| false)),
+    ],
 };
 
 fn interactive(exec: &Exec) -> bool {
@@ -31,7 +36,7 @@ fn interactive(exec: &Exec) -> bool {
     })
 }
 
-fn terminal(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
+fn terminal(ctx: &RuleContext<'_>, exec: &Exec, unknown: impl Fn(&ProcessEntry) -> bool) -> Alerts {
     if !exec.tty || shell(ctx.names(), exec).is_none() || ctx.session().is_some() {
         return Alerts::none();
     }
@@ -40,7 +45,7 @@ fn terminal(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
     };
     // The root of the init tree: when it has a terminal, the container was started with one.
     let root = ctx.ancestors().last();
-    let given = root.is_none_or(|r| r.tty || r.existing || r.pid == process.pid);
+    let given = root.is_none_or(|r| r.tty || unknown(r) || r.pid == process.pid);
     if given || process.nspid == 1 || !(bare(ctx.names(), exec) || interactive(exec)) {
         return Alerts::none();
     }
@@ -84,6 +89,21 @@ mod tests {
         let child = w.fork(p);
         w.exec_as(child, p, "/bin/bash", &["/bin/bash"], |e| e.tty = true);
         w.only(&["net.reverse-shell"]);
+    }
+
+    #[test]
+    fn a_terminal_that_was_there_already() {
+        let mut w = World::found();
+        let init = w.init();
+        w.found_process(init, "/bin/bash", &["bash"], |p| p.tty = true);
+        let f = w.finding("exec.shell-terminal");
+        assert_eq!(f.severity, Severity::Medium);
+        assert!(f.already_since.is_some());
+        // docker run -it debian bash, and a shell started there.
+        let mut w = World::found_with(|init| init.tty = true);
+        let init = w.init();
+        w.found_process(init, "/bin/bash", &["bash"], |p| p.tty = true);
+        w.only(&[]);
     }
 
     #[test]

@@ -91,6 +91,12 @@ fn process_kinds() -> impl Strategy<Value = Kind> {
                 argv,
                 started,
                 file,
+                tty: true,
+                streams: vec![
+                    Stream::Pipe(file.ino),
+                    Stream::Terminal,
+                    Stream::Peer(([10, 0, 0, 1], 4444).into()),
+                ],
                 ..Process::default()
             }))
         }),
@@ -141,15 +147,18 @@ fn network_kinds() -> impl Strategy<Value = Kind> {
             local,
             comm
         })),
-        (address(), option::of(address()), timestamp()).prop_map(|(local, remote, seen)| {
-            Kind::Socket(Box::new(Socket {
-                protocol: Protocol::Raw,
-                local,
-                remote,
-                inbound: true,
-                seen,
-            }))
-        }),
+        (address(), option::of(address()), timestamp(), bytes()).prop_map(
+            |(local, remote, seen, comm)| {
+                Kind::Socket(Box::new(Socket {
+                    protocol: Protocol::Raw,
+                    local,
+                    remote,
+                    inbound: true,
+                    seen,
+                    comm,
+                }))
+            }
+        ),
         (bytes(), vec(ip, 0..3), any::<u8>()).prop_map(|(name, addresses, rcode)| {
             Kind::Dns(Box::new(Dns {
                 name,

@@ -2,6 +2,7 @@
 
 mod comparison;
 mod effects;
+mod found;
 mod kinds;
 
 use bstr::ByteSlice as _;
@@ -22,6 +23,10 @@ pub(super) const NEW: Rule = Rule {
         Handler::Exec(exec),
         Handler::Compare(comparison::compare),
         Handler::Tick(comparison::tick),
+        Handler::Found(found::process),
+        Handler::Compare(|ctx, memory, compare| found::compare(ctx, memory.of(), compare)),
+        Handler::DriftScan(|ctx, memory, scan| found::scan(ctx, memory.of(), scan)),
+        Handler::Tick(found::tick),
         Handler::Connect(|ctx, _, connect| effects::connect(ctx, connect)),
         Handler::File(|ctx, _, file| effects::file(ctx, file)),
     ],

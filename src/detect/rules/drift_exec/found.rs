@@ -1,0 +1,290 @@
+//! Programs that ran before watching began and are not the image's.
+//!
+//! Whether a package brought such a program is known only once the container's files are compared
+//! with its image: until then, or for a while, it waits.
+
+use crate::catalog::paths;
+use crate::detect::alert::{Alert, Alerts};
+use crate::detect::finding_store::Occurrence;
+use crate::detect::rule_context::RuleContext;
+use crate::detect::rule_memory::{RuleMemories, RuleMemory};
+use crate::detect::rules::drift_grade::{self, Installations};
+use crate::detect::{RuleInfo, Severity, program_roles};
+use crate::event::{
+    Bytes, Compare, CompareClass, Difference, DriftScan, FileFacts, Origin, Process, Tick,
+    Timestamp,
+};
+
+use super::kinds::{self, MODIFIED, NEW, RELOCATED};
+
+/// Programs of one container that may wait.
+const MAX_WAITING: usize = 64;
+/// A comparison of all files that has not come after this many seconds is not waited for.
+const PATIENCE: u64 = 60;
+
+/// A program that ran already.
+#[derive(Debug, Clone)]
+struct FoundProgram {
+    path: Bytes,
+    file: FileFacts,
+    pid: u32,
+    /// The command line, escaped.
+    command: String,
+    /// Where it was found.
+    first: Occurrence,
+    /// When the process started.
+    started: Timestamp,
+    /// The image's file of which it is a copy.
+    copy_of: Option<Bytes>,
+}
+
+/// Programs that were found and wait for the comparison of the container's files.
+#[derive(Debug, Clone, Default)]
+pub(super) struct FoundPrograms(Vec<FoundProgram>);
+
+impl RuleMemory for FoundPrograms {
+    fn heap_bytes(&self) -> usize {
+        self.0.len() * 512
+    }
+}
+
+pub(super) fn process(
+    ctx: &RuleContext<'_>,
+    memories: &mut RuleMemories<'_>,
+    process: &Process,
+) -> Alerts {
+    let mut alerts = Alerts::none();
+    let exec = process.as_exec();
+    if let Some(&index) = ctx.memory.marks.get(&ctx.event.pid) {
+        let command = program_roles::command_line(&exec.argv, &exec.exe, 160);
+        alerts.push(Alert::addition(index).effect(format!("runs below it: {command}")));
+    }
+    match exec.file.origin() {
+        Origin::Upper | Origin::CopiedUp => {
+            let program = FoundProgram {
+                path: exec.exe.clone(),
+                file: exec.file,
+                pid: ctx.event.pid,
+                command: program_roles::command_line(&exec.argv, &exec.exe, 160),
+                first: ctx.occurrence(),
+                started: process.started,
+                copy_of: None,
+            };
+            // A recording that begins in the middle of a session has the comparison already.
+            if let Some((_, scan)) = ctx.container.and_then(crate::state::Container::scan) {
+                alerts.extend(judge(ctx, scan, &Installations::of(scan), &program));
+            } else {
+                let waiting: &mut FoundPrograms = memories.of();
+                if waiting.0.len() < MAX_WAITING {
+                    waiting.0.push(program);
+                }
+            }
+        }
+        Origin::Tmpfs => {
+            alerts.extend(super::judge(ctx, &exec, &kinds::TMPFS, Severity::High));
+        }
+        Origin::Volume => alerts.extend(super::judge_volume(ctx, &exec)),
+        Origin::Image | Origin::Memfd | Origin::Deleted | Origin::Unknown => {}
+    }
+    alerts
+}
+
+/// A comparison of one program tells whether it is a copy of an image file.
+pub(super) fn compare(
+    _: &RuleContext<'_>,
+    waiting: &mut FoundPrograms,
+    compare: &Compare,
+) -> Alerts {
+    let same =
+        |program: &FoundProgram| program.path == compare.path && program.file.ino == compare.ino;
+    match &compare.class {
+        CompareClass::CopiedUp => waiting.0.retain(|program| !same(program)),
+        CompareClass::Relocated(from) => {
+            for program in waiting.0.iter_mut().filter(|program| same(program)) {
+                program.copy_of = Some(from.clone());
+            }
+        }
+        _ => {}
+    }
+    Alerts::none()
+}
+
+pub(super) fn scan(ctx: &RuleContext<'_>, waiting: &mut FoundPrograms, scan: &DriftScan) -> Alerts {
+    let waiting = std::mem::take(&mut waiting.0);
+    let installed = Installations::of(scan);
+    let judged = waiting.iter();
+    judged
+        .filter_map(|program| judge(ctx, scan, &installed, program))
+        .collect()
+}
+
+pub(super) fn tick(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, _: &Tick) -> Alerts {
+    let now = ctx.now();
+    let late = |program: &FoundProgram| now.since(program.first.ts).as_secs() >= PATIENCE;
+    let waits = memories.get::<FoundPrograms>();
+    if !waits.is_some_and(|waiting| waiting.0.iter().any(late)) {
+        return Alerts::none();
+    }
+    let waiting: &mut FoundPrograms = memories.of();
+    let (overdue, others) = std::mem::take(&mut waiting.0).into_iter().partition(late);
+    waiting.0 = others;
+    let overdue: Vec<FoundProgram> = overdue;
+    let unsure = |program: &FoundProgram| uncompared(ctx, program);
+    overdue.iter().filter_map(unsure).collect()
+}
+
+/// What the program is, by the comparison of the container's files.
+fn judge(
+    ctx: &RuleContext<'_>,
+    scan: &DriftScan,
+    installed: &Installations,
+    program: &FoundProgram,
+) -> Option<Alert> {
+    let listed = scan.entries.iter().find(|entry| entry.path == program.path);
+    let Some(entry) = listed else {
+        let whole = scan.failed.is_none() && scan.unlisted == 0;
+        return if whole {
+            None
+        } else {
+            uncompared(ctx, program)
+        };
+    };
+    let grade = drift_grade::of(ctx, scan, installed, entry)?;
+    if grade.severity < Severity::High {
+        return None;
+    }
+    let (kind, severity): (&'static RuleInfo, _) = match &program.copy_of {
+        Some(from) => (&RELOCATED, kinds::relocated_severity(&program.path, from)),
+        None if entry.difference == Difference::Added => (&NEW, grade.severity),
+        None => (&MODIFIED, grade.severity),
+    };
+    Some(alert(ctx, program, kind, severity))
+}
+
+/// Without the comparison: a new file counts, unless it lies where packages do.
+fn uncompared(ctx: &RuleContext<'_>, program: &FoundProgram) -> Option<Alert> {
+    let packaged = paths::in_package_tree(&program.path) || paths::of(&program.path).is_some();
+    let new = program.file.origin() == Origin::Upper && !packaged;
+    new.then(|| alert(ctx, program, &NEW, Severity::High))
+}
+
+fn alert(
+    ctx: &RuleContext<'_>,
+    program: &FoundProgram,
+    kind: &'static RuleInfo,
+    severity: Severity,
+) -> Alert {
+    let (path, origin) = (&program.path, program.file.origin());
+    let mut alert = kinds::alert(ctx, kind, severity, path, &program.command, origin)
+        .happened(program.first.clone())
+        .already_since(program.started);
+    for line in connections(ctx, program.pid) {
+        alert = alert.reason(line);
+    }
+    // It, and what it has started, may do more.
+    let below = ctx.state.processes.values().filter(|process| {
+        process.exited.is_none()
+            && ctx
+                .state
+                .ancestry(process.pid)
+                .any(|p| p.pid == program.pid)
+    });
+    for process in below {
+        alert = alert.follows(process.pid);
+    }
+    alert
+}
+
+/// What the process holds open.
+fn connections(ctx: &RuleContext<'_>, pid: u32) -> Vec<String> {
+    use crate::state::Direction;
+    let mut lines = Vec::new();
+    for (direction, does) in [
+        (Direction::Outbound, "is connected to"),
+        (Direction::Listening, "listens on"),
+    ] {
+        let rows = ctx.state.connections_of(ctx.owner, direction);
+        let own = rows.filter(|(_, row)| row.pid == pid && row.open > 0);
+        lines.extend(
+            own.take(8)
+                .map(|(key, _)| format!("{does} {}", key.endpoint.text())),
+        );
+    }
+    lines
+}
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing)]
+mod tests {
+    use crate::detect::Severity;
+    use crate::detect::testkit::{World, image, tmpfs, upper};
+    use crate::event::{Difference, Differing, DriftScan, FileClass, Kind, NodeKind, Timestamp};
+
+    fn scanned(w: &mut World, path: &str, package: Option<&str>) {
+        let entry = Differing {
+            path: path.into(),
+            difference: Difference::Added,
+            class: FileClass::Binary,
+            kind: NodeKind::File,
+            metadata_only: false,
+            size: 1,
+            size_before: None,
+            mode: 0o100_755,
+            mode_before: None,
+            uid: 0,
+            gid: 0,
+            mtime: Timestamp(1),
+            ctime: Timestamp(1),
+            target: None,
+            sha256: None,
+            package: package.map(Into::into),
+            below: None,
+            note: None,
+        };
+        let scan = DriftScan {
+            entries: vec![entry],
+            ..DriftScan::default()
+        };
+        w.emit(0, 0, Kind::DriftScan(Box::new(scan)));
+    }
+
+    #[test]
+    fn a_program_that_ran_already_is_judged_with_the_comparison() {
+        let mut w = World::found();
+        let init = w.init();
+        let p = w.found_process(init, "/tmp/miner", &["miner"], |p| p.file = upper(70));
+        w.only(&[]);
+        scanned(&mut w, "/tmp/miner", None);
+        w.only(&["drift.exec-new"]);
+        let f = w.finding("drift.exec-new");
+        assert_eq!((f.severity, f.count), (Severity::High, 1));
+        assert!(f.already_since.is_some_and(|since| since < f.first));
+        assert_eq!(f.ancestry[0].pid, p);
+        assert!(f.why[0].starts_with("already so when watching began"));
+        // What it does next belongs to its story.
+        w.connect(p, "203.0.113.9:4444");
+        assert!(w.finding("drift.exec-new").why.join(" ").contains("4444"));
+    }
+
+    #[test]
+    fn a_program_of_a_package_is_silent_and_so_is_the_images() {
+        let mut w = World::found();
+        let init = w.init();
+        w.found_process(init, "/usr/sbin/nginx", &["nginx"], |p| p.file = upper(71));
+        w.found_process(init, "/usr/bin/redis", &["redis"], |p| p.file = image(72));
+        scanned(&mut w, "/usr/sbin/nginx", Some("nginx"));
+        w.ticks(70);
+        w.none("drift.exec-new");
+    }
+
+    #[test]
+    fn without_a_comparison_a_dropped_program_is_told_after_a_while() {
+        let mut w = World::found();
+        let init = w.init();
+        w.found_process(init, "/tmp/x", &["x"], |p| p.file = upper(73));
+        w.found_process(init, "/dev/shm/y", &["y"], |p| p.file = tmpfs(74));
+        w.only(&["drift.exec-tmpfs"]);
+        w.ticks(70);
+        w.only(&["drift.exec-new", "drift.exec-tmpfs"]);
+    }
+}
