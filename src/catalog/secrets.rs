@@ -120,10 +120,6 @@ fn matches_name(pattern: &[u8], name: &[u8]) -> bool {
 }
 
 /// All patterns that the kernel program compares file names with.
-#[allow(
-    dead_code,
-    reason = "the loader is about to fill the kernel table from it"
-)]
 pub(crate) fn kernel_names() -> impl Iterator<Item = &'static SecretName> {
     CREDENTIALS.iter().chain(HOST_MEMORY).chain(PROCESS_MEMORY)
 }

@@ -389,15 +389,8 @@ impl World {
         change: impl FnOnce(&mut File),
     ) {
         let mut file = File {
-            op,
-            path: path.into(),
-            target: None,
-            unresolved: false,
-            errno: 0,
-            mode: None,
-            file: None,
             comm: "x".into(),
-            count: 1,
+            ..File::new(op, path.into())
         };
         change(&mut file);
         self.fact(pid, Kind::File(Box::new(file)));

@@ -150,6 +150,10 @@ pub struct File {
     /// Second path of rename, link, symlink.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Bytes>,
+    /// Path inside the file's own file system, when that is what makes a read file a secret: a
+    /// mount gives it another name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Bytes>,
     /// True when `path` is the string the program passed, not what the kernel resolved.
     #[serde(default, skip_serializing_if = "is_false")]
     pub unresolved: bool,
@@ -168,6 +172,25 @@ pub struct File {
     /// How many alike operations this record stands for (at least 1).
     #[serde(default = "one")]
     pub count: u32,
+}
+
+impl File {
+    /// A successful operation of which nothing else is known.
+    #[must_use]
+    pub fn new(op: FileOp, path: Bytes) -> Self {
+        Self {
+            op,
+            path,
+            target: None,
+            source: None,
+            unresolved: false,
+            errno: 0,
+            mode: None,
+            file: None,
+            comm: Bytes::default(),
+            count: 1,
+        }
+    }
 }
 
 fn one() -> u32 {

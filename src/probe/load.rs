@@ -90,13 +90,14 @@ impl Probe {
         let (net, key) = (tables::net_calls(), hooks::secret());
         let classes = tables::classes();
         let (registers, memory) = (tables::registers(), tables::memory_calls());
+        let secrets = tables::secret_names()?;
         let (host, own) = (u32::from(config.host), std::process::id());
         let mounts = host_mounts()?;
         let mut loader = EbpfLoader::new();
         // The object has no relocations by type information: the offsets are globals.
         loader
             .btf(None)
-            .override_global("FILE_OFFSETS", &offsets.table, true)
+            .override_global("FIELD_OFFSETS", &offsets.table, true)
             .override_global("FILE_SHAPES", &shapes, true)
             .override_global("PRIVILEGE_CALLS", &calls, true)
             .override_global("NET_CALLS", &net, true)
@@ -104,6 +105,7 @@ impl Probe {
             .override_global("CLASSES", &classes, true)
             .override_global("REGS", &registers, true)
             .override_global("MEMORY_CALLS", &memory, true)
+            .override_global("SECRET_NAMES", &*secrets, true)
             .override_global("WATCH_HOST", &host, true)
             .override_global("OWN_PID", &own, true)
             .override_global("HOST_MOUNTS", &mounts, true);

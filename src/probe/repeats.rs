@@ -247,12 +247,6 @@ mod tests {
 
     fn observed(ts: i64, op: FileOp, count: u32) -> Observed {
         let file = File {
-            op,
-            path: "/var/log/x".into(),
-            target: None,
-            unresolved: false,
-            errno: 0,
-            mode: None,
             file: Some(FileFacts {
                 ino: 5,
                 dev: 6,
@@ -260,6 +254,7 @@ mod tests {
             }),
             comm: "sh".into(),
             count,
+            ..File::new(op, "/var/log/x".into())
         };
         Observed {
             ts: Timestamp(ts),

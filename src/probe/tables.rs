@@ -1,6 +1,10 @@
 //! System call tables of this machine, written into the kernel programs before they load.
 
+use hullwatch_abi::secret::{SecretKey, SecretNames};
 use hullwatch_abi::{file, net, privilege};
+
+use super::ProbeError;
+use crate::catalog::secrets;
 
 /// How many system call numbers a table covers.
 pub const CALLS: usize = 512;
@@ -84,6 +88,23 @@ pub fn memory_calls() -> [u8; CALLS] {
     table
 }
 
+/// For the kernel's `SECRET_NAMES`: the names of secret files, of which each is listed once.
+///
+/// # Errors
+/// When the catalogue has more than the kernel programs can hold.
+pub fn secret_names() -> Result<Box<SecretNames>, ProbeError> {
+    let mut keys: Vec<SecretKey> = Vec::new();
+    for name in secrets::kernel_names() {
+        let key = SecretKey::new(name.parent, name.leaf);
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+    }
+    SecretNames::new(keys)
+        .map(Box::new)
+        .ok_or_else(|| ProbeError::Load("too many names of secret files".to_owned()))
+}
+
 /// Classes of calls, as the dispatcher's `CLASSES` tells them apart.
 pub mod class {
     /// File calls.
@@ -116,6 +137,29 @@ pub fn classes() -> [u8; CALLS] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_secret_name_has_its_place_in_the_kernels_table() {
+        let table = secret_names().unwrap();
+        for name in secrets::kernel_names() {
+            let key = SecretKey::new(name.parent, name.leaf);
+            let place = table.keys.iter().position(|other| *other == key).unwrap();
+            let first = |name: &[u8]| usize::from(name[0]);
+            let longest = name.leaf.len().min(hullwatch_abi::secret::LENGTHS - 1);
+            let sets = [
+                table.by_leaf[first(name.leaf)],
+                table.by_parent[first(name.parent)],
+                table.by_length[longest],
+            ];
+            for set in sets {
+                assert!(set >> place & 1 == 1, "{name:?}");
+            }
+        }
+        assert_eq!(
+            table.by_leaf[usize::from(b'.')] & table.by_parent[0] & table.by_length[3],
+            0
+        );
+    }
 
     #[test]
     fn no_call_is_of_two_classes() {

@@ -81,15 +81,9 @@ mod tests {
                 ..FileFacts::default()
             };
             let kind = Kind::File(Box::new(File {
-                op: FileOp::Create,
-                path: path.into(),
-                target: None,
-                unresolved: false,
-                errno: 0,
-                mode: None,
                 file: Some(file),
                 comm: "sh".into(),
-                count: 1,
+                ..File::new(FileOp::Create, path.into())
             }));
             state.apply(&Arc::new(Event {
                 seq,

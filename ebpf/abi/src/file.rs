@@ -3,9 +3,9 @@
 use bytemuck::{Pod, Zeroable};
 
 /// Longest directory path kept per path, bytes.
-pub const BASE_MAX: usize = 1024;
+pub const BASE_MAX: usize = 4096;
 /// Longest string kept as the program passed it, bytes.
-pub const NAME_MAX: usize = 1024;
+pub const NAME_MAX: usize = 4096;
 
 /// Operation numbers in [`FileRecord::op`], in the order of the program's `FileOp`.
 pub mod op {
@@ -49,10 +49,16 @@ pub mod flag {
     pub const FACTS: u8 = 1;
     /// The first base is the file's whole path, nothing is to be joined.
     pub const WHOLE: u8 = 2;
-    /// A base path could not be walked to its root, or a string could not be read.
+    /// A string could not be read whole.
     pub const CUT: u8 = 4;
     /// The runtime's own set-up.
     pub const RUNTIME: u8 = 8;
+    /// The first directory was not known, or too long to be walked to the top.
+    pub const BASE_CUT: u8 = 16;
+    /// The same of the second directory.
+    pub const BASE2_CUT: u8 = 32;
+    /// The second base is the file's path inside its own file system.
+    pub const INSIDE: u8 = 64;
 }
 
 /// Bits of [`FactsRecord::flags`].
@@ -95,7 +101,7 @@ pub struct FactsRecord {
 
 /// One file operation. Four strings follow, `lens` long each: the first directory (components
 /// leaf first, each followed by NUL), the first string as passed, and the same two of the
-/// second path. An empty directory with a relative string means it was not known.
+/// second path. The directory of an absolute string is the root of the process.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct FileRecord {

@@ -8,4 +8,5 @@ pub mod header;
 pub mod net;
 pub mod offsets;
 pub mod privilege;
+pub mod secret;
 pub mod task;

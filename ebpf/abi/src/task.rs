@@ -13,8 +13,10 @@ pub const NAME_MAX: usize = 256;
 pub mod flag {
     /// Has a controlling terminal.
     pub const TTY: u32 = 1;
-    /// A path could not be walked to its root.
-    pub const CUT: u32 = 2;
+    /// The executable's path could not be walked to the top.
+    pub const EXE_CUT: u32 = 2;
+    /// The working directory could not.
+    pub const CWD_CUT: u32 = 4;
 }
 
 /// An exec. Four strings follow, `lens` long each: path of the executable and working directory

@@ -41,7 +41,7 @@ pub fn check(cgroup: u64, cred: u64, cap: u32, ret: i32, quiet: bool) -> Option<
     // Overlay acts with its mounter's credentials: that is not this process using a capability.
     // SAFETY: no arguments.
     let task = unsafe { bpf_get_current_task() };
-    let own = task.wrapping_add(crate::file::offset(o::TASK_REAL_CRED));
+    let own = task.wrapping_add(crate::kernel::at(o::TASK_REAL_CRED));
     // SAFETY: the helper checks the address.
     if unsafe { bpf_probe_read_kernel(own as *const u64) }.ok()? != cred {
         return None;

@@ -15,7 +15,7 @@ use hullwatch_abi::{
     task::{CgroupRecord, NAME_MAX},
 };
 
-use crate::{emit, file, gate};
+use crate::{emit, gate, kernel::field};
 
 /// Hexadecimal digits of a container id.
 const ID_DIGITS: usize = 64;
@@ -31,20 +31,14 @@ struct Sent {
 #[map]
 static CGROUP_SCRATCH: PerCpuArray<Sent> = PerCpuArray::with_max_entries(1, 0);
 
-#[inline(always)]
-fn read<T: Copy>(base: u64, field: usize) -> Option<T> {
-    // SAFETY: the helper checks the address and fails instead of faulting.
-    unsafe { bpf_probe_read_kernel(base.wrapping_add(file::offset(field)) as *const T) }.ok()
-}
-
 /// Node of a cgroup in the v2 hierarchy; `None` for the others.
 #[inline(always)]
 fn node(cgroup: u64) -> Option<u64> {
-    let root: u64 = read(cgroup, o::CGROUP_ROOT)?;
-    if read::<u32>(root, o::ROOT_HIERARCHY)? != 0 {
+    let root: u64 = field(cgroup, o::CGROUP_ROOT)?;
+    if field::<u32>(root, o::ROOT_HIERARCHY)? != 0 {
         return None;
     }
-    read(cgroup, o::CGROUP_KN)
+    field(cgroup, o::CGROUP_KN)
 }
 
 /// True for a name of which the last characters may be a container's id, alone or after `-` or `:`,
@@ -74,7 +68,7 @@ fn may_name_container(name: &[u8; NAME_MAX], len: usize) -> bool {
 fn is_default(node: u64) -> bool {
     const DEFAULT: u64 = u64::from_le_bytes(*b"default\0");
     let name = || {
-        let name: u64 = read(node, o::KERNFS_NAME)?;
+        let name: u64 = field(node, o::KERNFS_NAME)?;
         // SAFETY: the helper checks the address.
         unsafe { bpf_probe_read_kernel(name as *const u64) }.ok()
     };
@@ -87,10 +81,10 @@ fn changed(cgroup: u64, kind: u16) -> Option<()> {
     let scratch = CGROUP_SCRATCH.get_ptr_mut(0)?;
     // SAFETY: the slot is this CPU's and this program's alone.
     let sent = unsafe { &mut *scratch };
-    let parent: u64 = read(node, o::KERNFS_PARENT)?;
-    let name: u64 = read(node, o::KERNFS_NAME)?;
-    sent.record.id = read(node, o::KERNFS_ID)?;
-    sent.record.parent = read(parent, o::KERNFS_ID)?;
+    let parent: u64 = field(node, o::KERNFS_PARENT)?;
+    let name: u64 = field(node, o::KERNFS_NAME)?;
+    sent.record.id = field(node, o::KERNFS_ID)?;
+    sent.record.parent = field(parent, o::KERNFS_ID)?;
     // SAFETY: the helper checks the address.
     let len = unsafe { bpf_probe_read_kernel_str_bytes(name as *const u8, &mut sent.record.name) }
         .ok()?
@@ -150,10 +144,10 @@ pub fn cgroup_joined(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn attach(cgroup: u64, task: u64) -> Option<()> {
     let node = node(cgroup)?;
-    if !gate::member(read(node, o::KERNFS_ID)?) {
+    if !gate::member(field(node, o::KERNFS_ID)?) {
         return None;
     }
-    let tgid: u32 = read(task, o::TASK_TGID)?;
+    let tgid: u32 = field(task, o::TASK_TGID)?;
     let from_outside = if tgid == (bpf_get_current_pid_tgid() >> 32) as u32 {
         // It moved itself, and is there already: only its mounts tell where it comes from.
         in_host_mounts(task)
@@ -171,9 +165,9 @@ fn attach(cgroup: u64, task: u64) -> Option<()> {
 #[inline(always)]
 pub fn in_host_mounts(task: u64) -> bool {
     let number = || {
-        let namespaces: u64 = read(task, o::TASK_NSPROXY)?;
-        let mounts: u64 = read(namespaces, o::NSPROXY_MNT)?;
-        read::<u32>(mounts, o::MNT_NS_NUMBER)
+        let namespaces: u64 = field(task, o::TASK_NSPROXY)?;
+        let mounts: u64 = field(namespaces, o::NSPROXY_MNT)?;
+        field::<u32>(mounts, o::MNT_NS_NUMBER)
     };
     number() == Some(gate::host_mounts())
 }
@@ -181,7 +175,7 @@ pub fn in_host_mounts(task: u64) -> bool {
 /// The cgroup of a task in the v2 hierarchy.
 #[inline(always)]
 pub fn of(task: u64) -> Option<u64> {
-    let set: u64 = read(task, o::TASK_CGROUPS)?;
-    let cgroup: u64 = read(set, o::CSET_DEFAULT)?;
-    read(read(cgroup, o::CGROUP_KN)?, o::KERNFS_ID)
+    let set: u64 = field(task, o::TASK_CGROUPS)?;
+    let cgroup: u64 = field(set, o::CSET_DEFAULT)?;
+    field(field(cgroup, o::CGROUP_KN)?, o::KERNFS_ID)
 }

@@ -1,10 +1,7 @@
 //! Records into the ring buffer; what finds no room is counted.
 
 use aya_ebpf::{
-    helpers::{
-        bpf_get_current_cgroup_id, bpf_get_current_task, bpf_ktime_get_boot_ns,
-        bpf_probe_read_kernel,
-    },
+    helpers::{bpf_get_current_cgroup_id, bpf_get_current_task, bpf_ktime_get_boot_ns},
     macros::map,
     maps::{PerCpuHashMap, RingBuf},
 };
@@ -13,7 +10,7 @@ use hullwatch_abi::{
     offsets as o,
 };
 
-use crate::{file::offset, gate};
+use crate::{gate, kernel::field};
 
 /// No wake-up: the program polls.
 const NO_WAKEUP: u64 = 1;
@@ -26,13 +23,8 @@ static EVENTS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
 static LOST: PerCpuHashMap<u64, u64> = PerCpuHashMap::with_max_entries(4096, 0);
 
 #[inline(always)]
-fn read<T: Copy>(base: u64, field: usize) -> T
-where
-    T: Default,
-{
-    // SAFETY: the helper checks the address and fails instead of faulting.
-    unsafe { bpf_probe_read_kernel(base.wrapping_add(offset(field)) as *const T) }
-        .unwrap_or_default()
+fn read<T: Copy + Default>(base: u64, place: usize) -> T {
+    field(base, place).unwrap_or_default()
 }
 
 /// The header of a record about `task`.

@@ -25,7 +25,7 @@ use hullwatch_abi::{
 use crate::{
     call::Call,
     emit,
-    file::{at, file_of, read},
+    kernel::{field, file_of, has},
 };
 
 /// Room for the sender's own header in front of the record.
@@ -173,18 +173,18 @@ fn comm() -> [u8; 16] {
 #[inline(always)]
 fn sock_of(fd: i32) -> Option<u64> {
     let file = file_of(fd)?;
-    let inode: u64 = read(file, at(o::FILE_INODE))?;
-    if read::<u16>(inode, at(o::INODE_MODE))? & S_IFMT != S_IFSOCK {
+    let inode: u64 = field(file, o::FILE_INODE)?;
+    if field::<u16>(inode, o::INODE_MODE)? & S_IFMT != S_IFSOCK {
         return None;
     }
-    let socket: u64 = read(file, at(o::FILE_PRIVATE))?;
-    let sk: u64 = read(socket, at(o::SOCKET_SK))?;
+    let socket: u64 = field(file, o::FILE_PRIVATE)?;
+    let sk: u64 = field(socket, o::SOCKET_SK)?;
     (sk != 0).then_some(sk)
 }
 
 #[inline(always)]
 fn state_of(sk: u64) -> i32 {
-    i32::from(read::<u8>(sk, at(o::SK_STATE)).unwrap_or(0))
+    i32::from(field::<u8>(sk, o::SK_STATE).unwrap_or(0))
 }
 
 /// Four bytes of an IPv4 address in front of zeros.
@@ -197,21 +197,21 @@ fn v4(address: u32) -> [u8; 16] {
 /// Family, type and protocol of the socket.
 #[inline(always)]
 fn describe(record: &mut NetRecord, sk: u64) -> Option<()> {
-    record.family = read(sk, at(o::SK_FAMILY))?;
-    record.kind = read::<u16>(sk, at(o::SK_TYPE))? as u8;
-    record.protocol = read(sk, at(o::SK_PROTOCOL))?;
+    record.family = field(sk, o::SK_FAMILY)?;
+    record.kind = field::<u16>(sk, o::SK_TYPE)? as u8;
+    record.protocol = field(sk, o::SK_PROTOCOL)?;
     Some(())
 }
 
 /// The socket's own address.
 #[inline(always)]
 fn local(record: &mut NetRecord, sk: u64) -> Option<()> {
-    let port: u16 = read(sk, at(o::INET_SPORT))?;
+    let port: u16 = field(sk, o::INET_SPORT)?;
     record.local_port = u16::from_be(port);
     if record.family == family::INET {
-        record.local = v4(read(sk, at(o::SK_SADDR))?);
-    } else if at(o::SK_SADDR6) != u64::from(o::ABSENT) {
-        record.local = read(sk, at(o::SK_SADDR6))?;
+        record.local = v4(field(sk, o::SK_SADDR)?);
+    } else if has(o::SK_SADDR6) {
+        record.local = field(sk, o::SK_SADDR6)?;
     }
     record.flags |= flag::LOCAL;
     Some(())
@@ -220,15 +220,15 @@ fn local(record: &mut NetRecord, sk: u64) -> Option<()> {
 /// The peer as the socket knows it. `None` without one.
 #[inline(always)]
 fn remote(record: &mut NetRecord, sk: u64) -> Option<()> {
-    let port: u16 = read(sk, at(o::SK_DPORT))?;
+    let port: u16 = field(sk, o::SK_DPORT)?;
     if port == 0 {
         return None;
     }
     record.remote_port = u16::from_be(port);
     if record.family == family::INET {
-        record.remote = v4(read(sk, at(o::SK_DADDR))?);
-    } else if at(o::SK_DADDR6) != u64::from(o::ABSENT) {
-        record.remote = read(sk, at(o::SK_DADDR6))?;
+        record.remote = v4(field(sk, o::SK_DADDR)?);
+    } else if has(o::SK_DADDR6) {
+        record.remote = field(sk, o::SK_DADDR6)?;
     }
     Some(())
 }
@@ -419,7 +419,7 @@ fn connect(slot: &mut Scratch, call: &Call, who: Who) -> Option<usize> {
 /// Why a socket failed; a socket closed by its own process has no error.
 #[inline(always)]
 fn error_of(sk: u64) -> u16 {
-    match read::<i32>(sk, at(o::SK_ERR)) {
+    match field::<i32>(sk, o::SK_ERR) {
         Some(errno) if errno > 0 => errno as u16,
         _ => ECANCELED,
     }
@@ -535,7 +535,7 @@ pub fn state(context: &BtfTracePointContext, who: impl FnOnce() -> Option<Who>) 
     let old = old as i32;
     match new {
         SYN_SENT => {
-            if read::<u16>(sk, at(o::SK_PROTOCOL))? != TCP {
+            if field::<u16>(sk, o::SK_PROTOCOL)? != TCP {
                 return None;
             }
             let who = who()?;
@@ -581,8 +581,8 @@ pub fn state(context: &BtfTracePointContext, who: impl FnOnce() -> Option<Who>) 
             // SAFETY: the slot is this CPU's and this program's alone.
             let record = unsafe { &mut (*out.scratch).record };
             record.lasted_ns = now().saturating_sub(owner.since);
-            record.tx_bytes = read(sk, at(o::TCP_ACKED))?;
-            record.rx_bytes = read(sk, at(o::TCP_RECEIVED))?;
+            record.tx_bytes = field(sk, o::TCP_ACKED)?;
+            record.rx_bytes = field(sk, o::TCP_RECEIVED)?;
             // The kernel counts the opening and closing marks, which carry no data.
             let opened = u64::from(owner.flags & INBOUND == 0);
             let finished = u64::from(matches!(old, FIN_WAIT2 | CLOSING | LAST_ACK));
@@ -599,7 +599,7 @@ pub fn state(context: &BtfTracePointContext, who: impl FnOnce() -> Option<Who>) 
 #[inline(always)]
 fn peer_finished(sk: u64) -> bool {
     const SOCK_DONE: u64 = 1 << 1;
-    read::<u64>(sk, at(o::SK_FLAGS)).unwrap_or(0) & SOCK_DONE != 0
+    field::<u64>(sk, o::SK_FLAGS).unwrap_or(0) & SOCK_DONE != 0
 }
 
 /// A record about a socket in the name of its owner.

@@ -91,7 +91,7 @@ pub fn call_exit(ctx: BtfTracePointContext) -> i32 {
 pub fn file_exit(ctx: BtfTracePointContext) -> i32 {
     let call = call_of(&ctx);
     if let Some((scratch, text)) = file::exit(&call) {
-        let body = size_of::<FileRecord>() + (text & 0x1fff);
+        let body = size_of::<FileRecord>() + (text & 0x3fff);
         // SAFETY: the head has room for the header right before the record.
         unsafe {
             let data = (&raw mut (*scratch).head)
@@ -100,7 +100,7 @@ pub fn file_exit(ctx: BtfTracePointContext) -> i32 {
             emit::send(
                 data,
                 emit::current(kind::FILE, body),
-                size_of::<Header>() + size_of::<FileRecord>() + (text & 0x1fff),
+                size_of::<Header>() + size_of::<FileRecord>() + (text & 0x3fff),
             );
         }
     }

@@ -14,13 +14,11 @@ use hullwatch_abi::{
     task::{ARGV_MAX, ExecRecord, ExitRecord, ForkRecord, flag},
 };
 
-use crate::{cgroup, emit, file, gate};
-
-#[inline(always)]
-fn read<T: Copy>(base: u64, field: usize) -> Option<T> {
-    // SAFETY: the helper checks the address and fails instead of faulting.
-    unsafe { bpf_probe_read_kernel(base.wrapping_add(file::offset(field)) as *const T) }.ok()
-}
+use crate::{
+    cgroup, emit, facts, file, gate,
+    kernel::{at, field, has},
+    path,
+};
 
 #[inline(always)]
 fn read_at<T: Copy>(address: u64) -> Option<T> {
@@ -55,31 +53,38 @@ fn exec(task: u64, binary: u64) -> Option<()> {
     let scratch = file::scratch()?;
     // SAFETY: the slot is this CPU's; tracing programs do not nest.
     let text = unsafe { (&raw mut (*scratch).text).cast::<u8>() };
-    let mm: u64 = read(task, o::TASK_MM)?;
-    let exe: u64 = read(mm, o::MM_EXE)?;
+    let mm: u64 = field(task, o::TASK_MM)?;
+    let exe: u64 = field(mm, o::MM_EXE)?;
     let mut record = ExecRecord::default();
-    let (mut pos, mut whole) = (0, false);
-    if let Some(from) = file::place(exe + file::offset(o::FILE_PATH)) {
-        let inode: u64 = read(exe, o::FILE_INODE)?;
-        let sb: u64 = read(inode, o::INODE_SB)?;
-        file::facts(inode, sb, from.dentry, &mut record.facts)?;
-        (pos, whole) = file::walk(scratch, from, 0);
+    let mut pos = 0;
+    record.flags = flag::EXE_CUT | flag::CWD_CUT;
+    if let Some(from) = path::place(exe + at(o::FILE_PATH)) {
+        let inode: u64 = field(exe, o::FILE_INODE)?;
+        let sb: u64 = field(inode, o::INODE_SB)?;
+        facts::facts(inode, sb, from.dentry, &mut record.facts)?;
+        let whole;
+        (pos, whole) = path::walk(scratch, from, 0);
+        if whole {
+            record.flags &= !flag::EXE_CUT;
+        }
     }
     record.lens[0] = pos as u16;
     let mut end = pos;
-    if let Some(from) = file::directory(file::AT_FDCWD) {
-        let (to, reached) = file::walk(scratch, from, end & 0x7ff);
-        record.lens[1] = (to - (end & 0x7ff)) as u16;
-        whole &= reached;
+    if let Some(from) = path::directory(path::AT_FDCWD) {
+        let (to, reached) = path::walk(scratch, from, end & 0x1fff);
+        record.lens[1] = (to - (end & 0x1fff)) as u16;
+        if reached {
+            record.flags &= !flag::CWD_CUT;
+        }
         end = to;
     }
     let (filename, interp): (u64, u64) = (
-        read(binary, o::BPRM_FILENAME)?,
-        read(binary, o::BPRM_INTERP)?,
+        field(binary, o::BPRM_FILENAME)?,
+        field(binary, o::BPRM_INTERP)?,
     );
     if filename != interp {
-        let at = end & 0xfff;
-        // SAFETY: at is below 4096 and the string takes 512 bytes of an 8192 byte area.
+        let at = end & 0x3fff;
+        // SAFETY: at is below 16384 and the string takes 512 bytes of a larger area.
         let dst = unsafe { core::slice::from_raw_parts_mut(text.add(at), 512) };
         // SAFETY: the helper checks the address.
         if let Ok(script) = unsafe { bpf_probe_read_kernel_str_bytes(filename as *const u8, dst) } {
@@ -87,35 +92,30 @@ fn exec(task: u64, binary: u64) -> Option<()> {
             end = at + script.len();
         }
     }
-    let (start, stop): (u64, u64) = (read(mm, o::MM_ARG_START)?, read(mm, o::MM_ARG_END)?);
+    let (start, stop): (u64, u64) = (field(mm, o::MM_ARG_START)?, field(mm, o::MM_ARG_END)?);
     record.argv_bytes = stop.wrapping_sub(start);
     let take = if record.argv_bytes > ARGV_MAX as u64 {
         ARGV_MAX
     } else {
         record.argv_bytes as usize
     };
-    let at = end & 0xfff;
-    // SAFETY: at and take are below 4096 each, the area has 8192 bytes.
+    let at = end & 0x3fff;
+    // SAFETY: at is below 16384 and take below 4096, the area has 20480 bytes.
     let dst = unsafe { core::slice::from_raw_parts_mut(text.add(at), take & 0xfff) };
     // SAFETY: the helper checks the address.
     if unsafe { bpf_probe_read_user_buf(start as *const u8, dst) }.is_ok() {
         record.lens[3] = take as u16;
         end = at + take;
     }
-    if !whole {
-        record.flags |= flag::CUT;
-    }
-    let signal: u64 = read(task, o::TASK_SIGNAL)?;
-    if file::offset(o::SIGNAL_TTY) != u64::from(o::ABSENT)
-        && read::<u64>(signal, o::SIGNAL_TTY)? != 0
-    {
+    let signal: u64 = field(task, o::TASK_SIGNAL)?;
+    if has(o::SIGNAL_TTY) && field::<u64>(signal, o::SIGNAL_TTY)? != 0 {
         record.flags |= flag::TTY;
     }
     let ids = bpf_get_current_uid_gid();
     record.uid = ids as u32;
     record.gid = (ids >> 32) as u32;
     record.comm = bpf_get_current_comm().unwrap_or_default();
-    let tgid: u32 = read(task, o::TASK_TGID)?;
+    let tgid: u32 = field(task, o::TASK_TGID)?;
     // A runtime that runs a copy of itself is still setting up: out of memory, or through an open
     // file while it still sees the host's mounts. The container's own program never does.
     let copy = record.facts.flags & hullwatch_abi::file::fact::MEMFD != 0
@@ -124,7 +124,7 @@ fn exec(task: u64, binary: u64) -> Option<()> {
     if !copy {
         gate::own(tgid);
     }
-    let len = size_of::<ExecRecord>() + (end & 0x1fff);
+    let len = size_of::<ExecRecord>() + (end & 0x3fff);
     let header = emit::header(kind::EXEC, task, len);
     // SAFETY: head and record of the scratch lie before the text and are larger than both.
     unsafe {
@@ -134,7 +134,7 @@ fn exec(task: u64, binary: u64) -> Option<()> {
         emit::send(
             text.sub(size_of::<ExecRecord>() + size_of::<Header>()),
             header,
-            size_of::<Header>() + size_of::<ExecRecord>() + (end & 0x1fff),
+            size_of::<Header>() + size_of::<ExecRecord>() + (end & 0x3fff),
         );
     }
     Some(())
@@ -162,12 +162,12 @@ pub fn process_fork(ctx: BtfTracePointContext) -> i32 {
 
 #[inline(always)]
 fn fork(from: u64, to: u64, parent: u64, child: u64) -> Option<()> {
-    let (pid, tgid): (u32, u32) = (read(child, o::TASK_PID)?, read(child, o::TASK_TGID)?);
+    let (pid, tgid): (u32, u32) = (field(child, o::TASK_PID)?, field(child, o::TASK_TGID)?);
     if pid != tgid {
         return None;
     }
     let outside = to != from && gate::member(to) && !gate::member(from);
-    if outside || gate::runtime(read(parent, o::TASK_TGID)?) {
+    if outside || gate::runtime(field(parent, o::TASK_TGID)?) {
         gate::joined(tgid);
     }
     let sent = Sent {
@@ -198,16 +198,16 @@ pub fn process_exit(ctx: BtfTracePointContext) -> i32 {
 
 #[inline(always)]
 fn exit(cgroup: u64, task: u64) -> Option<()> {
-    let signal: u64 = read(task, o::TASK_SIGNAL)?;
-    if read::<u32>(signal, o::SIGNAL_LIVE)? != 0 {
+    let signal: u64 = field(task, o::TASK_SIGNAL)?;
+    if field::<u32>(signal, o::SIGNAL_LIVE)? != 0 {
         return None;
     }
-    let leader: u64 = read(task, o::TASK_LEADER)?;
+    let leader: u64 = field(task, o::TASK_LEADER)?;
     let header = emit::header(kind::EXIT, task, size_of::<ExitRecord>());
-    let began: u64 = read(leader, o::TASK_START)?;
+    let began: u64 = field(leader, o::TASK_START)?;
     let sent = Sent {
         record: ExitRecord {
-            status: read(task, o::TASK_EXIT_CODE)?,
+            status: field(task, o::TASK_EXIT_CODE)?,
             reserved: 0,
             lived_ns: header.ts.wrapping_sub(began),
         },

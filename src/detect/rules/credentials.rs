@@ -82,7 +82,7 @@ fn credentials(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, file: &Fi
     if file.errno != 0 && !absent && !is_refusal(file.errno) {
         return Alerts::none();
     }
-    let path = file.path.as_bytes();
+    let path = file.source.as_ref().unwrap_or(&file.path).as_bytes();
     // Devices and memory have rules of their own.
     if path.starts_with(b"/dev/")
         || path.ends_with(b"/mem")
@@ -126,6 +126,7 @@ fn credentials(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, file: &Fi
         (true, true) => Severity::Medium,
         // Mounted for the service to read, whenever it comes to that.
         (false, _) if group == b"/run/secrets" || group == b"/var/run/secrets" => Severity::Info,
+        (false, _) if file.source.is_some() && group != b"/etc/shadow" => Severity::Info,
         // Nothing but a check of logins has business with these.
         (false, false) if group == b"/etc/shadow" => Severity::Medium,
         (false, _) => Severity::Low,
@@ -141,6 +142,12 @@ fn credentials(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, file: &Fi
         };
         explanation.title = format!("{deed}: {}", file.path.escaped());
         explanation.why.push(by(ctx, &file.comm));
+        if let Some(source) = &file.source {
+            let source = source.escaped();
+            explanation.why.push(format!(
+                "a mount of the host's {source}, under another name"
+            ));
+        }
     });
     alert.part(file.path.clone()).reason(line).into()
 }
@@ -226,6 +233,26 @@ mod tests {
         let cat = w.exec(init, "/bin/cat", &["cat"]);
         w.refused(cat, FileOp::Read, "/etc/shadow", 13);
         assert_eq!(w.highest(), Severity::Medium);
+    }
+
+    #[test]
+    fn a_mount_does_not_hide_what_it_shows() {
+        let mut w = World::steady();
+        let init = w.init();
+        let cat = w.exec(init, "/bin/cat", &["cat", "/data/config.txt"]);
+        w.file_as(cat, FileOp::Read, "/data/config.txt", |f| {
+            f.source = Some("/etc/shadow".into());
+        });
+        let finding = w.finding("file.credential-read");
+        assert_eq!(finding.severity, Severity::High);
+        assert!(finding.title.contains("/data/config.txt"));
+        // A server's key, mounted for it.
+        let mut w = World::steady();
+        let init = w.init();
+        w.file_as(init, FileOp::Read, "/certs/site.key", |f| {
+            f.source = Some("/etc/ssl/private/site.key".into());
+        });
+        w.only(&[]);
     }
 
     #[test]

@@ -26,16 +26,18 @@ pub fn decode(body: &[u8], nspid: u32) -> Result<Option<File>, ConvertError> {
         take(KIND, &mut rest, record.lens[3])?,
     ];
     let op = operation(&record)?;
-    let cut = record.flags & flag::CUT != 0;
-    let whole = record.flags & flag::WHOLE != 0;
-    let (first, first_exact) = if whole {
-        (path::from_leaf_first(base), true)
+    let has = |bit| record.flags & bit != 0;
+    let (first, first_exact) = if has(flag::WHOLE) {
+        (
+            path::anchored(base, !has(flag::BASE_CUT)),
+            !has(flag::BASE_CUT),
+        )
     } else {
-        resolve(base, name, nspid)
+        resolve(base, !has(flag::BASE_CUT), name, nspid)
     };
     let (target, target_exact) = match op {
         FileOp::Rename | FileOp::Link => {
-            let (target, exact) = resolve(base2, name2, nspid);
+            let (target, exact) = resolve(base2, !has(flag::BASE2_CUT), name2, nspid);
             (Some(target), exact)
         }
         // A link's content is not a path of this process: it stays as passed.
@@ -44,8 +46,14 @@ pub fn decode(body: &[u8], nspid: u32) -> Result<Option<File>, ConvertError> {
     };
     let facts = (record.flags & flag::FACTS != 0).then(|| facts(&record.facts));
     let filesystem = facts.map_or(Filesystem::Unknown, |f| f.fs);
+    let mut source = None;
     if op == FileOp::Read && !sensitive(&first, facts.as_ref(), nspid) {
-        return Ok(None);
+        // A secret of the host under another name, as a mount gives it.
+        let inside = has(flag::INSIDE).then(|| path::from_leaf_first(base2));
+        source = inside.filter(|inside| secrets::is_secret(inside));
+        if source.is_none() {
+            return Ok(None);
+        }
     }
     if matches!(op, FileOp::Write | FileOp::Truncate)
         && filesystem == Filesystem::Proc
@@ -62,7 +70,8 @@ pub fn decode(body: &[u8], nspid: u32) -> Result<Option<File>, ConvertError> {
         op,
         path: Bytes::from(first),
         target: target.map(Bytes::from),
-        unresolved: cut || !first_exact || !target_exact,
+        source: source.map(Bytes::from),
+        unresolved: has(flag::CUT) || !first_exact || !target_exact,
         errno: record.errno,
         mode,
         file: facts,
@@ -85,7 +94,8 @@ pub fn exec_refused(body: &[u8], nspid: u32) -> Result<ExecRefused, ConvertError
     let (record, mut rest) = fixed::<FileRecord>(KIND, body)?;
     let base = take(KIND, &mut rest, record.lens[0])?;
     let name = take(KIND, &mut rest, record.lens[1])?;
-    let (path, exact) = resolve(base, name, nspid);
+    let known = record.flags & flag::BASE_CUT == 0;
+    let (path, exact) = resolve(base, known, name, nspid);
     Ok(ExecRefused {
         path: Bytes::from(path),
         unresolved: !exact || record.flags & flag::CUT != 0,
@@ -94,14 +104,23 @@ pub fn exec_refused(body: &[u8], nspid: u32) -> Result<ExecRefused, ConvertError
     })
 }
 
-/// The path of a string argument, and whether no symbolic link can have led elsewhere.
-fn resolve(base: &[u8], name: &[u8], nspid: u32) -> (Vec<u8>, bool) {
+/// The path of a string argument, and whether no symbolic link can have led elsewhere. `base` is
+/// the directory where it begins, `known` that all of that was read.
+fn resolve(base: &[u8], known: bool, name: &[u8], nspid: u32) -> (Vec<u8>, bool) {
     let absolute = name.first() == Some(&b'/');
-    if base.is_empty() && !absolute {
+    if base.is_empty() && !known {
         // The directory was not known: only what the program passed.
         return (name.to_vec(), false);
     }
-    let joined = path::join(&path::from_leaf_first(base), name);
+    let own_root = absolute
+        .then(|| path::through_own_root(&path::join(b"/", name), nspid))
+        .flatten();
+    let named = own_root.as_deref().unwrap_or(name);
+    let mut joined = path::join(&path::from_leaf_first(base), named);
+    if !known {
+        path::mark_cut(&mut joined);
+        return (joined, false);
+    }
     let exact = !absolute && path::single_step(name);
     match path::through_own_root(&joined, nspid) {
         Some(seen_through) => (seen_through, false),
@@ -250,7 +269,9 @@ mod tests {
         let file = one(record(op::UNLINK), [b"b\0a\0", b"../c/\x1b[2J", b"", b""]);
         assert_eq!(&**file.path, b"/a/c/\x1b[2J");
         assert!(file.unresolved);
-        let file = one(record(op::UNLINK), [b"", b"name", b"", b""]);
+        let mut r = record(op::UNLINK);
+        r.flags = flag::BASE_CUT;
+        let file = one(r, [b"", b"name", b"", b""]);
         assert_eq!(file.path, "name");
         assert!(file.unresolved);
     }
@@ -264,6 +285,46 @@ mod tests {
         assert_eq!(file.path, "/etc/shadow");
         assert!(file.unresolved);
         assert_eq!(file.mode, Some(0));
+    }
+
+    #[test]
+    fn cut_paths_are_marked_and_never_absolute() {
+        let mut r = record(op::CREATE);
+        r.flags = flag::FACTS | flag::WHOLE | flag::BASE_CUT;
+        let file = one(r, [b"j\0cron.d\0etc\0", b"", b"", b""]);
+        assert_eq!(file.path, "…/etc/cron.d/j");
+        assert!(file.unresolved);
+        let mut r = record(op::RENAME);
+        r.flags = flag::BASE2_CUT;
+        let file = one(r, [b"tmp\0", b"a", b"cron.d\0etc\0", b"b"]);
+        assert_eq!(
+            (file.path, file.target),
+            ("/tmp/a".into(), Some("…/etc/cron.d/b".into()))
+        );
+    }
+
+    #[test]
+    fn absolute_names_begin_at_the_root_of_the_process() {
+        let file = one(record(op::UNLINK), [b"jail\0srv\0", b"/etc/x", b"", b""]);
+        assert_eq!(file.path, "/srv/jail/etc/x");
+        let own = one(
+            record(op::UNLINK),
+            [b"jail\0srv\0", b"/proc/self/root/etc/x", b"", b""],
+        );
+        assert_eq!(own.path, "/srv/jail/etc/x");
+        let file = one(record(op::UNLINK), [b"", b"x", b"", b""]);
+        assert_eq!(file.path, "/x");
+    }
+
+    #[test]
+    fn a_mounted_secret_keeps_its_own_name() {
+        let mut r = record(op::READ);
+        r.flags = flag::WHOLE | flag::INSIDE;
+        let mounted = one(r, [b"config.txt\0data\0", b"", b"shadow\0etc\0", b""]);
+        assert_eq!(mounted.path, "/data/config.txt");
+        assert_eq!(mounted.source, Some("/etc/shadow".into()));
+        let plain = one(r, [b"shadow\0etc\0", b"", b"shadow\0etc\0", b""]);
+        assert_eq!(plain.source, None);
     }
 
     #[test]

@@ -15,15 +15,29 @@ pub fn from_leaf_first(components: &[u8]) -> Vec<u8> {
     path
 }
 
+/// Stands in front of a path whose beginning was cut, so that it is not taken for an absolute one.
+const CUT: &[u8] = "…".as_bytes();
+
+/// Marks a path as one whose beginning was cut.
+pub fn mark_cut(path: &mut Vec<u8>) {
+    path.splice(..0, CUT.iter().copied());
+}
+
+/// [`from_leaf_first`], marked where the walk did not reach the top.
+#[must_use]
+pub fn anchored(components: &[u8], whole: bool) -> Vec<u8> {
+    let mut path = from_leaf_first(components);
+    if !whole {
+        mark_cut(&mut path);
+    }
+    path
+}
+
 /// `name` seen from directory `base`, with `.`, `..` and doubled slashes removed. `..` at the
-/// root stays at the root, as in the kernel.
+/// root stays at the root, as in the kernel. For an absolute name `base` is the process's root.
 #[must_use]
 pub fn join(base: &[u8], name: &[u8]) -> Vec<u8> {
-    let start: &[u8] = if name.first() == Some(&b'/') {
-        b""
-    } else {
-        base
-    };
+    let start = base;
     let mut parts: Vec<&[u8]> = Vec::new();
     for part in start
         .split(|b| *b == b'/')
@@ -88,10 +102,17 @@ mod tests {
     #[test]
     fn joins_like_the_kernel() {
         assert_eq!(join(b"/srv/www", b"../.././../etc//passwd"), b"/etc/passwd");
-        assert_eq!(join(b"/srv", b"/abs/./x"), b"/abs/x");
+        assert_eq!(join(b"/srv/jail", b"/abs/./x"), b"/srv/jail/abs/x");
         assert_eq!(join(b"/", b".."), b"/");
         assert_eq!(join(b"/a", b"\x1b[31m \n\xff"), b"/a/\x1b[31m \n\xff");
         assert_eq!(join(b"/a", b"..."), b"/a/...");
+    }
+
+    #[test]
+    fn a_path_without_its_beginning_is_not_absolute() {
+        assert_eq!(anchored(b"j\0cron.d\0etc\0", true), b"/etc/cron.d/j");
+        let cut = anchored(b"j\0cron.d\0etc\0", false);
+        assert_eq!(cut, "…/etc/cron.d/j".as_bytes());
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub fn exec(body: &[u8], ppid: u32, runtime: bool) -> Result<Exec, ConvertError>
         uid: record.uid,
         gid: record.gid,
         comm: until_nul(&record.comm),
-        exe: Bytes::from(path::from_leaf_first(exe)),
+        exe: Bytes::from(path::anchored(exe, record.flags & flag::EXE_CUT == 0)),
         argv: if argv.is_empty() {
             Vec::new()
         } else {
@@ -32,7 +32,7 @@ pub fn exec(body: &[u8], ppid: u32, runtime: bool) -> Result<Exec, ConvertError>
         },
         argv_bytes: record.argv_bytes,
         argv_cut: record.argv_bytes > ARGV_MAX as u64 || argv.len() as u64 != record.argv_bytes,
-        cwd: Bytes::from(path::from_leaf_first(cwd)),
+        cwd: Bytes::from(path::anchored(cwd, record.flags & flag::CWD_CUT == 0)),
         script: (!script.is_empty()).then(|| Bytes::new(script)),
         file: file::facts(&record.facts),
         tty: record.flags & flag::TTY != 0,

@@ -109,15 +109,9 @@ fn churn(rounds: u32) -> Vec<Arc<Event>> {
     };
     let file = |path: String, ino| {
         Kind::File(Box::new(File {
-            op: FileOp::Write,
-            path: path.as_str().into(),
-            target: None,
-            unresolved: false,
-            errno: 0,
-            mode: None,
             file: Some(facts(ino)),
             comm: "part".into(),
-            count: 1,
+            ..File::new(FileOp::Write, path.as_str().into())
         }))
     };
     for (id, init) in ids.iter().zip(1..) {

@@ -187,15 +187,15 @@ fn file_kinds() -> impl Strategy<Value = Kind> {
         )
             .prop_map(|(path, target, file, (unresolved, errno, count))| {
                 Kind::File(Box::new(File {
-                    op: FileOp::Rename,
                     comm: path.clone(),
-                    path,
                     target,
+                    source: file.map(|_| path.clone()),
                     unresolved,
                     errno,
                     mode: Some(count),
                     file,
                     count,
+                    ..File::new(FileOp::Rename, path)
                 }))
             }),
         (bytes(), class, any::<u64>()).prop_map(|(path, class, size)| {

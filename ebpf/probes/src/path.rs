@@ -1,0 +1,175 @@
+//! Paths from the kernel's directory entries, as components leaf first.
+
+use aya_ebpf::{
+    cty::c_void,
+    helpers::{bpf_loop, bpf_probe_read_kernel_str_bytes},
+};
+use hullwatch_abi::{file::BASE_MAX, offsets as o};
+
+use crate::{
+    file::{self, Scratch},
+    kernel::{at, field, file_of, task},
+};
+
+/// Longest component, bytes, with its NUL.
+const COMPONENT: usize = 256;
+/// Directories and mounts that a walk climbs at most. The room for text ends before.
+const DEPTH: u32 = 2100;
+
+/// The working directory, as the `…at` calls name it.
+pub const AT_FDCWD: i32 = -100;
+
+/// A mount and a directory entry in it.
+#[derive(Clone, Copy)]
+pub struct Place {
+    mnt: u64,
+    /// Directory entry.
+    pub dentry: u64,
+}
+
+impl Place {
+    /// Where the file is mounted, when it is a mount's own root: a single file, as a rule.
+    #[inline(always)]
+    pub fn mounted_at(self) -> Option<u64> {
+        if field::<u64>(self.mnt, o::MNT_ROOT)? != self.dentry {
+            return None;
+        }
+        field(self.mnt.wrapping_sub(at(o::MOUNT_MNT)), o::MOUNT_POINT)
+    }
+}
+
+/// The `struct path` at this address.
+#[inline(always)]
+pub fn place(path: u64) -> Option<Place> {
+    Some(Place {
+        mnt: field(path, o::PATH_MNT)?,
+        dentry: field(path, o::PATH_DENTRY)?,
+    })
+}
+
+/// A directory argument: working directory or descriptor.
+#[inline(always)]
+pub fn directory(fd: i32) -> Option<Place> {
+    if fd == AT_FDCWD {
+        let fs: u64 = field(task(), o::TASK_FS)?;
+        place(fs + at(o::FS_PWD))
+    } else {
+        place(file_of(fd)? + at(o::FILE_PATH))
+    }
+}
+
+/// The task's root directory, where absolute paths begin.
+#[inline(always)]
+pub fn root() -> Option<Place> {
+    let fs: u64 = field(task(), o::TASK_FS)?;
+    place(fs + at(o::FS_ROOT))
+}
+
+/// A walk under way.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Walk {
+    here: Place,
+    pos: u64,
+    limit: u64,
+    whole: u64,
+    /// 1: the walk ends at the root of the file system, whatever that is mounted on.
+    inside: u64,
+}
+
+unsafe extern "C" fn step(_index: u32, _context: *mut c_void) -> i64 {
+    let Some(scratch) = file::scratch() else {
+        return 1;
+    };
+    // SAFETY: the slot is this CPU's and this program's alone.
+    let walk = unsafe { &mut (*scratch).walk };
+    let Place { mnt, dentry } = walk.here;
+    let Some(parent) = field::<u64>(dentry, o::DENTRY_PARENT) else {
+        return 1;
+    };
+    if walk.inside == 0 {
+        let Some(top) = field::<u64>(mnt, o::MNT_ROOT) else {
+            return 1;
+        };
+        if dentry == top {
+            let mount = mnt.wrapping_sub(at(o::MOUNT_MNT));
+            let Some(above) = field::<u64>(mount, o::MOUNT_PARENT) else {
+                return 1;
+            };
+            let Some(point) = field::<u64>(mount, o::MOUNT_POINT) else {
+                return 1;
+            };
+            if above != mount {
+                walk.here = Place {
+                    mnt: above + at(o::MOUNT_MNT),
+                    dentry: point,
+                };
+                return 0;
+            }
+            // The top of the mount tree, or of a mount in no tree.
+            walk.whole = 1;
+            return 1;
+        }
+    } else if parent == dentry {
+        walk.whole = 1;
+        return 1;
+    }
+    let Some(name) = field::<u64>(dentry, o::DENTRY_NAME) else {
+        return 1;
+    };
+    if walk.pos >= walk.limit {
+        return 1;
+    }
+    let pos = (walk.pos & 0x3fff) as usize;
+    // SAFETY: `pos` is below 16384 and a component takes 256 bytes of a larger area.
+    let dst = unsafe {
+        core::slice::from_raw_parts_mut((&raw mut (*scratch).text).cast::<u8>().add(pos), COMPONENT)
+    };
+    // SAFETY: the helper checks the address.
+    match unsafe { bpf_probe_read_kernel_str_bytes(name as *const u8, dst) } {
+        // The length leaves out the NUL, which stays as separator.
+        Ok(text) => walk.pos += text.len() as u64 + 1,
+        Err(_) => return 1,
+    }
+    if parent == dentry {
+        // An entry in no tree, as of an anonymous memory file: its name is all there is.
+        walk.whole = 1;
+        return 1;
+    }
+    walk.here.dentry = parent;
+    0
+}
+
+#[inline(always)]
+fn climb(scratch: *mut Scratch, from: Place, pos: usize, inside: u64) -> (usize, bool) {
+    let walk = Walk {
+        here: from,
+        pos: pos as u64,
+        limit: (pos + BASE_MAX - COMPONENT) as u64,
+        whole: 0,
+        inside,
+    };
+    // SAFETY: the slot is this CPU's; volatile because `step` reads it through the map.
+    unsafe { core::ptr::write_volatile(&raw mut (*scratch).walk, walk) };
+    // SAFETY: `step` has the signature bpf_loop asks for and uses no context.
+    unsafe { bpf_loop(DEPTH, step as *mut c_void, core::ptr::null_mut(), 0) };
+    // SAFETY: as above.
+    let done = unsafe { core::ptr::read_volatile(&raw const (*scratch).walk) };
+    (done.pos as usize & 0x3fff, done.whole != 0)
+}
+
+/// Writes the components from `from` up to the top of the mount tree, leaf first, at `pos`.
+/// Returns the end, and whether the top was reached.
+///
+/// The top is that of the mount namespace, not the task's root directory: after a `chroot` the
+/// path still says where in the container the file is.
+#[inline(always)]
+pub fn walk(scratch: *mut Scratch, from: Place, pos: usize) -> (usize, bool) {
+    climb(scratch, from, pos, 0)
+}
+
+/// The same up to the root of the file's own file system, whatever name it is mounted under.
+#[inline(always)]
+pub fn walk_inside(scratch: *mut Scratch, from: Place, pos: usize) -> (usize, bool) {
+    climb(scratch, from, pos, 1)
+}
