@@ -18,6 +18,7 @@ const GIVEN: &[(&str, &[Requirement])] = &[
             Requirement::ExecRefused,
         ],
     ),
+    ("attribute_exit", &[Requirement::Attribute]),
     ("privilege_exit", &[Requirement::Privilege]),
     ("net_exit", &[Requirement::Connect, Requirement::Listen]),
     ("capability_check", &[Requirement::Capability]),

@@ -18,6 +18,8 @@ pub enum Requirement {
     Read,
     /// Executable mappings of files (library loads).
     MapExec,
+    /// Extended attributes and inode flags.
+    Attribute,
     /// Outbound connections.
     Connect,
     /// Listening sockets.
@@ -44,6 +46,7 @@ impl Requirement {
             Self::File => "file",
             Self::Read => "read",
             Self::MapExec => "map-exec",
+            Self::Attribute => "attribute",
             Self::Connect => "connect",
             Self::Listen => "listen",
             Self::Dns => "dns",

@@ -126,7 +126,7 @@ fn of_the_system(path: &[u8]) -> bool {
 
 /// A socket for the program's own use: on loopback, at a port that the kernel chose. Nobody else
 /// knows of it.
-fn inward(key: &ConnectionKey, row: &Connection) -> bool {
+pub(super) fn inward(key: &ConnectionKey, row: &Connection) -> bool {
     let Endpoint::Inet(at) = &key.endpoint else {
         return false;
     };

@@ -36,6 +36,50 @@ pub enum FileOp {
     Mknod,
     /// Mapped executable (a library load).
     MapExec,
+    /// Extended attribute set, see `attribute`.
+    SetXattr,
+    /// Extended attribute removed, see `attribute`.
+    RemoveXattr,
+    /// Inode flags set, see `attribute`.
+    Chattr,
+}
+
+impl FileOp {
+    /// What was done, for people: "created /tmp/x".
+    #[must_use]
+    pub fn verb(self) -> &'static str {
+        match self {
+            Self::Create => "created",
+            Self::Write | Self::Truncate => "wrote",
+            Self::Read => "read",
+            Self::Rename => "moved",
+            Self::Unlink | Self::Rmdir => "removed",
+            Self::Link | Self::Symlink => "linked",
+            Self::Mkdir => "made directory",
+            Self::Chmod => "changed the mode of",
+            Self::Chown => "changed the owner of",
+            Self::Mknod => "made node",
+            Self::MapExec => "mapped",
+            Self::SetXattr | Self::RemoveXattr => "changed an attribute of",
+            Self::Chattr => "changed the flags of",
+        }
+    }
+}
+
+/// An extended attribute or the inode flags of a file, as a change left them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileAttribute {
+    /// Name of the extended attribute, or [`FileAttribute::FLAGS`].
+    pub name: Bytes,
+    /// Its value: capabilities as `getcap` writes them, flags by name with `|` between them, any
+    /// other as it is, up to 64 bytes. Empty when it was removed.
+    #[serde(default)]
+    pub value: Bytes,
+}
+
+impl FileAttribute {
+    /// The name that stands for the inode flags.
+    pub const FLAGS: &'static [u8] = b"flags";
 }
 
 /// The file system a file lives on.
@@ -163,6 +207,9 @@ pub struct File {
     /// New mode bits of chmod, create and mkdir.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<u32>,
+    /// The attribute that was set or removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attribute: Option<FileAttribute>,
     /// The file, where the kernel resolved it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<FileFacts>,
@@ -186,6 +233,7 @@ impl File {
             unresolved: false,
             errno: 0,
             mode: None,
+            attribute: None,
             file: None,
             comm: Bytes::default(),
             count: 1,

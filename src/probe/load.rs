@@ -40,7 +40,7 @@ const CAPABILITY: &str = "capability_check";
 const CAPABILITY_CHECK: &str = "cap_capable";
 
 /// Programs the call dispatcher hands on to, by class: place 1 and on.
-const CLASSES: &[&str] = &["file_exit", "privilege_exit", "net_exit"];
+const CLASSES: &[&str] = &["file_exit", "privilege_exit", "net_exit", "attribute_exit"];
 
 /// The running programs. Dropping it detaches them.
 pub struct Probe {

@@ -113,6 +113,8 @@ pub mod class {
     pub const PRIVILEGE: u8 = 2;
     /// Socket calls.
     pub const NET: u8 = 3;
+    /// Calls that change a file's attributes.
+    pub const ATTRIBUTE: u8 = 4;
 }
 
 /// For the kernel's `CLASSES`: the class of each call, 0 for one that is not watched.
@@ -123,7 +125,12 @@ pub fn classes() -> [u8; CALLS] {
         if call != 0 {
             table[number] = class::PRIVILEGE;
         } else if shape != 0 {
-            table[number] = class::FILE;
+            let shape = file::Shape::unpack(shape);
+            table[number] = match shape.op {
+                file::op::CHATTR if shape.is_ioctl() => class::ATTRIBUTE | file::IOCTL,
+                file::op::CHATTR | file::op::SET_XATTR | file::op::REMOVE_XATTR => class::ATTRIBUTE,
+                _ => class::FILE,
+            };
         }
     }
     for (number, operation) in net_calls().into_iter().enumerate() {

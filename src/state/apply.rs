@@ -436,7 +436,10 @@ impl State {
         activity.last_errno = file.errno;
         activity.pid = event.pid;
         // Whose content it is outlasts a change of mode.
-        if !matches!(file.op, FileOp::Chmod | FileOp::Chown) {
+        if !matches!(
+            file.op,
+            FileOp::Chmod | FileOp::Chown | FileOp::SetXattr | FileOp::RemoveXattr | FileOp::Chattr
+        ) {
             activity.writer = event.pid;
         }
         if activity.comm != file.comm {

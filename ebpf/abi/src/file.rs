@@ -39,6 +39,12 @@ pub mod op {
     pub const MAP_EXEC: u8 = 13;
     /// A program start that was refused.
     pub const EXEC: u8 = 14;
+    /// Extended attribute set.
+    pub const SET_XATTR: u8 = 15;
+    /// Extended attribute removed.
+    pub const REMOVE_XATTR: u8 = 16;
+    /// Inode flags set.
+    pub const CHATTR: u8 = 17;
     /// An open: the kernel program decides which of create, write and read it was.
     pub const OPEN: u8 = 31;
 }
@@ -101,13 +107,13 @@ pub struct FactsRecord {
 
 /// One file operation. Four strings follow, `lens` long each: the first directory (components
 /// leaf first, each followed by NUL), the first string as passed, and the same two of the
-/// second path. The directory of an absolute string is the root of the process.
+/// second path; of an extended attribute value and name instead. The directory of an absolute string is the root of the process.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct FileRecord {
     /// The file, when [`flag::FACTS`] is set.
     pub facts: FactsRecord,
-    /// New mode of chmod, mkdir, mknod, create.
+    /// New mode of chmod, mkdir, mknod, create; new flags of chattr.
     pub mode: u32,
     /// How many alike operations this stands for.
     pub count: u32,
@@ -162,6 +168,22 @@ unsafe impl aya::Pod for Alike {}
 // SAFETY: as above.
 unsafe impl aya::Pod for Seen {}
 
+/// Longest value kept of an extended attribute, bytes.
+pub const VALUE_MAX: usize = 64;
+
+/// `ioctl` commands that set inode flags; of all others nothing is reported.
+pub mod ioctl {
+    /// `FS_IOC_SETFLAGS`.
+    pub const SET_FLAGS: u32 = 0x4008_6602;
+    /// The same of a 32-bit program.
+    pub const SET_FLAGS32: u32 = 0x4004_6602;
+    /// `FS_IOC_FSSETXATTR`: the flags are numbered as XFS does.
+    pub const SET_XFLAGS: u32 = 0x401c_5820;
+}
+
+/// Beside the class of a call: only the commands of [`ioctl`] are watched.
+pub const IOCTL: u8 = 0x80;
+
 /// No such argument: the working directory, no path, no mode.
 pub const NONE: u8 = 7;
 
@@ -174,13 +196,13 @@ pub struct Shape {
     pub dir: u8,
     /// Argument with the first path.
     pub path: u8,
-    /// Argument with the second directory descriptor.
+    /// Argument with the second directory descriptor, or with an attribute's name.
     pub dir2: u8,
     /// Argument with the second path.
     pub path2: u8,
-    /// Argument with the mode.
+    /// Argument with the mode, or a pointer to an attribute's value or to inode flags.
     pub mode: u8,
-    /// Argument with flags.
+    /// Argument with flags, or with the length of an attribute's value.
     pub flags: u8,
 }
 
@@ -208,6 +230,12 @@ impl Shape {
             | (self.path2 as u32) << 14
             | (self.mode as u32) << 17
             | (self.flags as u32) << 20
+    }
+
+    /// True for `ioctl`, which does many things by a command.
+    #[must_use]
+    pub const fn is_ioctl(self) -> bool {
+        self.op == op::CHATTR && self.flags != NONE
     }
 
     /// What [`Shape::pack`] packed.
@@ -263,6 +291,17 @@ pub const X86_64: &[(u16, Shape)] = &[
     (259, Shape::new(op::MKNOD, 0, 1, N, N, 2, N)),
     (59, Shape::new(op::EXEC, N, 0, N, N, N, N)),
     (322, Shape::new(op::EXEC, 0, 1, N, N, N, 4)),
+    (188, Shape::new(op::SET_XATTR, N, 0, 1, N, 2, 3)),
+    (189, Shape::new(op::SET_XATTR, N, 0, 1, N, 2, 3)),
+    (190, Shape::new(op::SET_XATTR, 0, N, 1, N, 2, 3)),
+    // setxattrat passes value and length in a structure.
+    (463, Shape::new(op::SET_XATTR, 0, 1, 3, N, 4, N)),
+    (197, Shape::new(op::REMOVE_XATTR, N, 0, 1, N, N, N)),
+    (198, Shape::new(op::REMOVE_XATTR, N, 0, 1, N, N, N)),
+    (199, Shape::new(op::REMOVE_XATTR, 0, N, 1, N, N, N)),
+    (466, Shape::new(op::REMOVE_XATTR, 0, 1, 3, N, N, N)),
+    (16, Shape::new(op::CHATTR, 0, N, N, N, 2, 1)),
+    (469, Shape::new(op::CHATTR, 0, 1, N, N, 2, N)),
 ];
 
 /// File calls of aarch64.
@@ -286,4 +325,14 @@ pub const AARCH64: &[(u16, Shape)] = &[
     (33, Shape::new(op::MKNOD, 0, 1, N, N, 2, N)),
     (221, Shape::new(op::EXEC, N, 0, N, N, N, N)),
     (281, Shape::new(op::EXEC, 0, 1, N, N, N, 4)),
+    (5, Shape::new(op::SET_XATTR, N, 0, 1, N, 2, 3)),
+    (6, Shape::new(op::SET_XATTR, N, 0, 1, N, 2, 3)),
+    (7, Shape::new(op::SET_XATTR, 0, N, 1, N, 2, 3)),
+    (463, Shape::new(op::SET_XATTR, 0, 1, 3, N, 4, N)),
+    (14, Shape::new(op::REMOVE_XATTR, N, 0, 1, N, N, N)),
+    (15, Shape::new(op::REMOVE_XATTR, N, 0, 1, N, N, N)),
+    (16, Shape::new(op::REMOVE_XATTR, 0, N, 1, N, N, N)),
+    (466, Shape::new(op::REMOVE_XATTR, 0, 1, 3, N, N, N)),
+    (29, Shape::new(op::CHATTR, 0, N, N, N, 2, 1)),
+    (469, Shape::new(op::CHATTR, 0, 1, N, N, 2, N)),
 ];

@@ -132,24 +132,9 @@ fn alike(ino: u64, dev: u32, operation: u8) -> Option<u32> {
     Some(1)
 }
 
-/// An argument by its place; [`NONE`] gives none.
+/// What the arguments of a call mean; `None` for no file call.
 #[inline(always)]
-fn argument(call: &Call, place: u8) -> Option<u64> {
-    match place {
-        0 => Some(call.args[0]),
-        1 => Some(call.args[1]),
-        2 => Some(call.args[2]),
-        3 => Some(call.args[3]),
-        4 => Some(call.args[4]),
-        5 => Some(call.args[5]),
-        _ => None,
-    }
-}
-
-/// Handles the end of a file call. What is to be sent is [`Scratch::record`] and the returned
-/// number of bytes of [`Scratch::text`] behind it; `None` when there is nothing to send.
-#[inline(always)]
-pub fn exit(call: &Call) -> Option<(*mut Scratch, usize)> {
+pub fn shape_of(call: &Call) -> Option<Shape> {
     // SAFETY: reads a static; volatile because the loader writes it after compilation.
     let word = unsafe {
         core::ptr::read_volatile(
@@ -161,7 +146,14 @@ pub fn exit(call: &Call) -> Option<(*mut Scratch, usize)> {
     if word == 0 {
         return None;
     }
-    let shape = Shape::unpack(word);
+    Some(Shape::unpack(word))
+}
+
+/// Handles the end of a file call. What is to be sent is [`Scratch::record`] and the returned
+/// number of bytes of [`Scratch::text`] behind it; `None` when there is nothing to send.
+#[inline(always)]
+pub fn exit(call: &Call) -> Option<(*mut Scratch, usize)> {
+    let shape = shape_of(call)?;
     // A program that started has its own record; one that is not there is how PATH is searched.
     if shape.op == op::EXEC && !matches!(-call.ret, EPERM | ENOEXEC | EACCES | ETXTBSY) {
         return None;
@@ -172,8 +164,8 @@ pub fn exit(call: &Call) -> Option<(*mut Scratch, usize)> {
     scratch.record = FileRecord::default();
     scratch.record.count = 1;
     scratch.record.op = shape.op;
-    scratch.record.mode = argument(call, shape.mode).unwrap_or(0) as u32;
-    let mut flags = argument(call, shape.flags).unwrap_or(0);
+    scratch.record.mode = call.argument(shape.mode).unwrap_or(0) as u32;
+    let mut flags = call.argument(shape.flags).unwrap_or(0);
     if shape.op == op::OPEN {
         if shape.mode == NONE && shape.flags != NONE {
             // openat2: flags and mode stand in a structure.
@@ -202,7 +194,7 @@ pub fn exit(call: &Call) -> Option<(*mut Scratch, usize)> {
     let descriptor = if shape.op == op::OPEN && call.ret >= 0 {
         Some(call.ret as i32)
     } else if shape.path == NONE {
-        Some(argument(call, shape.dir).unwrap_or(u64::MAX) as i32)
+        Some(call.argument(shape.dir).unwrap_or(u64::MAX) as i32)
     } else {
         None
     };
@@ -211,10 +203,7 @@ pub fn exit(call: &Call) -> Option<(*mut Scratch, usize)> {
     }
     // Of the failures only refusals tell something: "exists" and "no such file" are how
     // `mkdir -p` and `rm -f` work. Only an open that meant to write keeps "no such file".
-    if call.ret < 0
-        && !matches!(-call.ret, EPERM | ENOEXEC | EACCES | ETXTBSY | EROFS)
-        && !(shape.op == op::OPEN && call.ret == -ENOENT)
-    {
+    if call.ret < 0 && !refused(call.ret) && !(shape.op == op::OPEN && call.ret == -ENOENT) {
         return None;
     }
     if shape.op == op::OPEN {
@@ -232,6 +221,12 @@ pub fn exit(call: &Call) -> Option<(*mut Scratch, usize)> {
         };
     }
     named(scratch, pointer, call, shape)
+}
+
+/// A result that shows an intent which was thwarted.
+#[inline(always)]
+pub fn refused(ret: i64) -> bool {
+    matches!(-ret, EPERM | ENOEXEC | EACCES | ETXTBSY | EROFS)
 }
 
 /// What an open for writing does: one that empties the file is as good as a call that cuts it.
@@ -330,7 +325,7 @@ fn name(
     let from = if first == Ok(b'/') {
         root()
     } else {
-        directory(argument(call, dir).map_or(AT_FDCWD, |fd| fd as i32))
+        directory(call.argument(dir).map_or(AT_FDCWD, |fd| fd as i32))
     };
     let (base, known) = match from {
         Some(from) => walk(pointer, from, pos),
@@ -342,21 +337,21 @@ fn name(
 
 /// Only names are known: directory and string, once or twice.
 #[inline(always)]
-fn named(
+pub fn named(
     scratch: &mut Scratch,
     pointer: *mut Scratch,
     call: &Call,
     shape: Shape,
 ) -> Option<(*mut Scratch, usize)> {
     scratch.record.comm = bpf_get_current_comm().unwrap_or_default();
-    let first = argument(call, shape.path)?;
+    let first = call.argument(shape.path)?;
     let (base, mut end, known, mut all) = name(scratch, pointer, call, (shape.dir, first), 0);
     scratch.record.lens[0] = base as u16;
     scratch.record.lens[1] = (end - base) as u16;
     if !known {
         scratch.record.flags |= flag::BASE_CUT;
     }
-    if let Some(second) = argument(call, shape.path2) {
+    if let Some(second) = call.argument(shape.path2) {
         let from = end;
         let mut base = end;
         let whole;

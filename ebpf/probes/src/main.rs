@@ -4,6 +4,7 @@
 // The one atomic addition, which the target offers no other way to.
 #![feature(asm_experimental_arch)]
 
+mod attribute;
 mod call;
 mod capability;
 mod cgroup;

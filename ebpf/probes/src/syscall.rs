@@ -11,12 +11,12 @@ use aya_ebpf::{
 };
 use hullwatch_abi::{
     capability::CapabilityRecord,
-    file::FileRecord,
+    file::{FileRecord, IOCTL},
     header::{Header, kind},
     privilege::PrivilegeRecord,
 };
 
-use crate::{call::Call, capability, emit, file, gate, privilege};
+use crate::{attribute, call::Call, capability, emit, file, gate, privilege};
 
 /// One program per class of calls, at the place [`CLASSES`] gives.
 #[map]
@@ -77,32 +77,55 @@ pub fn call_exit(ctx: BtfTracePointContext) -> i32 {
     let class = unsafe {
         core::ptr::read_volatile((&raw const CLASSES).cast::<u8>().add((nr & 511) as usize))
     };
+    if class == 0 || nr > 511 {
+        return 0;
+    }
+    // Terminals and devices make these calls by the thousand.
+    if class & IOCTL != 0 && !attribute::sets_flags(register(&ctx, 2)) {
+        return 0;
+    }
     // SAFETY: no arguments.
-    if class == 0 || nr > 511 || !gate::wanted(unsafe { bpf_get_current_cgroup_id() }) {
+    if !gate::wanted(unsafe { bpf_get_current_cgroup_id() }) {
         return 0;
     }
     // SAFETY: every class has its program; a failed call only returns here.
-    let _ = unsafe { CLASS_PROGRAMS.tail_call(&ctx, u32::from(class)) };
+    let _ = unsafe { CLASS_PROGRAMS.tail_call(&ctx, u32::from(class & !IOCTL)) };
     0
+}
+
+/// Sends a file record with `text` bytes of strings.
+#[inline(always)]
+fn send_file((scratch, text): (*mut file::Scratch, usize)) {
+    let body = size_of::<FileRecord>() + (text & 0x3fff);
+    // SAFETY: the head has room for the header right before the record.
+    unsafe {
+        let data = (&raw mut (*scratch).head)
+            .cast::<u8>()
+            .add(file::HEADROOM - size_of::<Header>());
+        emit::send(
+            data,
+            emit::current(kind::FILE, body),
+            size_of::<Header>() + size_of::<FileRecord>() + (text & 0x3fff),
+        );
+    }
 }
 
 /// Class 1: file calls.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn file_exit(ctx: BtfTracePointContext) -> i32 {
     let call = call_of(&ctx);
-    if let Some((scratch, text)) = file::exit(&call) {
-        let body = size_of::<FileRecord>() + (text & 0x3fff);
-        // SAFETY: the head has room for the header right before the record.
-        unsafe {
-            let data = (&raw mut (*scratch).head)
-                .cast::<u8>()
-                .add(file::HEADROOM - size_of::<Header>());
-            emit::send(
-                data,
-                emit::current(kind::FILE, body),
-                size_of::<Header>() + size_of::<FileRecord>() + (text & 0x3fff),
-            );
-        }
+    if let Some(out) = file::exit(&call) {
+        send_file(out);
+    }
+    0
+}
+
+/// Class 4: calls that change a file's attributes.
+#[btf_tracepoint(function = "sys_exit")]
+pub fn attribute_exit(ctx: BtfTracePointContext) -> i32 {
+    let call = call_of(&ctx);
+    if let Some(out) = attribute::exit(&call) {
+        send_file(out);
     }
     0
 }

@@ -36,6 +36,7 @@ const ACTIONS: &[(&str, SelftestAction)] = &[
     ("drift", drift),
     ("memfd", memfd),
     ("files", files),
+    ("attributes", attributes),
     ("tcp", tcp),
     ("refused", refused),
     ("dns", dns),
@@ -136,6 +137,26 @@ fn files() -> io::Result<()> {
         return Err(io::Error::other("a removed file is still there"));
     }
     Ok(())
+}
+
+fn attributes() -> io::Result<()> {
+    let file = fs::File::create("/tmp/attributes")?;
+    // `cap_net_raw=p`: revision 2, one permitted capability.
+    let mut value = [0; 20];
+    value[3] = 2;
+    value[5] = 0x20;
+    rustix::fs::fsetxattr(
+        &file,
+        "security.capability",
+        &value,
+        rustix::fs::XattrFlags::empty(),
+    )?;
+    rustix::fs::removexattr("/tmp/attributes", "security.capability")?;
+    let flags = rustix::fs::ioctl_getflags(&file)?;
+    Ok(rustix::fs::ioctl_setflags(
+        &file,
+        flags | rustix::fs::IFlags::NODUMP,
+    )?)
 }
 
 fn tcp() -> io::Result<()> {

@@ -85,6 +85,17 @@ pub(super) const CHECKS: &[FactCheck] = &[
     check("image file written", "files", |e| {
         file(e, FileOp::Write, "/etc/passwd")
     }),
+    check("attribute set", "attributes", |e| {
+        matches!(&e.kind, Kind::File(f) if f.op == FileOp::SetXattr && f.errno == 0
+            && f.attribute.as_ref().is_some_and(|a| a.value == "cap_net_raw=p"))
+    }),
+    check("attribute removed", "attributes", |e| {
+        file(e, FileOp::RemoveXattr, "/tmp/attributes")
+    }),
+    check("inode flag set", "attributes", |e| {
+        matches!(&e.kind, Kind::File(f) if f.op == FileOp::Chattr && f.errno == 0
+                && f.attribute.as_ref().is_some_and(|a| a.value.to_string().contains("no-dump")))
+    }),
     check("listen", "tcp", |e| matches!(e.kind, Kind::Listen(_))),
     check(
         "connection established",

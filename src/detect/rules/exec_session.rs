@@ -233,19 +233,10 @@ fn file(ctx: &RuleContext<'_>, sessions: &mut Sessions, file: &File) -> Alerts {
     let Some(root) = ctx.session() else {
         return Alerts::none();
     };
-    let what = match file.op {
-        FileOp::Create => "created",
-        FileOp::Write | FileOp::Truncate => "wrote",
-        FileOp::Read => "read",
-        FileOp::Rename => "moved",
-        FileOp::Unlink | FileOp::Rmdir => "removed",
-        FileOp::Link | FileOp::Symlink => "linked",
-        FileOp::Mkdir => "made directory",
-        FileOp::Chmod => "changed the mode of",
-        FileOp::Chown => "changed the owner of",
-        FileOp::Mknod => "made node",
-        FileOp::MapExec => return Alerts::none(),
-    };
+    if file.op == FileOp::MapExec {
+        return Alerts::none();
+    }
+    let what = file.op.verb();
     tell(
         ctx,
         sessions,

@@ -1,9 +1,10 @@
 //! Shells below servers that were there when watching began.
 
 use super::server_shell::SUBJECT;
-use super::shells::{bare, shell};
+use super::bare_shells::{bare, shell};
 use crate::detect::alert::{Alert, Alerts};
 use crate::detect::rule_context::RuleContext;
+use crate::detect::serving::inward;
 use crate::detect::{Severity, attribution, program_roles};
 use crate::event::Exec;
 use crate::state::{Direction, ProcessEntry};

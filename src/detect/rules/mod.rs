@@ -13,6 +13,7 @@ mod drift_snapshot;
 mod etc;
 mod exec_refused;
 mod exec_session;
+mod file_capability;
 mod file_modes;
 mod fileless;
 mod found_shell;
@@ -20,6 +21,7 @@ mod host_write;
 mod found_shell;
 mod image_moved;
 mod isolation;
+mod immutable;
 mod kernel_files;
 mod libraries;
 mod life;
@@ -89,6 +91,8 @@ pub(crate) const ALL: &[&Rule] = &[
     &credentials::RULE,
     &traces::RULE,
     &file_modes::SETUID,
+    &file_capability::RULE,
+    &immutable::RULE,
     &file_modes::WRITABLE,
     &host_write::RULE,
     &trust_store::RULE,

@@ -1,10 +1,12 @@
 //! File operation records.
 
-use hullwatch_abi::file::{FactsRecord, FileRecord, fact, flag, op};
+use hullwatch_abi::file::{FactsRecord, FileRecord, fact, flag, ioctl, op};
 
-use super::{ConvertError, fixed, path, take, until_nul};
+use super::{ConvertError, fixed, names, path, take, until_nul};
 use crate::catalog::secrets;
-use crate::event::{Bytes, ExecRefused, File, FileFacts, FileOp, Filesystem, Timestamp};
+use crate::event::{
+    Bytes, Capability, ExecRefused, File, FileAttribute, FileFacts, FileOp, Filesystem, Timestamp,
+};
 
 const KIND: &str = "file";
 /// `AT_REMOVEDIR` of `unlinkat`.
@@ -66,6 +68,11 @@ pub fn decode(body: &[u8], nspid: u32) -> Result<Option<File>, ConvertError> {
         FileOp::Create => facts.map(|f| f.mode).or(Some(record.mode)),
         _ => None,
     };
+    let attribute = match op {
+        FileOp::SetXattr | FileOp::RemoveXattr => Some(xattr(name2, base2)),
+        FileOp::Chattr => Some(inode_flags(&record)),
+        _ => None,
+    };
     Ok(Some(File {
         op,
         path: Bytes::from(first),
@@ -74,6 +81,7 @@ pub fn decode(body: &[u8], nspid: u32) -> Result<Option<File>, ConvertError> {
         unresolved: has(flag::CUT) || !first_exact || !target_exact,
         errno: record.errno,
         mode,
+        attribute,
         file: facts,
         comm: until_nul(&record.comm),
         count: record.count.max(1),
@@ -145,6 +153,9 @@ fn operation(record: &FileRecord) -> Result<FileOp, ConvertError> {
         op::CHOWN => FileOp::Chown,
         op::MKNOD => FileOp::Mknod,
         op::MAP_EXEC => FileOp::MapExec,
+        op::SET_XATTR => FileOp::SetXattr,
+        op::REMOVE_XATTR => FileOp::RemoveXattr,
+        op::CHATTR => FileOp::Chattr,
         other => {
             return Err(ConvertError::Unknown {
                 kind: KIND,
@@ -153,6 +164,68 @@ fn operation(record: &FileRecord) -> Result<FileOp, ConvertError> {
             });
         }
     })
+}
+
+/// An extended attribute; capabilities by name, any other value as it is.
+fn xattr(name: &[u8], value: &[u8]) -> FileAttribute {
+    let capabilities = || {
+        (name == b"security.capability")
+            .then(|| file_capabilities(value))
+            .flatten()
+    };
+    FileAttribute {
+        name: Bytes::new(name),
+        value: capabilities().map_or_else(|| Bytes::new(value), |text| Bytes::from(text.as_str())),
+    }
+}
+
+/// The capabilities of a `struct vfs_cap_data` as `getcap` writes them; `None` when it is none.
+fn file_capabilities(value: &[u8]) -> Option<String> {
+    let mut words = value.chunks_exact(4).map(|word| {
+        word.iter()
+            .rev()
+            .fold(0_u64, |all, byte| all << 8 | u64::from(*byte))
+    });
+    let magic = words.next()?;
+    // The first revision has one pair of words, later ones two.
+    let halves = if magic >> 24 == 1 { 1 } else { 2 };
+    let (mut permitted, mut inheritable) = (0, 0);
+    for half in 0..halves {
+        permitted |= words.next()? << (32 * half);
+        inheritable |= words.next()? << (32 * half);
+    }
+    let all = permitted | inheritable;
+    let list: Vec<String> = (0..64)
+        .filter(|bit| all >> bit & 1 == 1)
+        .map(|bit| match Capability::name_of(bit) {
+            name if name.starts_with("CAP_") => name.to_ascii_lowercase(),
+            name => format!("cap_{}", name.to_ascii_lowercase()),
+        })
+        .collect();
+    let sets = [
+        (magic & 1 != 0, 'e'),
+        (inheritable != 0, 'i'),
+        (permitted != 0, 'p'),
+    ];
+    let sets: String = sets
+        .iter()
+        .filter(|(has, _)| *has)
+        .map(|(_, set)| *set)
+        .collect();
+    Some(format!("{}={sets}", list.join(",")))
+}
+
+/// Inode flags after the change, by name.
+fn inode_flags(record: &FileRecord) -> FileAttribute {
+    let table = if record.call_flags == ioctl::SET_XFLAGS {
+        names::INODE_XFLAGS
+    } else {
+        names::INODE_FLAGS
+    };
+    FileAttribute {
+        name: Bytes::new(FileAttribute::FLAGS),
+        value: Bytes::from(names::flags(record.mode.into(), table).as_str()),
+    }
 }
 
 /// The kernel's facts in the stream's terms.
@@ -325,6 +398,34 @@ mod tests {
         assert_eq!(mounted.source, Some("/etc/shadow".into()));
         let plain = one(r, [b"shadow\0etc\0", b"", b"shadow\0etc\0", b""]);
         assert_eq!(plain.source, None);
+    }
+
+    #[test]
+    fn attributes_are_told_by_name() {
+        let setuid = [
+            1, 0, 0, 2, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        ];
+        let set = |value: &[u8]| {
+            let file = one(
+                record(op::SET_XATTR),
+                [b"bin\0", b"x", value, b"security.capability"],
+            );
+            assert_eq!((file.path, file.target), ("/bin/x".into(), None));
+            file.attribute.unwrap()
+        };
+        assert_eq!(set(&setuid).value, "cap_setuid=ep");
+        assert_eq!(set(b"\x01\0").value, "\u{1}\0");
+        let mut r = record(op::REMOVE_XATTR);
+        r.flags = flag::WHOLE;
+        let file = one(r, [b"x\0", b"", b"", b"user.note"]);
+        assert_eq!(file.attribute.unwrap().name, "user.note");
+        let mut r = record(op::CHATTR);
+        r.flags = flag::WHOLE;
+        r.mode = 0x10;
+        let flags = |r| one(r, [b"x\0", b"", b"", b""]).attribute.unwrap().value;
+        assert_eq!(flags(r), "immutable");
+        r.call_flags = ioctl::SET_XFLAGS;
+        assert_eq!(flags(r), "append-only");
     }
 
     #[test]

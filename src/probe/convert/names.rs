@@ -59,6 +59,29 @@ pub const MEMFD: &[(u64, &str)] = &[
     (16, "MFD_EXEC"),
 ];
 
+/// Flags of an inode, as `chattr` sets them.
+pub const INODE_FLAGS: &[(u64, &str)] = &[
+    (0x1, "secure-deletion"),
+    (0x2, "undeletable"),
+    (0x4, "compressed"),
+    (0x8, "synchronous"),
+    (0x10, "immutable"),
+    (0x20, "append-only"),
+    (0x40, "no-dump"),
+    (0x80, "no-atime"),
+    (0x80000, "extents"),
+    (0x80_0000, "no-copy-on-write"),
+];
+
+/// The same as XFS numbers them.
+pub const INODE_XFLAGS: &[(u64, &str)] = &[
+    (0x8, "immutable"),
+    (0x10, "append-only"),
+    (0x20, "synchronous"),
+    (0x40, "no-atime"),
+    (0x80, "no-dump"),
+];
+
 const PTRACE: &[(u64, &str)] = &[
     (0, "PTRACE_TRACEME"),
     (1, "PTRACE_PEEKTEXT"),

@@ -1,0 +1,143 @@
+//! Extended attributes and inode flags: which changes are worth a record, and what they set.
+
+use aya_ebpf::helpers::{
+    bpf_get_current_comm, bpf_probe_read_user, bpf_probe_read_user_buf,
+    bpf_probe_read_user_str_bytes,
+};
+use hullwatch_abi::{
+    file::{FileRecord, NONE, Shape, VALUE_MAX, flag, ioctl, op},
+    offsets as o,
+};
+
+use crate::{
+    call::Call,
+    facts::{facts, key},
+    file::{self, Scratch},
+    kernel::{at, field, file_of},
+    path::{place, walk},
+};
+
+/// Longest name of an attribute, bytes, with its NUL.
+const NAME: usize = 256;
+/// `user.`, which is shorter than a [`key`].
+const USER_MASK: u64 = 0xff_ffff_ffff;
+
+/// Whether a call of `ioctl` sets inode flags: nearly all do other work.
+#[inline(always)]
+pub fn sets_flags(command: u64) -> bool {
+    matches!(
+        command as u32,
+        ioctl::SET_FLAGS | ioctl::SET_FLAGS32 | ioctl::SET_XFLAGS
+    )
+}
+
+/// Handles the end of a call that changes an attribute. What is to be sent is
+/// [`Scratch::record`] and the returned number of bytes of [`Scratch::text`] behind it.
+#[inline(always)]
+pub fn exit(call: &Call) -> Option<(*mut Scratch, usize)> {
+    let shape = file::shape_of(call)?;
+    if call.ret != 0 && !file::refused(call.ret) {
+        return None;
+    }
+    let pointer = file::scratch()?;
+    // SAFETY: the slot is this CPU's and this program's alone; tracing programs do not nest here.
+    let scratch = unsafe { &mut *pointer };
+    scratch.record = FileRecord::default();
+    scratch.record.count = 1;
+    scratch.record.op = shape.op;
+    scratch.record.errno = -call.ret as u16;
+    begin(&mut scratch.record, call, shape)?;
+    let end = if shape.path == NONE {
+        opened(scratch, pointer, call.argument(shape.dir)? as i32)?
+    } else {
+        file::named(scratch, pointer, call, shape)?.1
+    };
+    if shape.op == op::CHATTR {
+        return Some((pointer, end));
+    }
+    Some((pointer, append(scratch, call, shape, end)?))
+}
+
+/// The file behind a descriptor. Returns the end of its path.
+#[inline(always)]
+fn opened(scratch: &mut Scratch, pointer: *mut Scratch, fd: i32) -> Option<usize> {
+    let opened = file_of(fd)?;
+    let from = place(opened + at(o::FILE_PATH))?;
+    let inode: u64 = field(opened, o::FILE_INODE)?;
+    let sb: u64 = field(inode, o::INODE_SB)?;
+    facts(inode, sb, from.dentry, &mut scratch.record.facts)?;
+    scratch.record.comm = bpf_get_current_comm().unwrap_or_default();
+    let (end, whole) = walk(pointer, from, 0);
+    scratch.record.flags = flag::FACTS | flag::WHOLE;
+    if !whole {
+        scratch.record.flags |= flag::BASE_CUT;
+    }
+    scratch.record.lens[0] = end as u16;
+    Some(end)
+}
+
+/// Decides whether the change is worth a record, and reads inode flags into it. Attributes of
+/// users and of the kernel's security modules are; file systems use others for themselves.
+#[inline(always)]
+fn begin(record: &mut FileRecord, call: &Call, shape: Shape) -> Option<()> {
+    if shape.op == op::CHATTR {
+        let from = call.argument(shape.mode)?;
+        // SAFETY: the helper checks the address.
+        record.mode = unsafe { bpf_probe_read_user(from as *const u32) }.ok()?;
+        if shape.flags == NONE {
+            record.call_flags = ioctl::SET_XFLAGS;
+        }
+        return Some(());
+    }
+    let from = call.argument(shape.dir2)?;
+    // As a string: a short name may end where memory does.
+    let mut name = [0_u8; 16];
+    // SAFETY: the helper checks the address.
+    unsafe { bpf_probe_read_user_str_bytes(from as *const u8, &mut name) }.ok()?;
+    let [a, b, c, d, e, f, g, h, ..] = name;
+    let word = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+    (word == key(b"security") || word & USER_MASK == key(b"user.")).then_some(())
+}
+
+/// Writes an attribute's value and name at `pos`. Returns the end.
+#[inline(always)]
+fn append(scratch: &mut Scratch, call: &Call, shape: Shape, pos: usize) -> Option<usize> {
+    let pos = pos & 0x3fff;
+    let mut end = pos;
+    if let Some(mut from) = call.argument(shape.mode) {
+        let mut length = call.argument(shape.flags).unwrap_or(0);
+        if shape.flags == NONE {
+            // SAFETY: the helper checks the address.
+            [from, length] = unsafe { bpf_probe_read_user(from as *const [u64; 2]) }.ok()?;
+            // The upper half holds flags.
+            length &= 0xffff_ffff;
+        }
+        let length = if length > VALUE_MAX as u64 {
+            VALUE_MAX
+        } else {
+            length as usize
+        };
+        // SAFETY: `pos` is below 16384 and the value takes at most 127 bytes of a larger area.
+        let value = unsafe {
+            core::slice::from_raw_parts_mut(
+                (&raw mut scratch.text).cast::<u8>().add(pos),
+                length & 127,
+            )
+        };
+        // SAFETY: the helper checks the address.
+        if unsafe { bpf_probe_read_user_buf(from as *const u8, value) }.is_ok() {
+            end = pos + (length & 127);
+        }
+    }
+    scratch.record.lens[2] = (end - pos) as u16;
+    let at = end & 0x3fff;
+    // SAFETY: as above; a name takes 256 bytes.
+    let name = unsafe {
+        core::slice::from_raw_parts_mut((&raw mut scratch.text).cast::<u8>().add(at), NAME)
+    };
+    let from = call.argument(shape.dir2)?;
+    // SAFETY: the helper checks the address.
+    let name = unsafe { bpf_probe_read_user_str_bytes(from as *const u8, name) }.ok()?;
+    scratch.record.lens[3] = name.len() as u16;
+    Some(at + name.len())
+}
