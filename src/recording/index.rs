@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 
 use super::rates::Rates;
-use super::read_ahead::{ReadAhead, RecordingPiece};
+use super::read_ahead::{BATCH, ReadAhead, RecordingPiece};
 use super::report::ReadReport;
 use super::source::FilePosition;
 use crate::core::{Core, PackedCore};
@@ -90,6 +90,10 @@ pub(super) struct RecordingIndex {
     pub(super) end: Timestamp,
     pub(super) events: u64,
     pub(super) report: ReadReport,
+    /// Offset in the stored file up to which it was read; of a compressed one, of the last frame.
+    pub(super) read: u64,
+    /// Everything that was there was read at least once: further events are being written now.
+    pub(super) caught_up: bool,
     pub(super) done: bool,
 }
 
@@ -162,6 +166,9 @@ pub(super) fn build(
         walk.close_gap(walk.end);
         walk.publish(batch.report, &mut index.lock());
         let mut index = index.lock();
+        index.read = batch.place.stored;
+        // A batch is full unless it ends at what is being written.
+        index.caught_up |= !walk.events.is_multiple_of(BATCH);
         index.keyframes.extend(keyframe);
         if index.keyframes.len() > KEYFRAMES {
             spacing *= 2;

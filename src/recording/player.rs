@@ -108,6 +108,8 @@ pub struct Player {
     pub(super) index: Arc<Mutex<RecordingIndex>>,
     /// The recording was still being written when it was opened.
     pub(super) growth: Option<Arc<GrowthSignal>>,
+    /// Bytes of the stored file when it was opened.
+    pub(super) length: u64,
     pub(super) stop: Arc<AtomicBool>,
     pub(super) indexer: Option<std::thread::JoinHandle<()>>,
 }
@@ -145,6 +147,7 @@ impl Player {
         let source = source.standing();
         let mut feed = Feed::open(&source, start)?;
         let pending = growth.is_none().then(|| feed.next()).flatten();
+        let length = source.length();
         let index = Arc::new(Mutex::new(RecordingIndex::default()));
         index.lock().report = reader.report().clone();
         let stop = Arc::new(AtomicBool::new(false));
@@ -171,6 +174,7 @@ impl Player {
             speed: 1.0,
             index,
             growth,
+            length,
             stop,
             indexer: Some(indexer),
         })
@@ -195,6 +199,7 @@ impl Player {
             speed: 1.0,
             index: Arc::clone(&past.index),
             growth: None,
+            length: 0,
             stop: Arc::default(),
             indexer: None,
         }
@@ -372,6 +377,15 @@ impl Player {
     #[must_use]
     pub fn indexed(&self) -> bool {
         self.index.lock().done
+    }
+
+    /// How much of the file the index has read, in percent; `None` once it has read all that was
+    /// there.
+    #[must_use]
+    pub fn indexing(&self) -> Option<u64> {
+        let index = self.index.lock();
+        let reads = !index.done && !index.caught_up && !self.forgets();
+        reads.then(|| (index.read.saturating_mul(100) / self.length.max(1)).min(99))
     }
 
     /// Waits until the whole file was read.

@@ -42,6 +42,18 @@ impl ByteSource {
         Self::File(path.to_owned())
     }
 
+    /// Bytes of the stored file now; 0 when that is not known.
+    pub(super) fn length(&self) -> u64 {
+        let of = |path| {
+            let file = user_files::open(path).ok()?;
+            Some(file.metadata().ok()?.len())
+        };
+        match self {
+            Self::File(path) | Self::Growing(path, _) => of(path).unwrap_or_default(),
+            Self::Memory(_, bytes) => bytes.len() as u64,
+        }
+    }
+
     pub(super) fn name(&self) -> String {
         match self {
             Self::File(path) | Self::Growing(path, _) => path.display().to_string(),

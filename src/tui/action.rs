@@ -133,6 +133,25 @@ pub enum Action {
     Timeline,
 }
 
+impl Action {
+    /// Whether it writes into the policy, a file, a recording or the clipboard, or may end a
+    /// recording: pasted text and a burst of keys never do that.
+    pub(super) fn changes(self) -> bool {
+        matches!(
+            self,
+            Self::Acknowledge
+                | Self::UndoSilence
+                | Self::Record
+                | Self::Export
+                | Self::Bundle
+                | Self::CopyCell
+                | Self::CopyRow
+                | Self::CopyCommand
+                | Self::Quit
+        )
+    }
+}
+
 /// Actions that belong together; the order in which help lists them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -48,8 +48,14 @@ impl Ui {
             Action::Image => self.image_of(core),
             Action::Why => self.why(core),
             Action::Filter if self.listing() => {
-                let text = self.filter().text().to_owned();
-                self.dialog.prompt = Some(Prompt::new(Purpose::Filter, &text));
+                let mut prompt = Prompt::new(Purpose::Filter, "");
+                let now = self.filter().text().to_owned();
+                self.history.remember(Purpose::Filter, &now);
+                prompt.previous = now;
+                if let Some(before) = self.history.last(Purpose::Filter) {
+                    prompt.hint = format!("↑ {before}");
+                }
+                self.dialog.prompt = Some(prompt);
             }
             Action::Filter => self.dialog.prompt = Some(Prompt::new(Purpose::Search, "")),
             Action::Command => self.dialog.prompt = Some(Prompt::new(Purpose::Command, "")),

@@ -1,7 +1,9 @@
-//! What the terminal sends, as events: keys, mouse. Answers to questions are swallowed.
+//! What the terminal sends, as events: keys, mouse, pasted text. Answers to questions are swallowed.
 //!
 //! hullwatch reads its terminal itself: crossterm's reader never comes back when the terminal
 //! goes while it reads.
+
+use std::time::Duration;
 
 use crossterm::event::{
     Event, KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
@@ -9,17 +11,32 @@ use crossterm::event::{
 
 /// A sequence longer than this is none.
 const LONGEST: usize = 256;
+/// Pasted text is kept up to this many bytes.
+const LONGEST_PASTE: usize = 16 << 10;
+/// What begins and ends pasted text, when the terminal was asked to mark it.
+const PASTE: &[u8] = b"\x1b[200~";
+const PASTE_END: &[u8] = b"\x1b[201~";
+
+/// How long an escape byte may be the beginning of a sequence. A line of 9600 baud brings a byte
+/// each millisecond.
+const SETTLE: Duration = Duration::from_millis(8);
+/// How long pasted text may pause before it counts as whole.
+const SETTLE_PASTE: Duration = Duration::from_secs(1);
 
 /// Bytes that are no whole sequence yet.
 #[derive(Debug, Default)]
 pub(super) struct Input {
     pending: Vec<u8>,
+    /// Pasted text whose end has not come yet.
+    pasted: Option<Vec<u8>>,
 }
 
 /// What the bytes at the beginning are.
 enum Found {
     /// This many bytes are an event.
     Event(usize, Event),
+    /// This many bytes begin pasted text.
+    Paste(usize),
     /// This many bytes mean nothing.
     Nothing(usize),
     /// More bytes are needed.
@@ -31,9 +48,16 @@ impl Input {
     pub(super) fn take(&mut self, bytes: &[u8], events: &mut Vec<Event>) {
         self.pending.extend_from_slice(bytes);
         loop {
+            if self.pasted.is_some() && !self.paste(events) {
+                return;
+            }
             let used = match find(&self.pending) {
                 Found::Event(used, event) => {
                     events.push(event);
+                    used
+                }
+                Found::Paste(used) => {
+                    self.pasted = Some(Vec::new());
                     used
                 }
                 Found::Nothing(used) => used,
@@ -47,14 +71,54 @@ impl Input {
         }
     }
 
-    /// True while a sequence has begun: an escape byte alone is the Esc key only when nothing
-    /// follows.
-    pub(super) fn waits(&self) -> bool {
-        !self.pending.is_empty()
+    /// Takes pending bytes as pasted text; true when its end was among them.
+    fn paste(&mut self, events: &mut Vec<Event>) -> bool {
+        let Some(pasted) = &mut self.pasted else {
+            return false;
+        };
+        let end = self
+            .pending
+            .windows(PASTE_END.len())
+            .position(|window| window == PASTE_END);
+        // The end may have arrived in part.
+        let whole = self.pending.len();
+        let partly = (1..PASTE_END.len())
+            .rev()
+            .find(|part| self.pending.ends_with(&PASTE_END[..*part]));
+        let text = end.unwrap_or(whole - partly.unwrap_or(0));
+        let room = LONGEST_PASTE.saturating_sub(pasted.len());
+        pasted.extend_from_slice(&self.pending[..text.min(room)]);
+        self.pending
+            .drain(..text + end.map_or(0, |_| PASTE_END.len()));
+        if end.is_some() {
+            self.pasted_whole(events);
+        }
+        end.is_some() && !self.pending.is_empty()
+    }
+
+    fn pasted_whole(&mut self, events: &mut Vec<Event>) {
+        if let Some(pasted) = self.pasted.take() {
+            let text = String::from_utf8_lossy(&pasted).into_owned();
+            events.push(Event::Paste(text));
+        }
+    }
+
+    /// How long to wait for the rest of what has begun, if anything has: an escape byte alone is
+    /// the Esc key only when nothing follows.
+    pub(super) fn waits(&self) -> Option<Duration> {
+        if self.pasted.is_some() {
+            return Some(SETTLE_PASTE);
+        }
+        (!self.pending.is_empty()).then_some(SETTLE)
     }
 
     /// Nothing followed.
     pub(super) fn settle(&mut self, events: &mut Vec<Event>) {
+        if self.pasted.is_some() {
+            self.pasted_whole(events);
+            self.pending.clear();
+            return;
+        }
         match self.pending.as_slice() {
             [] => {}
             [0x1b] => events.push(key(KeyCode::Esc, KeyModifiers::NONE)),
@@ -75,6 +139,7 @@ fn find(bytes: &[u8]) -> Found {
     match bytes {
         [] => Found::Part,
         [0x1b] => Found::Part,
+        _ if bytes.starts_with(PASTE) => Found::Paste(PASTE.len()),
         [0x1b, b'[', rest @ ..] => csi(rest),
         [0x1b, b'O'] => Found::Part,
         [0x1b, b'O', last, ..] => match named(*last) {
@@ -88,7 +153,9 @@ fn find(bytes: &[u8]) -> Found {
                 used + 1,
                 key(typed.code, typed.modifiers | KeyModifiers::ALT),
             ),
-            Found::Event(used, _) | Found::Nothing(used) => Found::Nothing(used + 1),
+            Found::Event(used, _) | Found::Nothing(used) | Found::Paste(used) => {
+                Found::Nothing(used + 1)
+            }
             Found::Part => Found::Part,
         },
         _ => plain(bytes),
@@ -316,6 +383,28 @@ mod tests {
             [KeyCode::Char('k')]
         );
         assert_eq!(codes(b"\x1bP1$r0m\x1b\\\x1b[Ik"), [KeyCode::Char('k')]);
+    }
+
+    #[test]
+    fn pasted_text_is_no_keys_wherever_it_is_cut() {
+        let bytes = b"j\x1b[200~a docker\n\x1b[A\x1b[20q\x1b[201~k";
+        let text = "a docker\n\x1b[A\x1b[20q".to_owned();
+        let plain = |c| key(KeyCode::Char(c), KeyModifiers::NONE);
+        let expected = [plain('j'), Event::Paste(text), plain('k')];
+        for at in 0..bytes.len() {
+            let (mut input, mut events) = (Input::default(), Vec::new());
+            input.take(&bytes[..at], &mut events);
+            input.take(&bytes[at..], &mut events);
+            assert!(input.waits().is_none());
+            assert_eq!(events, expected, "{at}");
+        }
+        // Its end never comes: what came is pasted, and keys are keys again.
+        let (mut input, mut events) = (Input::default(), Vec::new());
+        input.take(b"\x1b[200~ab", &mut events);
+        assert!(events.is_empty() && input.waits() > Some(SETTLE));
+        input.settle(&mut events);
+        input.take(b"q", &mut events);
+        assert_eq!(events, [Event::Paste("ab".to_owned()), plain('q')]);
     }
 
     #[test]

@@ -11,9 +11,6 @@ use super::palette;
 use super::prompt::{Prompt, Purpose, Typed};
 use super::ui::{ActionRequest, Ui};
 
-/// Commands that are remembered.
-const HISTORY: usize = 100;
-
 impl Ui {
     /// What was typed. Esc and a key that came at once look like that key with Alt: where nothing is
     /// bound to that they are two.
@@ -101,72 +98,80 @@ impl Ui {
 
     /// A key while a line is typed.
     fn typed(&mut self, mut prompt: Prompt, key: &KeyEvent, core: &Core) -> Option<ActionRequest> {
-        let typed = prompt.press(key);
-        if typed == Typed::Changed {
-            prompt.error = None;
-        }
-        match (prompt.purpose, typed) {
-            (Purpose::Filter, Typed::Changed) => self.filter_typed(&mut prompt),
+        let purpose = prompt.purpose;
+        match (purpose, prompt.press(key)) {
             (Purpose::Filter, Typed::Cancelled) => {
-                self.table_mut().filter = Filter::default();
+                // Nothing was typed: the filter stays.
+                if !prompt.text().is_empty() {
+                    self.table_mut().filter = Filter::default();
+                }
                 return None;
             }
-            (Purpose::Filter | Purpose::Search, Typed::Done) if prompt.error.is_none() => {
-                return None;
-            }
-            (Purpose::Search, Typed::Changed) => {
-                prompt.text().clone_into(&mut self.found);
-                self.at.scroll = self.at.scroll.saturating_sub(1);
-                self.find_line(core, 1);
-                prompt.error = self.message.take();
-            }
-            (Purpose::Search | Purpose::Command, Typed::Cancelled) => return None,
+            (_, Typed::Cancelled) => return None,
+            (_, Typed::Done) => return self.entered(&prompt, core),
             (Purpose::Command, Typed::Complete) => palette::complete(self, core, &mut prompt),
-            (Purpose::Command, Typed::Older) => self.recall(&mut prompt, 1),
-            (Purpose::Command, Typed::Newer) => self.recall(&mut prompt, -1),
-            (Purpose::Command, Typed::Done) => {
-                let line = prompt.text().trim().to_owned();
-                if line.is_empty() {
-                    return None;
+            (_, change @ (Typed::Older | Typed::Newer | Typed::Changed)) => {
+                match change {
+                    Typed::Older => self.history.recall(&mut prompt, 1),
+                    Typed::Newer => self.history.recall(&mut prompt, -1),
+                    _ => {}
                 }
-                match palette::parse(self, core, &line) {
-                    Ok(asked) => {
-                        self.remember(line);
-                        return Some(asked);
-                    }
-                    Err(error) => prompt.error = Some(error),
-                }
+                self.dialog.prompt = Some(prompt);
+                self.prompt_changed(core);
+                return None;
             }
-            _ => {}
+            (_, Typed::Complete | Typed::Same) => {}
         }
         self.dialog.prompt = Some(prompt);
         None
     }
 
-    /// The filter as far as it is typed; while it cannot be read the one before stays.
-    fn filter_typed(&mut self, prompt: &mut Prompt) {
-        let pane = self.at.pane;
-        let done = self.table_mut().set_filter(pane, prompt.text());
-        prompt.error = done.err();
-    }
-
-    fn remember(&mut self, line: String) {
-        self.commands.retain(|known| *known != line);
-        if self.commands.len() >= HISTORY {
-            self.commands.remove(0);
+    /// The text of the open line changed: a filter and a search are in effect while typed.
+    pub(super) fn prompt_changed(&mut self, core: &Core) {
+        let Some(mut prompt) = self.dialog.prompt.take() else {
+            return;
+        };
+        prompt.error = None;
+        match prompt.purpose {
+            // While it cannot be read the one before stays.
+            Purpose::Filter => {
+                let pane = self.at.pane;
+                prompt.error = self.table_mut().set_filter(pane, prompt.text()).err();
+            }
+            Purpose::Search => {
+                prompt.text().clone_into(&mut self.found);
+                self.at.scroll = self.at.scroll.saturating_sub(1);
+                self.find_line(core, 1);
+                prompt.error = self.message.take();
+            }
+            Purpose::Command => {}
         }
-        self.commands.push(line);
+        self.dialog.prompt = Some(prompt);
     }
 
-    /// Puts an older (+1) or newer (-1) command into the line.
-    fn recall(&self, prompt: &mut Prompt, by: isize) {
-        let now = prompt.recalled;
-        let to = now.saturating_add_signed(by).min(self.commands.len());
-        let line = to
-            .checked_sub(1)
-            .and_then(|back| self.commands.iter().nth_back(back));
-        prompt.set(line.map_or("", String::as_str));
-        prompt.recalled = to;
+    /// Enter: the line is closed, also where it is refused, so that the next keys are keys again;
+    /// Up brings it back to be mended.
+    fn entered(&mut self, prompt: &Prompt, core: &Core) -> Option<ActionRequest> {
+        let line = prompt.text().trim();
+        self.history.remember(prompt.purpose, line);
+        let (again, refused) = match prompt.purpose {
+            Purpose::Filter | Purpose::Search => (Action::Filter, prompt.error.clone()),
+            Purpose::Command if line.is_empty() => return None,
+            Purpose::Command => match palette::parse(self, core, line) {
+                Ok(asked) => return Some(asked),
+                Err(error) => (Action::Command, Some(error)),
+            },
+        };
+        if let Some(error) = refused {
+            if prompt.purpose == Purpose::Filter {
+                let pane = self.at.pane;
+                // It was in force, so it can be read.
+                let _ = self.table_mut().set_filter(pane, &prompt.previous);
+            }
+            let key = self.keys.sign(again);
+            self.message = Some(format!("{error} ({key} ↑ to correct)"));
+        }
+        None
     }
 
     /// What is typed while the keys are shown searches them; true when the key did.

@@ -19,6 +19,8 @@ mod filter;
 #[cfg(test)]
 mod fuzz;
 mod glyphs;
+mod guard;
+mod history;
 mod input;
 mod key_dispatch;
 mod keymap;
@@ -29,6 +31,7 @@ mod mouse;
 mod navigation;
 mod palette;
 mod pane;
+mod paste;
 mod picker;
 mod prompt;
 mod query;
@@ -75,3 +78,6 @@ pub use view::draw;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod typing_tests;

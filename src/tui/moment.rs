@@ -20,7 +20,8 @@ impl App {
 
     /// Lets time pass where it is played.
     pub(super) fn play(&mut self, elapsed: Duration) {
-        if let Some(said) = self.viewpoint.play(elapsed) {
+        let zone = &self.ui.display.zone;
+        if let Some(said) = self.viewpoint.play(elapsed, zone) {
             self.ui.message = Some(said);
         }
     }
@@ -39,10 +40,14 @@ impl App {
             }
             _ => None,
         };
-        let incident = matches!(self.ui.subject(), Some(RowKey::Incident(_)));
-        let selected = subject.is_some() || incident;
-        if asked.action == Action::Moment && asked.argument.is_none() && !selected {
-            self.ui.dialog.prompt = Some(Prompt::new(Purpose::Command, "moment "));
+        let to = asked.action == Action::Moment && asked.argument.is_none();
+        if to && (subject.is_none() || !asked.by_name) {
+            let mut prompt = Prompt::new(Purpose::Command, "moment ");
+            prompt.hint = match subject {
+                Some(id) => format!("Enter: when {id} was raised; or 14:03, -5m, F-0132, end"),
+                None => "14:03, -5m, F-0132, start or end".to_owned(),
+            };
+            self.ui.dialog.prompt = Some(prompt);
             return;
         }
         let argument = asked.argument.as_deref();

@@ -85,7 +85,11 @@ pub(super) fn parse(ui: &mut Ui, core: &Core, line: &str) -> Result<ActionReques
     }
     let rest = rest.trim();
     if rest.is_empty() {
-        return Ok(entry.action.into());
+        return Ok(ActionRequest {
+            action: entry.action,
+            argument: None,
+            by_name: true,
+        });
     }
     if argument(entry.action) == Argument::None {
         return Err(format!("{} takes nothing behind it", entry.name));
@@ -96,6 +100,7 @@ pub(super) fn parse(ui: &mut Ui, core: &Core, line: &str) -> Result<ActionReques
     Ok(ActionRequest {
         action: entry.action,
         argument: Some(rest.to_owned()),
+        by_name: true,
     })
 }
 

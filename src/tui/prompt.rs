@@ -39,6 +39,8 @@ pub struct Prompt {
     cursor: usize,
     /// What is wrong with the text.
     pub error: Option<String>,
+    /// The filter that was in force when the line was opened.
+    pub(super) previous: String,
     /// What could be typed.
     pub(super) hint: String,
     /// How many commands back the text was taken from; 0: it was typed.
@@ -75,6 +77,7 @@ impl Prompt {
             text: text.to_owned(),
             cursor: text.len(),
             error: None,
+            previous: String::new(),
             hint: String::new(),
             recalled: 0,
             cycle: None,
@@ -121,6 +124,31 @@ impl Prompt {
     fn go(&mut self, to: usize) -> Typed {
         self.cursor = to;
         Typed::Same
+    }
+
+    /// Inserts pasted text at the cursor: line breaks and other white space as spaces, without
+    /// control characters, as much as there is room for.
+    pub(super) fn paste(&mut self, text: &str) -> Typed {
+        self.cycle = None;
+        self.hint.clear();
+        let (mut typed, mut cut) = (Typed::Same, false);
+        for c in text.trim().chars() {
+            let c = if c.is_whitespace() { ' ' } else { c };
+            if c.is_control() {
+                continue;
+            }
+            if self.text.len() >= LONGEST {
+                cut = true;
+                break;
+            }
+            self.text.insert(self.cursor, c);
+            self.cursor += c.len_utf8();
+            typed = Typed::Changed;
+        }
+        if cut {
+            self.hint = format!("cut to {LONGEST} characters");
+        }
+        typed
     }
 
     /// One key of the person's.

@@ -36,6 +36,9 @@ const FRAME: Duration = Duration::from_secs(1);
 /// The same while a recording plays, or when there is a finding, a loss, a trouble.
 const NEWS: Duration = Duration::from_millis(250);
 
+/// Said when keys came faster than anybody types and would have changed something.
+const TOO_FAST: &str = "not done: so many keys at once look like pasted text; press the key alone";
+
 /// Keys that come faster than this are one that is held.
 const HELD: Duration = Duration::from_millis(250);
 /// How long after the last of them all that waited is drawn.
@@ -91,7 +94,9 @@ pub(super) struct App {
     pub(super) ui: Ui,
     keeper: Keeper,
     /// Leaving was asked for once, while a recording runs.
-    leaving: bool,
+    pub(super) leaving: bool,
+    /// The action whose key must be pressed again.
+    pub(super) question: Option<Action>,
     look: Chosen,
     /// The policy file that silences are written into while attached.
     policy: Option<PathBuf>,
@@ -122,6 +127,7 @@ fn run(
         ui: Ui::new(config, kind),
         keeper: Keeper::default(),
         leaving: false,
+        question: None,
         look: config.look.clone(),
         policy: None,
         failed: None,
@@ -189,7 +195,7 @@ impl App {
             if let_go {
                 self.ui.hurry = false;
             }
-            if self.answer(woken, screen)? {
+            if self.answer(woken, screen, waiter)? {
                 return Ok(());
             }
             let attached = self.viewpoint.attached().map_err(|e| eyre!(e))?;
@@ -213,7 +219,9 @@ impl App {
     }
 
     /// Does all that was typed or signalled; true to leave.
-    fn answer(&mut self, woken: Woken, screen: &mut Screen) -> io::Result<bool> {
+    fn answer(&mut self, woken: Woken, screen: &mut Screen, waiter: &Waiter) -> io::Result<bool> {
+        let burst = woken.burst;
+        let fast = || burst || waiter.more_follows();
         if woken.stopped {
             terminal::suspend(screen)?;
         } else if woken.continued {
@@ -228,12 +236,17 @@ impl App {
                     let mut typed = self.ui.typed_as(&key).into_iter();
                     typed.try_fold(false, |leaves, key| {
                         let asked = self.press(&key);
-                        Ok::<_, io::Error>(self.follow(asked, screen)? || leaves)
+                        Ok::<_, io::Error>(self.follow(asked, screen, fast)? || leaves)
                     })?
                 }
                 Input::Mouse(event) => {
                     let asked = self.ui.click(&event).map(ActionRequest::from);
-                    self.follow(asked, screen)?
+                    self.follow(asked, screen, || false)?
+                }
+                Input::Paste(text) => {
+                    let ui = &mut self.ui;
+                    self.viewpoint.with(|core| ui.paste(&text, core));
+                    false
                 }
                 _ => false,
             };
@@ -244,14 +257,31 @@ impl App {
         Ok(false)
     }
 
-    /// Does what a key or a click asked for, if it did; true to leave.
-    fn follow(&mut self, asked: Option<ActionRequest>, screen: &mut Screen) -> io::Result<bool> {
+    /// Does what a key or a click asked for, if it did; true to leave. `fast` tells whether keys
+    /// came faster than anybody types.
+    fn follow(
+        &mut self,
+        asked: Option<ActionRequest>,
+        screen: &mut Screen,
+        fast: impl Fn() -> bool,
+    ) -> io::Result<bool> {
+        let before = self.question.take();
         let leaves = match asked {
+            Some(asked) if self.asks(&asked, before) => false,
+            Some(asked) if self.changes(asked.action) && fast() => {
+                self.ui.message = Some(TOO_FAST.to_owned());
+                false
+            }
             Some(asked) => self.act(&asked, screen)?,
             None => false,
         };
-        if let Some(wish) = self.ui.policy_edit.take() {
-            self.ui.message = Some(self.fulfil(wish));
+        // A form was filled in, or an entry of a list removed.
+        if let Some(edit) = self.ui.policy_edit.take() {
+            self.ui.message = Some(if fast() {
+                TOO_FAST.to_owned()
+            } else {
+                self.fulfil(edit)
+            });
         }
         Ok(leaves)
     }
@@ -277,6 +307,9 @@ impl App {
         if self.viewpoint.stall_is_news() {
             return after >= FRAME;
         }
+        if self.viewpoint.waits() {
+            return true;
+        }
         let (events, news) = self.viewpoint.with(shown);
         let playing = self.viewpoint.plays();
         events != self.drawn.0 && (playing || after >= FRAME || news != self.drawn.1)
@@ -291,6 +324,11 @@ impl App {
     }
 
     fn press(&mut self, key: &KeyEvent) -> Option<ActionRequest> {
+        let confirmed = self.confirmed(key);
+        if confirmed.is_some() {
+            self.ui.message = None;
+            return confirmed;
+        }
         let ui = &mut self.ui;
         self.viewpoint.with(|core| ui.press(key, core))
     }

@@ -32,10 +32,11 @@ const PATIENCE: Duration = Duration::from_millis(350);
 /// How long it may take to say what went wrong; naming the functions takes a while.
 const TELLING: Duration = Duration::from_secs(5);
 
-/// Another screen, and no cursor.
-const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l";
-/// Plain text, no synchronized update, no mouse, the cursor, and the screen as it was.
-const LEAVE: &[u8] = b"\x1b[m\x1b[?2026l\x1b[?1006l\x1b[?1000l\x1b[?25h\x1b[?1049l";
+/// Another screen, no cursor, and pasted text marked as such.
+const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l\x1b[?2004h";
+/// Plain text, no synchronized update, no marked pastes, no mouse, the cursor, and the screen as
+/// it was.
+const LEAVE: &[u8] = b"\x1b[m\x1b[?2026l\x1b[?2004l\x1b[?1006l\x1b[?1000l\x1b[?25h\x1b[?1049l";
 
 /// Clicks and the wheel, never motion: a slow link would carry it all.
 const MOUSE: &[u8] = b"\x1b[?1000h\x1b[?1006h";

@@ -320,7 +320,7 @@ fn any_key() -> impl Strategy<Value = KeyEvent> {
     ]
 }
 
-fn press(ui: &mut Ui, core: &Core, keys: &str) {
+pub(super) fn press(ui: &mut Ui, core: &Core, keys: &str) {
     for key in keys.split(' ') {
         let chord: super::Chord = key.parse().unwrap();
         if let Some(asked) = ui.press(&chord.event(), core) {

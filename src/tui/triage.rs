@@ -40,7 +40,7 @@ impl Ui {
     }
 
     /// The selected finding.
-    fn finding<'a>(&self, core: &'a Core) -> Option<&'a Finding> {
+    pub(super) fn finding<'a>(&self, core: &'a Core) -> Option<&'a Finding> {
         let Some(RowKey::Finding(id)) = self.subject() else {
             return None;
         };

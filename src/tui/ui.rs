@@ -9,6 +9,7 @@ use super::action::{Action, ActionScope};
 use super::config::Config;
 use super::drawn::Drawn;
 use super::filter::Filter;
+use super::history::History;
 use super::keymap::Keymap;
 use super::location::Location;
 use super::look::TableLook;
@@ -52,8 +53,8 @@ pub struct Ui {
     pub(super) hurry: bool,
     /// A change that is to be written into the policy file.
     pub(super) policy_edit: Option<PolicyEdit>,
-    /// Commands that were typed, the latest last.
-    pub(super) commands: Vec<String>,
+    /// Lines that were typed.
+    pub(super) history: History,
     /// The text searched for on a page.
     pub(super) found: String,
     /// The keys of every action.
@@ -132,6 +133,8 @@ pub struct ActionRequest {
     pub action: Action,
     /// What was typed behind it on the command line.
     pub argument: Option<String>,
+    /// Its name was typed: nobody does that by mistake.
+    pub by_name: bool,
 }
 
 impl From<Action> for ActionRequest {
@@ -139,6 +142,7 @@ impl From<Action> for ActionRequest {
         Self {
             action,
             argument: None,
+            by_name: false,
         }
     }
 }

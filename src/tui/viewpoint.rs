@@ -26,6 +26,8 @@ pub(super) struct Viewpoint {
     detour: Option<Detour>,
     /// Where to go as soon as the recording was read so far.
     bound: Option<Timestamp>,
+    /// The end of a recording is shown as soon as the recording was read.
+    to_end: bool,
     /// How long the recorder has reported nothing.
     stall: RecorderStall,
 }
@@ -61,6 +63,13 @@ pub(super) enum Opened {
     Beside,
 }
 
+/// Goes to the end of a recording; the message.
+fn to_the_end(player: &mut Player, zone: &Zone) -> String {
+    let went = time_travel::go(player, Goal::End, zone);
+    let went = went.unwrap_or_else(|error| Went::nowhere(error.to_string()));
+    went.said.unwrap_or_default()
+}
+
 impl Viewpoint {
     pub(super) fn new(source: Source, kind: SourceKind) -> Self {
         Self {
@@ -68,6 +77,7 @@ impl Viewpoint {
             kind,
             detour: None,
             bound: None,
+            to_end: false,
             stall: RecorderStall::default(),
         }
     }
@@ -123,6 +133,7 @@ impl Viewpoint {
     /// The player that moves through time; of this host that of its recent past.
     fn player_to_move(&mut self) -> Option<&mut Player> {
         self.bound = None;
+        self.to_end = false;
         if let (None, Source::Live(live)) = (&self.detour, &self.source) {
             self.detour = live.past().map(|past| Detour::Past(Box::new(past)));
         }
@@ -131,6 +142,11 @@ impl Viewpoint {
             (None, Source::Replay(player)) => Some(player),
             (None, Source::Attaching(..) | Source::Live(_)) => None,
         }
+    }
+
+    /// It waits for the end of a recording to be read: how far that is is shown.
+    pub(super) fn waits(&self) -> bool {
+        self.to_end
     }
 
     /// Another moment than the present may be shown at the next frame without any event.
@@ -158,7 +174,7 @@ impl Viewpoint {
     }
 
     /// Lets time pass where it is played; what there is to say of it.
-    pub(super) fn play(&mut self, elapsed: Duration) -> Option<String> {
+    pub(super) fn play(&mut self, elapsed: Duration, zone: &Zone) -> Option<String> {
         let mut said = None;
         if let Source::Replay(player) = &mut self.source {
             let followed = player.following();
@@ -177,6 +193,13 @@ impl Viewpoint {
                     "the recording broke off: who made it is gone".to_owned()
                 });
             }
+        }
+        if let Source::Replay(player) = &mut self.source
+            && self.to_end
+            && player.indexing().is_none()
+        {
+            self.to_end = false;
+            said = Some(to_the_end(player, zone));
         }
         let caught_up = self.detour.as_mut().is_some_and(|detour| {
             let player = detour.player_mut();
@@ -239,9 +262,15 @@ impl Viewpoint {
         if player.follow() {
             return None;
         }
-        let done = time_travel::go(player, Goal::End, zone);
-        done.unwrap_or_else(|error| Went::nowhere(error.to_string()))
-            .said
+        // Its end is not known yet: the first line shows how far it was read.
+        self.to_end = player.indexing().is_some();
+        if self.to_end {
+            player.set_playing(false);
+            return Some(
+                "the recording is being read: its end comes as soon as it is known".into(),
+            );
+        }
+        Some(to_the_end(player, zone))
     }
 
     /// Shows a recording; while this host is watched that goes on behind it.
@@ -276,6 +305,16 @@ impl Viewpoint {
             }
             _ => Some("live"),
         };
+        if let (None, Source::Replay(player)) = (&self.detour, &self.source)
+            && let Some(percent) = player.indexing()
+        {
+            if self.to_end {
+                status.mode = format!("indexing {percent} %");
+            } else if player.following() {
+                status.time = Shown::Replay;
+                status.mode = format!("catching up {percent} %");
+            }
+        }
         if status.time == Shown::Live
             && let Some(stall) = self.stall.shown_as()
         {

@@ -4,7 +4,7 @@ use std::io::{self, Read as _, Write as _, stdin};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossterm::event::Event;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -13,15 +13,20 @@ use signal_hook::{flag, low_level::pipe};
 
 use super::input::Input;
 
-/// How long an escape byte may be the beginning of a sequence. A line of 9600 baud brings a byte
-/// each millisecond.
-const SETTLE: Duration = Duration::from_millis(8);
+/// Nobody types a key this soon after another: it is pasted, or sent by a program.
+const NOT_BY_HAND: Duration = Duration::from_millis(2);
+/// So many such keys in a row are pasted: a program that waits for answers may send two.
+const RUN: usize = 3;
+/// How long after a key pasted text may pause, on a slow line.
+const MORE: Duration = Duration::from_millis(15);
 
 /// What woke the loop.
 #[derive(Debug, Default)]
 pub(super) struct Woken {
     /// Everything typed so far.
     pub(super) input: Vec<Event>,
+    /// Keys among it came faster than anybody types: probably pasted text.
+    pub(super) burst: bool,
     /// The terminal has another size.
     pub(super) resized: bool,
     /// A signal asks to end.
@@ -54,6 +59,8 @@ pub(super) struct Waiter {
     stopped: Arc<AtomicBool>,
     continued: Arc<AtomicBool>,
     input: Input,
+    /// When the latest key came, and how many came right after each other up to it.
+    keys: Option<(Instant, usize)>,
 }
 
 impl Waiter {
@@ -70,6 +77,7 @@ impl Waiter {
             stopped: Arc::default(),
             continued: Arc::default(),
             input: Input::default(),
+            keys: None,
         };
         for (signal, noted) in [
             (SIGWINCH, &waiter.resized),
@@ -94,19 +102,25 @@ impl Waiter {
     /// Waits for anything, at most `limit`.
     pub(super) fn wait(&mut self, limit: Option<Duration>) -> Woken {
         let mut woken = Woken::default();
-        let limit = if self.input.waits() {
-            Some(SETTLE)
-        } else {
-            limit
-        };
+        let limit = self.input.waits().or(limit);
         let ready = self.poll(limit);
         let mut noise = [0; 64];
         while matches!(self.woken.read(&mut noise), Ok(1..)) {}
         woken.hung_up = ready.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL);
         if ready.contains(PollFlags::IN) {
             woken.hung_up |= self.read(&mut woken.input);
-        } else if self.input.waits() {
+        } else if self.input.waits().is_some() {
             self.input.settle(&mut woken.input);
+        }
+        let keys = woken.input.iter().filter(|event| event.is_key()).count();
+        if keys > 0 {
+            let before = self
+                .keys
+                .filter(|(last, _)| last.elapsed() < NOT_BY_HAND)
+                .map_or(0, |(_, run)| run);
+            let run = before + keys;
+            woken.burst = keys > 1 || run >= RUN;
+            self.keys = Some((Instant::now(), run));
         }
         let noted = |flag: &AtomicBool| flag.swap(false, Ordering::SeqCst);
         woken.resized = noted(&self.resized);
@@ -114,6 +128,11 @@ impl Waiter {
         woken.stopped = noted(&self.stopped);
         woken.continued = noted(&self.continued);
         woken
+    }
+
+    /// Whether more was typed right after the last key, as pasted text is.
+    pub(super) fn more_follows(&self) -> bool {
+        self.poll(Some(MORE)).contains(PollFlags::IN)
     }
 
     /// What can be said of the input after at most `limit`.

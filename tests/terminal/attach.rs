@@ -103,6 +103,10 @@ fn a_recording_outlives_its_screen_and_is_come_back_to() {
     // What is accepted here holds where it is recorded.
     screen.type_in("G");
     screen.type_in("a");
+    screen.shows(24, 80, |picture| {
+        picture.contents().contains("accepts just this for 30 days")
+    });
+    screen.type_in("y");
     let policy = folder.path().join("config/hullwatch/policy.toml");
     screen.shows(24, 80, |picture| {
         picture.contents().contains("silenced moved program")

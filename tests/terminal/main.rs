@@ -5,6 +5,7 @@ mod attach;
 #[path = "../common/mod.rs"]
 mod common;
 mod live;
+mod paste;
 mod screen;
 
 use std::process::Command;

@@ -180,6 +180,15 @@ impl SilenceForm {
         (true, None)
     }
 
+    /// Takes pasted text into the reason, where that is being typed.
+    pub(super) fn paste(&mut self, text: &str) -> bool {
+        let typing = self.part == FormField::Reason;
+        if typing {
+            let _: Typed = self.reason.paste(text);
+        }
+        typing
+    }
+
     fn turn(&mut self, on: bool) {
         fn by<T>(field: &mut OptionField<T>, on: bool) {
             let back = field.choices.len().saturating_sub(1);

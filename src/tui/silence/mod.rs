@@ -44,6 +44,14 @@ impl SilenceDialog {
         Self::List(SilenceList::default())
     }
 
+    /// Takes pasted text, if its reason is being typed; false otherwise.
+    pub(super) fn paste(&mut self, text: &str) -> bool {
+        match self {
+            Self::Form(form) => form.paste(text),
+            Self::List(_) => false,
+        }
+    }
+
     /// Takes a key; the dialog unless that closed it, and a change that was asked for.
     pub(super) fn press(self, key: &KeyEvent, core: &Core) -> (Option<Self>, Option<PolicyEdit>) {
         match self {

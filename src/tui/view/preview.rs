@@ -42,7 +42,9 @@ pub(super) fn draw(
         let style = line.severity.map_or(theme.dim(), |s| theme.severity(s));
         let text = line.text.as_deref().unwrap_or_default();
         Line::from(vec![
-            Span::styled(format!(" {} ", pad(&line.name, names, false)), style),
+            Span::raw(" "),
+            Span::styled(pad(&line.name, names, false), style),
+            Span::raw(" "),
             Span::styled(fit(text, room), theme.text()),
         ])
     }));

@@ -1,0 +1,61 @@
+//! What no stray key and no pasted text may do: change the policy, files or recordings.
+
+use crossterm::event::{KeyCode, KeyEvent};
+
+use super::action::Action;
+use super::run::App;
+use super::source::Source;
+use super::ui::{ActionRequest, SourceKind};
+
+impl App {
+    /// Whether an action changes the policy, a file, a recording or the clipboard. Leaving the
+    /// program ends a recording, which is asked about first.
+    pub(super) fn changes(&self, action: Action) -> bool {
+        action.changes() && (action != Action::Quit || self.leaving)
+    }
+
+    /// The action that was asked about, when this key says yes to it.
+    pub(super) fn confirmed(&self, key: &KeyEvent) -> Option<ActionRequest> {
+        let yes = matches!(key.code, KeyCode::Enter | KeyCode::Char('y'));
+        let action = self.question.filter(|_| yes && key.modifiers.is_empty())?;
+        Some(ActionRequest {
+            action,
+            argument: None,
+            by_name: true,
+        })
+    }
+
+    /// Whether an action waits to be confirmed; the message asks for it. `before` is the action
+    /// that the key before this one asked about.
+    pub(super) fn asks(&mut self, asked: &ActionRequest, before: Option<Action>) -> bool {
+        if asked.by_name || before == Some(asked.action) {
+            return false;
+        }
+        let Some(question) = self.question(asked.action) else {
+            return false;
+        };
+        let key = self.ui.keys.sign(asked.action);
+        self.ui.message = Some(format!("{key} again (or y) {question}"));
+        self.question = Some(asked.action);
+        true
+    }
+
+    /// What an action that is asked about does, where it does anything.
+    fn question(&self, action: Action) -> Option<String> {
+        match (action, self.viewpoint.source()) {
+            (Action::Acknowledge, _) if self.ui.source != SourceKind::Recording => {
+                let ui = &self.ui;
+                let finding = self.viewpoint.with(|core| {
+                    let finding = ui.finding(core)?;
+                    Some(format!("{}: {}", finding.id, finding.title))
+                });
+                finding.map(|finding| format!("accepts just this for 30 days: {finding}"))
+            }
+            (Action::Record, Source::Live(live)) => Some(match live.status().recording {
+                Some(recording) => format!("ends the recording: {}", recording.path.display()),
+                None => "records this host to a file in the current directory".to_owned(),
+            }),
+            _ => None,
+        }
+    }
+}

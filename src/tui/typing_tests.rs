@@ -1,0 +1,69 @@
+//! Lines that are typed or pasted: the filter, the search, the command.
+
+use super::tests::{demo, press, screen};
+use super::{Pane, Ui};
+
+#[test]
+fn a_filter_is_typed_anew_and_the_old_one_is_an_up_away() {
+    let core = demo();
+    let mut ui = Ui::default();
+    press(&mut ui, &core, "3 / m e t a d a t a Enter");
+    assert_eq!(ui.filter().text(), "metadata");
+    let matching = |ui: &mut Ui| {
+        screen(&core, ui, 120, 40);
+        ui.drawn.counted.matching
+    };
+    let some = matching(&mut ui);
+    // Opened and left again, nothing changes.
+    press(&mut ui, &core, "/ Esc / Enter");
+    assert_eq!(matching(&mut ui), some);
+    assert_eq!(ui.filter().text(), "metadata");
+    press(&mut ui, &core, "/ c r o n");
+    assert_eq!(ui.filter().text(), "cron");
+    press(&mut ui, &core, "Enter / Up Up");
+    assert_eq!(ui.filter().text(), "metadata");
+    press(&mut ui, &core, "Down Enter");
+    assert_eq!(ui.filter().text(), "cron");
+}
+
+#[test]
+fn a_refused_line_takes_no_further_keys_and_comes_back_to_be_corrected() {
+    let core = demo();
+    let mut ui = Ui::default();
+    press(&mut ui, &core, "3 : s o r t Space n o s u c h Enter");
+    assert!(ui.message.as_deref().unwrap().contains("no column nosuch"));
+    press(&mut ui, &core, "4");
+    assert_eq!(ui.at.pane, Pane::Processes);
+    press(&mut ui, &core, ": Up");
+    let prompt = ui.dialog.prompt.as_ref().unwrap();
+    assert_eq!(prompt.text(), "sort nosuch");
+    // A filter that cannot be read leaves the one before in force.
+    press(
+        &mut ui,
+        &core,
+        "Esc 3 / c r o n Enter / s e v > = x Enter 4",
+    );
+    assert_eq!(ui.at.pane, Pane::Processes);
+    press(&mut ui, &core, "3");
+    assert_eq!(ui.filter().text(), "cron");
+}
+
+#[test]
+fn pasted_text_is_text_wherever_it_goes() {
+    let core = demo();
+    let mut ui = Ui::default();
+    press(&mut ui, &core, "3");
+    ui.paste("a\nq\n", &core);
+    assert!(ui.message.as_deref().unwrap().contains("not read as keys"));
+    press(&mut ui, &core, "/");
+    ui.paste(" cron\r\n\u{1b}q\u{7f} ", &core);
+    assert_eq!(ui.dialog.prompt.as_ref().unwrap().text(), "cron  q");
+    assert_eq!(ui.filter().text(), "cron  q");
+    press(&mut ui, &core, "Esc :");
+    ui.paste(&"x".repeat(5000), &core);
+    let prompt = ui.dialog.prompt.as_ref().unwrap();
+    assert_eq!(prompt.text().len(), 1000);
+    press(&mut ui, &core, "Esc ?");
+    ui.paste("sort\n", &core);
+    assert_eq!(ui.dialog.search, "sort");
+}
