@@ -4,6 +4,7 @@
 //! [`detect`] → [`tui`] or [`cli`]; [`recording`] records the stream and plays it back into the
 //! same [`core`].
 
+pub mod advice;
 pub mod baseline;
 mod caller;
 mod catalog;
@@ -22,6 +23,7 @@ pub mod learning;
 pub mod masking;
 pub mod probe;
 pub mod recording;
+pub mod render;
 pub mod report;
 pub mod response;
 pub mod state;

@@ -75,6 +75,7 @@ fn watch(tap: Option<Box<dyn Tap>>) -> Result<Live, Box<dyn Error>> {
         host: false,
         settings: Settings::default(),
         policy: None,
+        baselines: None,
         docker_host: None,
         no_engine: true,
         rescan: None,

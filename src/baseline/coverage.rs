@@ -1,7 +1,7 @@
 //! How much of what a container does was seen: an estimate from what was seen only once.
 
-use super::item::Phase;
-use super::model::{Baseline, Source};
+use super::item::LifePhase;
+use super::model::{Baseline, BaselineState, LearningSource};
 
 /// Readiness from which a baseline is ready, percent.
 pub const READY: u8 = 90;
@@ -24,7 +24,7 @@ pub struct Readiness {
 }
 
 /// Items of a phase that were seen in exactly one and in exactly two samples.
-fn rare(baseline: &Baseline, phase: Phase) -> (u64, u64) {
+fn rare(baseline: &Baseline, phase: LifePhase) -> (u64, u64) {
     let mut rare = (0, 0);
     for facts in baseline.items.values() {
         match facts.samples(phase).len() {
@@ -65,18 +65,18 @@ fn percent(part: f64) -> u8 {
 #[must_use]
 #[allow(clippy::cast_precision_loss, reason = "seconds far below 2^52")]
 pub fn readiness(baseline: &Baseline) -> Readiness {
-    let sum = |of: fn(&Source) -> u64| baseline.sources.values().map(of).sum::<u64>();
+    let sum = |of: fn(&LearningSource) -> u64| baseline.sources.values().map(of).sum::<u64>();
     let (starts, stops) = (sum(|s| s.starts.into()), sum(|s| s.stops.into()));
     let (windows, observed) = (sum(|s| s.windows.into()), sum(|s| s.observed));
     let lost = sum(|s| s.lost);
-    let at_start = rare(baseline, Phase::Start);
+    let at_start = rare(baseline, LifePhase::Start);
     let at_start = coverage(starts, at_start, sum(|s| s.start_incidences));
     let of_starts = match starts {
         0 => 0.0,
         1 => ONE_START,
         _ => ONE_START.max(100.0 * at_start),
     };
-    let once = rare(baseline, Phase::Steady);
+    let once = rare(baseline, LifePhase::Steady);
     let known = coverage(windows, once, sum(|s| s.steady_incidences));
     let of_steady = 100.0 * known * (observed as f64 / LONG as f64).min(1.0);
     let mut all = of_starts.min(of_steady);
@@ -131,10 +131,27 @@ pub fn readiness(baseline: &Baseline) -> Readiness {
     }
 }
 
+impl Baseline {
+    /// How far it is.
+    #[must_use]
+    pub fn state(&self) -> BaselineState {
+        let sum = |of: fn(&LearningSource) -> u64| self.sources.values().map(of).sum::<u64>();
+        if self.frozen {
+            BaselineState::Frozen
+        } else if readiness(self).percent >= READY {
+            BaselineState::Ready
+        } else if sum(|s| s.starts.into()) == 0 || sum(|s| s.lost) > 0 {
+            BaselineState::Partial
+        } else {
+            BaselineState::Learning
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::baseline::{BaselineState, Facet, Facts, Field, Item};
+    use crate::baseline::{BaselineItem, Facet, Facts, ItemField};
 
     fn baseline(starts: u32, once: u32, twice: u32, observed: u64) -> Baseline {
         let mut b = Baseline::default();
@@ -148,17 +165,17 @@ mod tests {
                 facts.steady.add("s", window);
             }
             let name = n.to_string();
-            let item = Item::new(Facet::Call, [(Field::Name, name.as_bytes())]);
+            let item = BaselineItem::new(Facet::Call, [(ItemField::Name, name.as_bytes())]);
             b.items.insert(item, facts);
         }
-        let source = Source {
+        let source = LearningSource {
             starts,
             stops: 1,
             windows: 12,
             observed,
             start_incidences: (once + 2 * twice).into(),
             steady_incidences: (12 * (once + twice)).into(),
-            ..Source::default()
+            ..LearningSource::default()
         };
         b.sources.insert("s".to_owned(), source);
         b

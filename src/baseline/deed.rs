@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use bstr::ByteSlice as _;
 use smallvec::SmallVec;
 
-use super::item::{Facet, Field, Item};
+use super::item::{BaselineItem, Facet, ItemField};
 use super::pattern::literal;
 use crate::catalog::path::leaf;
 use crate::catalog::programs::{INTERPRETERS, MULTI_CALL, SHELLS};
@@ -36,7 +36,7 @@ pub enum Doer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deed {
     /// What was done, literal.
-    pub item: Item,
+    pub item: BaselineItem,
     /// How, see [`super::Facts::how`].
     pub how: Option<char>,
     /// The user that did it, where that is a part of what is known.
@@ -94,7 +94,7 @@ pub fn deeds(state: &State, event: &Event) -> Deeds {
         return out;
     }
     let by = process.map_or(&b""[..], |p| &p.exe);
-    let mut push = |item: Item, how: Option<char>, uid: Option<u32>| {
+    let mut push = |item: BaselineItem, how: Option<char>, uid: Option<u32>| {
         out.push(Deed { item, how, uid });
     };
     match &event.kind {
@@ -132,7 +132,7 @@ pub fn deeds(state: &State, event: &Event) -> Deeds {
         }
         Kind::Dns(dns) => {
             push(
-                Item::new(Facet::Resolve, [(Field::Name, dns.name.as_bytes())]),
+                BaselineItem::new(Facet::Resolve, [(ItemField::Name, dns.name.as_bytes())]),
                 None,
                 None,
             );
@@ -143,12 +143,16 @@ pub fn deeds(state: &State, event: &Event) -> Deeds {
         }
         Kind::Capability(used) if used.granted => {
             let name = used.name.as_bytes();
-            let item = Item::new(Facet::Capability, [(Field::Name, name), (Field::By, by)]);
+            let item = BaselineItem::new(
+                Facet::Capability,
+                [(ItemField::Name, name), (ItemField::By, by)],
+            );
             push(item, None, None);
         }
         Kind::Privilege(call) if call.errno == 0 && !call.runtime => {
             let name = call.call.as_bytes();
-            let item = Item::new(Facet::Call, [(Field::Name, name), (Field::By, by)]);
+            let item =
+                BaselineItem::new(Facet::Call, [(ItemField::Name, name), (ItemField::By, by)]);
             push(item, None, None);
             push(user(call.uid, by), None, None);
         }
@@ -157,9 +161,12 @@ pub fn deeds(state: &State, event: &Event) -> Deeds {
     out
 }
 
-fn user(uid: u32, by: &[u8]) -> Item {
+fn user(uid: u32, by: &[u8]) -> BaselineItem {
     let uid = uid.to_string();
-    Item::new(Facet::User, [(Field::Uid, uid.as_bytes()), (Field::By, by)])
+    BaselineItem::new(
+        Facet::User,
+        [(ItemField::Uid, uid.as_bytes()), (ItemField::By, by)],
+    )
 }
 
 /// Executable of the process that started a program.
@@ -176,7 +183,7 @@ fn without_version(name: &[u8]) -> &[u8] {
     name.trim_end_with(|c| c.is_ascii_digit() || c == '.' || c == '-')
 }
 
-fn program(exe: &Bytes, argv: &[Bytes], script: Option<&Bytes>, by: &[u8]) -> Item {
+fn program(exe: &Bytes, argv: &[Bytes], script: Option<&Bytes>, by: &[u8]) -> BaselineItem {
     let name = leaf(exe);
     let mut applet: &[u8] = b"";
     let mut words = argv;
@@ -197,13 +204,13 @@ fn program(exe: &Bytes, argv: &[Bytes], script: Option<&Bytes>, by: &[u8]) -> It
     };
     let script: &[u8] = script.map_or(b"", |s| s);
     let fields = [
-        (Field::Exe, &**exe as &[u8]),
-        (Field::As, applet),
-        (Field::Script, script),
-        (Field::Args, &arguments),
-        (Field::By, by),
+        (ItemField::Exe, &**exe as &[u8]),
+        (ItemField::As, applet),
+        (ItemField::Script, script),
+        (ItemField::Args, &arguments),
+        (ItemField::By, by),
     ];
-    Item::new(Facet::Exec, fields)
+    BaselineItem::new(Facet::Exec, fields)
 }
 
 /// A command line as one literal text, masked and bounded.
@@ -232,19 +239,29 @@ fn arguments(argv: &[Bytes]) -> Vec<u8> {
     literal(&command(argv))
 }
 
-fn file_deeds(file: &File, by: &[u8], push: &mut impl FnMut(Item, Option<char>, Option<u32>)) {
+fn file_deeds(
+    file: &File,
+    by: &[u8],
+    push: &mut impl FnMut(BaselineItem, Option<char>, Option<u32>),
+) {
     let facts = file.file.unwrap_or_default();
     let mut change = |path: &Bytes, how: char| {
         if path.starts_with(b"/") && !is_device(path, &facts) {
             let path = literal(path);
-            let item = Item::new(Facet::Write, [(Field::Path, &path[..]), (Field::By, by)]);
+            let item = BaselineItem::new(
+                Facet::Write,
+                [(ItemField::Path, &path[..]), (ItemField::By, by)],
+            );
             push(item, Some(how), None);
         }
     };
     match file.op {
         FileOp::Read => {
             let path = literal(&file.path);
-            let item = Item::new(Facet::Secret, [(Field::Path, &path[..]), (Field::By, by)]);
+            let item = BaselineItem::new(
+                Facet::Secret,
+                [(ItemField::Path, &path[..]), (ItemField::By, by)],
+            );
             push(item, None, None);
             return;
         }
@@ -295,7 +312,7 @@ fn protocol(protocol: Protocol) -> &'static [u8] {
     }
 }
 
-fn listening(transport: Protocol, local: SocketAddr, by: &[u8]) -> Item {
+fn listening(transport: Protocol, local: SocketAddr, by: &[u8]) -> BaselineItem {
     let port = local.port().to_string();
     let ip = local.ip().to_canonical();
     let on: &[u8] = if ip.is_unspecified() {
@@ -306,12 +323,12 @@ fn listening(transport: Protocol, local: SocketAddr, by: &[u8]) -> Item {
         b"address"
     };
     let fields = [
-        (Field::Port, port.as_bytes()),
-        (Field::Proto, protocol(transport)),
-        (Field::On, on),
-        (Field::By, by),
+        (ItemField::Port, port.as_bytes()),
+        (ItemField::Proto, protocol(transport)),
+        (ItemField::On, on),
+        (ItemField::By, by),
     ];
-    Item::new(Facet::Listen, fields)
+    BaselineItem::new(Facet::Listen, fields)
 }
 
 fn connection(
@@ -320,7 +337,7 @@ fn connection(
     transport: Protocol,
     remote: &Endpoint,
     by: &[u8],
-) -> Option<Item> {
+) -> Option<BaselineItem> {
     let (to, port) = match remote {
         Endpoint::Unix(path) => ([b"unix:", &literal(path)[..]].concat(), String::new()),
         Endpoint::Inet(address) => {
@@ -332,12 +349,12 @@ fn connection(
         return None;
     }
     let fields = [
-        (Field::To, &to[..]),
-        (Field::Port, port.as_bytes()),
-        (Field::Proto, protocol(transport)),
-        (Field::By, by),
+        (ItemField::To, &to[..]),
+        (ItemField::Port, port.as_bytes()),
+        (ItemField::Proto, protocol(transport)),
+        (ItemField::By, by),
     ];
-    Some(Item::new(Facet::Connect, fields))
+    Some(BaselineItem::new(Facet::Connect, fields))
 }
 
 /// A peer by the best name there is: the one that the container asked for, a container of one of

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::general::Join;
+use super::join::Join;
 
 /// Names of a domain; as many become `*.domain`.
 const NAMES: usize = 3;
@@ -16,7 +16,7 @@ const REGISTRIES: &[&[u8]] = &[
 
 /// Addresses nobody outside of an organisation can have.
 #[must_use]
-pub(super) fn is_private(ip: IpAddr) -> bool {
+pub fn is_private(ip: IpAddr) -> bool {
     match ip.to_canonical() {
         IpAddr::V4(ip) => {
             let shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;
@@ -81,14 +81,14 @@ pub(super) fn generalise<A: Join>(peers: BTreeMap<Vec<u8>, A>) -> BTreeMap<Vec<u
                 _ => to,
             },
         };
-        super::general::add(&mut out, general, &facts);
+        super::join::add(&mut out, general, &facts);
     }
     out
 }
 
 /// Whether a peer of a baseline covers this one.
 #[must_use]
-pub(super) fn covers(general: &[u8], to: &[u8]) -> bool {
+pub fn covers(general: &[u8], to: &[u8]) -> bool {
     if general == to {
         return true;
     }

@@ -2,30 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use super::general::{Join, add, generalise};
-use super::item::{Facet, Field, Item};
-use super::model::{Baseline, Source};
-
-/// How an item differs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
-    /// Only the second has it.
-    New,
-    /// Only the first has it.
-    Gone,
-    /// Both have it, of another version of the program.
-    Moved,
-}
+use super::general::generalise;
+use super::item::{BaselineItem, Facet, ItemField};
+use super::join::{Join, add};
+use super::model::{Baseline, LearningSource};
 
 /// The differences between two baselines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Diff {
     /// Items of the second that the first does not have, with the phases in which they were seen.
-    pub new: Vec<(Item, String)>,
+    pub new: Vec<(BaselineItem, String)>,
     /// Items of the first that the second does not have.
-    pub gone: Vec<(Item, String)>,
+    pub gone: Vec<(BaselineItem, String)>,
     /// Items of both that differ in the version of a program only: before and after.
-    pub moved: Vec<(Item, Item)>,
+    pub moved: Vec<(BaselineItem, BaselineItem)>,
     /// Where one side was watched much less, or under other settings.
     pub notes: Vec<String>,
 }
@@ -62,9 +52,9 @@ fn without_numbers(text: &[u8]) -> Vec<u8> {
 }
 
 /// The item with the numbers in the paths of its programs replaced.
-fn of_any_version(item: &Item) -> Item {
+fn of_any_version(item: &BaselineItem) -> BaselineItem {
     let mut item = item.clone();
-    for field in [Field::Exe, Field::By, Field::Path] {
+    for field in [ItemField::Exe, ItemField::By, ItemField::Path] {
         if let Some(value) = item.fields.get(&field) {
             let general = without_numbers(value);
             item = item.with(field, &general);
@@ -79,7 +69,7 @@ pub fn diff(first: &Baseline, second: &Baseline, only: &[Facet]) -> Diff {
     let mounts = first.mounts.union(&second.mounts).cloned().collect();
     let large = |facet: &Facet| first.too_large.contains(facet) || second.too_large.contains(facet);
     let wanted = |facet: Facet| (only.is_empty() || only.contains(&facet)) && !large(&facet);
-    let mut all: BTreeMap<Item, Sides> = BTreeMap::new();
+    let mut all: BTreeMap<BaselineItem, Sides> = BTreeMap::new();
     for (item, facts) in first.items.iter().filter(|(item, _)| wanted(item.facet)) {
         let sides = Sides {
             first: Some(facts.phases()),
@@ -119,7 +109,7 @@ pub fn diff(first: &Baseline, second: &Baseline, only: &[Facet]) -> Diff {
 
 /// Finds items that are gone and come again with another version of a program.
 fn pair(diff: &mut Diff) {
-    let mut before: BTreeMap<Item, Vec<usize>> = BTreeMap::new();
+    let mut before: BTreeMap<BaselineItem, Vec<usize>> = BTreeMap::new();
     for (place, (item, _)) in diff.gone.iter().enumerate() {
         before.entry(of_any_version(item)).or_default().push(place);
     }
@@ -142,7 +132,8 @@ fn pair(diff: &mut Diff) {
 }
 
 fn watched(first: &Baseline, second: &Baseline, notes: &mut Vec<String>) {
-    let sum = |b: &Baseline, of: fn(&Source) -> u64| b.sources.values().map(of).sum::<u64>();
+    let sum =
+        |b: &Baseline, of: fn(&LearningSource) -> u64| b.sources.values().map(of).sum::<u64>();
     let sides = [("the first", first), ("the second", second)];
     let time = sides.map(|(_, b)| sum(b, |s| s.observed));
     let starts = sides.map(|(_, b)| sum(b, |s| s.starts.into()));
@@ -194,22 +185,25 @@ mod tests {
     use crate::baseline::general::tests::set;
     use crate::event::Bytes;
 
-    fn write(path: &str, by: &str) -> Item {
-        Item::new(
+    fn write(path: &str, by: &str) -> BaselineItem {
+        BaselineItem::new(
             Facet::Write,
-            [(Field::Path, path.as_bytes()), (Field::By, by.as_bytes())],
+            [
+                (ItemField::Path, path.as_bytes()),
+                (ItemField::By, by.as_bytes()),
+            ],
         )
     }
 
-    fn exec(exe: &str) -> Item {
-        Item::new(Facet::Exec, [(Field::Exe, exe.as_bytes())])
+    fn exec(exe: &str) -> BaselineItem {
+        BaselineItem::new(Facet::Exec, [(ItemField::Exe, exe.as_bytes())])
     }
 
-    fn baseline(items: Vec<Item>, observed: u64) -> Baseline {
-        let source = Source {
+    fn baseline(items: Vec<BaselineItem>, observed: u64) -> Baseline {
+        let source = LearningSource {
             observed,
             starts: 1,
-            ..Source::default()
+            ..LearningSource::default()
         };
         Baseline {
             image: Bytes::from("web"),
@@ -247,7 +241,7 @@ mod tests {
             60,
         );
         let d = diff(&a, &b, &[]);
-        let names = |list: &[(Item, String)]| -> Vec<String> {
+        let names = |list: &[(BaselineItem, String)]| -> Vec<String> {
             list.iter().map(|(item, _)| item.subject()).collect()
         };
         assert_eq!(names(&d.new), ["/usr/bin/curl"]);

@@ -9,8 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::item::{Facet, Field, Item, Phase};
-use super::model::{Baseline, Facts, MOST_ITEMS, MOST_SOURCES, Source};
+use super::item::{BaselineItem, Facet, ItemField, LifePhase};
+use super::model::{Baseline, Facts, LearningSource, MOST_ITEMS, MOST_SOURCES};
 use crate::event::{Bytes, Timestamp};
 
 /// The version of the format.
@@ -86,7 +86,7 @@ fn strings<'a>(key: &str, values: impl Iterator<Item = &'a [u8]>, out: &mut Stri
     out.push_str("]\n");
 }
 
-fn fields(item: &Item, out: &mut String) {
+fn fields(item: &BaselineItem, out: &mut String) {
     for (place, (field, value)) in item.fields.iter().enumerate() {
         if place > 0 {
             out.push_str(", ");
@@ -95,7 +95,7 @@ fn fields(item: &Item, out: &mut String) {
         out.push_str(" = ");
         let digits = value.iter().all(u8::is_ascii_digit) && value.len() < 12;
         let plain = digits && (value.len() == 1 || !value.starts_with(b"0"));
-        if matches!(field, Field::Port | Field::Uid) && plain {
+        if matches!(field, ItemField::Port | ItemField::Uid) && plain {
             out.push_str(&String::from_utf8_lossy(value));
         } else {
             bytes(value, out);
@@ -112,7 +112,7 @@ fn facts(facts: &Facts, single: bool, out: &mut String) {
         let uid: Vec<_> = facts.uid.iter().map(u32::to_string).collect();
         let _ = write!(out, ", uid = [{}]", uid.join(", "));
     }
-    for phase in Phase::ALL {
+    for phase in LifePhase::ALL {
         let samples = facts.samples(phase);
         if samples.is_empty() {
             continue;
@@ -133,7 +133,7 @@ fn facts(facts: &Facts, single: bool, out: &mut String) {
     }
 }
 
-fn source(id: &str, source: &Source, out: &mut String) {
+fn source(id: &str, source: &LearningSource, out: &mut String) {
     out.push_str("  { id = ");
     text(id, out);
     let time = |t: Timestamp| t.to_jiff().strftime("%Y-%m-%dT%H:%M:%S.%9fZ").to_string();
@@ -312,8 +312,8 @@ fn read_time(value: &Spanned<DeValue<'_>>) -> Result<Timestamp> {
     Timestamp::parse(read_text(value)?).or_else(|e| refuse(value, e))
 }
 
-fn read_item(facet: Facet, keys: &mut Keys<'_>) -> Result<Item> {
-    let mut item = Item::new(facet, []);
+fn read_item(facet: Facet, keys: &mut Keys<'_>) -> Result<BaselineItem> {
+    let mut item = BaselineItem::new(facet, []);
     for field in facet.fields() {
         // A program's user ids are what is known of it, not a part of it.
         if let Some(value) = keys.take(field.name()) {
@@ -348,7 +348,7 @@ fn read_facts(facet: Facet, keys: &mut Keys<'_>, sources: &[&String]) -> Result<
             .map(read_number)
             .collect::<Result<_>>()?;
     }
-    for phase in Phase::ALL {
+    for phase in LifePhase::ALL {
         let Some(samples) = keys.take(phase.name()) else {
             continue;
         };
@@ -375,7 +375,7 @@ fn read_facts(facet: Facet, keys: &mut Keys<'_>, sources: &[&String]) -> Result<
     Ok(facts)
 }
 
-fn read_source(value: &Spanned<DeValue<'_>>) -> Result<(String, Source)> {
+fn read_source(value: &Spanned<DeValue<'_>>) -> Result<(String, LearningSource)> {
     let mut keys = Keys::of(value)?;
     let id = read_text(keys.need("id")?)?.to_owned();
     let compared = match keys.take("compared").map(|v| (v, v.get_ref())) {
@@ -383,7 +383,7 @@ fn read_source(value: &Spanned<DeValue<'_>>) -> Result<(String, Source)> {
         Some((_, DeValue::Boolean(compared))) => *compared,
         Some((at, _)) => return refuse(at, "it must be true or false"),
     };
-    let mut source = Source {
+    let mut source = LearningSource {
         from: read_time(keys.need("from")?)?,
         until: read_time(keys.need("until")?)?,
         starts: read_number(keys.need("starts")?)?,
@@ -548,34 +548,34 @@ mod tests {
             mounts: [Bytes::from("/data")].into_iter().collect(),
             ..Baseline::default()
         };
-        let source = Source {
+        let source = LearningSource {
             from: Timestamp(1_700_000_000_000_000_000),
             until: Timestamp(1_700_000_600_000_000_001),
             starts: 2,
             under: [("seccomp".to_owned(), "default".to_owned())]
                 .into_iter()
                 .collect(),
-            ..Source::default()
+            ..LearningSource::default()
         };
         b.sources.insert("7f3a".to_owned(), source);
         let mut facts = Facts::default();
         facts.start.add("7f3a", 1);
         facts.start.add("7f3a", 2);
         facts.uid.insert(0);
-        let exec = Item::new(
+        let exec = BaselineItem::new(
             Facet::Exec,
             [
-                (Field::Exe, &b"/usr/sbin/ng\ninx\xff\"\\"[..]),
-                (Field::By, b"init"),
+                (ItemField::Exe, &b"/usr/sbin/ng\ninx\xff\"\\"[..]),
+                (ItemField::By, b"init"),
             ],
         );
         b.items.insert(exec.clone(), facts.clone());
-        let listen = Item::new(
+        let listen = BaselineItem::new(
             Facet::Listen,
-            [(Field::Port, &b"80"[..]), (Field::Proto, b"tcp")],
+            [(ItemField::Port, &b"80"[..]), (ItemField::Proto, b"tcp")],
         );
         b.items.insert(listen, facts.clone());
-        let user = Item::new(Facet::User, [(Field::Uid, &b"33"[..])]);
+        let user = BaselineItem::new(Facet::User, [(ItemField::Uid, &b"33"[..])]);
         facts.uid.clear();
         b.items.insert(user, facts);
         b.held.insert(exec, "drift.exec-new F-0007".to_owned());
@@ -635,7 +635,7 @@ mod tests {
             let mut facts = Facts::default();
             facts.steady.add("7f3a", 1);
             b.items
-                .insert(Item::new(facet, [(field, name.as_bytes())]), facts);
+                .insert(BaselineItem::new(facet, [(field, name.as_bytes())]), facts);
         }
         let text = write(&b);
         let began = std::time::Instant::now();

@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::destinations;
-use super::item::{Facet, Field, Item};
+use super::item::{BaselineItem, Facet, ItemField};
+use super::join::{Join, add};
 use super::path_tree::PathTree;
 use super::pattern::{fixed_path, fixed_text};
 use crate::event::Bytes;
@@ -16,43 +17,28 @@ const ARGUMENTS: usize = 8;
 /// Ports that the kernel gives to a socket that asks for none, by its default range.
 const CHOSEN: std::ops::RangeInclusive<u16> = 32_768..=60_999;
 
-/// What is known of an item, where several items become one.
-pub trait Join: Clone {
-    /// Takes over what another item of the same general form knows. Commutative, associative and
-    /// idempotent.
-    fn join(&mut self, other: &Self);
-}
-
-/// Adds facts to those of a key.
-pub(super) fn add<K: Ord, A: Join>(to: &mut BTreeMap<K, A>, key: K, facts: &A) {
-    match to.get_mut(&key) {
-        Some(known) => known.join(facts),
-        None => {
-            to.insert(key, facts.clone());
-        }
-    }
-}
-
 /// An item with tokens for what changes from run to run, whatever else was seen.
 #[must_use]
-pub(super) fn fixed(item: &Item) -> Item {
+pub(super) fn fixed(item: &BaselineItem) -> BaselineItem {
     match item.facet {
-        Facet::Write | Facet::Secret => item.with(Field::Path, &fixed_path(item.get(Field::Path))),
-        Facet::Exec if item.fields.contains_key(&Field::Args) => {
-            item.with(Field::Args, &fixed_text(item.get(Field::Args)))
+        Facet::Write | Facet::Secret => {
+            item.with(ItemField::Path, &fixed_path(item.get(ItemField::Path)))
         }
-        Facet::Connect if item.get(Field::Proto) == b"unix" => {
-            item.with(Field::To, &fixed_text(item.get(Field::To)))
+        Facet::Exec if item.fields.contains_key(&ItemField::Args) => {
+            item.with(ItemField::Args, &fixed_text(item.get(ItemField::Args)))
         }
-        Facet::Resolve => match reverse(item.get(Field::Name)) {
-            Some(domain) => item.with(Field::Name, domain),
+        Facet::Connect if item.get(ItemField::Proto) == b"unix" => {
+            item.with(ItemField::To, &fixed_text(item.get(ItemField::To)))
+        }
+        Facet::Resolve => match reverse(item.get(ItemField::Name)) {
+            Some(domain) => item.with(ItemField::Name, domain),
             None => item.clone(),
         },
         Facet::Listen => {
-            let port = std::str::from_utf8(item.get(Field::Port)).ok();
+            let port = std::str::from_utf8(item.get(ItemField::Port)).ok();
             let port = port.and_then(|text| text.parse::<u16>().ok());
             match port {
-                Some(port) if CHOSEN.contains(&port) => item.with(Field::Port, b"chosen"),
+                Some(port) if CHOSEN.contains(&port) => item.with(ItemField::Port, b"chosen"),
                 _ => item.clone(),
             }
         }
@@ -73,31 +59,31 @@ fn reverse(name: &[u8]) -> Option<&'static [u8]> {
 /// Makes items general. `mounts` are the directories that are no part of the container's root.
 #[must_use]
 pub fn generalise<A: Join>(
-    items: &BTreeMap<Item, A>,
+    items: &BTreeMap<BaselineItem, A>,
     mounts: &BTreeSet<Bytes>,
-) -> BTreeMap<Item, A> {
+) -> BTreeMap<BaselineItem, A> {
     let mut out = BTreeMap::new();
     // Items that differ in one field only, by the item without it.
-    let mut paths: BTreeMap<Item, PathTree<A>> = BTreeMap::new();
-    let mut peers: BTreeMap<Item, BTreeMap<Vec<u8>, A>> = BTreeMap::new();
-    let mut arguments: BTreeMap<Item, BTreeMap<Vec<u8>, A>> = BTreeMap::new();
+    let mut paths: BTreeMap<BaselineItem, PathTree<A>> = BTreeMap::new();
+    let mut peers: BTreeMap<BaselineItem, BTreeMap<Vec<u8>, A>> = BTreeMap::new();
+    let mut arguments: BTreeMap<BaselineItem, BTreeMap<Vec<u8>, A>> = BTreeMap::new();
     for (item, facts) in items {
         let item = fixed(item);
         match item.facet {
             Facet::Write | Facet::Secret => {
-                let (rest, path) = without(item, Field::Path);
+                let (rest, path) = without(item, ItemField::Path);
                 paths.entry(rest).or_default().insert(&path, facts);
             }
-            Facet::Connect if item.get(Field::Proto) != b"unix" => {
-                let (rest, to) = without(item, Field::To);
+            Facet::Connect if item.get(ItemField::Proto) != b"unix" => {
+                let (rest, to) = without(item, ItemField::To);
                 add(peers.entry(rest).or_default(), to.to_vec(), facts);
             }
             Facet::Resolve => {
-                let (rest, name) = without(item, Field::Name);
+                let (rest, name) = without(item, ItemField::Name);
                 add(peers.entry(rest).or_default(), name.to_vec(), facts);
             }
-            Facet::Exec if item.fields.contains_key(&Field::Args) => {
-                let (rest, args) = without(item, Field::Args);
+            Facet::Exec if item.fields.contains_key(&ItemField::Args) => {
+                let (rest, args) = without(item, ItemField::Args);
                 add(arguments.entry(rest).or_default(), args.to_vec(), facts);
             }
             _ => add(&mut out, item, facts),
@@ -106,13 +92,13 @@ pub fn generalise<A: Join>(
     for (rest, mut tree) in paths {
         tree.generalise(mounts);
         for (path, facts) in tree.into_paths() {
-            add(&mut out, rest.with(Field::Path, &path), &facts);
+            add(&mut out, rest.with(ItemField::Path, &path), &facts);
         }
     }
     for (rest, peers) in peers {
         let field = match rest.facet {
-            Facet::Resolve => Field::Name,
-            _ => Field::To,
+            Facet::Resolve => ItemField::Name,
+            _ => ItemField::To,
         };
         for (to, facts) in destinations::generalise(peers) {
             add(&mut out, rest.with(field, &to), &facts);
@@ -122,13 +108,13 @@ pub fn generalise<A: Join>(
         let any = arguments.len() > ARGUMENTS || arguments.contains_key(&b"*"[..]);
         for (args, facts) in arguments {
             let args = if any { &b"*"[..] } else { &args };
-            add(&mut out, rest.with(Field::Args, args), &facts);
+            add(&mut out, rest.with(ItemField::Args, args), &facts);
         }
     }
     out
 }
 
-fn without(mut item: Item, field: Field) -> (Item, Bytes) {
+fn without(mut item: BaselineItem, field: ItemField) -> (BaselineItem, Bytes) {
     let value = item.fields.remove(&field).unwrap_or_default();
     (item, value)
 }
@@ -140,38 +126,40 @@ pub(super) mod tests {
     use crate::baseline::{Facts, literal};
     use proptest::prelude::*;
 
-    fn write(path: &str) -> Item {
-        Item::new(
+    fn write(path: &str) -> BaselineItem {
+        BaselineItem::new(
             Facet::Write,
             [
-                (Field::Path, &literal(path.as_bytes())[..]),
-                (Field::By, b"/app"),
+                (ItemField::Path, &literal(path.as_bytes())[..]),
+                (ItemField::By, b"/app"),
             ],
         )
     }
 
-    fn connect(to: &str) -> Item {
-        Item::new(
+    fn connect(to: &str) -> BaselineItem {
+        BaselineItem::new(
             Facet::Connect,
             [
-                (Field::To, to.as_bytes()),
-                (Field::Port, b"443"),
-                (Field::Proto, b"tcp"),
+                (ItemField::To, to.as_bytes()),
+                (ItemField::Port, b"443"),
+                (ItemField::Proto, b"tcp"),
             ],
         )
     }
 
-    fn exec(args: &str) -> Item {
-        Item::new(
+    fn exec(args: &str) -> BaselineItem {
+        BaselineItem::new(
             Facet::Exec,
             [
-                (Field::Exe, &b"/bin/sh"[..]),
-                (Field::Args, args.as_bytes()),
+                (ItemField::Exe, &b"/bin/sh"[..]),
+                (ItemField::Args, args.as_bytes()),
             ],
         )
     }
 
-    pub(in crate::baseline) fn set(items: impl IntoIterator<Item = Item>) -> BTreeMap<Item, Facts> {
+    pub(in crate::baseline) fn set(
+        items: impl IntoIterator<Item = BaselineItem>,
+    ) -> BTreeMap<BaselineItem, Facts> {
         items
             .into_iter()
             .map(|item| (item, Facts::default()))
@@ -182,7 +170,7 @@ pub(super) mod tests {
         let mounts = mounts.iter().map(|m| Bytes::from(*m)).collect();
         let items = set(items.iter().map(|path| write(path)));
         let general = generalise(&items, &mounts);
-        general.keys().map(Item::subject).collect()
+        general.keys().map(BaselineItem::subject).collect()
     }
 
     #[test]
@@ -226,7 +214,10 @@ pub(super) mod tests {
         let of = |items: Vec<String>| {
             let items = set(items.iter().map(|to| connect(to)));
             let general = generalise(&items, &BTreeSet::new());
-            general.keys().map(Item::subject).collect::<Vec<_>>()
+            general
+                .keys()
+                .map(BaselineItem::subject)
+                .collect::<Vec<_>>()
         };
         let names = ["a.s.com", "b.s.com", "c.s.com", "s.com"];
         assert_eq!(
@@ -240,7 +231,7 @@ pub(super) mod tests {
     }
 
     /// Items that collide often.
-    fn item() -> impl Strategy<Value = Item> {
+    fn item() -> impl Strategy<Value = BaselineItem> {
         let top = prop::sample::select(vec![
             "/tmp", "/var/lib", "/opt", "/data/a", "/data/b", "/etc", "/run",
         ]);
@@ -265,7 +256,7 @@ pub(super) mod tests {
         ]
     }
 
-    pub(in crate::baseline) fn items() -> impl Strategy<Value = BTreeMap<Item, Facts>> {
+    pub(in crate::baseline) fn items() -> impl Strategy<Value = BTreeMap<BaselineItem, Facts>> {
         let facts = (0_u32..5, 0_u32..5).prop_map(|(start, steady)| {
             let mut facts = Facts::default();
             facts.start.add("s", start + 1);
@@ -287,7 +278,7 @@ pub(super) mod tests {
             let mounts = [Bytes::from("/data/b"), Bytes::from("/opt/a1")].into_iter().collect();
             let once = generalise(&a, &mounts);
             prop_assert_eq!(&generalise(&once, &mounts), &once);
-            let join = |x: &BTreeMap<Item, Facts>, y: &BTreeMap<Item, Facts>| {
+            let join = |x: &BTreeMap<BaselineItem, Facts>, y: &BTreeMap<BaselineItem, Facts>| {
                 let mut all = x.clone();
                 for (item, facts) in y {
                     add(&mut all, item.clone(), facts);

@@ -70,15 +70,31 @@ impl Facet {
 
     /// The fields that its items have; the first one is in every item.
     #[must_use]
-    pub fn fields(self) -> &'static [Field] {
+    pub fn fields(self) -> &'static [ItemField] {
         match self {
-            Self::Exec => &[Field::Exe, Field::As, Field::Script, Field::Args, Field::By],
-            Self::Write | Self::Secret => &[Field::Path, Field::By],
-            Self::Connect => &[Field::To, Field::Port, Field::Proto, Field::By],
-            Self::Resolve | Self::Syscall => &[Field::Name],
-            Self::Listen => &[Field::Port, Field::Proto, Field::On, Field::By],
-            Self::Capability | Self::Call => &[Field::Name, Field::By],
-            Self::User => &[Field::Uid, Field::By],
+            Self::Exec => &[
+                ItemField::Exe,
+                ItemField::As,
+                ItemField::Script,
+                ItemField::Args,
+                ItemField::By,
+            ],
+            Self::Write | Self::Secret => &[ItemField::Path, ItemField::By],
+            Self::Connect => &[
+                ItemField::To,
+                ItemField::Port,
+                ItemField::Proto,
+                ItemField::By,
+            ],
+            Self::Resolve | Self::Syscall => &[ItemField::Name],
+            Self::Listen => &[
+                ItemField::Port,
+                ItemField::Proto,
+                ItemField::On,
+                ItemField::By,
+            ],
+            Self::Capability | Self::Call => &[ItemField::Name, ItemField::By],
+            Self::User => &[ItemField::Uid, ItemField::By],
         }
     }
 }
@@ -91,7 +107,7 @@ impl fmt::Display for Facet {
 
 /// A field of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Field {
+pub enum ItemField {
     /// Executable, literal.
     Exe,
     /// File, a pattern.
@@ -118,7 +134,7 @@ pub enum Field {
     By,
 }
 
-impl Field {
+impl ItemField {
     /// All fields, in the order of a line.
     pub const ALL: [Self; 12] = [
         Self::Exe,
@@ -157,7 +173,7 @@ impl Field {
 
 /// When in a container's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Phase {
+pub enum LifePhase {
     /// From its first program until the start-up grace is over.
     Start,
     /// After that.
@@ -166,7 +182,7 @@ pub enum Phase {
     Stop,
 }
 
-impl Phase {
+impl LifePhase {
     /// All phases.
     pub const ALL: [Self; 3] = [Self::Start, Self::Steady, Self::Stop];
 
@@ -183,17 +199,17 @@ impl Phase {
 
 /// One deed in general form. Fields that are empty are absent.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Item {
+pub struct BaselineItem {
     /// Its facet.
     pub facet: Facet,
     /// Its fields, none of them empty.
-    pub fields: BTreeMap<Field, Bytes>,
+    pub fields: BTreeMap<ItemField, Bytes>,
 }
 
-impl Item {
+impl BaselineItem {
     /// An item of these fields; empty ones are left out.
     #[must_use]
-    pub fn new<'a>(facet: Facet, fields: impl IntoIterator<Item = (Field, &'a [u8])>) -> Self {
+    pub fn new<'a>(facet: Facet, fields: impl IntoIterator<Item = (ItemField, &'a [u8])>) -> Self {
         let fields = fields
             .into_iter()
             .filter(|(_, value)| !value.is_empty())
@@ -204,16 +220,22 @@ impl Item {
 
     /// A field; empty where it is absent.
     #[must_use]
-    pub fn get(&self, field: Field) -> &[u8] {
+    pub fn get(&self, field: ItemField) -> &[u8] {
         self.fields.get(&field).map_or(&[], |value| value)
     }
 
     /// The item with another value of a field.
     #[must_use]
-    pub(super) fn with(&self, field: Field, value: &[u8]) -> Self {
+    pub(super) fn with(&self, field: ItemField, value: &[u8]) -> Self {
         let mut item = self.clone();
         item.fields.insert(field, Bytes::new(value));
         item
+    }
+
+    /// The item done by another program.
+    #[must_use]
+    pub fn done_by(&self, by: &[u8]) -> Self {
+        self.with(ItemField::By, by)
     }
 
     /// What the deed is about, without who did it: escaped, for people.
@@ -222,44 +244,50 @@ impl Item {
         let text = |field| escape(self.get(field)).to_string();
         match self.facet {
             Facet::Exec => {
-                let mut words = vec![text(Field::Exe)];
-                for field in [Field::As, Field::Script, Field::Args] {
+                let mut words = vec![text(ItemField::Exe)];
+                for field in [ItemField::As, ItemField::Script, ItemField::Args] {
                     if self.fields.contains_key(&field) {
                         words.push(text(field));
                     }
                 }
                 words.join(" ")
             }
-            Facet::Write | Facet::Secret => text(Field::Path),
+            Facet::Write | Facet::Secret => text(ItemField::Path),
             Facet::Connect => {
-                let port = match self.get(Field::Port) {
+                let port = match self.get(ItemField::Port) {
                     b"" => String::new(),
-                    _ => format!(":{}", text(Field::Port)),
+                    _ => format!(":{}", text(ItemField::Port)),
                 };
-                let proto = match self.get(Field::Proto) {
+                let proto = match self.get(ItemField::Proto) {
                     b"tcp" | b"unix" | b"" => String::new(),
-                    _ => format!("/{}", text(Field::Proto)),
+                    _ => format!("/{}", text(ItemField::Proto)),
                 };
-                format!("{}{port}{proto}", text(Field::To))
+                format!("{}{port}{proto}", text(ItemField::To))
             }
             Facet::Listen => {
-                let place = match self.get(Field::On) {
+                let place = match self.get(ItemField::On) {
                     b"any" | b"" => String::new(),
-                    _ => format!(" on {}", text(Field::On)),
+                    _ => format!(" on {}", text(ItemField::On)),
                 };
-                format!("{}/{}{place}", text(Field::Port), text(Field::Proto))
+                format!(
+                    "{}/{}{place}",
+                    text(ItemField::Port),
+                    text(ItemField::Proto)
+                )
             }
-            Facet::Resolve | Facet::Capability | Facet::Call | Facet::Syscall => text(Field::Name),
-            Facet::User => text(Field::Uid),
+            Facet::Resolve | Facet::Capability | Facet::Call | Facet::Syscall => {
+                text(ItemField::Name)
+            }
+            Facet::User => text(ItemField::Uid),
         }
     }
 }
 
-impl fmt::Display for Item {
+impl fmt::Display for BaselineItem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.subject())?;
-        if self.fields.contains_key(&Field::By) {
-            write!(f, "  by {}", escape(self.get(Field::By)))?;
+        if self.fields.contains_key(&ItemField::By) {
+            write!(f, "  by {}", escape(self.get(ItemField::By)))?;
         }
         Ok(())
     }

@@ -8,9 +8,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::deed::{self, Deed, Doer};
 use super::file::MOST_HELD;
-use super::general::{Join, generalise};
-use super::item::{Facet, Field, Item};
-use super::model::{Baseline, Facts, MOST_ITEMS, Source};
+use super::general::generalise;
+use super::item::{BaselineItem, Facet, ItemField};
+use super::join::Join;
+use super::model::{Baseline, Facts, LearningSource, MOST_ITEMS};
 use crate::event::{
     Bytes, ContainerAction, ContainerId, ContainerInfo, Event, FileClass, Kind, LostReason,
     Severity, Tick, Timestamp,
@@ -144,10 +145,10 @@ struct Learning {
     peaks: (u64, u32, u32),
     compared: bool,
     mounts: BTreeSet<Bytes>,
-    items: BTreeMap<Item, Known>,
+    items: BTreeMap<BaselineItem, Known>,
     crowded: usize,
     too_large: BTreeSet<Facet>,
-    held: BTreeMap<Item, String>,
+    held: BTreeMap<BaselineItem, String>,
     /// Processes that a finding is about, with it.
     tainted: BTreeMap<u32, Arc<str>>,
     /// Commands from outside that run.
@@ -217,7 +218,7 @@ impl Learning {
         }
     }
 
-    fn hold(&mut self, item: Item, why: &str) {
+    fn hold(&mut self, item: BaselineItem, why: &str) {
         let facet = item.facet;
         if self.held.len() < MOST_HELD || self.held.contains_key(&item) {
             self.held.entry(item).or_insert_with(|| why.to_owned());
@@ -285,7 +286,7 @@ impl Learning {
                 .or_insert_with(|| Arc::clone(&why));
         }
         let tainted = &self.tainted;
-        let bad: Vec<Item> = self
+        let bad: Vec<BaselineItem> = self
             .items
             .iter()
             .filter(|(_, known)| {
@@ -370,9 +371,9 @@ impl Learning {
         baseline
     }
 
-    fn source(&self) -> Source {
+    fn source(&self) -> LearningSource {
         let observed = self.observed.as_secs();
-        Source {
+        LearningSource {
             from: self.from,
             until: self.until,
             starts: self.starts,
@@ -385,7 +386,7 @@ impl Learning {
             cpu: u32::try_from(rounded(self.peaks.2.into())).unwrap_or(u32::MAX),
             compared: self.compared,
             under: under(&self.info),
-            ..Source::default()
+            ..LearningSource::default()
         }
     }
 }
@@ -397,6 +398,22 @@ fn rounded(n: u64) -> u64 {
     }
     let step = 1_u64 << (n.ilog2() - 2);
     n.div_ceil(step).saturating_mul(step)
+}
+
+/// What stands for the health check as the parent of its program.
+pub const HEALTH_CHECK: &[u8] = b"health check";
+
+/// The service of a container, and its command where it has no service: by these, baselines of one
+/// image are told apart.
+#[must_use]
+pub fn container_command(container: &Container) -> (Bytes, Bytes) {
+    let service = deed::declared_service(container);
+    let command = if service.is_empty() {
+        deed::command(&container.info.command)
+    } else {
+        Vec::new()
+    };
+    (Bytes::new(service), Bytes::from(command))
 }
 
 /// The name of an image without tag and digest.
@@ -636,9 +653,9 @@ fn take(
     let foreign = process.is_some_and(|p| !deed::is_of_image(&p.file));
     for mut deed in deed::deeds(state, event) {
         if doer == Doer::HealthCheck && deed.item.facet == Facet::Exec {
-            let by = deed.item.get(Field::By);
+            let by = deed.item.get(ItemField::By);
             if by == b"init" {
-                deed.item = deed.item.with(Field::By, b"health check");
+                deed.item = deed.item.with(ItemField::By, HEALTH_CHECK);
             }
         }
         let why = flagged

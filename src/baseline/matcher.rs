@@ -6,8 +6,9 @@ use std::fmt;
 use rustc_hash::FxHashSet;
 
 use super::destinations;
-use super::general::{Join, fixed};
-use super::item::{Facet, Field, Item};
+use super::general::fixed;
+use super::item::{BaselineItem, Facet, ItemField};
+use super::join::Join;
 use super::model::Baseline;
 use super::path_tree::PathTree;
 
@@ -21,12 +22,12 @@ impl Join for There {
 
 /// Answers whether a baseline knows a deed.
 pub struct Matcher {
-    items: FxHashSet<Item>,
-    held: FxHashSet<Item>,
+    items: FxHashSet<BaselineItem>,
+    held: FxHashSet<BaselineItem>,
     /// Paths by the item without its path.
-    paths: BTreeMap<Item, PathTree<There>>,
+    paths: BTreeMap<BaselineItem, PathTree<There>>,
     /// Peers and names by the item without them.
-    peers: BTreeMap<Item, Vec<Vec<u8>>>,
+    peers: BTreeMap<BaselineItem, Vec<Vec<u8>>>,
     too_large: Vec<Facet>,
 }
 
@@ -39,11 +40,11 @@ impl fmt::Debug for Matcher {
 }
 
 /// The field in which an item may be a pattern that stands for many.
-fn wide_field(item: &Item) -> Option<Field> {
+fn wide_field(item: &BaselineItem) -> Option<ItemField> {
     match item.facet {
-        Facet::Write | Facet::Secret => Some(Field::Path),
-        Facet::Connect if item.get(Field::Proto) != b"unix" => Some(Field::To),
-        Facet::Resolve => Some(Field::Name),
+        Facet::Write | Facet::Secret => Some(ItemField::Path),
+        Facet::Connect if item.get(ItemField::Proto) != b"unix" => Some(ItemField::To),
+        Facet::Resolve => Some(ItemField::Name),
         _ => None,
     }
 }
@@ -66,7 +67,7 @@ impl Matcher {
             let value = item.get(field);
             let mut rest = item.clone();
             rest.fields.remove(&field);
-            if field == Field::Path {
+            if field == ItemField::Path {
                 matcher.paths.entry(rest).or_default().insert(value, &There);
             } else {
                 matcher.peers.entry(rest).or_default().push(value.to_vec());
@@ -78,7 +79,7 @@ impl Matcher {
     /// Whether the baseline knows a deed, as it was seen. What it holds back it does not know; of a
     /// facet with too many items it cannot tell, and knows everything.
     #[must_use]
-    pub fn knows(&self, item: &Item) -> bool {
+    pub fn knows(&self, item: &BaselineItem) -> bool {
         if self.too_large.contains(&item.facet) {
             return true;
         }
@@ -90,15 +91,15 @@ impl Matcher {
             return true;
         }
         if item.facet == Facet::Exec {
-            let any = item.fields.contains_key(&Field::Args);
-            return any && self.items.contains(&item.with(Field::Args, b"*"));
+            let any = item.fields.contains_key(&ItemField::Args);
+            return any && self.items.contains(&item.with(ItemField::Args, b"*"));
         }
         let Some(field) = wide_field(&item) else {
             return false;
         };
         let mut rest = item;
         let value = rest.fields.remove(&field).unwrap_or_default();
-        if field == Field::Path {
+        if field == ItemField::Path {
             let segments: Vec<&[u8]> = value.split(|b| *b == b'/').collect();
             self.paths
                 .get(&rest)
@@ -113,7 +114,7 @@ impl Matcher {
 
     /// It has an item of this facet, of whatever program.
     #[must_use]
-    pub fn has(&self, facet: Facet, field: Field, value: &[u8]) -> bool {
+    pub fn has(&self, facet: Facet, field: ItemField, value: &[u8]) -> bool {
         self.items
             .iter()
             .any(|item| item.facet == facet && item.get(field) == value)
@@ -142,11 +143,11 @@ mod tests {
         }
     }
 
-    fn write(path: &str) -> Item {
+    fn write(path: &str) -> BaselineItem {
         let path = literal(path.as_bytes());
-        Item::new(
+        BaselineItem::new(
             Facet::Write,
-            [(Field::Path, &path[..]), (Field::By, b"/app")],
+            [(ItemField::Path, &path[..]), (ItemField::By, b"/app")],
         )
     }
 

@@ -1,6 +1,7 @@
 //! One baseline of several: commutative, associative, idempotent.
 
-use super::general::{add, generalise};
+use super::general::generalise;
+use super::join::add;
 use super::model::{Baseline, MOST_SOURCES};
 
 /// Why two baselines are not merged.
@@ -77,7 +78,7 @@ pub fn different_settings(baseline: &Baseline) -> Vec<String> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::baseline::Source;
+    use crate::baseline::LearningSource;
     use crate::baseline::general::tests::items;
     use crate::event::{Bytes, Timestamp};
     use proptest::prelude::*;
@@ -94,12 +95,12 @@ mod tests {
                 ..Baseline::default()
             };
             for (id, starts, lost, at) in sources {
-                let source = Source {
+                let source = LearningSource {
                     starts,
                     lost,
                     from: Timestamp(at),
                     under: [("user".to_owned(), at.to_string())].into_iter().collect(),
-                    ..Source::default()
+                    ..LearningSource::default()
                 };
                 b.sources.insert(id, source);
             }

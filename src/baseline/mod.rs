@@ -9,6 +9,7 @@ mod diff;
 mod file;
 mod general;
 mod item;
+mod join;
 mod learn;
 mod matcher;
 mod merge;
@@ -18,12 +19,16 @@ mod pattern;
 
 pub use coverage::{READY, Readiness, readiness};
 pub use deed::{Deed, Deeds, Doer, deeds, doer, is_of_image, process};
-pub use diff::{Change, Diff, diff};
+pub use destinations::{covers, is_private};
+pub use diff::{Diff, diff};
 pub use file::{BaselineError, parse, write};
-pub use general::{Join, generalise};
-pub use item::{Facet, Field, Item, Phase};
-pub use learn::{Learner, Suspicion, repository};
+pub use general::generalise;
+pub use item::{BaselineItem, Facet, ItemField, LifePhase};
+pub use join::Join;
+pub use learn::{HEALTH_CHECK, Learner, Suspicion, container_command, repository};
 pub use matcher::Matcher;
 pub use merge::{MergeError, different_settings, merge};
-pub use model::{Baseline, BaselineState, Facts, MOST_ITEMS, MOST_SOURCES, Samples, Source};
+pub use model::{
+    Baseline, BaselineState, Facts, LearningSource, MOST_ITEMS, MOST_SOURCES, Samples,
+};
 pub use pattern::literal;

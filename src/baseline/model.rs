@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::coverage::{READY, readiness};
-use super::general::Join;
-use super::item::{Facet, Item, Phase};
+use super::item::{BaselineItem, Facet, LifePhase};
+use super::join::Join;
 use crate::event::{Bytes, Timestamp};
 
 /// Items of a facet; with more of them the facet is too large to say anything.
@@ -75,30 +74,30 @@ pub struct Facts {
 impl Facts {
     /// The samples of a phase.
     #[must_use]
-    pub fn samples(&self, phase: Phase) -> &Samples {
+    pub fn samples(&self, phase: LifePhase) -> &Samples {
         match phase {
-            Phase::Start => &self.start,
-            Phase::Steady => &self.steady,
-            Phase::Stop => &self.stop,
+            LifePhase::Start => &self.start,
+            LifePhase::Steady => &self.steady,
+            LifePhase::Stop => &self.stop,
         }
     }
 
     /// The samples of a phase.
-    pub fn samples_mut(&mut self, phase: Phase) -> &mut Samples {
+    pub fn samples_mut(&mut self, phase: LifePhase) -> &mut Samples {
         match phase {
-            Phase::Start => &mut self.start,
-            Phase::Steady => &mut self.steady,
-            Phase::Stop => &mut self.stop,
+            LifePhase::Start => &mut self.start,
+            LifePhase::Steady => &mut self.steady,
+            LifePhase::Stop => &mut self.stop,
         }
     }
 
     /// The phases in which it was seen, as text.
     #[must_use]
     pub fn phases(&self) -> String {
-        let seen = Phase::ALL
+        let seen = LifePhase::ALL
             .into_iter()
             .filter(|phase| !self.samples(*phase).is_empty());
-        let names: Vec<_> = seen.map(Phase::name).collect();
+        let names: Vec<_> = seen.map(LifePhase::name).collect();
         names.join(", ")
     }
 }
@@ -107,7 +106,7 @@ impl Join for Facts {
     fn join(&mut self, other: &Self) {
         self.how.extend(&other.how);
         self.uid.extend(&other.uid);
-        for phase in Phase::ALL {
+        for phase in LifePhase::ALL {
             self.samples_mut(phase).join(other.samples(phase));
         }
     }
@@ -115,7 +114,7 @@ impl Join for Facts {
 
 /// One watch or recording of one container that a baseline was learned from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Source {
+pub struct LearningSource {
     /// First event.
     pub from: Timestamp,
     /// Last event.
@@ -146,7 +145,7 @@ pub struct Source {
     pub under: BTreeMap<String, String>,
 }
 
-impl Source {
+impl LearningSource {
     pub(super) fn join(&mut self, other: &Self) {
         self.from = self.from.min(other.from);
         self.until = self.until.max(other.until);
@@ -210,36 +209,21 @@ pub struct Baseline {
     /// A person said that it is enough.
     pub frozen: bool,
     /// What it was learned from, by id.
-    pub sources: BTreeMap<String, Source>,
+    pub sources: BTreeMap<String, LearningSource>,
     /// Directories that are no part of the container's root.
     pub mounts: BTreeSet<Bytes>,
     /// Facets with too many items; theirs are not kept.
     pub too_large: BTreeSet<Facet>,
     /// What it does.
-    pub items: BTreeMap<Item, Facts>,
+    pub items: BTreeMap<BaselineItem, Facts>,
     /// What it did as well and nobody accepted, with the reason. Such an item counts as not known,
     /// also where it is among the items.
-    pub held: BTreeMap<Item, String>,
+    pub held: BTreeMap<BaselineItem, String>,
 }
 
 impl Baseline {
-    /// How far it is.
-    #[must_use]
-    pub fn state(&self) -> BaselineState {
-        let sum = |of: fn(&Source) -> u64| self.sources.values().map(of).sum::<u64>();
-        if self.frozen {
-            BaselineState::Frozen
-        } else if readiness(self).percent >= READY {
-            BaselineState::Ready
-        } else if sum(|s| s.starts.into()) == 0 || sum(|s| s.lost) > 0 {
-            BaselineState::Partial
-        } else {
-            BaselineState::Learning
-        }
-    }
-
     /// The items of a facet.
-    pub fn facet(&self, facet: Facet) -> impl Iterator<Item = (&Item, &Facts)> {
+    pub fn facet(&self, facet: Facet) -> impl Iterator<Item = (&BaselineItem, &Facts)> {
         self.items
             .iter()
             .filter(move |(item, _)| item.facet == facet)

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::general::Join;
+use super::join::Join;
 use super::pattern::{is_template, looks_drawn, template};
 use crate::event::Bytes;
 

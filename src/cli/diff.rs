@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::error::print_message;
 use super::{CliError, baseline, learn};
-use crate::baseline::{Baseline, Diff, Facet, Field, Item, diff};
+use crate::baseline::{Baseline, BaselineItem, Diff, Facet, ItemField, diff};
 use crate::event::escape_json;
 
 /// Compare what two versions of a container do
@@ -120,15 +120,16 @@ fn text(diff: &Diff, out: &mut impl Write) -> Result<(), CliError> {
     Ok(())
 }
 
-fn programs(diff: &Diff) -> impl Iterator<Item = &(Item, Item)> {
-    let subject = |(before, after): &&(Item, Item)| before.subject() != after.subject();
+fn programs(diff: &Diff) -> impl Iterator<Item = &(BaselineItem, BaselineItem)> {
+    let subject =
+        |(before, after): &&(BaselineItem, BaselineItem)| before.subject() != after.subject();
     diff.moved.iter().filter(subject)
 }
 
-fn fields(item: &Item, phases: Option<&str>) -> serde_json::Value {
+fn fields(item: &BaselineItem, phases: Option<&str>) -> serde_json::Value {
     let mut map = serde_json::Map::new();
     map.insert("facet".to_owned(), json!(item.facet.name()));
-    for field in Field::ALL {
+    for field in ItemField::ALL {
         if let Some(value) = item.fields.get(&field) {
             map.insert(field.name().to_owned(), json!(value));
         }
@@ -140,7 +141,7 @@ fn fields(item: &Item, phases: Option<&str>) -> serde_json::Value {
 }
 
 fn json(diff: &Diff) -> Vec<u8> {
-    let list = |items: &[(Item, String)]| -> Vec<serde_json::Value> {
+    let list = |items: &[(BaselineItem, String)]| -> Vec<serde_json::Value> {
         items
             .iter()
             .map(|(item, phases)| fields(item, Some(phases)))
@@ -196,7 +197,7 @@ fn markdown(
         let new = diff.new.iter().map(|line| ("new", line));
         let gone = diff.gone.iter().map(|line| ("gone", line));
         for (word, (item, phases)) in new.chain(gone) {
-            let by = crate::event::escape(item.get(Field::By)).to_string();
+            let by = crate::event::escape(item.get(ItemField::By)).to_string();
             let by = if by.is_empty() { by } else { code(&by) };
             let what = code(&item.subject());
             writeln!(

@@ -41,6 +41,12 @@ pub struct LiveArgs {
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
 
+    /// Baseline file, or a directory of *.baseline.toml: what a container does and its baseline does
+    /// not know is a finding; reloaded when one changes [default: hullwatch/baselines in
+    /// $XDG_CONFIG_HOME, if it exists]
+    #[arg(long, value_name = "PATH")]
+    pub baseline: Option<PathBuf>,
+
     /// Repeat the comparison of running containers with their images at this interval, e.g. 10m;
     /// containers that already run at the start are compared once in any case
     #[arg(long, value_name = "TIME", value_parser = duration)]
@@ -58,6 +64,17 @@ impl LiveArgs {
             .ok()
             .filter(|set| !set.is_empty());
         docker_address(self.docker_host.as_deref().or(set.as_deref())?)
+    }
+
+    /// Where baselines are read from. A named file must be a baseline.
+    fn baselines(&self) -> Result<Option<PathBuf>, CliError> {
+        let Some(path) = &self.baseline else {
+            return Ok(user_files::standard("baselines").filter(|path| path.is_dir()));
+        };
+        if !path.is_dir() {
+            super::baseline::load(path)?;
+        }
+        Ok(Some(path.clone()))
     }
 
     /// The options of the watch, and the settings of the rules. An option on the command line
@@ -84,6 +101,7 @@ impl LiveArgs {
                 ..settings
             },
             policy,
+            baselines: self.baselines()?,
             docker_host: self.docker_host.clone(),
             no_engine: self.no_engine,
             rescan: self.rescan,
@@ -100,6 +118,14 @@ pub(super) fn report_policy(event: &Event) {
             Some(why) => print_message(format!("{}: {why}", change.file)),
             None => print_message(format!("{}: now in force", change.file)),
         }
+    }
+    if let Kind::Baseline(change) = &event.kind {
+        let what = match (&change.refused, &change.content) {
+            (Some(why), _) => why,
+            (None, Some(_)) => "now in force",
+            (None, None) => "gone, no longer in force",
+        };
+        print_message(format!("{}: {what}", change.file));
     }
 }
 

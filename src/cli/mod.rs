@@ -15,6 +15,7 @@ mod diff;
 mod doctor;
 mod drift;
 mod error;
+mod harden;
 mod keys;
 mod learn;
 mod list;
@@ -86,6 +87,7 @@ enum CliCommand {
     Learn(learn::Args),
     Baseline(baseline::Args),
     Diff(diff::Args),
+    Harden(harden::Args),
     Rules(rules::Args),
     Policy(policy::Args),
     Theme(theme::Args),
@@ -134,6 +136,7 @@ pub fn main() -> ExitCode {
         Some(CliCommand::Learn(args)) => learn::run(&args),
         Some(CliCommand::Baseline(args)) => baseline::run(&args),
         Some(CliCommand::Diff(args)) => diff::run(&args),
+        Some(CliCommand::Harden(args)) => harden::run(&args),
         Some(CliCommand::Rules(args)) => rules::run(&args),
         Some(CliCommand::Policy(args)) => policy::run(&args),
         Some(CliCommand::Theme(args)) => theme::run(&args),

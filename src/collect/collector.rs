@@ -20,8 +20,8 @@ use crate::containers::{
     RuntimeOptions, Runtimes, bundle, merge, runtime_setup, snapshot,
 };
 use crate::event::{
-    Bytes, Compare, ContainerAction, ContainerEvent, ContainerId, ContainerInfo, DriftScanCause,
-    Event, Kind, Lost, LostReason, PolicyChange, Tick, Timestamp,
+    BaselineChange, Bytes, Compare, ContainerAction, ContainerEvent, ContainerId, ContainerInfo,
+    DriftScanCause, Event, Kind, Lost, LostReason, PolicyChange, Tick, Timestamp,
 };
 use crate::probe::{Due, Observation, Observed, Probe};
 use crate::response::ResponseResult;
@@ -63,6 +63,7 @@ struct Collector<'a> {
     compared: Receiver<(ContainerId, Compare)>,
     policy: Receiver<PolicyChange>,
     responses: Receiver<ResponseResult>,
+    baselines: Receiver<BaselineChange>,
     engine: Option<(Runtimes, Receiver<RuntimeMessage>)>,
     waiting: Vec<Event>,
     /// Events that found no room since the last tick, by container.
@@ -77,6 +78,7 @@ struct Collector<'a> {
 pub(super) struct CollectorInputs {
     pub(super) engine: Option<RuntimeOptions>,
     pub(super) policy: Receiver<PolicyChange>,
+    pub(super) baselines: Receiver<BaselineChange>,
     pub(super) scans: Option<ScanQueue>,
     pub(super) responses: Receiver<ResponseResult>,
 }
@@ -106,6 +108,7 @@ pub(super) fn run(
         compared,
         policy: from.policy,
         responses: from.responses,
+        baselines: from.baselines,
         scans: from.scans,
         engine: None,
         waiting: Vec::new(),
@@ -319,6 +322,10 @@ impl Collector<'_> {
         for result in made {
             let kind = Kind::Response(Box::new(result.response));
             self.push_of(result.at, Some(result.container), result.pid, 0, kind);
+        }
+        let changes: Vec<_> = self.baselines.try_iter().collect();
+        for change in changes {
+            self.push(self.probe.now(), None, Kind::Baseline(Box::new(change)));
         }
         let asked = std::mem::take(&mut *self.shared.scan_asked.lock());
         let scanned = self.scans.as_mut().map_or(Vec::new(), |scans| {

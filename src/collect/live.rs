@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::baselines::BaselineWatch;
 use super::drift_scan::ScanQueue;
 use super::policy::{PolicyFile, PolicyWatch};
 use super::shared::{LiveShared, Tap};
@@ -36,6 +37,8 @@ pub struct LiveOptions {
     pub settings: Settings,
     /// The policy file in `settings`, to be read again when it changes.
     pub policy: Option<PolicyFile>,
+    /// A baseline file, or a directory of them.
+    pub baselines: Option<PathBuf>,
     /// Address of the Docker engine; `None` takes `DOCKER_HOST`, then the standard socket.
     pub docker_host: Option<String>,
     /// Ask no engine.
@@ -103,6 +106,8 @@ pub struct Live {
     blind: Vec<BlindRule>,
     /// The policy file and its watcher.
     policy: Option<(PathBuf, PolicyWatch)>,
+    /// Watches the baseline files until the end.
+    _baselines: Option<BaselineWatch>,
     threads: Vec<JoinHandle<()>>,
     /// Where responses are made; `None`: they are not allowed.
     responses: Option<ResponseExecutor>,
@@ -155,6 +160,13 @@ impl Live {
             }
             None => (None, crossbeam_channel::never()),
         };
+        let (baselines, learned) = match options.baselines {
+            Some(path) => {
+                let (watch, changes) = BaselineWatch::start(path)?;
+                (Some(watch), changes)
+            }
+            None => (None, crossbeam_channel::never()),
+        };
         let (events, queue) = crossbeam_channel::bounded(collector::QUEUE);
         let (first, begun) = crossbeam_channel::bounded(1);
         let inventory = (!options.no_engine).then(|| Inventory::new(options.docker_host.clone()));
@@ -170,6 +182,7 @@ impl Live {
                 let from = collector::CollectorInputs {
                     engine,
                     policy: changes,
+                    baselines: learned,
                     scans,
                     responses: made,
                 };
@@ -186,6 +199,7 @@ impl Live {
             report,
             blind: blind::rules(&missing),
             policy,
+            _baselines: baselines,
             threads: vec![collector, applier],
             responses,
         })

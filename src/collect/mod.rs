@@ -5,6 +5,7 @@
 //! Between them is a bounded queue: what does not fit is counted and reported as `lost`.
 
 mod apply;
+mod baselines;
 pub mod blind;
 mod capabilities;
 mod collector;

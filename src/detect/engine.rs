@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::baselines::LoadedBaselines;
 use super::finding::FindingIndex;
 use super::finding_store::FindingStore;
 use super::memory::Memory;
@@ -102,6 +103,7 @@ pub struct Detector {
     pub(super) table: Arc<Table>,
     pub(super) memory: Memory,
     pub(super) rule_memories: RuleMemoryTable,
+    pub(super) baselines: LoadedBaselines,
     pub(super) findings: FindingStore,
     /// When the next silence of the policy ends.
     pub(super) silence_ends: Option<Timestamp>,
@@ -131,6 +133,7 @@ impl Detector {
             settings,
             memory: Memory::default(),
             rule_memories: RuleMemoryTable::default(),
+            baselines: LoadedBaselines::default(),
             findings: FindingStore::default(),
             // Looked up at the first event.
             silence_ends: Some(Timestamp(0)),
@@ -182,6 +185,7 @@ impl Detector {
             Kind::DriftScan(k) => self.run(&table.scan, state, event, &**k),
             Kind::Compare(k) => self.run(&table.compare, state, event, &**k),
             Kind::Privilege(k) if !k.runtime => self.run(&table.privilege, state, event, &**k),
+            Kind::Baseline(change) => self.baselines.apply(change),
             Kind::Capability(k) => self.run(&table.capability, state, event, k),
             Kind::Container(k) => self.run(&table.container, state, event, &**k),
             Kind::Client(k) => self.run(&table.client, state, event, &**k),
@@ -275,6 +279,7 @@ impl Detector {
             container: state.containers.get(owner).map(Arc::as_ref),
             process,
             memory: &mut self.memory,
+            baselines: &self.baselines,
             findings: &mut self.findings,
             rule: &rule.info,
         };

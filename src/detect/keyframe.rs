@@ -27,6 +27,7 @@ impl Detector {
                 table: Arc::clone(&self.table),
                 memory: self.memory.clone(),
                 rule_memories: self.rule_memories.clone(),
+                baselines: self.baselines.clone(),
                 findings: self.findings.without_findings(),
                 silence_ends: self.silence_ends,
             },
@@ -45,6 +46,7 @@ impl Frozen {
             table: Arc::clone(&thin.table),
             memory: thin.memory.clone(),
             rule_memories: thin.rule_memories.clone(),
+            baselines: thin.baselines.clone(),
             findings: thin.findings.with_findings(findings),
             silence_ends: thin.silence_ends,
         })

@@ -4,6 +4,7 @@
 
 mod alert;
 mod attribution;
+mod baselines;
 mod build_artifacts;
 mod command_shape;
 mod correlation;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::baselines::LoadedBaselines;
 use super::finding::{Ancestor, FindingIndex};
 use super::finding_store::{FindingStore, Occurrence};
 use super::memory::{ContainerMemory, Memory};
@@ -30,6 +31,8 @@ pub(crate) struct RuleContext<'a> {
     pub(crate) container: Option<&'a Container>,
     /// The event's process.
     pub(crate) process: Option<&'a ProcessEntry>,
+    /// The baselines in force.
+    pub(crate) baselines: &'a LoadedBaselines,
     /// What the rules remember.
     pub(crate) memory: &'a mut Memory,
     /// The findings.

@@ -371,6 +371,12 @@ impl World {
         self.enter(argv, true)
     }
 
+    /// Lets a learner see the latest event.
+    pub(super) fn look(&self, learner: &mut crate::baseline::Learner) {
+        let event = self.core.state.recent.events.back().unwrap();
+        learner.apply(&self.core.state, event, &[]);
+    }
+
     /// A process ends.
     pub(super) fn exit(&mut self, pid: u32) {
         let exit = Exit {

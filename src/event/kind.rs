@@ -1,9 +1,9 @@
 //! The list of event kinds. A new kind is one line in [`kinds!`] below and a struct for its fields.
 
 use super::{
-    Accept, Capability, Client, Close, Compare, Connect, ContainerEvent, Dns, DriftScan, Event,
-    EventError, Exec, ExecRefused, Exit, File, Fork, Listen, Lost, PolicyChange, Privilege,
-    Process, Response, Socket, Tick,
+    Accept, BaselineChange, Capability, Client, Close, Compare, Connect, ContainerEvent, Dns,
+    DriftScan, Event, EventError, Exec, ExecRefused, Exit, File, Fork, Listen, Lost, PolicyChange,
+    Privilege, Process, Response, Socket, Tick,
 };
 
 /// Makes [`Kind`], the list of its `type` names, and the reading and writing of its fields.
@@ -99,6 +99,8 @@ kinds! {
     Policy(Box<PolicyChange>) "policy";
     /// A person did something about a container from hullwatch's screen.
     Response(Box<Response>) "response";
+    /// A baseline file was read, or is gone.
+    Baseline(Box<BaselineChange>) "baseline";
     /// Events were lost.
     Lost(Lost) "lost";
 }

@@ -1,5 +1,6 @@
 //! The one stream: timestamped, container-attributed, self-contained facts.
 
+mod baseline;
 mod bytes;
 mod client;
 mod connection;
@@ -20,6 +21,7 @@ mod time;
 mod wide_number;
 mod wire;
 
+pub use baseline::BaselineChange;
 pub use bytes::{Bytes, Escaped, escape, escape_json};
 pub use client::Client;
 pub use connection::{Accept, Close, Connect, Endpoint, Listen, Outcome, Protocol, Socket};

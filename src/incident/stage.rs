@@ -33,6 +33,7 @@ const OUTSIDE: &[&str] = &[
 
 /// Stages of rules that are not listed in [`STAGES`], by the beginning of their id.
 const FAMILIES: &[(&str, Stage)] = &[
+    ("base.", stage("deviation", 10)),
     ("drift.", stage("changed files", 30)),
     ("exec.", stage("unexpected program", 20)),
     ("file.", stage("file change", 15)),

@@ -10,8 +10,8 @@ use super::process::{Lineage, ProcessEntry};
 use super::quota::surplus;
 use super::tables::State;
 use crate::event::{
-    Bytes, ContainerAction, ContainerEvent, ContainerId, Event, Exec, Exit, File, FileFacts,
-    FileOp, Fork, Kind, Process, Tick, Timestamp,
+    BaselineChange, Bytes, ContainerAction, ContainerEvent, ContainerId, Event, Exec, Exit, File,
+    FileFacts, FileOp, Fork, Kind, Process, Tick, Timestamp,
 };
 
 /// How long an exited process stays.
@@ -23,6 +23,7 @@ const MAX_CONTAINERS: usize = 1024;
 const MAX_EXITED: usize = 8192;
 const MAX_PROCESSES: usize = 65_536;
 const MAX_FILES: usize = 16_384;
+const MAX_BASELINES: usize = 1_024;
 const CPU_HISTORY: usize = 600;
 const WRITE_WINDOW: usize = 60;
 
@@ -83,6 +84,7 @@ impl State {
                     container.respond(event);
                 }
             }
+            Kind::Baseline(change) => self.baseline(change),
             Kind::Lost(lost) => {
                 self.totals.lost = self.totals.lost.saturating_add(lost.count);
                 if let Some(container) = self.own_container(event) {
@@ -91,6 +93,17 @@ impl State {
             }
         }
         self.recent.apply(event);
+    }
+
+    fn baseline(&mut self, change: &BaselineChange) {
+        if change.content.is_some() {
+            if self.baselines.len() < MAX_BASELINES || self.baselines.contains_key(&change.file) {
+                self.baselines
+                    .insert(change.file.clone(), Arc::new(change.clone()));
+            }
+        } else if change.refused.is_none() {
+            self.baselines.remove(&change.file);
+        }
     }
 
     pub(super) fn own_container(&mut self, event: &Event) -> Option<&mut Container> {

@@ -62,6 +62,7 @@ impl State {
                     events: VecDeque::new(),
                     seconds: self.recent.seconds.clone(),
                 },
+                baselines: self.baselines.clone(),
                 policy_refused: self.policy_refused.clone(),
                 totals: self.totals,
                 exited: VecDeque::new(),

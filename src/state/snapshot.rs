@@ -24,6 +24,9 @@ pub fn snapshot(state: &State, mut seq: u64) -> Vec<Event> {
         });
         seq += 1;
     };
+    for change in state.baselines.values() {
+        push(&None, 0, 0, Kind::Baseline(Box::new((**change).clone())));
+    }
     for container in state.containers.values().filter(|c| c.running) {
         push(
             &Some(container.id.clone()),

@@ -11,7 +11,7 @@ use super::container::{Container, Owner};
 use super::file::{FileActivity, FileKey};
 use super::process::ProcessEntry;
 use super::recent::Recent;
-use crate::event::{ContainerId, Endpoint, ProcessUsage, Protocol, Timestamp};
+use crate::event::{BaselineChange, ContainerId, Endpoint, ProcessUsage, Protocol, Timestamp};
 
 /// Counts over the whole stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub struct State {
     pub files: BTreeMap<FileKey, Arc<FileActivity>>,
     /// The latest events and the per-second history.
     pub recent: Recent,
+    /// The baselines in force, by file.
+    pub baselines: BTreeMap<String, Arc<BaselineChange>>,
     /// Why the latest edit of the policy file was not taken: file, line and cause.
     pub policy_refused: Option<String>,
     /// Counts.

@@ -109,6 +109,7 @@ pub(super) fn examine() -> Result<SelftestOutcome, String> {
         host: false,
         settings: Settings::default(),
         policy: None,
+        baselines: None,
         docker_host: None,
         no_engine: true,
         rescan: None,

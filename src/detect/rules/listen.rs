@@ -1,5 +1,6 @@
 //! What a container listens on.
 
+use super::deviations;
 use crate::detect::alert::{Alert, Alerts};
 use crate::detect::attribution::suspicious;
 use crate::detect::finding::FindingIndex;
@@ -197,6 +198,9 @@ fn listen(ctx: &RuleContext<'_>, memory: &mut YoungSockets, listen: &Listen, new
         .policy
         .may_listen(ctx.owner.as_str(), info, port)
     {
+        return Alerts::none();
+    }
+    if deviations::knows_port(ctx, port) {
         return Alerts::none();
     }
     // Nobody can call on a port that the kernel chose unless the program tells it: test servers,

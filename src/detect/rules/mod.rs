@@ -6,6 +6,7 @@ mod cloud_metadata;
 mod control_api;
 mod credentials;
 mod declared;
+mod deviations;
 mod dns_tunnel;
 mod drift_exec;
 mod drift_grade;
@@ -128,6 +129,15 @@ pub(crate) const ALL: &[&Rule] = &[
     &life::OOM,
     &life::UNPINNED,
     &image_moved::RULE,
+    &deviations::EXEC,
+    &deviations::WRITE,
+    &deviations::SECRET,
+    &deviations::CONNECT,
+    &deviations::LISTEN,
+    &deviations::RESOLVE,
+    &deviations::CAPABILITY,
+    &deviations::CALL,
+    &deviations::USER,
 ];
 
 /// The data of every rule, sorted by id.

@@ -3,6 +3,7 @@
 use crate::detect::alert::Alerts;
 use bstr::ByteSlice as _;
 
+use super::deviations;
 use super::net::domain;
 use crate::detect::known_behavior::{Behavior, KnownBehavior};
 use crate::detect::rule_context::RuleContext;
@@ -42,6 +43,9 @@ fn asked(ctx: &RuleContext<'_>, memory: &mut KnownBehavior, dns: &Dns) -> Alerts
         .policy
         .may_resolve(ctx.owner.as_str(), info, name)
     {
+        return Alerts::none();
+    }
+    if deviations::knows_name(ctx, name) {
         return Alerts::none();
     }
     let shown = dns.name.escaped().to_string();

@@ -214,6 +214,14 @@ pub(in crate::tui) fn what(event: &Event) -> String {
             format!("{} by {}", words.join(" "), client.user.escaped())
         }
         Kind::Tick(_) => String::new(),
+        Kind::Baseline(change) => {
+            let what = match (&change.refused, &change.content) {
+                (Some(why), _) => format!("baseline refused: {why}"),
+                (None, Some(_)) => "baseline in force".to_owned(),
+                (None, None) => "baseline gone".to_owned(),
+            };
+            format!("{}: {what}", change.file)
+        }
         Kind::Policy(change) => match &change.refused {
             Some(why) => format!("refused: {}: {why}", change.file),
             None => format!("in force: {}", change.file),

@@ -1,0 +1,132 @@
+//! `hullwatch harden`: advice how to take away what a container does not need.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use super::error::print_message;
+use super::{CliError, diff};
+use crate::advice::{Advice, NAMES, Setting, advise, check};
+use crate::baseline::{Baseline, readiness};
+use crate::event::escape;
+use crate::render::{HardenFormat, options, render};
+use crate::user_files;
+
+/// Advise how to harden a container
+///
+/// From a baseline: capabilities, new privileges, a read-only root with the directories that must
+/// stay writable, limits, network, user; each with what it rests on and a verdict. safe: enough was
+/// seen; try: it fits what was seen; blocked: what was seen would break; unknown: nothing tells.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// A baseline file, a recording (FILE@NAME), or NAME for NAME.baseline.toml here or in
+    /// $XDG_CONFIG_HOME/hullwatch/baselines
+    of: String,
+
+    /// Print what is to be pasted: for docker run, compose, kubernetes, podman; or json with all
+    #[arg(long, value_enum)]
+    format: Option<HardenFormat>,
+
+    /// Only this advice, separated by commas: capabilities, no-new-privileges, read-only, memory,
+    /// pids, user, seccomp, egress
+    #[arg(long, value_name = "ADVICE", value_delimiter = ',', value_parser = name)]
+    only: Vec<String>,
+
+    /// Test the advice with recordings or baselines it does not come from: what would it have
+    /// refused there? Exit 1 if anything
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    check: Vec<String>,
+}
+
+fn name(text: &str) -> Result<String, String> {
+    if NAMES.contains(&text) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("known are {}", NAMES.join(", ")))
+    }
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
+    let (title, baseline) = find(&args.of)?;
+    let mut advice = advise(&baseline);
+    advice.retain(|a| args.only.is_empty() || args.only.iter().any(|n| n == a.setting.name()));
+    let mut out = std::io::stdout().lock();
+    match args.format {
+        Some(format) => out.write_all(render(format, &title, &baseline, &advice).as_bytes())?,
+        None if args.check.is_empty() => list(&baseline, &advice, &mut out)?,
+        None => {}
+    }
+    let mut broken = 0;
+    for file in &args.check {
+        let other = diff::side(file)?;
+        for (setting, what) in check(&advice, &other) {
+            broken += 1;
+            writeln!(
+                out,
+                "{}: {setting} would have refused {what}",
+                escape(file.as_bytes())
+            )?;
+        }
+    }
+    if !args.check.is_empty() && broken == 0 {
+        print_message("the advice would have refused nothing there");
+    }
+    Ok(ExitCode::from(u8::from(broken > 0)))
+}
+
+/// The baseline that a text means, and the name of its service.
+fn find(text: &str) -> Result<(String, Baseline), CliError> {
+    let file = format!("{text}.baseline.toml");
+    let standard = user_files::standard("baselines").map(|d| d.join(&file));
+    let is_file = Path::new(text).exists() || text.contains('@') || text.ends_with(".toml");
+    let path = [Some(PathBuf::from(&file)), standard]
+        .into_iter()
+        .flatten()
+        .find(|p| p.exists());
+    let baseline = match path {
+        Some(path) if !is_file => super::baseline::load(&path)?,
+        None if !is_file => {
+            return Err(CliError::expected(format!(
+                "there is no baseline of {text:?}: hullwatch learn {text} makes {file}"
+            )));
+        }
+        _ => diff::side(text)?,
+    };
+    let service = if baseline.service.is_empty() {
+        &baseline.image
+    } else {
+        &baseline.service
+    };
+    let name = service.rsplit(|b| *b == b'/').next().unwrap_or_default();
+    Ok((String::from_utf8_lossy(name).into_owned(), baseline))
+}
+
+/// What an advice sets, in one line.
+fn words(setting: &Setting) -> String {
+    match setting {
+        Setting::SeccompDefault => "seccomp profile of the engine".to_owned(),
+        Setting::InternalNetwork => "a network without a way out (internal)".to_owned(),
+        Setting::Peers(_) => "a way out to these peers only".to_owned(),
+        setting => options(setting).join(" "),
+    }
+}
+
+fn list(baseline: &Baseline, advice: &[Advice], out: &mut impl Write) -> Result<(), CliError> {
+    for advice in advice {
+        writeln!(
+            out,
+            "{:<8} {}",
+            advice.verdict.name(),
+            words(&advice.setting)
+        )?;
+        for why in &advice.why {
+            writeln!(out, "           {why}")?;
+        }
+    }
+    let ready = readiness(baseline);
+    writeln!(out, "readiness {} %", ready.percent)?;
+    for why in ready.unmet {
+        writeln!(out, "           {why}")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! The baselines in force, and which of them a container is judged by.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::baseline::{Baseline, BaselineState, Matcher, container_command, parse, repository};
+use crate::event::{BaselineChange, ContainerInfo, Severity};
+use crate::state::Container;
+
+/// Baselines in force at once.
+const MOST: usize = 1_024;
+
+/// A baseline in force.
+#[derive(Debug)]
+pub(crate) struct LoadedBaseline {
+    /// What it says.
+    pub(crate) baseline: Baseline,
+    /// The same, to look deeds up.
+    pub(crate) matcher: Matcher,
+    state: BaselineState,
+}
+
+/// The baselines in force, by file.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LoadedBaselines {
+    files: BTreeMap<String, Arc<LoadedBaseline>>,
+    /// Grows with every change, so that nobody keeps an old choice.
+    pub(crate) generation: u64,
+}
+
+impl LoadedBaselines {
+    /// None is in force.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// Takes over what became of a file.
+    pub(super) fn apply(&mut self, change: &BaselineChange) {
+        self.generation += 1;
+        if change.refused.is_some() {
+            return;
+        }
+        let Some(content) = &change.content else {
+            self.files.remove(&change.file);
+            return;
+        };
+        if self.files.len() >= MOST && !self.files.contains_key(&change.file) {
+            return;
+        }
+        // Whoever made the event parsed it, too.
+        if let Ok(baseline) = parse(content) {
+            let loaded = LoadedBaseline {
+                matcher: Matcher::new(&baseline),
+                state: baseline.state(),
+                baseline,
+            };
+            self.files.insert(change.file.clone(), Arc::new(loaded));
+        }
+    }
+
+    /// The baseline that a container is judged by: of its image's name and its service or command;
+    /// of several the one of its very image.
+    pub(crate) fn of(&self, container: &Container) -> Option<ChosenBaseline> {
+        let info = &container.info;
+        let image = repository(&info.image);
+        if image.is_empty() {
+            return None;
+        }
+        let mut own = None;
+        let fits = self.files.values().filter(|loaded| {
+            let b = &loaded.baseline;
+            if &**b.image != image {
+                return false;
+            }
+            let (service, command) = own.get_or_insert_with(|| container_command(container));
+            b.service == *service && b.command == *command
+        });
+        let same = |loaded: &Arc<LoadedBaseline>| is_of(&loaded.baseline, info);
+        let best = fits.max_by_key(|loaded| same(loaded))?;
+        Some(ChosenBaseline {
+            other_image: !same(best),
+            loaded: Arc::clone(best),
+        })
+    }
+}
+
+fn is_of(baseline: &Baseline, info: &ContainerInfo) -> bool {
+    baseline.digests.is_empty() || baseline.digests.contains(&info.image_digest)
+}
+
+/// The baseline of a container.
+#[derive(Debug, Clone)]
+pub(crate) struct ChosenBaseline {
+    pub(crate) loaded: Arc<LoadedBaseline>,
+    /// It was learned from another image of the same name.
+    pub(crate) other_image: bool,
+}
+
+impl ChosenBaseline {
+    /// The severity of a deviation: information while the baseline is partial, one less while it
+    /// learns and for another image of the name.
+    pub(crate) fn grade(&self, severity: Severity) -> Severity {
+        let severity = match self.loaded.state {
+            BaselineState::Partial => Severity::Info,
+            BaselineState::Learning => severity.lowered(),
+            BaselineState::Ready | BaselineState::Frozen => severity,
+        };
+        if self.other_image {
+            severity.lowered()
+        } else {
+            severity
+        }
+    }
+
+    /// What the judgement rests on, for people.
+    pub(crate) fn basis(&self) -> String {
+        let b = &self.loaded.baseline;
+        let digest = b.digests.iter().next().filter(|_| self.other_image);
+        let other = digest.map_or(String::new(), |digest| {
+            let short: String = digest.chars().take(19).collect();
+            let short = crate::event::escape(short.as_bytes()).to_string();
+            format!("; learned from another image of that name ({short})")
+        });
+        format!(
+            "baseline of {}, {}{other}",
+            b.title(),
+            self.loaded.state.name()
+        )
+    }
+}

@@ -1,0 +1,377 @@
+//! What a container does and its baseline does not know.
+
+use crate::baseline::{BaselineItem, Deed, Doer, Facet, ItemField, deeds, doer};
+use crate::catalog::paths::{self, PathClass};
+use crate::detect::alert::Alerts;
+use crate::detect::baselines::ChosenBaseline;
+use crate::detect::rule_context::RuleContext;
+use crate::detect::rule_memory::{RuleMemories, RuleMemory};
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity};
+
+/// The baseline of a container, looked up once.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ContainerBaseline {
+    generation: u64,
+    info: u64,
+    chosen: Option<ChosenBaseline>,
+}
+
+impl RuleMemory for ContainerBaseline {
+    fn heap_bytes(&self) -> usize {
+        // The baseline is shared by all its containers.
+        0
+    }
+}
+
+const CHECK: &str = "Whether the service has learned something new, as with another version or \
+                     setting: then accept it into the baseline. Otherwise what the program that \
+                     did it was made to do.";
+
+const fn info(
+    id: &'static str,
+    title: &'static str,
+    severity: Severity,
+    needs: &'static [Requirement],
+    explain: &'static str,
+) -> RuleInfo {
+    RuleInfo {
+        id,
+        title,
+        severity,
+        attack: &[],
+        needs,
+        explain,
+        check: CHECK,
+    }
+}
+
+macro_rules! rule {
+    ($name:ident, $id:literal, $title:literal, $severity:ident, [$($need:ident),*], [$($handler:ident),*], $explain:literal) => {
+        /// A rule about one facet.
+        pub(super) const $name: Rule = Rule {
+            info: info($id, $title, Severity::$severity, &[$(Requirement::$need),*], $explain),
+            handlers: &[$(Handler::$handler(|ctx, memory, _| judge(ctx, memory))),*],
+        };
+    };
+}
+
+rule!(
+    EXEC,
+    "base.exec",
+    "Ran a program that its baseline does not know",
+    Medium,
+    [Exec],
+    [Exec],
+    "A baseline of the container is loaded, and the service ran a program, a script or arguments \
+     of a shell that are not in it, or another program started it. Commands from outside are not \
+     judged. Information while the baseline is partial, lower while it learns."
+);
+rule!(
+    WRITE,
+    "base.write",
+    "Changed a file that its baseline does not know",
+    Low,
+    [File],
+    [File],
+    "A baseline of the container is loaded, and the service changed a file that is not in it. \
+     Medium for programs, configuration and other places that services do not write to."
+);
+rule!(
+    SECRET,
+    "base.secret",
+    "Read a secret that its baseline does not know",
+    Medium,
+    [Read],
+    [],
+    "A baseline of the container is loaded, and the service read a file with secrets that is not \
+     in it."
+);
+rule!(
+    CONNECT,
+    "base.connect",
+    "Connected to a peer that its baseline does not know",
+    Medium,
+    [Connect],
+    [Connect],
+    "A baseline of the container is loaded, and the service connected to a name, an address or a \
+     port that is not in it. Low for private addresses and other containers."
+);
+rule!(
+    LISTEN,
+    "base.listen",
+    "Listens on a port that its baseline does not know",
+    Medium,
+    [Listen],
+    [Listen],
+    "A baseline of the container is loaded, and the service listens on a port that is not in it, \
+     or on all addresses where it knows the loopback only."
+);
+rule!(
+    RESOLVE,
+    "base.resolve",
+    "Asked for a name that its baseline does not know",
+    Info,
+    [Dns],
+    [Dns],
+    "A baseline of the container is loaded, and the container asked for a name that is not in it."
+);
+rule!(
+    CAPABILITY,
+    "base.capability",
+    "Used a capability that its baseline does not know",
+    Medium,
+    [Capability],
+    [Capability],
+    "A baseline of the container is loaded, and the service used a capability that is not in it."
+);
+rule!(
+    CALL,
+    "base.call",
+    "Made a privileged call that its baseline does not know",
+    Medium,
+    [Privilege],
+    [Privilege],
+    "A baseline of the container is loaded, and the service made a privileged system call that is \
+     not in it, and it succeeded."
+);
+rule!(
+    USER,
+    "base.user",
+    "Runs as a user that its baseline does not know",
+    Medium,
+    [Exec],
+    [],
+    "A baseline of the container is loaded, and a program of the service runs as a user as which \
+     it never ran."
+);
+
+fn rule_of(facet: Facet) -> Option<&'static RuleInfo> {
+    Some(match facet {
+        Facet::Exec => &EXEC.info,
+        Facet::Write => &WRITE.info,
+        Facet::Secret => &SECRET.info,
+        Facet::Connect => &CONNECT.info,
+        Facet::Listen => &LISTEN.info,
+        Facet::Resolve => &RESOLVE.info,
+        Facet::Capability => &CAPABILITY.info,
+        Facet::Call => &CALL.info,
+        Facet::User => &USER.info,
+        Facet::Syscall => return None,
+    })
+}
+
+/// The baseline of the event's container.
+fn chosen<'m>(
+    ctx: &RuleContext<'_>,
+    memory: &'m mut ContainerBaseline,
+) -> Option<&'m ChosenBaseline> {
+    let container = ctx.container?;
+    // Facts about it arrive bit by bit; each has another image, name or command at most.
+    let info = container.info.image.len()
+        + container.info.command.len() * 1024
+        + container.info.labels.len() * (1 << 20);
+    let info = info as u64 + 1;
+    if memory.generation != ctx.baselines.generation || memory.info != info {
+        *memory = ContainerBaseline {
+            generation: ctx.baselines.generation,
+            info,
+            chosen: ctx.baselines.of(container),
+        };
+    }
+    memory.chosen.as_ref()
+}
+
+/// The container's baseline, for what its own service does.
+fn of_service(ctx: &RuleContext<'_>) -> Option<ChosenBaseline> {
+    if ctx.baselines.is_empty() || ctx.session().is_some() {
+        return None;
+    }
+    ctx.baselines.of(ctx.container?)
+}
+
+/// Whether the container's baseline has this name.
+pub(super) fn knows_name(ctx: &RuleContext<'_>, name: &[u8]) -> bool {
+    let item = BaselineItem::new(Facet::Resolve, [(ItemField::Name, name)]);
+    of_service(ctx).is_some_and(|chosen| chosen.loaded.matcher.knows(&item))
+}
+
+/// Whether the container's baseline has this port, on all addresses.
+pub(super) fn knows_port(ctx: &RuleContext<'_>, port: u16) -> bool {
+    let port = port.to_string();
+    let port = port.as_bytes();
+    of_service(ctx).is_some_and(|chosen| {
+        chosen
+            .loaded
+            .matcher
+            .has(Facet::Listen, ItemField::Port, port)
+    })
+}
+
+fn judge(ctx: &RuleContext<'_>, memory: &mut RuleMemories<'_>) -> Alerts {
+    if ctx.baselines.is_empty() {
+        return Alerts::none();
+    }
+    let Some(container) = ctx.container else {
+        return Alerts::none();
+    };
+    let name_answer = matches!(ctx.event.kind, crate::event::Kind::Dns(_));
+    match doer(container, ctx.process, ctx.state) {
+        Doer::Service | Doer::HealthCheck => {}
+        Doer::Unknown if name_answer => {}
+        Doer::Session | Doer::Unknown => return Alerts::none(),
+    }
+    let Some(chosen) = chosen(ctx, memory.of()) else {
+        return Alerts::none();
+    };
+    let mut alerts = Alerts::none();
+    for deed in deeds(ctx.state, ctx.event) {
+        if chosen.loaded.matcher.knows(&deed.item) {
+            continue;
+        }
+        let is_check = doer(container, ctx.process, ctx.state) == Doer::HealthCheck;
+        if is_check && deed.item.get(ItemField::By) == b"init" {
+            let by = crate::baseline::HEALTH_CHECK;
+            if chosen.loaded.matcher.knows(&deed.item.done_by(by)) {
+                continue;
+            }
+        }
+        let Some(rule) = rule_of(deed.item.facet) else {
+            continue;
+        };
+        let severity = chosen.grade(severity(rule, &deed));
+        let subject = deed.item.subject();
+        let alert = ctx.alert_as(rule, severity, rule.id.as_bytes(), |explanation| {
+            explanation.title = format!("{}: {subject}", rule.title);
+            explanation.why.push(chosen.basis());
+        });
+        let part: &[u8] = deed.item.fields.values().next().map_or(b"", |value| value);
+        alerts.push(alert.part(part).reason(deed.item.to_string()));
+    }
+    alerts
+}
+
+fn severity(rule: &RuleInfo, deed: &Deed) -> Severity {
+    let item = &deed.item;
+    match item.facet {
+        Facet::Write => match paths::of(item.get(ItemField::Path)) {
+            None | Some(PathClass::Log | PathClass::ShellHistory | PathClass::Managed) => {
+                rule.severity
+            }
+            Some(_) => Severity::Medium,
+        },
+        Facet::Connect => {
+            let to = item.get(ItemField::To);
+            let ip = std::str::from_utf8(to).ok().and_then(|to| to.parse().ok());
+            let near = to.starts_with(b"service:") || to == b"self" || to.starts_with(b"unix:");
+            if near || ip.is_some_and(crate::baseline::is_private) {
+                Severity::Low
+            } else {
+                rule.severity
+            }
+        }
+        _ => rule.severity,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::baseline::{Learner, write};
+    use crate::detect::Severity;
+    use crate::detect::testkit::{World, image};
+    use crate::event::{BaselineChange, FileOp, Kind};
+
+    fn load(w: &mut World, content: Option<String>, refused: Option<&str>) {
+        let change = BaselineChange {
+            file: "web.baseline.toml".to_owned(),
+            content,
+            refused: refused.map(str::to_owned),
+            ..BaselineChange::default()
+        };
+        w.emit(0, 0, Kind::Baseline(Box::new(change)));
+    }
+
+    /// The baseline of a container that only runs /app, made by hand.
+    fn baseline(state: &str) -> String {
+        format!(
+            "baseline = 1\nimage = \"web\"\nstate = \"{state}\"\nsources = []\n[facets]\n\
+             exec = [ {{ exe = \"/app\", by = \"init\" }} ]\n\
+             user = [ {{ uid = 0, by = \"/app\" }}, {{ uid = 0, by = \"/bin/ls\" }} ]\n\
+             write = [ {{ path = \"/var/lib/app/*\", by = \"/app\" }} ]\n\
+             listen = [ {{ port = 9000, proto = \"tcp\", on = \"any\", by = \"/app\" }} ]\n\
+             resolve = [ {{ name = \"*.example.org\" }} ]\n"
+        )
+    }
+
+    #[test]
+    fn what_the_baseline_does_not_know_is_found_and_commands_from_outside_are_not() {
+        let mut w = World::steady();
+        load(&mut w, Some(baseline("frozen")), None);
+        let init = w.init();
+        w.file_as(init, FileOp::Create, "/var/lib/app/x", |_| {});
+        w.listen(init, "0.0.0.0:9000");
+        w.session(&["ls"]);
+        assert!(w.all("base.exec").is_empty() && w.all("base.write").is_empty());
+        assert!(w.all("base.listen").is_empty() && w.all("net.listen-new").is_empty());
+        w.exec(init, "/bin/ls", &["ls"]);
+        w.exec(init, "/bin/ls", &["ls"]);
+        let found = w.finding("base.exec");
+        assert_eq!((found.severity, found.count), (Severity::Medium, 2));
+        w.file_as(init, FileOp::Create, "/usr/bin/x", |_| {});
+        assert_eq!(w.finding("base.write").severity, Severity::Medium);
+        w.listen(init, "0.0.0.0:4444");
+        assert_eq!(w.finding("base.listen").severity, Severity::Medium);
+        assert_eq!(w.all("net.listen-new").len(), 1);
+    }
+
+    #[test]
+    fn a_partial_baseline_informs_only_and_a_refused_file_changes_nothing() {
+        let mut w = World::steady();
+        load(&mut w, Some(baseline("partial")), None);
+        load(&mut w, None, Some("line 3: no"));
+        let init = w.init();
+        w.exec(init, "/bin/ls", &["ls"]);
+        assert_eq!(w.finding("base.exec").severity, Severity::Info);
+        load(&mut w, None, None);
+        w.exec(init, "/bin/id", &["id"]);
+        assert_eq!(w.finding("base.exec").count, 1);
+    }
+
+    #[test]
+    fn drift_is_found_whatever_the_baseline_says() {
+        let mut w = World::steady();
+        let text = baseline("frozen").replace("/app\", by = \"init", "/opt/agent\", by = \"/app");
+        load(&mut w, Some(text), None);
+        let init = w.init();
+        w.exec_new(init, "/opt/agent");
+        assert_eq!(w.finding("drift.exec-new").severity, Severity::High);
+    }
+
+    #[test]
+    fn what_was_learned_is_no_deviation() {
+        let mut w = World::starting();
+        let mut learner = Learner::new(std::time::Duration::from_secs(10));
+        let act = |w: &mut World, learner: &mut Learner| {
+            let init = w.init();
+            let child = w.exec_file(init, "/bin/ls", &["ls"], image(3));
+            w.look(learner);
+            w.file_as(child, FileOp::Create, "/tmp/a", |_| {});
+            w.look(learner);
+            w.dns("x.example.org", "A", &["192.0.2.1"]);
+            w.look(learner);
+        };
+        w.ticks(30);
+        act(&mut w, &mut learner);
+        let id = learner.containers().next().unwrap().0.clone();
+        let learned = learner.baseline(&id).unwrap();
+        assert!(learned.items.len() >= 4, "{learned:?}");
+        let mut learned = learned;
+        learned.image = "web".into();
+        learned.frozen = true;
+        load(&mut w, Some(write(&learned)), None);
+        act(&mut w, &mut learner);
+        for rule in ["base.exec", "base.write", "base.resolve", "base.user"] {
+            assert!(w.all(rule).is_empty(), "{rule}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Advice in the words of what starts containers: one file for each target.
+//!
+//! Whatever comes from a container is quoted for its target: the lines are pasted into a shell.
+
+mod compose;
+mod kubernetes;
+mod run;
+mod text;
+
+use serde_json::{Value, json};
+
+use crate::advice::{Advice, Setting};
+use crate::baseline::Baseline;
+
+/// What the advice is written for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum HardenFormat {
+    /// Options of docker run.
+    Run,
+    /// An override for docker compose.
+    Compose,
+    /// A patch of a Kubernetes container.
+    Kubernetes,
+    /// Options of podman run.
+    Podman,
+    /// All advice with verdicts and evidence.
+    Json,
+}
+
+/// The advice that is to be followed, in the words of a target. `name` is the service's.
+#[must_use]
+pub fn render(format: HardenFormat, name: &str, baseline: &Baseline, advice: &[Advice]) -> String {
+    match format {
+        HardenFormat::Run => run::render("docker", advice),
+        HardenFormat::Podman => run::render("podman", advice),
+        HardenFormat::Compose => compose::render(name, advice),
+        HardenFormat::Kubernetes => kubernetes::render(name, baseline, advice),
+        HardenFormat::Json => json_text(baseline, advice),
+    }
+}
+
+/// The options of `docker run` that an advice is, for a line of a list.
+#[must_use]
+pub fn options(setting: &Setting) -> Vec<String> {
+    run::options("docker", setting)
+}
+
+fn json_text(baseline: &Baseline, advice: &[Advice]) -> String {
+    let setting = |setting: &Setting| match setting {
+        Setting::Capabilities(add) => json!({"drop": ["ALL"], "add": add}),
+        Setting::NoNewPrivileges => json!(true),
+        Setting::ReadOnly(directories) => {
+            let list = directories.iter().map(|d| {
+                json!({
+                    "path": d.path, "kind": if d.volume { "volume" } else { "tmpfs" },
+                    "exec": d.exec, "uid": d.uid, "size_mib": d.size,
+                })
+            });
+            json!({"writable": list.collect::<Vec<_>>()})
+        }
+        Setting::Memory(bytes) => json!(bytes),
+        Setting::Pids(tasks) => json!(tasks),
+        Setting::User(uid) => json!(uid),
+        Setting::SeccompDefault => json!("default"),
+        Setting::NoNetwork => json!("none"),
+        Setting::InternalNetwork => json!("internal"),
+        Setting::Peers(peers) => json!({"peers": peers}),
+    };
+    let list: Vec<Value> = advice
+        .iter()
+        .map(|a| {
+            json!({
+                "advice": a.setting.name(),
+                "verdict": a.verdict.name(),
+                "setting": setting(&a.setting),
+                "why": a.why,
+            })
+        })
+        .collect();
+    let all = json!({
+        "image": baseline.image,
+        "readiness": crate::baseline::readiness(baseline).percent,
+        "advice": list,
+    });
+    let text = all.to_string();
+    let text = crate::event::escape_json(text.as_bytes());
+    format!("{}\n", String::from_utf8_lossy(&text))
+}
+
+#[cfg(test)]
+mod tests;

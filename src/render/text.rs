@@ -1,0 +1,16 @@
+//! Texts quoted for what is written.
+
+use serde_json::Value;
+
+use crate::advice::WritableDirectory;
+
+/// A text as YAML: a JSON string is one.
+pub(super) fn yaml(text: &str) -> String {
+    let json = Value::String(text.to_owned()).to_string();
+    String::from_utf8_lossy(&crate::event::escape_json(json.as_bytes())).into_owned()
+}
+
+/// A path as text; what is no UTF-8 has no form in YAML and JSON.
+pub(super) fn path(directory: &WritableDirectory) -> String {
+    String::from_utf8_lossy(&directory.path).into_owned()
+}
