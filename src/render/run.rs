@@ -28,15 +28,15 @@ pub(super) fn quote(word: &[u8]) -> String {
 }
 
 fn tmpfs(directory: &WritableDirectory) -> String {
-    let mut word = directory.path.to_vec();
-    word.extend_from_slice(format!(":size={}m", directory.size).as_bytes());
+    let mut word = quote(&directory.path);
+    word.push_str(&format!(":size={}m", directory.size));
     if directory.exec {
-        word.extend_from_slice(b",exec");
+        word.push_str(",exec");
     }
     if let Some(uid) = directory.uid {
-        word.extend_from_slice(format!(",uid={uid},mode=0750").as_bytes());
+        word.push_str(&format!(",uid={uid},mode=0750"));
     }
-    quote(&word)
+    word
 }
 
 /// The options that one setting is.
