@@ -6,29 +6,34 @@ mod coverage;
 mod deed;
 mod destinations;
 mod diff;
-mod file;
 mod general;
 mod item;
 mod join;
 mod learn;
+mod learning;
 mod matcher;
 mod merge;
 mod model;
 mod path_tree;
 mod pattern;
+mod read;
+mod subject;
+mod write;
 
 pub use coverage::{READY, Readiness, readiness};
 pub use deed::{Deed, Deeds, Doer, deeds, doer, is_of_image, process};
 pub use destinations::{covers, is_private};
 pub use diff::{Diff, diff};
-pub use file::{BaselineError, parse, write};
 pub use general::generalise;
 pub use item::{BaselineItem, Facet, ItemField, LifePhase};
 pub use join::Join;
-pub use learn::{HEALTH_CHECK, Learner, Suspicion, container_command, repository};
+pub use learn::{Learner, Suspicion};
 pub use matcher::Matcher;
 pub use merge::{MergeError, different_settings, merge};
 pub use model::{
     Baseline, BaselineState, Facts, LearningSource, MOST_ITEMS, MOST_SOURCES, Samples,
 };
 pub use pattern::literal;
+pub use read::{BaselineError, parse};
+pub use subject::{HEALTH_CHECK, container_command, repository};
+pub use write::write;

@@ -10,6 +10,8 @@ use crate::event::{Bytes, Timestamp};
 pub const MOST_ITEMS: usize = 4_096;
 /// Recordings and watches that a baseline may be learned from.
 pub const MOST_SOURCES: usize = 256;
+/// Items that may be held.
+pub(super) const MOST_HELD: usize = 1_024;
 /// Samples kept of an item and phase.
 const MOST_SAMPLES: usize = 3;
 

@@ -1,0 +1,332 @@
+//! Baselines of real containers: learned, judged by, and the advice that follows from them.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::Instant;
+
+use common::{BUSYBOX, Container, Engine, PATIENCE, SERVERS, Watch, hullwatch, replays_alike};
+use hullwatch::baseline::{Baseline, Facet, ItemField, parse, readiness};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A running `hullwatch learn`, that records as well.
+struct Learning {
+    child: Child,
+    dir: TempDir,
+}
+
+impl Learning {
+    fn start(name: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |file: &str| dir.path().join(file).to_str().unwrap().to_owned();
+        let said = std::fs::File::create(at("said")).unwrap();
+        let args = [
+            "learn",
+            name,
+            "--record",
+            &at("recording.jsonl"),
+            "--output",
+            &at("live.toml"),
+        ];
+        let child = hullwatch(&args, &dir)
+            .stdout(Stdio::null())
+            .stderr(said)
+            .spawn()
+            .unwrap();
+        let learning = Self { child, dir };
+        learning.until_said("attached and ready");
+        learning
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.dir.path().join(file)
+    }
+
+    /// Waits until stderr has this.
+    fn until_said(&self, part: &str) {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let said = std::fs::read_to_string(self.path("said")).unwrap();
+            if said.contains(part) {
+                return;
+            }
+            assert!(Instant::now() < until, "no {part:?} in {said}");
+            std::thread::sleep(std::time::Duration::from_millis(200));
+        }
+    }
+
+    /// Ends it, and learns again from its recording, which must give the same bytes.
+    fn stop(&mut self, name: &str) -> Baseline {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, Signal::INT).unwrap();
+        let status = self.child.wait().unwrap();
+        let said = std::fs::read_to_string(self.path("said")).unwrap();
+        assert!(status.success(), "{said}");
+        let live = std::fs::read_to_string(self.path("live.toml")).unwrap();
+        for _ in 0..2 {
+            let again = self.tool(&[
+                "learn",
+                name,
+                "--session",
+                self.path("recording.jsonl").to_str().unwrap(),
+                "--output",
+                "-",
+            ]);
+            assert_eq!(again, live);
+        }
+        replays_alike(&self.path("recording.jsonl"));
+        parse(&live).unwrap()
+    }
+
+    /// Runs another command, which must succeed; what it printed.
+    fn tool(&self, args: &[&str]) -> String {
+        let out = hullwatch(args, &self.dir).output().unwrap();
+        let error = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.success(), "{args:?}: {error}");
+        String::from_utf8(out.stdout).unwrap()
+    }
+}
+
+/// A test that fails leaves none behind.
+impl Drop for Learning {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn names(baseline: &Baseline, facet: Facet, field: ItemField) -> Vec<String> {
+    let mut names: Vec<String> = baseline
+        .facet(facet)
+        .map(|(item, _)| String::from_utf8_lossy(item.get(field)).into_owned())
+        .collect();
+    names.dedup();
+    names
+}
+
+/// Waits until a command in a container succeeds.
+fn until(container: &Container, script: &str) {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let done = Engine::tests().output(&["exec", container.id.as_str(), "sh", "-c", script]);
+        if done.status.success() {
+            return;
+        }
+        assert!(
+            Instant::now() < until,
+            "{script}: {} {}",
+            String::from_utf8_lossy(&done.stderr),
+            container.said()
+        );
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+}
+
+const SERVES: &str = "curl -sf http://127.0.0.1/ >/dev/null";
+
+/// The options of `docker run` that the advice is.
+fn hardened(advice: &Value) -> Vec<String> {
+    let setting = |name: &str| {
+        let list = advice["advice"].as_array().unwrap();
+        list.iter().find(|a| a["advice"] == name).unwrap()["setting"].clone()
+    };
+    let mut options = vec![
+        "--cap-drop=ALL".to_owned(),
+        "--security-opt=no-new-privileges".to_owned(),
+        "--read-only".to_owned(),
+    ];
+    for name in setting("capabilities")["add"].as_array().unwrap() {
+        options.push(format!("--cap-add={}", name.as_str().unwrap()));
+    }
+    for directory in setting("read-only")["writable"].as_array().unwrap() {
+        let path = directory["path"].as_str().unwrap();
+        options.push(format!("--tmpfs={path}:size={}m", directory["size_mib"]));
+    }
+    options
+}
+
+#[test]
+fn nginx_learned_live_and_recorded_is_the_same_and_runs_with_the_advice() {
+    if !common::images_are_ready(&[SERVERS]) {
+        return;
+    }
+    let name = format!("baseline-nginx-{}", std::process::id());
+    let mut learning = Learning::start(&name);
+    let engine = Engine::tests();
+    let command = ["nginx", "-g", "daemon off;"];
+    let nginx = engine.run(&["--name", &name], SERVERS, &command);
+    until(&nginx, SERVES);
+    nginx.sh("kill -HUP 1");
+    until(&nginx, SERVES);
+    learning.until_said("one start was seen");
+    nginx.tell("restart");
+    until(&nginx, SERVES);
+    learning.until_said("watched for 0 min");
+    nginx.tell("stop");
+    let baseline = learning.stop(&name);
+
+    let used = names(&baseline, Facet::Capability, ItemField::Name);
+    assert_eq!(used, ["CHOWN", "DAC_OVERRIDE", "SETGID", "SETUID"]);
+    let programs = names(&baseline, Facet::Exec, ItemField::Exe);
+    assert_eq!(
+        programs,
+        ["/usr/sbin/nginx"],
+        "what came from outside is learned"
+    );
+    assert_eq!(names(&baseline, Facet::Listen, ItemField::Port), ["80"]);
+    assert!(baseline.held.is_empty(), "{:?}", baseline.held);
+    let source = baseline.sources.values().next().unwrap();
+    assert_eq!((source.starts, source.stops, source.lost), (2, 2, 0));
+
+    // The same version twice is no difference.
+    let file = learning.path("live.toml").to_str().unwrap().to_owned();
+    let same = learning.tool(&["diff", &file, &file, "--exit-code"]);
+    assert_eq!(same, "0 new, 0 gone\n");
+
+    let advice = learning.tool(&["harden", &file, "--format", "json"]);
+    let advice: Value = serde_json::from_str(&advice).unwrap();
+    let options = hardened(&advice);
+    let paths: Vec<_> = options
+        .iter()
+        .filter_map(|o| o.strip_prefix("--tmpfs="))
+        .collect();
+    let expected = ["/run:", "/var/lib/nginx:", "/var/log/nginx:"];
+    assert_eq!(paths.len(), expected.len(), "{paths:?}");
+    for (path, expected) in paths.iter().zip(expected) {
+        assert!(path.starts_with(expected), "{paths:?}");
+    }
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let hard = engine.run(&options, SERVERS, &command);
+    until(&hard, SERVES);
+    hard.sh("kill -HUP 1");
+    until(&hard, SERVES);
+    hard.tell("stop");
+    assert_eq!(hard.inspect("{{.State.ExitCode}}"), "0", "{}", hard.said());
+    // One capability less, and it does not start.
+    let fewer: Vec<&str> = options
+        .iter()
+        .copied()
+        .filter(|o| *o != "--cap-add=SETGID")
+        .collect();
+    let broken = engine.run(&fewer, SERVERS, &command);
+    let until = Instant::now() + PATIENCE;
+    while !broken.said().contains("setgid") {
+        assert!(
+            Instant::now() < until,
+            "it runs without SETGID: {}",
+            broken.said()
+        );
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+}
+
+/// Waits for a file, then runs another program.
+const SERVICE: &str = "while ! [ -e /tmp/go ]; do sleep 0.2; done; id; id; sleep 1000";
+
+fn freeze(learning: &Learning, file: &Path) {
+    learning.tool(&["baseline", "freeze", file.to_str().unwrap()]);
+}
+
+#[test]
+fn what_a_service_does_beyond_its_baseline_is_found_and_commands_from_outside_are_not() {
+    if !common::engine_is_ready() {
+        return;
+    }
+    let engine = Engine::tests();
+    let command = ["sh", "-c", SERVICE];
+    let name = format!("baseline-service-{}", std::process::id());
+    let mut learning = Learning::start(&name);
+    let service = engine.run(&["--name", &name], BUSYBOX, &command);
+    learning.until_said("one start was seen");
+    let learned = learning.stop(&name);
+    assert_eq!(names(&learned, Facet::Exec, ItemField::As), ["sh", "sleep"]);
+    drop(service);
+    let file = learning.path("live.toml");
+    freeze(&learning, &file);
+
+    let recording = learning.path("judged.jsonl");
+    let watch = Watch::start(&[
+        "--events",
+        "findings,baseline,container",
+        "--baseline",
+        file.to_str().unwrap(),
+        "--record",
+        recording.to_str().unwrap(),
+    ]);
+    watch.expect("the baseline", |line| {
+        line["type"] == "baseline" && line["content"].is_string()
+    });
+    let service = engine.run(&[], BUSYBOX, &command);
+    watch.expect_facts(&service.id);
+    service.sh("ls / >/dev/null; touch /tmp/other; touch /tmp/go");
+    let found = watch.expect_finding(&service.id, "base.exec", |f| f["count"] == 2);
+    assert_eq!(found["severity"], "medium");
+    assert!(found["title"].as_str().unwrap().contains("id"), "{found}");
+    assert_eq!(watch.finding(&service.id, "base.write"), None);
+
+    // A broken file is refused with its line, and the old one holds.
+    let good = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, good.replace("[facets]", "[facet]")).unwrap();
+    watch.until_reported("what held before still holds");
+    std::fs::write(&file, &good).unwrap();
+    watch.stop();
+    replays_alike(&recording);
+}
+
+#[test]
+fn a_dropped_program_is_held_and_a_container_found_running_is_partial() {
+    if !common::engine_is_ready() {
+        return;
+    }
+    let engine = Engine::tests();
+    let name = format!("baseline-held-{}", std::process::id());
+    let script = "while ! [ -e /tmp/go ]; do sleep 0.2; done; cp /bin/busybox /tmp/true; \
+                  echo x >> /tmp/true; /tmp/true; sleep 1000";
+    let service = engine.run(&["--name", &name], BUSYBOX, &["sh", "-c", script]);
+    let mut learning = Learning::start(&name);
+    learning.until_said("no start was seen");
+    service.sh("touch /tmp/go");
+    learning.until_said(&format!("{name}: "));
+    until(
+        &service,
+        "[ -e /tmp/true ] && pidof sleep && ! [ -e /tmp/never ]",
+    );
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    let learned = learning.stop(&name);
+    let is_dropped = |exe: &[u8]| exe == b"/tmp/true";
+    let of_dropped = |item: &hullwatch::baseline::BaselineItem| {
+        is_dropped(item.get(ItemField::Exe)) || is_dropped(item.get(ItemField::By))
+    };
+    assert!(learned.held.keys().any(of_dropped), "{:?}", learned.held);
+    assert!(!learned.items.keys().any(of_dropped), "{:?}", learned.items);
+    let ready = readiness(&learned);
+    assert_eq!(ready.percent, 0);
+    assert!(
+        ready.unmet.iter().any(|why| why.contains("restart it")),
+        "{ready:?}"
+    );
+}
+
+#[test]
+fn a_wrong_file_is_refused_with_its_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("x.baseline.toml");
+    std::fs::write(&file, "baseline = 1\nimage = \"x\"\nstate = \"fine\"\n").unwrap();
+    let file = file.to_str().unwrap();
+    for args in [
+        &["baseline", "check", file][..],
+        &["harden", file],
+        &["diff", file, file],
+    ] {
+        let out = hullwatch(args, &dir).output().unwrap();
+        let error = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert_eq!(out.status.code(), Some(2), "{error}");
+        assert!(error.contains("x.baseline.toml:3: "), "{error}");
+    }
+}
