@@ -185,16 +185,26 @@ impl Tap for PolicyReporter {
     }
 }
 
+/// What only a screen needs of a watch.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Watching {
+    /// Size in bytes of the history kept in memory.
+    pub(super) past: usize,
+    /// Responses may be made.
+    pub(super) allow_actions: bool,
+}
+
 /// Checks options and privileges; the returned function starts watching, and recording if a file
-/// is given. `past` is the size in bytes of the history kept in memory.
+/// is given.
 pub(super) fn prepare(
     args: &LiveArgs,
     tap: Option<Box<dyn Tap>>,
     record: Option<&Path>,
-    past: usize,
+    screen: Watching,
 ) -> Result<Attach, CliError> {
     let options = LiveOptions {
-        past,
+        past: screen.past,
+        allow_actions: screen.allow_actions,
         ..args.options()?
     };
     if let Some(refusal) = privileges::refusal() {
@@ -216,7 +226,7 @@ pub(super) fn start(
     tap: Option<Box<dyn Tap>>,
     record: Option<&Path>,
 ) -> Result<Live, CliError> {
-    let live = prepare(args, tap, record, 0)?().map_err(CliError::Expected)?;
+    let live = prepare(args, tap, record, Watching::default())?().map_err(CliError::Expected)?;
     let containers = live.core().lock().state.containers.len();
     print_message(format!(
         "attached and ready; {containers} containers so far"

@@ -15,6 +15,11 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
 
+    /// Let the menu of responses (A) do what it shows: pause, disconnect, block, kill, stop, copy
+    /// out; each asks for confirmation and is recorded. Otherwise the menu only copies the commands
+    #[arg(long)]
+    allow_actions: bool,
+
     #[command(flatten)]
     live: LiveArgs,
 
@@ -33,8 +38,14 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
             "this is not a terminal; hullwatch watch prints JSON lines, hullwatch list --json a view once",
         ));
     }
-    let config = args.screen.load()?;
-    let attach = live::prepare(&args.live, None, args.record.as_deref(), PAST_BYTES)?;
+    let mut config = args.screen.load()?;
+    config.allow_actions |= args.allow_actions;
+    config.docker_host = args.live.docker_address();
+    let live = live::Watching {
+        past: PAST_BYTES,
+        allow_actions: config.allow_actions,
+    };
+    let attach = live::prepare(&args.live, None, args.record.as_deref(), live)?;
     tui::run_live(attach, &config).map_err(|error| CliError::expected(error.to_string()))?;
     Ok(ExitCode::SUCCESS)
 }

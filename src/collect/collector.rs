@@ -38,6 +38,8 @@ const ENGINE_TICKS: u32 = 2;
 const LOOKS: u32 = 16;
 /// Messages of the engine that may wait.
 const MAX_MESSAGES: usize = 1024;
+/// Responses that wait to be shown; further ones are in the stream alone.
+const MAX_ANSWERED: usize = 16;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A container that no engine has reported yet.
@@ -320,6 +322,11 @@ impl Collector<'_> {
         }
         let made: Vec<_> = self.responses.try_iter().collect();
         for result in made {
+            let mut answered = self.shared.answered.lock();
+            if answered.len() < MAX_ANSWERED {
+                answered.push_back(result.response.clone());
+            }
+            drop(answered);
             let kind = Kind::Response(Box::new(result.response));
             self.push_of(result.at, Some(result.container), result.pid, 0, kind);
         }

@@ -17,7 +17,7 @@ use crate::containers::inventory::Inventory;
 use crate::containers::{EngineState, RuntimeOptions};
 use crate::core::Core;
 use crate::detect::Settings;
-use crate::event::ContainerId;
+use crate::event::{ContainerId, Response};
 use crate::probe::{Probe, ProbeConfig, ProbeError, Report};
 use crate::recording::{
     BlindRule, Follower, Header, Overview, Past, Player, Recorder, RecordingError, RecordingSummary,
@@ -151,6 +151,7 @@ impl Live {
             stop: AtomicBool::new(false),
             scanning: Arc::default(),
             scan_asked: Mutex::default(),
+            answered: Mutex::default(),
         });
         let (policy, changes) = match options.policy {
             Some(file) => {
@@ -294,6 +295,12 @@ impl Live {
             Some(responses) => responses.submit(suggestion),
             None => Err("responses are made only with --allow-actions".to_owned()),
         }
+    }
+
+    /// The next response that ended and was not taken here before.
+    #[must_use]
+    pub fn answered(&self) -> Option<Response> {
+        self.shared.answered.lock().pop_front()
     }
 
     /// The container being compared with its image, and the files looked at so far.

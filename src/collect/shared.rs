@@ -1,5 +1,6 @@
 //! What the threads of a watch share.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
@@ -8,7 +9,7 @@ use parking_lot::Mutex;
 use super::drift_scan;
 use crate::containers::EngineState;
 use crate::core::Core;
-use crate::event::{ContainerId, Event};
+use crate::event::{ContainerId, Event, Response};
 use crate::recording::{Past, Recorder};
 
 /// Sees every event on the core thread, after it was applied. Must not block.
@@ -29,6 +30,8 @@ pub(super) struct LiveShared {
     pub(super) stop: AtomicBool,
     /// The scan under way.
     pub(super) scanning: Arc<drift_scan::Current>,
+    /// Responses that ended and were not shown yet; bounded.
+    pub(super) answered: Mutex<VecDeque<Response>>,
     /// Containers whose drift scan was asked for.
     pub(super) scan_asked: Mutex<Vec<ContainerId>>,
 }

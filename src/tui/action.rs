@@ -93,6 +93,8 @@ pub enum Action {
     UndoSilence,
     /// List what is accepted.
     Silences,
+    /// Open the menu of responses.
+    Respond,
     /// Freeze the picture; play or pause a recording.
     Pause,
     /// Copy what the row is called.
@@ -342,6 +344,7 @@ pub static ACTIONS: &[Entry] = &[
     row("export", A::Export, &["e"], G::Take, P::Anywhere, (0, "export", "write the view to a file; :export json, csv, txt or svg")),
     row("evidence", A::Bundle, &["E"], G::Take, P::Finding, (14, "evidence", "write the finding, its ancestry, events and container to a tar file")),
     row("secrets", A::Reveal, &["V"], G::Take, P::Anywhere, (0, "secrets", "show the secrets in command lines and settings, or mask them, also in what is taken")),
+    row("respond", A::Respond, &["A"], G::Triage, P::Anywhere, (41, "respond", "list the responses that fit (pause, block, copy out, kill, stop …) with their command lines")),
     row("silence", A::Silence, &["!"], G::Triage, P::Finding, (12, "silence", "choose which findings like this to accept, until when and why")),
     row("acknowledge", A::Acknowledge, &["a"], G::Triage, P::Finding, (13, "ack", "accept just this, in this container, for 30 days")),
     row("drift", A::Scan, &["d"], G::Triage, P::Container, (0, "drift", "compare the container's files with its image, and show what differs")),

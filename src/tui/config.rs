@@ -22,6 +22,10 @@ pub struct Config {
     pub mouse: bool,
     /// Bytes a second that pictures nobody asked for may cost.
     pub bps: Bps,
+    /// Responses may be made from the screen, not only copied.
+    pub allow_actions: bool,
+    /// Address of the Docker engine, for command lines; `None`: the standard one.
+    pub docker_host: Option<String>,
 }
 
 /// What is wrong with a configuration, and in which line.
@@ -40,6 +44,8 @@ struct RawConfig {
     theme: Option<String>,
     #[serde(default)]
     mouse: bool,
+    #[serde(default, rename = "allow-actions")]
+    allow_actions: bool,
     #[serde(default)]
     keys: BTreeMap<Spanned<String>, Spanned<Value>>,
 }
@@ -94,6 +100,8 @@ impl Config {
             mouse: raw.mouse,
             look: Chosen::default(),
             bps: Bps::default(),
+            allow_actions: raw.allow_actions,
+            docker_host: None,
         })
     }
 }
@@ -106,6 +114,8 @@ mod tests {
     fn keys_are_read_and_errors_name_their_line() {
         let config =
             Config::parse("# mine\n[keys]\nfilter = \"C-f\"\nquit = [\"Q\", \"F10\"]\n").unwrap();
+        assert!(!config.allow_actions);
+        assert!(Config::parse("allow-actions = true").unwrap().allow_actions);
         let entry = config.keys.entry("F10".parse().unwrap()).unwrap();
         assert_eq!(entry.name, "quit");
         for (text, line, part) in [

@@ -6,8 +6,9 @@ use super::look::TableLook;
 use super::palette;
 use super::picker::Picker;
 use super::prompt::{Prompt, Purpose};
+use super::response::ResponseDialog;
 use super::rows::RowKey;
-use super::ui::{ActionRequest, Ui};
+use super::ui::{ActionRequest, Responding, Ui};
 use crate::core::Core;
 
 impl Ui {
@@ -107,11 +108,27 @@ impl Ui {
                 self.dialog.prompt = Some(Prompt::new(Purpose::Command, &command));
             }
             Action::Zone => self.message = Some(self.display.zone.turn()),
+            Action::Respond => self.respond(core),
             Action::Silence | Action::Acknowledge | Action::Silences | Action::UndoSilence => {
                 self.triage(action, core);
             }
             _ => {}
         }
+    }
+
+    /// Opens the menu of responses to what is selected.
+    fn respond(&mut self, core: &Core) {
+        let inside = self.at.container.as_ref();
+        let Responding {
+            allowed,
+            docker_host,
+        } = &self.responding;
+        let host = docker_host.as_deref();
+        let dialog = ResponseDialog::of(core, self.subject(), inside, host, *allowed);
+        if dialog.is_none() {
+            self.message = Some("select an incident, a finding or a container first".to_owned());
+        }
+        self.dialog.response = dialog;
     }
 
     /// The page of what changed since the marked moment.

@@ -53,6 +53,10 @@ impl Ui {
                 self.press_silence(dialog, key, core);
                 return None;
             }
+            if let Some(dialog) = self.dialog.response.take() {
+                (self.dialog.response, self.response) = dialog.press(key);
+                return None;
+            }
             if let Some(picker) = self.dialog.picker.take() {
                 self.pick(picker, key);
                 return None;

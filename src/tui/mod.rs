@@ -37,6 +37,7 @@ mod prompt;
 mod query;
 mod recorder_stall;
 mod recording;
+mod response;
 mod rows;
 mod run;
 mod select;

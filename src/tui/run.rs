@@ -16,6 +16,7 @@ use super::budget::Budget;
 use super::config::Config;
 use super::export;
 use super::recording::{record, written};
+use super::response::ResponseRequest;
 use super::rows::RowKey;
 use super::silence::{Keeper, PolicyEdit};
 use super::source::{Attach, Source};
@@ -201,7 +202,7 @@ impl App {
             let attached = self.viewpoint.attached().map_err(|e| eyre!(e))?;
             self.play(played.elapsed());
             played = Instant::now();
-            let look = self.look_again();
+            let look = self.look_again() | self.answered();
             let now = Instant::now();
             // A moving key that is held on a link that is behind is answered when there is room.
             let moves = self.ui.hurry && self.ui.drawn.listing.is_some();
@@ -283,7 +284,48 @@ impl App {
                 self.fulfil(edit)
             });
         }
+        if let Some(request) = self.ui.response.take() {
+            self.ui.message = Some(self.respond(request));
+        }
         Ok(leaves)
+    }
+
+    /// Copies the line of a response, or has it made.
+    fn respond(&mut self, request: ResponseRequest) -> String {
+        let suggestion = match request {
+            ResponseRequest::Copy(line, what) => {
+                return export::copy_line(line, what, &mut io::stdout());
+            }
+            ResponseRequest::Make(suggestion) => suggestion,
+        };
+        match self.viewpoint.source() {
+            Source::Live(live) if self.viewpoint.is_present() => {
+                let what = format!("{} {}", suggestion.action.name(), suggestion.named);
+                match live.respond(*suggestion) {
+                    Ok(()) => format!("{what}: under way"),
+                    Err(why) => format!("{what}: refused: {why}"),
+                }
+            }
+            Source::Live(_) => {
+                let key = self.ui.keys.sign(Action::Present);
+                format!("the past is shown: {key} returns to the present first")
+            }
+            _ => "responses are made only while this host is watched".to_owned(),
+        }
+    }
+
+    /// Shows what came of responses; true when there is something to draw.
+    fn answered(&mut self) -> bool {
+        let Source::Live(live) = self.viewpoint.source() else {
+            return false;
+        };
+        match live.answered() {
+            Some(response) => {
+                self.ui.message = Some(response.sentence());
+                true
+            }
+            None => false,
+        }
     }
 
     /// Writes into the policy file of this host, or of its recorder.

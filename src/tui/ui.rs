@@ -16,6 +16,7 @@ use super::look::TableLook;
 use super::pane::Pane;
 use super::picker::Picker;
 use super::prompt::{Prompt, Purpose};
+use super::response::{ResponseDialog, ResponseRequest};
 use super::rows::RowKey;
 use super::silence::{PolicyEdit, SilenceDialog};
 use super::zone::Zone;
@@ -55,6 +56,10 @@ pub struct Ui {
     pub(super) policy_edit: Option<PolicyEdit>,
     /// Lines that were typed.
     pub(super) history: History,
+    /// A response to copy or to make.
+    pub(super) response: Option<ResponseRequest>,
+    /// How responses are offered.
+    pub(super) responding: Responding,
     /// The text searched for on a page.
     pub(super) found: String,
     /// The keys of every action.
@@ -104,6 +109,15 @@ pub(super) struct Display {
     pub(super) mouse: bool,
 }
 
+/// How responses are offered.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Responding {
+    /// They may be made, not only copied.
+    pub(super) allowed: bool,
+    /// Address of the Docker engine where it is not the standard one.
+    pub(super) docker_host: Option<String>,
+}
+
 /// What is open over the screen and takes the keys.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Dialog {
@@ -111,6 +125,8 @@ pub(super) struct Dialog {
     pub(super) picker: Option<Picker>,
     /// The form or the list of silences.
     pub(super) silence: Option<SilenceDialog>,
+    /// The menu of responses.
+    pub(super) response: Option<ResponseDialog>,
     /// A line that is being typed.
     pub(super) prompt: Option<Prompt>,
     /// The list of keys.
@@ -122,7 +138,10 @@ pub(super) struct Dialog {
 impl Dialog {
     /// A prompt, list or form is open that takes every key.
     pub(super) fn takes_keys(&self) -> bool {
-        self.prompt.is_some() || self.picker.is_some() || self.silence.is_some()
+        self.prompt.is_some()
+            || self.picker.is_some()
+            || self.silence.is_some()
+            || self.response.is_some()
     }
 }
 
@@ -154,6 +173,13 @@ impl Ui {
         Self {
             keys: Arc::new(config.keys.clone()),
             source,
+            responding: Responding {
+                allowed: config.allow_actions && source == SourceKind::Host,
+                docker_host: config
+                    .docker_host
+                    .clone()
+                    .filter(|_| source == SourceKind::Host),
+            },
             display: Display {
                 mouse: config.mouse,
                 ..Display::default()

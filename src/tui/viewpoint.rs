@@ -95,6 +95,11 @@ impl Viewpoint {
         }
     }
 
+    /// The source's own present is shown, neither its past nor another recording.
+    pub(super) fn is_present(&self) -> bool {
+        self.detour.is_none()
+    }
+
     /// The source, whatever is shown.
     pub(super) fn source(&self) -> &Source {
         &self.source

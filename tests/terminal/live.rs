@@ -92,3 +92,59 @@ fn a_recording_is_whole_however_the_screen_ends() {
         assert!(found.contains("file.accounts"), "{end}: {found}");
     }
 }
+
+#[test]
+fn responses_are_copied_and_made_only_when_allowed_and_confirmed() {
+    if !engine_is_ready() {
+        return;
+    }
+    let engine = Engine::tests();
+    let name = format!("hw-respond-{}", std::process::id());
+    let container = engine.run(&["--name", &name], BUSYBOX, &["sleep", "600"]);
+    let folder = tempfile::tempdir().unwrap();
+    let program = env!("CARGO_BIN_EXE_hullwatch");
+    let paused = || container.inspect("{{.State.Paused}}");
+    let menu = |options: &[&str]| {
+        let words = [&[program], options].concat();
+        let mut screen = Screen::start(&words, &at_home(folder.path()));
+        screen.type_in(&format!("2/{name}\r"));
+        // The engine's facts have come.
+        screen.shows(24, 80, |picture| picture.contents().contains(&name));
+        screen.type_in("A");
+        screen.shows(24, 80, |picture| {
+            let text = picture.contents();
+            text.contains(&format!("Responses to container {name}"))
+                && text.contains("Pause the container")
+                && text.contains(&format!("pause {}", container.id)[..30])
+        });
+        screen
+    };
+    let mut screen = menu(&[]);
+    screen.type_in("\r");
+    screen.shows(24, 80, |picture| {
+        picture.contents().contains("copied the command")
+    });
+    assert_eq!(paused(), "false");
+    screen.type_in("\x03");
+    assert!(screen.ended());
+
+    let mut screen = menu(&["--allow-actions"]);
+    screen.type_in("\r");
+    let question = |picture: &vt100::Screen| {
+        let text = picture.contents();
+        text.contains("Do it now") && text.contains(&name)
+    };
+    screen.shows(24, 80, question);
+    screen.type_in("n");
+    screen.shows(24, 80, |picture| !question(picture));
+    assert_eq!(paused(), "false");
+    screen.type_in("\r");
+    screen.shows(24, 80, question);
+    screen.type_in("y");
+    screen.shows(24, 80, |picture| {
+        picture.contents().contains("pause by root: done")
+    });
+    assert_eq!(paused(), "true");
+    screen.type_in("\x03");
+    assert!(screen.ended());
+}

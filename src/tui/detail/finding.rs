@@ -70,6 +70,7 @@ fn rule(finding: &Finding) -> String {
 /// The keys that lead on from a finding.
 fn next(query: &Query<'_>) -> String {
     let steps = [
+        (Action::Respond, "respond: commands, undo"),
         (Action::Why, "next related finding"),
         (Action::Owner, "its container"),
         (Action::Moment, "go to its moment"),

@@ -4,7 +4,7 @@ use super::line::{DetailLine, fact, flagged, heading};
 use crate::core::Core;
 use crate::event::Timestamp;
 use crate::incident::{Incident, story};
-use crate::report;
+use crate::report::{self, NextSteps};
 use crate::tui::action::Action;
 use crate::tui::rows::{self, Query};
 use crate::tui::text::things;
@@ -71,10 +71,34 @@ pub(super) fn facts(core: &Core, query: &Query<'_>, incident: &Incident) -> Vec<
         fact("", format!("{}  {hash}", file.path))
     }));
     facts.extend(more(report.files.len()));
+    facts.extend(next_steps(&report.next, query));
     facts.push(heading("Next"));
     facts.push(fact("", next(query)));
     facts.retain(|line| !line.blank());
     facts
+}
+
+/// What was done about it, what to check, and the responses that fit.
+fn next_steps(next: &NextSteps, query: &Query<'_>) -> Vec<DetailLine> {
+    let mut lines = Vec::new();
+    if !next.done.is_empty() {
+        lines.push(heading("What was done about it"));
+        let done = next.done.iter();
+        lines.extend(done.map(|done| fact(&query.zone.clock(done.at), done.text.clone())));
+    }
+    if !next.checks.is_empty() {
+        lines.push(heading("Check"));
+        let checks = (1..).zip(&next.checks);
+        lines.extend(checks.map(|(n, line)| fact(&n.to_string(), line.check.clone())));
+    }
+    if !next.responses.is_empty() {
+        let key = query.keys.sign(Action::Respond);
+        lines.push(heading(format!("What next ({key} shows the commands)")));
+        let responses = next.responses.iter();
+        lines
+            .extend(responses.map(|response| fact(response.action.name(), response.title.clone())));
+    }
+    lines
 }
 
 /// The story, a line a deed.
@@ -105,6 +129,7 @@ fn more(all: usize) -> Option<DetailLine> {
 /// The keys that lead on from an incident.
 fn next(query: &Query<'_>) -> String {
     let steps = [
+        (Action::Respond, "respond: commands, undo"),
         (Action::Owner, "its container"),
         (Action::Moment, "go to its moment"),
         (Action::Bundle, "save the evidence of all"),

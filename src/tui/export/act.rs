@@ -76,6 +76,11 @@ pub(in crate::tui) fn act(
     Some(said.unwrap_or_else(|error| error))
 }
 
+/// Copies a line that is called so.
+pub(in crate::tui) fn copy_line(line: String, what: &str, terminal: &mut impl Write) -> String {
+    copy(Some(line), what, terminal).unwrap_or_else(|error| error)
+}
+
 fn copy(text: Option<String>, what: &str, terminal: &mut impl Write) -> Result<String, String> {
     let text = text.ok_or("nothing there to copy")?;
     let between = Between::found(|name| std::env::var(name).ok());

@@ -9,6 +9,6 @@ mod svg;
 mod view;
 
 pub use act::listing;
-pub(super) use act::{Appearance, act, takes};
+pub(super) use act::{Appearance, act, copy_line, takes};
 pub use svg::svg;
 pub use view::Format;

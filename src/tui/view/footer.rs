@@ -10,6 +10,7 @@ use super::help::signs;
 use crate::event::escape;
 use crate::tui::action::{ACTIONS, Action, ActionGroup, Entry};
 use crate::tui::prompt::Prompt;
+use crate::tui::response;
 use crate::tui::rows::RowKey;
 use crate::tui::silence;
 use crate::tui::status::{Shown, Status};
@@ -33,6 +34,12 @@ pub(super) fn draw(
         parts(&[said], area, out);
     } else if let Some(sheet) = &ui.dialog.silence {
         parts(&[(silence::keys(sheet).to_owned(), theme.dim())], area, out);
+    } else if let Some(dialog) = &ui.dialog.response {
+        parts(
+            &[(response::keys(dialog).to_owned(), theme.dim())],
+            area,
+            out,
+        );
     } else if let Some(trouble) = trouble {
         let trouble = escape(trouble.as_bytes()).to_string();
         parts(&[(trouble, theme.bad())], area, out);

@@ -15,6 +15,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::drawn::Drawn;
+use super::response;
 use super::silence;
 use super::status::Status;
 use super::theme::Theme;
@@ -73,6 +74,9 @@ pub fn draw(
     }
     if let Some(dialog) = &ui.dialog.silence {
         silence::draw(core, &ui.query(), dialog, body, theme, out);
+    }
+    if let Some(dialog) = &ui.dialog.response {
+        response::draw(&ui.query(), dialog, body, theme, out);
     }
     if let Some(picker) = &ui.dialog.picker {
         picker::draw(ui, picker, body, theme, out);

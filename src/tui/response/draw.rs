@@ -1,0 +1,100 @@
+//! Draws the menu of responses: the list, and below it what the chosen one does, its command line and
+//! how to take it back.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use super::ResponseDialog;
+use crate::event::escape;
+use crate::response::{ResponseWork, Suggestion};
+use crate::tui::rows::Query;
+use crate::tui::text::fit;
+use crate::tui::theme::Theme;
+
+/// A line: words, style.
+type MenuLine = (String, Style);
+
+/// Draws the menu over the whole area.
+pub(in crate::tui) fn draw(
+    query: &Query<'_>,
+    dialog: &ResponseDialog,
+    area: Rect,
+    theme: &Theme,
+    out: &mut Buffer,
+) {
+    let width = usize::from(area.width);
+    let blank = " ".repeat(width);
+    for y in area.y..area.bottom() {
+        out.set_string(area.x, y, &blank, theme.text());
+    }
+    let Some(chosen) = dialog.chosen() else {
+        return;
+    };
+    let details = details(query, dialog, chosen, width, theme);
+    let height = usize::from(area.height);
+    // The command is what the menu is for: the list gets what it leaves, but three lines.
+    let for_list = height.saturating_sub(details.len()).max(4).min(height);
+    let rows = for_list
+        .saturating_sub(1)
+        .min(dialog.suggestions.len())
+        .max(1);
+    let first = (dialog.at + 1).saturating_sub(rows);
+    let title = format!("Responses to {}", chosen.named);
+    let mut lines: Vec<MenuLine> = vec![(title, theme.selected())];
+    let listed = dialog.suggestions.iter().enumerate().skip(first).take(rows);
+    lines.extend(listed.map(|(at, suggestion)| {
+        let title = query.masked(&suggestion.title).into_owned();
+        match at == dialog.at {
+            true => (format!("▌{title}"), theme.title()),
+            false => (format!(" {title}"), theme.text()),
+        }
+    }));
+    lines.extend(details);
+    for (y, (words, style)) in (area.y..area.bottom()).zip(lines) {
+        let words = escape(words.as_bytes()).to_string();
+        out.set_string(area.x, y, fit(&words, width), style);
+    }
+}
+
+/// What the chosen response does, its command whole, and how to take it back.
+fn details(
+    query: &Query<'_>,
+    dialog: &ResponseDialog,
+    chosen: &Suggestion,
+    width: usize,
+    theme: &Theme,
+) -> Vec<MenuLine> {
+    let mut lines = vec![(String::new(), theme.text())];
+    let wrapped = |text: &str, style: Style, lines: &mut Vec<MenuLine>| {
+        let shown = query.masked(text);
+        let rows = textwrap::wrap(&shown, textwrap::Options::new(width.max(10)));
+        lines.extend(rows.into_iter().map(|row| (row.into_owned(), style)));
+    };
+    if dialog.confirming {
+        let what = format!("{} {}", chosen.action.name(), chosen.named);
+        let question = format!("Do it now: {what}?  y does it, any other key does not.");
+        wrapped(&question, theme.bad(), &mut lines);
+    }
+    wrapped(&chosen.effect, theme.text(), &mut lines);
+    wrapped(&chosen.command, theme.accent(), &mut lines);
+    if let Some(undo) = &chosen.undo {
+        wrapped(&format!("undo: {undo}"), theme.dim(), &mut lines);
+    }
+    let how = match &chosen.work {
+        ResponseWork::ByHand(why) => format!("Copy the line: {why}."),
+        _ if dialog.allowed => "Enter makes hullwatch do it, after a confirmation.".to_owned(),
+        _ => "Copy the line. With --allow-actions hullwatch does it itself.".to_owned(),
+    };
+    wrapped(&how, theme.dim(), &mut lines);
+    lines
+}
+
+/// The keys that work on the menu.
+pub(in crate::tui) fn keys(dialog: &ResponseDialog) -> &'static str {
+    match (dialog.confirming, dialog.makes()) {
+        (true, _) => "y does it  any other key does not",
+        (false, true) => "Enter do it  y copy  u copy undo  ↑ ↓ choose  Esc back",
+        (false, false) => "Enter y copy  u copy undo  ↑ ↓ choose  Esc back",
+    }
+}
