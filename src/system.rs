@@ -126,7 +126,6 @@ fn cgroup2_in(table: &[u8]) -> Option<PathBuf> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

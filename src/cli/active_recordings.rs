@@ -133,7 +133,6 @@ fn only(mut all: Vec<ActiveRecording>) -> Result<ActiveRecording, CliError> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::detect::Settings;

@@ -171,7 +171,6 @@ fn command() -> clap::Command {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -334,7 +334,6 @@ fn containers(core: &Core) -> impl Iterator<Item = (&ContainerId, &ContainerInfo
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use clap::Parser as _;
 

@@ -35,7 +35,6 @@ pub fn give_up() {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -52,7 +52,6 @@ pub(super) fn look(ctx: &RuleContext<'_>, sessions: &Sessions, client: &Client) 
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use crate::detect::testkit::World;
     use crate::event::{Client, Kind};

@@ -33,7 +33,6 @@ mod seen_set;
 mod serving;
 mod silence;
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod testkit;
 
 pub use crate::event::{AgeLimit, Allow, Policy, PolicySettings, Scope, Severity, Silence};

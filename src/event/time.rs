@@ -133,7 +133,6 @@ impl<'de> Deserialize<'de> for Timestamp {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -90,7 +90,6 @@ fn find(structures: &Structures<'_>, field: &Field) -> Option<u32> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -225,7 +225,6 @@ fn key(pid: u32, file: &File) -> Option<Alike> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::event::FileFacts;

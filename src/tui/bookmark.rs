@@ -71,7 +71,6 @@ impl Bookmark {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::core::Core;

@@ -77,7 +77,6 @@ pub use ui::{ActionRequest, SourceKind, Ui};
 pub use view::draw;
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

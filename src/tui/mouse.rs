@@ -67,7 +67,6 @@ impl Ui {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::tui::Pane;

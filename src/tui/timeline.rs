@@ -166,7 +166,6 @@ fn level(count: u32, most: u32) -> Option<&'static str> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

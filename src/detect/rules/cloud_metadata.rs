@@ -71,7 +71,6 @@ fn examine(ctx: &RuleContext<'_>, connect: &Connect) -> Alerts {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::World;

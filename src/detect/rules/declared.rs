@@ -147,7 +147,6 @@ pub(super) fn debugs_own(
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::World;

@@ -255,7 +255,6 @@ fn lock_of_accounts(leaf: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::World;

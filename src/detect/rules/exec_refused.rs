@@ -102,7 +102,6 @@ fn origin(ctx: &RuleContext<'_>, path: &[u8]) -> Option<&'static str> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use crate::detect::testkit::World;
     use crate::event::{ExecRefused, Kind};

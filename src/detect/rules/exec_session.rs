@@ -314,7 +314,6 @@ fn privilege(ctx: &RuleContext<'_>, sessions: &mut Sessions, privilege: &Privile
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::World;

@@ -129,7 +129,6 @@ fn host(ctx: &RuleContext<'_>, file: &File) -> Alerts {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::World;

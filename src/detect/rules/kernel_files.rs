@@ -274,7 +274,6 @@ fn own_exe(ctx: &RuleContext<'_>, file: &File) -> Alerts {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::{World, upper};

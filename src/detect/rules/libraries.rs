@@ -164,7 +164,6 @@ fn loaded(ctx: &RuleContext<'_>, path: &crate::event::Bytes) -> Alert {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::{World, image, tmpfs, upper};

@@ -348,7 +348,6 @@ fn grow_up(ctx: &RuleContext<'_>, memory: &mut YoungSockets) -> Alerts {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::{World, tmpfs};

@@ -113,7 +113,6 @@ fn destination(ctx: &RuleContext<'_>, memory: &mut KnownBehavior, connect: &Conn
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::World;

@@ -65,7 +65,6 @@ fn asked(ctx: &RuleContext<'_>, memory: &mut KnownBehavior, dns: &Dns) -> Alerts
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use crate::detect::testkit::World;
     use crate::detect::{Policy, Settings};

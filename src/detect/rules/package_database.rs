@@ -81,7 +81,6 @@ fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use crate::detect::testkit::World;
     use crate::event::FileOp;

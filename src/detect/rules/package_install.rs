@@ -57,7 +57,6 @@ fn examine(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::World;

@@ -163,7 +163,6 @@ fn decodes(names: &ProgramAdditions, name: &[u8], argv: &[Bytes]) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::World;

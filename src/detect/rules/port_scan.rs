@@ -260,7 +260,6 @@ fn alert(ctx: &RuleContext<'_>, connect: &Connect, target: &ScanTarget) -> Alert
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use crate::detect::testkit::World;
     use crate::event::{Endpoint, Outcome, Protocol};

@@ -86,7 +86,6 @@ fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::World;

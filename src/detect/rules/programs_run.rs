@@ -160,7 +160,6 @@ fn miner(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::{World, image, upper};

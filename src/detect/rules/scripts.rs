@@ -245,7 +245,6 @@ fn judge_as(ctx: &RuleContext<'_>, path: &[u8], subject: &[u8], command: &str) -
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::World;

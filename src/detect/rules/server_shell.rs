@@ -169,7 +169,6 @@ fn handed_text(names: &ProgramAdditions, exec: &Exec) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::{World, upper};

@@ -75,7 +75,6 @@ fn terminal(ctx: &RuleContext<'_>, exec: &Exec, unknown: impl Fn(&ProcessEntry) 
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::{World, image};

@@ -141,7 +141,6 @@ fn logs(ctx: &RuleContext<'_>, file: &File) -> Alerts {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::World;

@@ -345,7 +345,6 @@ fn create(
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::recording::Player;

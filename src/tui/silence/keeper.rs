@@ -100,7 +100,6 @@ fn remove(path: &Path, silence: &Silence) -> Result<(), String> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

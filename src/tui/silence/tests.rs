@@ -1,5 +1,4 @@
 //! The form and the list on the findings of the demo.
-#![allow(clippy::unwrap_used)]
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 

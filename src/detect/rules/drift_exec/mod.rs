@@ -156,7 +156,6 @@ fn judge(
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::{World, copied_up, tmpfs, upper, volume};
