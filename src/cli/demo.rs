@@ -16,7 +16,7 @@ static RECORDING: &[u8] = include_bytes!("../../demo/demo.jsonl.zst");
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    output: Output,
+    pub(super) output: Output,
 
     #[command(flatten)]
     screen: ScreenArgs,

@@ -20,6 +20,7 @@ mod keys;
 mod learn;
 mod list;
 mod live;
+mod log;
 mod man;
 mod policy;
 mod privileges;
@@ -122,6 +123,9 @@ pub fn main() -> ExitCode {
     if let Err(error) = user_files::start() {
         return CliError::from(error).report();
     }
+    if let Err(error) = log::start(cli.draws()) {
+        return error.report();
+    }
     let done = match cli.command {
         None => terminal::run(&cli.terminal),
         Some(CliCommand::Watch(args)) => watch::run(&args),
@@ -148,6 +152,19 @@ pub fn main() -> ExitCode {
         Some(CliCommand::Inside(args)) => selftest::container::run(&args),
     };
     done.unwrap_or_else(|failure| failure.report())
+}
+
+impl Cli {
+    /// Whether the command draws on the terminal.
+    fn draws(&self) -> bool {
+        let screen = match &self.command {
+            None | Some(CliCommand::Attach(_)) => true,
+            Some(CliCommand::Replay(args)) => args.output.nothing_asked(),
+            Some(CliCommand::Demo(args)) => args.output.nothing_asked(),
+            Some(_) => false,
+        };
+        screen && terminal::there()
+    }
 }
 
 /// The error message for options placed before the command they belong to.

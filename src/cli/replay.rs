@@ -25,7 +25,7 @@ pub(super) struct Args {
     file: PathBuf,
 
     #[command(flatten)]
-    output: Output,
+    pub(super) output: Output,
 
     #[command(flatten)]
     screen: ScreenArgs,

@@ -1,63 +1,45 @@
 //! The collector thread: records, engine messages and comparisons → attributed events.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError};
+use crossbeam_channel::{Receiver, Sender};
 
 use super::comparisons::Comparisons;
 use super::container_facts::ContainerFacts;
 use super::drift_scan::ScanQueue;
+use super::event_queue::EventQueue;
 use super::lifecycle::Lifecycle;
 use super::root_files::RootFiles;
 use super::shared::LiveShared;
+use super::unreported::UnreportedContainers;
 use crate::containers::compare::Comparer;
 use crate::containers::usage::UsageSampler;
 use crate::containers::{
     self, CgroupDirectory, EngineState, FoundContainer, ProcessSampler, RuntimeMessage,
-    RuntimeOptions, Runtimes, bundle, merge, runtime_setup, snapshot,
+    RuntimeOptions, Runtimes, merge, runtime_setup, snapshot,
 };
 use crate::event::{
-    BaselineChange, Bytes, Compare, ContainerAction, ContainerEvent, ContainerId, ContainerInfo,
+    BaselineChange, Compare, ContainerAction, ContainerEvent, ContainerId, ContainerInfo,
     DriftScanCause, Event, Kind, Lost, LostReason, PolicyChange, Tick, Timestamp,
 };
 use crate::probe::{Due, Observation, Observed, Probe};
 use crate::response::ResponseResult;
 
-/// Batches that may wait for the core thread.
-pub(super) const QUEUE: usize = 16;
-/// Events that may wait while the queue is full; more are counted as lost.
-const MAX_WAITING: usize = 65_536;
 /// How long records gather in the kernel's buffer.
 const POLL: Duration = Duration::from_millis(20);
-/// Ticks an engine may take to report a container.
-const ENGINE_TICKS: u32 = 2;
-/// Events of a container at which its runtime's files are looked for.
-const LOOKS: u32 = 16;
 /// Messages of the engine that may wait.
 const MAX_MESSAGES: usize = 1024;
 /// Responses that wait to be shown; further ones are in the stream alone.
 const MAX_ANSWERED: usize = 16;
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A container that no engine has reported yet.
-struct Untold {
-    found: FoundContainer,
-    /// Ticks since it appeared.
-    ticks: u32,
-    /// Times its runtime's files may still be looked for; 0 when they were read.
-    looks: u32,
-}
-
 struct Collector<'a> {
     probe: Probe,
     directory: CgroupDirectory,
     lifecycle: Lifecycle,
     root_files: RootFiles,
-    /// Containers no engine has reported yet.
-    untold: BTreeMap<ContainerId, Untold>,
+    unreported: UnreportedContainers,
     facts: ContainerFacts,
     sampler: UsageSampler,
     processes: ProcessSampler,
@@ -67,12 +49,9 @@ struct Collector<'a> {
     responses: Receiver<ResponseResult>,
     baselines: Receiver<BaselineChange>,
     engine: Option<(Runtimes, Receiver<RuntimeMessage>)>,
-    waiting: Vec<Event>,
-    /// Events that found no room since the last tick, by container.
-    dropped: BTreeMap<Option<ContainerId>, u64>,
+    queue: EventQueue<'a>,
     scans: Option<ScanQueue>,
     lost_total: u64,
-    events: &'a Sender<Vec<Event>>,
     shared: &'a LiveShared,
 }
 
@@ -102,7 +81,7 @@ pub(super) fn run(
         directory,
         lifecycle: Lifecycle::default(),
         root_files: RootFiles::default(),
-        untold: BTreeMap::new(),
+        unreported: UnreportedContainers::default(),
         facts: ContainerFacts::default(),
         sampler: UsageSampler::new(),
         processes: ProcessSampler::default(),
@@ -113,12 +92,11 @@ pub(super) fn run(
         baselines: from.baselines,
         scans: from.scans,
         engine: None,
-        waiting: Vec::new(),
-        dropped: BTreeMap::new(),
+        queue: EventQueue::new(events),
         lost_total: 0,
-        events,
         shared,
     };
+    tracing::info!(containers = existing.len(), "listing what is there");
     collector.begin(host, &existing);
     collector.engine = from.engine.map(|options| {
         // Full, it holds up the engine's thread only.
@@ -135,7 +113,7 @@ pub(super) fn run(
             collector.tick(ticked.elapsed());
             ticked = Instant::now();
         }
-        collector.hand_on(stop);
+        collector.queue.hand_on(stop);
         if stop {
             break;
         }
@@ -159,16 +137,15 @@ impl Collector<'_> {
         nspid: u32,
         kind: Kind,
     ) {
-        if self.waiting.len() >= MAX_WAITING {
-            *self.dropped.entry(container).or_default() += 1;
-            return;
+        if !self.queue.has_room() {
+            return self.queue.drop(container);
         }
         if pid != 0
             && let Some(id) = &container
         {
             match self.lifecycle.entered(id) {
                 Some(found) => self.report(ts, &found, pid, ContainerAction::Appeared),
-                None if !self.untold.is_empty() => self.look_again(ts, &id.clone(), pid),
+                None if !self.unreported.is_empty() => self.look_again(ts, &id.clone(), pid),
                 None => {}
             }
         }
@@ -184,43 +161,20 @@ impl Collector<'_> {
         if let Some(comparisons) = &mut self.comparisons {
             comparisons.look(&event, &self.facts);
         }
-        self.waiting.push(event);
+        self.queue.push(event);
     }
 
     /// Reports a container that has a process in it, `pid` where one is known.
     fn report(&mut self, ts: Timestamp, found: &FoundContainer, pid: u32, action: ContainerAction) {
-        // The process itself may be gone by now.
-        let facts = bundle::facts(found, pid).or_else(|| {
-            let members = found.members();
-            members.iter().find_map(|pid| bundle::facts(found, *pid))
-        });
-        let untold = Untold {
-            found: found.clone(),
-            ticks: 0,
-            looks: if facts.is_some() { 0 } else { LOOKS },
-        };
-        self.untold.insert(found.id.clone(), untold);
-        let info = facts.unwrap_or_else(|| ContainerInfo {
-            runtime: found.runtime,
-            name: found.id.name().map(Bytes::from).unwrap_or_default(),
-            cgroup: found.path.clone(),
-            ..ContainerInfo::default()
-        });
+        let info = self.unreported.begin(found, pid);
         if !info.command.is_empty() {
             self.know(&found.id, &info);
         }
         self.tell(ts, &found.id, action, Some(info));
     }
 
-    /// Looks for the files of a container's runtime again: its first processes may have been gone
-    /// before they could be traced to their supervisor.
     fn look_again(&mut self, ts: Timestamp, id: &ContainerId, pid: u32) {
-        let Some(untold) = self.untold.get_mut(id).filter(|untold| untold.looks > 0) else {
-            return;
-        };
-        untold.looks -= 1;
-        if let Some(info) = bundle::facts(&untold.found, pid) {
-            untold.looks = 0;
+        if let Some(info) = self.unreported.look_again(id, pid) {
             self.know(id, &info);
             self.tell(ts, id, ContainerAction::Info, Some(info));
         }
@@ -243,6 +197,7 @@ impl Collector<'_> {
     /// A container's cgroup appeared: its events are wanted, whatever the kernel programs made of
     /// its name.
     fn born(&mut self, ts: Timestamp, found: FoundContainer) {
+        tracing::debug!(id = ?found.id, path = found.path, "cgroup of a container");
         if let Err(error) = self.probe.admit(found.cgroup) {
             let id = Some(found.id.clone());
             self.lost(ts, id, LostReason::MapFull, 0, error.to_string());
@@ -299,7 +254,7 @@ impl Collector<'_> {
             self.push_of(now, found.container, found.pid, found.nspid, kind);
         }
         self.push(now, None, Kind::Tick(Box::default()));
-        self.hand_on(true);
+        self.queue.hand_on(true);
     }
 
     fn take(&mut self) {
@@ -390,7 +345,7 @@ impl Collector<'_> {
                 if let Some(container) = self.directory.gone(id)
                     && self.lifecycle.gone(&container, id)
                 {
-                    self.untold.remove(&container);
+                    self.unreported.remove(&container);
                     self.facts.forget(&container);
                     self.root_files.forget(&container);
                     if let Some(comparisons) = &mut self.comparisons {
@@ -450,7 +405,7 @@ impl Collector<'_> {
                     update.event.action = ContainerAction::Info;
                 }
                 if let Some(info) = &mut update.event.info {
-                    self.untold.remove(&update.id);
+                    self.unreported.remove(&update.id);
                     if let Some(known) = self.facts.get(&update.id) {
                         merge::complete(info, known);
                     }
@@ -492,6 +447,7 @@ impl Collector<'_> {
         count: u64,
         detail: String,
     ) {
+        tracing::warn!(container = ?container, ?reason, count, detail, "events lost");
         self.lost_total += count;
         let lost = Lost {
             reason,
@@ -507,28 +463,9 @@ impl Collector<'_> {
             *self.shared.engine.lock(),
             Some(EngineState::Connecting | EngineState::Connected { .. })
         );
-        let patience = if answers { ENGINE_TICKS } else { 0 };
-        let mut due = Vec::new();
-        for untold in self.untold.values_mut() {
-            untold.ticks += 1;
-            if untold.ticks > patience {
-                due.push((untold.found.clone(), untold.looks > 0));
-            }
-        }
-        for (found, unread) in due {
-            self.untold.remove(&found.id);
-            let Some(mut info) = containers::proc_facts::facts(&found) else {
-                continue;
-            };
-            let known = match self.facts.get(&found.id) {
-                None if unread => bundle::facts(&found, info.init_pid).map(Arc::new),
-                known => known.cloned(),
-            };
-            if let Some(known) = known {
-                merge::prefer(&mut info, &known);
-            }
-            self.know(&found.id, &info);
-            self.tell(now, &found.id, ContainerAction::Info, Some(info));
+        for (id, info) in self.unreported.due(answers, &self.facts) {
+            self.know(&id, &info);
+            self.tell(now, &id, ContainerAction::Info, Some(info));
         }
     }
 
@@ -549,12 +486,9 @@ impl Collector<'_> {
                 .and_then(|cgroup| self.directory.lookup(cgroup).cloned());
             self.lost(now, container, loss.reason, loss.count, loss.detail);
         }
-        // Room is needed to tell that there was none.
-        if self.waiting.len() < MAX_WAITING {
-            for (container, count) in std::mem::take(&mut self.dropped) {
-                let detail = "more events than could be handled".to_owned();
-                self.lost(now, container, LostReason::Queue, count, detail);
-            }
+        for (container, count) in self.queue.take_dropped() {
+            let detail = "more events than could be handled".to_owned();
+            self.lost(now, container, LostReason::Queue, count, detail);
         }
         let skipped = self
             .comparisons
@@ -585,19 +519,5 @@ impl Collector<'_> {
             lost_total: self.lost_total,
         };
         self.push(now, None, Kind::Tick(Box::new(tick)));
-    }
-
-    /// Gives what waits to the core thread; waits for room only at the end.
-    fn hand_on(&mut self, wait: bool) {
-        if self.waiting.is_empty() {
-            return;
-        }
-        let batch = std::mem::take(&mut self.waiting);
-        if wait {
-            // Fails only when the core thread is gone.
-            let _ = self.events.send(batch);
-        } else if let Err(TrySendError::Full(batch)) = self.events.try_send(batch) {
-            self.waiting = batch;
-        }
     }
 }

@@ -146,6 +146,9 @@ fn work(
         locate(&mut info);
         let mut tally = Tally::default();
         let scanned = scanner.scan(&info, &progress, &mut |d| tally.add(d));
+        if let Err(why) = &scanned {
+            tracing::info!(id = ?id, why, "layers not compared");
+        }
         // Another runtime's container is unknown to the Docker engine.
         let asked = inventory.filter(|_| info.runtime == Runtime::Docker);
         let scan = scanned.unwrap_or_else(|why| by_engine(asked, &id, why, &mut tally));

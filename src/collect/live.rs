@@ -12,7 +12,7 @@ use super::baselines::BaselineWatch;
 use super::drift_scan::ScanQueue;
 use super::policy::{PolicyFile, PolicyWatch};
 use super::shared::{LiveShared, Tap};
-use super::{apply, blind, capabilities, collector};
+use super::{apply, blind, capabilities, collector, event_queue};
 use crate::containers::inventory::Inventory;
 use crate::containers::{EngineState, RuntimeOptions};
 use crate::core::Core;
@@ -137,6 +137,7 @@ impl Live {
             false => (None, crossbeam_channel::never()),
         };
         capabilities::give_up();
+        tracing::debug!("capabilities dropped");
         let report = probe.report().clone();
         let missing = blind::missing(&report, !options.no_engine);
         let mut settings = options.settings;
@@ -168,7 +169,7 @@ impl Live {
             }
             None => (None, crossbeam_channel::never()),
         };
-        let (events, queue) = crossbeam_channel::bounded(collector::QUEUE);
+        let (events, queue) = crossbeam_channel::bounded(event_queue::QUEUE);
         let (first, begun) = crossbeam_channel::bounded(1);
         let inventory = (!options.no_engine).then(|| Inventory::new(options.docker_host.clone()));
         // Without that thread nothing is scanned; all else goes on.

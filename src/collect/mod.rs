@@ -12,11 +12,13 @@ mod collector;
 mod comparisons;
 mod container_facts;
 mod drift_scan;
+mod event_queue;
 mod lifecycle;
 mod live;
 mod policy;
 mod root_files;
 mod shared;
+mod unreported;
 
 pub use capabilities::give_up as give_up_privileges;
 pub use live::{Live, LiveError, LiveOptions, LiveStatus, RecordingStatus};

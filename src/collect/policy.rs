@@ -53,6 +53,7 @@ impl PolicyFile {
         };
         let settings = file.judge(file.text.as_deref().unwrap_or_default());
         let settings = settings.map_err(|e| at(&e))?;
+        tracing::info!(path = ?path, exists = file.text.is_some(), "policy");
         Ok((file, settings))
     }
 
@@ -90,6 +91,7 @@ impl PolicyFile {
             Ok(settings) => (Some(settings.policy_settings()), None),
             Err(why) => (None, Some(format!("{why}; what held before still holds"))),
         };
+        tracing::info!(path = ?self.path, ?refused, "policy read again");
         Some(PolicyChange {
             file: self.path.display().to_string(),
             rules,

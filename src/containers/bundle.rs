@@ -12,7 +12,7 @@ use super::cgroup_directory::FoundContainer;
 use super::json_file::{items, number, read_json, text};
 use super::storage_files;
 use super::supervisor::{self, Supervisor, SupervisorKind};
-use super::{docker_facts, overlay, proc_facts};
+use super::{docker_answer, overlay, proc_facts};
 use crate::event::{
     Bytes, CAPABILITIES, ContainerInfo, Limits, Mount, Pod, Role, Runtime, Security, Storage,
 };
@@ -344,7 +344,7 @@ fn docker_files(config: &Value, id: &str) -> Option<ContainerInfo> {
     }
     let own = read_json(&directory.join("config.v2.json"), 0, MAX_SIZE)?;
     let host = read_json(&directory.join("hostconfig.json"), 0, MAX_SIZE).unwrap_or_default();
-    Some(docker_facts::from_files(own, host))
+    Some(docker_answer::from_files(own, host))
 }
 
 #[cfg(test)]

@@ -1,37 +1,25 @@
 //! Compares the content of a container's file with its image, on a thread of its own.
 
-use std::collections::BTreeMap;
-use std::fs::{self, File, Metadata};
-use std::io::{self, Read as _};
-use std::os::unix::ffi::OsStrExt as _;
+use std::fs::File;
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use sha2::{Digest as _, Sha256};
 
+pub(crate) use super::content_cache::{ContentCache, ContentHash, FileStamp};
 pub use super::layers::check;
 use super::layers::{ImageEntry, is_metadata_only, look_in_image, open_regular};
 use super::{overlay, snapshot};
-use crate::catalog::paths::PROGRAM_TREES;
 use crate::event::{Bytes, Compare, CompareClass, ContainerId, ContainerInfo, Storage};
-use crate::system;
 use crate::text::hex;
 
 /// Larger files are not read.
 pub(crate) const MAX_SIZE: u64 = 64 << 20;
 /// Requests that may wait.
 const QUEUE: usize = 1024;
-/// Hashes and image indexes kept; all are dropped when there are more.
-const MAX_HASHES: usize = 4096;
-const MAX_INDEXES: usize = 32;
-/// Bounds of the search for a moved or copied program, per image.
-const MAX_ENTRIES: usize = 50_000;
-const MAX_DEPTH: usize = 5;
 
 /// A file to compare.
 #[derive(Debug, Clone)]
@@ -91,57 +79,13 @@ impl Comparer {
 }
 
 fn run(requests: &Receiver<CompareRequest>, out: &Sender<(ContainerId, Compare)>) {
-    let mut cache = ContentCache::default();
+    let mut comparison = ContentComparison::default();
     for request in requests {
-        let result = cache.compare(&request);
+        let result = comparison.compare(&request);
         if out.send((request.container, result)).is_err() {
             return;
         }
     }
-}
-
-/// A file's content cannot change without one of these changing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct FileStamp {
-    dev: u64,
-    ino: u64,
-    size: u64,
-    mtime: (i64, i64),
-    ctime: (i64, i64),
-}
-
-impl FileStamp {
-    pub(crate) fn of(meta: &Metadata) -> Self {
-        Self {
-            dev: meta.dev(),
-            ino: meta.ino(),
-            size: meta.size(),
-            mtime: (meta.mtime(), meta.mtime_nsec()),
-            ctime: (meta.ctime(), meta.ctime_nsec()),
-        }
-    }
-
-    pub(crate) fn size(&self) -> u64 {
-        self.size
-    }
-
-    /// False while a second change could still carry the same times: file systems stamp with
-    /// the kernel's coarse clock (1–10 ms), so a hash of so fresh a file must not be kept.
-    pub(crate) fn is_settled(&self) -> bool {
-        let changed = system::timestamp(self.ctime.0, self.ctime.1);
-        system::now().since(changed) > Duration::from_millis(100)
-    }
-}
-
-pub(crate) type ContentHash = [u8; 32];
-/// Size → paths of image programs.
-type ProgramIndex = BTreeMap<u64, Vec<Bytes>>;
-
-/// What was read before; also does the comparing.
-#[derive(Debug, Default)]
-pub(crate) struct ContentCache {
-    hashes: BTreeMap<FileStamp, ContentHash>,
-    indexes: BTreeMap<Vec<Bytes>, Arc<ProgramIndex>>,
 }
 
 /// The file to compare, found and verified.
@@ -151,7 +95,13 @@ enum Subject {
     Untouched(u64),
 }
 
-impl ContentCache {
+/// Compares; remembers what it read.
+#[derive(Debug, Default)]
+pub(super) struct ContentComparison {
+    cache: ContentCache,
+}
+
+impl ContentComparison {
     pub(super) fn compare(&mut self, request: &CompareRequest) -> Compare {
         let mut result = Compare {
             path: request.path.clone(),
@@ -192,7 +142,7 @@ impl ContentCache {
         let hash = if result.size > MAX_SIZE {
             None
         } else {
-            Some(self.hash(&subject)?)
+            Some(self.cache.hash(&subject)?)
         };
         result.sha256 = hash.map(|h| hex(&h));
         let too_large = || format!("larger than {} MiB", MAX_SIZE >> 20);
@@ -200,11 +150,11 @@ impl ContentCache {
             ImageEntry::Regular(image) if size_of(&image)? != result.size => CompareClass::Modified,
             ImageEntry::Regular(image) => match hash {
                 None => return Err(too_large()),
-                Some(hash) if self.hash(&image)? == hash => CompareClass::CopiedUp,
+                Some(hash) if self.cache.hash(&image)? == hash => CompareClass::CopiedUp,
                 Some(_) => CompareClass::Modified,
             },
             ImageEntry::Nothing | ImageEntry::Other => {
-                let index = self.index(&storage.lower);
+                let index = self.cache.index(&storage.lower);
                 let alike = index.get(&result.size).cloned().unwrap_or_default();
                 match hash {
                     None if alike.is_empty() => CompareClass::New,
@@ -227,97 +177,12 @@ impl ContentCache {
             // Through the layers, for one may hide what another holds.
             if let ImageEntry::Regular(file) = look_in_image(lower, path)?
                 && size_of(&file)? <= MAX_SIZE
-                && self.hash(&file)? == hash
+                && self.cache.hash(&file)? == hash
             {
                 return Ok(CompareClass::Relocated(path.clone()));
             }
         }
         Ok(CompareClass::New)
-    }
-
-    /// The content's hash, read once for each state of a file.
-    ///
-    /// # Errors
-    /// When it cannot be read, or changes meanwhile.
-    pub(crate) fn hash(&mut self, file: &File) -> Result<ContentHash, String> {
-        let before = FileStamp::of(&file.metadata().map_err(|e| e.to_string())?);
-        if let Some(hash) = self.hashes.get(&before) {
-            return Ok(*hash);
-        }
-        let mut hasher = Sha256::new();
-        // One byte more than stated tells a file that grows while it is read.
-        let mut reader = file.take(before.size + 1);
-        let mut buffer = vec![0_u8; 128 << 10];
-        loop {
-            match reader.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(n) => hasher.update(buffer.get(..n).unwrap_or_default()),
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(format!("reading it: {e}")),
-            }
-        }
-        let after = FileStamp::of(&file.metadata().map_err(|e| e.to_string())?);
-        if before != after {
-            return Err("it changed while it was read".to_owned());
-        }
-        let hash: ContentHash = hasher.finalize().into();
-        if after.is_settled() {
-            if self.hashes.len() >= MAX_HASHES {
-                self.hashes.clear();
-            }
-            self.hashes.insert(after, hash);
-        }
-        Ok(hash)
-    }
-
-    fn index(&mut self, lower: &[Bytes]) -> Arc<ProgramIndex> {
-        if let Some(index) = self.indexes.get(lower) {
-            return Arc::clone(index);
-        }
-        let mut index = ProgramIndex::new();
-        let mut left = MAX_ENTRIES;
-        for layer in lower {
-            let layer = Path::new(std::ffi::OsStr::from_bytes(layer));
-            for dir in PROGRAM_TREES {
-                let dir = std::ffi::OsStr::from_bytes(dir);
-                walk(layer, &layer.join(dir), 0, &mut left, &mut index);
-            }
-        }
-        // Shortest first: /bin/busybox rather than a copy far down.
-        for paths in index.values_mut() {
-            paths.sort_by(|a, b| (a.len(), a).cmp(&(b.len(), b)));
-            paths.dedup();
-        }
-        if self.indexes.len() >= MAX_INDEXES {
-            self.indexes.clear();
-        }
-        let index = Arc::new(index);
-        self.indexes.insert(lower.to_vec(), Arc::clone(&index));
-        index
-    }
-}
-
-fn walk(layer: &Path, at: &Path, depth: usize, left: &mut usize, index: &mut ProgramIndex) {
-    // A link such as /bin → usr/bin is looked at where it points to.
-    if !fs::symlink_metadata(at).is_ok_and(|m| m.is_dir()) {
-        return;
-    }
-    for entry in fs::read_dir(at).into_iter().flatten().flatten() {
-        if *left == 0 {
-            return;
-        }
-        *left -= 1;
-        let Ok(meta) = entry.metadata() else { continue };
-        if meta.is_dir() && depth < MAX_DEPTH {
-            walk(layer, &entry.path(), depth + 1, left, index);
-        } else if meta.is_file()
-            && meta.size() > 0
-            && let Ok(inside) = entry.path().strip_prefix(layer)
-        {
-            let mut path = vec![b'/'];
-            path.extend(inside.as_os_str().as_bytes());
-            index.entry(meta.size()).or_default().push(path.into());
-        }
     }
 }
 
@@ -382,6 +247,11 @@ fn size_of(file: &File) -> Result<u64, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::ffi::OsStrExt as _;
+
+    use sha2::{Digest as _, Sha256};
+
     use super::*;
     use std::path::PathBuf;
 
@@ -402,7 +272,12 @@ mod tests {
             self.0.path().join(path)
         }
 
-        fn compare(&self, cache: &mut ContentCache, path: &str, ino: Option<u64>) -> Compare {
+        fn compare(
+            &self,
+            comparison: &mut ContentComparison,
+            path: &str,
+            ino: Option<u64>,
+        ) -> Compare {
             let bytes = |p: PathBuf| Bytes::from(p.as_os_str().as_bytes());
             let info = ContainerInfo {
                 storage: Storage {
@@ -414,7 +289,7 @@ mod tests {
                 ..ContainerInfo::default()
             };
             let real = fs::metadata(self.at(&format!("upper{path}"))).map_or(0, |m| m.ino());
-            cache.compare(&CompareRequest {
+            comparison.compare(&CompareRequest {
                 container: ContainerId::new("c"),
                 info: Arc::new(info),
                 pid: 0,
@@ -432,8 +307,8 @@ mod tests {
         fs::write(layers.at("upper/bin/other"), "changed!").unwrap();
         fs::write(layers.at("upper/tmp/moved"), "the tool").unwrap();
         fs::write(layers.at("upper/tmp/new"), "the evil").unwrap();
-        let mut cache = ContentCache::default();
-        let mut class = |path: &str| layers.compare(&mut cache, path, None).class;
+        let mut comparison = ContentComparison::default();
+        let mut class = |path: &str| layers.compare(&mut comparison, path, None).class;
         assert_eq!(class("/bin/tool"), CompareClass::CopiedUp);
         assert_eq!(class("/bin/other"), CompareClass::Modified);
         assert_eq!(
@@ -441,7 +316,7 @@ mod tests {
             CompareClass::Relocated("/bin/tool".into())
         );
         assert_eq!(class("/tmp/new"), CompareClass::New);
-        let new = layers.compare(&mut cache, "/tmp/new", None);
+        let new = layers.compare(&mut comparison, "/tmp/new", None);
         assert_eq!(new.size, 8);
         assert_eq!(new.sha256.unwrap(), hex(&Sha256::digest(b"the evil")));
     }
@@ -450,14 +325,14 @@ mod tests {
     fn a_replaced_file_is_not_taken_for_the_asked_one() {
         let layers = TestLayers::new();
         fs::write(layers.at("upper/tmp/x"), "x").unwrap();
-        let mut cache = ContentCache::default();
-        let result = layers.compare(&mut cache, "/tmp/x", Some(1));
+        let mut comparison = ContentComparison::default();
+        let result = layers.compare(&mut comparison, "/tmp/x", Some(1));
         assert!(
             matches!(result.class, CompareClass::Unknown(_)),
             "{result:?}"
         );
         std::os::unix::fs::symlink("/etc/passwd", layers.at("upper/tmp/link")).unwrap();
-        let result = layers.compare(&mut cache, "/tmp/link", Some(0));
+        let result = layers.compare(&mut comparison, "/tmp/link", Some(0));
         assert!(
             matches!(result.class, CompareClass::Unknown(_)),
             "{result:?}"
@@ -467,15 +342,15 @@ mod tests {
     #[test]
     fn a_change_after_the_first_look_is_seen() {
         let layers = TestLayers::new();
-        let mut cache = ContentCache::default();
+        let mut comparison = ContentComparison::default();
         fs::write(layers.at("upper/bin/tool"), "the tool").unwrap();
         assert_eq!(
-            layers.compare(&mut cache, "/bin/tool", None).class,
+            layers.compare(&mut comparison, "/bin/tool", None).class,
             CompareClass::CopiedUp
         );
         fs::write(layers.at("upper/bin/tool"), "the fool").unwrap();
         assert_eq!(
-            layers.compare(&mut cache, "/bin/tool", None).class,
+            layers.compare(&mut comparison, "/bin/tool", None).class,
             CompareClass::Modified
         );
     }
@@ -485,11 +360,11 @@ mod tests {
         let layers = TestLayers::new();
         let big = File::create(layers.at("upper/tmp/big")).unwrap();
         big.set_len(MAX_SIZE + 1).unwrap();
-        let result = layers.compare(&mut ContentCache::default(), "/tmp/big", None);
+        let result = layers.compare(&mut ContentComparison::default(), "/tmp/big", None);
         assert_eq!((result.class, result.sha256), (CompareClass::New, None));
         let image = File::create(layers.at("lower/bin/big")).unwrap();
         image.set_len(MAX_SIZE + 1).unwrap();
-        let result = layers.compare(&mut ContentCache::default(), "/tmp/big", None);
+        let result = layers.compare(&mut ContentComparison::default(), "/tmp/big", None);
         assert!(
             matches!(result.class, CompareClass::Unknown(_)),
             "{result:?}"

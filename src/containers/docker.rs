@@ -136,6 +136,7 @@ impl DockerEngine {
             if told.as_ref() == Some(&state) {
                 return true;
             }
+            tracing::info!(host = self.host, ?state, "engine");
             told = Some(state.clone());
             out.send(RuntimeMessage::State(state)).is_ok()
         };
@@ -174,6 +175,11 @@ impl DockerEngine {
                 }
                 Err(state) => say(&link.out, state),
             };
+            tracing::debug!(
+                host = self.host,
+                ?pause,
+                "engine: connecting again after a pause"
+            );
             if !listening || !wait(&mut link, pause).await {
                 return;
             }

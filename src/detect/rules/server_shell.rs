@@ -38,7 +38,7 @@ pub(super) const RULE: Rule = Rule {
         Handler::Exec(|ctx, memory, exec| executed(ctx, memory.of(), exec)),
         Handler::Connect(shell_deeds::connected),
         Handler::File(shell_deeds::changed),
-        Handler::Found(|ctx, _, process| found_shell::found(ctx, &process.as_exec())),
+        Handler::Found(|ctx, _, process| super::found_server_shell::found(ctx, &process.as_exec())),
     ],
 };
 
