@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::CliError;
-use super::{privileges, selftest};
+use super::{docker_host, privileges, selftest};
 use crate::collect;
 use crate::containers::inventory::{Inventory, ListedContainer};
 use crate::containers::{self, EngineState, RuntimeMessage, RuntimeOptions};
@@ -31,8 +31,9 @@ pub(super) struct Args {
     #[arg(long)]
     json: bool,
 
-    /// Address of the Docker engine [default: $DOCKER_HOST, else /var/run/docker.sock]
-    #[arg(long, value_name = "URL", value_parser = super::live::address)]
+    /// Address of the Docker engine [default: $DOCKER_HOST, else the docker context of the caller,
+    /// else /var/run/docker.sock]
+    #[arg(long, value_name = "URL", value_parser = super::docker_host::address)]
     docker_host: Option<String>,
 }
 
@@ -82,6 +83,8 @@ struct Blindness {
 #[derive(Debug, Default, Serialize)]
 struct EngineDiagnosis {
     reachable: bool,
+    /// Empty for the standard socket.
+    address: String,
     version: String,
     storage_driver: String,
     error: String,
@@ -269,11 +272,20 @@ fn probes() -> ProbeDiagnosis {
 }
 
 /// Asks the engine who it is, for at most three seconds, the way watching does.
-fn engine(docker_host: Option<&str>) -> EngineDiagnosis {
-    let (out, answers) = crossbeam_channel::bounded(64);
-    let options = RuntimeOptions {
-        docker_host: docker_host.map(str::to_owned),
+fn engine(option: Option<&str>) -> EngineDiagnosis {
+    let docker_host = match docker_host::resolve(option) {
+        Ok(host) => host,
+        Err(CliError::Expected(error)) => {
+            return EngineDiagnosis {
+                error,
+                ..EngineDiagnosis::default()
+            };
+        }
+        Err(_) => None,
     };
+    let address = docker_host.clone().unwrap_or_default();
+    let (out, answers) = crossbeam_channel::bounded(64);
+    let options = RuntimeOptions { docker_host };
     let runtimes = containers::start(options, out);
     let deadline = Instant::now() + Duration::from_secs(3);
     let engine = loop {
@@ -285,6 +297,7 @@ fn engine(docker_host: Option<&str>) -> EngineDiagnosis {
             Ok(RuntimeMessage::State(EngineState::Connected { version, driver })) => {
                 break EngineDiagnosis {
                     reachable: true,
+                    address: address.clone(),
                     version,
                     storage_driver: driver,
                     error: String::new(),
@@ -354,8 +367,12 @@ fn text(d: &Diagnosis) -> String {
         engine.reachable,
         "Docker engine",
         if engine.reachable {
+            let at = match engine.address.as_str() {
+                "" => String::new(),
+                address => format!(", at {address}"),
+            };
             format!(
-                "{}, storage driver {}",
+                "{}, storage driver {}{at}",
                 engine.version, engine.storage_driver
             )
         } else {

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::error::print_message;
 use super::signals::StopSignal;
-use super::{CliError, privileges};
+use super::{CliError, docker_host, privileges};
 use crate::containers::ContainerSelector;
 use crate::containers::inventory::{Inventory, ListedContainer};
 use crate::drift::{DriftScanner, ScanProgress, Tally, TextDiff, diff, from_engine, package_line};
@@ -51,11 +51,12 @@ pub(super) struct Args {
     #[arg(long)]
     diff: bool,
 
-    /// Address of the Docker engine [default: $DOCKER_HOST, else /var/run/docker.sock]
-    #[arg(long, value_name = "URL", value_parser = super::live::address)]
+    /// Address of the Docker engine [default: $DOCKER_HOST, else the docker context of the caller,
+    /// else /var/run/docker.sock]
+    #[arg(long, value_name = "URL", value_parser = super::docker_host::address)]
     docker_host: Option<String>,
 
-    /// Do not query any engine: only running containers, by id
+    /// Do not query any engine: only running containers, named by the files of their runtimes
     #[arg(long, conflicts_with = "docker_host")]
     no_engine: bool,
 }
@@ -67,7 +68,11 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
              capabilities CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE and CAP_SYS_ADMIN",
         ));
     }
-    let inventory = Inventory::new(args.docker_host.clone());
+    let host = match args.no_engine {
+        true => None,
+        false => docker_host::resolve(args.docker_host.as_deref())?,
+    };
+    let inventory = Inventory::new(host);
     let (known, problem) = inventory.containers(!args.no_engine);
     if let Some(problem) = &problem {
         print_message(format!("{problem}; its stopped containers are not listed"));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::error::print_message;
-use super::{CliError, privileges};
+use super::{CliError, docker_host, privileges};
 use crate::collect::{Live, LiveOptions, PolicyFile, Tap};
 use crate::containers::EngineState;
 use crate::core::Core;
@@ -24,11 +24,11 @@ pub struct LiveArgs {
     pub host: bool,
 
     /// Address of the Docker engine, e.g. unix:///run/docker.sock [default: $DOCKER_HOST, else
-    /// /var/run/docker.sock]
-    #[arg(long, value_name = "URL", value_parser = address)]
+    /// the docker context of the caller, else /var/run/docker.sock]
+    #[arg(long, value_name = "URL", value_parser = docker_host::address)]
     pub docker_host: Option<String>,
 
-    /// Do not query any engine: containers are shown by id only
+    /// Do not query any engine: names come from the files of the runtimes
     #[arg(long, conflicts_with = "docker_host")]
     pub no_engine: bool,
 
@@ -81,7 +81,7 @@ impl LiveArgs {
     /// overrides the policy file.
     ///
     /// # Errors
-    /// When the policy file cannot be read or is invalid.
+    /// When the policy file cannot be read or is invalid, or the engine's address is.
     fn options(&self) -> Result<LiveOptions, CliError> {
         let max_age = self.max_age.map(|age| age.0);
         let named = self.policy.as_deref();
@@ -102,7 +102,10 @@ impl LiveArgs {
             },
             policy,
             baselines: self.baselines()?,
-            docker_host: self.docker_host.clone(),
+            docker_host: match self.no_engine {
+                true => None,
+                false => docker_host::resolve(self.docker_host.as_deref())?,
+            },
             no_engine: self.no_engine,
             rescan: self.rescan,
             past: 0,
@@ -164,16 +167,6 @@ fn news(state: Option<&EngineState>, before: Option<&EngineState>) -> Option<Str
         )),
         EngineState::Absent => Some(format!("there is no Docker engine on this host: {WITHOUT}")),
     }
-}
-
-/// Parses the address of an engine.
-pub(super) fn address(text: &str) -> Result<String, String> {
-    let known = ["unix://", "tcp://", "http://", "/"];
-    let fits = |front: &&str| text.starts_with(*front) && text.len() > front.len();
-    if known.iter().any(fits) {
-        return Ok(text.to_owned());
-    }
-    Err("write it like unix:///run/docker.sock or tcp://127.0.0.1:2375".to_owned())
 }
 
 /// A tap that only reports policy changes.
@@ -302,20 +295,5 @@ mod tests {
         assert!(news(Some(&away), Some(&connected)).is_some_and(|t| t.contains("refused")));
         assert!(news(Some(&connected), Some(&away)).is_some());
         assert!(news(Some(&EngineState::Absent), None).is_some());
-    }
-
-    #[test]
-    fn an_engines_address_must_be_one() {
-        for good in [
-            "unix:///run/docker.sock",
-            "/run/docker.sock",
-            "tcp://h:1",
-            "http://h:1",
-        ] {
-            assert_eq!(address(good).as_deref(), Ok(good));
-        }
-        for bad in ["", "unix://", "garbage", "ssh://host", "h:2375"] {
-            assert!(address(bad).is_err(), "{bad}");
-        }
     }
 }

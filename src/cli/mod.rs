@@ -12,6 +12,7 @@ mod config;
 mod core_source;
 mod demo;
 mod diff;
+mod docker_host;
 mod doctor;
 mod drift;
 mod error;

@@ -1,0 +1,228 @@
+//! Which Docker engine is asked: as the docker command chooses it, for the user who calls.
+
+use std::env;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+
+use super::CliError;
+use super::error::print_message;
+use crate::caller::InvokingUser;
+use crate::text::hex;
+use crate::user_files;
+
+/// Docker's configuration, as far as it names a context.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct DockerConfig {
+    #[serde(rename = "currentContext")]
+    current_context: String,
+}
+
+/// A context's file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ContextFile {
+    #[serde(rename = "Endpoints")]
+    endpoints: Endpoints,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Endpoints {
+    docker: DockerEndpoint,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct DockerEndpoint {
+    #[serde(rename = "Host")]
+    host: String,
+}
+
+/// The engine's address: of the option, else of `DOCKER_HOST`, else of the docker context in
+/// `DOCKER_CONTEXT` or in the caller's Docker configuration. `None` is the standard socket. A
+/// context that is followed, or is not, is reported on stderr.
+///
+/// # Errors
+/// When `DOCKER_HOST` is no address that can be used, or `DOCKER_CONTEXT` names no context.
+pub(super) fn resolve(option: Option<&str>) -> Result<Option<String>, CliError> {
+    let variable = |name| env::var(name).ok().filter(|text| !text.is_empty());
+    let invoking = InvokingUser::from_environment();
+    let home = match &invoking {
+        Some(user) => user.home.clone(),
+        None => env::var_os("HOME").map(PathBuf::from),
+    };
+    let folder = variable("DOCKER_CONFIG")
+        .map(PathBuf::from)
+        .or_else(|| Some(home?.join(".docker")));
+    let choice = choose(
+        option,
+        variable("DOCKER_HOST").as_deref(),
+        variable("DOCKER_CONTEXT").as_deref(),
+        folder.as_deref(),
+    )
+    .map_err(CliError::Expected)?;
+    if let Some(notice) = choice.notice {
+        print_message(notice);
+    }
+    Ok(choice.host)
+}
+
+/// Parses the address of an engine.
+pub(super) fn address(text: &str) -> Result<String, String> {
+    let known = ["unix://", "tcp://", "http://", "/"];
+    let fits = |front: &&str| text.starts_with(*front) && text.len() > front.len();
+    if known.iter().any(fits) {
+        return Ok(text.to_owned());
+    }
+    Err("write it like unix:///run/docker.sock or tcp://127.0.0.1:2375".to_owned())
+}
+
+/// An address, and what to say about it.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct HostChoice {
+    host: Option<String>,
+    notice: Option<String>,
+}
+
+fn choose(
+    option: Option<&str>,
+    host: Option<&str>,
+    context: Option<&str>,
+    folder: Option<&Path>,
+) -> Result<HostChoice, String> {
+    if let Some(option) = option {
+        return Ok(HostChoice {
+            host: Some(option.to_owned()),
+            notice: None,
+        });
+    }
+    if let Some(host) = host {
+        let host = address(host).map_err(|why| {
+            format!("DOCKER_HOST is {host:?}: {why}; or name the engine with --docker-host")
+        })?;
+        return Ok(HostChoice {
+            host: Some(host),
+            notice: None,
+        });
+    }
+    let configured = folder.and_then(|folder| {
+        let text = user_files::read(&folder.join("config.json")).ok()?;
+        let config: DockerConfig = serde_json::from_str(&text).ok()?;
+        Some(config.current_context)
+    });
+    let named = context.map(str::to_owned).or(configured);
+    let Some(name) = named.filter(|name| !name.is_empty() && name != "default") else {
+        return Ok(HostChoice::default());
+    };
+    let why = match endpoint(folder, &name) {
+        Ok(at) if at.starts_with("unix://") => {
+            return Ok(HostChoice {
+                notice: Some(format!("asking the engine of docker context {name}: {at}")),
+                host: Some(at),
+            });
+        }
+        Ok(at) => format!("its engine {at:?} is not reached by a socket of this host"),
+        Err(why) if context.is_some() => {
+            return Err(format!("DOCKER_CONTEXT is {name:?}: {why}"));
+        }
+        Err(why) => why,
+    };
+    Ok(HostChoice {
+        host: None,
+        notice: Some(format!(
+            "docker context {name} is not used: {why}; asking the engine at the standard socket \
+             (--docker-host names another)"
+        )),
+    })
+}
+
+/// The address in a context's file.
+fn endpoint(folder: Option<&Path>, name: &str) -> Result<String, String> {
+    let folder = folder.ok_or("no home directory is known")?;
+    let digest = hex(&Sha256::digest(name.as_bytes()));
+    let path = folder.join("contexts/meta").join(digest).join("meta.json");
+    let text = user_files::read(&path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => format!("no such context in {}", folder.display()),
+        _ => format!("{}: {error}", path.display()),
+    })?;
+    let file: ContextFile =
+        serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(file.endpoints.docker.host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_engine_is_chosen_as_docker_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Some(dir.path());
+        let context = |name: &str, meta: &str| {
+            let digest = hex(&Sha256::digest(name.as_bytes()));
+            let at = dir.path().join("contexts/meta").join(digest);
+            std::fs::create_dir_all(&at).unwrap();
+            std::fs::write(at.join("meta.json"), meta).unwrap();
+        };
+        let at =
+            |url: &str| format!(r#"{{"Name":"x","Endpoints":{{"docker":{{"Host":"{url}"}}}}}}"#);
+        context("rootless", &at("unix:///run/user/1000/docker.sock"));
+        context("far", &at("ssh://me@far"));
+        context("odd", "[");
+        let host = |choice: &Result<HostChoice, String>| choice.as_ref().unwrap().host.clone();
+        let rootless = Some("unix:///run/user/1000/docker.sock".to_owned());
+
+        assert_eq!(choose(None, None, None, folder), Ok(HostChoice::default()));
+        assert_eq!(choose(None, None, None, None), Ok(HostChoice::default()));
+        let set = |text: &str| std::fs::write(dir.path().join("config.json"), text).unwrap();
+        set(r#"{"auths":{},"currentContext":"rootless"}"#);
+        assert_eq!(host(&choose(None, None, None, folder)), rootless);
+        // The environment wins over the configuration, the option over everything.
+        assert_eq!(host(&choose(None, None, Some("default"), folder)), None);
+        let tcp = choose(None, Some("tcp://127.0.0.1:2375"), Some("rootless"), folder);
+        assert_eq!(host(&tcp).unwrap(), "tcp://127.0.0.1:2375");
+        let option = choose(Some("/o.sock"), Some("bad"), Some("far"), folder);
+        assert_eq!(host(&option).unwrap(), "/o.sock");
+
+        set(r#"{"currentContext":"far"}"#);
+        let far = choose(None, None, None, folder).unwrap();
+        assert_eq!(far.host, None);
+        assert!(
+            far.notice
+                .is_some_and(|n| n.contains("far") && n.contains("ssh://me@far"))
+        );
+        set(r#"{"currentContext":"odd"}"#);
+        let odd = choose(None, None, None, folder).unwrap();
+        assert!(odd.notice.is_some_and(|n| n.contains("meta.json")));
+
+        let missing = choose(None, None, Some("nosuch"), folder).unwrap_err();
+        assert!(
+            missing.contains("\"nosuch\": no such context in"),
+            "{missing}"
+        );
+        for bad in ["ssh://x", "localhost:2375", "unix://", "\u{1b}[31m"] {
+            let error = choose(None, Some(bad), None, folder).unwrap_err();
+            assert!(error.starts_with("DOCKER_HOST is \"") && error.contains("unix:///run"));
+            assert!(!error.contains('\u{1b}'));
+        }
+    }
+
+    #[test]
+    fn an_engines_address_must_be_one() {
+        for good in [
+            "unix:///run/docker.sock",
+            "/run/docker.sock",
+            "tcp://h:1",
+            "http://h:1",
+        ] {
+            assert_eq!(address(good).as_deref(), Ok(good));
+        }
+        for bad in ["", "unix://", "garbage", "ssh://host", "h:2375"] {
+            assert!(address(bad).is_err(), "{bad}");
+        }
+    }
+}
