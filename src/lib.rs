@@ -26,6 +26,7 @@ pub mod recording;
 pub mod render;
 pub mod report;
 pub mod response;
+mod shedding;
 pub mod state;
 mod system;
 mod text;

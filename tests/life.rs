@@ -1,11 +1,11 @@
 //! What the engine and the host report about a container's life: a moved image tag, and the command
-//! that started an exec session.
+//! that started an exec session. And how containers share what hullwatch can take in.
 
 #![allow(clippy::unwrap_used)]
 
 mod common;
 
-use common::{BUSYBOX, Engine, Watch};
+use common::{BUSYBOX, DEBIAN, Engine, Watch};
 
 /// An image tag that is removed when the test ends, however it ends.
 struct Tag(String);
@@ -47,5 +47,44 @@ fn a_moved_tag_and_the_client_of_an_exec_session_are_reported() {
     let other = engine.docker(&["commit", "-m", "other", &name]);
     engine.docker(&["tag", &other, &tag.0]);
     watch.expect_finding(id, "life.image-moved", |f| f["subject"] == other.as_str());
+    watch.stop();
+}
+
+/// A neighbour does more than the kernel's buffer and every queue can hold while hullwatch cannot
+/// run; then containers are attacked, one of which was not there before.
+#[test]
+fn a_noisy_neighbour_hides_no_attack_from_a_watcher_that_was_held_up() {
+    const FORKS: &str = "for (1..40000) { $p = fork; exit if !$p; waitpid $p, 0; \
+        open F, '>', \"/tmp/f$_\"; close F; unlink \"/tmp/f$_\" }";
+    const ATTACKS: usize = 8;
+    const ATTACK: &str = "mkdir -p /etc/cron.d; for n in 1 2 3 4 5 6 7 8; do \
+        cp /bin/busybox /tmp/drop$n; /tmp/drop$n true; echo x >/etc/cron.d/job$n; done";
+    if !common::engine_is_ready() {
+        return;
+    }
+    let engine = Engine::tests();
+    let sleep = ["sleep", "1000"];
+    let noisy = engine.run(&[], DEBIAN, &sleep);
+    let victim = engine.run(&[], BUSYBOX, &sleep);
+    let watch = Watch::start(&["--events", "findings,container,lost"]);
+    watch.expect_facts(&noisy.id);
+    watch.expect_facts(&victim.id);
+    watch.hold();
+    noisy.exec(&["perl", "-e", FORKS]);
+    let born = engine.run(&[], BUSYBOX, &sleep);
+    for attacked in [&victim, &born] {
+        attacked.sh(ATTACK);
+    }
+    watch.resume();
+    let lost = watch.expect("a loss", |line| line["type"] == "lost");
+    assert_eq!(lost["container"], noisy.id.as_str(), "{lost}");
+    for attacked in [&victim, &born] {
+        for (rule, name) in [
+            ("drift.exec-new", "/tmp/drop"),
+            ("file.cron", "/etc/cron.d/job"),
+        ] {
+            watch.expect_subjects(&attacked.id, rule, name, ATTACKS);
+        }
+    }
     watch.stop();
 }

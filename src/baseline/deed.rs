@@ -277,7 +277,9 @@ fn file_deeds(
         FileOp::Mkdir => change(&file.path, 'm'),
         FileOp::Unlink | FileOp::Rmdir => change(&file.path, 'd'),
         FileOp::Symlink => change(&file.path, 'l'),
-        FileOp::Chmod | FileOp::Chown => change(&file.path, 'a'),
+        FileOp::Chmod | FileOp::Chown | FileOp::SetXattr | FileOp::RemoveXattr | FileOp::Chattr => {
+            change(&file.path, 'a')
+        }
         FileOp::Mknod => change(&file.path, 'n'),
         FileOp::Rename => {
             change(&file.path, 'r');

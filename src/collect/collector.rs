@@ -137,9 +137,6 @@ impl Collector<'_> {
         nspid: u32,
         kind: Kind,
     ) {
-        if !self.queue.has_room() {
-            return self.queue.drop(container);
-        }
         if pid != 0
             && let Some(id) = &container
         {

@@ -1,19 +1,22 @@
-//! Events on their way to the core thread: bounded; what finds no room is counted by container.
+//! Events on their way to the core thread: bounded; what is dropped is counted by container.
 
 use std::collections::BTreeMap;
 
 use crossbeam_channel::{Sender, TrySendError};
 
 use crate::event::{ContainerId, Event};
+use crate::shedding::shed;
 
 /// Batches that may wait for the core thread.
 pub(super) const QUEUE: usize = 16;
-/// Events that may wait while that queue is full; more are counted as lost.
+/// Events in a batch. A quiet container's event waits for no more than [`QUEUE`] batches of others.
+const BATCH: usize = 4_096;
+/// Events that may wait while that queue is full. Of more, half are dropped and counted as lost.
 const MAX_WAITING: usize = 65_536;
 
 pub(super) struct EventQueue<'a> {
     waiting: Vec<Event>,
-    /// Events that found no room since they were last taken.
+    /// Events that were dropped since they were last taken.
     dropped: BTreeMap<Option<ContainerId>, u64>,
     out: &'a Sender<Vec<Event>>,
 }
@@ -27,39 +30,38 @@ impl<'a> EventQueue<'a> {
         }
     }
 
-    pub(super) fn has_room(&self) -> bool {
-        self.waiting.len() < MAX_WAITING
-    }
-
-    /// Counts an event that found no room.
-    pub(super) fn drop(&mut self, container: Option<ContainerId>) {
-        *self.dropped.entry(container).or_default() += 1;
-    }
-
+    /// Adds an event; the noisiest container's events make room where there is none.
     pub(super) fn push(&mut self, event: Event) {
+        if self.waiting.len() >= MAX_WAITING {
+            let dropped = &mut self.dropped;
+            shed(
+                &mut self.waiting,
+                MAX_WAITING / 2,
+                |event| Some(event),
+                |event| *dropped.entry(event.container).or_default() += 1,
+            );
+        }
         self.waiting.push(event);
     }
 
-    /// The events that found no room; none while there is still no room to report them.
+    /// The number of events dropped since the last call, by container.
     pub(super) fn take_dropped(&mut self) -> BTreeMap<Option<ContainerId>, u64> {
-        if self.has_room() {
-            std::mem::take(&mut self.dropped)
-        } else {
-            BTreeMap::new()
-        }
+        std::mem::take(&mut self.dropped)
     }
 
     /// Gives what waits to the core thread; waits for room only if asked to.
     pub(super) fn hand_on(&mut self, wait: bool) {
-        if self.waiting.is_empty() {
-            return;
-        }
-        let batch = std::mem::take(&mut self.waiting);
-        if wait {
-            // Fails only when the core thread is gone.
-            let _ = self.out.send(batch);
-        } else if let Err(TrySendError::Full(batch)) = self.out.try_send(batch) {
-            self.waiting = batch;
+        while !self.waiting.is_empty() {
+            let later = self.waiting.split_off(self.waiting.len().min(BATCH));
+            let batch = std::mem::replace(&mut self.waiting, later);
+            if wait {
+                // Fails only when the core thread is gone.
+                let _ = self.out.send(batch);
+            } else if let Err(TrySendError::Full(mut batch)) = self.out.try_send(batch) {
+                batch.append(&mut self.waiting);
+                self.waiting = batch;
+                return;
+            }
         }
     }
 }
@@ -67,38 +69,45 @@ impl<'a> EventQueue<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Kind, Tick, Timestamp};
+    use crate::event::{Fork, Kind, Tick, Timestamp};
 
-    #[test]
-    fn what_finds_no_room_is_counted_and_told_once_there_is_room() {
-        let (out, taken) = crossbeam_channel::bounded(1);
-        let mut queue = EventQueue::new(&out);
-        let event = Event {
+    fn event(container: Option<&ContainerId>, kind: Kind) -> Event {
+        Event {
             seq: 0,
             ts: Timestamp(0),
-            container: None,
+            container: container.cloned(),
             pid: 0,
             nspid: 0,
-            kind: Kind::Tick(Box::<Tick>::default()),
-        };
-        queue.push(event.clone());
+            kind,
+        }
+    }
+
+    #[test]
+    fn a_full_queue_drops_forks_of_the_noisy_container_and_counts_them() {
+        let (out, taken) = crossbeam_channel::bounded(1);
+        let mut queue = EventQueue::new(&out);
+        let id = ContainerId::new("a");
+        queue.push(event(None, Kind::Tick(Box::<Tick>::default())));
         queue.hand_on(false);
         // The core thread takes nothing more now.
-        while queue.has_room() {
-            queue.push(event.clone());
+        for _ in 0..MAX_WAITING {
+            queue.push(event(Some(&id), Kind::Fork(Fork::default())));
         }
-        let id = ContainerId::new("a");
-        queue.drop(Some(id.clone()));
-        queue.drop(Some(id.clone()));
-        queue.hand_on(false);
-        assert!(
-            queue.take_dropped().is_empty(),
-            "there is no room to report"
-        );
-        assert_eq!(taken.recv().unwrap().len(), 1);
-        queue.hand_on(false);
-        assert_eq!(taken.recv().unwrap().len(), MAX_WAITING);
-        assert_eq!(queue.take_dropped(), [(Some(id), 2)].into());
         assert!(queue.take_dropped().is_empty());
+        queue.push(event(None, Kind::Tick(Box::<Tick>::default())));
+        assert_eq!(
+            queue.take_dropped(),
+            [(Some(id), MAX_WAITING as u64 / 2)].into()
+        );
+        queue.hand_on(false);
+        let mut events = taken.recv().unwrap().len();
+        while !queue.waiting.is_empty() {
+            queue.hand_on(false);
+            let batch = taken.recv().unwrap();
+            assert!(batch.len() <= BATCH);
+            events += batch.len();
+        }
+        events += taken.try_iter().map(|batch| batch.len()).sum::<usize>();
+        assert_eq!(events, MAX_WAITING / 2 + 2);
     }
 }

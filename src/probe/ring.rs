@@ -56,12 +56,14 @@ impl Ring {
         })
     }
 
-    /// Gives every record that is ready to `sink`, and its room back to the kernel after each.
+    /// Gives the records that are ready now to `sink`, and their room back to the kernel after each.
+    /// What is written meanwhile stays for the next call: under a storm there would be no end.
     /// Returns how many there were. Where the window cannot be moved, what was not read stays.
     pub(super) fn drain(&mut self, mut sink: impl FnMut(&[u8])) -> usize {
         let mut count = 0;
         // With Acquire: what was written before this number was can be seen.
-        while self.position != self.producer.number().load(Ordering::Acquire) {
+        let end = self.producer.number().load(Ordering::Acquire);
+        while self.position != end {
             let Ok(length) = self.see(HEADER).map(|view| view.length()) else {
                 break;
             };

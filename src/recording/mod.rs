@@ -4,6 +4,7 @@
 //! `digest` line after each tick holds the SHA-256 of all bytes before it; `finding` lines are
 //! for people with `jq` and for comparison, never an input of a replay; the last line is `end`.
 
+mod backlog;
 mod compare;
 mod error;
 mod growing;

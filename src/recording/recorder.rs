@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError};
 use parking_lot::Mutex;
 
+use super::backlog::Backlog;
 use super::writer::{RecordingSummary, Writer};
 use super::{Header, RecordingError};
 use crate::core::Core;
-use crate::event::{Event, Kind, Lost, LostReason, Timestamp};
+use crate::event::{Event, Kind};
 
-/// Number of events that may wait for the disk; further ones are dropped, counted, and recorded as
+/// Number of events that may wait for the disk. Of more, the backlog drops some, and records them as
 /// lost.
 const QUEUE: usize = 65_536;
 
@@ -44,11 +44,8 @@ pub trait Follower: Send {
 /// in the middle thus holds the findings that its replay gives, not those of the whole run.
 #[derive(Debug)]
 pub struct Recorder {
-    events: Sender<Arc<Event>>,
+    backlog: Arc<Backlog>,
     status: Arc<Mutex<RecorderStatus>>,
-    /// Dropped since the last event that found room.
-    dropped: u64,
-    last_dropped: (u64, Timestamp),
     thread: JoinHandle<Result<RecordingSummary, RecordingError>>,
 }
 
@@ -80,7 +77,8 @@ impl Recorder {
         let path = path.unwrap_or(Path::new(""));
         tracing::info!(path = ?path, "recording");
         let core = Core::new(header.settings.clone());
-        let (events, queue) = crossbeam_channel::bounded(QUEUE);
+        let backlog = Arc::new(Backlog::new(QUEUE));
+        let queue = Arc::clone(&backlog);
         let status = Arc::new(Mutex::new(RecorderStatus {
             path: path.to_owned(),
             ..RecorderStatus::default()
@@ -94,43 +92,22 @@ impl Recorder {
                 error,
             })?;
         Ok(Self {
-            events,
+            backlog,
             status,
-            dropped: 0,
-            last_dropped: (0, Timestamp::default()),
             thread,
         })
     }
 
     /// Queues the next event; never blocks.
     pub fn event(&mut self, event: &Arc<Event>) {
-        if self.dropped > 0 {
-            // In the place of the last event that is missing.
-            let lost = lost(self.dropped, event.seq.saturating_sub(1), event.ts);
-            if self.events.try_send(Arc::new(lost)).is_ok() {
-                self.dropped = 0;
-            }
-        }
-        // No event may precede the line that explains the gap before it.
-        let explained = self.dropped == 0;
-        // Locked while sending: after a failure every event is counted once, here or where the
+        // Locked while queueing: after a failure every event is counted once, here or where the
         // failure is noted.
         let mut status = self.status.lock();
-        if status.error.is_some() {
-            status.lost += 1;
-        } else if !explained
-            || matches!(
-                self.events.try_send(Arc::clone(event)),
-                Err(TrySendError::Full(_))
-            )
-        {
-            if self.dropped == 0 {
-                tracing::warn!(seq = event.seq, "the recorder's queue is full");
-            }
-            self.dropped += 1;
-            self.last_dropped = (event.seq, event.ts);
-            status.lost += 1;
+        let dropped = self.backlog.push(Arc::clone(event)).unwrap_or(1);
+        if dropped > 0 {
+            tracing::warn!(seq = event.seq, dropped, "the recorder cannot follow");
         }
+        status.lost += dropped;
     }
 
     /// The current status.
@@ -145,17 +122,11 @@ impl Recorder {
     /// When the file could not be written.
     pub fn finish(self) -> Result<RecordingSummary, RecordingError> {
         let Self {
-            events,
+            backlog,
             status,
-            dropped,
-            last_dropped: (seq, ts),
             thread,
         } = self;
-        if dropped > 0 {
-            // Fails only when the thread ended, which the join tells.
-            let _ = events.send(Arc::new(lost(dropped, seq, ts)));
-        }
-        drop(events);
+        backlog.close();
         thread.join().unwrap_or_else(|_| {
             Err(RecordingError::Write {
                 path: status.lock().path.clone(),
@@ -165,46 +136,37 @@ impl Recorder {
     }
 }
 
-fn lost(count: u64, seq: u64, ts: Timestamp) -> Event {
-    Event {
-        seq,
-        ts,
-        container: None,
-        pid: 0,
-        nspid: 0,
-        kind: Kind::Lost(Lost {
-            reason: LostReason::Recorder,
-            count,
-            detail: String::new(),
-        }),
-    }
-}
-
 fn record(
     mut writer: Option<Writer>,
     mut follower: Option<Box<dyn Follower>>,
     mut core: Core,
     snapshot: Vec<Event>,
-    queue: &Receiver<Arc<Event>>,
+    backlog: &Backlog,
     status: &Mutex<RecorderStatus>,
 ) -> Result<RecordingSummary, RecordingError> {
     let mut taken = 0;
     let write = || {
-        for event in snapshot.into_iter().map(Arc::new).chain(queue.iter()) {
-            taken += 1;
-            core.apply(&event);
-            if let Some(follower) = &mut follower {
-                follower.event(&event, &core);
+        let mut batch = snapshot.into_iter().map(Arc::new).collect();
+        loop {
+            taken += Vec::len(&batch) as u64;
+            for event in &batch {
+                core.apply(event);
+                if let Some(follower) = &mut follower {
+                    follower.event(event, &core);
+                }
+                let Some(writer) = &mut writer else { continue };
+                writer.record(event, core.detector.findings())?;
+                if matches!(event.kind, Kind::Tick(_)) {
+                    let mut status = status.lock();
+                    status.events = writer.events();
+                    status.bytes = writer.bytes();
+                }
             }
-            let Some(writer) = &mut writer else { continue };
-            writer.record(&event, core.detector.findings())?;
-            if matches!(event.kind, Kind::Tick(_)) {
-                let mut status = status.lock();
-                status.events = writer.events();
-                status.bytes = writer.bytes();
+            match backlog.take() {
+                Some(events) => batch = events,
+                None => return Ok(()),
             }
         }
-        Ok(())
     };
     let done = write().and_then(|()| match writer {
         Some(writer) => writer.finish(core.detector.findings()),
@@ -216,7 +178,7 @@ fn record(
     }
     if let Err(error) = &done {
         let mut status = status.lock();
-        let waiting = queue.len() as u64;
+        let waiting = backlog.close() as u64;
         status.lost += taken - status.events + waiting;
         status.error = Some(RecordingError::to_string(error));
     }
@@ -226,16 +188,15 @@ fn record(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{LostReason, Timestamp};
 
-    /// The other side takes events as fast as it can from a queue with hardly any room.
+    /// The other side takes events as fast as it can from a backlog with hardly any room.
     #[test]
     fn a_gap_is_explained_before_the_event_behind_it() {
-        let (events, queue) = crossbeam_channel::bounded(2);
+        let backlog = Arc::new(Backlog::new(16));
         let mut recorder = Recorder {
-            events,
+            backlog: Arc::clone(&backlog),
             status: Arc::default(),
-            dropped: 0,
-            last_dropped: (0, Timestamp::default()),
             thread: std::thread::spawn(|| {
                 Ok(RecordingSummary {
                     path: PathBuf::new(),
@@ -246,21 +207,27 @@ mod tests {
         };
         let taker = std::thread::spawn(move || {
             let (mut last, mut lost, mut unexplained) = (0, 0, 0);
-            for event in queue.iter() {
-                match &event.kind {
-                    Kind::Lost(gap) => lost += gap.count,
-                    _ if event.seq != last + 1 => unexplained += 1,
-                    _ => {}
+            while let Some(events) = backlog.take() {
+                for event in events {
+                    match &event.kind {
+                        Kind::Lost(gap) if gap.reason == LostReason::Recorder => lost += gap.count,
+                        _ if event.seq != last + 1 => unexplained += 1,
+                        _ => {}
+                    }
+                    last = event.seq;
                 }
-                last = event.seq;
             }
             (last, lost, unexplained)
         });
         const EVENTS: u64 = 300_000;
         for seq in 1..=EVENTS {
             let event = Event {
+                seq,
+                ts: Timestamp(seq.cast_signed()),
+                container: None,
+                pid: 0,
+                nspid: 0,
                 kind: Kind::Tick(Box::default()),
-                ..lost(0, seq, Timestamp(0))
             };
             recorder.event(&Arc::new(event));
         }
@@ -268,6 +235,6 @@ mod tests {
         recorder.finish().unwrap();
         let (last, lost, unexplained) = taker.join().unwrap();
         assert_eq!((last, lost, unexplained), (EVENTS, counted, 0));
-        assert!(lost > 0, "the queue was never full");
+        assert!(lost > 0, "the backlog was never full");
     }
 }

@@ -1,5 +1,6 @@
 //! `hullwatch watch` while a test does something: what it printed and what it reported.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -142,10 +143,37 @@ impl Watch {
         latest(&self.output.0.lock().unwrap().lines, of, rule)
     }
 
+    /// Waits until a container has findings of this rule on `count` subjects that begin with `name`.
+    pub fn expect_subjects(&self, of: &ContainerId, rule: &str, name: &str, count: usize) {
+        self.wait(&format!("{count} × {rule} on {name}"), |output| {
+            let subjects: BTreeSet<&str> = output
+                .lines
+                .iter()
+                .filter(|line| line["rule"] == rule && line["container"] == of.as_str())
+                .filter_map(|line| line["subject"].as_str())
+                .filter(|subject| subject.starts_with(name))
+                .collect();
+            (subjects.len() == count).then_some(())
+        });
+    }
+
+    /// Gives it no time to run until [`Watch::resume`].
+    pub fn hold(&self) {
+        kill_process(self.pid(), Signal::STOP).unwrap();
+    }
+
+    /// Lets it run again.
+    pub fn resume(&self) {
+        kill_process(self.pid(), Signal::CONT).unwrap();
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap()
+    }
+
     /// Interrupts it, as a person would, and waits for its end, which must be a success; the lines.
     pub fn stop(mut self) -> Vec<Value> {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
-        kill_process(pid, Signal::INT).unwrap();
+        kill_process(self.pid(), Signal::INT).unwrap();
         let status = self.child.wait().unwrap();
         for reader in self.readers.drain(..) {
             reader.join().unwrap();

@@ -112,7 +112,7 @@ fn changed(cgroup: u64, kind: u16) -> Option<()> {
         reserved: 0,
         len: size_of::<CgroupRecord>() as u32,
     };
-    emit::send_fixed(sent, 0);
+    emit::send_fixed(sent, &sent.header, 0);
     Some(())
 }
 

@@ -10,13 +10,16 @@ use hullwatch_abi::{
     offsets as o,
 };
 
-use crate::{gate, kernel::field};
+use crate::{gate, kernel::field, share};
 
 /// No wake-up: the program polls.
 const NO_WAKEUP: u64 = 1;
 
+/// Bytes of the ring buffer.
+const RING: u32 = 8 << 20;
+
 #[map]
-static EVENTS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
+static EVENTS: RingBuf = RingBuf::with_byte_size(RING, 0);
 
 /// Records that found no room, by cgroup.
 #[map]
@@ -65,28 +68,26 @@ pub fn current(kind: u16, len: usize) -> Header {
 /// `data` must point to at least `size` bytes of this program's scratch, aligned to eight.
 #[inline(always)]
 pub unsafe fn send(data: *mut u8, header: Header, size: usize) {
-    let cgroup = header.cgroup;
+    let (kind, cgroup, pid) = (header.kind, header.cgroup, header.pid);
     // SAFETY: the caller vouches for the room.
     let record = unsafe {
         data.cast::<Header>().write(header);
         core::slice::from_raw_parts(data, size)
     };
-    if EVENTS.output::<[u8]>(record, NO_WAKEUP).is_err() {
-        lost(cgroup);
+    let has_room = share::has_room(&EVENTS, RING.into(), kind, cgroup, pid, size as u64);
+    if !has_room || EVENTS.output::<[u8]>(record, NO_WAKEUP).is_err() {
+        count(&LOST, cgroup);
     }
 }
 
-/// Sends a record of fixed size.
+/// Sends a record of fixed size, which begins with `header`. A loss counts as `cgroup`'s.
 #[inline(always)]
-pub fn send_fixed<T>(record: &T, cgroup: u64) {
-    if EVENTS.output::<T>(record, NO_WAKEUP).is_err() {
-        lost(cgroup);
+pub fn send_fixed<T>(record: &T, header: &Header, cgroup: u64) {
+    let size = size_of::<T>() as u64;
+    let has_room = share::has_room(&EVENTS, RING.into(), header.kind, cgroup, header.pid, size);
+    if !has_room || EVENTS.output::<T>(record, NO_WAKEUP).is_err() {
+        count(&LOST, cgroup);
     }
-}
-
-#[inline(always)]
-fn lost(cgroup: u64) {
-    count(&LOST, cgroup);
 }
 
 /// Counts one loss of a cgroup.

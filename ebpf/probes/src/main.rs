@@ -18,6 +18,7 @@ mod net;
 mod path;
 mod privilege;
 mod secret;
+mod share;
 mod socket;
 mod syscall;
 mod task;

@@ -202,7 +202,7 @@ fn capability_checked(cred: u64, cap: i32, ret: i32) -> i32 {
             header: emit::current(kind::CAPABILITY, size_of::<CapabilityRecord>()),
             record,
         };
-        emit::send_fixed(&sent, cgroup);
+        emit::send_fixed(&sent, &sent.header, cgroup);
     }
     0
 }

@@ -181,7 +181,7 @@ fn fork(from: u64, to: u64, parent: u64, child: u64) -> Option<()> {
             comm: bpf_get_current_comm().unwrap_or_default(),
         },
     };
-    emit::send_fixed(&sent, to);
+    emit::send_fixed(&sent, &sent.header, to);
     Some(())
 }
 
@@ -213,7 +213,7 @@ fn exit(cgroup: u64, task: u64) -> Option<()> {
         },
         header,
     };
-    emit::send_fixed(&sent, cgroup);
+    emit::send_fixed(&sent, &sent.header, cgroup);
     gate::own(header.pid);
     Some(())
 }

@@ -1,7 +1,7 @@
 //! Shells below servers that were there when watching began.
 
-use super::shell_deeds::SUBJECT;
 use super::bare_shells::{bare, shell};
+use super::shell_deeds::SUBJECT;
 use crate::detect::alert::{Alert, Alerts};
 use crate::detect::rule_context::RuleContext;
 use crate::detect::serving::inward;
