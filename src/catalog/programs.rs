@@ -115,6 +115,18 @@ pub(crate) const INTERPRETERS: &[&[u8]] = &[
     b"gawk", b"mawk", b"deno", b"bun", b"Rscript", b"guile", b"pypy", b"expect",
 ];
 
+/// Programs that copy whole directories.
+pub(crate) const ARCHIVERS: &[&[u8]] = &[
+    b"tar", b"bsdtar", b"cpio", b"rsync", b"zip", b"7z", b"7za", b"restic", b"borg", b"duplicity",
+    b"rdiff-backup", b"dump", b"pax",
+];
+
+/// Programs that run jobs at their time.
+pub(crate) const SCHEDULERS: &[&[u8]] = &[
+    b"cron", b"crond", b"anacron", b"run-parts", b"supercronic", b"fcron", b"dcron", b"go-cron",
+    b"systemd", b"supervisord", b"s6-supervise", b"runsv",
+];
+
 /// Programs that transfer data from or to another host.
 pub(crate) const DOWNLOADERS: &[&[u8]] = &[
     b"curl", b"wget", b"fetch", b"ftp", b"tftp", b"aria2c", b"lynx", b"scp", b"sftp", b"nc",

@@ -1,6 +1,6 @@
 //! Reads of secrets: by hand, by services, and by programs whose work it is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::catalog;
 use crate::catalog::secrets;
@@ -11,7 +11,7 @@ use crate::detect::file_change::{Maker, by, graded, is_refusal, maker, refused};
 use crate::detect::rule_context::RuleContext;
 use crate::detect::rule_memory::{RuleMemories, RuleMemory};
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, attribution, program_roles};
-use crate::event::{File, FileOp};
+use crate::event::{Bytes, File, FileOp, Timestamp};
 use crate::state::ProcessEntry;
 
 /// Secrets read.
@@ -56,13 +56,45 @@ pub(super) fn by_hand(ctx: &RuleContext<'_>) -> bool {
 /// Reads remembered of one container.
 const MAX_READS: usize = 256;
 
-/// What the container's own programs read while it started: program and kind of secret.
-#[derive(Debug, Clone, Default)]
-struct StartupReads(BTreeSet<String>);
+/// Readers remembered of one container.
+const MAX_READERS: usize = 64;
 
-impl RuleMemory for StartupReads {
+/// Who read secrets in a container.
+#[derive(Debug, Clone, Default)]
+struct SecretReads {
+    /// What the container's own programs read while it started: program and kind of secret.
+    at_startup: BTreeSet<String>,
+    /// Processes or exec sessions that read secrets, and what their finding is about.
+    readers: VecDeque<(u32, Timestamp, Bytes)>,
+}
+
+impl RuleMemory for SecretReads {
     fn heap_bytes(&self) -> usize {
-        self.0.len() * 96
+        self.at_startup.len() * 96 + self.readers.len() * 96
+    }
+}
+
+impl SecretReads {
+    /// What the finding about a read is about: the kind of the first secret that the process, or
+    /// its exec session, read. A copy of `/etc` is one finding.
+    fn subject(&mut self, ctx: &RuleContext<'_>, kind: &[u8]) -> Bytes {
+        let root = ctx.session().unwrap_or(ctx.event.pid);
+        let Some(reader) = ctx.state.processes.get(&root) else {
+            return Bytes::new(kind);
+        };
+        let known = self
+            .readers
+            .iter()
+            .find(|(pid, started, _)| (*pid, *started) == (root, reader.started));
+        if let Some((.., subject)) = known {
+            return subject.clone();
+        }
+        if self.readers.len() >= MAX_READERS {
+            self.readers.pop_front();
+        }
+        let kind = Bytes::new(kind);
+        self.readers.push_back((root, reader.started, kind.clone()));
+        kind
     }
 }
 
@@ -107,21 +139,23 @@ fn credentials(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, file: &Fi
         )
     };
     let starting = ctx.starting_up();
+    let backup = ctx.process.is_some_and(|p| backs_up(ctx, p, path));
     let hand = by_hand(ctx);
-    let reads: &mut StartupReads = memories.of();
+    let reads: &mut SecretReads = memories.of();
     if starting {
-        if reads.0.len() < MAX_READS {
-            reads.0.insert(key);
+        if reads.at_startup.len() < MAX_READS {
+            reads.at_startup.insert(key);
         }
         return Alerts::none();
     }
-    if reads.0.contains(&key) && !hand {
+    if reads.at_startup.contains(&key) && !hand {
         return Alerts::none();
     }
     let environment = path.ends_with(b"/environ");
     let group = secret_group(path).to_vec();
     let weight = match (hand, environment) {
         _ if absent => Severity::Low,
+        _ if backup => Severity::Low,
         (true, false) => Severity::High,
         (true, true) => Severity::Medium,
         // Mounted for the service to read, whenever it comes to that.
@@ -133,23 +167,84 @@ fn credentials(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, file: &Fi
     };
     let severity = graded(weight, file.errno).min(weight);
     let line = format!("{verb} {}{}", file.path.escaped(), refused(file.errno));
-    let alert = ctx.alert(severity, &group, |explanation| {
-        let deed = match (absent, file.errno, verb) {
-            (true, ..) => "Looked for a secret",
-            (_, 0, "read") => "Read a secret",
-            (_, 0, _) => "Linked a secret",
-            _ => "Tried to read a secret",
-        };
-        explanation.title = format!("{deed}: {}", file.path.escaped());
-        explanation.why.push(by(ctx, &file.comm));
-        if let Some(source) = &file.source {
-            let source = source.escaped();
-            explanation.why.push(format!(
-                "a mount of the host's {source}, under another name"
-            ));
-        }
+    let subject = if absent {
+        Bytes::new(group.as_slice())
+    } else {
+        reads.subject(ctx, &group)
+    };
+    let deed = match (absent, file.errno, verb) {
+        (_, 0, "read") if backup => "Backup read a secret",
+        (true, ..) => "Looked for a secret",
+        (_, 0, "read") => "Read a secret",
+        (_, 0, _) => "Linked a secret",
+        _ => "Tried to read a secret",
+    };
+    let title = || format!("{deed}: {}", file.path.escaped());
+    let alert = ctx
+        .alert(severity, &subject, |explanation| {
+            explanation.title = title();
+            explanation.why.push(by(ctx, &file.comm));
+            if let Some(source) = &file.source {
+                let source = source.escaped();
+                explanation.why.push(format!(
+                    "a mount of the host's {source}, under another name"
+                ));
+            }
+        })
+        .part(file.path.clone())
+        .reason(line);
+    // The worst of them gives the finding its title.
+    let known = ctx.findings.find(ctx.rule.id, Some(ctx.owner), &subject);
+    let worse = known
+        .and_then(|index| ctx.findings.get(index))
+        .is_some_and(|finding| finding.severity < severity);
+    if worse {
+        alert.title(title()).into()
+    } else {
+        alert.into()
+    }
+}
+
+/// A scheduled job of the container copies a whole directory into a file, secrets among the rest.
+/// Not what a command from outside, a server's shell or drifted code does, nor what aims at the
+/// secret itself or sends the copy away.
+fn backs_up(ctx: &RuleContext<'_>, process: &ProcessEntry, path: &[u8]) -> bool {
+    let archiver = catalog::programs::ARCHIVERS.contains(&program_roles::of(process))
+        && process.file.origin() == crate::event::Origin::Image;
+    let ours = ctx.session().is_none() && !ctx.memory.marks.contains_key(&ctx.event.pid);
+    if !archiver || !ours {
+        return false;
+    }
+    let words = || process.argv.iter().skip(1).map(|word| word.as_bytes());
+    let option = |word: &[u8]| word.starts_with(b"-");
+    // To a pipe, another host or a place that everybody may read.
+    let away = words().any(|word| {
+        word == b"-"
+            || word.contains(&b':')
+            || word.starts_with(b"/dev/")
+            || word.find(b"/tmp/").is_some()
     });
-    alert.part(file.path.clone()).reason(line).into()
+    let names_file = words().enumerate().any(|(at, word)| {
+        word.starts_with(b"--file")
+            || (at == 0 || option(word)) && !word.starts_with(b"--") && word.contains(&b'f')
+    });
+    let to_file = match program_roles::of(process) {
+        b"tar" | b"bsdtar" => names_file,
+        _ => words().filter(|word| !option(word)).count() >= 2,
+    };
+    // `/etc` of `/etc/shadow`, `/home` of `/home/u/.ssh/id_rsa`; not the directory of the keys.
+    let whole = words().filter(|word| word.starts_with(b"/")).any(|word| {
+        let word = word.strip_suffix(b"/").unwrap_or(word);
+        let inside = path
+            .strip_prefix(word)
+            .is_some_and(|rest| rest.starts_with(b"/"));
+        inside && word.iter().filter(|b| **b == b'/').count() <= 1
+    });
+    let scheduled = |p: &ProcessEntry| {
+        catalog::programs::SCHEDULERS.contains(&program_roles::of(p))
+            && p.file.origin() == crate::event::Origin::Image
+    };
+    whole && to_file && !away && attribution::by_start_script(ctx, scheduled)
 }
 
 /// Reading this is what the image's program is there for.
@@ -330,6 +425,51 @@ mod tests {
             let p = w.exec(s, &format!("/usr/bin/{tool}"), &[tool]);
             w.file(p, FileOp::Read, "/etc/ssl/private/site.key");
             assert_eq!(!w.all("file.credential-read").is_empty(), flagged, "{tool}");
+        }
+    }
+
+    #[test]
+    fn a_copy_of_a_directory_is_one_finding_and_low_as_the_containers_backup() {
+        const SECRETS: &[&str] = &[
+            "/etc/shadow",
+            "/etc/gshadow-",
+            "/etc/ssh/ssh_host_rsa_key",
+            "/etc/ssl/private/site.key",
+        ];
+        let copy = |parent: fn(&mut World) -> u32, argv: &[&str]| {
+            let mut w = World::steady();
+            let parent = parent(&mut w);
+            let tar = w.exec(parent, "/bin/tar", argv);
+            for path in SECRETS {
+                w.file(tar, FileOp::Read, path);
+            }
+            let all = w.all("file.credential-read");
+            assert_eq!(all.len(), 1, "{argv:?}");
+            assert!(all[0].count >= 2);
+            all[0].severity
+        };
+        let job: fn(&mut World) -> u32 = |w| {
+            let init = w.init();
+            let cron = w.exec(init, "/usr/sbin/cron", &["cron"]);
+            w.exec(cron, "/bin/sh", &["sh", "-c", "backup"])
+        };
+        let session: fn(&mut World) -> u32 = |w| w.session(&["sh"]);
+        let web: fn(&mut World) -> u32 = |w| {
+            let init = w.init();
+            let web = w.exec(init, "/usr/sbin/nginx", &["nginx"]);
+            w.exec(web, "/bin/sh", &["sh", "-c", "x"])
+        };
+        let backup = &["tar", "-cf", "/var/backups/b.tar", "/etc"][..];
+        assert_eq!(copy(job, backup), Severity::Low);
+        for (parent, argv) in [
+            (session, backup),
+            (web, backup),
+            (job, &["tar", "-cf", "-", "/etc"]),
+            (job, &["tar", "c", "/etc"]),
+            (job, &["tar", "-cf", "/tmp/b.tar", "/etc"]),
+            (job, &["tar", "-cf", "/var/b.tar", "/etc/shadow", "/etc/ssl/private"]),
+        ] {
+            assert_eq!(copy(parent, argv), Severity::High, "{argv:?}");
         }
     }
 
