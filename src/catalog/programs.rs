@@ -115,6 +115,11 @@ pub(crate) const INTERPRETERS: &[&[u8]] = &[
     b"gawk", b"mawk", b"deno", b"bun", b"Rscript", b"guile", b"pypy", b"expect",
 ];
 
+/// Programs that bring the files of a project, from a repository or an archive.
+pub(crate) const UNPACKERS: &[&[u8]] = &[
+    b"git", b"hg", b"svn", b"tar", b"bsdtar", b"unzip", b"cpio",
+];
+
 /// Programs that copy whole directories.
 pub(crate) const ARCHIVERS: &[&[u8]] = &[
     b"tar", b"bsdtar", b"cpio", b"rsync", b"zip", b"7z", b"7za", b"restic", b"borg", b"duplicity",

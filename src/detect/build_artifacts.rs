@@ -24,11 +24,30 @@ pub(crate) const RULE: &str = "drift.exec-built";
 /// The container builds, and its start script goes on with that: nothing but shells and build
 /// tools stands between the process and the container's root. What the scripts of sources do there is the
 /// build's.
+///
+/// In an exec session only what descends from the build's own script is.
 #[must_use]
 pub(crate) fn goes_on(ctx: &RuleContext<'_>) -> bool {
-    ctx.session().is_none()
-        && ctx.findings.find(RULE, Some(ctx.owner), SUBJECT).is_some()
-        && attribution::by_start_script(ctx, |p| program_roles::is_builder(ctx.names(), p))
+    let Some(index) = ctx.findings.find(RULE, Some(ctx.owner), SUBJECT) else {
+        return false;
+    };
+    match ctx.session() {
+        Some(_) => ctx.memory.marks.get(&ctx.event.pid) == Some(&index),
+        None => attribution::by_start_script(ctx, |p| program_roles::is_builder(ctx.names(), p)),
+    }
+}
+
+/// The image's `git`, `tar` or their like brought the file, as they bring the sources of a build.
+fn unpacked(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
+    let writer = ctx
+        .activity(path)
+        .and_then(|activity| ctx.state.processes.get(&activity.writer));
+    writer.is_some_and(|writer| {
+        any_ancestor(ctx, writer, |p| {
+            p.file.origin() == Origin::Image
+                && catalog::programs::UNPACKERS.contains(&program_roles::of(p))
+        })
+    })
 }
 
 /// The finding about a script that runs the image's compiler becomes the one about builds: the
@@ -39,15 +58,16 @@ pub(crate) fn compiles(
     exec: &Exec,
     index: FindingIndex,
 ) -> Option<Alert> {
-    let builds = ctx.session().is_none()
-        && ctx
-            .process
-            .is_some_and(|p| program_roles::is_builder(ctx.names(), p))
+    let builds = ctx
+        .process
+        .is_some_and(|p| program_roles::is_builder(ctx.names(), p))
         && !exec.runtime
         && ctx.findings.get(index).is_some_and(|f| {
             // A story that has become more than a script stays what it is.
             let more = f.why.iter().any(|line| line.starts_with("then: "));
-            f.rule == "drift.script" && f.severity <= Severity::Medium && !more
+            let script = f.rule == "drift.script" && f.severity <= Severity::Medium && !more;
+            // A command from outside builds what it has checked out, not any script.
+            script && (ctx.session().is_none() || unpacked(ctx, &f.subject))
         });
     builds.then(|| {
         Alert::addition(index)
@@ -158,6 +178,29 @@ mod tests {
         w.create(tar, "/srv/x.sh");
         let web = w.exec(init, "/usr/sbin/nginx", &["nginx"]);
         w.exec(web, "/bin/sh", &["sh", "/srv/x.sh"]);
+        assert_eq!(w.finding("drift.script").severity, Severity::Medium);
+    }
+
+    #[test]
+    fn a_checkout_that_a_session_builds_is_a_build() {
+        let mut w = World::steady();
+        let s = w.session(&["sh"]);
+        let git = w.exec(s, "/usr/bin/git", &["git", "clone", "https://x/p"]);
+        w.create(git, "/srv/p/configure");
+        w.create(git, "/srv/p/evil.sh");
+        w.exit(git);
+        let p = w.exec(s, "/bin/sh", &["sh", "/srv/p/configure"]);
+        w.exec(p, "/usr/lib/gcc/cc1", &["cc1"]);
+        w.create(p, "/srv/p/config.status");
+        w.exec(p, "/bin/sh", &["sh", "/srv/p/config.status"]);
+        w.exit(p);
+        let make = w.exec(s, "/usr/bin/make", &["make"]);
+        compile(&mut w, make, "/srv/p/prog");
+        w.exec_new(s, "/srv/p/prog");
+        w.only(&["drift.exec-built", "exec.session"]);
+        assert!(w.finding("drift.exec-built").severity == Severity::Info);
+        // Another script of the checkout, run by hand, is no part of it.
+        w.exec(s, "/bin/sh", &["sh", "/srv/p/evil.sh"]);
         assert_eq!(w.finding("drift.script").severity, Severity::Medium);
     }
 

@@ -23,6 +23,8 @@ const MAX_CONTAINERS: usize = 4096;
 const MAX_PROCESSES: usize = 65_536;
 /// Exec sessions of a container whose findings are remembered.
 const MAX_SESSIONS: usize = 256;
+/// Ancestors of a process that are looked at.
+const MAX_ANCESTRY: usize = 12;
 /// Entries of each bounded set of a container.
 const MAX_SET: usize = 1024;
 
@@ -256,6 +258,7 @@ impl Memory {
                 }
             }
             Kind::File(file) => self.note_packaged(state, event, file),
+            Kind::Process(_) => self.join_installation(names, state, event.pid),
             Kind::Exec(exec) if !exec.runtime => {
                 if !self.installing.contains_key(&event.pid)
                     && self.installing.len() < MAX_PROCESSES
@@ -274,6 +277,26 @@ impl Memory {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// A process that was there before watching began belongs to an installation, too, when a
+    /// package manager is among its ancestors.
+    fn join_installation(&mut self, names: &ProgramAdditions, state: &State, pid: u32) {
+        let root = installation(names, state, pid);
+        if let Some(root) = root.filter(|_| self.installing.len() < MAX_PROCESSES) {
+            self.installing.insert(pid, root);
+        }
+        // A child may be listed before its parent.
+        if root == Some(pid) {
+            let later = state.processes.values().filter(|p| p.existing);
+            for process in later {
+                let known = self.installing.contains_key(&process.pid);
+                if !known && self.installing.len() < MAX_PROCESSES {
+                    let root = installation(names, state, process.pid);
+                    self.installing.extend(root.map(|root| (process.pid, root)));
+                }
+            }
         }
     }
 
@@ -350,6 +373,24 @@ impl Memory {
             self.marks.insert(pid, index);
         }
     }
+}
+
+/// The outermost package manager among a process and its ancestors in the container.
+fn installation(names: &ProgramAdditions, state: &State, pid: u32) -> Option<u32> {
+    let mut process = state.processes.get(&pid)?;
+    let owner = &process.owner;
+    owner.as_ref()?;
+    let mut found = None;
+    for _ in 0..MAX_ANCESTRY {
+        if program_roles::is_packager(names, &**process) {
+            found = Some(process.pid);
+        }
+        match state.processes.get(&process.ppid) {
+            Some(parent) if parent.owner == *owner && parent.pid != process.pid => process = parent,
+            _ => break,
+        }
+    }
+    found
 }
 
 #[cfg(test)]

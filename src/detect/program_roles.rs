@@ -241,17 +241,28 @@ pub(crate) fn is_packager<'a>(
     if !names.is_interpreter(own) && !names.is_shell(own) {
         return false;
     }
-    let module = argv
-        .windows(2)
-        .find(|w| w.first().is_some_and(|m| *m == "-m"))
-        .and_then(|w| w.get(1));
-    if let Some(module) = module {
+    if let Some(module) = module(argv) {
         // An environment of its own is made by installing the installer into it.
-        return catalog::programs::ENVIRONMENT_MODULES.contains(&module.as_bytes())
+        return makes_environment(argv)
             || names.is_packager_name(module) && installs(module, argv);
     }
     packager_script(names, started).is_some_and(|s| {
         s.starts_with(b"/usr/") || s.starts_with(b"/bin/") || s.starts_with(b"/opt/")
+    })
+}
+
+/// `MODULE` of `python -m MODULE`.
+fn module(argv: &[Bytes]) -> Option<&Bytes> {
+    let mut pairs = argv.windows(2);
+    let pair = pairs.find(|pair| pair.first().is_some_and(|option| *option == "-m"))?;
+    pair.get(1)
+}
+
+/// The arguments make an environment for packages of a project: `python -m venv`.
+#[must_use]
+pub(crate) fn makes_environment(argv: &[Bytes]) -> bool {
+    module(argv).is_some_and(|module| {
+        catalog::programs::ENVIRONMENT_MODULES.contains(&module.as_bytes())
     })
 }
 

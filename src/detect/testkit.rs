@@ -329,6 +329,22 @@ impl World {
         self.fact(pid, Kind::Exec(Box::new(exec)));
     }
 
+    /// A process that was there before watching began, running an image program.
+    pub(super) fn existing(&mut self, pid: u32, parent: u32, exe: &str, argv: &[&str]) {
+        let leaf = exe.rsplit('/').next().unwrap_or(exe);
+        let process = Process {
+            ppid: parent,
+            uid: 0,
+            comm: leaf.into(),
+            exe: exe.into(),
+            argv: argv.iter().map(|a| Bytes::from(*a)).collect(),
+            cwd: "/".into(),
+            started: Timestamp(0),
+            file: image(2),
+        };
+        self.fact(pid, Kind::Process(Box::new(process)));
+    }
+
     /// The runtime sets something up inside the container.
     pub(super) fn runtime_exec(&mut self) -> u32 {
         let pid = self.next_pid;

@@ -47,6 +47,13 @@ fn examine(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
         return Alerts::none();
     }
     let command = program_roles::command_line(&exec.argv, &exec.exe, 200);
+    // A place for the packages of a project, as each build makes one; nothing is installed yet.
+    if program_roles::makes_environment(&exec.argv) {
+        let alert = ctx.alert(Severity::Info, b"environments", |explanation| {
+            explanation.title = format!("Created a Python environment: {command}");
+        });
+        return alert.reason(format!("ran: {command}")).into();
+    }
     let alert = ctx.alert(Severity::Low, b"packages", |explanation| {
         explanation.title = format!(
             "Package manager run: {}",
@@ -85,6 +92,23 @@ mod tests {
         w.exec_new(shell, "/usr/bin/tool7");
         w.only(&["exec.package-manager", "exec.session"]);
         assert!(w.highest() <= Severity::Low);
+    }
+
+    #[test]
+    fn an_installation_that_was_under_way_when_watching_began_is_one() {
+        let mut w = World::steady();
+        let init = w.init();
+        // The child is listed first.
+        w.existing(3001, 3000, "/bin/sh", &["sh", "x.postinst", "configure"]);
+        w.existing(3000, init, "/usr/bin/dpkg", &["dpkg", "-i", "x.deb"]);
+        w.create(3001, "/usr/bin/x");
+        w.create(3000, "/etc/init.d/x");
+        w.exec_new(3001, "/usr/bin/x");
+        w.only(&[]);
+        // Another shell beside it is none.
+        w.existing(3002, init, "/bin/sh", &["sh"]);
+        w.create(3002, "/usr/bin/y");
+        w.only(&["file.program-changed"]);
     }
 
     #[test]
@@ -132,7 +156,9 @@ mod tests {
         let pip = run(&mut w, "/app/.venv/bin/pip", "install");
         w.create(pip, "/usr/local/bin/other");
         w.only(&["exec.package-manager"]);
-        assert_eq!(w.all("exec.package-manager").len(), 1);
+        let found = w.all("exec.package-manager");
+        let severities: Vec<Severity> = found.iter().map(|f| f.severity).collect();
+        assert_eq!(severities, [Severity::Info, Severity::Low]);
         // A job of the package manager's name, and what settles triggers, install nothing.
         let mut quiet = World::steady();
         let init = quiet.init();
