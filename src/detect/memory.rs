@@ -280,23 +280,12 @@ impl Memory {
         }
     }
 
-    /// A process that was there before watching began belongs to an installation, too, when a
-    /// package manager is among its ancestors.
+    /// A process that was there before watching began belongs to an installation when a package
+    /// manager is among its ancestors, which are listed before it.
     fn join_installation(&mut self, names: &ProgramAdditions, state: &State, pid: u32) {
         let root = installation(names, state, pid);
         if let Some(root) = root.filter(|_| self.installing.len() < MAX_PROCESSES) {
             self.installing.insert(pid, root);
-        }
-        // A child may be listed before its parent.
-        if root == Some(pid) {
-            let later = state.processes.values().filter(|p| p.existing);
-            for process in later {
-                let known = self.installing.contains_key(&process.pid);
-                if !known && self.installing.len() < MAX_PROCESSES {
-                    let root = installation(names, state, process.pid);
-                    self.installing.extend(root.map(|root| (process.pid, root)));
-                }
-            }
         }
     }
 

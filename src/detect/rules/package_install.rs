@@ -98,9 +98,8 @@ mod tests {
     fn an_installation_that_was_under_way_when_watching_began_is_one() {
         let mut w = World::steady();
         let init = w.init();
-        // The child is listed first.
-        w.existing(3001, 3000, "/bin/sh", &["sh", "x.postinst", "configure"]);
         w.existing(3000, init, "/usr/bin/dpkg", &["dpkg", "-i", "x.deb"]);
+        w.existing(3001, 3000, "/bin/sh", &["sh", "x.postinst", "configure"]);
         w.create(3001, "/usr/bin/x");
         w.create(3000, "/etc/init.d/x");
         w.exec_new(3001, "/usr/bin/x");
