@@ -116,20 +116,40 @@ pub(crate) const INTERPRETERS: &[&[u8]] = &[
 ];
 
 /// Programs that bring the files of a project, from a repository or an archive.
-pub(crate) const UNPACKERS: &[&[u8]] = &[
-    b"git", b"hg", b"svn", b"tar", b"bsdtar", b"unzip", b"cpio",
-];
+pub(crate) const UNPACKERS: &[&[u8]] =
+    &[b"git", b"hg", b"svn", b"tar", b"bsdtar", b"unzip", b"cpio"];
 
 /// Programs that copy whole directories.
 pub(crate) const ARCHIVERS: &[&[u8]] = &[
-    b"tar", b"bsdtar", b"cpio", b"rsync", b"zip", b"7z", b"7za", b"restic", b"borg", b"duplicity",
-    b"rdiff-backup", b"dump", b"pax",
+    b"tar",
+    b"bsdtar",
+    b"cpio",
+    b"rsync",
+    b"zip",
+    b"7z",
+    b"7za",
+    b"restic",
+    b"borg",
+    b"duplicity",
+    b"rdiff-backup",
+    b"dump",
+    b"pax",
 ];
 
 /// Programs that run jobs at their time.
 pub(crate) const SCHEDULERS: &[&[u8]] = &[
-    b"cron", b"crond", b"anacron", b"run-parts", b"supercronic", b"fcron", b"dcron", b"go-cron",
-    b"systemd", b"supervisord", b"s6-supervise", b"runsv",
+    b"cron",
+    b"crond",
+    b"anacron",
+    b"run-parts",
+    b"supercronic",
+    b"fcron",
+    b"dcron",
+    b"go-cron",
+    b"systemd",
+    b"supervisord",
+    b"s6-supervise",
+    b"runsv",
 ];
 
 /// Programs that transfer data from or to another host.

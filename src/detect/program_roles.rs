@@ -243,8 +243,7 @@ pub(crate) fn is_packager<'a>(
     }
     if let Some(module) = module(argv) {
         // An environment of its own is made by installing the installer into it.
-        return makes_environment(argv)
-            || names.is_packager_name(module) && installs(module, argv);
+        return makes_environment(argv) || names.is_packager_name(module) && installs(module, argv);
     }
     packager_script(names, started).is_some_and(|s| {
         s.starts_with(b"/usr/") || s.starts_with(b"/bin/") || s.starts_with(b"/opt/")
@@ -261,9 +260,8 @@ fn module(argv: &[Bytes]) -> Option<&Bytes> {
 /// The arguments make an environment for packages of a project: `python -m venv`.
 #[must_use]
 pub(crate) fn makes_environment(argv: &[Bytes]) -> bool {
-    module(argv).is_some_and(|module| {
-        catalog::programs::ENVIRONMENT_MODULES.contains(&module.as_bytes())
-    })
+    module(argv)
+        .is_some_and(|module| catalog::programs::ENVIRONMENT_MODULES.contains(&module.as_bytes()))
 }
 
 /// The package manager that an interpreter of the image runs as a script, wherever that lies: as

@@ -438,6 +438,8 @@ mod tests {
         ];
         let copy = |parent: fn(&mut World) -> u32, argv: &[&str]| {
             let mut w = World::steady();
+            let init = w.init();
+            w.exec_as(init, 1, "/bin/sh", &["sh", "/start.sh"], |_| {});
             let parent = parent(&mut w);
             let tar = w.exec(parent, "/bin/tar", argv);
             for path in SECRETS {
@@ -467,7 +469,16 @@ mod tests {
             (job, &["tar", "-cf", "-", "/etc"]),
             (job, &["tar", "c", "/etc"]),
             (job, &["tar", "-cf", "/tmp/b.tar", "/etc"]),
-            (job, &["tar", "-cf", "/var/b.tar", "/etc/shadow", "/etc/ssl/private"]),
+            (
+                job,
+                &[
+                    "tar",
+                    "-cf",
+                    "/var/b.tar",
+                    "/etc/shadow",
+                    "/etc/ssl/private",
+                ],
+            ),
         ] {
             assert_eq!(copy(parent, argv), Severity::High, "{argv:?}");
         }
