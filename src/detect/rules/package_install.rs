@@ -3,7 +3,9 @@
 use crate::detect::alert::Alerts;
 
 use crate::detect::rule_context::RuleContext;
-use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_roles};
+use crate::detect::{
+    Handler, Requirement, Rule, RuleInfo, Severity, build_artifacts, program_roles,
+};
 use crate::event::Exec;
 use crate::state::ProcessEntry;
 
@@ -49,6 +51,10 @@ fn examine(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
     let command = program_roles::command_line(&exec.argv, &exec.exe, 200);
     // A place for the packages of a project, as each build makes one; nothing is installed yet.
     if program_roles::makes_environment(&exec.argv) {
+        let (rule, subject) = (build_artifacts::RULE, build_artifacts::SUBJECT);
+        if ctx.findings.find(rule, Some(ctx.owner), subject).is_some() {
+            return super::built(ctx, format!("created a Python environment: {command}")).into();
+        }
         let alert = ctx.alert(Severity::Info, b"environments", |explanation| {
             explanation.title = format!("Created a Python environment: {command}");
         });
