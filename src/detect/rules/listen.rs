@@ -269,20 +269,24 @@ fn finding(ctx: &RuleContext<'_>, subject: &[u8]) -> Option<FindingIndex> {
     ctx.findings.find(RULE.info.id, Some(ctx.owner), subject)
 }
 
-/// The alert that a port which the kernel chose is no passing thing.
-fn rise(ctx: &RuleContext<'_>, socket: &YoungSocket, why: String) -> Alert {
-    let subject = socket.port.to_string();
-    let alert = ctx.alert(Severity::High, subject.as_bytes(), |explanation| {
-        explanation.title = format!(
-            "Listens on port {}, which its image does not declare",
-            socket.port
-        );
-        if let Some(p) = ctx.state.processes.get(&socket.pid) {
-            let command = program_roles::command_line(&p.argv, &p.exe, 160);
-            explanation.why.push(format!("by: {command}"));
-        }
-    });
-    alert.reason(why).evidence(socket.began, socket.seq)
+/// The alert that a port which the kernel chose is no passing thing: the finding about all of them
+/// becomes one about this.
+fn rise(ctx: &RuleContext<'_>, socket: &YoungSocket, why: String) -> Option<Alert> {
+    let index = finding(ctx, CHOSEN_SUBJECT)?;
+    let title = format!(
+        "Listens on port {}, which its image does not declare",
+        socket.port
+    );
+    let mut alert = Alert::addition(index)
+        .title(title)
+        .revise_severity(Severity::High)
+        .reason(format!("port {}: {why}", socket.port))
+        .evidence(socket.began, socket.seq);
+    if let Some(p) = ctx.state.processes.get(&socket.pid) {
+        let command = program_roles::command_line(&p.argv, &p.exe, 160);
+        alert = alert.reason(format!("by: {command}"));
+    }
+    Some(alert)
 }
 
 /// A listener that a command from outside opened starts a shell: a back door.
@@ -327,7 +331,9 @@ fn grow_up(ctx: &RuleContext<'_>, memory: &mut YoungSockets) -> Alerts {
                 } else {
                     format!("it has listened for {SHORT} seconds")
                 };
-                alerts.push(rise(ctx, socket, why));
+                if let Some(alert) = rise(ctx, socket, why) {
+                    alerts.push(alert);
+                }
                 return false;
             }
         } else if !runs
@@ -422,7 +428,8 @@ mod tests {
             w.listen(s, "0.0.0.0:40001");
             act(&mut w, s);
             let all = w.all("net.listen-new");
-            all.iter().map(|f| f.severity).max().unwrap()
+            assert_eq!(all.len(), 1, "{all:?}");
+            all[0].severity
         };
         let exits = |w: &mut World, pid: u32| {
             w.ticks(2);
