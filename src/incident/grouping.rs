@@ -137,11 +137,12 @@ impl Incidents {
             return;
         };
         group.add(finding, links, decisive);
-        // Of what was so already, the connections of now tell nothing.
+        // Of what was so already, the connections of now tell nothing. A finding that rose to this by
+        // what just happened has been there for longer.
         let seen = finding.already_since.is_none();
-        let entrance = group.request.is_none() && decisive && finding.count == 1 && seen;
+        let entrance = group.request.is_none() && decisive && seen;
         if let Some(actor) = finding.ancestry.first().filter(|_| entrance) {
-            group.request = request::before(state, container, actor.pid, finding.first);
+            group.request = request::before(state, container, actor.pid, finding.last);
         }
     }
 
