@@ -90,6 +90,11 @@ impl Probe {
         let (net, key) = (tables::net_calls(), hooks::secret());
         let classes = tables::classes();
         let (registers, memory) = (tables::registers(), tables::memory_calls());
+        let (compat_calls, compat_registers) = (tables::compat_calls(), tables::compat_registers());
+        let (compat_bit, x32) = (
+            tables::compat_bit(),
+            u32::from(cfg!(target_arch = "x86_64")),
+        );
         let secrets = tables::secret_names()?;
         let (host, own) = (u32::from(config.host), std::process::id());
         let mounts = host_mounts()?;
@@ -104,6 +109,10 @@ impl Probe {
             .override_global("NET_KEY", &key, true)
             .override_global("CLASSES", &classes, true)
             .override_global("REGS", &registers, true)
+            .override_global("COMPAT_CALLS", &compat_calls, true)
+            .override_global("COMPAT_REGS", &compat_registers, true)
+            .override_global("COMPAT_BIT", &compat_bit, true)
+            .override_global("HAS_X32", &x32, true)
             .override_global("MEMORY_CALLS", &memory, true)
             .override_global("SECRET_NAMES", &*secrets, true)
             .override_global("WATCH_HOST", &host, true)

@@ -1,7 +1,7 @@
 //! System call tables of this machine, written into the kernel programs before they load.
 
 use hullwatch_abi::secret::{SecretKey, SecretNames};
-use hullwatch_abi::{file, net, privilege};
+use hullwatch_abi::{class, compat, file, net, privilege};
 
 use super::ProbeError;
 use crate::catalog::secrets;
@@ -105,18 +105,6 @@ pub fn secret_names() -> Result<Box<SecretNames>, ProbeError> {
         .ok_or_else(|| ProbeError::Load("too many names of secret files".to_owned()))
 }
 
-/// Classes of calls, as the dispatcher's `CLASSES` tells them apart.
-pub mod class {
-    /// File calls.
-    pub const FILE: u8 = 1;
-    /// Privileged calls.
-    pub const PRIVILEGE: u8 = 2;
-    /// Socket calls.
-    pub const NET: u8 = 3;
-    /// Calls that change a file's attributes.
-    pub const ATTRIBUTE: u8 = 4;
-}
-
 /// For the kernel's `CLASSES`: the class of each call, 0 for one that is not watched.
 #[must_use]
 pub fn classes() -> [u8; CALLS] {
@@ -127,7 +115,7 @@ pub fn classes() -> [u8; CALLS] {
         } else if shape != 0 {
             let shape = file::Shape::unpack(shape);
             table[number] = match shape.op {
-                file::op::CHATTR if shape.is_ioctl() => class::ATTRIBUTE | file::IOCTL,
+                file::op::CHATTR if shape.is_ioctl() => class::ATTRIBUTE | class::IOCTL,
                 file::op::CHATTR | file::op::SET_XATTR | file::op::REMOVE_XATTR => class::ATTRIBUTE,
                 _ => class::FILE,
             };
@@ -138,7 +126,51 @@ pub fn classes() -> [u8; CALLS] {
             table[number] = class::NET;
         }
     }
+    for (number, _) in compat_list() {
+        table[usize::from(*number)] |= class::WATCHED32;
+    }
     table
+}
+
+fn compat_list() -> &'static [compat::CompatCall] {
+    if cfg!(target_arch = "aarch64") {
+        compat::ARM
+    } else {
+        compat::I386
+    }
+}
+
+/// For the kernel's `COMPAT_CALLS`: the entry of each 32-bit call, 0 for every other.
+#[must_use]
+pub fn compat_calls() -> [u16; CALLS] {
+    let mut table = [0; CALLS];
+    for (number, entry) in compat_list() {
+        table[usize::from(*number)] = *entry;
+    }
+    table
+}
+
+/// For the kernel's `COMPAT_REGS`: where in `struct pt_regs` the six arguments of a 32-bit call
+/// are, in bytes.
+#[must_use]
+pub fn compat_registers() -> [u32; 6] {
+    if cfg!(target_arch = "aarch64") {
+        // orig_x0, x1 to x5.
+        [272, 8, 16, 24, 32, 40]
+    } else {
+        // rbx, rcx, rdx, rsi, rdi, rbp.
+        [40, 88, 96, 104, 112, 32]
+    }
+}
+
+/// For the kernel's `COMPAT_BIT`: `TIF_32BIT` on Arm, `TS_COMPAT` on x86.
+#[must_use]
+pub fn compat_bit() -> u32 {
+    if cfg!(target_arch = "aarch64") {
+        1 << 22
+    } else {
+        2
+    }
 }
 
 #[cfg(test)]
@@ -166,6 +198,46 @@ mod tests {
             table.by_leaf[usize::from(b'.')] & table.by_parent[0] & table.by_length[3],
             0
         );
+    }
+
+    #[test]
+    fn a_32_bit_call_stands_for_a_watched_call_or_for_one_that_reserves_memory() {
+        let (classes, memory) = (classes(), memory_calls());
+        for (number, entry) in compat_list() {
+            let native = usize::from(entry & compat::NUMBER);
+            assert!(usize::from(*number) < CALLS);
+            assert_ne!(classes[usize::from(*number)] & class::WATCHED32, 0);
+            if entry & compat::SOCKETCALL == 0 {
+                let watched = classes[native] & class::CLASS != 0;
+                assert!(
+                    watched || memory[native] != 0,
+                    "{number} stands for {native}"
+                );
+            }
+        }
+        let by_number: std::collections::BTreeSet<u16> =
+            compat_list().iter().map(|(number, _)| *number).collect();
+        assert_eq!(by_number.len(), compat_list().len());
+    }
+
+    /// Every watched call that i386 has is listed, so that none can be made unseen.
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn every_watched_call_has_its_32_bit_twin() {
+        // kexec_file_load and the calls of x86_64 alone: i386 has none of them.
+        let none = [320];
+        let sockets: Vec<u16> = compat::SOCKET_CALLS.to_vec();
+        for (number, flags) in classes().into_iter().enumerate() {
+            let number = u16::try_from(number).unwrap();
+            let listed = compat_list()
+                .iter()
+                .any(|(_, entry)| entry & compat::NUMBER == number)
+                || sockets.contains(&number);
+            assert!(
+                flags & class::CLASS == 0 || listed || none.contains(&number),
+                "{number} has no 32-bit number"
+            );
+        }
     }
 
     #[test]

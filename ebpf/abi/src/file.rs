@@ -2,6 +2,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use crate::compat::arm;
+
 /// Longest directory path kept per path, bytes.
 pub const BASE_MAX: usize = 4096;
 /// Longest string kept as the program passed it, bytes.
@@ -181,9 +183,6 @@ pub mod ioctl {
     pub const SET_XFLAGS: u32 = 0x401c_5820;
 }
 
-/// Beside the class of a call: only the commands of [`ioctl`] are watched.
-pub const IOCTL: u8 = 0x80;
-
 /// No such argument: the working directory, no path, no mode.
 pub const NONE: u8 = 7;
 
@@ -335,4 +334,17 @@ pub const AARCH64: &[(u16, Shape)] = &[
     (466, Shape::new(op::REMOVE_XATTR, 0, 1, 3, N, N, N)),
     (29, Shape::new(op::CHATTR, 0, N, N, N, 2, 1)),
     (469, Shape::new(op::CHATTR, 0, 1, N, N, 2, N)),
+    // Calls of 32-bit programs that aarch64 itself does not have.
+    (arm::OPEN, Shape::new(op::OPEN, N, 0, N, N, 2, 1)),
+    (arm::CREAT, Shape::new(op::OPEN, N, 0, N, N, 1, N)),
+    (arm::LINK, Shape::new(op::LINK, N, 0, N, 1, N, N)),
+    (arm::UNLINK, Shape::new(op::UNLINK, N, 0, N, N, N, N)),
+    (arm::MKNOD, Shape::new(op::MKNOD, N, 0, N, N, 1, N)),
+    (arm::CHMOD, Shape::new(op::CHMOD, N, 0, N, N, 1, N)),
+    (arm::LCHOWN, Shape::new(op::CHOWN, N, 0, N, N, N, N)),
+    (arm::CHOWN, Shape::new(op::CHOWN, N, 0, N, N, N, N)),
+    (arm::RENAME, Shape::new(op::RENAME, N, 0, N, 1, N, N)),
+    (arm::MKDIR, Shape::new(op::MKDIR, N, 0, N, N, 1, N)),
+    (arm::RMDIR, Shape::new(op::RMDIR, N, 0, N, N, N, N)),
+    (arm::SYMLINK, Shape::new(op::SYMLINK, N, 1, N, 0, N, N)),
 ];

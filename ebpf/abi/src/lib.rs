@@ -2,6 +2,8 @@
 #![no_std]
 
 pub mod capability;
+pub mod class;
+pub mod compat;
 pub mod dns;
 pub mod file;
 pub mod header;

@@ -35,6 +35,8 @@ macro_rules! fields {
 }
 
 fields! {
+    // x86 keeps there whether a call is a 32-bit one, Arm whether the program is.
+    TASK_ABI "task_struct" "thread_info.status|thread_info.flags" false;
     TASK_FILES "task_struct" "files" true;
     TASK_FS "task_struct" "fs" true;
     TASK_REAL_CRED "task_struct" "real_cred" true;

@@ -116,6 +116,8 @@ pub const CALLS: &[Call] = &[
     call("personality", Some(135), Some(92), &[]),
     call("iopl", Some(172), None, &[]),
     call("ioperm", Some(173), None, &[]),
+    // No call: the first 32-bit call of a container, whichever it is.
+    call("compat", None, None, &[]),
 ];
 
 /// Places in [`CALLS`] the kernel programs treat one by one.
@@ -222,4 +224,6 @@ pub mod id {
     pub const IOPL: u8 = 49;
     /// `ioperm`.
     pub const IOPERM: u8 = 50;
+    /// The first 32-bit call of a container.
+    pub const COMPAT: u8 = 51;
 }

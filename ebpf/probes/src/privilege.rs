@@ -129,6 +129,28 @@ fn repeated(record: &PrivilegeRecord) -> bool {
     false
 }
 
+/// A record that the current task made a 32-bit call with this number, the first of its cgroup.
+#[inline(always)]
+pub fn compat(number: u32) -> Option<*mut Scratch> {
+    let pointer = PRIVILEGE_SCRATCH.get_ptr_mut(0)?;
+    // SAFETY: the slot is this CPU's and this program's alone; tracing programs do not nest here.
+    let record = unsafe { &mut (*pointer).record };
+    *record = PrivilegeRecord::default();
+    record.args[0] = u64::from(number);
+    record.call = id::COMPAT;
+    finish(record);
+    Some(pointer)
+}
+
+/// Fills in who calls.
+#[inline(always)]
+fn finish(record: &mut PrivilegeRecord) {
+    let ids = bpf_get_current_uid_gid();
+    record.uid = ids as u32;
+    record.gid = (ids >> 32) as u32;
+    record.comm = bpf_get_current_comm().unwrap_or_default();
+}
+
 /// Handles the end of a privileged call. What is to be sent is [`Scratch::record`] and the
 /// returned number of bytes of [`Scratch::text`] behind it; `None` when there is nothing to send.
 #[inline(always)]
@@ -203,10 +225,7 @@ pub fn exit(call: &Call, runtime: bool) -> Option<(*mut Scratch, usize)> {
         all &= read;
         end = to;
     }
-    let ids = bpf_get_current_uid_gid();
-    scratch.record.uid = ids as u32;
-    scratch.record.gid = (ids >> 32) as u32;
-    scratch.record.comm = bpf_get_current_comm().unwrap_or_default();
+    finish(&mut scratch.record);
     if runtime {
         scratch.record.flags |= flag::RUNTIME;
     }

@@ -1,4 +1,4 @@
-//! Comparison of secret files: whether a read of a file may be worth an event.
+//! SecretLookup of secret files: whether a read of a file may be worth an event.
 
 use aya_ebpf::{cty::c_void, helpers::bpf_loop};
 use hullwatch_abi::{
@@ -29,7 +29,7 @@ pub fn maybe_secret(file: Place) -> bool {
 
 /// The names that are compared with each pattern.
 #[repr(C)]
-struct Comparison {
+struct SecretLookup {
     leaf: u64,
     parent: u64,
     candidates: u64,
@@ -41,7 +41,7 @@ struct Comparison {
 /// Compares with one pattern. A callback, so that the verifier looks at one round only.
 unsafe extern "C" fn compare(index: u32, names: *mut c_void) -> i64 {
     // SAFETY: the caller's own structure, which outlives the loop.
-    let names = unsafe { &mut *names.cast::<Comparison>() };
+    let names = unsafe { &mut *names.cast::<SecretLookup>() };
     let place = (index & (NAMES_MAX as u32 - 1)) as usize;
     if names.candidates >> place & 1 == 0 {
         return 0;
@@ -75,7 +75,7 @@ fn named(dentry: u64) -> bool {
     if candidates == 0 {
         return false;
     }
-    let mut names = Comparison {
+    let mut names = SecretLookup {
         leaf,
         parent,
         candidates,

@@ -12,9 +12,8 @@ use hullwatch_abi::{
 };
 
 use crate::{
-    dns, emit, gate,
+    call, dns, emit, gate,
     net::{self, Who},
-    syscall::call_of,
 };
 
 /// What every hook of a cgroup answers: nothing is ever held up.
@@ -76,7 +75,9 @@ fn send(out: net::Out) {
 /// Class 3: socket calls.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn net_exit(ctx: BtfTracePointContext) -> i32 {
-    if let Some(out) = net::exit(&call_of(&ctx), who) {
+    if let Some(call) = call::finished(&ctx)
+        && let Some(out) = net::exit(&call, who)
+    {
         send(out);
     }
     0

@@ -3,6 +3,7 @@
 mod bare_shells;
 mod caller;
 mod cloud_metadata;
+mod compat_calls;
 mod control_api;
 mod credentials;
 mod declared;
@@ -74,6 +75,7 @@ pub(crate) const ALL: &[&Rule] = &[
     &libraries::RULE,
     &programs_run::MASQUERADE,
     &programs_run::MINER,
+    &compat_calls::RULE,
     &exec_refused::RULE,
     &exec_session::RULE,
     &program_changed::RULE,

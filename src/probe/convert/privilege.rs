@@ -83,6 +83,8 @@ fn detail(call: &str, args: &[u64; 4], texts: &[Bytes; 3]) -> Bytes {
         "setuid" | "setgid" | "setfsuid" | "setfsgid" => out.word(&id(args[0])),
         "setreuid" | "setregid" => args[..2].iter().for_each(|a| out.word(&id(*a))),
         "setresuid" | "setresgid" => args[..3].iter().for_each(|a| out.word(&id(*a))),
+        // Its number in the 32-bit table.
+        "compat" => out.word(&format!("call {}", low(args[0]))),
         "personality" => {
             out.word(if args[0] & 0x004_0000 == 0 {
                 ""

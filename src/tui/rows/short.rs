@@ -16,6 +16,7 @@ const LABELS: &[(&str, &str)] = &[
     ("drift.script", "script"),
     ("drift.snapshot", "files differ"),
     ("drift.startup", "start-up drift"),
+    ("exec.compat", "32-bit code"),
     ("exec.masquerade", "disguised"),
     ("exec.miner", "miner"),
     ("exec.package-manager", "packages"),

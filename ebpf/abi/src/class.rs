@@ -1,0 +1,16 @@
+//! Classes of system calls, as the dispatcher tells them apart, and flags beside them.
+
+/// File calls.
+pub const FILE: u8 = 1;
+/// Privileged calls.
+pub const PRIVILEGE: u8 = 2;
+/// Socket calls.
+pub const NET: u8 = 3;
+/// Calls that change a file's attributes.
+pub const ATTRIBUTE: u8 = 4;
+/// The bits of an entry that hold the class.
+pub const CLASS: u8 = 7;
+/// Flag: the 32-bit call of this number is watched, whatever the 64-bit one is.
+pub const WATCHED32: u8 = 0x40;
+/// Flag: only the commands of [`crate::file::ioctl`] are watched.
+pub const IOCTL: u8 = 0x80;
