@@ -146,6 +146,8 @@ pub(crate) const SCHEDULERS: &[&[u8]] = &[
     b"fcron",
     b"dcron",
     b"go-cron",
+    b"atd",
+    b"ofelia",
     b"systemd",
     b"supervisord",
     b"s6-supervise",
@@ -541,18 +543,6 @@ pub(crate) const FETCHERS: &[&[u8]] = &[b"curl", b"wget", b"fetch", b"aria2c", b
 
 /// Long options of shells that do not say what to run.
 pub(crate) const SHELL_OPTIONS: &[&[u8]] = &[b"--norc", b"--noprofile", b"--login", b"--posix"];
-
-/// Programs that start commands at set times.
-pub(crate) const SCHEDULERS: &[&[u8]] = &[
-    b"cron",
-    b"crond",
-    b"anacron",
-    b"atd",
-    b"fcron",
-    b"supercronic",
-    b"ofelia",
-    b"go-cron",
-];
 
 /// Ends of the names of files that an interpreter or a web server runs.
 const SCRIPT_ENDS: &[&[u8]] = &[

@@ -281,35 +281,3 @@ fn continued_finding(ctx: &RuleContext<'_>, severity: Severity) -> Option<Findin
         && finding.container.as_ref() == Some(ctx.owner);
     adds.then_some(index)
 }
-
-impl RuleContext<'_> {
-    /// Raises or counts a finding of the running rule: the old way, for rules not converted yet.
-    pub(crate) fn raise(
-        &mut self,
-        severity: Severity,
-        subject: &[u8],
-        describe: impl FnOnce(&Self, &mut Explanation),
-    ) -> Option<FindingIndex> {
-        self.raise_as(self.rule, severity, subject, describe)
-    }
-
-    /// As [`Self::raise`], for a rule of the same family.
-    pub(crate) fn raise_as(
-        &mut self,
-        rule: &'static RuleInfo,
-        severity: Severity,
-        subject: &[u8],
-        describe: impl FnOnce(&Self, &mut Explanation),
-    ) -> Option<FindingIndex> {
-        if self.settings.policy.turns_off(rule.id) {
-            return None;
-        }
-        let known = self.findings.find(rule.id, Some(self.owner), subject);
-        let explanation = known.is_none().then(|| {
-            let mut explanation = Explanation::default();
-            describe(self, &mut explanation);
-            explanation
-        });
-        record_new(self, rule, severity, subject, explanation, None)
-    }
-}

@@ -14,13 +14,7 @@ use super::{build_artifacts, correlation};
 use crate::event::{ContainerAction, ContainerId, Event, Kind, Timestamp};
 use crate::state::State;
 
-/// A handler of either kind, while rules are converted.
-enum AnyHandler<T> {
-    New(HandlerFn<T>),
-    Old(fn(&mut RuleContext<'_>, &T)),
-}
-
-type Handlers<T> = Vec<(&'static Rule, AnyHandler<T>)>;
+type Handlers<T> = Vec<(&'static Rule, HandlerFn<T>)>;
 
 /// The handlers by the kind of event, without those of blind rules.
 #[derive(Default)]
@@ -49,36 +43,21 @@ impl Table {
                 continue;
             }
             for handler in rule.handlers {
-                use AnyHandler::{New, Old};
                 match *handler {
-                    Handler::Exec(f) => table.exec.push((rule, New(f))),
-                    Handler::OldExec(f) => table.exec.push((rule, Old(f))),
-                    Handler::ExecRefused(f) => table.exec_refused.push((rule, New(f))),
-                    Handler::OldExecRefused(f) => table.exec_refused.push((rule, Old(f))),
-                    Handler::File(f) => table.file.push((rule, New(f))),
-                    Handler::OldFile(f) => table.file.push((rule, Old(f))),
-                    Handler::Connect(f) => table.connect.push((rule, New(f))),
-                    Handler::OldConnect(f) => table.connect.push((rule, Old(f))),
-                    Handler::Listen(f) => table.listen.push((rule, New(f))),
-                    Handler::OldListen(f) => table.listen.push((rule, Old(f))),
-                    Handler::Dns(f) => table.dns.push((rule, New(f))),
-                    Handler::OldDns(f) => table.dns.push((rule, Old(f))),
-                    Handler::Compare(f) => table.compare.push((rule, New(f))),
-                    Handler::OldCompare(f) => table.compare.push((rule, Old(f))),
-                    Handler::DriftScan(f) => table.scan.push((rule, New(f))),
-                    Handler::OldDriftScan(f) => table.scan.push((rule, Old(f))),
-                    Handler::Privilege(f) => table.privilege.push((rule, New(f))),
-                    Handler::OldPrivilege(f) => table.privilege.push((rule, Old(f))),
-                    Handler::Capability(f) => table.capability.push((rule, New(f))),
-                    Handler::OldCapability(f) => table.capability.push((rule, Old(f))),
-                    Handler::Container(f) => table.container.push((rule, New(f))),
-                    Handler::OldContainer(f) => table.container.push((rule, Old(f))),
-                    Handler::Client(f) => table.client.push((rule, New(f))),
-                    Handler::OldClient(f) => table.client.push((rule, Old(f))),
-                    Handler::Tick(f) => table.tick.push((rule, New(f))),
-                    Handler::OldTick(f) => table.tick.push((rule, Old(f))),
-                    Handler::Found(f) => table.found.push((rule, New(f))),
-                    Handler::OldFound(f) => table.found.push((rule, Old(f))),
+                    Handler::Exec(f) => table.exec.push((rule, f)),
+                    Handler::ExecRefused(f) => table.exec_refused.push((rule, f)),
+                    Handler::File(f) => table.file.push((rule, f)),
+                    Handler::Connect(f) => table.connect.push((rule, f)),
+                    Handler::Listen(f) => table.listen.push((rule, f)),
+                    Handler::Dns(f) => table.dns.push((rule, f)),
+                    Handler::Compare(f) => table.compare.push((rule, f)),
+                    Handler::DriftScan(f) => table.scan.push((rule, f)),
+                    Handler::Privilege(f) => table.privilege.push((rule, f)),
+                    Handler::Capability(f) => table.capability.push((rule, f)),
+                    Handler::Container(f) => table.container.push((rule, f)),
+                    Handler::Client(f) => table.client.push((rule, f)),
+                    Handler::Tick(f) => table.tick.push((rule, f)),
+                    Handler::Found(f) => table.found.push((rule, f)),
                 }
             }
         }
@@ -239,14 +218,9 @@ impl Detector {
         };
         for (rule, handler) in handlers {
             ctx.rule = &rule.info;
-            match handler {
-                AnyHandler::New(examine) => {
-                    let alerts = examine(&ctx, &mut memories, fact);
-                    if !alerts.is_empty() {
-                        correlation::record(&mut ctx, alerts);
-                    }
-                }
-                AnyHandler::Old(examine) => examine(&mut ctx, fact),
+            let alerts = handler(&ctx, &mut memories, fact);
+            if !alerts.is_empty() {
+                correlation::record(&mut ctx, alerts);
             }
         }
     }

@@ -205,6 +205,7 @@ impl Memory {
                 if let Some(&mark) = self.marks.get(&process.ppid) {
                     self.mark(event.pid, mark);
                 }
+                self.join_installation(names, state, event.pid);
             }
             Kind::Exit(_) => {
                 self.installing.remove(&event.pid);
@@ -258,7 +259,6 @@ impl Memory {
                 }
             }
             Kind::File(file) => self.note_packaged(state, event, file),
-            Kind::Process(_) => self.join_installation(names, state, event.pid),
             Kind::Exec(exec) if !exec.runtime => {
                 if !self.installing.contains_key(&event.pid)
                     && self.installing.len() < MAX_PROCESSES

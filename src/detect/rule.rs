@@ -70,34 +70,6 @@ pub(crate) enum Handler {
     Tick(HandlerFn<Tick>),
     /// Processes that were found when watching began, parents first, after the open sockets.
     Found(HandlerFn<Process>),
-    /// As above, of a rule that is not converted yet.
-    OldExec(fn(&mut RuleContext<'_>, &Exec)),
-    /// As above, of a rule that is not converted yet.
-    OldExecRefused(fn(&mut RuleContext<'_>, &ExecRefused)),
-    /// As above, of a rule that is not converted yet.
-    OldFile(fn(&mut RuleContext<'_>, &File)),
-    /// As above, of a rule that is not converted yet.
-    OldConnect(fn(&mut RuleContext<'_>, &Connect)),
-    /// As above, of a rule that is not converted yet.
-    OldListen(fn(&mut RuleContext<'_>, &Listen)),
-    /// As above, of a rule that is not converted yet.
-    OldDns(fn(&mut RuleContext<'_>, &Dns)),
-    /// As above, of a rule that is not converted yet.
-    OldCompare(fn(&mut RuleContext<'_>, &Compare)),
-    /// As above, of a rule that is not converted yet.
-    OldDriftScan(fn(&mut RuleContext<'_>, &DriftScan)),
-    /// As above, of a rule that is not converted yet.
-    OldPrivilege(fn(&mut RuleContext<'_>, &Privilege)),
-    /// As above, of a rule that is not converted yet.
-    OldCapability(fn(&mut RuleContext<'_>, &Capability)),
-    /// As above, of a rule that is not converted yet.
-    OldContainer(fn(&mut RuleContext<'_>, &ContainerEvent)),
-    /// As above, of a rule that is not converted yet.
-    OldClient(fn(&mut RuleContext<'_>, &Client)),
-    /// As above, of a rule that is not converted yet.
-    OldTick(fn(&mut RuleContext<'_>, &Tick)),
-    /// As above, of a rule that is not converted yet.
-    OldFound(fn(&mut RuleContext<'_>, &Process)),
 }
 
 /// A rule.

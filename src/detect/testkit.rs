@@ -341,6 +341,7 @@ impl World {
             cwd: "/".into(),
             started: Timestamp(0),
             file: image(2),
+            ..Process::default()
         };
         self.fact(pid, Kind::Process(Box::new(process)));
     }

@@ -34,6 +34,7 @@ impl Watched {
             rescan: None,
             past: 0,
             allow_actions: true,
+            baselines: None,
         };
         // In a thread of its own: it gives its privileges up, and the other tests need theirs.
         let live = std::thread::spawn(|| Live::start(options, None))
