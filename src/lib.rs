@@ -21,6 +21,7 @@ mod fuzz;
 pub mod incident;
 pub mod learning;
 pub mod masking;
+pub mod posture;
 pub mod probe;
 pub mod recording;
 pub mod render;

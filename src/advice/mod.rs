@@ -13,6 +13,7 @@ mod user;
 
 pub use check::check;
 pub use model::{Advice, NAMES, Setting, Verdict, WritableDirectory};
+pub(crate) use read_only::is_in_root;
 
 use crate::baseline::Baseline;
 use model::WatchedTime;

@@ -64,7 +64,7 @@ fn literal_part(pattern: &[u8]) -> Vec<u8> {
 }
 
 /// Whether a change of this path is one of the container's root.
-pub(super) fn is_in_root(baseline: &Baseline, path: &[u8]) -> bool {
+pub(crate) fn is_in_root(baseline: &Baseline, path: &[u8]) -> bool {
     let in_any = |list: &[&[u8]]| list.iter().any(|d| is_below(path, d));
     !in_any(MOUNTED)
         && !ENGINES.contains(&path)

@@ -24,6 +24,7 @@ mod live;
 mod log;
 mod man;
 mod policy;
+mod posture;
 mod privileges;
 mod record;
 mod replay;
@@ -90,6 +91,7 @@ enum CliCommand {
     Baseline(baseline::Args),
     Diff(diff::Args),
     Harden(harden::Args),
+    Posture(posture::Args),
     Rules(rules::Args),
     Policy(policy::Args),
     Theme(theme::Args),
@@ -142,6 +144,7 @@ pub fn main() -> ExitCode {
         Some(CliCommand::Baseline(args)) => baseline::run(&args),
         Some(CliCommand::Diff(args)) => diff::run(&args),
         Some(CliCommand::Harden(args)) => harden::run(&args),
+        Some(CliCommand::Posture(args)) => posture::run(&args),
         Some(CliCommand::Rules(args)) => rules::run(&args),
         Some(CliCommand::Policy(args)) => policy::run(&args),
         Some(CliCommand::Theme(args)) => theme::run(&args),

@@ -1,0 +1,213 @@
+//! `hullwatch posture`: what containers may do, beside what they were seen to do.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use serde_json::json;
+
+use super::signals::StopSignal;
+use super::{CliError, LiveArgs, learn, live};
+use crate::baseline::Learner;
+use crate::containers::ContainerSelector;
+use crate::detect::Severity;
+use crate::event::{ContainerId, escape_json};
+use crate::learning::{LiveLearner, learner};
+use crate::posture::{CheckResult, PostureOutcome, posture};
+
+/// Check what containers may do
+///
+/// Compares how each container was started with what its service was seen to use of it: rights,
+/// namespaces, mounts, ports, limits. The checks have their numbers of the CIS Docker Benchmark.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Containers: a name, an id or its beginning, a pod, or image:NAME [default: all]
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+
+    /// Check the containers of a recording instead of this host's
+    #[arg(long, value_name = "FILE")]
+    session: Option<PathBuf>,
+
+    /// How long to watch this host first
+    #[arg(long = "for", value_name = "TIME", default_value = "10s", value_parser = live::duration)]
+    time: Duration,
+
+    /// Print JSON lines, one for each check
+    #[arg(long, conflicts_with = "csv")]
+    json: bool,
+
+    /// Print CSV
+    #[arg(long)]
+    csv: bool,
+
+    /// Lowest severity of a failed check that counts for the exit code
+    #[arg(long, value_name = "SEVERITY", default_value = "info")]
+    fail_on: Severity,
+
+    /// Exit with 1 when a check of that severity failed
+    #[arg(long)]
+    exit_code: bool,
+
+    #[command(flatten)]
+    live: LiveArgs,
+}
+
+type Checked = (String, CheckResult);
+
+pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
+    let (learner, sound) = match &args.session {
+        Some(path) => learn::from_session(path)?,
+        None => (watch(args)?, true),
+    };
+    let mut results: Vec<Checked> = Vec::new();
+    for id in selected(&learner, &args.names)? {
+        let Some((_, info)) = learner.containers().find(|(known, _)| **known == id) else {
+            continue;
+        };
+        let name = if info.name.is_empty() {
+            id.short().to_owned()
+        } else {
+            info.name.escaped().to_string()
+        };
+        let used = learner.baseline(&id);
+        let checks = posture(info, used.as_ref());
+        results.extend(checks.into_iter().map(|check| (name.clone(), check)));
+    }
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        for (name, check) in &results {
+            let mut line = json!(check);
+            if let Some(map) = line.as_object_mut() {
+                map.insert("container".to_owned(), json!(name));
+            }
+            out.write_all(&escape_json(line.to_string().as_bytes()))?;
+            writeln!(out)?;
+        }
+    } else if args.csv {
+        csv(&results, &mut out)?;
+    } else {
+        text(&results, &mut out)?;
+    }
+    if !sound {
+        return Ok(ExitCode::from(2));
+    }
+    let failed = |(_, check): &Checked| {
+        check.outcome == PostureOutcome::Fail && check.severity >= args.fail_on
+    };
+    let failed = args.exit_code && results.iter().any(failed);
+    Ok(ExitCode::from(u8::from(failed)))
+}
+
+fn watch(args: &Args) -> Result<Learner, CliError> {
+    let stop = StopSignal::install()?;
+    let live = live::start(&args.live, None, None)?;
+    let settings = live.core().lock().detector.settings().clone();
+    let shared = Arc::new(Mutex::new(learner(&settings)));
+    live.follow(None, Some(Box::new(LiveLearner(Arc::clone(&shared)))))
+        .map_err(|e| CliError::expected(e.to_string()))?;
+    let until = Instant::now() + args.time;
+    while !stop.ended() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    live::stop(live)?;
+    let learner = shared.lock().clone();
+    Ok(learner)
+}
+
+fn selected(learner: &Learner, names: &[String]) -> Result<Vec<ContainerId>, CliError> {
+    let known: Vec<_> = learner.containers().collect();
+    if names.is_empty() {
+        return Ok(known.into_iter().map(|(id, _)| id.clone()).collect());
+    }
+    let mut ids = Vec::new();
+    for name in names {
+        let found = ContainerSelector::new(name).resolve(known.iter().copied());
+        for id in found.map_err(|e| CliError::expected(e.to_string()))? {
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+    }
+    Ok(ids)
+}
+
+fn text(results: &[Checked], out: &mut impl Write) -> Result<(), CliError> {
+    let mut last = "";
+    for (name, check) in results {
+        if name != last {
+            writeln!(out, "{name}")?;
+            last = name;
+        }
+        if check.outcome == PostureOutcome::Pass {
+            continue;
+        }
+        let cis = if check.cis.is_empty() {
+            String::new()
+        } else {
+            format!("CIS {}", check.cis)
+        };
+        writeln!(
+            out,
+            "  {:<8} {:<8} {:<18} {cis:<9} {}",
+            check.outcome.name(),
+            check.severity,
+            check.id,
+            check.declared
+        )?;
+        if !check.used.is_empty() {
+            writeln!(out, "           {}", check.used)?;
+        }
+    }
+    let of = |outcome| results.iter().filter(|(_, c)| c.outcome == outcome).count();
+    writeln!(
+        out,
+        "{} failed, {} passed, {} unknown",
+        of(PostureOutcome::Fail),
+        of(PostureOutcome::Pass),
+        of(PostureOutcome::Unknown)
+    )?;
+    Ok(())
+}
+
+/// A cell that no spreadsheet takes for a formula.
+fn cell(text: &str) -> String {
+    if text.starts_with(['=', '+', '-', '@']) {
+        format!("'{text}")
+    } else {
+        text.to_owned()
+    }
+}
+
+fn csv(results: &[Checked], out: &mut impl Write) -> Result<(), CliError> {
+    let mut table = csv::Writer::from_writer(out);
+    let failed = |e: csv::Error| CliError::from(std::io::Error::other(e));
+    let head = [
+        "container",
+        "check",
+        "cis",
+        "severity",
+        "outcome",
+        "declared",
+        "used",
+    ];
+    table.write_record(head).map_err(failed)?;
+    for (name, check) in results {
+        let severity = check.severity.to_string();
+        let row = [
+            &cell(name),
+            check.id,
+            check.cis,
+            severity.as_str(),
+            check.outcome.name(),
+            &cell(&check.declared),
+            &cell(&check.used),
+        ];
+        table.write_record(row).map_err(failed)?;
+    }
+    table.flush()?;
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! What a check looks at, and how its result is made.
+
+use super::result::{CheckResult, PostureOutcome};
+use crate::baseline::{Baseline, Facet, ItemField, LearningSource};
+use crate::event::{ContainerInfo, Severity, escape};
+
+/// What a check looks at.
+pub(super) struct CheckedContainer<'a> {
+    /// What is known of the container.
+    pub(super) info: &'a ContainerInfo,
+    /// What was learned of it.
+    pub(super) used: Option<&'a Baseline>,
+}
+
+impl CheckedContainer<'_> {
+    /// The engine or the runtime's files told how it was started.
+    pub(super) fn is_known(&self) -> bool {
+        !self.info.image.is_empty() || self.info.created.is_some()
+    }
+
+    /// How long it was watched, for people; `None` when nothing was learned.
+    pub(super) fn watched(&self) -> Option<String> {
+        let used = self.used?;
+        let sum = |of: fn(&LearningSource) -> u64| used.sources.values().map(of).sum::<u64>();
+        Some(format!(
+            "{} min, {} starts",
+            sum(|s| s.observed) / 60,
+            sum(|s| s.starts.into())
+        ))
+    }
+
+    /// The different values of a field in a facet, escaped.
+    pub(super) fn seen(&self, facet: Facet, field: ItemField) -> Vec<String> {
+        let Some(used) = self.used else {
+            return Vec::new();
+        };
+        let mut values: Vec<String> = used
+            .facet(facet)
+            .map(|(item, _)| escape(item.get(field)).to_string())
+            .collect();
+        values.sort();
+        values.dedup();
+        values
+    }
+
+    /// A result: failed or passed where the container's facts are known.
+    pub(super) fn result(
+        &self,
+        (id, cis, severity): (&'static str, &'static str, Severity),
+        failed: bool,
+        declared: impl Into<String>,
+        used: impl Into<String>,
+    ) -> CheckResult {
+        let outcome = match (self.is_known(), failed) {
+            (false, false) => PostureOutcome::Unknown,
+            (_, true) => PostureOutcome::Fail,
+            (true, false) => PostureOutcome::Pass,
+        };
+        CheckResult {
+            id,
+            cis,
+            severity,
+            outcome,
+            declared: declared.into(),
+            used: used.into(),
+        }
+    }
+}
+
+/// Words as a list, `none` without any.
+pub(super) fn list(words: &[String]) -> String {
+    if words.is_empty() {
+        "none".to_owned()
+    } else {
+        words.join(", ")
+    }
+}

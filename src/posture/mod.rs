@@ -1,0 +1,28 @@
+//! What a container may do, beside what it was seen to do: checks with their CIS numbers.
+//!
+//! Pure: facts of a container and what was learned of it in, results out.
+
+mod checks;
+mod namespaces;
+mod resources;
+mod result;
+mod rights;
+
+pub use result::{CheckResult, PostureOutcome};
+
+use crate::baseline::Baseline;
+use crate::event::ContainerInfo;
+use checks::CheckedContainer;
+
+/// The results of all checks of a container. `used` is what was learned of it meanwhile.
+#[must_use]
+pub fn posture(info: &ContainerInfo, used: Option<&Baseline>) -> Vec<CheckResult> {
+    let subject = CheckedContainer { info, used };
+    let mut all = rights::check(&subject);
+    all.extend(namespaces::check(&subject));
+    all.extend(resources::check(&subject));
+    all
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+use super::*;
+use crate::event::{Limits, Mount, PublishedPort, Security};
+
+fn outcome(info: &ContainerInfo, id: &str) -> PostureOutcome {
+    let all = posture(info, None);
+    all.iter().find(|r| r.id == id).unwrap().outcome
+}
+
+fn good() -> ContainerInfo {
+    ContainerInfo {
+        image: "web@sha256:00".into(),
+        user: "1000".into(),
+        healthcheck: vec!["true".into()],
+        limits: Limits {
+            memory: 1 << 30,
+            cpu_milli: 500,
+            pids: 64,
+        },
+        security: Security {
+            cap_drop: vec!["ALL".to_owned()],
+            apparmor: "docker-default".to_owned(),
+            readonly_root: true,
+            no_new_privileges: true,
+            ..Security::default()
+        },
+        ..ContainerInfo::default()
+    }
+}
+
+#[test]
+fn each_check_passes_without_and_fails_with_what_it_is_about() {
+    let none = good();
+    for result in posture(&none, None) {
+        assert_eq!(result.outcome, PostureOutcome::Pass, "{result:?}");
+    }
+    type Change = fn(&mut ContainerInfo);
+    let mount = |source: &str, writable: bool| Mount {
+        kind: "bind".to_owned(),
+        source: source.into(),
+        destination: "/x".into(),
+        writable,
+    };
+    let cases: [(&str, Change); 13] = [
+        ("privileged", |i| i.security.privileged = true),
+        ("caps-added", |i| {
+            i.security.cap_add = vec!["CAP_SYS_ADMIN".to_owned()]
+        }),
+        ("root", |i| i.user = "0:0".into()),
+        ("no-new-privileges", |i| {
+            i.security.no_new_privileges = false
+        }),
+        ("seccomp-off", |i| {
+            i.security.seccomp = "unconfined".to_owned()
+        }),
+        ("apparmor-off", |i| {
+            i.security.apparmor = "unconfined".to_owned()
+        }),
+        ("root-writable", |i| i.security.readonly_root = false),
+        ("host-pid", |i| i.security.pid_mode = "host".to_owned()),
+        ("host-net", |i| i.security.network_mode = "host".to_owned()),
+        ("no-memory-limit", |i| i.limits.memory = 0),
+        ("no-pids-limit", |i| i.limits.pids = 0),
+        ("unpinned", |i| i.image = "web:1".into()),
+        ("no-health-check", |i| i.healthcheck.clear()),
+    ];
+    for (id, change) in cases {
+        let mut info = good();
+        change(&mut info);
+        assert_eq!(outcome(&info, id), PostureOutcome::Fail, "{id}");
+    }
+    for (source, id) in [
+        ("/", "mount-sensitive"),
+        ("/etc/ssl", "mount-sensitive"),
+        ("/var/run/docker.sock", "engine-socket"),
+    ] {
+        let mut info = good();
+        info.mounts = vec![mount(source, false)];
+        assert_eq!(outcome(&info, id), PostureOutcome::Fail, "{source}");
+    }
+    let mut info = good();
+    info.mounts = vec![mount("/srv/data", true), mount("/etcetera", true)];
+    assert_eq!(outcome(&info, "mount-sensitive"), PostureOutcome::Pass);
+    info.ports = vec![PublishedPort {
+        container: "80/tcp".to_owned(),
+        host: "[::]:80".to_owned(),
+    }];
+    assert_eq!(outcome(&info, "published-any"), PostureOutcome::Fail);
+}
+
+#[test]
+fn of_a_container_without_facts_nothing_is_claimed() {
+    let none = ContainerInfo::default();
+    assert_eq!(outcome(&none, "privileged"), PostureOutcome::Unknown);
+    assert_eq!(outcome(&none, "host-pid"), PostureOutcome::Unknown);
+}
