@@ -23,7 +23,7 @@ use hullwatch_abi::{
 };
 
 use crate::{
-    call::Call,
+    call::{self, Call},
     emit,
     kernel::{field, file_of, has},
 };
@@ -238,16 +238,12 @@ fn is_inet(family: u16) -> bool {
     family == family::INET || family == family::INET6
 }
 
-/// The operation of a call as the table has it.
+/// The operation of a call's number as the table has it.
 #[inline(always)]
-fn listed(call: &Call) -> u8 {
+fn listed(nr: u32) -> u8 {
     // SAFETY: reads a static; volatile because the loader writes it after compilation.
     unsafe {
-        core::ptr::read_volatile(
-            (&raw const NET_CALLS)
-                .cast::<u8>()
-                .add((call.nr & 511) as usize),
-        )
+        core::ptr::read_volatile((&raw const NET_CALLS).cast::<u8>().add((nr & 511) as usize))
     }
 }
 
@@ -255,7 +251,7 @@ fn listed(call: &Call) -> u8 {
 /// here, before it costs anything to find out whose they are.
 #[inline(always)]
 fn operation(call: &Call) -> Option<u8> {
-    let operation = listed(call);
+    let operation = listed(call.nr);
     let told = match operation {
         // Asking again about a connection that was told.
         op::CONNECT => call.ret != -EISCONN && call.ret != -EALREADY,
@@ -286,7 +282,7 @@ pub fn exit(call: &Call, who: impl FnOnce() -> Option<Who>) -> Option<Out> {
     // Looked up anew: the verifier of 6.1 forgets, on the way through the calls of functions
     // above and below, that what it knows of a register decided a branch. It took the branch of
     // listen and bind for dead and removed it.
-    let operation = listed(call);
+    let operation = listed(call.nr);
     let scratch = NET_EXIT_SCRATCH.get_ptr_mut(0)?;
     // SAFETY: the slot is this CPU's and this program's alone; tracing programs do not nest here.
     let slot = unsafe { &mut *scratch };
@@ -539,6 +535,9 @@ pub fn state(context: &BtfTracePointContext, who: impl FnOnce() -> Option<Who>) 
                 return None;
             }
             let who = who()?;
+            // A send with fast open and a request in a ring connect as well: nobody but the state
+            // tells what comes of them.
+            let by_call = listed(call::under_way()) == op::CONNECT;
             let owner = Owner {
                 cgroup: who.cgroup,
                 cookie: cookie(sk, now()),
@@ -546,7 +545,7 @@ pub fn state(context: &BtfTracePointContext, who: impl FnOnce() -> Option<Who>) 
                 pid: who.pid,
                 nspid: who.nspid,
                 fd: -1,
-                flags: 0,
+                flags: if by_call { 0 } else { PENDING },
                 comm: comm(),
             };
             follow(sk, &owner);
