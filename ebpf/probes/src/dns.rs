@@ -14,7 +14,7 @@ use aya_ebpf::{
 };
 use hullwatch_abi::dns::{DnsRecord, MESSAGE_MAX};
 
-use crate::net::Who;
+use crate::socket_facts::Who;
 
 /// Room for the sender's own header in front of the record.
 pub const HEADROOM: usize = 64;

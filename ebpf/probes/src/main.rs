@@ -8,6 +8,7 @@ mod attribute;
 mod call;
 mod capability;
 mod cgroup;
+mod datagram;
 mod dns;
 mod emit;
 mod facts;
@@ -20,6 +21,7 @@ mod privilege;
 mod secret;
 mod share;
 mod socket;
+mod socket_facts;
 mod syscall;
 mod task;
 

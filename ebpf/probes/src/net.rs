@@ -3,18 +3,17 @@
 //! Three places work together. The end of a system call ([`exit`]) knows process, descriptor and
 //! result. State changes of TCP sockets ([`state`]) come from whoever handles the packet, so the
 //! process that opened a socket is remembered by its address. Address hooks of the cgroup
-//! ([`send`], [`crate::dns::asked`]) see datagrams and the peer as the process named it, before any
+//! ([`crate::datagram::send`], [`crate::dns::asked`]) see datagrams and the peer as the process named it, before any
 //! translation.
 
 use aya_ebpf::{
     EbpfContext as _,
-    bindings::bpf_sock_addr,
     helpers::{
-        bpf_get_current_comm, bpf_get_current_uid_gid, bpf_ktime_get_boot_ns,
-        bpf_probe_read_kernel, bpf_probe_read_user, bpf_probe_read_user_buf,
+        bpf_get_current_uid_gid, bpf_probe_read_kernel, bpf_probe_read_user,
+        bpf_probe_read_user_buf,
     },
     macros::map,
-    maps::{HashMap, LruHashMap, PerCpuArray, PerCpuHashMap},
+    maps::{HashMap, PerCpuArray, PerCpuHashMap},
     programs::BtfTracePointContext,
 };
 use hullwatch_abi::{
@@ -25,16 +24,12 @@ use hullwatch_abi::{
 use crate::{
     call::{self, Call},
     emit,
-    kernel::{field, file_of, has},
+    kernel::field,
+    socket_facts::{
+        Out, Scratch, TCP, UDP, Who, comm, cookie, describe, error_of, is_inet, local, now, remote,
+        sock_of, state_of, v4,
+    },
 };
-
-/// Room for the sender's own header in front of the record.
-pub const HEADROOM: usize = 64;
-
-const S_IFMT: u16 = 0o170_000;
-const S_IFSOCK: u16 = 0o140_000;
-const TCP: u16 = 6;
-const UDP: u16 = 17;
 
 const ESTABLISHED: i32 = 1;
 const SYN_SENT: i32 = 2;
@@ -47,7 +42,6 @@ const EINTR: i64 = 4;
 const EISCONN: i64 = 106;
 const EALREADY: i64 = 114;
 const EINPROGRESS: i64 = 115;
-const ECANCELED: u16 = 125;
 /// The kernel's own results that begin a call anew after a signal.
 const RESTART: core::ops::RangeInclusive<i64> = 512..=516;
 
@@ -58,46 +52,11 @@ const TOLD: u32 = 2;
 /// The peer opened the connection.
 const INBOUND: u32 = 4;
 
-/// Whose fact it is.
-#[derive(Clone, Copy)]
-pub struct Who {
-    /// Id of the cgroup.
-    pub cgroup: u64,
-    /// Process, as the host numbers it.
-    pub pid: u32,
-    /// Process, as its own namespace numbers it.
-    pub nspid: u32,
-}
-
-/// A record under construction. Leading bytes are the sender's.
-#[repr(C)]
-pub struct Scratch {
-    /// For the sender's header.
-    pub head: [u8; HEADROOM],
-    /// The record.
-    pub record: NetRecord,
-    /// Name of a Unix peer.
-    pub name: [u8; 128],
-}
-
-/// A record ready to be sent: [`Scratch::record`] with `name` bytes of [`Scratch::name`] behind.
-pub struct Out {
-    /// The record.
-    pub scratch: *mut Scratch,
-    /// Bytes of the name.
-    pub name: usize,
-    /// Whose it is; not always the current process.
-    pub who: Who,
-}
-
 // One slot for each program: a state change may interrupt a system call's end.
 #[map]
 static NET_EXIT_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 static NET_STATE_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
-#[map]
-static NET_SEND_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
-
 /// Who opened a TCP socket.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -122,121 +81,9 @@ static NET_OWNERS: HashMap<u64, Owner> = HashMap::with_max_entries(65536, 0);
 #[map]
 static NET_UNFOLLOWED: PerCpuHashMap<u64, u64> = PerCpuHashMap::with_max_entries(4096, 0);
 
-/// A peer a process sent datagrams to.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Peer {
-    cgroup: u64,
-    address: [u32; 4],
-    pid: u32,
-    port: u32,
-}
-
-#[map]
-static NET_PEERS: LruHashMap<Peer, u8> = LruHashMap::with_max_entries(16384, 0);
-
 /// Operation by system call number, 0 for no socket call; set by the loader.
 #[unsafe(no_mangle)]
 static NET_CALLS: [u8; 512] = [0; 512];
-
-/// Random number that keeps socket addresses from being guessed by their cookie; set by the
-/// loader.
-#[unsafe(no_mangle)]
-static NET_KEY: u64 = 0;
-
-/// A socket's identity: its address and first sight, hashed with a secret.
-#[inline(always)]
-fn cookie(sk: u64, since: u64) -> u64 {
-    // SAFETY: reads a static; volatile because the loader writes it after compilation.
-    let key = unsafe { core::ptr::read_volatile(&raw const NET_KEY) };
-    let mut x = sk ^ key;
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^= (x >> 31) ^ since ^ key.rotate_left(32);
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (x ^ (x >> 31)) | 1
-}
-
-#[inline(always)]
-fn now() -> u64 {
-    // SAFETY: no arguments.
-    unsafe { bpf_ktime_get_boot_ns() }
-}
-
-#[inline(always)]
-fn comm() -> [u8; 16] {
-    bpf_get_current_comm().unwrap_or([0; 16])
-}
-
-/// The `struct sock` behind a descriptor of the current task.
-#[inline(always)]
-fn sock_of(fd: i32) -> Option<u64> {
-    let file = file_of(fd)?;
-    let inode: u64 = field(file, o::FILE_INODE)?;
-    if field::<u16>(inode, o::INODE_MODE)? & S_IFMT != S_IFSOCK {
-        return None;
-    }
-    let socket: u64 = field(file, o::FILE_PRIVATE)?;
-    let sk: u64 = field(socket, o::SOCKET_SK)?;
-    (sk != 0).then_some(sk)
-}
-
-#[inline(always)]
-fn state_of(sk: u64) -> i32 {
-    i32::from(field::<u8>(sk, o::SK_STATE).unwrap_or(0))
-}
-
-/// Four bytes of an IPv4 address in front of zeros.
-#[inline(always)]
-fn v4(address: u32) -> [u8; 16] {
-    let b = address.to_ne_bytes();
-    [b[0], b[1], b[2], b[3], 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
-}
-
-/// Family, type and protocol of the socket.
-#[inline(always)]
-fn describe(record: &mut NetRecord, sk: u64) -> Option<()> {
-    record.family = field(sk, o::SK_FAMILY)?;
-    record.kind = field::<u16>(sk, o::SK_TYPE)? as u8;
-    record.protocol = field(sk, o::SK_PROTOCOL)?;
-    Some(())
-}
-
-/// The socket's own address.
-#[inline(always)]
-fn local(record: &mut NetRecord, sk: u64) -> Option<()> {
-    let port: u16 = field(sk, o::INET_SPORT)?;
-    record.local_port = u16::from_be(port);
-    if record.family == family::INET {
-        record.local = v4(field(sk, o::SK_SADDR)?);
-    } else if has(o::SK_SADDR6) {
-        record.local = field(sk, o::SK_SADDR6)?;
-    }
-    record.flags |= flag::LOCAL;
-    Some(())
-}
-
-/// The peer as the socket knows it. `None` without one.
-#[inline(always)]
-fn remote(record: &mut NetRecord, sk: u64) -> Option<()> {
-    let port: u16 = field(sk, o::SK_DPORT)?;
-    if port == 0 {
-        return None;
-    }
-    record.remote_port = u16::from_be(port);
-    if record.family == family::INET {
-        record.remote = v4(field(sk, o::SK_DADDR)?);
-    } else if has(o::SK_DADDR6) {
-        record.remote = field(sk, o::SK_DADDR6)?;
-    }
-    Some(())
-}
-
-#[inline(always)]
-fn is_inet(family: u16) -> bool {
-    family == family::INET || family == family::INET6
-}
 
 /// The operation of a call's number as the table has it.
 #[inline(always)]
@@ -410,15 +257,6 @@ fn connect(slot: &mut Scratch, call: &Call, who: Who) -> Option<usize> {
         }
     }
     Some(name)
-}
-
-/// Why a socket failed; a socket closed by its own process has no error.
-#[inline(always)]
-fn error_of(sk: u64) -> u16 {
-    match field::<i32>(sk, o::SK_ERR) {
-        Some(errno) if errno > 0 => errno as u16,
-        _ => ECANCELED,
-    }
 }
 
 /// Who owns an established connection.
@@ -628,78 +466,4 @@ fn tell(sk: u64, owner: Owner, operation: u8, errno: u16) -> Option<Out> {
             nspid: owner.nspid,
         },
     })
-}
-
-/// Handles a datagram to a named peer: told once for each process and peer. For `sendmsg4` and
-/// `sendmsg6` hooks, which must let it pass whatever comes out here.
-#[inline(always)]
-pub fn send(context: *mut bpf_sock_addr, six: bool, who: Who) -> Option<Out> {
-    // SAFETY: the context of an address hook; every field is read whole.
-    let (protocol, port) = unsafe { ((*context).protocol, (*context).user_port) };
-    if protocol != u32::from(UDP) {
-        return None;
-    }
-    let address = if six {
-        // SAFETY: as above.
-        unsafe {
-            [
-                (&raw const (*context).user_ip6[0]).read_volatile(),
-                (&raw const (*context).user_ip6[1]).read_volatile(),
-                (&raw const (*context).user_ip6[2]).read_volatile(),
-                (&raw const (*context).user_ip6[3]).read_volatile(),
-            ]
-        }
-    } else {
-        // SAFETY: as above.
-        [
-            unsafe { (&raw const (*context).user_ip4).read_volatile() },
-            0,
-            0,
-            0,
-        ]
-    };
-    let peer = Peer {
-        cgroup: who.cgroup,
-        address,
-        pid: who.pid,
-        port,
-    };
-    // SAFETY: only whether it is there.
-    if unsafe { NET_PEERS.get(&peer) }.is_some() {
-        return None;
-    }
-    let _ = NET_PEERS.insert(&peer, &1, 0);
-    let scratch = NET_SEND_SCRATCH.get_ptr_mut(0)?;
-    // SAFETY: the slot is this CPU's; the hooks run in the sender's context and do not nest.
-    let record = unsafe { &mut (*scratch).record };
-    *record = NetRecord::default();
-    record.op = op::SEND;
-    record.fd = -1;
-    record.family = if six { family::INET6 } else { family::INET };
-    record.kind = kind::DGRAM;
-    record.protocol = UDP;
-    record.remote_port = u16::from_be(port as u16);
-    let words = address;
-    record.remote = bytes(words);
-    record.comm = comm();
-    Some(Out {
-        scratch,
-        name: 0,
-        who,
-    })
-}
-
-#[inline(always)]
-fn bytes(words: [u32; 4]) -> [u8; 16] {
-    let [a, b, c, d] = words;
-    let (a, b, c, d) = (
-        a.to_ne_bytes(),
-        b.to_ne_bytes(),
-        c.to_ne_bytes(),
-        d.to_ne_bytes(),
-    );
-    [
-        a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3], c[0], c[1], c[2], c[3], d[0], d[1], d[2],
-        d[3],
-    ]
 }

@@ -12,8 +12,8 @@ use hullwatch_abi::{
 };
 
 use crate::{
-    call, dns, emit, gate,
-    net::{self, Who},
+    call, datagram, dns, emit, gate, net,
+    socket_facts::{self, Who},
 };
 
 /// What every hook of a cgroup answers: nothing is ever held up.
@@ -57,13 +57,13 @@ fn header(kind: u16, who: Who, len: usize) -> Header {
 }
 
 #[inline(always)]
-fn send(out: net::Out) {
+fn send(out: socket_facts::Out) {
     let body = size_of::<NetRecord>() + (out.name & 127);
     // SAFETY: the head has room for the header right before the record.
     unsafe {
         let data = (&raw mut (*out.scratch).head)
             .cast::<u8>()
-            .add(net::HEADROOM - size_of::<Header>());
+            .add(socket_facts::HEADROOM - size_of::<Header>());
         emit::send(
             data,
             header(kind::NET, out.who, body),
@@ -98,7 +98,7 @@ fn datagram(ctx: &SockAddrContext, six: bool) -> i32 {
         if dns::is_query(ctx.sock_addr) {
             dns::asked(ctx.sock_addr, who);
         }
-        if let Some(out) = net::send(ctx.sock_addr, six, who) {
+        if let Some(out) = datagram::send(ctx.sock_addr, six, who) {
             send(out);
         }
     }
