@@ -518,6 +518,7 @@ impl World {
             qtype: qtype.into(),
             rcode: 0,
             addresses: addresses.iter().map(|a| a.parse().unwrap()).collect(),
+            cut: false,
             server: None,
         };
         self.emit(0, 0, Kind::Dns(Box::new(dns)));

@@ -101,6 +101,23 @@ pub enum Runtime {
     Unknown,
 }
 
+impl Runtime {
+    /// Its word in JSON, columns and filters.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Podman => "podman",
+            Self::Containerd => "containerd",
+            Self::Crio => "crio",
+            Self::Lxc => "lxc",
+            Self::Nspawn => "nspawn",
+            Self::Runc => "runc",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// What happened to a container.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

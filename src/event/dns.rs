@@ -17,6 +17,9 @@ pub struct Dns {
     pub rcode: u8,
     /// Addresses in the answer, through CNAMEs.
     pub addresses: Vec<IpAddr>,
+    /// Some answers are missing: the message was longer than what is read, or its server cut it.
+    #[serde(default, skip_serializing_if = "super::file::is_false")]
+    pub cut: bool,
     /// Who answered, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<IpAddr>,

@@ -14,6 +14,8 @@ const HEADER: usize = 12;
 const TCP: u8 = 6;
 /// Smallest resource record: root name, type, class, time to live, length.
 const SMALLEST_RECORD: usize = 11;
+/// The header's bit that says that the server cut the message.
+const TRUNCATED: u8 = 0x02;
 /// Addresses kept of one answer.
 const ADDRESSES_MAX: usize = 64;
 
@@ -98,20 +100,24 @@ fn answer(message: &[u8]) -> Result<Option<Dns>, ConvertError> {
         .questions
         .first()
         .ok_or(malformed("question unreadable"))?;
+    let mut addresses: Vec<IpAddr> = packet
+        .answers
+        .iter()
+        .filter_map(|record| match &record.rdata {
+            RData::A(a) => Some(IpAddr::V4(Ipv4Addr::from(a.address))),
+            RData::AAAA(a) => Some(IpAddr::V6(Ipv6Addr::from(a.address))),
+            _ => None,
+        })
+        .collect();
+    let too_many = addresses.len() > ADDRESSES_MAX;
+    addresses.truncate(ADDRESSES_MAX);
+    let by_server = flags_high & TRUNCATED != 0;
     Ok(Some(Dns {
         name: text(&question.qname),
         qtype: type_name(qtype),
         rcode: flags_low & 15,
-        addresses: packet
-            .answers
-            .iter()
-            .filter_map(|record| match &record.rdata {
-                RData::A(a) => Some(IpAddr::V4(Ipv4Addr::from(a.address))),
-                RData::AAAA(a) => Some(IpAddr::V6(Ipv6Addr::from(a.address))),
-                _ => None,
-            })
-            .take(ADDRESSES_MAX)
-            .collect(),
+        addresses,
+        cut: packet.answers.len() < claimed || too_many || by_server,
         server: None,
     }))
 }
@@ -312,11 +318,29 @@ mod tests {
             if let Ok(dns) = decode(&record(&whole[..len], 17)) {
                 let dns = dns.unwrap();
                 assert_eq!(dns.name, "www.example.org");
+                assert!(dns.cut, "{len} bytes are not all");
                 seen.push(dns.addresses.len());
             }
         }
         assert!(seen.is_sorted());
         assert_eq!((seen.first(), seen.last()), (Some(&0), Some(&1)));
+        assert!(!udp(&whole).cut);
+        let mut by_server = whole;
+        by_server[2] |= TRUNCATED;
+        assert!(udp(&by_server).cut);
+    }
+
+    #[test]
+    fn more_addresses_than_are_kept_are_said() {
+        let answer = |count: u8| {
+            let addresses = (0..count).map(|n| RData::A(A::from(Ipv4Addr::new(192, 0, 2, n))));
+            let packet = reply("many.test", TYPE::A, addresses.collect());
+            let dns = udp(&packet.build_bytes_vec_compressed().unwrap());
+            (dns.addresses.len(), dns.cut)
+        };
+        assert_eq!(answer(64), (64, false));
+        assert_eq!(answer(65), (64, true));
+        assert_eq!(answer(121), (64, true));
     }
 
     #[test]

@@ -164,6 +164,7 @@ fn network_kinds() -> impl Strategy<Value = Kind> {
                 name,
                 qtype: "AAAA".to_owned(),
                 rcode,
+                cut: rcode > 127,
                 server: addresses.first().copied(),
                 addresses,
             }))

@@ -23,9 +23,11 @@ pub(super) fn facts(core: &Core, row: &Row, reveal: bool) -> Map<String, Value> 
                 let info = &container.info;
                 facts.add("image_digest", named(&info.image_digest));
                 facts.add("exit_code", container.exit_code);
-                facts.add("runtime", info.runtime);
                 facts.add("role", info.role);
-                facts.add("pod", &info.pod);
+                let pod = info.pod.as_ref();
+                facts.add("pod_namespace", pod.map(|pod| &pod.namespace));
+                facts.add("pod_name", pod.map(|pod| &pod.name));
+                facts.add("pod_uid", pod.map(|pod| &pod.uid));
                 facts.add("engine_namespace", named(&info.engine_namespace));
                 facts.add("owner", info.owner);
                 facts.add("labels", &info.labels);

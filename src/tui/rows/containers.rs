@@ -10,7 +10,7 @@ use super::short::short;
 use super::tally::{drifted, found};
 use super::words::container_state;
 use crate::core::Core;
-use crate::event::ContainerId;
+use crate::event::{ContainerId, escape};
 use crate::incident::{is_chain, sentence};
 use crate::tui::pane::Pane;
 use crate::tui::table::{Column, Unit};
@@ -58,6 +58,8 @@ const COLUMNS: &[Column] = &[
         .right()
         .counts(Unit::Count)
         .spare(),
+    Column::new("pod", "POD", 20, 12).spare(),
+    Column::new("runtime", "RUNTIME", 10, 13).spare(),
     Column::new("last", "WORST FINDING", 30, 2).grow(),
 ];
 
@@ -152,6 +154,12 @@ fn rows(core: &Core, query: &Query<'_>) -> Vec<Row> {
                 Some(code) => row.number(code.unsigned_abs(), code.to_string()),
                 None => row.text(""),
             }
+            let info = &container.info;
+            let pod = info.pod.as_ref();
+            row.text(pod.map_or_else(String::new, |pod| {
+                escape(format!("{}/{}", pod.namespace, pod.name).as_bytes()).to_string()
+            }));
+            row.text(info.runtime.word());
             let incident = incidents.get(&container.id);
             match (incident.filter(|i| is_chain(&i.stages)), found.latest) {
                 // A chain of deeds says more than its worst finding.

@@ -165,7 +165,11 @@ pub(in crate::tui) fn what(event: &Event) -> String {
         ),
         Kind::Listen(listen) => format!("{} {}", word(&listen.protocol), listen.local),
         Kind::Socket(socket) => format!("{} {}", word(&socket.protocol), socket.local),
-        Kind::Dns(dns) => format!("{} {} → {:?}", dns.qtype, dns.name.escaped(), dns.addresses),
+        Kind::Dns(dns) => {
+            let cut = if dns.cut { " and more" } else { "" };
+            let name = dns.name.escaped();
+            format!("{} {name} → {:?}{cut}", dns.qtype, dns.addresses)
+        }
         Kind::File(file) => {
             let target = file
                 .target
