@@ -121,6 +121,14 @@ impl<'a> RuleContext<'a> {
         self.starting_up() || unknown_past
     }
 
+    /// When the container was started: as its engine says, else when its init was.
+    #[must_use]
+    pub(crate) fn container_began(&self) -> Option<Timestamp> {
+        let container = self.container?;
+        let init = || self.state.processes.get(&container.init()?);
+        container.started().or_else(|| Some(init()?.started))
+    }
+
     /// `at` lies within the container's start-up grace.
     #[must_use]
     pub(crate) fn in_grace(&self, at: Timestamp) -> bool {

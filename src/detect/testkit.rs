@@ -6,9 +6,9 @@ use super::{Finding, Settings, Severity};
 use crate::core::Core;
 use crate::event::{
     Accept, Bytes, Capability, Compare, CompareClass, Connect, ContainerAction, ContainerEvent,
-    ContainerId, ContainerInfo, Dns, Endpoint, Event, Exec, Exit, File, FileFacts, FileOp,
-    Filesystem, Fork, Kind, Listen, Mount, Outcome, Privilege, Process, Protocol, Socket, Tick,
-    Timestamp,
+    ContainerId, ContainerInfo, Difference, Differing, Dns, Endpoint, Event, Exec, Exit, File,
+    FileClass, FileFacts, FileOp, Filesystem, Fork, Kind, Listen, Mount, NodeKind, Outcome,
+    Privilege, Process, Protocol, Socket, Tick, Timestamp,
 };
 
 const SECOND: i64 = 1_000_000_000;
@@ -64,6 +64,30 @@ pub(super) fn tmpfs(ino: u64) -> FileFacts {
 /// A file on a volume, older than the container.
 pub(super) fn volume(ino: u64) -> FileFacts {
     facts(ino, Filesystem::Disk, false, false)
+}
+
+/// A file that a scan found added long after the container's start.
+pub(super) fn added(path: &str, class: FileClass) -> Differing {
+    Differing {
+        path: path.into(),
+        difference: Difference::Added,
+        class,
+        kind: NodeKind::File,
+        metadata_only: false,
+        size: 1,
+        size_before: None,
+        mode: 0o100_755,
+        mode_before: None,
+        uid: 0,
+        gid: 0,
+        mtime: Timestamp(CREATED + 50_000 * SECOND),
+        ctime: Timestamp(CREATED + 50_000 * SECOND),
+        target: None,
+        sha256: None,
+        package: None,
+        below: None,
+        note: None,
+    }
 }
 
 impl World {

@@ -146,6 +146,12 @@ impl Container {
             .or((!self.existing).then_some(self.first_seen))
     }
 
+    /// Host pid of its init, where one was seen.
+    #[must_use]
+    pub fn init(&self) -> Option<u32> {
+        self.init
+    }
+
     /// Write operations over the last minute.
     #[must_use]
     pub fn writes_per_minute(&self) -> u32 {

@@ -28,6 +28,8 @@ static ONE: Mutex<()> = Mutex::new(());
 pub(crate) struct Ran {
     pub(crate) scenario: Scenario,
     pub(crate) findings: Vec<Finding>,
+    /// Watching began after its deeds.
+    pub(crate) late: bool,
     /// When start-up was over.
     pub(crate) steady: Timestamp,
     /// How long it was watched.
@@ -98,7 +100,7 @@ fn run_late(scenarios: Vec<Scenario>, after: Option<Duration>) -> Vec<Ran> {
     });
     // Containers' files are compared one after another.
     watch.passes(now(), SETTLED + SCANNED * done.len() as u64 / 10);
-    finish(watch, done, peer)
+    finish(watch, done, peer, true)
 }
 
 /// As [`run`], so many at the same time, with something else beside them under the same watch.
@@ -125,16 +127,17 @@ pub(crate) fn run_beside<T: Send>(
         (done, beside.join().unwrap())
     });
     watch.passes(now(), SETTLED);
-    (finish(watch, done, peer), other)
+    (finish(watch, done, peer, false), other)
 }
 
-fn finish(watch: Watch, done: Vec<Running>, peer: bool) -> Vec<Ran> {
+fn finish(watch: Watch, done: Vec<Running>, peer: bool, late: bool) -> Vec<Ran> {
     let names: Vec<String> = done.iter().map(|r| container(&r.scenario)).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let all = done
         .iter()
         .map(|running| Ran {
             scenario: running.scenario.clone(),
+            late,
             findings: watch.findings(&running.id),
             steady: running.began.plus(Duration::from_secs(STARTED - 1)),
             watched: running.watched,

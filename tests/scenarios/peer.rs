@@ -49,6 +49,15 @@ for port in (4444, 4445, 4446, 4447):
     threading.Thread(target=command, args=(port, b'id\nsleep 1\nexit\n')).start()
 for port in (443, 2375, 5432, 6443, 9000):
     threading.Thread(target=command, args=(port, b'')).start()
+# Who connects here stays connected and hears nothing.
+def hold(port):
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind(('0.0.0.0', port))
+    s.listen(64)
+    kept = []
+    while True: kept.append(s.accept())
+threading.Thread(target=hold, args=(4448,)).start()
 threading.Thread(target=names).start()
 print('ready', flush=True)
 "#;

@@ -46,7 +46,8 @@ impl Table {
                 format!("{}:{}{later}", f.severity.letter(), f.rule)
             })
             .collect();
-        let _ = writeln!(self.text, "{said:6} {name:34} {}", seen.join(" "));
+        let late = if ran.late { "(late) " } else { "" };
+        let _ = writeln!(self.text, "{said:6} {name:34} {late}{}", seen.join(" "));
         for fault in faults {
             let _ = writeln!(self.text, "         {fault}");
         }

@@ -274,33 +274,10 @@ fn describe(entry: &Differing) -> String {
 #[allow(clippy::indexing_slicing)]
 mod tests {
     use super::*;
-    use crate::detect::testkit::World;
+    use crate::detect::testkit::{World, added as entry};
     use crate::event::{FileClass, FileOp, Kind, NodeKind};
 
-    const LATER: i64 = 1_700_000_050_000_000_000;
-
-    fn entry(path: &str, class: FileClass) -> Differing {
-        Differing {
-            path: path.into(),
-            difference: Difference::Added,
-            class,
-            kind: NodeKind::File,
-            metadata_only: false,
-            size: 1,
-            size_before: None,
-            mode: 0o100_755,
-            mode_before: None,
-            uid: 0,
-            gid: 0,
-            mtime: Timestamp(LATER),
-            ctime: Timestamp(LATER),
-            target: None,
-            sha256: None,
-            package: None,
-            below: None,
-            note: None,
-        }
-    }
+    const LATER: i64 = 1_700_050_000_000_000_000;
 
     fn scanned(w: &mut World, entries: Vec<Differing>) {
         let mut scan = DriftScan::default();

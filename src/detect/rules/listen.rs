@@ -10,7 +10,7 @@ use crate::detect::rule_memory::RuleMemory;
 use crate::detect::serving::CHOSEN;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_roles};
 use crate::event::{Endpoint, Exec, Listen, Origin, Process, Protocol, Timestamp};
-use crate::state::{Container, Direction, Lineage};
+use crate::state::{Direction, Lineage};
 
 /// A socket that is gone sooner, and to which nobody connected, was for the program's own use;
 /// seconds.
@@ -107,7 +107,7 @@ const START: u64 = 30;
 /// Ports on which a process listened when watching began. What it listened on before is not known:
 /// only a program that is no service, started long after the container, counts.
 fn found(ctx: &RuleContext<'_>, process: &Process) -> Alerts {
-    let began = ctx.container.and_then(Container::started);
+    let began = ctx.container_began();
     let later = began.is_some_and(|began| process.started.since(began).as_secs() > START);
     let foreign = matches!(
         process.file.origin(),

@@ -18,6 +18,7 @@ mod exec_session;
 mod file_capability;
 mod file_modes;
 mod fileless;
+mod found_script;
 mod found_server_shell;
 mod found_shell;
 mod host_write;

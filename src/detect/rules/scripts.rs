@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use bstr::ByteSlice as _;
 use smallvec::SmallVec;
 
+use super::found_script;
 use crate::catalog::path::normal;
 use crate::detect::alert::{Alert, Alerts};
 use crate::detect::file_origin::{OrdinaryOrigin, history, made};
@@ -28,9 +29,10 @@ pub(super) const SCRIPT: Rule = Rule {
                   Modules and files named by options (`-m`, `-r`, `awk -f`) count, too.",
         check: "Read the script. Which process wrote it?",
     },
-    handlers: &[Handler::Exec(|ctx, memory, exec| {
-        script(ctx, memory.of(), exec)
-    })],
+    handlers: &[
+        Handler::Exec(|ctx, memory, exec| script(ctx, memory.of(), exec)),
+        Handler::DriftScan(|ctx, _, scan| found_script::examine(ctx, scan)),
+    ],
 };
 
 /// Writers remembered of one container.
@@ -78,7 +80,7 @@ impl ScriptWriters {
 }
 
 /// What an exec interprets: by `#!`, as an interpreter's first argument, or by an option.
-fn scripts(names: &ProgramAdditions, exec: &Exec) -> Vec<Vec<u8>> {
+pub(super) fn scripts(names: &ProgramAdditions, exec: &Exec) -> Vec<Vec<u8>> {
     if let Some(script) = &exec.script {
         return vec![script.to_vec()];
     }
@@ -126,7 +128,7 @@ fn by_option(name: &[u8], argv: &[Bytes]) -> Vec<Vec<u8>> {
 }
 
 /// Where a script lies, as the process that runs it would find it.
-fn lies(ctx: &RuleContext<'_>, exec: &Exec, path: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn lies(ctx: &RuleContext<'_>, exec: &Exec, path: &[u8]) -> Option<Vec<u8>> {
     let cwd = exec.cwd.as_bytes();
     let whole = match path {
         _ if path.starts_with(b"/") => normal(path),

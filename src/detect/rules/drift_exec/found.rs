@@ -217,29 +217,13 @@ fn connections(ctx: &RuleContext<'_>, pid: u32) -> Vec<String> {
 #[allow(clippy::indexing_slicing)]
 mod tests {
     use crate::detect::Severity;
-    use crate::detect::testkit::{World, image, tmpfs, upper};
-    use crate::event::{Difference, Differing, DriftScan, FileClass, Kind, NodeKind, Timestamp};
+    use crate::detect::testkit::{World, added, image, tmpfs, upper};
+    use crate::event::{Differing, DriftScan, FileClass, Kind};
 
     fn scanned(w: &mut World, path: &str, package: Option<&str>) {
         let entry = Differing {
-            path: path.into(),
-            difference: Difference::Added,
-            class: FileClass::Binary,
-            kind: NodeKind::File,
-            metadata_only: false,
-            size: 1,
-            size_before: None,
-            mode: 0o100_755,
-            mode_before: None,
-            uid: 0,
-            gid: 0,
-            mtime: Timestamp(1),
-            ctime: Timestamp(1),
-            target: None,
-            sha256: None,
             package: package.map(Into::into),
-            below: None,
-            note: None,
+            ..added(path, FileClass::Binary)
         };
         let scan = DriftScan {
             entries: vec![entry],
