@@ -225,8 +225,10 @@ impl Collector<'_> {
             self.report(now, found, pid, ContainerAction::Existing);
         }
         let membership = snapshot::Membership::new(&self.directory);
+        // At once: a process that ends before it is read leaves its children without a parent.
+        let mut processes = snapshot::processes(host, &membership);
         let sockets = snapshot::sockets(host, &membership);
-        let mut processes = snapshot::processes(host, &membership, &sockets);
+        snapshot::add_streams(&mut processes, &sockets);
         for found in &processes {
             if runtime_setup::is_runtime(found, &membership, now) {
                 self.probe.set_up(found.pid);

@@ -51,18 +51,9 @@ pub struct FoundSocket {
 }
 
 /// Every process in a container, and with `host` every other one too, by pid. Kernel threads
-/// and processes that end while they are read are left out. `sockets` tells which peer a
-/// descriptor leads to.
+/// and processes that end while they are read are left out.
 #[must_use]
-pub fn processes(
-    host: bool,
-    membership: &Membership<'_>,
-    sockets: &[FoundSocket],
-) -> Vec<FoundProcess> {
-    let peers = sockets
-        .iter()
-        .filter_map(|found| Some((found.inode, found.socket.remote?)))
-        .collect();
+pub fn processes(host: bool, membership: &Membership<'_>) -> Vec<FoundProcess> {
     let boot = boot_time();
     let tick = procfs::ticks_per_second().max(1);
     let mut layers = BTreeMap::new();
@@ -73,10 +64,7 @@ pub fn processes(
             if container.is_none() && !host {
                 return None;
             }
-            let (nspid, mut process) = read_process(pid, boot, tick, &container, &mut layers)?;
-            if container.is_some() {
-                process.streams = streams(pid, &peers);
-            }
+            let (nspid, process) = read_process(pid, boot, tick, &container, &mut layers)?;
             Some(FoundProcess {
                 container,
                 pid,
@@ -85,6 +73,17 @@ pub fn processes(
             })
         })
         .collect()
+}
+
+/// Adds to processes of containers what their streams lead to; `sockets` tells the peers.
+pub fn add_streams(processes: &mut [FoundProcess], sockets: &[FoundSocket]) {
+    let peers = sockets
+        .iter()
+        .filter_map(|found| Some((found.inode, found.socket.remote?)))
+        .collect();
+    for found in processes.iter_mut().filter(|p| p.container.is_some()) {
+        found.process.streams = streams(found.pid, &peers);
+    }
 }
 
 /// Which container a process is in, by the cgroups known at one moment.
@@ -432,7 +431,7 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let own = std::process::id();
         let none = CgroupDirectory::default();
-        let found = processes(true, &Membership::new(&none), &[])
+        let found = processes(true, &Membership::new(&none))
             .into_iter()
             .find(|p| p.pid == own)
             .unwrap();

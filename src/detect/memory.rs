@@ -174,7 +174,10 @@ impl Memory {
         if let Some(id) = &event.container {
             let begun = match &event.kind {
                 Kind::Fork(k) => Some((event.ts, k.ppid)),
-                Kind::Exec(k) => Some((event.ts, k.ppid)),
+                Kind::Exec(k) => {
+                    let known = state.processes.get(&event.pid);
+                    Some((event.ts, known.map_or(k.ppid, |p| p.ppid)))
+                }
                 Kind::Process(k) => Some((k.started, k.ppid)),
                 _ => None,
             };

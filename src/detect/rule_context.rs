@@ -9,7 +9,7 @@ use super::memory::{ContainerMemory, Memory};
 use super::rule_info::RuleInfo;
 use super::{Settings, Severity};
 use crate::catalog::paths::{self, PathClass};
-use crate::event::{ContainerId, Event, ProgramAdditions, Timestamp};
+use crate::event::{ContainerId, Event, Exec, ProgramAdditions, Timestamp};
 use crate::state::{Container, FileActivity, FileKey, Lineage, ProcessEntry, State};
 
 /// A container found running is learned from for so long, seconds.
@@ -80,6 +80,12 @@ impl<'a> RuleContext<'a> {
             next: self.process,
             left: MAX_ANCESTRY,
         }
+    }
+
+    /// Host pid of the parent of the process that runs `exec`: who forked it, where that was seen.
+    #[must_use]
+    pub(crate) fn parent_pid(&self, exec: &Exec) -> u32 {
+        self.process.map_or(exec.ppid, |process| process.ppid)
     }
 
     /// The root process of the exec session the event belongs to, if it does.

@@ -213,6 +213,10 @@ impl State {
         };
         let (started, execs, existing) =
             known.map_or((event.ts, 0, false), |p| (p.started, p.execs, p.existing));
+        // Who forked it stays its parent, though it may have ended and init have taken the child.
+        let ppid = known
+            .filter(|p| !p.runtime && p.ppid != 0)
+            .map_or(exec.ppid, |p| p.ppid);
         if !exec.runtime
             && let Some(container) = self.own_container(event)
         {
@@ -224,7 +228,7 @@ impl State {
         self.insert_process(ProcessEntry {
             pid: event.pid,
             nspid: event.nspid,
-            ppid: exec.ppid,
+            ppid,
             owner: event.container.clone(),
             uid: exec.uid,
             comm: exec.comm.clone(),

@@ -146,7 +146,7 @@ fn cgroups_and_processes(old: &Container) {
     assert_eq!(directory.lookup(mine.cgroup), Some(&old.id));
 
     let sockets = snapshot::sockets(false, &snapshot::Membership::new(&directory));
-    let all = snapshot::processes(false, &snapshot::Membership::new(&directory), &sockets);
+    let all = snapshot::processes(false, &snapshot::Membership::new(&directory));
     let process = all
         .iter()
         .find(|p| p.container.as_ref() == Some(&old.id))

@@ -319,6 +319,28 @@ mod tests {
     use crate::detect::testkit::World;
 
     #[test]
+    fn work_that_outlives_its_session_stays_the_sessions() {
+        let mut w = World::steady();
+        let shell = w.session(&["sh", "-c", "nohup sh -c x &"]);
+        let child = w.fork(shell);
+        w.exit(shell);
+        // By its exec it is init's child.
+        let init = w.init();
+        w.exec_as(child, init, "/bin/sh", &["sh", "-c", "x"], |_| {});
+        w.ticks(20);
+        w.create(child, "/etc/cron.d/z");
+        let f = w.finding("file.cron");
+        let pids: Vec<u32> = f.ancestry.iter().map(|a| a.pid).collect();
+        assert_eq!(pids, [child, shell]);
+        assert!(
+            w.finding("exec.session")
+                .why
+                .join(" ")
+                .contains("/etc/cron.d/z")
+        );
+    }
+
+    #[test]
     fn a_session_that_was_open_already_is_what_it_would_have_been() {
         let mut w = World::found();
         w.found_process(0, "/bin/bash", &["bash"], |p| p.tty = true);

@@ -68,7 +68,7 @@ fn examine(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
         let outbound = &ctx.memory.outbound;
         if let Some(out) = outbound
             .get(&ctx.event.pid)
-            .or_else(|| outbound.get(&exec.ppid))
+            .or_else(|| outbound.get(&ctx.parent_pid(exec)))
         {
             explanation
                 .why

@@ -90,12 +90,12 @@ fn pipe(ctx: &RuleContext<'_>, memory: &BareShells, exec: &Exec) -> Alerts {
     let below = stands
         .take(3)
         .find(|p| !ctx.names().is_wrapper(program_roles::of(p)))
-        .map_or(exec.ppid, |p| p.pid);
+        .map_or_else(|| ctx.parent_pid(exec), |p| p.pid);
     let siblings = |ppid| {
         let own = ctx.memory.get(ctx.owner);
         own.map(|own| own.beside(ppid)).unwrap_or_default()
     };
-    let mut beside = siblings(if takes { below } else { exec.ppid });
+    let mut beside = siblings(if takes { below } else { ctx.parent_pid(exec) });
     // The shell that opens a descriptor on a program's output starts it, and then becomes the
     // interpreter.
     if by_descriptor(&exec.argv) {
@@ -109,7 +109,7 @@ fn pipe(ctx: &RuleContext<'_>, memory: &BareShells, exec: &Exec) -> Alerts {
         // The interpreter at the pipe's end may have been first.
         let mut beside = beside.iter().filter_map(|pid| ctx.state.processes.get(pid));
         beside.find(|p| near(p) && waits(p.pid)).or_else(|| {
-            let parent = ctx.state.processes.get(&exec.ppid)?;
+            let parent = ctx.state.processes.get(&ctx.parent_pid(exec))?;
             (by_descriptor(&parent.argv) && waits(parent.pid)).then_some(parent)
         })
     };

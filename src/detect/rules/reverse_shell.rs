@@ -152,7 +152,7 @@ fn remember_bare(ctx: &RuleContext<'_>, memory: &mut BareShells, exec: &Exec) ->
     }
     memory.add(BareShell {
         pid: ctx.event.pid,
-        ppid: exec.ppid,
+        ppid: ctx.parent_pid(exec),
         at: ctx.now(),
         seq: ctx.event.seq,
     });
@@ -164,7 +164,7 @@ fn remember_bare(ctx: &RuleContext<'_>, memory: &mut BareShells, exec: &Exec) ->
         .state
         .processes
         .values()
-        .filter(|p| p.ppid == exec.ppid && p.pid != ctx.event.pid && p.exited.is_none())
+        .filter(|p| p.ppid == ctx.parent_pid(exec) && p.pid != ctx.event.pid && p.exited.is_none())
         .filter(|p| p.owner.as_ref() == Some(ctx.owner))
         .find_map(|p| Some((fresh(ctx, p.pid)?, p.pid)));
     if let Some((out, pid)) = sibling
