@@ -3,7 +3,7 @@
 use bstr::ByteSlice as _;
 
 use super::bare_shells::{bare, shell};
-use super::server_shells::{Known, ServerShell, ServerShells, Shape, given_as_argument};
+use super::server_shells::{CommandShape, Known, ServerShell, ServerShells, given_as_argument};
 use super::shell_deeds::{self, Deed, SUBJECT};
 use crate::detect::alert::{Alert, Alerts};
 use crate::detect::rule_context::RuleContext;
@@ -72,7 +72,7 @@ fn executed(ctx: &RuleContext<'_>, memory: &mut ServerShells, exec: &Exec) -> Al
     }
     // The same program run for another purpose, as to set up a data base, is not the server.
     let program = (parent.exe.as_bytes(), parent.argv.as_slice());
-    let shape = Shape::of(&exec.argv);
+    let shape = CommandShape::of(&exec.argv);
     if ctx.learning() {
         memory.note_habit(program);
         memory.note_usual(&shape);

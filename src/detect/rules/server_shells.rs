@@ -27,7 +27,7 @@ pub(super) struct ServerShell {
     pid: u32,
     began: Timestamp,
     /// What its command is like.
-    pub(super) shape: Shape,
+    pub(super) shape: CommandShape,
     /// The program that started it.
     pub(super) parent: Bytes,
     /// The program has started shells since its own start.
@@ -42,7 +42,7 @@ impl ServerShell {
     /// The shell that the event's process became.
     pub(super) fn new(
         ctx: &RuleContext<'_>,
-        shape: Shape,
+        shape: CommandShape,
         parent: &ProcessEntry,
         by_habit: bool,
         known: Known,
@@ -72,9 +72,9 @@ pub(super) enum Known {
 
 /// The shape of a command.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Shape(Vec<Bytes>);
+pub(super) struct CommandShape(Vec<Bytes>);
 
-impl Shape {
+impl CommandShape {
     /// The shape of a command with these arguments.
     pub(super) fn of(argv: &[Bytes]) -> Self {
         Self(command_shape::of(argv))
@@ -82,11 +82,11 @@ impl Shape {
 }
 
 #[derive(Debug, Clone)]
-struct Asked {
+struct AskedQuestion {
     at: Timestamp,
     about: Bytes,
     weight: u32,
-    shape: Shape,
+    shape: CommandShape,
 }
 
 /// What is remembered of the shells of one container's servers.
@@ -97,7 +97,7 @@ pub(super) struct ServerShells {
     /// Shapes of commands that ran once, twice, and often.
     ran: [SeenSet; USUAL],
     shells: VecDeque<ServerShell>,
-    asked: VecDeque<Asked>,
+    asked: VecDeque<AskedQuestion>,
     /// A shell did what only an intruder does.
     pub(super) risen: bool,
 }
@@ -121,14 +121,14 @@ impl ServerShells {
     }
 
     /// A command like this is the container's own work.
-    pub(super) fn note_usual(&mut self, shape: &Shape) {
+    pub(super) fn note_usual(&mut self, shape: &CommandShape) {
         for set in &mut self.ran {
             set.insert(shape);
         }
     }
 
     /// A command like this runs once more; true once it ran often before.
-    pub(super) fn runs_again(&mut self, shape: &Shape) -> bool {
+    pub(super) fn runs_again(&mut self, shape: &CommandShape) -> bool {
         let [sets @ .., usual] = &mut self.ran;
         if usual.contains(shape) {
             return true;
@@ -164,7 +164,7 @@ impl ServerShells {
     pub(super) fn asks<'a>(
         &mut self,
         now: Timestamp,
-        shape: &Shape,
+        shape: &CommandShape,
         questions: impl IntoIterator<Item = Discovery<'a>>,
     ) -> bool {
         let mut explores = false;
@@ -182,7 +182,7 @@ impl ServerShells {
                 .iter()
                 .any(|old| *old.about == *question.about.as_bstr())
             {
-                self.asked.push_back(Asked {
+                self.asked.push_back(AskedQuestion {
                     at: now,
                     about: question.about.into(),
                     weight: question.weight,
@@ -252,8 +252,8 @@ fn fits_template(template: &[u8], text: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn shape(text: &str) -> Shape {
-        Shape::of(&["sh".into(), "-c".into(), text.into()])
+    fn shape(text: &str) -> CommandShape {
+        CommandShape::of(&["sh".into(), "-c".into(), text.into()])
     }
 
     #[test]
