@@ -12,9 +12,14 @@ static RECORDING: &[u8] = include_bytes!("../../demo/demo.jsonl.zst");
 
 /// Replay a recorded attack that comes with the program
 ///
-/// Shows an attack on the web server of a shop. Needs neither root nor Docker.
+/// Shows how the web server of a shop is broken into by a web request: web shell, reverse shell,
+/// miner, cron job, scan. Opens at the incident with a guide. Needs neither root nor Docker.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
+    /// Play it from the beginning
+    #[arg(long)]
+    play: bool,
+
     #[command(flatten)]
     pub(super) output: Output,
 
@@ -24,7 +29,11 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     if args.output.nothing_asked() && terminal::there() {
-        return terminal::replay(Player::from_memory("demo", RECORDING)?, &args.screen);
+        let player = Player::from_memory("demo", RECORDING)?;
+        return match args.play {
+            true => terminal::replay(player, &args.screen),
+            false => terminal::demo(player, &args.screen),
+        };
     }
     // Its recorded findings are those of the version that made it.
     replay::show(

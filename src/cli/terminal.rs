@@ -50,6 +50,13 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Shows the demo on the screen, paused at its worst incident.
+pub(super) fn demo(player: Player, screen: &ScreenArgs) -> Result<ExitCode, CliError> {
+    let config = screen.load()?;
+    tui::run_demo(player, &config).map_err(|error| CliError::expected(error.to_string()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Shows a recording on the screen.
 pub(super) fn replay(player: Player, screen: &ScreenArgs) -> Result<ExitCode, CliError> {
     let config = screen.load()?;

@@ -52,7 +52,7 @@ const LET_GO: Duration = Duration::from_millis(120);
 /// When watching does not begin, or the terminal cannot be opened or written.
 pub fn run_live(attach: Attach, config: &Config) -> color_eyre::Result<()> {
     let source = |waker| Source::attach(attach, waker);
-    run(source, SourceKind::Host, config, None).map(drop)
+    run(source, SourceKind::Host, config, |_| {}).map(drop)
 }
 
 /// Shows a recording until the person leaves.
@@ -62,7 +62,28 @@ pub fn run_live(attach: Attach, config: &Config) -> color_eyre::Result<()> {
 pub fn run_replay(mut player: Player, config: &Config) -> color_eyre::Result<()> {
     player.set_playing(true);
     let source = |_| Ok(Source::Replay(Box::new(player)));
-    run(source, SourceKind::Recording, config, None).map(drop)
+    run(source, SourceKind::Recording, config, |_| {}).map(drop)
+}
+
+/// Shows the demo until the person leaves: its end, paused at the worst incident, with a guide.
+///
+/// # Errors
+/// When the terminal cannot be opened or written.
+pub fn run_demo(mut player: Player, config: &Config) -> color_eyre::Result<()> {
+    while player.step() {}
+    let incident = player
+        .core()
+        .ranked_incidents()
+        .first()
+        .map(|incident| incident.id);
+    let source = |_| Ok(Source::Replay(Box::new(player)));
+    let prepare = |app: &mut App| {
+        app.ui.guide = true;
+        if let Some(id) = incident {
+            app.ui.open(RowKey::Incident(id));
+        }
+    };
+    run(source, SourceKind::Recording, config, prepare).map(drop)
 }
 
 /// How a recording that another run of the program makes is looked at.
@@ -86,7 +107,11 @@ pub fn run_attached(
 ) -> color_eyre::Result<Bookmark> {
     player.follow();
     let source = |_| Ok(Source::Replay(Box::new(player)));
-    run(source, SourceKind::Attached, config, Some(attached))
+    run(source, SourceKind::Attached, config, |app| {
+        app.viewpoint.go_when_read(attached.bookmark.at);
+        app.policy = attached.policy;
+        attached.bookmark.open(&mut app.ui);
+    })
 }
 
 /// The running screen.
@@ -119,7 +144,7 @@ fn run(
     source: impl FnOnce(super::wait::Waker) -> io::Result<Source>,
     kind: SourceKind,
     config: &Config,
-    attached: Option<Attached>,
+    prepare: impl FnOnce(&mut App),
 ) -> color_eyre::Result<Bookmark> {
     let mut waiter = Waiter::new()?;
     let mut screen = terminal::open().wrap_err("cannot open the terminal")?;
@@ -134,11 +159,7 @@ fn run(
         failed: None,
         drawn: (u64::MAX, News::default()),
     };
-    if let Some(attached) = attached {
-        app.viewpoint.go_when_read(attached.bookmark.at);
-        app.policy = attached.policy;
-        attached.bookmark.open(&mut app.ui);
-    }
+    prepare(&mut app);
     screen.mouse(app.ui.display.mouse)?;
     terminal::watch_over()?;
     let done = app.turn(

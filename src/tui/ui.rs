@@ -66,6 +66,8 @@ pub struct Ui {
     pub(super) keys: Arc<Keymap>,
     /// What is watched.
     pub source: SourceKind,
+    /// The guide of the demo is shown.
+    pub(super) guide: bool,
     /// The moment that was marked.
     pub(super) since: Option<Timestamp>,
     /// Shown on the last line until the next key.

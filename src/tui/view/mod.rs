@@ -15,6 +15,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::drawn::Drawn;
+use super::guide;
 use super::response;
 use super::silence;
 use super::status::Status;
@@ -51,12 +52,20 @@ pub fn draw(
         .as_ref()
         .filter(|_| !help && !ui.display.zoom);
     let below = timeline.map_or(0, |_| Timeline::lines(area.height));
+    let guided = ui.guide && !help && !ui.display.zoom;
+    let guide = if guided {
+        guide::height(area.height)
+    } else {
+        0
+    };
     let body = Rect::new(
         area.x,
         area.y + top,
         area.width,
-        area.height - top - 1 - below,
+        area.height - top - 1 - below - guide,
     );
+    let place = Rect::new(area.x, body.bottom() + below, area.width, guide);
+    guide::draw(&ui.keys, place, theme, out);
     if let Some(timeline) = timeline {
         let place = Rect::new(area.x, body.bottom(), area.width, below);
         timeline.draw(place, &ui.display.zone, theme, out);
