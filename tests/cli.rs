@@ -193,7 +193,7 @@ fn the_demo_needs_nothing_and_tells_its_story() {
     assert!(output.status.success());
     assert_eq!(stderr(&output), "");
     let findings = String::from_utf8(output.stdout).unwrap();
-    for told in ["169.254.169.254", "/tmp/.kworker", "/etc/passwd"] {
+    for told in ["203.0.113.66:4444", "/tmp/.X11/kdevtmpfsi", "/etc/shadow"] {
         assert!(findings.contains(told), "{told} is not in {findings}");
     }
 }

@@ -8,7 +8,7 @@ use super::{CliError, terminal};
 use crate::recording::{Player, RecordingReader};
 
 /// Made by `demo/record`.
-static RECORDING: &[u8] = include_bytes!("../../demo/demo.jsonl.zst");
+static RECORDING: &[u8] = include_bytes!("../../demo/break-in.jsonl.zst");
 
 /// Replay a recorded attack that comes with the program
 ///
