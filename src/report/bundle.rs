@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{ReportFormat, render, report};
 use crate::core::Core;
 use crate::detect::Finding;
-use crate::incident::IncidentId;
+use crate::incident::{Incident, IncidentId};
 use crate::masking::mask_json;
 
 /// Writes the archive. Events of the findings that are no longer in memory are listed in the
@@ -52,6 +52,7 @@ pub fn write_evidence(
         mask_json(&mut findings);
     }
     let context = super::Context::of(core, "evidence".to_owned());
+    let [processes, connections, drift] = facts(core, &incident, masked)?;
     let reports = report(core, vec![incident], masked, None);
     let manifest = json!({
         "hullwatch": context.hullwatch,
@@ -73,6 +74,9 @@ pub fn write_evidence(
         ),
         ("findings.json", serde_json::to_vec_pretty(&findings)?),
         ("events.jsonl", events),
+        ("processes.json", processes),
+        ("connections.json", connections),
+        ("drift.json", drift),
         ("manifest.json", serde_json::to_vec_pretty(&manifest)?),
     ];
     let seconds = u64::try_from(core.state.now.seconds()).unwrap_or(0);
@@ -85,4 +89,28 @@ pub fn write_evidence(
         archive.append_data(&mut header, format!("{id}/{name}"), content.as_slice())?;
     }
     archive.into_inner()?.flush()
+}
+
+/// All processes of the container, parents first; its connections; and the latest comparison of its
+/// files with the image (`null` when there was none).
+fn facts(core: &Core, incident: &Incident, masked: bool) -> io::Result<[Vec<u8>; 3]> {
+    let owner = Some(&incident.container);
+    let mut processes: Vec<_> = core.state.processes.values().collect();
+    processes.retain(|process| process.owner.as_ref() == owner);
+    processes.sort_by_key(|process| (process.started, process.pid));
+    let all = core.state.connections.iter();
+    let connections: Vec<_> = all.filter(|(key, _)| key.owner.as_ref() == owner).collect();
+    let container = core.state.containers.get(&incident.container);
+    let drift = container.and_then(|container| container.scan());
+    let pretty = |mut value: Value| {
+        if masked {
+            mask_json(&mut value);
+        }
+        serde_json::to_vec_pretty(&value).map_err(io::Error::from)
+    };
+    Ok([
+        pretty(serde_json::to_value(processes)?)?,
+        pretty(serde_json::to_value(connections)?)?,
+        pretty(serde_json::to_value(drift)?)?,
+    ])
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::document::Document;
 use super::next_steps::NextSteps;
 use crate::core::Core;
-use crate::event::{Bytes, ContainerInfo, Endpoint, Timestamp, escape};
+use crate::event::{Bytes, ContainerInfo, Endpoint, Pod, Timestamp, escape};
 use crate::incident::{Incident, StoryLine, story};
 use crate::masking::mask;
 use crate::state::{Connection, ConnectionKey, Direction, Phase};
@@ -392,6 +392,10 @@ fn identity(info: &ContainerInfo) -> Vec<(&'static str, String)> {
         let value = info.labels.get(name);
         value.map_or_else(String::new, |value| value.escaped().to_string())
     };
+    let pod = |field: fn(&Pod) -> &String, name: &str| match &info.pod {
+        Some(pod) => escape(field(pod).as_bytes()).to_string(),
+        None => label(name),
+    };
     vec![
         ("Image", info.image.escaped().to_string()),
         (
@@ -400,7 +404,13 @@ fn identity(info: &ContainerInfo) -> Vec<(&'static str, String)> {
         ),
         ("Compose project", label("com.docker.compose.project")),
         ("Compose service", label("com.docker.compose.service")),
-        ("Kubernetes namespace", label("io.kubernetes.pod.namespace")),
-        ("Kubernetes pod", label("io.kubernetes.pod.name")),
+        (
+            "Kubernetes namespace",
+            pod(|pod| &pod.namespace, "io.kubernetes.pod.namespace"),
+        ),
+        (
+            "Kubernetes pod",
+            pod(|pod| &pod.name, "io.kubernetes.pod.name"),
+        ),
     ]
 }

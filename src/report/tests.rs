@@ -74,7 +74,7 @@ fn reports_and_evidence_tell_the_same() {
     let names: Vec<String> = entries
         .map(|entry| entry.unwrap().path().unwrap().display().to_string())
         .collect();
-    assert_eq!(names.len(), 5);
+    assert_eq!(names.len(), 8);
     assert!(names.contains(&format!("{id}/report.md")), "{names:?}");
     let missing = write_evidence(&core, crate::incident::IncidentId(9999), true, Vec::new());
     assert!(missing.unwrap_err().to_string().contains("I-9999"));
