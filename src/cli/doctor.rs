@@ -14,6 +14,7 @@ use crate::collect;
 use crate::containers::inventory::{Inventory, ListedContainer};
 use crate::containers::{self, EngineState, RuntimeMessage, RuntimeOptions};
 use crate::event::Runtime;
+use crate::machine::{Machine, MachineFacts};
 use crate::probe::{Probe, ProbeConfig};
 use crate::recording::{self, cgroup_mode};
 
@@ -43,6 +44,7 @@ struct Diagnosis {
     version: &'static str,
     kernel: String,
     architecture: String,
+    machine: MachineFacts,
     btf: bool,
     cgroup: &'static str,
     capabilities: Vec<CapabilityState>,
@@ -200,6 +202,7 @@ fn diagnose(docker_host: Option<&str>) -> Diagnosis {
         version: env!("CARGO_PKG_VERSION"),
         kernel: uname.release().to_string_lossy().into_owned(),
         architecture: uname.machine().to_string_lossy().into_owned(),
+        machine: Machine::default().read(Path::new(".")),
         btf,
         cgroup: cgroup_mode(),
         capabilities: privileges::NEEDED
@@ -326,6 +329,26 @@ fn text(d: &Diagnosis) -> String {
         "kernel",
         format!("{} on {}", d.kernel, d.architecture),
     );
+    let m = &d.machine;
+    let sized = |bytes: u64| format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30));
+    let up = Duration::from_secs(m.uptime / 60 * 60);
+    line(
+        true,
+        "host",
+        format!(
+            "{}, {}, up {}, load {:.2} on {} processors",
+            m.name,
+            m.system,
+            humantime::format_duration(up),
+            m.load[0],
+            m.processors
+        ),
+    );
+    let mut room = format!("{} of {} used", sized(m.memory_used), sized(m.memory));
+    if let Some(disk) = m.disk {
+        room += &format!("; {} free for recordings here", sized(disk.free));
+    }
+    line(true, "memory", room);
     line(
         d.btf,
         "kernel types (BTF)",

@@ -18,6 +18,7 @@ use crate::containers::{EngineState, RuntimeOptions};
 use crate::core::Core;
 use crate::detect::Settings;
 use crate::event::{ContainerId, Response};
+use crate::machine::Machine;
 use crate::probe::{Probe, ProbeConfig, ProbeError, Report};
 use crate::recording::{
     BlindRule, Follower, Header, Overview, Past, Player, Recorder, RecordingError, RecordingSummary,
@@ -330,6 +331,8 @@ impl Live {
         path: Option<&Path>,
         follower: Option<Box<dyn Follower>>,
     ) -> Result<(), LiveError> {
+        let folder = path.and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty());
+        let machine = Machine::default().read(folder.unwrap_or(Path::new(".")));
         // The core stays locked, so that no event falls between the snapshot and the stream.
         let core = self.shared.core.lock();
         let mut recorder = self.shared.recorder.lock();
@@ -337,6 +340,7 @@ impl Live {
             return Err(LiveError::Recording);
         }
         let mut header = Header::here(core.state.now, core.detector.settings().clone());
+        header.machine = Some(machine);
         header.tiers.clone_from(&self.report.attached);
         header.blind.clone_from(&self.blind);
         // Readers of the header may be in another directory.

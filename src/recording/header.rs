@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::detect::Settings;
 use crate::event::Timestamp;
+use crate::machine::MachineFacts;
 
 /// The recording format this version writes. It grows by one when a line written by a newer
 /// version could mislead an older reader; new types and fields alone do not change it.
@@ -56,6 +57,9 @@ pub struct Header {
     /// The policy file in `settings`; it is read again when it changes, and need not exist.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy_file: Option<String>,
+    /// The machine when the recording began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub machine: Option<MachineFacts>,
     /// What was left out.
     pub redaction: Redaction,
 }

@@ -79,6 +79,8 @@ pub enum Action {
     Sideways(isize),
     /// Back to what was looked at before.
     LastView,
+    /// The page of the host.
+    Machine,
     /// To the container of the selected row.
     Owner,
     /// To its image.
@@ -224,16 +226,27 @@ pub enum ActionScope {
 }
 
 impl ActionScope {
-    /// What to say where the action does nothing.
+    /// Where the action does something.
     #[must_use]
     pub fn needed(self) -> &'static str {
         match self {
             Self::Anywhere => "anywhere",
             Self::Rows => "where rows are listed",
-            Self::Tree => "where processes are listed",
+            Self::Tree => "where processes or files are listed",
             Self::Finding => "on a finding",
             Self::Container => "on a container",
             Self::Live => "while a host is watched",
+        }
+    }
+
+    /// What to do first, where the action does nothing.
+    pub(super) fn first(self) -> &'static str {
+        match self {
+            Self::Rows => "go to a list first",
+            Self::Tree => "go to the processes or files first (4, 6)",
+            Self::Finding => "select a finding first (3)",
+            Self::Container => "select a container first (2)",
+            Self::Anywhere | Self::Live => self.needed(),
         }
     }
 }
@@ -318,6 +331,7 @@ pub static ACTIONS: &[Entry] = &[
     row("back", A::Back, &["Esc", "Backspace", "h"], G::Drill, P::Anywhere, (60, "back", "clear the filter, then come out")),
     row("last-view", A::LastView, &["`"], G::Drill, P::Anywhere, (0, "last view", "back to what was looked at before, and forth")),
     row("owner", A::Owner, &["o"], G::Drill, P::Anywhere, (0, "its container", "to the container it belongs to; :container NAME")),
+    row("host", A::Machine, &["I"], G::Drill, P::Anywhere, (0, "the host", "the host: load, memory, processors, room for recordings, uptime, kernel")),
     row("image", A::Image, &["i"], G::Drill, P::Anywhere, (0, "its image", "to its image; :image NAME")),
     row("why", A::Why, &["w"], G::Drill, P::Anywhere, (23, "why", "to the worst finding about it; from a finding to the next of the same session; :finding F-0001")),
 
@@ -332,7 +346,7 @@ pub static ACTIONS: &[Entry] = &[
     row("columns", A::Columns, &["c"], G::Table, P::Rows, (31, "columns", "choose the columns; :columns image pids")),
     row("preview", A::Preview, &["v"], G::Table, P::Rows, (0, "preview", "explain the selected row below the table, or not")),
     row("zoom", A::Zoom, &["z"], G::Table, P::Anywhere, (0, "zoom", "only the table, or all")),
-    row("tree", A::Tree, &["t"], G::Table, P::Tree, (32, "tree/flat", "processes as a tree or as a list")),
+    row("tree", A::Tree, &["t"], G::Table, P::Tree, (32, "tree/flat", "processes as a tree or as a list; files by directory or as a list")),
     row("ended", A::Ended, &["x"], G::Table, P::Rows, (33, "ended", "show or hide what ended")),
     row("follow", A::Follow, &["f"], G::Table, P::Rows, (0, "follow", "let the selection follow what changed last")),
     row("mark", A::Mark, &["Space"], G::Table, P::Rows, (34, "mark", "mark the row; other actions take the marked ones")),

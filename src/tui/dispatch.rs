@@ -4,6 +4,7 @@
 use super::action::{Action, OPEN};
 use super::look::TableLook;
 use super::palette;
+use super::pane::Pane;
 use super::picker::Picker;
 use super::prompt::{Prompt, Purpose};
 use super::response::ResponseDialog;
@@ -27,6 +28,10 @@ impl Ui {
     /// Changes the view. Actions that concern time, recording and the program are the caller's.
     pub fn apply(&mut self, action: Action, core: &Core) {
         self.message = None;
+        if self.tree_takes(action) {
+            self.in_file_tree(action, core);
+            return;
+        }
         match action {
             Action::Help => {
                 self.dialog.help = !self.dialog.help;
@@ -65,7 +70,20 @@ impl Ui {
             Action::Columns => self.dialog.picker = Some(Picker::columns()),
             Action::Mark => self.mark(core),
             Action::ClearMarks => self.tables.marks.clear(),
-            Action::Reverse => self.toggle(|t| &mut t.reverse, "in reverse", "not in reverse"),
+            Action::Reverse => {
+                let pane = self.at.pane;
+                let table = self.table_mut();
+                table.reverse = !table.reverse;
+                let columns = super::rows::columns(pane);
+                let by = columns.iter().find(|c| Some(c.name) == table.sort);
+                let sign = if table.reverse { '↑' } else { '↓' };
+                self.message = Some(match by {
+                    Some(column) => format!("{} {sign}", column.title),
+                    None if self.table().reverse => "reversed".to_owned(),
+                    None => "in its own order".to_owned(),
+                });
+            }
+            Action::Tree if self.at.pane == Pane::Files => self.open(RowKey::FileTree),
             Action::Tree => self.toggle(|t| &mut t.flat, "as a list", "as a tree"),
             Action::Ended => {
                 let hidden = format!("{} ones hidden", self.at.pane.over());
@@ -93,13 +111,14 @@ impl Ui {
                 );
                 self.message = Some(format!("marked {at}: {key} shows what changed since"));
             }
+            Action::Machine => self.open(RowKey::Machine),
             Action::Since => self.changes(core),
             Action::Mouse => {
                 self.display.mouse = !self.display.mouse;
                 let said = if self.display.mouse {
                     "the mouse clicks and scrolls here; most terminals still select with Shift"
                 } else {
-                    "the mouse is the terminal's"
+                    "mouse off: the terminal selects text"
                 };
                 self.message = Some(said.to_owned());
             }

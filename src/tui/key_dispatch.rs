@@ -76,10 +76,10 @@ impl Ui {
             // What it would act on is not seen.
             return None;
         }
-        if self.works(entry.place) {
+        if self.works(entry.place) || self.tree_takes(entry.action) {
             return Some(entry.action.into());
         }
-        self.message = Some(format!("{}: {}", entry.name, entry.place.needed()));
+        self.message = Some(format!("{}: {}", entry.name, entry.place.first()));
         None
     }
 

@@ -15,6 +15,8 @@ mod detail;
 mod dispatch;
 mod drawn;
 pub mod export;
+mod file_tree;
+mod file_tree_look;
 mod filter;
 #[cfg(test)]
 mod fuzz;

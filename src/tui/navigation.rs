@@ -177,7 +177,8 @@ impl Ui {
                 let event = events.find(|event| event.seq == *seq);
                 event.and_then(|event| event.container.clone())
             }
-            Some(RowKey::Image(_) | RowKey::Since(_)) | None => None,
+            Some(RowKey::Image(_) | RowKey::Since(_) | RowKey::Machine | RowKey::FileTree)
+            | None => None,
         };
         of_row.or(inside)
     }
@@ -266,6 +267,7 @@ fn concerns(core: &Core, finding: &Finding, key: &RowKey) -> bool {
         }
         RowKey::Event(seq) => finding.evidence.contains(seq),
         RowKey::Since(then) => finding.first > *then,
+        RowKey::Machine | RowKey::FileTree => true,
         RowKey::Image(image) => core
             .state
             .container(&finding.container)

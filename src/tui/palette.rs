@@ -81,7 +81,7 @@ pub(super) fn parse(ui: &mut Ui, core: &Core, line: &str) -> Result<ActionReques
     let (name, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let entry = entry(name)?;
     if !ui.works(entry.place) {
-        return Err(format!("{}: {}", entry.name, entry.place.needed()));
+        return Err(format!("{}: {}", entry.name, entry.place.first()));
     }
     let rest = rest.trim();
     if rest.is_empty() {

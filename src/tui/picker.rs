@@ -52,7 +52,7 @@ impl Picker {
     /// The keys that work on the list.
     pub(super) fn keys(&self) -> &'static str {
         match self.choice {
-            Choice::Sort => "Esc closes  Enter sorts, again turns round  j k moves",
+            Choice::Sort => "Esc closes  Enter: sort, again: reverse  j k moves",
             Choice::Columns => "Esc closes  Space shows or hides  j k moves",
         }
     }

@@ -31,6 +31,7 @@ impl Ui {
             folded: &self.tables.folded,
             zone: &self.display.zone,
             reveal: self.display.reveal,
+            machine: self.machine.as_ref(),
             keys: &self.keys,
         }
     }

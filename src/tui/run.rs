@@ -2,7 +2,7 @@
 //! byte budget.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use color_eyre::eyre::{WrapErr as _, bail, eyre};
@@ -30,6 +30,7 @@ use super::view;
 use super::viewpoint::Viewpoint;
 use super::wait::{Waiter, Woken};
 use crate::core::Core;
+use crate::machine::Machine;
 use crate::recording::Player;
 
 /// Between two pictures nobody asked for, when nothing in them is news.
@@ -39,6 +40,8 @@ const NEWS: Duration = Duration::from_millis(250);
 
 /// Said when keys came faster than anybody types and would have changed something.
 const TOO_FAST: &str = "not done: so many keys at once look like pasted text; press the key alone";
+/// Between two readings of the host for its page.
+const MACHINE: Duration = Duration::from_secs(2);
 
 /// Keys that come faster than this are one that is held.
 const HELD: Duration = Duration::from_millis(250);
@@ -126,6 +129,8 @@ pub(super) struct App {
     look: Chosen,
     /// The policy file that silences are written into while attached.
     policy: Option<PathBuf>,
+    /// Reads this host for its page, and when it last did.
+    machine: (Machine, Option<Instant>),
     /// A recording that was ended here had failed: why.
     failed: Option<String>,
     /// What the last picture showed.
@@ -156,6 +161,7 @@ fn run(
         question: None,
         look: config.look.clone(),
         policy: None,
+        machine: (Machine::default(), None),
         failed: None,
         drawn: (u64::MAX, News::default()),
     };
@@ -465,7 +471,7 @@ impl App {
                 if let Some(id) = subject {
                     self.ui.message = Some(
                         if live.scan(&id) {
-                            "comparing its files with the image; what differs is told below"
+                            "comparing with the image…; differences appear below"
                         } else {
                             "too many comparisons wait"
                         }
@@ -508,7 +514,24 @@ impl App {
         self.ui.message = said;
     }
 
+    /// Reads the host anew where its page is shown, not more often than it is worth.
+    fn read_machine(&mut self) {
+        if self.ui.at.detail != Some(RowKey::Machine) {
+            return;
+        }
+        if let Some(recorded) = self.viewpoint.recorded_machine() {
+            self.ui.machine = recorded;
+            return;
+        }
+        let (machine, last) = &mut self.machine;
+        if self.ui.machine.is_none() || last.is_none_or(|last| last.elapsed() >= MACHINE) {
+            self.ui.machine = Some(machine.read(Path::new(".")));
+            *last = Some(Instant::now());
+        }
+    }
+
     fn draw(&mut self, screen: &mut Screen) -> io::Result<usize> {
+        self.read_machine();
         let status = self.status();
         self.viewpoint.frame_drawn();
         let (ui, look, drawn) = (&mut self.ui, &self.look, &mut self.drawn);

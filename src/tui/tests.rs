@@ -499,7 +499,7 @@ fn the_footer_shows_what_matters_on_a_finding() {
     press(&mut ui, &core, "?");
     assert!(last(&mut ui).contains("typing searches"));
     press(&mut ui, &core, "Esc s");
-    assert!(last(&mut ui).contains("Enter sorts"));
+    assert!(last(&mut ui).contains("Enter: sort"));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::action::{Action, ActionScope};
 use super::config::Config;
 use super::drawn::Drawn;
+use super::file_tree_look::TreeLook;
 use super::filter::Filter;
 use super::history::History;
 use super::keymap::Keymap;
@@ -21,6 +22,7 @@ use super::rows::RowKey;
 use super::silence::{PolicyEdit, SilenceDialog};
 use super::zone::Zone;
 use crate::event::Timestamp;
+use crate::machine::MachineFacts;
 
 /// What is watched.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -52,6 +54,8 @@ pub struct Ui {
     /// A key is held: the preview may wait until it is let go, because its bytes are most of
     /// what a step costs.
     pub(super) hurry: bool,
+    /// How the tree of files is looked at.
+    pub(super) file_tree: TreeLook,
     /// A change that is to be written into the policy file.
     pub(super) policy_edit: Option<PolicyEdit>,
     /// Lines that were typed.
@@ -68,6 +72,8 @@ pub struct Ui {
     pub source: SourceKind,
     /// The guide of the demo is shown.
     pub(super) guide: bool,
+    /// The machine that is watched, or was recorded, while its page is shown.
+    pub(super) machine: Option<MachineFacts>,
     /// The moment that was marked.
     pub(super) since: Option<Timestamp>,
     /// Shown on the last line until the next key.
@@ -274,7 +280,10 @@ impl Ui {
         match place {
             ActionScope::Anywhere => true,
             ActionScope::Rows => self.listing(),
-            ActionScope::Tree => self.listing() && self.at.pane == Pane::Processes,
+            ActionScope::Tree => {
+                let folds = matches!(self.at.pane, Pane::Processes | Pane::Files);
+                self.listing() && folds
+            }
             ActionScope::Finding => on(|key| matches!(key, RowKey::Finding(_))),
             ActionScope::Container => {
                 self.at.container.is_some() || on(|key| matches!(key, RowKey::Container(_)))

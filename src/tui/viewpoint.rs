@@ -15,6 +15,7 @@ use super::zone::Zone;
 use crate::core::Core;
 use crate::detect::FindingId;
 use crate::event::{Timestamp, escape};
+use crate::machine::MachineFacts;
 use crate::recording::{Player, RecordingError, RecordingSummary};
 
 /// What is shown, and at which time.
@@ -98,6 +99,15 @@ impl Viewpoint {
     /// The source's own present is shown, neither its past nor another recording.
     pub(super) fn is_present(&self) -> bool {
         self.detour.is_none()
+    }
+
+    /// The machine as the recording that is shown noted it; `None` for this host.
+    pub(super) fn recorded_machine(&self) -> Option<Option<MachineFacts>> {
+        match (&self.detour, &self.source) {
+            (Some(Detour::Opened(player)), _) => Some(player.header().machine.clone()),
+            (_, Source::Replay(player)) => Some(player.header().machine.clone()),
+            (_, Source::Attaching(..) | Source::Live(_)) => None,
+        }
     }
 
     /// The source, whatever is shown.

@@ -4,6 +4,7 @@ mod container;
 mod finding;
 mod incident;
 mod line;
+mod machine;
 mod overview;
 mod related;
 mod since;
@@ -66,6 +67,8 @@ pub(super) fn headline(core: &Core, query: &Query<'_>, key: &RowKey) -> Option<S
             )
         }
         RowKey::Image(image) => image.title(),
+        RowKey::Machine => "The host".to_owned(),
+        RowKey::FileTree => "Files by directory".to_owned(),
         RowKey::Since(then) => format!("What changed since {}", query.zone.exact(*then)),
     };
     Some(query.masked(&text).into_owned())
@@ -233,9 +236,11 @@ fn unmasked(core: &Core, query: &Query<'_>, key: &RowKey) -> Option<(String, Vec
             Some(("file".to_owned(), facts))
         }
         RowKey::Image(image) => Some((image.title(), Vec::new())),
+        RowKey::FileTree => Some(("by directory".to_owned(), Vec::new())),
+        RowKey::Machine => Some(("Host".to_owned(), machine::facts(core, query.machine))),
         RowKey::Since(then) => Some((
             format!("since {}", query.zone.clock(*then)),
-            since::facts(core, *then),
+            since::facts(core, query, *then),
         )),
         RowKey::Event(seq) => {
             let event = core.event(*seq)?;

@@ -6,14 +6,14 @@ use super::line::{DetailLine, fact, flagged, heading};
 use crate::core::Core;
 use crate::event::{Bytes, Timestamp};
 use crate::state::{Direction, Owner, ProcessEntry};
-use crate::tui::rows;
+use crate::tui::rows::{self, Query};
 use crate::tui::text::{span, times};
 
 /// Lines of each part.
 const MOST: usize = 100;
 
-/// What is younger than `then`, as of the moment that is shown.
-pub(super) fn facts(core: &Core, then: Timestamp) -> Vec<DetailLine> {
+/// What is younger than `then`, as of the moment that is shown; inside a container, of that one.
+pub(super) fn facts(core: &Core, query: &Query<'_>, then: Timestamp) -> Vec<DetailLine> {
     let mut facts = vec![fact(
         "",
         format!("{} passed", span(core.state.now.since(then))),
@@ -22,18 +22,22 @@ pub(super) fn facts(core: &Core, then: Timestamp) -> Vec<DetailLine> {
         let line = "since hullwatch started: earlier changes are not known";
         facts.push(fact("", line));
     }
-    part(&mut facts, "New findings", findings(core, then));
-    part(&mut facts, "Containers", containers(core, then));
-    part(&mut facts, "Programs not run before", programs(core, then));
+    part(&mut facts, "New findings", findings(core, query, then));
+    part(&mut facts, "Containers", containers(core, query, then));
+    part(
+        &mut facts,
+        "Programs not run before",
+        programs(core, query, then),
+    );
     part(
         &mut facts,
         "New connections and listeners",
-        network(core, then),
+        network(core, query, then),
     );
     part(
         &mut facts,
         "Files changed for the first time",
-        files(core, then),
+        files(core, query, then),
     );
     facts
 }
@@ -49,12 +53,12 @@ fn part(facts: &mut Vec<DetailLine>, title: &str, mut lines: Vec<DetailLine>) {
     }
 }
 
-fn findings(core: &Core, then: Timestamp) -> Vec<DetailLine> {
+fn findings(core: &Core, query: &Query<'_>, then: Timestamp) -> Vec<DetailLine> {
     let mut new: Vec<_> = core
         .detector
         .findings()
         .iter()
-        .filter(|f| f.first > then && f.silenced.is_none())
+        .filter(|f| f.first > then && f.silenced.is_none() && query.wants(&f.container))
         .collect();
     new.sort_by_key(|f| std::cmp::Reverse((f.severity, f.last)));
     let line = |f: &crate::detect::Finding| {
@@ -65,9 +69,10 @@ fn findings(core: &Core, then: Timestamp) -> Vec<DetailLine> {
     new.into_iter().map(|finding| line(finding)).collect()
 }
 
-fn containers(core: &Core, then: Timestamp) -> Vec<DetailLine> {
+fn containers(core: &Core, query: &Query<'_>, then: Timestamp) -> Vec<DetailLine> {
     let mut lines = Vec::new();
-    for container in core.state.containers.values() {
+    let all = core.state.containers.values();
+    for container in all.filter(|c| query.wants(&Some(c.id.clone()))) {
         let name = container.display_name();
         let image = container.info.image.escaped();
         if container.started().is_some_and(|at| at > then) {
@@ -85,8 +90,9 @@ fn containers(core: &Core, then: Timestamp) -> Vec<DetailLine> {
 }
 
 /// Programs that run, or ran a while ago, for the first time since then.
-fn programs(core: &Core, then: Timestamp) -> Vec<DetailLine> {
-    let seen = || core.state.processes.values().filter(|p| !p.runtime);
+fn programs(core: &Core, query: &Query<'_>, then: Timestamp) -> Vec<DetailLine> {
+    let wanted = |p: &&std::sync::Arc<ProcessEntry>| !p.runtime && query.wants(&p.owner);
+    let seen = || core.state.processes.values().filter(wanted);
     let of = |p: &ProcessEntry| -> (Owner, Bytes) { (p.owner.clone(), program(p)) };
     let before: BTreeSet<_> = seen()
         .filter(|p| p.started <= then)
@@ -116,12 +122,12 @@ fn program(process: &ProcessEntry) -> Bytes {
     process.argv.first().unwrap_or(&process.exe).clone()
 }
 
-fn network(core: &Core, then: Timestamp) -> Vec<DetailLine> {
+fn network(core: &Core, query: &Query<'_>, then: Timestamp) -> Vec<DetailLine> {
     let new = core
         .state
         .connections
         .iter()
-        .filter(|(_, c)| c.first > then);
+        .filter(|(key, c)| c.first > then && query.wants(&key.owner));
     new.map(|(key, connection)| {
         let direction = match key.direction {
             Direction::Outbound => "to",
@@ -141,12 +147,12 @@ fn network(core: &Core, then: Timestamp) -> Vec<DetailLine> {
     .collect()
 }
 
-fn files(core: &Core, then: Timestamp) -> Vec<DetailLine> {
+fn files(core: &Core, query: &Query<'_>, then: Timestamp) -> Vec<DetailLine> {
     let new = core
         .state
         .files
         .iter()
-        .filter(|(_, file)| file.first > then);
+        .filter(|(key, file)| file.first > then && query.wants(&key.owner));
     new.map(|(key, file)| {
         let sign = file.differs().unwrap_or(' ');
         let text = format!(

@@ -93,7 +93,7 @@ fn copy(text: Option<String>, what: &str, terminal: &mut impl Write) -> Result<S
     }
     Ok(match between {
         Between::Nothing => format!("copied {what}, if this terminal takes OSC 52"),
-        Between::Tmux => format!("copied {what}, if tmux has allow-passthrough on"),
+        Between::Tmux => format!("copied {what} (tmux: needs allow-passthrough)"),
         Between::Screen => format!("copied {what}, if the terminal around screen takes OSC 52"),
     })
 }

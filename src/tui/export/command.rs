@@ -45,7 +45,7 @@ pub(super) fn docker(core: &Core, ui: &Ui, key: &RowKey) -> Option<String> {
                 None => format!("docker diff {}", owner.as_str()),
             })
         }
-        RowKey::Image(_) | RowKey::Since(_) => None,
+        RowKey::Image(_) | RowKey::Since(_) | RowKey::Machine | RowKey::FileTree => None,
         RowKey::Event(_) => None,
     }
 }

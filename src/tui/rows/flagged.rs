@@ -12,7 +12,7 @@ use crate::state::{Connection, ConnectionKey, FileKey, Owner};
 
 /// Severities by what findings are about, with their container.
 #[derive(Debug, Default)]
-pub(super) struct FlaggedTargets<'a> {
+pub(in crate::tui) struct FlaggedTargets<'a> {
     /// Paths and names as findings have them.
     texts: BTreeMap<(&'a Owner, &'a [u8]), Severity>,
     /// Peers at any port.
@@ -23,7 +23,7 @@ pub(super) struct FlaggedTargets<'a> {
 
 impl<'a> FlaggedTargets<'a> {
     /// Of all findings that are not silenced.
-    pub(super) fn new(core: &'a Core) -> Self {
+    pub(in crate::tui) fn new(core: &'a Core) -> Self {
         let mut flagged = Self::default();
         let findings = core.detector.findings().iter();
         for finding in findings.filter(|finding| finding.silenced.is_none()) {
@@ -48,7 +48,7 @@ impl<'a> FlaggedTargets<'a> {
     }
 
     /// The worst about a file.
-    pub(super) fn file(&self, key: &FileKey) -> Option<Severity> {
+    pub(in crate::tui) fn file(&self, key: &FileKey) -> Option<Severity> {
         self.texts.get(&(&key.owner, &key.path)).copied()
     }
 

@@ -23,6 +23,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 pub(super) use drift_class::DriftClass;
+pub(in crate::tui) use flagged::FlaggedTargets;
 pub(super) use image::{ImageKey, images};
 pub(super) use query::Query;
 pub(super) use row::{Row, RowKey};

@@ -91,6 +91,10 @@ fn outline(core: &Core, query: &Query<'_>) -> Vec<Row> {
             _ => roots.push(*pid),
         }
     }
+    // Siblings in the order they started: pids begin anew after the highest.
+    for siblings in children.values_mut() {
+        siblings.sort_by_key(|pid| (shown.get(pid).map(|process| process.started), *pid));
+    }
     roots.sort_by_cached_key(|pid| shown.get(pid).map(|p| (name(core, &p.owner), p.started)));
     let mut rows = Vec::new();
     let mut visited = BTreeSet::new();

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::image::ImageKey;
 use super::row::RowKey;
 use crate::event::ContainerId;
+use crate::machine::MachineFacts;
 use crate::state::Owner;
 use crate::tui::filter::Filter;
 use crate::tui::keymap::Keymap;
@@ -41,6 +42,8 @@ pub(in crate::tui) struct Query<'a> {
     pub(in crate::tui) zone: &'a Zone,
     /// Secrets are shown, not masked.
     pub(in crate::tui) reveal: bool,
+    /// The machine that is watched, or was recorded.
+    pub(in crate::tui) machine: Option<&'a MachineFacts>,
     /// The keys that pages mention.
     pub(in crate::tui) keys: &'a Keymap,
 }
@@ -52,7 +55,7 @@ impl Query<'_> {
     }
 
     /// Whether rows of this container, or of the host, are asked for.
-    pub(super) fn wants(&self, owner: &Owner) -> bool {
+    pub(in crate::tui) fn wants(&self, owner: &Owner) -> bool {
         self.container.is_none() || self.container == owner.as_ref()
     }
 

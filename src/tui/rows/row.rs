@@ -25,6 +25,10 @@ pub(in crate::tui) enum RowKey {
     Event(u64),
     /// No row: the page of what changed since a moment.
     Since(Timestamp),
+    /// The host.
+    Machine,
+    /// The files that differ from the image, by directory.
+    FileTree,
 }
 
 /// A row: escaped text by column, and what sorts it where the text does not.

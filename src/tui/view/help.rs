@@ -21,6 +21,12 @@ const SYMBOLS: &[(&str, &str)] = &[
     ("> process", "run from outside"),
     ("x5m in AGE", "ended after 5 min"),
     ("+ ~ -", "added, changed, gone"),
+    ("▌ and *", "selected, marked"),
+    ("↑ ↓ in titles", "the order of rows"),
+    ("3× text", "three times alike"),
+    ("+ in the tree", "folded: → unfolds"),
+    ("… in a text", "cut to fit"),
+    ("● REC", "being recorded"),
 ];
 
 /// The keys of actions as the screen shows them, at most `each` of every one.

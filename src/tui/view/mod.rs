@@ -10,6 +10,7 @@ mod preview;
 mod reading;
 mod tabs;
 mod tone;
+mod tree;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -74,6 +75,8 @@ pub fn draw(
         help::draw(ui, &mut drawn, body, theme, out);
     } else if ui.listing() {
         pane::draw(core, ui, &mut drawn, body, theme, out);
+    } else if ui.on_file_tree() {
+        tree::draw(core, ui, &mut drawn, body, theme, out);
     } else {
         reading::draw(core, ui, &mut drawn, body, theme, out);
     }
