@@ -90,17 +90,18 @@ pub(super) fn draw(
             ..area
         };
         let chosen = first + at == chosen;
-        let cursor = if chosen { "▌" } else { " " };
+        // The style has a ground, which a blank would show.
+        let cursor = if chosen {
+            Span::styled("▌", theme.selected())
+        } else {
+            Span::raw(" ")
+        };
         let mark = if ui.tables.marks.contains(&row.key) {
             "*"
         } else {
             ""
         };
-        Line::from(vec![
-            Span::styled(cursor, theme.selected()),
-            Span::styled(mark, theme.accent()),
-        ])
-        .render(area, out);
+        Line::from(vec![cursor, Span::styled(mark, theme.accent())]).render(area, out);
         drawn.clickable.rows.push((area, row.key.clone()));
         lines.push(line(ui, row, texts, &widths, chosen, theme));
     }
