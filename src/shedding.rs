@@ -61,9 +61,6 @@ fn is_vital(file: &File) -> bool {
     }
 }
 
-/// The pid of the process that an event is about; 0 for bulk events, since each fork has a new one.
-type Process = u32;
-
 /// Removes entries until at most `keep` are left, and passes each removed one to `dropped`. The
 /// rest keeps its order. `event` gives the event in an entry; an entry without one stays.
 pub(crate) fn shed<T>(
@@ -88,12 +85,13 @@ fn drop_of_weight<T>(
     event: &impl Fn(&T) -> Option<&Event>,
     dropped: &mut impl FnMut(T),
 ) {
-    let producer = |entry: &T| -> Option<(Option<ContainerId>, Process)> {
+    // Its container and process; no process for bulk events, since each fork has a new one.
+    let producer = |entry: &T| -> Option<(Option<ContainerId>, u32)> {
         let event = event(entry).filter(|event| weight(event) == class)?;
         let process = if class == Weight::Bulk { 0 } else { event.pid };
         Some((event.container.clone(), process))
     };
-    let mut counts: BTreeMap<Option<ContainerId>, BTreeMap<Process, usize>> = BTreeMap::new();
+    let mut counts: BTreeMap<Option<ContainerId>, BTreeMap<u32, usize>> = BTreeMap::new();
     for (container, process) in entries.iter().filter_map(&producer) {
         *counts
             .entry(container)

@@ -56,14 +56,14 @@ pub(super) struct Args {
     live: LiveArgs,
 }
 
-type Checked = (String, CheckResult);
+type ContainerReport = (String, CheckResult);
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let (learner, sound) = match &args.session {
         Some(path) => learn::from_session(path)?,
         None => (watch(args)?, true),
     };
-    let mut results: Vec<Checked> = Vec::new();
+    let mut results: Vec<ContainerReport> = Vec::new();
     for id in selected(&learner, &args.names)? {
         let Some((_, info)) = learner.containers().find(|(known, _)| **known == id) else {
             continue;
@@ -95,7 +95,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     if !sound {
         return Ok(ExitCode::from(2));
     }
-    let failed = |(_, check): &Checked| {
+    let failed = |(_, check): &ContainerReport| {
         check.outcome == PostureOutcome::Fail && check.severity >= args.fail_on
     };
     let failed = args.exit_code && results.iter().any(failed);
@@ -135,7 +135,7 @@ fn selected(learner: &Learner, names: &[String]) -> Result<Vec<ContainerId>, Cli
     Ok(ids)
 }
 
-fn text(results: &[Checked], out: &mut impl Write) -> Result<(), CliError> {
+fn text(results: &[ContainerReport], out: &mut impl Write) -> Result<(), CliError> {
     let mut last = "";
     for (name, check) in results {
         if name != last {
@@ -182,7 +182,7 @@ fn cell(text: &str) -> String {
     }
 }
 
-fn csv(results: &[Checked], out: &mut impl Write) -> Result<(), CliError> {
+fn csv(results: &[ContainerReport], out: &mut impl Write) -> Result<(), CliError> {
     let mut table = csv::Writer::from_writer(out);
     let failed = |e: csv::Error| CliError::from(std::io::Error::other(e));
     let head = [

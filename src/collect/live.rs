@@ -331,7 +331,9 @@ impl Live {
         path: Option<&Path>,
         follower: Option<Box<dyn Follower>>,
     ) -> Result<(), LiveError> {
-        let folder = path.and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty());
+        let folder = path
+            .and_then(Path::parent)
+            .filter(|folder| !folder.as_os_str().is_empty());
         let machine = Machine::default().read(folder.unwrap_or(Path::new(".")));
         // The core stays locked, so that no event falls between the snapshot and the stream.
         let core = self.shared.core.lock();

@@ -11,14 +11,14 @@ use crate::shedding::shed;
 /// The queue between the core thread and the recorder's thread.
 #[derive(Debug)]
 pub(super) struct Backlog {
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<Queued>,
     changed: Condvar,
     /// Number of events that may wait.
     limit: usize,
 }
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct Queued {
     events: Vec<Arc<Event>>,
     closed: bool,
 }
@@ -78,7 +78,7 @@ impl Backlog {
 }
 
 /// A stretch of missing events, all numbers from `first` to `last`.
-struct Gap {
+struct MissingEvents {
     first: u64,
     last: u64,
     /// The last one's time.
@@ -90,12 +90,12 @@ struct Gap {
 /// Drops all but `keep` events and puts a `lost` event where one or more are missing. Returns how
 /// many were dropped now.
 fn thin_out(events: &mut Vec<Arc<Event>>, keep: usize) -> u64 {
-    let mut gaps: Vec<Gap> = Vec::new();
+    let mut gaps: Vec<MissingEvents> = Vec::new();
     events.retain(|event| {
         let Some(count) = recorder_loss(event) else {
             return true;
         };
-        gaps.push(Gap {
+        gaps.push(MissingEvents {
             first: event.seq.saturating_sub(count.saturating_sub(1)),
             last: event.seq,
             end: event.ts,
@@ -110,7 +110,7 @@ fn thin_out(events: &mut Vec<Arc<Event>>, keep: usize) -> u64 {
         |event| Some(&**event),
         |event| {
             dropped += 1;
-            gaps.push(Gap {
+            gaps.push(MissingEvents {
                 first: event.seq,
                 last: event.seq,
                 end: event.ts,
@@ -143,7 +143,7 @@ fn recorder_loss(event: &Event) -> Option<u64> {
     }
 }
 
-impl Gap {
+impl MissingEvents {
     /// The event in the place of the last one that is missing.
     fn event(self) -> Event {
         Event {

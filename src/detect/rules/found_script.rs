@@ -5,7 +5,7 @@ use super::drift_grade::{self, Installations};
 use crate::catalog::paths;
 use crate::detect::alert::{Alert, Alerts};
 use crate::detect::rule_context::RuleContext;
-use crate::detect::rules::scripts::{lies, scripts};
+use crate::detect::rules::script_paths::{locate, scripts};
 use crate::detect::{Severity, program_roles};
 use crate::event::{Difference, Differing, DriftScan, Exec};
 use crate::state::ProcessEntry;
@@ -47,7 +47,7 @@ fn judge(
         ..Exec::default()
     };
     let paths = scripts(ctx.names(), &exec);
-    let mut paths = paths.iter().filter_map(|path| lies(ctx, &exec, path));
+    let mut paths = paths.iter().filter_map(|path| locate(ctx, &exec, path));
     let entry = paths.find_map(|path| {
         let mut entries = scan.entries.iter();
         entries.find(|entry| **entry.path == *path)

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use smallvec::SmallVec;
 
 use super::bare_shells::bare;
-use super::reverse_shell::{is_fetch, reverse_alert};
+use super::reverse_alert::{is_fetch, reverse_alert};
 use crate::catalog;
 use crate::detect::alert::Alerts;
 use crate::detect::memory::Outbound;

@@ -2,7 +2,7 @@
 
 use super::bare_shells::{BareShell, BareShells, bare, shell};
 use super::found_shell;
-use super::pipes::fetches;
+use super::reverse_alert::{is_fetch, reverse_alert};
 use crate::catalog;
 use crate::detect::alert::{Alert, Alerts};
 use crate::detect::memory::{BESIDE, Outbound};
@@ -135,16 +135,6 @@ fn relayed(ctx: &RuleContext<'_>, parent: &ProcessEntry) -> Option<Outbound> {
         .filter(|out| !out.to.ip().is_loopback())
 }
 
-pub(super) fn reverse_alert(ctx: &RuleContext<'_>, out: &Outbound, command: &str) -> Alert {
-    let subject = out.to.to_string();
-    let alert = ctx.alert(Severity::Critical, subject.as_bytes(), |explanation| {
-        explanation.title = format!("Reverse shell to {}", out.to);
-        explanation.why.push(format!("shell: {command}"));
-        explanation.why.push(format!("connected to {}", out.to));
-    });
-    alert.evidence(ctx.now(), out.seq).follows(ctx.event.pid)
-}
-
 /// A shell that waits for commands may get them from a sibling that connects later.
 fn remember_bare(ctx: &RuleContext<'_>, memory: &mut BareShells, exec: &Exec) -> Alerts {
     if !bare(ctx.names(), exec) || exec.tty {
@@ -174,14 +164,6 @@ fn remember_bare(ctx: &RuleContext<'_>, memory: &mut BareShells, exec: &Exec) ->
         return reverse_alert(ctx, &out, &command).into();
     }
     Alerts::none()
-}
-
-/// The sibling fetches, it does not take commands: the pipe's own rule tells of it.
-pub(super) fn is_fetch(ctx: &RuleContext<'_>, pid: u32) -> bool {
-    ctx.state.processes.get(&pid).is_some_and(|p| {
-        catalog::programs::FETCHERS.contains(&program_roles::of(p))
-            || fetches(ctx.names(), program_roles::of(p), &p.argv)
-    })
 }
 
 fn reverse_pipe(ctx: &RuleContext<'_>, memory: &BareShells, connect: &Connect) -> Alerts {

@@ -6,7 +6,7 @@ use bstr::ByteSlice as _;
 use smallvec::SmallVec;
 
 use super::found_script;
-use crate::catalog::path::normal;
+use super::script_paths::{locate, scripts};
 use crate::detect::alert::{Alert, Alerts};
 use crate::detect::file_origin::{OrdinaryOrigin, history, made};
 use crate::detect::rule_context::RuleContext;
@@ -14,7 +14,7 @@ use crate::detect::rule_memory::RuleMemory;
 use crate::detect::{
     Handler, Requirement, Rule, RuleInfo, Severity, build_artifacts, program_roles,
 };
-use crate::event::{Bytes, CompareClass, Exec, FileOp, Origin, ProgramAdditions, Timestamp};
+use crate::event::{Bytes, CompareClass, Exec, FileOp, Origin, Timestamp};
 
 /// Scripts.
 pub(super) const SCRIPT: Rule = Rule {
@@ -79,68 +79,6 @@ impl ScriptWriters {
     }
 }
 
-/// What an exec interprets: by `#!`, as an interpreter's first argument, or by an option.
-pub(super) fn scripts(names: &ProgramAdditions, exec: &Exec) -> Vec<Vec<u8>> {
-    if let Some(script) = &exec.script {
-        return vec![script.to_vec()];
-    }
-    let name = program_roles::name(&exec.exe, &exec.argv);
-    if !names.is_shell(name) && !names.is_interpreter(name) {
-        return Vec::new();
-    }
-    let skip = usize::from(
-        exec.argv
-            .first()
-            .is_some_and(|a| program_roles::leaf(a.as_bytes()) == b"busybox"),
-    );
-    let argv = exec.argv.get(skip..).unwrap_or_default();
-    let mut found = by_option(name, argv);
-    // The first argument of awk is the program's text.
-    if !name.ends_with(b"awk")
-        && let Some(script) = program_roles::script_argument(argv)
-    {
-        found.push(script.to_vec());
-    }
-    found
-}
-
-/// Files that an interpreter's options make it run.
-fn by_option(name: &[u8], argv: &[Bytes]) -> Vec<Vec<u8>> {
-    let mut found = Vec::new();
-    for pair in argv.windows(2) {
-        let [option, value] = pair else { continue };
-        let value = value.as_bytes();
-        match (name, option.as_bytes()) {
-            (b"awk" | b"gawk" | b"mawk", b"-f" | b"--file")
-            | (b"node" | b"nodejs", b"-r" | b"--require" | b"--import")
-            | (b"php" | b"expect", b"-f")
-            | (b"bash", b"--rcfile" | b"--init-file") => found.push(value.to_vec()),
-            // A module is looked for in the working directory first.
-            (b"python", b"-m") => {
-                let path = value.replace(".", "/");
-                found.push([path.as_slice(), b".py"].concat());
-                found.push([path.as_slice(), b"/__main__.py"].concat());
-            }
-            _ => {}
-        }
-    }
-    found
-}
-
-/// Where a script lies, as the process that runs it would find it.
-pub(super) fn lies(ctx: &RuleContext<'_>, exec: &Exec, path: &[u8]) -> Option<Vec<u8>> {
-    let cwd = exec.cwd.as_bytes();
-    let whole = match path {
-        _ if path.starts_with(b"/") => normal(path),
-        _ if cwd.is_empty() => return None,
-        _ => normal(&[cwd, b"/", path].concat()),
-    };
-    let led = ctx.memory.links.lead(ctx.owner, cwd, &whole, true);
-    let path = led.unwrap_or(whole);
-    // What a descriptor stands for is not known.
-    (!path.starts_with(b"/dev/fd/") && !path.starts_with(b"/proc/")).then_some(path)
-}
-
 fn script(ctx: &RuleContext<'_>, memory: &mut ScriptWriters, exec: &Exec) -> Alerts {
     // A drifted interpreter is its own finding.
     if !matches!(
@@ -150,7 +88,7 @@ fn script(ctx: &RuleContext<'_>, memory: &mut ScriptWriters, exec: &Exec) -> Ale
         return Alerts::none();
     }
     for path in scripts(ctx.names(), exec) {
-        if let Some(path) = lies(ctx, exec, &path)
+        if let Some(path) = locate(ctx, exec, &path)
             && is_drift(ctx, &path)
         {
             let command = program_roles::command_line(&exec.argv, &exec.exe, 160);

@@ -3,8 +3,10 @@
 use bstr::ByteSlice as _;
 
 use super::bare_shells::{bare, shell};
-use super::server_shells::{CommandShape, Known, ServerShell, ServerShells, given_as_argument};
-use super::shell_deeds::{self, Deed, SUBJECT};
+use super::server_shells::{
+    CommandShape, KnownCommand, ServerShell, ServerShells, given_as_argument,
+};
+use super::shell_deeds::{self, SUBJECT, ShellDeed};
 use crate::detect::alert::{Alert, Alerts};
 use crate::detect::rule_context::RuleContext;
 use crate::detect::serving::{listener, serves_somebody};
@@ -93,16 +95,16 @@ fn executed(ctx: &RuleContext<'_>, memory: &mut ServerShells, exec: &Exec) -> Al
     }
     let habit = memory.has_habit(program);
     let known = if memory.runs_again(&shape) {
-        Known::Usual
+        KnownCommand::Usual
     } else if is_shell && given_as_argument(ctx, exec) {
-        Known::Argument
+        KnownCommand::Argument
     } else {
-        Known::New
+        KnownCommand::New
     };
     let started = ServerShell::new(ctx, shape, parent, habit, known);
     memory.watch(started.clone());
     let deed = begins_with(ctx, memory, &started, exec, is_shell);
-    if deed.is_none() && (habit || known == Known::Usual) {
+    if deed.is_none() && (habit || known == KnownCommand::Usual) {
         // Nothing to tell of a first one; a finding counts them.
         let index = ctx.findings.find(RULE.info.id, Some(ctx.owner), SUBJECT);
         return index
@@ -111,7 +113,7 @@ fn executed(ctx: &RuleContext<'_>, memory: &mut ServerShells, exec: &Exec) -> Al
     }
     let severity = match (deed, known) {
         (Some(_), _) => Severity::High,
-        (None, Known::Argument) => Severity::Info,
+        (None, KnownCommand::Argument) => Severity::Info,
         (None, _) => Severity::Low,
     };
     let mut alert = ctx.alert(severity, SUBJECT, |explanation| {
@@ -145,19 +147,19 @@ fn begins_with(
     started: &ServerShell,
     exec: &Exec,
     is_shell: bool,
-) -> Option<Deed> {
+) -> Option<ShellDeed> {
     if bare(ctx.names(), exec) {
         return Some(if shell_deeds::given_terminal(ctx, exec) {
-            Deed::Terminal
+            ShellDeed::Terminal
         } else {
-            Deed::Waits
+            ShellDeed::Waits
         });
     }
     if !is_shell {
-        let new = started.known == Known::New && !started.by_habit;
-        return new.then_some(Deed::Program);
+        let new = started.known == KnownCommand::New && !started.by_habit;
+        return new.then_some(ShellDeed::Program);
     }
-    shell_deeds::explores(ctx, memory, started, exec).then_some(Deed::Explores)
+    shell_deeds::explores(ctx, memory, started, exec).then_some(ShellDeed::Explores)
 }
 
 /// An interpreter that got its program's text as an argument, or waits for it.

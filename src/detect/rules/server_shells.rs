@@ -35,7 +35,7 @@ pub(super) struct ServerShell {
     /// The program ran before watching began.
     pub(super) existing: bool,
     /// How well its command is known.
-    pub(super) known: Known,
+    pub(super) known: KnownCommand,
 }
 
 impl ServerShell {
@@ -45,7 +45,7 @@ impl ServerShell {
         shape: CommandShape,
         parent: &ProcessEntry,
         by_habit: bool,
-        known: Known,
+        known: KnownCommand,
     ) -> Self {
         Self {
             pid: ctx.event.pid,
@@ -61,7 +61,7 @@ impl ServerShell {
 
 /// How well a command is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Known {
+pub(super) enum KnownCommand {
     /// It ran while the container started, or again and again.
     Usual,
     /// It stands in the arguments that a service was started with.

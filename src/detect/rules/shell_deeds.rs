@@ -3,7 +3,7 @@
 use bstr::ByteSlice as _;
 
 use super::bare_shells::shell;
-use super::server_shells::{Known, ServerShell, ServerShells};
+use super::server_shells::{KnownCommand, ServerShell, ServerShells};
 use crate::catalog::{self, paths::PathClass};
 use crate::detect::alert::{Alert, Alerts};
 use crate::detect::discovery::{self, Discovery, EXPLORATION};
@@ -22,7 +22,7 @@ const WATCHED: u64 = 600;
 
 /// What only an intruder does in a server's shell.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Deed {
+pub(super) enum ShellDeed {
     Waits,
     Terminal,
     Explores,
@@ -32,7 +32,7 @@ pub(super) enum Deed {
     Connects,
 }
 
-impl Deed {
+impl ShellDeed {
     /// What the shell did, after "A shell of SERVER".
     pub(super) fn text(self) -> &'static str {
         match self {
@@ -56,9 +56,9 @@ pub(super) fn ran(
 ) -> Alerts {
     let is_shell = shell(ctx.names(), exec).is_some();
     let deed = if is_shell && given_terminal(ctx, exec) {
-        Deed::Terminal
+        ShellDeed::Terminal
     } else if explores(ctx, memory, shell_above, exec) {
-        Deed::Explores
+        ShellDeed::Explores
     } else {
         return Alerts::none();
     };
@@ -86,11 +86,12 @@ pub(super) fn explores(
     shell: &ServerShell,
     exec: &Exec,
 ) -> bool {
-    if shell.known == Known::Usual {
+    if shell.known == KnownCommand::Usual {
         return false;
     }
-    let counts =
-        |question: &Discovery<'_>| shell.known == Known::New || question.weight >= EXPLORATION;
+    let counts = |question: &Discovery<'_>| {
+        shell.known == KnownCommand::New || question.weight >= EXPLORATION
+    };
     let questions: Vec<_> = match program_roles::shell_text(&exec.argv) {
         Some(text) => discovery::of_text(text),
         None => {
@@ -127,7 +128,7 @@ pub(super) fn connected(
     let met = memory
         .get::<KnownBehavior>()
         .is_some_and(|known| known.knows(Behavior::Address(ip)));
-    if met || shell.by_habit || shell.known != Known::New {
+    if met || shell.by_habit || shell.known != KnownCommand::New {
         return Alerts::none();
     }
     if shell.existing && ctx.now().since(ctx.state.began).as_secs() < WATCHED {
@@ -150,7 +151,14 @@ pub(super) fn connected(
     }
     let command = program_roles::command_line(&process.argv, &process.exe, 160);
     let line = format!("connected to {to}: {command}");
-    tell(ctx, memory.of(), &shell, Deed::Connects, line, &command)
+    tell(
+        ctx,
+        memory.of(),
+        &shell,
+        ShellDeed::Connects,
+        line,
+        &command,
+    )
 }
 
 pub(super) fn changed(ctx: &RuleContext<'_>, memory: &mut RuleMemories<'_>, file: &File) -> Alerts {
@@ -160,9 +168,9 @@ pub(super) fn changed(ctx: &RuleContext<'_>, memory: &mut RuleMemories<'_>, file
     let deed = if file.op == FileOp::Read {
         let path = file.path.as_bytes();
         let secret = catalog::secrets::is_secret(path) && !catalog::secrets::is_server_key(path);
-        secret.then_some(Deed::Reads)
+        secret.then_some(ShellDeed::Reads)
     } else {
-        plants(ctx, file).then_some(Deed::Writes)
+        plants(ctx, file).then_some(ShellDeed::Writes)
     };
     let (Some(deed), Some(shells)) = (deed, memory.get::<ServerShells>()) else {
         return Alerts::none();
@@ -174,7 +182,9 @@ pub(super) fn changed(ctx: &RuleContext<'_>, memory: &mut RuleMemories<'_>, file
         return Alerts::none();
     };
     let ordinary = match deed {
-        Deed::Reads => shell.known == Known::Usual || !super::credentials::with_a_tool(ctx),
+        ShellDeed::Reads => {
+            shell.known == KnownCommand::Usual || !super::credentials::with_a_tool(ctx)
+        }
         // A build that a server runs makes programs.
         _ => {
             ctx.installing()
@@ -228,7 +238,7 @@ fn tell(
     ctx: &RuleContext<'_>,
     memory: &mut ServerShells,
     shell: &ServerShell,
-    deed: Deed,
+    deed: ShellDeed,
     line: String,
     command: &str,
 ) -> Alerts {
@@ -246,7 +256,7 @@ pub(super) fn rise(
     memory: &mut ServerShells,
     alert: Alert,
     parent: &Bytes,
-    deed: Deed,
+    deed: ShellDeed,
     command: &str,
 ) -> Alert {
     let what = format!("{}: {}", parent.escaped(), deed.text());

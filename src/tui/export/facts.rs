@@ -11,7 +11,7 @@ use crate::tui::rows::{Row, RowKey};
 
 /// The facts of a row by name; secrets are masked unless `reveal`.
 pub(super) fn facts(core: &Core, row: &Row, reveal: bool) -> Map<String, Value> {
-    let mut facts = Facts(Map::new());
+    let mut facts = RowFacts(Map::new());
     facts.add("severity", row.severity.map(|s| s.to_string()));
     facts.add("first_seen_ms", row.seen.map(|seen| milliseconds(seen.0)));
     facts.add("last_seen_ms", row.seen.map(|seen| milliseconds(seen.1)));
@@ -63,7 +63,7 @@ pub(super) fn facts(core: &Core, row: &Row, reveal: bool) -> Map<String, Value> 
             let event = core.event(*seq);
             facts.container(core, event.and_then(|event| event.container.as_ref()));
         }
-        RowKey::Since(_) => {}
+        RowKey::Since(_) | RowKey::Machine | RowKey::FileTree => {}
     }
     let mut value = Value::Object(facts.0);
     if !reveal {
@@ -75,11 +75,11 @@ pub(super) fn facts(core: &Core, row: &Row, reveal: bool) -> Map<String, Value> 
     }
 }
 
-struct Facts(Map<String, Value>);
+struct RowFacts(Map<String, Value>);
 
-impl Facts {
+impl RowFacts {
     fn add(&mut self, name: &str, value: impl Serialize) {
-        // Facts always have a JSON form.
+        // RowFacts always have a JSON form.
         let value = serde_json::to_value(value).unwrap_or_default();
         self.0.insert(name.to_owned(), value);
     }

@@ -118,7 +118,7 @@ fn subject(core: &Core, key: &RowKey) -> Option<ResponseSubject> {
             let id = core.event(*seq)?.container.clone()?;
             Some(of_container(core, &id))
         }
-        RowKey::Image(_) | RowKey::Since(_) => None,
+        RowKey::Image(_) | RowKey::Since(_) | RowKey::Machine | RowKey::FileTree => None,
     }
 }
 

@@ -4,6 +4,15 @@ use crate::detect::Finding;
 
 /// What each rule finds, in two or three words.
 const LABELS: &[(&str, &str)] = &[
+    ("base.call", "new call"),
+    ("base.capability", "new capability"),
+    ("base.connect", "new peer"),
+    ("base.exec", "new program"),
+    ("base.listen", "new port"),
+    ("base.resolve", "new name"),
+    ("base.secret", "new secret"),
+    ("base.user", "new user"),
+    ("base.write", "new write"),
     ("drift.exec-built", "built inside"),
     ("drift.exec-fileless", "no file"),
     ("drift.exec-modified", "changed program"),

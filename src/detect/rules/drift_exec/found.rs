@@ -15,6 +15,7 @@ use crate::event::{
     Timestamp,
 };
 
+use super::judgement;
 use super::kinds::{self, MODIFIED, NEW, RELOCATED};
 
 /// Programs of one container that may wait.
@@ -81,9 +82,9 @@ pub(super) fn process(
             }
         }
         Origin::Tmpfs => {
-            alerts.extend(super::judge(ctx, &exec, &kinds::TMPFS, Severity::High));
+            alerts.extend(judgement::judge(ctx, &exec, &kinds::TMPFS, Severity::High));
         }
-        Origin::Volume => alerts.extend(super::judge_volume(ctx, &exec)),
+        Origin::Volume => alerts.extend(judgement::judge_volume(ctx, &exec)),
         Origin::Image | Origin::Memfd | Origin::Deleted | Origin::Unknown => {}
     }
     alerts

@@ -3,18 +3,19 @@
 mod comparison;
 mod effects;
 mod found;
+mod judgement;
 mod kinds;
-
-use bstr::ByteSlice as _;
 
 use crate::detect::alert::{Alert, Alerts};
 use crate::detect::drifted_files::{DriftedFiles, PendingComparison};
 use crate::detect::rule_context::RuleContext;
 use crate::detect::rule_memory::RuleMemories;
-use crate::detect::{Handler, Rule, RuleInfo, Severity, build_artifacts, program_roles};
+use crate::detect::{Handler, Rule, Severity, build_artifacts, program_roles};
 use crate::event::{CompareClass, Exec, Origin};
 
-use super::startup_drift::{BUILT, startup_drift};
+use judgement::{judge, judge_volume};
+
+use super::startup_drift::BUILT;
 
 /// Nothing at that path in the image. Handles the other kinds, too.
 pub(super) const NEW: Rule = Rule {
@@ -108,51 +109,6 @@ fn judge_upper(ctx: &RuleContext<'_>, memory: &mut DriftedFiles, exec: &Exec) ->
         }
     };
     judge(ctx, exec, kind, severity)
-}
-
-fn judge_volume(ctx: &RuleContext<'_>, exec: &Exec) -> Option<Alert> {
-    let mounted = ctx.container.is_some_and(|c| {
-        c.info.mounts.iter().any(|m| {
-            let at = m.destination.as_bytes();
-            exec.exe
-                .strip_prefix(at)
-                .is_some_and(|rest| rest.starts_with(b"/") || at.ends_with(b"/"))
-        })
-    });
-    if kinds::changed_since_start(ctx, exec.file.ctime) {
-        // Outside any mount the storage driver is no overlay: only the time speaks.
-        let severity = if mounted {
-            Severity::High
-        } else {
-            Severity::Medium
-        };
-        judge(ctx, exec, &kinds::VOLUME, severity)
-    } else if mounted && !ctx.starting_up() {
-        judge(ctx, exec, &kinds::VOLUME, Severity::Info)
-    } else {
-        None
-    }
-}
-
-/// An alert of one kind, unless the file came about in an ordinary way.
-fn judge(
-    ctx: &RuleContext<'_>,
-    exec: &Exec,
-    kind: &'static RuleInfo,
-    severity: Severity,
-) -> Option<Alert> {
-    let path = &exec.exe;
-    if ctx.starting_up() {
-        return Some(startup_drift(ctx, format!("ran {}", path.escaped())));
-    }
-    if severity > Severity::Info
-        && let Some(folded) = kinds::ordinary(ctx, path)
-    {
-        return folded;
-    }
-    let command = program_roles::command_line(&exec.argv, path, 160);
-    let alert = kinds::alert(ctx, kind, severity, path, &command, exec.file.origin());
-    Some(alert.history_of(path).follows(ctx.event.pid))
 }
 
 #[cfg(test)]

@@ -1,0 +1,55 @@
+//! The alert about a program that ran and is not the image's, unless its origin is an ordinary one.
+
+use bstr::ByteSlice as _;
+
+use super::kinds;
+use crate::detect::alert::Alert;
+use crate::detect::rule_context::RuleContext;
+use crate::detect::rules::startup_drift::startup_drift;
+use crate::detect::{RuleInfo, Severity, program_roles};
+use crate::event::Exec;
+
+pub(super) fn judge_volume(ctx: &RuleContext<'_>, exec: &Exec) -> Option<Alert> {
+    let mounted = ctx.container.is_some_and(|c| {
+        c.info.mounts.iter().any(|m| {
+            let at = m.destination.as_bytes();
+            exec.exe
+                .strip_prefix(at)
+                .is_some_and(|rest| rest.starts_with(b"/") || at.ends_with(b"/"))
+        })
+    });
+    if kinds::changed_since_start(ctx, exec.file.ctime) {
+        // Outside any mount the storage driver is no overlay: only the time speaks.
+        let severity = if mounted {
+            Severity::High
+        } else {
+            Severity::Medium
+        };
+        judge(ctx, exec, &kinds::VOLUME, severity)
+    } else if mounted && !ctx.starting_up() {
+        judge(ctx, exec, &kinds::VOLUME, Severity::Info)
+    } else {
+        None
+    }
+}
+
+/// An alert of one kind, unless the file came about in an ordinary way.
+pub(super) fn judge(
+    ctx: &RuleContext<'_>,
+    exec: &Exec,
+    kind: &'static RuleInfo,
+    severity: Severity,
+) -> Option<Alert> {
+    let path = &exec.exe;
+    if ctx.starting_up() {
+        return Some(startup_drift(ctx, format!("ran {}", path.escaped())));
+    }
+    if severity > Severity::Info
+        && let Some(folded) = kinds::ordinary(ctx, path)
+    {
+        return folded;
+    }
+    let command = program_roles::command_line(&exec.argv, path, 160);
+    let alert = kinds::alert(ctx, kind, severity, path, &command, exec.file.origin());
+    Some(alert.history_of(path).follows(ctx.event.pid))
+}

@@ -1,0 +1,26 @@
+//! The alert about a shell that takes its commands from the network.
+
+use super::pipes::fetches;
+use crate::catalog;
+use crate::detect::alert::Alert;
+use crate::detect::memory::Outbound;
+use crate::detect::rule_context::RuleContext;
+use crate::detect::{Severity, program_roles};
+
+pub(super) fn reverse_alert(ctx: &RuleContext<'_>, out: &Outbound, command: &str) -> Alert {
+    let subject = out.to.to_string();
+    let alert = ctx.alert(Severity::Critical, subject.as_bytes(), |explanation| {
+        explanation.title = format!("Reverse shell to {}", out.to);
+        explanation.why.push(format!("shell: {command}"));
+        explanation.why.push(format!("connected to {}", out.to));
+    });
+    alert.evidence(ctx.now(), out.seq).follows(ctx.event.pid)
+}
+
+/// The sibling fetches, it does not take commands: the pipe's own rule tells of it.
+pub(super) fn is_fetch(ctx: &RuleContext<'_>, pid: u32) -> bool {
+    ctx.state.processes.get(&pid).is_some_and(|p| {
+        catalog::programs::FETCHERS.contains(&program_roles::of(p))
+            || fetches(ctx.names(), program_roles::of(p), &p.argv)
+    })
+}

@@ -1,0 +1,70 @@
+//! Which files an interpreter runs as scripts.
+
+use bstr::ByteSlice as _;
+
+use crate::catalog::path::normal;
+use crate::detect::program_roles;
+use crate::detect::rule_context::RuleContext;
+use crate::event::{Bytes, Exec, ProgramAdditions};
+
+/// What an exec interprets: by `#!`, as an interpreter's first argument, or by an option.
+pub(super) fn scripts(names: &ProgramAdditions, exec: &Exec) -> Vec<Vec<u8>> {
+    if let Some(script) = &exec.script {
+        return vec![script.to_vec()];
+    }
+    let name = program_roles::name(&exec.exe, &exec.argv);
+    if !names.is_shell(name) && !names.is_interpreter(name) {
+        return Vec::new();
+    }
+    let skip = usize::from(
+        exec.argv
+            .first()
+            .is_some_and(|a| program_roles::leaf(a.as_bytes()) == b"busybox"),
+    );
+    let argv = exec.argv.get(skip..).unwrap_or_default();
+    let mut found = by_option(name, argv);
+    // The first argument of awk is the program's text.
+    if !name.ends_with(b"awk")
+        && let Some(script) = program_roles::script_argument(argv)
+    {
+        found.push(script.to_vec());
+    }
+    found
+}
+
+/// Files that an interpreter's options make it run.
+fn by_option(name: &[u8], argv: &[Bytes]) -> Vec<Vec<u8>> {
+    let mut found = Vec::new();
+    for pair in argv.windows(2) {
+        let [option, value] = pair else { continue };
+        let value = value.as_bytes();
+        match (name, option.as_bytes()) {
+            (b"awk" | b"gawk" | b"mawk", b"-f" | b"--file")
+            | (b"node" | b"nodejs", b"-r" | b"--require" | b"--import")
+            | (b"php" | b"expect", b"-f")
+            | (b"bash", b"--rcfile" | b"--init-file") => found.push(value.to_vec()),
+            // A module is looked for in the working directory first.
+            (b"python", b"-m") => {
+                let path = value.replace(".", "/");
+                found.push([path.as_slice(), b".py"].concat());
+                found.push([path.as_slice(), b"/__main__.py"].concat());
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// The path of a script as the process that runs it would find it.
+pub(super) fn locate(ctx: &RuleContext<'_>, exec: &Exec, path: &[u8]) -> Option<Vec<u8>> {
+    let cwd = exec.cwd.as_bytes();
+    let whole = match path {
+        _ if path.starts_with(b"/") => normal(path),
+        _ if cwd.is_empty() => return None,
+        _ => normal(&[cwd, b"/", path].concat()),
+    };
+    let led = ctx.memory.links.lead(ctx.owner, cwd, &whole, true);
+    let path = led.unwrap_or(whole);
+    // What a descriptor stands for is not known.
+    (!path.starts_with(b"/dev/fd/") && !path.starts_with(b"/proc/")).then_some(path)
+}
