@@ -108,6 +108,22 @@ pub(crate) fn cgroup2_mount() -> Result<PathBuf, String> {
     })
 }
 
+/// The kernel's fixed inode number of the host's cgroup namespace.
+const HOST_CGROUP_NAMESPACE: &str = "cgroup:[4026531835]";
+
+/// Why containers that already run cannot be seen from where this program runs, if they cannot.
+pub(crate) fn unseen_containers() -> Option<String> {
+    let namespace = fs::read_link("/proc/self/ns/cgroup").ok();
+    let own = namespace.is_some_and(|link| link.as_os_str() != HOST_CGROUP_NAMESPACE);
+    if own {
+        let why = "hullwatch runs in a cgroup namespace of its own, so only containers that start \
+                   from now on are seen: run it on the host, or with --cgroupns=host --pid=host \
+                   and the host's /sys/fs/cgroup mounted";
+        return Some(why.to_owned());
+    }
+    cgroup2_mount().err()
+}
+
 fn cgroup2_in(table: &[u8]) -> Option<PathBuf> {
     let table = String::from_utf8_lossy(table);
     let mut found: Vec<&str> = table

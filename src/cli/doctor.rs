@@ -135,6 +135,13 @@ fn diagnose(docker_host: Option<&str>) -> Diagnosis {
             why: format!("{} is not held", needed.name),
         });
     }
+    if let Some(problem) = crate::system::unseen_containers() {
+        blind.push(Blindness {
+            what: "containers that already run".to_owned(),
+            why: problem.clone(),
+        });
+        advice.push(problem);
+    }
     if !btf {
         able = false;
         advice.push(

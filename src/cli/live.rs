@@ -219,6 +219,9 @@ pub(super) fn start(
     tap: Option<Box<dyn Tap>>,
     record: Option<&Path>,
 ) -> Result<Live, CliError> {
+    if let Some(problem) = crate::system::unseen_containers() {
+        print_message(problem);
+    }
     let live = prepare(args, tap, record, Watching::default())?().map_err(CliError::Expected)?;
     let containers = live.core().lock().state.containers.len();
     print_message(format!(

@@ -16,8 +16,8 @@ use super::{overlay, snapshot};
 use crate::event::{Bytes, Compare, CompareClass, ContainerId, ContainerInfo, Storage};
 use crate::text::hex;
 
-/// Larger files are not read.
-pub(crate) const MAX_SIZE: u64 = 64 << 20;
+/// Larger files are not read. Statically linked programs of engines have about 100 MiB.
+pub(crate) const MAX_SIZE: u64 = 128 << 20;
 /// Requests that may wait.
 const QUEUE: usize = 1024;
 

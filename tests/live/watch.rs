@@ -189,6 +189,29 @@ fn the_self_test_is_not_reported() {
     assert_eq!(lines.iter().find(of_selftest), None);
 }
 
+/// From a cgroup namespace of its own, as in a container, it cannot see what runs already.
+#[test]
+fn a_cgroup_namespace_of_its_own_is_said() {
+    if !common::kernel_is_ready() {
+        return;
+    }
+    let watch = |front: &[&str]| {
+        let program = env!("CARGO_BIN_EXE_hullwatch");
+        let words = [
+            front,
+            &[program, "watch", "--no-engine", "--duration", "1s"],
+        ]
+        .concat();
+        let output = Command::new(words[0]).args(&words[1..]).output().unwrap();
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let said = "in a cgroup namespace of its own";
+    let inside = watch(&["unshare", "--cgroup"]);
+    assert!(inside.contains(said), "{inside}");
+    let outside = watch(&["env"]);
+    assert!(!outside.contains(said), "{outside}");
+}
+
 #[test]
 fn an_engine_that_is_away_is_said() {
     if !common::kernel_is_ready() {
