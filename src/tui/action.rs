@@ -231,8 +231,8 @@ impl ActionScope {
     pub fn needed(self) -> &'static str {
         match self {
             Self::Anywhere => "anywhere",
-            Self::Rows => "where rows are listed",
-            Self::Tree => "where processes or files are listed",
+            Self::Rows => "in a table of rows",
+            Self::Tree => "in a table of processes or files",
             Self::Finding => "on a finding",
             Self::Container => "on a container",
             Self::Live => "while a host is watched",

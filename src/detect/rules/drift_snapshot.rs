@@ -1,4 +1,4 @@
-//! What differs from the image although nobody was seen changing it.
+//! Files that were changed before watching began, by what kind of file they are.
 
 use super::drift_grade::{self, Grade, Installations};
 use crate::detect::alert::{Alert, Alerts};
@@ -20,7 +20,7 @@ const MAX_PACKAGES: usize = 12;
 pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "drift.snapshot",
-        title: "Files differ from the image and nobody was seen changing them",
+        title: "Files were changed before watching began",
         severity: Severity::High,
         attack: &["T1554", "T1525", "T1505"],
         needs: &[Requirement::Compare],

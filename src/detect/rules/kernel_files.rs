@@ -31,7 +31,7 @@ pub(super) const SETTING: Rule = Rule {
 pub(super) const DEVICE: Rule = Rule {
     info: RuleInfo {
         id: "priv.device",
-        title: "Reached for a disk or the kernel's memory",
+        title: "Opened a raw disk or the kernel's memory",
         severity: Severity::High,
         attack: &["T1611", "T1006"],
         needs: &[Requirement::File],

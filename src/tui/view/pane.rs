@@ -270,7 +270,7 @@ fn line(
         let style = super::tone::style(row, column, plain, theme);
         // Only the letter and the name show the selection: a whole line is many bytes.
         let selected = if chosen && (column.main || column.name == "sev") {
-            start(text.trim_end(), SELECTED).len()
+            first_words(text.trim_end(), SELECTED).len()
         } else {
             0
         };
@@ -293,6 +293,19 @@ fn start(text: &str, width: usize) -> &str {
     });
     let end = ends.next().map_or(text.len(), |(at, _)| at);
     text.get(..end).unwrap_or(text)
+}
+
+/// The first words of a text that fit, or the first columns of a word that does not.
+fn first_words(text: &str, width: usize) -> &str {
+    let head = start(text, width);
+    let rest = text.get(head.len()..).unwrap_or_default();
+    if rest.is_empty() || rest.starts_with(' ') {
+        return head.trim_end();
+    }
+    match head.rfind(' ') {
+        Some(end) => head.get(..end).unwrap_or(head).trim_end(),
+        None => head,
+    }
 }
 
 /// What a row is called: shifted as asked, names cut in the middle.
@@ -353,4 +366,27 @@ fn empty(core: &Core, ui: &Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
         .iter()
         .map(|line| Span::styled(fit(line, usize::from(area.width)), theme.text()));
     Paragraph::new(Text::from_iter(lines)).render(area, out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_selection_marks_whole_words() {
+        assert_eq!(
+            first_words("Accounts or passwords changed", 20),
+            "Accounts or"
+        );
+        assert_eq!(
+            first_words("docker exec › cloud metadata", 20),
+            "docker exec › cloud"
+        );
+        assert_eq!(first_words("shop-web", 20), "shop-web");
+        assert_eq!(
+            first_words("/usr/share/keyrings/key", 20),
+            "/usr/share/keyrings/"
+        );
+        assert_eq!(first_words("日本語 日本語", 7), "日本語");
+    }
 }
