@@ -102,6 +102,7 @@ fn a_recording_outlives_its_screen_and_is_come_back_to() {
 
     // What is accepted here holds where it is recorded.
     screen.type_in("G");
+    screen.settle();
     screen.type_in("a");
     screen.shows(24, 80, |picture| {
         picture.contents().contains("accepts just this for 30 days")

@@ -191,7 +191,7 @@ fn the_mouse_is_taken_only_when_asked_and_given_back() {
 #[test]
 fn is_gone_when_the_terminal_is_although_hang_ups_are_ignored() {
     let program = env!("CARGO_BIN_EXE_hullwatch");
-    let ignoring = format!("trap '' HUP; exec {program} demo");
+    let ignoring = format!("trap '' HUP; exec {program} demo --play");
     let mut screen = Screen::start(&["sh", "-c", &ignoring], &[("LC_ALL", "C.UTF-8")]);
     screen.wait_for("NAME");
     screen.hang_up();

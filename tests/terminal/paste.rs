@@ -13,11 +13,6 @@ fn text(screen: &mut Screen, wanted: &str) {
     screen.shows(24, 80, |picture| picture.contents().contains(wanted));
 }
 
-/// Waits until a key is one by itself, and what it did is drawn.
-fn settle(screen: &mut Screen) {
-    while screen.sent_within(std::time::Duration::from_millis(400)) > 0 {}
-}
-
 /// Text as a terminal marks what is pasted.
 fn pasted(text: &str) -> String {
     format!("\u{1b}[200~{text}\u{1b}[201~")
@@ -56,7 +51,7 @@ fn keys_that_nobody_types_write_no_file() {
     let mut screen = Screen::open(&[]);
     screen.type_in("3e");
     text(&mut screen, "not done: so many keys at once");
-    settle(&mut screen);
+    screen.settle();
     screen.type_in("q");
     assert!(screen.ended());
 }
@@ -94,7 +89,7 @@ fn the_policy_and_recordings_are_changed_by_keys_pressed_on_purpose() {
     // A terminal that does not mark it sends it as keys.
     screen.type_in(MEANT_FOR_A_SHELL);
     screen.type_in("\u{1b}");
-    settle(&mut screen);
+    screen.settle();
     unchanged(&mut screen);
     screen.type_in("\u{3}");
     assert!(screen.ended());
@@ -108,7 +103,7 @@ fn the_policy_and_recordings_are_changed_by_keys_pressed_on_purpose() {
     screen.type_in("r");
     text(&mut screen, "r again (or y) records this host");
     screen.type_in("j");
-    settle(&mut screen);
+    screen.settle();
     screen.type_in("a");
     text(&mut screen, "a again (or y) accepts just this for 30 days");
     unchanged_files(&policy, folder.path());

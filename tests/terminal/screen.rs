@@ -26,7 +26,10 @@ impl Screen {
 
     pub fn open_with(options: &[&str], environment: &[(&str, &str)]) -> Self {
         let program = env!("CARGO_BIN_EXE_hullwatch");
-        let mut screen = Self::start(&[&[program, "demo"], options].concat(), environment);
+        let mut screen = Self::start(
+            &[&[program, "demo", "--play"], options].concat(),
+            environment,
+        );
         screen.wait_for("NAME");
         screen
     }
@@ -75,6 +78,11 @@ impl Screen {
             self.seen
                 .extend(more.unwrap_or_else(|_| panic!("no {text:?}")));
         }
+    }
+
+    /// Waits until a key is one by itself, and what it did is drawn.
+    pub fn settle(&mut self) {
+        while self.sent_within(Duration::from_millis(400)) > 0 {}
     }
 
     pub fn type_in(&self, keys: &str) {
