@@ -69,8 +69,7 @@ fn repository() -> PathBuf {
 fn circles(tree: &Tree, edges: &Edges) -> Vec<Vec<usize>> {
     let mut next: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
     for ((from, to), edge) in edges {
-        let inside = tree.files[*from].folder() == tree.files[*to].folder();
-        if inside && !edge.is_module {
+        if !edge.is_module {
             next.entry(*from).or_default().insert(*to);
         }
     }

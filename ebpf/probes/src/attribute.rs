@@ -12,9 +12,11 @@ use hullwatch_abi::{
 use crate::{
     call::Call,
     facts::{facts, key},
-    file::{self, Scratch},
+    file,
     kernel::{at, field, file_of},
-    path::{place, walk},
+    path::walk,
+    place::place,
+    scratch::{Scratch, scratch},
 };
 
 /// Longest name of an attribute, bytes, with its NUL.
@@ -39,7 +41,7 @@ pub fn exit(call: &Call) -> Option<(*mut Scratch, usize)> {
     if call.ret != 0 && !file::refused(call.ret) {
         return None;
     }
-    let pointer = file::scratch()?;
+    let pointer = scratch()?;
     // SAFETY: the slot is this CPU's and this program's alone; tracing programs do not nest here.
     let scratch = unsafe { &mut *pointer };
     scratch.record = FileRecord::default();

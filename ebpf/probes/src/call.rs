@@ -12,7 +12,7 @@ use aya_ebpf::{
 };
 use hullwatch_abi::{compat, offsets as o};
 
-use crate::kernel::{at, has};
+use crate::kernel::{at, has, load};
 
 /// Numbers that the tables describe.
 pub const NUMBERS: usize = 512;
@@ -63,14 +63,6 @@ impl Call {
             _ => None,
         }
     }
-}
-
-/// Reads from a static, volatile because the loader writes it after compilation.
-macro_rules! load {
-    ($($place:tt)+) => {
-        // SAFETY: a static, inside its bounds.
-        unsafe { core::ptr::read_volatile(&raw const $($place)+) }
-    };
 }
 
 /// The eight bytes at this place of the registers. A direct load through the typed pointer: a

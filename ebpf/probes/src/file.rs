@@ -6,7 +6,7 @@ use aya_ebpf::{
         bpf_probe_read_user_str_bytes,
     },
     macros::map,
-    maps::{LruHashMap, PerCpuArray},
+    maps::LruHashMap,
 };
 use hullwatch_abi::{
     file::{Alike, FileRecord, NAME_MAX, NONE, Seen, Shape, WINDOW_NS, fact, flag, op},
@@ -17,14 +17,12 @@ use crate::{
     call::Call,
     facts::{RAMFS, TMPFS, facts},
     kernel::{at, field, file_of},
-    path::{AT_FDCWD, Walk, directory, place, root, walk, walk_inside},
+    path::{walk, walk_inside},
+    place::{AT_FDCWD, directory, place, root},
+    scratch::{Scratch, scratch},
     secret::maybe_secret,
 };
 
-/// Room for the dispatcher's own header in front of the record.
-pub const HEADROOM: usize = 64;
-/// Room for four texts of up to 4 KiB, and for one more behind the largest masked position.
-const TEXT: usize = 20_480;
 const PROT_EXEC: u64 = 4;
 const O_ACCMODE: u64 = 3;
 const O_CREAT: u64 = 0o100;
@@ -42,30 +40,6 @@ const ENOEXEC: i64 = 8;
 const EACCES: i64 = 13;
 const ETXTBSY: i64 = 26;
 const EROFS: i64 = 30;
-
-/// A record under construction. Leading bytes are the dispatcher's.
-#[repr(C)]
-pub struct Scratch {
-    /// The walk under way. It stands in memory the verifier does not track, so that it looks at
-    /// one round of the loop once instead of once per possible length.
-    pub walk: Walk,
-    /// For the dispatcher's header.
-    pub head: [u8; HEADROOM],
-    /// The record.
-    pub record: FileRecord,
-    /// Its strings.
-    pub text: [u8; TEXT],
-}
-
-#[map]
-static FILE_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
-
-/// This CPU's record under construction. Tracing programs run with preemption off and do not
-/// nest, so the exec program shares it.
-#[inline(always)]
-pub fn scratch() -> Option<*mut Scratch> {
-    FILE_SCRATCH.get_ptr_mut(0)
-}
 
 /// Operations that were told. The program takes out what has repeats that nothing came after.
 #[map]
@@ -158,7 +132,7 @@ pub fn exit(call: &Call) -> Option<(*mut Scratch, usize)> {
     if shape.op == op::EXEC && !matches!(-call.ret, EPERM | ENOEXEC | EACCES | ETXTBSY) {
         return None;
     }
-    let pointer = FILE_SCRATCH.get_ptr_mut(0)?;
+    let pointer = scratch()?;
     // SAFETY: the slot is this CPU's and this program's alone; tracing programs do not nest here.
     let scratch = unsafe { &mut *pointer };
     scratch.record = FileRecord::default();

@@ -7,11 +7,19 @@ use hullwatch_abi::offsets as o;
 #[unsafe(no_mangle)]
 static FIELD_OFFSETS: [u32; o::COUNT] = [o::ABSENT; o::COUNT];
 
+/// Reads from a static, volatile because the loader writes it after compilation.
+macro_rules! load {
+    ($($place:tt)+) => {
+        // SAFETY: a static, inside its bounds.
+        unsafe { core::ptr::read_volatile(&raw const $($place)+) }
+    };
+}
+pub(crate) use load;
+
 /// Offset of a field of [`o::FIELDS`], [`o::ABSENT`] when this kernel does not have it.
 #[inline(always)]
 pub fn at(field: usize) -> u64 {
-    // SAFETY: reads a static; volatile because the loader writes it after compilation.
-    u64::from(unsafe { core::ptr::read_volatile(&raw const FIELD_OFFSETS[field]) })
+    u64::from(load!(FIELD_OFFSETS[field]))
 }
 
 /// True when this kernel has the field.

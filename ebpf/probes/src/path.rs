@@ -7,8 +7,9 @@ use aya_ebpf::{
 use hullwatch_abi::{file::BASE_MAX, offsets as o};
 
 use crate::{
-    file::{self, Scratch},
-    kernel::{at, field, file_of, task},
+    kernel::{at, field},
+    place::Place,
+    scratch::{Scratch, Walk, scratch},
 };
 
 /// Longest component, bytes, with its NUL.
@@ -16,69 +17,8 @@ const COMPONENT: usize = 256;
 /// Directories and mounts that a walk climbs at most. The room for text ends before.
 const DEPTH: u32 = 2100;
 
-/// The working directory, as the `…at` calls name it.
-pub const AT_FDCWD: i32 = -100;
-
-/// A mount and a directory entry in it.
-#[derive(Clone, Copy)]
-pub struct Place {
-    mnt: u64,
-    /// Directory entry.
-    pub dentry: u64,
-}
-
-impl Place {
-    /// Where the file is mounted, when it is a mount's own root: a single file, as a rule.
-    #[inline(always)]
-    pub fn mounted_at(self) -> Option<u64> {
-        if field::<u64>(self.mnt, o::MNT_ROOT)? != self.dentry {
-            return None;
-        }
-        field(self.mnt.wrapping_sub(at(o::MOUNT_MNT)), o::MOUNT_POINT)
-    }
-}
-
-/// The `struct path` at this address.
-#[inline(always)]
-pub fn place(path: u64) -> Option<Place> {
-    Some(Place {
-        mnt: field(path, o::PATH_MNT)?,
-        dentry: field(path, o::PATH_DENTRY)?,
-    })
-}
-
-/// A directory argument: working directory or descriptor.
-#[inline(always)]
-pub fn directory(fd: i32) -> Option<Place> {
-    if fd == AT_FDCWD {
-        let fs: u64 = field(task(), o::TASK_FS)?;
-        place(fs + at(o::FS_PWD))
-    } else {
-        place(file_of(fd)? + at(o::FILE_PATH))
-    }
-}
-
-/// The task's root directory, where absolute paths begin.
-#[inline(always)]
-pub fn root() -> Option<Place> {
-    let fs: u64 = field(task(), o::TASK_FS)?;
-    place(fs + at(o::FS_ROOT))
-}
-
-/// A walk under way.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct Walk {
-    here: Place,
-    pos: u64,
-    limit: u64,
-    whole: u64,
-    /// 1: the walk ends at the root of the file system, whatever that is mounted on.
-    inside: u64,
-}
-
 unsafe extern "C" fn step(_index: u32, _context: *mut c_void) -> i64 {
-    let Some(scratch) = file::scratch() else {
+    let Some(scratch) = scratch() else {
         return 1;
     };
     // SAFETY: the slot is this CPU's and this program's alone.

@@ -1,4 +1,4 @@
-//! SecretLookup of secret files: whether a read of a file may be worth an event.
+//! Names of secret files: whether a read of a file may be worth an event.
 
 use aya_ebpf::{cty::c_void, helpers::bpf_loop};
 use hullwatch_abi::{
@@ -6,19 +6,15 @@ use hullwatch_abi::{
     secret::{LENGTHS, NAMES_MAX, SecretKey, SecretNames},
 };
 
-use crate::{facts::name_key, kernel::field, path::Place};
+use crate::{
+    facts::name_key,
+    kernel::{field, load},
+    place::Place,
+};
 
 /// The patterns; set by the loader.
 #[unsafe(no_mangle)]
 static SECRET_NAMES: SecretNames = SecretNames::NONE;
-
-/// Reads from a static, volatile because the loader writes it after compilation.
-macro_rules! load {
-    ($($place:tt)+) => {
-        // SAFETY: a static, inside its bounds.
-        unsafe { core::ptr::read_volatile(&raw const $($place)+) }
-    };
-}
 
 /// Whether a read of this file may be of interest, by the beginning of its last two names alone;
 /// the program confirms by the whole path. A mounted file has two such names.

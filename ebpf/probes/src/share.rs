@@ -5,19 +5,15 @@
 //! thus leaves room for others, without a fixed share for each.
 
 use aya_ebpf::{
+    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_CONS_POS},
     macros::map,
     maps::{LruHashMap, RingBuf},
 };
 use hullwatch_abi::header::kind;
 
-/// `BPF_RB_AVAIL_DATA`: bytes that wait for the reader (since 5.8).
-const WAITING: u64 = 0;
-/// `BPF_RB_CONS_POS`: bytes that the reader took so far (since 5.8).
-const TAKEN: u64 = 2;
-
-/// While at most one eighth of the buffer waits, everybody gets room.
+/// While at most this part of the buffer waits (as a power of one half), everybody gets room.
 const RELAXED: u64 = 3;
-/// Counts begin anew each time the reader took this power of two of bytes.
+/// Counts begin anew each time the reader took this many bytes (as a power of two).
 const ROUND: u64 = 20;
 
 /// Bytes that a producer sent in one round.
@@ -28,37 +24,39 @@ struct Sent {
     bytes: u32,
 }
 
-/// By producer: a cgroup, or a process in it, and the sort of record. The kernel removes the entry that
-/// was not used for longest, which then counts anew.
+/// By producer: a cgroup or a process in it, and the sort of record. The kernel removes the entry
+/// that was not used for longest, which then counts anew.
 #[map]
 static SHARES: LruHashMap<u64, Sent> = LruHashMap::with_max_entries(16384, 0);
 
-/// Bits of a producer's number that no id of a cgroup or process reaches: the sort of record.
-const BY_PROCESS: u64 = 1 << 63;
-const BY_CGROUP: u64 = 1 << 62;
+/// Sorts of records, in bits of a producer's number that no id of a cgroup or process reaches.
+const FORKS: u64 = 0;
+const CHANGES: u64 = 1 << 62;
+const CHANGES_OF_PROCESS: u64 = 2 << 62;
+const PROGRAMS: u64 = 3 << 62;
 
-/// True when a record of `bytes` bytes has room in a ring of `size` bytes. `pid` is the process that it
-/// is about.
+/// True when a record of `bytes` bytes has room in a ring of `size` bytes. `pid` is the process that
+/// it is about. The helper that asks the ring exists since Linux 5.8.
 #[inline(always)]
 pub fn has_room(ring: &RingBuf, size: u64, kind: u16, cgroup: u64, pid: u32, bytes: u64) -> bool {
-    let waiting = ring.query(WAITING);
+    let waiting = ring.query(BPF_RB_AVAIL_DATA.into());
     if waiting <= size >> RELAXED {
         return true;
     }
     let free = size.saturating_sub(waiting);
-    let round = (ring.query(TAKEN) >> ROUND) as u32;
+    let round = (ring.query(BPF_RB_CONS_POS.into()) >> ROUND) as u32;
     match kind {
         // They are rare, and what happens in a container depends on them.
         kind::CGROUP_BORN | kind::CGROUP_GONE => true,
         // Each is about another process, so the container counts as a whole.
-        kind::FORK | kind::EXIT => within(cgroup, round, bytes, free >> 2),
+        kind::FORK | kind::EXIT => within(FORKS | cgroup, round, bytes, free >> 2),
         kind::FILE | kind::NET | kind::DNS => {
-            let process = BY_PROCESS | (cgroup ^ u64::from(pid) << 32);
+            let process = CHANGES_OF_PROCESS | (cgroup ^ u64::from(pid) << 32);
             within(process, round, bytes, free >> 3)
-                && within(BY_CGROUP | cgroup, round, bytes, free >> 1)
+                && within(CHANGES | cgroup, round, bytes, free >> 1)
         }
         // Programs run, privileged calls, capabilities.
-        _ => within(BY_PROCESS | BY_CGROUP | cgroup, round, bytes, free),
+        _ => within(PROGRAMS | cgroup, round, bytes, free),
     }
 }
 

@@ -14,7 +14,7 @@ use hullwatch_abi::{
     privilege::PrivilegeRecord,
 };
 
-use crate::{attribute, call, capability, emit, file, gate, privilege};
+use crate::{attribute, call, capability, emit, file, gate, privilege, scratch};
 
 /// Numbers that the tables describe.
 const NUMBERS: u32 = call::NUMBERS as u32;
@@ -109,13 +109,13 @@ fn send_privilege((scratch, text): (*mut privilege::Scratch, usize)) {
 
 /// Sends a file record with `text` bytes of strings.
 #[inline(always)]
-fn send_file((scratch, text): (*mut file::Scratch, usize)) {
+fn send_file((scratch, text): (*mut scratch::Scratch, usize)) {
     let body = size_of::<FileRecord>() + (text & 0x3fff);
     // SAFETY: the head has room for the header right before the record.
     unsafe {
         let data = (&raw mut (*scratch).head)
             .cast::<u8>()
-            .add(file::HEADROOM - size_of::<Header>());
+            .add(scratch::HEADROOM - size_of::<Header>());
         emit::send(
             data,
             emit::current(kind::FILE, body),

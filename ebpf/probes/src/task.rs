@@ -15,9 +15,11 @@ use hullwatch_abi::{
 };
 
 use crate::{
-    cgroup, emit, facts, file, gate,
+    cgroup, emit, facts, gate,
     kernel::{at, field, has},
     path,
+    place::{AT_FDCWD, directory, place},
+    scratch::scratch,
 };
 
 #[inline(always)]
@@ -50,7 +52,7 @@ pub fn process_exec(ctx: BtfTracePointContext) -> i32 {
 
 #[inline(always)]
 fn exec(task: u64, binary: u64) -> Option<()> {
-    let scratch = file::scratch()?;
+    let scratch = scratch()?;
     // SAFETY: the slot is this CPU's; tracing programs do not nest.
     let text = unsafe { (&raw mut (*scratch).text).cast::<u8>() };
     let mm: u64 = field(task, o::TASK_MM)?;
@@ -58,7 +60,7 @@ fn exec(task: u64, binary: u64) -> Option<()> {
     let mut record = ExecRecord::default();
     let mut pos = 0;
     record.flags = flag::EXE_CUT | flag::CWD_CUT;
-    if let Some(from) = path::place(exe + at(o::FILE_PATH)) {
+    if let Some(from) = place(exe + at(o::FILE_PATH)) {
         let inode: u64 = field(exe, o::FILE_INODE)?;
         let sb: u64 = field(inode, o::INODE_SB)?;
         facts::facts(inode, sb, from.dentry, &mut record.facts)?;
@@ -70,7 +72,7 @@ fn exec(task: u64, binary: u64) -> Option<()> {
     }
     record.lens[0] = pos as u16;
     let mut end = pos;
-    if let Some(from) = path::directory(path::AT_FDCWD) {
+    if let Some(from) = directory(AT_FDCWD) {
         let (to, reached) = path::walk(scratch, from, end & 0x1fff);
         record.lens[1] = (to - (end & 0x1fff)) as u16;
         if reached {

@@ -1,0 +1,55 @@
+//! Where a path begins: the working directory, a descriptor, the root.
+
+use hullwatch_abi::offsets as o;
+
+use crate::kernel::{at, field, file_of, task};
+
+/// The working directory, as the `…at` calls name it.
+pub const AT_FDCWD: i32 = -100;
+
+/// A mount and a directory entry in it.
+#[derive(Clone, Copy)]
+pub struct Place {
+    /// The mount.
+    pub mnt: u64,
+    /// Directory entry.
+    pub dentry: u64,
+}
+
+impl Place {
+    /// Where the file is mounted, when it is a mount's own root: a single file, as a rule.
+    #[inline(always)]
+    pub fn mounted_at(self) -> Option<u64> {
+        if field::<u64>(self.mnt, o::MNT_ROOT)? != self.dentry {
+            return None;
+        }
+        field(self.mnt.wrapping_sub(at(o::MOUNT_MNT)), o::MOUNT_POINT)
+    }
+}
+
+/// The `struct path` at this address.
+#[inline(always)]
+pub fn place(path: u64) -> Option<Place> {
+    Some(Place {
+        mnt: field(path, o::PATH_MNT)?,
+        dentry: field(path, o::PATH_DENTRY)?,
+    })
+}
+
+/// A directory argument: working directory or descriptor.
+#[inline(always)]
+pub fn directory(fd: i32) -> Option<Place> {
+    if fd == AT_FDCWD {
+        let fs: u64 = field(task(), o::TASK_FS)?;
+        place(fs + at(o::FS_PWD))
+    } else {
+        place(file_of(fd)? + at(o::FILE_PATH))
+    }
+}
+
+/// The task's root directory, where absolute paths begin.
+#[inline(always)]
+pub fn root() -> Option<Place> {
+    let fs: u64 = field(task(), o::TASK_FS)?;
+    place(fs + at(o::FS_ROOT))
+}
