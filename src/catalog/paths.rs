@@ -41,6 +41,25 @@ pub(crate) enum PathClass {
     Managed,
 }
 
+impl PathClass {
+    /// Whether who writes such a file gets in again, gains rights or has something run later.
+    #[must_use]
+    pub(crate) fn gives_access(self) -> bool {
+        matches!(
+            self,
+            Self::Accounts
+                | Self::Sudoers
+                | Self::Pam
+                | Self::LdPreload
+                | Self::LdConf
+                | Self::Cron
+                | Self::Service
+                | Self::ShellStartup
+                | Self::SshAccess
+        )
+    }
+}
+
 /// Directories of an image that are searched for the original of a moved or copied program. Wider
 /// than [`PROGRAM_DIRS`]: applications bring programs below `/opt` and `/app`.
 pub(crate) const PROGRAM_TREES: &[&[u8]] = &[

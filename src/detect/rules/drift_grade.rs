@@ -111,7 +111,7 @@ pub(super) fn of(
     installed: &Installations,
     entry: &Differing,
 ) -> Option<Grade> {
-    let place = paths::of(&entry.path);
+    let place = ctx.path_class(&entry.path);
     let grade = by_file(scan, installed, entry, place)?;
     let ordinary = entry.package.is_some() || made_at_start(ctx, entry.ctime);
     let severity = match entry.difference {

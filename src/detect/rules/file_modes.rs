@@ -102,23 +102,10 @@ fn writable(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     if file.op != FileOp::Chmod || file.errno != 0 || !(writes || reads) {
         return Alerts::none();
     }
-    let sensitive = matches!(
-        ctx.path_class(&file.path),
-        Some(
-            PathClass::Program
-                | PathClass::Accounts
-                | PathClass::Sudoers
-                | PathClass::Pam
-                | PathClass::LdPreload
-                | PathClass::LdConf
-                | PathClass::Cron
-                | PathClass::Service
-                | PathClass::ShellStartup
-                | PathClass::SshAccess
-                | PathClass::EtcTop
-                | PathClass::EtcBelow
-        )
-    );
+    let sensitive = ctx.path_class(&file.path).is_some_and(|class| {
+        use PathClass::{EtcBelow, EtcTop, Program};
+        class.gives_access() || matches!(class, Program | EtcTop | EtcBelow)
+    });
     if !sensitive && !reads {
         return Alerts::none();
     }

@@ -83,20 +83,9 @@ fn host(ctx: &RuleContext<'_>, file: &File) -> Alerts {
             .unwrap_or(b"");
         let on_host = [source.strip_suffix(b"/").unwrap_or(source), rest].concat();
         // A single file mounted on purpose, or a project directory, is ordinary.
-        let entry = matches!(
-            ctx.path_class(&on_host),
-            Some(
-                PathClass::Accounts
-                    | PathClass::Sudoers
-                    | PathClass::Pam
-                    | PathClass::LdPreload
-                    | PathClass::LdConf
-                    | PathClass::Cron
-                    | PathClass::Service
-                    | PathClass::ShellStartup
-                    | PathClass::SshAccess
-            )
-        );
+        let entry = ctx
+            .path_class(&on_host)
+            .is_some_and(PathClass::gives_access);
         let system = HOST_DIRS.iter().any(|d| on_host.starts_with(d));
         let whole = source == b"/";
         let weight = match (entry, system, whole) {

@@ -1,18 +1,20 @@
 //! Shells behind a server: first a line, and an alarm once they do what only an intruder does.
 
+mod deeds;
+mod found;
+mod memory;
+
 use bstr::ByteSlice as _;
 
 use super::bare_shells::{bare, shell};
-use super::server_shells::{
-    CommandShape, KnownCommand, ServerShell, ServerShells, given_as_argument,
-};
-use super::shell_deeds::{self, SUBJECT, ShellDeed};
 use crate::detect::alert::{Alert, Alerts};
 use crate::detect::rule_context::RuleContext;
 use crate::detect::serving::{listener, serves_somebody};
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, attribution, program_roles};
 use crate::event::{Exec, ProgramAdditions};
 use crate::state::ProcessEntry;
+use deeds::{SUBJECT, ShellDeed};
+use memory::{CommandShape, KnownCommand, ServerShell, ServerShells, given_as_argument};
 
 /// Commands told of shells that did nothing special.
 const MAX_COMMANDS: usize = 12;
@@ -38,9 +40,9 @@ pub(super) const RULE: Rule = Rule {
     },
     handlers: &[
         Handler::Exec(|ctx, memory, exec| executed(ctx, memory.of(), exec)),
-        Handler::Connect(shell_deeds::connected),
-        Handler::File(shell_deeds::changed),
-        Handler::Found(|ctx, _, process| super::found_server_shell::found(ctx, &process.as_exec())),
+        Handler::Connect(deeds::connected),
+        Handler::File(deeds::changed),
+        Handler::Found(|ctx, _, process| found::found(ctx, &process.as_exec())),
     ],
 };
 
@@ -49,7 +51,7 @@ fn executed(ctx: &RuleContext<'_>, memory: &mut ServerShells, exec: &Exec) -> Al
         return Alerts::none();
     }
     if let Some(shell) = memory.shell_of(ctx) {
-        return shell_deeds::ran(ctx, memory, &shell, exec);
+        return deeds::ran(ctx, memory, &shell, exec);
     }
     // A server that runs a script of the image by its `#!` line does its work; a script that is
     // not the image's has a rule of its own.
@@ -135,7 +137,7 @@ fn executed(ctx: &RuleContext<'_>, memory: &mut ServerShells, exec: &Exec) -> Al
             .reason("the server was not watched from its start: what it ran before is not known");
     }
     match deed {
-        Some(deed) => shell_deeds::rise(memory, alert, &parent.exe, deed, &command).into(),
+        Some(deed) => deeds::rise(memory, alert, &parent.exe, deed, &command).into(),
         None => alert.into(),
     }
 }
@@ -149,7 +151,7 @@ fn begins_with(
     is_shell: bool,
 ) -> Option<ShellDeed> {
     if bare(ctx.names(), exec) {
-        return Some(if shell_deeds::given_terminal(ctx, exec) {
+        return Some(if deeds::given_terminal(ctx, exec) {
             ShellDeed::Terminal
         } else {
             ShellDeed::Waits
@@ -159,7 +161,7 @@ fn begins_with(
         let new = started.known == KnownCommand::New && !started.by_habit;
         return new.then_some(ShellDeed::Program);
     }
-    shell_deeds::explores(ctx, memory, started, exec).then_some(ShellDeed::Explores)
+    deeds::explores(ctx, memory, started, exec).then_some(ShellDeed::Explores)
 }
 
 /// An interpreter that got its program's text as an argument, or waits for it.

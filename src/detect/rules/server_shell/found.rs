@@ -1,9 +1,9 @@
 //! Shells below servers that were there when watching began.
 
-use super::bare_shells::{bare, shell};
-use super::shell_deeds::SUBJECT;
+use super::deeds::SUBJECT;
 use crate::detect::alert::{Alert, Alerts};
 use crate::detect::rule_context::RuleContext;
+use crate::detect::rules::bare_shells::{bare, shell};
 use crate::detect::serving::inward;
 use crate::detect::{Severity, attribution, program_roles};
 use crate::event::Exec;

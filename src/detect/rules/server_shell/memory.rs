@@ -147,9 +147,14 @@ impl ServerShells {
         self.shells.push_back(shell);
     }
 
+    /// Whether any shell is watched.
+    pub(super) fn any_watched(&self) -> bool {
+        !self.shells.is_empty()
+    }
+
     /// The watched shell that the event's process is or descends from.
     pub(super) fn shell_of(&self, ctx: &RuleContext<'_>) -> Option<ServerShell> {
-        if self.shells.is_empty() {
+        if !self.any_watched() {
             return None;
         }
         ctx.ancestors().find_map(|process| {

@@ -2,8 +2,7 @@
 
 use bstr::ByteSlice as _;
 
-use super::bare_shells::shell;
-use super::server_shells::{KnownCommand, ServerShell, ServerShells};
+use super::memory::{KnownCommand, ServerShell, ServerShells};
 use crate::catalog::{self, paths::PathClass};
 use crate::detect::alert::{Alert, Alerts};
 use crate::detect::discovery::{self, Discovery, EXPLORATION};
@@ -11,6 +10,7 @@ use crate::detect::file_change::changes;
 use crate::detect::known_behavior::{Behavior, KnownBehavior};
 use crate::detect::rule_context::RuleContext;
 use crate::detect::rule_memory::RuleMemories;
+use crate::detect::rules::bare_shells::shell;
 use crate::detect::{Severity, program_roles};
 use crate::event::{Bytes, Connect, Endpoint, Exec, File, FileOp, Protocol};
 
@@ -165,6 +165,13 @@ pub(super) fn changed(ctx: &RuleContext<'_>, memory: &mut RuleMemories<'_>, file
     if file.errno != 0 {
         return Alerts::none();
     }
+    // Most containers have none, and nearly all that they change ends here.
+    let watched = memory
+        .get::<ServerShells>()
+        .is_some_and(ServerShells::any_watched);
+    if !watched {
+        return Alerts::none();
+    }
     let deed = if file.op == FileOp::Read {
         let path = file.path.as_bytes();
         let secret = catalog::secrets::is_secret(path) && !catalog::secrets::is_server_key(path);
@@ -172,18 +179,19 @@ pub(super) fn changed(ctx: &RuleContext<'_>, memory: &mut RuleMemories<'_>, file
     } else {
         plants(ctx, file).then_some(ShellDeed::Writes)
     };
-    let (Some(deed), Some(shells)) = (deed, memory.get::<ServerShells>()) else {
+    let (Some(deed), Some(process)) = (deed, ctx.process) else {
         return Alerts::none();
     };
-    let Some(shell) = shells.shell_of(ctx) else {
-        return Alerts::none();
-    };
-    let Some(process) = ctx.process else {
+    let Some(shell) = memory
+        .get::<ServerShells>()
+        .and_then(|shells| shells.shell_of(ctx))
+    else {
         return Alerts::none();
     };
     let ordinary = match deed {
         ShellDeed::Reads => {
-            shell.known == KnownCommand::Usual || !super::credentials::with_a_tool(ctx)
+            shell.known == KnownCommand::Usual
+                || !crate::detect::rules::credentials::with_a_tool(ctx)
         }
         // A build that a server runs makes programs.
         _ => {
