@@ -24,6 +24,7 @@ pub mod machine;
 pub mod masking;
 pub mod posture;
 pub mod probe;
+mod quote;
 pub mod recording;
 pub mod render;
 pub mod report;

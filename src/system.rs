@@ -6,6 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_no_new_privs,
+};
+
 use crate::event::{Bytes, Timestamp};
 
 /// The wall clock.
@@ -33,6 +37,22 @@ pub(crate) fn timestamp(seconds: i64, nanoseconds: i64) -> Timestamp {
             .saturating_mul(1_000_000_000)
             .saturating_add(nanoseconds),
     )
+}
+
+/// Keeps only these of the calling thread's capabilities, for the threads and programs that it starts
+/// from now on as well, and closes the way to get one back by running a program.
+///
+/// # Errors
+/// When the kernel refuses.
+pub(crate) fn keep_capabilities(wanted: CapabilitySet) -> rustix::io::Result<()> {
+    let held = capabilities(None)?;
+    let kept = CapabilitySets {
+        effective: held.effective & wanted,
+        permitted: held.permitted & wanted,
+        inheritable: CapabilitySet::empty(),
+    };
+    set_capabilities(None, kept)?;
+    set_no_new_privs(true)
 }
 
 /// A line of the user database.

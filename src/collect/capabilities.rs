@@ -3,9 +3,9 @@
 //! What containers send is decoded, compared and drawn after that. Attaching needs CAP_PERFMON and
 //! CAP_NET_ADMIN; what stays attached needs neither.
 
-use rustix::thread::{
-    CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_no_new_privs,
-};
+use rustix::thread::CapabilitySet;
+
+use crate::system::keep_capabilities;
 
 /// What is needed all the while.
 const KEPT: CapabilitySet = CapabilitySet::BPF
@@ -20,22 +20,14 @@ const KEPT: CapabilitySet = CapabilitySet::BPF
 /// Gives up, for this thread and those it starts from now on, every capability that watching does
 /// not need, and the way to get one back by running a program.
 pub fn give_up() {
-    let Ok(held) = capabilities(None) else {
-        return;
-    };
-    let kept = held.permitted & KEPT;
-    let less = CapabilitySets {
-        effective: held.effective & kept,
-        permitted: kept,
-        inheritable: CapabilitySet::empty(),
-    };
     // Giving up cannot be refused; if it were, watching would go on as before.
-    let _ = set_capabilities(None, less);
-    let _ = set_no_new_privs(true);
+    let _ = keep_capabilities(KEPT);
 }
 
 #[cfg(test)]
 mod tests {
+    use rustix::thread::capabilities;
+
     use super::*;
 
     #[test]

@@ -14,7 +14,7 @@ use crate::containers::inventory::{Inventory, locate};
 use crate::drift::{DriftScanner, ScanProgress, Tally, be_modest, from_engine};
 use crate::event::{ContainerId, ContainerInfo, DriftScan, DriftScanCause, Runtime};
 
-/// ScanQueue that may wait; more are counted as not made.
+/// Scans that may wait; more are counted as not made.
 const QUEUE: usize = 1024;
 
 /// The container being scanned, and how far it is.
@@ -125,7 +125,7 @@ impl ScanQueue {
         done
     }
 
-    /// ScanQueue that found no room since the last call.
+    /// Scans that found no room since the last call.
     pub(super) fn take_skipped(&mut self) -> u64 {
         std::mem::take(&mut self.skipped)
     }

@@ -1,34 +1,10 @@
 //! Advice as options of `docker run` and `podman run`.
 
-use bstr::ByteSlice as _;
-
 use crate::advice::{Advice, Setting, WritableDirectory};
-
-/// A word for a POSIX shell. A word with control characters is written so that a terminal shows
-/// them: `$'…'`, as bash and zsh read it.
-pub(super) fn quote(word: &[u8]) -> String {
-    if word.iter().any(|b| b.is_ascii_control()) || word.to_str().is_err() {
-        let mut out = "$'".to_owned();
-        for byte in word {
-            match byte {
-                b'\'' | b'\\' => {
-                    out.push('\\');
-                    out.push(char::from(*byte));
-                }
-                b' '..=b'~' => out.push(char::from(*byte)),
-                byte => out.push_str(&format!("\\x{byte:02x}")),
-            }
-        }
-        out.push('\'');
-        return out;
-    }
-    let text = String::from_utf8_lossy(word);
-    // A word without control characters has no NUL byte, so that it can be quoted.
-    shlex::try_quote(&text).map_or_else(|_| String::new(), |quoted| quoted.into_owned())
-}
+use crate::quote::quote;
 
 fn tmpfs(directory: &WritableDirectory) -> String {
-    let mut word = quote(&directory.path);
+    let mut word = quote(&directory.path).into_owned();
     word.push_str(&format!(":size={}m", directory.size));
     if directory.exec {
         word.push_str(",exec");

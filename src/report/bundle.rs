@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::archive::{self, EvidenceEvents, json_file};
 use super::{ReportFormat, render, report};
 use crate::core::Core;
 use crate::detect::Finding;
 use crate::incident::{Incident, IncidentId};
-use crate::masking::mask_json;
 
 /// Writes the archive. Events of the findings that are no longer in memory are listed in the
 /// manifest.
@@ -30,27 +30,12 @@ pub fn write_evidence(
         .iter()
         .filter_map(|id| core.detector.finding(*id))
         .collect();
-    let seqs: BTreeSet<u64> = findings
+    let numbers: BTreeSet<u64> = findings
         .iter()
         .flat_map(|f| f.evidence.iter().copied())
         .collect();
-    let (kept, gone): (Vec<u64>, Vec<u64>) =
-        seqs.into_iter().partition(|seq| core.event(*seq).is_some());
-    let mut events = Vec::new();
-    for event in kept.iter().filter_map(|seq| core.event(*seq)) {
-        let mut line = Vec::new();
-        event.write_json(&mut line)?;
-        let mut event: Value = serde_json::from_slice(&line)?;
-        if masked {
-            mask_json(&mut event);
-        }
-        serde_json::to_writer(&mut events, &event)?;
-        events.push(b'\n');
-    }
-    let mut findings = serde_json::to_value(&findings)?;
-    if masked {
-        mask_json(&mut findings);
-    }
+    let events = EvidenceEvents::of(core, numbers, masked)?;
+    let findings = json_file(&findings, masked)?;
     let context = super::Context::of(core, "evidence".to_owned());
     let [processes, connections, drift] = facts(core, &incident, masked)?;
     let reports = report(core, vec![incident], masked, None);
@@ -59,8 +44,8 @@ pub fn write_evidence(
         "incident": id.to_string(),
         "taken": core.state.now,
         "secrets": if masked { "masked" } else { "as seen" },
-        "events": kept.len(),
-        "events_no_longer_in_memory": gone,
+        "events": events.count,
+        "events_no_longer_in_memory": events.gone,
         "lost_so_far": core.state.totals.lost,
     });
     let files = [
@@ -72,23 +57,14 @@ pub fn write_evidence(
             "incident.json",
             render(&reports, &context, ReportFormat::Json, masked)?.into_bytes(),
         ),
-        ("findings.json", serde_json::to_vec_pretty(&findings)?),
-        ("events.jsonl", events),
+        ("findings.json", findings),
+        ("events.jsonl", events.lines),
         ("processes.json", processes),
         ("connections.json", connections),
         ("drift.json", drift),
-        ("manifest.json", serde_json::to_vec_pretty(&manifest)?),
+        ("manifest.json", json_file(&manifest, false)?),
     ];
-    let seconds = u64::try_from(core.state.now.seconds()).unwrap_or(0);
-    let mut archive = tar::Builder::new(out);
-    for (name, content) in files {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(content.len() as u64);
-        header.set_mode(0o600);
-        header.set_mtime(seconds);
-        archive.append_data(&mut header, format!("{id}/{name}"), content.as_slice())?;
-    }
-    archive.into_inner()?.flush()
+    archive::write(out, &id.to_string(), core.state.now, &files)
 }
 
 /// All processes of the container, parents first; its connections; and the latest comparison of its
@@ -102,15 +78,9 @@ fn facts(core: &Core, incident: &Incident, masked: bool) -> io::Result<[Vec<u8>;
     let connections: Vec<_> = all.filter(|(key, _)| key.owner.as_ref() == owner).collect();
     let container = core.state.containers.get(&incident.container);
     let drift = container.and_then(|container| container.scan());
-    let pretty = |mut value: Value| {
-        if masked {
-            mask_json(&mut value);
-        }
-        serde_json::to_vec_pretty(&value).map_err(io::Error::from)
-    };
     Ok([
-        pretty(serde_json::to_value(processes)?)?,
-        pretty(serde_json::to_value(connections)?)?,
-        pretty(serde_json::to_value(drift)?)?,
+        json_file(&processes, masked)?,
+        json_file(&connections, masked)?,
+        json_file(&drift, masked)?,
     ])
 }

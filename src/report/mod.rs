@@ -1,13 +1,16 @@
 //! Reports about incidents for people who were not at the screen: Markdown, HTML, JSON.
 
+mod archive;
 mod bundle;
 mod document;
+mod finding_bundle;
 mod html;
 mod incident;
 mod markdown;
 mod next_steps;
 
 pub use bundle::write_evidence;
+pub use finding_bundle::write_finding_evidence;
 pub use incident::{IncidentReport, report};
 pub use next_steps::{CheckLine, DoneLine, NextSteps};
 

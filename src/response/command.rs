@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::quote::quote;
 use crate::event::Bytes;
+use crate::quote::quote;
 
 /// A program with its arguments, and what it reads from its input.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -74,7 +74,10 @@ impl Engine {
 
 impl ResponseTarget<'_> {
     /// `docker WORDS… ID`.
-    fn docker<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> Option<CommandLine> {
+    pub(super) fn docker<'a>(
+        &self,
+        words: impl IntoIterator<Item = &'a str>,
+    ) -> Option<CommandLine> {
         let words: Vec<&str> = words.into_iter().collect();
         let client = self.engine.client()?.args(words);
         Some(client.arg(self.handle.as_str()))
@@ -228,11 +231,11 @@ impl ResponseTarget<'_> {
 }
 
 impl PodNames {
-    fn kubectl<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> CommandLine {
+    pub(super) fn kubectl<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> CommandLine {
         CommandLine::new(["kubectl", "--namespace", &self.namespace]).args(words)
     }
 
-    fn of_container(&self, command: CommandLine) -> CommandLine {
+    pub(super) fn of_container(&self, command: CommandLine) -> CommandLine {
         if self.container.is_empty() {
             command
         } else {

@@ -1,10 +1,9 @@
 //! The capabilities that each response needs, and no more.
 
-use rustix::thread::{
-    CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_no_new_privs,
-};
+use rustix::thread::CapabilitySet;
 
 use super::suggest::ResponseWork;
+use crate::system::keep_capabilities;
 
 /// What any response may need.
 pub(super) const ANY: CapabilitySet = ENGINE.union(KILL).union(FILES).union(NETWORK);
@@ -31,26 +30,12 @@ pub(super) fn needed(work: &ResponseWork) -> CapabilitySet {
     }
 }
 
-/// Keeps only these of the calling thread's capabilities, also for programs it starts; the way to get
-/// one back is closed.
+/// Keeps only these of the calling thread's capabilities, also for programs it starts.
 ///
 /// # Errors
 /// When the kernel refuses.
 pub(super) fn keep(wanted: CapabilitySet) -> Result<(), String> {
-    let reduce = || {
-        let held = capabilities(None)?;
-        let kept = held.permitted & wanted;
-        set_capabilities(
-            None,
-            CapabilitySets {
-                effective: kept,
-                permitted: kept,
-                inheritable: CapabilitySet::empty(),
-            },
-        )?;
-        set_no_new_privs(true)
-    };
-    reduce().map_err(|error: rustix::io::Errno| format!("giving up privileges: {error}"))
+    keep_capabilities(wanted).map_err(|error| format!("giving up privileges: {error}"))
 }
 
 #[cfg(test)]

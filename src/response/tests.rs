@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::Command;
 use std::sync::Arc;
 
-use super::{ResponseSubject, ResponseWork, Suggestion, fitting};
+use super::{Inquiry, ResponseSubject, ResponseWork, Suggestion, fitting, inquire};
 use crate::event::{
     Bytes, ContainerAction, ContainerEvent, ContainerId, ContainerInfo, Event, FileFacts, Kind,
     Pod, Process, Response, ResponseAction, ResponseOutcome, Runtime, Storage, Timestamp,
@@ -435,4 +435,63 @@ fn the_kill_line_ends_only_the_process_that_was_seen() {
     assert!(ends(0));
     assert!(!ends(-100));
     assert!(!ends(100));
+}
+
+#[test]
+fn what_more_is_asked_goes_to_the_containers_own_engine() {
+    let path = Bytes::new(b"/tmp/a b;reboot");
+    let asked = |runtime, pod: Option<Pod>, what: &Inquiry<'_>| {
+        let host = Host::with(
+            ID,
+            ContainerInfo {
+                pod,
+                ..info(runtime)
+            },
+        );
+        inquire(&host.state, &host.id, Some("tcp://h:1"), what)
+    };
+    let docker = |what: &Inquiry<'_>| asked(Runtime::Docker, None, what).unwrap();
+    let client = "docker --host tcp://h:1";
+    assert_eq!(
+        docker(&Inquiry::Container),
+        format!("{client} inspect {ID}")
+    );
+    assert_eq!(
+        docker(&Inquiry::Processes),
+        format!("{client} top {ID} -eo pid,ppid,user,args")
+    );
+    assert_eq!(
+        docker(&Inquiry::File(&path)),
+        format!("{client} cp '{ID}:/tmp/a b;reboot' -")
+    );
+    let log = docker(&Inquiry::Log(NOW));
+    assert!(
+        log.starts_with(&format!("{client} logs --timestamps --since 20")) && log.ends_with(ID)
+    );
+    let other = |runtime, what: &Inquiry<'_>| asked(runtime, None, what).unwrap();
+    assert_eq!(
+        other(Runtime::Podman, &Inquiry::ChangedFiles),
+        format!("podman diff {ID}")
+    );
+    assert_eq!(
+        other(Runtime::Containerd, &Inquiry::Processes),
+        format!("ctr --namespace default tasks ps {ID}")
+    );
+    // It has no closer answer.
+    assert_eq!(
+        other(Runtime::Runc, &Inquiry::Network),
+        format!("runc state {ID}")
+    );
+    let pod = Pod {
+        namespace: "shop".to_owned(),
+        name: "web-0".to_owned(),
+        ..Pod::default()
+    };
+    let log = asked(Runtime::Containerd, Some(pod), &Inquiry::Log(NOW)).unwrap();
+    assert!(
+        log.starts_with("kubectl --namespace shop logs --timestamps --since-time=")
+            && log.ends_with(" web-0 --container shop-web"),
+        "{log}"
+    );
+    assert_eq!(asked(Runtime::Unknown, None, &Inquiry::Container), None);
 }

@@ -354,7 +354,7 @@ pub static ACTIONS: &[Entry] = &[
 
     row("copy", A::CopyCell, &["y"], G::Take, P::Anywhere, (0, "copy", "copy what the row is called to the clipboard (OSC 52)")),
     row("copy-row", A::CopyRow, &["Y"], G::Take, P::Anywhere, (0, "copy as JSON", "copy the row as JSON")),
-    row("copy-command", A::CopyCommand, &["C"], G::Take, P::Anywhere, (0, "docker command", "copy the docker command that tells more of it")),
+    row("copy-command", A::CopyCommand, &["C"], G::Take, P::Anywhere, (0, "engine command", "copy the command of its engine that says more of it")),
     row("export", A::Export, &["e"], G::Take, P::Anywhere, (0, "export", "write the view to a file; :export json, csv, txt or svg")),
     row("evidence", A::Bundle, &["E"], G::Take, P::Finding, (14, "evidence", "write the finding, its ancestry, events and container to a tar file")),
     row("secrets", A::Reveal, &["V"], G::Take, P::Anywhere, (0, "secrets", "show the secrets in command lines and settings, or mask them, also in what is taken")),

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::clipboard::{self, Between};
 use super::view::{self, Cell, Format, Grid};
-use super::{bundle, command, facts, svg};
+use super::{command, facts, svg};
 use crate::core::Core;
 use crate::event::{Timestamp, escape};
 use crate::masking::mask_json;
@@ -59,7 +59,9 @@ pub(in crate::tui) fn act(
             copy(row(core, ui), &what, terminal)
         }
         Action::CopyCommand => {
-            let found = ui.subject().and_then(|key| command::docker(core, ui, key));
+            let found = ui
+                .subject()
+                .and_then(|key| command::engine_command(core, ui, key));
             let what = found.clone().unwrap_or_default();
             copy(found, &what, terminal)
         }
@@ -297,7 +299,7 @@ fn evidence(core: &Core, ui: &Ui, folder: &Path) -> Result<String, String> {
     let file = io::BufWriter::new(file);
     let written = match subject {
         RowKey::Incident(id) => report::write_evidence(core, *id, !ui.display.reveal, file),
-        RowKey::Finding(id) => bundle::write(core, *id, !ui.display.reveal, file),
+        RowKey::Finding(id) => report::write_finding_evidence(core, *id, !ui.display.reveal, file),
         _ => Ok(()),
     };
     written.map_err(|e| failed(&path, &e))?;

@@ -79,7 +79,7 @@ struct RowFacts(Map<String, Value>);
 
 impl RowFacts {
     fn add(&mut self, name: &str, value: impl Serialize) {
-        // RowFacts always have a JSON form.
+        // Facts always have a JSON form.
         let value = serde_json::to_value(value).unwrap_or_default();
         self.0.insert(name.to_owned(), value);
     }

@@ -1,7 +1,6 @@
 //! Getting things out: into the clipboard, into files.
 
 mod act;
-mod bundle;
 mod clipboard;
 mod command;
 mod facts;

@@ -7,7 +7,7 @@ use crate::event::escape;
 
 /// One word for a POSIX shell. A word with bytes that a terminal could obey when it is pasted, that
 /// are invisible or no UTF-8 is written as `$'…'` with octal escapes, in printable ASCII only.
-pub(super) fn quote(word: &[u8]) -> Cow<'_, str> {
+pub(crate) fn quote(word: &[u8]) -> Cow<'_, str> {
     let plain = |b: &u8| b.is_ascii_alphanumeric() || b"_-./:=@%+,".contains(b);
     // A leading `=` names a program in some shells.
     if word.first().is_some_and(|b| *b != b'=') && word.iter().all(plain) {

@@ -1,0 +1,78 @@
+//! The commands of a container's engine that say more of what is shown. They change nothing.
+
+use super::command::CommandLine;
+use super::target::{Engine, ResponseTarget};
+use crate::event::{Bytes, ContainerId, Timestamp};
+use crate::state::State;
+
+/// What more is asked about a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Inquiry<'a> {
+    /// Its settings and state.
+    Container,
+    /// Its processes.
+    Processes,
+    /// What it wrote since then.
+    Log(Timestamp),
+    /// Its networks and addresses.
+    Network,
+    /// A file in it, as a tar stream.
+    File(&'a Bytes),
+    /// All files that differ from its image.
+    ChangedFiles,
+}
+
+/// The command line that answers; the container's description where its engine has no closer answer.
+/// `None` when the container or its engine is unknown.
+#[must_use]
+pub fn inquire(
+    state: &State,
+    container: &ContainerId,
+    docker_host: Option<&str>,
+    what: &Inquiry<'_>,
+) -> Option<String> {
+    let target = ResponseTarget::of(state.containers.get(container)?, docker_host)?;
+    let answer = target.answer(what).or_else(|| target.describe())?;
+    Some(answer.shell())
+}
+
+impl ResponseTarget<'_> {
+    fn answer(&self, what: &Inquiry<'_>) -> Option<CommandLine> {
+        let like_docker = self.engine.is_like_docker();
+        match (what, &self.engine) {
+            (Inquiry::Processes, _) if like_docker => {
+                Some(self.docker(["top"])?.args(["-eo", "pid,ppid,user,args"]))
+            }
+            (Inquiry::Processes, Engine::Ctr(_)) => self.docker(["tasks", "ps"]),
+            (Inquiry::Processes, Engine::Runc) => self.docker(["ps"]),
+            (Inquiry::Log(since), Engine::Pod(pod)) => {
+                let since = format!("--since-time={since}");
+                let logs = pod.kubectl(["logs", "--timestamps", &since, &pod.pod]);
+                Some(pod.of_container(logs))
+            }
+            (Inquiry::Log(since), engine) if like_docker || *engine == Engine::Crictl => {
+                let since = since.to_string();
+                self.docker(["logs", "--timestamps", "--since", &since])
+            }
+            (Inquiry::Network, _) if like_docker => {
+                self.docker(["inspect", "--format", "{{json .NetworkSettings}}"])
+            }
+            (Inquiry::File(path), _) if like_docker => self.copy(path, "-"),
+            (Inquiry::ChangedFiles, _) if like_docker => self.docker(["diff"]),
+            _ => None,
+        }
+    }
+
+    /// The container's settings and state.
+    fn describe(&self) -> Option<CommandLine> {
+        let handle = self.handle.as_str();
+        match &self.engine {
+            Engine::Ctr(_) => self.docker(["containers", "info"]),
+            Engine::Pod(pod) => Some(pod.kubectl(["describe", "pod", &pod.pod])),
+            Engine::Runc => self.docker(["state"]),
+            Engine::Lxc => Some(CommandLine::new(["lxc-info", "--name", handle])),
+            Engine::Nspawn => Some(CommandLine::new(["machinectl", "status", handle])),
+            _ => self.docker(["inspect"]),
+        }
+    }
+}
