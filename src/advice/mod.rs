@@ -1,4 +1,4 @@
-//! Advice how to take away what a container does not need, from what it was seen to do.
+//! Advice: settings that take from a container what it does not need, from what it was seen to do.
 //!
 //! Pure: a baseline in, advice out, each with its verdict and what that rests on.
 

@@ -1,4 +1,4 @@
-//! What a container does when it is well: learned, merged, compared, kept in a file.
+//! The normal behavior of a container: learned, merged, compared, kept in a file.
 //!
 //! Pure: no clock and no I/O. The same stream gives the same file, byte for byte.
 

@@ -197,7 +197,7 @@ impl BaselineState {
     }
 }
 
-/// What a container of an image does when it is well.
+/// The normal behavior of a container of an image.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Baseline {
     /// Its image's name, without tag and digest.

@@ -66,7 +66,7 @@ pub(super) fn side(text: &str) -> Result<Baseline, CliError> {
         Some((path, name)) if !Path::new(text).exists() => (path, Some(name)),
         _ => (text, None),
     };
-    let (learner, sound) = learn::from_session(Path::new(path))?;
+    let (learner, sound) = learn::from_recording(Path::new(path))?;
     if !sound {
         print_message(format!(
             "{path}: the recording is damaged; this is what it still tells"

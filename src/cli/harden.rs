@@ -12,28 +12,30 @@ use crate::event::escape;
 use crate::render::{HardenFormat, options, render};
 use crate::user_files;
 
-/// Advise how to harden a container
+/// Suggest how to harden a container
 ///
 /// From a baseline: capabilities, new privileges, a read-only root with the directories that must
-/// stay writable, limits, network, user; each with what it rests on and a verdict. safe: enough was
-/// seen; try: it fits what was seen; blocked: what was seen would break; unknown: nothing tells.
+/// stay writable, limits, network, user; each with its evidence and a verdict. safe: enough was
+/// seen; try: nothing that was seen contradicts it; blocked: something that was seen would break;
+/// unknown: there is no evidence.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// A baseline file, a recording (FILE@NAME), or NAME for NAME.baseline.toml here or in
     /// $XDG_CONFIG_HOME/hullwatch/baselines
+    #[arg(value_name = "BASELINE")]
     of: String,
 
-    /// Print what is to be pasted: for docker run, compose, kubernetes, podman; or json with all
+    /// Print the settings ready to be pasted, or everything as JSON
     #[arg(long, value_enum)]
     format: Option<HardenFormat>,
 
-    /// Only this advice, separated by commas: capabilities, no-new-privileges, read-only, memory,
+    /// Only these settings, separated by commas: capabilities, no-new-privileges, read-only, memory,
     /// pids, user, seccomp, egress
     #[arg(long, value_name = "ADVICE", value_delimiter = ',', value_parser = name)]
     only: Vec<String>,
 
-    /// Test the advice with recordings or baselines it does not come from: what would it have
-    /// refused there? Exit 1 if anything
+    /// Test the advice on recordings or baselines that it was not made from: list what it would have
+    /// refused there; exit 1 if anything
     #[arg(long, value_name = "FILE", num_args = 1..)]
     check: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! `hullwatch learn`: learns what a container does when it is well, into a baseline file.
+//! `hullwatch learn`: learns the normal behavior of containers, into baseline files.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use crate::learning::{LiveLearner, learn, learner};
 use crate::recording::{ReadAhead, RecordingPiece, RecordingReader};
 use crate::user_files;
 
-/// Learn what containers do when they are well
+/// Learn the normal behavior of containers
 ///
 /// Writes a baseline for each container: programs, files, connections, names, ports, capabilities
 /// and calls of its own service, in general form. Commands from outside are not learned, and what
@@ -32,8 +32,8 @@ pub(super) struct Args {
     names: Vec<String>,
 
     /// Learn from a recording instead of this host
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["time", "until_ready", "record"])]
-    session: Option<PathBuf>,
+    #[arg(long, visible_alias = "session", value_name = "FILE", conflicts_with_all = ["time", "until_ready", "record"])]
+    recording: Option<PathBuf>,
 
     /// End after this time, e.g. 3h; otherwise with Ctrl-C
     #[arg(long = "for", value_name = "TIME", value_parser = live::duration)]
@@ -59,8 +59,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     if args.output.is_some() && args.names.len() > 1 {
         return Err(CliError::expected("--output takes one container only"));
     }
-    let (learner, sound) = match &args.session {
-        Some(path) => from_session(path)?,
+    let (learner, sound) = match &args.recording {
+        Some(path) => from_recording(path)?,
         None => (from_host(args)?, true),
     };
     for name in &args.names {
@@ -78,7 +78,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
 }
 
 /// Learns from a recording; also whether the recording is undamaged.
-pub(super) fn from_session(path: &Path) -> Result<(Learner, bool), CliError> {
+pub(super) fn from_recording(path: &Path) -> Result<(Learner, bool), CliError> {
     let mut recording = ReadAhead::start(RecordingReader::open(path)?)?;
     let settings = recording.header().settings.clone();
     let mut learner = learner(&settings);

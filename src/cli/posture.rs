@@ -29,8 +29,8 @@ pub(super) struct Args {
     names: Vec<String>,
 
     /// Check the containers of a recording instead of this host's
-    #[arg(long, value_name = "FILE")]
-    session: Option<PathBuf>,
+    #[arg(long, visible_alias = "session", value_name = "FILE")]
+    recording: Option<PathBuf>,
 
     /// How long to watch this host first
     #[arg(long = "for", value_name = "TIME", default_value = "10s", value_parser = live::duration)]
@@ -59,8 +59,8 @@ pub(super) struct Args {
 type ContainerReport = (String, CheckResult);
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
-    let (learner, sound) = match &args.session {
-        Some(path) => learn::from_session(path)?,
+    let (learner, sound) = match &args.recording {
+        Some(path) => learn::from_recording(path)?,
         None => (watch(args)?, true),
     };
     let mut results: Vec<ContainerReport> = Vec::new();

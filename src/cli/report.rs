@@ -12,7 +12,7 @@ use crate::core::Core;
 use crate::event::escape;
 use crate::report::{Context, ReportFormat, render, report};
 
-/// Report incidents: what happened, how they got in, what runs, what changed
+/// Report incidents: what happened, how the intruder got in, what runs, what changed
 ///
 /// Joins the findings of each container into incidents and describes the likeliest break-in first:
 /// since when, by which request, what was done in order of time, what still runs, whom it
