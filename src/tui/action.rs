@@ -217,6 +217,8 @@ pub enum ActionScope {
     Rows,
     /// In the process tree.
     Tree,
+    /// On an incident or a finding: its row, or its page.
+    Evidence,
     /// On a finding: its row, or its page.
     Finding,
     /// On a container: its row, or anywhere inside it.
@@ -233,6 +235,7 @@ impl ActionScope {
             Self::Anywhere => "anywhere",
             Self::Rows => "in a table of rows",
             Self::Tree => "in a table of processes or files",
+            Self::Evidence => "on an incident or a finding",
             Self::Finding => "on a finding",
             Self::Container => "on a container",
             Self::Live => "while a host is watched",
@@ -244,6 +247,7 @@ impl ActionScope {
         match self {
             Self::Rows => "go to a list first",
             Self::Tree => "go to the processes or files first (4, 6)",
+            Self::Evidence => "select an incident or a finding first (1, 3)",
             Self::Finding => "select a finding first (3)",
             Self::Container => "select a container first (2)",
             Self::Anywhere | Self::Live => self.needed(),
@@ -356,7 +360,7 @@ pub static ACTIONS: &[Entry] = &[
     row("copy-row", A::CopyRow, &["Y"], G::Take, P::Anywhere, (0, "copy as JSON", "copy the row as JSON")),
     row("copy-command", A::CopyCommand, &["C"], G::Take, P::Anywhere, (0, "engine command", "copy the command of its engine that says more of it")),
     row("export", A::Export, &["e"], G::Take, P::Anywhere, (0, "export", "write the view to a file; :export json, csv, txt or svg")),
-    row("evidence", A::Bundle, &["E"], G::Take, P::Finding, (14, "evidence", "write the finding, its ancestry, events and container to a tar file")),
+    row("evidence", A::Bundle, &["E"], G::Take, P::Evidence, (14, "evidence", "write the incident or finding with its events, processes and container to a tar file")),
     row("secrets", A::Reveal, &["V"], G::Take, P::Anywhere, (0, "secrets", "show the secrets in command lines and settings, or mask them, also in what is taken")),
     row("respond", A::Respond, &["A"], G::Triage, P::Anywhere, (41, "respond", "list the responses that fit (pause, block, copy out, kill, stop …) with their command lines")),
     row("silence", A::Silence, &["!"], G::Triage, P::Finding, (12, "silence", "choose which findings like this to accept, until when and why")),

@@ -28,6 +28,11 @@ pub enum Pane {
 }
 
 impl Pane {
+    /// Whether its first row is what matters most, so that it is selected until the user chooses.
+    pub(super) fn is_ranked(self) -> bool {
+        matches!(self, Self::Incidents | Self::Containers | Self::Findings)
+    }
+
     /// The views, in the order of their numbers.
     pub const ALL: [Self; 8] = [
         Self::Incidents,

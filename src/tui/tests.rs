@@ -450,6 +450,41 @@ fn the_row_under_the_marker_stays_there_while_it_is_on_the_page() {
 }
 
 #[test]
+fn the_worst_row_is_selected_until_the_user_chooses() {
+    let mut player = Player::from_memory("demo", DEMO).unwrap();
+    let mut ui = Ui::default();
+    let mut first = Vec::new();
+    while player.step() {
+        if !player.core().state.totals.events.is_multiple_of(50) {
+            continue;
+        }
+        screen(player.core(), &mut ui, 80, 24);
+        let rows = super::rows::rows(player.core(), &ui.query());
+        assert_eq!(ui.drawn.current.as_ref(), rows.first().map(|row| &row.key));
+        first.extend(ui.drawn.current.clone());
+    }
+    first.dedup();
+    assert!(first.len() > 1, "the worst one changed: {first:?}");
+    // From then on it stays where it was put, whatever comes above.
+    press(&mut ui, player.core(), "j");
+    let put = ui.table().selected.clone();
+    screen(player.core(), &mut ui, 80, 24);
+    assert_eq!(ui.drawn.current, put);
+}
+
+#[test]
+fn evidence_is_written_of_incidents_and_findings_alone() {
+    use super::action::ActionScope;
+    let core = demo();
+    let mut ui = Ui::default();
+    for (screen_key, works) in [("1", true), ("2", false), ("3", true), ("4", false)] {
+        press(&mut ui, &core, screen_key);
+        screen(&core, &mut ui, 80, 24);
+        assert_eq!(ui.works(ActionScope::Evidence), works, "{screen_key}");
+    }
+}
+
+#[test]
 fn the_second_line_says_what_is_not_shown_and_the_last_keeps_the_keys() {
     let core = demo();
     let mut ui = Ui::default();

@@ -284,6 +284,9 @@ impl Ui {
                 let folds = matches!(self.at.pane, Pane::Processes | Pane::Files);
                 self.listing() && folds
             }
+            ActionScope::Evidence => {
+                on(|key| matches!(key, RowKey::Incident(_) | RowKey::Finding(_)))
+            }
             ActionScope::Finding => on(|key| matches!(key, RowKey::Finding(_))),
             ActionScope::Container => {
                 self.at.container.is_some() || on(|key| matches!(key, RowKey::Container(_)))

@@ -52,7 +52,8 @@ pub(super) fn draw(
     let table = ui.table();
     let page = table.first..table.first + height;
     let chosen = match ui.chosen(&rows) {
-        // A stream nobody chose a row of goes on at its top.
+        // Until the user chooses a row, the worst one is selected, and a stream goes on at its top.
+        _ if !table.by_hand && !table.follow && ui.at.pane.is_ranked() => 0,
         gone if !table.by_hand && !table.follow && !page.contains(&gone) => {
             table.first.min(rows.len().saturating_sub(1))
         }
