@@ -35,7 +35,8 @@ pub(super) fn found(core: &Core) -> BTreeMap<&ContainerId, FindingTally<'_>> {
     found
 }
 
-/// How many files of each container were seen to become different from the image.
+/// How many files of each container are known to differ from the image: those that were seen to
+/// change, or as many as the latest drift scan found, whichever is more.
 pub(super) fn drifted(core: &Core) -> BTreeMap<&ContainerId, u64> {
     let mut drifted: BTreeMap<&ContainerId, u64> = BTreeMap::new();
     for (key, activity) in &core.state.files {
@@ -45,5 +46,52 @@ pub(super) fn drifted(core: &Core) -> BTreeMap<&ContainerId, u64> {
             *drifted.entry(id).or_default() += 1;
         }
     }
+    for (id, container) in &core.state.containers {
+        let Some((_, scan)) = container.scan() else {
+            continue;
+        };
+        let total = scan.total();
+        let found = total.added + total.changed + total.deleted;
+        if found > 0 {
+            let seen = drifted.entry(id).or_default();
+            *seen = (*seen).max(found);
+        }
+    }
     drifted
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::event::{Count, DriftScan, Event, FileClass, Kind, Timestamp};
+
+    #[test]
+    fn files_that_only_a_scan_found_are_drift_too() {
+        let mut core = Core::default();
+        let id = ContainerId::new("a");
+        let scan = |added| DriftScan {
+            counts: BTreeMap::from([(
+                FileClass::Binary,
+                Count {
+                    added,
+                    ..Count::default()
+                },
+            )]),
+            ..DriftScan::default()
+        };
+        for (seq, added) in [(1, 3), (2, 0)] {
+            core.apply(&Arc::new(Event {
+                seq,
+                ts: Timestamp(1),
+                container: Some(id.clone()),
+                pid: 0,
+                nspid: 0,
+                kind: Kind::DriftScan(Box::new(scan(added))),
+            }));
+            assert_eq!(drifted(&core).get(&id).copied().unwrap_or(0), added);
+        }
+    }
 }
