@@ -52,13 +52,24 @@ impl Learning {
 
     /// Waits until stderr has this.
     fn until_said(&self, part: &str) {
+        self.until_in("said", |said| said.contains(part));
+    }
+
+    /// Waits until an exec of this program is recorded: it was learned from before.
+    fn until_recorded(&self, exe: &str) {
+        let exe = format!("\"exe\":\"{exe}\"");
+        let is_exec = |line: &str| line.contains("\"type\":\"exec\"") && line.contains(&exe);
+        self.until_in("recording.jsonl", |text| text.lines().any(is_exec));
+    }
+
+    fn until_in(&self, file: &str, has: impl Fn(&str) -> bool) {
         let until = Instant::now() + PATIENCE;
         loop {
-            let said = std::fs::read_to_string(self.path("said")).unwrap();
-            if said.contains(part) {
+            let text = std::fs::read_to_string(self.path(file)).unwrap();
+            if has(&text) {
                 return;
             }
-            assert!(Instant::now() < until, "no {part:?} in {said}");
+            assert!(Instant::now() < until, "not in {file}: {text}");
             std::thread::sleep(std::time::Duration::from_millis(200));
         }
     }
@@ -75,7 +86,7 @@ impl Learning {
             let again = self.tool(&[
                 "learn",
                 name,
-                "--session",
+                "--recording",
                 self.path("recording.jsonl").to_str().unwrap(),
                 "--output",
                 "-",
@@ -289,11 +300,7 @@ fn a_dropped_program_is_held_and_a_container_found_running_is_partial() {
     learning.until_said("no start was seen");
     service.sh("touch /tmp/go");
     learning.until_said(&format!("{name}: "));
-    until(
-        &service,
-        "[ -e /tmp/true ] && pidof sleep && ! [ -e /tmp/never ]",
-    );
-    std::thread::sleep(std::time::Duration::from_secs(3));
+    learning.until_recorded("/tmp/true");
     let learned = learning.stop(&name);
     let is_dropped = |exe: &[u8]| exe == b"/tmp/true";
     let of_dropped = |item: &hullwatch::baseline::BaselineItem| {
