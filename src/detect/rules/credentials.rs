@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use crate::catalog;
-use crate::catalog::secrets;
 use bstr::ByteSlice as _;
 
+use super::backups::backs_up;
+use crate::catalog;
+use crate::catalog::secrets;
 use crate::detect::alert::Alerts;
 use crate::detect::file_change::{Maker, by, graded, is_refusal, maker, refused};
 use crate::detect::rule_context::RuleContext;
@@ -203,48 +204,6 @@ fn credentials(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, file: &Fi
     } else {
         alert.into()
     }
-}
-
-/// A scheduled job of the container copies a whole directory into a file, secrets among the rest.
-/// Not what a command from outside, a server's shell or drifted code does, nor what aims at the
-/// secret itself or sends the copy away.
-fn backs_up(ctx: &RuleContext<'_>, process: &ProcessEntry, path: &[u8]) -> bool {
-    let archiver = catalog::programs::ARCHIVERS.contains(&program_roles::of(process))
-        && process.file.origin() == crate::event::Origin::Image;
-    let ours = ctx.session().is_none() && !ctx.memory.marks.contains_key(&ctx.event.pid);
-    if !archiver || !ours {
-        return false;
-    }
-    let words = || process.argv.iter().skip(1).map(|word| word.as_bytes());
-    let option = |word: &[u8]| word.starts_with(b"-");
-    // To a pipe, another host or a place that everybody may read.
-    let away = words().any(|word| {
-        word == b"-"
-            || word.contains(&b':')
-            || word.starts_with(b"/dev/")
-            || word.find(b"/tmp/").is_some()
-    });
-    let names_file = words().enumerate().any(|(at, word)| {
-        word.starts_with(b"--file")
-            || (at == 0 || option(word)) && !word.starts_with(b"--") && word.contains(&b'f')
-    });
-    let to_file = match program_roles::of(process) {
-        b"tar" | b"bsdtar" => names_file,
-        _ => words().filter(|word| !option(word)).count() >= 2,
-    };
-    // `/etc` of `/etc/shadow`, `/home` of `/home/u/.ssh/id_rsa`; not the directory of the keys.
-    let whole = words().filter(|word| word.starts_with(b"/")).any(|word| {
-        let word = word.strip_suffix(b"/").unwrap_or(word);
-        let inside = path
-            .strip_prefix(word)
-            .is_some_and(|rest| rest.starts_with(b"/"));
-        inside && word.iter().filter(|b| **b == b'/').count() <= 1
-    });
-    let scheduled = |p: &ProcessEntry| {
-        catalog::programs::SCHEDULERS.contains(&program_roles::of(p))
-            && p.file.origin() == crate::event::Origin::Image
-    };
-    whole && to_file && !away && attribution::by_start_script(ctx, scheduled)
 }
 
 /// Reading this is what the image's program is there for.

@@ -1,5 +1,6 @@
 //! The rules. One list registers them; everything that names rules derives from it.
 
+mod backups;
 mod bare_shells;
 mod caller;
 mod cloud_metadata;
