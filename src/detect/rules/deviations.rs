@@ -11,8 +11,8 @@ use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity};
 /// The baseline of a container, looked up once.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ContainerBaseline {
-    generation: u64,
-    info: u64,
+    /// Of the loaded baselines, when it was looked up; `None`: look it up.
+    generation: Option<u64>,
     chosen: Option<ChosenBaseline>,
 }
 
@@ -46,11 +46,15 @@ const fn info(
 }
 
 macro_rules! rule {
-    ($name:ident, $id:literal, $title:literal, $severity:ident, [$($need:ident),*], [$($handler:ident),*], $explain:literal) => {
+    ($name:ident, $id:literal, $title:literal, $severity:ident, [$($need:ident),*],
+     [$($handler:ident),*] $(and $also:expr)?, $explain:literal) => {
         /// A rule about one facet.
         pub(super) const $name: Rule = Rule {
             info: info($id, $title, Severity::$severity, &[$(Requirement::$need),*], $explain),
-            handlers: &[$(Handler::$handler(|ctx, memory, _| judge(ctx, memory))),*],
+            handlers: &[
+                $(Handler::$handler(|ctx, memory, _| judge(ctx, memory)),)*
+                $($also,)?
+            ],
         };
     };
 }
@@ -61,7 +65,7 @@ rule!(
     "Ran a program that its baseline does not know",
     Medium,
     [Exec],
-    [Exec],
+    [Exec] and Handler::Container(|ctx, memory, _| look_up_again(ctx, memory)),
     "A baseline of the container is loaded, and the service ran a program, a script or arguments \
      of a shell that are not in it, or another program started it. Commands from outside are not \
      judged. Information while the baseline is partial, lower while it learns."
@@ -165,20 +169,22 @@ fn chosen<'m>(
     ctx: &RuleContext<'_>,
     memory: &'m mut ContainerBaseline,
 ) -> Option<&'m ChosenBaseline> {
-    let container = ctx.container?;
-    // Facts about it arrive bit by bit; each has another image, name or command at most.
-    let info = container.info.image.len()
-        + container.info.command.len() * 1024
-        + container.info.labels.len() * (1 << 20);
-    let info = info as u64 + 1;
-    if memory.generation != ctx.baselines.generation || memory.info != info {
+    let generation = Some(ctx.baselines.generation);
+    if memory.generation != generation {
         *memory = ContainerBaseline {
-            generation: ctx.baselines.generation,
-            info,
-            chosen: ctx.baselines.of(container),
+            generation,
+            chosen: ctx.baselines.of(ctx.container?),
         };
     }
     memory.chosen.as_ref()
+}
+
+/// Facts about the container arrived: another baseline may be its own.
+fn look_up_again(ctx: &RuleContext<'_>, memory: &mut RuleMemories<'_>) -> Alerts {
+    if !ctx.baselines.is_empty() {
+        memory.of::<ContainerBaseline>().generation = None;
+    }
+    Alerts::none()
 }
 
 /// The container's baseline, for what its own service does.
@@ -301,6 +307,20 @@ mod tests {
              listen = [ {{ port = 9000, proto = \"tcp\", on = \"any\", by = \"/app\" }} ]\n\
              resolve = [ {{ name = \"*.example.org\" }} ]\n"
         )
+    }
+
+    #[test]
+    fn facts_that_arrive_later_choose_the_baseline_anew() {
+        let mut w = World::steady();
+        let of_image = "state = \"frozen\"\ndigests = [\"sha256:aa\"]";
+        let text = baseline("frozen").replace("state = \"frozen\"", of_image);
+        load(&mut w, Some(text), None);
+        let init = w.init();
+        w.exec(init, "/bin/cat", &["cat"]);
+        assert_eq!(w.finding("base.exec").severity, Severity::Low);
+        w.info(|info| info.image_digest = "sha256:aa".into());
+        w.listen(init, "0.0.0.0:4444");
+        assert_eq!(w.finding("base.listen").severity, Severity::Medium);
     }
 
     #[test]
