@@ -52,7 +52,10 @@ pub(super) fn facts(core: &Core, query: &Query<'_>, incident: &Incident) -> Vec<
     let running = report.processes.iter().take(MAX_ROWS);
     facts.extend(running.map(|p| fact(&p.pid.to_string(), p.command.clone())));
     facts.extend(more(report.processes.len()));
-    facts.push(heading("Peers since then"));
+    facts.push(heading(match report.peers.len() {
+        0 => "No outbound connection since then",
+        _ => "Peers since then",
+    }));
     for peer in report.peers.iter().take(MAX_ROWS) {
         let state = if peer.open > 0 { "OPEN  " } else { "" };
         let text = format!(
@@ -64,7 +67,10 @@ pub(super) fn facts(core: &Core, query: &Query<'_>, incident: &Incident) -> Vec<
         facts.push(fact(&peer.peer, text));
     }
     facts.extend(more(report.peers.len()));
-    facts.push(heading("Files it made or changed"));
+    facts.push(heading(match report.files.len() {
+        0 => "No file is known that it made or changed",
+        _ => "Files it made or changed",
+    }));
     let files = report.files.iter().take(MAX_ROWS);
     facts.extend(files.map(|file| {
         let hash = file.sha256.as_deref().unwrap_or("");
