@@ -11,13 +11,13 @@ pub use crate::caller::{InvokingUser, start, with_rights};
 /// More than anybody writes by hand.
 const LARGEST: u64 = 4 << 20;
 
-/// Where a file of the configuration lies when none is named.
+/// Default path of a configuration file.
 #[must_use]
 pub fn standard(name: &str) -> Option<PathBuf> {
     Some(folder()?.join(name))
 }
 
-/// The folder of the configuration: of who runs the program, or called sudo.
+/// Configuration folder of the user who runs the program or called sudo.
 #[must_use]
 pub fn folder() -> Option<PathBuf> {
     place("XDG_CONFIG_HOME", ".config")

@@ -24,7 +24,7 @@ pub(super) fn advise(baseline: &Baseline, seen: &WatchedTime) -> Advice {
         (Setting::NoNetwork, seen.verdict(), vec![why])
     } else if none {
         let why = format!(
-            "it connected to nobody in {}; only if its ports need not be published",
+            "it made no connection in {}; only if its ports need not be published",
             seen.text()
         );
         let verdict = if seen.nothing {

@@ -146,7 +146,7 @@ pub(super) fn advise(baseline: &Baseline, seen: &WatchedTime) -> Advice {
         }
     }
     if baseline.too_large.contains(&Facet::Write) {
-        blocked.push("it changes more files than are told apart".to_owned());
+        blocked.push("it changes more files than are listed".to_owned());
     }
     let verdict = match (seen.nothing, blocked.is_empty(), kept.is_empty()) {
         (_, false, _) => Verdict::Blocked,

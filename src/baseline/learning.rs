@@ -17,7 +17,7 @@ use crate::state::{Container, ProcessEntry, State};
 
 /// Seconds of a window.
 const WINDOW: u64 = 300;
-/// Windows told apart: four weeks.
+/// Windows counted: four weeks.
 const MOST_WINDOWS: u32 = 8_064;
 /// Processes remembered of an item.
 const MOST_ACTORS: usize = 8;

@@ -8,7 +8,7 @@ use crate::state::Container;
 pub const HEALTH_CHECK: &[u8] = b"health check";
 
 /// The service of a container, and its command where it has no service: by these, baselines of one
-/// image are told apart.
+/// image are distinct.
 #[must_use]
 pub fn container_command(container: &Container) -> (Bytes, Bytes) {
     let service = deed::declared_service(container);

@@ -42,7 +42,7 @@ pub(crate) enum PathClass {
 }
 
 impl PathClass {
-    /// Whether who writes such a file gets in again, gains rights or has something run later.
+    /// Whether writing such a file gives later access, rights or execution.
     #[must_use]
     pub(crate) fn gives_access(self) -> bool {
         matches!(
@@ -319,7 +319,7 @@ const PACKAGE_TREES: &[&[u8]] = &[
     b"/usr/local/share/perl",
 ];
 
-/// Whether `path` lies in a tree of a language's packages or of a build.
+/// Whether `path` is in a tree of a language's packages or of a build.
 #[must_use]
 pub(crate) fn in_package_tree(path: &[u8]) -> bool {
     PACKAGE_TREES.iter().any(|tree| contains(path, tree))

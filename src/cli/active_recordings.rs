@@ -85,7 +85,7 @@ fn open(path: &Path) -> Result<File, CliError> {
     let file = user_files::open(path).map_err(|e| fail(&e))?;
     if !is_written(&file).map_err(|e| fail(&e))? {
         return Err(CliError::expected(format!(
-            "{}: nobody records into it; hullwatch replay plays it",
+            "{}: no process records into it; hullwatch replay plays it",
             path.display()
         )));
     }
@@ -105,7 +105,7 @@ pub(super) fn one(named: Option<&Path>) -> Result<ActiveRecording, CliError> {
     let holds = |one: &ActiveRecording| one.path.metadata().is_ok_and(same);
     all().into_iter().find(holds).ok_or_else(|| {
         CliError::expected(format!(
-            "{}: somebody records into it, but not a process that this user may see",
+            "{}: a process records into it that this user may not see",
             path.display()
         ))
     })
@@ -159,7 +159,7 @@ mod tests {
         writer.finish(&[]).unwrap();
         assert!(!all().contains(&own));
         let told = format!("{:?}", one(Some(&path)).unwrap_err());
-        assert!(told.contains("nobody records"), "{told}");
+        assert!(told.contains("no process records"), "{told}");
         assert!(file(Some(&path)).is_err());
         assert!(one(Some(&dir.path().join("none"))).is_err());
     }

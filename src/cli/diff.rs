@@ -69,7 +69,7 @@ pub(super) fn side(text: &str) -> Result<Baseline, CliError> {
     let (learner, sound) = learn::from_recording(Path::new(path))?;
     if !sound {
         print_message(format!(
-            "{path}: the recording is damaged; this is what it still tells"
+            "{path}: the recording is damaged; this is what can be read"
         ));
     }
     let names: Vec<String> = match name {

@@ -80,7 +80,7 @@ impl Root {
     }
 }
 
-/// Docker's vfs driver copies the image's last layer: what the container began with lies beside its
+/// Docker's vfs driver copies the image's last layer: the container's first content is beside its
 /// directory.
 fn docker_vfs(root: &Path) -> Option<Storage> {
     let name = root.file_name()?.to_str()?;

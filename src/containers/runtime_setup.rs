@@ -24,7 +24,7 @@ pub fn is_runtime(found: &FoundProcess, membership: &Membership<'_>, now: Timest
         && foreign(found.pid, &found.process.comm)
 }
 
-/// The program comes from outside: the process still has the host's root, or a runtime's name
+/// The program is not the container's: the process still has the host's root, or a runtime's name
 /// and a program of another file system than its root.
 fn foreign(pid: u32, comm: &[u8]) -> bool {
     let Ok(root) = fs::metadata(format!("/proc/{pid}/root")) else {

@@ -75,7 +75,7 @@ pub fn processes(host: bool, membership: &Membership<'_>) -> Vec<FoundProcess> {
         .collect()
 }
 
-/// Adds to processes of containers what their streams lead to; `sockets` tells the peers.
+/// Adds to processes of containers what their streams lead to; `sockets` has the peers.
 pub fn add_streams(processes: &mut [FoundProcess], sockets: &[FoundSocket]) {
     let peers = sockets
         .iter()
@@ -166,7 +166,7 @@ fn read_process(
     Some((nspid, process))
 }
 
-/// Something lies at this path, as the process sees it.
+/// Whether the path exists, as the process sees it.
 fn lies_at(pid: u32, path: &[u8]) -> bool {
     let inside = path.strip_prefix(b"/").unwrap_or(path);
     let root = Path::new("/proc").join(pid.to_string()).join("root");

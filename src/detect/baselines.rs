@@ -24,7 +24,7 @@ pub(crate) struct LoadedBaseline {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LoadedBaselines {
     files: BTreeMap<String, Arc<LoadedBaseline>>,
-    /// Grows with every change, so that nobody keeps an old choice.
+    /// Grows with every change, so that no rule keeps an old choice.
     pub(crate) generation: u64,
 }
 

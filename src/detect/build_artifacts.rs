@@ -51,7 +51,7 @@ fn unpacked(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
 }
 
 /// The finding about a script that runs the image's compiler becomes the one about builds: the
-/// script is a `configure` or its like, whoever unpacked it. `rule` is the rule about builds.
+/// script is a `configure` or its like, whichever program unpacked it. `rule` is the rule about builds.
 pub(crate) fn compiles(
     ctx: &RuleContext<'_>,
     rule: &'static RuleInfo,

@@ -243,7 +243,7 @@ fn succeed(
     };
     let alone = own.planted.values().filter(|p| **p == index).count() == 1;
     let lesser = ctx.findings.get(index).is_some_and(|f| {
-        // A change that nobody was seen to make is a change, too.
+        // A change by an unknown process is a change, too.
         let change = f.rule.starts_with(predecessor.family) || f.rule == "drift.snapshot";
         f.rule != rule.id && change && f.severity <= severity
     });

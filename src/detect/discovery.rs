@@ -11,7 +11,7 @@ const MAX_COMMANDS: usize = 32;
 /// Bytes of one text that are looked at.
 const MAX_TEXT: usize = 4096;
 
-/// A command that tells about the system.
+/// A command that reports about the system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Discovery<'a> {
     /// What it asks: the command's name, or the file that it shows.

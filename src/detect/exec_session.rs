@@ -1,4 +1,4 @@
-//! Exec sessions: a process brought into a container from outside, and what descends from it.
+//! Exec sessions: a process that entered a running container, and its descendants.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ const MAX_SESSIONS: usize = 256;
 pub(crate) struct Sessions {
     /// By host pid of their root.
     by_root: BTreeMap<u32, Session>,
-    /// Rhythm of commands run from outside, by command line.
+    /// Rhythm of commands run by exec, by command line.
     rhythms: BTreeMap<Vec<u8>, Rhythm>,
 }
 
@@ -62,17 +62,17 @@ impl RuleMemory for Sessions {
 /// An exec session.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Session {
-    /// Commands, files and connections told so far.
+    /// Commands, files and connections listed so far.
     pub(crate) commands: u32,
-    /// Files told so far.
+    /// Files listed so far.
     pub(crate) files: u32,
-    /// Connections told so far.
+    /// Connections listed so far.
     pub(crate) connections: u32,
     /// When it began.
     pub(crate) began: Timestamp,
 }
 
-/// Runs of one command from outside: a probe is told by its rhythm.
+/// Runs of one command by exec: a probe is recognised by its rhythm.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Rhythm {
     /// Begin of the latest run.

@@ -1,4 +1,4 @@
-//! Origin of a file that is not the image's: who made it, and whether that is ordinary.
+//! Origin of a file that is not in the image: the process that made it, and whether that is ordinary.
 
 use std::sync::Arc;
 

@@ -16,13 +16,13 @@ use crate::event::{Bytes, ContainerId, Severity, Timestamp};
 const MAX_FINDINGS: usize = 10_000;
 /// Subjects a rule keeps apart in one container; the rest is one finding.
 const MAX_SUBJECTS: u32 = 64;
-/// Things that a story is about; of more it is only known that there are.
+/// Subjects of a finding; more are only counted as one.
 const MAX_PARTS: usize = 64;
 /// Lines that explain a finding.
 const MAX_WHY: usize = 40;
 /// Findings one event changes that are remembered one by one.
 const MAX_TOUCHED: usize = 64;
-/// The subject that stands for all beyond [`MAX_SUBJECTS`].
+/// The subject for all beyond [`MAX_SUBJECTS`].
 const REST: &[u8] = b"(further subjects)";
 
 /// When, by whom and by which event something happened.
@@ -237,7 +237,7 @@ impl FindingStore {
         }
     }
 
-    /// Adds one of the things that a story is about, once.
+    /// Adds a subject of the finding, once.
     pub(crate) fn add_part(&mut self, index: FindingIndex, thing: &[u8]) {
         let known = |f: &Arc<Finding>| f.parts.iter().any(|known| known.as_bytes() == thing);
         if self.get(index).is_none_or(known) {

@@ -184,7 +184,7 @@ fn script<'a>(names: &ProgramAdditions, process: &'a ProcessEntry) -> Option<&'a
     }
 }
 
-/// A program that was started: what of an exec or of a process tells what it is.
+/// A started program: the fields of an exec or a process that identify it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StartedProgram<'a> {
     /// The executable's path.
@@ -264,7 +264,7 @@ pub(crate) fn makes_environment(argv: &[Bytes]) -> bool {
         .is_some_and(|module| catalog::programs::ENVIRONMENT_MODULES.contains(&module.as_bytes()))
 }
 
-/// The package manager that an interpreter of the image runs as a script, wherever that lies: as
+/// The package manager that an interpreter of the image runs as a script, wherever that is: as
 /// in a Python environment of its own.
 #[must_use]
 pub(crate) fn packager_script<'a>(

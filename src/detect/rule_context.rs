@@ -1,4 +1,4 @@
-//! What a rule sees of one event, and how it tells what it found.
+//! What a rule sees of one event, and how it reports a finding.
 
 use std::sync::Arc;
 
@@ -118,7 +118,7 @@ impl<'a> RuleContext<'a> {
     }
 
     /// What the container does now is what it is known to do from now on: it starts up, or its
-    /// past is not known. What a command from outside does is never learned from.
+    /// past is not known. Nothing is learned from an exec session.
     #[must_use]
     pub(crate) fn learning(&self) -> bool {
         let unknown_past = self.container.is_some_and(|c| c.existing)
@@ -135,7 +135,7 @@ impl<'a> RuleContext<'a> {
         container.started().or_else(|| Some(init()?.started))
     }
 
-    /// `at` lies within the container's start-up grace.
+    /// `at` is within the container's start-up grace.
     #[must_use]
     pub(crate) fn in_grace(&self, at: Timestamp) -> bool {
         let began = self
@@ -170,7 +170,7 @@ impl<'a> RuleContext<'a> {
         }
     }
 
-    /// The finding that tells of this file's change, unless it is accepted.
+    /// The finding about this file's change, unless it is accepted.
     #[must_use]
     pub(crate) fn planted(&self, path: &[u8]) -> Option<FindingIndex> {
         let planted = &self.memory.get(self.owner)?.planted;

@@ -129,7 +129,6 @@ impl RuleMemories<'_> {
 
     /// The memory of this type, if there is one; creates nothing.
     #[must_use]
-    #[allow(dead_code, reason = "used once more rules are converted")]
     pub(crate) fn get<T: RuleMemory>(&self) -> Option<&T> {
         let slots = &self.table.containers.get(self.owner)?.0;
         slots

@@ -13,7 +13,7 @@ use crate::state::{Connection, ConnectionKey, Direction, ProcessEntry};
 /// Ports that the kernel gives to a socket that asks for none, by its default range.
 pub(crate) const CHOSEN: std::ops::RangeInclusive<u16> = 32_768..=60_999;
 
-/// The finding that tells of a port on which this process listens.
+/// The finding about a port on which this process listens.
 #[must_use]
 pub(crate) fn listener(ctx: &RuleContext<'_>, pid: u32) -> Option<FindingIndex> {
     let rows = ctx.state.connections_of(ctx.owner, Direction::Listening);

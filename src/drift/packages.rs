@@ -112,7 +112,7 @@ pub(super) fn compare(tree: &LayerTree) -> PackageComparison {
                 _ => "changed",
             };
             found.problems.push(format!(
-                "rpm database {told} (/{}): packages are not told by name",
+                "rpm database {told} (/{}): packages are not listed by name",
                 String::from_utf8_lossy(path)
             ));
         }

@@ -97,7 +97,7 @@ const STAGES: &[(&str, Stage)] = &[
     ("priv.unusual-call", stage("unusual call", 10)),
 ];
 
-/// The rule on what differs from the image although nobody was seen changing it.
+/// The rule on differences from the image whose author is unknown.
 const SNAPSHOT: &str = "drift.snapshot";
 /// A weighty file of that rule at no special place: a program, script or library.
 const PLANTED: Stage = stage("dropped program", 60);

@@ -48,7 +48,7 @@ pub struct Incident {
     pub running: Vec<u32>,
     /// Outbound connections that its processes hold open.
     pub connected: Vec<ConnectionKey>,
-    /// Files that it made or changed and that nobody was seen to remove.
+    /// Files that it made or changed, without those seen removed.
     pub files: Vec<Bytes>,
 }
 

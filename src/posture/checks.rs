@@ -13,7 +13,7 @@ pub(super) struct CheckedContainer<'a> {
 }
 
 impl CheckedContainer<'_> {
-    /// The engine or the runtime's files told how it was started.
+    /// The engine or the runtime's files report how it was started.
     pub(super) fn is_known(&self) -> bool {
         !self.info.image.is_empty() || self.info.created.is_some()
     }

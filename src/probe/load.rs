@@ -53,7 +53,7 @@ pub struct Probe {
     bad_detail: String,
     clock: Clock,
     report: Report,
-    /// Skipped runs told so far, by program.
+    /// Skipped runs reported so far, by program.
     misses: BTreeMap<String, u64>,
     /// Keeps the programs attached.
     programs: Ebpf,
@@ -212,7 +212,7 @@ impl Probe {
         let _ = self.joined.insert(pid, 1, 0);
     }
 
-    /// The present on the clock that [`Observed::ts`] is told by.
+    /// The present on the clock that [`Observed::ts`] is measured by.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.present()
@@ -234,7 +234,7 @@ impl Probe {
             })
     }
 
-    /// Alike file operations that were counted and not told, now that nothing came after them.
+    /// Repeated file operations that were counted and not yet reported.
     pub fn repeats(&mut self, now: Timestamp, of: Due, sink: &mut dyn FnMut(Observed)) {
         self.repeats.due(now, of, sink);
     }
@@ -361,7 +361,7 @@ fn host_mounts() -> Result<u32, ProbeError> {
         .ok_or_else(|| ProbeError::Load("/proc/self/ns/mnt cannot be read".to_owned()))
 }
 
-/// Skipped runs in what the kernel tells of a program's descriptor (5.12 and later).
+/// Skipped runs in what the kernel reports of a program's descriptor (5.12 and later).
 fn misses(info: &str) -> Option<u64> {
     info.lines()
         .find_map(|line| line.strip_prefix("recursion_misses:"))

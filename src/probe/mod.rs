@@ -92,7 +92,7 @@ pub struct Report {
 /// Why nothing can be observed.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
-    /// The kernel tells nothing about its types.
+    /// The kernel has no type information (BTF).
     #[error(
         "cannot read the kernel's type information ({0}); hullwatch needs Linux 5.17 or later built with CONFIG_DEBUG_INFO_BTF"
     )]

@@ -13,7 +13,7 @@ use super::{Loss, Observation, Observed, ProbeError};
 use crate::event::{File, FileOp, Kind, LostReason, Timestamp};
 
 /// Operations kept until their window is over: as many as the kernel's map holds. A process that
-/// writes more files in a second has what it repeats told as unknown.
+/// writes more files in a second has its repetitions reported as unknown.
 const MAX_WAITING: usize = 16_384;
 /// After the window is over, a record that was on its way has this long to come.
 const SLACK_NS: i64 = 200_000_000;
@@ -23,9 +23,9 @@ const OVERLAP_NS: i64 = 2_000_000_000;
 /// Which counts to fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Due {
-    /// Of what was told more than a window ago.
+    /// Operations reported more than a window ago.
     Over,
-    /// Of a cgroup that ended: later nobody could tell whose they are.
+    /// Operations of a cgroup that ended: later its container is unknown.
     Cgroup(u64),
     /// All: the end of watching.
     All,
@@ -33,7 +33,7 @@ pub enum Due {
 
 /// The kernel's map, or a test's.
 trait Counts {
-    /// Operations since the one that was told; `None` when the kernel knows of none.
+    /// Operations since the reported one; `None` when the kernel knows of none.
     fn since(&self, key: Alike) -> Option<u64>;
     /// Forgets it.
     fn forget(&mut self, key: Alike);
@@ -52,7 +52,7 @@ impl Counts for Kernel {
     }
 }
 
-/// A told operation whose repeats are not known yet.
+/// A reported operation whose repetitions are not known yet.
 struct Waiting {
     told: Timestamp,
     cgroup: u64,
@@ -60,7 +60,7 @@ struct Waiting {
     file: Box<File>,
 }
 
-/// Keeps what was told until its repeats are known.
+/// Keeps reported operations until their repetitions are known.
 pub(super) struct Repeats {
     kernel: Kernel,
     table: RepeatTable,
@@ -79,12 +79,12 @@ impl Repeats {
         self.table.told(observed);
     }
 
-    /// Gives the repeats of what was told a window ago, or of more.
+    /// Returns the repetitions of operations reported at least a window ago.
     pub(super) fn due(&mut self, now: Timestamp, of: Due, sink: &mut dyn FnMut(Observed)) {
         self.table.due(&mut self.kernel, now, of, sink);
     }
 
-    /// Operations whose repeats nobody will know.
+    /// Operations whose repetitions will stay unknown.
     pub(super) fn lost(&mut self) -> Option<Loss> {
         let unknown = std::mem::take(&mut self.table.unknown);
         (unknown > 0).then(|| Loss {
@@ -102,7 +102,7 @@ impl Repeats {
 #[derive(Default)]
 struct RepeatTable {
     waiting: FxHashMap<Alike, Waiting>,
-    /// In the order they were told; those told anew stand here twice.
+    /// In the order of their reports; an operation reported again is listed twice.
     order: VecDeque<(Timestamp, Alike)>,
     /// What was fetched of late, and when.
     fetched: FxHashMap<Alike, (u64, Timestamp)>,

@@ -188,7 +188,7 @@ impl Writer {
         if !matches!(event.kind, Kind::Tick(_)) {
             let known = self.written.len();
             self.write_findings(findings, known)?;
-            // Who follows the recording is told of a finding at once.
+            // A reader that follows the recording gets a finding at once.
             return if self.written.len() > known {
                 self.flush()
             } else {

@@ -97,13 +97,13 @@ pub enum Action {
     Silences,
     /// Open the menu of responses.
     Respond,
-    /// Freeze the picture; play or pause a recording.
+    /// Pause the display; play or pause a recording.
     Pause,
     /// Copy what the row is called.
     CopyCell,
     /// Copy the row as JSON.
     CopyRow,
-    /// Copy the engine's command that tells more of it.
+    /// Copy the engine's command that shows more of it.
     CopyCommand,
     /// Write the view to a file.
     Export,
@@ -133,7 +133,7 @@ pub enum Action {
     Present,
     /// To the beginning of a recording, or of what is remembered.
     Earliest,
-    /// Time as a picture, or not.
+    /// Show or hide the timeline.
     Timeline,
 }
 
@@ -333,7 +333,7 @@ pub static ACTIONS: &[Entry] = &[
 
     row("open", A::Enter, &["Enter", "l"], G::Drill, P::Rows, (10, "open", "go into the selected row")),
     row("back", A::Back, &["Esc", "Backspace", "h"], G::Drill, P::Anywhere, (60, "back", "clear the filter, then come out")),
-    row("last-view", A::LastView, &["`"], G::Drill, P::Anywhere, (0, "last view", "back to what was looked at before, and forth")),
+    row("last-view", A::LastView, &["`"], G::Drill, P::Anywhere, (0, "last view", "back to the view before, and forth")),
     row("owner", A::Owner, &["o"], G::Drill, P::Anywhere, (0, "its container", "to the container it belongs to; :container NAME")),
     row("host", A::Machine, &["I"], G::Drill, P::Anywhere, (0, "the host", "the host: load, memory, processors, room for recordings, uptime, kernel")),
     row("image", A::Image, &["i"], G::Drill, P::Anywhere, (0, "its image", "to its image; :image NAME")),

@@ -1,4 +1,4 @@
-//! What somebody looked at, to look at it again in another run of the program.
+//! What the screen showed, to show it again in another run of the program.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use super::ui::Ui;
 use super::zone::Zone;
 use crate::event::Timestamp;
 
-/// What somebody looked at: view, filters, sorting, selection, marks and moment. Nothing that was
+/// What the screen showed: view, filters, sorting, selection, marks and moment. Nothing that was
 /// revealed, and nothing that is being typed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

@@ -1,4 +1,4 @@
-//! How many bytes pictures nobody asked for may cost.
+//! Byte budget of background frames.
 //!
 //! Reading a terminal slowly does not slow the program down: `sshd` reads eagerly and queues.
 //! Only sending less keeps a slow link answering. What a key asks for is sent at once and paid for
@@ -92,7 +92,7 @@ impl Budget {
         }
     }
 
-    /// How long the next picture nobody asked for has to wait.
+    /// How long the next background frame has to wait.
     pub(super) fn wait(&mut self, now: Instant) -> Duration {
         let Some(limit) = self.limit.map(f64::from) else {
             return Duration::ZERO;
@@ -104,7 +104,7 @@ impl Budget {
         Duration::from_secs_f64((-self.left).max(0.0) / limit)
     }
 
-    /// A picture was sent. One may overdraw: the next ones that nobody asked for wait longer, but
+    /// A frame was sent. One may overdraw: the next background frames wait longer, but
     /// not for ever.
     pub(super) fn spend(&mut self, bytes: usize) {
         if let Some(limit) = self.limit {

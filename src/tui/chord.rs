@@ -13,7 +13,7 @@ pub struct Chord {
     modifiers: KeyModifiers,
 }
 
-/// Keys that have a name, and the sign that stands for some of them on screen.
+/// Keys that have a name, and the sign of some of them on screen.
 const NAMES: &[(KeyCode, &str, &str)] = &[
     (KeyCode::Enter, "Enter", "Enter"),
     (KeyCode::Esc, "Esc", "Esc"),

@@ -20,7 +20,7 @@ pub struct Config {
     pub look: Chosen,
     /// The mouse is taken from the start.
     pub mouse: bool,
-    /// Bytes a second that pictures nobody asked for may cost.
+    /// Bytes a second that background frames may cost.
     pub bps: Bps,
     /// Responses may be made from the screen, not only copied.
     pub allow_actions: bool,

@@ -1,4 +1,4 @@
-//! What stands for a character where the terminal shows ASCII only.
+//! Replacements of characters where the terminal shows ASCII only.
 
 use unicode_width::UnicodeWidthStr as _;
 

@@ -16,14 +16,14 @@ pub struct Binding {
     pub action: String,
     /// Its keys; none: it has no key.
     pub keys: Vec<String>,
-    /// Where it stands.
+    /// Its line.
     pub line: usize,
 }
 
 /// Why a binding cannot be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BindingError {
-    /// Where it stands.
+    /// Its line.
     pub line: usize,
     /// What is wrong.
     pub message: String,

@@ -17,7 +17,7 @@ pub(super) struct TableLook {
     /// Where the selected row stood when it was last shown: what takes its place is selected when
     /// it is gone.
     pub(super) at: usize,
-    /// A person chose it. What nobody chose is let go when it leaves the page.
+    /// The user chose it. A selection made by the program ends when it leaves the page.
     pub(super) by_hand: bool,
     /// It was not faded then.
     pub(super) lit: bool,

@@ -19,7 +19,7 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    /// What stands before the line.
+    /// Label before the line.
     #[must_use]
     pub fn sign(self) -> &'static str {
         match self {
@@ -170,7 +170,8 @@ impl Prompt {
             KeyCode::Char('w') if control => {
                 let (left, _) = self.halves();
                 let left = left.trim_end();
-                let word = left.rfind(char::is_whitespace).map_or(0, |space| space + 1);
+                let space = left.char_indices().rfind(|(_, c)| c.is_whitespace());
+                let word = space.map_or(0, |(at, c)| at + c.len_utf8());
                 self.cut(word, at)
             }
             KeyCode::Char('a') if control => self.go(0),
@@ -227,6 +228,9 @@ mod tests {
         assert_eq!(typed(&keys).halves(), ("", "本"));
         keys.push(plain(KeyCode::Delete));
         assert_eq!(typed(&keys).text(), "");
+        let wide_space = ['a', '\u{a0}', 'b', '\u{3000}'].map(|c| plain(KeyCode::Char(c)));
+        let wide = [&keys[..], &wide_space, &[with('w')]].concat();
+        assert_eq!(typed(&wide).text(), "a\u{a0}");
         assert_eq!(
             typed(&keys).press(&plain(KeyCode::Backspace)),
             Typed::Cancelled

@@ -1,4 +1,4 @@
-//! The query that the state of the interface stands for.
+//! The query of the present state of the interface.
 
 use std::sync::Arc;
 

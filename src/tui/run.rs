@@ -33,7 +33,7 @@ use crate::core::Core;
 use crate::machine::Machine;
 use crate::recording::Player;
 
-/// Between two pictures nobody asked for, when nothing in them is news.
+/// Least time between two background frames without news.
 const FRAME: Duration = Duration::from_secs(1);
 /// The same while a recording plays, or when there is a finding, a loss, a trouble.
 const NEWS: Duration = Duration::from_millis(250);
@@ -92,7 +92,7 @@ pub fn run_demo(mut player: Player, config: &Config) -> color_eyre::Result<()> {
 /// How a recording that another run of the program makes is looked at.
 #[derive(Debug, Default)]
 pub struct Attached {
-    /// Where somebody was when they left it.
+    /// The bookmark of the last run.
     pub bookmark: Bookmark,
     /// The policy file that silences may be written into.
     pub policy: Option<PathBuf>,
@@ -133,7 +133,7 @@ pub(super) struct App {
     machine: (Machine, Option<Instant>),
     /// A recording that was ended here had failed: why.
     failed: Option<String>,
-    /// What the last picture showed.
+    /// What the last frame showed.
     drawn: (u64, News),
 }
 
@@ -368,7 +368,7 @@ impl App {
         }
     }
 
-    /// Whether the picture changed enough to be drawn unasked, `after` the last one.
+    /// Whether enough changed for a background frame, `after` the last one.
     fn due(&self, after: Duration) -> bool {
         if after < NEWS {
             return false;
@@ -549,7 +549,7 @@ impl App {
     }
 }
 
-/// What tells whether a picture is still true.
+/// What decides whether a frame is still up to date.
 fn shown(core: &Core) -> (u64, News) {
     let news = News {
         findings: core.detector.findings().len(),

@@ -16,7 +16,7 @@ impl Ui {
         isize::try_from((self.drawn.page / part).max(1)).unwrap_or(1)
     }
 
-    /// Where the selection stands among `rows`.
+    /// Index of the selection among `rows`.
     pub(super) fn chosen(&self, rows: &[Row]) -> usize {
         if self.table().follow {
             let latest = rows.iter().enumerate().max_by_key(|(_, row)| row.at);

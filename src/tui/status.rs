@@ -13,7 +13,7 @@ pub enum Shown {
     /// The present of this host.
     #[default]
     Live,
-    /// It stands still.
+    /// It is paused.
     Paused,
     /// The past goes on.
     Replay,
@@ -42,7 +42,7 @@ pub struct Status {
     pub clock: Option<Timestamp>,
     /// Where the key for the present leads, in a word; `None`: one is there.
     pub present: Option<&'static str>,
-    /// Time as a picture, where it is shown.
+    /// The timeline, where it is shown.
     pub timeline: Option<Timeline>,
 }
 

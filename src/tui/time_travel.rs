@@ -223,7 +223,7 @@ fn missing(player: &Player, id: FindingId, zone: &Zone) -> String {
     } else if player.indexed() {
         format!("{id} is not in this recording")
     } else {
-        format!("{id} is not in what was read of the recording so far")
+        format!("{id} is not in the part of the recording that was read so far")
     }
 }
 

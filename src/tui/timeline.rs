@@ -1,4 +1,4 @@
-//! Time as a picture: how much happened when, findings, gaps, and where one is.
+//! The timeline: events per second, findings, gaps and the time shown.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -11,9 +11,9 @@ use crate::detect::Severity;
 use crate::event::Timestamp;
 use crate::recording::{Overview, Rates};
 
-/// Columns before the picture.
+/// Columns of the label.
 const NAMES: u16 = 10;
-/// Columns of the picture, and lines of the screen, below which there is none.
+/// Smallest width of the timeline and height of the screen that show one.
 const NARROW: u16 = 10;
 const LOW: u16 = 14;
 const BARS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];

@@ -34,7 +34,7 @@ impl Zone {
         at.strftime(format).to_string()
     }
 
-    /// What stands behind a time: `Z`, or the zone's short name.
+    /// Suffix of a time: `Z`, or the zone's short name.
     fn suffix(&self, at: Timestamp) -> String {
         if self.0 == TimeZone::UTC {
             "Z".to_owned()

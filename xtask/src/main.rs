@@ -9,6 +9,7 @@ cargo xtask COMMAND
 
 new-rule NAME         write src/detect/rules/NAME.rs and add it to the list of rules
 object [--check]      build the kernel object; --check: compare it with the committed one
+demo                  write the findings of the demo recordings anew, by the present rules
 screenshots [--check] make the pictures in screenshots/; --check: compare them
 kernels [PACKAGE…]    run doctor, selftest and watch on other kernels (root)
 fuzz [SECONDS]        run each fuzz target for that long, by default 10 seconds
@@ -42,6 +43,10 @@ fn run(words: &[&str]) -> Result<(), String> {
             ];
             call("cargo", &[&fixed, rest].concat())
         }
+        ["demo"] => call(
+            "cargo",
+            &["run", "--locked", "--quiet", "--example", "refresh-demo"],
+        ),
         ["kernels", rest @ ..] => call("tests/kernels", rest),
         ["fuzz"] => fuzz("10"),
         ["fuzz", seconds] => fuzz(seconds),

@@ -9,7 +9,7 @@ use crate::event::Origin;
 use crate::state::ProcessEntry;
 
 /// A scheduled job of the container copies a whole directory into a file, secrets among the rest.
-/// Not what a command from outside, a server's shell or drifted code does, nor what aims at the
+/// Not what an exec session, a server's shell or drifted code does, nor what aims at the
 /// secret itself or sends the copy away.
 pub(super) fn backs_up(ctx: &RuleContext<'_>, process: &ProcessEntry, path: &[u8]) -> bool {
     let archiver = catalog::programs::ARCHIVERS.contains(&program_roles::of(process))

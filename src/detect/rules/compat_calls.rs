@@ -16,8 +16,8 @@ pub(super) const RULE: Rule = Rule {
         needs: &[Requirement::Privilege],
         explain: "A process made a 32-bit system call, as programs for the machine's 32-bit \
                   predecessor do, and 64-bit ones that want to pass a filter for 64-bit calls. \
-                  Its calls are judged like all others. One line a container.",
-        check: "Whether the image is meant to contain 32-bit programs.",
+                  Its calls are judged like all others. One finding for the container.",
+        check: "Is the image meant to contain 32-bit programs?",
     },
     handlers: &[Handler::Privilege(|ctx, _, call| examine(ctx, call))],
 };

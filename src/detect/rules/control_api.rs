@@ -142,7 +142,7 @@ fn mounts(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
     })
 }
 
-/// The engine told of the mounts: what turns out to be mounted on purpose was no finding.
+/// The engine reported the mounts: a socket mounted on purpose is no finding.
 fn runtime_declared(
     ctx: &RuleContext<'_>,
     memory: &mut EarlySockets,
@@ -163,7 +163,7 @@ fn runtime_declared(
     alerts
 }
 
-/// Where a path below a mount lies on the host.
+/// Path on the host of a path below a mount.
 fn mounted_from(ctx: &RuleContext<'_>, path: &[u8]) -> Option<Vec<u8>> {
     let mounts = ctx.container?.info.mounts.iter();
     let found = mounts.filter_map(|m| {
@@ -183,7 +183,7 @@ fn run_path(path: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(shown.unwrap_or(path)))
 }
 
-/// The container scans ports: closed ones are told by the scan.
+/// The container scans ports: closed ones belong to the finding about the scan.
 fn scanning(ctx: &RuleContext<'_>, memories: &RuleMemories<'_>) -> bool {
     let scans = memories.get::<PortScans>();
     scans.is_some_and(|scans| scans.goes_on(ctx.now()))

@@ -236,7 +236,7 @@ fn asks_environment(argument: &crate::event::Bytes) -> bool {
     argument.find(b"environ").is_some() || (letters && argument.contains(&b'e'))
 }
 
-/// Secrets of one kind are one story.
+/// Secrets of one kind are one finding.
 fn secret_group(path: &[u8]) -> &[u8] {
     if path.starts_with(b"/proc/") {
         return b"/proc/*/environ";
@@ -256,7 +256,7 @@ fn secret_group(path: &[u8]) -> &[u8] {
     home(path).unwrap_or_else(|| program_roles::directory(path))
 }
 
-/// The home a path lies in, among those that are people's.
+/// The home directory of a path, among those that are people's.
 fn home(path: &[u8]) -> Option<&[u8]> {
     if path.starts_with(b"/root/") {
         return path.get(..5);

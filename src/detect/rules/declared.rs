@@ -27,7 +27,7 @@ pub(super) fn entitled(ctx: &RuleContext<'_>, capability: &str) -> bool {
     })
 }
 
-/// The program that calls, as the subject of a story.
+/// The program that calls, as the subject of a finding.
 pub(super) fn caller(ctx: &RuleContext<'_>, p: &Privilege) -> Bytes {
     ctx.process
         .map(|x| &x.exe)
@@ -38,7 +38,7 @@ pub(super) fn caller(ctx: &RuleContext<'_>, p: &Privilege) -> Bytes {
 
 /// What a program of a container that may do such things did while it started is its work, and a
 /// sandbox that it makes for a child of its own confines that child: both are known from then on.
-/// A command from outside, a shell or drifted code is not that program, and what reaches the
+/// An exec session, a shell or drifted code is not that program, and what reaches the
 /// host's disk or its cgroups is never ordinary.
 /// `None`: the call is to be judged.
 pub(super) fn known_work(

@@ -67,8 +67,8 @@ rule!(
     [Exec],
     [Exec] and Handler::Container(|ctx, memory, _| look_up_again(ctx, memory)),
     "A baseline of the container is loaded, and the service ran a program, a script or arguments \
-     of a shell that are not in it, or another program started it. Commands from outside are not \
-     judged. Information while the baseline is partial, lower while it learns."
+     of a shell that are not in it, or another program started it. Exec sessions are not \
+     judged. Info while the baseline is partial, lower while it learns."
 );
 rule!(
     WRITE,

@@ -1,4 +1,4 @@
-//! How bad a difference from the image is that nobody was seen to make, by what the file is.
+//! Severity of a difference from the image whose author is unknown, by the kind of file.
 
 use super::etc;
 use crate::catalog::path::directory;
@@ -16,7 +16,7 @@ const SOURCES: &[&[u8]] = &[
     b".c", b".cc", b".cpp", b".cxx", b".o", b".rs", b".go", b".S", b".zig",
 ];
 
-/// What a scan tells of one file.
+/// What a scan reports of one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Grade {
     pub(super) severity: Severity,
@@ -27,7 +27,7 @@ pub(super) struct Grade {
 /// What a weighty file is that was planted, by its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Planted {
-    /// What this rule tells of when it is seen to change.
+    /// The rule that reports a change of it.
     AsBy(&'static str),
     /// A script that a web server runs.
     WebScript,
@@ -96,7 +96,7 @@ impl Installations {
     }
 }
 
-/// One of the times, which are in order, lies within so many seconds of `at`.
+/// One of the times, which are in order, is within that many seconds of `at`.
 fn near(times: &[Timestamp], at: Timestamp, within: u64) -> bool {
     let next = times.partition_point(|time| *time < at);
     let before = next.checked_sub(1).and_then(|before| times.get(before));

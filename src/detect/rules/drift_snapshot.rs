@@ -25,14 +25,13 @@ pub(super) const RULE: Rule = Rule {
         attack: &["T1554", "T1525", "T1505"],
         needs: &[Requirement::Compare],
         explain: "The container's files were compared with its image by content, and no event \
-                  tells who made the difference: it happened before watching began, or from \
-                  outside the container. Programs, scripts among programs or of a web server, \
-                  libraries, scheduled jobs, accounts, SSH keys, setuid files and shell start-up \
-                  files are one finding each, and high. What a package brought, what was made \
-                  while the container started, and settings are information in one line. Logs, \
-                  caches and data do not count.",
-        check: "hullwatch drift CONTAINER --diff shows all of it; who had access before watching \
-                began.",
+                  shows who changed them: it happened before watching began, or from outside the \
+                  container. Programs, scripts among programs or of a web server, libraries, \
+                  scheduled jobs, accounts, SSH keys, setuid files and shell start-up files are \
+                  one finding each, and high. Files from packages or start-up, and settings, are \
+                  info in one line. Logs, caches and data do not count.",
+        check: "Run hullwatch drift CONTAINER --diff to see all of it. Who had access before \
+                watching began?",
     },
     handlers: &[Handler::DriftScan(|ctx, memory, scan| {
         examine(ctx, memory.of(), scan)
@@ -120,7 +119,7 @@ fn when(ctx: &RuleContext<'_>, entry: &Differing) -> &'static str {
     if before_watching(ctx, entry.ctime) {
         "before watching began"
     } else {
-        "and nobody was seen doing it"
+        "by an unknown process"
     }
 }
 
@@ -165,7 +164,7 @@ fn common_alert(
     let when = if all_before {
         "before watching began"
     } else {
-        "and nobody was seen doing it"
+        "by an unknown process"
     };
     let mut alert = ctx
         .alert(severity.unwrap_or(Severity::Info), subject, |explanation| {
@@ -191,7 +190,7 @@ fn common_alert(
 
 fn unsure(scan: &DriftScan) -> Option<String> {
     (scan.source == DriftScanSource::Engine)
-        .then(|| "as the engine tells; contents were not compared".to_owned())
+        .then(|| "as the engine reports; contents were not compared".to_owned())
 }
 
 /// The packages that were added or upgraded, by name.
@@ -332,7 +331,7 @@ mod tests {
         scanned(&mut w, vec![entry("/usr/local/bin/new", FileClass::Binary)]);
         let f = w.finding("drift.snapshot");
         assert_eq!(f.already_since, None);
-        assert!(f.title.contains("nobody was seen doing it"), "{}", f.title);
+        assert!(f.title.contains("by an unknown process"), "{}", f.title);
     }
 
     #[test]

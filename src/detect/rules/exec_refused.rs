@@ -1,4 +1,4 @@
-//! Programs that are not the image's and were kept from running.
+//! Refused execve of programs that are not in the image.
 
 use crate::catalog;
 use bstr::ByteSlice as _;
@@ -14,17 +14,17 @@ use crate::event::{ExecRefused, FileOp};
 pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "drift.exec-refused",
-        title: "Tried to run a program that is not the image's and was refused",
+        title: "Tried to run a program that is not in the image",
         severity: Severity::Medium,
         attack: &["T1105"],
         needs: &[Requirement::ExecRefused],
-        explain: "execve of a file written in the container, or lying on a tmpfs, failed: no \
-                  right, a noexec mount, no known format, a seccomp filter. The attempt says as \
-                  much as a success. A file of the image that may not be run is no finding, nor \
-                  what a build or a package manager made. Low when the format is not known: shells then \
+        explain: "execve of a file that was written in the container, or is on a tmpfs, failed: \
+                  no permission, a noexec mount, an unknown format or a seccomp filter. The \
+                  attempt shows the same intent as a success. Files of the image, of a build or \
+                  of a package manager do not count. Low when the format is unknown: shells then \
                   read the file as a script, which counts by itself.",
-        check: "Who wrote the file, and what was tried next: `sh FILE` still works where running \
-                it does not.",
+        check: "Which process wrote the file, and what was tried next? `sh FILE` still works \
+                where running it does not.",
     },
     handlers: &[Handler::ExecRefused(|ctx, _, exec| refused(ctx, exec))],
 };
@@ -52,10 +52,8 @@ fn refused(ctx: &RuleContext<'_>, exec: &ExecRefused) -> Alerts {
         Severity::Medium
     };
     let alert = ctx.alert(severity, path, |explanation| {
-        explanation.title = format!("Tried to run {} and was refused", exec.path.escaped());
-        explanation
-            .why
-            .push(format!("it is not in the image: {origin}"));
+        explanation.title = format!("Tried to run {}: refused", exec.path.escaped());
+        explanation.why.push(format!("not in the image: {origin}"));
         history(ctx, path, &mut explanation.why);
         if let Some(p) = ctx.process {
             let command = program_roles::command_line(&p.argv, &p.exe, 160);
@@ -70,9 +68,9 @@ const ENOEXEC: u16 = 8;
 fn why(errno: u16) -> &'static str {
     match errno {
         1 => "refused (EPERM): a security policy forbids it",
-        ENOEXEC => "refused (ENOEXEC): no known format",
-        13 => "refused (EACCES): no right, or mounted noexec",
-        26 => "refused (ETXTBSY): it is still written to",
+        ENOEXEC => "refused (ENOEXEC): unknown format",
+        13 => "refused (EACCES): no permission, or mounted noexec",
+        26 => "refused (ETXTBSY): still being written",
         _ => "refused",
     }
 }
@@ -98,7 +96,7 @@ fn origin(ctx: &RuleContext<'_>, path: &[u8]) -> Option<&'static str> {
                 .is_some_and(|rest| rest.starts_with(b"/"))
         })
     });
-    (shared_memory || mounted).then_some("it lies on a tmpfs")
+    (shared_memory || mounted).then_some("on a tmpfs")
 }
 
 #[cfg(test)]

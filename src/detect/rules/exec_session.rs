@@ -1,4 +1,4 @@
-//! Commands brought into a container from outside: one story each.
+//! Exec sessions: commands that enter a running container, one finding each.
 
 use crate::detect::alert::{Alert, Alerts};
 use crate::detect::command_shape;
@@ -8,29 +8,28 @@ use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, exec_client,
 use crate::event::ProgramAdditions;
 use crate::event::{Bytes, Connect, Exec, File, FileOp, Listen, Outcome, Privilege};
 
-/// Commands told of one session.
+/// Commands listed of one session.
 const MAX_COMMANDS: u32 = 16;
-/// Files told of one session.
+/// Files listed of one session.
 const MAX_FILES: u32 = 10;
-/// Connections told of one session.
+/// Connections listed of one session.
 const MAX_CONNECTIONS: u32 = 8;
 
 /// The rule.
 pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "exec.session",
-        title: "Command run inside from outside",
+        title: "Command run by exec from the host",
         severity: Severity::Medium,
         attack: &["T1609", "T1059"],
         needs: &[Requirement::Exec],
         explain: "A process entered the container without descending from its init: docker exec, \
-                  kubectl exec, nsenter. It and everything it started is one story. A shell with \
-                  a terminal is medium; plain commands are information, and one story for the \
-                  container; a shell's commands are low, those that differ only in words with \
-                  digits one story. The container's own \
-                  health check, and a command that comes back in a steady rhythm, is a probe and \
-                  not flagged.",
-        check: "Who entered, and whether what they did belongs into the image instead.",
+                  kubectl exec or nsenter. What it and its children do is one finding. A shell \
+                  with a terminal is medium; plain commands are info, and one finding for the \
+                  container; a shell's commands are low, and one finding where they differ only \
+                  in words with digits. The container's health check, and a command that repeats \
+                  in a steady rhythm, is a probe and not flagged.",
+        check: "Who entered? Should the change be part of the image instead?",
     },
     handlers: &[
         Handler::Exec(|ctx, memory, event| exec(ctx, memory.of(), event)),
@@ -125,7 +124,7 @@ fn begin(ctx: &RuleContext<'_>, sessions: &mut Sessions, root: u32, exec: &Exec)
         (false, false) => Severity::Info,
     };
     let line = if shared {
-        format!("from outside, not from the container's init: {command}")
+        format!("started by exec from the host: {command}")
     } else {
         format!(
             "began at {} and does not descend from the container's init",
@@ -134,9 +133,9 @@ fn begin(ctx: &RuleContext<'_>, sessions: &mut Sessions, root: u32, exec: &Exec)
     };
     let mut alert = ctx.alert(severity, subject, |explanation| {
         explanation.title = if interactive {
-            format!("Shell with a terminal opened from outside: {command}")
+            format!("Terminal shell opened by exec from the host: {command}")
         } else {
-            format!("Command run inside from outside: {command}")
+            format!("Command run by exec from the host: {command}")
         };
         explanation.why.push(line.clone());
     });
@@ -145,15 +144,15 @@ fn begin(ctx: &RuleContext<'_>, sessions: &mut Sessions, root: u32, exec: &Exec)
     } else if let Some(known) = ctx.findings.find(RULE.info.id, Some(ctx.owner), subject) {
         let times = ctx.findings.get(known).map_or(1, |f| f.count + 1);
         alert = alert.title(if interactive {
-            format!("Shell with a terminal opened from outside, {times} times: {command}")
+            format!("Terminal shell opened by exec from the host, {times} times: {command}")
         } else {
-            format!("Command run inside from outside, {times} times alike; latest: {command}")
+            format!("Command run by exec from the host, {times} times; latest: {command}")
         });
     }
     if probe {
         alert = alert
             .revise_severity(Severity::Info)
-            .reason("it comes back in a steady rhythm: a probe");
+            .reason("repeats in a steady rhythm: a probe");
     }
     Some(alert.begins_session(root))
 }
@@ -182,7 +181,7 @@ fn facts(ctx: &RuleContext<'_>) -> Alerts {
     }
     Alert::addition(index)
         .revise_severity(Severity::Info)
-        .reason("it is the container's own health check")
+        .reason("the container's own health check")
         .into()
 }
 
@@ -200,7 +199,7 @@ fn share(ctx: &RuleContext<'_>, alert: Alert, line: String, command: &str) -> Al
         return alert;
     }
     alert.title(format!(
-        "Commands run inside from outside, {different} different; latest: {command}"
+        "{different} different commands run by exec from the host; latest: {command}"
     ))
 }
 
@@ -393,7 +392,8 @@ mod tests {
         let f = w.finding("exec.session");
         assert_eq!((f.severity, f.count, f.why.len()), (Severity::Info, 3, 2));
         assert!(
-            f.title.contains("2 different; latest: ls /srv"),
+            f.title
+                .contains("2 different commands run by exec from the host; latest: ls /srv"),
             "{}",
             f.title
         );
@@ -420,9 +420,7 @@ mod tests {
         assert_eq!(all.len(), 2, "{all:?}");
         assert_eq!((all[0].severity, all[0].count), (Severity::Low, 6));
         assert!(
-            all[0]
-                .title
-                .contains("6 times alike; latest: sh -c 'echo h6"),
+            all[0].title.contains("6 times; latest: sh -c 'echo h6"),
             "{}",
             all[0].title
         );

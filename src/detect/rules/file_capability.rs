@@ -1,4 +1,4 @@
-//! Capabilities given to a file: whoever runs it has them.
+//! Capabilities given to a file: every user who runs it has them.
 
 use bstr::ByteSlice as _;
 
@@ -35,11 +35,11 @@ pub(super) const RULE: Rule = Rule {
         severity: Severity::High,
         attack: &["T1548"],
         needs: &[Requirement::Attribute],
-        explain: "A program was given file capabilities after start-up, so that whoever runs it \
+        explain: "A process gave a program file capabilities after start-up, so that every user who runs it \
                   has them. High for those that lead to all others (setuid, sys_admin, \
                   dac_override, ...), low for the rest. Package managers, start-up and taking \
                   capabilities away do not count.",
-        check: "What the program is, and who may run it; `setcap -r` takes them away.",
+        check: "What is the program, and who may run it? `setcap -r` removes the capabilities.",
     },
     handlers: &[Handler::File(|ctx, _, file| examine(ctx, file))],
 };

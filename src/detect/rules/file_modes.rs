@@ -16,7 +16,7 @@ pub(super) const SETUID: Rule = Rule {
         severity: Severity::High,
         attack: &["T1548.001"],
         needs: &[Requirement::File],
-        explain: "chmod set the setuid bit (setgid: medium): whoever runs the file runs it as its \
+        explain: "chmod set the setuid bit (setgid: medium): every user runs the file as its \
                   owner. Directories, start-up and package managers are not flagged.",
         check: "What is the file, and who may run it?",
     },

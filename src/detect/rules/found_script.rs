@@ -1,5 +1,5 @@
 //! Scripts that are not the image's and were run already when watching began: the comparison of the
-//! container's files tells them.
+//! container's files shows them.
 
 use super::drift_grade::{self, Installations};
 use crate::catalog::paths;
@@ -62,7 +62,7 @@ fn judge(
     }
     let alert = ctx.alert(Severity::Medium, &entry.path, |explanation| {
         explanation.title = format!(
-            "Runs a script that is not the image's: {}",
+            "Runs a script that is not in the image: {}",
             entry.path.escaped()
         );
         let command = program_roles::command_line(&process.argv, &process.exe, 160);
@@ -75,7 +75,7 @@ fn judge(
     Some(alert.already_since(process.started).follows(process.pid))
 }
 
-/// The script was written by nobody ordinary.
+/// No ordinary program wrote the script.
 fn changed(
     ctx: &RuleContext<'_>,
     scan: &DriftScan,

@@ -152,7 +152,7 @@ fn by_pipe(
     Some((shell.pid, peer))
 }
 
-/// The peer of a process that relays: one that fetches is told by the rule on pipes.
+/// The peer of a process that relays: one that fetches belongs to the rule on pipes.
 fn relay(ctx: &RuleContext<'_>, process: &ProcessEntry) -> Option<SocketAddr> {
     if is_fetch(ctx, process.pid) {
         return None;

@@ -1,4 +1,4 @@
-//! Files that nobody may change or remove any more, root included.
+//! Files that no user can change or remove any more, root included.
 
 use bstr::ByteSlice as _;
 
@@ -18,10 +18,10 @@ pub(super) const RULE: Rule = Rule {
         attack: &["T1222.002"],
         needs: &[Requirement::Attribute],
         explain: "chattr set the immutable or append-only flag, which keeps root from changing \
-                  or removing the file: intruders so protect cron tables, SSH keys and programs \
+                  or removing the file: intruders protect cron tables, SSH keys and programs \
                   of theirs. High for such files, medium for others. Clearing a flag, other \
                   flags, append-only logs, start-up and package managers do not count.",
-        check: "Who wrote the file, and what it does; `chattr -ia` lets it be removed.",
+        check: "Which process wrote the file, and what does it do? After `chattr -ia` it can be removed.",
     },
     handlers: &[Handler::File(|ctx, _, file| examine(ctx, file))],
 };

@@ -20,9 +20,9 @@ pub(super) const SETTING: Rule = Rule {
         needs: &[Requirement::File],
         explain: "core_pattern, modprobe, uevent_helper, binfmt_misc, release_agent, the device \
                   list of a cgroup and sysrq make the kernel run a program or open a device \
-                  outside the container: critical. Other settings below /proc/sys are medium. \
-                  A file of such a name elsewhere is nothing: the file system it lies on counts.",
-        check: "What was written; the setting is the host's, so look there too.",
+                  outside the container: critical. Other settings in /proc/sys are medium. The \
+                  file system decides: a file of the same name elsewhere does not count.",
+        check: "What was written? The setting is the host's: check it there.",
     },
     handlers: &[Handler::File(|ctx, _, file| setting(ctx, file))],
 };
@@ -31,13 +31,14 @@ pub(super) const SETTING: Rule = Rule {
 pub(super) const DEVICE: Rule = Rule {
     info: RuleInfo {
         id: "priv.device",
-        title: "Opened a raw disk or the kernel's memory",
+        title: "Opened a raw disk or kernel memory",
         severity: Severity::High,
         attack: &["T1611", "T1006"],
         needs: &[Requirement::File],
-        explain: "A block device, /dev/mem, /proc/kcore or their like was opened, or a device \
-                  node was made: the way to the host's disk past every file permission.",
-        check: "Which device, and whether the container needs it.",
+        explain: "A process opened a block device, /dev/mem, /proc/kcore or a similar file, or \
+                  created a device node: it reaches the host's disk or memory past every file \
+                  permission.",
+        check: "Which device? Does the container need it?",
     },
     handlers: &[Handler::File(|ctx, _, file| device(ctx, file))],
 };
@@ -50,9 +51,9 @@ pub(super) const MEMORY: Rule = Rule {
         severity: Severity::High,
         attack: &["T1055.009", "T1003.007"],
         needs: &[Requirement::File],
-        explain: "/proc/PID/mem of another process was opened for writing or reading. Debuggers \
-                  do it; so do credential thieves and injectors.",
-        check: "Which process's memory, and what ran afterwards.",
+        explain: "A process opened /proc/PID/mem of another process for writing or reading. \
+                  Debuggers do it; so do credential thieves and injectors.",
+        check: "Which process's memory? What ran afterwards?",
     },
     handlers: &[Handler::File(|ctx, known, file| {
         memory(ctx, known.of(), file)
@@ -63,13 +64,13 @@ pub(super) const MEMORY: Rule = Rule {
 pub(super) const OWN_EXE: Rule = Rule {
     info: RuleInfo {
         id: "priv.runtime-overwrite",
-        title: "Tried to write a running program through /proc",
+        title: "Tried to overwrite a running program through /proc",
         severity: Severity::Critical,
         attack: &["T1611"],
         needs: &[Requirement::File],
-        explain: "A process opened /proc/PID/exe for writing: with that an escape replaced the \
-                  container runtime itself (CVE-2019-5736).",
-        check: "The runtime's version, and its hash on the host.",
+        explain: "A process opened /proc/PID/exe for writing: an escape replaced the container \
+                  runtime itself that way (CVE-2019-5736).",
+        check: "Check the runtime's version, and its hash on the host.",
     },
     handlers: &[Handler::File(|ctx, _, file| own_exe(ctx, file))],
 };
@@ -78,7 +79,7 @@ fn writes(op: FileOp) -> bool {
     matches!(op, FileOp::Write | FileOp::Create | FileOp::Truncate)
 }
 
-/// The file lies on this kind of file system; where the call was refused before that was known,
+/// The file is on this kind of file system; where the call was refused before that was known,
 /// below the usual place of it.
 fn on(file: &File, fs: Filesystem, usual: &[u8]) -> bool {
     match file.file {
@@ -175,8 +176,8 @@ fn device(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     }
     let (weight, verb) = match file.op {
         FileOp::Mknod => match kind(file.mode.unwrap_or(0)) {
-            BLOCK => (Severity::High, "made block device"),
-            CHAR => (Severity::Medium, "made device"),
+            BLOCK => (Severity::High, "created block device"),
+            CHAR => (Severity::Medium, "created device"),
             _ => return Alerts::none(),
         },
         FileOp::Read | FileOp::Write | FileOp::Create | FileOp::Truncate => {

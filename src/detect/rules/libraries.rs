@@ -13,14 +13,14 @@ use crate::event::{File, FileOp, Origin};
 pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "drift.library",
-        title: "Loaded a library that is not the image's",
+        title: "Loaded a library that is not in the image",
         severity: Severity::Medium,
         attack: &["T1574.006", "T1129"],
         needs: &[Requirement::MapExec],
-        explain: "A file that was written since the container started was mapped as executable \
-                  code. Extensions that a package manager installed, a compiler built or start-up \
-                  made are told apart.",
-        check: "Who wrote the file, and which process loaded it.",
+        explain: "A process mapped a file as executable code that was written since the container \
+                  started. Extensions from a package manager, a compiler or start-up are \
+                  recognised.",
+        check: "Which process wrote the file, and which loaded it?",
     },
     handlers: &[Handler::File(|ctx, _, file| library(ctx, file))],
 };
@@ -81,7 +81,7 @@ fn library(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     if unpacked_itself(ctx, path) {
         let line = format!("unpacked and loaded {}", path.escaped());
         let alert = ctx.alert(Severity::Info, b"unpacked", |explanation| {
-            explanation.title = "A runtime loaded a library that it had unpacked itself".to_owned();
+            explanation.title = "A runtime loaded a library that it unpacked".to_owned();
             if let Some(p) = ctx.process {
                 let command = program_roles::command_line(&p.argv, &p.exe, 160);
                 explanation.why.push(format!("loaded by: {command}"));
@@ -97,7 +97,7 @@ fn library(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     };
     let alert = ctx.alert(severity, path.as_bytes(), |explanation| {
         explanation.title = format!(
-            "Loaded a library that is not the image's: {}",
+            "Loaded a library that is not in the image: {}",
             path.escaped()
         );
         history(ctx, path, &mut explanation.why);
@@ -153,7 +153,7 @@ fn loaded(ctx: &RuleContext<'_>, path: &crate::event::Bytes) -> Alert {
         explanation.title = format!("{}: {}", rule.title, path.escaped());
         explanation
             .why
-            .push("run through the loader, which needs no right to execute it".to_owned());
+            .push("run through the loader, which needs no permission to execute it".to_owned());
         history(ctx, path, &mut explanation.why);
         if let Some(p) = ctx.process {
             let command = program_roles::command_line(&p.argv, &p.exe, 160);

@@ -10,9 +10,9 @@ use crate::detect::rule_memory::RuleMemory;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity};
 use crate::event::{ContainerAction, ContainerEvent, Timestamp};
 
-/// So many ends …
+/// This many failures within [`WINDOW`] are a loop.
 const DEATHS: usize = 4;
-/// … within so many seconds are a loop.
+/// Seconds.
 const WINDOW: u64 = 600;
 /// Ends remembered of one container.
 const MAX_DEATHS: usize = 16;
@@ -25,8 +25,8 @@ pub(super) const RESTARTS: Rule = Rule {
         severity: Severity::Low,
         attack: &[],
         needs: &[Requirement::Engine],
-        explain: "The container's init ended at least four times within ten minutes, by failure.",
-        check: "Its log and exit code.",
+        explain: "The container's init failed at least four times within ten minutes.",
+        check: "Read its log and exit code.",
     },
     handlers: &[Handler::Container(|ctx, memory, change| {
         restarts(ctx, memory.of(), change)
@@ -37,13 +37,13 @@ pub(super) const RESTARTS: Rule = Rule {
 pub(super) const OOM: Rule = Rule {
     info: RuleInfo {
         id: "life.out-of-memory",
-        title: "Killed for lack of memory",
+        title: "Process killed: out of memory",
         severity: Severity::Low,
         attack: &["T1496"],
         needs: &[Requirement::Engine],
-        explain: "The kernel killed a process of the container because its memory limit was \
-                  reached: a leak, a limit too low, or work it was not meant to do.",
-        check: "Memory over time, and the processes that grew.",
+        explain: "The kernel killed a process of the container because the container reached its \
+                  memory limit: a leak, a limit too low, or work it was not meant to do.",
+        check: "Which processes grew, and since when?",
     },
     handlers: &[Handler::Container(|ctx, _, change| oom(ctx, change))],
 };
@@ -52,13 +52,13 @@ pub(super) const OOM: Rule = Rule {
 pub(super) const UNPINNED: Rule = Rule {
     info: RuleInfo {
         id: "life.image-unpinned",
-        title: "Started from an image without a fixed version",
+        title: "Image without a fixed version",
         severity: Severity::Info,
         attack: &["T1525"],
         needs: &[Requirement::Engine],
-        explain: "The image was named without tag, with `latest`, or by a bare id: what it is \
-                  today it may not be tomorrow, and a rebuilt container may differ.",
-        check: "Name a version or a digest in its declaration.",
+        explain: "The image was named without a tag, with `latest`, or by a bare id: the same \
+                  name may be another image tomorrow.",
+        check: "Name a version or a digest where the container is declared.",
     },
     handlers: &[Handler::Container(|ctx, _, _| unpinned(ctx))],
 };
@@ -148,7 +148,7 @@ fn unpinned(ctx: &RuleContext<'_>) -> Alerts {
     }
     let alert = ctx.alert(Severity::Info, image, |explanation| {
         let name = crate::event::escape(image);
-        explanation.title = format!("Started from an image without a fixed version: {name}");
+        explanation.title = format!("Image without a fixed version: {name}");
     });
     alert.into()
 }

@@ -12,7 +12,7 @@ use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_role
 use crate::event::{Endpoint, Exec, Listen, Origin, Process, Protocol, Timestamp};
 use crate::state::{Direction, Lineage};
 
-/// A socket that is gone sooner, and to which nobody connected, was for the program's own use;
+/// A socket that is gone sooner, and to which no peer connected, was for the program's own use;
 /// seconds.
 const SHORT: u64 = 10;
 /// An image that declares no ports has its services listen within this time of its start, seconds.
@@ -31,14 +31,14 @@ pub(super) const RULE: Rule = Rule {
         attack: &["T1571", "T1205"],
         needs: &[Requirement::Listen],
         explain: "After start-up a TCP socket began to listen on an address others can reach, on \
-                  a port the image does not expose, the container does not publish and it did \
-                  not listen on before. High from a shell, a downloader, drifted code or a \
-                  command from outside. Information where the kernel chose the port, until \
-                  somebody connects or it stays for ten seconds where a command from outside \
-                  asked for it; and where a service's socket was gone within ten seconds. \
-                  Services of an image that declares no port may begin to listen within five \
-                  minutes. Loopback does not count.",
-        check: "Which program listens, and who connects to it.",
+                  a port that the image does not expose, the container does not publish and it \
+                  did not use before. High from a shell, a downloader, drifted code or an exec \
+                  session. Info where the kernel chose the port, until somebody connects, or \
+                  until it has listened for ten seconds when an exec session asked for it; and \
+                  where a service closed it within ten seconds. Services of an image that \
+                  declares no port may begin to listen within five minutes. Loopback is not \
+                  flagged.",
+        check: "Which program listens, and who connects to it?",
     },
     handlers: &[
         Handler::Listen(|ctx, memory, socket| {
@@ -78,7 +78,7 @@ struct YoungSocket {
     port: u16,
     began: Timestamp,
     seq: u64,
-    /// A command from outside asked for it, at a port that the kernel chose.
+    /// An exec session asked for it, at a port that the kernel chose.
     foreign: bool,
 }
 
@@ -161,7 +161,7 @@ fn declared(ctx: &RuleContext<'_>, port: u16) -> bool {
 }
 
 /// A service that began in start-up needs longer until it listens for the first time, in a
-/// container whose image declares nothing by which that could be told.
+/// container whose image declares nothing by which that could be known.
 fn starts_slowly(ctx: &RuleContext<'_>) -> bool {
     let Some(container) = ctx.container.filter(|c| c.info.exposed.is_empty()) else {
         return false;
@@ -233,7 +233,7 @@ fn listen(ctx: &RuleContext<'_>, memory: &mut YoungSockets, listen: &Listen, new
             listen.local
         );
         if chosen {
-            let line = "the kernel chooses ports of this range: the program asked for any";
+            let line = "port chosen by the kernel: the program asked for any";
             explanation.why.push(line.to_owned());
         }
         if let Some(p) = ctx.process {
@@ -254,7 +254,7 @@ fn listen(ctx: &RuleContext<'_>, memory: &mut YoungSockets, listen: &Listen, new
     alert.into()
 }
 
-/// A program of the image that a command from outside started, itself neither shell nor
+/// A program of the image that an exec session started, itself neither shell nor
 /// downloader nor drifted.
 fn is_client(ctx: &RuleContext<'_>) -> bool {
     let drifted = ctx.memory.marks.contains_key(&ctx.event.pid);
@@ -289,7 +289,7 @@ fn rise(ctx: &RuleContext<'_>, socket: &YoungSocket, why: String) -> Option<Aler
     Some(alert)
 }
 
-/// A listener that a command from outside opened starts a shell: a back door.
+/// A listener that an exec session opened starts a shell: a back door.
 fn shell_starts(ctx: &RuleContext<'_>, memory: &mut YoungSockets, exec: &Exec) -> Alerts {
     let name = program_roles::name(&exec.exe, &exec.argv);
     if !ctx.names().is_shell(name) {
@@ -327,7 +327,7 @@ fn grow_up(ctx: &RuleContext<'_>, memory: &mut YoungSockets) -> Alerts {
         if socket.foreign {
             if called || (runs && grown) {
                 let why = if called {
-                    "somebody connected to it".to_owned()
+                    "a peer connected to it".to_owned()
                 } else {
                     format!("it has listened for {SHORT} seconds")
                 };
@@ -344,7 +344,7 @@ fn grow_up(ctx: &RuleContext<'_>, memory: &mut YoungSockets) -> Alerts {
                 .get(index)
                 .is_some_and(|f| f.severity == Severity::Medium)
         {
-            let why = format!("it was gone within {SHORT} seconds, and nobody had connected");
+            let why = format!("closed within {SHORT} seconds; no peer had connected");
             let alert = Alert::addition(index).reason(why);
             alerts.push(alert.revise_severity(Severity::Info));
         }

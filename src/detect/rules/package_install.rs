@@ -1,4 +1,4 @@
-//! A package manager ran: its programs, files and scripts are one story.
+//! A package manager ran: its programs, files and scripts are one finding.
 
 use crate::detect::alert::Alerts;
 

@@ -46,8 +46,8 @@ pub(super) const SCAN: Rule = Rule {
         explain: "Within ten seconds the container tried twelve ports of one host, one port of \
                   two dozen hosts most of which did not answer, or several ports of several \
                   hosts, 24 pairs in all, half of which failed. Slow scans count by failures \
-                  within ten minutes; datagrams from two dozen ports on. One finding, however \
-                  long the scan lasts.",
+                  within ten minutes; datagrams from two dozen ports on. A scan is one \
+                  finding.",
         check: "Which program scans, and which targets answered?",
     },
     handlers: &[Handler::Connect(|ctx, memory, connect| {

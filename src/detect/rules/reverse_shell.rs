@@ -34,7 +34,7 @@ pub(super) const RULE: Rule = Rule {
     ],
 };
 
-/// A recent connection out of the container's network to somebody else.
+/// A recent connection from the container's network to another host.
 fn fresh(ctx: &RuleContext<'_>, pid: u32) -> Option<Outbound> {
     let out = ctx.memory.outbound.get(&pid)?;
     let recent = ctx.now().since(out.ts).as_secs() <= FRESH;
@@ -102,7 +102,7 @@ fn listens(ctx: &RuleContext<'_>, port: u16) -> bool {
     })
 }
 
-/// Nothing is connected to that peer any more: somebody looked whether it answers.
+/// No connection to that peer is open: a program tested whether it answers.
 fn closed(ctx: &RuleContext<'_>, out: &Outbound) -> bool {
     let key = ConnectionKey {
         owner: Some(ctx.owner.clone()),
@@ -114,7 +114,7 @@ fn closed(ctx: &RuleContext<'_>, out: &Outbound) -> bool {
     row.is_some_and(|row| row.open == 0 && row.phase == Phase::Closed)
 }
 
-/// An interpreter that starts shells stands beside a relay with a connection: `nc … | awk …`.
+/// An interpreter that starts shells runs beside a relay with a connection: `nc … | awk …`.
 fn relayed(ctx: &RuleContext<'_>, parent: &ProcessEntry) -> Option<Outbound> {
     if !ctx.names().is_interpreter(program_roles::of(parent)) {
         return None;

@@ -99,7 +99,7 @@ fn script(ctx: &RuleContext<'_>, memory: &mut ScriptWriters, exec: &Exec) -> Ale
     Alerts::none()
 }
 
-/// The file lies on a tmpfs.
+/// The file is on a tmpfs.
 fn in_memory(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
     path.starts_with(b"/dev/shm/")
         || ctx.container.is_some_and(|c| {

@@ -13,7 +13,7 @@ pub(super) const STARTUP: Rule = Rule {
         attack: &[],
         needs: &[Requirement::Exec],
         explain: "During the start-up grace the container's own init tree created programs, \
-                  scripts or configuration and used them. One line for the container; the same by \
+                  scripts or configuration and used them. One line for the container; the same from \
                   an exec session is never folded here.",
         check: "Nothing, unless the list names something that the image's entrypoint would not \
                 do.",

@@ -48,7 +48,7 @@ fn keeps(names: &ProgramAdditions, name: &[u8], path: &[u8]) -> bool {
     own == Some(name) && !names.is_shell(name)
 }
 
-/// Logs that a service or the system keeps, and nobody else begins anew.
+/// Logs that a service or the system keeps, and no other program empties.
 fn is_kept(path: &[u8]) -> bool {
     let leaf = program_roles::leaf(path);
     matches!(

@@ -1,4 +1,4 @@
-//! Answers to name queries. Everything here was written by whoever sent the packet.
+//! Answers to name queries. The sender of the packet wrote everything here.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -54,7 +54,7 @@ fn malformed(what: &'static str) -> ConvertError {
 }
 
 /// Reads one message. A message that was cut, or goes wrong somewhere behind the question, still
-/// tells the name and the addresses up to there.
+/// gives the name and the addresses up to there.
 fn answer(message: &[u8]) -> Result<Option<Dns>, ConvertError> {
     let mut message = message.to_vec();
     let Some(
@@ -150,7 +150,7 @@ fn longest(message: &mut [u8], most: usize) -> Option<Packet<'_>> {
     Packet::parse(message).ok()
 }
 
-/// Where the type of the first question stands.
+/// Offset of the first question's type.
 fn question_type(message: &[u8]) -> Option<usize> {
     let mut at = HEADER;
     loop {

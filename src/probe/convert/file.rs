@@ -88,7 +88,7 @@ pub fn decode(body: &[u8], nspid: u32) -> Result<Option<File>, ConvertError> {
     }))
 }
 
-/// The record tells of a refused program start; see [`exec_refused`].
+/// The record reports a refused program start; see [`exec_refused`].
 #[must_use]
 pub fn is_exec(body: &[u8]) -> bool {
     fixed::<FileRecord>(KIND, body).is_ok_and(|(record, _)| record.op == op::EXEC)

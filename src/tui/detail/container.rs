@@ -165,7 +165,7 @@ fn surroundings(info: &ContainerInfo) -> Vec<DetailLine> {
     facts
 }
 
-/// Exec sessions: commands started in it from outside, such as `docker exec`.
+/// Exec sessions: commands started in it from the host, such as `docker exec`.
 fn sessions(core: &Core, id: &ContainerId) -> Vec<DetailLine> {
     let inside = core.state.processes.values().filter(|p| {
         p.owner.as_ref() == Some(id)

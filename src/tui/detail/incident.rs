@@ -1,4 +1,4 @@
-//! The page of an incident: its story, what goes on, and what to do next.
+//! The page of an incident: its events, what still runs, and what to do next.
 
 use super::line::{DetailLine, fact, flagged, heading};
 use crate::core::Core;
@@ -107,7 +107,7 @@ fn next_steps(next: &NextSteps, query: &Query<'_>) -> Vec<DetailLine> {
     lines
 }
 
-/// The story, a line a deed.
+/// Its events, one line each.
 pub(super) fn told(core: &Core, query: &Query<'_>, incident: &Incident) -> Vec<DetailLine> {
     let (lines, left_out) = story(&core.detector, incident);
     let mut told: Vec<DetailLine> = lines

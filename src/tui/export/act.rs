@@ -189,7 +189,7 @@ fn whole(path: &Path) -> String {
 }
 
 /// The rows of the view, as filtered and sorted; of the open page its facts. Programs get the times
-/// that the screen tells as ages.
+/// that the screen shows as ages.
 fn grid(core: &Core, ui: &Ui, format: Format) -> Grid {
     if !ui.listing() {
         let key = ui.page_of();
@@ -280,7 +280,7 @@ pub fn listing(
     written(&grid(core, &ui, format), format)
 }
 
-/// A grid in a format; a picture is none of a grid.
+/// A grid in a format; SVG shows no grid.
 fn written(grid: &Grid, format: Format) -> Result<Vec<u8>, String> {
     match format {
         Format::Json => Ok(view::json(grid).into_bytes()),
@@ -315,7 +315,7 @@ fn failed(path: &Path, error: &io::Error) -> String {
     format!("{}: {error}", path.display())
 }
 
-/// A new file for nobody else's eyes, named by what is in it and the time shown.
+/// A new file that only its owner can read, named by what is in it and the time shown.
 fn create(
     core: &Core,
     what: &str,

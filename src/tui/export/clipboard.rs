@@ -11,7 +11,7 @@ pub(in crate::tui) const MOST: usize = 56_000;
 /// screen cuts a passed-through string at 768 bytes.
 const SCREEN_PIECE: usize = 700;
 
-/// What stands between the program and the terminal.
+/// The multiplexer between the program and the terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::tui) enum Between {
     Nothing,

@@ -30,7 +30,7 @@ pub(super) fn engine_command(core: &Core, ui: &Ui, key: &RowKey) -> Option<Strin
     inquire(state, &container, host, &what)
 }
 
-/// The file itself; for a path that could mislead whoever reads it, all that changed.
+/// The file itself; for a path that could mislead its reader, all that changed.
 fn file(path: &Bytes) -> Inquiry<'_> {
     let plain = path.escaped().to_string().as_bytes() == &***path;
     if plain {

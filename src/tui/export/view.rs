@@ -9,11 +9,11 @@ use serde_json::{Map, Value};
 pub(in crate::tui) struct Grid {
     pub(in crate::tui) names: Vec<&'static str>,
     pub(in crate::tui) rows: Vec<Vec<Cell>>,
-    /// What only programs get of each row; empty where nobody asked.
+    /// Values of each row for programs only; empty unless asked for.
     pub(in crate::tui) more: Vec<Map<String, Value>>,
 }
 
-/// What stands in a column: as the screen shows it, and as a program wants it.
+/// A cell: as the screen shows it, and as a program wants it.
 #[derive(Debug)]
 pub(in crate::tui) struct Cell {
     pub(in crate::tui) text: String,
@@ -38,7 +38,7 @@ pub enum Format {
     Csv,
     /// Columns for people.
     Text,
-    /// A picture of the screen.
+    /// The screen as SVG.
     Svg,
 }
 

@@ -11,7 +11,7 @@ use crate::detect::Severity;
 use crate::event::{Bytes, ContainerInfo, Timestamp};
 use crate::state::Container;
 
-/// What tells images apart: the digest, or where none is known the name.
+/// Key of an image: the digest, or where none is known the name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(in crate::tui) struct ImageKey {
     name: Bytes,
@@ -49,7 +49,7 @@ impl ImageKey {
         crate::event::escape(short.as_bytes()).to_string()
     }
 
-    /// Named without a fixed version: what it is today it may not be tomorrow.
+    /// Named without a fixed version: the same name may be another image tomorrow.
     pub(in crate::tui) fn unpinned(&self) -> bool {
         let image = self.name.as_bytes();
         if image.is_empty() || image.find(b"@sha256:").is_some() {

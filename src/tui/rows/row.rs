@@ -52,7 +52,7 @@ pub(in crate::tui) struct Row {
     pub(in crate::tui) tones: Vec<(&'static str, Token)>,
     /// How deep in a tree.
     pub(in crate::tui) depth: usize,
-    /// What stands before the text of a tree's row.
+    /// Prefix of a tree row's text.
     pub(in crate::tui) lead: String,
     /// When it last changed: what following goes by.
     pub(in crate::tui) at: Timestamp,

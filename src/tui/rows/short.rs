@@ -84,7 +84,7 @@ const LABELS: &[(&str, &str)] = &[
     ("priv.unusual-call", "unusual call"),
 ];
 
-/// `cron: /etc/cron.d/x`; a rule without a label is told by its title. Escaped.
+/// `cron: /etc/cron.d/x`; a rule without a label shows its title. Escaped.
 pub(in crate::tui) fn short(finding: &Finding) -> String {
     let known = LABELS.iter().find(|(rule, _)| *rule == finding.rule);
     let Some((_, label)) = known else {
@@ -96,7 +96,7 @@ pub(in crate::tui) fn short(finding: &Finding) -> String {
     }
 }
 
-/// What it is about: what the title tells behind its words, else the subject.
+/// Its object: the part of the title after the rule's words, else the subject.
 fn fact(finding: &Finding) -> Option<String> {
     if let Some((_, told)) = finding.title.split_once(": ") {
         return Some(told.to_owned());

@@ -1,4 +1,4 @@
-//! The first line: what is watched and how it stands.
+//! The first line: what is watched and its status.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -41,7 +41,7 @@ struct Part {
     rank: u8,
 }
 
-/// What is watched on the left, how it stands on the right: what moves stays in its place.
+/// What is watched on the left, its status on the right, in fixed places.
 pub(super) fn status(
     core: &Core,
     ui: &Ui,

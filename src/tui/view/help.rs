@@ -18,7 +18,7 @@ const COLUMN: usize = 38;
 /// What cannot be said by a key.
 const SYMBOLS: &[(&str, &str)] = &[
     ("C H M L I", "critical to info"),
-    ("> process", "run from outside"),
+    ("> process", "run by exec"),
     ("x5m in AGE", "ended after 5 min"),
     ("+ ~ -", "added, changed, gone"),
     ("▌ and *", "selected, marked"),

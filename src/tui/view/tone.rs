@@ -1,4 +1,4 @@
-//! The style of a cell: the badge of its severity, or what its number or word stands for.
+//! The style of a cell: the badge of its severity, or the meaning of its number or word.
 
 use ratatui::style::Style;
 

@@ -142,7 +142,7 @@ pub(super) fn relocated_severity(path: &[u8], from: &[u8]) -> Severity {
     }
 }
 
-/// The time lies after the container's start; an unknown time counts as such.
+/// The time is after the container's start; an unknown time counts as such.
 #[must_use]
 pub(super) fn changed_since_start(ctx: &RuleContext<'_>, at: Timestamp) -> bool {
     at == Timestamp(0) || ctx.container_began().is_some_and(|began| at > began)

@@ -64,7 +64,7 @@ impl ServerShell {
 pub(super) enum KnownCommand {
     /// It ran while the container started, or again and again.
     Usual,
-    /// It stands in the arguments that a service was started with.
+    /// It is in the arguments that a service was started with.
     Argument,
     /// Not at all.
     New,
@@ -204,10 +204,10 @@ impl ServerShells {
     }
 }
 
-/// The shell's text stands in an argument of a service above it, which may have places for names
+/// The shell's text is in an argument of a service above it, which may have places for names
 /// in it (`%p`).
 pub(super) fn given_as_argument(ctx: &RuleContext<'_>, exec: &Exec) -> bool {
-    /// A shorter text stands in many arguments by chance.
+    /// A shorter text is in many arguments by chance.
     const SHORTEST: usize = 6;
     let Some(text) = program_roles::shell_text(&exec.argv).filter(|text| text.len() >= SHORTEST)
     else {

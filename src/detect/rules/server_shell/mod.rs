@@ -16,7 +16,7 @@ use crate::state::ProcessEntry;
 use deeds::{SUBJECT, ShellDeed};
 use memory::{CommandShape, KnownCommand, ServerShell, ServerShells, given_as_argument};
 
-/// Commands told of shells that did nothing special.
+/// Commands listed of shells that did nothing special.
 const MAX_COMMANDS: usize = 12;
 
 /// Shell under a server.
@@ -29,7 +29,7 @@ pub(super) const RULE: Rule = Rule {
         needs: &[Requirement::Exec, Requirement::Listen],
         explain: "A program that serves connections, or one that it started for a request, ran a \
                   shell and had not done so while starting. One low line for the container, \
-                  information when the command stands in the service's own arguments. High when \
+                  info when the command is in the service's own arguments. High when \
                   a shell does what only an intruder does: it waits for commands or gets a \
                   terminal, explores the system (`id`, or several questions such as `uname -a` \
                   and `cat /etc/passwd`), writes a program or a start-up file, reads a secret, \
