@@ -35,3 +35,4 @@ mod system;
 mod text;
 pub mod tui;
 pub mod user_files;
+pub mod verify;

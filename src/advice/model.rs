@@ -53,6 +53,21 @@ pub struct WritableDirectory {
     pub size: u32,
 }
 
+impl WritableDirectory {
+    /// The options of a tmpfs there, as Docker and Podman take them.
+    #[must_use]
+    pub fn tmpfs_options(&self) -> String {
+        let mut options = format!("size={}m", self.size);
+        if self.exec {
+            options.push_str(",exec");
+        }
+        if let Some(uid) = self.uid {
+            options.push_str(&format!(",uid={uid},mode=0750"));
+        }
+        options
+    }
+}
+
 /// What to set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Setting {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::model::{Advice, Setting, Verdict, WatchedTime, WritableDirectory};
 use crate::baseline::{Baseline, BaselineItem, Facet, ItemField};
-use crate::catalog::path::{directory, leaf};
+use crate::catalog::path::{directory, is_below, leaf};
 use crate::catalog::paths::{self, PathClass};
 use crate::event::{Bytes, escape};
 
@@ -35,13 +35,6 @@ const SHARED: &[&[u8]] = &[
 const MOUNTED: &[&[u8]] = &[b"/proc", b"/sys", b"/dev"];
 /// The engine's own files.
 const ENGINES: &[&[u8]] = &[b"/etc/hosts", b"/etc/hostname", b"/etc/resolv.conf"];
-
-fn is_below(path: &[u8], directory: &[u8]) -> bool {
-    path == directory
-        || path
-            .strip_prefix(directory)
-            .is_some_and(|rest| rest.starts_with(b"/") || directory == b"/")
-}
 
 /// A path pattern up to its first token, as literal bytes.
 fn literal_part(pattern: &[u8]) -> Vec<u8> {

@@ -33,7 +33,7 @@ pub use merge::{MergeError, different_settings, merge};
 pub use model::{
     Baseline, BaselineState, Facts, LearningSource, MOST_ITEMS, MOST_SOURCES, Samples,
 };
-pub use pattern::literal;
+pub use pattern::{fixed_path, literal};
 pub use read::{BaselineError, parse};
 pub use subject::{HEALTH_CHECK, container_command, repository};
 pub use write::write;

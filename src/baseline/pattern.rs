@@ -82,7 +82,7 @@ fn fixed_segment(segment: &[u8]) -> Vec<u8> {
 
 /// A path with tokens: processes, numbers, identifiers, dates.
 #[must_use]
-pub(super) fn fixed_path(path: &[u8]) -> Vec<u8> {
+pub fn fixed_path(path: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(path.len());
     let (mut before, mut first): (&[u8], &[u8]) = (b"", b"");
     for (place, segment) in path.split(|b| *b == b'/').enumerate() {

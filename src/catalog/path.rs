@@ -60,6 +60,15 @@ pub(crate) fn absolute(directory: &[u8], path: &[u8]) -> Vec<u8> {
     }
 }
 
+/// Whether a path is a directory or lies below it.
+#[must_use]
+pub(crate) fn is_below(path: &[u8], directory: &[u8]) -> bool {
+    path == directory
+        || path
+            .strip_prefix(directory)
+            .is_some_and(|rest| rest.starts_with(b"/") || directory == b"/")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

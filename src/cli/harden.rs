@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::error::print_message;
+use super::verify::{self, VerifyArgs};
 use super::{CliError, diff};
-use crate::advice::{Advice, NAMES, Setting, advise, check};
+use crate::advice::{Advice, NAMES, advise, check};
 use crate::baseline::{Baseline, readiness};
 use crate::event::escape;
-use crate::render::{HardenFormat, options, render};
+use crate::render::{HardenFormat, render, words};
 use crate::user_files;
 
 /// Suggest how to harden a container
@@ -38,6 +39,9 @@ pub(super) struct Args {
     /// refused there; exit 1 if anything
     #[arg(long, value_name = "FILE", num_args = 1..)]
     check: Vec<String>,
+
+    #[command(flatten)]
+    verify: VerifyArgs,
 }
 
 fn name(text: &str) -> Result<String, String> {
@@ -53,6 +57,14 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let mut advice = advise(&baseline);
     advice.retain(|a| args.only.is_empty() || args.only.iter().any(|n| n == a.setting.name()));
     let mut out = std::io::stdout().lock();
+    if args.verify.verify.is_some() {
+        let report = args.verify.run(&args.of, &title, &baseline, &advice)?;
+        let code = verify::print(&report, &mut out)?;
+        if let Some(format) = args.format {
+            out.write_all(render(format, &title, &baseline, &report.works).as_bytes())?;
+        }
+        return Ok(code);
+    }
     match args.format {
         Some(format) => out.write_all(render(format, &title, &baseline, &advice).as_bytes())?,
         None if args.check.is_empty() => list(&baseline, &advice, &mut out)?,
@@ -101,16 +113,6 @@ fn find(text: &str) -> Result<(String, Baseline), CliError> {
     };
     let name = service.rsplit(|b| *b == b'/').next().unwrap_or_default();
     Ok((String::from_utf8_lossy(name).into_owned(), baseline))
-}
-
-/// What an advice sets, in one line.
-fn words(setting: &Setting) -> String {
-    match setting {
-        Setting::SeccompDefault => "seccomp profile of the engine".to_owned(),
-        Setting::InternalNetwork => "a network without a way out (internal)".to_owned(),
-        Setting::Peers(_) => "a way out to these peers only".to_owned(),
-        setting => options(setting).join(" "),
-    }
 }
 
 fn list(baseline: &Baseline, advice: &[Advice], out: &mut impl Write) -> Result<(), CliError> {

@@ -36,6 +36,7 @@ mod signals;
 mod stop;
 mod terminal;
 mod theme;
+mod verify;
 mod watch;
 
 use std::process::ExitCode;

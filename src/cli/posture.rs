@@ -156,7 +156,7 @@ fn text(results: &[ContainerReport], out: &mut impl Write) -> Result<(), CliErro
             check.outcome.name(),
             check.severity,
             check.id,
-            check.declared
+            both(check)
         )?;
         if !check.used.is_empty() {
             writeln!(out, "           {}", check.used)?;
@@ -171,6 +171,15 @@ fn text(results: &[ContainerReport], out: &mut impl Write) -> Result<(), CliErro
         of(PostureOutcome::Unknown)
     )?;
     Ok(())
+}
+
+/// What was declared, and what is in force where that is something else.
+fn both(check: &CheckResult) -> String {
+    if check.effective.is_empty() || check.effective == check.declared {
+        check.declared.clone()
+    } else {
+        format!("{}, in force: {}", check.declared, check.effective)
+    }
 }
 
 /// A cell that no spreadsheet takes for a formula.
@@ -192,6 +201,7 @@ fn csv(results: &[ContainerReport], out: &mut impl Write) -> Result<(), CliError
         "severity",
         "outcome",
         "declared",
+        "effective",
         "used",
     ];
     table.write_record(head).map_err(failed)?;
@@ -204,6 +214,7 @@ fn csv(results: &[ContainerReport], out: &mut impl Write) -> Result<(), CliError
             severity.as_str(),
             check.outcome.name(),
             &cell(&check.declared),
+            &cell(&check.effective),
             &cell(&check.used),
         ];
         table.write_record(row).map_err(failed)?;

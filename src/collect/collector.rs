@@ -1,5 +1,6 @@
 //! The collector thread: records, engine messages and comparisons → attributed events.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,7 @@ use crate::containers::compare::Comparer;
 use crate::containers::usage::UsageSampler;
 use crate::containers::{
     self, CgroupDirectory, EngineState, FoundContainer, ProcessSampler, RuntimeMessage,
-    RuntimeOptions, Runtimes, merge, runtime_setup, snapshot,
+    RuntimeOptions, Runtimes, merge, proc_facts, runtime_setup, snapshot,
 };
 use crate::event::{
     BaselineChange, Compare, ContainerAction, ContainerEvent, ContainerId, ContainerInfo,
@@ -468,6 +469,31 @@ impl Collector<'_> {
         }
     }
 
+    /// Reports how the inits of containers are confined: they run their own program by now, under
+    /// all that the runtime set.
+    fn confine(&mut self, now: Timestamp) {
+        let due = self.lifecycle.running().filter_map(|(id, _)| {
+            let known = self.facts.get(id)?;
+            let pid = self.lifecycle.init(id)?;
+            let is_known = known.confinement.as_ref().is_some_and(|c| c.pid == pid);
+            (!is_known).then(|| (id.clone(), pid, Arc::clone(known)))
+        });
+        let due: Vec<_> = due.collect();
+        for (id, pid, known) in due {
+            // Gone: its end is reported.
+            let Some(confinement) = proc_facts::confinement(pid) else {
+                continue;
+            };
+            let info = ContainerInfo {
+                init_pid: pid,
+                confinement: Some(confinement),
+                ..ContainerInfo::clone(&known)
+            };
+            self.know(&id, &info);
+            self.tell(now, &id, ContainerAction::Info, Some(info));
+        }
+    }
+
     fn tick(&mut self, elapsed: Duration) {
         let now = self.probe.now();
         for id in self.lifecycle.entered_unseen(FoundContainer::members) {
@@ -479,6 +505,7 @@ impl Collector<'_> {
         let lifecycle = &self.lifecycle;
         self.facts.tick(|id| lifecycle.is_running(id));
         self.describe(now);
+        self.confine(now);
         for loss in self.probe.losses() {
             let container = loss
                 .cgroup

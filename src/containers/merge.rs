@@ -11,6 +11,14 @@ pub fn complete(info: &mut ContainerInfo, known: &ContainerInfo) {
     }
     fill_identity(info, known);
     fill_storage(&mut info.storage, &known.storage);
+    // Of the same init only.
+    let same = known
+        .confinement
+        .as_ref()
+        .filter(|c| c.pid == info.init_pid);
+    if info.confinement.is_none() && info.init_pid != 0 {
+        info.confinement = same.cloned();
+    }
     // Engines that speak of Docker's API without its fields.
     if info.security.seccomp.is_empty() {
         info.security.seccomp.clone_from(&known.security.seccomp);

@@ -5,7 +5,7 @@ use std::fs;
 use super::cgroup_directory::{FoundContainer, members};
 use super::overlay;
 use super::proc_files::{split_argv, started, status_field};
-use crate::event::{Bytes, CAPABILITIES, ContainerInfo, Security};
+use crate::event::{Bytes, CAPABILITIES, Confinement, ContainerInfo, Security};
 use crate::system::boot_time;
 
 /// Capabilities that Docker, Podman and containerd give a container by default, as bits.
@@ -86,6 +86,39 @@ fn security(status: &str) -> Security {
     }
 }
 
+/// How a process is confined; `None` when it is gone.
+#[must_use]
+pub fn confinement(pid: u32) -> Option<Confinement> {
+    let status = fs::read(format!("/proc/{pid}/status")).ok()?;
+    let apparmor = apparmor_label(pid);
+    Some(Confinement {
+        apparmor,
+        pid,
+        ..confined(&String::from_utf8_lossy(&status))
+    })
+}
+
+fn confined(status: &str) -> Confinement {
+    let bits = |name| {
+        let field = status_field(status, name)?;
+        u64::from_str_radix(field, 16).ok()
+    };
+    let number = |name, place| {
+        let mut words = status_field(status, name)?.split_ascii_whitespace();
+        words.nth(place)?.parse::<u32>().ok()
+    };
+    Confinement {
+        uid: number("Uid", 1).unwrap_or(0),
+        effective: bits("CapEff").unwrap_or(0),
+        bounding: bits("CapBnd").unwrap_or(0),
+        no_new_privileges: number("NoNewPrivs", 0) == Some(1),
+        seccomp: number("Seccomp", 0)
+            .and_then(|n| u8::try_from(n).ok())
+            .unwrap_or(0),
+        ..Confinement::default()
+    }
+}
+
 fn names(bits: u64) -> Vec<String> {
     let mut names: Vec<String> = CAPABILITIES
         .iter()
@@ -99,16 +132,34 @@ fn names(bits: u64) -> Vec<String> {
 
 /// The AppArmor profile without its mode; empty where AppArmor is off.
 fn apparmor(pid: u32) -> String {
+    let text = apparmor_label(pid);
+    match text.rsplit_once(" (") {
+        Some((name, _)) => name.to_owned(),
+        None => text,
+    }
+}
+
+/// The AppArmor label with its mode; empty where AppArmor is off.
+fn apparmor_label(pid: u32) -> String {
     let text = fs::read_to_string(format!("/proc/{pid}/attr/apparmor/current")).unwrap_or_default();
-    let text = text.trim_end_matches(['\n', '\0']);
-    text.rsplit_once(" (")
-        .map_or(text, |(name, _)| name)
-        .to_owned()
+    text.trim_end_matches(['\n', '\0']).to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_in_force_is_read_from_the_status() {
+        let status = "Name:\tx\nUid:\t0\t1000\t1000\t1000\nCapEff:\t0000000000000000\n\
+                      CapBnd:\t00000000a80425fb\nNoNewPrivs:\t1\nSeccomp:\t2\n";
+        let read = confined(status);
+        assert_eq!((read.uid, read.effective, read.seccomp), (1000, 0, 2));
+        assert_eq!(read.bounding, DEFAULT_CAPABILITIES);
+        assert!(read.no_new_privileges);
+        assert!(confinement(std::process::id()).is_some());
+        assert_eq!(confinement(u32::MAX), None);
+    }
 
     #[test]
     fn reads_confinement() {

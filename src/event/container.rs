@@ -225,6 +225,32 @@ pub struct ContainerInfo {
     /// The user on the host to whom it belongs, where that is not root (rootless Podman).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<u32>,
+    /// How its init is confined in fact; `None` while it does not run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confinement: Option<Confinement>,
+}
+
+/// How the kernel confines a container's init, by `/proc/PID/status` and `attr`: what an engine
+/// declares need not be in force, and settings of the whole engine are declared nowhere.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Confinement {
+    /// Host pid of the init that was looked at.
+    pub pid: u32,
+    /// Its effective user id, as the host numbers it.
+    pub uid: u32,
+    /// Effective capabilities as bits (`CapEff`).
+    #[serde(with = "super::wide_number")]
+    pub effective: u64,
+    /// The bounding set as bits (`CapBnd`): no process of the container can have others.
+    #[serde(with = "super::wide_number")]
+    pub bounding: u64,
+    /// `NoNewPrivs`.
+    pub no_new_privileges: bool,
+    /// `Seccomp`: 0 none, 1 strict, 2 a filter.
+    pub seccomp: u8,
+    /// AppArmor label with its mode; empty where AppArmor is off.
+    pub apparmor: String,
 }
 
 /// What a container is for.

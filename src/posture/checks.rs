@@ -62,7 +62,31 @@ impl CheckedContainer<'_> {
             severity,
             outcome,
             declared: declared.into(),
+            effective: String::new(),
             used: used.into(),
+        }
+    }
+
+    /// As [`Self::result`], where `/proc` tells what is in force: that decides, not what was
+    /// declared.
+    pub(super) fn in_force(
+        &self,
+        check: (&'static str, &'static str, Severity),
+        effective: Option<(bool, String)>,
+        (declared_failed, declared): (bool, String),
+        used: impl Into<String>,
+    ) -> CheckResult {
+        let Some((failed, effective)) = effective else {
+            return self.result(check, declared_failed, declared, used);
+        };
+        CheckResult {
+            outcome: if failed {
+                PostureOutcome::Fail
+            } else {
+                PostureOutcome::Pass
+            },
+            effective,
+            ..self.result(check, failed, declared, used)
         }
     }
 }

@@ -41,6 +41,8 @@ pub struct CheckResult {
     pub outcome: PostureOutcome,
     /// What the container was started with, escaped.
     pub declared: String,
+    /// What is in force for its init, escaped; empty where that is not known or not looked at.
+    pub effective: String,
     /// What it was seen to use of it, escaped; empty where nothing was looked at.
     pub used: String,
 }

@@ -3,7 +3,7 @@
 use super::checks::{CheckedContainer, list};
 use super::result::CheckResult;
 use crate::baseline::{Facet, ItemField};
-use crate::event::{Severity, escape};
+use crate::event::{CAPABILITIES, Confinement, Severity, escape};
 
 /// Docker's default set.
 const DEFAULT: [&str; 14] = [
@@ -29,6 +29,28 @@ fn bare(name: &str) -> String {
     name.strip_prefix("CAP_").unwrap_or(&name).to_owned()
 }
 
+/// The names of a set of capabilities.
+fn capability_names(bits: u64) -> Vec<String> {
+    let all = CAPABILITIES.iter().enumerate();
+    all.filter(|(bit, _)| bits >> bit & 1 == 1)
+        .map(|(_, name)| (*name).to_owned())
+        .collect()
+}
+
+/// How many a container's processes may have.
+fn of_all(confinement: &Confinement) -> String {
+    let count = confinement.bounding.count_ones();
+    format!("{count} of {}", CAPABILITIES.len())
+}
+
+fn seccomp_word(mode: u8) -> &'static str {
+    match mode {
+        0 => "none",
+        1 => "strict",
+        _ => "filter",
+    }
+}
+
 pub(super) fn check(s: &CheckedContainer<'_>) -> Vec<CheckResult> {
     let security = &s.info.security;
     let used = s.seen(Facet::Capability, ItemField::Name);
@@ -48,12 +70,23 @@ pub(super) fn check(s: &CheckedContainer<'_>) -> Vec<CheckResult> {
         .collect();
     granted.sort();
     granted.dedup();
+    let confined = s.info.confinement.as_ref();
+    let bounding = confined.map(|c| capability_names(c.bounding));
+    let declared_count = format!("{} granted", granted.len());
+    // What a process may have, as the kernel says; else what follows from the options.
+    let granted = bounding.clone().unwrap_or(granted);
+    let beyond = bounding.as_ref().map(|all| {
+        let beyond = all.iter().filter(|name| !DEFAULT.contains(&name.as_str()));
+        beyond.cloned().collect::<Vec<_>>()
+    });
+    let is_all = |c: &Confinement| capability_names(c.bounding).len() >= CAPABILITIES.len();
     let unused: Vec<String> = granted
         .iter()
         .filter(|name| !used.contains(name))
         .cloned()
         .collect();
-    let added_unused: Vec<String> = adds
+    let added = beyond.as_ref().unwrap_or(&adds);
+    let added_unused: Vec<String> = added
         .iter()
         .filter(|name| !used.contains(name))
         .cloned()
@@ -82,55 +115,83 @@ pub(super) fn check(s: &CheckedContainer<'_>) -> Vec<CheckResult> {
             .count()
     });
     vec![
-        s.result(
+        s.in_force(
             ("privileged", "5.5", Severity::Critical),
-            security.privileged,
-            security.privileged.to_string(),
+            confined.map(|c| (is_all(c) || security.privileged, of_all(c))),
+            (security.privileged, security.privileged.to_string()),
             after(format!("used of 41: {}", list(&used))),
         ),
-        s.result(
+        s.in_force(
             ("caps-added", "5.4", Severity::High),
-            !adds.is_empty(),
-            list(&adds),
+            beyond
+                .as_ref()
+                .map(|names| (!names.is_empty(), list(names))),
+            (!adds.is_empty(), list(&adds)),
             after(format!("never used: {}", list(&added_unused))),
         ),
-        s.result(
+        s.in_force(
             ("caps-unused", "5.4", Severity::Low),
             // Without a watch nothing says that one is not used.
-            watched.is_some() && !security.privileged && !unused.is_empty(),
-            format!("{} granted", granted.len()),
+            confined.map(|c| (watched.is_some() && !unused.is_empty(), of_all(c))),
+            (
+                watched.is_some() && !security.privileged && !unused.is_empty(),
+                declared_count,
+            ),
             after(format!("never used: {}", list(&unused))),
         ),
-        s.result(
+        s.in_force(
             ("root", "4.1", Severity::Medium),
-            is_root,
-            if user.is_empty() {
-                "root".to_owned()
-            } else {
-                user
-            },
+            confined.map(|c| (c.uid == 0 || is_root, format!("user {} of the host", c.uid))),
+            (
+                is_root,
+                if user.is_empty() {
+                    "root".to_owned()
+                } else {
+                    user
+                },
+            ),
             after(format!("runs as user {}", list(&users))),
         ),
-        s.result(
+        s.in_force(
             ("no-new-privileges", "5.26", Severity::Low),
-            !security.no_new_privileges,
-            security.no_new_privileges.to_string(),
+            confined.map(|c| (!c.no_new_privileges, c.no_new_privileges.to_string())),
+            (
+                !security.no_new_privileges,
+                security.no_new_privileges.to_string(),
+            ),
             after(format!("{set_id} set-user-id programs run")),
         ),
-        s.result(
+        s.in_force(
             ("seccomp-off", "5.22", Severity::High),
-            security.seccomp == "unconfined" || security.privileged,
-            seccomp,
+            confined.map(|c| (c.seccomp == 0, seccomp_word(c.seccomp).to_owned())),
+            (
+                security.seccomp == "unconfined" || security.privileged,
+                seccomp,
+            ),
             "",
         ),
-        s.result(
+        s.in_force(
             ("apparmor-off", "5.2", Severity::Low),
-            security.apparmor.is_empty() || security.apparmor == "unconfined",
-            if apparmor.is_empty() {
-                "none".to_owned()
-            } else {
-                apparmor
-            },
+            confined.map(|c| {
+                let label = escape(c.apparmor.as_bytes()).to_string();
+                let off = label.is_empty() || label == "unconfined";
+                (
+                    off,
+                    if label.is_empty() {
+                        "none".to_owned()
+                    } else {
+                        label
+                    },
+                )
+            }),
+            (
+                security.apparmor.is_empty() || security.apparmor == "unconfined",
+                if apparmor.is_empty() {
+                    "none".to_owned()
+                } else {
+                    apparmor
+                },
+            ),
             "",
         ),
         s.result(

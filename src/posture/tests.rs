@@ -1,5 +1,5 @@
 use super::*;
-use crate::event::{Limits, Mount, PublishedPort, Security};
+use crate::event::{Confinement, Limits, Mount, PublishedPort, Security};
 
 fn outcome(info: &ContainerInfo, id: &str) -> PostureOutcome {
     let all = posture(info, None);
@@ -92,4 +92,45 @@ fn of_a_container_without_facts_nothing_is_claimed() {
     let none = ContainerInfo::default();
     assert_eq!(outcome(&none, "privileged"), PostureOutcome::Unknown);
     assert_eq!(outcome(&none, "host-pid"), PostureOutcome::Unknown);
+}
+
+#[test]
+fn what_is_in_force_decides_whatever_was_declared() {
+    let confined = Confinement {
+        pid: 7,
+        uid: 1000,
+        bounding: 1,
+        no_new_privileges: true,
+        seccomp: 2,
+        apparmor: "docker-default (enforce)".to_owned(),
+        ..Confinement::default()
+    };
+    let with = |confinement: Confinement| ContainerInfo {
+        confinement: Some(confinement),
+        ..good()
+    };
+    for result in posture(&with(confined.clone()), None) {
+        assert_eq!(result.outcome, PostureOutcome::Pass, "{result:?}");
+    }
+    // The engine's own default is off, and AppArmor is not applied, though all is declared well.
+    type Change = fn(&mut Confinement);
+    let cases: [(&str, Change); 5] = [
+        ("seccomp-off", |c| c.seccomp = 0),
+        ("apparmor-off", |c| c.apparmor.clear()),
+        ("no-new-privileges", |c| c.no_new_privileges = false),
+        ("caps-added", |c| c.bounding |= 1 << 21),
+        ("root", |c| c.uid = 0),
+    ];
+    for (id, change) in cases {
+        let mut confined = confined.clone();
+        change(&mut confined);
+        let info = with(confined);
+        assert_eq!(outcome(&info, id), PostureOutcome::Fail, "{id}");
+        let result = posture(&info, None).into_iter().find(|r| r.id == id);
+        assert!(!result.unwrap().effective.is_empty(), "{id}");
+    }
+    // Switched on for the whole engine: declared nowhere, and in force.
+    let mut info = with(confined);
+    info.security.no_new_privileges = false;
+    assert_eq!(outcome(&info, "no-new-privileges"), PostureOutcome::Pass);
 }

@@ -39,10 +39,15 @@ pub fn render(format: HardenFormat, name: &str, baseline: &Baseline, advice: &[A
     }
 }
 
-/// The options of `docker run` that an advice is, for a line of a list.
+/// What an advice sets, in one line.
 #[must_use]
-pub fn options(setting: &Setting) -> Vec<String> {
-    run::options("docker", setting)
+pub fn words(setting: &Setting) -> String {
+    match setting {
+        Setting::SeccompDefault => "seccomp profile of the engine".to_owned(),
+        Setting::InternalNetwork => "a network without a way out (internal)".to_owned(),
+        Setting::Peers(_) => "a way out to these peers only".to_owned(),
+        setting => run::options("docker", setting).join(" "),
+    }
 }
 
 fn json_text(baseline: &Baseline, advice: &[Advice]) -> String {

@@ -4,15 +4,7 @@ use crate::advice::{Advice, Setting, WritableDirectory};
 use crate::quote::quote;
 
 fn tmpfs(directory: &WritableDirectory) -> String {
-    let mut word = quote(&directory.path).into_owned();
-    word.push_str(&format!(":size={}m", directory.size));
-    if directory.exec {
-        word.push_str(",exec");
-    }
-    if let Some(uid) = directory.uid {
-        word.push_str(&format!(",uid={uid},mode=0750"));
-    }
-    word
+    format!("{}:{}", quote(&directory.path), directory.tmpfs_options())
 }
 
 /// The options that one setting is.

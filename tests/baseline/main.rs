@@ -4,6 +4,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};

@@ -1,0 +1,421 @@
+//! What a copy was refused, and which advice refused it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io;
+
+use crate::advice::{Advice, Setting};
+use crate::baseline::fixed_path;
+use crate::catalog::path::is_below;
+use crate::event::{Bytes, ContainerAction, ContainerId, Event, FileOp, Kind, Outcome, escape};
+
+/// Refusals remembered of one copy.
+const MOST: usize = 1024;
+const EPERM: u16 = 1;
+const ENOENT: u16 = 2;
+const EACCES: u16 = 13;
+const EROFS: u16 = 30;
+/// No network, no route, no address of its own.
+const UNREACHABLE: [u16; 4] = [99, 100, 101, 113];
+const SET_UID: u32 = 0o4000;
+
+/// What was refused.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RefusedDeed {
+    /// To change, or open, a file.
+    File(FileOp, Bytes),
+    /// To use a capability.
+    Capability(String),
+    /// To run a program.
+    Exec(Bytes),
+    /// A privileged system call.
+    Call(String),
+    /// To connect to a peer.
+    Connect(String),
+    /// A set-user-id program gained nothing.
+    SetUser(Bytes),
+    /// More memory than the limit.
+    Memory,
+    /// More tasks than the limit.
+    Tasks,
+}
+
+/// Something a copy was refused.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Refusal {
+    /// What.
+    pub deed: RefusedDeed,
+    /// The errno; 0 where there is none.
+    pub errno: u16,
+    /// Short name of the process.
+    pub comm: Bytes,
+}
+
+/// For people, escaped: "nginx could not create /run/nginx.pid: Read-only file system".
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let by = escape(&self.comm);
+        match &self.deed {
+            RefusedDeed::File(op, path) => {
+                write!(f, "{by} could not {} {}", to_do(*op), path.escaped())?;
+            }
+            RefusedDeed::Capability(name) => {
+                write!(f, "{by} could not use {}", escape(name.as_bytes()))?;
+            }
+            RefusedDeed::Exec(path) => write!(f, "{by} could not run {}", path.escaped())?,
+            RefusedDeed::Call(call) => write!(f, "refused {} ({by})", escape(call.as_bytes()))?,
+            RefusedDeed::Connect(to) => write!(f, "{by} could not connect to {to}")?,
+            RefusedDeed::SetUser(path) => {
+                write!(
+                    f,
+                    "the set-user-id program {} gained nothing",
+                    path.escaped()
+                )?;
+            }
+            RefusedDeed::Memory => f.write_str("it ran out of memory")?,
+            RefusedDeed::Tasks => f.write_str("it could not start another task")?,
+        }
+        if self.errno == 0 {
+            return Ok(());
+        }
+        let text = io::Error::from_raw_os_error(i32::from(self.errno)).to_string();
+        let text = text.split(" (os error").next().unwrap_or_default();
+        write!(f, ": {text}")
+    }
+}
+
+fn to_do(op: FileOp) -> &'static str {
+    match op {
+        FileOp::Create => "create",
+        FileOp::Write | FileOp::Truncate => "write",
+        FileOp::Read => "read",
+        FileOp::Rename => "move",
+        FileOp::Unlink | FileOp::Rmdir => "remove",
+        FileOp::Link | FileOp::Symlink => "link",
+        FileOp::Mkdir => "make the directory",
+        FileOp::Chmod => "change the mode of",
+        FileOp::Chown => "change the owner of",
+        FileOp::Mknod => "make the node",
+        FileOp::MapExec => "map",
+        FileOp::SetXattr | FileOp::RemoveXattr => "change an attribute of",
+        FileOp::Chattr => "change the flags of",
+    }
+}
+
+impl Refusal {
+    /// The refusal that an event is.
+    #[must_use]
+    pub fn of(event: &Event) -> Option<Self> {
+        let (deed, errno, comm) = match &event.kind {
+            Kind::File(file) if file.errno != 0 => {
+                let path = file.path.clone();
+                (RefusedDeed::File(file.op, path), file.errno, &file.comm)
+            }
+            Kind::Capability(used) if !used.granted => {
+                (RefusedDeed::Capability(used.name.clone()), 0, &used.comm)
+            }
+            Kind::ExecRefused(exec) => {
+                (RefusedDeed::Exec(exec.path.clone()), exec.errno, &exec.comm)
+            }
+            Kind::Privilege(call) if call.errno != 0 && !call.runtime => {
+                (RefusedDeed::Call(call.call.clone()), call.errno, &call.comm)
+            }
+            Kind::Connect(connect) => match connect.outcome {
+                Outcome::Failed(errno) if UNREACHABLE.contains(&errno) => (
+                    RefusedDeed::Connect(connect.remote.text()),
+                    errno,
+                    &connect.comm,
+                ),
+                _ => return None,
+            },
+            Kind::Container(change) if change.action == ContainerAction::Oom => {
+                return Some(Self {
+                    deed: RefusedDeed::Memory,
+                    errno: 0,
+                    comm: Bytes::default(),
+                });
+            }
+            _ => return None,
+        };
+        Some(Self {
+            deed,
+            errno,
+            comm: comm.clone(),
+        })
+    }
+
+    /// Equal for refusals that are alike: names that are drawn anew in each run are left out.
+    fn likeness(&self) -> Self {
+        let mut alike = self.clone();
+        match &mut alike.deed {
+            RefusedDeed::File(op, path) => {
+                // How it is opened does not matter: the file cannot be changed.
+                *op = FileOp::Write;
+                *path = Bytes::from(fixed_path(path));
+            }
+            RefusedDeed::Exec(path) | RefusedDeed::SetUser(path) => {
+                *path = Bytes::from(fixed_path(path));
+            }
+            _ => {}
+        }
+        alike
+    }
+
+    /// The name of the advice that refused it, if one of these did.
+    #[must_use]
+    pub fn blame(&self, advice: &[Advice]) -> Option<&'static str> {
+        let has = |name: &'static str| {
+            let mut names = advice.iter().map(|a| a.setting.name());
+            names.any(|n| n == name).then_some(name)
+        };
+        let in_tmpfs = |path: &[u8]| {
+            advice.iter().any(|a| match &a.setting {
+                Setting::ReadOnly(list) => list.iter().any(|d| is_below(path, &d.path)),
+                _ => false,
+            })
+        };
+        let rights = || has("user").or_else(|| has("capabilities"));
+        match &self.deed {
+            RefusedDeed::File(_, path) => match self.errno {
+                EROFS => has("read-only"),
+                // As root it could.
+                EACCES | EPERM if has("user").is_some() => has("user"),
+                // Another owner than in the image, or what the image has there is hidden.
+                _ if in_tmpfs(path) => has("read-only"),
+                ENOENT => None,
+                _ => rights(),
+            },
+            RefusedDeed::Exec(path) if self.errno == EACCES && in_tmpfs(path) => has("read-only"),
+            RefusedDeed::Exec(_) if self.errno == EPERM => {
+                has("capabilities").or_else(|| has("no-new-privileges"))
+            }
+            RefusedDeed::Exec(_) | RefusedDeed::Capability(_) | RefusedDeed::Call(_) => rights(),
+            RefusedDeed::Connect(_) => has("egress"),
+            RefusedDeed::SetUser(_) => has("no-new-privileges"),
+            RefusedDeed::Memory => has("memory"),
+            RefusedDeed::Tasks => has("pids"),
+        }
+    }
+}
+
+/// What the copies were refused, from the live stream.
+#[derive(Debug, Clone, Default)]
+pub struct RefusalLog {
+    copies: BTreeMap<ContainerId, SeenCopy>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct SeenCopy {
+    refusals: BTreeSet<Refusal>,
+    /// Capabilities that it used.
+    granted: BTreeSet<String>,
+    /// Refusals for which there was no room, and events lost.
+    missed: u64,
+    ends: u32,
+}
+
+impl RefusalLog {
+    /// Remembers this copy's refusals from now on.
+    pub fn follow(&mut self, id: ContainerId) {
+        self.copies.entry(id).or_default();
+    }
+
+    /// Takes an event.
+    pub fn event(&mut self, event: &Event) {
+        let of = event.container.as_ref();
+        let Some(seen) = of.and_then(|id| self.copies.get_mut(id)) else {
+            return;
+        };
+        match &event.kind {
+            Kind::Capability(used) if used.granted && seen.granted.len() < MOST => {
+                seen.granted.insert(used.name.clone());
+            }
+            Kind::Lost(lost) => seen.missed += lost.count.max(1),
+            Kind::Container(change)
+                if matches!(
+                    change.action,
+                    ContainerAction::Gone | ContainerAction::Died(_)
+                ) =>
+            {
+                seen.ends += 1;
+            }
+            Kind::Exec(exec) if exec.file.mode & SET_UID != 0 && exec.uid != 0 => {
+                let deed = RefusedDeed::SetUser(exec.exe.clone());
+                seen.add(Refusal {
+                    deed,
+                    errno: 0,
+                    comm: exec.comm.clone(),
+                });
+            }
+            _ => {
+                if let Some(refusal) = Refusal::of(event) {
+                    seen.add(refusal);
+                }
+            }
+        }
+    }
+
+    /// How often an end of this copy was reported.
+    #[must_use]
+    pub fn ends(&self, id: &ContainerId) -> u32 {
+        self.copies.get(id).map_or(0, |seen| seen.ends)
+    }
+
+    /// What is not known of this copy: events lost, and refusals beyond the number kept.
+    #[must_use]
+    pub fn missed(&self, id: &ContainerId) -> u64 {
+        self.copies.get(id).map_or(0, |seen| seen.missed)
+    }
+
+    /// Notes a refusal that no event tells.
+    pub fn add(&mut self, id: &ContainerId, refusal: Refusal) {
+        if let Some(seen) = self.copies.get_mut(id) {
+            seen.add(refusal);
+        }
+    }
+
+    /// The refusals of a copy, none of them like one of another copy. A capability counts only where
+    /// that one used it: the kernel asks for many that nobody needs.
+    #[must_use]
+    pub fn beyond(&self, id: &ContainerId, control: &ContainerId) -> Vec<Refusal> {
+        let none = SeenCopy::default();
+        let control = self.copies.get(control).unwrap_or(&none);
+        let known: BTreeSet<Refusal> = control.refusals.iter().map(Refusal::likeness).collect();
+        let could = |refusal: &Refusal| match &refusal.deed {
+            RefusedDeed::Capability(name) => control.granted.contains(name),
+            _ => !known.contains(&refusal.likeness()),
+        };
+        let all = self.copies.get(id).unwrap_or(&none).refusals.iter();
+        all.filter(|refusal| could(refusal)).cloned().collect()
+    }
+}
+
+impl SeenCopy {
+    fn add(&mut self, refusal: Refusal) {
+        if self.refusals.len() < MOST {
+            self.refusals.insert(refusal);
+        } else if !self.refusals.contains(&refusal) {
+            self.missed += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::advice::{Verdict, WritableDirectory};
+    use crate::event::{Capability, File, Timestamp};
+
+    fn event(id: &str, kind: Kind) -> Event {
+        Event {
+            seq: 1,
+            ts: Timestamp(0),
+            container: Some(ContainerId::new(id)),
+            pid: 7,
+            nspid: 7,
+            kind,
+        }
+    }
+
+    fn refused(op: FileOp, path: &str, errno: u16) -> Kind {
+        let mut file = File::new(op, path.into());
+        file.errno = errno;
+        file.comm = "nginx".into();
+        Kind::File(Box::new(file))
+    }
+
+    fn advice(setting: Setting) -> Advice {
+        Advice {
+            setting,
+            verdict: Verdict::Safe,
+            why: Vec::new(),
+        }
+    }
+
+    fn read_only() -> Advice {
+        advice(Setting::ReadOnly(vec![WritableDirectory {
+            path: "/run".into(),
+            volume: false,
+            exec: false,
+            uid: None,
+            size: 16,
+        }]))
+    }
+
+    #[test]
+    fn a_refusal_is_blamed_on_the_advice_that_caused_it() {
+        let caps = advice(Setting::Capabilities(Vec::new()));
+        let user = advice(Setting::User(999));
+        let all = [read_only(), caps.clone()];
+        let blame = |kind, of: &[Advice]| Refusal::of(&event("c", kind)).unwrap().blame(of);
+        let create = |path, errno| refused(FileOp::Create, path, errno);
+        assert_eq!(blame(create("/var/log/x", EROFS), &all), Some("read-only"));
+        // The tmpfs belongs to root, or hides a directory.
+        assert_eq!(blame(create("/run/a/b", EACCES), &all), Some("read-only"));
+        assert_eq!(blame(create("/run/a/b", ENOENT), &all), Some("read-only"));
+        assert_eq!(blame(create("/runner/b", ENOENT), &all), None);
+        assert_eq!(blame(create("/data/x", EACCES), &all), Some("capabilities"));
+        assert_eq!(
+            blame(create("/data/x", EACCES), &[user, caps]),
+            Some("user")
+        );
+        let both = [read_only(), advice(Setting::User(999))];
+        assert_eq!(blame(create("/run/a", EACCES), &both), Some("user"));
+        // Only what was set can be to blame.
+        assert_eq!(blame(create("/var/log/x", EROFS), &[]), None);
+    }
+
+    #[test]
+    fn what_the_control_was_refused_as_well_is_nobodys_fault() {
+        let (control, hard) = (ContainerId::new("control"), ContainerId::new("hard"));
+        let mut log = RefusalLog::default();
+        log.follow(control.clone());
+        log.follow(hard.clone());
+        let asked = |name: &str, granted| {
+            Kind::Capability(Capability {
+                name: name.to_owned(),
+                granted,
+                comm: "nginx".into(),
+            })
+        };
+        log.event(&event(
+            "control",
+            refused(FileOp::Create, "/proc/41/x", EACCES),
+        ));
+        log.event(&event("control", asked("SETGID", true)));
+        log.event(&event(
+            "hard",
+            refused(FileOp::Create, "/proc/97/x", EACCES),
+        ));
+        log.event(&event("hard", asked("SETGID", false)));
+        // Asked for, and the control did without it.
+        log.event(&event("hard", asked("SYS_ADMIN", false)));
+        log.event(&event("hard", refused(FileOp::Create, "/run/x.pid", EROFS)));
+        log.event(&event("other", refused(FileOp::Create, "/x", EROFS)));
+        let beyond = log.beyond(&hard, &control);
+        let said: Vec<_> = beyond.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            said,
+            [
+                "nginx could not create /run/x.pid: Read-only file system",
+                "nginx could not use SETGID"
+            ]
+        );
+    }
+
+    #[test]
+    fn refusals_are_bounded_and_counted_and_shown_escaped() {
+        let id = ContainerId::new("c");
+        let mut log = RefusalLog::default();
+        log.follow(id.clone());
+        for n in 0..MOST + 5 {
+            let path = format!("/d/x\u{1b}{n}");
+            log.event(&event("c", refused(FileOp::Create, &path, EROFS)));
+        }
+        assert_eq!(log.missed(&id), 5);
+        let all = log.beyond(&id, &ContainerId::new("none"));
+        assert_eq!(all.len(), MOST);
+        assert!(!all[0].to_string().contains('\u{1b}'), "{}", all[0]);
+    }
+}
