@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::baseline::{Baseline, BaselineState, Matcher, container_command, parse, repository};
+use crate::baseline::{
+    Baseline, BaselineState, Matcher, Readiness, container_command, parse, readiness, repository,
+};
 use crate::event::{BaselineChange, ContainerInfo, Severity};
 use crate::state::Container;
 
@@ -17,6 +19,10 @@ pub(crate) struct LoadedBaseline {
     pub(crate) baseline: Baseline,
     /// The same, to look deeds up.
     pub(crate) matcher: Matcher,
+    /// The file that it was read from.
+    pub(crate) file: String,
+    /// How complete it is.
+    pub(crate) readiness: Readiness,
     state: BaselineState,
 }
 
@@ -52,6 +58,8 @@ impl LoadedBaselines {
             let loaded = LoadedBaseline {
                 matcher: Matcher::new(&baseline),
                 state: baseline.state(),
+                file: change.file.clone(),
+                readiness: readiness(&baseline),
                 baseline,
             };
             self.files.insert(change.file.clone(), Arc::new(loaded));

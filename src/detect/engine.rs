@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::baselines::LoadedBaselines;
+use super::baselines::{LoadedBaseline, LoadedBaselines};
 use super::finding::FindingIndex;
 use super::finding_store::FindingStore;
 use super::memory::Memory;
@@ -12,7 +12,7 @@ use super::rule_memory::{RuleMemories, RuleMemoryTable};
 use super::{Finding, FindingId, Requirement, Rule, Settings, rules};
 use super::{build_artifacts, correlation};
 use crate::event::{ContainerAction, ContainerId, Event, Kind, Timestamp};
-use crate::state::State;
+use crate::state::{Container, State};
 
 type Handlers<T> = Vec<(&'static Rule, HandlerFn<T>)>;
 
@@ -117,6 +117,14 @@ impl Detector {
             // Looked up at the first event.
             silence_ends: Some(Timestamp(0)),
         }
+    }
+
+    /// The baseline in force that a container is judged by.
+    pub(crate) fn baseline_of(&self, container: &Container) -> Option<Arc<LoadedBaseline>> {
+        if self.baselines.is_empty() {
+            return None;
+        }
+        self.baselines.of(container).map(|chosen| chosen.loaded)
     }
 
     /// What it was set to.

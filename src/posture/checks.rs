@@ -22,11 +22,10 @@ impl CheckedContainer<'_> {
     pub(super) fn watched(&self) -> Option<String> {
         let used = self.used?;
         let sum = |of: fn(&LearningSource) -> u64| used.sources.values().map(of).sum::<u64>();
-        Some(format!(
-            "{} min, {} starts",
-            sum(|s| s.observed) / 60,
-            sum(|s| s.starts.into())
-        ))
+        let starts = sum(|s| s.starts.into());
+        let plural = if starts == 1 { "" } else { "s" };
+        let minutes = sum(|s| s.observed) / 60;
+        Some(format!("{minutes} min, {starts} start{plural}"))
     }
 
     /// The different values of a field in a facet, escaped.

@@ -113,6 +113,8 @@ pub enum Action {
     Reveal,
     /// Compare a container's files with its image.
     Scan,
+    /// The baseline of a container.
+    Baseline,
     /// Begin or end recording.
     Record,
     /// One event on (+1) or back (-1).
@@ -337,6 +339,7 @@ pub static ACTIONS: &[Entry] = &[
     row("owner", A::Owner, &["o"], G::Drill, P::Anywhere, (0, "its container", "to the container it belongs to; :container NAME")),
     row("host", A::Machine, &["I"], G::Drill, P::Anywhere, (0, "the host", "the host: load, memory, processors, room for recordings, uptime, kernel")),
     row("image", A::Image, &["i"], G::Drill, P::Anywhere, (0, "its image", "to its image; :image NAME")),
+    row("baseline", A::Baseline, &["b"], G::Drill, P::Container, (0, "baseline", "what the container is known to do; the next tabs say how to harden it and what it may do")),
     row("why", A::Why, &["w"], G::Drill, P::Anywhere, (23, "why", "to the worst finding about it; from a finding to the next of the same session; :finding F-0001")),
 
     row("filter", A::Filter, &["/"], G::Find, P::Anywhere, (11, "filter", "show matching rows only: text !not col=part sev>=h age>1h; on a page: search")),

@@ -52,7 +52,7 @@ impl Bookmark {
 
     /// Looks at the same again; the moment is the caller's.
     pub(super) fn open(self, ui: &mut Ui) {
-        let panes = Pane::ALL.into_iter().chain([Pane::Overview]);
+        let panes = Pane::ALL.into_iter().chain(Pane::PAGES);
         for (pane, kept) in panes.zip(self.tables) {
             ui.tables.all[pane.index()] = kept.table(pane);
         }

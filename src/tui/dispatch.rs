@@ -52,6 +52,7 @@ impl Ui {
             Action::LastView => self.last_view(),
             Action::Owner => self.owner(core),
             Action::Image => self.image_of(core),
+            Action::Baseline => self.baseline_of(core),
             Action::Why => self.why(core),
             Action::Filter if self.listing() => {
                 let mut prompt = Prompt::new(Purpose::Filter, "");

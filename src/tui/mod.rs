@@ -80,6 +80,8 @@ pub use ui::{ActionRequest, SourceKind, Ui};
 pub use view::draw;
 
 #[cfg(test)]
+mod normal_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

@@ -191,6 +191,20 @@ impl Ui {
         }
     }
 
+    /// To the baseline of the container of what is selected.
+    pub(super) fn baseline_of(&mut self, core: &Core) {
+        match self.container_of(core) {
+            Some(id) => self.push(Location {
+                pane: Pane::Baseline,
+                container: Some(id),
+                image: None,
+                detail: None,
+                scroll: 0,
+            }),
+            None => self.message = Some("it belongs to no container".to_owned()),
+        }
+    }
+
     /// To the image of what is selected.
     pub(super) fn image_of(&mut self, core: &Core) {
         let container = self

@@ -25,6 +25,12 @@ pub enum Pane {
     Events,
     /// All about one container: only inside it.
     Overview,
+    /// What a container is known to do: only inside it.
+    Baseline,
+    /// How to take away what a container does not need: only inside it.
+    Harden,
+    /// What a container may do: only inside it.
+    Posture,
 }
 
 impl Pane {
@@ -45,8 +51,17 @@ impl Pane {
         Self::Events,
     ];
 
+    /// Those that are a page, not a table.
+    pub(super) const PAGES: [Self; 4] =
+        [Self::Overview, Self::Baseline, Self::Harden, Self::Posture];
+
+    /// Whether it is a page, not a table.
+    pub(super) fn is_page(self) -> bool {
+        Self::PAGES.contains(&self)
+    }
+
     /// The tabs inside a container.
-    pub const INSIDE: [Self; 7] = [
+    pub const INSIDE: [Self; 10] = [
         Self::Overview,
         Self::Incidents,
         Self::Processes,
@@ -54,10 +69,13 @@ impl Pane {
         Self::Files,
         Self::Findings,
         Self::Events,
+        Self::Baseline,
+        Self::Harden,
+        Self::Posture,
     ];
 
     /// Panes with a table of their own.
-    pub(super) const COUNT: usize = 9;
+    pub(super) const COUNT: usize = 12;
 
     /// Its index in lists of all screens.
     pub(super) fn index(self) -> usize {

@@ -233,7 +233,7 @@ impl Ui {
 
     /// Rows are listed, not one of them in full.
     pub(super) fn listing(&self) -> bool {
-        self.at.detail.is_none() && self.at.pane != Pane::Overview
+        self.at.detail.is_none() && !self.at.pane.is_page()
     }
 
     /// What an action is about: the open page, else the row under the marker.
@@ -285,7 +285,8 @@ impl Ui {
                 self.listing() && folds
             }
             ActionScope::Evidence => {
-                on(|key| matches!(key, RowKey::Incident(_) | RowKey::Finding(_)))
+                self.at.pane == Pane::Harden
+                    || on(|key| matches!(key, RowKey::Incident(_) | RowKey::Finding(_)))
             }
             ActionScope::Finding => on(|key| matches!(key, RowKey::Finding(_))),
             ActionScope::Container => {

@@ -1,11 +1,14 @@
 //! The page of one row: every fact, one a line.
 
+mod baseline;
 mod container;
 mod finding;
+mod harden;
 mod incident;
 mod line;
 mod machine;
 mod overview;
+mod posture;
 mod related;
 mod since;
 
@@ -21,6 +24,7 @@ use crate::detect::{Finding, FindingId, Severity};
 use crate::event::{Timestamp, escape};
 use crate::masking::mask_json;
 use crate::state::ProcessEntry;
+use crate::tui::pane::Pane;
 use crate::tui::rows::{self, Query, RowKey};
 use crate::tui::text::bytes;
 
@@ -161,8 +165,17 @@ fn unmasked(core: &Core, query: &Query<'_>, key: &RowKey) -> Option<(String, Vec
             ))
         }
         RowKey::Container(id) => {
-            let mut facts = overview::facts(core, id);
-            facts.extend(container::facts(core, query, id)?);
+            let inside = query.container == Some(id);
+            let facts = match query.pane {
+                Pane::Baseline if inside => baseline::facts(core, query, id)?,
+                Pane::Harden if inside => harden::facts(core, query, id)?,
+                Pane::Posture if inside => posture::facts(core, id)?,
+                _ => {
+                    let mut facts = overview::facts(core, id);
+                    facts.extend(container::facts(core, query, id)?);
+                    facts
+                }
+            };
             Some((rows::name(core, &Some(id.clone())), facts))
         }
         RowKey::Process(pid) => {

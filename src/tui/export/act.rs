@@ -1,16 +1,16 @@
 //! What is taken from the row, the view, or the finding that is looked at, and what is said of it.
 
-use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use serde_json::{Map, Value};
 
 use super::clipboard::{self, Between};
+use super::new_file::{create, failed};
 use super::view::{self, Cell, Format, Grid};
-use super::{command, facts, svg};
+use super::{command, facts, harden, svg};
 use crate::core::Core;
 use crate::event::{Timestamp, escape};
 use crate::masking::mask_json;
@@ -22,7 +22,6 @@ use crate::tui::text::fit_middle;
 use crate::tui::theme::Theme;
 use crate::tui::ui::{ActionRequest, Ui};
 use crate::tui::{Action, detail};
-use crate::user_files::{self, Creation};
 
 /// How the screen looks, for pictures of it.
 pub(in crate::tui) struct Appearance<'a> {
@@ -72,6 +71,7 @@ pub(in crate::tui) fn act(
                 None => Err(format!("{format}: json, csv, txt or svg")),
             }
         }
+        Action::Bundle if harden::is_shown(ui) => harden::write(core, ui, Path::new(".")),
         Action::Bundle => evidence(core, ui, Path::new(".")),
         _ => return None,
     };
@@ -111,6 +111,9 @@ fn shortened(text: Option<&str>) -> String {
 
 /// What the selected row is called.
 fn cell(core: &Core, ui: &Ui) -> Option<String> {
+    if harden::is_shown(ui) {
+        return harden::lines(core, ui);
+    }
     let key = ui.subject()?;
     if ui.listing() {
         let columns = rows::columns(ui.at.pane);
@@ -309,41 +312,6 @@ fn evidence(core: &Core, ui: &Ui, folder: &Path) -> Result<String, String> {
         "secrets masked"
     };
     Ok(format!("written {} ({secrets})", whole(&path)))
-}
-
-fn failed(path: &Path, error: &io::Error) -> String {
-    format!("{}: {error}", path.display())
-}
-
-/// A new file that only its owner can read, named by what is in it and the time shown.
-fn create(
-    core: &Core,
-    what: &str,
-    extension: &str,
-    folder: &Path,
-) -> Result<(File, PathBuf), String> {
-    let time = core
-        .state
-        .now
-        .to_jiff()
-        .strftime("%Y%m%d-%H%M%S")
-        .to_string();
-    let mut number = 1;
-    loop {
-        let more = if number > 1 {
-            format!("-{number}")
-        } else {
-            String::new()
-        };
-        let path = folder.join(format!("hullwatch-{what}-{time}{more}.{extension}"));
-        match user_files::create(&path, Creation::Write) {
-            Ok(file) => return Ok((file, path)),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < 100 => {
-                number += 1
-            }
-            Err(error) => return Err(failed(&path, &error)),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ mod act;
 mod clipboard;
 mod command;
 mod facts;
+mod harden;
+mod new_file;
 mod svg;
 mod view;
 

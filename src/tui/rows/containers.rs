@@ -58,6 +58,10 @@ const COLUMNS: &[Column] = &[
         .right()
         .counts(Unit::Count)
         .spare(),
+    Column::new("ready", "READY", 5, 14)
+        .right()
+        .counts(Unit::Count)
+        .spare(),
     Column::new("pod", "POD", 20, 12).spare(),
     Column::new("runtime", "RUNTIME", 10, 13).spare(),
     Column::new("last", "WORST FINDING", 30, 2).grow(),
@@ -153,6 +157,13 @@ fn rows(core: &Core, query: &Query<'_>) -> Vec<Row> {
             match container.exit_code.filter(|_| !container.running) {
                 Some(code) => row.number(code.unsigned_abs(), code.to_string()),
                 None => row.text(""),
+            }
+            match core.detector.baseline_of(container) {
+                Some(known) => {
+                    let percent = known.readiness.percent;
+                    row.number(percent.into(), format!("{percent}%"));
+                }
+                None => row.text("-"),
             }
             let info = &container.info;
             let pod = info.pod.as_ref();

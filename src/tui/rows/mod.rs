@@ -10,6 +10,7 @@ mod image;
 mod images;
 mod incidents;
 mod network;
+mod normal;
 mod overview;
 mod processes;
 mod query;
@@ -48,6 +49,9 @@ pub(in crate::tui) const SCREENS: [&ScreenDef; Pane::COUNT] = [
     &images::SCREEN,
     &events::SCREEN,
     &overview::SCREEN,
+    &normal::BASELINE,
+    &normal::HARDEN,
+    &normal::POSTURE,
 ];
 
 /// The definition of a screen.
@@ -204,7 +208,7 @@ mod tests {
 
     #[test]
     fn every_screen_is_listed_once() {
-        for pane in Pane::ALL.into_iter().chain([Pane::Overview]) {
+        for pane in Pane::ALL.into_iter().chain(Pane::PAGES) {
             let listed = SCREENS.iter().filter(|screen| screen.pane == pane);
             assert_eq!(listed.count(), 1, "{pane:?}");
         }

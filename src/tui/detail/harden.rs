@@ -1,0 +1,47 @@
+//! The harden tab of a container: advice from its baseline, with verdicts and evidence.
+
+use super::baseline;
+use super::line::{DetailLine, fact, heading};
+use crate::advice::advise;
+use crate::core::Core;
+use crate::event::ContainerId;
+use crate::render::words;
+use crate::tui::action::Action;
+use crate::tui::rows::{self, Query};
+
+pub(super) fn facts(core: &Core, query: &Query<'_>, id: &ContainerId) -> Option<Vec<DetailLine>> {
+    let container = core.state.containers.get(id)?;
+    let Some(known) = core.detector.baseline_of(container) else {
+        return Some(baseline::none(core, id));
+    };
+    let advice = advise(&known.baseline);
+    let advised = advice.iter().filter(|a| a.verdict.is_advised()).count();
+    let name = rows::name(core, &Some(id.clone()));
+    let (copy, write) = (
+        query.keys.sign(Action::CopyCell),
+        query.keys.sign(Action::Bundle),
+    );
+    let mut facts = vec![
+        heading(format!(
+            "{advised} settings to take away what it does not need"
+        )),
+        fact(
+            "readiness",
+            format!("{} % of what it does is known", known.readiness.percent),
+        ),
+        fact(
+            "take them",
+            format!("{copy} copies options of docker run; {write} writes run, compose, Kubernetes"),
+        ),
+        fact(
+            "try them",
+            format!("hullwatch harden FILE --verify={name}: on a copy of the container"),
+        ),
+    ];
+    for advice in advice {
+        facts.push(heading(advice.setting.name()));
+        facts.push(fact(advice.verdict.name(), words(&advice.setting)));
+        facts.extend(advice.why.into_iter().map(|why| fact("", why)));
+    }
+    Some(facts)
+}

@@ -1,0 +1,54 @@
+//! The advice about a container: its lines for the clipboard, and files for each target.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use super::new_file::{create, failed};
+use crate::advice::advise;
+use crate::core::Core;
+use crate::render::{HardenFormat, render};
+use crate::tui::pane::Pane;
+use crate::tui::ui::Ui;
+
+/// The targets, with what their files are called.
+const TARGETS: [(HardenFormat, &str, &str); 3] = [
+    (HardenFormat::Run, "harden-run", "sh"),
+    (HardenFormat::Compose, "harden-compose", "yaml"),
+    (HardenFormat::Kubernetes, "harden-kubernetes", "yaml"),
+];
+
+/// The harden tab is looked at.
+pub(super) fn is_shown(ui: &Ui) -> bool {
+    ui.at.pane == Pane::Harden && ui.at.detail.is_none()
+}
+
+fn rendered(core: &Core, ui: &Ui, format: HardenFormat) -> Option<String> {
+    let container = core.state.containers.get(ui.at.container.as_ref()?)?;
+    let known = core.detector.baseline_of(container)?;
+    let service = &known.baseline.service;
+    let name = if service.is_empty() {
+        container.display_name()
+    } else {
+        service.escaped().to_string()
+    };
+    let advice = advise(&known.baseline);
+    Some(render(format, &name, &known.baseline, &advice))
+}
+
+/// The options of `docker run`.
+pub(super) fn lines(core: &Core, ui: &Ui) -> Option<String> {
+    rendered(core, ui, HardenFormat::Run)
+}
+
+/// Writes a file for each target; what to say.
+pub(super) fn write(core: &Core, ui: &Ui, folder: &Path) -> Result<String, String> {
+    let mut paths = Vec::new();
+    for (format, name, extension) in TARGETS {
+        let text = rendered(core, ui, format).ok_or("no baseline of it is in force")?;
+        let (mut file, path) = create(core, name, extension, folder)?;
+        file.write_all(text.as_bytes())
+            .map_err(|e| failed(&path, &e))?;
+        paths.push(path.display().to_string());
+    }
+    Ok(format!("written {}", paths.join(", ")))
+}
