@@ -87,7 +87,7 @@ kinds! {
     DriftScan(Box<DriftScan>) "scan";
     /// A privileged or escape-related system call, with its result.
     Privilege(Box<Privilege>) "privilege";
-    /// First use of a capability by a container.
+    /// First use of a capability by a container's own processes, or by an exec session.
     Capability(Capability) "capability";
     /// A container appeared, changed or ended, or facts about it arrived.
     Container(Box<ContainerEvent>) "container";

@@ -32,7 +32,8 @@ pub struct Privilege {
     pub runtime: bool,
 }
 
-/// First use of a capability by a container.
+/// First use of a capability by a container's own processes, or by those that came from outside
+/// before the service used it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Capability {
     /// Name without prefix, e.g. `SYS_ADMIN`.

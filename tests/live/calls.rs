@@ -107,3 +107,26 @@ fn a_capability_is_told_at_its_first_use() {
     // The engine's filter lets nobody ask for SYS_CHROOT who has it not.
     assert_eq!(uses(&powerless.id, "CHOWN", false), 1);
 }
+
+#[test]
+fn a_command_from_outside_does_not_hide_the_services_own_use_of_a_capability() {
+    if !common::engine_is_ready() {
+        return;
+    }
+    let engine = Engine::tests();
+    let mut recording = Recording::start(&engine);
+    let script = "while ! [ -e /tmp/go ]; do sleep 0.1; done; chown 5:5 /tmp/go; true";
+    let service = engine.run(&[], BUSYBOX, &["sh", "-c", script]);
+    for name in ["a", "b"] {
+        service.sh(&format!("touch /tmp/{name}; chown 5:5 /tmp/{name}"));
+    }
+    service.sh("touch /tmp/go");
+    assert_eq!(service.wait(), 0);
+    recording.wait_for_exit(&service.id);
+    let session = recording.stop();
+    let uses = session.count(
+        &service.id,
+        |kind| matches!(kind, Kind::Capability(c) if c.name == "CHOWN" && c.granted),
+    );
+    assert_eq!(uses, 2, "once from outside, and once by the service");
+}

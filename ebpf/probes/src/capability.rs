@@ -1,4 +1,5 @@
-//! First use of a capability by a cgroup.
+//! First use of a capability by a cgroup: by the container's own processes, and by those that came
+//! from outside, which must not hide the service's own later use.
 
 use aya_ebpf::{
     helpers::{bpf_get_current_comm, bpf_get_current_task, bpf_probe_read_kernel},
@@ -6,6 +7,8 @@ use aya_ebpf::{
     maps::LruHashMap,
 };
 use hullwatch_abi::{capability::CapabilityRecord, offsets as o};
+
+use crate::kernel::field;
 
 /// `CAP_SYS_ADMIN`.
 const SYS_ADMIN: u32 = 21;
@@ -15,7 +18,36 @@ const SYS_ADMIN: u32 = 21;
 struct Use {
     cgroup: u64,
     cap: u32,
-    granted: u32,
+    granted: u16,
+    /// 1: by a process that is no descendant of the container's init.
+    session: u16,
+}
+
+/// Ancestors of a process that are looked at.
+const MAX_ANCESTRY: usize = 16;
+
+/// 1 when the task came into its pid namespace from outside: its ancestors lead out of it without
+/// passing its init. 0 otherwise, also in the host's namespace and where there are too many.
+#[inline(always)]
+fn session(task: u64) -> Option<u16> {
+    let mut leader: u64 = field(task, o::TASK_LEADER)?;
+    let number: u64 = field(leader, o::TASK_THREAD_PID)?;
+    let inside: u32 = field(number, o::PID_LEVEL)?;
+    for _ in 0..MAX_ANCESTRY {
+        let number: u64 = field(leader, o::TASK_THREAD_PID)?;
+        let level: u32 = field(number, o::PID_LEVEL)?;
+        if level < inside {
+            return Some(1);
+        }
+        // struct upid: the number, then its namespace.
+        let entry = number + u64::from(level & 31) * 16;
+        if field::<u32>(entry, o::PID_NUMBERS)? == 1 {
+            return Some(0);
+        }
+        let parent: u64 = field(leader, o::TASK_PARENT)?;
+        leader = field(parent, o::TASK_LEADER)?;
+    }
+    Some(0)
 }
 
 #[map]
@@ -29,12 +61,13 @@ pub fn check(cgroup: u64, cred: u64, cap: u32, ret: i32, quiet: bool) -> Option<
     if cap == SYS_ADMIN && quiet {
         return None;
     }
-    let key = Use {
+    let mut key = Use {
         cgroup,
         cap,
-        granted: u32::from(ret == 0),
+        granted: u16::from(ret == 0),
+        session: 0,
     };
-    // The common case first: told already.
+    // The common case first: the service did, and it was told.
     if CAPABILITY_SEEN.get_ptr(&key).is_some() {
         return None;
     }
@@ -46,10 +79,14 @@ pub fn check(cgroup: u64, cred: u64, cap: u32, ret: i32, quiet: bool) -> Option<
     if unsafe { bpf_probe_read_kernel(own as *const u64) }.ok()? != cred {
         return None;
     }
+    key.session = session(task).unwrap_or(0);
+    if key.session == 1 && CAPABILITY_SEEN.get_ptr(&key).is_some() {
+        return None;
+    }
     CAPABILITY_SEEN.insert(&key, &1, 0).ok()?;
     Some(CapabilityRecord {
         cap,
-        granted: key.granted,
+        granted: u32::from(key.granted),
         comm: bpf_get_current_comm().unwrap_or_default(),
     })
 }
