@@ -115,6 +115,8 @@ pub enum Action {
     Scan,
     /// The baseline of a container.
     Baseline,
+    /// The baseline of a container is complete, or not.
+    Freeze,
     /// Begin or end recording.
     Record,
     /// One event on (+1) or back (-1).
@@ -150,6 +152,7 @@ impl Action {
                 | Self::Record
                 | Self::Export
                 | Self::Bundle
+                | Self::Freeze
                 | Self::CopyCell
                 | Self::CopyRow
                 | Self::CopyCommand
@@ -367,7 +370,8 @@ pub static ACTIONS: &[Entry] = &[
     row("secrets", A::Reveal, &["V"], G::Take, P::Anywhere, (0, "secrets", "show the secrets in command lines and settings, or mask them, also in what is taken")),
     row("respond", A::Respond, &["A"], G::Triage, P::Anywhere, (41, "respond", "list the responses that fit (pause, block, copy out, kill, stop …) with their command lines")),
     row("silence", A::Silence, &["!"], G::Triage, P::Finding, (12, "silence", "choose which findings like this to accept, until when and why")),
-    row("acknowledge", A::Acknowledge, &["a"], G::Triage, P::Finding, (13, "ack", "accept just this, in this container, for 30 days")),
+    row("acknowledge", A::Acknowledge, &["a"], G::Triage, P::Finding, (13, "ack", "accept just this, in this container, for 30 days; a deviation (base.*) into the baseline")),
+    row("freeze", A::Freeze, &[], G::Triage, P::Container, (0, "freeze", "declare the baseline of the container complete, or take that back")),
     row("drift", A::Scan, &["d"], G::Triage, P::Container, (0, "drift", "compare the container's files with its image, and show what differs")),
     row("undo-silence", A::UndoSilence, &["U"], G::Triage, P::Live, (0, "undo, list", "take the last silence back")),
     row("silences", A::Silences, &["L"], G::Triage, P::Anywhere, (0, "undo, list", "list the silences and what they hide")),

@@ -2,6 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
+use super::accept::{is_deviation, proposed};
 use super::action::Action;
 use super::run::App;
 use super::source::Source;
@@ -45,11 +46,16 @@ impl App {
         match (action, self.viewpoint.source()) {
             (Action::Acknowledge, _) if self.ui.source != SourceKind::Recording => {
                 let ui = &self.ui;
-                let finding = self.viewpoint.with(|core| {
+                self.viewpoint.with(|core| {
                     let finding = ui.finding(core)?;
-                    Some(format!("{}: {}", finding.id, finding.title))
-                });
-                finding.map(|finding| format!("accepts just this for 30 days: {finding}"))
+                    if is_deviation(finding)
+                        && let Some(edit) = proposed(core, finding)
+                    {
+                        return Some(edit.question());
+                    }
+                    let finding = format!("{}: {}", finding.id, finding.title);
+                    Some(format!("accepts just this for 30 days: {finding}"))
+                })
             }
             (Action::Record, Source::Live(live)) => Some(match live.status().recording {
                 Some(recording) => format!("ends the recording: {}", recording.path.display()),

@@ -3,6 +3,7 @@
 //! Keys become [`Action`]s, actions change the [`Ui`], and pure functions draw the core and the
 //! `Ui` into a buffer. Live and recorded time share all of it; only the [`Source`] differs.
 
+mod accept;
 mod action;
 mod backend;
 mod bookmark;

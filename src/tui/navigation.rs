@@ -157,7 +157,7 @@ impl Ui {
     }
 
     /// The container that something belongs to.
-    fn container_of(&self, core: &Core) -> Option<ContainerId> {
+    pub(super) fn container_of(&self, core: &Core) -> Option<ContainerId> {
         let inside = self.at.container.clone();
         let of_row = match self.subject() {
             Some(RowKey::Container(id)) => Some(id.clone()),

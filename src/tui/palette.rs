@@ -50,7 +50,12 @@ fn argument(action: Action) -> Argument {
 }
 
 /// Other names of actions.
-const ALIASES: &[(&str, &str)] = &[("container", "owner"), ("finding", "why"), ("q", "quit")];
+const ALIASES: &[(&str, &str)] = &[
+    ("container", "owner"),
+    ("finding", "why"),
+    ("q", "quit"),
+    ("accept", "acknowledge"),
+];
 
 /// The action of a name, or of the beginning of just one.
 fn entry(name: &str) -> Result<&'static Entry, String> {

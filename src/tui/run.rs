@@ -304,6 +304,9 @@ impl App {
             None => false,
         };
         // A form was filled in, or an entry of a list removed.
+        if let Some(edit) = self.ui.baseline_edit.take() {
+            self.ui.message = Some(edit.make());
+        }
         if let Some(edit) = self.ui.policy_edit.take() {
             self.ui.message = Some(if fast() {
                 TOO_FAST.to_owned()

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crossterm::event::KeyEvent;
 
+use super::accept::{is_deviation, proposed};
 use super::action::Action;
 use super::rows::RowKey;
 use super::silence::{PolicyEdit, SilenceDialog, acknowledged};
@@ -31,6 +32,13 @@ impl Ui {
             self.message = Some("select a finding first (3)".to_owned());
             return;
         };
+        if action == Action::Acknowledge && is_deviation(finding) {
+            // What is normal belongs into the baseline, where it is reviewed.
+            if let Some(edit) = proposed(core, finding) {
+                self.baseline_edit = Some(edit);
+                return;
+            }
+        }
         if action == Action::Acknowledge {
             let silence = acknowledged(finding, core);
             self.policy_edit = Some(PolicyEdit::Add(Box::new(silence)));

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::accept::BaselineEdit;
 use super::action::{Action, ActionScope};
 use super::config::Config;
 use super::drawn::Drawn;
@@ -58,6 +59,8 @@ pub struct Ui {
     pub(super) file_tree: TreeLook,
     /// A change that is to be written into the policy file.
     pub(super) policy_edit: Option<PolicyEdit>,
+    /// A change of a baseline's file, to be made.
+    pub(super) baseline_edit: Option<BaselineEdit>,
     /// Lines that were typed.
     pub(super) history: History,
     /// A response to copy or to make.

@@ -1,0 +1,210 @@
+//! What a person accepts into the baseline in force: what a deviation is about, in general form.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::ui::Ui;
+use crate::baseline::{Baseline, BaselineItem, Facts, deeds, generalise, parse, write};
+use crate::core::Core;
+use crate::detect::Finding;
+use crate::event::escape;
+use crate::user_files;
+
+/// Items named in a question.
+const NAMED: usize = 3;
+
+/// A change of a baseline's file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct BaselineEdit {
+    file: PathBuf,
+    change: BaselineEditKind,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum BaselineEditKind {
+    /// These are known from now on.
+    Accept(Vec<BaselineItem>),
+    /// It is complete, or no longer said to be.
+    Freeze(bool),
+}
+
+/// Whether a finding is about what a baseline does not know.
+pub(super) fn is_deviation(finding: &Finding) -> bool {
+    finding.rule.starts_with("base.")
+}
+
+/// What to accept so that a deviation is known; `None` where its container has no baseline in force,
+/// or what it did cannot be told any more.
+pub(super) fn proposed(core: &Core, finding: &Finding) -> Option<BaselineEdit> {
+    let container = core.state.container(&finding.container)?;
+    let known = core.detector.baseline_of(container)?;
+    // The finding says what was done; its events give it in full.
+    let told = |item: &BaselineItem| {
+        let text = item.to_string();
+        finding.why.iter().any(|why| why.contains(&text))
+    };
+    let items: Vec<BaselineItem> = finding
+        .evidence
+        .iter()
+        .filter_map(|seq| core.event(*seq))
+        .flat_map(|event| deeds(&core.state, event))
+        .map(|deed| deed.item)
+        .filter(|item| told(item) && !known.matcher.knows(item))
+        .collect();
+    let general = added(&known.baseline, &items);
+    (!general.is_empty()).then(|| BaselineEdit {
+        file: PathBuf::from(&known.file),
+        change: BaselineEditKind::Accept(general),
+    })
+}
+
+/// The baseline's items with others among them, in general form.
+fn with(baseline: &Baseline, items: &[BaselineItem]) -> BTreeMap<BaselineItem, Facts> {
+    let mut all = baseline.items.clone();
+    for item in items {
+        all.entry(item.clone()).or_default();
+    }
+    generalise(&all, &baseline.mounts)
+}
+
+/// What is new when these are added.
+fn added(baseline: &Baseline, items: &[BaselineItem]) -> Vec<BaselineItem> {
+    let all = with(baseline, items).into_keys();
+    all.filter(|item| !baseline.items.contains_key(item))
+        .collect()
+}
+
+impl BaselineEdit {
+    /// What it does, in words.
+    pub(super) fn question(&self) -> String {
+        let file = self.file.display().to_string();
+        let file = escape(file.as_bytes());
+        match &self.change {
+            BaselineEditKind::Accept(items) => {
+                let named = items.iter().take(NAMED);
+                let named = named.map(|item| format!("{} {item}", item.facet));
+                let mut named: Vec<String> = named.collect();
+                if items.len() > NAMED {
+                    named.push(format!("{} more", items.len() - NAMED));
+                }
+                format!("accepts into {file}: {}", named.join("; "))
+            }
+            BaselineEditKind::Freeze(true) => format!("declares {file} complete"),
+            BaselineEditKind::Freeze(false) => format!("takes back that {file} is complete"),
+        }
+    }
+
+    /// Writes the file; what to say.
+    pub(super) fn make(&self) -> String {
+        let file = self.file.display().to_string();
+        let file = escape(file.as_bytes()).to_string();
+        match self.written() {
+            Ok(()) => match &self.change {
+                BaselineEditKind::Accept(items) => {
+                    let items = super::text::things(items.len() as u64, "item");
+                    format!("{items} accepted into {file}, known from now on")
+                }
+                BaselineEditKind::Freeze(true) => format!("{file} is frozen"),
+                BaselineEditKind::Freeze(false) => format!("{file} is no longer frozen"),
+            },
+            Err(why) => format!("{file}: {why}"),
+        }
+    }
+
+    fn written(&self) -> Result<(), String> {
+        let text = user_files::read(&self.file).map_err(|e| e.to_string())?;
+        let parsed = parse(&text);
+        let mut baseline = parsed.map_err(|e| format!("line {}: {}", e.line, e.message))?;
+        match &self.change {
+            BaselineEditKind::Accept(items) => {
+                baseline.items = with(&baseline, items);
+                for item in items {
+                    baseline.held.remove(item);
+                }
+            }
+            BaselineEditKind::Freeze(frozen) => baseline.frozen = *frozen,
+        }
+        user_files::write(&self.file, &write(&baseline)).map_err(|e| e.to_string())
+    }
+}
+
+impl Ui {
+    /// Declares the baseline of the container looked at complete, or takes that back.
+    pub(super) fn freeze(&mut self, core: &Core) {
+        let Some(known) = self
+            .container_of(core)
+            .and_then(|id| core.state.containers.get(&id))
+            .and_then(|container| core.detector.baseline_of(container))
+        else {
+            self.message = Some("no baseline of it is in force".to_owned());
+            return;
+        };
+        self.baseline_edit = Some(BaselineEdit {
+            file: PathBuf::from(&known.file),
+            change: BaselineEditKind::Freeze(!known.baseline.frozen),
+        });
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::baseline::{Facet, ItemField};
+
+    fn item(path: &str) -> BaselineItem {
+        let fields = [
+            (ItemField::Path, path.as_bytes()),
+            (ItemField::By, &b"/app"[..]),
+        ];
+        BaselineItem::new(Facet::Write, fields)
+    }
+
+    #[test]
+    fn what_is_accepted_is_general_and_in_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("web.baseline.toml");
+        let mut baseline = Baseline {
+            image: "web".into(),
+            ..Baseline::default()
+        };
+        baseline
+            .held
+            .insert(item("/data/<n>"), "drift F-0001".to_owned());
+        std::fs::write(&file, write(&baseline)).unwrap();
+        // A number is no part of what is known.
+        let items = added(&baseline, &[item("/data/4711")]);
+        assert_eq!(items, [item("/data/<n>")]);
+        let edit = BaselineEdit {
+            file: file.clone(),
+            change: BaselineEditKind::Accept(items),
+        };
+        assert!(
+            edit.question().contains("write /data/<n>"),
+            "{}",
+            edit.question()
+        );
+        assert!(edit.make().contains("1 item accepted"), "{}", edit.make());
+        let now = parse(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        assert!(now.items.contains_key(&item("/data/<n>")));
+        assert!(now.held.is_empty());
+
+        let freeze = |on| BaselineEdit {
+            file: file.clone(),
+            change: BaselineEditKind::Freeze(on),
+        };
+        assert!(freeze(true).make().ends_with("is frozen"));
+        assert!(
+            parse(&std::fs::read_to_string(&file).unwrap())
+                .unwrap()
+                .frozen
+        );
+        std::fs::write(&file, "no").unwrap();
+        assert!(
+            freeze(true).make().contains("line "),
+            "{}",
+            freeze(true).make()
+        );
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "no");
+    }
+}
