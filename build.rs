@@ -30,9 +30,14 @@ fn git(words: &[&str]) -> Option<String> {
     output.status.success().then(|| text.trim().to_owned())
 }
 
-/// The commit that these sources are checked out from. A source archive has none, even when it was
-/// unpacked inside somebody else's checkout.
+/// The commit that these sources are checked out from, or were packaged from. A source archive has
+/// none, even when it was unpacked inside somebody else's checkout.
 fn commit() -> Option<String> {
+    if let Ok(noted) = fs::read_to_string(".cargo_vcs_info.json") {
+        // Cargo writes it into a package: {"git": {"sha1": "…"}, …}.
+        let (_, after) = noted.split_once("\"sha1\"")?;
+        return after.split('"').nth(1)?.get(..12).map(str::to_owned);
+    }
     let root = fs::canonicalize(git(&["rev-parse", "--show-toplevel"])?).ok()?;
     if root != fs::canonicalize(std::env::var_os("CARGO_MANIFEST_DIR")?).ok()? {
         return None;
@@ -48,6 +53,10 @@ fn commit() -> Option<String> {
     git(&["log", "-1", "--format=%h of %cs"])
 }
 
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
 fn main() {
     let commit = commit().unwrap_or_else(|| "unknown (not built from a git checkout)".to_owned());
     println!("cargo::rustc-env=HULLWATCH_COMMIT={commit}");
@@ -58,6 +67,17 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=ebpf");
     println!("cargo::rerun-if-env-changed=CI");
+    let object =
+        fs::read("ebpf/hullwatch.bpf.o").unwrap_or_else(|e| panic!("ebpf/hullwatch.bpf.o: {e}"));
+    let object = hex(&Sha256::digest(&object));
+    println!(
+        "cargo::rustc-env=HULLWATCH_OBJECT={}",
+        object.get(..12).unwrap_or_default()
+    );
+    // A package from a registry has the object without its sources.
+    if !Path::new("ebpf/probes").exists() {
+        return;
+    }
     let mut files = Vec::new();
     sources(Path::new("ebpf/abi"), &mut files);
     sources(Path::new("ebpf/probes"), &mut files);
@@ -67,10 +87,8 @@ fn main() {
     for file in &files {
         hash.update(fs::read(file).unwrap_or_else(|e| panic!("{}: {e}", file.display())));
     }
-    let hash: String = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
+    let hash = hex(&hash.finalize());
     let built = fs::read_to_string("ebpf/hullwatch.bpf.sha256").unwrap_or_default();
-    let object = built.trim().get(..12).unwrap_or_default();
-    println!("cargo::rustc-env=HULLWATCH_OBJECT={object}");
     if built.trim() == hash {
         return;
     }

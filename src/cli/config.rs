@@ -99,7 +99,11 @@ impl ConfigFolder {
     }
 }
 
-fn read(path: &Path) -> Result<Config, CliError> {
+/// Reads a configuration.
+///
+/// # Errors
+/// When it cannot be read or is not valid: with file, line and cause.
+pub(super) fn read(path: &Path) -> Result<Config, CliError> {
     let at = |why: &dyn std::fmt::Display| CliError::expected(format!("{}: {why}", path.display()));
     let text = user_files::read(path).map_err(|e| at(&e))?;
     Config::parse(&text).map_err(|e| at(&e))

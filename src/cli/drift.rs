@@ -33,6 +33,7 @@ const DIFFS: usize = 100;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Only these: a name, an id or its beginning, a pod, or image:NAME [default: all running]
+    #[arg(add = super::completions::containers())]
     container: Vec<String>,
 
     /// Stopped containers too

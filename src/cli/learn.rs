@@ -28,7 +28,7 @@ use crate::user_files;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Containers: a name, an id or its beginning, a pod, or image:NAME
-    #[arg(required = true, value_name = "NAME")]
+    #[arg(required = true, value_name = "NAME", add = super::completions::containers())]
     names: Vec<String>,
 
     /// Learn from a recording instead of this host

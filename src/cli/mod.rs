@@ -23,6 +23,7 @@ mod list;
 mod live;
 mod log;
 mod man;
+mod manual_texts;
 mod policy;
 mod posture;
 mod privileges;
@@ -30,9 +31,11 @@ mod record;
 mod replay;
 mod report;
 mod rules;
+mod screen_config;
 mod selection;
 mod selftest;
 mod signals;
+mod starter_file;
 mod stop;
 mod terminal;
 mod theme;
@@ -95,6 +98,7 @@ enum CliCommand {
     Posture(posture::Args),
     Rules(rules::Args),
     Policy(policy::Args),
+    Config(screen_config::Args),
     Theme(theme::Args),
     Keys(keys::Args),
     Doctor(doctor::Args),
@@ -110,6 +114,14 @@ enum CliCommand {
 pub fn main() -> ExitCode {
     if let Err(error) = color_eyre::install() {
         error::print_message(error);
+    }
+    match completions::answer() {
+        Ok(false) => {}
+        Ok(true) => return ExitCode::SUCCESS,
+        Err(error) => {
+            drop(error.print());
+            return ExitCode::from(2);
+        }
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -148,11 +160,12 @@ pub fn main() -> ExitCode {
         Some(CliCommand::Posture(args)) => posture::run(&args),
         Some(CliCommand::Rules(args)) => rules::run(&args),
         Some(CliCommand::Policy(args)) => policy::run(&args),
+        Some(CliCommand::Config(args)) => screen_config::run(&args),
         Some(CliCommand::Theme(args)) => theme::run(&args),
         Some(CliCommand::Keys(args)) => keys::run(&args),
         Some(CliCommand::Doctor(args)) => doctor::run(&args),
         Some(CliCommand::Selftest(args)) => selftest::run(&args),
-        Some(CliCommand::Completions(args)) => completions::run(&args, command()),
+        Some(CliCommand::Completions(args)) => completions::run(&args),
         Some(CliCommand::Man(args)) => man::run(&args, command()),
         Some(CliCommand::Inside(args)) => selftest::container::run(&args),
     };

@@ -1,14 +1,14 @@
-//! `hullwatch policy`: checks a policy file.
+//! `hullwatch policy`: writes a policy file to begin with, and checks one.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::CliError;
+use super::{CliError, starter_file};
 use crate::detect::{Policy, PolicyRead};
 use crate::user_files;
 
-/// Check a policy file
+/// Write a policy file to begin with, or check one
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -22,15 +22,23 @@ enum PolicyCommand {
         /// The file [default: $XDG_CONFIG_HOME/hullwatch/policy.toml]
         file: Option<PathBuf>,
     },
+    /// Write a policy file in which everything is explained and nothing is in force; never
+    /// overwrites
+    Init {
+        /// The file [default: $XDG_CONFIG_HOME/hullwatch/policy.toml]
+        file: Option<PathBuf>,
+    },
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
-    let PolicyCommand::Check { file } = &args.action;
-    let path = match file {
-        Some(file) => file.clone(),
-        None => user_files::standard("policy.toml")
-            .ok_or_else(|| CliError::expected("no home directory is known"))?,
+    let file = match &args.action {
+        PolicyCommand::Check { file } => file,
+        PolicyCommand::Init { file } => {
+            let path = starter_file::path(file.as_deref(), "policy.toml")?;
+            return starter_file::write(&path, starter_file::POLICY);
+        }
     };
+    let path = starter_file::path(file.as_deref(), "policy.toml")?;
     let read = read(&path).map_err(|error| match (file, error) {
         // No policy file at the default place is nothing wrong, but there is nothing to check.
         (None, CliError::Expected(why)) if !path.exists() => CliError::expected(format!(

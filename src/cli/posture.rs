@@ -25,7 +25,7 @@ use crate::posture::{CheckResult, PostureOutcome, posture};
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Containers: a name, an id or its beginning, a pod, or image:NAME [default: all]
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = super::completions::containers())]
     names: Vec<String>,
 
     /// Check the containers of a recording instead of this host's

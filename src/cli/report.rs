@@ -28,7 +28,7 @@ pub(super) struct Args {
     watch: bool,
 
     /// Only incidents of this container: a name, an id or its beginning, a pod, or image:NAME
-    #[arg(long, value_name = "CONTAINER")]
+    #[arg(long, value_name = "CONTAINER", add = super::completions::containers())]
     container: Option<String>,
 
     /// How to write the report

@@ -13,6 +13,7 @@ use crate::probe::{Probe, ProbeConfig};
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The rule to explain, e.g. drift.exec-new
+    #[arg(add = super::completions::rules())]
     rule: Option<String>,
 
     /// Print JSON lines

@@ -19,7 +19,7 @@ const HELD: usize = 1024;
 #[derive(Debug, Clone, Args)]
 pub(super) struct Selection {
     /// Only this container: a name, an id or its beginning, a pod, or image:NAME (repeatable)
-    #[arg(long, value_name = "CONTAINER")]
+    #[arg(long, value_name = "CONTAINER", add = super::completions::containers())]
     pub(super) container: Vec<String>,
 
     /// Only findings at least this severe: info, low, medium, high or critical

@@ -1,5 +1,6 @@
 //! The project's own commands, run as `cargo xtask COMMAND`.
 
+mod dist;
 mod new_rule;
 
 use std::process::{Command, ExitCode};
@@ -12,6 +13,7 @@ object [--check]      build the kernel object; --check: compare it with the comm
 demo                  write the findings of the demo recordings anew, by the present rules
 screenshots [--check] make the pictures in screenshots/; --check: compare them
 kernels [PACKAGE…]    run doctor, selftest and watch on other kernels (root)
+dist                  make the static program, .deb, .rpm and archive in target/dist
 fuzz [SECONDS]        run each fuzz target for that long, by default 10 seconds
 check                 formatting, lints, dependencies, and the tests that need no root
 ";
@@ -48,6 +50,7 @@ fn run(words: &[&str]) -> Result<(), String> {
             &["run", "--locked", "--quiet", "--example", "refresh-demo"],
         ),
         ["kernels", rest @ ..] => call("tests/kernels", rest),
+        ["dist"] => dist::make(),
         ["fuzz"] => fuzz("10"),
         ["fuzz", seconds] => fuzz(seconds),
         ["check"] => {

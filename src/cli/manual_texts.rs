@@ -1,0 +1,100 @@
+//! What the manual pages say besides the options: examples, exit status, files, environment.
+
+/// A command line of an example.
+pub(super) struct Example {
+    /// The command it belongs to, as words.
+    pub(super) command: &'static str,
+    /// What to type.
+    pub(super) line: &'static str,
+    /// What it does.
+    pub(super) meaning: &'static str,
+}
+
+const fn example(command: &'static str, line: &'static str, meaning: &'static str) -> Example {
+    Example {
+        command,
+        line,
+        meaning,
+    }
+}
+
+/// Examples of every command.
+#[rustfmt::skip]
+pub(super) const EXAMPLES: &[Example] = &[
+    example("hullwatch", "sudo hullwatch", "Show this host on the screen."),
+    example("hullwatch", "hullwatch demo", "Show a recorded break-in; needs no rights."),
+    example("hullwatch watch", "sudo hullwatch watch --min-severity high --exit-code --duration 10m", "Exit with 1 when something serious happens within ten minutes."),
+    example("hullwatch watch", "sudo hullwatch watch --events exec --container web | jq -r '.argv | join(\" \")'", "Print the command lines of a container."),
+    example("hullwatch list", "sudo hullwatch list findings --filter 'sev>=h' --json", "Print the serious findings, one JSON object a line."),
+    example("hullwatch record", "sudo hullwatch record --detach incident.jsonl.zst", "Record in the background."),
+    example("hullwatch attach", "hullwatch attach", "Show the recording that is under way."),
+    example("hullwatch stop", "sudo hullwatch stop", "End the recording that is under way."),
+    example("hullwatch replay", "hullwatch replay incident.jsonl.zst --findings", "Check a recording, and print its findings."),
+    example("hullwatch report", "hullwatch report incident.jsonl.zst --format html > report.html", "Write a report about the incidents of a recording."),
+    example("hullwatch demo", "hullwatch demo --play", "Play the recorded break-in from its beginning."),
+    example("hullwatch drift", "sudo hullwatch drift web --diff", "Show how a container's files differ from its image."),
+    example("hullwatch learn", "sudo hullwatch learn web --until-ready", "Learn what a container does, into web.baseline.toml."),
+    example("hullwatch baseline", "hullwatch baseline show web.baseline.toml", "Show what was learned."),
+    example("hullwatch diff", "hullwatch diff before.baseline.toml after.baseline.toml --exit-code", "Compare two releases; exit with 1 when the second does something new."),
+    example("hullwatch harden", "hullwatch harden web.baseline.toml --format compose", "Suggest settings, for a compose file."),
+    example("hullwatch posture", "sudo hullwatch posture --fail-on high --exit-code", "Check how containers were started."),
+    example("hullwatch rules", "hullwatch rules drift.exec-new", "Explain a rule."),
+    example("hullwatch policy init", "hullwatch policy init", "Write a policy file to begin with."),
+    example("hullwatch policy check", "hullwatch policy check /etc/hullwatch/policy.toml", "Check a policy file."),
+    example("hullwatch config init", "hullwatch config init", "Write a configuration to begin with."),
+    example("hullwatch theme list", "hullwatch theme list", "List the themes."),
+    example("hullwatch keys", "hullwatch keys", "List the keys of the screen."),
+    example("hullwatch doctor", "sudo hullwatch doctor", "Check this host, and say how to fix what is missing."),
+    example("hullwatch selftest", "sudo hullwatch selftest", "Check that every kind of event is captured."),
+    example("hullwatch completions", "hullwatch completions bash > /etc/bash_completion.d/hullwatch", "Install completions for bash."),
+    example("hullwatch man", "hullwatch man --directory /usr/local/share/man/man1", "Install the manual pages."),
+];
+
+/// Exit codes.
+pub(super) const EXIT_STATUS: &[(&str, &str)] = &[
+    ("0", "Done."),
+    (
+        "1",
+        "A finding or a difference, where --exit-code asks for it; a host that cannot be watched; a \
+         replay that differs from its recording.",
+    ),
+    (
+        "2",
+        "Bad usage, bad input, missing rights, or (watch --exit-code) nothing found although events \
+         were lost.",
+    ),
+];
+
+/// Files.
+pub(super) const FILES: &[(&str, &str)] = &[
+    (
+        "$XDG_CONFIG_HOME/hullwatch/config.toml",
+        "Keys and screen. XDG_CONFIG_HOME is ~/.config by default; under sudo, that of the calling \
+         user. The systemd unit and the container image set it to /etc.",
+    ),
+    (
+        "$XDG_CONFIG_HOME/hullwatch/policy.toml",
+        "What is accepted on this host.",
+    ),
+    (
+        "$XDG_CONFIG_HOME/hullwatch/baselines/",
+        "Baselines that watching compares with.",
+    ),
+    ("$XDG_CONFIG_HOME/hullwatch/themes/", "Themes."),
+    (
+        "$XDG_STATE_HOME/hullwatch/",
+        "Views of recordings to come back to, and the log of a screen.",
+    ),
+];
+
+/// Environment variables.
+pub(super) const ENVIRONMENT: &[(&str, &str)] = &[
+    ("DOCKER_HOST", "Address of the Docker engine."),
+    ("HULLWATCH_THEME", "Theme of the screen."),
+    (
+        "HULLWATCH_LOG",
+        "Level of the log, e.g. debug; off by default.",
+    ),
+    ("HULLWATCH_LOG_FILE", "File of the log instead of stderr."),
+    ("NO_COLOR", "No colours when set."),
+];
