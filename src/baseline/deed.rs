@@ -277,9 +277,6 @@ fn file_deeds(
         FileOp::Mkdir => change(&file.path, 'm'),
         FileOp::Unlink | FileOp::Rmdir => change(&file.path, 'd'),
         FileOp::Symlink => change(&file.path, 'l'),
-        FileOp::Chmod | FileOp::Chown | FileOp::SetXattr | FileOp::RemoveXattr | FileOp::Chattr => {
-            change(&file.path, 'a')
-        }
         FileOp::Mknod => change(&file.path, 'n'),
         FileOp::Rename => {
             change(&file.path, 'r');
@@ -292,6 +289,8 @@ fn file_deeds(
                 change(target, 'l');
             }
         }
+        // Mode, owner, flags and the like.
+        _ => change(&file.path, 'a'),
     }
     if facts.fs == Filesystem::Overlay && facts.lower {
         change(&file.path, 'i');

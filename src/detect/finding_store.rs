@@ -369,6 +369,7 @@ mod tests {
     const RULE: RuleInfo = RuleInfo {
         id: "a.b",
         title: "",
+        label: "",
         severity: Severity::Low,
         attack: &[],
         needs: &[],

@@ -65,6 +65,8 @@ pub struct RuleInfo {
     pub id: &'static str,
     /// One line.
     pub title: &'static str,
+    /// Two or three words for a column, followed there by the finding's object.
+    pub label: &'static str,
     /// The usual severity; a finding may be graded lower or higher by its circumstances.
     pub severity: Severity,
     /// ATT&CK technique ids.

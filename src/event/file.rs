@@ -4,66 +4,96 @@ use serde::{Deserialize, Serialize};
 
 use super::{Bytes, Timestamp};
 
-/// What was done to a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FileOp {
-    /// Created by an open.
-    Create,
-    /// Opened for writing.
-    Write,
-    /// Cut to a length.
-    Truncate,
-    /// A sensitive file was opened for reading.
-    Read,
-    /// Moved; `path` is the old name, `target` the new.
-    Rename,
-    /// Removed.
-    Unlink,
-    /// Hard link; `path` is the existing file, `target` the new name.
-    Link,
-    /// Symbolic link; `path` is the new name, `target` its content.
-    Symlink,
-    /// Directory made.
-    Mkdir,
-    /// Directory removed.
-    Rmdir,
-    /// Mode changed, see `mode`.
-    Chmod,
-    /// Owner changed.
-    Chown,
-    /// Device node or fifo made.
-    Mknod,
-    /// Mapped executable (a library load).
-    MapExec,
-    /// Extended attribute set, see `attribute`.
-    SetXattr,
-    /// Extended attribute removed, see `attribute`.
-    RemoveXattr,
-    /// Inode flags set, see `attribute`.
-    Chattr,
+/// What an operation does with a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileEffect {
+    /// Uses the content and changes nothing.
+    Use,
+    /// Changes the content.
+    Content,
+    /// Makes, moves or removes a name.
+    Name,
+    /// Changes mode, owner, flags or extended attributes; the content's author stays.
+    Attribute,
 }
 
-impl FileOp {
-    /// What was done, for people: "created /tmp/x".
-    #[must_use]
-    pub fn verb(self) -> &'static str {
-        match self {
-            Self::Create => "created",
-            Self::Write | Self::Truncate => "wrote",
-            Self::Read => "read",
-            Self::Rename => "moved",
-            Self::Unlink | Self::Rmdir => "removed",
-            Self::Link | Self::Symlink => "linked",
-            Self::Mkdir => "made directory",
-            Self::Chmod => "changed the mode of",
-            Self::Chown => "changed the owner of",
-            Self::Mknod => "made node",
-            Self::MapExec => "mapped",
-            Self::SetXattr | Self::RemoveXattr => "changed an attribute of",
-            Self::Chattr => "changed the flags of",
+/// Declares the operations: the kernel programs' number, the words for people ("created /tmp/x"),
+/// and the effect. All other code derives from this list.
+macro_rules! operations {
+    ($($(#[$doc:meta])* $name:ident = $number:literal, $verb:literal, $effect:ident;)*) => {
+        /// What was done to a file.
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+        )]
+        #[serde(rename_all = "snake_case")]
+        pub enum FileOp {
+            $($(#[$doc])* $name,)*
         }
-    }
+
+        impl FileOp {
+            /// The operation with this number in the kernel programs' records.
+            #[must_use]
+            pub fn of_number(number: u8) -> Option<Self> {
+                match number {
+                    $($number => Some(Self::$name),)*
+                    _ => None,
+                }
+            }
+
+            /// What was done, for people: "created /tmp/x".
+            #[must_use]
+            pub fn verb(self) -> &'static str {
+                match self {
+                    $(Self::$name => $verb,)*
+                }
+            }
+
+            /// What it does with the file.
+            #[must_use]
+            pub fn effect(self) -> FileEffect {
+                match self {
+                    $(Self::$name => FileEffect::$effect,)*
+                }
+            }
+        }
+    };
+}
+
+operations! {
+    /// Created by an open.
+    Create = 0, "created", Content;
+    /// Opened for writing.
+    Write = 1, "wrote", Content;
+    /// Cut to a length.
+    Truncate = 2, "wrote", Content;
+    /// A sensitive file was opened for reading.
+    Read = 3, "read", Use;
+    /// Moved; `path` is the old name, `target` the new.
+    Rename = 4, "moved", Name;
+    /// Removed.
+    Unlink = 5, "removed", Name;
+    /// Hard link; `path` is the existing file, `target` the new name.
+    Link = 6, "linked", Name;
+    /// Symbolic link; `path` is the new name, `target` its content.
+    Symlink = 7, "linked", Name;
+    /// Directory made.
+    Mkdir = 8, "made directory", Name;
+    /// Directory removed.
+    Rmdir = 9, "removed", Name;
+    /// Mode changed, see `mode`.
+    Chmod = 10, "changed the mode of", Attribute;
+    /// Owner changed.
+    Chown = 11, "changed the owner of", Attribute;
+    /// Device node or fifo made.
+    Mknod = 12, "made node", Name;
+    /// Mapped executable (a library load).
+    MapExec = 13, "mapped", Use;
+    /// Extended attribute set, see `attribute`.
+    SetXattr = 15, "changed an attribute of", Attribute;
+    /// Extended attribute removed, see `attribute`.
+    RemoveXattr = 16, "changed an attribute of", Attribute;
+    /// Inode flags set, see `attribute`.
+    Chattr = 17, "changed the flags of", Attribute;
 }
 
 /// An extended attribute or the inode flags of a file, as a change left them.

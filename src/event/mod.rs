@@ -34,7 +34,9 @@ pub use drift_scan::{
     Count, Difference, Differing, DriftScan, DriftScanCause, DriftScanSource, FileClass, NodeKind,
     PackageChange,
 };
-pub use file::{Compare, CompareClass, File, FileAttribute, FileFacts, FileOp, Filesystem, Origin};
+pub use file::{
+    Compare, CompareClass, File, FileAttribute, FileEffect, FileFacts, FileOp, Filesystem, Origin,
+};
 pub use health::{ContainerUsage, Lost, LostReason, ProcessUsage, Tick};
 pub use kind::{KNOWN_TYPES, Kind};
 pub(crate) use packed::{pack, unpack};

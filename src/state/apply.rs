@@ -11,7 +11,7 @@ use super::quota::surplus;
 use super::tables::State;
 use crate::event::{
     BaselineChange, Bytes, ContainerAction, ContainerEvent, ContainerId, Event, Exec, Exit, File,
-    FileFacts, FileOp, Fork, Kind, Process, Tick, Timestamp,
+    FileEffect, FileFacts, FileOp, Fork, Kind, Process, Tick, Timestamp,
 };
 
 /// How long an exited process stays.
@@ -407,8 +407,7 @@ impl State {
 
     fn file(&mut self, event: &Event, file: &File) {
         if file.errno == 0
-            && file.op != FileOp::Read
-            && file.op != FileOp::MapExec
+            && file.op.effect() != FileEffect::Use
             && let Some(container) = self.own_container(event)
             && let Some(now) = container.writes.back_mut()
         {
@@ -445,7 +444,7 @@ impl State {
             activity.refused += u64::from(file.count);
         }
         // Who changed a file, and when, outlasts those who look at it.
-        let looks = |op: &FileOp| matches!(op, FileOp::Read | FileOp::MapExec);
+        let looks = |op: &FileOp| op.effect() == FileEffect::Use;
         if looks(&file.op) && activity.ops.keys().any(|op| !looks(op)) {
             return;
         }
@@ -453,10 +452,7 @@ impl State {
         activity.last_errno = file.errno;
         activity.pid = event.pid;
         // Whose content it is outlasts a change of mode.
-        if !matches!(
-            file.op,
-            FileOp::Chmod | FileOp::Chown | FileOp::SetXattr | FileOp::RemoveXattr | FileOp::Chattr
-        ) {
+        if file.op.effect() != FileEffect::Attribute {
             activity.writer = event.pid;
         }
         if activity.comm != file.comm {

@@ -19,6 +19,7 @@ pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "exec.@ID@",
         title: "Ran @ID@",
+        label: "@ID@",
         severity: Severity::Medium,
         attack: &[],
         needs: &[Requirement::Exec],

@@ -25,6 +25,7 @@ pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "net.cloud-metadata",
         title: "Connected to the cloud's metadata service",
+        label: "cloud metadata",
         severity: Severity::High,
         attack: &["T1552.005"],
         needs: &[Requirement::Connect],

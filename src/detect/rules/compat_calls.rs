@@ -11,6 +11,7 @@ pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "exec.compat",
         title: "Runs 32-bit code",
+        label: "32-bit code",
         severity: Severity::Info,
         attack: &["T1562"],
         needs: &[Requirement::Privilege],

@@ -24,6 +24,7 @@ pub(super) const RUNTIME: Rule = Rule {
     info: RuleInfo {
         id: RUNTIME_API,
         title: "Used a container engine's API",
+        label: "runtime API",
         severity: Severity::High,
         attack: &["T1610", "T1611"],
         needs: &[Requirement::Connect],
@@ -45,6 +46,7 @@ pub(super) const CLUSTER: Rule = Rule {
     info: RuleInfo {
         id: "net.cluster-api",
         title: "Connected to a Kubernetes or etcd port",
+        label: "cluster API",
         severity: Severity::Medium,
         attack: &["T1552.007", "T1613"],
         needs: &[Requirement::Connect],

@@ -20,6 +20,7 @@ pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "file.credential-read",
         title: "Read passwords, keys or tokens",
+        label: "secret read",
         severity: Severity::High,
         attack: &["T1552.001", "T1552.004", "T1003.008"],
         needs: &[Requirement::Read],

@@ -30,6 +30,7 @@ const CHECK: &str = "Whether the service has learned something new, as with anot
 const fn info(
     id: &'static str,
     title: &'static str,
+    label: &'static str,
     severity: Severity,
     needs: &'static [Requirement],
     explain: &'static str,
@@ -37,6 +38,7 @@ const fn info(
     RuleInfo {
         id,
         title,
+        label,
         severity,
         attack: &[],
         needs,
@@ -46,11 +48,11 @@ const fn info(
 }
 
 macro_rules! rule {
-    ($name:ident, $id:literal, $title:literal, $severity:ident, [$($need:ident),*],
+    ($name:ident, $id:literal, $title:literal, $label:literal, $severity:ident, [$($need:ident),*],
      [$($handler:ident),*] $(and $also:expr)?, $explain:literal) => {
         /// A rule about one facet.
         pub(super) const $name: Rule = Rule {
-            info: info($id, $title, Severity::$severity, &[$(Requirement::$need),*], $explain),
+            info: info($id, $title, $label, Severity::$severity, &[$(Requirement::$need),*], $explain),
             handlers: &[
                 $(Handler::$handler(|ctx, memory, _| judge(ctx, memory)),)*
                 $($also,)?
@@ -63,6 +65,7 @@ rule!(
     EXEC,
     "base.exec",
     "Ran a program that its baseline does not know",
+    "new program",
     Medium,
     [Exec],
     [Exec] and Handler::Container(|ctx, memory, _| look_up_again(ctx, memory)),
@@ -74,6 +77,7 @@ rule!(
     WRITE,
     "base.write",
     "Changed a file that its baseline does not know",
+    "new write",
     Low,
     [File],
     [File],
@@ -84,6 +88,7 @@ rule!(
     SECRET,
     "base.secret",
     "Read a secret that its baseline does not know",
+    "new secret",
     Medium,
     [Read],
     [],
@@ -94,6 +99,7 @@ rule!(
     CONNECT,
     "base.connect",
     "Connected to a peer that its baseline does not know",
+    "new peer",
     Medium,
     [Connect],
     [Connect],
@@ -104,6 +110,7 @@ rule!(
     LISTEN,
     "base.listen",
     "Listens on a port that its baseline does not know",
+    "new port",
     Medium,
     [Listen],
     [Listen],
@@ -114,6 +121,7 @@ rule!(
     RESOLVE,
     "base.resolve",
     "Asked for a name that its baseline does not know",
+    "new name",
     Info,
     [Dns],
     [Dns],
@@ -123,6 +131,7 @@ rule!(
     CAPABILITY,
     "base.capability",
     "Used a capability that its baseline does not know",
+    "new capability",
     Medium,
     [Capability],
     [Capability],
@@ -132,6 +141,7 @@ rule!(
     CALL,
     "base.call",
     "Made a privileged call that its baseline does not know",
+    "new call",
     Medium,
     [Privilege],
     [Privilege],
@@ -142,6 +152,7 @@ rule!(
     USER,
     "base.user",
     "Runs as a user that its baseline does not know",
+    "new user",
     Medium,
     [Exec],
     [],

@@ -25,6 +25,7 @@ pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "net.dns-tunnel",
         title: "DNS names look like a tunnel",
+        label: "DNS tunnel",
         severity: Severity::Medium,
         attack: &["T1071.004", "T1048"],
         needs: &[Requirement::Dns],

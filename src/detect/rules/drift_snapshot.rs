@@ -6,7 +6,9 @@ use crate::detect::rule_context::RuleContext;
 use crate::detect::rule_memory::RuleMemory;
 use crate::detect::seen_set::SeenSet;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity};
-use crate::event::{Difference, Differing, DriftScan, DriftScanSource, FileOp, Origin, Timestamp};
+use crate::event::{
+    Difference, Differing, DriftScan, DriftScanSource, FileEffect, FileOp, Origin, Timestamp,
+};
 
 /// Weighty files of one scan that are a finding each; more are counted in one.
 const MAX_APART: usize = 12;
@@ -21,6 +23,7 @@ pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "drift.snapshot",
         title: "Files were changed before watching began",
+        label: "files differ",
         severity: Severity::High,
         attack: &["T1554", "T1525", "T1505"],
         needs: &[Requirement::Compare],
@@ -109,7 +112,7 @@ fn examine(ctx: &RuleContext<'_>, told: &mut Told, scan: &DriftScan) -> Alerts {
 
 /// A process was seen changing the file; one that only read it was not.
 fn seen_changing(ctx: &RuleContext<'_>, entry: &Differing) -> bool {
-    let looks = |op: &FileOp| matches!(op, FileOp::Read | FileOp::MapExec);
+    let looks = |op: &FileOp| op.effect() == FileEffect::Use;
     ctx.activity(&entry.path)
         .is_some_and(|activity| activity.ops.keys().any(|op| !looks(op)))
 }

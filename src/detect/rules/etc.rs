@@ -11,12 +11,13 @@ use crate::event::{Bytes, File, FileOp};
 
 /// Declares a rule on one place.
 macro_rules! on_place {
-    ($(#[$doc:meta])* $name:ident, $class:ident, $id:literal, $severity:ident, $title:literal, [$($attack:literal),*], $explain:literal, $check:literal) => {
+    ($(#[$doc:meta])* $name:ident, $class:ident, $id:literal, $severity:ident, $title:literal, $label:literal, [$($attack:literal),*], $explain:literal, $check:literal) => {
         $(#[$doc])*
         pub(super) const $name: Rule = Rule {
             info: RuleInfo {
                 id: $id,
                 title: $title,
+                label: $label,
                 severity: Severity::$severity,
                 attack: &[$($attack),*],
                 needs: &[Requirement::File],
@@ -31,70 +32,70 @@ macro_rules! on_place {
 on_place!(
     /// passwd, shadow, group, gshadow.
     ACCOUNTS, Accounts, "file.accounts", High,
-    "Accounts or passwords changed", ["T1136.001", "T1098"],
+    "Accounts or passwords changed", "accounts", ["T1136.001", "T1098"],
     "A process wrote or replaced passwd, shadow, group or gshadow after start-up, and it was no package manager of the image.",
     "Which account or password differs from the image's file?"
 );
 on_place!(
     /// sudoers.
     SUDOERS, Sudoers, "file.sudoers", High,
-    "sudo rights changed", ["T1548.003"],
+    "sudo rights changed", "sudoers", ["T1548.003"],
     "A process wrote or replaced sudoers or a file in sudoers.d after start-up.",
     "Who may become root now?"
 );
 on_place!(
     /// PAM.
     PAM, Pam, "file.pam", High,
-    "PAM login checks changed", ["T1556.003"],
+    "PAM login checks changed", "PAM", ["T1556.003"],
     "A process wrote or replaced PAM configuration or a PAM module: a back door in every login.",
     "Compare the file with the image's."
 );
 on_place!(
     /// ld.so.preload.
     LD_PRELOAD, LdPreload, "file.ld-preload", Critical,
-    "Preload library set for all programs", ["T1574.006"],
+    "Preload library set for all programs", "preload", ["T1574.006"],
     "A process wrote or replaced /etc/ld.so.preload: the loader loads the libraries it names into every program that starts.",
     "Which library does it name, and which process wrote that library?"
 );
 on_place!(
     /// ld.so.conf.
     LD_CONF, LdConf, "file.loader-path", High,
-    "Library search path changed", ["T1574.001"],
+    "Library search path changed", "loader path", ["T1574.001"],
     "A process changed ld.so.conf or its directory: programs may load other libraries than the image's.",
     "Which directory was added, and which libraries are in it?"
 );
 on_place!(
     /// cron.
     CRON, Cron, "file.cron", High,
-    "Cron job planted or changed", ["T1053.003"],
+    "Cron job planted or changed", "cron", ["T1053.003"],
     "A process wrote, replaced or linked a cron table or a file in a cron directory after start-up. It counts whether or not a cron daemon runs in the container.",
     "What does the job run? Does the image's own job differ?"
 );
 on_place!(
     /// Service definitions.
     SERVICE, Service, "file.service", Medium,
-    "Service or boot script planted or changed", ["T1543.002", "T1037.004"],
+    "Service or boot script planted or changed", "service", ["T1543.002", "T1037.004"],
     "A process wrote or replaced a systemd unit, an init script or rc.local after start-up.",
     "What does it start? It matters most when the directory is mounted from the host."
 );
 on_place!(
     /// Shell start-up files.
     SHELL_STARTUP, ShellStartup, "file.shell-startup", Medium,
-    "Shell start-up file changed", ["T1546.004"],
+    "Shell start-up file changed", "shell start-up", ["T1546.004"],
     "A process wrote or replaced profile, bashrc or a similar file: the next shell runs its lines.",
     "Which lines were added?"
 );
 on_place!(
     /// SSH access.
     SSH_ACCESS, SshAccess, "file.ssh-access", High,
-    "SSH access changed", ["T1098.004"],
+    "SSH access changed", "ssh access", ["T1098.004"],
     "A process wrote or replaced authorized_keys or the SSH server's configuration after start-up.",
     "Whose key was added?"
 );
 on_place!(
     /// Package sources.
     PACKAGE_SOURCES, PackageSources, "file.package-sources", Medium,
-    "Package sources changed", ["T1195.002"],
+    "Package sources changed", "package source", ["T1195.002"],
     "A process changed the package repositories or their trusted keys after start-up.",
     "Which repository or key was added?"
 );
@@ -104,6 +105,7 @@ pub(super) const CONFIG: Rule = Rule {
     info: RuleInfo {
         id: "file.etc-changed",
         title: "Configuration in /etc changed",
+        label: "config",
         severity: Severity::Medium,
         attack: &["T1562", "T1565.001"],
         needs: &[Requirement::File],

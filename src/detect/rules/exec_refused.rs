@@ -15,6 +15,7 @@ pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "drift.exec-refused",
         title: "Tried to run a program that is not in the image",
+        label: "refused program",
         severity: Severity::Medium,
         attack: &["T1105"],
         needs: &[Requirement::ExecRefused],

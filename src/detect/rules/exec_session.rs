@@ -20,6 +20,7 @@ pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "exec.session",
         title: "Command run by exec from the host",
+        label: "exec",
         severity: Severity::Medium,
         attack: &["T1609", "T1059"],
         needs: &[Requirement::Exec],

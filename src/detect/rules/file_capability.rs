@@ -32,6 +32,7 @@ pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "file.capability",
         title: "A file was given capabilities",
+        label: "capabilities",
         severity: Severity::High,
         attack: &["T1548"],
         needs: &[Requirement::Attribute],

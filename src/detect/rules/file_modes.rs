@@ -13,6 +13,7 @@ pub(super) const SETUID: Rule = Rule {
     info: RuleInfo {
         id: "file.setuid",
         title: "File made setuid or setgid",
+        label: "setuid",
         severity: Severity::High,
         attack: &["T1548.001"],
         needs: &[Requirement::File],
@@ -28,6 +29,7 @@ pub(super) const WRITABLE: Rule = Rule {
     info: RuleInfo {
         id: "file.world-writable",
         title: "World-writable",
+        label: "world-writable",
         severity: Severity::Medium,
         attack: &["T1222.002"],
         needs: &[Requirement::File],

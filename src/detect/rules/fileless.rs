@@ -13,6 +13,7 @@ pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "drift.exec-fileless",
         title: "Ran a program from memory",
+        label: "no file",
         severity: Severity::Critical,
         attack: &["T1620", "T1055"],
         needs: &[Requirement::Exec],

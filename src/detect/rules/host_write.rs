@@ -15,6 +15,7 @@ pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "file.host-write",
         title: "Wrote to a system directory of the host",
+        label: "host write",
         severity: Severity::High,
         attack: &["T1611", "T1543"],
         needs: &[Requirement::File, Requirement::Engine],

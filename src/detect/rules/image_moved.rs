@@ -9,6 +9,7 @@ pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "life.image-moved",
         title: "The image tag was moved",
+        label: "image moved",
         severity: Severity::Info,
         attack: &["T1525"],
         needs: &[Requirement::Engine],

@@ -14,6 +14,7 @@ pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "file.immutable",
         title: "A file was made immutable",
+        label: "immutable",
         severity: Severity::High,
         attack: &["T1222.002"],
         needs: &[Requirement::Attribute],

@@ -15,6 +15,7 @@ pub(super) const MOUNT: Rule = Rule {
     info: RuleInfo {
         id: "priv.mount",
         title: "Mounted a file system",
+        label: "mount",
         severity: Severity::High,
         attack: &["T1611"],
         needs: &[Requirement::Privilege],
@@ -34,6 +35,7 @@ pub(super) const NAMESPACE: Rule = Rule {
     info: RuleInfo {
         id: "priv.namespace",
         title: "Created or joined a namespace",
+        label: "namespace",
         severity: Severity::High,
         attack: &["T1611", "T1068"],
         needs: &[Requirement::Privilege],
@@ -52,6 +54,7 @@ pub(super) const ROOT: Rule = Rule {
     info: RuleInfo {
         id: "priv.root-changed",
         title: "Changed the root directory",
+        label: "root changed",
         severity: Severity::High,
         attack: &["T1611"],
         needs: &[Requirement::Privilege],

@@ -15,6 +15,7 @@ pub(super) const SETTING: Rule = Rule {
     info: RuleInfo {
         id: "priv.kernel-setting",
         title: "Wrote a kernel setting",
+        label: "kernel setting",
         severity: Severity::Critical,
         attack: &["T1611", "T1562"],
         needs: &[Requirement::File],
@@ -32,6 +33,7 @@ pub(super) const DEVICE: Rule = Rule {
     info: RuleInfo {
         id: "priv.device",
         title: "Opened a raw disk or kernel memory",
+        label: "device",
         severity: Severity::High,
         attack: &["T1611", "T1006"],
         needs: &[Requirement::File],
@@ -48,6 +50,7 @@ pub(super) const MEMORY: Rule = Rule {
     info: RuleInfo {
         id: "priv.memory-file",
         title: "Opened another process's memory",
+        label: "memory file",
         severity: Severity::High,
         attack: &["T1055.009", "T1003.007"],
         needs: &[Requirement::File],
@@ -65,6 +68,7 @@ pub(super) const OWN_EXE: Rule = Rule {
     info: RuleInfo {
         id: "priv.runtime-overwrite",
         title: "Tried to overwrite a running program through /proc",
+        label: "runtime overwrite",
         severity: Severity::Critical,
         attack: &["T1611"],
         needs: &[Requirement::File],

@@ -14,6 +14,7 @@ pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "drift.library",
         title: "Loaded a library that is not in the image",
+        label: "library",
         severity: Severity::Medium,
         attack: &["T1574.006", "T1129"],
         needs: &[Requirement::MapExec],

@@ -22,6 +22,7 @@ pub(super) const RESTARTS: Rule = Rule {
     info: RuleInfo {
         id: "life.restart-loop",
         title: "Container keeps restarting",
+        label: "keeps restarting",
         severity: Severity::Low,
         attack: &[],
         needs: &[Requirement::Engine],
@@ -38,6 +39,7 @@ pub(super) const OOM: Rule = Rule {
     info: RuleInfo {
         id: "life.out-of-memory",
         title: "Process killed: out of memory",
+        label: "out of memory",
         severity: Severity::Low,
         attack: &["T1496"],
         needs: &[Requirement::Engine],
@@ -53,6 +55,7 @@ pub(super) const UNPINNED: Rule = Rule {
     info: RuleInfo {
         id: "life.image-unpinned",
         title: "Image without a fixed version",
+        label: "unpinned image",
         severity: Severity::Info,
         attack: &["T1525"],
         needs: &[Requirement::Engine],

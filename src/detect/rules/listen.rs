@@ -27,6 +27,7 @@ pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "net.listen-new",
         title: "Listens on a port its image does not declare",
+        label: "listens",
         severity: Severity::Medium,
         attack: &["T1571", "T1205"],
         needs: &[Requirement::Listen],

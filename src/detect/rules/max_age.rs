@@ -10,6 +10,7 @@ pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "life.age",
         title: "Container is older than its limit",
+        label: "too old",
         severity: Severity::Low,
         attack: &[],
         needs: &[Requirement::Engine],

@@ -15,6 +15,7 @@ pub(super) const DESTINATION: Rule = Rule {
     info: RuleInfo {
         id: "net.new-destination",
         title: "Connected to a new public address",
+        label: "new address",
         severity: Severity::Low,
         attack: &["T1071", "T1041"],
         needs: &[Requirement::Connect],

@@ -15,6 +15,7 @@ pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "net.new-name",
         title: "Looked up names in a new domain",
+        label: "new name",
         severity: Severity::Info,
         attack: &["T1071.004", "T1568"],
         needs: &[Requirement::Dns],

@@ -15,6 +15,7 @@ pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "file.package-database",
         title: "Package records changed, not by a package manager",
+        label: "package records",
         severity: Severity::Medium,
         attack: &["T1070", "T1036"],
         needs: &[Requirement::File],

@@ -14,6 +14,7 @@ pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "exec.package-manager",
         title: "Package manager run",
+        label: "packages",
         severity: Severity::Low,
         attack: &["T1072", "T1105"],
         needs: &[Requirement::Exec],

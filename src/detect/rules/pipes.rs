@@ -17,6 +17,7 @@ pub(super) const PIPE: Rule = Rule {
     info: RuleInfo {
         id: "exec.pipe-to-shell",
         title: "Downloaded or decoded data piped into a shell",
+        label: "piped to shell",
         severity: Severity::High,
         attack: &["T1059", "T1105", "T1140"],
         needs: &[Requirement::Exec],

@@ -40,6 +40,7 @@ pub(super) const SCAN: Rule = Rule {
     info: RuleInfo {
         id: "net.scan",
         title: "Scanned ports or hosts",
+        label: "scan",
         severity: Severity::High,
         attack: &["T1046"],
         needs: &[Requirement::Connect],

@@ -15,6 +15,7 @@ pub(super) const TRACE: Rule = Rule {
     info: RuleInfo {
         id: "priv.process-access",
         title: "Accessed another process's memory",
+        label: "process access",
         severity: Severity::High,
         attack: &["T1055.008", "T1055.009"],
         needs: &[Requirement::Privilege],
@@ -34,6 +35,7 @@ pub(super) const KERNEL: Rule = Rule {
     info: RuleInfo {
         id: "priv.kernel",
         title: "Tried to change or load kernel code",
+        label: "kernel",
         severity: Severity::Critical,
         attack: &["T1547.006", "T1014"],
         needs: &[Requirement::Privilege],
@@ -50,6 +52,7 @@ pub(super) const UNUSUAL: Rule = Rule {
     info: RuleInfo {
         id: "priv.unusual-call",
         title: "Made a system call that services rarely need",
+        label: "unusual call",
         severity: Severity::Low,
         attack: &["T1068"],
         needs: &[Requirement::Privilege],

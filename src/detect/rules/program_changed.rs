@@ -14,6 +14,7 @@ pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "file.program-changed",
         title: "Program or library of the image changed",
+        label: "program changed",
         severity: Severity::High,
         attack: &["T1554", "T1574", "T1036.005"],
         needs: &[Requirement::File],

@@ -15,6 +15,7 @@ pub(super) const MASQUERADE: Rule = Rule {
     info: RuleInfo {
         id: "exec.masquerade",
         title: "Disguised program",
+        label: "disguised",
         severity: Severity::High,
         attack: &["T1036.004", "T1036.005", "T1564.001"],
         needs: &[Requirement::Exec],
@@ -40,6 +41,7 @@ pub(super) const MINER: Rule = Rule {
     info: RuleInfo {
         id: "exec.miner",
         title: "Ran a coin miner",
+        label: "miner",
         severity: Severity::Critical,
         attack: &["T1496"],
         needs: &[Requirement::Exec],

@@ -13,6 +13,7 @@ pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "net.raw-socket",
         title: "Used a raw or packet socket",
+        label: "raw socket",
         severity: Severity::Low,
         attack: &["T1040", "T1095"],
         needs: &[Requirement::Privilege],

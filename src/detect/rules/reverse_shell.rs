@@ -19,6 +19,7 @@ pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "net.reverse-shell",
         title: "Reverse shell",
+        label: "reverse shell",
         severity: Severity::Critical,
         attack: &["T1059.004", "T1571"],
         needs: &[Requirement::Exec, Requirement::Connect],

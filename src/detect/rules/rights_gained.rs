@@ -16,6 +16,7 @@ pub(super) const BECAME_ROOT: Rule = Rule {
     info: RuleInfo {
         id: "priv.became-root",
         title: "Another user's process became root",
+        label: "became root",
         severity: Severity::High,
         attack: &["T1548.001", "T1068"],
         needs: &[Requirement::Privilege],
@@ -32,6 +33,7 @@ pub(super) const CAPABILITY: Rule = Rule {
     info: RuleInfo {
         id: "priv.capability-new",
         title: "Used a capability for the first time",
+        label: "capability",
         severity: Severity::Low,
         attack: &["T1548"],
         needs: &[Requirement::Capability],

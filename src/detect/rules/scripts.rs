@@ -21,6 +21,7 @@ pub(super) const SCRIPT: Rule = Rule {
     info: RuleInfo {
         id: "drift.script",
         title: "Ran a script that is not in the image",
+        label: "script",
         severity: Severity::Medium,
         attack: &["T1059", "T1105"],
         needs: &[Requirement::Exec, Requirement::File],

@@ -14,6 +14,7 @@ pub(super) const TERMINAL: Rule = Rule {
     info: RuleInfo {
         id: "exec.shell-terminal",
         title: "Shell got a terminal",
+        label: "terminal",
         severity: Severity::Medium,
         attack: &["T1059.004"],
         needs: &[Requirement::Exec],

@@ -9,6 +9,7 @@ pub(super) const STARTUP: Rule = Rule {
     info: RuleInfo {
         id: "drift.startup",
         title: "Made changes while starting",
+        label: "start-up drift",
         severity: Severity::Info,
         attack: &[],
         needs: &[Requirement::Exec],
@@ -26,6 +27,7 @@ pub(super) const BUILT: Rule = Rule {
     info: RuleInfo {
         id: "drift.exec-built",
         title: "Ran programs built inside the container",
+        label: "built inside",
         severity: Severity::Info,
         attack: &["T1027.004"],
         needs: &[Requirement::Exec],

@@ -16,6 +16,7 @@ pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "file.traces-cleared",
         title: "Cleared logs or shell history",
+        label: "traces cleared",
         severity: Severity::Medium,
         attack: &["T1070.002", "T1070.003"],
         needs: &[Requirement::File],

@@ -20,6 +20,7 @@ pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "file.trust-store",
         title: "Trusted certificates or package keys changed",
+        label: "trust store",
         severity: Severity::Medium,
         attack: &["T1553.004"],
         needs: &[Requirement::File],

@@ -11,6 +11,7 @@ pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "file.watched",
         title: "Sensitive path of the policy touched",
+        label: "watched path",
         severity: Severity::Medium,
         attack: &["T1565.001"],
         needs: &[Requirement::File],

@@ -137,32 +137,13 @@ fn resolve(base: &[u8], known: bool, name: &[u8], nspid: u32) -> (Vec<u8>, bool)
 }
 
 fn operation(record: &FileRecord) -> Result<FileOp, ConvertError> {
-    Ok(match record.op {
-        op::CREATE => FileOp::Create,
-        op::WRITE => FileOp::Write,
-        op::TRUNCATE => FileOp::Truncate,
-        op::READ => FileOp::Read,
-        op::RENAME => FileOp::Rename,
-        op::UNLINK if record.call_flags & REMOVE_DIRECTORY != 0 => FileOp::Rmdir,
-        op::UNLINK => FileOp::Unlink,
-        op::LINK => FileOp::Link,
-        op::SYMLINK => FileOp::Symlink,
-        op::MKDIR => FileOp::Mkdir,
-        op::RMDIR => FileOp::Rmdir,
-        op::CHMOD => FileOp::Chmod,
-        op::CHOWN => FileOp::Chown,
-        op::MKNOD => FileOp::Mknod,
-        op::MAP_EXEC => FileOp::MapExec,
-        op::SET_XATTR => FileOp::SetXattr,
-        op::REMOVE_XATTR => FileOp::RemoveXattr,
-        op::CHATTR => FileOp::Chattr,
-        other => {
-            return Err(ConvertError::Unknown {
-                kind: KIND,
-                field: "operation",
-                value: other.into(),
-            });
-        }
+    if record.op == op::UNLINK && record.call_flags & REMOVE_DIRECTORY != 0 {
+        return Ok(FileOp::Rmdir);
+    }
+    FileOp::of_number(record.op).ok_or(ConvertError::Unknown {
+        kind: KIND,
+        field: "operation",
+        value: record.op.into(),
     })
 }
 
@@ -437,6 +418,34 @@ mod tests {
         let refused = exec_refused(&whole, 7).unwrap();
         assert_eq!((refused.path, refused.errno), ("/dev/shm/x".into(), 13));
         assert!(exec_refused(&whole[..whole.len() - 1], 7).is_err());
+    }
+
+    #[test]
+    fn every_number_of_the_kernel_programs_is_the_operation_of_that_name() {
+        for (number, name) in [
+            (op::CREATE, "create"),
+            (op::WRITE, "write"),
+            (op::TRUNCATE, "truncate"),
+            (op::READ, "read"),
+            (op::RENAME, "rename"),
+            (op::UNLINK, "unlink"),
+            (op::LINK, "link"),
+            (op::SYMLINK, "symlink"),
+            (op::MKDIR, "mkdir"),
+            (op::RMDIR, "rmdir"),
+            (op::CHMOD, "chmod"),
+            (op::CHOWN, "chown"),
+            (op::MKNOD, "mknod"),
+            (op::MAP_EXEC, "map_exec"),
+            (op::SET_XATTR, "set_xattr"),
+            (op::REMOVE_XATTR, "remove_xattr"),
+            (op::CHATTR, "chattr"),
+        ] {
+            let json = serde_json::to_string(&FileOp::of_number(number)).unwrap();
+            assert_eq!(json, format!("\"{name}\""));
+        }
+        assert_eq!(FileOp::of_number(op::EXEC), None);
+        assert_eq!(FileOp::of_number(op::OPEN), None);
     }
 
     #[test]

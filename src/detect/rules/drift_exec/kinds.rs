@@ -13,6 +13,7 @@ use crate::event::{Bytes, Origin, Timestamp};
 pub(super) const NEW: RuleInfo = RuleInfo {
     id: "drift.exec-new",
     title: "Ran a program that is not in the image",
+    label: "new program",
     severity: Severity::High,
     attack: &["T1105", "T1059"],
     needs: &[Requirement::Exec],
@@ -27,6 +28,7 @@ pub(super) const NEW: RuleInfo = RuleInfo {
 pub(super) const MODIFIED: RuleInfo = RuleInfo {
     id: "drift.exec-modified",
     title: "Ran a program that differs from the image's",
+    label: "changed program",
     severity: Severity::High,
     attack: &["T1554", "T1036.005"],
     needs: &[Requirement::Exec, Requirement::Compare],
@@ -39,6 +41,7 @@ pub(super) const MODIFIED: RuleInfo = RuleInfo {
 pub(super) const RELOCATED: RuleInfo = RuleInfo {
     id: "drift.exec-relocated",
     title: "Ran a copy of an image program from another path",
+    label: "moved program",
     severity: Severity::Medium,
     attack: &["T1036.003", "T1036.005"],
     needs: &[Requirement::Exec, Requirement::Compare],
@@ -51,6 +54,7 @@ pub(super) const RELOCATED: RuleInfo = RuleInfo {
 pub(super) const TMPFS: RuleInfo = RuleInfo {
     id: "drift.exec-tmpfs",
     title: "Ran a program from a tmpfs",
+    label: "tmpfs program",
     severity: Severity::High,
     attack: &["T1105", "T1564"],
     needs: &[Requirement::Exec],
@@ -63,6 +67,7 @@ pub(super) const TMPFS: RuleInfo = RuleInfo {
 pub(super) const VOLUME: RuleInfo = RuleInfo {
     id: "drift.exec-volume",
     title: "Ran a program from a volume",
+    label: "volume program",
     severity: Severity::High,
     attack: &["T1105"],
     needs: &[Requirement::Exec],

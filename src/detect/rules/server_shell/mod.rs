@@ -24,6 +24,7 @@ pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
         id: "exec.shell-spawned",
         title: "Server started a shell",
+        label: "server shell",
         severity: Severity::High,
         attack: &["T1059.004", "T1190", "T1505.003"],
         needs: &[Requirement::Exec, Requirement::Listen],
