@@ -2,6 +2,8 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::text::Line;
+use ratatui::widgets::{Paragraph, Widget as _};
 
 use super::action::Action;
 use super::keymap::Keymap;
@@ -21,11 +23,11 @@ pub(super) fn height(screen: u16) -> u16 {
 
 /// Draws it.
 pub(super) fn draw(keys: &Keymap, area: Rect, theme: &Theme, out: &mut Buffer) {
-    for (y, line) in (area.y..area.bottom()).zip(lines(keys)) {
-        let width = usize::from(area.width);
-        let text = fit(&format!(" {line}"), width);
-        out.set_string(area.x, y, format!("{text:<width$}"), theme.accent());
-    }
+    let width = usize::from(area.width);
+    let lines = lines(keys).map(|line| Line::from(fit(&format!(" {line}"), width)));
+    Paragraph::new(lines.to_vec())
+        .style(theme.accent())
+        .render(area, out);
 }
 
 fn lines(keys: &Keymap) -> [String; LINES as usize] {

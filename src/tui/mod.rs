@@ -14,6 +14,8 @@ mod config;
 mod damping;
 mod detail;
 mod dispatch;
+#[cfg(test)]
+mod drawing_tests;
 mod drawn;
 pub mod export;
 mod file_tree;

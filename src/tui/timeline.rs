@@ -1,8 +1,10 @@
 //! The timeline: events per second, findings, gaps and the time shown.
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Modifier, Style};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, Borders, Sparkline, Widget as _};
 
 use super::text::{fit, span};
 use super::theme::{Theme, Token};
@@ -16,7 +18,6 @@ const NAMES: u16 = 10;
 /// Smallest width of the timeline and height of the screen that show one.
 const NARROW: u16 = 10;
 const LOW: u16 = 14;
-const BARS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
 
 /// What is drawn.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -100,69 +101,96 @@ impl Timeline {
             zone.clock(to),
             span(to.since(from))
         );
-        let rule = "─".repeat(usize::from(area.width));
-        out.set_string(area.x, area.y, rule, border);
-        out.set_string(
-            area.x,
-            area.y,
-            fit(&title, usize::from(area.width)),
-            theme.dim(),
-        );
-        let x = area.x + NAMES;
-        let row = |number: u16| area.y + number;
-        out.set_string(area.x, row(1), "events", theme.dim());
+        Block::new()
+            .borders(Borders::TOP)
+            .border_style(border)
+            .title(Span::styled(
+                fit(&title, usize::from(area.width)),
+                theme.dim(),
+            ))
+            .render(area, out);
+        let [_, names, plot] = split(area);
+        let label = |row: u16, text: String, style: Style, out: &mut Buffer| {
+            Line::styled(text, style).render(nth(names, row), out);
+        };
+        label(0, "events".to_owned(), theme.dim(), out);
         let bars = self.bars(width);
         let most = bars.iter().copied().max().unwrap_or(0);
-        for (at, count) in (x..).zip(&bars) {
-            if let Some(bar) = level(*count, most) {
-                out.set_string(at, row(1), bar, theme.style(Token::Spark));
+        Sparkline::default()
+            .data(bars.iter().map(|count| level(*count, most)))
+            .max(STEPS)
+            .style(theme.style(Token::Spark))
+            .render(nth(plot, 0), out);
+        let last = plot.height - 1;
+        let mut base = vec![Span::styled("─", border); usize::from(width)];
+        // A gap is one: nothing is known there, and the line is broken.
+        for (from, to) in &self.gaps {
+            for at in self.column(*from, width)..=self.column(*to, width) {
+                let place = Rect {
+                    x: plot.x + at,
+                    width: 1,
+                    ..nth(plot, 0)
+                };
+                Span::styled("?", theme.bad()).render(place, out);
+                base[usize::from(at)] = Span::raw(" ");
             }
-        }
-        let last = row(area.height - 1);
-        let line = "─".repeat(usize::from(width));
-        out.set_string(x, last, line, border);
-        if area.height > 3 {
-            out.set_string(area.x, row(2), "findings", theme.dim());
         }
         let mut worst = vec![None; usize::from(width)];
         for (ts, severity) in &self.findings {
             let place = &mut worst[usize::from(self.column(*ts, width))];
             *place = (*place).max(Some(*severity));
         }
-        for (at, severity) in (x..).zip(worst) {
-            if let Some(severity) = severity {
-                let letter = severity.letter().to_string();
-                let y = if area.height > 3 { row(2) } else { last };
-                out.set_string(at, y, letter, theme.severity(severity));
+        let letter = |severity: Severity| {
+            Span::styled(severity.letter().to_string(), theme.severity(severity))
+        };
+        if area.height > 3 {
+            label(1, "findings".to_owned(), theme.dim(), out);
+            let letters = worst.iter().map(|w| w.map_or(Span::raw(" "), letter));
+            Line::from_iter(letters).render(nth(plot, 1), out);
+        } else {
+            for (span, severity) in base.iter_mut().zip(&worst) {
+                if let (Some(severity), "─") = (severity, span.content.as_ref()) {
+                    *span = letter(*severity);
+                }
             }
         }
-        // A gap is one: nothing is known there, and the line is broken.
-        for (from, to) in &self.gaps {
-            for at in self.column(*from, width)..=self.column(*to, width) {
-                out.set_string(x + at, row(1), "?", theme.bad());
-                out.set_string(x + at, last, " ", Style::new());
-            }
-        }
-        let cursor = x + self.column(self.cursor, width);
+        let cursor = usize::from(self.column(self.cursor, width));
         let style = theme.accent().add_modifier(Modifier::BOLD);
-        out.set_string(cursor, last, "┃", style);
-        let time = zone.clock(self.cursor);
-        out.set_string(area.x, last, time, theme.title());
+        base[cursor] = Span::styled("┃", style);
+        Line::from(base).render(nth(plot, last), out);
+        label(last, zone.clock(self.cursor), theme.title(), out);
     }
 }
 
-/// The bar of a count: none for none, and doubling steps, so that a burst hides nothing.
-fn level(count: u32, most: u32) -> Option<&'static str> {
+/// The title's line, the labels, and the plot to their right.
+fn split(area: Rect) -> [Rect; 3] {
+    let [title, body] = Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(area);
+    let columns = [Constraint::Length(NAMES), Constraint::Fill(1)];
+    let [names, plot] = Layout::horizontal(columns).areas(body);
+    [title, names, plot]
+}
+
+/// One line of an area.
+fn nth(area: Rect, row: u16) -> Rect {
+    Rect {
+        y: area.y + row,
+        height: 1,
+        ..area
+    }
+}
+
+/// Height of a full bar.
+const STEPS: u64 = 8;
+
+/// The height of a count's bar: none for none, and doubling steps, so that a burst hides nothing.
+fn level(count: u32, most: u32) -> u64 {
+    if count == 0 {
+        return 0;
+    }
     let of = |count: u32| f64::from(count).ln_1p();
-    let steps = 7.0;
-    (count > 0).then(|| {
-        let part = of(count) / of(most).max(f64::MIN_POSITIVE) * steps;
-        let place = (0..8)
-            .rev()
-            .find(|step| f64::from(*step) <= part)
-            .unwrap_or(0);
-        BARS[usize::try_from(place).unwrap_or(0)]
-    })
+    let part = of(count) / of(most).max(f64::MIN_POSITIVE) * 7.0;
+    let steps = (1..8_u32).rev().find(|step| f64::from(*step) <= part);
+    u64::from(steps.unwrap_or(0)) + 1
 }
 
 #[cfg(test)]

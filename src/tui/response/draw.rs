@@ -4,6 +4,8 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
+use ratatui::text::{Line, Text};
+use ratatui::widgets::{Clear, Paragraph, Widget as _};
 
 use super::ResponseDialog;
 use crate::event::escape;
@@ -24,10 +26,7 @@ pub(in crate::tui) fn draw(
     out: &mut Buffer,
 ) {
     let width = usize::from(area.width);
-    let blank = " ".repeat(width);
-    for y in area.y..area.bottom() {
-        out.set_string(area.x, y, &blank, theme.text());
-    }
+    Clear.render(area, out);
     let Some(chosen) = dialog.chosen() else {
         return;
     };
@@ -51,10 +50,15 @@ pub(in crate::tui) fn draw(
         }
     }));
     lines.extend(details);
-    for (y, (words, style)) in (area.y..area.bottom()).zip(lines) {
-        let words = escape(words.as_bytes()).to_string();
-        out.set_string(area.x, y, fit(&words, width), style);
-    }
+    let text: Text<'_> = lines
+        .into_iter()
+        .take(height)
+        .map(|(words, style)| {
+            let words = escape(words.as_bytes()).to_string();
+            Line::styled(fit(&words, width), style)
+        })
+        .collect();
+    Paragraph::new(text).style(theme.text()).render(area, out);
 }
 
 /// What the chosen response does, its command whole, and how to take it back.

@@ -3,6 +3,8 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
+use ratatui::text::{Line, Text};
+use ratatui::widgets::{Clear, Paragraph, Widget as _};
 
 use super::SilenceDialog;
 use super::edit::line;
@@ -30,10 +32,7 @@ pub(in crate::tui) fn draw(
     theme: &Theme,
     out: &mut Buffer,
 ) {
-    for y in area.y..area.bottom() {
-        let blank = " ".repeat(usize::from(area.width));
-        out.set_string(area.x, y, blank, theme.text());
-    }
+    Clear.render(area, out);
     let (lines, seen) = match sheet {
         SilenceDialog::Form(form) => form_lines(core, form, theme),
         SilenceDialog::List(list) => list_lines(core, query, list, theme),
@@ -44,10 +43,14 @@ pub(in crate::tui) fn draw(
     let room = height.saturating_sub(fixed).max(1);
     let skip = (seen + 1).saturating_sub(fixed + room);
     let rest = lines.iter().skip(fixed + skip);
-    for (y, (words, style)) in (area.y..area.bottom()).zip(lines.iter().take(fixed).chain(rest)) {
-        let words = escape(query.masked(words).as_bytes()).to_string();
-        out.set_string(area.x, y, fit(&words, usize::from(area.width)), *style);
-    }
+    let shown = lines.iter().take(fixed).chain(rest).take(height);
+    let text: Text<'_> = shown
+        .map(|(words, style)| {
+            let words = escape(query.masked(words).as_bytes()).to_string();
+            Line::styled(fit(&words, usize::from(area.width)), *style)
+        })
+        .collect();
+    Paragraph::new(text).style(theme.text()).render(area, out);
 }
 
 /// The keys that work on the sheet.

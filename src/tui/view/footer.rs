@@ -3,9 +3,11 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Widget as _;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::header::parts;
+use super::header::line;
 use super::help::signs;
 use crate::event::escape;
 use crate::tui::action::{ACTIONS, Action, ActionGroup, Entry};
@@ -27,30 +29,27 @@ pub(super) fn draw(
     theme: &Theme,
     out: &mut Buffer,
 ) {
-    if let Some(prompt) = &ui.dialog.prompt {
-        typing(prompt, area, theme, out);
+    let (words, style) = if let Some(prompt) = &ui.dialog.prompt {
+        typing(prompt, area, theme).render(area, out);
+        return;
     } else if let Some(message) = &ui.message {
-        let said = (escape(message.as_bytes()).to_string(), theme.title());
-        parts(&[said], area, out);
+        (escape(message.as_bytes()).to_string(), theme.title())
     } else if let Some(sheet) = &ui.dialog.silence {
-        parts(&[(silence::keys(sheet).to_owned(), theme.dim())], area, out);
+        (silence::keys(sheet).to_owned(), theme.dim())
     } else if let Some(dialog) = &ui.dialog.response {
-        parts(
-            &[(response::keys(dialog).to_owned(), theme.dim())],
-            area,
-            out,
-        );
+        (response::keys(dialog).to_owned(), theme.dim())
     } else if let Some(trouble) = trouble {
-        let trouble = escape(trouble.as_bytes()).to_string();
-        parts(&[(trouble, theme.bad())], area, out);
+        (escape(trouble.as_bytes()).to_string(), theme.bad())
     } else if let Some(picker) = &ui.dialog.picker {
-        parts(&[(picker.keys().to_owned(), theme.dim())], area, out);
+        (picker.keys().to_owned(), theme.dim())
     } else if ui.dialog.help {
-        parts(&[(help(ui), theme.dim())], area, out);
+        (help(ui), theme.dim())
     } else {
         let area = filter(ui, area, theme, out);
         keys(ui, subject, status, area, theme, out);
-    }
+        return;
+    };
+    line(vec![(words, style)], area.width).render(area, out);
 }
 
 /// The keys of the help itself: all others search it.
@@ -71,14 +70,9 @@ fn filter(ui: &Ui, area: Rect, theme: &Theme, out: &mut Buffer) -> Rect {
     let filter = escape(ui.filter().text().as_bytes());
     let most = usize::from(area.width / 3).max(12);
     let text = fit(&format!("/{filter}"), most);
-    let (x, _) = out.set_stringn(
-        area.x,
-        area.y,
-        &text,
-        usize::from(area.width),
-        theme.accent(),
-    );
-    let x = (x + 2).min(area.right());
+    let taken = u16::try_from(text.width() + 2).unwrap_or(u16::MAX);
+    Line::styled(text, theme.accent()).render(area, out);
+    let x = area.x.saturating_add(taken).min(area.right());
     Rect {
         x,
         width: area.right() - x,
@@ -118,7 +112,7 @@ fn brief(ui: &Ui, status: &Status, entry: &Entry) -> Option<&'static str> {
 }
 
 /// The line, scrolled so that the cursor is seen, and behind it what is wrong with it.
-fn typing(prompt: &Prompt, area: Rect, theme: &Theme, out: &mut Buffer) {
+fn typing(prompt: &Prompt, area: Rect, theme: &Theme) -> Line<'static> {
     let width = usize::from(area.width);
     let shown = |text: &str| escape(text.as_bytes()).to_string();
     let (left, right) = prompt.halves();
@@ -128,10 +122,12 @@ fn typing(prompt: &Prompt, area: Rect, theme: &Theme, out: &mut Buffer) {
     }
     let mut rest = right.chars();
     let under = rest.next().unwrap_or(' ').to_string();
-    let mut x = area.x;
+    let mut room = width;
+    let mut line = Line::default();
     let mut put = |text: &str, style: Style| {
-        let room = usize::from(area.right().saturating_sub(x));
-        (x, _) = out.set_stringn(x, area.y, fit(text, room), room, style);
+        let text = fit(text, room);
+        room -= text.width().min(room);
+        line.push_span(Span::styled(text, style));
     };
     put(prompt.purpose.sign(), theme.accent());
     put(&left, theme.accent());
@@ -143,6 +139,7 @@ fn typing(prompt: &Prompt, area: Rect, theme: &Theme, out: &mut Buffer) {
     if let Some(error) = &prompt.error {
         put(&format!("  {}", shown(error)), theme.bad());
     }
+    line
 }
 
 /// The keys that work here, the most important first, as many as fit; help always.
@@ -172,20 +169,32 @@ fn keys(
     if let Some((key, brief)) = help {
         let text = format!("{key} {brief}");
         let width = text.width().min(room);
-        let x = area.right() - u16::try_from(width).unwrap_or(0);
-        out.set_string(x, area.y, fit(&text, width), theme.dim());
+        Line::styled(fit(&text, width), theme.dim())
+            .right_aligned()
+            .render(area, out);
         room = room.saturating_sub(width + 1);
     }
-    let mut x = area.x;
+    let mut line = Line::default();
+    let mut most = room;
     for (key, brief) in hints {
         let width = key.width() + brief.width() + 3;
         // What fits of the less important ones is still of use.
         if width > room + 2 {
             continue;
         }
-        (x, _) = out.set_stringn(x, area.y, &key, room, theme.text());
-        (x, _) = out.set_stringn(x + 1, area.y, brief, room, theme.dim());
-        x += 2;
+        let gap = if line.spans.is_empty() { "" } else { "  " };
+        let parts = [
+            (gap.to_owned(), Style::new()),
+            (key, theme.text()),
+            (" ".to_owned(), Style::new()),
+            (brief.to_owned(), theme.dim()),
+        ];
+        for (text, style) in parts {
+            let text = fit(&text, most);
+            most = most.saturating_sub(text.width());
+            line.push_span(Span::styled(text, style));
+        }
         room = room.saturating_sub(width);
     }
+    line.render(area, out);
 }

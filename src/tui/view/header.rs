@@ -3,6 +3,8 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Widget as _;
 use unicode_width::UnicodeWidthStr as _;
 
 use super::minor;
@@ -14,23 +16,24 @@ use crate::tui::text::{count, fit};
 use crate::tui::theme::{Theme, Token};
 use crate::tui::ui::Ui;
 
-/// Writes parts one after the other; what does not fit is left out from the end. Returns where
-/// each was written.
-pub(super) fn parts(parts: &[(String, Style)], area: Rect, out: &mut Buffer) -> Vec<Rect> {
-    let mut x = area.x;
-    let mut places = Vec::with_capacity(parts.len());
+/// The parts with a blank between them, in at most `width` columns; the last one that fits is cut
+/// with `…`, and later ones are left out.
+pub(super) fn line(parts: Vec<(String, Style)>, width: u16) -> Line<'static> {
+    let mut room = usize::from(width);
+    let mut spans = Vec::with_capacity(parts.len() * 2);
     for (text, style) in parts {
-        let left = usize::from(area.right().saturating_sub(x));
-        if left == 0 {
+        if !spans.is_empty() {
+            spans.push(Span::raw(" "));
+            room = room.saturating_sub(1);
+        }
+        if room == 0 {
             break;
         }
-        let text = fit(text, left);
-        let begin = x;
-        (x, _) = out.set_stringn(x, area.y, &text, left, *style);
-        places.push(Rect::new(begin, area.y, x - begin, 1));
-        x = (x + 1).min(area.right());
+        let text = fit(&text, room);
+        room -= text.width();
+        spans.push(Span::styled(text, style));
     }
-    places
+    Line::from(spans)
 }
 
 /// A part of the first line.
@@ -120,14 +123,10 @@ fn place(mut left: Vec<Part>, mut right: Vec<Part>, area: Rect, out: &mut Buffer
     let shown = |parts: Vec<Part>| -> Vec<(String, Style)> {
         parts.into_iter().map(|p| (p.text, p.style)).collect()
     };
-    let across = u16::try_from(width(&right).saturating_sub(1)).unwrap_or(u16::MAX);
-    let end = Rect {
-        x: area.right().saturating_sub(across).max(area.x),
-        width: across.min(area.width),
-        ..area
-    };
-    parts(&shown(left), area, out);
-    parts(&shown(right), end, out);
+    line(shown(left), area.width).render(area, out);
+    line(shown(right), area.width)
+        .right_aligned()
+        .render(area, out);
 }
 
 /// All there is room for on the smallest terminals: the counts.
@@ -141,7 +140,7 @@ pub(super) fn counts(core: &Core, area: Rect, theme: &Theme, out: &mut Buffer) {
     ];
     all.extend(by_severity(core, theme));
     all.push((format!("{lost} lost"), lost_style));
-    parts(&all, area, out);
+    line(all, area.width).render(area, out);
 }
 
 /// Findings by letter: `1C 2H 3M`.

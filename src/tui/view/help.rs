@@ -1,7 +1,9 @@
 //! The keys, as they are really bound: those of this place first, then by group.
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::text::{Line, Span, Text};
+use ratatui::widgets::{Paragraph, Widget as _};
 use unicode_width::UnicodeWidthStr as _;
 
 use crate::event::escape;
@@ -124,11 +126,14 @@ pub(super) fn draw(ui: &Ui, drawn: &mut Drawn, area: Rect, theme: &Theme, out: &
     } else {
         format!("Keys with: {}", escape(ui.dialog.search.as_bytes()))
     };
-    out.set_string(area.x, area.y, fit(&title, width), theme.title());
+    let [top, body] = Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(area);
+    Line::styled(fit(&title, width), theme.title()).render(top, out);
     let height = usize::from(area.height.saturating_sub(1)).max(1);
     let lines = lines(ui);
-    if lines.is_empty() && area.height > 1 {
-        out.set_string(area.x, area.y + 1, fit("no such key", width), theme.text());
+    if lines.is_empty() {
+        Paragraph::new("no such key")
+            .style(theme.text())
+            .render(body, out);
     }
     // A search shows sentences, which want the whole width.
     let columns = if ui.dialog.search.is_empty() {
@@ -140,28 +145,34 @@ pub(super) fn draw(ui: &Ui, drawn: &mut Drawn, area: Rect, theme: &Theme, out: &
     drawn.page = usize::from(area.height.saturating_sub(1));
     drawn.scroll = ui.at.scroll.min(per_column.saturating_sub(height));
     let each = width / columns;
+    let room = each.saturating_sub(2).max(1);
     for (column, chunk) in lines.chunks(per_column.max(1)).take(columns).enumerate() {
-        let x = area.x + u16::try_from(column * each).unwrap_or(0);
-        let room = each.saturating_sub(2).max(1);
-        for (y, line) in (area.y + 1..area.bottom()).zip(chunk.iter().skip(drawn.scroll)) {
-            match line {
-                HelpLine::Heading(title) => {
-                    out.set_string(x, y, fit(title, room), theme.accent());
-                }
-                HelpLine::Key(keys, words, works) => {
-                    let names = KEYS.min(room / 2).max(keys.width().min(room));
-                    let style = if *works { theme.text() } else { theme.dim() };
-                    out.set_string(x, y, pad(keys, names, false), style);
-                    let at = x + u16::try_from(names + 1).unwrap_or(0);
-                    out.set_string(
-                        at,
-                        y,
-                        fit(words, room.saturating_sub(names + 1)),
-                        theme.dim(),
-                    );
-                }
-                HelpLine::Blank => {}
+        let place = Rect {
+            x: body.x + u16::try_from(column * each).unwrap_or(0),
+            width: u16::try_from(room).unwrap_or(u16::MAX),
+            ..body
+        };
+        let shown = chunk.iter().skip(drawn.scroll).take(height);
+        let text: Text<'_> = shown.map(|line| line.draw(room, theme)).collect();
+        Paragraph::new(text).render(place.intersection(body), out);
+    }
+}
+
+impl HelpLine {
+    /// The line in `room` columns.
+    fn draw(&self, room: usize, theme: &Theme) -> Line<'static> {
+        match self {
+            Self::Heading(title) => Line::styled(fit(title, room), theme.accent()),
+            Self::Key(keys, words, works) => {
+                let names = KEYS.min(room / 2).max(keys.width().min(room));
+                let style = if *works { theme.text() } else { theme.dim() };
+                Line::from(vec![
+                    Span::styled(pad(keys, names, false), style),
+                    Span::raw(" "),
+                    Span::styled(fit(words, room.saturating_sub(names + 1)), theme.dim()),
+                ])
             }
+            Self::Blank => Line::default(),
         }
     }
 }

@@ -1,11 +1,12 @@
 //! A list to choose from, over the table.
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::widgets::{Clear, List, ListItem, Paragraph, Widget};
 use unicode_width::UnicodeWidthStr as _;
 
 use crate::tui::picker::Picker;
-use crate::tui::text::pad;
+use crate::tui::text::fit;
 use crate::tui::theme::Theme;
 use crate::tui::ui::Ui;
 
@@ -18,24 +19,30 @@ pub(super) fn draw(ui: &Ui, picker: &Picker, area: Rect, theme: &Theme, out: &mu
         .unwrap_or(0);
     let width = (widest.max(picker.title().width()) + 6).min(usize::from(area.width));
     let height = (items.len() + 1).min(usize::from(area.height));
-    let x = area.right() - u16::try_from(width).unwrap_or(area.width);
-    let title = pad(&format!(" {}", picker.title()), width, false);
-    out.set_string(x, area.y, title, theme.selected());
+    let width = u16::try_from(width).unwrap_or(area.width);
+    let place = Rect {
+        x: area.right() - width,
+        width,
+        height: u16::try_from(height).unwrap_or(area.height),
+        ..area
+    };
+    let [top, list] = Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(place);
+    Clear.render(place, out);
+    Paragraph::new(format!(" {}", picker.title()))
+        .style(theme.selected())
+        .render(top, out);
     let page = height.saturating_sub(1).max(1);
     let first = picker.at / page * page;
-    for (y, (at, (chosen, words))) in (area.y + 1..)
-        .zip(items.iter().enumerate().skip(first))
-        .take(page)
-        .filter(|(y, _)| *y < area.bottom())
-    {
-        let marker = if at == picker.at { "▌" } else { " " };
-        let sign = if *chosen { "x" } else { " " };
-        let text = pad(&format!("{marker}{sign} {words}"), width, false);
-        let style = if at == picker.at {
-            theme.title()
+    let shown = items.iter().enumerate().skip(first).take(page);
+    let rows = shown.map(|(at, (chosen, words))| {
+        let (marker, style) = if at == picker.at {
+            ("▌", theme.title())
         } else {
-            theme.text()
+            (" ", theme.text())
         };
-        out.set_string(x, y, text, style);
-    }
+        let sign = if *chosen { "x" } else { " " };
+        let text = fit(&format!("{marker}{sign} {words}"), usize::from(width));
+        ListItem::new(text).style(style)
+    });
+    Widget::render(List::new(rows), list, out);
 }

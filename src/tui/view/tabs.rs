@@ -3,9 +3,11 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
+use ratatui::text::Line;
+use ratatui::widgets::{Tabs, Widget as _};
 use unicode_width::UnicodeWidthStr as _;
 
-use super::header::parts;
+use super::header::line;
 use crate::core::Core;
 use crate::tui::drawn::Drawn;
 use crate::tui::pane::Pane;
@@ -32,16 +34,49 @@ pub(super) fn draw(
 ) {
     let area = notes(ui, drawn.counted, area, theme, out);
     let room = usize::from(area.width);
+    if ui.at.detail.is_some() || ui.at.image.is_some() {
+        let crumbs = crumbs(ui.crumbs(core), room, theme);
+        line(crumbs, area.width).render(area, out);
+        return;
+    }
+    let panes: &'static [Pane] = match &ui.at.container {
+        None => &Pane::ALL,
+        Some(_) => &Pane::INSIDE,
+    };
     for size in [Size::Long, Size::Short, Size::Digits] {
-        let (all, panes) = line(core, ui, size, room, theme);
-        let width: usize = all.iter().map(|(text, _)| text.width() + 1).sum();
-        if width <= room + 1 || size == Size::Digits {
-            let places = parts(&all, area, out);
-            // What stands before the tabs is the way here.
-            let tabs = places.into_iter().skip(all.len() - panes.len());
-            drawn.clickable.tabs = tabs.zip(panes.iter().copied()).collect();
-            return;
+        let outer = outer(core, ui, size);
+        let titles = titles(core, ui, panes, size, theme);
+        let before = outer.as_ref().map_or(0, |outer| outer.width() + 1);
+        let width = titles.iter().map(|title| title.width() + 1).sum::<usize>() + before;
+        if width > room + 1 && size != Size::Digits {
+            continue;
         }
+        if let Some(outer) = outer {
+            line(vec![(outer, theme.accent())], area.width).render(area, out);
+        }
+        let before = u16::try_from(before).unwrap_or(u16::MAX).min(area.width);
+        let mut left = Rect {
+            x: area.x + before,
+            width: area.width - before,
+            ..area
+        };
+        let widths: Vec<u16> = titles
+            .iter()
+            .map(|title| u16::try_from(title.width()).unwrap_or(u16::MAX))
+            .collect();
+        Tabs::new(titles)
+            .divider(" ")
+            .padding("", "")
+            .highlight_style(Style::new())
+            .render(left, out);
+        for (pane, width) in panes.iter().zip(widths) {
+            let tab = Rect { width, ..left }.intersection(left);
+            drawn.clickable.tabs.push((tab, *pane));
+            let next = width.saturating_add(1).min(left.width);
+            left.x += next;
+            left.width -= next;
+        }
+        return;
     }
 }
 
@@ -74,39 +109,27 @@ fn notes(ui: &Ui, counted: RowCounts, area: Rect, theme: &Theme, out: &mut Buffe
     if width == 0 || width >= area.width {
         return area;
     }
-    out.set_string(area.right() - width, area.y, &notes, theme.accent());
+    Line::styled(notes, theme.accent())
+        .right_aligned()
+        .render(area, out);
     Rect {
         width: area.width - width - 1,
         ..area
     }
 }
 
-/// The parts of the line, the last of them the tabs that are returned too.
-fn line(
-    core: &Core,
-    ui: &Ui,
-    size: Size,
-    room: usize,
-    theme: &Theme,
-) -> (Vec<(String, Style)>, &'static [Pane]) {
-    if ui.at.detail.is_some() || ui.at.image.is_some() {
-        return (crumbs(ui.crumbs(core), room, theme), &[]);
-    }
-    let mut all = Vec::new();
-    let panes: &'static [Pane] = match &ui.at.container {
-        None => &Pane::ALL,
-        Some(id) => {
-            let name = rows::name(core, &Some(id.clone()));
-            let outer = match size {
-                Size::Long => format!("Containers › {name} ›"),
-                Size::Short => format!("{} ›", fit_middle(&name, 24)),
-                Size::Digits => format!("{} ›", fit_middle(&name, 16)),
-            };
-            all.push((outer, theme.accent()));
-            &Pane::INSIDE
-        }
-    };
-    for (number, pane) in (1..).zip(panes) {
+/// The container whose tabs these are.
+fn outer(core: &Core, ui: &Ui, size: Size) -> Option<String> {
+    let name = rows::name(core, &Some(ui.at.container.clone()?));
+    Some(match size {
+        Size::Long => format!("Containers › {name} ›"),
+        Size::Short => format!("{} ›", fit_middle(&name, 24)),
+        Size::Digits => format!("{} ›", fit_middle(&name, 16)),
+    })
+}
+
+fn titles(core: &Core, ui: &Ui, panes: &[Pane], size: Size, theme: &Theme) -> Vec<Line<'static>> {
+    let title = |(number, pane): (u32, &Pane)| {
         let here = *pane == ui.at.pane;
         let title = match size {
             Size::Long => pane.title(),
@@ -132,12 +155,12 @@ fn line(
             .collect();
         let words = words.join(" ");
         if here {
-            all.push((format!("[{words}]"), theme.title()));
+            Line::styled(format!("[{words}]"), theme.title())
         } else {
-            all.push((words, theme.text()));
+            Line::styled(words, theme.text())
         }
-    }
-    (all, panes)
+    };
+    (1..).zip(panes).map(title).collect()
 }
 
 /// The way here; on a narrow screen its end.
