@@ -175,6 +175,7 @@ mod tests {
             count: 1,
             attribute: None,
             source: None,
+            via: None,
         }))
     }
 

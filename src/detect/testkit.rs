@@ -497,6 +497,7 @@ impl World {
             cookie: 0,
             comm: "x".into(),
             fd: 3,
+            via: None,
         };
         self.fact(pid, Kind::Connect(Box::new(connect)));
     }
@@ -519,6 +520,7 @@ impl World {
             protocol: Protocol::Tcp,
             local: on.parse().unwrap(),
             comm: "x".into(),
+            via: None,
         };
         self.fact(pid, Kind::Listen(listen));
     }
@@ -531,6 +533,7 @@ impl World {
             remote: remote.parse().unwrap(),
             cookie: 0,
             comm: "x".into(),
+            via: None,
         };
         self.fact(pid, Kind::Accept(Box::new(accept)));
     }

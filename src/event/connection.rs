@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Bytes, Timestamp};
+use super::{Bytes, Timestamp, Via};
 
 /// Transport of a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -85,6 +85,9 @@ pub struct Connect {
     /// The file descriptor in the process; -1 unknown.
     #[serde(default)]
     pub fd: i32,
+    /// How it was asked for, when not by its system call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<Via>,
 }
 
 /// An inbound connection was accepted.
@@ -102,6 +105,9 @@ pub struct Accept {
     /// Short name of the process.
     #[serde(default)]
     pub comm: Bytes,
+    /// How it was asked for, when not by its system call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<Via>,
 }
 
 /// A TCP connection ended.
@@ -136,6 +142,9 @@ pub struct Listen {
     /// Short name of the process.
     #[serde(default)]
     pub comm: Bytes,
+    /// How it was asked for, when not by its system call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<Via>,
 }
 
 /// A socket that was open when watching began.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Bytes, Timestamp};
+use super::{Bytes, Timestamp, Via};
 
 /// What an operation does with a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -249,6 +249,9 @@ pub struct File {
     /// How many alike operations this record stands for (at least 1).
     #[serde(default = "one")]
     pub count: u32,
+    /// How it was asked for, when not by its system call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<Via>,
 }
 
 impl File {
@@ -267,6 +270,7 @@ impl File {
             file: None,
             comm: Bytes::default(),
             count: 1,
+            via: None,
         }
     }
 }

@@ -18,6 +18,7 @@ mod process;
 mod response;
 mod severity;
 mod time;
+mod via;
 mod wide_number;
 mod wire;
 
@@ -49,6 +50,7 @@ pub use process::{Exec, ExecRefused, Exit, Fork, Process, Stream};
 pub use response::{Response, ResponseAction, ResponseOutcome};
 pub use severity::Severity;
 pub use time::Timestamp;
+pub use via::Via;
 pub use wire::{ContainerIds, EventError};
 
 /// One fact from the kernel or from a container runtime.

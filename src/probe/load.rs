@@ -15,7 +15,9 @@ use super::object::{load_error, named, take, tracepoint};
 use super::repeats::{Due, Repeats};
 use super::ring::Ring;
 use super::type_info::{self, TypeInfo};
-use super::{Loss, Observed, ProbeConfig, ProbeError, Report, hooks, offsets, record, tables};
+use super::{
+    Loss, Observed, ProbeConfig, ProbeError, Report, hooks, offsets, record, rings, tables,
+};
 use crate::event::{LostReason, Timestamp};
 
 static OBJECT: &[u8] =
@@ -47,7 +49,7 @@ pub struct Probe {
     ring: Ring,
     admitted: HashMap<MapData, u64, u8>,
     joined: HashMap<MapData, u32, u8>,
-    losses: [Losses; 2],
+    losses: [Losses; 3],
     repeats: Repeats,
     bad: u64,
     bad_detail: String,
@@ -57,7 +59,7 @@ pub struct Probe {
     misses: BTreeMap<String, u64>,
     /// Keeps the programs attached.
     programs: Ebpf,
-    _calls: ProgramArray<MapData>,
+    _calls: [ProgramArray<MapData>; 2],
 }
 
 impl std::fmt::Debug for Probe {
@@ -96,6 +98,7 @@ impl Probe {
             u32::from(cfg!(target_arch = "x86_64")),
         );
         let secrets = tables::secret_names()?;
+        let requests = tables::ring_calls();
         let (host, own) = (u32::from(config.host), std::process::id());
         let mounts = host_mounts()?;
         let mut loader = EbpfLoader::new();
@@ -114,6 +117,7 @@ impl Probe {
             .override_global("COMPAT_BIT", &compat_bit, true)
             .override_global("HAS_X32", &x32, true)
             .override_global("MEMORY_CALLS", &memory, true)
+            .override_global("RING_CALLS", &requests, true)
             .override_global("SECRET_NAMES", &*secrets, true)
             .override_global("WATCH_HOST", &host, true)
             .override_global("OWN_PID", &own, true)
@@ -155,6 +159,7 @@ impl Probe {
             }
         }
         capability(&mut programs, &btf, &mut report)?;
+        let ring_programs = rings::attach(&mut programs, &btf, &mut report)?;
         let losses = [
             Losses::take(
                 &mut programs,
@@ -167,6 +172,12 @@ impl Probe {
                 "NET_UNFOLLOWED",
                 LostReason::MapFull,
                 "more open TCP connections than can be followed",
+            )?,
+            Losses::take(
+                &mut programs,
+                "RING_UNFOLLOWED",
+                LostReason::MapFull,
+                "more io_uring requests under way than can be followed",
             )?,
         ];
         hooks::attach(&mut programs, &mut report)?;
@@ -188,7 +199,7 @@ impl Probe {
             report,
             misses: BTreeMap::new(),
             programs,
-            _calls: calls,
+            _calls: [calls, ring_programs],
         })
     }
 

@@ -12,6 +12,7 @@ mod offsets;
 mod record;
 mod repeats;
 mod ring;
+mod rings;
 pub mod tables;
 mod type_info;
 

@@ -1,7 +1,7 @@
 //! System call tables of this machine, written into the kernel programs before they load.
 
 use hullwatch_abi::secret::{SecretKey, SecretNames};
-use hullwatch_abi::{class, compat, file, net, privilege};
+use hullwatch_abi::{class, compat, file, net, privilege, uring};
 
 use super::ProbeError;
 use crate::catalog::secrets;
@@ -52,6 +52,21 @@ pub fn net_calls() -> [u8; CALLS] {
     let mut table = [0; CALLS];
     for (number, operation) in calls {
         table[usize::from(*number)] = *operation;
+    }
+    table
+}
+
+/// For the kernel's `RING_CALLS`: number of the native call for each request of `io_uring`, 0 for
+/// one that is not watched.
+#[must_use]
+pub fn ring_calls() -> [u16; uring::OPCODES] {
+    let mut table = [0; uring::OPCODES];
+    for (opcode, x86_64, aarch64) in uring::REQUESTS {
+        table[usize::from(*opcode)] = if cfg!(target_arch = "aarch64") {
+            *aarch64
+        } else {
+            *x86_64
+        };
     }
     table
 }
@@ -236,6 +251,18 @@ mod tests {
             assert!(
                 flags & class::CLASS == 0 || listed || none.contains(&number),
                 "{number} has no 32-bit number"
+            );
+        }
+    }
+
+    #[test]
+    fn a_request_of_a_ring_stands_for_a_call_that_has_a_program() {
+        let classes = classes();
+        for number in ring_calls().into_iter().filter(|number| *number != 0) {
+            let class = classes[usize::from(number)] & class::CLASS;
+            assert!(
+                [class::FILE, class::NET, class::ATTRIBUTE].contains(&class),
+                "{number}"
             );
         }
     }

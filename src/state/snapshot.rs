@@ -101,6 +101,7 @@ pub fn snapshot(state: &State, mut seq: u64) -> Vec<Event> {
                 cookie: 0,
                 comm: row.comm.clone(),
                 fd: -1,
+                via: None,
             };
             push(&key.owner, row.pid, 0, Kind::Connect(Box::new(connect)));
         }

@@ -15,6 +15,7 @@ mod network;
 mod probes;
 mod processes;
 mod responses;
+mod rings;
 mod runtime;
 mod sockets;
 mod watch;

@@ -67,6 +67,8 @@ pub mod flag {
     pub const BASE2_CUT: u8 = 32;
     /// The second base is the file's path inside its own file system.
     pub const INSIDE: u8 = 64;
+    /// Asked for through io_uring.
+    pub const RING: u8 = 128;
 }
 
 /// Bits of [`FactsRecord::flags`].

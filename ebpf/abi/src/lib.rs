@@ -12,3 +12,4 @@ pub mod offsets;
 pub mod privilege;
 pub mod secret;
 pub mod task;
+pub mod uring;

@@ -32,6 +32,8 @@ pub mod flag {
     pub const INBOUND: u8 = 1;
     /// The local address is filled.
     pub const LOCAL: u8 = 2;
+    /// Asked for through io_uring.
+    pub const RING: u8 = 4;
 }
 
 /// Address families, as the kernel numbers them.

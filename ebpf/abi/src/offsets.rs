@@ -123,4 +123,42 @@ fields! {
     MNT_NS_NUMBER "mnt_namespace" "ns.inum" true;
     TASK_CGROUPS "task_struct" "cgroups" true;
     CSET_DEFAULT "css_set" "dfl_cgrp" true;
+    // io_uring may be compiled out. What a request asks for lies at its beginning.
+    RING_OPCODE "io_kiocb" "opcode" false;
+    RING_FLAGS "io_kiocb" "flags" false;
+    RING_RESULT "io_kiocb" "cqe.res" false;
+    RING_CONTEXT "io_kiocb" "ctx" false;
+    // Nodes since 6.13, plain pointers with flags in the lowest bits before.
+    RING_FILES "io_ring_ctx" "file_table.data.nodes|file_table.files" false;
+    RING_NODE_FILE "io_rsrc_node" "file_ptr" false;
+    FILENAME_NAME "filename" "name" false;
+    RING_OPEN_DIR "io_open" "dfd" false;
+    RING_OPEN_SLOT "io_open" "file_slot" false;
+    RING_OPEN_NAME "io_open" "filename" false;
+    RING_OPEN_FLAGS "io_open" "how.flags" false;
+    RING_OPEN_MODE "io_open" "how.mode" false;
+    RING_UNLINK_DIR "io_unlink" "dfd" false;
+    RING_UNLINK_FLAGS "io_unlink" "flags" false;
+    RING_UNLINK_NAME "io_unlink" "filename" false;
+    RING_RENAME_DIR "io_rename" "old_dfd" false;
+    RING_RENAME_DIR2 "io_rename" "new_dfd" false;
+    RING_RENAME_NAME "io_rename" "oldpath" false;
+    RING_RENAME_NAME2 "io_rename" "newpath" false;
+    RING_MKDIR_DIR "io_mkdir" "dfd" false;
+    RING_MKDIR_MODE "io_mkdir" "mode" false;
+    RING_MKDIR_NAME "io_mkdir" "filename" false;
+    RING_LINK_DIR "io_link" "old_dfd" false;
+    RING_LINK_DIR2 "io_link" "new_dfd" false;
+    RING_LINK_NAME "io_link" "oldpath" false;
+    RING_LINK_NAME2 "io_link" "newpath" false;
+    RING_XATTR_FILE "io_xattr" "filename" false;
+    RING_XATTR_NAME "io_xattr" "ctx.kname" false;
+    RING_XATTR_VALUE "io_xattr" "ctx.kvalue" false;
+    RING_XATTR_SIZE "io_xattr" "ctx.size" false;
+    RING_SOCKET_FAMILY "io_socket" "domain" false;
+    RING_SOCKET_TYPE "io_socket" "type" false;
+    RING_SOCKET_PROTOCOL "io_socket" "protocol" false;
+    RING_CONNECT_ADDRESS "io_connect" "addr" false;
+    RING_CONNECT_LENGTH "io_connect" "addr_len" false;
+    RING_ACCEPT_SLOT "io_accept" "file_slot" false;
 }

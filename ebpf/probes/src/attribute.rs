@@ -1,8 +1,8 @@
 //! Extended attributes and inode flags: which changes are worth a record, and what they set.
 
 use aya_ebpf::helpers::{
-    bpf_get_current_comm, bpf_probe_read_user, bpf_probe_read_user_buf,
-    bpf_probe_read_user_str_bytes,
+    bpf_get_current_comm, bpf_probe_read_kernel_buf, bpf_probe_read_kernel_str_bytes,
+    bpf_probe_read_user, bpf_probe_read_user_buf, bpf_probe_read_user_str_bytes,
 };
 use hullwatch_abi::{
     file::{FileRecord, NONE, Shape, VALUE_MAX, flag, ioctl, op},
@@ -13,7 +13,7 @@ use crate::{
     call::Call,
     facts::{facts, key},
     file,
-    kernel::{at, field, file_of},
+    kernel::{at, field},
     path::walk,
     place::place,
     scratch::{Scratch, scratch},
@@ -50,7 +50,11 @@ pub fn exit(call: &Call) -> Option<(*mut Scratch, usize)> {
     scratch.record.errno = -call.ret as u16;
     begin(&mut scratch.record, call, shape)?;
     let end = if shape.path == NONE {
-        opened(scratch, pointer, call.argument(shape.dir)? as i32)?
+        opened(
+            scratch,
+            pointer,
+            call.opened(call.argument(shape.dir)? as i32)?,
+        )?
     } else {
         file::named(scratch, pointer, call, shape)?.1
     };
@@ -60,10 +64,9 @@ pub fn exit(call: &Call) -> Option<(*mut Scratch, usize)> {
     Some((pointer, append(scratch, call, shape, end)?))
 }
 
-/// The file behind a descriptor. Returns the end of its path.
+/// An open file. Returns the end of its path.
 #[inline(always)]
-fn opened(scratch: &mut Scratch, pointer: *mut Scratch, fd: i32) -> Option<usize> {
-    let opened = file_of(fd)?;
+fn opened(scratch: &mut Scratch, pointer: *mut Scratch, opened: u64) -> Option<usize> {
     let from = place(opened + at(o::FILE_PATH))?;
     let inode: u64 = field(opened, o::FILE_INODE)?;
     let sb: u64 = field(inode, o::INODE_SB)?;
@@ -94,8 +97,15 @@ fn begin(record: &mut FileRecord, call: &Call, shape: Shape) -> Option<()> {
     let from = call.argument(shape.dir2)?;
     // As a string: a short name may end where memory does.
     let mut name = [0_u8; 16];
-    // SAFETY: the helper checks the address.
-    unsafe { bpf_probe_read_user_str_bytes(from as *const u8, &mut name) }.ok()?;
+    // SAFETY: the helpers check the address.
+    unsafe {
+        if call.ring {
+            bpf_probe_read_kernel_str_bytes(from as *const u8, &mut name)
+        } else {
+            bpf_probe_read_user_str_bytes(from as *const u8, &mut name)
+        }
+    }
+    .ok()?;
     let [a, b, c, d, e, f, g, h, ..] = name;
     let word = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
     (word == key(b"security") || word & USER_MASK == key(b"user.")).then_some(())
@@ -126,8 +136,15 @@ fn append(scratch: &mut Scratch, call: &Call, shape: Shape, pos: usize) -> Optio
                 length & 127,
             )
         };
-        // SAFETY: the helper checks the address.
-        if unsafe { bpf_probe_read_user_buf(from as *const u8, value) }.is_ok() {
+        // SAFETY: the helpers check the address.
+        let copied = unsafe {
+            if call.ring {
+                bpf_probe_read_kernel_buf(from as *const u8, value)
+            } else {
+                bpf_probe_read_user_buf(from as *const u8, value)
+            }
+        };
+        if copied.is_ok() {
             end = pos + (length & 127);
         }
     }
@@ -138,8 +155,15 @@ fn append(scratch: &mut Scratch, call: &Call, shape: Shape, pos: usize) -> Optio
         core::slice::from_raw_parts_mut((&raw mut scratch.text).cast::<u8>().add(at), NAME)
     };
     let from = call.argument(shape.dir2)?;
-    // SAFETY: the helper checks the address.
-    let name = unsafe { bpf_probe_read_user_str_bytes(from as *const u8, name) }.ok()?;
+    // SAFETY: the helpers check the address.
+    let name = unsafe {
+        if call.ring {
+            bpf_probe_read_kernel_str_bytes(from as *const u8, name)
+        } else {
+            bpf_probe_read_user_str_bytes(from as *const u8, name)
+        }
+    }
+    .ok()?;
     scratch.record.lens[3] = name.len() as u16;
     Some(at + name.len())
 }

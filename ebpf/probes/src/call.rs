@@ -12,7 +12,7 @@ use aya_ebpf::{
 };
 use hullwatch_abi::{compat, offsets as o};
 
-use crate::kernel::{at, has, load};
+use crate::kernel::{at, file_of, has, load};
 
 /// Numbers that the tables describe.
 pub const NUMBERS: usize = 512;
@@ -47,9 +47,23 @@ pub struct Call {
     pub args: [u64; 6],
     /// Result; -1 to -4095 is a refusal.
     pub ret: i64,
+    /// A request of io_uring, which holds no descriptor and its names in the kernel's memory.
+    pub ring: bool,
+    /// The file of such a request: the one it worked on, or the one that came of it; 0 for none.
+    pub file: u64,
 }
 
 impl Call {
+    /// The open file behind a descriptor of the call.
+    #[inline(always)]
+    pub fn opened(&self, fd: i32) -> Option<u64> {
+        if self.ring {
+            (self.file != 0).then_some(self.file)
+        } else {
+            file_of(fd)
+        }
+    }
+
     /// An argument by its place; a place out of range, as `NONE` is, gives none.
     #[inline(always)]
     pub fn argument(&self, place: u8) -> Option<u64> {
@@ -192,6 +206,8 @@ pub fn finished(ctx: &BtfTracePointContext) -> Option<Call> {
                 wide(ctx, 5),
             ],
             ret,
+            ring: false,
+            file: 0,
         });
     }
     let entry = entry(number);
@@ -229,7 +245,13 @@ pub fn finished(ctx: &BtfTracePointContext) -> Option<Call> {
     if entry & compat::ONE_ARGUMENT != 0 {
         args = [args[0], 0, 0, 0, 0, 0];
     }
-    Some(Call { nr, args, ret })
+    Some(Call {
+        nr,
+        args,
+        ret,
+        ring: false,
+        file: 0,
+    })
 }
 
 /// Native number of the call that the current task is in; `u32::MAX` outside of calls, 0 in a

@@ -2,7 +2,8 @@
 
 use aya_ebpf::{
     helpers::{
-        bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns, bpf_probe_read_user,
+        bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns,
+        bpf_probe_read_kernel, bpf_probe_read_kernel_str_bytes, bpf_probe_read_user,
         bpf_probe_read_user_str_bytes,
     },
     macros::map,
@@ -10,13 +11,13 @@ use aya_ebpf::{
 };
 use hullwatch_abi::{
     file::{Alike, FileRecord, NAME_MAX, NONE, Seen, Shape, WINDOW_NS, fact, flag, op},
-    offsets as o,
+    offsets as o, uring,
 };
 
 use crate::{
     call::Call,
     facts::{RAMFS, TMPFS, facts},
-    kernel::{at, field, file_of},
+    kernel::{at, field},
     path::{walk, walk_inside},
     place::{AT_FDCWD, directory, place, root},
     scratch::{Scratch, scratch},
@@ -51,15 +52,26 @@ static FILE_SHAPES: [u32; 512] = [0; 512];
 
 /// Copies a string argument to `pos`. Returns the end, and whether all of it was read.
 #[inline(always)]
-fn string(scratch: &mut Scratch, from: u64, pos: usize) -> (usize, bool) {
+fn string(scratch: &mut Scratch, call: &Call, from: u64, pos: usize) -> (usize, bool) {
     let pos = pos & 0x3fff;
     // SAFETY: `pos` is below 16384 and the string takes 4096 bytes of a larger area.
     let dst = unsafe {
         core::slice::from_raw_parts_mut((&raw mut scratch.text).cast::<u8>().add(pos), NAME_MAX)
     };
-    // SAFETY: the helper checks the address.
-    match unsafe { bpf_probe_read_user_str_bytes(from as *const u8, dst) } {
-        Ok(text) => (pos + text.len(), text.len() < NAME_MAX - 1),
+    // SAFETY: the helpers check the address.
+    let (text, longest) = unsafe {
+        if call.ring {
+            let text = bpf_probe_read_kernel_str_bytes(from as *const u8, dst);
+            (text, uring::NAME_MAX)
+        } else {
+            (
+                bpf_probe_read_user_str_bytes(from as *const u8, dst),
+                NAME_MAX,
+            )
+        }
+    };
+    match text {
+        Ok(text) => (pos + text.len(), text.len() < longest - 1),
         Err(_) => (pos, false),
     }
 }
@@ -165,7 +177,8 @@ pub fn exit(call: &Call) -> Option<(*mut Scratch, usize)> {
         }
         scratch.record.errno = -call.ret as u16;
     }
-    let descriptor = if shape.op == op::OPEN && call.ret >= 0 {
+    let unanswered = call.ring && call.file == 0;
+    let descriptor = if shape.op == op::OPEN && call.ret >= 0 && !unanswered {
         Some(call.ret as i32)
     } else if shape.path == NONE {
         Some(call.argument(shape.dir).unwrap_or(u64::MAX) as i32)
@@ -173,7 +186,7 @@ pub fn exit(call: &Call) -> Option<(*mut Scratch, usize)> {
         None
     };
     if let Some(fd) = descriptor {
-        return resolved(scratch, pointer, fd);
+        return resolved(scratch, pointer, call.opened(fd)?);
     }
     // Of the failures only refusals tell something: "exists" and "no such file" are how
     // `mkdir -p` and `rm -f` work. Only an open that meant to write keeps "no such file".
@@ -218,9 +231,8 @@ fn writes(flags: u64) -> u8 {
 fn resolved(
     scratch: &mut Scratch,
     pointer: *mut Scratch,
-    fd: i32,
+    file: u64,
 ) -> Option<(*mut Scratch, usize)> {
-    let file = file_of(fd)?;
     let from = place(file + at(o::FILE_PATH))?;
     let inode: u64 = field(file, o::FILE_INODE)?;
     let kind = u32::from(field::<u16>(inode, o::INODE_MODE)?) & S_IFMT;
@@ -294,8 +306,14 @@ fn name(
     (dir, text): (u8, u64),
     pos: usize,
 ) -> (usize, usize, bool, bool) {
-    // SAFETY: the helper checks the address.
-    let first = unsafe { bpf_probe_read_user(text as *const u8) };
+    // SAFETY: the helpers check the address.
+    let first = unsafe {
+        if call.ring {
+            bpf_probe_read_kernel(text as *const u8)
+        } else {
+            bpf_probe_read_user(text as *const u8)
+        }
+    };
     let from = if first == Ok(b'/') {
         root()
     } else {
@@ -305,7 +323,7 @@ fn name(
         Some(from) => walk(pointer, from, pos),
         None => (pos, false),
     };
-    let (end, all) = string(scratch, text, base);
+    let (end, all) = string(scratch, call, text, base);
     (base, end, known, all)
 }
 
@@ -331,7 +349,7 @@ pub fn named(
         let whole;
         if shape.op == op::SYMLINK {
             // Its content, which is not resolved.
-            (end, whole) = string(scratch, second, end);
+            (end, whole) = string(scratch, call, second, end);
         } else {
             let known;
             (base, end, known, whole) = name(scratch, pointer, call, (shape.dir2, second), end);

@@ -19,6 +19,7 @@ mod net;
 mod path;
 mod place;
 mod privilege;
+mod ring;
 mod scratch;
 mod secret;
 mod share;

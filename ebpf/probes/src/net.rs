@@ -18,7 +18,7 @@ use aya_ebpf::{
 };
 use hullwatch_abi::{
     net::{NAME_MAX, NetRecord, family, flag, kind, op},
-    offsets as o,
+    offsets as o, uring,
 };
 
 use crate::{
@@ -38,7 +38,11 @@ const CLOSE: i32 = 7;
 const LAST_ACK: i32 = 9;
 const CLOSING: i32 = 11;
 
+const EPERM: i64 = 1;
 const EINTR: i64 = 4;
+const EACCES: i64 = 13;
+const EADDRNOTAVAIL: i64 = 99;
+const ENETUNREACH: i64 = 101;
 const EISCONN: i64 = 106;
 const EALREADY: i64 = 114;
 const EINPROGRESS: i64 = 115;
@@ -51,6 +55,8 @@ const PENDING: u32 = 1;
 const TOLD: u32 = 2;
 /// The peer opened the connection.
 const INBOUND: u32 = 4;
+/// It was asked for through io_uring.
+const RING: u32 = 8;
 
 // One slot for each program: a state change may interrupt a system call's end.
 #[map]
@@ -145,6 +151,9 @@ pub fn exit(call: &Call, who: impl FnOnce() -> Option<Who>) -> Option<Out> {
         _ => return None,
     };
     slot.record.comm = comm();
+    if call.ring {
+        slot.record.flags |= flag::RING;
+    }
     Some(Out { scratch, name, who })
 }
 
@@ -193,7 +202,7 @@ fn named_peer(slot: &mut Scratch, address: u64, len: u64) -> Option<usize> {
 fn connect(slot: &mut Scratch, call: &Call, who: Who) -> Option<usize> {
     let failed = -call.ret;
     let fd = call.args[0] as i32;
-    let sk = sock_of(fd)?;
+    let sk = sock_of(call, fd)?;
     describe(&mut slot.record, sk)?;
     let own_family = slot.record.family;
     if !is_inet(own_family) && own_family != family::UNIX {
@@ -205,6 +214,11 @@ fn connect(slot: &mut Scratch, call: &Call, who: Who) -> Option<usize> {
     record.errno = failed as u16;
     if own_family == family::UNIX {
         return Some(name);
+    }
+    // A request that got as far as sending was told by the socket's state.
+    let before = matches!(failed, 0 | EPERM | EACCES | EADDRNOTAVAIL | ENETUNREACH);
+    if call.ring && record.protocol == TCP && !before {
+        return None;
     }
     let restarts = failed == EINTR || RESTART.contains(&failed);
     // Nothing later is told of other sockets, so that they need no identity.
@@ -285,7 +299,7 @@ fn follow(sk: u64, owner: &Owner) {
 #[inline(always)]
 fn accept(record: &mut NetRecord, call: &Call, who: Who) -> Option<usize> {
     let fd = call.ret as i32;
-    let sk = sock_of(fd)?;
+    let sk = sock_of(call, fd)?;
     describe(record, sk)?;
     if !is_inet(record.family) {
         return None;
@@ -308,7 +322,7 @@ fn accept(record: &mut NetRecord, call: &Call, who: Who) -> Option<usize> {
 #[inline(always)]
 fn listen(record: &mut NetRecord, call: &Call) -> Option<usize> {
     record.fd = call.args[0] as i32;
-    let sk = sock_of(record.fd)?;
+    let sk = sock_of(call, record.fd)?;
     describe(record, sk)?;
     if !is_inet(record.family) {
         return None;
@@ -322,12 +336,13 @@ fn listen(record: &mut NetRecord, call: &Call) -> Option<usize> {
 fn bind(record: &mut NetRecord, call: &Call) -> Option<usize> {
     // Port 0 leaves the choice to the kernel, as resolvers do.
     // SAFETY: the helper checks the address.
-    let port: u16 = unsafe { bpf_probe_read_user((call.args[1] + 2) as *const u16) }.ok()?;
-    if port == 0 {
+    let port = unsafe { bpf_probe_read_user((call.args[1] + 2) as *const u16) };
+    // The address of a request is gone at its end.
+    if !call.ring && port.ok()? == 0 {
         return None;
     }
     record.fd = call.args[0] as i32;
-    let sk = sock_of(record.fd)?;
+    let sk = sock_of(call, record.fd)?;
     describe(record, sk)?;
     if !is_inet(record.family) || record.kind != kind::DGRAM || record.protocol != UDP {
         return None;
@@ -375,7 +390,6 @@ pub fn state(context: &BtfTracePointContext, who: impl FnOnce() -> Option<Who>) 
             let who = who()?;
             // A send with fast open and a request in a ring connect as well: nobody but the state
             // tells what comes of them.
-            let by_call = listed(call::under_way()) == op::CONNECT;
             let owner = Owner {
                 cgroup: who.cgroup,
                 cookie: cookie(sk, now()),
@@ -383,7 +397,12 @@ pub fn state(context: &BtfTracePointContext, who: impl FnOnce() -> Option<Who>) 
                 pid: who.pid,
                 nspid: who.nspid,
                 fd: -1,
-                flags: if by_call { 0 } else { PENDING },
+                flags: match call::under_way() {
+                    number if listed(number) == op::CONNECT => 0,
+                    // A worker of the kernel is in no call.
+                    uring::ENTER | 0 => PENDING | RING,
+                    _ => PENDING,
+                },
                 comm: comm(),
             };
             follow(sk, &owner);
@@ -454,6 +473,9 @@ fn tell(sk: u64, owner: Owner, operation: u8, errno: u16) -> Option<Out> {
     describe(record, sk)?;
     if owner.flags & INBOUND != 0 {
         record.flags |= flag::INBOUND;
+    }
+    if owner.flags & RING != 0 {
+        record.flags |= flag::RING;
     }
     local(record, sk)?;
     remote(record, sk)?;

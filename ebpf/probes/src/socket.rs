@@ -21,7 +21,7 @@ const PASS: i32 = 1;
 
 /// The current process, when its events are wanted.
 #[inline(always)]
-fn who() -> Option<Who> {
+pub fn who() -> Option<Who> {
     // SAFETY: no arguments.
     let cgroup = unsafe { bpf_get_current_cgroup_id() };
     if !gate::wanted(cgroup) {
@@ -57,7 +57,7 @@ fn header(kind: u16, who: Who, len: usize) -> Header {
 }
 
 #[inline(always)]
-fn send(out: socket_facts::Out) {
+pub fn send(out: socket_facts::Out) {
     let body = size_of::<NetRecord>() + (out.name & 127);
     // SAFETY: the head has room for the header right before the record.
     unsafe {

@@ -6,7 +6,10 @@ use hullwatch_abi::{
     offsets as o,
 };
 
-use crate::kernel::{field, file_of, has};
+use crate::{
+    call::Call,
+    kernel::{field, has},
+};
 
 /// Room for the sender's own header in front of the record.
 pub const HEADROOM: usize = 64;
@@ -81,10 +84,10 @@ pub fn comm() -> [u8; 16] {
     bpf_get_current_comm().unwrap_or([0; 16])
 }
 
-/// The `struct sock` behind a descriptor of the current task.
+/// The `struct sock` behind a descriptor of the call.
 #[inline(always)]
-pub fn sock_of(fd: i32) -> Option<u64> {
-    let file = file_of(fd)?;
+pub fn sock_of(call: &Call, fd: i32) -> Option<u64> {
+    let file = call.opened(fd)?;
     let inode: u64 = field(file, o::FILE_INODE)?;
     if field::<u16>(inode, o::INODE_MODE)? & S_IFMT != S_IFSOCK {
         return None;

@@ -38,7 +38,7 @@ static COMPAT_SEEN: LruHashMap<u64, u8> = LruHashMap::with_max_entries(4096, 0);
 
 /// Class of a native number.
 #[inline(always)]
-fn class(nr: u32) -> u8 {
+pub fn class(nr: u32) -> u8 {
     // SAFETY: reads a static inside its bounds; volatile because the loader writes it.
     unsafe { core::ptr::read_volatile((&raw const CLASSES).cast::<u8>().add((nr & 511) as usize)) }
 }
@@ -109,7 +109,7 @@ fn send_privilege((scratch, text): (*mut privilege::Scratch, usize)) {
 
 /// Sends a file record with `text` bytes of strings.
 #[inline(always)]
-fn send_file((scratch, text): (*mut scratch::Scratch, usize)) {
+pub fn send_file((scratch, text): (*mut scratch::Scratch, usize)) {
     let body = size_of::<FileRecord>() + (text & 0x3fff);
     // SAFETY: the head has room for the header right before the record.
     unsafe {

@@ -6,6 +6,7 @@ use super::{ConvertError, fixed, names, path, take, until_nul};
 use crate::catalog::secrets;
 use crate::event::{
     Bytes, Capability, ExecRefused, File, FileAttribute, FileFacts, FileOp, Filesystem, Timestamp,
+    Via,
 };
 
 const KIND: &str = "file";
@@ -85,6 +86,7 @@ pub fn decode(body: &[u8], nspid: u32) -> Result<Option<File>, ConvertError> {
         file: facts,
         comm: until_nul(&record.comm),
         count: record.count.max(1),
+        via: has(flag::RING).then_some(Via::IoUring),
     }))
 }
 
@@ -305,6 +307,18 @@ mod tests {
 
     fn one(record: FileRecord, strings: [&[u8]; 4]) -> File {
         decode(&bytes(record, strings), 7).unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_request_of_a_ring_says_so() {
+        let record = |flags| FileRecord {
+            op: op::MKDIR,
+            flags,
+            ..FileRecord::default()
+        };
+        let strings: [&[u8]; 4] = [b"srv\0", b"x", b"", b""];
+        assert_eq!(one(record(flag::RING), strings).via, Some(Via::IoUring));
+        assert_eq!(one(record(0), strings).via, None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use hullwatch_abi::net::{NAME_MAX, NetRecord, family, flag, kind, op};
 
 use super::{ConvertError, fixed, take, until_nul};
 use crate::event::{
-    Accept, Bytes, Close, Connect, Endpoint, Kind, Listen, Outcome, Privilege, Protocol,
+    Accept, Bytes, Close, Connect, Endpoint, Kind, Listen, Outcome, Privilege, Protocol, Via,
 };
 
 const KIND: &str = "net";
@@ -22,6 +22,7 @@ pub fn decode(body: &[u8]) -> Result<Kind, ConvertError> {
     let (record, mut rest) = fixed::<NetRecord>(KIND, body)?;
     let name = take(KIND, &mut rest, record.name_len)?;
     let comm = until_nul(&record.comm);
+    let via = (record.flags & flag::RING != 0).then_some(Via::IoUring);
     Ok(match record.op {
         op::CONNECT | op::SEND => Kind::Connect(Box::new(Connect {
             protocol: protocol(&record),
@@ -38,6 +39,7 @@ pub fn decode(body: &[u8]) -> Result<Kind, ConvertError> {
             cookie: record.cookie,
             comm,
             fd: record.fd,
+            via,
         })),
         op::ACCEPT => Kind::Accept(Box::new(Accept {
             protocol: protocol(&record),
@@ -45,11 +47,13 @@ pub fn decode(body: &[u8]) -> Result<Kind, ConvertError> {
             remote: remote(&record)?,
             cookie: record.cookie,
             comm,
+            via,
         })),
         op::LISTEN => Kind::Listen(Listen {
             protocol: protocol(&record),
             local: address(&record, record.local, record.local_port)?,
             comm,
+            via,
         }),
         op::CLOSE => Kind::Close(Box::new(Close {
             local: address(&record, record.local, record.local_port)?,

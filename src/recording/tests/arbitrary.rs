@@ -120,6 +120,7 @@ fn network_kinds() -> impl Strategy<Value = Kind> {
                 cookie: u64::MAX,
                 comm,
                 fd: -1,
+                via: None,
             }))
         ),
         (address(), address(), bytes()).prop_map(|(local, remote, comm)| {
@@ -129,6 +130,7 @@ fn network_kinds() -> impl Strategy<Value = Kind> {
                 remote,
                 cookie: 1,
                 comm,
+                via: Some(Via::IoUring),
             }))
         }),
         (address(), address(), any::<(u64, bool)>()).prop_map(|(local, remote, (n, inbound))| {
@@ -145,7 +147,8 @@ fn network_kinds() -> impl Strategy<Value = Kind> {
         (address(), bytes()).prop_map(|(local, comm)| Kind::Listen(Listen {
             protocol: Protocol::Tcp,
             local,
-            comm
+            comm,
+            via: None,
         })),
         (address(), option::of(address()), timestamp(), bytes()).prop_map(
             |(local, remote, seen, comm)| {
