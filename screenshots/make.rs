@@ -13,6 +13,17 @@ use ratatui::layout::Rect;
 /// Cells.
 const SIZE: Rect = Rect::new(0, 0, 110, 30);
 const BACKGROUND: &str = "#14181d";
+/// The frames of `tour.svg`, as the list of screens orders them.
+const TOUR: [&str; 6] = [
+    "containers",
+    "incidents",
+    "incident",
+    "finding",
+    "processes",
+    "network",
+];
+/// How long the tour shows each frame.
+const SECONDS: usize = 4;
 
 fn main() -> color_eyre::Result<()> {
     let check = std::env::args().nth(1).as_deref() == Some("--check");
@@ -45,6 +56,7 @@ fn main() -> color_eyre::Result<()> {
         ("events", &[Action::Show(Pane::Events)]),
         ("keys", &[Action::Help]),
     ];
+    let mut frames = Vec::new();
     for (name, actions) in screens {
         let mut ui = Ui::default();
         for action in *actions {
@@ -53,18 +65,63 @@ fn main() -> color_eyre::Result<()> {
         let mut buffer = Buffer::empty(SIZE);
         let _ = draw(core, &ui, &status, SIZE, &theme, &mut buffer);
         let picture = svg(&buffer, BACKGROUND);
-        let path = root.join(format!("screenshots/{name}.svg"));
-        if check {
-            let there = std::fs::read_to_string(&path).wrap_err(path.display().to_string())?;
-            if there != picture {
-                bail!(
-                    "{} is stale: run cargo run --example screenshots",
-                    path.display()
-                );
-            }
-        } else {
-            std::fs::write(&path, picture).wrap_err(path.display().to_string())?;
+        if TOUR.contains(name) {
+            frames.push(picture.clone());
         }
+        keep(
+            &root.join(format!("screenshots/{name}.svg")),
+            &picture,
+            check,
+        )?;
+    }
+    keep(
+        &root.join("screenshots/tour.svg"),
+        &animated(&frames),
+        check,
+    )
+}
+/// Writes a picture, or with `check` fails when the file holds another one.
+fn keep(path: &Path, picture: &str, check: bool) -> color_eyre::Result<()> {
+    if !check {
+        return std::fs::write(path, picture).wrap_err(path.display().to_string());
+    }
+    let there = std::fs::read_to_string(path).wrap_err(path.display().to_string())?;
+    if there != picture {
+        bail!(
+            "{} is stale: run cargo run --example screenshots",
+            path.display()
+        );
     }
     Ok(())
+}
+
+/// One picture that shows frames after one another, each for [`SECONDS`], for ever. Where nothing
+/// may move it shows the first.
+fn animated(frames: &[String]) -> String {
+    let whole = frames.len() * SECONDS;
+    let percent = 100.0 / frames.len().max(1) as f64;
+    let mut out = frames
+        .first()
+        .and_then(|frame| frame.lines().next())
+        .unwrap_or_default()
+        .to_owned();
+    out += &format!(
+        "\n<style>.f{{visibility:hidden;animation:f {whole}s step-end infinite}}\
+         @keyframes f{{0%{{visibility:visible}}{percent:.2}%{{visibility:hidden}}}}\
+         @media (prefers-reduced-motion:reduce){{.f{{animation:none}}.f:first-of-type{{visibility:visible}}}}\
+         </style>\n"
+    );
+    for (number, frame) in frames.iter().enumerate() {
+        let drawn = frame.lines().skip(1).filter(|line| *line != "</svg>");
+        out += &format!(
+            "<g class=\"f\" style=\"animation-delay:{}s\">\n",
+            number * SECONDS
+        );
+        for line in drawn {
+            out += line;
+            out.push('\n');
+        }
+        out += "</g>\n";
+    }
+    out + "</svg>\n"
 }

@@ -12,6 +12,10 @@ use rustix::thread::{
 
 use crate::event::{Bytes, Timestamp};
 
+mod namespaces;
+
+pub(crate) use namespaces::{host_pid, join_host_cgroups, unseen};
+
 /// The wall clock.
 #[must_use]
 pub(crate) fn now() -> Timestamp {
@@ -128,14 +132,9 @@ pub(crate) fn cgroup2_mount() -> Result<PathBuf, String> {
     })
 }
 
-/// The kernel's fixed inode number of the host's cgroup namespace.
-const HOST_CGROUP_NAMESPACE: &str = "cgroup:[4026531835]";
-
 /// Why containers that already run cannot be seen from where this program runs, if they cannot.
 pub(crate) fn unseen_containers() -> Option<String> {
-    let namespace = fs::read_link("/proc/self/ns/cgroup").ok();
-    let own = namespace.is_some_and(|link| link.as_os_str() != HOST_CGROUP_NAMESPACE);
-    if own {
+    if namespaces::has_own_cgroups() {
         let why = "hullwatch runs in a cgroup namespace of its own, so only containers that start \
                    from now on are seen: run it on the host, or with --cgroupns=host --pid=host \
                    and the host's /sys/fs/cgroup mounted";

@@ -142,6 +142,13 @@ fn diagnose(docker_host: Option<&str>) -> Diagnosis {
         });
         advice.push(problem);
     }
+    for facts in crate::system::unseen() {
+        advice.push(facts.why.clone());
+        blind.push(Blindness {
+            what: facts.what.to_owned(),
+            why: facts.why,
+        });
+    }
     if !btf {
         able = false;
         advice.push(

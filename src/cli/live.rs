@@ -222,6 +222,9 @@ pub(super) fn start(
     if let Some(problem) = crate::system::unseen_containers() {
         print_message(problem);
     }
+    for facts in crate::system::unseen() {
+        print_message(format!("{} are not seen: {}", facts.what, facts.why));
+    }
     let live = prepare(args, tap, record, Watching::default())?().map_err(CliError::Expected)?;
     let containers = live.core().lock().state.containers.len();
     print_message(format!(

@@ -28,8 +28,10 @@ mod policy;
 mod posture;
 mod privileges;
 mod record;
+mod record_ring;
 mod replay;
 mod report;
+mod ring;
 mod rules;
 mod screen_config;
 mod selection;
@@ -87,6 +89,7 @@ enum CliCommand {
     Record(record::Args),
     Attach(attach::Args),
     Stop(stop::Args),
+    Ring(ring::Args),
     Replay(replay::Args),
     Report(report::Args),
     Demo(demo::Args),
@@ -135,6 +138,8 @@ pub fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
+    // Before there are other threads, which would stay where they are.
+    crate::system::join_host_cgroups();
     // While the program still may change its user id.
     if let Err(error) = user_files::start() {
         return CliError::from(error).report();
@@ -149,6 +154,7 @@ pub fn main() -> ExitCode {
         Some(CliCommand::Record(args)) => record::run(&args),
         Some(CliCommand::Attach(args)) => attach::run(&args),
         Some(CliCommand::Stop(args)) => stop::run(&args),
+        Some(CliCommand::Ring(args)) => ring::run(&args),
         Some(CliCommand::Replay(args)) => replay::run(&args),
         Some(CliCommand::Report(args)) => report::run(&args),
         Some(CliCommand::Demo(args)) => demo::run(&args),

@@ -9,18 +9,23 @@ use std::time::{Duration, Instant};
 
 use super::error::print_message;
 use super::signals::StopSignal;
-use super::{CliError, LiveArgs, live};
+use super::{CliError, LiveArgs, live, record_ring};
 use crate::recording::RecordingError;
 use crate::user_files::{self, Creation};
 
 /// Record what containers on this host do
 ///
 /// Never overwrites a file. Ends with Ctrl-C, after --duration, or, when detached, with hullwatch
-/// stop.
+/// stop. With --ring it records the last hours for as long as it runs, into segments that are
+/// recordings of their own; the oldest are removed.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The file to create; a name ending in .zst is compressed
-    file: PathBuf,
+    #[arg(required_unless_present = "directory")]
+    file: Option<PathBuf>,
+
+    #[command(flatten)]
+    ring: record_ring::RingArgs,
 
     /// End after this time, e.g. 10s, 5m
     #[arg(long, value_name = "TIME", value_parser = live::duration)]
@@ -28,7 +33,7 @@ pub(super) struct Args {
 
     /// Record in the background, independent of the terminal: hullwatch attach shows the recording,
     /// hullwatch stop ends it, messages go to FILE.log
-    #[arg(long)]
+    #[arg(long, conflicts_with = "directory")]
     detach: bool,
 
     /// Run as the background process of --detach
@@ -40,19 +45,21 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
+    if let Some(directory) = &args.ring.directory {
+        return record_ring::run(directory, &args.ring, &args.live, args.duration);
+    }
+    let Some(file) = &args.file else {
+        return Err(CliError::expected("name the file to create, or --ring DIR"));
+    };
     if args.detach {
-        return detach(&args.file);
+        return detach(file);
     }
     if args.detached {
         // Leaves the terminal's session, so that its end does not end the recording.
         rustix::process::setsid().map_err(std::io::Error::from)?;
     }
     let ended = StopSignal::install()?;
-    let live = live::start(
-        &args.live,
-        Some(Box::new(live::PolicyReporter)),
-        Some(&args.file),
-    )?;
+    let live = live::start(&args.live, Some(Box::new(live::PolicyReporter)), Some(file))?;
     if args.detached {
         tell_ready()?;
     }

@@ -1,15 +1,15 @@
 //! `hullwatch replay`: play a recording, or print its events and findings.
 
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::config::ScreenArgs;
 use super::error::print_message;
 use super::selection::{self, LineTypes, OutputLines, Selection};
-use super::{CliError, terminal};
+use super::{CliError, ring, terminal};
 use crate::core::Core;
-use crate::event::escape_json;
+use crate::event::{Timestamp, escape_json};
 use crate::recording::{
     Comparison, Player, ReadAhead, ReadReport, RecordingPiece, RecordingReader, finding_line,
 };
@@ -21,8 +21,13 @@ use crate::recording::{
 /// JSON lines. Exit code 2 when the file is damaged.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The recording file, plain or .zst
+    /// The recording file, plain or .zst, or the directory of record --ring: its last segment on a
+    /// screen, else all of them
     file: PathBuf,
+
+    /// Of a directory, the segment of this moment: -2h, or a date and time
+    #[arg(long, value_name = "MOMENT", allow_hyphen_values = true, value_parser = ring::moment)]
+    at: Option<Timestamp>,
 
     #[command(flatten)]
     pub(super) output: Output,
@@ -55,10 +60,46 @@ impl Output {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
-    if args.output.nothing_asked() && terminal::there() {
+    let screen = args.output.nothing_asked() && terminal::there();
+    if args.file.is_dir() {
+        if screen || args.at.is_some() {
+            let segment = ring::segment(&args.file, args.at)?.path;
+            return match screen {
+                true => terminal::replay(Player::open(&segment)?, &args.screen),
+                false => show(RecordingReader::open(&segment)?, &args.output, true),
+            };
+        }
+        return show_all(&args.file, &args.output);
+    }
+    if args.at.is_some() {
+        return Err(CliError::expected(format!(
+            "{}: --at chooses a segment of a directory, and this is a file",
+            args.file.display()
+        )));
+    }
+    if screen {
         return terminal::replay(Player::open(&args.file)?, &args.screen);
     }
     show(RecordingReader::open(&args.file)?, &args.output, true)
+}
+
+/// Replays the segments of a ring, one after another; the worst exit code.
+fn show_all(directory: &Path, output: &Output) -> Result<ExitCode, CliError> {
+    let mut worst = ExitCode::SUCCESS;
+    for segment in ring::all(directory)? {
+        let code = match RecordingReader::open(&segment.path) {
+            Ok(reader) => show(reader, output, true)?,
+            // The others are of use all the same.
+            Err(error) => {
+                print_message(error);
+                ExitCode::from(2)
+            }
+        };
+        if code != ExitCode::SUCCESS && worst != ExitCode::from(2) {
+            worst = code;
+        }
+    }
+    Ok(worst)
 }
 
 /// Replays a recording, prints the requested lines, and compares the findings if `compare`.

@@ -53,6 +53,8 @@ struct Collector<'a> {
     queue: EventQueue<'a>,
     scans: Option<ScanQueue>,
     lost_total: u64,
+    /// This program's process, as the kernel reports it.
+    own_pid: Option<u32>,
     shared: &'a LiveShared,
 }
 
@@ -95,6 +97,7 @@ pub(super) fn run(
         engine: None,
         queue: EventQueue::new(events),
         lost_total: 0,
+        own_pid: crate::system::host_pid(),
         shared,
     };
     tracing::info!(containers = existing.len(), "listing what is there");
@@ -331,6 +334,10 @@ impl Collector<'_> {
                     return;
                 }
                 let container = self.directory.lookup(cgroup).cloned();
+                // In a container, what this program does to watch would be an attack by others.
+                if container.is_some() && Some(pid) == self.own_pid {
+                    return;
+                }
                 self.event(ts, container, pid, nspid, kind);
             }
             Observation::CgroupBorn { id, parent, name } => {

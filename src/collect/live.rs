@@ -331,16 +331,46 @@ impl Live {
         path: Option<&Path>,
         follower: Option<Box<dyn Follower>>,
     ) -> Result<(), LiveError> {
-        let folder = path
-            .and_then(Path::parent)
-            .filter(|folder| !folder.as_os_str().is_empty());
-        let machine = Machine::default().read(folder.unwrap_or(Path::new(".")));
         // The core stays locked, so that no event falls between the snapshot and the stream.
         let core = self.shared.core.lock();
         let mut recorder = self.shared.recorder.lock();
         if recorder.is_some() {
             return Err(LiveError::Recording);
         }
+        *recorder = Some(self.recorder(&core, path, follower)?);
+        Ok(())
+    }
+
+    /// Continues the recording in another file, which begins with what is there now; no event falls
+    /// between the two. Returns the outcome of the one before, if there was one.
+    ///
+    /// # Errors
+    /// When the file exists or cannot be created; the recording goes on in the one before.
+    pub fn continue_recording(
+        &self,
+        path: &Path,
+    ) -> Result<Option<Result<RecordingSummary, RecordingError>>, LiveError> {
+        let before = {
+            let core = self.shared.core.lock();
+            let mut recorder = self.shared.recorder.lock();
+            let next = self.recorder(&core, Some(path), None)?;
+            recorder.replace(next)
+        };
+        // Without the locks: it waits for the disk.
+        Ok(before.map(Recorder::finish))
+    }
+
+    /// A recorder that begins with what is in `core`, which stays locked.
+    fn recorder(
+        &self,
+        core: &Core,
+        path: Option<&Path>,
+        follower: Option<Box<dyn Follower>>,
+    ) -> Result<Recorder, LiveError> {
+        let folder = path
+            .and_then(Path::parent)
+            .filter(|folder| !folder.as_os_str().is_empty());
+        let machine = Machine::default().read(folder.unwrap_or(Path::new(".")));
         let mut header = Header::here(core.state.now, core.detector.settings().clone());
         header.machine = Some(machine);
         header.tiers.clone_from(&self.report.attached);
@@ -353,8 +383,7 @@ impl Live {
         self.shared
             .seq
             .fetch_add(events.len() as u64, Ordering::Relaxed);
-        *recorder = Some(Recorder::start_with(path, &header, events, follower)?);
-        Ok(())
+        Ok(Recorder::start_with(path, &header, events, follower)?)
     }
 
     /// Ends the recording and closes its file.

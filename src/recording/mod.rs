@@ -18,6 +18,7 @@ mod read_ahead;
 mod reader;
 mod recorder;
 mod report;
+pub mod ring;
 mod seek;
 mod source;
 mod writer;

@@ -15,10 +15,11 @@ const COMPLETIONS: [(&str, &str); 3] = [
 ];
 
 /// Files that are distributed as they are in the repository.
-const PLAIN: [&str; 9] = [
+const PLAIN: [&str; 10] = [
     "packaging/Containerfile",
     "packaging/config.toml",
     "packaging/daemonset.yaml",
+    "packaging/hullwatch-record.service",
     "packaging/hullwatch.service",
     "packaging/policy.toml",
     "CHANGELOG.md",

@@ -1,0 +1,232 @@
+//! `hullwatch record --ring`: the last hours, in segments of which the oldest are removed.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use bytesize::ByteSize;
+
+use super::error::print_message;
+use super::signals::StopSignal;
+use super::{CliError, LiveArgs, live};
+use crate::collect::Live;
+use crate::detect::Severity;
+use crate::machine::Machine;
+use crate::recording::ring::{RingLimits, segment_path, segments};
+use crate::{system, user_files};
+
+/// Between two looks at sizes and ages.
+const INTERVAL: Duration = Duration::from_secs(5);
+/// How long a predecessor that was killed may hold the ring: the kernel detaches its programs first.
+const PREDECESSOR: Duration = Duration::from_secs(10);
+/// The file whose lock says that somebody records into the ring.
+const LOCK: &str = "lock";
+
+/// Options of a recording of the last hours.
+#[derive(Debug, clap::Args)]
+pub(super) struct RingArgs {
+    /// Record the last hours into this directory, creating it if needed
+    #[arg(long = "ring", value_name = "DIR", conflicts_with = "file")]
+    pub(super) directory: Option<PathBuf>,
+
+    /// Keep segments for this long
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = live::duration, requires = "directory")]
+    keep: Duration,
+
+    /// Most bytes that the segments may use
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "2GiB",
+        requires = "directory"
+    )]
+    max_size: ByteSize,
+
+    /// Bytes of the file system that must stay free
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "1GiB",
+        requires = "directory"
+    )]
+    min_free: ByteSize,
+
+    /// Begin another segment after this time, or when one has an eighth of --max-size
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = live::duration, requires = "directory")]
+    segment: Duration,
+
+    /// Keep the segment of a finding of this severity or above, and the one before it, until hullwatch
+    /// ring release
+    #[arg(long, value_name = "SEVERITY", requires = "directory")]
+    pin: Option<Severity>,
+}
+
+/// A recording into a ring that is under way.
+struct RingRecorder<'a> {
+    directory: &'a Path,
+    limits: RingLimits,
+    pin: Option<Severity>,
+    live: Live,
+    current: PathBuf,
+    begun: Instant,
+    /// Findings that were looked at for pinning.
+    seen: usize,
+    exceeded: bool,
+}
+
+pub(super) fn run(
+    directory: &Path,
+    args: &RingArgs,
+    watch: &LiveArgs,
+    duration: Option<Duration>,
+) -> Result<ExitCode, CliError> {
+    let fail =
+        |why: &dyn std::fmt::Display| CliError::expected(format!("{}: {why}", directory.display()));
+    let limits = RingLimits {
+        keep: args.keep,
+        max_size: args.max_size.as_u64(),
+        min_free: args.min_free.as_u64(),
+        segment: args.segment.max(Duration::from_secs(1)),
+    };
+    let ended = StopSignal::install()?;
+    let _lock = lock(directory).map_err(|error| fail(&error))?;
+    let first = segment_path(directory, system::now());
+    // Room first: a full disk must not keep the new recording from beginning.
+    limits
+        .enforce(directory, &first, system::now(), free(directory))
+        .map_err(|error| fail(&error))?;
+    let live = live::start(watch, Some(Box::new(live::PolicyReporter)), Some(&first))?;
+    let mut ring = RingRecorder {
+        directory,
+        limits,
+        pin: args.pin,
+        live,
+        current: first,
+        begun: Instant::now(),
+        seen: 0,
+        exceeded: false,
+    };
+    let deadline = duration.map(|d| Instant::now() + d);
+    let mut engine = live::EngineReporter::default();
+    let mut next = Instant::now();
+    while !ended.ended() && deadline.is_none_or(|at| Instant::now() < at) {
+        if live::recording_error(&ring.live).is_some() {
+            break;
+        }
+        engine.look(&ring.live);
+        if Instant::now() >= next {
+            next = Instant::now() + INTERVAL.min(limits.segment);
+            ring.keep_limits().map_err(|error| fail(&error))?;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    ring.pin_findings().map_err(|error| fail(&error))?;
+    live::stop(ring.live)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+impl RingRecorder<'_> {
+    /// Begins another segment when it is time, pins, and removes what exceeds the limits.
+    fn keep_limits(&mut self) -> Result<(), String> {
+        self.pin_findings()?;
+        let bytes = user_files::open(&self.current)
+            .and_then(|file| file.metadata())
+            .map_or(0, |facts| facts.len());
+        if self.begun.elapsed() >= self.limits.segment || bytes >= self.limits.segment_bytes() {
+            let next = segment_path(self.directory, system::now());
+            let before = self.live.continue_recording(&next);
+            let before = before.map_err(|error| error.to_string())?;
+            self.current = next;
+            self.begun = Instant::now();
+            if let Some(Err(error)) = before {
+                print_message(format!("{error}; recording goes on in another segment"));
+            }
+        }
+        let free = free(self.directory);
+        let done = self
+            .limits
+            .enforce(self.directory, &self.current, system::now(), free)
+            .map_err(|error| error.to_string())?;
+        for pinned in &done.pinned {
+            print_message(format!(
+                "{}: pinned, but removed: nothing else was left to make room",
+                pinned.display()
+            ));
+        }
+        if done.exceeded && !self.exceeded {
+            print_message(format!(
+                "{}: less room than --max-size and --min-free ask for, and nothing is left to remove",
+                self.directory.display()
+            ));
+        }
+        self.exceeded = done.exceeded;
+        Ok(())
+    }
+
+    /// Pins the current segment, and the one before it, when a finding since the last look asks for
+    /// it.
+    fn pin_findings(&mut self) -> Result<(), String> {
+        let Some(lowest) = self.pin else {
+            return Ok(());
+        };
+        let found = {
+            let core = self.live.core().lock();
+            let findings = core.detector.findings();
+            let new = findings.iter().skip(self.seen);
+            let found = new.into_iter().any(|finding| finding.severity >= lowest);
+            self.seen = findings.len();
+            found
+        };
+        if !found {
+            return Ok(());
+        }
+        let all = segments(self.directory).map_err(|error| error.to_string())?;
+        for segment in all.iter().rev().take(2) {
+            segment.pin().map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+}
+
+/// Bytes that are free where the ring is.
+fn free(directory: &Path) -> u64 {
+    let disk = Machine::default().read(directory).disk;
+    disk.map_or(u64::MAX, |disk| disk.free)
+}
+
+/// Creates the directory, and takes the ring for this process alone.
+fn lock(directory: &Path) -> Result<File, String> {
+    let path = directory.to_owned();
+    user_files::with_rights(move || {
+        use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&path)?;
+        let nofollow = rustix::fs::OFlags::NOFOLLOW.bits();
+        File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(i32::try_from(nofollow).unwrap_or(0))
+            .open(path.join(LOCK))
+    })
+    .map_err(|error| format!("cannot record into it: {error}"))
+    .and_then(|file| {
+        let until = Instant::now() + PREDECESSOR;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::WouldBlock) if Instant::now() < until => {
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                Err(TryLockError::WouldBlock) => {
+                    return Err("another hullwatch records into this directory".to_owned());
+                }
+                Err(TryLockError::Error(error)) => return Err(format!("cannot lock it: {error}")),
+            }
+        }
+    })
+}

@@ -1,0 +1,123 @@
+//! Which namespaces of the host this program is in: inside a container it may see only itself.
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use rustix::fd::AsFd as _;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+/// The kernel's fixed inode numbers of the host's namespaces.
+const HOST_CGROUP: &str = "cgroup:[4026531835]";
+const HOST_PID: &str = "pid:[4026531836]";
+
+/// Processes that are looked at for one in the host's cgroup namespace.
+const MAX_PROCESSES: usize = 1024;
+
+/// What this program cannot see from inside its own container, and how to let it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UnseenFacts {
+    /// What is missing.
+    pub(crate) what: &'static str,
+    /// The cause, and what to do.
+    pub(crate) why: String,
+}
+
+fn is_in(process: &str, kind: &str, namespace: &str) -> Option<bool> {
+    let link = fs::read_link(format!("/proc/{process}/ns/{kind}")).ok()?;
+    Some(link.as_os_str() == namespace)
+}
+
+/// True when this program has a cgroup namespace of its own.
+pub(super) fn has_own_cgroups() -> bool {
+    is_in("self", "cgroup", HOST_CGROUP) == Some(false)
+}
+
+fn has_own_pids() -> bool {
+    is_in("self", "pid", HOST_PID) == Some(false)
+}
+
+/// The id of this process in the host's pid namespace; `None` where it is in another one, which does
+/// not tell.
+pub(crate) fn host_pid() -> Option<u32> {
+    (!has_own_pids()).then(std::process::id)
+}
+
+/// Moves this thread, and those it starts, into the host's cgroup namespace where it is in another
+/// one and may: an orchestrator gives each container its own, and offers no way to refuse it. The
+/// container must be in the host's pid namespace and hold `CAP_SYS_ADMIN`; else nothing changes, and
+/// [`unseen`] reports it.
+pub(crate) fn join_host_cgroups() {
+    if !has_own_cgroups() || has_own_pids() {
+        return;
+    }
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    for process in processes.take(MAX_PROCESSES) {
+        let name = process.file_name();
+        let Some(pid) = name.to_str().filter(|name| name.parse::<u32>().is_ok()) else {
+            continue;
+        };
+        if is_in(pid, "cgroup", HOST_CGROUP) != Some(true) {
+            continue;
+        }
+        if let Ok(file) = File::open(format!("/proc/{pid}/ns/cgroup")) {
+            // When it is refused nothing has changed, and doctor reports it.
+            let kind = Some(LinkNameSpaceType::ControlGroup);
+            let _ = move_into_link_name_space(file.as_fd(), kind);
+            return;
+        }
+    }
+}
+
+/// True when this program runs in a container of its own.
+fn is_in_container() -> bool {
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let overlay_root = table.lines().any(|line| {
+        let mut fields = line.split(' ');
+        fields.nth(4) == Some("/") && line.contains(" - overlay ")
+    });
+    overlay_root || has_own_cgroups() || has_own_pids()
+}
+
+/// Everything that a container of its own keeps from this program.
+pub(crate) fn unseen() -> Vec<UnseenFacts> {
+    let mut unseen = Vec::new();
+    if has_own_pids() {
+        unseen.push(UnseenFacts {
+            what: "processes that already run, and what /proc says of new ones",
+            why: "hullwatch runs in a pid namespace of its own: use --pid=host (Kubernetes: \
+                  hostPID: true)"
+                .to_owned(),
+        });
+    }
+    // What runtimes and engines keep of their containers.
+    const STATE: [&str; 6] = [
+        "/run/containerd",
+        "/run/docker",
+        "/run/crio",
+        "/run/runc",
+        "/run/libpod",
+        "/run/crun",
+    ];
+    if is_in_container() && !STATE.iter().any(|path| Path::new(path).exists()) {
+        unseen.push(UnseenFacts {
+            what: "names, images and settings of containers",
+            why: "no state directory of a runtime is visible here: mount the host's, e.g. \
+                  --volume /run:/run:ro"
+                .to_owned(),
+        });
+    }
+    const LAYERS: [&str; 3] = [
+        "/var/lib/docker",
+        "/var/lib/containerd",
+        "/var/lib/containers",
+    ];
+    if is_in_container() && !LAYERS.iter().any(|path| Path::new(path).exists()) {
+        unseen.push(UnseenFacts {
+            what: "which files differ from the image",
+            why: "no image layers are visible here: mount the host's, e.g. --volume \
+                  /var/lib/docker:/var/lib/docker:ro"
+                .to_owned(),
+        });
+    }
+    unseen
+}
