@@ -41,11 +41,11 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
 }
 
 /// Answers a shell that asks for completions; true when one did.
-pub(super) fn answer() -> Result<bool, clap::Error> {
+pub(super) fn answer(command: fn() -> clap::Command) -> Result<bool, clap::Error> {
     if std::env::var_os(VARIABLE).is_none_or(|shell| shell.is_empty() || shell == OsStr::new("0")) {
         return Ok(false);
     }
-    CompleteEnv::with_factory(super::command)
+    CompleteEnv::with_factory(command)
         .var(VARIABLE)
         .try_complete(std::env::args_os(), std::env::current_dir().ok().as_deref())
 }

@@ -118,7 +118,7 @@ pub fn main() -> ExitCode {
     if let Err(error) = color_eyre::install() {
         error::print_message(error);
     }
-    match completions::answer() {
+    match completions::answer(command) {
         Ok(false) => {}
         Ok(true) => return ExitCode::SUCCESS,
         Err(error) => {

@@ -98,7 +98,9 @@ pub fn segments(ring: &Path) -> io::Result<Vec<RingSegment>> {
         use std::os::unix::fs::MetadataExt as _;
         found.push(RingSegment {
             began,
-            written: crate::system::timestamp(facts.mtime(), facts.mtime_nsec()),
+            written: Timestamp(
+                (facts.mtime().saturating_mul(1_000_000_000)).saturating_add(facts.mtime_nsec()),
+            ),
             bytes: facts.len(),
             pinned: user_files::open(&pin_of(&path)).is_ok(),
             path,
