@@ -3,17 +3,18 @@
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use serde_json::json;
 
 use super::error::print_message;
-use super::{CliError, baseline, learn};
+use super::{CliError, LiveArgs, baseline, learn, live};
 use crate::baseline::{Baseline, BaselineItem, Diff, Facet, ItemField, diff};
 use crate::event::escape_json;
 
 /// Compare what two versions of a container do
 ///
-/// Each side is a baseline file or a recording; of a recording with several containers name one:
+/// Each side is a baseline file, a recording, or a running container by its name; of a recording with several containers name one:
 /// FILE@NAME. Both are made general together, so that other numbers and temporary names are no
 /// difference. Lines with + are what only the second does.
 #[derive(Debug, clap::Args)]
@@ -23,6 +24,10 @@ pub(super) struct Args {
 
     /// The side after
     b: String,
+
+    /// How long to watch running containers
+    #[arg(long = "for", value_name = "TIME", default_value = "1m", value_parser = live::duration)]
+    time: Duration,
 
     /// Only these facets, separated by commas, e.g. exec,connect
     #[arg(long, value_name = "FACETS", value_delimiter = ',', value_parser = baseline::facet)]
@@ -39,11 +44,41 @@ pub(super) struct Args {
     /// Print Markdown, for a pull request
     #[arg(long)]
     markdown: bool,
+
+    #[command(flatten)]
+    live: LiveArgs,
+}
+
+/// It is no file, so that it must be a container's name.
+fn is_running(text: &str) -> bool {
+    let file = text.ends_with(".toml") || text.contains(['@', '/']);
+    !file && !Path::new(text).exists()
+}
+
+/// The only baseline of a name.
+fn one(text: &str, found: Vec<Baseline>) -> Result<Baseline, CliError> {
+    <[Baseline; 1]>::try_from(found)
+        .map(|[one]| one)
+        .map_err(|many| {
+            let count = many.len();
+            CliError::expected(format!(
+                "{text}: {count} containers are called so; name one by its id"
+            ))
+        })
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
-    let first = side(&args.a)?;
-    let second = side(&args.b)?;
+    let running = [&args.a, &args.b].into_iter().any(|text| is_running(text));
+    let watched = match running {
+        true => Some(learn::watch(&args.live, args.time)?),
+        false => None,
+    };
+    let of = |text: &str| match &watched {
+        Some(learner) if is_running(text) => one(text, learn::of_name(learner, text)?),
+        _ => side(text),
+    };
+    let first = of(&args.a)?;
+    let second = of(&args.b)?;
     let found = diff(&first, &second, &args.only);
     let mut out = std::io::stdout().lock();
     if args.json {

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use super::error::print_message;
 use super::signals::StopSignal;
-use super::{CliError, LiveArgs, baseline, live};
+use super::{CliError, LiveArgs, baseline, docker_host, live};
 use crate::baseline::{Baseline, Learner, READY, merge, readiness};
 use crate::containers::{ContainerSelector, SelectError};
 use crate::core::Core;
@@ -18,6 +18,10 @@ use crate::event::ContainerId;
 use crate::learning::{LiveLearner, learn, learner};
 use crate::recording::{ReadAhead, RecordingPiece, RecordingReader};
 use crate::user_files;
+use crate::verify::restart;
+
+/// Restarts that --restart makes: two starts and an end are seen then.
+const RESTARTS: u32 = 2;
 
 /// Learn the normal behavior of containers
 ///
@@ -42,6 +46,11 @@ pub(super) struct Args {
     /// End as soon as every baseline is ready
     #[arg(long)]
     until_ready: bool,
+
+    /// Restart the containers (Docker) twice while learning: what one does at its start and at its
+    /// end is known only then
+    #[arg(long, conflicts_with = "recording")]
+    restart: bool,
 
     /// Record as well, into this file
     #[arg(long, value_name = "FILE")]
@@ -101,6 +110,29 @@ pub(super) fn from_recording(path: &Path) -> Result<(Learner, bool), CliError> {
     Ok((learner, sound))
 }
 
+/// Watches this host for a while and learns from all its containers.
+pub(super) fn watch(args: &LiveArgs, time: Duration) -> Result<Learner, CliError> {
+    let stop = StopSignal::install()?;
+    let live = live::start(args, None, None)?;
+    let settings = live.core().lock().detector.settings().clone();
+    let shared = Arc::new(Mutex::new(learner(&settings)));
+    live.follow(None, Some(Box::new(LiveLearner(Arc::clone(&shared)))))
+        .map_err(|e| CliError::expected(e.to_string()))?;
+    let until = Instant::now() + time;
+    while !stop.ended() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    live::stop(live)?;
+    let learner = shared.lock().clone();
+    Ok(learner)
+}
+
+/// Starts seen of a container.
+fn starts(baselines: &[Baseline]) -> u32 {
+    let sources = baselines.iter().flat_map(|b| b.sources.values());
+    sources.map(|source| source.starts).sum()
+}
+
 fn from_host(args: &Args) -> Result<Learner, CliError> {
     let stop = StopSignal::install()?;
     let live = live::start(&args.live, Some(Box::new(live::PolicyReporter)), None)?;
@@ -117,6 +149,12 @@ fn from_host(args: &Args) -> Result<Learner, CliError> {
             print_message(format!("{why}; waiting for it"));
         }
     }
+    let address = match args.restart {
+        true => docker_host::resolve(args.live.docker_host.as_deref())?,
+        false => None,
+    };
+    // Restarts asked for, by name.
+    let mut restarted = vec![0; args.names.len()];
     let deadline = args.time.map(|time| Instant::now() + time);
     let mut looked = Instant::now();
     let mut told = String::new();
@@ -131,6 +169,14 @@ fn from_host(args: &Args) -> Result<Learner, CliError> {
             .iter()
             .map(|name| of_name(&shared.lock(), name).unwrap_or_default())
             .collect();
+        for ((name, found), asked) in args.names.iter().zip(&baselines).zip(&mut restarted) {
+            let due = args.restart && !found.is_empty() && *asked < RESTARTS;
+            if due && starts(found) >= *asked {
+                *asked += 1;
+                print_message(format!("restarting {name}"));
+                restart(address.as_deref(), name).map_err(|e| CliError::expected(e.to_string()))?;
+            }
+        }
         let line = progress(&args.names, &baselines);
         if line != told {
             print_message(&line);

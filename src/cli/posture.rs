@@ -3,20 +3,16 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use parking_lot::Mutex;
 use serde_json::json;
 
-use super::signals::StopSignal;
 use super::{CliError, LiveArgs, learn, live};
 use crate::baseline::Learner;
 use crate::containers::ContainerSelector;
 use crate::detect::Severity;
 use crate::event::{ContainerId, escape_json};
-use crate::learning::{LiveLearner, learner};
-use crate::posture::{CheckResult, PostureOutcome, posture};
+use crate::posture::{CheckResult, Neighbour, PostureOutcome, posture, segmentation};
 
 /// Check what containers may do
 ///
@@ -44,6 +40,11 @@ pub(super) struct Args {
     #[arg(long)]
     csv: bool,
 
+    /// Instead of the checks list who can reach which port of whom on this host, and whether they
+    /// were seen to; with names, only where one of these containers is involved
+    #[arg(long, conflicts_with_all = ["csv", "fail_on", "exit_code"])]
+    matrix: bool,
+
     /// Lowest severity of a failed check that counts for the exit code
     #[arg(long, value_name = "SEVERITY", default_value = "info")]
     fail_on: Severity,
@@ -61,8 +62,11 @@ type ContainerReport = (String, CheckResult);
 pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let (learner, sound) = match &args.recording {
         Some(path) => learn::from_recording(path)?,
-        None => (watch(args)?, true),
+        None => (learn::watch(&args.live, args.time)?, true),
     };
+    if args.matrix {
+        return matrix(args, &learner, sound);
+    }
     let mut results: Vec<ContainerReport> = Vec::new();
     for id in selected(&learner, &args.names)? {
         let Some((_, info)) = learner.containers().find(|(known, _)| **known == id) else {
@@ -102,20 +106,41 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     Ok(ExitCode::from(u8::from(failed)))
 }
 
-fn watch(args: &Args) -> Result<Learner, CliError> {
-    let stop = StopSignal::install()?;
-    let live = live::start(&args.live, None, None)?;
-    let settings = live.core().lock().detector.settings().clone();
-    let shared = Arc::new(Mutex::new(learner(&settings)));
-    live.follow(None, Some(Box::new(LiveLearner(Arc::clone(&shared)))))
-        .map_err(|e| CliError::expected(e.to_string()))?;
-    let until = Instant::now() + args.time;
-    while !stop.ended() && Instant::now() < until {
-        std::thread::sleep(Duration::from_millis(50));
+/// Who can reach which port of whom.
+fn matrix(args: &Args, learner: &Learner, sound: bool) -> Result<ExitCode, CliError> {
+    let wanted = selected(learner, &args.names)?;
+    let all: Vec<_> = learner.containers().collect();
+    let learned: Vec<_> = all.iter().map(|(id, _)| learner.baseline(id)).collect();
+    let neighbours: Vec<Neighbour<'_>> = all
+        .iter()
+        .zip(&learned)
+        .map(|((_, info), used)| Neighbour {
+            info,
+            used: used.as_ref(),
+        })
+        .collect();
+    let named = |name: &str| {
+        let mut of = all.iter().filter(|(id, _)| wanted.contains(id));
+        of.any(|(_, info)| info.name.escaped().to_string() == name)
+    };
+    let mut ports = segmentation(&neighbours);
+    ports.retain(|p| args.names.is_empty() || named(&p.from) || named(&p.to));
+    let mut out = std::io::stdout().lock();
+    for port in &ports {
+        if args.json {
+            out.write_all(&escape_json(json!(port).to_string().as_bytes()))?;
+            writeln!(out)?;
+        } else {
+            let word = if port.used { "used" } else { "never used" };
+            let (from, to) = (&port.from, format!("{}:{}", port.to, port.port));
+            writeln!(out, "{word:<10} {from:<24} -> {to:<32} on {}", port.network)?;
+        }
     }
-    live::stop(live)?;
-    let learner = shared.lock().clone();
-    Ok(learner)
+    if !args.json {
+        let used = ports.iter().filter(|p| p.used).count();
+        writeln!(out, "{} ports can be reached, {used} are used", ports.len())?;
+    }
+    Ok(ExitCode::from(if sound { 0 } else { 2 }))
 }
 
 fn selected(learner: &Learner, names: &[String]) -> Result<Vec<ContainerId>, CliError> {

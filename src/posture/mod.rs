@@ -7,8 +7,10 @@ mod namespaces;
 mod resources;
 mod result;
 mod rights;
+mod segmentation;
 
 pub use result::{CheckResult, PostureOutcome};
+pub use segmentation::{Neighbour, ReachablePort, segmentation};
 
 use crate::baseline::Baseline;
 use crate::event::ContainerInfo;

@@ -2,6 +2,7 @@
 //!
 //! Whatever comes from a container is quoted for its target: the lines are pasted into a shell.
 
+mod cilium;
 mod compose;
 mod kubernetes;
 mod run;
@@ -23,6 +24,8 @@ pub enum HardenFormat {
     Kubernetes,
     /// Options of podman run.
     Podman,
+    /// A network policy of Cilium: what the container connects to, by name.
+    Cilium,
     /// All advice with verdicts and evidence.
     Json,
 }
@@ -35,6 +38,7 @@ pub fn render(format: HardenFormat, name: &str, baseline: &Baseline, advice: &[A
         HardenFormat::Podman => run::render("podman", advice),
         HardenFormat::Compose => compose::render(name, advice),
         HardenFormat::Kubernetes => kubernetes::render(name, baseline, advice),
+        HardenFormat::Cilium => cilium::render(name, advice),
         HardenFormat::Json => json_text(baseline, advice),
     }
 }

@@ -71,3 +71,44 @@ fn json_has_every_advice() {
     assert_eq!(value["advice"].as_array().unwrap().len(), 3);
     assert_eq!(value["advice"][0]["setting"]["add"][0], "CHOWN");
 }
+
+#[test]
+fn cilium_lets_out_names_addresses_and_services_and_says_what_it_cannot() {
+    let peers = [
+        "api.example.org:443",
+        "*.example.net:443",
+        "192.0.2.1:80",
+        "2001:db8::1:53",
+        "service:db:5432",
+        "public:443",
+        "x.org\n; id:443",
+    ];
+    let advice = [Advice {
+        setting: Setting::Peers(peers.map(Into::into).to_vec()),
+        verdict: Verdict::Try,
+        why: Vec::new(),
+    }];
+    let text = render(
+        HardenFormat::Cilium,
+        "we\nb: x",
+        &Baseline::default(),
+        &advice,
+    );
+    for part in [
+        "toFQDNs: [{matchName: \"api.example.org\"}]",
+        "toFQDNs: [{matchPattern: \"*.example.net\"}]",
+        "toCIDR: [192.0.2.1/32]",
+        "toCIDR: [2001:db8::1/128]",
+        "toEndpoints: [{matchLabels: {app: \"db\"}}]",
+        "k8s-app: kube-dns",
+        "# to be added by hand: public:443",
+    ] {
+        assert!(text.contains(part), "no {part} in\n{text}");
+    }
+    assert!(
+        !text
+            .lines()
+            .any(|line| line.starts_with("; id") || line.starts_with("b: x")),
+        "{text}"
+    );
+}

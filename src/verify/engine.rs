@@ -11,7 +11,7 @@ use bollard::models::{
 };
 use bollard::query_parameters::{
     CreateContainerOptions, KillContainerOptions, LogsOptions, RemoveContainerOptions,
-    RemoveVolumeOptions, StopContainerOptions,
+    RemoveVolumeOptions, RestartContainerOptions, StopContainerOptions,
 };
 use futures_util::StreamExt as _;
 use tokio::runtime::Runtime;
@@ -287,6 +287,22 @@ impl CopyEngine {
         }
         left
     }
+}
+
+/// Restarts a container, as `docker restart` does.
+///
+/// # Errors
+/// When the engine cannot be asked, or refuses.
+pub fn restart(address: Option<&str>, container: &str) -> Result<(), VerifyError> {
+    let engine = CopyEngine::connect(address)?;
+    engine
+        .runtime
+        .block_on(
+            engine
+                .docker
+                .restart_container(container, None::<RestartContainerOptions>),
+        )
+        .map_err(failed(container))
 }
 
 fn keep(printed: &mut Vec<u8>, part: &LogOutput) {

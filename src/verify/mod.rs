@@ -12,6 +12,7 @@ mod probe;
 mod refusal;
 mod verifier;
 
+pub use engine::restart;
 pub use error::VerifyError;
 pub use refusal::{Refusal, RefusalLog, RefusedDeed};
 pub use verifier::{TakenOut, VerifyOptions, VerifyReport, verify};

@@ -26,6 +26,10 @@ struct Learning {
 
 impl Learning {
     fn start(name: &str) -> Self {
+        Self::start_with(name, &[])
+    }
+
+    fn start_with(name: &str, options: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let at = |file: &str| dir.path().join(file).to_str().unwrap().to_owned();
         let said = std::fs::File::create(at("said")).unwrap();
@@ -37,7 +41,7 @@ impl Learning {
             "--output",
             &at("live.toml"),
         ];
-        let child = hullwatch(&args, &dir)
+        let child = hullwatch(&[&args, options].concat(), &dir)
             .stdout(Stdio::null())
             .stderr(said)
             .spawn()
@@ -315,6 +319,41 @@ fn a_dropped_program_is_held_and_a_container_found_running_is_partial() {
         ready.unmet.iter().any(|why| why.contains("restart it")),
         "{ready:?}"
     );
+}
+
+#[test]
+fn learning_restarts_a_container_and_running_ones_are_compared_and_checked() {
+    if !common::engine_is_ready() {
+        return;
+    }
+    let engine = Engine::tests();
+    let name = format!("baseline-restarted-{}", std::process::id());
+    let open = ["--name", &name, "--security-opt", "seccomp=unconfined"];
+    // It ends when it is told to.
+    let script = "trap 'exit 0' TERM; while :; do sleep 0.2; done";
+    let service = engine.run(&open, BUSYBOX, &["sh", "-c", script]);
+    let mut learning = Learning::start_with(&name, &["--restart"]);
+    learning.until_said("watched for 0 min");
+    let learned = learning.stop(&name);
+    let source = learned.sources.values().next().unwrap();
+    assert_eq!((source.starts, source.stops), (2, 2));
+
+    let same = learning.tool(&["diff", &name, &name, "--for", "2s", "--exit-code"]);
+    assert!(same.ends_with("0 new, 0 gone\n"), "{same}");
+
+    let checked = learning.tool(&["posture", &name, "--for", "5s", "--json"]);
+    let check = |id: &str| -> Value {
+        let lines = checked.lines().map(|l| serde_json::from_str(l).unwrap());
+        lines.into_iter().find(|c: &Value| c["id"] == id).unwrap()
+    };
+    let seccomp = check("seccomp-off");
+    assert_eq!(
+        (&seccomp["outcome"], &seccomp["effective"]),
+        (&"fail".into(), &"none".into())
+    );
+    assert_eq!(check("caps-added")["effective"], "none");
+    assert_eq!(check("root")["effective"], "user 0 of the host");
+    assert_eq!(service.inspect("{{.RestartCount}}"), "0");
 }
 
 #[test]
