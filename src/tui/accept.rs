@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::ui::Ui;
 use crate::baseline::{Baseline, BaselineItem, Facts, deeds, generalise, parse, write};
 use crate::core::Core;
 use crate::detect::Finding;
 use crate::event::escape;
+use crate::state::Container;
 use crate::user_files;
 
 /// Items named in a question.
@@ -128,22 +128,14 @@ impl BaselineEdit {
     }
 }
 
-impl Ui {
-    /// Declares the baseline of the container looked at complete, or takes that back.
-    pub(super) fn freeze(&mut self, core: &Core) {
-        let Some(known) = self
-            .container_of(core)
-            .and_then(|id| core.state.containers.get(&id))
-            .and_then(|container| core.detector.baseline_of(container))
-        else {
-            self.message = Some("no baseline of it is in force".to_owned());
-            return;
-        };
-        self.baseline_edit = Some(BaselineEdit {
-            file: PathBuf::from(&known.file),
-            change: BaselineEditKind::Freeze(!known.baseline.frozen),
-        });
-    }
+/// To declare the baseline of a container complete, or to take that back; `None` without one in
+/// force.
+pub(super) fn frozen(core: &Core, container: &Container) -> Option<BaselineEdit> {
+    let known = core.detector.baseline_of(container)?;
+    Some(BaselineEdit {
+        file: PathBuf::from(&known.file),
+        change: BaselineEditKind::Freeze(!known.baseline.frozen),
+    })
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::picker::Picker;
 use super::prompt::{Prompt, Purpose};
 use super::response::ResponseDialog;
 use super::rows::RowKey;
-use super::ui::{ActionRequest, Responding, SourceKind, Ui};
+use super::ui::{ActionRequest, Responding, Ui};
 use crate::core::Core;
 
 impl Ui {
@@ -53,9 +53,6 @@ impl Ui {
             Action::Owner => self.owner(core),
             Action::Image => self.image_of(core),
             Action::Baseline => self.baseline_of(core),
-            Action::Freeze if self.source == SourceKind::Recording => {
-                self.message = Some("a recording keeps its own baselines".to_owned());
-            }
             Action::Freeze => self.freeze(core),
             Action::Why => self.why(core),
             Action::Filter if self.listing() => {

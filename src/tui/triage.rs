@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crossterm::event::KeyEvent;
 
-use super::accept::{is_deviation, proposed};
+use super::accept::{frozen, is_deviation, proposed};
 use super::action::Action;
 use super::rows::RowKey;
 use super::silence::{PolicyEdit, SilenceDialog, acknowledged};
@@ -44,6 +44,20 @@ impl Ui {
             self.policy_edit = Some(PolicyEdit::Add(Box::new(silence)));
         } else {
             self.dialog.silence = Some(SilenceDialog::form(finding, core));
+        }
+    }
+
+    /// Declares the baseline of the container looked at complete, or takes that back.
+    pub(super) fn freeze(&mut self, core: &Core) {
+        if self.source == SourceKind::Recording {
+            self.message = Some("a recording keeps its own baselines".to_owned());
+            return;
+        }
+        let id = self.container_of(core);
+        let container = id.and_then(|id| core.state.containers.get(&id));
+        self.baseline_edit = container.and_then(|container| frozen(core, container));
+        if self.baseline_edit.is_none() {
+            self.message = Some("no baseline of it is in force".to_owned());
         }
     }
 

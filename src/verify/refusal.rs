@@ -231,12 +231,7 @@ impl RefusalLog {
                 seen.granted.insert(used.name.clone());
             }
             Kind::Lost(lost) => seen.missed += lost.count.max(1),
-            Kind::Container(change)
-                if matches!(
-                    change.action,
-                    ContainerAction::Gone | ContainerAction::Died(_)
-                ) =>
-            {
+            Kind::Container(change) if matches!(change.action, ContainerAction::Died(_)) => {
                 seen.ends += 1;
             }
             Kind::Exec(exec) if exec.file.mode & SET_UID != 0 && exec.uid != 0 => {
@@ -255,7 +250,7 @@ impl RefusalLog {
         }
     }
 
-    /// How often an end of this copy was reported.
+    /// How often the end of this copy's init was reported.
     #[must_use]
     pub fn ends(&self, id: &ContainerId) -> u32 {
         self.copies.get(id).map_or(0, |seen| seen.ends)
@@ -305,7 +300,7 @@ impl SeenCopy {
 mod tests {
     use super::*;
     use crate::advice::{Verdict, WritableDirectory};
-    use crate::event::{Capability, File, Timestamp};
+    use crate::event::{Capability, ContainerEvent, File, Timestamp};
 
     fn event(id: &str, kind: Kind) -> Event {
         Event {
@@ -393,6 +388,10 @@ mod tests {
         log.event(&event("hard", asked("SYS_ADMIN", false)));
         log.event(&event("hard", refused(FileOp::Create, "/run/x.pid", EROFS)));
         log.event(&event("other", refused(FileOp::Create, "/x", EROFS)));
+        let container = |action| Kind::Container(Box::new(ContainerEvent { action, info: None }));
+        log.event(&event("hard", container(ContainerAction::Died(0))));
+        log.event(&event("hard", container(ContainerAction::Gone)));
+        assert_eq!((log.ends(&hard), log.ends(&control)), (1, 0));
         let beyond = log.beyond(&hard, &control);
         let said: Vec<_> = beyond.iter().map(ToString::to_string).collect();
         assert_eq!(
