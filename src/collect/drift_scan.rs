@@ -33,6 +33,8 @@ pub(super) struct ScanQueue {
     /// There before watching began, and not scanned yet.
     unscanned: BTreeSet<ContainerId>,
     busy: BTreeSet<ContainerId>,
+    /// Files were copied in while it was scanned or waited for that.
+    copied: BTreeSet<ContainerId>,
     /// Results of the last turn: the kernel's earlier records are to be taken first.
     held: Vec<(ContainerId, DriftScan)>,
     skipped: u64,
@@ -57,6 +59,7 @@ impl ScanQueue {
             results,
             unscanned: BTreeSet::new(),
             busy: BTreeSet::new(),
+            copied: BTreeSet::new(),
             held: Vec::new(),
             skipped: 0,
             interval,
@@ -76,8 +79,19 @@ impl ScanQueue {
         }
     }
 
+    /// Files were copied into the container from outside, which no event of a process tells. A scan
+    /// that is under way may have passed them: then another one follows.
+    pub(super) fn copied_in(&mut self, id: &ContainerId, facts: &ContainerFacts) {
+        if self.busy.contains(id) {
+            self.copied.insert(id.clone());
+        } else {
+            self.ask(id, DriftScanCause::CopiedIn, facts);
+        }
+    }
+
     /// A container ended.
     pub(super) fn forget(&mut self, id: &ContainerId) {
+        self.copied.remove(id);
         self.unscanned.remove(id);
     }
 
@@ -103,6 +117,11 @@ impl ScanQueue {
         running: impl Iterator<Item = &'a ContainerId>,
         facts: &ContainerFacts,
     ) {
+        let free = self.copied.iter().filter(|id| !self.busy.contains(*id));
+        for id in free.cloned().collect::<Vec<_>>() {
+            self.copied.remove(&id);
+            self.ask(&id, DriftScanCause::CopiedIn, facts);
+        }
         if self
             .interval
             .is_some_and(|every| self.last.elapsed() >= every)

@@ -55,6 +55,7 @@ pub(super) fn read_event(event: &Value) -> Option<DockerEvent> {
         "rename" => ContainerAction::Renamed,
         "health_status" => ContainerAction::Health(rest.to_owned()),
         "exec_start" => ContainerAction::ExecStarted(Bytes::from(rest)),
+        "extract-to-dir" => ContainerAction::CopiedIn,
         "exec" => return Some(DockerEvent::Client(id)),
         // `restart` follows the start it caused; `update` changes limits: only the facts change.
         "restart" | "update" => ContainerAction::Info,
@@ -97,6 +98,8 @@ mod tests {
             Some(ContainerAction::ExecStarted("sh -c id: x".into()))
         );
         assert_eq!(read("exec_create: sh"), None);
+        assert_eq!(read("extract-to-dir"), Some(ContainerAction::CopiedIn));
+        assert_eq!(read("archive-path"), None);
         assert_eq!(read("attach"), None);
     }
 

@@ -148,6 +148,8 @@ pub enum ContainerAction {
     Health(String),
     /// An engine client started a command inside it.
     ExecStarted(Bytes),
+    /// The engine copied files into it (`docker cp`); its files are compared with the image.
+    CopiedIn,
     /// Facts about it arrived or changed; nothing else happened.
     Info,
 }

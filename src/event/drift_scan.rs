@@ -18,6 +18,8 @@ pub enum DriftScanCause {
     Asked,
     /// The interval.
     Interval,
+    /// The engine copied files into the container.
+    CopiedIn,
 }
 
 /// What the comparison stands on.

@@ -163,6 +163,7 @@ impl State {
             ContainerAction::Created
             | ContainerAction::Renamed
             | ContainerAction::ExecStarted(_)
+            | ContainerAction::CopiedIn
             | ContainerAction::Info => {}
         }
     }
