@@ -164,18 +164,8 @@ mod tests {
 
     fn write(path: &str) -> Kind {
         Kind::File(Box::new(File {
-            op: FileOp::Create,
-            path: path.into(),
-            target: None,
-            unresolved: false,
-            errno: 0,
-            mode: None,
-            file: None,
             comm: "sh".into(),
-            count: 1,
-            attribute: None,
-            source: None,
-            via: None,
+            ..File::new(FileOp::Create, path.into())
         }))
     }
 

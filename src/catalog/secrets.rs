@@ -157,6 +157,15 @@ pub(crate) fn is_server_key(path: &[u8]) -> bool {
         }
 }
 
+/// Files that hold the passwords of logins, as hashes.
+#[must_use]
+pub(crate) fn is_password_file(path: &[u8]) -> bool {
+    matches!(
+        path,
+        b"/etc/shadow" | b"/etc/shadow-" | b"/etc/gshadow" | b"/etc/gshadow-"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

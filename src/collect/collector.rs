@@ -11,6 +11,7 @@ use super::container_facts::ContainerFacts;
 use super::drift_scan::ScanQueue;
 use super::event_queue::EventQueue;
 use super::lifecycle::Lifecycle;
+use super::password_hashes;
 use super::root_files::RootFiles;
 use super::shared::LiveShared;
 use super::unreported::UnreportedContainers;
@@ -391,6 +392,7 @@ impl Collector<'_> {
             }
             let init = self.lifecycle.init(id);
             self.root_files.correct(id, init, &mut kind, &self.facts);
+            password_hashes::note(init.unwrap_or(pid), &mut kind);
         }
         self.push_of(ts, container.clone(), pid, nspid, kind);
         if let Some(code) = ended {
@@ -418,6 +420,10 @@ impl Collector<'_> {
                     }
                     let info = info.clone();
                     self.know(&update.id, &info);
+                }
+                let copied = matches!(update.event.action, ContainerAction::CopiedIn);
+                if let Some(scans) = self.scans.as_mut().filter(|_| copied) {
+                    scans.copied_in(&update.id, &self.facts);
                 }
                 let kind = Kind::Container(Box::new(update.event));
                 self.push(update.ts, Some(update.id), kind);

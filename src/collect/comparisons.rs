@@ -1,13 +1,21 @@
 //! Decides which executed files are compared with the image, each once.
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::container_facts::ContainerFacts;
+use crate::catalog::paths::{self, PathClass};
 use crate::containers::compare::{CompareRequest, Comparer};
-use crate::event::{Bytes, ContainerId, Event, FileFacts, Kind, Origin, Timestamp};
+use crate::event::{
+    Bytes, ContainerId, Event, FileFacts, FileOp, Filesystem, Kind, Origin, Timestamp,
+};
 
 /// Files remembered as asked for; beyond it they may be asked for again.
 const MAX_ASKED: usize = 65_536;
+
+/// Processes that have opened programs for writing.
+const MAX_OPENED: usize = 1024;
+/// Programs of one process that are compared when it ends.
+const MAX_OPENED_EACH: usize = 32;
 
 /// A file's identity and content version.
 type FileVersion = (ContainerId, u64, u32, Timestamp, u64);
@@ -16,6 +24,8 @@ type FileVersion = (ContainerId, u64, u32, Timestamp, u64);
 pub(super) struct Comparisons {
     comparer: Comparer,
     asked: FxHashSet<FileVersion>,
+    /// Programs that a process has opened for writing: compared when it ends.
+    opened: FxHashMap<u32, Vec<(ContainerId, Bytes, FileFacts)>>,
 }
 
 impl Comparisons {
@@ -23,12 +33,15 @@ impl Comparisons {
         Self {
             comparer,
             asked: FxHashSet::default(),
+            opened: FxHashMap::default(),
         }
     }
 
     /// A container ended.
     pub(super) fn forget(&mut self, id: &ContainerId) {
         self.asked.retain(|version| version.0 != *id);
+        self.opened
+            .retain(|_, files| files.iter().all(|file| file.0 != *id));
     }
 
     /// Asks for a comparison when the event executes a file of the writable layer.
@@ -43,7 +56,43 @@ impl Comparisons {
             Kind::Process(process) => {
                 self.ask(facts, container, event.pid, &process.exe, &process.file);
             }
+            Kind::File(file) if file.op == FileOp::Write && file.errno == 0 => {
+                if let Some(facts) = &file.file {
+                    self.opened(container, event.pid, &file.path, facts);
+                }
+            }
+            Kind::Exit(_) => self.written(facts, event.pid),
             _ => {}
+        }
+    }
+
+    /// A process may write the file from now on.
+    fn opened(&mut self, container: &ContainerId, pid: u32, path: &Bytes, facts: &FileFacts) {
+        let program = paths::of(path) == Some(PathClass::Program);
+        if !program || facts.fs != Filesystem::Overlay || self.opened.len() >= MAX_OPENED {
+            return;
+        }
+        let files = self.opened.entry(pid).or_default();
+        if files.len() < MAX_OPENED_EACH && !files.iter().any(|file| file.1 == *path) {
+            files.push((container.clone(), path.clone(), *facts));
+        }
+    }
+
+    /// A process ended: what it has written is there.
+    fn written(&mut self, known: &ContainerFacts, pid: u32) {
+        for (container, path, file) in self.opened.remove(&pid).unwrap_or_default() {
+            // The writer is gone, and so is its view of the files: the init's is the same.
+            let info = known.get(&container).cloned().unwrap_or_default();
+            let request = CompareRequest {
+                pid: info.init_pid,
+                container,
+                info,
+                path,
+                ino: 0,
+                dev: file.dev,
+            };
+            // One that finds no room is counted.
+            let _ = self.comparer.request(request);
         }
     }
 

@@ -40,7 +40,7 @@ fn relative(path: &[u8]) -> Option<&Path> {
 ///
 /// # Errors
 /// When there is no such file, or it is no regular file.
-pub(super) fn open_regular(root: &Bytes, path: &[u8]) -> io::Result<File> {
+pub(crate) fn open_regular(root: &Bytes, path: &[u8]) -> io::Result<File> {
     let path = relative(path).ok_or(io::ErrorKind::InvalidInput)?;
     let root = directory(root)?;
     let kind = File::from(beneath(&root, path, OFlags::PATH)?).metadata()?;

@@ -36,6 +36,7 @@ pub use cgroup_directory::{CgroupDirectory, FoundContainer};
 pub use cgroup_name::recognise;
 pub use engine::{EngineState, RuntimeMessage, RuntimeUpdate};
 pub use engine_thread::{RuntimeOptions, Runtimes, start};
+pub(crate) use layers::open_regular;
 pub use process_usage::ProcessSampler;
 pub use selector::{ContainerSelector, SelectError};
 pub use selftest_marker::SelftestMarker;

@@ -11,6 +11,9 @@ use crate::event::{Bytes, PackageChange};
 
 const DPKG: &[u8] = b"var/lib/dpkg/status";
 const APK: &[&[u8]] = &[b"lib/apk/db/installed", b"usr/lib/apk/db/installed"];
+/// What dpkg has done since it last wrote its database.
+const DPKG_UPDATES: &str = "var/lib/dpkg/updates";
+const MAX_UPDATES: u32 = 512;
 /// Binary databases, which are not read.
 const RPM: &[&[u8]] = &[
     b"var/lib/rpm/rpmdb.sqlite",
@@ -85,7 +88,7 @@ impl PackageFiles {
 /// Compares the databases of the writable layer with the image's.
 pub(super) fn compare(tree: &LayerTree) -> PackageComparison {
     let mut found = PackageComparison::default();
-    if let Some((before, after)) = both(tree, DPKG, dpkg, &mut found.problems) {
+    if let Some((before, after)) = dpkg_sides(tree, &mut found.problems) {
         for name in found.add(&before, &after) {
             let number = found.owned.package(&name);
             // Its list of files; of a foreign architecture it carries that in its name.
@@ -176,6 +179,28 @@ fn both(
     Some((side(tree.image_file(path)).unwrap_or_default(), after))
 }
 
+/// The databases of dpkg. While it runs, what it has done stands in files of its own, in order.
+fn dpkg_sides(tree: &LayerTree, problems: &mut Vec<String>) -> Option<(Versions, Versions)> {
+    let mut under_way = Versions::new();
+    for number in 0..MAX_UPDATES {
+        let path = format!("{DPKG_UPDATES}/{number:04}");
+        match tree.upper_file(path.as_bytes()) {
+            Ok(Some(file)) => under_way.extend(dpkg(file)),
+            _ => break,
+        }
+    }
+    let sides = both(tree, DPKG, dpkg, problems);
+    if under_way.is_empty() {
+        return sides;
+    }
+    let (before, mut after) = sides.or_else(|| {
+        let image = tree.image_file(DPKG).ok()?.map(dpkg)?;
+        Some((image.clone(), image))
+    })?;
+    after.extend(under_way);
+    Some((before, after))
+}
+
 /// Hands each line, without its end, to `each`.
 fn lines(file: File, each: &mut dyn FnMut(&[u8])) {
     let mut reader = BufReader::with_capacity(64 << 10, file.take(MAX_SIZE));
@@ -218,7 +243,16 @@ fn dpkg(file: File) -> Versions {
         } else if let Some(text) = line.strip_prefix(b"Version:") {
             version = short(text);
         } else if let Some(text) = line.strip_prefix(b"Status:") {
-            installed = text.trim_ascii().ends_with(b" installed");
+            // Its files are there, though its scripts may still run.
+            const THERE: [&[u8]; 5] = [
+                b"installed",
+                b"half-configured",
+                b"unpacked",
+                b"triggers-awaited",
+                b"triggers-pending",
+            ];
+            let state = text.trim_ascii().rsplit(|b| *b == b' ').next();
+            installed = state.is_some_and(|state| THERE.contains(&state));
         }
     });
     end(&mut name, &mut version, &mut installed);

@@ -112,6 +112,26 @@ impl FileAttribute {
     pub const FLAGS: &'static [u8] = b"flags";
 }
 
+/// Number of a device, as the argument of `mknod` gives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct DeviceNumber {
+    /// Which driver.
+    pub major: u32,
+    /// Which of its devices.
+    pub minor: u32,
+}
+
+impl DeviceNumber {
+    /// Reads the kernel's 32-bit form of user space (`new_decode_dev`).
+    #[must_use]
+    pub fn from_user(number: u32) -> Self {
+        Self {
+            major: (number >> 8) & 0xfff,
+            minor: (number & 0xff) | ((number >> 12) & 0xf_ff00),
+        }
+    }
+}
+
 /// The file system a file lives on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -240,6 +260,13 @@ pub struct File {
     /// The attribute that was set or removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attribute: Option<FileAttribute>,
+    /// The device that a new node stands for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceNumber>,
+    /// Whether a password file that was read holds password hashes; `None` when that was not
+    /// looked up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hashes: Option<bool>,
     /// The file, where the kernel resolved it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<FileFacts>,
@@ -267,6 +294,8 @@ impl File {
             errno: 0,
             mode: None,
             attribute: None,
+            device: None,
+            hashes: None,
             file: None,
             comm: Bytes::default(),
             count: 1,

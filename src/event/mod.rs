@@ -36,7 +36,8 @@ pub use drift_scan::{
     PackageChange,
 };
 pub use file::{
-    Compare, CompareClass, File, FileAttribute, FileEffect, FileFacts, FileOp, Filesystem, Origin,
+    Compare, CompareClass, DeviceNumber, File, FileAttribute, FileEffect, FileFacts, FileOp,
+    Filesystem, Origin,
 };
 pub use health::{ContainerUsage, Lost, LostReason, ProcessUsage, Tick};
 pub use kind::{KNOWN_TYPES, Kind};

@@ -6,6 +6,8 @@
 #[path = "../scenarios/mod.rs"]
 mod scenarios;
 
+mod incident;
+
 use hullwatch::detect::Severity;
 use scenarios::batch::Ran;
 use scenarios::report::{Table, line};

@@ -1,7 +1,7 @@
 //! Runs many scenarios at once under one watch.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hullwatch::detect::Finding;
@@ -23,6 +23,12 @@ const LONGEST: Duration = Duration::from_secs(900);
 
 /// One watch at a time: the tests of a program run in threads.
 static ONE: Mutex<()> = Mutex::new(());
+
+/// Held by whoever watches.
+#[allow(dead_code, reason = "each test takes what it needs")]
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// What became of a scenario.
 pub(crate) struct Ran {
@@ -73,7 +79,7 @@ fn watch_begins() -> Option<Duration> {
 
 /// Deeds first: all containers do theirs, or work for `after`, and then watching begins.
 fn run_late(scenarios: Vec<Scenario>, after: Option<Duration>) -> Vec<Ran> {
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _one = alone();
     let peer = scenarios.iter().any(|s| s.peer);
     if peer {
         peer::start();
@@ -109,7 +115,7 @@ pub(crate) fn run_beside<T: Send>(
     workers: usize,
     beside: impl FnOnce(&Watch) -> T + Send,
 ) -> (Vec<Ran>, T) {
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _one = alone();
     let watch = Watch::start();
     let peer = scenarios.iter().any(|s| s.peer);
     if peer {

@@ -129,7 +129,7 @@ pub struct FileRecord {
     pub op: u8,
     /// Bits of [`flag`].
     pub flags: u8,
-    /// Low bits of the open flags, or the raw flags argument of the call.
+    /// Low bits of the open flags, the device of mknod, or the raw flags argument of the call.
     pub call_flags: u32,
     /// Short name of the process.
     pub comm: [u8; 16],
@@ -203,7 +203,7 @@ pub struct Shape {
     pub path2: u8,
     /// Argument with the mode, or a pointer to an attribute's value or to inode flags.
     pub mode: u8,
-    /// Argument with flags, or with the length of an attribute's value.
+    /// Argument with flags, with the length of an attribute's value, or with a node's device.
     pub flags: u8,
 }
 
@@ -288,8 +288,8 @@ pub const X86_64: &[(u16, Shape)] = &[
     (93, Shape::new(op::CHOWN, 0, N, N, N, N, N)),
     (94, Shape::new(op::CHOWN, N, 0, N, N, N, N)),
     (260, Shape::new(op::CHOWN, 0, 1, N, N, N, 4)),
-    (133, Shape::new(op::MKNOD, N, 0, N, N, 1, N)),
-    (259, Shape::new(op::MKNOD, 0, 1, N, N, 2, N)),
+    (133, Shape::new(op::MKNOD, N, 0, N, N, 1, 2)),
+    (259, Shape::new(op::MKNOD, 0, 1, N, N, 2, 3)),
     (59, Shape::new(op::EXEC, N, 0, N, N, N, N)),
     (322, Shape::new(op::EXEC, 0, 1, N, N, N, 4)),
     (188, Shape::new(op::SET_XATTR, N, 0, 1, N, 2, 3)),
@@ -323,7 +323,7 @@ pub const AARCH64: &[(u16, Shape)] = &[
     (452, Shape::new(op::CHMOD, 0, 1, N, N, 2, 3)),
     (55, Shape::new(op::CHOWN, 0, N, N, N, N, N)),
     (54, Shape::new(op::CHOWN, 0, 1, N, N, N, 4)),
-    (33, Shape::new(op::MKNOD, 0, 1, N, N, 2, N)),
+    (33, Shape::new(op::MKNOD, 0, 1, N, N, 2, 3)),
     (221, Shape::new(op::EXEC, N, 0, N, N, N, N)),
     (281, Shape::new(op::EXEC, 0, 1, N, N, N, 4)),
     (5, Shape::new(op::SET_XATTR, N, 0, 1, N, 2, 3)),
@@ -341,7 +341,7 @@ pub const AARCH64: &[(u16, Shape)] = &[
     (arm::CREAT, Shape::new(op::OPEN, N, 0, N, N, 1, N)),
     (arm::LINK, Shape::new(op::LINK, N, 0, N, 1, N, N)),
     (arm::UNLINK, Shape::new(op::UNLINK, N, 0, N, N, N, N)),
-    (arm::MKNOD, Shape::new(op::MKNOD, N, 0, N, N, 1, N)),
+    (arm::MKNOD, Shape::new(op::MKNOD, N, 0, N, N, 1, 2)),
     (arm::CHMOD, Shape::new(op::CHMOD, N, 0, N, N, 1, N)),
     (arm::LCHOWN, Shape::new(op::CHOWN, N, 0, N, N, N, N)),
     (arm::CHOWN, Shape::new(op::CHOWN, N, 0, N, N, N, N)),

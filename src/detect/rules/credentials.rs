@@ -140,9 +140,14 @@ fn credentials(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, file: &Fi
             secret_group(path).escape_ascii()
         )
     };
+    let hand = by_hand(ctx);
+    // Nobody learns a password from a file that holds none; who looked is worth a line.
+    let empty = file.hashes == Some(false);
+    if empty && !hand {
+        return Alerts::none();
+    }
     let starting = ctx.starting_up();
     let backup = ctx.process.is_some_and(|p| backs_up(ctx, p, path));
-    let hand = by_hand(ctx);
     let reads: &mut SecretReads = memories.of();
     if starting {
         if reads.at_startup.len() < MAX_READS {
@@ -156,7 +161,7 @@ fn credentials(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, file: &Fi
     let environment = path.ends_with(b"/environ");
     let group = secret_group(path).to_vec();
     let weight = match (hand, environment) {
-        _ if absent => Severity::Low,
+        _ if absent || empty => Severity::Low,
         _ if backup => Severity::Low,
         (true, false) => Severity::High,
         (true, true) => Severity::Medium,
@@ -169,7 +174,7 @@ fn credentials(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, file: &Fi
     };
     let severity = graded(weight, file.errno).min(weight);
     let line = format!("{verb} {}{}", file.path.escaped(), refused(file.errno));
-    let subject = if absent {
+    let subject = if absent || empty {
         Bytes::new(group.as_slice())
     } else {
         reads.subject(ctx, &group)
@@ -195,6 +200,11 @@ fn credentials(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, file: &Fi
         })
         .part(file.path.clone())
         .reason(line);
+    let alert = if empty {
+        alert.reason("it holds no password hashes".to_owned())
+    } else {
+        alert
+    };
     // The worst of them gives the finding its title.
     let known = ctx.findings.find(ctx.rule.id, Some(ctx.owner), &subject);
     let worse = known
@@ -247,10 +257,7 @@ fn secret_group(path: &[u8]) -> &[u8] {
             return base;
         }
     }
-    if matches!(
-        path,
-        b"/etc/shadow" | b"/etc/shadow-" | b"/etc/gshadow" | b"/etc/gshadow-"
-    ) {
+    if secrets::is_password_file(path) {
         return b"/etc/shadow";
     }
     // Whoever goes through a home takes what it has.
@@ -287,6 +294,27 @@ mod tests {
         let cat = w.exec(init, "/bin/cat", &["cat"]);
         w.refused(cat, FileOp::Read, "/etc/shadow", 13);
         assert_eq!(w.highest(), Severity::Medium);
+    }
+
+    #[test]
+    fn a_password_file_without_hashes_is_no_secret() {
+        let read = |hashes, by: fn(&mut World) -> u32| {
+            let mut w = World::steady();
+            let pid = by(&mut w);
+            w.file_as(pid, FileOp::Read, "/etc/shadow", |f| f.hashes = hashes);
+            w.all("file.credential-read").first().map(|f| f.severity)
+        };
+        let service: fn(&mut World) -> u32 = |w| w.init();
+        let hand: fn(&mut World) -> u32 = |w| {
+            let s = w.session(&["sh"]);
+            w.exec(s, "/bin/cat", &["cat", "/etc/shadow"])
+        };
+        assert_eq!(read(Some(false), service), None);
+        assert_eq!(read(Some(false), hand), Some(Severity::Low));
+        for hashes in [Some(true), None] {
+            assert_eq!(read(hashes, service), Some(Severity::Medium));
+            assert_eq!(read(hashes, hand), Some(Severity::High));
+        }
     }
 
     #[test]

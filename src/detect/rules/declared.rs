@@ -55,6 +55,22 @@ pub(super) fn known_work(
         let ordinary = !reaches_host(p) && !attribution::suspicious(ctx);
         return ordinary.then(Alerts::none);
     }
+    // What it did before watching began is not known: it may have done so all the time.
+    if ctx.learning() && !ctx.starting_up() {
+        let ordinary = p.errno == 0 && !reaches_host(p) && !attribution::suspicious(ctx);
+        return ordinary.then(|| {
+            memory.add(key);
+            let alert = ctx.alert(Severity::Low, b"sandbox", |explanation| {
+                let program = caller(ctx, p).escaped().to_string();
+                explanation.title = format!("{program} makes sandboxes");
+                explanation.why.push(by(ctx, &p.comm));
+                explanation
+                    .why
+                    .push("the container was not watched from its start".to_owned());
+            });
+            alert.into()
+        });
+    }
     let starting = ctx.starting_up() && entitled(ctx, "SYS_ADMIN");
     let child = matches!(p.call.as_str(), "clone" | "clone3") && p.detail.contains_str("CLONE_NEW");
     let confines = child && p.errno == 0 && !attribution::suspicious(ctx);

@@ -165,7 +165,8 @@ fn leads_nowhere(path: &[u8]) -> bool {
     process.is_some_and(|process| !process.contains(&b'/'))
 }
 
-fn mounted_by_hand(ctx: &RuleContext<'_>) -> bool {
+/// A file system was mounted by hand in the container.
+pub(super) fn mounted_by_hand(ctx: &RuleContext<'_>) -> bool {
     ctx.findings
         .all()
         .iter()

@@ -8,7 +8,7 @@ use bstr::ByteSlice as _;
 use crate::detect::file_change::{by, graded, is_refusal, refused};
 use crate::detect::rule_context::RuleContext;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_roles};
-use crate::event::{File, FileOp, Filesystem};
+use crate::event::{DeviceNumber, File, FileOp, Filesystem};
 
 /// Kernel settings.
 pub(super) const SETTING: Rule = Rule {
@@ -129,6 +129,10 @@ fn setting(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         ]) {
             return Alerts::none();
         }
+        let runs_nothing = !path.ends_with(b"release_agent");
+        if runs_nothing && below_own_cgroup(ctx, path) {
+            return Alerts::none();
+        }
         Severity::Critical
     } else if on(file, Filesystem::Sysfs, b"/sys/") {
         if ends(&[b"/uevent_helper"]) {
@@ -181,6 +185,7 @@ fn device(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     let (weight, verb) = match file.op {
         FileOp::Mknod => match kind(file.mode.unwrap_or(0)) {
             BLOCK => (Severity::High, "created block device"),
+            CHAR if file.device.is_some_and(gives_nothing) => return Alerts::none(),
             CHAR => (Severity::Medium, "created device"),
             _ => return Alerts::none(),
         },
@@ -208,6 +213,35 @@ fn device(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         return super::startup_drift(ctx, line).into();
     }
     alert(ctx, file, graded(weight, file.errno), verb).into()
+}
+
+/// Devices that every container has: null, zero, full, random, urandom, tty, ptmx.
+fn gives_nothing(device: DeviceNumber) -> bool {
+    matches!(
+        (device.major, device.minor),
+        (1, 3 | 5 | 7 | 8 | 9) | (5, 0 | 2)
+    )
+}
+
+/// The file lies in a cgroup below the container's own, where its init (systemd) keeps its services:
+/// a limit there binds what the container runs and nothing else.
+fn below_own_cgroup(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
+    let directory = program_roles::directory(path);
+    // Seen from the host's hierarchy, the container's own directory is named by its id.
+    let parts = || directory.split(|b| *b == b'/').filter(|p| !p.is_empty());
+    let own = |part: &[u8]| part.find(ctx.owner.as_str()).is_some();
+    if let Some(at) = parts().position(own) {
+        return parts().count() > at + 1;
+    }
+    // At the place where the runtime mounts the container's own cgroups: hierarchy, then directories.
+    let mounts = ctx.container.map(|c| c.info.mounts.as_slice());
+    let shows_more = mounts.unwrap_or_default().iter().any(|mount| {
+        mount.kind == "bind" && mount.source.starts_with(b"/sys") || mount.source.as_bytes() == b"/"
+    });
+    directory.starts_with(b"/sys/fs/cgroup/")
+        && parts().count() > 4
+        && !shows_more
+        && !super::isolation::mounted_by_hand(ctx)
 }
 
 /// The PID of `/proc/PID/LEAF`, as written there.
@@ -279,6 +313,7 @@ fn own_exe(ctx: &RuleContext<'_>, file: &File) -> Alerts {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::{World, upper};
@@ -329,6 +364,48 @@ mod tests {
             ("/tmp/p/77/oom_score_adj", Filesystem::Proc),
         ] {
             wrote(path, fs, 0).only(&[]);
+        }
+    }
+
+    #[test]
+    fn an_init_keeps_its_own_cgroups() {
+        let own = "/sys/fs/cgroup/systemd/docker/ID/system.slice/a.service/notify_on_release";
+        for (path, quiet) in [
+            (own, true),
+            ("/run/cg/docker/ID/x/devices.allow", true),
+            ("/sys/fs/cgroup/devices/system.slice/devices.allow", true),
+            ("/sys/fs/cgroup/devices/devices.allow", false),
+            ("/run/cg/docker/ID/devices.allow", false),
+            ("/run/cg/docker/ID/x/release_agent", false),
+            ("/tmp/cg/x/notify_on_release", false),
+        ] {
+            let mut w = World::steady();
+            let id = w.core().state.containers.keys().next().unwrap().clone();
+            let id = id.as_str().to_owned();
+            let init = w.init();
+            w.file_as(init, FileOp::Write, &path.replace("ID", &id), |f| {
+                f.file = at(Filesystem::Cgroup, 0o100_644);
+            });
+            assert_eq!(w.all("priv.kernel-setting").is_empty(), quiet, "{path}");
+        }
+    }
+
+    #[test]
+    fn devices_that_every_container_has_give_nothing() {
+        for (mode, major, minor, flagged) in [
+            (0o020_666, 1, 3, false),
+            (0o020_666, 5, 0, false),
+            (0o020_600, 1, 1, true),
+            (0o020_600, 1, 11, true),
+            (0o060_600, 1, 3, true),
+        ] {
+            let mut w = World::steady();
+            let init = w.init();
+            w.file_as(init, FileOp::Mknod, "/tmp/null", |f| {
+                f.mode = Some(mode);
+                f.device = Some(crate::event::DeviceNumber { major, minor });
+            });
+            assert_eq!(!w.all("priv.device").is_empty(), flagged, "{major}:{minor}");
         }
     }
 

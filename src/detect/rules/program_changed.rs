@@ -1,13 +1,17 @@
 //! Writes, renames and links over the image's programs and libraries.
 
+use std::collections::BTreeSet;
+
 use crate::catalog::paths::PathClass;
-use crate::detect::alert::Alerts;
+use crate::detect::alert::{Alert, Alerts};
 use crate::detect::file_change::{Maker, by, changes, graded, in_root, maker, refused};
 use crate::detect::rule_context::RuleContext;
+use crate::detect::rule_memory::{RuleMemories, RuleMemory};
+use crate::detect::seen_set::SeenSet;
 use crate::detect::{
     Handler, Requirement, Rule, RuleInfo, Severity, build_artifacts, program_roles,
 };
-use crate::event::{File, FileOp};
+use crate::event::{Bytes, Compare, CompareClass, File, FileOp};
 
 /// The rule.
 pub(super) const RULE: Rule = Rule {
@@ -24,10 +28,73 @@ pub(super) const RULE: Rule = Rule {
                   do not count.",
         check: "Compare the file with the image's. Was it run since?",
     },
-    handlers: &[Handler::File(|ctx, _, file| examine(ctx, file))],
+    handlers: &[
+        Handler::File(|ctx, memories, file| examine(ctx, memories.of(), file)),
+        Handler::Compare(|ctx, memories, compare| compared(ctx, memories, compare)),
+    ],
 };
 
-fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
+/// Files remembered of one container.
+const MAX_OPENED: usize = 256;
+
+/// What was opened for writing and is not known to have another content: `touch` and an empty append
+/// do that, and a comparison tells.
+#[derive(Debug, Clone, Default)]
+struct Opened {
+    /// Not compared yet.
+    unsure: BTreeSet<Bytes>,
+    /// Directories in which something was changed for certain.
+    changed: SeenSet,
+}
+
+impl RuleMemory for Opened {
+    fn heap_bytes(&self) -> usize {
+        self.unsure.len() * 64 + self.changed.len() * 32
+    }
+}
+
+impl Opened {
+    fn note(&mut self, op: FileOp, path: &Bytes, errno: u16) {
+        let only_opened = op == FileOp::Write && errno == 0 && self.unsure.len() < MAX_OPENED;
+        if only_opened {
+            self.unsure.insert(path.clone());
+        } else {
+            self.changed.insert(program_roles::directory(path));
+        }
+    }
+}
+
+/// The writer ended, and the file was compared with the image's.
+fn compared(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, compare: &Compare) -> Alerts {
+    let known = memories.get::<Opened>();
+    if !known.is_some_and(|opened| opened.unsure.contains(&compare.path)) {
+        return Alerts::none();
+    }
+    let opened: &mut Opened = memories.of();
+    opened.unsure.remove(&compare.path);
+    let directory = program_roles::directory(&compare.path);
+    if compare.class != CompareClass::CopiedUp {
+        opened.changed.insert(directory);
+    }
+    let beside = |path: &Bytes| program_roles::directory(path) == directory;
+    if opened.changed.contains(directory) || opened.unsure.iter().any(beside) {
+        return Alerts::none();
+    }
+    let Some(index) = ctx.findings.find(RULE.info.id, Some(ctx.owner), directory) else {
+        return Alerts::none();
+    };
+    let title = format!(
+        "Opened for writing, with the content of the image still: {}",
+        compare.path.escaped()
+    );
+    Alert::addition(index)
+        .title(title)
+        .revise_severity(Severity::Info)
+        .reason("compared: the content is the image's".to_owned())
+        .into()
+}
+
+fn examine(ctx: &RuleContext<'_>, opened: &mut Opened, file: &File) -> Alerts {
     let mut alerts = Alerts::none();
     for change in changes(file).into_iter().flatten() {
         let class = if file.op == FileOp::Rename {
@@ -54,6 +121,7 @@ fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
             alerts.push(super::built(ctx, line));
             continue;
         }
+        opened.note(file.op, change.path, change.errno);
         // Something new beside the image's programs is less than another program in the
         // place of one; a removal takes away and plants nothing.
         let base = if change.verb == "removed" {
@@ -76,6 +144,16 @@ fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
             };
             explanation.why.push(by(ctx, &file.comm));
         });
+        // It may have been no more than a `touch` so far.
+        let alert = match ctx.findings.find(ctx.rule.id, Some(ctx.owner), directory) {
+            Some(index) if ctx.findings.get(index).is_some_and(|f| f.severity < base) => alert
+                .title(format!(
+                    "Program or library {}: {}",
+                    change.verb,
+                    change.path.escaped()
+                )),
+            _ => alert,
+        };
         alerts.push(
             alert
                 .part(change.path.clone())
@@ -90,7 +168,7 @@ fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
 mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::World;
-    use crate::event::FileOp;
+    use crate::event::{CompareClass, FileOp};
 
     #[test]
     fn every_way_over_an_image_program_is_flagged() {
@@ -119,6 +197,31 @@ mod tests {
         let init = w.init();
         w.refused(init, FileOp::Write, "/bin/ls", 30);
         assert_eq!(w.finding("file.program-changed").severity, Severity::Medium);
+    }
+
+    #[test]
+    fn a_program_that_was_only_touched_is_information() {
+        let open = |w: &mut World, path: &str| {
+            let s = w.session(&["sh"]);
+            let p = w.exec(s, "/usr/bin/touch", &["touch", path]);
+            w.file(p, FileOp::Write, path);
+        };
+        let severity = |w: &World| w.finding("file.program-changed").severity;
+        let mut w = World::steady();
+        open(&mut w, "/usr/bin/find");
+        open(&mut w, "/usr/bin/awk");
+        assert_eq!(severity(&w), Severity::High);
+        w.compare("/usr/bin/find", 70, CompareClass::CopiedUp);
+        assert_eq!(severity(&w), Severity::High, "the other one is not known");
+        w.compare("/usr/bin/awk", 71, CompareClass::CopiedUp);
+        assert_eq!(severity(&w), Severity::Info);
+        // What follows counts again, and stays.
+        open(&mut w, "/usr/bin/find");
+        assert_eq!(severity(&w), Severity::High);
+        w.compare("/usr/bin/find", 70, CompareClass::Modified);
+        open(&mut w, "/usr/bin/awk");
+        w.compare("/usr/bin/awk", 71, CompareClass::CopiedUp);
+        assert_eq!(severity(&w), Severity::High);
     }
 
     #[test]

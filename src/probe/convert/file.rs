@@ -5,8 +5,8 @@ use hullwatch_abi::file::{FactsRecord, FileRecord, fact, flag, ioctl, op};
 use super::{ConvertError, fixed, names, path, take, until_nul};
 use crate::catalog::secrets;
 use crate::event::{
-    Bytes, Capability, ExecRefused, File, FileAttribute, FileFacts, FileOp, Filesystem, Timestamp,
-    Via,
+    Bytes, Capability, DeviceNumber, ExecRefused, File, FileAttribute, FileFacts, FileOp,
+    Filesystem, Timestamp, Via,
 };
 
 const KIND: &str = "file";
@@ -83,11 +83,19 @@ pub fn decode(body: &[u8], nspid: u32) -> Result<Option<File>, ConvertError> {
         errno: record.errno,
         mode,
         attribute,
+        device: device(op, record.mode, record.call_flags),
+        hashes: None,
         file: facts,
         comm: until_nul(&record.comm),
         count: record.count.max(1),
         via: has(flag::RING).then_some(Via::IoUring),
     }))
+}
+
+/// The device of a node that is one.
+fn device(op: FileOp, mode: u32, number: u32) -> Option<DeviceNumber> {
+    let is_device = matches!(mode & 0o170_000, 0o020_000 | 0o060_000);
+    (op == FileOp::Mknod && is_device).then(|| DeviceNumber::from_user(number))
 }
 
 /// The record reports a refused program start; see [`exec_refused`].
