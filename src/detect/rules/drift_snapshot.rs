@@ -7,7 +7,8 @@ use crate::detect::rule_memory::RuleMemory;
 use crate::detect::seen_set::SeenSet;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity};
 use crate::event::{
-    Difference, Differing, DriftScan, DriftScanSource, FileEffect, FileOp, Origin, Timestamp,
+    Difference, Differing, DriftScan, DriftScanCause, DriftScanSource, FileEffect, FileOp, Origin,
+    Timestamp,
 };
 
 /// Weighty files of one scan that are a finding each; more are counted in one.
@@ -110,6 +111,9 @@ fn examine(ctx: &RuleContext<'_>, told: &mut Told, scan: &DriftScan) -> Alerts {
     alerts
 }
 
+/// The scan was made since the engine copied files in: no process of the container is seen then.
+const COPIED: &str = "from outside the container, as the engine copied files in";
+
 /// A process was seen changing the file; one that only read it was not.
 fn seen_changing(ctx: &RuleContext<'_>, entry: &Differing) -> bool {
     let looks = |op: &FileOp| op.effect() == FileEffect::Use;
@@ -118,9 +122,11 @@ fn seen_changing(ctx: &RuleContext<'_>, entry: &Differing) -> bool {
 }
 
 /// When in words: a change that programs cannot date otherwise tells it.
-fn when(ctx: &RuleContext<'_>, entry: &Differing) -> &'static str {
+fn when(ctx: &RuleContext<'_>, scan: &DriftScan, entry: &Differing) -> &'static str {
     if before_watching(ctx, entry.ctime) {
         "before watching began"
+    } else if scan.cause == DriftScanCause::CopiedIn {
+        COPIED
     } else {
         "by an unknown process"
     }
@@ -136,7 +142,7 @@ fn apart_alert(ctx: &RuleContext<'_>, scan: &DriftScan, grade: Grade, entry: &Di
             "{} was {} {}: {}",
             grade.what,
             verb(entry),
-            when(ctx, entry),
+            when(ctx, scan, entry),
             entry.path.escaped()
         );
         explanation.why.push(describe(entry));
@@ -164,11 +170,16 @@ fn common_alert(
     let all_before = entries
         .iter()
         .all(|(_, entry)| before_watching(ctx, entry.ctime));
+    let copied = scan.cause == DriftScanCause::CopiedIn && !all_before;
     let when = if all_before {
         "before watching began"
+    } else if copied {
+        COPIED
     } else {
         "by an unknown process"
     };
+    // Whoever may use the engine brings settings and data in this way.
+    let severity = severity.filter(|s| !copied || *s >= Severity::High);
     let mut alert = ctx
         .alert(severity.unwrap_or(Severity::Info), subject, |explanation| {
             explanation.why.extend(unsure(scan));
@@ -317,6 +328,26 @@ mod tests {
         assert!(titles[2].contains("A web script"), "{titles:?}");
         scanned(&mut w, all());
         assert_eq!(w.all("drift.snapshot")[0].count, 1, "told once");
+    }
+
+    #[test]
+    fn what_the_engine_copied_in_is_judged_by_what_it_is() {
+        for (path, class, severity) in [
+            ("/etc/cron.d/x", FileClass::Autostart, Severity::High),
+            ("/usr/bin/evil", FileClass::Binary, Severity::High),
+            ("/etc/app.conf", FileClass::Config, Severity::Info),
+        ] {
+            let mut w = World::steady();
+            let scan = DriftScan {
+                cause: DriftScanCause::CopiedIn,
+                entries: vec![entry(path, class)],
+                ..DriftScan::default()
+            };
+            w.emit(0, 0, Kind::DriftScan(Box::new(scan)));
+            let f = w.finding("drift.snapshot");
+            assert_eq!(f.severity, severity, "{path}");
+            assert!(f.title.contains("the engine copied"), "{}", f.title);
+        }
     }
 
     #[test]

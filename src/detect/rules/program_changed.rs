@@ -30,7 +30,7 @@ pub(super) const RULE: Rule = Rule {
     },
     handlers: &[
         Handler::File(|ctx, memories, file| examine(ctx, memories.of(), file)),
-        Handler::Compare(|ctx, memories, compare| compared(ctx, memories, compare)),
+        Handler::Compare(compared),
     ],
 };
 
