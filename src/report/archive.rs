@@ -79,8 +79,20 @@ pub(super) fn write(
     at: Timestamp,
     files: &[ArchiveFile],
 ) -> io::Result<()> {
+    append(tar::Builder::new(out), folder, at, files)
+}
+
+/// Adds these files to an archive and ends it.
+///
+/// # Errors
+/// When it cannot be written.
+pub(super) fn append<W: Write>(
+    mut archive: tar::Builder<W>,
+    folder: &str,
+    at: Timestamp,
+    files: &[ArchiveFile],
+) -> io::Result<()> {
     let seconds = u64::try_from(at.seconds()).unwrap_or(0);
-    let mut archive = tar::Builder::new(out);
     for (name, content) in files {
         let mut header = tar::Header::new_gnu();
         header.set_size(content.len() as u64);

@@ -1,70 +1,141 @@
-//! The evidence of an incident in one tar archive: the report, its findings and their events.
+//! The evidence of an incident in one tar archive: the report, its findings, a slice of the recording,
+//! and the files that it left.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use serde_json::json;
 
-use super::archive::{self, EvidenceEvents, json_file};
-use super::{ReportFormat, render, report};
+use super::archive::{self, ArchiveFile, EvidenceEvents, json_file};
+use super::slice::Slice;
+use super::{Context, IncidentReport, ReportFormat, render, report};
 use crate::core::Core;
 use crate::detect::Finding;
+use crate::event::{Bytes, Timestamp};
 use crate::incident::{Incident, IncidentId};
+use crate::response::{
+    CopiedFile, FileSources, ResponseSubject, checksums, copy_files, evidence_files,
+};
 
-/// Writes the archive. Events of the findings that are no longer in memory are listed in the
-/// manifest.
-///
-/// # Errors
-/// When there is no such incident, or the archive cannot be written.
-pub fn write_evidence(
-    core: &Core,
-    id: IncidentId,
+/// The evidence of one incident, gathered from memory; the files of its container are read while it is
+/// written.
+pub struct IncidentEvidence {
+    folder: String,
+    at: Timestamp,
+    files: Vec<ArchiveFile>,
+    reports: Vec<IncidentReport>,
+    context: Context,
     masked: bool,
-    out: impl Write,
-) -> io::Result<()> {
-    let incident = core
-        .incident(id)
-        .ok_or_else(|| io::Error::other(format!("{id} does not exist any more")))?;
-    let findings: Vec<&Finding> = incident
-        .findings
-        .iter()
-        .filter_map(|id| core.detector.finding(*id))
-        .collect();
-    let numbers: BTreeSet<u64> = findings
-        .iter()
-        .flat_map(|f| f.evidence.iter().copied())
-        .collect();
-    let events = EvidenceEvents::of(core, numbers, masked)?;
-    let findings = json_file(&findings, masked)?;
-    let context = super::Context::of(core, "evidence".to_owned());
-    let [processes, connections, drift] = facts(core, &incident, masked)?;
-    let reports = report(core, vec![incident], masked, None);
-    let manifest = json!({
-        "hullwatch": context.hullwatch,
-        "incident": id.to_string(),
-        "taken": core.state.now,
-        "secrets": if masked { "masked" } else { "as seen" },
-        "events": events.count,
-        "events_no_longer_in_memory": events.gone,
-        "lost_so_far": core.state.totals.lost,
-    });
-    let files = [
-        (
-            "report.md",
-            render(&reports, &context, ReportFormat::Md, masked)?.into_bytes(),
-        ),
-        (
-            "incident.json",
-            render(&reports, &context, ReportFormat::Json, masked)?.into_bytes(),
-        ),
-        ("findings.json", findings),
-        ("events.jsonl", events.lines),
-        ("processes.json", processes),
-        ("connections.json", connections),
-        ("drift.json", drift),
-        ("manifest.json", json_file(&manifest, false)?),
-    ];
-    archive::write(out, &id.to_string(), core.state.now, &files)
+    /// Files that the incident made, and where they may be read; `None` where they cannot be.
+    dropped: Vec<Bytes>,
+    sources: Option<FileSources>,
+}
+
+impl IncidentEvidence {
+    /// Gathers what is in memory. Events of the findings that are no longer there are listed in the
+    /// manifest. `here`: the container is one of this host as it is now, so that its files can be read.
+    ///
+    /// # Errors
+    /// When there is no such incident, or it has no JSON form.
+    pub fn of(core: &Core, id: IncidentId, masked: bool, here: bool) -> io::Result<Self> {
+        let incident = core
+            .incident(id)
+            .ok_or_else(|| io::Error::other(format!("{id} does not exist any more")))?;
+        let findings: Vec<&Finding> = incident
+            .findings
+            .iter()
+            .filter_map(|id| core.detector.finding(*id))
+            .collect();
+        let numbers: BTreeSet<u64> = findings
+            .iter()
+            .flat_map(|f| f.evidence.iter().copied())
+            .collect();
+        let slice = Slice::of(core, &incident.container, &numbers, here, masked)?;
+        let events = EvidenceEvents::of(core, numbers, masked)?;
+        let findings = json_file(&findings, masked)?;
+        let source = if here { "this host" } else { "a recording" };
+        let mut context = Context::of(core, source.to_owned());
+        context.not_seen.push(format!(
+            "slice.jsonl holds the {} events of this container that were in memory, from {} on.",
+            slice.events, slice.from
+        ));
+        if !events.gone.is_empty() {
+            context.not_seen.push(format!(
+                "{} events that findings rest on were no longer in memory; manifest.json lists them.",
+                events.gone.len()
+            ));
+        }
+        let [processes, connections, drift] = facts(core, &incident, masked)?;
+        let subject = ResponseSubject::of_incident(&core.state, &core.detector, &incident);
+        let sources = evidence_files(&core.state, &subject).filter(|_| here);
+        let reports = report(core, vec![incident], masked, None);
+        let manifest = json!({
+            "hullwatch": context.hullwatch,
+            "incident": id.to_string(),
+            "taken": core.state.now,
+            "secrets": if masked { "masked" } else { "as seen" },
+            "events": events.count,
+            "events_no_longer_in_memory": events.gone,
+            "slice_events": slice.events,
+            "slice_from": slice.from,
+            "lost_so_far": core.state.totals.lost,
+        });
+        Ok(Self {
+            folder: id.to_string(),
+            at: core.state.now,
+            files: vec![
+                ("findings.json", findings),
+                ("events.jsonl", events.lines),
+                ("slice.jsonl", slice.lines),
+                ("processes.json", processes),
+                ("connections.json", connections),
+                ("drift.json", drift),
+                ("manifest.json", json_file(&manifest, false)?),
+            ],
+            reports,
+            context,
+            masked,
+            dropped: subject.files,
+            sources,
+        })
+    }
+
+    /// Writes the archive, and with it the bytes of the files that the incident left; returns what
+    /// became of each.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(mut self, out: impl Write) -> io::Result<Vec<CopiedFile>> {
+        let mut archive = tar::Builder::new(out);
+        let below = format!("{}/files", self.folder);
+        let copied = match &self.sources {
+            Some(sources) => copy_files(sources, &below, &mut archive)?,
+            None => {
+                let why = "not kept: a recording holds no bytes of files";
+                let dropped = self.dropped.iter();
+                dropped.map(|path| CopiedFile::refused(path, why)).collect()
+            }
+        };
+        for report in &mut self.reports {
+            report.copied(&copied);
+        }
+        let markdown = render(&self.reports, &self.context, ReportFormat::Md, self.masked)?;
+        let json = render(
+            &self.reports,
+            &self.context,
+            ReportFormat::Json,
+            self.masked,
+        )?;
+        let mut files = vec![
+            ("report.md", markdown.into_bytes()),
+            ("incident.json", json.into_bytes()),
+            ("files.json", json_file(&copied, false)?),
+            ("files/SHA256SUMS", checksums(&copied).into_bytes()),
+        ];
+        files.append(&mut self.files);
+        archive::append(archive, &self.folder, self.at, &files)?;
+        Ok(copied)
+    }
 }
 
 /// All processes of the container, parents first; its connections; and the latest comparison of its

@@ -11,6 +11,7 @@ use crate::core::Core;
 use crate::event::{Bytes, ContainerInfo, Endpoint, Pod, Timestamp, escape};
 use crate::incident::{Incident, StoryLine, story};
 use crate::masking::mask;
+use crate::response::CopiedFile;
 use crate::state::{Connection, ConnectionKey, Direction, Phase};
 
 /// Rows of a table in a document; JSON has all.
@@ -39,6 +40,8 @@ pub struct IncidentReport {
     pub peers: Vec<PeerLine>,
     /// Files that the incident made or changed.
     pub files: Vec<FileLine>,
+    /// The container ran before watching began.
+    pub began_before: bool,
     /// What to check, the responses that fit, and those that were made.
     pub next: NextSteps,
     /// Events of this container that were lost.
@@ -94,8 +97,11 @@ pub struct PeerLine {
 pub struct FileLine {
     /// Path as the container sees it.
     pub path: String,
-    /// SHA-256 where the content was compared with the image.
+    /// SHA-256 where the content was compared with the image, or copied.
     pub sha256: Option<String>,
+    /// Its copy in the evidence, or why there is none; empty where no evidence was written.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub kept: String,
 }
 
 /// The reports of `incidents`, in their order. `docker_host`: address of the Docker engine where it
@@ -175,8 +181,10 @@ fn describe(
             .map(|path| FileLine {
                 path: path.escaped().to_string(),
                 sha256: hash(path),
+                kept: String::new(),
             })
             .collect(),
+        began_before: container.is_some_and(|container| container.existing),
         next: next_steps(core, &incident, docker_host, &shown),
         lost: container.map_or(0, |container| container.lost),
         forgotten: container.map_or(0, |container| container.forgotten),
@@ -270,6 +278,36 @@ impl PeerLine {
 }
 
 impl IncidentReport {
+    /// Notes what became of the copies of its files.
+    pub(super) fn copied(&mut self, copied: &[CopiedFile]) {
+        for copy in copied {
+            let path = copy.path.escaped().to_string();
+            let kept = match (&copy.copy, &copy.note) {
+                (name, None) => format!("files/{name}"),
+                (name, Some(note)) if name.is_empty() => not_kept(note),
+                (name, Some(note)) => format!("files/{name}: {note}"),
+            };
+            match self.files.iter_mut().find(|file| file.path == path) {
+                Some(file) => {
+                    file.kept = kept;
+                    if copy.sha256.is_some() {
+                        file.sha256.clone_from(&copy.sha256);
+                    }
+                }
+                None => self.files.push(FileLine {
+                    path,
+                    sha256: copy.sha256.clone(),
+                    kept,
+                }),
+            }
+        }
+        for file in &mut self.files {
+            if file.kept.is_empty() {
+                file.kept = not_kept("beyond the number of files that are copied");
+            }
+        }
+    }
+
     /// Writes the incident as sections of a document.
     pub(super) fn write(&self, document: &mut Document) {
         let incident = &self.incident;
@@ -373,8 +411,16 @@ impl IncidentReport {
             document.text("None known.");
         } else {
             let rows = self.files.iter();
-            let rows = rows.map(|f| vec![f.path.clone(), f.sha256.clone().unwrap_or_default()]);
-            document.table(vec!["Path", "SHA-256"], rows.collect(), MAX_ROWS);
+            if self.files.iter().all(|file| file.kept.is_empty()) {
+                let rows = rows.map(|f| vec![f.path.clone(), f.sha256.clone().unwrap_or_default()]);
+                document.table(vec!["Path", "SHA-256"], rows.collect(), MAX_ROWS);
+            } else {
+                let rows = rows.map(|f| {
+                    let sha256 = f.sha256.clone().unwrap_or_default();
+                    vec![f.path.clone(), sha256, f.kept.clone()]
+                });
+                document.table(vec!["Path", "SHA-256", "Copy"], rows.collect(), MAX_ROWS);
+            }
         }
         self.next.write(document);
         if self.lost + self.forgotten > 0 {
@@ -383,6 +429,14 @@ impl IncidentReport {
                 self.lost, self.forgotten
             ));
         }
+    }
+}
+
+fn not_kept(why: &str) -> String {
+    if why.starts_with("not kept") {
+        why.to_owned()
+    } else {
+        format!("not kept: {why}")
     }
 }
 

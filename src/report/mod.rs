@@ -8,14 +8,17 @@ mod html;
 mod incident;
 mod markdown;
 mod next_steps;
+mod slice;
 
-pub use bundle::write_evidence;
+pub use bundle::IncidentEvidence;
 pub use finding_bundle::write_finding_evidence;
 pub use incident::{IncidentReport, report};
 pub use next_steps::{CheckLine, DoneLine, NextSteps};
 
 #[cfg(test)]
 mod tests;
+
+use std::collections::BTreeSet;
 
 use document::Document;
 
@@ -71,6 +74,8 @@ pub struct Context {
     pub lost: u64,
     /// Rules that this host has no facts for.
     pub blind_rules: Vec<String>,
+    /// What else was cut or left out, as sentences.
+    pub not_seen: Vec<String>,
 }
 
 impl Context {
@@ -78,6 +83,13 @@ impl Context {
     #[must_use]
     pub fn of(core: &Core, source: String) -> Self {
         let blind = core.detector.blind().into_iter();
+        let evicted = core.state.totals.evicted;
+        let mut not_seen = Vec::new();
+        if evicted > 0 {
+            not_seen.push(format!(
+                "{evicted} rows of all containers no longer fitted the tables and are left out."
+            ));
+        }
         Self {
             hullwatch: env!("CARGO_PKG_VERSION"),
             source,
@@ -85,6 +97,7 @@ impl Context {
             watched_until: core.state.now,
             lost: core.state.totals.lost,
             blind_rules: blind.map(|(rule, _)| rule.to_owned()).collect(),
+            not_seen,
         }
     }
 }
@@ -103,6 +116,16 @@ fn document(reports: &[IncidentReport], context: &Context) -> Document {
         report.write(&mut document);
     }
     document.heading(2, "What was not seen");
+    document.text(format!(
+        "Watching began at {}: of what happened before, only what was still there was seen.",
+        context.watched_from
+    ));
+    let before = reports.iter().filter(|r| r.began_before).map(|r| &r.name);
+    let before: BTreeSet<&str> = before.map(String::as_str).collect();
+    if !before.is_empty() {
+        let names: Vec<&str> = before.into_iter().collect();
+        document.text(format!("Running before that: {}.", names.join(", ")));
+    }
     document.text(match context.lost {
         0 => "No event was lost.".to_owned(),
         lost => format!("{lost} events were lost: deeds may be missing from this report."),
@@ -112,6 +135,9 @@ fn document(reports: &[IncidentReport], context: &Context) -> Document {
             "Rules without the facts they need on this host: {}.",
             context.blind_rules.join(", ")
         ));
+    }
+    for sentence in &context.not_seen {
+        document.text(sentence.clone());
     }
     document
 }

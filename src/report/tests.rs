@@ -1,10 +1,13 @@
 //! Incidents of the demo's recording, and the reports about them.
 
+use std::collections::BTreeMap;
+use std::io::Read as _;
+
 use crate::core::Core;
 use crate::detect::rules;
 use crate::event::Severity;
 use crate::recording::Player;
-use crate::report::{Context, ReportFormat, render, report, write_evidence};
+use crate::report::{Context, IncidentEvidence, ReportFormat, render, report};
 
 fn demo() -> Core {
     let bytes: &'static [u8] = include_bytes!("../../demo/demo.jsonl.zst");
@@ -68,14 +71,50 @@ fn reports_and_evidence_tell_the_same() {
         assert!(text.contains(start), "{start}: {text}");
     }
     let mut archive = Vec::new();
-    write_evidence(&core, id, true, &mut archive).unwrap();
-    let mut archive = tar::Archive::new(archive.as_slice());
-    let entries = archive.entries().unwrap();
-    let names: Vec<String> = entries
-        .map(|entry| entry.unwrap().path().unwrap().display().to_string())
-        .collect();
-    assert_eq!(names.len(), 8);
-    assert!(names.contains(&format!("{id}/report.md")), "{names:?}");
-    let missing = write_evidence(&core, crate::incident::IncidentId(9999), true, Vec::new());
-    assert!(missing.unwrap_err().to_string().contains("I-9999"));
+    let evidence = IncidentEvidence::of(&core, id, true, false).unwrap();
+    let copied = evidence.write(&mut archive).unwrap();
+    assert!(!copied.is_empty());
+    let files = contents(&archive);
+    assert_eq!(files.len(), 11, "{:?}", files.keys());
+    let report = &files["report.md"];
+    for told in ["Watching began at", "not kept: a recording", "slice.jsonl"] {
+        assert!(report.contains(told), "{told}: {report}");
+    }
+    let missing = IncidentEvidence::of(&core, crate::incident::IncidentId(9999), true, false);
+    assert!(missing.is_err_and(|error| error.to_string().contains("I-9999")));
+}
+
+fn contents(archive: &[u8]) -> BTreeMap<String, String> {
+    let mut archive = tar::Archive::new(archive);
+    let read = |entry: std::io::Result<tar::Entry<'_, &[u8]>>| {
+        let mut entry = entry.unwrap();
+        let name = entry.path().unwrap().file_name().unwrap().to_owned();
+        let mut content = String::new();
+        entry.read_to_string(&mut content).unwrap();
+        (name.into_string().unwrap(), content)
+    };
+    archive.entries().unwrap().map(read).collect()
+}
+
+#[test]
+fn the_slice_replays_and_shows_the_incident() {
+    let core = demo();
+    let incident = core.ranked_incidents().remove(0);
+    for masked in [true, false] {
+        let mut archive = Vec::new();
+        let evidence = IncidentEvidence::of(&core, incident.id, masked, false).unwrap();
+        evidence.write(&mut archive).unwrap();
+        let slice = contents(&archive).remove("slice.jsonl").unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("slice.jsonl");
+        std::fs::write(&path, slice).unwrap();
+        let mut player = Player::open(&path).unwrap();
+        while player.step() {}
+        let report = player.report();
+        assert!(report.is_sound(), "{report:?}");
+        let again = player.core().ranked_incidents();
+        assert_eq!(again[0].container, incident.container);
+        assert_eq!(again[0].severity, incident.severity);
+        assert_eq!(again[0].sentence("›"), incident.sentence("›"));
+    }
 }

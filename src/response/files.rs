@@ -48,6 +48,24 @@ pub struct CopiedFile {
     pub note: Option<String>,
 }
 
+impl CopiedFile {
+    /// A file that is not copied, and why.
+    #[must_use]
+    pub fn refused(path: &Bytes, why: &str) -> Self {
+        Self {
+            path: path.clone(),
+            copy: String::new(),
+            source: "",
+            size: 0,
+            mode: 0,
+            uid: 0,
+            mtime: 0,
+            sha256: None,
+            note: Some(why.to_owned()),
+        }
+    }
+}
+
 /// Appends the files to an archive, below `folder`, and returns what became of each.
 ///
 /// # Errors
@@ -102,17 +120,7 @@ struct Copier<'a, W: Write> {
 
 impl<W: Write> Copier<'_, W> {
     fn note(&mut self, path: &Bytes, note: String) {
-        self.copied.push(CopiedFile {
-            path: path.clone(),
-            copy: String::new(),
-            source: "",
-            size: 0,
-            mode: 0,
-            uid: 0,
-            mtime: 0,
-            sha256: None,
-            note: Some(note),
-        });
+        self.copied.push(CopiedFile::refused(path, &note));
     }
 
     fn add(

@@ -458,6 +458,10 @@ impl App {
             (Action::Quit, _) if !self.ui.inside() => return Ok(!self.stays()),
             (Action::QuitNow, _) => return Ok(true),
             (Action::Redraw, _) => screen.resized()?,
+            (Action::Bundle, _) if export::harden_is_shown(&self.ui) => {
+                self.take(asked, screen.area());
+            }
+            (Action::Bundle, _) => self.bundle(),
             (Action::NextTheme, _) => {
                 self.ui.message = Some(format!("theme {}", self.look.advance()));
             }
@@ -515,6 +519,18 @@ impl App {
         let take = |core: &Core| export::act(asked, core, ui, &screen, &mut io::stdout());
         let said = self.viewpoint.with(take);
         self.ui.message = said;
+    }
+
+    /// Writes the evidence of what is selected.
+    fn bundle(&mut self) {
+        let here =
+            self.viewpoint.is_present() && matches!(self.viewpoint.source(), Source::Live(_));
+        let ui = &self.ui;
+        let gather = |core: &Core| (export::Evidence::of(core, ui, here), core.state.now);
+        let (gathered, now) = self.viewpoint.with(gather);
+        let reveal = ui.display.reveal;
+        let said = gathered.and_then(|evidence| evidence.write(now, reveal, Path::new(".")));
+        self.ui.message = Some(said.unwrap_or_else(|error| error));
     }
 
     /// Reads the host anew where its page is shown, not more often than it is worth.

@@ -34,7 +34,7 @@ pub(in crate::tui) struct Appearance<'a> {
 pub(in crate::tui) fn takes(action: Action) -> bool {
     matches!(
         action,
-        Action::CopyCell | Action::CopyRow | Action::CopyCommand | Action::Export | Action::Bundle
+        Action::CopyCell | Action::CopyRow | Action::CopyCommand | Action::Export
     )
 }
 
@@ -72,7 +72,6 @@ pub(in crate::tui) fn act(
             }
         }
         Action::Bundle if harden::is_shown(ui) => harden::write(core, ui, Path::new(".")),
-        Action::Bundle => evidence(core, ui, Path::new(".")),
         _ => return None,
     };
     Some(said.unwrap_or_else(|error| error))
@@ -180,7 +179,7 @@ fn export(
     } else {
         written(&grid(core, ui, format), format)?
     };
-    let (mut file, path) = create(core, ui.at.pane.name(), format.name(), folder)?;
+    let (mut file, path) = create(core.state.now, ui.at.pane.name(), format.name(), folder)?;
     file.write_all(&content).map_err(|e| failed(&path, &e))?;
     Ok(format!("written {}", whole(&path)))
 }
@@ -292,26 +291,64 @@ fn written(grid: &Grid, format: Format) -> Result<Vec<u8>, String> {
     }
 }
 
-fn evidence(core: &Core, ui: &Ui, folder: &Path) -> Result<String, String> {
-    let (name, subject) = match ui.subject() {
-        Some(key @ RowKey::Finding(id)) => (id.to_string(), key),
-        Some(key @ RowKey::Incident(id)) => (id.to_string(), key),
-        _ => return Err("select an incident or a finding first".to_owned()),
-    };
-    let (file, path) = create(core, &name, "tar", folder)?;
-    let file = io::BufWriter::new(file);
-    let written = match subject {
-        RowKey::Incident(id) => report::write_evidence(core, *id, !ui.display.reveal, file),
-        RowKey::Finding(id) => report::write_finding_evidence(core, *id, !ui.display.reveal, file),
-        _ => Ok(()),
-    };
-    written.map_err(|e| failed(&path, &e))?;
-    let secrets = if ui.display.reveal {
-        "secrets as seen"
-    } else {
-        "secrets masked"
-    };
-    Ok(format!("written {} ({secrets})", whole(&path)))
+/// The evidence of what is selected, gathered from memory.
+pub(in crate::tui) enum Evidence {
+    /// Of a finding, to the last byte.
+    Finding(String, Vec<u8>),
+    /// Of an incident, whose files are yet to be read.
+    Incident(String, Box<report::IncidentEvidence>),
+}
+
+impl Evidence {
+    /// Gathers it; `here`: this host as it is now is shown.
+    pub(in crate::tui) fn of(core: &Core, ui: &Ui, here: bool) -> Result<Self, String> {
+        let masked = !ui.display.reveal;
+        let gathered = match ui.subject() {
+            Some(RowKey::Finding(id)) => {
+                let mut out = Vec::new();
+                report::write_finding_evidence(core, *id, masked, &mut out)
+                    .map(|()| Self::Finding(id.to_string(), out))
+            }
+            Some(RowKey::Incident(id)) => report::IncidentEvidence::of(core, *id, masked, here)
+                .map(|evidence| Self::Incident(id.to_string(), Box::new(evidence))),
+            _ => return Err("select an incident or a finding first".to_owned()),
+        };
+        gathered.map_err(|e| e.to_string())
+    }
+
+    /// Writes it into a new file; what to say. Reads the container's files: the core is better free
+    /// for others meanwhile.
+    pub(in crate::tui) fn write(
+        self,
+        now: Timestamp,
+        reveal: bool,
+        folder: &Path,
+    ) -> Result<String, String> {
+        let name = match &self {
+            Self::Finding(name, _) | Self::Incident(name, _) => name,
+        };
+        let (mut file, path) = create(now, name, "tar", folder)?;
+        let written = match self {
+            Self::Finding(_, bytes) => file.write_all(&bytes).map(|()| String::new()),
+            Self::Incident(_, evidence) => {
+                let mut file = io::BufWriter::new(file);
+                evidence.write(&mut file).map(|copied| {
+                    let kept = copied.iter().filter(|file| !file.copy.is_empty()).count();
+                    match copied.len() {
+                        0 => String::new(),
+                        all => format!(", {kept} of {all} files kept"),
+                    }
+                })
+            }
+        };
+        let files = written.map_err(|e| failed(&path, &e))?;
+        let secrets = if reveal {
+            "secrets as seen"
+        } else {
+            "secrets masked"
+        };
+        Ok(format!("written {} ({secrets}{files})", whole(&path)))
+    }
 }
 
 #[cfg(test)]
@@ -371,7 +408,8 @@ mod tests {
         }
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 8);
         assert!(
-            evidence(&core, &ui, dir.path())
+            Evidence::of(&core, &ui, false)
+                .and_then(|e| e.write(core.state.now, false, dir.path()))
                 .unwrap()
                 .contains("tar (secrets masked)")
         );

@@ -18,7 +18,7 @@ const TARGETS: [(HardenFormat, &str, &str); 3] = [
 ];
 
 /// The harden tab is looked at.
-pub(super) fn is_shown(ui: &Ui) -> bool {
+pub(in crate::tui) fn is_shown(ui: &Ui) -> bool {
     ui.at.pane == Pane::Harden && ui.at.detail.is_none()
 }
 
@@ -45,7 +45,7 @@ pub(super) fn write(core: &Core, ui: &Ui, folder: &Path) -> Result<String, Strin
     let mut paths = Vec::new();
     for (format, name, extension) in TARGETS {
         let text = rendered(core, ui, format).ok_or("no baseline of it is in force")?;
-        let (mut file, path) = create(core, name, extension, folder)?;
+        let (mut file, path) = create(core.state.now, name, extension, folder)?;
         file.write_all(text.as_bytes())
             .map_err(|e| failed(&path, &e))?;
         paths.push(path.display().to_string());

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::core::Core;
+use crate::event::Timestamp;
 use crate::user_files::{self, Creation};
 
 pub(super) fn failed(path: &Path, error: &io::Error) -> String {
@@ -13,17 +13,12 @@ pub(super) fn failed(path: &Path, error: &io::Error) -> String {
 
 /// A new file for nobody else's eyes, named by what is in it and the time shown.
 pub(super) fn create(
-    core: &Core,
+    now: Timestamp,
     what: &str,
     extension: &str,
     folder: &Path,
 ) -> Result<(File, PathBuf), String> {
-    let time = core
-        .state
-        .now
-        .to_jiff()
-        .strftime("%Y%m%d-%H%M%S")
-        .to_string();
+    let time = now.to_jiff().strftime("%Y%m%d-%H%M%S").to_string();
     let mut number = 1;
     loop {
         let more = if number > 1 {

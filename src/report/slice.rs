@@ -1,0 +1,207 @@
+//! The slice of an incident: what is in memory of its container's events, as a recording that replays.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::core::Core;
+use crate::event::{
+    ContainerAction, ContainerEvent, ContainerId, Event, Kind, Process, Timestamp, escape_json,
+};
+use crate::masking::mask_json;
+use crate::recording::{BlindRule, Header, SCHEMA};
+use crate::state::ProcessEntry;
+use crate::text::hex;
+
+/// A recording in memory.
+pub(super) struct Slice {
+    /// Header, events and end line.
+    pub(super) lines: Vec<u8>,
+    /// Events of the stream in it; facts about what was there before are not among them.
+    pub(super) events: usize,
+    /// Time of the first of them.
+    pub(super) from: Timestamp,
+}
+
+impl Slice {
+    /// The events of `container` that are in memory, with those of the numbers in `evidence`. They are
+    /// numbered anew, so that the reader takes no number that is left out for a lost event. `here`: the
+    /// events are this host's.
+    ///
+    /// # Errors
+    /// When an event has no JSON form.
+    pub(super) fn of(
+        core: &Core,
+        container: &ContainerId,
+        evidence: &BTreeSet<u64>,
+        here: bool,
+        masked: bool,
+    ) -> io::Result<Self> {
+        let recent = core.state.recent.events.iter();
+        let own = recent.filter(|event| event.container.as_ref() == Some(container));
+        let kept = evidence.iter().filter_map(|number| core.event(*number));
+        let events: BTreeMap<u64, &Arc<Event>> =
+            own.chain(kept).map(|event| (event.seq, event)).collect();
+        let from = events
+            .values()
+            .next()
+            .map_or(core.state.now, |event| event.ts);
+        let mut slice = Writer {
+            lines: Vec::new(),
+            number: 0,
+            masked,
+        };
+        slice.line(&mut header(core, from, here)?)?;
+        for event in before(core, container, &events, from) {
+            slice.event(event)?;
+        }
+        let mut last = from;
+        for event in events.values() {
+            slice.event(Event::clone(event))?;
+            last = last.max(event.ts);
+        }
+        slice.end(last)?;
+        Ok(Self {
+            lines: slice.lines,
+            events: events.len(),
+            from,
+        })
+    }
+}
+
+struct Writer {
+    lines: Vec<u8>,
+    /// Of the last event.
+    number: u64,
+    masked: bool,
+}
+
+impl Writer {
+    fn event(&mut self, mut event: Event) -> io::Result<()> {
+        self.number += 1;
+        event.seq = self.number;
+        let mut line = Vec::new();
+        event.write_json(&mut line)?;
+        if self.masked {
+            return self.line(&mut serde_json::from_slice(&line)?);
+        }
+        self.lines.extend_from_slice(&line);
+        Ok(())
+    }
+
+    fn line(&mut self, value: &mut Value) -> io::Result<()> {
+        if self.masked {
+            mask_json(value);
+        }
+        let line = serde_json::to_vec(value)?;
+        self.lines.extend_from_slice(&escape_json(&line));
+        self.lines.push(b'\n');
+        Ok(())
+    }
+
+    fn end(&mut self, at: Timestamp) -> io::Result<()> {
+        let sha256 = hex(&Sha256::digest(&self.lines));
+        let events = self.number;
+        self.line(&mut json!({ "type": "end", "ts": at, "events": events, "sha256": sha256 }))
+    }
+}
+
+fn header(core: &Core, started: Timestamp, here: bool) -> io::Result<Value> {
+    let settings = core.detector.settings().clone();
+    let header = if here {
+        Header::here(started, settings)
+    } else {
+        Header {
+            schema: SCHEMA,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started,
+            settings,
+            ..Header::default()
+        }
+    };
+    let blind = core.detector.blind().into_iter();
+    let header = Header {
+        blind: blind
+            .map(|(rule, fact)| BlindRule {
+                rule: rule.to_owned(),
+                why: format!("it needs {}", fact.name()),
+            })
+            .collect(),
+        ..header
+    };
+    let mut line = json!({ "type": "session" });
+    if let (Some(line), Value::Object(fields)) =
+        (line.as_object_mut(), serde_json::to_value(header)?)
+    {
+        line.extend(fields);
+    }
+    Ok(line)
+}
+
+/// What was there when the slice begins: the container with its facts, and its processes that were
+/// started before.
+fn before(
+    core: &Core,
+    container: &ContainerId,
+    events: &BTreeMap<u64, &Arc<Event>>,
+    from: Timestamp,
+) -> Vec<Event> {
+    let began = |event: &&Arc<Event>| match &event.kind {
+        Kind::Container(change) => {
+            event.container.as_ref() == Some(container)
+                && matches!(
+                    change.action,
+                    ContainerAction::Existing
+                        | ContainerAction::Appeared
+                        | ContainerAction::Created
+                )
+        }
+        _ => false,
+    };
+    if events.values().any(|event| began(&event)) {
+        return Vec::new();
+    }
+    let Some(known) = core.state.containers.get(container) else {
+        return Vec::new();
+    };
+    let told = |pid, nspid, kind| Event {
+        seq: 0,
+        ts: from,
+        container: Some(container.clone()),
+        pid,
+        nspid,
+        kind,
+    };
+    let facts = ContainerEvent {
+        action: ContainerAction::Existing,
+        info: Some(Box::new(known.info.clone())),
+    };
+    let mut all = vec![told(0, 0, Kind::Container(Box::new(facts)))];
+    let mut processes: Vec<&Arc<ProcessEntry>> = core.state.processes.values().collect();
+    processes.retain(|p| {
+        p.owner.as_ref() == Some(container)
+            && p.started < from
+            && p.exited.is_none_or(|exited| exited >= from)
+    });
+    processes.sort_by_key(|p| (p.started, p.pid));
+    all.extend(processes.into_iter().map(|p| {
+        let process = Process {
+            ppid: p.ppid,
+            uid: p.uid,
+            comm: p.comm.clone(),
+            exe: p.exe.clone(),
+            argv: p.argv.clone(),
+            cwd: p.cwd.clone(),
+            started: p.started,
+            file: p.file,
+            replaced: p.replaced,
+            tty: p.tty,
+            streams: p.streams.clone(),
+        };
+        told(p.pid, p.nspid, Kind::Process(Box::new(process)))
+    }));
+    all
+}
