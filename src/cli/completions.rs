@@ -9,6 +9,7 @@ use clap_complete::env::{CompleteEnv, Shells};
 use clap_complete::{ArgValueCandidates, CompletionCandidate, Shell};
 
 use super::CliError;
+use crate::containers::RuntimeOptions;
 use crate::containers::inventory::Inventory;
 use crate::detect::rules::catalogue;
 
@@ -53,7 +54,7 @@ pub(super) fn answer(command: fn() -> clap::Command) -> Result<bool, clap::Error
 /// Completes the name of a container of this host.
 pub(super) fn containers() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
-        let (known, _) = Inventory::new(None).containers(true);
+        let (known, _) = Inventory::new(RuntimeOptions::default()).containers();
         let names = known.iter().map(|one| one.info.name.to_string());
         let mut names: Vec<_> = names.filter(|name| is_plain(name)).collect();
         names.sort();

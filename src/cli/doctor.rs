@@ -12,7 +12,9 @@ use super::CliError;
 use super::{docker_host, privileges, selftest};
 use crate::collect;
 use crate::containers::inventory::{Inventory, ListedContainer};
-use crate::containers::{self, EngineState, RuntimeMessage, RuntimeOptions};
+use crate::containers::{
+    self, ContainerdChoice, ContainerdState, EngineState, RuntimeMessage, RuntimeOptions,
+};
 use crate::event::Runtime;
 use crate::machine::{Machine, MachineFacts};
 use crate::probe::{Probe, ProbeConfig};
@@ -36,6 +38,10 @@ pub(super) struct Args {
     /// else /var/run/docker.sock]
     #[arg(long, value_name = "URL", value_parser = super::docker_host::address)]
     docker_host: Option<String>,
+
+    /// Ask only the containerd at this socket (repeatable) [default: each that is found]
+    #[arg(long, value_name = "URL")]
+    runtime_endpoint: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -50,6 +56,8 @@ struct Diagnosis {
     capabilities: Vec<CapabilityState>,
     probes: ProbeDiagnosis,
     engine: EngineDiagnosis,
+    /// The containerds of this host.
+    containerd: Vec<ContainerdState>,
     /// Running containers by runtime, as their files describe them without an engine.
     runtimes: Vec<RuntimeDiagnosis>,
     /// What `selftest` found; none when it could not be tried.
@@ -104,7 +112,7 @@ struct RuntimeDiagnosis {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
-    let diagnosis = diagnose(args.docker_host.as_deref());
+    let diagnosis = diagnose(args);
     let mut out = std::io::stdout().lock();
     if args.json {
         let json = serde_json::to_string_pretty(&diagnosis).map_err(std::io::Error::from)?;
@@ -115,12 +123,16 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     Ok(ExitCode::from(u8::from(!diagnosis.able)))
 }
 
-fn diagnose(docker_host: Option<&str>) -> Diagnosis {
+fn diagnose(args: &Args) -> Diagnosis {
     let uname = rustix::system::uname();
     let held = privileges::effective();
     let lacking: Vec<_> = privileges::missing(held).collect();
     let btf = Path::new("/sys/kernel/btf/vmlinux").exists();
-    let engine = engine(docker_host);
+    let engine = engine(args.docker_host.as_deref());
+    let containerd = containers::containerds(&match args.runtime_endpoint.as_slice() {
+        [] => ContainerdChoice::Found,
+        at => ContainerdChoice::At(at.iter().map(|url| super::runtimes::path(url)).collect()),
+    });
     let runtimes = runtimes();
     let mut advice = Vec::new();
     let mut blind = Vec::new();
@@ -229,6 +241,7 @@ fn diagnose(docker_host: Option<&str>) -> Diagnosis {
             .collect(),
         probes,
         engine,
+        containerd,
         runtimes,
         selftest,
         blind,
@@ -238,7 +251,7 @@ fn diagnose(docker_host: Option<&str>) -> Diagnosis {
 
 /// The running containers by runtime, and which of them have no name without an engine.
 fn runtimes() -> Vec<RuntimeDiagnosis> {
-    let (known, _) = Inventory::new(None).containers(false);
+    let (known, _) = Inventory::new(RuntimeOptions::none()).containers();
     let mut found: BTreeMap<(String, String), RuntimeDiagnosis> = BTreeMap::new();
     for ListedContainer { id, info } in known.iter().filter(|k| k.info.init_pid != 0) {
         let scope = info.owner.map_or_else(
@@ -302,7 +315,7 @@ fn engine(option: Option<&str>) -> EngineDiagnosis {
     };
     let address = docker_host.clone().unwrap_or_default();
     let (out, answers) = crossbeam_channel::bounded(64);
-    let options = RuntimeOptions { docker_host };
+    let options = RuntimeOptions::of_docker(docker_host);
     let runtimes = containers::start(options, out);
     let deadline = Instant::now() + Duration::from_secs(3);
     let engine = loop {
@@ -311,7 +324,7 @@ fn engine(option: Option<&str>) -> EngineDiagnosis {
             ..EngineDiagnosis::default()
         };
         match answers.recv_deadline(deadline) {
-            Ok(RuntimeMessage::State(EngineState::Connected { version, driver })) => {
+            Ok(RuntimeMessage::State(_, EngineState::Connected { version, driver })) => {
                 break EngineDiagnosis {
                     reachable: true,
                     address: address.clone(),
@@ -320,8 +333,10 @@ fn engine(option: Option<&str>) -> EngineDiagnosis {
                     error: String::new(),
                 };
             }
-            Ok(RuntimeMessage::State(EngineState::Unreachable { error })) => break failed(error),
-            Ok(RuntimeMessage::State(EngineState::Absent)) => {
+            Ok(RuntimeMessage::State(_, EngineState::Unreachable { error })) => {
+                break failed(error);
+            }
+            Ok(RuntimeMessage::State(_, EngineState::Absent)) => {
                 break failed(NO_SOCKET.to_owned());
             }
             Ok(_) => {}
@@ -416,6 +431,21 @@ fn text(d: &Diagnosis) -> String {
             engine.error.clone()
         },
     );
+    for found in &d.containerd {
+        let mut detail = format!("{}, at {}", found.version, found.address);
+        let running = |(name, count): (&String, &usize)| match name.as_str() {
+            "moby" | "plugins.moby" => format!("{name} is Docker's"),
+            name => format!("{name} {count}"),
+        };
+        let namespaces: Vec<String> = found.namespaces.iter().map(running).collect();
+        if !namespaces.is_empty() {
+            detail += &format!(": {}", namespaces.join(", "));
+        }
+        if !found.error.is_empty() {
+            detail = format!("at {}: {}", found.address, found.error);
+        }
+        line(found.error.is_empty(), "containerd engine", detail);
+    }
     for found in &d.runtimes {
         let name = match found.runtime {
             Runtime::Docker => "Docker",

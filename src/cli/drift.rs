@@ -10,8 +10,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::error::print_message;
+use super::runtimes::RuntimeArgs;
 use super::signals::StopSignal;
-use super::{CliError, docker_host, privileges};
+use super::{CliError, privileges};
 use crate::containers::ContainerSelector;
 use crate::containers::inventory::{Inventory, ListedContainer};
 use crate::drift::{DriftScanner, ScanProgress, Tally, TextDiff, diff, from_engine, package_line};
@@ -52,14 +53,8 @@ pub(super) struct Args {
     #[arg(long)]
     diff: bool,
 
-    /// Address of the Docker engine [default: $DOCKER_HOST, else the docker context of the caller,
-    /// else /var/run/docker.sock]
-    #[arg(long, value_name = "URL", value_parser = super::docker_host::address)]
-    docker_host: Option<String>,
-
-    /// Do not query any engine: only running containers, named by the files of their runtimes
-    #[arg(long, conflicts_with = "docker_host")]
-    no_engine: bool,
+    #[command(flatten)]
+    runtimes: RuntimeArgs,
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
@@ -69,13 +64,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
              capabilities CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE and CAP_SYS_ADMIN",
         ));
     }
-    let host = match args.no_engine {
-        true => None,
-        false => docker_host::resolve(args.docker_host.as_deref())?,
-    };
-    let inventory = Inventory::new(host);
-    let (known, problem) = inventory.containers(!args.no_engine);
-    if let Some(problem) = &problem {
+    let inventory = Inventory::new(args.runtimes.options()?);
+    let (known, problems) = inventory.containers();
+    for problem in &problems {
         print_message(format!("{problem}; its stopped containers are not listed"));
     }
     let chosen = choose(args, known)?;
@@ -201,7 +192,7 @@ impl Work<'_> {
         let scanned = self.scanner.scan(&known.info, &progress, &mut take);
         let scanned = scanned.or_else(|why| {
             // Another runtime's container is unknown to the Docker engine.
-            let asked = !self.args.no_engine && known.info.runtime == Runtime::Docker;
+            let asked = self.inventory.asks_docker() && known.info.runtime == Runtime::Docker;
             let changes = if !asked {
                 return Err(why);
             } else {

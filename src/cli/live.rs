@@ -6,9 +6,10 @@ use std::time::Duration;
 use clap::Args;
 
 use super::error::print_message;
-use super::{CliError, docker_host, privileges};
+use super::runtimes::RuntimeArgs;
+use super::{CliError, privileges};
 use crate::collect::{Live, LiveOptions, PolicyFile, Tap};
-use crate::containers::EngineState;
+use crate::containers::{EngineKind, EngineState};
 use crate::core::Core;
 use crate::detect::Settings;
 use crate::event::{Event, Kind};
@@ -23,14 +24,9 @@ pub struct LiveArgs {
     #[arg(long)]
     pub host: bool,
 
-    /// Address of the Docker engine, e.g. unix:///run/docker.sock [default: $DOCKER_HOST, else
-    /// the docker context of the caller, else /var/run/docker.sock]
-    #[arg(long, value_name = "URL", value_parser = docker_host::address)]
-    pub docker_host: Option<String>,
-
-    /// Do not query any engine: names come from the files of the runtimes
-    #[arg(long, conflicts_with = "docker_host")]
-    pub no_engine: bool,
+    /// Which engines are asked.
+    #[command(flatten)]
+    pub runtimes: RuntimeArgs,
 
     /// Report containers older than this, e.g. 30d, 12h, or none [default: 30d]
     #[arg(long, value_name = "AGE", value_parser = age)]
@@ -63,7 +59,7 @@ impl LiveArgs {
         let set = std::env::var("DOCKER_HOST")
             .ok()
             .filter(|set| !set.is_empty());
-        docker_address(self.docker_host.as_deref().or(set.as_deref())?)
+        docker_address(self.runtimes.docker_host.as_deref().or(set.as_deref())?)
     }
 
     /// Where baselines are read from. A named file must be a baseline.
@@ -102,11 +98,7 @@ impl LiveArgs {
             },
             policy,
             baselines: self.baselines()?,
-            docker_host: match self.no_engine {
-                true => None,
-                false => docker_host::resolve(self.docker_host.as_deref())?,
-            },
-            no_engine: self.no_engine,
+            runtimes: self.runtimes.options()?,
             rescan: self.rescan,
             past: 0,
             allow_actions: false,
@@ -141,7 +133,18 @@ pub(super) struct EngineReporter {
 impl EngineReporter {
     /// Reports a changed engine state.
     pub(super) fn look(&mut self, live: &Live) {
-        let state = live.engine();
+        let engines = live.engines();
+        let mut state = engines.get(&EngineKind::Docker).cloned();
+        // A host of containerd's needs no Docker.
+        let other = engines.get(&EngineKind::Containerd);
+        if state == Some(EngineState::Absent)
+            && matches!(
+                other,
+                Some(EngineState::Connecting | EngineState::Connected { .. })
+            )
+        {
+            state = None;
+        }
         if state == self.told {
             return;
         }

@@ -33,6 +33,7 @@ mod replay;
 mod report;
 mod ring;
 mod rules;
+mod runtimes;
 mod screen_config;
 mod selection;
 mod selftest;

@@ -10,6 +10,7 @@ use clap::Args;
 use parking_lot::Mutex;
 
 use super::error::print_message;
+use super::runtimes::RuntimeArgs;
 use super::signals::StopSignal;
 use super::{CliError, LiveArgs, docker_host, live};
 use crate::advice::Advice;
@@ -109,8 +110,10 @@ impl VerifyArgs {
         let log: Arc<Mutex<RefusalLog>> = Arc::default();
         let watched = LiveArgs {
             host: false,
-            docker_host: address.clone(),
-            no_engine: false,
+            runtimes: RuntimeArgs {
+                docker_host: address.clone(),
+                ..RuntimeArgs::default()
+            },
             max_age: None,
             policy: None,
             baseline: None,

@@ -18,12 +18,12 @@ use super::unreported::UnreportedContainers;
 use crate::containers::compare::Comparer;
 use crate::containers::usage::UsageSampler;
 use crate::containers::{
-    self, CgroupDirectory, EngineState, FoundContainer, ProcessSampler, RuntimeMessage,
+    self, CgroupDirectory, EngineKind, EngineState, FoundContainer, ProcessSampler, RuntimeMessage,
     RuntimeOptions, Runtimes, merge, proc_facts, runtime_setup, snapshot,
 };
 use crate::event::{
     BaselineChange, Compare, ContainerAction, ContainerEvent, ContainerId, ContainerInfo,
-    DriftScanCause, Event, Kind, Lost, LostReason, PolicyChange, Tick, Timestamp,
+    DriftScanCause, Event, Kind, Lost, LostReason, PolicyChange, Runtime, Tick, Timestamp,
 };
 use crate::probe::{Due, Observation, Observed, Probe};
 use crate::response::ResponseResult;
@@ -169,6 +169,11 @@ impl Collector<'_> {
     /// Reports a container that has a process in it, `pid` where one is known.
     fn report(&mut self, ts: Timestamp, found: &FoundContainer, pid: u32, action: ContainerAction) {
         let info = self.unreported.begin(found, pid);
+        if info.runtime == Runtime::Containerd
+            && let Some((runtimes, _)) = &self.engine
+        {
+            runtimes.look_for_containerd();
+        }
         if !info.command.is_empty() {
             self.know(&found.id, &info);
         }
@@ -406,10 +411,13 @@ impl Collector<'_> {
 
     fn message(&mut self, message: RuntimeMessage) {
         match message {
-            RuntimeMessage::Update(mut update) => {
-                self.lifecycle.kept_by_engine(&update.id);
+            RuntimeMessage::Update(kind, mut update) => {
+                // containerd tells no more of an end than the kernel does, and not sooner.
+                if kind == EngineKind::Docker {
+                    self.lifecycle.kept_by_engine(&update.id);
+                }
                 if matches!(update.event.action, ContainerAction::Died(_))
-                    && self.lifecycle.has_ended(&update.id)
+                    && !self.lifecycle.end(&update.id)
                 {
                     update.event.action = ContainerAction::Info;
                 }
@@ -431,11 +439,11 @@ impl Collector<'_> {
             RuntimeMessage::Client(ts, id, pid, client) => {
                 self.push_of(ts, Some(id), pid, 0, Kind::Client(Box::new(client)));
             }
-            RuntimeMessage::State(state) => {
-                if !matches!(state, EngineState::Connected { .. }) {
+            RuntimeMessage::State(kind, state) => {
+                if kind == EngineKind::Docker && !matches!(state, EngineState::Connected { .. }) {
                     self.lifecycle.engine_lost();
                 }
-                *self.shared.engine.lock() = Some(state);
+                self.shared.engines.lock().insert(kind, state);
             }
             RuntimeMessage::Lost(ts, lost) => self.push(ts, None, Kind::Lost(lost)),
         }
@@ -473,7 +481,7 @@ impl Collector<'_> {
     /// Takes from /proc the facts of containers that no engine reports.
     fn describe(&mut self, now: Timestamp) {
         let answers = matches!(
-            *self.shared.engine.lock(),
+            self.shared.engines.lock().get(&EngineKind::Docker),
             Some(EngineState::Connecting | EngineState::Connected { .. })
         );
         for (id, info) in self.unreported.due(answers, &self.facts) {

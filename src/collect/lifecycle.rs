@@ -133,17 +133,24 @@ impl Lifecycle {
         if container.by_engine {
             return None;
         }
-        if self.ended.len() >= MAX_ENDED {
-            self.ended.clear();
-        }
-        self.ended.insert(id.clone());
+        self.note_end(id);
         let by_signal = exit.signal.map(|signal| 128 + i64::from(signal));
         Some(by_signal.unwrap_or_else(|| i64::from(exit.code.unwrap_or(0))))
     }
 
-    /// The container's end was reported already.
-    pub(super) fn has_ended(&self, id: &ContainerId) -> bool {
-        self.ended.contains(id)
+    /// An engine reports the container's end; false when that was reported already.
+    pub(super) fn end(&mut self, id: &ContainerId) -> bool {
+        if let Some(container) = self.running.get_mut(id) {
+            container.init = None;
+        }
+        self.note_end(id)
+    }
+
+    fn note_end(&mut self, id: &ContainerId) -> bool {
+        if self.ended.len() >= MAX_ENDED {
+            self.ended.clear();
+        }
+        self.ended.insert(id.clone())
     }
 
     /// The container runs or is about to.
@@ -205,9 +212,12 @@ mod tests {
         life.may_be_init(&id, 20);
         assert_eq!(life.exited(&id, 20, &exit(Some(0), None)), None);
         assert_eq!(life.exited(&id, 10, &exit(None, Some(9))), Some(137));
-        assert!(life.has_ended(&id));
+        assert!(!life.end(&id), "it was reported");
         life.begin(&found("web", 3));
-        assert!(!life.has_ended(&id), "it was started again");
+        life.set_init(&id, 25);
+        assert!(life.end(&id), "it was started again");
+        assert_eq!(life.exited(&id, 25, &exit(Some(0), None)), None);
+        life.begin(&found("web", 3));
         life.set_init(&id, 30);
         life.kept_by_engine(&id);
         assert_eq!(life.exited(&id, 30, &exit(Some(3), None)), None);

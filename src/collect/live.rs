@@ -1,5 +1,6 @@
 //! A running watch: starts and ends its threads, and answers questions about it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,7 +15,7 @@ use super::policy::{PolicyFile, PolicyWatch};
 use super::shared::{LiveShared, Tap};
 use super::{apply, blind, capabilities, collector, event_queue};
 use crate::containers::inventory::Inventory;
-use crate::containers::{EngineState, RuntimeOptions};
+use crate::containers::{EngineKind, EngineState, RuntimeOptions};
 use crate::core::Core;
 use crate::detect::Settings;
 use crate::event::{ContainerId, Response};
@@ -40,10 +41,8 @@ pub struct LiveOptions {
     pub policy: Option<PolicyFile>,
     /// A baseline file, or a directory of them.
     pub baselines: Option<PathBuf>,
-    /// Address of the Docker engine; `None` takes `DOCKER_HOST`, then the standard socket.
-    pub docker_host: Option<String>,
-    /// Ask no engine.
-    pub no_engine: bool,
+    /// Which engines are asked.
+    pub runtimes: RuntimeOptions,
     /// How often containers are compared with their images; `None`: at the beginning only.
     pub rescan: Option<Duration>,
     /// Bytes of the recent past to keep in memory; 0: none.
@@ -79,8 +78,8 @@ pub struct LiveStatus {
     pub host: String,
     /// Kernel release.
     pub kernel: String,
-    /// The engine; `None` when none is asked.
-    pub engine: Option<EngineState>,
+    /// The engines that are asked.
+    pub engines: BTreeMap<EngineKind, EngineState>,
     /// What attached.
     pub report: Report,
     /// The recording.
@@ -140,7 +139,7 @@ impl Live {
         capabilities::give_up();
         tracing::debug!("capabilities dropped");
         let report = probe.report().clone();
-        let missing = blind::missing(&report, !options.no_engine);
+        let missing = blind::missing(&report, !options.runtimes.is_empty());
         let mut settings = options.settings;
         settings.missing.extend(missing.keys().copied());
         let core = Core::new(settings);
@@ -149,7 +148,11 @@ impl Live {
             core: Arc::new(Mutex::new(core)),
             seq: AtomicU64::new(0),
             recorder: Mutex::new(None),
-            engine: Mutex::new((!options.no_engine).then_some(EngineState::Connecting)),
+            engines: Mutex::new(if options.runtimes.docker {
+                BTreeMap::from([(EngineKind::Docker, EngineState::Connecting)])
+            } else {
+                BTreeMap::new()
+            }),
             stop: AtomicBool::new(false),
             scanning: Arc::default(),
             scan_asked: Mutex::default(),
@@ -172,12 +175,11 @@ impl Live {
         };
         let (events, queue) = crossbeam_channel::bounded(event_queue::QUEUE);
         let (first, begun) = crossbeam_channel::bounded(1);
-        let inventory = (!options.no_engine).then(|| Inventory::new(options.docker_host.clone()));
+        let asks = !options.runtimes.is_empty();
+        let inventory = asks.then(|| Inventory::new(options.runtimes.clone()));
         // Without that thread nothing is scanned; all else goes on.
         let scans = ScanQueue::start(inventory, options.rescan, Arc::clone(&shared.scanning)).ok();
-        let engine = (!options.no_engine).then_some(RuntimeOptions {
-            docker_host: options.docker_host,
-        });
+        let engine = asks.then_some(options.runtimes);
         let collecting = Arc::clone(&shared);
         let collector = std::thread::Builder::new()
             .name("collect".to_owned())
@@ -230,10 +232,10 @@ impl Live {
         self.shared.past.as_ref().map(|past| past.overview())
     }
 
-    /// State of the engine's connection; `None` when no engine is asked.
+    /// States of the connections to the engines that are asked.
     #[must_use]
-    pub fn engine(&self) -> Option<EngineState> {
-        self.shared.engine.lock().clone()
+    pub fn engines(&self) -> BTreeMap<EngineKind, EngineState> {
+        self.shared.engines.lock().clone()
     }
 
     /// State of this watch.
@@ -243,7 +245,7 @@ impl Live {
         LiveStatus {
             host: uname.nodename().to_string_lossy().into_owned(),
             kernel: uname.release().to_string_lossy().into_owned(),
-            engine: self.engine(),
+            engines: self.engines(),
             report: self.report.clone(),
             recording: self.shared.recorder.lock().as_ref().map(|recorder| {
                 let status = recorder.status();

@@ -1,13 +1,13 @@
 //! What the threads of a watch share.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use parking_lot::Mutex;
 
 use super::drift_scan;
-use crate::containers::EngineState;
+use crate::containers::{EngineKind, EngineState};
 use crate::core::Core;
 use crate::event::{ContainerId, Event, Response};
 use crate::recording::{Past, Recorder};
@@ -26,7 +26,8 @@ pub(super) struct LiveShared {
     pub(super) recorder: Mutex<Option<Recorder>>,
     /// The recent past, where it is kept.
     pub(super) past: Option<Arc<Past>>,
-    pub(super) engine: Mutex<Option<EngineState>>,
+    /// States of the engines asked; of several containerds the one that changed last.
+    pub(super) engines: Mutex<BTreeMap<EngineKind, EngineState>>,
     pub(super) stop: AtomicBool,
     /// The scan under way.
     pub(super) scanning: Arc<drift_scan::Current>,

@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until, 
 
 use super::docker_client::{DockerClient, Inspected, PARALLEL};
 use super::docker_event::{DockerEvent, is_id, read_event};
-use super::engine::{ContainerEngine, EngineLink, EngineState, RuntimeMessage};
+use super::engine::{ContainerEngine, EngineKind, EngineLink, EngineState, RuntimeMessage};
 use super::engine_http::{EngineHttp, HttpError};
 use crate::event::{ContainerAction, ContainerId, Lost, LostReason};
 use crate::system::now;
@@ -138,7 +138,8 @@ impl DockerEngine {
             }
             tracing::info!(host = self.host, ?state, "engine");
             told = Some(state.clone());
-            out.send(RuntimeMessage::State(state)).is_ok()
+            out.send(RuntimeMessage::State(EngineKind::Docker, state))
+                .is_ok()
         };
         if !say(&link.out, EngineState::Connecting) {
             return;

@@ -14,7 +14,7 @@ use tokio::time::sleep;
 
 use super::docker_answer;
 use super::docker_facts::ImageFacts;
-use super::engine::{RuntimeMessage, RuntimeUpdate};
+use super::engine::{EngineKind, RuntimeMessage, RuntimeUpdate};
 use super::engine_http::{EngineHttp, HttpError, JsonLines};
 use super::exec_client::{self, Asked, ClientProcess};
 use crate::event::{
@@ -125,7 +125,10 @@ impl DockerClient {
             info: info.map(Box::new),
         };
         self.out
-            .send(RuntimeMessage::Update(RuntimeUpdate { ts, id, event }))
+            .send(RuntimeMessage::Update(
+                EngineKind::Docker,
+                RuntimeUpdate { ts, id, event },
+            ))
             .is_ok()
     }
 

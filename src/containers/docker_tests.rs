@@ -10,7 +10,6 @@ use serde_json::json;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::containers::RuntimeOptions;
 use crate::event::ContainerInfo;
 
 /// What the engine does with a request.
@@ -70,15 +69,12 @@ impl FakeEngine {
         let (out, messages) = crossbeam_channel::unbounded();
         let (stop, stopped) = oneshot::channel();
         let host = self.dir.path().join("s").to_str().unwrap().to_owned();
-        let options = RuntimeOptions {
-            docker_host: Some(host),
-        };
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
                 .unwrap();
-            let engine = Box::new(DockerEngine::new(options.docker_host));
+            let engine = Box::new(DockerEngine::new(Some(host)));
             runtime.block_on(engine.run(EngineLink { out, stop: stopped }));
         });
         (stop, messages)
@@ -137,7 +133,7 @@ fn wait<T>(
 
 fn info(message: RuntimeMessage) -> Option<(ContainerId, Option<ContainerInfo>)> {
     match message {
-        RuntimeMessage::Update(update) => Some((update.id, update.event.info.map(|i| *i))),
+        RuntimeMessage::Update(_, update) => Some((update.id, update.event.info.map(|i| *i))),
         _ => None,
     }
 }
@@ -158,7 +154,7 @@ fn an_engine_that_hangs_is_noticed() {
     });
     let (_stop, messages) = engine.connect();
     let error = wait(&messages, |message| match message {
-        RuntimeMessage::State(EngineState::Unreachable { error }) => Some(error),
+        RuntimeMessage::State(_, EngineState::Unreachable { error }) => Some(error),
         _ => None,
     });
     assert!(error.contains("no answer"), "{error}");

@@ -19,6 +19,15 @@ pub struct RuntimeUpdate {
     pub event: ContainerEvent,
 }
 
+/// Which engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EngineKind {
+    /// A Docker engine.
+    Docker,
+    /// A containerd that is not Docker's only.
+    Containerd,
+}
+
 /// State of the connection to an engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EngineState {
@@ -44,11 +53,11 @@ pub enum EngineState {
 #[derive(Debug, Clone, PartialEq)]
 pub enum RuntimeMessage {
     /// A container appeared, changed or ended.
-    Update(RuntimeUpdate),
+    Update(EngineKind, RuntimeUpdate),
     /// This program on this host probably started a command inside, as the pid says.
     Client(Timestamp, ContainerId, u32, Client),
     /// The connection changed.
-    State(EngineState),
+    State(EngineKind, EngineState),
     /// The event stream broke at this time: what happened until the next connection is known
     /// only by its outcome.
     Lost(Timestamp, Lost),

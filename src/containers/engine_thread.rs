@@ -1,24 +1,99 @@
 //! The thread that keeps the connections to container engines.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::pin::Pin;
 use std::thread;
 
 use crossbeam_channel::Sender;
-use tokio::sync::oneshot;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{Notify, oneshot};
 
+use std::sync::Arc;
+
+use super::containerd::Containerd;
 use super::docker::DockerEngine;
-use super::engine::{ContainerEngine as _, EngineLink, EngineState, RuntimeMessage};
+use super::engine::{ContainerEngine as _, EngineKind, EngineLink, EngineState, RuntimeMessage};
+use super::engine_sockets;
 
 /// Which engines to talk to.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct RuntimeOptions {
+    /// A Docker engine is asked.
+    pub docker: bool,
     /// Address of the Docker engine; `None` takes `DOCKER_HOST`, then the standard socket.
     pub docker_host: Option<String>,
+    /// Which containerds are asked.
+    pub containerd: ContainerdChoice,
+}
+
+impl Default for RuntimeOptions {
+    fn default() -> Self {
+        Self {
+            docker: true,
+            docker_host: None,
+            containerd: ContainerdChoice::Found,
+        }
+    }
+}
+
+impl RuntimeOptions {
+    /// The Docker engine at this address alone.
+    #[must_use]
+    pub fn of_docker(address: Option<String>) -> Self {
+        Self {
+            docker: true,
+            docker_host: address,
+            ..Self::none()
+        }
+    }
+
+    /// No engine.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            docker: false,
+            docker_host: None,
+            containerd: ContainerdChoice::None,
+        }
+    }
+
+    /// True when no engine is asked.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        !self.docker && self.containerd == ContainerdChoice::None
+    }
+}
+
+/// Which containerds are asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContainerdChoice {
+    /// None.
+    None,
+    /// Those that this host has, also those that appear later.
+    Found,
+    /// Those at these sockets.
+    At(Vec<PathBuf>),
+}
+
+impl ContainerdChoice {
+    /// The sockets as they are now.
+    #[must_use]
+    pub fn sockets(&self) -> Vec<PathBuf> {
+        match self {
+            Self::None => Vec::new(),
+            Self::Found => engine_sockets::containerd(),
+            Self::At(sockets) => sockets.clone(),
+        }
+    }
 }
 
 /// The running connections to engines.
 #[derive(Debug)]
 pub struct Runtimes {
     stop: oneshot::Sender<()>,
+    look: Arc<Notify>,
 }
 
 impl Runtimes {
@@ -27,6 +102,11 @@ impl Runtimes {
         // The thread may have ended already.
         let _ = self.stop.send(());
     }
+
+    /// A container of containerd appeared: its engine may be one that was not there before.
+    pub fn look_for_containerd(&self) {
+        self.look.notify_one();
+    }
 }
 
 /// Starts the engines' thread; everything it learns comes through `out`. A full `out` holds
@@ -34,7 +114,9 @@ impl Runtimes {
 #[must_use]
 pub fn start(options: RuntimeOptions, out: Sender<RuntimeMessage>) -> Runtimes {
     let (stop, stopped) = oneshot::channel();
+    let look = Arc::new(Notify::new());
     let failed = out.clone();
+    let asked = Arc::clone(&look);
     let spawned = thread::Builder::new()
         .name("engines".to_owned())
         .spawn(move || {
@@ -42,21 +124,55 @@ pub fn start(options: RuntimeOptions, out: Sender<RuntimeMessage>) -> Runtimes {
                 .enable_all()
                 .build();
             match runtime {
-                Ok(runtime) => {
-                    let engine = Box::new(DockerEngine::new(options.docker_host));
-                    runtime.block_on(engine.run(EngineLink { out, stop: stopped }));
-                }
+                Ok(runtime) => runtime.block_on(keep(options, &out, stopped, &asked)),
                 Err(e) => tell_failure(&out, &e),
             }
         });
     if let Err(e) = spawned {
         tell_failure(&failed, &e);
     }
-    Runtimes { stop }
+    Runtimes { stop, look }
+}
+
+/// Keeps the connections until asked to stop; then they are dropped wherever they are.
+async fn keep(
+    options: RuntimeOptions,
+    out: &Sender<RuntimeMessage>,
+    mut stopped: oneshot::Receiver<()>,
+    look: &Notify,
+) {
+    let mut engines: FuturesUnordered<Pin<Box<dyn Future<Output = ()>>>> = FuturesUnordered::new();
+    let (docker_stop, stop) = oneshot::channel();
+    if options.docker {
+        let engine = Box::new(DockerEngine::new(options.docker_host));
+        let out = out.clone();
+        engines.push(engine.run(EngineLink { out, stop }));
+    }
+    let mut known = BTreeSet::new();
+    loop {
+        for socket in options.containerd.sockets() {
+            if known.insert(socket.clone()) {
+                let (_, stop) = oneshot::channel();
+                let out = out.clone();
+                let engine = Box::new(Containerd::new(socket));
+                engines.push(engine.run(EngineLink { out, stop }));
+            }
+        }
+        tokio::select! {
+            _ = &mut stopped => break,
+            () = look.notified() => {}
+            // Each ends only when the receiver is gone.
+            Some(()) = engines.next() => break,
+        }
+    }
+    drop(docker_stop);
 }
 
 fn tell_failure(out: &Sender<RuntimeMessage>, error: &std::io::Error) {
-    let _ = out.send(RuntimeMessage::State(EngineState::Unreachable {
-        error: format!("starting the engine connection: {error}"),
-    }));
+    let _ = out.send(RuntimeMessage::State(
+        EngineKind::Docker,
+        EngineState::Unreachable {
+            error: format!("starting the engine connection: {error}"),
+        },
+    ));
 }

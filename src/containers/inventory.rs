@@ -8,10 +8,13 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 
 use super::cgroup_directory::CgroupDirectory;
+use super::containerd_client::{self, ContainerdClient, ContainerdState};
 use super::docker::{DockerEngine, list};
 use super::docker_client::{DockerClient, PARALLEL};
 use super::docker_event::is_id;
-use super::engine::EngineState;
+use super::engine::{EngineKind, EngineState};
+use super::engine_sockets;
+use super::engine_thread::{ContainerdChoice, RuntimeOptions};
 use super::{bundle, merge, overlay, proc_facts, storage_files};
 use crate::event::{Bytes, ContainerId, ContainerInfo, Difference};
 
@@ -32,7 +35,7 @@ pub struct ListedContainer {
 /// Containers of this host, and how to ask their engine.
 #[derive(Debug, Clone)]
 pub struct Inventory {
-    docker_host: Option<String>,
+    options: RuntimeOptions,
 }
 
 fn block_on<T>(work: impl Future<Output = T>) -> Result<T, String> {
@@ -52,25 +55,41 @@ fn unreachable(state: EngineState) -> String {
 }
 
 impl Inventory {
-    /// The engine at `docker_host`, else at `DOCKER_HOST`, else at the standard socket.
+    /// Asks these engines.
     #[must_use]
-    pub fn new(docker_host: Option<String>) -> Self {
-        Self { docker_host }
+    pub fn new(options: RuntimeOptions) -> Self {
+        Self { options }
     }
 
-    /// Every container: the engine's, running or not, then those known by their cgroups only.
-    /// The second part is why the engine could not be asked.
+    /// True when a Docker engine is asked.
     #[must_use]
-    pub fn containers(&self, ask_engine: bool) -> (Vec<ListedContainer>, Option<String>) {
-        let asked = if ask_engine {
-            self.of_engine()
-        } else {
-            Ok(Vec::new())
-        };
-        let (mut known, problem) = match asked {
-            Ok(known) => (known, None),
-            Err(problem) => (Vec::new(), Some(problem)),
-        };
+    pub fn asks_docker(&self) -> bool {
+        self.options.docker
+    }
+
+    /// Every container: the engines', running or not, then those known by their cgroups only.
+    /// The second part is why an engine could not be asked.
+    #[must_use]
+    pub fn containers(&self) -> (Vec<ListedContainer>, Vec<String>) {
+        let mut known = Vec::new();
+        let mut problems = Vec::new();
+        if self.options.docker {
+            match self.of_docker() {
+                Ok(of_docker) => known = of_docker,
+                Err(problem) => problems.push(problem),
+            }
+        }
+        let sockets = self.options.containerd.sockets();
+        if !sockets.is_empty() {
+            match block_on(containerd_client::list(&sockets)) {
+                Ok((listed, failed)) => {
+                    let listed = listed.into_iter();
+                    known.extend(listed.map(|(id, info)| ListedContainer { id, info }));
+                    problems.extend(failed);
+                }
+                Err(problem) => problems.push(problem),
+            }
+        }
         let told: BTreeSet<ContainerId> = known.iter().map(|k| k.id.clone()).collect();
         for found in CgroupDirectory::scan().1 {
             if !told.contains(&found.id)
@@ -93,12 +112,12 @@ impl Inventory {
         for container in &mut known {
             locate(&mut container.info);
         }
-        (known, problem)
+        (known, problems)
     }
 
-    fn of_engine(&self) -> Result<Vec<ListedContainer>, String> {
+    fn of_docker(&self) -> Result<Vec<ListedContainer>, String> {
         block_on(async {
-            let engine = DockerEngine::new(self.docker_host.clone());
+            let engine = DockerEngine::new(self.options.docker_host.clone());
             let (http, _) = engine.connect().await.map_err(unreachable)?;
             let listed = list(&http, true).await.map_err(|e| e.to_string())?;
             let (out, _) = crossbeam_channel::bounded(0);
@@ -122,7 +141,7 @@ impl Inventory {
             if !is_id(id.as_str()) {
                 return Err("it is no container of the Docker engine".to_owned());
             }
-            let engine = DockerEngine::new(self.docker_host.clone());
+            let engine = DockerEngine::new(self.options.docker_host.clone());
             let (http, _) = engine.connect().await.map_err(unreachable)?;
             let path = format!("/containers/{id}/changes");
             let changes = http.get_within(&path, MAX_CHANGES, WALK).await;
@@ -153,4 +172,33 @@ pub fn locate(info: &mut ContainerInfo) {
     {
         info.storage = storage;
     }
+}
+
+/// Which engine answers at the socket `unix:///PATH`.
+///
+/// # Errors
+/// When none does.
+pub fn engine_kind(url: &str) -> Result<EngineKind, String> {
+    block_on(async {
+        let path = engine_sockets::path_of(url).ok_or("not the path of a socket")?;
+        let Err(containerd) = ContainerdClient::connect(path).await else {
+            return Ok(EngineKind::Containerd);
+        };
+        match DockerEngine::new(Some(url.to_owned())).connect().await {
+            Ok(_) => Ok(EngineKind::Docker),
+            Err(EngineState::Absent) => Err("its socket does not exist".to_owned()),
+            Err(state) => Err(format!(
+                "nobody answers there, neither as containerd ({containerd}) nor as Docker ({})",
+                unreachable(state)
+            )),
+        }
+    })?
+}
+
+/// Who the containerds are that `choice` means.
+#[must_use]
+pub fn containerds(choice: &ContainerdChoice) -> Vec<ContainerdState> {
+    let sockets = choice.sockets();
+    // Without a thread of calls nobody is asked.
+    block_on(containerd_client::states(&sockets)).unwrap_or_default()
 }

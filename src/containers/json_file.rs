@@ -1,4 +1,4 @@
-//! Reads JSON files of runtimes, and fields of them one by one. Who writes them is trusted only as
+//! Reads files of runtimes, most in JSON, and fields of them one by one. Who writes them is trusted only as
 //! far as the file's owner says; a link, a fifo or an endless file is not read.
 
 use std::fs::File;
@@ -11,6 +11,15 @@ use serde_json::Value;
 
 /// Reads a JSON file: regular, not a link, root's or `owner`'s, of bounded size.
 pub(super) fn read_json(path: &Path, owner: u32, limit: u64) -> Option<Value> {
+    serde_json::from_slice(&read(path, owner, limit)?).ok()
+}
+
+/// Reads a file of root's that is text, of bounded size.
+pub(super) fn read_text(path: &Path, limit: u64) -> Option<String> {
+    String::from_utf8(read(path, 0, limit)?).ok()
+}
+
+fn read(path: &Path, owner: u32, limit: u64) -> Option<Vec<u8>> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);
     let meta = file.metadata().ok()?;
@@ -20,7 +29,7 @@ pub(super) fn read_json(path: &Path, owner: u32, limit: u64) -> Option<Value> {
     let mut text = Vec::new();
     // It may grow while it is read.
     file.take(limit).read_to_end(&mut text).ok()?;
-    serde_json::from_slice(&text).ok()
+    Some(text)
 }
 
 pub(super) fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {

@@ -135,7 +135,7 @@ fn layers(root: &MountLine<'_>, host: &[u8]) -> Option<Storage> {
 }
 
 /// Splits at colons that no backslash protects; data-only layers (`::`) count like others.
-fn split_lower(list: &[u8]) -> Vec<Vec<u8>> {
+pub(super) fn split_lower(list: &[u8]) -> Vec<Vec<u8>> {
     let mut out = vec![Vec::new()];
     let mut bytes = list.iter();
     while let Some(b) = bytes.next() {

@@ -9,7 +9,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 
-use super::json_file::{items, read_json, text};
+use super::image_config;
+use super::json_file::{read_json, text};
 use super::supervisor::Supervisor;
 use crate::event::{Bytes, ContainerId, ContainerInfo, Pod, Role, Runtime, Storage, Timestamp};
 
@@ -181,34 +182,7 @@ impl Graph {
         let Some(image) = self.read("images", &format!("{id}/{name}"), MAX_CONFIG) else {
             return;
         };
-        let keys = |pointer: &str| {
-            let object = image.pointer(pointer).and_then(Value::as_object);
-            object.into_iter().flatten().map(|(key, _)| key.clone())
-        };
-        if info.exposed.is_empty() {
-            info.exposed = keys("/config/ExposedPorts").collect();
-            info.exposed.sort();
-        }
-        let labels = image.pointer("/config/Labels").and_then(Value::as_object);
-        for (key, value) in labels.into_iter().flatten().take(64) {
-            if let Some(value) = value.as_str().filter(|value| value.len() <= 1024) {
-                info.labels
-                    .entry(key.clone())
-                    .or_insert_with(|| value.into());
-            }
-        }
-        if info.healthcheck.is_empty() {
-            let mut test = items(&image, "/config/Healthcheck/Test").filter_map(Value::as_str);
-            info.healthcheck = match test.next() {
-                Some("CMD") => test.map(Bytes::from).collect(),
-                Some("CMD-SHELL") => ["/bin/sh", "-c"]
-                    .into_iter()
-                    .chain(test)
-                    .map(Bytes::from)
-                    .collect(),
-                _ => Vec::new(),
-            };
-        }
+        image_config::complete(info, &image);
     }
 
     /// The directories of a container's layer and of those below it, whatever mounts them.
@@ -250,7 +224,7 @@ impl Graph {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::containers::supervisor::SupervisorKind;
+    use crate::containers::supervisor::{Shim, SupervisorKind};
     use serde_json::json;
 
     fn storage(driver: &str) -> (tempfile::TempDir, Supervisor) {
@@ -280,10 +254,7 @@ mod tests {
             pid: std::process::id(),
             // The tests' own user, whose the files are; root's need no other root.
             uid: rustix::process::geteuid().as_raw(),
-            kind: SupervisorKind::Shim {
-                namespace: String::new(),
-                id: String::new(),
-            },
+            kind: SupervisorKind::Shim(Shim::default()),
         };
         (dir, supervisor)
     }

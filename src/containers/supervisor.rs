@@ -21,8 +21,8 @@ const MAX_ANCESTORS: usize = 6;
 /// Which kind of supervisor, and what its command line says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum SupervisorKind {
-    /// `containerd-shim*`: the containerd namespace, and the id of the container or pod sandbox.
-    Shim { namespace: String, id: String },
+    /// `containerd-shim*`.
+    Shim(Shim),
     /// `conmon`: the container's name, its bundle directory, and the engine's storage where that
     /// is named.
     Conmon {
@@ -41,11 +41,15 @@ pub(super) struct Supervisor {
     pub(super) kind: SupervisorKind,
 }
 
-/// A shim of containerd, with the arguments that name its container.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The arguments of a shim of containerd.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Shim {
+    /// containerd's namespace.
     pub(super) namespace: String,
+    /// Of the container or pod sandbox.
     pub(super) id: String,
+    /// containerd's socket.
+    pub(super) address: Option<String>,
 }
 
 /// The nearest trusted supervisor among the ancestors of `pid`.
@@ -68,7 +72,7 @@ pub(super) fn shims() -> impl Iterator<Item = Shim> {
             return None;
         }
         match read(pid)?.kind {
-            SupervisorKind::Shim { namespace, id } => Some(Shim { namespace, id }),
+            SupervisorKind::Shim(shim) => Some(shim),
             SupervisorKind::Conmon { .. } => None,
         }
     })
@@ -119,10 +123,11 @@ fn argument<'a>(argv: &'a [Bytes], names: &[&str]) -> Option<&'a Bytes> {
 
 fn shim(argv: &[Bytes]) -> Option<SupervisorKind> {
     let text = |names: &[&str]| Some(argument(argv, names)?.to_str().ok()?.to_owned());
-    Some(SupervisorKind::Shim {
+    Some(SupervisorKind::Shim(Shim {
         namespace: text(&["-namespace", "--namespace"])?,
         id: text(&["-id", "--id"])?,
-    })
+        address: text(&["-address", "--address"]),
+    }))
 }
 
 fn conmon(argv: &[Bytes]) -> Option<SupervisorKind> {
@@ -188,10 +193,11 @@ mod tests {
         let line = "/usr/bin/containerd-shim-runc-v2 -namespace k8s.io -id ab -address /run/c.sock";
         assert_eq!(
             shim(&argv(line)).unwrap(),
-            SupervisorKind::Shim {
+            SupervisorKind::Shim(Shim {
                 namespace: "k8s.io".to_owned(),
-                id: "ab".to_owned()
-            }
+                id: "ab".to_owned(),
+                address: Some("/run/c.sock".to_owned()),
+            })
         );
         assert_eq!(shim(&argv("containerd-shim -namespace")), None);
         let line = "/usr/bin/conmon --api-version 1 -c ab -u ab -r /usr/bin/runc -b /var/b -n web";

@@ -1,9 +1,11 @@
 //! What the first line and the timeline show: host, engine, moment, and what else goes on.
 
+use std::collections::BTreeMap;
+
 use super::text::{bytes, distance, span};
 use super::timeline::Timeline;
 use crate::collect::Live;
-use crate::containers::EngineState;
+use crate::containers::{EngineKind, EngineState};
 use crate::event::Timestamp;
 use crate::recording::Player;
 
@@ -64,7 +66,17 @@ fn moment(player: &Player) -> (Shown, String) {
 }
 
 /// The engine and its state in words, and whether that is less than it should be.
-fn engine(state: Option<EngineState>) -> (String, bool) {
+fn engine(engines: &BTreeMap<EngineKind, EngineState>) -> (String, bool) {
+    let containerd = engines.get(&EngineKind::Containerd);
+    match (engines.get(&EngineKind::Docker).cloned(), containerd) {
+        (None | Some(EngineState::Absent), Some(EngineState::Connected { version, .. })) => {
+            (format!("containerd {version}"), false)
+        }
+        (state, _) => docker(state),
+    }
+}
+
+fn docker(state: Option<EngineState>) -> (String, bool) {
     match state {
         None => ("no engine asked".to_owned(), false),
         Some(EngineState::Connecting) => ("docker …".to_owned(), false),
@@ -93,7 +105,7 @@ impl Status {
     /// Of this host, at its present or where `past` is.
     pub(super) fn of_host(live: &Live, past: Option<&Player>) -> Self {
         let status = live.status();
-        let (engine, engine_down) = engine(status.engine);
+        let (engine, engine_down) = engine(&status.engines);
         let refused = status.report.refused.len();
         let mut trouble = None;
         let recording = status.recording.and_then(|recording| {

@@ -7,6 +7,7 @@ mod calls;
 mod cgroup;
 #[path = "../common/mod.rs"]
 mod common;
+mod containerd;
 mod daemon;
 mod files;
 mod isolation;

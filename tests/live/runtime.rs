@@ -29,9 +29,7 @@ fn import_image(engine: &Engine) {
 }
 
 fn options(engine: &Engine) -> RuntimeOptions {
-    RuntimeOptions {
-        docker_host: Some(engine.0.clone()),
-    }
+    RuntimeOptions::of_docker(Some(engine.0.clone()))
 }
 
 /// Waits for the first message `wanted` gives something for.
@@ -56,7 +54,7 @@ fn action_of(
     id: &ContainerId,
 ) -> Option<(ContainerAction, Option<ContainerInfo>)> {
     match message {
-        RuntimeMessage::Update(u) if u.id == *id => {
+        RuntimeMessage::Update(_, u) if u.id == *id => {
             Some((u.event.action.clone(), u.event.info.as_deref().cloned()))
         }
         _ => None,
@@ -95,7 +93,7 @@ fn life(engine: &Engine, old: &Container, name: &str) -> ContainerInfo {
     let (out, from) = unbounded();
     let runtimes = start(options(engine), out);
     wait(&from, "connection", |m| match m {
-        RuntimeMessage::State(EngineState::Connected { version, driver }) => {
+        RuntimeMessage::State(_, EngineState::Connected { version, driver }) => {
             assert!(!version.is_empty() && !driver.is_empty());
             Some(())
         }
@@ -277,9 +275,7 @@ fn an_engine_that_comes_back_is_caught_up_with() {
     let ended = engine.run(&[], IMAGE, &["sleep", "1000"]);
     let stayed = engine.run(&[], IMAGE, &["sleep", "1000"]);
     let (out, from) = unbounded();
-    let options = RuntimeOptions {
-        docker_host: Some(at.to_str().unwrap().to_owned()),
-    };
+    let options = RuntimeOptions::of_docker(Some(at.to_str().unwrap().to_owned()));
     let runtimes = start(options, out);
     let mut missing = vec![ended.id.clone(), stayed.id.clone()];
     wait(&from, "both containers", |m| {
@@ -315,12 +311,10 @@ fn an_engine_that_comes_back_is_caught_up_with() {
 #[test]
 fn an_engine_that_is_not_there_is_said_at_once() {
     let (out, from) = unbounded();
-    let options = RuntimeOptions {
-        docker_host: Some("unix:///nonexistent/docker.sock".to_owned()),
-    };
+    let options = RuntimeOptions::of_docker(Some("unix:///nonexistent/docker.sock".to_owned()));
     let runtimes = start(options, out);
     wait(&from, "absence", |m| {
-        matches!(m, RuntimeMessage::State(EngineState::Absent)).then_some(())
+        matches!(m, RuntimeMessage::State(_, EngineState::Absent)).then_some(())
     });
     runtimes.stop();
 }

@@ -1,0 +1,205 @@
+//! A containerd of the tests' own: containers in two namespaces, with names, images, layers, exec
+//! sessions and ends.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use hullwatch::event::ContainerId;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
+
+use crate::common::{PATIENCE, Watch, hullwatch, kernel_is_ready};
+
+const IMAGE: &str = "docker.io/library/hullwatch-test:1";
+const CONFIG: &str = "version = 2\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n";
+
+struct Containerd {
+    dir: TempDir,
+    child: Child,
+}
+
+impl Containerd {
+    fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::write(at("config.toml"), CONFIG).unwrap();
+        let child = Command::new("containerd")
+            .args(["--config".into(), at("config.toml")])
+            .args(["--root".into(), at("root"), "--state".into(), at("state")])
+            .args(["--address".into(), at("c.sock")])
+            .stderr(fs::File::create(at("log")).unwrap())
+            .spawn()
+            .unwrap();
+        let started = Self { dir, child };
+        let until = Instant::now() + PATIENCE;
+        while !started.try_ctr(&["version"]) {
+            assert!(Instant::now() < until, "containerd does not answer");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        fs::write(started.path("image.tar"), image()).unwrap();
+        for namespace in ["default", "team"] {
+            let file = started.path("image.tar");
+            started.ctr(&["-n", namespace, "images", "import", file.to_str().unwrap()]);
+        }
+        started
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn socket(&self) -> String {
+        format!("unix://{}", self.path("c.sock").display())
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut ctr = Command::new("ctr");
+        ctr.arg("-a").arg(self.path("c.sock")).args(args);
+        ctr.stdout(Stdio::null());
+        ctr
+    }
+
+    fn try_ctr(&self, args: &[&str]) -> bool {
+        let mut command = self.command(args);
+        command.stderr(Stdio::null()).status().unwrap().success()
+    }
+
+    fn ctr(&self, args: &[&str]) {
+        assert!(self.command(args).status().unwrap().success(), "{args:?}");
+    }
+
+    /// Starts a container that waits.
+    fn run(&self, namespace: &str, name: &str) {
+        self.ctr(&["-n", namespace, "run", "-d", IMAGE, name]);
+    }
+}
+
+impl Drop for Containerd {
+    fn drop(&mut self) {
+        for (namespace, name) in [("default", "web"), ("team", "web"), ("team", "late")] {
+            self.try_ctr(&["-n", namespace, "tasks", "rm", "-f", name]);
+            self.try_ctr(&["-n", namespace, "containers", "rm", name]);
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An image in Docker's archive format: busybox alone.
+fn image() -> Vec<u8> {
+    let add = |archive: &mut tar::Builder<Vec<u8>>, name: &str, mode, content: &[u8]| {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(mode);
+        archive.append_data(&mut header, name, content).unwrap();
+    };
+    let busybox = ["/usr/bin/busybox", "/bin/busybox"];
+    let busybox = busybox.iter().find_map(|path| fs::read(path).ok()).unwrap();
+    let mut layer = tar::Builder::new(Vec::new());
+    add(&mut layer, "bin/busybox", 0o755, &busybox);
+    let layer = layer.into_inner().unwrap();
+    let digest = |bytes: &[u8]| -> String {
+        let digest = Sha256::digest(bytes);
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    };
+    let config = json!({"architecture": "amd64", "os": "linux",
+        "config": {"Cmd": ["/bin/busybox", "sleep", "1000"], "ExposedPorts": {"80/tcp": {}},
+            "Labels": {"kept": "yes"}},
+        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", digest(&layer))]}});
+    let config = config.to_string().into_bytes();
+    let name = format!("{}.json", digest(&config));
+    let manifest = json!([{"Config": name, "RepoTags": [IMAGE], "Layers": ["layer.tar"]}]);
+    let mut image = tar::Builder::new(Vec::new());
+    add(&mut image, &name, 0o644, &config);
+    add(&mut image, "layer.tar", 0o644, &layer);
+    add(
+        &mut image,
+        "manifest.json",
+        0o644,
+        manifest.to_string().as_bytes(),
+    );
+    image.into_inner().unwrap()
+}
+
+fn of<'a>(line: &'a Value, id: &str) -> Option<&'a Value> {
+    (line.get("container")?.as_str()? == id).then_some(line)
+}
+
+#[test]
+fn containers_of_every_namespace_of_a_real_containerd() {
+    if !kernel_is_ready() {
+        return;
+    }
+    let containerd = Containerd::start();
+    containerd.run("default", "web");
+    containerd.run("team", "web");
+    let socket = containerd.socket();
+    let watch = Watch::start(&[
+        "--events",
+        "container,exec,client",
+        "--runtime-endpoint",
+        &socket,
+    ]);
+    for (id, namespace) in [("default/web", "default"), ("team/web", "team")] {
+        let line = watch.expect("facts of the engine", |line| {
+            of(line, id).is_some_and(|line| line["info"]["image_digest"] != "")
+        });
+        let info = &line["info"];
+        assert_eq!(info["name"], "web");
+        assert_eq!(info["image"], IMAGE);
+        assert_eq!(info["engine_namespace"], namespace);
+        assert_eq!(info["exposed"], json!(["80/tcp"]));
+        assert_eq!(info["labels"]["kept"], "yes");
+        assert_eq!(info["storage"]["lower"].as_array().unwrap().len(), 1);
+    }
+    containerd.run("team", "late");
+    watch.expect("a container that begins", |line| {
+        of(line, "team/late").is_some_and(|line| line["info"]["image"] == IMAGE)
+    });
+    let late = ContainerId::new("team/late");
+    containerd.ctr(&[
+        "-n",
+        "team",
+        "tasks",
+        "exec",
+        "--exec-id",
+        "e1",
+        "late",
+        "/bin/busybox",
+        "sleep",
+        "1",
+    ]);
+    watch.expect("its exec session's client", |line| {
+        of(line, late.as_str()).is_some_and(|line| {
+            line["type"] == "client"
+                && line["argv"]
+                    .as_array()
+                    .is_some_and(|a| a.contains(&json!("exec")))
+        })
+    });
+    containerd.ctr(&["-n", "team", "tasks", "kill", "-s", "KILL", "late"]);
+    watch.expect("its end with its code, before it is removed", |line| {
+        of(line, late.as_str()).is_some_and(|line| line["action"] == json!({"died": 137}))
+    });
+    let lines = watch.stop();
+    let ends = lines
+        .iter()
+        .filter(|line| of(line, late.as_str()).is_some_and(|line| line["action"]["died"].is_i64()));
+    assert_eq!(ends.count(), 1, "an end is reported once");
+
+    // Two of one name: the namespace tells them apart.
+    let config = tempfile::tempdir().unwrap();
+    let args = ["drift", "team/web", "--runtime-endpoint", &socket];
+    let drift = hullwatch(&args, &config).output().unwrap();
+    assert!(drift.status.success(), "{drift:?}");
+    let doctor = hullwatch(
+        &["doctor", "--json", "--runtime-endpoint", &socket],
+        &config,
+    );
+    let doctor = { doctor }.output().unwrap();
+    let doctor: Value = serde_json::from_slice(&doctor.stdout).unwrap();
+    assert_eq!(doctor["containerd"][0]["namespaces"]["team"], 1);
+}
