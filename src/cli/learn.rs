@@ -150,7 +150,7 @@ fn from_host(args: &Args) -> Result<Learner, CliError> {
         }
     }
     let address = match args.restart {
-        true => docker_host::resolve(args.live.docker_host.as_deref())?,
+        true => docker_host::resolve(args.live.runtimes.docker_host.as_deref())?,
         false => None,
     };
     // Restarts asked for, by name.

@@ -161,7 +161,7 @@ fn before(
         }
         _ => false,
     };
-    if events.values().any(|event| began(&event)) {
+    if events.values().any(began) {
         return Vec::new();
     }
     let Some(known) = core.state.containers.get(container) else {

@@ -41,6 +41,11 @@ pub(super) fn signs(ui: &Ui, entries: &[&'static Entry], each: usize) -> String 
         }
     }
     match &signs[..] {
+        // Without a key: the command line has it.
+        [] => entries
+            .first()
+            .map(|entry| format!(":{}", entry.name))
+            .unwrap_or_default(),
         // 1 2 3 4 5 6
         [first, .., last] if signs.len() > 4 && signs.iter().all(|s| digit(s)) => {
             format!("{first}..{last}")
