@@ -18,6 +18,9 @@ const CLIENTS: &[&str] = &[
     "kubectl",
     "crictl",
     "docker-compose",
+    "ctr",
+    "runc",
+    "crun",
 ];
 /// Processes looked at; with more on the host a client may stay unknown, but the engine's thread
 /// is not held up.

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use hullwatch::event::ContainerId;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
@@ -19,6 +18,13 @@ const CONFIG: &str = "version = 2\ndisabled_plugins = [\"io.containerd.grpc.v1.c
 struct Containerd {
     dir: TempDir,
     child: Child,
+    /// Namespaces and names of the containers made.
+    made: Vec<(String, String)>,
+}
+
+/// A name that no other containerd's container has: the runtime keeps the state of all at one place.
+fn unique(name: &str) -> String {
+    format!("{name}-{}", std::process::id())
 }
 
 impl Containerd {
@@ -33,7 +39,11 @@ impl Containerd {
             .stderr(fs::File::create(at("log")).unwrap())
             .spawn()
             .unwrap();
-        let started = Self { dir, child };
+        let started = Self {
+            dir,
+            child,
+            made: Vec::new(),
+        };
         let until = Instant::now() + PATIENCE;
         while !started.try_ctr(&["version"]) {
             assert!(Instant::now() < until, "containerd does not answer");
@@ -72,14 +82,15 @@ impl Containerd {
     }
 
     /// Starts a container that waits.
-    fn run(&self, namespace: &str, name: &str) {
+    fn run(&mut self, namespace: &str, name: &str) {
+        self.made.push((namespace.to_owned(), name.to_owned()));
         self.ctr(&["-n", namespace, "run", "-d", IMAGE, name]);
     }
 }
 
 impl Drop for Containerd {
     fn drop(&mut self) {
-        for (namespace, name) in [("default", "web"), ("team", "web"), ("team", "late")] {
+        for (namespace, name) in &self.made {
             self.try_ctr(&["-n", namespace, "tasks", "rm", "-f", name]);
             self.try_ctr(&["-n", namespace, "containers", "rm", name]);
         }
@@ -133,9 +144,10 @@ fn containers_of_every_namespace_of_a_real_containerd() {
     if !kernel_is_ready() {
         return;
     }
-    let containerd = Containerd::start();
-    containerd.run("default", "web");
-    containerd.run("team", "web");
+    let mut containerd = Containerd::start();
+    let (web, late) = (unique("web"), unique("late"));
+    containerd.run("default", &web);
+    containerd.run("team", &web);
     let socket = containerd.socket();
     let watch = Watch::start(&[
         "--events",
@@ -143,23 +155,24 @@ fn containers_of_every_namespace_of_a_real_containerd() {
         "--runtime-endpoint",
         &socket,
     ]);
-    for (id, namespace) in [("default/web", "default"), ("team/web", "team")] {
+    for namespace in ["default", "team"] {
+        let id = format!("{namespace}/{web}");
         let line = watch.expect("facts of the engine", |line| {
-            of(line, id).is_some_and(|line| line["info"]["image_digest"] != "")
+            of(line, &id).is_some_and(|line| line["info"]["image_digest"] != "")
         });
         let info = &line["info"];
-        assert_eq!(info["name"], "web");
+        assert_eq!(info["name"], web.as_str());
         assert_eq!(info["image"], IMAGE);
         assert_eq!(info["engine_namespace"], namespace);
         assert_eq!(info["exposed"], json!(["80/tcp"]));
         assert_eq!(info["labels"]["kept"], "yes");
         assert_eq!(info["storage"]["lower"].as_array().unwrap().len(), 1);
     }
-    containerd.run("team", "late");
+    let id = format!("team/{late}");
+    containerd.run("team", &late);
     watch.expect("a container that begins", |line| {
-        of(line, "team/late").is_some_and(|line| line["info"]["image"] == IMAGE)
+        of(line, &id).is_some_and(|line| line["info"]["image"] == IMAGE)
     });
-    let late = ContainerId::new("team/late");
     containerd.ctr(&[
         "-n",
         "team",
@@ -167,32 +180,37 @@ fn containers_of_every_namespace_of_a_real_containerd() {
         "exec",
         "--exec-id",
         "e1",
-        "late",
+        &late,
         "/bin/busybox",
         "sleep",
         "1",
     ]);
     watch.expect("its exec session's client", |line| {
-        of(line, late.as_str()).is_some_and(|line| {
+        of(line, &id).is_some_and(|line| {
             line["type"] == "client"
                 && line["argv"]
                     .as_array()
                     .is_some_and(|a| a.contains(&json!("exec")))
         })
     });
-    containerd.ctr(&["-n", "team", "tasks", "kill", "-s", "KILL", "late"]);
+    containerd.ctr(&["-n", "team", "tasks", "kill", "-s", "KILL", &late]);
     watch.expect("its end with its code, before it is removed", |line| {
-        of(line, late.as_str()).is_some_and(|line| line["action"] == json!({"died": 137}))
+        of(line, &id).is_some_and(|line| line["action"] == json!({"died": 137}))
     });
     let lines = watch.stop();
     let ends = lines
         .iter()
-        .filter(|line| of(line, late.as_str()).is_some_and(|line| line["action"]["died"].is_i64()));
+        .filter(|line| of(line, &id).is_some_and(|line| line["action"]["died"].is_i64()));
     assert_eq!(ends.count(), 1, "an end is reported once");
 
     // Two of one name: the namespace tells them apart.
     let config = tempfile::tempdir().unwrap();
-    let args = ["drift", "team/web", "--runtime-endpoint", &socket];
+    let args = [
+        "drift",
+        &format!("team/{web}"),
+        "--runtime-endpoint",
+        &socket,
+    ];
     let drift = hullwatch(&args, &config).output().unwrap();
     assert!(drift.status.success(), "{drift:?}");
     let doctor = hullwatch(
