@@ -395,7 +395,7 @@ fn completions_and_manual_pages_are_made() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let output = hullwatch(&["completions", shell]);
         assert!(output.status.success());
-        assert!(String::from_utf8_lossy(&output.stdout).contains("replay"));
+        assert!(String::from_utf8_lossy(&output.stdout).contains("hullwatch"));
     }
     let page = hullwatch(&["man"]).stdout;
     assert!(String::from_utf8_lossy(&page).contains(".TH hullwatch 1"));

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::containerd_answer::{container_id, is_dockers, time_of};
 use super::containerd_api as api;
-use super::containerd_client::{ContainerdClient, Known};
+use super::containerd_client::{ContainerdClient, KnownContainer};
 use super::engine::{
     ContainerEngine, EngineKind, EngineLink, EngineState, RuntimeMessage, RuntimeUpdate,
 };
@@ -52,7 +52,7 @@ impl Containerd {
 impl ContainerEngine for Containerd {
     fn run(self: Box<Self>, link: EngineLink) -> Pin<Box<dyn Future<Output = ()>>> {
         Box::pin(async move {
-            let mut session = Session {
+            let mut session = ContainerdSession {
                 socket: self.socket,
                 link,
                 running: BTreeSet::new(),
@@ -89,7 +89,7 @@ impl From<GrpcError> for FollowEnd {
 }
 
 /// What is known across connections.
-struct Session {
+struct ContainerdSession {
     socket: PathBuf,
     link: EngineLink,
     /// Containers that run.
@@ -102,7 +102,7 @@ struct Session {
     waiting: VecDeque<(Instant, ContainerId, u32, Client)>,
 }
 
-impl Session {
+impl ContainerdSession {
     async fn keep(&mut self) -> Result<(), Gone> {
         let mut pause = FIRST_PAUSE;
         self.say(EngineState::Connecting)?;
@@ -205,7 +205,7 @@ impl Session {
             self.send(RuntimeMessage::Lost(now(), lost))?;
         }
         let mut running = BTreeSet::new();
-        for Known { id, info, paused } in known {
+        for KnownContainer { id, info, paused } in known {
             // What began meanwhile has been seen by the kernel programs.
             let action = match (self.synced, self.running.contains(&id)) {
                 (false, _) => ContainerAction::Existing,

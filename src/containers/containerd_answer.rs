@@ -3,7 +3,7 @@
 use bstr::ByteSlice as _;
 use serde_json::Value;
 
-use super::containerd_api::{Container, SnapshotMount, Time};
+use super::containerd_api::{ContainerMessage, SnapshotMount, Time};
 use super::{oci_config, overlay};
 use crate::event::{Bytes, ContainerId, ContainerInfo, Pod, Role, Runtime, Storage, Timestamp};
 
@@ -30,7 +30,7 @@ pub(super) fn container_id(namespace: &str, id: &str) -> ContainerId {
 }
 
 /// The facts that containerd keeps of a container.
-pub(super) fn facts(namespace: &str, container: &Container) -> ContainerInfo {
+pub(super) fn facts(namespace: &str, container: &ContainerMessage) -> ContainerInfo {
     let spec = container.spec.as_ref();
     // An empty configuration, or none in JSON, tells nothing.
     let spec: Value = spec
@@ -111,8 +111,8 @@ mod tests {
     use crate::containers::containerd_api::Any;
     use serde_json::json;
 
-    fn container(id: &str, labels: &[(&str, &str)], spec: &Value) -> Container {
-        Container {
+    fn container(id: &str, labels: &[(&str, &str)], spec: &Value) -> ContainerMessage {
+        ContainerMessage {
             id: id.to_owned(),
             image: "docker.io/library/web:1".to_owned(),
             labels: labels
@@ -123,7 +123,7 @@ mod tests {
                 value: spec.to_string().into_bytes(),
                 ..Any::default()
             }),
-            ..Container::default()
+            ..ContainerMessage::default()
         }
     }
 

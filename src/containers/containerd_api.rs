@@ -57,11 +57,11 @@ pub(super) struct IdRequest {
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct ContainerAnswer {
     #[prost(message, optional, tag = "1")]
-    pub(super) container: Option<Container>,
+    pub(super) container: Option<ContainerMessage>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Container {
+pub(super) struct ContainerMessage {
     #[prost(string, tag = "1")]
     pub(super) id: String,
     #[prost(map = "string, string", tag = "2")]
@@ -141,11 +141,11 @@ pub(super) struct ImageRequest {
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct ImageAnswer {
     #[prost(message, optional, tag = "1")]
-    pub(super) image: Option<Image>,
+    pub(super) image: Option<ImageMessage>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Image {
+pub(super) struct ImageMessage {
     #[prost(message, optional, tag = "3")]
     pub(super) target: Option<Descriptor>,
 }

@@ -26,7 +26,7 @@ const MAX_PLATFORMS: usize = 32;
 
 /// A container as containerd has it.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct KnownContainer {
     pub(super) id: ContainerId,
     pub(super) info: ContainerInfo,
     pub(super) paused: bool,
@@ -76,7 +76,10 @@ impl ContainerdClient {
 
     /// Every container of every namespace but Docker's, and how many were left out. `all`: those
     /// that do not run as well.
-    pub(super) async fn containers(&self, all: bool) -> Result<(Vec<Known>, usize), GrpcError> {
+    pub(super) async fn containers(
+        &self,
+        all: bool,
+    ) -> Result<(Vec<KnownContainer>, usize), GrpcError> {
         let mut known = Vec::new();
         let mut left_out = 0;
         for namespace in self.namespaces().await? {
@@ -120,7 +123,7 @@ impl ContainerdClient {
         namespace: &str,
         id: &str,
         pid: u32,
-    ) -> Result<Known, GrpcError> {
+    ) -> Result<KnownContainer, GrpcError> {
         let asked = "containerd.services.containers.v1.Containers/Get";
         let request = api::IdRequest { id: id.to_owned() };
         let told: api::ContainerAnswer = self.grpc.call(asked, namespace, &request).await?;
@@ -135,9 +138,9 @@ impl ContainerdClient {
     async fn describe(
         &self,
         namespace: &str,
-        container: &api::Container,
+        container: &api::ContainerMessage,
         task: Option<&api::Task>,
-    ) -> Known {
+    ) -> KnownContainer {
         let mut info = answer::facts(namespace, container);
         if let Some(task) = task.filter(|task| task.pid != 0) {
             info.init_pid = task.pid;
@@ -152,7 +155,7 @@ impl ContainerdClient {
             info.image_digest = digest;
             image_config::complete(&mut info, &config);
         }
-        Known {
+        KnownContainer {
             id: answer::container_id(namespace, &container.id),
             info,
             paused: task.is_some_and(api::Task::is_paused),
@@ -162,7 +165,7 @@ impl ContainerdClient {
     async fn mounts(
         &self,
         namespace: &str,
-        container: &api::Container,
+        container: &api::ContainerMessage,
     ) -> Result<api::MountsAnswer, GrpcError> {
         if container.snapshot_key.is_empty() {
             return Ok(api::MountsAnswer::default());

@@ -49,7 +49,7 @@ impl Slice {
             .values()
             .next()
             .map_or(core.state.now, |event| event.ts);
-        let mut slice = Writer {
+        let mut slice = SliceWriter {
             lines: Vec::new(),
             number: 0,
             masked,
@@ -72,14 +72,14 @@ impl Slice {
     }
 }
 
-struct Writer {
+struct SliceWriter {
     lines: Vec<u8>,
     /// Of the last event.
     number: u64,
     masked: bool,
 }
 
-impl Writer {
+impl SliceWriter {
     fn event(&mut self, mut event: Event) -> io::Result<()> {
         self.number += 1;
         event.seq = self.number;

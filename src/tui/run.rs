@@ -526,7 +526,7 @@ impl App {
         let here =
             self.viewpoint.is_present() && matches!(self.viewpoint.source(), Source::Live(_));
         let ui = &self.ui;
-        let gather = |core: &Core| (export::Evidence::of(core, ui, here), core.state.now);
+        let gather = |core: &Core| (export::GatheredEvidence::of(core, ui, here), core.state.now);
         let (gathered, now) = self.viewpoint.with(gather);
         let reveal = ui.display.reveal;
         let said = gathered.and_then(|evidence| evidence.write(now, reveal, Path::new(".")));

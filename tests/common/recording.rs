@@ -28,7 +28,7 @@ pub struct Recording {
 impl Recording {
     /// Begins to record what containers of `engine` do; returns when everything is attached.
     pub fn start(engine: &Engine) -> Self {
-        Self::start_with(&["--docker-host", &engine.0])
+        Self::start_with(&["--docker-host", &engine.0, "--runtime", "docker"])
     }
 
     /// The same with other options.

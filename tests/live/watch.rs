@@ -189,7 +189,8 @@ fn the_self_test_is_not_reported() {
     assert_eq!(lines.iter().find(of_selftest), None);
 }
 
-/// From a cgroup namespace of its own, as in a container, it cannot see what runs already.
+/// From a cgroup namespace of its own, as in a container, it cannot see what runs already, unless it
+/// may go back to the host's, which it sees in the host's pid namespace.
 #[test]
 fn a_cgroup_namespace_of_its_own_is_said() {
     if !common::kernel_is_ready() {
@@ -206,8 +207,10 @@ fn a_cgroup_namespace_of_its_own_is_said() {
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
     let said = "in a cgroup namespace of its own";
-    let inside = watch(&["unshare", "--cgroup"]);
+    let inside = watch(&["unshare", "--cgroup", "--pid", "--fork", "--mount-proc"]);
     assert!(inside.contains(said), "{inside}");
+    let back = watch(&["unshare", "--cgroup"]);
+    assert!(!back.contains(said), "{back}");
     let outside = watch(&["env"]);
     assert!(!outside.contains(said), "{outside}");
 }
@@ -221,7 +224,15 @@ fn an_engine_that_is_away_is_said() {
         ("unix:///nowhere/docker.sock", "there is no Docker engine"),
         ("tcp://127.0.0.1:1", "does not answer: tcp://127.0.0.1:1"),
     ] {
-        let args = ["watch", "--docker-host", host, "--duration", "2s"];
+        let args = [
+            "watch",
+            "--docker-host",
+            host,
+            "--runtime",
+            "docker",
+            "--duration",
+            "2s",
+        ];
         let (status, _, said) = Hullwatch::start(&args).end();
         assert!(status.success() && said.contains(words), "{said}");
     }

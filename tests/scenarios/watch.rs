@@ -24,6 +24,15 @@ struct Said {
     ended: bool,
 }
 
+/// Only the tests' own engine is asked: those that other tests start come and go.
+const WATCH: [&str; 5] = [
+    "watch",
+    "--events",
+    "findings,tick,lost",
+    "--runtime",
+    "docker",
+];
+
 /// A running `hullwatch watch` with its defaults.
 pub(crate) struct Watch {
     child: Child,
@@ -35,7 +44,7 @@ impl Watch {
     /// Starts it and waits until every probe is attached.
     pub(crate) fn start() -> Self {
         let config = tempfile::tempdir().unwrap();
-        let mut command = hullwatch(&["watch", "--events", "findings,tick,lost"], &config);
+        let mut command = hullwatch(&WATCH, &config);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         if let Some(file) = std::env::var_os("HULLWATCH_TEST_RECORD") {
             command.arg("--record").arg(file);

@@ -38,7 +38,7 @@ const FILE_FLAGS: u64 = 7;
 /// A request under way.
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct Request {
+struct RingRequest {
     /// Arguments of the native call. Those that are names stand below.
     args: [u64; 6],
     /// Its number.
@@ -56,14 +56,14 @@ struct Request {
 
 /// Requests under way, by their address. An entry goes when the request ends.
 #[map]
-static RING_REQUESTS: HashMap<u64, Request> = HashMap::with_max_entries(2048, 0);
+static RING_REQUESTS: HashMap<u64, RingRequest> = HashMap::with_max_entries(2048, 0);
 
 /// Requests that found no room in [`RING_REQUESTS`], by cgroup.
 #[map]
 static RING_UNFOLLOWED: PerCpuHashMap<u64, u64> = PerCpuHashMap::with_max_entries(1024, 0);
 
 #[map]
-static RING_SCRATCH: PerCpuArray<Request> = PerCpuArray::with_max_entries(1, 0);
+static RING_SCRATCH: PerCpuArray<RingRequest> = PerCpuArray::with_max_entries(1, 0);
 
 /// One program per class of calls, as for system calls.
 #[map]
@@ -132,7 +132,7 @@ fn submitted(request: u64) -> Option<()> {
 
 /// Reads what a request asks for, in the order of the native call's arguments.
 #[inline(always)]
-fn asked(kept: &mut Request, request: u64, opcode: u8) -> Option<()> {
+fn asked(kept: &mut RingRequest, request: u64, opcode: u8) -> Option<()> {
     let word = |at| field::<u32>(request, at).map(u64::from);
     match opcode {
         opcode::OPENAT | opcode::OPENAT2 => {
@@ -261,7 +261,7 @@ fn finished(request: u64) -> Option<Call> {
 
 /// The arguments, names included.
 #[inline(always)]
-fn named(copy: &mut Request) -> [u64; 6] {
+fn named(copy: &mut RingRequest) -> [u64; 6] {
     // The addresses of the names go through memory, after which they are plain numbers.
     let opcode = copy.opcode as u8;
     let (name, other, value) = (

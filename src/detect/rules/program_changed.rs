@@ -40,20 +40,20 @@ const MAX_OPENED: usize = 256;
 /// What was opened for writing and is not known to have another content: `touch` and an empty append
 /// do that, and a comparison tells.
 #[derive(Debug, Clone, Default)]
-struct Opened {
+struct OpenedPrograms {
     /// Not compared yet.
     unsure: BTreeSet<Bytes>,
     /// Directories in which something was changed for certain.
     changed: SeenSet,
 }
 
-impl RuleMemory for Opened {
+impl RuleMemory for OpenedPrograms {
     fn heap_bytes(&self) -> usize {
         self.unsure.len() * 64 + self.changed.len() * 32
     }
 }
 
-impl Opened {
+impl OpenedPrograms {
     fn note(&mut self, op: FileOp, path: &Bytes, errno: u16) {
         let only_opened = op == FileOp::Write && errno == 0 && self.unsure.len() < MAX_OPENED;
         if only_opened {
@@ -66,11 +66,11 @@ impl Opened {
 
 /// The writer ended, and the file was compared with the image's.
 fn compared(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, compare: &Compare) -> Alerts {
-    let known = memories.get::<Opened>();
+    let known = memories.get::<OpenedPrograms>();
     if !known.is_some_and(|opened| opened.unsure.contains(&compare.path)) {
         return Alerts::none();
     }
-    let opened: &mut Opened = memories.of();
+    let opened: &mut OpenedPrograms = memories.of();
     opened.unsure.remove(&compare.path);
     let directory = program_roles::directory(&compare.path);
     if compare.class != CompareClass::CopiedUp {
@@ -94,7 +94,7 @@ fn compared(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, compare: &Co
         .into()
 }
 
-fn examine(ctx: &RuleContext<'_>, opened: &mut Opened, file: &File) -> Alerts {
+fn examine(ctx: &RuleContext<'_>, opened: &mut OpenedPrograms, file: &File) -> Alerts {
     let mut alerts = Alerts::none();
     for change in changes(file).into_iter().flatten() {
         let class = if file.op == FileOp::Rename {

@@ -292,14 +292,14 @@ fn written(grid: &Grid, format: Format) -> Result<Vec<u8>, String> {
 }
 
 /// The evidence of what is selected, gathered from memory.
-pub(in crate::tui) enum Evidence {
+pub(in crate::tui) enum GatheredEvidence {
     /// Of a finding, to the last byte.
     Finding(String, Vec<u8>),
     /// Of an incident, whose files are yet to be read.
     Incident(String, Box<report::IncidentEvidence>),
 }
 
-impl Evidence {
+impl GatheredEvidence {
     /// Gathers it; `here`: this host as it is now is shown.
     pub(in crate::tui) fn of(core: &Core, ui: &Ui, here: bool) -> Result<Self, String> {
         let masked = !ui.display.reveal;
@@ -408,7 +408,7 @@ mod tests {
         }
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 8);
         assert!(
-            Evidence::of(&core, &ui, false)
+            GatheredEvidence::of(&core, &ui, false)
                 .and_then(|e| e.write(core.state.now, false, dir.path()))
                 .unwrap()
                 .contains("tar (secrets masked)")

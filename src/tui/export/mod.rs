@@ -10,7 +10,7 @@ mod svg;
 mod view;
 
 pub use act::listing;
-pub(super) use act::{Appearance, Evidence, act, copy_line, takes};
+pub(super) use act::{Appearance, GatheredEvidence, act, copy_line, takes};
 pub(super) use harden::is_shown as harden_is_shown;
 pub use svg::svg;
 pub use view::Format;
