@@ -6,7 +6,6 @@
 #[path = "../scenarios/mod.rs"]
 mod scenarios;
 
-mod incident;
 
 use hullwatch::detect::Severity;
 use scenarios::batch::Ran;
