@@ -6,7 +6,6 @@
 #[path = "../scenarios/mod.rs"]
 mod scenarios;
 
-
 use hullwatch::detect::Severity;
 use scenarios::batch::Ran;
 use scenarios::report::{Table, line};
