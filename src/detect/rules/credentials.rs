@@ -174,7 +174,7 @@ fn credentials(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, file: &Fi
     };
     let severity = graded(weight, file.errno).min(weight);
     let line = format!("{verb} {}{}", file.path.escaped(), refused(file.errno));
-    let subject = if absent || empty {
+    let subject = if absent {
         Bytes::new(group.as_slice())
     } else {
         reads.subject(ctx, &group)
@@ -314,6 +314,24 @@ mod tests {
         for hashes in [Some(true), None] {
             assert_eq!(read(hashes, service), Some(Severity::Medium));
             assert_eq!(read(hashes, hand), Some(Severity::High));
+        }
+    }
+
+    #[test]
+    fn a_copy_of_etc_is_one_finding_whatever_the_password_file_holds() {
+        let (shadow, key) = ("/etc/shadow", "/etc/ssh/ssh_host_rsa_key");
+        for paths in [[shadow, key], [key, shadow]] {
+            let mut w = World::steady();
+            let init = w.init();
+            let tar = w.exec(init, "/bin/tar", &["tar", "-cf", "/srv/x.tar", "/etc"]);
+            for path in paths {
+                w.file_as(tar, FileOp::Read, path, |f| {
+                    f.hashes = (path == shadow).then_some(false);
+                });
+            }
+            let finding = w.finding("file.credential-read");
+            assert_eq!(finding.severity, Severity::High);
+            assert!(finding.title.contains("ssh_host_rsa_key"), "{}", finding.title);
         }
     }
 
