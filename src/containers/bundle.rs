@@ -153,17 +153,14 @@ fn from_runc(state: &Value) -> Option<(ContainerInfo, Option<Root>)> {
     Some((info, root))
 }
 
-/// Docker's own files about a container: they lie in the directory that the container's
-/// `/etc/hostname` is mounted from.
+/// Docker's own files about a container: they are in the directory of its id, beside or as the one
+/// that `/etc/hostname` is mounted from. A container in another's network has that one's hostname.
 fn docker_files(config: &Value, id: &str) -> Option<ContainerInfo> {
     let hostname = items(config, "/mounts")
         .find(|m| m.get("destination").and_then(Value::as_str) == Some("/etc/hostname"))?
         .get("source")?
         .as_str()?;
-    let directory = Path::new(hostname).parent()?;
-    if directory.file_name()?.as_bytes() != id.as_bytes() {
-        return None;
-    }
+    let directory = Path::new(hostname).parent()?.parent()?.join(id);
     let own = read_json(&directory.join("config.v2.json"), 0, MAX_SIZE)?;
     let host = read_json(&directory.join("hostconfig.json"), 0, MAX_SIZE).unwrap_or_default();
     Some(docker_answer::from_files(own, host))

@@ -238,14 +238,13 @@ fn script(
     (Severity::Low, "A script")
 }
 
-/// The inode was last changed while the container was made or started.
+/// The inode was last changed while the container was made or started. A comparison may come before
+/// the engine's facts: its init then tells when it was started.
 fn made_at_start(ctx: &RuleContext<'_>, at: Timestamp) -> bool {
-    let Some(info) = ctx.container.map(|c| &c.info) else {
-        return false;
-    };
+    let created = ctx.container.and_then(|c| c.info.created);
     let grace = ctx.settings.startup_grace;
     at != Timestamp(0)
-        && [info.created, info.started]
+        && [created, ctx.container_began()]
             .into_iter()
             .flatten()
             .any(|from| {

@@ -480,6 +480,18 @@ mod tests {
     }
 
     #[test]
+    fn before_the_engines_facts_the_init_tells_what_start_up_made() {
+        for (after, severity) in [(2, Severity::Info), (2_000, Severity::High)] {
+            let mut w = World::found();
+            w.info(|info| (info.created, info.started) = (None, None));
+            let mut job = entry("/etc/cron.d/job", FileClass::Autostart);
+            job.ctime = Timestamp((1_700_000_000 + after) * 1_000_000_000);
+            scanned(&mut w, vec![job]);
+            assert_eq!(w.finding("drift.snapshot").severity, severity);
+        }
+    }
+
+    #[test]
     fn what_was_seen_is_left_to_the_rules_on_events() {
         let mut w = World::steady();
         let init = w.init();
