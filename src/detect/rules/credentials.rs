@@ -331,7 +331,11 @@ mod tests {
             }
             let finding = w.finding("file.credential-read");
             assert_eq!(finding.severity, Severity::High);
-            assert!(finding.title.contains("ssh_host_rsa_key"), "{}", finding.title);
+            assert!(
+                finding.title.contains("ssh_host_rsa_key"),
+                "{}",
+                finding.title
+            );
         }
     }
 
