@@ -1,28 +1,8 @@
 //! Pages inside a container on what is normal for it: baseline, advice, posture.
 
-use super::screen::{ScreenDef, written};
+use super::screen::{ScreenDef, page};
 use crate::tui::pane::Pane;
 
 pub(super) const BASELINE: ScreenDef = page(Pane::Baseline, "baseline", "Baseline", "Base");
 pub(super) const HARDEN: ScreenDef = page(Pane::Harden, "harden", "Harden", "Hard");
 pub(super) const POSTURE: ScreenDef = page(Pane::Posture, "posture", "Posture", "Post");
-
-const fn page(
-    pane: Pane,
-    name: &'static str,
-    title: &'static str,
-    short: &'static str,
-) -> ScreenDef {
-    ScreenDef {
-        pane,
-        name,
-        title,
-        short,
-        over: "ended",
-        columns: &[],
-        empty: &[],
-        count: |_, _| None,
-        outline: |_, _| Vec::new(),
-        write: written,
-    }
-}

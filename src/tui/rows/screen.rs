@@ -33,3 +33,24 @@ pub(in crate::tui) struct ScreenDef {
 
 /// For screens whose `outline` makes whole rows.
 pub(super) fn written(_: &Core, _: &Query<'_>, _: &mut Row) {}
+
+/// A page inside a container, not a table.
+pub(super) const fn page(
+    pane: Pane,
+    name: &'static str,
+    title: &'static str,
+    short: &'static str,
+) -> ScreenDef {
+    ScreenDef {
+        pane,
+        name,
+        title,
+        short,
+        over: "ended",
+        columns: &[],
+        empty: &[],
+        count: |_, _| None,
+        outline: |_, _| Vec::new(),
+        write: written,
+    }
+}
