@@ -1,6 +1,7 @@
 //! Copies of containers in a Docker engine; they and their volumes are always removed.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bollard::Docker;
 use bollard::container::LogOutput;
@@ -22,6 +23,8 @@ use crate::event::ContainerId;
 
 /// Seconds that an answer may take; stopping waits for the container's own time.
 const PATIENCE: u64 = 120;
+/// Exit code of a probe that did not end in time, as timeout(1) has it.
+const TIMED_OUT: i64 = 124;
 /// Bytes kept of what a probe prints and of a log.
 const MOST_OUTPUT: usize = 16 << 10;
 /// Where an engine listens by default.
@@ -181,8 +184,9 @@ impl CopyEngine {
             ..ExecConfig::default()
         };
         let docker = &self.docker;
-        self.runtime
-            .block_on(async {
+        let patience = Duration::from_secs(PATIENCE);
+        let ended = self.runtime.block_on(async {
+            let all = async {
                 let exec = docker.create_exec(id.as_str(), config).await?;
                 let mut printed = Vec::new();
                 if let StartExecResults::Attached { mut output, .. } =
@@ -198,8 +202,16 @@ impl CopyEngine {
                     code: ended.exit_code.unwrap_or(126),
                     output: printed,
                 })
-            })
-            .map_err(failed("the probe"))
+            };
+            tokio::time::timeout(patience, all).await
+        });
+        match ended {
+            Ok(done) => done.map_err(failed("the probe")),
+            Err(_) => Ok(CommandResult {
+                code: TIMED_OUT,
+                output: format!("no end within {PATIENCE} seconds").into_bytes(),
+            }),
+        }
     }
 
     /// The end of what a copy printed.
