@@ -123,12 +123,15 @@ impl ContainerdSession {
                         pause = FIRST_PAUSE;
                     }
                     let error = format!("containerd at {}: {error}", self.socket.display());
-                    let lost = Lost {
-                        reason: LostReason::Engine,
-                        count: 0,
-                        detail: error.clone(),
-                    };
-                    self.send(RuntimeMessage::Lost(now(), lost))?;
+                    // One that only serves Docker has told nothing, and is not missed.
+                    if !self.running.is_empty() {
+                        let lost = Lost {
+                            reason: LostReason::Engine,
+                            count: 0,
+                            detail: error.clone(),
+                        };
+                        self.send(RuntimeMessage::Lost(now(), lost))?;
+                    }
                     self.say(EngineState::Unreachable { error })?;
                 }
                 Err(GrpcError::Absent) => self.say(EngineState::Absent)?,
