@@ -8,7 +8,7 @@ use super::finding::FindingIndex;
 use super::program_roles;
 use super::rule_context::RuleContext;
 use crate::catalog;
-use crate::event::{FileOp, Kind};
+use crate::event::{FileEffect, FileOp, Kind};
 use crate::state::{FileActivity, Lineage, ProcessEntry};
 
 /// One that changed a file, when it is still known and was there then.
@@ -67,7 +67,9 @@ pub(crate) fn made(ctx: &RuleContext<'_>, path: &[u8]) -> Option<OrdinaryOrigin>
     {
         return Some(OrdinaryOrigin::Built);
     }
-    let activity = ctx.activity(path)?;
+    let Some(activity) = ctx.activity(path).filter(|activity| changed(activity)) else {
+        return made_before(ctx, path);
+    };
     let writer = known(ctx, activity, activity.writer);
     if let Some(writer) = writer {
         if any_ancestor(ctx, writer, |p| program_roles::is_packager(ctx.names(), p)) {
@@ -81,6 +83,27 @@ pub(crate) fn made(ctx: &RuleContext<'_>, path: &[u8]) -> Option<OrdinaryOrigin>
     }
     let by_session = writer.is_some_and(|w| matches!(w.lineage, Lineage::ExecSession(_)));
     (!by_session && ctx.in_grace(activity.last)).then_some(OrdinaryOrigin::StartUp)
+}
+
+/// A process was seen changing the file; others only used it.
+fn changed(activity: &FileActivity) -> bool {
+    activity.ops.keys().any(|op| op.effect() != FileEffect::Use)
+}
+
+/// Nobody was seen changing the file: whether the comparison with the image tells that a package
+/// brought it before watching began, or that the container's start-up made it then.
+fn made_before(ctx: &RuleContext<'_>, path: &[u8]) -> Option<OrdinaryOrigin> {
+    let (_, scan) = ctx.container?.scan()?;
+    let mut entries = scan.entries.iter();
+    let entry = entries.find(|entry| entry.path.as_bytes() == path)?;
+    if !ctx.before_watching(entry.ctime) {
+        return None;
+    }
+    if entry.package.is_some() {
+        return Some(OrdinaryOrigin::Package);
+    }
+    ctx.made_at_start(entry.ctime)
+        .then_some(OrdinaryOrigin::StartUp)
 }
 
 /// Turns text into a file.

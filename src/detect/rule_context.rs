@@ -1,6 +1,7 @@
 //! What a rule sees of one event, and how it reports a finding.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::baselines::LoadedBaselines;
 use super::finding::{Ancestor, FindingIndex};
@@ -133,6 +134,23 @@ impl<'a> RuleContext<'a> {
         let container = self.container?;
         let init = || self.state.processes.get(&container.init()?);
         container.started().or_else(|| Some(init()?.started))
+    }
+
+    /// `at` is a known time before watching began.
+    #[must_use]
+    pub(crate) fn before_watching(&self, at: Timestamp) -> bool {
+        at != Timestamp(0) && at < self.state.began
+    }
+
+    /// An inode that was last changed at `at` was changed while the container was made or started. A
+    /// comparison may come before the engine's facts: its init then tells when it was started.
+    #[must_use]
+    pub(crate) fn made_at_start(&self, at: Timestamp) -> bool {
+        const SKEW: Duration = Duration::from_secs(1);
+        let created = self.container.and_then(|c| c.info.created);
+        let grace = self.settings.startup_grace;
+        let starts = [created, self.container_began()].into_iter().flatten();
+        at != Timestamp(0) && { starts }.any(|from| at <= from.plus(grace) && from <= at.plus(SKEW))
     }
 
     /// `at` is within the container's start-up grace.

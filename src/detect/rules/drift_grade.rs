@@ -113,7 +113,7 @@ pub(super) fn of(
 ) -> Option<Grade> {
     let place = ctx.path_class(&entry.path);
     let grade = by_file(scan, installed, entry, place)?;
-    let ordinary = entry.package.is_some() || made_at_start(ctx, entry.ctime);
+    let ordinary = entry.package.is_some() || ctx.made_at_start(entry.ctime);
     let severity = match entry.difference {
         _ if ordinary => Severity::Info,
         Difference::Deleted => grade.severity.min(Severity::Low),
@@ -236,18 +236,4 @@ fn script(
         return (Severity::High, "A script among the programs");
     }
     (Severity::Low, "A script")
-}
-
-/// The inode was last changed while the container was made or started. A comparison may come before
-/// the engine's facts: its init then tells when it was started.
-fn made_at_start(ctx: &RuleContext<'_>, at: Timestamp) -> bool {
-    let created = ctx.container.and_then(|c| c.info.created);
-    let grace = ctx.settings.startup_grace;
-    at != Timestamp(0)
-        && [created, ctx.container_began()]
-            .into_iter()
-            .flatten()
-            .any(|from| {
-                at <= from.plus(grace) && from <= at.plus(std::time::Duration::from_secs(1))
-            })
 }

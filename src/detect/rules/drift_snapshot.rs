@@ -123,17 +123,13 @@ fn seen_changing(ctx: &RuleContext<'_>, entry: &Differing) -> bool {
 
 /// When in words: a change that programs cannot date otherwise tells it.
 fn when(ctx: &RuleContext<'_>, scan: &DriftScan, entry: &Differing) -> &'static str {
-    if before_watching(ctx, entry.ctime) {
+    if ctx.before_watching(entry.ctime) {
         "before watching began"
     } else if scan.cause == DriftScanCause::CopiedIn {
         COPIED
     } else {
         "by an unknown process"
     }
-}
-
-fn before_watching(ctx: &RuleContext<'_>, at: Timestamp) -> bool {
-    at != Timestamp(0) && at < ctx.state.began
 }
 
 fn apart_alert(ctx: &RuleContext<'_>, scan: &DriftScan, grade: Grade, entry: &Differing) -> Alert {
@@ -152,7 +148,7 @@ fn apart_alert(ctx: &RuleContext<'_>, scan: &DriftScan, grade: Grade, entry: &Di
         }
     });
     let alert = alert.plants(&entry.path);
-    if before_watching(ctx, entry.ctime) {
+    if ctx.before_watching(entry.ctime) {
         alert.already_since(entry.ctime)
     } else {
         alert
@@ -169,7 +165,7 @@ fn common_alert(
     let severity = entries.iter().map(|(grade, _)| grade.severity).max();
     let all_before = entries
         .iter()
-        .all(|(_, entry)| before_watching(ctx, entry.ctime));
+        .all(|(_, entry)| ctx.before_watching(entry.ctime));
     let copied = scan.cause == DriftScanCause::CopiedIn && !all_before;
     let when = if all_before {
         "before watching began"

@@ -114,8 +114,8 @@ fn judge_upper(ctx: &RuleContext<'_>, memory: &mut DriftedFiles, exec: &Exec) ->
 #[cfg(test)]
 mod tests {
     use crate::detect::Severity;
-    use crate::detect::testkit::{World, copied_up, tmpfs, upper, volume};
-    use crate::event::{CompareClass, FileOp};
+    use crate::detect::testkit::{World, added, copied_up, tmpfs, upper, volume};
+    use crate::event::{CompareClass, DriftScan, FileClass, FileOp, Kind, Timestamp};
 
     #[test]
     fn a_dropped_program_is_one_story_with_its_effects() {
@@ -144,6 +144,42 @@ mod tests {
         assert!(f.evidence.len() >= 4);
         assert_eq!(f.ancestry[0].exe, "/tmp/p");
         assert_eq!(f.ancestry[1].exe, "/bin/sh");
+    }
+
+    #[test]
+    fn what_lay_there_before_watching_is_what_the_comparison_says() {
+        let at = |seconds: i64| Timestamp((1_700_000_000 + seconds) * 1_000_000_000);
+        // Ends the hour before watching began; a package's, start-up's, nobody's, and written since.
+        for (package, ctime, written, severity) in [
+            (Some("curl"), at(2000), false, None),
+            (None, at(5), false, Some(Severity::Info)),
+            (None, at(2000), false, Some(Severity::High)),
+            (Some("curl"), at(2000), true, Some(Severity::High)),
+        ] {
+            let mut w = World::found();
+            let mut entry = added("/usr/local/bin/x", FileClass::Binary);
+            (entry.package, entry.ctime) = (package.map(Into::into), ctime);
+            let scan = DriftScan {
+                entries: vec![entry],
+                ..DriftScan::default()
+            };
+            w.emit(0, 0, Kind::DriftScan(Box::new(scan)));
+            w.ticks(100);
+            let init = w.init();
+            if written {
+                w.file(init, FileOp::Write, "/usr/local/bin/x");
+            }
+            w.exec_new(init, "/usr/local/bin/x");
+            let found = ["drift.exec-new", "drift.startup"].map(|rule| {
+                let all = w.all(rule);
+                all.first().map(|f| f.severity)
+            });
+            assert_eq!(
+                found.into_iter().flatten().max(),
+                severity,
+                "{package:?} {ctime:?}"
+            );
+        }
     }
 
     #[test]
