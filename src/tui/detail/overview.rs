@@ -47,13 +47,29 @@ pub(super) fn facts(core: &Core, id: &ContainerId) -> Vec<DetailLine> {
             (count > 0).then(|| format!("{} {count}", class.name()))
         })
         .collect();
-    facts.push(heading(match drift.len() {
-        0 => "Drift: no file seen to change".to_owned(),
-        count => {
+    let compared = state.containers.get(id).and_then(|c| c.scan());
+    let found = compared.map_or(0, |(_, scan)| {
+        let total = scan.total();
+        total.added + total.changed + total.deleted
+    });
+    let differ = format!("{} differ from the image", things(found, "file"));
+    facts.push(heading(match (drift.len(), found) {
+        (0, 0) => "Drift: no file seen to change".to_owned(),
+        (0, _) => format!("Drift: {differ}"),
+        (count, _) => {
             let files = things(count as u64, "file");
             format!("Drift: {files} seen to change ({})", classes.join(", "))
         }
     }));
+    if let Some((_, scan)) = compared.filter(|_| drift.is_empty()) {
+        let mut entries: Vec<_> = scan.entries.iter().collect();
+        // Classes are in the order of their weight.
+        entries.sort_by_key(|entry| (entry.class, &entry.path));
+        facts.extend(entries.into_iter().take(MOST).map(|entry| {
+            let text = format!("{} {}", rows::word(&entry.difference), entry.path.escaped());
+            fact(entry.class.title(), text)
+        }));
+    }
     facts.extend(drift.iter().take(MOST).map(|(class, sign, key, activity)| {
         let text = format!(
             "{:<4} {}  by {}",
