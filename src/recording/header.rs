@@ -27,6 +27,8 @@ pub enum Redaction {
     /// Nothing: arguments, paths and names are recorded unchanged.
     #[default]
     None,
+    /// Secrets in command lines and settings, which are replaced.
+    Secrets,
     /// Unknown to this version.
     #[serde(other)]
     Other,

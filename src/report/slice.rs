@@ -12,7 +12,7 @@ use crate::event::{
     ContainerAction, ContainerEvent, ContainerId, Event, Kind, Process, Timestamp, escape_json,
 };
 use crate::masking::mask_json;
-use crate::recording::{BlindRule, Header, SCHEMA};
+use crate::recording::{BlindRule, Header, Redaction, SCHEMA, finding_line};
 use crate::state::ProcessEntry;
 use crate::text::hex;
 
@@ -53,8 +53,9 @@ impl Slice {
             lines: Vec::new(),
             number: 0,
             masked,
+            core: Core::new(core.detector.settings().clone()),
         };
-        slice.line(&mut header(core, from, here)?)?;
+        slice.line(&mut header(core, from, here, masked)?)?;
         for event in before(core, container, &events, from) {
             slice.event(event)?;
         }
@@ -77,6 +78,8 @@ struct SliceWriter {
     /// Of the last event.
     number: u64,
     masked: bool,
+    /// What a replay of the events so far comes to.
+    core: Core,
 }
 
 impl SliceWriter {
@@ -85,10 +88,16 @@ impl SliceWriter {
         event.seq = self.number;
         let mut line = Vec::new();
         event.write_json(&mut line)?;
+        let written = self.lines.len();
         if self.masked {
-            return self.line(&mut serde_json::from_slice(&line)?);
+            self.line(&mut serde_json::from_slice(&line)?)?;
+        } else {
+            self.lines.extend_from_slice(&line);
         }
-        self.lines.extend_from_slice(&line);
+        // As a replay reads it: masked, where it is.
+        let line = self.lines.get(written..).unwrap_or_default();
+        let read = Event::from_json(line.trim_ascii_end()).map_err(io::Error::other)?;
+        self.core.apply(&Arc::new(read));
         Ok(())
     }
 
@@ -102,14 +111,18 @@ impl SliceWriter {
         Ok(())
     }
 
+    /// Writes the findings of the slice, which a replay compares with its own, and the end line.
     fn end(&mut self, at: Timestamp) -> io::Result<()> {
+        for finding in self.core.detector.findings() {
+            self.lines.extend(finding_line(finding)?);
+        }
         let sha256 = hex(&Sha256::digest(&self.lines));
         let events = self.number;
         self.line(&mut json!({ "type": "end", "ts": at, "events": events, "sha256": sha256 }))
     }
 }
 
-fn header(core: &Core, started: Timestamp, here: bool) -> io::Result<Value> {
+fn header(core: &Core, started: Timestamp, here: bool, masked: bool) -> io::Result<Value> {
     let settings = core.detector.settings().clone();
     let header = if here {
         Header::here(started, settings)
@@ -130,6 +143,10 @@ fn header(core: &Core, started: Timestamp, here: bool) -> io::Result<Value> {
                 why: format!("it needs {}", fact.name()),
             })
             .collect(),
+        redaction: match masked {
+            true => Redaction::Secrets,
+            false => Redaction::None,
+        },
         ..header
     };
     let mut line = json!({ "type": "session" });

@@ -6,7 +6,7 @@ use std::io::Read as _;
 use crate::core::Core;
 use crate::detect::rules;
 use crate::event::Severity;
-use crate::recording::Player;
+use crate::recording::{Comparison, Player, RecordedItem, RecordingReader};
 use crate::report::{Context, IncidentEvidence, ReportFormat, render, report};
 
 fn demo() -> Core {
@@ -96,6 +96,25 @@ fn contents(archive: &[u8]) -> BTreeMap<String, String> {
     archive.entries().unwrap().map(read).collect()
 }
 
+/// How the findings of a replay differ from those in the file.
+fn differences(path: &std::path::Path) -> Option<String> {
+    let mut reader = RecordingReader::open(path).unwrap();
+    let mut core = Core::new(reader.header().settings.clone());
+    let mut comparison = Comparison::default();
+    let mut findings = 0;
+    while let Some(item) = reader.next_item() {
+        match item {
+            RecordedItem::Event(event) => core.apply(&std::sync::Arc::from(event)),
+            RecordedItem::Finding(line) => {
+                findings += 1;
+                comparison.recorded(line, core.detector.findings());
+            }
+        }
+    }
+    assert!(findings > 0, "the file has findings");
+    comparison.finish(core.detector.findings(), reader.report())
+}
+
 #[test]
 fn the_slice_replays_and_shows_the_incident() {
     let core = demo();
@@ -112,6 +131,7 @@ fn the_slice_replays_and_shows_the_incident() {
         while player.step() {}
         let report = player.report();
         assert!(report.is_sound(), "{report:?}");
+        assert_eq!(differences(&path), None);
         let again = player.core().ranked_incidents();
         assert_eq!(again[0].container, incident.container);
         assert_eq!(again[0].severity, incident.severity);
