@@ -6,3 +6,4 @@ pub(crate) mod path;
 pub(crate) mod paths;
 pub(crate) mod programs;
 pub(crate) mod secrets;
+pub(crate) mod words;

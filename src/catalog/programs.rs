@@ -3,17 +3,6 @@
 //! `policy.toml` may extend the shells, interpreters, downloaders, package managers, builders and
 //! wrappers.
 
-/// Endings of linkers, compilers and object tools whose name begins with a target.
-pub(crate) const CROSS_TOOL_SUFFIXES: &[&[u8]] = &[
-    b"-ld",
-    b"-ld.bfd",
-    b"-ld.gold",
-    b"-gcc",
-    b"-as",
-    b"-strip",
-    b"-objcopy",
-];
-
 /// Linkers, compilers and build tools.
 pub(crate) const BUILDERS: &[&[u8]] = &[
     b"ld",
@@ -86,17 +75,6 @@ pub(crate) const DECODERS: &[&[u8]] = &[
 /// Binaries that contain many programs and act by their first argument.
 pub(crate) const MULTI_CALL: &[&[u8]] = &[b"busybox", b"toybox", b"coreutils", b"busybox.static"];
 
-/// Endings by which distributions distinguish variants of one tool.
-pub(crate) const VARIANT_SUFFIXES: &[&[u8]] = &[
-    b".openbsd",
-    b".traditional",
-    b".netkit",
-    b".basic",
-    b".tiny",
-    b".static",
-    b".real",
-];
-
 /// Programs that only start another one, which then does the work.
 pub(crate) const WRAPPERS: &[&[u8]] = &[
     b"timeout", b"env", b"nice", b"ionice", b"nohup", b"setsid", b"stdbuf", b"xargs", b"sudo",
@@ -158,54 +136,6 @@ pub(crate) const SCHEDULERS: &[&[u8]] = &[
 pub(crate) const DOWNLOADERS: &[&[u8]] = &[
     b"curl", b"wget", b"fetch", b"ftp", b"tftp", b"aria2c", b"lynx", b"scp", b"sftp", b"nc",
     b"ncat", b"netcat", b"socat", b"telnet", b"GET", b"http", b"axel", b"ftpget",
-];
-
-/// Python modules that create environments and install the installer into them.
-pub(crate) const ENVIRONMENT_MODULES: &[&[u8]] = &[b"venv", b"ensurepip", b"virtualenv"];
-
-/// Arguments by which package managers of languages change something.
-pub(crate) const CHANGE_WORDS: &[&[u8]] = &[
-    b"install",
-    b"i",
-    b"ci",
-    b"add",
-    b"update",
-    b"upgrade",
-    b"remove",
-    b"sync",
-    b"uninstall",
-    b"rebuild",
-    b"-i",
-    b"--install",
-    b"create",
-    b"link",
-];
-
-/// Arguments by which package managers of systems only answer a question.
-pub(crate) const QUERY_WORDS: &[&[u8]] = &[
-    b"list",
-    b"search",
-    b"info",
-    b"show",
-    b"-l",
-    b"-L",
-    b"-s",
-    b"-qa",
-    b"-W",
-    b"--help",
-    b"--version",
-    b"-V",
-    b"policy",
-    b"check",
-    b"-S",
-    b"-Q",
-    b"--print-architecture",
-    b"--status",
-    b"--list",
-    b"--get-selections",
-    b"--compare-versions",
-    b"--print-foreign-architectures",
-    b"audit",
 ];
 
 /// Package managers of distributions and languages.
@@ -467,12 +397,6 @@ pub(crate) const SETUID_TOOLS: &[&[u8]] = &[
     b"chfn",
 ];
 
-/// Extensions of data files, which no program has.
-pub(crate) const DATA_SUFFIXES: &[&[u8]] = &[
-    b".jpg", b".jpeg", b".png", b".gif", b".txt", b".log", b".pdf", b".css", b".html", b".ico",
-    b".mp3", b".conf", b".json", b".xml", b".csv", b".bak",
-];
-
 /// Beginnings of names of kernel threads.
 pub(crate) const KERNEL_THREADS: &[&[u8]] = &[
     b"kworker/",
@@ -510,24 +434,6 @@ pub(crate) const DAEMONS: &[&[u8]] = &[
     b"agetty",
 ];
 
-/// Beginnings of arguments that only coin miners take.
-pub(crate) const MINER_ARGUMENTS: &[&[u8]] = &[
-    b"stratum+tcp://",
-    b"stratum+ssl://",
-    b"stratum+tls://",
-    b"stratum2+tcp://",
-    b"stratum1+tcp://",
-    b"--donate-level",
-    b"--randomx-",
-    b"--cpu-max-threads-hint",
-    b"--nicehash",
-    b"daemon+http://",
-    b"--rig-id",
-    b"--coin=",
-    b"--algo=rx/",
-    b"--max-cpu-usage",
-];
-
 /// Tools that search for, write or fetch text, which may mention a miner.
 pub(crate) const TEXT_TOOLS: &[&[u8]] = &[
     b"grep", b"egrep", b"fgrep", b"sed", b"awk", b"echo", b"printf", b"rg", b"pgrep", b"pkill",
@@ -540,18 +446,3 @@ pub(crate) const STREAM_TOOLS: &[&[u8]] =
 
 /// Programs that fetch a URL.
 pub(crate) const FETCHERS: &[&[u8]] = &[b"curl", b"wget", b"fetch", b"aria2c", b"axel"];
-
-/// Long options of shells that do not say what to run.
-pub(crate) const SHELL_OPTIONS: &[&[u8]] = &[b"--norc", b"--noprofile", b"--login", b"--posix"];
-
-/// Ends of the names of files that an interpreter or a web server runs.
-const SCRIPT_ENDS: &[&[u8]] = &[
-    b".sh", b".py", b".pl", b".rb", b".php", b".php5", b".php7", b".phtml", b".phar", b".jsp",
-    b".jspx", b".asp", b".aspx", b".cgi", b".so", b".lua", b".war",
-];
-
-/// Whether a file of this name is one that an interpreter or a web server runs.
-#[must_use]
-pub(crate) fn is_script_name(leaf: &[u8]) -> bool {
-    SCRIPT_ENDS.iter().any(|end| leaf.ends_with(end))
-}

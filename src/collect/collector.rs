@@ -1,6 +1,5 @@
 //! The collector thread: records, engine messages and comparisons → attributed events.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -19,11 +18,11 @@ use crate::containers::compare::Comparer;
 use crate::containers::usage::UsageSampler;
 use crate::containers::{
     self, CgroupDirectory, EngineKind, EngineState, FoundContainer, ProcessSampler, RuntimeMessage,
-    RuntimeOptions, Runtimes, merge, proc_facts, runtime_setup, snapshot,
+    RuntimeOptions, Runtimes, merge, runtime_setup, snapshot,
 };
 use crate::event::{
     BaselineChange, Compare, ContainerAction, ContainerEvent, ContainerId, ContainerInfo,
-    DriftScanCause, Event, Kind, Lost, LostReason, PolicyChange, Runtime, Tick, Timestamp,
+    DriftScanCause, Event, Kind, Lost, LostReason, PolicyChange, Runtime, Timestamp,
 };
 use crate::probe::{Due, Observation, Observed, Probe};
 use crate::response::ResponseResult;
@@ -36,27 +35,28 @@ const MAX_MESSAGES: usize = 1024;
 const MAX_ANSWERED: usize = 16;
 const SECOND: Duration = Duration::from_secs(1);
 
-struct Collector<'a> {
-    probe: Probe,
-    directory: CgroupDirectory,
-    lifecycle: Lifecycle,
+/// The collector's thread, with what it keeps between two rounds.
+pub(super) struct Collector<'a> {
+    pub(super) probe: Probe,
+    pub(super) directory: CgroupDirectory,
+    pub(super) lifecycle: Lifecycle,
     root_files: RootFiles,
-    unreported: UnreportedContainers,
-    facts: ContainerFacts,
-    sampler: UsageSampler,
-    processes: ProcessSampler,
-    comparisons: Option<Comparisons>,
+    pub(super) unreported: UnreportedContainers,
+    pub(super) facts: ContainerFacts,
+    pub(super) sampler: UsageSampler,
+    pub(super) processes: ProcessSampler,
+    pub(super) comparisons: Option<Comparisons>,
     compared: Receiver<(ContainerId, Compare)>,
     policy: Receiver<PolicyChange>,
     responses: Receiver<ResponseResult>,
     baselines: Receiver<BaselineChange>,
     engine: Option<(Runtimes, Receiver<RuntimeMessage>)>,
-    queue: EventQueue<'a>,
-    scans: Option<ScanQueue>,
-    lost_total: u64,
+    pub(super) queue: EventQueue<'a>,
+    pub(super) scans: Option<ScanQueue>,
+    pub(super) lost_total: u64,
     /// This program's process, as the kernel reports it.
     own_pid: Option<u32>,
-    shared: &'a LiveShared,
+    pub(super) shared: &'a LiveShared,
 }
 
 /// Where events come from beside the probes.
@@ -130,7 +130,7 @@ pub(super) fn run(
 }
 
 impl Collector<'_> {
-    fn push(&mut self, ts: Timestamp, container: Option<ContainerId>, kind: Kind) {
+    pub(super) fn push(&mut self, ts: Timestamp, container: Option<ContainerId>, kind: Kind) {
         self.push_of(ts, container, 0, 0, kind);
     }
 
@@ -167,7 +167,13 @@ impl Collector<'_> {
     }
 
     /// Reports a container that has a process in it, `pid` where one is known.
-    fn report(&mut self, ts: Timestamp, found: &FoundContainer, pid: u32, action: ContainerAction) {
+    pub(super) fn report(
+        &mut self,
+        ts: Timestamp,
+        found: &FoundContainer,
+        pid: u32,
+        action: ContainerAction,
+    ) {
         let info = self.unreported.begin(found, pid);
         if info.runtime == Runtime::Containerd
             && let Some((runtimes, _)) = &self.engine
@@ -187,7 +193,7 @@ impl Collector<'_> {
         }
     }
 
-    fn tell(
+    pub(super) fn tell(
         &mut self,
         ts: Timestamp,
         id: &ContainerId,
@@ -450,7 +456,7 @@ impl Collector<'_> {
     }
 
     /// Facts of a container arrived.
-    fn know(&mut self, id: &ContainerId, info: &ContainerInfo) {
+    pub(super) fn know(&mut self, id: &ContainerId, info: &ContainerInfo) {
         self.facts.know(id, info);
         if info.init_pid != 0 {
             self.lifecycle.set_init(id, info.init_pid);
@@ -460,7 +466,7 @@ impl Collector<'_> {
         }
     }
 
-    fn lost(
+    pub(super) fn lost(
         &mut self,
         ts: Timestamp,
         container: Option<ContainerId>,
@@ -476,95 +482,5 @@ impl Collector<'_> {
             detail,
         };
         self.push(ts, container, Kind::Lost(lost));
-    }
-
-    /// Takes from /proc the facts of containers that no engine reports.
-    fn describe(&mut self, now: Timestamp) {
-        let answers = matches!(
-            self.shared.engines.lock().get(&EngineKind::Docker),
-            Some(EngineState::Connecting | EngineState::Connected { .. })
-        );
-        for (id, info) in self.unreported.due(answers, &self.facts) {
-            self.know(&id, &info);
-            self.tell(now, &id, ContainerAction::Info, Some(info));
-        }
-    }
-
-    /// Reports how the inits of containers are confined: they run their own program by now, under
-    /// all that the runtime set.
-    fn confine(&mut self, now: Timestamp) {
-        let due = self.lifecycle.running().filter_map(|(id, _)| {
-            let known = self.facts.get(id)?;
-            let pid = self.lifecycle.init(id)?;
-            let is_known = known.confinement.as_ref().is_some_and(|c| c.pid == pid);
-            (!is_known).then(|| (id.clone(), pid, Arc::clone(known)))
-        });
-        let due: Vec<_> = due.collect();
-        for (id, pid, known) in due {
-            // Gone: its end is reported.
-            let Some(confinement) = proc_facts::confinement(pid) else {
-                continue;
-            };
-            let info = ContainerInfo {
-                init_pid: pid,
-                confinement: Some(confinement),
-                ..ContainerInfo::clone(&known)
-            };
-            self.know(&id, &info);
-            self.tell(now, &id, ContainerAction::Info, Some(info));
-        }
-    }
-
-    fn tick(&mut self, elapsed: Duration) {
-        let now = self.probe.now();
-        for id in self.lifecycle.entered_unseen(FoundContainer::members) {
-            if let Some(found) = self.lifecycle.entered(&id) {
-                let pid = found.members().first().copied().unwrap_or(0);
-                self.report(now, &found, pid, ContainerAction::Appeared);
-            }
-        }
-        let lifecycle = &self.lifecycle;
-        self.facts.tick(|id| lifecycle.is_running(id));
-        self.describe(now);
-        self.confine(now);
-        for loss in self.probe.losses() {
-            let container = loss
-                .cgroup
-                .and_then(|cgroup| self.directory.lookup(cgroup).cloned());
-            self.lost(now, container, loss.reason, loss.count, loss.detail);
-        }
-        for (container, count) in self.queue.take_dropped() {
-            let detail = "more events than could be handled".to_owned();
-            self.lost(now, container, LostReason::Queue, count, detail);
-        }
-        let skipped = self
-            .comparisons
-            .as_ref()
-            .map_or(0, Comparisons::take_dropped);
-        if skipped > 0 {
-            let detail = "comparisons with the image not made".to_owned();
-            self.lost(now, None, LostReason::Queue, skipped, detail);
-        }
-        let unscanned = self.scans.as_mut().map_or(0, |scans| {
-            scans.tick(self.lifecycle.running().map(|(id, _)| id), &self.facts);
-            scans.take_skipped()
-        });
-        if unscanned > 0 {
-            let detail = "scans of containers' files not made".to_owned();
-            self.lost(now, None, LostReason::Queue, unscanned, detail);
-        }
-        let paths: Vec<_> = self
-            .lifecycle
-            .running()
-            .map(|(id, path)| (id.clone(), path.to_owned()))
-            .collect();
-        let tick = Tick {
-            usage: self.sampler.sample(&paths, elapsed),
-            processes: self
-                .processes
-                .tick(elapsed, || self.sampler.processes(&paths)),
-            lost_total: self.lost_total,
-        };
-        self.push(now, None, Kind::Tick(Box::new(tick)));
     }
 }

@@ -19,6 +19,7 @@ mod password_hashes;
 mod policy;
 mod root_files;
 mod shared;
+mod tick;
 mod unreported;
 
 pub use capabilities::give_up as give_up_privileges;

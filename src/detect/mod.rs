@@ -34,6 +34,8 @@ mod serving;
 mod silence;
 #[cfg(test)]
 mod testkit;
+#[cfg(test)]
+mod testkit_events;
 
 pub use crate::event::{AgeLimit, Allow, Policy, PolicySettings, Scope, Severity, Silence};
 pub use engine::Detector;

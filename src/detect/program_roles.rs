@@ -22,7 +22,7 @@ pub(crate) fn name<'a>(exe: &'a [u8], argv: &'a [Bytes]) -> &'a [u8] {
         name = applet.strip_prefix(b"-").unwrap_or(applet);
     }
     // Distributions tell variants of one tool apart by an ending.
-    let variants = catalog::programs::VARIANT_SUFFIXES;
+    let variants = catalog::words::VARIANT_SUFFIXES;
     let name = variants
         .iter()
         .find_map(|v| name.strip_suffix(*v))
@@ -153,7 +153,7 @@ pub(crate) fn is_builder(names: &ProgramAdditions, process: &ProcessEntry) -> bo
         return is_builder_script(script);
     }
     let leaf = leaf(process.exe.as_bytes());
-    let linker = catalog::programs::CROSS_TOOL_SUFFIXES;
+    let linker = catalog::words::CROSS_TOOL_SUFFIXES;
     names.is_builder_name(leaf)
         || linker.iter().any(|suffix| leaf.ends_with(suffix))
         || leaf.starts_with(b"clang-")
@@ -261,7 +261,7 @@ fn module(argv: &[Bytes]) -> Option<&Bytes> {
 #[must_use]
 pub(crate) fn makes_environment(argv: &[Bytes]) -> bool {
     module(argv)
-        .is_some_and(|module| catalog::programs::ENVIRONMENT_MODULES.contains(&module.as_bytes()))
+        .is_some_and(|module| catalog::words::ENVIRONMENT_MODULES.contains(&module.as_bytes()))
 }
 
 /// The package manager that an interpreter of the image runs as a script, wherever that is: as
@@ -315,10 +315,10 @@ fn installs(name: &[u8], argv: &[Bytes]) -> bool {
     match name {
         b"npm" | b"yarn" | b"pnpm" | b"bundle" | b"poetry" | b"uv" | b"conda" | b"mamba"
         | b"pipx" | b"gem" | b"pip" | b"nix-env" => {
-            words.any(|w| catalog::programs::CHANGE_WORDS.contains(&w))
+            words.any(|w| catalog::words::CHANGE_WORDS.contains(&w))
                 || (name == b"yarn" && argv.len() <= 2)
         }
-        _ => !words.any(|w| catalog::programs::QUERY_WORDS.contains(&w)),
+        _ => !words.any(|w| catalog::words::QUERY_WORDS.contains(&w)),
     }
 }
 

@@ -7,6 +7,7 @@
 mod backlog;
 mod compare;
 mod error;
+mod feed;
 mod growing;
 mod header;
 mod index;

@@ -7,18 +7,18 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::feed::{EventSource, Feed};
 use super::growing::{self, GrowthSignal};
 use super::index::{self, FindingMark, Gap, Keyframe, Overview, RecordingIndex};
-use super::line_reader::{LineReader, NextLine};
 use super::past::Past;
 use super::rates::Rates;
 use super::read_ahead::ReadAhead;
 use super::reader::RecordingReader;
 use super::report::ReadReport;
-use super::source::{ByteSource, FilePosition};
+use super::source::ByteSource;
 use super::{Header, RecordingError};
 use crate::core::Core;
-use crate::event::{ContainerIds, Event, Timestamp};
+use crate::event::{Event, Timestamp};
 
 /// At most this many events are applied by one [`Player::advance`], so that a screen stays alive
 /// at any speed; the rest follows with the next call.
@@ -29,65 +29,6 @@ const FAR: u64 = 20_000;
 
 /// So often a way is begun again whose beginning was forgotten meanwhile.
 const AGAIN: usize = 4;
-
-/// Events from a place on, without verification: the index's pass does that.
-pub(super) enum Feed {
-    Recording(Box<(LineReader, ContainerIds)>),
-    /// The number of the next event.
-    Past(Arc<Past>, u64),
-}
-
-/// Where a player's events come from.
-#[derive(Debug)]
-pub(super) enum EventSource {
-    Recording(ByteSource),
-    Past(Arc<Past>),
-}
-
-impl EventSource {
-    pub(super) fn open(&self, keyframe: &Keyframe) -> Result<Feed, RecordingError> {
-        match self {
-            Self::Recording(source) => Feed::open(source, keyframe.place),
-            Self::Past(past) => Ok(Feed::Past(Arc::clone(past), keyframe.ordinal)),
-        }
-    }
-
-    pub(super) fn name(&self) -> String {
-        match self {
-            Self::Recording(source) => source.name(),
-            Self::Past(_) => "memory".to_owned(),
-        }
-    }
-}
-
-impl Feed {
-    pub(super) fn open(source: &ByteSource, place: FilePosition) -> Result<Self, RecordingError> {
-        let lines = LineReader::new(source.open(place)?, false);
-        Ok(Self::Recording(Box::new((lines, ContainerIds::default()))))
-    }
-
-    pub(super) fn next(&mut self) -> Option<Arc<Event>> {
-        let (lines, ids) = match self {
-            Self::Recording(recording) => (&mut recording.0, &mut recording.1),
-            Self::Past(past, next) => {
-                let event = past.get(*next)?;
-                *next += 1;
-                return Some(event);
-            }
-        };
-        loop {
-            match lines.next() {
-                NextLine::Line(line) => {
-                    if let Ok(event) = Event::from_json_sharing(line, ids) {
-                        return Some(Arc::new(event));
-                    }
-                }
-                NextLine::TooLong => {}
-                NextLine::Cut | NextLine::Broken(_) | NextLine::End => return None,
-            }
-        }
-    }
-}
 
 /// Plays a recording. The playhead is a time; every event up to it is applied to [`Player::core`].
 pub struct Player {

@@ -1,8 +1,9 @@
 //! Seeking in a recording: by event, time, or finding.
 
 use super::RecordingError;
+use super::feed::{EventSource, Feed};
 use super::index::{FindingMark, Keyframe};
-use super::player::{EventSource, Feed, Player};
+use super::player::Player;
 use super::reader::RecordingReader;
 use crate::core::Core;
 use crate::detect::FindingId;

@@ -17,7 +17,7 @@ use super::identity::{check, shares_network};
 use super::process::run;
 use super::rights;
 use super::subject::ProcessIdentity;
-use super::suggest::{FileSources, ResponseWork, Suggestion};
+use super::suggestion::{FileSources, ResponseWork, Suggestion};
 use crate::caller::InvokingUser;
 use crate::event::{Bytes, ContainerId, Response, ResponseAction, ResponseOutcome, Timestamp};
 use crate::system::{self, now};

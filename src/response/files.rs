@@ -13,7 +13,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::identity::check;
 use super::subject::ProcessIdentity;
-use super::suggest::{FileSources, plain_name};
+use super::suggest::plain_name;
+use super::suggestion::FileSources;
 use crate::event::{Bytes, escape};
 use crate::text::hex;
 

@@ -15,6 +15,7 @@ mod process;
 mod rights;
 mod subject;
 mod suggest;
+mod suggestion;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -24,5 +25,6 @@ pub use executor::{ResponseExecutor, ResponseResult};
 pub use files::{CopiedFile, checksums, copy_files};
 pub use inquiry::{Inquiry, inquire};
 pub use subject::{ProcessIdentity, ResponseSubject};
-pub use suggest::{FileSources, ResponseWork, Suggestion, evidence_files, fitting};
+pub use suggest::{evidence_files, fitting};
+pub use suggestion::{FileSources, ResponseWork, Suggestion};
 pub use target::docker_address;

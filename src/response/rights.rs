@@ -2,7 +2,7 @@
 
 use rustix::thread::CapabilitySet;
 
-use super::suggest::ResponseWork;
+use super::suggestion::ResponseWork;
 use crate::system::keep_capabilities;
 
 /// What any response may need.

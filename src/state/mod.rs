@@ -4,6 +4,7 @@
 //! is counted in [`Totals::evicted`].
 
 mod apply;
+mod apply_process;
 mod connection;
 mod container;
 mod file;

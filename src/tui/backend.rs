@@ -9,8 +9,9 @@ use ratatui::layout::{Position, Rect, Size};
 use ratatui::style::{Color, Modifier};
 use unicode_width::UnicodeWidthStr as _;
 
+use super::abilities::{Abilities, empty};
 use super::glyphs;
-use super::theme::{Depth, Glyphs, bare};
+use super::theme::Glyphs;
 
 /// A frame of more bytes than this is marked as one, so that no half of it is shown. The marks
 /// cost 16 bytes.
@@ -19,49 +20,6 @@ const SYNCHRONIZED: usize = 512;
 const BRIDGE: u16 = 3;
 /// Blanks from this many on are erased instead of written.
 const ERASE: u16 = 8;
-
-/// What the terminal can show.
-#[derive(Debug, Clone)]
-pub(super) struct Abilities {
-    pub(super) depth: Depth,
-    /// More than ASCII.
-    pub(super) unicode: bool,
-    pub(super) term: String,
-}
-
-impl Abilities {
-    pub(super) fn from_environment() -> Self {
-        Self {
-            depth: Depth::promised(|name| std::env::var(name).ok()),
-            unicode: glyphs::unicode(),
-            term: std::env::var("TERM").unwrap_or_default(),
-        }
-    }
-
-    /// Knows the sequences that came after the VT220.
-    fn modern(&self) -> bool {
-        !bare(&self.term)
-    }
-
-    /// Makes of a cell what this terminal shows.
-    fn project(&self, cell: &mut Cell) {
-        if !self.unicode && !cell.symbol().is_ascii() {
-            let plain = glyphs::ascii(cell.symbol());
-            cell.set_symbol(plain);
-        }
-        if !self.modern() {
-            cell.modifier &= Modifier::BOLD | Modifier::UNDERLINED | Modifier::REVERSED;
-        }
-        cell.bg = self.depth.nearest(cell.bg).unwrap_or_default();
-        // Blanks are alike whatever would be written on them.
-        if empty(cell) {
-            cell.fg = Color::Reset;
-            cell.modifier = Modifier::empty();
-        } else {
-            cell.fg = self.depth.nearest(cell.fg).unwrap_or_default();
-        }
-    }
-}
 
 /// How characters are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -433,12 +391,6 @@ fn colour(colour: Color, base: u8) -> String {
         Color::Rgb(r, g, b) => return format!("{};2;{r};{g};{b}", base + 8),
     };
     (base + named).to_string()
-}
-
-/// A blank that shows nothing but the terminal's own background.
-fn empty(cell: &Cell) -> bool {
-    let visible = Modifier::REVERSED | Modifier::UNDERLINED | Modifier::CROSSED_OUT;
-    cell.symbol() == " " && cell.bg == Color::Reset && !cell.modifier.intersects(visible)
 }
 
 /// The empty cells of `next` from the first changed one on: how many of them changed, and how

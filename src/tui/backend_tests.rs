@@ -4,6 +4,7 @@ use ratatui::Terminal;
 use ratatui::style::Style;
 
 use super::*;
+use crate::tui::Depth;
 
 fn able(depth: Depth, unicode: bool, term: &str) -> Abilities {
     Abilities {

@@ -3,6 +3,7 @@
 //! Keys become [`Action`]s, actions change the [`Ui`], and pure functions draw the core and the
 //! `Ui` into a buffer. Live and recorded time share all of it; only the [`Source`] differs.
 
+mod abilities;
 mod accept;
 mod action;
 mod backend;
@@ -43,6 +44,7 @@ mod prompt;
 mod query;
 mod recorder_stall;
 mod recording;
+mod requests;
 mod response;
 mod rows;
 mod run;
@@ -82,6 +84,9 @@ pub use timeline::Timeline;
 pub use ui::{ActionRequest, SourceKind, Ui};
 pub use view::draw;
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod help_tests;
 #[cfg(test)]
 mod normal_tests;
 #[cfg(test)]

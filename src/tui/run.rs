@@ -8,23 +8,17 @@ use std::time::{Duration, Instant};
 use color_eyre::eyre::{WrapErr as _, bail, eyre};
 use crossterm::event::{Event as Input, KeyEvent};
 
-use ratatui::layout::Rect;
-
 use super::action::Action;
 use super::bookmark::Bookmark;
 use super::budget::Budget;
 use super::config::Config;
-use super::export;
-use super::recording::{record, written};
-use super::response::ResponseRequest;
+use super::recording::written;
 use super::rows::RowKey;
-use super::silence::{Keeper, PolicyEdit};
+use super::silence::Keeper;
 use super::source::{Attach, Source};
 use super::status::Status;
 use super::terminal::{self, Screen};
 use super::theme::Chosen;
-use super::time_travel;
-use super::timeline::Timeline;
 use super::ui::{ActionRequest, SourceKind, Ui};
 use super::view;
 use super::viewpoint::Viewpoint;
@@ -38,8 +32,6 @@ const FRAME: Duration = Duration::from_secs(1);
 /// The same while a recording plays, or when there is a finding, a loss, a trouble.
 const NEWS: Duration = Duration::from_millis(250);
 
-/// Said when keys came faster than anybody types and would have changed something.
-const TOO_FAST: &str = "not done: so many keys at once look like pasted text; press the key alone";
 /// Between two readings of the host for its page.
 const MACHINE: Duration = Duration::from_secs(2);
 
@@ -121,18 +113,18 @@ pub fn run_attached(
 pub(super) struct App {
     pub(super) viewpoint: Viewpoint,
     pub(super) ui: Ui,
-    keeper: Keeper,
+    pub(super) keeper: Keeper,
     /// Leaving was asked for once, while a recording runs.
     pub(super) leaving: bool,
     /// The action whose key must be pressed again.
     pub(super) question: Option<Action>,
-    look: Chosen,
+    pub(super) look: Chosen,
     /// The policy file that silences are written into while attached.
-    policy: Option<PathBuf>,
+    pub(super) policy: Option<PathBuf>,
     /// Reads this host for its page, and when it last did.
     machine: (Machine, Option<Instant>),
     /// A recording that was ended here had failed: why.
-    failed: Option<String>,
+    pub(super) failed: Option<String>,
     /// What the last frame showed.
     drawn: (u64, News),
 }
@@ -285,92 +277,6 @@ impl App {
         Ok(false)
     }
 
-    /// Does what a key or a click asked for, if it did; true to leave. `fast` tells whether keys
-    /// came faster than anybody types.
-    fn follow(
-        &mut self,
-        asked: Option<ActionRequest>,
-        screen: &mut Screen,
-        fast: impl Fn() -> bool,
-    ) -> io::Result<bool> {
-        let before = self.question.take();
-        let leaves = match asked {
-            Some(asked) if self.asks(&asked, before) => false,
-            Some(asked) if self.changes(asked.action) && fast() => {
-                self.ui.message = Some(TOO_FAST.to_owned());
-                false
-            }
-            Some(asked) => self.act(&asked, screen)?,
-            None => false,
-        };
-        // A form was filled in, or an entry of a list removed.
-        if let Some(edit) = self.ui.baseline_edit.take() {
-            self.ui.message = Some(edit.make());
-        }
-        if let Some(edit) = self.ui.policy_edit.take() {
-            self.ui.message = Some(if fast() {
-                TOO_FAST.to_owned()
-            } else {
-                self.fulfil(edit)
-            });
-        }
-        if let Some(request) = self.ui.response.take() {
-            self.ui.message = Some(self.respond(request));
-        }
-        Ok(leaves)
-    }
-
-    /// Copies the line of a response, or has it made.
-    fn respond(&mut self, request: ResponseRequest) -> String {
-        let suggestion = match request {
-            ResponseRequest::Copy(line, what) => {
-                return export::copy_line(line, what, &mut io::stdout());
-            }
-            ResponseRequest::Make(suggestion) => suggestion,
-        };
-        match self.viewpoint.source() {
-            Source::Live(live) if self.viewpoint.is_present() => {
-                let what = format!("{} {}", suggestion.action.name(), suggestion.named);
-                match live.respond(*suggestion) {
-                    Ok(()) => format!("{what}: under way"),
-                    Err(why) => format!("{what}: refused: {why}"),
-                }
-            }
-            Source::Live(_) => {
-                let key = self.ui.keys.sign(Action::Present);
-                format!("the past is shown: {key} returns to the present first")
-            }
-            _ => "responses are made only while this host is watched".to_owned(),
-        }
-    }
-
-    /// Shows what came of responses; true when there is something to draw.
-    fn answered(&mut self) -> bool {
-        let Source::Live(live) = self.viewpoint.source() else {
-            return false;
-        };
-        match live.answered() {
-            Some(response) => {
-                self.ui.message = Some(response.sentence());
-                true
-            }
-            None => false,
-        }
-    }
-
-    /// Writes into the policy file of this host, or of its recorder.
-    fn fulfil(&mut self, edit: PolicyEdit) -> String {
-        if let Source::Live(live) = self.viewpoint.source() {
-            let said = self.keeper.fulfil(edit, live.policy_path());
-            live.reread_policy();
-            return said;
-        }
-        match self.viewpoint.recorders_policy(self.policy.as_deref()) {
-            Ok(path) => self.keeper.fulfil(edit, Some(path)),
-            Err(why) => why,
-        }
-    }
-
     /// Whether enough changed for a background frame, `after` the last one.
     fn due(&self, after: Duration) -> bool {
         if after < NEWS {
@@ -406,131 +312,8 @@ impl App {
     }
 
     /// What the first line and the timeline show.
-    fn status(&self) -> Status {
+    pub(super) fn status(&self) -> Status {
         self.viewpoint.status(self.ui.display.timeline)
-    }
-
-    /// Shows the timeline, or no longer; what to say where that is not seen.
-    fn turn_timeline(&mut self, area: Rect) -> Option<String> {
-        let shown = self.status().timeline.is_some();
-        self.ui.display.timeline = Some(!shown);
-        if let Some(said) = Timeline::too_small(area) {
-            return Some(said);
-        }
-        if shown {
-            return None;
-        }
-        if self.status().timeline.is_none() {
-            return Some("nothing is remembered yet".to_owned());
-        }
-        let key = self.ui.keys.sign(Action::Zoom);
-        (self.ui.display.zoom)
-            .then(|| format!("only the table is shown: {key} brings the timeline back"))
-    }
-
-    /// Whether leaving needs a second word: a recording runs and nothing was asked yet.
-    fn stays(&mut self) -> bool {
-        let Source::Live(live) = self.viewpoint.source() else {
-            return false;
-        };
-        let Some(recording) = live.status().recording.filter(|_| !self.leaving) else {
-            return false;
-        };
-        self.leaving = true;
-        let (path, key) = (recording.path.display(), self.ui.keys.sign(Action::Quit));
-        self.ui.message = Some(match recording.error {
-            Some(error) => format!("the recording FAILED: {key} again leaves; {error}"),
-            None => format!("{key} again ends the recording and leaves: {path}"),
-        });
-        true
-    }
-
-    /// Does what was asked; true to leave.
-    fn act(&mut self, asked: &ActionRequest, screen: &mut Screen) -> io::Result<bool> {
-        if asked.action != Action::Quit {
-            self.leaving = false;
-        }
-        if export::takes(asked.action) {
-            self.take(asked, screen.area());
-            return Ok(false);
-        }
-        match (asked.action, self.viewpoint.source()) {
-            (Action::Quit, _) if !self.ui.inside() => return Ok(!self.stays()),
-            (Action::QuitNow, _) => return Ok(true),
-            (Action::Redraw, _) => screen.resized()?,
-            (Action::Bundle, _) if export::harden_is_shown(&self.ui) => {
-                self.take(asked, screen.area());
-            }
-            (Action::Bundle, _) => self.bundle(),
-            (Action::NextTheme, _) => {
-                self.ui.message = Some(format!("theme {}", self.look.advance()));
-            }
-            (Action::Suspend, _) => terminal::suspend(screen)?,
-            (Action::Present, _) => self.present(),
-            (Action::Timeline, _) => {
-                self.ui.message = self.turn_timeline(screen.area());
-            }
-            (Action::Scan, Source::Live(live)) => {
-                let subject = match self.ui.subject() {
-                    Some(RowKey::Container(id)) => Some(id.clone()),
-                    _ => self.ui.at.container.clone(),
-                };
-                if let Some(id) = subject {
-                    self.ui.message = Some(
-                        if live.scan(&id) {
-                            "comparing with the image…; differences appear below"
-                        } else {
-                            "too many comparisons wait"
-                        }
-                        .to_owned(),
-                    );
-                    self.ui.at.detail = Some(RowKey::Container(id));
-                }
-            }
-            (Action::Scan, Source::Replay(_)) => {
-                self.ui.message = Some("only while a host is watched".to_owned());
-            }
-            (Action::Moment, _) => self.travel(asked),
-            (action, _) if time_travel::moves(action) => self.travel(asked),
-            (Action::Open, _) if asked.argument.is_some() => self.open(asked),
-            (Action::Record, Source::Live(live)) => {
-                let said = record(live);
-                self.failed = self.failed.take().or(said.as_ref().err().cloned());
-                self.ui.message = Some(said.unwrap_or_else(|error| error));
-            }
-            _ => {
-                let ui = &mut self.ui;
-                self.viewpoint.with(|core| ui.ask(asked, core));
-                screen.mouse(ui.display.mouse)?;
-            }
-        }
-        Ok(false)
-    }
-
-    /// Copies, or writes a file.
-    fn take(&mut self, asked: &ActionRequest, area: Rect) {
-        let status = self.status();
-        let (ui, theme) = (&self.ui, &self.look.theme);
-        let screen = export::Appearance {
-            status: &status,
-            theme,
-            area,
-        };
-        let take = |core: &Core| export::act(asked, core, ui, &screen, &mut io::stdout());
-        let said = self.viewpoint.with(take);
-        self.ui.message = said;
-    }
-
-    /// Writes the evidence of what is selected.
-    fn bundle(&mut self) {
-        let here =
-            self.viewpoint.is_present() && matches!(self.viewpoint.source(), Source::Live(_));
-        let ui = &self.ui;
-        let gather = |core: &Core| (export::GatheredEvidence::of(core, ui, here), core.state.now);
-        let (gathered, now) = self.viewpoint.with(gather);
-        let reveal = ui.display.reveal;
-        let said = gathered.and_then(|evidence| evidence.write(now, reveal, Path::new(".")));
-        self.ui.message = Some(said.unwrap_or_else(|error| error));
     }
 
     /// Reads the host anew where its page is shown, not more often than it is worth.

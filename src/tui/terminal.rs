@@ -14,7 +14,8 @@ use rustix::process::{Signal, getpid, kill_process};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
-use super::backend::{Abilities, CompactBackend, mend_wide};
+use super::abilities::Abilities;
+use super::backend::{CompactBackend, mend_wide};
 use super::theme::Glyphs;
 
 /// How the terminal was before it was taken; some while it is ours.

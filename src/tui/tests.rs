@@ -330,40 +330,6 @@ pub(super) fn press(ui: &mut Ui, core: &Core, keys: &str) {
 }
 
 #[test]
-fn keys_filter_search_the_help_and_say_where_they_work() {
-    let core = demo();
-    let mut ui = Ui::default();
-    let seen = |ui: &mut Ui| screen(&core, ui, 120, 40).join("\n");
-    press(&mut ui, &core, "2 / m e t a x");
-    assert!(seen(&mut ui).contains("No row matches"));
-    press(&mut ui, &core, "Backspace Enter");
-    assert!(seen(&mut ui).contains("net.cloud-metadata"));
-    press(&mut ui, &core, "Esc ? s o r");
-    let help = seen(&mut ui);
-    assert!(
-        help.contains("Keys with: sor") && help.contains("sort"),
-        "{help}"
-    );
-    ui.source = SourceKind::Recording;
-    press(&mut ui, &core, "Esc Esc r");
-    assert!(!ui.dialog.help && seen(&mut ui).contains("while a host is watched"));
-    assert!(
-        ui.press(&"@".parse::<super::Chord>().unwrap().event(), &core)
-            .is_some()
-    );
-}
-
-#[test]
-fn the_help_shows_the_keys_as_they_are_bound() {
-    let config = super::Config::parse("[keys]\nfilter = \"F3\"\n").unwrap();
-    let mut ui = Ui::new(&config, SourceKind::Host);
-    let core = demo();
-    press(&mut ui, &core, "?");
-    let help = screen(&core, &mut ui, 120, 40).join("\n");
-    assert!(help.contains("F3              filter"), "{help}");
-}
-
-#[test]
 fn what_a_loop_starts_again_and_again_is_one_line_of_the_tree() {
     let core = demo();
     let mut ui = Ui::default();
@@ -482,59 +448,6 @@ fn evidence_is_written_of_incidents_and_findings_alone() {
         screen(&core, &mut ui, 80, 24);
         assert_eq!(ui.works(ActionScope::Evidence), works, "{screen_key}");
     }
-}
-
-#[test]
-fn the_second_line_says_what_is_not_shown_and_the_last_keeps_the_keys() {
-    let core = demo();
-    let mut ui = Ui::default();
-    press(&mut ui, &core, "3 / m e t a Enter");
-    let lines = screen(&core, &mut ui, 80, 24);
-    assert!(lines[1].ends_with(" 1 of 14"), "{}", lines[1]);
-    assert!(lines[23].starts_with("/meta  Esc clears"), "{}", lines[23]);
-    assert!(lines[23].ends_with("? help"), "{}", lines[23]);
-    press(&mut ui, &core, "Enter");
-    let lines = screen(&core, &mut ui, 80, 24);
-    assert!(lines[23].starts_with("Esc back"), "{}", lines[23]);
-    press(&mut ui, &core, "Esc Esc x V f");
-    let lines = screen(&core, &mut ui, 120, 24);
-    let said = "silenced hidden, following, secrets shown";
-    assert!(lines[1].ends_with(said), "{}", lines[1]);
-    press(&mut ui, &core, "x f V");
-    let lines = screen(&core, &mut ui, 120, 24);
-    assert!(lines[1].ends_with("8 Events"), "{}", lines[1]);
-}
-
-#[test]
-fn the_footer_shows_what_matters_on_a_finding() {
-    let core = demo();
-    let mut ui = Ui::default();
-    press(&mut ui, &core, "3");
-    screen(&core, &mut ui, 80, 24);
-    let last = |ui: &mut Ui| screen(&core, ui, 80, 24).pop().unwrap();
-    let list = last(&mut ui);
-    for key in ["! silence", "a ack", "E evidence", "p pause", "? help"] {
-        assert!(list.contains(key), "{list}");
-    }
-    press(&mut ui, &core, "Enter");
-    let page = last(&mut ui);
-    assert!(
-        page.starts_with("Esc back") && page.contains("w related"),
-        "{page}"
-    );
-    let before = ui.at.detail.clone();
-    press(&mut ui, &core, "w");
-    assert!(ui.at.detail.is_some() && ui.at.detail != before);
-    ui.source = SourceKind::Recording;
-    press(&mut ui, &core, "Esc Esc");
-    assert!(
-        !last(&mut ui).contains("silence"),
-        "a recording keeps its policy"
-    );
-    press(&mut ui, &core, "?");
-    assert!(last(&mut ui).contains("typing searches"));
-    press(&mut ui, &core, "Esc s");
-    assert!(last(&mut ui).contains("Enter: sort"));
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod daemon;
 mod files;
 mod isolation;
 mod life;
+mod names;
 mod network;
 mod probes;
 mod processes;

@@ -43,7 +43,7 @@ pub(super) fn bare(names: &ProgramAdditions, exec: &Exec) -> bool {
                 a == b"-"
                     || from_descriptor(a)
                     || (a.starts_with(b"-") && !a.starts_with(b"--") && !a.contains(&b'c'))
-                    || catalog::programs::SHELL_OPTIONS.contains(&a)
+                    || catalog::words::SHELL_OPTIONS.contains(&a)
             })
 }
 

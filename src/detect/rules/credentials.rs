@@ -1,18 +1,17 @@
 //! Reads of secrets: by hand, by services, and by programs whose work it is.
 
-use std::collections::{BTreeSet, VecDeque};
-
 use bstr::ByteSlice as _;
 
 use super::backups::backs_up;
+use super::secret_reads::{MAX_READS, SecretReads};
 use crate::catalog;
 use crate::catalog::secrets;
 use crate::detect::alert::Alerts;
 use crate::detect::file_change::{Maker, by, graded, is_refusal, maker, refused};
 use crate::detect::rule_context::RuleContext;
-use crate::detect::rule_memory::{RuleMemories, RuleMemory};
+use crate::detect::rule_memory::RuleMemories;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, attribution, program_roles};
-use crate::event::{Bytes, File, FileOp, Timestamp};
+use crate::event::{Bytes, File, FileOp};
 use crate::state::ProcessEntry;
 
 /// Secrets read.
@@ -53,51 +52,6 @@ pub(super) fn with_a_tool(ctx: &RuleContext<'_>) -> bool {
 /// Somebody does it, not the service.
 pub(super) fn by_hand(ctx: &RuleContext<'_>) -> bool {
     attribution::suspicious(ctx) || with_a_tool(ctx)
-}
-
-/// Reads remembered of one container.
-const MAX_READS: usize = 256;
-
-/// Readers remembered of one container.
-const MAX_READERS: usize = 64;
-
-/// Who read secrets in a container.
-#[derive(Debug, Clone, Default)]
-struct SecretReads {
-    /// What the container's own programs read while it started: program and kind of secret.
-    at_startup: BTreeSet<String>,
-    /// Processes or exec sessions that read secrets, and what their finding is about.
-    readers: VecDeque<(u32, Timestamp, Bytes)>,
-}
-
-impl RuleMemory for SecretReads {
-    fn heap_bytes(&self) -> usize {
-        self.at_startup.len() * 96 + self.readers.len() * 96
-    }
-}
-
-impl SecretReads {
-    /// What the finding about a read is about: the kind of the first secret that the process, or
-    /// its exec session, read. A copy of `/etc` is one finding.
-    fn subject(&mut self, ctx: &RuleContext<'_>, kind: &[u8]) -> Bytes {
-        let root = ctx.session().unwrap_or(ctx.event.pid);
-        let Some(reader) = ctx.state.processes.get(&root) else {
-            return Bytes::new(kind);
-        };
-        let known = self
-            .readers
-            .iter()
-            .find(|(pid, started, _)| (*pid, *started) == (root, reader.started));
-        if let Some((.., subject)) = known {
-            return subject.clone();
-        }
-        if self.readers.len() >= MAX_READERS {
-            self.readers.pop_front();
-        }
-        let kind = Bytes::new(kind);
-        self.readers.push_back((root, reader.started, kind.clone()));
-        kind
-    }
 }
 
 fn credentials(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, file: &File) -> Alerts {

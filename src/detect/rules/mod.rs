@@ -45,6 +45,7 @@ mod reverse_shell;
 mod rights_gained;
 mod script_paths;
 mod scripts;
+mod secret_reads;
 mod server_shell;
 mod shells;
 mod startup_drift;

@@ -70,7 +70,7 @@ pub(super) fn disguise(exe: &[u8]) -> Option<&'static str> {
     {
         return Some("hidden name");
     }
-    let data = catalog::programs::DATA_SUFFIXES
+    let data = catalog::words::DATA_SUFFIXES
         .iter()
         .any(|e| exe.ends_with(e));
     data.then_some("file extension of data")
@@ -136,7 +136,7 @@ fn masquerade(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
 
 fn miner(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
     let mark = exec.argv.iter().map(|a| a.as_bytes()).find(|a| {
-        catalog::programs::MINER_ARGUMENTS
+        catalog::words::MINER_ARGUMENTS
             .iter()
             .any(|m| a.starts_with(m) || (m.ends_with(b"://") && a.find(m).is_some()))
     });

@@ -3,6 +3,7 @@
 pub mod capability;
 pub mod dns;
 pub mod file;
+mod file_attribute;
 pub mod names;
 pub mod net;
 pub mod path;

@@ -237,7 +237,7 @@ fn plants(ctx: &RuleContext<'_>, file: &File) -> bool {
             )
         });
         let removed = file.op == FileOp::Unlink || change.verb == "moved away";
-        persists || !removed && catalog::programs::is_script_name(program_roles::leaf(path))
+        persists || !removed && catalog::words::is_script_name(program_roles::leaf(path))
     })
 }
 

@@ -1,0 +1,110 @@
+//! Arguments of programs, and endings of names. They tell roles apart; no finding rests on one alone.
+
+/// Endings of linkers, compilers and object tools whose name begins with a target.
+pub(crate) const CROSS_TOOL_SUFFIXES: &[&[u8]] = &[
+    b"-ld",
+    b"-ld.bfd",
+    b"-ld.gold",
+    b"-gcc",
+    b"-as",
+    b"-strip",
+    b"-objcopy",
+];
+
+/// Endings by which distributions distinguish variants of one tool.
+pub(crate) const VARIANT_SUFFIXES: &[&[u8]] = &[
+    b".openbsd",
+    b".traditional",
+    b".netkit",
+    b".basic",
+    b".tiny",
+    b".static",
+    b".real",
+];
+
+/// Python modules that create environments and install the installer into them.
+pub(crate) const ENVIRONMENT_MODULES: &[&[u8]] = &[b"venv", b"ensurepip", b"virtualenv"];
+
+/// Arguments by which package managers of languages change something.
+pub(crate) const CHANGE_WORDS: &[&[u8]] = &[
+    b"install",
+    b"i",
+    b"ci",
+    b"add",
+    b"update",
+    b"upgrade",
+    b"remove",
+    b"sync",
+    b"uninstall",
+    b"rebuild",
+    b"-i",
+    b"--install",
+    b"create",
+    b"link",
+];
+
+/// Arguments by which package managers of systems only answer a question.
+pub(crate) const QUERY_WORDS: &[&[u8]] = &[
+    b"list",
+    b"search",
+    b"info",
+    b"show",
+    b"-l",
+    b"-L",
+    b"-s",
+    b"-qa",
+    b"-W",
+    b"--help",
+    b"--version",
+    b"-V",
+    b"policy",
+    b"check",
+    b"-S",
+    b"-Q",
+    b"--print-architecture",
+    b"--status",
+    b"--list",
+    b"--get-selections",
+    b"--compare-versions",
+    b"--print-foreign-architectures",
+    b"audit",
+];
+
+/// Extensions of data files, which no program has.
+pub(crate) const DATA_SUFFIXES: &[&[u8]] = &[
+    b".jpg", b".jpeg", b".png", b".gif", b".txt", b".log", b".pdf", b".css", b".html", b".ico",
+    b".mp3", b".conf", b".json", b".xml", b".csv", b".bak",
+];
+
+/// Beginnings of arguments that only coin miners take.
+pub(crate) const MINER_ARGUMENTS: &[&[u8]] = &[
+    b"stratum+tcp://",
+    b"stratum+ssl://",
+    b"stratum+tls://",
+    b"stratum2+tcp://",
+    b"stratum1+tcp://",
+    b"--donate-level",
+    b"--randomx-",
+    b"--cpu-max-threads-hint",
+    b"--nicehash",
+    b"daemon+http://",
+    b"--rig-id",
+    b"--coin=",
+    b"--algo=rx/",
+    b"--max-cpu-usage",
+];
+
+/// Long options of shells that do not say what to run.
+pub(crate) const SHELL_OPTIONS: &[&[u8]] = &[b"--norc", b"--noprofile", b"--login", b"--posix"];
+
+/// Ends of the names of files that an interpreter or a web server runs.
+const SCRIPT_ENDS: &[&[u8]] = &[
+    b".sh", b".py", b".pl", b".rb", b".php", b".php5", b".php7", b".phtml", b".phar", b".jsp",
+    b".jspx", b".asp", b".aspx", b".cgi", b".so", b".lua", b".war",
+];
+
+/// Whether a file of this name is one that an interpreter or a web server runs.
+#[must_use]
+pub(crate) fn is_script_name(leaf: &[u8]) -> bool {
+    SCRIPT_ENDS.iter().any(|end| leaf.ends_with(end))
+}

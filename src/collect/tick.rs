@@ -1,0 +1,102 @@
+//! What the collector does once a second: losses, usage, containers that no engine reports.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::collector::Collector;
+use super::comparisons::Comparisons;
+use crate::containers::{EngineKind, EngineState, FoundContainer, proc_facts};
+use crate::event::{ContainerAction, ContainerInfo, Kind, LostReason, Tick, Timestamp};
+
+impl Collector<'_> {
+    /// Takes from /proc the facts of containers that no engine reports.
+    fn describe(&mut self, now: Timestamp) {
+        let answers = matches!(
+            self.shared.engines.lock().get(&EngineKind::Docker),
+            Some(EngineState::Connecting | EngineState::Connected { .. })
+        );
+        for (id, info) in self.unreported.due(answers, &self.facts) {
+            self.know(&id, &info);
+            self.tell(now, &id, ContainerAction::Info, Some(info));
+        }
+    }
+
+    /// Reports how the inits of containers are confined: they run their own program by now, under
+    /// all that the runtime set.
+    fn confine(&mut self, now: Timestamp) {
+        let due = self.lifecycle.running().filter_map(|(id, _)| {
+            let known = self.facts.get(id)?;
+            let pid = self.lifecycle.init(id)?;
+            let is_known = known.confinement.as_ref().is_some_and(|c| c.pid == pid);
+            (!is_known).then(|| (id.clone(), pid, Arc::clone(known)))
+        });
+        let due: Vec<_> = due.collect();
+        for (id, pid, known) in due {
+            // Gone: its end is reported.
+            let Some(confinement) = proc_facts::confinement(pid) else {
+                continue;
+            };
+            let info = ContainerInfo {
+                init_pid: pid,
+                confinement: Some(confinement),
+                ..ContainerInfo::clone(&known)
+            };
+            self.know(&id, &info);
+            self.tell(now, &id, ContainerAction::Info, Some(info));
+        }
+    }
+
+    /// Reports the losses and the usage of the past second, `elapsed` long.
+    pub(super) fn tick(&mut self, elapsed: Duration) {
+        let now = self.probe.now();
+        for id in self.lifecycle.entered_unseen(FoundContainer::members) {
+            if let Some(found) = self.lifecycle.entered(&id) {
+                let pid = found.members().first().copied().unwrap_or(0);
+                self.report(now, &found, pid, ContainerAction::Appeared);
+            }
+        }
+        let lifecycle = &self.lifecycle;
+        self.facts.tick(|id| lifecycle.is_running(id));
+        self.describe(now);
+        self.confine(now);
+        for loss in self.probe.losses() {
+            let container = loss
+                .cgroup
+                .and_then(|cgroup| self.directory.lookup(cgroup).cloned());
+            self.lost(now, container, loss.reason, loss.count, loss.detail);
+        }
+        for (container, count) in self.queue.take_dropped() {
+            let detail = "more events than could be handled".to_owned();
+            self.lost(now, container, LostReason::Queue, count, detail);
+        }
+        let skipped = self
+            .comparisons
+            .as_ref()
+            .map_or(0, Comparisons::take_dropped);
+        if skipped > 0 {
+            let detail = "comparisons with the image not made".to_owned();
+            self.lost(now, None, LostReason::Queue, skipped, detail);
+        }
+        let unscanned = self.scans.as_mut().map_or(0, |scans| {
+            scans.tick(self.lifecycle.running().map(|(id, _)| id), &self.facts);
+            scans.take_skipped()
+        });
+        if unscanned > 0 {
+            let detail = "scans of containers' files not made".to_owned();
+            self.lost(now, None, LostReason::Queue, unscanned, detail);
+        }
+        let paths: Vec<_> = self
+            .lifecycle
+            .running()
+            .map(|(id, path)| (id.clone(), path.to_owned()))
+            .collect();
+        let tick = Tick {
+            usage: self.sampler.sample(&paths, elapsed),
+            processes: self
+                .processes
+                .tick(elapsed, || self.sampler.processes(&paths)),
+            lost_total: self.lost_total,
+        };
+        self.push(now, None, Kind::Tick(Box::new(tick)));
+    }
+}

@@ -1,0 +1,52 @@
+//! The reads of secrets that a container's rules remember: by whom, and at start-up.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use crate::detect::rule_context::RuleContext;
+use crate::detect::rule_memory::RuleMemory;
+use crate::event::{Bytes, Timestamp};
+
+/// Reads remembered of one container.
+pub(super) const MAX_READS: usize = 256;
+
+/// Readers remembered of one container.
+const MAX_READERS: usize = 64;
+
+/// The reads of secrets in a container.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SecretReads {
+    /// What the container's own programs read while it started: program and kind of secret.
+    pub(super) at_startup: BTreeSet<String>,
+    /// Processes or exec sessions that read secrets, and what their finding is about.
+    readers: VecDeque<(u32, Timestamp, Bytes)>,
+}
+
+impl RuleMemory for SecretReads {
+    fn heap_bytes(&self) -> usize {
+        self.at_startup.len() * 96 + self.readers.len() * 96
+    }
+}
+
+impl SecretReads {
+    /// What the finding about a read is about: the kind of the first secret that the process, or
+    /// its exec session, read. A copy of `/etc` is one finding.
+    pub(super) fn subject(&mut self, ctx: &RuleContext<'_>, kind: &[u8]) -> Bytes {
+        let root = ctx.session().unwrap_or(ctx.event.pid);
+        let Some(reader) = ctx.state.processes.get(&root) else {
+            return Bytes::new(kind);
+        };
+        let known = self
+            .readers
+            .iter()
+            .find(|(pid, started, _)| (*pid, *started) == (root, reader.started));
+        if let Some((.., subject)) = known {
+            return subject.clone();
+        }
+        if self.readers.len() >= MAX_READERS {
+            self.readers.pop_front();
+        }
+        let kind = Bytes::new(kind);
+        self.readers.push_back((root, reader.started, kind.clone()));
+        kind
+    }
+}

@@ -1,0 +1,252 @@
+//! Process events into state: exec, fork, exit, and processes that were there before.
+
+use std::sync::Arc;
+
+use super::container::Owner;
+use super::process::{Lineage, ProcessEntry};
+use super::quota::surplus;
+use super::tables::State;
+use crate::event::{Bytes, Event, Exec, Exit, FileFacts, Fork, Process};
+
+const MAX_EXITED: usize = 8192;
+const MAX_PROCESSES: usize = 65_536;
+
+impl State {
+    /// Where the process `pid` with parent `ppid` descends from, at its exec or in a snapshot.
+    fn lineage(&self, owner: &Owner, pid: u32, nspid: u32, ppid: u32) -> Lineage {
+        let Some(container) = self.container(owner) else {
+            return Lineage::Unknown;
+        };
+        if (nspid == 1 && nspid != pid) || (pid != 0 && container.info.init_pid == pid) {
+            return Lineage::Init;
+        }
+        if let Some(parent) = self.processes.get(&ppid)
+            && parent.owner == *owner
+            && !parent.runtime
+            && (parent.execs > 0 || parent.existing)
+        {
+            return parent.lineage;
+        }
+        // The first program of a container that shares the host's pid namespace has no pid 1.
+        let is_init = |p: &ProcessEntry| {
+            p.lineage == Lineage::Init && p.owner == *owner && p.exited.is_none()
+        };
+        // The process noted is it as a rule; without a note there was none, and nothing to look
+        // through.
+        let has_init = || {
+            container.init.is_some_and(|noted| {
+                self.processes.get(&noted).is_some_and(|p| is_init(p))
+                    || self.processes.values().any(|p| is_init(p))
+            })
+        };
+        if container.first_exec.is_some() || has_init() {
+            Lineage::ExecSession(pid)
+        } else {
+            Lineage::Init
+        }
+    }
+
+    pub(super) fn exec(&mut self, event: &Event, exec: &Exec) {
+        let known = self
+            .processes
+            .get(&event.pid)
+            .filter(|p| p.exited.is_none() && p.owner == event.container);
+        let lineage = match known {
+            _ if exec.runtime => Lineage::Unknown,
+            Some(process) if process.lineage != Lineage::Unknown => process.lineage,
+            _ => self.lineage(&event.container, event.pid, event.nspid, exec.ppid),
+        };
+        let (started, execs, existing) =
+            known.map_or((event.ts, 0, false), |p| (p.started, p.execs, p.existing));
+        // Who forked it stays its parent, though it may have ended and init have taken the child.
+        let ppid = known
+            .filter(|p| !p.runtime && p.ppid != 0)
+            .map_or(exec.ppid, |p| p.ppid);
+        if !exec.runtime
+            && let Some(container) = self.own_container(event)
+        {
+            container.running = true;
+            if container.first_exec.is_none() && !container.existing {
+                container.first_exec = Some(event.ts);
+            }
+        }
+        self.insert_process(ProcessEntry {
+            pid: event.pid,
+            nspid: event.nspid,
+            ppid,
+            owner: event.container.clone(),
+            uid: exec.uid,
+            comm: exec.comm.clone(),
+            exe: exec.exe.clone(),
+            argv: exec.argv.clone(),
+            cwd: exec.cwd.clone(),
+            script: exec.script.clone(),
+            file: exec.file,
+            started,
+            existing,
+            streams: Vec::new(),
+            replaced: false,
+            exited: None,
+            exit_code: None,
+            exit_signal: None,
+            lineage,
+            tty: exec.tty,
+            forked: false,
+            runtime: exec.runtime,
+            execs: execs + u32::from(!exec.runtime),
+            exec_seq: event.seq,
+        });
+    }
+
+    pub(super) fn fork(&mut self, event: &Event, fork: &Fork) {
+        let parent = self
+            .processes
+            .get(&fork.ppid)
+            .filter(|p| p.owner == event.container);
+        let child = match parent {
+            Some(parent) => ProcessEntry {
+                pid: event.pid,
+                nspid: event.nspid,
+                ppid: fork.ppid,
+                started: event.ts,
+                existing: false,
+                streams: Vec::new(),
+                replaced: false,
+                exited: None,
+                exit_code: None,
+                exit_signal: None,
+                forked: true,
+                runtime: fork.runtime || parent.runtime,
+                execs: if parent.runtime { 0 } else { parent.execs },
+                ..(**parent).clone()
+            },
+            None => ProcessEntry {
+                pid: event.pid,
+                nspid: event.nspid,
+                ppid: fork.ppid,
+                owner: event.container.clone(),
+                uid: fork.uid,
+                comm: fork.comm.clone(),
+                exe: Bytes::default(),
+                argv: Vec::new(),
+                cwd: Bytes::default(),
+                script: None,
+                file: FileFacts::default(),
+                started: event.ts,
+                existing: false,
+                streams: Vec::new(),
+                replaced: false,
+                exited: None,
+                exit_code: None,
+                exit_signal: None,
+                lineage: Lineage::Unknown,
+                tty: false,
+                forked: true,
+                runtime: fork.runtime,
+                execs: 0,
+                exec_seq: 0,
+            },
+        };
+        self.insert_process(child);
+    }
+
+    pub(super) fn existing_process(&mut self, event: &Event, process: &Process) {
+        if self
+            .processes
+            .get(&event.pid)
+            .is_some_and(|p| p.exited.is_none() && p.execs > 0)
+        {
+            return; // Its exec arrived before the snapshot did: the live fact is the better one.
+        }
+        let lineage = self.lineage(&event.container, event.pid, event.nspid, process.ppid);
+        self.insert_process(ProcessEntry {
+            pid: event.pid,
+            nspid: event.nspid,
+            ppid: process.ppid,
+            owner: event.container.clone(),
+            uid: process.uid,
+            comm: process.comm.clone(),
+            exe: process.exe.clone(),
+            argv: process.argv.clone(),
+            cwd: process.cwd.clone(),
+            script: None,
+            file: process.file,
+            started: process.started,
+            existing: true,
+            streams: process.streams.clone(),
+            replaced: process.replaced,
+            exited: None,
+            exit_code: None,
+            exit_signal: None,
+            lineage,
+            tty: process.tty,
+            forked: false,
+            runtime: false,
+            execs: 0,
+            exec_seq: event.seq,
+        });
+    }
+
+    fn insert_process(&mut self, process: ProcessEntry) {
+        if self.processes.len() >= MAX_PROCESSES && !self.processes.contains_key(&process.pid) {
+            self.totals.evicted += 1;
+            let Some((_, pid)) = self.exited.pop_front() else {
+                return;
+            };
+            self.processes.remove(&pid);
+        }
+        if process.lineage == Lineage::Init
+            && let Some(container) = process.owner.as_ref()
+            && let Some(container) = self.containers.get_mut(container)
+            && container.init.is_none()
+        {
+            Arc::make_mut(container).init = Some(process.pid);
+        }
+        self.processes.insert(process.pid, Arc::new(process));
+    }
+
+    pub(super) fn exit(&mut self, event: &Event, exit: &Exit) {
+        if let Some(process) = self.processes.get_mut(&event.pid) {
+            let process = Arc::make_mut(process);
+            process.exited = Some(event.ts);
+            process.exit_code = exit.code;
+            process.exit_signal = exit.signal;
+            self.exited.push_back((event.ts, event.pid));
+            if self.exited.len() > MAX_EXITED {
+                self.shrink_exited();
+            }
+        }
+    }
+
+    fn shrink_exited(&mut self) {
+        let entries = self.exited.iter().filter_map(|(at, pid)| {
+            let process = self.processes.get(pid).filter(|p| p.exited == Some(*at))?;
+            Some(((*at, *pid), &process.owner, *at))
+        });
+        let gone = surplus(entries, MAX_EXITED / 8 * 7);
+        let gone: Vec<_> = gone
+            .into_iter()
+            .map(|((_, pid), owner)| (pid, owner.clone()))
+            .collect();
+        for (pid, owner) in gone {
+            self.forgotten(&owner);
+            self.processes.remove(&pid);
+        }
+        let processes = &self.processes;
+        self.exited.retain(|(at, pid)| {
+            let process = processes.get(pid);
+            process.is_some_and(|process| process.exited == Some(*at))
+        });
+    }
+
+    pub(super) fn forget_oldest_exited(&mut self) {
+        if let Some((at, pid)) = self.exited.pop_front()
+            && self
+                .processes
+                .get(&pid)
+                .is_some_and(|p| p.exited == Some(at))
+        {
+            self.processes.remove(&pid);
+        }
+    }
+}

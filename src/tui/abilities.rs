@@ -1,0 +1,56 @@
+//! What a terminal can show, and cells as it shows them.
+
+use ratatui::buffer::Cell;
+use ratatui::style::{Color, Modifier};
+
+use super::glyphs;
+use super::theme::{Depth, bare};
+
+/// What the terminal can show.
+#[derive(Debug, Clone)]
+pub(super) struct Abilities {
+    pub(super) depth: Depth,
+    /// More than ASCII.
+    pub(super) unicode: bool,
+    pub(super) term: String,
+}
+
+impl Abilities {
+    pub(super) fn from_environment() -> Self {
+        Self {
+            depth: Depth::promised(|name| std::env::var(name).ok()),
+            unicode: glyphs::unicode(),
+            term: std::env::var("TERM").unwrap_or_default(),
+        }
+    }
+
+    /// Knows the sequences that came after the VT220.
+    pub(super) fn modern(&self) -> bool {
+        !bare(&self.term)
+    }
+
+    /// Makes of a cell what this terminal shows.
+    pub(super) fn project(&self, cell: &mut Cell) {
+        if !self.unicode && !cell.symbol().is_ascii() {
+            let plain = glyphs::ascii(cell.symbol());
+            cell.set_symbol(plain);
+        }
+        if !self.modern() {
+            cell.modifier &= Modifier::BOLD | Modifier::UNDERLINED | Modifier::REVERSED;
+        }
+        cell.bg = self.depth.nearest(cell.bg).unwrap_or_default();
+        // Blanks are alike whatever would be written on them.
+        if empty(cell) {
+            cell.fg = Color::Reset;
+            cell.modifier = Modifier::empty();
+        } else {
+            cell.fg = self.depth.nearest(cell.fg).unwrap_or_default();
+        }
+    }
+}
+
+/// A blank that shows nothing but the terminal's own background.
+pub(super) fn empty(cell: &Cell) -> bool {
+    let visible = Modifier::REVERSED | Modifier::UNDERLINED | Modifier::CROSSED_OUT;
+    cell.symbol() == " " && cell.bg == Color::Reset && !cell.modifier.intersects(visible)
+}

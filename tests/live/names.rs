@@ -1,0 +1,111 @@
+//! The name probe alone: answers over datagrams and streams, on the loopback interface.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::time::Duration;
+
+use crate::cgroup::Container;
+use crate::common;
+use crate::sockets::{seen, start};
+use hullwatch::event::{Dns, Kind};
+
+/// Where the name server of the test listens; all of 127.0.0.0/8 is this machine.
+const NAME_SERVER: &str = "127.83.12.53:53";
+
+/// A question for the address of `name`.
+fn question(name: &str) -> Vec<u8> {
+    let mut message = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in name.split('.') {
+        message.push(u8::try_from(label.len()).unwrap());
+        message.extend_from_slice(label.as_bytes());
+    }
+    message.extend_from_slice(&[0, 0, 1, 0, 1]);
+    message
+}
+
+/// The answer to a question: one address, or no such name where it begins with `no`.
+fn answer(question: &[u8]) -> Vec<u8> {
+    let mut message = question.to_vec();
+    message[2] |= 0x80;
+    if &question[13..15] == b"no" {
+        message[3] |= 3;
+    } else {
+        message[7] = 1;
+        message.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 77]);
+    }
+    message
+}
+
+#[test]
+#[ignore = "runs inside the container of another test"]
+fn inside_names() {
+    let wait = Some(Duration::from_secs(5));
+    let mut room = [0; 512];
+    let connected = UdpSocket::bind("0.0.0.0:0").unwrap();
+    connected.connect(NAME_SERVER).unwrap();
+    connected.set_read_timeout(wait).unwrap();
+    connected.send(&question("WWW.Example.test")).unwrap();
+    connected.recv(&mut room).unwrap();
+    let named = UdpSocket::bind("0.0.0.0:0").unwrap();
+    named.set_read_timeout(wait).unwrap();
+    named
+        .send_to(&question("nowhere.test"), NAME_SERVER)
+        .unwrap();
+    named.recv(&mut room).unwrap();
+    let mut stream = TcpStream::connect(NAME_SERVER).unwrap();
+    stream.set_read_timeout(wait).unwrap();
+    let asked = question("stream.test");
+    let mut framed = u16::try_from(asked.len()).unwrap().to_be_bytes().to_vec();
+    framed.extend_from_slice(&asked);
+    stream.write_all(&framed).unwrap();
+    assert_ne!(stream.read(&mut room).unwrap(), 0);
+}
+
+#[test]
+fn tells_answers_to_name_queries() {
+    if !common::kernel_is_ready() {
+        return;
+    }
+    let mut probe = start();
+    let container = Container::new("17");
+    let datagrams = UdpSocket::bind(NAME_SERVER).unwrap();
+    let streams = TcpListener::bind(NAME_SERVER).unwrap();
+    let server = std::thread::spawn(move || {
+        let mut room = [0; 512];
+        for _ in 0..2 {
+            let (len, from) = datagrams.recv_from(&mut room).unwrap();
+            datagrams.send_to(&answer(&room[..len]), from).unwrap();
+        }
+        let (mut peer, _) = streams.accept().unwrap();
+        let len = peer.read(&mut room).unwrap();
+        let reply = answer(&room[2..len]);
+        let mut framed = u16::try_from(reply.len()).unwrap().to_be_bytes().to_vec();
+        framed.extend_from_slice(&reply);
+        peer.write_all(&framed).unwrap();
+    });
+    let pid = container.run_test("names::inside_names", "");
+    server.join().unwrap();
+    let kinds = seen(&mut probe, container.id(), pid);
+    let answers: Vec<&Dns> = kinds
+        .iter()
+        .filter_map(|kind| match kind {
+            Kind::Dns(dns) => Some(&**dns),
+            _ => None,
+        })
+        .collect();
+    let [first, nowhere, stream] = answers[..] else {
+        panic!("{kinds:?}");
+    };
+    let server: SocketAddr = NAME_SERVER.parse().unwrap();
+    assert!(answers.iter().all(|a| a.server == Some(server.ip())));
+    let address: IpAddr = "192.0.2.77".parse().unwrap();
+    assert_eq!(first.name, "www.example.test");
+    assert_eq!((first.qtype.as_str(), first.rcode), ("A", 0));
+    assert_eq!(first.addresses, [address]);
+    assert_eq!((nowhere.rcode, nowhere.addresses.len()), (3, 0));
+    assert_eq!(nowhere.name, "nowhere.test");
+    assert_eq!(
+        (&*stream.name, &stream.addresses[..]),
+        ("stream.test".into(), &[address][..])
+    );
+}
