@@ -143,9 +143,10 @@ impl Watch {
         latest(&self.output.0.lock().unwrap().lines, of, rule)
     }
 
-    /// Waits until a container has findings of this rule on `count` subjects that begin with `name`.
+    /// Waits until a container has findings of this rule on at least `count` subjects that begin with
+    /// `name`.
     pub fn expect_subjects(&self, of: &ContainerId, rule: &str, name: &str, count: usize) {
-        self.wait(&format!("{count} × {rule} on {name}"), |output| {
+        self.wait(&format!("{count} or more × {rule} on {name}"), |output| {
             let subjects: BTreeSet<&str> = output
                 .lines
                 .iter()
@@ -153,7 +154,7 @@ impl Watch {
                 .filter_map(|line| line["subject"].as_str())
                 .filter(|subject| subject.starts_with(name))
                 .collect();
-            (subjects.len() == count).then_some(())
+            (subjects.len() >= count).then_some(())
         });
     }
 
