@@ -9,7 +9,7 @@ use super::error::print_message;
 use super::selection::{self, LineTypes, OutputLines, Selection};
 use super::{CliError, ring, terminal};
 use crate::core::Core;
-use crate::event::{Timestamp, escape_json};
+use crate::event::Timestamp;
 use crate::recording::{
     Comparison, Player, ReadAhead, ReadReport, RecordingPiece, RecordingReader, finding_line,
 };
@@ -162,7 +162,7 @@ fn print(
         for finding in core.detector.findings() {
             let line = finding_line(finding).map_err(std::io::Error::from)?;
             if lines.is_selected(finding, &core) {
-                let line = escape_json(&line).into_owned();
+                let line = lines.printable(line);
                 let line = match &finding.container {
                     Some(id) => selection::named(line, id, &core),
                     None => line,

@@ -10,6 +10,7 @@ use crate::containers::{ContainerSelector, SelectError};
 use crate::core::Core;
 use crate::detect::{Finding, Severity};
 use crate::event::{ContainerId, ContainerInfo, Event, KNOWN_TYPES, Kind, escape_json};
+use crate::masking::mask_json;
 use crate::recording::finding_line;
 
 /// Events kept for one container whose name and image are not known yet.
@@ -25,6 +26,10 @@ pub(super) struct Selection {
     /// Only findings at least this severe: info, low, medium, high or critical
     #[arg(long, value_name = "SEVERITY", default_value = "info")]
     pub(super) min_severity: Severity,
+
+    /// Mask secrets in command lines and settings; the lines show them otherwise
+    #[arg(long)]
+    pub(super) mask: bool,
 }
 
 /// Types of lines.
@@ -157,7 +162,7 @@ impl OutputLines {
             && !self.what.types.contains(event.kind.type_name())
             && event.write_json(&mut line).is_ok()
         {
-            out(escape_json(&line).into_owned());
+            out(self.printable(line));
         }
     }
 
@@ -260,10 +265,7 @@ impl OutputLines {
         core: &Core,
         out: &mut dyn FnMut(Vec<u8>),
     ) {
-        let line = match escape_json(&line) {
-            Cow::Owned(escaped) => escaped,
-            Cow::Borrowed(_) => line,
-        };
+        let line = self.printable(line);
         // The host's own events and those about the stream itself belong to no container.
         let Some(id) = owner else {
             if self.selection.container.is_empty() {
@@ -282,6 +284,19 @@ impl OutputLines {
                 }
                 held.push_back(line);
             }
+        }
+    }
+
+    /// A line as it may be printed: safe for a terminal, and without secrets if so asked.
+    pub(super) fn printable(&self, line: Vec<u8>) -> Vec<u8> {
+        let line = if self.selection.mask {
+            masked(&line)
+        } else {
+            line
+        };
+        match escape_json(&line) {
+            Cow::Owned(escaped) => escaped,
+            Cow::Borrowed(_) => line,
         }
     }
 
@@ -312,6 +327,16 @@ impl OutputLines {
     }
 }
 
+/// The line without its secrets; the keys of its objects are in alphabetical order.
+fn masked(line: &[u8]) -> Vec<u8> {
+    // Both always succeed for a line that hullwatch wrote; one that is no JSON must not get out.
+    let mut value = serde_json::from_slice(line).unwrap_or_default();
+    mask_json(&mut value);
+    let mut masked = serde_json::to_vec(&value).unwrap_or_default();
+    masked.push(b'\n');
+    masked
+}
+
 /// The line with its container's name beside the id, as far as the name is known by now.
 pub(super) fn named(mut line: Vec<u8>, id: &ContainerId, core: &Core) -> Vec<u8> {
     let container = core.state.containers.get(id);
@@ -338,7 +363,8 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
-    use crate::event::{ContainerAction, ContainerEvent, Lost, LostReason, Timestamp};
+    use crate::event::{ContainerAction, ContainerEvent, Exec, Lost, LostReason, Timestamp};
+    use crate::masking::MASK;
 
     #[derive(clap::Parser)]
     struct Flags {
@@ -366,6 +392,31 @@ mod tests {
 
     fn exec(id: char) -> Event {
         event(id, Kind::Exec(Box::default()))
+    }
+
+    #[test]
+    fn masked_lines_hold_no_secret_and_are_otherwise_the_same() {
+        let argv = ["mysql", "--password", "hunter2", "-h", "db"].map(|a| a.as_bytes().into());
+        let exec = event(
+            'a',
+            Kind::Exec(Box::new(Exec {
+                argv: argv.to_vec(),
+                ..Exec::default()
+            })),
+        );
+        let print = |flags: &str| {
+            let mut printed = Vec::new();
+            let mut core = Core::default();
+            core.apply(&std::sync::Arc::new(exec.clone()));
+            lines(flags).event(&exec, &core, &mut |line| printed.extend(line));
+            serde_json::from_slice::<serde_json::Value>(&printed).unwrap()
+        };
+        let plain = print("--events exec");
+        let mut masked = print("--events exec --mask");
+        assert_eq!(plain["argv"][2], "hunter2");
+        assert_eq!(masked["argv"][2], MASK);
+        masked["argv"][2] = "hunter2".into();
+        assert_eq!(masked, plain);
     }
 
     fn info(id: char, name: &str, image: &str) -> Event {
