@@ -4,7 +4,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_no_new_privs,
@@ -12,25 +11,22 @@ use rustix::thread::{
 
 use crate::event::{Bytes, Timestamp};
 
+mod clock;
 mod namespaces;
 
+pub(crate) use clock::{SessionClock, wall_now};
 pub(crate) use namespaces::{host_pid, join_host_cgroups, unseen};
 
-/// The wall clock.
+/// The present on the session's clock.
 #[must_use]
 pub(crate) fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    Timestamp(i64::try_from(since.unwrap_or_default().as_nanos()).unwrap_or(i64::MAX))
+    SessionClock::of_this_program().now()
 }
 
-/// When the machine started, by today's wall clock.
+/// When the machine started, on the session's clock.
 #[must_use]
 pub(crate) fn boot_time() -> Timestamp {
-    let up = fs::read_to_string("/proc/uptime")
-        .ok()
-        .and_then(|text| text.split(' ').next()?.parse::<f64>().ok())
-        .unwrap_or(0.0);
-    now().minus(Duration::try_from_secs_f64(up).unwrap_or_default())
+    SessionClock::of_this_program().at(0)
 }
 
 /// A time as files carry it.

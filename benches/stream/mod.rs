@@ -233,6 +233,7 @@ impl Stream {
                     processes: None,
                     usage: usage.collect(),
                     lost_total: 0,
+                    clock_step: 0,
                 })),
             });
         }

@@ -128,11 +128,21 @@ pub(super) fn report_policy(event: &Event) {
 #[derive(Debug, Default)]
 pub(super) struct EngineReporter {
     told: Option<EngineState>,
+    /// By how much the wall clock was set, as last reported.
+    clock: Option<String>,
 }
 
 impl EngineReporter {
-    /// Reports a changed engine state.
+    /// Reports a changed engine state, and that somebody set the wall clock.
     pub(super) fn look(&mut self, live: &Live) {
+        let clock = live.core().lock().state.clock_set();
+        if clock != self.clock {
+            let step = clock.as_deref().unwrap_or("back to where it was");
+            print_message(format!(
+                "the wall clock was set: {step}; times go on by the clock of the beginning"
+            ));
+            self.clock = clock;
+        }
         let engines = live.engines();
         let mut state = engines.get(&EngineKind::Docker).cloned();
         // A host of containerd's needs no Docker.

@@ -7,6 +7,7 @@ use super::collector::Collector;
 use super::comparisons::Comparisons;
 use crate::containers::{EngineKind, EngineState, FoundContainer, proc_facts};
 use crate::event::{ContainerAction, ContainerInfo, Kind, LostReason, Tick, Timestamp};
+use crate::system::SessionClock;
 
 impl Collector<'_> {
     /// Takes from /proc the facts of containers that no engine reports.
@@ -96,6 +97,7 @@ impl Collector<'_> {
                 .processes
                 .tick(elapsed, || self.sampler.processes(&paths)),
             lost_total: self.lost_total,
+            clock_step: SessionClock::of_this_program().step(),
         };
         self.push(now, None, Kind::Tick(Box::new(tick)));
     }

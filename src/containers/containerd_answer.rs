@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::containerd_api::{ContainerMessage, SnapshotMount, Time};
 use super::{oci_config, overlay};
 use crate::event::{Bytes, ContainerId, ContainerInfo, Pod, Role, Runtime, Storage, Timestamp};
+use crate::system::{self, SessionClock};
 
 /// Labels kept, and bytes of one.
 const MAX_LABELS: usize = 64;
@@ -84,7 +85,9 @@ fn timestamp(time: &Time) -> Timestamp {
 
 /// The time of an event.
 pub(super) fn time_of(time: Option<&Time>) -> Timestamp {
-    time.map_or_else(crate::system::now, timestamp)
+    time.map_or_else(system::now, |time| {
+        SessionClock::of_this_program().just_stamped(timestamp(time))
+    })
 }
 
 /// The directories of a snapshot, where its mount names layers.

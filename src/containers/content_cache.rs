@@ -51,7 +51,7 @@ impl FileStamp {
     /// the kernel's coarse clock (1–10 ms), so a hash of so fresh a file must not be kept.
     pub(crate) fn is_settled(&self) -> bool {
         let changed = system::timestamp(self.ctime.0, self.ctime.1);
-        system::now().since(changed) > Duration::from_millis(100)
+        system::wall_now().since(changed) > Duration::from_millis(100)
     }
 }
 

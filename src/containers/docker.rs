@@ -16,7 +16,7 @@ use super::docker_event::{DockerEvent, is_id, read_event};
 use super::engine::{ContainerEngine, EngineKind, EngineLink, EngineState, RuntimeMessage};
 use super::engine_http::{EngineHttp, HttpError};
 use crate::event::{ContainerAction, ContainerId, Lost, LostReason};
-use crate::system::now;
+use crate::system::{now, wall_now};
 
 /// The engine's standard address.
 const SOCKET: &str = "unix:///var/run/docker.sock";
@@ -381,7 +381,7 @@ impl EngineConnection {
 
 /// The present as the engine's `since` wants it.
 fn since_now() -> String {
-    let now = now().0;
+    let now = wall_now().0;
     format!("{}.{:09}", now / 1_000_000_000, now % 1_000_000_000)
 }
 

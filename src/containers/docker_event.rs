@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::event::{Bytes, ContainerAction, ContainerId, Timestamp};
-use crate::system::now;
+use crate::system::{SessionClock, now};
 
 /// What an engine event means here.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,7 +64,9 @@ pub(super) fn read_event(event: &Value) -> Option<DockerEvent> {
     let number = |key: &str| event.get(key).and_then(Value::as_i64);
     let ts = number("timeNano")
         .or_else(|| number("time")?.checked_mul(1_000_000_000))
-        .map_or_else(now, Timestamp);
+        .map_or_else(now, |nanoseconds| {
+            SessionClock::of_this_program().just_stamped(Timestamp(nanoseconds))
+        });
     Some(DockerEvent::Container(ts, id, action))
 }
 

@@ -4,9 +4,11 @@ use std::path::Path;
 
 use bollard_stubs::models::{ContainerInspectResponse, HostConfig, ImageInspect, PortMap};
 
+use super::proc_files;
 use crate::event::{
     Bytes, ContainerInfo, Limits, Mount, PublishedPort, Runtime, Security, Storage, Timestamp,
 };
+use crate::system::{self, SessionClock};
 
 /// What an image adds to its containers' facts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -95,7 +97,7 @@ pub(super) fn container(inspect: ContainerInspectResponse, image: &ImageFacts) -
         },
         command,
         created: time(inspect.created.as_deref()),
-        started: time(state.started_at.as_deref()),
+        started: started(time(state.started_at.as_deref()), number(state.pid)),
         finished: time(state.finished_at.as_deref()),
         restarts: number(inspect.restart_count),
         health: state
@@ -255,6 +257,15 @@ fn storage(driver: String, data: &std::collections::HashMap<String, String>) -> 
         upper: dir("UpperDir"),
         merged: dir("MergedDir"),
     }
+}
+
+/// The engine stamps a start by the wall clock; after somebody set it, the start of the container's
+/// init is told by the kernel.
+fn started(stamped: Option<Timestamp>, init: u32) -> Option<Timestamp> {
+    if SessionClock::of_this_program().step() == 0 {
+        return stamped;
+    }
+    proc_files::started(init, system::boot_time()).or(stamped)
 }
 
 #[cfg(test)]

@@ -17,6 +17,14 @@ pub struct Tick {
     /// Events lost since the session began.
     #[serde(default)]
     pub lost_total: u64,
+    /// By how much the host's wall clock is ahead of the session's times, nanoseconds: not 0 when
+    /// somebody set it since the session began.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub clock_step: i64,
+}
+
+fn is_nothing(step: &i64) -> bool {
+    *step == 0
 }
 
 /// What a process uses at a tick.

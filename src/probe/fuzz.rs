@@ -2,7 +2,6 @@
 
 use hullwatch_abi::header::{Header, kind};
 
-use super::clock::Clock;
 use super::record;
 
 #[test]
@@ -21,7 +20,7 @@ fn the_decoder() {
         }
     }
     let seeds: Vec<&[u8]> = seeds.iter().map(Vec::as_slice).collect();
-    let clock = Clock::start();
+    let clock = crate::system::SessionClock::of_this_program();
     crate::fuzz::fuzz(&seeds, |input| {
         let _ = record::decode(input, clock);
     });

@@ -9,7 +9,6 @@ use aya::maps::{HashMap, Map, MapData, ProgramArray};
 use aya::programs::FExit;
 use aya::{Btf, Ebpf, EbpfLoader};
 
-use super::clock::Clock;
 use super::losses::Losses;
 use super::object::{load_error, named, take, tracepoint};
 use super::repeats::{Due, Repeats};
@@ -19,6 +18,7 @@ use super::{
     Loss, Observed, ProbeConfig, ProbeError, Report, hooks, offsets, record, rings, tables,
 };
 use crate::event::{LostReason, Timestamp};
+use crate::system::SessionClock;
 
 static OBJECT: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/ebpf/hullwatch.bpf.o"));
@@ -53,7 +53,7 @@ pub struct Probe {
     repeats: Repeats,
     bad: u64,
     bad_detail: String,
-    clock: Clock,
+    clock: SessionClock,
     report: Report,
     /// Skipped runs reported so far, by program.
     misses: BTreeMap<String, u64>,
@@ -195,7 +195,7 @@ impl Probe {
             repeats: Repeats::new(take(&mut programs, "FILE_SEEN")?)?,
             bad: 0,
             bad_detail: String::new(),
-            clock: Clock::start(),
+            clock: SessionClock::of_this_program(),
             report,
             misses: BTreeMap::new(),
             programs,
@@ -226,7 +226,7 @@ impl Probe {
     /// The present on the clock that [`Observed::ts`] is measured by.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        self.clock.present()
+        self.clock.now()
     }
 
     /// Takes everything that waits; does not block. Returns the number of records.

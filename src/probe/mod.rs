@@ -1,6 +1,5 @@
 //! Kernel side of the way in: load the probes, read the ring buffer, decode records.
 
-mod clock;
 pub mod convert;
 #[cfg(test)]
 mod fuzz;

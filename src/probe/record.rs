@@ -2,13 +2,13 @@
 
 use hullwatch_abi::header::{Header, RUNTIME, kind};
 
-use super::clock::Clock;
 use super::convert::{self, ConvertError};
 use super::{Observation, Observed};
 use crate::event::Kind;
+use crate::system::SessionClock;
 
 /// Decodes one record. `None` when it turns out not to be worth an event.
-pub(super) fn decode(bytes: &[u8], clock: Clock) -> Result<Option<Observed>, ConvertError> {
+pub(super) fn decode(bytes: &[u8], clock: SessionClock) -> Result<Option<Observed>, ConvertError> {
     let want = size_of::<Header>();
     let (head, body) = bytes.split_at_checked(want).ok_or(ConvertError::Short {
         kind: "header",
@@ -84,9 +84,9 @@ mod tests {
             let header = Header { kind, ..Header::default() };
             let mut bytes = bytemuck::bytes_of(&header).to_vec();
             bytes.extend(body);
-            let _ = decode(&bytes, Clock::start());
+            let _ = decode(&bytes, SessionClock::of_this_program());
             // A cut header is always refused.
-            prop_assert!(decode(&bytes[..size_of::<Header>() - 1], Clock::start()).is_err());
+            prop_assert!(decode(&bytes[..size_of::<Header>() - 1], SessionClock::of_this_program()).is_err());
         }
     }
 }

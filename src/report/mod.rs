@@ -90,6 +90,12 @@ impl Context {
                 "{evicted} rows of all containers no longer fitted the tables and are left out."
             ));
         }
+        if let Some(step) = core.state.clock_set() {
+            not_seen.push(format!(
+                "The host's clock was set {step} while watching; all times here go on by the clock \
+                 of the beginning."
+            ));
+        }
         Self {
             hullwatch: env!("CARGO_PKG_VERSION"),
             source,

@@ -246,6 +246,7 @@ impl State {
     }
 
     fn tick(&mut self, at: Timestamp, tick: &Tick) {
+        self.clock_step = tick.clock_step;
         for usage in &tick.usage {
             if let Some(container) = self.containers.get_mut(&usage.id) {
                 let container = Arc::make_mut(container);

@@ -64,6 +64,7 @@ impl State {
                 },
                 baselines: self.baselines.clone(),
                 policy_refused: self.policy_refused.clone(),
+                clock_step: self.clock_step,
                 totals: self.totals,
                 exited: VecDeque::new(),
                 sockets: FxHashMap::default(),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
@@ -48,6 +49,8 @@ pub struct State {
     pub baselines: BTreeMap<String, Arc<BaselineChange>>,
     /// Why the latest edit of the policy file was not taken: file, line and cause.
     pub policy_refused: Option<String>,
+    /// By how much the host's wall clock is ahead of the times here, nanoseconds.
+    pub clock_step: i64,
     /// Counts.
     pub totals: Totals,
     /// Exited processes, oldest first, for their removal.
@@ -57,6 +60,19 @@ pub struct State {
 }
 
 impl State {
+    /// By how much the host's wall clock was set since the session began, e.g. `+1h`.
+    #[must_use]
+    pub fn clock_set(&self) -> Option<String> {
+        let sign = match self.clock_step {
+            0 => return None,
+            1.. => '+',
+            _ => '-',
+        };
+        let seconds = (self.clock_step.unsigned_abs() + 500_000_000) / 1_000_000_000;
+        let step = humantime::format_duration(Duration::from_secs(seconds));
+        Some(format!("{sign}{step}"))
+    }
+
     /// The container an event or a row belongs to.
     #[must_use]
     pub fn container(&self, owner: &Owner) -> Option<&Container> {

@@ -301,7 +301,8 @@ fn other_kinds() -> impl Strategy<Value = Kind> {
                 memory: lost_total,
                 pids: n
             }],
-            lost_total
+            lost_total,
+            clock_step: i64::from(n) - 1,
         }))),
         (vec(bytes(), 0..3), bytes(), "\\PC{0,8}", any::<u32>()).prop_map(
             |(targets, detail, command, uid)| Kind::Response(Box::new(Response {

@@ -88,6 +88,9 @@ pub(super) fn status(
     let lost = core.state.totals.lost;
     let lost_style = if lost == 0 { theme.dim() } else { theme.bad() };
     right.push(part(0, &format!("{lost} lost"), lost_style));
+    if let Some(step) = core.state.clock_set() {
+        right.push(part(2, &format!("clock set {step}"), theme.bad()));
+    }
     let untold = core.detector.untold();
     if untold > 0 {
         let text = format!("{} findings without place", count(untold));

@@ -1,0 +1,93 @@
+//! The session's clock: the wall clock as it stood when the program first asked, carried on by the
+//! time since boot. Who sets the wall clock later neither reorders a session nor makes it jump; how
+//! far the two are apart is told with every tick.
+
+use std::sync::LazyLock;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::time::{ClockId, Timespec, clock_gettime};
+
+use crate::event::Timestamp;
+
+/// Nearer than this the two clocks count as one: time servers correct a clock by less.
+const APART: i64 = 500_000_000;
+
+/// The session's clock of this program.
+static SESSION: LazyLock<SessionClock> = LazyLock::new(|| SessionClock {
+    offset: wall_now().0.saturating_sub(since_boot()),
+});
+
+/// Turns times of the kernel and of the wall clock into times of the session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SessionClock {
+    /// Distance from the time since boot to the session's time, nanoseconds.
+    offset: i64,
+}
+
+impl SessionClock {
+    pub(crate) fn of_this_program() -> Self {
+        *SESSION
+    }
+
+    /// Nanoseconds since boot (`CLOCK_BOOTTIME`) as the session's time.
+    pub(crate) fn at(self, since_boot: u64) -> Timestamp {
+        Timestamp(self.offset.saturating_add_unsigned(since_boot))
+    }
+
+    /// The present.
+    pub(crate) fn now(self) -> Timestamp {
+        Timestamp(self.offset.saturating_add(since_boot()))
+    }
+
+    /// By how much the wall clock is ahead of this one, nanoseconds; 0 when it was not set since.
+    pub(crate) fn step(self) -> i64 {
+        self.step_of(wall_now(), since_boot())
+    }
+
+    fn step_of(self, wall: Timestamp, since_boot: i64) -> i64 {
+        let step = wall.0.saturating_sub(since_boot) - self.offset;
+        if step.abs() < APART { 0 } else { step }
+    }
+
+    /// The session's time of something that the wall clock stamped just now.
+    pub(crate) fn just_stamped(self, wall: Timestamp) -> Timestamp {
+        Timestamp(wall.0.saturating_sub(self.step()))
+    }
+}
+
+/// The wall clock, for what is compared with times that others take from it now.
+pub(crate) fn wall_now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    Timestamp(i64::try_from(since.unwrap_or_default().as_nanos()).unwrap_or(i64::MAX))
+}
+
+fn since_boot() -> i64 {
+    let Timespec { tv_sec, tv_nsec } = clock_gettime(ClockId::Boottime);
+    tv_sec.saturating_mul(1_000_000_000).saturating_add(tv_nsec)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: i64 = 3_600_000_000_000;
+
+    #[test]
+    fn a_clock_that_is_set_changes_no_time_of_the_session_and_is_told() {
+        let clock = SessionClock { offset: 100 * HOUR };
+        assert_eq!(clock.at(5), Timestamp(100 * HOUR + 5));
+        for step in [HOUR, -HOUR, APART, -APART] {
+            assert_eq!(clock.step_of(Timestamp(103 * HOUR + step), 3 * HOUR), step);
+        }
+        for slewed in [0, 1_000_000, -400_000_000] {
+            assert_eq!(clock.step_of(Timestamp(103 * HOUR + slewed), 3 * HOUR), 0);
+        }
+    }
+
+    #[test]
+    fn the_present_is_the_wall_clocks_as_long_as_nobody_sets_it() {
+        let clock = SessionClock::of_this_program();
+        assert!((wall_now().0 - clock.now().0).abs() < APART);
+        assert_eq!(clock.just_stamped(Timestamp(7)), Timestamp(7));
+    }
+}
