@@ -54,7 +54,13 @@ impl Core {
         self.incidents.ranked(&self.state, &self.detector)
     }
 
-    /// The incident of this number, unless all its findings are silenced.
+    /// The incidents that were accepted, in the same order.
+    #[must_use]
+    pub fn accepted_incidents(&self) -> Vec<Incident> {
+        self.incidents.accepted(&self.state, &self.detector)
+    }
+
+    /// The incident of this number, also an accepted one.
     #[must_use]
     pub fn incident(&self, id: IncidentId) -> Option<Incident> {
         self.incidents.get(&self.state, &self.detector, id)

@@ -18,7 +18,7 @@ const QUIET: Duration = Duration::from_secs(300);
 /// Stages that make an incident critical when each of them is high.
 const CRITICAL_STAGES: usize = 3;
 
-/// Findings joined into one incident, without those that are silenced.
+/// Findings joined into one incident, without those that are silenced unless all are.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Incident {
     /// Its number.
@@ -42,6 +42,11 @@ pub struct Incident {
     pub findings: Vec<FindingId>,
     /// Findings that belong to it and are not listed in `findings`.
     pub more_findings: u64,
+    /// Findings that belong to it and are silenced, not counted when it is accepted as a whole.
+    pub silenced: u64,
+    /// Why it is accepted: the reason of the silence of its worst finding. `None` while a finding of
+    /// medium severity or above is not silenced.
+    pub accepted: Option<String>,
     /// The connection that most likely brought the intruder in.
     pub request: Option<Request>,
     /// Its processes that still run (host pids).
@@ -83,22 +88,36 @@ impl Incidents {
     #[must_use]
     pub fn ranked(&self, state: &State, detector: &Detector) -> Vec<Incident> {
         let alive = alive(state);
-        let described = self
-            .groups()
-            .filter_map(|group| describe(state, detector, &alive, group));
-        let mut all: Vec<Incident> = described.collect();
-        all.sort_by_key(|incident| {
-            let order = (incident.rank, incident.severity, incident.last);
-            (std::cmp::Reverse(order), incident.id)
+        let described = self.groups().filter_map(|group| {
+            let findings = open(detector, group)?;
+            describe(state, detector, &alive, group, &findings, None)
         });
+        let mut all: Vec<Incident> = described.collect();
+        sort(&mut all);
         all
     }
 
-    /// One incident; `None` when there is none of this number, or all its findings are silenced.
+    /// The incidents whose findings of medium severity or above are all silenced, in the same order.
+    #[must_use]
+    pub fn accepted(&self, state: &State, detector: &Detector) -> Vec<Incident> {
+        let alive = alive(state);
+        let groups = self.groups();
+        let accepted = groups.filter(|group| open(detector, group).is_none());
+        let described = accepted.filter_map(|group| accept(state, detector, &alive, group));
+        let mut all: Vec<Incident> = described.collect();
+        sort(&mut all);
+        all
+    }
+
+    /// One incident, also an accepted one; `None` when there is none of this number.
     #[must_use]
     pub fn get(&self, state: &State, detector: &Detector, id: IncidentId) -> Option<Incident> {
         let group = self.groups().find(|group| group.id == id)?;
-        describe(state, detector, &alive(state), group)
+        let alive = alive(state);
+        match open(detector, group) {
+            Some(findings) => describe(state, detector, &alive, group, &findings, None),
+            None => accept(state, detector, &alive, group),
+        }
     }
 
     /// How many incidents there are that are not silenced, of one container or of all.
@@ -129,12 +148,41 @@ impl Incidents {
     }
 }
 
+fn sort(incidents: &mut [Incident]) {
+    incidents.sort_by_key(|incident| {
+        let order = (incident.rank, incident.severity, incident.last);
+        (std::cmp::Reverse(order), incident.id)
+    });
+}
+
+/// The findings of an incident, silenced or not, the earliest first.
+fn members<'a>(detector: &'a Detector, group: &Group) -> Vec<&'a Finding> {
+    let all = group.findings.iter().filter_map(|id| detector.finding(*id));
+    let mut findings: Vec<&Finding> = all.collect();
+    findings.sort_by_key(|finding| (finding.began(), finding.id));
+    findings
+}
+
+/// An incident that was accepted as a whole, with all its findings.
+fn accept(
+    state: &State,
+    detector: &Detector,
+    alive: &Alive<'_>,
+    group: &Group,
+) -> Option<Incident> {
+    let findings = members(detector, group);
+    let silenced = findings.iter().filter(|finding| finding.silenced.is_some());
+    let worst = silenced.max_by_key(|finding| finding.severity)?;
+    let reason = worst.silenced.clone()?;
+    let grave = worst.severity >= Severity::Medium;
+    grave.then(|| describe(state, detector, alive, group, &findings, Some(reason)))?
+}
+
 /// The findings of an incident that are not silenced, the earliest first; `None` when nothing of
 /// medium severity or above is among them: what is low does not make an incident by itself.
 fn open<'a>(detector: &'a Detector, group: &Group) -> Option<Vec<&'a Finding>> {
-    let all = group.findings.iter().filter_map(|id| detector.finding(*id));
-    let mut findings: Vec<&Finding> = all.filter(|finding| finding.silenced.is_none()).collect();
-    findings.sort_by_key(|finding| (finding.began(), finding.id));
+    let mut findings = members(detector, group);
+    findings.retain(|finding| finding.silenced.is_none());
     let mut severities = findings.iter().map(|finding| finding.severity);
     severities
         .any(|severity| severity >= Severity::Medium)
@@ -165,13 +213,14 @@ fn describe(
     detector: &Detector,
     alive: &Alive<'_>,
     group: &Group,
+    findings: &[&Finding],
+    accepted: Option<String>,
 ) -> Option<Incident> {
-    let findings = open(detector, group)?;
     let Assessment {
         severity,
         rank,
         stages,
-    } = assess(&findings);
+    } = assess(findings);
     let running = running(state, alive, group);
     let connected = connected(state, group, &running);
     let first = findings.first()?.began();
@@ -189,10 +238,18 @@ fn describe(
         stages,
         findings: findings.iter().map(|finding| finding.id).collect(),
         more_findings: group.more_findings,
+        silenced: match accepted {
+            Some(_) => 0,
+            None => {
+                let members = group.findings.iter().filter_map(|id| detector.finding(*id));
+                members.filter(|finding| finding.silenced.is_some()).count() as u64
+            }
+        },
+        accepted,
         request: group.request.clone(),
         running,
         connected,
-        files: files(state, group, &findings),
+        files: files(state, group, findings),
     })
 }
 

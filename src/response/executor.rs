@@ -169,14 +169,14 @@ fn report(suggestion: Suggestion, done: Result<String, String>, out: &Sender<Res
     });
 }
 
-/// The person at the screen: who called sudo, else the user of this program.
-fn person() -> (u32, Bytes) {
+/// The person at the screen: who called sudo, else the user of this program. User id, and the name where
+/// the user database knows one.
+#[must_use]
+pub fn person() -> (u32, Bytes) {
     let uid = InvokingUser::from_environment()
         .map_or_else(|| rustix::process::getuid().as_raw(), |user| user.uid);
-    (
-        uid,
-        system::user(uid).map(|user| user.name).unwrap_or_default(),
-    )
+    let user = system::user(uid);
+    (uid, user.map(|user| user.name).unwrap_or_default())
 }
 
 fn perform(suggestion: &Suggestion) -> Result<String, String> {

@@ -21,7 +21,7 @@ mod target;
 mod tests;
 
 pub use command::CommandLine;
-pub use executor::{ResponseExecutor, ResponseResult};
+pub use executor::{ResponseExecutor, ResponseResult, person};
 pub use files::{CopiedFile, checksums, copy_files};
 pub use inquiry::{Inquiry, inquire};
 pub use subject::{ProcessIdentity, ResponseSubject};

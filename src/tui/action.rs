@@ -239,9 +239,9 @@ impl ActionScope {
         match self {
             Self::Anywhere => "anywhere",
             Self::Rows => "in a table of rows",
-            Self::Tree => "in a table of processes or files",
+            Self::Tree => "in a table of processes, connections or files",
             Self::Evidence => "on an incident or a finding",
-            Self::Finding => "on a finding",
+            Self::Finding => "on an incident or a finding",
             Self::Container => "on a container",
             Self::Live => "while a host is watched",
         }
@@ -251,9 +251,8 @@ impl ActionScope {
     pub(super) fn first(self) -> &'static str {
         match self {
             Self::Rows => "go to a list first",
-            Self::Tree => "go to the processes or files first (4, 6)",
-            Self::Evidence => "select an incident or a finding first (1, 3)",
-            Self::Finding => "select a finding first (3)",
+            Self::Tree => "go to the processes, network or files first (4, 5, 6)",
+            Self::Evidence | Self::Finding => "select an incident or a finding first (1, 3)",
             Self::Container => "select a container first (2)",
             Self::Anywhere | Self::Live => self.needed(),
         }
@@ -356,7 +355,7 @@ pub static ACTIONS: &[Entry] = &[
     row("columns", A::Columns, &["c"], G::Table, P::Rows, (31, "columns", "choose the columns; :columns image pids")),
     row("preview", A::Preview, &["v"], G::Table, P::Rows, (0, "preview", "explain the selected row below the table, or not")),
     row("zoom", A::Zoom, &["z"], G::Table, P::Anywhere, (0, "zoom", "only the table, or all")),
-    row("tree", A::Tree, &["t"], G::Table, P::Tree, (32, "tree/flat", "processes as a tree or as a list; files by directory or as a list")),
+    row("tree", A::Tree, &["t"], G::Table, P::Tree, (32, "tree/flat", "processes as a tree or as a list; files by directory; many peers in one row or one by one")),
     row("ended", A::Ended, &["x"], G::Table, P::Rows, (33, "ended", "show or hide what ended")),
     row("follow", A::Follow, &["f"], G::Table, P::Rows, (0, "follow", "let the selection follow what changed last")),
     row("mark", A::Mark, &["Space"], G::Table, P::Rows, (34, "mark", "mark the row; other actions take the marked ones")),
@@ -368,9 +367,9 @@ pub static ACTIONS: &[Entry] = &[
     row("export", A::Export, &["e"], G::Take, P::Anywhere, (0, "export", "write the view to a file; :export json, csv, txt or svg")),
     row("evidence", A::Bundle, &["E"], G::Take, P::Evidence, (14, "evidence", "write the incident or finding with its events, processes and container to a tar file")),
     row("secrets", A::Reveal, &["V"], G::Take, P::Anywhere, (0, "secrets", "show the secrets in command lines and settings, or mask them, also in what is taken")),
-    row("respond", A::Respond, &["A"], G::Triage, P::Anywhere, (41, "respond", "list the responses that fit (pause, block, copy out, kill, stop …) with their command lines")),
-    row("silence", A::Silence, &["!"], G::Triage, P::Finding, (12, "silence", "choose which findings like this to accept, until when and why")),
-    row("acknowledge", A::Acknowledge, &["a"], G::Triage, P::Finding, (13, "ack", "accept just this, in this container, for 30 days; a deviation (base.*) into the baseline")),
+    row("respond", A::Respond, &["A"], G::Triage, P::Anywhere, (15, "respond", "list the responses that fit (pause, block, copy out, kill, stop …) with their command lines")),
+    row("silence", A::Silence, &["!"], G::Triage, P::Finding, (12, "silence", "choose which findings like this to accept, until when and why; on an incident all of its findings")),
+    row("acknowledge", A::Acknowledge, &["a"], G::Triage, P::Finding, (13, "ack", "accept just this, in this container, for 30 days: a finding, or an incident with all its findings; a deviation (base.*) into the baseline")),
     row("freeze", A::Freeze, &[], G::Triage, P::Container, (0, "freeze", "declare the baseline of the container complete, or take that back")),
     row("drift", A::Scan, &["d"], G::Triage, P::Container, (0, "drift", "compare the container's files with its image, and show what differs")),
     row("undo-silence", A::UndoSilence, &["U"], G::Triage, P::Live, (0, "undo, list", "take the last silence back")),

@@ -1,12 +1,18 @@
 //! What no stray key and no pasted text may do: change the policy, files or recordings.
 
+use std::collections::BTreeSet;
+
 use crossterm::event::{KeyCode, KeyEvent};
 
 use super::accept::{is_deviation, proposed};
 use super::action::Action;
+use super::rows;
 use super::run::App;
 use super::source::Source;
+use super::text::things;
 use super::ui::{ActionRequest, SourceKind};
+use crate::core::Core;
+use crate::incident::Incident;
 
 impl App {
     /// Whether an action changes the policy, a file, a recording or the clipboard. Leaving the
@@ -47,6 +53,10 @@ impl App {
             (Action::Acknowledge, _) if self.ui.source != SourceKind::Recording => {
                 let ui = &self.ui;
                 self.viewpoint.with(|core| {
+                    if let Some(incident) = ui.incident(core) {
+                        let open = incident.accepted.is_none();
+                        return open.then(|| accepted(core, &incident));
+                    }
                     let finding = ui.finding(core)?;
                     if is_deviation(finding)
                         && let Some(edit) = proposed(core, finding)
@@ -64,4 +74,21 @@ impl App {
             _ => None,
         }
     }
+}
+
+/// What acknowledging an incident does.
+fn accepted(core: &Core, incident: &Incident) -> String {
+    let rules: BTreeSet<&str> = (incident.findings.iter())
+        .filter_map(|id| Some(core.detector.finding(*id)?.rule.as_str()))
+        .collect();
+    let name = rows::name(core, &Some(incident.container.clone()));
+    let findings = things(incident.findings.len() as u64, "finding");
+    let rules = things(rules.len() as u64, "rule");
+    let active = if incident.active {
+        ", still ACTIVE"
+    } else {
+        ""
+    };
+    let id = incident.id;
+    format!("accepts {id} in {name} for 30 days{active}: {findings} of {rules}")
 }

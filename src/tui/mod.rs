@@ -18,6 +18,7 @@ mod dispatch;
 #[cfg(test)]
 mod drawing_tests;
 mod drawn;
+mod evidence;
 pub mod export;
 mod file_tree;
 mod file_tree_look;
@@ -53,6 +54,7 @@ mod silence;
 mod source;
 mod status;
 mod table;
+mod take;
 mod terminal;
 mod text;
 pub mod theme;

@@ -2,7 +2,6 @@
 //! the policy.
 
 use std::io;
-use std::path::Path;
 
 use ratatui::layout::Rect;
 
@@ -130,6 +129,11 @@ impl App {
 
     /// Whether leaving needs a second word: a recording runs and nothing was asked yet.
     fn stays(&mut self) -> bool {
+        if let Some(question) = self.leaves_evidence().filter(|_| !self.leaving) {
+            self.leaving = true;
+            self.ui.message = Some(question);
+            return true;
+        }
         let Source::Live(live) = self.viewpoint.source() else {
             return false;
         };
@@ -219,17 +223,5 @@ impl App {
         let take = |core: &Core| export::act(asked, core, ui, &screen, &mut io::stdout());
         let said = self.viewpoint.with(take);
         self.ui.message = said;
-    }
-
-    /// Writes the evidence of what is selected.
-    fn bundle(&mut self) {
-        let here =
-            self.viewpoint.is_present() && matches!(self.viewpoint.source(), Source::Live(_));
-        let ui = &self.ui;
-        let gather = |core: &Core| (export::GatheredEvidence::of(core, ui, here), core.state.now);
-        let (gathered, now) = self.viewpoint.with(gather);
-        let reveal = ui.display.reveal;
-        let said = gathered.and_then(|evidence| evidence.write(now, reveal, Path::new(".")));
-        self.ui.message = Some(said.unwrap_or_else(|error| error));
     }
 }

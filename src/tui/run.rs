@@ -12,6 +12,7 @@ use super::action::Action;
 use super::bookmark::Bookmark;
 use super::budget::Budget;
 use super::config::Config;
+use super::evidence::EvidenceWriter;
 use super::recording::written;
 use super::rows::RowKey;
 use super::silence::Keeper;
@@ -26,6 +27,7 @@ use super::wait::{Waiter, Woken};
 use crate::core::Core;
 use crate::machine::Machine;
 use crate::recording::Player;
+use crate::response;
 
 /// Least time between two background frames without news.
 const FRAME: Duration = Duration::from_secs(1);
@@ -114,6 +116,8 @@ pub(super) struct App {
     pub(super) viewpoint: Viewpoint,
     pub(super) ui: Ui,
     pub(super) keeper: Keeper,
+    /// Evidence that is being written.
+    pub(super) evidence: EvidenceWriter,
     /// Leaving was asked for once, while a recording runs.
     pub(super) leaving: bool,
     /// The action whose key must be pressed again.
@@ -149,6 +153,7 @@ fn run(
         viewpoint: Viewpoint::new(source(waiter.waker()?)?, kind),
         ui: Ui::new(config, kind),
         keeper: Keeper::default(),
+        evidence: EvidenceWriter::default(),
         leaving: false,
         question: None,
         look: config.look.clone(),
@@ -156,6 +161,11 @@ fn run(
         machine: (Machine::default(), None),
         failed: None,
         drawn: (u64::MAX, News::default()),
+    };
+    let (uid, name) = response::person();
+    app.ui.person = match name.is_empty() {
+        true => format!("uid {uid}"),
+        false => name.escaped().to_string(),
     };
     prepare(&mut app);
     screen.mouse(app.ui.display.mouse)?;
@@ -167,6 +177,9 @@ fn run(
     );
     terminal::restore();
     let bookmark = app.bookmark();
+    if let Some(said) = app.evidence.stop() {
+        eprintln!("hullwatch: {said}");
+    }
     let recorded = app.viewpoint.end();
     if terminal::panicked() {
         terminal::let_it_tell();
@@ -221,7 +234,7 @@ impl App {
             let attached = self.viewpoint.attached().map_err(|e| eyre!(e))?;
             self.play(played.elapsed());
             played = Instant::now();
-            let look = self.look_again() | self.answered();
+            let look = self.look_again() | self.answered() | self.evidence_written();
             let now = Instant::now();
             // A moving key that is held on a link that is behind is answered when there is room.
             let moves = self.ui.hurry && self.ui.drawn.listing.is_some();
@@ -313,7 +326,12 @@ impl App {
 
     /// What the first line and the timeline show.
     pub(super) fn status(&self) -> Status {
-        self.viewpoint.status(self.ui.display.timeline)
+        let mut status = self.viewpoint.status(self.ui.display.timeline);
+        if let Some(writing) = self.evidence.under_way() {
+            let others = std::mem::take(&mut status.doing);
+            status.doing = format!("{writing} {others}").trim_end().to_owned();
+        }
+        status
     }
 
     /// Reads the host anew where its page is shown, not more often than it is worth.

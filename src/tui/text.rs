@@ -79,7 +79,11 @@ pub(super) fn fit_middle(text: &str, width: usize) -> String {
 /// A number of things: `1 file`, `2 files`.
 #[must_use]
 pub(super) fn things(count: u64, one: &str) -> String {
-    let more = if count == 1 { "" } else { "s" };
+    let more = match one.ends_with('s') {
+        _ if count == 1 => "",
+        true => "es",
+        false => "s",
+    };
     format!("{count} {one}{more}")
 }
 

@@ -1,4 +1,4 @@
-//! Actions on findings: acknowledge, silence, list silences, undo.
+//! Actions on findings and incidents: acknowledge, silence, list silences, undo.
 
 use std::sync::Arc;
 
@@ -7,10 +7,11 @@ use crossterm::event::KeyEvent;
 use super::accept::{frozen, is_deviation, proposed};
 use super::action::Action;
 use super::rows::RowKey;
-use super::silence::{PolicyEdit, SilenceDialog, acknowledged};
+use super::silence::{PolicyEdit, SilenceDialog, acknowledged, all_acknowledged};
 use super::ui::{SourceKind, Ui};
 use crate::core::Core;
 use crate::detect::Finding;
+use crate::incident::Incident;
 
 impl Ui {
     /// Does an action on findings, or opens its dialog.
@@ -28,8 +29,19 @@ impl Ui {
             self.policy_edit = Some(PolicyEdit::Undo);
             return;
         }
+        if let Some(incident) = self.incident(core) {
+            if let Some(reason) = &incident.accepted {
+                self.message = Some(format!("{} is silenced: {reason}", incident.id));
+            } else if action == Action::Acknowledge {
+                let silences = all_acknowledged(&incident, core, &self.person);
+                self.policy_edit = Some(PolicyEdit::Add(silences));
+            } else {
+                self.dialog.silence = SilenceDialog::form_of_all(&incident, core);
+            }
+            return;
+        }
         let Some(finding) = self.finding(core) else {
-            self.message = Some("select a finding first (3)".to_owned());
+            self.message = Some("select an incident or a finding first (1, 3)".to_owned());
             return;
         };
         if action == Action::Acknowledge && is_deviation(finding) {
@@ -40,8 +52,8 @@ impl Ui {
             }
         }
         if action == Action::Acknowledge {
-            let silence = acknowledged(finding, core);
-            self.policy_edit = Some(PolicyEdit::Add(Box::new(silence)));
+            let silence = acknowledged(finding, core, &self.person);
+            self.policy_edit = Some(PolicyEdit::Add(vec![silence]));
         } else {
             self.dialog.silence = Some(SilenceDialog::form(finding, core));
         }
@@ -58,6 +70,14 @@ impl Ui {
         self.baseline_edit = container.and_then(|container| frozen(core, container));
         if self.baseline_edit.is_none() {
             self.message = Some("no baseline of it is in force".to_owned());
+        }
+    }
+
+    /// The selected incident.
+    pub(super) fn incident(&self, core: &Core) -> Option<Incident> {
+        match self.subject() {
+            Some(RowKey::Incident(id)) => core.incident(*id),
+            _ => None,
         }
     }
 

@@ -73,6 +73,8 @@ pub struct Ui {
     pub(super) keys: Arc<Keymap>,
     /// What is watched.
     pub source: SourceKind,
+    /// Who is at the screen, for what is acknowledged; empty: not known.
+    pub(super) person: String,
     /// The guide of the demo is shown.
     pub(super) guide: bool,
     /// The machine that is watched, or was recorded, while its page is shown.
@@ -291,7 +293,9 @@ impl Ui {
                 self.at.pane == Pane::Harden
                     || on(|key| matches!(key, RowKey::Incident(_) | RowKey::Finding(_)))
             }
-            ActionScope::Finding => on(|key| matches!(key, RowKey::Finding(_))),
+            ActionScope::Finding => {
+                on(|key| matches!(key, RowKey::Incident(_) | RowKey::Finding(_)))
+            }
             ActionScope::Container => {
                 self.at.container.is_some() || on(|key| matches!(key, RowKey::Container(_)))
             }

@@ -2,7 +2,7 @@
 
 use super::line::{DetailLine, fact, flagged, heading};
 use crate::core::Core;
-use crate::event::Timestamp;
+use crate::event::{Timestamp, escape};
 use crate::incident::{Incident, story};
 use crate::report::{self, NextSteps};
 use crate::tui::action::Action;
@@ -17,6 +17,10 @@ pub(super) fn headline(core: &Core, incident: &Incident) -> String {
     let name = rows::name(core, &Some(incident.container.clone()));
     let state = if incident.active { "ACTIVE" } else { "ended" };
     let what = incident.sentence("›");
+    let state = match incident.accepted {
+        Some(_) => format!("{state}, accepted"),
+        None => state.to_owned(),
+    };
     format!("{} {name}  {state}  {what}", incident.severity.letter())
 }
 
@@ -42,6 +46,7 @@ pub(super) fn facts(core: &Core, query: &Query<'_>, incident: &Incident) -> Vec<
         fact("first seen", time(incident.first)),
         fact("last seen", time(incident.last)),
         fact("how in", request),
+        fact("accepted", accepted(incident)),
         heading("What happened"),
     ];
     facts.extend(told(core, query, incident));
@@ -82,6 +87,18 @@ pub(super) fn facts(core: &Core, query: &Query<'_>, incident: &Incident) -> Vec<
     facts.push(fact("", next(query)));
     facts.retain(|line| !line.blank());
     facts
+}
+
+/// Who accepted it and why, and what is new since a part of it was.
+fn accepted(incident: &Incident) -> String {
+    match (&incident.accepted, incident.silenced) {
+        (Some(reason), _) => escape(reason.as_bytes()).to_string(),
+        (None, 0) => String::new(),
+        (None, n) => {
+            let silenced = things(n, "finding");
+            format!("{silenced} of it, silenced and not listed here; what follows is not")
+        }
+    }
 }
 
 /// What was done about it, what to check, and the responses that fit.
@@ -138,6 +155,7 @@ fn next(query: &Query<'_>) -> String {
         (Action::Respond, "respond: commands, undo"),
         (Action::Owner, "its container"),
         (Action::Moment, "go to its moment"),
+        (Action::Acknowledge, "acknowledge"),
         (Action::Bundle, "save the evidence of all"),
     ];
     let bound = steps.iter().filter_map(|(action, words)| {

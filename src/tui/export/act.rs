@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::clipboard::{self, Between};
 use super::new_file::{create, failed};
+use super::progress::EvidenceProgress;
 use super::view::{self, Cell, Format, Grid};
 use super::{command, facts, harden, svg};
 use crate::core::Core;
@@ -22,6 +23,7 @@ use crate::tui::text::fit_middle;
 use crate::tui::theme::Theme;
 use crate::tui::ui::{ActionRequest, Ui};
 use crate::tui::{Action, detail};
+use crate::user_files;
 
 /// How the screen looks, for pictures of it.
 pub(in crate::tui) struct Appearance<'a> {
@@ -316,32 +318,41 @@ impl GatheredEvidence {
         gathered.map_err(|e| e.to_string())
     }
 
-    /// Writes it into a new file; what to say. Reads the container's files: the core is better free
+    /// What it is of: the number of the finding or incident.
+    pub(in crate::tui) fn name(&self) -> &str {
+        match self {
+            Self::Finding(name, _) | Self::Incident(name, _) => name,
+        }
+    }
+
+    /// Writes it into a new file, which is removed when that fails; what to say. Reads the container's files: the core is better free
     /// for others meanwhile.
     pub(in crate::tui) fn write(
         self,
         now: Timestamp,
         reveal: bool,
         folder: &Path,
+        progress: &EvidenceProgress,
     ) -> Result<String, String> {
-        let name = match &self {
-            Self::Finding(name, _) | Self::Incident(name, _) => name,
-        };
-        let (mut file, path) = create(now, name, "tar", folder)?;
+        let (file, path) = create(now, self.name(), "tar", folder)?;
+        let mut file = io::BufWriter::new(progress.count(file));
         let written = match self {
             Self::Finding(_, bytes) => file.write_all(&bytes).map(|()| String::new()),
-            Self::Incident(_, evidence) => {
-                let mut file = io::BufWriter::new(file);
-                evidence.write(&mut file).map(|copied| {
-                    let kept = copied.iter().filter(|file| !file.copy.is_empty()).count();
-                    match copied.len() {
-                        0 => String::new(),
-                        all => format!(", {kept} of {all} files kept"),
-                    }
-                })
-            }
+            Self::Incident(_, evidence) => evidence.write(&mut file).map(|copied| {
+                let kept = copied.iter().filter(|file| !file.copy.is_empty()).count();
+                match copied.len() {
+                    0 => String::new(),
+                    all => format!(", {kept} of {all} files kept"),
+                }
+            }),
         };
-        let files = written.map_err(|e| failed(&path, &e))?;
+        let written = written.and_then(|said| file.flush().map(|()| said));
+        let files = written.map_err(|error| {
+            // A part of it would be taken for the whole.
+            let left = user_files::remove(&path).err();
+            let left = left.map_or_else(String::new, |e| format!("; what was written stays: {e}"));
+            format!("not written: {}{left}", failed(&path, &error))
+        })?;
         let secrets = if reveal {
             "secrets as seen"
         } else {
@@ -409,7 +420,10 @@ mod tests {
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 8);
         assert!(
             GatheredEvidence::of(&core, &ui, false)
-                .and_then(|e| e.write(core.state.now, false, dir.path()))
+                .and_then(|e| {
+                    let progress = EvidenceProgress::default();
+                    e.write(core.state.now, false, dir.path(), &progress)
+                })
                 .unwrap()
                 .contains("tar (secrets masked)")
         );

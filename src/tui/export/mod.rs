@@ -6,11 +6,13 @@ mod command;
 mod facts;
 mod harden;
 mod new_file;
+mod progress;
 mod svg;
 mod view;
 
 pub use act::listing;
 pub(super) use act::{Appearance, GatheredEvidence, act, copy_line, takes};
 pub(super) use harden::is_shown as harden_is_shown;
+pub(super) use progress::EvidenceProgress;
 pub use svg::svg;
 pub use view::Format;

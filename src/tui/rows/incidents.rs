@@ -1,11 +1,13 @@
-//! Incidents: the likeliest break-in first.
+//! Incidents: the likeliest break-in first; accepted ones say so, at the end.
 
 use super::query::Query;
 use super::row::{Row, RowKey};
 use super::screen::{ScreenDef, written};
 use super::words::name;
 use crate::core::Core;
+use crate::event::escape;
 use crate::tui::pane::Pane;
+use crate::tui::silence::ACKNOWLEDGED_BY;
 use crate::tui::table::{Column, Unit};
 
 pub(super) const SCREEN: ScreenDef = ScreenDef {
@@ -39,6 +41,7 @@ const COLUMNS: &[Column] = &[
         .right()
         .counts(Unit::Count),
     Column::new("id", "ID", 6, 8).spare(),
+    Column::new("accepted", "ACCEPTED", 20, 9).spare(),
 ];
 
 fn open(core: &Core, query: &Query<'_>) -> Option<usize> {
@@ -46,12 +49,18 @@ fn open(core: &Core, query: &Query<'_>) -> Option<usize> {
 }
 
 fn rows(core: &Core, query: &Query<'_>) -> Vec<Row> {
-    let all = core.ranked_incidents().into_iter();
+    let open = core.ranked_incidents().into_iter();
+    let all = open.chain(core.accepted_incidents());
     all.filter(|incident| query.wants(&Some(incident.container.clone())))
         .map(|incident| {
             let mut row = Row::new(RowKey::Incident(incident.id), incident.last);
             row.seen = Some((incident.first, incident.last));
-            row.faded = !incident.active;
+            row.faded = !incident.active || incident.accepted.is_some();
+            row.tag = match &incident.accepted {
+                Some(reason) if reason.starts_with(ACKNOWLEDGED_BY) => "acknowledged",
+                Some(_) => "silenced",
+                None => "",
+            };
             row.letter(Some(incident.severity));
             row.text(name(core, &Some(incident.container.clone())));
             row.text(query.zone.clock(incident.first));
@@ -67,6 +76,7 @@ fn rows(core: &Core, query: &Query<'_>) -> Vec<Row> {
             );
             row.count(incident.findings.len() as u64 + incident.more_findings);
             row.text(incident.id.to_string());
+            row.text(escape(incident.accepted.unwrap_or_default().as_bytes()).to_string());
             row
         })
         .collect()

@@ -79,20 +79,27 @@ fn field(name: &str, value: &str, choices: usize, here: bool, theme: &Theme) -> 
 }
 
 fn form_lines(core: &Core, form: &SilenceForm, theme: &Theme) -> (Vec<SheetLine>, usize) {
-    let silence = form.silence(core.state.now);
-    let (hidden, all) = core.detector.would_hide(&core.state, &silence);
+    let silences = form.silences(core.state.now);
+    let effects = silences
+        .iter()
+        .map(|silence| core.detector.would_hide(&core.state, silence));
+    let (hidden, all) = effects.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    let of = match silences.len() {
+        1 => "this rule".to_owned(),
+        rules => format!("its {rules} rules, with an entry each"),
+    };
     let mut lines = vec![
         (
             format!("Silence {}: {}", form.rule, form.title),
             theme.title(),
         ),
         (
-            format!("would hide {hidden} of {all} findings of this rule"),
+            format!("would hide {hidden} of {all} findings of {of}"),
             theme.accent(),
         ),
     ];
     let mut seen = 0;
-    for part in FormField::ALL {
+    for part in form.fields().iter().copied() {
         let here = part == form.part;
         if here {
             seen = lines.len();

@@ -5,8 +5,8 @@ use crate::detect::Silence;
 /// A change of the policy file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::tui) enum PolicyEdit {
-    /// Add a silence.
-    Add(Box<Silence>),
+    /// Add silences.
+    Add(Vec<Silence>),
     /// Remove a silence.
     Remove(Box<Silence>),
     /// Undo the last change.

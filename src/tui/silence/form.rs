@@ -10,7 +10,9 @@ use super::edit::{PolicyEdit, short};
 use crate::core::Core;
 use crate::detect::{Finding, Scope, Silence, exactly};
 use crate::event::Timestamp;
+use crate::incident::Incident;
 use crate::tui::prompt::{Prompt, Purpose, Typed};
+use crate::tui::text::things;
 
 /// One option of a field: its text and its value.
 #[derive(Debug, Clone)]
@@ -66,7 +68,10 @@ pub(super) enum FormField {
 }
 
 impl FormField {
-    pub(super) const ALL: [Self; 7] = [
+    /// Those that are alike for all findings of an incident.
+    const SHARED: [Self; 3] = [Self::Scope, Self::Until, Self::Reason];
+
+    const ALL: [Self; 7] = [
         Self::Scope,
         Self::Subject,
         Self::Exe,
@@ -81,6 +86,8 @@ impl FormField {
 #[derive(Debug, Clone)]
 pub(crate) struct SilenceForm {
     pub(super) rule: String,
+    /// Of an incident: a silence for each of its rules; empty for that of one finding.
+    rules: Vec<Silence>,
     pub(super) title: String,
     pub(super) part: FormField,
     pub(super) scope: OptionField<Scope>,
@@ -109,6 +116,7 @@ impl SilenceForm {
         let day = Duration::from_secs(86_400);
         Self {
             rule: finding.rule.clone(),
+            rules: Vec::new(),
             title: finding.title.clone(),
             part: FormField::Scope,
             scope: OptionField::new(scopes(finding, core)),
@@ -132,8 +140,47 @@ impl SilenceForm {
         }
     }
 
-    /// The silence that the form describes now.
-    pub(super) fn silence(&self, now: Timestamp) -> Silence {
+    /// For all findings of an incident, each rule with its own silence; `None` without a finding.
+    pub(super) fn of_all(incident: &Incident, rules: Vec<Silence>, core: &Core) -> Option<Self> {
+        let finding = core.detector.finding(*incident.findings.first()?)?;
+        let mut form = Self::new(finding, core);
+        // What an intruder did in one container is not accepted in others unless that is chosen.
+        let narrowest = |choice: &FieldOption<Scope>| choice.value.container.is_some();
+        form.scope.at = form.scope.choices.iter().position(narrowest).unwrap_or(0);
+        form.rule = incident.id.to_string();
+        form.title = format!(
+            "{}, {}",
+            incident.sentence("›"),
+            things(incident.findings.len() as u64, "finding")
+        );
+        form.rules = rules;
+        Some(form)
+    }
+
+    /// The fields of the form.
+    pub(super) fn fields(&self) -> &'static [FormField] {
+        match self.rules.is_empty() {
+            true => &FormField::ALL,
+            false => &FormField::SHARED,
+        }
+    }
+
+    /// The silences that the form describes now.
+    pub(super) fn silences(&self, now: Timestamp) -> Vec<Silence> {
+        let chosen = self.silence(now);
+        if self.rules.is_empty() {
+            return vec![chosen];
+        }
+        let of = |rule: &Silence| Silence {
+            rule: rule.rule.clone(),
+            subject: rule.subject.clone(),
+            ..chosen.clone()
+        };
+        self.rules.iter().map(of).collect()
+    }
+
+    /// The silence that the fields describe now.
+    fn silence(&self, now: Timestamp) -> Silence {
         let [exe, parent, sha256] = &self.matches;
         let chosen = |field: &OptionField<Option<String>>| field.value().cloned().flatten();
         Silence {
@@ -151,15 +198,10 @@ impl SilenceForm {
     /// Handles a key: whether the form stays open, and what to write.
     pub(super) fn press(&mut self, key: &KeyEvent, core: &Core) -> (bool, Option<PolicyEdit>) {
         self.error = None;
-        let at = FormField::ALL
-            .iter()
-            .position(|p| *p == self.part)
-            .unwrap_or(0);
-        let count = FormField::ALL.len();
-        let (down, up) = (
-            FormField::ALL[(at + 1) % count],
-            FormField::ALL[(at + count - 1) % count],
-        );
+        let fields = self.fields();
+        let at = fields.iter().position(|p| *p == self.part).unwrap_or(0);
+        let count = fields.len();
+        let (down, up) = (fields[(at + 1) % count], fields[(at + count - 1) % count]);
         let typing = self.part == FormField::Reason && !key.modifiers.contains(KeyModifiers::ALT);
         match key.code {
             KeyCode::Esc => return (false, None),
@@ -213,8 +255,8 @@ impl SilenceForm {
             self.error = Some("a reason is required: others will read it".to_owned());
             return (true, None);
         }
-        let silence = self.silence(core.state.now);
-        (false, Some(PolicyEdit::Add(Box::new(silence))))
+        let silences = self.silences(core.state.now);
+        (false, Some(PolicyEdit::Add(silences)))
     }
 }
 

@@ -13,7 +13,7 @@ const MOST_CHANGES: usize = 100;
 /// A change of the policy file, to undo it.
 #[derive(Debug)]
 enum SilenceChange {
-    Added(Silence),
+    Added(Vec<Silence>),
     Removed(Silence),
 }
 
@@ -37,14 +37,14 @@ impl Keeper {
     fn change(&mut self, edit: PolicyEdit, path: &Path) -> Result<String, String> {
         let file = path.display();
         match edit {
-            PolicyEdit::Add(silence) => {
-                add(path, &silence)?;
-                let said = format!("silenced (U undoes) in {file}: {}", line(&silence));
-                self.remember(SilenceChange::Added(*silence));
+            PolicyEdit::Add(silences) => {
+                add(path, &silences)?;
+                let said = format!("silenced (U undoes) in {file}: {}", lines(&silences));
+                self.remember(SilenceChange::Added(silences));
                 Ok(said)
             }
             PolicyEdit::Remove(silence) => {
-                remove(path, &silence)?;
+                remove(path, std::slice::from_ref(&silence))?;
                 let said = format!(
                     "no longer silenced (U undoes) in {file}: {}",
                     line(&silence)
@@ -57,12 +57,12 @@ impl Keeper {
                     return Ok("nothing to undo".to_owned());
                 };
                 match change {
-                    SilenceChange::Added(silence) => {
-                        remove(path, &silence)?;
-                        Ok(format!("undone: removed from {file}: {}", line(&silence)))
+                    SilenceChange::Added(silences) => {
+                        remove(path, &silences)?;
+                        Ok(format!("undone: removed from {file}: {}", lines(&silences)))
                     }
                     SilenceChange::Removed(silence) => {
-                        add(path, &silence)?;
+                        add(path, std::slice::from_ref(&silence))?;
                         Ok(format!(
                             "undone: silenced again in {file}: {}",
                             line(&silence)
@@ -88,15 +88,34 @@ fn text(path: &Path) -> Result<String, String> {
     }
 }
 
-fn add(path: &Path, silence: &Silence) -> Result<(), String> {
-    let text = Policy::with_silence(&text(path)?, silence).map_err(|e| e.to_string())?;
+/// Adds all of them in one step, or none.
+fn add(path: &Path, silences: &[Silence]) -> Result<(), String> {
+    let mut text = text(path)?;
+    for silence in silences {
+        text = Policy::with_silence(&text, silence).map_err(|e| e.to_string())?;
+    }
     user_files::write(path, &text).map_err(|e| e.to_string())
 }
 
-fn remove(path: &Path, silence: &Silence) -> Result<(), String> {
-    let left = Policy::without_silence(&text(path)?, silence).map_err(|e| e.to_string())?;
-    let left = left.ok_or("the silence was changed or removed in the file")?;
+/// Removes all of them in one step, or none.
+fn remove(path: &Path, silences: &[Silence]) -> Result<(), String> {
+    let mut left = text(path)?;
+    for silence in silences {
+        let without = Policy::without_silence(&left, silence).map_err(|e| e.to_string())?;
+        left = without.ok_or("the silence was changed or removed in the file")?;
+    }
     user_files::write(path, &left).map_err(|e| e.to_string())
+}
+
+/// The silences in one line.
+fn lines(silences: &[Silence]) -> String {
+    match silences {
+        [one] => line(one),
+        all => {
+            let rules: Vec<&str> = all.iter().map(|silence| silence.rule.as_str()).collect();
+            format!("{} entries: {}", all.len(), rules.join(" "))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -108,12 +127,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("hullwatch/policy.toml");
         let silence = |subject: &str| {
-            Box::new(Silence {
+            vec![Silence {
                 rule: "file.cron".to_owned(),
                 subject: vec![subject.to_owned()],
                 reason: "ours".to_owned(),
                 ..Silence::default()
-            })
+            }]
         };
         let mut keeper = Keeper::default();
         let subjects = || {
@@ -131,7 +150,7 @@ mod tests {
             .change(PolicyEdit::Add(silence("/b")), &path)
             .unwrap();
         keeper
-            .change(PolicyEdit::Remove(silence("/a")), &path)
+            .change(PolicyEdit::Remove(Box::new(silence("/a").remove(0))), &path)
             .unwrap();
         assert_eq!(subjects(), ["/b"]);
         keeper.change(PolicyEdit::Undo, &path).unwrap();

@@ -17,6 +17,7 @@ use crossterm::event::KeyEvent;
 
 use crate::core::Core;
 use crate::detect::{Finding, Scope, Silence};
+use crate::incident::Incident;
 
 use form::SilenceForm;
 use list::SilenceList;
@@ -37,6 +38,12 @@ impl SilenceDialog {
     /// The form for findings like this one.
     pub(super) fn form(finding: &Finding, core: &Core) -> Self {
         Self::Form(Box::new(SilenceForm::new(finding, core)))
+    }
+
+    /// The form for all findings of an incident; `None` when it has none any more.
+    pub(super) fn form_of_all(incident: &Incident, core: &Core) -> Option<Self> {
+        let form = SilenceForm::of_all(incident, of_incident(incident, core), core)?;
+        Some(Self::Form(Box::new(form)))
     }
 
     /// The list of all silences.
@@ -68,20 +75,75 @@ impl SilenceDialog {
 }
 
 /// A silence of this one finding in this container, for 30 days.
-pub(super) fn acknowledged(finding: &Finding, core: &Core) -> Silence {
+pub(super) fn acknowledged(finding: &Finding, core: &Core, person: &str) -> Silence {
+    Silence {
+        scope: container_scope(finding, core),
+        expires: Some(form::end(core.state.now, ACKNOWLEDGED)),
+        ..Silence::narrow(finding, None, &acknowledged_by(core, person))
+    }
+}
+
+/// Silences of all findings of this incident in its container, for 30 days.
+pub(super) fn all_acknowledged(incident: &Incident, core: &Core, person: &str) -> Vec<Silence> {
+    let reason = format!("{}, {}", acknowledged_by(core, person), incident.id);
+    let silences = of_incident(incident, core).into_iter();
+    let acknowledged = silences.map(|silence| Silence {
+        expires: Some(form::end(core.state.now, ACKNOWLEDGED)),
+        reason: reason.clone(),
+        ..silence
+    });
+    acknowledged.collect()
+}
+
+/// The reason that begins so was given by acknowledging.
+pub(super) const ACKNOWLEDGED_BY: &str = "acknowledged";
+
+/// Who acknowledged it and when, as a reason.
+fn acknowledged_by(core: &Core, person: &str) -> String {
+    let at = core.state.now.to_jiff().strftime("%Y-%m-%d %H:%M UTC");
+    match person {
+        "" => format!("{ACKNOWLEDGED_BY} {at}"),
+        person => format!("{ACKNOWLEDGED_BY} by {person} {at}"),
+    }
+}
+
+/// One silence for each rule among the findings of an incident, of just what they are about in its
+/// container; without a reason.
+fn of_incident(incident: &Incident, core: &Core) -> Vec<Silence> {
+    let mut silences: Vec<Silence> = Vec::new();
+    let findings = incident.findings.iter();
+    for finding in findings.filter_map(|id| core.detector.finding(*id)) {
+        let narrow = Silence {
+            scope: container_scope(finding, core),
+            ..Silence::narrow(finding, None, "")
+        };
+        let Some(same) = silences.iter_mut().find(|s| s.rule == narrow.rule) else {
+            silences.push(narrow);
+            continue;
+        };
+        // Without a subject it is about all of its rule already.
+        if same.subject.is_empty() || narrow.subject.is_empty() {
+            same.subject.clear();
+            continue;
+        }
+        for subject in narrow.subject {
+            if !same.subject.contains(&subject) {
+                same.subject.push(subject);
+            }
+        }
+    }
+    silences
+}
+
+fn container_scope(finding: &Finding, core: &Core) -> Scope {
     let container = finding.container.as_ref();
     let name = container.and_then(|id| {
         let known = core.state.containers.get(id)?.info.name.to_str().ok()?;
         Some(known.to_owned()).filter(|name| !name.is_empty())
     });
-    let name = name.or_else(|| Some(container?.short().to_owned()));
-    Silence {
-        scope: Scope {
-            container: name,
-            ..Scope::default()
-        },
-        expires: Some(form::end(core.state.now, ACKNOWLEDGED)),
-        ..Silence::narrow(finding, None, "acknowledged")
+    Scope {
+        container: name.or_else(|| Some(container?.short().to_owned())),
+        ..Scope::default()
     }
 }
 

@@ -6,6 +6,7 @@ use super::PolicyEdit;
 use crate::core::Core;
 use crate::detect::{Policy, Settings, Silence};
 use crate::event::{Event, Kind, PolicyChange};
+use crate::incident::IncidentId;
 use crate::tui::tests::{demo, screen};
 use crate::tui::{Action, Ui};
 use crate::tui::{Pane, SourceKind, rows};
@@ -59,9 +60,10 @@ fn the_form_previews_and_asks_for_a_reason() {
         &core,
         &[KeyCode::Up, KeyCode::Char(' '), KeyCode::Enter],
     );
-    let Some(PolicyEdit::Add(silence)) = ui.policy_edit.take() else {
+    let Some(PolicyEdit::Add(mut silences)) = ui.policy_edit.take() else {
         panic!("nothing is wished");
     };
+    let silence = silences.remove(0);
     assert_eq!(silence.reason, "made by us");
     // One further than 30 days.
     assert_eq!(silence.expires, None);
@@ -99,9 +101,10 @@ fn what_is_acknowledged_is_hidden_listed_and_taken_back() {
     let mut core = demo();
     let mut ui = on(&core, "file.accounts");
     keys(&mut ui, &core, &[KeyCode::Char('a')]);
-    let Some(PolicyEdit::Add(silence)) = ui.policy_edit.take() else {
+    let Some(PolicyEdit::Add(mut silences)) = ui.policy_edit.take() else {
         panic!("nothing is wished");
     };
+    let silence = silences.remove(0);
     write(&mut core, &silence);
     let silenced = core
         .detector
@@ -114,14 +117,114 @@ fn what_is_acknowledged_is_hidden_listed_and_taken_back() {
     assert!(list.contains("1 silence, 1 finding silenced"), "{list}");
     assert!(list.contains("acknowledged"), "{list}");
     keys(&mut ui, &core, &[KeyCode::Char('d')]);
-    assert_eq!(ui.policy_edit.take(), Some(PolicyEdit::Remove(silence)));
+    assert_eq!(
+        ui.policy_edit.take(),
+        Some(PolicyEdit::Remove(Box::new(silence)))
+    );
     keys(&mut ui, &core, &[KeyCode::Esc, KeyCode::Char('U')]);
     assert_eq!(ui.policy_edit.take(), Some(PolicyEdit::Undo));
 }
 
+/// The incident of the demo is acknowledged with its row selected.
+fn acknowledge_incident(core: &Core) -> (IncidentId, Vec<Silence>) {
+    let mut ui = Ui::default();
+    ui.person = "ann".to_owned();
+    ui.apply(Action::Show(Pane::Incidents), core);
+    screen(core, &mut ui, 120, 24);
+    keys(&mut ui, core, &[KeyCode::Char('a')]);
+    let Some(PolicyEdit::Add(silences)) = ui.policy_edit.take() else {
+        panic!("nothing is wished: {:?}", ui.message);
+    };
+    (core.ranked_incidents()[0].id, silences)
+}
+
+#[test]
+fn an_acknowledged_incident_stays_with_its_state_below_the_others() {
+    let mut core = demo();
+    let before = core.ranked_incidents();
+    let (id, silences) = acknowledge_incident(&core);
+    let by = "acknowledged by ann ";
+    assert!(
+        silences
+            .iter()
+            .all(|s| s.reason.starts_with(by) && s.expires.is_some())
+    );
+    write_all(&mut core, &silences);
+    assert_eq!(core.ranked_incidents().len(), before.len() - 1);
+    let accepted = core.incident(id).unwrap();
+    assert!(accepted.accepted.as_deref().unwrap().starts_with(by));
+    assert_eq!(accepted.findings, before[0].findings);
+    let of_it = |f: &&std::sync::Arc<crate::detect::Finding>| before[0].findings.contains(&f.id);
+    let findings = core.detector.findings().iter();
+    assert!(findings.filter(of_it).all(|f| f.silenced.is_some()));
+    let mut ui = Ui::default();
+    ui.apply(Action::Show(Pane::Incidents), &core);
+    let lines = screen(&core, &mut ui, 120, 40);
+    let rows = rows::rows(&core, &ui.query());
+    assert_eq!(rows.last().unwrap().tag, "acknowledged", "{lines:#?}");
+    assert!(
+        lines.iter().any(|line| line.contains("acknowledged")),
+        "{lines:#?}"
+    );
+    // Its page says who; acknowledging it again does nothing.
+    ui.at.detail = Some(crate::tui::rows::RowKey::Incident(id));
+    let page = screen(&core, &mut ui, 120, 40).join("\n");
+    assert!(page.contains(by), "{page}");
+    keys(&mut ui, &core, &[KeyCode::Char('a')]);
+    assert_eq!(ui.policy_edit, None);
+}
+
+#[test]
+fn an_incident_of_which_more_was_seen_is_open_again() {
+    let mut core = demo();
+    let (id, silences) = acknowledge_incident(&core);
+    let grave = |s: &Silence| {
+        let mut all = core.detector.findings().iter();
+        all.any(|f| f.rule == s.rule && f.severity >= crate::detect::Severity::Medium)
+    };
+    let later = silences.iter().position(grave).unwrap();
+    let mut some = silences.clone();
+    let rule = some.remove(later).rule;
+    write_all(&mut core, &some);
+    let incident = core.incident(id).unwrap();
+    assert!(incident.accepted.is_none() && incident.silenced > 0);
+    let rules = incident
+        .findings
+        .iter()
+        .filter_map(|id| core.detector.finding(*id));
+    assert!(rules.map(|f| &f.rule).all(|open| *open == rule));
+}
+
+#[test]
+fn the_form_of_an_incident_silences_all_of_it() {
+    let core = demo();
+    let mut ui = Ui::default();
+    ui.apply(Action::Show(Pane::Incidents), &core);
+    screen(&core, &mut ui, 120, 24);
+    keys(&mut ui, &core, &[KeyCode::Char('!')]);
+    for (width, height) in [(120, 24), (80, 24)] {
+        let lines = screen(&core, &mut ui, width, height);
+        insta::assert_snapshot!(format!("form-incident-{width}x{height}"), lines.join("\n"));
+    }
+    keys(&mut ui, &core, &[KeyCode::Up]);
+    type_in(&mut ui, &core, "a test of ours");
+    keys(&mut ui, &core, &[KeyCode::Enter]);
+    let Some(PolicyEdit::Add(silences)) = ui.policy_edit.take() else {
+        panic!("nothing is wished: {:?}", ui.message);
+    };
+    assert_eq!(silences.len(), acknowledge_incident(&core).1.len());
+    let fits = |s: &Silence| s.reason == "a test of ours" && s.scope.container.is_some();
+    assert!(silences.iter().all(fits));
+}
+
 /// The policy is written and read.
 fn write(core: &mut Core, silence: &Silence) {
-    let text = Policy::with_silence("", silence).unwrap();
+    write_all(core, std::slice::from_ref(silence));
+}
+
+fn write_all(core: &mut Core, silences: &[Silence]) {
+    let with = |text: String, silence| Policy::with_silence(&text, silence).unwrap();
+    let text = silences.iter().fold(String::new(), with);
     let mut settings = Settings::default();
     settings.adopt(Policy::parse(&text).unwrap());
     let change = PolicyChange {
@@ -150,9 +253,10 @@ fn what_is_silenced_leaves_its_place_to_the_next() {
     let rows = rows::rows(&core, &ui.query());
     assert_eq!(ui.drawn.current.as_ref(), Some(&rows[1].key));
     keys(&mut ui, &core, &[KeyCode::Char('a')]);
-    let Some(PolicyEdit::Add(silence)) = ui.policy_edit.take() else {
+    let Some(PolicyEdit::Add(mut silences)) = ui.policy_edit.take() else {
         panic!("nothing is wished");
     };
+    let silence = silences.remove(0);
     write(&mut core, &silence);
     let lines = screen(&core, &mut ui, 80, 24);
     assert_eq!(ui.drawn.current.as_ref(), Some(&rows[2].key), "{lines:#?}");

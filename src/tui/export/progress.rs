@@ -1,0 +1,78 @@
+//! How far a file is that is written on another thread, and how it is stopped.
+
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// How far the writing is, and whether it shall stop.
+#[derive(Debug, Default)]
+pub(in crate::tui) struct EvidenceProgress {
+    written: AtomicU64,
+    stopped: AtomicBool,
+}
+
+impl EvidenceProgress {
+    /// Bytes so far.
+    pub(in crate::tui) fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+
+    /// Lets the writing fail at its next piece.
+    pub(in crate::tui) fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// A writer that counts what goes through it, and fails once it shall stop.
+    pub(super) fn count<W: Write>(&self, to: W) -> impl Write {
+        CountedWriter { to, progress: self }
+    }
+}
+
+struct CountedWriter<'a, W> {
+    to: W,
+    progress: &'a EvidenceProgress,
+}
+
+impl<W: Write> Write for CountedWriter<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.progress.stopped.load(Ordering::Relaxed) {
+            return Err(io::Error::other("left before it was complete"));
+        }
+        let count = self.to.write(bytes)?;
+        let written = &self.progress.written;
+        written.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tui::export::GatheredEvidence;
+    use crate::tui::rows::RowKey;
+    use crate::tui::tests::demo;
+    use crate::tui::ui::Ui;
+
+    #[test]
+    fn what_is_stopped_leaves_no_file() {
+        let core = demo();
+        let incident = core.ranked_incidents()[0].id;
+        let mut ui = Ui::default();
+        ui.at.detail = Some(RowKey::Incident(incident));
+        let dir = tempfile::tempdir().unwrap();
+        let gather = || GatheredEvidence::of(&core, &ui, false).unwrap();
+        let progress = EvidenceProgress::default();
+        let written = gather().write(core.state.now, false, dir.path(), &progress);
+        assert!(written.unwrap().starts_with("written "));
+        let files = || std::fs::read_dir(dir.path()).unwrap().count();
+        assert_eq!(files(), 1);
+        assert!(progress.written() > 1000);
+        progress.stop();
+        let refused = gather().write(core.state.now, false, dir.path(), &progress);
+        assert!(refused.unwrap_err().contains("left before it was complete"));
+        assert_eq!(files(), 1);
+    }
+}

@@ -1,0 +1,43 @@
+//! What the person takes away from the screen: evidence.
+
+use super::action::Action;
+use super::export::GatheredEvidence;
+use super::run::App;
+use super::source::Source;
+use crate::core::Core;
+
+impl App {
+    /// Gathers the evidence of what is selected, and has it written.
+    pub(super) fn bundle(&mut self) {
+        if let Some(name) = self.evidence.name() {
+            self.ui.message = Some(format!("the evidence of {name} is still being written"));
+            return;
+        }
+        let here =
+            self.viewpoint.is_present() && matches!(self.viewpoint.source(), Source::Live(_));
+        let ui = &self.ui;
+        let gather = |core: &Core| (GatheredEvidence::of(core, ui, here), core.state.now);
+        let (gathered, now) = self.viewpoint.with(gather);
+        let reveal = ui.display.reveal;
+        self.ui.message = Some(match gathered {
+            Ok(evidence) => self.evidence.begin(evidence, now, reveal),
+            Err(error) => error,
+        });
+    }
+
+    /// Shows what came of the evidence; true when there is something to draw.
+    pub(super) fn evidence_written(&mut self) -> bool {
+        let (said, draw) = self.evidence.news();
+        self.ui.message = said.or(self.ui.message.take());
+        draw
+    }
+
+    /// The question before leaving while evidence is being written.
+    pub(super) fn leaves_evidence(&self) -> Option<String> {
+        let name = self.evidence.name()?;
+        let key = self.ui.keys.sign(Action::Quit);
+        Some(format!(
+            "the evidence of {name} is still being written: {key} again leaves without it"
+        ))
+    }
+}
