@@ -140,6 +140,9 @@ impl Builder<'_> {
             Some(target) if target.engine.is_of_user() => {
                 ResponseWork::ByHand("another user's engine is left to that user")
             }
+            Some(target) if target.engine.has_no_daemon() => ResponseWork::ByHand(
+                "this engine has no daemon, and hullwatch gave up the rights its client needs",
+            ),
             _ => ResponseWork::Commands(commands.run, None),
         };
         one
