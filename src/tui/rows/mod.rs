@@ -12,6 +12,7 @@ mod incidents;
 mod network;
 mod normal;
 mod overview;
+mod peer_groups;
 mod processes;
 mod query;
 pub(super) mod row;

@@ -1,14 +1,18 @@
-//! Connections and listening sockets: one row for a peer and port.
+//! Connections and listening sockets: one row for a peer and port, or for all peers of a program that
+//! has many.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::flagged::FlaggedTargets;
+use super::peer_groups::{PeerGroup, PeerGroupKey, PeerGroups};
 use super::query::Query;
 use super::row::{Row, RowKey};
 use super::screen::ScreenDef;
 use super::words::{endpoint, errno_name, name, word};
 use crate::core::Core;
+use crate::detect::Severity;
 use crate::state::{Connection, ConnectionKey, Direction, Phase};
 use crate::tui::pane::Pane;
 use crate::tui::table::{Column, Unit};
@@ -63,23 +67,69 @@ fn outline(core: &Core, query: &Query<'_>) -> Vec<Row> {
         .filter(|(key, _)| query.wants(&key.owner))
         .collect();
     let flagged = FlaggedTargets::new(core);
-    let mut shown: Vec<_> = shown
-        .into_iter()
-        .map(|(key, row)| (flagged.connection(key, row), key, row))
-        .collect();
-    // Flagged ones first.
-    shown
-        .sort_by_key(|(severity, key, row)| (Reverse(*severity), key.direction, Reverse(row.last)));
-    shown
+    // What is searched for or sorted is listed one by one.
+    let one_by_one = query.flat || query.sort.is_some() || !query.filter.is_empty();
+    let groups = match one_by_one {
+        true => PeerGroups::default(),
+        false => PeerGroups::of(shown.iter().map(|(key, row)| (*key, &***row))),
+    };
+    let mut folded: BTreeMap<PeerGroupKey<'_>, (Option<Severity>, PeerGroup<'_>)> = BTreeMap::new();
+    let mut single = Vec::new();
+    for (key, row) in shown {
+        let severity = flagged.connection(key, row);
+        let open = row.phase == Phase::Open && severity.is_some();
+        let marked = query.marks.contains(&RowKey::Connection(key.clone()));
+        match groups.group(key, row).filter(|_| !open && !marked) {
+            Some(group) => {
+                let entry = folded.entry(group).or_default();
+                entry.0 = entry.0.max(severity);
+                entry.1.add(key, row);
+            }
+            None => single.push((severity, key, row)),
+        }
+    }
+    let mut rows: Vec<_> = single
         .into_iter()
         .map(|(severity, key, connection)| {
             let mut row = Row::new(RowKey::Connection(key.clone()), connection.last);
             row.seen = Some((connection.first, connection.last));
             row.severity = severity;
             row.faded = connection.phase == Phase::Closed;
-            row
+            (key.direction, row)
         })
-        .collect()
+        .collect();
+    let folded = folded.into_values();
+    rows.extend(folded.filter_map(|(severity, group)| {
+        Some((Direction::Outbound, folded_row(core, severity, &group)?))
+    }));
+    // Flagged ones first.
+    rows.sort_by_key(|(direction, row)| (Reverse(row.severity), *direction, Reverse(row.at)));
+    rows.into_iter().map(|(_, row)| row).collect()
+}
+
+/// The row of many peers of one program.
+fn folded_row(core: &Core, severity: Option<Severity>, group: &PeerGroup<'_>) -> Option<Row> {
+    let (key, latest) = group.latest?;
+    let mut row = Row::new(RowKey::Connection(key.clone()), latest.last);
+    row.seen = Some((latest.first, latest.last));
+    row.letter(severity);
+    row.text("out");
+    row.text(group.peers());
+    row.text("");
+    if group.failed > 0 {
+        row.toned("state", Token::ToastWarn);
+    }
+    row.faded = group.open + group.failed == 0;
+    row.text(group.states());
+    row.count(group.count);
+    row.number(group.sent, bytes(group.sent));
+    row.number(group.received, bytes(group.received));
+    row.text(latest.comm.escaped().to_string());
+    row.age(core, latest.last);
+    row.age(core, latest.first);
+    row.text(name(core, &key.owner));
+    row.text(word(&key.protocol));
+    Some(row)
 }
 
 fn write(core: &Core, _: &Query<'_>, row: &mut Row) {
@@ -115,4 +165,52 @@ fn write(core: &Core, _: &Query<'_>, row: &mut Row) {
     row.age(core, connection.first);
     row.text(name(core, &key.owner));
     row.text(word(&key.protocol));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Bytes, Endpoint, Protocol, Timestamp};
+    use crate::tui::Ui;
+    use crate::tui::tests::demo;
+
+    #[test]
+    fn many_peers_of_a_program_are_one_row_and_listed_on_request() {
+        let mut core = demo();
+        let (key, row) = core.state.connections.iter().next().unwrap();
+        let (key, row) = (key.clone(), row.clone());
+        let before = core.state.connections.len();
+        let mut add = |host: u8, port: u16, comm: &str| {
+            let key = ConnectionKey {
+                direction: Direction::Outbound,
+                protocol: Protocol::Tcp,
+                endpoint: Endpoint::Inet(([10, 9, 9, host], port).into()),
+                ..key.clone()
+            };
+            let row = Connection {
+                comm: Bytes::from(comm),
+                phase: Phase::Failed(111),
+                count: 1,
+                last: Timestamp(i64::from(host)),
+                ..(*row).clone()
+            };
+            core.state.connections.insert(key, Arc::new(row));
+        };
+        (1..=12).for_each(|host| (1..=3).for_each(|port| add(host, port, "scanner")));
+        // Three hosts of another program stay three rows.
+        (1..=3).for_each(|host| add(host, 443, "client"));
+        let mut ui = Ui::default();
+        ui.at.pane = Pane::Network;
+        let listed = outline(&core, &ui.query());
+        assert_eq!(listed.len(), before + 1 + 3);
+        let folded = listed
+            .iter()
+            .find(|row| row.cells.get(2).is_some())
+            .unwrap();
+        assert_eq!(folded.cells[2], "+ 12 hosts, 3 ports");
+        assert_eq!(folded.cells[4], "36 failed");
+        assert_eq!(folded.numbers[5], Some(36));
+        ui.table_mut().flat = true;
+        assert_eq!(outline(&core, &ui.query()).len(), before + 36 + 3);
+    }
 }
