@@ -1,4 +1,5 @@
-//! The keys, as they are really bound: those of this place first, then by group.
+//! The keys in sentences, as they are really bound: those of this place first, then by group; and what
+//! every sign means.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -13,22 +14,51 @@ use crate::tui::text::{fit, pad};
 use crate::tui::theme::Theme;
 use crate::tui::ui::Ui;
 
-/// Cells of the keys, and of a column with its words.
+/// Cells of the keys, and of a column with its sentences.
 const KEYS: usize = 15;
-const COLUMN: usize = 38;
+const COLUMN: usize = 58;
 
-/// What cannot be said by a key.
-const SYMBOLS: &[(&str, &str)] = &[
-    ("C H M L I", "critical to info"),
-    ("> process", "run by exec"),
-    ("x5m in AGE", "ended after 5 min"),
-    ("+ ~ -", "added, changed, gone"),
-    ("▌ and *", "selected, marked"),
-    ("↑ ↓ in titles", "the order of rows"),
-    ("3× text", "three times alike"),
-    ("+ in the tree", "folded: → unfolds"),
-    ("… in a text", "cut to fit"),
-    ("● REC", "being recorded"),
+/// What every sign on the screen means.
+const SIGNS: &[(&str, &str)] = &[
+    (
+        "C H M L I .",
+        "severity: critical, high, medium, low, info, none",
+    ),
+    (
+        "ACTIVE",
+        "it runs, is connected, or happened in the last 5 minutes",
+    ),
+    ("a › b", "b followed a; in the second line: the way back"),
+    ("Δ4 in DRIFT", "4 files differ from the image"),
+    ("+ ~ -", "a file was added, changed, deleted"),
+    (
+        "▁▃▆█",
+        "the last minute, a bar for 5 seconds; in the timeline events",
+    ),
+    (
+        "┃ ? timeline",
+        "the moment that is shown; events are missing here",
+    ),
+    (
+        "> process",
+        "started by exec from outside, such as docker exec",
+    ),
+    ("x5m in AGE", "ended: it ran for 5 minutes"),
+    ("3× text", "three alike, in one row"),
+    (
+        "+ before text",
+        "folded: → unfolds a tree, the tree key lists peers",
+    ),
+    ("▌ and *", "the selected row, a marked row"),
+    ("↑ ↓ in titles", "the table is sorted by this column"),
+    ("2 of 9", "the filter shows 2 of 9 rows"),
+    ("…", "cut to fit: open the row, or → scrolls"),
+    (
+        "\\x1b",
+        "a control byte that a container wrote, made harmless",
+    ),
+    ("● REC", "a recording is being written"),
+    ("0 lost", "events that were lost since watching began"),
 ];
 
 /// The keys of actions as the screen shows them, at most `each` of every one.
@@ -67,9 +97,17 @@ enum HelpLine {
 
 /// Rows with the same two words share a line.
 fn merged(ui: &Ui, entries: &[&'static Entry], works: bool) -> Vec<HelpLine> {
+    let said = |same: &[&'static Entry]| match same {
+        [one] => one.help.to_owned(),
+        [one, other] => format!("{}; {}", one.help, other.help),
+        views => {
+            let names: Vec<&str> = views.iter().map(|entry| entry.name).collect();
+            format!("{}: {}", views[0].brief, names.join(", "))
+        }
+    };
     entries
         .chunk_by(|a, b| a.brief == b.brief)
-        .map(|same| HelpLine::Key(signs(ui, same, 4), same[0].brief.to_owned(), works))
+        .map(|same| HelpLine::Key(signs(ui, same, 4), said(same), works))
         .collect()
 }
 
@@ -113,10 +151,10 @@ fn lines(ui: &Ui) -> Vec<HelpLine> {
     }
     let elsewhere = rows(&|e| !ui.works(e.place));
     section("NOT HERE", merged(ui, &elsewhere, false));
-    let symbols = SYMBOLS
+    let signs = SIGNS
         .iter()
         .map(|(sign, means)| HelpLine::Key((*sign).to_owned(), (*means).to_owned(), true));
-    section("SYMBOLS", symbols.collect());
+    section("SIGNS", signs.collect());
     out
 }
 
@@ -146,11 +184,12 @@ pub(super) fn draw(ui: &Ui, drawn: &mut Drawn, area: Rect, theme: &Theme, out: &
     } else {
         1
     };
+    let each = width / columns;
+    let room = each.saturating_sub(2).max(1);
+    let lines: Vec<HelpLine> = lines.iter().flat_map(|line| line.wrapped(room)).collect();
     let per_column = lines.len().div_ceil(columns).max(height.min(lines.len()));
     drawn.page = usize::from(area.height.saturating_sub(1));
     drawn.scroll = ui.at.scroll.min(per_column.saturating_sub(height));
-    let each = width / columns;
-    let room = each.saturating_sub(2).max(1);
     for (column, chunk) in lines.chunks(per_column.max(1)).take(columns).enumerate() {
         let place = Rect {
             x: body.x + u16::try_from(column * each).unwrap_or(0),
@@ -164,6 +203,21 @@ pub(super) fn draw(ui: &Ui, drawn: &mut Drawn, area: Rect, theme: &Theme, out: &
 }
 
 impl HelpLine {
+    /// The lines that its sentence takes in `room` columns.
+    fn wrapped(&self, room: usize) -> Vec<Self> {
+        let Self::Key(keys, words, works) = self else {
+            return vec![self.clone()];
+        };
+        let names = KEYS.min(room / 2).max(keys.width().min(room));
+        let parts = textwrap::wrap(words, room.saturating_sub(names + 1).max(8));
+        let parts = parts.into_iter().enumerate();
+        let line = |(at, part): (usize, std::borrow::Cow<'_, str>)| {
+            let keys = if at == 0 { keys.clone() } else { String::new() };
+            Self::Key(keys, part.into_owned(), *works)
+        };
+        parts.map(line).collect()
+    }
+
     /// The line in `room` columns.
     fn draw(&self, room: usize, theme: &Theme) -> Line<'static> {
         match self {
