@@ -115,7 +115,7 @@ impl Timeline {
         };
         label(0, "events".to_owned(), theme.dim(), out);
         let bars = self.bars(width);
-        let most = bars.iter().copied().max().unwrap_or(0);
+        let most = usual(&bars);
         Sparkline::default()
             .data(bars.iter().map(|count| level(*count, most)))
             .max(STEPS)
@@ -182,15 +182,21 @@ fn nth(area: Rect, row: u16) -> Rect {
 /// Height of a full bar.
 const STEPS: u64 = 8;
 
-/// The height of a count's bar: none for none, and doubling steps, so that a burst hides nothing.
+/// The count of a full bar: 95 of 100 columns in which something happened have no more, so that a burst
+/// hides nothing.
+fn usual(bars: &[u32]) -> u32 {
+    let mut counts: Vec<u32> = bars.iter().copied().filter(|count| *count > 0).collect();
+    counts.sort_unstable();
+    let at = (counts.len() * 95).div_ceil(100).saturating_sub(1);
+    counts.get(at).copied().unwrap_or(0)
+}
+
+/// The height of a count's bar: in proportion up to that of `most`; at least one step for anything.
 fn level(count: u32, most: u32) -> u64 {
-    if count == 0 {
-        return 0;
+    match (u64::from(count) * STEPS).checked_div(u64::from(most)) {
+        None => 0,
+        Some(level) => level.clamp(u64::from(count > 0), STEPS),
     }
-    let of = |count: u32| f64::from(count).ln_1p();
-    let part = of(count) / of(most).max(f64::MIN_POSITIVE) * 7.0;
-    let steps = (1..8_u32).rev().find(|step| f64::from(*step) <= part);
-    u64::from(steps.unwrap_or(0)) + 1
 }
 
 #[cfg(test)]
@@ -221,5 +227,16 @@ mod tests {
         assert_eq!(symbol(NAMES + 75, 3), " ");
         assert_eq!(symbol(NAMES + 6, 1), "█");
         assert_eq!(symbol(NAMES + 7, 1), " ", "nothing happened");
+    }
+
+    #[test]
+    fn a_burst_does_not_flatten_the_rest() {
+        let mut bars = vec![10; 98];
+        bars.extend([5, 9000]);
+        let most = usual(&bars);
+        assert_eq!(most, 10);
+        let levels = [0, 1, 5, 10, 9000].map(|count| level(count, most));
+        assert_eq!(levels, [0, 1, 4, 8, 8]);
+        assert_eq!(level(0, usual(&[0, 0])), 0);
     }
 }
