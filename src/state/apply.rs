@@ -37,6 +37,7 @@ impl State {
         {
             self.add_container(id, event.ts);
         }
+        self.count_activity(event);
         match &event.kind {
             Kind::Exec(exec) => self.exec(event, exec),
             Kind::Fork(fork) => self.fork(event, fork),
@@ -270,6 +271,8 @@ impl State {
         for container in self.containers.values_mut().filter(|c| c.running) {
             let container = Arc::make_mut(container);
             push_bounded(&mut container.writes, 0, WRITE_WINDOW);
+            container.execs.tick();
+            container.connects.tick();
         }
         while self
             .exited

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::activity::PerSecond;
 use crate::event::{
     Bytes, ContainerId, ContainerInfo, DriftScan, Event, Kind, Response, Timestamp,
 };
@@ -47,6 +48,10 @@ pub struct Container {
     pub cpu_history: VecDeque<u32>,
     /// Writes (create, write, truncate, rename, …) per second over the last minute.
     pub writes: VecDeque<u32>,
+    /// Programs it ran.
+    pub execs: PerSecond,
+    /// Connections it made or accepted.
+    pub connects: PerSecond,
     /// Its files, connections and ended processes that went because a table was full.
     pub forgotten: u64,
     /// Events lost that belong to it.
@@ -82,6 +87,8 @@ impl Container {
             pids: 0,
             cpu_history: VecDeque::new(),
             writes: VecDeque::from([0]),
+            execs: PerSecond::default(),
+            connects: PerSecond::default(),
             forgotten: 0,
             lost: 0,
             names: BTreeMap::new(),

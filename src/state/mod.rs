@@ -3,10 +3,12 @@
 //! A pure function of the stream: no clock, no I/O. Everything is bounded; what a bound removes
 //! is counted in [`Totals::evicted`].
 
+mod activity;
 mod apply;
 mod apply_process;
 mod connection;
 mod container;
+mod counting;
 mod file;
 mod packed;
 mod process;
@@ -16,6 +18,7 @@ mod snapshot;
 mod sockets;
 mod tables;
 
+pub use activity::PerSecond;
 pub use connection::{Connection, ConnectionKey, Direction, Phase};
 pub use container::{Container, Owner};
 pub use file::{FileActivity, FileKey};

@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 /// Bytes a second over a remote login.
 const REMOTE: u32 = 2048;
 
+/// Bytes a second from which on there are charts.
+const CHARTS: u32 = 1024;
+
 /// What is owed is never more than this much time's.
 const DEEPEST: Duration = Duration::from_secs(3);
 /// A link that has this much before it is behind.
@@ -42,6 +45,11 @@ impl std::str::FromStr for Bps {
 }
 
 impl Bps {
+    /// Whether charts find room: they take up to 500 bytes every five seconds.
+    pub(super) fn affords_charts(self) -> bool {
+        self.limit().is_none_or(|limit| limit >= CHARTS)
+    }
+
     fn limit(self) -> Option<u32> {
         match self {
             Self::Auto => remote().then_some(REMOTE),

@@ -86,6 +86,9 @@ impl Ui {
                 });
             }
             Action::Tree if self.at.pane == Pane::Files => self.open(RowKey::FileTree),
+            Action::Tree if self.at.pane == Pane::Network => {
+                self.toggle(|t| &mut t.flat, "one by one", "many peers in one row");
+            }
             Action::Tree => self.toggle(|t| &mut t.flat, "as a list", "as a tree"),
             Action::Ended => {
                 let hidden = format!("{} ones hidden", self.at.pane.over());
@@ -93,7 +96,7 @@ impl Ui {
             }
             Action::Follow => self.toggle(|t| &mut t.follow, "following", "not following"),
             Action::Preview => {
-                self.display.preview = Some(!self.display.preview.unwrap_or(self.roomy()))
+                self.display.preview = Some(!self.drawn.previewed);
             }
             Action::Zoom => self.display.zoom = !self.display.zoom,
             Action::Reveal => {

@@ -21,6 +21,8 @@ pub struct Drawn {
     pub(super) counted: RowCounts,
     /// The rows, while nothing was asked since but to move among them.
     pub(super) listing: Option<Arc<Listing>>,
+    /// The preview is shown.
+    pub(super) previewed: bool,
     /// The row that the preview explains.
     pub(super) explained: Option<RowKey>,
     /// The numbers that move all the time, as they were shown.
@@ -61,6 +63,7 @@ impl Default for Drawn {
             current: None,
             counted: RowCounts::default(),
             listing: None,
+            previewed: false,
             explained: None,
             numbers: DampedNumbers::default(),
             clickable: Clickable::default(),
@@ -81,6 +84,7 @@ impl Drawn {
             current: self.current.clone(),
             counted: self.counted,
             listing: self.listing.clone(),
+            previewed: self.previewed,
             explained: self.explained.clone(),
             numbers: self.numbers.clone(),
         }

@@ -338,6 +338,7 @@ mod tests {
             brief: None,
             seen: None,
             tones: Vec::new(),
+            chart: None,
             depth: 0,
             lead: String::new(),
             at: Timestamp::default(),

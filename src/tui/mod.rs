@@ -52,6 +52,7 @@ mod run;
 mod select;
 mod silence;
 mod source;
+mod spark;
 mod status;
 mod table;
 mod take;

@@ -43,6 +43,8 @@ pub(super) struct Column {
     wish: u16,
     /// Shown only when asked for.
     pub(super) spare: bool,
+    /// Its text is drawn as a chart.
+    pub(super) chart: bool,
 }
 
 /// A name is not made narrower than this while there is room for it.
@@ -66,6 +68,7 @@ impl Column {
             named: false,
             wish: 0,
             spare: false,
+            chart: false,
         }
     }
 
@@ -127,6 +130,11 @@ impl Column {
 
     pub(super) const fn counts(mut self, unit: Unit) -> Self {
         self.unit = unit;
+        self
+    }
+
+    pub(super) const fn chart(mut self) -> Self {
+        self.chart = true;
         self
     }
 

@@ -118,6 +118,8 @@ pub(super) struct Display {
     pub(super) zone: Zone,
     /// The timeline is shown; `None`: while the past is shown.
     pub(super) timeline: Option<bool>,
+    /// No charts: the link has no room for them.
+    pub(super) no_charts: bool,
     /// Mouse events are taken from the terminal.
     pub(super) mouse: bool,
 }
@@ -195,6 +197,7 @@ impl Ui {
             },
             display: Display {
                 mouse: config.mouse,
+                no_charts: !config.bps.affords_charts(),
                 ..Display::default()
             },
             ..Self::default()
@@ -286,7 +289,7 @@ impl Ui {
             ActionScope::Anywhere => true,
             ActionScope::Rows => self.listing(),
             ActionScope::Tree => {
-                let folds = matches!(self.at.pane, Pane::Processes | Pane::Files);
+                let folds = matches!(self.at.pane, Pane::Processes | Pane::Network | Pane::Files);
                 self.listing() && folds
             }
             ActionScope::Evidence => {
@@ -301,11 +304,6 @@ impl Ui {
             }
             ActionScope::Live => self.source == SourceKind::Host,
         }
-    }
-
-    /// The last page was of a screen large enough for a preview.
-    pub(super) fn roomy(&self) -> bool {
-        self.drawn.page >= 20
     }
 
     /// Takes over what a frame showed.

@@ -85,9 +85,12 @@ pub(super) fn facts(core: &Core, id: &ContainerId) -> Vec<DetailLine> {
         .iter()
         .filter(|(key, _)| mine(&key.owner))
         .collect();
-    connections.sort_by_key(|(_, connection)| std::cmp::Reverse(connection.last));
+    // What a finding is about first.
+    let about = rows::FlaggedTargets::new(core);
+    let worst = |(key, connection): &(&_, &std::sync::Arc<_>)| about.connection(key, connection);
+    connections.sort_by_key(|of| std::cmp::Reverse((worst(of), of.1.last)));
     facts.push(heading(format!("Connections: {}", connections.len())));
-    facts.extend(connections.iter().take(MOST).map(|(key, connection)| {
+    facts.extend(connections.iter().take(MOST).map(|of @ (key, connection)| {
         let direction = match key.direction {
             Direction::Outbound => "out",
             Direction::Inbound => "in",
@@ -102,7 +105,10 @@ pub(super) fn facts(core: &Core, id: &ContainerId) -> Vec<DetailLine> {
             rows::endpoint(&key.endpoint),
             connection.comm.escaped()
         );
-        fact(direction, text)
+        match worst(of) {
+            Some(severity) => flagged(severity, direction, text),
+            None => fact(direction, text),
+        }
     }));
     more(&mut facts, connections.len(), Pane::Network);
     let forgotten = state.containers.get(id).map_or(0, |c| c.forgotten);

@@ -13,6 +13,7 @@ use crate::core::Core;
 use crate::event::{ContainerId, escape};
 use crate::incident::{is_chain, sentence};
 use crate::tui::pane::Pane;
+use crate::tui::spark;
 use crate::tui::table::{Column, Unit};
 use crate::tui::text::{bytes, coarse, count};
 use crate::tui::theme::Token;
@@ -39,6 +40,7 @@ const COLUMNS: &[Column] = &[
     Column::new("cpu", "CPU%", 5, 6)
         .right()
         .counts(Unit::PerMille),
+    Column::new("cpu60", "CPU 60 s", spark::BARS as u16, 7).chart(),
     Column::new("mem", "MEM", 5, 5).right().counts(Unit::Bytes),
     Column::new("pids", "PIDS", 4, 8)
         .right()
@@ -147,6 +149,10 @@ fn rows(core: &Core, query: &Query<'_>) -> Vec<Row> {
             row.near("cpu", cpu, cores);
             row.near("mem", container.memory, limits.memory);
             row.number(cpu, format!("{}.{}", cpu / 10, cpu % 10));
+            let bars = spark::bars(container.cpu_history.iter().copied(), core.state.now);
+            let percents: Vec<String> = bars.iter().map(|b| (b / 10).to_string()).collect();
+            row.text(percents.join(" "));
+            row.chart = Some((bars, spark::cpu_limit(container)));
             row.number(container.memory, bytes(container.memory));
             row.count(processes.get(&container.id).copied().unwrap_or(0));
             row.count(open.get(&container.id).copied().unwrap_or(0));

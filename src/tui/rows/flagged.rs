@@ -53,7 +53,11 @@ impl<'a> FlaggedTargets<'a> {
     }
 
     /// The worst about a peer: its address, its address and port, its name or its path.
-    pub(super) fn connection(&self, key: &ConnectionKey, row: &Connection) -> Option<Severity> {
+    pub(in crate::tui) fn connection(
+        &self,
+        key: &ConnectionKey,
+        row: &Connection,
+    ) -> Option<Severity> {
         let owner = &key.owner;
         let text = |text: &Bytes| self.texts.get(&(owner, &**text)).copied();
         let named = row.name.as_ref().and_then(text);

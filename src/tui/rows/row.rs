@@ -50,6 +50,8 @@ pub(in crate::tui) struct Row {
     pub(in crate::tui) seen: Option<(Timestamp, Timestamp)>,
     /// Columns whose text means more than it says, and how they are styled.
     pub(in crate::tui) tones: Vec<(&'static str, Token)>,
+    /// The bars of its chart, and what a full one counts.
+    pub(in crate::tui) chart: Option<(Vec<u64>, u64)>,
     /// How deep in a tree.
     pub(in crate::tui) depth: usize,
     /// Prefix of a tree row's text.
@@ -72,6 +74,7 @@ impl Row {
             brief: None,
             seen: None,
             tones: Vec::new(),
+            chart: None,
             depth: 0,
             lead: String::new(),
             at,

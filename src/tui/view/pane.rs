@@ -14,9 +14,10 @@ use crate::tui::damping::DampedNumbers;
 use crate::tui::drawn::{Drawn, TableDrawn};
 use crate::tui::pane::Pane;
 use crate::tui::rows::{self, Row, RowKey};
+use crate::tui::spark;
 use crate::tui::table::{Column, layout};
 use crate::tui::text::{fit, fit_middle};
-use crate::tui::theme::Theme;
+use crate::tui::theme::{Theme, Token};
 use crate::tui::ui::{SourceKind, Ui};
 
 /// Cells before the first column: the marker of the selection, and that of a marked row.
@@ -37,14 +38,7 @@ pub(super) fn draw(
     let rows = ui.outline(core);
     drawn.counted = rows.counted;
     drawn.listing = Some(Arc::clone(&rows));
-    let roomy = area.width >= ROOMY.0 && area.height >= ROOMY.1;
-    let preview =
-        ui.display.preview.unwrap_or(roomy) && !ui.display.zoom && area.height > PREVIEW + 4;
-    let below = if preview && !rows.is_empty() {
-        PREVIEW
-    } else {
-        0
-    };
+    let below = preview(ui, rows.len(), area);
     let [area, explanation] =
         Layout::vertical([Constraint::Fill(1), Constraint::Length(below)]).areas(area);
     let height = usize::from(area.height.saturating_sub(1)).max(1);
@@ -120,6 +114,7 @@ pub(super) fn draw(
         .header(ratatui::widgets::Row::new(header))
         .column_spacing(1)
         .render(cells, out);
+    charts(columns, &widths, &shown, area, theme, out);
     if rows.is_empty() {
         let body = Rect {
             y: area.y + 1,
@@ -135,6 +130,41 @@ pub(super) fn draw(
             .unwrap_or(&rows[chosen].key);
         super::preview::draw(core, &query, explained, explanation, theme, out);
         drawn.explained = Some(explained.clone());
+    }
+    drawn.previewed = below > 0;
+}
+
+/// Lines of the preview: it grows into what the rows leave free, and is not there where they need all
+/// of a small screen unless it was asked for.
+fn preview(ui: &Ui, rows: usize, area: Rect) -> u16 {
+    let needed = u16::try_from(rows).unwrap_or(u16::MAX).saturating_add(2);
+    let free = area.height.saturating_sub(needed);
+    let roomy = area.width >= ROOMY.0 && area.height >= ROOMY.1 || free >= PREVIEW;
+    let shown = ui.display.preview.unwrap_or(roomy) && !ui.display.zoom;
+    if !shown || rows == 0 || area.height <= PREVIEW + 4 {
+        return 0;
+    }
+    free.max(PREVIEW)
+}
+
+/// Draws the charts of the rows into their column.
+fn charts(
+    columns: &[Column],
+    widths: &[(usize, u16)],
+    shown: &[Row],
+    area: Rect,
+    theme: &Theme,
+    out: &mut Buffer,
+) {
+    let places = titles(columns, widths, area).into_iter().zip(widths);
+    for ((place, _), (at, _)) in places.filter(|(_, (at, _))| columns[*at].chart) {
+        for (y, row) in (area.y + 1..area.bottom()).zip(shown) {
+            if let Some((bars, most)) = row.chart.as_ref().filter(|_| !row.faded) {
+                let cell = Rect { y, ..place }.intersection(area);
+                let style = theme.style(row.tone(columns[*at].name).unwrap_or(Token::Spark));
+                spark::draw(bars, *most, style, cell, out);
+            }
+        }
     }
 }
 
@@ -165,7 +195,8 @@ fn texts(ui: &Ui, numbers: &mut DampedNumbers, row: &Row) -> Vec<String> {
 fn widths(ui: &Ui, columns: &[Column], rows: &[Row], width: u16) -> Vec<(usize, u16)> {
     let wanted = |at: &usize| {
         let alone = ui.at.container.is_some() && columns[*at].name == "container";
-        ui.table().shows(&columns[*at]) && !alone
+        let chart = columns[*at].chart && ui.display.no_charts;
+        ui.table().shows(&columns[*at]) && !alone && !chart
     };
     let wanted: Vec<usize> = (0..columns.len()).filter(wanted).collect();
     let chosen: Vec<Column> = wanted.iter().map(|at| columns[*at]).collect();
@@ -261,7 +292,9 @@ fn line(
             .filter(|_| room < WHOLE || text.width() > room);
         let brief = brief.map(|brief| ui.masked(brief));
         let text = brief.as_deref().unwrap_or(text);
-        let text = if column.main {
+        let text = if column.chart {
+            String::new()
+        } else if column.main {
             main(ui, row.tag, text, room)
         } else if column.named {
             fit_middle(text, room)

@@ -7,12 +7,20 @@ use ratatui::widgets::{Paragraph, Widget as _};
 use unicode_width::UnicodeWidthStr as _;
 
 use crate::core::Core;
+use crate::state::Container;
 use crate::tui::detail::{DetailLine, facts, headline, severity};
 use crate::tui::drawn::Drawn;
+use crate::tui::pane::Pane;
+use crate::tui::rows::RowKey;
+use crate::tui::spark;
 use crate::tui::text::{fit, pad};
 use crate::tui::theme::Theme;
 use crate::tui::ui::Ui;
 
+/// Width from which on an overview has two columns.
+const WIDE: usize = 120;
+/// Smallest width and height of a page with charts.
+const ROOMY: (u16, u16) = (70, 14);
 /// Greatest width of the names of facts.
 const NAMES: usize = 26;
 
@@ -41,8 +49,17 @@ pub(super) fn draw(
     let width = usize::from(area.width);
     let pinned = pinned(&title, area);
     let top = u16::try_from(pinned.len()).unwrap_or(1).min(area.height);
-    let [above, body] =
-        Layout::vertical([Constraint::Length(top), Constraint::Fill(1)]).areas(area);
+    let container = key.as_ref().and_then(|key| charted(core, ui, key, area));
+    let chart = u16::from(container.is_some());
+    let parts = [
+        Constraint::Length(top),
+        Constraint::Length(chart),
+        Constraint::Fill(1),
+    ];
+    let [above, minute, body] = Layout::vertical(parts).areas(area);
+    if let Some(container) = container {
+        spark::line(container, core.state.now, minute, theme, out);
+    }
     let pinned = pinned
         .iter()
         .map(|line| Span::styled(fit(line, width), theme.title()));
@@ -52,12 +69,62 @@ pub(super) fn draw(
         let letter = Rect::new(area.x, area.y, 1, 1).intersection(area);
         out.set_style(letter, theme.badge(severity));
     }
-    let lines = lines(&facts, width, theme);
+    let beside = matches!(key, Some(RowKey::Container(_))) && ui.at.pane == Pane::Overview;
+    // A search counts lines from the top.
+    let lines = match beside && width >= WIDE && ui.found.is_empty() {
+        true => columns(&facts, width, theme),
+        false => lines(&facts, width, theme),
+    };
     let height = usize::from(body.height);
     drawn.page = height;
     drawn.scroll = ui.at.scroll.min(lines.len().saturating_sub(height));
     let page: Vec<Line<'_>> = lines.into_iter().skip(drawn.scroll).take(height).collect();
     Paragraph::new(page).render(body, out);
+}
+
+/// The container whose last minute is drawn above a page, where there is room for it.
+fn charted<'a>(core: &'a Core, ui: &Ui, key: &RowKey, area: Rect) -> Option<&'a Container> {
+    if area.height < ROOMY.1 || area.width < ROOMY.0 || ui.display.no_charts {
+        return None;
+    }
+    let id = match key {
+        RowKey::Container(id) => id.clone(),
+        RowKey::Incident(id) => core.incident(*id)?.container,
+        _ => return None,
+    };
+    core.state.container(&Some(id)).filter(|c| c.running)
+}
+
+/// The overview in two columns: findings and connections on the left, drift on the right; below them
+/// the other facts.
+fn columns(facts: &[DetailLine], width: usize, theme: &Theme) -> Vec<Line<'static>> {
+    let mut starts: Vec<usize> = (0..facts.len())
+        .filter(|at| facts[*at].text.is_none())
+        .collect();
+    starts.push(facts.len());
+    let [findings, drift, connections, rest, ..] = starts[..] else {
+        return lines(facts, width, theme);
+    };
+    let half = width / 2 - 1;
+    let part = |from: usize, to: usize| lines(&facts[from..to], half, theme);
+    let mut left = part(findings, drift);
+    left.extend(part(connections, rest));
+    let right = part(drift, connections);
+    let height = left.len().max(right.len());
+    left.resize(height, Line::default());
+    let mut right = right.into_iter();
+    let mut all: Vec<Line<'static>> = left
+        .into_iter()
+        .map(|mut line| {
+            if let Some(beside) = right.next() {
+                line.push_span(" ".repeat((half + 2).saturating_sub(line.width())));
+                line.spans.extend(beside.spans);
+            }
+            line
+        })
+        .collect();
+    all.extend(lines(&facts[rest..], width, theme));
+    all
 }
 
 /// The facts as lines: their names in a column, long texts continued below.
