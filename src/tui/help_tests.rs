@@ -32,9 +32,12 @@ fn the_help_shows_the_keys_as_they_are_bound() {
     let config = super::Config::parse("[keys]\nfilter = \"F3\"\n").unwrap();
     let mut ui = Ui::new(&config, SourceKind::Host);
     let core = demo();
-    press(&mut ui, &core, "?");
+    press(&mut ui, &core, "? m a t c h i n g");
     let help = screen(&core, &mut ui, 120, 40).join("\n");
-    assert!(help.contains("F3              filter"), "{help}");
+    assert!(
+        help.contains("F3              show matching rows"),
+        "{help}"
+    );
 }
 
 #[test]

@@ -37,6 +37,7 @@ pub(super) fn title(core: &Core, query: &Query<'_>, key: &RowKey) -> String {
 pub(super) fn severity(core: &Core, key: &RowKey) -> Option<Severity> {
     match key {
         RowKey::Finding(id) => found(core, *id).map(|finding| finding.severity),
+        RowKey::Incident(id) => core.incident(*id).map(|incident| incident.severity),
         _ => None,
     }
 }

@@ -127,8 +127,10 @@ fn what_is_acknowledged_is_hidden_listed_and_taken_back() {
 
 /// The incident of the demo is acknowledged with its row selected.
 fn acknowledge_incident(core: &Core) -> (IncidentId, Vec<Silence>) {
-    let mut ui = Ui::default();
-    ui.person = "ann".to_owned();
+    let mut ui = Ui {
+        person: "ann".to_owned(),
+        ..Ui::default()
+    };
     ui.apply(Action::Show(Pane::Incidents), core);
     screen(core, &mut ui, 120, 24);
     keys(&mut ui, core, &[KeyCode::Char('a')]);

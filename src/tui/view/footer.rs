@@ -87,7 +87,7 @@ fn rank(ui: &Ui, subject: Option<&RowKey>, entry: &Entry) -> u8 {
         // Out of a page, or of a filter, is what comes next there.
         Action::Back if !ui.listing() || !ui.filter().is_empty() => 5,
         // It leads on to what is related; from its row it would lead where Enter does.
-        Action::Why if matches!(ui.at.detail, Some(RowKey::Finding(_))) => 40,
+        Action::Why if matches!(ui.at.detail, Some(RowKey::Finding(_))) => 16,
         Action::Why if matches!(subject, Some(RowKey::Finding(_))) => 0,
         Action::Silence | Action::Acknowledge if recording => 0,
         // A recording is there to be gone through.
