@@ -14,7 +14,7 @@ const MOST_CHANGES: usize = 100;
 #[derive(Debug)]
 enum SilenceChange {
     Added(Vec<Silence>),
-    Removed(Silence),
+    Removed(Box<Silence>),
 }
 
 /// Writes to the policy file, and remembers the changes.
@@ -44,12 +44,12 @@ impl Keeper {
                 Ok(said)
             }
             PolicyEdit::Remove(silence) => {
-                remove(path, std::slice::from_ref(&silence))?;
+                remove(path, std::slice::from_ref(&*silence))?;
                 let said = format!(
                     "no longer silenced (U undoes) in {file}: {}",
                     line(&silence)
                 );
-                self.remember(SilenceChange::Removed(*silence));
+                self.remember(SilenceChange::Removed(silence));
                 Ok(said)
             }
             PolicyEdit::Undo => {
@@ -62,7 +62,7 @@ impl Keeper {
                         Ok(format!("undone: removed from {file}: {}", lines(&silences)))
                     }
                     SilenceChange::Removed(silence) => {
-                        add(path, std::slice::from_ref(&silence))?;
+                        add(path, std::slice::from_ref(&*silence))?;
                         Ok(format!(
                             "undone: silenced again in {file}: {}",
                             line(&silence)
