@@ -31,6 +31,10 @@ pub(in crate::tui) enum RowKey {
     FileTree,
 }
 
+/// The pod of a row's container as `NAMESPACE/POD`, its namespace and the runtime, in lower case; empty
+/// where none.
+pub(in crate::tui) type Belonging = [String; 3];
+
 /// A row: escaped text by column, and what sorts it where the text does not.
 #[derive(Debug, Clone)]
 pub(in crate::tui) struct Row {
@@ -50,6 +54,8 @@ pub(in crate::tui) struct Row {
     pub(in crate::tui) seen: Option<(Timestamp, Timestamp)>,
     /// Columns whose text means more than it says, and how they are styled.
     pub(in crate::tui) tones: Vec<(&'static str, Token)>,
+    /// Where its container belongs, when the filter asks for it.
+    pub(in crate::tui) belonging: Option<Box<Belonging>>,
     /// How deep in a tree.
     pub(in crate::tui) depth: usize,
     /// Prefix of a tree row's text.
@@ -72,6 +78,7 @@ impl Row {
             brief: None,
             seen: None,
             tones: Vec::new(),
+            belonging: None,
             depth: 0,
             lead: String::new(),
             at,
