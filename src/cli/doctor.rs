@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::CliError;
 use super::{docker_host, privileges, selftest};
 use crate::collect;
+use crate::containers::bundle;
 use crate::containers::inventory::{Inventory, ListedContainer};
 use crate::containers::{
     self, ContainerdChoice, ContainerdState, EngineState, RuntimeMessage, RuntimeOptions,
@@ -20,6 +21,8 @@ use crate::machine::{Machine, MachineFacts};
 use crate::probe::{Probe, ProbeConfig};
 use crate::recording::{self, cgroup_mode};
 
+/// Containers without a name listed of one runtime.
+const MAX_NAMELESS: usize = 8;
 /// No Docker engine is installed.
 const NO_SOCKET: &str = "no Docker socket is on this host";
 
@@ -109,6 +112,8 @@ struct RuntimeDiagnosis {
     containers: usize,
     /// Ids of those whose name no file tells.
     nameless: Vec<String>,
+    /// Why, for each of them: in the same order.
+    why_nameless: Vec<String>,
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
@@ -249,6 +254,13 @@ fn diagnose(args: &Args) -> Diagnosis {
     }
 }
 
+fn shown_cgroup(path: &str) -> String {
+    match path {
+        "" => "not its own".to_owned(),
+        path => crate::event::escape(path.as_bytes()).to_string(),
+    }
+}
+
 /// The running containers by runtime, and which of them have no name without an engine.
 fn runtimes() -> Vec<RuntimeDiagnosis> {
     let (known, _) = Inventory::new(RuntimeOptions::none()).containers();
@@ -264,10 +276,15 @@ fn runtimes() -> Vec<RuntimeDiagnosis> {
             scope,
             containers: 0,
             nameless: Vec::new(),
+            why_nameless: Vec::new(),
         });
         of_runtime.containers += 1;
         if info.name.is_empty() || (info.name == id.short() && id.name().is_none()) {
             of_runtime.nameless.push(id.short().to_owned());
+            let why = bundle::why_unnamed(info.init_pid);
+            of_runtime
+                .why_nameless
+                .push(format!("{why}; cgroup {}", shown_cgroup(&info.cgroup)));
         }
     }
     found.into_values().collect()
@@ -455,6 +472,7 @@ fn text(d: &Diagnosis) -> String {
             Runtime::Lxc => "LXC",
             Runtime::Nspawn => "systemd-nspawn",
             Runtime::Runc => "runc",
+            Runtime::Crun => "crun",
             Runtime::Unknown => "unknown runtime",
         };
         let what = match found.scope.as_str() {
@@ -463,14 +481,17 @@ fn text(d: &Diagnosis) -> String {
         };
         let mut detail = format!("{} running", found.containers);
         if !found.nameless.is_empty() {
-            let ids = found.nameless.iter().take(4).cloned().collect::<Vec<_>>();
-            detail += &format!(
-                ", {} named by no file: {}",
-                found.nameless.len(),
-                ids.join(", ")
-            );
+            detail += &format!(", {} named by no file", found.nameless.len());
         }
         line(found.nameless.is_empty(), &what, detail);
+        let unnamed = found.nameless.iter().zip(&found.why_nameless);
+        for (id, why) in unnamed.clone().take(MAX_NAMELESS) {
+            line(false, &format!("  {id}"), why.clone());
+        }
+        let more = unnamed.count().saturating_sub(MAX_NAMELESS);
+        if more > 0 {
+            line(false, "  …", format!("and {more} more"));
+        }
     }
     for blind in &d.blind {
         line(false, "cannot", format!("{}: {}", blind.what, blind.why));

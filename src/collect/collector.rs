@@ -1,5 +1,6 @@
 //! The collector thread: records, engine messages and comparisons → attributed events.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,7 @@ use crate::containers::compare::Comparer;
 use crate::containers::usage::UsageSampler;
 use crate::containers::{
     self, CgroupDirectory, EngineKind, EngineState, FoundContainer, ProcessSampler, RuntimeMessage,
-    RuntimeOptions, Runtimes, merge, runtime_setup, snapshot,
+    RuntimeOptions, Runtimes, merge, pid_namespace, runtime_setup, snapshot, strangers,
 };
 use crate::event::{
     BaselineChange, Compare, ContainerAction, ContainerEvent, ContainerId, ContainerInfo,
@@ -54,6 +55,8 @@ pub(super) struct Collector<'a> {
     pub(super) queue: EventQueue<'a>,
     pub(super) scans: Option<ScanQueue>,
     pub(super) lost_total: u64,
+    /// Pid namespaces shut out since the last tick.
+    pub(super) refused: BTreeSet<u64>,
     /// This program's process, as the kernel reports it.
     own_pid: Option<u32>,
     pub(super) shared: &'a LiveShared,
@@ -79,7 +82,7 @@ pub(super) fn run(
     let (found, compared) = crossbeam_channel::bounded(1024);
     let comparisons = Comparer::start(found).ok().map(Comparisons::new);
     // After the probes are attached: what begins meanwhile is seen by both, never by none.
-    let (directory, existing) = CgroupDirectory::scan();
+    let (directory, existing) = strangers::scan();
     let mut collector = Collector {
         probe,
         directory,
@@ -98,6 +101,7 @@ pub(super) fn run(
         engine: None,
         queue: EventQueue::new(events),
         lost_total: 0,
+        refused: BTreeSet::new(),
         own_pid: crate::system::host_pid(),
         shared,
     };
@@ -209,7 +213,7 @@ impl Collector<'_> {
 
     /// A container's cgroup appeared: its events are wanted, whatever the kernel programs made of
     /// its name.
-    fn born(&mut self, ts: Timestamp, found: FoundContainer) {
+    pub(super) fn born(&mut self, ts: Timestamp, found: FoundContainer) {
         tracing::debug!(id = ?found.id, path = found.path, "cgroup of a container");
         if let Err(error) = self.probe.admit(found.cgroup) {
             let id = Some(found.id.clone());
@@ -345,7 +349,11 @@ impl Collector<'_> {
                 if self.directory.is_selftest(cgroup) {
                     return;
                 }
-                let container = self.directory.lookup(cgroup).cloned();
+                let container = if pid_namespace::is_namespace(cgroup) {
+                    self.stranger(ts, cgroup, pid, nspid, &kind)
+                } else {
+                    self.directory.lookup(cgroup).cloned()
+                };
                 // In a container, what this program does to watch would be an attack by others.
                 if container.is_some() && Some(pid) == self.own_pid {
                     return;
@@ -360,26 +368,27 @@ impl Collector<'_> {
                 }
             }
             Observation::CgroupGone { id } => {
-                self.repeats(ts, Due::Cgroup(id));
-                if let Some(container) = self.directory.gone(id)
-                    && self.lifecycle.gone(&container, id)
-                {
-                    self.unreported.remove(&container);
-                    self.facts.forget(&container);
-                    self.root_files.forget(&container);
-                    if let Some(comparisons) = &mut self.comparisons {
-                        comparisons.forget(&container);
-                    }
-                    if let Some(scans) = &mut self.scans {
-                        scans.forget(&container);
-                    }
-                    let gone = ContainerEvent {
-                        action: ContainerAction::Gone,
-                        info: None,
-                    };
-                    self.push(ts, Some(container), Kind::Container(Box::new(gone)));
-                }
+                self.gone(ts, id);
             }
+        }
+    }
+
+    /// A cgroup was removed, or the pid namespace by which a container is known ended.
+    pub(super) fn gone(&mut self, ts: Timestamp, place: u64) {
+        self.repeats(ts, Due::Cgroup(place));
+        if let Some(container) = self.directory.gone(place)
+            && self.lifecycle.gone(&container, place)
+        {
+            self.unreported.remove(&container);
+            self.facts.forget(&container);
+            self.root_files.forget(&container);
+            if let Some(comparisons) = &mut self.comparisons {
+                comparisons.forget(&container);
+            }
+            if let Some(scans) = &mut self.scans {
+                scans.forget(&container);
+            }
+            self.tell(ts, &container, ContainerAction::Gone, None);
         }
     }
 

@@ -153,6 +153,11 @@ impl Lifecycle {
         self.ended.insert(id.clone())
     }
 
+    /// The end of the container's init was reported.
+    pub(super) fn has_ended(&self, id: &ContainerId) -> bool {
+        self.ended.contains(id)
+    }
+
     /// The container runs or is about to.
     pub(super) fn is_running(&self, id: &ContainerId) -> bool {
         self.running.contains_key(id)

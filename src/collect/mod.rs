@@ -15,6 +15,7 @@ mod drift_scan;
 mod event_queue;
 mod lifecycle;
 mod live;
+mod meeting;
 mod password_hashes;
 mod policy;
 mod root_files;

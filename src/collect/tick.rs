@@ -58,6 +58,7 @@ impl Collector<'_> {
         }
         let lifecycle = &self.lifecycle;
         self.facts.tick(|id| lifecycle.is_running(id));
+        self.end_namespaces(now);
         self.describe(now);
         self.confine(now);
         for loss in self.probe.losses() {
@@ -89,6 +90,8 @@ impl Collector<'_> {
         let paths: Vec<_> = self
             .lifecycle
             .running()
+            // Without a cgroup of its own nothing counts what it uses.
+            .filter(|(_, path)| !path.is_empty())
             .map(|(id, path)| (id.clone(), path.to_owned()))
             .collect();
         let tick = Tick {

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::cgroup_directory::FoundContainer;
-use super::json_file::{items, number, read_json, text};
+use super::json_file::{items, read_json, text};
+use super::proc_files::parent_of;
+use super::runtime_state::{self, RuntimeState};
 use super::storage_files;
 use super::supervisor::{self, Shim, Supervisor, SupervisorKind};
 use super::{docker_answer, oci_config, overlay};
@@ -16,15 +18,12 @@ use crate::event::{Bytes, ContainerInfo, Role, Runtime, Storage};
 
 /// Larger files are not read.
 const MAX_SIZE: u64 = 1 << 20;
-/// State of root's runc containers, by id.
-const RUNC: &str = "/run/runc";
 /// What the runtime's files say about a container of which `pid` is a process. `None` when no
 /// trusted supervisor or state file names them.
 #[must_use]
 pub fn facts(found: &FoundContainer, pid: u32) -> Option<ContainerInfo> {
-    let (mut info, root) = if found.runtime == Runtime::Runc {
-        let directory = Path::new(RUNC).join(found.id.name()?);
-        from_runc(&read_json(&directory.join("state.json"), 0, MAX_SIZE)?)?
+    let (mut info, root) = if matches!(found.runtime, Runtime::Runc | Runtime::Crun) {
+        from_state(&runtime_state::find(|state| state.id() == found.id)?)?
     } else {
         from_supervisor(found, &supervisor::of_process(pid)?)?
     };
@@ -45,6 +44,33 @@ pub fn facts(found: &FoundContainer, pid: u32) -> Option<ContainerInfo> {
         info.storage = storage;
     }
     Some(info)
+}
+
+/// Why no file names the container of this process: for people.
+#[must_use]
+pub fn why_unnamed(pid: u32) -> String {
+    if let Some(supervisor) = supervisor::of_process(pid) {
+        let pid = supervisor.pid;
+        return match supervisor.kind {
+            SupervisorKind::Shim(shim) => format!(
+                "its shim (pid {pid}, namespace {}) has no bundle for it that can be read",
+                shim.namespace
+            ),
+            SupervisorKind::Conmon { bundle, .. } => format!(
+                "its conmon (pid {pid}) has no bundle that can be read at {}",
+                bundle.display()
+            ),
+            SupervisorKind::Lxc { name } | SupervisorKind::Nspawn { name } => {
+                format!("its supervisor (pid {pid}) calls it {name}")
+            }
+        };
+    }
+    let parent = parent_of(pid).unwrap_or(0);
+    let comm = std::fs::read(format!("/proc/{parent}/comm")).unwrap_or_default();
+    format!(
+        "no supervisor that hullwatch trusts is above its init {pid}; its parent is {} (pid {parent})",
+        Bytes::new(comm.trim_ascii_end()).escaped()
+    )
 }
 
 /// Where a container's root is mounted, and a process that sees that mount.
@@ -93,6 +119,8 @@ fn from_supervisor(
             }
         }
         SupervisorKind::Conmon { bundle, .. } => bundle.clone(),
+        // They keep no bundle.
+        SupervisorKind::Lxc { .. } | SupervisorKind::Nspawn { .. } => return None,
     };
     // Rootless bundles are below the user's own mounts.
     let bundle = match supervisor.uid {
@@ -120,6 +148,7 @@ fn from_supervisor(
                 }
             }
         }
+        SupervisorKind::Lxc { .. } | SupervisorKind::Nspawn { .. } => {}
         SupervisorKind::Conmon { name, root, .. } => {
             info.runtime = match oci_config::label(&config, "io.container.manager") {
                 Some("cri-o") => Runtime::Crio,
@@ -136,18 +165,14 @@ fn from_supervisor(
     Some((info, Root::of(&config, &bundle, supervisor.pid)))
 }
 
-/// runc without an engine: its state names the bundle among the labels.
-fn from_runc(state: &Value) -> Option<(ContainerInfo, Option<Root>)> {
-    let bundle = state
-        .pointer("/config/labels")?
-        .as_array()?
-        .iter()
-        .find_map(|label| label.as_str()?.strip_prefix("bundle="))?;
-    let config = read_json(&Path::new(bundle).join("config.json"), 0, MAX_SIZE)?;
-    let root = Root::of(&config, Path::new(bundle), std::process::id());
+/// runc or crun without an engine.
+fn from_state(state: &RuntimeState) -> Option<(ContainerInfo, Option<Root>)> {
+    let config = read_json(&state.bundle.join("config.json"), state.owner, MAX_SIZE)?;
+    let root = Root::of(&config, &state.bundle, std::process::id());
     let info = ContainerInfo {
-        runtime: Runtime::Runc,
-        init_pid: number(state, "/init_process_pid"),
+        runtime: state.runtime,
+        init_pid: state.init,
+        owner: (state.owner != 0).then_some(state.owner),
         ..oci_config::facts(&config)
     };
     Some((info, root))

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::cgroup_name::recognise_leaf;
-use super::{selftest_marker, state_dirs};
+use super::{pid_namespace, selftest_marker, state_dirs};
 use crate::event::{ContainerId, Runtime};
 use crate::system;
 
@@ -20,13 +20,14 @@ const MEMBER_DEPTH: usize = 8;
 /// A container recognised by its cgroup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundContainer {
-    /// Version 2 cgroup id.
+    /// Version 2 cgroup id; of a container without a cgroup of its own its pid namespace, as the
+    /// kernel programs report it.
     pub cgroup: u64,
     /// The container.
     pub id: ContainerId,
     /// Which runtime the name points to.
     pub runtime: Runtime,
-    /// Path below the version 2 mount, e.g. `/docker/3f4e…`.
+    /// Path below the version 2 mount, e.g. `/docker/3f4e…`; empty without a cgroup of its own.
     pub path: String,
 }
 
@@ -40,8 +41,22 @@ impl FoundContainer {
     /// Host pids of its processes, without those of containers inside it.
     #[must_use]
     pub fn members(&self) -> Vec<u32> {
-        members(&self.path)
+        match pid_namespace::is_namespace(self.cgroup) {
+            true => pid_namespace::members_of(self.cgroup),
+            false => members(&self.path),
+        }
     }
+}
+
+/// A container that its cgroup does not tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundStranger {
+    /// With its own cgroup, where it has one; else its namespace and no path.
+    pub container: FoundContainer,
+    /// Its pid namespace, as the kernel programs report it.
+    pub namespace: u64,
+    /// Host pid of its init; 0 when that is not found.
+    pub init: u32,
 }
 
 #[derive(Debug, Clone)]
@@ -153,7 +168,18 @@ impl CgroupDirectory {
     pub(super) fn by_path(&self) -> BTreeMap<&str, &ContainerId> {
         let nodes = self.nodes.values();
         nodes
+            .filter(|node| !node.path.is_empty())
             .filter_map(|node| Some((node.path.as_str(), node.container.as_ref()?)))
+            .collect()
+    }
+
+    /// Containers known by their pid namespace, by that.
+    #[must_use]
+    pub fn by_namespace(&self) -> BTreeMap<u64, &ContainerId> {
+        let nodes = self.nodes.iter();
+        nodes
+            .filter(|(place, _)| pid_namespace::is_namespace(**place))
+            .filter_map(|(place, node)| Some((*place, node.container.as_ref()?)))
             .collect()
     }
 
@@ -199,9 +225,58 @@ impl CgroupDirectory {
         })
     }
 
+    /// True for a pid namespace whose container has a cgroup of its own, which tells of its end.
+    #[must_use]
+    pub fn is_by_cgroup(&self, namespace: u64) -> bool {
+        self.nodes.get(&namespace).is_some_and(|node| !node.own)
+    }
+
+    /// A container known by its cgroup was met by its namespace first.
+    pub fn alias(&mut self, namespace: u64, id: &ContainerId) {
+        let node = CgroupNode {
+            container: Some(id.clone()),
+            own: false,
+            selftest: false,
+            path: String::new(),
+        };
+        self.nodes.insert(namespace, node);
+    }
+
+    /// A container that its cgroup did not tell: from now on its namespace, and its cgroup where it
+    /// has one of its own, are known as its.
+    pub fn adopt(&mut self, stranger: &FoundStranger) {
+        let FoundContainer {
+            cgroup, id, path, ..
+        } = &stranger.container;
+        self.alias(stranger.namespace, id);
+        let own = CgroupNode {
+            container: Some(id.clone()),
+            own: true,
+            selftest: false,
+            path: path.clone(),
+        };
+        if *cgroup != stranger.namespace {
+            let below = format!("{path}/");
+            for inner in self.nodes.values_mut() {
+                if inner.path.starts_with(&below) && inner.container.is_none() {
+                    inner.container = Some(id.clone());
+                }
+            }
+        }
+        self.nodes.insert(*cgroup, own);
+    }
+
     /// A cgroup ended; `Some` when it was a container's own.
     pub fn gone(&mut self, id: u64) -> Option<ContainerId> {
         let node = self.nodes.remove(&id)?;
+        if node.own && !pid_namespace::is_namespace(id) {
+            // The namespace by which it was met.
+            self.nodes.retain(|place, other| {
+                !pid_namespace::is_namespace(*place)
+                    || other.own
+                    || other.container != node.container
+            });
+        }
         node.own.then_some(node.container).flatten()
     }
 }
@@ -264,6 +339,42 @@ mod tests {
         );
         assert_eq!(of("system.slice"), None);
         assert_eq!(found[1].path, format!("/docker/{A}/docker/{B}"));
+    }
+
+    #[test]
+    fn a_stranger_is_known_by_its_namespace_and_its_cgroup_until_it_ends() {
+        let id = ContainerId::new("runc/web");
+        let stranger = |cgroup, path: &str| FoundStranger {
+            container: FoundContainer {
+                cgroup,
+                id: id.clone(),
+                runtime: Runtime::Runc,
+                path: path.to_owned(),
+            },
+            namespace: hullwatch_abi::header::PID_NAMESPACE | 7,
+            init: 1,
+        };
+        let mut directory = CgroupDirectory::default();
+        directory.born(1, 0, b"odd");
+        directory.born(2, 1, b"inner");
+        let met = stranger(1, "/odd");
+        directory.adopt(&met);
+        for place in [1, 2, met.namespace] {
+            assert_eq!(directory.lookup(place), Some(&id), "{place}");
+        }
+        assert!(directory.is_by_cgroup(met.namespace));
+        assert_eq!(directory.gone(1), Some(id.clone()));
+        assert_eq!(directory.lookup(met.namespace), None);
+
+        let met = stranger(hullwatch_abi::header::PID_NAMESPACE | 7, "");
+        directory.adopt(&met);
+        assert!(!directory.is_by_cgroup(met.namespace));
+        assert_eq!(
+            directory.by_path().len(),
+            1,
+            "what was inside, no empty path"
+        );
+        assert_eq!(directory.gone(met.namespace), Some(id.clone()));
     }
 
     #[test]

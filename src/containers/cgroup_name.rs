@@ -127,7 +127,7 @@ pub(super) fn is_name(text: &str) -> bool {
 }
 
 /// 64 lower-case hexadecimal digits, which every engine uses as a container's id.
-fn is_id(text: &str) -> bool {
+pub(super) fn is_id(text: &str) -> bool {
     text.len() == ID_DIGITS && text.bytes().all(is_digit)
 }
 

@@ -60,6 +60,7 @@ impl ContainerEngine for Containerd {
                 told: None,
                 taken: VecDeque::new(),
                 waiting: VecDeque::new(),
+                untold: 0,
             };
             // Ends when the receiver is gone.
             let _ = session.keep().await;
@@ -100,6 +101,8 @@ struct ContainerdSession {
     taken: VecDeque<ClientProcess>,
     /// Clients of sessions, and when they are to be reported.
     waiting: VecDeque<(Instant, ContainerId, u32, Client)>,
+    /// Clients for which there was no room there, since that was last told.
+    untold: u64,
 }
 
 impl ContainerdSession {
@@ -321,13 +324,24 @@ impl ContainerdSession {
                 let due = Instant::now() + SETTLE;
                 let waiting = (due, id.clone(), process.pid, client);
                 self.waiting.push_back(waiting);
+            } else {
+                self.untold += 1;
             }
         }
         self.tell(ts, &id, ContainerAction::ExecStarted(command), None)
     }
 
-    /// Reports the client that has waited longest.
+    /// Reports the client that has waited longest, and how many had no room to wait.
     fn report_client(&mut self) -> Result<(), Gone> {
+        if self.untold > 0 {
+            let detail = "clients of exec sessions not named: too many sessions at once";
+            let lost = Lost {
+                reason: LostReason::Engine,
+                count: std::mem::take(&mut self.untold),
+                detail: detail.to_owned(),
+            };
+            self.send(RuntimeMessage::Lost(now(), lost))?;
+        }
         match self.waiting.pop_front() {
             Some((_, id, pid, client)) => self.send(RuntimeMessage::Client(now(), id, pid, client)),
             None => Ok(()),

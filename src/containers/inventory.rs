@@ -7,7 +7,6 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 
-use super::cgroup_directory::CgroupDirectory;
 use super::containerd_client::{self, ContainerdClient, ContainerdState};
 use super::docker::{DockerEngine, list};
 use super::docker_client::{DockerClient, PARALLEL};
@@ -15,7 +14,7 @@ use super::docker_event::is_id;
 use super::engine::{EngineKind, EngineState};
 use super::engine_sockets;
 use super::engine_thread::{ContainerdChoice, RuntimeOptions};
-use super::{bundle, merge, overlay, proc_facts, storage_files};
+use super::{bundle, merge, overlay, proc_facts, storage_files, strangers};
 use crate::event::{Bytes, ContainerId, ContainerInfo, Difference};
 
 /// To list changes it walks the container's files.
@@ -91,7 +90,7 @@ impl Inventory {
             }
         }
         let told: BTreeSet<ContainerId> = known.iter().map(|k| k.id.clone()).collect();
-        for found in CgroupDirectory::scan().1 {
+        for found in strangers::scan().1 {
             if !told.contains(&found.id)
                 && let Some(mut info) = proc_facts::facts(&found)
             {

@@ -234,6 +234,50 @@ mod tests {
         assert_eq!((info.limits.memory, info.limits.cpu_milli), (1 << 20, 500));
     }
 
+    /// As their runtimes write them.
+    fn fixture(text: &str) -> ContainerInfo {
+        facts(&serde_json::from_str(text).unwrap())
+    }
+
+    #[test]
+    fn crio_tells_the_image_that_was_asked_for_and_the_pod() {
+        let info = fixture(include_str!("../../tests/runtimes/crio.json"));
+        assert_eq!(
+            (info.name, info.image),
+            ("nginx".into(), "quay.io/shop/web:1".into())
+        );
+        let pod = info.pod.unwrap();
+        assert_eq!(
+            (pod.namespace.as_str(), pod.name.as_str()),
+            ("shop", "front")
+        );
+        assert_eq!(pod.uid, "u-1");
+        assert!(pod.sandbox.starts_with("0000"));
+        assert_eq!((info.role, info.user), (Role::Container, "101".into()));
+        // The kubelet's own files are not the user's mounts.
+        assert_eq!(info.mounts.len(), 1);
+        assert!(!info.mounts[0].writable);
+        assert_eq!(info.limits.memory, 128 << 20);
+        assert_eq!(info.security.seccomp, "filter");
+        assert_eq!(info.security.network_mode, "");
+    }
+
+    #[test]
+    fn nerdctl_tells_the_name_and_the_labels() {
+        let info = fixture(include_str!("../../tests/runtimes/nerdctl.json"));
+        assert_eq!(info.name, "shop-cache-1");
+        assert_eq!(info.labels["com.docker.compose.service"], "cache");
+        assert_eq!((info.pod, info.role), (None, Role::Container));
+    }
+
+    #[test]
+    fn k3s_tells_as_containerd_does() {
+        let info = fixture(include_str!("../../tests/runtimes/k3s.json"));
+        assert_eq!(info.role, Role::Infra);
+        assert_eq!(info.pod.unwrap().namespace, "kube-system");
+        assert!(info.security.readonly_root && info.security.no_new_privileges);
+    }
+
     #[test]
     fn a_sandbox_is_infrastructure_and_nothing_odd_stops_the_reading() {
         let config = json!({"annotations": {"io.kubernetes.cri.container-type": "sandbox",

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::cgroup_directory::{FoundContainer, members};
+use super::cgroup_directory::FoundContainer;
 use super::overlay;
 use super::proc_files::{split_argv, started, status_field};
 use crate::event::{Bytes, CAPABILITIES, Confinement, ContainerInfo, Security};
@@ -17,7 +17,8 @@ const DEFAULT_CAPABILITIES: u64 = 0xa804_25fb;
 pub fn facts(found: &FoundContainer) -> Option<ContainerInfo> {
     let boot = boot_time();
     // The init is the eldest; pids alone may have wrapped around.
-    let (started, init) = members(&found.path)
+    let (started, init) = found
+        .members()
         .into_iter()
         .filter_map(|pid| Some((started(pid, boot)?, pid)))
         .min()?;

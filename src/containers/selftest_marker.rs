@@ -57,7 +57,8 @@ impl Drop for SelftestMarker {
 }
 
 /// True when this container is the self-test of another process that runs on this host.
-pub(super) fn marks(id: &ContainerId) -> bool {
+#[must_use]
+pub fn marks(id: &ContainerId) -> bool {
     marked_by(Path::new(FOLDER), id).is_some_and(|pid| pid != std::process::id())
 }
 

@@ -13,6 +13,7 @@ use procfs::net::{TcpState, UdpState};
 use super::cgroup_directory::CgroupDirectory;
 use super::cgroup_name::recognise;
 use super::overlay;
+use super::pid_namespace;
 use super::proc_files::{has_terminal, pids, read_stat, since_boot, split_argv, status_field};
 use crate::event::{
     Bytes, ContainerId, FileFacts, Filesystem, Process, Protocol, Socket, Storage, Stream,
@@ -86,20 +87,39 @@ pub fn add_streams(processes: &mut [FoundProcess], sockets: &[FoundSocket]) {
     }
 }
 
-/// Which container a process is in, by the cgroups known at one moment.
+/// Which container a process is in, by the cgroups and namespaces known at one moment.
 #[derive(Debug)]
-pub struct Membership<'a>(BTreeMap<&'a str, &'a ContainerId>);
+pub struct Membership<'a> {
+    by_path: BTreeMap<&'a str, &'a ContainerId>,
+    by_namespace: BTreeMap<u64, &'a ContainerId>,
+}
 
 impl<'a> Membership<'a> {
     /// By the cgroups of this directory.
     #[must_use]
     pub fn new(directory: &'a CgroupDirectory) -> Self {
-        Self(directory.by_path())
+        Self {
+            by_path: directory.by_path(),
+            by_namespace: directory.by_namespace(),
+        }
     }
 
-    /// The container of a process, from `/proc/PID/cgroup`: version 2 first, then any other.
+    /// The container of a process, from `/proc/PID/cgroup`: version 2 first, then any other; where
+    /// none tells, by its pid namespace.
     #[must_use]
     pub fn of(&self, pid: u32) -> Option<ContainerId> {
+        self.by_cgroup(pid).or_else(|| {
+            if self.by_namespace.is_empty() {
+                return None;
+            }
+            let namespace = pid_namespace::namespace_of(pid)?;
+            self.by_namespace.get(&namespace).map(|id| (*id).clone())
+        })
+    }
+
+    /// The container that a process's cgroup tells.
+    #[must_use]
+    pub fn by_cgroup(&self, pid: u32) -> Option<ContainerId> {
         self.in_table(&fs::read(format!("/proc/{pid}/cgroup")).ok()?)
     }
 
@@ -110,7 +130,7 @@ impl<'a> Membership<'a> {
             let path = line.splitn(3, |b| *b == b':').nth(2)?;
             let known = std::str::from_utf8(path)
                 .ok()
-                .and_then(|path| self.0.get(path));
+                .and_then(|path| self.by_path.get(path));
             known
                 .map(|id| (*id).clone())
                 .or_else(|| recognise(path).map(|(_, id)| id))

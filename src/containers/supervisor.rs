@@ -10,6 +10,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
+use super::cgroup_name::is_name;
 use super::proc_files::{parent_of, pids, split_argv, status_field};
 use bstr::ByteSlice as _;
 
@@ -26,10 +27,15 @@ pub(super) enum SupervisorKind {
     /// `conmon`: the container's name, its bundle directory, and the engine's storage where that
     /// is named.
     Conmon {
+        id: String,
         name: Bytes,
         bundle: PathBuf,
         root: Option<PathBuf>,
     },
+    /// LXC's monitor.
+    Lxc { name: String },
+    /// `systemd-nspawn`.
+    Nspawn { name: String },
 }
 
 /// A supervisor.
@@ -52,14 +58,14 @@ pub(super) struct Shim {
     pub(super) address: Option<String>,
 }
 
-/// The nearest trusted supervisor among the ancestors of `pid`.
+/// The nearest trusted supervisor among `pid` and its ancestors.
 pub(super) fn of_process(pid: u32) -> Option<Supervisor> {
     let mut next = pid;
-    for _ in 0..MAX_ANCESTORS {
-        next = parent_of(next).filter(|parent| *parent > 1)?;
+    for _ in 0..=MAX_ANCESTORS {
         if let Some(found) = read(next) {
-            return (found.uid == 0 || owns(&found, pid)).then_some(found);
+            return (found.uid == 0 || owns(found.uid, pid)).then_some(found);
         }
+        next = parent_of(next).filter(|parent| *parent > 1)?;
     }
     None
 }
@@ -73,7 +79,7 @@ pub(super) fn shims() -> impl Iterator<Item = Shim> {
         }
         match read(pid)?.kind {
             SupervisorKind::Shim(shim) => Some(shim),
-            SupervisorKind::Conmon { .. } => None,
+            _ => None,
         }
     })
 }
@@ -84,7 +90,8 @@ fn read(pid: u32) -> Option<Supervisor> {
     let exe = exe.file_name()?.to_str()?;
     // An upgrade replaces the program of a running supervisor.
     let program = exe.strip_suffix(" (deleted)").unwrap_or(exe);
-    if !program.starts_with("containerd-shim") && program != "conmon" {
+    let known = matches!(program, "conmon" | "lxc-start" | "systemd-nspawn");
+    if !program.starts_with("containerd-shim") && !known {
         return None;
     }
     let status = fs::read(format!("/proc/{pid}/status")).ok()?;
@@ -104,12 +111,12 @@ fn read(pid: u32) -> Option<Supervisor> {
         return None;
     }
     let argv = split_argv(&fs::read(format!("/proc/{pid}/cmdline")).ok()?);
-    let kind = if program == "conmon" {
-        conmon(&argv)?
-    } else if uid == 0 {
-        shim(&argv)?
-    } else {
-        return None;
+    let kind = match program {
+        "conmon" => conmon(&argv)?,
+        "lxc-start" => lxc(&argv)?,
+        "systemd-nspawn" if uid == 0 => nspawn(&argv)?,
+        _ if uid == 0 => shim(&argv)?,
+        _ => return None,
     };
     Some(Supervisor { pid, uid, kind })
 }
@@ -134,13 +141,46 @@ fn conmon(argv: &[Bytes]) -> Option<SupervisorKind> {
     use std::os::unix::ffi::OsStrExt as _;
     let path = |bytes: &Bytes| PathBuf::from(std::ffi::OsStr::from_bytes(bytes));
     let bundle = argument(argv, &["-b", "--bundle"])?;
+    let id = argument(argv, &["-c", "--cid"]).and_then(|id| id.to_str().ok());
     Some(SupervisorKind::Conmon {
+        id: id.unwrap_or_default().to_owned(),
         name: argument(argv, &["-n", "--name"])
             .cloned()
             .unwrap_or_default(),
         bundle: path(bundle),
         root: storage_root(argv).map(path),
     })
+}
+
+/// The monitor shows its path and the container's name instead of its arguments.
+fn lxc(argv: &[Bytes]) -> Option<SupervisorKind> {
+    let title = argv.first()?.to_str().ok()?;
+    let name = match title.strip_prefix("[lxc monitor] ") {
+        Some(shown) => shown.rsplit(' ').next()?,
+        None => argument(argv, &["-n", "--name"])?.to_str().ok()?,
+    };
+    let name = name.to_owned();
+    is_name(&name).then_some(SupervisorKind::Lxc { name })
+}
+
+/// The machine is named by an argument, else as its directory or image.
+fn nspawn(argv: &[Bytes]) -> Option<SupervisorKind> {
+    let text = |short: &str, long: &str| {
+        let glued = argv.iter().find_map(|arg| {
+            let arg = arg.to_str().ok()?;
+            let value = arg.strip_prefix(long)?.strip_prefix('=')?;
+            Some(value.to_owned())
+        });
+        let apart = || Some(argument(argv, &[short, long])?.to_str().ok()?.to_owned());
+        glued.or_else(apart)
+    };
+    let directory = || {
+        let path = text("-D", "--directory").or_else(|| text("-i", "--image"))?;
+        let name = PathBuf::from(path).file_name()?.to_str()?.to_owned();
+        Some(name.strip_suffix(".raw").unwrap_or(&name).to_owned())
+    };
+    let name = text("-M", "--machine").or_else(directory)?;
+    is_name(&name).then_some(SupervisorKind::Nspawn { name })
 }
 
 /// The `--root` that conmon is to give the engine when the container ends; each word of that
@@ -170,13 +210,22 @@ fn in_host_mounts(pid: u32) -> bool {
     ["1", "self"].iter().any(|of| number(of) == Some(own))
 }
 
-/// True when the container's root user is the supervisor's user outside: it made the container's
-/// user namespace.
-fn owns(supervisor: &Supervisor, pid: u32) -> bool {
+/// True when this user is one of the container's users: it made the container's user namespace, since
+/// no other but root may map it. In the host's namespace, which maps all, nobody made anything.
+pub(super) fn owns(uid: u32, pid: u32) -> bool {
     let map = fs::read_to_string(format!("/proc/{pid}/uid_map")).unwrap_or_default();
-    map.lines().next().is_some_and(|line| {
-        let mut fields = line.split_ascii_whitespace();
-        fields.next() == Some("0") && fields.next() == Some(supervisor.uid.to_string().as_str())
+    maps(&map, uid)
+}
+
+fn maps(map: &str, uid: u32) -> bool {
+    map.lines().any(|line| {
+        let fields: Vec<u64> = line
+            .split_ascii_whitespace()
+            .filter_map(|field| field.parse().ok())
+            .collect();
+        // Inside, outside, how many.
+        matches!(fields[..], [_, first, count] if count < u64::from(u32::MAX)
+            && (first..first.saturating_add(count)).contains(&u64::from(uid)))
     })
 }
 
@@ -204,6 +253,7 @@ mod tests {
         assert_eq!(
             conmon(&argv(line)).unwrap(),
             SupervisorKind::Conmon {
+                id: "ab".to_owned(),
                 name: "web".into(),
                 bundle: "/var/b".into(),
                 root: None,
@@ -215,6 +265,37 @@ mod tests {
             unreachable!()
         };
         assert_eq!(root, Some("/srv/s".into()));
+        let name = |kind| match kind {
+            Some(SupervisorKind::Lxc { name } | SupervisorKind::Nspawn { name }) => name,
+            other => panic!("{other:?}"),
+        };
+        let monitor = [Bytes::from("[lxc monitor] /var/lib/lxc web")];
+        assert_eq!(name(lxc(&monitor)), "web");
+        assert_eq!(name(lxc(&argv("lxc-start -F -n box"))), "box");
+        assert_eq!(name(nspawn(&argv("systemd-nspawn -D /srv/box sh"))), "box");
+        assert_eq!(
+            name(nspawn(&argv("systemd-nspawn --machine=a -D /srv/box"))),
+            "a"
+        );
+        assert_eq!(nspawn(&argv("systemd-nspawn -D /srv/a..\u{1b}")), None);
+    }
+
+    #[test]
+    fn a_user_made_the_namespace_that_maps_it() {
+        assert!(maps(
+            "         0       1001          1\n 1 100000 65536\n",
+            1001
+        ));
+        // podman --userns=keep-id
+        assert!(maps(
+            "0 100000 1000\n1000 1001 1\n1001 101000 64536\n",
+            1001
+        ));
+        assert!(!maps("0 100000 65536\n", 1001));
+        assert!(
+            !maps("         0          0 4294967295\n", 1001),
+            "the host's"
+        );
     }
 
     #[test]

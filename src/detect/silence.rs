@@ -114,6 +114,8 @@ impl Silence {
         line("digest", &self.scope.digest);
         line("image", &self.scope.image);
         line("container", &self.scope.container);
+        line("pod", &self.scope.pod);
+        line("namespace", &self.scope.namespace);
         line("reason", &Some(self.reason.clone()));
         line(
             "expires",

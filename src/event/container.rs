@@ -96,6 +96,8 @@ pub enum Runtime {
     Nspawn,
     /// runc without an engine.
     Runc,
+    /// crun without an engine.
+    Crun,
     /// Recognised from a cgroup path only.
     #[default]
     Unknown,
@@ -113,6 +115,7 @@ impl Runtime {
             Self::Lxc => "lxc",
             Self::Nspawn => "nspawn",
             Self::Runc => "runc",
+            Self::Crun => "crun",
             Self::Unknown => "unknown",
         }
     }

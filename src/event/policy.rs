@@ -141,6 +141,12 @@ pub struct Scope {
     /// Pattern of the container's name, or the first 12 or more digits of its id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
+    /// Pattern of the pod's name, or of `NAMESPACE/POD`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod: Option<String>,
+    /// Pattern of the pod's namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
     /// Labels with patterns of their values.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub label: BTreeMap<String, String>,

@@ -5,9 +5,10 @@ use std::fs;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::fs::MetadataExt as _;
 
-use aya::maps::{HashMap, Map, MapData, ProgramArray};
+use aya::maps::{Array, HashMap, Map, MapData, ProgramArray};
 use aya::programs::FExit;
 use aya::{Btf, Ebpf, EbpfLoader};
+use hullwatch_abi::header::PID_NAMESPACE;
 
 use super::losses::Losses;
 use super::object::{load_error, named, take, tracepoint};
@@ -49,6 +50,8 @@ pub struct Probe {
     ring: Ring,
     admitted: HashMap<MapData, u64, u8>,
     joined: HashMap<MapData, u32, u8>,
+    by_namespace: Array<MapData, u32>,
+    refused: HashMap<MapData, u64, u8>,
     losses: [Losses; 3],
     repeats: Repeats,
     bad: u64,
@@ -191,6 +194,9 @@ impl Probe {
             ring: ring(take(&mut programs, "EVENTS")?)?,
             admitted: HashMap::try_from(take(&mut programs, "CGROUPS")?).map_err(load_error)?,
             joined: HashMap::try_from(take(&mut programs, "JOINED")?).map_err(load_error)?,
+            by_namespace: Array::try_from(take(&mut programs, "BY_NAMESPACE")?)
+                .map_err(load_error)?,
+            refused: HashMap::try_from(take(&mut programs, "REFUSED")?).map_err(load_error)?,
             losses,
             repeats: Repeats::new(take(&mut programs, "FILE_SEEN")?)?,
             bad: 0,
@@ -203,18 +209,38 @@ impl Probe {
         })
     }
 
-    /// Lets a container's cgroup in.
+    /// Lets a container's cgroup in, or its pid namespace.
     ///
     /// # Errors
     /// When the map of cgroups is full.
-    pub fn admit(&mut self, cgroup: u64) -> Result<(), ProbeError> {
-        self.admitted.insert(cgroup, 1, 0).map_err(load_error)
+    pub fn admit(&mut self, place: u64) -> Result<(), ProbeError> {
+        if place & PID_NAMESPACE != 0 {
+            self.by_namespace.set(0, 1, 0).map_err(load_error)?;
+        }
+        self.admitted.insert(place, 1, 0).map_err(load_error)
     }
 
-    /// Shuts a cgroup out again that was no container's.
-    pub fn dismiss(&mut self, cgroup: u64) {
+    /// Shuts a cgroup or a pid namespace out again that was no container's.
+    pub fn dismiss(&mut self, place: u64) {
         // Fails only when it is not there.
-        let _ = self.admitted.remove(&cgroup);
+        let _ = self.admitted.remove(&place);
+    }
+
+    /// No pid namespace is let in: none is looked up until the next one is.
+    pub fn no_namespaces(&mut self) {
+        // At worst they are still looked up.
+        let _ = self.by_namespace.set(0, 0, 0);
+    }
+
+    /// Shuts a pid namespace out and is not asked about it again, while `lives` says that it is there:
+    /// the kernel gives its number to a later one.
+    pub fn refuse(&mut self, namespace: u64, lives: impl Fn() -> bool) {
+        self.dismiss(namespace);
+        // Refused or not, it is shut out.
+        let _ = self.refused.insert(namespace, 1, 0);
+        if !lives() {
+            let _ = self.refused.remove(&namespace);
+        }
     }
 
     /// This process, found in a container's cgroup, does the runtime's work until its next exec.

@@ -53,7 +53,7 @@ impl Engine {
             // The kubelet's containers; kubectl cannot pause.
             Self::Pod(pod) if pod.containerd => client(&["ctr", "--namespace", "k8s.io"]),
             Self::Pod(_) | Self::Crictl => client(&["crictl"]),
-            Self::Runc => client(&["runc"]),
+            Self::Runc(program) => client(&[program]),
             Self::Lxc | Self::Nspawn => None,
         }
     }
@@ -103,7 +103,7 @@ impl ResponseTarget<'_> {
                 self.docker(["tasks", "pause"])?,
                 self.docker(["tasks", "resume"])?,
             ),
-            Engine::Runc => Commands::one(self.docker(["pause"])?, self.docker(["resume"])?),
+            Engine::Runc(_) => Commands::one(self.docker(["pause"])?, self.docker(["resume"])?),
             Engine::Lxc => Commands::one(
                 CommandLine::new(["lxc-freeze", "--name", handle]),
                 CommandLine::new(["lxc-unfreeze", "--name", handle]),
@@ -132,7 +132,7 @@ impl ResponseTarget<'_> {
             Engine::Ctr(_) => only(self.docker(["tasks", "kill", "--signal", "SIGKILL"])?),
             Engine::Pod(pod) => only(pod.kubectl(["delete", "pod", &pod.pod])),
             Engine::Crictl => only(self.docker(["stop"])?),
-            Engine::Runc => only(self.docker(["kill"])?.arg("KILL")),
+            Engine::Runc(_) => only(self.docker(["kill"])?.arg("KILL")),
             Engine::Lxc => Commands::one(
                 CommandLine::new(["lxc-stop", "--name", handle]),
                 CommandLine::new(["lxc-start", "--name", handle]),
@@ -196,7 +196,7 @@ impl ResponseTarget<'_> {
                 pod.of_container(exec).args(["--", "sh"])
             }
             Engine::Crictl => self.docker(["exec", "--interactive", "--tty"])?.arg("sh"),
-            Engine::Runc => self.docker(["exec", "--tty"])?.arg("sh"),
+            Engine::Runc(_) => self.docker(["exec", "--tty"])?.arg("sh"),
             Engine::Lxc => CommandLine::new(["lxc-attach", "--name", handle]),
             Engine::Nspawn => CommandLine::new(["machinectl", "shell", handle]),
             _ => return None,

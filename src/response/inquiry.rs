@@ -44,7 +44,7 @@ impl ResponseTarget<'_> {
                 Some(self.docker(["top"])?.args(["-eo", "pid,ppid,user,args"]))
             }
             (Inquiry::Processes, Engine::Ctr(_)) => self.docker(["tasks", "ps"]),
-            (Inquiry::Processes, Engine::Runc) => self.docker(["ps"]),
+            (Inquiry::Processes, Engine::Runc(_)) => self.docker(["ps"]),
             (Inquiry::Log(since), Engine::Pod(pod)) => {
                 let since = format!("--since-time={since}");
                 let logs = pod.kubectl(["logs", "--timestamps", &since, &pod.pod]);
@@ -69,7 +69,7 @@ impl ResponseTarget<'_> {
         match &self.engine {
             Engine::Ctr(_) => self.docker(["containers", "info"]),
             Engine::Pod(pod) => Some(pod.kubectl(["describe", "pod", &pod.pod])),
-            Engine::Runc => self.docker(["state"]),
+            Engine::Runc(_) => self.docker(["state"]),
             Engine::Lxc => Some(CommandLine::new(["lxc-info", "--name", handle])),
             Engine::Nspawn => Some(CommandLine::new(["machinectl", "status", handle])),
             _ => self.docker(["inspect"]),

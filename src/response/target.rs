@@ -25,8 +25,8 @@ pub(super) enum Engine {
     Lxc,
     /// systemd-nspawn.
     Nspawn,
-    /// runc alone.
-    Runc,
+    /// runc alone, or crun, which takes the same words.
+    Runc(&'static str),
 }
 
 /// Where a pod's container is found.
@@ -151,7 +151,7 @@ fn engine(info: &ContainerInfo, docker_host: Option<&str>) -> Option<Engine> {
         Runtime::Crio => Engine::Crictl,
         Runtime::Lxc => Engine::Lxc,
         Runtime::Nspawn => Engine::Nspawn,
-        Runtime::Runc => Engine::Runc,
+        Runtime::Runc | Runtime::Crun => Engine::Runc(info.runtime.word()),
         Runtime::Unknown => return None,
     })
 }

@@ -2,8 +2,10 @@
 //!
 //! Terms are separated by blanks, and all must hold; `!` in front of one turns it round; quotes
 //! keep blanks and signs (`"a = b"`). Text is compared without regard to case; in `=` a `*`
-//! stands for anything. Numbers are read as the column counts: ages as `1h30m`, sizes as `10M`.
+//! stands for anything. `pod=`, `ns=` and `runtime=` hold where the row's container belongs there, on
+//! every screen. Numbers are read as the column counts: ages as `1h30m`, sizes as `10M`.
 
+use super::rows::belonging::WORDS as BELONGING_WORDS;
 use super::rows::row::{Row, rank};
 use super::table::{Column, Unit};
 use crate::detect::Severity;
@@ -27,6 +29,8 @@ enum Test {
     Anywhere(String),
     /// In this column.
     Text(usize, Pattern),
+    /// In one of the words for where the row's container belongs.
+    Belongs(usize, Pattern),
     /// The number of this column.
     Number(usize, Order, f64),
 }
@@ -99,6 +103,12 @@ impl Filter {
         self.terms.is_empty()
     }
 
+    /// Whether it asks where the rows' containers belong.
+    pub(super) fn asks_belonging(&self) -> bool {
+        let mut terms = self.terms.iter();
+        terms.any(|term| matches!(term.test, Test::Belongs(..)))
+    }
+
     /// Whether a row passes.
     pub(super) fn matches(&self, row: &Row) -> bool {
         self.terms.iter().all(|term| term.holds(row))
@@ -120,6 +130,10 @@ impl Term {
                 .into_iter()
                 .chain(row.brief(*column))
                 .any(|cell| pattern.matches(&cell.to_lowercase())),
+            Test::Belongs(word, pattern) => {
+                let texts = row.belonging.iter().filter_map(|texts| texts.get(*word));
+                { texts }.any(|text| !text.is_empty() && pattern.matches(text))
+            }
             Test::Number(column, order, value) => row
                 .numbers
                 .get(*column)
@@ -250,7 +264,20 @@ fn term(word: &FilterWord, columns: &[Column]) -> Result<Term, String> {
         .iter()
         .position(|column| column.name == name || column.title.eq_ignore_ascii_case(name))
     else {
-        let names: Vec<&str> = columns.iter().map(|column| column.name).collect();
+        if let Some(word) = BELONGING_WORDS.iter().position(|word| *word == name) {
+            if value.is_empty() {
+                return Err(format!("{name}{sign} needs a value"));
+            }
+            if *order != Order::Equal {
+                return Err(format!("{name} is text: use = or !="));
+            }
+            let test = Test::Belongs(word, Pattern::new(value, *sign == "=="));
+            return Ok(Term { not, test });
+        }
+        let names = columns.iter().map(|column| column.name);
+        let words = BELONGING_WORDS.iter().copied();
+        let words = words.filter(|word| columns.iter().all(|column| column.name != *word));
+        let names: Vec<&str> = names.chain(words).collect();
         return Err(format!("no column {name}; there are {}", names.join(" ")));
     };
     let quoted = word.quoted.last().copied().unwrap_or(false);
@@ -339,6 +366,7 @@ mod tests {
             seen: None,
             tones: Vec::new(),
             chart: None,
+            belonging: None,
             depth: 0,
             lead: String::new(),
             at: Timestamp::default(),
@@ -392,6 +420,31 @@ mod tests {
             assert_eq!(filter.matches(&high), on_high, "{text}: {filter:?}");
             assert_eq!(filter.matches(&none), on_none, "{text}: {filter:?}");
         }
+    }
+
+    #[test]
+    fn where_a_container_belongs_is_asked_on_every_screen() {
+        let mut front = row(None, "nginx", None, 0, 0);
+        let words = ["shop/front-7", "shop", "containerd"].map(str::to_owned);
+        front.belonging = Some(Box::new(words));
+        let mut host = row(None, "sshd", None, 0, 0);
+        host.belonging = Some(Box::default());
+        for (text, on_front, on_host) in [
+            ("pod=front", true, false),
+            ("pod=shop/*", true, false),
+            ("ns==shop", true, false),
+            ("ns==sho", false, false),
+            ("!ns=shop", false, true),
+            ("runtime!=docker", true, true),
+            ("runtime=containerd nginx", true, false),
+        ] {
+            let filter = Filter::parse(text, COLUMNS).unwrap_or_else(|e| panic!("{text}: {e}"));
+            assert!(filter.asks_belonging());
+            assert_eq!(filter.matches(&front), on_front, "{text}");
+            assert_eq!(filter.matches(&host), on_host, "{text}");
+        }
+        assert!(!Filter::parse("name=a", COLUMNS).unwrap().asks_belonging());
+        assert!(Filter::parse("pod>1", COLUMNS).is_err());
     }
 
     #[test]

@@ -159,27 +159,7 @@ impl Ui {
     /// The container that something belongs to.
     pub(super) fn container_of(&self, core: &Core) -> Option<ContainerId> {
         let inside = self.at.container.clone();
-        let of_row = match self.subject() {
-            Some(RowKey::Container(id)) => Some(id.clone()),
-            Some(RowKey::Incident(id)) => core.incident(*id).map(|i| i.container),
-            Some(RowKey::Finding(id)) => {
-                let finding = core.detector.findings().iter().find(|f| f.id == *id);
-                finding.and_then(|finding| finding.container.clone())
-            }
-            Some(RowKey::Process(pid)) => {
-                let process = core.state.processes.get(pid);
-                process.and_then(|process| process.owner.clone())
-            }
-            Some(RowKey::Connection(key)) => key.owner.clone(),
-            Some(RowKey::File(key)) => key.owner.clone(),
-            Some(RowKey::Event(seq)) => {
-                let mut events = core.state.recent.events.iter();
-                let event = events.find(|event| event.seq == *seq);
-                event.and_then(|event| event.container.clone())
-            }
-            Some(RowKey::Image(_) | RowKey::Since(_) | RowKey::Machine | RowKey::FileTree)
-            | None => None,
-        };
+        let of_row = self.subject().and_then(|key| rows::container_of(core, key));
         of_row.or(inside)
     }
 

@@ -110,6 +110,11 @@ impl Watch {
         self.output.0.lock().unwrap().reported.clear();
     }
 
+    /// Forgets the lines so far: what is expected comes after them.
+    pub fn forget_lines(&self) {
+        self.output.0.lock().unwrap().lines.clear();
+    }
+
     /// Waits for a line that is so; returns it.
     pub fn expect(&self, what: &str, so: impl Fn(&Value) -> bool) -> Value {
         self.wait(what, |output| {

@@ -68,3 +68,13 @@ impl Drop for Container {
         let _ = fs::remove_dir(&self.path);
     }
 }
+
+/// Removes the cgroups that a runtime leaves behind: those above its containers'.
+pub(crate) fn remove_all(top: &Path) {
+    for inner in fs::read_dir(top).into_iter().flatten().flatten() {
+        if inner.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_all(&inner.path());
+        }
+    }
+    let _ = fs::remove_dir(top);
+}

@@ -29,13 +29,17 @@ pub mod kind {
 /// [`Header::flags`]: the task still does the runtime's set-up.
 pub const RUNTIME: u32 = 1;
 
+/// In [`Header::cgroup`]: what remains is the number of a pid namespace, since the container has no
+/// cgroup of its own. Numbers of cgroups do not reach this bit.
+pub const PID_NAMESPACE: u64 = 1 << 61;
+
 /// When, where and who.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct Header {
     /// Time since boot, nanoseconds (`CLOCK_BOOTTIME`).
     pub ts: u64,
-    /// Id of the task's cgroup in the v2 hierarchy.
+    /// Id of the task's cgroup in the v2 hierarchy, or [`PID_NAMESPACE`] and a number.
     pub cgroup: u64,
     /// Thread group id in the initial namespace.
     pub pid: u32,

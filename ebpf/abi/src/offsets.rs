@@ -105,6 +105,7 @@ fields! {
     TASK_START "task_struct" "start_boottime" true;
     PID_LEVEL "pid" "level" true;
     PID_NUMBERS "pid" "numbers" true;
+    PID_NS_NUMBER "pid_namespace" "ns.inum" true;
     SIGNAL_LIVE "signal_struct" "live" true;
     SIGNAL_TTY "signal_struct" "tty" false;
     MM_ARG_START "mm_struct" "arg_start" true;

@@ -150,7 +150,7 @@ fn attach(cgroup: u64, task: u64) -> Option<()> {
     let tgid: u32 = field(task, o::TASK_TGID)?;
     let from_outside = if tgid == (bpf_get_current_pid_tgid() >> 32) as u32 {
         // It moved itself, and is there already: only its mounts tell where it comes from.
-        in_host_mounts(task)
+        gate::in_host_mounts(task)
     } else {
         // SAFETY: no arguments.
         !gate::member(unsafe { bpf_get_current_cgroup_id() })
@@ -159,17 +159,6 @@ fn attach(cgroup: u64, task: u64) -> Option<()> {
         gate::joined(tgid);
     }
     Some(())
-}
-
-/// True when the task sees the host's mounts, which no process of a container does.
-#[inline(always)]
-pub fn in_host_mounts(task: u64) -> bool {
-    let number = || {
-        let namespaces: u64 = field(task, o::TASK_NSPROXY)?;
-        let mounts: u64 = field(namespaces, o::NSPROXY_MNT)?;
-        field::<u32>(mounts, o::MNT_NS_NUMBER)
-    };
-    number() == Some(gate::host_mounts())
 }
 
 /// The cgroup of a task in the v2 hierarchy.

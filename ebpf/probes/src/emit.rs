@@ -1,7 +1,7 @@
 //! Records into the ring buffer; what finds no room is counted.
 
 use aya_ebpf::{
-    helpers::{bpf_get_current_cgroup_id, bpf_get_current_task, bpf_ktime_get_boot_ns},
+    helpers::{bpf_get_current_task, bpf_ktime_get_boot_ns},
     macros::map,
     maps::{PerCpuHashMap, RingBuf},
 };
@@ -43,8 +43,7 @@ pub fn header(kind: u16, task: u64, len: usize) -> Header {
     Header {
         // SAFETY: no arguments.
         ts: unsafe { bpf_ktime_get_boot_ns() },
-        // SAFETY: no arguments.
-        cgroup: unsafe { bpf_get_current_cgroup_id() },
+        cgroup: gate::place(),
         pid,
         nspid: read(entry, o::PID_NUMBERS),
         ppid: read(parent, o::TASK_TGID),

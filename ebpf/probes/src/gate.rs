@@ -1,12 +1,16 @@
 //! Whose events are wanted: containers by their cgroup, the host's only when asked for.
 
 use aya_ebpf::{
-    helpers::bpf_get_current_pid_tgid,
+    helpers::{bpf_get_current_cgroup_id, bpf_get_current_pid_tgid},
     macros::map,
-    maps::{HashMap, LruHashMap},
+    maps::{Array, HashMap, LruHashMap},
 };
+use hullwatch_abi::{header::PID_NAMESPACE, offsets as o};
 
-/// Cgroups of containers, and cgroups below them.
+use crate::kernel::{at, field, read, task};
+
+/// Cgroups of containers, and cgroups below them; pid namespaces of containers whose cgroup tells
+/// nothing.
 #[map]
 static CGROUPS: HashMap<u64, u8> = HashMap::with_max_entries(16384, 0);
 
@@ -14,6 +18,17 @@ static CGROUPS: HashMap<u64, u8> = HashMap::with_max_entries(16384, 0);
 /// runtime's set-up.
 #[map]
 static JOINED: LruHashMap<u32, u8> = LruHashMap::with_max_entries(8192, 0);
+
+/// 1 while a pid namespace may be in [`CGROUPS`]; without one, no task's is looked up.
+#[map]
+static BY_NAMESPACE: Array<u32> = Array::with_max_entries(1, 0);
+
+/// Pid namespaces that are no container's (sandboxes of browsers, of builds).
+#[map]
+static REFUSED: LruHashMap<u64, u8> = LruHashMap::with_max_entries(4096, 0);
+
+/// Namespaces looked at from a task's own outwards: a container's processes may make further ones.
+const NESTED: u32 = 3;
 
 /// 1: the host's own processes are wanted as well.
 #[unsafe(no_mangle)]
@@ -34,6 +49,17 @@ pub fn host_mounts() -> u32 {
     unsafe { core::ptr::read_volatile(&raw const HOST_MOUNTS) }
 }
 
+/// True when the task sees the host's mounts, which no process of a container does.
+#[inline(always)]
+pub fn in_host_mounts(task: u64) -> bool {
+    let number = || {
+        let namespaces: u64 = field(task, o::TASK_NSPROXY)?;
+        let mounts: u64 = field(namespaces, o::NSPROXY_MNT)?;
+        field::<u32>(mounts, o::MNT_NS_NUMBER)
+    };
+    number() == Some(host_mounts())
+}
+
 /// True when events of this cgroup are wanted.
 #[inline(always)]
 pub fn wanted(cgroup: u64) -> bool {
@@ -48,6 +74,77 @@ pub fn wanted(cgroup: u64) -> bool {
         )
     };
     host != 0 && (bpf_get_current_pid_tgid() >> 32) as u32 != own
+}
+
+/// What the current task belongs to: its cgroup, or the pid namespace of its container where that
+/// was let in by it.
+#[inline(always)]
+pub fn place() -> u64 {
+    // SAFETY: no arguments.
+    within(task(), unsafe { bpf_get_current_cgroup_id() })
+}
+
+/// The same of a task in this cgroup.
+#[inline(always)]
+pub fn within(task: u64, cgroup: u64) -> u64 {
+    let by_namespace = BY_NAMESPACE.get(0).copied().unwrap_or(0) != 0;
+    if !by_namespace || member(cgroup) {
+        return cgroup;
+    }
+    for out in 0..NESTED {
+        match namespace(task, out) {
+            Some(key) if member(key) => return key,
+            Some(_) => {}
+            None => break,
+        }
+    }
+    cgroup
+}
+
+/// The pid namespace of a task, or the one that many around it; `None` for the host's.
+#[inline(always)]
+fn namespace(task: u64, out: u32) -> Option<u64> {
+    let number: u64 = field(task, o::TASK_THREAD_PID)?;
+    let level: u32 = field(number, o::PID_LEVEL)?;
+    if level <= out {
+        return None;
+    }
+    // struct upid: the number, then its namespace.
+    let entry = number + u64::from((level - out) & 31) * 16;
+    let namespace: u64 = read(entry, at(o::PID_NUMBERS) + 8)?;
+    let inode: u32 = field(namespace, o::PID_NS_NUMBER)?;
+    Some(PID_NAMESPACE | u64::from(inode))
+}
+
+/// A task of an unknown cgroup that runs in a pid namespace and with mounts of its own may be a
+/// container's: lets the namespace in, and returns it. The program looks who it is, and shuts it out
+/// again, or lets its cgroup in instead.
+#[inline(always)]
+pub fn stranger(task: u64) -> Option<u64> {
+    let key = namespace(task, 0)?;
+    if REFUSED.get_ptr(&key).is_some() || in_host_mounts(task) {
+        return None;
+    }
+    admit(key);
+    if let Some(flag) = BY_NAMESPACE.get_ptr_mut(0) {
+        // SAFETY: a value of the map, only ever written as a whole.
+        unsafe { flag.write_volatile(1) };
+    }
+    Some(key)
+}
+
+/// A process ended: with the first one of a pid namespace that ends, too, and its number is free for
+/// another.
+#[inline(always)]
+pub fn ended(task: u64) -> Option<()> {
+    let key = namespace(task, 0)?;
+    let number: u64 = field(task, o::TASK_THREAD_PID)?;
+    let level: u32 = field(number, o::PID_LEVEL)?;
+    let entry = number + u64::from(level & 31) * 16;
+    if read::<u32>(entry, at(o::PID_NUMBERS))? == 1 {
+        let _ = REFUSED.remove(&key);
+    }
+    Some(())
 }
 
 /// True when packets to sockets of this cgroup are wanted. A packet arrives in nobody's context,

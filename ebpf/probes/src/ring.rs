@@ -5,9 +5,7 @@
 //! that tells the end of system calls.
 
 use aya_ebpf::{
-    helpers::{
-        bpf_get_current_cgroup_id, bpf_probe_read_kernel_buf, bpf_probe_read_kernel_str_bytes,
-    },
+    helpers::{bpf_probe_read_kernel_buf, bpf_probe_read_kernel_str_bytes},
     macros::{btf_tracepoint, map},
     maps::{HashMap, PerCpuArray, PerCpuHashMap, ProgramArray},
     programs::BtfTracePointContext,
@@ -90,8 +88,7 @@ fn submitted(request: u64) -> Option<()> {
     if nr == 0 {
         return None;
     }
-    // SAFETY: no arguments.
-    let cgroup = unsafe { bpf_get_current_cgroup_id() };
+    let cgroup = gate::place();
     if !gate::wanted(cgroup) {
         return None;
     }

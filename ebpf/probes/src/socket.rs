@@ -1,7 +1,7 @@
 //! The programs that watch sockets and packets: whose it is, then [`net`] and [`dns`], then off.
 
 use aya_ebpf::{
-    helpers::{bpf_get_current_cgroup_id, bpf_ktime_get_boot_ns},
+    helpers::bpf_ktime_get_boot_ns,
     macros::{btf_tracepoint, cgroup_skb, cgroup_sock_addr},
     programs::{BtfTracePointContext, SkBuffContext, SockAddrContext},
 };
@@ -22,8 +22,7 @@ const PASS: i32 = 1;
 /// The current process, when its events are wanted.
 #[inline(always)]
 pub fn who() -> Option<Who> {
-    // SAFETY: no arguments.
-    let cgroup = unsafe { bpf_get_current_cgroup_id() };
+    let cgroup = gate::place();
     if !gate::wanted(cgroup) {
         return None;
     }

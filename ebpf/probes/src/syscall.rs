@@ -1,7 +1,7 @@
 //! The end of every system call: first whether the call matters, then whose it is, then the work.
 
 use aya_ebpf::{
-    helpers::{bpf_get_current_cgroup_id, bpf_get_current_pid_tgid},
+    helpers::bpf_get_current_pid_tgid,
     macros::{btf_tracepoint, fexit, map},
     maps::{LruHashMap, ProgramArray},
     programs::{BtfTracePointContext, FExitContext},
@@ -67,8 +67,7 @@ pub fn call_exit(ctx: BtfTracePointContext) -> i32 {
     if class & IOCTL != 0 && !attribute::sets_flags(call::argument(&ctx, 1, compat)) {
         return 0;
     }
-    // SAFETY: no arguments.
-    let cgroup = unsafe { bpf_get_current_cgroup_id() };
+    let cgroup = gate::place();
     if !gate::wanted(cgroup) {
         return 0;
     }
@@ -197,8 +196,7 @@ pub fn capability_return(ctx: FExitContext) -> i32 {
 
 #[inline(always)]
 fn capability_checked(cred: u64, cap: i32, ret: i32) -> i32 {
-    // SAFETY: no arguments.
-    let cgroup = unsafe { bpf_get_current_cgroup_id() };
+    let cgroup = gate::place();
     if !gate::wanted(cgroup) || gate::runtime((bpf_get_current_pid_tgid() >> 32) as u32) {
         return 0;
     }

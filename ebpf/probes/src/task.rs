@@ -2,8 +2,8 @@
 
 use aya_ebpf::{
     helpers::{
-        bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_uid_gid,
-        bpf_probe_read_kernel, bpf_probe_read_kernel_str_bytes, bpf_probe_read_user_buf,
+        bpf_get_current_comm, bpf_get_current_uid_gid, bpf_probe_read_kernel,
+        bpf_probe_read_kernel_str_bytes, bpf_probe_read_user_buf,
     },
     macros::btf_tracepoint,
     programs::BtfTracePointContext,
@@ -33,17 +33,13 @@ const PROC_SELF: u64 = u64::from_le_bytes(*b"/proc/se");
 /// How the kernel names a file that was executed by its descriptor alone.
 const DESCRIPTOR: u64 = u64::from_le_bytes(*b"/dev/fd/");
 
-#[inline(always)]
-fn cgroup() -> u64 {
-    // SAFETY: no arguments.
-    unsafe { bpf_get_current_cgroup_id() }
-}
-
 /// A process replaced its image.
 #[btf_tracepoint(function = "sched_process_exec")]
 pub fn process_exec(ctx: BtfTracePointContext) -> i32 {
-    if gate::wanted(cgroup()) {
-        let task = ctx.arg::<*const u8>(0) as u64;
+    let task = ctx.arg::<*const u8>(0) as u64;
+    let place = gate::place();
+    // Who is not let in and may be a container's is, before its first program is reported.
+    if gate::member(place) || gate::stranger(task).is_some() || gate::wanted(place) {
         let binary = ctx.arg::<*const u8>(2) as u64;
         let _ = exec(task, binary);
     }
@@ -122,7 +118,7 @@ fn exec(task: u64, binary: u64) -> Option<()> {
     // file while it still sees the host's mounts. The container's own program never does.
     let copy = record.facts.flags & hullwatch_abi::file::fact::MEMFD != 0
         || (matches!(read_at::<u64>(filename)?, PROC_SELF | DESCRIPTOR)
-            && cgroup::in_host_mounts(task));
+            && gate::in_host_mounts(task));
     if !copy {
         gate::own(tgid);
     }
@@ -151,11 +147,11 @@ struct Sent<T> {
 /// A process was created.
 #[btf_tracepoint(function = "sched_process_fork")]
 pub fn process_fork(ctx: BtfTracePointContext) -> i32 {
-    let from = cgroup();
+    let from = gate::place();
     let parent = ctx.arg::<*const u8>(0) as u64;
     let child = ctx.arg::<*const u8>(1) as u64;
     // A runtime may create the process right inside the container (CLONE_INTO_CGROUP).
-    let to = cgroup::of(child).unwrap_or(from);
+    let to = cgroup::of(child).map_or(from, |cgroup| gate::within(child, cgroup));
     if gate::wanted(from) || gate::wanted(to) {
         let _ = fork(from, to, parent, child);
     }
@@ -190,11 +186,12 @@ fn fork(from: u64, to: u64, parent: u64, child: u64) -> Option<()> {
 /// A thread ended.
 #[btf_tracepoint(function = "sched_process_exit")]
 pub fn process_exit(ctx: BtfTracePointContext) -> i32 {
-    let cgroup = cgroup();
+    let task = ctx.arg::<*const u8>(0) as u64;
+    let cgroup = gate::place();
     if gate::wanted(cgroup) {
-        let task = ctx.arg::<*const u8>(0) as u64;
         let _ = exit(cgroup, task);
     }
+    let _ = gate::ended(task);
     0
 }
 

@@ -31,7 +31,19 @@ impl Scope {
             !d.is_empty() && info.is_some_and(|i| bare(&i.image_digest).starts_with(&bare(d)))
         };
         let by_image = |p: &String| info.is_some_and(|i| glob(p.as_bytes(), i.image.as_bytes()));
+        let pod = info.and_then(|i| i.pod.as_ref());
+        let by_pod = |p: &String| {
+            pod.is_some_and(|pod| {
+                let whole = format!("{}/{}", pod.namespace, pod.name);
+                let asked = if p.contains('/') { &whole } else { &pod.name };
+                glob(p.as_bytes(), asked.as_bytes())
+            })
+        };
+        let by_namespace =
+            |p: &String| pod.is_some_and(|pod| glob(p.as_bytes(), pod.namespace.as_bytes()));
         self.container.as_ref().is_none_or(by_name)
+            && self.pod.as_ref().is_none_or(by_pod)
+            && self.namespace.as_ref().is_none_or(by_namespace)
             && self.digest.as_ref().is_none_or(by_digest)
             && self.image.as_ref().is_none_or(by_image)
             && self.label.iter().all(|(key, pattern)| {
@@ -128,6 +140,43 @@ mod tests {
     use crate::detect::Settings;
     use crate::detect::testkit::World;
     use crate::event::FileOp;
+
+    #[test]
+    fn a_pod_is_selected_by_its_name_its_namespace_or_both() {
+        let info = ContainerInfo {
+            name: "nginx".into(),
+            pod: Some(crate::event::Pod {
+                namespace: "shop".to_owned(),
+                name: "front-7".to_owned(),
+                ..crate::event::Pod::default()
+            }),
+            ..ContainerInfo::default()
+        };
+        let fits = |keys: &str, info: &ContainerInfo| {
+            let text = format!("[[allow]]\nlisten = [80]\n{keys}\n");
+            let read = Policy::parse(&text).unwrap_or_else(|e| panic!("{keys}: {e}"));
+            read.policy.may_listen("0123456789ab", Some(info), 80)
+        };
+        for (keys, expected) in [
+            ("pod = \"front-*\"", true),
+            ("pod = \"shop/front-*\"", true),
+            ("pod = \"shop/*\"", true),
+            ("namespace = \"shop\"", true),
+            ("namespace = \"shop\"\ncontainer = \"nginx\"", true),
+            ("pod = \"other/front-*\"", false),
+            ("pod = \"shop\"", false),
+            ("namespace = \"sho\"", false),
+            ("pod = \"front-*\"\ncontainer = \"log\"", false),
+        ] {
+            assert_eq!(fits(keys, &info), expected, "{keys}");
+            let outside = ContainerInfo {
+                pod: None,
+                ..info.clone()
+            };
+            assert!(!fits(keys, &outside), "no pod: {keys}");
+        }
+        assert!(Policy::parse("[[allow]]\nlisten = [80]\npod = \"\"").is_err());
+    }
 
     #[test]
     fn a_whole_policy_is_read() {

@@ -65,6 +65,8 @@ struct RawAge {
     digest: Option<SpannedText>,
     image: Option<SpannedText>,
     container: Option<SpannedText>,
+    pod: Option<SpannedText>,
+    namespace: Option<SpannedText>,
     #[serde(default)]
     label: BTreeMap<String, SpannedText>,
 }
@@ -79,6 +81,8 @@ struct RawAllow {
     digest: Option<SpannedText>,
     image: Option<SpannedText>,
     container: Option<SpannedText>,
+    pod: Option<SpannedText>,
+    namespace: Option<SpannedText>,
     #[serde(default)]
     label: BTreeMap<String, SpannedText>,
 }
@@ -94,6 +98,8 @@ struct RawSilence {
     digest: Option<SpannedText>,
     image: Option<SpannedText>,
     container: Option<SpannedText>,
+    pod: Option<SpannedText>,
+    namespace: Option<SpannedText>,
     #[serde(default)]
     label: BTreeMap<String, SpannedText>,
     reason: SpannedText,
@@ -135,7 +141,10 @@ impl Policy {
             let age = age.into_inner();
             policy.age.push(AgeLimit {
                 max: file.limit(&age.max)?,
-                scope: file.scope([age.digest, age.image, age.container], age.label)?,
+                scope: file.scope(
+                    [age.digest, age.image, age.container, age.pod, age.namespace],
+                    age.label,
+                )?,
             });
         }
         for allow in raw.allow {
@@ -271,7 +280,7 @@ impl PolicyDocument<'_> {
 
     fn scope(
         &self,
-        [digest, image, container]: [Option<SpannedText>; 3],
+        [digest, image, container, pod, namespace]: [Option<SpannedText>; 5],
         label: BTreeMap<String, SpannedText>,
     ) -> Result<Scope, PolicyError> {
         if let Some(d) = &digest {
@@ -281,6 +290,8 @@ impl PolicyDocument<'_> {
             digest: self.pattern(digest)?,
             image: self.pattern(image)?,
             container: self.pattern(container)?,
+            pod: self.pattern(pod)?,
+            namespace: self.pattern(namespace)?,
             label: label
                 .into_iter()
                 .map(|(key, value)| (key, value.into_inner()))
@@ -328,7 +339,10 @@ impl PolicyDocument<'_> {
                 .into_iter()
                 .map(SpannedText::into_inner)
                 .collect(),
-            scope: self.scope([raw.digest, raw.image, raw.container], raw.label)?,
+            scope: self.scope(
+                [raw.digest, raw.image, raw.container, raw.pod, raw.namespace],
+                raw.label,
+            )?,
         })
     }
 
@@ -356,7 +370,10 @@ impl PolicyDocument<'_> {
             exe: self.pattern(raw.exe)?,
             parent: self.pattern(raw.parent)?,
             sha256: raw.sha256.map(SpannedText::into_inner),
-            scope: self.scope([raw.digest, raw.image, raw.container], raw.label)?,
+            scope: self.scope(
+                [raw.digest, raw.image, raw.container, raw.pod, raw.namespace],
+                raw.label,
+            )?,
             reason: raw.reason.into_inner(),
             expires: raw.expires.map(|e| self.instant(&e)).transpose()?,
         })

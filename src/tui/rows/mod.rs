@@ -1,5 +1,6 @@
 //! The screens, one file each, and their rows: filtered, sorted and counted for every use.
 
+pub(super) mod belonging;
 mod containers;
 mod drift_class;
 mod events;
@@ -24,6 +25,8 @@ mod words;
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use belonging::belonging;
+pub(super) use belonging::container_of;
 pub(super) use drift_class::DriftClass;
 pub(in crate::tui) use flagged::FlaggedTargets;
 pub(super) use image::{ImageKey, images};
@@ -139,6 +142,11 @@ fn collect(core: &Core, query: &Query<'_>) -> Listing {
     let mut filter = Cow::Borrowed(query.filter);
     if !filter.is_empty() || query.sort.is_some() {
         rows.iter_mut().for_each(|row| write(core, query, row));
+    }
+    if filter.asks_belonging() {
+        for row in &mut rows {
+            row.belonging = Some(Box::new(belonging(core, &row.key)));
+        }
     }
     if let Some((text, wrong)) = query.typing
         && !rows.iter().any(|row| filter.matches(row))

@@ -31,6 +31,10 @@ pub(in crate::tui) enum RowKey {
     FileTree,
 }
 
+/// The pod of a row's container as `NAMESPACE/POD`, its namespace and the runtime, in lower case; empty
+/// where none.
+pub(in crate::tui) type Belonging = [String; 3];
+
 /// A row: escaped text by column, and what sorts it where the text does not.
 #[derive(Debug, Clone)]
 pub(in crate::tui) struct Row {
@@ -52,6 +56,8 @@ pub(in crate::tui) struct Row {
     pub(in crate::tui) tones: Vec<(&'static str, Token)>,
     /// The bars of its chart, and what a full one counts.
     pub(in crate::tui) chart: Option<(Vec<u64>, u64)>,
+    /// Where its container belongs, when the filter asks for it.
+    pub(in crate::tui) belonging: Option<Box<Belonging>>,
     /// How deep in a tree.
     pub(in crate::tui) depth: usize,
     /// Prefix of a tree row's text.
@@ -75,6 +81,7 @@ impl Row {
             seen: None,
             tones: Vec::new(),
             chart: None,
+            belonging: None,
             depth: 0,
             lead: String::new(),
             at,

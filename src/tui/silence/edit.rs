@@ -32,6 +32,8 @@ pub(super) fn line(silence: &Silence) -> String {
     part("digest", &silence.scope.digest.as_deref().map(short));
     part("image", &silence.scope.image);
     part("container", &silence.scope.container);
+    part("pod", &silence.scope.pod);
+    part("namespace", &silence.scope.namespace);
     for (key, value) in &silence.scope.label {
         words.push(format!("{key}={value}"));
     }

@@ -296,6 +296,20 @@ fn scopes(finding: &Finding, core: &Core) -> Vec<FieldOption<Scope>> {
         };
         out.push(FieldOption::new(format!("container {name}"), scope));
     }
+    if let Some(pod) = info.and_then(|info| info.pod.as_ref()) {
+        let whole = format!("{}/{}", pod.namespace, pod.name);
+        let scope = Scope {
+            pod: Some(whole.clone()),
+            ..Scope::default()
+        };
+        out.push(FieldOption::new(format!("pod {whole}"), scope));
+        let scope = Scope {
+            namespace: Some(pod.namespace.clone()),
+            ..Scope::default()
+        };
+        let words = format!("all pods of {}", pod.namespace);
+        out.push(FieldOption::new(words, scope));
+    }
     out.push(FieldOption::new("all containers", Scope::default()));
     out
 }

@@ -1,0 +1,133 @@
+//! Containers that their cgroup does not tell: met by the pid namespace of a process, and gone with it.
+
+use super::collector::Collector;
+use crate::containers::{FoundStranger, is_selftest, pid_namespace, snapshot, strangers};
+use crate::event::{ContainerAction, ContainerId, Kind, LostReason, Timestamp};
+
+impl Collector<'_> {
+    /// The container of a process that the kernel programs let in by its pid namespace; `None` when
+    /// it is none (a sandbox of a browser): then the namespace is shut out.
+    pub(super) fn stranger(
+        &mut self,
+        ts: Timestamp,
+        namespace: u64,
+        pid: u32,
+        nspid: u32,
+        kind: &Kind,
+    ) -> Option<ContainerId> {
+        let known = self.directory.lookup(namespace).cloned();
+        // The kernel gives the number of a namespace that ended to the next one.
+        let is_first = matches!(kind, Kind::Exec(exec) if !exec.runtime && nspid == 1);
+        if let Some(id) = &known
+            && (!is_first || self.lifecycle.init(id) == Some(pid))
+        {
+            return known;
+        }
+        if self.refused.contains(&namespace) && !is_first {
+            return None;
+        }
+        // Its cgroup was reported meanwhile, or is about to be.
+        let by_cgroup = snapshot::Membership::new(&self.directory).by_cgroup(pid);
+        if by_cgroup.as_ref().is_some_and(is_selftest) {
+            self.refuse(namespace, pid);
+            return None;
+        }
+        if let Some(id) = by_cgroup {
+            if known.is_some_and(|known| known != id) {
+                self.gone(ts, namespace);
+            }
+            self.directory.alias(namespace, &id);
+            self.probe.dismiss(namespace);
+            return Some(id);
+        }
+        let lives = pid_namespace::namespace_of(pid) == Some(namespace);
+        let parent = match kind {
+            Kind::Exec(exec) => exec.ppid,
+            _ => 0,
+        };
+        let found = match lives {
+            true => strangers::identify(pid),
+            false => strangers::identify_ended(namespace, parent, if nspid == 1 { pid } else { 0 }),
+        };
+        let Some(found) = found.filter(|found| found.namespace == namespace) else {
+            if known.is_some() {
+                return known;
+            }
+            self.refuse(namespace, pid);
+            return None;
+        };
+        let id = found.container.id.clone();
+        if let Some(known) = known {
+            if known == id && !self.lifecycle.has_ended(&id) {
+                return Some(id);
+            }
+            self.gone(ts, namespace);
+        }
+        self.meet(ts, &found, if lives { pid } else { parent });
+        Some(id)
+    }
+
+    /// Shuts out a pid namespace, of which this is a process.
+    fn refuse(&mut self, namespace: u64, pid: u32) {
+        let lives = || pid_namespace::namespace_of(pid) == Some(namespace);
+        self.probe.refuse(namespace, lives);
+        self.refused.insert(namespace);
+    }
+
+    /// A container that its cgroup did not tell; `pid` is a process of it, or its supervisor.
+    fn meet(&mut self, ts: Timestamp, found: &FoundStranger, pid: u32) {
+        self.directory.adopt(found);
+        self.born(ts, found.container.clone());
+        let by_cgroup = found.container.cgroup != found.namespace;
+        if by_cgroup {
+            let inside = self.directory.members();
+            let inside = inside.filter(|(place, id)| {
+                **id == found.container.id && !pid_namespace::is_namespace(*place)
+            });
+            let inside: Vec<u64> = inside.map(|(place, _)| place).collect();
+            for cgroup in inside {
+                if let Err(error) = self.probe.admit(cgroup) {
+                    let id = Some(found.container.id.clone());
+                    self.lost(ts, id, LostReason::MapFull, 0, error.to_string());
+                }
+            }
+            self.probe.dismiss(found.namespace);
+        }
+        if let Some(found) = self.lifecycle.entered(&found.container.id.clone()) {
+            self.report(ts, &found, pid, ContainerAction::Appeared);
+        }
+        if found.init != 0 {
+            self.lifecycle.may_be_init(&found.container.id, found.init);
+        }
+    }
+
+    /// Containers known by a pid namespace that ended.
+    pub(super) fn end_namespaces(&mut self, now: Timestamp) {
+        self.refused.clear();
+        let known = self.directory.by_namespace();
+        let mut ended = Vec::new();
+        let mut lasting = 0;
+        for (namespace, id) in known {
+            if self.directory.is_by_cgroup(namespace) {
+                continue;
+            }
+            let lives = |pid| pid_namespace::namespace_of(pid) == Some(namespace);
+            let over = match self.lifecycle.init(id) {
+                Some(init) => !lives(init),
+                None => pid_namespace::members_of(namespace).is_empty(),
+            };
+            if over {
+                ended.push(namespace);
+            } else {
+                lasting += 1;
+            }
+        }
+        if lasting == 0 && !ended.is_empty() {
+            self.probe.no_namespaces();
+        }
+        for namespace in ended {
+            self.gone(now, namespace);
+            self.probe.dismiss(namespace);
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Pid namespaces, by which containers are known that have no cgroup of their own.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+
+use hullwatch_abi::header::PID_NAMESPACE;
+
+use super::proc_files::{pids, status_field};
+
+/// True for what the kernel programs report instead of a cgroup: a pid namespace.
+#[must_use]
+pub fn is_namespace(place: u64) -> bool {
+    place & PID_NAMESPACE != 0
+}
+
+/// The pid namespace of a process, as the kernel programs report it; `None` when it is gone or in
+/// this program's own.
+#[must_use]
+pub fn namespace_of(pid: u32) -> Option<u64> {
+    let number = |of: &str| {
+        let meta = fs::metadata(format!("/proc/{of}/ns/pid")).ok()?;
+        Some(PID_NAMESPACE | meta.ino())
+    };
+    let found = number(&pid.to_string())?;
+    (number("self") != Some(found)).then_some(found)
+}
+
+/// Host pids of the processes in a namespace.
+#[must_use]
+pub fn members_of(namespace: u64) -> Vec<u32> {
+    let all = pids().into_iter();
+    all.filter(|pid| namespace_of(*pid) == Some(namespace))
+        .collect()
+}
+
+/// The pids of a process, from the host's namespace to its own.
+pub(super) fn in_namespace(pid: u32) -> Option<Vec<u32>> {
+    let status = fs::read(format!("/proc/{pid}/status")).ok()?;
+    let status = String::from_utf8_lossy(&status);
+    let pids = status_field(&status, "NSpid")?.split_ascii_whitespace();
+    Some(pids.filter_map(|pid| pid.parse().ok()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_is_in_the_hosts_namespace() {
+        assert_eq!(namespace_of(std::process::id()), None);
+        assert_eq!(namespace_of(u32::MAX), None);
+        let own = in_namespace(std::process::id()).unwrap();
+        assert!(own.contains(&std::process::id()));
+        assert!(is_namespace(PID_NAMESPACE | 4_026_531_836) && !is_namespace(1 << 40));
+    }
+}

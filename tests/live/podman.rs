@@ -1,0 +1,232 @@
+//! Podman of the tests' own: root's and a user's, with and without cgroups. No service of it runs.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::common::{Watch, hullwatch, kernel_is_ready};
+
+const IMAGE: &str = "localhost/hullwatch-test:1";
+/// The user nobody.
+const NOBODY: u32 = 65_534;
+/// Nothing from the host's configuration but where programs are. Lower limits than a test may have.
+const CONFIG: &str = "[engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\n\
+    events_logger = \"file\"\n[containers]\nnetns = \"none\"\n\
+    default_ulimits = [\"nofile=1024:1024\", \"nproc=1000:1000\"]\n";
+/// crun refuses to run where both versions of cgroups are mounted.
+const CRUN: &str = "#!/bin/sh\nexec unshare --mount sh -c 'umount -R -l /sys/fs/cgroup && \
+    mount -t cgroup2 none /sys/fs/cgroup && exec crun \"$@\"' crun \"$@\"\n";
+
+struct Podman {
+    dir: TempDir,
+    user: u32,
+    driver: &'static str,
+    made: Vec<String>,
+}
+
+impl Podman {
+    fn of(user: u32, driver: &'static str) -> Self {
+        // Below /var/tmp: a layer of an overlay cannot be on another overlay.
+        let dir = tempfile::tempdir_in("/var/tmp").unwrap();
+        let podman = Self {
+            dir,
+            user,
+            driver,
+            made: Vec::new(),
+        };
+        fs::create_dir(podman.path("run")).unwrap();
+        fs::write(podman.path("containers.conf"), CONFIG).unwrap();
+        fs::write(podman.path("root.tar"), root()).unwrap();
+        fs::write(podman.path("crun"), CRUN).unwrap();
+        let executable = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(podman.path("crun"), executable).unwrap();
+        for path in [podman.dir.path().to_owned(), podman.path("run")] {
+            std::os::unix::fs::chown(path, Some(user), Some(user)).unwrap();
+        }
+        podman.podman(&["import", "root.tar", IMAGE]);
+        podman
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut podman = Command::new("podman");
+        podman
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("HOME", self.dir.path())
+            .env("XDG_RUNTIME_DIR", self.path("run"))
+            .env("CONTAINERS_CONF", self.path("containers.conf"))
+            .current_dir(&self.dir)
+            .stdin(Stdio::null())
+            .args(["--storage-driver", self.driver]);
+        if self.user == 0 {
+            podman.arg("--root").arg(self.path("storage"));
+            podman.arg("--runroot").arg(self.path("run/storage"));
+            podman.arg("--tmpdir").arg(self.path("run/libpod"));
+        } else {
+            podman.uid(self.user).gid(self.user);
+        }
+        podman.args(words);
+        podman
+    }
+
+    fn podman(&self, words: &[&str]) {
+        let output = self.command(words).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{words:?}: {said}");
+    }
+
+    /// Starts a container that waits; `options` are those of `podman run`.
+    fn run(&mut self, name: &str, global: &[&str], options: &[&str]) {
+        self.made.push(name.to_owned());
+        let script = "sleep 1000; exit 3";
+        let run = ["run", "-d", "--name", name];
+        let program = [IMAGE, "/bin/sh", "-c", script];
+        self.podman(&[global, &run, options, &program].concat());
+    }
+}
+
+impl Drop for Podman {
+    fn drop(&mut self) {
+        for name in &self.made {
+            let _ = self.command(&["rm", "-f", "-t", "0", name]).output();
+        }
+        let _ = self.command(&["rmi", "-f", IMAGE]).output();
+        // It keeps its storage mounted on itself.
+        let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+        let own = self.dir.path().display().to_string();
+        for mount in mounts.lines().filter_map(|line| line.split(' ').nth(1)) {
+            if mount.starts_with(&own) {
+                let _ = Command::new("umount").args(["-l", mount]).status();
+            }
+        }
+    }
+}
+
+/// The image's files as a tar stream: busybox with the links that are needed.
+fn root() -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    let busybox = ["/usr/bin/busybox", "/bin/busybox"];
+    let busybox = busybox.iter().find_map(|path| fs::read(path).ok()).unwrap();
+    let mut header = tar::Header::new_gnu();
+    header.set_size(busybox.len() as u64);
+    header.set_mode(0o755);
+    (archive.append_data(&mut header, "bin/busybox", &*busybox)).unwrap();
+    for link in ["sh", "sleep", "cp"] {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Symlink);
+        header.set_size(0);
+        header.set_mode(0o777);
+        let path = format!("bin/{link}");
+        (archive.append_link(&mut header, path, "busybox")).unwrap();
+    }
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::Directory);
+    header.set_size(0);
+    header.set_mode(0o1777);
+    (archive.append_data(&mut header, "tmp/", &[][..])).unwrap();
+    archive.into_inner().unwrap()
+}
+
+fn unique(name: &str) -> String {
+    format!("{name}-{}", std::process::id())
+}
+
+/// The birth of the container of this name, as told.
+fn expect_birth(watch: &Watch, name: &str) -> Value {
+    watch.expect("its birth, by its name", |line| {
+        line["type"] == "container" && line["info"]["name"] == name
+    })
+}
+
+/// A container from its birth to its end, and what its files say meanwhile.
+fn whole_life(podman: &mut Podman, name: &str, global: &[&str], options: &[&str]) {
+    let watch = Watch::start(&["--no-engine", "--events", "container,exec,client"]);
+    podman.run(name, global, options);
+    let born = expect_birth(&watch, name);
+    assert_eq!(born["action"], "appeared");
+    let info = &born["info"];
+    assert_eq!(info["image"], IMAGE);
+    assert_eq!(info["runtime"], "podman");
+    assert_eq!(info["command"][0], "/bin/sh");
+    let owner = match podman.user {
+        0 => Value::Null,
+        user => json!(user),
+    };
+    assert_eq!(info.get("owner").cloned().unwrap_or_default(), owner);
+    let id = born["container"].as_str().unwrap().to_owned();
+    let of = |line: &Value| line["container"] == id.as_str();
+    watch.expect("its first program", |line| {
+        of(line) && line["type"] == "exec" && line["nspid"] == 1
+    });
+    let script = "cp /bin/busybox /tmp/evil; exec /tmp/evil sh -c true";
+    let exec = ["exec", name, "/bin/sh", "-c", script];
+    let _ = podman.command(&[global, &exec].concat()).output();
+    let dropped = watch.expect("a dropped program in an exec session", |line| {
+        of(line) && line["type"] == "exec" && line["exe"] == "/tmp/evil"
+    });
+    // What is false is left out.
+    let (upper, lower) = (&dropped["file"]["upper"], &dropped["file"]["lower"]);
+    assert!(*upper == true && *lower != true, "written since: {dropped}");
+    // Of vfs each layer is a whole copy, which is compared on demand only.
+    if podman.driver == "overlay" {
+        let config = tempfile::tempdir().unwrap();
+        let drift = hullwatch(&["drift", name, "--no-engine"], &config);
+        let drift = { drift }.output().unwrap();
+        let said = String::from_utf8_lossy(&drift.stdout);
+        assert!(said.contains("/tmp/evil"), "{drift:?}");
+    }
+    podman.podman(&[global, &["kill", "-s", "KILL", name]].concat());
+    watch.expect("its end, with its code", |line| {
+        of(line) && line["action"] == json!({"died": 137})
+    });
+    watch.expect("its removal", |line| of(line) && line["action"] == "gone");
+    watch.stop();
+}
+
+#[test]
+fn roots_podman_with_its_cgroups() {
+    if kernel_is_ready() {
+        let mut podman = Podman::of(0, "overlay");
+        whole_life(&mut podman, &unique("pod-root"), &[], &[]);
+    }
+}
+
+#[test]
+fn roots_podman_without_cgroups() {
+    if kernel_is_ready() {
+        let mut podman = Podman::of(0, "overlay");
+        let crun = podman.path("crun");
+        let global = ["--runtime", crun.to_str().unwrap()];
+        let name = unique("pod-bare");
+        whole_life(&mut podman, &name, &global, &["--cgroups=disabled"]);
+        // One that ends before anybody can look at it is told by its supervisor.
+        let watch = Watch::start(&["--no-engine", "--events", "container"]);
+        let name = unique("pod-brief");
+        podman.made.push(name.clone());
+        let run = ["run", "--name", &name, "--cgroups=disabled"];
+        let program = [IMAGE, "/bin/sh", "-c", "exit 5"];
+        let _ = (podman.command(&[&global[..], &run, &program].concat())).output();
+        let id = expect_birth(&watch, &name)["container"].clone();
+        watch.expect("its end, with its code", |line| {
+            line["container"] == id && line["action"] == json!({"died": 5})
+        });
+        watch.stop();
+    }
+}
+
+#[test]
+fn a_users_podman() {
+    if kernel_is_ready() {
+        let mut podman = Podman::of(NOBODY, "vfs");
+        whole_life(&mut podman, &unique("pod-user"), &[], &[]);
+    }
+}

@@ -1,0 +1,190 @@
+//! Containers that their cgroup does not tell: runc's in any cgroup, crun's without one of its own.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::cgroup::remove_all;
+use crate::common::{Watch, kernel_is_ready};
+
+/// A bundle of busybox alone, and the containers made of it.
+struct Bundle {
+    dir: TempDir,
+    /// Program, its options, and name of each.
+    made: Vec<(Vec<String>, String)>,
+}
+
+impl Bundle {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("rootfs");
+        for name in ["bin", "tmp", "proc", "dev", "sys"] {
+            fs::create_dir_all(root.join(name)).unwrap();
+        }
+        let busybox = ["/usr/bin/busybox", "/bin/busybox"].map(Path::new);
+        let busybox = busybox.iter().find(|path| path.exists()).unwrap();
+        fs::copy(busybox, root.join("bin/busybox")).unwrap();
+        for link in ["sh", "sleep", "cp"] {
+            std::os::unix::fs::symlink("busybox", root.join("bin").join(link)).unwrap();
+        }
+        let spec = Command::new("runc").arg("spec").current_dir(&dir).status();
+        assert!(spec.unwrap().success());
+        Self {
+            dir,
+            made: Vec::new(),
+        }
+    }
+
+    /// Writes the configuration: this cgroup, or the runtime's choice.
+    fn configure(&self, cgroup: Option<&str>) {
+        let path = self.dir.path().join("config.json");
+        let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        config["process"]["terminal"] = json!(false);
+        config["process"]["args"] = json!(["/bin/sh", "-c", "sleep 1000; exit 3"]);
+        // A test's own limits may be below those.
+        config["process"].as_object_mut().unwrap().remove("rlimits");
+        config["root"]["readonly"] = json!(false);
+        match cgroup {
+            Some(cgroup) => config["linux"]["cgroupsPath"] = json!(cgroup),
+            None => {
+                config["linux"]
+                    .as_object_mut()
+                    .unwrap()
+                    .remove("cgroupsPath");
+            }
+        }
+        fs::write(path, config.to_string()).unwrap();
+    }
+
+    fn command(&self, program: &[String], words: &[&str]) -> Output {
+        let mut command = Command::new(&program[0]);
+        command.args(&program[1..]).args(words);
+        command.current_dir(&self.dir).stdin(Stdio::null());
+        command.output().unwrap()
+    }
+
+    fn run(&mut self, program: &[String], name: &str) {
+        self.made.push((program.to_vec(), name.to_owned()));
+        let mut command = Command::new(&program[0]);
+        let log = self.dir.path().join("log");
+        let file = || fs::File::create(&log).unwrap();
+        // The container keeps what it is given: a pipe would not end.
+        let status = command
+            .args(&program[1..])
+            .args(["run", "-d", name])
+            .current_dir(&self.dir)
+            .stdin(Stdio::null())
+            .stdout(file())
+            .stderr(file())
+            .status();
+        let said = fs::read_to_string(&log).unwrap_or_default();
+        assert!(status.unwrap().success(), "{program:?}: {said}");
+    }
+}
+
+impl Drop for Bundle {
+    fn drop(&mut self) {
+        for (program, name) in &self.made {
+            self.command(program, &["delete", "-f", name]);
+        }
+    }
+}
+
+fn unique(name: &str) -> String {
+    format!("{name}-{}", std::process::id())
+}
+
+fn words(line: &str) -> Vec<String> {
+    line.split(' ').map(str::to_owned).collect()
+}
+
+fn of<'a>(line: &'a Value, id: &str) -> Option<&'a Value> {
+    (line.get("container")?.as_str()? == id).then_some(line)
+}
+
+/// Its birth, its first program, an exec session with a dropped file, and its end with the code.
+fn whole_life(bundle: &mut Bundle, watch: &Watch, program: &[String], name: &str, id: &str) {
+    watch.forget_lines();
+    bundle.run(program, name);
+    let first = watch.expect("its birth", |line| of(line, id).is_some());
+    assert_eq!(first["type"], "container", "a birth comes first");
+    assert_eq!(first["action"], "appeared");
+    assert_eq!(first["info"]["name"], name);
+    watch.expect("its first program", |line| {
+        of(line, id).is_some_and(|line| line["type"] == "exec" && line["nspid"] == 1)
+    });
+    let script = "cp /bin/busybox /tmp/evil; exec /tmp/evil sh -c true";
+    bundle.command(program, &["exec", name, "/bin/sh", "-c", script]);
+    watch.expect("a dropped program in an exec session", |line| {
+        of(line, id).is_some_and(|line| line["type"] == "exec" && line["exe"] == "/tmp/evil")
+    });
+    bundle.command(program, &["kill", name, "KILL"]);
+    watch.expect("its end, with its code", |line| {
+        of(line, id).is_some_and(|line| line["action"] == json!({"died": 137}))
+    });
+    bundle.command(program, &["delete", "-f", name]);
+    watch.expect("its removal", |line| {
+        of(line, id).is_some_and(|line| line["action"] == "gone")
+    });
+}
+
+#[test]
+fn containers_of_plain_runc_in_any_cgroup() {
+    if !kernel_is_ready() {
+        return;
+    }
+    let mut bundle = Bundle::new();
+    let (there, unnamed, deep) = (unique("there"), unique("unnamed"), unique("deep"));
+    let runc = words("runc");
+    bundle.configure(Some(&format!("/hullwatch-test/{there}/x")));
+    bundle.run(&runc, &there);
+    let watch = Watch::start(&["--no-engine", "--events", "container,exec"]);
+    watch.expect("one that was there", |line| {
+        of(line, &format!("runc/{there}")).is_some_and(|line| line["action"] == "existing")
+    });
+    bundle.configure(None);
+    let id = format!("runc/{unnamed}");
+    whole_life(&mut bundle, &watch, &runc, &unnamed, &id);
+    bundle.configure(Some(&format!("/hullwatch-test/{deep}/a.slice/b")));
+    let id = format!("runc/{deep}");
+    whole_life(&mut bundle, &watch, &runc, &deep, &id);
+    // Once more, of that name and with the number of a namespace that ended.
+    whole_life(&mut bundle, &watch, &runc, &deep, &id);
+    watch.stop();
+    drop(bundle);
+    for hierarchy in fs::read_dir("/sys/fs/cgroup").unwrap().flatten() {
+        remove_all(&hierarchy.path().join("hullwatch-test"));
+    }
+    remove_all(Path::new("/sys/fs/cgroup/hullwatch-test"));
+}
+
+/// As a rootless Podman's on a host that gives it no cgroup: the container is in the root cgroup, with
+/// all else.
+#[test]
+fn containers_without_a_cgroup_of_their_own() {
+    if !kernel_is_ready() {
+        return;
+    }
+    let mut bundle = Bundle::new();
+    bundle.configure(None);
+    let (web, other) = (unique("web"), unique("other"));
+    // crun refuses the mixture of both versions.
+    let crun = [
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        "umount -R -l /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup && exec crun --cgroup-manager=disabled \"$@\"",
+        "crun",
+    ]
+    .map(str::to_owned);
+    let watch = Watch::start(&["--no-engine", "--events", "container,exec"]);
+    for name in [&web, &other, &web] {
+        let id = format!("crun/{name}");
+        whole_life(&mut bundle, &watch, &crun, name, &id);
+    }
+    watch.stop();
+}
