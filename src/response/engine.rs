@@ -68,7 +68,7 @@ impl Engine {
 
     /// Whether its client does the work itself, with all rights of root, instead of asking a daemon.
     pub(super) fn has_no_daemon(&self) -> bool {
-        matches!(self, Self::Podman | Self::Runc | Self::Lxc)
+        matches!(self, Self::Podman | Self::Runc(_) | Self::Lxc)
     }
 
     /// Whether the engine is run with the rights of another user than root.
