@@ -89,7 +89,12 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
         dropped: Arc::clone(&dropped),
     };
     let live = live::start(&args.live, Some(Box::new(printer)), args.record.as_deref())?;
-    for problem in lines.lock().unselected(&live.core().lock()) {
+    // The core's thread holds the core while it selects lines: in this order here, too.
+    let problems = {
+        let core = live.core().lock();
+        lines.lock().unselected(&core)
+    };
+    for problem in problems {
         if let SelectError::Ambiguous { .. } = problem {
             return Err(CliError::expected(problem.to_string()));
         }
@@ -115,7 +120,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
         let mut out = io::stdout().lock();
         queue.try_iter().try_for_each(|line| out.write_all(&line))?;
         let mut written = Ok(());
-        lines.lock().finish(&core.lock(), &mut |line| {
+        let core = core.lock();
+        lines.lock().finish(&core, &mut |line| {
             if written.is_ok() {
                 written = out.write_all(&line);
             }
