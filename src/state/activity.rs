@@ -16,10 +16,10 @@ impl Default for PerSecond {
 }
 
 impl PerSecond {
-    /// One more in this second.
-    pub(super) fn count(&mut self) {
+    /// So many more in this second.
+    pub(super) fn add(&mut self, count: u32) {
         if let Some(now) = self.0.back_mut() {
-            *now = now.saturating_add(1);
+            *now = now.saturating_add(count);
         }
     }
 
@@ -44,13 +44,12 @@ mod tests {
     #[test]
     fn a_minute_is_kept() {
         let mut counts = PerSecond::default();
-        counts.count();
-        counts.count();
+        counts.add(2);
         for _ in 0..WINDOW - 1 {
             counts.tick();
         }
         assert_eq!(counts.counts().next(), Some(2));
-        counts.count();
+        counts.add(1);
         counts.tick();
         assert_eq!(counts.counts().sum::<u32>(), 1);
         assert_eq!(counts.counts().count(), WINDOW);

@@ -22,7 +22,6 @@ const MAX_CONTAINERS: usize = 1024;
 const MAX_FILES: usize = 16_384;
 const MAX_BASELINES: usize = 1_024;
 const CPU_HISTORY: usize = 600;
-const WRITE_WINDOW: usize = 60;
 
 impl State {
     /// Applies one event.
@@ -37,7 +36,6 @@ impl State {
         {
             self.add_container(id, event.ts);
         }
-        self.count_activity(event);
         match &event.kind {
             Kind::Exec(exec) => self.exec(event, exec),
             Kind::Fork(fork) => self.fork(event, fork),
@@ -170,9 +168,8 @@ impl State {
         if file.errno == 0
             && file.op.effect() != FileEffect::Use
             && let Some(container) = self.own_container(event)
-            && let Some(now) = container.writes.back_mut()
         {
-            *now = now.saturating_add(file.count);
+            container.writes.add(file.count);
         }
         let path = match (file.op, &file.target) {
             (FileOp::Rename | FileOp::Link, Some(target)) => target,
@@ -270,7 +267,7 @@ impl State {
         }
         for container in self.containers.values_mut().filter(|c| c.running) {
             let container = Arc::make_mut(container);
-            push_bounded(&mut container.writes, 0, WRITE_WINDOW);
+            container.writes.tick();
             container.execs.tick();
             container.connects.tick();
         }

@@ -6,7 +6,7 @@ use super::container::Owner;
 use super::process::{Lineage, ProcessEntry};
 use super::quota::surplus;
 use super::tables::State;
-use crate::event::{Bytes, Event, Exec, Exit, FileFacts, Fork, Process};
+use crate::event::{Event, Exec, Exit, Fork, Process};
 
 const MAX_EXITED: usize = 8192;
 const MAX_PROCESSES: usize = 65_536;
@@ -66,6 +66,7 @@ impl State {
             && let Some(container) = self.own_container(event)
         {
             container.running = true;
+            container.execs.add(1);
             if container.first_exec.is_none() && !container.existing {
                 container.first_exec = Some(event.ts);
             }
@@ -84,17 +85,12 @@ impl State {
             file: exec.file,
             started,
             existing,
-            streams: Vec::new(),
-            replaced: false,
-            exited: None,
-            exit_code: None,
-            exit_signal: None,
             lineage,
             tty: exec.tty,
-            forked: false,
             runtime: exec.runtime,
             execs: execs + u32::from(!exec.runtime),
             exec_seq: event.seq,
+            ..ProcessEntry::default()
         });
     }
 
@@ -127,24 +123,10 @@ impl State {
                 owner: event.container.clone(),
                 uid: fork.uid,
                 comm: fork.comm.clone(),
-                exe: Bytes::default(),
-                argv: Vec::new(),
-                cwd: Bytes::default(),
-                script: None,
-                file: FileFacts::default(),
                 started: event.ts,
-                existing: false,
-                streams: Vec::new(),
-                replaced: false,
-                exited: None,
-                exit_code: None,
-                exit_signal: None,
-                lineage: Lineage::Unknown,
-                tty: false,
                 forked: true,
                 runtime: fork.runtime,
-                execs: 0,
-                exec_seq: 0,
+                ..ProcessEntry::default()
             },
         };
         self.insert_process(child);
@@ -169,21 +151,15 @@ impl State {
             exe: process.exe.clone(),
             argv: process.argv.clone(),
             cwd: process.cwd.clone(),
-            script: None,
             file: process.file,
             started: process.started,
             existing: true,
             streams: process.streams.clone(),
             replaced: process.replaced,
-            exited: None,
-            exit_code: None,
-            exit_signal: None,
             lineage,
             tty: process.tty,
-            forked: false,
-            runtime: false,
-            execs: 0,
             exec_seq: event.seq,
+            ..ProcessEntry::default()
         });
     }
 

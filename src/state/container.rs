@@ -47,7 +47,7 @@ pub struct Container {
     /// CPU of the last ten minutes, one value a tick.
     pub cpu_history: VecDeque<u32>,
     /// Writes (create, write, truncate, rename, …) per second over the last minute.
-    pub writes: VecDeque<u32>,
+    pub writes: PerSecond,
     /// Programs it ran.
     pub execs: PerSecond,
     /// Connections it made or accepted.
@@ -86,7 +86,7 @@ impl Container {
             memory: 0,
             pids: 0,
             cpu_history: VecDeque::new(),
-            writes: VecDeque::from([0]),
+            writes: PerSecond::default(),
             execs: PerSecond::default(),
             connects: PerSecond::default(),
             forgotten: 0,
@@ -162,7 +162,7 @@ impl Container {
     /// Write operations over the last minute.
     #[must_use]
     pub fn writes_per_minute(&self) -> u32 {
-        self.writes.iter().sum()
+        self.writes.counts().sum()
     }
 }
 

@@ -8,7 +8,6 @@ mod apply;
 mod apply_process;
 mod connection;
 mod container;
-mod counting;
 mod file;
 mod packed;
 mod process;

@@ -18,7 +18,7 @@ pub enum Lineage {
 }
 
 /// A process.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ProcessEntry {
     /// Host pid.
     pub pid: u32,

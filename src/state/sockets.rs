@@ -66,6 +66,9 @@ impl State {
                 .connections
                 .get(&key)
                 .is_some_and(|row| row.phase == Phase::Connecting);
+        if !follows {
+            self.count_connection(event);
+        }
         let row = self.row(&key, event);
         if !follows {
             row.count += 1;
@@ -87,6 +90,12 @@ impl State {
         };
         let ended = matches!(connect.outcome, Outcome::Failed(_));
         self.remember_socket(connect.cookie, key, ended);
+    }
+
+    fn count_connection(&mut self, event: &Event) {
+        if let Some(container) = self.own_container(event) {
+            container.connects.add(1);
+        }
     }
 
     fn remember_socket(&mut self, cookie: u64, key: ConnectionKey, ended: bool) {
@@ -111,6 +120,7 @@ impl State {
             protocol: accept.protocol,
             endpoint: Endpoint::Inet(accept.local),
         };
+        self.count_connection(event);
         let row = self.row(&key, event);
         row.count += 1;
         row.open += 1;
@@ -218,5 +228,48 @@ impl State {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{ContainerAction, ContainerEvent, ContainerId, Kind, Timestamp};
+
+    #[test]
+    fn an_attempt_and_its_outcome_are_one_connection() {
+        let id = ContainerId::new("a");
+        let mut state = State::default();
+        let mut apply = |kind| {
+            let event = Event {
+                seq: 1,
+                ts: Timestamp(1),
+                container: Some(id.clone()),
+                pid: 7,
+                nspid: 7,
+                kind,
+            };
+            state.apply(&Arc::new(event));
+        };
+        apply(Kind::Container(Box::new(ContainerEvent {
+            action: ContainerAction::Started,
+            info: None,
+        })));
+        for outcome in [Outcome::InProgress, Outcome::Established] {
+            apply(Kind::Connect(Box::new(Connect {
+                protocol: Protocol::Tcp,
+                local: None,
+                remote: Endpoint::Inet(([10, 0, 0, 1], 80).into()),
+                outcome,
+                cookie: 5,
+                comm: "curl".into(),
+                fd: 3,
+                via: None,
+            })));
+        }
+        let container = state.container(&Some(id)).unwrap();
+        assert_eq!(container.connects.counts().sum::<u32>(), 1);
+        let row = state.connections.values().next().unwrap();
+        assert_eq!((row.count, row.phase), (1, Phase::Open));
     }
 }
