@@ -19,7 +19,7 @@ use crate::containers::compare::Comparer;
 use crate::containers::usage::UsageSampler;
 use crate::containers::{
     self, CgroupDirectory, EngineKind, EngineState, FoundContainer, ProcessSampler, RuntimeMessage,
-    RuntimeOptions, Runtimes, merge, pid_namespace, runtime_setup, snapshot, strangers,
+    RuntimeOptions, Runtimes, by_namespace, merge, pid_namespace, runtime_setup, snapshot,
 };
 use crate::event::{
     BaselineChange, Compare, ContainerAction, ContainerEvent, ContainerId, ContainerInfo,
@@ -82,7 +82,7 @@ pub(super) fn run(
     let (found, compared) = crossbeam_channel::bounded(1024);
     let comparisons = Comparer::start(found).ok().map(Comparisons::new);
     // After the probes are attached: what begins meanwhile is seen by both, never by none.
-    let (directory, existing) = strangers::scan();
+    let (directory, existing) = by_namespace::scan();
     let mut collector = Collector {
         probe,
         directory,
@@ -350,7 +350,7 @@ impl Collector<'_> {
                     return;
                 }
                 let container = if pid_namespace::is_namespace(cgroup) {
-                    self.stranger(ts, cgroup, pid, nspid, &kind)
+                    self.container_by_namespace(ts, cgroup, pid, nspid, &kind)
                 } else {
                     self.directory.lookup(cgroup).cloned()
                 };

@@ -7,6 +7,7 @@
 mod apply;
 mod baselines;
 pub mod blind;
+mod by_namespace;
 mod capabilities;
 mod collector;
 mod comparisons;
@@ -15,7 +16,6 @@ mod drift_scan;
 mod event_queue;
 mod lifecycle;
 mod live;
-mod meeting;
 mod password_hashes;
 mod policy;
 mod root_files;

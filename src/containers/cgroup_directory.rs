@@ -48,9 +48,9 @@ impl FoundContainer {
     }
 }
 
-/// A container that its cgroup does not tell.
+/// A container whose cgroup does not identify it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FoundStranger {
+pub struct FoundByNamespace {
     /// With its own cgroup, where it has one; else its namespace and no path.
     pub container: FoundContainer,
     /// Its pid namespace, as the kernel programs report it.
@@ -231,7 +231,7 @@ impl CgroupDirectory {
         self.nodes.get(&namespace).is_some_and(|node| !node.own)
     }
 
-    /// A container known by its cgroup was met by its namespace first.
+    /// A container known by its cgroup was recognised by its namespace first.
     pub fn alias(&mut self, namespace: u64, id: &ContainerId) {
         let node = CgroupNode {
             container: Some(id.clone()),
@@ -242,20 +242,20 @@ impl CgroupDirectory {
         self.nodes.insert(namespace, node);
     }
 
-    /// A container that its cgroup did not tell: from now on its namespace, and its cgroup where it
-    /// has one of its own, are known as its.
-    pub fn adopt(&mut self, stranger: &FoundStranger) {
+    /// From now on the namespace of this container, and its cgroup where it has one of its own, are
+    /// known as its.
+    pub fn adopt(&mut self, found: &FoundByNamespace) {
         let FoundContainer {
             cgroup, id, path, ..
-        } = &stranger.container;
-        self.alias(stranger.namespace, id);
+        } = &found.container;
+        self.alias(found.namespace, id);
         let own = CgroupNode {
             container: Some(id.clone()),
             own: true,
             selftest: false,
             path: path.clone(),
         };
-        if *cgroup != stranger.namespace {
+        if *cgroup != found.namespace {
             let below = format!("{path}/");
             for inner in self.nodes.values_mut() {
                 if inner.path.starts_with(&below) && inner.container.is_none() {
@@ -270,7 +270,7 @@ impl CgroupDirectory {
     pub fn gone(&mut self, id: u64) -> Option<ContainerId> {
         let node = self.nodes.remove(&id)?;
         if node.own && !pid_namespace::is_namespace(id) {
-            // The namespace by which it was met.
+            // The namespace by which it was recognised.
             self.nodes.retain(|place, other| {
                 !pid_namespace::is_namespace(*place)
                     || other.own
@@ -342,9 +342,9 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_is_known_by_its_namespace_and_its_cgroup_until_it_ends() {
+    fn a_container_is_known_by_its_namespace_and_its_cgroup_until_it_ends() {
         let id = ContainerId::new("runc/web");
-        let stranger = |cgroup, path: &str| FoundStranger {
+        let found = |cgroup, path: &str| FoundByNamespace {
             container: FoundContainer {
                 cgroup,
                 id: id.clone(),
@@ -357,24 +357,24 @@ mod tests {
         let mut directory = CgroupDirectory::default();
         directory.born(1, 0, b"odd");
         directory.born(2, 1, b"inner");
-        let met = stranger(1, "/odd");
-        directory.adopt(&met);
-        for place in [1, 2, met.namespace] {
+        let by_namespace = found(1, "/odd");
+        directory.adopt(&by_namespace);
+        for place in [1, 2, by_namespace.namespace] {
             assert_eq!(directory.lookup(place), Some(&id), "{place}");
         }
-        assert!(directory.is_by_cgroup(met.namespace));
+        assert!(directory.is_by_cgroup(by_namespace.namespace));
         assert_eq!(directory.gone(1), Some(id.clone()));
-        assert_eq!(directory.lookup(met.namespace), None);
+        assert_eq!(directory.lookup(by_namespace.namespace), None);
 
-        let met = stranger(hullwatch_abi::header::PID_NAMESPACE | 7, "");
-        directory.adopt(&met);
-        assert!(!directory.is_by_cgroup(met.namespace));
+        let by_namespace = found(hullwatch_abi::header::PID_NAMESPACE | 7, "");
+        directory.adopt(&by_namespace);
+        assert!(!directory.is_by_cgroup(by_namespace.namespace));
         assert_eq!(
             directory.by_path().len(),
             1,
             "what was inside, no empty path"
         );
-        assert_eq!(directory.gone(met.namespace), Some(id.clone()));
+        assert_eq!(directory.gone(by_namespace.namespace), Some(id.clone()));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::docker_event::is_id;
 use super::engine::{EngineKind, EngineState};
 use super::engine_sockets;
 use super::engine_thread::{ContainerdChoice, RuntimeOptions};
-use super::{bundle, merge, overlay, proc_facts, storage_files, strangers};
+use super::{bundle, by_namespace, merge, overlay, proc_facts, storage_files};
 use crate::event::{Bytes, ContainerId, ContainerInfo, Difference};
 
 /// To list changes it walks the container's files.
@@ -90,7 +90,7 @@ impl Inventory {
             }
         }
         let told: BTreeSet<ContainerId> = known.iter().map(|k| k.id.clone()).collect();
-        for found in strangers::scan().1 {
+        for found in by_namespace::scan().1 {
             if !told.contains(&found.id)
                 && let Some(mut info) = proc_facts::facts(&found)
             {

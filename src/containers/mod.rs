@@ -2,6 +2,7 @@
 //! before watching began.
 
 pub mod bundle;
+pub mod by_namespace;
 pub mod cgroup_directory;
 pub mod cgroup_name;
 pub mod compare;
@@ -39,11 +40,10 @@ mod selftest_marker;
 pub mod snapshot;
 mod state_dirs;
 mod storage_files;
-pub mod strangers;
 mod supervisor;
 pub mod usage;
 
-pub use cgroup_directory::{CgroupDirectory, FoundContainer, FoundStranger};
+pub use cgroup_directory::{CgroupDirectory, FoundByNamespace, FoundContainer};
 pub use cgroup_name::recognise;
 pub use containerd_client::ContainerdState;
 pub use engine::{EngineKind, EngineState, RuntimeMessage, RuntimeUpdate};

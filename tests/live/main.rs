@@ -3,6 +3,7 @@
 //! One crate, since each one links the whole program anew.
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+mod by_namespace;
 mod calls;
 mod cgroup;
 #[path = "../common/mod.rs"]
@@ -21,5 +22,4 @@ mod responses;
 mod rings;
 mod runtime;
 mod sockets;
-mod strangers;
 mod watch;

@@ -117,10 +117,10 @@ fn namespace(task: u64, out: u32) -> Option<u64> {
 }
 
 /// A task of an unknown cgroup that runs in a pid namespace and with mounts of its own may be a
-/// container's: lets the namespace in, and returns it. The program looks who it is, and shuts it out
-/// again, or lets its cgroup in instead.
+/// container's: lets the namespace in, and returns it. User space finds out whose it is; it shuts the
+/// namespace out again where it is no container's, or lets the cgroup in instead.
 #[inline(always)]
-pub fn stranger(task: u64) -> Option<u64> {
+pub fn admit_namespace(task: u64) -> Option<u64> {
     let key = namespace(task, 0)?;
     if REFUSED.get_ptr(&key).is_some() || in_host_mounts(task) {
         return None;

@@ -39,7 +39,7 @@ pub fn process_exec(ctx: BtfTracePointContext) -> i32 {
     let task = ctx.arg::<*const u8>(0) as u64;
     let place = gate::place();
     // Who is not let in and may be a container's is, before its first program is reported.
-    if gate::member(place) || gate::stranger(task).is_some() || gate::wanted(place) {
+    if gate::member(place) || gate::admit_namespace(task).is_some() || gate::wanted(place) {
         let binary = ctx.arg::<*const u8>(2) as u64;
         let _ = exec(task, binary);
     }

@@ -1,4 +1,4 @@
-//! Containers that their cgroup does not tell: of plain runc and crun in any cgroup, of Podman without
+//! Containers whose cgroup does not identify them: of plain runc and crun in any cgroup, of Podman without
 //! cgroups, of `ctr run --cgroup`. They are known by their pid namespace, and by the supervisor or the
 //! state file that says who made it.
 
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
-use super::cgroup_directory::{CgroupDirectory, FoundContainer, FoundStranger, members};
+use super::cgroup_directory::{CgroupDirectory, FoundByNamespace, FoundContainer, members};
 use super::cgroup_name;
 use super::containerd_answer::{container_id, is_dockers};
 use super::pid_namespace::{in_namespace, members_of, namespace_of};
@@ -19,7 +19,7 @@ use crate::system;
 
 /// The container of this process, when a supervisor or a state file of its runtime names it.
 #[must_use]
-pub fn identify(pid: u32) -> Option<FoundStranger> {
+pub fn identify(pid: u32) -> Option<FoundByNamespace> {
     let namespace = namespace_of(pid)?;
     let (runtime, id) = named(pid, namespace)?;
     let init = match in_namespace(pid)?.last() {
@@ -30,7 +30,7 @@ pub fn identify(pid: u32) -> Option<FoundStranger> {
             .unwrap_or(0),
     };
     let (cgroup, path) = own_cgroup(pid, namespace).unwrap_or((namespace, String::new()));
-    Some(FoundStranger {
+    Some(FoundByNamespace {
         container: FoundContainer {
             cgroup,
             id,
@@ -45,9 +45,9 @@ pub fn identify(pid: u32) -> Option<FoundStranger> {
 /// The container of a process that ended already, by its parent at that time: its supervisor, which
 /// lives a little longer. `init` is the process where it was the container's first.
 #[must_use]
-pub fn identify_ended(namespace: u64, parent: u32, init: u32) -> Option<FoundStranger> {
+pub fn identify_ended(namespace: u64, parent: u32, init: u32) -> Option<FoundByNamespace> {
     let (runtime, id) = by_supervisor(&supervisor::of_process(parent)?, namespace)?;
-    Some(FoundStranger {
+    Some(FoundByNamespace {
         container: FoundContainer {
             cgroup: namespace,
             id,
@@ -59,19 +59,19 @@ pub fn identify_ended(namespace: u64, parent: u32, init: u32) -> Option<FoundStr
     })
 }
 
-/// The cgroups of this host, and its containers: those that a cgroup tells, then those that none does.
+/// The cgroups of this host, and its containers: those that a cgroup identifies, then the others.
 #[must_use]
 pub fn scan() -> (CgroupDirectory, Vec<FoundContainer>) {
     let (mut directory, mut found) = CgroupDirectory::scan();
-    for stranger in existing(&directory) {
-        directory.adopt(&stranger);
-        found.push(stranger.container);
+    for one in existing(&directory) {
+        directory.adopt(&one);
+        found.push(one.container);
     }
     (directory, found)
 }
 
-/// Those that run and that no cgroup in `directory` tells.
-fn existing(directory: &CgroupDirectory) -> Vec<FoundStranger> {
+/// The containers that run and that no cgroup in `directory` identifies.
+fn existing(directory: &CgroupDirectory) -> Vec<FoundByNamespace> {
     let membership = Membership::new(directory);
     let inits = pids().into_iter().filter(|pid| {
         in_namespace(*pid).is_some_and(|pids| pids.len() > 1 && pids.last() == Some(&1))
@@ -80,10 +80,8 @@ fn existing(directory: &CgroupDirectory) -> Vec<FoundStranger> {
     let found = inits.filter_map(identify);
     // One container may have several pid namespaces, one in another.
     let mut known = BTreeMap::new();
-    for stranger in found {
-        known
-            .entry(stranger.container.id.clone())
-            .or_insert(stranger);
+    for one in found {
+        known.entry(one.container.id.clone()).or_insert(one);
     }
     known.into_values().collect()
 }
@@ -169,7 +167,7 @@ mod tests {
     use hullwatch_abi::header::PID_NAMESPACE;
 
     #[test]
-    fn a_process_beside_this_one_is_no_stranger() {
+    fn a_process_of_the_hosts_namespace_is_no_containers() {
         assert_eq!(identify(std::process::id()), None);
         assert_eq!(
             identify_ended(PID_NAMESPACE | 1, std::process::id(), 0),

@@ -1,13 +1,14 @@
-//! Containers that their cgroup does not tell: met by the pid namespace of a process, and gone with it.
+//! Containers whose cgroup does not identify them: recognised by the pid namespace of a process, which
+//! also ends them.
 
 use super::collector::Collector;
-use crate::containers::{FoundStranger, is_selftest, pid_namespace, snapshot, strangers};
+use crate::containers::{FoundByNamespace, by_namespace, is_selftest, pid_namespace, snapshot};
 use crate::event::{ContainerAction, ContainerId, Kind, LostReason, Timestamp};
 
 impl Collector<'_> {
     /// The container of a process that the kernel programs let in by its pid namespace; `None` when
     /// it is none (a sandbox of a browser): then the namespace is shut out.
-    pub(super) fn stranger(
+    pub(super) fn container_by_namespace(
         &mut self,
         ts: Timestamp,
         namespace: u64,
@@ -46,8 +47,10 @@ impl Collector<'_> {
             _ => 0,
         };
         let found = match lives {
-            true => strangers::identify(pid),
-            false => strangers::identify_ended(namespace, parent, if nspid == 1 { pid } else { 0 }),
+            true => by_namespace::identify(pid),
+            false => {
+                by_namespace::identify_ended(namespace, parent, if nspid == 1 { pid } else { 0 })
+            }
         };
         let Some(found) = found.filter(|found| found.namespace == namespace) else {
             if known.is_some() {
@@ -63,7 +66,7 @@ impl Collector<'_> {
             }
             self.gone(ts, namespace);
         }
-        self.meet(ts, &found, if lives { pid } else { parent });
+        self.begin_by_namespace(ts, &found, if lives { pid } else { parent });
         Some(id)
     }
 
@@ -74,8 +77,8 @@ impl Collector<'_> {
         self.refused.insert(namespace);
     }
 
-    /// A container that its cgroup did not tell; `pid` is a process of it, or its supervisor.
-    fn meet(&mut self, ts: Timestamp, found: &FoundStranger, pid: u32) {
+    /// Reports a container whose cgroup does not identify it; `pid` is a process of it, or its supervisor.
+    fn begin_by_namespace(&mut self, ts: Timestamp, found: &FoundByNamespace, pid: u32) {
         self.directory.adopt(found);
         self.born(ts, found.container.clone());
         let by_cgroup = found.container.cgroup != found.namespace;

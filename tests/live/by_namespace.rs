@@ -1,4 +1,4 @@
-//! Containers that their cgroup does not tell: runc's in any cgroup, crun's without one of its own.
+//! Containers whose cgroup does not identify them: runc's in any cgroup, crun's without one of its own.
 
 use std::fs;
 use std::path::Path;
