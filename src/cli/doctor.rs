@@ -1,6 +1,5 @@
 //! `hullwatch doctor`: what this host supports, what it lacks, and how to fix it.
 
-use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -9,20 +8,16 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::CliError;
+use super::doctor_runtimes::{self, RuntimeDiagnosis};
 use super::{docker_host, privileges, selftest};
 use crate::collect;
-use crate::containers::bundle;
-use crate::containers::inventory::{Inventory, ListedContainer};
 use crate::containers::{
     self, ContainerdChoice, ContainerdState, EngineState, RuntimeMessage, RuntimeOptions,
 };
-use crate::event::Runtime;
 use crate::machine::{Machine, MachineFacts};
 use crate::probe::{Probe, ProbeConfig};
 use crate::recording::{self, cgroup_mode};
 
-/// Containers without a name listed of one runtime.
-const MAX_NAMELESS: usize = 8;
 /// No Docker engine is installed.
 const NO_SOCKET: &str = "no Docker socket is on this host";
 
@@ -103,19 +98,6 @@ struct EngineDiagnosis {
     error: String,
 }
 
-/// The running containers of one runtime.
-#[derive(Debug, Serialize)]
-struct RuntimeDiagnosis {
-    runtime: Runtime,
-    /// containerd's namespace, or the rootless user's id; empty otherwise.
-    scope: String,
-    containers: usize,
-    /// Ids of those whose name no file tells.
-    nameless: Vec<String>,
-    /// Why, for each of them: in the same order.
-    why_nameless: Vec<String>,
-}
-
 pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let diagnosis = diagnose(args);
     let mut out = std::io::stdout().lock();
@@ -138,7 +120,7 @@ fn diagnose(args: &Args) -> Diagnosis {
         [] => ContainerdChoice::Found,
         at => ContainerdChoice::At(at.iter().map(|url| super::runtimes::path(url)).collect()),
     });
-    let runtimes = runtimes();
+    let runtimes = doctor_runtimes::runtimes();
     let mut advice = Vec::new();
     let mut blind = Vec::new();
     let mut able = true;
@@ -252,42 +234,6 @@ fn diagnose(args: &Args) -> Diagnosis {
         blind,
         advice,
     }
-}
-
-fn shown_cgroup(path: &str) -> String {
-    match path {
-        "" => "not its own".to_owned(),
-        path => crate::event::escape(path.as_bytes()).to_string(),
-    }
-}
-
-/// The running containers by runtime, and which of them have no name without an engine.
-fn runtimes() -> Vec<RuntimeDiagnosis> {
-    let (known, _) = Inventory::new(RuntimeOptions::none()).containers();
-    let mut found: BTreeMap<(String, String), RuntimeDiagnosis> = BTreeMap::new();
-    for ListedContainer { id, info } in known.iter().filter(|k| k.info.init_pid != 0) {
-        let scope = info.owner.map_or_else(
-            || info.engine_namespace.clone(),
-            |owner| format!("user {owner}"),
-        );
-        let key = (format!("{:?}", info.runtime), scope.clone());
-        let of_runtime = found.entry(key).or_insert_with(|| RuntimeDiagnosis {
-            runtime: info.runtime,
-            scope,
-            containers: 0,
-            nameless: Vec::new(),
-            why_nameless: Vec::new(),
-        });
-        of_runtime.containers += 1;
-        if info.name.is_empty() || (info.name == id.short() && id.name().is_none()) {
-            of_runtime.nameless.push(id.short().to_owned());
-            let why = bundle::why_unnamed(info.init_pid);
-            of_runtime
-                .why_nameless
-                .push(format!("{why}; cgroup {}", shown_cgroup(&info.cgroup)));
-        }
-    }
-    found.into_values().collect()
 }
 
 /// Loads and attaches everything once, and lets it go again.
@@ -464,34 +410,7 @@ fn text(d: &Diagnosis) -> String {
         line(found.error.is_empty(), "containerd engine", detail);
     }
     for found in &d.runtimes {
-        let name = match found.runtime {
-            Runtime::Docker => "Docker",
-            Runtime::Podman => "Podman",
-            Runtime::Containerd => "containerd",
-            Runtime::Crio => "CRI-O",
-            Runtime::Lxc => "LXC",
-            Runtime::Nspawn => "systemd-nspawn",
-            Runtime::Runc => "runc",
-            Runtime::Crun => "crun",
-            Runtime::Unknown => "unknown runtime",
-        };
-        let what = match found.scope.as_str() {
-            "" => name.to_owned(),
-            scope => format!("{name} {scope}"),
-        };
-        let mut detail = format!("{} running", found.containers);
-        if !found.nameless.is_empty() {
-            detail += &format!(", {} named by no file", found.nameless.len());
-        }
-        line(found.nameless.is_empty(), &what, detail);
-        let unnamed = found.nameless.iter().zip(&found.why_nameless);
-        for (id, why) in unnamed.clone().take(MAX_NAMELESS) {
-            line(false, &format!("  {id}"), why.clone());
-        }
-        let more = unnamed.count().saturating_sub(MAX_NAMELESS);
-        if more > 0 {
-            line(false, "  …", format!("and {more} more"));
-        }
+        found.lines(&mut line);
     }
     for blind in &d.blind {
         line(false, "cannot", format!("{}: {}", blind.what, blind.why));

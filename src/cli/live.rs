@@ -128,21 +128,11 @@ pub(super) fn report_policy(event: &Event) {
 #[derive(Debug, Default)]
 pub(super) struct EngineReporter {
     told: Option<EngineState>,
-    /// By how much the wall clock was set, as last reported.
-    clock: Option<String>,
 }
 
 impl EngineReporter {
-    /// Reports a changed engine state, and that somebody set the wall clock.
+    /// Reports a changed engine state.
     pub(super) fn look(&mut self, live: &Live) {
-        let clock = live.core().lock().state.clock_set();
-        if clock != self.clock {
-            let step = clock.as_deref().unwrap_or("back to where it was");
-            print_message(format!(
-                "the wall clock was set: {step}; times go on by the clock of the beginning"
-            ));
-            self.clock = clock;
-        }
         let engines = live.engines();
         let mut state = engines.get(&EngineKind::Docker).cloned();
         // A host of containerd's needs no Docker.
@@ -162,6 +152,31 @@ impl EngineReporter {
             print_message(what);
         }
         self.told = state;
+    }
+}
+
+/// Reports on stderr that somebody set the wall clock.
+#[derive(Debug, Default)]
+pub(super) struct ClockReporter {
+    /// By how much, as last reported.
+    told: Option<String>,
+}
+
+impl ClockReporter {
+    /// Reports a changed distance between the wall clock and the session's times.
+    pub(super) fn look(&mut self, live: &Live) {
+        let step = live.core().lock().state.clock_set();
+        if step == self.told {
+            return;
+        }
+        print_message(match &step {
+            Some(step) => format!(
+                "the host's clock is {step} from what it was when watching began; times here go on \
+                 without that step"
+            ),
+            None => "the host's clock agrees with the times here again".to_owned(),
+        });
+        self.told = step;
     }
 }
 

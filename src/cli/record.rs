@@ -65,11 +65,13 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     }
     let deadline = args.duration.map(|d| Instant::now() + d);
     let mut engine = live::EngineReporter::default();
+    let mut clock = live::ClockReporter::default();
     while !ended.ended()
         && deadline.is_none_or(|at| Instant::now() < at)
         && live::recording_error(&live).is_none()
     {
         engine.look(&live);
+        clock.look(&live);
         std::thread::sleep(Duration::from_millis(50));
     }
     live::stop(live)?;

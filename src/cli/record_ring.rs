@@ -109,12 +109,14 @@ pub(super) fn run(
     };
     let deadline = duration.map(|d| Instant::now() + d);
     let mut engine = live::EngineReporter::default();
+    let mut clock = live::ClockReporter::default();
     let mut next = Instant::now();
     while !ended.ended() && deadline.is_none_or(|at| Instant::now() < at) {
         if live::recording_error(&ring.live).is_some() {
             break;
         }
         engine.look(&ring.live);
+        clock.look(&ring.live);
         if Instant::now() >= next {
             next = Instant::now() + INTERVAL.min(limits.segment);
             ring.keep_limits().map_err(|error| fail(&error))?;

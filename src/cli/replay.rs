@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use super::config::ScreenArgs;
 use super::error::print_message;
-use super::selection::{self, LineTypes, OutputLines, Selection};
+use super::output_lines::{self, OutputLines};
+use super::selection::{self, LineTypes, Selection};
 use super::{CliError, ring, terminal};
 use crate::core::Core;
 use crate::event::Timestamp;
@@ -164,7 +165,7 @@ fn print(
             if lines.is_selected(finding, &core) {
                 let line = lines.printable(line);
                 let line = match &finding.container {
-                    Some(id) => selection::named(line, id, &core),
+                    Some(id) => output_lines::named(line, id, &core),
                     None => line,
                 };
                 out.write_all(&line)?;

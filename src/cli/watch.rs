@@ -11,7 +11,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 use parking_lot::Mutex;
 
 use super::error::print_message;
-use super::selection::{self, LineTypes, OutputLines, Selection};
+use super::output_lines::OutputLines;
+use super::selection::{self, LineTypes, Selection};
 use super::signals::StopSignal;
 use super::{CliError, LiveArgs, live};
 use crate::collect::Tap;
@@ -104,12 +105,14 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let mut told = false;
     let mut losses = LossReporter::default();
     let mut engine = live::EngineReporter::default();
+    let mut clock = live::ClockReporter::default();
     let done = print(&queue, || {
         if !told && let Some(error) = live::recording_error(&live) {
             told = true;
             print_message(format!("{error}; watching goes on without recording"));
         }
         engine.look(&live);
+        clock.look(&live);
         losses.report(lines.lock().lost());
         ended.ended() || deadline.is_some_and(|at| Instant::now() >= at)
     });

@@ -1,13 +1,12 @@
 //! File operation records.
 
-use hullwatch_abi::file::{FactsRecord, FileRecord, fact, flag, op};
+use hullwatch_abi::file::{FileRecord, flag, op};
 
 use super::file_attribute::{inode_flags, xattr};
+use super::file_facts::facts;
 use super::{ConvertError, fixed, path, take, until_nul};
 use crate::catalog::secrets;
-use crate::event::{
-    Bytes, DeviceNumber, ExecRefused, File, FileFacts, FileOp, Filesystem, Timestamp, Via,
-};
+use crate::event::{Bytes, DeviceNumber, ExecRefused, File, FileFacts, FileOp, Filesystem, Via};
 
 const KIND: &str = "file";
 /// `AT_REMOVEDIR` of `unlinkat`.
@@ -157,53 +156,6 @@ fn operation(record: &FileRecord) -> Result<FileOp, ConvertError> {
     })
 }
 
-/// The kernel's facts in the stream's terms.
-#[must_use]
-pub fn facts(record: &FactsRecord) -> FileFacts {
-    let has = |bit| record.flags & bit != 0;
-    FileFacts {
-        ino: record.ino,
-        dev: record.dev,
-        fs: filesystem(record.magic),
-        upper: has(fact::UPPER),
-        lower: has(fact::LOWER),
-        memfd: has(fact::MEMFD),
-        unlinked: has(fact::UNLINKED),
-        size: record.size,
-        mtime: time(record.mtime_s, record.mtime_ns),
-        ctime: time(record.ctime_s, record.ctime_ns),
-        mode: record.mode,
-    }
-}
-
-fn time(seconds: i64, nanos: u32) -> Timestamp {
-    Timestamp(
-        seconds
-            .saturating_mul(1_000_000_000)
-            .saturating_add(nanos.into()),
-    )
-}
-
-/// File system kind of an `s_magic`.
-#[must_use]
-pub fn filesystem(magic: u32) -> Filesystem {
-    match magic {
-        0x794c_7630 => Filesystem::Overlay,
-        // tmpfs (devtmpfs too), ramfs.
-        0x0102_1994 | 0x8584_58f6 => Filesystem::Tmpfs,
-        0x9fa0 => Filesystem::Proc,
-        0x6265_6572 => Filesystem::Sysfs,
-        0x0027_e0eb | 0x6367_7270 => Filesystem::Cgroup,
-        // devpts, mqueue.
-        0x1cd1 | 0x1980_0202 => Filesystem::Dev,
-        // ext2–4, xfs, btrfs, f2fs, nfs, fuse, 9p, zfs, squashfs, vfat, exfat, cifs, smb2, ceph.
-        0xef53 | 0x5846_5342 | 0x9123_683e | 0xf2f5_2010 | 0x6969 | 0x6573_5546 | 0x0102_1997
-        | 0x2fc1_2fc1 | 0x7371_7368 | 0x4d44 | 0x2011_bab0 | 0xff53_4d42 | 0xfe53_4d42
-        | 0x00c3_6400 => Filesystem::Disk,
-        _ => Filesystem::Unknown,
-    }
-}
-
 /// The part below `/proc/PID/` when PID is the process itself.
 fn own_proc_entry(path: &[u8], nspid: u32) -> bool {
     let Some(rest) = path.strip_prefix(b"/proc/") else {
@@ -230,9 +182,10 @@ pub fn sensitive(path: &[u8], facts: Option<&FileFacts>, nspid: u32) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use hullwatch_abi::file::ioctl;
+    use hullwatch_abi::file::{FactsRecord, fact, ioctl};
 
     use super::*;
+    use crate::event::Timestamp;
 
     fn bytes(mut record: FileRecord, strings: [&[u8]; 4]) -> Vec<u8> {
         for (len, text) in record.lens.iter_mut().zip(strings) {

@@ -4,6 +4,7 @@ pub mod capability;
 pub mod dns;
 pub mod file;
 mod file_attribute;
+pub mod file_facts;
 pub mod names;
 pub mod net;
 pub mod path;

@@ -2,7 +2,7 @@
 
 use hullwatch_abi::task::{ARGV_MAX, CgroupRecord, ExecRecord, ExitRecord, ForkRecord, flag};
 
-use super::{ConvertError, file, fixed, path, take, until_nul};
+use super::{ConvertError, file_facts, fixed, path, take, until_nul};
 use crate::event::{Bytes, Exec, Exit, Fork};
 
 /// Decodes the bytes behind an exec record's header.
@@ -34,7 +34,7 @@ pub fn exec(body: &[u8], ppid: u32, runtime: bool) -> Result<Exec, ConvertError>
         argv_cut: record.argv_bytes > ARGV_MAX as u64 || argv.len() as u64 != record.argv_bytes,
         cwd: Bytes::from(path::anchored(cwd, record.flags & flag::CWD_CUT == 0)),
         script: (!script.is_empty()).then(|| Bytes::new(script)),
-        file: file::facts(&record.facts),
+        file: file_facts::facts(&record.facts),
         tty: record.flags & flag::TTY != 0,
         runtime,
     })
