@@ -204,7 +204,7 @@ impl Ui {
         }
         // The finding itself is looked at: on to the next of the same session.
         if let Some(RowKey::Finding(id)) = &self.at.detail {
-            let finding = core.detector.findings().iter().find(|f| f.id == *id);
+            let finding = core.detector.finding(*id);
             match finding.and_then(|finding| super::detail::next_related(core, finding)) {
                 Some(next) => self.open(RowKey::Finding(next)),
                 None => self.message = Some("no other finding of the same session".to_owned()),

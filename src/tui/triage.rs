@@ -1,7 +1,5 @@
 //! Actions on findings and incidents: acknowledge, silence, list silences, undo.
 
-use std::sync::Arc;
-
 use crossterm::event::KeyEvent;
 
 use super::accept::{frozen, is_deviation, proposed};
@@ -86,8 +84,7 @@ impl Ui {
         let Some(RowKey::Finding(id)) = self.subject() else {
             return None;
         };
-        let mut findings = core.detector.findings().iter();
-        findings.find(|f| f.id == *id).map(Arc::as_ref)
+        core.detector.finding(*id)
     }
 
     /// A key while a silence dialog is open: the dialog takes all of them.

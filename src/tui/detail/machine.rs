@@ -46,8 +46,7 @@ pub(super) fn facts(core: &Core, machine: Option<&MachineFacts>) -> Vec<DetailLi
     facts.push(fact("events", state.totals.events.to_string()));
     facts.push(fact("lost", state.totals.lost.to_string()));
     if let Some(step) = state.clock_set() {
-        let text =
-            format!("{step} since watching began; times here go on by the clock of the beginning");
+        let text = format!("{step} since watching began; times here go on without that step");
         facts.push(fact("clock set", text));
     }
     facts

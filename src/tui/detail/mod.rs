@@ -20,7 +20,7 @@ use std::borrow::Cow;
 use line::{fact, flagged, heading};
 
 use crate::core::Core;
-use crate::detect::{Finding, FindingId, Severity};
+use crate::detect::Severity;
 use crate::event::{Timestamp, escape};
 use crate::masking::mask_json;
 use crate::state::ProcessEntry;
@@ -36,7 +36,7 @@ pub(super) fn title(core: &Core, query: &Query<'_>, key: &RowKey) -> String {
 /// The severity of what a page is about.
 pub(super) fn severity(core: &Core, key: &RowKey) -> Option<Severity> {
     match key {
-        RowKey::Finding(id) => found(core, *id).map(|finding| finding.severity),
+        RowKey::Finding(id) => core.detector.finding(*id).map(|finding| finding.severity),
         RowKey::Incident(id) => core.incident(*id).map(|incident| incident.severity),
         _ => None,
     }
@@ -48,7 +48,7 @@ pub(super) fn headline(core: &Core, query: &Query<'_>, key: &RowKey) -> Option<S
     let of = |owner| rows::name(core, owner);
     let text = match key {
         RowKey::Incident(id) => incident::headline(core, &core.incident(*id)?),
-        RowKey::Finding(id) => finding::headline(core, found(core, *id)?),
+        RowKey::Finding(id) => finding::headline(core, core.detector.finding(*id)?),
         RowKey::Container(id) => {
             let image = &state.containers.get(id)?.info.image;
             format!("{}  {}", of(&Some(id.clone())), image.escaped())
@@ -79,11 +79,6 @@ pub(super) fn headline(core: &Core, query: &Query<'_>, key: &RowKey) -> Option<S
     Some(query.masked(&text).into_owned())
 }
 
-fn found(core: &Core, id: FindingId) -> Option<&Finding> {
-    let mut all = core.detector.findings().iter().map(std::sync::Arc::as_ref);
-    all.find(|f| f.id == id)
-}
-
 /// A row in a few facts, for the preview below its table: what the table does not show. The title
 /// is a line of its own.
 pub(super) fn brief(
@@ -92,7 +87,7 @@ pub(super) fn brief(
     key: &RowKey,
 ) -> Option<(DetailLine, Vec<DetailLine>)> {
     if let RowKey::Finding(id) = key {
-        let finding = found(core, *id)?;
+        let finding = core.detector.finding(*id)?;
         let mut facts: Vec<DetailLine> = finding::why(finding).collect();
         facts.extend(finding::check(finding));
         let title = format!("{id} {}: {}", finding.rule, finding.title);
@@ -159,7 +154,7 @@ fn unmasked(core: &Core, query: &Query<'_>, key: &RowKey) -> Option<(String, Vec
             Some((id.to_string(), incident::facts(core, query, &incident)))
         }
         RowKey::Finding(id) => {
-            let finding = found(core, *id)?;
+            let finding = core.detector.finding(*id)?;
             Some((
                 format!("{id} {}", finding.rule),
                 finding::facts(core, query, finding),

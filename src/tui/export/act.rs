@@ -325,8 +325,8 @@ impl GatheredEvidence {
         }
     }
 
-    /// Writes it into a new file, which is removed when that fails; what to say. Reads the container's files: the core is better free
-    /// for others meanwhile.
+    /// Writes it into a new file, which is removed when that fails; the message for the person. It
+    /// reads the container's files, so the core should not be locked meanwhile.
     pub(in crate::tui) fn write(
         self,
         now: Timestamp,

@@ -14,7 +14,7 @@ pub(in crate::tui) fn container_of(core: &Core, key: &RowKey) -> Option<Containe
         RowKey::Container(id) => Some(id.clone()),
         RowKey::Incident(id) => core.incident(*id).map(|i| i.container),
         RowKey::Finding(id) => {
-            let finding = core.detector.findings().iter().find(|f| f.id == *id);
+            let finding = core.detector.finding(*id);
             finding.and_then(|finding| finding.container.clone())
         }
         RowKey::Process(pid) => {
@@ -24,8 +24,7 @@ pub(in crate::tui) fn container_of(core: &Core, key: &RowKey) -> Option<Containe
         RowKey::Connection(key) => key.owner.clone(),
         RowKey::File(key) => key.owner.clone(),
         RowKey::Event(seq) => {
-            let mut events = core.state.recent.events.iter();
-            let event = events.find(|event| event.seq == *seq);
+            let event = core.state.recent.event(*seq);
             event.and_then(|event| event.container.clone())
         }
         RowKey::Image(_) | RowKey::Since(_) | RowKey::Machine | RowKey::FileTree => None,

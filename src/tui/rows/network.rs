@@ -121,15 +121,28 @@ fn folded_row(core: &Core, severity: Option<Severity>, group: &PeerGroup<'_>) ->
     }
     row.faded = group.open + group.failed == 0;
     row.text(group.states());
-    row.count(group.count);
-    row.number(group.sent, bytes(group.sent));
-    row.number(group.received, bytes(group.received));
+    let amounts = (group.count, group.sent, group.received);
+    write_rest(core, &mut row, key, latest, amounts);
+    Some(row)
+}
+
+/// The columns that a single connection and many have alike: how many connections, how many bytes were
+/// sent and received; the program, the times, the container.
+fn write_rest(
+    core: &Core,
+    row: &mut Row,
+    key: &ConnectionKey,
+    latest: &Connection,
+    (count, sent, received): (u64, u64, u64),
+) {
+    row.count(count);
+    row.number(sent, bytes(sent));
+    row.number(received, bytes(received));
     row.text(latest.comm.escaped().to_string());
     row.age(core, latest.last);
     row.age(core, latest.first);
     row.text(name(core, &key.owner));
     row.text(word(&key.protocol));
-    Some(row)
 }
 
 fn write(core: &Core, _: &Query<'_>, row: &mut Row) {
@@ -157,14 +170,8 @@ fn write(core: &Core, _: &Query<'_>, row: &mut Row) {
         Phase::Closed => "closed".to_owned(),
         Phase::Failed(errno) => errno_name(errno),
     });
-    row.count(connection.count);
-    row.number(connection.tx_bytes, bytes(connection.tx_bytes));
-    row.number(connection.rx_bytes, bytes(connection.rx_bytes));
-    row.text(connection.comm.escaped().to_string());
-    row.age(core, connection.last);
-    row.age(core, connection.first);
-    row.text(name(core, &key.owner));
-    row.text(word(&key.protocol));
+    let amounts = (connection.count, connection.tx_bytes, connection.rx_bytes);
+    write_rest(core, row, &key, connection, amounts);
 }
 
 #[cfg(test)]
