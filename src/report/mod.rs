@@ -92,8 +92,8 @@ impl Context {
         }
         if let Some(step) = core.state.clock_set() {
             not_seen.push(format!(
-                "The host's clock was set {step} while watching; all times here go on by the clock \
-                 of the beginning."
+                "The host's clock was set by {step} while watching; all times here go on without that \
+                 step."
             ));
         }
         Self {

@@ -149,7 +149,8 @@ mod tests {
     #[test]
     fn what_lay_there_before_watching_is_what_the_comparison_says() {
         let at = |seconds: i64| Timestamp((1_700_000_000 + seconds) * 1_000_000_000);
-        // Ends the hour before watching began; a package's, start-up's, nobody's, and written since.
+        // A program of a package, one made at start-up, one of unknown origin, and a package's that was
+        // written after watching began.
         for (package, ctime, written, severity) in [
             (Some("curl"), at(2000), false, None),
             (None, at(5), false, Some(Severity::Info)),
