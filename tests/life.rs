@@ -6,6 +6,8 @@
 
 mod common;
 
+use std::sync::{Mutex, PoisonError};
+
 use common::{BUSYBOX, DEBIAN, Engine, Watch};
 
 /// An image tag that is removed when the test ends, however it ends.
@@ -51,18 +53,24 @@ fn a_moved_tag_and_the_client_of_an_exec_session_are_reported() {
     watch.stop();
 }
 
+/// More than the kernel's buffer holds.
+const FORKS: &str = "for (1..40000) { $p = fork; exit if !$p; waitpid $p, 0; \
+    open F, '>', \"/tmp/f$_\"; close F; unlink \"/tmp/f$_\" }";
+
+/// One storm at a time: each test says whose losses there are.
+static STORM: Mutex<()> = Mutex::new(());
+
 /// A neighbour does more than the kernel's buffer and every queue can hold while hullwatch cannot
 /// run; then containers are attacked, one of which was not there before.
 #[test]
 fn a_noisy_neighbour_hides_no_attack_from_a_watcher_that_was_held_up() {
-    const FORKS: &str = "for (1..40000) { $p = fork; exit if !$p; waitpid $p, 0; \
-        open F, '>', \"/tmp/f$_\"; close F; unlink \"/tmp/f$_\" }";
     const ATTACKS: usize = 8;
     const ATTACK: &str = "mkdir -p /etc/cron.d; for n in 1 2 3 4 5 6 7 8; do \
         cp /bin/busybox /tmp/drop$n; /tmp/drop$n true; echo x >/etc/cron.d/job$n; done";
     if !common::engine_is_ready() {
         return;
     }
+    let _alone = STORM.lock().unwrap_or_else(PoisonError::into_inner);
     let engine = Engine::tests();
     let sleep = ["sleep", "1000"];
     let noisy = engine.run(&[], DEBIAN, &sleep);
@@ -93,7 +101,7 @@ fn a_noisy_neighbour_hides_no_attack_from_a_watcher_that_was_held_up() {
 /// Three processes fork and make files as fast as they can in the container that is attacked.
 #[test]
 fn a_storm_of_forks_and_files_hides_no_attack_in_its_own_container() {
-    const STORM: &str = "for (;;) { $p = fork; if (!$p) { open F, '>', \"/tmp/f$$\"; close F; \
+    const PROGRAM: &str = "for (;;) { $p = fork; if (!$p) { open F, '>', \"/tmp/f$$\"; close F; \
         unlink \"/tmp/f$$\"; exit } waitpid $p, 0 }";
     const STORMS: usize = 3;
     const ATTACKS: usize = 16;
@@ -102,12 +110,13 @@ fn a_storm_of_forks_and_files_hides_no_attack_in_its_own_container() {
     if !common::engine_is_ready() {
         return;
     }
+    let _alone = STORM.lock().unwrap_or_else(PoisonError::into_inner);
     let engine = Engine::tests();
     let container = engine.run(&[], DEBIAN, &["sleep", "1000"]);
     let watch = Watch::start(&["--events", "findings,container,lost"]);
     watch.expect_facts(&container.id);
     for _ in 0..STORMS {
-        engine.docker(&["exec", "-d", container.id.as_str(), "perl", "-e", STORM]);
+        engine.docker(&["exec", "-d", container.id.as_str(), "perl", "-e", PROGRAM]);
     }
     container.sh("mkdir -p /etc/cron.d; until ls /tmp/f* 2>/dev/null; do :; done");
     for n in 1..=ATTACKS {
@@ -127,4 +136,27 @@ fn a_storm_of_forks_and_files_hides_no_attack_in_its_own_container() {
             assert_eq!(line["container"], container.id.as_str(), "{line}");
         }
     }
+}
+
+#[test]
+fn what_was_lost_of_a_container_that_is_gone_is_told_as_its() {
+    if !common::engine_is_ready() {
+        return;
+    }
+    let _alone = STORM.lock().unwrap_or_else(PoisonError::into_inner);
+    let engine = Engine::tests();
+    let container = engine.run(&[], DEBIAN, &["sleep", "1000"]);
+    let id = container.id.clone();
+    let watch = Watch::start(&["--events", "container,lost"]);
+    watch.expect_facts(&id);
+    watch.hold();
+    container.exec(&["perl", "-e", FORKS]);
+    drop(container);
+    watch.resume();
+    let lost = watch.expect("a loss", |line| line["type"] == "lost");
+    assert_eq!(lost["container"], id.as_str(), "{lost}");
+    watch.expect("its end", |line| {
+        line["container"] == id.as_str() && line["type"] == "container" && line["action"] == "gone"
+    });
+    watch.stop();
 }

@@ -376,6 +376,10 @@ impl Collector<'_> {
     /// A cgroup was removed, or the pid namespace by which a container is known ended.
     pub(super) fn gone(&mut self, ts: Timestamp, place: u64) {
         self.repeats(ts, Due::Cgroup(place));
+        if self.directory.lookup(place).is_some() {
+            // Later nobody would know whose losses they are.
+            self.report_losses(ts);
+        }
         if let Some(container) = self.directory.gone(place)
             && self.lifecycle.gone(&container, place)
         {

@@ -47,6 +47,16 @@ impl Collector<'_> {
         }
     }
 
+    /// Reports what the kernel programs lost since the last time.
+    pub(super) fn report_losses(&mut self, now: Timestamp) {
+        for loss in self.probe.losses() {
+            let container = loss
+                .cgroup
+                .and_then(|cgroup| self.directory.lookup(cgroup).cloned());
+            self.lost(now, container, loss.reason, loss.count, loss.detail);
+        }
+    }
+
     /// Reports the losses and the usage of the past second, `elapsed` long.
     pub(super) fn tick(&mut self, elapsed: Duration) {
         let now = self.probe.now();
@@ -61,12 +71,7 @@ impl Collector<'_> {
         self.end_namespaces(now);
         self.describe(now);
         self.confine(now);
-        for loss in self.probe.losses() {
-            let container = loss
-                .cgroup
-                .and_then(|cgroup| self.directory.lookup(cgroup).cloned());
-            self.lost(now, container, loss.reason, loss.count, loss.detail);
-        }
+        self.report_losses(now);
         for (container, count) in self.queue.take_dropped() {
             let detail = "more events than could be handled".to_owned();
             self.lost(now, container, LostReason::Queue, count, detail);
