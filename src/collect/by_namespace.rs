@@ -3,35 +3,36 @@
 
 use super::collector::Collector;
 use crate::containers::{FoundByNamespace, by_namespace, is_selftest, pid_namespace, snapshot};
-use crate::event::{ContainerAction, ContainerId, Kind, LostReason, Timestamp};
+use crate::event::{ContainerAction, Kind, LostReason, Timestamp};
+use crate::state::Owner;
 
 impl Collector<'_> {
-    /// The container of a process that the kernel programs let in by its pid namespace; `None` when
-    /// it is none (a sandbox of a browser): then the namespace is shut out.
-    pub(super) fn container_by_namespace(
+    /// Whose the event of a process is that the kernel programs let in by its pid namespace: a
+    /// container's, or the host's, as a browser's sandbox is. `None`: nobody asked for it. A namespace
+    /// of no container is shut out; what came of it until then is the host's.
+    pub(super) fn owner_by_namespace(
         &mut self,
         ts: Timestamp,
         namespace: u64,
         pid: u32,
         nspid: u32,
         kind: &Kind,
-    ) -> Option<ContainerId> {
+    ) -> Option<Owner> {
         let known = self.directory.lookup(namespace).cloned();
         // The kernel gives the number of a namespace that ended to the next one.
         let is_first = matches!(kind, Kind::Exec(exec) if !exec.runtime && nspid == 1);
         if let Some(id) = &known
             && (!is_first || self.lifecycle.init(id) == Some(pid))
         {
-            return known;
+            return Some(known);
         }
-        if self.refused.contains(&namespace) && !is_first {
-            return None;
+        if let Some(owner) = self.refused.get(&namespace).filter(|_| !is_first) {
+            return owner.clone();
         }
         // Its cgroup was reported meanwhile, or is about to be.
         let by_cgroup = snapshot::Membership::new(&self.directory).by_cgroup(pid);
         if by_cgroup.as_ref().is_some_and(is_selftest) {
-            self.refuse(namespace, pid);
-            return None;
+            return self.refuse(namespace, pid, None);
         }
         if let Some(id) = by_cgroup {
             if known.is_some_and(|known| known != id) {
@@ -39,7 +40,7 @@ impl Collector<'_> {
             }
             self.directory.alias(namespace, &id);
             self.probe.dismiss(namespace);
-            return Some(id);
+            return Some(Some(id));
         }
         let lives = pid_namespace::namespace_of(pid) == Some(namespace);
         let parent = match kind {
@@ -54,27 +55,29 @@ impl Collector<'_> {
         };
         let Some(found) = found.filter(|found| found.namespace == namespace) else {
             if known.is_some() {
-                return known;
+                return Some(known);
             }
-            self.refuse(namespace, pid);
-            return None;
+            // The host's, while that is watched.
+            return self.refuse(namespace, pid, self.host.then_some(None));
         };
         let id = found.container.id.clone();
         if let Some(known) = known {
             if known == id && !self.lifecycle.has_ended(&id) {
-                return Some(id);
+                return Some(Some(id));
             }
             self.gone(ts, namespace);
         }
         self.begin_by_namespace(ts, &found, if lives { pid } else { parent });
-        Some(id)
+        Some(Some(id))
     }
 
-    /// Shuts out a pid namespace, of which this is a process.
-    fn refuse(&mut self, namespace: u64, pid: u32) {
+    /// Shuts out a pid namespace, of which this is a process; `owner` is whose the events are that came
+    /// of it until then.
+    fn refuse(&mut self, namespace: u64, pid: u32, owner: Option<Owner>) -> Option<Owner> {
         let lives = || pid_namespace::namespace_of(pid) == Some(namespace);
         self.probe.refuse(namespace, lives);
-        self.refused.insert(namespace);
+        self.refused.insert(namespace, owner.clone());
+        owner
     }
 
     /// Reports a container whose cgroup does not identify it; `pid` is a process of it, or its supervisor.

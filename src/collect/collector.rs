@@ -1,6 +1,6 @@
 //! The collector thread: records, engine messages and comparisons → attributed events.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,7 @@ use crate::event::{
 };
 use crate::probe::{Due, Observation, Observed, Probe};
 use crate::response::ResponseResult;
+use crate::state::Owner;
 
 /// How long records gather in the kernel's buffer.
 const POLL: Duration = Duration::from_millis(20);
@@ -55,8 +56,10 @@ pub(super) struct Collector<'a> {
     pub(super) queue: EventQueue<'a>,
     pub(super) scans: Option<ScanQueue>,
     pub(super) lost_total: u64,
-    /// Pid namespaces shut out since the last tick.
-    pub(super) refused: BTreeSet<u64>,
+    /// Pid namespaces shut out since the last tick, and whose their events are.
+    pub(super) refused: BTreeMap<u64, Option<Owner>>,
+    /// The host's own processes are watched as well.
+    pub(super) host: bool,
     /// This program's process, as the kernel reports it.
     own_pid: Option<u32>,
     pub(super) shared: &'a LiveShared,
@@ -101,7 +104,8 @@ pub(super) fn run(
         engine: None,
         queue: EventQueue::new(events),
         lost_total: 0,
-        refused: BTreeSet::new(),
+        refused: BTreeMap::new(),
+        host,
         own_pid: crate::system::host_pid(),
         shared,
     };
@@ -350,7 +354,10 @@ impl Collector<'_> {
                     return;
                 }
                 let container = if pid_namespace::is_namespace(cgroup) {
-                    self.container_by_namespace(ts, cgroup, pid, nspid, &kind)
+                    match self.owner_by_namespace(ts, cgroup, pid, nspid, &kind) {
+                        Some(owner) => owner,
+                        None => return,
+                    }
                 } else {
                     self.directory.lookup(cgroup).cloned()
                 };

@@ -188,3 +188,34 @@ fn containers_without_a_cgroup_of_their_own() {
     }
     watch.stop();
 }
+
+/// A sandbox of the host, as a browser's or a build's, has a pid namespace and mounts of its own.
+#[test]
+fn a_sandbox_of_the_host_is_not_reported() {
+    if !kernel_is_ready() {
+        return;
+    }
+    let mut bundle = Bundle::new();
+    bundle.configure(None);
+    let watch = Watch::start(&["--no-engine", "--events", "all"]);
+    let mark = unique("hullwatch-sandbox");
+    for _ in 0..10 {
+        let script = format!("for n in 1 2 3; do echo x >/tmp/{mark}; done; rm /tmp/{mark}");
+        let sandbox = ["--pid", "--fork", "--mount", "sh", "-c", &script];
+        assert!(
+            Command::new("unshare")
+                .args(sandbox)
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+    // What came of them is there before this one's birth.
+    let after = unique("after");
+    let id = format!("runc/{after}");
+    bundle.run(&words("runc"), &after);
+    watch.expect("a container after them", |line| of(line, &id).is_some());
+    let lines = watch.stop();
+    let of_sandbox = |line: &&Value| line.to_string().contains(&mark);
+    assert_eq!(lines.iter().find(of_sandbox), None);
+}
