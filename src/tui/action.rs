@@ -351,15 +351,15 @@ pub static ACTIONS: &[Entry] = &[
     row("help", A::Help, &["?", "F1"], G::Find, P::Anywhere, (90, "help", "show the keys; typing searches them")),
 
     row("sort", A::Sort, &["s"], G::Table, P::Rows, (30, "sort", "choose the column to sort by; :sort -age")),
-    row("reverse", A::Reverse, &["S"], G::Table, P::Rows, (0, "reverse", "the other way round")),
+    row("reverse", A::Reverse, &["S"], G::Table, P::Rows, (0, "reverse", "reverse the sort order")),
     row("columns", A::Columns, &["c"], G::Table, P::Rows, (31, "columns", "choose the columns; :columns image pids")),
-    row("preview", A::Preview, &["v"], G::Table, P::Rows, (0, "preview", "explain the selected row below the table, or not")),
+    row("preview", A::Preview, &["v"], G::Table, P::Rows, (0, "preview", "show or hide the preview of the selected row below the table")),
     row("zoom", A::Zoom, &["z"], G::Table, P::Anywhere, (0, "zoom", "only the table, or all")),
     row("tree", A::Tree, &["t"], G::Table, P::Tree, (32, "tree/flat", "processes as a tree or as a list; files by directory; many peers in one row or one by one")),
     row("ended", A::Ended, &["x"], G::Table, P::Rows, (33, "ended", "show or hide what ended")),
     row("follow", A::Follow, &["f"], G::Table, P::Rows, (0, "follow", "let the selection follow what changed last")),
     row("mark", A::Mark, &["Space"], G::Table, P::Rows, (34, "mark", "mark the row; other actions take the marked ones")),
-    row("clear-marks", A::ClearMarks, &["*"], G::Table, P::Rows, (0, "clear marks", "take all marks away")),
+    row("clear-marks", A::ClearMarks, &["*"], G::Table, P::Rows, (0, "clear marks", "clear all marks")),
 
     row("copy", A::CopyCell, &["y"], G::Take, P::Anywhere, (0, "copy", "copy what the row is called to the clipboard (OSC 52)")),
     row("copy-row", A::CopyRow, &["Y"], G::Take, P::Anywhere, (0, "copy as JSON", "copy the row as JSON")),
