@@ -3,7 +3,7 @@
 
 use super::collector::Collector;
 use crate::containers::{FoundByNamespace, by_namespace, is_selftest, pid_namespace, snapshot};
-use crate::event::{ContainerAction, Kind, LostReason, Timestamp};
+use crate::event::{ContainerAction, ContainerId, Kind, LostReason, Timestamp};
 use crate::state::Owner;
 
 impl Collector<'_> {
@@ -18,13 +18,20 @@ impl Collector<'_> {
         nspid: u32,
         kind: &Kind,
     ) -> Option<Owner> {
-        let known = self.directory.lookup(namespace).cloned();
+        let mut known = self.directory.lookup(namespace).cloned();
         // The kernel gives the number of a namespace that ended to the next one.
         let is_first = matches!(kind, Kind::Exec(exec) if !exec.runtime && nspid == 1);
-        if let Some(id) = &known
-            && (!is_first || self.lifecycle.init(id) == Some(pid))
-        {
-            return Some(known);
+        if let Some(id) = &known {
+            if is_first && self.is_over(id, namespace) {
+                self.gone(ts, namespace);
+                known = None;
+            } else if !is_first && self.lifecycle.has_ended(id) && !matches!(kind, Kind::Exit(_)) {
+                // All its processes were killed with its init: this one set up the next namespace of that
+                // number, which its first exec tells.
+                return self.host.then_some(None);
+            } else if !is_first || self.lifecycle.init(id) == Some(pid) {
+                return Some(known);
+            }
         }
         if let Some(owner) = self.refused.get(&namespace).filter(|_| !is_first) {
             return owner.clone();
@@ -71,11 +78,17 @@ impl Collector<'_> {
         Some(Some(id))
     }
 
+    /// True when the container's init ended, and with it the pid namespace.
+    fn is_over(&self, id: &ContainerId, namespace: u64) -> bool {
+        let lives = |init| pid_namespace::namespace_of(init) == Some(namespace);
+        self.lifecycle.has_ended(id) || self.lifecycle.init(id).is_some_and(|init| !lives(init))
+    }
+
     /// Shuts out a pid namespace, of which this is a process; `owner` is whose the events are that came
     /// of it until then.
     fn refuse(&mut self, namespace: u64, pid: u32, owner: Option<Owner>) -> Option<Owner> {
-        let lives = || pid_namespace::namespace_of(pid) == Some(namespace);
-        self.probe.refuse(namespace, lives);
+        let ends = || pid_namespace::will_end(namespace, pid);
+        self.probe.refuse(namespace, ends);
         self.refused.insert(namespace, owner.clone());
         owner
     }
@@ -98,6 +111,10 @@ impl Collector<'_> {
                 }
             }
             self.probe.dismiss(found.namespace);
+        } else if let Err(error) = self.probe.admit(found.namespace) {
+            // Let in already, unless a sandbox that had the number before was shut out meanwhile.
+            let id = Some(found.container.id.clone());
+            self.lost(ts, id, LostReason::MapFull, 0, error.to_string());
         }
         if let Some(found) = self.lifecycle.entered(&found.container.id.clone()) {
             self.report(ts, &found, pid, ContainerAction::Appeared);

@@ -331,7 +331,7 @@ impl Collector<'_> {
     }
 
     /// Counts that nothing came after, of file operations.
-    fn repeats(&mut self, now: Timestamp, of: Due) {
+    fn repeats(&mut self, now: Timestamp, of: Due<'_>) {
         let mut counted = Vec::new();
         self.probe
             .repeats(now, of, &mut |observed| counted.push(observed));
@@ -354,7 +354,14 @@ impl Collector<'_> {
                     return;
                 }
                 let container = if pid_namespace::is_namespace(cgroup) {
-                    match self.owner_by_namespace(ts, cgroup, pid, nspid, &kind) {
+                    let owner = self.owner_by_namespace(ts, cgroup, pid, nspid, &kind);
+                    if !matches!(owner, Some(Some(_)))
+                        && let Kind::File(file) = &kind
+                    {
+                        // A container may have the namespace's number when their time has come.
+                        self.repeats(ts, Due::Operation(pid, file));
+                    }
+                    match owner {
                         Some(owner) => owner,
                         None => return,
                     }

@@ -33,6 +33,32 @@ pub fn members_of(namespace: u64) -> Vec<u32> {
         .collect()
 }
 
+/// True while the kernel will still report the end of the namespace's first process, and with it that the
+/// namespace's number is free for another; `pid` is one of its processes. That report is made when the
+/// process has the flag `PF_EXITING`, and before it leaves its namespaces.
+#[must_use]
+pub fn will_end(namespace: u64, pid: u32) -> bool {
+    let is_inside = |pid: u32| namespace_of(pid) == Some(namespace);
+    if !is_inside(pid) {
+        // Another namespace may have the number already.
+        return false;
+    }
+    let is_first = |pid: &u32| in_namespace(*pid).is_some_and(|pids| pids.last() == Some(&1));
+    let first = match is_first(&pid) {
+        true => Some(pid),
+        false => members_of(namespace).into_iter().find(is_first),
+    };
+    first.is_some_and(|first| !is_exiting(first) && is_inside(first))
+}
+
+fn is_exiting(pid: u32) -> bool {
+    let stat = i32::try_from(pid).map(|pid| procfs::process::Process::new(pid)?.stat());
+    // Its flags cannot be read when it is gone.
+    !stat.is_ok_and(|stat| {
+        stat.is_ok_and(|stat| stat.flags & procfs::process::StatFlags::PF_EXITING.bits() == 0)
+    })
+}
+
 /// The pids of a process, from the host's namespace to its own.
 pub(super) fn in_namespace(pid: u32) -> Option<Vec<u32>> {
     let status = fs::read(format!("/proc/{pid}/status")).ok()?;
@@ -46,9 +72,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_process_that_ended_is_exiting() {
+        assert!(!is_exiting(std::process::id()));
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        // Not reaped yet, it has all of its files in /proc.
+        let ended = || fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+        while !ended().contains(") Z") {}
+        assert!(is_exiting(child.id()));
+        child.wait().unwrap();
+        assert!(is_exiting(child.id()));
+    }
+
+    #[test]
     fn this_process_is_in_the_hosts_namespace() {
         assert_eq!(namespace_of(std::process::id()), None);
         assert_eq!(namespace_of(u32::MAX), None);
+        assert!(!will_end(PID_NAMESPACE | 1, std::process::id()));
         let own = in_namespace(std::process::id()).unwrap();
         assert!(own.contains(&std::process::id()));
         assert!(is_namespace(PID_NAMESPACE | 4_026_531_836) && !is_namespace(1 << 40));

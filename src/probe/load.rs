@@ -232,13 +232,13 @@ impl Probe {
         let _ = self.by_namespace.set(0, 0, 0);
     }
 
-    /// Shuts a pid namespace out and is not asked about it again, while `lives` says that it is there:
-    /// the kernel gives its number to a later one.
-    pub fn refuse(&mut self, namespace: u64, lives: impl Fn() -> bool) {
+    /// Shuts a pid namespace out and is not asked about it again until the kernel programs see it end,
+    /// which `will_end` says they will: the kernel gives its number to a later one.
+    pub fn refuse(&mut self, namespace: u64, will_end: impl Fn() -> bool) {
         self.dismiss(namespace);
         // Refused or not, it is shut out.
         let _ = self.refused.insert(namespace, 1, 0);
-        if !lives() {
+        if !will_end() {
             let _ = self.refused.remove(&namespace);
         }
     }
@@ -272,7 +272,7 @@ impl Probe {
     }
 
     /// Repeated file operations that were counted and not yet reported.
-    pub fn repeats(&mut self, now: Timestamp, of: Due, sink: &mut dyn FnMut(Observed)) {
+    pub fn repeats(&mut self, now: Timestamp, of: Due<'_>, sink: &mut dyn FnMut(Observed)) {
         self.repeats.due(now, of, sink);
     }
 

@@ -21,12 +21,15 @@ const SLACK_NS: i64 = 200_000_000;
 const OVERLAP_NS: i64 = 2_000_000_000;
 
 /// Which counts to fetch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Due {
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Due<'a> {
     /// Operations reported more than a window ago.
     Over,
-    /// Operations of a cgroup that ended: later its container is unknown.
+    /// Operations of a cgroup or pid namespace that ended, reported until now: later their container is
+    /// unknown, and later ones are another's with that number.
     Cgroup(u64),
+    /// Operations like this one, of that process.
+    Operation(u32, &'a File),
     /// All: the end of watching.
     All,
 }
@@ -80,7 +83,7 @@ impl Repeats {
     }
 
     /// Returns the repetitions of operations reported at least a window ago.
-    pub(super) fn due(&mut self, now: Timestamp, of: Due, sink: &mut dyn FnMut(Observed)) {
+    pub(super) fn due(&mut self, now: Timestamp, of: Due<'_>, sink: &mut dyn FnMut(Observed)) {
         self.table.due(&mut self.kernel, now, of, sink);
     }
 
@@ -142,15 +145,21 @@ impl RepeatTable {
         &mut self,
         kernel: &mut dyn Counts,
         now: Timestamp,
-        of: Due,
+        of: Due<'_>,
         sink: &mut dyn FnMut(Observed),
     ) {
         let over = |told: Timestamp, after: i64| now.0.saturating_sub(told.0) >= after;
         let window = i64::try_from(WINDOW_NS).unwrap_or(i64::MAX);
+        if let Due::Operation(pid, file) = of {
+            if let Some(key) = key(pid, file) {
+                self.fetch(kernel, now, key, sink);
+            }
+            return;
+        }
         if let Due::Cgroup(id) = of {
             let waits = |told, key| {
                 let waiting: Option<&Waiting> = self.waiting.get(key);
-                waiting.is_some_and(|w| w.told == told && w.cgroup == id)
+                waiting.is_some_and(|w| w.told == told && w.told.0 <= now.0 && w.cgroup == id)
             };
             let order = self.order.iter();
             let keys: Vec<Alike> = order
@@ -281,7 +290,7 @@ mod tests {
         }
     }
 
-    fn due(table: &mut RepeatTable, kernel: &mut Fake, now: i64, of: Due) -> Vec<Observed> {
+    fn due(table: &mut RepeatTable, kernel: &mut Fake, now: i64, of: Due<'_>) -> Vec<Observed> {
         let mut out = Vec::new();
         table.due(kernel, Timestamp(now), of, &mut |o| out.push(o));
         out
@@ -293,10 +302,26 @@ mod tests {
         table.told(&mut observed(0, FileOp::Write, 1));
         kernel.0.insert(the_key(), 3);
         assert!(due(&mut table, &mut kernel, 1, Due::Cgroup(8)).is_empty());
+        assert!(due(&mut table, &mut kernel, -1, Due::Cgroup(9)).is_empty());
         let out = due(&mut table, &mut kernel, 1, Due::Cgroup(9));
         assert_eq!(out.iter().map(count).collect::<Vec<_>>(), [3]);
         assert!(due(&mut table, &mut kernel, 9 * SECOND, Due::Over).is_empty());
         assert!(table.order.is_empty() && table.unknown == 0);
+    }
+
+    #[test]
+    fn the_repeats_of_one_operation_are_fetched_alone() {
+        let (mut table, mut kernel) = (RepeatTable::default(), Fake::default());
+        let mut seen = observed(0, FileOp::Write, 1);
+        table.told(&mut seen);
+        kernel.0.insert(the_key(), 3);
+        let Observation::Event(Kind::File(file)) = &seen.fact else {
+            panic!("{seen:?}");
+        };
+        assert!(due(&mut table, &mut kernel, 1, Due::Operation(8, file)).is_empty());
+        let out = due(&mut table, &mut kernel, 1, Due::Operation(7, file));
+        assert_eq!(out.iter().map(count).collect::<Vec<_>>(), [3]);
+        assert!(due(&mut table, &mut kernel, 9 * SECOND, Due::Over).is_empty());
     }
 
     #[test]

@@ -161,6 +161,15 @@ fn containers_of_plain_runc_in_any_cgroup() {
     remove_all(Path::new("/sys/fs/cgroup/hullwatch-test"));
 }
 
+/// crun's containers are in its own cgroup.
+fn crun_without_cgroup() -> Vec<String> {
+    // crun refuses the mixture of both versions.
+    let script = "umount -R -l /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup && exec crun --cgroup-manager=disabled \"$@\"";
+    ["unshare", "--mount", "sh", "-c", script, "crun"]
+        .map(str::to_owned)
+        .to_vec()
+}
+
 /// As a rootless Podman's on a host that gives it no cgroup: the container is in the root cgroup, with
 /// all else.
 #[test]
@@ -171,16 +180,7 @@ fn containers_without_a_cgroup_of_their_own() {
     let mut bundle = Bundle::new();
     bundle.configure(None);
     let (web, other) = (unique("web"), unique("other"));
-    // crun refuses the mixture of both versions.
-    let crun = [
-        "unshare",
-        "--mount",
-        "sh",
-        "-c",
-        "umount -R -l /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup && exec crun --cgroup-manager=disabled \"$@\"",
-        "crun",
-    ]
-    .map(str::to_owned);
+    let crun = crun_without_cgroup();
     let watch = Watch::start(&["--no-engine", "--events", "container,exec"]);
     for name in [&web, &other, &web] {
         let id = format!("crun/{name}");
@@ -214,6 +214,65 @@ fn a_sandbox_of_the_host_is_not_reported() {
     let after = unique("after");
     let id = format!("runc/{after}");
     bundle.run(&words("runc"), &after);
+    watch.expect("a container after them", |line| of(line, &id).is_some());
+    let lines = watch.stop();
+    let of_sandbox = |line: &&Value| line.to_string().contains(&mark);
+    assert_eq!(lines.iter().find(of_sandbox), None);
+}
+
+/// The kernel gives the number of a pid namespace that ended to the next one: what a sandbox of the host
+/// does is not that container's which had the number before.
+#[test]
+fn a_sandbox_with_the_number_of_an_ended_container_is_not_it() {
+    if !kernel_is_ready() {
+        return;
+    }
+    let mut bundle = Bundle::new();
+    bundle.configure(None);
+    let crun = crun_without_cgroup();
+    let watch = Watch::start(&["--no-engine", "--events", "all"]);
+    let mark = unique("hullwatch-reused");
+    let script = format!(
+        "readlink /proc/self/ns/pid; for n in 1 2 3; do echo x >/tmp/{mark}; done; rm /tmp/{mark}"
+    );
+    let sandbox = ["--pid", "--fork", "--mount-proc", "sh", "-c", &script];
+    // The number is free when the kernel has cleaned up, and other tests' sandboxes may be faster.
+    let reuses = |round: usize| {
+        let name = unique(&format!("ended{round}"));
+        let mut command = Command::new(&crun[0]);
+        command
+            .args(&crun[1..])
+            .args(["run", &name])
+            .current_dir(&bundle.dir);
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        // As its parent it reaps the init.
+        let mut container = command.spawn().unwrap();
+        let running = || {
+            let state = bundle.command(&crun, &["state", &name]);
+            let state: Value = serde_json::from_slice(&state.stdout).ok()?;
+            (state["status"] == "running").then(|| state["pid"].to_string())
+        };
+        let init = loop {
+            if let Some(init) = running() {
+                break init;
+            }
+            assert_eq!(container.try_wait().unwrap(), None, "it did not start");
+        };
+        let namespace = fs::read_link(format!("/proc/{init}/ns/pid")).unwrap();
+        bundle.command(&crun, &["kill", &name, "KILL"]);
+        container.wait().unwrap();
+        (0..50).any(|_| {
+            let output = Command::new("unshare").args(sandbox).output().unwrap();
+            assert!(output.status.success(), "{output:?}");
+            let own = String::from_utf8(output.stdout).unwrap();
+            Path::new(own.trim()) == namespace
+        })
+    };
+    let reused = (0..50).filter(|round| reuses(*round)).take(3);
+    assert_eq!(reused.count(), 3, "the kernel gave the numbers to others");
+    let after = unique("after-reuse");
+    let id = format!("crun/{after}");
+    bundle.run(&crun, &after);
     watch.expect("a container after them", |line| of(line, &id).is_some());
     let lines = watch.stop();
     let of_sandbox = |line: &&Value| line.to_string().contains(&mark);
