@@ -4,13 +4,36 @@
 use super::collector::Collector;
 use crate::containers::{FoundByNamespace, by_namespace, is_selftest, pid_namespace, snapshot};
 use crate::event::{ContainerAction, ContainerId, Kind, LostReason, Timestamp};
+use crate::probe::Due;
 use crate::state::Owner;
 
 impl Collector<'_> {
+    /// Whose the event of a process in this cgroup or pid namespace is; `None`: nobody asked for it.
+    pub(super) fn owner(
+        &mut self,
+        ts: Timestamp,
+        place: u64,
+        pid: u32,
+        nspid: u32,
+        kind: &Kind,
+    ) -> Option<Owner> {
+        if !pid_namespace::is_namespace(place) {
+            return Some(self.directory.lookup(place).cloned());
+        }
+        let owner = self.owner_by_namespace(ts, place, pid, nspid, kind);
+        if !matches!(owner, Some(Some(_)))
+            && let Kind::File(file) = kind
+        {
+            // Fetched later, its repeats would be those of the container that has the number then.
+            self.repeats(ts, Due::Operation(pid, file));
+        }
+        owner
+    }
+
     /// Whose the event of a process is that the kernel programs let in by its pid namespace: a
     /// container's, or the host's, as a browser's sandbox is. `None`: nobody asked for it. A namespace
     /// of no container is shut out; what came of it until then is the host's.
-    pub(super) fn owner_by_namespace(
+    fn owner_by_namespace(
         &mut self,
         ts: Timestamp,
         namespace: u64,

@@ -19,7 +19,7 @@ use crate::containers::compare::Comparer;
 use crate::containers::usage::UsageSampler;
 use crate::containers::{
     self, CgroupDirectory, EngineKind, EngineState, FoundContainer, ProcessSampler, RuntimeMessage,
-    RuntimeOptions, Runtimes, by_namespace, merge, pid_namespace, runtime_setup, snapshot,
+    RuntimeOptions, Runtimes, by_namespace, merge, runtime_setup, snapshot,
 };
 use crate::event::{
     BaselineChange, Compare, ContainerAction, ContainerEvent, ContainerId, ContainerInfo,
@@ -331,7 +331,7 @@ impl Collector<'_> {
     }
 
     /// Counts that nothing came after, of file operations.
-    fn repeats(&mut self, now: Timestamp, of: Due<'_>) {
+    pub(super) fn repeats(&mut self, now: Timestamp, of: Due<'_>) {
         let mut counted = Vec::new();
         self.probe
             .repeats(now, of, &mut |observed| counted.push(observed));
@@ -353,20 +353,8 @@ impl Collector<'_> {
                 if self.directory.is_selftest(cgroup) {
                     return;
                 }
-                let container = if pid_namespace::is_namespace(cgroup) {
-                    let owner = self.owner_by_namespace(ts, cgroup, pid, nspid, &kind);
-                    if !matches!(owner, Some(Some(_)))
-                        && let Kind::File(file) = &kind
-                    {
-                        // A container may have the namespace's number when their time has come.
-                        self.repeats(ts, Due::Operation(pid, file));
-                    }
-                    match owner {
-                        Some(owner) => owner,
-                        None => return,
-                    }
-                } else {
-                    self.directory.lookup(cgroup).cloned()
+                let Some(container) = self.owner(ts, cgroup, pid, nspid, &kind) else {
+                    return;
                 };
                 // In a container, what this program does to watch would be an attack by others.
                 if container.is_some() && Some(pid) == self.own_pid {

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
 use hullwatch_abi::header::PID_NAMESPACE;
+use procfs::process::{Process, StatFlags};
 
 use super::proc_files::{pids, status_field};
 
@@ -52,11 +53,12 @@ pub fn will_end(namespace: u64, pid: u32) -> bool {
 }
 
 fn is_exiting(pid: u32) -> bool {
-    let stat = i32::try_from(pid).map(|pid| procfs::process::Process::new(pid)?.stat());
-    // Its flags cannot be read when it is gone.
-    !stat.is_ok_and(|stat| {
-        stat.is_ok_and(|stat| stat.flags & procfs::process::StatFlags::PF_EXITING.bits() == 0)
-    })
+    let flags = || {
+        let process = Process::new(i32::try_from(pid).ok()?).ok()?;
+        Some(process.stat().ok()?.flags)
+    };
+    // They cannot be read when it is gone.
+    flags().is_none_or(|flags| flags & StatFlags::PF_EXITING.bits() != 0)
 }
 
 /// The pids of a process, from the host's namespace to its own.

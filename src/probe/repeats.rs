@@ -28,7 +28,7 @@ pub enum Due<'a> {
     /// Operations of a cgroup or pid namespace that ended, reported until now: later their container is
     /// unknown, and later ones are another's with that number.
     Cgroup(u64),
-    /// Operations like this one, of that process.
+    /// Operations of this process that the kernel programs count as one with this.
     Operation(u32, &'a File),
     /// All: the end of watching.
     All,

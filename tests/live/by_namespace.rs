@@ -161,7 +161,7 @@ fn containers_of_plain_runc_in_any_cgroup() {
     remove_all(Path::new("/sys/fs/cgroup/hullwatch-test"));
 }
 
-/// crun's containers are in its own cgroup.
+/// A crun that gives its containers no cgroup of their own.
 fn crun_without_cgroup() -> Vec<String> {
     // crun refuses the mixture of both versions.
     let script = "umount -R -l /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup && exec crun --cgroup-manager=disabled \"$@\"";
