@@ -17,10 +17,10 @@ pub enum FileEffect {
     Attribute,
 }
 
-/// Declares the operations: the kernel programs' number, the words for people ("created /tmp/x"),
-/// and the effect. All other code derives from this list.
+/// Declares the operations: the kernel programs' number, the words for people ("created /tmp/x",
+/// "could not create /tmp/x"), and the effect. All other code derives from this list.
 macro_rules! operations {
-    ($($(#[$doc:meta])* $name:ident = $number:literal, $verb:literal, $effect:ident;)*) => {
+    ($($(#[$doc:meta])* $name:ident = $number:literal, $verb:literal, $do:literal, $effect:ident;)*) => {
         /// What was done to a file.
         #[derive(
             Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
@@ -48,6 +48,14 @@ macro_rules! operations {
                 }
             }
 
+            /// What was to be done, for people: "could not create /tmp/x".
+            #[must_use]
+            pub fn infinitive(self) -> &'static str {
+                match self {
+                    $(Self::$name => $do,)*
+                }
+            }
+
             /// What it does with the file.
             #[must_use]
             pub fn effect(self) -> FileEffect {
@@ -61,39 +69,39 @@ macro_rules! operations {
 
 operations! {
     /// Created by an open.
-    Create = 0, "created", Content;
+    Create = 0, "created", "create", Content;
     /// Opened for writing.
-    Write = 1, "wrote", Content;
+    Write = 1, "wrote", "write", Content;
     /// Cut to a length.
-    Truncate = 2, "wrote", Content;
+    Truncate = 2, "wrote", "write", Content;
     /// A sensitive file was opened for reading.
-    Read = 3, "read", Use;
+    Read = 3, "read", "read", Use;
     /// Moved; `path` is the old name, `target` the new.
-    Rename = 4, "moved", Name;
+    Rename = 4, "moved", "move", Name;
     /// Removed.
-    Unlink = 5, "removed", Name;
+    Unlink = 5, "removed", "remove", Name;
     /// Hard link; `path` is the existing file, `target` the new name.
-    Link = 6, "linked", Name;
+    Link = 6, "linked", "link", Name;
     /// Symbolic link; `path` is the new name, `target` its content.
-    Symlink = 7, "linked", Name;
+    Symlink = 7, "linked", "link", Name;
     /// Directory made.
-    Mkdir = 8, "made directory", Name;
+    Mkdir = 8, "made directory", "make directory", Name;
     /// Directory removed.
-    Rmdir = 9, "removed", Name;
+    Rmdir = 9, "removed", "remove", Name;
     /// Mode changed, see `mode`.
-    Chmod = 10, "changed the mode of", Attribute;
+    Chmod = 10, "changed the mode of", "change the mode of", Attribute;
     /// Owner changed.
-    Chown = 11, "changed the owner of", Attribute;
+    Chown = 11, "changed the owner of", "change the owner of", Attribute;
     /// Device node or fifo made.
-    Mknod = 12, "made node", Name;
+    Mknod = 12, "made node", "make node", Name;
     /// Mapped executable (a library load).
-    MapExec = 13, "mapped", Use;
+    MapExec = 13, "mapped", "map", Use;
     /// Extended attribute set, see `attribute`.
-    SetXattr = 15, "changed an attribute of", Attribute;
+    SetXattr = 15, "changed an attribute of", "change an attribute of", Attribute;
     /// Extended attribute removed, see `attribute`.
-    RemoveXattr = 16, "changed an attribute of", Attribute;
+    RemoveXattr = 16, "changed an attribute of", "change an attribute of", Attribute;
     /// Inode flags set, see `attribute`.
-    Chattr = 17, "changed the flags of", Attribute;
+    Chattr = 17, "changed the flags of", "change the flags of", Attribute;
 }
 
 /// An extended attribute or the inode flags of a file, as a change left them.

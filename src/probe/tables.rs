@@ -128,12 +128,7 @@ pub fn classes() -> [u8; CALLS] {
         if call != 0 {
             table[number] = class::PRIVILEGE;
         } else if shape != 0 {
-            let shape = file::Shape::unpack(shape);
-            table[number] = match shape.op {
-                file::op::CHATTR if shape.is_ioctl() => class::ATTRIBUTE | class::IOCTL,
-                file::op::CHATTR | file::op::SET_XATTR | file::op::REMOVE_XATTR => class::ATTRIBUTE,
-                _ => class::FILE,
-            };
+            table[number] = file::Shape::unpack(shape).class();
         }
     }
     for (number, operation) in net_calls().into_iter().enumerate() {

@@ -57,7 +57,7 @@ impl fmt::Display for Refusal {
         let by = escape(&self.comm);
         match &self.deed {
             RefusedDeed::File(op, path) => {
-                write!(f, "{by} could not {} {}", to_do(*op), path.escaped())?;
+                write!(f, "{by} could not {} {}", op.infinitive(), path.escaped())?;
             }
             RefusedDeed::Capability(name) => {
                 write!(f, "{by} could not use {}", escape(name.as_bytes()))?;
@@ -81,24 +81,6 @@ impl fmt::Display for Refusal {
         let text = io::Error::from_raw_os_error(i32::from(self.errno)).to_string();
         let text = text.split(" (os error").next().unwrap_or_default();
         write!(f, ": {text}")
-    }
-}
-
-fn to_do(op: FileOp) -> &'static str {
-    match op {
-        FileOp::Create => "create",
-        FileOp::Write | FileOp::Truncate => "write",
-        FileOp::Read => "read",
-        FileOp::Rename => "move",
-        FileOp::Unlink | FileOp::Rmdir => "remove",
-        FileOp::Link | FileOp::Symlink => "link",
-        FileOp::Mkdir => "make the directory",
-        FileOp::Chmod => "change the mode of",
-        FileOp::Chown => "change the owner of",
-        FileOp::Mknod => "make the node",
-        FileOp::MapExec => "map",
-        FileOp::SetXattr | FileOp::RemoveXattr => "change an attribute of",
-        FileOp::Chattr => "change the flags of",
     }
 }
 

@@ -2,6 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use crate::class;
 use crate::compat::arm;
 
 /// Longest directory path kept per path, bytes.
@@ -233,10 +234,15 @@ impl Shape {
             | (self.flags as u32) << 20
     }
 
-    /// True for `ioctl`, which does many things by a command.
+    /// The class of a call with this shape, with its flag.
     #[must_use]
-    pub const fn is_ioctl(self) -> bool {
-        self.op == op::CHATTR && self.flags != NONE
+    pub const fn class(self) -> u8 {
+        match self.op {
+            // `ioctl` does many things by a command.
+            op::CHATTR if self.flags != NONE => class::ATTRIBUTE | class::IOCTL,
+            op::CHATTR | op::SET_XATTR | op::REMOVE_XATTR => class::ATTRIBUTE,
+            _ => class::FILE,
+        }
     }
 
     /// What [`Shape::pack`] packed.

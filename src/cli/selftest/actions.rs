@@ -5,7 +5,6 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use rustix::fs::MemfdFlags;
 use rustix::mount::MountFlags;
 use rustix::thread::UnshareFlags;
 
+use super::file_actions;
 use super::stage::{CHANGED, PROGRAM, TOUCHED, stage, unshare};
 
 /// The name the container asks for.
@@ -30,13 +30,14 @@ const NAME_SERVER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 77);
 
 type SelftestAction = fn() -> io::Result<()>;
 
-/// The actions by name, in order; `checks.rs` lists the events they must cause.
+/// The actions by name, in order; `checks.rs` lists the events they must cause, but for those on
+/// files, whose events are listed with them.
 const ACTIONS: &[(&str, SelftestAction)] = &[
     ("new-binary", new_binary),
     ("drift", drift),
     ("memfd", memfd),
-    ("files", files),
-    ("attributes", attributes),
+    ("files", file_actions::files),
+    ("attributes", file_actions::attributes),
     ("tcp", tcp),
     ("refused", refused),
     ("dns", dns),
@@ -121,42 +122,6 @@ fn memfd() -> io::Result<()> {
         &["exit", "0"],
         0,
     )
-}
-
-fn files() -> io::Result<()> {
-    fs::write("/tmp/made", "made")?;
-    fs::rename("/tmp/made", "/tmp/moved")?;
-    fs::set_permissions("/tmp/moved", fs::Permissions::from_mode(0o600))?;
-    fs::hard_link("/tmp/moved", "/tmp/linked")?;
-    std::os::unix::fs::symlink("/tmp/moved", "/tmp/symlinked")?;
-    fs::create_dir("/tmp/dir")?;
-    fs::remove_file("/tmp/moved")?;
-    let mut passwd = fs::OpenOptions::new().append(true).open("/etc/passwd")?;
-    passwd.write_all(b"intruder:x:0:0::/:/bin/sh\n")?;
-    if Path::new("/tmp/moved").exists() {
-        return Err(io::Error::other("a removed file is still there"));
-    }
-    Ok(())
-}
-
-fn attributes() -> io::Result<()> {
-    let file = fs::File::create("/tmp/attributes")?;
-    // `cap_net_raw=p`: revision 2, one permitted capability.
-    let mut value = [0; 20];
-    value[3] = 2;
-    value[5] = 0x20;
-    rustix::fs::fsetxattr(
-        &file,
-        "security.capability",
-        &value,
-        rustix::fs::XattrFlags::empty(),
-    )?;
-    rustix::fs::removexattr("/tmp/attributes", "security.capability")?;
-    let flags = rustix::fs::ioctl_getflags(&file)?;
-    Ok(rustix::fs::ioctl_setflags(
-        &file,
-        flags | rustix::fs::IFlags::NODUMP,
-    )?)
 }
 
 fn tcp() -> io::Result<()> {

@@ -1,23 +1,16 @@
 //! The events that each action of the test container must cause in the stream.
 
-use super::{actions, stage};
-use crate::event::{CompareClass, ContainerAction, Event, FileOp, Kind, Origin, Outcome};
+use super::fact_check::{FactCheck, check};
+use super::{actions, file_actions, stage};
+use crate::event::{CompareClass, ContainerAction, Event, Kind, Origin, Outcome};
 
-/// A fact that must arrive.
-pub(super) struct FactCheck {
-    /// The fact, as shown to people.
-    pub(super) fact: &'static str,
-    /// The deed that causes it; empty for what the container's life itself causes.
-    pub(super) deed: &'static str,
-    pub(super) seen: fn(&Event) -> bool,
+/// Every fact.
+pub(super) fn all() -> impl Iterator<Item = &'static FactCheck> {
+    CHECKS.iter().chain(file_actions::CHECKS)
 }
 
-const fn check(fact: &'static str, deed: &'static str, seen: fn(&Event) -> bool) -> FactCheck {
-    FactCheck { fact, deed, seen }
-}
-
-/// Every fact, in the order of the actions.
-pub(super) const CHECKS: &[FactCheck] = &[
+/// The facts that are not about files.
+const CHECKS: &[FactCheck] = &[
     check(
         "container appears",
         "",
@@ -61,41 +54,6 @@ pub(super) const CHECKS: &[FactCheck] = &[
         |e| matches!(&e.kind, Kind::Exec(x) if x.file.origin() == Origin::Memfd),
     ),
     check("memfd_create", "memfd", |e| call(e, "memfd_create", false)),
-    check("file created", "files", |e| {
-        file(e, FileOp::Create, "/tmp/made")
-    }),
-    check("file renamed", "files", |e| {
-        file(e, FileOp::Rename, "/tmp/made")
-    }),
-    check("mode changed", "files", |e| {
-        file(e, FileOp::Chmod, "/tmp/moved")
-    }),
-    check("hard link", "files", |e| {
-        file(e, FileOp::Link, "/tmp/moved")
-    }),
-    check("symbolic link", "files", |e| {
-        file(e, FileOp::Symlink, "/tmp/symlinked")
-    }),
-    check("directory made", "files", |e| {
-        file(e, FileOp::Mkdir, "/tmp/dir")
-    }),
-    check("file removed", "files", |e| {
-        file(e, FileOp::Unlink, "/tmp/moved")
-    }),
-    check("image file written", "files", |e| {
-        file(e, FileOp::Write, "/etc/passwd")
-    }),
-    check("attribute set", "attributes", |e| {
-        matches!(&e.kind, Kind::File(f) if f.op == FileOp::SetXattr && f.errno == 0
-            && f.attribute.as_ref().is_some_and(|a| a.value == "cap_net_raw=p"))
-    }),
-    check("attribute removed", "attributes", |e| {
-        file(e, FileOp::RemoveXattr, "/tmp/attributes")
-    }),
-    check("inode flag set", "attributes", |e| {
-        matches!(&e.kind, Kind::File(f) if f.op == FileOp::Chattr && f.errno == 0
-                && f.attribute.as_ref().is_some_and(|a| a.value.to_string().contains("no-dump")))
-    }),
     check("listen", "tcp", |e| matches!(e.kind, Kind::Listen(_))),
     check(
         "connection established",
@@ -132,10 +90,6 @@ pub(super) const CHECKS: &[FactCheck] = &[
 
 fn compared(event: &Event, path: &str, class: fn(&CompareClass) -> bool) -> bool {
     matches!(&event.kind, Kind::Compare(c) if c.path == path && class(&c.class))
-}
-
-fn file(event: &Event, op: FileOp, path: &str) -> bool {
-    matches!(&event.kind, Kind::File(f) if f.op == op && f.path == path && f.errno == 0)
 }
 
 fn call(event: &Event, name: &str, refused: bool) -> bool {

@@ -3,6 +3,8 @@
 mod actions;
 mod checks;
 pub(super) mod container;
+mod fact_check;
+mod file_actions;
 mod stage;
 
 use std::fs;
@@ -22,7 +24,7 @@ use crate::containers::SelftestMarker;
 use crate::core::Core;
 use crate::detect::Settings;
 use crate::event::{ContainerId, Event};
-use checks::{CHECKS, FactCheck};
+use fact_check::FactCheck;
 
 /// How long events may take to arrive after the container ended.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -85,7 +87,7 @@ impl Tap for ArrivalTap {
         if event.container.as_ref() != Some(&self.id) {
             return;
         }
-        for (seen, check) in self.seen.lock().iter_mut().zip(CHECKS) {
+        for (seen, check) in self.seen.lock().iter_mut().zip(checks::all()) {
             *seen = *seen || (check.seen)(event);
         }
     }
@@ -100,7 +102,7 @@ pub(super) fn examine() -> Result<SelftestOutcome, String> {
     // Another hullwatch that watches this host reports nothing of it.
     let marker = SelftestMarker::create(&ContainerId::new(&container.id))
         .map_err(|e| format!("marking the test container: {e}"))?;
-    let seen = Arc::new(Mutex::new(vec![false; CHECKS.len()]));
+    let seen = Arc::new(Mutex::new(vec![false; checks::all().count()]));
     let witness = ArrivalTap {
         id: ContainerId::new(&container.id),
         seen: Arc::clone(&seen),
@@ -129,8 +131,7 @@ pub(super) fn examine() -> Result<SelftestOutcome, String> {
     drop(marker);
     let refused_by_host = refusals(&said?)?;
     let seen = seen.lock();
-    let facts: Vec<_> = CHECKS
-        .iter()
+    let facts: Vec<_> = checks::all()
         .zip(seen.iter())
         .filter(|(check, _)| !undone(check, &refused_by_host))
         .map(|(check, &arrived)| FactResult {

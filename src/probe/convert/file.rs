@@ -2,9 +2,8 @@
 
 use hullwatch_abi::file::{FileRecord, flag, op};
 
-use super::file_attribute::{inode_flags, xattr};
 use super::file_facts::facts;
-use super::{ConvertError, fixed, path, take, until_nul};
+use super::{ConvertError, file_attribute, fixed, path, take, until_nul};
 use crate::catalog::secrets;
 use crate::event::{Bytes, DeviceNumber, ExecRefused, File, FileFacts, FileOp, Filesystem, Via};
 
@@ -68,11 +67,6 @@ pub fn decode(body: &[u8], nspid: u32) -> Result<Option<File>, ConvertError> {
         FileOp::Create => facts.map(|f| f.mode).or(Some(record.mode)),
         _ => None,
     };
-    let attribute = match op {
-        FileOp::SetXattr | FileOp::RemoveXattr => Some(xattr(name2, base2)),
-        FileOp::Chattr => Some(inode_flags(&record)),
-        _ => None,
-    };
     Ok(Some(File {
         op,
         path: Bytes::from(first),
@@ -81,7 +75,7 @@ pub fn decode(body: &[u8], nspid: u32) -> Result<Option<File>, ConvertError> {
         unresolved: has(flag::CUT) || !first_exact || !target_exact,
         errno: record.errno,
         mode,
-        attribute,
+        attribute: file_attribute::of(op, &record, name2, base2),
         device: device(op, record.mode, record.call_flags),
         hashes: None,
         file: facts,

@@ -1,12 +1,26 @@
-//! Extended attributes and inode flags of files, from their records.
+//! What the records of attribute changes hold: extended attributes, inode flags.
 
 use hullwatch_abi::file::{FileRecord, ioctl};
 
 use super::names;
-use crate::event::{Bytes, Capability, FileAttribute};
+use crate::event::{Bytes, Capability, FileAttribute, FileOp};
+
+/// The attribute that an operation changed; `None` for one that changes content, name or mode.
+pub(super) fn of(
+    op: FileOp,
+    record: &FileRecord,
+    name: &[u8],
+    value: &[u8],
+) -> Option<FileAttribute> {
+    match op {
+        FileOp::SetXattr | FileOp::RemoveXattr => Some(xattr(name, value)),
+        FileOp::Chattr => Some(inode_flags(record)),
+        _ => None,
+    }
+}
 
 /// An extended attribute; capabilities by name, any other value as it is.
-pub(super) fn xattr(name: &[u8], value: &[u8]) -> FileAttribute {
+fn xattr(name: &[u8], value: &[u8]) -> FileAttribute {
     let capabilities = || {
         (name == b"security.capability")
             .then(|| file_capabilities(value))
@@ -55,7 +69,7 @@ fn file_capabilities(value: &[u8]) -> Option<String> {
 }
 
 /// Inode flags after the change, by name.
-pub(super) fn inode_flags(record: &FileRecord) -> FileAttribute {
+fn inode_flags(record: &FileRecord) -> FileAttribute {
     let table = if record.call_flags == ioctl::SET_XFLAGS {
         names::INODE_XFLAGS
     } else {
