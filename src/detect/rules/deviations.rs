@@ -1,4 +1,4 @@
-//! What a container does and its baseline does not know.
+//! What a container's service does that is not in its baseline.
 
 use crate::baseline::{BaselineItem, Deed, Doer, Facet, ItemField, deeds, doer};
 use crate::catalog::paths::{self, PathClass};
@@ -23,9 +23,8 @@ impl RuleMemory for ContainerBaseline {
     }
 }
 
-const CHECK: &str = "Whether the service has learned something new, as with another version or \
-                     setting: then accept it into the baseline. Otherwise what the program that \
-                     did it was made to do.";
+const CHECK: &str = "Is it a new version or setting of the service? Then accept it into the baseline. \
+                     Otherwise find out what made the program do it.";
 
 const fn info(
     id: &'static str,
@@ -64,100 +63,100 @@ macro_rules! rule {
 rule!(
     EXEC,
     "base.exec",
-    "Ran a program that its baseline does not know",
+    "Ran a program that is not in its baseline",
     "new program",
     Medium,
     [Exec],
     [Exec] and Handler::Container(|ctx, memory, _| look_up_again(ctx, memory)),
-    "A baseline of the container is loaded, and the service ran a program, a script or arguments \
-     of a shell that are not in it, or another program started it. Exec sessions are not \
-     judged. Info while the baseline is partial, lower while it learns."
+    "A baseline of the container is loaded. The service ran a program, a script or shell arguments \
+     that are not in it, or a known program was started by another one than before. Exec sessions are \
+     not judged. Info while the baseline is partial, lower while it learns."
 );
 rule!(
     WRITE,
     "base.write",
-    "Changed a file that its baseline does not know",
+    "Changed a file that is not in its baseline",
     "new write",
     Low,
     [File],
     [File],
-    "A baseline of the container is loaded, and the service changed a file that is not in it. \
+    "A baseline of the container is loaded. The service changed a file that is not in it. \
      Medium for programs, configuration and other places that services do not write to."
 );
 rule!(
     SECRET,
     "base.secret",
-    "Read a secret that its baseline does not know",
+    "Read a secret that is not in its baseline",
     "new secret",
     Medium,
     [Read],
     [],
-    "A baseline of the container is loaded, and the service read a file with secrets that is not \
+    "A baseline of the container is loaded. The service read a file with secrets that is not \
      in it."
 );
 rule!(
     CONNECT,
     "base.connect",
-    "Connected to a peer that its baseline does not know",
+    "Connected to a peer that is not in its baseline",
     "new peer",
     Medium,
     [Connect],
     [Connect],
-    "A baseline of the container is loaded, and the service connected to a name, an address or a \
+    "A baseline of the container is loaded. The service connected to a name, an address or a \
      port that is not in it. Low for private addresses and other containers."
 );
 rule!(
     LISTEN,
     "base.listen",
-    "Listens on a port that its baseline does not know",
+    "Listens on a port that is not in its baseline",
     "new port",
     Medium,
     [Listen],
     [Listen],
-    "A baseline of the container is loaded, and the service listens on a port that is not in it, \
+    "A baseline of the container is loaded. The service listens on a port that is not in it, \
      or on all addresses where it knows the loopback only."
 );
 rule!(
     RESOLVE,
     "base.resolve",
-    "Asked for a name that its baseline does not know",
+    "Asked for a name that is not in its baseline",
     "new name",
     Info,
     [Dns],
     [Dns],
-    "A baseline of the container is loaded, and the container asked for a name that is not in it."
+    "A baseline of the container is loaded. The container asked for a name that is not in it."
 );
 rule!(
     CAPABILITY,
     "base.capability",
-    "Used a capability that its baseline does not know",
+    "Used a capability that is not in its baseline",
     "new capability",
     Medium,
     [Capability],
     [Capability],
-    "A baseline of the container is loaded, and the service used a capability that is not in it."
+    "A baseline of the container is loaded. The service used a capability that is not in it."
 );
 rule!(
     CALL,
     "base.call",
-    "Made a privileged call that its baseline does not know",
+    "Made a privileged call that is not in its baseline",
     "new call",
     Medium,
     [Privilege],
     [Privilege],
-    "A baseline of the container is loaded, and the service made a privileged system call that is \
+    "A baseline of the container is loaded. The service made a privileged system call that is \
      not in it, and it succeeded."
 );
 rule!(
     USER,
     "base.user",
-    "Runs as a user that its baseline does not know",
+    "Runs as a user that is not in its baseline",
     "new user",
     Medium,
     [Exec],
     [],
-    "A baseline of the container is loaded, and a program of the service runs as a user as which \
-     it never ran."
+    "A baseline of the container is loaded. A program of the service runs as a user that the baseline \
+     does not list for it."
 );
 
 fn rule_of(facet: Facet) -> Option<&'static RuleInfo> {

@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lay_there_before_watching_is_what_the_comparison_says() {
+    fn a_program_from_before_watching_is_judged_by_the_comparison() {
         let at = |seconds: i64| Timestamp((1_700_000_000 + seconds) * 1_000_000_000);
         // A program of a package, one made at start-up, one of unknown origin, and a package's that was
         // written after watching began.
