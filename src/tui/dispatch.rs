@@ -32,6 +32,10 @@ impl Ui {
             self.in_file_tree(action, core);
             return;
         }
+        if self.process_tree_takes(action) {
+            self.in_process_tree(action, core);
+            return;
+        }
         match action {
             Action::Help => {
                 self.dialog.help = !self.dialog.help;

@@ -76,7 +76,8 @@ impl Ui {
             // What it would act on is not seen.
             return None;
         }
-        if self.works(entry.place) || self.tree_takes(entry.action) {
+        let in_tree = self.tree_takes(entry.action) || self.process_tree_takes(entry.action);
+        if self.works(entry.place) || in_tree {
             return Some(entry.action.into());
         }
         self.message = Some(format!("{}: {}", entry.name, entry.place.first()));

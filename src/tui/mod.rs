@@ -41,6 +41,8 @@ mod palette;
 mod pane;
 mod paste;
 mod picker;
+mod process_tree;
+mod process_tree_look;
 mod prompt;
 mod query;
 mod recorder_stall;

@@ -17,6 +17,7 @@ use super::location::Location;
 use super::look::TableLook;
 use super::pane::Pane;
 use super::picker::Picker;
+use super::process_tree_look::ProcessTreeLook;
 use super::prompt::{Prompt, Purpose};
 use super::response::{ResponseDialog, ResponseRequest};
 use super::rows::RowKey;
@@ -57,6 +58,8 @@ pub struct Ui {
     pub(super) hurry: bool,
     /// How the tree of files is looked at.
     pub(super) file_tree: TreeLook,
+    /// How the tree on a process's page is looked at.
+    pub(super) process_tree: ProcessTreeLook,
     /// A change that is to be written into the policy file.
     pub(super) policy_edit: Option<PolicyEdit>,
     /// A change of a baseline's file, to be made.

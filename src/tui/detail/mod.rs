@@ -285,7 +285,7 @@ fn by(comm: &crate::event::Bytes, pid: u32) -> String {
 }
 
 fn process_facts(core: &Core, query: &Query<'_>, process: &ProcessEntry) -> Vec<DetailLine> {
-    let mut facts = vec![
+    vec![
         fact("container", rows::name(core, &process.owner)),
         fact("executable", process.exe.escaped().to_string()),
         fact("origin", rows::source_explained(process.file.origin())),
@@ -311,13 +311,5 @@ fn process_facts(core: &Core, query: &Query<'_>, process: &ProcessEntry) -> Vec<
                 }),
         ),
         fact("terminal", process.tty.to_string()),
-        heading("Process tree, nearest first (host pid, origin)"),
-    ];
-    facts.extend(core.state.ancestry(process.pid).map(|p| {
-        fact(
-            &p.pid.to_string(),
-            format!("{} [{}]", rows::command(p), rows::origin(p)),
-        )
-    }));
-    facts
+    ]
 }

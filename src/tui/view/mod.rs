@@ -7,6 +7,7 @@ mod minor;
 mod pane;
 mod picker;
 mod preview;
+mod process_tree;
 mod reading;
 mod tabs;
 mod tone;
@@ -77,6 +78,8 @@ pub fn draw(
         pane::draw(core, ui, &mut drawn, body, theme, out);
     } else if ui.on_file_tree() {
         tree::draw(core, ui, &mut drawn, body, theme, out);
+    } else if let Some(pid) = ui.process_of_page() {
+        reading::draw_process(core, ui, pid, &mut drawn, body, theme, out);
     } else {
         reading::draw(core, ui, &mut drawn, body, theme, out);
     }

@@ -6,6 +6,7 @@ use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::{Paragraph, Widget as _};
 use unicode_width::UnicodeWidthStr as _;
 
+use super::process_tree;
 use crate::core::Core;
 use crate::state::Container;
 use crate::tui::detail::{DetailLine, facts, headline, severity};
@@ -125,6 +126,30 @@ fn columns(facts: &[DetailLine], width: usize, theme: &Theme) -> Vec<Line<'stati
         .collect();
     all.extend(lines(&facts[rest..], width, theme));
     all
+}
+
+/// A process's page: its facts, and below them its tree, which has a third of the page or what the
+/// facts leave.
+pub(super) fn draw_process(
+    core: &Core,
+    ui: &Ui,
+    pid: u32,
+    drawn: &mut Drawn,
+    area: Rect,
+    theme: &Theme,
+    out: &mut Buffer,
+) {
+    let facts = facts(core, &ui.query(), &RowKey::Process(pid)).map_or(Vec::new(), |(_, f)| f);
+    let facts = lines(&facts, usize::from(area.width), theme).len();
+    // A title above the facts, a blank line below them.
+    let free = usize::from(area.height).saturating_sub(facts + 2);
+    let third = usize::from(area.height) / 3;
+    let height = process_tree::height(core, ui, pid).min(free.max(third));
+    let above = (usize::from(area.height) - height).min(facts + 2);
+    let rows = [above, height].map(|rows| Constraint::Length(u16::try_from(rows).unwrap_or(0)));
+    let [above, below] = Layout::vertical(rows).areas(area);
+    draw(core, ui, drawn, above, theme, out);
+    process_tree::draw(core, ui, pid, below, theme, out);
 }
 
 /// The facts as lines: their names in a column, long texts continued below.
