@@ -4,7 +4,9 @@ use bstr::ByteSlice as _;
 
 use super::rule_context::RuleContext;
 use super::{Severity, program_roles};
-use crate::event::{Bytes, File, FileOp, Filesystem};
+use crate::catalog::path::{absolute, directory};
+use crate::event::{Bytes, File, FileEffect, FileOp, Filesystem};
+use crate::state::FileKey;
 
 /// A change to the name or content of a file.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +54,37 @@ pub(crate) fn changes(file: &File) -> [Option<Change<'_>>; 2] {
         (FileOp::Unlink, _) => [change(&file.path, "removed"), None],
         _ => [None, None],
     }
+}
+
+/// Files looked at below a directory that got another name.
+const MAX_BROUGHT: usize = 64;
+
+/// The new paths of files, seen changing before, that lie below a directory which now has another
+/// name: it was moved, or a symbolic link leads to it.
+#[must_use]
+pub(crate) fn brought(ctx: &RuleContext<'_>, file: &File) -> Vec<Bytes> {
+    let Some(target) = file.target.as_ref().filter(|_| file.errno == 0) else {
+        return Vec::new();
+    };
+    let (old, new) = match file.op {
+        FileOp::Rename => (file.path.to_vec(), target),
+        FileOp::Symlink => (absolute(directory(&file.path), target), &file.path),
+        _ => return Vec::new(),
+    };
+    let below = FileKey {
+        owner: Some(ctx.owner.clone()),
+        path: Bytes::from([old.as_slice(), b"/"].concat()),
+    };
+    let known = ctx.state.files.range(&below..);
+    known
+        .take_while(|(key, _)| key.owner == below.owner && key.path.starts_with(&below.path))
+        .take(MAX_BROUGHT)
+        .filter(|(_, activity)| activity.ops.keys().any(|op| op.effect() != FileEffect::Use))
+        .filter_map(|(key, _)| {
+            let rest = key.path.get(old.len()..)?;
+            Some(Bytes::from([new.as_bytes(), rest].concat()))
+        })
+        .collect()
 }
 
 /// The file lies in the container's own root, as far as known: not on a volume, not on a tmpfs.

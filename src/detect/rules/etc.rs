@@ -4,7 +4,9 @@ use bstr::ByteSlice as _;
 
 use crate::catalog::paths::PathClass;
 use crate::detect::alert::Alerts;
-use crate::detect::file_change::{Maker, RENAMED, by, changes, graded, in_root, maker, refused};
+use crate::detect::file_change::{
+    Change, Maker, RENAMED, brought, by, changes, graded, in_root, maker, refused,
+};
 use crate::detect::rule_context::RuleContext;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_roles};
 use crate::event::{Bytes, File, FileOp};
@@ -120,15 +122,31 @@ pub(super) const CONFIG: Rule = Rule {
     ],
 };
 
+/// How a file came to lie there with its directory.
+const BROUGHT: &str = "placed there with its directory";
+
 fn changed(ctx: &RuleContext<'_>, file: &File, wanted: PathClass) -> Alerts {
     let mut alerts = Alerts::none();
-    for change in changes(file).into_iter().flatten() {
-        let class = if file.op == FileOp::Rename {
+    let class = |change: &Change<'_>| {
+        if file.op == FileOp::Rename && change.verb != BROUGHT {
             ctx.class_of_entry(change.path)
         } else {
             ctx.path_class(change.path)
-        };
-        if class != Some(wanted) || !in_root(file) || temporary(change.path) {
+        }
+    };
+    let direct = changes(file);
+    let mut brought = brought(ctx, file);
+    // Where the directory itself is told of, what lies in it is the same change.
+    if direct.iter().flatten().any(|c| class(c) == Some(wanted)) {
+        brought.clear();
+    }
+    let brought = brought.iter().map(|path| Change {
+        path,
+        verb: BROUGHT,
+        errno: 0,
+    });
+    for change in direct.into_iter().flatten().chain(brought) {
+        if class(&change) != Some(wanted) || !in_root(file) || temporary(change.path) {
             continue;
         }
         let maker = maker(ctx);
@@ -261,6 +279,23 @@ mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::World;
     use crate::event::FileOp;
+
+    #[test]
+    fn a_directory_that_becomes_a_place_brings_what_lies_in_it() {
+        for (op, from, to) in [
+            (FileOp::Symlink, "/home/app/.ssh", "/tmp/k"),
+            (FileOp::Symlink, "/home/app/.ssh", "../../tmp/k"),
+            (FileOp::Rename, "/tmp/k", "/home/app/.ssh"),
+        ] {
+            for (name, found) in [("authorized_keys", true), ("notes", false)] {
+                let mut w = World::steady();
+                let init = w.init();
+                w.create(init, &format!("/tmp/k/{name}"));
+                w.link(init, op, from, to);
+                assert_eq!(!w.all("file.ssh-access").is_empty(), found, "{op:?} {name}");
+            }
+        }
+    }
 
     #[test]
     fn special_files_are_known_by_every_way() {
