@@ -53,7 +53,7 @@ fn weight(event: &Event) -> Weight {
 
 fn is_vital(file: &File) -> bool {
     match file.op {
-        FileOp::Read | FileOp::MapExec | FileOp::SetXattr | FileOp::Chattr => true,
+        FileOp::Read | FileOp::MapExec | FileOp::Load | FileOp::SetXattr | FileOp::Chattr => true,
         _ => [Some(&file.path), file.target.as_ref()]
             .into_iter()
             .flatten()

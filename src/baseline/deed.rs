@@ -271,6 +271,8 @@ fn file_deeds(
             }
             return;
         }
+        // A baseline holds what is written and run; which of it an interpreter reads is no item.
+        FileOp::Load => return,
         FileOp::Create => change(&file.path, 'c'),
         FileOp::Write => change(&file.path, 'w'),
         FileOp::Truncate => change(&file.path, 't'),

@@ -102,6 +102,8 @@ operations! {
     RemoveXattr = 16, "changed an attribute of", "change an attribute of", Attribute;
     /// Inode flags set, see `attribute`.
     Chattr = 17, "changed the flags of", "change the flags of", Attribute;
+    /// Read by an interpreter that may run it.
+    Load = 18, "loaded", "read", Use;
 }
 
 /// An extended attribute or the inode flags of a file, as a change left them.
@@ -221,6 +223,14 @@ pub enum Origin {
     Unknown,
 }
 
+impl Origin {
+    /// A file of the image, changed or not, or one of which that is not known.
+    #[must_use]
+    pub fn is_or_may_be_the_images(self) -> bool {
+        matches!(self, Self::Image | Self::CopiedUp | Self::Unknown)
+    }
+}
+
 impl FileFacts {
     /// Where the content comes from. The upper flag alone does not mean drift: see [`Compare`].
     #[must_use]
@@ -287,6 +297,9 @@ pub struct File {
     /// How it was asked for, when not by its system call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub via: Option<Via>,
+    /// The mapping is shared: what is written there becomes the file's content.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub shared: bool,
 }
 
 impl File {
@@ -308,6 +321,7 @@ impl File {
             comm: Bytes::default(),
             count: 1,
             via: None,
+            shared: false,
         }
     }
 }

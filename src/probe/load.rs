@@ -104,6 +104,7 @@ impl Probe {
         let requests = tables::ring_calls();
         let (host, own) = (u32::from(config.host), std::process::id());
         let mounts = host_mounts()?;
+        let fresh = fresh_since();
         let mut loader = EbpfLoader::new();
         // The object has no relocations by type information: the offsets are globals.
         loader
@@ -124,6 +125,7 @@ impl Probe {
             .override_global("SECRET_NAMES", &*secrets, true)
             .override_global("WATCH_HOST", &host, true)
             .override_global("OWN_PID", &own, true)
+            .override_global("FRESH_SINCE", &fresh, true)
             .override_global("HOST_MOUNTS", &mounts, true);
         if config.connections != 0 {
             loader.map_max_entries("NET_OWNERS", config.connections);
@@ -396,6 +398,15 @@ fn host_mounts() -> Result<u32, ProbeError> {
         .find_map(|link| fs::metadata(link).ok())
         .and_then(|namespace| u32::try_from(namespace.ino()).ok())
         .ok_or_else(|| ProbeError::Load("/proc/self/ns/mnt cannot be read".to_owned()))
+}
+
+/// Code on volumes that did not change for a day is told of no more, seconds since 1970.
+fn fresh_since() -> i64 {
+    const DAY: i64 = 24 * 60 * 60;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |now| {
+        i64::try_from(now.as_secs()).unwrap_or(i64::MAX) - DAY
+    })
 }
 
 /// Skipped runs in what the kernel reports of a program's descriptor (5.12 and later).

@@ -222,6 +222,7 @@ fn key(pid: u32, file: &File) -> Option<Alike> {
         FileOp::Truncate => op::TRUNCATE,
         FileOp::Read => op::READ,
         FileOp::MapExec => op::MAP_EXEC,
+        FileOp::Load => op::LOAD,
         _ => return None,
     };
     Some(Alike {

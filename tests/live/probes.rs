@@ -141,6 +141,32 @@ fn moving_itself_to_a_cgroup_below_hides_nothing() {
     );
 }
 
+/// A process that leaves its container's cgroup stays the container's, and so does what it starts.
+#[test]
+fn leaving_the_cgroup_hides_nothing() {
+    if !common::kernel_is_ready() {
+        return;
+    }
+    let mut probe = Probe::load(&ProbeConfig::default()).unwrap();
+    let container = Container::new("e5");
+    let dir = tempfile::tempdir().unwrap();
+    // In a mount namespace of its own, as a container's processes are.
+    container.run(&format!(
+        "unshare --mount sh -c 'echo 0 > {0}/cgroup.procs; echo x > {1}/itself; sh -c \"echo x > {1}/child; true\"; true'",
+        container.path.parent().unwrap().display(),
+        dir.path().display()
+    ));
+    let id = container.id();
+    drop(container);
+    let seen = drain(&mut probe, id);
+    let wrote =
+        |name: &[u8]| events(&seen).any(|k| matches!(k, Kind::File(f) if f.path.ends_with(name)));
+    assert!(wrote(b"/itself") && wrote(b"/child"), "{seen:?}");
+    let left =
+        events(&seen).filter(|k| matches!(k, Kind::Privilege(p) if p.call == "leave-cgroup"));
+    assert_eq!(left.count(), 1, "{seen:?}");
+}
+
 /// What a process moved in from outside does before its own exec is the runtime's set-up.
 #[test]
 fn what_is_moved_in_from_outside_is_set_up_until_its_exec() {

@@ -159,6 +159,7 @@ pub const I386: &[CompatCall] = &[
     (363, 50),                // listen
     (364, 288),               // accept4
     (374, 323),               // userfaultfd
+    (380, 329),               // pkey_mprotect
     (404, 227),               // clock_settime64
     (425, 425),               // io_uring_setup
     (428, 428),               // open_tree
@@ -305,6 +306,7 @@ pub const ARM: &[CompatCall] = &[
     (386, 280),             // bpf
     (387, 281),             // execveat
     (388, 282),             // userfaultfd
+    (394, 288),             // pkey_mprotect
     (401, 294),             // kexec_file_load
     (425, 425),             // io_uring_setup
     (428, 428),             // open_tree

@@ -48,6 +48,8 @@ pub mod op {
     pub const REMOVE_XATTR: u8 = 16;
     /// Inode flags set.
     pub const CHATTR: u8 = 17;
+    /// Opened for reading by an interpreter, and not the image's.
+    pub const LOAD: u8 = 18;
     /// An open: the kernel program decides which of create, write and read it was.
     pub const OPEN: u8 = 31;
 }
@@ -118,7 +120,7 @@ pub struct FactsRecord {
 pub struct FileRecord {
     /// The file, when [`flag::FACTS`] is set.
     pub facts: FactsRecord,
-    /// New mode of chmod, mkdir, mknod, create; new flags of chattr.
+    /// New mode of chmod, mkdir, mknod, create; new flags of chattr; 1 for a shared mapping.
     pub mode: u32,
     /// How many alike operations this stands for.
     pub count: u32,
@@ -271,6 +273,9 @@ pub const X86_64: &[(u16, Shape)] = &[
     (437, Shape::new(op::OPEN, 0, 1, N, N, N, 2)),
     // The descriptor is the fifth argument, the protection the third.
     (9, Shape::new(op::MAP_EXEC, 4, N, N, N, N, 2)),
+    // Neither descriptor nor path: the file is the one behind the memory.
+    (10, Shape::new(op::MAP_EXEC, N, N, N, N, N, 2)),
+    (329, Shape::new(op::MAP_EXEC, N, N, N, N, N, 2)),
     (76, Shape::new(op::TRUNCATE, N, 0, N, N, N, N)),
     (77, Shape::new(op::TRUNCATE, 0, N, N, N, N, N)),
     (82, Shape::new(op::RENAME, N, 0, N, 1, N, N)),
@@ -316,6 +321,8 @@ pub const AARCH64: &[(u16, Shape)] = &[
     (56, Shape::new(op::OPEN, 0, 1, N, N, 3, 2)),
     (437, Shape::new(op::OPEN, 0, 1, N, N, N, 2)),
     (222, Shape::new(op::MAP_EXEC, 4, N, N, N, N, 2)),
+    (226, Shape::new(op::MAP_EXEC, N, N, N, N, N, 2)),
+    (288, Shape::new(op::MAP_EXEC, N, N, N, N, N, 2)),
     (45, Shape::new(op::TRUNCATE, N, 0, N, N, N, N)),
     (46, Shape::new(op::TRUNCATE, 0, N, N, N, N, N)),
     (38, Shape::new(op::RENAME, 0, 1, 2, 3, N, N)),

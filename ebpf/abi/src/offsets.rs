@@ -111,6 +111,9 @@ fields! {
     MM_ARG_START "mm_struct" "arg_start" true;
     MM_ARG_END "mm_struct" "arg_end" true;
     MM_EXE "mm_struct" "exe_file" true;
+    VMA_FILE "vm_area_struct" "vm_file" true;
+    VMA_FLAGS "vm_area_struct" "vm_flags" true;
+    VMA_END "vm_area_struct" "vm_end" true;
     BPRM_FILENAME "linux_binprm" "filename" true;
     BPRM_INTERP "linux_binprm" "interp" true;
     CGROUP_KN "cgroup" "kn" true;

@@ -118,6 +118,8 @@ pub const CALLS: &[Call] = &[
     call("ioperm", Some(173), None, &[]),
     // No call: the first 32-bit call of a container, whichever it is.
     call("compat", None, None, &[]),
+    // No call: a process left its container's cgroup for one that is no container's.
+    call("leave-cgroup", None, None, &[]),
 ];
 
 /// Places in [`CALLS`] the kernel programs treat one by one.
@@ -226,4 +228,6 @@ pub mod id {
     pub const IOPERM: u8 = 50;
     /// The first 32-bit call of a container.
     pub const COMPAT: u8 = 51;
+    /// A process left its container's cgroup.
+    pub const LEAVE_CGROUP: u8 = 52;
 }

@@ -15,7 +15,7 @@ use hullwatch_abi::{
     task::{CgroupRecord, NAME_MAX},
 };
 
-use crate::{emit, gate, kernel::field};
+use crate::{emit, gate, kernel::field, syscall};
 
 /// Hexadecimal digits of a container id.
 const ID_DIGITS: usize = 64;
@@ -144,10 +144,20 @@ pub fn cgroup_joined(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn attach(cgroup: u64, task: u64) -> Option<()> {
     let node = node(cgroup)?;
-    if !gate::member(field(node, o::KERNFS_ID)?) {
+    let to: u64 = field(node, o::KERNFS_ID)?;
+    let tgid: u32 = field(task, o::TASK_TGID)?;
+    if !gate::member(to) {
+        // A container's process that leaves stays the container's.
+        let home = gate::by_mounts(gate::mounts(task)?)?;
+        if gate::left(tgid).is_none() && gate::member(home) {
+            gate::keep(tgid, home);
+            if gate::member(gate::place()) {
+                syscall::left(to);
+            }
+        }
         return None;
     }
-    let tgid: u32 = field(task, o::TASK_TGID)?;
+    gate::let_go(tgid);
     let from_outside = if tgid == (bpf_get_current_pid_tgid() >> 32) as u32 {
         // It moved itself, and is there already: only its mounts tell where it comes from.
         gate::in_host_mounts(task)
@@ -159,6 +169,13 @@ fn attach(cgroup: u64, task: u64) -> Option<()> {
         gate::joined(tgid);
     }
     Some(())
+}
+
+/// True when the current task is in its own cgroup, not in one that it left for.
+#[inline(always)]
+pub fn own() -> bool {
+    // SAFETY: no arguments.
+    gate::member(unsafe { bpf_get_current_cgroup_id() })
 }
 
 /// The cgroup of a task in the v2 hierarchy.

@@ -33,6 +33,12 @@ fn read<T: Copy + Default>(base: u64, place: usize) -> T {
 /// The header of a record about `task`.
 #[inline(always)]
 pub fn header(kind: u16, task: u64, len: usize) -> Header {
+    header_in(gate::place(), kind, task, len)
+}
+
+/// The same, where the current task's [`gate::place`] is known.
+#[inline(always)]
+pub fn header_in(place: u64, kind: u16, task: u64, len: usize) -> Header {
     let leader: u64 = read(task, o::TASK_LEADER);
     let pid: u32 = read(task, o::TASK_TGID);
     let number: u64 = read(leader, o::TASK_THREAD_PID);
@@ -43,7 +49,7 @@ pub fn header(kind: u16, task: u64, len: usize) -> Header {
     Header {
         // SAFETY: no arguments.
         ts: unsafe { bpf_ktime_get_boot_ns() },
-        cgroup: gate::place(),
+        cgroup: place,
         pid,
         nspid: read(entry, o::PID_NUMBERS),
         ppid: read(parent, o::TASK_TGID),

@@ -6,7 +6,7 @@ use hullwatch_abi::{
     offsets as o,
 };
 
-use crate::kernel::{at, field, has};
+use crate::kernel::{at, field, has, load};
 
 const MEMFD_MASK: u64 = 0xffff_ffff_ffff;
 /// `s_magic` of tmpfs.
@@ -14,6 +14,42 @@ pub const TMPFS: u32 = 0x0102_1994;
 /// `s_magic` of ramfs.
 pub const RAMFS: u32 = 0x8584_58f6;
 const OVERLAY: u32 = 0x794c_7630;
+const PROC: u32 = 0x9fa0;
+const SYSFS: u32 = 0x6265_6572;
+const CGROUP: u32 = 0x0027_e0eb;
+const CGROUP2: u32 = 0x6367_7270;
+
+/// Files of other file systems than the container's own that changed since then are told, seconds
+/// since 1970; set by the loader.
+#[unsafe(no_mangle)]
+static FRESH_SINCE: i64 = 0;
+
+/// Whether a file's content may have come since the container started, by the file system it is
+/// on: the layer that the container writes, memory, or a volume where it changed lately.
+#[inline(always)]
+pub fn fresh(inode: u64) -> bool {
+    maybe_fresh(inode).unwrap_or(false)
+}
+
+#[inline(always)]
+fn maybe_fresh(inode: u64) -> Option<bool> {
+    let sb: u64 = field(inode, o::INODE_SB)?;
+    let magic = field::<u64>(sb, o::SB_MAGIC)? as u32;
+    Some(match magic {
+        OVERLAY if has(o::OVL_INODE) => {
+            field::<u64>(inode.wrapping_sub(at(o::OVL_INODE)), o::OVL_UPPER)? != 0
+        }
+        TMPFS | RAMFS => true,
+        OVERLAY | PROC | SYSFS | CGROUP | CGROUP2 => false,
+        _ => field::<i64>(inode, o::INODE_CTIME_S)? >= load!(FRESH_SINCE),
+    })
+}
+
+/// The same, or the file was removed while it is open.
+#[inline(always)]
+pub fn is_news(inode: u64) -> bool {
+    field::<u32>(inode, o::INODE_NLINK) == Some(0) || fresh(inode)
+}
 
 /// Fills the facts of an open file's inode.
 #[inline(always)]

@@ -10,17 +10,20 @@ use aya_ebpf::{
     maps::LruHashMap,
 };
 use hullwatch_abi::{
-    file::{Alike, FileRecord, NAME_MAX, NONE, Seen, Shape, WINDOW_NS, fact, flag, op},
+    file::{Alike, FileRecord, NAME_MAX, NONE, Seen, Shape, WINDOW_NS, flag, op},
     offsets as o, uring,
 };
 
 use crate::{
     call::Call,
-    facts::{RAMFS, TMPFS, facts},
+    descriptor,
+    facts::{facts, fresh, is_news},
+    interpreter,
     kernel::{at, field},
+    memory,
     path::{walk, walk_inside},
     place::{AT_FDCWD, directory, place, root},
-    scratch::{Scratch, scratch},
+    scratch::{Scratch, forget, scratch},
     secret::maybe_secret,
 };
 
@@ -185,6 +188,15 @@ pub fn exit(call: &Call) -> Option<(*mut Scratch, usize)> {
     } else {
         None
     };
+    if shape.op == op::MAP_EXEC {
+        if shape.dir == NONE {
+            let mapped = memory::file_behind(call.args[0], call.args[1])?;
+            scratch.record.mode = u32::from(mapped.shared);
+            return resolved(scratch, pointer, mapped.file);
+        }
+        // MAP_SHARED, or MAP_SHARED_VALIDATE.
+        scratch.record.mode = (call.args[3] & 1) as u32;
+    }
     if let Some(fd) = descriptor {
         return resolved(scratch, pointer, call.opened(fd)?);
     }
@@ -226,6 +238,12 @@ fn writes(flags: u64) -> u8 {
     }
 }
 
+/// Whether an interpreter may run what it reads here, and it is not the image's.
+#[inline(always)]
+fn is_code(inode: u64, dentry: u64) -> bool {
+    fresh(inode) && interpreter::runs(dentry)
+}
+
 /// The file is open: everything comes from the kernel's own structures.
 #[inline(always)]
 fn resolved(
@@ -245,15 +263,27 @@ fn resolved(
         if kind != S_IFREG && kind != S_IFBLK && !secret {
             return None;
         }
+        let code = reads && !secret && kind == S_IFREG && is_code(inode, from.dentry);
+        let code = forget(scratch, u64::from(code)) != 0;
         scratch.record.op = if mode & FMODE_CREATED != 0 {
             op::CREATE
         } else if mode & FMODE_WRITE != 0 {
             writes(u64::from(scratch.record.call_flags))
         } else if kind == S_IFBLK || secret {
             op::READ
+        } else if code {
+            op::LOAD
         } else {
             return None;
         };
+    }
+    // A library of the image, or one that is on a volume for long, is no news. Before the table of
+    // repeats, since each program maps some.
+    if scratch.record.op == op::MAP_EXEC {
+        let news = u64::from(is_news(inode));
+        if forget(scratch, news) == 0 {
+            return None;
+        }
     }
     let sb: u64 = field(inode, o::INODE_SB)?;
     let ino: u64 = field(inode, o::INODE_INO)?;
@@ -262,7 +292,7 @@ fn resolved(
     if scratch.record.errno == 0
         && matches!(
             scratch.record.op,
-            op::WRITE | op::READ | op::TRUNCATE | op::MAP_EXEC
+            op::WRITE | op::READ | op::TRUNCATE | op::MAP_EXEC | op::LOAD
         )
     {
         scratch.record.count = alike(ino, dev, scratch.record.op)?;
@@ -270,13 +300,6 @@ fn resolved(
     facts(inode, sb, from.dentry, &mut scratch.record.facts)?;
     if scratch.record.op == op::CREATE {
         scratch.record.mode = scratch.record.facts.mode;
-    }
-    // A library of the image or of a volume is no news.
-    if scratch.record.op == op::MAP_EXEC
-        && scratch.record.facts.flags & (fact::UPPER | fact::MEMFD | fact::UNLINKED) == 0
-        && !matches!(scratch.record.facts.magic, TMPFS | RAMFS)
-    {
-        return None;
     }
     scratch.record.comm = bpf_get_current_comm().unwrap_or_default();
     let (mut end, whole) = walk(pointer, from, 0);
@@ -314,10 +337,18 @@ fn name(
             bpf_probe_read_user(text as *const u8)
         }
     };
-    let from = if first == Ok(b'/') {
-        root()
+    let through = if first == Ok(b'/') {
+        descriptor::named(call, text)
     } else {
-        directory(call.argument(dir).map_or(AT_FDCWD, |fd| fd as i32))
+        None
+    };
+    let (from, text) = match through {
+        Some((fd, rest)) => (directory(fd), text + rest),
+        None if first == Ok(b'/') => (root(), text),
+        None => (
+            directory(call.argument(dir).map_or(AT_FDCWD, |fd| fd as i32)),
+            text,
+        ),
     };
     let (base, known) = match from {
         Some(from) => walk(pointer, from, pos),

@@ -30,6 +30,18 @@ static REFUSED: LruHashMap<u64, u8> = LruHashMap::with_max_entries(4096, 0);
 /// Namespaces looked at from a task's own outwards: a container's processes may make further ones.
 const NESTED: u32 = 3;
 
+/// Processes of containers that left their cgroup, and the cgroup.
+#[map]
+static LEFT: LruHashMap<u32, u64> = LruHashMap::with_max_entries(4096, 0);
+
+/// The cgroup of the container by the number of its mount namespace.
+#[map]
+static MOUNT_NAMESPACES: LruHashMap<u32, u64> = LruHashMap::with_max_entries(16384, 0);
+
+/// 1: some process left. Until then nobody is looked up.
+#[unsafe(no_mangle)]
+static mut ANY_LEFT: u32 = 0;
+
 /// 1: the host's own processes are wanted as well.
 #[unsafe(no_mangle)]
 static WATCH_HOST: u32 = 0;
@@ -52,12 +64,15 @@ pub fn host_mounts() -> u32 {
 /// True when the task sees the host's mounts, which no process of a container does.
 #[inline(always)]
 pub fn in_host_mounts(task: u64) -> bool {
-    let number = || {
-        let namespaces: u64 = field(task, o::TASK_NSPROXY)?;
-        let mounts: u64 = field(namespaces, o::NSPROXY_MNT)?;
-        field::<u32>(mounts, o::MNT_NS_NUMBER)
-    };
-    number() == Some(host_mounts())
+    mounts(task) == Some(host_mounts())
+}
+
+/// The number of a task's mount namespace.
+#[inline(always)]
+pub fn mounts(task: u64) -> Option<u32> {
+    let namespaces: u64 = field(task, o::TASK_NSPROXY)?;
+    let mounts: u64 = field(namespaces, o::NSPROXY_MNT)?;
+    field(mounts, o::MNT_NS_NUMBER)
 }
 
 /// True when events of this cgroup are wanted.
@@ -77,11 +92,16 @@ pub fn wanted(cgroup: u64) -> bool {
 }
 
 /// What the current task belongs to: its cgroup, or the pid namespace of its container where that
-/// was let in by it.
+/// was let in by it; where it left its container's cgroup, that one.
 #[inline(always)]
 pub fn place() -> u64 {
     // SAFETY: no arguments.
-    within(task(), unsafe { bpf_get_current_cgroup_id() })
+    let place = within(task(), unsafe { bpf_get_current_cgroup_id() });
+    // SAFETY: reads a static; volatile because other programs write it.
+    if unsafe { core::ptr::read_volatile(&raw const ANY_LEFT) } == 0 || member(place) {
+        return place;
+    }
+    left((bpf_get_current_pid_tgid() >> 32) as u32).unwrap_or(place)
 }
 
 /// The same of a task in this cgroup.
@@ -145,6 +165,43 @@ pub fn ended(task: u64) -> Option<()> {
         let _ = REFUSED.remove(&key);
     }
     Some(())
+}
+
+/// The cgroup that this process left.
+#[inline(always)]
+pub fn left(tgid: u32) -> Option<u64> {
+    // SAFETY: a copy of a map value.
+    unsafe { LEFT.get(&tgid) }.copied()
+}
+
+/// The process belongs to this container's cgroup from now on, wherever it goes.
+#[inline(always)]
+pub fn keep(tgid: u32, cgroup: u64) {
+    if LEFT.insert(&tgid, &cgroup, 0).is_ok() {
+        // SAFETY: one aligned word, which only becomes 1.
+        unsafe { core::ptr::write_volatile(&raw mut ANY_LEFT, 1) };
+    }
+}
+
+/// The process ended, or came back.
+#[inline(always)]
+pub fn let_go(tgid: u32) {
+    let _ = LEFT.remove(&tgid);
+}
+
+/// Processes with this mount namespace are this cgroup's.
+#[inline(always)]
+pub fn note_mounts(number: u32, cgroup: u64) {
+    if number != host_mounts() {
+        let _ = MOUNT_NAMESPACES.insert(&number, &cgroup, 0);
+    }
+}
+
+/// The container's cgroup by a mount namespace.
+#[inline(always)]
+pub fn by_mounts(number: u32) -> Option<u64> {
+    // SAFETY: a copy of a map value.
+    unsafe { MOUNT_NAMESPACES.get(&number) }.copied()
 }
 
 /// True when packets to sockets of this cgroup are wanted. A packet arrives in nobody's context,

@@ -132,12 +132,24 @@ fn repeated(record: &PrivilegeRecord) -> bool {
 /// A record that the current task made a 32-bit call with this number, the first of its cgroup.
 #[inline(always)]
 pub fn compat(number: u32) -> Option<*mut Scratch> {
+    event(id::COMPAT, u64::from(number))
+}
+
+/// A record that the current task left its container's cgroup for this one.
+#[inline(always)]
+pub fn left(to: u64) -> Option<*mut Scratch> {
+    event(id::LEAVE_CGROUP, to)
+}
+
+/// A record that is about no call.
+#[inline(always)]
+fn event(what: u8, argument: u64) -> Option<*mut Scratch> {
     let pointer = PRIVILEGE_SCRATCH.get_ptr_mut(0)?;
     // SAFETY: the slot is this CPU's and this program's alone; tracing programs do not nest here.
     let record = unsafe { &mut (*pointer).record };
     *record = PrivilegeRecord::default();
-    record.args[0] = u64::from(number);
-    record.call = id::COMPAT;
+    record.args[0] = argument;
+    record.call = what;
     finish(record);
     Some(pointer)
 }

@@ -79,6 +79,14 @@ pub fn call_exit(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
+/// Reports that the current task left its container's cgroup, or sent another one out, to this one.
+#[inline(always)]
+pub fn left(to: u64) {
+    if let Some(scratch) = privilege::left(to) {
+        send_privilege((scratch, 0));
+    }
+}
+
 /// Reports the first 32-bit call of a cgroup.
 #[inline(always)]
 fn first_compat(cgroup: u64, number: u32) {

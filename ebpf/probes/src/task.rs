@@ -19,7 +19,8 @@ use crate::{
     kernel::{at, field, has},
     path,
     place::{AT_FDCWD, directory, place},
-    scratch::scratch,
+    scratch::{forget, scratch},
+    syscall,
 };
 
 #[inline(always)]
@@ -37,17 +38,34 @@ const DESCRIPTOR: u64 = u64::from_le_bytes(*b"/dev/fd/");
 #[btf_tracepoint(function = "sched_process_exec")]
 pub fn process_exec(ctx: BtfTracePointContext) -> i32 {
     let task = ctx.arg::<*const u8>(0) as u64;
-    let place = gate::place();
-    // Who is not let in and may be a container's is, before its first program is reported.
-    if gate::member(place) || gate::admit_namespace(task).is_some() || gate::wanted(place) {
-        let binary = ctx.arg::<*const u8>(2) as u64;
-        let _ = exec(task, binary);
-    }
+    let _ = started(task, ctx.arg::<*const u8>(2) as u64);
     0
 }
 
 #[inline(always)]
-fn exec(task: u64, binary: u64) -> Option<()> {
+fn started(task: u64, binary: u64) -> Option<()> {
+    let scratch = scratch()?;
+    let mut whose = gate::place();
+    if !gate::member(whose) {
+        // Who is not let in and may be a container's is, before its first program is reported.
+        match gate::admit_namespace(task) {
+            Some(namespace) => whose = namespace,
+            None if gate::wanted(whose) => {}
+            None => return None,
+        }
+    }
+    if cgroup::own()
+        && let Some(number) = gate::mounts(task)
+    {
+        gate::note_mounts(number, whose);
+    }
+    // SAFETY: the slot is this CPU's; tracing programs do not nest.
+    let whose = forget(unsafe { &mut *scratch }, whose);
+    exec(whose, task, binary)
+}
+
+#[inline(always)]
+fn exec(whose: u64, task: u64, binary: u64) -> Option<()> {
     let scratch = scratch()?;
     // SAFETY: the slot is this CPU's; tracing programs do not nest.
     let text = unsafe { (&raw mut (*scratch).text).cast::<u8>() };
@@ -123,7 +141,7 @@ fn exec(task: u64, binary: u64) -> Option<()> {
         gate::own(tgid);
     }
     let len = size_of::<ExecRecord>() + (end & 0x3fff);
-    let header = emit::header(kind::EXEC, task, len);
+    let header = emit::header_in(whose, kind::EXEC, task, len);
     // SAFETY: head and record of the scratch lie before the text and are larger than both.
     unsafe {
         text.sub(size_of::<ExecRecord>())
@@ -150,8 +168,20 @@ pub fn process_fork(ctx: BtfTracePointContext) -> i32 {
     let from = gate::place();
     let parent = ctx.arg::<*const u8>(0) as u64;
     let child = ctx.arg::<*const u8>(1) as u64;
-    // A runtime may create the process right inside the container (CLONE_INTO_CGROUP).
+    // A runtime may create the process right inside the container (CLONE_INTO_CGROUP), and a
+    // container's process one outside.
     let to = cgroup::of(child).map_or(from, |cgroup| gate::within(child, cgroup));
+    let to = if gate::member(from) && !gate::member(to) {
+        if let Some(tgid) = field::<u32>(child, o::TASK_TGID) {
+            gate::keep(tgid, from);
+            if cgroup::own() {
+                syscall::left(to);
+            }
+        }
+        from
+    } else {
+        to
+    };
     if gate::wanted(from) || gate::wanted(to) {
         let _ = fork(from, to, parent, child);
     }
@@ -214,5 +244,6 @@ fn exit(cgroup: u64, task: u64) -> Option<()> {
     };
     emit::send_fixed(&sent, &sent.header, cgroup);
     gate::own(header.pid);
+    gate::let_go(header.pid);
     Some(())
 }

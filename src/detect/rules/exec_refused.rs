@@ -44,7 +44,7 @@ fn refused(ctx: &RuleContext<'_>, exec: &ExecRefused) -> Alerts {
         .is_some_and(|p| catalog::programs::RETRYING_SHELLS.contains(&program_roles::of(p)));
     if exec.errno == ENOEXEC && reads {
         let shown = exec.path.escaped().to_string();
-        return super::scripts::judge(ctx, path, &shown);
+        return super::drifted_script::judge(ctx, path, &shown);
     }
     // Another shell that was refused starts itself with the file, which is a story of its own.
     let severity = if exec.errno == ENOEXEC {

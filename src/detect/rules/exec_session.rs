@@ -233,7 +233,7 @@ fn file(ctx: &RuleContext<'_>, sessions: &mut Sessions, file: &File) -> Alerts {
     let Some(root) = ctx.session() else {
         return Alerts::none();
     };
-    if file.op == FileOp::MapExec {
+    if matches!(file.op, FileOp::MapExec | FileOp::Load) {
         return Alerts::none();
     }
     let what = file.op.verb();

@@ -41,7 +41,9 @@ pub(super) const NAMESPACE: Rule = Rule {
         needs: &[Requirement::Privilege],
         explain: "A process called unshare or setns: a new user namespace gives capabilities over \
                   more of the kernel, and joining a namespace leaves the container's. A new \
-                  process in its own namespace is medium: browsers build sandboxes that way.",
+                  process in its own namespace is medium: browsers build sandboxes that way. A \
+                  process that leaves the container's cgroup leaves its limits; it is still \
+                  watched as the container's.",
         check: "Which namespaces, and what ran in them?",
     },
     handlers: &[Handler::Privilege(|ctx, memory, p| {
@@ -111,7 +113,7 @@ fn namespace(ctx: &RuleContext<'_>, memory: &mut KnownPrivileges, p: &Privilege)
     let makes = p.detail.contains_str("CLONE_NEW");
     let weight = match p.call.as_str() {
         "unshare" if makes => Severity::High,
-        "setns" => Severity::High,
+        "setns" | "leave-cgroup" => Severity::High,
         "clone" | "clone3" if makes => Severity::Medium,
         _ => return Alerts::none(),
     };

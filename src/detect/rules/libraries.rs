@@ -18,9 +18,10 @@ pub(super) const RULE: Rule = Rule {
         severity: Severity::Medium,
         attack: &["T1574.006", "T1129"],
         needs: &[Requirement::MapExec],
-        explain: "A process mapped a file as executable code that was written since the container \
-                  started. Extensions from a package manager, a compiler or start-up are \
-                  recognised.",
+        explain: "A process mapped a file as executable code, or made a mapping of one executable, \
+                  that was written since the container started, is in memory or was removed. \
+                  Extensions from a package manager, a compiler or start-up are recognised, and \
+                  memory files that a just-in-time compiler shares with itself.",
         check: "Which process wrote the file, and which loaded it?",
     },
     handlers: &[Handler::File(|ctx, _, file| library(ctx, file))],
@@ -50,7 +51,8 @@ fn library(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     let drift = match origin {
         Some(Origin::Upper) => true,
         Some(Origin::Tmpfs | Origin::Volume | Origin::CopiedUp) => written,
-        // JITs map memory files and removed ones as code.
+        // JITs share memory files and removed ones, to write the code by another mapping.
+        Some(Origin::Memfd | Origin::Deleted) => !file.shared,
         _ => false,
     };
     if !drift || ctx.path_class(path) == Some(catalog::paths::PathClass::Managed) {
@@ -91,7 +93,7 @@ fn library(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         return alert.reason(line).into();
     }
     // Upper, never written while watched: it may be old. Worth a line, not an alarm.
-    let severity = if written {
+    let severity = if written || matches!(origin, Some(Origin::Memfd | Origin::Deleted)) {
         Severity::Medium
     } else {
         Severity::Low
@@ -214,6 +216,16 @@ mod tests {
         w.file(init, FileOp::MapExec, "/tmp/evil.so");
         assert_eq!(w.finding("drift.library").severity, Severity::Medium);
         w.only(&["drift.library"]);
+        // A memory file that nobody else writes holds what was put there to be run.
+        let mut w = World::steady();
+        let init = w.init();
+        w.file_as(init, FileOp::MapExec, "/memfd:x", |f| {
+            f.file = Some(FileFacts {
+                memfd: true,
+                ..FileFacts::default()
+            });
+        });
+        assert_eq!(w.finding("drift.library").severity, Severity::Medium);
         let mut w = World::steady();
         let init = w.init();
         let memfd = FileFacts {
@@ -229,7 +241,10 @@ mod tests {
                 ..upper(7)
             },
         ] {
-            w.file_as(init, FileOp::MapExec, "/x", |f| f.file = Some(file));
+            w.file_as(init, FileOp::MapExec, "/x", |f| {
+                f.file = Some(file);
+                f.shared = true;
+            });
         }
         w.only(&[]);
     }

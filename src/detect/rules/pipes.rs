@@ -6,6 +6,8 @@ use crate::event::ProgramAdditions;
 use bstr::ByteSlice as _;
 
 use super::bare_shells::{BareShells, bare, from_descriptor};
+use super::script_paths::locate_from;
+use super::{drifted_script, loaded_code};
 use crate::detect::memory::BESIDE;
 use crate::detect::rule_context::RuleContext;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_roles};
@@ -81,6 +83,16 @@ fn pipe(ctx: &RuleContext<'_>, memory: &BareShells, exec: &Exec) -> Alerts {
         program_roles::name(&exec.exe, &exec.argv),
         &exec.argv,
     );
+    let written = |name: &[u8], argv: &[Bytes], cwd: &[u8]| {
+        let file = loaded_code::printed(name, argv)?;
+        locate_from(ctx, cwd, file).filter(|path| drifted_script::is_drift(ctx, path))
+    };
+    let prints = written(
+        program_roles::name(&exec.exe, &exec.argv),
+        &exec.argv,
+        &exec.cwd,
+    );
+    let source = source || prints.is_some();
     let bare = bare(ctx.names(), exec);
     let takes = bare || whole_script(ctx.names(), exec);
     if !takes && !source {
@@ -105,7 +117,11 @@ fn pipe(ctx: &RuleContext<'_>, memory: &BareShells, exec: &Exec) -> Alerts {
     let waits = |pid: u32| memory.waits(pid, now);
     let found = if takes {
         let mut beside = beside.iter().filter_map(|pid| ctx.state.processes.get(pid));
-        beside.find(|p| near(p) && is_source(ctx.names(), program_roles::of(p), &p.argv))
+        beside.find(|p| {
+            near(p)
+                && (is_source(ctx.names(), program_roles::of(p), &p.argv)
+                    || written(program_roles::of(p), &p.argv, &p.cwd).is_some())
+        })
     } else {
         // The interpreter at the pipe's end may have been first.
         let mut beside = beside.iter().filter_map(|pid| ctx.state.processes.get(pid));
@@ -122,9 +138,18 @@ fn pipe(ctx: &RuleContext<'_>, memory: &BareShells, exec: &Exec) -> Alerts {
     } else {
         program_roles::name(&exec.exe, &exec.argv)
     };
+    let printed = if takes {
+        written(program_roles::of(other), &other.argv, &other.cwd)
+    } else {
+        prints
+    };
     let decoded = catalog::programs::DECODERS.contains(&from);
     let other = program_roles::command_line(&other.argv, &other.exe, 160);
     let this = program_roles::command_line(&exec.argv, &exec.exe, 160);
+    if let Some(path) = printed {
+        let (from, into) = if takes { (other, this) } else { (this, other) };
+        return drifted_script::judge(ctx, &path, &format!("{from} | {into}"));
+    }
     if ctx.starting_up() {
         return super::startup_drift(ctx, format!("{this} beside {other}")).into();
     }

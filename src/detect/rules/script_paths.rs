@@ -57,7 +57,11 @@ fn by_option(name: &[u8], argv: &[Bytes]) -> Vec<Vec<u8>> {
 
 /// The path of a script as the process that runs it would find it.
 pub(super) fn locate(ctx: &RuleContext<'_>, exec: &Exec, path: &[u8]) -> Option<Vec<u8>> {
-    let cwd = exec.cwd.as_bytes();
+    locate_from(ctx, &exec.cwd, path)
+}
+
+/// The same, seen from a working directory.
+pub(super) fn locate_from(ctx: &RuleContext<'_>, cwd: &[u8], path: &[u8]) -> Option<Vec<u8>> {
     let whole = match path {
         _ if path.starts_with(b"/") => normal(path),
         _ if cwd.is_empty() => return None,

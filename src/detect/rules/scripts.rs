@@ -2,36 +2,24 @@
 
 use std::collections::VecDeque;
 
-use bstr::ByteSlice as _;
 use smallvec::SmallVec;
 
+use super::drifted_script::{INFO, is_drift, judge_as};
 use super::found_script;
+use super::loaded_code;
 use super::script_paths::{locate, scripts};
-use crate::detect::alert::{Alert, Alerts};
-use crate::detect::file_origin::{OrdinaryOrigin, history, made};
+use crate::detect::alert::Alerts;
 use crate::detect::rule_context::RuleContext;
 use crate::detect::rule_memory::RuleMemory;
-use crate::detect::{
-    Handler, Requirement, Rule, RuleInfo, Severity, build_artifacts, program_roles,
-};
-use crate::event::{Bytes, CompareClass, Exec, FileOp, Origin, Timestamp};
+use crate::detect::{Handler, Rule, program_roles};
+use crate::event::{Bytes, Exec, Timestamp};
 
 /// Scripts.
 pub(super) const SCRIPT: Rule = Rule {
-    info: RuleInfo {
-        id: "drift.script",
-        title: "Ran a script that is not in the image",
-        label: "script",
-        severity: Severity::Medium,
-        attack: &["T1059", "T1105"],
-        needs: &[Requirement::Exec, Requirement::File],
-        explain: "A shell or another interpreter of the image ran a script, by its `#!` line or \
-                  as an argument, that was written since the container started or is on a tmpfs. \
-                  Modules and files named by options (`-m`, `-r`, `awk -f`) count, too.",
-        check: "Read the script. Which process wrote it?",
-    },
+    info: INFO,
     handlers: &[
         Handler::Exec(|ctx, memory, exec| script(ctx, memory.of(), exec)),
+        Handler::File(|ctx, _, file| loaded_code::examine(ctx, file)),
         Handler::DriftScan(|ctx, _, scan| found_script::examine(ctx, scan)),
     ],
 };
@@ -82,13 +70,12 @@ impl ScriptWriters {
 
 fn script(ctx: &RuleContext<'_>, memory: &mut ScriptWriters, exec: &Exec) -> Alerts {
     // A drifted interpreter is its own finding.
-    if !matches!(
-        exec.file.origin(),
-        Origin::Image | Origin::CopiedUp | Origin::Unknown
-    ) {
+    if !exec.file.origin().is_or_may_be_the_images() {
         return Alerts::none();
     }
-    for path in scripts(ctx.names(), exec) {
+    let mut run = scripts(ctx.names(), exec);
+    run.extend(loaded_code::named(ctx, exec));
+    for path in run {
         if let Some(path) = locate(ctx, exec, &path)
             && is_drift(ctx, &path)
         {
@@ -98,91 +85,6 @@ fn script(ctx: &RuleContext<'_>, memory: &mut ScriptWriters, exec: &Exec) -> Ale
         }
     }
     Alerts::none()
-}
-
-/// The file is on a tmpfs.
-fn in_memory(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
-    path.starts_with(b"/dev/shm/")
-        || ctx.container.is_some_and(|c| {
-            c.info.mounts.iter().any(|m| {
-                let at = m.destination.as_bytes();
-                m.kind == "tmpfs"
-                    && path
-                        .strip_prefix(at)
-                        .is_some_and(|rest| rest.starts_with(b"/"))
-            })
-        })
-}
-
-/// Written since the container started, or on a tmpfs; a module that is not there is none.
-fn is_drift(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
-    let content = [
-        FileOp::Create,
-        FileOp::Write,
-        FileOp::Truncate,
-        FileOp::Rename,
-        FileOp::Link,
-    ];
-    let written = ctx.activity(path).is_some_and(|a| {
-        let landed = a.refused < a.ops.values().sum::<u64>();
-        landed
-            && content.iter().any(|op| a.ops.contains_key(op))
-            && !matches!(a.class, Some(CompareClass::CopiedUp))
-    });
-    written || in_memory(ctx, path)
-}
-
-/// Judges a script that an interpreter of the image runs and that is not the image's.
-pub(super) fn judge(ctx: &RuleContext<'_>, path: &[u8], command: &str) -> Alerts {
-    judge_as(ctx, path, path, command)
-}
-
-/// The same, for a finding about `subject`.
-fn judge_as(ctx: &RuleContext<'_>, path: &[u8], subject: &[u8], command: &str) -> Alerts {
-    let shown = crate::event::escape(path).to_string();
-    if ctx.starting_up() {
-        return super::startup_drift(ctx, format!("ran the script {shown}")).into();
-    }
-    let made = match made(ctx, path) {
-        None | Some(OrdinaryOrigin::StartUp) if build_artifacts::goes_on(ctx) => {
-            Some(OrdinaryOrigin::Built)
-        }
-        made => made,
-    };
-    match made {
-        Some(OrdinaryOrigin::Package) => return Alerts::none(),
-        Some(OrdinaryOrigin::Built) => {
-            return super::built(ctx, format!("ran the script {shown}")).into();
-        }
-        Some(OrdinaryOrigin::StartUp) => {
-            return super::startup_drift(ctx, format!("ran the script {shown}")).into();
-        }
-        None => {}
-    }
-    if let Some(index) = ctx.planted(path) {
-        return Alert::addition(index)
-            .reason(format!("then ran a script: {command}"))
-            .evidence(ctx.event.ts, ctx.event.seq)
-            .into();
-    }
-    let alert = ctx.alert_as(&SCRIPT.info, Severity::Medium, subject, |explanation| {
-        explanation.title = format!("Ran a script that is not in the image: {shown}");
-        explanation.why.push(format!("ran: {command}"));
-        if in_memory(ctx, path) {
-            explanation.why.push("the script is on a tmpfs".to_owned());
-        }
-        history(ctx, path, &mut explanation.why);
-    });
-    let mut alert = alert.history_of(&Bytes::new(path));
-    if subject != path {
-        alert = alert.part(path).reason(format!("also ran: {command}"));
-    }
-    // A process that already belongs to a finding continues that one.
-    if ctx.memory.marks.contains_key(&ctx.event.pid) {
-        alert.into()
-    } else {
-        alert.follows(ctx.event.pid).into()
-    }
 }
 
 #[cfg(test)]

@@ -82,6 +82,7 @@ pub fn decode(body: &[u8], nspid: u32) -> Result<Option<File>, ConvertError> {
         comm: until_nul(&record.comm),
         count: record.count.max(1),
         via: has(flag::RING).then_some(Via::IoUring),
+        shared: op == FileOp::MapExec && record.mode != 0,
     }))
 }
 

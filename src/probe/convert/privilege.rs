@@ -75,6 +75,7 @@ fn detail(call: &str, args: &[u64; 4], texts: &[Bytes; 3]) -> Bytes {
         }
         "process_vm_readv" | "process_vm_writev" => out.word(&format!("pid {}", low(args[0]))),
         "bpf" => out.word(&names::bpf(low(args[0]))),
+        "leave-cgroup" => out.word(&format!("cgroup {}", args[0])),
         "keyctl" => out.word(&names::keyctl(low(args[0]))),
         "memfd_create" => {
             out.text(&texts[0]);

@@ -25,7 +25,7 @@ pub(super) fn file(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         (FileOp::Rename | FileOp::Link, Some(target)) => target,
         _ => &file.path,
     };
-    if file.op == FileOp::MapExec || ctx.path_class(path).is_none() {
+    if matches!(file.op, FileOp::MapExec | FileOp::Load) || ctx.path_class(path).is_none() {
         return Alerts::none();
     }
     let how = match (file.op, file.errno) {

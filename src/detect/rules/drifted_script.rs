@@ -1,0 +1,114 @@
+//! Which scripts are not the image's, and what is said of one that an interpreter runs.
+
+use bstr::ByteSlice as _;
+
+use crate::detect::alert::{Alert, Alerts};
+use crate::detect::file_origin::{OrdinaryOrigin, history, made};
+use crate::detect::rule_context::RuleContext;
+use crate::detect::{Requirement, RuleInfo, Severity, build_artifacts};
+use crate::event::{Bytes, CompareClass, FileOp};
+
+/// What the rule of these scripts says of itself.
+pub(super) const INFO: RuleInfo = RuleInfo {
+    id: "drift.script",
+    title: "Ran a script that is not in the image",
+    label: "script",
+    severity: Severity::Medium,
+    attack: &["T1059", "T1105"],
+    needs: &[Requirement::Exec, Requirement::File],
+    explain: "A shell or another interpreter of the image ran a script, by its `#!` line or \
+              as an argument, that was written since the container started or is on a tmpfs. \
+              Modules, files named by options (`-m`, `-r`, `awk -f`) and files that the text of \
+              a shell or interpreter reads to run them count, too.",
+    check: "Read the script. Which process wrote it?",
+};
+
+/// The file is on a tmpfs.
+fn in_memory(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
+    path.starts_with(b"/dev/shm/")
+        || ctx.container.is_some_and(|c| {
+            c.info.mounts.iter().any(|m| {
+                let at = m.destination.as_bytes();
+                m.kind == "tmpfs"
+                    && path
+                        .strip_prefix(at)
+                        .is_some_and(|rest| rest.starts_with(b"/"))
+            })
+        })
+}
+
+/// Written since the container started, or on a tmpfs; a module that is not there is none.
+pub(super) fn is_drift(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
+    let content = [
+        FileOp::Create,
+        FileOp::Write,
+        FileOp::Truncate,
+        FileOp::Rename,
+        FileOp::Link,
+    ];
+    let written = ctx.activity(path).is_some_and(|a| {
+        let landed = a.refused < a.ops.values().sum::<u64>();
+        landed
+            && content.iter().any(|op| a.ops.contains_key(op))
+            && !matches!(a.class, Some(CompareClass::CopiedUp))
+    });
+    written || in_memory(ctx, path)
+}
+
+/// Judges a script that an interpreter of the image runs and that is not the image's.
+pub(super) fn judge(ctx: &RuleContext<'_>, path: &[u8], command: &str) -> Alerts {
+    judge_as(ctx, path, path, command)
+}
+
+/// The same, for a finding about `subject`.
+pub(super) fn judge_as(
+    ctx: &RuleContext<'_>,
+    path: &[u8],
+    subject: &[u8],
+    command: &str,
+) -> Alerts {
+    let shown = crate::event::escape(path).to_string();
+    if ctx.starting_up() {
+        return super::startup_drift(ctx, format!("ran the script {shown}")).into();
+    }
+    let made = match made(ctx, path) {
+        None | Some(OrdinaryOrigin::StartUp) if build_artifacts::goes_on(ctx) => {
+            Some(OrdinaryOrigin::Built)
+        }
+        made => made,
+    };
+    match made {
+        Some(OrdinaryOrigin::Package) => return Alerts::none(),
+        Some(OrdinaryOrigin::Built) => {
+            return super::built(ctx, format!("ran the script {shown}")).into();
+        }
+        Some(OrdinaryOrigin::StartUp) => {
+            return super::startup_drift(ctx, format!("ran the script {shown}")).into();
+        }
+        None => {}
+    }
+    if let Some(index) = ctx.planted(path) {
+        return Alert::addition(index)
+            .reason(format!("then ran a script: {command}"))
+            .evidence(ctx.event.ts, ctx.event.seq)
+            .into();
+    }
+    let alert = ctx.alert_as(&INFO, Severity::Medium, subject, |explanation| {
+        explanation.title = format!("Ran a script that is not in the image: {shown}");
+        explanation.why.push(format!("ran: {command}"));
+        if in_memory(ctx, path) {
+            explanation.why.push("the script is on a tmpfs".to_owned());
+        }
+        history(ctx, path, &mut explanation.why);
+    });
+    let mut alert = alert.history_of(&Bytes::new(path));
+    if subject != path {
+        alert = alert.part(path).reason(format!("also ran: {command}"));
+    }
+    // A process that already belongs to a finding continues that one.
+    if ctx.memory.marks.contains_key(&ctx.event.pid) {
+        alert.into()
+    } else {
+        alert.follows(ctx.event.pid).into()
+    }
+}

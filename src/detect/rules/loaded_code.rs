@@ -1,0 +1,340 @@
+//! Code that an interpreter runs without being given it as its script: by what its text reads, and as
+//! modules.
+
+use bstr::ByteSlice as _;
+
+use super::bare_shells::from_descriptor;
+use super::drifted_script;
+use crate::catalog::path::normal;
+use crate::detect::alert::Alerts;
+use crate::detect::file_origin::made;
+use crate::detect::rule_context::RuleContext;
+use crate::detect::{attribution, build_artifacts, program_roles};
+use crate::event::{Bytes, Exec, File, FileOp, ProgramAdditions};
+use crate::state::ProcessEntry;
+
+/// Words of an interpreter's text that run what a file holds.
+const RUNS: &[&[u8]] = &[
+    b"exec",
+    b"execfile",
+    b"eval",
+    b"compile",
+    b"require",
+    b"require_relative",
+    b"require_once",
+    b"import",
+    b"import_module",
+    b"load",
+    b"loadfile",
+    b"dofile",
+    b"include",
+    b"include_once",
+    b"do",
+    b"run_path",
+    b"spec_from_file_location",
+    b"SourceFileLoader",
+    b"runInThisContext",
+    b"runInNewContext",
+];
+
+/// Of these words, those that are methods of much else: `json.load`, `re.compile`.
+const METHODS: &[&[u8]] = &[b"exec", b"compile", b"load"];
+
+/// Programs that pass a file on as it is.
+const PRINTERS: &[&[u8]] = &[b"cat", b"head", b"tail", b"tac", b"dd", b"sed", b"tee"];
+
+/// Parts of a path where programs keep code that they generated.
+const GENERATED: &[&[u8]] = &[
+    b"cache",
+    b"compile",
+    b"templates_c",
+    b"generated",
+    b"/views/",
+    b"/proxies/",
+];
+
+/// What an exec runs beside its script argument: files that the text among its arguments reads to
+/// run them.
+pub(super) fn named(ctx: &RuleContext<'_>, exec: &Exec) -> Vec<Vec<u8>> {
+    let names = ctx.names();
+    let name = program_roles::name(&exec.exe, &exec.argv);
+    let mut found = Vec::new();
+    if exec.script.is_none() && names.is_shell(name) {
+        if let Some(text) = program_roles::shell_text(&exec.argv) {
+            found.extend(sourced(text));
+        }
+    } else if exec.script.is_none() && names.is_interpreter(name) {
+        found.extend(quoted(&exec.argv));
+    }
+    // `eval "$(cat FILE)"`: the program that prints belongs to the shell that runs it.
+    if let Some(printed) = printed(name, &exec.argv)
+        && let Some(parent) = ctx.state.processes.get(&ctx.parent_pid(exec))
+        && runs_printed(names, parent, printed)
+    {
+        found.push(printed.to_vec());
+    }
+    found
+}
+
+/// The file that a program passes on as it is.
+pub(super) fn printed<'a>(name: &[u8], argv: &'a [Bytes]) -> Option<&'a [u8]> {
+    if !PRINTERS.contains(&name) {
+        return None;
+    }
+    let mut words = argv.iter().skip(1).map(|a| a.as_bytes());
+    let file = words.rfind(|a| !a.starts_with(b"-"))?;
+    Some(file.strip_prefix(b"if=").unwrap_or(file))
+}
+
+/// The shell's text has the output of a program that prints this file run: `eval`, or another
+/// shell's `-c`.
+fn runs_printed(names: &ProgramAdditions, shell: &ProcessEntry, file: &[u8]) -> bool {
+    let name = program_roles::of(shell);
+    let Some(text) = program_roles::shell_text(&shell.argv).filter(|_| names.is_shell(name)) else {
+        return false;
+    };
+    // Only where the output is what is run, not an argument of something else.
+    let substitutions = text.find_iter(b"$(").chain(text.find_iter(b"`"));
+    substitutions.into_iter().any(|at| {
+        let (before, inside) = text.split_at(at);
+        let end = inside.find_byteset(b")\n").unwrap_or(inside.len());
+        let before = before.trim_end_with(|c| matches!(c, '"' | ' ' | '\''));
+        inside
+            .get(..end)
+            .is_some_and(|part| part.contains_str(file))
+            && (before.ends_with(b"eval") || before.ends_with(b" -c") || before.ends_with(b"-ec"))
+    })
+}
+
+/// Files that a shell's text has it run itself, by `.` or `source`.
+fn sourced(text: &[u8]) -> Vec<Vec<u8>> {
+    let mut found = Vec::new();
+    let mut words = text
+        .split(|b| matches!(b, b' ' | b'\t' | b'\n' | b';' | b'&' | b'|' | b'(' | b')'))
+        .filter(|word| !word.is_empty());
+    while let Some(word) = words.next() {
+        if matches!(word, b"." | b"source")
+            && let Some(file) = words.next()
+        {
+            let file = file.trim_with(|c| matches!(c, '"' | '\''));
+            if !file.is_empty() && found.len() < 16 {
+                found.push(file.to_vec());
+            }
+        }
+    }
+    found
+}
+
+/// Absolute paths between quotes in those statements of an interpreter's text that also have a word
+/// for running them.
+fn quoted(argv: &[Bytes]) -> Vec<Vec<u8>> {
+    if !program_roles::takes_text(argv) {
+        return Vec::new();
+    }
+    let texts = argv.iter().skip(1).map(|a| a.as_bytes());
+    let statements = texts.flat_map(|text| text.split(|b| matches!(b, b';' | b'\n')));
+    let mut found = Vec::new();
+    for statement in statements.filter(|statement| runs_file(statement)) {
+        let parts = statement.split(|b| matches!(b, b'"' | b'\'' | b'`'));
+        // What it loads as a library is mapped, and a finding as that.
+        let paths = parts.filter(|p| p.starts_with(b"/") && !p.ends_with(b".so"));
+        found.extend(paths.take(16).map(<[u8]>::to_vec));
+    }
+    found
+}
+
+/// The statement has a word for running a file.
+fn runs_file(statement: &[u8]) -> bool {
+    let is_name = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
+    let mut before = None;
+    statement
+        .chunk_by(|a, b| is_name(a) == is_name(b))
+        .any(|word| {
+            let method = before == Some(b'.');
+            before = word.last().copied();
+            RUNS.contains(&word) && !(method && METHODS.contains(&word))
+        })
+}
+
+/// A file that an interpreter opened and may run.
+pub(super) fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
+    let Some(process) = ctx
+        .process
+        .filter(|_| file.op == FileOp::Load && file.errno == 0)
+    else {
+        return Alerts::none();
+    };
+    let path = &file.path;
+    // A drifted interpreter is its own finding.
+    if !process.file.origin().is_or_may_be_the_images() || !drifted_script::is_drift(ctx, path) {
+        return Alerts::none();
+    }
+    // Modules that start-up, a build or a package manager wrote are not worth a line each.
+    if ctx.starting_up() || made(ctx, path).is_some() || build_artifacts::goes_on(ctx) {
+        return Alerts::none();
+    }
+    let name = program_roles::of(process);
+    let runs = if ctx.names().is_shell(name) {
+        runs_in_shell(process, path)
+    } else {
+        // Its script was judged when it started.
+        let leaf = program_roles::leaf(path);
+        let given = process.argv.iter().skip(1).map(|a| a.as_bytes());
+        ctx.names().is_interpreter(name)
+            && !given.into_iter().any(|a| program_roles::leaf(a) == leaf)
+            && !generated(ctx, process, path)
+    };
+    if !runs {
+        return Alerts::none();
+    }
+    let command = program_roles::command_line(&process.argv, &process.exe, 160);
+    drifted_script::judge(
+        ctx,
+        path,
+        &format!("{command}, which loaded {}", path.escaped()),
+    )
+}
+
+/// A shell reads files for many reasons: it runs the ones that its text sources, or that it was
+/// given by a descriptor.
+fn runs_in_shell(process: &ProcessEntry, path: &[u8]) -> bool {
+    let by_descriptor = process
+        .argv
+        .iter()
+        .skip(1)
+        .take(3)
+        .any(|a| from_descriptor(a));
+    let names_it = |file: &Vec<u8>| {
+        file == path || program_roles::leaf(&normal(file)) == program_roles::leaf(path)
+    };
+    by_descriptor
+        || program_roles::shell_text(&process.argv)
+            .is_some_and(|text| sourced(text).iter().any(names_it))
+}
+
+/// An application wrote the code for itself: templates it compiled, a byte code cache.
+fn generated(ctx: &RuleContext<'_>, process: &ProcessEntry, path: &[u8]) -> bool {
+    let Some(activity) = ctx.activity(path) else {
+        return false;
+    };
+    let kept = GENERATED.iter().any(|part| path.contains_str(part));
+    let own = activity.writer == process.pid
+        // What a web server's interpreter stores may be what a visitor sent.
+        && (kept || !program_roles::of(process).starts_with(b"php"));
+    let alike = ctx
+        .state
+        .processes
+        .get(&activity.writer)
+        .is_some_and(|writer| {
+            writer.exe == process.exe && kept && !attribution::inline(ctx.names(), writer)
+        });
+    (own || alike) && !attribution::inline(ctx.names(), process) && !attribution::suspicious(ctx)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::detect::Severity;
+    use crate::detect::testkit::World;
+    use crate::event::FileOp;
+
+    fn runs(exe: &str, argv: &[&str]) -> bool {
+        let mut w = World::steady();
+        let init = w.init();
+        w.create(init, "/tmp/x");
+        let p = w.fork(init);
+        w.exec_as(p, init, exe, argv, |e| e.cwd = "/".into());
+        let found = w.all("drift.script");
+        assert!(
+            found
+                .iter()
+                .all(|f| f.severity == Severity::Medium && f.subject == "/tmp/x")
+        );
+        !found.is_empty()
+    }
+
+    #[test]
+    fn what_a_text_reads_to_run_it() {
+        for text in [". /tmp/x", "cd /; source '/tmp/x' && id", "set -e\n. tmp/x"] {
+            assert!(runs("/bin/sh", &["sh", "-c", text]), "{text}");
+        }
+        let python = |text| runs("/usr/bin/python3", &["python3", "-c", text]);
+        assert!(python("exec(open('/tmp/x').read())"));
+        assert!(python("import runpy; runpy.run_path('/tmp/x')"));
+        for text in [
+            "print(open('/tmp/x').read())",
+            "import os; os.stat('/tmp/x')",
+            "import json; json.load(open('/tmp/x'))",
+        ] {
+            assert!(!python(text), "{text}");
+        }
+        assert!(runs("/usr/bin/perl", &["perl", "-e", "do \"/tmp/x\""]));
+        for text in [
+            "while read l; do echo $l; done </tmp/x",
+            "cp ./a /tmp/x",
+            "cat /tmp/x",
+        ] {
+            assert!(!runs("/bin/sh", &["sh", "-c", text]), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_printed_file_runs_only_where_the_output_is_the_program() {
+        let printed = |text: &str| {
+            let mut w = World::steady();
+            let init = w.init();
+            let sh = w.exec(init, "/bin/sh", &["sh", "-c", text]);
+            w.create(sh, "/tmp/x");
+            w.exec(sh, "/bin/cat", &["cat", "/tmp/x"]);
+            !w.all("drift.script").is_empty()
+        };
+        assert!(printed("eval \"$(cat /tmp/x)\""));
+        assert!(printed("sh -c \"$(cat /tmp/x)\""));
+        assert!(printed("eval `cat /tmp/x`"));
+        assert!(!printed("kill $(cat /tmp/x)"));
+        assert!(!printed("cat /tmp/x"));
+    }
+
+    #[test]
+    fn modules_and_what_an_application_generates() {
+        let loads = |writer: &[&str], reader: &[&str], path: &str, same: bool| {
+            let mut w = World::steady();
+            let init = w.init();
+            let first = w.exec(init, "/usr/bin/python3", writer);
+            w.create(first, path);
+            let second = if same {
+                first
+            } else {
+                w.exec(init, "/usr/bin/python3", reader)
+            };
+            w.file(second, FileOp::Load, path);
+            !w.all("drift.script").is_empty()
+        };
+        let app = &["python3", "/app.py"][..];
+        let inline = &["python3", "-c", "import m"][..];
+        assert!(loads(app, inline, "/tmp/m/m.py", false));
+        assert!(loads(inline, inline, "/tmp/m.py", true));
+        assert!(loads(app, app, "/srv/m.py", false));
+        assert!(!loads(
+            app,
+            app,
+            "/app/__pycache__/m.cpython-311.pyc",
+            false
+        ));
+        assert!(!loads(app, app, "/srv/m.py", true));
+    }
+
+    #[test]
+    fn a_shell_that_reads_a_file_does_not_run_it() {
+        for (text, runs) in [
+            (". /tmp/x", true),
+            ("while read l; do :; done </tmp/x", false),
+        ] {
+            let mut w = World::steady();
+            let init = w.init();
+            let sh = w.exec(init, "/bin/sh", &["sh", "-c", text]);
+            w.create(sh, "/tmp/x");
+            w.file(sh, FileOp::Load, "/tmp/x");
+            assert_eq!(!w.all("drift.script").is_empty(), runs, "{text}");
+        }
+    }
+}
