@@ -5,7 +5,7 @@ use std::fs;
 use super::cgroup_directory::FoundContainer;
 use super::overlay;
 use super::proc_files::{split_argv, started, status_field};
-use crate::event::{Bytes, CAPABILITIES, Confinement, ContainerInfo, Security};
+use crate::event::{Bytes, CAPABILITIES, Confinement, ContainerInfo, IdRange, Security};
 use crate::system::boot_time;
 
 /// Capabilities that Docker, Podman and containerd give a container by default, as bits.
@@ -92,11 +92,32 @@ fn security(status: &str) -> Security {
 pub fn confinement(pid: u32) -> Option<Confinement> {
     let status = fs::read(format!("/proc/{pid}/status")).ok()?;
     let apparmor = apparmor_label(pid);
+    let map = fs::read_to_string(format!("/proc/{pid}/uid_map")).unwrap_or_default();
     Some(Confinement {
         apparmor,
+        ids: id_ranges(&map),
         pid,
         ..confined(&String::from_utf8_lossy(&status))
     })
+}
+
+/// Ranges of a `uid_map`; none where it is the host's own. The kernel allows 340 lines.
+fn id_ranges(map: &str) -> Vec<IdRange> {
+    let ranges = map.lines().take(340).filter_map(|line| {
+        let mut fields = line.split_ascii_whitespace().map(str::parse);
+        let mut next = || fields.next()?.ok();
+        Some(IdRange {
+            inside: next()?,
+            outside: next()?,
+            count: next()?,
+        })
+    });
+    let ranges: Vec<IdRange> = ranges.collect();
+    let of_host = |range: &IdRange| range.inside == range.outside;
+    if ranges.iter().all(of_host) {
+        return Vec::new();
+    }
+    ranges
 }
 
 fn confined(status: &str) -> Confinement {
@@ -160,6 +181,21 @@ mod tests {
         assert!(read.no_new_privileges);
         assert!(confinement(std::process::id()).is_some());
         assert_eq!(confinement(u32::MAX), None);
+    }
+
+    #[test]
+    fn reads_a_map_of_user_ids() {
+        assert_eq!(id_ranges("         0          0 4294967295\n"), []);
+        let rootless = id_ranges("0 1000 1\n1 100000 65536\n");
+        let info = ContainerInfo {
+            confinement: Some(Confinement {
+                ids: rootless,
+                ..Confinement::default()
+            }),
+            ..ContainerInfo::default()
+        };
+        let inside = [1000, 100_000, 165_535, 7].map(|uid| info.inside_uid(uid));
+        assert_eq!(inside, [0, 1, 65_536, 7]);
     }
 
     #[test]

@@ -256,6 +256,33 @@ pub struct Confinement {
     pub seccomp: u8,
     /// AppArmor label with its mode; empty where AppArmor is off.
     pub apparmor: String,
+    /// User ids of its user namespace (`uid_map`), where that is not the host's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ids: Vec<IdRange>,
+}
+
+/// A range of user ids of a user namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct IdRange {
+    /// The first id, as the container sees it.
+    pub inside: u32,
+    /// The same id, as the host numbers it.
+    pub outside: u32,
+    /// How many ids.
+    pub count: u32,
+}
+
+impl ContainerInfo {
+    /// A user id of the host as the container sees it; the same where no range holds it.
+    #[must_use]
+    pub fn inside_uid(&self, uid: u32) -> u32 {
+        let ranges = self.confinement.iter().flat_map(|c| &c.ids);
+        let mut within = ranges.filter_map(|range| {
+            let place = uid.checked_sub(range.outside)?;
+            (place < range.count).then(|| range.inside.saturating_add(place))
+        });
+        within.next().unwrap_or(uid)
+    }
 }
 
 /// What a container is for.

@@ -27,8 +27,8 @@ pub use bytes::{Bytes, Escaped, escape, escape_json};
 pub use client::Client;
 pub use connection::{Accept, Close, Connect, Endpoint, Listen, Outcome, Protocol, Socket};
 pub use container::{
-    Confinement, ContainerAction, ContainerEvent, ContainerId, ContainerInfo, Limits, Mount, Pod,
-    PublishedPort, Role, Runtime, Security, Storage,
+    Confinement, ContainerAction, ContainerEvent, ContainerId, ContainerInfo, IdRange, Limits,
+    Mount, Pod, PublishedPort, Role, Runtime, Security, Storage,
 };
 pub use dns::Dns;
 pub use drift_scan::{

@@ -21,8 +21,8 @@ pub(super) const TRACE: Rule = Rule {
         needs: &[Requirement::Privilege],
         explain: "A process attached with ptrace, wrote through it, called process_vm_writev or \
                   process_vm_readv, or took another process's files. Debuggers do it too; a \
-                  service should not. Info where a container that may trace debugs its own \
-                  children.",
+                  service should not. Info where a container that may trace, or a debugger \
+                  in an exec session, debugs its own children.",
         check: "Which process was the target? Was somebody debugging?",
     },
     handlers: &[Handler::Privilege(|ctx, memory, p| {
@@ -117,7 +117,8 @@ fn title(ctx: &RuleContext<'_>, p: &Privilege) -> String {
     if let Some(process) = ctx.process.filter(|_| p.call.contains("uid")) {
         return format!(
             "User {} became root: {}",
-            process.uid,
+            ctx.container
+                .map_or(process.uid, |c| c.info.inside_uid(process.uid)),
             process.exe.escaped()
         );
     }

@@ -10,6 +10,7 @@ use crate::detect::file_change::by;
 use crate::detect::rule_context::RuleContext;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, attribution, program_roles};
 use crate::event::Privilege;
+use crate::state::ProcessEntry;
 
 /// Root gained.
 pub(super) const BECAME_ROOT: Rule = Rule {
@@ -56,7 +57,10 @@ fn became_root(ctx: &RuleContext<'_>, p: &Privilege) -> Alerts {
     let Some(process) = ctx.process.filter(|_| wants) else {
         return Alerts::none();
     };
-    if process.uid == 0 || p.errno != 0 {
+    let own = ctx
+        .container
+        .map_or(process.uid, |c| c.info.inside_uid(process.uid));
+    if own == 0 || p.errno != 0 || in_user_namespace(process, p) {
         return Alerts::none();
     }
     let tool = catalog::programs::SETUID_TOOLS.contains(&program_roles::of(process))
@@ -76,6 +80,12 @@ fn became_root(ctx: &RuleContext<'_>, p: &Privilege) -> Alerts {
     };
     let subject = caller(ctx, p);
     alert(ctx, p, severity, &subject).into()
+}
+
+/// The call succeeded, and on the host the process still is who it was: id 0 is one of a user
+/// namespace, where it was root already. A setuid program may keep its real user id.
+fn in_user_namespace(process: &ProcessEntry, p: &Privilege) -> bool {
+    p.uid != 0 && p.uid == process.uid && process.file.mode & 0o4000 == 0
 }
 
 fn capability(
@@ -118,6 +128,39 @@ fn capability(
 mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::World;
+    use crate::event::{Confinement, IdRange};
+
+    #[test]
+    fn root_of_a_user_namespace_does_not_become_root() {
+        let judged = |mapped: bool, uid: u32, after: u32| {
+            let mut w = World::steady();
+            if mapped {
+                w.info(|i| {
+                    i.confinement = Some(Confinement {
+                        ids: vec![IdRange {
+                            inside: 0,
+                            outside: 165_536,
+                            count: 65_536,
+                        }],
+                        ..Confinement::default()
+                    });
+                });
+            }
+            let init = w.init();
+            let p = w.fork(init);
+            w.exec_as(p, init, "/usr/sbin/sshd", &["sshd"], |e| e.uid = uid);
+            w.privilege_as(p, "setreuid", |call| {
+                call.uid = after;
+                call.detail = "0 0".into();
+            });
+            w.all("priv.became-root").first().map(|f| f.severity)
+        };
+        assert_eq!(judged(true, 165_536, 165_536), None);
+        // The container's facts are not there yet.
+        assert_eq!(judged(false, 165_536, 165_536), None);
+        assert_eq!(judged(true, 166_536, 165_536), Some(Severity::High));
+        assert_eq!(judged(false, 1000, 0), Some(Severity::High));
+    }
 
     #[test]
     fn becoming_root_is_told_apart_from_being_root() {

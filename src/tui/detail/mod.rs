@@ -284,6 +284,15 @@ fn by(comm: &crate::event::Bytes, pid: u32) -> String {
     format!("{} (host pid {pid})", comm.escaped())
 }
 
+/// As the container sees it, and beside it as the host does where they differ.
+fn user_id(core: &Core, process: &ProcessEntry) -> String {
+    let inside = rows::inside_uid(core, process);
+    if inside == process.uid {
+        return inside.to_string();
+    }
+    format!("{inside} ({} on the host)", process.uid)
+}
+
 fn process_facts(core: &Core, query: &Query<'_>, process: &ProcessEntry) -> Vec<DetailLine> {
     vec![
         fact("container", rows::name(core, &process.owner)),
@@ -293,7 +302,7 @@ fn process_facts(core: &Core, query: &Query<'_>, process: &ProcessEntry) -> Vec<
         fact("directory", process.cwd.escaped().to_string()),
         fact("host pid", process.pid.to_string()),
         fact("pid in container", process.nspid.to_string()),
-        fact("user id", process.uid.to_string()),
+        fact("user id", user_id(core, process)),
         fact("started", began(query, process.started, process.existing)),
         fact(
             "usage",

@@ -34,7 +34,8 @@ pub(super) use query::Query;
 pub(super) use row::{Row, RowKey};
 pub(super) use screen::ScreenDef;
 pub(super) use words::{
-    command, container_state, endpoint, name, origin, source, source_explained, what, word,
+    command, container_state, endpoint, inside_uid, name, origin, source, source_explained, what,
+    word,
 };
 
 use super::filter::Filter;

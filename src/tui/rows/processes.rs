@@ -276,7 +276,7 @@ fn write(core: &Core, _: &Query<'_>, row: &mut Row) {
     row.letter(row.severity);
     row.count(u64::from(process.pid));
     row.count(u64::from(process.nspid));
-    row.count(u64::from(process.uid));
+    row.count(u64::from(super::inside_uid(core, process)));
     match process.exited {
         None => row.age(core, process.started),
         Some(exited) => {

@@ -5,6 +5,12 @@ use crate::core::Core;
 use crate::event::{Endpoint, Event, Kind, Origin};
 use crate::state::{Container, Owner, ProcessEntry};
 
+/// User id of a process as its container sees it.
+pub(in crate::tui) fn inside_uid(core: &Core, process: &ProcessEntry) -> u32 {
+    let container = core.state.container(&process.owner);
+    container.map_or(process.uid, |c| c.info.inside_uid(process.uid))
+}
+
 /// Name of a container for a narrow column.
 pub(in crate::tui) fn name(core: &Core, owner: &Owner) -> String {
     match owner {
