@@ -325,6 +325,26 @@ pub(crate) fn in_package_tree(path: &[u8]) -> bool {
     PACKAGE_TREES.iter().any(|tree| contains(path, tree))
 }
 
+/// Whether every start of Python runs the file's code, wherever its modules lie.
+#[must_use]
+pub(crate) fn starts_with_python(path: &[u8]) -> bool {
+    let modules = contains(path, b"-packages/") || contains(path, b"/python");
+    let name = leaf(path);
+    modules
+        && (name.ends_with(b".pth") || matches!(name, b"sitecustomize.py" | b"usercustomize.py"))
+}
+
+/// Whether a Git server runs the file when somebody pushes.
+#[must_use]
+pub(crate) fn is_server_hook(path: &[u8]) -> bool {
+    let (parent, name) = parent_and_leaf(path);
+    parent == b"hooks"
+        && matches!(
+            name,
+            b"pre-receive" | b"update" | b"post-receive" | b"post-update" | b"proc-receive"
+        )
+}
+
 /// Endings of scripts that a web server runs.
 const WEB_SCRIPTS: &[&[u8]] = &[
     b".php", b".phtml", b".php5", b".php7", b".phar", b".jsp", b".jspx", b".asp", b".aspx", b".cgi",

@@ -1,5 +1,7 @@
 //! Severity of a difference from the image whose author is unknown, by the kind of file.
 
+use bstr::ByteSlice as _;
+
 use super::etc;
 use crate::catalog::path::directory;
 use crate::catalog::paths::{self, PathClass};
@@ -76,7 +78,8 @@ impl Installations {
         for entry in &scan.entries {
             if entry.package.is_some() || entry.class == FileClass::Packages {
                 found.system.push(entry.ctime);
-            } else if paths::in_package_tree(&entry.path) {
+            } else if paths::in_package_tree(&entry.path) && !paths::starts_with_python(&entry.path)
+            {
                 found.language.push(entry.ctime);
             }
         }
@@ -167,14 +170,25 @@ fn by_file(
         }
         Some(PathClass::Service) => return grade(Medium, "A service"),
         Some(PathClass::ShellStartup) => return grade(High, "A shell start-up file"),
+        Some(PathClass::PackageSources) if installed.of_system(entry.ctime) => {
+            return grade(Low, "A source of packages");
+        }
+        Some(PathClass::PackageSources) => return grade(Medium, "A source of packages"),
         _ => {}
+    }
+    if paths::starts_with_python(&entry.path)
+        && place == Some(PathClass::Program)
+        && !installed.of_language(entry.ctime)
+        && !installed.of_system(entry.ctime)
+    {
+        return grade(High, "Code that every start of Python runs");
     }
     match entry.class {
         FileClass::Binary if mount_point => None,
         FileClass::Binary => grade(program(scan, installed, entry, place), "A program"),
         FileClass::Library => grade(library(installed, entry, place), "A library"),
         FileClass::Script => {
-            let (severity, what) = script(installed, entry, place);
+            let (severity, what) = script(scan, installed, entry, place);
             grade(severity, what)
         }
         FileClass::Credentials => grade(Low, "A file of secrets"),
@@ -195,10 +209,26 @@ fn program(
     // A link leads to what is judged where it lies, unless it stands for a program of the image.
     let link = entry.kind == NodeKind::Symlink && entry.difference == Difference::Added;
     let packaged = paths::in_package_tree(&entry.path) || installed.of_language(entry.ctime);
-    if link || packaged || (place.is_none() && built_beside(scan, entry)) {
+    let built = match place {
+        None => built_beside(scan, entry),
+        // A build's `make install`.
+        _ => entry.path.starts_with(b"/usr/local/") && built_elsewhere(scan, entry),
+    };
+    if link || packaged || built {
         return Severity::Low;
     }
     Severity::High
+}
+
+/// The same content lies beside the sources it was compiled from.
+fn built_elsewhere(scan: &DriftScan, entry: &Differing) -> bool {
+    let Some(hash) = &entry.sha256 else {
+        return false;
+    };
+    let mut others = scan.entries.iter();
+    others.any(|other| {
+        other.path != entry.path && other.sha256.as_ref() == Some(hash) && built_beside(scan, other)
+    })
 }
 
 /// Sources lie in the same directory: it was compiled there.
@@ -222,6 +252,7 @@ fn library(installed: &Installations, entry: &Differing, place: Option<PathClass
 }
 
 fn script(
+    scan: &DriftScan,
     installed: &Installations,
     entry: &Differing,
     place: Option<PathClass>,
@@ -235,5 +266,120 @@ fn script(
     if place == Some(PathClass::Program) {
         return (Severity::High, "A script among the programs");
     }
+    if entry.mode & 0o111 != 0 && paths::is_server_hook(&entry.path) {
+        return (Severity::Medium, "A hook that a Git server runs");
+    }
+    // The application's own code; who updates it by Git leaves more behind.
+    if entry.difference == Difference::Changed && !checked_out(scan, entry) {
+        return (Severity::Medium, "A script of the image");
+    }
     (Severity::Low, "A script")
+}
+
+/// The file lies in a working tree of Git, which itself changed.
+fn checked_out(scan: &DriftScan, entry: &Differing) -> bool {
+    scan.entries.iter().any(|other| {
+        let tree = other
+            .path
+            .find(b"/.git/")
+            .and_then(|at| other.path.get(..=at));
+        tree.is_some_and(|tree| entry.path.starts_with(tree))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::testkit::{World, added as entry};
+    use crate::event::Kind;
+
+    fn scanned(w: &mut World, entries: Vec<Differing>) {
+        let scan = DriftScan {
+            entries,
+            ..DriftScan::default()
+        };
+        w.emit(0, 0, Kind::DriftScan(Box::new(scan)));
+    }
+
+    #[test]
+    fn what_runs_by_itself_in_python_git_and_packaging() {
+        let of = |entries: Vec<Differing>| {
+            let mut w = World::steady();
+            scanned(&mut w, entries);
+            let all = w.all("drift.snapshot");
+            all.iter().map(|f| f.severity).max()
+        };
+        let modules = "/usr/lib/python3/dist-packages";
+        for (path, class, severity) in [
+            ("evil.pth", FileClass::Config, Severity::High),
+            ("sitecustomize.py", FileClass::Script, Severity::High),
+            ("usercustomize.py", FileClass::Script, Severity::High),
+            ("x.py", FileClass::Script, Severity::Low),
+        ] {
+            let path = format!("{modules}/{path}");
+            assert_eq!(of(vec![entry(&path, class)]), Some(severity), "{path}");
+        }
+        // An installation of a Python package brings such files.
+        let pth = entry(
+            "/usr/local/lib/python3.13/site-packages/x.pth",
+            FileClass::Config,
+        );
+        let brought = entry(
+            "/usr/local/lib/python3.13/site-packages/x/x.py",
+            FileClass::Script,
+        );
+        assert_eq!(of(vec![pth, brought]), Some(Severity::Low));
+        let sources = entry("/etc/apt/sources.list.d/x.list", FileClass::Config);
+        assert_eq!(of(vec![sources]), Some(Severity::Medium));
+        let hook = entry("/srv/r.git/hooks/post-receive", FileClass::Script);
+        assert_eq!(of(vec![hook.clone()]), Some(Severity::Medium));
+        let off = Differing {
+            mode: 0o100_644,
+            ..hook
+        };
+        assert_eq!(
+            of(vec![off]),
+            Some(Severity::Low),
+            "a hook that nobody may run"
+        );
+    }
+
+    #[test]
+    fn a_changed_script_of_the_image_and_a_checkout() {
+        let changed = |more: &[&str]| {
+            let mut w = World::steady();
+            let mut script = entry("/app/jobs/run.py", FileClass::Script);
+            script.difference = Difference::Changed;
+            let mut all = vec![script];
+            // Long before or after: what was written at the same time counts as installed.
+            all.extend(more.iter().map(|path| {
+                let mut entry = entry(path, FileClass::Data);
+                entry.ctime = Timestamp(entry.ctime.0 + 600_000_000_000);
+                entry
+            }));
+            scanned(&mut w, all);
+            w.highest()
+        };
+        assert_eq!(changed(&[]), Severity::Medium);
+        assert_eq!(changed(&["/app/.git/FETCH_HEAD"]), Severity::Low);
+        assert_eq!(changed(&["/srv/.git/FETCH_HEAD"]), Severity::Medium);
+    }
+
+    #[test]
+    fn a_program_installed_from_where_it_was_compiled() {
+        let installed = |source: &str, same: bool| {
+            let mut w = World::steady();
+            let mut program = entry("/usr/local/bin/tool", FileClass::Binary);
+            program.sha256 = Some("aa".repeat(32));
+            let mut built = entry("/src/tool", FileClass::Binary);
+            built.sha256 = Some(if same { "aa" } else { "bb" }.repeat(32));
+            scanned(&mut w, vec![program, built, entry(source, FileClass::Data)]);
+            let all = w.all("drift.snapshot");
+            let about = all.iter().find(|f| f.subject == "/usr/local/bin/tool");
+            about.map(|f| f.severity)
+        };
+        assert_ne!(installed("/src/tool.c", true), Some(Severity::High));
+        assert_eq!(installed("/src/tool.c", false), Some(Severity::High));
+        assert_eq!(installed("/src/readme", true), Some(Severity::High));
+    }
 }
