@@ -11,7 +11,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::container_facts::ContainerFacts;
-use crate::containers::snapshot::kernel_dev;
+use crate::containers::file_facts::kernel_dev;
 use crate::event::{Bytes, ContainerId, ContainerInfo, FileFacts, Filesystem, Kind};
 
 /// Devices of the containers' roots, read once: a container may change its root later.

@@ -10,9 +10,10 @@ use std::thread;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 pub(crate) use super::content_cache::{ContentCache, ContentHash, FileStamp};
+use super::file_facts::kernel_dev;
 pub use super::layers::check;
 use super::layers::{ImageEntry, is_metadata_only, look_in_image, open_regular};
-use super::{overlay, snapshot};
+use super::overlay;
 use crate::event::{Bytes, Compare, CompareClass, ContainerId, ContainerInfo, Storage};
 use crate::text::hex;
 
@@ -221,7 +222,7 @@ fn find_subject(
     if let Ok(file) = File::open(format!("/proc/{}/exe", request.pid))
         && let Ok(meta) = file.metadata()
         && meta.ino() == request.ino
-        && snapshot::kernel_dev(meta.dev()) == request.dev
+        && kernel_dev(meta.dev()) == request.dev
     {
         return Ok(Subject::File(file));
     }
@@ -237,7 +238,7 @@ fn seen_as(request: &CompareRequest, storage: &Storage) -> bool {
     roots.iter().filter(|r| !r.is_empty()).any(|root| {
         open_regular(root, &request.path)
             .and_then(|f| f.metadata())
-            .is_ok_and(|m| m.ino() == request.ino && snapshot::kernel_dev(m.dev()) == request.dev)
+            .is_ok_and(|m| m.ino() == request.ino && kernel_dev(m.dev()) == request.dev)
     })
 }
 

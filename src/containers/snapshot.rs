@@ -12,14 +12,13 @@ use procfs::net::{TcpState, UdpState};
 
 use super::cgroup_directory::CgroupDirectory;
 use super::cgroup_name::recognise;
+use super::file_facts::facts;
+use super::mapped_code;
 use super::overlay;
 use super::pid_namespace;
 use super::proc_files::{has_terminal, pids, read_stat, since_boot, split_argv, status_field};
-use crate::event::{
-    Bytes, ContainerId, FileFacts, Filesystem, Process, Protocol, Socket, Storage, Stream,
-    Timestamp,
-};
-use crate::system::{boot_time, now, timestamp};
+use crate::event::{Bytes, ContainerId, Process, Protocol, Socket, Storage, Stream, Timestamp};
+use crate::system::{boot_time, now};
 
 /// Descriptors looked at per process when sockets are matched to processes: a process with more
 /// keeps its sockets, attributed to its container without a pid.
@@ -170,7 +169,7 @@ fn read_process(
     });
     let (exe, file) = facts(Path::new(&at("exe")), exe.as_os_str().as_bytes(), storage);
     let cwd = fs::read_link(at("cwd")).unwrap_or_default();
-    let process = Process {
+    let mut process = Process {
         ppid,
         uid,
         comm: comm.strip_suffix(b"\n").unwrap_or(&comm).into(),
@@ -182,7 +181,12 @@ fn read_process(
         file,
         tty: has_terminal(&stat),
         streams: Vec::new(),
+        mapped: Vec::new(),
+        mapped_more: 0,
     };
+    if container.is_some() {
+        mapped_code::add(pid, &mut process, storage);
+    }
     Some((nspid, process))
 }
 
@@ -230,66 +234,6 @@ fn stream(descriptor: &Path, peers: &BTreeMap<u64, SocketAddr>) -> Stream {
 fn socket_inode(leads_to: &[u8]) -> Option<u64> {
     let number = leads_to.strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
     std::str::from_utf8(number).ok()?.parse().ok()
-}
-
-/// Facts of the file behind `link` (a `/proc/PID/exe`), and its path without the kernel's
-/// " (deleted)".
-fn facts<'a>(link: &Path, path: &'a [u8], storage: Option<&Storage>) -> (&'a [u8], FileFacts) {
-    let mut out = FileFacts {
-        memfd: path.starts_with(b"/memfd:"),
-        ..FileFacts::default()
-    };
-    let Ok(meta) = fs::metadata(link) else {
-        return (path, out);
-    };
-    let shown = path.strip_suffix(b" (deleted)").unwrap_or(path);
-    out.unlinked = meta.nlink() == 0;
-    let path = if out.unlinked { shown } else { path };
-    out.ino = meta.ino();
-    out.dev = kernel_dev(meta.dev());
-    out.size = meta.size();
-    out.mode = meta.mode();
-    out.mtime = timestamp(meta.mtime(), meta.mtime_nsec());
-    out.ctime = timestamp(meta.ctime(), meta.ctime_nsec());
-    out.fs = filesystem(link);
-    if out.fs == Filesystem::Overlay
-        && let Some(storage) = storage
-    {
-        let inside = Path::new(OsStr::from_bytes(path.strip_prefix(b"/").unwrap_or(path)));
-        let holds = |dir: &Bytes| {
-            !dir.is_empty()
-                && Path::new(OsStr::from_bytes(dir))
-                    .join(inside)
-                    .symlink_metadata()
-                    .is_ok()
-        };
-        out.upper = std::iter::once(&storage.upper).any(holds);
-        out.lower = storage.lower.iter().any(holds);
-    }
-    (path, out)
-}
-
-/// `st_dev` as the kernel itself numbers devices.
-pub(crate) fn kernel_dev(dev: u64) -> u32 {
-    (rustix::fs::major(dev) << 20) | (rustix::fs::minor(dev) & 0xf_ffff)
-}
-
-/// Which kind of file system a file lives on, by its magic number.
-fn filesystem(path: &Path) -> Filesystem {
-    let Ok(info) = rustix::fs::statfs(path) else {
-        return Filesystem::Unknown;
-    };
-    // The type's width differs between architectures; the magic numbers fit 32 bits.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    match info.f_type as u32 {
-        0x794c_7630 => Filesystem::Overlay,
-        0x0102_1994 | 0x8584_58f6 => Filesystem::Tmpfs,
-        0x9fa0 => Filesystem::Proc,
-        0x6265_6572 => Filesystem::Sysfs,
-        0x27_e0eb | 0x6367_7270 => Filesystem::Cgroup,
-        0x1cd1 | 0x1980_0202 => Filesystem::Dev,
-        _ => Filesystem::Disk,
-    }
 }
 
 /// Open TCP and UDP sockets of containers, and with `host` those of the host: once per network

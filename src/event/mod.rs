@@ -47,7 +47,7 @@ pub use policy::{
     Silence,
 };
 pub use privilege::{CAPABILITIES, Capability, Privilege};
-pub use process::{Exec, ExecRefused, Exit, Fork, Process, Stream};
+pub use process::{Exec, ExecRefused, Exit, Fork, Mapped, Process, Stream};
 pub use response::{Response, ResponseAction, ResponseOutcome};
 pub use severity::Severity;
 pub use time::Timestamp;

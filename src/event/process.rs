@@ -119,6 +119,31 @@ pub struct Process {
     /// What its descriptors 0, 1 and 2 are; empty when unreadable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub streams: Vec<Stream>,
+    /// Files it has mapped as code that lie in no lower layer of its image, without its executable;
+    /// bounded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mapped: Vec<Mapped>,
+    /// How many more of them there are.
+    #[serde(default, skip_serializing_if = "none_more")]
+    pub mapped_more: u32,
+}
+
+/// Nothing was cut.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+fn none_more(count: &u32) -> bool {
+    *count == 0
+}
+
+/// A file that a process has mapped as code.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Mapped {
+    /// Its path, as the process sees it.
+    pub path: Bytes,
+    /// What is known of the file there now.
+    pub file: FileFacts,
+    /// The process's environment names it in `LD_PRELOAD` or `LD_AUDIT`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub preloaded: bool,
 }
 
 /// What a descriptor of a process leads to.

@@ -217,6 +217,8 @@ fn before(
             replaced: p.replaced,
             tty: p.tty,
             streams: p.streams.clone(),
+            mapped: p.mapped.clone(),
+            mapped_more: p.mapped_more,
         };
         told(p.pid, p.nspid, Kind::Process(Box::new(process)))
     }));

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::container::Owner;
-use crate::event::{Bytes, FileFacts, Stream, Timestamp};
+use crate::event::{Bytes, FileFacts, Mapped, Stream, Timestamp};
 
 /// Where a process of a container descends from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -48,6 +48,10 @@ pub struct ProcessEntry {
     pub existing: bool,
     /// What its descriptors 0, 1 and 2 were when it was found; empty of those seen to start.
     pub streams: Vec<Stream>,
+    /// Code it had mapped when it was found, of files that no layer of its image holds.
+    pub mapped: Vec<Mapped>,
+    /// How many more of them there were.
+    pub mapped_more: u32,
     /// Another file lay at its executable's path when it was found.
     pub replaced: bool,
     /// When it ended.

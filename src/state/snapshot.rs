@@ -88,6 +88,8 @@ pub fn snapshot(state: &State, mut seq: u64) -> Vec<Event> {
                 replaced: process.replaced,
                 tty: process.tty,
                 streams: process.streams.clone(),
+                mapped: process.mapped.clone(),
+                mapped_more: process.mapped_more,
             })),
         );
     }

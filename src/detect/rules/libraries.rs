@@ -1,5 +1,6 @@
 //! Libraries that are not the image's.
 
+use super::found_library::{self, LoadedLibraries};
 use crate::catalog;
 use bstr::ByteSlice as _;
 
@@ -24,7 +25,23 @@ pub(super) const RULE: Rule = Rule {
                   memory files that a just-in-time compiler shares with itself.",
         check: "Which process wrote the file, and which loaded it?",
     },
-    handlers: &[Handler::File(|ctx, _, file| library(ctx, file))],
+    handlers: &[
+        Handler::File(|ctx, _, file| library(ctx, file)),
+        Handler::Found(|ctx, memory, process| {
+            if process.mapped.is_empty() {
+                Alerts::none()
+            } else {
+                found_library::examine(ctx, memory.of(), process)
+            }
+        }),
+        Handler::DriftScan(|ctx, memory, scan| {
+            if memory.get::<LoadedLibraries>().is_some() {
+                found_library::compared(ctx, memory.of(), scan)
+            } else {
+                Alerts::none()
+            }
+        }),
+    ],
 };
 
 fn library(ctx: &RuleContext<'_>, file: &File) -> Alerts {

@@ -20,6 +20,7 @@ mod exec_session;
 mod file_capability;
 mod file_modes;
 mod fileless;
+mod found_library;
 mod found_script;
 mod found_shell;
 mod host_write;

@@ -92,6 +92,8 @@ fn process_kinds() -> impl Strategy<Value = Kind> {
                 started,
                 file,
                 tty: true,
+                mapped: Vec::new(),
+                mapped_more: 0,
                 streams: vec![
                     Stream::Pipe(file.ino),
                     Stream::Terminal,
