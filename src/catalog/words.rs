@@ -108,3 +108,60 @@ const SCRIPT_ENDS: &[&[u8]] = &[
 pub(crate) fn is_script_name(leaf: &[u8]) -> bool {
     SCRIPT_ENDS.iter().any(|end| leaf.ends_with(end))
 }
+
+/// Calls of the protocol of mining pools, in a typed program.
+pub(crate) const POOL_CALLS: &[&[u8]] =
+    &[b"mining.subscribe", b"mining.authorize", b"eth_submitLogin"];
+
+/// TCP ports that hardly anything but mining pools uses.
+pub(crate) const POOL_PORTS: &[u16] = &[3333, 7777, 14433, 14444, 45560, 45700];
+
+/// Words of a typed program that talks to a peer.
+pub(crate) const TALKS: &[&[u8]] = &[
+    b"socket",
+    b"Socket",
+    b"/dev/tcp/",
+    b"/dev/udp/",
+    b"net.connect",
+    b"createConnection",
+    b"fsockopen",
+    b"urlopen",
+    b"ztcp",
+];
+
+/// Words of a typed program that reads what its peer sends.
+pub(crate) const RECEIVES: &[&[u8]] = &[
+    b"recv",
+    b"read",
+    b"makefile",
+    b"on('data'",
+    b"on(\"data\"",
+    b".pipe(",
+    b"gets",
+    b"<$",
+    b"<&",
+    b"cat",
+];
+
+/// Words of a typed program that runs commands.
+pub(crate) const RUNS_COMMANDS: &[&[u8]] = &[
+    b"subprocess",
+    b"os.system",
+    b"popen",
+    b"pty.spawn",
+    b"system(",
+    b"exec(",
+    b"eval ",
+    b"eval(",
+    b"execSync",
+    b"spawn(",
+    b"child_process",
+    b"shell_exec",
+    b"qx",
+    b"`",
+    b"Open3",
+    b"|sh",
+    b"| sh",
+    b"|bash",
+    b"| bash",
+];

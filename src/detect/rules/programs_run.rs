@@ -1,5 +1,7 @@
 //! Programs that are not what they seem.
 
+use std::net::SocketAddr;
+
 use crate::catalog::{self, paths};
 use crate::detect::alert::Alerts;
 use crate::event::ProgramAdditions;
@@ -8,7 +10,8 @@ use bstr::ByteSlice as _;
 use crate::detect::file_origin::made;
 use crate::detect::rule_context::RuleContext;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_roles};
-use crate::event::{Exec, Origin};
+use crate::event::{Endpoint, Exec, Origin, Protocol};
+use crate::state::Direction;
 
 /// Masquerade.
 pub(super) const MASQUERADE: Rule = Rule {
@@ -46,12 +49,24 @@ pub(super) const MINER: Rule = Rule {
         attack: &["T1496"],
         needs: &[Requirement::Exec],
         explain: "The arguments name a mining pool by its protocol, or options that only miners \
-                  have.",
+                  have; or a program that is not the image's connected to a port that hardly \
+                  anything but mining pools uses.",
         check: "CPU use, the pool's address, and how the program got in.",
     },
     handlers: &[
         Handler::Exec(|ctx, _, exec| miner(ctx, exec)),
-        Handler::Found(|ctx, _, process| miner(ctx, &process.as_exec())),
+        Handler::Found(|ctx, _, process| {
+            let by_arguments = miner(ctx, &process.as_exec());
+            if by_arguments.is_empty() {
+                found_at_pool(ctx)
+            } else {
+                by_arguments
+            }
+        }),
+        Handler::Connect(|ctx, _, connect| match connect.remote {
+            Endpoint::Inet(to) if connect.protocol == Protocol::Tcp => at_pool(ctx, to),
+            _ => Alerts::none(),
+        }),
     ],
 };
 
@@ -134,11 +149,48 @@ fn masquerade(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
     alert.into()
 }
 
+/// A program that nobody built or installed here connects to a pool, by the port.
+fn at_pool(ctx: &RuleContext<'_>, to: SocketAddr) -> Alerts {
+    let pool = catalog::words::POOL_PORTS.contains(&to.port());
+    let Some(process) = ctx.process.filter(|_| pool && !to.ip().is_loopback()) else {
+        return Alerts::none();
+    };
+    let drifted = matches!(
+        process.file.origin(),
+        Origin::Upper | Origin::Tmpfs | Origin::Memfd | Origin::Deleted
+    );
+    if !drifted || process.replaced || ctx.starting_up() || made(ctx, &process.exe).is_some() {
+        return Alerts::none();
+    }
+    let alert = ctx.alert(Severity::Critical, &process.exe, |explanation| {
+        let program = process.exe.escaped();
+        explanation.title = format!("Connected to a port of mining pools: {program} to {to}");
+        let command = program_roles::command_line(&process.argv, &process.exe, 200);
+        explanation.why.push(format!("ran: {command}"));
+    });
+    alert.into()
+}
+
+fn found_at_pool(ctx: &RuleContext<'_>) -> Alerts {
+    let rows = ctx.state.connections_of(ctx.owner, Direction::Outbound);
+    let mut own = rows.filter(|(key, row)| {
+        row.pid == ctx.event.pid && row.open > 0 && key.protocol == Protocol::Tcp
+    });
+    let pool = own.find_map(|(key, _)| match key.endpoint {
+        Endpoint::Inet(to) if catalog::words::POOL_PORTS.contains(&to.port()) => Some(to),
+        _ => None,
+    });
+    pool.map_or_else(Alerts::none, |to| at_pool(ctx, to))
+}
+
 fn miner(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
     let mark = exec.argv.iter().map(|a| a.as_bytes()).find(|a| {
         catalog::words::MINER_ARGUMENTS
             .iter()
             .any(|m| a.starts_with(m) || (m.ends_with(b"://") && a.find(m).is_some()))
+            || catalog::words::POOL_CALLS
+                .iter()
+                .any(|call| a.find(call).is_some())
     });
     let Some(mark) = mark else {
         return Alerts::none();
@@ -280,5 +332,34 @@ mod tests {
         w.exec(init, "/bin/grep", &["grep", "stratum+tcp://", "/etc/hosts"]);
         w.exec(init, "/usr/bin/app", &["app", "--threads=4"]);
         w.only(&[]);
+    }
+
+    #[test]
+    fn a_program_that_is_not_the_images_at_a_pools_port() {
+        let judged = |file, to: &str| {
+            let mut w = World::steady();
+            let init = w.init();
+            let pid = w.exec_file(init, "/tmp/x", &["x"], file);
+            w.connect(pid, to);
+            w.all("exec.miner").first().map(|f| f.severity)
+        };
+        let pool = "203.0.113.9:3333";
+        assert_eq!(judged(upper(9), pool), Some(Severity::Critical));
+        assert_eq!(judged(image(9), pool), None, "the image's own client");
+        assert_eq!(judged(upper(9), "203.0.113.9:443"), None);
+        assert_eq!(judged(upper(9), "127.0.0.1:3333"), None, "no pool is here");
+        // It was connected before watching began.
+        let mut w = World::found();
+        let init = w.init();
+        w.found_socket(0, "10.0.0.2:50000", Some(pool));
+        w.found_process(init, "/tmp/x", &["x"], |p| p.file = upper(9));
+        let f = w.finding("exec.miner");
+        assert!(f.title.contains(pool), "{}", f.title);
+        // A typed program speaks the protocol itself.
+        let mut w = World::steady();
+        let s = w.session(&["sh"]);
+        let typed = "s.send(b'{\"method\":\"mining.subscribe\"}')";
+        w.exec(s, "/usr/bin/python3", &["python3", "-c", typed]);
+        assert_eq!(w.finding("exec.miner").severity, Severity::Critical);
     }
 }
