@@ -329,6 +329,44 @@ pub(crate) const FILE_TOOLS: &[&[u8]] = &[
     b"unshadow",
 ];
 
+/// Tools that read a file and show a digest or a verdict, never what it holds.
+pub(crate) const DIGESTERS: &[&[u8]] = &[
+    b"md5sum",
+    b"sha1sum",
+    b"sha224sum",
+    b"sha256sum",
+    b"sha384sum",
+    b"sha512sum",
+    b"b2sum",
+    b"cksum",
+    b"sum",
+    b"crc32",
+    b"shasum",
+    b"file",
+    b"debsums",
+    b"aide",
+    b"tripwire",
+    b"samhain",
+    b"clamscan",
+    b"clamdscan",
+    b"rkhunter",
+    b"chkrootkit",
+];
+
+/// Programs that trace the one they start.
+pub(crate) const DEBUGGERS: &[&[u8]] = &[
+    b"strace",
+    b"ltrace",
+    b"gdb",
+    b"gdbserver",
+    b"lldb",
+    b"dlv",
+    b"valgrind",
+    b"rr",
+    b"perf",
+    b"py-spy",
+];
+
 /// Shells that interpret a file themselves when the kernel refuses to execute it.
 pub(crate) const RETRYING_SHELLS: &[&[u8]] = &[b"bash", b"zsh", b"ksh"];
 

@@ -11,7 +11,7 @@ use crate::detect::file_change::{Maker, by, graded, is_refusal, maker, refused};
 use crate::detect::rule_context::RuleContext;
 use crate::detect::rule_memory::RuleMemories;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, attribution, program_roles};
-use crate::event::{Bytes, File, FileOp};
+use crate::event::{Bytes, File, FileOp, Origin};
 use crate::state::ProcessEntry;
 
 /// Secrets read.
@@ -115,8 +115,9 @@ fn credentials(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, file: &Fi
     let environment = path.ends_with(b"/environ");
     let group = secret_group(path).to_vec();
     let weight = match (hand, environment) {
-        _ if absent || empty => Severity::Low,
-        _ if backup => Severity::Low,
+        _ if absent || empty || backup || digests(ctx) => Severity::Low,
+        // Perl asks for the password with each account it looks up.
+        _ if file.errno != 0 && group == b"/etc/shadow" && runs_script(ctx) => Severity::Low,
         (true, false) => Severity::High,
         (true, true) => Severity::Medium,
         // Mounted for the service to read, whenever it comes to that.
@@ -169,6 +170,22 @@ fn credentials(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, file: &Fi
     } else {
         alert.into()
     }
+}
+
+/// The image's program shows a digest or a verdict of what it reads.
+fn digests(ctx: &RuleContext<'_>) -> bool {
+    ctx.process.is_some_and(|p| {
+        p.file.origin() == Origin::Image
+            && catalog::programs::DIGESTERS.contains(&program_roles::of(p))
+            && !ctx.memory.marks.contains_key(&p.pid)
+    })
+}
+
+/// An interpreter runs a script that nobody was seen changing.
+fn runs_script(ctx: &RuleContext<'_>) -> bool {
+    let script = ctx.process.and_then(|p| p.script.as_ref());
+    script.is_some_and(|path| ctx.activity(path).is_none())
+        && !ctx.memory.marks.contains_key(&ctx.event.pid)
 }
 
 /// Reading this is what the image's program is there for.
@@ -230,7 +247,7 @@ fn home(path: &[u8]) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use crate::detect::Severity;
-    use crate::detect::testkit::World;
+    use crate::detect::testkit::{World, image, upper};
     use crate::event::FileOp;
 
     #[test]
@@ -470,5 +487,47 @@ mod tests {
         w.link(ln, FileOp::Link, "/etc/shadow", "/etc/shadow-");
         w.link(ln, FileOp::Link, "/srv/a", "/srv/b");
         w.none("file.credential-read");
+    }
+
+    #[test]
+    fn a_digest_tells_no_secret_and_a_program_of_its_name_does() {
+        let read = |tool: &str, file| {
+            let mut w = World::steady();
+            let init = w.init();
+            let pid = w.exec_file(init, tool, &[tool, "/etc/shadow"], file);
+            w.file(pid, FileOp::Read, "/etc/shadow");
+            w.highest()
+        };
+        assert_eq!(read("/usr/bin/sha256sum", image(3)), Severity::Low);
+        assert_eq!(read("/usr/sbin/aide", image(3)), Severity::Low);
+        assert_eq!(read("/usr/bin/base64", image(3)), Severity::High);
+        assert_eq!(read("/tmp/sha256sum", upper(3)), Severity::High);
+    }
+
+    #[test]
+    fn a_script_that_looks_accounts_up_is_refused_the_passwords() {
+        let refused = |script: Option<&str>, errno| {
+            let mut w = World::steady();
+            let init = w.init();
+            let pid = w.fork(init);
+            w.exec_as(pid, init, "/usr/bin/perl", &["perl", "/usr/bin/x"], |e| {
+                e.script = script.map(Into::into);
+            });
+            w.refused(pid, FileOp::Read, "/etc/shadow", errno);
+            w.finding("file.credential-read").severity
+        };
+        let own = Some("/usr/bin/x");
+        assert_eq!(refused(own, 13), Severity::Low);
+        assert!(refused(own, 0) >= Severity::Medium);
+        // A script that somebody wrote: part of its finding, and no less than that.
+        let mut w = World::steady();
+        let init = w.init();
+        w.create(init, "/tmp/x");
+        let pid = w.fork(init);
+        w.exec_as(pid, init, "/usr/bin/perl", &["perl", "/tmp/x"], |e| {
+            e.script = Some("/tmp/x".into());
+        });
+        w.refused(pid, FileOp::Read, "/etc/shadow", 13);
+        assert_eq!(w.highest(), Severity::Medium);
     }
 }

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use bstr::ByteSlice as _;
 
+use crate::catalog;
 use crate::detect::alert::Alerts;
 use crate::detect::file_change::by;
 use crate::detect::file_origin::any_ancestor;
 use crate::detect::rule_context::RuleContext;
 use crate::detect::rule_memory::RuleMemory;
 use crate::detect::seen_set::SeenSet;
-use crate::detect::{Severity, attribution};
+use crate::detect::{Severity, attribution, program_roles};
 use crate::event::{Bytes, Privilege};
 
 /// Calls and sandboxes remembered of one container.
@@ -127,13 +128,14 @@ fn unconfined(ctx: &RuleContext<'_>) -> bool {
 }
 
 /// A program of the image, in a container that was given the right to trace, reaches into a
-/// process it has started itself: it is debugged. `target` is its pid within the container.
+/// process it has started itself: it is debugged. So does a debugger of the image that an exec
+/// session runs. `target` is its pid within the container.
 pub(super) fn debugs_own(
     ctx: &RuleContext<'_>,
     memory: &mut KnownPrivileges,
     target: &[u8],
 ) -> bool {
-    let Some(tracer) = ctx.process.filter(|_| entitled(ctx, "SYS_PTRACE")) else {
+    let Some(tracer) = ctx.process else {
         return false;
     };
     let target = std::str::from_utf8(target)
@@ -142,7 +144,11 @@ pub(super) fn debugs_own(
     let Some(target) = target.filter(|t: &u32| *t != 0) else {
         return false;
     };
-    if tracer.file.origin() != crate::event::Origin::Image || ctx.session().is_some() {
+    let may = match ctx.session() {
+        None => entitled(ctx, "SYS_PTRACE"),
+        Some(_) => catalog::programs::DEBUGGERS.contains(&program_roles::of(tracer)),
+    };
+    if tracer.file.origin() != crate::event::Origin::Image || !may {
         return false;
     }
     let pair = (tracer.pid, tracer.started, target);
@@ -187,6 +193,23 @@ mod tests {
         assert_eq!(trace(true, true), Severity::Info);
         assert_eq!(trace(true, false), Severity::High);
         assert_eq!(trace(false, true), Severity::High);
+    }
+
+    #[test]
+    fn a_debugger_of_an_exec_session_may_watch_what_it_started() {
+        let trace = |exe: &str, own: bool| {
+            let mut w = World::steady();
+            let s = w.session(&["sh"]);
+            let tracer = w.exec(s, exe, &[exe, "./t"]);
+            let parent = if own { tracer } else { w.init() };
+            let child = w.exec(parent, "/usr/bin/sleep", &["sleep", "9"]);
+            let nspid = w.core().state.processes[&child].nspid;
+            w.privilege(tracer, "ptrace", &format!("PTRACE_SEIZE pid {nspid}"), 0);
+            w.finding("priv.process-access").severity
+        };
+        assert_eq!(trace("/usr/bin/strace", true), Severity::Info);
+        assert_eq!(trace("/usr/bin/strace", false), Severity::High);
+        assert_eq!(trace("/usr/bin/python3", true), Severity::High);
     }
 
     #[test]

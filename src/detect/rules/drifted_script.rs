@@ -2,11 +2,13 @@
 
 use bstr::ByteSlice as _;
 
+use crate::catalog;
 use crate::detect::alert::{Alert, Alerts};
 use crate::detect::file_origin::{OrdinaryOrigin, history, made};
 use crate::detect::rule_context::RuleContext;
-use crate::detect::{Requirement, RuleInfo, Severity, build_artifacts};
+use crate::detect::{Requirement, RuleInfo, Severity, attribution, build_artifacts, program_roles};
 use crate::event::{Bytes, CompareClass, FileOp};
+use crate::state::ProcessEntry;
 
 /// What the rule of these scripts says of itself.
 pub(super) const INFO: RuleInfo = RuleInfo {
@@ -55,6 +57,21 @@ pub(super) fn is_drift(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
     written || in_memory(ctx, path)
 }
 
+/// The container's init or its start script runs what lay on a tmpfs before watching began, as
+/// supervisors run the scripts of services that they unpack there.
+fn supervised(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
+    let shared = [&b"/dev/shm/"[..], b"/tmp/", b"/var/tmp/"];
+    let service = |p: &ProcessEntry| {
+        attribution::by_start_script(ctx, |_| false)
+            || catalog::programs::SCHEDULERS.contains(&program_roles::of(p))
+    };
+    ctx.container.is_some_and(|c| c.existing)
+        && ctx.session().is_none()
+        && ctx.activity(path).is_none()
+        && !shared.iter().any(|dir| path.starts_with(dir))
+        && ctx.ancestors().nth(1).is_some_and(service)
+}
+
 /// Judges a script that an interpreter of the image runs and that is not the image's.
 pub(super) fn judge(ctx: &RuleContext<'_>, path: &[u8], command: &str) -> Alerts {
     judge_as(ctx, path, path, command)
@@ -68,7 +85,7 @@ pub(super) fn judge_as(
     command: &str,
 ) -> Alerts {
     let shown = crate::event::escape(path).to_string();
-    if ctx.starting_up() {
+    if ctx.starting_up() || supervised(ctx, path) {
         return super::startup_drift(ctx, format!("ran the script {shown}")).into();
     }
     let made = match made(ctx, path) {

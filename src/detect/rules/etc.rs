@@ -4,6 +4,7 @@ use bstr::ByteSlice as _;
 
 use crate::catalog::paths::PathClass;
 use crate::detect::alert::Alerts;
+use crate::detect::attribution::suspicious;
 use crate::detect::file_change::{
     Change, Maker, RENAMED, brought, by, changes, graded, in_root, maker, refused,
 };
@@ -159,8 +160,10 @@ fn changed(ctx: &RuleContext<'_>, file: &File, wanted: PathClass) -> Alerts {
             }
             Maker::Session | Maker::Service => {}
         }
+        let maintained = maker == Maker::Service && maintains(ctx, change.path);
         let severity = match (wanted, maker) {
             (PathClass::EtcBelow, Maker::Service) => Severity::Info,
+            (PathClass::EtcTop, Maker::Service) if maintained => Severity::Info,
             _ if change.verb == "removed" || change.verb == "moved away" => {
                 ctx.rule.severity.min(Severity::Medium)
             }
@@ -176,6 +179,7 @@ fn changed(ctx: &RuleContext<'_>, file: &File, wanted: PathClass) -> Alerts {
         let subject = match wanted {
             // What services do with their own is one line, wherever it lies.
             PathClass::EtcBelow if maker == Maker::Service => b"/etc/*",
+            PathClass::EtcTop if maintained => b"/etc/*",
             PathClass::EtcTop | PathClass::EtcBelow => first_directory(change.path),
             PathClass::Accounts => b"/etc/passwd",
             _ => change.path.as_bytes(),
@@ -206,6 +210,14 @@ fn changed(ctx: &RuleContext<'_>, file: &File, wanted: PathClass) -> Alerts {
         alerts.push(alert);
     }
     alerts
+}
+
+/// The service writes a file that it made or wrote in start-up already, as templates are filled in
+/// again with other values.
+fn maintains(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
+    ctx.activity(path)
+        .is_some_and(|activity| ctx.in_grace(activity.first))
+        && !suspicious(ctx)
 }
 
 /// `/etc/nginx` of `/etc/nginx/conf.d/x`; `/etc` of `/etc/x`.
@@ -427,5 +439,23 @@ mod tests {
         w.file(init, FileOp::Write, "/etc/passwd");
         w.only(&["drift.startup"]);
         assert_eq!(w.highest(), Severity::Info);
+    }
+
+    #[test]
+    fn a_file_that_the_service_filled_in_at_start_it_may_fill_in_again() {
+        let again = |path: &str, by: fn(&mut World) -> u32| {
+            let mut w = World::starting();
+            let init = w.init();
+            w.file(init, FileOp::Write, "/etc/app.conf");
+            w.ticks(60);
+            let pid = by(&mut w);
+            w.file(pid, FileOp::Write, path);
+            w.all("file.etc-changed").first().map(|f| f.severity)
+        };
+        let service: fn(&mut World) -> u32 = |w| w.init();
+        let session: fn(&mut World) -> u32 = |w| w.session(&["sh"]);
+        assert_eq!(again("/etc/app.conf", service), Some(Severity::Info));
+        assert!(again("/etc/other.conf", service) > Some(Severity::Info));
+        assert!(again("/etc/app.conf", session) > Some(Severity::Info));
     }
 }

