@@ -3,6 +3,7 @@
 use bstr::ByteSlice as _;
 
 use super::backups::backs_up;
+use super::own_secrets::{self, SecretOf};
 use super::secret_reads::{MAX_READS, SecretReads};
 use crate::catalog;
 use crate::catalog::secrets;
@@ -80,6 +81,10 @@ fn credentials(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, file: &Fi
     {
         return Alerts::none();
     }
+    let whose = own_secrets::of(ctx, file);
+    if whose == SecretOf::Nobody {
+        return Alerts::none();
+    }
     if secrets::is_server_key(path) && !with_a_tool(ctx) {
         return Alerts::none();
     }
@@ -116,6 +121,7 @@ fn credentials(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, file: &Fi
     let group = secret_group(path).to_vec();
     let weight = match (hand, environment) {
         _ if absent || empty || backup || digests(ctx) => Severity::Low,
+        _ if whose == SecretOf::OtherTree => Severity::Low,
         // Perl asks for the password with each account it looks up.
         _ if file.errno != 0 && group == b"/etc/shadow" && runs_script(ctx) => Severity::Low,
         (true, false) => Severity::High,

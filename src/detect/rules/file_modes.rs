@@ -1,5 +1,6 @@
 //! Modes of files: setuid bits, and rights for everybody.
 
+use super::own_secrets::{self, SecretOf};
 use crate::catalog::paths::PathClass;
 use crate::catalog::secrets;
 use crate::detect::alert::Alerts;
@@ -104,7 +105,9 @@ fn writable(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     let mode = file.mode.unwrap_or(0);
     let writes = mode & 0o1002 == 0o0002;
     // A secret need not be written to.
-    let reads = mode & 0o4 != 0 && secrets::is_secret(&file.path);
+    let reads = mode & 0o4 != 0
+        && secrets::is_secret(&file.path)
+        && own_secrets::of(ctx, file) == SecretOf::Somebody;
     if file.op != FileOp::Chmod || file.errno != 0 || !(writes || reads) {
         return Alerts::none();
     }

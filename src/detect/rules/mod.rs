@@ -35,6 +35,7 @@ mod loaded_code;
 mod max_age;
 mod net;
 mod new_name;
+mod own_secrets;
 mod package_database;
 mod package_install;
 mod pipes;
