@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod build;
 mod incident;
 #[path = "../scenarios/mod.rs"]
 mod scenarios;
