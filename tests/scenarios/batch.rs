@@ -150,7 +150,9 @@ fn finish(watch: Watch, done: Vec<Running>, peer: bool, late: bool) -> Vec<Ran> 
             failed: running.failed.clone(),
         })
         .collect();
-    docker(&[&["rm", "-f", "-v"], names.as_slice()].concat()).unwrap();
+    if !names.is_empty() {
+        docker(&[&["rm", "-f", "-v"], names.as_slice()].concat()).unwrap();
+    }
     if peer {
         peer::stop();
     }

@@ -13,7 +13,7 @@ use rustix::mount::MountFlags;
 use rustix::thread::UnshareFlags;
 
 use super::file_actions;
-use super::stage::{CHANGED, PROGRAM, TOUCHED, stage, unshare};
+use super::stage::{CHANGED, PATIENCE, PROGRAM, TOUCHED, stage, unshare};
 
 /// The name the container asks for.
 pub(super) const NAME: &str = "selftest.hullwatch.invalid";
@@ -86,8 +86,8 @@ fn new_binary() -> io::Result<()> {
     run_program("/tmp/dropped", &["exit", "42"], NEW_CODE)
 }
 
-/// Programs that differ from the image, and one that only seems to. They run side by side for as
-/// long as a comparison may take to begin.
+/// Programs that differ from the image, and one that only seems to. They run side by side until all
+/// of them are compared: then the selftest closes stdin.
 fn drift() -> io::Result<()> {
     let executable = || fs::Permissions::from_mode(0o755);
     fs::set_permissions(TOUCHED, executable())?;
@@ -105,7 +105,8 @@ fn drift() -> io::Result<()> {
         }
         fs::set_permissions(path, executable())?;
     }
-    let words = ["linger", "1500"].map(AsRef::as_ref);
+    let most = PATIENCE.as_secs().to_string();
+    let words = ["linger", &most].map(AsRef::as_ref);
     let all = [TOUCHED, CHANGED, MOVED, NEW].map(|program| stage(program, &words).spawn());
     for child in all {
         child?.wait()?;

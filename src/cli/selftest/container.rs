@@ -9,8 +9,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::mount::{MountPropagationFlags, UnmountFlags};
 use rustix::thread::UnshareFlags;
 
@@ -43,10 +43,10 @@ enum SelftestStage {
     Actions,
     /// Give up privileges, and try what is refused then
     Deny,
-    /// Wait for so many milliseconds: what is compared must be there a while
+    /// Wait until stdin is closed: a program is compared while it runs
     Linger {
-        /// How long
-        milliseconds: u64,
+        /// Seconds at most
+        seconds: u32,
     },
     /// End with this code
     Exit {
@@ -61,13 +61,20 @@ pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode, CliError> {
         SelftestStage::Init { scratch } => init(scratch).map(|()| ExitCode::SUCCESS),
         SelftestStage::Actions => Ok(actions::all()),
         SelftestStage::Deny => Ok(actions::deny()),
-        SelftestStage::Linger { milliseconds } => {
-            std::thread::sleep(Duration::from_millis(*milliseconds));
-            Ok(ExitCode::SUCCESS)
-        }
+        SelftestStage::Linger { seconds } => linger(*seconds),
         SelftestStage::Exit { code } => Ok(ExitCode::from(*code)),
     };
     done.map_err(|e| CliError::expected(format!("the test container: {e}")))
+}
+
+fn linger(seconds: u32) -> io::Result<ExitCode> {
+    let stdin = io::stdin();
+    let most = Timespec {
+        tv_sec: seconds.into(),
+        tv_nsec: 0,
+    };
+    poll(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(&most))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn join(cgroup: &Path, scratch: &Path) -> io::Result<ExitCode> {

@@ -4,9 +4,13 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use rustix::mount::MountFlags;
 use rustix::thread::UnshareFlags;
+
+/// How long comparisons may take to arrive, and events after the container ended.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where the program lies in the container's image.
 pub(super) const PROGRAM: &str = "/bin/selftest";
