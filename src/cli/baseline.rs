@@ -20,7 +20,7 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum BaselineCommand {
-    /// List the baselines of a directory: of what, state, readiness
+    /// List the baselines in a directory: container, state, readiness
     List {
         /// The directory [default: $XDG_CONFIG_HOME/hullwatch/baselines]
         directory: Option<PathBuf>,
@@ -33,7 +33,7 @@ enum BaselineCommand {
         #[arg(long, value_name = "FACETS", value_delimiter = ',', value_parser = facet)]
         only: Vec<Facet>,
     },
-    /// Read baselines; report what is wrong with the line: exit 2
+    /// Check baseline files; report the line of the first error and exit with 2
     Check {
         /// The files
         #[arg(required = true)]
@@ -48,7 +48,7 @@ enum BaselineCommand {
         #[arg(long, short, value_name = "FILE")]
         output: PathBuf,
     },
-    /// Accept held items: they are known from then on
+    /// Accept held items: they count as normal from then on
     Accept {
         /// The file
         file: PathBuf,

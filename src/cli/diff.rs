@@ -14,9 +14,9 @@ use crate::event::escape_json;
 
 /// Compare what two versions of a container do
 ///
-/// Each side is a baseline file, a recording, or a running container by its name; of a recording with several containers name one:
-/// FILE@NAME. Both are made general together, so that other numbers and temporary names are no
-/// difference. Lines with + are what only the second does.
+/// Each side is a baseline file, a recording, or the name of a running container. Of a recording
+/// with several containers name one: FILE@NAME. Numbers and temporary names are generalized, so that
+/// they do not count as differences. Lines with + are what only the second side does.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The side before

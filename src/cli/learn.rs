@@ -26,9 +26,9 @@ const RESTARTS: u32 = 2;
 /// Learn the normal behavior of containers
 ///
 /// Writes a baseline for each container: programs, files, connections, names, ports, capabilities
-/// and calls of its own service, in general form. Commands from outside are not learned, and what
-/// a finding is about is held until it is accepted. A file that exists is continued. Restart the
-/// container while learning: what it does at its start is known only then.
+/// and calls of its own service, in general form. Exec sessions are not learned, and items that a
+/// finding is about are held until you accept them. An existing file is extended. Restart the
+/// container while learning: its start-up behavior is learned only then.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Containers: a name, an id or its beginning, a pod, or image:NAME
@@ -47,8 +47,8 @@ pub(super) struct Args {
     #[arg(long)]
     until_ready: bool,
 
-    /// Restart the containers (Docker) twice while learning: what one does at its start and at its
-    /// end is known only then
+    /// Restart the containers (Docker) twice while learning: start-up and shutdown behavior is
+    /// learned only then
     #[arg(long, conflicts_with = "recording")]
     restart: bool,
 

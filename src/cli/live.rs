@@ -37,8 +37,8 @@ pub struct LiveArgs {
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
 
-    /// Baseline file, or a directory of *.baseline.toml: what a container does and its baseline does
-    /// not know is a finding; reloaded when one changes [default: hullwatch/baselines in
+    /// Baseline file, or a directory of *.baseline.toml: whatever a container does that is not in
+    /// its baseline is a finding; reloaded when one changes [default: hullwatch/baselines in
     /// $XDG_CONFIG_HOME, if it exists]
     #[arg(long, value_name = "PATH")]
     pub baseline: Option<PathBuf>,

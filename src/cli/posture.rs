@@ -40,8 +40,8 @@ pub(super) struct Args {
     #[arg(long)]
     csv: bool,
 
-    /// Instead of the checks list who can reach which port of whom on this host, and whether they
-    /// were seen to; with names, only where one of these containers is involved
+    /// Instead of the checks list which container can reach which port of which other one on this
+    /// host, and whether it did; with names, only pairs in which one of them is involved
     #[arg(long, conflicts_with_all = ["csv", "fail_on", "exit_code"])]
     matrix: bool,
 

@@ -26,7 +26,7 @@ pub(super) struct Args {
     /// screen, else all of them
     file: PathBuf,
 
-    /// Of a directory, the segment of this moment: -2h, or a date and time
+    /// In a directory, replay the segment of this moment: -2h, or a date and time
     #[arg(long, value_name = "MOMENT", allow_hyphen_values = true, value_parser = ring::moment)]
     at: Option<Timestamp>,
 

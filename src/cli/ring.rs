@@ -27,7 +27,7 @@ enum RingCommand {
     },
     /// Keep the segment of a moment until it is released
     Pin(Moment),
-    /// Let the segment of a moment go with its age
+    /// Unpin the segment of a moment: it is removed when it is old enough
     Release(Moment),
 }
 

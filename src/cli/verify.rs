@@ -24,9 +24,9 @@ use crate::verify::{RefusalLog, VerifyOptions, VerifyReport, verify};
 /// Options of trying advice out.
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
-    /// Try the advice out: start a copy of the container as it is and one with the advice, each with
-    /// volumes of its own and no published port, and take out what does not work; exit 1 if
-    /// anything. The container's name, where BASELINE does not tell it, follows as =CONTAINER
+    /// Test the advice: start a copy of the container as it is and one with the advice, each with
+    /// volumes of its own and no published port, and drop the settings that break it; exit 1 if any
+    /// do. Give the container's name as =CONTAINER if BASELINE does not name it
     #[arg(
         long,
         value_name = "CONTAINER",
