@@ -1,7 +1,7 @@
 //! Kernel programs.
 #![no_std]
 #![no_main]
-// The one atomic addition, which the target offers no other way to.
+// For what the target offers no other way to: an atomic addition, a mask that stays.
 #![feature(asm_experimental_arch)]
 
 mod attribute;
