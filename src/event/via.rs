@@ -8,4 +8,6 @@ use serde::{Deserialize, Serialize};
 pub enum Via {
     /// A request in a ring of `io_uring`.
     IoUring,
+    /// Standard input, open as the program started.
+    StandardInput,
 }

@@ -27,6 +27,8 @@ static OBJECT: &[u8] =
 /// A program that attaches by itself: name, tracepoint, and whether nothing works without it.
 const ATTACHED: &[(&str, &str, bool)] = &[
     ("process_exec", "sched_process_exec", true),
+    // After the one that tells of the program.
+    ("exec_input", "sched_process_exec", false),
     ("process_fork", "sched_process_fork", true),
     ("process_exit", "sched_process_exit", true),
     ("cgroup_born", "cgroup_mkdir", true),

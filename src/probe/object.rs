@@ -10,9 +10,12 @@ use super::ProbeError;
 pub(super) fn load_error(error: impl std::error::Error) -> ProbeError {
     // The cause is what helps; errors of the loader name it last.
     let mut text = crate::text::error_chain(&error);
-    // Of a verifier's log the end tells why.
+    // Of a verifier's log the end tells why; how long that took does not.
     if let Some(log) = text.find("Verifier output") {
-        let tail: Vec<&str> = text[log..].lines().rev().take(4).collect();
+        let lines = text[log..].lines().rev();
+        let lines =
+            lines.filter(|l| !l.starts_with("verification time") && !l.starts_with("stack depth"));
+        let tail: Vec<&str> = lines.take(6).collect();
         let tail: Vec<&str> = tail.into_iter().rev().collect();
         text = format!("{}… {}", &text[..log], tail.join(" / "));
     }

@@ -48,7 +48,7 @@ pub mod op {
     pub const REMOVE_XATTR: u8 = 16;
     /// Inode flags set.
     pub const CHATTR: u8 = 17;
-    /// Opened for reading by an interpreter, and not the image's.
+    /// Opened for reading by an interpreter, or its standard input as it starts, and not the image's.
     pub const LOAD: u8 = 18;
     /// An open: the kernel program decides which of create, write and read it was.
     pub const OPEN: u8 = 31;
@@ -120,7 +120,8 @@ pub struct FactsRecord {
 pub struct FileRecord {
     /// The file, when [`flag::FACTS`] is set.
     pub facts: FactsRecord,
-    /// New mode of chmod, mkdir, mknod, create; new flags of chattr; 1 for a shared mapping.
+    /// New mode of chmod, mkdir, mknod, create; new flags of chattr; 1 for a shared mapping, and for a
+    /// load of standard input.
     pub mode: u32,
     /// How many alike operations this stands for.
     pub count: u32,

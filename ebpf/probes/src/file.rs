@@ -244,6 +244,25 @@ fn is_code(inode: u64, dentry: u64) -> bool {
     fresh(inode) && interpreter::runs(dentry)
 }
 
+/// The file behind an interpreter's standard input as it starts: told as one that it loads.
+#[inline(always)]
+pub fn input(file: u64) -> Option<(*mut Scratch, usize)> {
+    let inode: u64 = field(file, o::FILE_INODE)?;
+    let kind = u32::from(field::<u16>(inode, o::INODE_MODE)?) & S_IFMT;
+    let pointer = scratch()?;
+    // SAFETY: the slot is this CPU's and this program's alone; tracing programs do not nest here.
+    let scratch = unsafe { &mut *pointer };
+    let told = u64::from(kind == S_IFREG && fresh(inode) && interpreter::is_one());
+    if forget(scratch, told) == 0 {
+        return None;
+    }
+    scratch.record = FileRecord::default();
+    scratch.record.count = 1;
+    scratch.record.op = op::LOAD;
+    scratch.record.mode = 1;
+    resolved(scratch, pointer, file)
+}
+
 /// The file is open: everything comes from the kernel's own structures.
 #[inline(always)]
 fn resolved(
@@ -255,6 +274,8 @@ fn resolved(
     let inode: u64 = field(file, o::FILE_INODE)?;
     let kind = u32::from(field::<u16>(inode, o::INODE_MODE)?) & S_IFMT;
     if scratch.record.op == op::OPEN {
+        // What was asked for is of use only where nothing was opened.
+        scratch.record.mode = 0;
         let mode: u32 = field(file, o::FILE_MODE)?;
         let reads = mode & (FMODE_CREATED | FMODE_WRITE) == 0;
         // Of the other kinds only devices of the host's memory have a name worth a look.

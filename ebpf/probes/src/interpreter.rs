@@ -74,6 +74,12 @@ fn current() -> Option<Interpreter> {
     Some(of(place(exe + crate::kernel::at(o::FILE_PATH))?.dentry))
 }
 
+/// Whether the current program is an interpreter.
+#[inline(always)]
+pub fn is_one() -> bool {
+    matches!(current(), Some(Interpreter::Shell | Interpreter::Language))
+}
+
 /// Whether the current program is an interpreter that may run the file of this entry.
 #[inline(always)]
 pub fn runs(dentry: u64) -> bool {

@@ -15,8 +15,8 @@ use hullwatch_abi::{
 };
 
 use crate::{
-    cgroup, emit, facts, gate,
-    kernel::{at, field, has},
+    cgroup, emit, facts, file, gate,
+    kernel::{at, field, file_of, has},
     path,
     place::{AT_FDCWD, directory, place},
     scratch::{forget, scratch},
@@ -154,6 +154,19 @@ fn exec(whose: u64, task: u64, binary: u64) -> Option<()> {
         );
     }
     Some(())
+}
+
+/// What a program that started finds on its standard input. A program of its own: older verifiers
+/// find the two too large together.
+#[btf_tracepoint(function = "sched_process_exec")]
+pub fn exec_input(_ctx: BtfTracePointContext) -> i32 {
+    if gate::wanted(gate::place())
+        && let Some(file) = file_of(0)
+        && let Some(out) = file::input(file)
+    {
+        syscall::send_file(out);
+    }
+    0
 }
 
 #[repr(C)]

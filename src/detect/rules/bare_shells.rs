@@ -12,6 +12,9 @@ use crate::event::{Exec, ProgramAdditions, Timestamp};
 /// Shells without a script remembered in one container.
 const MAX_BARE: usize = 32;
 
+/// Letters of languages' options that neither hold the program nor take an argument.
+const PLAIN_LETTERS: &[u8] = b"BISTOiqstuvw";
+
 /// The name of the shell that was started, if it is one.
 pub(super) fn shell<'a>(names: &ProgramAdditions, exec: &'a Exec) -> Option<&'a [u8]> {
     let name = program_roles::name(&exec.exe, &exec.argv);
@@ -30,6 +33,7 @@ pub(super) fn bare(names: &ProgramAdditions, exec: &Exec) -> bool {
             .first()
             .is_some_and(|a| program_roles::leaf(a.as_bytes()) == b"busybox"),
     );
+    let shell = names.is_shell(name);
     // With -s everything that follows is for the program that comes by the input.
     let input = |a: &crate::event::Bytes| a.as_bytes() == b"-s";
     exec.script.is_none()
@@ -42,7 +46,13 @@ pub(super) fn bare(names: &ProgramAdditions, exec: &Exec) -> bool {
                 let a = a.as_bytes();
                 a == b"-"
                     || from_descriptor(a)
-                    || (a.starts_with(b"-") && !a.starts_with(b"--") && !a.contains(&b'c'))
+                    || a.strip_prefix(b"-").is_some_and(|letters| {
+                        // Those of a language may hold the program: `perl -pe…`, `ruby -ne…`.
+                        letters.iter().all(|l| match l {
+                            b'c' | b'-' => false,
+                            _ => shell || PLAIN_LETTERS.contains(l),
+                        })
+                    })
                     || catalog::words::SHELL_OPTIONS.contains(&a)
             })
 }

@@ -1,16 +1,16 @@
-//! Code that an interpreter runs without being given it as its script: by what its text reads, and as
-//! modules.
+//! Code that an interpreter runs without being given it as its script: from standard input, by what
+//! its text reads, and as modules.
 
 use bstr::ByteSlice as _;
 
-use super::bare_shells::from_descriptor;
+use super::bare_shells::{bare, from_descriptor};
 use super::drifted_script;
 use crate::catalog::path::normal;
 use crate::detect::alert::Alerts;
 use crate::detect::file_origin::made;
 use crate::detect::rule_context::RuleContext;
 use crate::detect::{attribution, build_artifacts, program_roles};
-use crate::event::{Bytes, Exec, File, FileOp, ProgramAdditions};
+use crate::event::{Bytes, Exec, File, FileOp, ProgramAdditions, Via};
 use crate::state::ProcessEntry;
 
 /// Words of an interpreter's text that run what a file holds.
@@ -174,7 +174,10 @@ pub(super) fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         return Alerts::none();
     }
     let name = program_roles::of(process);
-    let runs = if ctx.names().is_shell(name) {
+    let input = file.via == Some(Via::StandardInput);
+    let runs = if input {
+        takes_input(ctx.names(), process) && !is_here_document(file)
+    } else if ctx.names().is_shell(name) {
         runs_in_shell(process, path)
     } else {
         // Its script was judged when it started.
@@ -188,11 +191,28 @@ pub(super) fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         return Alerts::none();
     }
     let command = program_roles::command_line(&process.argv, &process.exe, 160);
-    drifted_script::judge(
-        ctx,
-        path,
-        &format!("{command}, which loaded {}", path.escaped()),
-    )
+    let how = if input {
+        format!("{command} <{}", path.escaped())
+    } else {
+        format!("{command}, which loaded {}", path.escaped())
+    };
+    drifted_script::judge(ctx, path, &how)
+}
+
+/// The interpreter was started to run what stands on its standard input, not to work on it.
+fn takes_input(names: &ProgramAdditions, process: &ProcessEntry) -> bool {
+    let exec = Exec {
+        exe: process.exe.clone(),
+        argv: process.argv.clone(),
+        ..Exec::default()
+    };
+    bare(names, &exec)
+}
+
+/// Bash keeps a long here-document in a file that it removes at once: the text is its script's.
+fn is_here_document(file: &File) -> bool {
+    file.file.is_some_and(|facts| facts.unlinked)
+        && program_roles::leaf(&file.path).starts_with(b"sh-thd")
 }
 
 /// A shell reads files for many reasons: it runs the ones that its text sources, or that it was
@@ -235,7 +255,7 @@ fn generated(ctx: &RuleContext<'_>, process: &ProcessEntry, path: &[u8]) -> bool
 mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::World;
-    use crate::event::FileOp;
+    use crate::event::{FileFacts, FileOp, Via};
 
     fn runs(exe: &str, argv: &[&str]) -> bool {
         let mut w = World::steady();
@@ -250,6 +270,41 @@ mod tests {
                 .all(|f| f.severity == Severity::Medium && f.subject == "/tmp/x")
         );
         !found.is_empty()
+    }
+
+    #[test]
+    fn what_stands_on_standard_input() {
+        let runs = |exe: &str, argv: &[&str], path: &str, unlinked: bool| {
+            let mut w = World::steady();
+            let init = w.init();
+            w.create(init, path);
+            let p = w.exec(init, exe, argv);
+            w.file_as(p, FileOp::Load, path, |f| {
+                f.via = Some(Via::StandardInput);
+                f.file = Some(FileFacts {
+                    unlinked,
+                    ..FileFacts::default()
+                });
+            });
+            !w.all("drift.script").is_empty()
+        };
+        let x = "/tmp/x";
+        assert!(runs("/bin/sh", &["sh"], x, false));
+        assert!(runs("/bin/sh", &["sh"], x, true));
+        assert!(runs("/bin/bash", &["bash", "-s", "--", "a"], x, false));
+        assert!(runs("/usr/bin/python3", &["python3", "-"], x, false));
+        assert!(runs("/usr/bin/perl", &["perl"], x, false));
+        // Data for a program's own use, and the shell's own text.
+        assert!(!runs(
+            "/usr/bin/python3",
+            &["python3", "/app/a.py"],
+            x,
+            false
+        ));
+        assert!(!runs("/usr/bin/perl", &["perl", "-pe1"], x, false));
+        assert!(!runs("/usr/bin/ruby", &["ruby", "-rset"], x, false));
+        assert!(!runs("/bin/sh", &["sh", "-c", "wc -l"], x, false));
+        assert!(!runs("/bin/sh", &["sh"], "/tmp/sh-thd.1b2c3", true));
     }
 
     #[test]

@@ -81,7 +81,11 @@ pub fn decode(body: &[u8], nspid: u32) -> Result<Option<File>, ConvertError> {
         file: facts,
         comm: until_nul(&record.comm),
         count: record.count.max(1),
-        via: has(flag::RING).then_some(Via::IoUring),
+        via: if has(flag::RING) {
+            Some(Via::IoUring)
+        } else {
+            (op == FileOp::Load && record.mode != 0).then_some(Via::StandardInput)
+        },
         shared: op == FileOp::MapExec && record.mode != 0,
     }))
 }
