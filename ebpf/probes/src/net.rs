@@ -171,16 +171,10 @@ fn named_peer(slot: &mut Scratch, address: u64, len: u64) -> Option<usize> {
         if len > NAME_MAX {
             len = NAME_MAX;
         }
-        let mut masked = len;
-        // The compiler drops a mask that changes nothing; the verifier of 6.1 forgets the bound that
-        // made it useless, and needs the mask at the read.
-        // SAFETY: changes this register alone.
-        unsafe {
-            core::arch::asm!("{0} &= 127", inout(reg) masked, options(pure, nomem, nostack));
-        }
         // SAFETY: the mask keeps the length within the name's 128 bytes.
-        let name =
-            unsafe { core::slice::from_raw_parts_mut((&raw mut slot.name).cast::<u8>(), masked) };
+        let name = unsafe {
+            core::slice::from_raw_parts_mut((&raw mut slot.name).cast::<u8>(), emit::below_128(len))
+        };
         // SAFETY: the helper checks the address.
         unsafe { bpf_probe_read_user_buf((address + 2) as *const u8, name) }.ok()?;
         record.name_len = len as u16;

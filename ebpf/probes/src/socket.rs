@@ -57,7 +57,7 @@ fn header(kind: u16, who: Who, len: usize) -> Header {
 
 #[inline(always)]
 pub fn send(out: socket_facts::Out) {
-    let body = size_of::<NetRecord>() + (out.name & 127);
+    let body = size_of::<NetRecord>() + emit::below_128(out.name);
     // SAFETY: the head has room for the header right before the record.
     unsafe {
         let data = (&raw mut (*out.scratch).head)
@@ -66,7 +66,7 @@ pub fn send(out: socket_facts::Out) {
         emit::send(
             data,
             header(kind::NET, out.who, body),
-            size_of::<Header>() + size_of::<NetRecord>() + (out.name & 127),
+            size_of::<Header>() + body,
         );
     }
 }
