@@ -7,6 +7,7 @@ use crate::core::Core;
 use crate::detect::Settings;
 use crate::event::Event;
 use crate::recording::Follower;
+use crate::state::snapshot;
 use parking_lot::Mutex;
 
 /// Takes an event that the core has applied.
@@ -27,6 +28,14 @@ pub fn learn(learner: &mut Learner, event: &Event, core: &Core) {
         })
         .collect();
     learner.apply(&core.state, event, &found);
+}
+
+/// Begins to learn in the middle of a session: the learner is told what is there, as by a session that
+/// finds the containers running.
+pub fn meet(learner: &mut Learner, core: &Core) {
+    for there in snapshot(&core.state, 0) {
+        learner.apply(&core.state, &there, &[]);
+    }
 }
 
 /// A learner of a session with these settings.

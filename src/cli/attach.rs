@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::ScreenArgs;
 use super::error::print_message;
-use super::{CliError, active_recordings, terminal};
+use super::{CliError, active_recordings, ring, terminal};
 use crate::recording::{Header, Player, path_is_written};
 use crate::tui::{self, Attached, Bookmark};
 use crate::user_files;
@@ -22,7 +22,7 @@ const REMEMBERED: usize = 32;
 /// moment. With FILE it needs no privilege but to read that file.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The file of the running recording [default: the only one]
+    /// The file of the running recording, or the directory of record --ring [default: the only one]
     file: Option<PathBuf>,
 
     /// Policy file that silences are written to; the recorder must use the same file [default:
@@ -69,7 +69,11 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
             "this is not a terminal; hullwatch replay --events all prints what was recorded so far",
         ));
     }
-    let path = active_recordings::file(args.file.as_deref())?;
+    let segment = match &args.file {
+        Some(path) if path.is_dir() => Some(ring::segment(path, None)?.path),
+        other => other.clone(),
+    };
+    let path = active_recordings::file(segment.as_deref())?;
     let config = args.screen.load()?;
     let policy = args
         .policy

@@ -6,6 +6,7 @@ use super::config::ScreenArgs;
 use super::replay::{self, Output};
 use super::{CliError, terminal};
 use crate::recording::{Player, RecordingReader};
+use crate::tui::ReplayFrom;
 
 /// Made by `demo/record`.
 static RECORDING: &[u8] = include_bytes!("../../demo/break-in.jsonl.zst");
@@ -31,7 +32,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     if args.output.nothing_asked() && terminal::there() {
         let player = Player::from_memory("demo", RECORDING)?;
         return match args.play {
-            true => terminal::replay(player, &args.screen),
+            true => terminal::replay(player, ReplayFrom::Beginning, &args.screen),
             false => terminal::demo(player, &args.screen),
         };
     }

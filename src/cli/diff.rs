@@ -8,15 +8,17 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::error::print_message;
-use super::{CliError, LiveArgs, baseline, learn, live};
+use super::period::Period;
+use super::{CliError, LiveArgs, baseline, learn, live, ring};
 use crate::baseline::{Baseline, BaselineItem, Diff, Facet, ItemField, diff};
-use crate::event::escape_json;
+use crate::event::{Timestamp, escape_json};
 
 /// Compare what two versions of a container do
 ///
-/// Each side is a baseline file, a recording, or the name of a running container. Of a recording
-/// with several containers name one: FILE@NAME. Numbers and temporary names are generalized, so that
-/// they do not count as differences. Lines with + are what only the second side does.
+/// Each side is a baseline file, a recording (a file or the directory of record --ring), or the name
+/// of a running container. Of a recording with several containers name one: FILE@NAME. Numbers and
+/// temporary names are generalized, so that they do not count as differences. Lines with + are what
+/// only the second side does.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The side before
@@ -24,6 +26,14 @@ pub(super) struct Args {
 
     /// The side after
     b: String,
+
+    /// Of a recording before, only what happened until then: -2h, or a date and time
+    #[arg(long, value_name = "MOMENT", allow_hyphen_values = true, value_parser = ring::moment)]
+    until: Option<Timestamp>,
+
+    /// Of a recording after, only what happened since then; the same recording can be both sides
+    #[arg(long, value_name = "MOMENT", allow_hyphen_values = true, value_parser = ring::moment)]
+    since: Option<Timestamp>,
 
     /// How long to watch running containers
     #[arg(long = "for", value_name = "TIME", default_value = "1m", value_parser = live::duration)]
@@ -68,17 +78,35 @@ fn one(text: &str, found: Vec<Baseline>) -> Result<Baseline, CliError> {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
+    for (option, given, side) in [
+        ("--until", args.until, &args.a),
+        ("--since", args.since, &args.b),
+    ] {
+        if given.is_some() && (is_running(side) || side.ends_with(".toml")) {
+            return Err(CliError::expected(format!(
+                "{option} chooses a part of a recording, and {side} is none"
+            )));
+        }
+    }
     let running = [&args.a, &args.b].into_iter().any(|text| is_running(text));
     let watched = match running {
         true => Some(learn::watch(&args.live, args.time)?),
         false => None,
     };
-    let of = |text: &str| match &watched {
+    let of = |text: &str, period: Period| match &watched {
         Some(learner) if is_running(text) => one(text, learn::of_name(learner, text)?),
-        _ => side(text),
+        _ => side_of(text, period),
     };
-    let first = of(&args.a)?;
-    let second = of(&args.b)?;
+    let before = Period {
+        until: args.until,
+        since: None,
+    };
+    let after = Period {
+        since: args.since,
+        until: None,
+    };
+    let first = of(&args.a, before)?;
+    let second = of(&args.b, after)?;
     let found = diff(&first, &second, &args.only);
     let mut out = std::io::stdout().lock();
     if args.json {
@@ -94,6 +122,11 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
 
 /// A baseline file, or what is learned from a recording.
 pub(super) fn side(text: &str) -> Result<Baseline, CliError> {
+    side_of(text, Period::default())
+}
+
+/// The same, of a recording only a period.
+fn side_of(text: &str, period: Period) -> Result<Baseline, CliError> {
     if text.ends_with(".toml") {
         return baseline::load(Path::new(text));
     }
@@ -101,7 +134,7 @@ pub(super) fn side(text: &str) -> Result<Baseline, CliError> {
         Some((path, name)) if !Path::new(text).exists() => (path, Some(name)),
         _ => (text, None),
     };
-    let (learner, sound) = learn::from_recording(Path::new(path))?;
+    let (learner, sound) = learn::from_recording(Path::new(path), period)?;
     if !sound {
         print_message(format!(
             "{path}: the recording is damaged; this is what can be read"

@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::error::print_message;
+use super::period::{Period, Played, play};
 use super::signals::StopSignal;
 use super::{CliError, LiveArgs, baseline, docker_host, live};
 use crate::baseline::{Baseline, Learner, READY, merge, readiness};
 use crate::containers::{ContainerSelector, SelectError};
-use crate::core::Core;
+use crate::detect::Settings;
 use crate::event::ContainerId;
-use crate::learning::{LiveLearner, learn, learner};
-use crate::recording::{ReadAhead, RecordingPiece, RecordingReader};
+use crate::learning::{LiveLearner, learn, learner, meet};
 use crate::user_files;
 use crate::verify::restart;
 
@@ -35,9 +35,12 @@ pub(super) struct Args {
     #[arg(required = true, value_name = "NAME", add = super::completions::containers())]
     names: Vec<String>,
 
-    /// Learn from a recording instead of this host
+    /// Learn from a recording instead of this host; a file, or the directory of record --ring
     #[arg(long, visible_alias = "session", value_name = "FILE", conflicts_with_all = ["time", "until_ready", "record"])]
     recording: Option<PathBuf>,
+
+    #[command(flatten)]
+    period: Period,
 
     /// End after this time, e.g. 3h; otherwise with Ctrl-C
     #[arg(long = "for", value_name = "TIME", value_parser = live::duration)]
@@ -68,8 +71,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     if args.output.is_some() && args.names.len() > 1 {
         return Err(CliError::expected("--output takes one container only"));
     }
+    args.period.check(args.recording.is_some())?;
     let (learner, sound) = match &args.recording {
-        Some(path) => from_recording(path)?,
+        Some(path) => from_recording(path, args.period)?,
         None => (from_host(args)?, true),
     };
     for name in &args.names {
@@ -86,28 +90,32 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     Ok(ExitCode::from(if sound { 0 } else { 2 }))
 }
 
-/// Learns from a recording; also whether the recording is undamaged.
-pub(super) fn from_recording(path: &Path) -> Result<(Learner, bool), CliError> {
-    let mut recording = ReadAhead::start(RecordingReader::open(path)?)?;
-    let settings = recording.header().settings.clone();
-    let mut learner = learner(&settings);
-    let mut core = Core::new(settings);
-    let mut sound = true;
-    while let Some(batch) = recording.next_batch() {
-        for piece in batch.pieces {
-            if let RecordingPiece::Event(event) = piece {
-                core.apply(&event);
-                learn(&mut learner, &event, &core);
+/// Learns from a period of a recording; also whether all of it could be read.
+pub(super) fn from_recording(path: &Path, period: Period) -> Result<(Learner, bool), CliError> {
+    let mut learning: Option<Learner> = None;
+    let mut before = false;
+    let code = play(path, period, |played| match played {
+        Played::Begun(settings) => {
+            learning.get_or_insert_with(|| learner(settings));
+            before = false;
+        }
+        Played::Event {
+            event,
+            core,
+            within: true,
+        } => {
+            if let Some(learner) = &mut learning {
+                if std::mem::take(&mut before) {
+                    meet(learner, core);
+                }
+                learn(learner, event, core);
             }
         }
-        sound = batch.report.is_sound();
-        if !sound {
-            for notice in batch.report.notices() {
-                print_message(notice);
-            }
-        }
-    }
-    Ok((learner, sound))
+        Played::Event { .. } => before = true,
+        Played::Ended(_) => {}
+    })?;
+    let learner = learning.unwrap_or_else(|| learner(&Settings::default()));
+    Ok((learner, code == ExitCode::SUCCESS))
 }
 
 /// Watches this host for a while and learns from all its containers.

@@ -26,6 +26,7 @@ mod log;
 mod man;
 mod manual_texts;
 mod output_lines;
+mod period;
 mod policy;
 mod posture;
 mod privileges;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::period::Period;
 use super::{CliError, LiveArgs, learn, live};
 use crate::baseline::Learner;
 use crate::containers::ContainerSelector;
@@ -61,7 +62,7 @@ type ContainerReport = (String, CheckResult);
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let (learner, sound) = match &args.recording {
-        Some(path) => learn::from_recording(path)?,
+        Some(path) => learn::from_recording(path, Period::default())?,
         None => (learn::watch(&args.live, args.time)?, true),
     };
     if args.matrix {

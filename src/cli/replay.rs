@@ -14,6 +14,7 @@ use crate::event::Timestamp;
 use crate::recording::{
     Comparison, Player, ReadAhead, ReadReport, RecordingPiece, RecordingReader, finding_line,
 };
+use crate::tui::ReplayFrom;
 
 /// Replay a recording
 ///
@@ -22,11 +23,11 @@ use crate::recording::{
 /// JSON lines. Exit code 2 when the file is damaged.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The recording file, plain or .zst, or the directory of record --ring: its last segment on a
-    /// screen, else all of them
+    /// The recording file, plain or .zst, or the directory of record --ring: on a screen its present,
+    /// in the last segment; else all segments
     file: PathBuf,
 
-    /// In a directory, replay the segment of this moment: -2h, or a date and time
+    /// In a directory, show this moment, in its segment: -2h, or a date and time
     #[arg(long, value_name = "MOMENT", allow_hyphen_values = true, value_parser = ring::moment)]
     at: Option<Timestamp>,
 
@@ -64,10 +65,14 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let screen = args.output.nothing_asked() && terminal::there();
     if args.file.is_dir() {
         if screen || args.at.is_some() {
-            let segment = ring::segment(&args.file, args.at)?.path;
+            let segment = ring::segment(&args.file, args.at)?;
+            let from = match args.at {
+                Some(at) if at <= segment.written => ReplayFrom::Moment(at),
+                _ => ReplayFrom::Present,
+            };
             return match screen {
-                true => terminal::replay(Player::open(&segment)?, &args.screen),
-                false => show(RecordingReader::open(&segment)?, &args.output, true),
+                true => terminal::replay(Player::open(&segment.path)?, from, &args.screen),
+                false => show(RecordingReader::open(&segment.path)?, &args.output, true),
             };
         }
         return show_all(&args.file, &args.output);
@@ -79,7 +84,11 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
         )));
     }
     if screen {
-        return terminal::replay(Player::open(&args.file)?, &args.screen);
+        return terminal::replay(
+            Player::open(&args.file)?,
+            ReplayFrom::Beginning,
+            &args.screen,
+        );
     }
     show(RecordingReader::open(&args.file)?, &args.output, true)
 }

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::core_source::{replay_to_end, watch_for};
+use super::core_source::watch_for;
+use super::period::{Period, Played, play};
 use super::{CliError, LiveArgs, live};
-use crate::containers::ContainerSelector;
+use crate::containers::{ContainerSelector, SelectError};
 use crate::core::Core;
 use crate::event::escape;
-use crate::report::{Context, ReportFormat, render, report};
+use crate::report::{Context, IncidentReport, ReportFormat, render, report};
 
 /// Report incidents: what happened, how the intruder got in, what runs, what changed
 ///
@@ -20,8 +21,11 @@ use crate::report::{Context, ReportFormat, render, report};
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("source").required(true).args(["file", "watch"]))]
 pub(super) struct Args {
-    /// A recording, plain or .zst
+    /// A recording, plain or .zst, or the directory of record --ring
     file: Option<PathBuf>,
+
+    #[command(flatten)]
+    period: Period,
 
     /// This host: watch it for --duration first
     #[arg(long = "live")]
@@ -48,38 +52,93 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
+    args.period.check(args.file.is_some())?;
     let (text, code) = match &args.file {
         Some(path) => {
-            let (core, code) = replay_to_end(path)?;
-            let source = escape(path.as_os_str().as_encoded_bytes()).to_string();
-            (write(&core, source, args)?, code)
+            let mut all = Reports::new(escape(path.as_os_str().as_encoded_bytes()).to_string());
+            let code = play(path, args.period, |played| {
+                if let Played::Ended(core) = played {
+                    all.add(&core, args);
+                }
+            })?;
+            (all.write(args)?, code)
         }
         None => {
-            let this_host = |core: &Core| write(core, "this host".to_owned(), args);
-            (
-                watch_for(args.duration, &args.live, this_host)??,
-                ExitCode::SUCCESS,
-            )
+            let this_host = |core: &Core| {
+                let mut all = Reports::new("this host".to_owned());
+                all.add(core, args);
+                all.write(args)
+            };
+            let text = watch_for(args.duration, &args.live, this_host)??;
+            (text, ExitCode::SUCCESS)
         }
     };
     std::io::stdout().lock().write_all(text.as_bytes())?;
     Ok(code)
 }
 
-fn write(core: &Core, source: String, args: &Args) -> Result<String, CliError> {
-    let mut incidents = core.ranked_incidents();
-    if let Some(wanted) = &args.container {
-        let containers = core.state.containers.values();
-        let found = ContainerSelector::new(wanted)
-            .resolve(containers.map(|c| (&c.id, &c.info)))
-            .map_err(|e| CliError::expected(format!("{source}: {e}")))?;
-        incidents.retain(|incident| found.contains(&incident.container));
+/// The incidents of this host, or of every run of hullwatch in a recording.
+struct Reports {
+    source: String,
+    incidents: Vec<IncidentReport>,
+    context: Option<Context>,
+    /// A container that was asked for is there.
+    selected: bool,
+    /// Why it is not.
+    unselected: Option<SelectError>,
+}
+
+impl Reports {
+    fn new(source: String) -> Self {
+        Self {
+            source,
+            incidents: Vec::new(),
+            context: None,
+            selected: false,
+            unselected: None,
+        }
     }
-    // A recording may come from another host.
-    let docker_host = args.watch.then(|| args.live.docker_address()).flatten();
-    let context = Context::of(core, source);
-    let masked = !args.secrets;
-    let reports = report(core, incidents, masked, docker_host.as_deref());
-    render(&reports, &context, args.format, masked)
-        .map_err(|error| CliError::from(std::io::Error::from(error)))
+
+    fn add(&mut self, core: &Core, args: &Args) {
+        let context = Context::of(core, self.source.clone());
+        self.context = Some(match self.context.take() {
+            Some(before) => before.and(context),
+            None => context,
+        });
+        let mut incidents = core.ranked_incidents();
+        if let Some(since) = args.period.since {
+            incidents.retain(|incident| incident.last >= since || incident.active);
+        }
+        if let Some(wanted) = &args.container {
+            let containers = core.state.containers.values();
+            let found =
+                ContainerSelector::new(wanted).resolve(containers.map(|c| (&c.id, &c.info)));
+            match found {
+                Ok(found) => {
+                    self.selected = true;
+                    incidents.retain(|incident| found.contains(&incident.container));
+                }
+                Err(why) => {
+                    self.unselected = Some(why);
+                    return;
+                }
+            }
+        }
+        // A recording may come from another host.
+        let docker_host = args.watch.then(|| args.live.docker_address()).flatten();
+        let masked = !args.secrets;
+        self.incidents
+            .extend(report(core, incidents, masked, docker_host.as_deref()));
+    }
+
+    fn write(self, args: &Args) -> Result<String, CliError> {
+        if let (false, Some(why)) = (self.selected, &self.unselected) {
+            return Err(CliError::expected(format!("{}: {why}", self.source)));
+        }
+        let context = self
+            .context
+            .unwrap_or_else(|| Context::of(&Core::default(), self.source));
+        render(&self.incidents, &context, args.format, !args.secrets)
+            .map_err(|error| CliError::from(std::io::Error::from(error)))
+    }
 }

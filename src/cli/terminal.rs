@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use super::config::ScreenArgs;
 use super::{CliError, LiveArgs, live};
 use crate::recording::{PAST_BYTES, Player};
-use crate::tui;
+use crate::tui::{self, ReplayFrom};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -58,8 +58,13 @@ pub(super) fn demo(player: Player, screen: &ScreenArgs) -> Result<ExitCode, CliE
 }
 
 /// Shows a recording on the screen.
-pub(super) fn replay(player: Player, screen: &ScreenArgs) -> Result<ExitCode, CliError> {
+pub(super) fn replay(
+    player: Player,
+    from: ReplayFrom,
+    screen: &ScreenArgs,
+) -> Result<ExitCode, CliError> {
     let config = screen.load()?;
-    tui::run_replay(player, &config).map_err(|error| CliError::expected(error.to_string()))?;
+    tui::run_replay(player, from, &config)
+        .map_err(|error| CliError::expected(error.to_string()))?;
     Ok(ExitCode::SUCCESS)
 }

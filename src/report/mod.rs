@@ -106,6 +106,24 @@ impl Context {
             not_seen,
         }
     }
+
+    /// The same of two runs of hullwatch, of which `later` began when this one had ended.
+    #[must_use]
+    pub fn and(mut self, later: Self) -> Self {
+        self.not_seen.push(format!(
+            "Between {} and {} nothing was recorded.",
+            self.watched_until, later.watched_from
+        ));
+        self.not_seen.extend(later.not_seen);
+        self.watched_until = later.watched_until;
+        self.lost = self.lost.saturating_add(later.lost);
+        for rule in later.blind_rules {
+            if !self.blind_rules.contains(&rule) {
+                self.blind_rules.push(rule);
+            }
+        }
+        self
+    }
 }
 
 fn document(reports: &[IncidentReport], context: &Context) -> Document {

@@ -81,7 +81,7 @@ pub use keymap::{Binding, BindingError, Keymap};
 pub use location::Location;
 pub use pane::Pane;
 pub use prompt::{Prompt, Purpose};
-pub use run::{Attached, run_attached, run_demo, run_live, run_replay};
+pub use run::{Attached, ReplayFrom, run_attached, run_demo, run_live, run_replay};
 pub use source::Attach;
 pub use status::{Shown, Status};
 pub use theme::{Depth, Theme};

@@ -25,6 +25,7 @@ use super::view;
 use super::viewpoint::Viewpoint;
 use super::wait::{Waiter, Woken};
 use crate::core::Core;
+use crate::event::Timestamp;
 use crate::machine::Machine;
 use crate::recording::Player;
 use crate::response;
@@ -52,14 +53,32 @@ pub fn run_live(attach: Attach, config: &Config) -> color_eyre::Result<()> {
     run(source, SourceKind::Host, config, |_| {}).map(drop)
 }
 
+/// What of a recording is shown first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ReplayFrom {
+    /// Its beginning; it plays.
+    #[default]
+    Beginning,
+    /// Its present while it is being written, which is followed; else its end.
+    Present,
+    /// This moment.
+    Moment(Timestamp),
+}
+
 /// Shows a recording until the person leaves.
 ///
 /// # Errors
 /// When the terminal cannot be opened or written.
-pub fn run_replay(mut player: Player, config: &Config) -> color_eyre::Result<()> {
-    player.set_playing(true);
+pub fn run_replay(mut player: Player, from: ReplayFrom, config: &Config) -> color_eyre::Result<()> {
+    player.set_playing(from == ReplayFrom::Beginning);
     let source = |_| Ok(Source::Replay(Box::new(player)));
-    run(source, SourceKind::Recording, config, |_| {}).map(drop)
+    let prepare = |app: &mut App| match from {
+        ReplayFrom::Beginning => {}
+        // How far it is read is on the first line.
+        ReplayFrom::Present => drop(app.viewpoint.present(&app.ui.display.zone)),
+        ReplayFrom::Moment(at) => app.viewpoint.go_when_read(Some(at)),
+    };
+    run(source, SourceKind::Recording, config, prepare).map(drop)
 }
 
 /// Shows the demo until the person leaves: its end, paused at the worst incident, with a guide.

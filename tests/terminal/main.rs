@@ -6,6 +6,7 @@ mod attach;
 mod common;
 mod live;
 mod paste;
+mod ring;
 mod screen;
 
 use std::process::Command;

@@ -179,7 +179,7 @@ fn export(
         );
         svg(&buffer, &screen.theme.background()).into_bytes()
     } else {
-        written(&grid(core, ui, format), format)?
+        written(&grid(core, ui, format, None), format)?
     };
     let (mut file, path) = create(core.state.now, ui.at.pane.name(), format.name(), folder)?;
     file.write_all(&content).map_err(|e| failed(&path, &e))?;
@@ -194,7 +194,7 @@ fn whole(path: &Path) -> String {
 
 /// The rows of the view, as filtered and sorted; of the open page its facts. Programs get the times
 /// that the screen shows as ages.
-fn grid(core: &Core, ui: &Ui, format: Format) -> Grid {
+fn grid(core: &Core, ui: &Ui, format: Format, since: Option<Timestamp>) -> Grid {
     if !ui.listing() {
         let key = ui.page_of();
         let title = key
@@ -223,7 +223,11 @@ fn grid(core: &Core, ui: &Ui, format: Format) -> Grid {
             ..Cell::from(String::new())
         },
     };
-    let rows = rows::rows(core, &ui.query());
+    let mut rows = rows::rows(core, &ui.query());
+    rows.retain(|row| match (since, row.seen) {
+        (Some(since), Some((_, last))) => last >= since,
+        _ => true,
+    });
     let more = match format {
         Format::Json => {
             let rows = rows.iter();
@@ -263,25 +267,32 @@ fn grid(core: &Core, ui: &Ui, format: Format) -> Grid {
     }
 }
 
-/// All rows of a pane that match a filter, as text or for programs; `reveal` shows secrets.
+/// Which rows are listed.
+#[derive(Debug, Clone, Copy)]
+pub struct WantedRows<'a> {
+    /// Of this screen.
+    pub pane: Pane,
+    /// Those that match, by the syntax of the screen's filter.
+    pub filter: &'a str,
+    /// Those that were not over before then.
+    pub since: Option<Timestamp>,
+    /// With their secrets.
+    pub reveal: bool,
+}
+
+/// The rows that are asked for, as text or for programs.
 ///
 /// # Errors
 /// When the filter cannot be read.
-pub fn listing(
-    core: &Core,
-    pane: Pane,
-    filter: &str,
-    format: Format,
-    reveal: bool,
-) -> Result<Vec<u8>, String> {
+pub fn listing(core: &Core, wanted: WantedRows<'_>, format: Format) -> Result<Vec<u8>, String> {
     let mut ui = Ui::default();
-    ui.at.pane = pane;
-    ui.display.reveal = reveal;
+    ui.at.pane = wanted.pane;
+    ui.display.reveal = wanted.reveal;
     let table = ui.table_mut();
-    table.set_filter(pane, filter)?;
+    table.set_filter(wanted.pane, wanted.filter)?;
     // The lines of a tree are for people.
     table.flat = format != Format::Text;
-    written(&grid(core, &ui, format), format)
+    written(&grid(core, &ui, format, wanted.since), format)
 }
 
 /// A grid in a format; SVG shows no grid.

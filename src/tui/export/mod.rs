@@ -10,8 +10,8 @@ mod progress;
 mod svg;
 mod view;
 
-pub use act::listing;
 pub(super) use act::{Appearance, GatheredEvidence, act, copy_line, takes};
+pub use act::{WantedRows, listing};
 pub(super) use harden::is_shown as harden_is_shown;
 pub(super) use progress::EvidenceProgress;
 pub use svg::svg;
