@@ -107,6 +107,8 @@ impl Probe {
         let (host, own) = (u32::from(config.host), std::process::id());
         let mounts = host_mounts()?;
         let fresh = fresh_since();
+        let clock = SessionClock::of_this_program();
+        let booted = clock.at(0).seconds();
         let mut loader = EbpfLoader::new();
         // The object has no relocations by type information: the offsets are globals.
         loader
@@ -128,6 +130,7 @@ impl Probe {
             .override_global("WATCH_HOST", &host, true)
             .override_global("OWN_PID", &own, true)
             .override_global("FRESH_SINCE", &fresh, true)
+            .override_global("BOOT_SECONDS", &booted, true)
             .override_global("HOST_MOUNTS", &mounts, true);
         if config.connections != 0 {
             loader.map_max_entries("NET_OWNERS", config.connections);
@@ -205,7 +208,7 @@ impl Probe {
             repeats: Repeats::new(take(&mut programs, "FILE_SEEN")?)?,
             bad: 0,
             bad_detail: String::new(),
-            clock: SessionClock::of_this_program(),
+            clock,
             report,
             misses: BTreeMap::new(),
             programs,

@@ -206,6 +206,13 @@ pub mod arm {
     pub const SYMLINK: u16 = 507;
 }
 
+/// Numbers for calls of 32-bit programs that differ from the native ones in what their arguments point
+/// to; no native call has them.
+pub mod narrow {
+    /// Each native number of x86_64 whose 32-bit call has a number of its own only here.
+    pub const TWINS: &[(u16, u16)] = &[];
+}
+
 /// Calls of 32-bit Arm, as numbers of aarch64 and of [`arm`].
 pub const ARM: &[CompatCall] = &[
     (5, arm::OPEN),         // open

@@ -1,11 +1,15 @@
 //! Reads of kernel memory at the offsets that the loader looked up.
 
-use aya_ebpf::helpers::{bpf_get_current_task, bpf_probe_read_kernel};
+use aya_ebpf::helpers::{bpf_get_current_task, bpf_ktime_get_boot_ns, bpf_probe_read_kernel};
 use hullwatch_abi::offsets as o;
 
 /// Offsets of [`o::FIELDS`] in bytes; set by the loader.
 #[unsafe(no_mangle)]
 static FIELD_OFFSETS: [u32; o::COUNT] = [o::ABSENT; o::COUNT];
+
+/// When the machine started by the clock of the host, seconds since 1970; set by the loader.
+#[unsafe(no_mangle)]
+static BOOT_SECONDS: i64 = 0;
 
 /// Reads from a static, volatile because the loader writes it after compilation.
 macro_rules! load {
@@ -39,6 +43,13 @@ pub fn read<T: Copy>(base: u64, offset: u64) -> Option<T> {
 #[inline(always)]
 pub fn field<T: Copy>(base: u64, field: usize) -> Option<T> {
     read(base, at(field))
+}
+
+/// The present, seconds since 1970, by the clock of the host when the loader set it.
+#[inline(always)]
+pub fn seconds_now() -> i64 {
+    // SAFETY: no arguments.
+    load!(BOOT_SECONDS) + (unsafe { bpf_ktime_get_boot_ns() } / 1_000_000_000) as i64
 }
 
 /// The current task.
