@@ -104,15 +104,17 @@ operations! {
     Chattr = 17, "changed the flags of", "change the flags of", Attribute;
     /// Read by an interpreter that may run it.
     Load = 18, "loaded", "read", Use;
+    /// The time of the last change was set to a past one, see `attribute`.
+    SetTimes = 19, "set back the time of", "set back the time of", Attribute;
 }
 
-/// An extended attribute or the inode flags of a file, as a change left them.
+/// An extended attribute, the inode flags or the time of a file, as a change left them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileAttribute {
-    /// Name of the extended attribute, or [`FileAttribute::FLAGS`].
+    /// Name of the extended attribute, or [`FileAttribute::FLAGS`], or [`FileAttribute::TIME`].
     pub name: Bytes,
-    /// Its value: capabilities as `getcap` writes them, flags by name with `|` between them, any
-    /// other as it is, up to 64 bytes. Empty when it was removed.
+    /// Its value: capabilities as `getcap` writes them, flags by name with `|` between them, a
+    /// time as RFC 3339 to the second, any other as it is, up to 64 bytes. Empty when it was removed.
     #[serde(default)]
     pub value: Bytes,
 }
@@ -120,6 +122,8 @@ pub struct FileAttribute {
 impl FileAttribute {
     /// The name that stands for the inode flags.
     pub const FLAGS: &'static [u8] = b"flags";
+    /// The name that stands for the time of the last change of content.
+    pub const TIME: &'static [u8] = b"mtime";
 }
 
 /// Number of a device, as the argument of `mknod` gives it.

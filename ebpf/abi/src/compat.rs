@@ -68,6 +68,7 @@ pub const I386: &[CompatCall] = &[
     (22, 166 | ONE_ARGUMENT), // umount
     (23, 105 | SHORT_IDS),    // setuid
     (26, 101),                // ptrace
+    (30, narrow::UTIME),      // utime
     (38, 82),                 // rename
     (39, 83),                 // mkdir
     (40, 84),                 // rmdir
@@ -129,6 +130,7 @@ pub const I386: &[CompatCall] = &[
     (236, 198),               // lremovexattr
     (237, 199),               // fremovexattr
     (264, 227),               // clock_settime
+    (271, narrow::UTIMES),    // utimes
     (283, 246),               // kexec_load
     (286, 248),               // add_key
     (287, 249),               // request_key
@@ -137,12 +139,14 @@ pub const I386: &[CompatCall] = &[
     (296, 258),               // mkdirat
     (297, 259),               // mknodat
     (298, 260),               // fchownat
+    (299, narrow::UTIMEAT),   // futimesat
     (301, 263),               // unlinkat
     (302, 264),               // renameat
     (303, 265),               // linkat
     (304, 266),               // symlinkat
     (306, 268),               // fchmodat
     (310, 272),               // unshare
+    (320, narrow::UTIMEAT),   // utimensat
     (336, 298),               // perf_event_open
     (342, 304),               // open_by_handle_at
     (346, 308),               // setns
@@ -161,6 +165,7 @@ pub const I386: &[CompatCall] = &[
     (374, 323),               // userfaultfd
     (380, 329),               // pkey_mprotect
     (404, 227),               // clock_settime64
+    (412, 280),               // utimensat_time64
     (425, 425),               // io_uring_setup
     (428, 428),               // open_tree
     (429, 429),               // move_mount
@@ -209,8 +214,15 @@ pub mod arm {
 /// Numbers for calls of 32-bit programs that differ from the native ones in what their arguments point
 /// to; no native call has them.
 pub mod narrow {
+    /// `utime`.
+    pub const UTIME: u16 = 508;
+    /// `utimes`.
+    pub const UTIMES: u16 = 509;
+    /// `utimensat` and `futimesat`.
+    pub const UTIMEAT: u16 = 510;
+
     /// Each native number of x86_64 whose 32-bit call has a number of its own only here.
-    pub const TWINS: &[(u16, u16)] = &[];
+    pub const TWINS: &[(u16, u16)] = &[(132, UTIME), (235, UTIMES), (261, UTIMEAT)];
 }
 
 /// Calls of 32-bit Arm, as numbers of aarch64 and of [`arm`].
@@ -282,6 +294,7 @@ pub const ARM: &[CompatCall] = &[
     (236, 15),              // lremovexattr
     (237, 16),              // fremovexattr
     (262, 112),             // clock_settime
+    (269, narrow::UTIMES),  // utimes
     (281, 198),             // socket
     (282, 200),             // bind
     (283, 203),             // connect
@@ -294,6 +307,7 @@ pub const ARM: &[CompatCall] = &[
     (323, 34),              // mkdirat
     (324, 33),              // mknodat
     (325, 54),              // fchownat
+    (326, narrow::UTIMEAT), // futimesat
     (328, 35),              // unlinkat
     (329, 38),              // renameat
     (330, 37),              // linkat
@@ -301,6 +315,7 @@ pub const ARM: &[CompatCall] = &[
     (333, 53),              // fchmodat
     (337, 97),              // unshare
     (347, 104),             // kexec_load
+    (348, narrow::UTIMEAT), // utimensat
     (364, 241),             // perf_event_open
     (366, 242),             // accept4
     (371, 265),             // open_by_handle_at
@@ -315,6 +330,7 @@ pub const ARM: &[CompatCall] = &[
     (388, 282),             // userfaultfd
     (394, 288),             // pkey_mprotect
     (401, 294),             // kexec_file_load
+    (412, 88),              // utimensat_time64
     (425, 425),             // io_uring_setup
     (428, 428),             // open_tree
     (429, 429),             // move_mount

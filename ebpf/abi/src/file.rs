@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::class;
-use crate::compat::arm;
+use crate::compat::{arm, narrow};
 
 /// Longest directory path kept per path, bytes.
 pub const BASE_MAX: usize = 4096;
@@ -50,6 +50,8 @@ pub mod op {
     pub const CHATTR: u8 = 17;
     /// Opened for reading by an interpreter, or its standard input as it starts, and not the image's.
     pub const LOAD: u8 = 18;
+    /// Times set; only to a time that is past.
+    pub const SET_TIMES: u8 = 19;
     /// An open: the kernel program decides which of create, write and read it was.
     pub const OPEN: u8 = 31;
 }
@@ -121,7 +123,7 @@ pub struct FileRecord {
     /// The file, when [`flag::FACTS`] is set.
     pub facts: FactsRecord,
     /// New mode of chmod, mkdir, mknod, create; new flags of chattr; 1 for a shared mapping, and for a
-    /// load of standard input.
+    /// load of standard input; of a time that was set the low half of the seconds since 1970.
     pub mode: u32,
     /// How many alike operations this stands for.
     pub count: u32,
@@ -133,7 +135,8 @@ pub struct FileRecord {
     pub op: u8,
     /// Bits of [`flag`].
     pub flags: u8,
-    /// Low bits of the open flags, the device of mknod, or the raw flags argument of the call.
+    /// Low bits of the open flags, the device of mknod, the raw flags argument of the call, or the
+    /// high half of a time that was set.
     pub call_flags: u32,
     /// Short name of the process.
     pub comm: [u8; 16],
@@ -189,6 +192,24 @@ pub mod ioctl {
     pub const SET_XFLAGS: u32 = 0x401c_5820;
 }
 
+/// How the times that a call sets are laid out in memory; in [`Shape::dir2`].
+pub mod times {
+    /// `struct utimbuf`: two numbers of seconds, the second is that of the content.
+    pub const SECONDS: u8 = 0;
+    /// `struct timeval[2]` or `struct timespec[2]`, likewise.
+    pub const PAIRS: u8 = 1;
+    /// [`SECONDS`] of 32 bits each.
+    pub const SECONDS32: u8 = 2;
+    /// [`PAIRS`] of 32 bits each.
+    pub const PAIRS32: u8 = 3;
+    /// In place of nanoseconds: the present.
+    pub const NOW: u64 = 0x3fff_ffff;
+    /// In place of nanoseconds: unchanged.
+    pub const OMIT: u64 = 0x3fff_fffe;
+    /// A time is past when it is this long ago, seconds: copies of what was just made are not.
+    pub const PAST: i64 = 86_400;
+}
+
 /// No such argument: the working directory, no path, no mode.
 pub const NONE: u8 = 7;
 
@@ -201,11 +222,12 @@ pub struct Shape {
     pub dir: u8,
     /// Argument with the first path.
     pub path: u8,
-    /// Argument with the second directory descriptor, or with an attribute's name.
+    /// Argument with the second directory descriptor, or with an attribute's name; or the layout of
+    /// [`times`].
     pub dir2: u8,
     /// Argument with the second path.
     pub path2: u8,
-    /// Argument with the mode, or a pointer to an attribute's value or to inode flags.
+    /// Argument with the mode, or a pointer to an attribute's value, to inode flags or to times.
     pub mode: u8,
     /// Argument with flags, with the length of an attribute's value, or with a node's device.
     pub flags: u8,
@@ -243,7 +265,7 @@ impl Shape {
         match self.op {
             // `ioctl` does many things by a command.
             op::CHATTR if self.flags != NONE => class::ATTRIBUTE | class::IOCTL,
-            op::CHATTR | op::SET_XATTR | op::REMOVE_XATTR => class::ATTRIBUTE,
+            op::CHATTR | op::SET_XATTR | op::REMOVE_XATTR | op::SET_TIMES => class::ATTRIBUTE,
             _ => class::FILE,
         }
     }
@@ -315,6 +337,26 @@ pub const X86_64: &[(u16, Shape)] = &[
     (466, Shape::new(op::REMOVE_XATTR, 0, 1, 3, N, N, N)),
     (16, Shape::new(op::CHATTR, 0, N, N, N, 2, 1)),
     (469, Shape::new(op::CHATTR, 0, 1, N, N, 2, N)),
+    (
+        132,
+        Shape::new(op::SET_TIMES, N, 0, times::SECONDS, N, 1, N),
+    ),
+    (235, Shape::new(op::SET_TIMES, N, 0, times::PAIRS, N, 1, N)),
+    (261, Shape::new(op::SET_TIMES, 0, 1, times::PAIRS, N, 2, N)),
+    (280, Shape::new(op::SET_TIMES, 0, 1, times::PAIRS, N, 2, 3)),
+    // Calls of 32-bit programs, whose times are narrow.
+    (
+        narrow::UTIME,
+        Shape::new(op::SET_TIMES, N, 0, times::SECONDS32, N, 1, N),
+    ),
+    (
+        narrow::UTIMES,
+        Shape::new(op::SET_TIMES, N, 0, times::PAIRS32, N, 1, N),
+    ),
+    (
+        narrow::UTIMEAT,
+        Shape::new(op::SET_TIMES, 0, 1, times::PAIRS32, N, 2, N),
+    ),
 ];
 
 /// File calls of aarch64.
@@ -350,6 +392,16 @@ pub const AARCH64: &[(u16, Shape)] = &[
     (466, Shape::new(op::REMOVE_XATTR, 0, 1, 3, N, N, N)),
     (29, Shape::new(op::CHATTR, 0, N, N, N, 2, 1)),
     (469, Shape::new(op::CHATTR, 0, 1, N, N, 2, N)),
+    (88, Shape::new(op::SET_TIMES, 0, 1, times::PAIRS, N, 2, 3)),
+    // Calls of 32-bit programs, whose times are narrow.
+    (
+        narrow::UTIMES,
+        Shape::new(op::SET_TIMES, N, 0, times::PAIRS32, N, 1, N),
+    ),
+    (
+        narrow::UTIMEAT,
+        Shape::new(op::SET_TIMES, 0, 1, times::PAIRS32, N, 2, N),
+    ),
     // Calls of 32-bit programs that aarch64 itself does not have.
     (arm::OPEN, Shape::new(op::OPEN, N, 0, N, N, 2, 1)),
     (arm::CREAT, Shape::new(op::OPEN, N, 0, N, N, 1, N)),

@@ -1,11 +1,11 @@
-//! Extended attributes and inode flags: which changes are worth a record, and what they set.
+//! Extended attributes, inode flags and times: which changes are worth a record, and what they set.
 
 use aya_ebpf::helpers::{
     bpf_get_current_comm, bpf_probe_read_kernel_buf, bpf_probe_read_kernel_str_bytes,
     bpf_probe_read_user, bpf_probe_read_user_buf, bpf_probe_read_user_str_bytes,
 };
 use hullwatch_abi::{
-    file::{FileRecord, NONE, Shape, VALUE_MAX, flag, ioctl, op},
+    file::{FileRecord, NONE, Shape, VALUE_MAX, flag, ioctl, op, times},
     offsets as o,
 };
 
@@ -13,7 +13,7 @@ use crate::{
     call::Call,
     facts::{facts, key},
     file,
-    kernel::{at, field},
+    kernel::{at, field, seconds_now},
     path::walk,
     place::place,
     scratch::{Scratch, scratch},
@@ -49,7 +49,9 @@ pub fn exit(call: &Call) -> Option<(*mut Scratch, usize)> {
     scratch.record.op = shape.op;
     scratch.record.errno = -call.ret as u16;
     begin(&mut scratch.record, call, shape)?;
-    let end = if shape.path == NONE {
+    // `futimens` passes no path.
+    let named = call.argument(shape.path).is_some_and(|path| path != 0);
+    let end = if !named {
         opened(
             scratch,
             pointer,
@@ -58,7 +60,7 @@ pub fn exit(call: &Call) -> Option<(*mut Scratch, usize)> {
     } else {
         file::named(scratch, pointer, call, shape)?.1
     };
-    if shape.op == op::CHATTR {
+    if matches!(shape.op, op::CHATTR | op::SET_TIMES) {
         return Some((pointer, end));
     }
     Some((pointer, append(scratch, call, shape, end)?))
@@ -94,6 +96,9 @@ fn begin(record: &mut FileRecord, call: &Call, shape: Shape) -> Option<()> {
         }
         return Some(());
     }
+    if shape.op == op::SET_TIMES {
+        return set_times(record, call, shape);
+    }
     let from = call.argument(shape.dir2)?;
     // As a string: a short name may end where memory does.
     let mut name = [0_u8; 16];
@@ -109,6 +114,36 @@ fn begin(record: &mut FileRecord, call: &Call, shape: Shape) -> Option<()> {
     let [a, b, c, d, e, f, g, h, ..] = name;
     let word = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
     (word == key(b"security") || word & USER_MASK == key(b"user.")).then_some(())
+}
+
+/// Reads the new time of a file's content into the record, when it is a past one: unpacking programs
+/// set the time of all that they write, but services set the present or a time to come.
+#[inline(always)]
+fn set_times(record: &mut FileRecord, call: &Call, shape: Shape) -> Option<()> {
+    let from = call.argument(shape.mode)?;
+    // No times at all mean the present.
+    if from == 0 {
+        return None;
+    }
+    // SAFETY: the helper checks the address.
+    let wide = |at: u64| unsafe { bpf_probe_read_user((from + at) as *const u64) }.ok();
+    // SAFETY: as above.
+    let narrow = |at: u64| unsafe { bpf_probe_read_user((from + at) as *const i32) }.ok();
+    let (seconds, nanoseconds) = match shape.dir2 {
+        times::SECONDS => (wide(8)? as i64, 0),
+        times::PAIRS => (wide(16)? as i64, wide(24)?),
+        times::SECONDS32 => (i64::from(narrow(4)?), 0),
+        _ => (i64::from(narrow(8)?), narrow(12)? as u64),
+    };
+    if matches!(nanoseconds, times::NOW | times::OMIT) {
+        return None;
+    }
+    if seconds > seconds_now() - times::PAST {
+        return None;
+    }
+    record.mode = seconds as u32;
+    record.call_flags = (seconds >> 32) as u32;
+    Some(())
 }
 
 /// Writes an attribute's value and name at `pos`. Returns the end.

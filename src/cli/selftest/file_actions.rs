@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::fact_check::{FactCheck, check};
 use crate::event::{Event, FileOp, Kind};
@@ -45,6 +46,11 @@ pub(super) const CHECKS: &[FactCheck] = &[
         matches!(&e.kind, Kind::File(f) if f.op == FileOp::Chattr && f.errno == 0
                 && f.attribute.as_ref().is_some_and(|a| a.value.to_string().contains("no-dump")))
     }),
+    check("time set back", "attributes", |e| {
+        matches!(&e.kind, Kind::File(f) if f.op == FileOp::SetTimes && f.errno == 0
+            && f.path == "/tmp/attributes"
+            && f.attribute.as_ref().is_some_and(|a| a.value == "1970-01-12T13:46:40Z"))
+    }),
 ];
 
 fn file(event: &Event, op: FileOp, path: &str) -> bool {
@@ -82,6 +88,7 @@ pub(super) fn attributes() -> io::Result<()> {
         rustix::fs::XattrFlags::empty(),
     )?;
     rustix::fs::removexattr("/tmp/attributes", "security.capability")?;
+    file.set_modified(UNIX_EPOCH + Duration::from_secs(1_000_000))?;
     let flags = rustix::fs::ioctl_getflags(&file)?;
     Ok(rustix::fs::ioctl_setflags(
         &file,

@@ -1,9 +1,9 @@
-//! What the records of attribute changes hold: extended attributes, inode flags.
+//! What the records of attribute changes hold: extended attributes, inode flags, times.
 
 use hullwatch_abi::file::{FileRecord, ioctl};
 
 use super::names;
-use crate::event::{Bytes, Capability, FileAttribute, FileOp};
+use crate::event::{Bytes, Capability, FileAttribute, FileOp, Timestamp};
 
 /// The attribute that an operation changed; `None` for one that changes content, name or mode.
 pub(super) fn of(
@@ -15,6 +15,7 @@ pub(super) fn of(
     match op {
         FileOp::SetXattr | FileOp::RemoveXattr => Some(xattr(name, value)),
         FileOp::Chattr => Some(inode_flags(record)),
+        FileOp::SetTimes => Some(time(record)),
         _ => None,
     }
 }
@@ -78,5 +79,36 @@ fn inode_flags(record: &FileRecord) -> FileAttribute {
     FileAttribute {
         name: Bytes::new(FileAttribute::FLAGS),
         value: Bytes::from(names::flags(record.mode.into(), table).as_str()),
+    }
+}
+
+/// The time that was set, to the second.
+fn time(record: &FileRecord) -> FileAttribute {
+    let seconds = i64::from(record.call_flags.cast_signed()) << 32 | i64::from(record.mode);
+    let time = Timestamp(seconds.saturating_mul(1_000_000_000)).to_jiff();
+    FileAttribute {
+        name: Bytes::new(FileAttribute::TIME),
+        value: Bytes::from(time.to_string().as_str()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_joined_of_two_halves() {
+        for (seconds, expected) in [
+            (1_546_300_800_i64, "2019-01-01T00:00:00Z"),
+            (-1, "1969-12-31T23:59:59Z"),
+            (5_000_000_000, "2128-06-11T08:53:20Z"),
+        ] {
+            let record = FileRecord {
+                mode: seconds as u32,
+                call_flags: (seconds >> 32) as u32,
+                ..FileRecord::default()
+            };
+            assert_eq!(time(&record).value, expected);
+        }
     }
 }
