@@ -53,6 +53,7 @@ mod secret_reads;
 mod server_shell;
 mod shells;
 mod startup_drift;
+mod timestomp;
 mod traces;
 mod trust_store;
 mod watched;
@@ -102,6 +103,7 @@ pub(crate) const ALL: &[&Rule] = &[
     &file_modes::SETUID,
     &file_capability::RULE,
     &immutable::RULE,
+    &timestomp::RULE,
     &file_modes::WRITABLE,
     &host_write::RULE,
     &trust_store::RULE,
