@@ -30,9 +30,8 @@ const PLAIN: [&str; 10] = [
 
 /// Builds everything anew.
 pub(super) fn make() -> Result<(), String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .ok_or("xtask has no parent folder")?;
+    let root = super::root();
+    let root = root.as_path();
     for (program, argument) in [
         ("cargo-deb", "--version"),
         ("cargo-generate-rpm", "--version"),

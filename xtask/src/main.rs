@@ -3,6 +3,7 @@
 mod dist;
 mod new_rule;
 
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 const USAGE: &str = "\
@@ -84,13 +85,22 @@ fn fuzz(seconds: &str) -> Result<(), String> {
     finish("the fuzz targets", &mut command)
 }
 
+/// The repository's root. Cargo reports it at run time: the path of the build is another one when the
+/// target directory was copied.
+fn root() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(
+        || PathBuf::from("."),
+        |xtask| PathBuf::from(xtask).join(".."),
+    )
+}
+
 /// Runs a program in the repository's root; fails when it does.
 fn call(program: &str, args: &[&str]) -> Result<(), String> {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let root = root();
     let program_path = if program.contains('/') {
-        format!("{root}/{program}")
+        root.join(program)
     } else {
-        program.to_owned()
+        program.into()
     };
     let name = format!("{program} {}", args.join(" "));
     finish(

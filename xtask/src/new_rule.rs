@@ -1,9 +1,8 @@
 //! `new-rule`: the file of a rule from a template, and its lines in the list of rules.
 
 use std::fs;
-use std::path::Path;
 
-const RULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../src/detect/rules");
+const RULES: &str = "src/detect/rules";
 
 const TEMPLATE: &str = r#"//! Replace this line by what the rule flags.
 
@@ -72,11 +71,11 @@ pub(crate) fn write(name: &str) -> Result<(), String> {
     if !name.bytes().all(fits) || !name.starts_with(|c: char| c.is_ascii_lowercase()) {
         return Err(format!("{name}: a rule's name is like a_b"));
     }
-    let file = Path::new(RULES).join(format!("{name}.rs"));
+    let file = super::root().join(RULES).join(format!("{name}.rs"));
     if file.exists() {
         return Err(format!("{} exists", file.display()));
     }
-    let list = Path::new(RULES).join("mod.rs");
+    let list = super::root().join(RULES).join("mod.rs");
     let text = fs::read_to_string(&list).map_err(|e| format!("{}: {e}", list.display()))?;
     let listed = listed(&text, name)
         .ok_or_else(|| format!("{}: no list of rules as expected", list.display()))?;

@@ -4,7 +4,8 @@ use bstr::ByteSlice as _;
 
 use super::backups::backs_up;
 use super::own_secrets::{self, SecretOf};
-use super::secret_reads::{MAX_READS, SecretReads};
+use super::secret_programs;
+use super::secret_reads::{MAX_READS, SecretReads, secret_group};
 use crate::catalog;
 use crate::catalog::secrets;
 use crate::detect::alert::Alerts;
@@ -13,7 +14,6 @@ use crate::detect::rule_context::RuleContext;
 use crate::detect::rule_memory::RuleMemories;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, attribution, program_roles};
 use crate::event::{Bytes, File, FileOp, Origin};
-use crate::state::ProcessEntry;
 
 /// Secrets read.
 pub(super) const RULE: Rule = Rule {
@@ -88,7 +88,11 @@ fn credentials(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, file: &Fi
     if secrets::is_server_key(path) && !with_a_tool(ctx) {
         return Alerts::none();
     }
-    if ctx.process.is_some_and(|p| its_work(p, path)) || maker(ctx) == Maker::Package {
+    if ctx
+        .process
+        .is_some_and(|p| secret_programs::is_for_reading(p, path))
+        || maker(ctx) == Maker::Package
+    {
         return Alerts::none();
     }
     let key = {
@@ -192,62 +196,6 @@ fn runs_script(ctx: &RuleContext<'_>) -> bool {
     let script = ctx.process.and_then(|p| p.script.as_ref());
     script.is_some_and(|path| ctx.activity(path).is_none())
         && !ctx.memory.marks.contains_key(&ctx.event.pid)
-}
-
-/// Reading this is what the image's program is there for.
-fn its_work(process: &ProcessEntry, path: &[u8]) -> bool {
-    if process.file.origin() != crate::event::Origin::Image {
-        return false;
-    }
-    let name = program_roles::of(process);
-    if attribution::checks_logins(name) {
-        return true;
-    }
-    match name {
-        // The client proves with a key who it is; the key goes nowhere.
-        b"ssh" | b"ssh-add" | b"ssh-keygen" | b"ssh-agent" | b"ssh-keysign" => {
-            path.find(b"/.ssh/").is_some() || path.starts_with(b"/etc/ssh/")
-        }
-        // They look at every process, and show no environment unless they are asked to.
-        b"ps" | b"top" | b"htop" | b"pgrep" | b"pkill" | b"pidof" | b"killall" | b"w"
-        | b"uptime" | b"free" | b"vmstat" | b"lsof" | b"fuser" | b"pstree" | b"pwdx" => {
-            path.ends_with(b"/environ") && !process.argv.iter().skip(1).any(asks_environment)
-        }
-        _ => false,
-    }
-}
-
-/// `ps eww`, `ps auxe`: letters without a dash, an `e` among them.
-fn asks_environment(argument: &crate::event::Bytes) -> bool {
-    let argument = argument.as_bytes();
-    let letters = argument.iter().all(u8::is_ascii_alphabetic);
-    argument.find(b"environ").is_some() || (letters && argument.contains(&b'e'))
-}
-
-/// Secrets of one kind are one finding.
-fn secret_group(path: &[u8]) -> &[u8] {
-    if path.starts_with(b"/proc/") {
-        return b"/proc/*/environ";
-    }
-    for base in [&b"/run/secrets"[..], b"/var/run/secrets"] {
-        if path.starts_with(base) {
-            return base;
-        }
-    }
-    if secrets::is_password_file(path) {
-        return b"/etc/shadow";
-    }
-    // Whoever goes through a home takes what it has.
-    home(path).unwrap_or_else(|| program_roles::directory(path))
-}
-
-/// The home directory of a path, among those that are people's.
-fn home(path: &[u8]) -> Option<&[u8]> {
-    if path.starts_with(b"/root/") {
-        return path.get(..5);
-    }
-    let user = path.strip_prefix(b"/home/")?;
-    path.get(..6 + user.iter().position(|b| *b == b'/')?)
 }
 
 #[cfg(test)]

@@ -1,28 +1,19 @@
 //! What a container listens on.
 
 use super::deviations;
+use super::young_sockets::{CHOSEN_SUBJECT, YoungSocket, YoungSockets, grow_up, shell_starts};
 use crate::catalog;
-use crate::detect::alert::{Alert, Alerts};
+use crate::detect::alert::Alerts;
 use crate::detect::attribution::{self, inline, suspicious};
-use crate::detect::finding::FindingIndex;
 use crate::detect::known_behavior::{Behavior, KnownBehavior};
 use crate::detect::rule_context::RuleContext;
-use crate::detect::rule_memory::RuleMemory;
 use crate::detect::serving::CHOSEN;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_roles};
-use crate::event::{Endpoint, Exec, Listen, Origin, Process, Protocol, Timestamp};
+use crate::event::{Endpoint, Listen, Origin, Process, Protocol};
 use crate::state::{Direction, Lineage};
 
-/// A socket that is gone sooner, and to which no peer connected, was for the program's own use;
-/// seconds.
-const SHORT: u64 = 10;
 /// An image that declares no ports has its services listen within this time of its start, seconds.
 const SLOW_START: u64 = 300;
-/// Young sockets watched in one container; the oldest gives way.
-const MAX_YOUNG: usize = 32;
-/// The finding about all ports that the kernel chose.
-const CHOSEN_SUBJECT: &[u8] = b"chosen";
-
 /// New listening port.
 pub(super) const RULE: Rule = Rule {
     info: RuleInfo {
@@ -50,9 +41,7 @@ pub(super) const RULE: Rule = Rule {
             listen(ctx, memory.of(), socket, new)
         }),
         Handler::Exec(|ctx, memory, exec| {
-            let young = memory
-                .get::<YoungSockets>()
-                .is_some_and(|m| !m.0.is_empty());
+            let young = memory.get::<YoungSockets>().is_some_and(|m| !m.is_empty());
             if young {
                 shell_starts(ctx, memory.of(), exec)
             } else {
@@ -60,9 +49,7 @@ pub(super) const RULE: Rule = Rule {
             }
         }),
         Handler::Tick(|ctx, memory, _| {
-            let young = memory
-                .get::<YoungSockets>()
-                .is_some_and(|m| !m.0.is_empty());
+            let young = memory.get::<YoungSockets>().is_some_and(|m| !m.is_empty());
             if young {
                 grow_up(ctx, memory.of())
             } else {
@@ -72,36 +59,6 @@ pub(super) const RULE: Rule = Rule {
         Handler::Found(|ctx, _, process| found(ctx, process)),
     ],
 };
-
-/// A socket that began to listen a moment ago.
-#[derive(Debug, Clone, Copy)]
-struct YoungSocket {
-    pid: u32,
-    port: u16,
-    began: Timestamp,
-    seq: u64,
-    /// An exec session asked for it, at a port that the kernel chose.
-    foreign: bool,
-}
-
-/// Sockets whose finding may still change.
-#[derive(Debug, Clone, Default)]
-struct YoungSockets(Vec<YoungSocket>);
-
-impl RuleMemory for YoungSockets {
-    fn heap_bytes(&self) -> usize {
-        self.0.len() * size_of::<YoungSocket>()
-    }
-}
-
-impl YoungSockets {
-    fn add(&mut self, socket: YoungSocket) {
-        if self.0.len() >= MAX_YOUNG {
-            self.0.remove(0);
-        }
-        self.0.push(socket);
-    }
-}
 
 /// What the container's start has to have brought up, seconds after it.
 const START: u64 = 30;
@@ -302,94 +259,6 @@ fn is_client(ctx: &RuleContext<'_>) -> bool {
         ctx.names().is_shell(name) || ctx.names().is_downloader(name)
     });
     ctx.session().is_some() && !drifted && !by_hand
-}
-
-fn finding(ctx: &RuleContext<'_>, subject: &[u8]) -> Option<FindingIndex> {
-    ctx.findings.find(RULE.info.id, Some(ctx.owner), subject)
-}
-
-/// The alert that a port which the kernel chose is no passing thing: the finding about all of them
-/// becomes one about this.
-fn rise(ctx: &RuleContext<'_>, socket: &YoungSocket, why: String) -> Option<Alert> {
-    let index = finding(ctx, CHOSEN_SUBJECT)?;
-    let title = format!(
-        "Listens on port {}, which its image does not declare",
-        socket.port
-    );
-    let mut alert = Alert::addition(index)
-        .title(title)
-        .revise_severity(Severity::High)
-        .reason(format!("port {}: {why}", socket.port))
-        .evidence(socket.began, socket.seq);
-    if let Some(p) = ctx.state.processes.get(&socket.pid) {
-        let command = program_roles::command_line(&p.argv, &p.exe, 160);
-        alert = alert.reason(format!("by: {command}"));
-    }
-    Some(alert)
-}
-
-/// A listener that an exec session opened starts a shell: a back door.
-fn shell_starts(ctx: &RuleContext<'_>, memory: &mut YoungSockets, exec: &Exec) -> Alerts {
-    let name = program_roles::name(&exec.exe, &exec.argv);
-    if !ctx.names().is_shell(name) {
-        return Alerts::none();
-    }
-    let above: Vec<u32> = ctx.ancestors().map(|p| p.pid).take(4).collect();
-    let door = memory
-        .0
-        .iter()
-        .position(|s| s.foreign && above.contains(&s.pid));
-    let Some(door) = door else {
-        return Alerts::none();
-    };
-    let socket = memory.0.remove(door);
-    let command = program_roles::command_line(&exec.argv, &exec.exe, 160);
-    rise(ctx, &socket, format!("then started a shell: {command}")).into()
-}
-
-/// Somebody is or was connected to the socket.
-fn has_callers(ctx: &RuleContext<'_>, socket: &YoungSocket) -> bool {
-    let mut rows = ctx.state.connections_of(ctx.owner, Direction::Inbound);
-    rows.any(|(key, row)| {
-        let here = matches!(&key.endpoint, Endpoint::Inet(at) if at.port() == socket.port);
-        here && row.last >= socket.began
-    })
-}
-
-fn grow_up(ctx: &RuleContext<'_>, memory: &mut YoungSockets) -> Alerts {
-    let mut alerts = Alerts::none();
-    memory.0.retain(|socket| {
-        let process = ctx.state.processes.get(&socket.pid);
-        let runs = process.is_some_and(|p| p.exited.is_none() && p.started <= socket.began);
-        let called = has_callers(ctx, socket);
-        let grown = ctx.now().since(socket.began).as_secs() >= SHORT;
-        if socket.foreign {
-            if called || (runs && grown) {
-                let why = if called {
-                    "a peer connected to it".to_owned()
-                } else {
-                    format!("it has listened for {SHORT} seconds")
-                };
-                if let Some(alert) = rise(ctx, socket, why) {
-                    alerts.push(alert);
-                }
-                return false;
-            }
-        } else if !runs
-            && !called
-            && let Some(index) = finding(ctx, socket.port.to_string().as_bytes())
-            && ctx
-                .findings
-                .get(index)
-                .is_some_and(|f| f.severity == Severity::Medium)
-        {
-            let why = format!("closed within {SHORT} seconds; no peer had connected");
-            let alert = Alert::addition(index).reason(why);
-            alerts.push(alert.revise_severity(Severity::Info));
-        }
-        runs && !called && !grown
-    });
-    alerts
 }
 
 #[cfg(test)]

@@ -49,6 +49,7 @@ mod reverse_shell;
 mod rights_gained;
 mod script_paths;
 mod scripts;
+mod secret_programs;
 mod secret_reads;
 mod server_shell;
 mod shells;
@@ -57,6 +58,7 @@ mod timestomp;
 mod traces;
 mod trust_store;
 mod watched;
+mod young_sockets;
 
 use std::sync::LazyLock;
 

@@ -1,7 +1,9 @@
-//! The reads of secrets that a container's rules remember: by whom, and at start-up.
+//! The reads of secrets that a container's rules remember: by whom, of which kind, and at start-up.
 
 use std::collections::{BTreeSet, VecDeque};
 
+use crate::catalog::secrets;
+use crate::detect::program_roles;
 use crate::detect::rule_context::RuleContext;
 use crate::detect::rule_memory::RuleMemory;
 use crate::event::{Bytes, Timestamp};
@@ -49,4 +51,30 @@ impl SecretReads {
         self.readers.push_back((root, reader.started, kind.clone()));
         kind
     }
+}
+
+/// Secrets of one kind are one finding.
+pub(super) fn secret_group(path: &[u8]) -> &[u8] {
+    if path.starts_with(b"/proc/") {
+        return b"/proc/*/environ";
+    }
+    for base in [&b"/run/secrets"[..], b"/var/run/secrets"] {
+        if path.starts_with(base) {
+            return base;
+        }
+    }
+    if secrets::is_password_file(path) {
+        return b"/etc/shadow";
+    }
+    // Whoever goes through a home takes what it has.
+    home(path).unwrap_or_else(|| program_roles::directory(path))
+}
+
+/// The home directory of a path, among those that are people's.
+fn home(path: &[u8]) -> Option<&[u8]> {
+    if path.starts_with(b"/root/") {
+        return path.get(..5);
+    }
+    let user = path.strip_prefix(b"/home/")?;
+    path.get(..6 + user.iter().position(|b| *b == b'/')?)
 }
