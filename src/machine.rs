@@ -34,7 +34,7 @@ pub struct MachineFacts {
     pub swap: u64,
     /// Swap space in use.
     pub swap_used: u64,
-    /// Room on the disk of recordings; none when that cannot be told.
+    /// Room on the disk of recordings; none when that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk: Option<DiskRoom>,
 }

@@ -14,7 +14,7 @@ pub enum Verdict {
     Keep,
     /// What was seen would break.
     Blocked,
-    /// Nothing was seen that could tell.
+    /// Nothing was seen from which it would follow.
     Unknown,
 }
 

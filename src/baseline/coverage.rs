@@ -7,7 +7,7 @@ use super::model::{Baseline, BaselineState, LearningSource};
 pub const READY: u8 = 90;
 /// Seconds of steady state that count as long enough.
 const LONG: u64 = 30 * 60;
-/// Readiness with one start seen, of which no second one tells what it missed.
+/// Readiness with one start seen: no second one shows what it missed.
 const ONE_START: f64 = 60.0;
 
 /// How ready a baseline is, and what would raise it.

@@ -69,7 +69,7 @@ pub fn doer(container: &Container, process: Option<&ProcessEntry>, state: &State
     }
 }
 
-/// The program is the image's, as far as the kernel tells.
+/// The program is the image's, as far as the kernel reports.
 #[must_use]
 pub fn is_of_image(file: &FileFacts) -> bool {
     matches!(file.origin(), Origin::Image | Origin::Unknown)

@@ -77,7 +77,7 @@ impl Matcher {
     }
 
     /// Whether the baseline knows a deed, as it was seen. What it holds back it does not know; of a
-    /// facet with too many items it cannot tell, and knows everything.
+    /// facet with too many items it cannot compare, and knows everything.
     #[must_use]
     pub fn knows(&self, item: &BaselineItem) -> bool {
         if self.too_large.contains(&item.facet) {

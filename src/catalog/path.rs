@@ -60,7 +60,7 @@ pub(crate) fn absolute(directory: &[u8], path: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Whether a path is a directory or lies below it.
+/// Whether a path is a directory or is below it.
 #[must_use]
 pub(crate) fn is_below(path: &[u8], directory: &[u8]) -> bool {
     path == directory

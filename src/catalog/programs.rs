@@ -1,4 +1,4 @@
-//! Names of programs by role. They tell roles apart; no finding rests on a name alone.
+//! Names of programs by role. They identify roles; no finding rests on a name alone.
 //!
 //! `policy.toml` may extend the shells, interpreters, downloaders, package managers, builders and
 //! wrappers.

@@ -1,4 +1,4 @@
-//! Arguments of programs, and endings of names. They tell roles apart; no finding rests on one alone.
+//! Arguments of programs, and endings of names. They identify roles; no finding rests on one alone.
 
 /// Endings of linkers, compilers and object tools whose name begins with a target.
 pub(crate) const CROSS_TOOL_SUFFIXES: &[&[u8]] = &[

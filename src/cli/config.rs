@@ -66,14 +66,14 @@ impl ScreenArgs {
     }
 }
 
-/// Where a person's own configuration lies.
+/// Path of a user's own configuration.
 pub(super) struct ConfigFolder {
     path: Option<PathBuf>,
     invoking: Option<InvokingUser>,
 }
 
 impl ConfigFolder {
-    /// `hullwatch` in the configuration of who runs the program, or called sudo.
+    /// `hullwatch` in the configuration of the user who runs the program or called sudo.
     pub(super) fn standard() -> Self {
         Self {
             path: user_files::folder(),

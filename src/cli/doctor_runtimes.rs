@@ -20,7 +20,7 @@ pub(super) struct RuntimeDiagnosis {
     /// containerd's namespace, or the rootless user's id; empty otherwise.
     scope: String,
     containers: usize,
-    /// Ids of those whose name no file tells.
+    /// Ids of those whose name is in no file.
     pub(super) nameless: Vec<String>,
     /// Why, for each of them: in the same order.
     why_nameless: Vec<String>,

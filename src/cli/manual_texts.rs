@@ -1,4 +1,4 @@
-//! What the manual pages say besides the options: examples, exit status, files, environment.
+//! Texts of the manual pages beside the options: examples, exit status, files, environment.
 
 /// A command line of an example.
 pub(super) struct Example {

@@ -11,7 +11,7 @@ use signal_hook::iterator::Signals;
 
 /// For this long after the first signal further ones change nothing: a recording is being
 /// completed, and would be left without its end. After it a signal ends the program at once, as
-/// somebody who does not read its output may hold it up for ever.
+/// a reader of its output that has stopped may hold it up for ever.
 const COMPLETION: Duration = Duration::from_secs(10);
 
 /// True once a signal asked the program to end.

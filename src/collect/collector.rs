@@ -191,17 +191,17 @@ impl Collector<'_> {
         if !info.command.is_empty() {
             self.know(&found.id, &info);
         }
-        self.tell(ts, &found.id, action, Some(info));
+        self.report_container(ts, &found.id, action, Some(info));
     }
 
     fn look_again(&mut self, ts: Timestamp, id: &ContainerId, pid: u32) {
         if let Some(info) = self.unreported.look_again(id, pid) {
             self.know(id, &info);
-            self.tell(ts, id, ContainerAction::Info, Some(info));
+            self.report_container(ts, id, ContainerAction::Info, Some(info));
         }
     }
 
-    pub(super) fn tell(
+    pub(super) fn report_container(
         &mut self,
         ts: Timestamp,
         id: &ContainerId,
@@ -394,7 +394,7 @@ impl Collector<'_> {
             if let Some(scans) = &mut self.scans {
                 scans.forget(&container);
             }
-            self.tell(ts, &container, ContainerAction::Gone, None);
+            self.report_container(ts, &container, ContainerAction::Gone, None);
         }
     }
 

@@ -79,7 +79,7 @@ impl ScanQueue {
         }
     }
 
-    /// Files were copied into the container from outside, which no event of a process tells. A scan
+    /// Files were copied into the container from outside, which no event of a process reports. A scan
     /// that is under way may have passed them: then another one follows.
     pub(super) fn copied_in(&mut self, id: &ContainerId, facts: &ContainerFacts) {
         if self.busy.contains(id) {

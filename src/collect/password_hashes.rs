@@ -25,7 +25,7 @@ pub(super) fn note(pid: u32, kind: &mut Kind) {
     }
 }
 
-/// `None` when it cannot be told, also when the file is another one by now.
+/// `None` when that is unknown, also when the file is another one by now.
 fn look(pid: u32, path: &Bytes, facts: Option<&FileFacts>) -> Option<bool> {
     let root = Bytes::from(format!("/proc/{pid}/root").as_str());
     let file = open_regular(&root, path).ok()?;

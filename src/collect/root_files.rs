@@ -75,7 +75,7 @@ fn below_a_mount(info: &ContainerInfo, path: &Bytes) -> bool {
     mounts.any(|mount| path.starts_with(OsStr::from_bytes(&mount.destination)))
 }
 
-/// As an overlay would tell: in the writable directory, in a lower one, or neither is known.
+/// As an overlay would report it: in the writable directory, in a lower one, or neither is known.
 fn classify(info: &ContainerInfo, path: &Bytes, file: &mut FileFacts) {
     let inside = Path::new(OsStr::from_bytes(path.strip_prefix(b"/").unwrap_or(path)));
     let holds = |dir: &Bytes| {

@@ -18,7 +18,7 @@ impl Collector<'_> {
         );
         for (id, info) in self.unreported.due(answers, &self.facts) {
             self.know(&id, &info);
-            self.tell(now, &id, ContainerAction::Info, Some(info));
+            self.report_container(now, &id, ContainerAction::Info, Some(info));
         }
     }
 
@@ -43,7 +43,7 @@ impl Collector<'_> {
                 ..ContainerInfo::clone(&known)
             };
             self.know(&id, &info);
-            self.tell(now, &id, ContainerAction::Info, Some(info));
+            self.report_container(now, &id, ContainerAction::Info, Some(info));
         }
     }
 

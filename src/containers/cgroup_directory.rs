@@ -225,7 +225,7 @@ impl CgroupDirectory {
         })
     }
 
-    /// True for a pid namespace whose container has a cgroup of its own, which tells of its end.
+    /// True for a pid namespace whose container has a cgroup of its own, whose end is the container's.
     #[must_use]
     pub fn is_by_cgroup(&self, namespace: u64) -> bool {
         self.nodes.get(&namespace).is_some_and(|node| !node.own)

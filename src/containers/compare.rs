@@ -127,7 +127,7 @@ impl ContentComparison {
         };
         if storage.upper.is_empty() || storage.lower.is_empty() {
             return Err(format!(
-                "storage driver {:?} does not tell its layers",
+                "storage driver {:?} does not report its layers",
                 storage.driver
             ));
         }

@@ -101,19 +101,19 @@ struct ContainerdSession {
     taken: VecDeque<ClientProcess>,
     /// Clients of sessions, and when they are to be reported.
     waiting: VecDeque<(Instant, ContainerId, u32, Client)>,
-    /// Clients for which there was no room there, since that was last told.
+    /// Clients for which there was no room there, since that was last reported.
     untold: u64,
 }
 
 impl ContainerdSession {
     async fn keep(&mut self) -> Result<(), Gone> {
         let mut pause = FIRST_PAUSE;
-        self.say(EngineState::Connecting)?;
+        self.report_state(EngineState::Connecting)?;
         loop {
             match ContainerdClient::connect(&self.socket).await {
                 Ok(client) => {
                     let began = Instant::now();
-                    self.say(EngineState::Connected {
+                    self.report_state(EngineState::Connected {
                         version: client.version.clone(),
                         driver: String::new(),
                     })?;
@@ -135,12 +135,12 @@ impl ContainerdSession {
                         };
                         self.send(RuntimeMessage::Lost(now(), lost))?;
                     }
-                    self.say(EngineState::Unreachable { error })?;
+                    self.report_state(EngineState::Unreachable { error })?;
                 }
-                Err(GrpcError::Absent) => self.say(EngineState::Absent)?,
+                Err(GrpcError::Absent) => self.report_state(EngineState::Absent)?,
                 Err(error) => {
                     let error = format!("containerd at {}: {error}", self.socket.display());
-                    self.say(EngineState::Unreachable { error })?;
+                    self.report_state(EngineState::Unreachable { error })?;
                 }
             }
             sleep(pause).await;
@@ -152,7 +152,7 @@ impl ContainerdSession {
         self.link.out.send(message).map_err(|_| Gone)
     }
 
-    fn say(&mut self, state: EngineState) -> Result<(), Gone> {
+    fn report_state(&mut self, state: EngineState) -> Result<(), Gone> {
         if self.told.as_ref() == Some(&state) {
             return Ok(());
         }
@@ -161,7 +161,7 @@ impl ContainerdSession {
         self.send(RuntimeMessage::State(EngineKind::Containerd, state))
     }
 
-    fn tell(
+    fn report(
         &self,
         ts: Timestamp,
         id: &ContainerId,
@@ -218,9 +218,9 @@ impl ContainerdSession {
                 (true, true) => ContainerAction::Info,
                 (true, false) => ContainerAction::Started,
             };
-            self.tell(now(), &id, action, Some(info))?;
+            self.report(now(), &id, action, Some(info))?;
             if paused {
-                self.tell(now(), &id, ContainerAction::Paused, None)?;
+                self.report(now(), &id, ContainerAction::Paused, None)?;
             }
             running.insert(id);
         }
@@ -254,7 +254,7 @@ impl ContainerdSession {
                 // Gone already, or asked too late: the files have told the most.
                 let info = asked.ok().map(|known| known.info);
                 self.running.insert(id.clone());
-                self.tell(ts, &id, ContainerAction::Started, info)?;
+                self.report(ts, &id, ContainerAction::Started, info)?;
             }
             "/tasks/exit" => {
                 let Ok(exit) = api::TaskExit::decode(content) else {
@@ -265,7 +265,7 @@ impl ContainerdSession {
                     let id = container_id(namespace, &exit.container_id);
                     self.running.remove(&id);
                     let code = i64::from(exit.exit_status);
-                    self.tell(ts, &id, ContainerAction::Died(code), None)?;
+                    self.report(ts, &id, ContainerAction::Died(code), None)?;
                 }
             }
             "/tasks/exec-started" => {
@@ -282,12 +282,12 @@ impl ContainerdSession {
                     "/tasks/paused" => ContainerAction::Paused,
                     _ => ContainerAction::Unpaused,
                 };
-                self.tell(ts, &container_id(namespace, &of.container_id), action, None)?;
+                self.report(ts, &container_id(namespace, &of.container_id), action, None)?;
             }
             "/containers/delete" => {
                 if let Ok(of) = api::ContainerEventId::decode(content) {
                     let id = container_id(namespace, &of.id);
-                    self.tell(ts, &id, ContainerAction::Removed, None)?;
+                    self.report(ts, &id, ContainerAction::Removed, None)?;
                 }
             }
             _ => {}
@@ -328,7 +328,7 @@ impl ContainerdSession {
                 self.untold += 1;
             }
         }
-        self.tell(ts, &id, ContainerAction::ExecStarted(command), None)
+        self.report(ts, &id, ContainerAction::ExecStarted(command), None)
     }
 
     /// Reports the client that has waited longest, and how many had no room to wait.

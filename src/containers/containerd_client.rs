@@ -40,7 +40,7 @@ type ImageContent = (String, Value);
 pub(super) struct ContainerdClient {
     grpc: GrpcConnection,
     pub(super) version: String,
-    /// By namespace and name; a name may move, then its containers keep what they were told.
+    /// By namespace and name; a name may move, then its containers keep what was reported before.
     images: Mutex<BTreeMap<(String, String), Option<ImageContent>>>,
 }
 

@@ -310,15 +310,15 @@ impl EngineConnection {
                         ContainerAction::Started => info.started.unwrap_or_else(now),
                         _ => now(),
                     };
-                    client.tell(ts, id.clone(), action, Some(info))
+                    client.report(ts, id.clone(), action, Some(info))
                         && (!paused
-                            || client.tell(now(), id.clone(), ContainerAction::Paused, None))
+                            || client.report(now(), id.clone(), ContainerAction::Paused, None))
                 }
                 // It ended since the list was made: the events say so.
                 Ok(Err(HttpError::Status(404, _))) => true,
                 Ok(Err(_)) | Err(_) => {
                     client.inspect_later(id.clone());
-                    client.tell(now(), id.clone(), action, None)
+                    client.report(now(), id.clone(), action, None)
                 }
             };
             if !listening {
@@ -330,9 +330,9 @@ impl EngineConnection {
             let told = match client.inspect(id).await {
                 Ok(Inspected { info, code, .. }) => {
                     let ts = info.finished.unwrap_or_else(now);
-                    client.tell(ts, id.clone(), ContainerAction::Died(code), Some(info))
+                    client.report(ts, id.clone(), ContainerAction::Died(code), Some(info))
                 }
-                Err(_) => client.tell(now(), id.clone(), ContainerAction::Removed, None),
+                Err(_) => client.report(now(), id.clone(), ContainerAction::Removed, None),
             };
             if !told {
                 return Err(ConnectionEnd::Stop);
@@ -369,7 +369,7 @@ impl EngineConnection {
         if let ContainerAction::ExecStarted(command) = &action {
             client.client_later(id.clone(), ts, Some(command));
         }
-        if !client.tell(ts, id.clone(), action, None) {
+        if !client.report(ts, id.clone(), action, None) {
             return false;
         }
         if ask {

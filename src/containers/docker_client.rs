@@ -101,7 +101,7 @@ impl DockerClient {
     }
 
     /// Reports; false when the receiver is gone.
-    pub(super) fn tell(
+    pub(super) fn report(
         &self,
         ts: Timestamp,
         id: ContainerId,
@@ -148,7 +148,7 @@ impl DockerClient {
             }
             // Gone already: the events say so.
             if let Ok(inspected) = client.inspect(&id).await {
-                client.tell(now(), id, ContainerAction::Info, Some(inspected.info));
+                client.report(now(), id, ContainerAction::Info, Some(inspected.info));
             }
         });
     }

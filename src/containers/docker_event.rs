@@ -11,7 +11,7 @@ use crate::system::{SessionClock, now};
 pub(super) enum DockerEvent {
     /// Something happened in a container's life.
     Container(Timestamp, ContainerId, ContainerAction),
-    /// A command was started in a container, with no more said about it (Podman).
+    /// A command was started in a container; the engine reports no more about it (Podman).
     Client(ContainerId),
     /// An image's name may point elsewhere now.
     ImageNames,

@@ -260,7 +260,7 @@ fn storage(driver: String, data: &std::collections::HashMap<String, String>) -> 
 }
 
 /// The engine stamps a start by the wall clock; after somebody set it, the start of the container's
-/// init is told by the kernel.
+/// init is reported by the kernel.
 fn started(stamped: Option<Timestamp>, init: u32) -> Option<Timestamp> {
     if SessionClock::of_this_program().step() == 0 {
         return stamped;

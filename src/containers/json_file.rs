@@ -1,4 +1,4 @@
-//! Reads files of runtimes, most in JSON, and fields of them one by one. Who writes them is trusted only as
+//! Reads files of runtimes, most in JSON, and fields of them one by one. Their writer is trusted only as
 //! far as the file's owner says; a link, a fifo or an endless file is not read.
 
 use std::fs::File;

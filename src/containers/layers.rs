@@ -70,7 +70,7 @@ fn beneath(root: &OwnedFd, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
 /// directories.
 ///
 /// # Errors
-/// When a layer cannot be read: then nothing can be said about the image.
+/// When a layer cannot be read: then the image is unknown.
 pub(super) fn look_in_image(lower: &[Bytes], path: &[u8]) -> Result<ImageEntry, String> {
     let Some(path) = relative(path) else {
         return Ok(ImageEntry::Nothing);
@@ -146,7 +146,7 @@ pub(super) fn is_metadata_only(upper: &Bytes, path: &[u8]) -> bool {
 pub fn check(storage: &Storage) -> Result<(), String> {
     if storage.lower.is_empty() || storage.upper.is_empty() {
         return Err(format!(
-            "storage driver {:?} does not tell its layers",
+            "storage driver {:?} does not report its layers",
             storage.driver
         ));
     }

@@ -46,7 +46,7 @@ pub(super) fn add(pid: u32, process: &mut Process, storage: Option<&Storage>) {
     }
 }
 
-/// Written since the container was made, as far as the layers tell; a file that is gone is unknown.
+/// Written since the container was made, as far as the layers show; a file that is gone is unknown.
 fn foreign(file: &FileFacts) -> bool {
     file.ino != 0
         && matches!(

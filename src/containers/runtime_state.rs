@@ -1,4 +1,4 @@
-//! The state that runc and crun keep of each container: who its init is, and where its bundle.
+//! The state that runc and crun keep of each container: its init and the path of its bundle.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;

@@ -104,7 +104,7 @@ impl<'a> Membership<'a> {
     }
 
     /// The container of a process, from `/proc/PID/cgroup`: version 2 first, then any other; where
-    /// none tells, by its pid namespace.
+    /// none identifies it, by its pid namespace.
     #[must_use]
     pub fn of(&self, pid: u32) -> Option<ContainerId> {
         self.by_cgroup(pid).or_else(|| {
@@ -116,7 +116,7 @@ impl<'a> Membership<'a> {
         })
     }
 
-    /// The container that a process's cgroup tells.
+    /// The container that a process's cgroup identifies.
     #[must_use]
     pub fn by_cgroup(&self, pid: u32) -> Option<ContainerId> {
         self.in_table(&fs::read(format!("/proc/{pid}/cgroup")).ok()?)

@@ -2,7 +2,7 @@
 
 use crate::event::Bytes;
 
-/// Bytes of a command that tell it from others.
+/// Bytes of a command that identify it.
 const MAX_SHAPE: usize = 512;
 
 /// The arguments, with `#` for the digits at the end of a word of lower-case letters and for any

@@ -20,7 +20,7 @@ pub(crate) struct Discovery<'a> {
     pub(crate) weight: u32,
 }
 
-/// Names and weights of commands that tell about the system whatever their arguments are.
+/// Names and weights of commands that show facts of the system whatever their arguments are.
 const COMMANDS: &[(&[u8], u32)] = &[
     (b"whoami", EXPLORATION),
     (b"getcap", EXPLORATION),
@@ -60,7 +60,7 @@ const REDUCE: &[&[u8]] = &[
     b"wc", b"grep", b"egrep", b"awk", b"sed", b"cut", b"tail", b"sort",
 ];
 
-/// Files that tell about the system.
+/// Files with facts of the system.
 fn tells(path: &[u8]) -> bool {
     matches!(
         path,

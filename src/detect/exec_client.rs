@@ -1,4 +1,4 @@
-//! Who started an exec session: told in its story, where a client on this host was seen.
+//! The client that started an exec session: a line of its finding, where one was seen on this host.
 
 use bstr::ByteSlice as _;
 

@@ -87,7 +87,7 @@ pub(crate) fn brought(ctx: &RuleContext<'_>, file: &File) -> Vec<Bytes> {
         .collect()
 }
 
-/// The file lies in the container's own root, as far as known: not on a volume, not on a tmpfs.
+/// The file is in the container's own root, as far as known: not on a volume, not on a tmpfs.
 #[must_use]
 pub(crate) fn in_root(file: &File) -> bool {
     file.file

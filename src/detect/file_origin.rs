@@ -90,7 +90,7 @@ fn changed(activity: &FileActivity) -> bool {
     activity.ops.keys().any(|op| op.effect() != FileEffect::Use)
 }
 
-/// Nobody was seen changing the file: whether the comparison with the image tells that a package
+/// Nobody was seen changing the file: whether the comparison with the image shows that a package
 /// brought it before watching began, or that the container's start-up made it then.
 fn made_before(ctx: &RuleContext<'_>, path: &[u8]) -> Option<OrdinaryOrigin> {
     let (_, scan) = ctx.container?.scan()?;
@@ -111,7 +111,7 @@ fn unpacks(process: &ProcessEntry) -> bool {
     catalog::programs::DECODERS.contains(&program_roles::of(process))
 }
 
-/// Lines that tell how a file came about: written, renamed, made executable, by whom.
+/// Lines about how a file came about: written, renamed, made executable, by whom.
 pub(crate) fn history(ctx: &RuleContext<'_>, path: &[u8], why: &mut Vec<String>) {
     let Some(activity) = ctx.activity(path) else {
         return;

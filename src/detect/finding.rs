@@ -103,7 +103,7 @@ pub struct Finding {
 pub(crate) const ALREADY: &str = "already so when watching began";
 
 impl Finding {
-    /// When what it tells began: before its first event, when it was already so then.
+    /// When its cause began: before its first event, when it was already so then.
     #[must_use]
     pub fn began(&self) -> Timestamp {
         self.already_since.unwrap_or(self.first).min(self.first)

@@ -55,7 +55,7 @@ pub(crate) struct ContainerMemory {
     pub(crate) packaged: SeenSet,
     /// Files that were built inside and then moved or copied.
     pub(crate) built: SeenSet,
-    /// Changed files that a finding tells of: what runs them later belongs to its story.
+    /// Changed files of findings: what runs them later belongs to the same finding.
     pub(crate) planted: BTreeMap<Bytes, FindingIndex>,
     /// Findings about exec sessions, by host pid of the session's root.
     pub(crate) session_findings: BTreeMap<u32, FindingIndex>,
@@ -114,7 +114,7 @@ pub(crate) struct Memory {
 }
 
 impl ContainerMemory {
-    /// A finding tells of the exec session with this root; without one, of none any more.
+    /// A finding is about the exec session with this root; without one, none is any more.
     pub(crate) fn note_session(&mut self, root: u32, index: Option<FindingIndex>) {
         let Some(index) = index else {
             self.session_findings.remove(&root);
@@ -126,7 +126,7 @@ impl ContainerMemory {
         self.session_findings.insert(root, index);
     }
 
-    /// A finding tells of a change of this file.
+    /// A finding is about a change of this file.
     pub(crate) fn plant(&mut self, path: &Bytes, index: FindingIndex) {
         if self.planted.len() < MAX_SET || self.planted.contains_key(path) {
             self.planted.insert(path.clone(), index);
@@ -162,7 +162,7 @@ impl Memory {
         own.sum::<usize>() + (processes + self.chained.len()) * 48 + self.links.len() * 160
     }
 
-    /// SHA-256 of the file a finding is about, where a comparison told it.
+    /// SHA-256 of the file a finding is about, where a comparison found it.
     #[must_use]
     pub(crate) fn hash_of(&self, finding: &Finding) -> Option<&str> {
         let own = self.get(finding.container.as_ref()?)?;

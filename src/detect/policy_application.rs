@@ -111,7 +111,7 @@ impl Detector {
         (hidden, all)
     }
 
-    /// SHA-256 of the file a finding is about, where a comparison told it.
+    /// SHA-256 of the file a finding is about, where a comparison found it.
     #[must_use]
     pub fn hash_of(&self, finding: &super::Finding) -> Option<&str> {
         self.memory.hash_of(finding)

@@ -38,7 +38,7 @@ pub(crate) struct RuleContext<'a> {
     pub(crate) memory: &'a mut Memory,
     /// The findings.
     pub(crate) findings: &'a mut FindingStore,
-    /// The rule that looks.
+    /// The rule whose handler runs.
     pub(crate) rule: &'static RuleInfo,
 }
 
@@ -143,7 +143,7 @@ impl<'a> RuleContext<'a> {
     }
 
     /// An inode that was last changed at `at` was changed while the container was made or started. A
-    /// comparison may come before the engine's facts: its init then tells when it was started.
+    /// comparison may come before the engine's facts: then the start of its init counts.
     #[must_use]
     pub(crate) fn made_at_start(&self, at: Timestamp) -> bool {
         const SKEW: Duration = Duration::from_secs(1);

@@ -130,11 +130,11 @@ impl LayerTree {
     /// Opens the layers.
     ///
     /// # Errors
-    /// When one of them cannot be opened: then nothing can be said about the image.
+    /// When one of them cannot be opened: then the image is unknown.
     pub(super) fn open(storage: &Storage) -> Result<Self, String> {
         if storage.upper.is_empty() || storage.lower.is_empty() {
             return Err(format!(
-                "storage driver {:?} does not tell its layers",
+                "storage driver {:?} does not report its layers",
                 storage.driver
             ));
         }

@@ -179,7 +179,7 @@ fn both(
     Some((side(tree.image_file(path)).unwrap_or_default(), after))
 }
 
-/// The databases of dpkg. While it runs, what it has done stands in files of its own, in order.
+/// The databases of dpkg. While it runs, its progress is in files of its own, in order.
 fn dpkg_sides(tree: &LayerTree, problems: &mut Vec<String>) -> Option<(Versions, Versions)> {
     let mut under_way = Versions::new();
     for number in 0..MAX_UPDATES {

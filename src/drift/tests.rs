@@ -416,7 +416,7 @@ fn cancelled_or_without_layers_it_says_so() {
     let scan = DriftScanner::default().scan(&w.info(), &progress, &mut |_| {});
     assert!(scan.unwrap().failed.is_some());
     let none = DriftScanner::default().scan(&ContainerInfo::default(), &progress, &mut |_| {});
-    assert!(none.unwrap_err().contains("does not tell its layers"));
+    assert!(none.unwrap_err().contains("does not report its layers"));
     let mut info = w.info();
     info.storage.lower.push("/no/such/layer".into());
     let gone = DriftScanner::default().scan(&info, &progress, &mut |_| {});

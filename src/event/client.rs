@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Bytes;
 
 /// A program on this host that asked an engine to run a command in a container, as far as its
-/// command line tells. The event's pid is the program's.
+/// command line says. The event's pid is the program's.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Client {
     /// Its command line.

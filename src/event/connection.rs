@@ -58,7 +58,7 @@ impl Endpoint {
 pub enum Outcome {
     /// Handshake completed, or the datagram socket got its peer.
     Established,
-    /// Begun without waiting; a later event with the same cookie tells the outcome.
+    /// Begun without waiting; a later event with the same cookie reports the outcome.
     InProgress,
     /// Failed with this errno (positive, e.g. 111 ECONNREFUSED).
     Failed(u16),

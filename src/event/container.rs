@@ -171,7 +171,7 @@ pub struct ContainerEvent {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ContainerInfo {
-    /// Who keeps it.
+    /// The manager that keeps it.
     pub runtime: Runtime,
     /// Its name, without a leading slash.
     pub name: Bytes,

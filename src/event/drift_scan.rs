@@ -22,7 +22,7 @@ pub enum DriftScanCause {
     CopiedIn,
 }
 
-/// What the comparison stands on.
+/// What the comparison is based on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DriftScanSource {
@@ -112,7 +112,7 @@ impl FileClass {
     }
 }
 
-/// What lies there.
+/// What is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NodeKind {
@@ -140,7 +140,7 @@ pub struct Differing {
     pub difference: Difference,
     /// What it means.
     pub class: FileClass,
-    /// What lies there; for a deleted one what the image has.
+    /// What is there; for a deleted one what the image has.
     #[serde(default)]
     pub kind: NodeKind,
     /// Only mode or owner differ; the content is the image's.
@@ -183,7 +183,7 @@ pub struct Differing {
     /// For a deleted or moved directory: files below it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub below: Option<u64>,
-    /// What else is to be said, e.g. why it could not be compared.
+    /// A remark, e.g. why it could not be compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
@@ -273,7 +273,7 @@ pub struct PackageChange {
 pub struct DriftScan {
     /// What asked for it.
     pub cause: DriftScanCause,
-    /// What it stands on.
+    /// What it is based on.
     pub source: DriftScanSource,
     /// Why there is no outcome, or only part of one.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -169,7 +169,7 @@ pub enum Filesystem {
     Unknown,
 }
 
-/// What the kernel tells about a file, without reading it.
+/// What the kernel reports about a file, without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct FileFacts {
     /// Inode number.
@@ -205,7 +205,7 @@ pub struct FileFacts {
     pub mode: u32,
 }
 
-/// Where a file's content comes from, as far as the kernel's facts tell.
+/// Where a file's content comes from, as far as the kernel's facts show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
@@ -346,7 +346,7 @@ pub enum CompareClass {
     Relocated(Bytes),
     /// Same content as the image at the same path.
     CopiedUp,
-    /// Could not be told, for this reason.
+    /// Unknown, for this reason.
     Unknown(String),
 }
 

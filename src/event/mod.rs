@@ -3,6 +3,7 @@
 mod baseline;
 mod bytes;
 mod client;
+mod common_fields;
 mod connection;
 mod container;
 mod dns;
@@ -10,7 +11,6 @@ mod drift_scan;
 mod file;
 mod health;
 mod kind;
-mod own_form;
 mod packed;
 mod policy;
 mod privilege;

@@ -3,7 +3,7 @@
 
 use rustc_hash::FxHashMap;
 
-use super::{ContainerIds, Event, Kind, own_form};
+use super::{ContainerIds, Event, Kind, common_fields};
 
 /// How hard packing tries: as little as it can, for it happens while events wait.
 const LEVEL: i32 = 1;
@@ -26,7 +26,7 @@ pub(crate) fn pack<'a>(events: impl IntoIterator<Item = &'a Event>) -> Option<Ve
     for event in events {
         line.clear();
         event.write_json(&mut line).ok()?;
-        let common = own_form::common(&line)?;
+        let common = common_fields::read(&line)?;
         let group = (event.kind.type_name(), event.container.as_ref());
         let place = *places.entry(group).or_insert_with(|| {
             groups.push((group, Vec::new()));

@@ -108,9 +108,9 @@ pub struct Process {
     pub cwd: Bytes,
     /// When it started.
     pub started: Timestamp,
-    /// What `/proc` and the mounts tell of the executable's file.
+    /// Facts of the executable's file, from `/proc` and the mounts.
     pub file: FileFacts,
-    /// True when another file lies at the path of an executable that was removed.
+    /// True when another file is at the path of an executable that was removed.
     #[serde(default, skip_serializing_if = "is_false")]
     pub replaced: bool,
     /// True when the process has a controlling terminal.
@@ -165,7 +165,7 @@ pub enum Stream {
 }
 
 impl Process {
-    /// The start of its program as an exec would have told it.
+    /// The start of its program as an exec would have reported it.
     #[must_use]
     pub fn as_exec(&self) -> Exec {
         Exec {

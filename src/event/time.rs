@@ -56,9 +56,9 @@ impl Timestamp {
     /// Reads RFC 3339, as engines and session files write it.
     ///
     /// # Errors
-    /// When `text` is no RFC 3339 instant or lies outside the range of 64-bit nanoseconds.
+    /// When `text` is no RFC 3339 instant or is outside the range of 64-bit nanoseconds.
     pub fn parse(text: &str) -> Result<Self, String> {
-        if let Some(instant) = Self::own_form(text.as_bytes()) {
+        if let Some(instant) = Self::from_own_form(text.as_bytes()) {
             return Ok(instant);
         }
         let instant: jiff::Timestamp = text.parse().map_err(|e| format!("{e}"))?;
@@ -70,7 +70,7 @@ impl Timestamp {
 
 impl Timestamp {
     /// The form session files have, `2026-01-31T12:00:00.000000000Z`: a session holds millions.
-    pub(super) fn own_form(text: &[u8]) -> Option<Self> {
+    pub(super) fn from_own_form(text: &[u8]) -> Option<Self> {
         const FORM: &[u8; 30] = b"dddd-dd-ddTdd:dd:dd.dddddddddZ";
         let text: &[u8; 30] = text.try_into().ok()?;
         let fits = |(have, want): (&u8, &u8)| match want {
@@ -148,7 +148,7 @@ mod tests {
         for day in 0..84_000_i64 {
             let t = Timestamp((day * 86_400 + day % 86_400) * 1_000_000_000 + day);
             let text = t.to_string();
-            let read = Timestamp::own_form(text.as_bytes());
+            let read = Timestamp::from_own_form(text.as_bytes());
             let expected = text.parse::<jiff::Timestamp>().unwrap().as_nanosecond();
             assert_eq!(read.map(|r| i128::from(r.0)), Some(expected), "{text}");
         }
@@ -160,7 +160,10 @@ mod tests {
             "2026-00-01T00:00:00.000000000Z",
             "2026-01-01 00:00:00.000000000Z",
         ] {
-            assert!(Timestamp::own_form(text.as_bytes()).is_none(), "{text}");
+            assert!(
+                Timestamp::from_own_form(text.as_bytes()).is_none(),
+                "{text}"
+            );
         }
     }
 }

@@ -3,7 +3,7 @@
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-use super::{ContainerId, Event, Kind, Timestamp, own_form};
+use super::{ContainerId, Event, Kind, Timestamp, common_fields};
 
 /// Why a line is not an event.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +42,7 @@ pub struct ContainerIds {
     fields: Vec<u8>,
 }
 
-/// More containers than any session names; what lies beyond is not shared.
+/// More containers than any session names; names beyond are not shared.
 const SHARED_IDS: usize = 65_536;
 
 impl ContainerIds {
@@ -86,7 +86,7 @@ impl Event {
     /// # Errors
     /// When the line is not an event of a known type.
     pub fn from_json_sharing(line: &[u8], ids: &mut ContainerIds) -> Result<Self, EventError> {
-        if let Some(common) = own_form::common(line) {
+        if let Some(common) = common_fields::read(line) {
             // The kind's fields as an object of their own: the rest of the line behind a brace.
             let ContainerIds { fields, .. } = ids;
             fields.clear();
@@ -185,7 +185,7 @@ mod tests {
     fn any_order_and_spacing_of_the_fields_reads_the_same() {
         let own = br#"{"type":"fork","seq":7,"ts":"2026-01-31T12:00:00.000000042Z","container":"a","pid":3,"nspid":2,"ppid":1}"#;
         let event = Event::from_json(own).unwrap();
-        let fields = own_form::common(own).unwrap();
+        let fields = common_fields::read(own).unwrap();
         assert_eq!((fields.kind, fields.seq, fields.pid), ("fork", 7, 3));
         for other in [
             &br#"{"ppid":1,"nspid":2,"pid":3,"container":"a","ts":"2026-01-31T12:00:00.000000042Z","seq":7,"type":"fork"}"#[..],
@@ -193,7 +193,7 @@ mod tests {
             br#"{"type":"fork","seq":7,"ts":"2026-01-31T12:00:00.000000042Z","container":"\u0061","pid":3,"nspid":2,"ppid":1}"#,
             br#"{"type":"fork","seq":7,"ts":"2026-01-31T12:00:00.000000042+00:00","container":"a","pid":3,"nspid":2,"ppid":1}"#,
         ] {
-            assert!(own_form::common(other).is_none());
+            assert!(common_fields::read(other).is_none());
             assert_eq!(Event::from_json(other).unwrap(), event);
         }
         // What is wrong is told with its place in the whole line.

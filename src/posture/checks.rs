@@ -66,7 +66,7 @@ impl CheckedContainer<'_> {
         }
     }
 
-    /// As [`Self::result`], where `/proc` tells what is in force: that decides, not what was
+    /// As [`Self::result`], where `/proc` shows what is in force: that decides, not what was
     /// declared.
     pub(super) fn in_force(
         &self,

@@ -303,7 +303,7 @@ impl Probe {
     }
 
     /// Runs the kernel skipped because the program was already running on that CPU. Of which
-    /// container they were it does not tell.
+    /// container they were in is not known.
     fn skipped(&mut self, losses: &mut Vec<Loss>) {
         for (name, program) in self.programs.programs() {
             // Only a program that was refused has none.
@@ -405,7 +405,7 @@ fn host_mounts() -> Result<u32, ProbeError> {
         .ok_or_else(|| ProbeError::Load("/proc/self/ns/mnt cannot be read".to_owned()))
 }
 
-/// Code on volumes that did not change for a day is told of no more, seconds since 1970.
+/// Code on volumes is reported only if it changed since then: a day ago, seconds since 1970.
 fn fresh_since() -> i64 {
     const DAY: i64 = 24 * 60 * 60;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);

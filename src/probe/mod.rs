@@ -122,7 +122,7 @@ pub enum ProbeError {
     Refused {
         /// Its name.
         program: &'static str,
-        /// What the kernel said.
+        /// The kernel's message.
         reason: String,
     },
     /// The object could not be loaded.

@@ -1,5 +1,5 @@
 //! The last repeats of a file operation: the kernel programs count alike operations of a process
-//! on one file for a second and tell the count with the next one. When none comes, it is fetched
+//! on one file for a second and report the count with the next one. When none comes, it is fetched
 //! here.
 
 use std::collections::VecDeque;
@@ -214,7 +214,7 @@ impl RepeatTable {
     }
 }
 
-/// What the kernel programs count this operation as; `None` for those they always tell.
+/// What the kernel programs count this operation as; `None` for those they always report.
 fn key(pid: u32, file: &File) -> Option<Alike> {
     let facts = file.file.as_ref().filter(|_| file.errno == 0)?;
     let op = match file.op {

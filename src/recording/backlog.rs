@@ -1,5 +1,5 @@
 //! Events that wait for the disk. When there are too many, the noisiest container loses its own, and
-//! a `lost` event stands in place of each gap.
+//! a `lost` event takes the place of each gap.
 
 use std::sync::Arc;
 

@@ -24,7 +24,7 @@ const KEYFRAME: (u64, u64) = (16_384, 65_536);
 /// A keyframe that is larger than the events behind it waits until they take so many times its
 /// room: a longer past is worth more than a quick step.
 const EVENTS_PER_KEYFRAME: usize = 2;
-/// Bytes held unless said otherwise.
+/// Bytes held by default.
 pub const PAST_BYTES: usize = 12 << 20;
 
 struct Stretch {

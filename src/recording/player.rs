@@ -69,7 +69,7 @@ impl Player {
         Self::from_source(ByteSource::file(path))
     }
 
-    /// Plays a recording that lies in memory.
+    /// Plays a recording in memory.
     ///
     /// # Errors
     /// When it is not a recording.
@@ -174,7 +174,7 @@ impl Player {
         matches!(self.source, EventSource::Past(_))
     }
 
-    /// Goes to the last keyframe `before` the goal, or on from here where the goal lies `ahead`,
+    /// Goes to the last keyframe `before` the goal, or on from here where the goal is `ahead`,
     /// and from there while it is `short` of it.
     pub(super) fn reach(
         &mut self,
@@ -299,7 +299,7 @@ impl Player {
         (begin, index.end.max(begin).max(self.core.state.now))
     }
 
-    /// What lies where, as far as the index has read.
+    /// The contents by time, as far as the index has read.
     #[must_use]
     pub fn overview(&self) -> Overview {
         Overview {

@@ -38,7 +38,7 @@ pub struct RecordingReader {
     last_ts: Timestamp,
     ids: ContainerIds,
     ended: bool,
-    /// The file is still being written; told when its end was read.
+    /// The file is still being written; reported when its end was read.
     growth: Option<Arc<GrowthSignal>>,
     /// The finding line handed out last.
     finding: Vec<u8>,
@@ -96,7 +96,7 @@ impl RecordingReader {
         read.is_ok() && read_header(&line).is_ok()
     }
 
-    /// Reads a recording that lies in memory.
+    /// Reads a recording in memory.
     ///
     /// # Errors
     /// When it is not a recording.

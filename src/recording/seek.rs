@@ -135,7 +135,7 @@ impl Player {
         index.keyframes.get(after.saturating_sub(1)).cloned()
     }
 
-    /// Goes on from here when the target lies ahead and no keyframe is nearer to it.
+    /// Goes on from here when the target is ahead and no keyframe is nearer to it.
     pub(super) fn resume(
         &mut self,
         keyframe: Option<Keyframe>,

@@ -61,7 +61,7 @@ impl ByteSource {
         }
     }
 
-    /// What tells a reader that it need not wait for more; `None` where it never does.
+    /// Whether a reader need not wait for more; `None` where it never does.
     pub(super) fn growth(&self) -> Option<&Arc<GrowthSignal>> {
         match self {
             Self::Growing(_, growth) => Some(growth),

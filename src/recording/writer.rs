@@ -168,7 +168,7 @@ impl Writer {
     /// Appends an event, and the findings as they stand after it: a new one at once, a changed
     /// one with the next tick. After a tick everything is on its way to the disk.
     ///
-    /// Each finding's line stands where a replay has the same state, so that it can be compared
+    /// Each finding's line is where a replay has the same state, so that it can be compared
     /// exactly.
     ///
     /// # Errors

@@ -44,7 +44,7 @@ pub struct CopiedFile {
     /// SHA-256 of the copy, hex.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
-    /// Why it is not in the archive, or what is to be said of its copy.
+    /// Why it is not in the archive, or a remark about its copy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }

@@ -1,6 +1,6 @@
 //! The session's clock: the wall clock as it stood when the program first asked, carried on by the
-//! time since boot. Who sets the wall clock later neither reorders a session nor makes it jump; how
-//! far the two are apart is told with every tick.
+//! time since boot. Setting the wall clock later neither reorders a session nor makes it jump; how
+//! far the two are apart is reported with every tick.
 
 use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};

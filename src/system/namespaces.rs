@@ -37,7 +37,7 @@ fn has_own_pids() -> bool {
 }
 
 /// The id of this process in the host's pid namespace; `None` where it is in another one, which does
-/// not tell.
+/// not show it.
 pub(crate) fn host_pid() -> Option<u32> {
     (!has_own_pids()).then(std::process::id)
 }

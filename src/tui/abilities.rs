@@ -8,7 +8,7 @@ use super::theme::{Depth, bare};
 
 /// What the terminal can show.
 #[derive(Debug, Clone)]
-pub(super) struct Abilities {
+pub struct Abilities {
     pub(super) depth: Depth,
     /// More than ASCII.
     pub(super) unicode: bool,
@@ -16,6 +16,16 @@ pub(super) struct Abilities {
 }
 
 impl Abilities {
+    /// A terminal of 256 colours that shows Unicode, as most do over SSH.
+    #[must_use]
+    pub fn of_256_colours() -> Self {
+        Self {
+            depth: Depth::Indexed,
+            unicode: true,
+            term: "xterm-256color".to_owned(),
+        }
+    }
+
     pub(super) fn from_environment() -> Self {
         Self {
             depth: Depth::promised(|name| std::env::var(name).ok()),

@@ -24,7 +24,7 @@ pub(super) struct BaselineEdit {
 enum BaselineEditKind {
     /// These are known from now on.
     Accept(Vec<BaselineItem>),
-    /// It is complete, or no longer said to be.
+    /// It is complete, or no longer marked so.
     Freeze(bool),
 }
 
@@ -34,7 +34,7 @@ pub(super) fn is_deviation(finding: &Finding) -> bool {
 }
 
 /// What to accept so that a deviation is known; `None` where its container has no baseline in force,
-/// or what it did cannot be told any more.
+/// or what it did is not known any more.
 pub(super) fn proposed(core: &Core, finding: &Finding) -> Option<BaselineEdit> {
     let container = core.state.container(&finding.container)?;
     let known = core.detector.baseline_of(container)?;

@@ -129,7 +129,7 @@ pub enum Action {
     Moment,
     /// To the next finding (+1) or the previous one (-1).
     Finding(i8),
-    /// Remember this moment, to tell what changed since.
+    /// Remember this moment, to show what changed since.
     MarkMoment,
     /// What changed since the remembered moment.
     Since,

@@ -60,7 +60,7 @@ impl Pen {
 /// the cells as they are to be shown and as the terminal shows them. A frame is encoded and
 /// written as one piece by [`Backend::flush`].
 #[derive(Debug)]
-pub(super) struct CompactBackend<W> {
+pub struct CompactBackend<W> {
     to: W,
     size: Size,
     /// The cells the terminal shows, projected to its abilities.
@@ -77,7 +77,8 @@ pub(super) struct CompactBackend<W> {
 }
 
 impl<W: Write> CompactBackend<W> {
-    pub(super) fn new(to: W, size: Size, able: Abilities) -> Self {
+    /// A backend that writes to `to`, of which it knows nothing yet.
+    pub fn new(to: W, size: Size, able: Abilities) -> Self {
         let area = Rect::from((Position::ORIGIN, size));
         Self {
             to,
@@ -288,7 +289,7 @@ impl Encoder {
         if to_the_end {
             self.out.extend_from_slice(b"\x1b[K");
         } else {
-            self.say(format_args!("\x1b[{count}X"));
+            self.write_code(format_args!("\x1b[{count}X"));
         }
         true
     }
@@ -306,12 +307,12 @@ impl Encoder {
                 } else if between == 1 {
                     self.out.extend_from_slice(b"\x1b[C");
                 } else {
-                    self.say(format_args!("\x1b[{between}C"));
+                    self.write_code(format_args!("\x1b[{between}C"));
                 }
             }
             Some((_, row)) if x == 0 && y == row + 1 => self.out.extend_from_slice(b"\r\n"),
             Some((_, row)) if x == 0 && y == row => self.out.push(b'\r'),
-            _ => self.say(format_args!("\x1b[{};{}H", y + 1, x + 1)),
+            _ => self.write_code(format_args!("\x1b[{};{}H", y + 1, x + 1)),
         }
         self.at = Some((x, y));
     }
@@ -349,10 +350,10 @@ impl Encoder {
             codes.push(colour(pen.bg, 40));
         }
         self.pen = pen;
-        self.say(format_args!("\x1b[{}m", codes.join(";")));
+        self.write_code(format_args!("\x1b[{}m", codes.join(";")));
     }
 
-    fn say(&mut self, text: std::fmt::Arguments<'_>) {
+    fn write_code(&mut self, text: std::fmt::Arguments<'_>) {
         // Writing to memory does not fail.
         let _ = self.out.write_fmt(text);
     }

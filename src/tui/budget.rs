@@ -12,9 +12,9 @@ const REMOTE: u32 = 2048;
 /// Bytes a second from which on there are charts.
 const CHARTS: u32 = 1024;
 
-/// What is owed is never more than this much time's.
+/// Upper bound of the byte debt, as time at the link's rate.
 const DEEPEST: Duration = Duration::from_secs(3);
-/// A link that has this much before it is behind.
+/// A link with this much left to send is behind.
 const BEHIND: Duration = Duration::from_millis(500);
 
 /// How many bytes a second the background may send.

@@ -21,7 +21,7 @@ struct EvidenceJob {
     name: String,
     progress: Arc<EvidenceProgress>,
     done: Receiver<String>,
-    /// When it was last told how far it is.
+    /// When its progress was last shown.
     told: Instant,
 }
 

@@ -23,7 +23,7 @@ use crate::core::Core;
 const TOO_FAST: &str = "not done: so many keys at once look like pasted text; press the key alone";
 
 impl App {
-    /// Does what a key or a click asked for, if it did; true to leave. `fast` tells whether keys
+    /// Does what a key or a click asked for, if it did; true to leave. `fast` is whether keys
     /// came faster than anybody types.
     pub(super) fn follow(
         &mut self,

@@ -149,7 +149,7 @@ fn bound(width: u16) -> u16 {
     (width.saturating_mul(3) / 10).max(NAME)
 }
 
-/// Places and widths of the columns that fit into `width`, one blank between them. `longest` tells
+/// Places and widths of the columns that fit into `width`, one blank between them. `longest` gives
 /// the width of the longest text in a column.
 pub(super) fn layout(
     columns: &[Column],

@@ -22,7 +22,7 @@ use super::theme::Glyphs;
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 /// A thread panicked while the terminal was ours.
 static PANICKED: AtomicBool = AtomicBool::new(false);
-/// What went wrong was said.
+/// The error was reported.
 static TOLD: AtomicBool = AtomicBool::new(false);
 /// What must not be lost when the loop cannot be left in order.
 static LAST: Mutex<Option<Box<dyn FnOnce() + Send>>> = Mutex::new(None);
@@ -107,7 +107,7 @@ pub(super) fn panicked() -> bool {
     PANICKED.load(Ordering::SeqCst)
 }
 
-/// Waits until the thread that panicked gave the terminal back and said why: the program's end
+/// Waits until the thread that panicked gave the terminal back and reported why: the program's end
 /// would take it away in the middle of that.
 pub(super) fn let_it_tell() {
     let until = Instant::now() + TELLING;

@@ -53,7 +53,7 @@ pub(super) fn bytes(count: u64) -> String {
     }
 }
 
-/// `text` in at most `width` columns, cut in the middle: what tells names apart is often at
+/// `text` in at most `width` columns, cut in the middle: where names differ is often at
 /// their end.
 #[must_use]
 pub(super) fn fit_middle(text: &str, width: usize) -> String {

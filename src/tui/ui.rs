@@ -76,7 +76,7 @@ pub struct Ui {
     pub(super) keys: Arc<Keymap>,
     /// What is watched.
     pub source: SourceKind,
-    /// Who is at the screen, for what is acknowledged; empty: not known.
+    /// The user at the screen, noted with each acknowledgement; empty: not known.
     pub(super) person: String,
     /// The guide of the demo is shown.
     pub(super) guide: bool,
@@ -185,6 +185,11 @@ impl From<Action> for ActionRequest {
 }
 
 impl Ui {
+    /// Whether a key is held: then the preview waits until it is let go.
+    pub fn hold_key(&mut self, held: bool) {
+        self.hurry = held;
+    }
+
     /// A view as the person configured it.
     #[must_use]
     pub fn new(config: &Config, source: SourceKind) -> Self {

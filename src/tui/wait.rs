@@ -135,7 +135,7 @@ impl Waiter {
         self.poll(Some(MORE)).contains(PollFlags::IN)
     }
 
-    /// What can be said of the input after at most `limit`.
+    /// What is known of the input after at most `limit`.
     fn poll(&self, limit: Option<Duration>) -> PollFlags {
         let input = stdin();
         let mut watched = [

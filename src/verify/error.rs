@@ -1,6 +1,6 @@
 //! Why verifying did not come to a result.
 
-/// Why nothing could be said.
+/// Why there is no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct VerifyError(pub String);

@@ -241,7 +241,7 @@ pub(super) fn harden(plan: &CopyPlan, advice: &[Advice]) -> CopyPlan {
     plan
 }
 
-/// A copy can tell whether this advice works.
+/// A copy can show whether this advice works.
 pub(super) fn is_tried(advice: &Advice) -> bool {
     advice.verdict.is_advised()
         && !matches!(

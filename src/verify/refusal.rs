@@ -244,7 +244,7 @@ impl RefusalLog {
         self.copies.get(id).map_or(0, |seen| seen.missed)
     }
 
-    /// Notes a refusal that no event tells.
+    /// Notes a refusal that no event reports.
     pub fn add(&mut self, id: &ContainerId, refusal: Refusal) {
         if let Some(seen) = self.copies.get_mut(id) {
             seen.add(refusal);

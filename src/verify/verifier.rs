@@ -22,7 +22,7 @@ const SLOWER: u32 = 3;
 const AT_LEAST: Duration = Duration::from_secs(15);
 /// How long the watch may take to report the end of a copy.
 const SETTLE: Duration = Duration::from_secs(10);
-/// What is taken out first when nothing tells what is to blame: that which protects least.
+/// The order in which advice is taken out when the cause is not known: what protects least first.
 const ORDER: [&str; 7] = [
     "egress",
     "user",
@@ -71,7 +71,7 @@ pub struct VerifyReport {
     pub works: Vec<Advice>,
     /// It did not with these, in the order in which they were taken out.
     pub taken_out: Vec<TakenOut>,
-    /// What a copy cannot tell, or was not advised.
+    /// What a copy cannot show, or was not advised.
     pub not_tried: Vec<Advice>,
     /// What to know about the copies, escaped.
     pub notes: Vec<String>,
@@ -268,7 +268,7 @@ fn blamed(
             .into_iter()
             .find(|name| advice.iter().any(|a| a.setting.name() == *name));
         if let Some(first) = first {
-            let why = format!("{failed}; nothing tells what is to blame");
+            let why = format!("{failed}; the cause is not known");
             out.insert(first, vec![why]);
         }
     } else if let Some(failed) = failed {

@@ -1,4 +1,4 @@
-//! Classes of system calls, as the dispatcher tells them apart, and flags beside them.
+//! Classes of system calls by which the dispatcher chooses a program, and flags beside them.
 
 /// File calls.
 pub const FILE: u8 = 1;

@@ -68,7 +68,7 @@ pub mod flag {
     pub const RUNTIME: u8 = 8;
     /// The first directory was not known, or too long to be walked to the top.
     pub const BASE_CUT: u8 = 16;
-    /// The same of the second directory.
+    /// The second directory was not known, or too long to be walked to the top.
     pub const BASE2_CUT: u8 = 32;
     /// The second base is the file's path inside its own file system.
     pub const INSIDE: u8 = 64;
@@ -88,7 +88,7 @@ pub mod fact {
     pub const UNLINKED: u32 = 8;
 }
 
-/// What the kernel tells about a resolved file.
+/// What the kernel reports about a resolved file.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct FactsRecord {
@@ -142,11 +142,11 @@ pub struct FileRecord {
     pub comm: [u8; 16],
 }
 
-/// How long alike operations of a process on one file are counted instead of told, nanoseconds.
+/// How long alike operations of a process on one file are counted instead of reported, nanoseconds.
 pub const WINDOW_NS: u64 = 1_000_000_000;
 
-/// What counts as the same operation. The kernel programs' map of these tells how many followed
-/// the one that was told; the program asks for the last ones.
+/// What counts as the same operation. The kernel programs' map of these counts how many followed
+/// the one that was reported; the program asks for the last ones.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Pod, Zeroable)]
 pub struct Alike {
@@ -162,7 +162,7 @@ pub struct Alike {
     pub reserved: u32,
 }
 
-/// What is known of an operation that was told.
+/// What is known of an operation that was reported.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct Seen {
@@ -186,7 +186,7 @@ pub const VALUE_MAX: usize = 64;
 pub mod ioctl {
     /// `FS_IOC_SETFLAGS`.
     pub const SET_FLAGS: u32 = 0x4008_6602;
-    /// The same of a 32-bit program.
+    /// `FS_IOC_SETFLAGS` of a 32-bit program.
     pub const SET_FLAGS32: u32 = 0x4004_6602;
     /// `FS_IOC_FSSETXATTR`: the flags are numbered as XFS does.
     pub const SET_XFLAGS: u32 = 0x401c_5820;

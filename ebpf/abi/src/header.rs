@@ -1,4 +1,4 @@
-//! What stands in front of every record.
+//! The header in front of every record.
 
 use bytemuck::{Pod, Zeroable};
 

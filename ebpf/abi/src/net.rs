@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 /// Longest Unix socket name, bytes.
 pub const NAME_MAX: usize = 108;
 
-/// What a [`NetRecord`] tells.
+/// What a [`NetRecord`] reports.
 pub mod op {
     /// A call to connect ended, or the outcome of one that had not waited came in.
     pub const CONNECT: u8 = 1;

@@ -18,13 +18,13 @@ macro_rules! fields {
     ($($id:ident $structure:literal $member:literal $required:literal;)*) => {
         #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
         #[repr(usize)]
-        enum Place { $($id,)* COUNT }
+        enum Index { $($id,)* COUNT }
         $(
-            #[doc = concat!("Place of `", $structure, ".", $member, "`.")]
-            pub const $id: usize = Place::$id as usize;
+            #[doc = concat!("Index of `", $structure, ".", $member, "`.")]
+            pub const $id: usize = Index::$id as usize;
         )*
         /// How many there are.
-        pub const COUNT: usize = Place::COUNT as usize;
+        pub const COUNT: usize = Index::COUNT as usize;
         /// The fields, in the order of the kernel programs' table.
         pub const FIELDS: [Field; COUNT] = [$(Field {
             structure: $structure,

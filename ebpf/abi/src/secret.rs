@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 
 /// Patterns that the kernel programs can hold.
 pub const NAMES_MAX: usize = 64;
-/// Lengths of names that [`SecretNames::by_length`] tells apart; longer ones share the last.
+/// Lengths of names that [`SecretNames::by_length`] distinguishes; longer ones share the last.
 pub const LENGTHS: usize = 64;
 
 /// One pattern.
@@ -37,7 +37,7 @@ impl SecretKey {
     };
 
     /// The pattern for a file's name and its directory's. Each is a whole name, a beginning
-    /// followed by `*`, or `*` for any. What stands behind a `*`, and behind the eighth byte, is
+    /// followed by `*`, or `*` for any. What follows a `*`, and the eighth byte, is
     /// not compared here.
     #[must_use]
     pub fn new(parent: &[u8], leaf: &[u8]) -> Self {

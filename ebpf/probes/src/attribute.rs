@@ -15,7 +15,7 @@ use crate::{
     file,
     kernel::{at, field, seconds_now},
     path::walk,
-    place::place,
+    path_start::path_start,
     scratch::{Scratch, scratch},
 };
 
@@ -69,7 +69,7 @@ pub fn exit(call: &Call) -> Option<(*mut Scratch, usize)> {
 /// An open file. Returns the end of its path.
 #[inline(always)]
 fn opened(scratch: &mut Scratch, pointer: *mut Scratch, opened: u64) -> Option<usize> {
-    let from = place(opened + at(o::FILE_PATH))?;
+    let from = path_start(opened + at(o::FILE_PATH))?;
     let inode: u64 = field(opened, o::FILE_INODE)?;
     let sb: u64 = field(inode, o::INODE_SB)?;
     facts(inode, sb, from.dentry, &mut scratch.record.facts)?;

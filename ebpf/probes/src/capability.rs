@@ -53,7 +53,7 @@ fn session(task: u64) -> Option<u16> {
 #[map]
 static CAPABILITY_SEEN: LruHashMap<Use, u8> = LruHashMap::with_max_entries(16384, 0);
 
-/// Handles a check of `cap` with credentials `cred` and result `ret`. `quiet` tells that it
+/// Handles a check of `cap` with credentials `cred` and result `ret`. `quiet` means that it
 /// happened during a call, or page fault, in which the kernel asks for SYS_ADMIN only to reserve
 /// memory, without the process having asked for anything.
 #[inline(always)]

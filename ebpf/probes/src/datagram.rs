@@ -25,7 +25,7 @@ struct Peer {
 #[map]
 static NET_PEERS: LruHashMap<Peer, u8> = LruHashMap::with_max_entries(16384, 0);
 
-/// Handles a datagram to a named peer: told once for each process and peer. For `sendmsg4` and
+/// Handles a datagram to a named peer: reported once for each process and peer. For `sendmsg4` and
 /// `sendmsg6` hooks, which must let it pass whatever comes out here.
 #[inline(always)]
 pub fn send(context: *mut bpf_sock_addr, six: bool, who: Who) -> Option<Out> {

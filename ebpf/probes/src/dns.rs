@@ -58,7 +58,7 @@ struct Asker {
     nspid: u32,
 }
 
-/// Who asks through a socket, by the kernel's socket cookie.
+/// The process that asks through a socket, by the kernel's socket cookie.
 #[map]
 static DNS_ASKERS: LruHashMap<u64, Asker> = LruHashMap::with_max_entries(4096, 0);
 
@@ -69,7 +69,7 @@ pub fn is_query(context: *mut bpf_sock_addr) -> bool {
     unsafe { (*context).user_port == u32::from(PORT.to_be()) }
 }
 
-/// Remembers who asks, for the answer. For the connect and sendmsg hooks.
+/// Remembers the process that asks, for the answer. For the connect and sendmsg hooks.
 #[inline(always)]
 pub fn asked(context: *mut bpf_sock_addr, who: Who) {
     // SAFETY: the context of an address hook.
@@ -82,7 +82,7 @@ pub fn asked(context: *mut bpf_sock_addr, who: Who) {
     let _ = DNS_ASKERS.insert(&cookie, &asker, 0);
 }
 
-/// Handles a packet on its way into a socket. `watched` tells whether a cgroup is; it is asked
+/// Handles a packet on its way into a socket. `watched` is whether a cgroup is watched; it is asked
 /// only for packets from port 53. Whatever comes out, the packet must pass.
 #[inline(always)]
 pub fn ingress(packet: &SkBuffContext, watched: impl FnOnce(u64) -> bool) -> Option<Out> {

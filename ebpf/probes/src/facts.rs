@@ -19,7 +19,7 @@ const SYSFS: u32 = 0x6265_6572;
 const CGROUP: u32 = 0x0027_e0eb;
 const CGROUP2: u32 = 0x6367_7270;
 
-/// Files of other file systems than the container's own that changed since then are told, seconds
+/// Files of other file systems than the container's own that changed since then are reported, seconds
 /// since 1970; set by the loader.
 #[unsafe(no_mangle)]
 static FRESH_SINCE: i64 = 0;

@@ -22,7 +22,7 @@ use crate::{
     kernel::{at, field},
     memory,
     path::{walk, walk_inside},
-    place::{AT_FDCWD, directory, place, root},
+    path_start::{AT_FDCWD, directory, path_start, root},
     scratch::{Scratch, forget, scratch},
     secret::maybe_secret,
 };
@@ -45,7 +45,7 @@ const EACCES: i64 = 13;
 const ETXTBSY: i64 = 26;
 const EROFS: i64 = 30;
 
-/// Operations that were told. The program takes out what has repeats that nothing came after.
+/// Operations that were reported. The program takes out what has repeats that nothing came after.
 #[map]
 static FILE_SEEN: LruHashMap<Alike, Seen> = LruHashMap::with_max_entries(16384, 0);
 
@@ -200,7 +200,7 @@ pub fn exit(call: &Call) -> Option<(*mut Scratch, usize)> {
     if let Some(fd) = descriptor {
         return resolved(scratch, pointer, call.opened(fd)?);
     }
-    // Of the failures only refusals tell something: "exists" and "no such file" are how
+    // Of the failures only refusals mean something: "exists" and "no such file" are how
     // `mkdir -p` and `rm -f` work. Only an open that meant to write keeps "no such file".
     if call.ret < 0 && !refused(call.ret) && !(shape.op == op::OPEN && call.ret == -ENOENT) {
         return None;
@@ -270,7 +270,7 @@ fn resolved(
     pointer: *mut Scratch,
     file: u64,
 ) -> Option<(*mut Scratch, usize)> {
-    let from = place(file + at(o::FILE_PATH))?;
+    let from = path_start(file + at(o::FILE_PATH))?;
     let inode: u64 = field(file, o::FILE_INODE)?;
     let kind = u32::from(field::<u16>(inode, o::INODE_MODE)?) & S_IFMT;
     if scratch.record.op == op::OPEN {

@@ -9,7 +9,7 @@ use hullwatch_abi::{header::PID_NAMESPACE, offsets as o};
 
 use crate::kernel::{at, field, read, task};
 
-/// Cgroups of containers, and cgroups below them; pid namespaces of containers whose cgroup tells
+/// Cgroups of containers, and cgroups below them; pid namespaces of containers whose cgroup identifies
 /// nothing.
 #[map]
 static CGROUPS: HashMap<u64, u8> = HashMap::with_max_entries(16384, 0);

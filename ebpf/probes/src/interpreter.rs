@@ -6,7 +6,7 @@ use hullwatch_abi::offsets as o;
 use crate::{
     facts::{key, name_key},
     kernel::{field, task},
-    place::place,
+    path_start::path_start,
 };
 
 /// What the current program is.
@@ -71,7 +71,7 @@ pub fn of(dentry: u64) -> Interpreter {
 fn current() -> Option<Interpreter> {
     let mm: u64 = field(task(), o::TASK_MM)?;
     let exe: u64 = field(mm, o::MM_EXE)?;
-    Some(of(place(exe + crate::kernel::at(o::FILE_PATH))?.dentry))
+    Some(of(path_start(exe + crate::kernel::at(o::FILE_PATH))?.dentry))
 }
 
 /// Whether the current program is an interpreter.

@@ -20,7 +20,7 @@ mod kernel;
 mod memory;
 mod net;
 mod path;
-mod place;
+mod path_start;
 mod privilege;
 mod ring;
 mod scratch;

@@ -51,7 +51,7 @@ const RESTART: core::ops::RangeInclusive<i64> = 512..=516;
 
 /// The connect call returned before the outcome was known.
 const PENDING: u32 = 1;
-/// The outcome was told.
+/// The outcome was reported.
 const TOLD: u32 = 2;
 /// The peer opened the connection.
 const INBOUND: u32 = 4;
@@ -79,7 +79,7 @@ struct Owner {
 }
 
 /// Owners of TCP sockets by the socket's address. An entry goes when the socket closes. Those that
-/// find no room are counted: nothing will be told of their outcome and end.
+/// find no room are counted: their outcome and end will not be reported.
 #[map]
 static NET_OWNERS: HashMap<u64, Owner> = HashMap::with_max_entries(65536, 0);
 
@@ -100,7 +100,7 @@ fn listed(nr: u32) -> u8 {
     }
 }
 
-/// What a call may be told as, by its number, arguments and result alone: most plain calls end
+/// What a call may be reported as, by its number, arguments and result alone: most plain calls end
 /// here, before it costs anything to find out whose they are.
 #[inline(always)]
 fn operation(call: &Call) -> Option<u8> {
@@ -126,8 +126,8 @@ fn asked_for(call: &Call) -> (u16, u8) {
     (call.args[0] as u16, (call.args[1] & 15) as u8)
 }
 
-/// Handles the end of a socket call of the current process. `who` tells the process; it is asked
-/// only for calls that may be told.
+/// Handles the end of a socket call of the current process. `who` gives the process; it is asked
+/// only for calls that may be reported.
 #[inline(always)]
 pub fn exit(call: &Call, who: impl FnOnce() -> Option<Who>) -> Option<Out> {
     operation(call)?;
@@ -273,7 +273,7 @@ fn connect(slot: &mut Scratch, call: &Call, who: Who) -> Option<usize> {
     Some(name)
 }
 
-/// Who owns an established connection.
+/// The owner of an established connection.
 #[inline(always)]
 fn owner(who: Who, fd: i32, flags: u32, cookie: u64) -> Owner {
     Owner {
@@ -369,7 +369,7 @@ fn socket(record: &mut NetRecord, call: &Call) -> usize {
     0
 }
 
-/// Handles a state change of a TCP socket. `who` tells the current process when its container is
+/// Handles a state change of a TCP socket. `who` gives the current process when its container is
 /// watched; it is asked only where the current process is the one that connects.
 #[inline(always)]
 pub fn state(context: &BtfTracePointContext, who: impl FnOnce() -> Option<Who>) -> Option<Out> {

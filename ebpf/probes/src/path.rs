@@ -8,7 +8,7 @@ use hullwatch_abi::{file::BASE_MAX, offsets as o};
 
 use crate::{
     kernel::{at, field},
-    place::Place,
+    path_start::PathStart,
     scratch::{Scratch, Walk, scratch},
 };
 
@@ -23,7 +23,7 @@ unsafe extern "C" fn step(_index: u32, _context: *mut c_void) -> i64 {
     };
     // SAFETY: the slot is this CPU's and this program's alone.
     let walk = unsafe { &mut (*scratch).walk };
-    let Place { mnt, dentry } = walk.here;
+    let PathStart { mnt, dentry } = walk.here;
     let Some(parent) = field::<u64>(dentry, o::DENTRY_PARENT) else {
         return 1;
     };
@@ -40,7 +40,7 @@ unsafe extern "C" fn step(_index: u32, _context: *mut c_void) -> i64 {
                 return 1;
             };
             if above != mount {
-                walk.here = Place {
+                walk.here = PathStart {
                     mnt: above + at(o::MOUNT_MNT),
                     dentry: point,
                 };
@@ -81,7 +81,7 @@ unsafe extern "C" fn step(_index: u32, _context: *mut c_void) -> i64 {
 }
 
 #[inline(always)]
-fn climb(scratch: *mut Scratch, from: Place, pos: usize, inside: u64) -> (usize, bool) {
+fn climb(scratch: *mut Scratch, from: PathStart, pos: usize, inside: u64) -> (usize, bool) {
     let walk = Walk {
         here: from,
         pos: pos as u64,
@@ -104,12 +104,12 @@ fn climb(scratch: *mut Scratch, from: Place, pos: usize, inside: u64) -> (usize,
 /// The top is that of the mount namespace, not the task's root directory: after a `chroot` the
 /// path still says where in the container the file is.
 #[inline(always)]
-pub fn walk(scratch: *mut Scratch, from: Place, pos: usize) -> (usize, bool) {
+pub fn walk(scratch: *mut Scratch, from: PathStart, pos: usize) -> (usize, bool) {
     climb(scratch, from, pos, 0)
 }
 
 /// The same up to the root of the file's own file system, whatever name it is mounted under.
 #[inline(always)]
-pub fn walk_inside(scratch: *mut Scratch, from: Place, pos: usize) -> (usize, bool) {
+pub fn walk_inside(scratch: *mut Scratch, from: PathStart, pos: usize) -> (usize, bool) {
     climb(scratch, from, pos, 1)
 }

@@ -106,7 +106,7 @@ fn telling(scratch: &PrivilegeRecord, refused: bool) -> bool {
     }
 }
 
-/// True when an alike call of this process was just told.
+/// True when an alike call of this process was just reported.
 #[inline(always)]
 fn repeated(record: &PrivilegeRecord) -> bool {
     let key = Alike {
@@ -154,7 +154,7 @@ fn event(what: u8, argument: u64) -> Option<*mut Scratch> {
     Some(pointer)
 }
 
-/// Fills in who calls.
+/// Fills in the caller.
 #[inline(always)]
 fn finish(record: &mut PrivilegeRecord) {
     let ids = bpf_get_current_uid_gid();

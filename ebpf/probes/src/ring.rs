@@ -1,8 +1,8 @@
-//! Requests of io_uring, told as the system calls that do the same.
+//! Requests of io_uring, reported as the system calls that do the same.
 //!
 //! What a request asks for is read when it is submitted: the kernel has copied the names by then,
-//! and frees them before the request ends. It is told when it ends, with its result, by the code
-//! that tells the end of system calls.
+//! and frees them before the request ends. It is reported when it ends, with its result, by the code
+//! that reports the end of system calls.
 
 use aya_ebpf::{
     helpers::{bpf_probe_read_kernel_buf, bpf_probe_read_kernel_str_bytes},

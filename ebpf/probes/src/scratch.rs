@@ -3,7 +3,7 @@
 use aya_ebpf::{macros::map, maps::PerCpuArray};
 use hullwatch_abi::file::FileRecord;
 
-use crate::place::Place;
+use crate::path_start::PathStart;
 
 /// Room for the dispatcher's own header in front of the record.
 pub const HEADROOM: usize = 64;
@@ -15,7 +15,7 @@ const TEXT: usize = 20_480;
 #[derive(Clone, Copy)]
 pub struct Walk {
     /// Where it is.
-    pub here: Place,
+    pub here: PathStart,
     /// Where in the text the next component goes.
     pub pos: u64,
     /// No component begins behind this.
@@ -29,7 +29,7 @@ pub struct Walk {
 /// A record under construction. Leading bytes are the dispatcher's.
 #[repr(C)]
 pub struct Scratch {
-    /// The walk under way. It stands in memory the verifier does not track, so that it looks at
+    /// The walk under way. It is in memory the verifier does not track, so that it looks at
     /// one round of the loop once instead of once per possible length.
     pub walk: Walk,
     /// For the dispatcher's header.

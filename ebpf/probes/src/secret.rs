@@ -9,7 +9,7 @@ use hullwatch_abi::{
 use crate::{
     facts::name_key,
     kernel::{field, load},
-    place::Place,
+    path_start::PathStart,
 };
 
 /// The patterns; set by the loader.
@@ -19,7 +19,7 @@ static SECRET_NAMES: SecretNames = SecretNames::NONE;
 /// Whether a read of this file may be of interest, by the beginning of its last two names alone;
 /// the program confirms by the whole path. A mounted file has two such names.
 #[inline(always)]
-pub fn maybe_secret(file: Place) -> bool {
+pub fn maybe_secret(file: PathStart) -> bool {
     named(file.dentry) || file.mounted_at().is_some_and(named)
 }
 

@@ -1,4 +1,4 @@
-//! Shares the ring buffer among containers: while it fills up, who has most in it gets no more.
+//! Shares the ring buffer among containers: while it fills up, the container that has most in it gets no more.
 //!
 //! The rule is that of dynamic thresholds in switches with shared memory (Choudhury and Hahne,
 //! 1998): nobody may hold more than a factor times the room that is free. A single noisy container

@@ -196,7 +196,7 @@ pub fn capability_check(ctx: BtfTracePointContext) -> i32 {
 }
 
 /// The same on older kernels, where it is only a function: credentials, user namespace,
-/// capability, options; its result stands behind them.
+/// capability, options; its result follows them.
 #[fexit(function = "cap_capable")]
 pub fn capability_return(ctx: FExitContext) -> i32 {
     capability_checked(ctx.arg::<*const u8>(0) as u64, ctx.arg(2), ctx.arg(4))

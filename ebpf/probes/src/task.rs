@@ -18,7 +18,7 @@ use crate::{
     cgroup, emit, facts, file, gate,
     kernel::{at, field, file_of, has},
     path,
-    place::{AT_FDCWD, directory, place},
+    path_start::{AT_FDCWD, directory, path_start},
     scratch::{forget, scratch},
     syscall,
 };
@@ -74,7 +74,7 @@ fn exec(whose: u64, task: u64, binary: u64) -> Option<()> {
     let mut record = ExecRecord::default();
     let mut pos = 0;
     record.flags = flag::EXE_CUT | flag::CWD_CUT;
-    if let Some(from) = place(exe + at(o::FILE_PATH)) {
+    if let Some(from) = path_start(exe + at(o::FILE_PATH)) {
         let inode: u64 = field(exe, o::FILE_INODE)?;
         let sb: u64 = field(inode, o::INODE_SB)?;
         facts::facts(inode, sb, from.dentry, &mut record.facts)?;

@@ -12,7 +12,7 @@ use rustix::thread::UnshareFlags;
 /// How long comparisons may take to arrive, and events after the container ended.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Where the program lies in the container's image.
+/// Path of the program in the container's image.
 pub(super) const PROGRAM: &str = "/bin/selftest";
 
 /// Programs of the image that an action copies up unchanged, and changed.

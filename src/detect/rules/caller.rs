@@ -1,4 +1,4 @@
-//! What the rules on connections share: who connects, and the finding about closed engine ports.
+//! What the rules on connections share: the connecting program, and the finding about closed engine ports.
 
 use crate::detect::finding_store::Explanation;
 use crate::detect::program_roles;

@@ -220,7 +220,7 @@ fn program(
     Severity::High
 }
 
-/// The same content lies beside the sources it was compiled from.
+/// The same content is beside the sources it was compiled from.
 fn built_elsewhere(scan: &DriftScan, entry: &Differing) -> bool {
     let Some(hash) = &entry.sha256 else {
         return false;
@@ -276,7 +276,7 @@ fn script(
     (Severity::Low, "A script")
 }
 
-/// The file lies in a working tree of Git, which itself changed.
+/// The file is in a working tree of Git, which itself changed.
 fn checked_out(scan: &DriftScan, entry: &Differing) -> bool {
     scan.entries.iter().any(|other| {
         let tree = other

@@ -52,17 +52,17 @@ const TOLD: [&str; 6] = [
     "drift.library",
 ];
 
-/// Differences that were told already.
+/// Differences that were reported already.
 #[derive(Debug, Clone, Default)]
-struct Told(SeenSet);
+struct Reported(SeenSet);
 
-impl RuleMemory for Told {
+impl RuleMemory for Reported {
     fn heap_bytes(&self) -> usize {
         self.0.len() * 32
     }
 }
 
-fn examine(ctx: &RuleContext<'_>, told: &mut Told, scan: &DriftScan) -> Alerts {
+fn examine(ctx: &RuleContext<'_>, told: &mut Reported, scan: &DriftScan) -> Alerts {
     let installed = Installations::of(scan);
     let mut alerts = Alerts::none();
     let mut apart: Vec<(Grade, &Differing)> = Vec::new();
@@ -121,7 +121,7 @@ fn seen_changing(ctx: &RuleContext<'_>, entry: &Differing) -> bool {
         .is_some_and(|activity| activity.ops.keys().any(|op| !looks(op)))
 }
 
-/// When in words: a change that programs cannot date otherwise tells it.
+/// When, in words: by a change whose time programs cannot set.
 fn when(ctx: &RuleContext<'_>, scan: &DriftScan, entry: &Differing) -> &'static str {
     if ctx.before_watching(entry.ctime) {
         "before watching began"

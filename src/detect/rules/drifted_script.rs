@@ -1,4 +1,4 @@
-//! Which scripts are not the image's, and what is said of one that an interpreter runs.
+//! Scripts that are not the image's, and the finding about one that an interpreter runs.
 
 use bstr::ByteSlice as _;
 

@@ -76,7 +76,7 @@ fn why(errno: u16) -> &'static str {
     }
 }
 
-/// Why the file is not the image's, as far as its path and history tell.
+/// Why the file is not the image's, as far as its path and history show.
 fn origin(ctx: &RuleContext<'_>, path: &[u8]) -> Option<&'static str> {
     let wrote = |op| ctx.activity(path).is_some_and(|a| a.ops.contains_key(&op));
     let ways = [

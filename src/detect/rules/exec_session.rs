@@ -163,7 +163,7 @@ fn shape(argv: &[Bytes], exe: &Bytes) -> String {
     program_roles::command_line(&command_shape::of(argv), exe, 200)
 }
 
-/// The engine's facts may come after the first health check: what was told of that is taken back.
+/// The engine's facts may come after the first health check: the finding about it is taken back.
 fn facts(ctx: &RuleContext<'_>) -> Alerts {
     let Some(container) = ctx.container.filter(|c| !c.info.healthcheck.is_empty()) else {
         return Alerts::none();

@@ -11,7 +11,7 @@ use crate::event::{Bytes, Difference, DriftScan, Mapped, Origin, Process};
 /// Libraries remembered of one container until its files are compared.
 const MAX_LOADED: usize = 128;
 
-/// Libraries found in processes, by pid, until the comparison tells whether a package brought them.
+/// Libraries found in processes, by pid, until the comparison shows whether a package brought them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct LoadedLibraries(Vec<(u32, Bytes)>);
 

@@ -223,7 +223,7 @@ fn gives_nothing(device: DeviceNumber) -> bool {
     )
 }
 
-/// The file lies in a cgroup below the container's own, where its init (systemd) keeps its services:
+/// The file is in a cgroup below the container's own, where its init (systemd) keeps its services:
 /// a limit there binds what the container runs and nothing else.
 fn below_own_cgroup(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
     let directory = program_roles::directory(path);

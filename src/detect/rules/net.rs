@@ -54,7 +54,7 @@ pub(super) fn is_local(ip: IpAddr) -> bool {
     }
 }
 
-/// The last two labels of a name, as an approximation of who owns it.
+/// The last two labels of a name, as an approximation of its owner.
 pub(super) fn domain(name: &[u8]) -> &[u8] {
     let mut dots = name.iter().enumerate().rev().filter(|(_, b)| **b == b'.');
     let second = dots.nth(1).map(|(i, _)| i + 1);

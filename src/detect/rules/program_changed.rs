@@ -38,7 +38,7 @@ pub(super) const RULE: Rule = Rule {
 const MAX_OPENED: usize = 256;
 
 /// What was opened for writing and is not known to have another content: `touch` and an empty append
-/// do that, and a comparison tells.
+/// do that, and a comparison shows it.
 #[derive(Debug, Clone, Default)]
 struct OpenedPrograms {
     /// Not compared yet.

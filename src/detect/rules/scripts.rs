@@ -32,7 +32,7 @@ const MAX_WRITERS: usize = 64;
 #[derive(Debug, Clone, Default)]
 struct ScriptWriters(VecDeque<(ScriptWriter, Bytes)>);
 
-/// Who writes scripts and has them run.
+/// The processes that write scripts and have them run.
 #[derive(Debug, Clone, PartialEq)]
 enum ScriptWriter {
     /// A process, by its pid and start.

@@ -49,7 +49,7 @@ pub(super) fn facts(core: &Core, query: &Query<'_>, incident: &Incident) -> Vec<
         fact("accepted", accepted(incident)),
         heading("What happened"),
     ];
-    facts.extend(told(core, query, incident));
+    facts.extend(history(core, query, incident));
     facts.push(heading(match report.processes.len() {
         0 => "No running process is known to belong to it".to_owned(),
         n => format!("Runs now: {} (host pid)", things(n as u64, "process")),
@@ -125,7 +125,7 @@ fn next_steps(next: &NextSteps, query: &Query<'_>) -> Vec<DetailLine> {
 }
 
 /// Its events, one line each.
-pub(super) fn told(core: &Core, query: &Query<'_>, incident: &Incident) -> Vec<DetailLine> {
+pub(super) fn history(core: &Core, query: &Query<'_>, incident: &Incident) -> Vec<DetailLine> {
     let (lines, left_out) = story(&core.detector, incident);
     let mut told: Vec<DetailLine> = lines
         .into_iter()

@@ -98,7 +98,7 @@ pub(super) fn brief(
         let incident = core.incident(*id)?;
         let title = incident::headline(core, &incident);
         let title = flagged(incident.severity, title.get(2..).unwrap_or_default(), "");
-        let told = incident::told(core, query, &incident);
+        let told = incident::history(core, query, &incident);
         return Some((masked(query, title), mask_all(query, told)));
     }
     let (title, mut facts) = facts(core, query, key)?;

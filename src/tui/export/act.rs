@@ -1,4 +1,4 @@
-//! What is taken from the row, the view, or the finding that is looked at, and what is said of it.
+//! Copies or exports the row, the view or the finding that is shown, and reports what was taken.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -25,7 +25,7 @@ use crate::tui::ui::{ActionRequest, Ui};
 use crate::tui::{Action, detail};
 use crate::user_files;
 
-/// How the screen looks, for pictures of it.
+/// The screen's size and colours, for pictures of it.
 pub(in crate::tui) struct Appearance<'a> {
     pub(in crate::tui) status: &'a Status,
     pub(in crate::tui) theme: &'a Theme,
@@ -101,7 +101,7 @@ fn copy(text: Option<String>, what: &str, terminal: &mut impl Write) -> Result<S
     })
 }
 
-/// Cells of what was copied that are said again.
+/// Cells of the copied text that the report repeats.
 const SAID: usize = 40;
 
 /// What was copied, as far as a line has room for it.
@@ -186,7 +186,7 @@ fn export(
     Ok(format!("written {}", whole(&path)))
 }
 
-/// A file by its whole path: who reads it may not know where hullwatch was started.
+/// A file by its whole path: the reader may not know where hullwatch was started.
 fn whole(path: &Path) -> String {
     let whole = std::path::absolute(path);
     whole.as_deref().unwrap_or(path).display().to_string()

@@ -20,7 +20,7 @@ pub(in crate::tui) enum Between {
 }
 
 impl Between {
-    /// As `TMUX` and `TERM` tell.
+    /// As `TMUX` and `TERM` indicate.
     pub(in crate::tui) fn found(variable: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name| variable(name).is_some_and(|value| !value.is_empty());
         let term = variable("TERM").unwrap_or_default();

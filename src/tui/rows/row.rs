@@ -46,7 +46,7 @@ pub(in crate::tui) struct Row {
     pub(in crate::tui) faded: bool,
     /// Shown only because a row below it matches.
     pub(in crate::tui) context: bool,
-    /// What is said before the text it is called by.
+    /// The word before the text that names it.
     pub(in crate::tui) tag: &'static str,
     /// A column, and its text in few words.
     pub(in crate::tui) brief: Option<(usize, String)>,

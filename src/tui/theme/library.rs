@@ -38,7 +38,7 @@ impl Default for Theme {
 }
 
 impl Theme {
-    /// No colours at all: attributes tell what colours would.
+    /// No colours at all: attributes show what colours would.
     #[must_use]
     pub fn mono() -> Self {
         Self::named(SHIPPED[0].0, Depth::Mono).unwrap_or_else(|_| Self::plain())

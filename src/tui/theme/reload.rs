@@ -45,7 +45,7 @@ impl Chosen {
     /// Reads it anew when one of its files changed: true when it looks different now.
     ///
     /// # Errors
-    /// When what stands there now is no theme: the old one is kept, and this is said once.
+    /// When the file is no theme now: the old one is kept, and this is reported once.
     pub fn refresh(&mut self) -> Result<bool, ThemeError> {
         if self.stamps.iter().all(|(path, was)| changed(path) == *was) {
             return Ok(false);

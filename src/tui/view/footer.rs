@@ -1,4 +1,4 @@
-//! The last line: what is being typed, what was said, what is wrong, or the keys that work here.
+//! The last line: what is being typed, the last message, an error, or the keys that work here.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

@@ -231,7 +231,7 @@ fn longest(columns: &[Column], rows: &[Row], column: usize) -> u16 {
     u16::try_from(longest).unwrap_or(u16::MAX)
 }
 
-/// Narrower columns tell findings in few words, each of them, to be read alike.
+/// Narrower columns show every finding in few words, so that all read alike.
 const WHOLE: usize = 60;
 
 /// Where the titles of the columns are, with the columns' names.

@@ -90,7 +90,7 @@ pub(super) fn process(
     alerts
 }
 
-/// A comparison of one program tells whether it is a copy of an image file.
+/// A comparison of one program shows whether it is a copy of an image file.
 pub(super) fn compare(
     _: &RuleContext<'_>,
     waiting: &mut FoundPrograms,
@@ -162,7 +162,7 @@ fn judge(
     Some(alert(ctx, program, kind, severity))
 }
 
-/// Without the comparison: a new file counts, unless it lies where packages do.
+/// Without the comparison: a new file counts, unless it is where packages are installed.
 fn uncompared(ctx: &RuleContext<'_>, program: &FoundProgram) -> Option<Alert> {
     let packaged = paths::in_package_tree(&program.path) || paths::of(&program.path).is_some();
     let new = program.file.origin() == Origin::Upper && !packaged;

@@ -1,4 +1,4 @@
-//! The kinds of executed drift, and what is said about them.
+//! The kinds of executed drift, and their texts.
 
 use crate::detect::alert::Alert;
 use crate::detect::file_origin::{OrdinaryOrigin, history, made};

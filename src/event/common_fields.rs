@@ -16,12 +16,12 @@ pub(super) struct Common<'a> {
 }
 
 /// Reads them; `None` when the line looks different in any way.
-pub(super) fn common(line: &[u8]) -> Option<Common<'_>> {
+pub(super) fn read(line: &[u8]) -> Option<Common<'_>> {
     let rest = line.strip_prefix(br#"{"type":"#)?;
     let (kind, rest) = text(rest)?;
     let (seq, rest) = number(rest.strip_prefix(br#","seq":"#)?)?;
     let (ts, rest) = text(rest.strip_prefix(br#","ts":"#)?)?;
-    let ts = Timestamp::own_form(ts.as_bytes())?;
+    let ts = Timestamp::from_own_form(ts.as_bytes())?;
     let rest = rest.strip_prefix(br#","container":"#)?;
     let (container, rest) = match rest.strip_prefix(b"null") {
         Some(rest) => (None, rest),

@@ -9,14 +9,14 @@ pub const AT_FDCWD: i32 = -100;
 
 /// A mount and a directory entry in it.
 #[derive(Clone, Copy)]
-pub struct Place {
+pub struct PathStart {
     /// The mount.
     pub mnt: u64,
     /// Directory entry.
     pub dentry: u64,
 }
 
-impl Place {
+impl PathStart {
     /// Where the file is mounted, when it is a mount's own root: a single file, as a rule.
     #[inline(always)]
     pub fn mounted_at(self) -> Option<u64> {
@@ -29,8 +29,8 @@ impl Place {
 
 /// The `struct path` at this address.
 #[inline(always)]
-pub fn place(path: u64) -> Option<Place> {
-    Some(Place {
+pub fn path_start(path: u64) -> Option<PathStart> {
+    Some(PathStart {
         mnt: field(path, o::PATH_MNT)?,
         dentry: field(path, o::PATH_DENTRY)?,
     })
@@ -38,18 +38,18 @@ pub fn place(path: u64) -> Option<Place> {
 
 /// A directory argument: working directory or descriptor.
 #[inline(always)]
-pub fn directory(fd: i32) -> Option<Place> {
+pub fn directory(fd: i32) -> Option<PathStart> {
     if fd == AT_FDCWD {
         let fs: u64 = field(task(), o::TASK_FS)?;
-        place(fs + at(o::FS_PWD))
+        path_start(fs + at(o::FS_PWD))
     } else {
-        place(file_of(fd)? + at(o::FILE_PATH))
+        path_start(file_of(fd)? + at(o::FILE_PATH))
     }
 }
 
 /// The task's root directory, where absolute paths begin.
 #[inline(always)]
-pub fn root() -> Option<Place> {
+pub fn root() -> Option<PathStart> {
     let fs: u64 = field(task(), o::TASK_FS)?;
-    place(fs + at(o::FS_ROOT))
+    path_start(fs + at(o::FS_ROOT))
 }

@@ -1,4 +1,4 @@
-//! What the person takes away from the screen: evidence.
+//! The actions that write evidence: begin it, show its progress, ask before leaving.
 
 use super::action::Action;
 use super::export::GatheredEvidence;
