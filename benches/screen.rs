@@ -96,7 +96,7 @@ impl<B: Backend> Screen<B> {
     fn bytes(core: &Core, later: &[Core], make: impl Fn() -> Self) -> [Vec<usize>; 4] {
         let mut screen = make();
         let first = screen.frame(core);
-        let mut keys = |screen: &mut Self| {
+        let keys = |screen: &mut Self| {
             let mut keys: Vec<usize> = (0..100)
                 .map(|_| {
                     screen.ui.apply(Action::Move(1), core);
