@@ -1,6 +1,6 @@
 //! Opens files with the rights of the user who started the program, not with root's.
 //!
-//! Whoever may run hullwatch through sudo names files on its command line, in their environment and
+//! A user who may run hullwatch through sudo names files on its command line, in the environment and
 //! on the screen. One thread has the rights of that user for as long as the program runs: their user
 //! id, groups, and no capability. Every file that the user names is opened, created, renamed and
 //! removed there, so the kernel itself refuses what the user may not do; no check can be raced.

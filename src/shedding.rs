@@ -1,6 +1,6 @@
 //! Chooses which events a full queue drops, so that one noisy container does not hide the others.
 //!
-//! The events that a reader misses least go first, and of these the oldest of whoever has most.
+//! The events whose loss matters least go first, and of these the oldest of the container that has most.
 
 use std::collections::BTreeMap;
 

@@ -19,7 +19,7 @@ use crate::state::{Container, Lineage, ProcessEntry, State};
 /// Longest arguments kept, bytes.
 const LONGEST: usize = 200;
 
-/// Who did it.
+/// The side that a deed comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Doer {
     /// The container's own service.
@@ -46,7 +46,7 @@ pub struct Deed {
 /// The deeds of one event; usually none or one.
 pub type Deeds = SmallVec<[Deed; 2]>;
 
-/// Who did what an event says.
+/// The side that the event's process belongs to.
 #[must_use]
 pub fn doer(container: &Container, process: Option<&ProcessEntry>, state: &State) -> Doer {
     let Some(process) = process else {

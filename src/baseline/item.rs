@@ -238,7 +238,7 @@ impl BaselineItem {
         self.with(ItemField::By, by)
     }
 
-    /// What the deed is about, without who did it: escaped, for people.
+    /// The object of the deed, without its program: escaped, for people.
     #[must_use]
     pub fn subject(&self) -> String {
         let text = |field| escape(self.get(field)).to_string();

@@ -107,7 +107,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     Ok(ExitCode::from(u8::from(failed)))
 }
 
-/// Who can reach which port of whom.
+/// Which container can reach which port of which other.
 fn matrix(args: &Args, learner: &Learner, sound: bool) -> Result<ExitCode, CliError> {
     let wanted = selected(learner, &args.names)?;
     let all: Vec<_> = learner.containers().collect();

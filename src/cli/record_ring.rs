@@ -20,7 +20,7 @@ use crate::{system, user_files};
 const INTERVAL: Duration = Duration::from_secs(5);
 /// How long a predecessor that was killed may hold the ring: the kernel detaches its programs first.
 const PREDECESSOR: Duration = Duration::from_secs(10);
-/// The file whose lock says that somebody records into the ring.
+/// The file whose lock a recorder of the ring holds.
 const LOCK: &str = "lock";
 
 /// Options of a recording of the last hours.

@@ -1,5 +1,5 @@
 //! Whether a password file that a container reads holds password hashes. Images ship it without any;
-//! then whoever reads it learns nothing.
+//! then a reader learns nothing.
 
 use std::fs::File;
 use std::io::Read as _;

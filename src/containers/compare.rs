@@ -218,7 +218,7 @@ fn find_subject(
             }
         }
     }
-    // Unlinked or replaced: whoever runs it still holds it.
+    // Unlinked or replaced: the process that runs it still holds it.
     if let Ok(file) = File::open(format!("/proc/{}/exe", request.pid))
         && let Ok(meta) = file.metadata()
         && meta.ino() == request.ino

@@ -194,7 +194,7 @@ pub fn engine_kind(url: &str) -> Result<EngineKind, String> {
     })?
 }
 
-/// Who the containerds are that `choice` means.
+/// The containerds that `choice` means.
 #[must_use]
 pub fn containerds(choice: &ContainerdChoice) -> Vec<ContainerdState> {
     let sockets = choice.sockets();

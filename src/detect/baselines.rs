@@ -53,7 +53,7 @@ impl LoadedBaselines {
         if self.files.len() >= MOST && !self.files.contains_key(&change.file) {
             return;
         }
-        // Whoever made the event parsed it, too.
+        // The sender of the event parsed it, too.
         if let Ok(baseline) = parse(content) {
             let loaded = LoadedBaseline {
                 matcher: Matcher::new(&baseline),

@@ -8,7 +8,7 @@ use super::program_roles;
 use super::rule_context::RuleContext;
 use crate::event::Client;
 
-/// A session that began longer ago was started by somebody else, seconds.
+/// A session that began longer ago was started by another client, seconds.
 const RECENT: u64 = 3;
 /// Lines of this kind in one story.
 const MAX_LINES: usize = 4;

@@ -94,7 +94,7 @@ pub(crate) fn in_root(file: &File) -> bool {
         .is_none_or(|f| matches!(f.fs, Filesystem::Overlay | Filesystem::Unknown))
 }
 
-/// Who made a change, when that makes it ordinary.
+/// The kind of process that made a change, where that makes it ordinary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Maker {
     /// The init tree within the start-up grace.
@@ -107,7 +107,7 @@ pub(crate) enum Maker {
     Service,
 }
 
-/// Who made the change.
+/// The kind of process that made the change.
 #[must_use]
 pub(crate) fn maker(ctx: &RuleContext<'_>) -> Maker {
     if ctx.installing() {

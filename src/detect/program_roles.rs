@@ -96,7 +96,7 @@ pub(crate) fn is_loader(exe: &[u8]) -> bool {
     leaf.starts_with(b"ld-linux") || leaf.starts_with(b"ld-musl") || leaf.starts_with(b"ld.so")
 }
 
-/// The same of a process.
+/// The role name of a process.
 #[must_use]
 pub(crate) fn of(process: &ProcessEntry) -> &[u8] {
     if process.exe.is_empty() {

@@ -178,7 +178,7 @@ impl<'a> RuleContext<'a> {
         self.state.files.get(&key).map(Arc::as_ref)
     }
 
-    /// Who did it, for the first occurrence of a finding.
+    /// The process that did it, for the first occurrence of a finding.
     #[must_use]
     pub(crate) fn occurrence(&self) -> Occurrence {
         Occurrence {

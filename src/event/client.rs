@@ -1,4 +1,4 @@
-//! Who, on this host, probably started a command inside a container.
+//! The client on this host that probably started a command inside a container.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ pub struct Client {
     pub argv: Vec<Bytes>,
     /// User id.
     pub uid: u32,
-    /// The user that logged in, whoever they became since; `None` when nobody did.
+    /// The user that logged in, before any `su` or `sudo`; `None` without a login.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login_uid: Option<u32>,
     /// Name of that user, or of `uid`, on this host; empty unknown.

@@ -20,7 +20,7 @@ pub struct Dns {
     /// Some answers are missing: the message was longer than what is read, or its server cut it.
     #[serde(default, skip_serializing_if = "super::file::is_false")]
     pub cut: bool,
-    /// Who answered, if known.
+    /// The server that answered, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<IpAddr>,
 }

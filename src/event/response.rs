@@ -104,7 +104,7 @@ pub struct Response {
     /// That user's name on this host; empty unknown.
     #[serde(default)]
     pub user: Bytes,
-    /// The same as a line for a shell.
+    /// The command as a line for a shell.
     #[serde(default)]
     pub command: String,
     /// The line that takes it back; empty where nothing can.

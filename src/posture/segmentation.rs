@@ -1,4 +1,4 @@
-//! Who can talk to whom on this host, and who does: container × container × port.
+//! Which containers on this host can reach which others, and which do: container × container × port.
 
 use serde::Serialize;
 
@@ -17,7 +17,7 @@ pub struct Neighbour<'a> {
 /// A port of a container that another one can reach.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct ReachablePort {
-    /// Who can reach it, escaped.
+    /// The containers that can reach it, escaped.
     pub from: String,
     /// Whose port it is, escaped.
     pub to: String,

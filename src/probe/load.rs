@@ -1,4 +1,5 @@
 //! Loads and attaches the programs, and takes records and losses from them.
+#![allow(unsafe_code)]
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -3,6 +3,7 @@
 //! The buffer is as large as bursts need, and the kernel keeps all of it in memory. Mapped whole,
 //! and twice in a row as is usual, it would count as this program's memory two times over. Only
 //! where records are read is mapped here, and the window moves on with them.
+#![allow(unsafe_code)]
 
 use std::ffi::c_void;
 use std::io;

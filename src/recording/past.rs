@@ -88,7 +88,7 @@ impl Past {
     }
 
     /// Packs a keyframe that [`Past::push`] took as it was. That takes a while on a busy host:
-    /// whoever pushes calls it when the core is free for others.
+    /// the pushing thread calls it when the core is free for others.
     pub fn settle(&self) {
         let whole = std::mem::take(&mut self.tape.lock().whole);
         whole

@@ -84,7 +84,7 @@ impl Player {
         let header = reader.header().clone();
         let start = reader.place();
         let growth = source.growth().cloned();
-        // Who plays never waits: only the index does.
+        // Playing never waits: only the index does.
         let source = source.standing();
         let mut feed = Feed::open(&source, start)?;
         let pending = growth.is_none().then(|| feed.next()).flatten();

@@ -108,7 +108,7 @@ impl Writer {
         let fail = |error| RecordingError::create(path, error);
         // A recording holds arguments and paths of other people's programs: only for its owner.
         let file = user_files::create(path, Creation::Append).map_err(fail)?;
-        // For as long as it is open: whoever reads it waits at its end for more. Who looks whether
+        // For as long as it is open: a reader waits at its end for more. A check whether
         // it is locked holds it for a moment; where a file system knows no locks it is read as it
         // is.
         for _ in 0..LOCKING {

@@ -28,7 +28,7 @@ pub struct DoneLine {
     pub at: Timestamp,
     /// What was done, by whom, and what came of it; escaped.
     pub text: String,
-    /// The same as a line for a shell.
+    /// The command as a line for a shell.
     pub command: String,
     /// The line that takes it back; empty where nothing can.
     pub undo: String,

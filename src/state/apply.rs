@@ -201,7 +201,7 @@ impl State {
         if file.errno != 0 {
             activity.refused += u64::from(file.count);
         }
-        // Who changed a file, and when, outlasts those who look at it.
+        // The last change of a file is remembered longer than the reads of it.
         let looks = |op: &FileOp| op.effect() == FileEffect::Use;
         if looks(&file.op) && activity.ops.keys().any(|op| !looks(op)) {
             return;

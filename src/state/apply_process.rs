@@ -58,7 +58,7 @@ impl State {
         };
         let (started, execs, existing) =
             known.map_or((event.ts, 0, false), |p| (p.started, p.execs, p.existing));
-        // Who forked it stays its parent, though it may have ended and init have taken the child.
+        // The process that forked it stays its parent, though it may have ended and init have taken the child.
         let ppid = known
             .filter(|p| !p.runtime && p.ppid != 0)
             .map_or(exec.ppid, |p| p.ppid);

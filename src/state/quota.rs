@@ -1,4 +1,4 @@
-//! What goes when a table is full: entries of whoever holds the most, so that a noisy container
+//! What goes when a table is full: entries of the container that holds the most, so that a noisy one
 //! cannot push out what is known of the others.
 
 use std::collections::BTreeMap;

@@ -95,8 +95,8 @@ pub(super) fn restore() {
     let Some(before) = BEFORE.lock().take() else {
         return;
     };
-    // The modes first: writing may wait for a terminal that is not read. Whoever hung up is not
-    // to be told.
+    // The modes first: writing may wait for a terminal that is not read. The caller that hung up
+    // needs no error.
     let _ = tcsetattr(stdin(), OptionalActions::Now, &before);
     let mut out = stdout();
     let _ = out.write_all(LEAVE).and_then(|()| out.flush());
@@ -116,7 +116,7 @@ pub(super) fn let_it_tell() {
     }
 }
 
-/// Whoever keeps the terminal says what must be done before the program ends, even when its loop
+/// Notes what must be done before the program ends, even when the loop that holds the terminal
 /// is stuck, waiting for a terminal that takes nothing.
 pub(super) fn at_last(keep: Box<dyn FnOnce() + Send>) {
     *LAST.lock() = Some(keep);

@@ -10,7 +10,7 @@ pub const MESSAGE_MAX: usize = 1024;
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct DnsRecord {
-    /// Who answered; IPv4 in the first four bytes.
+    /// The server that answered; IPv4 in the first four bytes.
     pub server: [u8; 16],
     /// Bytes the packet carried.
     pub total: u32,

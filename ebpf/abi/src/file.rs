@@ -1,4 +1,5 @@
 //! File operations: the record, and what each system call's arguments mean.
+#![allow(unsafe_code)]
 
 use bytemuck::{Pod, Zeroable};
 

@@ -1,5 +1,6 @@
 //! Patterns of secret files' names, as the kernel programs compare them: the first eight bytes
 //! and the length of the last two components.
+#![allow(unsafe_code)]
 
 use bytemuck::{Pod, Zeroable};
 
@@ -16,7 +17,7 @@ pub struct SecretKey {
     pub leaf: u64,
     /// Which bits of the name are compared.
     pub leaf_mask: u64,
-    /// The same of the directory's name.
+    /// The eight bytes of the directory's name.
     pub parent: u64,
     /// Which bits of the directory's name are compared.
     pub parent_mask: u64,

@@ -33,7 +33,7 @@ pub struct Scratch {
     pub head: [u8; HEADROOM],
     /// The record.
     pub record: DnsRecord,
-    /// The message, and room for the coarser bounds of whoever sends it.
+    /// The message, and room for the coarser bounds of the function that sends it.
     pub message: [u8; 2 * MESSAGE_MAX],
 }
 
@@ -43,7 +43,7 @@ pub struct Out {
     pub scratch: *mut Scratch,
     /// Bytes of the message.
     pub len: usize,
-    /// Who asked; pid 0 when not known.
+    /// The process that asked; pid 0 when not known.
     pub who: Who,
 }
 

@@ -104,7 +104,7 @@ pub fn place() -> u64 {
     left((bpf_get_current_pid_tgid() >> 32) as u32).unwrap_or(place)
 }
 
-/// The same of a task in this cgroup.
+/// The gate's answer for a task in this cgroup.
 #[inline(always)]
 pub fn within(task: u64, cgroup: u64) -> u64 {
     let by_namespace = BY_NAMESPACE.get(0).copied().unwrap_or(0) != 0;

@@ -1,6 +1,7 @@
 //! Kernel programs.
 #![no_std]
 #![no_main]
+#![allow(unsafe_code)]
 // For what the target offers no other way to: an atomic addition, a mask that stays.
 #![feature(asm_experimental_arch)]
 

@@ -1,7 +1,7 @@
 //! Sockets: connect, first datagram, accept, listen, and the end of TCP connections.
 //!
 //! Three places work together. The end of a system call ([`exit`]) knows process, descriptor and
-//! result. State changes of TCP sockets ([`state`]) come from whoever handles the packet, so the
+//! result. State changes of TCP sockets ([`state`]) come from the task that handles the packet, so the
 //! process that opened a socket is remembered by its address. Address hooks of the cgroup
 //! ([`crate::datagram::send`], [`crate::dns::asked`]) see datagrams and the peer as the process named it, before any
 //! translation.
@@ -63,7 +63,7 @@ const RING: u32 = 8;
 static NET_EXIT_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 static NET_STATE_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
-/// Who opened a TCP socket.
+/// The process that opened a TCP socket.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Owner {

@@ -47,7 +47,7 @@ fn started(task: u64, binary: u64) -> Option<()> {
     let scratch = scratch()?;
     let mut whose = gate::place();
     if !gate::member(whose) {
-        // Who is not let in and may be a container's is, before its first program is reported.
+        // A process that may be a container's is let in before its first program is reported.
         match gate::admit_namespace(task) {
             Some(namespace) => whose = namespace,
             None if gate::wanted(whose) => {}

@@ -36,12 +36,12 @@ pub(super) const RULE: Rule = Rule {
     })],
 };
 
-/// Tools by whose hand people look around; a service does not read its secrets with them.
+/// Tools that people use to read files; a service does not read its secrets with them.
 fn is_tool(name: &[u8]) -> bool {
     catalog::programs::FILE_TOOLS.contains(&name)
 }
 
-/// The process itself is a tool of people, a shell, or drifted code.
+/// The process itself is such a tool, a shell, or drifted code.
 pub(super) fn with_a_tool(ctx: &RuleContext<'_>) -> bool {
     ctx.memory.marks.contains_key(&ctx.event.pid)
         || ctx
@@ -50,7 +50,7 @@ pub(super) fn with_a_tool(ctx: &RuleContext<'_>) -> bool {
             .is_some_and(|n| is_tool(n) || ctx.names().is_shell(n))
 }
 
-/// Somebody does it, not the service.
+/// A person or an intruder does it, not the service.
 pub(super) fn by_hand(ctx: &RuleContext<'_>) -> bool {
     attribution::suspicious(ctx) || with_a_tool(ctx)
 }

@@ -71,7 +71,7 @@ fn examine(ctx: &RuleContext<'_>, told: &mut Reported, scan: &DriftScan) -> Aler
         let Some(grade) = drift_grade::of(ctx, scan, &installed, entry) else {
             continue;
         };
-        // Whoever was seen doing it has been judged by the rules on events.
+        // Changes that events show have been judged by the rules on events.
         if seen_changing(ctx, entry) {
             continue;
         }
@@ -174,7 +174,7 @@ fn common_alert(
     } else {
         "by an unknown process"
     };
-    // Whoever may use the engine brings settings and data in this way.
+    // Users of the engine bring settings and data in this way.
     let severity = severity.filter(|s| !copied || *s >= Severity::High);
     let mut alert = ctx
         .alert(severity.unwrap_or(Severity::Info), subject, |explanation| {

@@ -108,7 +108,7 @@ fn found(ctx: &RuleContext<'_>, process: &Process) -> Alerts {
     alerts
 }
 
-/// A stream tool runs a program for whoever connects.
+/// A stream tool runs a program for each peer that connects.
 fn gives_shell(process: &Process) -> bool {
     process.argv.iter().skip(1).any(|word| {
         let word: &[u8] = word;

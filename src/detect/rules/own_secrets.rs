@@ -1,4 +1,4 @@
-//! Files that are named like secrets and are none: another tree's, or made by whoever reads them.
+//! Files that are named like secrets and are none: another tree's, or made by the reader.
 
 use crate::catalog::path::parent_and_leaf;
 use crate::catalog::secrets;
@@ -14,7 +14,7 @@ pub(super) enum SecretOf {
     /// A tree inside the container that has an `etc` of its own, such as a root file system for a
     /// chroot.
     OtherTree,
-    /// Nobody's: it was made here, by whoever reads it or as part of another tree.
+    /// Nobody's: it was made here, by its reader or as part of another tree.
     Nobody,
 }
 
@@ -123,7 +123,7 @@ mod tests {
             let s = w.session(&["sh"]);
             w.create(s, path);
             assert_eq!(read(&mut w, s, path), None, "{path}");
-            // Whoever else reads it learns no more.
+            // Any other reader learns no more.
             let init = w.init();
             assert_eq!(read(&mut w, init, path), None, "{path}");
             // It lay there before.

@@ -30,7 +30,7 @@ pub(super) const MASQUERADE: Rule = Rule {
     handlers: &[
         Handler::Exec(|ctx, _, exec| masquerade(ctx, exec)),
         Handler::Found(|ctx, _, process| {
-            // Who put it there is not known: hidden names of packages are no disguise.
+            // The process that put it there is not known: hidden names of packages are no disguise.
             if paths::in_package_tree(&process.exe) {
                 return Alerts::none();
             }

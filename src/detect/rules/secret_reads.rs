@@ -66,11 +66,11 @@ pub(super) fn secret_group(path: &[u8]) -> &[u8] {
     if secrets::is_password_file(path) {
         return b"/etc/shadow";
     }
-    // Whoever goes through a home takes what it has.
+    // An intruder who searches a home takes all that it has.
     home(path).unwrap_or_else(|| program_roles::directory(path))
 }
 
-/// The home directory of a path, among those that are people's.
+/// The home directory of a path: root's, or below `/home`.
 fn home(path: &[u8]) -> Option<&[u8]> {
     if path.starts_with(b"/root/") {
         return path.get(..5);

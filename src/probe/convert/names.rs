@@ -73,7 +73,7 @@ pub const INODE_FLAGS: &[(u64, &str)] = &[
     (0x80_0000, "no-copy-on-write"),
 ];
 
-/// The same as XFS numbers them.
+/// Inode flags, as XFS numbers them.
 pub const INODE_XFLAGS: &[(u64, &str)] = &[
     (0x8, "immutable"),
     (0x10, "append-only"),

@@ -89,7 +89,7 @@ pub(super) fn facts(core: &Core, query: &Query<'_>, incident: &Incident) -> Vec<
     facts
 }
 
-/// Who accepted it and why, and what is new since a part of it was.
+/// The user who accepted it, the reason, and what is new since a part of it was accepted.
 fn accepted(incident: &Incident) -> String {
     match (&incident.accepted, incident.silenced) {
         (Some(reason), _) => escape(reason.as_bytes()).to_string(),

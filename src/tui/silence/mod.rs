@@ -98,7 +98,7 @@ pub(super) fn all_acknowledged(incident: &Incident, core: &Core, person: &str) -
 /// The reason that begins so was given by acknowledging.
 pub(super) const ACKNOWLEDGED_BY: &str = "acknowledged";
 
-/// Who acknowledged it and when, as a reason.
+/// The user who acknowledged it and the time, as a reason.
 fn acknowledged_by(core: &Core, person: &str) -> String {
     let at = core.state.now.to_jiff().strftime("%Y-%m-%d %H:%M UTC");
     match person {

@@ -151,7 +151,7 @@ pub fn check(theme: &Theme) -> ThemeReport {
     }
 }
 
-/// As somebody sees it.
+/// The colour as this vision sees it.
 fn lab(colour: Srgb, matrix: &Matrix) -> Lab {
     let LinSrgb {
         red, green, blue, ..
