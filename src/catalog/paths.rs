@@ -313,7 +313,6 @@ const PACKAGE_TREES: &[&[u8]] = &[
     b"/.m2/",
     b"/.gradle/",
     b"/.cache/",
-    b"/.git/",
     b"/CMakeFiles/",
     b"/usr/share/perl",
     b"/usr/local/share/perl",
@@ -323,6 +322,12 @@ const PACKAGE_TREES: &[&[u8]] = &[
 #[must_use]
 pub(crate) fn in_package_tree(path: &[u8]) -> bool {
     PACKAGE_TREES.iter().any(|tree| contains(path, tree))
+}
+
+/// Whether `path` is in a cache, which programs write at any time.
+#[must_use]
+pub(crate) fn is_cached(path: &[u8]) -> bool {
+    contains(path, b"/.cache/")
 }
 
 /// Whether every start of Python runs the file's code, wherever its modules lie.

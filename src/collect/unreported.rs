@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::container_facts::ContainerFacts;
 use crate::containers::{self, FoundContainer, bundle, merge};
-use crate::event::{Bytes, ContainerId, ContainerInfo};
+use crate::event::{ContainerId, ContainerInfo};
 
 /// Ticks an engine may take to report a container.
 const ENGINE_TICKS: u32 = 2;
@@ -53,12 +53,7 @@ impl UnreportedContainers {
             looks: if facts.is_some() { 0 } else { LOOKS },
         };
         self.waiting.insert(found.id.clone(), unreported);
-        facts.unwrap_or_else(|| ContainerInfo {
-            runtime: found.runtime,
-            name: found.id.name().map(Bytes::from).unwrap_or_default(),
-            cgroup: found.path.clone(),
-            ..ContainerInfo::default()
-        })
+        facts.unwrap_or_else(|| containers::proc_facts::of_cgroup(found))
     }
 
     /// Looks for the files of a container's runtime again: its first processes may have been gone

@@ -13,7 +13,7 @@ use super::proc_files::parent_of;
 use super::runtime_state::{self, RuntimeState};
 use super::storage_files;
 use super::supervisor::{self, Shim, Supervisor, SupervisorKind};
-use super::{docker_answer, oci_config, overlay};
+use super::{build_step, docker_answer, oci_config, overlay};
 use crate::event::{Bytes, ContainerInfo, Role, Runtime, Storage};
 
 /// Larger files are not read.
@@ -31,9 +31,7 @@ pub fn facts(found: &FoundContainer, pid: u32) -> Option<ContainerInfo> {
     if info.runtime == Runtime::Unknown {
         info.runtime = found.runtime;
     }
-    if found.path.rsplit('/').nth(1) == Some("buildkit") {
-        info.role = Role::Build;
-    }
+    build_step::mark(&mut info, found.name());
     if info.name.is_empty() {
         info.name = found.id.name().map(Bytes::from).unwrap_or_default();
     }

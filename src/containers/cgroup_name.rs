@@ -4,6 +4,7 @@
 //! cgroup.rs) and the collector admits whatever is recognised here, so that a container that is
 //! shown is watched, too.
 
+use super::build_step;
 use crate::event::{ContainerId, Runtime};
 
 /// Words before an id, in scopes (`docker-ID.scope`), directories (`crio-ID`) and systemd names
@@ -78,12 +79,17 @@ pub(super) fn recognise_leaf(parent: &str, leaf: &str) -> Option<(Runtime, Conta
             format!("nspawn/{}", unescape_unit(machine)),
         );
     }
-    let build_step = above == "buildkit" && leaf.len() == 25 && leaf.bytes().all(is_lower_alnum);
+    if build_step::is_buildkit(parent, leaf) {
+        let id = leaf.strip_suffix(".scope").unwrap_or(leaf);
+        return named(
+            Runtime::Unknown,
+            id.strip_prefix("docker-").unwrap_or(id).to_owned(),
+        );
+    }
     let pod_container = above.starts_with("pod") && parent.contains("/kubepods") && is_guid(leaf);
     let task = parent.split('/').any(|part| part == "ecs") && is_fargate(leaf);
     let garden = above == "garden" && is_guid(leaf);
-    (build_step || pod_container || task || garden)
-        .then(|| (Runtime::Unknown, ContainerId::new(leaf)))
+    (pod_container || task || garden).then(|| (Runtime::Unknown, ContainerId::new(leaf)))
 }
 
 /// A name of which the last 64 characters, before `.scope`, are an id: alone, or after `-` or `:`.
@@ -133,10 +139,6 @@ pub(super) fn is_id(text: &str) -> bool {
 
 fn is_digit(b: u8) -> bool {
     b.is_ascii_digit() || (b'a'..=b'f').contains(&b)
-}
-
-fn is_lower_alnum(b: u8) -> bool {
-    b.is_ascii_digit() || b.is_ascii_lowercase()
 }
 
 /// ECS on Fargate: 32 hexadecimal digits and a number.
@@ -269,6 +271,11 @@ mod tests {
             ),
             (
                 "/docker/buildkit/u9yuxczyqhcmlxlbmkm6sdpcl",
+                Runtime::Unknown,
+                "u9yuxczyqhcmlxlbmkm6sdpcl",
+            ),
+            (
+                "/system.slice/docker-u9yuxczyqhcmlxlbmkm6sdpcl.scope",
                 Runtime::Unknown,
                 "u9yuxczyqhcmlxlbmkm6sdpcl",
             ),

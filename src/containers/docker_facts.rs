@@ -4,9 +4,9 @@ use std::path::Path;
 
 use bollard_stubs::models::{ContainerInspectResponse, HostConfig, ImageInspect, PortMap};
 
-use super::proc_files;
+use super::{build_step, proc_files};
 use crate::event::{
-    Bytes, ContainerInfo, Limits, Mount, PublishedPort, Runtime, Security, Storage, Timestamp,
+    Bytes, ContainerInfo, Limits, Mount, PublishedPort, Role, Runtime, Security, Storage, Timestamp,
 };
 use crate::system::{self, SessionClock};
 
@@ -43,6 +43,10 @@ pub(super) fn container(inspect: ContainerInspectResponse, image: &ImageFacts) -
     let config = inspect.config.unwrap_or_default();
     let host = inspect.host_config.unwrap_or_default();
     let network = inspect.network_settings.unwrap_or_default();
+    let role = match build_step::is_classic(&config, &host) {
+        true => Role::Build,
+        false => Role::Container,
+    };
     let mut command: Vec<Bytes> = inspect.path.iter().map(|p| p.as_str().into()).collect();
     command.extend(inspect.args.iter().flatten().map(|a| a.as_str().into()));
     let mut exposed = image.exposed.clone();
@@ -131,6 +135,7 @@ pub(super) fn container(inspect: ContainerInspectResponse, image: &ImageFacts) -
         limits: limits(&host),
         storage: storage(inspect.driver.unwrap_or(graph.0), &graph.1),
         cgroup: host.cgroup_parent.unwrap_or_default(),
+        role,
         ..ContainerInfo::default()
     }
 }

@@ -51,6 +51,9 @@ pub fn prefer(info: &mut ContainerInfo, known: &ContainerInfo) {
     if info.cgroup.is_empty() {
         info.cgroup = proc.cgroup;
     }
+    if info.role == Role::Container {
+        info.role = proc.role;
+    }
     fill_storage(&mut info.storage, &proc.storage);
 }
 

@@ -1,6 +1,7 @@
 //! Containers of this host: which cgroup is which container, the facts about each, and what ran
 //! before watching began.
 
+mod build_step;
 pub mod bundle;
 pub mod by_namespace;
 pub mod cgroup_directory;

@@ -3,8 +3,8 @@
 use std::fs;
 
 use super::cgroup_directory::FoundContainer;
-use super::overlay;
 use super::proc_files::{split_argv, started, status_field};
+use super::{build_step, overlay};
 use crate::event::{Bytes, CAPABILITIES, Confinement, ContainerInfo, IdRange, Security};
 use crate::system::boot_time;
 
@@ -27,7 +27,7 @@ pub fn facts(found: &FoundContainer) -> Option<ContainerInfo> {
     let status = String::from_utf8_lossy(&status);
     let mounts = fs::read(at("mountinfo")).unwrap_or_default();
     let uid = status_field(&status, "Uid").and_then(|l| l.split_ascii_whitespace().next());
-    Some(ContainerInfo {
+    let mut info = ContainerInfo {
         runtime: found.runtime,
         name: found.name().into(),
         command: split_argv(&fs::read(at("cmdline")).unwrap_or_default()),
@@ -42,7 +42,22 @@ pub fn facts(found: &FoundContainer) -> Option<ContainerInfo> {
         storage: overlay::of_process(init).unwrap_or_default(),
         cgroup: found.path.clone(),
         ..ContainerInfo::default()
-    })
+    };
+    build_step::mark(&mut info, found.name());
+    Some(info)
+}
+
+/// As much as the container's cgroup says.
+#[must_use]
+pub fn of_cgroup(found: &FoundContainer) -> ContainerInfo {
+    let mut info = ContainerInfo {
+        runtime: found.runtime,
+        name: found.id.name().map(Bytes::from).unwrap_or_default(),
+        cgroup: found.path.clone(),
+        ..ContainerInfo::default()
+    };
+    build_step::mark(&mut info, found.name());
+    info
 }
 
 /// Security facts that follow from the capabilities a container was given, as bits.

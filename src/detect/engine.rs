@@ -1,6 +1,7 @@
 //! The rule engine: hands each event to the rules that look at its kind.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::baselines::{LoadedBaseline, LoadedBaselines};
 use super::finding::FindingIndex;
@@ -63,6 +64,19 @@ impl Table {
         }
         table
     }
+}
+
+/// A process acts in a container that appeared just now and has run no program of its own: only the
+/// runtime can. The kernel programs know that by the container's cgroup, where it has one.
+fn set_up(container: &Container, event: &Event) -> bool {
+    /// A later first program was lost.
+    const SET_UP: Duration = Duration::from_secs(10);
+    let acts = matches!(
+        event.kind,
+        Kind::Privilege(_) | Kind::File(_) | Kind::Capability(_)
+    );
+    let untouched = !container.existing && container.first_exec.is_none();
+    acts && untouched && event.pid != 0 && event.ts.since(container.first_seen) <= SET_UP
 }
 
 /// The first fact a rule needs that this host cannot give.
@@ -250,7 +264,8 @@ impl Detector {
                 .filter(|p| p.owner.as_ref() == Some(owner))
                 .map(Arc::as_ref),
         };
-        if process.is_some_and(|p| p.runtime) {
+        let container = state.containers.get(owner).map(Arc::as_ref);
+        if process.is_some_and(|p| p.runtime) || container.is_some_and(|c| set_up(c, event)) {
             return None;
         }
         let ctx = RuleContext {
@@ -258,7 +273,7 @@ impl Detector {
             event,
             settings: &self.settings,
             owner,
-            container: state.containers.get(owner).map(Arc::as_ref),
+            container,
             process,
             memory: &mut self.memory,
             baselines: &self.baselines,

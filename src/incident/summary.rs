@@ -10,13 +10,17 @@ use super::grouping::{Group, IncidentId, made};
 use super::request::Request;
 use super::stage::{Stage, sentence};
 use crate::detect::{Detector, Finding, FindingId};
-use crate::event::{Bytes, ContainerId, FileOp, Origin, Severity, Timestamp};
+use crate::event::{
+    Bytes, ContainerId, Difference, FileClass, FileOp, NodeKind, Origin, Severity, Timestamp,
+};
 use crate::state::{ConnectionKey, Direction, FileKey, State};
 
 /// Without a running process, an open connection or a new finding for this long it has ended.
 const QUIET: Duration = Duration::from_secs(300);
 /// Stages that make an incident critical when each of them is high.
 const CRITICAL_STAGES: usize = 3;
+/// Files that differ from the image are listed up to this number.
+const MAX_DIFFERING: usize = 64;
 
 /// Findings joined into one incident, without those that are silenced unless all are.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -55,6 +59,9 @@ pub struct Incident {
     pub connected: Vec<ConnectionKey>,
     /// Files that it made or changed, without those seen removed.
     pub files: Vec<Bytes>,
+    /// Of an incident of high severity: programs, scripts, libraries, secrets and start-up files that
+    /// the comparison with the image found beside those, by whomever; bounded.
+    pub differing: Vec<Bytes>,
 }
 
 impl Incident {
@@ -225,6 +232,11 @@ fn describe(
     let connected = connected(state, group, &running);
     let first = findings.first()?.began();
     let last = findings.iter().map(|finding| finding.last).max()?;
+    let files = files(state, group, findings);
+    let differing = match severity >= Severity::High {
+        true => differing(state, &group.container, &files),
+        false => Vec::new(),
+    };
     Some(Incident {
         id: group.id,
         container: group.container.clone(),
@@ -249,7 +261,8 @@ fn describe(
         request: group.request.clone(),
         running,
         connected,
-        files: files(state, group, findings),
+        files,
+        differing,
     })
 }
 
@@ -318,6 +331,31 @@ fn connected(state: &State, group: &Group, running: &[u32]) -> Vec<ConnectionKey
         .connections_of(&group.container, Direction::Outbound)
         .filter(|(_, row)| row.open > 0 && running.contains(&row.pid));
     rows.map(|(key, _)| key.clone()).collect()
+}
+
+/// Weighty files that differ from the image, beside those that are known to be the incident's.
+fn differing(state: &State, container: &ContainerId, known: &[Bytes]) -> Vec<Bytes> {
+    let container = state.containers.get(container);
+    let scan = container.and_then(|container| container.scan());
+    let entries = scan.into_iter().flat_map(|(_, scan)| &scan.entries);
+    let weighty = entries.filter(|entry| {
+        let class = matches!(
+            entry.class,
+            FileClass::Binary
+                | FileClass::Library
+                | FileClass::Script
+                | FileClass::Credentials
+                | FileClass::Autostart
+        );
+        let there = matches!(entry.difference, Difference::Added | Difference::Changed);
+        let content = there && entry.kind == NodeKind::File && entry.size > 0;
+        class && content && !entry.metadata_only && entry.package.is_none()
+    });
+    let others = weighty.filter(|entry| !known.contains(&entry.path));
+    others
+        .take(MAX_DIFFERING)
+        .map(|entry| entry.path.clone())
+        .collect()
 }
 
 /// The files of its `file.*` and `drift.*` findings; not those that were read.

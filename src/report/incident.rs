@@ -12,10 +12,13 @@ use crate::event::{Bytes, ContainerInfo, Endpoint, Pod, Timestamp, escape};
 use crate::incident::{Incident, StoryLine, story};
 use crate::masking::mask;
 use crate::response::CopiedFile;
-use crate::state::{Connection, ConnectionKey, Direction, Phase};
+use crate::state::{Connection, ConnectionKey, Container, Direction, Phase};
 
 /// Rows of a table in a document; JSON has all.
 const MAX_ROWS: usize = 100;
+/// What files are that nobody was seen changing.
+const UNSEEN: &str = "Some files differ from the image, and nobody was seen changing them: \
+                      they may be the intruder's, or made by the container's start-up.";
 /// Ports of a peer that are listed one by one.
 const FEW_PORTS: usize = 5;
 
@@ -38,7 +41,8 @@ pub struct IncidentReport {
     pub processes: Vec<ProcessLine>,
     /// Peers that the container connected to since the incident began.
     pub peers: Vec<PeerLine>,
-    /// Files that the incident made or changed.
+    /// Files that the incident made or changed, then those that differ from the image by an unknown
+    /// author.
     pub files: Vec<FileLine>,
     /// The container ran before watching began.
     pub began_before: bool,
@@ -102,6 +106,9 @@ pub struct FileLine {
     /// Its copy in the evidence, or why there is none; empty where no evidence was written.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub kept: String,
+    /// It differs from the image, and nobody was seen changing it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unseen: bool,
 }
 
 /// The reports of `incidents`, in their order. `docker_host`: address of the Docker engine where it
@@ -175,21 +182,36 @@ fn describe(
         story_left_out,
         processes: processes.collect(),
         peers: peers(outbound),
-        files: incident
-            .files
-            .iter()
-            .map(|path| FileLine {
-                path: path.escaped().to_string(),
-                sha256: hash(path),
-                kept: String::new(),
-            })
-            .collect(),
+        files: files(container.map(|container| &**container), &incident, hash),
         began_before: container.is_some_and(|container| container.existing),
         next: next_steps(core, &incident, docker_host, &shown),
         lost: container.map_or(0, |container| container.lost),
         forgotten: container.map_or(0, |container| container.forgotten),
         incident,
     }
+}
+
+/// Its files, and those that the latest comparison found beside them.
+fn files(
+    container: Option<&Container>,
+    incident: &Incident,
+    hash: impl Fn(&Bytes) -> Option<String>,
+) -> Vec<FileLine> {
+    let scan = container.and_then(|container| container.scan());
+    let compared = |path: &Bytes| {
+        let (_, scan) = scan?;
+        let entry = scan.entries.iter().find(|entry| entry.path == *path)?;
+        entry.sha256.clone()
+    };
+    let line = |path: &Bytes, unseen: bool| FileLine {
+        path: path.escaped().to_string(),
+        sha256: hash(path).or_else(|| compared(path)),
+        kept: String::new(),
+        unseen,
+    };
+    let known = incident.files.iter().map(|path| line(path, false));
+    let others = incident.differing.iter().map(|path| line(path, true));
+    known.chain(others).collect()
 }
 
 /// The next steps, with what processes bring into their texts as `shown`.
@@ -298,6 +320,7 @@ impl IncidentReport {
                     path,
                     sha256: copy.sha256.clone(),
                     kept,
+                    unseen: false,
                 }),
             }
         }
@@ -410,14 +433,21 @@ impl IncidentReport {
         if self.files.is_empty() {
             document.text("None known.");
         } else {
+            if self.files.iter().any(|file| file.unseen) {
+                document.text(format!("{UNSEEN} Such files have a question mark."));
+            }
             let rows = self.files.iter();
+            let path = |file: &FileLine| match file.unseen {
+                true => format!("? {}", file.path),
+                false => file.path.clone(),
+            };
             if self.files.iter().all(|file| file.kept.is_empty()) {
-                let rows = rows.map(|f| vec![f.path.clone(), f.sha256.clone().unwrap_or_default()]);
+                let rows = rows.map(|f| vec![path(f), f.sha256.clone().unwrap_or_default()]);
                 document.table(vec!["Path", "SHA-256"], rows.collect(), MAX_ROWS);
             } else {
                 let rows = rows.map(|f| {
                     let sha256 = f.sha256.clone().unwrap_or_default();
-                    vec![f.path.clone(), sha256, f.kept.clone()]
+                    vec![path(f), sha256, f.kept.clone()]
                 });
                 document.table(vec!["Path", "SHA-256", "Copy"], rows.collect(), MAX_ROWS);
             }

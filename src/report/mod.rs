@@ -12,7 +12,7 @@ mod slice;
 
 pub use bundle::IncidentEvidence;
 pub use finding_bundle::write_finding_evidence;
-pub use incident::{IncidentReport, report};
+pub use incident::{FileLine, IncidentReport, report};
 pub use next_steps::{CheckLine, DoneLine, NextSteps};
 
 #[cfg(test)]

@@ -88,7 +88,7 @@ impl ResponseSubject {
         for pid in &incident.running {
             subject.process(state, *pid);
         }
-        for path in &incident.files {
+        for path in incident.files.iter().chain(&incident.differing) {
             subject.file(path);
         }
         subject

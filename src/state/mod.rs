@@ -6,6 +6,7 @@
 mod activity;
 mod apply;
 mod apply_process;
+mod builds;
 mod connection;
 mod container;
 mod file;
@@ -18,6 +19,7 @@ mod sockets;
 mod tables;
 
 pub use activity::PerSecond;
+pub use builds::Build;
 pub use connection::{Connection, ConnectionKey, Direction, Phase};
 pub use container::{Container, Owner};
 pub use file::{FileActivity, FileKey};

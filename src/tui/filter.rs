@@ -103,6 +103,14 @@ impl Filter {
         self.terms.is_empty()
     }
 
+    /// Whether it asks for something of a column.
+    pub(super) fn asks(&self, wanted: usize) -> bool {
+        self.terms.iter().any(|term| match &term.test {
+            Test::Text(column, _) | Test::Number(column, ..) => *column == wanted,
+            Test::Anywhere(_) | Test::Belongs(..) => false,
+        })
+    }
+
     /// Whether it asks where the rows' containers belong.
     pub(super) fn asks_belonging(&self) -> bool {
         let mut terms = self.terms.iter();

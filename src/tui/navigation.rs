@@ -126,6 +126,7 @@ impl Ui {
         self.dialog.help
             || self.dialog.picker.is_some()
             || self.at.detail.is_some()
+            || self.listing() && !self.filter().is_empty()
             || !self.route.trail.is_empty()
     }
 
@@ -261,6 +262,12 @@ fn concerns(core: &Core, finding: &Finding, key: &RowKey) -> bool {
         }
         RowKey::Event(seq) => finding.evidence.contains(seq),
         RowKey::Since(then) => finding.first > *then,
+        RowKey::Build(id) => {
+            let builds = core.state.builds();
+            let build = builds.iter().find(|build| build.id() == Some(id));
+            let mut steps = build.into_iter().flat_map(|build| &build.steps);
+            steps.any(|step| finding.container.as_ref() == Some(&step.id))
+        }
         RowKey::Machine | RowKey::FileTree => true,
         RowKey::Image(image) => core
             .state

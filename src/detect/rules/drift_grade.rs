@@ -78,7 +78,9 @@ impl Installations {
         for entry in &scan.entries {
             if entry.package.is_some() || entry.class == FileClass::Packages {
                 found.system.push(entry.ctime);
-            } else if paths::in_package_tree(&entry.path) && !paths::starts_with_python(&entry.path)
+            } else if paths::in_package_tree(&entry.path)
+                && !paths::starts_with_python(&entry.path)
+                && !paths::is_cached(&entry.path)
             {
                 found.language.push(entry.ctime);
             }
@@ -116,9 +118,13 @@ pub(super) fn of(
 ) -> Option<Grade> {
     let place = ctx.path_class(&entry.path);
     let grade = by_file(scan, installed, entry, place)?;
-    let ordinary = entry.package.is_some() || ctx.made_at_start(entry.ctime);
+    let at_start = ctx.made_at_start(entry.ctime);
     let severity = match entry.difference {
-        _ if ordinary => Severity::Info,
+        _ if entry.package.is_some() => Severity::Info,
+        // An intruder who came within the first seconds looks the same: what starts by itself or
+        // lets somebody in is told.
+        _ if at_start && place.is_some_and(is_foothold) => Severity::Low,
+        _ if at_start => Severity::Info,
         Difference::Deleted => grade.severity.min(Severity::Low),
         // Of what could not be compared nothing bad is known.
         Difference::Unread => grade.severity.min(Severity::Low),
@@ -126,6 +132,14 @@ pub(super) fn of(
         _ => grade.severity,
     };
     Some(Grade { severity, ..grade })
+}
+
+/// What starts by itself, or lets somebody in.
+fn is_foothold(place: PathClass) -> bool {
+    matches!(
+        place,
+        PathClass::Cron | PathClass::SshAccess | PathClass::Sudoers | PathClass::LdPreload
+    )
 }
 
 /// Its mode was changed so that it runs with its owner's or group's rights, or it is new.

@@ -477,7 +477,7 @@ mod tests {
 
     #[test]
     fn before_the_engines_facts_the_init_tells_what_start_up_made() {
-        for (after, severity) in [(2, Severity::Info), (2_000, Severity::High)] {
+        for (after, severity) in [(2, Severity::Low), (2_000, Severity::High)] {
             let mut w = World::found();
             w.info(|info| (info.created, info.started) = (None, None));
             let mut job = entry("/etc/cron.d/job", FileClass::Autostart);

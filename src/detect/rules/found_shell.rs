@@ -13,7 +13,7 @@ use crate::detect::memory::Outbound;
 use crate::detect::rule_context::RuleContext;
 use crate::detect::rule_memory::RuleMemory;
 use crate::detect::{attribution, program_roles};
-use crate::event::{Endpoint, Process, Protocol, Stream};
+use crate::event::{Bytes, Endpoint, Process, Protocol, Stream};
 use crate::state::{Direction, ProcessEntry};
 
 /// Processes with pipes remembered of one container.
@@ -81,7 +81,8 @@ pub(super) fn examine(ctx: &RuleContext<'_>, memory: &mut Piped, process: &Proce
 
 /// A program typed as an argument, not the container's own, that reads from a peer and runs
 /// commands: it need not have run one since watching began. What began with the container is its
-/// own service.
+/// own service, unless its text is not among what the container was started with: a process may
+/// have become another program since.
 fn typed_loop(ctx: &RuleContext<'_>, process: &Process) -> bool {
     let own = ctx
         .container
@@ -90,7 +91,8 @@ fn typed_loop(ctx: &RuleContext<'_>, process: &Process) -> bool {
     let typed = ctx.process.is_some_and(|p| {
         attribution::inline(ctx.names(), p) || ctx.names().is_shell(program_roles::of(p))
     });
-    if own || !typed || ctx.made_at_start(process.started) {
+    let own = own || ctx.made_at_start(process.started);
+    if !typed || own && !replaced(ctx, process) {
         return false;
     }
     let says = |words: &[&[u8]]| {
@@ -100,6 +102,23 @@ fn typed_loop(ctx: &RuleContext<'_>, process: &Process) -> bool {
     says(catalog::words::TALKS)
         && says(catalog::words::RECEIVES)
         && says(catalog::words::RUNS_COMMANDS)
+}
+
+/// A process that began with the container runs a text that the container's command does not have.
+/// That is known where the command is, and where that is no shell's, which may start anything.
+fn replaced(ctx: &RuleContext<'_>, process: &Process) -> bool {
+    let command = ctx.container.map_or(&[][..], |c| &c.info.command);
+    let Some(program) = command.first() else {
+        return false;
+    };
+    let script = ctx.names().is_shell(program_roles::leaf(program)) || program.ends_with(b".sh");
+    let has = |text: &Bytes| {
+        command
+            .iter()
+            .any(|given| given.contains_str(text.as_bytes()))
+    };
+    let mut texts = process.argv.iter().skip(1).filter(|a| a.contains(&b' '));
+    !script && texts.any(|text| !has(text))
 }
 
 fn remember(memory: &mut Piped, pid: u32, process: &Process, waits: bool) {

@@ -8,7 +8,7 @@ use crate::detect::alert::Alerts;
 use crate::detect::rule_context::RuleContext;
 use crate::detect::rule_memory::RuleMemory;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity};
-use crate::event::{ContainerAction, ContainerEvent, Timestamp};
+use crate::event::{ContainerAction, ContainerEvent, Role, Timestamp};
 
 /// This many failures within [`WINDOW`] are a loop.
 const DEATHS: usize = 4;
@@ -125,7 +125,8 @@ fn oom(ctx: &RuleContext<'_>, change: &ContainerEvent) -> Alerts {
 }
 
 fn unpinned(ctx: &RuleContext<'_>) -> Alerts {
-    let Some(container) = ctx.container else {
+    // What a step of a build runs on is for its author to say.
+    let Some(container) = ctx.container.filter(|c| c.info.role != Role::Build) else {
         return Alerts::none();
     };
     let image = container.info.image.as_bytes();

@@ -3,15 +3,17 @@
 use std::net::SocketAddr;
 
 use crate::catalog::{self, paths};
-use crate::detect::alert::Alerts;
+use crate::detect::alert::{Alert, Alerts};
 use crate::event::ProgramAdditions;
 use bstr::ByteSlice as _;
 
 use crate::detect::file_origin::made;
+use crate::detect::finding_store::Occurrence;
 use crate::detect::rule_context::RuleContext;
+use crate::detect::rule_memory::RuleMemory;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_roles};
 use crate::event::{Endpoint, Exec, Origin, Protocol};
-use crate::state::Direction;
+use crate::state::{ConnectionKey, Direction, ProcessEntry};
 
 /// Masquerade.
 pub(super) const MASQUERADE: Rule = Rule {
@@ -50,7 +52,9 @@ pub(super) const MINER: Rule = Rule {
         needs: &[Requirement::Exec],
         explain: "The arguments name a mining pool by its protocol, or options that only miners \
                   have; or a program that is not the image's connected to a port that hardly \
-                  anything but mining pools uses.",
+                  anything but mining pools uses: critical when the \
+                  connection lasts, high when it is tried again, and not counted when the \
+                  program tries many peers, which is a scan.",
         check: "CPU use, the pool's address, and how the program got in.",
     },
     handlers: &[
@@ -63,12 +67,93 @@ pub(super) const MINER: Rule = Rule {
                 by_arguments
             }
         }),
-        Handler::Connect(|ctx, _, connect| match connect.remote {
-            Endpoint::Inet(to) if connect.protocol == Protocol::Tcp => at_pool(ctx, to),
+        Handler::Connect(|ctx, memory, connect| {
+            let to = match connect.remote {
+                Endpoint::Inet(to) if connect.protocol == Protocol::Tcp => to,
+                _ => return Alerts::none(),
+            };
+            if is_at_pool(ctx, to) {
+                memory.of::<AtPools>().wait(ctx, to);
+            }
+            Alerts::none()
+        }),
+        Handler::Tick(|ctx, memory, _| match memory.get::<AtPools>() {
+            Some(pools) if !pools.0.is_empty() => stayed(ctx, memory.of()),
             _ => Alerts::none(),
         }),
     ],
 };
+
+/// Connections to pools that are waited for in one container.
+const MAX_WAITING: usize = 16;
+/// A connection that lasts so long is used, seconds.
+const LASTS: u64 = 3;
+/// A program that tries so many peers looks for something.
+const SEARCHES: usize = 4;
+
+/// Connections to ports of pools that are not old enough to tell what they are for.
+#[derive(Debug, Clone, Default)]
+struct AtPools(Vec<PoolConnection>);
+
+#[derive(Debug, Clone)]
+struct PoolConnection {
+    pid: u32,
+    to: SocketAddr,
+    first: Occurrence,
+}
+
+impl RuleMemory for AtPools {
+    fn heap_bytes(&self) -> usize {
+        self.0.len() * size_of::<PoolConnection>()
+    }
+}
+
+impl AtPools {
+    fn wait(&mut self, ctx: &RuleContext<'_>, to: SocketAddr) {
+        let waits = self.0.iter().any(|known| known.to == to);
+        if !waits && self.0.len() < MAX_WAITING {
+            self.0.push(PoolConnection {
+                pid: ctx.event.pid,
+                to,
+                first: ctx.occurrence(),
+            });
+        }
+    }
+}
+
+/// Connections to pools that lasted, or that are tried again, are a miner's.
+fn stayed(ctx: &RuleContext<'_>, pools: &mut AtPools) -> Alerts {
+    let late = |pool: &PoolConnection| ctx.now().since(pool.first.ts).as_secs() >= LASTS;
+    let (late, young) = std::mem::take(&mut pools.0).into_iter().partition(late);
+    pools.0 = young;
+    let late: Vec<PoolConnection> = late;
+    let judge = |pool: &PoolConnection| {
+        let row = ctx.state.connections.get(&ConnectionKey {
+            owner: Some(ctx.owner.clone()),
+            direction: Direction::Outbound,
+            protocol: Protocol::Tcp,
+            endpoint: Endpoint::Inet(pool.to),
+        })?;
+        let process = ctx.state.processes.get(&pool.pid)?;
+        let severity = match (row.open, row.count) {
+            (1.., _) => Severity::Critical,
+            (0, 2..) => Severity::High,
+            _ => return None,
+        };
+        (!searches(ctx, pool.pid)).then(|| {
+            let alert = pool_alert(ctx, process, pool.to, severity);
+            alert.happened(pool.first.clone())
+        })
+    };
+    late.iter().filter_map(judge).collect()
+}
+
+/// The process tries many peers, as a scan does.
+fn searches(ctx: &RuleContext<'_>, pid: u32) -> bool {
+    let rows = ctx.state.connections_of(ctx.owner, Direction::Outbound);
+    let own = rows.filter(|(key, row)| row.pid == pid && key.protocol == Protocol::Tcp);
+    own.take(SEARCHES).count() >= SEARCHES
+}
 
 /// Why the path of a drifted program was chosen to mislead, if it was.
 pub(super) fn disguise(exe: &[u8]) -> Option<&'static str> {
@@ -150,25 +235,31 @@ fn masquerade(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
 }
 
 /// A program that nobody built or installed here connects to a pool, by the port.
-fn at_pool(ctx: &RuleContext<'_>, to: SocketAddr) -> Alerts {
+fn is_at_pool(ctx: &RuleContext<'_>, to: SocketAddr) -> bool {
     let pool = catalog::words::POOL_PORTS.contains(&to.port());
     let Some(process) = ctx.process.filter(|_| pool && !to.ip().is_loopback()) else {
-        return Alerts::none();
+        return false;
     };
     let drifted = matches!(
         process.file.origin(),
         Origin::Upper | Origin::Tmpfs | Origin::Memfd | Origin::Deleted
     );
-    if !drifted || process.replaced || ctx.starting_up() || made(ctx, &process.exe).is_some() {
-        return Alerts::none();
-    }
-    let alert = ctx.alert(Severity::Critical, &process.exe, |explanation| {
+    let ordinary = process.replaced || ctx.starting_up() || made(ctx, &process.exe).is_some();
+    drifted && !ordinary && !searches(ctx, process.pid)
+}
+
+fn pool_alert(
+    ctx: &RuleContext<'_>,
+    process: &ProcessEntry,
+    to: SocketAddr,
+    severity: Severity,
+) -> Alert {
+    ctx.alert(severity, &process.exe, |explanation| {
         let program = process.exe.escaped();
         explanation.title = format!("Connected to a port of mining pools: {program} to {to}");
         let command = program_roles::command_line(&process.argv, &process.exe, 200);
         explanation.why.push(format!("ran: {command}"));
-    });
-    alert.into()
+    })
 }
 
 fn found_at_pool(ctx: &RuleContext<'_>) -> Alerts {
@@ -180,7 +271,11 @@ fn found_at_pool(ctx: &RuleContext<'_>) -> Alerts {
         Endpoint::Inet(to) if catalog::words::POOL_PORTS.contains(&to.port()) => Some(to),
         _ => None,
     });
-    pool.map_or_else(Alerts::none, |to| at_pool(ctx, to))
+    let pool = pool.filter(|to| is_at_pool(ctx, *to));
+    match (pool, ctx.process) {
+        (Some(to), Some(process)) => pool_alert(ctx, process, to, Severity::Critical).into(),
+        _ => Alerts::none(),
+    }
 }
 
 fn miner(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
@@ -341,6 +436,7 @@ mod tests {
             let init = w.init();
             let pid = w.exec_file(init, "/tmp/x", &["x"], file);
             w.connect(pid, to);
+            w.ticks(5);
             w.all("exec.miner").first().map(|f| f.severity)
         };
         let pool = "203.0.113.9:3333";
@@ -348,6 +444,19 @@ mod tests {
         assert_eq!(judged(image(9), pool), None, "the image's own client");
         assert_eq!(judged(upper(9), "203.0.113.9:443"), None);
         assert_eq!(judged(upper(9), "127.0.0.1:3333"), None, "no pool is here");
+        // One that only looks for open ports; the scan is told by its own rule.
+        let mut w = World::steady();
+        let init = w.init();
+        let pid = w.exec_file(init, "/tmp/x", &["x"], upper(9));
+        for port in [3333, 7777, 80, 443, 22, 14433] {
+            w.connect(pid, &format!("203.0.113.9:{port}"));
+        }
+        w.ticks(5);
+        assert!(
+            w.all("exec.miner")
+                .iter()
+                .all(|f| f.severity <= Severity::High)
+        );
         // It was connected before watching began.
         let mut w = World::found();
         let init = w.init();

@@ -4,7 +4,7 @@ use super::line::{DetailLine, fact, flagged, heading};
 use crate::core::Core;
 use crate::event::{Timestamp, escape};
 use crate::incident::{Incident, story};
-use crate::report::{self, NextSteps};
+use crate::report::{self, FileLine, NextSteps};
 use crate::tui::action::Action;
 use crate::tui::rows::{self, Query};
 use crate::tui::text::things;
@@ -72,21 +72,32 @@ pub(super) fn facts(core: &Core, query: &Query<'_>, incident: &Incident) -> Vec<
         facts.push(fact(&peer.peer, text));
     }
     facts.extend(more(report.peers.len()));
-    facts.push(heading(match report.files.len() {
-        0 => "No file is known that it made or changed",
+    let (unseen, own): (Vec<&FileLine>, Vec<&FileLine>) =
+        report.files.iter().partition(|file| file.unseen);
+    facts.push(heading(match (own.len(), unseen.len()) {
+        (0, 0) => "No file is known that it made or changed",
+        (0, _) => "It was seen making or changing no file",
         _ => "Files it made or changed",
     }));
-    let files = report.files.iter().take(MAX_ROWS);
-    facts.extend(files.map(|file| {
-        let hash = file.sha256.as_deref().unwrap_or("");
-        fact("", format!("{}  {hash}", file.path))
-    }));
-    facts.extend(more(report.files.len()));
+    facts.extend(files(&own));
+    if !unseen.is_empty() {
+        facts.push(heading("Differ from the image, by whom was not seen"));
+        facts.extend(files(&unseen));
+    }
     facts.extend(next_steps(&report.next, query));
     facts.push(heading("Next"));
     facts.push(fact("", next(query)));
     facts.retain(|line| !line.blank());
     facts
+}
+
+/// Files with their hashes.
+fn files(files: &[&FileLine]) -> Vec<DetailLine> {
+    let shown = files.iter().take(MAX_ROWS).map(|file| {
+        let hash = file.sha256.as_deref().unwrap_or("");
+        fact("", format!("{}  {hash}", file.path))
+    });
+    shown.chain(more(files.len())).collect()
 }
 
 /// The user who accepted it, the reason, and what is new since a part of it was accepted.

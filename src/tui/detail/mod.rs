@@ -1,6 +1,7 @@
 //! The page of one row: every fact, one a line.
 
 mod baseline;
+mod build;
 mod container;
 mod finding;
 mod harden;
@@ -53,6 +54,7 @@ pub(super) fn headline(core: &Core, query: &Query<'_>, key: &RowKey) -> Option<S
             let image = &state.containers.get(id)?.info.image;
             format!("{}  {}", of(&Some(id.clone())), image.escaped())
         }
+        RowKey::Build(id) => build::title(core, id)?,
         RowKey::Process(pid) => {
             let process = state.processes.get(pid)?;
             format!("{}  {}", of(&process.owner), rows::command(process))
@@ -174,6 +176,7 @@ fn unmasked(core: &Core, query: &Query<'_>, key: &RowKey) -> Option<(String, Vec
             };
             Some((rows::name(core, &Some(id.clone())), facts))
         }
+        RowKey::Build(id) => Some((build::title(core, id)?, build::facts(core, query, id)?)),
         RowKey::Process(pid) => {
             let process = core.state.processes.get(pid)?;
             Some((

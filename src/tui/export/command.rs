@@ -24,7 +24,7 @@ pub(super) fn engine_command(core: &Core, ui: &Ui, key: &RowKey) -> Option<Strin
         RowKey::Connection(key) => (of(&key.owner)?, Inquiry::Network),
         RowKey::File(key) => (of(&key.owner)?, file(&key.path)),
         RowKey::Image(_) | RowKey::Since(_) | RowKey::Machine | RowKey::FileTree => return None,
-        RowKey::Event(_) => return None,
+        RowKey::Event(_) | RowKey::Build(_) => return None,
     };
     let host = ui.responding.docker_host.as_deref();
     inquire(state, &container, host, &what)

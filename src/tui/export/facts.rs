@@ -63,6 +63,12 @@ pub(super) fn facts(core: &Core, row: &Row, reveal: bool) -> Map<String, Value> 
             let event = core.event(*seq);
             facts.container(core, event.and_then(|event| event.container.as_ref()));
         }
+        RowKey::Build(id) => {
+            let builds = state.builds();
+            let build = builds.iter().find(|build| build.id() == Some(id));
+            let steps = build.map(|build| build.steps.iter().map(|step| step.id.as_str()));
+            facts.add("steps", steps.into_iter().flatten().collect::<Vec<&str>>());
+        }
         RowKey::Since(_) | RowKey::Machine | RowKey::FileTree => {}
     }
     let mut value = Value::Object(facts.0);

@@ -118,6 +118,7 @@ fn subject(core: &Core, key: &RowKey) -> Option<ResponseSubject> {
             let id = core.event(*seq)?.container.clone()?;
             Some(of_container(core, &id))
         }
+        RowKey::Build(id) => Some(of_container(core, id)),
         RowKey::Image(_) | RowKey::Since(_) | RowKey::Machine | RowKey::FileTree => None,
     }
 }

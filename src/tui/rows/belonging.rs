@@ -11,7 +11,7 @@ pub(in crate::tui) const WORDS: [&str; 3] = ["pod", "ns", "runtime"];
 /// The container that a row is about.
 pub(in crate::tui) fn container_of(core: &Core, key: &RowKey) -> Option<ContainerId> {
     match key {
-        RowKey::Container(id) => Some(id.clone()),
+        RowKey::Container(id) | RowKey::Build(id) => Some(id.clone()),
         RowKey::Incident(id) => core.incident(*id).map(|i| i.container),
         RowKey::Finding(id) => {
             let finding = core.detector.finding(*id);

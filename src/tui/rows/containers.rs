@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::builds::{self, BuildFindings, is_step, one_by_one};
 use super::processes::exact;
 use super::query::Query;
 use super::row::{Row, RowKey};
@@ -10,8 +11,9 @@ use super::short::short;
 use super::tally::{drifted, found};
 use super::words::container_state;
 use crate::core::Core;
-use crate::event::{ContainerId, escape};
+use crate::event::{ContainerId, Role, escape};
 use crate::incident::{is_chain, sentence};
+use crate::state::Build;
 use crate::tui::pane::Pane;
 use crate::tui::spark;
 use crate::tui::table::{Column, Unit};
@@ -66,13 +68,14 @@ const COLUMNS: &[Column] = &[
         .spare(),
     Column::new("pod", "POD", 20, 12).spare(),
     Column::new("runtime", "RUNTIME", 10, 13).spare(),
+    Column::new("role", "ROLE", 9, 15).spare(),
     Column::new("last", "WORST FINDING", 30, 2).grow(),
 ];
 
 /// Running containers.
 fn running(core: &Core, _: &Query<'_>) -> Option<usize> {
     let all = core.state.containers.values();
-    Some(all.filter(|container| container.running).count())
+    Some(all.filter(|c| c.running && !is_step(c)).count())
 }
 
 fn rows(core: &Core, query: &Query<'_>) -> Vec<Row> {
@@ -91,15 +94,15 @@ fn rows(core: &Core, query: &Query<'_>) -> Vec<Row> {
     let found = found(core);
     let incidents = core.incidents.by_container(&core.detector);
     let drifted = drifted(core);
+    let steps = COLUMNS.iter().position(|column| column.name == "role");
+    let steps = steps.is_some_and(|column| one_by_one(query, column));
     let mut rows: Vec<Row> = core
         .state
         .containers
         .values()
         .filter(|container| {
-            query
-                .image
-                .as_ref()
-                .is_none_or(|image| image.holds(&container.info))
+            let image = query.image.as_ref();
+            image.is_none_or(|image| image.holds(&container.info)) && (steps || !is_step(container))
         })
         .map(|container| {
             let found = found.get(&container.id).copied().unwrap_or_default();
@@ -177,6 +180,11 @@ fn rows(core: &Core, query: &Query<'_>) -> Vec<Row> {
                 escape(format!("{}/{}", pod.namespace, pod.name).as_bytes()).to_string()
             }));
             row.text(info.runtime.word());
+            row.text(match info.role {
+                Role::Container => "container",
+                Role::Infra => "infra",
+                Role::Build => "build",
+            });
             let incident = incidents.get(&container.id);
             match (incident.filter(|i| is_chain(&i.stages)), found.latest) {
                 // A chain of deeds says more than its worst finding.
@@ -191,9 +199,25 @@ fn rows(core: &Core, query: &Query<'_>) -> Vec<Row> {
             row
         })
         .collect();
+    let builds = match steps || query.image.is_some() {
+        true => Vec::new(),
+        false => core.state.builds(),
+    };
+    let mut ranks: BTreeMap<ContainerId, u32> = BTreeMap::new();
+    for build in &builds {
+        let told = BuildFindings::of(core, build, &incidents);
+        let Some(row) = build_row(core, build, &told) else {
+            continue;
+        };
+        if let RowKey::Build(id) = &row.key {
+            ranks.insert(id.clone(), told.rank);
+        }
+        rows.push(row);
+    }
     // Running ones first; the likeliest break-in on top, then the worst finding, then by name.
     let rank = |row: &Row| match &row.key {
         RowKey::Container(id) => incidents.get(id).map_or(0, |incident| incident.rank),
+        RowKey::Build(id) => ranks.get(id).copied().unwrap_or(0),
         _ => 0,
     };
     rows.sort_by(|a, b| {
@@ -205,4 +229,37 @@ fn rows(core: &Core, query: &Query<'_>) -> Vec<Row> {
             .then_with(|| a.cells[1].cmp(&b.cells[1]))
     });
     rows
+}
+
+/// The row of an image build.
+fn build_row(core: &Core, build: &Build<'_>, told: &BuildFindings<'_>) -> Option<Row> {
+    let first = build.steps.first()?;
+    let latest = build.steps.last()?;
+    let at = told.worst.map_or(first.first_seen, |f| f.last);
+    let mut row = Row::new(RowKey::Build(build.id()?.clone()), at);
+    row.seen = Some((first.first_seen, build.last));
+    row.faded = !build.running();
+    row.letter(told.worst.map(|finding| finding.severity));
+    row.text(builds::title(build));
+    row.text(if build.running() { "builds" } else { "done" });
+    match build.running() {
+        true => row.age(core, first.first_seen),
+        false => {
+            let took = build.last.since(first.first_seen);
+            row.number(took.as_secs(), format!("x{}", exact(took)));
+        }
+    }
+    // What steps change, use and run is theirs.
+    for _ in ["drift", "cpu", "cpu60", "mem", "pids", "conn", "writes"] {
+        row.text("");
+    }
+    row.text(first.info.image.escaped().to_string());
+    row.count(told.count);
+    for _ in ["exit", "ready", "pod"] {
+        row.text("");
+    }
+    row.text(latest.info.runtime.word());
+    row.text("build");
+    told.tell(core, &mut row);
+    Some(row)
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::builds::LittleFindings;
 use super::query::Query;
 use super::row::{Row, RowKey};
 use super::screen::{ScreenDef, written};
@@ -58,7 +59,14 @@ fn rows(core: &Core, query: &Query<'_>) -> Vec<Row> {
         let silenced = std::cmp::Reverse(finding.silenced.is_some());
         std::cmp::Reverse((silenced, finding.severity, finding.last, finding.id))
     });
-    found
+    let builds = core.state.builds();
+    let mut little = LittleFindings::default();
+    if query.container.is_none() && !query.flat && query.filter.is_empty() && query.sort.is_none() {
+        little = LittleFindings::new(&builds);
+        found.retain(|finding| !little.fold(finding));
+    }
+    let silenced = found.partition_point(|finding| finding.silenced.is_none());
+    let mut rows: Vec<Row> = found
         .into_iter()
         .map(|finding| {
             let mut row = Row::new(RowKey::Finding(finding.id), finding.last);
@@ -77,5 +85,13 @@ fn rows(core: &Core, query: &Query<'_>) -> Vec<Row> {
             row.text(if row.faded { "silenced" } else { "open" });
             row
         })
-        .collect()
+        .collect();
+    // Among the lesser ones: by severity, then the latest.
+    for row in little.rows(core, &builds) {
+        let order = |row: &Row| (row.severity, row.at);
+        let open = rows.get(..silenced).unwrap_or_default();
+        let at = open.partition_point(|other| order(other) >= order(&row));
+        rows.insert(at, row);
+    }
+    rows
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::tally::{drifted, found};
 use crate::core::Core;
 use crate::detect::Severity;
-use crate::event::{Bytes, ContainerInfo, Timestamp};
+use crate::event::{Bytes, ContainerInfo, Role, Timestamp};
 use crate::state::Container;
 
 /// Key of an image: the digest, or where none is known the name.
@@ -96,6 +96,10 @@ pub(in crate::tui) fn images(core: &Core) -> BTreeMap<ImageKey, Image<'_>> {
     let mut newest: BTreeMap<&Bytes, (Option<Timestamp>, &str)> = BTreeMap::new();
     for container in core.state.containers.values() {
         let info = &container.info;
+        // What builders make in between is no image that anybody runs.
+        if info.role == Role::Build {
+            continue;
+        }
         let Some(key) = ImageKey::of(info) else {
             continue;
         };

@@ -1,6 +1,7 @@
 //! The screens, one file each, and their rows: filtered, sorted and counted for every use.
 
 pub(super) mod belonging;
+mod builds;
 mod containers;
 mod drift_class;
 mod events;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 
 use belonging::belonging;
 pub(super) use belonging::container_of;
+pub(super) use builds::open_findings;
 pub(super) use drift_class::DriftClass;
 pub(in crate::tui) use flagged::FlaggedTargets;
 pub(super) use image::{ImageKey, images};

@@ -17,6 +17,8 @@ use crate::tui::theme::Token;
 pub(in crate::tui) enum RowKey {
     Incident(IncidentId),
     Container(ContainerId),
+    /// An image build, by its first step.
+    Build(ContainerId),
     Finding(FindingId),
     Process(u32),
     Connection(ConnectionKey),

@@ -12,7 +12,7 @@ use crate::detect::rule_context::RuleContext;
 use crate::detect::rule_memory::RuleMemories;
 use crate::detect::rules::bare_shells::shell;
 use crate::detect::{Severity, program_roles};
-use crate::event::{Bytes, Connect, Endpoint, Exec, File, FileOp, Protocol};
+use crate::event::{Bytes, Connect, Endpoint, Exec, File, FileOp, Origin, Protocol};
 
 /// The one finding of a container.
 pub(super) const SUBJECT: &[u8] = b"shells";
@@ -30,6 +30,7 @@ pub(super) enum ShellDeed {
     Writes,
     Reads,
     Connects,
+    Builds,
 }
 
 impl ShellDeed {
@@ -43,6 +44,7 @@ impl ShellDeed {
             Self::Writes => "wrote a program or start-up file",
             Self::Reads => "read a secret",
             Self::Connects => "connected out",
+            Self::Builds => "ran a program that was built for it",
         }
     }
 }
@@ -59,6 +61,8 @@ pub(super) fn ran(
         ShellDeed::Terminal
     } else if explores(ctx, memory, shell_above, exec) {
         ShellDeed::Explores
+    } else if builds(ctx, shell_above, exec) {
+        ShellDeed::Builds
     } else {
         return Alerts::none();
     };
@@ -71,6 +75,18 @@ pub(super) fn ran(
         format!("ran: {command}"),
         &command,
     )
+}
+
+/// The program is not the image's and lies where anybody may write, not in a directory of a build.
+fn builds(ctx: &RuleContext<'_>, shell: &ServerShell, exec: &Exec) -> bool {
+    const OPEN: [&[u8]; 4] = [b"/tmp", b"/var/tmp", b"/dev/shm", b"/run"];
+    let foreign = !matches!(exec.file.origin(), Origin::Image | Origin::Unknown);
+    let directory = catalog::path::directory(&exec.exe);
+    foreign
+        && shell.known == KnownCommand::New
+        && !shell.by_habit
+        && !ctx.installing()
+        && OPEN.contains(&directory)
 }
 
 /// The program has a terminal and the container was started without one.
@@ -140,8 +156,9 @@ pub(super) fn connected(
     // Clients of the image ask their neighbours.
     let name = program_roles::of(process);
     let names = ctx.names();
+    let foreign = !matches!(process.file.origin(), Origin::Image | Origin::Unknown);
     let any_purpose =
-        names.is_downloader(name) || names.is_shell(name) || names.is_interpreter(name);
+        names.is_downloader(name) || names.is_shell(name) || names.is_interpreter(name) || foreign;
     let near = match ip {
         std::net::IpAddr::V4(ip) => ip.is_private() || ip.is_link_local(),
         std::net::IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
