@@ -11,8 +11,11 @@ use aya::programs::FExit;
 use aya::{Btf, Ebpf, EbpfLoader};
 use hullwatch_abi::header::PID_NAMESPACE;
 
+use super::convert::ConvertError;
+use super::dns_streams::DnsStreams;
 use super::losses::Losses;
 use super::object::{load_error, named, take, tracepoint};
+use super::record::Decoded;
 use super::repeats::{Due, Repeats};
 use super::ring::Ring;
 use super::type_info::{self, TypeInfo};
@@ -20,7 +23,7 @@ use super::{
     Loss, Observed, ProbeConfig, ProbeError, Report, hooks, offsets, record, rings, tables,
 };
 use crate::event::{LostReason, Timestamp};
-use crate::system::SessionClock;
+use crate::system::{OwnProcess, SessionClock};
 
 static OBJECT: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/ebpf/hullwatch.bpf.o"));
@@ -57,6 +60,7 @@ pub struct Probe {
     refused: HashMap<MapData, u64, u8>,
     losses: [Losses; 3],
     repeats: Repeats,
+    dns_streams: DnsStreams,
     bad: u64,
     bad_detail: String,
     clock: SessionClock,
@@ -105,7 +109,12 @@ impl Probe {
         );
         let secrets = tables::secret_names()?;
         let requests = tables::ring_calls();
-        let (host, own) = (u32::from(config.host), std::process::id());
+        let host = u32::from(config.host);
+        // In another pid namespace its number is that of another process of the host.
+        let own = match OwnProcess::find() {
+            OwnProcess::Host(pid) => pid,
+            OwnProcess::Inside(..) | OwnProcess::Unknown => 0,
+        };
         let mounts = host_mounts()?;
         let fresh = fresh_since();
         let clock = SessionClock::of_this_program();
@@ -207,6 +216,7 @@ impl Probe {
             refused: HashMap::try_from(take(&mut programs, "REFUSED")?).map_err(load_error)?,
             losses,
             repeats: Repeats::new(take(&mut programs, "FILE_SEEN")?)?,
+            dns_streams: DnsStreams::default(),
             bad: 0,
             bad_detail: String::new(),
             clock,
@@ -265,23 +275,43 @@ impl Probe {
 
     /// Takes everything that waits; does not block. Returns the number of records.
     pub fn drain(&mut self, sink: &mut dyn FnMut(Observed)) -> usize {
-        self.ring
-            .drain(|bytes| match record::decode(bytes, self.clock) {
-                Ok(Some(mut observed)) => {
+        let records = self.ring.drain(|bytes| {
+            let told = match record::decode(bytes, self.clock) {
+                Ok(Decoded::Fact(mut observed)) => {
                     self.repeats.told(&mut observed);
                     sink(observed);
+                    Ok(())
                 }
-                Ok(None) => {}
-                Err(error) => {
-                    self.bad += 1;
-                    self.bad_detail = error.to_string();
-                }
-            })
+                Ok(Decoded::Piece(piece)) => self.dns_streams.take(&piece, sink),
+                Ok(Decoded::Nothing) => Ok(()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = told {
+                self.bad += 1;
+                self.bad_detail = error.to_string();
+            }
+        });
+        let overdue = self.dns_streams.overdue(self.clock.now(), sink);
+        self.count_bad(overdue);
+        records
     }
 
-    /// Repeated file operations that were counted and not yet reported.
+    /// Repeated file operations that were counted and not yet reported; of [`Due::All`] also the
+    /// answers to name queries of which a part came.
     pub fn repeats(&mut self, now: Timestamp, of: Due<'_>, sink: &mut dyn FnMut(Observed)) {
         self.repeats.due(now, of, sink);
+        if of == Due::All {
+            let begun = self.dns_streams.finish(sink);
+            self.count_bad(begun);
+        }
+    }
+
+    /// Counts what could not be decoded.
+    fn count_bad(&mut self, decoded: Result<(), ConvertError>) {
+        if let Err(error) = decoded {
+            self.bad += 1;
+            self.bad_detail = error.to_string();
+        }
     }
 
     /// What was lost since the last call.

@@ -1,6 +1,9 @@
 //! Kernel side of the way in: load the probes, read the ring buffer, decode records.
 
 pub mod convert;
+mod dns_streams;
+#[cfg(test)]
+mod dns_streams_tests;
 #[cfg(test)]
 mod fuzz;
 mod hooks;

@@ -2,13 +2,25 @@
 
 use hullwatch_abi::header::{Header, RUNTIME, kind};
 
-use super::convert::{self, ConvertError};
+use super::convert::{self, ConvertError, dns::Packet};
+use super::dns_streams::Piece;
 use super::{Observation, Observed};
 use crate::event::Kind;
 use crate::system::SessionClock;
 
-/// Decodes one record. `None` when it turns out not to be worth an event.
-pub(super) fn decode(bytes: &[u8], clock: SessionClock) -> Result<Option<Observed>, ConvertError> {
+/// What a record is.
+#[derive(Debug)]
+pub(super) enum Decoded<'a> {
+    /// A fact.
+    Fact(Observed),
+    /// A piece of an answer over TCP.
+    Piece(Piece<'a>),
+    /// Not worth an event.
+    Nothing,
+}
+
+/// Decodes one record.
+pub(super) fn decode(bytes: &[u8], clock: SessionClock) -> Result<Decoded<'_>, ConvertError> {
     let want = size_of::<Header>();
     let (head, body) = bytes.split_at_checked(want).ok_or(ConvertError::Short {
         kind: "header",
@@ -21,21 +33,30 @@ pub(super) fn decode(bytes: &[u8], clock: SessionClock) -> Result<Option<Observe
         kind::EXEC => Kind::Exec(Box::new(convert::task::exec(body, header.ppid, runtime)?)),
         kind::FORK => Kind::Fork(convert::task::fork(body, header.ppid, runtime)?),
         kind::EXIT => Kind::Exit(convert::task::exit(body)?),
-        kind::FILE if runtime => return Ok(None),
+        kind::FILE if runtime => return Ok(Decoded::Nothing),
         kind::FILE if convert::file::is_exec(body) => {
             let refused = convert::file::exec_refused(body, header.nspid)?;
             Kind::ExecRefused(Box::new(refused))
         }
         kind::FILE => match convert::file::decode(body, header.nspid)? {
             Some(file) => Kind::File(Box::new(file)),
-            None => return Ok(None),
+            None => return Ok(Decoded::Nothing),
         },
         kind::PRIVILEGE => Kind::Privilege(Box::new(convert::privilege::decode(body)?)),
         kind::CAPABILITY => Kind::Capability(convert::capability::decode(body)?),
         kind::NET => convert::net::decode(body)?,
         kind::DNS => match convert::dns::decode(body)? {
-            Some(dns) => Kind::Dns(Box::new(dns)),
-            None => return Ok(None),
+            Packet::Answer(dns) => Kind::Dns(Box::new(dns)),
+            Packet::Nothing => return Ok(Decoded::Nothing),
+            Packet::Segment(segment) => {
+                return Ok(Decoded::Piece(Piece {
+                    ts: clock.at(header.ts),
+                    cgroup: header.cgroup,
+                    pid: header.pid,
+                    nspid: header.nspid,
+                    segment,
+                }));
+            }
         },
         kind::CGROUP_BORN | kind::CGROUP_GONE => {
             let (id, parent, name) = convert::task::cgroup(body)?;
@@ -44,7 +65,7 @@ pub(super) fn decode(bytes: &[u8], clock: SessionClock) -> Result<Option<Observe
             } else {
                 Observation::CgroupGone { id }
             };
-            return Ok(Some(Observed {
+            return Ok(Decoded::Fact(Observed {
                 ts: clock.at(header.ts),
                 cgroup: header.cgroup,
                 pid: 0,
@@ -60,7 +81,7 @@ pub(super) fn decode(bytes: &[u8], clock: SessionClock) -> Result<Option<Observe
             });
         }
     };
-    Ok(Some(Observed {
+    Ok(Decoded::Fact(Observed {
         ts: clock.at(header.ts),
         cgroup: header.cgroup,
         pid: header.pid,

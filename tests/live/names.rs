@@ -55,9 +55,7 @@ fn inside_names() {
     let mut stream = TcpStream::connect(NAME_SERVER).unwrap();
     stream.set_read_timeout(wait).unwrap();
     let asked = question("stream.test");
-    let mut framed = u16::try_from(asked.len()).unwrap().to_be_bytes().to_vec();
-    framed.extend_from_slice(&asked);
-    stream.write_all(&framed).unwrap();
+    stream.write_all(&framed(&asked)).unwrap();
     assert_ne!(stream.read(&mut room).unwrap(), 0);
 }
 
@@ -79,9 +77,7 @@ fn tells_answers_to_name_queries() {
         let (mut peer, _) = streams.accept().unwrap();
         let len = peer.read(&mut room).unwrap();
         let reply = answer(&room[2..len]);
-        let mut framed = u16::try_from(reply.len()).unwrap().to_be_bytes().to_vec();
-        framed.extend_from_slice(&reply);
-        peer.write_all(&framed).unwrap();
+        peer.write_all(&framed(&reply)).unwrap();
     });
     let pid = container.run_test("names::inside_names", "");
     server.join().unwrap();
@@ -107,5 +103,129 @@ fn tells_answers_to_name_queries() {
     assert_eq!(
         (&*stream.name, &stream.addresses[..]),
         ("stream.test".into(), &[address][..])
+    );
+}
+
+/// Where the second name server listens.
+const LARGE_SERVER: &str = "127.83.12.54:53";
+
+/// An answer with 121 addresses, or with one behind a chain of 15 long names.
+fn large(question: &[u8]) -> Vec<u8> {
+    let mut message = question.to_vec();
+    message[2] |= 0x80;
+    let (chain, addresses) = match &question[13..18] {
+        b"chain" => (15, 1),
+        _ => (0, 121),
+    };
+    message[7] = chain + addresses;
+    let mut name = vec![0xc0, 12];
+    for n in 0..chain {
+        let mut next = Vec::new();
+        for label in 0..4_u8 {
+            next.push(60);
+            next.extend([b'a' + label, b'a' + n].repeat(30));
+        }
+        next.push(0);
+        message.extend_from_slice(&name);
+        message.extend_from_slice(&[0, 5, 0, 1, 0, 0, 0, 60]);
+        message.extend(u16::try_from(next.len()).unwrap().to_be_bytes());
+        message.extend_from_slice(&next);
+        name = next;
+    }
+    for n in 0..addresses {
+        message.extend_from_slice(&name);
+        message.extend_from_slice(&[0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, n]);
+    }
+    message
+}
+
+fn framed(message: &[u8]) -> Vec<u8> {
+    let mut framed = u16::try_from(message.len()).unwrap().to_be_bytes().to_vec();
+    framed.extend_from_slice(message);
+    framed
+}
+
+/// A message and the length in front of it.
+fn read_framed(peer: &mut TcpStream) -> Vec<u8> {
+    let mut length = [0; 2];
+    peer.read_exact(&mut length).unwrap();
+    let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
+    peer.read_exact(&mut message).unwrap();
+    message
+}
+
+#[test]
+#[ignore = "runs inside the container of another test"]
+fn inside_large_names() {
+    let mut room = [0; 16384];
+    for name in ["many.test", "chain.test"] {
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        socket.connect(LARGE_SERVER).unwrap();
+        socket.send(&question(name)).unwrap();
+        assert!(socket.recv(&mut room).unwrap() > 1024);
+    }
+    for names in [
+        &["length.test"][..],
+        &["halves.test"],
+        &["first.test", "second.test"],
+    ] {
+        let mut stream = TcpStream::connect(LARGE_SERVER).unwrap();
+        let asked = names.iter().flat_map(|name| framed(&question(name)));
+        stream.write_all(&asked.collect::<Vec<_>>()).unwrap();
+        for _ in names {
+            read_framed(&mut stream);
+        }
+    }
+}
+
+#[test]
+fn answers_that_do_not_fit_in_a_packet_are_told_whole() {
+    if !common::kernel_is_ready() {
+        return;
+    }
+    let mut probe = start();
+    let container = Container::new("18");
+    let datagrams = UdpSocket::bind(LARGE_SERVER).unwrap();
+    let streams = TcpListener::bind(LARGE_SERVER).unwrap();
+    let server = std::thread::spawn(move || {
+        let mut room = [0; 512];
+        for _ in 0..2 {
+            let (len, from) = datagrams.recv_from(&mut room).unwrap();
+            datagrams.send_to(&large(&room[..len]), from).unwrap();
+        }
+        for way in 0..3 {
+            let (mut peer, _) = streams.accept().unwrap();
+            peer.set_nodelay(true).unwrap();
+            let mut reply = framed(&large(&read_framed(&mut peer)));
+            // Each write is a segment of its own.
+            let cut = [2, 900, 0][way];
+            if way == 2 {
+                reply.extend(framed(&large(&read_framed(&mut peer))));
+            }
+            peer.write_all(&reply[..cut]).unwrap();
+            peer.write_all(&reply[cut..]).unwrap();
+        }
+    });
+    let pid = container.run_test("names::inside_large_names", "");
+    server.join().unwrap();
+    let kinds = seen(&mut probe, container.id(), pid);
+    let answers: Vec<(String, usize, bool)> = kinds
+        .iter()
+        .filter_map(|kind| match kind {
+            Kind::Dns(dns) => Some((dns.name.escaped().to_string(), dns.addresses.len(), dns.cut)),
+            _ => None,
+        })
+        .collect();
+    let told = |name: &str, addresses| (format!("{name}.test"), addresses, false);
+    assert_eq!(
+        answers,
+        [
+            told("many", 121),
+            told("chain", 1),
+            told("length", 121),
+            told("halves", 121),
+            told("first", 121),
+            told("second", 121),
+        ]
     );
 }

@@ -2,22 +2,44 @@
 
 use bytemuck::{Pod, Zeroable};
 
-/// Most bytes of a message that are kept.
-pub const MESSAGE_MAX: usize = 1024;
+/// Most bytes of a packet that are kept, a power of two: twice what resolvers ask for over UDP.
+pub const MESSAGE_MAX: usize = 8192;
 
-/// A packet from port 53. The message follows, `len` long, behind TCP with its own length in
-/// front.
+/// Bytes of one TCP connection and second that are kept whatever they are. Beyond them only segments
+/// that look like the begin of an answer are.
+pub const STREAM_BYTES: u32 = 64 << 10;
+
+/// Bits of [`DnsRecord::flags`]; the TCP header's.
+pub mod flag {
+    /// No byte follows the packet's.
+    pub const FIN: u8 = 1;
+    /// The sequence number is that before the first byte.
+    pub const SYN: u8 = 2;
+    /// The connection was broken off.
+    pub const RST: u8 = 4;
+}
+
+/// A packet from port 53: a message over UDP, a segment of the stream over TCP. What it carried
+/// follows, `len` bytes of it.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct DnsRecord {
+    /// The socket, as the kernel numbers sockets.
+    pub cookie: u64,
     /// The server that answered; IPv4 in the first four bytes.
     pub server: [u8; 16],
     /// Bytes the packet carried.
     pub total: u32,
-    /// Bytes that follow; fewer than `total` when the message was cut.
+    /// TCP's sequence number.
+    pub seq: u32,
+    /// Bytes that follow; fewer than `total` when the packet was cut.
     pub len: u16,
     /// IP version, 4 or 6.
     pub version: u8,
     /// Protocol number, 6 for TCP, 17 for UDP.
     pub protocol: u8,
+    /// Bits of [`flag`]; TCP only.
+    pub flags: u8,
+    /// Zero.
+    pub reserved: [u8; 3],
 }

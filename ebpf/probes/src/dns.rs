@@ -7,12 +7,14 @@
 use aya_ebpf::{
     EbpfContext as _,
     bindings::{__sk_buff, bpf_sock_addr},
-    helpers::{bpf_get_socket_cookie, bpf_skb_cgroup_id, bpf_skb_load_bytes},
+    helpers::{
+        bpf_get_socket_cookie, bpf_ktime_get_boot_ns, bpf_skb_cgroup_id, bpf_skb_load_bytes,
+    },
     macros::map,
     maps::{LruHashMap, PerCpuArray},
     programs::SkBuffContext,
 };
-use hullwatch_abi::dns::{DnsRecord, MESSAGE_MAX};
+use hullwatch_abi::dns::{DnsRecord, MESSAGE_MAX, STREAM_BYTES, flag};
 
 use crate::socket_facts::Who;
 
@@ -61,6 +63,51 @@ struct Asker {
 /// The process that asks through a socket, by the kernel's socket cookie.
 #[map]
 static DNS_ASKERS: LruHashMap<u64, Asker> = LruHashMap::with_max_entries(4096, 0);
+
+/// Bytes of a connection in one second.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Received {
+    second: u32,
+    bytes: u32,
+}
+
+/// By the kernel's socket cookie.
+#[map]
+static DNS_RECEIVED: LruHashMap<u64, Received> = LruHashMap::with_max_entries(4096, 0);
+
+/// True when the connection got at most [`STREAM_BYTES`] in this second, these `bytes` included.
+#[inline(always)]
+fn within(cookie: u64, bytes: u32) -> bool {
+    // SAFETY: no arguments. About a second is as good as one.
+    let second = (unsafe { bpf_ktime_get_boot_ns() } >> 30) as u32;
+    let Some(received) = DNS_RECEIVED.get_ptr_mut(&cookie) else {
+        let first = Received { second, bytes };
+        let _ = DNS_RECEIVED.insert(&cookie, &first, 0);
+        return true;
+    };
+    // SAFETY: a value of the map; another CPU may change it meanwhile, which only blurs the count.
+    let received = unsafe { &mut *received };
+    if received.second != second {
+        received.second = second;
+        received.bytes = 0;
+    }
+    if received.bytes > STREAM_BYTES {
+        return false;
+    }
+    received.bytes = received.bytes.saturating_add(bytes);
+    true
+}
+
+/// Whether an answer seems to begin at `start`: its length, the bit of an answer, one question.
+#[inline(always)]
+fn begins(packet: &SkBuffContext, start: usize) -> bool {
+    let Ok(begin) = packet.load::<[u8; 8]>(start) else {
+        return false;
+    };
+    let length = u32::from(u16::from_be_bytes([begin[0], begin[1]]));
+    length >= HEADER && begin[4] & 0x80 != 0 && begin[6] == 0 && begin[7] == 1
+}
 
 /// Whether this address is a name server's port, so that [`asked`] is to be called.
 #[inline(always)]
@@ -118,31 +165,34 @@ pub fn ingress(packet: &SkBuffContext, watched: impl FnOnce(u64) -> bool) -> Opt
     if !watched(cgroup) {
         return None;
     }
-    let start = if protocol == UDP {
-        transport + 8
+    // SAFETY: the context of a packet hook.
+    let cookie = unsafe { bpf_get_socket_cookie(packet.as_ptr()) };
+    let (start, seq, flags) = if protocol == UDP {
+        (transport + 8, 0, 0)
     } else {
-        let words: u8 = packet.load(transport + 12).ok()?;
-        transport + usize::from(words >> 4) * 4
+        // The sequence number; the acknowledged one; the header's length and the flags.
+        let tcp: [u8; 12] = packet.load(transport + 4).ok()?;
+        let seq = u32::from_be_bytes([tcp[0], tcp[1], tcp[2], tcp[3]]);
+        let start = transport + usize::from(tcp[8] >> 4) * 4;
+        (start, seq, tcp[9] & (flag::FIN | flag::SYN | flag::RST))
     };
     let total = packet.len().checked_sub(start as u32)?;
-    if total < HEADER {
+    if protocol == UDP && total < HEADER || total == 0 && flags == 0 {
         return None;
     }
-    if protocol == TCP {
-        // Only a segment that begins a message: its length, an answer's bit, one question.
-        let begin: [u8; 8] = packet.load(start).ok()?;
-        let length = u32::from(u16::from_be_bytes([begin[0], begin[1]]));
-        if length < HEADER || begin[4] & 0x80 == 0 || begin[6] != 0 || begin[7] != 1 {
-            return None;
-        }
+    if protocol == TCP && total != 0 && !within(cookie, total) && !begins(packet, start) {
+        return None;
     }
     let scratch = DNS_SCRATCH.get_ptr_mut(0)?;
     // SAFETY: the slot is this CPU's; packets are handed over one at a time on a CPU.
     let slot = unsafe { &mut *scratch };
     slot.record = DnsRecord::default();
+    slot.record.cookie = cookie;
     slot.record.total = total;
+    slot.record.seq = seq;
     slot.record.version = version;
     slot.record.protocol = protocol;
+    slot.record.flags = flags;
     if version == 4 {
         slot.record.server[..4].copy_from_slice(&front[12..16]);
     } else {
@@ -153,25 +203,25 @@ pub fn ingress(packet: &SkBuffContext, watched: impl FnOnce(u64) -> bool) -> Opt
     } else {
         total as u16
     };
-    // The compiler knows that the length lies between 12 and 1024 and would leave out the bounds
-    // the verifier wants to see; what comes out of memory it does not know.
+    // The compiler knows that the length lies below 8193 and would leave out the bounds the verifier
+    // wants to see; what comes out of memory it does not know.
     // SAFETY: reads what was just written.
     let len = u32::from(unsafe { (&raw const slot.record.len).read_volatile() });
-    let len = (len.wrapping_sub(1) & (MESSAGE_MAX as u32 - 1)) + 1;
-    // SAFETY: the length is 1 to 1024 and the area holds 2048 bytes.
-    let read = unsafe {
-        bpf_skb_load_bytes(
-            packet.as_ptr().cast(),
-            start as u32,
-            (&raw mut slot.message).cast(),
-            len,
-        )
-    };
-    if read != 0 {
-        return None;
+    if len != 0 {
+        let len = (len.wrapping_sub(1) & (MESSAGE_MAX as u32 - 1)) + 1;
+        // SAFETY: the length is 1 to 8192 and the area holds 16384 bytes.
+        let read = unsafe {
+            bpf_skb_load_bytes(
+                packet.as_ptr().cast(),
+                start as u32,
+                (&raw mut slot.message).cast(),
+                len,
+            )
+        };
+        if read != 0 {
+            return None;
+        }
     }
-    // SAFETY: the context of a packet hook.
-    let cookie = unsafe { bpf_get_socket_cookie(packet.as_ptr()) };
     // SAFETY: a copy of a map value.
     let asker = unsafe { DNS_ASKERS.get(&cookie) }.copied();
     let asker = asker.unwrap_or(Asker { pid: 0, nspid: 0 });

@@ -6,7 +6,7 @@ use aya_ebpf::{
     programs::{BtfTracePointContext, SkBuffContext, SockAddrContext},
 };
 use hullwatch_abi::{
-    dns::DnsRecord,
+    dns::{DnsRecord, MESSAGE_MAX},
     header::{Header, RUNTIME, kind},
     net::NetRecord,
 };
@@ -142,7 +142,7 @@ pub fn dns_connect6(ctx: SockAddrContext) -> i32 {
 #[cgroup_skb(ingress)]
 pub fn dns_ingress(ctx: SkBuffContext) -> i32 {
     if let Some(out) = dns::ingress(&ctx, gate::receives) {
-        let body = size_of::<DnsRecord>() + (out.len & 0x7ff);
+        let body = size_of::<DnsRecord>() + (out.len & (2 * MESSAGE_MAX - 1));
         // SAFETY: the head has room for the header right before the record.
         unsafe {
             let data = (&raw mut (*out.scratch).head)
@@ -151,7 +151,7 @@ pub fn dns_ingress(ctx: SkBuffContext) -> i32 {
             emit::send(
                 data,
                 header(kind::DNS, out.who, body),
-                size_of::<Header>() + size_of::<DnsRecord>() + (out.len & 0x7ff),
+                size_of::<Header>() + size_of::<DnsRecord>() + (out.len & (2 * MESSAGE_MAX - 1)),
             );
         }
     }

@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use hullwatch_abi::dns::DnsRecord;
+use hullwatch_abi::dns::{DnsRecord, flag};
+use simple_dns::Name;
 use simple_dns::rdata::RData;
-use simple_dns::{Name, Packet};
 
 use super::{ConvertError, fixed, take};
 use crate::event::{Bytes, Dns};
@@ -17,20 +17,45 @@ const SMALLEST_RECORD: usize = 11;
 /// The header's bit that says that the server cut the message.
 const TRUNCATED: u8 = 0x02;
 /// Addresses kept of one answer.
-const ADDRESSES_MAX: usize = 64;
+const ADDRESSES_MAX: usize = 256;
 
-/// Decodes the bytes behind the record's header. `None` for a packet that is no answer: a
-/// query that came from port 53.
+/// What a packet from port 53 brought.
+#[derive(Debug, PartialEq)]
+pub enum Packet<'a> {
+    /// An answer over UDP.
+    Answer(Dns),
+    /// No answer: a query that came from port 53.
+    Nothing,
+    /// A piece of a TCP stream.
+    Segment(Segment<'a>),
+}
+
+/// A piece of a TCP stream from port 53.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Segment<'a> {
+    /// The connection.
+    pub cookie: u64,
+    /// Who sent it.
+    pub server: IpAddr,
+    /// Number of its first byte in the stream.
+    pub seq: u32,
+    /// The stream begins with it, without a byte before.
+    pub begins: bool,
+    /// The stream ends after it, or was broken off.
+    pub ends: bool,
+    /// Its first bytes, up to [`hullwatch_abi::dns::MESSAGE_MAX`].
+    pub bytes: &'a [u8],
+    /// How many it has.
+    pub total: u32,
+}
+
+/// Decodes the bytes behind the record's header.
 ///
 /// # Errors
 /// When the record is cut, or the message is not one a resolver would take for an answer.
-pub fn decode(body: &[u8]) -> Result<Option<Dns>, ConvertError> {
+pub fn decode(body: &[u8]) -> Result<Packet<'_>, ConvertError> {
     let (record, mut rest) = fixed::<DnsRecord>(KIND, body)?;
-    let mut message = take(KIND, &mut rest, record.len)?;
-    if record.protocol == TCP {
-        // A length stands in front of each message.
-        message = message.get(2..).ok_or(malformed("no length"))?;
-    }
+    let bytes = take(KIND, &mut rest, record.len)?;
     let s = record.server;
     let server = match record.version {
         4 => IpAddr::V4(Ipv4Addr::new(s[0], s[1], s[2], s[3])),
@@ -43,19 +68,40 @@ pub fn decode(body: &[u8]) -> Result<Option<Dns>, ConvertError> {
             });
         }
     };
-    Ok(answer(message)?.map(|dns| Dns {
-        server: Some(server),
-        ..dns
-    }))
+    if record.protocol == TCP {
+        let begins = record.flags & flag::SYN != 0;
+        return Ok(Packet::Segment(Segment {
+            cookie: record.cookie,
+            server,
+            seq: record.seq.wrapping_add(begins.into()),
+            begins,
+            ends: record.flags & (flag::FIN | flag::RST) != 0,
+            bytes,
+            total: record.total.max(record.len.into()),
+        }));
+    }
+    let dns = answer(bytes, server)?;
+    Ok(dns.map_or(Packet::Nothing, Packet::Answer))
 }
 
 fn malformed(what: &'static str) -> ConvertError {
     ConvertError::Malformed { kind: KIND, what }
 }
 
+/// Whether these first bytes of a message are those of an answer to one question; `None` when they
+/// are too few to tell.
+#[must_use]
+pub fn is_answer(message: &[u8]) -> Option<bool> {
+    let &[_, _, flags, _, qd_high, qd_low] = message.first_chunk()?;
+    Some(flags & 0x80 != 0 && qd_high == 0 && qd_low == 1)
+}
+
 /// Reads one message. A message that was cut, or goes wrong somewhere behind the question, still
-/// gives the name and the addresses up to there.
-fn answer(message: &[u8]) -> Result<Option<Dns>, ConvertError> {
+/// gives the name and the addresses up to there. `None` for one that is no answer.
+///
+/// # Errors
+/// When not even its question can be read, or it is not one a resolver would take for an answer.
+pub fn answer(message: &[u8], server: IpAddr) -> Result<Option<Dns>, ConvertError> {
     let mut message = message.to_vec();
     let Some(
         &[
@@ -118,17 +164,17 @@ fn answer(message: &[u8]) -> Result<Option<Dns>, ConvertError> {
         rcode: flags_low & 15,
         addresses,
         cut: packet.answers.len() < claimed || too_many || by_server,
-        server: None,
+        server: Some(server),
     }))
 }
 
 /// The message with as many answers as can be read. Since a reader stops at the first bad one,
 /// the number is found by halving.
-fn longest(message: &mut [u8], most: usize) -> Option<Packet<'_>> {
+fn longest(message: &mut [u8], most: usize) -> Option<simple_dns::Packet<'_>> {
     let with = |count: usize, message: &mut [u8]| {
         let count = u16::try_from(count).unwrap_or(u16::MAX);
         message[6..8].copy_from_slice(&count.to_be_bytes());
-        Packet::parse(message).is_ok()
+        simple_dns::Packet::parse(message).is_ok()
     };
     let (mut good, mut bad) = (0, most + 1);
     if with(most, message) {
@@ -147,7 +193,7 @@ fn longest(message: &mut [u8], most: usize) -> Option<Packet<'_>> {
         }
     }
     with(good, message);
-    Packet::parse(message).ok()
+    simple_dns::Packet::parse(message).ok()
 }
 
 /// Offset of the first question's type.
@@ -220,10 +266,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use simple_dns::rdata::{A, AAAA, CNAME, NULL};
-    use simple_dns::{CLASS, PacketFlag, QCLASS, QTYPE, Question, RCODE, ResourceRecord, TYPE};
+    use simple_dns::{
+        CLASS, Packet as Message, PacketFlag, QCLASS, QTYPE, Question, RCODE, ResourceRecord, TYPE,
+    };
 
-    fn reply(name: &'static str, qtype: TYPE, answers: Vec<RData<'static>>) -> Packet<'static> {
-        let mut packet = Packet::new_reply(7);
+    fn reply(name: &'static str, qtype: TYPE, answers: Vec<RData<'static>>) -> Message<'static> {
+        let mut packet = Message::new_reply(7);
         packet.set_flags(PacketFlag::RESPONSE);
         packet.questions.push(Question::new(
             Name::new_unchecked(name),
@@ -256,11 +304,18 @@ mod tests {
         bytes
     }
 
-    fn udp(message: &[u8]) -> Dns {
-        decode(&record(message, 17)).unwrap().unwrap()
+    fn told(record: &[u8]) -> Result<Dns, ConvertError> {
+        match decode(record)? {
+            Packet::Answer(dns) => Ok(dns),
+            other => panic!("{other:?}"),
+        }
     }
 
-    fn chain() -> Packet<'static> {
+    fn udp(message: &[u8]) -> Dns {
+        told(&record(message, 17)).unwrap()
+    }
+
+    fn chain() -> Message<'static> {
         reply(
             "WWW.Example.org",
             TYPE::A,
@@ -289,13 +344,17 @@ mod tests {
     }
 
     #[test]
-    fn tcp_carries_a_length_in_front() {
-        let message = chain().build_bytes_vec().unwrap();
-        let mut framed = u16::try_from(message.len()).unwrap().to_be_bytes().to_vec();
-        framed.extend_from_slice(&message);
-        let dns = decode(&record(&framed, 6)).unwrap().unwrap();
-        assert_eq!(dns.name, "www.example.org");
-        assert_eq!(dns.addresses.len(), 2);
+    fn a_segment_is_told_as_it_came() {
+        let mut segment = record(b"abc", TCP);
+        // 0x0102_0304, behind the cookie, the server and the total; SYN and FIN in the last word.
+        segment[28..32].copy_from_slice(&0x0102_0304_u32.to_ne_bytes());
+        segment[36] = flag::SYN | flag::FIN;
+        let Packet::Segment(segment) = decode(&segment).unwrap() else {
+            panic!("a segment");
+        };
+        assert_eq!((segment.seq, segment.total), (0x0102_0305, 3));
+        assert_eq!(segment.bytes, b"abc");
+        assert!(segment.begins && segment.ends);
     }
 
     #[test]
@@ -307,7 +366,7 @@ mod tests {
         assert_eq!(dns.name, "nowhere.test");
         let mut query = packet.build_bytes_vec().unwrap();
         query[2] &= 0x7f;
-        assert_eq!(decode(&record(&query, 17)).unwrap(), None);
+        assert_eq!(decode(&record(&query, 17)).unwrap(), Packet::Nothing);
     }
 
     #[test]
@@ -315,8 +374,7 @@ mod tests {
         let whole = chain().build_bytes_vec().unwrap();
         let mut seen = Vec::new();
         for len in 0..whole.len() {
-            if let Ok(dns) = decode(&record(&whole[..len], 17)) {
-                let dns = dns.unwrap();
+            if let Ok(dns) = told(&record(&whole[..len], 17)) {
                 assert_eq!(dns.name, "www.example.org");
                 assert!(dns.cut, "{len} bytes are not all");
                 seen.push(dns.addresses.len());
@@ -332,15 +390,18 @@ mod tests {
 
     #[test]
     fn more_addresses_than_are_kept_are_said() {
-        let answer = |count: u8| {
-            let addresses = (0..count).map(|n| RData::A(A::from(Ipv4Addr::new(192, 0, 2, n))));
+        let answer = |count: u16| {
+            let addresses = (0..count).map(|n| {
+                let [high, low] = n.to_be_bytes();
+                RData::A(A::from(Ipv4Addr::new(192, 0, high, low)))
+            });
             let packet = reply("many.test", TYPE::A, addresses.collect());
             let dns = udp(&packet.build_bytes_vec_compressed().unwrap());
             (dns.addresses.len(), dns.cut)
         };
-        assert_eq!(answer(64), (64, false));
-        assert_eq!(answer(65), (64, true));
-        assert_eq!(answer(121), (64, true));
+        assert_eq!(answer(121), (121, false));
+        assert_eq!(answer(256), (256, false));
+        assert_eq!(answer(257), (256, true));
     }
 
     #[test]
@@ -389,7 +450,6 @@ mod tests {
         refused(&[0, 7, 0x80, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1]);
         refused(&[0, 7, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1]);
         refused(&[0, 7, 0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 9]);
-        assert!(decode(&record(b"x", 6)).is_err());
         let whole = record(&chain().build_bytes_vec().unwrap(), 17);
         assert!(matches!(
             decode(&whole[..whole.len() - 1]),
