@@ -15,7 +15,7 @@ mod clock;
 mod namespaces;
 
 pub(crate) use clock::{SessionClock, wall_now};
-pub(crate) use namespaces::{host_pid, join_host_cgroups, unseen};
+pub(crate) use namespaces::{OwnProcess, join_host_cgroups, unseen};
 
 /// The present on the session's clock.
 #[must_use]
@@ -123,7 +123,8 @@ pub(crate) fn cgroup2_mount() -> Result<PathBuf, String> {
     let table =
         fs::read("/proc/self/mountinfo").map_err(|e| format!("/proc/self/mountinfo: {e}"))?;
     cgroup2_in(&table).ok_or_else(|| {
-        "no cgroup2 file system is mounted; mount one, e.g. mount -t cgroup2 none /sys/fs/cgroup/unified"
+        "no cgroup2 file system is mounted with its root; mount one, e.g. mount -t cgroup2 none \
+         /sys/fs/cgroup/unified, in a container the host's: --volume /sys/fs/cgroup:/sys/fs/cgroup:ro"
             .to_owned()
     })
 }

@@ -15,6 +15,7 @@ use super::password_hashes;
 use super::root_files::RootFiles;
 use super::shared::LiveShared;
 use super::unreported::UnreportedContainers;
+use super::unwatched::UnwatchedContainers;
 use crate::containers::compare::Comparer;
 use crate::containers::usage::UsageSampler;
 use crate::containers::{
@@ -28,6 +29,7 @@ use crate::event::{
 use crate::probe::{Due, Observation, Observed, Probe};
 use crate::response::ResponseResult;
 use crate::state::Owner;
+use crate::system::OwnProcess;
 
 /// How long records gather in the kernel's buffer.
 const POLL: Duration = Duration::from_millis(20);
@@ -44,6 +46,7 @@ pub(super) struct Collector<'a> {
     pub(super) lifecycle: Lifecycle,
     root_files: RootFiles,
     pub(super) unreported: UnreportedContainers,
+    pub(super) unwatched: UnwatchedContainers,
     pub(super) facts: ContainerFacts,
     pub(super) sampler: UsageSampler,
     pub(super) processes: ProcessSampler,
@@ -60,8 +63,8 @@ pub(super) struct Collector<'a> {
     pub(super) refused: BTreeMap<u64, Option<Owner>>,
     /// The host's own processes are watched as well.
     pub(super) host: bool,
-    /// This program's process, as the kernel reports it.
-    own_pid: Option<u32>,
+    /// This program's process.
+    own: OwnProcess,
     pub(super) shared: &'a LiveShared,
 }
 
@@ -92,6 +95,7 @@ pub(super) fn run(
         lifecycle: Lifecycle::default(),
         root_files: RootFiles::default(),
         unreported: UnreportedContainers::default(),
+        unwatched: UnwatchedContainers::default(),
         facts: ContainerFacts::default(),
         sampler: UsageSampler::new(),
         processes: ProcessSampler::default(),
@@ -106,7 +110,7 @@ pub(super) fn run(
         lost_total: 0,
         refused: BTreeMap::new(),
         host,
-        own_pid: crate::system::host_pid(),
+        own: OwnProcess::find(),
         shared,
     };
     tracing::info!(containers = existing.len(), "listing what is there");
@@ -357,7 +361,7 @@ impl Collector<'_> {
                     return;
                 };
                 // In a container, what this program does to watch would be an attack by others.
-                if container.is_some() && Some(pid) == self.own_pid {
+                if self.own.is(cgroup, pid, nspid) {
                     return;
                 }
                 self.event(ts, container, pid, nspid, kind);
@@ -437,6 +441,7 @@ impl Collector<'_> {
                 if kind == EngineKind::Docker {
                     self.lifecycle.kept_by_engine(&update.id);
                 }
+                self.unwatched.told(&update.id, &update.event);
                 if matches!(update.event.action, ContainerAction::Died(_))
                     && !self.lifecycle.end(&update.id)
                 {
@@ -463,6 +468,7 @@ impl Collector<'_> {
             RuntimeMessage::State(kind, state) => {
                 if kind == EngineKind::Docker && !matches!(state, EngineState::Connected { .. }) {
                     self.lifecycle.engine_lost();
+                    self.unwatched.engine_lost();
                 }
                 self.shared.engines.lock().insert(kind, state);
             }

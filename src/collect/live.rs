@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -80,6 +80,10 @@ pub struct LiveStatus {
     pub kernel: String,
     /// The engines that are asked.
     pub engines: BTreeMap<EngineKind, EngineState>,
+    /// Containers that an engine says run and of which nothing is seen.
+    pub unwatched: usize,
+    /// Containers that ran before watching began are not seen from where this program runs.
+    pub older_unwatched: bool,
     /// What attached.
     pub report: Report,
     /// The recording.
@@ -103,6 +107,7 @@ pub struct RecordingStatus {
 pub struct Live {
     shared: Arc<LiveShared>,
     report: Report,
+    older_unwatched: bool,
     blind: Vec<BlindRule>,
     /// The policy file and its watcher.
     policy: Option<(PathBuf, PolicyWatch)>,
@@ -153,6 +158,7 @@ impl Live {
             } else {
                 BTreeMap::new()
             }),
+            unwatched: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
             scanning: Arc::default(),
             scan_asked: Mutex::default(),
@@ -202,6 +208,7 @@ impl Live {
         Ok(Self {
             shared,
             report,
+            older_unwatched: crate::system::unseen_containers().is_some(),
             blind: blind::rules(&missing),
             policy,
             _baselines: baselines,
@@ -246,6 +253,8 @@ impl Live {
             host: uname.nodename().to_string_lossy().into_owned(),
             kernel: uname.release().to_string_lossy().into_owned(),
             engines: self.engines(),
+            unwatched: self.shared.unwatched.load(Ordering::Relaxed),
+            older_unwatched: self.older_unwatched,
             report: self.report.clone(),
             recording: self.shared.recorder.lock().as_ref().map(|recorder| {
                 let status = recorder.status();

@@ -22,6 +22,7 @@ mod root_files;
 mod shared;
 mod tick;
 mod unreported;
+mod unwatched;
 
 pub use capabilities::give_up as give_up_privileges;
 pub use live::{Live, LiveError, LiveOptions, LiveStatus, RecordingStatus};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 
 use parking_lot::Mutex;
 
@@ -28,6 +28,8 @@ pub(super) struct LiveShared {
     pub(super) past: Option<Arc<Past>>,
     /// States of the engines asked; of several containerds the one that changed last.
     pub(super) engines: Mutex<BTreeMap<EngineKind, EngineState>>,
+    /// Containers that an engine says run and of which nothing is seen.
+    pub(super) unwatched: AtomicUsize,
     pub(super) stop: AtomicBool,
     /// The scan under way.
     pub(super) scanning: Arc<drift_scan::Current>,

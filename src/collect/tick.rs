@@ -1,6 +1,7 @@
 //! What the collector does once a second: losses, usage, containers that no engine reports.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::collector::Collector;
@@ -68,6 +69,10 @@ impl Collector<'_> {
         }
         let lifecycle = &self.lifecycle;
         self.facts.tick(|id| lifecycle.is_running(id));
+        let unwatched = self
+            .unwatched
+            .tick(|id| lifecycle.is_running(id) || lifecycle.has_ended(id));
+        self.shared.unwatched.store(unwatched, Ordering::Relaxed);
         self.end_namespaces(now);
         self.describe(now);
         self.confine(now);

@@ -1,7 +1,8 @@
 //! Which namespaces of the host this program is in: inside a container it may see only itself.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 
 use rustix::fd::AsFd as _;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -36,10 +37,51 @@ fn has_own_pids() -> bool {
     is_in("self", "pid", HOST_PID) == Some(false)
 }
 
-/// The id of this process in the host's pid namespace; `None` where it is in another one, which does
-/// not show it.
-pub(crate) fn host_pid() -> Option<u32> {
-    (!has_own_pids()).then(std::process::id)
+/// This process, as the kernel reports it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OwnProcess {
+    /// In the host's pid namespace: by its id.
+    Host(u32),
+    /// In another one, which does not tell that: by its cgroup and its id there.
+    Inside(u64, u32),
+    /// Its cgroup cannot be seen: nothing of its container is watched either.
+    Unknown,
+}
+
+impl OwnProcess {
+    /// Looks it up.
+    pub(crate) fn find() -> Self {
+        let pid = std::process::id();
+        if !has_own_pids() {
+            return Self::Host(pid);
+        }
+        let read =
+            |file: &str| fs::read_to_string(format!("/proc/self/{file}")).unwrap_or_default();
+        let directory = own_cgroup(&read("cgroup"), &read("mountinfo"));
+        let cgroup = directory.and_then(|directory| fs::metadata(directory).ok());
+        cgroup.map_or(Self::Unknown, |cgroup| Self::Inside(cgroup.ino(), pid))
+    }
+
+    /// Whether a process is it.
+    pub(crate) fn is(self, cgroup: u64, pid: u32, nspid: u32) -> bool {
+        match self {
+            Self::Host(own) => own == pid,
+            Self::Inside(own, own_pid) => (own, own_pid) == (cgroup, nspid),
+            Self::Unknown => false,
+        }
+    }
+}
+
+/// The directory of this process's version 2 cgroup.
+fn own_cgroup(cgroups: &str, mounts: &str) -> Option<PathBuf> {
+    let own = cgroups.lines().find_map(|line| line.strip_prefix("0::"))?;
+    mounts.lines().find_map(|line| {
+        let (front, back) = line.split_once(" - ")?;
+        let mut fields = front.split(' ').skip(3);
+        let (root, at) = (fields.next()?, fields.next()?);
+        let below = Path::new(own).strip_prefix(root).ok()?;
+        (back.split(' ').next() == Some("cgroup2")).then(|| Path::new(at).join(below))
+    })
 }
 
 /// Moves this thread, and those it starts, into the host's cgroup namespace where it is in another
@@ -120,4 +162,35 @@ pub(crate) fn unseen() -> Vec<UnseenFacts> {
         });
     }
     unseen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_own_cgroup_is_found_below_the_mount_that_shows_it() {
+        let cgroups = "12:pids:/docker/x\n0::/docker/x\n";
+        let mounts = "31 23 0:28 / / rw - overlay overlay rw\n\
+            41 31 0:38 /docker/y /mnt rw - cgroup2 cgroup rw\n\
+            42 31 0:38 / /sys/fs/cgroup/unified rw,nosuid - cgroup2 cgroup2 rw\n";
+        let found = own_cgroup(cgroups, mounts).unwrap();
+        assert_eq!(found, Path::new("/sys/fs/cgroup/unified/docker/x"));
+        let alone = "41 31 0:38 /docker/x /sys/fs/cgroup rw - cgroup2 cgroup rw\n";
+        let found = own_cgroup(cgroups, alone).unwrap();
+        assert_eq!(found, Path::new("/sys/fs/cgroup"));
+        assert_eq!(
+            own_cgroup(cgroups, "31 23 0:28 / / rw - overlay overlay rw\n"),
+            None
+        );
+    }
+
+    #[test]
+    fn a_process_with_the_same_number_elsewhere_is_another() {
+        let inside = OwnProcess::Inside(7, 12);
+        assert!(inside.is(7, 4000, 12));
+        assert!(!inside.is(8, 4001, 12) && !inside.is(7, 12, 13));
+        assert!(OwnProcess::Host(12).is(7, 12, 1));
+        assert!(!OwnProcess::Unknown.is(0, 0, 0));
+    }
 }

@@ -38,6 +38,8 @@ pub struct Status {
     pub doing: String,
     /// What does not go on although it was asked for, in a few words, and why.
     pub trouble: Option<(&'static str, String)>,
+    /// Which containers are not watched, in words; empty when all are.
+    pub unwatched: String,
     /// The engine or a probe is missing.
     pub degraded: bool,
     /// The moment shown, unless it is the present.
@@ -91,6 +93,16 @@ fn docker(state: Option<EngineState>) -> (String, bool) {
     }
 }
 
+/// Which containers are not watched: `count` that an engine told of, or those that are older.
+fn unwatched(count: usize, older: bool) -> String {
+    match (count, older) {
+        (0, false) => String::new(),
+        (0, true) => "older containers not watched".to_owned(),
+        (1, _) => "1 container not watched".to_owned(),
+        (count, _) => format!("{count} containers not watched"),
+    }
+}
+
 impl Status {
     /// While the probes are being attached.
     pub(super) fn attaching() -> Self {
@@ -131,6 +143,7 @@ impl Status {
             mode,
             doing: doing.join(" "),
             trouble,
+            unwatched: unwatched(status.unwatched, status.older_unwatched),
             degraded: engine_down || refused > 0,
             clock: past.map(Player::position),
             ..Self::default()

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use crate::common::{BUSYBOX, Engine, engine_is_ready};
+use crate::common::{BUSYBOX, DEBIAN, Engine, engine_is_ready};
 use crate::screen::{Screen, at_home};
 
 #[test]
@@ -151,5 +151,58 @@ fn responses_are_copied_and_made_only_when_allowed_and_confirmed() {
     });
     assert_eq!(paused(), "true");
     screen.type_in("\x03");
+    assert!(screen.ended());
+}
+
+/// From a container that hides the host's cgroups, the engine's containers are counted as not watched.
+#[test]
+fn containers_that_are_not_watched_are_counted_on_the_first_line() {
+    if !engine_is_ready() {
+        return;
+    }
+    let engine = Engine::tests();
+    let _other = engine.run(&[], BUSYBOX, &["sleep", "600"]);
+    let socket = engine.0.strip_prefix("unix://").unwrap();
+    let mounts = [
+        format!("{}:/hullwatch:ro", env!("CARGO_BIN_EXE_hullwatch")),
+        format!("{socket}:/engine.sock"),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    // Not --privileged, which a host that is a container itself may not give.
+    let rights = [
+        "--cap-add=SYS_ADMIN",
+        "--cap-add=SYS_PTRACE",
+        "--cap-add=NET_ADMIN",
+        "--cap-add=DAC_READ_SEARCH",
+        "--security-opt=seccomp=unconfined",
+        "--security-opt=apparmor=unconfined",
+    ];
+    let start = |engine_options: &[&str]| {
+        let words = ["docker", "-H", &engine.0, "run", "--rm", "-it"];
+        let inside = [
+            "--network=none",
+            "--cgroupns=private",
+            "-e",
+            "LC_ALL=C.UTF-8",
+        ];
+        let volumes = ["-v", &mounts[0], "-v", &mounts[1], DEBIAN, "/hullwatch"];
+        let words = [&words[..], &rights, &inside, &volumes, engine_options].concat();
+        Screen::start(&words, &at_home(folder.path()))
+    };
+    let mut screen = start(&["--docker-host", "unix:///engine.sock"]);
+    screen.shows(24, 80, |picture| {
+        let text = picture.contents();
+        let first = text.lines().next().unwrap_or_default();
+        first.contains("not watched") && first.contains("container") && !first.contains("older")
+    });
+    screen.type_in("q");
+    assert!(screen.ended());
+    let mut screen = start(&["--no-engine"]);
+    screen.shows(24, 80, |picture| {
+        let text = picture.contents();
+        let first = text.lines().next().unwrap_or_default();
+        first.contains("older containers not watched")
+    });
+    screen.type_in("q");
     assert!(screen.ended());
 }

@@ -85,6 +85,7 @@ pub(super) fn status(
             theme.text(),
         ));
     }
+    right.push(part(0, &status.unwatched, theme.bad()));
     let lost = core.state.totals.lost;
     let lost_style = if lost == 0 { theme.dim() } else { theme.bad() };
     right.push(part(0, &format!("{lost} lost"), lost_style));

@@ -1,0 +1,88 @@
+//! Containers that an engine says run and of which no process is seen: on another host, or hidden by
+//! the container that this program runs in.
+
+use std::collections::BTreeMap;
+
+use crate::event::{ContainerAction, ContainerEvent, ContainerId};
+
+/// Ticks after which one counts: an engine may tell of a container before its cgroup is seen.
+const PATIENCE: u32 = 3;
+/// Containers remembered. More are not counted.
+const MAX_CONTAINERS: usize = 4096;
+
+/// Those not seen, with the ticks since they were told of.
+#[derive(Debug, Default)]
+pub(super) struct UnwatchedContainers {
+    told: BTreeMap<ContainerId, u32>,
+}
+
+impl UnwatchedContainers {
+    /// An engine tells of a container.
+    pub(super) fn told(&mut self, id: &ContainerId, event: &ContainerEvent) {
+        use ContainerAction::{Died, Gone, Removed};
+        let init = event.info.as_ref().map(|info| info.init_pid);
+        if matches!(event.action, Died(_) | Gone | Removed) || init == Some(0) {
+            self.told.remove(id);
+        } else if init.is_some() && self.told.len() < MAX_CONTAINERS {
+            self.told.entry(id.clone()).or_default();
+        }
+    }
+
+    /// The engine went away, so that nobody tells of their ends.
+    pub(super) fn engine_lost(&mut self) {
+        self.told.clear();
+    }
+
+    /// Forgets those that are seen by now, or ended; the number of the others.
+    pub(super) fn tick(&mut self, is_seen: impl Fn(&ContainerId) -> bool) -> usize {
+        self.told.retain(|id, ticks| {
+            *ticks = ticks.saturating_add(1);
+            !is_seen(id)
+        });
+        self.told
+            .values()
+            .filter(|ticks| **ticks > PATIENCE)
+            .count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::ContainerInfo;
+
+    fn event(action: ContainerAction, init_pid: u32) -> ContainerEvent {
+        let info = ContainerInfo {
+            init_pid,
+            ..ContainerInfo::default()
+        };
+        ContainerEvent {
+            action,
+            info: Some(Box::new(info)),
+        }
+    }
+
+    #[test]
+    fn what_an_engine_says_runs_and_is_not_seen_counts_after_a_while() {
+        let mut unwatched = UnwatchedContainers::default();
+        let [seen, hidden, stopped, ends] =
+            ["seen", "hidden", "stopped", "ends"].map(ContainerId::new);
+        for id in [&seen, &hidden, &ends] {
+            unwatched.told(id, &event(ContainerAction::Existing, 7));
+        }
+        unwatched.told(&stopped, &event(ContainerAction::Info, 0));
+        let mut after = |ticks: u32| {
+            let mut count = 0;
+            for _ in 0..ticks {
+                count = unwatched.tick(|id| *id == seen);
+            }
+            count
+        };
+        assert_eq!(after(PATIENCE), 0, "they may be about to be seen");
+        assert_eq!(after(1), 2);
+        unwatched.told(&ends, &event(ContainerAction::Died(0), 7));
+        assert_eq!(unwatched.tick(|id| *id == seen), 1);
+        unwatched.engine_lost();
+        assert_eq!(unwatched.tick(|_| false), 0);
+    }
+}

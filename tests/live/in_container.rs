@@ -1,0 +1,75 @@
+//! hullwatch itself in a container, with more and with less of the host to see.
+
+use hullwatch::event::ContainerId;
+use serde_json::Value;
+
+use crate::common::{self, BUSYBOX, DEBIAN, Engine};
+
+/// What hullwatch printed in a container with these options, which it watched from for a while.
+fn watch(options: &[&str]) -> (ContainerId, Vec<Value>, String) {
+    let engine = Engine::tests();
+    let program = format!("{}:/hullwatch:ro", env!("CARGO_BIN_EXE_hullwatch"));
+    // Not --privileged, which a host that is a container itself may not give.
+    let rights = [
+        "--cap-add=SYS_ADMIN",
+        "--cap-add=SYS_PTRACE",
+        "--cap-add=NET_ADMIN",
+        "--cap-add=DAC_READ_SEARCH",
+        "--security-opt=seccomp=unconfined",
+        "--security-opt=apparmor=unconfined",
+    ];
+    let options = [&rights, &["-v", &program][..], options].concat();
+    let words = ["/hullwatch", "watch", "--no-engine", "--duration", "4s"];
+    let words = [&words[..], &["--events", "findings,container"]].concat();
+    let container = engine.run_to_end(&options, DEBIAN, &words);
+    let said = container.said();
+    let lines = said
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok());
+    (container.id.clone(), lines.collect(), said)
+}
+
+const CGROUPS: [&str; 3] = ["--cgroupns=host", "-v", "/sys/fs/cgroup:/sys/fs/cgroup:ro"];
+
+#[test]
+fn its_own_work_is_no_finding_in_whatever_pid_namespace() {
+    if !common::engine_is_ready() {
+        return;
+    }
+    let other = Engine::tests().run(&[], BUSYBOX, &["sleep", "1000"]);
+    for pids in [&["--pid=host"][..], &[]] {
+        let (own, lines, said) = watch(&[&CGROUPS, pids].concat());
+        let seen = |id: &ContainerId| {
+            let mut all = lines.iter();
+            all.any(|l| l["type"] == "container" && l["container"] == id.as_str())
+        };
+        assert!(seen(&other.id) && seen(&own), "{said}");
+        let own_work: Vec<_> = lines
+            .iter()
+            .filter(|line| line["container"] == own.as_str())
+            .filter(|line| {
+                line["rule"]
+                    .as_str()
+                    .is_some_and(|rule| rule.starts_with("priv."))
+            })
+            .collect();
+        assert!(own_work.is_empty(), "{own_work:#?}");
+    }
+}
+
+#[test]
+fn what_its_container_hides_is_said() {
+    if !common::engine_is_ready() {
+        return;
+    }
+    let private = ["--cgroupns=private"];
+    let (_, _, said) = watch(&private);
+    assert!(said.contains("in a cgroup namespace of its own"), "{said}");
+    assert!(said.contains("in a pid namespace of its own"), "{said}");
+    // Back in the host's cgroup namespace there still is no mount of the hierarchy.
+    let (_, _, said) = watch(&["--cgroupns=private", "--pid=host"]);
+    assert!(
+        said.contains("no cgroup2 file system is mounted with its root"),
+        "{said}"
+    );
+}
