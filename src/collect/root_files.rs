@@ -5,14 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, Metadata};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::container_facts::ContainerFacts;
 use crate::containers::file_facts::kernel_dev;
-use crate::event::{Bytes, ContainerId, ContainerInfo, FileFacts, Filesystem, Kind};
+use crate::event::{Bytes, ContainerId, ContainerInfo, FileFacts, Filesystem, Kind, Timestamp};
 
 /// Devices of the containers' roots, read once: a container may change its root later.
 #[derive(Debug, Default)]
@@ -75,18 +75,23 @@ fn below_a_mount(info: &ContainerInfo, path: &Bytes) -> bool {
     mounts.any(|mount| path.starts_with(OsStr::from_bytes(&mount.destination)))
 }
 
-/// As an overlay would report it: in the writable directory, in a lower one, or neither is known.
+/// As an overlay would report it: in the writable directory, in a lower one, or neither is known. A
+/// driver without layers (vfs) copies the image: what is as it was copied is the image's.
 fn classify(info: &ContainerInfo, path: &Bytes, file: &mut FileFacts) {
     let inside = Path::new(OsStr::from_bytes(path.strip_prefix(b"/").unwrap_or(path)));
-    let holds = |dir: &Bytes| {
-        !dir.is_empty()
-            && Path::new(OsStr::from_bytes(dir))
-                .join(inside)
-                .symlink_metadata()
-                .is_ok()
+    let held = |dir: &Bytes| {
+        let dir = Path::new(OsStr::from_bytes(dir));
+        (!dir.as_os_str().is_empty())
+            .then(|| dir.join(inside).symlink_metadata().ok())
+            .flatten()
     };
     let storage = &info.storage;
-    let (upper, lower) = (holds(&storage.upper), storage.lower.iter().any(holds));
+    let (upper, lower) = (held(&storage.upper), storage.lower.iter().find_map(held));
+    let copied = upper
+        .as_ref()
+        .zip(lower.as_ref())
+        .is_some_and(|(own, images)| is_copy(own, images, info.started));
+    let (upper, lower) = (upper.is_some() && !copied, lower.is_some());
     if !storage.lower.is_empty() && (upper || lower) {
         file.fs = Filesystem::Overlay;
         (file.upper, file.lower) = (upper, lower);
@@ -95,8 +100,24 @@ fn classify(info: &ContainerInfo, path: &Bytes, file: &mut FileFacts) {
     }
 }
 
+/// The file was not touched since it was copied, before the container started. A container can set
+/// a file's other times, but not the time of its last change.
+fn is_copy(own: &Metadata, images: &Metadata, started: Option<Timestamp>) -> bool {
+    let told = |file: &Metadata| {
+        let kind = (file.mode(), file.uid(), file.gid());
+        (kind, file.size(), file.mtime(), file.mtime_nsec())
+    };
+    let changed = own
+        .ctime()
+        .saturating_mul(1_000_000_000)
+        .saturating_add(own.ctime_nsec());
+    told(own) == told(images) && started.is_some_and(|started| changed < started.0)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::event::{Exec, Mount, Origin, Storage};
 
@@ -156,6 +177,28 @@ mod tests {
         ] {
             assert_eq!(origin(&mut files, &info, path, dev), expected, "{path}");
         }
+        // A driver that copies the image: nothing was done to it since the container started.
+        let time = fs::metadata(dir.path().join("lower/bin/a"))
+            .unwrap()
+            .modified()
+            .unwrap();
+        let copy = fs::File::options()
+            .write(true)
+            .open(dir.path().join("upper/bin/a"));
+        copy.as_ref().unwrap().set_modified(time).unwrap();
+        let started = |started| ContainerInfo {
+            started,
+            ..info.clone()
+        };
+        let later = started(Some(crate::system::wall_now().plus(Duration::from_secs(1))));
+        let of = |files: &mut RootFiles, info: &ContainerInfo| origin(files, info, "/bin/a", root);
+        assert_eq!(of(&mut files, &later), Origin::Image);
+        // Its times were set back, or the start is not known.
+        for earlier in [Some(Timestamp(1)), None] {
+            assert_eq!(of(&mut files, &started(earlier)), Origin::CopiedUp);
+        }
+        copy.unwrap().set_len(0).unwrap();
+        assert_eq!(of(&mut files, &later), Origin::CopiedUp);
         let unknown = ContainerInfo {
             storage: Storage {
                 upper: at("upper"),

@@ -1,104 +1,11 @@
 //! An engine that comes later, goes and comes back, while watching goes on: a dockerd of the
 //! test's own, which really is started and ended.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
-
 use hullwatch::event::{ContainerAction, ContainerId, Event, Kind, LostReason};
 use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
 
-use crate::common::{self, BUSYBOX, Engine, PATIENCE, Recording};
-
-/// Directories of a dockerd, and the dockerd while it runs. It has no bridge and changes no
-/// firewall, and containers outlive it.
-struct Daemon {
-    dir: TempDir,
-    engine: Engine,
-    running: Option<Child>,
-}
-
-impl Daemon {
-    fn new() -> Self {
-        // Not in memory: the storage driver wants a disk below it.
-        let dir = TempDir::new_in("/var/tmp").unwrap();
-        let engine = Engine(format!("unix://{}", dir.path().join("sock").display()));
-        Self {
-            dir,
-            engine,
-            running: None,
-        }
-    }
-
-    fn start(&mut self) {
-        let at = |name: &str| self.dir.path().join(name);
-        let log = File::options().create(true).append(true).open(at("log"));
-        let child = Command::new("dockerd")
-            .arg("--data-root")
-            .arg(at("data"))
-            .arg("--exec-root")
-            .arg(at("exec"))
-            .arg("--pidfile")
-            .arg(at("pid"))
-            .args(["-H", &self.engine.0, "--live-restore"])
-            .args(["--bridge=none", "--iptables=false"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log.unwrap())
-            .spawn()
-            .unwrap();
-        self.running = Some(child);
-        let until = Instant::now() + PATIENCE;
-        while !self.engine.answers() {
-            assert!(Instant::now() < until, "{}", self.said());
-            std::thread::sleep(Duration::from_millis(200));
-        }
-    }
-
-    fn said(&self) -> String {
-        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
-    }
-
-    /// As a service manager does it.
-    fn stop(&mut self) {
-        let Some(mut child) = self.running.take() else {
-            return;
-        };
-        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
-        kill_process(pid, Signal::TERM).unwrap();
-        child.wait().unwrap();
-    }
-
-    /// Gives it an image of another engine.
-    fn load(&self, from: &Engine, image: &str) {
-        let saved = self.dir.path().join("image.tar");
-        from.docker(&["save", "-o", saved.to_str().unwrap(), image]);
-        self.engine.docker(&["load", "-i", saved.to_str().unwrap()]);
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        self.stop();
-        // What a dockerd mounts, it does not always unmount.
-        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-        let own = mounts.lines().filter_map(|line| line.split(' ').nth(1));
-        let mut own: Vec<PathBuf> = own
-            .map(PathBuf::from)
-            .filter(|path| path.starts_with(self.dir.path()))
-            .collect();
-        own.sort();
-        for path in own.iter().rev() {
-            unmount(path);
-        }
-    }
-}
-
-fn unmount(path: &Path) {
-    let _ = Command::new("umount").arg("-l").arg(path).status();
-}
+use crate::common::{self, BUSYBOX, Engine, Recording};
+use crate::dockerd::Dockerd;
 
 /// The engine told of a container by name, image and network; Docker's files have no networks.
 fn told(id: &ContainerId) -> impl Fn(&Event) -> bool {
@@ -124,7 +31,8 @@ fn an_engine_may_come_later_and_be_restarted() {
     if !common::engine_is_ready() {
         return;
     }
-    let mut daemon = Daemon::new();
+    // Containers outlive it.
+    let mut daemon = Dockerd::new(&["--live-restore"]);
     // Nothing listens there yet.
     let mut recording = Recording::start(&daemon.engine);
     daemon.start();
