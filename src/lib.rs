@@ -30,6 +30,7 @@ pub mod render;
 pub mod report;
 pub mod response;
 mod shedding;
+pub mod sink;
 pub mod state;
 mod system;
 mod text;

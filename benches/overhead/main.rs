@@ -80,6 +80,7 @@ fn watch(tap: Option<Box<dyn Tap>>) -> Result<Live, Box<dyn Error>> {
         rescan: None,
         past: 0,
         allow_actions: false,
+        sinks: hullwatch::sink::SinkBoard::default(),
     };
     // In a thread of its own, which gives up privileges that the workloads need.
     let started = std::thread::spawn(|| Live::start(options, tap)).join();

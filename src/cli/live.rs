@@ -14,6 +14,7 @@ use crate::core::Core;
 use crate::detect::Settings;
 use crate::event::{Event, Kind};
 use crate::response::docker_address;
+use crate::sink::SinkBoard;
 use crate::tui::Attach;
 use crate::user_files;
 
@@ -102,6 +103,7 @@ impl LiveArgs {
             rescan: self.rescan,
             past: 0,
             allow_actions: false,
+            sinks: SinkBoard::default(),
         })
     }
 }
@@ -207,12 +209,14 @@ impl Tap for PolicyReporter {
 }
 
 /// What only a screen needs of a watch.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Watching {
     /// Size in bytes of the history kept in memory.
     pub(super) past: usize,
     /// Responses may be made.
     pub(super) allow_actions: bool,
+    /// Who is told what is found.
+    pub(super) sinks: SinkBoard,
 }
 
 /// Checks options and privileges; the returned function starts watching, and recording if a file
@@ -226,6 +230,7 @@ pub(super) fn prepare(
     let options = LiveOptions {
         past: screen.past,
         allow_actions: screen.allow_actions,
+        sinks: screen.sinks,
         ..args.options()?
     };
     if let Some(refusal) = privileges::refusal() {

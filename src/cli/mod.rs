@@ -41,6 +41,7 @@ mod screen_config;
 mod selection;
 mod selftest;
 mod signals;
+mod sinks;
 mod starter_file;
 mod stop;
 mod terminal;
@@ -114,6 +115,8 @@ enum CliCommand {
     Man(man::Args),
     #[command(hide = true)]
     Inside(selftest::container::Args),
+    #[command(hide = true)]
+    Deliver(sinks::DeliverArgs),
 }
 
 /// Runs the program.
@@ -178,6 +181,7 @@ pub fn main() -> ExitCode {
         Some(CliCommand::Completions(args)) => completions::run(&args),
         Some(CliCommand::Man(args)) => man::run(&args, command()),
         Some(CliCommand::Inside(args)) => selftest::container::run(&args),
+        Some(CliCommand::Deliver(args)) => sinks::deliver(&args),
     };
     done.unwrap_or_else(|failure| failure.report())
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::error::print_message;
 use super::signals::StopSignal;
+use super::sinks::SinkArgs;
 use super::{CliError, LiveArgs, live, record_ring};
 use crate::recording::RecordingError;
 use crate::user_files::{self, Creation};
@@ -41,12 +42,16 @@ pub(super) struct Args {
     detached: bool,
 
     #[command(flatten)]
+    sinks: SinkArgs,
+
+    #[command(flatten)]
     live: LiveArgs,
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     if let Some(directory) = &args.ring.directory {
-        return record_ring::run(directory, &args.ring, &args.live, args.duration);
+        let sinks = args.sinks.start()?;
+        return record_ring::run(directory, &args.ring, &args.live, sinks, args.duration);
     }
     let Some(file) = &args.file else {
         return Err(CliError::expected("name the file to create, or --ring DIR"));
@@ -59,7 +64,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
         rustix::process::setsid().map_err(std::io::Error::from)?;
     }
     let ended = StopSignal::install()?;
-    let live = live::start(&args.live, Some(Box::new(live::PolicyReporter)), Some(file))?;
+    let mut sinks = args.sinks.start()?;
+    let tap = sinks.tap(Some(Box::new(live::PolicyReporter)));
+    let live = live::start(&args.live, tap, Some(file))?;
     if args.detached {
         tell_ready()?;
     }
@@ -72,9 +79,10 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     {
         engine.look(&live);
         clock.look(&live);
+        sinks.look();
         std::thread::sleep(Duration::from_millis(50));
     }
-    live::stop(live)?;
+    sinks.stop(live)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -9,6 +9,7 @@ use bytesize::ByteSize;
 
 use super::error::print_message;
 use super::signals::StopSignal;
+use super::sinks::Sinks;
 use super::{CliError, LiveArgs, live};
 use crate::collect::Live;
 use crate::detect::Severity;
@@ -79,6 +80,7 @@ pub(super) fn run(
     directory: &Path,
     args: &RingArgs,
     watch: &LiveArgs,
+    mut sinks: Sinks,
     duration: Option<Duration>,
 ) -> Result<ExitCode, CliError> {
     let fail =
@@ -96,7 +98,8 @@ pub(super) fn run(
     limits
         .enforce(directory, &first, system::now(), free(directory))
         .map_err(|error| fail(&error))?;
-    let live = live::start(watch, Some(Box::new(live::PolicyReporter)), Some(&first))?;
+    let tap = sinks.tap(Some(Box::new(live::PolicyReporter)));
+    let live = live::start(watch, tap, Some(&first))?;
     let mut ring = RingRecorder {
         directory,
         limits,
@@ -117,6 +120,7 @@ pub(super) fn run(
         }
         engine.look(&ring.live);
         clock.look(&ring.live);
+        sinks.look();
         if Instant::now() >= next {
             next = Instant::now() + INTERVAL.min(limits.segment);
             ring.keep_limits().map_err(|error| fail(&error))?;
@@ -124,7 +128,7 @@ pub(super) fn run(
         std::thread::sleep(Duration::from_millis(50));
     }
     ring.pin_findings().map_err(|error| fail(&error))?;
-    live::stop(ring.live)?;
+    sinks.stop(ring.live)?;
     Ok(ExitCode::SUCCESS)
 }
 

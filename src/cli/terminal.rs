@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::config::ScreenArgs;
+use super::sinks::SinkArgs;
 use super::{CliError, LiveArgs, live};
 use crate::recording::{PAST_BYTES, Player};
 use crate::tui::{self, ReplayFrom};
@@ -19,6 +20,9 @@ pub(super) struct Args {
     /// out; each asks for confirmation and is recorded. Otherwise the menu only copies the commands
     #[arg(long)]
     allow_actions: bool,
+
+    #[command(flatten)]
+    sinks: SinkArgs,
 
     #[command(flatten)]
     live: LiveArgs,
@@ -41,12 +45,16 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let mut config = args.screen.load()?;
     config.allow_actions |= args.allow_actions;
     config.docker_host = args.live.docker_address();
+    let mut sinks = args.sinks.start()?;
     let live = live::Watching {
         past: PAST_BYTES,
         allow_actions: config.allow_actions,
+        sinks: sinks.board(),
     };
-    let attach = live::prepare(&args.live, None, args.record.as_deref(), live)?;
-    tui::run_live(attach, &config).map_err(|error| CliError::expected(error.to_string()))?;
+    let attach = live::prepare(&args.live, sinks.tap(None), args.record.as_deref(), live)?;
+    let shown = tui::run_live(attach, &config);
+    sinks.end();
+    shown.map_err(|error| CliError::expected(error.to_string()))?;
     Ok(ExitCode::SUCCESS)
 }
 

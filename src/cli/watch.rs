@@ -14,6 +14,7 @@ use super::error::print_message;
 use super::output_lines::OutputLines;
 use super::selection::{self, LineTypes, Selection};
 use super::signals::StopSignal;
+use super::sinks::SinkArgs;
 use super::{CliError, LiveArgs, live};
 use crate::collect::Tap;
 use crate::containers::SelectError;
@@ -48,6 +49,9 @@ pub(super) struct Args {
     /// Also record everything into this file; a name ending in .zst is compressed
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
+
+    #[command(flatten)]
+    sinks: SinkArgs,
 
     #[command(flatten)]
     live: LiveArgs,
@@ -89,7 +93,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
         out,
         dropped: Arc::clone(&dropped),
     };
-    let live = live::start(&args.live, Some(Box::new(printer)), args.record.as_deref())?;
+    let mut sinks = args.sinks.start()?;
+    let tap = sinks.tap(Some(Box::new(printer)));
+    let live = live::start(&args.live, tap, args.record.as_deref())?;
     // The core's thread holds the core while it selects lines: in this order here, too.
     let problems = {
         let core = live.core().lock();
@@ -113,11 +119,12 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
         }
         engine.look(&live);
         clock.look(&live);
+        sinks.look();
         losses.report(lines.lock().lost());
         ended.ended() || deadline.is_some_and(|at| Instant::now() >= at)
     });
     let core = Arc::clone(live.core());
-    let stopped = live::stop(live);
+    let stopped = sinks.stop(live);
     // What was under way when the watch ended, and the findings' final state.
     let rest = done.and_then(|()| {
         let mut out = io::stdout().lock();

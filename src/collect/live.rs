@@ -25,6 +25,7 @@ use crate::recording::{
     BlindRule, Follower, Header, Overview, Past, Player, Recorder, RecordingError, RecordingSummary,
 };
 use crate::response::{ResponseExecutor, Suggestion};
+use crate::sink::{SinkBoard, SinkStatus};
 use crate::state;
 
 /// Drift scans that may be asked for at once.
@@ -49,6 +50,8 @@ pub struct LiveOptions {
     pub past: usize,
     /// Responses may be made.
     pub allow_actions: bool,
+    /// Who is told what is found, for [`Live::status`].
+    pub sinks: SinkBoard,
 }
 
 /// Why watching, or recording, did not begin.
@@ -88,6 +91,8 @@ pub struct LiveStatus {
     pub report: Report,
     /// The recording.
     pub recording: Option<RecordingStatus>,
+    /// Those who are told what is found.
+    pub sinks: Vec<SinkStatus>,
 }
 
 /// State of a recording.
@@ -116,6 +121,7 @@ pub struct Live {
     threads: Vec<JoinHandle<()>>,
     /// Where responses are made; `None`: they are not allowed.
     responses: Option<ResponseExecutor>,
+    sinks: SinkBoard,
 }
 
 impl std::fmt::Debug for Live {
@@ -214,6 +220,7 @@ impl Live {
             _baselines: baselines,
             threads: vec![collector, applier],
             responses,
+            sinks: options.sinks,
         })
     }
 
@@ -256,6 +263,7 @@ impl Live {
             unwatched: self.shared.unwatched.load(Ordering::Relaxed),
             older_unwatched: self.older_unwatched,
             report: self.report.clone(),
+            sinks: self.sinks.statuses(),
             recording: self.shared.recorder.lock().as_ref().map(|recorder| {
                 let status = recorder.status();
                 RecordingStatus {

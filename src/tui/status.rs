@@ -52,6 +52,7 @@ pub struct Status {
 
 const LIVE: &str = "LIVE";
 const REC_FAILED: &str = "REC FAILED";
+const SINK_FAILED: &str = "NOT TOLD";
 
 /// Which moment of a host that is still being watched is shown, and in words.
 fn moment(player: &Player) -> (Shown, String) {
@@ -126,6 +127,20 @@ impl Status {
             let running = trouble.is_none();
             running.then(|| format!("● REC {}", bytes(recording.bytes)))
         });
+        let untold = status.sinks.iter().find_map(|sink| {
+            let missed = match sink.missed() {
+                0 => String::new(),
+                missed => format!("{missed} messages not delivered"),
+            };
+            let why = sink
+                .error
+                .iter()
+                .cloned()
+                .chain(Some(missed).filter(|m| !m.is_empty()));
+            let why: Vec<String> = why.collect();
+            (!why.is_empty()).then(|| (SINK_FAILED, format!("{}: {}", sink.name, why.join("; "))))
+        });
+        let trouble = trouble.or(untold);
         let (time, mode) = past.map_or((Shown::Live, LIVE.to_owned()), moment);
         let comparing = live
             .scanning()

@@ -17,6 +17,7 @@ mod isolation;
 mod life;
 mod names;
 mod network;
+mod notify;
 mod podman;
 mod probes;
 mod processes;

@@ -33,6 +33,7 @@ impl Watched {
             rescan: None,
             past: 0,
             allow_actions: true,
+            sinks: hullwatch::sink::SinkBoard::default(),
             baselines: None,
         };
         // In a thread of its own: it gives its privileges up, and the other tests need theirs.

@@ -24,6 +24,7 @@ use crate::containers::SelftestMarker;
 use crate::core::Core;
 use crate::detect::Settings;
 use crate::event::{ContainerId, Event};
+use crate::sink::SinkBoard;
 use fact_check::FactCheck;
 use stage::PATIENCE;
 
@@ -123,6 +124,7 @@ pub(super) fn examine() -> Result<SelftestOutcome, String> {
         rescan: None,
         past: 0,
         allow_actions: false,
+        sinks: SinkBoard::default(),
     };
     // In a separate thread, because it drops privileges needed to create the container.
     let live = std::thread::spawn(|| Live::start(options, Some(Box::new(witness))))

@@ -1,0 +1,377 @@
+//! Options by which findings and incidents are told to others, and what is said of how that goes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::CliError;
+use super::error::print_message;
+use crate::collect::{Live, Tap};
+use crate::core::Core;
+use crate::event::{Event, Severity};
+use crate::sink::{
+    CommandSink, Delivery, HttpClient, HttpTarget, JournalSink, Outlet, SinkBoard, SinkStatus,
+    SinkWatcher, SyslogSink, Wanted, WebhookFormat, WebhookSink,
+};
+use crate::user_files;
+
+/// Holds the URL of the webhook where no file does.
+const WEBHOOK: &str = "HULLWATCH_NOTIFY_WEBHOOK";
+/// Between two messages on stderr about losses of one sink.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// A way to tell, and its name.
+type Means = (String, Box<dyn Delivery>);
+
+/// Whom to tell what is found. Nobody unless asked for.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct SinkArgs {
+    /// Tell of incidents of this severity or above, and again when they grow: by --notify-command,
+    /// --notify-webhook-file, --notify-journal or --notify-syslog [default: high when one of these is
+    /// given]
+    #[arg(long, value_name = "SEVERITY")]
+    notify: Option<Severity>,
+
+    /// Run this command for each incident told, with the incident as JSON on its standard input; its
+    /// words are split as a shell does, but no shell runs. Under sudo it runs as the calling user
+    #[arg(long, value_name = "COMMAND")]
+    notify_command: Option<String>,
+
+    /// Post each incident told to the URL in the first line of this file; further lines are headers,
+    /// Name: value. Without a file the URL in $HULLWATCH_NOTIFY_WEBHOOK is used, if --notify is given
+    #[arg(long, value_name = "FILE")]
+    notify_webhook_file: Option<PathBuf>,
+
+    /// What the webhook takes
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "json")]
+    notify_format: WebhookFormat,
+
+    /// Write each incident told into the system's journal
+    #[arg(long)]
+    notify_journal: bool,
+
+    /// Write each incident told to syslog
+    #[arg(long)]
+    notify_syslog: bool,
+
+    /// Tell at most this many incidents a minute by each means; the others are counted, and their
+    /// number is told with the next
+    #[arg(long, value_name = "NUMBER", default_value = "20", value_parser = clap::value_parser!(u32).range(1..))]
+    notify_limit: u32,
+
+    /// Trust also the certificate authorities in this PEM file, beside the host's
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+}
+
+impl SinkArgs {
+    /// Starts the sinks that are asked for. Call it before watching starts: a command needs rights
+    /// that are given up then.
+    ///
+    /// # Errors
+    /// When a file cannot be read or is wrong, or nobody is named to tell.
+    pub(super) fn start(&self) -> Result<Sinks, CliError> {
+        let mut watcher = SinkWatcher::default();
+        let host = rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned();
+        let wanted = Wanted {
+            incidents: Some(self.notify.unwrap_or(Severity::High)),
+            findings: None,
+            per_minute: Some(self.notify_limit),
+        };
+        for (name, delivery) in self.means(&host)? {
+            let outlet = Outlet::start(name, delivery)?;
+            watcher.add(outlet, wanted);
+        }
+        if self.notify.is_some() && watcher.is_empty() {
+            return Err(CliError::expected(format!(
+                "--notify: nobody is named to tell: add --notify-command, --notify-webhook-file, \
+                 --notify-journal or --notify-syslog, or set {WEBHOOK}"
+            )));
+        }
+        Ok(Sinks {
+            board: watcher.board(),
+            watcher: Arc::new(Mutex::new(watcher)),
+            reporter: SinkReporter::default(),
+        })
+    }
+
+    /// The ways to tell of incidents.
+    fn means(&self, host: &str) -> Result<Vec<Means>, CliError> {
+        let mut means: Vec<Means> = Vec::new();
+        if let Some(command) = &self.notify_command {
+            let words = shlex::split(command).unwrap_or_default();
+            let [program, ..] = words.as_slice() else {
+                return Err(CliError::expected(format!(
+                    "--notify-command {command:?}: it is no command, or a quote in it is not closed"
+                )));
+            };
+            let name = format!("command {program}");
+            let helper = [vec!["deliver".to_owned(), "--".to_owned()], words].concat();
+            let sink = CommandSink::start(&helper, host.to_owned())
+                .map_err(|error| CliError::expected(format!("--notify-command: {error}")))?;
+            means.push((name, Box::new(sink)));
+        }
+        if let Some(target) = self.webhook()? {
+            let sink = WebhookSink {
+                client: self.client()?,
+                format: self.notify_format,
+                host: host.to_owned(),
+                target,
+            };
+            means.push((format!("webhook {}", sink.target.name()), Box::new(sink)));
+        }
+        if self.notify_journal {
+            let sink = JournalSink::new(host.to_owned());
+            means.push(("journal".to_owned(), Box::new(sink)));
+        }
+        if self.notify_syslog {
+            let sink = SyslogSink::new(host.to_owned());
+            means.push(("syslog".to_owned(), Box::new(sink)));
+        }
+        Ok(means)
+    }
+
+    fn webhook(&self) -> Result<Option<HttpTarget>, CliError> {
+        if let Some(path) = &self.notify_webhook_file {
+            return target(path).map(Some);
+        }
+        let set = std::env::var(WEBHOOK).ok().filter(|url| !url.is_empty());
+        match set.filter(|_| self.notify.is_some()) {
+            Some(url) => HttpTarget::new(&url, Vec::new())
+                .map(Some)
+                .map_err(|why| CliError::expected(format!("{WEBHOOK}: {why}"))),
+            None => Ok(None),
+        }
+    }
+
+    fn client(&self) -> Result<HttpClient, CliError> {
+        let more = match &self.ca_file {
+            Some(path) => Some(read(path)?),
+            None => None,
+        };
+        // The environment names files of certificates, too.
+        let client = user_files::with_rights(move || {
+            HttpClient::new(more.as_deref()).map_err(std::io::Error::other)
+        });
+        client.map_err(|error| match &self.ca_file {
+            Some(path) => CliError::expected(format!("{}: {error}", path.display())),
+            None => CliError::expected(format!("certificates: {error}")),
+        })
+    }
+}
+
+fn read(path: &Path) -> Result<String, CliError> {
+    user_files::read(path)
+        .map_err(|error| CliError::expected(format!("{}: {error}", path.display())))
+}
+
+/// The target that a file names.
+fn target(path: &Path) -> Result<HttpTarget, CliError> {
+    HttpTarget::parse(&read(path)?)
+        .map_err(|why| CliError::expected(format!("{}: {why}", path.display())))
+}
+
+/// The sinks of a command.
+pub(super) struct Sinks {
+    watcher: Arc<Mutex<SinkWatcher>>,
+    board: SinkBoard,
+    reporter: SinkReporter,
+}
+
+/// Hands each event to the sinks, and to another tap before.
+struct SinkTap {
+    watcher: Arc<Mutex<SinkWatcher>>,
+    other: Option<Box<dyn Tap>>,
+}
+
+impl Tap for SinkTap {
+    fn event(&mut self, event: &Event, core: &mut Core) {
+        if let Some(other) = &mut self.other {
+            other.event(event, core);
+        }
+        self.watcher.lock().event(event, core);
+    }
+}
+
+impl Sinks {
+    /// A tap that also tells the sinks.
+    pub(super) fn tap(&self, other: Option<Box<dyn Tap>>) -> Option<Box<dyn Tap>> {
+        if self.watcher.lock().is_empty() {
+            return other;
+        }
+        Some(Box::new(SinkTap {
+            watcher: Arc::clone(&self.watcher),
+            other,
+        }))
+    }
+
+    /// The states of the sinks.
+    pub(super) fn board(&self) -> SinkBoard {
+        self.board.clone()
+    }
+
+    /// Says on stderr what changed: a sink that fails or works again, messages that were lost.
+    pub(super) fn look(&mut self) {
+        for line in self.reporter.news(&self.board.statuses(), Instant::now()) {
+            print_message(line);
+        }
+    }
+
+    /// Ends watching, then the sinks: they are told what came last, and have a few seconds.
+    pub(super) fn stop(mut self, live: Live) -> Result<(), CliError> {
+        let core = Arc::clone(live.core());
+        let stopped = super::live::stop(live);
+        self.watcher.lock().finish(&core.lock());
+        self.end();
+        stopped
+    }
+
+    /// Ends the sinks, and says what they did not deliver.
+    pub(super) fn end(&mut self) {
+        self.watcher.lock().end();
+        for status in self.board.statuses() {
+            if status.missed() > 0 {
+                print_message(undelivered(&status));
+            }
+        }
+    }
+}
+
+/// How many messages a sink did not deliver, and why.
+fn undelivered(status: &SinkStatus) -> String {
+    let parts = [
+        (status.withheld, "beyond the limit a minute"),
+        (status.dropped, "while too many waited"),
+        (status.failed, "given up"),
+    ];
+    let parts = parts.iter().filter(|(count, _)| *count > 0);
+    let parts: Vec<String> = parts.map(|(count, why)| format!("{count} {why}")).collect();
+    let error = status.error.as_ref();
+    format!(
+        "{}: {} of {} messages were not delivered: {}{}",
+        status.name,
+        status.missed(),
+        status.missed() + status.sent,
+        parts.join(", "),
+        error.map_or_else(String::new, |why| format!("; last: {why}")),
+    )
+}
+
+/// What was said of each sink.
+#[derive(Debug, Default)]
+struct SinkReporter {
+    said: Vec<(SinkStatus, Option<Instant>)>,
+}
+
+impl SinkReporter {
+    /// What is to be said now.
+    fn news(&mut self, statuses: &[SinkStatus], now: Instant) -> Vec<String> {
+        let mut lines = Vec::new();
+        self.said
+            .resize(statuses.len(), (SinkStatus::default(), None));
+        for (status, (said, at)) in statuses.iter().zip(&mut self.said) {
+            match (&said.error, &status.error) {
+                (None, Some(why)) => lines.push(format!("{}: {why}", status.name)),
+                (Some(_), None) => lines.push(format!("{}: it works again", status.name)),
+                _ => {}
+            }
+            said.error.clone_from(&status.error);
+            let early = at.is_some_and(|at| now.duration_since(at) < INTERVAL);
+            if status.missed() > said.missed() && !early {
+                lines.push(undelivered(status));
+                *at = Some(now);
+                *said = status.clone();
+            }
+        }
+        lines
+    }
+}
+
+/// Run a command for each message that hullwatch hands over
+#[derive(Debug, clap::Args)]
+pub(super) struct DeliverArgs {
+    /// The command
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    words: Vec<String>,
+}
+
+/// The helper of `--notify-command`.
+pub(super) fn deliver(args: &DeliverArgs) -> Result<std::process::ExitCode, CliError> {
+    let input = std::io::stdin().lock();
+    crate::sink::run_commands(&args.words, input, std::io::stdout().lock())?;
+    Ok(std::process::ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        sinks: SinkArgs,
+    }
+
+    fn refused(words: &[&str]) -> String {
+        let args = Line::parse_from([&["x"], words].concat()).sinks;
+        match args.start() {
+            Err(CliError::Expected(why)) => why,
+            _ => String::new(),
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_refused_and_nothing_secret_is_repeated() {
+        assert_eq!(refused(&[]), "");
+        assert!(refused(&["--notify", "high"]).contains("nobody is named"));
+        assert!(refused(&["--notify-command", "'x"]).contains("no command"));
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("hook");
+        let path = file.to_str().unwrap();
+        assert!(refused(&["--notify-webhook-file", path]).contains("No such file"));
+        std::fs::write(&file, "https//secret\n").unwrap();
+        let why = refused(&["--notify-webhook-file", path]);
+        assert!(
+            why.contains("hook: line 1") && !why.contains("secret"),
+            "{why}"
+        );
+        std::fs::write(&file, "https://hooks.example.com/secret\n").unwrap();
+        assert_eq!(refused(&["--notify-webhook-file", path]), "");
+        let why = refused(&["--notify-webhook-file", path, "--ca-file", path]);
+        assert!(why.contains("no certificate"), "{why}");
+    }
+
+    #[test]
+    fn failures_are_said_once_and_losses_now_and_then() {
+        let mut reporter = SinkReporter::default();
+        let now = Instant::now();
+        let mut status = SinkStatus {
+            name: "webhook h".to_owned(),
+            ..SinkStatus::default()
+        };
+        let mut news = |status: &SinkStatus, seconds| {
+            reporter.news(
+                std::slice::from_ref(status),
+                now + Duration::from_secs(seconds),
+            )
+        };
+        assert!(news(&status, 0).is_empty());
+        status.error = Some("cannot connect".to_owned());
+        assert_eq!(news(&status, 1), ["webhook h: cannot connect"]);
+        assert!(news(&status, 2).is_empty());
+        status.failed = 2;
+        assert!(news(&status, 3)[0].contains("2 of 2 messages were not delivered: 2 given up"));
+        status.failed = 3;
+        assert!(news(&status, 4).is_empty());
+        assert_eq!(news(&status, 20).len(), 1);
+        status.error = None;
+        assert_eq!(news(&status, 21), ["webhook h: it works again"]);
+    }
+}

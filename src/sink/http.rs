@@ -1,0 +1,384 @@
+//! HTTP requests of sinks: bounded in time and size, TLS verified, nothing secret in what is said of
+//! them.
+
+use std::time::Duration;
+
+use ureq::config::Config;
+use ureq::http::{StatusCode, Uri};
+use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
+use ureq::{Agent, Error};
+
+use super::worker::DeliveryError;
+
+/// A request as a whole.
+const WHOLE: Duration = Duration::from_secs(15);
+/// Until the other side is reached.
+const CONNECT: Duration = Duration::from_secs(5);
+/// Bytes of an answer that are read.
+const MOST: u64 = 64 << 10;
+
+/// Where requests go, with the headers that each has. Parts of it may be secret.
+#[derive(Clone)]
+pub struct HttpTarget {
+    url: Uri,
+    headers: Vec<(String, String)>,
+}
+
+impl std::fmt::Debug for HttpTarget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HttpTarget")
+            .field("host", &self.name())
+            .finish_non_exhaustive()
+    }
+}
+
+impl HttpTarget {
+    /// Reads a URL of `http` or `https`.
+    ///
+    /// # Errors
+    /// When it is none. The text is not repeated: it may be secret.
+    pub fn new(url: &str, headers: Vec<(String, String)>) -> Result<Self, String> {
+        let url: Uri = url.trim().parse().map_err(|_| "it is no URL".to_owned())?;
+        if !matches!(url.scheme_str(), Some("http" | "https")) || url.host().is_none() {
+            return Err("write a URL that begins with https:// or http://".to_owned());
+        }
+        Ok(Self { url, headers })
+    }
+
+    /// Reads the text of a file: the URL in the first line, a header `Name: value` in each further
+    /// one; empty lines and those that begin with # are left out.
+    ///
+    /// # Errors
+    /// Which line is wrong, without repeating it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let lines = text
+            .lines()
+            .enumerate()
+            .map(|(at, line)| (at + 1, line.trim()));
+        let mut lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+        let (number, url) = lines.next().ok_or("line 1: it holds no URL")?;
+        let mut target =
+            Self::new(url, Vec::new()).map_err(|why| format!("line {number}: {why}"))?;
+        for (number, line) in lines {
+            let (name, value) = line
+                .split_once(':')
+                .ok_or_else(|| format!("line {number}: write a header as Name: value"))?;
+            let (name, value) = (name.trim().to_owned(), value.trim().to_owned());
+            let valid = ureq::http::HeaderName::try_from(name.as_str()).is_ok()
+                && ureq::http::HeaderValue::try_from(value.as_str()).is_ok();
+            if !valid {
+                return Err(format!("line {number}: it is no header"));
+            }
+            target.headers.push((name, value));
+        }
+        Ok(target)
+    }
+
+    /// Whether the URL holds a name or password.
+    #[must_use]
+    pub fn has_userinfo(&self) -> bool {
+        self.url
+            .authority()
+            .is_some_and(|a| a.as_str().contains('@'))
+    }
+
+    /// The same at a path below this URL.
+    ///
+    /// # Errors
+    /// When that is no URL.
+    pub fn below(self, path: &str) -> Result<Self, String> {
+        let base = self.url.to_string();
+        let url = format!("{}/{path}", base.trim_end_matches('/'));
+        Self::new(&url, self.headers)
+    }
+
+    /// The other side as it may be shown: host and port, no more.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let host = self.url.host().unwrap_or_default();
+        match self.url.port_u16() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        }
+    }
+}
+
+/// Sends requests.
+#[derive(Debug, Clone)]
+pub struct HttpClient {
+    agent: Agent,
+}
+
+impl HttpClient {
+    /// A client that trusts the host's certificate authorities, and those of `more`, a PEM text.
+    /// Reads files: call it with the rights of the user.
+    ///
+    /// # Errors
+    /// When `more` holds no certificate.
+    pub fn new(more: Option<&str>) -> Result<Self, String> {
+        Self::with_times(more, CONNECT, WHOLE)
+    }
+
+    pub(super) fn with_times(
+        more: Option<&str>,
+        connect: Duration,
+        whole: Duration,
+    ) -> Result<Self, String> {
+        // Fails only when one is installed already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut roots: Vec<Certificate<'static>> = rustls_native_certs::load_native_certs()
+            .certs
+            .iter()
+            .map(|certificate| Certificate::from_der(certificate).to_owned())
+            .collect();
+        if let Some(more) = more {
+            let before = roots.len();
+            for item in ureq::tls::parse_pem(more.as_bytes()) {
+                if let Ok(ureq::tls::PemItem::Certificate(certificate)) = item {
+                    roots.push(certificate);
+                }
+            }
+            if roots.len() == before {
+                return Err("it holds no certificate in PEM form".to_owned());
+            }
+        }
+        let tls = TlsConfig::builder()
+            .provider(TlsProvider::Rustls)
+            .root_certs(RootCerts::new_with_certs(&roots))
+            .build();
+        let config = Config::builder()
+            .tls_config(tls)
+            .timeout_global(Some(whole))
+            .timeout_connect(Some(connect))
+            // A redirection would send what is secret elsewhere.
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .http_status_as_error(false)
+            .user_agent(concat!("hullwatch/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Ok(Self {
+            agent: config.into(),
+        })
+    }
+
+    /// Posts a body; returns the answer's body, at most 64 KiB of it.
+    ///
+    /// # Errors
+    /// When the other side is not reached, or does not take it.
+    pub fn post(
+        &self,
+        target: &HttpTarget,
+        content_type: &str,
+        body: &[u8],
+    ) -> Result<Vec<u8>, DeliveryError> {
+        let mut request = self
+            .agent
+            .post(&target.url)
+            .header("content-type", content_type);
+        for (name, value) in &target.headers {
+            request = request.header(name, value);
+        }
+        let answer = request.send(body).map_err(|error| failure(&error))?;
+        let status = answer.status();
+        let mut body = answer.into_body();
+        let body = body.with_config().limit(MOST).read_to_vec();
+        if status.is_success() {
+            // What was taken was taken, whatever is said of it.
+            return Ok(body.unwrap_or_default());
+        }
+        let why = format!("the answer is {status}");
+        let again = status.is_server_error()
+            || status == StatusCode::TOO_MANY_REQUESTS
+            || status == StatusCode::REQUEST_TIMEOUT;
+        Err(DeliveryError { why, again })
+    }
+}
+
+/// Why a request failed, in words that repeat nothing of the URL.
+fn failure(error: &Error) -> DeliveryError {
+    let why = match error {
+        Error::Timeout(what) => format!("no answer in time ({what})"),
+        Error::HostNotFound => "its name is not known".to_owned(),
+        Error::ConnectionFailed => "cannot connect".to_owned(),
+        Error::Io(error) => format!("cannot reach it: {error}"),
+        Error::Tls(why) => format!("TLS: {why}"),
+        Error::Rustls(error) => format!("TLS: {error}"),
+        _ => "the request failed".to_owned(),
+    };
+    DeliveryError::passing(why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::Arc;
+
+    use crossbeam_channel::{Receiver, unbounded};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Reads a request with its body.
+    fn request(stream: &mut impl Read) -> String {
+        let (mut text, mut buffer) = (String::new(), [0; 4096]);
+        loop {
+            let length = stream.read(&mut buffer).unwrap();
+            text.push_str(&String::from_utf8_lossy(&buffer[..length]));
+            let Some((head, body)) = text.split_once("\r\n\r\n") else {
+                continue;
+            };
+            let head = head.to_lowercase();
+            let wanted = head.split("content-length: ").nth(1).unwrap();
+            if body.len() >= wanted.lines().next().unwrap().parse().unwrap() {
+                return text;
+            }
+        }
+    }
+
+    /// A server that answers each request with the next of these; the requests it got.
+    fn server(answers: &'static [&'static str]) -> (String, Receiver<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/hook/secret", listener.local_addr().unwrap());
+        let (send, got) = unbounded();
+        std::thread::spawn(move || {
+            for answer in answers {
+                let (mut stream, _) = listener.accept().unwrap();
+                send.send(request(&mut stream)).unwrap();
+                write!(stream, "HTTP/1.1 {answer}\r\nconnection: close\r\n\r\n").unwrap();
+            }
+        });
+        (url, got)
+    }
+
+    fn post(client: &HttpClient, url: &str) -> Result<Vec<u8>, DeliveryError> {
+        let headers = vec![("x-token".to_owned(), "t0".to_owned())];
+        let target = HttpTarget::new(url, headers).unwrap();
+        client.post(&target, "application/json", b"{\"a\":1}")
+    }
+
+    #[test]
+    fn a_request_arrives_whole_and_answers_are_told_apart() {
+        let (url, got) = server(&[
+            "204 No Content",
+            "500 Oops",
+            "429 Slow",
+            "400 Bad",
+            "302 Found\r\nlocation: http://127.0.0.1:1/",
+        ]);
+        let client = HttpClient::new(None).unwrap();
+        post(&client, &url).unwrap();
+        let request = got.recv().unwrap().to_lowercase();
+        assert!(
+            request.starts_with("post /hook/secret http/1.1"),
+            "{request}"
+        );
+        for wanted in ["x-token: t0", "user-agent: hullwatch/", "{\"a\":1}"] {
+            assert!(request.contains(wanted), "{request}");
+        }
+        for again in [true, true, false, false] {
+            let error = post(&client, &url).unwrap_err();
+            assert_eq!(error.again, again, "{error:?}");
+            assert!(error.why.starts_with("the answer is") && !error.why.contains("secret"));
+        }
+    }
+
+    #[test]
+    fn one_that_is_dead_or_slow_is_an_error_in_time() {
+        let client = HttpClient::with_times(None, SECOND, SECOND).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/secret", listener.local_addr().unwrap());
+        // It accepts and says nothing.
+        let slow = post(&client, &url).unwrap_err();
+        assert!(
+            slow.again && slow.why.contains("no answer in time"),
+            "{slow:?}"
+        );
+        drop(listener);
+        let dead = post(&client, &url).unwrap_err();
+        assert!(dead.again && !dead.why.contains("secret"), "{dead:?}");
+        let unknown = post(&client, "http://no.such.host.invalid/secret").unwrap_err();
+        assert!(
+            unknown.again && !unknown.why.contains("secret"),
+            "{unknown:?}"
+        );
+    }
+
+    #[test]
+    fn a_certificate_is_verified() {
+        let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let pem = issued.cert.pem();
+        let key = rustls::pki_types::PrivateKeyDer::try_from(issued.signing_key.serialize_der());
+        let chain = vec![issued.cert.der().clone()];
+        // Fails only when one is installed already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let config = rustls::ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(chain, key.unwrap())
+            .unwrap();
+        let config = Arc::new(config);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            let serve = |stream: TcpStream| -> std::io::Result<()> {
+                let session = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+                let mut tls = rustls::StreamOwned::new(session, stream);
+                // A client that does not trust it leaves here.
+                tls.conn.complete_io(&mut tls.sock)?;
+                request(&mut tls);
+                tls.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+            };
+            for stream in listener.incoming() {
+                let _ = serve(stream.unwrap());
+            }
+        });
+        let url = format!("https://localhost:{port}/");
+        let stranger = HttpClient::new(None).unwrap();
+        let refused = post(&stranger, &url).unwrap_err();
+        assert!(
+            refused.why.contains("TLS") || refused.why.contains("certificate"),
+            "{refused:?}"
+        );
+        let friend = HttpClient::new(Some(&pem)).unwrap();
+        post(&friend, &url).unwrap();
+        // The right authority, another name.
+        let other = post(&friend, &format!("https://127.0.0.1:{port}/")).unwrap_err();
+        assert!(other.why.contains("certificate"), "{other:?}");
+    }
+
+    #[test]
+    fn a_target_is_read_and_never_repeated() {
+        let target = HttpTarget::parse(
+            "# Slack\nhttps://hooks.example.com/services/T0/secret\n\nAuthorization: Bearer s3cret\n",
+        );
+        let target = target.unwrap();
+        assert_eq!(target.name(), "hooks.example.com");
+        assert_eq!(target.headers.len(), 1);
+        assert!(!format!("{target:?}").contains("ecret"));
+        for (text, why) in [
+            ("", "line 1"),
+            ("ftp://secret.example.com", "line 1: write a URL"),
+            ("# x\nnot a secret url", "line 2"),
+            (
+                "https://x.example\nno secret header",
+                "line 2: write a header",
+            ),
+            (
+                "https://x.example\nBad Name: secret",
+                "line 2: it is no header",
+            ),
+        ] {
+            let said = HttpTarget::parse(text).unwrap_err();
+            assert!(said.contains(why) && !said.contains("secret"), "{said}");
+        }
+        let below = HttpTarget::new("http://localhost:4318/", Vec::new()).unwrap();
+        let below = below.below("v1/logs").unwrap();
+        assert_eq!(below.url.to_string(), "http://localhost:4318/v1/logs");
+        assert!(
+            HttpTarget::new("http://u:p@h/", Vec::new())
+                .unwrap()
+                .has_userinfo()
+        );
+    }
+}

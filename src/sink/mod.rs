@@ -1,0 +1,26 @@
+//! What is told to others as it is found: incidents and findings, handed to sinks.
+//!
+//! A [`SinkWatcher`] follows the stream beside the recording and decides, at each tick, what is news.
+//! Each sink has a bounded queue and a thread of its own, which delivers, tries again and gives up;
+//! what a sink did not get is counted in its [`SinkStatus`]. The core knows nothing of sinks.
+
+mod command;
+mod document;
+mod http;
+mod journal;
+mod message;
+mod status;
+mod template;
+mod watcher;
+mod webhook;
+mod worker;
+
+pub use command::{CommandSink, run_commands};
+pub use http::{HttpClient, HttpTarget};
+pub use journal::{JournalSink, SyslogSink};
+pub use message::{ContainerLabels, Message, MessageSubject};
+pub use status::{SinkBoard, SinkStatus};
+pub use template::WebhookFormat;
+pub use watcher::{SinkWatcher, Wanted};
+pub use webhook::WebhookSink;
+pub use worker::{Delivery, DeliveryError, Outlet};

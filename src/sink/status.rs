@@ -1,0 +1,75 @@
+//! What each sink delivered, and what it did not.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+/// State of a sink.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SinkStatus {
+    /// What it is, e.g. `webhook hooks.example.com`; nothing secret.
+    pub name: String,
+    /// Messages that were delivered.
+    pub sent: u64,
+    /// Messages that did not fit into its queue.
+    pub dropped: u64,
+    /// Messages that were not told because there were too many a minute.
+    pub withheld: u64,
+    /// Messages that were given up after being refused, or tried for too long.
+    pub failed: u64,
+    /// Why the latest attempt failed; `None` when it did not.
+    pub error: Option<String>,
+}
+
+impl SinkStatus {
+    /// Messages that the other side did not get.
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        self.dropped + self.withheld + self.failed
+    }
+}
+
+/// Counters of one sink, shared by its thread and those who ask.
+#[derive(Debug, Default)]
+pub(super) struct SinkCounters {
+    pub(super) name: String,
+    pub(super) sent: AtomicU64,
+    pub(super) dropped: AtomicU64,
+    pub(super) withheld: AtomicU64,
+    pub(super) failed: AtomicU64,
+    pub(super) error: Mutex<Option<String>>,
+}
+
+impl SinkCounters {
+    pub(super) fn new(name: String) -> Arc<Self> {
+        Arc::new(Self {
+            name,
+            ..Self::default()
+        })
+    }
+
+    pub(super) fn status(&self) -> SinkStatus {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        SinkStatus {
+            name: self.name.clone(),
+            sent: count(&self.sent),
+            dropped: count(&self.dropped),
+            withheld: count(&self.withheld),
+            failed: count(&self.failed),
+            error: self.error.lock().clone(),
+        }
+    }
+}
+
+/// The states of all sinks.
+#[derive(Debug, Clone, Default)]
+pub struct SinkBoard(pub(super) Vec<Arc<SinkCounters>>);
+
+impl SinkBoard {
+    /// The states now.
+    #[must_use]
+    pub fn statuses(&self) -> Vec<SinkStatus> {
+        self.0.iter().map(|counters| counters.status()).collect()
+    }
+}

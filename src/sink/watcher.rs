@@ -1,0 +1,402 @@
+//! Decides what is news: what a sink is told once, and what again because it grew.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::message::Message;
+use super::status::SinkBoard;
+use super::worker::Outlet;
+use crate::core::Core;
+use crate::event::{Event, Kind, Severity, Timestamp};
+use crate::incident::IncidentId;
+
+/// Findings that may change between two ticks; of more, the further ones wait for their next change.
+const MAX_TOUCHED: usize = 4_096;
+/// How long the sinks have at the end for what waits.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What a sink wants to be told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Incidents of this severity or above.
+    pub incidents: Option<Severity>,
+    /// Findings of this severity or above.
+    pub findings: Option<Severity>,
+    /// Messages a minute; further ones are withheld and counted.
+    pub per_minute: Option<u32>,
+}
+
+/// A sink with what it wants.
+#[derive(Debug)]
+struct Listener {
+    wanted: Wanted,
+    outlet: Outlet,
+    /// Messages that it may still be told, and when that number was right. By the time of the
+    /// stream.
+    credit: (f64, Timestamp),
+}
+
+/// What was told of an incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct ToldIncident {
+    severity: Severity,
+    stages: usize,
+}
+
+/// Follows the stream and tells the sinks what is news.
+#[derive(Debug, Default)]
+pub struct SinkWatcher {
+    listeners: Vec<Listener>,
+    /// Places of findings that changed since the last tick.
+    touched: BTreeSet<usize>,
+    /// The severity that was told of each finding, by place.
+    findings: Vec<Option<Severity>>,
+    /// What was told of each incident. As bounded as the incidents.
+    incidents: BTreeMap<IncidentId, ToldIncident>,
+}
+
+impl SinkWatcher {
+    /// Adds a sink.
+    pub fn add(&mut self, outlet: Outlet, wanted: Wanted) {
+        let credit = f64::from(wanted.per_minute.unwrap_or_default());
+        self.listeners.push(Listener {
+            wanted,
+            outlet,
+            credit: (credit, Timestamp(i64::MIN)),
+        });
+    }
+
+    /// Whether there is no sink.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.listeners.is_empty()
+    }
+
+    /// The states of its sinks.
+    #[must_use]
+    pub fn board(&self) -> SinkBoard {
+        let counters = self
+            .listeners
+            .iter()
+            .map(|l| Arc::clone(&l.outlet.counters));
+        SinkBoard(counters.collect())
+    }
+
+    /// Takes an event that the core has applied. Never waits.
+    pub fn event(&mut self, event: &Event, core: &Core) {
+        for index in core.detector.latest() {
+            if self.touched.len() < MAX_TOUCHED {
+                self.touched.insert(index.get());
+            }
+        }
+        if matches!(event.kind, Kind::Tick(_)) {
+            self.tell(core);
+        }
+    }
+
+    /// Tells what is news since the last tick.
+    fn tell(&mut self, core: &Core) {
+        let mut incidents = BTreeSet::new();
+        for place in std::mem::take(&mut self.touched) {
+            let Some(finding) = core.detector.findings().get(place) else {
+                continue;
+            };
+            if finding.silenced.is_some() {
+                continue;
+            }
+            if self.findings.len() <= place {
+                self.findings.resize(place + 1, None);
+            }
+            let Some(told) = self.findings.get_mut(place) else {
+                continue;
+            };
+            if told.is_some_and(|told| told >= finding.severity) {
+                continue;
+            }
+            let again = told.replace(finding.severity).is_some();
+            incidents.extend(core.incidents.of(finding.id));
+            let mut message = None;
+            for listener in &mut self.listeners {
+                if listener
+                    .wanted
+                    .findings
+                    .is_some_and(|least| finding.severity >= least)
+                {
+                    let message = message
+                        .get_or_insert_with(|| Arc::new(Message::of_finding(core, finding, again)));
+                    listener.offer(message);
+                }
+            }
+        }
+        for id in incidents {
+            self.tell_incident(core, id);
+        }
+    }
+
+    fn tell_incident(&mut self, core: &Core, id: IncidentId) {
+        let wanted = |listener: &Listener| listener.wanted.incidents;
+        let Some(least) = self.listeners.iter().filter_map(wanted).min() else {
+            return;
+        };
+        let incident = core
+            .incident(id)
+            .filter(|incident| incident.accepted.is_none());
+        let Some(incident) = incident.filter(|incident| incident.severity >= least) else {
+            return;
+        };
+        let now = ToldIncident {
+            severity: incident.severity,
+            stages: incident.stages.len(),
+        };
+        let before = self.incidents.insert(id, now);
+        let news = before
+            .is_none_or(|before| now.severity > before.severity || now.stages > before.stages);
+        if !news {
+            return;
+        }
+        let severity = incident.severity;
+        let known = |least: Severity| before.is_some_and(|before| before.severity >= least);
+        // A sink for graver incidents hears of it for the first time when it has become one.
+        let first = Arc::new(Message::of_incident(core, incident, false));
+        let again = Arc::new(Message {
+            again: true,
+            ..(*first).clone()
+        });
+        for listener in &mut self.listeners {
+            if let Some(least) = listener.wanted.incidents
+                && severity >= least
+            {
+                listener.offer(if known(least) { &again } else { &first });
+            }
+        }
+    }
+
+    /// Tells what is news since the last tick, and gives the sinks a while to deliver what waits.
+    pub fn finish(&mut self, core: &Core) {
+        self.tell(core);
+        self.end();
+    }
+
+    /// Gives the sinks a while to deliver what waits, and ends them.
+    pub fn end(&mut self) {
+        let deadline = Instant::now() + GRACE;
+        for listener in &mut self.listeners {
+            listener.outlet.close(deadline);
+        }
+        for listener in &mut self.listeners {
+            listener.outlet.join();
+        }
+    }
+}
+
+impl Listener {
+    /// Queues a message unless there were too many.
+    fn offer(&mut self, message: &Arc<Message>) {
+        if let Some(most) = self.wanted.per_minute {
+            let most = f64::from(most);
+            let (credit, since) = self.credit;
+            let passed = message.at.since(since).as_secs_f64();
+            let credit = (credit + passed * most / 60.0).min(most);
+            let pays = credit >= 1.0;
+            self.credit = (if pays { credit - 1.0 } else { credit }, message.at);
+            if !pays {
+                self.outlet
+                    .counters
+                    .withheld
+                    .fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+        }
+        self.outlet.offer(message);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use parking_lot::Mutex;
+
+    use super::super::worker::{Delivery, DeliveryError, Patience};
+    use super::*;
+    use crate::recording::{RecordedItem, RecordingReader};
+
+    /// A message, and how many were missed before it.
+    type Received = (Arc<Message>, u64);
+
+    /// What a sink of the tests got, and what it answers next.
+    #[derive(Debug, Clone, Default)]
+    struct Other {
+        got: Arc<Mutex<Vec<Received>>>,
+        answers: Arc<Mutex<VecDeque<DeliveryError>>>,
+        tries: Arc<Mutex<usize>>,
+    }
+
+    impl Delivery for Other {
+        fn deliver(&mut self, messages: &[Arc<Message>], missed: u64) -> Result<(), DeliveryError> {
+            *self.tries.lock() += 1;
+            if let Some(error) = self.answers.lock().pop_front() {
+                return Err(error);
+            }
+            let messages = messages.iter().map(|m| (Arc::clone(m), missed));
+            self.got.lock().extend(messages);
+            Ok(())
+        }
+    }
+
+    const QUICK: Patience = Patience {
+        first: Duration::from_millis(1),
+        longest: Duration::from_millis(4),
+        give_up: Duration::from_millis(200),
+    };
+
+    fn outlet(other: &Other) -> Outlet {
+        Outlet::start_with("test".to_owned(), Box::new(other.clone()), QUICK).unwrap()
+    }
+
+    /// Plays the demo to the sinks.
+    fn demo(watcher: &mut SinkWatcher) -> Core {
+        let bytes = include_bytes!("../../demo/demo.jsonl.zst");
+        let mut reader = RecordingReader::from_memory("demo", bytes).unwrap();
+        let mut core = Core::new(reader.header().settings.clone());
+        while let Some(item) = reader.next_item() {
+            if let RecordedItem::Event(event) = item {
+                core.apply(&Arc::from(event.clone()));
+                watcher.event(&event, &core);
+            }
+        }
+        watcher.finish(&core);
+        core
+    }
+
+    fn told(other: &Other) -> Vec<(String, Severity, bool)> {
+        let got = other.got.lock();
+        got.iter()
+            .map(|(m, _)| (m.id(), m.severity(), m.again))
+            .collect()
+    }
+
+    #[test]
+    fn an_incident_is_told_once_and_again_only_when_it_grew() {
+        let all = Other::default();
+        let grave = Other::default();
+        let mut watcher = SinkWatcher::default();
+        let incidents = |least| Wanted {
+            incidents: Some(least),
+            ..Wanted::default()
+        };
+        watcher.add(outlet(&all), incidents(Severity::Medium));
+        watcher.add(outlet(&grave), incidents(Severity::Critical));
+        let core = demo(&mut watcher);
+        let messages = told(&all);
+        assert!(messages.len() > 1 && messages.len() < 12, "{messages:?}");
+        assert!(!messages[0].2 && messages[1..].iter().all(|m| m.2));
+        assert!(messages.iter().all(|m| m.0 == "I-0001"));
+        let critical = told(&grave);
+        assert_eq!((critical[0].1, critical[0].2), (Severity::Critical, false));
+        // The last message has all that it became.
+        let incident = core.incident(IncidentId(1)).unwrap();
+        let last = all.got.lock().last().unwrap().0.title();
+        assert_eq!(last, incident.sentence(" > "));
+        assert_eq!(watcher.board().statuses()[0].sent, messages.len() as u64);
+    }
+
+    #[test]
+    fn findings_are_told_when_they_are_new_or_graver() {
+        let other = Other::default();
+        let mut watcher = SinkWatcher::default();
+        let wanted = Wanted {
+            findings: Some(Severity::High),
+            ..Wanted::default()
+        };
+        watcher.add(outlet(&other), wanted);
+        let core = demo(&mut watcher);
+        let high = core.detector.findings().iter();
+        let high = high.filter(|f| f.severity >= Severity::High && f.silenced.is_none());
+        let mut ids: Vec<String> = told(&other).into_iter().map(|m| m.0).collect();
+        ids.sort();
+        ids.dedup();
+        let wanted: Vec<String> = high.map(|f| f.id.to_string()).collect();
+        assert_eq!(ids, wanted);
+    }
+
+    #[test]
+    fn what_exceeds_the_rate_is_withheld_counted_and_told_with_the_next() {
+        let other = Other::default();
+        let mut watcher = SinkWatcher::default();
+        let wanted = Wanted {
+            findings: Some(Severity::Info),
+            per_minute: Some(2),
+            ..Wanted::default()
+        };
+        watcher.add(outlet(&other), wanted);
+        demo(&mut watcher);
+        let status = watcher.board().statuses().remove(0);
+        assert!(status.sent >= 2 && status.sent <= 4, "{status:?}");
+        assert!(status.withheld > 5, "{status:?}");
+    }
+
+    #[test]
+    fn a_sink_that_fails_is_tried_again_and_given_up_in_the_end() {
+        let wanted = Wanted {
+            findings: Some(Severity::High),
+            ..Wanted::default()
+        };
+        let back = Other::default();
+        let errors = |n| (0..n).map(|_| DeliveryError::passing("down")).collect();
+        *back.answers.lock() = errors(3);
+        let mut watcher = SinkWatcher::default();
+        watcher.add(outlet(&back), wanted);
+        demo(&mut watcher);
+        let status = watcher.board().statuses().remove(0);
+        assert!(status.sent > 0 && status.missed() == 0 && status.error.is_none());
+        assert_eq!(*back.tries.lock() as u64, 3 + status.sent);
+
+        let refusing = Other::default();
+        *refusing.answers.lock() = [DeliveryError::lasting("400")].into();
+        let gone = Other::default();
+        *gone.answers.lock() = errors(100_000);
+        let mut watcher = SinkWatcher::default();
+        watcher.add(outlet(&refusing), wanted);
+        watcher.add(outlet(&gone), wanted);
+        demo(&mut watcher);
+        let [refused, lost]: [_; 2] = watcher.board().statuses().try_into().unwrap();
+        assert_eq!((refused.failed, refused.sent > 0), (1, status.sent > 1));
+        // The message after it says so.
+        if let Some((_, missed)) = refusing.got.lock().first() {
+            assert_eq!(*missed, 1);
+        }
+        assert_eq!((lost.failed, lost.sent), (status.sent, 0));
+        assert_eq!(lost.error.as_deref(), Some("down"));
+    }
+
+    #[test]
+    fn a_sink_that_hangs_costs_only_its_own_messages() {
+        struct Hanging(crossbeam_channel::Receiver<()>);
+        impl Delivery for Hanging {
+            fn deliver(&mut self, _: &[Arc<Message>], _: u64) -> Result<(), DeliveryError> {
+                // Until the test lets go.
+                let _ = self.0.recv();
+                Ok(())
+            }
+        }
+        let (go, wait) = crossbeam_channel::bounded(0);
+        let hanging = Outlet::start_with("h".to_owned(), Box::new(Hanging(wait)), QUICK).unwrap();
+        let counters = Arc::clone(&hanging.counters);
+        let core = Core::default();
+        let finding = {
+            let mut watcher = SinkWatcher::default();
+            let core = demo(&mut watcher);
+            Arc::clone(&core.detector.findings()[0])
+        };
+        let message = Arc::new(Message::of_finding(&core, &finding, false));
+        for _ in 0..1_000 {
+            hanging.offer(&message);
+        }
+        let dropped = counters.status().dropped;
+        assert!(dropped >= 1_000 - 256 - 1, "{dropped}");
+        drop(go);
+    }
+}

@@ -1,0 +1,246 @@
+//! The thread of a sink: delivers what waits, tries again with growing pauses, and gives up.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+use rustix::thread::CapabilitySet;
+
+use super::message::Message;
+use super::status::SinkCounters;
+use crate::system;
+
+/// Messages that may wait for one sink; further ones are dropped and counted.
+const QUEUE: usize = 256;
+/// Pause after the first failure; it doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How long one message is tried.
+const GIVE_UP: Duration = Duration::from_secs(300);
+
+/// Why something was not delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryError {
+    /// For people, without any secret.
+    pub why: String,
+    /// Another attempt may succeed.
+    pub again: bool,
+}
+
+impl DeliveryError {
+    /// One that may not be there at the next attempt.
+    pub fn passing(why: impl Into<String>) -> Self {
+        Self {
+            why: why.into(),
+            again: true,
+        }
+    }
+
+    /// One that will be there again: the other side refused the message.
+    pub fn lasting(why: impl Into<String>) -> Self {
+        Self {
+            why: why.into(),
+            again: false,
+        }
+    }
+}
+
+/// How messages get to the other side. Called on the sink's own thread; must end within a bounded
+/// time.
+pub trait Delivery: Send {
+    /// Delivers messages together; `missed`: those before them that the other side did not get.
+    ///
+    /// # Errors
+    /// When none of them was delivered.
+    fn deliver(&mut self, messages: &[Arc<Message>], missed: u64) -> Result<(), DeliveryError>;
+
+    /// How many messages it takes at once.
+    fn most(&self) -> usize {
+        1
+    }
+}
+
+/// How long failures are borne.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    pub(super) first: Duration,
+    pub(super) longest: Duration,
+    pub(super) give_up: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            first: FIRST_PAUSE,
+            longest: LONGEST_PAUSE,
+            give_up: GIVE_UP,
+        }
+    }
+}
+
+/// A sink that runs: takes messages without ever waiting.
+#[derive(Debug)]
+pub struct Outlet {
+    queue: Option<Sender<Arc<Message>>>,
+    over: Sender<Instant>,
+    pub(super) counters: Arc<SinkCounters>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Outlet {
+    /// Starts the thread of a sink.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(name: String, delivery: Box<dyn Delivery>) -> std::io::Result<Self> {
+        Self::start_with(name, delivery, Patience::default())
+    }
+
+    pub(super) fn start_with(
+        name: String,
+        delivery: Box<dyn Delivery>,
+        patience: Patience,
+    ) -> std::io::Result<Self> {
+        let counters = SinkCounters::new(name);
+        let (queue, messages) = bounded(QUEUE);
+        let (over, ends) = bounded(1);
+        let shared = Arc::clone(&counters);
+        let thread = std::thread::Builder::new()
+            .name("sink".to_owned())
+            .spawn(move || {
+                // What is told needs none of the rights that watching needs. A kernel that refuses
+                // leaves them as they are.
+                let _ = system::keep_capabilities(CapabilitySet::empty());
+                let mut worker = Worker {
+                    messages,
+                    ends,
+                    deadline: None,
+                    counters: shared,
+                    patience,
+                    delivery,
+                };
+                worker.run();
+            })?;
+        Ok(Self {
+            queue: Some(queue),
+            over,
+            counters,
+            thread: Some(thread),
+        })
+    }
+
+    /// Queues a message, or counts it.
+    pub(super) fn offer(&self, message: &Arc<Message>) {
+        let Some(queue) = &self.queue else { return };
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
+            queue.try_send(Arc::clone(message))
+        {
+            self.counters.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes no further message; those that wait have until then.
+    pub(super) fn close(&mut self, deadline: Instant) {
+        self.queue = None;
+        // There is room for one, and nothing else is sent.
+        let _ = self.over.try_send(deadline);
+    }
+
+    /// Waits until the thread has ended; call [`Outlet::close`] first.
+    pub(super) fn join(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has said so on stderr.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Worker {
+    messages: Receiver<Arc<Message>>,
+    ends: Receiver<Instant>,
+    /// No attempt begins after it.
+    deadline: Option<Instant>,
+    counters: Arc<SinkCounters>,
+    patience: Patience,
+    delivery: Box<dyn Delivery>,
+}
+
+impl Worker {
+    fn run(&mut self) {
+        while let Ok(first) = self.messages.recv() {
+            let most = self.delivery.most();
+            let mut batch = vec![first];
+            batch.extend(self.messages.try_iter().take(most.saturating_sub(1)));
+            self.deliver(&batch);
+        }
+    }
+
+    fn missed(&self) -> u64 {
+        self.counters.status().missed()
+    }
+
+    /// Delivers a batch, or counts it as failed.
+    fn deliver(&mut self, batch: &[Arc<Message>]) {
+        let begun = Instant::now();
+        let mut pause = self.patience.first;
+        let count = batch.len() as u64;
+        loop {
+            if self.is_over() {
+                break;
+            }
+            match self.delivery.deliver(batch, self.missed()) {
+                Ok(()) => {
+                    self.counters.sent.fetch_add(count, Ordering::Relaxed);
+                    *self.counters.error.lock() = None;
+                    return;
+                }
+                Err(error) => {
+                    tracing::warn!(
+                        sink = self.counters.name,
+                        error = error.why,
+                        "not delivered"
+                    );
+                    *self.counters.error.lock() = Some(error.why);
+                    if !error.again || begun.elapsed() + pause > self.patience.give_up {
+                        break;
+                    }
+                }
+            }
+            if !self.pause(pause) {
+                break;
+            }
+            pause = (pause * 2).min(self.patience.longest);
+        }
+        self.counters.failed.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Waits; false when the time that is left is shorter.
+    fn pause(&mut self, pause: Duration) -> bool {
+        match self.deadline {
+            Some(deadline) if Instant::now() + pause > deadline => false,
+            Some(_) => {
+                std::thread::sleep(pause);
+                true
+            }
+            None => {
+                match self.ends.recv_timeout(pause) {
+                    // One more attempt at once: the other side may be back.
+                    Ok(deadline) => self.deadline = Some(deadline),
+                    Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+                }
+                true
+            }
+        }
+    }
+
+    fn is_over(&mut self) -> bool {
+        if let Ok(deadline) = self.ends.try_recv() {
+            self.deadline = Some(deadline);
+        }
+        self.deadline
+            .is_some_and(|deadline| Instant::now() > deadline)
+    }
+}
