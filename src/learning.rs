@@ -1,13 +1,16 @@
-//! Learns baselines from a stream: hands the learner each event with what the rules found at it.
+//! Learns baselines from a stream: hands the learner each event with what the rules found at it. And
+//! the files that keep what was learned.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use crate::baseline::{Learner, Suspicion};
+use crate::baseline::{Baseline, Learner, Suspicion, merge, parse, write};
 use crate::core::Core;
 use crate::detect::Settings;
 use crate::event::Event;
 use crate::recording::Follower;
 use crate::state::snapshot;
+use crate::user_files;
 use parking_lot::Mutex;
 
 /// Takes an event that the core has applied.
@@ -52,4 +55,50 @@ impl Follower for LiveLearner {
     fn event(&mut self, event: &Event, core: &Core) {
         learn(&mut self.0.lock(), event, core);
     }
+}
+
+/// The name of the file that keeps the baseline of a container of this name; `place` counts further
+/// containers of the same name from 1.
+#[must_use]
+pub fn file_name(name: &str, place: usize) -> String {
+    let safe: String = name
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || "-_.".contains(c) {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect();
+    let number = if place == 0 {
+        String::new()
+    } else {
+        format!("-{}", place + 1)
+    };
+    format!("{safe}{number}.baseline.toml")
+}
+
+/// Reads a baseline's file.
+///
+/// # Errors
+/// Why it cannot be read, with its path, and with the line of a mistake in it.
+pub fn read(path: &Path) -> Result<Baseline, String> {
+    let text = user_files::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    parse(&text).map_err(|e| format!("{}:{}: {}", path.display(), e.line, e.message))
+}
+
+/// Adds what was learned to a baseline's file, which need not exist; returns the whole.
+///
+/// # Errors
+/// Why the file cannot be read or written, or is of another container, with its path.
+pub fn extend(path: &Path, learned: &Baseline) -> Result<Baseline, String> {
+    let at = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
+    let whole = if path.exists() {
+        merge(&read(path)?, learned).map_err(|e| at(&e))?
+    } else {
+        learned.clone()
+    };
+    user_files::write(path, &write(&whole)).map_err(|e| at(&e))?;
+    Ok(whole)
 }

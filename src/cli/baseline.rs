@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use super::CliError;
 use crate::baseline::{
-    Baseline, BaselineState, Facet, different_settings, merge, parse, readiness, write,
+    Baseline, BaselineState, Facet, different_settings, merge, readiness, write,
 };
 use crate::event::escape;
 use crate::user_files;
@@ -129,10 +129,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
 
 /// Reads a baseline file.
 pub(super) fn load(path: &Path) -> Result<Baseline, CliError> {
-    let at = |why: &dyn std::fmt::Display| CliError::expected(format!("{}: {why}", path.display()));
-    let text = user_files::read(path).map_err(|e| at(&e))?;
-    parse(&text)
-        .map_err(|e| CliError::expected(format!("{}:{}: {}", path.display(), e.line, e.message)))
+    crate::learning::read(path).map_err(CliError::expected)
 }
 
 fn store(path: &Path, baseline: &Baseline) -> Result<(), CliError> {

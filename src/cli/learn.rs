@@ -16,8 +16,7 @@ use crate::baseline::{Baseline, Learner, READY, merge, readiness};
 use crate::containers::{ContainerSelector, SelectError};
 use crate::detect::Settings;
 use crate::event::ContainerId;
-use crate::learning::{LiveLearner, learn, learner, meet};
-use crate::user_files;
+use crate::learning::{LiveLearner, extend, file_name, learn, learner, meet};
 use crate::verify::restart;
 
 /// Restarts that --restart makes: two starts and an end are seen then.
@@ -236,26 +235,6 @@ pub(super) fn of_name(learner: &Learner, name: &str) -> Result<Vec<Baseline>, Cl
     Ok(out)
 }
 
-/// The file name of a container's baseline.
-fn file_name(name: &str, place: usize) -> String {
-    let safe: String = name
-        .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || "-_.".contains(c) {
-                c
-            } else {
-                '_'
-            }
-        })
-        .collect();
-    let number = if place == 0 {
-        String::new()
-    } else {
-        format!("-{}", place + 1)
-    };
-    format!("{safe}{number}.baseline.toml")
-}
-
 fn save(args: &Args, name: &str, place: usize, learned: &Baseline) -> Result<(), CliError> {
     let path = match &args.output {
         Some(path) if path.as_os_str() == "-" => {
@@ -267,15 +246,7 @@ fn save(args: &Args, name: &str, place: usize, learned: &Baseline) -> Result<(),
         Some(path) => path.clone(),
         None => PathBuf::from(file_name(name, place)),
     };
-    let whole = if path.exists() {
-        let before = baseline::load(&path)?;
-        merge(&before, learned)
-            .map_err(|e| CliError::expected(format!("{}: {e}", path.display())))?
-    } else {
-        learned.clone()
-    };
-    user_files::write(&path, &crate::baseline::write(&whole))
-        .map_err(|e| CliError::expected(format!("{}: {e}", path.display())))?;
+    let whole = extend(&path, learned).map_err(CliError::expected)?;
     let mut out = std::io::stdout().lock();
     write!(out, "{}: ", path.display())?;
     baseline::summary(&whole, &mut out)?;

@@ -23,6 +23,7 @@ pub(super) fn run(
         while batch.peek().is_some() {
             let mut core = shared.core.lock();
             let mut recorder = shared.recorder.lock();
+            let mut learner = shared.learner.lock();
             for mut event in batch.by_ref().take(TURN) {
                 event.seq = shared.seq.fetch_add(1, Ordering::Relaxed) + 1;
                 let event = Arc::new(event);
@@ -30,14 +31,14 @@ pub(super) fn run(
                 if let Some(past) = &shared.past {
                     past.push(&event, &core);
                 }
-                if let Some(recorder) = recorder.as_mut() {
-                    recorder.event(&event);
+                for follower in [recorder.as_mut(), learner.as_mut()].into_iter().flatten() {
+                    follower.event(&event);
                 }
                 if let Some(tap) = tap.as_mut() {
                     tap.event(&event, &mut core);
                 }
             }
-            drop((core, recorder));
+            drop((core, recorder, learner));
             if let Some(past) = &shared.past {
                 past.settle();
             }

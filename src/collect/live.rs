@@ -159,6 +159,7 @@ impl Live {
             core: Arc::new(Mutex::new(core)),
             seq: AtomicU64::new(0),
             recorder: Mutex::new(None),
+            learner: Mutex::new(None),
             engines: Mutex::new(if options.runtimes.docker {
                 BTreeMap::from([(EngineKind::Docker, EngineState::Connecting)])
             } else {
@@ -360,6 +361,27 @@ impl Live {
         Ok(())
     }
 
+    /// Has another follower see the stream from what is there now on, beside a recording; the one
+    /// before sees no more.
+    ///
+    /// # Errors
+    /// When no thread can be started for it.
+    pub fn learn(&self, follower: Box<dyn Follower>) -> Result<(), LiveError> {
+        let before = {
+            let core = self.shared.core.lock();
+            let mut learner = self.shared.learner.lock();
+            let next = self.recorder(&core, None, Some(follower))?;
+            learner.replace(next)
+        };
+        end_follower(before);
+        Ok(())
+    }
+
+    /// Ends what [`Live::learn`] began.
+    pub fn stop_learning(&self) {
+        end_follower(self.shared.learner.lock().take());
+    }
+
     /// Continues the recording in another file, which begins with what is there now; no event falls
     /// between the two. Returns the outcome of the one before, if there was one.
     ///
@@ -440,9 +462,16 @@ impl Live {
             // A thread that panicked has said so on stderr.
             let _ = thread.join();
         }
+        end_follower(self.shared.learner.lock().take());
         let recorder = self.shared.recorder.lock().take();
         recorder.map(Recorder::finish)
     }
+}
+
+/// Lets a follower without a file take what waits, and ends it.
+fn end_follower(follower: Option<Recorder>) {
+    // It writes nothing, so that nothing can fail.
+    let _ = follower.map(Recorder::finish);
 }
 
 impl Drop for Live {

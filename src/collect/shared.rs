@@ -24,6 +24,8 @@ pub(super) struct LiveShared {
     /// Number of the last event; changes only with the core locked.
     pub(super) seq: AtomicU64,
     pub(super) recorder: Mutex<Option<Recorder>>,
+    /// Learns from the stream beside a recording; without a file.
+    pub(super) learner: Mutex<Option<Recorder>>,
     /// The recent past, where it is kept.
     pub(super) past: Option<Arc<Past>>,
     /// States of the engines asked; of several containerds the one that changed last.

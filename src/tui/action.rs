@@ -117,6 +117,10 @@ pub enum Action {
     Baseline,
     /// The baseline of a container is complete, or not.
     Freeze,
+    /// Learn what containers do, then write what was learned of this one.
+    Learn,
+    /// Compare a baseline with what the container does.
+    Diff,
     /// Begin or end recording.
     Record,
     /// One event on (+1) or back (-1).
@@ -153,6 +157,7 @@ impl Action {
                 | Self::Export
                 | Self::Bundle
                 | Self::Freeze
+                | Self::Learn
                 | Self::CopyCell
                 | Self::CopyRow
                 | Self::CopyCommand
@@ -371,6 +376,8 @@ pub static ACTIONS: &[Entry] = &[
     row("silence", A::Silence, &["!"], G::Triage, P::Finding, (12, "silence", "choose which findings like this to accept, until when and why; on an incident all of its findings")),
     row("acknowledge", A::Acknowledge, &["a"], G::Triage, P::Finding, (13, "ack", "accept just this, in this container, for 30 days: a finding, or an incident with all its findings; a deviation (base.*) into the baseline")),
     row("freeze", A::Freeze, &[], G::Triage, P::Container, (0, "freeze", "declare the baseline of the container complete, or take that back")),
+    row("learn", A::Learn, &[], G::Triage, P::Container, (0, "learn", "begin to learn what containers do; again: write what was learned of this one to NAME.baseline.toml; :learn stop")),
+    row("diff", A::Diff, &[], G::Triage, P::Container, (0, "diff", "compare the baseline in force, or :diff FILE, with what was learned of the container")),
     row("drift", A::Scan, &["d"], G::Triage, P::Container, (0, "drift", "compare the container's files with its image, and show what differs")),
     row("undo-silence", A::UndoSilence, &["U"], G::Triage, P::Live, (0, "undo, list", "take the last silence back")),
     row("silences", A::Silences, &["L"], G::Triage, P::Anywhere, (0, "undo, list", "list the silences and what they hide")),

@@ -33,6 +33,8 @@ mod history;
 mod input;
 mod key_dispatch;
 mod keymap;
+mod learn;
+mod learned;
 mod location;
 mod look;
 mod mouse;

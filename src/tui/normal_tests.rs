@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
+use super::learned::{BaselineComparison, ScreenLearner};
 use super::rows::RowKey;
 use super::tests::{demo, screen};
 use super::{Action, Pane, Ui};
-use crate::baseline::write;
+use crate::baseline::{Baseline, Learner, diff, write};
 use crate::core::Core;
 use crate::event::{BaselineChange, ContainerId, Event, Kind};
 use crate::learning::{learn, learner};
 use crate::recording::{ReadAhead, RecordingPiece, RecordingReader};
 
-/// The demo, with the baseline of a container of it in force, learned from the demo itself.
-fn core() -> (Core, ContainerId) {
+/// The demo, what is learned from it, and a container of it.
+fn demo_learned() -> (Core, Learner, ContainerId) {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/demo/demo.jsonl.zst");
     let reader = RecordingReader::open(path.as_ref()).unwrap();
     let mut recording = ReadAhead::start(reader).unwrap();
@@ -33,7 +36,12 @@ fn core() -> (Core, ContainerId) {
         found.map(|container| container.id.clone())
     };
     let id = named("web").or_else(|| core.state.containers.keys().next().cloned());
-    let id = id.unwrap();
+    (core, learner, id.unwrap())
+}
+
+/// The demo, with the baseline of a container of it in force, learned from the demo itself.
+fn core() -> (Core, ContainerId) {
+    let (mut core, learner, id) = demo_learned();
     let mut baseline = learner.baseline(&id).unwrap();
     baseline.digests.clear();
     let event = Event {
@@ -100,4 +108,41 @@ fn without_a_baseline_the_tabs_say_how_to_learn_one() {
     }
     let text = screen(&core, &mut ui, 100, 40).join("\n");
     assert!(text.contains("failed, "), "{text}");
+}
+
+#[test]
+fn what_is_learned_here_is_shown_hardened_and_compared_without_a_file() {
+    let (core, learner, id) = demo_learned();
+    let learned = learner.baseline(&id).unwrap();
+    let mut ui = Ui::default();
+    ui.apply(Action::Show(Pane::Containers), &core);
+    screen(&core, &mut ui, 100, 40);
+    ui.open(RowKey::Container(id.clone()));
+    ui.apply(Action::Baseline, &core);
+    let learner = Arc::new(Mutex::new(learner));
+    ui.learner = Some(ScreenLearner::new(learner, core.state.now));
+    let before = Baseline {
+        image: learned.image.clone(),
+        ..Baseline::default()
+    };
+    ui.compared = Some(BaselineComparison {
+        container: id,
+        with: "old\u{1b}.baseline.toml".to_owned(),
+        diff: diff(&before, &learned, &[]),
+    });
+    let text = screen(&core, &mut ui, 120, 80).join("\n");
+    let new = learned.items.len() + learned.held.len();
+    for part in [
+        format!("Compared with old\\x1b.baseline.toml: {new} new, 0 gone"),
+        "Learned here since ".to_owned(),
+        ":learn writes ".to_owned(),
+        "exec: ".to_owned(),
+        "+ exec".to_owned(),
+    ] {
+        assert!(text.contains(&part), "no {part} in\n{text}");
+    }
+    assert!(!text.contains("No baseline of it"), "{text}");
+    ui.apply(Action::NextPane, &core);
+    let text = screen(&core, &mut ui, 120, 60).join("\n");
+    assert!(text.contains("--cap-drop=ALL"), "{text}");
 }

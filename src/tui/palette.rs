@@ -44,7 +44,9 @@ fn argument(action: Action) -> Argument {
         Action::Image => Argument::Image,
         Action::Why => Argument::Finding,
         Action::Since => Argument::Since,
-        Action::Export | Action::Moment | Action::Open => Argument::Text,
+        Action::Export | Action::Moment | Action::Open | Action::Learn | Action::Diff => {
+            Argument::Text
+        }
         _ => Argument::None,
     }
 }

@@ -33,6 +33,8 @@ impl Ui {
             reveal: self.display.reveal,
             machine: self.machine.as_ref(),
             keys: &self.keys,
+            learner: self.learner.as_ref(),
+            compared: self.compared.as_ref(),
         }
     }
 

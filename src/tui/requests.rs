@@ -194,6 +194,8 @@ impl App {
             (Action::Scan, Source::Replay(_)) => {
                 self.ui.message = Some("only while a host is watched".to_owned());
             }
+            (Action::Learn, _) => self.learn(asked),
+            (Action::Diff, _) => self.compare(asked),
             (Action::Moment, _) => self.travel(asked),
             (action, _) if time_travel::moves(action) => self.travel(asked),
             (Action::Open, _) if asked.argument.is_some() => self.open(asked),

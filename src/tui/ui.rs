@@ -13,6 +13,7 @@ use super::file_tree_look::TreeLook;
 use super::filter::Filter;
 use super::history::History;
 use super::keymap::Keymap;
+use super::learned::{BaselineComparison, ScreenLearner};
 use super::location::Location;
 use super::look::TableLook;
 use super::pane::Pane;
@@ -64,6 +65,10 @@ pub struct Ui {
     pub(super) policy_edit: Option<PolicyEdit>,
     /// A change of a baseline's file, to be made.
     pub(super) baseline_edit: Option<BaselineEdit>,
+    /// What is learned here.
+    pub(super) learner: Option<ScreenLearner>,
+    /// What a baseline was compared with last.
+    pub(super) compared: Option<BaselineComparison>,
     /// Lines that were typed.
     pub(super) history: History,
     /// A response to copy or to make.

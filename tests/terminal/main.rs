@@ -4,6 +4,7 @@
 mod attach;
 #[path = "../common/mod.rs"]
 mod common;
+mod learn;
 mod live;
 mod paste;
 mod ring;

@@ -2,16 +2,19 @@
 //! the container does beyond it.
 
 use super::line::{DetailLine, fact, flagged, heading};
-use crate::baseline::{Baseline, Facet, LearningSource};
+use crate::baseline::{Baseline, Diff, Facet, LearningSource, Readiness, readiness};
 use crate::core::Core;
 use crate::detect::Finding;
 use crate::event::{ContainerId, escape};
 use crate::state::Container;
+use crate::tui::learned::{BaselineComparison, file_of};
 use crate::tui::rows::{self, Query};
 use crate::tui::text::{bytes, things, times};
 
 /// Most items of a facet; the file has the rest.
 const MOST: usize = 12;
+/// Most lines of a comparison on each side; `hullwatch diff` has the rest.
+const MOST_COMPARED: usize = 24;
 /// Cells of the meter.
 const METER: usize = 20;
 
@@ -21,42 +24,44 @@ pub(super) fn none(core: &Core, id: &ContainerId) -> Vec<DetailLine> {
     vec![
         heading("No baseline of it is in force"),
         fact("learn one", format!("hullwatch learn {name} --until-ready")),
+        fact("learn here", ":learn begins while this host is watched"),
         fact("load it", "hullwatch --baseline FILE|DIRECTORY"),
     ]
 }
 
 pub(super) fn facts(core: &Core, query: &Query<'_>, id: &ContainerId) -> Option<Vec<DetailLine>> {
     let container = core.state.containers.get(id)?;
-    let Some(known) = core.detector.baseline_of(container) else {
-        return Some(none(core, id));
+    let mut facts: Vec<DetailLine> = Vec::new();
+    if let Some(compared) = query.compared.filter(|c| c.container == *id) {
+        facts.extend(comparison(compared));
+    }
+    let known = core.detector.baseline_of(container);
+    let learned = query.learner.and_then(|learner| learner.baseline(id));
+    if let (Some(learner), Some(learned)) = (query.learner, &learned) {
+        let since = query.zone.clock(learner.since);
+        facts.push(heading(format!("Learned here since {since}")));
+        facts.extend(progress(learned, &readiness(learned)));
+        let items = things(learned.items.len() as u64, "item");
+        let file = file_of(core, id);
+        facts.push(fact("seen", format!("{items}; :learn writes {file}")));
+        if known.is_none() {
+            facts.extend(items_of(learned));
+        }
+    }
+    let Some(known) = known else {
+        if learned.is_none() {
+            facts.extend(none(core, id));
+        }
+        return Some(facts);
     };
     let baseline = &known.baseline;
-    let ready = &known.readiness;
-    let filled = usize::from(ready.percent) * METER / 100;
-    let meter = format!("{}{}", "#".repeat(filled), ".".repeat(METER - filled));
-    let mut facts = vec![
-        heading(format!("{}: {}", baseline.title(), baseline.state().name())),
-        fact(
-            "readiness",
-            format!(
-                "{meter} {} %: {} % of its start, {} % of its steady state",
-                ready.percent, ready.starts, ready.steady
-            ),
-        ),
-    ];
-    facts.extend(ready.unmet.iter().map(|why| fact("to do", why.clone())));
+    facts.push(heading(format!(
+        "{}: {}",
+        baseline.title(),
+        baseline.state().name()
+    )));
+    facts.extend(progress(baseline, &known.readiness));
     facts.push(fact("file", escape(known.file.as_bytes()).to_string()));
-    let sum = |of: fn(&LearningSource) -> u64| baseline.sources.values().map(of).sum::<u64>();
-    facts.push(fact(
-        "learned",
-        format!(
-            "{} min, {} starts, {} ends, {} events lost",
-            sum(|s| s.observed) / 60,
-            sum(|s| s.starts.into()),
-            sum(|s| s.stops.into()),
-            sum(|s| s.lost)
-        ),
-    ));
     facts.extend(beside(container, baseline));
     let mut beyond: Vec<&Finding> = core
         .detector
@@ -71,6 +76,64 @@ pub(super) fn facts(core: &Core, query: &Query<'_>, id: &ContainerId) -> Option<
         let text = format!("{} {}{}", query.zone.clock(f.last), times(f.count), f.title);
         flagged(f.severity, &f.id.to_string(), text)
     }));
+    facts.extend(items_of(baseline));
+    Some(facts)
+}
+
+/// How far learning is, and what it rests on.
+fn progress(baseline: &Baseline, ready: &Readiness) -> Vec<DetailLine> {
+    let filled = usize::from(ready.percent) * METER / 100;
+    let meter = format!("{}{}", "#".repeat(filled), ".".repeat(METER - filled));
+    let mut facts = vec![fact(
+        "readiness",
+        format!(
+            "{meter} {} %: {} % of its start, {} % of its steady state",
+            ready.percent, ready.starts, ready.steady
+        ),
+    )];
+    facts.extend(ready.unmet.iter().map(|why| fact("to do", why.clone())));
+    let sum = |of: fn(&LearningSource) -> u64| baseline.sources.values().map(of).sum::<u64>();
+    facts.push(fact(
+        "learned",
+        format!(
+            "{} min, {} starts, {} ends, {} events lost",
+            sum(|s| s.observed) / 60,
+            sum(|s| s.starts.into()),
+            sum(|s| s.stops.into()),
+            sum(|s| s.lost)
+        ),
+    ));
+    facts
+}
+
+/// What a compared baseline lacks, and what it has more.
+fn comparison(compared: &BaselineComparison) -> Vec<DetailLine> {
+    let Diff {
+        new, gone, notes, ..
+    } = &compared.diff;
+    let file = escape(compared.with.as_bytes());
+    let mut facts = vec![heading(format!(
+        "Compared with {file}: {} new, {} gone",
+        new.len(),
+        gone.len()
+    ))];
+    for (sign, items) in [('+', new), ('-', gone)] {
+        let shown = items.iter().take(MOST_COMPARED);
+        facts.extend(
+            shown.map(|(item, _)| fact(&format!("{sign} {}", item.facet), item.to_string())),
+        );
+        if items.len() > MOST_COMPARED {
+            let cut = items.len() - MOST_COMPARED;
+            facts.push(fact("", format!("{cut} more: hullwatch diff A B")));
+        }
+    }
+    facts.extend(notes.iter().map(|note| fact("note", note.clone())));
+    facts
+}
+
+/// What is held, and the items of each facet.
+fn items_of(baseline: &Baseline) -> Vec<DetailLine> {
+    let mut facts = Vec::new();
     if !baseline.held.is_empty() {
         facts.push(heading(format!("Held, not known: {}", baseline.held.len())));
         let held = baseline.held.iter().take(MOST);
@@ -98,7 +161,7 @@ pub(super) fn facts(core: &Core, query: &Query<'_>, id: &ContainerId) -> Option<
             more(&mut facts, count);
         }
     }
-    Some(facts)
+    facts
 }
 
 fn more(facts: &mut Vec<DetailLine>, all: usize) {

@@ -3,18 +3,19 @@
 use super::baseline;
 use super::line::{DetailLine, fact, heading};
 use crate::advice::advise;
+use crate::baseline::readiness;
 use crate::core::Core;
 use crate::event::ContainerId;
 use crate::render::words;
 use crate::tui::action::Action;
+use crate::tui::learned::baseline_of;
 use crate::tui::rows::{self, Query};
 
 pub(super) fn facts(core: &Core, query: &Query<'_>, id: &ContainerId) -> Option<Vec<DetailLine>> {
-    let container = core.state.containers.get(id)?;
-    let Some(known) = core.detector.baseline_of(container) else {
+    let Some(known) = baseline_of(core, query.learner, id) else {
         return Some(baseline::none(core, id));
     };
-    let advice = advise(&known.baseline);
+    let advice = advise(&known);
     let advised = advice.iter().filter(|a| a.verdict.is_advised()).count();
     let name = rows::name(core, &Some(id.clone()));
     let (copy, write) = (
@@ -27,7 +28,7 @@ pub(super) fn facts(core: &Core, query: &Query<'_>, id: &ContainerId) -> Option<
         )),
         fact(
             "readiness",
-            format!("{} % of what it does is known", known.readiness.percent),
+            format!("{} % of what it does is known", readiness(&known).percent),
         ),
         fact(
             "take them",

@@ -167,7 +167,7 @@ fn unmasked(core: &Core, query: &Query<'_>, key: &RowKey) -> Option<(String, Vec
             let facts = match query.pane {
                 Pane::Baseline if inside => baseline::facts(core, query, id)?,
                 Pane::Harden if inside => harden::facts(core, query, id)?,
-                Pane::Posture if inside => posture::facts(core, id)?,
+                Pane::Posture if inside => posture::facts(core, query, id)?,
                 _ => {
                     let mut facts = overview::facts(core, id);
                     facts.extend(container::facts(core, query, id)?);

@@ -4,11 +4,13 @@ use super::line::{DetailLine, fact, flagged, heading};
 use crate::core::Core;
 use crate::event::ContainerId;
 use crate::posture::{CheckResult, PostureOutcome, posture};
+use crate::tui::learned::baseline_of;
+use crate::tui::rows::Query;
 
-pub(super) fn facts(core: &Core, id: &ContainerId) -> Option<Vec<DetailLine>> {
+pub(super) fn facts(core: &Core, query: &Query<'_>, id: &ContainerId) -> Option<Vec<DetailLine>> {
     let container = core.state.containers.get(id)?;
-    let known = core.detector.baseline_of(container);
-    let mut checks = posture(&container.info, known.as_ref().map(|k| &k.baseline));
+    let known = baseline_of(core, query.learner, id);
+    let mut checks = posture(&container.info, known.as_ref());
     checks.sort_by_key(|check| std::cmp::Reverse(check.severity));
     let of = |outcome| checks.iter().filter(move |c| c.outcome == outcome);
     let count = |outcome| of(outcome).count();

@@ -7,6 +7,7 @@ use super::new_file::{create, failed};
 use crate::advice::advise;
 use crate::core::Core;
 use crate::render::{HardenFormat, render};
+use crate::tui::learned::baseline_of;
 use crate::tui::pane::Pane;
 use crate::tui::ui::Ui;
 
@@ -23,16 +24,17 @@ pub(in crate::tui) fn is_shown(ui: &Ui) -> bool {
 }
 
 fn rendered(core: &Core, ui: &Ui, format: HardenFormat) -> Option<String> {
-    let container = core.state.containers.get(ui.at.container.as_ref()?)?;
-    let known = core.detector.baseline_of(container)?;
-    let service = &known.baseline.service;
+    let id = ui.at.container.as_ref()?;
+    let container = core.state.containers.get(id)?;
+    let baseline = baseline_of(core, ui.learner.as_ref(), id)?;
+    let service = &baseline.service;
     let name = if service.is_empty() {
         container.display_name()
     } else {
         service.escaped().to_string()
     };
-    let advice = advise(&known.baseline);
-    Some(render(format, &name, &known.baseline, &advice))
+    let advice = advise(&baseline);
+    Some(render(format, &name, &baseline, &advice))
 }
 
 /// The options of `docker run`.
@@ -44,7 +46,8 @@ pub(super) fn lines(core: &Core, ui: &Ui) -> Option<String> {
 pub(super) fn write(core: &Core, ui: &Ui, folder: &Path) -> Result<String, String> {
     let mut paths = Vec::new();
     for (format, name, extension) in TARGETS {
-        let text = rendered(core, ui, format).ok_or("no baseline of it is in force")?;
+        let text = rendered(core, ui, format)
+            .ok_or("no baseline of it is in force, and nothing is learned")?;
         let (mut file, path) = create(core.state.now, name, extension, folder)?;
         file.write_all(text.as_bytes())
             .map_err(|e| failed(&path, &e))?;

@@ -10,6 +10,7 @@ use crate::machine::MachineFacts;
 use crate::state::Owner;
 use crate::tui::filter::Filter;
 use crate::tui::keymap::Keymap;
+use crate::tui::learned::{BaselineComparison, ScreenLearner};
 use crate::tui::pane::Pane;
 use crate::tui::zone::Zone;
 
@@ -46,6 +47,10 @@ pub(in crate::tui) struct Query<'a> {
     pub(in crate::tui) machine: Option<&'a MachineFacts>,
     /// The keys that pages mention.
     pub(in crate::tui) keys: &'a Keymap,
+    /// What is learned from the screen.
+    pub(in crate::tui) learner: Option<&'a ScreenLearner>,
+    /// What a baseline was compared with last.
+    pub(in crate::tui) compared: Option<&'a BaselineComparison>,
 }
 
 impl Query<'_> {
