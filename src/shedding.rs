@@ -39,6 +39,7 @@ fn weight(event: &Event) -> Weight {
         | Kind::Listen(_)
         | Kind::Privilege(_)
         | Kind::Capability(_)
+        | Kind::Syscall(_)
         | Kind::Compare(_) => Weight::Vital,
         Kind::DriftScan(_)
         | Kind::Container(_)

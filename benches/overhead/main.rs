@@ -73,6 +73,7 @@ fn bench(words: &[std::ffi::OsString]) -> Result<(), Box<dyn Error>> {
 fn watch(tap: Option<Box<dyn Tap>>) -> Result<Live, Box<dyn Error>> {
     let options = LiveOptions {
         host: false,
+        syscalls: false,
         settings: Settings::default(),
         policy: None,
         baselines: None,

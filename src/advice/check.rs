@@ -86,6 +86,15 @@ pub fn check(advice: &[Advice], other: &Baseline) -> Vec<(&'static str, String)>
                     }
                 }
             }
+            Setting::Seccomp(profile) => {
+                for (item, _) in other.facet(Facet::Syscall) {
+                    let name = item.get(ItemField::Name);
+                    // Others the default refuses as well.
+                    if profile.removed.iter().any(|call| call.as_bytes() == name) {
+                        refuse(format!("the call {}", escape(name)));
+                    }
+                }
+            }
             Setting::SeccompDefault => {}
         }
     }

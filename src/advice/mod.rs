@@ -9,10 +9,11 @@ mod limits;
 mod model;
 mod privileges;
 mod read_only;
+mod seccomp;
 mod user;
 
 pub use check::check;
-pub use model::{Advice, NAMES, Setting, Verdict, WritableDirectory};
+pub use model::{Advice, NAMES, SeccompProfile, Setting, Verdict, WritableDirectory};
 pub(crate) use read_only::is_in_root;
 
 use crate::baseline::Baseline;
@@ -28,13 +29,21 @@ pub fn advise(baseline: &Baseline) -> Vec<Advice> {
         read_only::advise(baseline, &seen),
     ];
     all.extend(limits::advise(baseline, &all));
-    all.push(Advice {
-        setting: Setting::SeccompDefault,
-        verdict: Verdict::Keep,
-        why: vec!["the engine's default profile; one of its own breaks most easily".to_owned()],
-    });
+    all.push(seccomp::default_profile());
     all.push(egress::advise(baseline, &seen));
     all.push(user::advise(baseline, &seen));
+    all
+}
+
+/// The same with a seccomp profile of the container's own instead of the engine's default.
+#[must_use]
+pub fn advise_with_seccomp(baseline: &Baseline) -> Vec<Advice> {
+    let mut all = advise(baseline);
+    for advice in &mut all {
+        if advice.setting == Setting::SeccompDefault {
+            *advice = seccomp::own_profile(baseline, &WatchedTime::of(baseline));
+        }
+    }
     all
 }
 

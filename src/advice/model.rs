@@ -68,6 +68,17 @@ impl WritableDirectory {
     }
 }
 
+/// A seccomp profile: a part of the engine's default one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeccompProfile {
+    /// Calls that are allowed, under the conditions of the default.
+    pub allowed: Vec<String>,
+    /// Calls of the default that are refused, as if the kernel did not have them.
+    pub removed: Vec<&'static str>,
+    /// The default's conditions on making namespaces do not hold: the container keeps `SYS_ADMIN`.
+    pub unconditional: bool,
+}
+
 /// What to set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Setting {
@@ -85,6 +96,8 @@ pub enum Setting {
     User(u32),
     /// Seccomp profile: the engine's own.
     SeccompDefault,
+    /// Seccomp profile: one of its own.
+    Seccomp(SeccompProfile),
     /// No network at all.
     NoNetwork,
     /// A network without a way out.
@@ -104,7 +117,7 @@ impl Setting {
             Self::Memory(_) => "memory",
             Self::Pids(_) => "pids",
             Self::User(_) => "user",
-            Self::SeccompDefault => "seccomp",
+            Self::SeccompDefault | Self::Seccomp(_) => "seccomp",
             Self::NoNetwork | Self::InternalNetwork | Self::Peers(_) => "egress",
         }
     }

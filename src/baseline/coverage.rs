@@ -1,6 +1,6 @@
 //! How much of what a container does was seen: an estimate from what was seen only once.
 
-use super::item::LifePhase;
+use super::item::{BaselineItem, Facet, LifePhase};
 use super::model::{Baseline, BaselineState, LearningSource};
 
 /// Readiness from which a baseline is ready, percent.
@@ -23,10 +23,19 @@ pub struct Readiness {
     pub unmet: Vec<String>,
 }
 
+/// Items of a facet tell by how often they are seen how much is not known. Of a system call only the
+/// first of a run is reported: later windows never have it.
+pub(super) fn counts(facet: Facet, phase: LifePhase) -> bool {
+    facet != Facet::Syscall || phase != LifePhase::Steady
+}
+
 /// Items of a phase that were seen in exactly one and in exactly two samples.
 fn rare(baseline: &Baseline, phase: LifePhase) -> (u64, u64) {
     let mut rare = (0, 0);
-    for facts in baseline.items.values() {
+    for (item, facts) in &baseline.items {
+        if !counts(item.facet, phase) {
+            continue;
+        }
         match facts.samples(phase).len() {
             1 => rare.0 += 1,
             2 => rare.1 += 1,
@@ -105,7 +114,9 @@ pub fn readiness(baseline: &Baseline) -> Readiness {
         ));
     }
     if known < f64::from(READY) / 100.0 {
-        let items = baseline.items.values().filter(|f| !f.steady.is_empty());
+        let counted = |item: &BaselineItem| counts(item.facet, LifePhase::Steady);
+        let items = baseline.items.iter();
+        let items = items.filter(|(item, f)| !f.steady.is_empty() && counted(item));
         unmet.push(format!(
             "{} of {} steady items were seen in one window only: watch longer",
             once.0,

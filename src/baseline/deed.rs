@@ -149,6 +149,10 @@ pub fn deeds(state: &State, event: &Event) -> Deeds {
             );
             push(item, None, None);
         }
+        Kind::Syscall(call) => {
+            let fields = [(ItemField::Name, call.name.as_bytes())];
+            push(BaselineItem::new(Facet::Syscall, fields), None, None);
+        }
         Kind::Privilege(call) if call.errno == 0 && !call.runtime => {
             let name = call.call.as_bytes();
             let item =

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
+use super::coverage::counts;
 use super::deed::{self, Deed};
 use super::general::generalise;
-use super::item::{BaselineItem, Facet};
+use super::item::{BaselineItem, Facet, LifePhase};
 use super::join::Join;
 use super::model::{Baseline, Facts, LearningSource, MOST_HELD, MOST_ITEMS};
 use super::subject::repository;
@@ -336,7 +337,9 @@ impl Learning {
                 ..Facts::default()
             };
             source.start_incidences += u64::from(known.start.count());
-            source.steady_incidences += u64::from(known.steady.count());
+            if counts(item.facet, LifePhase::Steady) {
+                source.steady_incidences += u64::from(known.steady.count());
+            }
             for n in known.start.iter().take(3) {
                 facts.start.add(&self.source, n);
             }

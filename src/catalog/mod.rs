@@ -5,5 +5,6 @@
 pub(crate) mod path;
 pub(crate) mod paths;
 pub(crate) mod programs;
+pub(crate) mod seccomp;
 pub(crate) mod secrets;
 pub(crate) mod words;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use super::error::print_message;
 use super::verify::{self, VerifyArgs};
 use super::{CliError, diff};
-use crate::advice::{Advice, NAMES, advise, check};
+use crate::advice::{Advice, NAMES, advise, advise_with_seccomp, check};
 use crate::baseline::{Baseline, readiness};
 use crate::event::escape;
 use crate::render::{HardenFormat, render, words};
@@ -29,6 +29,11 @@ pub(super) struct Args {
     /// Print the settings ready to be pasted, or everything as JSON
     #[arg(long, value_enum)]
     format: Option<HardenFormat>,
+
+    /// A seccomp profile of the container's own instead of the engine's default: what it was seen to
+    /// call (learn --syscalls), never more than the default allows
+    #[arg(long)]
+    seccomp: bool,
 
     /// Only these settings, separated by commas: capabilities, no-new-privileges, read-only, memory,
     /// pids, user, seccomp, egress
@@ -54,7 +59,10 @@ fn name(text: &str) -> Result<String, String> {
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let (title, baseline) = find(&args.of)?;
-    let mut advice = advise(&baseline);
+    let mut advice = match args.seccomp {
+        true => advise_with_seccomp(&baseline),
+        false => advise(&baseline),
+    };
     advice.retain(|a| args.only.is_empty() || args.only.iter().any(|n| n == a.setting.name()));
     let mut out = std::io::stdout().lock();
     if args.verify.verify.is_some() {

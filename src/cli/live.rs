@@ -25,6 +25,11 @@ pub struct LiveArgs {
     #[arg(long)]
     pub host: bool,
 
+    /// Also report the first use of each system call by each container, for a seccomp profile of
+    /// its own (harden --seccomp)
+    #[arg(long)]
+    pub syscalls: bool,
+
     /// Which engines are asked.
     #[command(flatten)]
     pub runtimes: RuntimeArgs,
@@ -93,6 +98,7 @@ impl LiveArgs {
         };
         Ok(LiveOptions {
             host: self.host,
+            syscalls: self.syscalls,
             settings: Settings {
                 max_age: max_age.unwrap_or(settings.max_age),
                 ..settings

@@ -13,7 +13,7 @@ use super::error::print_message;
 use super::runtimes::RuntimeArgs;
 use super::signals::StopSignal;
 use super::{CliError, LiveArgs, docker_host, live};
-use crate::advice::Advice;
+use crate::advice::{Advice, Setting};
 use crate::baseline::Baseline;
 use crate::collect::Tap;
 use crate::core::Core;
@@ -105,11 +105,15 @@ impl VerifyArgs {
             _ if is_name => of,
             _ => title,
         };
+        let own_seccomp = advice
+            .iter()
+            .any(|a| matches!(a.setting, Setting::Seccomp(_)));
         let stop = StopSignal::install()?;
         let address = docker_host::resolve(self.docker_host.as_deref())?;
         let log: Arc<Mutex<RefusalLog>> = Arc::default();
         let watched = LiveArgs {
             host: false,
+            syscalls: own_seccomp,
             runtimes: RuntimeArgs {
                 docker_host: address.clone(),
                 ..RuntimeArgs::default()

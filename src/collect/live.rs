@@ -36,6 +36,8 @@ const MAX_ASKED: usize = 64;
 pub struct LiveOptions {
     /// Also the host's own processes.
     pub host: bool,
+    /// Also the first use of each system call by each container.
+    pub syscalls: bool,
     /// What findings depend on.
     pub settings: Settings,
     /// The policy file in `settings`, to be read again when it changes.
@@ -140,6 +142,7 @@ impl Live {
     pub fn start(options: LiveOptions, tap: Option<Box<dyn Tap>>) -> Result<Self, LiveError> {
         let probe = Probe::load(&ProbeConfig {
             host: options.host,
+            syscalls: options.syscalls,
             ..ProbeConfig::default()
         })?;
         // Before the privileges go: responses need others than watching.

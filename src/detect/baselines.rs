@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::baseline::{
-    Baseline, BaselineState, Matcher, Readiness, container_command, parse, readiness, repository,
+    Baseline, BaselineState, Facet, Matcher, Readiness, container_command, parse, readiness,
+    repository,
 };
 use crate::event::{BaselineChange, ContainerInfo, Severity};
 use crate::state::Container;
@@ -23,6 +24,8 @@ pub(crate) struct LoadedBaseline {
     pub(crate) file: String,
     /// How complete it is.
     pub(crate) readiness: Readiness,
+    /// It was learned with the system calls.
+    pub(crate) has_syscalls: bool,
     state: BaselineState,
 }
 
@@ -55,8 +58,10 @@ impl LoadedBaselines {
         }
         // The sender of the event parsed it, too.
         if let Ok(baseline) = parse(content) {
+            let has_syscalls = baseline.facet(Facet::Syscall).next().is_some();
             let loaded = LoadedBaseline {
                 matcher: Matcher::new(&baseline),
+                has_syscalls,
                 state: baseline.state(),
                 file: change.file.clone(),
                 readiness: readiness(&baseline),

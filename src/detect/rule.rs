@@ -29,7 +29,7 @@ use super::rule_info::RuleInfo;
 use super::rule_memory::RuleMemories;
 use crate::event::{
     Capability, Client, Compare, Connect, ContainerEvent, Dns, DriftScan, Exec, ExecRefused, File,
-    Listen, Privilege, Process, Tick,
+    Listen, Privilege, Process, Syscall, Tick,
 };
 
 /// Examines one event; the second argument holds what the rules remember of its container.
@@ -62,6 +62,8 @@ pub(crate) enum Handler {
     Privilege(HandlerFn<Privilege>),
     /// First uses of capabilities.
     Capability(HandlerFn<Capability>),
+    /// First uses of system calls.
+    Syscall(HandlerFn<Syscall>),
     /// Changes in the life of the container.
     Container(HandlerFn<ContainerEvent>),
     /// Programs on the host that run commands in the container.

@@ -3,7 +3,7 @@
 use super::{
     Accept, BaselineChange, Capability, Client, Close, Compare, Connect, ContainerEvent, Dns,
     DriftScan, Event, EventError, Exec, ExecRefused, Exit, File, Fork, Listen, Lost, PolicyChange,
-    Privilege, Process, Response, Socket, Tick,
+    Privilege, Process, Response, Socket, Syscall, Tick,
 };
 
 /// Makes [`Kind`], the list of its `type` names, and the reading and writing of its fields.
@@ -89,6 +89,8 @@ kinds! {
     Privilege(Box<Privilege>) "privilege";
     /// First use of a capability by a container's own processes, or by an exec session.
     Capability(Capability) "capability";
+    /// First use of a system call by a container, where that is asked for.
+    Syscall(Syscall) "syscall";
     /// A container appeared, changed or ended, or facts about it arrived.
     Container(Box<ContainerEvent>) "container";
     /// A program on this host asked an engine to run a command inside; the event's pid is its.

@@ -46,7 +46,7 @@ pub use policy::{
     AgeLimit, Allow, PathAdditions, Policy, PolicyChange, PolicySettings, ProgramAdditions, Scope,
     Silence,
 };
-pub use privilege::{CAPABILITIES, Capability, Privilege};
+pub use privilege::{CAPABILITIES, Capability, Privilege, Syscall};
 pub use process::{Exec, ExecRefused, Exit, Fork, Mapped, Process, Stream};
 pub use response::{Response, ResponseAction, ResponseOutcome};
 pub use severity::Severity;

@@ -45,6 +45,20 @@ pub struct Capability {
     pub comm: Bytes,
 }
 
+/// First use of a system call by a container's own processes, or by those that came from outside;
+/// only where that was asked for.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Syscall {
+    /// Its name, e.g. `openat`.
+    pub name: String,
+    /// 0, or the errno of the refusal (positive).
+    #[serde(default)]
+    pub errno: u16,
+    /// Short name of the process.
+    #[serde(default)]
+    pub comm: Bytes,
+}
+
 /// The kernel's names of capabilities, without prefix, by number.
 pub const CAPABILITIES: [&str; 41] = [
     "CHOWN",

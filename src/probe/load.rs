@@ -49,7 +49,13 @@ const CAPABILITY: &str = "capability_check";
 const CAPABILITY_CHECK: &str = "cap_capable";
 
 /// Programs the call dispatcher hands on to, by class: place 1 and on.
-const CLASSES: &[&str] = &["file_exit", "privilege_exit", "net_exit", "attribute_exit"];
+const CLASSES: &[&str] = &[
+    "file_exit",
+    "privilege_exit",
+    "net_exit",
+    "attribute_exit",
+    "first_exit",
+];
 
 /// The running programs. Dropping it detaches them.
 pub struct Probe {
@@ -115,6 +121,7 @@ impl Probe {
             OwnProcess::Host(pid) => pid,
             OwnProcess::Inside(..) | OwnProcess::Unknown => 0,
         };
+        let first_calls = u32::from(config.syscalls);
         let mounts = host_mounts()?;
         let fresh = fresh_since();
         let clock = SessionClock::of_this_program();
@@ -139,11 +146,16 @@ impl Probe {
             .override_global("SECRET_NAMES", &*secrets, true)
             .override_global("WATCH_HOST", &host, true)
             .override_global("OWN_PID", &own, true)
+            .override_global("REPORT_CALLS", &first_calls, true)
             .override_global("FRESH_SINCE", &fresh, true)
             .override_global("BOOT_SECONDS", &booted, true)
             .override_global("HOST_MOUNTS", &mounts, true);
         if config.connections != 0 {
             loader.map_max_entries("NET_OWNERS", config.connections);
+        }
+        if !config.syscalls {
+            // Nothing is put in.
+            loader.map_max_entries("CALLS_SEEN", 1);
         }
         let mut programs = loader.load(OBJECT).map_err(load_error)?;
         drop(loader);

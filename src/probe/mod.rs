@@ -30,6 +30,8 @@ pub struct ProbeConfig {
     pub host: bool,
     /// TCP connections that can be followed to their end at once; 0: 65,536.
     pub connections: u32,
+    /// Also report the first use of each system call by each container.
+    pub syscalls: bool,
 }
 
 /// A fact, not yet attributed to a container.

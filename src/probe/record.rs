@@ -44,6 +44,7 @@ pub(super) fn decode(bytes: &[u8], clock: SessionClock) -> Result<Decoded<'_>, C
         },
         kind::PRIVILEGE => Kind::Privilege(Box::new(convert::privilege::decode(body)?)),
         kind::CAPABILITY => Kind::Capability(convert::capability::decode(body)?),
+        kind::SYSCALL => Kind::Syscall(convert::syscall::decode(body)?),
         kind::NET => convert::net::decode(body)?,
         kind::DNS => match convert::dns::decode(body)? {
             Packet::Answer(dns) => Kind::Dns(Box::new(dns)),

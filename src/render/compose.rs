@@ -1,5 +1,6 @@
 //! Advice as an override file for `docker compose`.
 
+use super::seccomp::FILE;
 use super::text::{path, yaml};
 use crate::advice::{Advice, Setting};
 
@@ -10,6 +11,7 @@ pub(super) fn render(name: &str, advice: &[Advice]) -> String {
         yaml(name)
     );
     let mut volumes = Vec::new();
+    let mut options = Vec::new();
     let before = out.len();
     for advice in advice.iter().filter(|advice| advice.verdict.is_advised()) {
         match &advice.setting {
@@ -19,9 +21,8 @@ pub(super) fn render(name: &str, advice: &[Advice]) -> String {
                     out.push_str(&format!("    cap_add: [{}]\n", add.join(", ")));
                 }
             }
-            Setting::NoNewPrivileges => {
-                out.push_str("    security_opt: [\"no-new-privileges:true\"]\n");
-            }
+            Setting::NoNewPrivileges => options.push("no-new-privileges:true".to_owned()),
+            Setting::Seccomp(_) => options.push(format!("seccomp:./{FILE}")),
             Setting::ReadOnly(directories) => {
                 out.push_str("    read_only: true\n");
                 let mut head = "    tmpfs:\n";
@@ -53,6 +54,10 @@ pub(super) fn render(name: &str, advice: &[Advice]) -> String {
             }
             Setting::SeccompDefault => {}
         }
+    }
+    if !options.is_empty() {
+        let options: Vec<String> = options.iter().map(|option| yaml(option)).collect();
+        out.push_str(&format!("    security_opt: [{}]\n", options.join(", ")));
     }
     if !volumes.is_empty() {
         out.push_str("    volumes:\n");

@@ -1,5 +1,6 @@
 //! Advice as the parts of a Kubernetes pod's specification, and a network policy.
 
+use super::seccomp::FILE;
 use super::text::{path, yaml};
 use crate::advice::{Advice, Setting};
 use crate::baseline::{Baseline, Facet, ItemField};
@@ -11,6 +12,7 @@ pub(super) fn render(name: &str, baseline: &Baseline, advice: &[Advice]) -> Stri
     let mut limits = String::new();
     let mut notes = Vec::new();
     let mut policy = None;
+    let mut seccomp = "{type: RuntimeDefault}".to_owned();
     for advice in advice.iter().filter(|advice| advice.verdict.is_advised()) {
         match &advice.setting {
             Setting::Capabilities(add) => {
@@ -55,6 +57,12 @@ pub(super) fn render(name: &str, baseline: &Baseline, advice: &[Advice]) -> Stri
             }
             Setting::NoNetwork | Setting::InternalNetwork => policy = Some(Vec::new()),
             Setting::Peers(peers) => policy = Some(peers.clone()),
+            Setting::Seccomp(_) => {
+                notes.push(format!(
+                    "{FILE} must lie in the kubelet's seccomp directory on each node"
+                ));
+                seccomp = format!("{{type: Localhost, localhostProfile: {FILE}}}");
+            }
             Setting::SeccompDefault => {}
         }
     }
@@ -82,7 +90,7 @@ pub(super) fn render(name: &str, baseline: &Baseline, advice: &[Advice]) -> Stri
     out.push_str(&format!(
         "  - name: {name}\n    securityContext:\n{security}"
     ));
-    out.push_str("      seccompProfile: {type: RuntimeDefault}\n");
+    out.push_str(&format!("      seccompProfile: {seccomp}\n"));
     if !limits.is_empty() {
         out.push_str(&format!("    resources:\n      limits:\n{limits}"));
     }

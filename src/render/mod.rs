@@ -2,16 +2,21 @@
 //!
 //! Whatever comes from a container is quoted for its target: the lines are pasted into a shell.
 
+mod apparmor;
 mod cilium;
 mod compose;
 mod kubernetes;
+mod nftables;
 mod run;
+mod seccomp;
 mod text;
 
 use serde_json::{Value, json};
 
 use crate::advice::{Advice, Setting};
 use crate::baseline::Baseline;
+
+pub use seccomp::seccomp_profile;
 
 /// What the advice is written for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -26,6 +31,12 @@ pub enum HardenFormat {
     Podman,
     /// A network policy of Cilium: what the container connects to, by name.
     Cilium,
+    /// Rules of nftables: the same, by address.
+    Nftables,
+    /// An AppArmor profile.
+    Apparmor,
+    /// A seccomp profile (with --seccomp).
+    Seccomp,
     /// All advice with verdicts and evidence.
     Json,
 }
@@ -39,6 +50,9 @@ pub fn render(format: HardenFormat, name: &str, baseline: &Baseline, advice: &[A
         HardenFormat::Compose => compose::render(name, advice),
         HardenFormat::Kubernetes => kubernetes::render(name, baseline, advice),
         HardenFormat::Cilium => cilium::render(name, advice),
+        HardenFormat::Nftables => nftables::render(name, advice),
+        HardenFormat::Apparmor => apparmor::render(name, baseline, advice),
+        HardenFormat::Seccomp => seccomp::render(advice),
         HardenFormat::Json => json_text(baseline, advice),
     }
 }
@@ -48,6 +62,12 @@ pub fn render(format: HardenFormat, name: &str, baseline: &Baseline, advice: &[A
 pub fn words(setting: &Setting) -> String {
     match setting {
         Setting::SeccompDefault => "seccomp profile of the engine".to_owned(),
+        Setting::Seccomp(profile) => {
+            format!(
+                "seccomp profile of its own: {} calls",
+                profile.allowed.len()
+            )
+        }
         Setting::InternalNetwork => "a network without a way out (internal)".to_owned(),
         Setting::Peers(_) => "a way out to these peers only".to_owned(),
         setting => run::options("docker", setting).join(" "),
@@ -70,6 +90,9 @@ fn json_text(baseline: &Baseline, advice: &[Advice]) -> String {
         Setting::Memory(bytes) => json!(bytes),
         Setting::Pids(tasks) => json!(tasks),
         Setting::User(uid) => json!(uid),
+        Setting::Seccomp(profile) => json!({
+            "allow": profile.allowed, "remove": profile.removed,
+        }),
         Setting::SeccompDefault => json!("default"),
         Setting::NoNetwork => json!("none"),
         Setting::InternalNetwork => json!("internal"),

@@ -3,6 +3,11 @@
 use crate::advice::{Advice, Setting, WritableDirectory};
 use crate::quote::quote;
 
+use super::seccomp::FILE;
+
+/// How the profile's file is made.
+const PROFILE: &str = "# seccomp.json: harden … --seccomp --format seccomp > seccomp.json\n";
+
 fn tmpfs(directory: &WritableDirectory) -> String {
     format!("{}:{}", quote(&directory.path), directory.tmpfs_options())
 }
@@ -34,6 +39,7 @@ pub(super) fn options(engine: &str, setting: &Setting) -> Vec<String> {
         Setting::Memory(bytes) => vec![format!("--memory={}m", bytes >> 20)],
         Setting::Pids(tasks) => vec![format!("--pids-limit={tasks}")],
         Setting::User(uid) => vec![format!("--user={uid}:{uid}")],
+        Setting::Seccomp(_) => vec![format!("--security-opt=seccomp={FILE}")],
         Setting::SeccompDefault => Vec::new(),
         Setting::NoNetwork => vec!["--network=none".to_owned()],
         Setting::InternalNetwork => {
@@ -55,6 +61,10 @@ pub(super) fn render(engine: &str, advice: &[Advice]) -> String {
             Setting::Peers(peers) => {
                 let peers: Vec<_> = peers.iter().map(|p| p.escaped().to_string()).collect();
                 notes.push_str(&format!("# it connects only to: {}\n", peers.join(", ")));
+            }
+            Setting::Seccomp(_) => {
+                notes.push_str(PROFILE);
+                lines.extend(options(engine, &advice.setting));
             }
             setting => lines.extend(options(engine, setting)),
         }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::advice::{Advice, Setting, Verdict, WritableDirectory};
+use crate::baseline::{BaselineItem, Facet, ItemField};
 
 fn hostile() -> Vec<Advice> {
     let directory = |path: &[u8]| WritableDirectory {
@@ -111,4 +112,105 @@ fn cilium_lets_out_names_addresses_and_services_and_says_what_it_cannot() {
             .any(|line| line.starts_with("; id") || line.starts_with("b: x")),
         "{text}"
     );
+}
+
+#[test]
+fn nftables_has_addresses_and_asks_for_those_of_names() {
+    let peers = [
+        "192.0.2.1:443",
+        "2001:db8::1:443",
+        "x.org\n; id:443",
+        "private:5432",
+    ];
+    let advice = [Advice {
+        setting: Setting::Peers(peers.map(Into::into).into()),
+        verdict: Verdict::Try,
+        why: Vec::new(),
+    }];
+    let text = render(
+        HardenFormat::Nftables,
+        "we\nb",
+        &Baseline::default(),
+        &advice,
+    );
+    for part in [
+        "table inet hullwatch_we_b {",
+        "ip daddr 192.0.2.1 meta l4proto { tcp, udp } th dport 443 accept",
+        "ip6 daddr 2001:db8::1 ",
+        "ip daddr { 10.0.0.0/8, ",
+        "th dport 53 accept",
+        "add the addresses of x.org\\n; id:443\n",
+        "    reject\n",
+    ] {
+        assert!(text.contains(part), "no {part} in {text}");
+    }
+    assert!(!text.lines().any(|line| line.starts_with("; id")), "{text}");
+}
+
+#[test]
+fn apparmor_has_what_was_written_and_run_and_no_hostile_path() {
+    let mut baseline = Baseline::default();
+    let item = |facet, field, value: &str| BaselineItem::new(facet, [(field, value.as_bytes())]);
+    for item in [
+        item(Facet::Write, ItemField::Path, "/var/lib/x/<n>.db"),
+        item(Facet::Write, ItemField::Path, "/var/log/*/"),
+        item(Facet::Write, ItemField::Path, "/tmp/a\nb"),
+        item(Facet::Write, ItemField::Path, "/tmp/x\" ix,\\*"),
+        item(Facet::Exec, ItemField::Exe, "/usr/bin/[x"),
+    ] {
+        baseline.items.insert(item, Default::default());
+    }
+    let advice = hostile();
+    let text = render(HardenFormat::Apparmor, "web", &baseline, &advice);
+    for part in [
+        "profile hullwatch-web flags=",
+        "complain)",
+        "  \"/var/lib/x/*.db\" rwkl,\n",
+        "  \"/var/log/*/\" rwkl,\n",
+        "  \"/usr/bin/\\[x\" ix,\n",
+        "  capability chown,\n",
+        "# 2 paths have no form here; add them\n",
+        "peer=hullwatch-web,",
+    ] {
+        assert!(text.contains(part), "no {part} in {text}");
+    }
+    assert!(!text.contains("/tmp/"), "{text}");
+}
+
+#[test]
+fn a_seccomp_profile_keeps_the_conditions_of_the_default() {
+    let item = |name: &str| BaselineItem::new(Facet::Syscall, [(ItemField::Name, name.as_bytes())]);
+    let mut baseline = Baseline {
+        frozen: true,
+        ..Baseline::default()
+    };
+    let seen = ["socket", "clone", "personality", "mount", "rename"];
+    for name in seen {
+        baseline.items.insert(item(name), Default::default());
+    }
+    let advice = crate::advice::advise_with_seccomp(&baseline);
+    let text = render(HardenFormat::Seccomp, "web", &baseline, &advice);
+    let profile: Value = serde_json::from_str(&text).unwrap();
+    let rules = profile["syscalls"].as_array().unwrap();
+    let of = |name: &str| -> Vec<&Value> {
+        let has = |rule: &&Value| rule["names"].as_array().unwrap().contains(&json!(name));
+        rules.iter().filter(has).collect()
+    };
+    // Two families of sockets are refused, namespaces, and all but five personalities.
+    assert_eq!(of("socket").len(), 3);
+    assert_eq!(of("personality").len(), 5);
+    assert_eq!(of("clone")[0]["args"][0]["value"], 0x7e02_0000);
+    // Never more than the default.
+    assert!(of("mount").is_empty());
+    assert_eq!(of("renameat2")[0]["action"], "SCMP_ACT_ALLOW");
+    for name in ["clone3", "shmget"] {
+        assert_eq!(of(name)[0]["errnoRet"], 38, "{name}");
+    }
+    // Without system calls none is made.
+    baseline.items.clear();
+    let advice = crate::advice::advise_with_seccomp(&baseline);
+    let text = render(HardenFormat::Seccomp, "web", &baseline, &advice);
+    assert!(!text.contains("SCMP_ACT"), "{text}");
+    let text = render(HardenFormat::Run, "web", &baseline, &advice);
+    assert!(!text.contains("seccomp"), "{text}");
 }

@@ -14,3 +14,10 @@ pub(super) fn yaml(text: &str) -> String {
 pub(super) fn path(directory: &WritableDirectory) -> String {
     String::from_utf8_lossy(&directory.path).into_owned()
 }
+
+/// A peer of an advice: its name or address, and its port.
+pub(super) fn split(peer: &[u8]) -> Option<(String, u16)> {
+    let text = String::from_utf8_lossy(peer);
+    let (to, port) = text.rsplit_once(':')?;
+    Some((to.to_owned(), port.parse().ok()?))
+}

@@ -63,7 +63,7 @@ impl State {
                     container.scan = Some(Arc::clone(event));
                 }
             }
-            Kind::Privilege(_) | Kind::ExecRefused(_) | Kind::Client(_) => {}
+            Kind::Privilege(_) | Kind::ExecRefused(_) | Kind::Client(_) | Kind::Syscall(_) => {}
             Kind::Capability(capability) => {
                 if let Some(container) = self.own_container(event) {
                     container.capabilities.insert(capability.name.clone());

@@ -13,6 +13,7 @@ use crate::advice::{Advice, Setting};
 use crate::baseline::{Baseline, Facet, ItemField};
 use crate::catalog::path::is_below;
 use crate::event::escape;
+use crate::render::seccomp_profile;
 
 /// The label of copies and of their volumes.
 pub(super) const LABEL: &str = "hullwatch.verify";
@@ -233,6 +234,12 @@ pub(super) fn harden(plan: &CopyPlan, advice: &[Advice]) -> CopyPlan {
             Setting::NoNetwork => {
                 host.network_mode = Some("none".to_owned());
                 plan.networks.clear();
+            }
+            Setting::Seccomp(profile) => {
+                let options = host.security_opt.get_or_insert_default();
+                options.retain(|option| !option.starts_with("seccomp"));
+                // The engine takes the profile itself.
+                options.push(format!("seccomp={}", seccomp_profile(profile)));
             }
             Setting::SeccompDefault | Setting::InternalNetwork | Setting::Peers(_) => {}
         }

@@ -15,6 +15,7 @@ const EPERM: u16 = 1;
 const ENOENT: u16 = 2;
 const EACCES: u16 = 13;
 const EROFS: u16 = 30;
+const ENOSYS: u16 = 38;
 /// No network, no route, no address of its own.
 const UNREACHABLE: [u16; 4] = [99, 100, 101, 113];
 const SET_UID: u32 = 0o4000;
@@ -30,6 +31,8 @@ pub enum RefusedDeed {
     Exec(Bytes),
     /// A privileged system call.
     Call(String),
+    /// A system call that the kernel is made to lack.
+    Syscall(String),
     /// To connect to a peer.
     Connect(String),
     /// A set-user-id program gained nothing.
@@ -63,7 +66,9 @@ impl fmt::Display for Refusal {
                 write!(f, "{by} could not use {}", escape(name.as_bytes()))?;
             }
             RefusedDeed::Exec(path) => write!(f, "{by} could not run {}", path.escaped())?,
-            RefusedDeed::Call(call) => write!(f, "refused {} ({by})", escape(call.as_bytes()))?,
+            RefusedDeed::Call(call) | RefusedDeed::Syscall(call) => {
+                write!(f, "refused {} ({by})", escape(call.as_bytes()))?;
+            }
             RefusedDeed::Connect(to) => write!(f, "{by} could not connect to {to}")?,
             RefusedDeed::SetUser(path) => {
                 write!(
@@ -102,6 +107,11 @@ impl Refusal {
             Kind::Privilege(call) if call.errno != 0 && !call.runtime => {
                 (RefusedDeed::Call(call.call.clone()), call.errno, &call.comm)
             }
+            Kind::Syscall(call) if call.errno == ENOSYS => (
+                RefusedDeed::Syscall(call.name.clone()),
+                call.errno,
+                &call.comm,
+            ),
             Kind::Connect(connect) => match connect.outcome {
                 Outcome::Failed(errno) if UNREACHABLE.contains(&errno) => (
                     RefusedDeed::Connect(connect.remote.text()),
@@ -172,6 +182,13 @@ impl Refusal {
                 has("capabilities").or_else(|| has("no-new-privileges"))
             }
             RefusedDeed::Exec(_) | RefusedDeed::Capability(_) | RefusedDeed::Call(_) => rights(),
+            RefusedDeed::Syscall(name) => advice
+                .iter()
+                .any(|a| match &a.setting {
+                    Setting::Seccomp(profile) => profile.removed.contains(&name.as_str()),
+                    _ => false,
+                })
+                .then_some("seccomp"),
             RefusedDeed::Connect(_) => has("egress"),
             RefusedDeed::SetUser(_) => has("no-new-privileges"),
             RefusedDeed::Memory => has("memory"),

@@ -4,6 +4,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod posture;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -354,6 +355,87 @@ fn learning_restarts_a_container_and_running_ones_are_compared_and_checked() {
     assert_eq!(check("caps-added")["effective"], "none");
     assert_eq!(check("root")["effective"], "user 0 of the host");
     assert_eq!(service.inspect("{{.RestartCount}}"), "0");
+}
+
+#[test]
+fn a_version_that_does_more_differs_in_just_that() {
+    if !common::engine_is_ready() {
+        return;
+    }
+    let engine = Engine::tests();
+    // The same words for both: only what it does differs.
+    let script = "if [ -n \"$MORE\" ]; then date; fi; while :; do sleep 1; done";
+    let versions = [("", "one"), ("1", "two")];
+    let learned = versions.map(|(more, version)| {
+        let name = format!("baseline-{version}-{}", std::process::id());
+        let mut learning = Learning::start(&name);
+        let setting = format!("MORE={more}");
+        let options = ["--name", &name, "--env", &setting];
+        let service = engine.run(&options, DEBIAN, &["sh", "-c", script]);
+        learning.until_said("one start was seen");
+        learning.stop(&name);
+        drop(service);
+        learning
+    });
+    let files = learned
+        .each_ref()
+        .map(|learning| learning.path("live.toml"));
+    let [first, second] = files.each_ref().map(|file| file.to_str().unwrap());
+    // Without what is said of how long each side was watched.
+    let compare = |args: &[&str]| {
+        let args = [&["diff"], args, &["--exit-code"]].concat();
+        let out = hullwatch(&args, &learned[0].dir).output().unwrap();
+        let said = String::from_utf8(out.stdout).unwrap();
+        let lines = said.lines().filter(|line| !line.starts_with("note: "));
+        let lines: Vec<String> = lines.map(str::to_owned).collect();
+        (out.status.code(), lines)
+    };
+    let deeds = [
+        "exec       /usr/bin/date  by /usr/bin/dash",
+        "user       0  by /usr/bin/date",
+    ];
+    let (code, said) = compare(&[first, second]);
+    let new = deeds.map(|deed| format!("+ {deed} (start)"));
+    assert_eq!(said[..], [&new[..], &["2 new, 0 gone".to_owned()]].concat());
+    assert_eq!(code, Some(1));
+    let (code, said) = compare(&[second, first]);
+    let gone = deeds.map(|deed| format!("- {deed}"));
+    assert_eq!(
+        said[..],
+        [&gone[..], &["0 new, 2 gone".to_owned()]].concat()
+    );
+    assert_eq!(code, Some(0));
+    let (code, said) = compare(&[first, second, "--only", "connect"]);
+    assert_eq!((code, said.join("")), (Some(0), "0 new, 0 gone".to_owned()));
+}
+
+#[test]
+fn a_service_of_which_events_were_lost_is_not_ready() {
+    if !common::images_are_ready(&[DEBIAN]) {
+        return;
+    }
+    let engine = Engine::tests();
+    let name = format!("baseline-lost-{}", std::process::id());
+    let mut learning = Learning::start(&name);
+    // More processes than the kernel's buffer has room for.
+    let script = "select(undef, undef, undef, 0.2) until -e '/tmp/go'; \
+                  for (1 .. 60000) { fork || exit; wait } \
+                  open my $f, '>', '/tmp/done'; sleep 1000";
+    let service = engine.run(&["--name", &name], DEBIAN, &["perl", "-e", script]);
+    learning.until_said("one start was seen");
+    let pid = Pid::from_raw(i32::try_from(learning.child.id()).unwrap()).unwrap();
+    kill_process(pid, Signal::STOP).unwrap();
+    service.sh("touch /tmp/go");
+    until(&service, "test -e /tmp/done");
+    kill_process(pid, Signal::CONT).unwrap();
+    learning.until_said("events were lost");
+    let learned = learning.stop(&name);
+    let ready = readiness(&learned);
+    assert!(ready.percent <= 50, "{ready:?}");
+    assert!(
+        ready.unmet[0].ends_with("events were lost: learn anew"),
+        "{ready:?}"
+    );
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn learned(
     reload: Option<&str>,
 ) -> Learned {
     let name = format!("verify-{what}-{}", std::process::id());
-    let mut learning = Learning::start(&name);
+    let mut learning = Learning::start_with(&name, &["--syscalls"]);
     let options = [&["--name", &name], options].concat();
     let container = Engine::tests().run(&options, image, command);
     until(&container, works);
@@ -78,16 +78,33 @@ impl Learned {
     }
 
     fn works(&self, args: &[&str]) {
-        let (code, said, reported) = self.verify(args);
+        let (code, said, reported) = self.verify(&[&["--seccomp"], args].concat());
         assert_eq!(code, 0, "{said}{reported}{}", self.container.said());
         assert!(said.contains("works with all that was tried"), "{said}");
-        for option in ["--cap-drop=ALL", "no-new-privileges", "--read-only"] {
+        for option in [
+            "--cap-drop=ALL",
+            "no-new-privileges",
+            "--read-only",
+            "seccomp profile of its own",
+        ] {
             let line = said.lines().find(|line| line.contains(option));
             assert!(
                 line.is_some_and(|line| line.starts_with("works ")),
                 "{said}"
             );
         }
+    }
+
+    /// The file of the seccomp profile that is advised.
+    fn profile(&self) -> PathBuf {
+        let baseline = self.file();
+        let args = ["harden", baseline.to_str().unwrap(), "--seccomp"];
+        let text = self
+            .learning
+            .tool(&[&args[..], &["--format", "seccomp"]].concat());
+        let file = self.learning.path("seccomp.json");
+        std::fs::write(&file, text).unwrap();
+        file
     }
 
     /// Takes the lines that contain this out of the baseline.
@@ -160,7 +177,29 @@ fn redis_works_with_its_advice() {
     }
     let command = ["redis-server", "--dir", "/var/lib/redis", "--save", "1 1"];
     let redis = learned("redis", &[], SERVERS, &command, "redis-cli set a b", None);
-    redis.works(&["--probe", "redis-cli set a b"]);
+    let probe = ["--probe", "redis-cli set a b"];
+    redis.works(&probe);
+
+    // A call that is missing in its profile is named.
+    let profile = redis.profile();
+    let errno = |call: i64| {
+        let file = profile.to_str().unwrap();
+        let option = format!("seccomp={file}");
+        let script = format!("syscall({call}, 0, 0, 0, 0, 0); print $! + 0");
+        let options = ["--security-opt", &option];
+        let made = Engine::tests().run_to_end(&options, SERVERS, &["perl", "-e", &script]);
+        made.said()
+    };
+    let [removed, unlike, refused] = [libc::SYS_timer_create, libc::SYS_clone3, libc::SYS_mount];
+    let none = libc::ENOSYS.to_string();
+    assert_eq!((errno(removed), errno(unlike)), (none.clone(), none));
+    assert_eq!(errno(refused), libc::EPERM.to_string());
+
+    redis.forget("\"setitimer\"");
+    let (code, said, _) = redis.verify(&[&["--seccomp", "--only", "seccomp"], &probe[..]].concat());
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("works without seccomp: "), "{said}");
+    assert!(said.contains("refused setitimer (redis-"), "{said}");
 }
 
 #[test]
@@ -228,7 +267,7 @@ fn a_service_that_starts_helpers_works_with_its_advice() {
         None,
     );
     let probe = ["--probe", "test -s /var/spool/app/now"];
-    let only = "capabilities,no-new-privileges,read-only,memory,pids,egress";
+    let only = "capabilities,no-new-privileges,read-only,memory,pids,egress,seccomp";
     helpers.works(&[&probe[..], &["--only", only]].concat());
 
     // Not as another user: the directory is root's. The rest stays.

@@ -27,6 +27,7 @@ impl Watched {
     fn start(engine: &Engine, id: &ContainerId) -> Self {
         let options = LiveOptions {
             host: false,
+            syscalls: false,
             settings: Settings::default(),
             policy: None,
             runtimes: hullwatch::containers::RuntimeOptions::of_docker(Some(engine.0.clone())),

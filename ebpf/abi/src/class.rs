@@ -8,6 +8,8 @@ pub const PRIVILEGE: u8 = 2;
 pub const NET: u8 = 3;
 /// Calls that change a file's attributes.
 pub const ATTRIBUTE: u8 = 4;
+/// Any call that a container makes for the first time, where those are asked for.
+pub const FIRST: u8 = 5;
 /// The bits of an entry that hold the class.
 pub const CLASS: u8 = 7;
 /// Flag: the 32-bit call of this number is watched, whatever the 64-bit one is.

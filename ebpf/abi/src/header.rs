@@ -24,6 +24,8 @@ pub mod kind {
     pub const NET: u16 = 9;
     /// A name answer.
     pub const DNS: u16 = 10;
+    /// First use of a system call.
+    pub const SYSCALL: u16 = 11;
 }
 
 /// [`Header::flags`]: the task still does the runtime's set-up.

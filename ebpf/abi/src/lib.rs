@@ -11,5 +11,6 @@ pub mod net;
 pub mod offsets;
 pub mod privilege;
 pub mod secret;
+pub mod syscall;
 pub mod task;
 pub mod uring;

@@ -29,7 +29,7 @@ const MAX_ANCESTRY: usize = 16;
 /// 1 when the task came into its pid namespace from outside: its ancestors lead out of it without
 /// passing its init. 0 otherwise, also in the host's namespace and where there are too many.
 #[inline(always)]
-fn session(task: u64) -> Option<u16> {
+pub fn session(task: u64) -> Option<u16> {
     let mut leader: u64 = field(task, o::TASK_LEADER)?;
     let number: u64 = field(leader, o::TASK_THREAD_PID)?;
     let inside: u32 = field(number, o::PID_LEVEL)?;

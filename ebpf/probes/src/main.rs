@@ -7,6 +7,7 @@
 
 mod attribute;
 mod call;
+mod calls_seen;
 mod capability;
 mod cgroup;
 mod datagram;

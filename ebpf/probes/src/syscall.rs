@@ -8,13 +8,14 @@ use aya_ebpf::{
 };
 use hullwatch_abi::{
     capability::CapabilityRecord,
-    class::{CLASS, IOCTL, WATCHED32},
+    class::{CLASS, FIRST, IOCTL, WATCHED32},
     file::FileRecord,
     header::{Header, kind},
     privilege::PrivilegeRecord,
+    syscall::SyscallRecord,
 };
 
-use crate::{attribute, call, capability, emit, file, gate, privilege, scratch};
+use crate::{attribute, call, calls_seen, capability, emit, file, gate, privilege, scratch};
 
 /// Numbers that the tables describe.
 const NUMBERS: u32 = call::NUMBERS as u32;
@@ -46,14 +47,48 @@ pub fn class(nr: u32) -> u8 {
 /// Decides by number and cgroup, and hands on to the program of the class.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn call_exit(ctx: BtfTracePointContext) -> i32 {
-    let number = call::number(&ctx);
+    if calls_seen::wanted() {
+        let nr = call::native(call::number(&ctx));
+        if nr < NUMBERS && !call::in_compat() && calls_seen::is_new(gate::place(), nr) {
+            // It goes on with the dispatcher.
+            // SAFETY: the loader gives the class its program; a failed call only returns here.
+            let _ = unsafe { CLASS_PROGRAMS.tail_call(&ctx, u32::from(FIRST)) };
+        }
+    }
+    dispatch(&ctx)
+}
+
+#[repr(C)]
+struct SyscallSent {
+    header: Header,
+    record: SyscallRecord,
+}
+
+/// Class 5: a call that was not seen before.
+#[btf_tracepoint(function = "sys_exit")]
+pub fn first_exit(ctx: BtfTracePointContext) -> i32 {
+    let nr = call::native(call::number(&ctx));
+    let cgroup = gate::place();
+    if let Some(record) = calls_seen::note(cgroup, nr, ctx.arg(1)) {
+        let sent = SyscallSent {
+            header: emit::current(kind::SYSCALL, size_of::<SyscallRecord>()),
+            record,
+        };
+        emit::send_fixed(&sent, &sent.header, cgroup);
+    }
+    dispatch(&ctx)
+}
+
+#[inline(always)]
+fn dispatch(ctx: &BtfTracePointContext) -> i32 {
+    let number = call::number(ctx);
     // Nearly all calls end here: neither the 64-bit nor the 32-bit call of this number is watched.
     if number < NUMBERS && class(number) == 0 {
         return 0;
     }
     let compat = call::in_compat();
     let nr = if compat {
-        call::translated(&ctx, number)
+        call::translated(ctx, number)
     } else {
         call::native(number)
     };
@@ -64,7 +99,7 @@ pub fn call_exit(ctx: BtfTracePointContext) -> i32 {
         return 0;
     }
     // Terminals and devices make these calls by the thousand.
-    if class & IOCTL != 0 && !attribute::sets_flags(call::argument(&ctx, 1, compat)) {
+    if class & IOCTL != 0 && !attribute::sets_flags(call::argument(ctx, 1, compat)) {
         return 0;
     }
     let cgroup = gate::place();
@@ -75,7 +110,7 @@ pub fn call_exit(ctx: BtfTracePointContext) -> i32 {
         first_compat(cgroup, number);
     }
     // SAFETY: every class has its program; a failed call only returns here.
-    let _ = unsafe { CLASS_PROGRAMS.tail_call(&ctx, u32::from(class & CLASS)) };
+    let _ = unsafe { CLASS_PROGRAMS.tail_call(ctx, u32::from(class & CLASS)) };
     0
 }
 

@@ -117,6 +117,7 @@ pub(super) fn examine() -> Result<SelftestOutcome, String> {
     };
     let options = LiveOptions {
         host: false,
+        syscalls: false,
         settings: Settings::default(),
         policy: None,
         baselines: None,

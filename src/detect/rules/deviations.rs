@@ -148,6 +148,18 @@ rule!(
      not in it, and it succeeded."
 );
 rule!(
+    SYSCALL,
+    "base.syscall",
+    "Made a system call that is not in its baseline",
+    "new system call",
+    Info,
+    [],
+    [Syscall],
+    "A baseline of the container is loaded that was learned with --syscalls, and the container is \
+     watched with it. The service made a system call that is not in it: a seccomp profile of its own \
+     made from it would refuse the call."
+);
+rule!(
     USER,
     "base.user",
     "Runs as a user that is not in its baseline",
@@ -159,8 +171,8 @@ rule!(
      does not list for it."
 );
 
-fn rule_of(facet: Facet) -> Option<&'static RuleInfo> {
-    Some(match facet {
+fn rule_of(facet: Facet) -> &'static RuleInfo {
+    match facet {
         Facet::Exec => &EXEC.info,
         Facet::Write => &WRITE.info,
         Facet::Secret => &SECRET.info,
@@ -170,8 +182,8 @@ fn rule_of(facet: Facet) -> Option<&'static RuleInfo> {
         Facet::Capability => &CAPABILITY.info,
         Facet::Call => &CALL.info,
         Facet::User => &USER.info,
-        Facet::Syscall => return None,
-    })
+        Facet::Syscall => &SYSCALL.info,
+    }
 }
 
 /// The baseline of the event's container.
@@ -251,9 +263,11 @@ fn judge(ctx: &RuleContext<'_>, memory: &mut RuleMemories<'_>) -> Alerts {
                 continue;
             }
         }
-        let Some(rule) = rule_of(deed.item.facet) else {
+        // It was learned without.
+        if deed.item.facet == Facet::Syscall && !chosen.loaded.has_syscalls {
             continue;
-        };
+        }
+        let rule = rule_of(deed.item.facet);
         let severity = chosen.grade(severity(rule, &deed));
         let subject = deed.item.subject();
         let alert = ctx.alert_as(rule, severity, rule.id.as_bytes(), |explanation| {

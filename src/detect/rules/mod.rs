@@ -149,6 +149,7 @@ pub(crate) const ALL: &[&Rule] = &[
     &deviations::RESOLVE,
     &deviations::CAPABILITY,
     &deviations::CALL,
+    &deviations::SYSCALL,
     &deviations::USER,
 ];
 

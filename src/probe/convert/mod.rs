@@ -9,6 +9,7 @@ pub mod names;
 pub mod net;
 pub mod path;
 pub mod privilege;
+pub mod syscall;
 pub mod task;
 
 use crate::event::Bytes;

@@ -276,6 +276,11 @@ fn other_kinds() -> impl Strategy<Value = Kind> {
             granted: false,
             comm
         })),
+        (bytes(), any::<u16>()).prop_map(|(comm, errno)| Kind::Syscall(Syscall {
+            name: "openat".to_owned(),
+            errno,
+            comm
+        })),
         (action, bytes(), option::of(timestamp())).prop_map(|(action, name, created)| {
             let info = ContainerInfo {
                 command: vec![name.clone()],

@@ -208,6 +208,12 @@ pub(in crate::tui) fn what(event: &Event) -> String {
             };
             format!("{} {result}", capability.name)
         }
+        Kind::Syscall(call) => format!(
+            "{} {} by {}",
+            crate::event::escape(call.name.as_bytes()),
+            errno_name(call.errno),
+            call.comm.escaped()
+        ),
         Kind::Container(change) => {
             let action = serde_json::to_string(&change.action).unwrap_or_default();
             crate::event::escape(action.as_bytes()).to_string()

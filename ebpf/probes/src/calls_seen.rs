@@ -1,0 +1,88 @@
+//! Which system calls a container makes: the first one of each, where that was asked for. Those of
+//! processes from outside are told apart, since they must not hide the service's own.
+
+use aya_ebpf::{
+    helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid},
+    macros::map,
+    maps::LruHashMap,
+};
+use hullwatch_abi::syscall::SyscallRecord;
+
+use crate::{call::NUMBERS, capability, gate, kernel};
+
+/// A byte for each call: of the container's own processes, then of those from outside.
+type Seen = [u8; 2 * NUMBERS];
+
+/// The calls seen, by cgroup. The loader gives it room only where they are asked for.
+#[map]
+static CALLS_SEEN: LruHashMap<u64, Seen> = LruHashMap::with_max_entries(1024, 0);
+
+/// None yet.
+static NONE: Seen = [0; 2 * NUMBERS];
+
+/// 1: first calls are reported; set by the loader. While it is 0 the verifier removes what depends on
+/// it.
+#[unsafe(no_mangle)]
+static REPORT_CALLS: u32 = 0;
+
+/// True when first calls are to be reported.
+#[inline(always)]
+pub fn wanted() -> bool {
+    // SAFETY: reads a static; volatile because the loader writes it after compilation.
+    unsafe { core::ptr::read_volatile(&raw const REPORT_CALLS) != 0 }
+}
+
+/// A place in [`Seen`]. The compiler knows that a number is small enough and would leave out the mask
+/// that shows the verifier the bounds.
+#[inline(always)]
+fn place(nr: u32) -> usize {
+    let mut place = u64::from(nr);
+    // SAFETY: changes one register.
+    unsafe { core::arch::asm!("{0} &= 1023", inout(reg) place) };
+    place as usize
+}
+
+/// True when the service of the current container did not make this call before, or is not known.
+#[inline(always)]
+pub fn is_new(cgroup: u64, nr: u32) -> bool {
+    match CALLS_SEEN.get_ptr(&cgroup) {
+        // SAFETY: inside the value: the place is bounded.
+        Some(seen) => unsafe { seen.cast::<u8>().add(place(nr)).read_volatile() == 0 },
+        None => gate::member(cgroup),
+    }
+}
+
+/// Notes a call of the current task; the record if it is the first one. The runtime's set-up is not
+/// the container's.
+#[inline(always)]
+pub fn note(cgroup: u64, nr: u32, ret: i64) -> Option<SyscallRecord> {
+    if gate::runtime((bpf_get_current_pid_tgid() >> 32) as u32) {
+        return None;
+    }
+    let seen = match CALLS_SEEN.get_ptr_mut(&cgroup) {
+        Some(seen) => seen,
+        None => {
+            CALLS_SEEN.insert(&cgroup, &NONE, 0).ok()?;
+            CALLS_SEEN.get_ptr_mut(&cgroup)?
+        }
+    };
+    let session = capability::session(kernel::task()).unwrap_or(0);
+    let place = place(nr | u32::from(session) << 9);
+    // SAFETY: inside the value: the place is bounded.
+    unsafe {
+        let byte = seen.cast::<u8>().add(place);
+        if byte.read_volatile() != 0 {
+            return None;
+        }
+        byte.write_volatile(1);
+    }
+    Some(SyscallRecord {
+        nr,
+        errno: if (-4095..0).contains(&ret) {
+            (-ret) as u32
+        } else {
+            0
+        },
+        comm: bpf_get_current_comm().unwrap_or_default(),
+    })
+}

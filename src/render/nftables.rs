@@ -1,0 +1,86 @@
+//! Advice on a container's peers as a table of nftables of its own, beside the engine's rules.
+
+use std::net::IpAddr;
+
+use super::text::split;
+use crate::advice::{Advice, Setting};
+use crate::event::Bytes;
+
+/// Addresses that nobody reaches over the internet.
+const PRIVATE: [(&str, &str); 2] = [
+    (
+        "ip",
+        "10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 169.254.0.0/16",
+    ),
+    ("ip6", "fc00::/7, fe80::/10"),
+];
+
+/// Letters, digits and `_` of a name: what nft takes for one.
+fn word(name: &str) -> String {
+    let keep = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    name.chars().map(keep).collect()
+}
+
+pub(super) fn render(name: &str, advice: &[Advice]) -> String {
+    let advised = advice.iter().filter(|advice| advice.verdict.is_advised());
+    let mut peers: Option<&[Bytes]> = None;
+    for advice in advised {
+        match &advice.setting {
+            Setting::NoNetwork | Setting::InternalNetwork => peers = Some(&[]),
+            Setting::Peers(list) => peers = Some(list),
+            _ => {}
+        }
+    }
+    let Some(peers) = peers else {
+        return "# nothing is advised about peers\n".to_owned();
+    };
+    let mut rules = String::new();
+    let mut by_hand = Vec::new();
+    for peer in peers {
+        match split(peer).and_then(|(to, port)| rule(&to, port)) {
+            Some(rule) => rules.push_str(&rule),
+            None => by_hand.push(peer.escaped().to_string()),
+        }
+    }
+    let dns = match peers {
+        [] => "",
+        _ => "    meta l4proto { tcp, udp } th dport 53 accept\n",
+    };
+    let mut out =
+        "# nft -f this-file; delete the table to take it back. What leaves the host or goes to \
+                   another\n# network is judged, not what stays on the container's bridge.\n"
+            .to_owned();
+    if !by_hand.is_empty() {
+        let list = by_hand.join(", ");
+        out.push_str(&format!(
+            "# Rules know no names: add the addresses of {list}\n"
+        ));
+    }
+    let table = format!("hullwatch_{}", word(name));
+    out.push_str(&format!(
+        "# The container's address: docker inspect -f '{{{{range \
+         .NetworkSettings.Networks}}}}{{{{.IPAddress}}}}{{{{end}}}}' NAME\n\
+         define container = 192.0.2.1\n\
+         table inet {table} {{\n  chain forward {{\n    type filter hook forward priority -1; policy \
+         accept;\n    ip saddr $container jump egress\n  }}\n  chain egress {{\n    ct state \
+         established,related accept\n{dns}{rules}    reject\n  }}\n}}\n"
+    ));
+    out
+}
+
+/// The rule that lets one peer out; `None` for one of which the addresses are not known.
+fn rule(to: &str, port: u16) -> Option<String> {
+    let ports = format!("meta l4proto {{ tcp, udp }} th dport {port} accept");
+    if let Ok(ip) = to.parse::<IpAddr>() {
+        let family = if ip.is_ipv4() { "ip" } else { "ip6" };
+        return Some(format!("    {family} daddr {ip} {ports}\n"));
+    }
+    match to {
+        "private" => {
+            let of = |(family, list)| format!("    {family} daddr {{ {list} }} {ports}\n");
+            Some(PRIVATE.map(of).concat())
+        }
+        "public" => Some(format!("    {ports}\n")),
+        _ => None,
+    }
+}
