@@ -23,8 +23,9 @@ const AT_LEAST: Duration = Duration::from_secs(15);
 /// How long the watch may take to report the end of a copy.
 const SETTLE: Duration = Duration::from_secs(10);
 /// The order in which advice is taken out when the cause is not known: what protects least first.
-const ORDER: [&str; 7] = [
+const ORDER: [&str; 8] = [
     "egress",
+    "seccomp",
     "user",
     "memory",
     "pids",
@@ -306,6 +307,11 @@ mod tests {
             errno: 30,
             comm: "nginx".into(),
         }
+    }
+
+    #[test]
+    fn everything_can_be_taken_out() {
+        assert!(crate::advice::NAMES.iter().all(|name| ORDER.contains(name)));
     }
 
     #[test]
