@@ -42,7 +42,9 @@ impl CliError {
         match self {
             Self::Expected(message) => print_message(message),
             Self::Closed => return ExitCode::SUCCESS,
-            Self::Unexpected(report) => eprintln!("hullwatch: {report:?}"),
+            Self::Unexpected(report) => {
+                let _ = writeln!(io::stderr(), "hullwatch: {report:?}");
+            }
         }
         ExitCode::from(2)
     }

@@ -172,7 +172,10 @@ impl<W: Write> Backend for CompactBackend<W> {
 
     fn show_cursor(&mut self) -> io::Result<()> {
         if !std::mem::replace(&mut self.cursor, true) {
-            self.write_raw(b"\x1b[?25h")?;
+            // `Terminal` shows it when it is dropped, and prints an error on stderr: where that is the
+            // terminal that is gone, printing panics, which aborts the program. A frame that cannot be
+            // written is an error all the same.
+            let _ = self.write_raw(b"\x1b[?25h");
         }
         Ok(())
     }

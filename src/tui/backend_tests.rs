@@ -144,3 +144,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_terminal_that_is_gone_is_left_without_an_error() {
+    struct Gone;
+    impl Write for Gone {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let able = able(Depth::True, true, "xterm");
+    let mut terminal = Terminal::new(CompactBackend::new(Gone, Size::new(20, 5), able)).unwrap();
+    let drawn = terminal.draw(|frame| {
+        frame.buffer_mut().set_string(0, 0, "x", Style::new());
+    });
+    assert!(drawn.is_err());
+    // What `Terminal` does when it is dropped; it prints an error on stderr.
+    assert!(terminal.show_cursor().is_ok());
+}

@@ -1,7 +1,7 @@
 //! The loop: draw at once on input, otherwise only when something changed, seldom, and within the
 //! byte budget.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -197,7 +197,7 @@ fn run(
     terminal::restore();
     let bookmark = app.bookmark();
     if let Some(said) = app.evidence.stop() {
-        eprintln!("hullwatch: {said}");
+        last_words(&said);
     }
     let recorded = app.viewpoint.end();
     if terminal::panicked() {
@@ -205,7 +205,7 @@ fn run(
         bail!("a part of the program failed; the terminal was given back");
     }
     if let Some(recorded) = recorded {
-        eprintln!("hullwatch: {}", written(&recorded?));
+        last_words(&written(&recorded?));
     }
     if let Some(error) = app.failed {
         bail!(error);
@@ -215,6 +215,12 @@ fn run(
         Err(error) if error.downcast_ref().is_some_and(hung_up) => Ok(bookmark),
         done => done.map(|()| bookmark),
     }
+}
+
+/// Prints a line below the screen that was given back. The terminal may be gone: printing to it must
+/// not end the program before its recording is whole.
+fn last_words(line: &str) {
+    let _ = writeln!(io::stderr(), "hullwatch: {line}");
 }
 
 fn hung_up(error: &io::Error) -> bool {

@@ -80,7 +80,7 @@ fn a_recording_is_whole_however_the_screen_ends() {
         container.sh(&format!("echo '{end}' >> /etc/passwd"));
         screen.shows(24, 80, |picture| picture.contents().contains("/etc/passwd"));
         leave(&mut screen);
-        assert!(screen.ended(), "{end}: left behind");
+        assert!(screen.left_well(), "{end}: left behind");
         let mut replay = Command::new(program);
         let out = replay
             .args(["replay", "--findings", &file])

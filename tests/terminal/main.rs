@@ -88,7 +88,7 @@ fn stops_and_comes_back_as_the_shell_asks() {
 fn is_gone_when_the_terminal_is() {
     let mut screen = Screen::open(&[]);
     screen.hang_up();
-    assert!(screen.ended(), "left behind without a terminal");
+    assert!(screen.left_well(), "left behind without a terminal");
 }
 
 #[test]
@@ -197,7 +197,7 @@ fn is_gone_when_the_terminal_is_although_hang_ups_are_ignored() {
     let mut screen = Screen::start(&["sh", "-c", &ignoring], &[("LC_ALL", "C.UTF-8")]);
     screen.wait_for("NAME");
     screen.hang_up();
-    assert!(screen.ended(), "left behind without a terminal");
+    assert!(screen.left_well(), "left behind without a terminal");
 }
 
 #[test]

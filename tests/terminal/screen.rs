@@ -132,11 +132,12 @@ impl Screen {
         self.output = channel().1;
     }
 
-    /// Waits for the end; true when it came of itself.
+    /// Waits for the end; true when it came of itself. The program may not crash.
     pub fn ended(&mut self) -> bool {
         let until = Instant::now() + PATIENCE;
         while Instant::now() < until {
-            if self.child.try_wait().unwrap().is_some() {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                assert_eq!(status.signal(), None, "{status:?}");
                 while let Ok(more) = self.output.recv_timeout(Duration::from_millis(200)) {
                     self.seen.extend(more);
                 }
@@ -146,6 +147,12 @@ impl Screen {
         }
         self.child.kill().unwrap();
         false
+    }
+
+    /// Waits for the end, as [`Self::ended`]; false also when the program panicked. A loop that is
+    /// stuck when its terminal goes ends with 1.
+    pub fn left_well(&mut self) -> bool {
+        self.ended() && self.child.try_wait().unwrap().unwrap().exit_code() != 101
     }
 
     pub fn given_back(&self) {
