@@ -155,8 +155,11 @@ fn frames<M: Measurement>(c: &mut Criterion<M>) {
             };
             let (own, other) = (of(&own), of(&other));
             let times = f64::from(u32::try_from(other).unwrap_or(u32::MAX))
-                / f64::from(u32::try_from(own.max(1)).unwrap_or(u32::MAX));
-            format!("{own} ({times:.1})")
+                / f64::from(u32::try_from(own).unwrap_or(u32::MAX));
+            match own {
+                0 => "0".to_owned(),
+                _ => format!("{own} ({times:.1})"),
+            }
         };
         println!(
             "{:12} {:>16} {:>16} {:>16} {:>16} {:>16} {:>16} {:>16}",

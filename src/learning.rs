@@ -33,7 +33,7 @@ pub fn learn(learner: &mut Learner, event: &Event, core: &Core) {
     learner.apply(&core.state, event, &found);
 }
 
-/// Begins to learn in the middle of a session: the learner is told what is there, as by a session that
+/// Begins to learn in the middle of a session: the learner gets what is there, as from a session that
 /// finds the containers running.
 pub fn meet(learner: &mut Learner, core: &Core) {
     for there in snapshot(&core.state, 0) {

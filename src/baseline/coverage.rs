@@ -23,7 +23,7 @@ pub struct Readiness {
     pub unmet: Vec<String>,
 }
 
-/// Items of a facet tell by how often they are seen how much is not known. Of a system call only the
+/// How often the items of a facet are seen shows how much is not known. Of a system call only the
 /// first of a run is reported: later windows never have it.
 pub(super) fn counts(facet: Facet, phase: LifePhase) -> bool {
     facet != Facet::Syscall || phase != LifePhase::Steady

@@ -180,7 +180,7 @@ pub enum BaselineState {
     Learning,
     /// Enough was seen.
     Ready,
-    /// A person said that it is enough.
+    /// A person marked it as complete.
     Frozen,
 }
 
@@ -208,7 +208,7 @@ pub struct Baseline {
     pub command: Bytes,
     /// Digests of the images it was learned from.
     pub digests: BTreeSet<String>,
-    /// A person said that it is enough.
+    /// A person marked it as complete.
     pub frozen: bool,
     /// What it was learned from, by id.
     pub sources: BTreeMap<String, LearningSource>,

@@ -221,7 +221,7 @@ pub(super) struct Watching {
     pub(super) past: usize,
     /// Responses may be made.
     pub(super) allow_actions: bool,
-    /// Who is told what is found.
+    /// The sinks of what is found.
     pub(super) sinks: SinkBoard,
 }
 

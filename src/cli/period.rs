@@ -115,7 +115,7 @@ impl<V: FnMut(Played<'_>)> Playback<V> {
         });
     }
 
-    /// Ends the run, and tells until when it was.
+    /// Ends the run; returns its end.
     fn end(&mut self) -> Option<Timestamp> {
         let run = self.run.take()?;
         (self.visit)(Played::Ended(run.core));

@@ -1,4 +1,4 @@
-//! Options by which findings and incidents are told to others, and what is said of how that goes.
+//! Options that report findings and incidents to other programs, and the messages about deliveries.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,24 +22,24 @@ const WEBHOOK: &str = "HULLWATCH_NOTIFY_WEBHOOK";
 /// Between two messages on stderr about losses of one sink.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// A way to tell, and its name.
+/// A way to report, and its name.
 type Means = (String, Box<dyn Delivery>);
 
-/// Whom to tell what is found. Nobody unless asked for.
+/// Where incidents are reported: nowhere by default.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct SinkArgs {
-    /// Tell of incidents of this severity or above, and again when they grow: by --notify-command,
+    /// Report incidents of this severity or above, and again when they grow: by --notify-command,
     /// --notify-webhook-file, --notify-journal or --notify-syslog [default: high when one of these is
     /// given]
     #[arg(long, value_name = "SEVERITY")]
     notify: Option<Severity>,
 
-    /// Run this command for each incident told, with the incident as JSON on its standard input; its
+    /// Run this command for each incident reported, with the incident as JSON on its standard input; its
     /// words are split as a shell does, but no shell runs. Under sudo it runs as the calling user
     #[arg(long, value_name = "COMMAND")]
     notify_command: Option<String>,
 
-    /// Post each incident told to the URL in the first line of this file; further lines are headers,
+    /// Post each incident reported to the URL in the first line of this file; further lines are headers,
     /// Name: value. Without a file the URL in $HULLWATCH_NOTIFY_WEBHOOK is used, if --notify is given
     #[arg(long, value_name = "FILE")]
     notify_webhook_file: Option<PathBuf>,
@@ -48,16 +48,16 @@ pub(super) struct SinkArgs {
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "json")]
     notify_format: WebhookFormat,
 
-    /// Write each incident told into the system's journal
+    /// Write each incident reported into the system's journal
     #[arg(long)]
     notify_journal: bool,
 
-    /// Write each incident told to syslog
+    /// Write each incident reported to syslog
     #[arg(long)]
     notify_syslog: bool,
 
-    /// Tell at most this many incidents a minute by each means; the others are counted, and their
-    /// number is told with the next
+    /// Report at most this many incidents a minute by each means; the others are counted, and their
+    /// number is reported with the next
     #[arg(long, value_name = "NUMBER", default_value = "20", value_parser = clap::value_parser!(u32).range(1..))]
     notify_limit: u32,
 
@@ -100,7 +100,7 @@ impl SinkArgs {
         })
     }
 
-    /// The ways to tell of incidents.
+    /// The ways to report incidents.
     fn means(&self, host: &str) -> Result<Vec<Means>, CliError> {
         let mut means: Vec<Means> = Vec::new();
         if let Some(command) = &self.notify_command {
@@ -199,7 +199,7 @@ impl Tap for SinkTap {
 }
 
 impl Sinks {
-    /// A tap that also tells the sinks.
+    /// A tap that also feeds the sinks.
     pub(super) fn tap(&self, other: Option<Box<dyn Tap>>) -> Option<Box<dyn Tap>> {
         if self.watcher.lock().is_empty() {
             return other;
@@ -222,7 +222,7 @@ impl Sinks {
         }
     }
 
-    /// Ends watching, then the sinks: they are told what came last, and have a few seconds.
+    /// Ends watching, then the sinks: they get what came last, and have a few seconds.
     pub(super) fn stop(mut self, live: Live) -> Result<(), CliError> {
         let core = Arc::clone(live.core());
         let stopped = super::live::stop(live);
@@ -262,14 +262,14 @@ fn undelivered(status: &SinkStatus) -> String {
     )
 }
 
-/// What was said of each sink.
+/// What was reported on stderr of each sink.
 #[derive(Debug, Default)]
 struct SinkReporter {
     said: Vec<(SinkStatus, Option<Instant>)>,
 }
 
 impl SinkReporter {
-    /// What is to be said now.
+    /// What is to be reported now.
     fn news(&mut self, statuses: &[SinkStatus], now: Instant) -> Vec<String> {
         let mut lines = Vec::new();
         self.said

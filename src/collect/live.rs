@@ -52,7 +52,7 @@ pub struct LiveOptions {
     pub past: usize,
     /// Responses may be made.
     pub allow_actions: bool,
-    /// Who is told what is found, for [`Live::status`].
+    /// The sinks of what is found, for [`Live::status`].
     pub sinks: SinkBoard,
 }
 
@@ -93,7 +93,7 @@ pub struct LiveStatus {
     pub report: Report,
     /// The recording.
     pub recording: Option<RecordingStatus>,
-    /// Those who are told what is found.
+    /// The sinks of what is found.
     pub sinks: Vec<SinkStatus>,
 }
 

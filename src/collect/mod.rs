@@ -14,6 +14,7 @@ mod comparisons;
 mod container_facts;
 mod drift_scan;
 mod event_queue;
+mod existing;
 mod lifecycle;
 mod live;
 mod password_hashes;

@@ -5,19 +5,19 @@ use std::collections::BTreeMap;
 
 use crate::event::{ContainerAction, ContainerEvent, ContainerId};
 
-/// Ticks after which one counts: an engine may tell of a container before its cgroup is seen.
+/// Ticks after which one counts: an engine may report a container before its cgroup is seen.
 const PATIENCE: u32 = 3;
 /// Containers remembered. More are not counted.
 const MAX_CONTAINERS: usize = 4096;
 
-/// Those not seen, with the ticks since they were told of.
+/// Those not seen, with the ticks since they were reported.
 #[derive(Debug, Default)]
 pub(super) struct UnwatchedContainers {
     told: BTreeMap<ContainerId, u32>,
 }
 
 impl UnwatchedContainers {
-    /// An engine tells of a container.
+    /// An engine reports a container.
     pub(super) fn told(&mut self, id: &ContainerId, event: &ContainerEvent) {
         use ContainerAction::{Died, Gone, Removed};
         let init = event.info.as_ref().map(|info| info.init_pid);
@@ -28,7 +28,7 @@ impl UnwatchedContainers {
         }
     }
 
-    /// The engine went away, so that nobody tells of their ends.
+    /// The engine went away, so that nothing reports their ends.
     pub(super) fn engine_lost(&mut self) {
         self.told.clear();
     }

@@ -59,7 +59,7 @@ pub(crate) struct ContainerMemory {
     pub(crate) planted: BTreeMap<Bytes, FindingIndex>,
     /// Findings about exec sessions, by host pid of the session's root.
     pub(crate) session_findings: BTreeMap<u32, FindingIndex>,
-    /// Processes that began lately, and their parents: who stands beside whom in a pipe.
+    /// Processes that began lately, and their parents: which are beside each other in a pipe.
     begun: VecDeque<(Timestamp, u32, u32)>,
 }
 

@@ -20,7 +20,7 @@ const MAX_AHEAD: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often is looked for them.
 const PERIOD: Duration = Duration::from_secs(1);
-/// A length stands in front of each message.
+/// A length precedes each message.
 const LENGTH: usize = 2;
 /// Bytes of a header, the least a message has.
 const HEADER: usize = 12;
@@ -81,7 +81,7 @@ impl DnsStreams {
         told.and(taken)
     }
 
-    /// Gives up what waits for too long: a begun answer is told as cut.
+    /// Gives up what waits for too long: a begun answer is reported as cut.
     ///
     /// # Errors
     /// When not even the question of one came.

@@ -61,7 +61,7 @@ impl JournalSink {
     }
 }
 
-/// A field of an entry: its length stands before what may hold newlines.
+/// A field of an entry: its length precedes a value that may hold newlines.
 fn field(entry: &mut Vec<u8>, name: &str, value: &str) {
     entry.extend(name.as_bytes());
     if value.contains('\n') {

@@ -1,4 +1,4 @@
-//! What sinks are handed.
+//! The messages that sinks deliver.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use crate::detect::Finding;
 use crate::event::{ContainerId, Severity, Timestamp};
 use crate::incident::Incident;
 
-/// What is told.
+/// The subject of a message.
 #[derive(Debug, Clone, PartialEq)]
 pub enum MessageSubject {
-    /// A finding, new or graver than it was told before.
+    /// A finding, new or graver than it was reported before.
     Finding(Arc<Finding>),
     /// An incident, with its findings, the latest [`LISTED`] of them.
     Incident(Box<Incident>, Vec<Arc<Finding>>),
@@ -76,11 +76,11 @@ impl ContainerLabels {
 pub struct Message {
     /// Time of the stream.
     pub at: Timestamp,
-    /// What it tells.
+    /// What it is about.
     pub told: MessageSubject,
     /// The container; `None` is the host.
     pub container: Option<ContainerLabels>,
-    /// It was told before, and has grown since.
+    /// It was reported before, and has grown since.
     pub again: bool,
 }
 

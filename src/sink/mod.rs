@@ -1,4 +1,4 @@
-//! What is told to others as it is found: incidents and findings, handed to sinks.
+//! Incidents and findings, reported to other programs as they are found: the sinks.
 //!
 //! A [`SinkWatcher`] follows the stream beside the recording and decides, at each tick, what is news.
 //! Each sink has a bounded queue and a thread of its own, which delivers, tries again and gives up;

@@ -14,7 +14,7 @@ pub struct SinkStatus {
     pub sent: u64,
     /// Messages that did not fit into its queue.
     pub dropped: u64,
-    /// Messages that were not told because there were too many a minute.
+    /// Messages that were not sent because there were too many a minute.
     pub withheld: u64,
     /// Messages that were given up after being refused, or tried for too long.
     pub failed: u64,

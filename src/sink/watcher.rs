@@ -1,4 +1,4 @@
-//! Decides what is news: what a sink is told once, and what again because it grew.
+//! Decides what is news: what a sink reports once, and what again because it grew.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ const MAX_TOUCHED: usize = 4_096;
 /// How long the sinks have at the end for what waits.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// What a sink wants to be told.
+/// The messages that a sink takes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// Incidents of this severity or above.
@@ -33,27 +33,27 @@ pub struct Wanted {
 struct Listener {
     wanted: Wanted,
     outlet: Outlet,
-    /// Messages that it may still be told, and when that number was right. By the time of the
+    /// Messages that it may still take, and when that number was right. By the time of the
     /// stream.
     credit: (f64, Timestamp),
 }
 
-/// What was told of an incident.
+/// What was reported of an incident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct ToldIncident {
     severity: Severity,
     stages: usize,
 }
 
-/// Follows the stream and tells the sinks what is news.
+/// Follows the stream and hands the sinks what is news.
 #[derive(Debug, Default)]
 pub struct SinkWatcher {
     listeners: Vec<Listener>,
     /// Places of findings that changed since the last tick.
     touched: BTreeSet<usize>,
-    /// The severity that was told of each finding, by place.
+    /// The severity that was reported of each finding, by index.
     findings: Vec<Option<Severity>>,
-    /// What was told of each incident. As bounded as the incidents.
+    /// What was reported of each incident. As bounded as the incidents.
     incidents: BTreeMap<IncidentId, ToldIncident>,
 }
 

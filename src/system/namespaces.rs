@@ -42,7 +42,7 @@ fn has_own_pids() -> bool {
 pub(crate) enum OwnProcess {
     /// In the host's pid namespace: by its id.
     Host(u32),
-    /// In another one, which does not tell that: by its cgroup and its id there.
+    /// In another one, which does not show that: by its cgroup and its id there.
     Inside(u64, u32),
     /// Its cgroup cannot be seen: nothing of its container is watched either.
     Unknown,

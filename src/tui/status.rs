@@ -94,7 +94,7 @@ fn docker(state: Option<EngineState>) -> (String, bool) {
     }
 }
 
-/// Which containers are not watched: `count` that an engine told of, or those that are older.
+/// Which containers are not watched: `count` that an engine reported, or those that are older.
 fn unwatched(count: usize, older: bool) -> String {
     match (count, older) {
         (0, false) => String::new(),

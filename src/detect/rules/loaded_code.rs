@@ -199,7 +199,7 @@ pub(super) fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     drifted_script::judge(ctx, path, &how)
 }
 
-/// The interpreter was started to run what stands on its standard input, not to work on it.
+/// The interpreter was started to run its standard input, not to work on it.
 fn takes_input(names: &ProgramAdditions, process: &ProcessEntry) -> bool {
     let exec = Exec {
         exe: process.exe.clone(),

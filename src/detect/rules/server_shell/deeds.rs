@@ -77,7 +77,7 @@ pub(super) fn ran(
     )
 }
 
-/// The program is not the image's and lies where anybody may write, not in a directory of a build.
+/// The program is not the image's and is where anybody may write, not in a directory of a build.
 fn builds(ctx: &RuleContext<'_>, shell: &ServerShell, exec: &Exec) -> bool {
     const OPEN: [&[u8]; 4] = [b"/tmp", b"/var/tmp", b"/dev/shm", b"/run"];
     let foreign = !matches!(exec.file.origin(), Origin::Image | Origin::Unknown);
