@@ -11,6 +11,7 @@ mod common;
 mod containerd;
 mod daemon;
 mod dockerd;
+mod engine_reports;
 mod files;
 mod in_container;
 mod isolation;

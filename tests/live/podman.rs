@@ -167,6 +167,13 @@ fn whole_life(podman: &mut Podman, name: &str, global: &[&str], options: &[&str]
     watch.expect("its first program", |line| {
         of(line) && line["type"] == "exec" && line["nspid"] == 1
     });
+    if podman.user != 0 {
+        // Root of the container is its user on the host.
+        watch.expect("the ids of its user namespace", |line| {
+            let ids = &line["info"]["confinement"]["ids"][0];
+            of(line) && ids["inside"] == 0 && ids["outside"] == podman.user
+        });
+    }
     let script = "cp /bin/busybox /tmp/evil; exec /tmp/evil sh -c true";
     let exec = ["exec", name, "/bin/sh", "-c", script];
     let _ = podman.command(&[global, &exec].concat()).output();
