@@ -153,7 +153,7 @@ rule!(
     "Made a system call that is not in its baseline",
     "new system call",
     Info,
-    [],
+    [Exec],
     [Syscall],
     "A baseline of the container is loaded that was learned with --syscalls, and the container is \
      watched with it. The service made a system call that is not in it: a seccomp profile of its own \
