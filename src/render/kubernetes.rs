@@ -2,7 +2,7 @@
 
 use super::seccomp::FILE;
 use super::text::{path, yaml};
-use crate::advice::{Advice, Setting};
+use crate::advice::{Advice, Setting, Verdict};
 use crate::baseline::{Baseline, Facet, ItemField};
 
 pub(super) fn render(name: &str, baseline: &Baseline, advice: &[Advice]) -> String {
@@ -13,7 +13,12 @@ pub(super) fn render(name: &str, baseline: &Baseline, advice: &[Advice]) -> Stri
     let mut notes = Vec::new();
     let mut policy = None;
     let mut seccomp = "{type: RuntimeDefault}".to_owned();
-    for advice in advice.iter().filter(|advice| advice.verdict.is_advised()) {
+    // A pod must say so itself that its image does not run as root.
+    let taken = |advice: &&Advice| {
+        let is_user = matches!(advice.setting, Setting::User(_));
+        advice.verdict.is_advised() || (is_user && advice.verdict == Verdict::Keep)
+    };
+    for advice in advice.iter().filter(taken) {
         match &advice.setting {
             Setting::Capabilities(add) => {
                 security.push_str("      capabilities:\n        drop: [ALL]\n");

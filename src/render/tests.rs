@@ -214,3 +214,23 @@ fn a_seccomp_profile_keeps_the_conditions_of_the_default() {
     let text = render(HardenFormat::Run, "web", &baseline, &advice);
     assert!(!text.contains("seccomp"), "{text}");
 }
+
+#[test]
+fn a_pod_says_that_its_image_does_not_run_as_root() {
+    let kept = |verdict| {
+        let advice = [Advice {
+            setting: Setting::User(33),
+            verdict,
+            why: Vec::new(),
+        }];
+        let text = render(
+            HardenFormat::Kubernetes,
+            "web",
+            &Baseline::default(),
+            &advice,
+        );
+        text.contains("runAsNonRoot: true\n      runAsUser: 33\n")
+    };
+    assert!(kept(Verdict::Keep) && kept(Verdict::Try));
+    assert!(!kept(Verdict::Blocked) && !kept(Verdict::Unknown));
+}

@@ -4,6 +4,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod postgres;
 mod posture;
 mod verify;
 
@@ -207,6 +208,10 @@ fn nginx_learned_live_and_recorded_is_the_same_and_runs_with_the_advice() {
     let file = learning.path("live.toml").to_str().unwrap().to_owned();
     let same = learning.tool(&["diff", &file, &file, "--exit-code"]);
     assert_eq!(same, "0 new, 0 gone\n");
+
+    // Other runtimes than Docker want a capability for its port.
+    let pod = learning.tool(&["harden", &file, "--format", "kubernetes"]);
+    assert!(pod.contains("needs NET_BIND_SERVICE"), "{pod}");
 
     let advice = learning.tool(&["harden", &file, "--format", "json"]);
     let advice: Value = serde_json::from_str(&advice).unwrap();

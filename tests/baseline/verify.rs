@@ -203,6 +203,43 @@ fn redis_works_with_its_advice() {
 }
 
 #[test]
+fn a_service_of_another_user_keeps_no_capability_and_its_pod_is_restricted() {
+    if !common::images_are_ready(&[SERVERS]) {
+        return;
+    }
+    let command = ["redis-server", "--dir", "/tmp", "--save", ""];
+    let options = ["--user", "redis"];
+    let redis = learned(
+        "redis-user",
+        &options,
+        SERVERS,
+        &command,
+        "redis-cli set a b",
+        None,
+    );
+    let file = redis.file();
+    let harden = |format| {
+        let args = ["harden", file.to_str().unwrap(), "--format", format];
+        redis.learning.tool(&args)
+    };
+    let run = harden("run");
+    assert!(run.contains("--cap-drop=ALL"), "{run}");
+    assert!(!run.contains("--cap-add"), "{run}");
+    // What the strictest of the Pod Security Standards asks for.
+    let pod = harden("kubernetes");
+    for part in [
+        "drop: [ALL]",
+        "allowPrivilegeEscalation: false",
+        "runAsNonRoot: true",
+        "seccompProfile: {type: RuntimeDefault}",
+    ] {
+        assert!(pod.contains(part), "no {part} in {pod}");
+    }
+    assert!(!pod.contains("add:"), "{pod}");
+    redis.works(&["--probe", "redis-cli set a b"]);
+}
+
+#[test]
 fn postgres_works_with_its_advice_on_volumes_of_its_own() {
     if !common::images_are_ready(&[SERVERS]) {
         return;
