@@ -11,14 +11,14 @@ use hullwatch_abi::syscall::SyscallRecord;
 use crate::{call::NUMBERS, capability, gate, kernel};
 
 /// A byte for each call: of the container's own processes, then of those from outside.
-type Seen = [u8; 2 * NUMBERS];
+type SeenCalls = [u8; 2 * NUMBERS];
 
 /// The calls seen, by cgroup. The loader gives it room only where they are asked for.
 #[map]
-static CALLS_SEEN: LruHashMap<u64, Seen> = LruHashMap::with_max_entries(1024, 0);
+static CALLS_SEEN: LruHashMap<u64, SeenCalls> = LruHashMap::with_max_entries(1024, 0);
 
 /// None yet.
-static NONE: Seen = [0; 2 * NUMBERS];
+static NONE: SeenCalls = [0; 2 * NUMBERS];
 
 /// 1: first calls are reported; set by the loader. While it is 0 the verifier removes what depends on
 /// it.
@@ -32,8 +32,8 @@ pub fn wanted() -> bool {
     unsafe { core::ptr::read_volatile(&raw const REPORT_CALLS) != 0 }
 }
 
-/// A place in [`Seen`]. The compiler knows that a number is small enough and would leave out the mask
-/// that shows the verifier the bounds.
+/// A place in [`SeenCalls`]. The compiler knows that a number is small enough and would leave out the
+/// mask that shows the verifier the bounds.
 #[inline(always)]
 fn place(nr: u32) -> usize {
     let mut place = u64::from(nr);
