@@ -22,6 +22,7 @@ pub mod incident;
 pub mod learning;
 pub mod machine;
 pub mod masking;
+pub mod metrics;
 pub mod posture;
 pub mod probe;
 mod quote;

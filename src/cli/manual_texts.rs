@@ -26,6 +26,7 @@ pub(super) const EXAMPLES: &[Example] = &[
     example("hullwatch watch", "sudo hullwatch watch --min-severity high --exit-code --duration 10m", "Exit with 1 when something serious happens within ten minutes."),
     example("hullwatch watch", "sudo hullwatch watch --events exec --container web | jq -r '.argv | join(\" \")'", "Print the command lines of a container."),
     example("hullwatch watch", "sudo hullwatch watch --notify high --notify-webhook-file /etc/hullwatch/slack --notify-format slack", "Tell a Slack channel of serious incidents; the file holds the URL."),
+    example("hullwatch watch", "sudo hullwatch watch --otlp http://localhost:4318 --metrics 127.0.0.1:9469", "Send findings to a collector, and answer Prometheus."),
     example("hullwatch watch", "sudo hullwatch watch --notify-command 'mail -s hullwatch ops@example.com'", "Mail serious incidents."),
     example("hullwatch list", "sudo hullwatch list findings --filter 'sev>=h' --json", "Print the serious findings, one JSON object a line."),
     example("hullwatch record", "sudo hullwatch record --detach incident.jsonl.zst", "Record in the background."),

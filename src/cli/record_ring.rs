@@ -100,6 +100,7 @@ pub(super) fn run(
         .map_err(|error| fail(&error))?;
     let tap = sinks.tap(Some(Box::new(live::PolicyReporter)));
     let live = live::start(watch, tap, Some(&first))?;
+    sinks.answer(live.core())?;
     let mut ring = RingRecorder {
         directory,
         limits,

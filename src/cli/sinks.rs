@@ -1,5 +1,6 @@
 //! Options that report findings and incidents to other programs, and the messages about deliveries.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,9 +12,10 @@ use super::error::print_message;
 use crate::collect::{Live, Tap};
 use crate::core::Core;
 use crate::event::{Event, Severity};
+use crate::metrics::{EventCounts, MetricsServer, MetricsSource};
 use crate::sink::{
-    CommandSink, Delivery, HttpClient, HttpTarget, JournalSink, Outlet, SinkBoard, SinkStatus,
-    SinkWatcher, SyslogSink, Wanted, WebhookFormat, WebhookSink,
+    CommandSink, Delivery, HttpClient, HttpTarget, JournalSink, OtlpHost, OtlpSink, Outlet,
+    SinkBoard, SinkStatus, SinkWatcher, SyslogSink, Wanted, WebhookFormat, WebhookSink,
 };
 use crate::user_files;
 
@@ -61,6 +63,28 @@ pub(super) struct SinkArgs {
     #[arg(long, value_name = "NUMBER", default_value = "20", value_parser = clap::value_parser!(u32).range(1..))]
     notify_limit: u32,
 
+    /// Send findings and incidents as OpenTelemetry logs to this collector (OTLP over HTTP; /v1/logs is
+    /// added), e.g. http://localhost:4318
+    #[arg(long, value_name = "URL")]
+    otlp: Option<String>,
+
+    /// Send findings and incidents of this severity or above by --otlp
+    #[arg(
+        long,
+        value_name = "SEVERITY",
+        default_value = "low",
+        requires = "otlp"
+    )]
+    otlp_severity: Severity,
+
+    /// A file with headers for --otlp, Name: value a line
+    #[arg(long, value_name = "FILE", requires = "otlp")]
+    otlp_headers_file: Option<PathBuf>,
+
+    /// Answer GET /metrics on this address for Prometheus, e.g. 127.0.0.1:9469; to whoever can reach it
+    #[arg(long, value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
+
     /// Trust also the certificate authorities in this PEM file, beside the host's
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
@@ -93,8 +117,24 @@ impl SinkArgs {
                  --notify-journal or --notify-syslog, or set {WEBHOOK}"
             )));
         }
+        if let Some(url) = &self.otlp {
+            let sink = self.collector(url)?;
+            let outlet = Outlet::start(format!("otlp {}", sink.target.name()), Box::new(sink))?;
+            let wanted = Wanted {
+                incidents: Some(self.otlp_severity),
+                findings: Some(self.otlp_severity),
+                per_minute: None,
+            };
+            watcher.add(outlet, wanted);
+        }
+        let metrics = self.metrics.map(|address| {
+            MetricsServer::bind(address)
+                .map_err(|error| CliError::expected(format!("--metrics {address}: {error}")))
+        });
         Ok(Sinks {
             board: watcher.board(),
+            metrics: metrics.transpose()?,
+            counts: self.metrics.map(|_| Arc::default()),
             watcher: Arc::new(Mutex::new(watcher)),
             reporter: SinkReporter::default(),
         })
@@ -134,6 +174,35 @@ impl SinkArgs {
             means.push(("syslog".to_owned(), Box::new(sink)));
         }
         Ok(means)
+    }
+
+    /// What sends to the collector.
+    fn collector(&self, url: &str) -> Result<OtlpSink, CliError> {
+        let wrong = |why: String| CliError::expected(format!("--otlp: {why}"));
+        let headers = match &self.otlp_headers_file {
+            Some(path) => HttpTarget::parse_headers(&read(path)?)
+                .map_err(|why| CliError::expected(format!("{}: {why}", path.display())))?,
+            None => Vec::new(),
+        };
+        let target = HttpTarget::new(url, headers).map_err(wrong)?;
+        if target.has_userinfo() {
+            return Err(wrong(
+                "a password in an argument is seen by everybody: write a header into a file, \
+                 --otlp-headers-file"
+                    .to_owned(),
+            ));
+        }
+        let name = rustix::system::uname();
+        let id = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
+        Ok(OtlpSink {
+            client: self.client()?,
+            target: target.below("v1/logs").map_err(wrong)?,
+            host: OtlpHost {
+                name: name.nodename().to_string_lossy().into_owned(),
+                id: id.trim().to_owned(),
+                kernel: name.release().to_string_lossy().into_owned(),
+            },
+        })
     }
 
     fn webhook(&self) -> Result<Option<HttpTarget>, CliError> {
@@ -181,11 +250,15 @@ pub(super) struct Sinks {
     watcher: Arc<Mutex<SinkWatcher>>,
     board: SinkBoard,
     reporter: SinkReporter,
+    /// Answers from when watching begins.
+    metrics: Option<MetricsServer>,
+    counts: Option<Arc<EventCounts>>,
 }
 
 /// Hands each event to the sinks, and to another tap before.
 struct SinkTap {
     watcher: Arc<Mutex<SinkWatcher>>,
+    counts: Option<Arc<EventCounts>>,
     other: Option<Box<dyn Tap>>,
 }
 
@@ -194,6 +267,9 @@ impl Tap for SinkTap {
         if let Some(other) = &mut self.other {
             other.event(event, core);
         }
+        if let Some(counts) = &self.counts {
+            counts.count(&event.kind);
+        }
         self.watcher.lock().event(event, core);
     }
 }
@@ -201,13 +277,26 @@ impl Tap for SinkTap {
 impl Sinks {
     /// A tap that also feeds the sinks.
     pub(super) fn tap(&self, other: Option<Box<dyn Tap>>) -> Option<Box<dyn Tap>> {
-        if self.watcher.lock().is_empty() {
+        if self.watcher.lock().is_empty() && self.counts.is_none() {
             return other;
         }
         Some(Box::new(SinkTap {
             watcher: Arc::clone(&self.watcher),
+            counts: self.counts.clone(),
             other,
         }))
+    }
+
+    /// Answers for metrics from now on, where that is asked for.
+    pub(super) fn answer(&mut self, core: &Arc<Mutex<Core>>) -> std::io::Result<()> {
+        let (Some(server), Some(events)) = (self.metrics.take(), self.counts.clone()) else {
+            return Ok(());
+        };
+        server.start(MetricsSource {
+            core: Arc::clone(core),
+            events,
+            sinks: self.board(),
+        })
     }
 
     /// The states of the sinks.
@@ -346,6 +435,23 @@ mod tests {
         assert_eq!(refused(&["--notify-webhook-file", path]), "");
         let why = refused(&["--notify-webhook-file", path, "--ca-file", path]);
         assert!(why.contains("no certificate"), "{why}");
+        let why = refused(&["--otlp", "http://me:secret@collector:4318"]);
+        assert!(
+            why.contains("--otlp-headers-file") && !why.contains("secret"),
+            "{why}"
+        );
+        assert!(refused(&["--otlp", "collector:4318"]).contains("begins with https://"));
+        std::fs::write(&file, "authorization: Bearer x\n").unwrap();
+        let words = [
+            "--otlp",
+            "http://localhost:4318",
+            "--otlp-headers-file",
+            path,
+        ];
+        assert_eq!(refused(&words), "");
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap().to_string();
+        assert!(refused(&["--metrics", &address]).contains("in use"));
     }
 
     #[test]

@@ -3,12 +3,15 @@
 use std::io::{IsTerminal as _, stdin, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::config::ScreenArgs;
 use super::sinks::SinkArgs;
 use super::{CliError, LiveArgs, live};
 use crate::recording::{PAST_BYTES, Player};
-use crate::tui::{self, ReplayFrom};
+use crate::tui::{self, Attach, ReplayFrom};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -45,15 +48,23 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let mut config = args.screen.load()?;
     config.allow_actions |= args.allow_actions;
     config.docker_host = args.live.docker_address();
-    let mut sinks = args.sinks.start()?;
+    let sinks = args.sinks.start()?;
     let live = live::Watching {
         past: PAST_BYTES,
         allow_actions: config.allow_actions,
         sinks: sinks.board(),
     };
     let attach = live::prepare(&args.live, sinks.tap(None), args.record.as_deref(), live)?;
+    let sinks = Arc::new(Mutex::new(sinks));
+    let answering = Arc::clone(&sinks);
+    let attach: Attach = Box::new(move || {
+        let live = attach()?;
+        let answers = answering.lock().answer(live.core());
+        answers.map_err(|error| format!("--metrics: {error}"))?;
+        Ok(live)
+    });
     let shown = tui::run_live(attach, &config);
-    sinks.end();
+    sinks.lock().end();
     shown.map_err(|error| CliError::expected(error.to_string()))?;
     Ok(ExitCode::SUCCESS)
 }

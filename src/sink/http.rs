@@ -60,18 +60,26 @@ impl HttpTarget {
         let mut target =
             Self::new(url, Vec::new()).map_err(|why| format!("line {number}: {why}"))?;
         for (number, line) in lines {
-            let (name, value) = line
-                .split_once(':')
-                .ok_or_else(|| format!("line {number}: write a header as Name: value"))?;
-            let (name, value) = (name.trim().to_owned(), value.trim().to_owned());
-            let valid = ureq::http::HeaderName::try_from(name.as_str()).is_ok()
-                && ureq::http::HeaderValue::try_from(value.as_str()).is_ok();
-            if !valid {
-                return Err(format!("line {number}: it is no header"));
-            }
-            target.headers.push((name, value));
+            target
+                .headers
+                .push(header(line).map_err(|why| format!("line {number}: {why}"))?);
         }
         Ok(target)
+    }
+
+    /// Reads headers, `Name: value` a line; empty lines and those that begin with # are left out.
+    ///
+    /// # Errors
+    /// Which line is wrong, without repeating it.
+    pub fn parse_headers(text: &str) -> Result<Vec<(String, String)>, String> {
+        let lines = text
+            .lines()
+            .enumerate()
+            .map(|(at, line)| (at + 1, line.trim()));
+        let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+        lines
+            .map(|(number, line)| header(line).map_err(|why| format!("line {number}: {why}")))
+            .collect()
     }
 
     /// Whether the URL holds a name or password.
@@ -100,6 +108,21 @@ impl HttpTarget {
             Some(port) => format!("{host}:{port}"),
             None => host.to_owned(),
         }
+    }
+}
+
+/// A header from its line.
+fn header(line: &str) -> Result<(String, String), String> {
+    let (name, value) = line
+        .split_once(':')
+        .ok_or_else(|| "write a header as Name: value".to_owned())?;
+    let (name, value) = (name.trim().to_owned(), value.trim().to_owned());
+    let valid = ureq::http::HeaderName::try_from(name.as_str()).is_ok()
+        && ureq::http::HeaderValue::try_from(value.as_str()).is_ok();
+    if valid {
+        Ok((name, value))
+    } else {
+        Err("it is no header".to_owned())
     }
 }
 

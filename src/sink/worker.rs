@@ -13,7 +13,7 @@ use super::status::SinkCounters;
 use crate::system;
 
 /// Messages that may wait for one sink; further ones are dropped and counted.
-const QUEUE: usize = 256;
+const QUEUE: usize = 1_024;
 /// Pause after the first failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause.

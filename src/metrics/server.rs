@@ -1,0 +1,189 @@
+//! Answers `GET /metrics` on an address, and nothing else.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::thread::CapabilitySet;
+use tokio::sync::Semaphore;
+
+use super::collector::MetricsSource;
+use crate::system;
+
+/// Connections at once; further ones wait.
+const MOST: usize = 8;
+/// How long one connection may take.
+const TIME: Duration = Duration::from_secs(10);
+/// The media type of OpenMetrics.
+const OPEN: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// The media type of Prometheus' own format.
+const CLASSIC: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// An address that is taken, and not answered yet.
+#[derive(Debug)]
+pub struct MetricsServer(TcpListener);
+
+impl MetricsServer {
+    /// Takes the address.
+    ///
+    /// # Errors
+    /// When it cannot be had.
+    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        Ok(Self(listener))
+    }
+
+    /// The address that was taken.
+    ///
+    /// # Errors
+    /// When the system does not know it.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+
+    /// Answers from now on, on a thread of its own that ends with the program.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn start(self, source: MetricsSource) -> io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        std::thread::Builder::new()
+            .name("metrics".to_owned())
+            .spawn(move || {
+                // It needs no right that watching needs.
+                let _ = system::keep_capabilities(CapabilitySet::empty());
+                if let Err(error) = runtime.block_on(serve(self.0, Arc::new(source))) {
+                    tracing::error!(%error, "metrics are no longer answered");
+                }
+            })?;
+        Ok(())
+    }
+}
+
+async fn serve(listener: TcpListener, source: Arc<MetricsSource>) -> io::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let room = Arc::new(Semaphore::new(MOST));
+    loop {
+        let Ok(place) = Arc::clone(&room).acquire_owned().await else {
+            return Ok(());
+        };
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            // The other side left, or files are short for a moment.
+            Err(error) => {
+                tracing::debug!(%error, "metrics: no connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let source = Arc::clone(&source);
+        tokio::spawn(async move {
+            let answer = service_fn(move |request| {
+                let answer = answer(&request, &source);
+                async move { Ok::<_, Infallible>(answer) }
+            });
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .keep_alive(false)
+                .serve_connection(TokioIo::new(stream), answer);
+            // Whoever is slow, or leaves, has no metrics.
+            let _ = tokio::time::timeout(TIME, connection).await;
+            drop(place);
+        });
+    }
+}
+
+/// The metrics in the format that is asked for, after its media type.
+fn metrics(
+    request: &Request<Incoming>,
+    source: &MetricsSource,
+) -> Result<(&'static str, String), std::fmt::Error> {
+    let accepted = request.headers().get_all(hyper::header::ACCEPT);
+    let mut accepted = accepted.iter().filter_map(|value| value.to_str().ok());
+    match accepted.any(|value| value.contains("application/openmetrics-text")) {
+        true => Ok((OPEN, source.text()?)),
+        false => Ok((CLASSIC, source.classic_text()?)),
+    }
+}
+
+fn answer(request: &Request<Incoming>, source: &MetricsSource) -> Response<Full<Bytes>> {
+    let plain = |status: StatusCode, text: String| {
+        let mut response = Response::new(Full::new(Bytes::from(text)));
+        *response.status_mut() = status;
+        response
+    };
+    match (request.method(), request.uri().path()) {
+        (&Method::GET | &Method::HEAD, "/metrics") => match metrics(request, source) {
+            Ok((kind, text)) => {
+                let mut response = plain(StatusCode::OK, text);
+                let kind = hyper::header::HeaderValue::from_static(kind);
+                response
+                    .headers_mut()
+                    .insert(hyper::header::CONTENT_TYPE, kind);
+                response
+            }
+            Err(error) => plain(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        },
+        (_, "/metrics") => plain(StatusCode::METHOD_NOT_ALLOWED, "GET only\n".to_owned()),
+        _ => plain(
+            StatusCode::NOT_FOUND,
+            "hullwatch: see /metrics\n".to_owned(),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpStream;
+
+    use super::*;
+
+    fn get(address: SocketAddr, request: &str) -> String {
+        let mut stream = TcpStream::connect(address).unwrap();
+        let (line, header) = request.split_once('|').unwrap_or((request, "x-none: 1"));
+        write!(stream, "{line} HTTP/1.1\r\nhost: x\r\n{header}\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    #[test]
+    fn metrics_are_answered_and_nothing_else() {
+        let server = MetricsServer::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = server.address().unwrap();
+        let source = MetricsSource {
+            core: Arc::default(),
+            events: Arc::default(),
+            sinks: crate::sink::SinkBoard::default(),
+        };
+        server.start(source).unwrap();
+        // Many who connect and say nothing keep nobody out for long.
+        let idle: Vec<_> = (0..MOST - 1)
+            .map(|_| TcpStream::connect(address).unwrap())
+            .collect();
+        let text = get(address, "GET /metrics");
+        assert!(
+            text.starts_with("HTTP/1.1 200") && text.contains(CLASSIC),
+            "{text}"
+        );
+        assert!(text.contains("hullwatch_containers 0.0\n"), "{text}");
+        let open = get(address, "GET /metrics|accept: application/openmetrics-text");
+        assert!(open.contains(OPEN) && open.ends_with("# EOF\n"), "{open}");
+        assert!(get(address, "GET /").starts_with("HTTP/1.1 404"));
+        assert!(get(address, "POST /metrics").starts_with("HTTP/1.1 405"));
+        drop(idle);
+        assert!(MetricsServer::bind(address).is_err());
+    }
+}
