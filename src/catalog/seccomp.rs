@@ -159,8 +159,8 @@ const ALWAYS: &str = "\
      rt_sigtimedwait epoll_wait epoll_pwait epoll_pwait2 poll ppoll select pselect6 futex read \
      readv recvfrom recvmsg accept accept4 wait4 waitid nanosleep clock_nanosleep";
 
-/// Calls that runc and crun make between loading the profile and starting the program, and for
-/// `docker exec`.
+/// Calls that runc and crun make between loading the profile and starting the program and for
+/// `docker exec`, and that the engine's own init makes (`--init`).
 const RUNTIME: &str = "\
      access arch_prctl brk capget capset chdir clock_gettime clone close close_range dup dup3 \
      epoll_create1 epoll_ctl epoll_pwait eventfd2 execve execveat exit exit_group faccessat \
@@ -169,7 +169,7 @@ const RUNTIME: &str = "\
      mmap mprotect munmap nanosleep newfstatat open openat openat2 pipe2 poll ppoll prctl \
      prlimit64 read readlink readlinkat recvmsg restart_syscall rseq rt_sigaction rt_sigprocmask \
      rt_sigreturn sched_getaffinity sched_yield seccomp sendmsg set_robust_list set_tid_address \
-     setgid setgroups setregid setresgid setresuid setreuid setrlimit setsid setuid sigaltstack \
+     setgid setgroups setregid setresgid setresuid setreuid setrlimit setpgid setsid setuid sigaltstack \
      stat statfs statx tgkill umask uname unlinkat wait4 write writev";
 
 fn words(list: &'static str) -> impl Iterator<Item = &'static str> {

@@ -4,7 +4,6 @@
 
 #[path = "../common/mod.rs"]
 mod common;
-mod postgres;
 mod posture;
 mod verify;
 
