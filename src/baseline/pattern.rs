@@ -29,6 +29,11 @@ static CHANGING: LazyLock<Option<Regex>> = LazyLock::new(|| {
 static NUMBER: LazyLock<Option<Regex>> =
     LazyLock::new(|| compile(r"^[0-9]+(?<kind>_[a-z]+)?(?<part>\.[0-9]+)?$"));
 
+/// A file's name that ends in a number, as of processes or of rotated files: `pg_internal.init.54`,
+/// `access.log.1`. Versions, of libraries or after a digit, are no such numbers.
+static NUMBERED: LazyLock<Option<Regex>> =
+    LazyLock::new(|| compile(r"^(?<name>[^<*\\]*[a-z])\.[0-9]{1,15}$"));
+
 fn compile(pattern: &str) -> Option<Regex> {
     RegexBuilder::new(pattern)
         .unicode(false)
@@ -80,11 +85,25 @@ fn fixed_segment(segment: &[u8]) -> Vec<u8> {
     fixed_text(segment)
 }
 
+/// The name of a file, the last segment of a path, with tokens.
+fn fixed_name(segment: &[u8]) -> Vec<u8> {
+    let numbered = NUMBERED.as_ref().and_then(|known| known.captures(segment));
+    match numbered.and_then(|found| found.name("name")) {
+        Some(name) if !name.as_bytes().ends_with(b".so") => {
+            let mut out = fixed_text(name.as_bytes());
+            out.extend_from_slice(b".<n>");
+            out
+        }
+        _ => fixed_segment(segment),
+    }
+}
+
 /// A path with tokens: processes, numbers, identifiers, dates.
 #[must_use]
 pub fn fixed_path(path: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(path.len());
     let (mut before, mut first): (&[u8], &[u8]) = (b"", b"");
+    let last = path.iter().filter(|b| **b == b'/').count();
     for (place, segment) in path.split(|b| *b == b'/').enumerate() {
         if place > 0 {
             out.push(b'/');
@@ -95,6 +114,8 @@ pub fn fixed_path(path: &[u8]) -> Vec<u8> {
         let in_proc = path.starts_with(b"/") && first == b"proc";
         if in_proc && process && (place == 2 || before == b"task") {
             out.extend_from_slice(b"<pid>");
+        } else if place == last {
+            out.extend_from_slice(&fixed_name(segment));
         } else {
             out.extend_from_slice(&fixed_segment(segment));
         }
@@ -168,6 +189,11 @@ mod tests {
             ("/data/base/5/16396", "/data/base/<n>/<n>"),
             ("/data/base/5/2615_vm", "/data/base/<n>/<n>_vm"),
             ("/data/base/5/16396.1", "/data/base/<n>/<n>.<n>"),
+            ("/data/pg_internal.init.54", "/data/pg_internal.init.<n>"),
+            ("/var/log/access.log.1", "/var/log/access.log.<n>"),
+            ("/usr/lib/libx.so.6", "/usr/lib/libx.so.6"),
+            ("/usr/bin/python3.11", "/usr/bin/python3.11"),
+            ("/srv/app.2/x", "/srv/app.2/x"),
             ("/dev/shm/PostgreSQL.2767086300", "/dev/shm/PostgreSQL.<n>"),
             (
                 "/data/pg_wal/000000010000000000000001",
