@@ -95,9 +95,9 @@ type Labels = Vec<(&'static str, String)>;
 type MetricSamples = Vec<(Labels, f64)>;
 
 /// One metric with its samples.
-struct Writer<'a, 'b>(&'a mut DescriptorEncoder<'b>);
+struct MetricWriter<'a, 'b>(&'a mut DescriptorEncoder<'b>);
 
-impl Writer<'_, '_> {
+impl MetricWriter<'_, '_> {
     fn write(
         &mut self,
         kind: MetricType,
@@ -166,7 +166,7 @@ fn label(text: &str) -> String {
 
 impl Collector for MetricsSource {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let mut out = Writer(&mut encoder);
+        let mut out = MetricWriter(&mut encoder);
         let version = vec![("version", env!("CARGO_PKG_VERSION").to_owned())];
         out.gauge(
             "hullwatch_build_info",
@@ -203,7 +203,7 @@ impl Collector for MetricsSource {
     }
 }
 
-fn of_core(core: &Core, out: &mut Writer<'_, '_>) -> fmt::Result {
+fn of_core(core: &Core, out: &mut MetricWriter<'_, '_>) -> fmt::Result {
     let totals = &core.state.totals;
     for (name, help, count) in [
         (
@@ -275,7 +275,7 @@ fn of_core(core: &Core, out: &mut Writer<'_, '_>) -> fmt::Result {
     of_containers(core, out)
 }
 
-fn of_containers(core: &Core, out: &mut Writer<'_, '_>) -> fmt::Result {
+fn of_containers(core: &Core, out: &mut MetricWriter<'_, '_>) -> fmt::Result {
     let running = core.state.containers.values().filter(|c| c.running);
     let count = running.clone().count();
     let help = "Containers that run";
@@ -322,7 +322,7 @@ fn of_containers(core: &Core, out: &mut Writer<'_, '_>) -> fmt::Result {
 }
 
 /// What hullwatch itself uses, by the names that Prometheus clients use.
-fn own_cost(out: &mut Writer<'_, '_>) -> fmt::Result {
+fn own_cost(out: &mut MetricWriter<'_, '_>) -> fmt::Result {
     let Some(own) = procfs::process::Process::myself()
         .and_then(|own| own.stat())
         .ok()
