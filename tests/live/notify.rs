@@ -70,7 +70,7 @@ fn an_incident_reaches_a_webhook_and_a_command() {
     ]);
     let engine = Engine::tests();
     let container = engine.run(&["--name", "hw-notify"], BUSYBOX, &["sleep", "600"]);
-    container.sh("cp /bin/busybox /tmp/updater && /tmp/updater true");
+    container.sh("cp /bin/busybox /tmp/busybox && /tmp/busybox true");
     let of_this = |body: &Value| body["container"]["id"] == container.id.as_str();
     let mut tries = 0;
     let told = loop {
@@ -85,13 +85,13 @@ fn an_incident_reaches_a_webhook_and_a_command() {
         (&"incident".into(), &"hw-notify".into())
     );
     assert!(
-        told["findings"].to_string().contains("/tmp/updater"),
+        told["findings"].to_string().contains("/tmp/busybox"),
         "{told}"
     );
     // The one that was refused was sent again, and the command had it as well.
     watch.until_reported("the answer is 503");
     let until = Instant::now() + PATIENCE;
-    while !std::fs::read_to_string(&got).is_ok_and(|text| text.contains("/tmp/updater")) {
+    while !std::fs::read_to_string(&got).is_ok_and(|text| text.contains("/tmp/busybox")) {
         assert!(Instant::now() < until, "the command was not run");
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
