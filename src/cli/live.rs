@@ -188,6 +188,30 @@ impl ClockReporter {
     }
 }
 
+/// Reports on stderr that the recording waits for room on the disk.
+#[derive(Debug, Default)]
+pub(super) struct RoomReporter {
+    waits: bool,
+}
+
+impl RoomReporter {
+    /// Reports a disk that is full, and one that has room again.
+    pub(super) fn look(&mut self, live: &Live) {
+        let why = live
+            .status()
+            .recording
+            .and_then(|recording| recording.waits);
+        if why.is_some() == self.waits {
+            return;
+        }
+        self.waits = why.is_some();
+        print_message(match why {
+            Some(why) => format!("the recording waits for room on the disk: {why}"),
+            None => "the disk has room again; the recording goes on".to_owned(),
+        });
+    }
+}
+
 /// The message about a change of the engine's state, if it needs one.
 fn news(state: Option<&EngineState>, before: Option<&EngineState>) -> Option<String> {
     const WITHOUT: &str = "containers are known by id only";

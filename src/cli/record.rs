@@ -74,12 +74,14 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let deadline = args.duration.map(|d| Instant::now() + d);
     let mut engine = live::EngineReporter::default();
     let mut clock = live::ClockReporter::default();
+    let mut room = live::RoomReporter::default();
     while !ended.ended()
         && deadline.is_none_or(|at| Instant::now() < at)
         && live::recording_error(&live).is_none()
     {
         engine.look(&live);
         clock.look(&live);
+        room.look(&live);
         sinks.look();
         std::thread::sleep(Duration::from_millis(50));
     }

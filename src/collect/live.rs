@@ -106,6 +106,8 @@ pub struct RecordingStatus {
     pub bytes: u64,
     /// Why it ended before its time.
     pub error: Option<String>,
+    /// Why it waits: the disk is full.
+    pub waits: Option<String>,
     /// Events that are not in the file.
     pub lost: u64,
 }
@@ -275,6 +277,7 @@ impl Live {
                     bytes: status.bytes,
                     lost: status.lost,
                     error: status.error,
+                    waits: status.waits,
                 }
             }),
         }

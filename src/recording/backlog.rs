@@ -68,6 +68,11 @@ impl Backlog {
         (!events.is_empty()).then_some(events)
     }
 
+    /// The recording is to end.
+    pub(super) fn is_closed(&self) -> bool {
+        self.waiting.lock().closed
+    }
+
     /// Takes no more events. Returns how many still wait.
     pub(super) fn close(&self) -> usize {
         let mut waiting = self.waiting.lock();

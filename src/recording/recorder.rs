@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use super::backlog::Backlog;
-use super::writer::{RecordingSummary, Writer};
+use super::writer::{RecordingSummary, WhenFull, Writer};
 use super::{Header, RecordingError};
 use crate::core::Core;
 use crate::event::{Event, Kind};
@@ -15,6 +16,8 @@ use crate::event::{Event, Kind};
 /// Number of events that may wait for the disk. Of more, the backlog drops some, and records them as
 /// lost.
 const QUEUE: usize = 65_536;
+/// How often is looked whether a full disk has room again.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Status of a recording.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,6 +33,8 @@ pub struct RecorderStatus {
     pub lost: u64,
     /// Why it ended before its time.
     pub error: Option<String>,
+    /// Why it waits: the disk is full. It goes on when there is room.
+    pub waits: Option<String>,
 }
 
 /// Sees every event that is recorded, and the core after it, on the recorder's thread.
@@ -86,7 +91,13 @@ impl Recorder {
         let shared = Arc::clone(&status);
         let thread = std::thread::Builder::new()
             .name("record".to_owned())
-            .spawn(move || record(writer, follower, core, snapshot, &queue, &shared))
+            .spawn(move || {
+                let writer = writer.map(|mut writer| {
+                    writer.when_full(when_full(Arc::clone(&queue), Arc::clone(&shared)));
+                    writer
+                });
+                record(writer, follower, core, snapshot, &queue, &shared)
+            })
             .map_err(|error| RecordingError::Create {
                 path: path.to_owned(),
                 error,
@@ -134,6 +145,22 @@ impl Recorder {
             })
         })
     }
+}
+
+/// Waits for room on the disk until the recording is to end; meanwhile the backlog takes events, and
+/// notes those that it drops.
+fn when_full(backlog: Arc<Backlog>, status: Arc<Mutex<RecorderStatus>>) -> WhenFull {
+    Box::new(move |full| {
+        let Some(error) = full else {
+            tracing::info!("the disk has room again");
+            status.lock().waits = None;
+            return true;
+        };
+        tracing::warn!(%error, "the disk is full");
+        status.lock().waits = Some(error.to_string());
+        std::thread::sleep(PATIENCE);
+        !backlog.is_closed()
+    })
 }
 
 fn record(

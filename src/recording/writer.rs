@@ -21,6 +21,11 @@ use crate::user_files::{self, Creation};
 /// damaged place costs at most this much.
 const FRAME_BYTES: u64 = 4 << 20;
 
+/// Lines that are kept until the file holds them for certain, bytes: more are not waited with.
+const MAX_PENDING: usize = 8 << 20;
+/// Room for such lines that stays.
+const PENDING: usize = 64 << 10;
+
 /// How long to wait for the lock, in milliseconds: a process that tests it holds it for a moment.
 const LOCKING: u32 = 200;
 
@@ -35,11 +40,33 @@ enum Sink {
 struct RecordingFile {
     file: File,
     written: Arc<AtomicU64>,
+    /// Bytes that a full disk still takes.
+    #[cfg(test)]
+    room: Option<Arc<AtomicU64>>,
 }
+
+/// Is told that the disk is full, waits, and says whether to try again; `None`: it is not full any
+/// more.
+pub(super) type WhenFull = Box<dyn FnMut(Option<&io::Error>) -> bool + Send>;
 
 impl Write for RecordingFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        #[cfg(test)]
+        let bytes = match &self.room {
+            Some(room) => {
+                let room = usize::try_from(room.load(Ordering::Relaxed)).unwrap_or(usize::MAX);
+                if room == 0 {
+                    return Err(io::ErrorKind::StorageFull.into());
+                }
+                &bytes[..bytes.len().min(room)]
+            }
+            None => bytes,
+        };
         let count = self.file.write(bytes)?;
+        #[cfg(test)]
+        if let Some(room) = &self.room {
+            room.fetch_sub(count as u64, Ordering::Relaxed);
+        }
         self.written.fetch_add(count as u64, Ordering::Relaxed);
         Ok(count)
     }
@@ -73,6 +100,15 @@ pub struct Writer {
     events: u64,
     bytes: u64,
     frame_bytes: u64,
+    /// Lines written since the last point from which they can be written again: the last flush, of
+    /// a compressed file the begin of the frame.
+    pending: Vec<u8>,
+    /// Bytes of the file up to that point.
+    checkpoint: u64,
+    when_full: Option<WhenFull>,
+    /// Bytes that a full disk still takes.
+    #[cfg(test)]
+    pub(super) room: Option<Arc<AtomicU64>>,
     last: Timestamp,
     /// Findings as last written, in the engine's order.
     written: Vec<Arc<Finding>>,
@@ -122,13 +158,10 @@ impl Writer {
         let file = RecordingFile {
             file,
             written: Arc::clone(&written),
+            #[cfg(test)]
+            room: None,
         };
-        let file = BufWriter::with_capacity(256 << 10, file);
-        let sink = if path.extension().is_some_and(|e| e == "zst") {
-            Sink::Zstd(Box::new(frame(file).map_err(fail)?))
-        } else {
-            Sink::Plain(file)
-        };
+        let sink = sink(path, file).map_err(fail)?;
         let mut writer = Self {
             path: path.to_owned(),
             check,
@@ -139,12 +172,23 @@ impl Writer {
             events: 0,
             bytes: 0,
             frame_bytes: 0,
+            pending: Vec::new(),
+            checkpoint: 0,
+            when_full: None,
+            #[cfg(test)]
+            room: None,
             last: header.started,
             written: Vec::new(),
         };
         writer.tagged("session", header)?;
         writer.flush()?;
         Ok(writer)
+    }
+
+    /// From now on a full disk is waited for as long as `when_full` says so: the file is cut to what
+    /// it holds for certain, and goes on from there.
+    pub(super) fn when_full(&mut self, when_full: WhenFull) {
+        self.when_full = Some(when_full);
     }
 
     /// Where it writes.
@@ -230,8 +274,65 @@ impl Writer {
         if new_frame {
             self.frame_bytes = 0;
         }
-        done.map_err(|e| self.fail(e))?;
+        let plain = matches!(self.sink, Sink::Plain(_));
+        self.unless_full(done)?;
+        if plain || new_frame {
+            self.certain();
+        }
         self.untouched()
+    }
+
+    /// The file holds every line so far.
+    fn certain(&mut self) {
+        self.pending.clear();
+        self.pending.shrink_to(PENDING);
+        self.checkpoint = self.stored.load(Ordering::Relaxed);
+    }
+
+    /// Waits while the disk is full, and then writes again what is pending.
+    fn unless_full(&mut self, mut done: io::Result<()>) -> Result<(), RecordingError> {
+        let mut waited = false;
+        while let Err(error) = done {
+            let full = matches!(
+                error.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            );
+            let again = match &mut self.when_full {
+                Some(when_full) => full && when_full(Some(&error)),
+                None => false,
+            };
+            if !again {
+                return Err(self.fail(error));
+            }
+            waited = true;
+            // What does not reach the file is written again.
+            self.sink = Sink::Between;
+            self.untouched()?;
+            done = self.write_again();
+        }
+        if let Some(when_full) = self.when_full.as_mut().filter(|_| waited) {
+            when_full(None);
+        }
+        Ok(())
+    }
+
+    fn write_again(&mut self) -> io::Result<()> {
+        self.check.set_len(self.checkpoint)?;
+        self.stored.store(self.checkpoint, Ordering::Relaxed);
+        let file = RecordingFile {
+            file: self.check.try_clone()?,
+            written: Arc::clone(&self.stored),
+            #[cfg(test)]
+            room: self.room.clone(),
+        };
+        self.sink = sink(&self.path, file)?;
+        match &mut self.sink {
+            Sink::Plain(file) => file.write_all(&self.pending).and_then(|()| file.flush()),
+            Sink::Zstd(encoder) => encoder
+                .write_all(&self.pending)
+                .and_then(|()| encoder.flush()),
+            Sink::Between => Err(closed()),
+        }
     }
 
     /// Notices when others removed or cut the file.
@@ -268,6 +369,8 @@ impl Writer {
                 sha256: &sha256,
             },
         )?;
+        // A full disk is waited for here, so that little is left to write.
+        self.flush()?;
         let done = match std::mem::replace(&mut self.sink, Sink::Between) {
             Sink::Plain(file) => file.into_inner().map_err(io::IntoInnerError::into_error),
             Sink::Zstd(encoder) => encoder
@@ -291,7 +394,20 @@ impl Writer {
         self.sink = Sink::Plain(BufWriter::new(RecordingFile {
             file,
             written: Arc::default(),
+            room: None,
         }));
+    }
+
+    /// Lets a test have the disk take so many bytes more.
+    #[cfg(test)]
+    pub(super) fn limit(&mut self, room: &Arc<AtomicU64>) {
+        self.room = Some(Arc::clone(room));
+        let file = match &mut self.sink {
+            Sink::Plain(file) => file.get_mut(),
+            Sink::Zstd(encoder) => encoder.get_mut().get_mut(),
+            Sink::Between => return,
+        };
+        file.room = Some(Arc::clone(room));
     }
 
     /// Writes those of `findings[from..]` that are not as last written.
@@ -325,6 +441,7 @@ impl Writer {
 
     fn write_line(&mut self) -> Result<(), RecordingError> {
         self.hasher.update(&self.line);
+        self.pending.extend_from_slice(&self.line);
         let length = u64::try_from(self.line.len()).unwrap_or(u64::MAX);
         self.bytes += length;
         self.frame_bytes += length;
@@ -333,7 +450,11 @@ impl Writer {
             Sink::Zstd(encoder) => encoder.write_all(&self.line),
             Sink::Between => Err(closed()),
         };
-        done.map_err(|e| self.fail(e))
+        self.unless_full(done)?;
+        if self.pending.len() > MAX_PENDING {
+            self.flush()?;
+        }
+        Ok(())
     }
 
     fn next_frame(&mut self) -> io::Result<()> {
@@ -381,6 +502,16 @@ pub fn finding_line(finding: &Finding) -> Result<Vec<u8>, serde_json::Error> {
     })?;
     line.push(b'\n');
     Ok(line)
+}
+
+/// A name ending in `.zst` is compressed.
+fn sink(path: &Path, file: RecordingFile) -> io::Result<Sink> {
+    let file = BufWriter::with_capacity(256 << 10, file);
+    if path.extension().is_some_and(|e| e == "zst") {
+        Ok(Sink::Zstd(Box::new(frame(file)?)))
+    } else {
+        Ok(Sink::Plain(file))
+    }
 }
 
 fn frame(

@@ -52,6 +52,7 @@ pub struct Status {
 
 const LIVE: &str = "LIVE";
 const REC_FAILED: &str = "REC FAILED";
+const REC_WAITS: &str = "REC WAITS: DISK FULL";
 const SINK_FAILED: &str = "NOT TOLD";
 
 /// Which moment of a host that is still being watched is shown, and in words.
@@ -122,7 +123,8 @@ impl Status {
         let refused = status.report.refused.len();
         let mut trouble = None;
         let recording = status.recording.and_then(|recording| {
-            trouble = recording.error.map(|error| (REC_FAILED, error));
+            let waits = recording.waits.map(|why| (REC_WAITS, why));
+            trouble = recording.error.map(|error| (REC_FAILED, error)).or(waits);
             // The file was named when it began.
             let running = trouble.is_none();
             running.then(|| format!("● REC {}", bytes(recording.bytes)))

@@ -13,6 +13,7 @@ mod daemon;
 mod dockerd;
 mod engine_reports;
 mod files;
+mod full_disk;
 mod in_container;
 mod isolation;
 mod life;

@@ -1,6 +1,7 @@
 //! What was written is read again, whatever it is.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use proptest::prelude::*;
 
@@ -133,5 +134,50 @@ fn a_file_that_others_remove_or_cut_is_noticed() {
             .unwrap();
         let error = writer.finish(&[]).unwrap_err();
         assert!(error.to_string().contains("was cut"), "{error}");
+    }
+}
+
+/// The disk takes some bytes, then none, then more: the file is as if it had never been full.
+#[test]
+fn a_recording_goes_on_when_a_full_disk_has_room_again() {
+    let events = stream(40, 200);
+    for name in ["s.jsonl", "s.jsonl.zst"] {
+        let (_dir, path) = scratch(name);
+        let (_other, untroubled) = scratch(name);
+        let expected = write(&untroubled, &events);
+        let mut writer = Writer::create(&path, &header()).unwrap();
+        let room = Arc::new(AtomicU64::new(4000));
+        writer.limit(&room);
+        let (more, times) = (Arc::clone(&room), Arc::new(AtomicU64::new(0)));
+        let waited = Arc::clone(&times);
+        writer.when_full(Box::new(move |full| {
+            if full.is_some() {
+                // In pieces that end anywhere, and at first not enough.
+                let times = waited.fetch_add(1, Ordering::Relaxed);
+                more.fetch_add(997 * (times + 1), Ordering::Relaxed);
+            }
+            true
+        }));
+        for event in &events {
+            writer.event(event).unwrap();
+        }
+        room.store(1 << 30, Ordering::Relaxed);
+        let summary = writer.finish(&[]).unwrap();
+        assert!(times.load(Ordering::Relaxed) > 5, "it was full");
+        assert_eq!(
+            (summary.events, summary.bytes),
+            (expected.events, expected.bytes)
+        );
+        let (back, report) = read(&path).unwrap();
+        assert_eq!((back.len(), &back), (events.len(), &events));
+        assert_eq!(report.notices(), Vec::<String>::new());
+        assert!(report.complete);
+        // Whoever gives up gets the error.
+        let (_dir, path) = scratch(name);
+        let mut writer = Writer::create(&path, &header()).unwrap();
+        writer.limit(&Arc::default());
+        writer.when_full(Box::new(|_| false));
+        let failed = events.iter().find_map(|event| writer.event(event).err());
+        assert!(failed.unwrap().to_string().contains("cannot write"));
     }
 }

@@ -1,0 +1,103 @@
+//! A recording on a small file system that gets full, and has room again.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::common::{self, BUSYBOX, Engine, replays_alike};
+
+/// Records on a file system of its own in $1; what was recorded is copied to $2.
+const SCRIPT: &str = "mount -t tmpfs -o size=256k hullwatch-test \"$1\" || exit 1
+    \"$3\" record --docker-host \"$4\" --runtime docker \"$1/$5\" &
+    echo \"pid $!\" >&2; wait $!; code=$?; cp \"$1/$5\" \"$2\"; exit $code";
+
+fn recorded(name: &str) {
+    let engine = Engine::tests();
+    let (small, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let file = out.path().join(name);
+    let mut child = Command::new("unshare")
+        .args([
+            "--mount",
+            "--propagation",
+            "private",
+            "sh",
+            "-c",
+            SCRIPT,
+            "sh",
+        ])
+        .args([small.path(), &file])
+        .args([env!("CARGO_BIN_EXE_hullwatch"), &engine.0, name])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap());
+    let mut all = String::new();
+    let mut until = |part: &str| {
+        let before = all.len();
+        while !all[before..].contains(part) {
+            assert!(said.read_line(&mut all).unwrap() > 0, "ended: {all}");
+        }
+        all[before..].to_owned()
+    };
+    let pid = until("pid ")
+        .trim()
+        .strip_prefix("pid ")
+        .unwrap()
+        .to_owned();
+    until("attached and ready");
+    // Random names, since those of a kind are compressed to nothing.
+    let write = "n=$(($1)); while [ $n -gt 0 ]; do n=$((n-1)); \
+        f=$(head -c 60 /dev/urandom | base64 | tr -dc a-z); echo >/tmp/$f; done";
+    let container = engine.run(&[], BUSYBOX, &["sleep", "1000"]);
+    let work = std::thread::spawn({
+        let write = write.to_owned();
+        move || {
+            container.exec(&["sh", "-c", &write, "sh", "1500"]);
+            container
+        }
+    });
+    until("waits for room on the disk");
+    let remount = [
+        "mount",
+        "-o",
+        "remount,size=64m",
+        small.path().to_str().unwrap(),
+    ];
+    let done = Command::new("nsenter")
+        .args(["-m", "-t", &pid])
+        .args(remount)
+        .status();
+    assert!(done.unwrap().success());
+    until("the disk has room again");
+    let container = work.join().unwrap();
+    container.sh("echo >/tmp/afterwards");
+    drop(container);
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    kill_process(Pid::from_raw(pid.parse().unwrap()).unwrap(), Signal::TERM).unwrap();
+    until("recorded ");
+    assert!(child.wait().unwrap().success());
+    replays_alike(&file);
+    let lines = Command::new(env!("CARGO_BIN_EXE_hullwatch"))
+        .args(["replay", "--events", "file,lost"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    let lines = String::from_utf8_lossy(&lines.stdout).into_owned();
+    assert!(lines.contains("/tmp/afterwards"), "{lines}");
+    assert!(!lines.contains("\"lost\""), "{lines}");
+}
+
+#[test]
+fn a_full_disk_is_waited_for() {
+    if common::engine_is_ready() {
+        recorded("s.jsonl");
+    }
+}
+
+#[test]
+fn a_full_disk_is_waited_for_with_a_compressed_recording() {
+    if common::engine_is_ready() {
+        recorded("s.jsonl.zst");
+    }
+}
