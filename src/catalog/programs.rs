@@ -482,5 +482,8 @@ pub(crate) const TEXT_TOOLS: &[&[u8]] = &[
 pub(crate) const STREAM_TOOLS: &[&[u8]] =
     &[b"nc", b"ncat", b"netcat", b"socat", b"telnet", b"openssl"];
 
+/// Programs that do nothing but run another one in a sandbox.
+pub(crate) const SANDBOXES: &[&[u8]] = &[b"bwrap", b"firejail", b"nsjail", b"minijail0"];
+
 /// Programs that fetch a URL.
 pub(crate) const FETCHERS: &[&[u8]] = &[b"curl", b"wget", b"fetch", b"aria2c", b"axel"];

@@ -11,11 +11,11 @@ use super::container_facts::ContainerFacts;
 use super::drift_scan::ScanQueue;
 use super::event_queue::EventQueue;
 use super::lifecycle::Lifecycle;
-use super::password_hashes;
 use super::root_files::RootFiles;
 use super::shared::LiveShared;
 use super::unreported::UnreportedContainers;
 use super::unwatched::UnwatchedContainers;
+use super::{password_hashes, standard_input};
 use crate::containers::compare::Comparer;
 use crate::containers::usage::UsageSampler;
 use crate::containers::{
@@ -369,6 +369,7 @@ impl Collector<'_> {
             let init = self.lifecycle.init(id);
             self.root_files.correct(id, init, &mut kind, &self.facts);
             password_hashes::note(init.unwrap_or(pid), &mut kind);
+            standard_input::note(pid, &mut kind);
         }
         self.push_of(ts, container.clone(), pid, nspid, kind);
         if let Some(code) = ended {

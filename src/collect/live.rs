@@ -1,6 +1,6 @@
 //! A running watch: starts and ends its threads, and answers questions about it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -246,10 +246,10 @@ impl Live {
         Some(Player::of_past(past, header, core.clone()))
     }
 
-    /// The recent past as a whole, where it is kept.
+    /// The recent past as a whole, where it is kept: of everything, or of these containers.
     #[must_use]
-    pub fn overview(&self) -> Option<Overview> {
-        self.shared.past.as_ref().map(|past| past.overview())
+    pub fn overview(&self, of: Option<&BTreeSet<ContainerId>>) -> Option<Overview> {
+        self.shared.past.as_ref().map(|past| past.overview(of))
     }
 
     /// States of the connections to the engines that are asked.

@@ -21,6 +21,7 @@ mod password_hashes;
 mod policy;
 mod root_files;
 mod shared;
+mod standard_input;
 mod tick;
 mod unreported;
 mod unwatched;

@@ -33,6 +33,7 @@ pub mod merge;
 mod oci_config;
 pub mod overlay;
 pub mod pid_namespace;
+pub mod pipe_writers;
 pub mod proc_facts;
 mod proc_files;
 mod process_usage;

@@ -44,7 +44,7 @@ pub(crate) use keyframe::Frozen;
 pub use policy::{PolicyError, Read as PolicyRead};
 pub(crate) use rule::{Handler, Rule};
 pub use rule_info::{Requirement, RuleInfo};
-pub(crate) use rules::{Planted, planted};
+pub(crate) use rules::{Planted, planted, waits_for_input};
 pub(crate) use silence::exactly;
 
 use std::collections::BTreeSet;

@@ -42,6 +42,10 @@ pub struct Exec {
     /// True for the runtime's own work inside the container (set-up, joining namespaces).
     #[serde(default, skip_serializing_if = "is_false")]
     pub runtime: bool,
+    /// Of a shell or interpreter that takes its program from a pipe or fifo: host pids of the other
+    /// processes of its pid namespace that write into it, as `/proc` told a moment later; bounded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fed_by: Vec<u32>,
 }
 
 /// A process tried to replace its image and was refused: no right, a file system that forbids it,

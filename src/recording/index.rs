@@ -1,6 +1,7 @@
 //! Index of a recording: keyframes, findings, gaps. Built on its own thread while the recording
 //! already plays.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -19,11 +20,15 @@ use crate::event::{ContainerId, Event, Kind, Timestamp};
 const SPACING: u64 = 16_384;
 const KEYFRAMES: usize = 64;
 const GAPS: usize = 4096;
+/// Containers whose rates are kept.
+const RATED: usize = 256;
 /// Where a finding was first raised.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FindingMark {
     /// Which.
     pub id: FindingId,
+    /// Whose it is.
+    pub container: Option<ContainerId>,
     /// Severity when it was raised.
     pub severity: Severity,
     /// When.
@@ -86,6 +91,8 @@ pub(super) struct RecordingIndex {
     pub(super) findings: Vec<FindingMark>,
     pub(super) gaps: Vec<Gap>,
     pub(super) rates: Rates,
+    /// Of each container; bounded.
+    pub(super) by_container: BTreeMap<ContainerId, Rates>,
     pub(super) begin: Option<Timestamp>,
     pub(super) end: Timestamp,
     pub(super) events: u64,
@@ -111,13 +118,33 @@ pub struct Overview {
 }
 
 impl RecordingIndex {
-    pub(super) fn overview(&self) -> Overview {
+    /// Of everything, or of these containers.
+    pub(super) fn overview(&self, of: Option<&BTreeSet<ContainerId>>) -> Overview {
         let begin = self.begin.unwrap_or(self.end);
+        let span = (begin, self.end.max(begin));
+        let Some(of) = of else {
+            return Overview {
+                span,
+                rates: self.rates.clone(),
+                findings: self.findings.clone(),
+                gaps: self.gaps.clone(),
+            };
+        };
+        let mut rates = Rates::default();
+        for own in of.iter().filter_map(|id| self.by_container.get(id)) {
+            rates.join(own);
+        }
+        let own =
+            |container: &Option<ContainerId>| container.as_ref().is_some_and(|id| of.contains(id));
+        let findings = self.findings.iter().filter(|mark| own(&mark.container));
+        // What is missing of nobody in particular may be theirs.
+        let gaps = self.gaps.iter();
+        let gaps = gaps.filter(|gap| gap.container.is_none() || own(&gap.container));
         Overview {
-            span: (begin, self.end.max(begin)),
-            rates: self.rates.clone(),
-            findings: self.findings.clone(),
-            gaps: self.gaps.clone(),
+            span,
+            rates,
+            findings: findings.cloned().collect(),
+            gaps: gaps.cloned().collect(),
         }
     }
 }
@@ -183,8 +210,8 @@ pub(super) fn build(
 #[derive(Default)]
 pub(super) struct IndexBuilder {
     findings: Vec<FindingMark>,
-    /// Times of events.
-    times: Vec<Timestamp>,
+    /// Times of events, and whose they are.
+    times: Vec<(Timestamp, Option<ContainerId>)>,
     known_findings: usize,
     gaps: Vec<Gap>,
     pub(super) begin: Option<Timestamp>,
@@ -211,12 +238,13 @@ impl IndexBuilder {
                 reason: reason_text(lost.reason).to_owned(),
             }),
             Kind::Tick(_) => self.last_tick = event.ts,
-            _ => self.times.push(event.ts),
+            _ => self.times.push((event.ts, event.container.clone())),
         }
         let findings = core.detector.findings();
         for finding in findings.get(self.known_findings..).unwrap_or_default() {
             self.findings.push(FindingMark {
                 id: finding.id,
+                container: finding.container.clone(),
                 severity: finding.severity,
                 ts: event.ts,
                 ordinal: self.events,
@@ -250,8 +278,16 @@ impl IndexBuilder {
     }
 
     pub(super) fn publish(&mut self, report: ReadReport, index: &mut RecordingIndex) {
-        for at in self.times.drain(..) {
+        for (at, container) in self.times.drain(..) {
             index.rates.add(at);
+            let Some(id) = container else {
+                continue;
+            };
+            if let Some(own) = index.by_container.get_mut(&id) {
+                own.add(at);
+            } else if index.by_container.len() < RATED {
+                index.by_container.entry(id).or_default().add(at);
+            }
         }
         index.findings.append(&mut self.findings);
         for gap in self.gaps.drain(..) {

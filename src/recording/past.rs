@@ -5,7 +5,7 @@
 //! thousands that ended. When more than the limit is held, the oldest go, up to the next keyframe;
 //! the newest two keyframes always stay, and so all between them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -14,7 +14,7 @@ use super::index::{IndexBuilder, KeptCore, Keyframe, Overview, RecordingIndex};
 use super::report::ReadReport;
 use super::source::FilePosition;
 use crate::core::{Core, PackedCore};
-use crate::event::{Event, Kind, Timestamp, pack, unpack};
+use crate::event::{ContainerId, Event, Kind, Timestamp, pack, unpack};
 
 /// Events of a stretch: so many are packed, or unpacked, at once.
 const STRETCH: usize = 4096;
@@ -181,10 +181,10 @@ impl Past {
         unpacked.1.get(at).cloned()
     }
 
-    /// The index.
+    /// What lies where: of everything, or of these containers.
     #[must_use]
-    pub fn overview(&self) -> Overview {
-        self.index.lock().overview()
+    pub fn overview(&self, of: Option<&BTreeSet<ContainerId>>) -> Overview {
+        self.index.lock().overview(of)
     }
 
     /// Bytes held, as estimated.
@@ -270,6 +270,10 @@ impl PastBuffer {
         index.findings.retain(|mark| mark.ordinal > next);
         index.gaps.retain(|gap| gap.to >= begin);
         index.rates.forget(begin);
+        index.by_container.retain(|_, rates| {
+            rates.forget(begin);
+            (rates.first + 1) * rates.step > begin.seconds()
+        });
         true
     }
 }

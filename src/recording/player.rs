@@ -1,5 +1,6 @@
 //! Plays a recording into a [`Core`]: play, pause, step, seek by time, event and finding.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +19,7 @@ use super::report::ReadReport;
 use super::source::ByteSource;
 use super::{Header, RecordingError};
 use crate::core::Core;
-use crate::event::{Event, Timestamp};
+use crate::event::{ContainerId, Event, Timestamp};
 
 /// At most this many events are applied by one [`Player::advance`], so that a screen stays alive
 /// at any speed; the rest follows with the next call.
@@ -299,12 +300,12 @@ impl Player {
         (begin, index.end.max(begin).max(self.core.state.now))
     }
 
-    /// The contents by time, as far as the index has read.
+    /// The contents by time, as far as the index has read: of everything, or of these containers.
     #[must_use]
-    pub fn overview(&self) -> Overview {
+    pub fn overview(&self, of: Option<&BTreeSet<ContainerId>>) -> Overview {
         Overview {
             span: self.span(),
-            ..self.index.lock().overview()
+            ..self.index.lock().overview(of)
         }
     }
 

@@ -52,6 +52,7 @@ fn frame(core: &Core, keys: &str, theme: &Theme, size: (u16, u16)) -> Buffer {
             },
             findings: vec![(Timestamp(now.0 - 20_000_000_000), Severity::High)],
             gaps: vec![(began, Timestamp(began.0 + 5_000_000_000))],
+            name: String::new(),
         }),
         ..Status::default()
     };

@@ -351,7 +351,9 @@ impl App {
 
     /// What the first line and the timeline show.
     pub(super) fn status(&self) -> Status {
-        let mut status = self.viewpoint.status(self.ui.display.timeline);
+        let mut status = self.viewpoint.status(self.ui.display.timeline, |core| {
+            self.ui.timeline_scope(core)
+        });
         if let Some(writing) = self.evidence.under_way() {
             let others = std::mem::take(&mut status.doing);
             status.doing = format!("{writing} {others}").trim_end().to_owned();

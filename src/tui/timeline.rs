@@ -1,16 +1,21 @@
 //! The timeline: events per second, findings, gaps and the time shown.
 
+use std::collections::BTreeSet;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Sparkline, Widget as _};
 
+use super::rows;
 use super::text::{fit, span};
 use super::theme::{Theme, Token};
+use super::ui::Ui;
 use super::zone::Zone;
+use crate::core::Core;
 use crate::detect::Severity;
-use crate::event::Timestamp;
+use crate::event::{ContainerId, Timestamp};
 use crate::recording::{Overview, Rates};
 
 /// Columns of the label.
@@ -18,6 +23,36 @@ const NAMES: u16 = 10;
 /// Smallest width of the timeline and height of the screen that show one.
 const NARROW: u16 = 10;
 const LOW: u16 = 14;
+
+/// The containers that a timeline is of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct TimelineScope {
+    /// `None`: of everything.
+    pub(super) containers: Option<BTreeSet<ContainerId>>,
+    /// What they are called.
+    pub(super) name: String,
+}
+
+impl Ui {
+    /// The container that is shown; else, under a filter, those of the rows that match.
+    pub(super) fn timeline_scope(&self, core: &Core) -> TimelineScope {
+        if let Some(id) = &self.at.container {
+            return TimelineScope {
+                containers: Some(BTreeSet::from([id.clone()])),
+                name: rows::name(core, &Some(id.clone())),
+            };
+        }
+        if self.filter().is_empty() {
+            return TimelineScope::default();
+        }
+        let listing = self.outline(core);
+        let own = |row: &rows::Row| rows::container_of(core, &row.key);
+        TimelineScope {
+            containers: Some(listing.iter().filter_map(own).collect()),
+            name: format!("/{}", self.filter().text()),
+        }
+    }
+}
 
 /// What is drawn.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,11 +67,14 @@ pub struct Timeline {
     pub(super) findings: Vec<(Timestamp, Severity)>,
     /// Times for which something is missing.
     pub(super) gaps: Vec<(Timestamp, Timestamp)>,
+    /// What it is of, where it is not of everything.
+    pub(super) name: String,
 }
 
 impl Timeline {
-    /// Of what a player plays, or of what is remembered of this host; one is at `cursor`.
-    pub(super) fn of(all: Overview, cursor: Timestamp) -> Self {
+    /// Of what a player plays, or of what is remembered of this host; one is at `cursor`. `name`: what
+    /// it is of.
+    pub(super) fn of(all: Overview, cursor: Timestamp, name: String) -> Self {
         let findings = all.findings.iter();
         Self {
             span: all.span,
@@ -44,6 +82,7 @@ impl Timeline {
             rates: all.rates,
             findings: findings.map(|mark| (mark.ts, mark.severity)).collect(),
             gaps: all.gaps.iter().map(|gap| (gap.from, gap.to)).collect(),
+            name,
         }
     }
 
@@ -95,8 +134,12 @@ impl Timeline {
         }
         let border = theme.style(Token::Border);
         let (from, to) = self.span;
+        let of = match self.name.as_str() {
+            "" => String::new(),
+            name => format!("of {} ", fit(name, usize::from(area.width / 4))),
+        };
         let title = format!(
-            "── timeline {} .. {}  {} ",
+            "── timeline {of}{} .. {}  {} ",
             zone.clock(from),
             zone.clock(to),
             span(to.since(from))
@@ -216,6 +259,7 @@ mod tests {
             },
             findings: vec![(at(10), Severity::High), (at(10), Severity::Low)],
             gaps: vec![(at(70), at(80))],
+            name: String::new(),
         };
         let area = Rect::new(0, 0, 110, 4);
         let mut buffer = Buffer::empty(area);

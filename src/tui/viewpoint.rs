@@ -9,7 +9,7 @@ use super::recorder_stall::RecorderStall;
 use super::source::Source;
 use super::status::{Shown, Status};
 use super::time_travel::{self, Goal, Went};
-use super::timeline::Timeline;
+use super::timeline::{Timeline, TimelineScope};
 use super::ui::SourceKind;
 use super::zone::Zone;
 use crate::core::Core;
@@ -309,8 +309,12 @@ impl Viewpoint {
     }
 
     /// What the first line and the timeline show. `timeline`: whether the timeline is asked for;
-    /// `None`: while the past is shown.
-    pub(super) fn status(&self, timeline: Option<bool>) -> Status {
+    /// `None`: while the past is shown. `of`: the containers that the timeline is of.
+    pub(super) fn status(
+        &self,
+        timeline: Option<bool>,
+        of: impl FnOnce(&Core) -> TimelineScope,
+    ) -> Status {
         let mut status = self.source_status();
         status.present = match (&self.source, &self.detour) {
             _ if status.time == Shown::Live => None,
@@ -339,11 +343,16 @@ impl Viewpoint {
         let player = self.player();
         let present = player.is_none_or(Player::following);
         if timeline.unwrap_or(!present) {
+            let of = self.with(|core| of(core));
+            let only = of.containers.as_ref();
             status.timeline = match (player, &self.source) {
-                (Some(player), _) => Some(Timeline::of(player.overview(), player.position())),
-                (None, Source::Live(live)) => live.overview().map(|all| {
+                (Some(player), _) => {
+                    let all = player.overview(only);
+                    Some(Timeline::of(all, player.position(), of.name))
+                }
+                (None, Source::Live(live)) => live.overview(only).map(|all| {
                     let end = all.span.1;
-                    Timeline::of(all, end)
+                    Timeline::of(all, end, of.name)
                 }),
                 (None, _) => None,
             };

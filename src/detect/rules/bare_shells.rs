@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use bstr::ByteSlice as _;
+use smallvec::SmallVec;
 
 use crate::catalog;
 use crate::detect::program_roles;
@@ -19,6 +20,12 @@ const PLAIN_LETTERS: &[u8] = b"BISTOiqstuvw";
 pub(super) fn shell<'a>(names: &ProgramAdditions, exec: &'a Exec) -> Option<&'a [u8]> {
     let name = program_roles::name(&exec.exe, &exec.argv);
     names.is_shell(name).then_some(name)
+}
+
+/// Of the programs that everybody knows: a shell or interpreter that takes its program from its input.
+#[must_use]
+pub(crate) fn waits_for_input(exec: &Exec) -> bool {
+    !exec.runtime && bare(&ProgramAdditions::default(), exec)
 }
 
 /// An interpreter that takes its program from its input: no script, no program text.
@@ -63,12 +70,14 @@ pub(super) fn from_descriptor(argument: &[u8]) -> bool {
 }
 
 /// A shell without a script.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct BareShell {
     pub(super) pid: u32,
     pub(super) ppid: u32,
     pub(super) at: Timestamp,
     pub(super) seq: u64,
+    /// Who writes into its input.
+    pub(super) fed_by: SmallVec<[u32; 2]>,
 }
 
 /// The latest shells of a container that were started without a script.
@@ -98,6 +107,6 @@ impl BareShells {
 
 impl RuleMemory for BareShells {
     fn heap_bytes(&self) -> usize {
-        self.0.len() * size_of::<BareShell>()
+        self.0.len() * (size_of::<BareShell>() + 32)
     }
 }

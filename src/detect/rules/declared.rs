@@ -12,7 +12,7 @@ use crate::detect::rule_context::RuleContext;
 use crate::detect::rule_memory::RuleMemory;
 use crate::detect::seen_set::SeenSet;
 use crate::detect::{Severity, attribution, program_roles};
-use crate::event::{Bytes, Privilege};
+use crate::event::{Bytes, Origin, Privilege};
 
 /// Calls and sandboxes remembered of one container.
 const MAX_USED: usize = 256;
@@ -40,7 +40,8 @@ pub(super) fn caller(ctx: &RuleContext<'_>, p: &Privilege) -> Bytes {
 /// What a program of a container that may do such things did while it started is its work, and a
 /// sandbox that it makes for a child of its own confines that child: both are known from then on.
 /// An exec session, a shell or drifted code is not that program, and what reaches the
-/// host's disk or its cgroups is never ordinary.
+/// host's disk or its cgroups is never ordinary. A session may run a program of the image that does
+/// nothing but make sandboxes.
 /// `None`: the call is to be judged.
 pub(super) fn known_work(
     ctx: &RuleContext<'_>,
@@ -48,7 +49,13 @@ pub(super) fn known_work(
     p: &Privilege,
 ) -> Option<Alerts> {
     let declared = entitled(ctx, "SYS_ADMIN") || unconfined(ctx);
-    if !declared || ctx.session().is_some() || ctx.memory.marks.contains_key(&ctx.event.pid) {
+    if !declared {
+        return None;
+    }
+    if ctx.session().is_some() {
+        return sandbox_of_session(ctx, memory, p);
+    }
+    if ctx.memory.marks.contains_key(&ctx.event.pid) {
         return None;
     }
     let key = format!("sandbox {}", caller(ctx, p).escaped());
@@ -86,6 +93,29 @@ pub(super) fn known_work(
         return Some(alert.into());
     }
     confines.then(Alerts::none)
+}
+
+/// Somebody from outside runs a program that only makes sandboxes: one line.
+fn sandbox_of_session(
+    ctx: &RuleContext<'_>,
+    memory: &mut KnownPrivileges,
+    p: &Privilege,
+) -> Option<Alerts> {
+    let process = ctx.process?;
+    let known = catalog::programs::SANDBOXES.contains(&program_roles::of(process));
+    if !known || process.file.origin() != Origin::Image || reaches_host(p) || p.errno != 0 {
+        return None;
+    }
+    let key = format!("session's sandbox {}", process.exe.escaped());
+    if memory.contains(&key) {
+        return Some(Alerts::none());
+    }
+    memory.add(key);
+    let alert = ctx.alert(Severity::Low, b"sandbox", |explanation| {
+        let command = program_roles::command_line(&process.argv, &process.exe, 160);
+        explanation.title = format!("A session makes a sandbox: {command}");
+    });
+    Some(alert.into())
 }
 
 /// Privileged calls, sandboxes and debugged processes that belong to the container's ordinary work.
@@ -148,7 +178,7 @@ pub(super) fn debugs_own(
         None => entitled(ctx, "SYS_PTRACE"),
         Some(_) => catalog::programs::DEBUGGERS.contains(&program_roles::of(tracer)),
     };
-    if tracer.file.origin() != crate::event::Origin::Image || !may {
+    if tracer.file.origin() != Origin::Image || !may {
         return false;
     }
     let pair = (tracer.pid, tracer.started, target);
@@ -247,6 +277,11 @@ mod tests {
         let mut w = world(true);
         let s = w.session(&["sh"]);
         sandbox(&mut w, s);
+        w.none("priv.mount");
+        w.none("priv.root-changed");
+        assert_eq!(w.finding("priv.namespace").severity, Severity::Low);
+        let app = w.exec(s, "/usr/bin/app", &["app"]);
+        w.privilege(app, "mount", "none /m tmpfs", 0);
         assert_eq!(w.finding("priv.mount").severity, Severity::High);
         let mut w = world(false);
         let init = w.init();

@@ -165,7 +165,7 @@ fn parents_peer(ctx: &RuleContext<'_>, process: &Process) -> Option<SocketAddr> 
 }
 
 /// The peer that a process is connected to, of those that are not in the container itself.
-fn connected(ctx: &RuleContext<'_>, process: &ProcessEntry) -> Option<SocketAddr> {
+pub(super) fn connected(ctx: &RuleContext<'_>, process: &ProcessEntry) -> Option<SocketAddr> {
     let rows = ctx.state.connections_of(ctx.owner, Direction::Outbound);
     let mut own = rows.filter(|(key, row)| {
         row.pid == process.pid && row.open > 0 && key.protocol == Protocol::Tcp

@@ -64,6 +64,7 @@ use std::sync::LazyLock;
 
 use super::{Rule, RuleInfo};
 
+pub(crate) use bare_shells::waits_for_input;
 pub(crate) use drift_grade::{Planted, planted};
 use startup_drift::{built_alert as built, startup_drift};
 

@@ -9,7 +9,7 @@ use crate::detect::memory::{BESIDE, Outbound};
 use crate::detect::rule_context::RuleContext;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_roles};
 use crate::event::ProgramAdditions;
-use crate::event::{Connect, Endpoint, Exec, Protocol};
+use crate::event::{Connect, Endpoint, Exec, Origin, Protocol};
 use crate::state::{ConnectionKey, Direction, Phase, ProcessEntry};
 
 /// A connection older than this does not explain a shell.
@@ -70,8 +70,16 @@ fn reverse(ctx: &RuleContext<'_>, memory: &mut BareShells, exec: &Exec) -> Alert
             let out = out.filter(|out| !closed(ctx, out));
             return out.or_else(|| relayed(ctx, parent));
         }
-        if exec.tty && ctx.session().is_some() {
+        // Somebody at a terminal of an exec session types himself; a terminal that the parent does
+        // not have was made by it.
+        if exec.tty && ctx.session().is_some() && parent.tty {
             return None;
+        }
+        if relays(ctx, parent)
+            && !is_fetch(ctx, parent.pid)
+            && let Some(out) = held(ctx, parent)
+        {
+            return Some(out);
         }
         // A downloader's child shell runs what was fetched; a server's is another story. Forks
         // in between have no program of their own.
@@ -146,7 +154,15 @@ fn remember_bare(ctx: &RuleContext<'_>, memory: &mut BareShells, exec: &Exec) ->
         ppid: ctx.parent_pid(exec),
         at: ctx.now(),
         seq: ctx.event.seq,
+        fed_by: exec.fed_by.iter().copied().collect(),
     });
+    if let Some((out, feeder)) = fed(ctx, exec) {
+        let command = program_roles::command_line(&exec.argv, &exec.exe, 160);
+        let relay = program_roles::command_line(&feeder.argv, &feeder.exe, 160);
+        return reverse_alert(ctx, &out, &command)
+            .reason(format!("fed through a pipe by: {relay}"))
+            .into();
+    }
     if shell(ctx.names(), exec).is_none() {
         return Alerts::none();
     }
@@ -167,6 +183,43 @@ fn remember_bare(ctx: &RuleContext<'_>, memory: &mut BareShells, exec: &Exec) ->
     Alerts::none()
 }
 
+/// A relay writes into the shell's input and is connected, for however long: whose child it is and
+/// by which name it opened the pipe does not matter.
+fn fed<'a>(ctx: &RuleContext<'a>, exec: &Exec) -> Option<(Outbound, &'a ProcessEntry)> {
+    let feeders = exec
+        .fed_by
+        .iter()
+        .filter_map(|pid| ctx.state.processes.get(pid));
+    let mut relays = feeders.filter(|p| {
+        let foreign = matches!(
+            p.file.origin(),
+            Origin::Upper | Origin::Tmpfs | Origin::Memfd | Origin::Deleted
+        );
+        // What a program built here gives to its own shell is its own affair.
+        let above = ctx.ancestors().any(|above| above.pid == p.pid);
+        let stranger = foreign && !above && p.owner.as_ref() == Some(ctx.owner);
+        (relays(ctx, p) || stranger) && !is_fetch(ctx, p.pid)
+    });
+    relays.find_map(|p| Some((held(ctx, p)?, &**p)))
+}
+
+/// A program that hands on what it reads: a relay, or a text given as an argument.
+fn relays(ctx: &RuleContext<'_>, process: &ProcessEntry) -> bool {
+    process.owner.as_ref() == Some(ctx.owner)
+        && (catalog::programs::STREAM_TOOLS.contains(&program_roles::of(process))
+            || has_text(ctx.names(), process))
+}
+
+/// The connection to another host that a process holds open.
+fn held(ctx: &RuleContext<'_>, process: &ProcessEntry) -> Option<Outbound> {
+    let to = found_shell::connected(ctx, process)?;
+    Some(Outbound {
+        to,
+        ts: ctx.now(),
+        seq: ctx.event.seq,
+    })
+}
+
 fn reverse_pipe(ctx: &RuleContext<'_>, memory: &BareShells, connect: &Connect) -> Alerts {
     let Endpoint::Inet(to) = connect.remote else {
         return Alerts::none();
@@ -181,10 +234,11 @@ fn reverse_pipe(ctx: &RuleContext<'_>, memory: &BareShells, connect: &Connect) -
     let mut shells = memory.iter();
     let found = shells.find(|shell| {
         let running = ctx.state.processes.get(&shell.pid);
-        shell.ppid == process.ppid
-            && shell.pid != process.pid
-            && now.since(shell.at).as_secs() <= FRESH
-            && running.is_some_and(|p| p.exited.is_none())
+        // Its pipe, its socket pair or its terminal.
+        let feeds = (shell.fed_by.contains(&process.pid) || shell.ppid == process.pid)
+            && relays(ctx, process);
+        let beside = shell.ppid == process.ppid && now.since(shell.at).as_secs() <= FRESH;
+        (beside || feeds) && shell.pid != process.pid && running.is_some_and(|p| p.exited.is_none())
     });
     let Some(shell) = found else {
         return Alerts::none();

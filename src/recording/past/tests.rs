@@ -178,7 +178,7 @@ fn where_processes_come_and_go_the_past_is_what_a_recording_shows() {
         if event.seq.is_multiple_of(5000) {
             // What is said to be remembered is, and nothing else.
             let first = past.get(past.first()).unwrap();
-            let (begin, end) = past.overview().span;
+            let (begin, end) = past.overview(None).span;
             assert!(begin <= first.ts && end == event.ts);
             assert!(
                 past.first() == 0 || events[usize::try_from(past.first()).unwrap() - 1].ts <= begin
