@@ -24,9 +24,9 @@ pub(super) const RULE: Rule = Rule {
         explain: "A process set the time of the last change of a program, a script, or a file that \
                   gives access or starts programs, to more than a day ago. High when the file was \
                   made or changed since the container was made: it then looks as old as the image. \
-                  Medium for a file of the image. The process that wrote the file itself, as tar, \
-                  cp -p and wget do, is not flagged, nor are archivers, builds, package managers \
-                  and start-up.",
+                  Low for a file of the image, whose content stays. The process that wrote the file \
+                  itself, as tar, cp -p and wget do, is not flagged, nor are archivers, builds, \
+                  package managers and start-up.",
         check: "Compare the file with the image; its ctime still shows when it was changed.",
     },
     handlers: &[Handler::File(|ctx, memories, file| {
@@ -99,7 +99,7 @@ fn set_back(ctx: &RuleContext<'_>, made: &MadeFiles, file: &File) -> Alerts {
     let (weight, what) = if changed {
         (Severity::High, "changed file")
     } else {
-        (Severity::Medium, "file of the image")
+        (Severity::Low, "file of the image")
     };
     let alert = ctx.alert(graded(weight, file.errno), &file.path, |explanation| {
         explanation.title = match file.errno {
@@ -198,7 +198,7 @@ mod tests {
             f.file = Some(image(5));
         });
         set_back(&mut w, touch, "/usr/bin/ls", image(5));
-        assert_eq!(w.finding("file.time-set-back").severity, Severity::Medium);
+        assert_eq!(w.finding("file.time-set-back").severity, Severity::Low);
     }
 
     #[test]
