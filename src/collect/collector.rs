@@ -11,11 +11,12 @@ use super::container_facts::ContainerFacts;
 use super::drift_scan::ScanQueue;
 use super::event_queue::EventQueue;
 use super::lifecycle::Lifecycle;
+use super::password_hashes;
 use super::root_files::RootFiles;
 use super::shared::LiveShared;
+use super::standard_input::StandardInputs;
 use super::unreported::UnreportedContainers;
 use super::unwatched::UnwatchedContainers;
-use super::{password_hashes, standard_input};
 use crate::containers::compare::Comparer;
 use crate::containers::usage::UsageSampler;
 use crate::containers::{
@@ -47,6 +48,7 @@ pub(super) struct Collector<'a> {
     pub(super) root_files: RootFiles,
     pub(super) unreported: UnreportedContainers,
     pub(super) unwatched: UnwatchedContainers,
+    inputs: StandardInputs,
     pub(super) facts: ContainerFacts,
     pub(super) sampler: UsageSampler,
     pub(super) processes: ProcessSampler,
@@ -96,6 +98,7 @@ pub(super) fn run(
         root_files: RootFiles::default(),
         unreported: UnreportedContainers::default(),
         unwatched: UnwatchedContainers::default(),
+        inputs: StandardInputs::default(),
         facts: ContainerFacts::default(),
         sampler: UsageSampler::new(),
         processes: ProcessSampler::default(),
@@ -369,7 +372,7 @@ impl Collector<'_> {
             let init = self.lifecycle.init(id);
             self.root_files.correct(id, init, &mut kind, &self.facts);
             password_hashes::note(init.unwrap_or(pid), &mut kind);
-            standard_input::note(pid, &mut kind);
+            self.inputs.note(ts, pid, &mut kind);
         }
         self.push_of(ts, container.clone(), pid, nspid, kind);
         if let Some(code) = ended {

@@ -43,7 +43,8 @@ pub struct Exec {
     #[serde(default, skip_serializing_if = "is_false")]
     pub runtime: bool,
     /// Of a shell or interpreter that takes its program from a pipe or fifo: host pids of the other
-    /// processes of its pid namespace that write into it, as `/proc` told a moment later; bounded.
+    /// processes of its pid namespace that write into it, as `/proc` told a moment later; at most 8, and
+    /// of at most 8 starts a second.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fed_by: Vec<u32>,
 }
