@@ -30,7 +30,8 @@ const TAKEN: &str = "taken";
 #[derive(Debug)]
 pub struct CommandSink {
     helper: Child,
-    input: ChildStdin,
+    /// `None` once it is over.
+    input: Option<ChildStdin>,
     answers: Receiver<String>,
     host: String,
     /// It no longer answers what it is asked.
@@ -79,7 +80,7 @@ impl CommandSink {
             })?;
         Ok(Self {
             helper,
-            input,
+            input: Some(input),
             answers,
             host,
             dead: false,
@@ -95,8 +96,10 @@ impl Delivery for CommandSink {
             }
             let mut line = document(&self.host, message, missed, true).to_string();
             line.push('\n');
-            let written = self.input.write_all(line.as_bytes());
-            written.map_err(|_| DeliveryError::lasting("the helper has ended"))?;
+            let written = self.input.as_mut().map(|i| i.write_all(line.as_bytes()));
+            if !matches!(written, Some(Ok(()))) {
+                return Err(DeliveryError::lasting("the helper has ended"));
+            }
             match self.answers.recv_timeout(ANSWER) {
                 Ok(answer) if answer == TAKEN => {}
                 Ok(answer) => return Err(DeliveryError::passing(answer)),
@@ -115,9 +118,12 @@ impl Delivery for CommandSink {
 
 impl Drop for CommandSink {
     fn drop(&mut self) {
-        // Its standard input closes with this; one that hangs is ended.
-        let _ = self.helper.kill();
-        let _ = self.helper.wait();
+        // It ends when its standard input does, after the command that it runs. It may belong to
+        // another user, and the right to end that one's processes is given up by now.
+        self.input = None;
+        if self.helper.kill().is_ok() {
+            let _ = self.helper.wait();
+        }
     }
 }
 
