@@ -126,7 +126,6 @@ impl Ui {
         self.dialog.help
             || self.dialog.picker.is_some()
             || self.at.detail.is_some()
-            || self.listing() && !self.filter().is_empty()
             || !self.route.trail.is_empty()
     }
 
