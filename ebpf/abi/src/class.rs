@@ -8,7 +8,7 @@ pub const PRIVILEGE: u8 = 2;
 pub const NET: u8 = 3;
 /// Calls that change a file's attributes.
 pub const ATTRIBUTE: u8 = 4;
-/// Any call that a container makes for the first time, where those are asked for.
+/// Any call that a container makes for the first time, if that is enabled.
 pub const FIRST: u8 = 5;
 /// The bits of an entry that hold the class.
 pub const CLASS: u8 = 7;

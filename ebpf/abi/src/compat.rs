@@ -1,4 +1,4 @@
-//! System calls of 32-bit programs: which native call each number stands for.
+//! System calls of 32-bit programs, mapped to native calls.
 //!
 //! A 64-bit kernel runs calls of the machine's 32-bit predecessor as well, under numbers of their
 //! own. They are translated to the number of the native call that does the same, so that one set
@@ -11,7 +11,7 @@ pub const SOCKETCALL: u16 = 0x8000;
 pub const IN_MEMORY: u16 = 0x4000;
 /// Beside a number: the arguments are user or group ids of 16 bits.
 pub const SHORT_IDS: u16 = 0x2000;
-/// Beside a number: there is one argument, and what the others held is no matter.
+/// Beside a number: there is one argument, and the others are ignored.
 pub const ONE_ARGUMENT: u16 = 0x1000;
 /// The bits of an entry that hold the native number.
 pub const NUMBER: u16 = 0x1ff;
@@ -211,8 +211,8 @@ pub mod arm {
     pub const SYMLINK: u16 = 507;
 }
 
-/// Numbers for calls of 32-bit programs that differ from the native ones in what their arguments point
-/// to; no native call has them.
+/// Numbers for calls of 32-bit programs that differ from the native ones in what their arguments
+/// point to; no native call has them.
 pub mod narrow {
     /// `utime`.
     pub const UTIME: u16 = 508;

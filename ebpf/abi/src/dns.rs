@@ -1,12 +1,12 @@
-//! Answers to name queries, as they came from the network.
+//! DNS answers, as received from the network.
 
 use bytemuck::{Pod, Zeroable};
 
-/// Most bytes of a packet that are kept, a power of two: twice what resolvers ask for over UDP.
+/// Most bytes of a packet that are kept, a power of two: twice the usual maximum over UDP.
 pub const MESSAGE_MAX: usize = 8192;
 
-/// Bytes of one TCP connection and second that are kept whatever they are. Beyond them only segments
-/// that look like the begin of an answer are.
+/// Bytes of one TCP connection and second that are kept in any case. Beyond them only segments that
+/// look like the beginning of an answer are kept.
 pub const STREAM_BYTES: u32 = 64 << 10;
 
 /// Bits of [`DnsRecord::flags`]; the TCP header's.

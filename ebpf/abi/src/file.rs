@@ -1,4 +1,4 @@
-//! File operations: the record, and what each system call's arguments mean.
+//! File operations: the record, and the meaning of each system call's arguments.
 #![allow(unsafe_code)]
 
 use bytemuck::{Pod, Zeroable};
@@ -49,7 +49,8 @@ pub mod op {
     pub const REMOVE_XATTR: u8 = 16;
     /// Inode flags set.
     pub const CHATTR: u8 = 17;
-    /// Opened for reading by an interpreter, or its standard input as it starts, and not the image's.
+    /// Opened for reading by an interpreter, or its standard input as it starts, and not the
+    /// image's.
     pub const LOAD: u8 = 18;
     /// Times set; only to a time that is past.
     pub const SET_TIMES: u8 = 19;
@@ -73,7 +74,7 @@ pub mod flag {
     pub const BASE2_CUT: u8 = 32;
     /// The second base is the file's path inside its own file system.
     pub const INSIDE: u8 = 64;
-    /// Asked for through io_uring.
+    /// Requested through io_uring.
     pub const RING: u8 = 128;
 }
 
@@ -117,16 +118,17 @@ pub struct FactsRecord {
 
 /// One file operation. Four strings follow, `lens` long each: the first directory (components
 /// leaf first, each followed by NUL), the first string as passed, and the same two of the
-/// second path; of an extended attribute value and name instead. The directory of an absolute string is the root of the process.
+/// second path; of an extended attribute value and name instead. The directory of an absolute
+/// string is the root of the process.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct FileRecord {
     /// The file, when [`flag::FACTS`] is set.
     pub facts: FactsRecord,
-    /// New mode of chmod, mkdir, mknod, create; new flags of chattr; 1 for a shared mapping, and for a
-    /// load of standard input; of a time that was set the low half of the seconds since 1970.
+    /// New mode of chmod, mkdir, mknod, create; new flags of chattr; 1 for a shared mapping, and
+    /// for a load of standard input; of a time that was set the low half of the seconds since 1970.
     pub mode: u32,
-    /// How many alike operations this stands for.
+    /// Number of equal operations that this record represents.
     pub count: u32,
     /// Lengths of the four strings.
     pub lens: [u16; 4],
@@ -143,11 +145,12 @@ pub struct FileRecord {
     pub comm: [u8; 16],
 }
 
-/// How long alike operations of a process on one file are counted instead of reported, nanoseconds.
+/// Time in which equal operations of a process on one file are counted instead of reported,
+/// nanoseconds.
 pub const WINDOW_NS: u64 = 1_000_000_000;
 
-/// What counts as the same operation. The kernel programs' map of these counts how many followed
-/// the one that was reported; the program asks for the last ones.
+/// The key by which operations count as equal. The kernel programs' map counts the operations after
+/// a reported one; the program fetches the last counts.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Pod, Zeroable)]
 pub struct Alike {
@@ -163,13 +166,13 @@ pub struct Alike {
     pub reserved: u32,
 }
 
-/// What is known of an operation that was reported.
+/// The count of a reported operation.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct Seen {
     /// When, on `CLOCK_BOOTTIME`, nanoseconds.
-    pub told: u64,
-    /// Alike ones since.
+    pub reported: u64,
+    /// Equal ones since.
     pub since: u64,
 }
 
@@ -214,7 +217,7 @@ pub mod times {
 /// No such argument: the working directory, no path, no mode.
 pub const NONE: u8 = 7;
 
-/// Which argument of a call is what; packs into 32 bits for the kernel's table.
+/// The meaning of a call's arguments; packs into 32 bits for the kernel's table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
     /// One of [`op`].
@@ -271,7 +274,7 @@ impl Shape {
         }
     }
 
-    /// What [`Shape::pack`] packed.
+    /// Unpacks the result of [`Shape::pack`].
     #[must_use]
     pub const fn unpack(word: u32) -> Self {
         Self {

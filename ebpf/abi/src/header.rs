@@ -35,7 +35,7 @@ pub const RUNTIME: u32 = 1;
 /// cgroup of its own. Numbers of cgroups do not reach this bit.
 pub const PID_NAMESPACE: u64 = 1 << 61;
 
-/// When, where and who.
+/// Time, cgroup and process.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct Header {

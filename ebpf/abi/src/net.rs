@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 /// Longest Unix socket name, bytes.
 pub const NAME_MAX: usize = 108;
 
-/// What a [`NetRecord`] reports.
+/// The kind of a [`NetRecord`].
 pub mod op {
     /// A call to connect ended, or the outcome of one that had not waited came in.
     pub const CONNECT: u8 = 1;
@@ -17,7 +17,7 @@ pub mod op {
     pub const LISTEN: u8 = 4;
     /// A TCP connection ended.
     pub const CLOSE: u8 = 5;
-    /// A raw or packet socket was asked for; the arguments stand in
+    /// A raw or packet socket was requested; the arguments are in
     /// [`NetRecord::tx_bytes`](super::NetRecord::tx_bytes),
     /// [`rx_bytes`](super::NetRecord::rx_bytes) and
     /// [`lasted_ns`](super::NetRecord::lasted_ns).
@@ -32,7 +32,7 @@ pub mod flag {
     pub const INBOUND: u8 = 1;
     /// The local address is filled.
     pub const LOCAL: u8 = 2;
-    /// Asked for through io_uring.
+    /// Requested through io_uring.
     pub const RING: u8 = 4;
 }
 

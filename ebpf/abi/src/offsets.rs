@@ -127,7 +127,7 @@ fields! {
     MNT_NS_NUMBER "mnt_namespace" "ns.inum" true;
     TASK_CGROUPS "task_struct" "cgroups" true;
     CSET_DEFAULT "css_set" "dfl_cgrp" true;
-    // io_uring may be compiled out. What a request asks for lies at its beginning.
+    // io_uring may be compiled out. A request's arguments are at its beginning.
     RING_OPCODE "io_kiocb" "opcode" false;
     RING_FLAGS "io_kiocb" "flags" false;
     RING_RESULT "io_kiocb" "cqe.res" false;

@@ -18,9 +18,9 @@ pub mod flag {
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct PrivilegeRecord {
-    /// First four arguments; of `clone3` the flags stand in the first.
+    /// First four arguments; for `clone3` the first holds the flags.
     pub args: [u64; 4],
-    /// What the call returned.
+    /// The call's result.
     pub ret: i64,
     /// Group id of the caller, as the host numbers it.
     pub gid: u32,

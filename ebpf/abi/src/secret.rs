@@ -73,7 +73,7 @@ fn part(pattern: &[u8]) -> (u64, u64, u32) {
 }
 
 /// All patterns, and for each property of a name the set of patterns that it leaves possible: bit
-/// `i` stands for `keys[i]`. So most names are refused after three look-ups.
+/// `i` represents `keys[i]`. So most names are refused after three look-ups.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 pub struct SecretNames {

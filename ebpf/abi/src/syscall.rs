@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-/// A container's own processes, or those that came from outside, made a call for the first time.
+/// A container's own processes, or those of exec sessions, made a call for the first time.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct SyscallRecord {

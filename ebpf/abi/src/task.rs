@@ -1,4 +1,4 @@
-//! Processes and cgroups: exec, fork, exit, birth and end of a cgroup.
+//! Processes and cgroups: exec, fork, exit, creation and removal of a cgroup.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -66,7 +66,7 @@ pub struct ExitRecord {
     pub lived_ns: u64,
 }
 
-/// Birth or end of a cgroup.
+/// Creation or removal of a cgroup.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 pub struct CgroupRecord {

@@ -1,6 +1,6 @@
-//! Requests of io_uring: which native system call each stands for.
+//! Requests of io_uring, mapped to native system calls.
 
-/// Requests that hold a number below this are looked at.
+/// Only requests with a number below this are examined.
 pub const OPCODES: usize = 64;
 
 /// Longest name kept of a request until it ends, bytes, with its NUL.

@@ -1,4 +1,4 @@
-//! Extended attributes, inode flags and times: which changes are worth a record, and what they set.
+//! Extended attributes, inode flags and times: which changes are recorded, and the values they set.
 
 use aya_ebpf::helpers::{
     bpf_get_current_comm, bpf_probe_read_kernel_buf, bpf_probe_read_kernel_str_bytes,
@@ -116,8 +116,8 @@ fn begin(record: &mut FileRecord, call: &Call, shape: Shape) -> Option<()> {
     (word == key(b"security") || word & USER_MASK == key(b"user.")).then_some(())
 }
 
-/// Reads the new time of a file's content into the record, when it is a past one: unpacking programs
-/// set the time of all that they write, but services set the present or a time to come.
+/// Reads the new time of a file's content into the record, when it is a past one: unpacking
+/// programs set the time of all that they write, but services set the present or a time to come.
 #[inline(always)]
 fn set_times(record: &mut FileRecord, call: &Call, shape: Shape) -> Option<()> {
     let from = call.argument(shape.mode)?;

@@ -64,10 +64,10 @@ impl Call {
         }
     }
 
-    /// An argument by its place; a place out of range, as `NONE` is, gives none.
+    /// An argument by its index; a index out of range, as `NONE` is, gives none.
     #[inline(always)]
-    pub fn argument(&self, place: u8) -> Option<u64> {
-        match place {
+    pub fn argument(&self, index: u8) -> Option<u64> {
+        match index {
             0 => Some(self.args[0]),
             1 => Some(self.args[1]),
             2 => Some(self.args[2]),
@@ -79,13 +79,13 @@ impl Call {
     }
 }
 
-/// The eight bytes at this place of the registers. A direct load through the typed pointer: a
+/// The eight bytes at this offset of the registers. A direct load through the typed pointer: a
 /// helper call here would be paid by every system call on the host.
 #[inline(always)]
-fn register(ctx: &BtfTracePointContext, place: u32) -> u64 {
+fn register(ctx: &BtfTracePointContext, offset: u32) -> u64 {
     let regs = ctx.arg::<*const u8>(0);
     // SAFETY: the kernel hands over a valid `struct pt_regs`; the verifier checks the bounds.
-    unsafe { core::ptr::read_volatile(regs.add(place as usize).cast::<u64>()) }
+    unsafe { core::ptr::read_volatile(regs.add(offset as usize).cast::<u64>()) }
 }
 
 /// The number as the task passed it.
@@ -167,7 +167,7 @@ pub fn translated(ctx: &BtfTracePointContext, number: u32) -> u32 {
     resolve(entry(number), || narrow(ctx, 0))
 }
 
-/// The native number that an entry stands for; `first` is the call's first argument.
+/// The native number of an entry; `first` is the call's first argument.
 #[inline(always)]
 fn resolve(entry: u16, first: impl FnOnce() -> u64) -> u32 {
     let number = if entry & compat::SOCKETCALL != 0 {
@@ -260,9 +260,9 @@ pub fn finished(ctx: &BtfTracePointContext) -> Option<Call> {
 pub fn under_way() -> u32 {
     // SAFETY: the helpers check what they are given.
     let registers = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf().cast()) } as u64;
-    let read = |place: u32| {
+    let read = |offset: u32| {
         // SAFETY: the helper checks the address.
-        unsafe { bpf_probe_read_kernel((registers + u64::from(place)) as *const u64) }
+        unsafe { bpf_probe_read_kernel((registers + u64::from(offset)) as *const u64) }
     };
     let Ok(number) = read(load!(REGS[0])) else {
         return u32::MAX;

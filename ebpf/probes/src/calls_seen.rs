@@ -1,5 +1,5 @@
-//! Which system calls a container makes: the first one of each, where that was asked for. Those of
-//! processes from outside are told apart, since they must not hide the service's own.
+//! The first use of each system call by a container, if that is enabled. Calls of exec sessions are
+//! counted separately, since they must not hide the service's own.
 
 use aya_ebpf::{
     helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid},
@@ -20,8 +20,8 @@ static CALLS_SEEN: LruHashMap<u64, SeenCalls> = LruHashMap::with_max_entries(102
 /// None yet.
 static NONE: SeenCalls = [0; 2 * NUMBERS];
 
-/// 1: first calls are reported; set by the loader. While it is 0 the verifier removes what depends on
-/// it.
+/// 1: first calls are reported; set by the loader. While it is 0 the verifier removes what depends
+/// on it.
 #[unsafe(no_mangle)]
 static REPORT_CALLS: u32 = 0;
 
@@ -32,22 +32,22 @@ pub fn wanted() -> bool {
     unsafe { core::ptr::read_volatile(&raw const REPORT_CALLS) != 0 }
 }
 
-/// A place in [`SeenCalls`]. The compiler knows that a number is small enough and would leave out the
-/// mask that shows the verifier the bounds.
+/// An index into [`SeenCalls`]. The compiler knows that a number is small enough and would leave
+/// out the mask that shows the verifier the bounds.
 #[inline(always)]
-fn place(nr: u32) -> usize {
-    let mut place = u64::from(nr);
+fn index(nr: u32) -> usize {
+    let mut index = u64::from(nr);
     // SAFETY: changes one register.
-    unsafe { core::arch::asm!("{0} &= 1023", inout(reg) place) };
-    place as usize
+    unsafe { core::arch::asm!("{0} &= 1023", inout(reg) index) };
+    index as usize
 }
 
 /// True when the service of the current container did not make this call before, or is not known.
 #[inline(always)]
 pub fn is_new(cgroup: u64, nr: u32) -> bool {
     match CALLS_SEEN.get_ptr(&cgroup) {
-        // SAFETY: inside the value: the place is bounded.
-        Some(seen) => unsafe { seen.cast::<u8>().add(place(nr)).read_volatile() == 0 },
+        // SAFETY: inside the value: the index is bounded.
+        Some(seen) => unsafe { seen.cast::<u8>().add(index(nr)).read_volatile() == 0 },
         None => gate::member(cgroup),
     }
 }
@@ -67,10 +67,10 @@ pub fn note(cgroup: u64, nr: u32, ret: i64) -> Option<SyscallRecord> {
         }
     };
     let session = capability::session(kernel::task()).unwrap_or(0);
-    let place = place(nr | u32::from(session) << 9);
-    // SAFETY: inside the value: the place is bounded.
+    let index = index(nr | u32::from(session) << 9);
+    // SAFETY: inside the value: the index is bounded.
     unsafe {
-        let byte = seen.cast::<u8>().add(place);
+        let byte = seen.cast::<u8>().add(index);
         if byte.read_volatile() != 0 {
             return None;
         }

@@ -67,7 +67,7 @@ pub fn check(cgroup: u64, cred: u64, cap: u32, ret: i32, quiet: bool) -> Option<
         granted: u16::from(ret == 0),
         session: 0,
     };
-    // The common case first: the service did, and it was told.
+    // The common case first: the service did, and it was reported.
     if CAPABILITY_SEEN.get_ptr(&key).is_some() {
         return None;
     }

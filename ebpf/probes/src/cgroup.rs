@@ -151,7 +151,7 @@ fn attach(cgroup: u64, task: u64) -> Option<()> {
         let home = gate::by_mounts(gate::mounts(task)?)?;
         if gate::left(tgid).is_none() && gate::member(home) {
             gate::keep(tgid, home);
-            if gate::member(gate::place()) {
+            if gate::member(gate::scope()) {
                 syscall::left(to);
             }
         }

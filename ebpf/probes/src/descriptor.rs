@@ -41,12 +41,12 @@ pub fn named(call: &Call, text: u64) -> Option<(i32, u64)> {
 #[inline(always)]
 fn number(digits: [u8; 8], at: u64) -> Option<(i32, u64)> {
     let mut fd = 0_i32;
-    let mut place = 0;
+    let mut digit = 0;
     for byte in digits {
-        place += 1;
+        digit += 1;
         match byte {
             b'0'..=b'9' => fd = fd * 10 + i32::from(byte - b'0'),
-            b'/' if place > 1 => return Some((fd, at + place)),
+            b'/' if digit > 1 => return Some((fd, at + digit)),
             _ => return None,
         }
     }

@@ -203,7 +203,7 @@ pub fn ingress(packet: &SkBuffContext, watched: impl FnOnce(u64) -> bool) -> Opt
     } else {
         total as u16
     };
-    // The compiler knows that the length lies below 8193 and would leave out the bounds the verifier
+    // The compiler knows that the length is below 8193 and would leave out the bounds the verifier
     // wants to see; what comes out of memory it does not know.
     // SAFETY: reads what was just written.
     let len = u32::from(unsafe { (&raw const slot.record.len).read_volatile() });

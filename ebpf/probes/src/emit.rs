@@ -26,19 +26,19 @@ static EVENTS: RingBuf = RingBuf::with_byte_size(RING, 0);
 static LOST: PerCpuHashMap<u64, u64> = PerCpuHashMap::with_max_entries(4096, 0);
 
 #[inline(always)]
-fn read<T: Copy + Default>(base: u64, place: usize) -> T {
-    field(base, place).unwrap_or_default()
+fn read<T: Copy + Default>(base: u64, offset: usize) -> T {
+    field(base, offset).unwrap_or_default()
 }
 
 /// The header of a record about `task`.
 #[inline(always)]
 pub fn header(kind: u16, task: u64, len: usize) -> Header {
-    header_in(gate::place(), kind, task, len)
+    header_in(gate::scope(), kind, task, len)
 }
 
-/// The same, where the current task's [`gate::place`] is known.
+/// The header for a task whose [`gate::scope`] is known.
 #[inline(always)]
-pub fn header_in(place: u64, kind: u16, task: u64, len: usize) -> Header {
+pub fn header_in(scope: u64, kind: u16, task: u64, len: usize) -> Header {
     let leader: u64 = read(task, o::TASK_LEADER);
     let pid: u32 = read(task, o::TASK_TGID);
     let number: u64 = read(leader, o::TASK_THREAD_PID);
@@ -49,7 +49,7 @@ pub fn header_in(place: u64, kind: u16, task: u64, len: usize) -> Header {
     Header {
         // SAFETY: no arguments.
         ts: unsafe { bpf_ktime_get_boot_ns() },
-        cgroup: place,
+        cgroup: scope,
         pid,
         nspid: read(entry, o::PID_NUMBERS),
         ppid: read(parent, o::TASK_TGID),
@@ -111,7 +111,7 @@ pub fn count(losses: &PerCpuHashMap<u64, u64>, cgroup: u64) {
         // SAFETY: this CPU's own value.
         unsafe { *count += 1 };
     } else if losses.insert(&cgroup, &1, 0).is_err() {
-        // No room for another cgroup: counted as nobody's, whose place the loader made.
+        // No room for another cgroup: counted without a cgroup, in the entry that the loader made.
         if let Some(count) = losses.get_ptr_mut(&0) {
             // SAFETY: as above.
             unsafe { *count += 1 };

@@ -79,7 +79,7 @@ fn string(scratch: &mut Scratch, call: &Call, from: u64, pos: usize) -> (usize, 
     }
 }
 
-/// How many operations this one stands for: none when an alike one was just reported.
+/// The number of operations that this one represents: none when an equal one was just reported.
 #[inline(always)]
 fn alike(ino: u64, dev: u32, operation: u8) -> Option<u32> {
     let key = Alike {
@@ -104,16 +104,16 @@ fn alike(ino: u64, dev: u32, operation: u8) -> Option<u32> {
                 one = in(reg) 1u64,
             );
         }
-        if now.wrapping_sub(seen.told) < WINDOW_NS {
+        if now.wrapping_sub(seen.reported) < WINDOW_NS {
             return None;
         }
         let count = seen.since as u32;
-        seen.told = now;
+        seen.reported = now;
         seen.since = 0;
         return Some(count);
     }
     let fresh = Seen {
-        told: now,
+        reported: now,
         since: 0,
     };
     // Failure only means that the next alike one is reported as well.
@@ -244,7 +244,7 @@ fn is_code(inode: u64, dentry: u64) -> bool {
     fresh(inode) && interpreter::runs(dentry)
 }
 
-/// The file behind an interpreter's standard input as it starts: told as one that it loads.
+/// The file behind an interpreter's standard input as it starts: reported as one that it loads.
 #[inline(always)]
 pub fn input(file: u64) -> Option<(*mut Scratch, usize)> {
     let inode: u64 = field(file, o::FILE_INODE)?;
@@ -252,8 +252,8 @@ pub fn input(file: u64) -> Option<(*mut Scratch, usize)> {
     let pointer = scratch()?;
     // SAFETY: the slot is this CPU's and this program's alone; tracing programs do not nest here.
     let scratch = unsafe { &mut *pointer };
-    let told = u64::from(kind == S_IFREG && fresh(inode) && interpreter::is_one());
-    if forget(scratch, told) == 0 {
+    let reported = u64::from(kind == S_IFREG && fresh(inode) && interpreter::is_one());
+    if forget(scratch, reported) == 0 {
         return None;
     }
     scratch.record = FileRecord::default();
@@ -309,7 +309,7 @@ fn resolved(
     let sb: u64 = field(inode, o::INODE_SB)?;
     let ino: u64 = field(inode, o::INODE_INO)?;
     let dev: u32 = field(sb, o::SB_DEV)?;
-    // Each refusal and each created file is told; the rest is counted within a second.
+    // Each refusal and each created file is reported; the rest is counted within a second.
     if scratch.record.errno == 0
         && matches!(
             scratch.record.op,

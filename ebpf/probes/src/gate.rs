@@ -1,4 +1,5 @@
-//! Whose events are wanted: containers by their cgroup, the host's only when asked for.
+//! Decides which events are recorded: those of containers by their cgroup, the host's only if
+//! enabled.
 
 use aya_ebpf::{
     helpers::{bpf_get_current_cgroup_id, bpf_get_current_pid_tgid},
@@ -9,8 +10,8 @@ use hullwatch_abi::{header::PID_NAMESPACE, offsets as o};
 
 use crate::kernel::{at, field, read, task};
 
-/// Cgroups of containers, and cgroups below them; pid namespaces of containers whose cgroup identifies
-/// nothing.
+/// Cgroups of containers, and cgroups below them; pid namespaces of containers whose cgroup
+/// identifies nothing.
 #[map]
 static CGROUPS: HashMap<u64, u8> = HashMap::with_max_entries(16384, 0);
 
@@ -94,14 +95,14 @@ pub fn wanted(cgroup: u64) -> bool {
 /// What the current task belongs to: its cgroup, or the pid namespace of its container where that
 /// was let in by it; where it left its container's cgroup, that one.
 #[inline(always)]
-pub fn place() -> u64 {
+pub fn scope() -> u64 {
     // SAFETY: no arguments.
-    let place = within(task(), unsafe { bpf_get_current_cgroup_id() });
+    let scope = within(task(), unsafe { bpf_get_current_cgroup_id() });
     // SAFETY: reads a static; volatile because other programs write it.
-    if unsafe { core::ptr::read_volatile(&raw const ANY_LEFT) } == 0 || member(place) {
-        return place;
+    if unsafe { core::ptr::read_volatile(&raw const ANY_LEFT) } == 0 || member(scope) {
+        return scope;
     }
-    left((bpf_get_current_pid_tgid() >> 32) as u32).unwrap_or(place)
+    left((bpf_get_current_pid_tgid() >> 32) as u32).unwrap_or(scope)
 }
 
 /// The gate's answer for a task in this cgroup.
@@ -137,8 +138,8 @@ fn namespace(task: u64, out: u32) -> Option<u64> {
 }
 
 /// A task of an unknown cgroup that runs in a pid namespace and with mounts of its own may be a
-/// container's: lets the namespace in, and returns it. User space finds out whose it is; it shuts the
-/// namespace out again where it is no container's, or lets the cgroup in instead.
+/// container's: lets the namespace in, and returns it. User space finds out whose it is; it shuts
+/// the namespace out again where it is no container's, or lets the cgroup in instead.
 #[inline(always)]
 pub fn admit_namespace(task: u64) -> Option<u64> {
     let key = namespace(task, 0)?;
@@ -153,8 +154,8 @@ pub fn admit_namespace(task: u64) -> Option<u64> {
     Some(key)
 }
 
-/// A process ended: with the first one of a pid namespace that ends, too, and its number is free for
-/// another.
+/// A process ended: with the first one of a pid namespace that ends, too, and its number is free
+/// for another.
 #[inline(always)]
 pub fn ended(task: u64) -> Option<()> {
     let key = namespace(task, 0)?;

@@ -13,9 +13,9 @@ static BOOT_SECONDS: i64 = 0;
 
 /// Reads from a static, volatile because the loader writes it after compilation.
 macro_rules! load {
-    ($($place:tt)+) => {
+    ($($variable:tt)+) => {
         // SAFETY: a static, inside its bounds.
-        unsafe { core::ptr::read_volatile(&raw const $($place)+) }
+        unsafe { core::ptr::read_volatile(&raw const $($variable)+) }
     };
 }
 pub(crate) use load;

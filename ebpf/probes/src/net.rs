@@ -1,10 +1,10 @@
 //! Sockets: connect, first datagram, accept, listen, and the end of TCP connections.
 //!
 //! Three places work together. The end of a system call ([`exit`]) knows process, descriptor and
-//! result. State changes of TCP sockets ([`state`]) come from the task that handles the packet, so the
-//! process that opened a socket is remembered by its address. Address hooks of the cgroup
-//! ([`crate::datagram::send`], [`crate::dns::asked`]) see datagrams and the peer as the process named it, before any
-//! translation.
+//! result. State changes of TCP sockets ([`state`]) come from the task that handles the packet, so
+//! the process that opened a socket is remembered by its address. Address hooks of the cgroup
+//! ([`crate::datagram::send`], [`crate::dns::asked`]) see datagrams and the peer as the process
+//! named it, before any translation.
 
 use aya_ebpf::{
     EbpfContext as _,
@@ -52,7 +52,7 @@ const RESTART: core::ops::RangeInclusive<i64> = 512..=516;
 /// The connect call returned before the outcome was known.
 const PENDING: u32 = 1;
 /// The outcome was reported.
-const TOLD: u32 = 2;
+const REPORTED: u32 = 2;
 /// The peer opened the connection.
 const INBOUND: u32 = 4;
 /// It was asked for through io_uring.
@@ -105,8 +105,8 @@ fn listed(nr: u32) -> u8 {
 #[inline(always)]
 fn operation(call: &Call) -> Option<u8> {
     let operation = listed(call.nr);
-    let told = match operation {
-        // Asking again about a connection that was told.
+    let reported = match operation {
+        // A repeated call for a connection that was reported.
         op::CONNECT => call.ret != -EISCONN && call.ret != -EALREADY,
         op::ACCEPT => call.ret >= 0,
         op::LISTEN | op::BIND => call.ret == 0,
@@ -117,7 +117,7 @@ fn operation(call: &Call) -> Option<u8> {
         }
         _ => false,
     };
-    told.then_some(operation)
+    reported.then_some(operation)
 }
 
 /// Family and type of the socket a call asks for. Flags stand above the type.
@@ -215,13 +215,13 @@ fn connect(slot: &mut Scratch, call: &Call, who: Who) -> Option<usize> {
     if own_family == family::UNIX {
         return Some(name);
     }
-    // A request that got as far as sending was told by the socket's state.
+    // The socket's state already reported a request that got as far as sending.
     let before = matches!(failed, 0 | EPERM | EACCES | EADDRNOTAVAIL | ENETUNREACH);
     if call.ring && record.protocol == TCP && !before {
         return None;
     }
     let restarts = failed == EINTR || RESTART.contains(&failed);
-    // Nothing later is told of other sockets, so that they need no identity.
+    // No later record is about other sockets, so they need no identity.
     if record.protocol == TCP {
         record.cookie = cookie(sk, now());
         if let Some(owner) = NET_OWNERS.get_ptr_mut(&sk) {
@@ -230,17 +230,17 @@ fn connect(slot: &mut Scratch, call: &Call, who: Who) -> Option<usize> {
             owner.fd = fd;
             record.cookie = owner.cookie;
             if call.ret == 0 {
-                if owner.flags & TOLD != 0 {
+                if owner.flags & REPORTED != 0 {
                     return None;
                 }
-                owner.flags |= TOLD;
+                owner.flags |= REPORTED;
             } else if failed == EINPROGRESS || restarts {
-                // Before the state is looked at: a change from here on tells the outcome itself.
+                // Before the state is read: a later change reports the outcome itself.
                 owner.flags |= PENDING;
             }
         } else if call.ret == 0 {
-            // Where it did not get a place as it began, that was counted.
-            let _ = NET_OWNERS.insert(&sk, &owner(who, fd, TOLD, record.cookie), 0);
+            // If it got no entry at its beginning, that was counted.
+            let _ = NET_OWNERS.insert(&sk, &owner(who, fd, REPORTED, record.cookie), 0);
         }
         if restarts {
             return None;
@@ -254,7 +254,7 @@ fn connect(slot: &mut Scratch, call: &Call, who: Who) -> Option<usize> {
                     record.errno = 0;
                     if let Some(owner) = NET_OWNERS.get_ptr_mut(&sk) {
                         // SAFETY: a map value that lives as long as the program runs.
-                        unsafe { (*owner).flags |= TOLD };
+                        unsafe { (*owner).flags |= REPORTED };
                     }
                 }
             }
@@ -310,7 +310,7 @@ fn accept(record: &mut NetRecord, call: &Call, who: Who) -> Option<usize> {
     record.flags |= flag::INBOUND;
     if record.protocol == TCP && state_of(sk) != CLOSE {
         record.cookie = cookie(sk, now());
-        follow(sk, &owner(who, fd, INBOUND | TOLD, record.cookie));
+        follow(sk, &owner(who, fd, INBOUND | REPORTED, record.cookie));
         // It may have closed in between, and nothing would ever remove it.
         if state_of(sk) == CLOSE {
             let _ = NET_OWNERS.remove(&sk);
@@ -389,7 +389,7 @@ pub fn state(context: &BtfTracePointContext, who: impl FnOnce() -> Option<Who>) 
             }
             let who = who()?;
             // A send with fast open and a request in a ring connect as well: nobody but the state
-            // tells what comes of them.
+            // reports their outcome.
             let owner = Owner {
                 cgroup: who.cgroup,
                 cookie: cookie(sk, now()),
@@ -416,11 +416,11 @@ pub fn state(context: &BtfTracePointContext, who: impl FnOnce() -> Option<Who>) 
                 return None;
             }
             owner.since = now();
-            if owner.flags & (PENDING | TOLD) != PENDING {
+            if owner.flags & (PENDING | REPORTED) != PENDING {
                 // The call itself will tell.
                 return None;
             }
-            owner.flags |= TOLD;
+            owner.flags |= REPORTED;
             tell(sk, *owner, op::CONNECT, 0)
         }
         CLOSE => {
@@ -428,7 +428,7 @@ pub fn state(context: &BtfTracePointContext, who: impl FnOnce() -> Option<Who>) 
             let owner = unsafe { NET_OWNERS.get(&sk) }.copied()?;
             let _ = NET_OWNERS.remove(&sk);
             if owner.since == 0 {
-                if owner.flags & (PENDING | TOLD) != PENDING {
+                if owner.flags & (PENDING | REPORTED) != PENDING {
                     return None;
                 }
                 return tell(sk, owner, op::CONNECT, error_of(sk));

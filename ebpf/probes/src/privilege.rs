@@ -84,7 +84,7 @@ fn telling(scratch: &PrivilegeRecord, refused: bool) -> bool {
         id::UNSHARE => args[0] & UNSHARE_NAMESPACE != 0,
         id::PERSONALITY => args[0] != 0xffff_ffff && args[0] & ADDR_NO_RANDOMIZE != 0,
         // Announcing oneself, attaching and writing; a debugger's thousands of reads and steps
-        // follow from an attach that was told.
+        // follow from an attach that was reported.
         id::PTRACE => matches!(args[0], 0 | 4..=6 | 13 | 16 | 0x4205 | 0x4206),
         // Operations that only look: size of the log, get id, describe, read.
         id::SYSLOG => !matches!(args[0], 9 | 10),
@@ -97,7 +97,7 @@ fn telling(scratch: &PrivilegeRecord, refused: bool) -> bool {
             // SAFETY: a copy of a map value.
             let same = unsafe { PRIVILEGE_IDS.get(&tgid) }.copied() == Some(now);
             if !same {
-                // Failure only means that the next one is told as well.
+                // On failure the next one is reported as well.
                 let _ = PRIVILEGE_IDS.insert(&tgid, &now, 0);
             }
             !same
@@ -114,7 +114,7 @@ fn repeated(record: &PrivilegeRecord) -> bool {
         call: u32::from(record.call),
         first: record.args[0],
         second: record.args[1],
-        // Descriptors differ from call to call; refusals are told apart.
+        // Descriptors differ from call to call; refusals are distinguished.
         ret: if record.ret < 0 { record.ret as u64 } else { 0 },
     };
     // SAFETY: no arguments.
@@ -168,21 +168,21 @@ fn finish(record: &mut PrivilegeRecord) {
 #[inline(always)]
 pub fn exit(call: &Call, runtime: bool) -> Option<(*mut Scratch, usize)> {
     // SAFETY: reads a static; volatile because the loader writes it after compilation.
-    let place = unsafe {
+    let index = unsafe {
         core::ptr::read_volatile(
             (&raw const PRIVILEGE_CALLS)
                 .cast::<u8>()
                 .add((call.nr & 511) as usize),
         )
     };
-    if place == 0 {
+    if index == 0 {
         return None;
     }
     let pointer = PRIVILEGE_SCRATCH.get_ptr_mut(0)?;
     // SAFETY: the slot is this CPU's and this program's alone; tracing programs do not nest here.
     let scratch = unsafe { &mut *pointer };
     scratch.record = PrivilegeRecord::default();
-    scratch.record.call = place - 1;
+    scratch.record.call = index - 1;
     scratch.record.ret = call.ret;
     scratch.record.args = [call.args[0], call.args[1], call.args[2], call.args[3]];
     if scratch.record.call == id::CLONE3 {
@@ -198,7 +198,7 @@ pub fn exit(call: &Call, runtime: bool) -> Option<(*mut Scratch, usize)> {
     if !telling(&scratch.record, refused) {
         return None;
     }
-    // Pointers differ although the call is alike: texts are told each time.
+    // Pointers differ for equal calls: texts are reported each time.
     let (first, second, third) = match scratch.record.call {
         id::MOUNT => (call.args[0], call.args[1], call.args[2]),
         id::PIVOT_ROOT | id::ADD_KEY | id::REQUEST_KEY => (call.args[0], call.args[1], 0),

@@ -1,8 +1,8 @@
 //! Requests of io_uring, reported as the system calls that do the same.
 //!
 //! What a request asks for is read when it is submitted: the kernel has copied the names by then,
-//! and frees them before the request ends. It is reported when it ends, with its result, by the code
-//! that reports the end of system calls.
+//! and frees them before the request ends. It is reported when it ends, with its result, by the
+//! code that reports the end of system calls.
 
 use aya_ebpf::{
     helpers::{bpf_probe_read_kernel_buf, bpf_probe_read_kernel_str_bytes},
@@ -26,7 +26,7 @@ use crate::{
     syscall::{class, send_file},
 };
 
-/// A request whose file gets a place in the ring's own table chooses the place by itself.
+/// A request whose file is put into the ring's own table chooses the slot by itself.
 const ANY_SLOT: u32 = u32::MAX;
 /// The program wants to hear of failures only (`IOSQE_CQE_SKIP_SUCCESS`).
 const UNANSWERED: u32 = 1 << 6;
@@ -88,7 +88,7 @@ fn submitted(request: u64) -> Option<()> {
     if nr == 0 {
         return None;
     }
-    let cgroup = gate::place();
+    let cgroup = gate::scope();
     if !gate::wanted(cgroup) {
         return None;
     }
@@ -105,7 +105,7 @@ fn submitted(request: u64) -> Option<()> {
     if field::<u32>(request, o::RING_FLAGS)? & UNANSWERED != 0
         && class(kept.nr) & CLASS == class::FILE
     {
-        // Nobody will hear of its success: told as if it succeeded.
+        // Its completion is not posted: reported as if it succeeded.
         kept.args = named(kept);
         let call = Call {
             nr: kept.nr,
@@ -228,7 +228,7 @@ pub fn ring_done(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-/// The request that ends as the call it stands for.
+/// The completed request as its equivalent call.
 #[inline(always)]
 fn finished(request: u64) -> Option<Call> {
     let kept = RING_REQUESTS.get_ptr(&request)?;
@@ -243,7 +243,7 @@ fn finished(request: u64) -> Option<Call> {
     let opcode = copy.opcode as u8;
     let file = match opcode {
         opcode::OPENAT | opcode::OPENAT2 | opcode::ACCEPT => came_of(request, copy.slot, ret),
-        // What a request works on stands at its beginning.
+        // A request's arguments are at its beginning.
         _ => read(request, 0),
     };
     let args = named(copy);
@@ -298,14 +298,14 @@ fn came_of(request: u64, slot: u32, ret: i64) -> Option<u64> {
     if slot == 0 {
         return file_of(ret as i32);
     }
-    let place = if slot == ANY_SLOT {
+    let index = if slot == ANY_SLOT {
         ret as u64
     } else {
         u64::from(slot - 1)
     };
     let context: u64 = field(request, o::RING_CONTEXT)?;
     let files: u64 = field(context, o::RING_FILES)?;
-    let entry: u64 = read(files, place * 8)?;
+    let entry: u64 = read(files, index * 8)?;
     let file = if has(o::RING_NODE_FILE) {
         field(entry, o::RING_NODE_FILE)?
     } else {

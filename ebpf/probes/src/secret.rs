@@ -38,11 +38,11 @@ struct SecretLookup {
 unsafe extern "C" fn compare(index: u32, names: *mut c_void) -> i64 {
     // SAFETY: the caller's own structure, which outlives the loop.
     let names = unsafe { &mut *names.cast::<SecretLookup>() };
-    let place = (index & (NAMES_MAX as u32 - 1)) as usize;
-    if names.candidates >> place & 1 == 0 {
+    let at = (index & (NAMES_MAX as u32 - 1)) as usize;
+    if names.candidates >> at & 1 == 0 {
         return 0;
     }
-    let key: SecretKey = load!(SECRET_NAMES.keys[place]);
+    let key: SecretKey = load!(SECRET_NAMES.keys[at]);
     let here = names.leaf & key.leaf_mask == key.leaf
         && names.parent & key.parent_mask == key.parent
         && (key.leaf_len == 0 || key.leaf_len == names.length)

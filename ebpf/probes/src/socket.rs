@@ -22,7 +22,7 @@ const PASS: i32 = 1;
 /// The current process, when its events are wanted.
 #[inline(always)]
 pub fn who() -> Option<Who> {
-    let cgroup = gate::place();
+    let cgroup = gate::scope();
     if !gate::wanted(cgroup) {
         return None;
     }

@@ -20,7 +20,7 @@ use crate::{attribute, call, calls_seen, capability, emit, file, gate, privilege
 /// Numbers that the tables describe.
 const NUMBERS: u32 = call::NUMBERS as u32;
 
-/// One program per class of calls, at the place [`CLASSES`] gives.
+/// One program per class of calls, at the index that [`CLASSES`] gives.
 #[map]
 static CLASS_PROGRAMS: ProgramArray = ProgramArray::with_max_entries(8, 0);
 
@@ -49,7 +49,7 @@ pub fn class(nr: u32) -> u8 {
 pub fn call_exit(ctx: BtfTracePointContext) -> i32 {
     if calls_seen::wanted() {
         let nr = call::native(call::number(&ctx));
-        if nr < NUMBERS && !call::in_compat() && calls_seen::is_new(gate::place(), nr) {
+        if nr < NUMBERS && !call::in_compat() && calls_seen::is_new(gate::scope(), nr) {
             // It goes on with the dispatcher.
             // SAFETY: the loader gives the class its program; a failed call only returns here.
             let _ = unsafe { CLASS_PROGRAMS.tail_call(&ctx, u32::from(FIRST)) };
@@ -68,7 +68,7 @@ struct SyscallSent {
 #[btf_tracepoint(function = "sys_exit")]
 pub fn first_exit(ctx: BtfTracePointContext) -> i32 {
     let nr = call::native(call::number(&ctx));
-    let cgroup = gate::place();
+    let cgroup = gate::scope();
     if let Some(record) = calls_seen::note(cgroup, nr, ctx.arg(1)) {
         let sent = SyscallSent {
             header: emit::current(kind::SYSCALL, size_of::<SyscallRecord>()),
@@ -102,7 +102,7 @@ fn dispatch(ctx: &BtfTracePointContext) -> i32 {
     if class & IOCTL != 0 && !attribute::sets_flags(call::argument(ctx, 1, compat)) {
         return 0;
     }
-    let cgroup = gate::place();
+    let cgroup = gate::scope();
     if !gate::wanted(cgroup) {
         return 0;
     }
@@ -239,7 +239,7 @@ pub fn capability_return(ctx: FExitContext) -> i32 {
 
 #[inline(always)]
 fn capability_checked(cred: u64, cap: i32, ret: i32) -> i32 {
-    let cgroup = gate::place();
+    let cgroup = gate::scope();
     if !gate::wanted(cgroup) || gate::runtime((bpf_get_current_pid_tgid() >> 32) as u32) {
         return 0;
     }

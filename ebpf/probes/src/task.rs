@@ -45,7 +45,7 @@ pub fn process_exec(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn started(task: u64, binary: u64) -> Option<()> {
     let scratch = scratch()?;
-    let mut whose = gate::place();
+    let mut whose = gate::scope();
     if !gate::member(whose) {
         // A process that may be a container's is let in before its first program is reported.
         match gate::admit_namespace(task) {
@@ -160,7 +160,7 @@ fn exec(whose: u64, task: u64, binary: u64) -> Option<()> {
 /// find the two too large together.
 #[btf_tracepoint(function = "sched_process_exec")]
 pub fn exec_input(_ctx: BtfTracePointContext) -> i32 {
-    if gate::wanted(gate::place())
+    if gate::wanted(gate::scope())
         && let Some(file) = file_of(0)
         && let Some(out) = file::input(file)
     {
@@ -178,7 +178,7 @@ struct Sent<T> {
 /// A process was created.
 #[btf_tracepoint(function = "sched_process_fork")]
 pub fn process_fork(ctx: BtfTracePointContext) -> i32 {
-    let from = gate::place();
+    let from = gate::scope();
     let parent = ctx.arg::<*const u8>(0) as u64;
     let child = ctx.arg::<*const u8>(1) as u64;
     // A runtime may create the process right inside the container (CLONE_INTO_CGROUP), and a
@@ -230,7 +230,7 @@ fn fork(from: u64, to: u64, parent: u64, child: u64) -> Option<()> {
 #[btf_tracepoint(function = "sched_process_exit")]
 pub fn process_exit(ctx: BtfTracePointContext) -> i32 {
     let task = ctx.arg::<*const u8>(0) as u64;
-    let cgroup = gate::place();
+    let cgroup = gate::scope();
     if gate::wanted(cgroup) {
         let _ = exit(cgroup, task);
     }
