@@ -1,4 +1,4 @@
-//! What the last frame showed: a value that drawing returns and the next key is judged by.
+//! What the last frame showed: drawing returns it, and the next key depends on it.
 
 use std::sync::Arc;
 
@@ -7,8 +7,9 @@ use ratatui::layout::Rect;
 use super::damping::DampedNumbers;
 use super::pane::Pane;
 use super::rows::{Listing, RowCounts, RowKey};
+use crate::core::Core;
 
-/// What a frame showed.
+/// The result of drawing a frame.
 #[derive(Debug, Clone)]
 pub struct Drawn {
     /// Lines of its page.
@@ -19,32 +20,54 @@ pub struct Drawn {
     pub(super) current: Option<RowKey>,
     /// How many rows match the filter, and how many there are.
     pub(super) counted: RowCounts,
-    /// The rows, while nothing was asked since but to move among them.
+    /// The rows, reused while the keys only move among them.
     pub(super) listing: Option<Arc<Listing>>,
     /// The preview is shown.
     pub(super) previewed: bool,
     /// The row that the preview explains.
     pub(super) explained: Option<RowKey>,
-    /// The numbers that move all the time, as they were shown.
+    /// The damped numbers, as they were shown.
     pub(super) numbers: DampedNumbers,
-    /// Where what can be clicked was drawn.
+    /// Areas that can be clicked.
     pub(super) clickable: Clickable,
-    /// Where the table of the screen stood.
+    /// Position of the screen's table.
     pub(super) table: Option<TableDrawn>,
 }
 
-/// Where a table stood.
+/// Rows that were made before a frame is drawn, for its timeline.
+#[derive(Debug, Clone)]
+pub(super) struct FrameRows {
+    /// Number of events of the core that they were made from.
+    events: u64,
+    pub(super) listing: Arc<Listing>,
+}
+
+impl FrameRows {
+    pub(super) fn new(core: &Core, listing: Arc<Listing>) -> Self {
+        Self {
+            events: core.state.totals.events,
+            listing,
+        }
+    }
+
+    /// The rows, unless the core has applied events since.
+    pub(super) fn of(&self, core: &Core) -> Option<Arc<Listing>> {
+        (self.events == core.state.totals.events).then(|| Arc::clone(&self.listing))
+    }
+}
+
+/// Position of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TableDrawn {
     /// The first row of the page.
     pub(super) first: usize,
     /// The row under the cursor, by its index.
     pub(super) at: usize,
-    /// That row was not faded.
+    /// Whether that row was shown as current, not dim.
     pub(super) lit: bool,
 }
 
-/// Where what can be clicked was drawn.
+/// Areas that can be clicked.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Clickable {
     /// Views and tabs.
@@ -73,8 +96,8 @@ impl Default for Drawn {
 }
 
 impl Drawn {
-    /// The beginning of the frame after this one: a screen without a table keeps the row, the
-    /// counts and the numbers of the table below it.
+    /// The starting point of the next frame: a screen without a table keeps the row, the counts and
+    /// the numbers of the table below it.
     pub(super) fn next(&self, scroll: usize) -> Self {
         Self {
             scroll,

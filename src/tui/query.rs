@@ -1,4 +1,4 @@
-//! The query of the present state of the interface.
+//! The query of the current view.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use super::ui::Ui;
 use crate::core::Core;
 
 impl Ui {
-    /// What the present screen asks the core.
+    /// The query of the current screen.
     pub(super) fn query(&self) -> Query<'_> {
         self.query_of(self.at.pane)
     }
 
-    /// What a screen would ask the core in the present scope.
+    /// The query of a screen in the current scope.
     pub(super) fn query_of(&self, pane: Pane) -> Query<'_> {
         let table = &self.tables.all[pane.index()];
         let typing = self.filtering().filter(|_| pane == self.at.pane);
@@ -38,12 +38,15 @@ impl Ui {
         }
     }
 
-    /// The rows of the present screen; some may lack their text.
+    /// The rows of the current screen; some may lack their text.
     ///
     /// While a key is held they are those of the last frame: otherwise each step would send every
     /// row that moved meanwhile, which piles up on a slow link and moves the list away from the
     /// cursor.
     pub(super) fn outline(&self, core: &Core) -> Arc<Listing> {
+        if let Some(rows) = self.frame_rows.as_ref().and_then(|rows| rows.of(core)) {
+            return rows;
+        }
         match &self.drawn.listing {
             Some(held) if self.hurry => Arc::clone(held),
             _ => rows::outline(core, &self.query()),

@@ -1,4 +1,4 @@
-//! The loop: draw at once on input, otherwise only when something changed, seldom, and within the
+//! The main loop: draws at once after input, otherwise only after changes, rarely, and within the
 //! byte budget.
 
 use std::io::{self, Write as _};
@@ -12,6 +12,7 @@ use super::action::Action;
 use super::bookmark::Bookmark;
 use super::budget::Budget;
 use super::config::Config;
+use super::drawn::FrameRows;
 use super::evidence::EvidenceWriter;
 use super::recording::written;
 use super::rows::RowKey;
@@ -30,21 +31,21 @@ use crate::machine::Machine;
 use crate::recording::Player;
 use crate::response;
 
-/// Least time between two background frames without news.
+/// Minimum interval between two background frames without news.
 const FRAME: Duration = Duration::from_secs(1);
-/// The same while a recording plays, or when there is a finding, a loss, a trouble.
+/// Minimum interval while a recording plays, or after a finding, a loss or an error.
 const NEWS: Duration = Duration::from_millis(250);
 
-/// Between two readings of the host for its page.
+/// Interval between two readings of the host for its page.
 const MACHINE: Duration = Duration::from_secs(2);
 
-/// Keys that come faster than this are one that is held.
+/// Keys that come faster than this belong to a held key.
 const HELD: Duration = Duration::from_millis(250);
-/// How long after the last of them all that waited is drawn.
+/// Time after the last of them at which the delayed parts are drawn.
 const LET_GO: Duration = Duration::from_millis(120);
 
-/// Shows this host until the person leaves; ends the watch and its recording. The screen is
-/// there before `attach` is done.
+/// Shows this host until the user leaves; ends the watch and its recording. The screen is there
+/// before `attach` is done.
 ///
 /// # Errors
 /// When watching does not begin, or the terminal cannot be opened or written.
@@ -53,7 +54,7 @@ pub fn run_live(attach: Attach, config: &Config) -> color_eyre::Result<()> {
     run(source, SourceKind::Host, config, |_| {}).map(drop)
 }
 
-/// What of a recording is shown first.
+/// The initial position in a recording.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ReplayFrom {
     /// Its beginning; it plays.
@@ -65,7 +66,7 @@ pub enum ReplayFrom {
     Moment(Timestamp),
 }
 
-/// Shows a recording until the person leaves.
+/// Shows a recording until the user leaves.
 ///
 /// # Errors
 /// When the terminal cannot be opened or written.
@@ -74,14 +75,14 @@ pub fn run_replay(mut player: Player, from: ReplayFrom, config: &Config) -> colo
     let source = |_| Ok(Source::Replay(Box::new(player)));
     let prepare = |app: &mut App| match from {
         ReplayFrom::Beginning => {}
-        // How far it is read is on the first line.
+        // The first line shows how much of it has been read.
         ReplayFrom::Present => drop(app.viewpoint.present(&app.ui.display.zone)),
         ReplayFrom::Moment(at) => app.viewpoint.go_when_read(Some(at)),
     };
     run(source, SourceKind::Recording, config, prepare).map(drop)
 }
 
-/// Shows the demo until the person leaves: its end, paused at the worst incident, with a guide.
+/// Shows the demo until the user leaves: its end, paused at the worst incident, with a guide.
 ///
 /// # Errors
 /// When the terminal cannot be opened or written.
@@ -102,17 +103,17 @@ pub fn run_demo(mut player: Player, config: &Config) -> color_eyre::Result<()> {
     run(source, SourceKind::Recording, config, prepare).map(drop)
 }
 
-/// How a recording that another run of the program makes is looked at.
+/// View options for a recording that another process makes.
 #[derive(Debug, Default)]
 pub struct Attached {
     /// The bookmark of the last run.
     pub bookmark: Bookmark,
-    /// The policy file that silences may be written into.
+    /// The policy file that silences may be written to.
     pub policy: Option<PathBuf>,
 }
 
-/// Shows a session that is still being written, until the person leaves or the terminal goes. The
-/// recording goes on. Returns what was looked at.
+/// Shows a session that is still being written, until the user leaves or the terminal is closed.
+/// The recording continues. Returns the view.
 ///
 /// # Errors
 /// When the terminal cannot be opened or written.
@@ -137,7 +138,7 @@ pub(super) struct App {
     pub(super) keeper: Keeper,
     /// Evidence that is being written.
     pub(super) evidence: EvidenceWriter,
-    /// Leaving was asked for once, while a recording runs.
+    /// Leaving was requested once, while a recording runs.
     pub(super) leaving: bool,
     /// The action whose key must be pressed again.
     pub(super) question: Option<Action>,
@@ -146,13 +147,13 @@ pub(super) struct App {
     pub(super) policy: Option<PathBuf>,
     /// Reads this host for its page, and when it last did.
     machine: (Machine, Option<Instant>),
-    /// A recording that was ended here had failed: why.
+    /// Why a recording that was ended here had failed.
     pub(super) failed: Option<String>,
-    /// What the last frame showed.
+    /// The state that the last frame showed.
     drawn: (u64, News),
 }
 
-/// What is drawn soon when it changes.
+/// Changes that are drawn soon.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct News {
     findings: usize,
@@ -196,13 +197,13 @@ fn run(
     );
     terminal::restore();
     let bookmark = app.bookmark();
-    if let Some(said) = app.evidence.stop() {
-        last_words(&said);
+    if let Some(message) = app.evidence.stop() {
+        last_words(&message);
     }
     let recorded = app.viewpoint.end();
     if terminal::panicked() {
         terminal::let_it_tell();
-        bail!("a part of the program failed; the terminal was given back");
+        bail!("hullwatch failed internally; the terminal was restored");
     }
     if let Some(recorded) = recorded {
         last_words(&written(&recorded?));
@@ -211,14 +212,14 @@ fn run(
         bail!(error);
     }
     match done {
-        // The terminal is gone: there is nobody to tell.
+        // The terminal is closed: nobody can read a message.
         Err(error) if error.downcast_ref().is_some_and(hung_up) => Ok(bookmark),
         done => done.map(|()| bookmark),
     }
 }
 
-/// Prints a line below the screen that was given back. The terminal may be gone: printing to it must
-/// not end the program before its recording is whole.
+/// Prints a line on the restored terminal. The terminal may be closed: printing must not end the
+/// program before its recording is complete.
 fn last_words(line: &str) {
     let _ = writeln!(io::stderr(), "hullwatch: {line}");
 }
@@ -261,7 +262,7 @@ impl App {
             played = Instant::now();
             let look = self.look_again() | self.answered() | self.evidence_written();
             let now = Instant::now();
-            // A moving key that is held on a link that is behind is answered when there is room.
+            // On a link that is behind, a held key is answered when there is budget.
             let moves = self.ui.hurry && self.ui.drawn.listing.is_some();
             let waits = asked && moves && !look && budget.behind(now);
             if (asked && !waits) || attached || look || let_go {
@@ -276,7 +277,7 @@ impl App {
         }
     }
 
-    /// Does all that was typed or signalled; true to leave.
+    /// Handles all input and signals; true to leave.
     fn answer(&mut self, woken: Woken, screen: &mut Screen, waiter: &Waiter) -> io::Result<bool> {
         let burst = woken.burst;
         let fast = || burst || waiter.more_follows();
@@ -334,7 +335,7 @@ impl App {
     /// Reads the theme's files again when they changed; true when there is something to draw.
     fn look_again(&mut self) -> bool {
         self.look.refresh().unwrap_or_else(|error| {
-            self.ui.message = Some(format!("the old theme stays: {error}"));
+            self.ui.message = Some(format!("the previous theme stays: {error}"));
             true
         })
     }
@@ -349,19 +350,27 @@ impl App {
         self.viewpoint.with(|core| ui.press(key, core))
     }
 
-    /// What the first line and the timeline show.
+    /// The content of the first line and the timeline.
     pub(super) fn status(&self) -> Status {
+        self.status_and_rows().0
+    }
+
+    /// The content of the first line and the timeline, and the rows if the timeline needed them.
+    fn status_and_rows(&self) -> (Status, Option<FrameRows>) {
+        let mut rows = None;
         let mut status = self.viewpoint.status(self.ui.display.timeline, |core| {
-            self.ui.timeline_scope(core)
+            let (scope, made) = self.ui.timeline_scope(core);
+            rows = made;
+            scope
         });
         if let Some(writing) = self.evidence.under_way() {
             let others = std::mem::take(&mut status.doing);
             status.doing = format!("{writing} {others}").trim_end().to_owned();
         }
-        status
+        (status, rows)
     }
 
-    /// Reads the host anew where its page is shown, not more often than it is worth.
+    /// Reads the host again while its page is shown, at a limited rate.
     fn read_machine(&mut self) {
         if self.ui.at.detail != Some(RowKey::Machine) {
             return;
@@ -379,7 +388,8 @@ impl App {
 
     fn draw(&mut self, screen: &mut Screen) -> io::Result<usize> {
         self.read_machine();
-        let status = self.status();
+        let (status, rows) = self.status_and_rows();
+        self.ui.frame_rows = rows;
         self.viewpoint.frame_drawn();
         let (ui, look, drawn) = (&mut self.ui, &self.look, &mut self.drawn);
         let viewpoint = &self.viewpoint;
@@ -396,7 +406,7 @@ impl App {
     }
 }
 
-/// What decides whether a frame is still up to date.
+/// The state that decides whether a frame is up to date.
 fn shown(core: &Core) -> (u64, News) {
     let news = News {
         findings: core.detector.findings().len(),

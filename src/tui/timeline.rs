@@ -8,6 +8,7 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Sparkline, Widget as _};
 
+use super::drawn::FrameRows;
 use super::rows;
 use super::text::{fit, span};
 use super::theme::{Theme, Token};
@@ -24,56 +25,59 @@ const NAMES: u16 = 10;
 const NARROW: u16 = 10;
 const LOW: u16 = 14;
 
-/// The containers that a timeline is of.
+/// The containers of a timeline.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct TimelineScope {
-    /// `None`: of everything.
+    /// `None`: all.
     pub(super) containers: Option<BTreeSet<ContainerId>>,
-    /// What they are called.
+    /// Their name.
     pub(super) name: String,
 }
 
 impl Ui {
-    /// The container that is shown; else, under a filter, those of the rows that match.
-    pub(super) fn timeline_scope(&self, core: &Core) -> TimelineScope {
+    /// The container that is shown; else, under a filter, those of the rows that match. Also
+    /// returns these rows, so that the frame need not make them again.
+    pub(super) fn timeline_scope(&self, core: &Core) -> (TimelineScope, Option<FrameRows>) {
         if let Some(id) = &self.at.container {
-            return TimelineScope {
+            let scope = TimelineScope {
                 containers: Some(BTreeSet::from([id.clone()])),
                 name: rows::name(core, &Some(id.clone())),
             };
+            return (scope, None);
         }
         if self.filter().is_empty() {
-            return TimelineScope::default();
+            return (TimelineScope::default(), None);
         }
-        let listing = self.outline(core);
+        let rows = FrameRows::new(core, self.outline(core));
         let own = |row: &rows::Row| rows::container_of(core, &row.key);
-        TimelineScope {
-            containers: Some(listing.iter().filter_map(own).collect()),
+        let scope = TimelineScope {
+            containers: Some(rows.listing.iter().filter_map(own).collect()),
             name: format!("/{}", self.filter().text()),
-        }
+        };
+        (scope, Some(rows))
     }
 }
 
-/// What is drawn.
+/// The data of a timeline.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Timeline {
     /// The first and the last moment.
     pub(super) span: (Timestamp, Timestamp),
-    /// Where one is.
+    /// The moment shown.
     pub(super) cursor: Timestamp,
     /// Events per step.
     pub(super) rates: Rates,
-    /// Findings, where they are raised.
+    /// Findings, at the moment they were raised.
     pub(super) findings: Vec<(Timestamp, Severity)>,
-    /// Times for which something is missing.
+    /// Spans with missing events.
     pub(super) gaps: Vec<(Timestamp, Timestamp)>,
-    /// What it is of, where it is not of everything.
+    /// The name of its containers, unless it covers everything.
     pub(super) name: String,
 }
 
 impl Timeline {
-    /// Of what a player plays, or of what is remembered of this host; one is at `cursor`. `name`: what
-    /// it is of.
+    /// The timeline of a player, or of the past of this host, at `cursor`. `name`: of its
+    /// containers.
     pub(super) fn of(all: Overview, cursor: Timestamp, name: String) -> Self {
         let findings = all.findings.iter();
         Self {
@@ -86,7 +90,7 @@ impl Timeline {
         }
     }
 
-    /// Why it cannot be seen on a screen of that size, if so.
+    /// Why it does not fit on a screen of that size, if so.
     pub(super) fn too_small(area: Rect) -> Option<String> {
         if Self::lines(area.height) == 0 {
             return Some(format!("no room for the timeline: it needs {LOW} lines"));
@@ -95,7 +99,7 @@ impl Timeline {
         (area.width < least).then(|| format!("no room for the timeline: it needs {least} columns"))
     }
 
-    /// Lines it takes of a screen of that height; 0 where there is no room.
+    /// Its height on a screen of that height; 0 where it does not fit.
     pub(super) fn lines(height: u16) -> u16 {
         match height {
             24.. => 4,
@@ -166,7 +170,7 @@ impl Timeline {
             .render(nth(plot, 0), out);
         let last = plot.height - 1;
         let mut base = vec![Span::styled("─", border); usize::from(width)];
-        // A gap is one: nothing is known there, and the line is broken.
+        // A gap is drawn as one: nothing is known there, and the line is broken.
         for (from, to) in &self.gaps {
             for at in self.column(*from, width)..=self.column(*to, width) {
                 let place = Rect {
@@ -225,7 +229,7 @@ fn nth(area: Rect, row: u16) -> Rect {
 /// Height of a full bar.
 const STEPS: u64 = 8;
 
-/// The count of a full bar: 95 of 100 columns in which something happened have no more, so that a burst
+/// The value of a full bar: 95 of 100 columns with events are at most this high, so that a burst
 /// hides nothing.
 fn usual(bars: &[u32]) -> u32 {
     let mut counts: Vec<u32> = bars.iter().copied().filter(|count| *count > 0).collect();
@@ -234,7 +238,7 @@ fn usual(bars: &[u32]) -> u32 {
     counts.get(at).copied().unwrap_or(0)
 }
 
-/// The height of a count's bar: in proportion up to that of `most`; at least one step for anything.
+/// The height of a bar: proportional up to that of `most`; at least one step for any event.
 fn level(count: u32, most: u32) -> u64 {
     match (u64::from(count) * STEPS).checked_div(u64::from(most)) {
         None => 0,

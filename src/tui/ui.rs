@@ -1,5 +1,5 @@
-//! The state of the interface: location, tables, dialogs and display options. Changed by actions,
-//! and by what a frame showed.
+//! The state of the interface: location, tables, dialogs and display options. Actions change it,
+//! and the result of drawing a frame.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::accept::BaselineEdit;
 use super::action::{Action, ActionScope};
 use super::config::Config;
-use super::drawn::Drawn;
+use super::drawn::{Drawn, FrameRows};
 use super::file_tree_look::TreeLook;
 use super::filter::Filter;
 use super::history::History;
@@ -27,13 +27,13 @@ use super::zone::Zone;
 use crate::event::Timestamp;
 use crate::machine::MachineFacts;
 
-/// What is watched.
+/// The kind of source.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum SourceKind {
     /// This host.
     #[default]
     Host,
-    /// A host, through the recording that another run of the program is making.
+    /// A host, through the recording that another process makes.
     Attached,
     /// A recording.
     Recording,
@@ -44,42 +44,44 @@ pub enum SourceKind {
 pub struct Ui {
     /// Screen, scope and page.
     pub at: Location,
-    /// The way back.
+    /// Locations for going back.
     pub(super) route: Route,
     /// The tables of the screens.
     pub(super) tables: Tables,
-    /// How everything is shown.
+    /// Display options.
     pub(super) display: Display,
-    /// What is open over the screen.
+    /// Open dialogs.
     pub(super) dialog: Dialog,
-    /// What the last frame showed.
+    /// The result of the last frame.
     pub(super) drawn: Drawn,
-    /// A key is held: the preview may wait until it is let go, because its bytes are most of
-    /// what a step costs.
+    /// The rows of the next frame, if they are made already.
+    pub(super) frame_rows: Option<FrameRows>,
+    /// A key is held: the preview is drawn when it is released, because it takes most of the bytes
+    /// of a step.
     pub(super) hurry: bool,
-    /// How the tree of files is looked at.
+    /// The view state of the tree of files.
     pub(super) file_tree: TreeLook,
-    /// How the tree on a process's page is looked at.
+    /// The view state of the tree on a process's page.
     pub(super) process_tree: ProcessTreeLook,
-    /// A change that is to be written into the policy file.
+    /// A pending change of the policy file.
     pub(super) policy_edit: Option<PolicyEdit>,
-    /// A change of a baseline's file, to be made.
+    /// A pending change of a baseline file.
     pub(super) baseline_edit: Option<BaselineEdit>,
-    /// What is learned here.
+    /// Items learned from the screen.
     pub(super) learner: Option<ScreenLearner>,
-    /// What a baseline was compared with last.
+    /// The latest comparison with a baseline.
     pub(super) compared: Option<BaselineComparison>,
-    /// Lines that were typed.
+    /// History of typed lines.
     pub(super) history: History,
-    /// A response to copy or to make.
+    /// A response to copy or to carry out.
     pub(super) response: Option<ResponseRequest>,
-    /// How responses are offered.
+    /// Settings of responses.
     pub(super) responding: Responding,
     /// The text searched for on a page.
     pub(super) found: String,
     /// The keys of every action.
     pub(super) keys: Arc<Keymap>,
-    /// What is watched.
+    /// The kind of source.
     pub source: SourceKind,
     /// The user at the screen, noted with each acknowledgement; empty: not known.
     pub(super) person: String,
@@ -89,11 +91,11 @@ pub struct Ui {
     pub(super) machine: Option<MachineFacts>,
     /// The moment that was marked.
     pub(super) since: Option<Timestamp>,
-    /// Shown on the last line until the next key.
+    /// Message on the last line until the next key.
     pub message: Option<String>,
 }
 
-/// The way back.
+/// Locations for going back.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Route {
     /// The locations that Back leads to, the nearest last.
@@ -107,16 +109,16 @@ pub(super) struct Route {
 pub(super) struct Tables {
     /// One for each screen.
     pub(super) all: [TableLook; Pane::COUNT],
-    /// Marked rows: other actions take them as their set.
+    /// Marked rows: other actions apply to all of them.
     pub(super) marks: BTreeSet<RowKey>,
     /// Processes whose children are not shown.
     pub(super) folded: BTreeSet<u32>,
 }
 
-/// How everything is shown.
+/// Display options.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Display {
-    /// The selected row is explained below its table; `None`: where there is room.
+    /// The preview is shown; `None`: if there is room.
     pub(super) preview: Option<bool>,
     /// Only the table is shown.
     pub(super) zoom: bool,
@@ -126,22 +128,22 @@ pub(super) struct Display {
     pub(super) zone: Zone,
     /// The timeline is shown; `None`: while the past is shown.
     pub(super) timeline: Option<bool>,
-    /// No charts: the link has no room for them.
+    /// No charts: the link is too slow.
     pub(super) no_charts: bool,
-    /// Mouse events are taken from the terminal.
+    /// The mouse is used.
     pub(super) mouse: bool,
 }
 
-/// How responses are offered.
+/// Settings of responses.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Responding {
-    /// They may be made, not only copied.
+    /// They may be carried out, not only copied.
     pub(super) allowed: bool,
     /// Address of the Docker engine where it is not the standard one.
     pub(super) docker_host: Option<String>,
 }
 
-/// What is open over the screen and takes the keys.
+/// The open dialog, which takes the keys.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Dialog {
     /// The choice of a column.
@@ -150,11 +152,11 @@ pub(super) struct Dialog {
     pub(super) silence: Option<SilenceDialog>,
     /// The menu of responses.
     pub(super) response: Option<ResponseDialog>,
-    /// A line that is being typed.
+    /// The input line.
     pub(super) prompt: Option<Prompt>,
     /// The list of keys.
     pub(super) help: bool,
-    /// The text that the list of keys is searched for.
+    /// The search text of the list of keys.
     pub(super) search: String,
 }
 
@@ -168,14 +170,14 @@ impl Dialog {
     }
 }
 
-/// An action, and what was typed behind it.
+/// An action with its argument.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActionRequest {
     /// The action.
     pub action: Action,
-    /// What was typed behind it on the command line.
+    /// Its argument on the command line.
     pub argument: Option<String>,
-    /// Its name was typed: nobody does that by mistake.
+    /// Its name was typed, which nobody does by mistake.
     pub by_name: bool,
 }
 
@@ -190,12 +192,12 @@ impl From<Action> for ActionRequest {
 }
 
 impl Ui {
-    /// Whether a key is held: then the preview waits until it is let go.
+    /// Sets whether a key is held: then the preview waits until it is released.
     pub fn hold_key(&mut self, held: bool) {
         self.hurry = held;
     }
 
-    /// A view as the person configured it.
+    /// A view by the user's configuration.
     #[must_use]
     pub fn new(config: &Config, source: SourceKind) -> Self {
         Self {
@@ -217,7 +219,7 @@ impl Ui {
         }
     }
 
-    /// How the present table is looked at.
+    /// The view state of the current table.
     pub(super) fn table(&self) -> &TableLook {
         &self.tables.all[self.at.pane.index()]
     }
@@ -252,23 +254,23 @@ impl Ui {
         self.query().tree()
     }
 
-    /// Rows are listed, not one of them in full.
+    /// Whether rows are shown, not one page.
     pub(super) fn listing(&self) -> bool {
         self.at.detail.is_none() && !self.at.pane.is_page()
     }
 
-    /// What an action is about: the open page, else the row under the marker.
+    /// The subject of an action: the open page, else the selected row.
     pub(super) fn subject(&self) -> Option<&RowKey> {
         self.at.detail.as_ref().or(self.drawn.current.as_ref())
     }
 
-    /// What the open page is about.
+    /// The subject of the open page.
     pub(super) fn page_of(&self) -> Option<RowKey> {
         let inside = || self.at.container.clone().map(RowKey::Container);
         self.at.detail.clone().or_else(inside)
     }
 
-    /// What an action that can take many is about: the marked rows of this kind, else the
+    /// The subjects of an action that accepts several: the marked rows of this kind, else the
     /// subject.
     #[must_use]
     pub(super) fn subjects(&self) -> Vec<RowKey> {
@@ -284,18 +286,18 @@ impl Ui {
         }
     }
 
-    /// A text as it may be shown: its secrets masked unless they were asked for.
+    /// A text for display: secrets masked unless they should be shown.
     pub(super) fn masked<'a>(&self, text: &'a str) -> Cow<'a, str> {
         self.query().masked(text)
     }
 
-    /// Whether an action of this place does something now.
+    /// Whether an action of this place applies now.
     #[must_use]
     pub fn works(&self, place: ActionScope) -> bool {
         self.works_on(place, self.subject())
     }
 
-    /// Whether an action of this place does something with that subject.
+    /// Whether an action of this place applies to that subject.
     pub(super) fn works_on(&self, place: ActionScope, subject: Option<&RowKey>) -> bool {
         let on = |wanted: fn(&RowKey) -> bool| subject.is_some_and(wanted);
         match place {
@@ -319,8 +321,9 @@ impl Ui {
         }
     }
 
-    /// Takes over what a frame showed.
+    /// Stores the result of drawing a frame.
     pub fn keep(&mut self, drawn: Drawn) {
+        self.frame_rows = None;
         self.at.scroll = drawn.scroll;
         if let Some(shown) = drawn.table {
             let current = drawn.current.clone();
