@@ -10,7 +10,7 @@ use hullwatch::detect::Settings;
 use hullwatch::recording::{PAST_BYTES, Past};
 use stream::Stream;
 
-/// Resident KiB, by what `/proc` tells.
+/// Resident KiB, from `/proc`.
 fn resident(field: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     status

@@ -1,4 +1,4 @@
-//! What an event costs on its way: record → event → state → rules. By CPU time.
+//! The cost of an event: record → event → state → rules. By CPU time.
 //!
 //! Budget: the rules cost at most 1 µs an event.
 

@@ -1,9 +1,9 @@
 //! Opens files with the rights of the user who started the program, not with root's.
 //!
-//! A user who may run hullwatch through sudo names files on its command line, in the environment and
-//! on the screen. One thread has the rights of that user for as long as the program runs: their user
-//! id, groups, and no capability. Every file that the user names is opened, created, renamed and
-//! removed there, so the kernel itself refuses what the user may not do; no check can be raced.
+//! A user who may run hullwatch through sudo names files on its command line, in the environment
+//! and on the screen. One thread has the rights of that user for as long as the program runs: their
+//! user id, groups, and no capability. Every file that the user names is opened, created, renamed
+//! and removed there, so the kernel itself enforces the user's permissions; no check can be raced.
 
 use std::io;
 use std::path::PathBuf;
@@ -54,12 +54,12 @@ impl InvokingUser {
     }
 }
 
-/// How the rights of the thread differ from those of the program.
+/// How the thread's rights differ from the program's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Rights {
-    /// Those of the user who called sudo.
+    /// The rights of the user who called sudo.
     User(InvokingUser),
-    /// Those of this user, without the capabilities that the program holds.
+    /// The rights of this user, without the capabilities that the program holds.
     WithoutCapabilities,
 }
 
@@ -90,7 +90,7 @@ pub fn with_rights<T: Send + 'static>(
     };
     let (answer, result) = channel();
     let job = Box::new(move || {
-        // Fails only when nobody waits any more.
+        // Fails only when the caller no longer waits.
         let _ = answer.send(work());
     });
     let gone = || io::Error::other("the thread that opens files has ended");

@@ -1,4 +1,4 @@
-//! Stream → state → findings: the one path of live and replayed events.
+//! Stream → state → findings: the same path for live and replayed events.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::state::{self, State};
 pub struct Core {
     /// Containers, processes, connections, files.
     pub state: State,
-    /// The rules and what they found.
+    /// The rules and their findings.
     pub detector: Detector,
     /// Findings joined into incidents.
     pub incidents: Incidents,
@@ -96,7 +96,7 @@ impl Core {
 }
 
 impl PackedCore {
-    /// The core as it was; `None` when it was not packed here.
+    /// Restores the core; `None` when it was not packed here.
     pub(crate) fn thaw(&self) -> Option<Core> {
         Some(Core {
             state: self.state.thaw()?,
@@ -106,7 +106,7 @@ impl PackedCore {
         })
     }
 
-    /// About how many bytes it holds.
+    /// Approximate size in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.state.bytes() + self.detector.bytes() + self.evidence.bytes()
     }

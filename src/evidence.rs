@@ -18,7 +18,7 @@ pub(crate) struct Evidence {
 }
 
 impl Evidence {
-    /// Replaces the kept events of the finding at `place` with those in `seqs`.
+    /// Replaces the kept events of the finding at this index with those in `seqs`.
     pub(crate) fn keep(&mut self, place: usize, seqs: &[u64], recent: &Recent) {
         if self.kept.len() <= place {
             self.kept.resize_with(place + 1, SmallVec::new);
@@ -103,7 +103,7 @@ mod tests {
             state.apply(&event(seq));
         }
         assert!(state.recent.event(2).is_none(), "the past moved on");
-        // The second one is replaced, as the latest of a story are.
+        // The second one is replaced, as the latest of a finding are.
         evidence.keep(3, &[1, 19_999], &state.recent);
         assert_eq!(evidence.event(1).unwrap().seq, 1);
         assert!(evidence.event(2).is_none());

@@ -1,4 +1,4 @@
-//! Fuzzing of everything that reads foreign bytes: runs a target on mutations of seeds for a time.
+//! Fuzzing of all parsers of untrusted bytes: runs a target on mutations of seeds for a time.
 //!
 //! `cargo test` runs each target briefly, `cargo xtask fuzz SECONDS` longer. The order of inputs is
 //! fixed by the seed number, which is printed with an input that panics; `HULLWATCH_FUZZ_SEED` sets
@@ -63,8 +63,8 @@ impl Random {
     }
 }
 
-/// Runs `target` on the seeds and on mutations of them, for `HULLWATCH_FUZZ_SECONDS` or, without it,
-/// for a moment. `target` must not panic.
+/// Runs `target` on the seeds and on mutations of them, for `HULLWATCH_FUZZ_SECONDS` or, without
+/// it, for a moment. `target` must not panic.
 pub(crate) fn fuzz(seeds: &[&[u8]], target: impl Fn(&[u8])) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
     let time =

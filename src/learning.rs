@@ -1,5 +1,5 @@
-//! Learns baselines from a stream: hands the learner each event with what the rules found at it. And
-//! the files that keep what was learned.
+//! Learns baselines from a stream: passes each event with its findings to the learner. Also reads
+//! and writes baseline files.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::state::snapshot;
 use crate::user_files;
 use parking_lot::Mutex;
 
-/// Takes an event that the core has applied.
+/// Adds an event that the core has applied.
 pub fn learn(learner: &mut Learner, event: &Event, core: &Core) {
     let findings = core.detector.findings();
     let latest = core.detector.latest();
@@ -33,8 +33,8 @@ pub fn learn(learner: &mut Learner, event: &Event, core: &Core) {
     learner.apply(&core.state, event, &found);
 }
 
-/// Begins to learn in the middle of a session: the learner gets what is there, as from a session that
-/// finds the containers running.
+/// Begins to learn in the middle of a session: the learner gets the current state, as from a
+/// session that finds the containers running.
 pub fn meet(learner: &mut Learner, core: &Core) {
     for there in snapshot(&core.state, 0) {
         learner.apply(&core.state, &there, &[]);
@@ -47,7 +47,7 @@ pub fn learner(settings: &Settings) -> Learner {
     Learner::new(settings.startup_grace)
 }
 
-/// A learner that follows a recording as it is made.
+/// A learner that follows a recording while it is made.
 #[derive(Debug, Clone)]
 pub struct LiveLearner(pub Arc<Mutex<Learner>>);
 
@@ -88,7 +88,7 @@ pub fn read(path: &Path) -> Result<Baseline, String> {
     parse(&text).map_err(|e| format!("{}:{}: {}", path.display(), e.line, e.message))
 }
 
-/// Adds what was learned to a baseline's file, which need not exist; returns the whole.
+/// Adds the learned items to a baseline file, which need not exist; returns the merged baseline.
 ///
 /// # Errors
 /// Why the file cannot be read or written, or is of another container, with its path.

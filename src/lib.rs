@@ -1,6 +1,6 @@
 //! hullwatch shows what running containers do that they should not.
 //!
-//! The way of the data: [`probe`] and [`containers`] → [`collect`] → [`event`] → [`state`] →
+//! The path of the data: [`probe`] and [`containers`] → [`collect`] → [`event`] → [`state`] →
 //! [`detect`] → [`tui`] or [`cli`]; [`recording`] records the stream and plays it back into the
 //! same [`core`].
 

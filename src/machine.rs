@@ -26,7 +26,7 @@ pub struct MachineFacts {
     /// Percent of all processors that was busy since the reading before; none at the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub busy: Option<f32>,
-    /// Memory, and how much of it programs use.
+    /// Total memory.
     pub memory: u64,
     /// Memory that programs use.
     pub memory_used: u64,
@@ -45,7 +45,7 @@ pub struct MachineFacts {
 pub struct DiskRoom {
     /// Its size.
     pub size: u64,
-    /// What an ordinary user may still write.
+    /// Space available to ordinary users.
     pub free: u64,
 }
 
@@ -88,8 +88,8 @@ impl Machine {
     }
 }
 
-/// The room on the disk of one path. Asking every mounted disk, as a list of disks does, would
-/// wait for a network server that is gone.
+/// The space on the disk of one path. A list of all mounted disks would wait for an unreachable
+/// network server.
 fn room(path: &Path) -> Option<DiskRoom> {
     let disk = rustix::fs::statvfs(path).ok()?;
     Some(DiskRoom {

@@ -14,7 +14,7 @@ pub const MASK: &str = "***";
 /// Words that name a secret; `passwd` alone is a file.
 const NAMED: &str = r"(?:pass(?:word|phrase|wd)?|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|secret[_-]?key|encryption[_-]?key|credentials?|auth)";
 
-/// The secret is the group named `s`; what is around it stays.
+/// The group `s` is the secret; the text around it stays.
 static PATTERNS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     let value = r#"(?<s>"[^"]*"|'[^']*'|[^\s,;&"']+)"#;
     [
@@ -33,7 +33,7 @@ static PATTERNS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         r"(?:^|[\s/])(?:mysql|mariadb)[\w-]*\s(?:.*\s)?-p(?<s>[^\s]+)".to_owned(),
         r"(?:^|[\s/])(?:sshpass\s(?:.*\s)?-p\s*|redis-cli\s(?:.*\s)?-a\s+)(?<s>[^\s]+)".to_owned(),
         r"(?:^|[\s/])curl\s(?:.*\s)?(?:-u\s*|--user[ =])[^\s:]+:(?<s>[^\s]+)".to_owned(),
-        // Keys that tell by their form.
+        // Keys recognised by their form.
         r"\b(?<s>(?:AKIA|ASIA)[A-Z0-9]{16})\b".to_owned(),
         r"\b(?<s>gh[pousr]_\w{30,}|github_pat_\w{30,}|glpat-[\w-]{20,}|xox[abprs]-[\w-]{10,}|[sr]k_live_\w{16,})"
             .to_owned(),
@@ -86,13 +86,13 @@ fn replace(found: &Captures) -> Vec<u8> {
     [&whole[..from], MASK.as_bytes(), &whole[to..]].concat()
 }
 
-/// A value that holds nothing: masked before, a variable, a file's name.
+/// A value that is no secret: masked before, a variable, a file's name.
 fn already(value: &[u8]) -> bool {
     let value = value.trim_with(|c| matches!(c, '"' | '\''));
     value.is_empty() || value.contains_str(MASK) || b"$/<".contains(&value[0])
 }
 
-/// Masks every text in a JSON value, also where an argument names the secret that follows it.
+/// Masks every text in a JSON value, including the argument after one that names a secret.
 pub fn mask_json(value: &mut Value) {
     match value {
         Value::String(text) => mask_string(text),

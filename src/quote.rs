@@ -1,4 +1,5 @@
-//! Quotes words for a shell so that a command line may be pasted whatever a container wrote into it.
+//! Quotes words for a shell so that a command line may be pasted whatever a container wrote into
+//! it.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

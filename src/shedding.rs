@@ -1,22 +1,23 @@
 //! Chooses which events a full queue drops, so that one noisy container does not hide the others.
 //!
-//! The events whose loss matters least go first, and of these the oldest of the container that has most.
+//! The least important events are dropped first, and of these the oldest of the container with
+//! most.
 
 use std::collections::BTreeMap;
 
 use crate::catalog::paths;
 use crate::event::{ContainerId, Event, File, FileOp, Kind};
 
-/// What is missing when an event is dropped, in ascending order of weight.
+/// The weight of an event, in ascending order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Weight {
     /// One of very many that look alike: a fork, an exit, the end of a connection.
     Bulk,
-    /// An ordinary deed.
+    /// An ordinary event.
     Common,
-    /// A deed that rules raise findings from on its own.
+    /// An event that raises findings on its own.
     Vital,
-    /// What the state cannot do without: containers, policy, ticks, losses.
+    /// An event that the state needs: containers, policy, ticks, losses.
     Essential,
 }
 
@@ -103,7 +104,7 @@ fn drop_of_weight<T>(
     let totals: Vec<usize> = counts.values().map(|of| of.values().sum()).collect();
     let room = totals.iter().sum::<usize>().saturating_sub(surplus);
     let share = equal_share(&totals, room);
-    // How many of each producer's entries go.
+    // The number of entries to drop of each producer.
     for (of, total) in counts.values_mut().zip(totals) {
         let sizes: Vec<usize> = of.values().copied().collect();
         let level = equal_share(&sizes, total.min(share));

@@ -17,7 +17,7 @@ mod namespaces;
 pub(crate) use clock::{SessionClock, wall_now};
 pub(crate) use namespaces::{OwnProcess, join_host_cgroups, unseen};
 
-/// The present on the session's clock.
+/// The current time on the session's clock.
 #[must_use]
 pub(crate) fn now() -> Timestamp {
     SessionClock::of_this_program().now()
@@ -39,8 +39,8 @@ pub(crate) fn timestamp(seconds: i64, nanoseconds: i64) -> Timestamp {
     )
 }
 
-/// Keeps only these of the calling thread's capabilities, for the threads and programs that it starts
-/// from now on as well, and closes the way to get one back by running a program.
+/// Keeps only these of the calling thread's capabilities, for the threads and programs that it
+/// starts from now on as well, and closes the way to get one back by running a program.
 ///
 /// # Errors
 /// When the kernel refuses.
@@ -124,12 +124,13 @@ pub(crate) fn cgroup2_mount() -> Result<PathBuf, String> {
         fs::read("/proc/self/mountinfo").map_err(|e| format!("/proc/self/mountinfo: {e}"))?;
     cgroup2_in(&table).ok_or_else(|| {
         "no cgroup2 file system is mounted with its root; mount one, e.g. mount -t cgroup2 none \
-         /sys/fs/cgroup/unified, in a container the host's: --volume /sys/fs/cgroup:/sys/fs/cgroup:ro"
+         /sys/fs/cgroup/unified, in a container the host's: --volume \
+         /sys/fs/cgroup:/sys/fs/cgroup:ro"
             .to_owned()
     })
 }
 
-/// Why containers that already run cannot be seen from where this program runs, if they cannot.
+/// Why containers that already run are not visible to this program, if so.
 pub(crate) fn unseen_containers() -> Option<String> {
     if namespaces::has_own_cgroups() {
         let why = "hullwatch runs in a cgroup namespace of its own, so only containers that start \

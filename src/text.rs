@@ -1,4 +1,4 @@
-//! Conversions to text that several folders need. Below every other folder.
+//! Text conversions that several folders need.
 
 use std::error::Error;
 use std::fmt::Write as _;

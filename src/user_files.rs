@@ -23,7 +23,7 @@ pub fn folder() -> Option<PathBuf> {
     place("XDG_CONFIG_HOME", ".config")
 }
 
-/// The folder of what the program itself keeps from one run to the next.
+/// The folder for the program's own state between runs.
 #[must_use]
 pub fn state_folder() -> Option<PathBuf> {
     place("XDG_STATE_HOME", ".local/state")
@@ -73,7 +73,7 @@ pub fn read(path: &Path) -> io::Result<String> {
     })
 }
 
-/// The user whose files are trusted, besides root's.
+/// The user whose files are trusted, beside root's.
 fn owner() -> u32 {
     InvokingUser::from_environment()
         .map_or_else(|| rustix::process::geteuid().as_raw(), |user| user.uid)
@@ -91,7 +91,7 @@ fn trusted(facts: &Metadata, user: u32) -> io::Result<()> {
     let shared = mode & 0o020 != 0 && group != 0 && group != owner;
     if mode & 0o002 != 0 || shared {
         return Err(io::Error::other(format!(
-            "other users may write it (mode {:04o}): chmod go-w",
+            "other users may write to it (mode {:04o}): chmod go-w",
             mode & 0o7777
         )));
     }
@@ -107,7 +107,7 @@ fn replaceable(path: &Path) -> io::Result<()> {
     let mode = dir.metadata()?.mode();
     if mode & 0o002 != 0 && mode & 0o1000 == 0 {
         return Err(io::Error::other(format!(
-            "other users may replace it: everybody may write {}",
+            "other users may replace it: {} is world-writable",
             dir.display()
         )));
     }
@@ -145,7 +145,7 @@ fn decode(bytes: Vec<u8>) -> io::Result<String> {
 /// Opens a file that the user named, for reading.
 ///
 /// # Errors
-/// When the user may not read it, or it is no regular file.
+/// When the user may not read it, or it is not a regular file.
 pub fn open(path: &Path) -> io::Result<File> {
     let path = path.to_owned();
     caller::with_rights(move || open_regular(&path))
@@ -161,7 +161,7 @@ fn open_regular(path: &Path) -> io::Result<File> {
     if file.metadata()?.is_file() {
         Ok(file)
     } else {
-        Err(io::Error::other("it is no regular file"))
+        Err(io::Error::other("it is not a regular file"))
     }
 }
 

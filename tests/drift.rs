@@ -96,7 +96,7 @@ fn tells_content_from_touches_and_names_packages() {
         ]);
         assert_eq!(out.status.code(), Some(1), "{out:?}");
         let lines = lines(&out);
-        let told: BTreeMap<&str, &Value> = lines
+        let entries: BTreeMap<&str, &Value> = lines
             .iter()
             .filter(|l| l["type"] == "difference")
             .map(|l| (l["path"].as_str().unwrap(), l))
@@ -112,7 +112,7 @@ fn tells_content_from_touches_and_names_packages() {
             ("/var/lib/dpkg/status", "changed", "packages"),
             ("/var/noted", "added", "data"),
         ];
-        let found: Vec<_> = told
+        let found: Vec<_> = entries
             .iter()
             .map(|(path, l)| {
                 let word = |key: &str| l[key].as_str().unwrap();
@@ -120,14 +120,14 @@ fn tells_content_from_touches_and_names_packages() {
             })
             .collect();
         assert_eq!(found, expected, "stopped: {stopped}");
-        let diff = &told["/etc/app/app.conf"]["diff"];
+        let diff = &entries["/etc/app/app.conf"]["diff"];
         assert_eq!(
             *diff,
             serde_json::json!(["@@ -1,3 +1,3 @@", " a", "-b", "+B", " c"])
         );
-        // Of an added file every line is new; what is no file has none.
-        assert_eq!(told["/var/noted"]["diff"][1], "+");
-        assert!(told["/tmp/fifo"]["diff"].is_null());
+        // Every line of an added file is new; only regular files have lines.
+        assert_eq!(entries["/var/noted"]["diff"][1], "+");
+        assert!(entries["/tmp/fifo"]["diff"].is_null());
         let summary = lines.last().unwrap();
         assert_eq!(summary["running"], !stopped);
         // The touched program, and what was removed and made anew with the same content.
@@ -203,9 +203,9 @@ fn an_unknown_container_is_an_error() {
     }
     let out = hullwatch(&["drift", "no-such-container"]);
     assert_eq!(out.status.code(), Some(2));
-    let said = String::from_utf8_lossy(&out.stderr);
+    let stderr = String::from_utf8_lossy(&out.stderr);
     assert!(
-        said.contains("no-such-container") && said.lines().count() == 1,
-        "{said}"
+        stderr.contains("no-such-container") && stderr.lines().count() == 1,
+        "{stderr}"
     );
 }

@@ -1,4 +1,4 @@
-//! What the engine and the host report about a container's life: a moved image tag, and the command
+//! Reports of the engine and the host about a container's life: a moved image tag, and the command
 //! that started an exec session. And how containers share what hullwatch can take in: a storm hides
 //! no attack, neither beside it nor in it.
 
@@ -33,7 +33,7 @@ fn a_moved_tag_and_the_client_of_an_exec_session_are_reported() {
     let watch = Watch::start(&["--events", "findings,container", "--container", &name]);
     watch.expect_facts(id);
     // The client lives for a while, and is there again: on a busy host the engine may report a
-    // session too late for its client to be told for certain. Ends with the container.
+    // session too late for its client to be identified reliably. Ends with the container.
     let exec = ["exec", &name, "sh", "-c", "id; sleep 8; :"].map(str::to_owned);
     let other_engine = engine.clone();
     std::thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! What watching costs: the CPU time of workloads with the probes on against off, and hullwatch's
+//! The cost of watching: the CPU time of workloads with the probes on against off, and hullwatch's
 //! own. Root only; `cargo bench --bench overhead [-- --rounds N]`.
 //!
 //! On and off alternate within one run, on the same two workers, and only ratios of neighbours are
@@ -20,7 +20,7 @@ use hullwatch::detect::Settings;
 use place::Place;
 use worker::Workload;
 
-/// What one run of a workload is, so that each takes about a tenth of a second.
+/// Iterations in one run of a workload, so that each takes about a tenth of a second.
 const RUNS: &[(Workload, u32)] = &[
     (Workload::Null, 300_000),
     (Workload::Exec, 150),

@@ -1,4 +1,4 @@
-//! What hullwatch itself uses: CPU per event, losses in a burst, time to the first event, memory.
+//! hullwatch's own usage: CPU per event, losses in a burst, time to the first event, memory.
 
 use std::error::Error;
 use std::fs;
@@ -67,14 +67,14 @@ pub(crate) fn measure() -> Result<(), Box<dyn Error>> {
     ] {
         let counts = Arc::new(Counts::default());
         let live = crate::watch(Some(Box::new(Counter(Arc::clone(&counts)))))?;
-        // What was there before is told by now; a tick has passed.
+        // Existing processes are reported by now; a tick has passed.
         std::thread::sleep(Duration::from_millis(1_200));
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let (events, facts) = (read(&counts.events), read(&counts.facts));
         let (before, began) = (used(), Instant::now());
         container.run(workload, count)?;
         let took = began.elapsed();
-        // Losses, and counts of what was alike, are told with a tick.
+        // Losses, and counts of what was alike, are reported with a tick.
         std::thread::sleep(Duration::from_millis(1_500));
         let used = used() - before;
         live.stop();
@@ -110,7 +110,7 @@ fn first_event(container: &mut Place) -> Result<(), Box<dyn Error>> {
         out.read_line(&mut line)?;
         times.push(began.elapsed().as_secs_f64() * 1e3);
         if line.is_empty() {
-            return Err("the program told nothing".into());
+            return Err("the program reported nothing".into());
         }
         std::thread::sleep(Duration::from_millis(300));
         let status = fs::read_to_string(format!("/proc/{}/status", program.id()))?;

@@ -99,7 +99,7 @@ impl Place {
             .lines()
             .find_map(|line| line.strip_prefix("usage_usec ")?.parse().ok())
             .map(Duration::from_micros)
-            .ok_or_else(|| io::Error::other("cpu.stat tells no usage"))
+            .ok_or_else(|| io::Error::other("cpu.stat has no usage"))
     }
 }
 

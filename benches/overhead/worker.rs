@@ -52,7 +52,7 @@ impl Workload {
     }
 }
 
-/// What workloads need from one time to the next.
+/// State of the workloads between iterations.
 struct Worker {
     listener: TcpListener,
     done: u32,

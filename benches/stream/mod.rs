@@ -87,7 +87,7 @@ impl Stream {
                 _ => {}
             }
         }
-        // What still ran when the demo was cut would run for ever, lap after lap.
+        // Processes that still ran when the demo was cut would run for ever, lap after lap.
         let mut ended = inits.clone();
         ended.extend(
             events

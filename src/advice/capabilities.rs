@@ -14,7 +14,7 @@ pub(super) fn used(baseline: &Baseline) -> BTreeMap<String, BTreeSet<String>> {
     let mut used: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (item, facts) in baseline.facet(Facet::Capability) {
         let name = String::from_utf8_lossy(item.get(ItemField::Name)).into_owned();
-        // A name that is none would be an option for a shell.
+        // Only known names, so that none can be an option for a shell.
         if !name
             .bytes()
             .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')

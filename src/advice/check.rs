@@ -1,4 +1,4 @@
-//! The hold-out test: what advice would have refused of what another recording shows.
+//! The hold-out test: which actions of another recording the advice would have refused.
 
 use super::capabilities::used;
 use super::model::{Advice, Setting};
@@ -12,7 +12,7 @@ fn split(peer: &[u8]) -> (&[u8], &[u8]) {
     (&peer[..at], peer.get(at + 1..).unwrap_or_default())
 }
 
-/// What the advice would have refused, a line each: the setting, and what it refuses.
+/// The actions that the advice would have refused, one line each: the setting, and the action.
 #[must_use]
 pub fn check(advice: &[Advice], other: &Baseline) -> Vec<(&'static str, String)> {
     let mut broken = Vec::new();
@@ -89,7 +89,7 @@ pub fn check(advice: &[Advice], other: &Baseline) -> Vec<(&'static str, String)>
             Setting::Seccomp(profile) => {
                 for (item, _) in other.facet(Facet::Syscall) {
                     let name = item.get(ItemField::Name);
-                    // Others the default refuses as well.
+                    // Others are refused by the default as well.
                     if profile.removed.iter().any(|call| call.as_bytes() == name) {
                         refuse(format!("the call {}", escape(name)));
                     }

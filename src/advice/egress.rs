@@ -1,4 +1,4 @@
-//! Which network a container needs, from whom it connected to and where it listens.
+//! The network that a container needs, by its connections and listening ports.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ pub(super) fn advise(baseline: &Baseline, seen: &WatchedTime) -> Advice {
     let asks = baseline.facet(Facet::Resolve).next().is_some();
     let none = peers.is_empty() && !asks;
     let (setting, verdict, why) = if none && !listens {
-        let why = format!("no connection and no port in {}", seen.text());
+        let why = format!("no connection and no listening port in {}", seen.text());
         (Setting::NoNetwork, seen.verdict(), vec![why])
     } else if none {
         let why = format!(

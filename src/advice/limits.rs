@@ -1,4 +1,4 @@
-//! Limits of memory and tasks, from the peaks.
+//! Limits for memory and tasks, from the peaks.
 
 use super::model::{Advice, Setting, Verdict};
 use crate::baseline::Baseline;

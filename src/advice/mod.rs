@@ -1,6 +1,6 @@
-//! Advice: settings that take from a container what it does not need, from what it was seen to do.
+//! Advice: settings that remove unneeded rights from a container, by its observed behavior.
 //!
-//! Pure: a baseline in, advice out, each with its verdict and what that rests on.
+//! Pure: a baseline in, advice out, each with its verdict and evidence.
 
 mod capabilities;
 mod check;
@@ -35,7 +35,7 @@ pub fn advise(baseline: &Baseline) -> Vec<Advice> {
     all
 }
 
-/// The same with a seccomp profile of the container's own instead of the engine's default.
+/// All advice with a custom seccomp profile instead of the engine's default.
 #[must_use]
 pub fn advise_with_seccomp(baseline: &Baseline) -> Vec<Advice> {
     let mut all = advise(baseline);

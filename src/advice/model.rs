@@ -1,4 +1,4 @@
-//! What advice is: a setting, how safe it is, what it rests on.
+//! The type of an advice: a setting, its verdict, its evidence.
 
 use crate::baseline::{Baseline, BaselineState, LearningSource};
 use crate::event::Bytes;
@@ -8,13 +8,13 @@ use crate::event::Bytes;
 pub enum Verdict {
     /// Enough was seen to expect that nothing breaks.
     Safe,
-    /// It fits what was seen, which is not enough, or something about it cannot be seen.
+    /// It matches the observations, which are not enough, or a part of it cannot be observed.
     Try,
-    /// Leave it as it is.
+    /// Keep the current setting.
     Keep,
-    /// What was seen would break.
+    /// An observed action would break.
     Blocked,
-    /// Nothing was seen from which it would follow.
+    /// There is no evidence.
     Unknown,
 }
 
@@ -31,7 +31,7 @@ impl Verdict {
         }
     }
 
-    /// The advice is one to follow.
+    /// Whether to follow the advice.
     #[must_use]
     pub fn is_advised(self) -> bool {
         matches!(self, Self::Safe | Self::Try)
@@ -43,7 +43,8 @@ impl Verdict {
 pub struct WritableDirectory {
     /// The directory.
     pub path: Bytes,
-    /// The image has files there that are needed: a volume begins with them, a tmpfs does not.
+    /// The image has files there that are needed: a volume starts with a copy of them, a tmpfs does
+    /// not.
     pub volume: bool,
     /// Programs or libraries are run from it.
     pub exec: bool,
@@ -71,15 +72,16 @@ impl WritableDirectory {
 /// A seccomp profile: a part of the engine's default one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeccompProfile {
-    /// Calls that are allowed, under the conditions of the default.
+    /// Allowed calls, under the conditions of the default.
     pub allowed: Vec<String>,
     /// Calls of the default that are refused, as if the kernel did not have them.
     pub removed: Vec<&'static str>,
-    /// The default's conditions on making namespaces do not hold: the container keeps `SYS_ADMIN`.
+    /// The default's conditions on creating namespaces do not apply: the container keeps
+    /// `SYS_ADMIN`.
     pub unconditional: bool,
 }
 
-/// What to set.
+/// The setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Setting {
     /// All capabilities dropped but these.
@@ -96,13 +98,13 @@ pub enum Setting {
     User(u32),
     /// Seccomp profile: the engine's own.
     SeccompDefault,
-    /// Seccomp profile: one of its own.
+    /// Seccomp profile: a custom one.
     Seccomp(SeccompProfile),
-    /// No network at all.
+    /// No network.
     NoNetwork,
-    /// A network without a way out.
+    /// A network without access to the outside.
     InternalNetwork,
-    /// A way out to these peers only.
+    /// Outgoing connections to these peers only.
     Peers(Vec<Bytes>),
 }
 
@@ -138,21 +140,21 @@ pub const NAMES: [&str; 8] = [
 /// One advice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advice {
-    /// What to set.
+    /// The setting.
     pub setting: Setting,
     /// How safe that is.
     pub verdict: Verdict,
-    /// What it rests on, escaped.
+    /// Its evidence, escaped.
     pub why: Vec<String>,
 }
 
-/// What was seen, summed over the sources of a baseline.
+/// The observations, summed over the sources of a baseline.
 pub(super) struct WatchedTime {
     pub(super) starts: u64,
     pub(super) observed: u64,
     /// The baseline is complete enough for a promise.
     pub(super) enough: bool,
-    /// No start was seen: what it needs for that is not known.
+    /// No start was seen: the needs of the start are not known.
     pub(super) nothing: bool,
 }
 
@@ -177,7 +179,7 @@ impl WatchedTime {
         }
     }
 
-    /// How long it was watched, for people.
+    /// The observation time as text.
     pub(super) fn text(&self) -> String {
         let minutes = self.observed / 60;
         let time = if minutes < 120 {

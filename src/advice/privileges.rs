@@ -1,4 +1,4 @@
-//! Whether programs may be kept from gaining privileges by set-user-id files.
+//! Whether programs can be kept from gaining privileges by set-user-id files.
 
 use super::model::{Advice, Setting, Verdict, WatchedTime};
 use crate::baseline::{Baseline, Facet};

@@ -8,7 +8,7 @@ use crate::catalog::path::{directory, is_below, leaf};
 use crate::catalog::paths::{self, PathClass};
 use crate::event::{Bytes, escape};
 
-/// Directories that hold more than one service writes: hidden by a tmpfs, nothing would run.
+/// Directories shared by many programs: hidden by a tmpfs, nothing would run.
 const SHARED: &[&[u8]] = &[
     b"/",
     b"/bin",
@@ -44,7 +44,7 @@ fn literal_part(pattern: &[u8]) -> Vec<u8> {
         match byte {
             b'\\' => out.extend(bytes.next()),
             b'<' | b'*' => {
-                // The name that holds a token is no directory of its own.
+                // A name that contains a token is not a directory of its own.
                 let end = out.iter().rposition(|b| *b == b'/').unwrap_or(0);
                 out.truncate(end + 1);
                 out.push(b'x');
@@ -119,7 +119,7 @@ pub(super) fn advise(baseline: &Baseline, seen: &WatchedTime) -> Advice {
             known.uid = None;
         }
     }
-    // What lies below another one needs no entry of its own.
+    // A directory below another one needs no entry of its own.
     let all: Vec<Vec<u8>> = directories.keys().cloned().collect();
     let mut kept: Vec<WritableDirectory> = Vec::new();
     for (path, found) in directories {
@@ -144,7 +144,7 @@ pub(super) fn advise(baseline: &Baseline, seen: &WatchedTime) -> Advice {
     let verdict = match (seen.nothing, blocked.is_empty(), kept.is_empty()) {
         (_, false, _) => Verdict::Blocked,
         (true, ..) => Verdict::Unknown,
-        // Whether it needs what the image has in a directory is seen only by trying.
+        // Only a test shows whether it needs the image's files in a directory.
         (false, true, false) => Verdict::Try,
         (false, true, true) => seen.verdict(),
     };
@@ -156,7 +156,7 @@ pub(super) fn advise(baseline: &Baseline, seen: &WatchedTime) -> Advice {
                 let name = escape(leaf(&d.path)).to_string();
                 let path = d.path.escaped();
                 if d.volume {
-                    format!("{path}: it changes files of the image there, so a volume, not a tmpfs")
+                    format!("{path}: it changes files of the image there: a volume, not a tmpfs")
                 } else if name.is_empty() {
                     path.to_string()
                 } else {

@@ -1,5 +1,5 @@
-//! A seccomp profile of the container's own: what it was seen to call, with what stands for that, and
-//! never more than the engine's default profile allows.
+//! A custom seccomp profile: the observed system calls and their equivalents, within the engine's
+//! default profile.
 
 use std::collections::BTreeSet;
 
@@ -13,11 +13,11 @@ pub(super) fn default_profile() -> Advice {
     Advice {
         setting: Setting::SeccompDefault,
         verdict: Verdict::Keep,
-        why: vec!["the engine's default profile; one of its own breaks most easily".to_owned()],
+        why: vec!["the engine's default profile; a custom one breaks most easily".to_owned()],
     }
 }
 
-/// A profile for just this container.
+/// A profile for this container only.
 pub(super) fn own_profile(baseline: &Baseline, seen: &WatchedTime) -> Advice {
     let calls: BTreeSet<&str> = baseline
         .facet(Facet::Syscall)
@@ -30,7 +30,7 @@ pub(super) fn own_profile(baseline: &Baseline, seen: &WatchedTime) -> Advice {
     let removed = default.into_iter().filter(|name| !allowed.contains(*name));
     let removed: Vec<&'static str> = removed.collect();
     let mut why = vec![format!(
-        "{} calls seen; {} allowed with what stands for them, {} of the default taken away",
+        "{} calls seen; {} allowed with their equivalents, {} of the default removed",
         calls.len(),
         allowed.len(),
         removed.len()
@@ -42,7 +42,7 @@ pub(super) fn own_profile(baseline: &Baseline, seen: &WatchedTime) -> Advice {
         why = vec!["no system calls were learned: hullwatch learn --syscalls".to_owned()];
         Verdict::Unknown
     } else if compat {
-        why.push("it makes 32-bit calls, of which it is not known which".to_owned());
+        why.push("it makes 32-bit calls, which are not recorded one by one".to_owned());
         Verdict::Blocked
     } else if seen.nothing || baseline.too_large.contains(&Facet::Syscall) {
         why.push("no start of it was seen".to_owned());

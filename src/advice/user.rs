@@ -1,4 +1,4 @@
-//! Whether the container can run as another user than root.
+//! Whether the container can run as a user other than root.
 
 use std::collections::BTreeSet;
 

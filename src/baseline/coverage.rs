@@ -1,4 +1,5 @@
-//! How much of what a container does was seen: an estimate from what was seen only once.
+//! Estimates which share of a container's behavior was observed, by the items that were seen only
+//! once.
 
 use super::item::{BaselineItem, Facet, LifePhase};
 use super::model::{Baseline, BaselineState, LearningSource};
@@ -7,24 +8,24 @@ use super::model::{Baseline, BaselineState, LearningSource};
 pub const READY: u8 = 90;
 /// Seconds of steady state that count as long enough.
 const LONG: u64 = 30 * 60;
-/// Readiness with one start seen: no second one shows what it missed.
+/// Maximum readiness with one start seen: no second one shows what it missed.
 const ONE_START: f64 = 60.0;
 
-/// How ready a baseline is, and what would raise it.
+/// The readiness of a baseline, and the conditions for raising it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Readiness {
     /// 0 to 100.
     pub percent: u8,
-    /// What is known of starts, 0 to 100.
+    /// Share of the start that is known, 0 to 100.
     pub starts: u8,
-    /// What is known of the steady state, 0 to 100.
+    /// Share of the steady state that is known, 0 to 100.
     pub steady: u8,
-    /// What would raise it, the most effective first.
+    /// Conditions for raising it, the most effective first.
     pub unmet: Vec<String>,
 }
 
-/// How often the items of a facet are seen shows how much is not known. Of a system call only the
-/// first of a run is reported: later windows never have it.
+/// Whether the frequency of a facet's items shows how much is unknown. Only the first use of a
+/// system call is reported in a run: later windows never have it.
 pub(super) fn counts(facet: Facet, phase: LifePhase) -> bool {
     facet != Facet::Syscall || phase != LifePhase::Steady
 }
@@ -45,7 +46,7 @@ fn rare(baseline: &Baseline, phase: LifePhase) -> (u64, u64) {
     rare
 }
 
-/// Coverage of a phase over `m` samples (Chao and Jost, for incidences): the share of what happens
+/// Coverage of a phase over `m` samples (Chao and Jost, for incidences): the share of the behavior
 /// that is known, 0 to 1.
 #[allow(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 fn coverage(m: u64, (once, twice): (u64, u64), incidences: u64) -> f64 {
@@ -70,7 +71,7 @@ fn percent(part: f64) -> u8 {
     part.round().clamp(0.0, 100.0) as u8
 }
 
-/// How ready a baseline is.
+/// The readiness of a baseline.
 #[must_use]
 #[allow(clippy::cast_precision_loss, reason = "seconds far below 2^52")]
 pub fn readiness(baseline: &Baseline) -> Readiness {
@@ -92,7 +93,7 @@ pub fn readiness(baseline: &Baseline) -> Readiness {
     let mut unmet = Vec::new();
     if lost > 0 {
         all = all.min(50.0);
-        unmet.push(format!("{lost} events were lost: learn anew"));
+        unmet.push(format!("{lost} events were lost: learn again"));
     }
     match starts {
         0 => unmet.push("no start was seen: restart it".to_owned()),
@@ -118,7 +119,7 @@ pub fn readiness(baseline: &Baseline) -> Readiness {
         let items = baseline.items.iter();
         let items = items.filter(|(item, f)| !f.steady.is_empty() && counted(item));
         unmet.push(format!(
-            "{} of {} steady items were seen in one window only: watch longer",
+            "{} of {} steady items were seen in one window only: learn for longer",
             once.0,
             items.count()
         ));
@@ -132,7 +133,7 @@ pub fn readiness(baseline: &Baseline) -> Readiness {
     }
     for facet in &baseline.too_large {
         all = all.min(89.0);
-        unmet.push(format!("{facet}: too many items to know them"));
+        unmet.push(format!("{facet}: too many items to compare"));
     }
     Readiness {
         percent: percent(all.floor()),
@@ -143,7 +144,7 @@ pub fn readiness(baseline: &Baseline) -> Readiness {
 }
 
 impl Baseline {
-    /// How far it is.
+    /// The state of a baseline.
     #[must_use]
     pub fn state(&self) -> BaselineState {
         let sum = |of: fn(&LearningSource) -> u64| self.sources.values().map(of).sum::<u64>();

@@ -1,4 +1,4 @@
-//! What an event says a container did, as items.
+//! Converts events to the actions of a container, as items.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -19,7 +19,7 @@ use crate::state::{Container, Lineage, ProcessEntry, State};
 /// Longest arguments kept, bytes.
 const LONGEST: usize = 200;
 
-/// The side that a deed comes from.
+/// The part of a container that acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Doer {
     /// The container's own service.
@@ -32,21 +32,21 @@ pub enum Doer {
     Unknown,
 }
 
-/// One deed, as it was seen.
+/// One observed action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deed {
-    /// What was done, literal.
+    /// The action, literal.
     pub item: BaselineItem,
     /// How, see [`super::Facts::how`].
     pub how: Option<char>,
-    /// The user that did it, where that is a part of what is known.
+    /// The user, if it is part of the facet.
     pub uid: Option<u32>,
 }
 
-/// The deeds of one event; usually none or one.
+/// The actions of one event; usually none or one.
 pub type Deeds = SmallVec<[Deed; 2]>;
 
-/// The side that the event's process belongs to.
+/// The part of the container that the event's process belongs to.
 #[must_use]
 pub fn doer(container: &Container, process: Option<&ProcessEntry>, state: &State) -> Doer {
     let Some(process) = process else {
@@ -69,7 +69,7 @@ pub fn doer(container: &Container, process: Option<&ProcessEntry>, state: &State
     }
 }
 
-/// The program is the image's, as far as the kernel reports.
+/// Whether the program is the image's, by the kernel's facts.
 #[must_use]
 pub fn is_of_image(file: &FileFacts) -> bool {
     matches!(file.origin(), Origin::Image | Origin::Unknown)
@@ -82,7 +82,7 @@ pub fn process<'a>(state: &'a State, event: &Event) -> Option<&'a ProcessEntry> 
     (event.pid != 0 && process.owner == event.container).then_some(process)
 }
 
-/// What an event says its container did. `state` is the state after it.
+/// The container's actions in an event. `state` is the state after it.
 #[must_use]
 pub fn deeds(state: &State, event: &Event) -> Deeds {
     let mut out = Deeds::new();
@@ -229,7 +229,8 @@ pub(super) fn command(argv: &[Bytes]) -> Vec<u8> {
             break;
         }
     }
-    // Bytes that are no UTF-8 lose their exact form: only a hint of what is run.
+    // Bytes that are not UTF-8 lose their exact form: arguments are only a hint of the program's
+    // task.
     let text = String::from_utf8_lossy(&words);
     let masked = mask(&text);
     let mut end = masked.len().min(LONGEST);
@@ -275,7 +276,8 @@ fn file_deeds(
             }
             return;
         }
-        // A baseline holds what is written and run; which of it an interpreter reads is no item.
+        // A baseline holds written and executed files; the files that an interpreter reads are no
+        // items.
         FileOp::Load => return,
         FileOp::Create => change(&file.path, 'c'),
         FileOp::Write => change(&file.path, 'w'),
@@ -364,7 +366,7 @@ fn connection(
     Some(BaselineItem::new(Facet::Connect, fields))
 }
 
-/// A peer by the best name there is: the one that the container asked for, a container of one of
+/// A peer by its most specific name: the one that the container looked up, a container of one of
 /// its networks, its address.
 fn peer(state: &State, id: &ContainerId, ip: IpAddr) -> Vec<u8> {
     let own = state.containers.get(id);

@@ -1,11 +1,11 @@
-//! Peers and names in general form: many names of a domain, many addresses of a kind become one.
+//! Generalizes peers and names: many names of a domain, many addresses of a kind become one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::join::Join;
 
-/// Names of a domain; as many become `*.domain`.
+/// Number of names of a domain that become `*.domain`.
 const NAMES: usize = 3;
 /// Addresses without a name on a port; more become their kind.
 const ADDRESSES: usize = 8;
@@ -14,7 +14,7 @@ const REGISTRIES: &[&[u8]] = &[
     b"co", b"com", b"org", b"net", b"gov", b"edu", b"ac", b"or", b"ne",
 ];
 
-/// Addresses nobody outside of an organisation can have.
+/// Private addresses.
 #[must_use]
 pub fn is_private(ip: IpAddr) -> bool {
     match ip.to_canonical() {
@@ -30,7 +30,7 @@ fn address(to: &[u8]) -> Option<IpAddr> {
     std::str::from_utf8(to).ok()?.parse().ok()
 }
 
-/// The domain of a name in which the name is one of many; `None` where that says nothing.
+/// The domain of a name that can be one of many; `None` if such a domain is too general.
 #[must_use]
 pub(super) fn parent(name: &[u8]) -> Option<&[u8]> {
     if name.contains(&b':') || address(name).is_some() {
@@ -47,7 +47,7 @@ pub(super) fn parent(name: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// Makes many peers one, among those of one program, port and transport.
+/// Joins many peers, among those of one program, port and transport.
 pub(super) fn generalise<A: Join>(peers: BTreeMap<Vec<u8>, A>) -> BTreeMap<Vec<u8>, A> {
     let mut names: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
     let (mut private, mut public) = (0, 0);

@@ -1,4 +1,4 @@
-//! What one baseline has that another one has not, both made general together.
+//! The differences between two baselines, generalized together.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub struct Diff {
     pub gone: Vec<(BaselineItem, String)>,
     /// Items of both that differ in the version of a program only: before and after.
     pub moved: Vec<(BaselineItem, BaselineItem)>,
-    /// Where one side was watched much less, or under other settings.
+    /// Notes that one side was observed much less, or under other settings.
     pub notes: Vec<String>,
 }
 
@@ -38,7 +38,7 @@ impl Join for Sides {
     }
 }
 
-/// A path with its numbers replaced: programs of two versions are alike then.
+/// A path with its numbers replaced, so that two versions of a program match.
 fn without_numbers(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     for byte in text {
@@ -107,7 +107,7 @@ pub fn diff(first: &Baseline, second: &Baseline, only: &[Facet]) -> Diff {
     out
 }
 
-/// Finds items that are gone and come again with another version of a program.
+/// Finds items that were removed and added again with another version of a program.
 fn pair(diff: &mut Diff) {
     let mut before: BTreeMap<BaselineItem, Vec<usize>> = BTreeMap::new();
     for (place, (item, _)) in diff.gone.iter().enumerate() {

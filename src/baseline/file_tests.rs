@@ -1,4 +1,4 @@
-//! A baseline survives its file, and wrong files are refused.
+//! Tests: a baseline survives its file, and wrong files are refused.
 
 use super::*;
 use crate::baseline::general::tests::items;

@@ -1,7 +1,7 @@
-//! Deeds in general form: typed tokens for what changes, one pattern for many siblings.
+//! Generalizes actions: typed tokens for changing parts, one pattern for many siblings.
 //!
-//! The rules apply to the whole set in a fixed order, so the result depends on the set only; making
-//! a set general that was general, or of which a part was, changes nothing.
+//! The rules apply to the whole set in a fixed order, so the result depends on the set only;
+//! generalizing a set again, or a set of which a part was generalized, changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ const ARGUMENTS: usize = 8;
 /// Ports that the kernel gives to a socket that asks for none, by its default range.
 const CHOSEN: std::ops::RangeInclusive<u16> = 32_768..=60_999;
 
-/// An item with tokens for what changes from run to run, whatever else was seen.
+/// An item with tokens for the parts that change from run to run, regardless of other items.
 #[must_use]
 pub(super) fn fixed(item: &BaselineItem) -> BaselineItem {
     match item.facet {
@@ -46,7 +46,7 @@ pub(super) fn fixed(item: &BaselineItem) -> BaselineItem {
     }
 }
 
-/// The domain of names that stand for addresses.
+/// The domain of names that encode addresses.
 fn reverse(name: &[u8]) -> Option<&'static [u8]> {
     let domains: [(&[u8], &'static [u8]); 2] = [
         (b".in-addr.arpa", b"*.in-addr.arpa"),
@@ -56,7 +56,7 @@ fn reverse(name: &[u8]) -> Option<&'static [u8]> {
     of.next().map(|(_, general)| *general)
 }
 
-/// Makes items general. `mounts` are the directories that are no part of the container's root.
+/// Generalizes items. `mounts` are the directories outside the container's root.
 #[must_use]
 pub fn generalise<A: Join>(
     items: &BTreeMap<BaselineItem, A>,

@@ -1,11 +1,11 @@
-//! One deed of a container in general form, and the facets that deeds belong to.
+//! One action of a container in general form, and the facets of actions.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::event::{Bytes, escape};
 
-/// A kind of deed.
+/// A kind of action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Facet {
     /// Runs a program.
@@ -16,7 +16,7 @@ pub enum Facet {
     Secret,
     /// Connects to a peer.
     Connect,
-    /// Asks for a name.
+    /// Looks up a name.
     Resolve,
     /// Listens on a port.
     Listen,
@@ -114,7 +114,7 @@ pub enum ItemField {
     Path,
     /// Peer: a name, `service:NAME`, an address, `self`, `private`, `public`.
     To,
-    /// Name of a capability, a call, or a name asked for.
+    /// Name of a capability, a call, or a name that is looked up.
     Name,
     /// User id as the container numbers it, or as the host does.
     Uid,
@@ -130,7 +130,7 @@ pub enum ItemField {
     Script,
     /// Arguments of a shell or an interpreter, a pattern.
     Args,
-    /// Executable of the process that did it; for a program, of its parent.
+    /// Executable of the acting process; for a program, of its parent.
     By,
 }
 
@@ -171,7 +171,7 @@ impl ItemField {
     }
 }
 
-/// When in a container's life.
+/// A phase in a container's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LifePhase {
     /// From its first program until the start-up grace is over.
@@ -197,7 +197,7 @@ impl LifePhase {
     }
 }
 
-/// One deed in general form. Fields that are empty are absent.
+/// One action in general form. Empty fields are absent.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BaselineItem {
     /// Its facet.
@@ -232,13 +232,13 @@ impl BaselineItem {
         item
     }
 
-    /// The item done by another program.
+    /// The item for another acting program.
     #[must_use]
     pub fn done_by(&self, by: &[u8]) -> Self {
         self.with(ItemField::By, by)
     }
 
-    /// The object of the deed, without its program: escaped, for people.
+    /// The object of the action, without its program, as text: escaped.
     #[must_use]
     pub fn subject(&self) -> String {
         let text = |field| escape(self.get(field)).to_string();

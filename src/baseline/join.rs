@@ -1,10 +1,10 @@
-//! Joining what is known of items that become one.
+//! Joins the facts about items that become one.
 
 use std::collections::BTreeMap;
 
-/// What is known of an item, where several items become one.
+/// Facts about an item that can be joined.
 pub trait Join: Clone {
-    /// Takes over what another item of the same general form knows. Commutative, associative and
+    /// Adds the facts about another item of the same general form. Commutative, associative and
     /// idempotent.
     fn join(&mut self, other: &Self);
 }

@@ -1,4 +1,4 @@
-//! Learning: a pure fold of events and what the rules found into a baseline for each container.
+//! Learning: a pure fold of events and findings into a baseline for each container.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use crate::event::{
 };
 use crate::state::{Container, Lineage, State};
 
-/// Containers learned from.
+/// Maximum number of containers.
 const MOST_CONTAINERS: usize = 256;
 
-/// What a rule found at this event.
+/// A finding at this event.
 #[derive(Debug, Clone)]
 pub struct Suspicion {
     /// Rule and number of the finding.
@@ -36,12 +36,12 @@ pub struct Learner {
     grace: Duration,
     containers: BTreeMap<ContainerId, Learning>,
     last_tick: Option<Timestamp>,
-    /// Containers of which there were too many to learn from.
+    /// Events of containers beyond the maximum.
     pub missed: u64,
 }
 
 impl Learner {
-    /// A learner that knows nothing. `grace` is how long a container starts up.
+    /// An empty learner. `grace` is the start-up grace of a container.
     #[must_use]
     pub fn new(grace: Duration) -> Self {
         Self {
@@ -50,7 +50,7 @@ impl Learner {
         }
     }
 
-    /// Takes one event, after `state` applied it, with what the rules found at it.
+    /// Adds one event, after `state` applied it, with the findings at it.
     pub fn apply(&mut self, state: &State, event: &Event, found: &[Suspicion]) {
         if let Kind::Tick(tick) = &event.kind {
             self.tick(state, event.ts, tick);
@@ -59,7 +59,7 @@ impl Learner {
             && event.container.is_none()
             && lost.reason != LostReason::Engine
         {
-            // It may have been any container's.
+            // It may belong to any container.
             for learning in self.containers.values_mut() {
                 learning.lost += lost.count.max(1);
             }
@@ -88,7 +88,7 @@ impl Learner {
     }
 
     fn tick(&mut self, state: &State, at: Timestamp, tick: &Tick) {
-        // A gap longer than a few seconds was not watched.
+        // A gap of more than a few seconds was not observed.
         let passed = self.last_tick.map_or(Duration::ZERO, |last| at.since(last));
         let passed = passed.min(Duration::from_secs(5));
         self.last_tick = Some(at);
@@ -116,7 +116,7 @@ impl Learner {
         }
     }
 
-    /// Containers learned from, with what is known of each.
+    /// The containers with their learned facts.
     pub fn containers(&self) -> impl Iterator<Item = (&ContainerId, &ContainerInfo)> {
         self.containers.iter().map(|(id, l)| (id, &*l.info))
     }
@@ -205,12 +205,12 @@ fn take(
         .filter(|s| s.severity >= Severity::High);
     for suspicion in grave.filter(|s| s.pid != 0) {
         let process = state.processes.get(&suspicion.pid);
-        // What a command from outside did is not learned in any case.
+        // Exec sessions are not learned in any case.
         if process.is_some_and(|p| deed::doer(container, Some(p), state) != Doer::Session) {
             learning.taint(state, &container.id, suspicion.pid, &suspicion.finding);
         }
     }
-    // Name answers have no process: while a command from outside runs they may be its.
+    // Name answers have no process: during an exec session they may belong to it.
     let learned = match (doer, &event.kind) {
         (Doer::Service | Doer::HealthCheck, _) => true,
         (Doer::Unknown, Kind::Dns(_)) => learning.sessions.is_empty(),
@@ -235,7 +235,7 @@ fn take(
         let why = flagged
             .map(|s| s.finding.as_str())
             .or(tainted.as_deref())
-            .or(foreign.then_some("its program is not the image's"));
+            .or(foreign.then_some("its program is not in the image"));
         match why {
             Some(why) => {
                 let item = super::general::fixed(&deed.item);

@@ -1,4 +1,4 @@
-//! What is learned from one container.
+//! The learned facts of one container.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,15 +16,15 @@ use super::subject::repository;
 use crate::event::{Bytes, ContainerId, ContainerInfo, Timestamp};
 use crate::state::{Container, ProcessEntry, State};
 
-/// Seconds of a window.
+/// Length of a window in seconds.
 const WINDOW: u64 = 300;
-/// Windows counted: four weeks.
+/// Maximum number of windows: four weeks.
 const MOST_WINDOWS: u32 = 8_064;
-/// Processes remembered of an item.
+/// Maximum number of processes remembered of an item.
 const MOST_ACTORS: usize = 8;
-/// Items after which a container's are made general, at first.
+/// Number of items after which a container's are generalized, at first.
 const CROWDED: usize = 16_384;
-/// What happens only in the last seconds belongs to the end.
+/// Seconds at the end of a container whose new actions belong to the stop phase.
 const ENDING: Duration = Duration::from_secs(10);
 
 /// Sets of small numbers.
@@ -69,7 +69,7 @@ impl Numbers {
     }
 }
 
-/// What is known of an item while it is learned.
+/// The facts about an item while it is learned.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Known {
     how: BTreeSet<char>,
@@ -79,7 +79,7 @@ pub(super) struct Known {
     stop: Numbers,
     /// Processes that did it, by pid and the number of their latest exec.
     actors: BTreeSet<(u32, u64)>,
-    /// More of them did.
+    /// There were more such processes.
     more: bool,
     /// When it was first seen.
     first: Timestamp,
@@ -108,7 +108,7 @@ pub(super) struct Run {
     pub(super) steady: bool,
 }
 
-/// What is learned from one container.
+/// The learned facts of one container.
 #[derive(Debug, Clone)]
 pub(super) struct Learning {
     pub(super) source: String,
@@ -132,9 +132,9 @@ pub(super) struct Learning {
     pub(super) crowded: usize,
     pub(super) too_large: BTreeSet<Facet>,
     pub(super) held: BTreeMap<BaselineItem, String>,
-    /// Processes that a finding is about, with it.
+    /// Processes that a finding is about, with the finding.
     pub(super) tainted: BTreeMap<u32, Arc<str>>,
-    /// Commands from outside that run.
+    /// Running exec sessions.
     pub(super) sessions: BTreeSet<u32>,
 }
 
@@ -190,7 +190,7 @@ impl Learning {
         }
     }
 
-    /// A start is over once the grace is, if the container still runs.
+    /// A start is complete once the grace is over, if the container still runs.
     pub(super) fn settle(&mut self, now: Timestamp, grace: Duration) {
         if let Some(run) = &mut self.run
             && !run.steady
@@ -258,7 +258,7 @@ impl Learning {
         self.crowded = CROWDED.max(self.items.len() * 2);
     }
 
-    /// What these processes alone did is held.
+    /// Items from only these processes are held.
     pub(super) fn taint(&mut self, state: &State, id: &ContainerId, pid: u32, why: &str) {
         let why: Arc<str> = why.into();
         let below = |p: &ProcessEntry| state.ancestry(p.pid).any(|a| a.pid == pid);
@@ -288,7 +288,7 @@ impl Learning {
         }
     }
 
-    /// The container ended: what was first seen in its last seconds belongs to the end.
+    /// The container ended: items first seen in its last seconds belong to the stop phase.
     pub(super) fn end(&mut self, at: Timestamp, grace: Duration) {
         self.settle(at, grace);
         if self.is_steady() {
@@ -385,7 +385,7 @@ fn rounded(n: u64) -> u64 {
     n.div_ceil(step).saturating_mul(step)
 }
 
-/// Settings that decide what a container can do, and so what can be seen of it.
+/// Settings that limit a container's actions, and so the observations.
 fn under(info: &ContainerInfo) -> BTreeMap<String, String> {
     let s = &info.security;
     let list = |names: &[String]| {

@@ -1,4 +1,4 @@
-//! A loaded baseline, laid out so that a deed is looked up by key.
+//! A loaded baseline, indexed for look-ups.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +12,7 @@ use super::join::Join;
 use super::model::Baseline;
 use super::path_tree::PathTree;
 
-/// Nothing is known of an item but that it is there.
+/// No facts: only the existence of the item matters.
 #[derive(Clone)]
 struct There;
 
@@ -20,7 +20,7 @@ impl Join for There {
     fn join(&mut self, _: &Self) {}
 }
 
-/// Answers whether a baseline knows a deed.
+/// Answers whether a baseline contains an action.
 pub struct Matcher {
     items: FxHashSet<BaselineItem>,
     held: FxHashSet<BaselineItem>,
@@ -39,7 +39,7 @@ impl fmt::Debug for Matcher {
     }
 }
 
-/// The field in which an item may be a pattern that stands for many.
+/// The field in which an item may be a pattern.
 fn wide_field(item: &BaselineItem) -> Option<ItemField> {
     match item.facet {
         Facet::Write | Facet::Secret => Some(ItemField::Path),
@@ -50,7 +50,7 @@ fn wide_field(item: &BaselineItem) -> Option<ItemField> {
 }
 
 impl Matcher {
-    /// Lays out a baseline.
+    /// Indexes a baseline.
     #[must_use]
     pub fn new(baseline: &Baseline) -> Self {
         let mut matcher = Self {
@@ -76,8 +76,8 @@ impl Matcher {
         matcher
     }
 
-    /// Whether the baseline knows a deed, as it was seen. What it holds back it does not know; of a
-    /// facet with too many items it cannot compare, and knows everything.
+    /// Whether the baseline contains the observed action. Held items do not count; a facet with too
+    /// many items contains everything.
     #[must_use]
     pub fn knows(&self, item: &BaselineItem) -> bool {
         if self.too_large.contains(&item.facet) {
@@ -112,7 +112,7 @@ impl Matcher {
         }
     }
 
-    /// It has an item of this facet, of whatever program.
+    /// Whether it has an item of this facet, of any program.
     #[must_use]
     pub fn has(&self, facet: Facet, field: ItemField, value: &[u8]) -> bool {
         self.items

@@ -1,4 +1,4 @@
-//! One baseline of several: commutative, associative, idempotent.
+//! Merges baselines: commutative, associative, idempotent.
 
 use super::general::generalise;
 use super::join::add;
@@ -15,8 +15,7 @@ pub enum MergeError {
     TooMany,
 }
 
-/// Merges two baselines. What either of them does is known; what either of them holds back stays
-/// held back; a source that both have counts once.
+/// Merges two baselines: the items and the held items of both; a source of both counts once.
 ///
 /// # Errors
 /// When they are of different containers, or have too many sources.

@@ -1,4 +1,4 @@
-//! A baseline: what is known of a container's ordinary behavior, and how it was learned.
+//! A baseline: the ordinary behavior of a container, and how it was learned.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,13 +6,13 @@ use super::item::{BaselineItem, Facet, LifePhase};
 use super::join::Join;
 use crate::event::{Bytes, Timestamp};
 
-/// Items of a facet; with more of them the facet is too large to say anything.
+/// Maximum number of items of a facet; with more of them the facet is not useful.
 pub const MOST_ITEMS: usize = 4_096;
-/// Recordings and watches that a baseline may be learned from.
+/// Maximum number of recordings and watches that a baseline may be learned from.
 pub const MOST_SOURCES: usize = 256;
-/// Items that may be held.
+/// Maximum number of held items.
 pub(super) const MOST_HELD: usize = 1_024;
-/// Samples kept of an item and phase.
+/// Number of samples kept of an item and phase.
 const MOST_SAMPLES: usize = 3;
 
 /// The first samples (starts, or windows of five minutes) in which an item was seen: the id of the
@@ -38,7 +38,7 @@ impl Samples {
         self.0.len()
     }
 
-    /// It was not seen in this phase.
+    /// Whether it was not seen in this phase.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -56,14 +56,14 @@ impl Samples {
     }
 }
 
-/// What is known of an item besides what it is.
+/// The facts about an item.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts {
-    /// How, a letter each. Of a changed file: `c`reated, `w`ritten, `t`runcated, `m`ade directory,
-    /// `d`eleted, `r`enamed, `l`inked, `a`ttributes, `n`ode, e`x`ecutable mapping, `i`mage file.
-    /// Of a program: `s`et-user-id.
+    /// How, a letter each. For a changed file: `c`reated, `w`ritten, `t`runcated, `m`ade directory,
+    /// `d`eleted, `r`enamed, `l`inked, `a`ttributes, `n`ode, e`x`ecutable mapping, `i`mage file. Of
+    /// a program: `s`et-user-id.
     pub how: BTreeSet<char>,
-    /// Users that did it.
+    /// Users.
     pub uid: BTreeSet<u32>,
     /// Samples of each phase in which it was seen.
     pub start: Samples,
@@ -171,14 +171,14 @@ impl LearningSource {
     }
 }
 
-/// How far a baseline is.
+/// The state of a baseline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum BaselineState {
     /// No start was seen, or events were lost.
     Partial,
-    /// More is to be seen.
+    /// More observation is needed.
     Learning,
-    /// Enough was seen.
+    /// The observation suffices.
     Ready,
     /// A person marked it as complete.
     Frozen,
@@ -210,16 +210,16 @@ pub struct Baseline {
     pub digests: BTreeSet<String>,
     /// A person marked it as complete.
     pub frozen: bool,
-    /// What it was learned from, by id.
+    /// The sources, by id.
     pub sources: BTreeMap<String, LearningSource>,
-    /// Directories that are no part of the container's root.
+    /// Directories outside the container's root.
     pub mounts: BTreeSet<Bytes>,
     /// Facets with too many items; theirs are not kept.
     pub too_large: BTreeSet<Facet>,
-    /// What it does.
+    /// The items.
     pub items: BTreeMap<BaselineItem, Facts>,
-    /// What it did as well and nobody accepted, with the reason. Such an item counts as not known,
-    /// also where it is among the items.
+    /// Held items: observed, but not accepted, with the reason. Such an item counts as unknown,
+    /// also if it is among the items.
     pub held: BTreeMap<BaselineItem, String>,
 }
 
@@ -231,7 +231,7 @@ impl Baseline {
             .filter(move |(item, _)| item.facet == facet)
     }
 
-    /// What it is of, for people.
+    /// The container it describes, as text.
     #[must_use]
     pub fn title(&self) -> String {
         let image = self.image.escaped();
@@ -244,13 +244,13 @@ impl Baseline {
         }
     }
 
-    /// Both are of the same image and the same service or command.
+    /// Whether both describe the same image and the same service or command.
     #[must_use]
     pub fn same_subject(&self, other: &Self) -> bool {
         self.image == other.image && self.service == other.service && self.command == other.command
     }
 
-    /// Takes the items of facets out that have too many of them.
+    /// Removes the items of facets with too many of them.
     pub(super) fn bound(&mut self) {
         for facet in Facet::ALL {
             if self.facet(facet).count() > MOST_ITEMS {

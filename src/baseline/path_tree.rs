@@ -1,7 +1,7 @@
-//! Siblings of a directory become one pattern where there are many of them.
+//! Joins the siblings of a directory into one pattern if there are many of them.
 //!
-//! Every step is monotone and absorbs what its result matches, so the outcome depends neither on
-//! the order of arrival nor on whether a part was made general before.
+//! Every step is monotone and absorbs the paths that its result matches, so the outcome depends
+//! neither on the order of arrival nor on whether a part was made general before.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,9 +13,9 @@ use crate::event::Bytes;
 const FEW: usize = 8;
 /// Siblings elsewhere.
 const MANY: usize = 50;
-/// Drawn names of one template that make it a pattern.
+/// Number of random names of one template that make a pattern.
 const DRAWN: usize = 3;
-/// Segments of a path that are looked at; what is deeper counts as one.
+/// Maximum number of segments of a path; deeper ones count as one.
 const DEEPEST: usize = 64;
 
 /// Directories of data.
@@ -100,7 +100,7 @@ impl<A: Join> PathTree<A> {
         all
     }
 
-    /// Makes siblings one pattern where there are many, from the root down.
+    /// Joins siblings if there are many, from the root down.
     pub(super) fn generalise(&mut self, mounts: &BTreeSet<Bytes>) {
         self.below(&mut Vec::new(), mounts);
     }
@@ -167,7 +167,7 @@ impl<A: Join> PathTree<A> {
         kinds.len()
     }
 
-    /// Names of one template, of which several look drawn, become one pattern.
+    /// Names of one template, of which several look random, become one pattern.
     fn join_templates(&mut self) {
         let mut drawn: BTreeMap<(Vec<u8>, Vec<u8>), usize> = BTreeMap::new();
         for name in self.children.keys() {
@@ -245,7 +245,7 @@ impl<A: Join> PathTree<A> {
     }
 }
 
-/// Siblings that may stand in this directory; `None`: any number. The path begins with the empty
+/// Maximum number of siblings in this directory; `None`: any number. The path begins with the empty
 /// segment before the first slash.
 fn limit(path: &[Vec<u8>], mounts: &BTreeSet<Bytes>) -> Option<usize> {
     let inside = path.strip_prefix(&[Vec::new()])?;

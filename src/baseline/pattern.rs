@@ -1,5 +1,5 @@
 //! Patterns of paths and arguments: literal text, tokens such as `<n>`, and the fixed rules that
-//! put tokens for what changes from run to run.
+//! insert tokens for parts that change from run to run.
 
 use std::sync::LazyLock;
 
@@ -18,7 +18,7 @@ pub fn literal(text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// What occurs in a pattern: escapes, tokens, and text that changes from run to run.
+/// The parts of a pattern: escapes, tokens, and text that changes from run to run.
 static CHANGING: LazyLock<Option<Regex>> = LazyLock::new(|| {
     compile(
         r"(?<keep>\\.|<[a-z]+>)|(?<uuid>[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})|(?<date>[0-9]{4}-[01][0-9]-[0-3][0-9])|(?<hex>[0-9a-f]{16,})|(?<n>[0-9]{6,})",
@@ -127,8 +127,8 @@ pub fn fixed_path(path: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The temporary name's template: what stands around the last run of six and more letters and
-/// digits, less its last six. `None` where there is no such run.
+/// The temporary name's template: the text around the last run of at least six letters and digits,
+/// whose last six are left out. `None` without such a run.
 #[must_use]
 pub(super) fn template(segment: &[u8]) -> Option<(&[u8], &[u8])> {
     if segment.contains(&b'<') || segment.contains(&b'*') {
@@ -152,7 +152,7 @@ pub(super) fn template(segment: &[u8]) -> Option<(&[u8], &[u8])> {
     }
 }
 
-/// Six letters and digits that look as if they were drawn.
+/// Whether six letters and digits look random.
 #[must_use]
 pub(super) fn looks_drawn(segment: &[u8], prefix: usize) -> bool {
     let drawn = segment.get(prefix..prefix + 6).unwrap_or_default();
@@ -165,7 +165,7 @@ pub(super) fn looks_drawn(segment: &[u8], prefix: usize) -> bool {
     kinds.iter().filter(|kind| **kind).count() >= 2
 }
 
-/// Whether a segment of a pattern stands for a temporary name of this template.
+/// Whether a segment of a pattern is a temporary name of this template.
 #[must_use]
 pub(super) fn is_template(segment: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = segment.windows(5).position(|w| w == b"<tmp>")?;

@@ -19,7 +19,7 @@ use crate::event::{Bytes, Timestamp};
 pub struct BaselineError {
     /// Line in the file, from 1.
     pub line: usize,
-    /// What is wrong there.
+    /// The error.
     pub message: String,
 }
 
@@ -29,7 +29,7 @@ fn refuse<T>(at: &Spanned<DeValue<'_>>, message: impl Into<String>) -> Result<T>
     Err((at.span(), message.into()))
 }
 
-/// The keys of a table, each taken once; what is left is unknown.
+/// The keys of a table; those that are left are unknown.
 struct Keys<'a> {
     span: Range<usize>,
     table: &'a DeTable<'a>,
@@ -62,7 +62,7 @@ impl<'a> Keys<'a> {
     fn finish(self) -> Result<()> {
         for (key, _) in self.table {
             if !self.known.contains(key.get_ref().as_ref()) {
-                return Err((key.span(), format!("{:?} is not known here", key.get_ref())));
+                return Err((key.span(), format!("{:?} is unknown", key.get_ref())));
             }
         }
         Ok(())
@@ -117,7 +117,7 @@ fn read_time(value: &Spanned<DeValue<'_>>) -> Result<Timestamp> {
 fn read_item(facet: Facet, keys: &mut Keys<'_>) -> Result<BaselineItem> {
     let mut item = BaselineItem::new(facet, []);
     for field in facet.fields() {
-        // A program's user ids are what is known of it, not a part of it.
+        // A program's user ids are facts, not a part of its identity.
         if let Some(value) = keys.take(field.name()) {
             let value = read_bytes(value)?;
             if !value.is_empty() {
@@ -252,7 +252,7 @@ fn read(root: &Spanned<DeValue<'_>>) -> Result<Baseline> {
     if let Some(large) = keys.take("too-large") {
         for name in read_list(large)? {
             let Some(facet) = Facet::named(read_text(name)?) else {
-                return refuse(name, "no facet is called so");
+                return refuse(name, "there is no such facet");
             };
             baseline.too_large.insert(facet);
         }
@@ -261,7 +261,7 @@ fn read(root: &Spanned<DeValue<'_>>) -> Result<Baseline> {
     for value in read_list(sources)? {
         let (id, source) = read_source(value)?;
         if baseline.sources.insert(id, source).is_some() {
-            return refuse(value, "this source is there twice");
+            return refuse(value, "this source is listed twice");
         }
     }
     if baseline.sources.len() > MOST_SOURCES {
@@ -279,7 +279,7 @@ fn read(root: &Spanned<DeValue<'_>>) -> Result<Baseline> {
             let mut keys = Keys::of(value)?;
             let name = keys.need("facet")?;
             let Some(facet) = Facet::named(read_text(name)?) else {
-                return refuse(name, "no facet is called so");
+                return refuse(name, "there is no such facet");
             };
             let why = read_text(keys.need("why")?)?.to_owned();
             let item = read_item(facet, &mut keys)?;
@@ -307,7 +307,7 @@ fn read(root: &Spanned<DeValue<'_>>) -> Result<Baseline> {
             let facts = read_facts(facet, &mut keys, &ids)?;
             keys.finish()?;
             if baseline.items.insert(item, facts).is_some() {
-                return refuse(value, "this item is there twice");
+                return refuse(value, "this item is listed twice");
             }
         }
     }

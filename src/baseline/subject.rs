@@ -1,14 +1,14 @@
-//! What a baseline is of: the image, and the service or command of a container.
+//! The identity of a baseline: the image, and the service or command of a container.
 
 use super::deed;
 use crate::event::Bytes;
 use crate::state::Container;
 
-/// What stands for the health check as the parent of its program.
+/// The parent's name for a program started by the health check.
 pub const HEALTH_CHECK: &[u8] = b"health check";
 
-/// The service of a container, and its command where it has no service: by these, baselines of one
-/// image are distinct.
+/// The service of a container, and its command if it has no service: these distinguish baselines of
+/// one image.
 #[must_use]
 pub fn container_command(container: &Container) -> (Bytes, Bytes) {
     let service = deed::declared_service(container);

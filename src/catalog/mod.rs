@@ -1,4 +1,4 @@
-//! Named tables of what several layers must know: path classes, program names, secret names.
+//! Named tables that several layers share: path classes, program names, secret names.
 //!
 //! The lowest folder: it imports nothing of this program and takes plain byte slices.
 

@@ -42,7 +42,7 @@ pub(crate) enum PathClass {
 }
 
 impl PathClass {
-    /// Whether writing such a file gives later access, rights or execution.
+    /// Whether writing such a file gives lasting access, rights or execution.
     #[must_use]
     pub(crate) fn gives_access(self) -> bool {
         matches!(
@@ -115,7 +115,7 @@ fn is_cache(path: &[u8]) -> bool {
         || contains(path, b"/__pycache__/")
         || path.ends_with(b"/__pycache__")
         || contains(path, b"/.cache/")
-        // Indexes that libraries make of their own directory, and the locales.
+        // Indexes that tools create of a library directory, and the locales.
         || path.ends_with(b".cache")
         || path.starts_with(b"/usr/lib/locale/")
 }
@@ -149,7 +149,7 @@ pub(crate) fn of(path: &[u8]) -> Option<PathClass> {
     }
 }
 
-/// Keys that grant login, in any home: accounts of services have their homes anywhere.
+/// SSH keys that grant login, in any home: accounts of services have their homes anywhere.
 fn is_ssh_access(path: &[u8]) -> bool {
     let (parent, leaf) = parent_and_leaf(path);
     matches!(
@@ -280,7 +280,7 @@ fn home(rest: &[u8]) -> Option<PathClass> {
         {
             Some(PathClass::Service)
         }
-        // Every start of Python runs these.
+        // Python runs these at every start.
         _ if rest.starts_with(b".local/lib/python")
             && (rest.ends_with(b".pth") || rest.ends_with(b"customize.py")) =>
         {
@@ -291,7 +291,7 @@ fn home(rest: &[u8]) -> Option<PathClass> {
     }
 }
 
-/// Directories whose contents package managers of languages, build tools and editors bring.
+/// Directories whose contents come from package managers of languages, build tools and editors.
 const PACKAGE_TREES: &[&[u8]] = &[
     b"/node_modules/",
     b"/site-packages/",
@@ -330,7 +330,7 @@ pub(crate) fn is_cached(path: &[u8]) -> bool {
     contains(path, b"/.cache/")
 }
 
-/// Whether every start of Python runs the file's code, wherever its modules lie.
+/// Whether Python runs the file's code at every start, wherever its modules are.
 #[must_use]
 pub(crate) fn starts_with_python(path: &[u8]) -> bool {
     let modules = contains(path, b"-packages/") || contains(path, b"/python");
@@ -339,7 +339,7 @@ pub(crate) fn starts_with_python(path: &[u8]) -> bool {
         && (name.ends_with(b".pth") || matches!(name, b"sitecustomize.py" | b"usercustomize.py"))
 }
 
-/// Whether a Git server runs the file when somebody pushes.
+/// Whether a Git server runs the file at a push.
 #[must_use]
 pub(crate) fn is_server_hook(path: &[u8]) -> bool {
     let (parent, name) = parent_and_leaf(path);
@@ -365,7 +365,7 @@ const TEMPLATES: &[&[u8]] = &[
     b"/tmp/",
 ];
 
-/// Whether a web server runs the file at `path` when it is asked for it, by its name and place.
+/// Whether a web server runs the file at `path` for a request, by its name and directory.
 #[must_use]
 pub(crate) fn is_web_script(path: &[u8]) -> bool {
     let compiled = TEMPLATES.iter().any(|dir| contains(path, dir));

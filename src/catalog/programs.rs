@@ -93,7 +93,7 @@ pub(crate) const INTERPRETERS: &[&[u8]] = &[
     b"gawk", b"mawk", b"deno", b"bun", b"Rscript", b"guile", b"pypy", b"expect",
 ];
 
-/// Programs that bring the files of a project, from a repository or an archive.
+/// Programs that fetch the files of a project, from a repository or an archive.
 pub(crate) const UNPACKERS: &[&[u8]] =
     &[b"git", b"hg", b"svn", b"tar", b"bsdtar", b"unzip", b"cpio"];
 
@@ -114,7 +114,7 @@ pub(crate) const ARCHIVERS: &[&[u8]] = &[
     b"pax",
 ];
 
-/// Programs that run jobs at their time.
+/// Programs that run scheduled jobs.
 pub(crate) const SCHEDULERS: &[&[u8]] = &[
     b"cron",
     b"crond",
@@ -279,7 +279,7 @@ pub(crate) const LOGIN_PROGRAMS: &[&[u8]] = &[
     b"screen",
 ];
 
-/// Servers whose work is to give people a shell.
+/// Servers that provide login shells.
 pub(crate) const LOGIN_SERVERS: &[&[u8]] = &[b"sshd", b"sshd-session", b"dropbear", b"login"];
 
 /// Tools that show, copy or delete files, without versions (`base` is `base64`).
@@ -329,7 +329,7 @@ pub(crate) const FILE_TOOLS: &[&[u8]] = &[
     b"unshadow",
 ];
 
-/// Tools that read a file and show a digest or a verdict, never what it holds.
+/// Tools that read a file and print a digest or a verdict, never its content.
 pub(crate) const DIGESTERS: &[&[u8]] = &[
     b"md5sum",
     b"sha1sum",
@@ -482,7 +482,7 @@ pub(crate) const TEXT_TOOLS: &[&[u8]] = &[
 pub(crate) const STREAM_TOOLS: &[&[u8]] =
     &[b"nc", b"ncat", b"netcat", b"socat", b"telnet", b"openssl"];
 
-/// Programs that do nothing but run another one in a sandbox.
+/// Programs that only run another one in a sandbox.
 pub(crate) const SANDBOXES: &[&[u8]] = &[b"bwrap", b"firejail", b"nsjail", b"minijail0"];
 
 /// Programs that fetch a URL.

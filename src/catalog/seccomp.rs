@@ -1,12 +1,12 @@
-//! What engines allow of system calls by default, and which calls belong together.
+//! The system calls that engines allow by default, and groups of equivalent calls.
 //!
 //! Names are the kernel's, as libseccomp has them.
 
 use std::collections::BTreeSet;
 
-/// Calls that Docker's default profile allows to every container, without those that it allows under
-/// a condition. The list of version 20.10 without `io_uring_*`, which later versions refuse; later
-/// ones allow more, none of them less.
+/// Calls that Docker's default profile allows to every container, without those that it allows
+/// under a condition. The list of version 20.10 without `io_uring_*`, which later versions refuse;
+/// later ones allow more, none of them less.
 const ALLOWED: &str = "\
      _llseek _newselect accept accept4 access adjtimex alarm bind brk capget capset chdir chmod \
      chown chown32 clock_adjtime clock_adjtime64 clock_getres clock_getres_time64 clock_gettime \
@@ -50,7 +50,7 @@ const ALLOWED: &str = "\
      truncate64 ugetrlimit umask uname unlink unlinkat utime utimensat utimensat_time64 utimes \
      vfork vmsplice wait4 waitid waitpid write writev";
 
-/// Further calls that it allows to whoever has a capability.
+/// Further calls that it allows with a capability.
 const WITH_CAPABILITY: &[(&str, &str)] = &[
     ("DAC_READ_SEARCH", "open_by_handle_at"),
     (
@@ -77,10 +77,10 @@ const WITH_CAPABILITY: &[(&str, &str)] = &[
     ("SYSLOG", "syslog"),
 ];
 
-/// Calls that it allows with certain arguments only.
+/// Calls that it allows only with certain arguments.
 const CONDITIONAL: [&str; 4] = ["clone", "personality", "socket", "arch_prctl"];
 
-/// Calls of which a library takes one or the other: with one of a line all are allowed.
+/// Equivalent calls, of which libraries choose one: with one of a line all are allowed.
 const FAMILIES: &[&str] = &[
     "read pread64 readv preadv preadv2",
     "write pwrite64 writev pwritev pwritev2",
@@ -151,8 +151,7 @@ const FAMILIES: &[&str] = &[
     "pidfd_open pidfd_send_signal",
 ];
 
-/// Calls that every program may make, or in which one may wait for ever, so that their end was never
-/// seen.
+/// Calls that every program may make, or that may block for ever, so that their end was never seen.
 const ALWAYS: &str = "\
      rseq set_robust_list get_robust_list set_tid_address getrandom prlimit64 close_range \
      membarrier arch_prctl restart_syscall rt_sigreturn exit exit_group rt_sigsuspend pause \
@@ -176,8 +175,8 @@ fn words(list: &'static str) -> impl Iterator<Item = &'static str> {
     list.split_whitespace()
 }
 
-/// Calls that an engine's default profile allows to a container with these capabilities, some of them
-/// under a condition.
+/// Calls that an engine's default profile allows to a container with these capabilities, some of
+/// them under a condition.
 pub(crate) fn allowed_by_default(capabilities: &[String]) -> BTreeSet<&'static str> {
     let of_capabilities = WITH_CAPABILITY
         .iter()
@@ -188,8 +187,8 @@ pub(crate) fn allowed_by_default(capabilities: &[String]) -> BTreeSet<&'static s
         .collect()
 }
 
-/// The calls to allow to a program that was seen to make `seen`: also those that stand for them, that
-/// every program makes, and that its runtime makes.
+/// The calls to allow to a program that was seen to make `seen`: also equivalent ones, those of
+/// every program, and those of its runtime.
 pub(crate) fn with_families(seen: &BTreeSet<&str>) -> BTreeSet<String> {
     let mut all: BTreeSet<String> = seen.iter().map(|name| (*name).to_owned()).collect();
     for family in FAMILIES {

@@ -11,7 +11,7 @@ pub(crate) const CROSS_TOOL_SUFFIXES: &[&[u8]] = &[
     b"-objcopy",
 ];
 
-/// Endings by which distributions distinguish variants of one tool.
+/// Suffixes by which distributions distinguish variants of one tool.
 pub(crate) const VARIANT_SUFFIXES: &[&[u8]] = &[
     b".openbsd",
     b".traditional",
@@ -25,7 +25,7 @@ pub(crate) const VARIANT_SUFFIXES: &[&[u8]] = &[
 /// Python modules that create environments and install the installer into them.
 pub(crate) const ENVIRONMENT_MODULES: &[&[u8]] = &[b"venv", b"ensurepip", b"virtualenv"];
 
-/// Arguments by which package managers of languages change something.
+/// Arguments with which package managers of languages change something.
 pub(crate) const CHANGE_WORDS: &[&[u8]] = &[
     b"install",
     b"i",
@@ -43,7 +43,7 @@ pub(crate) const CHANGE_WORDS: &[&[u8]] = &[
     b"link",
 ];
 
-/// Arguments by which package managers of systems only answer a question.
+/// Arguments with which package managers of systems only answer a question.
 pub(crate) const QUERY_WORDS: &[&[u8]] = &[
     b"list",
     b"search",
@@ -109,11 +109,11 @@ pub(crate) fn is_script_name(leaf: &[u8]) -> bool {
     SCRIPT_ENDS.iter().any(|end| leaf.ends_with(end))
 }
 
-/// Calls of the protocol of mining pools, in a typed program.
+/// Calls of the mining pools' protocol, in a typed program.
 pub(crate) const POOL_CALLS: &[&[u8]] =
     &[b"mining.subscribe", b"mining.authorize", b"eth_submitLogin"];
 
-/// TCP ports that hardly anything but mining pools uses.
+/// TCP ports that almost only mining pools use.
 pub(crate) const POOL_PORTS: &[u16] = &[3333, 7777, 14433, 14444, 45560, 45700];
 
 /// Words of a typed program that talks to a peer.

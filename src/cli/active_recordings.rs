@@ -85,7 +85,7 @@ fn open(path: &Path) -> Result<File, CliError> {
     let file = user_files::open(path).map_err(|e| fail(&e))?;
     if !is_written(&file).map_err(|e| fail(&e))? {
         return Err(CliError::expected(format!(
-            "{}: no process records into it; hullwatch replay plays it",
+            "{}: no process is recording to it; hullwatch replay plays it",
             path.display()
         )));
     }
@@ -105,7 +105,7 @@ pub(super) fn one(named: Option<&Path>) -> Result<ActiveRecording, CliError> {
     let holds = |one: &ActiveRecording| one.path.metadata().is_ok_and(same);
     all().into_iter().find(holds).ok_or_else(|| {
         CliError::expected(format!(
-            "{}: a process records into it that this user may not see",
+            "{}: the process that records to it belongs to another user",
             path.display()
         ))
     })
@@ -115,8 +115,7 @@ fn only(mut all: Vec<ActiveRecording>) -> Result<ActiveRecording, CliError> {
     match (all.len(), all.pop()) {
         (1, Some(one)) => Ok(one),
         (0, _) | (_, None) => Err(CliError::expected(
-            "no recording is under way that this user may see; hullwatch record --detach FILE \
-             begins one",
+            "no recording of this user is running; hullwatch record --detach FILE starts one",
         )),
         (_, Some(last)) => {
             all.push(last);
@@ -125,7 +124,7 @@ fn only(mut all: Vec<ActiveRecording>) -> Result<ActiveRecording, CliError> {
                 .map(|one| one.path.display().to_string())
                 .collect();
             Err(CliError::expected(format!(
-                "several recordings are under way, name one: {}",
+                "several recordings are running, name one: {}",
                 names.join(", ")
             )))
         }
@@ -158,8 +157,8 @@ mod tests {
         assert_eq!(file(Some(&link)).unwrap(), path);
         writer.finish(&[]).unwrap();
         assert!(!all().contains(&own));
-        let told = format!("{:?}", one(Some(&path)).unwrap_err());
-        assert!(told.contains("no process records"), "{told}");
+        let error = format!("{:?}", one(Some(&path)).unwrap_err());
+        assert!(error.contains("no process records"), "{error}");
         assert!(file(Some(&path)).is_err());
         assert!(one(Some(&dir.path().join("none"))).is_err());
     }
@@ -172,7 +171,7 @@ mod tests {
         };
         assert!(only(Vec::new()).is_err());
         assert_eq!(only(vec![named("a")]).unwrap(), named("a"));
-        let told = format!("{:?}", only(vec![named("a"), named("b")]).unwrap_err());
-        assert!(told.contains("a, b"), "{told}");
+        let error = format!("{:?}", only(vec![named("a"), named("b")]).unwrap_err());
+        assert!(error.contains("a, b"), "{error}");
     }
 }

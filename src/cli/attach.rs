@@ -66,7 +66,8 @@ impl SavedViews {
 pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     if !terminal::there() {
         return Err(CliError::expected(
-            "this is not a terminal; hullwatch replay --events all prints what was recorded so far",
+            "this is not a terminal; hullwatch replay --events all prints the events recorded so \
+             far",
         ));
     }
     let segment = match &args.file {
@@ -87,7 +88,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
         match load(path) {
             Ok(read) => views = read,
             Err(why) => {
-                print_message(format!("{}: {why}; no view is kept", path.display()));
+                print_message(format!("{}: {why}; the view is not saved", path.display()));
                 file = None;
             }
         }
@@ -101,7 +102,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     if let Some(file) = &file {
         views.keep(recording, bookmark);
         if let Err(why) = save(file, &views) {
-            print_message(format!("{}: {why}; the view is not kept", file.display()));
+            print_message(format!("{}: {why}; the view is not saved", file.display()));
         }
     }
     if path_is_written(&path) {

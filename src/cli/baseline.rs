@@ -102,8 +102,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
             if let Some(all) = all {
                 for line in different_settings(&all) {
                     super::error::print_message(format!(
-                        "the sources ran under different settings, which decide what can be \
-                         seen: {line}"
+                        "the sources ran under different settings, which limit what was \
+                         observed: {line}"
                     ));
                 }
                 store(output, &all)?;

@@ -15,10 +15,10 @@ use crate::event::{Timestamp, escape_json};
 
 /// Compare what two versions of a container do
 ///
-/// Each side is a baseline file, a recording (a file or the directory of record --ring), or the name
-/// of a running container. Of a recording with several containers name one: FILE@NAME. Numbers and
-/// temporary names are generalized, so that they do not count as differences. Lines with + are what
-/// only the second side does.
+/// Each side is a baseline file, a recording (a file or the directory of record --ring), or the
+/// name of a running container. Of a recording with several containers name one: FILE@NAME. Numbers
+/// and temporary names are generalized, so that they do not count as differences. Lines with + are
+/// what only the second side does.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The side before
@@ -72,7 +72,7 @@ fn one(text: &str, found: Vec<Baseline>) -> Result<Baseline, CliError> {
         .map_err(|many| {
             let count = many.len();
             CliError::expected(format!(
-                "{text}: {count} containers are called so; name one by its id"
+                "{text}: {count} containers have this name; give an id"
             ))
         })
 }
@@ -84,7 +84,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     ] {
         if given.is_some() && (is_running(side) || side.ends_with(".toml")) {
             return Err(CliError::expected(format!(
-                "{option} chooses a part of a recording, and {side} is none"
+                "{option} selects a part of a recording, but {side} is not a recording"
             )));
         }
     }
@@ -137,7 +137,7 @@ fn side_of(text: &str, period: Period) -> Result<Baseline, CliError> {
     let (learner, sound) = learn::from_recording(Path::new(path), period)?;
     if !sound {
         print_message(format!(
-            "{path}: the recording is damaged; this is what can be read"
+            "{path}: the recording is damaged; the readable part is used"
         ));
     }
     let names: Vec<String> = match name {

@@ -121,11 +121,11 @@ fn choose(
     let why = match endpoint(folder, &name) {
         Ok(at) if at.starts_with("unix://") => {
             return Ok(HostChoice {
-                notice: Some(format!("asking the engine of docker context {name}: {at}")),
+                notice: Some(format!("using the engine of docker context {name}: {at}")),
                 host: Some(at),
             });
         }
-        Ok(at) => format!("its engine {at:?} is not reached by a socket of this host"),
+        Ok(at) => format!("its engine {at:?} has no socket on this host"),
         Err(why) if context.is_some() => {
             return Err(format!("DOCKER_CONTEXT is {name:?}: {why}"));
         }
@@ -134,8 +134,8 @@ fn choose(
     Ok(HostChoice {
         host: None,
         notice: Some(format!(
-            "docker context {name} is not used: {why}; asking the engine at the standard socket \
-             (--docker-host names another)"
+            "docker context {name} is not used: {why}; using the engine at the standard socket \
+             (--docker-host selects another)"
         )),
     })
 }

@@ -170,7 +170,7 @@ fn diagnose(args: &Args) -> Diagnosis {
             Ok(outcome) => Some(outcome),
             Err(error) => {
                 blind.push(Blindness {
-                    what: "whether every fact arrives".to_owned(),
+                    what: "whether every kind of event is captured".to_owned(),
                     why: error,
                 });
                 None
@@ -182,7 +182,7 @@ fn diagnose(args: &Args) -> Diagnosis {
     let untold = selftest.iter().flat_map(|outcome| &outcome.facts);
     blind.extend(untold.filter(|fact| !fact.arrived).map(|fact| Blindness {
         what: fact.fact.to_owned(),
-        why: "it did not arrive from the test container".to_owned(),
+        why: "it was not captured in the test container".to_owned(),
     }));
     blind.extend(probes.refused.iter().map(|refused| Blindness {
         what: format!("facts of {}", refused.what),
@@ -207,7 +207,7 @@ fn diagnose(args: &Args) -> Diagnosis {
             "start Docker, or give its address with --docker-host"
         };
         advice.push(format!(
-            "{todo}; without an engine containers are watched all the same and shown by id"
+            "{todo}; containers are watched without an engine as well, but may be shown by id"
         ));
     }
     Diagnosis {
@@ -374,7 +374,7 @@ fn text(d: &Diagnosis) -> String {
         line(
             outcome.passed,
             "test container",
-            format!("{arrived} of {of} facts arrived"),
+            format!("{arrived} of {of} kinds of event captured"),
         );
     }
     let engine = &d.engine;
@@ -397,7 +397,7 @@ fn text(d: &Diagnosis) -> String {
     for found in &d.containerd {
         let mut detail = format!("{}, at {}", found.version, found.address);
         let running = |(name, count): (&String, &usize)| match name.as_str() {
-            "moby" | "plugins.moby" => format!("{name} is Docker's"),
+            "moby" | "plugins.moby" => format!("{name} belongs to Docker"),
             name => format!("{name} {count}"),
         };
         let namespaces: Vec<String> = found.namespaces.iter().map(running).collect();
@@ -419,7 +419,7 @@ fn text(d: &Diagnosis) -> String {
     lines.push(if d.able {
         "Containers can be watched on this host.".to_owned()
     } else {
-        "Containers cannot be watched on this host as it is.".to_owned()
+        "Containers cannot be watched on this host.".to_owned()
     });
     for advice in &d.advice {
         lines.push(format!("To do: {advice}"));

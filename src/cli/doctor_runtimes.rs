@@ -1,5 +1,5 @@
-//! The running containers by runtime, as `hullwatch doctor` shows them: which have no name without an
-//! engine, and why.
+//! The running containers by runtime, as `hullwatch doctor` shows them: which have no name without
+//! an engine, and why.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ impl RuntimeDiagnosis {
         };
         let mut detail = format!("{} running", self.containers);
         if !self.nameless.is_empty() {
-            detail += &format!(", {} named by no file", self.nameless.len());
+            detail += &format!(", {} without a name in any file", self.nameless.len());
         }
         line(self.nameless.is_empty(), &what, detail);
         let unnamed = self.nameless.iter().zip(&self.why_nameless);

@@ -200,7 +200,7 @@ impl Work<'_> {
             };
             match changes {
                 Ok(changes) => Ok(from_engine(changes, &why, &mut take)),
-                Err(error) => Err(format!("{why}; asking the engine: {error}")),
+                Err(error) => Err(format!("{why}; querying the engine failed: {error}")),
             }
         });
         drop(shown);
@@ -438,7 +438,7 @@ impl ProgressLine {
                 }
                 let count = progress.examined();
                 if visible && count > 0 && !over.load(Ordering::Relaxed) {
-                    eprint!("\r{name}: {count} entries looked at\x1b[K");
+                    eprint!("\r{name}: {count} entries compared\x1b[K");
                     shown = true;
                 }
             }

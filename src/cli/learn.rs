@@ -82,7 +82,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     }
     if learner.missed > 0 {
         print_message(format!(
-            "there were too many containers: {} events of others were not learned from",
+            "there were too many containers: {} events of the others were not used",
             learner.missed
         ));
     }
@@ -164,7 +164,7 @@ fn from_host(args: &Args) -> Result<Learner, CliError> {
     let mut restarted = vec![0; args.names.len()];
     let deadline = args.time.map(|time| Instant::now() + time);
     let mut looked = Instant::now();
-    let mut told = String::new();
+    let mut reported = String::new();
     while !stop.ended() && deadline.is_none_or(|at| Instant::now() < at) {
         std::thread::sleep(Duration::from_millis(50));
         if looked.elapsed() < Duration::from_secs(5) {
@@ -185,9 +185,9 @@ fn from_host(args: &Args) -> Result<Learner, CliError> {
             }
         }
         let line = progress(&args.names, &baselines);
-        if line != told {
+        if line != reported {
             print_message(&line);
-            told = line;
+            reported = line;
         }
         let ready = |all: &Vec<Baseline>| {
             !all.is_empty() && all.iter().all(|b| readiness(b).percent >= READY)

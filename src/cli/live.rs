@@ -126,7 +126,7 @@ pub(super) fn report_policy(event: &Event) {
         let what = match (&change.refused, &change.content) {
             (Some(why), _) => why,
             (None, Some(_)) => "now in force",
-            (None, None) => "gone, no longer in force",
+            (None, None) => "removed, no longer in force",
         };
         print_message(format!("{}: {what}", change.file));
     }
@@ -135,7 +135,7 @@ pub(super) fn report_policy(event: &Event) {
 /// Reports on stderr when the engine becomes unreachable, and when it is back.
 #[derive(Debug, Default)]
 pub(super) struct EngineReporter {
-    told: Option<EngineState>,
+    reported: Option<EngineState>,
 }
 
 impl EngineReporter {
@@ -153,13 +153,13 @@ impl EngineReporter {
         {
             state = None;
         }
-        if state == self.told {
+        if state == self.reported {
             return;
         }
-        if let Some(what) = news(state.as_ref(), self.told.as_ref()) {
+        if let Some(what) = news(state.as_ref(), self.reported.as_ref()) {
             print_message(what);
         }
-        self.told = state;
+        self.reported = state;
     }
 }
 
@@ -167,24 +167,24 @@ impl EngineReporter {
 #[derive(Debug, Default)]
 pub(super) struct ClockReporter {
     /// By how much, as last reported.
-    told: Option<String>,
+    reported: Option<String>,
 }
 
 impl ClockReporter {
     /// Reports a changed distance between the wall clock and the session's times.
     pub(super) fn look(&mut self, live: &Live) {
         let step = live.core().lock().state.clock_set();
-        if step == self.told {
+        if step == self.reported {
             return;
         }
         print_message(match &step {
             Some(step) => format!(
-                "the host's clock is {step} from what it was when watching began; times here go on \
-                 without that step"
+                "the host's clock was set by {step} since watching began; times here ignore that \
+                 step"
             ),
-            None => "the host's clock agrees with the times here again".to_owned(),
+            None => "the host's clock matches the times here again".to_owned(),
         });
-        self.told = step;
+        self.reported = step;
     }
 }
 
@@ -206,8 +206,8 @@ impl RoomReporter {
         }
         self.waits = why.is_some();
         print_message(match why {
-            Some(why) => format!("the recording waits for room on the disk: {why}"),
-            None => "the disk has room again; the recording goes on".to_owned(),
+            Some(why) => format!("the recording waits for disk space: {why}"),
+            None => "the disk has space again; the recording continues".to_owned(),
         });
     }
 }

@@ -210,8 +210,8 @@ fn misplaced(error: &clap::Error) -> Option<String> {
         _ => return None,
     };
     Some(format!(
-        "put options behind the command: hullwatch {command} --option …; before it they are those \
-         of hullwatch without a command"
+        "put options after the command: hullwatch {command} --option …; options before it apply \
+         to hullwatch without a command"
     ))
 }
 

@@ -1,8 +1,8 @@
 //! Reads what was recorded from one moment to another, from a file or from the segments of a ring.
 //!
-//! The segments of one run of hullwatch are one stream: each begins with what was there, which a core
-//! that comes from the segment before knows already. A run that ended, and the next one that began
-//! later, are two streams, each with a core of its own.
+//! The segments of one run of hullwatch are one stream: each begins with what was there, which a
+//! core that comes from the segment before knows already. A run that ended, and the next one that
+//! began later, are two streams, each with a core of its own.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -33,7 +33,7 @@ impl Period {
     pub(super) fn check(&self, recorded: bool) -> Result<(), CliError> {
         if !recorded && *self != Self::default() {
             return Err(CliError::expected(
-                "--since and --until choose a part of a recording, and none is named",
+                "--since and --until select a part of a recording, but no recording is given",
             ));
         }
         match (self.since, self.until) {
@@ -56,7 +56,7 @@ impl Period {
         let chosen = all.get(first..end).unwrap_or_default();
         if chosen.is_empty() {
             return Err(CliError::expected(format!(
-                "{}: nothing was recorded then; its first segment begins at {}",
+                "{}: nothing was recorded at that time; its first segment begins at {}",
                 path.display(),
                 all.first()
                     .map_or_else(String::new, |s| s.began.to_string())
@@ -102,7 +102,7 @@ impl<V: FnMut(Played<'_>)> Playback<V> {
     fn begin(&mut self, header: &Header) {
         if let Some(before) = self.end() {
             print_message(format!(
-                "between {before} and {} nothing was recorded; what is told of each side is apart",
+                "between {before} and {} nothing was recorded; both sides are evaluated separately",
                 header.started
             ));
         }

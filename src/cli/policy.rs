@@ -42,7 +42,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let read = read(&path).map_err(|error| match (file, error) {
         // No policy file at the default place is nothing wrong, but there is nothing to check.
         (None, CliError::Expected(why)) if !path.exists() => CliError::expected(format!(
-            "{why}; hullwatch works without a policy file: name one to check it"
+            "{why}; hullwatch works without a policy file; give a path to check one"
         )),
         (_, error) => error,
     })?;

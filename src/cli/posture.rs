@@ -139,7 +139,7 @@ fn matrix(args: &Args, learner: &Learner, sound: bool) -> Result<ExitCode, CliEr
     }
     if !args.json {
         let used = ports.iter().filter(|p| p.used).count();
-        writeln!(out, "{} ports can be reached, {used} are used", ports.len())?;
+        writeln!(out, "{} ports are reachable, {used} are used", ports.len())?;
     }
     Ok(ExitCode::from(if sound { 0 } else { 2 }))
 }

@@ -34,7 +34,7 @@ pub(super) const NEEDED: &[NeededCapability] = &[
     NeededCapability {
         name: "CAP_SYS_PTRACE",
         bit: 19,
-        purpose: "describe processes and sockets that were there before",
+        purpose: "describe processes and sockets that existed before",
         required: false,
     },
     NeededCapability {
@@ -57,7 +57,7 @@ pub(super) fn effective() -> u64 {
         .unwrap_or(0)
 }
 
-/// Those of [`NEEDED`] that `effective` lacks. `CAP_SYS_ADMIN` stands for BPF and PERFMON.
+/// Those of [`NEEDED`] that `effective` lacks. `CAP_SYS_ADMIN` includes BPF and PERFMON.
 pub(super) fn missing(effective: u64) -> impl Iterator<Item = &'static NeededCapability> {
     let has = move |bit: u32| effective >> bit & 1 == 1;
     NEEDED
@@ -81,7 +81,7 @@ pub(super) fn refusal() -> Option<String> {
     let all: Vec<_> = NEEDED.iter().map(|n| n.name).collect();
     Some(format!(
         "watching containers needs root (try sudo hullwatch) or the capabilities {}; \
-         hullwatch demo and hullwatch replay FILE need nothing",
+         hullwatch demo and hullwatch replay FILE need no privileges",
         all.join(", ")
     ))
 }

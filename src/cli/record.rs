@@ -54,7 +54,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
         return record_ring::run(directory, &args.ring, &args.live, sinks, args.duration);
     }
     let Some(file) = &args.file else {
-        return Err(CliError::expected("name the file to create, or --ring DIR"));
+        return Err(CliError::expected("give a file to create, or --ring DIR"));
     };
     if args.detach {
         return detach(file);
@@ -131,7 +131,7 @@ fn detach(file: &Path) -> Result<ExitCode, CliError> {
         return Ok(ExitCode::from(code.unwrap_or(2)));
     }
     print_message(format!(
-        "recording into {name} as process {pid}: hullwatch attach shows it, hullwatch stop ends \
+        "recording to {name} as process {pid}: hullwatch attach shows it, hullwatch stop ends \
          it; messages go to {log}",
         name = file.display(),
         pid = child.id(),

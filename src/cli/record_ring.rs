@@ -19,7 +19,8 @@ use crate::{system, user_files};
 
 /// Between two looks at sizes and ages.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// How long a predecessor that was killed may hold the ring: the kernel detaches its programs first.
+/// How long a predecessor that was killed may hold the ring: the kernel detaches its programs
+/// first.
 const PREDECESSOR: Duration = Duration::from_secs(10);
 /// The file whose lock a recorder of the ring holds.
 const LOCK: &str = "lock";
@@ -57,8 +58,8 @@ pub(super) struct RingArgs {
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = live::duration, requires = "directory")]
     segment: Duration,
 
-    /// Keep the segment of a finding of this severity or above, and the one before it, until hullwatch
-    /// ring release
+    /// Keep the segment of a finding of this severity or above, and the one before it, until
+    /// hullwatch ring release
     #[arg(long, value_name = "SEVERITY", requires = "directory")]
     pin: Option<Severity>,
 }
@@ -147,7 +148,7 @@ impl RingRecorder<'_> {
             self.current = next;
             self.begun = Instant::now();
             if let Some(Err(error)) = before {
-                print_message(format!("{error}; recording goes on in another segment"));
+                print_message(format!("{error}; recording continues in another segment"));
             }
         }
         let free = free(self.directory);
@@ -157,13 +158,13 @@ impl RingRecorder<'_> {
             .map_err(|error| error.to_string())?;
         for pinned in &done.pinned {
             print_message(format!(
-                "{}: pinned, but removed: nothing else was left to make room",
+                "{}: pinned, but removed, since no other segment was left to free space",
                 pinned.display()
             ));
         }
         if done.exceeded && !self.exceeded {
             print_message(format!(
-                "{}: less room than --max-size and --min-free ask for, and nothing is left to remove",
+                "{}: --max-size or --min-free is exceeded, and no segment is left to remove",
                 self.directory.display()
             ));
         }
@@ -220,7 +221,7 @@ fn lock(directory: &Path) -> Result<File, String> {
             .custom_flags(i32::try_from(nofollow).unwrap_or(0))
             .open(path.join(LOCK))
     })
-    .map_err(|error| format!("cannot record into it: {error}"))
+    .map_err(|error| format!("cannot record to it: {error}"))
     .and_then(|file| {
         let until = Instant::now() + PREDECESSOR;
         loop {
@@ -230,7 +231,7 @@ fn lock(directory: &Path) -> Result<File, String> {
                     std::thread::sleep(Duration::from_millis(50));
                 }
                 Err(TryLockError::WouldBlock) => {
-                    return Err("another hullwatch records into this directory".to_owned());
+                    return Err("another hullwatch is recording to this directory".to_owned());
                 }
                 Err(TryLockError::Error(error)) => return Err(format!("cannot lock it: {error}")),
             }

@@ -23,8 +23,8 @@ use crate::tui::ReplayFrom;
 /// JSON lines. Exit code 2 when the file is damaged.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The recording file, plain or .zst, or the directory of record --ring: on a screen its present,
-    /// in the last segment; else all segments
+    /// The recording file, plain or .zst, or the directory of record --ring: on a screen its
+    /// present, in the last segment; else all segments
     file: PathBuf,
 
     /// In a directory, show this moment, in its segment: -2h, or a date and time
@@ -79,7 +79,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     }
     if args.at.is_some() {
         return Err(CliError::expected(format!(
-            "{}: --at chooses a segment of a directory, and this is a file",
+            "{}: --at selects a segment of a directory, but this is a file",
             args.file.display()
         )));
     }

@@ -86,7 +86,7 @@ pub(super) fn all(ring: &Path) -> Result<Vec<RingSegment>, CliError> {
         |why: &dyn std::fmt::Display| CliError::expected(format!("{}: {why}", ring.display()));
     let all = segments(ring).map_err(|error| fail(&error))?;
     if all.is_empty() {
-        return Err(fail(&"no segments of hullwatch record --ring are in it"));
+        return Err(fail(&"it contains no segments of hullwatch record --ring"));
     }
     Ok(all)
 }
@@ -112,7 +112,7 @@ pub(super) fn moment(text: &str) -> Result<Timestamp, String> {
         return super::live::duration(ago).map(|ago| system::now().minus(ago));
     }
     Timestamp::parse(text)
-        .map_err(|_| format!("{text:?} is no moment: write -2h or 2026-01-31T14:03:00Z"))
+        .map_err(|_| format!("{text:?} is not a moment: write -2h or 2026-01-31T14:03:00Z"))
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ pub(super) struct Args {
 /// Whether a rule works on this host, tested by loading the probes.
 fn here(rule: &RuleInfo) -> String {
     if let Some(refusal) = privileges::refusal() {
-        return format!("not known, since nothing can be tried: {refusal}");
+        return format!("unknown, since the probes cannot be loaded: {refusal}");
     }
     match Probe::load(&ProbeConfig::default()) {
         Err(error) => format!("blind: {error}"),

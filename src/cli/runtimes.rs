@@ -59,7 +59,7 @@ impl RuntimeArgs {
         let docker = asks(RuntimeChoice::Docker);
         if self.docker_host.is_some() && !docker {
             return Err(CliError::expected(
-                "--docker-host is of no use when --runtime leaves docker out",
+                "--docker-host has no effect when --runtime excludes docker",
             ));
         }
         Ok(RuntimeOptions {

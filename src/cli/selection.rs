@@ -50,7 +50,7 @@ pub(super) fn what(text: &str) -> Result<LineTypes, String> {
                 }
                 None => {
                     return Err(format!(
-                        "no such event type; known are all, findings, {}",
+                        "unknown event type; use all, findings or one of {}",
                         KNOWN_TYPES.join(", ")
                     ));
                 }

@@ -31,18 +31,20 @@ type Means = (String, Box<dyn Delivery>);
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct SinkArgs {
     /// Report incidents of this severity or above, and again when they grow: by --notify-command,
-    /// --notify-webhook-file, --notify-journal or --notify-syslog [default: high when one of these is
-    /// given]
+    /// --notify-webhook-file, --notify-journal or --notify-syslog [default: high when one of these
+    /// is given]
     #[arg(long, value_name = "SEVERITY")]
     notify: Option<Severity>,
 
-    /// Run this command for each incident reported, with the incident as JSON on its standard input; its
-    /// words are split as a shell does, but no shell runs. Under sudo it runs as the calling user
+    /// Run this command for each incident reported, with the incident as JSON on its standard
+    /// input; its words are split as a shell does, but no shell runs. Under sudo it runs as the
+    /// calling user
     #[arg(long, value_name = "COMMAND")]
     notify_command: Option<String>,
 
-    /// Post each incident reported to the URL in the first line of this file; further lines are headers,
-    /// Name: value. Without a file the URL in $HULLWATCH_NOTIFY_WEBHOOK is used, if --notify is given
+    /// Post each incident reported to the URL in the first line of this file; further lines are
+    /// headers, Name: value. Without a file the URL in $HULLWATCH_NOTIFY_WEBHOOK is used, if
+    /// --notify is given
     #[arg(long, value_name = "FILE")]
     notify_webhook_file: Option<PathBuf>,
 
@@ -63,8 +65,8 @@ pub(super) struct SinkArgs {
     #[arg(long, value_name = "NUMBER", default_value = "20", value_parser = clap::value_parser!(u32).range(1..))]
     notify_limit: u32,
 
-    /// Send findings and incidents as OpenTelemetry logs to this collector (OTLP over HTTP; /v1/logs is
-    /// added), e.g. http://localhost:4318
+    /// Send findings and incidents as OpenTelemetry logs to this collector (OTLP over HTTP;
+    /// /v1/logs is added), e.g. http://localhost:4318
     #[arg(long, value_name = "URL")]
     otlp: Option<String>,
 
@@ -81,7 +83,8 @@ pub(super) struct SinkArgs {
     #[arg(long, value_name = "FILE", requires = "otlp")]
     otlp_headers_file: Option<PathBuf>,
 
-    /// Answer GET /metrics on this address for Prometheus, e.g. 127.0.0.1:9469; to whoever can reach it
+    /// Serve GET /metrics for Prometheus on this address, e.g. 127.0.0.1:9469, to anybody who can
+    /// reach it
     #[arg(long, value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,
 
@@ -113,7 +116,7 @@ impl SinkArgs {
         }
         if self.notify.is_some() && watcher.is_empty() {
             return Err(CliError::expected(format!(
-                "--notify: nobody is named to tell: add --notify-command, --notify-webhook-file, \
+                "--notify has no receiver: add --notify-command, --notify-webhook-file, \
                  --notify-journal or --notify-syslog, or set {WEBHOOK}"
             )));
         }
@@ -147,7 +150,7 @@ impl SinkArgs {
             let words = shlex::split(command).unwrap_or_default();
             let [program, ..] = words.as_slice() else {
                 return Err(CliError::expected(format!(
-                    "--notify-command {command:?}: it is no command, or a quote in it is not closed"
+                    "--notify-command {command:?}: the command is empty, or a quote is not closed"
                 )));
             };
             let name = format!("command {program}");
@@ -187,7 +190,7 @@ impl SinkArgs {
         let target = HttpTarget::new(url, headers).map_err(wrong)?;
         if target.has_userinfo() {
             return Err(wrong(
-                "a password in an argument is seen by everybody: write a header into a file, \
+                "every user can see a password in an argument: put a header into a file and use \
                  --otlp-headers-file"
                     .to_owned(),
             ));
@@ -334,8 +337,8 @@ impl Sinks {
 /// How many messages a sink did not deliver, and why.
 fn undelivered(status: &SinkStatus) -> String {
     let parts = [
-        (status.withheld, "beyond the limit a minute"),
-        (status.dropped, "while too many waited"),
+        (status.withheld, "over the rate limit"),
+        (status.dropped, "queue full"),
         (status.failed, "given up"),
     ];
     let parts = parts.iter().filter(|(count, _)| *count > 0);
@@ -354,27 +357,27 @@ fn undelivered(status: &SinkStatus) -> String {
 /// What was reported on stderr of each sink.
 #[derive(Debug, Default)]
 struct SinkReporter {
-    said: Vec<(SinkStatus, Option<Instant>)>,
+    reported: Vec<(SinkStatus, Option<Instant>)>,
 }
 
 impl SinkReporter {
     /// What is to be reported now.
     fn news(&mut self, statuses: &[SinkStatus], now: Instant) -> Vec<String> {
         let mut lines = Vec::new();
-        self.said
+        self.reported
             .resize(statuses.len(), (SinkStatus::default(), None));
-        for (status, (said, at)) in statuses.iter().zip(&mut self.said) {
-            match (&said.error, &status.error) {
+        for (status, (reported, at)) in statuses.iter().zip(&mut self.reported) {
+            match (&reported.error, &status.error) {
                 (None, Some(why)) => lines.push(format!("{}: {why}", status.name)),
                 (Some(_), None) => lines.push(format!("{}: it works again", status.name)),
                 _ => {}
             }
-            said.error.clone_from(&status.error);
+            reported.error.clone_from(&status.error);
             let early = at.is_some_and(|at| now.duration_since(at) < INTERVAL);
-            if status.missed() > said.missed() && !early {
+            if status.missed() > reported.missed() && !early {
                 lines.push(undelivered(status));
                 *at = Some(now);
-                *said = status.clone();
+                *reported = status.clone();
             }
         }
         lines

@@ -31,7 +31,7 @@ pub(super) fn path(named: Option<&Path>, name: &str) -> Result<PathBuf, CliError
 pub(super) fn write(path: &Path, text: &str) -> Result<ExitCode, CliError> {
     create(path, text).map_err(|error| {
         let why = match error.kind() {
-            ErrorKind::AlreadyExists => "it exists already, and is left as it is".to_owned(),
+            ErrorKind::AlreadyExists => "it exists already and was not changed".to_owned(),
             _ => format!("cannot create: {error}"),
         };
         CliError::expected(format!("{}: {why}", path.display()))

@@ -27,12 +27,12 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let one = active_recordings::one(args.file.as_deref())?;
     let name = one.path.display();
     let fail = |why: &dyn std::fmt::Display| CliError::expected(format!("{name}: {why}"));
-    let pid = Pid::from_raw(one.pid).ok_or_else(|| fail(&"its recorder is not known"))?;
+    let pid = Pid::from_raw(one.pid).ok_or_else(|| fail(&"its recorder was not found"))?;
     let process = pidfd_open(pid, PidfdFlags::empty()).map_err(|e| fail(&e))?;
     // The descriptor refers to the process that has this pid now, even if it ends meanwhile.
     if !records(one.pid) || !active_recordings::all().contains(&one) {
         return Err(fail(&format!(
-            "process {pid} makes it, which is no hullwatch record: end the recording there",
+            "process {pid} writes it, which is not hullwatch record: end the recording there",
             pid = one.pid
         )));
     }

@@ -42,7 +42,8 @@ pub(super) fn there() -> bool {
 pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     if !there() {
         return Err(CliError::expected(
-            "this is not a terminal; hullwatch watch prints JSON lines, hullwatch list --json a view once",
+            "this is not a terminal; hullwatch watch prints JSON lines, hullwatch list --json \
+             prints a view once",
         ));
     }
     let mut config = args.screen.load()?;

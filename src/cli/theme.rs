@@ -62,9 +62,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
                 writeln!(out, "  contrast {ratio:4.1}, needs {needs}: {token}")?;
             }
         }
-        // Of a theme that is wrong only what is wrong is told; of a good one how good it is.
-        let told = report.closest.iter();
-        for pair in told.filter(|pair| report.good() || pair.delta < DISTANCE) {
+        // For a bad theme only the failures are printed; for a good one its closest pairs.
+        let pairs = report.closest.iter();
+        for pair in pairs.filter(|pair| report.good() || pair.delta < DISTANCE) {
             let (one, other) = (pair.one.name(), pair.other.name());
             let (delta, vision) = (pair.delta, pair.vision);
             writeln!(
@@ -76,7 +76,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
             let names: Vec<_> = report.unknown.iter().map(|token| token.name()).collect();
             writeln!(
                 out,
-                "  not measured, the terminal's own colours or no background named: {}",
+                "  not measured (colours of the terminal, or no background given): {}",
                 names.join(" ")
             )?;
         }

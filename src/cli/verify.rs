@@ -41,8 +41,8 @@ pub(super) struct VerifyArgs {
     #[arg(long = "for", value_name = "TIME", value_parser = live::duration, default_value = "10s", requires = "verify")]
     time: Duration,
 
-    /// With --verify: a command that must succeed inside each copy, run without a shell [default: the
-    /// health check, else the learned ports must be open]
+    /// With --verify: a command that must succeed inside each copy, run without a shell [default:
+    /// the health check, else the learned ports must be open]
     #[arg(long, value_name = "CMD", value_parser = command, requires = "verify")]
     probe: Option<CommandWords>,
 
@@ -156,7 +156,7 @@ pub(super) fn print(report: &VerifyReport, out: &mut impl Write) -> Result<ExitC
         writeln!(out, "{:<8} {}", "untried", words(&advice.setting))?;
     }
     match report.taken_out.as_slice() {
-        [] => writeln!(out, "works with all that was tried")?,
+        [] => writeln!(out, "works with all tested settings")?,
         taken => {
             let names: Vec<_> = taken.iter().map(|t| t.advice.setting.name()).collect();
             let first = taken[0].why.first().map_or("", String::as_str);

@@ -109,14 +109,14 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
         print_message(format!("{problem}; waiting for it"));
     }
     let deadline = args.duration.map(|d| Instant::now() + d);
-    let mut told = false;
+    let mut reported = false;
     let mut losses = LossReporter::default();
     let mut engine = live::EngineReporter::default();
     let mut clock = live::ClockReporter::default();
     let done = print(&queue, || {
-        if !told && let Some(error) = live::recording_error(&live) {
-            told = true;
-            print_message(format!("{error}; watching goes on without recording"));
+        if !reported && let Some(error) = live::recording_error(&live) {
+            reported = true;
+            print_message(format!("{error}; watching continues without recording"));
         }
         engine.look(&live);
         clock.look(&live);
@@ -148,7 +148,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let lost_events = lines.lock().lost();
     if lost_events > 0 {
         print_message(format!(
-            "{lost_events} events were lost in all; findings may be missing"
+            "{lost_events} events were lost in total; findings may be missing"
         ));
     }
     let unheld = lines.lock().unheld;

@@ -43,7 +43,7 @@ pub(super) fn run(
                 past.settle();
             }
         }
-        // Nobody waits for a second one.
+        // Only the first batch is waited for.
         let _ = first.try_send(());
     }
 }

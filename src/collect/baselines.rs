@@ -15,11 +15,11 @@ use crate::baseline::parse;
 use crate::event::BaselineChange;
 use crate::user_files;
 
-/// Between two looks.
+/// Interval between two checks.
 const LOOK: Duration = Duration::from_millis(500);
-/// Changes that may wait.
+/// Maximum number of queued changes.
 const WAITING: usize = 64;
-/// Files of a directory.
+/// Maximum number of files of a directory.
 const MOST: usize = 1_024;
 
 /// Watches a file or a directory of baselines on a thread of its own.
@@ -29,14 +29,14 @@ pub(super) struct BaselineWatch {
 }
 
 impl BaselineWatch {
-    /// Begins to watch; what is there comes out of the receiver first, then what changes.
+    /// Starts watching; the receiver first gets the existing files, then changes.
     pub(super) fn start(path: PathBuf) -> std::io::Result<(Self, Receiver<BaselineChange>)> {
         let (out, changes) = crossbeam_channel::bounded(WAITING);
         let stop = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&stop);
+        let stopping = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
             .name("baselines".to_owned())
-            .spawn(move || watch(&path, &out, &told))?;
+            .spawn(move || watch(&path, &out, &stopping))?;
         let watch = Self {
             stop,
             thread: Some(thread),
@@ -50,7 +50,7 @@ impl Drop for BaselineWatch {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
-            // A thread that panicked has said so on stderr.
+            // A panicked thread has reported it on stderr.
             let _ = thread.join();
         }
     }
@@ -75,20 +75,22 @@ fn files(path: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// What became of a file.
+/// The event about a file that was read, refused or removed.
 fn read(path: &Path) -> BaselineChange {
     let mut change = BaselineChange {
         file: path.display().to_string(),
         ..BaselineChange::default()
     };
     match user_files::read(path) {
-        Err(why) => change.refused = Some(format!("{why}; what held before still holds")),
+        Err(why) => change.refused = Some(format!("{why}; the previous content stays in force")),
         Ok(text) => {
             let hash = Sha256::digest(text.as_bytes());
             change.sha256 = hash.iter().map(|b| format!("{b:02x}")).collect();
             match parse(&text) {
                 Ok(_) => change.content = Some(text),
-                Err(why) => change.refused = Some(format!("{why}; what held before still holds")),
+                Err(why) => {
+                    change.refused = Some(format!("{why}; the previous content stays in force"))
+                }
             }
         }
     }
@@ -100,7 +102,7 @@ fn watch(path: &Path, out: &Sender<BaselineChange>, stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
         let there = files(path);
         for file in &there {
-            // Taken before reading: a change while it is read is seen at the next look.
+            // Taken before reading: a change during the read is noticed at the next check.
             let now = version(file);
             if known.get(file).is_some_and(|(seen, _)| *seen == now) {
                 continue;
@@ -133,7 +135,7 @@ fn watch(path: &Path, out: &Sender<BaselineChange>, stop: &AtomicBool) {
     }
 }
 
-/// Hands a change over; false when nobody takes it any more.
+/// Queues a change; false when the receiver is gone.
 fn send(mut change: BaselineChange, out: &Sender<BaselineChange>, stop: &AtomicBool) -> bool {
     loop {
         match out.send_timeout(change, LOOK) {

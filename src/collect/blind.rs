@@ -1,4 +1,4 @@
-//! Facts that this host cannot give, and the rules that are blind without them.
+//! Kinds of facts that this host cannot provide, and the rules that are blind without them.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use crate::detect::{Requirement, RuleInfo};
 use crate::probe::Report;
 use crate::recording::BlindRule;
 
-/// Facts that need a kernel program, by the program.
+/// Kinds of facts by the kernel program that provides them.
 const GIVEN: &[(&str, &[Requirement])] = &[
     (
         "file_exit",
@@ -25,10 +25,11 @@ const GIVEN: &[(&str, &[Requirement])] = &[
     ("dns_ingress", &[Requirement::Dns]),
 ];
 
-/// Facts that are missing, each with the reason.
+/// Missing kinds of facts, each with the reason.
 pub type Missing = BTreeMap<Requirement, String>;
 
-/// Facts missing by the probes' report; `engine` is whether an engine is asked.
+/// The kinds of facts that are missing by the probes' report; `engine` is whether an engine is
+/// queried.
 #[must_use]
 pub fn missing(report: &Report, engine: bool) -> Missing {
     let mut missing = Missing::new();
@@ -41,12 +42,12 @@ pub fn missing(report: &Report, engine: bool) -> Missing {
         }
     }
     if !engine {
-        missing.insert(Requirement::Engine, "no engine is asked".to_owned());
+        missing.insert(Requirement::Engine, "no engine is queried".to_owned());
     }
     missing
 }
 
-/// Why a rule is blind, when it is.
+/// Why a rule is blind, if it is.
 #[must_use]
 pub fn why(rule: &RuleInfo, missing: &Missing) -> Option<BlindRule> {
     let (fact, why) = rule

@@ -1,5 +1,5 @@
-//! Containers whose cgroup does not identify them: recognised by the pid namespace of a process, which
-//! also ends them.
+//! Containers whose cgroup does not identify them: recognised, and ended, by the pid namespace of a
+//! process.
 
 use super::collector::Collector;
 use crate::containers::{FoundByNamespace, by_namespace, is_selftest, pid_namespace, snapshot};
@@ -8,7 +8,7 @@ use crate::probe::Due;
 use crate::state::Owner;
 
 impl Collector<'_> {
-    /// Whose the event of a process in this cgroup or pid namespace is; `None`: nobody asked for it.
+    /// The owner of an event by its cgroup or pid namespace; `None`: the event is not wanted.
     pub(super) fn owner(
         &mut self,
         ts: Timestamp,
@@ -24,15 +24,16 @@ impl Collector<'_> {
         if !matches!(owner, Some(Some(_)))
             && let Kind::File(file) = kind
         {
-            // Fetched later, its repeats would be those of the container that has the number then.
+            // If fetched later, its repeats would be counted for the container that has the number
+            // then.
             self.repeats(ts, Due::Operation(pid, file));
         }
         owner
     }
 
-    /// Whose the event of a process is that the kernel programs let in by its pid namespace: a
-    /// container's, or the host's, as a browser's sandbox is. `None`: nobody asked for it. A namespace
-    /// of no container is shut out; what came of it until then is the host's.
+    /// The owner of an event that the kernel programs let in by its pid namespace: a container, or
+    /// the host, as for a browser's sandbox. `None`: the event is not wanted. A namespace that
+    /// belongs to no container is excluded; its earlier events belong to the host.
     fn owner_by_namespace(
         &mut self,
         ts: Timestamp,
@@ -42,15 +43,15 @@ impl Collector<'_> {
         kind: &Kind,
     ) -> Option<Owner> {
         let mut known = self.directory.lookup(namespace).cloned();
-        // The kernel gives the number of a namespace that ended to the next one.
+        // The kernel reuses the number of an ended namespace.
         let is_first = matches!(kind, Kind::Exec(exec) if !exec.runtime && nspid == 1);
         if let Some(id) = &known {
             if is_first && self.is_over(id, namespace) {
                 self.gone(ts, namespace);
                 known = None;
             } else if !is_first && self.lifecycle.has_ended(id) && !matches!(kind, Kind::Exit(_)) {
-                // All its processes were killed with its init: this one set up the next namespace of that
-                // number, which its first exec tells.
+                // All its processes were killed with its init: this one set up the next namespace
+                // with that number, as its first exec shows.
                 return self.host.then_some(None);
             } else if !is_first || self.lifecycle.init(id) == Some(pid) {
                 return Some(known);
@@ -59,7 +60,7 @@ impl Collector<'_> {
         if let Some(owner) = self.refused.get(&namespace).filter(|_| !is_first) {
             return owner.clone();
         }
-        // Its cgroup was reported meanwhile, or is about to be.
+        // Its cgroup was reported meanwhile, or will be in a moment.
         let by_cgroup = snapshot::Membership::new(&self.directory).by_cgroup(pid);
         if by_cgroup.as_ref().is_some_and(is_selftest) {
             return self.refuse(namespace, pid, None);
@@ -87,7 +88,7 @@ impl Collector<'_> {
             if known.is_some() {
                 return Some(known);
             }
-            // The host's, while that is watched.
+            // It belongs to the host, while that is watched.
             return self.refuse(namespace, pid, self.host.then_some(None));
         };
         let id = found.container.id.clone();
@@ -101,14 +102,13 @@ impl Collector<'_> {
         Some(Some(id))
     }
 
-    /// True when the container's init ended, and with it the pid namespace.
+    /// Whether the container's init ended, and with it the pid namespace.
     fn is_over(&self, id: &ContainerId, namespace: u64) -> bool {
         let lives = |init| pid_namespace::namespace_of(init) == Some(namespace);
         self.lifecycle.has_ended(id) || self.lifecycle.init(id).is_some_and(|init| !lives(init))
     }
 
-    /// Shuts out a pid namespace, of which this is a process; `owner` is whose the events are that came
-    /// of it until then.
+    /// Excludes a pid namespace, of which this is a process; `owner` owns its earlier events.
     fn refuse(&mut self, namespace: u64, pid: u32, owner: Option<Owner>) -> Option<Owner> {
         let ends = || pid_namespace::will_end(namespace, pid);
         self.probe.refuse(namespace, ends);
@@ -116,7 +116,8 @@ impl Collector<'_> {
         owner
     }
 
-    /// Reports a container whose cgroup does not identify it; `pid` is a process of it, or its supervisor.
+    /// Reports a container whose cgroup does not identify it; `pid` is a process of it, or its
+    /// supervisor.
     fn begin_by_namespace(&mut self, ts: Timestamp, found: &FoundByNamespace, pid: u32) {
         self.directory.adopt(found);
         self.born(ts, found.container.clone());
@@ -135,7 +136,7 @@ impl Collector<'_> {
             }
             self.probe.dismiss(found.namespace);
         } else if let Err(error) = self.probe.admit(found.namespace) {
-            // Let in already, unless a sandbox that had the number before was shut out meanwhile.
+            // Included already, unless a sandbox that had the number before was excluded meanwhile.
             let id = Some(found.container.id.clone());
             self.lost(ts, id, LostReason::MapFull, 0, error.to_string());
         }

@@ -1,26 +1,26 @@
-//! What the program may do once the probes are attached: less.
+//! Drops capabilities once the probes are attached.
 //!
-//! What containers send is decoded, compared and drawn after that. Attaching needs CAP_PERFMON and
-//! CAP_NET_ADMIN; what stays attached needs neither.
+//! Data from containers is decoded, compared and drawn only after that. Attaching needs CAP_PERFMON
+//! and CAP_NET_ADMIN; what stays attached needs neither.
 
 use rustix::thread::CapabilitySet;
 
 use crate::system::keep_capabilities;
 
-/// What is needed all the while.
+/// Capabilities needed while watching.
 const KEPT: CapabilitySet = CapabilitySet::BPF
     // Facts of processes, and files as they see them.
     .union(CapabilitySet::SYS_PTRACE)
     .union(CapabilitySet::DAC_READ_SEARCH)
-    // What overlay notes about files: attributes that are for this capability alone.
+    // Overlay's extended attributes, which need this capability.
     .union(CapabilitySet::SYS_ADMIN)
     // The engine's socket.
     .union(CapabilitySet::DAC_OVERRIDE);
 
-/// Gives up, for this thread and those it starts from now on, every capability that watching does
-/// not need, and the way to get one back by running a program.
+/// Drops, for this thread and those it starts from now on, every capability that watching does not
+/// need, and prevents regaining one by running a program.
 pub fn give_up() {
-    // Giving up cannot be refused; if it were, watching would go on as before.
+    // Dropping cannot be refused; if it were, watching would continue as before.
     let _ = keep_capabilities(KEPT);
 }
 

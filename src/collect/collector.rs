@@ -32,15 +32,15 @@ use crate::response::ResponseResult;
 use crate::state::Owner;
 use crate::system::OwnProcess;
 
-/// How long records gather in the kernel's buffer.
+/// Interval at which the kernel's buffer is read.
 const POLL: Duration = Duration::from_millis(20);
-/// Messages of the engine that may wait.
+/// Maximum number of queued engine messages.
 const MAX_MESSAGES: usize = 1024;
-/// Responses that wait to be shown; further ones are in the stream alone.
+/// Maximum number of responses that wait to be shown; further ones are only in the stream.
 const MAX_ANSWERED: usize = 16;
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The collector's thread, with what it keeps between two rounds.
+/// The collector's thread with its state between two rounds.
 pub(super) struct Collector<'a> {
     pub(super) probe: Probe,
     pub(super) directory: CgroupDirectory,
@@ -61,7 +61,7 @@ pub(super) struct Collector<'a> {
     pub(super) queue: EventQueue<'a>,
     pub(super) scans: Option<ScanQueue>,
     pub(super) lost_total: u64,
-    /// Pid namespaces shut out since the last tick, and whose their events are.
+    /// Pid namespaces excluded since the last tick, and the owners of their events.
     pub(super) refused: BTreeMap<u64, Option<Owner>>,
     /// The host's own processes are watched as well.
     pub(super) host: bool,
@@ -70,7 +70,7 @@ pub(super) struct Collector<'a> {
     pub(super) shared: &'a LiveShared,
 }
 
-/// Where events come from beside the probes.
+/// Further sources of events beside the probes.
 pub(super) struct CollectorInputs {
     pub(super) engine: Option<RuntimeOptions>,
     pub(super) policy: Receiver<PolicyChange>,
@@ -79,7 +79,7 @@ pub(super) struct CollectorInputs {
     pub(super) responses: Receiver<ResponseResult>,
 }
 
-/// Runs until asked to stop; then takes what is still queued.
+/// Runs until asked to stop; then handles the queued messages.
 pub(super) fn run(
     probe: Probe,
     host: bool,
@@ -89,7 +89,8 @@ pub(super) fn run(
 ) {
     let (found, compared) = crossbeam_channel::bounded(1024);
     let comparisons = Comparer::start(found).ok().map(Comparisons::new);
-    // After the probes are attached: what begins meanwhile is seen by both, never by none.
+    // After the probes are attached: anything that begins meanwhile is seen by both, never by
+    // neither.
     let (directory, existing) = by_namespace::scan();
     let mut collector = Collector {
         probe,
@@ -116,10 +117,10 @@ pub(super) fn run(
         own: OwnProcess::find(),
         shared,
     };
-    tracing::info!(containers = existing.len(), "listing what is there");
+    tracing::info!(containers = existing.len(), "listing existing containers");
     collector.begin(host, &existing);
     collector.engine = from.engine.map(|options| {
-        // Full, it holds up the engine's thread only.
+        // When full it blocks the engine's thread only.
         let (out, messages) = crossbeam_channel::bounded(MAX_MESSAGES);
         (containers::start(options, out), messages)
     });
@@ -167,7 +168,7 @@ impl Collector<'_> {
             }
         }
         let event = Event {
-            // Numbered by the core thread, so that a dropped one leaves no hole.
+            // The core thread numbers events, so that a dropped one leaves no gap.
             seq: 0,
             ts,
             container,
@@ -222,8 +223,8 @@ impl Collector<'_> {
         self.push(ts, Some(id.clone()), Kind::Container(Box::new(event)));
     }
 
-    /// A container's cgroup appeared: its events are wanted, whatever the kernel programs made of
-    /// its name.
+    /// A container's cgroup appeared: includes its events, however the kernel programs judged its
+    /// name.
     pub(super) fn born(&mut self, ts: Timestamp, found: FoundContainer) {
         tracing::debug!(id = ?found.id, path = found.path, "cgroup of a container");
         if let Err(error) = self.probe.admit(found.cgroup) {
@@ -283,7 +284,7 @@ impl Collector<'_> {
         }
     }
 
-    /// Counts that nothing came after, of file operations.
+    /// Reports counts of repeated file operations that no later record carries.
     pub(super) fn repeats(&mut self, now: Timestamp, of: Due<'_>) {
         let mut counted = Vec::new();
         self.probe
@@ -309,7 +310,7 @@ impl Collector<'_> {
                 let Some(container) = self.owner(ts, cgroup, pid, nspid, &kind) else {
                     return;
                 };
-                // In a container, what this program does to watch would be an attack by others.
+                // This program's own work inside a container would look like an attack.
                 if self.own.is(cgroup, pid, nspid) {
                     return;
                 }
@@ -332,7 +333,7 @@ impl Collector<'_> {
     pub(super) fn gone(&mut self, ts: Timestamp, place: u64) {
         self.repeats(ts, Due::Cgroup(place));
         if self.directory.lookup(place).is_some() {
-            // Later nobody would know whose losses they are.
+            // Later the owner of their losses would be unknown.
             self.report_losses(ts);
         }
         if let Some(container) = self.directory.gone(place)
@@ -387,11 +388,11 @@ impl Collector<'_> {
     fn message(&mut self, message: RuntimeMessage) {
         match message {
             RuntimeMessage::Update(kind, mut update) => {
-                // containerd tells no more of an end than the kernel does, and not sooner.
+                // containerd reports no more about an end than the kernel does, and not sooner.
                 if kind == EngineKind::Docker {
                     self.lifecycle.kept_by_engine(&update.id);
                 }
-                self.unwatched.told(&update.id, &update.event);
+                self.unwatched.reported(&update.id, &update.event);
                 if matches!(update.event.action, ContainerAction::Died(_))
                     && !self.lifecycle.end(&update.id)
                 {

@@ -9,18 +9,18 @@ use crate::event::{
     Bytes, ContainerId, Event, FileFacts, FileOp, Filesystem, Kind, Origin, Timestamp,
 };
 
-/// Files remembered as asked for; beyond it they may be asked for again.
+/// Maximum number of remembered files; beyond it a file may be compared again.
 const MAX_ASKED: usize = 65_536;
 
-/// Processes that have opened programs for writing.
+/// Maximum number of processes that opened programs for writing.
 const MAX_OPENED: usize = 1024;
-/// Programs of one process that are compared when it ends.
+/// Maximum number of programs of one process that are compared when it ends.
 const MAX_OPENED_EACH: usize = 32;
 
 /// A file's identity and content version.
 type FileVersion = (ContainerId, u64, u32, Timestamp, u64);
 
-/// What was asked.
+/// Requested comparisons.
 pub(super) struct Comparisons {
     comparer: Comparer,
     asked: FxHashSet<FileVersion>,
@@ -44,7 +44,7 @@ impl Comparisons {
             .retain(|_, files| files.iter().all(|file| file.0 != *id));
     }
 
-    /// Asks for a comparison when the event executes a file of the writable layer.
+    /// Requests a comparison when the event executes a file of the writable layer.
     pub(super) fn look(&mut self, event: &Event, facts: &ContainerFacts) {
         let Some(container) = &event.container else {
             return;
@@ -78,10 +78,10 @@ impl Comparisons {
         }
     }
 
-    /// A process ended: what it has written is there.
+    /// A process ended: its written content is complete.
     fn written(&mut self, known: &ContainerFacts, pid: u32) {
         for (container, path, file) in self.opened.remove(&pid).unwrap_or_default() {
-            // The writer is gone, and so is its view of the files: the init's is the same.
+            // The writer has ended, and with it its view of the files: the init's view is the same.
             let info = known.get(&container).cloned().unwrap_or_default();
             let request = CompareRequest {
                 pid: info.init_pid,
@@ -91,7 +91,7 @@ impl Comparisons {
                 ino: 0,
                 dev: file.dev,
             };
-            // One that finds no room is counted.
+            // Refused requests are counted.
             let _ = self.comparer.request(request);
         }
     }
@@ -127,7 +127,7 @@ impl Comparisons {
         }
     }
 
-    /// Requests that found no room since the last call.
+    /// Requests refused since the last call.
     pub(super) fn take_dropped(&self) -> u64 {
         self.comparer.take_dropped()
     }

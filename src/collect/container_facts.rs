@@ -1,15 +1,15 @@
-//! The facts of containers as comparisons and scans need them, while the containers are there.
+//! Facts about containers for comparisons and scans, while the containers exist.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::event::{ContainerId, ContainerInfo};
 
-/// Ticks for which a container's facts are kept while it does not run: they come a little before
-/// it begins. Those that come after its end, as an engine's answers do, must not stay.
+/// Ticks for which the facts of a container that does not run are kept: they come a little before
+/// it begins. Facts that come after its end, such as an engine's late answers, must be dropped.
 const IDLE: u32 = 60;
 
-/// Facts by container. Those of what does not run go by themselves.
+/// Facts by container. Those of containers that do not run expire.
 #[derive(Debug, Default)]
 pub(super) struct ContainerFacts {
     known: BTreeMap<ContainerId, (Arc<ContainerInfo>, u32)>,
@@ -26,12 +26,12 @@ impl ContainerFacts {
         self.known.remove(id);
     }
 
-    /// What is known of it.
+    /// The facts about a container.
     pub(super) fn get(&self, id: &ContainerId) -> Option<&Arc<ContainerInfo>> {
         self.known.get(id).map(|(info, _)| info)
     }
 
-    /// Lets go of what has not run for a while.
+    /// Drops facts of containers that have not run for a while.
     pub(super) fn tick(&mut self, runs: impl Fn(&ContainerId) -> bool) {
         self.known.retain(|id, (_, idle)| {
             *idle = if runs(id) { 0 } else { *idle + 1 };

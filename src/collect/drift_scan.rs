@@ -1,4 +1,5 @@
-//! When containers' files are compared with their images, and the thread that does it.
+//! Schedules comparisons of containers' files with their images, and runs the thread that does
+//! them.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -14,10 +15,10 @@ use crate::containers::inventory::{Inventory, locate};
 use crate::drift::{DriftScanner, ScanProgress, Tally, be_modest, from_engine};
 use crate::event::{ContainerId, ContainerInfo, DriftScan, DriftScanCause, Runtime};
 
-/// Scans that may wait; more are counted as not made.
+/// Maximum number of waiting scans; more are counted as not made.
 const QUEUE: usize = 1024;
 
-/// The container being scanned, and how far it is.
+/// The container being scanned, and the progress.
 pub(super) type Current = Mutex<Option<(ContainerId, Arc<ScanProgress>)>>;
 
 struct ScanRequest {
@@ -26,16 +27,16 @@ struct ScanRequest {
     cause: DriftScanCause,
 }
 
-/// Decides what is scanned, and takes the results in.
+/// Decides which containers are scanned, and takes the results.
 pub(super) struct ScanQueue {
     requests: Sender<ScanRequest>,
     results: Receiver<(ContainerId, DriftScan)>,
     /// There before watching began, and not scanned yet.
     unscanned: BTreeSet<ContainerId>,
     busy: BTreeSet<ContainerId>,
-    /// Files were copied in while it was scanned or waited for that.
+    /// Files were copied in while it was scanned or waited for a scan.
     copied: BTreeSet<ContainerId>,
-    /// Results of the last turn: the kernel's earlier records are to be taken first.
+    /// Results of the last turn: earlier records of the kernel must be handled first.
     held: Vec<(ContainerId, DriftScan)>,
     skipped: u64,
     interval: Option<Duration>,
@@ -79,8 +80,8 @@ impl ScanQueue {
         }
     }
 
-    /// Files were copied into the container from outside, which no event of a process reports. A scan
-    /// that is under way may have passed them: then another one follows.
+    /// Files were copied into the container from outside, which no event of a process reports. A
+    /// scan under way may have missed them: then another one follows.
     pub(super) fn copied_in(&mut self, id: &ContainerId, facts: &ContainerFacts) {
         if self.busy.contains(id) {
             self.copied.insert(id.clone());
@@ -95,7 +96,7 @@ impl ScanQueue {
         self.unscanned.remove(id);
     }
 
-    /// Asks for a scan; one that already waits is enough.
+    /// Requests a scan, unless one waits already.
     pub(super) fn ask(&mut self, id: &ContainerId, cause: DriftScanCause, facts: &ContainerFacts) {
         if !self.busy.insert(id.clone()) {
             return;
@@ -127,7 +128,7 @@ impl ScanQueue {
             .is_some_and(|every| self.last.elapsed() >= every)
         {
             self.last = Instant::now();
-            // Of others it is not known what to compare them with.
+            // For the others the image's layers are not known.
             for id in running.filter(|id| facts.get(id).is_some()) {
                 self.ask(id, DriftScanCause::Interval, facts);
             }
@@ -144,7 +145,7 @@ impl ScanQueue {
         done
     }
 
-    /// Scans that found no room since the last call.
+    /// Scans refused since the last call.
     pub(super) fn take_skipped(&mut self) -> u64 {
         std::mem::take(&mut self.skipped)
     }
@@ -168,7 +169,7 @@ fn work(
         if let Err(why) = &scanned {
             tracing::info!(id = ?id, why, "layers not compared");
         }
-        // Another runtime's container is unknown to the Docker engine.
+        // The Docker engine does not know containers of other runtimes.
         let asked = inventory.filter(|_| info.runtime == Runtime::Docker);
         let scan = scanned.unwrap_or_else(|why| by_engine(asked, &id, why, &mut tally));
         *current.lock() = None;
@@ -190,7 +191,7 @@ fn by_engine(
 ) -> DriftScan {
     let failed = match inventory.map(|inventory| inventory.changes(id)) {
         Some(Ok(changes)) => return from_engine(changes, &why, &mut |d| tally.add(d)),
-        Some(Err(error)) => format!("{why}; asking the engine: {error}"),
+        Some(Err(error)) => format!("{why}; querying the engine failed: {error}"),
         None => why,
     };
     DriftScan {

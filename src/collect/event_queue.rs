@@ -1,4 +1,4 @@
-//! Events on their way to the core thread: bounded; what is dropped is counted by container.
+//! The queue of events to the core thread: bounded; dropped events are counted by container.
 
 use std::collections::BTreeMap;
 
@@ -7,16 +7,17 @@ use crossbeam_channel::{Sender, TrySendError};
 use crate::event::{ContainerId, Event};
 use crate::shedding::shed;
 
-/// Batches that may wait for the core thread.
+/// Maximum number of batches that wait for the core thread.
 pub(super) const QUEUE: usize = 16;
 /// Events in a batch. A quiet container's event waits for no more than [`QUEUE`] batches of others.
 const BATCH: usize = 4_096;
-/// Events that may wait while that queue is full. Of more, half are dropped and counted as lost.
+/// Maximum number of events that wait while that queue is full. Beyond it, half are dropped and
+/// counted as lost.
 const MAX_WAITING: usize = 65_536;
 
 pub(super) struct EventQueue<'a> {
     waiting: Vec<Event>,
-    /// Events that were dropped since they were last taken.
+    /// Events dropped since the last call.
     dropped: BTreeMap<Option<ContainerId>, u64>,
     out: &'a Sender<Vec<Event>>,
 }
@@ -30,7 +31,7 @@ impl<'a> EventQueue<'a> {
         }
     }
 
-    /// Adds an event; the noisiest container's events make room where there is none.
+    /// Adds an event; when the queue is full, events of the noisiest container are dropped.
     pub(super) fn push(&mut self, event: Event) {
         if self.waiting.len() >= MAX_WAITING {
             let dropped = &mut self.dropped;
@@ -49,13 +50,13 @@ impl<'a> EventQueue<'a> {
         std::mem::take(&mut self.dropped)
     }
 
-    /// Gives what waits to the core thread; waits for room only if asked to.
+    /// Sends waiting events to the core thread; blocks only if asked to.
     pub(super) fn hand_on(&mut self, wait: bool) {
         while !self.waiting.is_empty() {
             let later = self.waiting.split_off(self.waiting.len().min(BATCH));
             let batch = std::mem::replace(&mut self.waiting, later);
             if wait {
-                // Fails only when the core thread is gone.
+                // Fails only when the core thread has ended.
                 let _ = self.out.send(batch);
             } else if let Err(TrySendError::Full(mut batch)) = self.out.try_send(batch) {
                 batch.append(&mut self.waiting);

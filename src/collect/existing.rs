@@ -1,11 +1,11 @@
-//! What was there when watching began: containers, their processes and sockets.
+//! Reports containers, processes and sockets that existed when watching began.
 
 use super::collector::Collector;
 use crate::containers::{FoundContainer, runtime_setup, snapshot};
 use crate::event::{ContainerAction, Kind, LostReason};
 
 impl Collector<'_> {
-    /// Reports what was there before.
+    /// Reports everything that existed before.
     pub(super) fn begin(&mut self, host: bool, existing: &[FoundContainer]) {
         let now = self.probe.now();
         let members: Vec<u64> = self.directory.members().map(|(cgroup, _)| cgroup).collect();
@@ -37,7 +37,7 @@ impl Collector<'_> {
                 self.probe.set_up(found.pid);
             }
         }
-        // Before the processes, which are judged by what they are connected to.
+        // Before the processes: rules judge them by their connections.
         for found in sockets {
             let kind = Kind::Socket(Box::new(found.socket));
             self.push_of(now, found.container, found.pid, 0, kind);

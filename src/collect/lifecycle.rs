@@ -1,6 +1,7 @@
-//! Which containers run: from the birth of a cgroup over its first process to its init's end.
+//! Tracks which containers run: from the creation of a cgroup over its first process to the end of
+//! its init.
 //!
-//! A cgroup alone is no container: pods have cgroups that hold only other cgroups, engines leave
+//! A cgroup alone is not a container: pods have cgroups that hold only other cgroups, engines leave
 //! empty ones behind, and a start may fail before anything ran. A container is reported when the
 //! first process is in it.
 
@@ -18,26 +19,26 @@ struct Running {
     cgroup: u64,
     path: String,
     init: Option<u32>,
-    /// A connected engine keeps it and will report its end, with its code.
+    /// A connected engine manages it and will report its end, with the exit code.
     by_engine: bool,
 }
 
 /// The containers that run, and those about to.
 #[derive(Debug, Default)]
 pub(super) struct Lifecycle {
-    /// Recognised cgroups that no process was seen in yet.
+    /// Recognised cgroups in which no process was seen yet.
     pending: BTreeMap<ContainerId, FoundContainer>,
     running: BTreeMap<ContainerId, Running>,
     ended: BTreeSet<ContainerId>,
 }
 
 impl Lifecycle {
-    /// A container's cgroup was made.
+    /// A container's cgroup was created.
     pub(super) fn born(&mut self, found: FoundContainer) {
         self.pending.insert(found.id.clone(), found);
     }
 
-    /// A process is in this container: it is returned when it was not reported yet.
+    /// A process is in this container: returns the container if it was not reported yet.
     pub(super) fn entered(&mut self, id: &ContainerId) -> Option<FoundContainer> {
         if self.pending.is_empty() {
             return None;
@@ -47,7 +48,7 @@ impl Lifecycle {
         Some(found)
     }
 
-    /// Containers not reported yet that have a process by now, as `members` lists them.
+    /// Containers that have a process by now, as `members` lists them, and were not reported yet.
     pub(super) fn entered_unseen(
         &self,
         members: impl Fn(&FoundContainer) -> Vec<u32>,
@@ -71,8 +72,8 @@ impl Lifecycle {
         );
     }
 
-    /// A container's cgroup was removed; false when it was never reported, or runs in another
-    /// cgroup by now.
+    /// A container's cgroup was removed; false when the container was never reported, or runs in
+    /// another cgroup by now.
     pub(super) fn gone(&mut self, id: &ContainerId, cgroup: u64) -> bool {
         if self
             .pending
@@ -89,7 +90,7 @@ impl Lifecycle {
         known
     }
 
-    /// The container's init is this process, as facts say; later guesses do not count.
+    /// The container's init is this process, by its facts; later guesses do not count.
     pub(super) fn set_init(&mut self, id: &ContainerId, pid: u32) {
         if let Some(container) = self.running.get_mut(id) {
             container.init = Some(pid);
@@ -115,15 +116,15 @@ impl Lifecycle {
         }
     }
 
-    /// The engine went away: ends are not reported by it for now.
+    /// The connection to the engine broke: it does not report ends for now.
     pub(super) fn engine_lost(&mut self) {
         for container in self.running.values_mut() {
             container.by_engine = false;
         }
     }
 
-    /// A process ended: the exit code of the container when it was its init and no engine will
-    /// report that.
+    /// A process ended: the exit code of the container if it was its init and no engine will report
+    /// that.
     pub(super) fn exited(&mut self, id: &ContainerId, pid: u32, exit: &Exit) -> Option<i64> {
         let container = self.running.get_mut(id)?;
         if container.init != Some(pid) {

@@ -31,20 +31,20 @@ use crate::state;
 /// Drift scans that may be asked for at once.
 const MAX_ASKED: usize = 64;
 
-/// What to watch and how to judge it.
+/// Options of a watch.
 #[derive(Debug, Clone)]
 pub struct LiveOptions {
     /// Also the host's own processes.
     pub host: bool,
     /// Also the first use of each system call by each container.
     pub syscalls: bool,
-    /// What findings depend on.
+    /// Settings of the rules.
     pub settings: Settings,
     /// The policy file in `settings`, to be read again when it changes.
     pub policy: Option<PolicyFile>,
     /// A baseline file, or a directory of them.
     pub baselines: Option<PathBuf>,
-    /// Which engines are asked.
+    /// The engines to query.
     pub runtimes: RuntimeOptions,
     /// How often containers are compared with their images; `None`: at the beginning only.
     pub rescan: Option<Duration>,
@@ -52,11 +52,11 @@ pub struct LiveOptions {
     pub past: usize,
     /// Responses may be made.
     pub allow_actions: bool,
-    /// The sinks of what is found, for [`Live::status`].
+    /// The sinks, for [`Live::status`].
     pub sinks: SinkBoard,
 }
 
-/// Why watching, or recording, did not begin.
+/// Why watching or recording could not begin.
 #[derive(Debug, thiserror::Error)]
 pub enum LiveError {
     /// The probes.
@@ -83,17 +83,17 @@ pub struct LiveStatus {
     pub host: String,
     /// Kernel release.
     pub kernel: String,
-    /// The engines that are asked.
+    /// The queried engines.
     pub engines: BTreeMap<EngineKind, EngineState>,
-    /// Containers that an engine says run and of which nothing is seen.
+    /// Running containers, by an engine's report, without a visible process.
     pub unwatched: usize,
-    /// Containers that ran before watching began are not seen from where this program runs.
+    /// Containers that ran before watching began are not visible from this program's namespaces.
     pub older_unwatched: bool,
-    /// What attached.
+    /// Attached and refused programs.
     pub report: Report,
     /// The recording.
     pub recording: Option<RecordingStatus>,
-    /// The sinks of what is found.
+    /// The sinks.
     pub sinks: Vec<SinkStatus>,
 }
 
@@ -104,11 +104,11 @@ pub struct RecordingStatus {
     pub path: PathBuf,
     /// Bytes of lines written.
     pub bytes: u64,
-    /// Why it ended before its time.
+    /// Why it ended early.
     pub error: Option<String>,
     /// Why it waits: the disk is full.
     pub waits: Option<String>,
-    /// Events that are not in the file.
+    /// Events missing in the file.
     pub lost: u64,
 }
 
@@ -123,7 +123,7 @@ pub struct Live {
     /// Watches the baseline files until the end.
     _baselines: Option<BaselineWatch>,
     threads: Vec<JoinHandle<()>>,
-    /// Where responses are made; `None`: they are not allowed.
+    /// Carries out responses; `None`: they are not allowed.
     responses: Option<ResponseExecutor>,
     sinks: SinkBoard,
 }
@@ -135,9 +135,9 @@ impl std::fmt::Debug for Live {
 }
 
 impl Live {
-    /// Loads and attaches the probes and begins to watch. Returns when what was there before is
-    /// in the state; the engine's facts follow. From then on the calling thread and those begun
-    /// here hold only the privileges that watching needs.
+    /// Loads and attaches the probes and begins to watch. Returns once the existing containers and
+    /// processes are in the state; the engine's facts follow. From then on the calling thread and
+    /// those begun here hold only the privileges that watching needs.
     ///
     /// # Errors
     /// When the probes cannot be attached or a thread not be started.
@@ -147,7 +147,7 @@ impl Live {
             syscalls: options.syscalls,
             ..ProbeConfig::default()
         })?;
-        // Before the privileges go: responses need others than watching.
+        // Before privileges are dropped: responses need others than watching.
         let (responses, made) = match options.allow_actions {
             true => ResponseExecutor::start().map(|(executor, made)| (Some(executor), made))?,
             false => (None, crossbeam_channel::never()),
@@ -236,7 +236,7 @@ impl Live {
         &self.shared.core
     }
 
-    /// A player of the recent past, where that is kept; it begins now, paused.
+    /// A player of the recent past, if that is kept; it begins now, paused.
     #[must_use]
     pub fn past(&self) -> Option<Player> {
         let past = self.shared.past.as_ref()?;
@@ -246,13 +246,13 @@ impl Live {
         Some(Player::of_past(past, header, core.clone()))
     }
 
-    /// The recent past as a whole, where it is kept: of everything, or of these containers.
+    /// The recent past as a whole, if it is kept: of everything, or of these containers.
     #[must_use]
     pub fn overview(&self, of: Option<&BTreeSet<ContainerId>>) -> Option<Overview> {
         self.shared.past.as_ref().map(|past| past.overview(of))
     }
 
-    /// States of the connections to the engines that are asked.
+    /// States of the connections to the queried engines.
     #[must_use]
     pub fn engines(&self) -> BTreeMap<EngineKind, EngineState> {
         self.shared.engines.lock().clone()
@@ -289,15 +289,15 @@ impl Live {
         self.policy.as_ref().map(|(path, _)| path.as_path())
     }
 
-    /// Has the policy file looked at now: it was just written.
+    /// Checks the policy file now: it was just written.
     pub fn reread_policy(&self) {
         if let Some((_, watch)) = &self.policy {
             watch.look();
         }
     }
 
-    /// Asks for a container's files to be compared with its image; the outcome is an event.
-    /// False when too many wait.
+    /// Requests a comparison of a container's files with its image; the result is an event. False
+    /// when too many wait.
     #[must_use]
     pub fn scan(&self, id: &ContainerId) -> bool {
         let mut asked = self.shared.scan_asked.lock();
@@ -308,30 +308,30 @@ impl Live {
         room
     }
 
-    /// Whether responses may be made.
+    /// Whether responses are allowed.
     #[must_use]
     pub fn allows_actions(&self) -> bool {
         self.responses.is_some()
     }
 
-    /// Makes a response in the background; what came of it is an event. Never waits.
+    /// Carries out a response in the background; its outcome is an event. Never waits.
     ///
     /// # Errors
     /// Why it is refused.
     pub fn respond(&self, suggestion: Suggestion) -> Result<(), String> {
         match &self.responses {
             Some(responses) => responses.submit(suggestion),
-            None => Err("responses are made only with --allow-actions".to_owned()),
+            None => Err("responses need --allow-actions".to_owned()),
         }
     }
 
-    /// The next response that ended and was not taken here before.
+    /// The next completed response that was not taken before.
     #[must_use]
     pub fn answered(&self) -> Option<Response> {
         self.shared.answered.lock().pop_front()
     }
 
-    /// The container being compared with its image, and the files looked at so far.
+    /// The container being compared with its image, and the number of files examined so far.
     #[must_use]
     pub fn scanning(&self) -> Option<(ContainerId, u64)> {
         let current = self.shared.scanning.lock();
@@ -339,7 +339,7 @@ impl Live {
         Some((id.clone(), progress.examined()))
     }
 
-    /// Begins to record: first what is there now, then every event.
+    /// Begins to record: first the current state, then every event.
     ///
     /// # Errors
     /// When there is a recording, or the file exists or cannot be created.
@@ -367,8 +367,8 @@ impl Live {
         Ok(())
     }
 
-    /// Has another follower see the stream from what is there now on, beside a recording; the one
-    /// before sees no more.
+    /// Starts another follower of the stream from the current state on, beside a recording; it
+    /// replaces the one before.
     ///
     /// # Errors
     /// When no thread can be started for it.
@@ -388,8 +388,8 @@ impl Live {
         end_follower(self.shared.learner.lock().take());
     }
 
-    /// Continues the recording in another file, which begins with what is there now; no event falls
-    /// between the two. Returns the outcome of the one before, if there was one.
+    /// Continues the recording in another file, which begins with the current state; no event is
+    /// lost between the two. Returns the outcome of the one before, if there was one.
     ///
     /// # Errors
     /// When the file exists or cannot be created; the recording goes on in the one before.
@@ -407,7 +407,7 @@ impl Live {
         Ok(before.map(Recorder::finish))
     }
 
-    /// A recorder that begins with what is in `core`, which stays locked.
+    /// A recorder that begins with the state in `core`, which stays locked.
     fn recorder(
         &self,
         core: &Core,
@@ -448,13 +448,13 @@ impl Live {
         let shared = Arc::clone(&self.shared);
         move || {
             let recorder = shared.recorder.lock().take();
-            // No caller is left to take the outcome.
+            // There is no caller left for the outcome.
             let _ = recorder.map(Recorder::finish);
         }
     }
 
-    /// Detaches the probes, applies what waits, and ends a recording that still runs; what waited
-    /// is in it. Returns the recording's outcome, if there was one.
+    /// Detaches the probes, applies queued events, and ends a recording that still runs, which
+    /// includes them. Returns the recording's outcome, if there was one.
     pub fn stop(mut self) -> Option<Result<RecordingSummary, RecordingError>> {
         self.end()
     }
@@ -465,7 +465,7 @@ impl Live {
             progress.cancel();
         }
         for thread in self.threads.drain(..) {
-            // A thread that panicked has said so on stderr.
+            // A panicked thread has reported it on stderr.
             let _ = thread.join();
         }
         end_follower(self.shared.learner.lock().take());
@@ -474,9 +474,9 @@ impl Live {
     }
 }
 
-/// Lets a follower without a file take what waits, and ends it.
+/// Lets a follower without a file handle queued events, and ends it.
 fn end_follower(follower: Option<Recorder>) {
-    // It writes nothing, so that nothing can fail.
+    // It writes nothing, so it cannot fail.
     let _ = follower.map(Recorder::finish);
 }
 

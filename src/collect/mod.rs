@@ -1,8 +1,8 @@
 //! The live stream: probes and runtimes merged, attributed, numbered, applied.
 //!
-//! Two threads. The collector takes records, engine messages and comparisons and makes events
-//! of them; the core thread numbers and applies them, records them and hands them to the tap.
-//! Between them is a bounded queue: what does not fit is counted and reported as `lost`.
+//! Two threads. The collector takes records, engine messages and comparisons and makes events of
+//! them; the core thread numbers and applies them, records them and hands them to the tap. Between
+//! them is a bounded queue: dropped events are counted and reported as `lost`.
 
 mod apply;
 mod baselines;

@@ -1,5 +1,5 @@
-//! Whether a password file that a container reads holds password hashes. Images ship it without any;
-//! then a reader learns nothing.
+//! Whether a password file that a container reads holds password hashes. Images ship it without
+//! any; then a reader learns nothing.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -9,23 +9,23 @@ use crate::catalog::secrets::is_password_file;
 use crate::containers::open_regular;
 use crate::event::{Bytes, FileFacts, FileOp, Kind, Timestamp};
 
-/// Larger files are not looked into: they count as holding hashes.
+/// Larger files are not read: they count as holding hashes.
 const MAX_BYTES: u64 = 256 << 10;
 
-/// Notes at the reading of a password file whether there are hashes in it. `pid` is the
-/// container's init, or else the reader.
+/// Notes whether a password file that is read holds hashes. `pid` is the container's init, or else
+/// the reader.
 pub(super) fn note(pid: u32, kind: &mut Kind) {
     let Kind::File(event) = kind else {
         return;
     };
     let reads = matches!(event.op, FileOp::Read | FileOp::Link) && event.errno == 0;
-    // A mount that shows the host's file is judged as what it is.
+    // A mounted file of the host is judged as the host's.
     if reads && event.source.is_none() && is_password_file(&event.path) {
         event.hashes = look(pid, &event.path, event.file.as_ref());
     }
 }
 
-/// `None` when that is unknown, also when the file is another one by now.
+/// `None` when that is unknown, also when the path has another file by now.
 fn look(pid: u32, path: &Bytes, facts: Option<&FileFacts>) -> Option<bool> {
     let root = Bytes::from(format!("/proc/{pid}/root").as_str());
     let file = open_regular(&root, path).ok()?;

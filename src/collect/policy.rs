@@ -1,4 +1,4 @@
-//! The policy file: read at the start, and again whenever it changes on disk.
+//! The policy file: read at the start, and reread whenever it changes on disk.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
@@ -14,23 +14,23 @@ use crate::detect::{Policy, Settings};
 use crate::event::PolicyChange;
 use crate::user_files;
 
-/// Between two looks at the file.
+/// Interval between two checks of the file.
 const LOOK: Duration = Duration::from_millis(250);
-/// Changes that wait to be taken; a person edits slower.
+/// Maximum number of queued changes; a person edits more slowly.
 const WAITING: usize = 16;
 
-/// A policy file, and what counts before it.
+/// A policy file, and the settings that precede it.
 #[derive(Debug, Clone)]
 pub struct PolicyFile {
     path: PathBuf,
-    /// An age limit from the command line: it holds whatever the file says.
+    /// An age limit from the command line, which overrides the file.
     max_age: Option<Option<Duration>>,
-    /// What was read last; `None`: there was no file.
+    /// Content at the last read; `None`: there was no file.
     text: Option<String>,
 }
 
 impl PolicyFile {
-    /// Reads a policy file. One that need not be there may be made later.
+    /// Reads a policy file. An optional one may be created later.
     ///
     /// # Errors
     /// When it cannot be read or is no policy: the file, the cause, and its line where there is
@@ -72,8 +72,8 @@ impl PolicyFile {
         Ok(settings)
     }
 
-    /// Reads it again: what changed, if it did.
-    fn again(&mut self) -> Option<PolicyChange> {
+    /// Reads it reread; returns the change, if there is one.
+    fn reread(&mut self) -> Option<PolicyChange> {
         let read = user_files::read(&self.path);
         let judged = match read {
             Ok(text) if self.text.as_ref() == Some(&text) => return None,
@@ -89,7 +89,10 @@ impl PolicyFile {
         };
         let (rules, refused) = match judged {
             Ok(settings) => (Some(settings.policy_settings()), None),
-            Err(why) => (None, Some(format!("{why}; what held before still holds"))),
+            Err(why) => (
+                None,
+                Some(format!("{why}; the previous settings stay in force")),
+            ),
         };
         tracing::info!(path = ?self.path, ?refused, "policy read again");
         Some(PolicyChange {
@@ -100,21 +103,21 @@ impl PolicyFile {
     }
 }
 
-/// Watches the file on a thread of its own: a slow disk holds nothing up.
+/// Watches the file on a thread of its own, so that a slow disk blocks nothing.
 pub(super) struct PolicyWatch {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl PolicyWatch {
-    /// Begins to watch; what changes comes out of the receiver.
+    /// Starts watching; the receiver gets the changes.
     pub(super) fn start(file: PolicyFile) -> std::io::Result<(Self, Receiver<PolicyChange>)> {
         let (out, changes) = crossbeam_channel::bounded(WAITING);
         let stop = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&stop);
+        let stopping = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
             .name("policy".to_owned())
-            .spawn(move || watch(file, &out, &told))?;
+            .spawn(move || watch(file, &out, &stopping))?;
         let watch = Self {
             stop,
             thread: Some(thread),
@@ -122,7 +125,7 @@ impl PolicyWatch {
         Ok((watch, changes))
     }
 
-    /// Looks at once.
+    /// Checks at once.
     pub(super) fn look(&self) {
         if let Some(thread) = &self.thread {
             thread.thread().unpark();
@@ -135,7 +138,7 @@ impl Drop for PolicyWatch {
         self.stop.store(true, Ordering::Relaxed);
         self.look();
         if let Some(thread) = self.thread.take() {
-            // A thread that panicked has said so on stderr.
+            // A panicked thread has reported it on stderr.
             let _ = thread.join();
         }
     }
@@ -161,16 +164,16 @@ fn version(path: &Path) -> FileState {
 }
 
 fn watch(mut file: PolicyFile, out: &Sender<PolicyChange>, stop: &AtomicBool) {
-    // Nothing is known of the state that was read at the start: it is read once more.
+    // The state at the first read is not known: it is read once more.
     let mut seen = None;
     let mut waiting = None;
     while !stop.load(Ordering::Relaxed) {
-        // Taken before reading: a change while it is read is seen at the next look.
+        // Taken before reading: a change during the read is noticed at the next check.
         let now = version(&file.path);
         if seen != Some(now) {
             seen = Some(now);
-            // Of two changes nobody took, the later counts.
-            waiting = file.again().or(waiting);
+            // The later of two queued changes counts.
+            waiting = file.reread().or(waiting);
         }
         if let Some(change) = waiting.take() {
             match out.try_send(change) {
@@ -219,11 +222,11 @@ mod tests {
         assert!(change.refused.unwrap().starts_with("line 2:"));
         std::fs::remove_file(&path).unwrap();
         assert!(wait(&changes).refused.unwrap().contains("No such file"));
-        // The same text again is no change, once it is back.
+        // The same text reread is no change, once it is back.
         std::fs::write(&path, "").unwrap();
         assert!(wait(&changes).rules.is_some());
-        let again = std::fs::read(&path).unwrap();
-        std::fs::write(&path, again).unwrap();
+        let reread = std::fs::read(&path).unwrap();
+        std::fs::write(&path, reread).unwrap();
         assert!(changes.recv_timeout(LOOK * 3).is_err());
     }
 

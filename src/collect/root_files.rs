@@ -1,4 +1,5 @@
-//! Files of a container's root where that is no overlay (vfs, fuse-overlayfs, native snapshots).
+//! Facts of files in container roots that are not on an overlay (vfs, fuse-overlayfs, native
+//! snapshots).
 //!
 //! The kernel sees an ordinary disk there, as of a volume. What is on the device of the root and
 //! below no mount is the root's: of the image or written since, as the layers' directories show.
@@ -75,8 +76,8 @@ fn below_a_mount(info: &ContainerInfo, path: &Bytes) -> bool {
     mounts.any(|mount| path.starts_with(OsStr::from_bytes(&mount.destination)))
 }
 
-/// As an overlay would report it: in the writable directory, in a lower one, or neither is known. A
-/// driver without layers (vfs) copies the image: what is as it was copied is the image's.
+/// Facts as an overlay would report them: in the writable directory, in a lower one, or unknown. A
+/// driver without layers (vfs) copies the image: files unchanged since the copy are the image's.
 fn classify(info: &ContainerInfo, path: &Bytes, file: &mut FileFacts) {
     let inside = Path::new(OsStr::from_bytes(path.strip_prefix(b"/").unwrap_or(path)));
     let held = |dir: &Bytes| {
@@ -100,10 +101,10 @@ fn classify(info: &ContainerInfo, path: &Bytes, file: &mut FileFacts) {
     }
 }
 
-/// The file was not touched since it was copied, before the container started. A container can set
-/// a file's other times, but not the time of its last change.
+/// Whether the file was not touched since it was copied, before the container started. A container
+/// can set a file's other times, but not its ctime.
 fn is_copy(own: &Metadata, images: &Metadata, started: Option<Timestamp>) -> bool {
-    let told = |file: &Metadata| {
+    let identity = |file: &Metadata| {
         let kind = (file.mode(), file.uid(), file.gid());
         (kind, file.size(), file.mtime(), file.mtime_nsec())
     };
@@ -111,7 +112,7 @@ fn is_copy(own: &Metadata, images: &Metadata, started: Option<Timestamp>) -> boo
         .ctime()
         .saturating_mul(1_000_000_000)
         .saturating_add(own.ctime_nsec());
-    told(own) == told(images) && started.is_some_and(|started| changed < started.0)
+    identity(own) == identity(images) && started.is_some_and(|started| changed < started.0)
 }
 
 #[cfg(test)]

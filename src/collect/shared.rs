@@ -1,4 +1,4 @@
-//! What the threads of a watch share.
+//! Data that the threads of a watch share.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -28,15 +28,15 @@ pub(super) struct LiveShared {
     pub(super) learner: Mutex<Option<Recorder>>,
     /// The recent past, where it is kept.
     pub(super) past: Option<Arc<Past>>,
-    /// States of the engines asked; of several containerds the one that changed last.
+    /// States of the queried engines; for several containerds the latest one.
     pub(super) engines: Mutex<BTreeMap<EngineKind, EngineState>>,
-    /// Containers that an engine says run and of which nothing is seen.
+    /// Running containers, by an engine's report, without a visible process.
     pub(super) unwatched: AtomicUsize,
     pub(super) stop: AtomicBool,
     /// The scan under way.
     pub(super) scanning: Arc<drift_scan::Current>,
-    /// Responses that ended and were not shown yet; bounded.
+    /// Completed responses that were not shown yet; bounded.
     pub(super) answered: Mutex<VecDeque<Response>>,
-    /// Containers whose drift scan was asked for.
+    /// Containers with a requested drift scan.
     pub(super) scan_asked: Mutex<Vec<ContainerId>>,
 }

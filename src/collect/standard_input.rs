@@ -1,14 +1,15 @@
-//! Who feeds a shell: noted in the event of its start, since only `/proc` tells it.
+//! Notes the processes that write into a shell's input in the event of its start, since only
+//! `/proc` shows them.
 
 use crate::containers::pipe_writers::pipe_writers;
 use crate::detect::waits_for_input;
 use crate::event::{Kind, Timestamp};
 
-/// Starts within a second whose input is looked at: a look reads all processes of the host, and a
-/// container can start shells as fast as it likes.
+/// Maximum number of starts within a second whose input is examined: that reads all processes of
+/// the host, and a container can start shells at any rate.
 const MAX_LOOKS: u32 = 8;
 
-/// Looks at the standard input of shells that start, within a bound.
+/// Examines the standard input of starting shells, within a bound.
 #[derive(Debug, Default)]
 pub(super) struct StandardInputs {
     second: i64,
@@ -16,7 +17,7 @@ pub(super) struct StandardInputs {
 }
 
 impl StandardInputs {
-    /// Notes the processes that write into the standard input of a shell or interpreter that takes
+    /// Notes the processes that write into the standard input of a shell or interpreter that reads
     /// its program from there. Beyond the bound of a second it notes nothing: the rules then know
     /// the shell's parent and siblings only.
     pub(super) fn note(&mut self, ts: Timestamp, pid: u32, kind: &mut Kind) {

@@ -1,4 +1,4 @@
-//! What the collector does once a second: losses, usage, containers that no engine reports.
+//! Work of the collector once a second: losses, usage, containers that no engine reports.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,7 +11,7 @@ use crate::event::{ContainerAction, ContainerInfo, Kind, LostReason, Tick, Times
 use crate::system::SessionClock;
 
 impl Collector<'_> {
-    /// Takes from /proc the facts of containers that no engine reports.
+    /// Reads the facts of containers that no engine reports from /proc.
     fn describe(&mut self, now: Timestamp) {
         let answers = matches!(
             self.shared.engines.lock().get(&EngineKind::Docker),
@@ -24,7 +24,7 @@ impl Collector<'_> {
     }
 
     /// Reports how the inits of containers are confined: they run their own program by now, under
-    /// all that the runtime set.
+    /// all settings of the runtime.
     fn confine(&mut self, now: Timestamp) {
         let due = self.lifecycle.running().filter_map(|(id, _)| {
             let known = self.facts.get(id)?;
@@ -34,7 +34,7 @@ impl Collector<'_> {
         });
         let due: Vec<_> = due.collect();
         for (id, pid, known) in due {
-            // Gone: its end is reported.
+            // It has ended: its end is reported.
             let Some(confinement) = proc_facts::confinement(pid) else {
                 continue;
             };
@@ -48,7 +48,7 @@ impl Collector<'_> {
         }
     }
 
-    /// Reports what the kernel programs lost since the last time.
+    /// Reports the kernel programs' losses since the last time.
     pub(super) fn report_losses(&mut self, now: Timestamp) {
         for loss in self.probe.losses() {
             let container = loss
@@ -100,7 +100,7 @@ impl Collector<'_> {
         let paths: Vec<_> = self
             .lifecycle
             .running()
-            // Without a cgroup of its own nothing counts what it uses.
+            // Without a cgroup of its own its usage is not counted.
             .filter(|(_, path)| !path.is_empty())
             .map(|(id, path)| (id.clone(), path.to_owned()))
             .collect();

@@ -1,5 +1,5 @@
-//! Containers that run and that no engine has reported yet: their facts come from the files of
-//! their runtime, and in the end from /proc.
+//! Running containers that no engine has reported yet: their facts come from the files of their
+//! runtime, and finally from /proc.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::event::{ContainerId, ContainerInfo};
 
 /// Ticks an engine may take to report a container.
 const ENGINE_TICKS: u32 = 2;
-/// Events of a container at which its runtime's files are looked for.
+/// Number of events of a container at which its runtime's files are searched.
 const LOOKS: u32 = 16;
 
 /// A container that no engine has reported yet.
@@ -19,7 +19,7 @@ struct Unreported {
     found: FoundContainer,
     /// Ticks since it appeared.
     ticks: u32,
-    /// Times its runtime's files may still be looked for; 0 when they were read.
+    /// Remaining searches for its runtime's files; 0 when they were read.
     looks: u32,
 }
 
@@ -40,9 +40,9 @@ impl UnreportedContainers {
     }
 
     /// A process is in a container, `pid` where one is known. Returns the facts in the files of its
-    /// runtime, or as much as its cgroup says.
+    /// runtime, or those that its cgroup gives.
     pub(super) fn begin(&mut self, found: &FoundContainer, pid: u32) -> ContainerInfo {
-        // The process itself may be gone by now.
+        // The process itself may have ended by now.
         let facts = bundle::facts(found, pid).or_else(|| {
             let members = found.members();
             members.iter().find_map(|pid| bundle::facts(found, *pid))
@@ -56,8 +56,8 @@ impl UnreportedContainers {
         facts.unwrap_or_else(|| containers::proc_facts::of_cgroup(found))
     }
 
-    /// Looks for the files of a container's runtime again: its first processes may have been gone
-    /// before they could be traced to their supervisor.
+    /// Searches the files of a container's runtime again: its first processes may have ended before
+    /// they could be traced to their supervisor.
     pub(super) fn look_again(&mut self, id: &ContainerId, pid: u32) -> Option<ContainerInfo> {
         let waiting = self.waiting.get_mut(id);
         let unreported = waiting.filter(|unreported| unreported.looks > 0)?;
@@ -67,8 +67,8 @@ impl UnreportedContainers {
         Some(info)
     }
 
-    /// A tick passed: facts from /proc of those that no engine will report, at once where none
-    /// `answers`.
+    /// A tick passed: reads facts from /proc for those that no engine will report, at once where
+    /// none `answers`.
     pub(super) fn due(
         &mut self,
         answers: bool,

@@ -1,5 +1,5 @@
-//! Containers that an engine says run and of which no process is seen: on another host, or hidden by
-//! the container that this program runs in.
+//! Running containers, by an engine's report, without a visible process: on another host, or hidden
+//! by the container that this program runs in.
 
 use std::collections::BTreeMap;
 
@@ -7,39 +7,39 @@ use crate::event::{ContainerAction, ContainerEvent, ContainerId};
 
 /// Ticks after which one counts: an engine may report a container before its cgroup is seen.
 const PATIENCE: u32 = 3;
-/// Containers remembered. More are not counted.
+/// Maximum number of remembered containers. More are not counted.
 const MAX_CONTAINERS: usize = 4096;
 
 /// Those not seen, with the ticks since they were reported.
 #[derive(Debug, Default)]
 pub(super) struct UnwatchedContainers {
-    told: BTreeMap<ContainerId, u32>,
+    reported: BTreeMap<ContainerId, u32>,
 }
 
 impl UnwatchedContainers {
     /// An engine reports a container.
-    pub(super) fn told(&mut self, id: &ContainerId, event: &ContainerEvent) {
+    pub(super) fn reported(&mut self, id: &ContainerId, event: &ContainerEvent) {
         use ContainerAction::{Died, Gone, Removed};
         let init = event.info.as_ref().map(|info| info.init_pid);
         if matches!(event.action, Died(_) | Gone | Removed) || init == Some(0) {
-            self.told.remove(id);
-        } else if init.is_some() && self.told.len() < MAX_CONTAINERS {
-            self.told.entry(id.clone()).or_default();
+            self.reported.remove(id);
+        } else if init.is_some() && self.reported.len() < MAX_CONTAINERS {
+            self.reported.entry(id.clone()).or_default();
         }
     }
 
-    /// The engine went away, so that nothing reports their ends.
+    /// The connection to the engine broke, so that nothing reports their ends.
     pub(super) fn engine_lost(&mut self) {
-        self.told.clear();
+        self.reported.clear();
     }
 
-    /// Forgets those that are seen by now, or ended; the number of the others.
+    /// Forgets those that were seen by now, or ended; returns the number of the others.
     pub(super) fn tick(&mut self, is_seen: impl Fn(&ContainerId) -> bool) -> usize {
-        self.told.retain(|id, ticks| {
+        self.reported.retain(|id, ticks| {
             *ticks = ticks.saturating_add(1);
             !is_seen(id)
         });
-        self.told
+        self.reported
             .values()
             .filter(|ticks| **ticks > PATIENCE)
             .count()
@@ -68,9 +68,9 @@ mod tests {
         let [seen, hidden, stopped, ends] =
             ["seen", "hidden", "stopped", "ends"].map(ContainerId::new);
         for id in [&seen, &hidden, &ends] {
-            unwatched.told(id, &event(ContainerAction::Existing, 7));
+            unwatched.reported(id, &event(ContainerAction::Existing, 7));
         }
-        unwatched.told(&stopped, &event(ContainerAction::Info, 0));
+        unwatched.reported(&stopped, &event(ContainerAction::Info, 0));
         let mut after = |ticks: u32| {
             let mut count = 0;
             for _ in 0..ticks {
@@ -80,7 +80,7 @@ mod tests {
         };
         assert_eq!(after(PATIENCE), 0, "they may be about to be seen");
         assert_eq!(after(1), 2);
-        unwatched.told(&ends, &event(ContainerAction::Died(0), 7));
+        unwatched.reported(&ends, &event(ContainerAction::Died(0), 7));
         assert_eq!(unwatched.tick(|id| *id == seen), 1);
         unwatched.engine_lost();
         assert_eq!(unwatched.tick(|_| false), 0);

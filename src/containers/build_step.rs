@@ -1,13 +1,13 @@
-//! Recognises the steps of image builds by what each builder makes of them: Docker's classic builder
-//! a container of its engine, BuildKit a cgroup of its own, buildah (and `podman build`) a container of
-//! the runtime alone.
+//! Recognises the steps of image builds by the containers of each builder: Docker's classic builder
+//! uses a container of its engine, BuildKit a cgroup of its own, buildah (and `podman build`) a
+//! container of the runtime alone.
 
 use bollard_stubs::models::{ContainerConfig, HostConfig};
 
 use crate::event::{ContainerInfo, Role};
 
-/// buildah's name for a step at the runtime: this, then the name of the step's directory, which
-/// begins with `buildah` and ends with a number.
+/// buildah's name for a step at the runtime: this prefix, then the name of the step's directory,
+/// which begins with `buildah` and ends with a number.
 const BUILDAH: &str = "buildah-buildah";
 /// Characters of a BuildKit step's id.
 const BUILDKIT_ID: usize = 25;
@@ -25,7 +25,7 @@ fn is_lower_alnum(b: u8) -> bool {
     b.is_ascii_digit() || b.is_ascii_lowercase()
 }
 
-/// Whether the runtime knows a container by the name that buildah gives a step.
+/// Whether the runtime's name of a container is one that buildah gives a step.
 fn is_buildah(name: &str) -> bool {
     let number = name.strip_prefix(BUILDAH);
     number.is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
@@ -40,7 +40,7 @@ pub(super) fn is_classic(config: &ContainerConfig, host: &HostConfig) -> bool {
     image.starts_with("sha256:") && test.is_some_and(|test| test == ["NONE"]) && log == Some("none")
 }
 
-/// Notes what the container's cgroup and name say of its role.
+/// Notes the container's role by its cgroup and name.
 pub(super) fn mark(info: &mut ContainerInfo, name: &str) {
     let (parent, leaf) = info.cgroup.rsplit_once('/').unwrap_or(("", &info.cgroup));
     if info.role == Role::Container && (is_buildkit(parent, leaf) || is_buildah(name)) {

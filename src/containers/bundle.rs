@@ -18,7 +18,7 @@ use crate::event::{Bytes, ContainerInfo, Role, Runtime, Storage};
 
 /// Larger files are not read.
 const MAX_SIZE: u64 = 1 << 20;
-/// What the runtime's files say about a container of which `pid` is a process. `None` when no
+/// The facts in the runtime's files about a container of which `pid` is a process. `None` when no
 /// trusted supervisor or state file names them.
 #[must_use]
 pub fn facts(found: &FoundContainer, pid: u32) -> Option<ContainerInfo> {
@@ -44,7 +44,7 @@ pub fn facts(found: &FoundContainer, pid: u32) -> Option<ContainerInfo> {
     Some(info)
 }
 
-/// Why no file names the container of this process: for people.
+/// Why no file names the container of this process, as text.
 #[must_use]
 pub fn why_unnamed(pid: u32) -> String {
     if let Some(supervisor) = supervisor::of_process(pid) {
@@ -59,14 +59,14 @@ pub fn why_unnamed(pid: u32) -> String {
                 bundle.display()
             ),
             SupervisorKind::Lxc { name } | SupervisorKind::Nspawn { name } => {
-                format!("its supervisor (pid {pid}) calls it {name}")
+                format!("its supervisor (pid {pid}) names it {name}")
             }
         };
     }
     let parent = parent_of(pid).unwrap_or(0);
     let comm = std::fs::read(format!("/proc/{parent}/comm")).unwrap_or_default();
     format!(
-        "no supervisor that hullwatch trusts is above its init {pid}; its parent is {} (pid {parent})",
+        "its init {pid} has no trusted supervisor; its parent is {} (pid {parent})",
         Bytes::new(comm.trim_ascii_end()).escaped()
     )
 }
@@ -78,16 +78,16 @@ struct Root {
 }
 
 impl Root {
-    /// As the configuration in the directory `bundle` has it.
+    /// The configuration in the directory `bundle`.
     fn of(config: &Value, bundle: &Path, seen_by: u32) -> Option<Self> {
-        // Relative to the bundle, of which the path may lead through `/proc`.
+        // Relative to the bundle, whose path may lead through `/proc`.
         let bundle = std::fs::canonicalize(bundle).ok()?;
         let path = bundle.join(text(config, "/root/path")?);
         Some(Self { path, seen_by })
     }
 }
 
-/// Docker's vfs driver copies the image's last layer: the container's first content is beside its
+/// Docker's vfs driver copies the image's last layer: the container's initial content is beside its
 /// directory.
 fn docker_vfs(root: &Path) -> Option<Storage> {
     let name = root.file_name()?.to_str()?;
@@ -117,7 +117,7 @@ fn from_supervisor(
             }
         }
         SupervisorKind::Conmon { bundle, .. } => bundle.clone(),
-        // They keep no bundle.
+        // These runtimes keep no bundle.
         SupervisorKind::Lxc { .. } | SupervisorKind::Nspawn { .. } => return None,
     };
     // Rootless bundles are below the user's own mounts.
@@ -152,7 +152,7 @@ fn from_supervisor(
                 Some("cri-o") => Runtime::Crio,
                 _ => Runtime::Podman,
             };
-            // CRI-O's name of it is made of the pod's; annotations have the container's own.
+            // CRI-O's name for it is derived from the pod's; annotations have the container's own.
             if info.runtime == Runtime::Podman || info.name.is_empty() {
                 info.name.clone_from(name);
             }

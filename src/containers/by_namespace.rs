@@ -1,6 +1,6 @@
-//! Containers whose cgroup does not identify them: of plain runc and crun in any cgroup, of Podman without
-//! cgroups, of `ctr run --cgroup`. They are known by their pid namespace, and by the supervisor or the
-//! state file that says who made it.
+//! Containers whose cgroup does not identify them: of plain runc and crun in any cgroup, of Podman
+//! without cgroups, of `ctr run --cgroup`. They are known by their pid namespace, and by the
+//! supervisor or the state file that names its runtime.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -42,8 +42,8 @@ pub fn identify(pid: u32) -> Option<FoundByNamespace> {
     })
 }
 
-/// The container of a process that ended already, by its parent at that time: its supervisor, which
-/// lives a little longer. `init` is the process where it was the container's first.
+/// The container of a process that has ended, by its parent at that time: its supervisor, which
+/// lives a little longer. `init` is the process if it was the container's first.
 #[must_use]
 pub fn identify_ended(namespace: u64, parent: u32, init: u32) -> Option<FoundByNamespace> {
     let (runtime, id) = by_supervisor(&supervisor::of_process(parent)?, namespace)?;
@@ -70,7 +70,7 @@ pub fn scan() -> (CgroupDirectory, Vec<FoundContainer>) {
     (directory, found)
 }
 
-/// The containers that run and that no cgroup in `directory` identifies.
+/// Running containers that no cgroup in `directory` identifies.
 fn existing(directory: &CgroupDirectory) -> Vec<FoundByNamespace> {
     let membership = Membership::new(directory);
     let inits = pids().into_iter().filter(|pid| {
@@ -114,7 +114,7 @@ fn by_supervisor(supervisor: &Supervisor, namespace: u64) -> Option<(Runtime, Co
         }
         SupervisorKind::Conmon { id, .. } => {
             let known = cgroup_name::is_id(id);
-            // Which of both the facts say.
+            // The one of both that the facts name.
             known.then(|| (Runtime::Podman, ContainerId::new(id)))
         }
         SupervisorKind::Lxc { name } => {
@@ -126,7 +126,7 @@ fn by_supervisor(supervisor: &Supervisor, namespace: u64) -> Option<(Runtime, Co
     }
 }
 
-/// A shim serves a whole pod: which of the bundles beside its own has its init in the namespace.
+/// A shim serves a whole pod: finds the bundle beside its own whose init is in the namespace.
 fn of_shim(shim: &Shim, pid: u32, namespace: u64) -> String {
     let bundles = format!("/proc/{pid}/cwd/..");
     let has_init = |id: &str| {
@@ -143,8 +143,8 @@ fn of_shim(shim: &Shim, pid: u32, namespace: u64) -> String {
         .unwrap_or_else(|| shim.id.clone())
 }
 
-/// The cgroup of a process, when all that is in it is of this namespace or one within: a container's
-/// alone. Not the root, nor the session of a user, in which other processes are.
+/// The cgroup of a process, if all processes in it are of this namespace or one within: only a
+/// container's then. Not the root, nor the session of a user, which hold other processes.
 fn own_cgroup(pid: u32, namespace: u64) -> Option<(u64, String)> {
     let table = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
     let path = table.lines().find_map(|line| line.strip_prefix("0::"))?;

@@ -1,4 +1,4 @@
-//! Which cgroup belongs to which container, kept from the scan on by births and deaths.
+//! The map of cgroups to containers, kept up to date from the first scan on.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,10 +11,10 @@ use super::{pid_namespace, selftest_marker, state_dirs};
 use crate::event::{ContainerId, Runtime};
 use crate::system;
 
-/// Deeper cgroups than this are not scanned: the kernel's own nesting is far below it, and a
-/// container must not be able to make the scan endless.
+/// Maximum depth of the scan: the kernel's own nesting is far below it, and a container must not be
+/// able to make the scan endless.
 const MAX_DEPTH: usize = 64;
-/// How deep cgroups inside a container are looked through for its processes.
+/// Maximum depth of the search for a container's processes in its cgroups.
 const MEMBER_DEPTH: usize = 8;
 
 /// A container recognised by its cgroup.
@@ -25,14 +25,14 @@ pub struct FoundContainer {
     pub cgroup: u64,
     /// The container.
     pub id: ContainerId,
-    /// Which runtime the name points to.
+    /// The runtime that the name points to.
     pub runtime: Runtime,
     /// Path below the version 2 mount, e.g. `/docker/3f4e…`; empty without a cgroup of its own.
     pub path: String,
 }
 
 impl FoundContainer {
-    /// Its name as far as the cgroup says: the id where that is a name, else the short id.
+    /// Its name by the cgroup: the id if that is a name, else the short id.
     #[must_use]
     pub fn name(&self) -> &str {
         self.id.name().unwrap_or(self.id.short())
@@ -65,7 +65,7 @@ struct CgroupNode {
     container: Option<ContainerId>,
     /// True for the container's own cgroup, false for its children.
     own: bool,
-    /// True in the test container of another hullwatch: nothing of it is reported.
+    /// Whether it is in the test container of another hullwatch, which is not reported.
     selftest: bool,
     /// Path below the mount.
     path: String,
@@ -121,7 +121,7 @@ impl CgroupDirectory {
     }
 
     fn walk(&mut self, at: &Path, id: u64, depth: usize, found: &mut Vec<FoundContainer>) {
-        // A cgroup may end between listing and reading: then there is nothing to say of it.
+        // A cgroup may end between listing and reading.
         let Ok(entries) = fs::read_dir(at) else {
             return;
         };
@@ -151,7 +151,7 @@ impl CgroupDirectory {
         self.nodes.get(&cgroup)?.container.as_ref()
     }
 
-    /// True for a cgroup of another hullwatch's self-test.
+    /// Whether it is a cgroup of another hullwatch's self-test.
     #[must_use]
     pub fn is_selftest(&self, cgroup: u64) -> bool {
         self.nodes.get(&cgroup).is_some_and(|node| node.selftest)
@@ -173,7 +173,7 @@ impl CgroupDirectory {
             .collect()
     }
 
-    /// Containers known by their pid namespace, by that.
+    /// Containers known by their pid namespace, by its number.
     #[must_use]
     pub fn by_namespace(&self) -> BTreeMap<u64, &ContainerId> {
         let nodes = self.nodes.iter();
@@ -190,8 +190,8 @@ impl CgroupDirectory {
             .filter_map(|(id, n)| n.container.as_ref().map(|c| (*id, c)))
     }
 
-    /// A cgroup was made; `Some` when it is a container not known by this cgroup before. A
-    /// repeated birth (scan and probe both saw it) changes nothing.
+    /// Adds a created cgroup; `Some` when it is a container that was not known by this cgroup
+    /// before. A repeated report (by scan and probe) changes nothing.
     pub fn born(&mut self, id: u64, parent: u64, name: &[u8]) -> Option<FoundContainer> {
         if self.nodes.contains_key(&id) {
             return None;
@@ -225,13 +225,14 @@ impl CgroupDirectory {
         })
     }
 
-    /// True for a pid namespace whose container has a cgroup of its own, whose end is the container's.
+    /// Whether the container of a pid namespace has a cgroup of its own, whose end is the
+    /// container's.
     #[must_use]
     pub fn is_by_cgroup(&self, namespace: u64) -> bool {
         self.nodes.get(&namespace).is_some_and(|node| !node.own)
     }
 
-    /// A container known by its cgroup was recognised by its namespace first.
+    /// A container known by its cgroup was first recognised by its namespace.
     pub fn alias(&mut self, namespace: u64, id: &ContainerId) {
         let node = CgroupNode {
             container: Some(id.clone()),
@@ -242,8 +243,7 @@ impl CgroupDirectory {
         self.nodes.insert(namespace, node);
     }
 
-    /// From now on the namespace of this container, and its cgroup where it has one of its own, are
-    /// known as its.
+    /// Adds the namespace of this container, and its cgroup if it has one of its own.
     pub fn adopt(&mut self, found: &FoundByNamespace) {
         let FoundContainer {
             cgroup, id, path, ..
@@ -266,7 +266,7 @@ impl CgroupDirectory {
         self.nodes.insert(*cgroup, own);
     }
 
-    /// A cgroup ended; `Some` when it was a container's own.
+    /// Removes a cgroup; `Some` when it was a container's own.
     pub fn gone(&mut self, id: u64) -> Option<ContainerId> {
         let node = self.nodes.remove(&id)?;
         if node.own && !pid_namespace::is_namespace(id) {
@@ -386,7 +386,10 @@ mod tests {
             (found.runtime, found.path),
             (Runtime::Docker, format!("/docker/{A}"))
         );
-        assert!(directory.born(2, 1, A.as_bytes()).is_none(), "told once");
+        assert!(
+            directory.born(2, 1, A.as_bytes()).is_none(),
+            "reported once"
+        );
         assert!(directory.born(3, 2, b"child").is_none());
         assert_eq!(directory.lookup(3).unwrap().as_str(), A);
         assert_eq!(

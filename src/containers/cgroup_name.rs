@@ -1,8 +1,8 @@
 //! Recognises a container from the name or path of its cgroup.
 //!
-//! The kernel programs let in every cgroup of which the name may be one of these (`ebpf/probes`,
-//! cgroup.rs) and the collector admits whatever is recognised here, so that a container that is
-//! shown is watched, too.
+//! The kernel programs include every cgroup whose name may be one of these (`ebpf/probes`,
+//! cgroup.rs), and the collector includes every cgroup that is recognised here, so that every
+//! container shown is also watched.
 
 use super::build_step;
 use crate::event::{ContainerId, Runtime};
@@ -25,9 +25,9 @@ const CONTAINERD: &str = "/default";
 /// Hexadecimal digits of a container's id.
 const ID_DIGITS: usize = 64;
 
-/// The container whose cgroup, or a descendant of whose cgroup, `path` names: the innermost
-/// one when containers are nested. A bare leaf works too, but the runtime of a leaf that is only
-/// an id stays unknown. Monitors beside a container (conmon) are none.
+/// The container whose cgroup, or a descendant of whose cgroup, `path` names: the innermost one
+/// when containers are nested. A bare leaf works too, but the runtime of a leaf that is only an id
+/// stays unknown. Monitors beside a container (conmon) do not count.
 #[must_use]
 pub fn recognise(path: &[u8]) -> Option<(Runtime, ContainerId)> {
     let path = std::str::from_utf8(path).ok()?.trim_end_matches('/');

@@ -19,7 +19,7 @@ use crate::text::hex;
 
 /// Larger files are not read. Statically linked programs of engines have about 100 MiB.
 pub(crate) const MAX_SIZE: u64 = 128 << 20;
-/// Requests that may wait.
+/// Maximum number of waiting requests.
 const QUEUE: usize = 1024;
 
 /// A file to compare.
@@ -27,9 +27,9 @@ const QUEUE: usize = 1024;
 pub struct CompareRequest {
     /// The container.
     pub container: ContainerId,
-    /// What is known of it; its layers are taken from here, else from the process.
+    /// The container's facts; its layers are taken from here, else from the process.
     pub info: Arc<ContainerInfo>,
-    /// A process that runs the file, for its mount table and for a file already unlinked.
+    /// A process that runs the file, for its mount table and for an unlinked file.
     pub pid: u32,
     /// Resolved path as the container sees it.
     pub path: Bytes,
@@ -62,7 +62,7 @@ impl Comparer {
         })
     }
 
-    /// Asks for a comparison without waiting; false, and counted, when too many wait.
+    /// Requests a comparison without waiting; false, and counted, when too many wait.
     pub fn request(&self, request: CompareRequest) -> bool {
         match self.requests.try_send(request) {
             Ok(()) => true,
@@ -96,7 +96,7 @@ enum Subject {
     Untouched(u64),
 }
 
-/// Compares; remembers what it read.
+/// Compares, with the remembered hashes.
 #[derive(Debug, Default)]
 pub(super) struct ContentComparison {
     cache: ContentCache,
@@ -167,7 +167,7 @@ impl ContentComparison {
         Ok(())
     }
 
-    /// Which of the image's files `alike` in size has this content, if any.
+    /// Which of the image's files of this size has this content, if any.
     fn relocated(
         &mut self,
         lower: &[Bytes],
@@ -175,7 +175,7 @@ impl ContentComparison {
         hash: ContentHash,
     ) -> Result<CompareClass, String> {
         for path in alike {
-            // Through the layers, for one may hide what another holds.
+            // Through the layers, since an upper layer may hide files of a lower one.
             if let ImageEntry::Regular(file) = look_in_image(lower, path)?
                 && size_of(&file)? <= MAX_SIZE
                 && self.cache.hash(&file)? == hash
@@ -187,7 +187,7 @@ impl ContentComparison {
     }
 }
 
-/// Finds the file the kernel spoke of. An overlay inode shows the number of its upper file, or
+/// Finds the file that the kernel reported. An overlay inode has the number of its upper file, or
 /// of the image's file it was copied from.
 fn find_subject(
     request: &CompareRequest,
@@ -226,7 +226,7 @@ fn find_subject(
     {
         return Ok(Subject::File(file));
     }
-    Err("it is gone, or another file took its place, before it could be read".to_owned())
+    Err("it was removed or replaced before it could be read".to_owned())
 }
 
 /// Whether the union, as mounted, shows the asked inode at the path.

@@ -31,11 +31,11 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LAST_PAUSE: Duration = Duration::from_secs(10);
 /// A connection that broke sooner than this counts as a failed attempt.
 const STABLE: Duration = Duration::from_secs(30);
-/// Clients remembered as having a session already.
+/// Maximum number of clients remembered as having a session.
 const MAX_TAKEN: usize = 256;
-/// Clients found that wait to be reported.
+/// Maximum number of clients that wait to be reported.
 const MAX_WAITING: usize = 64;
-/// After this time the probes have reported the command that an event announced.
+/// Time after which the probes have reported the command that an event announced.
 const SETTLE: Duration = Duration::from_millis(300);
 
 /// A containerd at one socket.
@@ -57,10 +57,10 @@ impl ContainerEngine for Containerd {
                 link,
                 running: BTreeSet::new(),
                 synced: false,
-                told: None,
+                reported: None,
                 taken: VecDeque::new(),
                 waiting: VecDeque::new(),
-                untold: 0,
+                dropped_clients: 0,
             };
             // Ends when the receiver is gone.
             let _ = session.keep().await;
@@ -89,7 +89,7 @@ impl From<GrpcError> for FollowEnd {
     }
 }
 
-/// What is known across connections.
+/// State across connections.
 struct ContainerdSession {
     socket: PathBuf,
     link: EngineLink,
@@ -97,12 +97,12 @@ struct ContainerdSession {
     running: BTreeSet<ContainerId>,
     /// They were listed once.
     synced: bool,
-    told: Option<EngineState>,
+    reported: Option<EngineState>,
     taken: VecDeque<ClientProcess>,
     /// Clients of sessions, and when they are to be reported.
     waiting: VecDeque<(Instant, ContainerId, u32, Client)>,
-    /// Clients for which there was no room there, since that was last reported.
-    untold: u64,
+    /// Clients dropped because too many waited, since that was last reported.
+    dropped_clients: u64,
 }
 
 impl ContainerdSession {
@@ -126,7 +126,7 @@ impl ContainerdSession {
                         pause = FIRST_PAUSE;
                     }
                     let error = format!("containerd at {}: {error}", self.socket.display());
-                    // One that only serves Docker has told nothing, and is not missed.
+                    // A containerd that only serves Docker has reported nothing, and is not missed.
                     if !self.running.is_empty() {
                         let lost = Lost {
                             reason: LostReason::Engine,
@@ -153,11 +153,11 @@ impl ContainerdSession {
     }
 
     fn report_state(&mut self, state: EngineState) -> Result<(), Gone> {
-        if self.told.as_ref() == Some(&state) {
+        if self.reported.as_ref() == Some(&state) {
             return Ok(());
         }
         tracing::info!(socket = %self.socket.display(), ?state, "containerd");
-        self.told = Some(state.clone());
+        self.reported = Some(state.clone());
         self.send(RuntimeMessage::State(EngineKind::Containerd, state))
     }
 
@@ -181,8 +181,8 @@ impl ContainerdSession {
     }
 
     async fn follow(&mut self, client: &ContainerdClient) -> Result<(), FollowEnd> {
-        // Asked for before the list, so that little falls between the two; the kernel programs and
-        // the files tell of that.
+        // Subscribed before the list is made, so that little is missed between the two; the kernel
+        // programs and the files cover that.
         let mut events = client.events()?;
         self.list(client).await?;
         loop {
@@ -206,13 +206,13 @@ impl ContainerdSession {
             let lost = Lost {
                 reason: LostReason::Engine,
                 count: 0,
-                detail: format!("{left_out} of containerd's containers were not taken"),
+                detail: format!("{left_out} of containerd's containers were left out"),
             };
             self.send(RuntimeMessage::Lost(now(), lost))?;
         }
         let mut running = BTreeSet::new();
         for KnownContainer { id, info, paused } in known {
-            // What began meanwhile has been seen by the kernel programs.
+            // The kernel programs have seen containers that began meanwhile.
             let action = match (self.synced, self.running.contains(&id)) {
                 (false, _) => ContainerAction::Existing,
                 (true, true) => ContainerAction::Info,
@@ -224,7 +224,7 @@ impl ContainerdSession {
             }
             running.insert(id);
         }
-        // Those that ended did so before the kernel's eyes.
+        // The kernel has reported the ends.
         self.running = running;
         self.synced = true;
         Ok(())
@@ -251,7 +251,8 @@ impl ContainerdSession {
                 let asked = client
                     .container(namespace, &start.container_id, start.pid)
                     .await;
-                // Gone already, or asked too late: the files have told the most.
+                // It has ended already, or was queried too late: the files have the most important
+                // facts.
                 let info = asked.ok().map(|known| known.info);
                 self.running.insert(id.clone());
                 self.report(ts, &id, ContainerAction::Started, info)?;
@@ -260,7 +261,7 @@ impl ContainerdSession {
                 let Ok(exit) = api::TaskExit::decode(content) else {
                     return Ok(());
                 };
-                // An exec's end is the kernel's to tell.
+                // The kernel reports the end of an exec.
                 if exit.id == exit.container_id {
                     let id = container_id(namespace, &exit.container_id);
                     self.running.remove(&id);
@@ -295,8 +296,7 @@ impl ContainerdSession {
         Ok(())
     }
 
-    /// A command was started inside: reports it, and looks for the client that asked for it at
-    /// once, before that ends.
+    /// A command was started inside: reports it, and searches its client at once, before that ends.
     fn exec(
         &mut self,
         ts: Timestamp,
@@ -325,19 +325,19 @@ impl ContainerdSession {
                 let waiting = (due, id.clone(), process.pid, client);
                 self.waiting.push_back(waiting);
             } else {
-                self.untold += 1;
+                self.dropped_clients += 1;
             }
         }
         self.report(ts, &id, ContainerAction::ExecStarted(command), None)
     }
 
-    /// Reports the client that has waited longest, and how many had no room to wait.
+    /// Reports the client that has waited longest, and the number of dropped ones.
     fn report_client(&mut self) -> Result<(), Gone> {
-        if self.untold > 0 {
+        if self.dropped_clients > 0 {
             let detail = "clients of exec sessions not named: too many sessions at once";
             let lost = Lost {
                 reason: LostReason::Engine,
-                count: std::mem::take(&mut self.untold),
+                count: std::mem::take(&mut self.dropped_clients),
                 detail: detail.to_owned(),
             };
             self.send(RuntimeMessage::Lost(now(), lost))?;

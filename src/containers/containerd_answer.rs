@@ -8,19 +8,19 @@ use super::{oci_config, overlay};
 use crate::event::{Bytes, ContainerId, ContainerInfo, Pod, Role, Runtime, Storage, Timestamp};
 use crate::system::{self, SessionClock};
 
-/// Labels kept, and bytes of one.
+/// Maximum number of labels, and bytes of one.
 const MAX_LABELS: usize = 64;
 const MAX_LABEL: usize = 1024;
 /// Layers of one image.
 const MAX_LAYERS: usize = 256;
 
-/// True for a namespace whose containers are Docker's, which answers for them.
+/// Whether a namespace is Docker's, which reports its containers itself.
 pub(super) fn is_dockers(namespace: &str) -> bool {
     matches!(namespace, "moby" | "plugins.moby")
 }
 
-/// The id hullwatch has for a container: containerd's where that is one of 64 digits, which no two
-/// namespaces share; else with its namespace.
+/// hullwatch's id for a container: containerd's if that has 64 digits, which no two namespaces
+/// share; else with its namespace.
 pub(super) fn container_id(namespace: &str, id: &str) -> ContainerId {
     let digits = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
     if (id.len() == 64 && id.bytes().all(digits)) || namespace == "buildkit" {
@@ -30,10 +30,10 @@ pub(super) fn container_id(namespace: &str, id: &str) -> ContainerId {
     }
 }
 
-/// The facts that containerd keeps of a container.
+/// The facts in containerd's record of a container.
 pub(super) fn facts(namespace: &str, container: &ContainerMessage) -> ContainerInfo {
     let spec = container.spec.as_ref();
-    // An empty configuration, or none in JSON, tells nothing.
+    // An empty configuration, or one that is not JSON, holds no facts.
     let spec: Value = spec
         .and_then(|spec| serde_json::from_slice(&spec.value).ok())
         .unwrap_or_default();

@@ -13,18 +13,19 @@ use super::{image_config, proc_files};
 use crate::event::{ContainerId, ContainerInfo};
 use crate::system;
 
-/// Containers taken of all namespaces; more are counted.
+/// Maximum number of containers of all namespaces; more are counted.
 pub(super) const MAX_CONTAINERS: usize = 4096;
-/// Namespaces asked.
+/// Maximum number of namespaces.
 const MAX_NAMESPACES: usize = 256;
-/// Images whose configurations are remembered.
+/// Maximum number of images whose configurations are remembered.
 const MAX_IMAGES: usize = 256;
-/// Bytes of a manifest or configuration.
+/// Maximum size of a manifest or configuration in bytes.
 const MAX_BLOB: usize = 1 << 20;
-/// Of an index, the manifests tried for one of which the content is here: that of this platform.
+/// Maximum number of manifests of an index that are tried until one has its content here: that of
+/// this platform.
 const MAX_PLATFORMS: usize = 32;
 
-/// A container as containerd has it.
+/// A container in containerd's records.
 #[derive(Debug)]
 pub(super) struct KnownContainer {
     pub(super) id: ContainerId,
@@ -32,7 +33,7 @@ pub(super) struct KnownContainer {
     pub(super) paused: bool,
 }
 
-/// What an image is: its digest and its configuration.
+/// An image's digest and configuration.
 type ImageContent = (String, Value);
 
 /// A connection to a containerd that answered.
@@ -40,7 +41,7 @@ type ImageContent = (String, Value);
 pub(super) struct ContainerdClient {
     grpc: GrpcConnection,
     pub(super) version: String,
-    /// By namespace and name; a name may move, then its containers keep what was reported before.
+    /// By namespace and name; a name may move, then its containers keep the earlier facts.
     images: Mutex<BTreeMap<(String, String), Option<ImageContent>>>,
 }
 
@@ -49,10 +50,10 @@ impl ContainerdClient {
     pub(super) async fn connect(socket: &Path) -> Result<Self, GrpcError> {
         let grpc = GrpcConnection::connect(socket).await?;
         let asked = "containerd.services.version.v1.Version/Version";
-        let told: api::VersionAnswer = grpc.call(asked, "default", &api::Empty {}).await?;
+        let answer: api::VersionAnswer = grpc.call(asked, "default", &api::Empty {}).await?;
         Ok(Self {
             grpc,
-            version: told.version,
+            version: answer.version,
             images: Mutex::default(),
         })
     }
@@ -69,8 +70,12 @@ impl ContainerdClient {
     /// Its namespaces.
     pub(super) async fn namespaces(&self) -> Result<Vec<String>, GrpcError> {
         let asked = "containerd.services.namespaces.v1.Namespaces/List";
-        let told: api::NamespacesAnswer = self.grpc.call(asked, "default", &api::Empty {}).await?;
-        let names = told.namespaces.into_iter().map(|namespace| namespace.name);
+        let answer: api::NamespacesAnswer =
+            self.grpc.call(asked, "default", &api::Empty {}).await?;
+        let names = answer
+            .namespaces
+            .into_iter()
+            .map(|namespace| namespace.name);
         Ok(names.take(MAX_NAMESPACES).collect())
     }
 
@@ -87,7 +92,7 @@ impl ContainerdClient {
                 continue;
             }
             let asked = "containerd.services.tasks.v1.Tasks/List";
-            let told: api::TasksAnswer = self
+            let answer: api::TasksAnswer = self
                 .grpc
                 .call(asked, &namespace, &api::ListRequest {})
                 .await?;
@@ -100,7 +105,7 @@ impl ContainerdClient {
                     continue;
                 };
                 // A task's own id is the container's.
-                let task = told
+                let task = answer
                     .tasks
                     .iter()
                     .find(|task| task.id == container.id && task.runs());
@@ -126,12 +131,12 @@ impl ContainerdClient {
     ) -> Result<KnownContainer, GrpcError> {
         let asked = "containerd.services.containers.v1.Containers/Get";
         let request = api::IdRequest { id: id.to_owned() };
-        let told: api::ContainerAnswer = self.grpc.call(asked, namespace, &request).await?;
+        let answer: api::ContainerAnswer = self.grpc.call(asked, namespace, &request).await?;
         let task = api::Task {
             pid,
             ..api::Task::default()
         };
-        let container = told.container.unwrap_or_default();
+        let container = answer.container.unwrap_or_default();
         Ok(self.describe(namespace, &container, Some(&task)).await)
     }
 
@@ -146,10 +151,10 @@ impl ContainerdClient {
             info.init_pid = task.pid;
             info.started = proc_files::started(task.pid, system::boot_time());
         }
-        // What cannot be asked any more is left empty.
-        if let Ok(told) = self.mounts(namespace, container).await {
+        // Facts that can no longer be queried stay empty.
+        if let Ok(answer) = self.mounts(namespace, container).await {
             info.storage =
-                answer::storage(&container.snapshotter, &told.mounts).unwrap_or_default();
+                answer::storage(&container.snapshotter, &answer.mounts).unwrap_or_default();
         }
         if let Some((digest, config)) = self.image(namespace, &container.image).await {
             info.image_digest = digest;
@@ -201,8 +206,8 @@ impl ContainerdClient {
         let request = api::ImageRequest {
             name: name.to_owned(),
         };
-        let told: api::ImageAnswer = self.grpc.call(asked, namespace, &request).await?;
-        let target = told.image.and_then(|image| image.target);
+        let answer: api::ImageAnswer = self.grpc.call(asked, namespace, &request).await?;
+        let target = answer.image.and_then(|image| image.target);
         let digest = target.unwrap_or_default().digest;
         let mut manifest = self.blob(namespace, &digest).await?;
         // An index names a manifest for each platform; only this one's content is here.
@@ -241,17 +246,17 @@ impl ContainerdClient {
     }
 }
 
-/// Every container of every containerd of this host, running or not; those that did not answer
-/// with the reason.
+/// Every container of every containerd of this host, running or not; containerds that did not
+/// answer with the reason.
 pub(super) async fn list(sockets: &[PathBuf]) -> (Vec<(ContainerId, ContainerInfo)>, Vec<String>) {
     let mut found = Vec::new();
     let mut problems = Vec::new();
     for socket in sockets {
-        let told = async {
+        let answer = async {
             let client = ContainerdClient::connect(socket).await?;
             client.containers(true).await
         };
-        match told.await {
+        match answer.await {
             Ok((known, _)) => found.extend(known.into_iter().map(|k| (k.id, k.info))),
             Err(error) => problems.push(format!("containerd at {}: {error}", socket.display())),
         }
@@ -272,7 +277,7 @@ pub struct ContainerdState {
     pub namespaces: BTreeMap<String, usize>,
 }
 
-/// Asks every containerd of this host who it is.
+/// Queries version and containers of every containerd of this host.
 pub(super) async fn states(sockets: &[PathBuf]) -> Vec<ContainerdState> {
     let mut states = Vec::new();
     for socket in sockets {
@@ -282,7 +287,7 @@ pub(super) async fn states(sockets: &[PathBuf]) -> Vec<ContainerdState> {
             error: String::new(),
             namespaces: BTreeMap::new(),
         };
-        let told = async {
+        let answer = async {
             let client = ContainerdClient::connect(socket).await?;
             state.version.clone_from(&client.version);
             for namespace in client.namespaces().await? {
@@ -296,7 +301,7 @@ pub(super) async fn states(sockets: &[PathBuf]) -> Vec<ContainerdState> {
             }
             Ok::<_, GrpcError>(())
         };
-        if let Err(error) = told.await {
+        if let Err(error) = answer.await {
             state.error = error.to_string();
         }
         states.push(state);

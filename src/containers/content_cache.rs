@@ -1,4 +1,4 @@
-//! Hashes of file contents, and which programs an image has: read once, and remembered.
+//! Hashes of file contents, and the programs of each image: read once, and remembered.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata};
@@ -15,7 +15,7 @@ use crate::catalog::paths::PROGRAM_TREES;
 use crate::event::Bytes;
 use crate::system;
 
-/// Hashes and image indexes kept; all are dropped when there are more.
+/// Maximum number of hashes and image indexes; beyond it all are dropped.
 const MAX_HASHES: usize = 4096;
 const MAX_INDEXES: usize = 32;
 /// Bounds of the search for a moved or copied program, per image.
@@ -47,8 +47,8 @@ impl FileStamp {
         self.size
     }
 
-    /// False while a second change could still carry the same times: file systems stamp with
-    /// the kernel's coarse clock (1–10 ms), so a hash of so fresh a file must not be kept.
+    /// False while a second change could still have the same times: file systems use the kernel's
+    /// coarse clock (1–10 ms), so the hash of such a recent file must not be kept.
     pub(crate) fn is_settled(&self) -> bool {
         let changed = system::timestamp(self.ctime.0, self.ctime.1);
         system::wall_now().since(changed) > Duration::from_millis(100)
@@ -59,7 +59,7 @@ pub(crate) type ContentHash = [u8; 32];
 /// Size → paths of image programs.
 pub(super) type ProgramIndex = BTreeMap<u64, Vec<Bytes>>;
 
-/// What was read before.
+/// Remembered hashes and indexes.
 #[derive(Debug, Default)]
 pub(crate) struct ContentCache {
     hashes: BTreeMap<FileStamp, ContentHash>,
@@ -77,7 +77,7 @@ impl ContentCache {
             return Ok(*hash);
         }
         let mut hasher = Sha256::new();
-        // One byte more than stated tells a file that grows while it is read.
+        // One byte more than the size shows that a file grows while it is read.
         let mut reader = file.take(before.size + 1);
         let mut buffer = vec![0_u8; 128 << 10];
         loop {
@@ -131,7 +131,7 @@ impl ContentCache {
 }
 
 fn walk(layer: &Path, at: &Path, depth: usize, left: &mut usize, index: &mut ProgramIndex) {
-    // A link such as /bin → usr/bin is looked at where it points to.
+    // A link such as /bin → usr/bin is searched at its target.
     if !fs::symlink_metadata(at).is_ok_and(|m| m.is_dir()) {
         return;
     }

@@ -25,15 +25,15 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LAST_PAUSE: Duration = Duration::from_secs(10);
 /// A connection that broke sooner than this counts as a failed attempt.
 const STABLE: Duration = Duration::from_secs(30);
-/// How often the facts of every container are asked for again, whatever the events say.
+/// Interval at which the facts of every container are queried again, regardless of events.
 const LOOK_AGAIN: Duration = Duration::from_secs(15 * 60);
-/// After this time without an event the engine is asked for a sign of life.
+/// Time without an event after which the engine is pinged.
 const SILENCE: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 10_000 });
-/// Image events within this time cause one look at what the images' names point to.
+/// Image events within this time cause one query of the images' names.
 const GATHER: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 2000 });
-/// All of the first inspects together may take this long; the rest follows beside the events.
+/// Time limit for all first inspects together; the rest continues beside the events.
 const RESYNC: Duration = Duration::from_secs(15);
-/// Containers taken from a list; more are counted as lost.
+/// Maximum number of containers of a list; more are counted as lost.
 const MAX_CONTAINERS: usize = 4096;
 /// Bytes of a list.
 const MAX_LIST: usize = 32 << 20;
@@ -61,7 +61,7 @@ impl DockerEngine {
         Self { host }
     }
 
-    /// Connects: the way to ask, and the engine's version and storage driver.
+    /// Connects: the client, and the engine's version and storage driver.
     pub(super) async fn connect(&self) -> Result<(EngineHttp, EngineState), EngineState> {
         let unreachable = |error: HttpError| match error {
             HttpError::Absent => EngineState::Absent,
@@ -87,8 +87,8 @@ impl DockerEngine {
     }
 }
 
-/// The ids of the containers an engine lists, and how many were left out. Each entry is read by
-/// itself: one that is odd does not hide the others.
+/// The ids of the containers an engine lists, and the number left out. Each entry is parsed
+/// separately: an invalid one does not hide the others.
 pub(super) async fn list(
     http: &EngineHttp,
     all: bool,
@@ -97,7 +97,7 @@ pub(super) async fn list(
     let answer = http.get(&path, MAX_LIST).await?;
     let Value::Array(entries) = answer else {
         return Err(HttpError::Failed(
-            "its container list is no list".to_owned(),
+            "its container list is not a list".to_owned(),
         ));
     };
     let mut ids: Vec<ContainerId> = entries
@@ -119,11 +119,11 @@ impl ContainerEngine for DockerEngine {
     }
 }
 
-/// Why a connection's work ended.
+/// Why a connection ended.
 enum ConnectionEnd {
     /// Asked to stop, or the receiver of the messages is gone.
     Stop,
-    /// The engine went away, for this reason.
+    /// The connection broke, for this reason.
     Broken(String),
 }
 
@@ -131,13 +131,13 @@ impl DockerEngine {
     async fn keep(&self, mut link: EngineLink) {
         let mut pause = FIRST_PAUSE;
         let mut connection = EngineConnection::default();
-        let mut told = None;
+        let mut reported = None;
         let mut say = |out: &Sender<RuntimeMessage>, state: EngineState| {
-            if told.as_ref() == Some(&state) {
+            if reported.as_ref() == Some(&state) {
                 return true;
             }
             tracing::info!(host = self.host, ?state, "engine");
-            told = Some(state.clone());
+            reported = Some(state.clone());
             out.send(RuntimeMessage::State(EngineKind::Docker, state))
                 .is_ok()
         };
@@ -168,8 +168,8 @@ impl DockerEngine {
                     link.out.send(RuntimeMessage::Lost(now(), lost)).is_ok()
                         && say(&link.out, EngineState::Unreachable { error })
                 }
-                // Unlike an engine that is restarting, one that is not installed will not
-                // come soon: the long pause at once, except after it was there.
+                // Unlike an engine that is restarting, one that is not installed will not appear
+                // soon: the long pause at once, except after it was connected.
                 Err(EngineState::Absent) if !connection.synced => {
                     pause = LAST_PAUSE;
                     say(&link.out, EngineState::Absent)
@@ -197,7 +197,7 @@ async fn wait(link: &mut EngineLink, pause: Duration) -> bool {
     }
 }
 
-/// What is known of the engine across its connections.
+/// State across the connections to the engine.
 #[derive(Default)]
 struct EngineConnection {
     /// Containers that run.
@@ -209,8 +209,8 @@ struct EngineConnection {
 impl EngineConnection {
     async fn follow(&mut self, client: &DockerClient, link: &mut EngineLink) -> ConnectionEnd {
         let broken = |error: HttpError| ConnectionEnd::Broken(error.to_string());
-        // The stream begins before the list is made, so nothing falls between the two. The
-        // engine repeats a little of the past for `since`, which bridges a short break.
+        // The stream begins before the list is made, so nothing is missed between the two. The
+        // engine repeats recent events for `since`, which bridges a short interruption.
         let mut events = match client.events(&since_now()).await {
             Ok(events) => events,
             Err(e) => return broken(e),
@@ -284,7 +284,7 @@ impl EngineConnection {
             let lost = Lost {
                 reason: LostReason::Engine,
                 count: 0,
-                detail: format!("{left_out} entries of its container list could not be taken"),
+                detail: format!("{left_out} entries of its container list were left out"),
             };
             if !client.lost(lost) {
                 return Err(ConnectionEnd::Stop);
@@ -314,7 +314,7 @@ impl EngineConnection {
                         && (!paused
                             || client.report(now(), id.clone(), ContainerAction::Paused, None))
                 }
-                // It ended since the list was made: the events say so.
+                // It ended since the list was made: the events report that.
                 Ok(Err(HttpError::Status(404, _))) => true,
                 Ok(Err(_)) | Err(_) => {
                     client.inspect_later(id.clone());
@@ -327,14 +327,14 @@ impl EngineConnection {
         }
         drop(inspects);
         for id in self.known.difference(&running) {
-            let told = match client.inspect(id).await {
+            let reported = match client.inspect(id).await {
                 Ok(Inspected { info, code, .. }) => {
                     let ts = info.finished.unwrap_or_else(now);
                     client.report(ts, id.clone(), ContainerAction::Died(code), Some(info))
                 }
                 Err(_) => client.report(now(), id.clone(), ContainerAction::Removed, None),
             };
-            if !told {
+            if !reported {
                 return Err(ConnectionEnd::Stop);
             }
         }
@@ -379,7 +379,7 @@ impl EngineConnection {
     }
 }
 
-/// The present as the engine's `since` wants it.
+/// The current time in the form of the engine's `since`.
 fn since_now() -> String {
     let now = wall_now().0;
     format!("{}.{:09}", now / 1_000_000_000, now % 1_000_000_000)

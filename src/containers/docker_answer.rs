@@ -1,5 +1,5 @@
-//! Reads the Docker engine's answers, and its own files, field by field: one that is odd loses only
-//! itself, and what is too much is cut.
+//! Parses the Docker engine's answers, and its own files, field by field: an invalid field is left
+//! out alone, and oversized values are cut.
 
 use bollard_stubs::models::{
     ContainerConfig, ContainerInspectResponse, ContainerState, HostConfig, ImageInspect,
@@ -19,14 +19,13 @@ pub(super) fn image(answer: &Value) -> ImageFacts {
     ImageFacts::from_inspect(image)
 }
 
-/// Bounds of what is kept of one container: bytes of its labels and of its command, and entries
-/// of each list.
+/// Limits for one container: bytes of its labels and of its command, and entries of each list.
 const MAX_LABELS: usize = 64 << 10;
 const MAX_COMMAND: usize = 32 << 10;
 const MAX_LIST: usize = 512;
 
-/// The facts in an inspect answer, and which fields could not be read. Fields are taken one by
-/// one: engines from API 1.24 on, and others that speak it, write some differently.
+/// The facts in an inspect answer, and the invalid fields. Fields are parsed one by one: engines
+/// from API 1.24 on, and compatible ones, write some differently.
 pub(super) fn from_answer(mut answer: Value, image: &ImageFacts) -> (ContainerInfo, Vec<String>) {
     let mut odd = Vec::new();
     let mut take = |key: &str| match answer.get_mut(key) {
@@ -71,7 +70,7 @@ fn part<T: DeserializeOwned + Default>(
     (!value.is_null()).then(|| lenient(value, name, odd))
 }
 
-/// Reads an object without those of its fields that cannot be read; they are named in `odd`.
+/// Parses an object without its invalid fields, whose names go to `odd`.
 fn lenient<T: DeserializeOwned + Default>(value: Value, name: &str, odd: &mut Vec<String>) -> T {
     if let Ok(whole) = T::deserialize(&value) {
         return whole;
@@ -95,7 +94,7 @@ fn lenient<T: DeserializeOwned + Default>(value: Value, name: &str, odd: &mut Ve
     T::deserialize(Value::Object(readable)).unwrap_or_default()
 }
 
-/// Cuts what is too much; says so in `odd`.
+/// Cuts oversized values; notes that in `odd`.
 fn bound(info: &mut ContainerInfo, odd: &mut Vec<String>) {
     let mut left = MAX_LABELS;
     let labels = info.labels.len();

@@ -1,4 +1,4 @@
-//! Asks a Docker engine about containers and images, and reports the answers.
+//! Queries a Docker engine about containers and images, and reports the answers.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{Hash as _, Hasher as _};
@@ -22,17 +22,17 @@ use crate::event::{
 };
 use crate::system::now;
 
-/// Requests about containers in flight at once.
+/// Maximum number of concurrent requests about containers.
 pub(super) const PARALLEL: usize = 8;
-/// Containers whose names and reported facts are remembered.
+/// Maximum number of containers whose names and reported facts are remembered.
 const MAX_NAMES: usize = 4096;
-/// Images whose facts are remembered; those of another are asked for again.
+/// Maximum number of images whose facts are remembered; other images are queried again.
 const MAX_IMAGES: usize = 256;
-/// Clients remembered as having a session already.
+/// Maximum number of clients remembered as having a session.
 const MAX_TAKEN: usize = 256;
 /// Bytes of an answer about one container or image.
 const MAX_ANSWER: usize = 1 << 20;
-/// After this time the probes have reported the command that an engine event announced.
+/// Time after which the probes have reported the command that an engine event announced.
 const SETTLE: Duration = Duration::from_millis(300);
 
 /// A container's name, and its Compose service.
@@ -46,9 +46,9 @@ struct Remembered {
     names: BTreeMap<ContainerId, Names>,
     /// Hashes of the facts reported last.
     reported: BTreeMap<ContainerId, u64>,
-    /// Containers that an inspect waits for.
+    /// Containers with a pending inspect.
     waiting: BTreeSet<ContainerId>,
-    /// Containers of which an unreadable field was reported.
+    /// Containers with a reported invalid field.
     odd: BTreeSet<ContainerId>,
     taken: VecDeque<ClientProcess>,
 }
@@ -132,8 +132,8 @@ impl DockerClient {
             .is_ok()
     }
 
-    /// Inspects beside the event stream, so that one slow answer delays no event; once for
-    /// however many ask meanwhile.
+    /// Inspects beside the event stream, so that a slow answer delays no event; once for concurrent
+    /// requests.
     pub(super) fn inspect_later(&self, id: ContainerId) {
         if !self.remembered.lock().waiting.insert(id.clone()) {
             return;
@@ -141,12 +141,12 @@ impl DockerClient {
         let client = self.clone();
         tokio::spawn(async move {
             let slot = client.slots.acquire().await;
-            // What changes from here on needs another look.
+            // Later changes need another inspect.
             client.remembered.lock().waiting.remove(&id);
             if slot.is_err() {
                 return;
             }
-            // Gone already: the events say so.
+            // It has ended already: the events report that.
             if let Ok(inspected) = client.inspect(&id).await {
                 client.report(now(), id, ContainerAction::Info, Some(inspected.info));
             }
@@ -157,13 +157,13 @@ impl DockerClient {
         ids.iter().for_each(|id| self.inspect_later(id.clone()));
     }
 
-    /// Image names are looked up anew from now on.
+    /// Forgets the ids of image names.
     pub(super) fn forget_names_of_images(&self) {
         self.remembered.lock().image_names.clear();
     }
 
-    /// Looks for the program that asked for a command inside at once, before it ends; reports it
-    /// a little later, after the probes have reported the command itself.
+    /// Searches the program that started a command inside at once, before it ends; reports it a
+    /// little later, after the probes have reported the command itself.
     pub(super) fn client_later(&self, id: ContainerId, at: Timestamp, command: Option<&Bytes>) {
         let found = {
             let mut remembered = self.remembered.lock();
@@ -233,7 +233,7 @@ impl DockerClient {
         })
     }
 
-    /// The id that the image's name points to, where the container runs another one.
+    /// The id that the image's name refers to, if the container runs another one.
     async fn image_now(&self, running: &str, name: &str) -> Option<String> {
         // An id or a digest always means the same image.
         let bare = running.strip_prefix("sha256:").unwrap_or(running);
@@ -246,7 +246,7 @@ impl DockerClient {
             known
         } else {
             let path = format!("/images/{name}/json");
-            // A name that is gone points nowhere.
+            // A removed name refers to nothing.
             let answer = self.http.get(&path, MAX_ANSWER).await.ok();
             let id = answer.map(|image| text(&image, "/Id").to_owned());
             let mut remembered = self.remembered.lock();
@@ -259,7 +259,7 @@ impl DockerClient {
         now.filter(|id| !id.is_empty() && id != running)
     }
 
-    /// An image never changes under its id, so it is asked for once per connection.
+    /// An image never changes under its id, so it is queried once per connection.
     async fn image(&self, id: &str) -> ImageFacts {
         if id.is_empty() || !is_image_name(id) {
             return ImageFacts::default();
@@ -298,7 +298,7 @@ fn is_image_name(name: &str) -> bool {
 
 fn hash(info: &ContainerInfo) -> u64 {
     let mut hasher = FxHasher::default();
-    // Facts that cannot be written count as changed each time.
+    // Facts that cannot be serialised count as changed each time.
     serde_json::to_vec(info)
         .unwrap_or_default()
         .hash(&mut hasher);

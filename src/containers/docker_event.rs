@@ -1,4 +1,4 @@
-//! Reads the Docker engine's events. Fields are taken one by one: engines from API 1.24 on and
+//! Parses the Docker engine's events. Fields are parsed one by one: engines from API 1.24 on and
 //! Podman write them differently.
 
 use serde_json::Value;
@@ -6,14 +6,14 @@ use serde_json::Value;
 use crate::event::{Bytes, ContainerAction, ContainerId, Timestamp};
 use crate::system::{SessionClock, now};
 
-/// What an engine event means here.
+/// The meaning of an engine event.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum DockerEvent {
-    /// Something happened in a container's life.
+    /// A change in a container's life.
     Container(Timestamp, ContainerId, ContainerAction),
     /// A command was started in a container; the engine reports no more about it (Podman).
     Client(ContainerId),
-    /// An image's name may point elsewhere now.
+    /// An image's name may refer to another image now.
     ImageNames,
 }
 
@@ -22,7 +22,7 @@ pub(super) fn is_id(id: &str) -> bool {
     !id.is_empty() && id.len() <= 128 && id.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
-/// The meaning of an event; `None` where it has none here.
+/// Parses an event; `None` if it has no meaning here.
 pub(super) fn read_event(event: &Value) -> Option<DockerEvent> {
     let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
     // Engines before API 1.22 have `status` and `id` only.

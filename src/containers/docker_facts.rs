@@ -10,7 +10,7 @@ use crate::event::{
 };
 use crate::system::{self, SessionClock};
 
-/// What an image adds to its containers' facts.
+/// Facts that containers get from their image.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct ImageFacts {
     /// Repository digest, empty for an image that was never pulled or pushed.
@@ -36,8 +36,8 @@ impl ImageFacts {
     }
 }
 
-/// The facts of one container. Takes what the engine says as it is: names and labels may come
-/// from whoever built the image.
+/// The facts of one container. The engine's strings are not trusted: names and labels may come from
+/// the author of the image.
 pub(super) fn container(inspect: ContainerInspectResponse, image: &ImageFacts) -> ContainerInfo {
     let state = inspect.state.unwrap_or_default();
     let config = inspect.config.unwrap_or_default();
@@ -177,7 +177,7 @@ fn security(host: &HostConfig, apparmor: Option<String>) -> Security {
     for option in host.security_opt.iter().flatten() {
         let (key, value) = option.split_once(['=', ':']).unwrap_or((option, ""));
         match key {
-            // A profile is passed whole, as JSON: it is not a name.
+            // A profile is passed as whole JSON: it is not a name.
             "seccomp" if value.starts_with('{') => seccomp = "custom".to_owned(),
             "seccomp" => seccomp = value.to_owned(),
             "no-new-privileges" => no_new_privileges = value != "false",
@@ -245,8 +245,8 @@ fn published(ports: Option<PortMap>) -> Vec<PublishedPort> {
 
 fn storage(driver: String, data: &std::collections::HashMap<String, String>) -> Storage {
     let dir = |key: &str| data.get(key).map(|d| d.as_str().into()).unwrap_or_default();
-    // The engine's own layer for /etc/hosts and the like ("…-init/diff") is kept: what it holds
-    // was there before the container ran.
+    // The engine's own layer for /etc/hosts and similar files ("…-init/diff") is kept: its content
+    // existed before the container ran.
     let lower = data
         .get("LowerDir")
         .map(|l| {
@@ -264,8 +264,8 @@ fn storage(driver: String, data: &std::collections::HashMap<String, String>) -> 
     }
 }
 
-/// The engine stamps a start by the wall clock; after somebody set it, the start of the container's
-/// init is reported by the kernel.
+/// The engine uses the wall clock; after a clock change, the kernel reports the start of the
+/// container's init.
 fn started(stamped: Option<Timestamp>, init: u32) -> Option<Timestamp> {
     if SessionClock::of_this_program().step() == 0 {
         return stamped;

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::event::ContainerInfo;
 
-/// What the engine does with a request.
+/// The engine's reaction to a request.
 enum Reply {
     Answer(Value),
     /// Says nothing, holds the connection.

@@ -1,4 +1,4 @@
-//! What a container engine's connection is, and its messages to the collector.
+//! The trait of a container engine's connection, and its messages to the collector.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,11 +15,11 @@ pub struct RuntimeUpdate {
     pub ts: Timestamp,
     /// The container.
     pub id: ContainerId,
-    /// What happened, with the facts where they changed.
+    /// The event, with the facts where they changed.
     pub event: ContainerEvent,
 }
 
-/// Which engine.
+/// The kind of engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EngineKind {
     /// A Docker engine.
@@ -40,12 +40,12 @@ pub enum EngineState {
         /// Its storage driver, e.g. `overlay2`; empty when not reported.
         driver: String,
     },
-    /// There, but not answering; tried again with growing pauses.
+    /// It exists, but does not answer; hullwatch retries with growing pauses.
     Unreachable {
-        /// What went wrong, on which address.
+        /// The error, with the address.
         error: String,
     },
-    /// No engine on this host: its socket does not exist. Looked for again now and then.
+    /// No engine on this host: its socket does not exist. hullwatch checks again periodically.
     Absent,
 }
 
@@ -54,26 +54,26 @@ pub enum EngineState {
 pub enum RuntimeMessage {
     /// A container appeared, changed or ended.
     Update(EngineKind, RuntimeUpdate),
-    /// This program on this host probably started a command inside, as the pid says.
+    /// This program on the host, by its pid, probably started a command inside.
     Client(Timestamp, ContainerId, u32, Client),
     /// The connection changed.
     State(EngineKind, EngineState),
-    /// The event stream broke at this time: what happened until the next connection is known
-    /// only by its outcome.
+    /// The event stream broke at this time: events until the next connection are known only by
+    /// their outcome.
     Lost(Timestamp, Lost),
 }
 
-/// An engine connection's two ends towards hullwatch.
+/// The channels of an engine connection.
 pub(super) struct EngineLink {
-    /// Where the connection reports.
+    /// Messages of the connection.
     pub(super) out: Sender<RuntimeMessage>,
-    /// Resolves, also by being dropped at the other end, when the connection is to end.
+    /// Completes, also by being dropped at the other end, when the connection must end.
     pub(super) stop: oneshot::Receiver<()>,
 }
 
 /// A container engine: one file per kind implements this.
 pub(super) trait ContainerEngine {
-    /// Keeps the connection up and reports what it learns, until asked to stop or until the
-    /// receiver is gone. Never ends because the engine is away.
+    /// Keeps the connection up and reports its messages, until asked to stop or until the receiver
+    /// is gone. Does not end because the engine is unavailable.
     fn run(self: Box<Self>, link: EngineLink) -> Pin<Box<dyn Future<Output = ()>>>;
 }

@@ -1,5 +1,5 @@
 //! HTTP to a container engine over its Unix socket or TCP. Every answer is bounded in bytes and
-//! time: an engine, or what stands in for one, must not fill this program's memory.
+//! time: a faulty or malicious engine must not fill this program's memory.
 
 use std::io;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use crate::text::error_chain;
 
-/// An engine that takes longer than this to answer is treated as away.
+/// Time limit for an answer; an engine that takes longer counts as unavailable.
 pub(super) const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 /// Longest error text taken from an answer.
 const MAX_ERROR: usize = 1024;
@@ -31,7 +31,7 @@ pub(super) enum HttpError {
     Absent,
     /// The engine answered with this status and text.
     Status(u16, String),
-    /// It was not reached, or its answer could not be read.
+    /// It was not reached, or its answer was invalid.
     Failed(String),
 }
 
@@ -192,7 +192,7 @@ where
             .handshake(TokioIo::new(stream))
             .await;
         let (mut sender, connection) = connected.map_err(|e| failed(&e))?;
-        // Ends with the answer, or when that is dropped.
+        // Completes with the answer, or when that is dropped.
         tokio::spawn(connection);
         let request = Request::get(path)
             .header("Host", host)
@@ -203,11 +203,11 @@ where
     })
 }
 
-/// The lines of an answer that does not end.
+/// The lines of an endless answer.
 pub(super) struct JsonLines {
     body: Incoming,
     buffer: Vec<u8>,
-    /// The line under way is too long.
+    /// The current line is too long.
     skipping: bool,
 }
 

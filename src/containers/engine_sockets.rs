@@ -1,5 +1,5 @@
-//! Where containerd answers on this host: sockets at their usual places, as the user says, and as
-//! the shims of its containers name them.
+//! The sockets of containerd on this host: at the usual paths, as configured by the user, and as in
+//! the command lines of its shims.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,25 +18,29 @@ const CONTAINERD: &[&str] = &[
     "/run/host-containerd/containerd.sock",
     "/run/docker/containerd/containerd.sock",
 ];
-/// Where the user says which socket the tools are to use.
+/// The user's configuration of the tools' socket.
 const VARIABLES: &[&str] = &["CONTAINERD_ADDRESS", "CONTAINER_RUNTIME_ENDPOINT"];
 const CRICTL: &str = "/etc/crictl.yaml";
-/// Sockets used at most.
+/// Maximum number of sockets.
 const MAX_SOCKETS: usize = 16;
 
 /// The sockets of containerd that exist, each once.
 pub(super) fn containerd() -> Vec<PathBuf> {
-    let said = VARIABLES.iter().filter_map(|name| std::env::var(name).ok());
+    let configured = VARIABLES.iter().filter_map(|name| std::env::var(name).ok());
     let crictl = json_file::read_text(Path::new(CRICTL), 64 << 10);
-    let said: Vec<String> = said
+    let configured: Vec<String> = configured
         .chain(crictl.as_deref().and_then(crictl_endpoint))
         .collect();
-    let said = said.iter().filter_map(|url| path_of(url));
-    // CRI-O says nothing that its files do not.
-    let said = said.filter(|path| !path.ends_with("crio.sock"));
+    let configured = configured.iter().filter_map(|url| path_of(url));
+    // CRI-O reports nothing beyond its files.
+    let configured = configured.filter(|path| !path.ends_with("crio.sock"));
     let shims = supervisor::shims().filter_map(|shim| Some(path_of(&shim.address?)?.to_owned()));
     let usual = CONTAINERD.iter().map(Path::new);
-    let all: Vec<PathBuf> = said.chain(usual).map(Path::to_owned).chain(shims).collect();
+    let all: Vec<PathBuf> = configured
+        .chain(usual)
+        .map(Path::to_owned)
+        .chain(shims)
+        .collect();
     let mut known = BTreeSet::new();
     all.into_iter()
         .filter(|path| {
@@ -53,7 +57,7 @@ pub(super) fn path_of(url: &str) -> Option<&Path> {
     path.starts_with('/').then(|| Path::new(path))
 }
 
-/// The endpoint that `crictl` is configured with.
+/// The configured endpoint of `crictl`.
 fn crictl_endpoint(text: &str) -> Option<String> {
     let value = text
         .lines()

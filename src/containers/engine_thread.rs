@@ -17,14 +17,14 @@ use super::docker::DockerEngine;
 use super::engine::{ContainerEngine as _, EngineKind, EngineLink, EngineState, RuntimeMessage};
 use super::engine_sockets;
 
-/// Which engines to talk to.
+/// The engines to connect to.
 #[derive(Debug, Clone)]
 pub struct RuntimeOptions {
-    /// A Docker engine is asked.
+    /// Connect to a Docker engine.
     pub docker: bool,
     /// Address of the Docker engine; `None` takes `DOCKER_HOST`, then the standard socket.
     pub docker_host: Option<String>,
-    /// Which containerds are asked.
+    /// The containerds to connect to.
     pub containerd: ContainerdChoice,
 }
 
@@ -59,26 +59,26 @@ impl RuntimeOptions {
         }
     }
 
-    /// True when no engine is asked.
+    /// Whether no engine is queried.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         !self.docker && self.containerd == ContainerdChoice::None
     }
 }
 
-/// Which containerds are asked.
+/// The containerds to connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ContainerdChoice {
     /// None.
     None,
-    /// Those that this host has, also those that appear later.
+    /// Those on this host, including later ones.
     Found,
     /// Those at these sockets.
     At(Vec<PathBuf>),
 }
 
 impl ContainerdChoice {
-    /// The sockets as they are now.
+    /// The current sockets.
     #[must_use]
     pub fn sockets(&self) -> Vec<PathBuf> {
         match self {
@@ -97,20 +97,20 @@ pub struct Runtimes {
 }
 
 impl Runtimes {
-    /// Ends the connections. Does not wait: an engine that hangs must not hold up the exit.
+    /// Ends the connections. Does not wait: a hanging engine must not delay the exit.
     pub fn stop(self) {
         // The thread may have ended already.
         let _ = self.stop.send(());
     }
 
-    /// A container of containerd appeared: its engine may be one that was not there before.
+    /// A container of containerd appeared: its engine may be a new one.
     pub fn look_for_containerd(&self) {
         self.look.notify_one();
     }
 }
 
-/// Starts the engines' thread; everything it learns comes through `out`. A full `out` holds
-/// up this thread only.
+/// Starts the engines' thread, which sends its messages to `out`. A full `out` blocks this thread
+/// only.
 #[must_use]
 pub fn start(options: RuntimeOptions, out: Sender<RuntimeMessage>) -> Runtimes {
     let (stop, stopped) = oneshot::channel();
@@ -134,7 +134,7 @@ pub fn start(options: RuntimeOptions, out: Sender<RuntimeMessage>) -> Runtimes {
     Runtimes { stop, look }
 }
 
-/// Keeps the connections until asked to stop; then they are dropped wherever they are.
+/// Keeps the connections until asked to stop; then drops them in any state.
 async fn keep(
     options: RuntimeOptions,
     out: &Sender<RuntimeMessage>,

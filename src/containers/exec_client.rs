@@ -1,5 +1,5 @@
-//! Finds the client on this host (docker exec, podman exec, …) that asked an engine to run a
-//! command in a container.
+//! Finds the client on this host (docker exec, podman exec, …) that made an engine run a command in
+//! a container.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use procfs::process::{Process, all_processes};
 use crate::event::{Bytes, Client, ContainerId, Timestamp};
 use crate::system;
 
-/// Programs by which people enter containers.
+/// Programs that start commands in containers.
 const CLIENTS: &[&str] = &[
     "docker",
     "podman",
@@ -22,15 +22,14 @@ const CLIENTS: &[&str] = &[
     "runc",
     "crun",
 ];
-/// Processes looked at; with more on the host a client may stay unknown, but the engine's thread
-/// is not held up.
+/// Maximum number of processes examined; on a host with more, a client may stay unknown, but the
+/// engine's thread is not blocked.
 const MOST: usize = 20_000;
 
-/// A client started longer than this before the session is not its client: somebody opened it
-/// before and left it open.
+/// A client that started longer than this before the session opened an earlier session.
 const MOMENTS: Duration = Duration::from_secs(10);
 
-/// A process, whatever else gets its pid later.
+/// A process, identified beyond the reuse of its pid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ClientProcess {
     pub(super) pid: u32,
@@ -38,7 +37,7 @@ pub(super) struct ClientProcess {
     started: u64,
 }
 
-/// The session of which the client is looked for.
+/// The session whose client is searched.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked<'a> {
     pub(super) id: &'a ContainerId,
@@ -51,7 +50,7 @@ pub(super) struct Asked<'a> {
 }
 
 /// The client of a session: its command line runs this command in this container, it began moments
-/// before, and it has no session yet (`taken`). Of several the eldest.
+/// before, and it has no session yet (`taken`). Of several the oldest.
 pub(super) fn find(
     asked: &Asked<'_>,
     taken: &VecDeque<ClientProcess>,
@@ -106,7 +105,7 @@ fn began_moments_before(ticks: u64, boot: Timestamp, at: Timestamp) -> bool {
     at.since(began) <= MOMENTS
 }
 
-/// Whether a command line enters this container, and there runs this command.
+/// Whether a command line enters this container and runs this command there.
 fn enters(argv: &[String], asked: &Asked<'_>) -> bool {
     let Some(verb) = argv.iter().position(|a| a == "exec") else {
         return false;
@@ -124,9 +123,10 @@ fn enters(argv: &[String], asked: &Asked<'_>) -> bool {
             Some(dashes) if dashes == "--" => command.get(1..).unwrap_or_default(),
             _ => command,
         };
-        let told = asked.command.filter(|told| !told.is_empty());
+        let reported = asked.command.filter(|reported| !reported.is_empty());
         // Docker puts a space behind a program without arguments.
-        told.is_none_or(|told| told.trim_end() == command.join(" ").trim_end().as_bytes())
+        reported
+            .is_none_or(|reported| reported.trim_end() == command.join(" ").trim_end().as_bytes())
     })
 }
 

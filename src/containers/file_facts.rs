@@ -1,4 +1,4 @@
-//! What is known of a file by its inode and the layers of its container.
+//! Facts about a file from its inode and the layers of its container.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -50,7 +50,7 @@ pub(super) fn facts<'a>(
     (path, out)
 }
 
-/// `st_dev` as the kernel itself numbers devices.
+/// `st_dev` in the kernel's own encoding.
 pub(crate) fn kernel_dev(dev: u64) -> u32 {
     (rustix::fs::major(dev) << 20) | (rustix::fs::minor(dev) & 0xf_ffff)
 }

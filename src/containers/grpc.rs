@@ -1,5 +1,5 @@
-//! gRPC calls to an engine over its Unix socket. Every answer is bounded in bytes and time: an
-//! engine, or what stands in for one, must not fill this program's memory or hold it up.
+//! gRPC calls to an engine over its Unix socket. Every answer is bounded in bytes and time: a
+//! faulty or malicious engine must not fill this program's memory or block it.
 
 use std::io;
 use std::marker::PhantomData;
@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use crate::text::error_chain;
 
-/// An engine that takes longer than this to answer is treated as away.
+/// Time limit for an answer; an engine that takes longer counts as unavailable.
 const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 /// Bytes of one message.
 const MAX_MESSAGE: usize = 4 << 20;
@@ -36,7 +36,7 @@ pub(super) enum GrpcError {
     Absent,
     /// The engine answered with this status and text.
     Status(u32, String),
-    /// It was not reached, or its answer could not be read.
+    /// It was not reached, or its answer was invalid.
     Failed(String),
 }
 
@@ -92,7 +92,7 @@ impl GrpcConnection {
             .await
             .map_err(|_| no_answer())??;
         let driver = tokio::spawn(async move {
-            // How it ended is told to those who wait for an answer.
+            // The callers that wait for an answer get the cause.
             let _ = connection.await;
         });
         Ok(Self { sender, driver })

@@ -1,17 +1,17 @@
-//! What an image's configuration declares: ports, labels, health check.
+//! The declarations in an image's configuration: ports, labels, health check.
 
 use serde_json::Value;
 
 use super::json_file::items;
 use crate::event::{Bytes, ContainerInfo};
 
-/// Labels kept, and bytes of one.
+/// Maximum number of labels, and bytes of one.
 const MAX_LABELS: usize = 64;
 const MAX_LABEL: usize = 1024;
-/// Ports kept.
+/// Maximum number of ports.
 const MAX_PORTS: usize = 64;
 
-/// Adds what the image declares to the facts, where nothing more particular is known.
+/// Adds the image's declarations to the facts, where nothing more specific is known.
 pub(super) fn complete(info: &mut ContainerInfo, image: &Value) {
     if info.exposed.is_empty() {
         let ports = image.pointer("/config/ExposedPorts");

@@ -27,11 +27,11 @@ const MAX_CHANGES: usize = 128 << 20;
 pub struct ListedContainer {
     /// Its id.
     pub id: ContainerId,
-    /// What is known of it.
+    /// Its facts.
     pub info: ContainerInfo,
 }
 
-/// Containers of this host, and how to ask their engine.
+/// The containers of this host, and access to their engine.
 #[derive(Debug, Clone)]
 pub struct Inventory {
     options: RuntimeOptions,
@@ -60,14 +60,14 @@ impl Inventory {
         Self { options }
     }
 
-    /// True when a Docker engine is asked.
+    /// Whether a Docker engine is queried.
     #[must_use]
     pub fn asks_docker(&self) -> bool {
         self.options.docker
     }
 
-    /// Every container: the engines', running or not, then those known by their cgroups only.
-    /// The second part is why an engine could not be asked.
+    /// Every container: the engines', running or not, then those known by their cgroups only. The
+    /// second part is why an engine could not be queried.
     #[must_use]
     pub fn containers(&self) -> (Vec<ListedContainer>, Vec<String>) {
         let mut known = Vec::new();
@@ -89,9 +89,9 @@ impl Inventory {
                 Err(problem) => problems.push(problem),
             }
         }
-        let told: BTreeSet<ContainerId> = known.iter().map(|k| k.id.clone()).collect();
+        let listed: BTreeSet<ContainerId> = known.iter().map(|k| k.id.clone()).collect();
         for found in by_namespace::scan().1 {
-            if !told.contains(&found.id)
+            if !listed.contains(&found.id)
                 && let Some(mut info) = proc_facts::facts(&found)
             {
                 if let Some(known) = bundle::facts(&found, info.init_pid) {
@@ -131,14 +131,14 @@ impl Inventory {
         })?
     }
 
-    /// Paths that the engine says were added, changed or deleted.
+    /// Paths that were added, changed or deleted, by the engine's report.
     ///
     /// # Errors
     /// When it cannot be asked.
     pub fn changes(&self, id: &ContainerId) -> Result<Vec<(Bytes, Difference)>, String> {
         block_on(async {
             if !is_id(id.as_str()) {
-                return Err("it is no container of the Docker engine".to_owned());
+                return Err("it is not a container of the Docker engine".to_owned());
             }
             let engine = DockerEngine::new(self.options.docker_host.clone());
             let (http, _) = engine.connect().await.map_err(unreachable)?;
@@ -187,7 +187,7 @@ pub fn engine_kind(url: &str) -> Result<EngineKind, String> {
             Ok(_) => Ok(EngineKind::Docker),
             Err(EngineState::Absent) => Err("its socket does not exist".to_owned()),
             Err(state) => Err(format!(
-                "nobody answers there, neither as containerd ({containerd}) nor as Docker ({})",
+                "neither containerd ({containerd}) nor Docker ({}) answers there",
                 unreachable(state)
             )),
         }
@@ -198,6 +198,6 @@ pub fn engine_kind(url: &str) -> Result<EngineKind, String> {
 #[must_use]
 pub fn containerds(choice: &ContainerdChoice) -> Vec<ContainerdState> {
     let sockets = choice.sockets();
-    // Without a thread of calls nobody is asked.
+    // Without a thread for calls no engine is queried.
     block_on(containerd_client::states(&sockets)).unwrap_or_default()
 }

@@ -1,5 +1,5 @@
-//! Reads files of runtimes, most in JSON, and fields of them one by one. Their writer is trusted only as
-//! far as the file's owner says; a link, a fifo or an endless file is not read.
+//! Parses files of runtimes, most in JSON, field by field. Only files of root or the given owner
+//! are read; a link, a fifo or an endless file is refused.
 
 use std::fs::File;
 use std::io::Read as _;

@@ -1,4 +1,4 @@
-//! Opens files in overlay layers without leaving them, and looks a path up as the image has it.
+//! Opens files in overlay layers without leaving them, and looks paths up in the image.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -12,14 +12,14 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, lgetxattr, open, openat2};
 
 use crate::event::{Bytes, Storage};
 
-/// What the image has at a path.
+/// The image's entry at a path.
 #[derive(Debug)]
 pub(super) enum ImageEntry {
     /// Nothing, or a layer above removed it.
     Nothing,
     /// A regular file, open for reading.
     Regular(File),
-    /// Something that is no regular file.
+    /// Another kind of file.
     Other,
 }
 

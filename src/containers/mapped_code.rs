@@ -1,4 +1,4 @@
-//! Code that a process has mapped and that is not its image's.
+//! Executable mappings of a process that are not its image's.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -10,16 +10,16 @@ use std::path::Path;
 use super::file_facts::facts;
 use crate::event::{Bytes, FileFacts, Mapped, Origin, Process, Storage};
 
-/// Bytes read of a process's table of mappings.
+/// Maximum size of a process's table of mappings.
 const MAX_MAPS: u64 = 4 << 20;
-/// Different files looked at per process.
+/// Maximum number of files examined per process.
 const MAX_FILES: usize = 512;
-/// Files reported per process; more are counted.
+/// Maximum number of files reported per process; more are counted.
 const MAX_MAPPED: usize = 8;
 /// Bytes read of a process's environment.
 const MAX_ENVIRONMENT: u64 = 256 << 10;
 
-/// Adds to the process which files it has mapped as code that no lower layer holds.
+/// Adds the files that the process has mapped as code and no lower layer holds.
 pub(super) fn add(pid: u32, process: &mut Process, storage: Option<&Storage>) {
     let root = format!("/proc/{pid}/root");
     let maps = read(&format!("/proc/{pid}/maps"), MAX_MAPS);
@@ -46,7 +46,7 @@ pub(super) fn add(pid: u32, process: &mut Process, storage: Option<&Storage>) {
     }
 }
 
-/// Written since the container was made, as far as the layers show; a file that is gone is unknown.
+/// Written since the container was created, by the layers; a missing file is unknown.
 fn foreign(file: &FileFacts) -> bool {
     file.ino != 0
         && matches!(
@@ -58,7 +58,7 @@ fn foreign(file: &FileFacts) -> bool {
 fn read(path: &str, limit: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     if let Ok(file) = File::open(path) {
-        // What was read until an error is what there is.
+        // After an error the part read so far is used.
         let _ = file.take(limit).read_to_end(&mut bytes);
     }
     bytes

@@ -1,10 +1,10 @@
-//! One container's facts from several sources: the engine before the runtime's files before
-//! `/proc`. A better source never loses to a lesser one, and fills no field with nothing.
+//! Merges a container's facts from several sources: the engine before the runtime's files before
+//! `/proc`. A better source never loses to a lesser one, and an empty field replaces nothing.
 
 use crate::event::{ContainerInfo, Role, Runtime, Storage};
 
-/// Completes an engine's facts by what was known before from files: what the engine does not
-/// report, and the runtime as the supervisor showed it (Podman answers as Docker would).
+/// Completes an engine's facts by earlier ones from files: fields that the engine does not report,
+/// and the runtime as the supervisor showed it (Podman answers as Docker would).
 pub fn complete(info: &mut ContainerInfo, known: &ContainerInfo) {
     if known.runtime != Runtime::Unknown {
         info.runtime = known.runtime;
@@ -19,7 +19,7 @@ pub fn complete(info: &mut ContainerInfo, known: &ContainerInfo) {
     if info.confinement.is_none() && info.init_pid != 0 {
         info.confinement = same.cloned();
     }
-    // Engines that speak of Docker's API without its fields.
+    // Engines with Docker's API that leave out its fields.
     if info.security.seccomp.is_empty() {
         info.security.seccomp.clone_from(&known.security.seccomp);
     }

@@ -1,5 +1,5 @@
-//! Containers of this host: which cgroup is which container, the facts about each, and what ran
-//! before watching began.
+//! Containers of this host: their cgroups, facts about each, and processes that ran before watching
+//! began.
 
 mod build_step;
 pub mod bundle;

@@ -1,5 +1,5 @@
-//! The facts in a container's OCI configuration (`config.json`), which every runtime is given: from
-//! its bundle, or from the engine that wrote it.
+//! Facts in a container's OCI configuration (`config.json`), which every runtime gets: from its
+//! bundle, or from the engine that wrote it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,10 +10,10 @@ use super::json_file::{items, number, text};
 use super::proc_facts;
 use crate::event::{Bytes, CAPABILITIES, ContainerInfo, Limits, Mount, Pod, Role, Security};
 
-/// Annotations kept as labels, and bytes of one.
+/// Maximum number of annotations kept as labels, and bytes of one.
 const MAX_LABELS: usize = 64;
 const MAX_LABEL: usize = 1024;
-/// Files and directories that every runtime mounts; the user did not ask for them.
+/// Files and directories that every runtime mounts; the user did not request them.
 const OWN_MOUNTS: &[&str] = &[
     "/etc/hosts",
     "/etc/hostname",
@@ -85,7 +85,7 @@ pub(super) fn facts(config: &Value) -> ContainerInfo {
 
 fn user(config: &Value) -> Bytes {
     match number(config, "/process/user/uid") {
-        // As Docker has it: nothing for root.
+        // In Docker's form: empty for root.
         0 => Bytes::default(),
         uid => uid.to_string().as_str().into(),
     }

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use crate::event::{Bytes, Storage};
 
-/// Mount points taken from one table.
+/// Maximum number of mount points of one table.
 pub const MAX_MOUNTS: usize = 4096;
 
-/// The layers of the root file system of process `pid`, as the host can open them; `None` when
-/// its root is no overlay or its mount table cannot be read.
+/// The layers of the root file system of process `pid`, as the host can open them; `None` when its
+/// root is not an overlay or its mount table cannot be read.
 #[must_use]
 pub fn of_process(pid: u32) -> Option<Storage> {
     let table = fs::read(format!("/proc/{pid}/mountinfo")).ok()?;
@@ -19,8 +19,9 @@ pub fn of_process(pid: u32) -> Option<Storage> {
     storage(&table, &host)
 }
 
-/// The layers of the overlay mounted at the directory `root`, as this program or one of the
-/// processes `others` sees it: of a container whose first process has not changed its root yet.
+/// The layers of the overlay mounted at the directory `root`, in the mount table of this program or
+/// of one of the processes `others`: for a container whose first process has not changed its root
+/// yet.
 pub(super) fn mounted_at(root: &Path, others: &[u32]) -> Option<Storage> {
     let host = fs::read("/proc/self/mountinfo").unwrap_or_default();
     let at = |table: &[u8]| {
@@ -37,7 +38,7 @@ pub(super) fn mounted_at(root: &Path, others: &[u32]) -> Option<Storage> {
     })
 }
 
-/// Where a process sees something mounted; at most [`MAX_MOUNTS`].
+/// The mount points of a process; at most [`MAX_MOUNTS`].
 #[must_use]
 pub fn mount_points(pid: u32) -> Vec<Bytes> {
     let table = fs::read(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
@@ -53,11 +54,11 @@ pub(super) fn root_is_read_only(table: &[u8]) -> bool {
         .is_some_and(|m| m.flags.split(|b| *b == b',').any(|o| o == b"ro"))
 }
 
-/// One line of a mount table, as far as needed.
+/// One line of a mount table, the needed fields.
 struct MountLine<'a> {
     device: &'a [u8],
     at: Vec<u8>,
-    /// Of this mount; those of the file system are `options`.
+    /// Options of the mount; those of the file system are `options`.
     flags: &'a [u8],
     kind: &'a [u8],
     options: &'a [u8],

@@ -8,14 +8,14 @@ use procfs::process::{Process, StatFlags};
 
 use super::proc_files::{pids, status_field};
 
-/// True for what the kernel programs report instead of a cgroup: a pid namespace.
+/// Whether the kernel programs report this number in place of a cgroup: a pid namespace.
 #[must_use]
 pub fn is_namespace(place: u64) -> bool {
     place & PID_NAMESPACE != 0
 }
 
-/// The pid namespace of a process, as the kernel programs report it; `None` when it is gone or in
-/// this program's own.
+/// The pid namespace of a process, in the kernel programs' encoding; `None` when the process has
+/// ended or is in this program's own.
 #[must_use]
 pub fn namespace_of(pid: u32) -> Option<u64> {
     let number = |of: &str| {
@@ -34,9 +34,9 @@ pub fn members_of(namespace: u64) -> Vec<u32> {
         .collect()
 }
 
-/// True while the kernel will still report the end of the namespace's first process, and with it that the
-/// namespace's number is free for another; `pid` is one of its processes. That report is made when the
-/// process has the flag `PF_EXITING`, and before it leaves its namespaces.
+/// Whether the kernel will still report the end of the namespace's first process, and with it that
+/// the namespace's number may be reused; `pid` is one of its processes. That report is made when
+/// the process has the flag `PF_EXITING`, and before it leaves its namespaces.
 #[must_use]
 pub fn will_end(namespace: u64, pid: u32) -> bool {
     let is_inside = |pid: u32| namespace_of(pid) == Some(namespace);
@@ -57,7 +57,7 @@ fn is_exiting(pid: u32) -> bool {
         let process = Process::new(i32::try_from(pid).ok()?).ok()?;
         Some(process.stat().ok()?.flags)
     };
-    // They cannot be read when it is gone.
+    // They cannot be read after its end.
     flags().is_none_or(|flags| flags & StatFlags::PF_EXITING.bits() != 0)
 }
 

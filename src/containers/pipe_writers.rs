@@ -1,4 +1,5 @@
-//! Who writes into the pipe that a process reads: by `/proc`, whatever opened it and by which name.
+//! Finds the processes that write into the pipe that a process reads: from `/proc`, whatever opened
+//! it and by which name.
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
@@ -6,7 +7,7 @@ use std::path::Path;
 
 use super::proc_files::pids;
 
-/// Processes looked at, descriptors looked at in each, and writers that are reported.
+/// Maximum number of processes examined, of descriptors in each, and of reported writers.
 const MAX_PROCESSES: usize = 2_048;
 const MAX_DESCRIPTORS: usize = 64;
 const MAX_WRITERS: usize = 8;
@@ -14,7 +15,7 @@ const MAX_WRITERS: usize = 8;
 const READS_ONLY: u32 = 0;
 
 /// Host pids of the processes of the same pid namespace that hold the standard input of `pid`, a
-/// pipe or fifo, open for writing; without `pid` itself. Nothing where its input is no pipe.
+/// pipe or fifo, open for writing; without `pid` itself. Empty if its input is not a pipe.
 #[must_use]
 pub fn pipe_writers(pid: u32) -> Vec<u32> {
     let Some(input) = pipe(&descriptor(pid, "0")) else {
@@ -36,13 +37,13 @@ fn descriptor(pid: u32, number: &str) -> String {
     format!("/proc/{pid}/fd/{number}")
 }
 
-/// Device and inode of the pipe or fifo that a descriptor leads to.
+/// Device and inode of the pipe or fifo behind a descriptor.
 fn pipe(descriptor: &str) -> Option<(u64, u64)> {
     let meta = fs::metadata(descriptor).ok()?;
     meta.file_type().is_fifo().then(|| (meta.dev(), meta.ino()))
 }
 
-/// A descriptor of the process leads to that pipe and may write.
+/// Whether a descriptor of the process refers to that pipe and may write.
 fn writes(pid: u32, wanted: (u64, u64)) -> bool {
     let directory = format!("/proc/{pid}/fd");
     let entries = fs::read_dir(Path::new(&directory)).into_iter().flatten();

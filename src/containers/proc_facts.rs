@@ -11,12 +11,12 @@ use crate::system::boot_time;
 /// Capabilities that Docker, Podman and containerd give a container by default, as bits.
 const DEFAULT_CAPABILITIES: u64 = 0xa804_25fb;
 
-/// What can be known of a container without an engine: its init, how that is confined, and the
-/// layers of its root. `None` when no process runs in it.
+/// The facts about a container that need no engine: its init, its confinement, and the layers of
+/// its root. `None` when no process runs in it.
 #[must_use]
 pub fn facts(found: &FoundContainer) -> Option<ContainerInfo> {
     let boot = boot_time();
-    // The init is the eldest; pids alone may have wrapped around.
+    // The init is the oldest; pids alone may have wrapped around.
     let (started, init) = found
         .members()
         .into_iter()
@@ -47,7 +47,7 @@ pub fn facts(found: &FoundContainer) -> Option<ContainerInfo> {
     Some(info)
 }
 
-/// As much as the container's cgroup says.
+/// The facts that the container's cgroup gives.
 #[must_use]
 pub fn of_cgroup(found: &FoundContainer) -> ContainerInfo {
     let mut info = ContainerInfo {
@@ -81,10 +81,10 @@ pub(super) fn capabilities(given: u64) -> Security {
     }
 }
 
-/// How the process is confined, by its status.
+/// The confinement of a process, by its status.
 fn security(status: &str) -> Security {
-    // The bounding set is what the container was given; the effective one is empty for a
-    // process that is not root.
+    // The bounding set holds the container's capabilities; the effective one is empty for a process
+    // that is not root.
     let given = status_field(status, "CapBnd")
         .and_then(|t| u64::from_str_radix(t, 16).ok())
         .unwrap_or(DEFAULT_CAPABILITIES);
@@ -92,7 +92,7 @@ fn security(status: &str) -> Security {
         seccomp: match status_field(status, "Seccomp") {
             Some("0") => "unconfined",
             Some("1") => "strict",
-            // Which filter it is cannot be seen from outside.
+            // The filter's content cannot be read from outside.
             Some("2") => "filter",
             _ => "",
         }
@@ -102,7 +102,7 @@ fn security(status: &str) -> Security {
     }
 }
 
-/// How a process is confined; `None` when it is gone.
+/// The confinement of a process; `None` when it has ended.
 #[must_use]
 pub fn confinement(pid: u32) -> Option<Confinement> {
     let status = fs::read(format!("/proc/{pid}/status")).ok()?;
@@ -116,7 +116,7 @@ pub fn confinement(pid: u32) -> Option<Confinement> {
     })
 }
 
-/// Ranges of a `uid_map`; none where it is the host's own. The kernel allows 340 lines.
+/// Ranges of a `uid_map`; none if it is the host's own. The kernel allows 340 lines.
 fn id_ranges(map: &str) -> Vec<IdRange> {
     let ranges = map.lines().take(340).filter_map(|line| {
         let mut fields = line.split_ascii_whitespace().map(str::parse);

@@ -7,15 +7,15 @@ use procfs::process::Process;
 
 use crate::event::ProcessUsage;
 
-/// Ticks between two samples: reading each process each second would be the most that an idle
-/// hullwatch does.
+/// Ticks between two samples: reading each process each second would be most of the work of an idle
+/// hullwatch.
 const EVERY: u32 = 5;
 /// Every 12th sample lists every process, so that late consumers catch up.
 const WHOLE: u32 = 12;
-/// Processes of one sample; the rest shows no usage.
+/// Maximum number of processes of one sample; the others show no usage.
 const MAX_PROCESSES: usize = 1024;
 
-/// What was used when last looked.
+/// The counters at the last sample.
 #[derive(Debug, Clone, Copy)]
 struct ProcessCounters {
     /// Start time in clock ticks after boot; distinguishes processes of the same id.
@@ -128,8 +128,8 @@ mod tests {
         let second = Duration::from_secs(1);
         sampler.compare(known(1, 100, 4096), second, false);
         let half = procfs::ticks_per_second() / 2;
-        let told = sampler.compare(known(1, 100 + half, 4096), second, false);
-        assert_eq!(told[0].cpu_milli, 500);
+        let usage = sampler.compare(known(1, 100 + half, 4096), second, false);
+        assert_eq!(usage[0].cpu_milli, 500);
         let same = || known(1, 100 + half, 4096);
         assert!(sampler.compare(same(), second, false).is_empty());
         assert_eq!(sampler.compare(same(), second, true)[0].memory, 4096);

@@ -1,9 +1,10 @@
-//! Containers that a runtime is still setting up when watching begins: its work is not theirs.
+//! Recognises containers that a runtime is still setting up when watching begins: the runtime's
+//! work is not the container's.
 //!
 //! The kernel programs see a runtime's process join the container's cgroup, and know it by that.
-//! One that joined before they were attached differs from the container's own processes in what it
-//! cannot choose: it is young, its parent is in no container, and its program is not of the container's
-//! file systems.
+//! One that joined before they were attached differs from the container's own processes in
+//! properties that it cannot choose: it is young, its parent is in no container, and its program is
+//! not of the container's file systems.
 
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
@@ -24,8 +25,8 @@ pub fn is_runtime(found: &FoundProcess, membership: &Membership<'_>, now: Timest
         && foreign(found.pid, &found.process.comm)
 }
 
-/// The program is not the container's: the process still has the host's root, or a runtime's name
-/// and a program of another file system than its root.
+/// Whether the program is not the container's: the process still has the host's root, or a
+/// runtime's name and a program of another file system than its root.
 fn foreign(pid: u32, comm: &[u8]) -> bool {
     let Ok(root) = fs::metadata(format!("/proc/{pid}/root")) else {
         return false;
@@ -33,8 +34,8 @@ fn foreign(pid: u32, comm: &[u8]) -> bool {
     if fs::metadata("/proc/self/root").is_ok_and(|own| same(&own, &root)) {
         return true;
     }
-    // A process may name itself like that, but not choose where its program lies; and with a
-    // program on a volume it would have to be the first process of its container, too.
+    // A process may choose such a name, but not the file system of its program; and with a program
+    // on a volume it would have to be the first process of its container, too.
     let named = comm.starts_with(b"runc") || comm.starts_with(b"crun");
     named && fs::metadata(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.dev() != root.dev())
 }

@@ -1,4 +1,4 @@
-//! The state that runc and crun keep of each container: its init and the path of its bundle.
+//! The state files that runc and crun keep for each container: its init and the path of its bundle.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -12,9 +12,10 @@ use crate::event::{ContainerId, Runtime};
 
 /// Larger files are not read.
 const MAX_SIZE: u64 = 1 << 20;
-/// Containers looked at in one directory.
+/// Maximum number of containers examined in one directory.
 const MAX_CONTAINERS: usize = 4096;
-/// Below `/run` and each user's directory there: the runtime's, and its file of a container.
+/// Below `/run` and each user's directory there: the runtime's directory, and its file of a
+/// container.
 const KINDS: &[(&str, &str, Runtime)] = &[
     ("runc", "state.json", Runtime::Runc),
     ("crun", "status", Runtime::Crun),
@@ -25,7 +26,7 @@ const KINDS: &[(&str, &str, Runtime)] = &[
 pub(super) struct RuntimeState {
     pub(super) runtime: Runtime,
     pub(super) name: String,
-    /// Whose state it is: root's or a user's.
+    /// The owner of the state: root or a user.
     pub(super) owner: u32,
     /// Host pid of its first process; 0 unknown.
     pub(super) init: u32,
@@ -33,9 +34,9 @@ pub(super) struct RuntimeState {
 }
 
 impl RuntimeState {
-    /// The id hullwatch has for it. A user's containers cannot take the id of root's.
+    /// hullwatch's id for it. A user's containers cannot take the id of root's.
     pub(super) fn id(&self) -> ContainerId {
-        // An engine's, which names it by that.
+        // It belongs to an engine, which names it by that.
         if is_id(&self.name) {
             return ContainerId::new(&self.name);
         }
@@ -47,7 +48,7 @@ impl RuntimeState {
     }
 }
 
-/// The first container that `wanted` takes.
+/// The first container that matches.
 pub(super) fn find(wanted: impl Fn(&RuntimeState) -> bool) -> Option<RuntimeState> {
     find_in(Path::new("/run"), &wanted)
 }

@@ -1,4 +1,4 @@
-//! Which container a person means: by name, id, pod or image.
+//! Selects containers as a person names them: by name, id, pod or image.
 
 use std::fmt;
 
@@ -9,18 +9,18 @@ use crate::event::{ContainerId, ContainerInfo};
 /// Containers named in an error.
 const MAX_NAMED: usize = 8;
 
-/// How a text names a container; the better way first.
+/// How a text names a container; the most specific form first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Way {
-    /// Its name, its pod, or its image where images are asked for.
+    /// By its name, its pod, or its image if images are selected.
     Exact,
-    /// Its id.
+    /// By its id.
     Id,
-    /// The beginning of its id.
+    /// By the beginning of its id.
     IdPrefix,
 }
 
-/// A container asked for: a name, an id or its unambiguous beginning, `POD`, `NAMESPACE/POD`,
+/// A selector: a name, an id or its unambiguous beginning, `POD`, `NAMESPACE/POD`,
 /// `NAMESPACE/POD/CONTAINER`, or `image:NAME` for all containers of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContainerSelector(String);
@@ -28,18 +28,18 @@ pub struct ContainerSelector(String);
 /// Why a selector selects nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SelectError {
-    /// No container is called so.
+    /// No container has this name.
     Unknown {
-        /// What was asked for.
+        /// The selector.
         asked: String,
-        /// Containers that are known, by name.
+        /// Known containers, by name.
         known: Vec<String>,
-        /// Containers whose image is called so.
+        /// Containers whose image has this name.
         of_image: usize,
     },
-    /// The ids of several containers begin so.
+    /// The ids of several containers begin with it.
     Ambiguous {
-        /// What was asked for.
+        /// The selector.
         asked: String,
         /// Their names and ids.
         among: Vec<String>,
@@ -62,13 +62,13 @@ impl fmt::Display for SelectError {
                 known,
                 of_image,
             } => {
-                write!(f, "no container is called {asked:?}")?;
+                write!(f, "there is no container {asked:?}")?;
                 if *of_image > 0 {
-                    write!(f, "; {of_image} of that image: image:{asked}")
+                    write!(f, "; {of_image} use that image: image:{asked}")
                 } else if known.is_empty() {
-                    f.write_str("; none is known")
+                    f.write_str("; no containers are known")
                 } else {
-                    write!(f, "; known are {}", list(known))
+                    write!(f, "; known containers: {}", list(known))
                 }
             }
             Self::Ambiguous { asked, among } => {
@@ -79,7 +79,7 @@ impl fmt::Display for SelectError {
 }
 
 impl ContainerSelector {
-    /// What a person wrote; a leading slash, as in Docker's own names, means nothing.
+    /// Parses a selector; a leading slash, as in Docker's own names, is ignored.
     #[must_use]
     pub fn new(text: &str) -> Self {
         Self(text.strip_prefix('/').unwrap_or(text).to_owned())
@@ -102,7 +102,7 @@ impl ContainerSelector {
         }
     }
 
-    /// Whether the selector means this container of these.
+    /// Whether the selector matches this container, among these.
     #[must_use]
     pub fn selects<'a>(
         &self,
@@ -115,13 +115,14 @@ impl ContainerSelector {
             Some(Way::Exact) => true,
             Some(way) => {
                 let mut others = containers.filter(|(other, _)| *other != id);
-                // A better name is another's, or the beginning is not this one's only.
+                // Another container matches more specifically, or the beginning is not this one's
+                // only.
                 !others.any(|(id, info)| self.way(id, info).is_some_and(|other| other <= way))
             }
         }
     }
 
-    /// The containers that the selector means: those of the best way in which it names any.
+    /// The containers that the selector matches in its most specific form.
     ///
     /// # Errors
     /// When it names none, or is the beginning of several ids.
@@ -165,7 +166,7 @@ fn label(id: &ContainerId, info: &ContainerInfo) -> String {
     }
 }
 
-/// The image as it was named; without its tag or digest it means any.
+/// The image's name as written; without tag or digest it matches any.
 fn is_image(info: &ContainerInfo, asked: &str) -> bool {
     !asked.is_empty()
         && (info.image == asked

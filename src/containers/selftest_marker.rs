@@ -1,8 +1,8 @@
 //! The mark by which a running watch recognises the self-test's container: a file, named by the
 //! container's random id, that the self-test's own process on this host keeps open.
 //!
-//! A container cannot make such a mark for itself: the process must be in this program's own pid
-//! and mount namespaces, which no container is.
+//! A container cannot create such a mark for itself: the process must be in this program's own pid
+//! and mount namespaces.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read as _, Write as _};
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use crate::event::ContainerId;
 
-/// Where the marks are; only root may write there.
+/// Directory of the marks; only root may write there.
 const FOLDER: &str = "/run/hullwatch/selftest";
 
 /// A mark, removed when it is dropped.
@@ -24,7 +24,7 @@ pub struct SelftestMarker {
 }
 
 impl SelftestMarker {
-    /// Marks a container that this process is about to make.
+    /// Marks a container that this process is about to create.
     ///
     /// # Errors
     /// When the file cannot be created.
@@ -51,7 +51,7 @@ impl SelftestMarker {
 
 impl Drop for SelftestMarker {
     fn drop(&mut self) {
-        // If it stays, its process is gone, so it means nothing.
+        // If it stays, its process has ended, so it has no meaning.
         let _ = fs::remove_file(&self.path);
     }
 }
@@ -64,7 +64,7 @@ pub fn marks(id: &ContainerId) -> bool {
 
 /// The process whose self-test the container is.
 fn marked_by(folder: &Path, id: &ContainerId) -> Option<u32> {
-    // An id is never a path of more than one part here.
+    // An id here is never a path of several components.
     if id.as_str().contains('/') {
         return None;
     }

@@ -1,4 +1,4 @@
-//! What ran and what was connected before watching began, from `/proc`.
+//! Processes and sockets that existed before watching began, from `/proc`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -20,8 +20,8 @@ use super::proc_files::{has_terminal, pids, read_stat, since_boot, split_argv, s
 use crate::event::{Bytes, ContainerId, Process, Protocol, Socket, Storage, Stream, Timestamp};
 use crate::system::{boot_time, now};
 
-/// Descriptors looked at per process when sockets are matched to processes: a process with more
-/// keeps its sockets, attributed to its container without a pid.
+/// Maximum number of descriptors examined per process when sockets are matched to processes: the
+/// sockets of a process with more are attributed to its container without a pid.
 const MAX_FDS: usize = 4096;
 
 /// A process found running.
@@ -75,7 +75,7 @@ pub fn processes(host: bool, membership: &Membership<'_>) -> Vec<FoundProcess> {
         .collect()
 }
 
-/// Adds to processes of containers what their streams lead to; `sockets` has the peers.
+/// Adds the targets of the standard streams to processes of containers; `sockets` has the peers.
 pub fn add_streams(processes: &mut [FoundProcess], sockets: &[FoundSocket]) {
     let peers = sockets
         .iter()
@@ -86,7 +86,7 @@ pub fn add_streams(processes: &mut [FoundProcess], sockets: &[FoundSocket]) {
     }
 }
 
-/// Which container a process is in, by the cgroups and namespaces known at one moment.
+/// The container of a process, by the cgroups and namespaces known at one moment.
 #[derive(Debug)]
 pub struct Membership<'a> {
     by_path: BTreeMap<&'a str, &'a ContainerId>,
@@ -199,7 +199,7 @@ fn lies_at(pid: u32, path: &[u8]) -> bool {
         .is_ok()
 }
 
-/// What descriptors 0, 1 and 2 of a process lead to; empty when they cannot be read.
+/// The targets of descriptors 0, 1 and 2 of a process; empty when they cannot be read.
 fn streams(pid: u32, peers: &BTreeMap<u64, SocketAddr>) -> Vec<Stream> {
     let directory = Path::new("/proc").join(pid.to_string()).join("fd");
     if directory.read_dir().is_err() {
@@ -230,7 +230,7 @@ fn stream(descriptor: &Path, peers: &BTreeMap<u64, SocketAddr>) -> Stream {
     }
 }
 
-/// The inode of a socket, by what a descriptor leads to.
+/// The inode of a socket, from the target of a descriptor.
 fn socket_inode(leads_to: &[u8]) -> Option<u64> {
     let number = leads_to.strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
     std::str::from_utf8(number).ok()?.parse().ok()
@@ -254,7 +254,7 @@ pub fn sockets(host: bool, membership: &Membership<'_>) -> Vec<FoundSocket> {
     let mut out = Vec::new();
     for (ns, members) in spaces {
         let holders = holders(&members);
-        // In a namespace shared with the host, a socket nobody here holds is the host's.
+        // In a namespace shared with the host, a socket without a known process is the host's.
         let rest = if Some(ns) == own {
             None
         } else {
@@ -331,7 +331,7 @@ struct SocketEntry {
     inode: u64,
 }
 
-/// The socket tables of a process's network namespace; `None` when it is gone.
+/// The socket tables of a process's network namespace; `None` when it has ended.
 fn read_table(pid: u32) -> Option<Vec<SocketEntry>> {
     let process = procfs::process::Process::new(i32::try_from(pid).ok()?).ok()?;
     let mut out = Vec::new();

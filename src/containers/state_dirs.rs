@@ -13,8 +13,8 @@ const CONTAINERD_TASKS: &str = "/run/containerd/io.containerd.runtime.v2.task";
 /// State of root's runc containers, by id.
 const RUNC: &str = "/run/runc";
 
-/// The container of which `leaf` in the top-level cgroup `parent`, or at the top itself, is the
-/// cgroup: runtimes that are given no parent cgroup make it there. Deeper cgroups have names of a
+/// The container whose cgroup is `leaf` in the top-level cgroup `parent`, or at the top itself, :
+/// runtimes without a configured parent cgroup create it there. Deeper cgroups have names of a
 /// known form.
 pub(super) fn recognise(parent: &str, leaf: &str) -> Option<(Runtime, ContainerId)> {
     if !is_name(leaf) {

@@ -1,5 +1,5 @@
 //! Facts from the files of containers/storage, in which Podman and CRI-O keep containers, layers
-//! and images. No engine runs for that: connecting to Podman's socket would start one.
+//! and images. This needs no engine: connecting to Podman's socket would start one.
 
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt as _;
@@ -19,18 +19,18 @@ const MAX_LIST: u64 = 16 << 20;
 const MAX_CONFIG: u64 = 1 << 20;
 /// Layers of one image.
 const MAX_LAYERS: usize = 256;
-/// Where storage is unless configured otherwise: root's, and below a user's home.
+/// Default paths of storage: root's, and below a user's home.
 const ROOT: &str = "/var/lib/containers/storage";
-/// Storage drivers that are looked for.
+/// Known storage drivers.
 const DRIVERS: &[&str] = &["overlay", "vfs"];
 
-/// One storage: its directory, and how its files are reached.
+/// One storage: its directory, and how this program opens its files.
 #[derive(Debug, Clone)]
 struct Graph {
     /// Directory as this program opens it.
     root: PathBuf,
     driver: String,
-    /// Whose its files must be, beside root's.
+    /// Required owner of its files, beside root.
     owner: u32,
 }
 
@@ -102,7 +102,7 @@ impl Graph {
         read_json(&directory.join(file), self.owner, limit)
     }
 
-    /// Entries of the lists of containers: the lasting ones, and those of `--rm`.
+    /// Entries of the lists of containers: the permanent ones, and those of `--rm`.
     fn containers(&self) -> Vec<Value> {
         self.lists(
             "containers",
@@ -146,7 +146,7 @@ impl Graph {
         if metadata.get("pod").and_then(Value::as_bool) == Some(true) {
             info.role = Role::Infra;
         }
-        // CRI-O notes the pod; Podman's own pods are known to its database only.
+        // CRI-O notes the pod; only Podman's database has its own pods.
         if info.pod.is_none()
             && let (Some(name), Some(namespace)) =
                 (text(&metadata, "/pod-name"), text(&metadata, "/namespace"))
@@ -169,12 +169,12 @@ impl Graph {
         }
     }
 
-    /// What the image's configuration declares.
+    /// The declarations in the image's configuration.
     fn describe_image(&self, id: &str, info: &mut ContainerInfo) {
         if info.image_digest.is_empty() {
             info.image_digest = format!("sha256:{id}");
         }
-        // Files are named by base64 of what they hold, unless that is a plain word.
+        // Files are named by the base64 of their key, unless that is a plain word.
         let name = format!("={}", BASE64_STANDARD.encode(format!("sha256:{id}")));
         if id.contains('/') {
             return;
@@ -185,7 +185,7 @@ impl Graph {
         image_config::complete(info, &image);
     }
 
-    /// The directories of a container's layer and of those below it, whatever mounts them.
+    /// The directories of a container's layer and of those below it, for any kind of mount.
     fn layers(&self, layer: &str) -> Option<Storage> {
         let entries = self.lists("layers", ["layers.json", "volatile-layers.json"]);
         let parents: BTreeMap<&str, &str> = entries
@@ -209,7 +209,7 @@ impl Graph {
             next = parents.get(parent);
         }
         if self.driver == "vfs" {
-            // Each layer is a whole copy: the image's last one is what the container began with.
+            // Each layer is a whole copy: the container began with a copy of the image's last one.
             lower.truncate(1);
         }
         Some(Storage {

@@ -1,10 +1,10 @@
 //! The process that a runtime leaves beside a container to supervise it: containerd's shim, or
-//! conmon of Podman and CRI-O. Its command line and working directory say where the container's
-//! bundle is.
+//! conmon of Podman and CRI-O. Its command line and working directory name the container's bundle.
 //!
-//! Trusted is only what no container can make: a supervisor in the host's pid namespace, of a
-//! program of that name, an ancestor of the container's process, that is root's in the host's
-//! mount namespace. One of another user (rootless Podman) speaks for that user's containers only.
+//! Only processes that no container can imitate are trusted: a supervisor in the host's pid
+//! namespace, of a program of that name, an ancestor of the container's process, that is root's in
+//! the host's mount namespace. One of another user (rootless Podman) speaks for that user's
+//! containers only.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -16,10 +16,11 @@ use bstr::ByteSlice as _;
 
 use crate::event::Bytes;
 
-/// Ancestors looked at: the container's process, the runtime, its supervisor and a few between.
+/// Maximum number of ancestors examined: the container's process, the runtime, its supervisor and a
+/// few between.
 const MAX_ANCESTORS: usize = 6;
 
-/// Which kind of supervisor, and what its command line says.
+/// The kind of supervisor, with the facts in its command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum SupervisorKind {
     /// `containerd-shim*`.
@@ -42,7 +43,7 @@ pub(super) enum SupervisorKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Supervisor {
     pub(super) pid: u32,
-    /// Whose it is: 0 for root.
+    /// Its owner: 0 for root.
     pub(super) uid: u32,
     pub(super) kind: SupervisorKind,
 }
@@ -84,7 +85,7 @@ pub(super) fn shims() -> impl Iterator<Item = Shim> {
     })
 }
 
-/// Reads a process as a supervisor; `None` when it is none or not to be trusted.
+/// Parses a process as a supervisor; `None` when it is none or not to be trusted.
 fn read(pid: u32) -> Option<Supervisor> {
     let exe = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
     let exe = exe.file_name()?.to_str()?;
@@ -106,7 +107,7 @@ fn read(pid: u32) -> Option<Supervisor> {
     }
     let uid = status_field(&status, "Uid")?;
     let uid: u32 = uid.split_ascii_whitespace().next()?.parse().ok()?;
-    // A root process with mounts of its own may be a container's, started with the host's pids.
+    // A root process with mounts of its own may belong to a container that uses the host's pids.
     if uid == 0 && !in_host_mounts(pid) {
         return None;
     }
@@ -183,8 +184,8 @@ fn nspawn(argv: &[Bytes]) -> Option<SupervisorKind> {
     is_name(&name).then_some(SupervisorKind::Nspawn { name })
 }
 
-/// The `--root` that conmon is to give the engine when the container ends; each word of that
-/// command is an argument of `--exit-command-arg`.
+/// The `--root` that conmon passes to the engine when the container ends; each word of that command
+/// is an argument of `--exit-command-arg`.
 fn storage_root(argv: &[Bytes]) -> Option<&Bytes> {
     let words: Vec<&Bytes> = argv
         .iter()
@@ -196,8 +197,7 @@ fn storage_root(argv: &[Bytes]) -> Option<&Bytes> {
     words.get(at + 1).copied()
 }
 
-/// True when the process sees this program's or pid 1's mounts; a namespace that cannot be read is
-/// not taken for another one.
+/// Whether the process sees this program's or pid 1's mounts; false for an unreadable namespace.
 fn in_host_mounts(pid: u32) -> bool {
     let number = |of: &str| {
         fs::metadata(format!("/proc/{of}/ns/mnt"))
@@ -210,8 +210,8 @@ fn in_host_mounts(pid: u32) -> bool {
     ["1", "self"].iter().any(|of| number(of) == Some(own))
 }
 
-/// True when this user is one of the container's users: it made the container's user namespace, since
-/// no other but root may map it. In the host's namespace, which maps all, nobody made anything.
+/// Whether this user owns the container: created its user namespace, which no other user but root
+/// may map. In the host's namespace, which maps all, nobody does.
 pub(super) fn owns(uid: u32, pid: u32) -> bool {
     let map = fs::read_to_string(format!("/proc/{pid}/uid_map")).unwrap_or_default();
     maps(&map, uid)

@@ -8,10 +8,10 @@ use std::time::Duration;
 use crate::event::{ContainerId, ContainerUsage};
 use crate::system;
 
-/// How deep cgroups inside a container are looked at.
+/// Maximum depth of cgroups inside a container.
 const DEEPEST: usize = 4;
 
-/// Reads what containers use; keeps the CPU counters between samples.
+/// Reads the usage of containers; keeps the CPU counters between samples.
 #[derive(Debug, Default)]
 pub struct UsageSampler {
     unified: Option<PathBuf>,
@@ -37,8 +37,7 @@ impl UsageSampler {
     }
 
     /// Samples `containers` (id, cgroup path below the mount), `elapsed` after the last sample.
-    /// Sorted by id; a container whose cgroup is gone is left out, and its first sample shows
-    /// no CPU.
+    /// Sorted by id; a container without a cgroup is left out, and its first sample shows no CPU.
     pub fn sample(
         &mut self,
         containers: &[(ContainerId, String)],

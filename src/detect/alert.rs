@@ -1,4 +1,4 @@
-//! Alerts: what a handler reports of one event.
+//! Alerts: the reports that a rule handler returns for one event.
 
 use smallvec::SmallVec;
 
@@ -24,7 +24,7 @@ impl Alerts {
         self.0.push(Box::new(alert));
     }
 
-    /// There are none.
+    /// Whether the list is empty.
     #[must_use]
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -78,38 +78,39 @@ pub(super) enum Target {
     Addition(FindingIndex),
 }
 
-/// The finding of a file's change that an alert takes the place of.
+/// The finding of a file change that this alert replaces.
 #[derive(Debug)]
 pub(super) struct Predecessor {
     /// The changed file.
     pub(super) path: Bytes,
-    /// How the ids of the rules begin whose findings give way.
+    /// Prefix of the rule ids whose findings are replaced.
     pub(super) family: &'static str,
 }
 
-/// By what an alert joins a finding of another subject or rule.
+/// How an alert continues a finding of another subject or rule.
 #[derive(Debug, Default)]
 pub(super) struct Joins {
-    /// The finding of a change that gives way.
+    /// The finding of a change that this alert replaces.
     pub(super) predecessor: Option<Predecessor>,
     /// Changed files whose finding of this rule is continued.
     pub(super) files: SmallVec<[Bytes; 2]>,
     /// The title of a finding continued for such a file.
     pub(super) continued_title: Option<String>,
-    /// When it happened, if before the event; such an alert joins no drifted code.
+    /// When it happened, if that was before the event. Such an alert is not added to findings about
+    /// drifted code.
     pub(super) as_of: Option<Occurrence>,
 }
 
-/// What a finding turns out to be.
+/// Another rule and severity for a finding, once more is known about it.
 #[derive(Debug)]
 pub(super) struct Identity {
     pub(super) rule: &'static RuleInfo,
-    /// `None`: as before.
+    /// `None`: unchanged.
     pub(super) subject: Option<Bytes>,
     pub(super) title: String,
 }
 
-/// One alert, and what it adds to its finding.
+/// One alert with its additions to the finding.
 #[derive(Debug)]
 pub(crate) struct Alert {
     pub(super) target: Target,
@@ -162,13 +163,13 @@ impl Alert {
         Self::new(Target::Occurrence(index), severity)
     }
 
-    /// An addition to a known finding that is no further occurrence.
+    /// An addition to a known finding that does not count as an occurrence.
     #[must_use]
     pub(crate) fn addition(index: FindingIndex) -> Self {
         Self::new(Target::Addition(index), Severity::Info)
     }
 
-    /// Adds one of the things the finding gathers: a path, a destination.
+    /// Adds a subject to a finding that collects several: a path, a destination.
     #[must_use]
     pub(crate) fn part(mut self, part: impl Into<Bytes>) -> Self {
         self.parts.push(part.into());
@@ -210,29 +211,31 @@ impl Alert {
         self
     }
 
-    /// Sets the finding's severity, also to a lower one: what it is has become known.
+    /// Sets the finding's severity, which may be lower than before, once its circumstances are
+    /// known.
     #[must_use]
     pub(crate) fn revise_severity(mut self, severity: Severity) -> Self {
         self.revised_severity = Some(severity);
         self
     }
 
-    /// The finding is at least this severe from now on, and its ancestry is that of the event's
-    /// process: what made it so severe is what it is about.
+    /// Raises the finding to at least this severity; its ancestry becomes that of the event's
+    /// process.
     #[must_use]
     pub(crate) fn rises_to(mut self, severity: Severity) -> Self {
         self.risen_to = Some(severity);
         self
     }
 
-    /// The finding reports a change of this file: whatever runs the file later continues it.
+    /// The finding reports a change of this file; an alert about running the file later continues
+    /// it.
     #[must_use]
     pub(crate) fn plants(mut self, path: &Bytes) -> Self {
         self.planted.push(path.clone());
         self
     }
 
-    /// What this process and its descendants do next continues the finding.
+    /// Alerts about this process and its descendants continue the finding from now on.
     #[must_use]
     pub(crate) fn follows(mut self, pid: u32) -> Self {
         self.processes.push(pid);
@@ -246,7 +249,7 @@ impl Alert {
         self
     }
 
-    /// It was already so when watching began, since this time; zero where that is not known.
+    /// The state existed when watching began, since this time; zero where the time is not known.
     #[must_use]
     pub(crate) fn already_since(mut self, since: Timestamp) -> Self {
         self.already_since = Some(since);
@@ -260,8 +263,8 @@ impl Alert {
         self
     }
 
-    /// A finding that reports nothing but a change of this file, of a rule whose id begins with
-    /// `family`, becomes this one: what the change was for has become known.
+    /// Turns a finding that only reports a change of this file, of a rule whose id begins with
+    /// `family`, into this finding.
     #[must_use]
     pub(crate) fn succeeds(mut self, path: &Bytes, family: &'static str) -> Self {
         let path = path.clone();
@@ -269,22 +272,22 @@ impl Alert {
         self
     }
 
-    /// When a finding of this rule reports a change of this file, the alert counts on that one. Of
-    /// several files the first that has such a finding decides.
+    /// Counts the alert on the finding of this rule about a change of one of these files. Of
+    /// several files the first with such a finding decides.
     #[must_use]
     pub(crate) fn continues(mut self, path: &Bytes) -> Self {
         self.joins.files.push(path.clone());
         self
     }
 
-    /// The title of a finding that the alert continues for a file's sake.
+    /// The title of a finding that the alert continues because of a file.
     #[must_use]
     pub(crate) fn continued_title(mut self, title: String) -> Self {
         self.joins.continued_title = Some(title);
         self
     }
 
-    /// The finding turns out to be one of another rule, unless that rule has it already.
+    /// Moves the finding to another rule, unless that rule has one about the subject.
     #[must_use]
     pub(crate) fn becomes(
         mut self,
@@ -300,14 +303,14 @@ impl Alert {
         self
     }
 
-    /// It happened earlier, and is known only now. Such an alert continues no other finding.
+    /// The alert is about an earlier moment. Such an alert does not continue another finding.
     #[must_use]
     pub(crate) fn happened(mut self, first: Occurrence) -> Self {
         self.joins.as_of = Some(first);
         self
     }
 
-    /// It happened so many times more.
+    /// Adds further occurrences to the count.
     #[must_use]
     pub(crate) fn repeated(mut self, more: u64) -> Self {
         self.repeated = more;

@@ -9,15 +9,15 @@ use super::rule_context::RuleContext;
 use crate::event::Bytes;
 use crate::state::ProcessEntry;
 
-/// Whether the process or its parent is not the service itself but a shell, a downloader, drifted
-/// code, or a command of an exec session. A service that the container's own start script
-/// runs as its child is the service itself.
+/// Whether the process or its parent is a shell, a downloader, drifted code or a command of an exec
+/// session instead of the service itself. A service that the container's start script runs as its
+/// child is the service itself.
 #[must_use]
 pub(crate) fn suspicious(ctx: &RuleContext<'_>) -> bool {
     if ctx.session().is_some() || ctx.memory.marks.contains_key(&ctx.event.pid) {
         return true;
     }
-    // Programs that only start others do not stand between.
+    // Wrappers, which only start another program, are skipped.
     let wrapper = |p: &&ProcessEntry| ctx.names().is_wrapper(program_roles::of(p));
     let mut line = ctx.ancestors().filter(|p| !wrapper(p));
     let Some(own) = line.next() else {
@@ -37,8 +37,9 @@ pub(crate) fn suspicious(ctx: &RuleContext<'_>) -> bool {
     }
 }
 
-/// Nothing but shells and what `also` allows, and perhaps a small init, stands between the process
-/// and the container's root: its start script runs it. A shell below a server is not that.
+/// Whether only shells, programs that `also` allows and at most a small init are between the
+/// process and the container's root: its start script runs it. This does not hold below a server's
+/// shell.
 #[must_use]
 pub(crate) fn by_start_script(ctx: &RuleContext<'_>, also: impl Fn(&ProcessEntry) -> bool) -> bool {
     let ours = |p: &ProcessEntry| {
@@ -60,7 +61,7 @@ fn is_small_init(name: &[u8]) -> bool {
     catalog::programs::SMALL_INITS.contains(&name)
 }
 
-/// An interpreter whose program is an argument or comes by its input: typed, not installed.
+/// An interpreter that gets its program as an argument or on its input: typed, not installed.
 #[must_use]
 pub(crate) fn inline(names: &ProgramAdditions, process: &ProcessEntry) -> bool {
     if !names.is_interpreter(program_roles::of(process)) || process.script.is_some() {
@@ -71,7 +72,7 @@ pub(crate) fn inline(names: &ProgramAdditions, process: &ProcessEntry) -> bool {
             b"-m" => return false,
             b"--eval" | b"--print" | b"-" => return true,
             _ if argument.starts_with(b"--") => {}
-            // Perl and ruby take clusters such as `-ne`.
+            // Perl and ruby combine short options, as in `-ne`.
             _ if argument.starts_with(b"-") => {
                 if matches!(argument.last(), Some(b'c' | b'e' | b'E' | b'r' | b'p')) {
                     return true;
@@ -89,7 +90,7 @@ pub(crate) fn checks_logins(name: &[u8]) -> bool {
     catalog::programs::LOGIN_PROGRAMS.contains(&name)
 }
 
-/// A server of the image whose work is to give people a shell.
+/// A server of the image that provides login shells, such as sshd.
 #[must_use]
 pub(crate) fn lets_people_in(process: &ProcessEntry) -> bool {
     process.file.origin() == crate::event::Origin::Image

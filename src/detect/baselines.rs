@@ -1,4 +1,4 @@
-//! The baselines in force, and which of them a container is judged by.
+//! The loaded baselines, and the choice of the one that applies to a container.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,17 +10,17 @@ use crate::baseline::{
 use crate::event::{BaselineChange, ContainerInfo, Severity};
 use crate::state::Container;
 
-/// Baselines in force at once.
+/// Maximum number of loaded baselines.
 const MOST: usize = 1_024;
 
-/// A baseline in force.
+/// A loaded baseline.
 #[derive(Debug)]
 pub(crate) struct LoadedBaseline {
-    /// What it says.
+    /// Its content.
     pub(crate) baseline: Baseline,
-    /// The same, to look deeds up.
+    /// The same content, indexed for look-ups.
     pub(crate) matcher: Matcher,
-    /// The file that it was read from.
+    /// The file it was read from.
     pub(crate) file: String,
     /// How complete it is.
     pub(crate) readiness: Readiness,
@@ -29,21 +29,21 @@ pub(crate) struct LoadedBaseline {
     state: BaselineState,
 }
 
-/// The baselines in force, by file.
+/// The loaded baselines, by file.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LoadedBaselines {
     files: BTreeMap<String, Arc<LoadedBaseline>>,
-    /// Grows with every change, so that no rule keeps an old choice.
+    /// Incremented with every change, so that no rule keeps an outdated choice.
     pub(crate) generation: u64,
 }
 
 impl LoadedBaselines {
-    /// None is in force.
+    /// Whether no baseline is loaded.
     pub(crate) fn is_empty(&self) -> bool {
         self.files.is_empty()
     }
 
-    /// Takes over what became of a file.
+    /// Applies a baseline event: loads, replaces or removes a file's baseline.
     pub(super) fn apply(&mut self, change: &BaselineChange) {
         self.generation += 1;
         if change.refused.is_some() {
@@ -56,7 +56,7 @@ impl LoadedBaselines {
         if self.files.len() >= MOST && !self.files.contains_key(&change.file) {
             return;
         }
-        // The sender of the event parsed it, too.
+        // The sender of the event has parsed it already.
         if let Ok(baseline) = parse(content) {
             let has_syscalls = baseline.facet(Facet::Syscall).next().is_some();
             let loaded = LoadedBaseline {
@@ -71,8 +71,8 @@ impl LoadedBaselines {
         }
     }
 
-    /// The baseline that a container is judged by: of its image's name and its service or command;
-    /// of several the one of its very image.
+    /// The baseline for a container: it must have the same image name and service or command; one
+    /// of the same image digest is preferred.
     pub(crate) fn of(&self, container: &Container) -> Option<ChosenBaseline> {
         let info = &container.info;
         let image = repository(&info.image);
@@ -125,7 +125,7 @@ impl ChosenBaseline {
         }
     }
 
-    /// What the judgement rests on, for people.
+    /// The baseline behind a finding, as text.
     pub(crate) fn basis(&self) -> String {
         let b = &self.loaded.baseline;
         let digest = b.digests.iter().next().filter(|_| self.other_image);

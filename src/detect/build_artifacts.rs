@@ -1,4 +1,4 @@
-//! Results of builds inside a container, and where they are moved, copied and installed.
+//! Build artefacts inside a container: where they are moved, copied and installed.
 
 use crate::catalog;
 use bstr::ByteSlice as _;
@@ -21,9 +21,9 @@ pub(crate) const SUBJECT: &[u8] = b"built";
 /// Id of the rule of that finding.
 pub(crate) const RULE: &str = "drift.exec-built";
 
-/// The container builds, and its start script goes on with that: nothing but shells and build
-/// tools stands between the process and the container's root. What the scripts of sources do there is the
-/// build's.
+/// Whether the container itself builds and its start script continues with the result: only shells
+/// and build tools are between the process and the container's root. Scripts of the source tree are
+/// then part of the build.
 ///
 /// In an exec session only what descends from the build's own script is.
 #[must_use]
@@ -37,7 +37,8 @@ pub(crate) fn goes_on(ctx: &RuleContext<'_>) -> bool {
     }
 }
 
-/// The image's `git`, `tar` or their like brought the file, as they bring the sources of a build.
+/// The image's `git`, `tar` or a similar program wrote the file, as when it fetches or unpacks
+/// sources.
 fn unpacked(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
     let writer = ctx
         .activity(path)
@@ -50,8 +51,9 @@ fn unpacked(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
     })
 }
 
-/// The finding about a script that runs the image's compiler becomes the one about builds: the
-/// script is a `configure` or its like, whichever program unpacked it. `rule` is the rule about builds.
+/// Merges the finding about a script that runs the image's compiler into the finding about builds:
+/// the script is a `configure` or similar, whichever program unpacked it. `rule` is the rule about
+/// builds.
 pub(crate) fn compiles(
     ctx: &RuleContext<'_>,
     rule: &'static RuleInfo,
@@ -63,10 +65,10 @@ pub(crate) fn compiles(
         .is_some_and(|p| program_roles::is_builder(ctx.names(), p))
         && !exec.runtime
         && ctx.findings.get(index).is_some_and(|f| {
-            // A story that has become more than a script stays what it is.
+            // A finding that contains more than a script is not changed.
             let more = f.why.iter().any(|line| line.starts_with("then: "));
             let script = f.rule == "drift.script" && f.severity <= Severity::Medium && !more;
-            // A command from outside builds what it has checked out, not any script.
+            // An exec session builds only what it has checked out, not any script.
             script && (ctx.session().is_none() || unpacked(ctx, &f.subject))
         });
     builds.then(|| {
@@ -77,7 +79,7 @@ pub(crate) fn compiles(
     })
 }
 
-/// Keeps track of built files: what was built stays so when it is moved or copied.
+/// Follows built files: a built file stays one when it is moved or copied.
 pub(super) fn observe(ctx: &mut RuleContext<'_>, file: &File) {
     if file.errno != 0 || ctx.session().is_some() {
         return;
@@ -92,7 +94,7 @@ pub(super) fn observe(ctx: &mut RuleContext<'_>, file: &File) {
     if built {
         ctx.own().built.insert(target);
     } else if known.is_some_and(|own| own.built.contains(target)) {
-        // Something else is there now.
+        // Another file is at the path now.
         ctx.own().built.forget(target);
     }
 }
@@ -122,7 +124,7 @@ fn copies_built(ctx: &RuleContext<'_>) -> bool {
     })
 }
 
-/// `make install` of the service's own build: into the place that is there for it.
+/// `make install` of the service's own build, into a directory for local software.
 #[must_use]
 pub(crate) fn installs(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
     let carried = ctx

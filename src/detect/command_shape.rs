@@ -1,4 +1,4 @@
-//! The shape of a command: the command without what differs from one run to the next.
+//! The shape of a command: the command without the parts that differ from run to run.
 
 use crate::event::Bytes;
 

@@ -45,7 +45,7 @@ fn record_one(ctx: &mut RuleContext<'_>, mut alert: Alert) {
     }
 }
 
-/// Adds everything else that an alert carries to its finding.
+/// Applies the other additions of an alert to its finding.
 fn add_to(ctx: &mut RuleContext<'_>, index: FindingIndex, alert: Alert) {
     if let Some(identity) = alert.becomes {
         become_another(ctx, index, identity);
@@ -102,8 +102,8 @@ fn add_to(ctx: &mut RuleContext<'_>, index: FindingIndex, alert: Alert) {
     }
 }
 
-/// Marks a finding that begins with this event as already so when watching began. A story that
-/// was seen to begin, or has been marked, stays as it is, but for an earlier time.
+/// Marks a finding that begins with this event as present when watching began. A finding that was
+/// seen to begin, or is marked already, only gets an earlier time.
 fn mark_already(ctx: &mut RuleContext<'_>, index: FindingIndex, since: Timestamp) {
     let Some(finding) = ctx.findings.get(index) else {
         return;
@@ -127,7 +127,7 @@ fn mark_already(ctx: &mut RuleContext<'_>, index: FindingIndex, since: Timestamp
     });
 }
 
-/// Finds the finding that an alert counts on, or begins one. `None` when the policy turns the
+/// Returns the finding that an alert counts on, or creates one. `None` when the policy turns the
 /// rule off or there are too many findings.
 fn record_subject(
     ctx: &mut RuleContext<'_>,
@@ -207,7 +207,7 @@ fn record_new(
     Some(index)
 }
 
-/// Gives a finding another identity, unless there is a finding of that identity already.
+/// Changes the identity of a finding, unless another finding has that identity.
 fn become_another(ctx: &mut RuleContext<'_>, index: FindingIndex, identity: Identity) {
     let Some(finding) = ctx.findings.get(index) else {
         return;
@@ -225,8 +225,8 @@ fn become_another(ctx: &mut RuleContext<'_>, index: FindingIndex, identity: Iden
     }
 }
 
-/// Makes a finding that reports nothing but the change of a file the finding of `rule` about
-/// `subject`, when it is no worse and there is none yet.
+/// Turns a finding that only reports the change of a file into the finding of `rule` about
+/// `subject`, if it is no worse and there is none yet.
 fn succeed(
     ctx: &mut RuleContext<'_>,
     rule: &'static RuleInfo,
@@ -243,7 +243,7 @@ fn succeed(
     };
     let alone = own.planted.values().filter(|p| **p == index).count() == 1;
     let lesser = ctx.findings.get(index).is_some_and(|f| {
-        // A change by an unknown process is a change, too.
+        // Changes by an unknown process count as well.
         let change = f.rule.starts_with(predecessor.family) || f.rule == "drift.snapshot";
         f.rule != rule.id && change && f.severity <= severity
     });
@@ -266,9 +266,9 @@ fn told_change(
     (finding.rule == rule.id).then_some(index)
 }
 
-/// The finding about drifted code that the event's process belongs to, when this adds to it.
-/// Something worse than that finding is a finding of its own, and so is everything once the
-/// finding is silenced.
+/// The finding about drifted code that the event's process belongs to, when the alert adds to it. A
+/// more severe alert becomes a finding of its own, and so does every alert once that finding is
+/// silenced.
 fn continued_finding(ctx: &RuleContext<'_>, severity: Severity) -> Option<FindingIndex> {
     if severity == Severity::Info {
         return None;

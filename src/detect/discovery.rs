@@ -1,26 +1,26 @@
-//! Discovery commands: those by which people find out where they are, as an intruder does first.
+//! Discovery commands, by which an intruder explores a system first.
 
 use bstr::ByteSlice as _;
 
 use super::program_roles::{directory, leaf};
 
-/// Weight from which commands are an exploration of the system.
+/// Weight from which commands count as an exploration of the system.
 pub(crate) const EXPLORATION: u32 = 4;
-/// Commands of one text that are looked at.
+/// Maximum number of commands examined in one text.
 const MAX_COMMANDS: usize = 32;
-/// Bytes of one text that are looked at.
+/// Maximum number of bytes examined of one text.
 const MAX_TEXT: usize = 4096;
 
-/// A command that reports about the system.
+/// A command that prints facts about the system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Discovery<'a> {
-    /// What it asks: the command's name, or the file that it shows.
+    /// The subject of the question: the command's name, or the file that it prints.
     pub(crate) about: &'a [u8],
-    /// How typical it is of people who look around; from [`EXPLORATION`] on by itself.
+    /// How typical it is of an exploration; from [`EXPLORATION`] on by itself.
     pub(crate) weight: u32,
 }
 
-/// Names and weights of commands that show facts of the system whatever their arguments are.
+/// Names and weights of commands that print facts about the system whatever their arguments are.
 const COMMANDS: &[(&[u8], u32)] = &[
     (b"whoami", EXPLORATION),
     (b"getcap", EXPLORATION),
@@ -49,7 +49,7 @@ const COMMANDS: &[(&[u8], u32)] = &[
     (b"find", 1),
 ];
 
-/// Programs that show files.
+/// Programs that print files.
 const SHOW: &[&[u8]] = &[
     b"cat", b"head", b"tail", b"less", b"more", b"strings", b"nl", b"tac", b"grep", b"awk", b"sed",
     b"cut", b"xxd", b"od", b"base64",
@@ -61,7 +61,7 @@ const REDUCE: &[&[u8]] = &[
 ];
 
 /// Files with facts of the system.
-fn tells(path: &[u8]) -> bool {
+fn describes_system(path: &[u8]) -> bool {
     matches!(
         path,
         b"/etc/passwd"
@@ -87,7 +87,7 @@ fn tells(path: &[u8]) -> bool {
             ))
 }
 
-/// What the command asks about the system, if it does.
+/// The question that the command asks about the system, if any.
 #[must_use]
 pub(crate) fn of<'a>(argv: &[&'a [u8]]) -> Option<Discovery<'a>> {
     let (program, arguments) = argv.split_first()?;
@@ -99,7 +99,7 @@ pub(crate) fn of<'a>(argv: &[&'a [u8]]) -> Option<Discovery<'a>> {
     let operands = || arguments.iter().filter(|a| !a.starts_with(b"-"));
     let has = |word: &[u8]| arguments.contains(&word);
     match name {
-        // Scripts ask for one number (`id -u`) or for one account; people ask for all of it.
+        // Scripts ask for one number (`id -u`) or one account; people ask for all of it.
         b"id" => {
             let all = arguments.is_empty();
             all.then_some(Discovery {
@@ -118,7 +118,7 @@ pub(crate) fn of<'a>(argv: &[&'a [u8]]) -> Option<Discovery<'a>> {
         b"ls" | b"dir" | b"find" if operands().any(|at| outermost(at)) => found(name, 2),
         _ if SHOW.contains(&name) => {
             let mut shown = operands().copied();
-            let about = shown.find(|path| tells(path))?;
+            let about = shown.find(|path| describes_system(path))?;
             let accounts = matches!(about, b"/etc/passwd" | b"/etc/shadow" | b"/etc/sudoers");
             found(about, 2 + u32::from(accounts))
         }
@@ -135,7 +135,7 @@ fn outermost(path: &[u8]) -> bool {
     path.is_empty() || (path.starts_with(b"/") && directory(path).len() <= 1)
 }
 
-/// What the commands of a shell's text ask about the system, each once.
+/// The questions about the system in a shell's text, each once.
 #[must_use]
 pub(crate) fn of_text(text: &[u8]) -> Vec<Discovery<'_>> {
     let text = text.get(..text.len().min(MAX_TEXT)).unwrap_or(text);

@@ -6,11 +6,11 @@ use super::finding_store::Occurrence;
 use super::rule_memory::RuleMemory;
 use crate::event::{Bytes, CompareClass, FileFacts, Timestamp};
 
-/// Executions that may await a comparison at once; more are decided without.
+/// Maximum number of executions that await a comparison; further ones are judged without.
 const MAX_PENDING: usize = 64;
-/// Comparisons remembered.
+/// Maximum number of remembered comparisons.
 const MAX_VERDICTS: usize = 512;
-/// A comparison that has not come after this many seconds is not coming.
+/// Seconds after which a comparison is no longer expected.
 pub(crate) const PATIENCE: u64 = 5;
 
 /// An executed file whose content is not yet compared.
@@ -27,12 +27,12 @@ pub(crate) struct PendingComparison {
     /// The command line, escaped.
     pub(crate) command: String,
     /// Executions so far, and the latest.
-    pub(crate) again: (u64, Timestamp, u64),
+    pub(crate) executions: (u64, Timestamp, u64),
     /// Whether the init tree executed it within the start-up grace.
     pub(crate) starting_up: bool,
 }
 
-/// What is known of executed drift in a container.
+/// The executed drift of a container.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct DriftedFiles {
     /// Awaiting comparison.
@@ -42,7 +42,7 @@ pub(crate) struct DriftedFiles {
 }
 
 impl DriftedFiles {
-    /// Whether an execution awaits its comparison that passes the test.
+    /// Whether an execution that awaits its comparison passes the test.
     #[must_use]
     pub(crate) fn any_pending(&self, test: impl Fn(&PendingComparison) -> bool) -> bool {
         self.pending.iter().any(test)
@@ -76,16 +76,16 @@ impl DriftedFiles {
             .insert((path.clone(), file.ino), (file.mtime, file.ctime, class));
     }
 
-    /// Awaits a comparison. False when too many are awaited already.
+    /// Adds an execution that awaits its comparison. False when there are too many already.
     pub(crate) fn wait(&mut self, pending: PendingComparison) -> bool {
         if let Some(known) = self
             .pending
             .iter_mut()
             .find(|p| p.path == pending.path && p.file.ino == pending.file.ino)
         {
-            known.again.0 += 1;
-            known.again.1 = pending.first.ts;
-            known.again.2 = pending.first.seq;
+            known.executions.0 += 1;
+            known.executions.1 = pending.first.ts;
+            known.executions.2 = pending.first.seq;
             known.starting_up &= pending.starting_up;
             return true;
         }

@@ -1,4 +1,4 @@
-//! The rule engine: hands each event to the rules that look at its kind.
+//! The rule engine: passes each event to the rules that handle its kind.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::state::{Container, State};
 
 type Handlers<T> = Vec<(&'static Rule, HandlerFn<T>)>;
 
-/// The handlers by the kind of event, without those of blind rules.
+/// The handlers by kind of event, without those of blind rules.
 #[derive(Default)]
 pub(super) struct Table {
     exec: Handlers<crate::event::Exec>,
@@ -68,10 +68,11 @@ impl Table {
     }
 }
 
-/// A process acts in a container that appeared just now and has run no program of its own: only the
-/// runtime can. The kernel programs know that by the container's cgroup, where it has one.
+/// Whether a process acts in a container that has just appeared and has run no program of its own:
+/// only the runtime can. Where the container has a cgroup of its own, the kernel programs detect
+/// this by the cgroup.
 fn set_up(container: &Container, event: &Event) -> bool {
-    /// A later first program was lost.
+    /// The event of a later first program was lost.
     const SET_UP: Duration = Duration::from_secs(10);
     let acts = matches!(
         event.kind,
@@ -81,7 +82,7 @@ fn set_up(container: &Container, event: &Event) -> bool {
     acts && untouched && event.pid != 0 && event.ts.since(container.first_seen) <= SET_UP
 }
 
-/// The first fact a rule needs that this host cannot give.
+/// The first required kind of fact that this host cannot provide.
 #[must_use]
 pub(crate) fn blind(rule: &Rule, settings: &Settings) -> Option<Requirement> {
     rule.info
@@ -100,7 +101,7 @@ pub struct Detector {
     pub(super) rule_memories: RuleMemoryTable,
     pub(super) baselines: LoadedBaselines,
     pub(super) findings: FindingStore,
-    /// When the next silence of the policy ends.
+    /// When the next silence of the policy expires.
     pub(super) silence_ends: Option<Timestamp>,
 }
 
@@ -120,7 +121,7 @@ impl Default for Detector {
 }
 
 impl Detector {
-    /// An engine with every rule whose facts are there.
+    /// An engine with every rule whose required facts are available.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         Self {
@@ -130,12 +131,12 @@ impl Detector {
             rule_memories: RuleMemoryTable::default(),
             baselines: LoadedBaselines::default(),
             findings: FindingStore::default(),
-            // Looked up at the first event.
+            // Found at the first event.
             silence_ends: Some(Timestamp(0)),
         }
     }
 
-    /// The baseline in force that a container is judged by.
+    /// The loaded baseline that applies to a container.
     pub(crate) fn baseline_of(&self, container: &Container) -> Option<Arc<LoadedBaseline>> {
         if self.baselines.is_empty() {
             return None;
@@ -143,13 +144,13 @@ impl Detector {
         self.baselines.of(container).map(|chosen| chosen.loaded)
     }
 
-    /// What it was set to.
+    /// Its settings.
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// Ids of the rules that are blind on this host, with the fact each misses.
+    /// Ids of the rules that are blind on this host, each with the missing fact.
     #[must_use]
     pub fn blind(&self) -> Vec<(&'static str, Requirement)> {
         rules::ALL
@@ -158,8 +159,8 @@ impl Detector {
             .collect()
     }
 
-    /// The event with the paths that its words lead to, where these are others. `state` is the
-    /// world before it.
+    /// The event with its paths resolved through the links that containers made. `state` is the
+    /// state before it.
     pub(crate) fn see_through(&mut self, state: &State, event: &Event) -> Option<Event> {
         self.memory.links.see_through(state, event)
     }
@@ -206,7 +207,7 @@ impl Detector {
         self.judge(state, event);
     }
 
-    /// Drops the rules' memories of containers that are gone.
+    /// Drops what rules remember of containers that no longer exist.
     fn forget_containers(&mut self, state: &State, event: &Event) {
         match (&event.kind, &event.container) {
             (Kind::Container(change), Some(id)) if change.action == ContainerAction::Removed => {
@@ -221,7 +222,7 @@ impl Detector {
     }
 
     fn run<T>(&mut self, handlers: &Handlers<T>, state: &State, event: &Event, fact: &T) {
-        // Rules are about containers; the host's own processes are only shown.
+        // Rules examine containers; the host's own processes are only shown.
         if let Some(owner) = &event.container {
             self.run_for(handlers, state, event, fact, owner);
         }
@@ -250,8 +251,8 @@ impl Detector {
         }
     }
 
-    /// What rules see of an event in a container, and what they remember of that container. `None`
-    /// when the runtime acts: what it does inside a container is nobody's attack.
+    /// The context of an event in a container, and the rules' memory of that container. `None` when
+    /// the runtime acts: its set-up inside a container is not an attack.
     fn context<'a>(
         &'a mut self,
         state: &'a State,
@@ -299,13 +300,13 @@ impl Detector {
         self.findings().get(at).map(Arc::as_ref)
     }
 
-    /// How often something found no place among the findings, of which there are too many.
+    /// Number of alerts dropped because there were too many findings.
     #[must_use]
     pub fn untold(&self) -> u64 {
         self.findings.not_kept()
     }
 
-    /// Places among the findings of those that the latest event raised or changed.
+    /// Indexes of the findings that the latest event raised or changed.
     pub(crate) fn latest(&self) -> &[FindingIndex] {
         self.findings.latest()
     }

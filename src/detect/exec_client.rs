@@ -1,4 +1,5 @@
-//! The client that started an exec session: a line of its finding, where one was seen on this host.
+//! The client that started an exec session: one line of the session's finding, if a client was seen
+//! on this host.
 
 use bstr::ByteSlice as _;
 
@@ -8,13 +9,13 @@ use super::program_roles;
 use super::rule_context::RuleContext;
 use crate::event::Client;
 
-/// A session that began longer ago was started by another client, seconds.
+/// Seconds after its begin in which a session can still be matched to a client.
 const RECENT: u64 = 3;
-/// Lines of this kind in one story.
+/// Maximum number of such lines in one finding.
 const MAX_LINES: usize = 4;
-const SAID: &str = "probably started by";
+const STARTED_BY: &str = "probably started by";
 
-/// Adds the client to the story of the latest session.
+/// Adds the client to the finding of the latest session.
 pub(super) fn look(ctx: &RuleContext<'_>, sessions: &Sessions, client: &Client) -> Alerts {
     let now = ctx.now();
     let latest = sessions
@@ -23,14 +24,17 @@ pub(super) fn look(ctx: &RuleContext<'_>, sessions: &Sessions, client: &Client) 
     let Some(index) = latest.and_then(|(root, _)| ctx.session_finding(root)) else {
         return Alerts::none();
     };
-    let told = ctx.findings.get(index).map_or(0, |f| {
-        f.why.iter().filter(|line| line.starts_with(SAID)).count()
+    let listed = ctx.findings.get(index).map_or(0, |f| {
+        f.why
+            .iter()
+            .filter(|line| line.starts_with(STARTED_BY))
+            .count()
     });
-    if told >= MAX_LINES {
+    if listed >= MAX_LINES {
         return Alerts::none();
     }
     let mut line = format!(
-        "{SAID} {}",
+        "{STARTED_BY} {}",
         program_roles::command_line(&client.argv, &crate::event::Bytes::default(), 160)
     );
     let who = match client.user.as_bytes() {

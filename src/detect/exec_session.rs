@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::rule_memory::RuleMemory;
 use crate::event::Timestamp;
 
-/// Sessions, and rhythms of sessions, remembered in one container.
+/// Maximum number of sessions, and of rhythms, remembered in one container.
 const MAX_SESSIONS: usize = 256;
 
 /// The exec sessions of one container.
@@ -23,12 +23,12 @@ impl Sessions {
         self.by_root.get(&root)
     }
 
-    /// The same, to count in it.
+    /// The session with this root, to count in it.
     pub(crate) fn get_mut(&mut self, root: u32) -> Option<&mut Session> {
         self.by_root.get_mut(&root)
     }
 
-    /// A session begins; the one with the lowest pid gives way.
+    /// Adds a session; the one with the lowest pid is dropped if there are too many.
     pub(crate) fn begin(&mut self, root: u32, session: Session) {
         if self.by_root.len() >= MAX_SESSIONS {
             self.by_root.pop_first();
@@ -72,19 +72,19 @@ pub(crate) struct Session {
     pub(crate) began: Timestamp,
 }
 
-/// Runs of one command by exec: a probe is recognised by its rhythm.
+/// Runs of one exec command: a probe is recognised by its rhythm.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Rhythm {
     /// Begin of the latest run.
     pub(crate) last: Timestamp,
-    /// Distance to the one before, nanoseconds.
+    /// Interval to the run before, nanoseconds.
     pub(crate) interval: u64,
     /// Runs in that rhythm.
     pub(crate) beats: u32,
 }
 
 impl Rhythm {
-    /// Another run begins. True once the rhythm is regular: four runs, each distance within a
+    /// Counts another run. True once the rhythm is regular: four runs, each interval within a
     /// quarter of the one before, or within a second of it.
     pub(crate) fn beat(&mut self, now: Timestamp) -> bool {
         let distance = u64::try_from(now.since(self.last).as_nanos()).unwrap_or(u64::MAX);

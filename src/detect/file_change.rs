@@ -1,4 +1,4 @@
-//! Changes to files: what counts as one, and whose it is.
+//! Changes to files: which operations count, and which kind of process made them.
 
 use bstr::ByteSlice as _;
 
@@ -11,26 +11,26 @@ use crate::state::FileKey;
 /// A change to the name or content of a file.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Change<'a> {
-    /// The path that has other content or another meaning afterwards.
+    /// The path that has other content or refers to another file afterwards.
     pub(crate) path: &'a Bytes,
-    /// What was done, for people.
+    /// The change, as text.
     pub(crate) verb: &'static str,
-    /// It was refused, with this errno; 0: done.
+    /// The errno if it was refused; 0: done.
     pub(crate) errno: u16,
 }
 
-/// What a rename does to the name it gives.
+/// The words for a rename, about the name that it creates.
 pub(crate) const RENAMED: &str = "replaced by a rename";
 
-/// Refusals that show an intent: a permission, a read-only mount, a busy program. A file that is
-/// not there, or is there already, shows none.
+/// Errors that show an intent: a permission, a read-only mount, a busy program. A missing or an
+/// existing file shows none.
 #[must_use]
 pub(crate) fn is_refusal(errno: u16) -> bool {
     // EPERM, EACCES, EBUSY, ETXTBSY, EROFS.
     matches!(errno, 1 | 13 | 16 | 26 | 30)
 }
 
-/// The changes of content or name an operation makes: for a rename the new name, and the old.
+/// The changes of content or name that an operation makes: for a rename the new name, and the old.
 #[must_use]
 pub(crate) fn changes(file: &File) -> [Option<Change<'_>>; 2] {
     if file.errno != 0 && !is_refusal(file.errno) {
@@ -56,11 +56,11 @@ pub(crate) fn changes(file: &File) -> [Option<Change<'_>>; 2] {
     }
 }
 
-/// Files looked at below a directory that got another name.
+/// Maximum number of files examined below a renamed directory.
 const MAX_BROUGHT: usize = 64;
 
-/// The new paths of files, seen changing before, that lie below a directory which now has another
-/// name: it was moved, or a symbolic link leads to it.
+/// New paths of the changed files below a directory that has another name now: it was moved, or a
+/// symbolic link points to it.
 #[must_use]
 pub(crate) fn brought(ctx: &RuleContext<'_>, file: &File) -> Vec<Bytes> {
     let Some(target) = file.target.as_ref().filter(|_| file.errno == 0) else {
@@ -87,21 +87,21 @@ pub(crate) fn brought(ctx: &RuleContext<'_>, file: &File) -> Vec<Bytes> {
         .collect()
 }
 
-/// The file is in the container's own root, as far as known: not on a volume, not on a tmpfs.
+/// Whether the file is in the container's root, as far as known: not on a volume, not on a tmpfs.
 #[must_use]
 pub(crate) fn in_root(file: &File) -> bool {
     file.file
         .is_none_or(|f| matches!(f.fs, Filesystem::Overlay | Filesystem::Unknown))
 }
 
-/// The kind of process that made a change, where that makes it ordinary.
+/// The kind of process that made a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Maker {
     /// The init tree within the start-up grace.
     StartUp,
-    /// A package manager of the image or what it started.
+    /// A package manager of the image, or a process it started.
     Package,
-    /// A command from outside.
+    /// A command of an exec session.
     Session,
     /// The init tree in its steady state.
     Service,
@@ -132,7 +132,7 @@ pub(crate) fn graded(severity: Severity, errno: u16) -> Severity {
     }
 }
 
-/// "changed by …" for people.
+/// "changed by …" as text.
 #[must_use]
 pub(crate) fn by(ctx: &RuleContext<'_>, comm: &Bytes) -> String {
     match ctx.process {

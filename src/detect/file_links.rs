@@ -17,14 +17,14 @@ use crate::state::State;
 
 /// Links remembered of one container, of each kind.
 const MAX_LINKS: usize = 1024;
-/// Links followed on one path: as many as end a walk in the kernel, and a little less.
+/// Maximum number of links followed in one path: slightly fewer than the kernel follows.
 const MAX_STEPS: usize = 32;
 
 #[derive(Debug, Clone, Default)]
 struct Own {
-    /// Where symbolic links lead.
+    /// Targets of symbolic links.
     symbolic: BTreeMap<Bytes, Bytes>,
-    /// Second names of files of consequence.
+    /// Second names of sensitive files.
     hard: BTreeMap<Bytes, Bytes>,
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct FileLinks {
     own: FxHashMap<ContainerId, Arc<Own>>,
 }
 
-/// What comes after `/proc/PID/WHAT`, where PID is any process or only the calling one.
+/// The part after `/proc/PID/WHAT`, where PID is any process or only the calling one.
 fn through_proc<'a>(path: &'a [u8], what: &[u8], any: bool) -> Option<&'a [u8]> {
     let rest = path.strip_prefix(b"/proc/")?;
     let (who, rest) = rest.split_at(rest.iter().position(|b| *b == b'/')?);
@@ -49,7 +49,7 @@ fn through_proc<'a>(path: &'a [u8], what: &[u8], any: bool) -> Option<&'a [u8]> 
 }
 
 impl Own {
-    /// The first symbolic link on the way, replaced by where it leads.
+    /// Replaces the first symbolic link in the path by its target.
     fn step(&self, path: &[u8], follow: bool) -> Option<Vec<u8>> {
         if self.symbolic.is_empty() {
             return None;
@@ -67,8 +67,8 @@ impl Own {
 }
 
 impl FileLinks {
-    /// Where a path leads from a process with this working directory; `None`: nowhere else.
-    /// The last name counts as a link only when it is followed.
+    /// Resolves a path for a process with this working directory; `None` when it contains no known
+    /// link. The last component counts as a link only when it is followed.
     #[must_use]
     pub(crate) fn lead(
         &self,
@@ -97,14 +97,13 @@ impl FileLinks {
         current
     }
 
-    /// The file a second name belongs to, or the path itself.
+    /// The file to which a second name belongs, or the path itself.
     fn known_as<'a>(&'a self, owner: &ContainerId, path: &'a Bytes) -> &'a Bytes {
         let own = self.own.get(owner);
         own.and_then(|own| own.hard.get(path)).unwrap_or(path)
     }
 
-    /// The event with the paths it leads to, where they are others than it says. Keeps up with
-    /// links that come and go.
+    /// The event with resolved paths, if they differ. Also notes links that are made or removed.
     pub(crate) fn see_through(&mut self, state: &State, event: &Event) -> Option<Event> {
         let owner = event.container.as_ref()?;
         let cwd = |pid| {
@@ -146,7 +145,7 @@ impl FileLinks {
 
     fn file(&self, owner: &ContainerId, cwd: &[u8], file: &File) -> Option<File> {
         let two = matches!(file.op, FileOp::Rename | FileOp::Link);
-        // These act on the link, not on what it leads to.
+        // These calls act on the link, not on its target.
         let itself = matches!(
             file.op,
             FileOp::Rename
@@ -181,7 +180,7 @@ impl FileLinks {
         })
     }
 
-    /// Keeps up with links that come, move and go.
+    /// Notes links that are made, moved or removed.
     fn note(&mut self, owner: &ContainerId, file: &File) {
         if file.errno != 0 {
             return;
@@ -229,7 +228,7 @@ impl FileLinks {
         }
     }
 
-    /// A container is gone.
+    /// Forgets a container.
     pub(crate) fn forget(&mut self, owner: &ContainerId) {
         self.own.remove(owner);
     }
@@ -239,7 +238,7 @@ impl FileLinks {
         self.own.retain(|id, _| kept(id));
     }
 
-    /// Links known.
+    /// Number of known links.
     pub(super) fn len(&self) -> usize {
         let own = self.own.values();
         own.map(|own| own.symbolic.len() + own.hard.len()).sum()

@@ -1,4 +1,5 @@
-//! Origin of a file that is not in the image: the process that made it, and whether that is ordinary.
+//! Origin of a file that is not in the image: the process that made it, and whether that is
+//! ordinary.
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use crate::catalog;
 use crate::event::{FileEffect, FileOp, Kind};
 use crate::state::{FileActivity, Lineage, ProcessEntry};
 
-/// One that changed a file, when it is still known and was there then.
+/// The process that changed a file, if it is still known and existed then.
 fn known<'a>(ctx: &RuleContext<'a>, activity: &FileActivity, pid: u32) -> Option<&'a ProcessEntry> {
     ctx.state
         .processes
@@ -20,7 +21,7 @@ fn known<'a>(ctx: &RuleContext<'a>, activity: &FileActivity, pid: u32) -> Option
         .map(Arc::as_ref)
 }
 
-/// The process or one of its ancestors is such.
+/// Whether the process or one of its ancestors passes the test.
 pub(crate) fn any_ancestor(
     ctx: &RuleContext<'_>,
     process: &ProcessEntry,
@@ -42,15 +43,15 @@ pub(crate) fn any_ancestor(
 /// How a file that is not the image's came about, when that is ordinary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OrdinaryOrigin {
-    /// By the container's own start-up.
+    /// Written by the container's own start-up.
     StartUp,
-    /// By a package manager of the image.
+    /// Written by a package manager of the image.
     Package,
-    /// By a compiler, linker or build tool of the image.
+    /// Written by a compiler, linker or build tool of the image.
     Built,
 }
 
-/// Whether a file came about in an ordinary way.
+/// The ordinary origin of a file, if it has one.
 #[must_use]
 pub(crate) fn made(ctx: &RuleContext<'_>, path: &[u8]) -> Option<OrdinaryOrigin> {
     if ctx
@@ -75,7 +76,8 @@ pub(crate) fn made(ctx: &RuleContext<'_>, path: &[u8]) -> Option<OrdinaryOrigin>
         if any_ancestor(ctx, writer, |p| program_roles::is_packager(ctx.names(), p)) {
             return Some(OrdinaryOrigin::Package);
         }
-        // A build's own steps write; what one of them fetches or decodes was made elsewhere.
+        // Steps of a build write files; a file that one of them fetches or decodes was made
+        // elsewhere.
         let brought = ctx.names().is_downloader(program_roles::of(writer)) || unpacks(writer);
         if !brought && any_ancestor(ctx, writer, |p| program_roles::is_builder(ctx.names(), p)) {
             return Some(OrdinaryOrigin::Built);
@@ -85,13 +87,13 @@ pub(crate) fn made(ctx: &RuleContext<'_>, path: &[u8]) -> Option<OrdinaryOrigin>
     (!by_session && ctx.in_grace(activity.last)).then_some(OrdinaryOrigin::StartUp)
 }
 
-/// A process was seen changing the file; others only used it.
+/// Whether a process was seen changing the file, not only reading it.
 fn changed(activity: &FileActivity) -> bool {
     activity.ops.keys().any(|op| op.effect() != FileEffect::Use)
 }
 
-/// Nobody was seen changing the file: whether the comparison with the image shows that a package
-/// brought it before watching began, or that the container's start-up made it then.
+/// For a file that no process was seen changing: whether the comparison with the image shows that a
+/// package brought it before watching began, or that the container's start-up made it then.
 fn made_before(ctx: &RuleContext<'_>, path: &[u8]) -> Option<OrdinaryOrigin> {
     let (_, scan) = ctx.container?.scan()?;
     let mut entries = scan.entries.iter();
@@ -106,12 +108,12 @@ fn made_before(ctx: &RuleContext<'_>, path: &[u8]) -> Option<OrdinaryOrigin> {
         .then_some(OrdinaryOrigin::StartUp)
 }
 
-/// Turns text into a file.
+/// Programs that turn text into a binary file.
 fn unpacks(process: &ProcessEntry) -> bool {
     catalog::programs::DECODERS.contains(&program_roles::of(process))
 }
 
-/// Lines about how a file came about: written, renamed, made executable, by whom.
+/// Lines about the file's origin: the processes that wrote it, renamed it or made it executable.
 pub(crate) fn history(ctx: &RuleContext<'_>, path: &[u8], why: &mut Vec<String>) {
     let Some(activity) = ctx.activity(path) else {
         return;
@@ -141,7 +143,7 @@ pub(crate) fn history(ctx: &RuleContext<'_>, path: &[u8], why: &mut Vec<String>)
         activity.comm.escaped(),
         activity.pid
     ));
-    // A writer that became the program itself says nothing about how it came.
+    // A writer that then became the program itself adds nothing.
     let another = |pid| known(ctx, activity, pid).filter(|w| w.exe.as_bytes() != path);
     if let Some(writer) = another(activity.writer).or_else(|| another(activity.pid)) {
         why.push(format!(

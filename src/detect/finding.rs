@@ -1,4 +1,4 @@
-//! A finding: rule + container + subject, counted, with evidence.
+//! A finding: rule + container + subject, with a count and evidence.
 
 use std::fmt;
 
@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{Bytes, ContainerId, Origin, Severity, Timestamp};
 
-/// Evidence kept from the beginning, and as much from the end.
+/// Number of events kept as first evidence, and as many as latest evidence.
 pub(super) const EVIDENCE: usize = 8;
-/// Evidence of one finding at most.
+/// Maximum number of evidence events of one finding.
 pub(super) const MOST_EVIDENCE: usize = 2 * EVIDENCE;
 
 /// Number of a finding in its session, from 1; shown as `F-0001`.
@@ -22,7 +22,7 @@ impl fmt::Display for FindingId {
     }
 }
 
-/// Index of a finding among all findings of a detector; an index never changes its finding.
+/// Index of a finding among all findings of a detector. It stays valid: findings are never removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct FindingIndex(u32);
 
@@ -40,7 +40,7 @@ impl FindingIndex {
     }
 }
 
-/// A process in the ancestry of a finding, as it was then.
+/// A process in the ancestry of a finding, as it was at that time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ancestor {
     /// Host pid.
@@ -55,23 +55,23 @@ pub struct Ancestor {
     pub origin: Origin,
 }
 
-/// One story: what a rule saw of one subject in one container.
+/// A finding: what a rule reports about one subject in one container.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
     /// Its number.
     pub id: FindingId,
     /// Stable rule id, e.g. `drift.exec-new`.
     pub rule: String,
-    /// How bad.
+    /// Its severity.
     pub severity: Severity,
     /// The container; `None` is the host.
     pub container: Option<ContainerId>,
-    /// What it is about (a path, a destination, …); with rule and container it is the identity.
+    /// Its subject (a path, a destination, …); with rule and container it is the identity.
     pub subject: Bytes,
-    /// What a story about several things gathered under its subject: paths, destinations.
+    /// Paths or destinations that a finding about several of them has collected.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Bytes>,
-    /// There were more such things than are kept.
+    /// There were more subjects than are kept.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub more_parts: bool,
     /// One line for lists, already escaped.
@@ -80,36 +80,36 @@ pub struct Finding {
     pub why: Vec<String>,
     /// ATT&CK technique ids.
     pub attack: Vec<String>,
-    /// It was already so when watching began: since when, by the time of the process or the file.
+    /// The finding existed when watching began: since when, by the time of the process or the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub already_since: Option<Timestamp>,
     /// First time.
     pub first: Timestamp,
-    /// Latest time.
+    /// Last time.
     pub last: Timestamp,
-    /// How often.
+    /// Number of occurrences.
     pub count: u64,
     /// Process of the first occurrence, or of the one that raised the severity; then its parent,
     /// and so on.
     pub ancestry: Vec<Ancestor>,
-    /// Why it is accepted, when a silence of the policy covers it.
+    /// Reason of the silence that covers it, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silenced: Option<String>,
     /// Sequence numbers of evidence events: the first ones and the latest; bounded.
     pub evidence: Vec<u64>,
 }
 
-/// How texts say that something was found, not seen to happen.
+/// How texts mark a state that existed before watching began.
 pub(crate) const ALREADY: &str = "already so when watching began";
 
 impl Finding {
-    /// When its cause began: before its first event, when it was already so then.
+    /// When its cause began, which may be before its first event.
     #[must_use]
     pub fn began(&self) -> Timestamp {
         self.already_since.unwrap_or(self.first).min(self.first)
     }
 
-    /// How often it happened without an event of that among the evidence, at least.
+    /// Occurrences that are not among the evidence, at least.
     #[must_use]
     pub fn evidence_not_kept(&self) -> u64 {
         let kept = self.evidence.len();
@@ -119,7 +119,7 @@ impl Finding {
         self.count.saturating_sub(kept as u64)
     }
 
-    /// What it is about, each thing: those gathered, else the subject.
+    /// Its subjects: the collected ones, else the single one.
     #[must_use]
     pub fn things(&self) -> &[Bytes] {
         if self.parts.is_empty() {

@@ -12,20 +12,20 @@ use super::finding::{Ancestor, EVIDENCE, Finding, FindingId, FindingIndex, MOST_
 use super::rule_info::RuleInfo;
 use crate::event::{Bytes, ContainerId, Severity, Timestamp};
 
-/// Findings kept at most; further ones count on the last of their rule and container.
+/// Maximum number of findings; further ones count on the last of their rule and container.
 const MAX_FINDINGS: usize = 10_000;
-/// Subjects a rule keeps apart in one container; the rest is one finding.
+/// Maximum number of subjects of a rule in one container; the others are one finding.
 const MAX_SUBJECTS: u32 = 64;
-/// Subjects of a finding; more are only counted as one.
+/// Maximum number of subjects of a finding.
 const MAX_PARTS: usize = 64;
-/// Lines that explain a finding.
+/// Maximum number of explanation lines of a finding.
 const MAX_WHY: usize = 40;
-/// Findings one event changes that are remembered one by one.
+/// Maximum number of findings that are noted as changed by one event.
 const MAX_TOUCHED: usize = 64;
-/// The subject for all beyond [`MAX_SUBJECTS`].
+/// The subject for everything beyond [`MAX_SUBJECTS`].
 const REST: &[u8] = b"(further subjects)";
 
-/// When, by whom and by which event something happened.
+/// Time, process and event of an occurrence.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Occurrence {
     /// When.
@@ -36,7 +36,7 @@ pub(crate) struct Occurrence {
     pub(crate) ancestry: Vec<Ancestor>,
 }
 
-/// What a new finding says.
+/// Title and reasons of a new finding.
 #[derive(Debug, Default)]
 pub(crate) struct Explanation {
     /// One line, escaped.
@@ -48,17 +48,17 @@ pub(crate) struct Explanation {
 /// All findings.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FindingStore {
-    /// Shared with clones until they change: keyframes of a past hold most of them too.
+    /// Shared with clones until they change: keyframes hold most of the same findings.
     findings: Vec<Arc<Finding>>,
-    /// Hash of the identity → places in `findings`.
+    /// Hash of the identity → indexes in `findings`.
     by_identity: FxHashMap<u64, SmallVec<[FindingIndex; 1]>>,
     /// Hash of rule and container → subjects so far.
     subjects: FxHashMap<u64, u32>,
-    /// Raised or changed by the latest event; of too many only the first.
+    /// Findings that the latest event raised or changed; only the first ones if there are too many.
     touched: SmallVec<[FindingIndex; 4]>,
-    /// Severities before the policy set another, by place.
+    /// Severities before the policy changed them, by index.
     ungraded: BTreeMap<FindingIndex, Severity>,
-    /// What found no place among them.
+    /// Number of alerts dropped because the store was full.
     not_kept: u64,
 }
 
@@ -71,7 +71,7 @@ fn hash(rule: &str, container: Option<&ContainerId>, subject: Option<&[u8]>) -> 
 }
 
 impl FindingStore {
-    /// The same without the findings, which are kept elsewhere.
+    /// A copy without the findings, which are kept elsewhere.
     pub(super) fn without_findings(&self) -> Self {
         Self {
             findings: Vec::new(),
@@ -83,7 +83,7 @@ impl FindingStore {
         }
     }
 
-    /// The same with these.
+    /// A copy with these findings.
     pub(super) fn with_findings(&self, findings: Vec<Arc<Finding>>) -> Self {
         Self {
             findings,
@@ -91,7 +91,7 @@ impl FindingStore {
         }
     }
 
-    /// About how many bytes it holds besides the findings.
+    /// Approximate size in bytes, without the findings.
     pub(super) fn bytes(&self) -> usize {
         (self.by_identity.len() + self.subjects.len()) * 32 + self.ungraded.len() * 32
     }
@@ -108,7 +108,7 @@ impl FindingStore {
         self.findings.get(index.get())
     }
 
-    /// How often something found no place among the findings.
+    /// Number of alerts dropped because the store was full.
     pub(crate) fn not_kept(&self) -> u64 {
         self.not_kept
     }
@@ -123,7 +123,7 @@ impl FindingStore {
         self.findings.get_mut(index.get()).map(Arc::make_mut)
     }
 
-    /// The place of a finding.
+    /// The index of a finding.
     #[must_use]
     pub(crate) fn find(
         &self,
@@ -144,8 +144,8 @@ impl FindingStore {
             })
     }
 
-    /// Counts one more occurrence, or begins a finding. `tell` and `occurrence` run only when
-    /// it begins. Returns its place, and whether it began.
+    /// Counts one more occurrence, or creates a finding. `explain` and `occurrence` run only for a
+    /// new one. Returns its index, and whether it is new.
     pub(crate) fn raise(
         &mut self,
         rule: &RuleInfo,
@@ -167,8 +167,8 @@ impl FindingStore {
                 self.record_occurrence(index, severity, at.0, at.1);
                 return Some((index, false));
             }
-            // One finding stands for the rest; it may exceed the bound once per rule and
-            // container, and no more than a tenth of it altogether.
+            // One finding represents all further ones; it may exceed the bound once per rule and
+            // container, and by no more than a tenth in total.
             if self.findings.len() >= MAX_FINDINGS + MAX_FINDINGS / 10 {
                 self.not_kept += 1;
                 return None;
@@ -301,23 +301,23 @@ impl FindingStore {
         }
     }
 
-    /// Begins with the next event.
+    /// Forgets which findings changed; called before the next event.
     pub(crate) fn begin_event(&mut self) {
         self.touched.clear();
     }
 
-    /// The places of findings that changed by the latest event; of too many only the first.
+    /// Indexes of the findings that the latest event changed; only the first ones if there are too
+    /// many.
     pub(crate) fn latest(&self) -> &[FindingIndex] {
         &self.touched
     }
 
-    /// The places of findings that changed by the latest event; `None` when they were too many to
-    /// remember.
+    /// Indexes of the findings that the latest event changed; `None` when there were too many.
     pub(crate) fn touched(&self) -> Option<SmallVec<[FindingIndex; 4]>> {
         (self.touched.len() <= MAX_TOUCHED).then(|| self.touched.clone())
     }
 
-    /// Changes a finding in place.
+    /// Changes a finding.
     pub(crate) fn edit(&mut self, index: FindingIndex, change: impl FnOnce(&mut Finding)) {
         if let Some(finding) = self.get_mut(index) {
             change(finding);
@@ -326,7 +326,7 @@ impl FindingStore {
         }
     }
 
-    /// Takes a finding out of the index: its identity is about to change.
+    /// Removes a finding from the index, before its identity changes.
     fn leave(&mut self, index: FindingIndex) {
         let Some(f) = self.get(index) else {
             return;

@@ -1,13 +1,13 @@
-//! The rules' memory with the findings packed, for keyframes: texts are most of what these hold.
+//! The rules' memory with compressed findings, for keyframes: texts are most of its size.
 
 use std::sync::Arc;
 
 use super::{Detector, Finding};
 
-/// How hard packing tries.
+/// Compression level.
 const LEVEL: i32 = 1;
 
-/// A detector of which the findings are packed.
+/// A detector with compressed findings.
 #[derive(Debug)]
 pub(crate) struct Frozen {
     thin: Detector,
@@ -15,7 +15,7 @@ pub(crate) struct Frozen {
 }
 
 impl Detector {
-    /// The detector in little room; `None` when it cannot be written so.
+    /// Compresses the detector; `None` when that fails.
     pub(crate) fn freeze(&self) -> Option<Frozen> {
         let mut packer = zstd::Encoder::new(Vec::new(), LEVEL).ok()?;
         let out = std::io::BufWriter::new(&mut packer);
@@ -36,7 +36,7 @@ impl Detector {
 }
 
 impl Frozen {
-    /// The detector as it was; `None` when it was not packed here.
+    /// Restores the detector; `None` when the bytes were not packed here.
     pub(crate) fn thaw(&self) -> Option<Detector> {
         let findings = zstd::decode_all(&self.findings[..]).ok()?;
         let findings: Vec<Arc<Finding>> = serde_json::from_slice(&findings).ok()?;
@@ -52,7 +52,7 @@ impl Frozen {
         })
     }
 
-    /// About how many bytes it holds.
+    /// Approximate size in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.findings.len()
             + self.thin.findings.bytes()

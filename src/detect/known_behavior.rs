@@ -1,4 +1,4 @@
-//! Behavior a container is known for, by which rules decide whether something is new.
+//! Known behavior of a container, by which rules decide whether something is new.
 //!
 //! It is learned from the container itself while it starts up, and for one that was found running
 //! during the first minute. What an image does when well, learned elsewhere, belongs here, too.
@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use super::rule_memory::RuleMemory;
 use super::seen_set::SeenSet;
 
-/// Ports remembered.
+/// Maximum number of remembered ports.
 const MAX_PORTS: usize = 4096;
 
 /// One kind of behavior.
@@ -25,7 +25,7 @@ pub(crate) enum Behavior<'a> {
     Port(u16),
 }
 
-/// Known behavior of one container. Bounded: the oldest entry is forgotten first.
+/// Known behavior of one container. Bounded: the oldest entry is dropped first.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct KnownBehavior {
     deeds: SeenSet,

@@ -1,4 +1,4 @@
-//! What the rules remember between events, per container and bounded.
+//! The rules' shared memory between events, per container and bounded.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -17,15 +17,15 @@ use crate::event::{
 };
 use crate::state::{FileKey, State};
 
-/// Containers remembered; the one that came first gives way.
+/// Maximum number of remembered containers; the oldest is dropped.
 const MAX_CONTAINERS: usize = 4096;
-/// Marked processes and their connections.
+/// Maximum number of marked processes and of their connections.
 const MAX_PROCESSES: usize = 65_536;
-/// Exec sessions of a container whose findings are remembered.
+/// Maximum number of exec sessions of a container whose findings are remembered.
 const MAX_SESSIONS: usize = 256;
-/// Ancestors of a process that are looked at.
+/// Maximum number of ancestors of a process that are examined.
 const MAX_ANCESTRY: usize = 12;
-/// Entries of each bounded set of a container.
+/// Maximum number of entries of each set of a container.
 const MAX_SET: usize = 1024;
 
 /// Processes that begin within this time of each other may be one pipe.
@@ -42,29 +42,29 @@ pub(crate) struct Outbound {
     pub(crate) seq: u64,
 }
 
-/// What is remembered of one container.
+/// The memory of one container.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ContainerMemory {
     /// When it was last seen to start; its first own program start once that came.
     pub(crate) began: Option<Timestamp>,
-    /// It started and has not run its own program yet.
+    /// It started and has not run a program of its own yet.
     pub(crate) awaiting_first: bool,
     /// SHA-256 of files compared with the image, by path.
     hashes: BTreeMap<Bytes, String>,
-    /// Files a package manager of the image wrote.
+    /// Files written by a package manager of the image.
     pub(crate) packaged: SeenSet,
     /// Files that were built inside and then moved or copied.
     pub(crate) built: SeenSet,
-    /// Changed files of findings: what runs them later belongs to the same finding.
+    /// Changed files of findings: an alert about running them later continues the finding.
     pub(crate) planted: BTreeMap<Bytes, FindingIndex>,
     /// Findings about exec sessions, by host pid of the session's root.
     pub(crate) session_findings: BTreeMap<u32, FindingIndex>,
-    /// Processes that began lately, and their parents: which are beside each other in a pipe.
+    /// Processes that began recently with their parents, to find the neighbours in a pipe.
     begun: VecDeque<(Timestamp, u32, u32)>,
 }
 
 impl ContainerMemory {
-    /// A process began, or became a child of `ppid`.
+    /// Notes a process that began, or became a child of `ppid`.
     fn note_begun(&mut self, ts: Timestamp, pid: u32, ppid: u32) {
         while self
             .begun
@@ -76,7 +76,7 @@ impl ContainerMemory {
         self.begun.push_back((ts, pid, ppid));
     }
 
-    /// About how many bytes it holds: a hash in each set, a text or two in each map.
+    /// Approximate size in bytes: a hash in each set, a text or two in each map.
     fn bytes(&self) -> usize {
         let sets = [&self.packaged, &self.built];
         let hashes = sets.map(SeenSet::len).iter().sum::<usize>();
@@ -94,27 +94,27 @@ impl ContainerMemory {
     }
 }
 
-/// What all rules remember.
+/// The memory of all rules.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Memory {
     /// Shared with clones until they change.
     containers: FxHashMap<ContainerId, Arc<ContainerMemory>>,
     /// Order of arrival, for the bound.
     order: VecDeque<ContainerId>,
-    /// Processes that run executed drift, or descend from one: the finding's place.
+    /// Processes that run executed drift, or descend from one, with the finding's index.
     pub(crate) marks: FxHashMap<u32, FindingIndex>,
-    /// Processes of an installation, and the package manager each descends from.
+    /// Processes of a package installation, with the package manager that each descends from.
     pub(crate) installing: FxHashMap<u32, u32>,
     /// Latest outbound connection by process.
     pub(crate) outbound: FxHashMap<u32, Outbound>,
     /// Other names of files.
     pub(crate) links: FileLinks,
-    /// What was added to the story of a drifted program, at its worst, by the story's place.
+    /// Worst severity added to the finding of a drifted program, by the finding's index.
     pub(crate) chained: FxHashMap<FindingIndex, Severity>,
 }
 
 impl ContainerMemory {
-    /// A finding is about the exec session with this root; without one, none is any more.
+    /// Notes the finding about the exec session with this root; without a finding it is forgotten.
     pub(crate) fn note_session(&mut self, root: u32, index: Option<FindingIndex>) {
         let Some(index) = index else {
             self.session_findings.remove(&root);
@@ -126,7 +126,7 @@ impl ContainerMemory {
         self.session_findings.insert(root, index);
     }
 
-    /// A finding is about a change of this file.
+    /// Notes that a finding is about a change of this file.
     pub(crate) fn plant(&mut self, path: &Bytes, index: FindingIndex) {
         if self.planted.len() < MAX_SET || self.planted.contains_key(path) {
             self.planted.insert(path.clone(), index);
@@ -135,7 +135,7 @@ impl ContainerMemory {
 }
 
 impl Memory {
-    /// What is remembered of a container.
+    /// The memory of a container, created if missing.
     pub(crate) fn container(&mut self, id: &ContainerId) -> &mut ContainerMemory {
         if !self.containers.contains_key(id) {
             if self.order.len() >= MAX_CONTAINERS
@@ -149,13 +149,13 @@ impl Memory {
         Arc::make_mut(self.containers.entry(id.clone()).or_default())
     }
 
-    /// The same, if there is anything.
+    /// The memory of a container, if there is one.
     #[must_use]
     pub(crate) fn get(&self, id: &ContainerId) -> Option<&ContainerMemory> {
         self.containers.get(id).map(|c| &**c)
     }
 
-    /// About how many bytes it holds.
+    /// Approximate size in bytes.
     pub(super) fn bytes(&self) -> usize {
         let own = self.containers.values().map(|own| own.bytes());
         let processes = self.marks.len() + self.installing.len() + self.outbound.len();
@@ -169,7 +169,7 @@ impl Memory {
         own.hashes.get(&finding.subject).map(String::as_str)
     }
 
-    /// Keeps up with processes and container life, before any rule looks.
+    /// Updates processes and container life, before any rule runs.
     pub(crate) fn observe(&mut self, names: &ProgramAdditions, state: &State, event: &Event) {
         if let Some(id) = &event.container {
             let begun = match &event.kind {
@@ -203,7 +203,7 @@ impl Memory {
                     self.installing.remove(&event.pid);
                 }
             }
-            // What was found below drifted code belongs to its story.
+            // Processes below drifted code belong to its finding.
             Kind::Process(process) => {
                 if let Some(&mark) = self.marks.get(&process.ppid) {
                     self.mark(event.pid, mark);
@@ -220,7 +220,7 @@ impl Memory {
                 match change.action {
                     ContainerAction::Appeared | ContainerAction::Started => {
                         let own = self.container(id);
-                        // The engine tells of the start after the first program may have run.
+                        // The engine reports the start after the first program may have run.
                         let recent = own.began.is_some_and(|b| event.ts.since(b).as_secs() < 5);
                         if !recent {
                             own.began = Some(event.ts);
@@ -235,7 +235,7 @@ impl Memory {
                     _ => {}
                 }
             }
-            // What the state forgot of old is not remembered here, either.
+            // Entries that the state has dropped are dropped here as well.
             Kind::Tick(_) if self.containers.len() > state.containers.len() => {
                 let kept = |id: &ContainerId| state.containers.contains_key(id);
                 self.containers.retain(|id, _| kept(id));
@@ -283,7 +283,7 @@ impl Memory {
         }
     }
 
-    /// A process that was there before watching began belongs to an installation when a package
+    /// A process that existed before watching began belongs to an installation when a package
     /// manager is among its ancestors, which are listed before it.
     fn join_installation(&mut self, names: &ProgramAdditions, state: &State, pid: u32) {
         let root = installation(names, state, pid);
@@ -292,7 +292,7 @@ impl Memory {
         }
     }
 
-    /// Remembers a file that an installation by a package manager wrote.
+    /// Notes a file that a package installation wrote.
     fn note_packaged(&mut self, state: &State, event: &Event, file: &File) {
         let written = matches!(
             file.op,
@@ -328,8 +328,8 @@ impl Memory {
             .is_some_and(|p| p.exited.is_none_or(|at| event.ts.since(at).as_secs() < 10))
     }
 
-    /// It runs a package manager as a script that an installation or the image itself put where
-    /// it lies: nobody was seen writing it otherwise.
+    /// The process runs a package manager as a script that an installation or the image itself
+    /// brought: no other process was seen writing it.
     fn runs_installed_packager(
         &self,
         names: &ProgramAdditions,
@@ -359,7 +359,7 @@ impl Memory {
         }
     }
 
-    /// Marks a process as running what a finding is about.
+    /// Marks a process as running the subject of a finding.
     pub(crate) fn mark(&mut self, pid: u32, index: FindingIndex) {
         if self.marks.len() < MAX_PROCESSES || self.marks.contains_key(&pid) {
             self.marks.insert(pid, index);
@@ -411,8 +411,8 @@ mod tests {
             (memory.containers.len(), state.containers.len())
         };
         let life = |action| {
-            let told = ContainerEvent { action, info: None };
-            Kind::Container(Box::new(told))
+            let event = ContainerEvent { action, info: None };
+            Kind::Container(Box::new(event))
         };
         let mut most = 0;
         for minute in 0..3000 {

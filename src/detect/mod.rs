@@ -1,4 +1,4 @@
-//! Findings: rules over events and state, grouped into stories.
+//! Findings: rules over events and state.
 //!
 //! Pure: the same stream gives the same findings, byte for byte.
 
@@ -52,7 +52,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// What a person may set. A session's header records all of it: a replay decides alike.
+/// User settings. A recording's header contains all of them, so that a replay decides alike.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
@@ -60,10 +60,10 @@ pub struct Settings {
     pub max_age: Option<Duration>,
     /// How long after its first exec a container's init tree is starting up.
     pub startup_grace: Duration,
-    /// Facts this host cannot give; rules that need one of them are blind.
+    /// Kinds of facts that this host cannot provide; rules that need one of them are blind.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub missing: BTreeSet<Requirement>,
-    /// Severities, limits, what is allowed and what is silenced.
+    /// Severities, limits, allowances and silences.
     pub policy: Policy,
 }
 
@@ -79,7 +79,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Takes over a policy file; what it does not set is as it would be without one.
+    /// Applies a policy file; settings that it leaves out get their defaults.
     pub fn adopt(&mut self, read: PolicyRead) {
         let usual = Self::default();
         self.max_age = read.max_age.unwrap_or(usual.max_age);
@@ -87,7 +87,7 @@ impl Settings {
         self.policy = read.policy;
     }
 
-    /// What a policy file can decide of them.
+    /// The settings that a policy file can change.
     #[must_use]
     pub fn policy_settings(&self) -> PolicySettings {
         PolicySettings {

@@ -1,4 +1,4 @@
-//! What the policy makes of findings: their severity, and whether they are accepted.
+//! Applies the policy to findings: their severity, and whether they are silenced.
 //!
 //! After each event it looks at the findings the event changed; at all of them when the policy
 //! changes or a silence ends.
@@ -8,7 +8,7 @@ use super::finding::FindingIndex;
 use crate::event::{Event, Kind, PolicySettings, Silence, Timestamp};
 use crate::state::State;
 
-/// Why findings of a rule that was turned off later are hidden.
+/// The reason by which findings of a rule that was turned off later are hidden.
 const OFF: &str = "the policy turns this rule off";
 
 impl Detector {
@@ -30,7 +30,7 @@ impl Detector {
         if !all && policy.silence.is_empty() && policy.severity.is_empty() {
             return;
         }
-        // What is known of a container decides which silences fit its findings.
+        // New facts about a container can change which silences match its findings.
         let arrived = match &event.kind {
             Kind::Container(change) if change.info.is_some() => event.container.as_ref(),
             _ => None,
@@ -92,8 +92,8 @@ impl Detector {
         self.findings.override_severity(index, grade.flatten());
     }
 
-    /// How many occurrences a silence would hide of all that were seen: hidden, of all that are
-    /// of its rule.
+    /// The number of occurrences that a silence would hide, and the number of all occurrences of
+    /// its rule.
     #[must_use]
     pub fn would_hide(&self, state: &State, silence: &Silence) -> (u64, u64) {
         let (mut hidden, mut all) = (0, 0);

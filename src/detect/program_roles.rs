@@ -21,7 +21,7 @@ pub(crate) fn name<'a>(exe: &'a [u8], argv: &'a [Bytes]) -> &'a [u8] {
         }
         name = applet.strip_prefix(b"-").unwrap_or(applet);
     }
-    // Distributions tell variants of one tool apart by an ending.
+    // Distributions distinguish variants of one tool by a suffix.
     let variants = catalog::words::VARIANT_SUFFIXES;
     let name = variants
         .iter()
@@ -39,7 +39,7 @@ fn without_version(name: &[u8]) -> &[u8] {
     name.get(..end).filter(|n| !n.is_empty()).unwrap_or(name)
 }
 
-/// Roles of program names: the built-in tables with what the policy adds.
+/// Program names by role: the built-in tables and the additions of the policy.
 impl ProgramAdditions {
     fn has(table: &[&[u8]], additions: &[String], name: &[u8]) -> bool {
         table.contains(&name)
@@ -48,7 +48,7 @@ impl ProgramAdditions {
                 .any(|own| own.as_bytes() == name || without_version(own.as_bytes()) == name)
     }
 
-    /// A program that only starts another one, which then does the work.
+    /// A program that only starts another program.
     #[must_use]
     pub(crate) fn is_wrapper(&self, name: &[u8]) -> bool {
         Self::has(catalog::programs::WRAPPERS, &self.wrapper, name)
@@ -60,13 +60,13 @@ impl ProgramAdditions {
         Self::has(catalog::programs::SHELLS, &self.shell, name)
     }
 
-    /// An interpreter of scripts other than a shell.
+    /// A program that fetches data.
     #[must_use]
     pub(crate) fn is_interpreter(&self, name: &[u8]) -> bool {
         Self::has(catalog::programs::INTERPRETERS, &self.interpreter, name)
     }
 
-    /// A program whose work is to fetch something.
+    /// A program that transfers data from or to another host.
     #[must_use]
     pub(crate) fn is_downloader(&self, name: &[u8]) -> bool {
         Self::has(catalog::programs::DOWNLOADERS, &self.downloader, name)
@@ -89,7 +89,7 @@ impl ProgramAdditions {
     }
 }
 
-/// The program that loads others and their libraries.
+/// The dynamic loader.
 #[must_use]
 pub(crate) fn is_loader(exe: &[u8]) -> bool {
     let leaf = leaf(exe);
@@ -230,7 +230,7 @@ pub(crate) fn is_packager<'a>(
         return false;
     }
     let argv = started.argv;
-    // Explanation to run other commands, it is a way to run them.
+    // Asked to run other commands, it is a wrapper.
     if argv.iter().any(|a| a.find(b"-Invoke").is_some()) {
         return false;
     }
@@ -242,7 +242,7 @@ pub(crate) fn is_packager<'a>(
         return false;
     }
     if let Some(module) = module(argv) {
-        // An environment of its own is made by installing the installer into it.
+        // An environment of its own is created by installing the installer into it.
         return makes_environment(argv) || names.is_packager_name(module) && installs(module, argv);
     }
     packager_script(names, started).is_some_and(|s| {
@@ -264,8 +264,8 @@ pub(crate) fn makes_environment(argv: &[Bytes]) -> bool {
         .is_some_and(|module| catalog::words::ENVIRONMENT_MODULES.contains(&module.as_bytes()))
 }
 
-/// The package manager that an interpreter of the image runs as a script, wherever that is: as
-/// in a Python environment of its own.
+/// The package manager that an interpreter of the image runs as a script, wherever the script is,
+/// as in a Python environment.
 #[must_use]
 pub(crate) fn packager_script<'a>(
     names: &ProgramAdditions,
@@ -296,8 +296,8 @@ pub(crate) fn packager_script<'a>(
     (names.is_packager_name(tool) && installs(tool, started.argv)).then_some(script)
 }
 
-/// The same of an interpreter whose package managers are scripts: a shell's script of such a name
-/// only calls one.
+/// The package manager among the scripts of an interpreter that is used to write package managers.
+/// A shell script of such a name only calls one.
 #[must_use]
 pub(crate) fn environments_packager<'a>(
     names: &ProgramAdditions,
@@ -308,8 +308,8 @@ pub(crate) fn environments_packager<'a>(
     packager_script(names, started).filter(|_| interpreter)
 }
 
-/// The arguments ask for a change. Those that also start services (`npm start`) must say so;
-/// the others change something unless they are asked a question.
+/// Whether the arguments request a change. Package managers that also start services (`npm start`)
+/// must request it explicitly; the others change something unless they only answer a question.
 fn installs(name: &[u8], argv: &[Bytes]) -> bool {
     let mut words = argv.iter().skip(1).map(|a| a.as_bytes());
     match name {
@@ -322,13 +322,13 @@ fn installs(name: &[u8], argv: &[Bytes]) -> bool {
     }
 }
 
-/// Names that people expect to be the system's: another program under one of them misleads.
+/// Well-known program names: another program with one of them misleads.
 #[must_use]
 pub(crate) fn is_system_name(name: &[u8]) -> bool {
     catalog::programs::SYSTEM_NAMES.contains(&name)
 }
 
-/// A command line for people: escaped, at most `limit` characters.
+/// A command line as text: escaped, at most `limit` characters.
 #[must_use]
 pub(crate) fn command_line(argv: &[Bytes], exe: &[u8], limit: usize) -> String {
     use std::fmt::Write as _;

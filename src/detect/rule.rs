@@ -78,6 +78,6 @@ pub(crate) enum Handler {
 pub(crate) struct Rule {
     /// Its data.
     pub(crate) info: RuleInfo,
-    /// Its handlers; a rule without any is raised by another of its family.
+    /// Its handlers; a rule without any is raised by another rule of its family.
     pub(crate) handlers: &'static [Handler],
 }

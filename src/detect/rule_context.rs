@@ -1,4 +1,4 @@
-//! What a rule sees of one event, and how it reports a finding.
+//! The context of one event for a rule, and the alerts that it makes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,28 +13,28 @@ use crate::catalog::paths::{self, PathClass};
 use crate::event::{ContainerId, Event, Exec, ProgramAdditions, Timestamp};
 use crate::state::{Container, FileActivity, FileKey, Lineage, ProcessEntry, State};
 
-/// A container found running is learned from for so long, seconds.
+/// Seconds of learning in a container that was found running.
 const FIRST_LOOK: u64 = 60;
-/// Processes kept of an ancestry.
+/// Maximum number of processes kept of an ancestry.
 const MAX_ANCESTRY: usize = 12;
 
-/// One event with all that is known around it.
+/// One event with its context.
 pub(crate) struct RuleContext<'a> {
-    /// The world after the event.
+    /// The state after the event.
     pub(crate) state: &'a State,
     /// The event.
     pub(crate) event: &'a Event,
-    /// What a person set.
+    /// The user's settings.
     pub(crate) settings: &'a Settings,
     /// The container the event belongs to.
     pub(crate) owner: &'a ContainerId,
-    /// The same, as the state knows it.
+    /// The container as the state knows it.
     pub(crate) container: Option<&'a Container>,
     /// The event's process.
     pub(crate) process: Option<&'a ProcessEntry>,
     /// The baselines in force.
     pub(crate) baselines: &'a LoadedBaselines,
-    /// What the rules remember.
+    /// The rules' shared memory.
     pub(crate) memory: &'a mut Memory,
     /// The findings.
     pub(crate) findings: &'a mut FindingStore,
@@ -43,13 +43,13 @@ pub(crate) struct RuleContext<'a> {
 }
 
 impl<'a> RuleContext<'a> {
-    /// When it happened.
+    /// Time of the event.
     #[must_use]
     pub(crate) fn now(&self) -> Timestamp {
         self.event.ts
     }
 
-    /// What the rules remember of this container.
+    /// The rules' shared memory of this container.
     pub(crate) fn own(&mut self) -> &mut ContainerMemory {
         self.memory.container(self.owner)
     }
@@ -83,7 +83,8 @@ impl<'a> RuleContext<'a> {
         }
     }
 
-    /// Host pid of the parent of the process that runs `exec`: who forked it, where that was seen.
+    /// Host pid of the parent of the process that runs `exec`: the process that forked it, if that
+    /// was seen.
     #[must_use]
     pub(crate) fn parent_pid(&self, exec: &Exec) -> u32 {
         self.process.map_or(exec.ppid, |process| process.ppid)
@@ -112,14 +113,14 @@ impl<'a> RuleContext<'a> {
         self.memory.is_installing(self.state, self.event)
     }
 
-    /// The container's init tree does it within the start-up grace.
+    /// Whether the container's init tree acts within the start-up grace.
     #[must_use]
     pub(crate) fn starting_up(&self) -> bool {
         self.session().is_none() && self.in_grace(self.now())
     }
 
-    /// What the container does now is what it is known to do from now on: it starts up, or its
-    /// past is not known. Nothing is learned from an exec session.
+    /// Whether the container's behavior is being learned: it starts up, or its past is not known.
+    /// Exec sessions are not learned from.
     #[must_use]
     pub(crate) fn learning(&self) -> bool {
         let unknown_past = self.container.is_some_and(|c| c.existing)
@@ -128,7 +129,7 @@ impl<'a> RuleContext<'a> {
         self.starting_up() || unknown_past
     }
 
-    /// When the container was started: as its engine says, else when its init was.
+    /// When the container was started: by its engine's report, else by the start of its init.
     #[must_use]
     pub(crate) fn container_began(&self) -> Option<Timestamp> {
         let container = self.container?;
@@ -136,14 +137,15 @@ impl<'a> RuleContext<'a> {
         container.started().or_else(|| Some(init()?.started))
     }
 
-    /// `at` is a known time before watching began.
+    /// Whether `at` is a known time before watching began.
     #[must_use]
     pub(crate) fn before_watching(&self, at: Timestamp) -> bool {
         at != Timestamp(0) && at < self.state.began
     }
 
-    /// An inode that was last changed at `at` was changed while the container was made or started. A
-    /// comparison may come before the engine's facts: then the start of its init counts.
+    /// Whether an inode that was last changed at `at` was changed while the container was created
+    /// or started. A comparison may come before the engine's facts: then the start of its init
+    /// counts.
     #[must_use]
     pub(crate) fn made_at_start(&self, at: Timestamp) -> bool {
         const SKEW: Duration = Duration::from_secs(1);
@@ -153,14 +155,14 @@ impl<'a> RuleContext<'a> {
         at != Timestamp(0) && { starts }.any(|from| at <= from.plus(grace) && from <= at.plus(SKEW))
     }
 
-    /// `at` is within the container's start-up grace.
+    /// Whether `at` is within the container's start-up grace.
     #[must_use]
     pub(crate) fn in_grace(&self, at: Timestamp) -> bool {
         let began = self
             .memory
             .get(self.owner)
             .and_then(|own| own.began)
-            // A container found running has been up for an unknown time.
+            // A container that was found running has been up for an unknown time.
             .or_else(|| {
                 let c = self.container.filter(|c| !c.existing)?;
                 Some(c.first_exec.unwrap_or(c.first_seen))
@@ -168,7 +170,7 @@ impl<'a> RuleContext<'a> {
         began.is_some_and(|began| at < began.plus(self.settings.startup_grace))
     }
 
-    /// What is known of the activity on a path.
+    /// The known activity on a path.
     #[must_use]
     pub(crate) fn activity(&self, path: &[u8]) -> Option<&'a FileActivity> {
         let key = FileKey {
@@ -178,7 +180,7 @@ impl<'a> RuleContext<'a> {
         self.state.files.get(&key).map(Arc::as_ref)
     }
 
-    /// The process that did it, for the first occurrence of a finding.
+    /// The process of the event, for the first occurrence of a finding.
     #[must_use]
     pub(crate) fn occurrence(&self) -> Occurrence {
         Occurrence {
@@ -188,13 +190,13 @@ impl<'a> RuleContext<'a> {
         }
     }
 
-    /// The finding about this file's change, unless it is accepted.
+    /// The finding about this file's change, unless it is silenced.
     #[must_use]
     pub(crate) fn planted(&self, path: &[u8]) -> Option<FindingIndex> {
         let planted = &self.memory.get(self.owner)?.planted;
         let index = *planted.get(&crate::event::Bytes::new(path))?;
-        let story = self.findings.get(index)?;
-        (story.silenced.is_none() && story.severity >= Severity::Medium).then_some(index)
+        let finding = self.findings.get(index)?;
+        (finding.silenced.is_none() && finding.severity >= Severity::Medium).then_some(index)
     }
 }
 
@@ -227,7 +229,7 @@ impl<'a> Iterator for Ancestors<'a> {
     fn next(&mut self) -> Option<&'a ProcessEntry> {
         let process = self.next?;
         self.left = self.left.checked_sub(1)?;
-        // The runtime's shim outside the container is no ancestor within it.
+        // The runtime's shim outside the container is not an ancestor within it.
         self.next = self
             .state
             .processes

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Severity;
 
-/// A kind of fact a rule requires; the rule is blind on a host that cannot provide it.
+/// A kind of fact that a rule requires; the rule is blind on a host that cannot provide it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Requirement {
@@ -32,7 +32,7 @@ pub enum Requirement {
     Capability,
     /// Comparison of file contents with the image.
     Compare,
-    /// Facts from the container engine.
+    /// Facts reported by the container engine.
     Engine,
 }
 
@@ -71,10 +71,10 @@ pub struct RuleInfo {
     pub severity: Severity,
     /// ATT&CK technique ids.
     pub attack: &'static [&'static str],
-    /// Facts it cannot do without.
+    /// Kinds of facts it requires.
     pub needs: &'static [Requirement],
-    /// Why it is flagged, and what stays silent.
+    /// What the rule flags, and what it does not.
     pub explain: &'static str,
-    /// What to check next.
+    /// The next steps of an investigation.
     pub check: &'static str,
 }

@@ -9,12 +9,12 @@ use rustc_hash::FxHashMap;
 
 use crate::event::ContainerId;
 
-/// Containers remembered; the oldest gives way.
+/// Maximum number of containers; the oldest is dropped.
 const MAX_CONTAINERS: usize = 4096;
 
-/// What a rule remembers of one container. It must be bounded, and cheap to clone.
+/// A rule's memory of one container. It must be bounded, and cheap to clone.
 pub(crate) trait RuleMemory: Any + Clone + Default + Debug + Send + Sync {
-    /// About how many bytes it holds on the heap.
+    /// Approximate size on the heap in bytes.
     fn heap_bytes(&self) -> usize;
 }
 
@@ -46,7 +46,7 @@ struct Slots(Vec<Box<dyn Slot>>);
 
 impl Clone for Slots {
     fn clone(&self) -> Self {
-        // `**slot`: the box itself is no slot.
+        // `**slot`: the type of the value, not of its box.
         Self(self.0.iter().map(|slot| (**slot).boxed_clone()).collect())
     }
 }
@@ -84,7 +84,7 @@ impl RuleMemoryTable {
         self.containers.len()
     }
 
-    /// About how many bytes it holds.
+    /// Approximate size in bytes.
     pub(super) fn bytes(&self) -> usize {
         let slots = self.containers.values().flat_map(|slots| &slots.0);
         slots.map(|slot| (**slot).bytes() + 16).sum()
@@ -110,7 +110,7 @@ pub(crate) struct RuleMemories<'a> {
 }
 
 impl RuleMemories<'_> {
-    /// The memory of this type; begins empty.
+    /// The memory of this type, created if missing.
     pub(crate) fn of<T: RuleMemory>(&mut self) -> &mut T {
         let slots = &mut self.table.slots(self.owner).0;
         let known = slots.iter().position(|slot| (**slot).as_any().is::<T>());

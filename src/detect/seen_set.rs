@@ -1,14 +1,14 @@
-//! A bounded set of what was seen, by hash.
+//! A bounded set of seen hashes.
 
 use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
 
 use rustc_hash::{FxHashSet, FxHasher};
 
-/// Entries of a set.
+/// Maximum number of entries.
 const MAX_SET: usize = 1024;
 
-/// A set of hashes that forgets its oldest entry.
+/// A set of hashes that drops its oldest entry.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SeenSet {
     known: FxHashSet<u64>,
@@ -16,7 +16,7 @@ pub(crate) struct SeenSet {
 }
 
 impl SeenSet {
-    /// Adds; true when it was not there.
+    /// Adds an entry; true when it is new.
     pub(crate) fn insert(&mut self, value: impl Hash) -> bool {
         let key = digest(value);
         if !self.known.insert(key) {
@@ -31,7 +31,7 @@ impl SeenSet {
         true
     }
 
-    /// Removes.
+    /// Removes an entry.
     pub(crate) fn forget(&mut self, value: impl Hash) {
         let key = digest(value);
         if self.known.remove(&key) {
@@ -43,7 +43,7 @@ impl SeenSet {
         self.order.len()
     }
 
-    /// It is there.
+    /// Whether it contains the entry.
     #[must_use]
     pub(crate) fn contains(&self, value: impl Hash) -> bool {
         !self.known.is_empty() && self.known.contains(&digest(value))

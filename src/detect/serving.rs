@@ -1,4 +1,4 @@
-//! Whether a process serves connections of others.
+//! Whether a process serves connections.
 
 use bstr::ByteSlice as _;
 
@@ -10,7 +10,7 @@ use crate::catalog;
 use crate::event::{Bytes, Endpoint};
 use crate::state::{Connection, ConnectionKey, Direction, ProcessEntry};
 
-/// Ports that the kernel gives to a socket that asks for none, by its default range.
+/// Ephemeral ports, by the kernel's default range.
 pub(crate) const CHOSEN: std::ops::RangeInclusive<u16> = 32_768..=60_999;
 
 /// The finding about a port on which this process listens.
@@ -29,13 +29,13 @@ pub(crate) fn listener(ctx: &RuleContext<'_>, pid: u32) -> Option<FindingIndex> 
                 .find("net.listen-new", Some(ctx.owner), port.as_bytes())
         });
     found.find(|index| {
-        let story = ctx.findings.get(*index);
-        story.is_some_and(|f| f.silenced.is_none() && f.severity >= Severity::Medium)
+        let finding = ctx.findings.get(*index);
+        finding.is_some_and(|f| f.silenced.is_none() && f.severity >= Severity::Medium)
     })
 }
 
-/// The process serves connections, or a server started it for a request: then nothing but
-/// programs that began after start-up stands between.
+/// Whether the process serves connections, or a server started it for a request: then only programs
+/// that began after start-up are between the two.
 #[must_use]
 pub(crate) fn serves_somebody(ctx: &RuleContext<'_>, parent: &ProcessEntry) -> bool {
     let mut above = ctx
@@ -55,7 +55,7 @@ pub(crate) fn serves_somebody(ctx: &RuleContext<'_>, parent: &ProcessEntry) -> b
     false
 }
 
-/// The process, or another of the same program in this container, serves connections.
+/// Whether the process, or another of the same program in this container, serves connections.
 fn serves(ctx: &RuleContext<'_>, process: &ProcessEntry) -> bool {
     let directions = [Direction::Listening, Direction::Inbound];
     let rows = directions
@@ -74,8 +74,8 @@ fn same_program(ctx: &RuleContext<'_>, pid: u32, process: &ProcessEntry) -> bool
             .is_some_and(|p| p.exe == process.exe && p.owner == process.owner)
 }
 
-/// The process serves a Unix socket: its arguments name one, or a server of the container passes
-/// requests to one and the process is a service that is no scheduler.
+/// Whether the process serves a Unix socket: its arguments name one, or a server of the container
+/// passes requests to one and the process is a service that is not a scheduler.
 fn serves_a_path(ctx: &RuleContext<'_>, process: &ProcessEntry) -> bool {
     let names_socket = |a: &Bytes| {
         let a = a.as_bytes();
@@ -107,7 +107,7 @@ fn serves_a_path(ctx: &RuleContext<'_>, process: &ProcessEntry) -> bool {
     passed.any(|(_, row)| listens(row.pid))
 }
 
-/// Sockets of data bases and of the system, to which servers are clients.
+/// Sockets of databases and of the system, whose clients are servers.
 fn of_the_system(path: &[u8]) -> bool {
     const PREFIXES: &[&[u8]] = &[
         b"/dev/log",
@@ -124,8 +124,8 @@ fn of_the_system(path: &[u8]) -> bool {
     PREFIXES.iter().any(|prefix| path.starts_with(prefix)) || path.find(b".s.PGSQL").is_some()
 }
 
-/// A socket for the program's own use: on loopback, at a port that the kernel chose. Nobody else
-/// knows of it.
+/// A socket for the program's own use: on loopback, at a port that the kernel chose. No other
+/// program knows of it.
 pub(super) fn inward(key: &ConnectionKey, row: &Connection) -> bool {
     let Endpoint::Inet(at) = &key.endpoint else {
         return false;

@@ -1,4 +1,4 @@
-//! Accepted findings: matched on chosen facts, in a scope, with a reason and perhaps an end.
+//! Silences: match findings by chosen facts, in a scope, with a reason and an optional end.
 
 use bstr::ByteSlice as _;
 
@@ -7,7 +7,7 @@ use super::policy::glob;
 use crate::event::{Bytes, ContainerInfo, Scope, Silence, Timestamp};
 
 impl Silence {
-    /// It covers the finding at the time `now`.
+    /// Whether it covers the finding at the time `now`.
     #[must_use]
     pub fn covers(
         &self,
@@ -41,8 +41,8 @@ impl Silence {
             && self.scope.fits(id, info)
     }
 
-    /// Everything that the finding gathered fits. What comes to a story later is judged anew: who
-    /// accepted a change of one file did not accept that of the next.
+    /// Every subject of the finding matches. Subjects that are added later are judged again: a
+    /// silence for a change of one file does not cover the next file.
     fn is_about(&self, finding: &Finding) -> bool {
         let fits = |thing: &Bytes| {
             let mut patterns = self.subject.iter();
@@ -51,7 +51,7 @@ impl Silence {
         self.subject.is_empty() || (!finding.more_parts && finding.things().iter().all(fits))
     }
 
-    /// It is about this rule.
+    /// Whether it is about this rule.
     #[must_use]
     pub fn means(&self, rule: &str) -> bool {
         match self.rule.strip_suffix('*') {
@@ -136,8 +136,9 @@ impl Silence {
     }
 }
 
-/// Patterns that fit just what the finding is about. What is no text cannot be written as a
-/// pattern, and what is not kept cannot be named: the rest of a silence must do then.
+/// Patterns that match exactly the finding's subjects. Subjects that are not text cannot be written
+/// as a pattern, and subjects that are not kept cannot be named: then the other parts of the
+/// silence must suffice.
 #[must_use]
 pub(crate) fn exactly(finding: &Finding) -> Vec<String> {
     let things = finding.things().iter();
@@ -147,7 +148,7 @@ pub(crate) fn exactly(finding: &Finding) -> Vec<String> {
     patterns.filter(|_| !finding.more_parts).unwrap_or_default()
 }
 
-/// A pattern that fits only this text: its own `*` become `?`, which fits one byte.
+/// A pattern that matches only this text: its own `*` become `?`, which matches one byte.
 fn literal(text: &str) -> String {
     text.replace('*', "?")
 }
@@ -170,7 +171,8 @@ mod tests {
     #[test]
     fn a_silenced_finding_is_kept_and_marked() {
         let mut w = with(
-            "[[silence]]\nrule = \"drift.*\"\nsubject = \"/opt/*\"\nimage = \"web:*\"\nreason = \"own updater\"",
+            "[[silence]]\nrule = \"drift.*\"\nsubject = \"/opt/*\"\nimage = \"web:*\"\nreason = \
+             \"own updater\"",
         );
         let init = w.init();
         w.exec_new(init, "/opt/agent");
@@ -188,7 +190,8 @@ mod tests {
     #[test]
     fn it_ends_when_it_expires() {
         let mut w = with(
-            "[[silence]]\nrule = \"drift.exec-new\"\nreason = \"x\"\nexpires = \"2023-11-14T22:20:00Z\"",
+            "[[silence]]\nrule = \"drift.exec-new\"\nreason = \"x\"\nexpires = \
+             \"2023-11-14T22:20:00Z\"",
         );
         let init = w.init();
         w.exec_new(init, "/opt/agent");
@@ -227,10 +230,10 @@ mod tests {
         w.file(s, FileOp::Write, "/etc/passwd");
         assert!(w.finding("file.accounts").silenced.is_some());
         w.file(s, FileOp::Write, "/etc/shadow");
-        let story = w.finding("file.accounts");
-        assert_eq!(story.silenced, None, "{story:?}");
+        let finding = w.finding("file.accounts");
+        assert_eq!(finding.silenced, None, "{finding:?}");
         // Both together are accepted by name.
-        let both = Silence::narrow(story, None, "known");
+        let both = Silence::narrow(finding, None, "known");
         assert_eq!(both.subject, ["/etc/passwd", "/etc/shadow"]);
         let read = Policy::parse(&both.to_toml()).unwrap();
         assert_eq!(read.policy.silence, [both]);

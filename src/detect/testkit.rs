@@ -1,5 +1,5 @@
 //! A small world for the rules' tests: one container, its processes and time, run through the real
-//! state. What its processes do is in `testkit_events`.
+//! state. `testkit_events` has the actions of its processes.
 
 use std::sync::Arc;
 
@@ -101,7 +101,7 @@ impl World {
         Self::with(Settings::default())
     }
 
-    /// The same with other settings.
+    /// A container that has been up for a minute, with other settings.
     pub(super) fn with(settings: Settings) -> Self {
         let mut world = Self::begin(settings);
         world.ticks(60);
@@ -147,7 +147,7 @@ impl World {
         Self::found_with(|_| {})
     }
 
-    /// The same, with an init of another kind.
+    /// A container that ran for an hour before watching began, with another init.
     pub(super) fn found_with(change: impl FnOnce(&mut Process)) -> Self {
         let mut world = Self {
             core: Core::new(Settings::default()),
@@ -233,7 +233,7 @@ impl World {
         self.emit(pid, pid - 999, kind);
     }
 
-    /// Something happens to the container, with all that is known of it.
+    /// Something happens to the container, with its full facts.
     pub(super) fn container(&mut self, action: ContainerAction) {
         let info = Some(Box::new(self.info.clone()));
         self.emit(
@@ -243,7 +243,7 @@ impl World {
         );
     }
 
-    /// Changes what is known of the container.
+    /// Changes the container's facts.
     pub(super) fn info(&mut self, change: impl FnOnce(&mut ContainerInfo)) {
         change(&mut self.info);
         self.container(ContainerAction::Info);
@@ -402,12 +402,12 @@ impl World {
         pid
     }
 
-    /// A command enters from outside, as `docker exec` does it.
+    /// A command enters from outside, as with `docker exec`.
     pub(super) fn session(&mut self, argv: &[&str]) -> u32 {
         self.enter(argv, false)
     }
 
-    /// The same with a terminal.
+    /// A command enters from outside with a terminal.
     pub(super) fn session_tty(&mut self, argv: &[&str]) -> u32 {
         self.enter(argv, true)
     }

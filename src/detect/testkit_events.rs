@@ -1,4 +1,4 @@
-//! What processes do in the world of the rules' tests: files, connections, privileged calls.
+//! Actions of processes in the world of the rules' tests: files, connections, privileged calls.
 
 use super::testkit::{World, upper};
 use crate::event::{

@@ -115,7 +115,7 @@ fn is_script(path: &[u8], mode: u32, head: &[u8]) -> bool {
         || (mode & 0o111 != 0 && !head.is_empty() && !head.contains(&0))
 }
 
-/// Class of a deleted file or of a link, which follows from its path only.
+/// Class of a deleted file or of a link, by its path only.
 fn by_directory(path: &[u8]) -> FileClass {
     let name = leaf(path);
     if contains(path, b"bin/") || contains(path, b"/libexec/") {

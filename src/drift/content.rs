@@ -10,7 +10,7 @@ use crate::containers::compare::{ContentCache, FileStamp};
 
 /// Larger files of equal size are not compared.
 const MAX_COMPARED: u64 = 1 << 30;
-/// Pairs of equal files remembered; all are dropped when there are more.
+/// Maximum number of remembered pairs of equal files; beyond it all are dropped.
 const MAX_REMEMBERED: usize = 16_384;
 
 /// Pairs of files found equal, and hashes of files.
@@ -27,7 +27,7 @@ impl ContentMemory {
         self.equal.len()
     }
 
-    /// Whether two files have the same content: by size, by what is remembered, by reading.
+    /// Whether two files have the same content: by size, by remembered pairs, by reading.
     pub(super) fn same(
         &mut self,
         new: &File,
@@ -69,7 +69,7 @@ impl ContentMemory {
 }
 
 fn equal(new: &File, old: &File, progress: &ScanProgress) -> io::Result<bool> {
-    // One byte more than stated tells a file that grows while it is read.
+    // One byte more than the size shows that a file grows while it is read.
     let mut new = new.take(MAX_COMPARED + 1);
     let mut old = old.take(MAX_COMPARED + 1);
     let (mut a, mut b) = (vec![0_u8; 128 << 10], vec![0_u8; 128 << 10]);

@@ -6,8 +6,8 @@ use std::time::Instant;
 use super::class::class;
 use crate::event::{Bytes, Difference, Differing, DriftScan, DriftScanSource, NodeKind, Timestamp};
 
-/// Reports the changes the engine lists. It lists changed directories as well; those are only
-/// counted. Contents are not known, so a file's class goes by its path.
+/// Reports the changes that the engine lists. Directories are only counted. Without contents, a
+/// file's class is determined by its path.
 pub fn from_engine(
     changes: Vec<(Bytes, Difference)>,
     why: &str,
@@ -72,11 +72,11 @@ mod tests {
             ("/usr/bin/wget", Difference::Deleted),
         ];
         let changes = changes.map(|(path, d)| (path.into(), d)).to_vec();
-        let mut told = Vec::new();
-        let scan = from_engine(changes, "no layers", &mut |d| told.push(d.path));
-        let told: Vec<_> = told.iter().map(|p| p.to_string()).collect();
+        let mut listed = Vec::new();
+        let scan = from_engine(changes, "no layers", &mut |d| listed.push(d.path));
+        let listed: Vec<_> = listed.iter().map(|p| p.to_string()).collect();
         assert_eq!(
-            told,
+            listed,
             ["/etc-old", "/etc/app.conf", "/opt/tool.sh", "/usr/bin/wget"]
         );
         assert_eq!((scan.examined, scan.directories), (6, 1));

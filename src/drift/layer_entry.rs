@@ -1,4 +1,4 @@
-//! One entry of a layer: its kind and facts, as a difference reports them.
+//! One entry of a layer: its kind and facts, in the form of a difference.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;

@@ -14,29 +14,29 @@ use rustix::fs::{
 
 use crate::event::{Bytes, Storage};
 
-/// A directory of the image that is part of the directory looked at.
+/// One of the image's directories that form the current directory.
 #[derive(Debug, Clone)]
 pub(super) struct LayerDir {
-    /// Which layer, 0 the uppermost.
+    /// Its layer, 0 the uppermost.
     layer: u16,
-    /// Its path there, without a leading slash.
+    /// Its path in the layer, without a leading slash.
     path: Arc<[u8]>,
 }
 
-/// The same, open.
+/// The opened directory.
 pub(super) struct OpenLayerDir {
     part: LayerDir,
     fd: OwnedFd,
 }
 
-/// What the image has under a name.
+/// The image's entry for a name.
 pub(super) enum ImageNode {
     /// Nothing.
     Nothing,
-    /// A directory, made of these.
+    /// A directory that consists of these.
     Directory(Vec<LayerDir>, Stat),
-    /// Anything else, in the open part with this number. `whole` is false when the file holds
-    /// metadata only and its content is elsewhere.
+    /// Another kind of file, in the open part with this number. `whole` is false when the file
+    /// holds metadata only and its content is elsewhere.
     Node {
         stat: Box<Stat>,
         part: usize,
@@ -84,8 +84,8 @@ fn open_below(root: &OwnedFd, path: &[u8]) -> rustix::io::Result<OwnedFd> {
     openat2(root, path, flags, Mode::empty(), resolve)
 }
 
-/// Opens the regular file `name` in a directory for reading: first only a handle, so that what
-/// has meanwhile become a fifo or a device is never opened.
+/// Opens the regular file `name` in a directory for reading: first only a handle, so that a file
+/// that was replaced by a fifo or a device is never opened.
 pub(super) fn open_file(directory: &OwnedFd, name: &CStr) -> io::Result<File> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let handle = openat(directory, name, flags, Mode::empty())?;
@@ -108,12 +108,12 @@ pub(super) fn is_opaque(directory: &OwnedFd) -> bool {
     attribute(directory, "opaque").is_some_and(|v| v.first() == Some(&b'y'))
 }
 
-/// Where a directory or file of this layer was moved from.
+/// The original path of a moved directory or file of this layer.
 pub(super) fn redirect(fd: &OwnedFd) -> Option<Vec<u8>> {
     attribute(fd, "redirect").filter(|v| !v.is_empty())
 }
 
-/// The file holds changed metadata only.
+/// Whether the file holds changed metadata only.
 pub(super) fn is_metadata_only(file: &OwnedFd) -> bool {
     let mut value = [0_u8; 64];
     ["trusted.overlay.metacopy", "user.overlay.metacopy"]
@@ -184,7 +184,7 @@ impl LayerTree {
             .collect()
     }
 
-    /// What the image has under `name` in a directory.
+    /// The image's entry for `name` in a directory.
     pub(super) fn look(&self, parts: &[OpenLayerDir], name: &CStr) -> Result<ImageNode, String> {
         let mut found: Vec<LayerDir> = Vec::new();
         let mut first = None;
@@ -253,7 +253,7 @@ impl LayerTree {
             if matches!(name.to_bytes(), b"." | b"..") {
                 return Ok(Vec::new());
             }
-            // A redirection met on the way counts from there: layers below resolve alike.
+            // A redirection on the way applies from there: lower layers resolve alike.
             match self.look(&self.open_parts(&parts)?, name)? {
                 ImageNode::Directory(found, _) => parts = found,
                 ImageNode::Nothing | ImageNode::Node { .. } => return Ok(Vec::new()),
@@ -270,7 +270,7 @@ impl OpenLayerDir {
     }
 }
 
-/// Hands every name that the image has in a directory to `each`, once, until it says false.
+/// Passes every name that the image has in a directory to `each`, once, until it returns false.
 pub(super) fn image_names(
     parts: &[OpenLayerDir],
     each: &mut dyn FnMut(&CStr) -> bool,
@@ -283,13 +283,13 @@ pub(super) fn image_names(
             if matches!(name.to_bytes(), b"." | b"..") {
                 continue;
             }
-            // What a layer above has, or has removed, was told with that layer.
-            let told = above
+            // Names that an upper layer has, or has removed, were reported with that layer.
+            let reported = above
                 .iter()
                 .any(|p| statat(&p.fd, name, AtFlags::SYMLINK_NOFOLLOW).is_ok());
             let removed =
                 statat(fd, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| is_whiteout(&stat));
-            if !told && !removed && !each(name) {
+            if !reported && !removed && !each(name) {
                 return Ok(());
             }
         }

@@ -17,16 +17,16 @@ use super::progress::ScanProgress;
 use crate::containers::compare::MAX_SIZE;
 use crate::event::{Bytes, Difference, Differing, FileClass, NodeKind};
 
-/// Bytes hashed in one scan; further files differ without a hash.
+/// Maximum number of bytes hashed in one scan; further files differ without a hash.
 const MAX_HASHED: u64 = 1 << 30;
-/// Directories that may wait to be walked.
+/// Maximum number of directories that wait to be walked.
 const MAX_WAITING: usize = 262_144;
-/// Files counted below a directory that is gone.
+/// Maximum number of files counted below a removed directory.
 const MAX_COUNTED: u64 = 100_000;
-/// Problems reported in words; the others are counted.
+/// Maximum number of problems reported as text; the others are counted.
 const MAX_PROBLEMS: usize = 8;
 
-/// What the walk learned beside the differences.
+/// Results of the walk other than the differences.
 #[derive(Debug, Default)]
 pub(super) struct WalkSummary {
     pub(super) examined: u64,
@@ -40,7 +40,7 @@ pub(super) struct WalkSummary {
 struct PendingDir {
     /// Without a leading slash.
     path: Arc<[u8]>,
-    /// What it consists of in the image.
+    /// The image's directories that it consists of.
     parts: Vec<LayerDir>,
     /// The image's files in it are hidden.
     hidden: bool,
@@ -50,7 +50,7 @@ pub(super) struct LayerWalk<'a> {
     pub(super) tree: &'a LayerTree,
     pub(super) contents: &'a mut ContentMemory,
     pub(super) owned: &'a PackageFiles,
-    /// Where the runtime mounts something, sorted: it makes an empty file there.
+    /// Mount points of the runtime, sorted: it creates an empty file there.
     pub(super) mounts: &'a [Bytes],
     pub(super) progress: &'a ScanProgress,
     pub(super) out: &'a mut dyn FnMut(Differing),
@@ -161,7 +161,7 @@ impl<'a> LayerWalk<'a> {
         true
     }
 
-    /// A directory moved as a whole consists of what lay at its old place.
+    /// A directory that was moved as a whole consists of the contents of its old path.
     fn moved(&mut self, at: &mut PendingDir, dir: &OwnedFd) -> Result<(), String> {
         let Some(from) = layer_tree::redirect(dir) else {
             return Ok(());
@@ -170,15 +170,15 @@ impl<'a> LayerWalk<'a> {
         let parent = parent.and_then(|end| at.path.get(..end)).unwrap_or(b"");
         at.parts = self.tree.redirected(parent, &from, 0)?;
         let stat = rustix::fs::fstat(dir).map_err(|e| e.to_string())?;
-        let mut told = differing(absolute(&at.path), Difference::Added, &stat);
-        told.below = Some(self.count(&at.parts));
-        told.note = Some(format!("moved from {}", crate::event::escape(&from)));
-        told.class = class(&told.path, told.kind, told.mode, b"");
-        (self.out)(told);
+        let mut found_entry = differing(absolute(&at.path), Difference::Added, &stat);
+        found_entry.below = Some(self.count(&at.parts));
+        found_entry.note = Some(format!("moved from {}", crate::event::escape(&from)));
+        found_entry.class = class(&found_entry.path, found_entry.kind, found_entry.mode, b"");
+        (self.out)(found_entry);
         Ok(())
     }
 
-    /// The image's names that an opaque directory no longer shows.
+    /// The image's names that an opaque directory hides.
     fn hidden_names(&mut self, at: &PendingDir, dir: &OwnedFd, parts: &[OpenLayerDir]) {
         let mut gone = Ok(());
         let listed = layer_tree::image_names(parts, &mut |name| {
@@ -218,32 +218,37 @@ impl<'a> LayerWalk<'a> {
         if size(&stat) == 0 && self.mounts.binary_search(&shown).is_ok() {
             return Ok(());
         }
-        let mut told = differing(shown, Difference::Added, &stat);
-        let head = self.fill(&mut told, dir, name)?;
-        told.class = class(&told.path, told.kind, told.mode, &head);
+        let mut found_entry = differing(shown, Difference::Added, &stat);
+        let head = self.fill(&mut found_entry, dir, name)?;
+        found_entry.class = class(&found_entry.path, found_entry.kind, found_entry.mode, &head);
         match below {
             ImageNode::Nothing => {}
             ImageNode::Directory(found, _) => {
-                told.difference = Difference::Changed;
-                told.below = Some(self.count(&found));
-                told.note = Some("was a directory".to_owned());
+                found_entry.difference = Difference::Changed;
+                found_entry.below = Some(self.count(&found));
+                found_entry.note = Some("was a directory".to_owned());
             }
             ImageNode::Node {
                 stat: old,
                 part,
                 whole,
             } => {
-                if !self.compare(&mut told, (dir, &stat), (parts, &old, part, whole), name) {
+                if !self.compare(
+                    &mut found_entry,
+                    (dir, &stat),
+                    (parts, &old, part, whole),
+                    name,
+                ) {
                     self.walked.unchanged += 1;
                     return Ok(());
                 }
             }
         }
-        if told.kind == NodeKind::File && !told.metadata_only {
-            self.identify(&mut told, dir, name);
+        if found_entry.kind == NodeKind::File && !found_entry.metadata_only {
+            self.identify(&mut found_entry, dir, name);
         }
-        told.package = self.owned.of(&told.path);
-        (self.out)(told);
+        found_entry.package = self.owned.of(&found_entry.path);
+        (self.out)(found_entry);
         Ok(())
     }
 
@@ -254,14 +259,15 @@ impl<'a> LayerWalk<'a> {
         below: ImageNode,
         hidden: bool,
     ) -> Result<(), String> {
-        let mut told = differing(absolute(&path), Difference::Changed, stat);
+        let mut found_entry = differing(absolute(&path), Difference::Changed, stat);
         let parts = match below {
             ImageNode::Directory(found, old) => {
                 if !same_rights(stat, &old) {
-                    told.metadata_only = true;
-                    told.mode_before = Some(old.st_mode);
-                    told.class = class(&told.path, told.kind, told.mode, b"");
-                    (self.out)(told);
+                    found_entry.metadata_only = true;
+                    found_entry.mode_before = Some(old.st_mode);
+                    found_entry.class =
+                        class(&found_entry.path, found_entry.kind, found_entry.mode, b"");
+                    (self.out)(found_entry);
                 }
                 found
             }
@@ -270,14 +276,15 @@ impl<'a> LayerWalk<'a> {
                 Vec::new()
             }
             ImageNode::Node { .. } => {
-                told.note = Some("was no directory".to_owned());
-                told.class = class(&told.path, told.kind, told.mode, b"");
-                (self.out)(told);
+                found_entry.note = Some("was not a directory".to_owned());
+                found_entry.class =
+                    class(&found_entry.path, found_entry.kind, found_entry.mode, b"");
+                (self.out)(found_entry);
                 Vec::new()
             }
         };
         if self.waiting.len() >= MAX_WAITING {
-            return Err("too many directories; this one was not looked at".to_owned());
+            return Err("too many directories; this one was not compared".to_owned());
         }
         self.waiting.push(PendingDir {
             path: path.into(),
@@ -287,14 +294,19 @@ impl<'a> LayerWalk<'a> {
         Ok(())
     }
 
-    /// Fills in what the file's own bytes and link say; returns its first bytes.
-    fn fill(&self, told: &mut Differing, dir: &OwnedFd, name: &CStr) -> Result<Vec<u8>, String> {
-        match told.kind {
+    /// Adds the facts from the file's content or link; returns its first bytes.
+    fn fill(
+        &self,
+        found_entry: &mut Differing,
+        dir: &OwnedFd,
+        name: &CStr,
+    ) -> Result<Vec<u8>, String> {
+        match found_entry.kind {
             NodeKind::Symlink => {
-                told.target = layer_tree::link_target(dir, name).ok();
+                found_entry.target = layer_tree::link_target(dir, name).ok();
                 Ok(Vec::new())
             }
-            NodeKind::File if told.size > 0 => match layer_tree::open_file(dir, name) {
+            NodeKind::File if found_entry.size > 0 => match layer_tree::open_file(dir, name) {
                 Ok(file) => Ok(head_of(&file)),
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {
                     Err("it was removed while it was read".to_owned())
@@ -308,41 +320,43 @@ impl<'a> LayerWalk<'a> {
     /// Compares with the image's; false when nothing differs.
     fn compare(
         &mut self,
-        told: &mut Differing,
+        found_entry: &mut Differing,
         (dir, new): (&OwnedFd, &Stat),
         (parts, old, part, whole): (&[OpenLayerDir], &Stat, usize, bool),
         name: &CStr,
     ) -> bool {
-        told.difference = Difference::Changed;
+        found_entry.difference = Difference::Changed;
         if !same_rights(new, old) {
-            told.mode_before = Some(old.st_mode);
+            found_entry.mode_before = Some(old.st_mode);
         }
         let Some(image) = parts.get(part).map(OpenLayerDir::fd) else {
             return true;
         };
-        if node_kind(old) != told.kind {
-            told.note = Some("was something else than a file of this kind".to_owned());
+        if node_kind(old) != found_entry.kind {
+            found_entry.note = Some("was another kind of file".to_owned());
             return true;
         }
-        let same = match told.kind {
+        let same = match found_entry.kind {
             NodeKind::File => {
-                told.size_before = Some(size(old));
+                found_entry.size_before = Some(size(old));
                 self.same_content(dir, image, name, whole)
             }
-            NodeKind::Symlink => Ok(told.target == layer_tree::link_target(image, name).ok()),
+            NodeKind::Symlink => {
+                Ok(found_entry.target == layer_tree::link_target(image, name).ok())
+            }
             NodeKind::Device => Ok(new.st_rdev == old.st_rdev),
             _ => Ok(true),
         };
         match same {
             Ok(false) => true,
             Ok(true) => {
-                told.metadata_only = true;
-                // The mode of a symbolic link means nothing, its owner little.
-                told.kind != NodeKind::Symlink && !same_rights(new, old)
+                found_entry.metadata_only = true;
+                // The mode of a symbolic link has no meaning, its owner little.
+                found_entry.kind != NodeKind::Symlink && !same_rights(new, old)
             }
             Err(why) => {
-                told.difference = Difference::Unread;
-                told.note = Some(why);
+                found_entry.difference = Difference::Unread;
+                found_entry.note = Some(why);
                 true
             }
         }
@@ -359,7 +373,8 @@ impl<'a> LayerWalk<'a> {
         let new = layer_tree::open_file(dir, name).map_err(text)?;
         let owned: OwnedFd = new.into();
         if layer_tree::is_metadata_only(&owned) {
-            // Moved together with a change of its metadata, it may be another file's content.
+            // A file that was moved together with a metadata change may have another file's
+            // content.
             return match layer_tree::redirect(&owned) {
                 None => Ok(true),
                 Some(_) => Ok(false),
@@ -373,21 +388,24 @@ impl<'a> LayerWalk<'a> {
         self.contents.same(&new, &old, self.progress)
     }
 
-    fn identify(&mut self, told: &mut Differing, dir: &OwnedFd, name: &CStr) {
+    fn identify(&mut self, found_entry: &mut Differing, dir: &OwnedFd, name: &CStr) {
         let of_interest = matches!(
-            told.class,
+            found_entry.class,
             FileClass::Binary | FileClass::Library | FileClass::Script | FileClass::Autostart
         );
-        if !of_interest || told.size > MAX_SIZE || self.hashed + told.size > MAX_HASHED {
+        if !of_interest
+            || found_entry.size > MAX_SIZE
+            || self.hashed + found_entry.size > MAX_HASHED
+        {
             return;
         }
-        self.hashed += told.size;
+        self.hashed += found_entry.size;
         let hash = layer_tree::open_file(dir, name)
             .map_err(|e| e.to_string())
             .and_then(|file| self.contents.hashes.hash(&file));
         match hash {
-            Ok(hash) => told.sha256 = Some(crate::text::hex(&hash)),
-            Err(why) => told.note = Some(why),
+            Ok(hash) => found_entry.sha256 = Some(crate::text::hex(&hash)),
+            Err(why) => found_entry.note = Some(why),
         }
     }
 
@@ -399,31 +417,33 @@ impl<'a> LayerWalk<'a> {
         name: &CStr,
     ) -> Result<(), String> {
         let path = absolute(&layer_tree::join(&at.path, name.to_bytes()));
-        let told = match self.tree.look(parts, name)? {
+        let found_entry = match self.tree.look(parts, name)? {
             // A removed name that the image does not have: nothing changed.
             ImageNode::Nothing => return Ok(()),
             ImageNode::Directory(found, old) => {
-                let mut told = differing(path, Difference::Deleted, &old);
-                told.below = Some(self.count(&found));
-                told.class = class(&told.path, told.kind, told.mode, b"");
-                told
+                let mut found_entry = differing(path, Difference::Deleted, &old);
+                found_entry.below = Some(self.count(&found));
+                found_entry.class =
+                    class(&found_entry.path, found_entry.kind, found_entry.mode, b"");
+                found_entry
             }
             ImageNode::Node {
                 stat: old, part, ..
             } => {
-                let mut told = differing(path, Difference::Deleted, &old);
-                told.size_before = Some(told.size);
+                let mut found_entry = differing(path, Difference::Deleted, &old);
+                found_entry.size_before = Some(found_entry.size);
                 let head = match parts.get(part) {
-                    Some(part) if told.kind == NodeKind::File && told.size > 0 => {
+                    Some(part) if found_entry.kind == NodeKind::File && found_entry.size > 0 => {
                         layer_tree::open_file(part.fd(), name).map_or(Vec::new(), |f| head_of(&f))
                     }
                     _ => Vec::new(),
                 };
-                told.class = class(&told.path, told.kind, told.mode, &head);
-                told
+                found_entry.class =
+                    class(&found_entry.path, found_entry.kind, found_entry.mode, &head);
+                found_entry
             }
         };
-        (self.out)(told);
+        (self.out)(found_entry);
         Ok(())
     }
 

@@ -1,8 +1,8 @@
 //! Compares a container's files, as they are now, with its image: what was added, changed and
 //! deleted, also before watching began and whether or not it was ever run.
 //!
-//! Everything in the writable layer may be made by an attacker. Nothing there is followed, no
-//! fifo or device is opened, and what is kept in memory is bounded.
+//! Everything in the writable layer may be made by an attacker. No link there is followed, no fifo
+//! or device is opened, and memory is bounded.
 
 mod class;
 mod content;

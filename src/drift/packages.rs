@@ -11,7 +11,7 @@ use crate::event::{Bytes, PackageChange};
 
 const DPKG: &[u8] = b"var/lib/dpkg/status";
 const APK: &[&[u8]] = &[b"lib/apk/db/installed", b"usr/lib/apk/db/installed"];
-/// What dpkg has done since it last wrote its database.
+/// dpkg's changes since it last wrote its database.
 const DPKG_UPDATES: &str = "var/lib/dpkg/updates";
 const MAX_UPDATES: u32 = 512;
 /// Binary databases, which are not read.
@@ -29,7 +29,7 @@ const MAX_CHANGES: usize = 1024;
 const MAX_OWNED: usize = 200_000;
 const MAX_NAME: usize = 256;
 
-/// Which changed package brings a file, as the container's own database says.
+/// The changed package that a file belongs to, by the container's own database.
 #[derive(Debug, Default)]
 pub(super) struct PackageFiles {
     files: FxHashMap<u64, u32>,
@@ -67,7 +67,7 @@ fn key(path: &[u8]) -> u64 {
 }
 
 impl PackageFiles {
-    /// The added or upgraded package that brings the file.
+    /// The added or upgraded package that the file belongs to.
     pub(super) fn of(&self, path: &[u8]) -> Option<Bytes> {
         let number = self.files.get(&key(path))?;
         self.names.get(*number as usize).cloned()
@@ -91,7 +91,7 @@ pub(super) fn compare(tree: &LayerTree) -> PackageComparison {
     if let Some((before, after)) = dpkg_sides(tree, &mut found.problems) {
         for name in found.add(&before, &after) {
             let number = found.owned.package(&name);
-            // Its list of files; of a foreign architecture it carries that in its name.
+            // Its list of files, whose name has the architecture if that is a foreign one.
             let list = [b"var/lib/dpkg/info/", &name[..], b".list"].concat();
             if let Ok(Some(file)) = tree.upper_file(&list) {
                 let owned = &mut found.owned;
@@ -109,13 +109,13 @@ pub(super) fn compare(tree: &LayerTree) -> PackageComparison {
     }
     for path in RPM {
         if let Ok(Some(new)) = tree.upper_file(path) {
-            let told = match tree.image_file(path) {
+            let change = match tree.image_file(path) {
                 Ok(None) => "is new",
                 Ok(Some(old)) if same_bytes(&new, &old) => continue,
                 _ => "changed",
             };
             found.problems.push(format!(
-                "rpm database {told} (/{}): packages are not listed by name",
+                "rpm database {change} (/{}): packages are not listed by name",
                 String::from_utf8_lossy(path)
             ));
         }
@@ -154,7 +154,7 @@ impl PackageComparison {
     }
 }
 
-/// Both sides of a database, where the writable layer has one of its own.
+/// Both versions of a database, if the writable layer has one of its own.
 fn both(
     tree: &LayerTree,
     path: &[u8],
@@ -179,7 +179,7 @@ fn both(
     Some((side(tree.image_file(path)).unwrap_or_default(), after))
 }
 
-/// The databases of dpkg. While it runs, its progress is in files of its own, in order.
+/// The databases of dpkg. While it runs, its changes are in separate files, in order.
 fn dpkg_sides(tree: &LayerTree, problems: &mut Vec<String>) -> Option<(Versions, Versions)> {
     let mut under_way = Versions::new();
     for number in 0..MAX_UPDATES {
@@ -201,7 +201,7 @@ fn dpkg_sides(tree: &LayerTree, problems: &mut Vec<String>) -> Option<(Versions,
     Some((before, after))
 }
 
-/// Hands each line, without its end, to `each`.
+/// Passes each line, without its end, to `each`.
 fn lines(file: File, each: &mut dyn FnMut(&[u8])) {
     let mut reader = BufReader::with_capacity(64 << 10, file.take(MAX_SIZE));
     let mut line = Vec::new();
@@ -243,7 +243,7 @@ fn dpkg(file: File) -> Versions {
         } else if let Some(text) = line.strip_prefix(b"Version:") {
             version = short(text);
         } else if let Some(text) = line.strip_prefix(b"Status:") {
-            // Its files are there, though its scripts may still run.
+            // Its files exist, though its scripts may still run.
             const THERE: [&[u8]; 5] = [
                 b"installed",
                 b"half-configured",

@@ -10,7 +10,7 @@ pub struct ScanProgress {
 }
 
 impl ScanProgress {
-    /// Entries looked at.
+    /// Entries examined.
     #[must_use]
     pub fn examined(&self) -> u64 {
         self.examined.load(Ordering::Relaxed)
@@ -21,7 +21,7 @@ impl ScanProgress {
         self.cancelled.store(true, Ordering::Relaxed);
     }
 
-    /// It is to end.
+    /// Whether it should end.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Relaxed)

@@ -8,15 +8,15 @@ use super::{layer_tree, layer_walk, packages};
 use crate::containers::overlay;
 use crate::event::{Bytes, ContainerInfo, Differing, DriftScan, DriftScanSource};
 
-/// Scans containers, and remembers what it read between scans.
+/// Scans containers, with a cache between scans.
 #[derive(Debug, Default)]
 pub struct DriftScanner {
     pub(super) contents: ContentMemory,
 }
 
 impl DriftScanner {
-    /// Compares a container's writable layer with its image. Every difference goes to `out` as
-    /// it is found; the outcome returned holds none of them, but all else.
+    /// Compares a container's writable layer with its image. Every difference goes to `out` as it
+    /// is found; the returned outcome holds everything else.
     ///
     /// # Errors
     /// When the layers are not known or cannot be opened.
@@ -30,7 +30,8 @@ impl DriftScanner {
         let span = tracing::info_span!("drift_scan", container = %info.name.escaped());
         let _entered = span.enter();
         if info.storage.driver == "vfs" {
-            // Every file of the image is in the container's directory: nothing marks the changed.
+            // Every file of the image is in the container's directory: changed files cannot be
+            // recognised.
             return Err("storage driver \"vfs\" copies the whole image".to_owned());
         }
         let tree = layer_tree::LayerTree::open(&info.storage)?;
@@ -71,11 +72,11 @@ impl DriftScanner {
     }
 }
 
-/// Files that engines mount something on without listing it as a mount.
+/// Files over which engines mount something without listing it as a mount.
 const ENGINE_MOUNTS: &[&str] = &["/sbin/docker-init", "/usr/sbin/docker-init", "/dev/init"];
 
-/// Where something is mounted, sorted: as the engine lists it, and as the container's mount table
-/// has it while the container runs.
+/// Mount points, sorted: as the engine lists them, and from the container's mount table while the
+/// container runs.
 fn mount_points(info: &ContainerInfo) -> Vec<Bytes> {
     let mut mounts: Vec<Bytes> = info.mounts.iter().map(|m| m.destination.clone()).collect();
     mounts.extend(ENGINE_MOUNTS.iter().map(|path| Bytes::from(*path)));

@@ -69,18 +69,18 @@ impl Tally {
         &self.counts
     }
 
-    /// Those kept, the weightiest first.
+    /// The kept ones, the most important first.
     pub fn kept(&self) -> impl Iterator<Item = &Differing> {
         self.kept.values()
     }
 
-    /// How many are not kept.
+    /// Number of differences that are not kept.
     #[must_use]
     pub fn unlisted(&self) -> u64 {
         self.seen - self.kept.len() as u64
     }
 
-    /// Puts counts and differences into a scan's outcome, and bounds the rest of it.
+    /// Adds counts and differences to a scan's outcome, and limits its size.
     #[must_use]
     pub fn into_scan(self, mut scan: DriftScan) -> DriftScan {
         scan.unlisted = self.unlisted();

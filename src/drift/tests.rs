@@ -66,7 +66,7 @@ impl TestRoot {
         let scan = DriftScanner::default()
             .scan(info, &ScanProgress::default(), &mut |d| {
                 let twice = found.insert(d.path.escaped().to_string(), d);
-                assert!(twice.is_none(), "{twice:?} told twice");
+                assert!(twice.is_none(), "{twice:?} listed twice");
             })
             .unwrap();
         (scan, found)
@@ -95,7 +95,7 @@ fn root() -> bool {
     root
 }
 
-fn told(found: &BTreeMap<String, Differing>) -> Vec<(&str, Difference)> {
+fn listed(found: &BTreeMap<String, Differing>) -> Vec<(&str, Difference)> {
     found
         .iter()
         .map(|(p, d)| (p.as_str(), d.difference))
@@ -125,7 +125,7 @@ fn content_decides_what_changed() {
     let (scan, found) = w.scan();
     use Difference::{Added, Changed};
     assert_eq!(
-        told(&found),
+        listed(&found),
         [
             ("/usr/bin/longer", Changed),
             ("/usr/bin/mode", Changed),
@@ -163,7 +163,7 @@ fn removals_and_replaced_directories() {
     whiteout(&w.at("upper/etc/gone.conf"));
     whiteout(&w.at("upper/opt/a"));
     whiteout(&w.at("upper/etc/never-there"));
-    // Removed and made anew: what is alike again is no change.
+    // A file that was removed and created again with the same content is no change.
     attribute(&w.dir("upper/srv"), "opaque", b"y");
     w.write("upper/srv/keep", "same");
     w.write("upper/srv/sub/same", "x");
@@ -172,7 +172,7 @@ fn removals_and_replaced_directories() {
     let (_, found) = w.scan();
     use Difference::{Added, Changed, Deleted};
     assert_eq!(
-        told(&found),
+        listed(&found),
         [
             ("/etc/gone.conf", Deleted),
             ("/opt/a", Deleted),
@@ -202,7 +202,7 @@ fn copies_of_metadata_and_moved_directories() {
     w.write("upper/new/a", "changed");
     let (scan, found) = w.scan();
     assert_eq!(
-        told(&found),
+        listed(&found),
         [("/new", Difference::Added), ("/new/a", Difference::Changed)]
     );
     assert_eq!(found["/new"].below, Some(2));
@@ -275,7 +275,7 @@ fn a_directory_too_deep_to_name_is_said_and_the_rest_is_told() {
     }
     w.write("upper/zz", "x");
     let (scan, found) = w.scan();
-    assert_eq!(told(&found), [("/zz", Difference::Added)]);
+    assert_eq!(listed(&found), [("/zz", Difference::Added)]);
     assert_eq!(scan.unreadable, 1);
     assert!(
         scan.problems[0].contains("File name too long"),
@@ -332,7 +332,7 @@ fn what_was_equal_is_remembered_until_it_changes() {
     };
     assert_eq!(count(&mut scanner), 0);
     assert_eq!(scanner.contents.remembered(), 1);
-    // Same size, and the time of change set back: the inode's own time tells.
+    // Same size, and the modification time set back: the ctime shows the change.
     let before = fs::metadata(&path).unwrap().modified().unwrap();
     fs::write(&path, "4321").unwrap();
     File::options()
@@ -387,7 +387,7 @@ fn mount_points_are_the_runtimes() {
         ..Mount::default()
     });
     let (_, found) = w.scan_of(&info);
-    assert_eq!(told(&found), [("/etc/own.conf", Difference::Added)]);
+    assert_eq!(listed(&found), [("/etc/own.conf", Difference::Added)]);
 }
 
 #[test]

@@ -29,8 +29,7 @@ pub struct TextDiff {
 /// How the text of the file at `path` (absolute, as the container sees it) differs from the
 /// image's; a file that only one side has is wholly added or removed.
 ///
-/// # Errors
-/// One clause: it is no text, too large, holds secrets, or cannot be read.
+/// # Errors One clause: it is not text, too large, holds secrets, or cannot be read.
 pub fn diff(info: &ContainerInfo, path: &[u8]) -> Result<TextDiff, String> {
     if is_secret(path) {
         return Err("holds secrets, not shown".to_owned());
@@ -38,8 +37,8 @@ pub fn diff(info: &ContainerInfo, path: &[u8]) -> Result<TextDiff, String> {
     let tree = LayerTree::open(&info.storage)?;
     let path = path.strip_prefix(b"/").unwrap_or(path);
     let old = text(tree.image_file(path)?)?;
-    // Without one of its own the container shows the image's, unless it was removed; both have
-    // no lines that differ, and only the latter is asked for.
+    // A container without the file in its own layer shows the image's, unless it was removed; both
+    // have no differing lines, and only the latter is requested.
     let new = text(tree.upper_file(path)?)?;
     Ok(compare(&old, &new))
 }
@@ -64,7 +63,7 @@ fn text(file: Option<File>) -> Result<Vec<u8>, String> {
 fn compare(old: &[u8], new: &[u8]) -> TextDiff {
     let diff = Lines::configure()
         .algorithm(Algorithm::Myers)
-        // Made to be slow, two files are told as one replacing the other.
+        // Texts that would take too long to compare are reported as one replacing the other.
         .timeout(Duration::from_millis(500))
         .diff_lines(old, new);
     let mut out = TextDiff::default();

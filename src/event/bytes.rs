@@ -25,7 +25,7 @@ impl Bytes {
         Self(bytes.into())
     }
 
-    /// What a terminal, a log or a report may show: see [`escape`].
+    /// The form for a terminal, a log or a report: see [`escape`].
     #[must_use]
     pub fn escaped(&self) -> Escaped<'_> {
         escape(&self.0)

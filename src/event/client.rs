@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Bytes;
 
-/// A program on this host that asked an engine to run a command in a container, as far as its
-/// command line says. The event's pid is the program's.
+/// A program on this host that made an engine run a command in a container, by its command line.
+/// The event's pid is the program's.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Client {
     /// Its command line.

@@ -3,7 +3,7 @@
 
 use super::Timestamp;
 
-/// The common fields, and what follows them.
+/// The common fields, and the rest of the line.
 pub(super) struct Common<'a> {
     pub(super) kind: &'a str,
     pub(super) seq: u64,

@@ -22,7 +22,7 @@ pub enum Protocol {
     Other,
 }
 
-/// Where a connection goes.
+/// The peer of a connection.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Endpoint {
@@ -74,7 +74,7 @@ pub struct Connect {
     pub local: Option<SocketAddr>,
     /// The peer.
     pub remote: Endpoint,
-    /// How it went.
+    /// The outcome.
     pub outcome: Outcome,
     /// Identity of the socket (kernel address hashed), to match later events; 0 unknown.
     #[serde(default, with = "super::wide_number")]
@@ -85,7 +85,7 @@ pub struct Connect {
     /// The file descriptor in the process; -1 unknown.
     #[serde(default)]
     pub fd: i32,
-    /// How it was asked for, when not by its system call.
+    /// How it was requested, if not by its system call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub via: Option<Via>,
 }

@@ -44,7 +44,7 @@ impl ContainerId {
         &self.0
     }
 
-    /// The first twelve characters, as engines print it; the whole of an id that is a name.
+    /// The first twelve characters, as engines print it; an id that is a name is kept whole.
     #[must_use]
     pub fn short(&self) -> &str {
         if self.0.contains('/') {
@@ -78,7 +78,7 @@ impl fmt::Display for ContainerId {
     }
 }
 
-/// Which runtime keeps a container.
+/// The runtime of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Runtime {
@@ -121,15 +121,15 @@ impl Runtime {
     }
 }
 
-/// What happened to a container.
+/// An event in a container's life.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ContainerAction {
-    /// It was there before watching began.
+    /// It existed before watching began.
     Existing,
-    /// Its cgroup appeared.
+    /// Its cgroup was created.
     Appeared,
-    /// Its cgroup is gone.
+    /// Its cgroup was removed.
     Gone,
     /// The engine created it.
     Created,
@@ -157,21 +157,21 @@ pub enum ContainerAction {
     Info,
 }
 
-/// Something happened to a container; `info` holds all that is known then, when it changed.
+/// An event in a container's life; `info` holds all known facts, when they changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ContainerEvent {
-    /// What happened.
+    /// The event.
     pub action: ContainerAction,
-    /// What is known of it.
+    /// The facts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub info: Option<Box<ContainerInfo>>,
 }
 
-/// What is known of a container. Anything not known is empty.
+/// The facts about a container. Unknown facts are empty.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ContainerInfo {
-    /// The manager that keeps it.
+    /// The runtime that manages it.
     pub runtime: Runtime,
     /// Its name, without a leading slash.
     pub name: Bytes,
@@ -179,7 +179,7 @@ pub struct ContainerInfo {
     pub image: Bytes,
     /// The image's id or repository digest.
     pub image_digest: String,
-    /// The id its image's name points to now, where that is another image than it runs.
+    /// The id its image's name refers to now, if that is another image than it runs.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub image_now: String,
     /// Entrypoint and command.
@@ -194,7 +194,7 @@ pub struct ContainerInfo {
     pub restarts: u32,
     /// Health status, empty without a health check.
     pub health: String,
-    /// Its health check as the arguments it is run with (a shell's included); empty without one.
+    /// Its health check with all arguments (a shell's included); empty without one.
     pub healthcheck: Vec<Bytes>,
     /// Host pid of its init, 0 when not running.
     pub init_pid: u32,
@@ -218,7 +218,7 @@ pub struct ContainerInfo {
     pub storage: Storage,
     /// Path of its cgroup.
     pub cgroup: String,
-    /// What it is for.
+    /// Its role.
     #[serde(skip_serializing_if = "Role::is_container")]
     pub role: Role,
     /// Its Kubernetes pod.
@@ -227,22 +227,23 @@ pub struct ContainerInfo {
     /// containerd's namespace of it, e.g. `k8s.io`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub engine_namespace: String,
-    /// The user on the host to whom it belongs, where that is not root (rootless Podman).
+    /// The user on the host that owns it, if that is not root (rootless Podman).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<u32>,
-    /// How its init is confined in fact; `None` while it does not run.
+    /// The actual confinement of its init; `None` while it does not run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confinement: Option<Confinement>,
 }
 
-/// How the kernel confines a container's init, by `/proc/PID/status` and `attr`: what an engine
-/// declares need not be in force, and settings of the whole engine are declared nowhere.
+/// The confinement of a container's init in the kernel, by `/proc/PID/status` and `attr`: an
+/// engine's declaration need not be in force, and settings of the whole engine are not declared for
+/// the container.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Confinement {
-    /// Host pid of the init that was looked at.
+    /// Host pid of the examined init.
     pub pid: u32,
-    /// Its effective user id, as the host numbers it.
+    /// Its effective user id, in the host's numbering.
     pub uid: u32,
     /// Effective capabilities as bits (`CapEff`).
     #[serde(with = "super::wide_number")]
@@ -256,7 +257,7 @@ pub struct Confinement {
     pub seccomp: u8,
     /// AppArmor label with its mode; empty where AppArmor is off.
     pub apparmor: String,
-    /// User ids of its user namespace (`uid_map`), where that is not the host's.
+    /// User ids of its user namespace (`uid_map`), if that is not the host's.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ids: Vec<IdRange>,
 }
@@ -264,16 +265,16 @@ pub struct Confinement {
 /// A range of user ids of a user namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct IdRange {
-    /// The first id, as the container sees it.
+    /// The first id in the container.
     pub inside: u32,
-    /// The same id, as the host numbers it.
+    /// The first id on the host.
     pub outside: u32,
-    /// How many ids.
+    /// Number of ids.
     pub count: u32,
 }
 
 impl ContainerInfo {
-    /// A user id of the host as the container sees it; the same where no range holds it.
+    /// Converts a user id of the host to the container's; unchanged if no range holds it.
     #[must_use]
     pub fn inside_uid(&self, uid: u32) -> u32 {
         let ranges = self.confinement.iter().flat_map(|c| &c.ids);
@@ -285,11 +286,11 @@ impl ContainerInfo {
     }
 }
 
-/// What a container is for.
+/// The role of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Runs a program of its own.
+    /// Runs its own program.
     #[default]
     Container,
     /// Holds the namespaces of a pod (the pause container).
@@ -381,7 +382,7 @@ pub struct Limits {
     pub pids: u32,
 }
 
-/// Where a container's files lie on the host.
+/// The directories of a container's files on the host.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Storage {

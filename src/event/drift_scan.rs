@@ -1,4 +1,4 @@
-//! How a container's files compare with its image: the outcome of one scan, bounded.
+//! The result of comparing a container's files with its image: one scan, bounded.
 
 use std::collections::BTreeMap;
 
@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use super::file::is_false;
 use super::{Bytes, Timestamp};
 
-/// What asked for a scan.
+/// The trigger of a scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DriftScanCause {
-    /// The container was there before watching began.
+    /// The container existed before watching began.
     Attach,
-    /// A person.
+    /// The user.
     #[default]
     Asked,
     /// The interval.
@@ -22,14 +22,14 @@ pub enum DriftScanCause {
     CopiedIn,
 }
 
-/// What the comparison is based on.
+/// The basis of the comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DriftScanSource {
     /// The writable layer was compared with the image's layers, by content.
     #[default]
     Layers,
-    /// The engine named changed paths; contents were not compared.
+    /// The engine listed changed paths; contents were not compared.
     Engine,
 }
 
@@ -37,29 +37,29 @@ pub enum DriftScanSource {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Difference {
-    /// The image has nothing there.
+    /// The image has no file at the path.
     Added,
-    /// The image has something else there.
+    /// The image has another file at the path.
     Changed,
-    /// The image's file is gone.
+    /// The image's file was removed.
     Deleted,
     /// It could not be compared.
     Unread,
 }
 
-/// What kind of file, by what it means.
+/// The class of a file, by its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FileClass {
-    /// Machine code that can be run.
+    /// Machine code that can be executed.
     Binary,
-    /// Machine code that others load.
+    /// Machine code that programs load.
     Library,
     /// Text that an interpreter runs.
     Script,
-    /// Accounts, keys, tokens, and who may become whom.
+    /// Accounts, keys, tokens, and the right to become another user.
     Credentials,
-    /// Something that is run by itself: cron tables, units, shell start-up files.
+    /// Files that run by themselves: cron tables, units, shell start-up files.
     Autostart,
     /// A device node.
     Device,
@@ -67,14 +67,14 @@ pub enum FileClass {
     Config,
     /// The package manager's database.
     Packages,
-    /// Logs, caches, histories of no consequence, what the runtime itself writes.
+    /// Logs, caches, unimportant histories, files that the runtime itself writes.
     Log,
     /// Anything else.
     Data,
 }
 
 impl FileClass {
-    /// Every class, the weightiest first.
+    /// Every class, the most important first.
     pub const ALL: [Self; 10] = [
         Self::Binary,
         Self::Library,
@@ -88,7 +88,7 @@ impl FileClass {
         Self::Data,
     ];
 
-    /// Its name for people.
+    /// Its name as text.
     #[must_use]
     pub fn title(self) -> &'static str {
         match self {
@@ -105,14 +105,14 @@ impl FileClass {
         }
     }
 
-    /// Containers write such files in ordinary operation.
+    /// Whether containers write such files in ordinary operation.
     #[must_use]
     pub fn is_ordinary(self) -> bool {
         matches!(self, Self::Log | Self::Data)
     }
 }
 
-/// What is there.
+/// The kind of directory entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NodeKind {
@@ -138,9 +138,9 @@ pub struct Differing {
     pub path: Bytes,
     /// How it differs.
     pub difference: Difference,
-    /// What it means.
+    /// Its class.
     pub class: FileClass,
-    /// What is there; for a deleted one what the image has.
+    /// Its kind; for a deleted one the kind in the image.
     #[serde(default)]
     pub kind: NodeKind,
     /// Only mode or owner differ; the content is the image's.
@@ -158,7 +158,7 @@ pub struct Differing {
     /// Mode in the image, where it differs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode_before: Option<u32>,
-    /// Owner, as the host numbers it.
+    /// Owner, in the host's numbering.
     #[serde(default)]
     pub uid: u32,
     /// Group.
@@ -167,17 +167,17 @@ pub struct Differing {
     /// Last change of content, as the file says.
     #[serde(default)]
     pub mtime: Timestamp,
-    /// Last change of the inode, which programs cannot set.
+    /// Last change of the inode (ctime), which programs cannot set.
     #[serde(default)]
     pub ctime: Timestamp,
-    /// Where a symbolic link points to.
+    /// Target of a symbolic link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Bytes>,
     /// SHA-256 of the content, hex, where it was computed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
-    /// The package that brings it, by the package database in the container, when that package
-    /// was added or upgraded there.
+    /// The package that the file belongs to, by the package database in the container, if that
+    /// package was added or upgraded there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub package: Option<Bytes>,
     /// For a deleted or moved directory: files below it.
@@ -189,7 +189,7 @@ pub struct Differing {
 }
 
 impl Differing {
-    /// It runs with its owner's or group's rights.
+    /// Whether it runs with its owner's or group's rights.
     #[must_use]
     pub fn is_setuid(&self) -> bool {
         self.kind == NodeKind::File
@@ -197,7 +197,7 @@ impl Differing {
             && (self.mode & 0o4000 != 0 || self.mode & 0o2010 == 0o2010)
     }
 
-    /// What a reader should see first has the lowest rank.
+    /// Its rank: the most important file has the lowest.
     #[must_use]
     pub fn rank(&self) -> u8 {
         match (self.is_setuid(), self.class) {
@@ -213,7 +213,7 @@ impl Differing {
     }
 }
 
-/// How many files of a class differ.
+/// The number of differing files of a class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Count {
@@ -247,7 +247,7 @@ impl Count {
         } += 1;
     }
 
-    /// All together.
+    /// The sum.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.added + self.changed + self.deleted + self.unread
@@ -271,14 +271,14 @@ pub struct PackageChange {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DriftScan {
-    /// What asked for it.
+    /// The trigger.
     pub cause: DriftScanCause,
-    /// What it is based on.
+    /// The basis.
     pub source: DriftScanSource,
     /// Why there is no outcome, or only part of one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
-    /// Entries of the writable layer looked at.
+    /// Entries of the writable layer examined.
     pub examined: u64,
     /// Of these, copied up without any change.
     pub unchanged: u64,
@@ -286,19 +286,19 @@ pub struct DriftScan {
     pub directories: u64,
     /// Files that differ, by class.
     pub counts: BTreeMap<FileClass, Count>,
-    /// The weightiest of them.
+    /// The most important of them.
     pub entries: Vec<Differing>,
-    /// How many more there are than `entries` holds.
+    /// Number of differences that are not in `entries`.
     pub unlisted: u64,
     /// Packages added, upgraded or removed, by name.
     pub packages: Vec<PackageChange>,
-    /// How many more there are than `packages` holds.
+    /// Number of packages that are not in `packages`.
     pub packages_unlisted: u64,
-    /// What could not be read, in words; bounded.
+    /// Errors as text; bounded.
     pub problems: Vec<String>,
-    /// How often something could not be read.
+    /// Number of errors.
     pub unreadable: u64,
-    /// How long it took, milliseconds.
+    /// Duration, milliseconds.
     pub took_ms: u64,
 }
 
@@ -315,7 +315,7 @@ impl DriftScan {
         })
     }
 
-    /// How much differs, in words.
+    /// A summary of the differences.
     #[must_use]
     pub fn headline(&self) -> String {
         let total = self.total();

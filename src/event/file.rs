@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Bytes, Timestamp, Via};
 
-/// What an operation does with a file.
+/// The effect of an operation on a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileEffect {
     /// Uses the content and changes nothing.
@@ -17,11 +17,11 @@ pub enum FileEffect {
     Attribute,
 }
 
-/// Declares the operations: the kernel programs' number, the words for people ("created /tmp/x",
-/// "could not create /tmp/x"), and the effect. All other code derives from this list.
+/// Declares the operations: the kernel programs' number, its words ("created /tmp/x", "could not
+/// create /tmp/x"), and the effect. All other code derives from this list.
 macro_rules! operations {
     ($($(#[$doc:meta])* $name:ident = $number:literal, $verb:literal, $do:literal, $effect:ident;)*) => {
-        /// What was done to a file.
+        /// An operation on a file.
         #[derive(
             Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
         )]
@@ -40,7 +40,7 @@ macro_rules! operations {
                 }
             }
 
-            /// What was done, for people: "created /tmp/x".
+            /// The words for a done operation: "created /tmp/x".
             #[must_use]
             pub fn verb(self) -> &'static str {
                 match self {
@@ -48,7 +48,7 @@ macro_rules! operations {
                 }
             }
 
-            /// What was to be done, for people: "could not create /tmp/x".
+            /// The words for a refused operation: "could not create /tmp/x".
             #[must_use]
             pub fn infinitive(self) -> &'static str {
                 match self {
@@ -56,7 +56,7 @@ macro_rules! operations {
                 }
             }
 
-            /// What it does with the file.
+            /// The effect on the file.
             #[must_use]
             pub fn effect(self) -> FileEffect {
                 match self {
@@ -114,29 +114,30 @@ pub struct FileAttribute {
     /// Name of the extended attribute, or [`FileAttribute::FLAGS`], or [`FileAttribute::TIME`].
     pub name: Bytes,
     /// Its value: capabilities as `getcap` writes them, flags by name with `|` between them, a
-    /// time as RFC 3339 to the second, any other as it is, up to 64 bytes. Empty when it was removed.
+    /// time as RFC 3339 to the second, any other as it is, up to 64 bytes. Empty when it was
+    /// removed.
     #[serde(default)]
     pub value: Bytes,
 }
 
 impl FileAttribute {
-    /// The name that stands for the inode flags.
+    /// The name used for the inode flags.
     pub const FLAGS: &'static [u8] = b"flags";
-    /// The name that stands for the time of the last change of content.
+    /// The name used for the modification time.
     pub const TIME: &'static [u8] = b"mtime";
 }
 
 /// Number of a device, as the argument of `mknod` gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct DeviceNumber {
-    /// Which driver.
+    /// The driver's number.
     pub major: u32,
-    /// Which of its devices.
+    /// The device's number within the driver.
     pub minor: u32,
 }
 
 impl DeviceNumber {
-    /// Reads the kernel's 32-bit form of user space (`new_decode_dev`).
+    /// Decodes the 32-bit form of user space (`new_decode_dev`).
     #[must_use]
     pub fn from_user(number: u32) -> Self {
         Self {
@@ -146,7 +147,7 @@ impl DeviceNumber {
     }
 }
 
-/// The file system a file lives on.
+/// The file system of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Filesystem {
@@ -169,7 +170,7 @@ pub enum Filesystem {
     Unknown,
 }
 
-/// What the kernel reports about a file, without reading it.
+/// The kernel's facts about a file, without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct FileFacts {
     /// Inode number.
@@ -205,7 +206,7 @@ pub struct FileFacts {
     pub mode: u32,
 }
 
-/// Where a file's content comes from, as far as the kernel's facts show.
+/// The origin of a file's content, by the kernel's facts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
@@ -228,7 +229,7 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// A file of the image, changed or not, or one of which that is not known.
+    /// Whether it is a file of the image, changed or not, or may be one.
     #[must_use]
     pub fn is_or_may_be_the_images(self) -> bool {
         matches!(self, Self::Image | Self::CopiedUp | Self::Unknown)
@@ -236,7 +237,7 @@ impl Origin {
 }
 
 impl FileFacts {
-    /// Where the content comes from. The upper flag alone does not mean drift: see [`Compare`].
+    /// The origin of the content. The upper flag alone does not mean drift: see [`Compare`].
     #[must_use]
     pub fn origin(&self) -> Origin {
         if self.memfd {
@@ -259,15 +260,15 @@ impl FileFacts {
 /// A file operation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct File {
-    /// What was done.
+    /// The operation.
     pub op: FileOp,
     /// Resolved path as the container sees it.
     pub path: Bytes,
     /// Second path of rename, link, symlink.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Bytes>,
-    /// Path inside the file's own file system, when that is what makes a read file a secret: a
-    /// mount gives it another name.
+    /// Path inside the file's own file system, if that makes a read file a secret: a mount gives it
+    /// another name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Bytes>,
     /// True when `path` is the string the program passed, not what the kernel resolved.
@@ -282,11 +283,10 @@ pub struct File {
     /// The attribute that was set or removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attribute: Option<FileAttribute>,
-    /// The device that a new node stands for.
+    /// The device of a new node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<DeviceNumber>,
-    /// Whether a password file that was read holds password hashes; `None` when that was not
-    /// looked up.
+    /// Whether a password file that was read holds password hashes; `None` if it was not examined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hashes: Option<bool>,
     /// The file, where the kernel resolved it.
@@ -295,19 +295,19 @@ pub struct File {
     /// Short name of the process.
     #[serde(default)]
     pub comm: Bytes,
-    /// How many alike operations this record stands for (at least 1).
+    /// Number of equal operations that this record represents (at least 1).
     #[serde(default = "one")]
     pub count: u32,
-    /// How it was asked for, when not by its system call.
+    /// How it was requested, if not by its system call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub via: Option<Via>,
-    /// The mapping is shared: what is written there becomes the file's content.
+    /// The mapping is shared: writes to it change the file's content.
     #[serde(default, skip_serializing_if = "is_false")]
     pub shared: bool,
 }
 
 impl File {
-    /// A successful operation of which nothing else is known.
+    /// A successful operation without further facts.
     #[must_use]
     pub fn new(op: FileOp, path: Bytes) -> Self {
         Self {
@@ -334,7 +334,7 @@ fn one() -> u32 {
     1
 }
 
-/// How a file's content compares with the image.
+/// The result of comparing a file's content with the image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CompareClass {
@@ -350,7 +350,8 @@ pub enum CompareClass {
     Unknown(String),
 }
 
-/// A file's content was compared with the image's: itself an event, so that a replay decides alike.
+/// The comparison of a file's content with the image's: an event itself, so that a replay decides
+/// alike.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Compare {
     /// Path as the container sees it.

@@ -11,14 +11,14 @@ pub struct Tick {
     #[serde(default)]
     pub usage: Vec<ContainerUsage>,
     /// Usage per process, sorted by pid, every few ticks: those that used CPU or whose memory
-    /// changed. `None`: not looked at.
+    /// changed. `None`: not measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub processes: Option<Vec<ProcessUsage>>,
     /// Events lost since the session began.
     #[serde(default)]
     pub lost_total: u64,
-    /// By how much the host's wall clock is ahead of the session's times, nanoseconds: not 0 when
-    /// somebody set it since the session began.
+    /// Difference of the host's wall clock to the session's times, nanoseconds: not 0 when the
+    /// clock was set since the session began.
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub clock_step: i64,
 }
@@ -27,18 +27,18 @@ fn is_nothing(step: &i64) -> bool {
     *step == 0
 }
 
-/// What a process uses at a tick.
+/// The usage of a process at a tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessUsage {
     /// The process.
     pub pid: u32,
-    /// CPU since it was last looked at, thousandths of one core.
+    /// CPU since the last sample, thousandths of one core.
     pub cpu_milli: u32,
     /// Resident memory, bytes.
     pub memory: u64,
 }
 
-/// What a container uses at a tick.
+/// The usage of a container at a tick.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ContainerUsage {
     /// The container.
@@ -74,11 +74,11 @@ pub enum LostReason {
 /// Events were lost; the event's container is set where it can be attributed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Lost {
-    /// Why.
+    /// The reason.
     pub reason: LostReason,
-    /// How many since the last such record; 0 where it cannot be counted.
+    /// The number since the last such record; 0 if it cannot be counted.
     pub count: u64,
-    /// Where it happened, for people, e.g. a probe's name.
+    /// The place as text, e.g. a probe's name.
     #[serde(default)]
     pub detail: String,
 }

@@ -9,7 +9,8 @@ use super::{
 /// Makes [`Kind`], the list of its `type` names, and the reading and writing of its fields.
 macro_rules! kinds {
     ($($(#[doc = $doc:literal])+ $variant:ident($fields:ty) $name:literal;)+) => {
-        /// What happened. Large kinds are boxed so that the enum stays small in queues.
+        /// The kind of an event with its fields. Large kinds are boxed so that the enum stays small
+        /// in queues.
         #[derive(Debug, Clone, PartialEq)]
         pub enum Kind {
             $($(#[doc = $doc])+ $variant($fields),)+
@@ -89,19 +90,20 @@ kinds! {
     Privilege(Box<Privilege>) "privilege";
     /// First use of a capability by a container's own processes, or by an exec session.
     Capability(Capability) "capability";
-    /// First use of a system call by a container, where that is asked for.
+    /// First use of a system call by a container, if that is enabled.
     Syscall(Syscall) "syscall";
     /// A container appeared, changed or ended, or facts about it arrived.
     Container(Box<ContainerEvent>) "container";
-    /// A program on this host asked an engine to run a command inside; the event's pid is its.
+    /// A program on this host made an engine run a command inside; the event's pid is the
+    /// program's.
     Client(Box<Client>) "client";
     /// One second passed: time, usage per container, loss totals.
     Tick(Box<Tick>) "tick";
     /// The policy file was read again.
     Policy(Box<PolicyChange>) "policy";
-    /// A person did something about a container from hullwatch's screen.
+    /// A response from hullwatch's screen.
     Response(Box<Response>) "response";
-    /// A baseline file was read, or is gone.
+    /// A baseline file was read, or removed.
     Baseline(Box<BaselineChange>) "baseline";
     /// Events were lost.
     Lost(Lost) "lost";

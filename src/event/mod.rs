@@ -1,4 +1,4 @@
-//! The one stream: timestamped, container-attributed, self-contained facts.
+//! The event stream: timestamped, container-attributed, self-contained facts.
 
 mod baseline;
 mod bytes;
@@ -65,8 +65,8 @@ pub struct Event {
     pub container: Option<ContainerId>,
     /// Host process id (thread group id); 0 where the fact has no process.
     pub pid: u32,
-    /// The same process as its own pid namespace numbers it; 0 if unknown.
+    /// The pid in the process's own pid namespace; 0 if unknown.
     pub nspid: u32,
-    /// What happened.
+    /// The kind with its fields.
     pub kind: Kind,
 }

@@ -1,20 +1,20 @@
-//! Many events in little room: a column for each field that all have, the fields of a kind side by
-//! side, all of it compressed. That takes about half of what their compressed lines would.
+//! Compresses many events: a column for each common field, the fields of a kind side by side, all
+//! of it compressed. That takes about half the size of their compressed lines.
 
 use rustc_hash::FxHashMap;
 
 use super::{ContainerIds, Event, Kind, common_fields};
 
-/// How hard packing tries: as little as it can, for it happens while events wait.
+/// Compression level: the lowest, since events wait meanwhile.
 const LEVEL: i32 = 1;
-/// More of them than any stretch has: what is unpacked was packed here, or is refused.
+/// More than any stretch has; larger numbers are refused when unpacking.
 const MOST: usize = 1 << 20;
 
-/// Columns, each a difference to the event before: number, time, pid; as they are: the pid inside
-/// its namespace and which group of fields is next.
+/// Columns, each a difference to the event before: number, time, pid; unchanged: the pid inside its
+/// namespace and the group of fields.
 const COLUMNS: usize = 5;
 
-/// Packs events; `None` when one cannot be written so.
+/// Packs events; `None` when one cannot be serialised.
 pub(crate) fn pack<'a>(events: impl IntoIterator<Item = &'a Event>) -> Option<Vec<u8>> {
     let mut columns: [Vec<u8>; COLUMNS] = Default::default();
     // Events of one kind and one container, and the fields of each as JSON, a line each.
@@ -63,7 +63,7 @@ pub(crate) fn pack<'a>(events: impl IntoIterator<Item = &'a Event>) -> Option<Ve
     zstd::bulk::compress(&whole, LEVEL).ok()
 }
 
-/// The events that were packed; `None` when this is nothing that [`pack`] made.
+/// Unpacks events; `None` for bytes that [`pack`] did not make.
 #[must_use]
 pub(crate) fn unpack(packed: &[u8]) -> Option<Vec<Event>> {
     let whole = zstd::decode_all(packed).ok()?;
@@ -113,7 +113,7 @@ pub(crate) fn unpack(packed: &[u8]) -> Option<Vec<Event>> {
     Some(events)
 }
 
-/// Small numbers of either sign become small ones without.
+/// Maps small numbers of either sign to small unsigned ones.
 fn signed(number: i64) -> u64 {
     ((number << 1) ^ (number >> 63)).cast_unsigned()
 }

@@ -170,7 +170,8 @@ pub struct Allow {
     pub scope: Scope,
     /// Ports they may listen on.
     pub listen: Vec<u16>,
-    /// Destinations they may connect to: an address, a network (`10.0.0.0/8`) or a pattern of a name.
+    /// Destinations they may connect to: an address, a network (`10.0.0.0/8`) or a pattern of a
+    /// name.
     pub connect: Vec<String>,
 }
 

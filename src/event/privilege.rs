@@ -12,7 +12,7 @@ pub struct Privilege {
     /// First four arguments, raw.
     #[serde(default, with = "super::wide_number::list")]
     pub args: Vec<u64>,
-    /// What the arguments mean, e.g. `CLONE_NEWUSER`, a path, a file system type.
+    /// The arguments as text, e.g. `CLONE_NEWUSER`, a path, a file system type.
     #[serde(default)]
     pub detail: Bytes,
     /// 0, or the errno of the refusal (positive).
@@ -32,8 +32,8 @@ pub struct Privilege {
     pub runtime: bool,
 }
 
-/// First use of a capability by a container's own processes, or by those that came from outside
-/// before the service used it.
+/// First use of a capability by a container's own processes, or by those of exec sessions before
+/// the service used it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Capability {
     /// Name without prefix, e.g. `SYS_ADMIN`.
@@ -45,8 +45,8 @@ pub struct Capability {
     pub comm: Bytes,
 }
 
-/// First use of a system call by a container's own processes, or by those that came from outside;
-/// only where that was asked for.
+/// First use of a system call by a container's own processes, or by those of exec sessions; only if
+/// that is enabled.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Syscall {
     /// Its name, e.g. `openat`.

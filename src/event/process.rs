@@ -31,10 +31,10 @@ pub struct Exec {
     /// Working directory, as the container sees it.
     #[serde(default)]
     pub cwd: Bytes,
-    /// The script handed to the kernel when `exe` is its `#!` interpreter.
+    /// The script passed to the kernel when `exe` is its `#!` interpreter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub script: Option<Bytes>,
-    /// What the kernel knows of the executable's file.
+    /// The kernel's facts about the executable's file.
     pub file: FileFacts,
     /// True when the process has a controlling terminal.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -42,15 +42,15 @@ pub struct Exec {
     /// True for the runtime's own work inside the container (set-up, joining namespaces).
     #[serde(default, skip_serializing_if = "is_false")]
     pub runtime: bool,
-    /// Of a shell or interpreter that takes its program from a pipe or fifo: host pids of the other
-    /// processes of its pid namespace that write into it, as `/proc` told a moment later; at most 8, and
-    /// of at most 8 starts a second.
+    /// For a shell or interpreter that reads its program from a pipe or fifo: host pids of the
+    /// other processes of its pid namespace that write into it, read from `/proc` a moment later;
+    /// at most 8, and for at most 8 starts a second.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fed_by: Vec<u32>,
 }
 
-/// A process tried to replace its image and was refused: no right, a file system that forbids it,
-/// no known format, a file still written to.
+/// A process tried to replace its image and was refused: no permission, a file system that forbids
+/// it, an unknown format, a file still being written.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ExecRefused {
     /// The path, made absolute where the directory was known.
@@ -121,14 +121,14 @@ pub struct Process {
     /// True when the process has a controlling terminal.
     #[serde(default, skip_serializing_if = "is_false")]
     pub tty: bool,
-    /// What its descriptors 0, 1 and 2 are; empty when unreadable.
+    /// The targets of its descriptors 0, 1 and 2; empty when unreadable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub streams: Vec<Stream>,
-    /// Files it has mapped as code that lie in no lower layer of its image, without its executable;
+    /// Files mapped as code that are in no lower layer of its image, without its executable;
     /// bounded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mapped: Vec<Mapped>,
-    /// How many more of them there are.
+    /// Number of further such files.
     #[serde(default, skip_serializing_if = "none_more")]
     pub mapped_more: u32,
 }
@@ -144,20 +144,20 @@ fn none_more(count: &u32) -> bool {
 pub struct Mapped {
     /// Its path, as the process sees it.
     pub path: Bytes,
-    /// What is known of the file there now.
+    /// The facts about the file at that path now.
     pub file: FileFacts,
     /// The process's environment names it in `LD_PRELOAD` or `LD_AUDIT`.
     #[serde(default, skip_serializing_if = "is_false")]
     pub preloaded: bool,
 }
 
-/// What a descriptor of a process leads to.
+/// The target of a descriptor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stream {
     /// Nothing: it is closed.
     Closed,
-    /// A file, a device or something else of no interest.
+    /// A file, a device or something else without relevance.
     Other,
     /// A terminal.
     Terminal,
@@ -170,7 +170,7 @@ pub enum Stream {
 }
 
 impl Process {
-    /// The start of its program as an exec would have reported it.
+    /// The start of its program in the form of an exec.
     #[must_use]
     pub fn as_exec(&self) -> Exec {
         Exec {

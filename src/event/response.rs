@@ -1,4 +1,4 @@
-//! What a person did about a container from hullwatch's screen.
+//! Responses of a person to a container, from hullwatch's screen.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,11 +10,11 @@ use super::Bytes;
 pub enum ResponseAction {
     /// Freeze all processes of the container.
     Pause,
-    /// Let them run again.
+    /// Resume them.
     Unpause,
-    /// Cut it off its networks.
+    /// Disconnect it from its networks.
     Disconnect,
-    /// Connect it again.
+    /// Reconnect it.
     Reconnect,
     /// Block an address for it.
     Block,
@@ -30,7 +30,7 @@ pub enum ResponseAction {
     Capture,
     /// Open a shell in it.
     Shell,
-    /// End it.
+    /// Stop it.
     Stop,
 }
 
@@ -54,7 +54,7 @@ impl ResponseAction {
         }
     }
 
-    /// What takes it back.
+    /// The response that undoes it.
     #[must_use]
     pub fn undone_by(self) -> Option<Self> {
         match self {
@@ -66,20 +66,20 @@ impl ResponseAction {
     }
 }
 
-/// What came of a response.
+/// The outcome of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ResponseOutcome {
     /// It was done.
     Done,
-    /// It was tried and failed; `detail` says how.
+    /// It was tried and failed; `detail` has the reason.
     Failed,
-    /// It was not tried; `detail` says why.
+    /// It was not tried; `detail` has the reason.
     Refused,
 }
 
 impl ResponseOutcome {
-    /// In words.
+    /// As text.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -90,35 +90,35 @@ impl ResponseOutcome {
     }
 }
 
-/// Something that hullwatch did to a container because a person chose it and confirmed it. The event
-/// belongs to that container; its pid is that of the killed process, else 0.
+/// An action of hullwatch on a container that a person chose and confirmed. The event belongs to
+/// that container; its pid is that of the killed process, else 0.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Response {
-    /// What was done.
+    /// The action.
     pub action: ResponseAction,
-    /// What it was done to beside the container: networks, addresses, files, a process.
+    /// Its targets beside the container: networks, addresses, files, a process.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<Bytes>,
     /// User id of the person: of the one who called sudo.
     pub uid: u32,
-    /// That user's name on this host; empty unknown.
+    /// User name on this host; empty unknown.
     #[serde(default)]
     pub user: Bytes,
-    /// The command as a line for a shell.
+    /// The command as a shell line.
     #[serde(default)]
     pub command: String,
-    /// The line that takes it back; empty where nothing can.
+    /// The line that undoes it; empty if that is impossible.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub undo: String,
-    /// What came of it.
+    /// The outcome.
     pub outcome: ResponseOutcome,
-    /// The result in words, or why it failed or was refused.
+    /// The result as text, or why it failed or was refused.
     #[serde(default, skip_serializing_if = "is_empty")]
     pub detail: Bytes,
 }
 
 impl Response {
-    /// One line: what was done, to what, by whom, and what came of it. Escaped.
+    /// One line: action, target, person and outcome. Escaped.
     #[must_use]
     pub fn sentence(&self) -> String {
         let mut words = vec![self.action.name().to_owned()];

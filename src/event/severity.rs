@@ -1,10 +1,10 @@
-//! How bad something is.
+//! Severity of findings.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// How bad it is.
+/// A severity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -12,9 +12,9 @@ pub enum Severity {
     Info,
     /// Unusual.
     Low,
-    /// To be looked at.
+    /// Should be examined.
     Medium,
-    /// Probably wrong.
+    /// Probably an attack.
     High,
     /// Almost certainly an attack.
     Critical,
@@ -32,7 +32,7 @@ impl Severity {
         }
     }
 
-    /// The letter that stands for it on screen.
+    /// Its letter on screen.
     #[must_use]
     pub fn letter(self) -> char {
         match self {

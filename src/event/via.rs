@@ -1,8 +1,8 @@
-//! How something was asked for, when not by its system call.
+//! How an operation was requested, if not by its system call.
 
 use serde::{Deserialize, Serialize};
 
-/// Another way to the kernel than the system call that is named for it.
+/// An alternative path to the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Via {

@@ -55,7 +55,7 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     deserializer.deserialize_any(Either)
 }
 
-/// The same for a list of such numbers.
+/// Such numbers as a list.
 pub(super) mod list {
     use super::*;
 

@@ -34,7 +34,7 @@ struct Head<'a> {
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] std::borrow::Cow<'a, str>);
 
-/// Gives the same container the same id, so that all its events share one.
+/// Shares container ids, so that all events of a container use one allocation.
 #[derive(Debug, Default)]
 pub struct ContainerIds {
     known: FxHashMap<Box<str>, ContainerId>,
@@ -42,7 +42,7 @@ pub struct ContainerIds {
     fields: Vec<u8>,
 }
 
-/// More containers than any session names; names beyond are not shared.
+/// Maximum number of shared ids; further ones are not shared.
 const SHARED_IDS: usize = 65_536;
 
 impl ContainerIds {
@@ -92,7 +92,7 @@ impl Event {
             fields.clear();
             fields.push(b'{');
             fields.extend(common.rest.strip_prefix(b",").unwrap_or(common.rest));
-            // Of a line that is wrong the parser of whole lines tells where.
+            // The parser of whole lines reports the position of an error.
             if let Ok(kind) = Kind::read_fields(common.kind, fields) {
                 return Ok(Self {
                     seq: common.seq,
@@ -196,7 +196,7 @@ mod tests {
             assert!(common_fields::read(other).is_none());
             assert_eq!(Event::from_json(other).unwrap(), event);
         }
-        // What is wrong is told with its place in the whole line.
+        // Errors are reported with their position in the whole line.
         let wrong = br#"{"type":"fork","seq":7,"ts":"2026-01-31T12:00:00.000000042Z","container":"a","pid":3,"nspid":2,"ppid":"x"}"#;
         let Err(EventError::Json(error)) = Event::from_json(wrong) else {
             panic!("it is wrong");

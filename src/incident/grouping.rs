@@ -1,5 +1,5 @@
-//! Which findings belong to one incident: joined by container, lineage, exec session, dropped
-//! files and time.
+//! Groups findings into incidents: joined by container, lineage, exec session, dropped files and
+//! time.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -14,13 +14,14 @@ use crate::detect::{Detector, Finding, FindingId};
 use crate::event::{Bytes, ContainerId, Origin, Severity, Timestamp};
 use crate::state::{Direction, Lineage, ProcessEntry, State};
 
-/// Incidents kept; further ones are counted.
+/// Maximum number of incidents; further ones are counted.
 const MAX_INCIDENTS: usize = 1_024;
-/// Findings, processes and files remembered of one incident, each.
+/// Maximum number of findings, processes and files remembered of one incident, each.
 const MAX_MEMBERS: usize = 1_024;
 /// Two decisive findings of one container within this time belong together.
 const TOGETHER: Duration = Duration::from_secs(15 * 60);
-/// Programs of the image that start within this time of the container's first belong to its service.
+/// Programs of the image that start within this time of the container's first belong to its
+/// service.
 const START_UP: Duration = Duration::from_secs(30);
 
 /// Number of an incident in its recording, from 1; shown as `I-0001`.
@@ -34,31 +35,31 @@ impl fmt::Display for IncidentId {
     }
 }
 
-/// Findings that belong together, and what joins further ones to them.
+/// Findings that belong together, with the keys that join further ones.
 #[derive(Debug, Clone)]
 pub(super) struct Group {
     pub(super) id: IncidentId,
     pub(super) container: ContainerId,
     /// Its findings, in the order in which they joined.
     pub(super) findings: Vec<FindingId>,
-    /// Findings that found no room in `findings`.
+    /// Number of findings that did not fit into `findings`.
     pub(super) more_findings: u64,
     /// Processes of the intruder: host pid, and when a finding first named it.
     pub(super) processes: BTreeSet<(u32, Timestamp)>,
     /// Files that its findings are about.
     pub(super) files: BTreeSet<Bytes>,
-    /// The connection that most likely brought the intruder in.
+    /// The connection by which the intruder most likely came in.
     pub(super) request: Option<Request>,
-    /// When its latest finding happened.
+    /// Time of its latest finding.
     last: Timestamp,
-    /// One of its findings makes an intruder likely by itself.
+    /// One of its findings alone makes an intruder likely.
     decisive: bool,
 }
 
 /// All incidents. Shared with clones until they change.
 #[derive(Debug, Clone, Default)]
 pub struct Incidents {
-    /// `None`: it became a part of an earlier one.
+    /// `None`: it was joined with an earlier one.
     groups: Vec<Option<Arc<Group>>>,
     /// By finding id: the index of its incident + 1; 0 for findings of no incident.
     members: Vec<u32>,
@@ -66,7 +67,7 @@ pub struct Incidents {
     not_kept: u64,
 }
 
-/// What joins a finding to an incident.
+/// The keys that join a finding to an incident.
 struct Links {
     /// The processes of its ancestry that are the intruder's own, nearest first.
     processes: Vec<u32>,
@@ -83,7 +84,7 @@ impl Incidents {
         }
     }
 
-    /// Findings that would have begun an incident when there were too many already.
+    /// Number of findings that would have begun an incident beyond the bound.
     #[must_use]
     pub fn not_kept(&self) -> u64 {
         self.not_kept
@@ -106,7 +107,7 @@ impl Incidents {
         };
         let decisive = stage.decisive(finding.severity);
         if let Some(at) = self.position(finding.id) {
-            // Repeated findings are frequent: only what can have changed is looked at.
+            // Repeated findings are frequent: only the parts that can have changed are examined.
             if let Some(group) = self.group_mut(at) {
                 group.repeat(finding, decisive);
             }
@@ -137,8 +138,8 @@ impl Incidents {
             return;
         };
         group.add(finding, links, decisive);
-        // Of what was so already, the connections of now tell nothing. A finding that rose to this by
-        // what just happened has been there for longer.
+        // For a state that existed before, current connections are no evidence. A finding whose
+        // severity was raised just now has existed for longer.
         let seen = finding.already_since.is_none();
         let entrance = group.request.is_none() && decisive && seen;
         if let Some(actor) = finding.ancestry.first().filter(|_| entrance) {
@@ -185,7 +186,7 @@ impl Incidents {
         Some(self.groups.len() - 1)
     }
 
-    /// Makes `other` a part of the incident at `at`.
+    /// Joins `other` with the incident at `at`.
     fn merge(&mut self, at: usize, other: usize) {
         let Some(other_group) = self.groups.get_mut(other).and_then(Option::take) else {
             return;
@@ -221,7 +222,8 @@ impl Group {
         }
     }
 
-    /// The finding's processes descend from the incident's, or it is about a file of it.
+    /// Whether the finding's processes descend from the incident's, or it is about a file of the
+    /// incident.
     fn linked(&self, state: &State, links: &Links) -> bool {
         let own = |pid: &u32| {
             let process = state.processes.get(pid);
@@ -230,15 +232,15 @@ impl Group {
         links.processes.iter().any(own) || links.files.iter().any(|file| self.files.contains(file))
     }
 
-    /// A finding of it names the process `pid` that started at `started`. A pid that was given to
-    /// another process since is not the same one.
+    /// Whether a finding of it names the process `pid` that started at `started`. A later process
+    /// with that pid is another one.
     pub(super) fn names(&self, pid: u32, started: Timestamp) -> bool {
         let from = (pid, Timestamp(i64::MIN));
         let named = self.processes.range(from..).next();
         named.is_some_and(|(known, since)| *known == pid && started <= *since)
     }
 
-    /// Takes over what a repeated finding may have gained.
+    /// Adds the new facts of a repeated finding.
     fn repeat(&mut self, finding: &Finding, decisive: bool) {
         self.last = self.last.max(finding.last);
         self.decisive |= decisive;
@@ -293,8 +295,8 @@ impl Group {
     }
 }
 
-/// The files that a finding says were made or changed; not those that were read, and no programs
-/// that merely ran.
+/// The files that a finding reports as created or changed; not those that were read, and no
+/// programs that merely ran.
 pub(super) fn made(finding: &Finding) -> impl DoubleEndedIterator<Item = &Bytes> {
     let reads = finding.rule == "file.credential-read";
     let makes = finding.rule.starts_with("file.") || finding.rule.starts_with("drift.");
@@ -302,8 +304,8 @@ pub(super) fn made(finding: &Finding) -> impl DoubleEndedIterator<Item = &Bytes>
     things.filter(move |thing| makes && !reads && thing.starts_with(b"/"))
 }
 
-/// The processes and files by which a finding is joined to others. Processes of the service join
-/// nothing: everything in the container descends from them.
+/// The processes and files that join a finding to others. Processes of the service join nothing:
+/// everything in the container descends from them.
 fn links(state: &State, finding: &Finding) -> Links {
     let servers = servers(state, finding.container.as_ref());
     let container = state.container(&finding.container);
@@ -321,7 +323,7 @@ fn links(state: &State, finding: &Finding) -> Links {
     let mut processes = Vec::new();
     for (depth, ancestor) in finding.ancestry.iter().enumerate() {
         let process = state.processes.get(&ancestor.pid);
-        // The process that did it is named even when it has run since start-up.
+        // The acting process counts even when it has run since start-up.
         if service(ancestor.pid) || depth > 0 && process.is_some_and(|p| of_start_up(p)) {
             break;
         }

@@ -1,5 +1,5 @@
-//! The request that most likely brought an intruder in: the connection that a server accepted
-//! just before it started a shell or a foreign program.
+//! Finds the request by which an intruder most likely came in: the connection that a server
+//! accepted just before it started a shell or a foreign program.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use serde::Serialize;
 use crate::event::{Bytes, ContainerId, Endpoint, Timestamp};
 use crate::state::{Direction, Lineage, State};
 
-/// A connection older than this, and no longer open, explains nothing.
+/// A closed connection older than this is no explanation.
 const BEFORE: Duration = Duration::from_secs(5);
 
-/// An accepted connection just before the first deed of an incident.
+/// A connection accepted just before the first action of an incident.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Request {
     /// The peer.
@@ -21,9 +21,9 @@ pub struct Request {
     pub local: SocketAddr,
     /// Short name of the process that accepted it.
     pub server: Bytes,
-    /// When it was last seen before the deed.
+    /// When it was last seen before the action.
     pub at: Timestamp,
-    /// The accepting process is an ancestor of the deed's process; otherwise only time joins them.
+    /// The accepting process is an ancestor of the acting process; otherwise only the time fits.
     pub by_ancestor: bool,
 }
 
@@ -37,7 +37,7 @@ pub(super) fn before(
 ) -> Option<Request> {
     let process = state.processes.get(&pid);
     if process.is_some_and(|process| matches!(process.lineage, Lineage::ExecSession(_))) {
-        // Somebody came in by the engine, not by a request.
+        // A person came in through the engine, not by a request.
         return None;
     }
     let ancestors: Vec<u32> = state.ancestry(pid).map(|process| process.pid).collect();

@@ -1,25 +1,25 @@
-//! The part of an attack that a finding shows, and how strongly it speaks for a break-in.
+//! The attack stage of a finding, and how strongly it indicates a break-in.
 
 use serde::Serialize;
 
 use crate::detect::{Finding, Planted, planted};
 use crate::event::Severity;
 
-/// The part of an attack that a rule's findings show.
+/// An attack stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Stage {
-    /// Short name in the field's words, e.g. `reverse shell`.
+    /// Short name in the trade's terms, e.g. `reverse shell`.
     pub name: &'static str,
-    /// How strongly a critical finding of this stage says that somebody else controls the
+    /// How strongly a critical finding of this stage indicates that an intruder controls the
     /// container: 0 (context only) to 100.
     #[serde(skip)]
     pub weight: u32,
 }
 
-/// At least this weight: the stage alone says that the container is controlled by an intruder.
+/// From this weight on the stage alone indicates that an intruder controls the container.
 const DECISIVE: u32 = 50;
 
-/// Rules that say nothing of an intruder: their findings never belong to an incident.
+/// Rules without a stage: their findings never belong to an incident.
 const OUTSIDE: &[&str] = &[
     "drift.exec-built",
     "drift.startup",
@@ -99,9 +99,9 @@ const STAGES: &[(&str, Stage)] = &[
 
 /// The rule on differences from the image whose author is unknown.
 const SNAPSHOT: &str = "drift.snapshot";
-/// A weighty file of that rule at no special place: a program, script or library.
+/// A sensitive file of that rule at no special path: a program, script or library.
 const PLANTED: Stage = stage("dropped program", 60);
-/// One that a web server runs when it is asked for it.
+/// A file that a web server runs for a request.
 const WEB_SCRIPT: Stage = stage("web script", 60);
 
 const fn stage(name: &'static str, weight: u32) -> Stage {
@@ -109,13 +109,13 @@ const fn stage(name: &'static str, weight: u32) -> Stage {
 }
 
 impl Stage {
-    /// The stage that a finding shows; `None` where it says nothing of an intruder.
+    /// The stage of a finding; `None` without one.
     #[must_use]
     pub fn of(finding: &Finding) -> Option<Self> {
         if finding.rule != SNAPSHOT || finding.severity < Severity::High {
             return Self::of_rule(&finding.rule);
         }
-        // What was planted before watching began counts as if it had been seen.
+        // A file planted before watching began counts like one seen to be planted.
         let thing = finding.things().first();
         Some(match thing.map_or(Planted::Code, |thing| planted(thing)) {
             Planted::AsBy(rule) => return Self::of_rule(rule),
@@ -124,7 +124,7 @@ impl Stage {
         })
     }
 
-    /// The stage that findings of `rule` show.
+    /// The stage of findings of `rule`.
     #[must_use]
     fn of_rule(rule: &str) -> Option<Self> {
         if OUTSIDE.iter().any(|prefix| rule.starts_with(prefix)) {
@@ -135,7 +135,8 @@ impl Stage {
         listed.or_else(family).map(|(_, stage)| *stage)
     }
 
-    /// How much a finding of this stage adds to an incident's rank, in hundredths of a weight.
+    /// The contribution of a finding of this stage to an incident's rank, in hundredths of a
+    /// weight.
     #[must_use]
     pub(super) fn score(self, severity: Severity) -> u32 {
         let share = match severity {
@@ -148,7 +149,7 @@ impl Stage {
         self.weight * share
     }
 
-    /// A finding of this stage alone makes an intruder likely.
+    /// Whether a finding of this stage alone makes an intruder likely.
     #[must_use]
     pub(super) fn decisive(self, severity: Severity) -> bool {
         self.weight >= DECISIVE && severity >= Severity::High
@@ -162,7 +163,7 @@ pub fn sentence(stages: &[Stage], arrow: &str) -> String {
     names.join(&format!(" {arrow} "))
 }
 
-/// At least two different stages besides mere context.
+/// Whether there are at least two different stages besides mere context.
 #[must_use]
 pub fn is_chain(stages: &[Stage]) -> bool {
     stages.iter().filter(|stage| stage.weight > 0).count() > 1

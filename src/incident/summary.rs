@@ -1,4 +1,4 @@
-//! An incident as a person reads it: what happened, how bad it is, and whether it goes on.
+//! An incident as shown to people: what happened, its severity, and whether it continues.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,11 +15,11 @@ use crate::event::{
 };
 use crate::state::{ConnectionKey, Direction, FileKey, State};
 
-/// Without a running process, an open connection or a new finding for this long it has ended.
+/// Time without a running process, an open connection or a new finding after which it has ended.
 const QUIET: Duration = Duration::from_secs(300);
-/// Stages that make an incident critical when each of them is high.
+/// Number of different stages of high severity that make an incident critical.
 const CRITICAL_STAGES: usize = 3;
-/// Files that differ from the image are listed up to this number.
+/// Maximum number of listed files that differ from the image.
 const MAX_DIFFERING: usize = 64;
 
 /// Findings joined into one incident, without those that are silenced unless all are.
@@ -29,9 +29,9 @@ pub struct Incident {
     pub id: IncidentId,
     /// The container.
     pub container: ContainerId,
-    /// How bad: the worst of its findings, and critical when three different high stages meet.
+    /// Severity: that of its worst finding, and critical with three different high stages.
     pub severity: Severity,
-    /// Its rank: the more, the likelier is an intruder. Comparable between incidents only.
+    /// Its rank: the higher, the likelier is an intruder. Comparable between incidents only.
     pub rank: u32,
     /// First time of any of its findings.
     pub first: Timestamp,
@@ -44,23 +44,23 @@ pub struct Incident {
     pub stages: Vec<Stage>,
     /// Its findings, the earliest first.
     pub findings: Vec<FindingId>,
-    /// Findings that belong to it and are not listed in `findings`.
+    /// Number of its findings that are not listed in `findings`.
     pub more_findings: u64,
-    /// Findings that belong to it and are silenced, not counted when it is accepted as a whole.
+    /// Number of its silenced findings, 0 when it is accepted as a whole.
     pub silenced: u64,
-    /// Why it is accepted: the reason of the silence of its worst finding. `None` while a finding of
-    /// medium severity or above is not silenced.
+    /// Why it is accepted: the reason of the silence of its worst finding. `None` while a finding
+    /// of medium severity or above is not silenced.
     pub accepted: Option<String>,
-    /// The connection that most likely brought the intruder in.
+    /// The connection by which the intruder most likely came in.
     pub request: Option<Request>,
     /// Its processes that still run (host pids).
     pub running: Vec<u32>,
     /// Outbound connections that its processes hold open.
     pub connected: Vec<ConnectionKey>,
-    /// Files that it made or changed, without those seen removed.
+    /// Files that it created or changed, without those seen removed.
     pub files: Vec<Bytes>,
-    /// Of an incident of high severity: programs, scripts, libraries, secrets and start-up files that
-    /// the comparison with the image found beside those, by whomever; bounded.
+    /// For an incident of high severity: further programs, scripts, libraries, secrets and start-up
+    /// files that differ from the image, by any process; bounded.
     pub differing: Vec<Bytes>,
 }
 
@@ -72,8 +72,8 @@ impl Incident {
     }
 }
 
-/// What the findings alone say of an incident, without a look at processes and connections: cheap
-/// enough for every frame.
+/// The parts of an incident that follow from its findings alone, without processes and connections:
+/// cheap enough for every frame.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Assessment {
     /// As [`Incident::severity`].
@@ -104,7 +104,8 @@ impl Incidents {
         all
     }
 
-    /// The incidents whose findings of medium severity or above are all silenced, in the same order.
+    /// The incidents whose findings of medium severity or above are all silenced, in the same
+    /// order.
     #[must_use]
     pub fn accepted(&self, state: &State, detector: &Detector) -> Vec<Incident> {
         let alive = alive(state);
@@ -127,7 +128,7 @@ impl Incidents {
         }
     }
 
-    /// How many incidents there are that are not silenced, of one container or of all.
+    /// The number of incidents that are not silenced, of one container or of all.
     #[must_use]
     pub fn count(&self, detector: &Detector, container: Option<&ContainerId>) -> usize {
         let wanted = |group: &&Group| container.is_none_or(|id| group.container == *id);
@@ -185,8 +186,8 @@ fn accept(
     grave.then(|| describe(state, detector, alive, group, &findings, Some(reason)))?
 }
 
-/// The findings of an incident that are not silenced, the earliest first; `None` when nothing of
-/// medium severity or above is among them: what is low does not make an incident by itself.
+/// The findings of an incident that are not silenced, the earliest first; `None` when none of them
+/// is of medium severity or above: those do not make an incident.
 fn open<'a>(detector: &'a Detector, group: &Group) -> Option<Vec<&'a Finding>> {
     let mut findings = members(detector, group);
     findings.retain(|finding| finding.silenced.is_none());
@@ -270,7 +271,7 @@ fn exists(state: &State, container: &ContainerId) -> bool {
     state.containers.get(container).is_some_and(|c| c.running)
 }
 
-/// The stages by their first time; context is named only where there is nothing else.
+/// The stages by their first time; context is named only if there is nothing else.
 fn stages(findings: &[&Finding]) -> Vec<Stage> {
     let mut stages: Vec<Stage> = Vec::new();
     for finding in findings {
@@ -284,8 +285,8 @@ fn stages(findings: &[&Finding]) -> Vec<Stage> {
     stages
 }
 
-/// Severity and rank. Each stage counts once, by its worst finding: a hundred alike findings do not
-/// outrank a chain of different ones.
+/// Severity and rank. Each stage counts once, by its worst finding: a hundred similar findings do
+/// not outrank a chain of different ones.
 fn grade(findings: &[&Finding]) -> (Severity, u32) {
     let mut worst: BTreeMap<&str, (Severity, u32)> = BTreeMap::new();
     for finding in findings {
@@ -316,7 +317,8 @@ fn running(state: &State, alive: &Alive<'_>, group: &Group) -> Vec<u32> {
     of_container
         .filter(|pid| {
             let mut ancestry = state.ancestry(*pid);
-            // A program among its files is its own, though it started before watching began.
+            // A running program among its files belongs to it, even if it started before watching
+            // began.
             ancestry.any(|process| {
                 let foreign = process.file.origin() != Origin::Image;
                 group.names(process.pid, process.started)
@@ -333,7 +335,7 @@ fn connected(state: &State, group: &Group, running: &[u32]) -> Vec<ConnectionKey
     rows.map(|(key, _)| key.clone()).collect()
 }
 
-/// Weighty files that differ from the image, beside those that are known to be the incident's.
+/// Sensitive files that differ from the image, beside the incident's known files.
 fn differing(state: &State, container: &ContainerId, known: &[Bytes]) -> Vec<Bytes> {
     let container = state.containers.get(container);
     let scan = container.and_then(|container| container.scan());

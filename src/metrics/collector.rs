@@ -1,4 +1,4 @@
-//! The metrics as they are now.
+//! Computes the current metrics.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,19 +17,19 @@ use crate::core::Core;
 use crate::event::Severity;
 use crate::sink::SinkBoard;
 
-/// Containers with metrics of their own; further ones are counted.
+/// Maximum number of containers with metrics of their own; further ones are counted.
 pub(super) const MAX_CONTAINERS: usize = 1_000;
-/// Characters of a label that a container chose.
+/// Maximum length of a label from a container.
 const MAX_LABEL: usize = 200;
 
-/// Where metrics are computed from.
+/// The sources of the metrics.
 #[derive(Clone)]
 pub struct MetricsSource {
     /// State and findings.
     pub core: Arc<Mutex<Core>>,
-    /// Events as they came.
+    /// Counts of events.
     pub events: Arc<EventCounts>,
-    /// Who is told what is found.
+    /// The sinks.
     pub sinks: SinkBoard,
 }
 
@@ -40,7 +40,7 @@ impl fmt::Debug for MetricsSource {
 }
 
 impl MetricsSource {
-    /// All metrics in the text format of Prometheus, which tools read that know no OpenMetrics.
+    /// All metrics in the text format of Prometheus, for tools without OpenMetrics.
     ///
     /// # Errors
     /// As [`MetricsSource::text`].
@@ -61,8 +61,8 @@ impl MetricsSource {
     }
 }
 
-/// OpenMetrics as the older format: there a counter is described by the name of its samples, and
-/// units and the end are not told.
+/// OpenMetrics converted to the older format: there a counter is described by the name of its
+/// samples, and units and the end mark are left out.
 fn classic(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut described = None;
@@ -152,7 +152,7 @@ fn single(value: f64) -> MetricSamples {
     vec![(Vec::new(), value)]
 }
 
-/// A label that a container chose: bounded, without what ends a label.
+/// A label from a container: bounded, without characters that end a label.
 fn label(text: &str) -> String {
     let text = text.chars().take(MAX_LABEL);
     text.map(|c| match c {
@@ -213,17 +213,17 @@ fn of_core(core: &Core, out: &mut MetricWriter<'_, '_>) -> fmt::Result {
         ),
         (
             "hullwatch_evicted_entries",
-            "Entries that left a full table",
+            "Entries dropped from full tables",
             totals.evicted,
         ),
         (
             "hullwatch_findings_not_kept",
-            "Findings beyond the bound of all findings",
+            "Findings dropped because there were too many",
             core.detector.untold(),
         ),
         (
             "hullwatch_incidents_not_kept",
-            "Findings that would have begun an incident beyond the bound",
+            "Findings that would have begun an incident when there were too many",
             core.incidents.not_kept(),
         ),
     ] {
@@ -278,7 +278,7 @@ fn of_core(core: &Core, out: &mut MetricWriter<'_, '_>) -> fmt::Result {
 fn of_containers(core: &Core, out: &mut MetricWriter<'_, '_>) -> fmt::Result {
     let running = core.state.containers.values().filter(|c| c.running);
     let count = running.clone().count();
-    let help = "Containers that run";
+    let help = "Running containers";
     out.gauge(
         "hullwatch_containers",
         help,
@@ -286,7 +286,7 @@ fn of_containers(core: &Core, out: &mut MetricWriter<'_, '_>) -> fmt::Result {
         single(number(count as u64)),
     )?;
     let left_out = count.saturating_sub(MAX_CONTAINERS) as u64;
-    let help = "Containers that run and have no metrics of their own, since there are too many";
+    let help = "Running containers without metrics of their own, since there are too many";
     out.gauge(
         "hullwatch_containers_left_out",
         help,
@@ -321,7 +321,7 @@ fn of_containers(core: &Core, out: &mut MetricWriter<'_, '_>) -> fmt::Result {
     out.gauge("hullwatch_container_tasks", help, None, tasks)
 }
 
-/// What hullwatch itself uses, by the names that Prometheus clients use.
+/// hullwatch's own usage, by the usual names of Prometheus clients.
 fn own_cost(out: &mut MetricWriter<'_, '_>) -> fmt::Result {
     let Some(own) = procfs::process::Process::myself()
         .and_then(|own| own.stat())
@@ -409,8 +409,8 @@ mod tests {
             .write_all(text.as_bytes())
             .unwrap();
         let output = tool.wait_with_output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{said}");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{stderr}");
     }
 
     #[test]

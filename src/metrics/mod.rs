@@ -1,8 +1,8 @@
-//! What hullwatch counts, for Prometheus: events, losses, findings, incidents, what containers use,
-//! what was told, and what hullwatch itself costs.
+//! What hullwatch counts, for Prometheus: events, losses, findings, incidents, the usage of
+//! containers, deliveries to sinks, and hullwatch's own usage.
 //!
-//! Everything is computed from the core when it is asked for; only events are counted by their type
-//! as they come. Labels are bounded: types and rules are the program's own, containers at most
+//! All metrics are computed from the core for each request; only events are counted by type as they
+//! come. Labels are bounded: types and rules are the program's own, containers at most
 //! [`MAX_CONTAINERS`](collector::MAX_CONTAINERS).
 
 mod collector;

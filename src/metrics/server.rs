@@ -18,31 +18,30 @@ use tokio::sync::Semaphore;
 use super::collector::MetricsSource;
 use crate::system;
 
-/// Connections at once; further ones wait.
+/// Maximum number of connections at once; further ones wait.
 const MOST: usize = 8;
-/// How long one connection may take.
+/// Time limit of one connection.
 const TIME: Duration = Duration::from_secs(10);
 /// The media type of OpenMetrics.
 const OPEN: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// The media type of Prometheus' own format.
 const CLASSIC: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// An address that is taken, and not answered yet.
+/// A bound address that is not served yet.
 #[derive(Debug)]
 pub struct MetricsServer(TcpListener);
 
 impl MetricsServer {
-    /// Takes the address.
+    /// Binds the address.
     ///
-    /// # Errors
-    /// When it cannot be had.
+    /// # Errors When it cannot be bound.
     pub fn bind(address: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         Ok(Self(listener))
     }
 
-    /// The address that was taken.
+    /// The bound address.
     ///
     /// # Errors
     /// When the system does not know it.
@@ -50,7 +49,7 @@ impl MetricsServer {
         self.0.local_addr()
     }
 
-    /// Answers from now on, on a thread of its own that ends with the program.
+    /// Serves requests on a thread of its own that ends with the program.
     ///
     /// # Errors
     /// When the thread cannot be started.
@@ -61,10 +60,10 @@ impl MetricsServer {
         std::thread::Builder::new()
             .name("metrics".to_owned())
             .spawn(move || {
-                // It needs no right that watching needs.
+                // It needs none of the rights that watching needs.
                 let _ = system::keep_capabilities(CapabilitySet::empty());
                 if let Err(error) = runtime.block_on(serve(self.0, Arc::new(source))) {
-                    tracing::error!(%error, "metrics are no longer answered");
+                    tracing::error!(%error, "metrics are no longer served");
                 }
             })?;
         Ok(())
@@ -80,9 +79,9 @@ async fn serve(listener: TcpListener, source: Arc<MetricsSource>) -> io::Result<
         };
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
-            // The other side left, or files are short for a moment.
+            // The client disconnected, or file descriptors are short for a moment.
             Err(error) => {
-                tracing::debug!(%error, "metrics: no connection");
+                tracing::debug!(%error, "metrics: accepting a connection failed");
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
@@ -97,7 +96,7 @@ async fn serve(listener: TcpListener, source: Arc<MetricsSource>) -> io::Result<
                 .timer(TokioTimer::new())
                 .keep_alive(false)
                 .serve_connection(TokioIo::new(stream), answer);
-            // Whoever is slow, or leaves, has no metrics.
+            // A client that is slow, or disconnects, gets no metrics.
             let _ = tokio::time::timeout(TIME, connection).await;
             drop(place);
         });

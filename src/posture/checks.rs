@@ -1,14 +1,14 @@
-//! What a check looks at, and how its result is made.
+//! The input of a check, and how its result is made.
 
 use super::result::{CheckResult, PostureOutcome};
 use crate::baseline::{Baseline, Facet, ItemField, LearningSource};
 use crate::event::{ContainerInfo, Severity, escape};
 
-/// What a check looks at.
+/// The input of a check.
 pub(super) struct CheckedContainer<'a> {
-    /// What is known of the container.
+    /// The container's facts.
     pub(super) info: &'a ContainerInfo,
-    /// What was learned of it.
+    /// The learned items.
     pub(super) used: Option<&'a Baseline>,
 }
 
@@ -18,7 +18,7 @@ impl CheckedContainer<'_> {
         !self.info.image.is_empty() || self.info.created.is_some()
     }
 
-    /// How long it was watched, for people; `None` when nothing was learned.
+    /// The observation time as text; `None` when nothing was learned.
     pub(super) fn watched(&self) -> Option<String> {
         let used = self.used?;
         let sum = |of: fn(&LearningSource) -> u64| used.sources.values().map(of).sum::<u64>();
@@ -42,7 +42,7 @@ impl CheckedContainer<'_> {
         values
     }
 
-    /// A result: failed or passed where the container's facts are known.
+    /// A result: failed or passed if the container's facts are known.
     pub(super) fn result(
         &self,
         (id, cis, severity): (&'static str, &'static str, Severity),
@@ -66,8 +66,8 @@ impl CheckedContainer<'_> {
         }
     }
 
-    /// As [`Self::result`], where `/proc` shows what is in force: that decides, not what was
-    /// declared.
+    /// Like [`Self::result`], where `/proc` shows the setting in force: that decides, not the
+    /// declaration.
     pub(super) fn in_force(
         &self,
         check: (&'static str, &'static str, Severity),

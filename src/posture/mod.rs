@@ -1,6 +1,6 @@
-//! What a container may do, beside what it was seen to do: checks with their CIS numbers.
+//! Checks the rights of a container against its observed behavior, with CIS numbers.
 //!
-//! Pure: facts of a container and what was learned of it in, results out.
+//! Pure: facts of a container and its learned items in, results out.
 
 mod checks;
 mod namespaces;
@@ -16,7 +16,7 @@ use crate::baseline::Baseline;
 use crate::event::ContainerInfo;
 use checks::CheckedContainer;
 
-/// The results of all checks of a container. `used` is what was learned of it meanwhile.
+/// The results of all checks of a container. `used` are the items learned of it.
 #[must_use]
 pub fn posture(info: &ContainerInfo, used: Option<&Baseline>) -> Vec<CheckResult> {
     let subject = CheckedContainer { info, used };

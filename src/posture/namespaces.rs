@@ -1,4 +1,4 @@
-//! Checks of what a container shares with the host: namespaces, directories, engine sockets, ports.
+//! Checks of resources shared with the host: namespaces, directories, engine sockets, ports.
 
 use super::checks::{CheckedContainer, list};
 use super::result::CheckResult;
@@ -38,7 +38,7 @@ fn is_sensitive(mount: &Mount) -> bool {
                 .strip_prefix(*dir)
                 .is_some_and(|rest| rest.starts_with(b"/"))
     };
-    // Volumes lie below the engine's directory and are the container's own.
+    // Volumes are below the engine's directory and belong to the container.
     bind && !is_socket(mount) && (source == b"/" || SENSITIVE.iter().any(at_or_below))
 }
 

@@ -8,11 +8,11 @@ use crate::event::Severity;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PostureOutcome {
-    /// The container has not what the check is about.
+    /// The container lacks the tested property.
     Pass,
-    /// It has.
+    /// It has the property.
     Fail,
-    /// What decides it is not known.
+    /// The deciding facts are not known.
     Unknown,
 }
 
@@ -35,14 +35,14 @@ pub struct CheckResult {
     pub id: &'static str,
     /// Its number in the CIS Docker Benchmark; empty without one.
     pub cis: &'static str,
-    /// How bad a failure is.
+    /// Severity of a failure.
     pub severity: Severity,
-    /// How it ended.
+    /// The outcome.
     pub outcome: PostureOutcome,
     /// What the container was started with, escaped.
     pub declared: String,
-    /// What is in force for its init, escaped; empty where that is not known or not looked at.
+    /// The setting in force for its init, escaped; empty if it is not known or not examined.
     pub effective: String,
-    /// What it was seen to use of it, escaped; empty where nothing was looked at.
+    /// The observed use, escaped; empty if nothing was observed.
     pub used: String,
 }

@@ -37,7 +37,7 @@ fn capability_names(bits: u64) -> Vec<String> {
         .collect()
 }
 
-/// How many a container's processes may have.
+/// The number of capabilities that a container's processes may have.
 fn of_all(confinement: &Confinement) -> String {
     let count = confinement.bounding.count_ones();
     format!("{count} of {}", CAPABILITIES.len())
@@ -73,7 +73,7 @@ pub(super) fn check(s: &CheckedContainer<'_>) -> Vec<CheckResult> {
     let confined = s.info.confinement.as_ref();
     let bounding = confined.map(|c| capability_names(c.bounding));
     let declared_count = format!("{} granted", granted.len());
-    // What a process may have, as the kernel says; else what follows from the options.
+    // The capabilities of a process, by the kernel; else by the options.
     let granted = bounding.clone().unwrap_or(granted);
     let beyond = bounding.as_ref().map(|all| {
         let beyond = all.iter().filter(|name| !DEFAULT.contains(&name.as_str()));
@@ -131,7 +131,7 @@ pub(super) fn check(s: &CheckedContainer<'_>) -> Vec<CheckResult> {
         ),
         s.in_force(
             ("caps-unused", "5.4", Severity::Low),
-            // Without a watch nothing says that one is not used.
+            // Without observation a capability cannot be called unused.
             confined.map(|c| (watched.is_some() && !unused.is_empty(), of_all(c))),
             (
                 watched.is_some() && !security.privileged && !unused.is_empty(),

@@ -1,16 +1,17 @@
-//! Which containers on this host can reach which others, and which do: container × container × port.
+//! Which containers on this host can reach which others, and which do: container × container ×
+//! port.
 
 use serde::Serialize;
 
 use crate::baseline::{Baseline, Facet, ItemField};
 use crate::event::{ContainerInfo, escape};
 
-/// A container, as it is looked at for its neighbours.
+/// A container as input of the comparison with its neighbours.
 #[derive(Debug, Clone, Copy)]
 pub struct Neighbour<'a> {
-    /// What is known of it.
+    /// Its facts.
     pub info: &'a ContainerInfo,
-    /// What was learned of it.
+    /// Its learned items.
     pub used: Option<&'a Baseline>,
 }
 
@@ -19,17 +20,17 @@ pub struct Neighbour<'a> {
 pub struct ReachablePort {
     /// The containers that can reach it, escaped.
     pub from: String,
-    /// Whose port it is, escaped.
+    /// The container with the port, escaped.
     pub to: String,
     /// The port with its transport, e.g. `5432/tcp`.
     pub port: String,
-    /// A network that both are on, escaped.
+    /// A network of both, escaped.
     pub network: String,
-    /// It was seen to connect there.
+    /// A connection was observed.
     pub used: bool,
 }
 
-/// The networks that containers share; on `none` there is nobody.
+/// The networks that containers share; `none` connects nobody.
 fn shared<'a>(a: &'a ContainerInfo, b: &ContainerInfo) -> Option<&'a str> {
     let host = |info: &ContainerInfo| info.security.network_mode == "host";
     if host(a) && host(b) {

@@ -1,5 +1,5 @@
-//! Answers to name queries over TCP: puts the segments of each connection together again, within
-//! bounds. The sender wrote everything here, and need not speak DNS.
+//! DNS answers over TCP: reassembles the segments of each connection, within bounds. The sender
+//! controls every byte, and need not speak DNS.
 
 use std::time::Duration;
 
@@ -11,47 +11,47 @@ use super::convert::dns::{self, Segment};
 use super::{Observation, Observed};
 use crate::event::{Kind, Timestamp};
 
-/// Connections followed at once. One more makes room at the cost of the cgroup that has most.
+/// Maximum number of connections. When there are more, a connection of the cgroup with most is
+/// dropped.
 const MAX_STREAMS: usize = 256;
-/// Bytes and segments of a connection that wait for an earlier one.
+/// Maximum bytes and segments of a connection that wait for an earlier one.
 const MAX_AHEAD_BYTES: usize = 16 << 10;
 const MAX_AHEAD: usize = 64;
-/// A missing segment is taken for lost after this long, an answer that does not go on for cut.
+/// Time after which a missing segment counts as lost, and an incomplete answer as cut.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How often is looked for them.
+/// Interval of the check for overdue ones.
 const PERIOD: Duration = Duration::from_secs(1);
 /// A length precedes each message.
 const LENGTH: usize = 2;
-/// Bytes of a header, the least a message has.
+/// Bytes of a header, the minimum of a message.
 const HEADER: usize = 12;
 
-/// A segment, and whose it is.
+/// A segment with its owner.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Piece<'a> {
-    /// When it came.
+    /// Time of arrival.
     pub(super) ts: Timestamp,
-    /// Of the container.
+    /// Cgroup of the container.
     pub(super) cgroup: u64,
-    /// Who connected; 0 when not known.
+    /// Host pid of the connecting process; 0 when not known.
     pub(super) pid: u32,
-    /// The same in its own namespace.
+    /// Its pid in its own namespace.
     pub(super) nspid: u32,
     pub(super) segment: Segment<'a>,
 }
 
-/// The connections that are followed.
+/// The followed connections.
 #[derive(Default)]
 pub(super) struct DnsStreams {
     streams: FxHashMap<u64, DnsStream>,
-    /// When to look for what is overdue again.
+    /// Time of the next check for overdue ones.
     look: Option<Timestamp>,
 }
 
 impl DnsStreams {
-    /// Takes a segment, and gives the answers that it completes to `sink`.
+    /// Adds a segment, and passes the answers that it completes to `sink`.
     ///
-    /// # Errors
-    /// For a message that is not what it claims to be.
+    /// # Errors For an invalid message.
     pub(super) fn take(
         &mut self,
         piece: &Piece<'_>,
@@ -61,12 +61,12 @@ impl DnsStreams {
         let (cookie, ends) = (segment.cookie, segment.ends);
         let known = self.streams.contains_key(&cookie);
         if !known && !segment.begins && (ends || segment.total == 0) {
-            // Of a connection of which nothing was worth following.
+            // A segment of a connection that is not followed.
             return Ok(());
         }
-        let mut told = Ok(());
+        let mut result = Ok(());
         if !known && self.streams.len() >= MAX_STREAMS {
-            told = self.make_room(sink);
+            result = self.make_room(sink);
         }
         let stream = self
             .streams
@@ -78,45 +78,44 @@ impl DnsStreams {
         } else {
             self.look.get_or_insert(piece.ts);
         }
-        told.and(taken)
+        result.and(taken)
     }
 
-    /// Gives up what waits for too long: a begun answer is reported as cut.
+    /// Drops overdue segments: an incomplete answer is reported as cut.
     ///
-    /// # Errors
-    /// When not even the question of one came.
+    /// # Errors When not even its question arrived.
     pub(super) fn overdue(
         &mut self,
         now: Timestamp,
         sink: &mut dyn FnMut(Observed),
     ) -> Result<(), ConvertError> {
-        let mut told = Ok(());
+        let mut result = Ok(());
         if self.look.is_none_or(|look| now < look) {
-            return told;
+            return result;
         }
         self.look = (!self.streams.is_empty()).then(|| now.plus(PERIOD));
         for stream in self.streams.values_mut().filter(|stream| stream.waits()) {
             if now.since(stream.since) >= PATIENCE {
-                told = told.and(stream.give_up(sink));
+                result = result.and(stream.give_up(sink));
             }
         }
         self.streams.retain(|_, stream| !stream.ended);
-        told
+        result
     }
 
-    /// Tells what was begun; the end of watching.
+    /// Reports incomplete answers when watching ends.
     ///
     /// # Errors
     /// As [`Self::overdue`].
     pub(super) fn finish(&mut self, sink: &mut dyn FnMut(Observed)) -> Result<(), ConvertError> {
-        let mut told = Ok(());
+        let mut result = Ok(());
         for (_, mut stream) in self.streams.drain() {
-            told = told.and(stream.finish(sink));
+            result = result.and(stream.finish(sink));
         }
-        told
+        result
     }
 
-    /// Forgets the connection that was silent for longest of those of the cgroup with most.
+    /// Drops the connection that was silent for longest, of those of the cgroup with most.
     fn make_room(&mut self, sink: &mut dyn FnMut(Observed)) -> Result<(), ConvertError> {
         let mut of_cgroup: FxHashMap<u64, usize> = FxHashMap::default();
         for stream in self.streams.values() {
@@ -137,12 +136,12 @@ impl DnsStreams {
     }
 }
 
-/// Where in the stream of messages a connection is.
+/// The position in the stream of messages.
 #[derive(Debug, PartialEq)]
 enum Framing {
     /// In a message, or between two.
     Known,
-    /// Not known: a segment that looks like the begin of an answer is waited for.
+    /// Unknown: waits for a segment that looks like the beginning of an answer.
     Lost,
 }
 
@@ -154,20 +153,20 @@ struct DnsStream {
     framing: Framing,
     /// Number of the next byte.
     next: u32,
-    /// The message under way, its length in front: no more than is read of a message.
+    /// The current message after its length, up to the maximum that is parsed.
     message: Vec<u8>,
-    /// Bytes of it that came, those that were not kept included.
+    /// Number of its bytes that arrived, including those that were not kept.
     passed: usize,
-    /// Some bytes of it never came: what follows them is not kept.
+    /// Some of its bytes never arrived: the bytes after them are not kept.
     hole: bool,
-    /// Segments that came too early.
+    /// Segments that arrived too early.
     ahead: Vec<Early>,
     /// The time of its latest segment.
     since: Timestamp,
     ended: bool,
 }
 
-/// A segment that came before an earlier one.
+/// A segment that arrived before an earlier one.
 struct Early {
     seq: u32,
     total: u32,
@@ -197,7 +196,7 @@ impl DnsStream {
         }
     }
 
-    /// Something is under way, or came too early.
+    /// Whether a message is incomplete, or segments wait.
     fn waits(&self) -> bool {
         self.passed > 0 || !self.ahead.is_empty()
     }
@@ -226,22 +225,23 @@ impl DnsStream {
             }
             return self.skip_to_ahead(sink);
         }
-        let told = self.segment(
+        let result = self.segment(
             segment.seq,
             segment.bytes,
             segment.total,
             segment.ends,
             sink,
         );
-        told.and(self.catch_up(sink))
+        result.and(self.catch_up(sink))
     }
 
-    /// How far a sequence number is ahead of the next byte; negative when it came before.
+    /// Distance of a sequence number to the next byte; negative when it is earlier.
     fn place_of(&self, seq: u32) -> i32 {
         seq.wrapping_sub(self.next).cast_signed()
     }
 
-    /// Takes a segment that does not begin behind the next byte. Its `total` bytes begin with `bytes`.
+    /// Adds a segment that does not begin after the next byte. Its `total` bytes begin with
+    /// `bytes`.
     fn segment(
         &mut self,
         seq: u32,
@@ -250,7 +250,7 @@ impl DnsStream {
         ends: bool,
         sink: &mut dyn FnMut(Observed),
     ) -> Result<(), ConvertError> {
-        let told = if self.framing == Framing::Lost {
+        let result = if self.framing == Framing::Lost {
             self.next = seq.wrapping_add(total);
             if begins_answer(bytes, total) {
                 self.framing = Framing::Known;
@@ -259,7 +259,7 @@ impl DnsStream {
                 Ok(())
             }
         } else {
-            // What came before is not taken twice.
+            // Bytes that arrived before are not added twice.
             let old = self.next.wrapping_sub(seq);
             if old < total {
                 let kept = bytes.get(old as usize..).unwrap_or_default();
@@ -270,12 +270,12 @@ impl DnsStream {
             }
         };
         if ends && seq.wrapping_add(total) == self.next {
-            return told.and(self.finish(sink));
+            return result.and(self.finish(sink));
         }
-        told
+        result
     }
 
-    /// Takes the next `total` bytes of the stream, of which the first are `bytes`.
+    /// Adds the next `total` bytes of the stream, of which the first are `bytes`.
     fn bytes(
         &mut self,
         mut bytes: &[u8],
@@ -283,9 +283,9 @@ impl DnsStream {
         sink: &mut dyn FnMut(Observed),
     ) -> Result<(), ConvertError> {
         let mut missing = total as usize - bytes.len().min(total as usize);
-        let mut told = Ok(());
+        let mut result = Ok(());
         while !bytes.is_empty() && self.framing == Framing::Known {
-            // Of the length first, then of the message.
+            // First to the length, then to the message.
             let wanted = self.length().unwrap_or(LENGTH) - self.passed;
             let (now, later) = bytes.split_at(wanted.min(bytes.len()));
             bytes = later;
@@ -294,31 +294,31 @@ impl DnsStream {
                 let room = (LENGTH + MESSAGE_MAX).saturating_sub(self.message.len());
                 self.message.extend_from_slice(&now[..now.len().min(room)]);
             }
-            told = told.and(self.complete(sink));
+            result = result.and(self.complete(sink));
         }
         while missing > 0 && self.framing == Framing::Known {
             self.hole = true;
             let Some(length) = self.length() else {
-                // Where the next message begins is not known any more.
+                // The beginning of the next message is not known any more.
                 self.lose();
                 break;
             };
             let now = (length - self.passed).min(missing);
             missing -= now;
             self.passed += now;
-            told = told.and(self.complete(sink));
+            result = result.and(self.complete(sink));
         }
-        told
+        result
     }
 
-    /// Bytes of the message under way and of its length; `None` while that did not come.
+    /// Size of the current message and its length field; `None` until that has arrived.
     fn length(&self) -> Option<usize> {
         let length = self.message.first_chunk::<LENGTH>()?;
         Some(LENGTH + usize::from(u16::from_be_bytes(*length)))
     }
 
-    /// Tells the message under way when all of it came. What is no answer to one question may be
-    /// anything, and its length no length.
+    /// Reports the current message when it is complete. A message that is not an answer to one
+    /// question may be anything, and its length field no length.
     fn complete(&mut self, sink: &mut dyn FnMut(Observed)) -> Result<(), ConvertError> {
         let Some(length) = self.length() else {
             return Ok(());
@@ -332,11 +332,11 @@ impl DnsStream {
         if self.passed < length {
             return Ok(());
         }
-        self.tell(sink)
+        self.report(sink)
     }
 
-    /// Tells the message under way as far as it came, and forgets it.
-    fn tell(&mut self, sink: &mut dyn FnMut(Observed)) -> Result<(), ConvertError> {
+    /// Reports the received part of the current message, and drops it.
+    fn report(&mut self, sink: &mut dyn FnMut(Observed)) -> Result<(), ConvertError> {
         let message = std::mem::take(&mut self.message);
         (self.passed, self.hole) = (0, false);
         let message = message.get(LENGTH..).unwrap_or_default();
@@ -353,16 +353,16 @@ impl DnsStream {
         Ok(())
     }
 
-    /// Where messages begin is not known any more.
+    /// The beginnings of messages are not known any more.
     fn lose(&mut self) {
         self.framing = Framing::Lost;
         self.message = Vec::new();
         (self.passed, self.hole) = (0, false);
     }
 
-    /// Takes the segments that came too early and whose turn it is.
+    /// Adds the early segments that are next in order.
     fn catch_up(&mut self, sink: &mut dyn FnMut(Observed)) -> Result<(), ConvertError> {
-        let mut told = Ok(());
+        let mut result = Ok(());
         while !self.ended {
             let turn =
                 |early: &Early| self.framing == Framing::Lost || self.place_of(early.seq) <= 0;
@@ -370,12 +370,13 @@ impl DnsStream {
                 break;
             };
             let early = self.ahead.remove(at);
-            told = told.and(self.segment(early.seq, &early.bytes, early.total, early.ends, sink));
+            result =
+                result.and(self.segment(early.seq, &early.bytes, early.total, early.ends, sink));
         }
-        told
+        result
     }
 
-    /// Takes what is missing before the earliest of the segments ahead for lost.
+    /// Counts the bytes before the earliest of the waiting segments as lost.
     fn skip_to_ahead(&mut self, sink: &mut dyn FnMut(Observed)) -> Result<(), ConvertError> {
         let Some(gap) = self
             .ahead
@@ -387,37 +388,37 @@ impl DnsStream {
         };
         let gap = u32::try_from(gap).unwrap_or(0);
         self.next = self.next.wrapping_add(gap);
-        let told = if self.passed == 0 {
+        let result = if self.passed == 0 {
             self.lose();
             Ok(())
         } else {
             self.bytes(&[], gap, sink)
         };
-        told.and(self.catch_up(sink))
+        result.and(self.catch_up(sink))
     }
 
-    /// What is missing did not come in time.
+    /// The missing bytes did not arrive in time.
     fn give_up(&mut self, sink: &mut dyn FnMut(Observed)) -> Result<(), ConvertError> {
-        let mut told = Ok(());
+        let mut result = Ok(());
         while !self.ahead.is_empty() && !self.ended {
-            told = told.and(self.skip_to_ahead(sink));
+            result = result.and(self.skip_to_ahead(sink));
         }
-        told.and(self.cut(sink))
+        result.and(self.cut(sink))
     }
 
-    /// Tells the message under way as far as it came, which is then marked as cut.
+    /// Reports the received part of the current message, marked as cut.
     fn cut(&mut self, sink: &mut dyn FnMut(Observed)) -> Result<(), ConvertError> {
         if self.passed == 0 {
             return Ok(());
         }
         let message = self.message.get(LENGTH..).unwrap_or_default();
-        let told = match dns::is_answer(message) {
-            Some(true) => self.tell(sink),
-            // Too little to be taken for DNS.
+        let result = match dns::is_answer(message) {
+            Some(true) => self.report(sink),
+            // Too short to be recognised as DNS.
             _ => Ok(()),
         };
         self.lose();
-        told
+        result
     }
 
     /// The stream ends.
@@ -428,7 +429,7 @@ impl DnsStream {
     }
 }
 
-/// Whether a segment looks like the begin of an answer, or like its length alone.
+/// Whether a segment looks like the beginning of an answer, or like its length alone.
 fn begins_answer(bytes: &[u8], total: u32) -> bool {
     let Some(length) = bytes.first_chunk::<LENGTH>() else {
         return false;

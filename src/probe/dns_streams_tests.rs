@@ -39,13 +39,13 @@ fn framed(message: &[u8]) -> Vec<u8> {
 #[derive(Default)]
 struct Watched {
     streams: DnsStreams,
-    told: Vec<Dns>,
+    reported: Vec<Dns>,
     bad: Vec<ConvertError>,
     now: i64,
 }
 
 impl Watched {
-    /// A connection of which the begin was seen.
+    /// A connection whose beginning was seen.
     fn connected() -> Self {
         let mut watched = Self::default();
         watched.segment(1, BEGIN, &[], (true, false), 0);
@@ -68,8 +68,8 @@ impl Watched {
                 total: u32::try_from(bytes.len()).unwrap() + missing,
             },
         };
-        let told = &mut self.told;
-        let taken = self.streams.take(&piece, &mut |seen| push(told, seen));
+        let reported = &mut self.reported;
+        let taken = self.streams.take(&piece, &mut |seen| push(reported, seen));
         self.bad.extend(taken.err());
     }
 
@@ -81,27 +81,27 @@ impl Watched {
 
     fn later(&mut self, seconds: i64) {
         self.now += seconds * SECOND;
-        let told = &mut self.told;
+        let reported = &mut self.reported;
         let done = self
             .streams
-            .overdue(Timestamp(self.now), &mut |seen| push(told, seen));
+            .overdue(Timestamp(self.now), &mut |seen| push(reported, seen));
         self.bad.extend(done.err());
     }
 
     fn names(&self) -> Vec<(String, usize, bool)> {
-        self.told
+        self.reported
             .iter()
             .map(|dns| (dns.name.escaped().to_string(), dns.addresses.len(), dns.cut))
             .collect()
     }
 }
 
-fn push(told: &mut Vec<Dns>, observed: Observed) {
+fn push(reported: &mut Vec<Dns>, observed: Observed) {
     assert_eq!((observed.pid, observed.nspid), (5, 1));
     let Observation::Event(Kind::Dns(dns)) = observed.fact else {
         panic!("{observed:?}");
     };
-    told.push(*dns);
+    reported.push(*dns);
 }
 
 fn whole(name: &str, addresses: usize) -> (String, usize, bool) {
@@ -113,10 +113,10 @@ fn the_length_comes_in_a_segment_of_its_own() {
     let stream = message("a.test", 2);
     let mut seen = Watched::connected();
     seen.part(&stream, 0, 2);
-    assert!(seen.told.is_empty());
+    assert!(seen.reported.is_empty());
     seen.part(&stream, 2, stream.len());
     assert_eq!(seen.names(), [whole("a.test", 2)]);
-    // Also where the connection was there before watching began.
+    // Also for a connection that existed before watching began.
     let mut seen = Watched::default();
     seen.part(&stream, 0, 2);
     seen.part(&stream, 2, stream.len());
@@ -159,14 +159,14 @@ fn a_segment_that_never_comes_cuts_one_answer() {
     let mut seen = Watched::connected();
     seen.part(&stream, 0, 60);
     seen.part(&stream, 90, stream.len());
-    assert!(seen.told.is_empty());
+    assert!(seen.reported.is_empty());
     seen.later(1);
-    assert!(seen.told.is_empty(), "it may still come");
+    assert!(seen.reported.is_empty(), "it may still come");
     seen.later(6);
     assert_eq!(seen.names()[0].0, "a.test");
-    assert!(seen.told[0].cut && seen.told[0].addresses.len() < 9);
+    assert!(seen.reported[0].cut && seen.reported[0].addresses.len() < 9);
     assert_eq!(seen.names()[1..], [whole("b.test", 9)]);
-    // What did not fit into the record is missing alike.
+    // The bytes that did not fit into the record are missing as well.
     let stream = message("a.test", 9);
     let mut seen = Watched::connected();
     seen.segment(
@@ -184,7 +184,7 @@ fn a_segment_that_never_comes_cuts_one_answer() {
         0,
     );
     assert_eq!(seen.names()[1..], [whole("b.test", 1)]);
-    assert!(seen.told[0].cut);
+    assert!(seen.reported[0].cut);
 }
 
 #[test]
@@ -197,12 +197,12 @@ fn an_answer_that_does_not_go_on_is_told_as_cut() {
             0 => seen.later(6),
             1 => seen.segment(1, BEGIN.wrapping_add(90), &[], (false, true), 0),
             _ => {
-                let told = &mut seen.told;
-                seen.streams.finish(&mut |one| push(told, one)).unwrap();
+                let reported = &mut seen.reported;
+                seen.streams.finish(&mut |one| push(reported, one)).unwrap();
             }
         }
-        assert_eq!(seen.told.len(), 1);
-        assert!(seen.told[0].cut && seen.told[0].name == "a.test");
+        assert_eq!(seen.reported.len(), 1);
+        assert!(seen.reported[0].cut && seen.reported[0].name == "a.test");
         assert_eq!(seen.bad, []);
     }
 }
@@ -239,7 +239,7 @@ fn what_is_not_dns_is_no_loss_and_takes_no_memory() {
         seen.later(6);
     }
     seen.segment(1, at, b"", (false, true), 0);
-    assert_eq!((seen.told.len(), seen.bad.len()), (0, 0));
+    assert_eq!((seen.reported.len(), seen.bad.len()), (0, 0));
 }
 
 #[test]
@@ -251,10 +251,10 @@ fn one_container_with_many_connections_does_not_end_anothers() {
         seen.segment(2 * cookie + 2, 0, &stream[..30], (true, false), 0);
     }
     assert!(
-        seen.told.iter().all(|dns| dns.cut),
-        "others are told as cut"
+        seen.reported.iter().all(|dns| dns.cut),
+        "others are reported as cut"
     );
-    seen.told.clear();
+    seen.reported.clear();
     seen.part(&stream, 90, stream.len());
     assert_eq!(seen.names(), [whole("a.test", 9)]);
 }

@@ -1,4 +1,4 @@
-//! The programs that hang on the root of the cgroup tree: datagrams, and answers to name queries.
+//! The programs attached to the root of the cgroup tree: datagrams, and answers to DNS queries.
 
 use std::fs::File;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
@@ -17,7 +17,7 @@ const ADDRESS: &[&str] = &["net_send4", "net_send6", "dns_connect4", "dns_connec
 /// The hook on packets that reach a socket.
 const INGRESS: &str = "dns_ingress";
 
-/// Attaches the hooks. None is needed for the rest to work: a refusal is reported.
+/// Attaches the hooks. All are optional: a refusal is reported.
 pub(super) fn attach(programs: &mut Ebpf, report: &mut Report) -> Result<(), ProbeError> {
     let root = crate::system::cgroup2_mount()
         .map_err(io::Error::other)

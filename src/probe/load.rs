@@ -28,10 +28,10 @@ use crate::system::{OwnProcess, SessionClock};
 static OBJECT: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/ebpf/hullwatch.bpf.o"));
 
-/// A program that attaches by itself: name, tracepoint, and whether nothing works without it.
+/// A program that attaches by itself: name, tracepoint, and whether it is required.
 const ATTACHED: &[(&str, &str, bool)] = &[
     ("process_exec", "sched_process_exec", true),
-    // After the one that tells of the program.
+    // Attached after the program that records the exec.
     ("exec_input", "sched_process_exec", false),
     ("process_fork", "sched_process_fork", true),
     ("process_exit", "sched_process_exit", true),
@@ -48,7 +48,7 @@ const CAPABILITY: &str = "capability_check";
 /// The tracepoint, or the kernel's function, that checks a capability.
 const CAPABILITY_CHECK: &str = "cap_capable";
 
-/// Programs the call dispatcher hands on to, by class: place 1 and on.
+/// Programs that the call dispatcher calls, by class: index 1 and up.
 const CLASSES: &[&str] = &[
     "file_exit",
     "privilege_exit",
@@ -154,7 +154,7 @@ impl Probe {
             loader.map_max_entries("NET_OWNERS", config.connections);
         }
         if !config.syscalls {
-            // Nothing is put in.
+            // An empty map.
             loader.map_max_entries("CALLS_SEEN", 1);
         }
         let mut programs = loader.load(OBJECT).map_err(load_error)?;
@@ -239,7 +239,7 @@ impl Probe {
         })
     }
 
-    /// Lets a container's cgroup in, or its pid namespace.
+    /// Includes a container's cgroup, or its pid namespace.
     ///
     /// # Errors
     /// When the map of cgroups is full.
@@ -250,32 +250,32 @@ impl Probe {
         self.admitted.insert(place, 1, 0).map_err(load_error)
     }
 
-    /// Shuts a cgroup or a pid namespace out again that was no container's.
+    /// Excludes a cgroup or a pid namespace that belongs to no container.
     pub fn dismiss(&mut self, place: u64) {
-        // Fails only when it is not there.
+        // Fails only when it is not in the map.
         let _ = self.admitted.remove(&place);
     }
 
-    /// No pid namespace is let in: none is looked up until the next one is.
+    /// No pid namespace is included: none is looked up until one is.
     pub fn no_namespaces(&mut self) {
-        // At worst they are still looked up.
+        // On failure they are still looked up.
         let _ = self.by_namespace.set(0, 0, 0);
     }
 
-    /// Shuts a pid namespace out and is not asked about it again until the kernel programs see it end,
-    /// which `will_end` says they will: the kernel gives its number to a later one.
+    /// Excludes a pid namespace, without further reports until the kernel programs see it end,
+    /// which `will_end` announces: the kernel reuses its number.
     pub fn refuse(&mut self, namespace: u64, will_end: impl Fn() -> bool) {
         self.dismiss(namespace);
-        // Refused or not, it is shut out.
+        // Whether or not this is refused, it is excluded.
         let _ = self.refused.insert(namespace, 1, 0);
         if !will_end() {
             let _ = self.refused.remove(&namespace);
         }
     }
 
-    /// This process, found in a container's cgroup, does the runtime's work until its next exec.
+    /// Marks this process, found in a container's cgroup, as the runtime's until its next exec.
     pub fn set_up(&mut self, pid: u32) {
-        // The oldest entry makes room.
+        // The oldest entry is replaced.
         let _ = self.joined.insert(pid, 1, 0);
     }
 
@@ -285,12 +285,12 @@ impl Probe {
         self.clock.now()
     }
 
-    /// Takes everything that waits; does not block. Returns the number of records.
+    /// Reads all available records; does not block. Returns their number.
     pub fn drain(&mut self, sink: &mut dyn FnMut(Observed)) -> usize {
         let records = self.ring.drain(|bytes| {
-            let told = match record::decode(bytes, self.clock) {
+            let reported = match record::decode(bytes, self.clock) {
                 Ok(Decoded::Fact(mut observed)) => {
-                    self.repeats.told(&mut observed);
+                    self.repeats.reported(&mut observed);
                     sink(observed);
                     Ok(())
                 }
@@ -298,7 +298,7 @@ impl Probe {
                 Ok(Decoded::Nothing) => Ok(()),
                 Err(error) => Err(error),
             };
-            if let Err(error) = told {
+            if let Err(error) = reported {
                 self.bad += 1;
                 self.bad_detail = error.to_string();
             }
@@ -308,8 +308,8 @@ impl Probe {
         records
     }
 
-    /// Repeated file operations that were counted and not yet reported; of [`Due::All`] also the
-    /// answers to name queries of which a part came.
+    /// Repeated file operations that were counted and not yet reported; for [`Due::All`] also
+    /// incomplete DNS answers.
     pub fn repeats(&mut self, now: Timestamp, of: Due<'_>, sink: &mut dyn FnMut(Observed)) {
         self.repeats.due(now, of, sink);
         if of == Due::All {
@@ -318,7 +318,7 @@ impl Probe {
         }
     }
 
-    /// Counts what could not be decoded.
+    /// Counts records that could not be decoded.
     fn count_bad(&mut self, decoded: Result<(), ConvertError>) {
         if let Err(error) = decoded {
             self.bad += 1;
@@ -326,7 +326,7 @@ impl Probe {
         }
     }
 
-    /// What was lost since the last call.
+    /// Losses since the last call.
     pub fn losses(&mut self) -> Vec<Loss> {
         let mut losses = Vec::new();
         if self.bad > 0 {
@@ -345,8 +345,8 @@ impl Probe {
         losses
     }
 
-    /// Runs the kernel skipped because the program was already running on that CPU. Of which
-    /// container they were in is not known.
+    /// Runs that the kernel skipped because the program was already running on that CPU. Their
+    /// container is not known.
     fn skipped(&mut self, losses: &mut Vec<Loss>) {
         for (name, program) in self.programs.programs() {
             // Only a program that was refused has none.
@@ -355,20 +355,20 @@ impl Probe {
             let Some(total) = fs::read_to_string(path).ok().and_then(|info| misses(&info)) else {
                 continue;
             };
-            let told = self.misses.entry(name.to_owned()).or_default();
-            if total > *told {
+            let reported = self.misses.entry(name.to_owned()).or_default();
+            if total > *reported {
                 losses.push(Loss {
                     reason: LostReason::Recursion,
-                    count: total - *told,
+                    count: total - *reported,
                     cgroup: None,
                     detail: format!("{name} was already running"),
                 });
-                *told = total;
+                *reported = total;
             }
         }
     }
 
-    /// What attached and what did not.
+    /// Attached and refused programs.
     #[must_use]
     pub fn report(&self) -> &Report {
         &self.report
@@ -410,9 +410,9 @@ fn capability(programs: &mut Ebpf, btf: &Btf, report: &mut Report) -> Result<(),
     Ok(())
 }
 
-/// Has large pieces of memory returned to the system as soon as they are free. Left to itself the
-/// allocator learns from the first of them to keep as much at the end of a thread's arena, where
-/// [`give_back`] does not reach: often 14 MB of type information stayed for good.
+/// Makes the allocator return large blocks to the system at once. By default it adapts to the first
+/// of them and keeps as much at the end of a thread's arena, where [`give_back`] does not reach:
+/// often 14 MB of type information stayed allocated.
 fn keep_little() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: it takes no pointer, and may be called at any time from any thread. Where it is

@@ -13,14 +13,14 @@ use crate::event::LostReason;
 /// One such map.
 pub(super) struct Losses {
     map: PerCpuHashMap<MapData, u64, u64>,
-    /// Told so far, by cgroup.
-    told: BTreeMap<u64, u64>,
+    /// Reported so far, by cgroup.
+    reported: BTreeMap<u64, u64>,
     reason: LostReason,
     detail: &'static str,
 }
 
 impl Losses {
-    /// Takes the map, and makes the place for what cannot be counted by cgroup.
+    /// Takes the map, and prepares the entry for losses without a cgroup.
     pub(super) fn take(
         programs: &mut Ebpf,
         name: &'static str,
@@ -33,25 +33,25 @@ impl Losses {
         map.insert(0, none, 0).map_err(load_error)?;
         Ok(Self {
             map,
-            told: BTreeMap::new(),
+            reported: BTreeMap::new(),
             reason,
             detail,
         })
     }
 
-    /// What was lost since the last call.
+    /// Losses since the last call.
     pub(super) fn since(&mut self, losses: &mut Vec<Loss>) {
         for (cgroup, counts) in self.map.iter().flatten() {
             let total: u64 = counts.iter().sum();
-            let told = self.told.entry(cgroup).or_default();
-            if total > *told {
+            let reported = self.reported.entry(cgroup).or_default();
+            if total > *reported {
                 losses.push(Loss {
                     reason: self.reason,
-                    count: total - *told,
+                    count: total - *reported,
                     cgroup: (cgroup != 0).then_some(cgroup),
                     detail: self.detail.to_owned(),
                 });
-                *told = total;
+                *reported = total;
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Kernel side of the way in: load the probes, read the ring buffer, decode records.
+//! The kernel side: loads the probes, reads the ring buffer, decodes records.
 
 pub mod convert;
 mod dns_streams;
@@ -23,12 +23,12 @@ pub use repeats::Due;
 
 use crate::event::{Bytes, Kind, LostReason, Timestamp};
 
-/// What to watch.
+/// Options of the probes.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ProbeConfig {
     /// Also report the host's own processes.
     pub host: bool,
-    /// TCP connections that can be followed to their end at once; 0: 65,536.
+    /// Maximum number of TCP connections followed to their end; 0: 65,536.
     pub connections: u32,
     /// Also report the first use of each system call by each container.
     pub syscalls: bool,
@@ -70,20 +70,20 @@ pub enum Observation {
     },
 }
 
-/// Events lost since the last look.
+/// Events lost since the last call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loss {
     /// Why.
     pub reason: LostReason,
-    /// How many.
+    /// Their number.
     pub count: u64,
-    /// Of which cgroup, where that is known.
+    /// Their cgroup, where it is known.
     pub cgroup: Option<u64>,
-    /// For people.
+    /// The place as text.
     pub detail: String,
 }
 
-/// What attached and what did not.
+/// Attached and refused programs.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
     /// Programs that run.
@@ -99,7 +99,8 @@ pub struct Report {
 pub enum ProbeError {
     /// The kernel has no type information (BTF).
     #[error(
-        "cannot read the kernel's type information ({0}); hullwatch needs Linux 5.17 or later built with CONFIG_DEBUG_INFO_BTF"
+        "cannot read the kernel's type information ({0}); hullwatch needs Linux 5.17 or later \
+         built with CONFIG_DEBUG_INFO_BTF"
     )]
     NoBtf(String),
     /// A field the programs cannot do without.

@@ -10,7 +10,7 @@ use super::ProbeError;
 pub(super) fn load_error(error: impl std::error::Error) -> ProbeError {
     // The cause is what helps; errors of the loader name it last.
     let mut text = crate::text::error_chain(&error);
-    // Of a verifier's log the end tells why; how long that took does not.
+    // The end of a verifier's log has the reason; the statistics after it do not.
     if let Some(log) = text.find("Verifier output") {
         let lines = text[log..].lines().rev();
         let lines =

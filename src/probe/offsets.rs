@@ -64,7 +64,7 @@ pub(super) fn resolve(kernel: &TypeInfo<'_>) -> Result<Offsets, ProbeError> {
             None => offsets.missing.push(name(place)),
         }
     }
-    // Of the two ways to know a lower layer's file a kernel has one.
+    // A kernel has one of two fields that identify a lower layer's file.
     let has = |field: usize| offsets.table[field] != ABSENT;
     if has(o::OVL_OE) && has(o::OE_LOWERS) || has(o::OVL_LOWER) {
         let ways = [o::OVL_OE, o::OE_LOWERS, o::OVL_LOWER].map(name);

@@ -8,12 +8,12 @@ use super::{Observation, Observed};
 use crate::event::Kind;
 use crate::system::SessionClock;
 
-/// What a record is.
+/// A decoded record.
 #[derive(Debug)]
 pub(super) enum Decoded<'a> {
     /// A fact.
     Fact(Observed),
-    /// A piece of an answer over TCP.
+    /// A segment of a DNS answer over TCP.
     Piece(Piece<'a>),
     /// Not worth an event.
     Nothing,

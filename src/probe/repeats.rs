@@ -12,12 +12,12 @@ use super::object::load_error;
 use super::{Loss, Observation, Observed, ProbeError};
 use crate::event::{File, FileOp, Kind, LostReason, Timestamp};
 
-/// Operations kept until their window is over: as many as the kernel's map holds. A process that
-/// writes more files in a second has its repetitions reported as unknown.
+/// Maximum number of operations kept until their window is over: the size of the kernel's map. For
+/// a process that writes more files in a second the repetitions are reported as unknown.
 const MAX_WAITING: usize = 16_384;
-/// After the window is over, a record that was on its way has this long to come.
+/// Grace period after the window for a record that is still in the buffer.
 const SLACK_NS: i64 = 200_000_000;
-/// What was fetched is remembered this long, for a record that was made at the same moment.
+/// How long fetched counts are remembered, for a record that was made at the same moment.
 const OVERLAP_NS: i64 = 2_000_000_000;
 
 /// Which counts to fetch.
@@ -25,8 +25,8 @@ const OVERLAP_NS: i64 = 2_000_000_000;
 pub enum Due<'a> {
     /// Operations reported more than a window ago.
     Over,
-    /// Operations of a cgroup or pid namespace that ended, reported until now: later their container is
-    /// unknown, and later ones are another's with that number.
+    /// Operations of a cgroup or pid namespace that ended, reported until now: later their
+    /// container is unknown, and later ones are another's with that number.
     Cgroup(u64),
     /// Operations of this process that the kernel programs count as one with this.
     Operation(u32, &'a File),
@@ -38,7 +38,7 @@ pub enum Due<'a> {
 trait Counts {
     /// Operations since the reported one; `None` when the kernel knows of none.
     fn since(&self, key: Alike) -> Option<u64>;
-    /// Forgets it.
+    /// Removes the count.
     fn forget(&mut self, key: Alike);
 }
 
@@ -50,14 +50,14 @@ impl Counts for Kernel {
     }
 
     fn forget(&mut self, key: Alike) {
-        // Fails only when the kernel made room of it.
+        // Fails only when the kernel has evicted it.
         let _ = self.0.remove(&key);
     }
 }
 
 /// A reported operation whose repetitions are not known yet.
 struct Waiting {
-    told: Timestamp,
+    reported: Timestamp,
     cgroup: u64,
     nspid: u32,
     file: Box<File>,
@@ -77,9 +77,9 @@ impl Repeats {
         })
     }
 
-    /// Sees every fact.
-    pub(super) fn told(&mut self, observed: &mut Observed) {
-        self.table.told(observed);
+    /// Notes every reported operation.
+    pub(super) fn reported(&mut self, observed: &mut Observed) {
+        self.table.reported(observed);
     }
 
     /// Returns the repetitions of operations reported at least a window ago.
@@ -92,7 +92,7 @@ impl Repeats {
         let unknown = std::mem::take(&mut self.table.unknown);
         (unknown > 0).then(|| Loss {
             reason: LostReason::MapFull,
-            // How many repeats there were is what was lost.
+            // The number of repeats is lost.
             count: 0,
             cgroup: None,
             detail: format!(
@@ -107,13 +107,13 @@ struct RepeatTable {
     waiting: FxHashMap<Alike, Waiting>,
     /// In the order of their reports; an operation reported again is listed twice.
     order: VecDeque<(Timestamp, Alike)>,
-    /// What was fetched of late, and when.
+    /// Counts fetched recently, with the time.
     fetched: FxHashMap<Alike, (u64, Timestamp)>,
     unknown: u64,
 }
 
 impl RepeatTable {
-    fn told(&mut self, observed: &mut Observed) {
+    fn reported(&mut self, observed: &mut Observed) {
         let Observation::Event(Kind::File(file)) = &mut observed.fact else {
             return;
         };
@@ -123,7 +123,8 @@ impl RepeatTable {
         if let Some((fetched, _)) = self.fetched.remove(&key)
             && u64::from(file.count) > fetched
         {
-            // Made before the count was taken out of the kernel's map: it holds it once more.
+            // The record was made before the count was taken out of the kernel's map: it holds the
+            // count once more.
             file.count -= u32::try_from(fetched).unwrap_or(0);
         }
         let known = self.waiting.len() < MAX_WAITING || self.waiting.contains_key(&key);
@@ -133,7 +134,7 @@ impl RepeatTable {
         }
         self.order.push_back((observed.ts, key));
         let waiting = Waiting {
-            told: observed.ts,
+            reported: observed.ts,
             cgroup: observed.cgroup,
             nspid: observed.nspid,
             file: file.clone(),
@@ -148,7 +149,7 @@ impl RepeatTable {
         of: Due<'_>,
         sink: &mut dyn FnMut(Observed),
     ) {
-        let over = |told: Timestamp, after: i64| now.0.saturating_sub(told.0) >= after;
+        let over = |reported: Timestamp, after: i64| now.0.saturating_sub(reported.0) >= after;
         let window = i64::try_from(WINDOW_NS).unwrap_or(i64::MAX);
         if let Due::Operation(pid, file) = of {
             if let Some(key) = key(pid, file) {
@@ -157,13 +158,15 @@ impl RepeatTable {
             return;
         }
         if let Due::Cgroup(id) = of {
-            let waits = |told, key| {
+            let waits = |reported, key| {
                 let waiting: Option<&Waiting> = self.waiting.get(key);
-                waiting.is_some_and(|w| w.told == told && w.told.0 <= now.0 && w.cgroup == id)
+                waiting.is_some_and(|w| {
+                    w.reported == reported && w.reported.0 <= now.0 && w.cgroup == id
+                })
             };
             let order = self.order.iter();
             let keys: Vec<Alike> = order
-                .filter(|(told, key)| waits(*told, key))
+                .filter(|(reported, key)| waits(*reported, key))
                 .map(|(_, key)| *key)
                 .collect();
             for key in keys {
@@ -171,13 +174,17 @@ impl RepeatTable {
             }
             return;
         }
-        while let Some((told, key)) = self.order.front().copied() {
-            if of == Due::Over && !over(told, window + SLACK_NS) {
+        while let Some((reported, key)) = self.order.front().copied() {
+            if of == Due::Over && !over(reported, window + SLACK_NS) {
                 break;
             }
             self.order.pop_front();
-            // Told anew since: it stands further back once more.
-            if self.waiting.get(&key).is_some_and(|w| w.told == told) {
+            // Reported again since: it has a later entry in the queue.
+            if self
+                .waiting
+                .get(&key)
+                .is_some_and(|w| w.reported == reported)
+            {
                 self.fetch(kernel, now, key, sink);
             }
         }
@@ -195,7 +202,7 @@ impl RepeatTable {
             return;
         };
         match kernel.since(key) {
-            // The kernel made room of it, and with it of the count.
+            // The kernel evicted it, and with it the count.
             None => self.unknown += 1,
             Some(0) => {}
             Some(since) => {
@@ -300,7 +307,7 @@ mod tests {
     #[test]
     fn a_cgroup_that_ends_takes_its_repeats_along() {
         let (mut table, mut kernel) = (RepeatTable::default(), Fake::default());
-        table.told(&mut observed(0, FileOp::Write, 1));
+        table.reported(&mut observed(0, FileOp::Write, 1));
         kernel.0.insert(the_key(), 3);
         assert!(due(&mut table, &mut kernel, 1, Due::Cgroup(8)).is_empty());
         assert!(due(&mut table, &mut kernel, -1, Due::Cgroup(9)).is_empty());
@@ -314,7 +321,7 @@ mod tests {
     fn the_repeats_of_one_operation_are_fetched_alone() {
         let (mut table, mut kernel) = (RepeatTable::default(), Fake::default());
         let mut seen = observed(0, FileOp::Write, 1);
-        table.told(&mut seen);
+        table.reported(&mut seen);
         kernel.0.insert(the_key(), 3);
         let Observation::Event(Kind::File(file)) = &seen.fact else {
             panic!("{seen:?}");
@@ -328,13 +335,13 @@ mod tests {
     #[test]
     fn the_last_repeats_come_when_the_window_is_over() {
         let (mut table, mut kernel) = (RepeatTable::default(), Fake::default());
-        table.told(&mut observed(0, FileOp::Write, 1));
+        table.reported(&mut observed(0, FileOp::Write, 1));
         kernel.0.insert(the_key(), 41);
         assert!(due(&mut table, &mut kernel, SECOND, Due::Over).is_empty());
         let out = due(&mut table, &mut kernel, 2 * SECOND, Due::Over);
         assert_eq!(out.len(), 1);
         assert_eq!((count(&out[0]), out[0].pid, out[0].nspid), (41, 7, 2));
-        assert!(kernel.0.is_empty(), "the next one is told anew");
+        assert!(kernel.0.is_empty(), "the next one is reported again");
         assert!(due(&mut table, &mut kernel, 9 * SECOND, Due::All).is_empty());
         assert_eq!(table.unknown, 0);
         assert!(table.fetched.is_empty() && table.order.is_empty());
@@ -343,7 +350,7 @@ mod tests {
     #[test]
     fn the_end_waits_for_no_window() {
         let (mut table, mut kernel) = (RepeatTable::default(), Fake::default());
-        table.told(&mut observed(0, FileOp::Write, 1));
+        table.reported(&mut observed(0, FileOp::Write, 1));
         kernel.0.insert(the_key(), 3);
         assert_eq!(due(&mut table, &mut kernel, 1, Due::All).len(), 1);
     }
@@ -351,27 +358,27 @@ mod tests {
     #[test]
     fn a_record_made_at_the_same_moment_is_not_counted_twice() {
         let (mut table, mut kernel) = (RepeatTable::default(), Fake::default());
-        table.told(&mut observed(0, FileOp::Write, 1));
+        table.reported(&mut observed(0, FileOp::Write, 1));
         kernel.0.insert(the_key(), 41);
         assert_eq!(due(&mut table, &mut kernel, 2 * SECOND, Due::Over).len(), 1);
         let mut raced = observed(2 * SECOND, FileOp::Write, 42);
-        table.told(&mut raced);
+        table.reported(&mut raced);
         assert_eq!(count(&raced), 1);
         // One that began anew, after the count was taken.
         let (mut table, mut kernel) = (RepeatTable::default(), Fake::default());
-        table.told(&mut observed(0, FileOp::Write, 1));
+        table.reported(&mut observed(0, FileOp::Write, 1));
         kernel.0.insert(the_key(), 41);
         due(&mut table, &mut kernel, 2 * SECOND, Due::Over);
         let mut anew = observed(2 * SECOND, FileOp::Write, 1);
-        table.told(&mut anew);
+        table.reported(&mut anew);
         assert_eq!(count(&anew), 1);
     }
 
     #[test]
     fn one_told_anew_waits_anew() {
         let (mut table, mut kernel) = (RepeatTable::default(), Fake::default());
-        table.told(&mut observed(0, FileOp::Write, 1));
-        table.told(&mut observed(SECOND, FileOp::Write, 8));
+        table.reported(&mut observed(0, FileOp::Write, 1));
+        table.reported(&mut observed(SECOND, FileOp::Write, 8));
         kernel.0.insert(the_key(), 2);
         let at = SECOND + SECOND / 2;
         assert!(due(&mut table, &mut kernel, at, Due::Over).is_empty());
@@ -382,7 +389,7 @@ mod tests {
     #[test]
     fn what_the_kernel_made_room_of_is_told_as_unknown() {
         let (mut table, mut kernel) = (RepeatTable::default(), Fake::default());
-        table.told(&mut observed(0, FileOp::Write, 1));
+        table.reported(&mut observed(0, FileOp::Write, 1));
         assert!(due(&mut table, &mut kernel, 2 * SECOND, Due::Over).is_empty());
         assert_eq!(table.unknown, 1);
     }
@@ -390,12 +397,12 @@ mod tests {
     #[test]
     fn what_is_always_told_does_not_wait() {
         let mut table = RepeatTable::default();
-        table.told(&mut observed(0, FileOp::Create, 1));
+        table.reported(&mut observed(0, FileOp::Create, 1));
         let mut refused = observed(0, FileOp::Write, 1);
         if let Observation::Event(Kind::File(file)) = &mut refused.fact {
             file.errno = 13;
         }
-        table.told(&mut refused);
+        table.reported(&mut refused);
         assert!(table.waiting.is_empty());
     }
 }

@@ -1,8 +1,8 @@
 //! Reads the kernel's ring buffer through a small window.
 //!
-//! The buffer is as large as bursts need, and the kernel keeps all of it in memory. Mapped whole,
-//! and twice in a row as is usual, it would count as this program's memory two times over. Only
-//! where records are read is mapped here, and the window moves on with them.
+//! The buffer is large enough for bursts, and the kernel keeps all of it in memory. Mapped whole,
+//! and twice in a row as is usual, it would count twice as this program's memory. So only the part
+//! being read is mapped, and the window moves with the reader.
 #![allow(unsafe_code)]
 
 use std::ffi::c_void;
@@ -14,11 +14,11 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use rustix::param::page_size;
 
-/// What the window shows at least.
+/// Minimum size of the window.
 const WINDOW: usize = 256 << 10;
-/// Before each record stand its length and, for the kernel, its page.
+/// Each record is preceded by its length and, for the kernel, its page.
 const HEADER: usize = 8;
-/// In the length: the record is not written yet; it is not to be read.
+/// Bit in the length: the record is incomplete and must not be read.
 const BUSY: u32 = 1 << 31;
 const DISCARD: u32 = 1 << 30;
 
@@ -27,17 +27,17 @@ pub(super) struct Ring {
     buffer: OwnedFd,
     /// Bytes of data, a power of two.
     size: usize,
-    /// How far was read, for the kernel to know.
+    /// The consumer's position, read by the kernel.
     consumer: Mapping,
-    /// How far was written.
+    /// The producer's position.
     producer: Mapping,
-    /// Part of the data, and where in it that begins.
+    /// The mapped part of the data, and its offset.
     window: Option<(usize, Mapping)>,
     position: usize,
 }
 
 impl Ring {
-    /// Of this map, whose data are `size` bytes, a power of two and whole pages.
+    /// The ring of this map, whose data have `size` bytes, a power of two and whole pages.
     pub(super) fn new(buffer: OwnedFd, size: usize) -> io::Result<Self> {
         let page = page_size();
         if !size.is_power_of_two() || size < page {
@@ -57,9 +57,9 @@ impl Ring {
         })
     }
 
-    /// Gives the records that are ready now to `sink`, and their room back to the kernel after each.
-    /// What is written meanwhile stays for the next call: under a storm there would be no end.
-    /// Returns how many there were. Where the window cannot be moved, what was not read stays.
+    /// Passes the records that are complete now to `sink`, and frees the space of each for the
+    /// kernel. Records written meanwhile stay for the next call: otherwise a storm would never end.
+    /// Returns their number. If the window cannot be moved, the unread records stay.
     pub(super) fn drain(&mut self, mut sink: impl FnMut(&[u8])) -> usize {
         let mut count = 0;
         // With Acquire: what was written before this number was can be seen.
@@ -81,14 +81,14 @@ impl Ring {
             }
             let whole = (HEADER + bytes).next_multiple_of(HEADER);
             self.position = self.position.wrapping_add(whole);
-            // After the record was read: from now on the kernel may write there.
-            let told = self.consumer.number();
-            told.store(self.position, Ordering::Release);
+            // After the record was read: from now on the kernel may overwrite it.
+            let position = self.consumer.number();
+            position.store(self.position, Ordering::Release);
         }
         count
     }
 
-    /// The next `length` bytes; moves the window where it does not show them.
+    /// The next `length` bytes; moves the window if they are outside.
     ///
     /// # Errors
     /// When it cannot be mapped.
@@ -103,7 +103,7 @@ impl Ring {
             }
             let page = page_size();
             let begin = at - at % page;
-            // The kernel lays the data out twice in a row, so that a record is never cut.
+            // The kernel maps the data twice in a row, so that a record is never split.
             let end = (begin + WINDOW).max((at + length).next_multiple_of(page));
             let end = end.min(2 * self.size);
             self.window = None;
@@ -147,7 +147,7 @@ impl View<'_> {
     }
 
     fn start(&self) -> *const u8 {
-        // SAFETY: `see` made sure that it lies inside of the mapping.
+        // SAFETY: `see` made sure that it is inside the mapping.
         unsafe { self.mapping.start.as_ptr().cast::<u8>().add(self.from) }
     }
 }
@@ -241,9 +241,9 @@ mod tests {
             self.put(at, &length.to_ne_bytes());
             self.put(at + HEADER, record);
             self.written += (HEADER + record.len()).next_multiple_of(HEADER);
-            let told = u64::try_from(page_size()).unwrap();
+            let position = u64::try_from(page_size()).unwrap();
             let number = self.written.to_ne_bytes();
-            self.file.write_all_at(&number, told).unwrap();
+            self.file.write_all_at(&number, position).unwrap();
             at
         }
     }

@@ -7,7 +7,7 @@ use hullwatch_abi::class;
 use super::object::{load_error, take, tracepoint};
 use super::{ProbeError, Report};
 
-/// Programs that the end of a request is handed on to, by class.
+/// Programs called at the end of a request, by class.
 const CLASSES: &[(u8, &str)] = &[
     (class::FILE, "ring_file"),
     (class::NET, "ring_net"),
@@ -42,7 +42,7 @@ pub(super) fn attach(
             Err(error) => refused(name, load_error(error)),
         }
     }
-    // The end first: without it beginnings would fill the map.
+    // The end first: otherwise beginnings would fill the map.
     let name = "ring_done";
     let program = tracepoint(programs, name)?;
     match program.load(DONE, btf).and_then(|()| program.attach()) {

@@ -71,9 +71,9 @@ pub fn ring_calls() -> [u16; uring::OPCODES] {
     table
 }
 
-/// For the kernel's `REGS`: where in `struct pt_regs` a call's number and six arguments lie, in
-/// bytes. The result takes the place of the first argument on aarch64, so that is read from where
-/// the kernel keeps the original.
+/// For the kernel's `REGS`: the offsets of a call's number and six arguments in `struct pt_regs`,
+/// in bytes. The result replaces the first argument on aarch64, so that is read from the kernel's
+/// copy of the original.
 #[must_use]
 pub fn registers() -> [u32; 7] {
     if cfg!(target_arch = "aarch64") {
@@ -160,8 +160,8 @@ pub fn compat_calls() -> [u16; CALLS] {
     table
 }
 
-/// For the kernel's `COMPAT_REGS`: where in `struct pt_regs` the six arguments of a 32-bit call
-/// are, in bytes.
+/// For the kernel's `COMPAT_REGS`: the offsets of the six arguments of a 32-bit call in `struct
+/// pt_regs`, in bytes.
 #[must_use]
 pub fn compat_registers() -> [u32; 6] {
     if cfg!(target_arch = "aarch64") {
@@ -219,10 +219,7 @@ mod tests {
             assert_ne!(classes[usize::from(*number)] & class::WATCHED32, 0);
             if entry & compat::SOCKETCALL == 0 {
                 let watched = classes[native] & class::CLASS != 0;
-                assert!(
-                    watched || memory[native] != 0,
-                    "{number} stands for {native}"
-                );
+                assert!(watched || memory[native] != 0, "{number} maps to {native}");
             }
         }
         let by_number: std::collections::BTreeSet<u16> =

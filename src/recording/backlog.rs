@@ -1,5 +1,5 @@
-//! Events that wait for the disk. When there are too many, the noisiest container loses its own, and
-//! a `lost` event takes the place of each gap.
+//! Events that wait for the disk. When there are too many, events of the noisiest container are
+//! dropped, and a `lost` event replaces each gap.
 
 use std::sync::Arc;
 
@@ -47,7 +47,7 @@ impl Backlog {
             return Err(Closed);
         }
         waiting.events.push(event);
-        // Each event that stays may have a gap before it, so that twice as many entries remain.
+        // Each remaining event may have a gap before it, so that twice as many entries remain.
         let dropped = if waiting.events.len() > self.limit {
             thin_out(&mut waiting.events, self.limit / 4)
         } else {
@@ -58,7 +58,7 @@ impl Backlog {
         Ok(dropped)
     }
 
-    /// Takes all that wait; waits for the first. Nothing is left once this returns `None`.
+    /// Takes all waiting events; waits for the first. Nothing is left once this returns `None`.
     pub(super) fn take(&self) -> Option<Vec<Arc<Event>>> {
         let mut waiting = self.waiting.lock();
         while waiting.events.is_empty() && !waiting.closed {
@@ -68,12 +68,12 @@ impl Backlog {
         (!events.is_empty()).then_some(events)
     }
 
-    /// The recording is to end.
+    /// Whether the recording should end.
     pub(super) fn is_closed(&self) -> bool {
         self.waiting.lock().closed
     }
 
-    /// Takes no more events. Returns how many still wait.
+    /// Closes the backlog. Returns the number of waiting events.
     pub(super) fn close(&self) -> usize {
         let mut waiting = self.waiting.lock();
         waiting.closed = true;
@@ -88,7 +88,7 @@ struct MissingEvents {
     last: u64,
     /// The last one's time.
     end: crate::event::Timestamp,
-    /// Whose they were; `None` when they were of several containers, or of none.
+    /// Their container; `None` when they were of several containers, or of none.
     container: Option<ContainerId>,
 }
 
@@ -149,7 +149,7 @@ fn recorder_loss(event: &Event) -> Option<u64> {
 }
 
 impl MissingEvents {
-    /// The event in the place of the last one that is missing.
+    /// The event that replaces a gap, with the number of its last event.
     fn event(self) -> Event {
         Event {
             seq: self.last,

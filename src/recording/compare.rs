@@ -45,7 +45,7 @@ impl Comparison {
                 finding.id, finding.rule
             )),
             None => self.differ(format!(
-                "F-{:04} was recorded, and the replay does not raise it there",
+                "F-{:04} was recorded, but the replay does not raise it there",
                 index + 1
             )),
         }
@@ -57,8 +57,8 @@ impl Comparison {
         }
     }
 
-    /// The whole difference in one sentence, or `None` when there is none. The final state is
-    /// compared when the file has its end.
+    /// The difference in one sentence, or `None` without one. The final state is compared when the
+    /// file is complete.
     #[must_use]
     pub fn finish(mut self, findings: &[Arc<Finding>], report: &ReadReport) -> Option<String> {
         if report.complete && report.cut.is_none() {
@@ -66,7 +66,7 @@ impl Comparison {
             for (i, finding) in findings.iter().enumerate() {
                 if !last.get(i).is_some_and(|line| same(finding, line)) {
                     self.differ(format!(
-                        "{} ({}) is not as it was last recorded",
+                        "{} ({}) differs from its last recorded state",
                         finding.id, finding.rule
                     ));
                 }

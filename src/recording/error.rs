@@ -26,10 +26,10 @@ pub enum RecordingError {
         error: io::Error,
     },
     /// The file was removed while it was written.
-    #[error("{}: was removed while it was recorded: what was recorded is gone", .0.display())]
+    #[error("{}: was removed during recording: its events are lost", .0.display())]
     Removed(PathBuf),
     /// The file was cut while it was written.
-    #[error("{}: was cut to {size} bytes while it was recorded, after {written} were written", path.display())]
+    #[error("{}: was truncated to {size} bytes during recording, after {written} were written", path.display())]
     Truncated {
         /// The file.
         path: PathBuf,

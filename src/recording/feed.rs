@@ -1,4 +1,4 @@
-//! Where a player's events come from: a recording's lines, or the past kept in memory.
+//! The source of a player's events: a recording's lines, or the past kept in memory.
 
 use std::sync::Arc;
 
@@ -9,14 +9,14 @@ use super::past::Past;
 use super::source::{ByteSource, FilePosition};
 use crate::event::{ContainerIds, Event};
 
-/// Events from a place on, without verification: the index's pass does that.
+/// Events from a position on, without verification: the index does that.
 pub(super) enum Feed {
     Recording(Box<(LineReader, ContainerIds)>),
     /// The number of the next event.
     Past(Arc<Past>, u64),
 }
 
-/// Where a player's events come from.
+/// The source of a player's events.
 #[derive(Debug)]
 pub(super) enum EventSource {
     Recording(ByteSource),

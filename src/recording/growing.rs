@@ -1,7 +1,7 @@
 //! Reads a recording that is still being written: at its end the reader waits for more.
 //!
-//! The writer holds an exclusive lock (`flock`) on the file, which distinguishes a writer that ended
-//! in any way from one that has nothing to write.
+//! The writer holds an exclusive lock (`flock`) on the file, which distinguishes an ended writer
+//! from one that has nothing to write.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
@@ -68,7 +68,7 @@ impl GrowingFile {
     /// Blocks until there are bytes to read or the file is complete.
     fn wait(&mut self) -> io::Result<()> {
         loop {
-            // Looked at before reading: what was written until then is read all the same.
+            // Checked before reading: everything written until then is still read.
             let last = self.growth.ended() || !is_written(self.file.get_ref())?;
             if !self.file.fill_buf()?.is_empty() {
                 return Ok(());

@@ -20,7 +20,7 @@ pub struct BlindRule {
     pub why: String,
 }
 
-/// What was deliberately left out of the recording.
+/// Parts that were deliberately left out of the recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Redaction {
@@ -62,7 +62,7 @@ pub struct Header {
     /// The machine when the recording began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub machine: Option<MachineFacts>,
-    /// What was left out.
+    /// Parts that were left out.
     pub redaction: Redaction,
 }
 

@@ -27,7 +27,7 @@ const RATED: usize = 256;
 pub struct FindingMark {
     /// Which.
     pub id: FindingId,
-    /// Whose it is.
+    /// Its container.
     pub container: Option<ContainerId>,
     /// Severity when it was raised.
     pub severity: Severity,
@@ -68,9 +68,9 @@ pub(super) struct Keyframe {
 /// A stored core.
 #[derive(Clone)]
 pub(super) enum KeptCore {
-    /// Unpacked: fast to store and to restore, but large.
+    /// Uncompressed: fast to store and to restore, but large.
     Whole(Arc<Core>),
-    /// In little room.
+    /// Compressed.
     PackedCore(Arc<PackedCore>),
 }
 
@@ -91,15 +91,15 @@ pub(super) struct RecordingIndex {
     pub(super) findings: Vec<FindingMark>,
     pub(super) gaps: Vec<Gap>,
     pub(super) rates: Rates,
-    /// Of each container; bounded.
+    /// By container; bounded.
     pub(super) by_container: BTreeMap<ContainerId, Rates>,
     pub(super) begin: Option<Timestamp>,
     pub(super) end: Timestamp,
     pub(super) events: u64,
     pub(super) report: ReadReport,
-    /// Offset in the stored file up to which it was read; of a compressed one, of the last frame.
+    /// Offset in the stored file up to which it was read; for a compressed one, of the last frame.
     pub(super) read: u64,
-    /// Everything that was there was read at least once: further events are being written now.
+    /// Everything in the file was read at least once: further events are being written now.
     pub(super) caught_up: bool,
     pub(super) done: bool,
 }
@@ -118,7 +118,7 @@ pub struct Overview {
 }
 
 impl RecordingIndex {
-    /// Of everything, or of these containers.
+    /// The overview of everything, or of these containers.
     pub(super) fn overview(&self, of: Option<&BTreeSet<ContainerId>>) -> Overview {
         let begin = self.begin.unwrap_or(self.end);
         let span = (begin, self.end.max(begin));
@@ -137,7 +137,7 @@ impl RecordingIndex {
         let own =
             |container: &Option<ContainerId>| container.as_ref().is_some_and(|id| of.contains(id));
         let findings = self.findings.iter().filter(|mark| own(&mark.container));
-        // What is missing of nobody in particular may be theirs.
+        // Losses without a container may belong to them.
         let gaps = self.gaps.iter();
         let gaps = gaps.filter(|gap| gap.container.is_none() || own(&gap.container));
         Overview {
@@ -149,7 +149,8 @@ impl RecordingIndex {
     }
 }
 
-/// Reads a recording to its end and publishes the index; `start` is the position of its first event.
+/// Reads a recording to its end and publishes the index; `start` is the position of its first
+/// event.
 pub(super) fn build(
     mut ahead: ReadAhead,
     start: FilePosition,
@@ -194,7 +195,7 @@ pub(super) fn build(
         walk.publish(batch.report, &mut index.lock());
         let mut index = index.lock();
         index.read = batch.place.stored;
-        // A batch is full unless it ends at what is being written.
+        // A batch is full unless the writer has not written more.
         index.caught_up |= !walk.events.is_multiple_of(BATCH);
         index.keyframes.extend(keyframe);
         if index.keyframes.len() > KEYFRAMES {
@@ -210,7 +211,7 @@ pub(super) fn build(
 #[derive(Default)]
 pub(super) struct IndexBuilder {
     findings: Vec<FindingMark>,
-    /// Times of events, and whose they are.
+    /// Times of events with their containers.
     times: Vec<(Timestamp, Option<ContainerId>)>,
     known_findings: usize,
     gaps: Vec<Gap>,
@@ -322,7 +323,7 @@ fn reason_text(reason: crate::event::LostReason) -> &'static str {
         R::BadRecord => "a record could not be decoded",
         R::Queue => "a queue inside hullwatch was full",
         R::MapFull => "a kernel map was full",
-        R::Engine => "the engine's event stream broke",
+        R::Engine => "the engine's event stream was interrupted",
         R::Recorder => "the recording file could not be written",
     }
 }

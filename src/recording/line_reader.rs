@@ -8,8 +8,8 @@ use sha2::{Digest as _, Sha256};
 use super::source::{ByteStream, FilePosition};
 use crate::text::hex;
 
-/// A longer line is skipped. The longest honest line (a process with 100 kB of arguments that
-/// are no UTF-8) is below a tenth of this.
+/// A longer line is skipped. The longest genuine line (a process with 100 kB of arguments that are
+/// not UTF-8) is below a tenth of this.
 pub(super) const MAX_LINE: usize = 8 << 20;
 
 const CHUNK: usize = 128 << 10;
@@ -115,7 +115,7 @@ impl LineReader {
                 return NextLine::Line(self.buffer.get(line).unwrap_or_default());
             }
             if self.end - self.start > MAX_LINE {
-                // Keep nothing of it but its bytes in the hash.
+                // Only its bytes in the hash are kept.
                 too_long = true;
                 self.last = self.end - self.start;
                 self.take_last();

@@ -1,8 +1,8 @@
 //! Recordings: the event stream on disk. Writes, reads, verifies and plays it.
 //!
 //! JSON Lines, optionally zstd. The first line is the [`Header`], then events as they came; a
-//! `digest` line after each tick holds the SHA-256 of all bytes before it; `finding` lines are
-//! for people with `jq` and for comparison, never an input of a replay; the last line is `end`.
+//! `digest` line after each tick holds the SHA-256 of all bytes before it; `finding` lines are for
+//! `jq` and for comparison, never an input of a replay; the last line is `end`.
 
 mod backlog;
 mod compare;

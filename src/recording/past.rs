@@ -1,9 +1,9 @@
-//! The recent past of a running watch, in memory: what a [`super::Player`] goes back into.
+//! The recent past of a running watch, in memory, for a [`super::Player`].
 //!
-//! Events lie in stretches; only the newest is kept as it is, the others are packed. Some begin
-//! with a keyframe, which is packed as well: on a host where processes come and go it holds
-//! thousands that ended. When more than the limit is held, the oldest go, up to the next keyframe;
-//! the newest two keyframes always stay, and so all between them.
+//! Events are stored in stretches; only the newest is uncompressed. Some begin with a keyframe,
+//! which is compressed as well: on a host with many short-lived processes it holds thousands that
+//! ended. Beyond the limit the oldest are dropped, up to the next keyframe; the newest two
+//! keyframes and everything between them always stay.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -16,26 +16,26 @@ use super::source::FilePosition;
 use crate::core::{Core, PackedCore};
 use crate::event::{ContainerId, Event, Kind, Timestamp, pack, unpack};
 
-/// Events of a stretch: so many are packed, or unpacked, at once.
+/// Number of events of a stretch.
 const STRETCH: usize = 4096;
-/// Events after which there may be another keyframe, and after which there is one: a step back
-/// replays at most about that many.
+/// Number of events after which there may be another keyframe, and after which there is one: a step
+/// back replays at most about that many.
 const KEYFRAME: (u64, u64) = (16_384, 65_536);
-/// A keyframe that is larger than the events behind it waits until they take so many times its
-/// room: a longer past is worth more than a quick step.
+/// A keyframe that is larger than the events after it waits until they take this many times its
+/// size: a longer past is worth more than a quick step.
 const EVENTS_PER_KEYFRAME: usize = 2;
 /// Bytes held by default.
 pub const PAST_BYTES: usize = 12 << 20;
 
 struct Stretch {
-    /// Events of the watch before it.
+    /// Number of earlier events of the watch.
     first: u64,
-    /// When it begins, once it has.
+    /// Time of its first event, if there is one.
     begin: Option<Timestamp>,
     /// Its events; empty when packed.
     events: Vec<Arc<Event>>,
     packed: Arc<[u8]>,
-    /// With its keyframe.
+    /// It begins with a keyframe.
     bytes: usize,
 }
 
@@ -43,11 +43,11 @@ struct Stretch {
 struct PastBuffer {
     stretches: VecDeque<Stretch>,
     bytes: usize,
-    /// Events since the last keyframe, and the bytes they take.
+    /// Events since the last keyframe, and their size in bytes.
     since: (u64, usize),
     /// Bytes of the last keyframe that was packed.
     keyframe: usize,
-    /// The numbers of keyframes that are yet to be packed.
+    /// The numbers of keyframes that are not packed yet.
     whole: Vec<u64>,
     walk: IndexBuilder,
 }
@@ -73,7 +73,7 @@ impl std::fmt::Debug for Past {
 }
 
 impl Past {
-    /// Remembers about `limit` bytes of what follows `core`.
+    /// Keeps about `limit` bytes of the events that follow `core`.
     #[must_use]
     pub fn new(limit: usize, core: &Core) -> Self {
         let past = Self {
@@ -87,8 +87,8 @@ impl Past {
         past
     }
 
-    /// Packs a keyframe that [`Past::push`] took as it was. That takes a while on a busy host:
-    /// the pushing thread calls it when the core is free for others.
+    /// Packs a keyframe that [`Past::push`] stored unpacked. This takes a while on a busy host: the
+    /// pushing thread calls it while the core is unlocked.
     pub fn settle(&self) {
         let whole = std::mem::take(&mut self.tape.lock().whole);
         whole
@@ -126,7 +126,7 @@ impl Past {
         }
     }
 
-    /// Takes an event; `core` has applied it.
+    /// Adds an event; `core` has applied it.
     pub fn push(&self, event: &Arc<Event>, core: &Core) {
         let mut tape = self.tape.lock();
         let mut index = self.index.lock();
@@ -149,18 +149,18 @@ impl Past {
         while tape.bytes > self.limit && tape.forget(&mut index) {}
     }
 
-    /// Events taken so far, forgotten ones too.
+    /// Number of events so far, including dropped ones.
     #[must_use]
     pub fn events(&self) -> u64 {
         self.index.lock().events
     }
 
-    /// The number of the oldest event that is remembered.
+    /// The number of the oldest event that is kept.
     pub(super) fn first(&self) -> u64 {
         self.tape.lock().stretches.front().map_or(0, |s| s.first)
     }
 
-    /// The event with that number, from 0; `None` when it was forgotten or is yet to come.
+    /// The event with that number, from 0; `None` when it was dropped or is yet to come.
     pub(super) fn get(&self, number: u64) -> Option<Arc<Event>> {
         let (first, packed) = {
             let tape = self.tape.lock();
@@ -181,13 +181,13 @@ impl Past {
         unpacked.1.get(at).cloned()
     }
 
-    /// What lies where: of everything, or of these containers.
+    /// Overview of the past: of everything, or of these containers.
     #[must_use]
     pub fn overview(&self, of: Option<&BTreeSet<ContainerId>>) -> Overview {
         self.index.lock().overview(of)
     }
 
-    /// Bytes held, as estimated.
+    /// Estimated size in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.tape.lock().bytes
@@ -195,7 +195,7 @@ impl Past {
 }
 
 impl PastBuffer {
-    /// Another keyframe is worth its room.
+    /// Whether another keyframe is worth its size.
     fn due(&self, limit: usize) -> bool {
         let (events, bytes) = self.since;
         let (least, most) = KEYFRAME;
@@ -207,8 +207,8 @@ impl PastBuffer {
     fn begin(&mut self, core: &Core, keyframe: bool, index: &mut RecordingIndex) {
         let mut bytes = 0;
         if keyframe {
-            // A clone shares nearly all with the core. It is packed when nobody waits, and about as
-            // large then as the one before.
+            // A clone shares nearly everything with the core. It is packed later, to about the size
+            // of the one before.
             bytes = self.keyframe;
             index.keyframes.push(Keyframe {
                 ordinal: self.walk.events,
@@ -230,7 +230,7 @@ impl PastBuffer {
         });
     }
 
-    /// Packs the newest stretch, which is full. One that cannot be packed stays as it is.
+    /// Packs the newest stretch, which is full. If that fails it stays unpacked.
     fn pack(&mut self) {
         let Some(stretch) = self.stretches.back_mut() else {
             return;
@@ -249,9 +249,9 @@ impl PastBuffer {
         stretch.events = Vec::new();
     }
 
-    /// Lets go of the oldest stretches up to the next keyframe; false when these must stay.
+    /// Drops the oldest stretches up to the next keyframe; false when these must stay.
     fn forget(&mut self, index: &mut RecordingIndex) -> bool {
-        // The newest keyframe has nothing behind it yet: alone it would be no past.
+        // The newest keyframe has no events after it yet: alone it would be no past.
         let [_, next, _, ..] = &index.keyframes[..] else {
             return false;
         };
@@ -263,7 +263,7 @@ impl PastBuffer {
         }
         index.keyframes.remove(0);
         let first = self.stretches.front().and_then(|stretch| stretch.begin);
-        // What is remembered begins there, whatever else is known.
+        // The past begins there, whatever else is known.
         let begin = first.unwrap_or(now).max(now);
         self.walk.begin = Some(begin);
         index.begin = Some(begin);
@@ -278,7 +278,7 @@ impl PastBuffer {
     }
 }
 
-/// About how many bytes an event holds.
+/// Approximate size of an event.
 fn weight(event: &Event) -> usize {
     let held = match &event.kind {
         Kind::Exec(k) => {
@@ -297,7 +297,7 @@ fn weight(event: &Event) -> usize {
     size_of::<Event>() + 16 + held
 }
 
-/// About how many bytes a core holds that is kept as it is.
+/// Approximate size of an unpacked core.
 fn weight_of(core: &Core) -> usize {
     let state = &core.state;
     state.containers.len() * 4096

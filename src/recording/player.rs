@@ -25,10 +25,10 @@ use crate::event::{ContainerId, Event, Timestamp};
 /// at any speed; the rest follows with the next call.
 const ADVANCE_LIMIT: usize = 10_000;
 
-/// Further behind the present than this, it is reached by way of a keyframe.
+/// Further behind the present than this, the player seeks to a keyframe.
 const FAR: u64 = 20_000;
 
-/// So often a way is begun again whose beginning was forgotten meanwhile.
+/// Number of retries when the starting point was dropped meanwhile.
 const AGAIN: usize = 4;
 
 /// Plays a recording. The playhead is a time; every event up to it is applied to [`Player::core`].
@@ -44,7 +44,7 @@ pub struct Player {
     pub(super) seq: u64,
     pub(super) playhead: Timestamp,
     pub(super) playing: bool,
-    /// At the present of a recording that is still being written, and staying there.
+    /// Follows the present of a recording that is still being written.
     pub(super) following: bool,
     pub(super) speed: f64,
     pub(super) index: Arc<Mutex<RecordingIndex>>,
@@ -79,7 +79,7 @@ impl Player {
     }
 
     fn from_source(source: ByteSource) -> Result<Self, RecordingError> {
-        // Its first line is there, or it is no recording: nobody waits for that.
+        // Its first line exists, or it is not a recording: nothing is waited for.
         RecordingReader::from_source(&source.clone().standing())?;
         let reader = RecordingReader::from_source(&source)?;
         let header = reader.header().clone();
@@ -122,8 +122,8 @@ impl Player {
         })
     }
 
-    /// Goes back into the past of a running watch: begins, paused, where `core` is now, which is
-    /// after every event that `past` took.
+    /// Goes back into the past of a running watch: begins, paused, at the present of `core`, which
+    /// is after every event of `past`.
     #[must_use]
     pub fn of_past(past: &Arc<Past>, header: Header, core: Core) -> Self {
         let ordinal = past.events();
@@ -147,8 +147,8 @@ impl Player {
         }
     }
 
-    /// What came, or went, since: the end of a running watch, and of a recording that is still
-    /// being written, grows; the beginning of a watch's past is forgotten.
+    /// Updates the span: the end of a running watch, and of a recording that is still being
+    /// written, grows; the beginning of a watch's past is dropped.
     pub(super) fn catch_up(&mut self) -> Result<(), RecordingError> {
         let first = self.first();
         if self.ordinal < first {
@@ -161,7 +161,7 @@ impl Player {
         Ok(())
     }
 
-    /// The number of the oldest event that can be gone back to.
+    /// The number of the oldest reachable event.
     pub(super) fn first(&self) -> u64 {
         match &self.source {
             EventSource::Past(past) => past.first(),
@@ -169,14 +169,14 @@ impl Player {
         }
     }
 
-    /// True where the past of a running watch is played, of which the beginning is forgotten.
+    /// Whether it plays the past of a running watch, whose beginning is dropped.
     #[must_use]
     pub fn forgets(&self) -> bool {
         matches!(self.source, EventSource::Past(_))
     }
 
-    /// Goes to the last keyframe `before` the goal, or on from here where the goal is `ahead`,
-    /// and from there while it is `short` of it.
+    /// Goes to the last keyframe `before` the goal, or continues from here if the goal is `ahead`,
+    /// and applies events while it is `short` of it.
     pub(super) fn reach(
         &mut self,
         before: impl Fn(&Keyframe) -> bool,
@@ -196,9 +196,8 @@ impl Player {
         Ok(())
     }
 
-    /// The next event. Of a file that is still being written only one that the index has read: a
-    /// reader that meets the end of a file in the middle of a line, or of a frame, is of no use
-    /// afterwards.
+    /// The next event. In a file that is still being written only one that the index has read: a
+    /// reader that meets the end of a file in the middle of a line, or of a frame, cannot continue.
     pub(super) fn read(&mut self) -> Option<Arc<Event>> {
         if self.growth.is_some() && self.ordinal >= self.index.lock().events {
             return None;
@@ -218,15 +217,15 @@ impl Player {
         self.following
     }
 
-    /// Goes to the present of a recording that is still being written, and stays there: false where
-    /// there is none.
+    /// Goes to the present of a recording that is still being written, and follows it; false for
+    /// other recordings.
     pub fn follow(&mut self) -> bool {
         self.playing = false;
         self.following = self.growing();
         self.following
     }
 
-    /// Goes on to what was written meanwhile.
+    /// Continues with newly written events.
     fn stay(&mut self) -> Result<usize, RecordingError> {
         let growing = self.growing();
         let before = self.ordinal;
@@ -240,7 +239,7 @@ impl Player {
             applied += 1;
         }
         self.playhead = self.playhead.max(self.core.state.now);
-        // All of it was applied, and no more will come.
+        // Whether all of it was applied, and no more will come.
         self.following = growing || self.pending.is_some();
         Ok(usize::try_from(self.ordinal - before).unwrap_or(usize::MAX))
     }
@@ -257,24 +256,24 @@ impl Player {
         &self.header
     }
 
-    /// The file's name, as a person gave it.
+    /// The file's name, as the user gave it.
     #[must_use]
     pub fn name(&self) -> String {
         self.source.name()
     }
 
-    /// The world at the playhead.
+    /// The core at the playhead.
     #[must_use]
     pub fn core(&self) -> &Core {
         &self.core
     }
 
-    /// The same, to take what changed from it.
+    /// The core, to read its changes.
     pub fn core_mut(&mut self) -> &mut Core {
         &mut self.core
     }
 
-    /// Where the playhead is.
+    /// The playhead.
     #[must_use]
     pub fn position(&self) -> Timestamp {
         self.playhead
@@ -300,7 +299,7 @@ impl Player {
         (begin, index.end.max(begin).max(self.core.state.now))
     }
 
-    /// The contents by time, as far as the index has read: of everything, or of these containers.
+    /// Overview by time, as far as the index has read: of everything, or of these containers.
     #[must_use]
     pub fn overview(&self, of: Option<&BTreeSet<ContainerId>>) -> Overview {
         Overview {
@@ -321,8 +320,7 @@ impl Player {
         self.index.lock().done
     }
 
-    /// How much of the file the index has read, in percent; `None` once it has read all that was
-    /// there.
+    /// How much of the file the index has read, in percent; `None` once it has read everything.
     #[must_use]
     pub fn indexing(&self) -> Option<u64> {
         let index = self.index.lock();
@@ -333,12 +331,12 @@ impl Player {
     /// Waits until the whole file was read.
     pub fn wait_indexed(&mut self) {
         if let Some(indexer) = self.indexer.take() {
-            // A panic in there was printed already; the index then stays as far as it came.
+            // The panic was reported already; the index then stays incomplete.
             let _ = indexer.join();
         }
     }
 
-    /// What was noted about the file so far.
+    /// The report about the file so far.
     #[must_use]
     pub fn report(&self) -> ReadReport {
         self.index.lock().report.clone()
@@ -391,13 +389,13 @@ impl Player {
     /// where the recording is still being written it stays at its present.
     pub fn advance(&mut self, elapsed: Duration) -> usize {
         if self.following {
-            // A file that cannot be read again leaves the picture as it is.
+            // If a file cannot be read again, the display does not change.
             return self.stay().unwrap_or_else(|_| {
                 self.following = false;
                 0
             });
         }
-        // What was forgotten meanwhile cannot be played; in memory nothing else fails.
+        // Dropped events cannot be played; in memory there is no other error.
         if !self.playing || self.catch_up().is_err() {
             return 0;
         }
@@ -408,14 +406,14 @@ impl Player {
             applied += 1;
         }
         match &self.pending {
-            // Forgotten while it was played: the next call goes on where memory begins.
+            // Dropped while it was played: the next call continues where the memory begins.
             None if self.ordinal < self.first() => {}
             None => {
                 self.playing = false;
                 self.following = self.growing();
                 self.playhead = self.playhead.max(self.core.state.now);
             }
-            // Behind: the playhead waits for what is due.
+            // Behind: the playhead waits for due events.
             Some(next) if next.ts <= target => self.playhead = self.playhead.max(next.ts),
             Some(_) => self.playhead = target,
         }

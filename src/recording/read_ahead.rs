@@ -11,7 +11,7 @@ use crate::event::Event;
 
 /// A batch ends at each multiple of this number of events; keyframes are taken there.
 pub(super) const BATCH: u64 = 1024;
-/// Number of batches that may wait.
+/// Maximum number of waiting batches.
 const QUEUE: usize = 8;
 
 /// One element of a recording, in order.

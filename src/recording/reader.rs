@@ -1,4 +1,4 @@
-//! Reads a recording as a stream: header, then events; notes every deviation from what was written.
+//! Reads a recording as a stream: header, then events; notes every damage.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -56,7 +56,7 @@ struct LineDigest<'a> {
     sha256: Cow<'a, str>,
 }
 
-/// What the end line says besides; no digest covers it, so it must agree with what was read.
+/// Further content of the end line; no digest covers it, so it must match the lines before it.
 #[derive(Deserialize)]
 struct EndFields<'a> {
     #[serde(borrow)]
@@ -143,19 +143,19 @@ impl RecordingReader {
         &self.header
     }
 
-    /// What was noted about the file so far.
+    /// The report about the file so far.
     #[must_use]
     pub fn report(&self) -> &ReadReport {
         &self.report
     }
 
-    /// From where to read to get what follows again.
+    /// The position from which to read the rest again.
     pub(super) fn place(&self) -> FilePosition {
         self.lines.place()
     }
 
     /// The next event or recorded finding; `None` where the file ends or cannot be read further,
-    /// which [`RecordingReader::report`] tells apart.
+    /// which [`RecordingReader::report`] distinguishes.
     pub fn next_item(&mut self) -> Option<RecordedItem<'_>> {
         loop {
             match self.step() {
@@ -165,8 +165,8 @@ impl RecordingReader {
         }
     }
 
-    /// The same, where nobody waits for it: also `None` when the file is still being written and
-    /// the next item may be yet to come.
+    /// The next item without waiting: also `None` when the file is still being written and the next
+    /// item may be yet to come.
     pub(super) fn item_that_is_there(&mut self) -> Option<RecordedItem<'_>> {
         while self.growth.is_none() || self.lines.has_next() {
             match self.step() {
@@ -230,7 +230,7 @@ impl RecordingReader {
         self.report.lines += 1;
         if self.ended {
             self.report
-                .note_damage(number, "something follows the end line".to_owned());
+                .note_damage(number, "there is data after the end line".to_owned());
         }
         // The writer puts the type first; a line that has it elsewhere is read in full.
         match quick_type(line) {
@@ -242,10 +242,11 @@ impl RecordingReader {
             }
             _ => match Event::from_json_sharing(line, &mut self.ids) {
                 Ok(event) => {
-                    // What the recorder itself lost is told by the event that says so.
-                    let told =
+                    // A `lost` event reports the recorder's own losses.
+                    let reported =
                         matches!(&event.kind, Kind::Lost(l) if l.reason == LostReason::Recorder);
-                    if self.last_seq > 0 && event.seq > self.last_seq.saturating_add(1) && !told {
+                    if self.last_seq > 0 && event.seq > self.last_seq.saturating_add(1) && !reported
+                    {
                         let gap = event.seq - self.last_seq - 1;
                         self.report.missing = self.report.missing.saturating_add(gap);
                     }
@@ -317,7 +318,7 @@ impl RecordingReader {
                 }
                 Ok(_) => self.report.note_damage(
                     number,
-                    "the end line does not agree with the events before it".to_owned(),
+                    "the end line does not match the events before it".to_owned(),
                 ),
                 Err(e) => self.report.note_damage(number, json_cause(&e)),
             }
@@ -341,7 +342,7 @@ fn quick_type(line: &[u8]) -> Option<&[u8]> {
 
 fn read_header(line: &[u8]) -> Result<Header, String> {
     if line.trim_ascii_start().first() != Some(&b'{') {
-        return Err("its first line is no JSON object".to_owned());
+        return Err("its first line is not a JSON object".to_owned());
     }
     let typed: LineType<'_> = serde_json::from_slice(line).map_err(|e| json_cause(&e))?;
     if typed.kind != "session" {

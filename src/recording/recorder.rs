@@ -13,10 +13,10 @@ use super::{Header, RecordingError};
 use crate::core::Core;
 use crate::event::{Event, Kind};
 
-/// Number of events that may wait for the disk. Of more, the backlog drops some, and records them as
-/// lost.
+/// Maximum number of events that wait for the disk. Beyond it, the backlog drops some, and records
+/// them as lost.
 const QUEUE: usize = 65_536;
-/// How often is looked whether a full disk has room again.
+/// Interval of the check whether a full disk has space again.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Status of a recording.
@@ -28,12 +28,12 @@ pub struct RecorderStatus {
     pub events: u64,
     /// Bytes of lines in it, before compression.
     pub bytes: u64,
-    /// Events that are missing in it: the disk was too slow, or failed. After a failure those
-    /// since the last tick that reached the disk count as missing.
+    /// Events missing in it: the disk was too slow, or failed. After a failure those since the last
+    /// flushed tick count as missing.
     pub lost: u64,
-    /// Why it ended before its time.
+    /// Why it ended early.
     pub error: Option<String>,
-    /// Why it waits: the disk is full. It goes on when there is room.
+    /// Why it waits: the disk is full. It continues when there is space.
     pub waits: Option<String>,
 }
 
@@ -55,7 +55,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Creates the file and begins with `snapshot`: what is there already, as events.
+    /// Creates the file and begins with `snapshot`: the current state, as events.
     ///
     /// # Errors
     /// When the file exists or cannot be created.
@@ -67,7 +67,7 @@ impl Recorder {
         Self::start_with(Some(path), header, snapshot, None)
     }
 
-    /// The same with a follower that sees exactly what the file holds; without a path there is no
+    /// Creates the file with a follower that sees exactly its content; without a path there is no
     /// file.
     ///
     /// # Errors
@@ -147,8 +147,8 @@ impl Recorder {
     }
 }
 
-/// Waits for room on the disk until the recording is to end; meanwhile the backlog takes events, and
-/// notes those that it drops.
+/// Waits for space on the disk until the recording should end; meanwhile the backlog takes events,
+/// and notes those that it drops.
 fn when_full(backlog: Arc<Backlog>, status: Arc<Mutex<RecorderStatus>>) -> WhenFull {
     Box::new(move |full| {
         let Some(error) = full else {

@@ -82,7 +82,7 @@ impl ReadReport {
         if let Some(schema) = self.newer {
             notices.push(format!(
                 "{name}:1: written in recording format {schema}, newer than {} of this version; \
-                 what it adds is not shown",
+                 its additions are not shown",
                 super::SCHEMA
             ));
         }
@@ -99,7 +99,7 @@ impl ReadReport {
         }
         if self.damaged_frames > 0 {
             notices.push(format!(
-                "{name}: {} compressed blocks are damaged; what follows each was read",
+                "{name}: {} compressed blocks are damaged; the data after each was read",
                 self.damaged_frames
             ));
         }

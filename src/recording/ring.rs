@@ -1,5 +1,5 @@
-//! A directory of recording segments that holds the last hours: which segments there are, which must
-//! go, which are pinned.
+//! A directory of recording segments with the last hours: lists segments, removes old ones, pins
+//! some.
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -13,12 +13,12 @@ use crate::user_files::{self, Creation};
 const SUFFIX: &str = ".jsonl.zst";
 /// End of the name of the file that pins a segment.
 const PIN: &str = ".pin";
-/// Segments that a share of the space is divided into at least.
+/// Minimum number of segments that share the space.
 const SHARES: u64 = 8;
-/// More files in the directory than this are not looked at.
+/// Maximum number of files in the directory.
 const MAX_FILES: usize = 100_000;
 
-/// What a ring may keep and use.
+/// Limits of a ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RingLimits {
     /// Older segments are removed.
@@ -42,16 +42,16 @@ pub struct RingSegment {
     pub written: Timestamp,
     /// Bytes on disk.
     pub bytes: u64,
-    /// It is kept whatever its age.
+    /// It is pinned: kept whatever its age.
     pub pinned: bool,
 }
 
-/// What was removed, and why more is not.
+/// The removed segments, and why more were not removed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct RingRemoval {
     /// Segments that were removed.
     pub removed: Vec<PathBuf>,
-    /// Those of them that were pinned: no other was left to remove.
+    /// Number of them that were pinned: no other was left to remove.
     pub pinned: Vec<PathBuf>,
     /// The limit is still exceeded: only the segment being written is left.
     pub exceeded: bool,
@@ -130,7 +130,7 @@ impl RingSegment {
         RecordingReader::open(&self.path).is_ok()
     }
 
-    /// Keeps it until [`RingSegment::release`].
+    /// Pins it until [`RingSegment::release`].
     ///
     /// # Errors
     /// When the pin cannot be written.
@@ -141,7 +141,7 @@ impl RingSegment {
         }
     }
 
-    /// Lets it go with its age.
+    /// Unpins it.
     ///
     /// # Errors
     /// When the pin cannot be removed.
@@ -160,8 +160,8 @@ impl RingLimits {
         (self.max_size / SHARES).max(1)
     }
 
-    /// What must go, in the order in which it goes: segments that are too old, then the oldest ones
-    /// until the rest fits. Pinned ones only where no other is left. `current` never goes.
+    /// The segments to remove, in this order: those that are too old, then the oldest ones until
+    /// the rest fits. Pinned ones only if no other is left. Never `current`.
     #[must_use]
     pub fn due<'a>(
         &self,

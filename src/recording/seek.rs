@@ -26,7 +26,7 @@ impl Player {
     /// When the file cannot be read again.
     pub fn step_back(&mut self) -> Result<bool, RecordingError> {
         match self.ordinal.checked_sub(1) {
-            // What was forgotten cannot be gone back to.
+            // Dropped events cannot be reached.
             Some(before) if before < self.first() => Ok(false),
             Some(before) => self.seek_ordinal(before).map(|()| true),
             None => Ok(false),
@@ -135,7 +135,7 @@ impl Player {
         index.keyframes.get(after.saturating_sub(1)).cloned()
     }
 
-    /// Goes on from here when the target is ahead and no keyframe is nearer to it.
+    /// Continues from here when the target is ahead and no keyframe is nearer to it.
     pub(super) fn resume(
         &mut self,
         keyframe: Option<Keyframe>,
@@ -147,7 +147,7 @@ impl Player {
                     name: self.source.name(),
                     error: std::io::ErrorKind::InvalidData.into(),
                 })?;
-                // What can fail is done: core and feed change together.
+                // Nothing after this can fail: core and feed change together.
                 self.feed = self.source.open(&k)?;
                 self.core = core;
                 self.ordinal = k.ordinal;

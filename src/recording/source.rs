@@ -10,10 +10,11 @@ use crate::user_files;
 
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
 
-/// Frames nearer than this are not noted, so that a file of tiny frames costs no memory.
+/// Minimum distance of noted frames, so that a file of tiny frames costs no memory.
 const FRAME_SPACING: u64 = 1 << 20;
 
-/// Damaged frames of one file behind which reading goes on; bounds the time of a hostile file.
+/// Maximum number of damaged frames of one file that are skipped; bounds the time of a hostile
+/// file.
 const MAX_DAMAGED: u64 = 64;
 
 trait SeekableRead: BufRead + Seek + Send {}
@@ -61,7 +62,7 @@ impl ByteSource {
         }
     }
 
-    /// Whether a reader need not wait for more; `None` where it never does.
+    /// Whether a reader need not wait for more; `None` if it never waits.
     pub(super) fn growth(&self) -> Option<&Arc<GrowthSignal>> {
         match self {
             Self::Growing(_, growth) => Some(growth),
@@ -69,7 +70,7 @@ impl ByteSource {
         }
     }
 
-    /// The same bytes, as far as they are written.
+    /// The bytes written so far, without waiting.
     pub(super) fn standing(self) -> Self {
         match self {
             Self::Growing(path, _) => Self::File(path),

@@ -45,7 +45,7 @@ struct RecordingFile {
     room: Option<Arc<AtomicU64>>,
 }
 
-/// Is told that the disk is full, waits, and says whether to try again; `None`: it is not full any
+/// Called when the disk is full: waits, and returns whether to retry; `None`: it is not full any
 /// more.
 pub(super) type WhenFull = Box<dyn FnMut(Option<&io::Error>) -> bool + Send>;
 
@@ -185,8 +185,8 @@ impl Writer {
         Ok(writer)
     }
 
-    /// From now on a full disk is waited for as long as `when_full` says so: the file is cut to what
-    /// it holds for certain, and goes on from there.
+    /// From now on a full disk is waited for as long as `when_full` says so: the file is cut to
+    /// what it holds for certain, and goes on from there.
     pub(super) fn when_full(&mut self, when_full: WhenFull) {
         self.when_full = Some(when_full);
     }

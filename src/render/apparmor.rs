@@ -1,12 +1,12 @@
-//! Advice as an AppArmor profile: what the container was seen to write, run and be able to. Reads are
-//! not seen, so that all of them stay allowed.
+//! Advice as an AppArmor profile: the paths that the container was seen to write and run, and its
+//! capabilities. Reads are not observed, so all of them stay allowed.
 
 use std::collections::BTreeSet;
 
 use crate::advice::{Advice, Setting};
 use crate::baseline::{Baseline, Facet, ItemField};
 
-/// What is refused even where it was learned: the kernel's memory and the host's settings.
+/// Rules that deny access even if it was learned: the kernel's memory and the host's settings.
 const DENIED: &str = "\
   deny mount,
   deny @{PROC}/sysrq-trigger rwklx,
@@ -16,7 +16,7 @@ const DENIED: &str = "\
   deny /sys/kernel/security/** rwklx,
 ";
 
-/// A path as the parser takes it in quotes; `None` for one that has no form there.
+/// A path quoted for the parser; `None` if it cannot be expressed.
 fn quoted(path: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(path).ok()?;
     if !text.starts_with('/') || text.chars().any(|c| c.is_control() || "\"@".contains(c)) {
@@ -33,7 +33,8 @@ fn quoted(path: &[u8]) -> Option<String> {
     Some(out)
 }
 
-/// A pattern of a baseline as one of AppArmor: its tokens become `*`, its literal signs stay literal.
+/// A pattern of a baseline as one of AppArmor: its tokens become `*`, its literal signs stay
+/// literal.
 fn glob(pattern: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(pattern).ok()?;
     let mut out = String::new();
@@ -48,7 +49,7 @@ fn glob(pattern: &[u8]) -> Option<String> {
                 }
                 out.push('*');
             }
-            // An escaped sign of a pattern is that sign; AppArmor has no form for a literal star.
+            // An escaped character of a pattern is literal; AppArmor cannot express a literal star.
             '\\' => match chars.next()? {
                 '*' => out.push('?'),
                 c => out.push(c),
@@ -57,7 +58,7 @@ fn glob(pattern: &[u8]) -> Option<String> {
         }
     }
     let quoted = quoted(out.as_bytes())?;
-    // A sign that stands for any one.
+    // A wildcard for one character.
     Some(quoted.replace("\\?", "?"))
 }
 
@@ -106,8 +107,8 @@ pub(super) fn render(name: &str, baseline: &Baseline, advice: &[Advice]) -> Stri
     };
     let profile = format!("hullwatch-{}", word(name));
     let mut out = format!(
-        "# apparmor_parser -r this-file; then --security-opt apparmor={profile}\n# It only reports: \
-         take complain away when nothing is reported any more.\n"
+        "# apparmor_parser -r this-file; then --security-opt apparmor={profile}\n# It only \
+         reports: remove complain when nothing is reported any more.\n"
     );
     for facet in [Facet::Write, Facet::Exec] {
         if baseline.too_large.contains(&facet) {
@@ -115,7 +116,9 @@ pub(super) fn render(name: &str, baseline: &Baseline, advice: &[Advice]) -> Stri
         }
     }
     if left_out > 0 {
-        out.push_str(&format!("# {left_out} paths have no form here; add them\n"));
+        out.push_str(&format!(
+            "# {left_out} paths cannot be expressed here; add them\n"
+        ));
     }
     let rules: String = rules.into_iter().collect();
     out.push_str(&format!(

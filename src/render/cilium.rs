@@ -1,4 +1,4 @@
-//! Advice on a container's peers as a policy of Cilium, which knows names.
+//! Advice on a container's peers as a Cilium policy, which supports names.
 
 use std::net::IpAddr;
 
@@ -6,7 +6,7 @@ use super::text::yaml;
 use crate::advice::{Advice, Setting};
 use crate::event::Bytes;
 
-/// DNS, without which no name can be let out.
+/// DNS, which rules with names need.
 const DNS: &str = "\
   - toEndpoints:
     - matchLabels: {k8s:io.kubernetes.pod.namespace: kube-system, k8s-app: kube-dns}
@@ -55,7 +55,7 @@ pub(super) fn render(name: &str, advice: &[Advice]) -> String {
     out
 }
 
-/// The rule that lets one peer out; `None` for one that is no single name or address.
+/// The rule that allows one peer; `None` for one that is not a single name or address.
 fn rule(to: &str, port: &str) -> Option<String> {
     let port: u16 = port.parse().ok()?;
     let peer = if let Ok(ip) = to.parse::<IpAddr>() {
@@ -64,7 +64,7 @@ fn rule(to: &str, port: &str) -> Option<String> {
     } else if let Some(service) = to.strip_prefix("service:") {
         format!("toEndpoints: [{{matchLabels: {{app: {}}}}}]", yaml(service))
     } else if !to.contains('.') {
-        // `private`, `public`: hundreds of addresses that nobody named.
+        // `private`, `public`: hundreds of unnamed addresses.
         return None;
     } else if to.starts_with("*.") {
         format!("toFQDNs: [{{matchPattern: {}}}]", yaml(to))

@@ -6,8 +6,8 @@ use crate::advice::{Advice, Setting};
 
 pub(super) fn render(name: &str, advice: &[Advice]) -> String {
     let mut out = format!(
-        "# docker compose -f compose.yaml -f this-file up\n# Lists are added to those of the base: \
-         a cap_add there stays.\nservices:\n  {}:\n",
+        "# docker compose -f compose.yaml -f this-file up\n# Lists are added to those of the \
+         base file: a cap_add there remains.\nservices:\n  {}:\n",
         yaml(name)
     );
     let mut volumes = Vec::new();

@@ -13,7 +13,7 @@ pub(super) fn render(name: &str, baseline: &Baseline, advice: &[Advice]) -> Stri
     let mut notes = Vec::new();
     let mut policy = None;
     let mut seccomp = "{type: RuntimeDefault}".to_owned();
-    // A pod must say so itself that its image does not run as root.
+    // A pod must declare itself that its image does not run as root.
     let taken = |advice: &&Advice| {
         let is_user = matches!(advice.setting, Setting::User(_));
         advice.verdict.is_advised() || (is_user && advice.verdict == Verdict::Keep)
@@ -64,7 +64,7 @@ pub(super) fn render(name: &str, baseline: &Baseline, advice: &[Advice]) -> Stri
             Setting::Peers(peers) => policy = Some(peers.clone()),
             Setting::Seccomp(_) => {
                 notes.push(format!(
-                    "{FILE} must lie in the kubelet's seccomp directory on each node"
+                    "{FILE} must be in the kubelet's seccomp directory on each node"
                 ));
                 seccomp = format!("{{type: Localhost, localhostProfile: {FILE}}}");
             }
@@ -108,7 +108,7 @@ pub(super) fn render(name: &str, baseline: &Baseline, advice: &[Advice]) -> Stri
     out
 }
 
-/// A policy that lets out what was seen: names are not known to a NetworkPolicy.
+/// A policy that allows the observed peers: a NetworkPolicy does not support names.
 fn network_policy(name: &str, peers: &[crate::event::Bytes]) -> String {
     let mut rules = String::new();
     let mut names = Vec::new();

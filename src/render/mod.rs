@@ -18,7 +18,7 @@ use crate::baseline::Baseline;
 
 pub use seccomp::seccomp_profile;
 
-/// What the advice is written for.
+/// Output formats of advice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum HardenFormat {
     /// Options of docker run.
@@ -29,9 +29,9 @@ pub enum HardenFormat {
     Kubernetes,
     /// Options of podman run.
     Podman,
-    /// A network policy of Cilium: what the container connects to, by name.
+    /// A Cilium network policy: the peers by name.
     Cilium,
-    /// Rules of nftables: the same, by address.
+    /// nftables rules: the peers by address.
     Nftables,
     /// An AppArmor profile.
     Apparmor,
@@ -41,7 +41,7 @@ pub enum HardenFormat {
     Json,
 }
 
-/// The advice that is to be followed, in the words of a target. `name` is the service's.
+/// The advice to follow, in a format. `name` is the service's.
 #[must_use]
 pub fn render(format: HardenFormat, name: &str, baseline: &Baseline, advice: &[Advice]) -> String {
     match format {
@@ -57,19 +57,16 @@ pub fn render(format: HardenFormat, name: &str, baseline: &Baseline, advice: &[A
     }
 }
 
-/// What an advice sets, in one line.
+/// The setting of an advice in one line.
 #[must_use]
 pub fn words(setting: &Setting) -> String {
     match setting {
         Setting::SeccompDefault => "seccomp profile of the engine".to_owned(),
         Setting::Seccomp(profile) => {
-            format!(
-                "seccomp profile of its own: {} calls",
-                profile.allowed.len()
-            )
+            format!("custom seccomp profile: {} calls", profile.allowed.len())
         }
-        Setting::InternalNetwork => "a network without a way out (internal)".to_owned(),
-        Setting::Peers(_) => "a way out to these peers only".to_owned(),
+        Setting::InternalNetwork => "a network without outside access (internal)".to_owned(),
+        Setting::Peers(_) => "outgoing connections to these peers only".to_owned(),
         setting => run::options("docker", setting).join(" "),
     }
 }

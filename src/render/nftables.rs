@@ -1,4 +1,4 @@
-//! Advice on a container's peers as a table of nftables of its own, beside the engine's rules.
+//! Advice on a container's peers as an nftables table of its own, beside the engine's rules.
 
 use std::net::IpAddr;
 
@@ -6,7 +6,7 @@ use super::text::split;
 use crate::advice::{Advice, Setting};
 use crate::event::Bytes;
 
-/// Addresses that nobody reaches over the internet.
+/// Private and link-local addresses.
 const PRIVATE: [(&str, &str); 2] = [
     (
         "ip",
@@ -15,7 +15,7 @@ const PRIVATE: [(&str, &str); 2] = [
     ("ip6", "fc00::/7, fe80::/10"),
 ];
 
-/// Letters, digits and `_` of a name: what nft takes for one.
+/// Letters, digits and `_` of a name, as nft allows.
 fn word(name: &str) -> String {
     let keep = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
     name.chars().map(keep).collect()
@@ -47,8 +47,8 @@ pub(super) fn render(name: &str, advice: &[Advice]) -> String {
         _ => "    meta l4proto { tcp, udp } th dport 53 accept\n",
     };
     let mut out =
-        "# nft -f this-file; delete the table to take it back. What leaves the host or goes to \
-                   another\n# network is judged, not what stays on the container's bridge.\n"
+        "# nft -f this-file; delete the table to undo it. The rules apply to traffic that leaves \
+         the host or\n# goes to another network, not to traffic on the container's bridge.\n"
             .to_owned();
     if !by_hand.is_empty() {
         let list = by_hand.join(", ");
@@ -68,7 +68,7 @@ pub(super) fn render(name: &str, advice: &[Advice]) -> String {
     out
 }
 
-/// The rule that lets one peer out; `None` for one of which the addresses are not known.
+/// The rule that allows one peer; `None` for one without known addresses.
 fn rule(to: &str, port: u16) -> Option<String> {
     let ports = format!("meta l4proto {{ tcp, udp }} th dport {port} accept");
     if let Ok(ip) = to.parse::<IpAddr>() {

@@ -5,14 +5,14 @@ use crate::quote::quote;
 
 use super::seccomp::FILE;
 
-/// How the profile's file is made.
+/// The command that creates the profile's file.
 const PROFILE: &str = "# seccomp.json: harden … --seccomp --format seccomp > seccomp.json\n";
 
 fn tmpfs(directory: &WritableDirectory) -> String {
     format!("{}:{}", quote(&directory.path), directory.tmpfs_options())
 }
 
-/// The options that one setting is.
+/// The options of one setting.
 pub(super) fn options(engine: &str, setting: &Setting) -> Vec<String> {
     match setting {
         Setting::Capabilities(add) => {
@@ -24,7 +24,7 @@ pub(super) fn options(engine: &str, setting: &Setting) -> Vec<String> {
         Setting::ReadOnly(directories) => {
             let mut out = vec!["--read-only".to_owned()];
             if engine == "podman" {
-                // Podman would add tmpfs of its own.
+                // Podman would add a tmpfs of its own.
                 out.push("--read-only-tmpfs=false".to_owned());
             }
             for directory in directories {
@@ -55,7 +55,7 @@ pub(super) fn render(engine: &str, advice: &[Advice]) -> String {
     for advice in advice.iter().filter(|advice| advice.verdict.is_advised()) {
         match &advice.setting {
             Setting::InternalNetwork => {
-                notes.push_str("# or on a network of its own without a way out: ");
+                notes.push_str("# or on a network of its own without outside access: ");
                 notes.push_str(&format!("{engine} network create --internal NAME\n"));
             }
             Setting::Peers(peers) => {

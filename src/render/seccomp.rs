@@ -11,7 +11,7 @@ const ENOSYS: u8 = 38;
 const EPERM: u8 = 1;
 /// Flags of `clone` that make namespaces.
 const NEW_NAMESPACES: u32 = 0x7e02_0000;
-/// What Docker's default lets a program ask of `personality`.
+/// The `personality` values that Docker's default allows.
 const PERSONALITIES: [u32; 5] = [0, 8, 0x2_0000, 0x2_0008, 0xffff_ffff];
 /// Families of sockets that it refuses: AF_ALG and AF_VSOCK.
 const REFUSED_FAMILIES: [u32; 2] = [38, 40];
@@ -58,7 +58,7 @@ pub fn seccomp_profile(profile: &SeccompProfile) -> String {
             _ => plain.push(name.as_str()),
         }
     }
-    // What is taken away fails as if the kernel did not have it: libraries then do it another way.
+    // Removed calls fail as if the kernel did not have them, so that libraries use alternatives.
     let mut missing: Vec<&str> = profile.removed.clone();
     if !profile.unconditional {
         missing.push("clone3");

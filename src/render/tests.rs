@@ -39,7 +39,7 @@ fn hostile_names_stay_one_word_of_the_shell() {
         text.contains("--tmpfs /run:size=16m,exec,uid=33,mode=0750"),
         "{text}"
     );
-    // What is given to the shell comes back as it was.
+    // The shell returns the arguments unchanged.
     let script = text.replace("docker run", "printf '%s\\0'");
     let out = std::process::Command::new("bash")
         .arg("-c")
@@ -169,7 +169,7 @@ fn apparmor_has_what_was_written_and_run_and_no_hostile_path() {
         "  \"/var/log/*/\" rwkl,\n",
         "  \"/usr/bin/\\[x\" ix,\n",
         "  capability chown,\n",
-        "# 2 paths have no form here; add them\n",
+        "# 2 paths cannot be expressed here; add them\n",
         "peer=hullwatch-web,",
     ] {
         assert!(text.contains(part), "no {part} in {text}");

@@ -1,5 +1,5 @@
-//! The evidence of an incident in one tar archive: the report, its findings, a slice of the recording,
-//! and the files that it left.
+//! The evidence of an incident in one tar archive: the report, its findings, a slice of the
+//! recording, and its files.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -17,8 +17,8 @@ use crate::response::{
     CopiedFile, FileSources, ResponseSubject, checksums, copy_files, evidence_files,
 };
 
-/// The evidence of one incident, gathered from memory; the files of its container are read while it is
-/// written.
+/// The evidence of one incident, collected from memory; the files of its container are read while
+/// it is written.
 pub struct IncidentEvidence {
     folder: String,
     at: Timestamp,
@@ -26,14 +26,15 @@ pub struct IncidentEvidence {
     reports: Vec<IncidentReport>,
     context: Context,
     masked: bool,
-    /// Files that the incident made, and where they may be read; `None` where they cannot be.
+    /// Files that the incident created, and where they can be read; `None` if they cannot.
     dropped: Vec<Bytes>,
     sources: Option<FileSources>,
 }
 
 impl IncidentEvidence {
-    /// Gathers what is in memory. Events of the findings that are no longer there are listed in the
-    /// manifest. `here`: the container is one of this host as it is now, so that its files can be read.
+    /// Collects the evidence in memory. Events of the findings that are no longer there are listed
+    /// in the manifest. `here`: the container is one of this host as it is now, so that its files
+    /// can be read.
     ///
     /// # Errors
     /// When there is no such incident, or it has no JSON form.
@@ -56,12 +57,12 @@ impl IncidentEvidence {
         let source = if here { "this host" } else { "a recording" };
         let mut context = Context::of(core, source.to_owned());
         context.not_seen.push(format!(
-            "slice.jsonl holds the {} events of this container that were in memory, from {} on.",
+            "slice.jsonl contains the {} events of this container that were in memory, from {} on.",
             slice.events, slice.from
         ));
         if !events.gone.is_empty() {
             context.not_seen.push(format!(
-                "{} events that findings rest on were no longer in memory; manifest.json lists them.",
+                "{} evidence events were no longer in memory; manifest.json lists them.",
                 events.gone.len()
             ));
         }
@@ -100,8 +101,7 @@ impl IncidentEvidence {
         })
     }
 
-    /// Writes the archive, and with it the bytes of the files that the incident left; returns what
-    /// became of each.
+    /// Writes the archive with the contents of the incident's files; returns the outcome for each.
     ///
     /// # Errors
     /// When it cannot be written.

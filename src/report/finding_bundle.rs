@@ -1,5 +1,5 @@
-//! The evidence of one finding in one file: what was found, who descended from whom, the events,
-//! the container.
+//! The evidence of one finding in one file: the finding, its process ancestry, the events, the
+//! container.
 
 use std::io::{self, Write};
 
@@ -9,8 +9,8 @@ use super::archive::{self, EvidenceEvents, json_file};
 use crate::core::Core;
 use crate::detect::FindingId;
 
-/// Writes the evidence of a finding as a tar archive. Events that are no longer in memory are listed
-/// in the manifest.
+/// Writes the evidence of a finding as a tar archive. Events that are no longer in memory are
+/// listed in the manifest.
 ///
 /// # Errors
 /// When there is no such finding, or the archive cannot be written.

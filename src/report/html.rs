@@ -9,7 +9,7 @@ table{border-collapse:collapse}td,th{border:1px solid #999;padding:.2em .6em;tex
 vertical-align:top;overflow-wrap:anywhere}dt{font-weight:bold}\
 pre{white-space:pre-wrap;overflow-wrap:anywhere;background:#8882;padding:.4em .8em}";
 
-/// The document as HTML; what a container wrote stays text.
+/// The document as HTML; text from containers stays text.
 pub(super) fn write(document: &Document) -> String {
     let title = escape(&document.title);
     let mut out = format!(

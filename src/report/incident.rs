@@ -1,4 +1,4 @@
-//! What a report says of one incident.
+//! The report about one incident.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,17 +9,17 @@ use super::document::Document;
 use super::next_steps::NextSteps;
 use crate::core::Core;
 use crate::event::{Bytes, ContainerInfo, Endpoint, Pod, Timestamp, escape};
-use crate::incident::{Incident, StoryLine, story};
+use crate::incident::{Incident, TimelineLine, timeline};
 use crate::masking::mask;
 use crate::response::CopiedFile;
 use crate::state::{Connection, ConnectionKey, Container, Direction, Phase};
 
-/// Rows of a table in a document; JSON has all.
+/// Maximum number of rows of a table in a document; JSON has all.
 const MAX_ROWS: usize = 100;
-/// What files are that nobody was seen changing.
-const UNSEEN: &str = "Some files differ from the image, and nobody was seen changing them: \
-                      they may be the intruder's, or made by the container's start-up.";
-/// Ports of a peer that are listed one by one.
+/// The note about files that no process was seen changing.
+const UNSEEN: &str = "Some files differ from the image, and no process was seen changing them: \
+                      the intruder or the container's start-up may have made them.";
+/// Maximum number of ports of a peer that are listed one by one.
 const FEW_PORTS: usize = 5;
 
 /// One incident with everything that a reader needs, secrets masked if that was asked for.
@@ -33,10 +33,10 @@ pub struct IncidentReport {
     pub name: String,
     /// The container's facts.
     pub container: Option<ContainerInfo>,
-    /// What happened, in order of time.
-    pub story: Vec<StoryLine>,
-    /// Lines of the story that were left out, the lightest.
-    pub story_left_out: usize,
+    /// Its timeline.
+    pub timeline: Vec<TimelineLine>,
+    /// Lines left out of the timeline, the least important.
+    pub timeline_left_out: usize,
     /// Processes of the incident that still run.
     pub processes: Vec<ProcessLine>,
     /// Peers that the container connected to since the incident began.
@@ -46,7 +46,7 @@ pub struct IncidentReport {
     pub files: Vec<FileLine>,
     /// The container ran before watching began.
     pub began_before: bool,
-    /// What to check, the responses that fit, and those that were made.
+    /// Next steps: checks, responses that fit, and responses that were made.
     pub next: NextSteps,
     /// Events of this container that were lost.
     pub lost: u64,
@@ -106,7 +106,7 @@ pub struct FileLine {
     /// Its copy in the evidence, or why there is none; empty where no evidence was written.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub kept: String,
-    /// It differs from the image, and nobody was seen changing it.
+    /// It differs from the image, and no process was seen changing it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub unseen: bool,
 }
@@ -138,7 +138,7 @@ fn describe(
         }
     };
     let container = core.state.containers.get(&incident.container);
-    let (mut lines, story_left_out) = story(&core.detector, &incident);
+    let (mut lines, timeline_left_out) = timeline(&core.detector, &incident);
     for line in &mut lines {
         line.text = shown(std::mem::take(&mut line.text));
     }
@@ -178,8 +178,8 @@ fn describe(
             |container| container.display_name(),
         ),
         container: container.map(|container| container.info.clone()),
-        story: lines,
-        story_left_out,
+        timeline: lines,
+        timeline_left_out,
         processes: processes.collect(),
         peers: peers(outbound),
         files: files(container.map(|container| &**container), &incident, hash),
@@ -279,7 +279,7 @@ fn peers<'a>(
 }
 
 impl PeerLine {
-    /// The ports in words: each of a few, else how many and which of them answered.
+    /// The ports as text: each if there are few, else their number and those that answered.
     #[must_use]
     pub fn ports_text(&self) -> String {
         let list = |ports: &[u16]| {
@@ -300,7 +300,7 @@ impl PeerLine {
 }
 
 impl IncidentReport {
-    /// Notes what became of the copies of its files.
+    /// Notes the outcome of copying its files.
     pub(super) fn copied(&mut self, copied: &[CopiedFile]) {
         for copy in copied {
             let path = copy.path.escaped().to_string();
@@ -326,7 +326,7 @@ impl IncidentReport {
         }
         for file in &mut self.files {
             if file.kept.is_empty() {
-                file.kept = not_kept("beyond the number of files that are copied");
+                file.kept = not_kept("more files than are copied");
             }
         }
     }
@@ -351,12 +351,12 @@ impl IncidentReport {
             let sure = if request.by_ancestor {
                 "accepted by the server that started the intruder's process"
             } else {
-                "the latest connection before it; no process joins the two"
+                "the latest connection before it; not linked by a process"
             };
             let (peer, port) = (request.peer, request.local.port());
             let server = request.server.escaped();
             facts.push((
-                "How in",
+                "Entry",
                 format!("{peer} to port {port} of {server} ({sure})"),
             ));
         }
@@ -370,7 +370,7 @@ impl IncidentReport {
         document.facts(facts);
 
         document.heading(3, "What happened");
-        let rows = self.story.iter().map(|line| {
+        let rows = self.timeline.iter().map(|line| {
             let times = if line.count > 1 {
                 format!("×{}", line.count)
             } else {
@@ -388,11 +388,11 @@ impl IncidentReport {
         });
         let columns = vec!["Time (UTC)", "Severity", "What", "Count", "Finding"];
         document.table(columns, rows.collect(), MAX_ROWS);
-        if self.story_left_out > 0 {
-            document.text(format!("+{} lesser lines", self.story_left_out));
+        if self.timeline_left_out > 0 {
+            document.text(format!("+{} less important lines", self.timeline_left_out));
         }
 
-        document.heading(3, "What still runs");
+        document.heading(3, "Still running");
         if self.processes.is_empty() {
             document.text("No running process is known to belong to this incident.");
         } else {
@@ -429,7 +429,7 @@ impl IncidentReport {
             document.table(columns, rows.collect(), MAX_ROWS);
         }
 
-        document.heading(3, "Files made or changed");
+        document.heading(3, "Files created or changed");
         if self.files.is_empty() {
             document.text("None known.");
         } else {
@@ -455,7 +455,7 @@ impl IncidentReport {
         self.next.write(document);
         if self.lost + self.forgotten > 0 {
             document.text(format!(
-                "Of this container {} events were lost and {} rows no longer fit the tables.",
+                "{} events of this container were lost, and {} rows were dropped from full tables.",
                 self.lost, self.forgotten
             ));
         }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::document::{Block, Document};
 
-/// The document as Markdown; what a container wrote stays text.
+/// The document as Markdown; text from containers stays text.
 pub(super) fn write(document: &Document) -> String {
     let mut out = format!("# {}\n", escape(&document.title));
     for block in &document.blocks {
@@ -44,7 +44,7 @@ fn table(out: &mut String, columns: &[&str], rows: &[Vec<String>]) -> std::fmt::
     Ok(())
 }
 
-/// Every character that Markdown or HTML inside it would obey is escaped.
+/// Every character with a meaning in Markdown or HTML is escaped.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

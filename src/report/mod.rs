@@ -1,4 +1,4 @@
-//! Reports about incidents for people who were not at the screen: Markdown, HTML, JSON.
+//! Reports about incidents for people who were not watching: Markdown, HTML, JSON.
 
 mod archive;
 mod bundle;

@@ -1,5 +1,5 @@
-//! What a report advises: what to check, the responses that fit with their command lines, and what
-//! was already done.
+//! The next steps in a report: checks, the responses that fit with their command lines, and the
+//! responses that were made.
 
 use serde::Serialize;
 
@@ -10,14 +10,14 @@ use crate::event::Timestamp;
 use crate::incident::Incident;
 use crate::response::{ResponseSubject, Suggestion, fitting};
 
-/// What to check about the findings of one rule.
+/// The checks for the findings of one rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CheckLine {
     /// The rule's id.
     pub rule: String,
-    /// What it flags.
+    /// The rule's title.
     pub title: String,
-    /// What to check next.
+    /// The checks.
     pub check: String,
 }
 
@@ -26,18 +26,18 @@ pub struct CheckLine {
 pub struct DoneLine {
     /// When it ended.
     pub at: Timestamp,
-    /// What was done, by whom, and what came of it; escaped.
+    /// Action, person and outcome; escaped.
     pub text: String,
     /// The command as a line for a shell.
     pub command: String,
-    /// The line that takes it back; empty where nothing can.
+    /// The line that undoes it; empty if that is impossible.
     pub undo: String,
 }
 
 /// The next steps about one incident.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct NextSteps {
-    /// What to check, the worst finding's rule first, each rule once.
+    /// The checks, the worst finding's rule first, each rule once.
     pub checks: Vec<CheckLine>,
     /// Responses that fit, the most advisable first.
     pub responses: Vec<Suggestion>,
@@ -68,13 +68,13 @@ impl NextSteps {
 
     pub(super) fn write(&self, document: &mut Document) {
         if !self.done.is_empty() {
-            document.heading(3, "What was done about it");
+            document.heading(3, "Responses made");
             let rows = self.done.iter();
             let rows = rows.map(|d| vec![d.at.to_string(), d.text.clone(), d.undo.clone()]);
             let columns = vec!["Time (UTC)", "Response", "Undo"];
             document.table(columns, rows.collect(), usize::MAX);
         }
-        document.heading(3, "What next");
+        document.heading(3, "Next steps");
         if !self.checks.is_empty() {
             let rows = self
                 .checks

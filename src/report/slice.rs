@@ -1,4 +1,5 @@
-//! The slice of an incident: what is in memory of its container's events, as a recording that replays.
+//! The slice of an incident: the events of its container that are in memory, as a recording that
+//! replays.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -20,16 +21,16 @@ use crate::text::hex;
 pub(super) struct Slice {
     /// Header, events and end line.
     pub(super) lines: Vec<u8>,
-    /// Events of the stream in it; facts about what was there before are not among them.
+    /// Events of the stream in it, without the initial facts.
     pub(super) events: usize,
     /// Time of the first of them.
     pub(super) from: Timestamp,
 }
 
 impl Slice {
-    /// The events of `container` that are in memory, with those of the numbers in `evidence`. They are
-    /// numbered anew, so that the reader takes no number that is left out for a lost event. `here`: the
-    /// events are this host's.
+    /// The events of `container` that are in memory, with those of the numbers in `evidence`. They
+    /// are numbered anew, so that the reader takes no number that is left out for a lost event.
+    /// `here`: the events are this host's.
     ///
     /// # Errors
     /// When an event has no JSON form.
@@ -75,10 +76,10 @@ impl Slice {
 
 struct SliceWriter {
     lines: Vec<u8>,
-    /// Of the last event.
+    /// Time of the last event.
     number: u64,
     masked: bool,
-    /// What a replay of the events so far comes to.
+    /// The core that a replay of the events so far has.
     core: Core,
 }
 
@@ -158,8 +159,7 @@ fn header(core: &Core, started: Timestamp, here: bool, masked: bool) -> io::Resu
     Ok(line)
 }
 
-/// What was there when the slice begins: the container with its facts, and its processes that were
-/// started before.
+/// The initial facts of the slice: the container, and its processes that were started before.
 fn before(
     core: &Core,
     container: &ContainerId,
@@ -184,7 +184,7 @@ fn before(
     let Some(known) = core.state.containers.get(container) else {
         return Vec::new();
     };
-    let told = |pid, nspid, kind| Event {
+    let initial = |pid, nspid, kind| Event {
         seq: 0,
         ts: from,
         container: Some(container.clone()),
@@ -196,7 +196,7 @@ fn before(
         action: ContainerAction::Existing,
         info: Some(Box::new(known.info.clone())),
     };
-    let mut all = vec![told(0, 0, Kind::Container(Box::new(facts)))];
+    let mut all = vec![initial(0, 0, Kind::Container(Box::new(facts)))];
     let mut processes: Vec<&Arc<ProcessEntry>> = core.state.processes.values().collect();
     processes.retain(|p| {
         p.owner.as_ref() == Some(container)
@@ -220,7 +220,7 @@ fn before(
             mapped: p.mapped.clone(),
             mapped_more: p.mapped_more,
         };
-        told(p.pid, p.nspid, Kind::Process(Box::new(process)))
+        initial(p.pid, p.nspid, Kind::Process(Box::new(process)))
     }));
     all
 }

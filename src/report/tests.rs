@@ -27,7 +27,7 @@ fn the_break_in_of_the_demo_is_one_incident() {
     for stage in ["cloud metadata", "dropped program", "account", "cron job"] {
         assert!(names.contains(&stage), "{names:?}");
     }
-    // It came by docker exec: requests of the honest neighbour explain nothing.
+    // It came by docker exec: requests of the unrelated neighbour explain nothing.
     assert_eq!(incident.request, None);
     let cron = core
         .state
@@ -77,8 +77,8 @@ fn reports_and_evidence_tell_the_same() {
     let files = contents(&archive);
     assert_eq!(files.len(), 11, "{:?}", files.keys());
     let report = &files["report.md"];
-    for told in ["Watching began at", "not kept: a recording", "slice.jsonl"] {
-        assert!(report.contains(told), "{told}: {report}");
+    for part in ["Watching began at", "not kept: a recording", "slice.jsonl"] {
+        assert!(report.contains(part), "{part}: {report}");
     }
     let missing = IncidentEvidence::of(&core, crate::incident::IncidentId(9999), true, false);
     assert!(missing.is_err_and(|error| error.to_string().contains("I-9999")));

@@ -21,7 +21,7 @@ impl Commands {
         })
     }
 
-    /// What takes these back.
+    /// The commands that undo these.
     pub(super) fn reversed(self) -> Self {
         Self {
             run: self.undo,
@@ -58,7 +58,7 @@ impl Engine {
         }
     }
 
-    /// Whether its client speaks Docker's language.
+    /// Whether its client has Docker's commands.
     pub(super) fn is_like_docker(&self) -> bool {
         matches!(
             self,
@@ -66,7 +66,8 @@ impl Engine {
         )
     }
 
-    /// Whether its client does the work itself, with all rights of root, instead of asking a daemon.
+    /// Whether its client does the work itself, with all rights of root, instead of asking a
+    /// daemon.
     pub(super) fn has_no_daemon(&self) -> bool {
         matches!(self, Self::Podman | Self::Runc(_) | Self::Lxc)
     }
@@ -88,7 +89,7 @@ impl ResponseTarget<'_> {
         Some(client.arg(self.handle.as_str()))
     }
 
-    /// Freezes all its processes.
+    /// Pauses it.
     pub(super) fn pause(&self) -> Option<Commands> {
         let handle = self.handle.as_str();
         match &self.engine {
@@ -116,7 +117,7 @@ impl ResponseTarget<'_> {
         }
     }
 
-    /// Ends it.
+    /// Stops it.
     pub(super) fn stop(&self) -> Option<Commands> {
         let handle = self.handle.as_str();
         let only = |run: CommandLine| {
@@ -142,7 +143,7 @@ impl ResponseTarget<'_> {
         }
     }
 
-    /// Cuts it off `networks`; `None` where the engine has no command for that.
+    /// Disconnects it from `networks`; `None` if the engine has no command for that.
     pub(super) fn disconnect(&self, networks: &[&str]) -> Option<Commands> {
         match &self.engine {
             Engine::Docker(_) | Engine::Podman | Engine::PodmanOf(_) if !networks.is_empty() => {
@@ -161,7 +162,7 @@ impl ResponseTarget<'_> {
         }
     }
 
-    /// Keeps its file system: as an image called `name`, or as a checkpoint.
+    /// Saves its file system: as an image called `name`, or as a checkpoint.
     pub(super) fn commit(&self, name: &str) -> Option<Commands> {
         match &self.engine {
             engine if engine.is_like_docker() => Commands::one(

@@ -1,5 +1,5 @@
-//! Runs responses in the background, each in a thread of its own with the capabilities it needs, and
-//! reports what came of it.
+//! Runs responses in the background, each in a thread of its own with the capabilities it needs,
+//! and reports the outcome.
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -23,36 +23,36 @@ use crate::event::{Bytes, ContainerId, Response, ResponseAction, ResponseOutcome
 use crate::system::{self, now};
 use crate::user_files::{self, Creation};
 
-/// Responses that run at once; a further one is refused.
+/// Maximum number of responses that run at once.
 const MAX_RUNNING: usize = 4;
-/// Results that may wait to become events.
+/// Maximum number of results that wait to become events.
 const QUEUE: usize = 64;
-/// How long a command to an engine may take.
+/// Time limit of a command to an engine.
 const COMMAND: Duration = Duration::from_secs(60);
-/// How long an image or a checkpoint may take.
+/// Time limit for an image or a checkpoint.
 const COMMIT: Duration = Duration::from_secs(600);
-/// How long a command that keeps its output may take.
+/// Time limit of a command that keeps its output.
 const OUTPUT: Duration = Duration::from_secs(90);
-/// How long a killed process may take to end.
+/// Time limit for a killed process to end.
 const DEATH: Timespec = Timespec {
     tv_sec: 5,
     tv_nsec: 0,
 };
 
-/// A response that ended, to become an event.
+/// A completed response, which becomes an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResponseResult {
     /// When it ended.
     pub at: Timestamp,
     /// The container.
     pub container: ContainerId,
-    /// Host pid of the process it was about; 0 where it was about none.
+    /// Host pid of the process it was about; 0 for none.
     pub pid: u32,
-    /// What was done and what came of it.
+    /// The action and its outcome.
     pub response: Response,
 }
 
-/// Where responses are asked for.
+/// The handle for starting responses.
 #[derive(Debug, Clone)]
 pub struct ResponseExecutor {
     requests: Sender<Suggestion>,
@@ -88,7 +88,7 @@ impl ResponseExecutor {
         Ok((Self { requests, running }, receiver))
     }
 
-    /// Has a response run in the background. Never waits.
+    /// Runs a response in the background. Never waits.
     ///
     /// # Errors
     /// Why it is refused: it is about the host, it is only for a person to run, or too many run.
@@ -97,9 +97,9 @@ impl ResponseExecutor {
             return Err("hullwatch changes nothing on the host itself".to_owned());
         }
         if let ResponseWork::ByHand(why) = suggestion.work {
-            return Err(format!("copy the line and run it yourself: {why}"));
+            return Err(format!("copy the command and run it yourself: {why}"));
         }
-        let busy = || format!("{MAX_RUNNING} responses run already: wait for one to end");
+        let busy = || format!("{MAX_RUNNING} responses are running: wait for one to end");
         let claim = self
             .running
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |running| {
@@ -169,8 +169,8 @@ fn report(suggestion: Suggestion, done: Result<String, String>, out: &Sender<Res
     });
 }
 
-/// The person at the screen: who called sudo, else the user of this program. User id, and the name where
-/// the user database knows one.
+/// The person at the screen: the user who called sudo, else the user of this program. User id, and
+/// the name if the user database knows one.
 #[must_use]
 pub fn person() -> (u32, Bytes) {
     let uid = InvokingUser::from_environment()
@@ -268,7 +268,7 @@ fn copy_out(sources: &FileSources) -> Result<String, String> {
     Ok(format!("{kept} of {all} files in {}", whole(&path)))
 }
 
-/// A file by its whole path: readers may not know where hullwatch was started.
+/// The message has the whole path: the reader may not know the working directory.
 fn whole(path: &std::path::Path) -> String {
     let whole = std::path::absolute(path);
     whole.as_deref().unwrap_or(path).display().to_string()

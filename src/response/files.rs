@@ -1,5 +1,5 @@
-//! Copies files of a container into an archive: bytes from its writable layer, from its root, or of a
-//! running program. No path leads out of the container, and nothing but regular files is opened.
+//! Copies files of a container into an archive: bytes from its writable layer, from its root, or of
+//! a running program. No path leads out of the container, and nothing but regular files is opened.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -18,16 +18,16 @@ use super::suggestion::FileSources;
 use crate::event::{Bytes, escape};
 use crate::text::hex;
 
-/// Bytes of one file, and of all files, that are copied.
+/// Maximum bytes of one file, and of all files.
 const MAX_FILE: u64 = 64 << 20;
 const MAX_ALL: u64 = 256 << 20;
 
-/// A file of the container, as it was copied or why it was not.
+/// A file of the container: its copy, or why there is none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CopiedFile {
     /// Path as the container sees it, or `program of PID`.
     pub path: Bytes,
-    /// Its name in the archive; empty when it is not there.
+    /// Its name in the archive; empty if it is not in it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub copy: String,
     /// Where the bytes come from: `layer`, `root` or `process`.
@@ -50,7 +50,7 @@ pub struct CopiedFile {
 }
 
 impl CopiedFile {
-    /// A file that is not copied, and why.
+    /// A file that is not copied, with the reason.
     #[must_use]
     pub fn refused(path: &Bytes, why: &str) -> Self {
         Self {
@@ -67,7 +67,7 @@ impl CopiedFile {
     }
 }
 
-/// Appends the files to an archive, below `folder`, and returns what became of each.
+/// Appends the files to an archive, below `folder`, and returns the outcome for each.
 ///
 /// # Errors
 /// When the archive cannot be written.
@@ -99,7 +99,7 @@ pub fn copy_files<W: Write>(
     Ok(copier.copied)
 }
 
-/// Lines for `sha256sum --check`, of what was copied.
+/// Lines for `sha256sum --check` of the copied files.
 #[must_use]
 pub fn checksums(copied: &[CopiedFile]) -> String {
     let mut lines = String::new();
@@ -114,7 +114,7 @@ pub fn checksums(copied: &[CopiedFile]) -> String {
 struct Copier<'a, W: Write> {
     folder: &'a str,
     archive: &'a mut tar::Builder<W>,
-    /// Bytes that still may be copied.
+    /// Remaining bytes of the limit.
     room: u64,
     copied: Vec<CopiedFile>,
 }
@@ -154,7 +154,7 @@ impl<W: Write> Copier<'_, W> {
         let most = MAX_FILE.min(self.room);
         if size > most {
             entry.note = Some(format!(
-                "not kept: {size} bytes are more than the {most} that may be kept"
+                "not copied: {size} bytes are more than the limit of {most}"
             ));
             self.copied.push(entry);
             return Ok(());
@@ -162,7 +162,7 @@ impl<W: Write> Copier<'_, W> {
         self.room -= size;
         let mut header = tar::Header::new_gnu();
         header.set_size(size);
-        // Nobody runs it from the archive by mistake.
+        // Without execute permission, so that it is not run from the archive by mistake.
         header.set_mode(0o400);
         header.set_mtime(u64::try_from(facts.mtime()).unwrap_or(0));
         let mut hashing = Hashing {
@@ -171,7 +171,7 @@ impl<W: Write> Copier<'_, W> {
             read: 0,
             failed: None,
         };
-        // A file that shrinks meanwhile is filled up, so that the archive stays whole.
+        // A file that shrinks meanwhile is padded, so that the archive stays valid.
         let filled = (&mut hashing).chain(io::repeat(0)).take(size);
         let name = format!("{}/{copy}", self.folder);
         self.archive.append_data(&mut header, name, filled)?;
@@ -216,7 +216,7 @@ impl Read for Hashing {
 
 /// Opens a path of the container: in its writable layer, else in its root.
 fn open_inside(sources: &FileSources, path: &Bytes) -> Result<(File, &'static str), String> {
-    let mut missing = "its writable layer is not known and it does not run".to_owned();
+    let mut missing = "its writable layer is unknown and it is not running".to_owned();
     if !sources.upper.is_empty() {
         match open_below(&sources.upper, path) {
             Ok(file) => return Ok((file, "layer")),
@@ -232,7 +232,7 @@ fn open_inside(sources: &FileSources, path: &Bytes) -> Result<(File, &'static st
     let root = format!("/proc/{}/root", init.pid);
     match open_below(root.as_bytes(), path) {
         Ok(file) => Ok((file, "root")),
-        Err(Refused::Missing) => Err("it is not there any more".to_owned()),
+        Err(Refused::Missing) => Err("it no longer exists".to_owned()),
         Err(Refused::Because(why)) => Err(why),
     }
 }
@@ -266,14 +266,14 @@ fn open_below(directory: &[u8], path: &Bytes) -> Result<File, Refused> {
             format!("a symbolic link to {}", escape(to.as_bytes()))
         }
         FileType::Directory => "a directory".to_owned(),
-        // What overlay puts in the place of a removed file.
+        // Overlay's marker of a removed file.
         FileType::CharacterDevice if facts.st_rdev == 0 => "removed".to_owned(),
-        kind => format!("no regular file: {kind:?}"),
+        kind => format!("not a regular file: {kind:?}"),
     };
     Err(Refused::Because(what))
 }
 
-/// Opens for reading what was only looked at so far, and is no device.
+/// Opens a file for reading after it was checked that it is not a device.
 fn reopen(found: &OwnedFd) -> io::Result<File> {
     File::open(format!("/proc/self/fd/{}", found.as_fd().as_raw_fd()))
 }
@@ -286,7 +286,7 @@ fn open_program(process: &ProcessIdentity) -> Result<File, String> {
     let found = rustix::fs::openat(CWD, path, flags, Mode::empty()).map_err(|e| e.to_string())?;
     let facts = fstat(&found).map_err(|e| e.to_string())?;
     if FileType::from_raw_mode(facts.st_mode) != FileType::RegularFile {
-        return Err("no regular file".to_owned());
+        return Err("not a regular file".to_owned());
     }
     reopen(&found).map_err(|e| e.to_string())
 }

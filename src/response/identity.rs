@@ -1,4 +1,4 @@
-//! Whether a process is still the one that was seen: a pid may be another's by now.
+//! Checks that a process is still the one that was seen: its pid may have been reused.
 
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -11,14 +11,14 @@ use super::suggest::START_TOLERANCE;
 use crate::event::Timestamp;
 use crate::system;
 
-/// A process that was checked. While this is held, the pid is not given to another one that could be
-/// signalled through it.
+/// A checked process. While this is held, its pid cannot be reused for a process that would be
+/// signalled instead.
 pub(super) struct Checked {
     pub(super) pidfd: OwnedFd,
 }
 
-/// Opens the process and checks that it started when the one that was seen did, and that it is in the
-/// cgroup of its container.
+/// Opens the process and checks that it started when the one that was seen did, and that it is in
+/// the cgroup of its container.
 pub(super) fn check(process: &ProcessIdentity) -> Result<Checked, String> {
     let pid = process.pid;
     let ended = || format!("process {pid} has ended");
@@ -26,8 +26,8 @@ pub(super) fn check(process: &ProcessIdentity) -> Result<Checked, String> {
         .ok()
         .and_then(Pid::from_raw)
         .ok_or_else(ended)?;
-    // First the handle, then the facts: they are those of the process that the handle is of, as long
-    // as that one has not ended.
+    // First the handle, then the facts: they are those of the process that the handle is of, as
+    // long as that one has not ended.
     let pidfd = match pidfd_open(raw, PidfdFlags::empty()) {
         Ok(pidfd) => pidfd,
         Err(Errno::SRCH) => return Err(ended()),

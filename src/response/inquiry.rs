@@ -1,18 +1,18 @@
-//! The commands of a container's engine that say more of what is shown. They change nothing.
+//! The commands of a container's engine that show more details. They change nothing.
 
 use super::command::CommandLine;
 use super::target::{Engine, ResponseTarget};
 use crate::event::{Bytes, ContainerId, Timestamp};
 use crate::state::State;
 
-/// What more is asked about a container.
+/// The kind of details.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Inquiry<'a> {
     /// Its settings and state.
     Container,
     /// Its processes.
     Processes,
-    /// What it wrote since then.
+    /// Its log since then.
     Log(Timestamp),
     /// Its networks and addresses.
     Network,
@@ -22,8 +22,8 @@ pub enum Inquiry<'a> {
     ChangedFiles,
 }
 
-/// The command line that answers; the container's description where its engine has no closer answer.
-/// `None` when the container or its engine is unknown.
+/// The command line; the container's description if its engine has nothing more specific. `None`
+/// when the container or its engine is unknown.
 #[must_use]
 pub fn inquire(
     state: &State,

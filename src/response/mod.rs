@@ -1,5 +1,5 @@
-//! Responses: what a person can do about a container with a finding, as command lines for its engine,
-//! and done by hullwatch itself where that is allowed.
+//! Responses to a container with a finding: command lines for its engine, carried out by hullwatch
+//! itself if that is allowed.
 //!
 //! [`fitting`] is pure: from the state it makes the suggestions with the exact command lines.
 //! [`ResponseExecutor`] does one of them, in the background.

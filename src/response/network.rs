@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::command::CommandLine;
 use super::engine::Commands;
 
-/// How long packets are recorded.
+/// Duration of a packet capture.
 pub(super) const CAPTURE_SECONDS: u32 = 60;
 
 fn within(init: u32) -> CommandLine {

@@ -15,15 +15,15 @@ use super::command::CommandLine;
 use crate::event::{Bytes, escape};
 use crate::system;
 
-/// Where programs are looked for: directories that only root may write. The caller's own PATH and
-/// home decide nothing about what runs with these rights.
+/// Directories in which programs are searched: only root may write to them. The caller's own PATH
+/// and home have no influence on programs that run with these rights.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// Bytes of an answer that are kept.
+/// Maximum size of an answer.
 const MAX_ANSWER: u64 = 4096;
-/// Between two looks whether the program has ended.
+/// Interval of the check whether the program has ended.
 const POLL: Duration = Duration::from_millis(20);
 
-/// Runs a command until it ends; with `output`, what it writes goes there. Returns the last line that
+/// Runs a command until it ends; with `output`, its output goes there. Returns the last line that
 /// it wrote.
 ///
 /// # Errors
@@ -56,12 +56,12 @@ pub(super) fn run(
         })
         .stdout(output.map_or_else(Stdio::piped, Stdio::from))
         .stderr(Stdio::piped())
-        // A key typed at the terminal is no signal for it, and all it starts is ended with it.
+        // A signal from the terminal does not reach it, and all processes it starts end with it.
         .process_group(0)
         .spawn()
         .map_err(|error| format!("{}: {error}", escape(program)))?;
     if let (Some(mut stdin), Some(input)) = (child.stdin.take(), &command.input) {
-        // A program that does not read its input says so by its exit code.
+        // A program that does not read its input reports that by its exit code.
         let _ = stdin.write_all(input.as_bytes());
     }
     let out = child
@@ -83,17 +83,17 @@ pub(super) fn run(
     if status.success() {
         return Ok(last_line(&out));
     }
-    let said = last_line(&err);
-    let said = if said.is_empty() {
+    let output = last_line(&err);
+    let output = if output.is_empty() {
         last_line(&out)
     } else {
-        said
+        output
     };
     let name = escape(program);
-    Err(if said.is_empty() {
+    Err(if output.is_empty() {
         format!("{name} failed: {status}")
     } else {
-        format!("{name}: {said}")
+        format!("{name}: {output}")
     })
 }
 
@@ -133,7 +133,7 @@ fn end(child: &mut Child) {
     let _ = child.wait();
 }
 
-/// The end of what a program writes; reads on to its end, so that it is never held up.
+/// The end of a program's output; reads all of it, so that the program is never blocked.
 fn take(mut pipe: impl Read) -> Vec<u8> {
     let mut kept = Vec::new();
     let mut buffer = [0; 4096];

@@ -5,7 +5,7 @@ use rustix::thread::CapabilitySet;
 use super::suggestion::ResponseWork;
 use crate::system::keep_capabilities;
 
-/// What any response may need.
+/// Capabilities that any response may need.
 pub(super) const ANY: CapabilitySet = ENGINE.union(KILL).union(FILES).union(NETWORK);
 /// An engine's socket that belongs to another user.
 const ENGINE: CapabilitySet = CapabilitySet::DAC_OVERRIDE;
@@ -19,7 +19,7 @@ const NETWORK: CapabilitySet = CapabilitySet::SYS_ADMIN
     .union(CapabilitySet::NET_ADMIN)
     .union(CapabilitySet::NET_RAW);
 
-/// What this work needs.
+/// The capabilities that this work needs.
 pub(super) fn needed(work: &ResponseWork) -> CapabilitySet {
     match work {
         ResponseWork::Commands(_, None) => ENGINE,

@@ -1,4 +1,4 @@
-//! What responses are wanted for: a container with the processes, files and peers that stand out.
+//! The subject of responses: a container with its suspicious processes, files and peers.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,12 +7,12 @@ use crate::event::{Bytes, ContainerId, Endpoint, Origin, Timestamp};
 use crate::incident::Incident;
 use crate::state::{Owner, State};
 
-/// Processes, files and addresses of one subject.
+/// Maximum number of processes, files and addresses of one subject.
 const MAX_PROCESSES: usize = 8;
 const MAX_FILES: usize = 16;
 const MAX_PEERS: usize = 4;
 
-/// A process that cannot be taken for a later one with the same pid.
+/// A process, identified beyond the reuse of its pid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProcessIdentity {
     /// Host pid.
@@ -45,14 +45,14 @@ impl ProcessIdentity {
     }
 }
 
-/// What responses are wanted for. Each list is bounded.
+/// The subject of responses. Each list is bounded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ResponseSubject {
     /// The container; `None` is the host.
     pub container: Owner,
     /// Running processes.
     pub processes: Vec<ProcessIdentity>,
-    /// Running processes whose program is not the image's, or has no file any more.
+    /// Running processes whose program is not in the image, or was removed.
     pub programs: Vec<ProcessIdentity>,
     /// Paths as the container sees them.
     pub files: Vec<Bytes>,

@@ -1,5 +1,5 @@
-//! The responses that fit a subject, in the order in which they are advised: contain, preserve, look,
-//! end. Pure: what they are is a function of the state.
+//! The responses that fit a subject, in the recommended order: contain, preserve, examine, end. A
+//! pure function of the state.
 
 use std::net::IpAddr;
 
@@ -12,8 +12,8 @@ use super::target::{Engine, ResponseTarget, called, id_tag};
 use crate::event::{Bytes, ContainerId, ResponseAction, ResponseOutcome, Timestamp};
 use crate::state::{Container, State};
 
-/// How far the seen start of a process may be from the one that the kernel reports now, in seconds:
-/// both clocks are read apart, and one of them counts whole seconds.
+/// Tolerance between the observed start of a process and the one that the kernel reports now, in
+/// seconds: both clocks are read separately, and one of them counts whole seconds.
 pub(super) const START_TOLERANCE: i64 = 2;
 
 /// All responses that fit, most advisable first. `docker_host` is the address of the Docker engine
@@ -73,14 +73,14 @@ fn tagged(prefix: &str, id: &ContainerId, at: Timestamp) -> String {
     )
 }
 
-/// Ending a process of the host is nothing that hullwatch does.
+/// hullwatch itself does not end processes of the host.
 fn on_host(process: &ProcessIdentity) -> Suggestion {
     Suggestion {
         action: ResponseAction::Kill,
         container: None,
         named: "the host".to_owned(),
         title: format!("Kill process {}: {}", process.pid, process.command),
-        effect: "Ends this process of the host, if it is still the one that was seen.".to_owned(),
+        effect: "Kills this process of the host, if it is still the same process.".to_owned(),
         targets: vec![target_of(process)],
         command: kill_line(process),
         undo: None,
@@ -96,7 +96,7 @@ fn target_of(process: &ProcessIdentity) -> Bytes {
 fn kill_line(process: &ProcessIdentity) -> String {
     let (pid, started) = (process.pid, process.started.seconds());
     let (from, to) = (started - START_TOLERANCE, started + START_TOLERANCE);
-    // From the kernel's own numbers: however long the shell takes, they stay the same.
+    // By the kernel's own numbers, which do not depend on the shell's run time.
     format!(
         "s=$(($(sed -n 's/^btime //p' /proc/stat) + $(sed -z 's/.*) //' /proc/{pid}/stat \
          | cut -d' ' -f20) / $(getconf CLK_TCK))) && [ $s -ge {from} ] && [ $s -le {to} ] \
@@ -138,7 +138,7 @@ impl Builder<'_> {
         one.undo = (!commands.undo.is_empty()).then(|| shell(&commands.undo));
         one.work = match &self.target {
             Some(target) if target.engine.is_of_user() => {
-                ResponseWork::ByHand("another user's engine is left to that user")
+                ResponseWork::ByHand("only that user may control this engine")
             }
             Some(target) if target.engine.has_no_daemon() => ResponseWork::ByHand(
                 "this engine has no daemon, and hullwatch gave up the rights its client needs",
@@ -148,8 +148,8 @@ impl Builder<'_> {
         one
     }
 
-    /// A suggestion of commands in the container's network namespace; `None` when it has none of its
-    /// own, or is not running.
+    /// A suggestion of commands in the container's network namespace; `None` when it has none of
+    /// its own, or is not running.
     fn network(
         &self,
         action: ResponseAction,
@@ -175,7 +175,7 @@ impl Builder<'_> {
         ProcessIdentity::of(self.state, init)
     }
 
-    /// Responses of this kind that were done and not taken back, by their targets, the latest first.
+    /// Responses of this kind that were done and not undone, by their targets, the latest first.
     fn standing(&self, action: ResponseAction) -> Vec<&[Bytes]> {
         let mut standing: Vec<&[Bytes]> = Vec::new();
         for (_, response) in self.container.responses() {
@@ -197,12 +197,12 @@ impl Builder<'_> {
         if running && let Some(target) = &self.target {
             if let Some(pause) = target.pause() {
                 all.push(if self.container.paused {
-                    let effect = "Lets all its processes run again.".to_owned();
+                    let effect = "Resumes all its processes.".to_owned();
                     let text = ("Unpause the container", effect);
                     self.engine(ResponseAction::Unpause, text, pause.reversed())
                 } else {
-                    let effect = "Freezes all its processes; nothing is lost, and memory stays as \
-                                  it is. Its service does not answer meanwhile.";
+                    let effect = "Freezes all its processes; memory is kept. Its service does \
+                                  not answer meanwhile.";
                     let text = ("Pause the container", effect.to_owned());
                     self.engine(ResponseAction::Pause, text, pause)
                 });
@@ -217,16 +217,19 @@ impl Builder<'_> {
         if !self.standing(ResponseAction::Disconnect).is_empty() {
             return None;
         }
-        const TITLE: &str = "Disconnect it from its networks";
+        const TITLE: &str = "Disconnect the container from its networks";
         let networks: Vec<&str> = target.networks().collect();
         if let Some(commands) = target.disconnect(&networks) {
             let pod = matches!(target.engine, Engine::Pod(_));
             let effect = if pod {
-                "Labels the pod and applies a network policy that allows it nothing, in and out, \
-                 where the cluster's network enforces policies."
+                "Labels the pod and applies a network policy that denies all its traffic, if the \
+                 cluster's network enforces policies."
                     .to_owned()
             } else {
-                format!("Cuts it off {}; its processes go on.", networks.join(", "))
+                format!(
+                    "Disconnects it from {}; its processes keep running.",
+                    networks.join(", ")
+                )
             };
             let mut one = self.engine(ResponseAction::Disconnect, (TITLE, effect), commands);
             one.targets = networks.into_iter().map(Bytes::from).collect();
@@ -240,8 +243,8 @@ impl Builder<'_> {
             return None;
         }
         let effect = format!(
-            "Drops all packets in its network namespace but those on loopback; its processes go \
-             on. Containers that share the namespace are cut off too.{}",
+            "Drops all packets in its network namespace but those on loopback; its processes \
+             keep running. Containers that share the namespace are disconnected too.{}",
             self.may_lift()
         );
         let text = (TITLE.to_owned(), effect);
@@ -256,8 +259,8 @@ impl Builder<'_> {
             .iter()
             .filter_map(|n| std::str::from_utf8(n).ok())
             .collect();
-        let title = "Connect it to its networks again";
-        let effect = "Takes the disconnection back.".to_owned();
+        let title = "Reconnect the container to its networks";
+        let effect = "Undoes the disconnection.".to_owned();
         let mut one = match target.disconnect(&names) {
             Some(commands) => self.engine(
                 ResponseAction::Reconnect,
@@ -288,8 +291,8 @@ impl Builder<'_> {
             .filter(|peer| !blocked.contains(peer));
         let block = open.filter_map(|peer| {
             let effect = format!(
-                "Rejects what the container sends to {peer}, also on open connections. It holds in \
-                 its network namespace, until the container restarts.{}",
+                "Rejects what the container sends to {peer}, also on open connections. The rule \
+                 applies in its network namespace, until the container restarts.{}",
                 self.may_lift()
             );
             let text = (format!("Block {peer}"), effect);
@@ -311,12 +314,12 @@ impl Builder<'_> {
         block.chain(unblock).collect()
     }
 
-    /// What weakens rules within its namespace.
+    /// A note about capabilities that can undo rules within its namespace.
     fn may_lift(&self) -> &'static str {
         let security = &self.container.info.security;
         let admin = |name: &String| matches!(name.as_str(), "NET_ADMIN" | "CAP_NET_ADMIN" | "ALL");
         if security.privileged || security.cap_add.iter().any(admin) {
-            " This container has the right to lift it."
+            " This container has the capability to remove the rule."
         } else {
             ""
         }
@@ -335,13 +338,13 @@ impl Builder<'_> {
                 .as_ref()
                 .is_some_and(|t| t.engine.is_like_docker());
             let effect = if like_docker {
-                "Keeps its file system as an image on this host, without volumes, tmpfs and memory; \
-                 pauses it while it is read. Never run that image."
+                "Saves its file system as an image on this host, without volumes, tmpfs and \
+                 memory; pauses it meanwhile. Never run that image."
             } else {
-                "Keeps its memory and file system as a checkpoint on this host, where the runtime \
+                "Saves its memory and file system as a checkpoint on this host, if the runtime \
                  has CRIU."
             };
-            let text = ("Keep it as an image", effect.to_owned());
+            let text = ("Save the container as an image", effect.to_owned());
             let mut one = self.engine(ResponseAction::Commit, text, commit);
             one.targets = vec![Bytes::from(evidence_image(&tag).as_str())];
             all.push(one);
@@ -355,12 +358,12 @@ impl Builder<'_> {
             return None;
         }
         let count = sources.files.len() + sources.programs.len();
-        let effect = "Keeps their bytes and SHA-256 in one archive, and those of running programs that \
-                      have no path any more; links are not followed out of the container. They may \
-                      be malware: open them elsewhere.";
+        let effect = "Copies their content and SHA-256 into one archive, with running programs \
+                      whose file was deleted; links are not followed out of the container. They \
+                      may be malware: open them elsewhere.";
         let title = match count {
-            1 => "Copy out the file that was left".to_owned(),
-            count => format!("Copy out the {count} files that were left"),
+            1 => "Copy out the intruder's file".to_owned(),
+            count => format!("Copy out the intruder's {count} files"),
         };
         let mut one = self.suggest(ResponseAction::CopyOut, title, effect.to_owned());
         one.targets.clone_from(&sources.files);
@@ -398,10 +401,11 @@ impl Builder<'_> {
         let init = self.networked()?;
         let name = tagged("hullwatch-packets", &self.container.id, self.state.now) + ".pcap";
         let effect = format!(
-            "Records the packets of its network namespace for {} seconds with tcpdump of this host.",
+            "Captures the packets of its network namespace for {} seconds with this host's \
+             tcpdump.",
             network::CAPTURE_SECONDS
         );
-        let title = "Capture its packets".to_owned();
+        let title = "Capture the container's packets".to_owned();
         let mut one = self.suggest(ResponseAction::Capture, title, effect);
         one.command = network::guard(init.pid) + &network::capture(init.pid, &name).shell();
         one.targets = vec![Bytes::from(name.as_str())];
@@ -414,9 +418,9 @@ impl Builder<'_> {
             return None;
         }
         let command = self.target.as_ref()?.shell()?;
-        let effect = "Opens a shell in it with its own programs, which may be changed; what you do \
-                      there is recorded as an exec session.";
-        let title = "Open a shell in it".to_owned();
+        let effect = "Opens a shell in the container with its own programs, which may have been \
+                      tampered with; your commands are recorded as an exec session.";
+        let title = "Open a shell in the container".to_owned();
         let mut one = self.suggest(ResponseAction::Shell, title, effect.to_owned());
         one.command = command.shell();
         one.work = ResponseWork::ByHand("a shell needs a terminal of its own");
@@ -426,8 +430,8 @@ impl Builder<'_> {
     fn kill(&self) -> impl Iterator<Item = Suggestion> {
         let processes = self.subject.processes.iter();
         processes.map(|process| {
-            let effect = "Ends this process with SIGKILL, if it is still the one that was seen \
-                          (checked by its start time). What it left may start it again.";
+            let effect = "Kills this process with SIGKILL, if it is still the same process \
+                          (checked by its start time). Files that it planted may start it again.";
             let title = format!("Kill process {}: {}", process.pid, process.command);
             let mut one = self.suggest(ResponseAction::Kill, title, effect.to_owned());
             one.targets = vec![target_of(process)];
@@ -443,14 +447,14 @@ impl Builder<'_> {
         let (title, effect) = if matches!(target.engine, Engine::Pod(_)) {
             (
                 "Delete the pod",
-                "Ends all its containers and removes their files; its controller starts a new pod. \
-                 Copy out what you need first.",
+                "Stops all its containers and removes their files; its controller starts a new \
+                 pod. Copy out the files that you need first.",
             )
         } else {
             (
                 "Stop the container",
-                "Ends all its processes: memory, tmpfs and processes are lost as evidence. A restart \
-                 policy may start it again.",
+                "Stops all its processes: memory, tmpfs and processes are lost as evidence. A \
+                 restart policy may start it again.",
             )
         };
         Some(self.engine(ResponseAction::Stop, (title, effect.to_owned()), stop))

@@ -1,4 +1,4 @@
-//! A response that fits: what it is called, its command line, and how hullwatch does it itself.
+//! A response that fits: its name, its command line, and how hullwatch carries it out.
 
 use serde::Serialize;
 
@@ -13,26 +13,26 @@ pub struct Suggestion {
     pub action: ResponseAction,
     /// The container; `None` is the host.
     pub container: Option<ContainerId>,
-    /// The container as people are asked about it: name and short id, escaped.
+    /// The container as named in questions: name and short id, escaped.
     pub named: String,
-    /// What it does, in a few words, escaped.
+    /// The action in a few words, escaped.
     pub title: String,
-    /// What it does and what that means, as a sentence.
+    /// The action and its consequences, as a sentence.
     pub effect: String,
-    /// What it is done to beside the container: networks, an address, files, a process.
+    /// Its targets beside the container: networks, an address, files, a process.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<Bytes>,
-    /// The line for a shell: printable, and safe whatever a container put into names and paths.
+    /// The shell line: printable, and safe whatever a container put into names and paths.
     pub command: String,
-    /// The line that takes it back.
+    /// The line that undoes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub undo: Option<String>,
-    /// How hullwatch does it itself.
+    /// How hullwatch carries it out.
     #[serde(skip)]
     pub work: ResponseWork,
 }
 
-/// How hullwatch does a response itself.
+/// How hullwatch carries out a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ResponseWork {
     /// Runs commands, one after the other, until one fails. With a process: checks first that it is
@@ -44,18 +44,18 @@ pub enum ResponseWork {
     CopyOut(FileSources),
     /// Runs a command whose output is kept in a file of this name, after the same checks.
     Output(CommandLine, ProcessIdentity, String),
-    /// Not at all: why.
+    /// Not at all, for this reason.
     ByHand(&'static str),
 }
 
-/// Where copies of files come from.
+/// The sources of copied files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FileSources {
     /// The archive's name without its ending.
     pub name: String,
     /// The container's writable layer on the host; empty unknown.
     pub upper: Bytes,
-    /// Its init, whose root directory has what the layer has not (tmpfs, volumes).
+    /// Its init, whose root directory has the files outside the layer (tmpfs, volumes).
     pub init: Option<ProcessIdentity>,
     /// Paths as the container sees them.
     pub files: Vec<Bytes>,

@@ -1,10 +1,10 @@
-//! The container that a response is about: its engine, and the names under which that engine knows
-//! it. Whatever could be taken for an option is no name.
+//! The target of a response: the container's engine, and its names there. A text that could be
+//! taken for an option is not accepted as a name.
 
 use crate::event::{Bytes, ContainerId, ContainerInfo, Runtime};
 use crate::state::Container;
 
-/// Where a container's commands go.
+/// The client for a container's commands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Engine {
     /// Docker, at this address where it is not the standard one.
@@ -29,7 +29,7 @@ pub(super) enum Engine {
     Runc(&'static str),
 }
 
-/// Where a pod's container is found.
+/// The location of a pod's container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PodNames {
     pub(super) namespace: String,
@@ -40,7 +40,7 @@ pub(super) struct PodNames {
     pub(super) containerd: bool,
 }
 
-/// The address of a Docker engine as its client takes it; `None` for the one it takes by itself.
+/// The address of a Docker engine for its client; `None` for the client's default.
 #[must_use]
 pub fn docker_address(url: &str) -> Option<String> {
     let standard = ["/var/run/docker.sock", "/run/docker.sock"];
@@ -156,7 +156,7 @@ fn engine(info: &ContainerInfo, docker_host: Option<&str>) -> Option<Engine> {
     })
 }
 
-/// Whether an engine would give this name: no option, no path, nothing that needs quotes.
+/// Whether the name is plain: no option, no path, nothing that needs quotes.
 pub(super) fn is_name(name: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
     name.len() <= 255
@@ -167,7 +167,7 @@ pub(super) fn is_name(name: &str) -> bool {
         && name.bytes().all(plain)
 }
 
-/// The name and id by which people are asked about it.
+/// The name and id as shown in questions.
 pub(super) fn called(container: &Container) -> String {
     let name = container.display_name();
     let short = crate::event::escape(container.id.short().as_bytes()).to_string();

@@ -170,7 +170,7 @@ fn a_docker_containers_commands_are_exact() {
         .nth(1)
         .unwrap();
     assert!(six.command.contains("ip6tables"), "{}", six.command);
-    // What hullwatch runs are the same words.
+    // hullwatch runs the same words.
     let ResponseWork::Commands(commands, None) = &one(&all, ResponseAction::Pause).work else {
         panic!("pause is not run by commands");
     };
@@ -318,7 +318,7 @@ fn every_engine_has_its_own_commands() {
         ] {
             assert!(!command(action).is_empty(), "{runtime:?}: {action:?}");
         }
-        // What a user's own engine keeps is never run as root.
+        // Commands for a user's own engine are never run as root.
         if all.iter().any(|s| s.command.starts_with("sudo")) {
             let pause = one(&all, ResponseAction::Pause);
             assert!(matches!(pause.work, ResponseWork::ByHand(_)), "{pause:?}");

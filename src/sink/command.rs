@@ -2,8 +2,8 @@
 //!
 //! hullwatch keeps few privileges while it watches, and cannot take on the rights of the user any
 //! more. So a helper process is started before that: this program again, as the user who called
-//! sudo, which runs the command for each line that it is handed and answers what came of it. It ends
-//! with hullwatch.
+//! sudo, which runs the command for each line of its input and reports the outcome. It ends with
+//! hullwatch.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt as _;
@@ -19,11 +19,11 @@ use super::message::Message;
 use super::worker::{Delivery, DeliveryError};
 use crate::caller::InvokingUser;
 
-/// How long the command may take for one message.
+/// Time limit of the command for one message.
 const TIME: Duration = Duration::from_secs(30);
-/// How long the helper may take to answer: it ends the command in time.
+/// Time limit of the helper's answer: it ends the command before.
 const ANSWER: Duration = Duration::from_secs(40);
-/// What the helper answers when the command took the message.
+/// The helper's answer when the command succeeded.
 const TAKEN: &str = "taken";
 
 /// Runs a command for each message.
@@ -34,7 +34,7 @@ pub struct CommandSink {
     input: Option<ChildStdin>,
     answers: Receiver<String>,
     host: String,
-    /// It no longer answers what it is asked.
+    /// It no longer answers.
     dead: bool,
 }
 
@@ -60,7 +60,7 @@ impl CommandSink {
             if let Some(home) = &user.home {
                 helper.env("HOME", home);
             }
-            // It is that user now; nobody called sudo for it.
+            // It already runs as that user; sudo was not used.
             helper.env_remove("SUDO_UID").env_remove("PKEXEC_UID");
         }
         let mut helper = helper.spawn()?;
@@ -118,8 +118,8 @@ impl Delivery for CommandSink {
 
 impl Drop for CommandSink {
     fn drop(&mut self) {
-        // It ends when its standard input does, after the command that it runs. It may belong to
-        // another user, and the right to end that one's processes is given up by now.
+        // It ends with its standard input, after the running command. It may belong to another
+        // user, and the right to kill that user's processes has been dropped.
         self.input = None;
         if self.helper.kill().is_ok() {
             let _ = self.helper.wait();

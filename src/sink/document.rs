@@ -9,7 +9,7 @@ use crate::masking::{mask, mask_json};
 /// Schema of the document; it grows when a reader of an earlier one could be misled.
 const SCHEMA: u32 = 1;
 
-/// The message as JSON. `missed`: messages before it that this sink did not get.
+/// The message as JSON. `missed`: number of earlier messages that this sink did not get.
 pub(super) fn document(host: &str, message: &Message, missed: u64, masked: bool) -> Value {
     let mut map = Map::new();
     let mut put = |name: &str, value: Value| map.insert(name.to_owned(), value);
@@ -27,7 +27,7 @@ pub(super) fn document(host: &str, message: &Message, missed: u64, masked: bool)
         "container",
         message.container.as_ref().map_or(Value::Null, container),
     );
-    match &message.told {
+    match &message.subject {
         MessageSubject::Finding(finding) => {
             put("finding", self::finding(finding));
         }

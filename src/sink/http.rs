@@ -1,5 +1,4 @@
-//! HTTP requests of sinks: bounded in time and size, TLS verified, nothing secret in what is said of
-//! them.
+//! HTTP requests of sinks: bounded in time and size, TLS verified, no secrets in errors.
 
 use std::time::Duration;
 
@@ -10,14 +9,14 @@ use ureq::{Agent, Error};
 
 use super::worker::DeliveryError;
 
-/// A request as a whole.
+/// Time limit of a request.
 const WHOLE: Duration = Duration::from_secs(15);
-/// Until the other side is reached.
+/// Time limit for connecting.
 const CONNECT: Duration = Duration::from_secs(5);
-/// Bytes of an answer that are read.
+/// Maximum size of an answer.
 const MOST: u64 = 64 << 10;
 
-/// Where requests go, with the headers that each has. Parts of it may be secret.
+/// The target of requests, with their headers. Parts of it may be secret.
 #[derive(Clone)]
 pub struct HttpTarget {
     url: Uri,
@@ -38,7 +37,10 @@ impl HttpTarget {
     /// # Errors
     /// When it is none. The text is not repeated: it may be secret.
     pub fn new(url: &str, headers: Vec<(String, String)>) -> Result<Self, String> {
-        let url: Uri = url.trim().parse().map_err(|_| "it is no URL".to_owned())?;
+        let url: Uri = url
+            .trim()
+            .parse()
+            .map_err(|_| "it is not a URL".to_owned())?;
         if !matches!(url.scheme_str(), Some("http" | "https")) || url.host().is_none() {
             return Err("write a URL that begins with https:// or http://".to_owned());
         }
@@ -90,7 +92,7 @@ impl HttpTarget {
             .is_some_and(|a| a.as_str().contains('@'))
     }
 
-    /// The same at a path below this URL.
+    /// The target at a path below this URL.
     ///
     /// # Errors
     /// When that is no URL.
@@ -100,7 +102,7 @@ impl HttpTarget {
         Self::new(&url, self.headers)
     }
 
-    /// The other side as it may be shown: host and port, no more.
+    /// The target for display: host and port only.
     #[must_use]
     pub fn name(&self) -> String {
         let host = self.url.host().unwrap_or_default();
@@ -122,7 +124,7 @@ fn header(line: &str) -> Result<(String, String), String> {
     if valid {
         Ok((name, value))
     } else {
-        Err("it is no header".to_owned())
+        Err("it is not a header".to_owned())
     }
 }
 
@@ -173,7 +175,7 @@ impl HttpClient {
             .tls_config(tls)
             .timeout_global(Some(whole))
             .timeout_connect(Some(connect))
-            // A redirection would send what is secret elsewhere.
+            // A redirection would send secrets elsewhere.
             .max_redirects(0)
             .max_redirects_will_error(false)
             .http_status_as_error(false)
@@ -206,18 +208,18 @@ impl HttpClient {
         let mut body = answer.into_body();
         let body = body.with_config().limit(MOST).read_to_vec();
         if status.is_success() {
-            // What was taken was taken, whatever is said of it.
+            // The message was accepted, whatever the answer.
             return Ok(body.unwrap_or_default());
         }
         let why = format!("the answer is {status}");
-        let again = status.is_server_error()
+        let retry = status.is_server_error()
             || status == StatusCode::TOO_MANY_REQUESTS
             || status == StatusCode::REQUEST_TIMEOUT;
-        Err(DeliveryError { why, again })
+        Err(DeliveryError { why, retry })
     }
 }
 
-/// Why a request failed, in words that repeat nothing of the URL.
+/// Why a request failed, without any part of the URL.
 fn failure(error: &Error) -> DeliveryError {
     let why = match error {
         Error::Timeout(what) => format!("no answer in time ({what})"),
@@ -300,9 +302,9 @@ mod tests {
         for wanted in ["x-token: t0", "user-agent: hullwatch/", "{\"a\":1}"] {
             assert!(request.contains(wanted), "{request}");
         }
-        for again in [true, true, false, false] {
+        for retry in [true, true, false, false] {
             let error = post(&client, &url).unwrap_err();
-            assert_eq!(error.again, again, "{error:?}");
+            assert_eq!(error.retry, retry, "{error:?}");
             assert!(error.why.starts_with("the answer is") && !error.why.contains("secret"));
         }
     }
@@ -315,15 +317,15 @@ mod tests {
         // It accepts and says nothing.
         let slow = post(&client, &url).unwrap_err();
         assert!(
-            slow.again && slow.why.contains("no answer in time"),
+            slow.retry && slow.why.contains("no answer in time"),
             "{slow:?}"
         );
         drop(listener);
         let dead = post(&client, &url).unwrap_err();
-        assert!(dead.again && !dead.why.contains("secret"), "{dead:?}");
+        assert!(dead.retry && !dead.why.contains("secret"), "{dead:?}");
         let unknown = post(&client, "http://no.such.host.invalid/secret").unwrap_err();
         assert!(
-            unknown.again && !unknown.why.contains("secret"),
+            unknown.retry && !unknown.why.contains("secret"),
             "{unknown:?}"
         );
     }
@@ -373,7 +375,8 @@ mod tests {
     #[test]
     fn a_target_is_read_and_never_repeated() {
         let target = HttpTarget::parse(
-            "# Slack\nhttps://hooks.example.com/services/T0/secret\n\nAuthorization: Bearer s3cret\n",
+            "# Slack\nhttps://hooks.example.com/services/T0/secret\n\nAuthorization: Bearer \
+             s3cret\n",
         );
         let target = target.unwrap();
         assert_eq!(target.name(), "hooks.example.com");
@@ -389,11 +392,11 @@ mod tests {
             ),
             (
                 "https://x.example\nBad Name: secret",
-                "line 2: it is no header",
+                "line 2: it is not a header",
             ),
         ] {
-            let said = HttpTarget::parse(text).unwrap_err();
-            assert!(said.contains(why) && !said.contains("secret"), "{said}");
+            let error = HttpTarget::parse(text).unwrap_err();
+            assert!(error.contains(why) && !error.contains("secret"), "{error}");
         }
         let below = HttpTarget::new("http://localhost:4318/", Vec::new()).unwrap();
         let below = below.below("v1/logs").unwrap();

@@ -14,7 +14,7 @@ use crate::event::Severity;
 const JOURNAL: &str = "/run/systemd/journal/socket";
 /// Where syslog takes messages.
 const SYSLOG: &str = "/dev/log";
-/// A logger that takes nothing for this long is one that does not answer.
+/// Time after which a logger that accepts nothing counts as unavailable.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes of a line of syslog (RFC 3164 allows 1,024 in all).
 const SYSLOG_MOST: usize = 900;
@@ -129,7 +129,7 @@ impl Delivery for SyslogSink {
             }
             let code = DAEMON * 8 + priority(message.severity());
             let pid = std::process::id();
-            // Whoever receives it adds the time.
+            // The receiver adds the time.
             let datagram = format!("<{code}>hullwatch[{pid}]: {text}");
             send(&self.socket, datagram.as_bytes())?;
         }
@@ -186,7 +186,7 @@ mod tests {
             host: "node".to_owned(),
         };
         // A logger that is not there is tried again.
-        assert!(journal.deliver(&[message()], 0).unwrap_err().again);
+        assert!(journal.deliver(&[message()], 0).unwrap_err().retry);
         let socket = UnixDatagram::bind(&path).unwrap();
         journal.deliver(&[message()], 0).unwrap();
         let entry = received(&socket);

@@ -10,16 +10,16 @@ use crate::incident::Incident;
 /// The subject of a message.
 #[derive(Debug, Clone, PartialEq)]
 pub enum MessageSubject {
-    /// A finding, new or graver than it was reported before.
+    /// A finding that is new or has become more severe.
     Finding(Arc<Finding>),
-    /// An incident, with its findings, the latest [`LISTED`] of them.
+    /// An incident with its latest [`LISTED`] findings.
     Incident(Box<Incident>, Vec<Arc<Finding>>),
 }
 
-/// Findings that the message about an incident carries; the incident lists the ids of all.
+/// Maximum number of findings in the message about an incident, which has the ids of all.
 pub(super) const LISTED: usize = 32;
 
-/// What identifies a container to people and programs.
+/// The identity of a container for people and programs.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ContainerLabels {
     /// Its id.
@@ -61,7 +61,7 @@ impl ContainerLabels {
         facts
     }
 
-    /// How people call it: its name, else the beginning of its id.
+    /// Its name, else the beginning of its id.
     #[must_use]
     pub fn title(&self) -> &str {
         match self.name.as_str() {
@@ -76,11 +76,11 @@ impl ContainerLabels {
 pub struct Message {
     /// Time of the stream.
     pub at: Timestamp,
-    /// What it is about.
-    pub told: MessageSubject,
+    /// The subject.
+    pub subject: MessageSubject,
     /// The container; `None` is the host.
     pub container: Option<ContainerLabels>,
-    /// It was reported before, and has grown since.
+    /// It was reported before, and has changed since.
     pub again: bool,
 }
 
@@ -92,7 +92,7 @@ impl Message {
                 .container
                 .as_ref()
                 .map(|id| ContainerLabels::of(core, id)),
-            told: MessageSubject::Finding(Arc::clone(finding)),
+            subject: MessageSubject::Finding(Arc::clone(finding)),
             again,
         }
     }
@@ -110,15 +110,15 @@ impl Message {
         Self {
             at: core.state.now,
             container: Some(ContainerLabels::of(core, &incident.container)),
-            told: MessageSubject::Incident(Box::new(incident), latest),
+            subject: MessageSubject::Incident(Box::new(incident), latest),
             again,
         }
     }
 
-    /// How bad it is.
+    /// Its severity.
     #[must_use]
     pub fn severity(&self) -> Severity {
-        match &self.told {
+        match &self.subject {
             MessageSubject::Finding(finding) => finding.severity,
             MessageSubject::Incident(incident, _) => incident.severity,
         }
@@ -127,7 +127,7 @@ impl Message {
     /// Its number: `I-0001` or `F-0001`.
     #[must_use]
     pub fn id(&self) -> String {
-        match &self.told {
+        match &self.subject {
             MessageSubject::Finding(finding) => finding.id.to_string(),
             MessageSubject::Incident(incident, _) => incident.id.to_string(),
         }
@@ -136,16 +136,16 @@ impl Message {
     /// `incident` or `finding`.
     #[must_use]
     pub fn kind(&self) -> &'static str {
-        match &self.told {
+        match &self.subject {
             MessageSubject::Finding(_) => "finding",
             MessageSubject::Incident(..) => "incident",
         }
     }
 
-    /// One line of what happened, escaped; secrets are not masked.
+    /// The event in one line, escaped; secrets are not masked.
     #[must_use]
     pub fn title(&self) -> String {
-        match &self.told {
+        match &self.subject {
             MessageSubject::Finding(finding) => finding.title.clone(),
             MessageSubject::Incident(incident, _) => incident.sentence(" > "),
         }

@@ -1,8 +1,8 @@
 //! Findings and incidents as OpenTelemetry logs over HTTP (OTLP, protobuf).
 //!
-//! The host and the container are the resource, by the semantic conventions (`host.*`, `container.*`,
-//! `k8s.*`); the process of a finding are attributes of the record (`process.*`). A finding names its
-//! evidence by the numbers of its events, an incident its findings.
+//! The host and the container are the resource, by the semantic conventions (`host.*`,
+//! `container.*`, `k8s.*`); the process of a finding are attributes of the record (`process.*`). A
+//! finding names its evidence by the numbers of its events, an incident its findings.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -188,7 +188,7 @@ fn record(message: &Message, missed: u64) -> LogRecord {
     if missed > 0 {
         out.put("hullwatch.missed", integer(missed));
     }
-    let last = match &message.told {
+    let last = match &message.subject {
         MessageSubject::Finding(finding) => {
             of_finding(finding, &mut out);
             finding.last
@@ -338,7 +338,10 @@ mod tests {
             \x20 for p in l.scope_logs:\n\
             \x20  for e in p.log_records:\n\
             \x20   k = {x.key: x.value for x in e.attributes}\n\
-            \x20   print(a['host.name'], a['container.name'], e.event_name, e.severity_number, e.body.string_value, [v.int_value for v in k['hullwatch.finding.events'].array_value.values] if 'hullwatch.finding.events' in k else [])\n";
+            \x20   print(a['host.name'], a['container.name'], e.event_name, e.severity_number, \
+            e.body.string_value, [v.int_value for v in \
+            k['hullwatch.finding.events'].array_value.values] if 'hullwatch.finding.events' in k \
+            else [])\n";
         let there = std::process::Command::new("python3")
             .args([
                 "-c",

@@ -1,4 +1,4 @@
-//! What each sink delivered, and what it did not.
+//! Delivery counts of each sink.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 /// State of a sink.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SinkStatus {
-    /// What it is, e.g. `webhook hooks.example.com`; nothing secret.
+    /// Its name, e.g. `webhook hooks.example.com`; without secrets.
     pub name: String,
     /// Messages that were delivered.
     pub sent: u64,
@@ -23,14 +23,14 @@ pub struct SinkStatus {
 }
 
 impl SinkStatus {
-    /// Messages that the other side did not get.
+    /// Number of undelivered messages.
     #[must_use]
     pub fn missed(&self) -> u64 {
         self.dropped + self.withheld + self.failed
     }
 }
 
-/// Counters of one sink, shared by its thread and those who ask.
+/// Counters of one sink, shared by its thread and readers.
 #[derive(Debug, Default)]
 pub(super) struct SinkCounters {
     pub(super) name: String,

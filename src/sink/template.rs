@@ -1,4 +1,5 @@
-//! The bodies that webhooks take: hullwatch's own document, Slack's message, Alertmanager's alerts.
+//! The bodies of webhook requests: hullwatch's own document, Slack's message, Alertmanager's
+//! alerts.
 
 use serde_json::{Map, Value, json};
 
@@ -6,7 +7,7 @@ use super::document::{document, line};
 use super::message::{Message, MessageSubject};
 use crate::masking::mask;
 
-/// What the other side of a webhook takes.
+/// The format that a webhook accepts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum WebhookFormat {
     /// The message as JSON, with all of its facts.
@@ -18,7 +19,7 @@ pub enum WebhookFormat {
     Alertmanager,
 }
 
-/// Characters of one text that a chat shows.
+/// Maximum length of a text in a chat.
 const MOST: usize = 2_000;
 
 /// The body of a message in a format.
@@ -40,7 +41,7 @@ fn plain(text: &str) -> String {
 
 fn slack(host: &str, message: &Message, missed: u64) -> Value {
     let mut text = plain(&line(host, message, missed, true));
-    if let MessageSubject::Incident(_, findings) = &message.told {
+    if let MessageSubject::Incident(_, findings) = &message.subject {
         for finding in findings.iter().rev().take(5).rev() {
             let title = mask(&finding.title);
             text.push_str(&format!("\n• {} {}", finding.severity, plain(&title)));
@@ -71,7 +72,7 @@ fn alertmanager(host: &str, message: &Message) -> Value {
         label("pod", &container.pod);
     }
     label("severity", &message.severity().to_string());
-    let began = match &message.told {
+    let began = match &message.subject {
         MessageSubject::Finding(finding) => {
             label("rule", &finding.rule);
             finding.began()
@@ -156,14 +157,14 @@ mod tests {
     #[test]
     fn secrets_are_masked_in_every_format() {
         let mut message = incident();
-        let MessageSubject::Incident(_, findings) = &mut message.told else {
+        let MessageSubject::Incident(_, findings) = &mut message.subject else {
             panic!("an incident");
         };
         let finding = Arc::make_mut(&mut findings[0]);
         finding.title = "Ran mysql --password=hunter2".to_owned();
         finding.why = vec!["mysql --password=hunter2".to_owned()];
         let only = Message {
-            told: MessageSubject::Finding(Arc::new(finding.clone())),
+            subject: MessageSubject::Finding(Arc::new(finding.clone())),
             ..message.clone()
         };
         for format in [

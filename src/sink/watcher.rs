@@ -1,4 +1,4 @@
-//! Decides what is news: what a sink reports once, and what again because it grew.
+//! Decides which findings and incidents are reported, and which again because they changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,12 +12,13 @@ use crate::core::Core;
 use crate::event::{Event, Kind, Severity, Timestamp};
 use crate::incident::IncidentId;
 
-/// Findings that may change between two ticks; of more, the further ones wait for their next change.
+/// Maximum number of findings that change between two ticks; further ones wait for their next
+/// change.
 const MAX_TOUCHED: usize = 4_096;
-/// How long the sinks have at the end for what waits.
+/// Time for the sinks at the end to deliver waiting messages.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// The messages that a sink takes.
+/// The messages that a sink accepts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// Incidents of this severity or above.
@@ -28,32 +29,31 @@ pub struct Wanted {
     pub per_minute: Option<u32>,
 }
 
-/// A sink with what it wants.
+/// A sink with its filter.
 #[derive(Debug)]
 struct Listener {
     wanted: Wanted,
     outlet: Outlet,
-    /// Messages that it may still take, and when that number was right. By the time of the
-    /// stream.
+    /// Remaining messages of the rate limit, and the time of that number, by the stream.
     credit: (f64, Timestamp),
 }
 
-/// What was reported of an incident.
+/// The reported state of an incident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct ToldIncident {
     severity: Severity,
     stages: usize,
 }
 
-/// Follows the stream and hands the sinks what is news.
+/// Follows the stream and sends messages to the sinks.
 #[derive(Debug, Default)]
 pub struct SinkWatcher {
     listeners: Vec<Listener>,
-    /// Places of findings that changed since the last tick.
+    /// Indexes of findings that changed since the last tick.
     touched: BTreeSet<usize>,
-    /// The severity that was reported of each finding, by index.
+    /// The reported severity of each finding, by index.
     findings: Vec<Option<Severity>>,
-    /// What was reported of each incident. As bounded as the incidents.
+    /// The reported state of each incident. As bounded as the incidents.
     incidents: BTreeMap<IncidentId, ToldIncident>,
 }
 
@@ -92,12 +92,12 @@ impl SinkWatcher {
             }
         }
         if matches!(event.kind, Kind::Tick(_)) {
-            self.tell(core);
+            self.send_changes(core);
         }
     }
 
-    /// Tells what is news since the last tick.
-    fn tell(&mut self, core: &Core) {
+    /// Sends messages about changes since the last tick.
+    fn send_changes(&mut self, core: &Core) {
         let mut incidents = BTreeSet::new();
         for place in std::mem::take(&mut self.touched) {
             let Some(finding) = core.detector.findings().get(place) else {
@@ -109,13 +109,13 @@ impl SinkWatcher {
             if self.findings.len() <= place {
                 self.findings.resize(place + 1, None);
             }
-            let Some(told) = self.findings.get_mut(place) else {
+            let Some(reported) = self.findings.get_mut(place) else {
                 continue;
             };
-            if told.is_some_and(|told| told >= finding.severity) {
+            if reported.is_some_and(|reported| reported >= finding.severity) {
                 continue;
             }
-            let again = told.replace(finding.severity).is_some();
+            let again = reported.replace(finding.severity).is_some();
             incidents.extend(core.incidents.of(finding.id));
             let mut message = None;
             for listener in &mut self.listeners {
@@ -158,7 +158,7 @@ impl SinkWatcher {
         }
         let severity = incident.severity;
         let known = |least: Severity| before.is_some_and(|before| before.severity >= least);
-        // A sink for graver incidents hears of it for the first time when it has become one.
+        // For a sink with a higher threshold it is new once it has reached that.
         let first = Arc::new(Message::of_incident(core, incident, false));
         let again = Arc::new(Message {
             again: true,
@@ -173,13 +173,13 @@ impl SinkWatcher {
         }
     }
 
-    /// Tells what is news since the last tick, and gives the sinks a while to deliver what waits.
+    /// Sends messages about changes since the last tick, and gives the sinks time to deliver.
     pub fn finish(&mut self, core: &Core) {
-        self.tell(core);
+        self.send_changes(core);
         self.end();
     }
 
-    /// Gives the sinks a while to deliver what waits, and ends them.
+    /// Gives the sinks time to deliver waiting messages, and ends them.
     pub fn end(&mut self) {
         let deadline = Instant::now() + GRACE;
         for listener in &mut self.listeners {
@@ -280,7 +280,7 @@ mod tests {
         core
     }
 
-    fn told(other: &Other) -> Vec<(String, Severity, bool)> {
+    fn reported(other: &Other) -> Vec<(String, Severity, bool)> {
         let got = other.got.lock();
         got.iter()
             .map(|(m, _)| (m.id(), m.severity(), m.again))
@@ -299,11 +299,11 @@ mod tests {
         watcher.add(outlet(&all), incidents(Severity::Medium));
         watcher.add(outlet(&grave), incidents(Severity::Critical));
         let core = demo(&mut watcher);
-        let messages = told(&all);
+        let messages = reported(&all);
         assert!(messages.len() > 1 && messages.len() < 12, "{messages:?}");
         assert!(!messages[0].2 && messages[1..].iter().all(|m| m.2));
         assert!(messages.iter().all(|m| m.0 == "I-0001"));
-        let critical = told(&grave);
+        let critical = reported(&grave);
         assert_eq!((critical[0].1, critical[0].2), (Severity::Critical, false));
         // The last message has all that it became.
         let incident = core.incident(IncidentId(1)).unwrap();
@@ -324,7 +324,7 @@ mod tests {
         let core = demo(&mut watcher);
         let high = core.detector.findings().iter();
         let high = high.filter(|f| f.severity >= Severity::High && f.silenced.is_none());
-        let mut ids: Vec<String> = told(&other).into_iter().map(|m| m.0).collect();
+        let mut ids: Vec<String> = reported(&other).into_iter().map(|m| m.0).collect();
         ids.sort();
         ids.dedup();
         let wanted: Vec<String> = high.map(|f| f.id.to_string()).collect();

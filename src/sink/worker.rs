@@ -1,4 +1,4 @@
-//! The thread of a sink: delivers what waits, tries again with growing pauses, and gives up.
+//! The thread of a sink: delivers waiting messages, retries with growing pauses, and gives up.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,58 +12,58 @@ use super::message::Message;
 use super::status::SinkCounters;
 use crate::system;
 
-/// Messages that may wait for one sink; further ones are dropped and counted.
+/// Maximum number of waiting messages of one sink; further ones are dropped and counted.
 const QUEUE: usize = 1_024;
 /// Pause after the first failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// How long one message is tried.
+/// Time limit for retrying one message.
 const GIVE_UP: Duration = Duration::from_secs(300);
 
 /// Why something was not delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryError {
-    /// For people, without any secret.
+    /// As text, without secrets.
     pub why: String,
     /// Another attempt may succeed.
-    pub again: bool,
+    pub retry: bool,
 }
 
 impl DeliveryError {
-    /// One that may not be there at the next attempt.
+    /// An error that a retry may resolve.
     pub fn passing(why: impl Into<String>) -> Self {
         Self {
             why: why.into(),
-            again: true,
+            retry: true,
         }
     }
 
-    /// One that will be there again: the other side refused the message.
+    /// An error that a retry does not resolve: the other side refused the message.
     pub fn lasting(why: impl Into<String>) -> Self {
         Self {
             why: why.into(),
-            again: false,
+            retry: false,
         }
     }
 }
 
-/// How messages get to the other side. Called on the sink's own thread; must end within a bounded
+/// Delivers messages to the other side. Called on the sink's own thread; must end within a bounded
 /// time.
 pub trait Delivery: Send {
-    /// Delivers messages together; `missed`: those before them that the other side did not get.
+    /// Delivers messages together; `missed`: number of earlier messages that were not delivered.
     ///
     /// # Errors
     /// When none of them was delivered.
     fn deliver(&mut self, messages: &[Arc<Message>], missed: u64) -> Result<(), DeliveryError>;
 
-    /// How many messages it takes at once.
+    /// Maximum number of messages in one delivery.
     fn most(&self) -> usize {
         1
     }
 }
 
-/// How long failures are borne.
+/// The retry policy.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Patience {
     pub(super) first: Duration,
@@ -81,7 +81,7 @@ impl Default for Patience {
     }
 }
 
-/// A sink that runs: takes messages without ever waiting.
+/// A running sink: accepts messages without ever waiting.
 #[derive(Debug)]
 pub struct Outlet {
     queue: Option<Sender<Arc<Message>>>,
@@ -111,8 +111,8 @@ impl Outlet {
         let thread = std::thread::Builder::new()
             .name("sink".to_owned())
             .spawn(move || {
-                // What is told needs none of the rights that watching needs. A kernel that refuses
-                // leaves them as they are.
+                // Delivering needs none of the rights that watching needs. If the kernel refuses to
+                // drop them they are kept.
                 let _ = system::keep_capabilities(CapabilitySet::empty());
                 let mut worker = Worker {
                     messages,
@@ -142,7 +142,7 @@ impl Outlet {
         }
     }
 
-    /// Takes no further message; those that wait have until then.
+    /// Closes the queue; waiting messages have until then.
     pub(super) fn close(&mut self, deadline: Instant) {
         self.queue = None;
         // There is room for one, and nothing else is sent.
@@ -152,7 +152,7 @@ impl Outlet {
     /// Waits until the thread has ended; call [`Outlet::close`] first.
     pub(super) fn join(&mut self) {
         if let Some(thread) = self.thread.take() {
-            // A thread that panicked has said so on stderr.
+            // A panicked thread has reported it on stderr.
             let _ = thread.join();
         }
     }
@@ -204,7 +204,7 @@ impl Worker {
                         "not delivered"
                     );
                     *self.counters.error.lock() = Some(error.why);
-                    if !error.again || begun.elapsed() + pause > self.patience.give_up {
+                    if !error.retry || begun.elapsed() + pause > self.patience.give_up {
                         break;
                     }
                 }
@@ -217,7 +217,7 @@ impl Worker {
         self.counters.failed.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// Waits; false when the time that is left is shorter.
+    /// Waits; false when the remaining time is shorter.
     fn pause(&mut self, pause: Duration) -> bool {
         match self.deadline {
             Some(deadline) if Instant::now() + pause > deadline => false,
@@ -227,7 +227,7 @@ impl Worker {
             }
             None => {
                 match self.ends.recv_timeout(pause) {
-                    // One more attempt at once: the other side may be back.
+                    // Retries at once: the other side may be back.
                     Ok(deadline) => self.deadline = Some(deadline),
                     Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
                 }

@@ -1,8 +1,8 @@
-//! What a container did in each second of the last minute, for charts.
+//! A container's activity in each second of the last minute, for charts.
 
 use std::collections::VecDeque;
 
-/// Seconds that are kept.
+/// Number of seconds kept.
 const WINDOW: usize = 60;
 
 /// A count of each second of the last minute; the latest second is not over yet.
@@ -16,14 +16,14 @@ impl Default for PerSecond {
 }
 
 impl PerSecond {
-    /// So many more in this second.
+    /// Adds to the current second.
     pub(super) fn add(&mut self, count: u32) {
         if let Some(now) = self.0.back_mut() {
             *now = now.saturating_add(count);
         }
     }
 
-    /// A second is over.
+    /// Begins the next second.
     pub(super) fn tick(&mut self) {
         if self.0.len() >= WINDOW {
             self.0.pop_front();

@@ -13,9 +13,9 @@ use crate::event::{
     FileOp, Kind, Tick, Timestamp,
 };
 
-/// How long an exited process stays.
+/// Time for which an exited process is kept.
 const KEEP_EXITED: Duration = Duration::from_secs(600);
-/// How long the facts of an ended container stay.
+/// Time for which the facts of an ended container are kept.
 const KEEP_ENDED: Duration = Duration::from_secs(3600);
 /// Bounds of the tables.
 const MAX_CONTAINERS: usize = 1024;
@@ -113,7 +113,7 @@ impl State {
             let ended = self.containers.values().filter(|c| c.ended.is_some());
             let oldest = ended.min_by(|a, b| (a.ended, &a.id).cmp(&(b.ended, &b.id)));
             let Some(oldest) = oldest.map(|c| c.id.clone()) else {
-                // All of them run: none of these is to be forgotten for a new one.
+                // All of them run: none is dropped for a new one.
                 return;
             };
             self.containers.remove(&oldest);
@@ -154,7 +154,7 @@ impl State {
             ContainerAction::Paused => container.paused = true,
             ContainerAction::Unpaused => container.paused = false,
             ContainerAction::Health(health) => container.info.health.clone_from(health),
-            // Its first event: nothing runs in it yet.
+            // Its first event: it runs nothing yet.
             ContainerAction::Created if container.is_new(event.ts) => container.running = false,
             ContainerAction::Created
             | ContainerAction::Renamed
@@ -201,7 +201,7 @@ impl State {
         if file.errno != 0 {
             activity.refused += u64::from(file.count);
         }
-        // The last change of a file is remembered longer than the reads of it.
+        // The last change of a file is kept longer than the reads of it.
         let looks = |op: &FileOp| op.effect() == FileEffect::Use;
         if looks(&file.op) && activity.ops.keys().any(|op| !looks(op)) {
             return;
@@ -209,7 +209,7 @@ impl State {
         activity.last_op = file.op;
         activity.last_errno = file.errno;
         activity.pid = event.pid;
-        // Whose content it is outlasts a change of mode.
+        // The author of the content does not change with the mode.
         if file.op.effect() != FileEffect::Attribute {
             activity.writer = event.pid;
         }
@@ -220,8 +220,8 @@ impl State {
         activity.last = activity.last.max(event.ts);
     }
 
-    /// What differs from the image goes last: a container's drift is not to be forgotten because
-    /// another one, or it itself, writes a lot.
+    /// Files that differ from the image are dropped last, so that many writes cannot hide a
+    /// container's drift.
     fn shrink_files(&mut self) {
         let entries = self.files.iter().map(|(key, activity)| {
             let worth = (activity.differs().is_some(), activity.last);
@@ -235,7 +235,7 @@ impl State {
         }
     }
 
-    /// Counts an entry that went because a table was full.
+    /// Counts an entry that was dropped because a table was full.
     pub(super) fn forgotten(&mut self, owner: &Owner) {
         self.totals.evicted += 1;
         if let Some(container) = owner.as_ref().and_then(|id| self.containers.get_mut(id)) {

@@ -12,7 +12,7 @@ const MAX_EXITED: usize = 8192;
 const MAX_PROCESSES: usize = 65_536;
 
 impl State {
-    /// Where the process `pid` with parent `ppid` descends from, at its exec or in a snapshot.
+    /// The lineage of the process `pid` with parent `ppid`, at its exec or in a snapshot.
     fn lineage(&self, owner: &Owner, pid: u32, nspid: u32, ppid: u32) -> Lineage {
         let Some(container) = self.container(owner) else {
             return Lineage::Unknown;
@@ -31,8 +31,7 @@ impl State {
         let is_init = |p: &ProcessEntry| {
             p.lineage == Lineage::Init && p.owner == *owner && p.exited.is_none()
         };
-        // The process noted is it as a rule; without a note there was none, and nothing to look
-        // through.
+        // Usually the noted process is it; without a note there was none, and no search is needed.
         let has_init = || {
             container.init.is_some_and(|noted| {
                 self.processes.get(&noted).is_some_and(|p| is_init(p))
@@ -58,7 +57,8 @@ impl State {
         };
         let (started, execs, existing) =
             known.map_or((event.ts, 0, false), |p| (p.started, p.execs, p.existing));
-        // The process that forked it stays its parent, though it may have ended and init have taken the child.
+        // The process that forked it stays its parent, even after that ended and init became the
+        // parent.
         let ppid = known
             .filter(|p| !p.runtime && p.ppid != 0)
             .map_or(exec.ppid, |p| p.ppid);
@@ -140,7 +140,7 @@ impl State {
             .get(&event.pid)
             .is_some_and(|p| p.exited.is_none() && p.execs > 0)
         {
-            return; // Its exec arrived before the snapshot did: the live fact is the better one.
+            return; // Its exec arrived before the snapshot: the live fact is the better one.
         }
         let lineage = self.lineage(&event.container, event.pid, event.nspid, process.ppid);
         self.insert_process(ProcessEntry {

@@ -9,8 +9,8 @@ use crate::event::{ContainerId, Role, Runtime, Timestamp};
 /// steps the builder stores a layer.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// An image build. No builder says which build a step is of: steps of one runtime without a pause
-/// between them are one build, so builds at the same time are one, too.
+/// An image build. No builder reports the build of a step: consecutive steps of one runtime are one
+/// build, so concurrent builds are one, too.
 #[derive(Debug)]
 pub struct Build<'a> {
     runtime: Runtime,
@@ -21,13 +21,13 @@ pub struct Build<'a> {
 }
 
 impl Build<'_> {
-    /// Its first step, by which it is known.
+    /// Its first step, which identifies it.
     #[must_use]
     pub fn id(&self) -> Option<&ContainerId> {
         self.steps.first().map(|step| &step.id)
     }
 
-    /// A step of it runs.
+    /// Whether a step of it runs.
     #[must_use]
     pub fn running(&self) -> bool {
         self.steps.iter().any(|step| step.running)
@@ -35,7 +35,7 @@ impl Build<'_> {
 }
 
 impl State {
-    /// The image builds that are known, the earliest first.
+    /// The known image builds, the earliest first.
     #[must_use]
     pub fn builds(&self) -> Vec<Build<'_>> {
         let all = self.containers.values().map(|container| &**container);

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::container::Owner;
 use crate::event::{Bytes, Endpoint, Protocol, Timestamp};
 
-/// Which side began it.
+/// The direction of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
@@ -35,9 +35,9 @@ pub enum Phase {
 /// Connections of one owner to one peer and port are one row.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ConnectionKey {
-    /// Whose it is.
+    /// The owner.
     pub owner: Owner,
-    /// Which side began it.
+    /// The direction.
     pub direction: Direction,
     /// Transport.
     pub protocol: Protocol,
@@ -74,6 +74,6 @@ pub struct Connection {
     pub first: Timestamp,
     /// Last seen.
     pub last: Timestamp,
-    /// It was there before watching began.
+    /// It existed before watching began.
     pub existing: bool,
 }

@@ -9,10 +9,10 @@ use crate::event::{
     Bytes, ContainerId, ContainerInfo, DriftScan, Event, Kind, Response, Timestamp,
 };
 
-/// Responses that are remembered of one container.
+/// Maximum number of remembered responses of one container.
 const MAX_RESPONSES: usize = 64;
 
-/// Whose fact it is: a container, or the host (`None`).
+/// The owner of a fact: a container, or the host (`None`).
 pub type Owner = Option<ContainerId>;
 
 /// A container as the state knows it.
@@ -22,9 +22,9 @@ pub struct Container {
     pub id: ContainerId,
     /// The latest facts.
     pub info: ContainerInfo,
-    /// First event that named it.
+    /// Time of the first event about it.
     pub first_seen: Timestamp,
-    /// It was there before watching began.
+    /// It existed before watching began.
     pub existing: bool,
     /// It runs now.
     pub running: bool,
@@ -48,11 +48,11 @@ pub struct Container {
     pub cpu_history: VecDeque<u32>,
     /// Writes (create, write, truncate, rename, …) per second over the last minute.
     pub writes: PerSecond,
-    /// Programs it ran.
+    /// Rate of programs it ran.
     pub execs: PerSecond,
-    /// Connections it made or accepted.
+    /// Rate of connections it made or accepted.
     pub connects: PerSecond,
-    /// Its files, connections and ended processes that went because a table was full.
+    /// Its files, connections and ended processes that were dropped because a table was full.
     pub forgotten: u64,
     /// Events lost that belong to it.
     pub lost: u64,
@@ -64,7 +64,7 @@ pub struct Container {
     pub(super) init: Option<u32>,
     /// The latest comparison of its files with its image.
     pub(super) scan: Option<Arc<Event>>,
-    /// What was done about it, the latest last; bounded.
+    /// Responses, the latest last; bounded.
     responses: VecDeque<Arc<Event>>,
 }
 
@@ -106,7 +106,7 @@ impl Container {
         self.responses.push_back(Arc::clone(event));
     }
 
-    /// What was done about it from hullwatch's screen, with the time; the latest last, bounded.
+    /// Responses from hullwatch's screen, with their times; the latest last, bounded.
     pub fn responses(&self) -> impl DoubleEndedIterator<Item = (Timestamp, &Response)> {
         self.responses.iter().filter_map(|event| match &event.kind {
             Kind::Response(response) => Some((event.ts, &**response)),
@@ -114,7 +114,7 @@ impl Container {
         })
     }
 
-    /// Nothing but this event was seen of it.
+    /// Whether only this event was seen of it.
     pub(super) fn is_new(&self, at: Timestamp) -> bool {
         self.first_seen == at && !self.existing && self.first_exec.is_none()
     }

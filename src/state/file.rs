@@ -1,4 +1,4 @@
-//! File activity grouped by path.
+//! File activity by path.
 
 use std::collections::BTreeMap;
 
@@ -10,13 +10,13 @@ use crate::event::{Bytes, CompareClass, FileFacts, FileOp, Filesystem, Timestamp
 /// One owner's path.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FileKey {
-    /// Whose it is.
+    /// The owner.
     pub owner: Owner,
     /// Path as the container sees it (the new name for a rename).
     pub path: Bytes,
 }
 
-/// What was done to a path.
+/// The activity on a path.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct FileActivity {
     /// Operations by kind.
@@ -44,7 +44,7 @@ pub struct FileActivity {
 }
 
 impl FileActivity {
-    /// How the file differs from the image, as far as it was seen: `+` added, `~` changed, `-`
+    /// How the file differs from the image, by the operations seen: `+` added, `~` changed, `-`
     /// deleted.
     #[must_use]
     pub fn differs(&self) -> Option<char> {

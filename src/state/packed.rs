@@ -14,7 +14,7 @@ use super::recent::{Recent, Second};
 use super::tables::State;
 use crate::event::{Timestamp, pack, unpack};
 
-/// How hard packing tries.
+/// Compression level.
 const LEVEL: i32 = 1;
 
 /// A state with its tables compressed.
@@ -36,7 +36,7 @@ type PackedTables = (
 );
 
 impl State {
-    /// The state in little room; `None` when it cannot be written so.
+    /// Compresses the state; `None` when that fails.
     pub(crate) fn freeze(&self) -> Option<PackedState> {
         let processes: Vec<_> = self.processes.values().collect();
         let connections: Vec<_> = self.connections.iter().collect();
@@ -74,14 +74,14 @@ impl State {
 }
 
 impl PackedState {
-    /// The state as it was; `None` when it was not packed here.
+    /// Restores the state; `None` when it was not packed here.
     pub(crate) fn thaw(&self) -> Option<State> {
         let mut state = self.thin.clone();
         let tables = zstd::decode_all(&self.tables[..]).ok()?;
         let (processes, connections, files, exited, sockets): PackedTables =
             serde_json::from_slice(&tables).ok()?;
         let containers = &self.thin.containers;
-        // All that belongs to a container shares its id again.
+        // All entries of a container share its id again.
         let own = |owner: &mut Owner| {
             let known = owner.as_ref().and_then(|id| containers.get_key_value(id));
             if let Some((id, _)) = known {
@@ -122,7 +122,7 @@ impl PackedState {
         Some(state)
     }
 
-    /// About how many bytes it holds.
+    /// Approximate size in bytes.
     pub(crate) fn bytes(&self) -> usize {
         let names = |c: &Container| c.names.len() * 128;
         let containers = self.thin.containers.values();

@@ -1,18 +1,18 @@
-//! Processes and where they come from.
+//! Processes and their lineage.
 
 use serde::{Deserialize, Serialize};
 
 use super::container::Owner;
 use crate::event::{Bytes, FileFacts, Mapped, Stream, Timestamp};
 
-/// Where a process of a container descends from.
+/// The lineage of a process of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Lineage {
     /// The container's init (pid 1 of its own) or a descendant.
     Init,
-    /// Brought in from outside (docker exec, nsenter): the root process of that exec session.
+    /// Entered from outside (docker exec, nsenter): the root process of that exec session.
     ExecSession(u32),
-    /// Not known (it was there before watching began, or the fork was lost).
+    /// Not known (it existed before watching began, or the fork was lost).
     #[default]
     Unknown,
 }
@@ -26,7 +26,7 @@ pub struct ProcessEntry {
     pub nspid: u32,
     /// Host pid of its parent.
     pub ppid: u32,
-    /// Whose it is.
+    /// The owner.
     pub owner: Owner,
     /// User id.
     pub uid: u32,
@@ -44,15 +44,15 @@ pub struct ProcessEntry {
     pub file: FileFacts,
     /// First seen or started.
     pub started: Timestamp,
-    /// It was there before watching began.
+    /// It existed before watching began.
     pub existing: bool,
-    /// What its descriptors 0, 1 and 2 were when it was found; empty of those seen to start.
+    /// The targets of its descriptors 0, 1 and 2 when it was found; empty for those seen to start.
     pub streams: Vec<Stream>,
     /// Code it had mapped when it was found, of files that no layer of its image holds.
     pub mapped: Vec<Mapped>,
-    /// How many more of them there were.
+    /// Number of further such files.
     pub mapped_more: u32,
-    /// Another file lay at its executable's path when it was found.
+    /// Another file was at its executable's path when it was found.
     pub replaced: bool,
     /// When it ended.
     pub exited: Option<Timestamp>,
@@ -60,11 +60,11 @@ pub struct ProcessEntry {
     pub exit_code: Option<u8>,
     /// Signal that ended it.
     pub exit_signal: Option<u8>,
-    /// Where it descends from.
+    /// The lineage.
     pub lineage: Lineage,
     /// It has a terminal.
     pub tty: bool,
-    /// It runs its parent's program still: forked, without an exec of its own.
+    /// It still runs its parent's program: forked, without an exec of its own.
     pub forked: bool,
     /// It is the runtime's own work.
     pub runtime: bool,

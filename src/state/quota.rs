@@ -1,5 +1,5 @@
-//! What goes when a table is full: entries of the container that holds the most, so that a noisy one
-//! cannot push out what is known of the others.
+//! Chooses the entries to drop when a table is full: those of the container that holds the most, so
+//! that a noisy one cannot push out the facts about others.
 
 use std::collections::BTreeMap;
 

@@ -58,7 +58,7 @@ impl Recent {
         self.events.push_back(Arc::clone(event));
     }
 
-    /// The event of that number, while it is kept.
+    /// The event with that number, while it is kept.
     #[must_use]
     pub fn event(&self, seq: u64) -> Option<&Arc<Event>> {
         let at = self.events.partition_point(|event| event.seq < seq);

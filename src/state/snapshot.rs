@@ -1,4 +1,5 @@
-//! State into events: the beginning of a recording that starts in the middle of a session.
+//! Converts the state to events: the beginning of a recording that starts in the middle of a
+//! session.
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use crate::event::{
     Connect, ContainerAction, ContainerEvent, Endpoint, Event, Kind, Outcome, Process, Socket,
 };
 
-/// The present world as the events a fresh session would begin with, numbered from `seq` on.
+/// The current state as the events with which a new session would begin, numbered from `seq` on.
 #[must_use]
 pub fn snapshot(state: &State, mut seq: u64) -> Vec<Event> {
     let mut events = Vec::new();
@@ -44,7 +45,7 @@ pub fn snapshot(state: &State, mut seq: u64) -> Vec<Event> {
     }
     let open = |row: &&(&ConnectionKey, &Arc<Connection>)| row.1.phase == Phase::Open;
     let rows: Vec<_> = state.connections.iter().collect();
-    // Before the processes, which are judged by what they are connected to.
+    // Before the processes: rules judge them by their connections.
     for (key, row) in rows.iter().filter(open) {
         let Endpoint::Inet(address) = key.endpoint else {
             continue;

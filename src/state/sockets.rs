@@ -19,7 +19,7 @@ impl State {
         self.container(owner)?.names.get(&endpoint.ip()?).cloned()
     }
 
-    /// The row for `key`, made if missing.
+    /// The row for `key`, created if missing.
     fn row(&mut self, key: &ConnectionKey, event: &Event) -> &mut Connection {
         if self.connections.len() >= MAX_CONNECTIONS && !self.connections.contains_key(key) {
             self.shrink_connections();
@@ -78,7 +78,7 @@ impl State {
         row.local = connect.local.or(row.local);
         row.phase = match connect.outcome {
             Outcome::Established => {
-                // Datagram and Unix sockets tell no end: they are not counted as open.
+                // Datagram and Unix sockets report no end: they are not counted as open.
                 row.open += u32::from(connect.protocol == Protocol::Tcp);
                 Phase::Open
             }

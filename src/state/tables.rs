@@ -19,9 +19,9 @@ use crate::event::{BaselineChange, ContainerId, Endpoint, ProcessUsage, Protocol
 pub struct Totals {
     /// Events applied.
     pub events: u64,
-    /// Events lost, as the stream says.
+    /// Events lost, by the stream.
     pub lost: u64,
-    /// Entries removed from the state because a bound was reached.
+    /// Entries dropped from the state because a table was full.
     pub evicted: u64,
 }
 
@@ -47,9 +47,9 @@ pub struct State {
     pub recent: Recent,
     /// The baselines in force, by file.
     pub baselines: BTreeMap<String, Arc<BaselineChange>>,
-    /// Why the latest edit of the policy file was not taken: file, line and cause.
+    /// Why the latest edit of the policy file was refused: file, line and cause.
     pub policy_refused: Option<String>,
-    /// By how much the host's wall clock is ahead of the times here, nanoseconds.
+    /// Difference of the host's wall clock to the session's times, nanoseconds.
     pub clock_step: i64,
     /// Counts.
     pub totals: Totals,
@@ -60,7 +60,7 @@ pub struct State {
 }
 
 impl State {
-    /// By how much the host's wall clock was set since the session began, e.g. `+1h`.
+    /// How far the host's wall clock was set since the session began, e.g. `+1h`.
     #[must_use]
     pub fn clock_set(&self) -> Option<String> {
         let sign = match self.clock_step {
@@ -78,7 +78,7 @@ impl State {
     pub fn container(&self, owner: &Owner) -> Option<&Container> {
         self.containers.get(owner.as_ref()?).map(|c| &**c)
     }
-    /// The connections of one container and direction, found without a look at those of others.
+    /// The connections of one container and direction, without examining those of others.
     pub fn connections_of(
         &self,
         container: &ContainerId,

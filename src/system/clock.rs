@@ -1,6 +1,6 @@
-//! The session's clock: the wall clock as it stood when the program first asked, carried on by the
-//! time since boot. Setting the wall clock later neither reorders a session nor makes it jump; how
-//! far the two are apart is reported with every tick.
+//! The session's clock: the wall clock at the program's start, advanced by the time since boot.
+//! Setting the wall clock later neither reorders a session nor makes it jump; every tick reports
+//! their difference.
 
 use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,7 +9,7 @@ use rustix::time::{ClockId, Timespec, clock_gettime};
 
 use crate::event::Timestamp;
 
-/// Nearer than this the two clocks count as one: time servers correct a clock by less.
+/// Maximum difference at which the two clocks count as equal: time servers correct a clock by less.
 const APART: i64 = 500_000_000;
 
 /// The session's clock of this program.
@@ -34,12 +34,12 @@ impl SessionClock {
         Timestamp(self.offset.saturating_add_unsigned(since_boot))
     }
 
-    /// The present.
+    /// The current time.
     pub(crate) fn now(self) -> Timestamp {
         Timestamp(self.offset.saturating_add(since_boot()))
     }
 
-    /// By how much the wall clock is ahead of this one, nanoseconds; 0 when it was not set since.
+    /// The wall clock minus this clock, nanoseconds; 0 when it was not set since.
     pub(crate) fn step(self) -> i64 {
         self.step_of(wall_now(), since_boot())
     }
@@ -49,13 +49,13 @@ impl SessionClock {
         if step.abs() < APART { 0 } else { step }
     }
 
-    /// The session's time of something that the wall clock stamped just now.
+    /// Converts a time that the wall clock stamped just now.
     pub(crate) fn just_stamped(self, wall: Timestamp) -> Timestamp {
         Timestamp(wall.0.saturating_sub(self.step()))
     }
 }
 
-/// The wall clock, for what is compared with times that others take from it now.
+/// The wall clock, for comparison with times that others read from it now.
 pub(crate) fn wall_now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     Timestamp(i64::try_from(since.unwrap_or_default().as_nanos()).unwrap_or(i64::MAX))

@@ -1,4 +1,4 @@
-//! Which namespaces of the host this program is in: inside a container it may see only itself.
+//! The namespaces of the host that this program is in: inside a container it may see only itself.
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt as _;
@@ -11,15 +11,15 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 const HOST_CGROUP: &str = "cgroup:[4026531835]";
 const HOST_PID: &str = "pid:[4026531836]";
 
-/// Processes that are looked at for one in the host's cgroup namespace.
+/// Maximum number of processes examined to find one in the host's cgroup namespace.
 const MAX_PROCESSES: usize = 1024;
 
-/// What this program cannot see from inside its own container, and how to let it.
+/// Something that this program cannot see from inside its own container, and the remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UnseenFacts {
-    /// What is missing.
+    /// The missing part.
     pub(crate) what: &'static str,
-    /// The cause, and what to do.
+    /// The cause and the remedy.
     pub(crate) why: String,
 }
 
@@ -37,14 +37,14 @@ fn has_own_pids() -> bool {
     is_in("self", "pid", HOST_PID) == Some(false)
 }
 
-/// This process, as the kernel reports it.
+/// This process, as the kernel programs report it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OwnProcess {
-    /// In the host's pid namespace: by its id.
+    /// In the host's pid namespace: by its pid.
     Host(u32),
-    /// In another one, which does not show that: by its cgroup and its id there.
+    /// In another one, where that is not visible: by its cgroup and its pid there.
     Inside(u64, u32),
-    /// Its cgroup cannot be seen: nothing of its container is watched either.
+    /// Its cgroup is not visible: nothing of its container is watched either.
     Unknown,
 }
 
@@ -86,8 +86,8 @@ fn own_cgroup(cgroups: &str, mounts: &str) -> Option<PathBuf> {
 
 /// Moves this thread, and those it starts, into the host's cgroup namespace where it is in another
 /// one and may: an orchestrator gives each container its own, and offers no way to refuse it. The
-/// container must be in the host's pid namespace and hold `CAP_SYS_ADMIN`; else nothing changes, and
-/// [`unseen`] reports it.
+/// container must be in the host's pid namespace and hold `CAP_SYS_ADMIN`; else nothing changes,
+/// and [`unseen`] reports it.
 pub(crate) fn join_host_cgroups() {
     if !has_own_cgroups() || has_own_pids() {
         return;
@@ -120,18 +120,18 @@ fn is_in_container() -> bool {
     overlay_root || has_own_cgroups() || has_own_pids()
 }
 
-/// Everything that a container of its own keeps from this program.
+/// Everything that this program cannot see from inside its own container.
 pub(crate) fn unseen() -> Vec<UnseenFacts> {
     let mut unseen = Vec::new();
     if has_own_pids() {
         unseen.push(UnseenFacts {
-            what: "processes that already run, and what /proc says of new ones",
+            what: "processes that already run, and the /proc facts of new ones",
             why: "hullwatch runs in a pid namespace of its own: use --pid=host (Kubernetes: \
                   hostPID: true)"
                 .to_owned(),
         });
     }
-    // What runtimes and engines keep of their containers.
+    // State directories of runtimes and engines.
     const STATE: [&str; 6] = [
         "/run/containerd",
         "/run/docker",

@@ -1,4 +1,4 @@
-//! What a terminal can show, and cells as it shows them.
+//! The abilities of a terminal, and cells reduced to them.
 
 use ratatui::buffer::Cell;
 use ratatui::style::{Color, Modifier};
@@ -6,17 +6,17 @@ use ratatui::style::{Color, Modifier};
 use super::glyphs;
 use super::theme::{Depth, bare};
 
-/// What the terminal can show.
+/// The abilities of the terminal.
 #[derive(Debug, Clone)]
 pub struct Abilities {
     pub(super) depth: Depth,
-    /// More than ASCII.
+    /// It shows more than ASCII.
     pub(super) unicode: bool,
     pub(super) term: String,
 }
 
 impl Abilities {
-    /// A terminal of 256 colours that shows Unicode, as most do over SSH.
+    /// A terminal with 256 colours and Unicode, as is usual over SSH.
     #[must_use]
     pub fn of_256_colours() -> Self {
         Self {
@@ -34,12 +34,12 @@ impl Abilities {
         }
     }
 
-    /// Knows the sequences that came after the VT220.
+    /// It knows the sequences that came after the VT220.
     pub(super) fn modern(&self) -> bool {
         !bare(&self.term)
     }
 
-    /// Makes of a cell what this terminal shows.
+    /// Reduces a cell to what this terminal can show.
     pub(super) fn project(&self, cell: &mut Cell) {
         if !self.unicode && !cell.symbol().is_ascii() {
             let plain = glyphs::ascii(cell.symbol());
@@ -49,7 +49,7 @@ impl Abilities {
             cell.modifier &= Modifier::BOLD | Modifier::UNDERLINED | Modifier::REVERSED;
         }
         cell.bg = self.depth.nearest(cell.bg).unwrap_or_default();
-        // Blanks are alike whatever would be written on them.
+        // All blanks look alike, whatever their foreground.
         if empty(cell) {
             cell.fg = Color::Reset;
             cell.modifier = Modifier::empty();
@@ -59,7 +59,7 @@ impl Abilities {
     }
 }
 
-/// A blank that shows nothing but the terminal's own background.
+/// A blank in the terminal's own background.
 pub(super) fn empty(cell: &Cell) -> bool {
     let visible = Modifier::REVERSED | Modifier::UNDERLINED | Modifier::CROSSED_OUT;
     cell.symbol() == " " && cell.bg == Color::Reset && !cell.modifier.intersects(visible)

@@ -1,4 +1,4 @@
-//! What a person accepts into the baseline in force: what a deviation is about, in general form.
+//! Accepting into the baseline: turns the events of a deviation into items in general form.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,10 +10,10 @@ use crate::event::escape;
 use crate::state::Container;
 use crate::user_files;
 
-/// Items named in a question.
+/// Maximum number of items named in a question.
 const NAMED: usize = 3;
 
-/// A change of a baseline's file.
+/// A change of a baseline file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct BaselineEdit {
     file: PathBuf,
@@ -22,24 +22,24 @@ pub(super) struct BaselineEdit {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum BaselineEditKind {
-    /// These are known from now on.
+    /// Adds these items to the known ones.
     Accept(Vec<BaselineItem>),
-    /// It is complete, or no longer marked so.
+    /// Marks it as complete, or undoes that.
     Freeze(bool),
 }
 
-/// Whether a finding is about what a baseline does not know.
+/// Whether a finding is a deviation from a baseline.
 pub(super) fn is_deviation(finding: &Finding) -> bool {
     finding.rule.starts_with("base.")
 }
 
-/// What to accept so that a deviation is known; `None` where its container has no baseline in force,
-/// or what it did is not known any more.
+/// The items to accept so that a deviation is known; `None` where no baseline applies to its
+/// container, or its events are no longer known.
 pub(super) fn proposed(core: &Core, finding: &Finding) -> Option<BaselineEdit> {
     let container = core.state.container(&finding.container)?;
     let known = core.detector.baseline_of(container)?;
-    // The finding says what was done; its events give it in full.
-    let told = |item: &BaselineItem| {
+    // The finding has only its title; its events have the details.
+    let matches = |item: &BaselineItem| {
         let text = item.to_string();
         finding.why.iter().any(|why| why.contains(&text))
     };
@@ -49,7 +49,7 @@ pub(super) fn proposed(core: &Core, finding: &Finding) -> Option<BaselineEdit> {
         .filter_map(|seq| core.event(*seq))
         .flat_map(|event| deeds(&core.state, event))
         .map(|deed| deed.item)
-        .filter(|item| told(item) && !known.matcher.knows(item))
+        .filter(|item| matches(item) && !known.matcher.knows(item))
         .collect();
     let general = added(&known.baseline, &items);
     (!general.is_empty()).then(|| BaselineEdit {
@@ -58,7 +58,7 @@ pub(super) fn proposed(core: &Core, finding: &Finding) -> Option<BaselineEdit> {
     })
 }
 
-/// The baseline's items with others among them, in general form.
+/// The baseline's items joined with others, in general form.
 fn with(baseline: &Baseline, items: &[BaselineItem]) -> BTreeMap<BaselineItem, Facts> {
     let mut all = baseline.items.clone();
     for item in items {
@@ -67,7 +67,7 @@ fn with(baseline: &Baseline, items: &[BaselineItem]) -> BTreeMap<BaselineItem, F
     generalise(&all, &baseline.mounts)
 }
 
-/// What is new when these are added.
+/// Items that are new when these are added.
 fn added(baseline: &Baseline, items: &[BaselineItem]) -> Vec<BaselineItem> {
     let all = with(baseline, items).into_keys();
     all.filter(|item| !baseline.items.contains_key(item))
@@ -75,7 +75,7 @@ fn added(baseline: &Baseline, items: &[BaselineItem]) -> Vec<BaselineItem> {
 }
 
 impl BaselineEdit {
-    /// What it does, in words.
+    /// The change as text.
     pub(super) fn question(&self) -> String {
         let file = self.file.display().to_string();
         let file = escape(file.as_bytes());
@@ -89,12 +89,12 @@ impl BaselineEdit {
                 }
                 format!("accepts into {file}: {}", named.join("; "))
             }
-            BaselineEditKind::Freeze(true) => format!("declares {file} complete"),
-            BaselineEditKind::Freeze(false) => format!("takes back that {file} is complete"),
+            BaselineEditKind::Freeze(true) => format!("marks {file} as complete"),
+            BaselineEditKind::Freeze(false) => format!("marks {file} as incomplete"),
         }
     }
 
-    /// Writes the file; what to say.
+    /// Writes the file; returns the message.
     pub(super) fn make(&self) -> String {
         let file = self.file.display().to_string();
         let file = escape(file.as_bytes()).to_string();
@@ -102,7 +102,7 @@ impl BaselineEdit {
             Ok(()) => match &self.change {
                 BaselineEditKind::Accept(items) => {
                     let items = super::text::things(items.len() as u64, "item");
-                    format!("{items} accepted into {file}, known from now on")
+                    format!("{items} accepted into {file}")
                 }
                 BaselineEditKind::Freeze(true) => format!("{file} is frozen"),
                 BaselineEditKind::Freeze(false) => format!("{file} is no longer frozen"),
@@ -128,8 +128,8 @@ impl BaselineEdit {
     }
 }
 
-/// To declare the baseline of a container complete, or to take that back; `None` without one in
-/// force.
+/// The change that marks the baseline of a container as complete, or undoes that; `None` without a
+/// loaded baseline.
 pub(super) fn frozen(core: &Core, container: &Container) -> Option<BaselineEdit> {
     let known = core.detector.baseline_of(container)?;
     Some(BaselineEdit {

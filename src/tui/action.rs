@@ -1,4 +1,4 @@
-//! What a person can ask for: the one table that keys, help, footer and command line are made of.
+//! The actions of the user: one table from which keys, help, footer and command line are made.
 //!
 //! To add an action: a variant of [`Action`], one row of [`ACTIONS`], and the place that does it:
 //! `Ui::apply` when it only changes what is looked at, `App::act` in `run.rs` when it concerns
@@ -8,24 +8,24 @@
 
 use super::pane::Pane;
 
-/// What a person can ask for.
+/// What the user can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// Come out of what is open; leave the program where nothing is.
+    /// Close what is open; leave the program when nothing is.
     Quit,
     /// Leave the program at once.
     QuitNow,
-    /// Stop the program as the shell's job control does.
+    /// Stop the program, as job control of the shell does.
     Suspend,
-    /// Draw everything again.
+    /// Redraw the screen.
     Redraw,
-    /// Show in the next theme.
+    /// Switch to the next theme.
     NextTheme,
     /// Times in UTC, or in this machine's zone.
     Zone,
-    /// Take the mouse, or leave it to the terminal.
+    /// Use the mouse, or leave it to the terminal.
     Mouse,
-    /// Look at a recording.
+    /// Open a recording.
     Open,
     /// Show or hide the keys.
     Help,
@@ -45,9 +45,9 @@ pub enum Action {
     First,
     /// To the last row.
     Last,
-    /// Go into the selected row.
+    /// Open the selected row.
     Enter,
-    /// Come out.
+    /// Go back.
     Back,
     /// Type a filter.
     Filter,
@@ -57,19 +57,19 @@ pub enum Action {
     Command,
     /// Choose the column to sort by.
     Sort,
-    /// The other way round.
+    /// Reverse the order.
     Reverse,
     /// Choose the columns.
     Columns,
-    /// Explain the selected row below the table, or not.
+    /// Show or hide the preview below the table.
     Preview,
     /// Only the table, or all.
     Zoom,
     /// Processes as a tree or a list.
     Tree,
-    /// Show what ended, or not.
+    /// Show or hide ended rows.
     Ended,
-    /// Let the selection follow what changes.
+    /// Let the selection follow the latest change.
     Follow,
     /// Mark the selected row.
     Mark,
@@ -77,7 +77,7 @@ pub enum Action {
     ClearMarks,
     /// Unfold or right (+1), fold or left (-1).
     Sideways(isize),
-    /// Back to what was looked at before.
+    /// Back to the previous view.
     LastView,
     /// The page of the host.
     Machine,
@@ -91,15 +91,15 @@ pub enum Action {
     Acknowledge,
     /// Choose which findings to accept.
     Silence,
-    /// Take the last silence back.
+    /// Undo the last silence.
     UndoSilence,
-    /// List what is accepted.
+    /// List the silences.
     Silences,
     /// Open the menu of responses.
     Respond,
     /// Pause the display; play or pause a recording.
     Pause,
-    /// Copy what the row is called.
+    /// Copy the name of the row.
     CopyCell,
     /// Copy the row as JSON.
     CopyRow,
@@ -115,9 +115,9 @@ pub enum Action {
     Scan,
     /// The baseline of a container.
     Baseline,
-    /// The baseline of a container is complete, or not.
+    /// Mark the baseline of the container as complete, or undo that.
     Freeze,
-    /// Learn what containers do, then write what was learned of this one.
+    /// Learn what containers do; again: write what was learned of this one.
     Learn,
     /// Compare a baseline with what the container does.
     Diff,
@@ -129,13 +129,13 @@ pub enum Action {
     Speed(i8),
     /// Seconds on or back.
     Seek(i32),
-    /// To the moment of the selected finding, or to a time that is typed.
+    /// To the moment of the selected finding, or to a typed time.
     Moment,
     /// To the next finding (+1) or the previous one (-1).
     Finding(i8),
-    /// Remember this moment, to show what changed since.
+    /// Mark this moment, to show what changed since.
     MarkMoment,
-    /// What changed since the remembered moment.
+    /// Show what changed since the marked moment.
     Since,
     /// To the present; to the end of a recording.
     Present,
@@ -146,8 +146,8 @@ pub enum Action {
 }
 
 impl Action {
-    /// Whether it writes into the policy, a file, a recording or the clipboard, or may end a
-    /// recording: pasted text and a burst of keys never do that.
+    /// Whether the action writes to the policy, a file, a recording or the clipboard, or may end a
+    /// recording: pasted text and bursts of keys never trigger it.
     pub(super) fn changes(self) -> bool {
         matches!(
             self,
@@ -166,23 +166,23 @@ impl Action {
     }
 }
 
-/// Actions that belong together; the order in which help lists them.
+/// Groups of actions, in the order of the help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ActionGroup {
-    /// Where one is.
+    /// Moving.
     Move,
-    /// In and out.
+    /// Opening and going back.
     Drill,
-    /// Looking for something.
+    /// Searching.
     Find,
-    /// How rows are shown.
+    /// Display of rows.
     Table,
-    /// Getting things out.
+    /// Copying and exporting.
     Take,
-    /// Dealing with findings.
+    /// Handling findings.
     Triage,
-    /// What moment is shown.
+    /// Time.
     Time,
     /// The program itself.
     Session,
@@ -217,7 +217,7 @@ impl ActionGroup {
     }
 }
 
-/// Where an action does something. Elsewhere its key says where.
+/// Where an action applies. Elsewhere its key names the place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ActionScope {
@@ -238,7 +238,7 @@ pub enum ActionScope {
 }
 
 impl ActionScope {
-    /// Where the action does something.
+    /// The place, as text for the help.
     #[must_use]
     pub fn needed(self) -> &'static str {
         match self {
@@ -252,7 +252,7 @@ impl ActionScope {
         }
     }
 
-    /// What to do first, where the action does nothing.
+    /// The message where the action does not apply.
     pub(super) fn first(self) -> &'static str {
         match self {
             Self::Rows => "go to a list first",
@@ -269,17 +269,17 @@ impl ActionScope {
 pub struct Entry {
     /// Its name in the configuration and on the command line.
     pub name: &'static str,
-    /// What it does.
+    /// The action.
     pub action: Action,
     /// Its keys unless the configuration says otherwise.
     pub keys: &'static [&'static str],
     /// Where help lists it.
     pub group: ActionGroup,
-    /// Where it does something.
+    /// Where it applies.
     pub place: ActionScope,
-    /// Its place in the footer, the lowest first; 0: not there.
+    /// Its priority in the footer, the lowest first; 0: never shown there.
     pub(super) rank: u8,
-    /// Two words for footer and help; neighbours with the same share a line.
+    /// Two words for footer and help; neighbours with the same words share a line.
     pub(super) brief: &'static str,
     /// A sentence.
     pub help: &'static str,
@@ -340,75 +340,75 @@ pub static ACTIONS: &[Entry] = &[
     row("left", A::Sideways(-1), &["Left"], G::Move, P::Rows, (0, "fold, scroll", "fold the tree, go to the parent; elsewhere scroll the row")),
     row("right", A::Sideways(1), &["Right"], G::Move, P::Rows, (0, "fold, scroll", "unfold the tree; elsewhere scroll the row")),
 
-    row("open", A::Enter, &["Enter", "l"], G::Drill, P::Rows, (10, "open", "go into the selected row")),
-    row("back", A::Back, &["Esc", "Backspace", "h"], G::Drill, P::Anywhere, (60, "back", "clear the filter, then come out")),
-    row("last-view", A::LastView, &["`"], G::Drill, P::Anywhere, (0, "last view", "back to the view before, and forth")),
+    row("open", A::Enter, &["Enter", "l"], G::Drill, P::Rows, (10, "open", "open the selected row")),
+    row("back", A::Back, &["Esc", "Backspace", "h"], G::Drill, P::Anywhere, (60, "back", "clear the filter, then go back")),
+    row("last-view", A::LastView, &["`"], G::Drill, P::Anywhere, (0, "last view", "switch to the previous view")),
     row("owner", A::Owner, &["o"], G::Drill, P::Anywhere, (0, "its container", "to the container it belongs to; :container NAME")),
     row("host", A::Machine, &["I"], G::Drill, P::Anywhere, (0, "the host", "the host: load, memory, processors, room for recordings, uptime, kernel")),
     row("image", A::Image, &["i"], G::Drill, P::Anywhere, (0, "its image", "to its image; :image NAME")),
-    row("baseline", A::Baseline, &["b"], G::Drill, P::Container, (0, "baseline", "what the container is known to do; the next tabs say how to harden it and what it may do")),
+    row("baseline", A::Baseline, &["b"], G::Drill, P::Container, (0, "baseline", "the container's baseline; the next tabs show how to harden it and its posture")),
     row("why", A::Why, &["w"], G::Drill, P::Anywhere, (23, "why", "to the worst finding about it; from a finding to the next of the same session; :finding F-0001")),
 
     row("filter", A::Filter, &["/"], G::Find, P::Anywhere, (11, "filter", "show matching rows only: text !not col=part sev>=h age>1h; on a page: search")),
     row("next-match", A::Match(1), &["n"], G::Find, P::Anywhere, (0, "match", "to the next match or marked row")),
     row("previous-match", A::Match(-1), &["N"], G::Find, P::Anywhere, (0, "match", "to the previous match or marked row")),
-    row("command", A::Command, &[":"], G::Find, P::Anywhere, (0, "command", "type a command: every action by its name; Tab completes")),
+    row("command", A::Command, &[":"], G::Find, P::Anywhere, (0, "command", "type a command: every action has a name; Tab completes")),
     row("help", A::Help, &["?", "F1"], G::Find, P::Anywhere, (90, "help", "show the keys; typing searches them")),
 
     row("sort", A::Sort, &["s"], G::Table, P::Rows, (30, "sort", "choose the column to sort by; :sort -age")),
     row("reverse", A::Reverse, &["S"], G::Table, P::Rows, (0, "reverse", "reverse the sort order")),
     row("columns", A::Columns, &["c"], G::Table, P::Rows, (31, "columns", "choose the columns; :columns image pids")),
     row("preview", A::Preview, &["v"], G::Table, P::Rows, (0, "preview", "show or hide the preview of the selected row below the table")),
-    row("zoom", A::Zoom, &["z"], G::Table, P::Anywhere, (0, "zoom", "only the table, or all")),
+    row("zoom", A::Zoom, &["z"], G::Table, P::Anywhere, (0, "zoom", "show only the table, or everything")),
     row("tree", A::Tree, &["t"], G::Table, P::Tree, (32, "tree/flat", "processes as a tree or as a list; files by directory; many peers in one row or one by one")),
-    row("ended", A::Ended, &["x"], G::Table, P::Rows, (33, "ended", "show or hide what ended")),
-    row("follow", A::Follow, &["f"], G::Table, P::Rows, (0, "follow", "let the selection follow what changed last")),
+    row("ended", A::Ended, &["x"], G::Table, P::Rows, (33, "ended", "show or hide ended rows")),
+    row("follow", A::Follow, &["f"], G::Table, P::Rows, (0, "follow", "let the selection follow the latest change")),
     row("mark", A::Mark, &["Space"], G::Table, P::Rows, (34, "mark", "mark the row; other actions take the marked ones")),
     row("clear-marks", A::ClearMarks, &["*"], G::Table, P::Rows, (0, "clear marks", "clear all marks")),
 
-    row("copy", A::CopyCell, &["y"], G::Take, P::Anywhere, (0, "copy", "copy what the row is called to the clipboard (OSC 52)")),
+    row("copy", A::CopyCell, &["y"], G::Take, P::Anywhere, (0, "copy", "copy the name of the row to the clipboard (OSC 52)")),
     row("copy-row", A::CopyRow, &["Y"], G::Take, P::Anywhere, (0, "copy as JSON", "copy the row as JSON")),
-    row("copy-command", A::CopyCommand, &["C"], G::Take, P::Anywhere, (0, "engine command", "copy the command of its engine that says more of it")),
+    row("copy-command", A::CopyCommand, &["C"], G::Take, P::Anywhere, (0, "engine command", "copy the engine command that shows more about it")),
     row("export", A::Export, &["e"], G::Take, P::Anywhere, (0, "export", "write the view to a file; :export json, csv, txt or svg")),
     row("evidence", A::Bundle, &["E"], G::Take, P::Evidence, (14, "evidence", "write the incident or finding with its events, processes and container to a tar file")),
-    row("secrets", A::Reveal, &["V"], G::Take, P::Anywhere, (0, "secrets", "show the secrets in command lines and settings, or mask them, also in what is taken")),
+    row("secrets", A::Reveal, &["V"], G::Take, P::Anywhere, (0, "secrets", "show the secrets in command lines and settings, or mask them, also in copies and exports")),
     row("respond", A::Respond, &["A"], G::Triage, P::Anywhere, (15, "respond", "list the responses that fit (pause, block, copy out, kill, stop …) with their command lines")),
-    row("silence", A::Silence, &["!"], G::Triage, P::Finding, (12, "silence", "choose which findings like this to accept, until when and why; on an incident all of its findings")),
+    row("silence", A::Silence, &["!"], G::Triage, P::Finding, (12, "silence", "choose which findings like this to accept, until when and why; on an incident, all of its findings")),
     row("acknowledge", A::Acknowledge, &["a"], G::Triage, P::Finding, (13, "ack", "accept just this, in this container, for 30 days: a finding, or an incident with all its findings; a deviation (base.*) into the baseline")),
-    row("freeze", A::Freeze, &[], G::Triage, P::Container, (0, "freeze", "declare the baseline of the container complete, or take that back")),
-    row("learn", A::Learn, &[], G::Triage, P::Container, (0, "learn", "begin to learn what containers do; again: write what was learned of this one to NAME.baseline.toml; :learn stop")),
-    row("diff", A::Diff, &[], G::Triage, P::Container, (0, "diff", "compare the baseline in force, or :diff FILE, with what was learned of the container")),
-    row("drift", A::Scan, &["d"], G::Triage, P::Container, (0, "drift", "compare the container's files with its image, and show what differs")),
-    row("undo-silence", A::UndoSilence, &["U"], G::Triage, P::Live, (0, "undo, list", "take the last silence back")),
-    row("silences", A::Silences, &["L"], G::Triage, P::Anywhere, (0, "undo, list", "list the silences and what they hide")),
+    row("freeze", A::Freeze, &[], G::Triage, P::Container, (0, "freeze", "mark the baseline of the container as complete, or undo that")),
+    row("learn", A::Learn, &[], G::Triage, P::Container, (0, "learn", "start learning from all containers; again: write this container's baseline to NAME.baseline.toml; :learn stop")),
+    row("diff", A::Diff, &[], G::Triage, P::Container, (0, "diff", "compare the loaded baseline, or :diff FILE, with the items learned of the container")),
+    row("drift", A::Scan, &["d"], G::Triage, P::Container, (0, "drift", "compare the container's files with its image, and show the differences")),
+    row("undo-silence", A::UndoSilence, &["U"], G::Triage, P::Live, (0, "undo, list", "undo the last silence")),
+    row("silences", A::Silences, &["L"], G::Triage, P::Anywhere, (0, "undo, list", "list the silences and the findings they hide")),
 
-    row("pause", A::Pause, &["p"], G::Time, P::Anywhere, (50, "pause", "stop or play time; collection goes on")),
+    row("pause", A::Pause, &["p"], G::Time, P::Anywhere, (50, "pause", "pause or play time; collection continues")),
     row("step-back", A::Step(-1), &[","], G::Time, P::Anywhere, (51, "event", "one event back, also while this host is watched")),
-    row("step", A::Step(1), &["."], G::Time, P::Anywhere, (51, "event", "one event on")),
+    row("step", A::Step(1), &["."], G::Time, P::Anywhere, (51, "event", "one event forward")),
     row("seconds-back", A::Seek(-10), &["<"], G::Time, P::Anywhere, (52, "10 s", "10 seconds back")),
-    row("seconds", A::Seek(10), &[">"], G::Time, P::Anywhere, (52, "10 s", "10 seconds on")),
+    row("seconds", A::Seek(10), &[">"], G::Time, P::Anywhere, (52, "10 s", "10 seconds forward")),
     row("minute-back", A::Seek(-60), &["{"], G::Time, P::Anywhere, (53, "1 min", "a minute back")),
-    row("minute", A::Seek(60), &["}"], G::Time, P::Anywhere, (53, "1 min", "a minute on")),
+    row("minute", A::Seek(60), &["}"], G::Time, P::Anywhere, (53, "1 min", "a minute forward")),
     row("previous-finding", A::Finding(-1), &["["], G::Time, P::Anywhere, (54, "finding", "back to where the previous finding was raised")),
-    row("next-finding", A::Finding(1), &["]"], G::Time, P::Anywhere, (54, "finding", "on to where the next finding was raised")),
+    row("next-finding", A::Finding(1), &["]"], G::Time, P::Anywhere, (54, "finding", "forward to where the next finding was raised")),
     row("moment", A::Moment, &["@"], G::Time, P::Anywhere, (55, "go to", "to the moment of the selected finding; elsewhere type 14:03, -5m, F-0132, start or end")),
     row("faster", A::Speed(1), &["+"], G::Time, P::Anywhere, (56, "speed", "play twice as fast")),
     row("slower", A::Speed(-1), &["-"], G::Time, P::Anywhere, (56, "speed", "play half as fast")),
     row("present", A::Present, &["="], G::Time, P::Anywhere, (57, "live", "to the present; to the end of a recording")),
-    row("earliest", A::Earliest, &["0"], G::Time, P::Anywhere, (0, "beginning", "to the beginning of a recording, or of what is remembered of this host")),
+    row("earliest", A::Earliest, &["0"], G::Time, P::Anywhere, (0, "beginning", "to the beginning of a recording, or of this host's history")),
     row("mark-moment", A::MarkMoment, &["M"], G::Time, P::Anywhere, (0, "mark moment", "remember this moment")),
     row("since", A::Since, &["D"], G::Time, P::Anywhere, (0, "since the mark", "what changed since the moment remembered with mark-moment; :since -5m, :since 14:03")),
-    row("timeline", A::Timeline, &["H"], G::Time, P::Anywhere, (0, "timeline", "time as a picture, or not")),
+    row("timeline", A::Timeline, &["H"], G::Time, P::Anywhere, (0, "timeline", "show or hide the timeline")),
 
-    row("record", A::Record, &["r"], G::Session, P::Live, (58, "record", "begin or end recording to hullwatch-DATE-TIME.jsonl")),
-    row(OPEN, A::Open, &["R"], G::Session, P::Anywhere, (0, "open", "look at a recording; :open-recording FILE")),
+    row("record", A::Record, &["r"], G::Session, P::Live, (58, "record", "start or stop recording to hullwatch-DATE-TIME.jsonl")),
+    row(OPEN, A::Open, &["R"], G::Session, P::Anywhere, (0, "open", "open a recording; :open-recording FILE")),
     row("mouse", A::Mouse, &["m"], G::Session, P::Anywhere, (0, "mouse", "click and scroll with the mouse, or leave it to the terminal, which then can select text")),
-    row("zone", A::Zone, &["u"], G::Session, P::Anywhere, (0, "UTC/local", "times in UTC, or as this machine's clock shows them")),
-    row("theme", A::NextTheme, &["T"], G::Session, P::Anywhere, (0, "theme", "show in the next theme")),
-    row("redraw", A::Redraw, &["C-l"], G::Session, P::Anywhere, (0, "redraw", "draw the whole screen again")),
-    row("suspend", A::Suspend, &["C-z"], G::Session, P::Anywhere, (0, "suspend", "stop the program; fg continues it")),
-    row("quit", A::Quit, &["q"], G::Session, P::Anywhere, (0, "up, quit", "come out, then leave; asks while recording")),
-    row("quit-now", A::QuitNow, &["C-c"], G::Session, P::Anywhere, (0, "quit now", "leave at once; a recording is ended")),
+    row("zone", A::Zone, &["u"], G::Session, P::Anywhere, (0, "UTC/local", "times in UTC, or in this machine's time zone")),
+    row("theme", A::NextTheme, &["T"], G::Session, P::Anywhere, (0, "theme", "switch to the next theme")),
+    row("redraw", A::Redraw, &["C-l"], G::Session, P::Anywhere, (0, "redraw", "redraw the screen")),
+    row("suspend", A::Suspend, &["C-z"], G::Session, P::Anywhere, (0, "suspend", "suspend the program; fg continues it")),
+    row("quit", A::Quit, &["q"], G::Session, P::Anywhere, (0, "up, quit", "go back, then quit; asks while recording")),
+    row("quit-now", A::QuitNow, &["C-c"], G::Session, P::Anywhere, (0, "quit now", "quit at once; a running recording is closed")),
 ];
 
 /// The row of a name.

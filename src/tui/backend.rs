@@ -1,5 +1,5 @@
-//! A ratatui backend for slow links: sends only what changed, in few bytes, in colours and
-//! characters the terminal can show.
+//! A ratatui backend for slow links: sends only the cells that changed, in few bytes, in the
+//! colours and characters of the terminal.
 
 use std::io::{self, Write};
 
@@ -13,15 +13,14 @@ use super::abilities::{Abilities, empty};
 use super::glyphs;
 use super::theme::Glyphs;
 
-/// A frame of more bytes than this is marked as one, so that no half of it is shown. The marks
-/// cost 16 bytes.
+/// A frame of more bytes than this is sent as a synchronized update, which costs 16 bytes.
 const SYNCHRONIZED: usize = 512;
-/// Unchanged cells up to this many are written again: jumping over them costs as much.
+/// Up to this many unchanged cells are written again: a cursor movement over them costs as much.
 const BRIDGE: u16 = 3;
-/// Blanks from this many on are erased instead of written.
+/// From this many blanks on they are erased instead of written.
 const ERASE: u16 = 8;
 
-/// How characters are written.
+/// Attributes of the characters written next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Pen {
     fg: Color,
@@ -44,8 +43,8 @@ impl Pen {
         }
     }
 
-    /// The cell looks as it should when written with this: on a blank neither a colour nor a
-    /// weight is seen.
+    /// Whether the cell looks right when written with these attributes: on a blank neither
+    /// foreground nor weight is visible.
     fn fits(self, cell: &Cell) -> bool {
         let seen = Modifier::REVERSED | Modifier::UNDERLINED | Modifier::CROSSED_OUT;
         let blank = empty(cell) && self.bg == Color::Reset && !self.modifier.intersects(seen);
@@ -56,18 +55,18 @@ impl Pen {
 /// A backend for [`ratatui::Terminal`] that sends a frame in few bytes.
 ///
 /// `Terminal` hands over the cells that changed since its last frame. Erasing to the end of a line
-/// or writing again what lies between two changes needs their neighbours too, so the backend keeps
+/// or rewriting the cells between two changes needs their neighbours too, so the backend keeps
 /// the cells as they are to be shown and as the terminal shows them. A frame is encoded and
 /// written as one piece by [`Backend::flush`].
 #[derive(Debug)]
 pub struct CompactBackend<W> {
     to: W,
     size: Size,
-    /// The cells the terminal shows, projected to its abilities.
+    /// The cells that the terminal shows, reduced to its abilities.
     shown: Buffer,
-    /// The cells of the frame being drawn, projected likewise.
+    /// The cells of the frame being drawn, reduced likewise.
     next: Buffer,
-    /// Nothing is known about what the terminal shows.
+    /// The content of the terminal is unknown.
     unknown: bool,
     /// The cursor is visible.
     cursor: bool,
@@ -77,7 +76,7 @@ pub struct CompactBackend<W> {
 }
 
 impl<W: Write> CompactBackend<W> {
-    /// A backend that writes to `to`, of which it knows nothing yet.
+    /// A backend that writes to `to`, whose content is unknown.
     pub fn new(to: W, size: Size, able: Abilities) -> Self {
         let area = Rect::from((Position::ORIGIN, size));
         Self {
@@ -103,8 +102,7 @@ impl<W: Write> CompactBackend<W> {
         self.size = size;
     }
 
-    /// Takes the characters the theme asks for; true when that changed and cells must be sent
-    /// again.
+    /// Changes the character set; true when cells must be sent again.
     pub(super) fn set_glyphs(&mut self, glyphs: Glyphs) -> bool {
         let unicode = match glyphs {
             Glyphs::Auto => glyphs::unicode(),
@@ -172,16 +170,16 @@ impl<W: Write> Backend for CompactBackend<W> {
 
     fn show_cursor(&mut self) -> io::Result<()> {
         if !std::mem::replace(&mut self.cursor, true) {
-            // `Terminal` shows it when it is dropped, and prints an error on stderr: where that is the
-            // terminal that is gone, printing panics, which aborts the program. A frame that cannot be
-            // written is an error all the same.
+            // `Terminal` shows it when it is dropped, and prints an error on stderr: where that is
+            // the terminal that is gone, printing panics, which aborts the program. A frame that
+            // cannot be written is an error all the same.
             let _ = self.write_raw(b"\x1b[?25h");
         }
         Ok(())
     }
 
     fn get_cursor_position(&mut self) -> io::Result<Position> {
-        // Where it is does not matter while it is hidden.
+        // The position does not matter while the cursor is hidden.
         let (x, y) = self.encoder.at.unwrap_or_default();
         Ok(Position { x, y })
     }
@@ -245,13 +243,13 @@ impl<W: Write> Backend for CompactBackend<W> {
     }
 }
 
-/// Turns the difference of two frames into bytes.
+/// Encodes the difference of two frames.
 #[derive(Debug)]
 struct Encoder {
     able: Abilities,
     width: u16,
     pen: Pen,
-    /// Where the next character would land, if that is known.
+    /// The cursor position, if it is known.
     at: Option<(u16, u16)>,
     out: Vec<u8>,
 }
@@ -327,7 +325,7 @@ impl Encoder {
         self.out.extend_from_slice(cell.symbol().as_bytes());
         let width = u16::try_from(cell.symbol().width()).unwrap_or(1);
         let after = self.at.map(|(x, y)| (x + width, y));
-        // After the last column terminals differ in where the cursor is.
+        // After the last column terminals differ in the cursor position.
         self.at = after.filter(|(x, _)| *x < self.width);
     }
 
@@ -357,7 +355,7 @@ impl Encoder {
     }
 
     fn write_code(&mut self, text: std::fmt::Arguments<'_>) {
-        // Writing to memory does not fail.
+        // Writing to memory cannot fail.
         let _ = self.out.write_fmt(text);
     }
 }
@@ -397,8 +395,8 @@ fn colour(colour: Color, base: u8) -> String {
     (base + named).to_string()
 }
 
-/// The empty cells of `next` from the first changed one on: how many of them changed, and how
-/// many they are up to the last that did.
+/// The blanks of `next` from the first changed one on: how many of them changed, and how many there
+/// are up to the last changed one.
 fn blanks(changed: &[(u16, u16, &Cell)], next: &Buffer) -> (usize, u16) {
     let Some((first, row, _)) = changed.first() else {
         return (0, 0);
@@ -417,8 +415,8 @@ fn blanks(changed: &[(u16, u16, &Cell)], next: &Buffer) -> (usize, u16) {
     (count, width)
 }
 
-/// The cells to write. The second half of a wide character is none, but what a wide character
-/// covered is written anew: terminals differ in what they leave there.
+/// The cells to write. The second half of a wide character is not written, but the cells that a
+/// wide character covered are: terminals differ in what they leave there.
 fn changes<'a>(shown: &Buffer, next: &'a Buffer) -> Vec<(u16, u16, &'a Cell)> {
     let mut changed = Vec::new();
     for y in 0..next.area.height {
@@ -438,8 +436,8 @@ fn changes<'a>(shown: &Buffer, next: &'a Buffer) -> Vec<(u16, u16, &'a Cell)> {
     changed
 }
 
-/// Blanks what is left of a wide character that something else was written over. Called on a
-/// drawn frame before `Terminal` compares it.
+/// Blanks the remains of a partly overwritten wide character. Called on a drawn frame before
+/// `Terminal` compares it.
 pub(super) fn mend_wide(buffer: &mut Buffer) {
     let width = usize::from(buffer.area.width);
     for row in buffer.content.chunks_mut(width.max(1)) {

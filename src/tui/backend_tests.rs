@@ -112,7 +112,7 @@ fn piece() -> impl Strategy<Value = (u16, u16, String, Style)> {
 }
 
 proptest! {
-    /// Whatever changes from frame to frame, the terminal shows what a fresh one would.
+    /// After any sequence of frames the terminal shows the same as a fresh one.
     #[test]
     fn the_terminal_shows_the_frame(
         frames in prop::collection::vec(prop::collection::vec(piece(), 0..6), 1..6)
@@ -162,6 +162,6 @@ fn a_terminal_that_is_gone_is_left_without_an_error() {
         frame.buffer_mut().set_string(0, 0, "x", Style::new());
     });
     assert!(drawn.is_err());
-    // What `Terminal` does when it is dropped; it prints an error on stderr.
+    // `Terminal` shows the cursor when it is dropped; on failure it prints an error on stderr.
     assert!(terminal.show_cursor().is_ok());
 }

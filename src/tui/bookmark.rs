@@ -1,4 +1,4 @@
-//! What the screen showed, to show it again in another run of the program.
+//! The saved view of a recording, restored by the next run of the program.
 
 use std::collections::BTreeSet;
 
@@ -12,16 +12,16 @@ use super::ui::Ui;
 use super::zone::Zone;
 use crate::event::Timestamp;
 
-/// What the screen showed: view, filters, sorting, selection, marks and moment. Nothing that was
-/// revealed, and nothing that is being typed.
+/// A saved view: screen, filters, sorting, selection, marks and moment, without revealed secrets
+/// and open input lines.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Bookmark {
-    /// The moment, where it was not the present.
+    /// The moment, if it was not the present.
     pub at: Option<Timestamp>,
     here: Location,
     trail: Vec<Location>,
-    /// In the order of the panes.
+    /// By screen, in their order.
     tables: Vec<SavedLook>,
     marks: BTreeSet<RowKey>,
     folded: BTreeSet<u32>,
@@ -33,7 +33,7 @@ pub struct Bookmark {
 }
 
 impl Bookmark {
-    /// Of what is looked at, at `at` if that is not the present.
+    /// Saves the current view, at `at` if that is not the present.
     pub(super) fn of(ui: &Ui, at: Option<Timestamp>) -> Self {
         Self {
             at,
@@ -50,7 +50,7 @@ impl Bookmark {
         }
     }
 
-    /// Looks at the same again; the moment is the caller's.
+    /// Restores the view; the caller restores the moment.
     pub(super) fn open(self, ui: &mut Ui) {
         let panes = Pane::ALL.into_iter().chain(Pane::PAGES);
         for (pane, kept) in panes.zip(self.tables) {

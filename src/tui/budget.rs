@@ -9,21 +9,21 @@ use std::time::{Duration, Instant};
 /// Bytes a second over a remote login.
 const REMOTE: u32 = 2048;
 
-/// Bytes a second from which on there are charts.
+/// Rate in bytes a second from which charts are shown.
 const CHARTS: u32 = 1024;
 
 /// Upper bound of the byte debt, as time at the link's rate.
 const DEEPEST: Duration = Duration::from_secs(3);
-/// A link with this much left to send is behind.
+/// A link with this much time left to send is behind.
 const BEHIND: Duration = Duration::from_millis(500);
 
-/// How many bytes a second the background may send.
+/// Byte rate for background frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Bps {
-    /// 2048 over a remote login, else no limit.
+    /// 2048 over a remote login, else unlimited.
     #[default]
     Auto,
-    /// No limit.
+    /// Unlimited.
     Off,
     /// This many.
     Limit(u32),
@@ -45,7 +45,7 @@ impl std::str::FromStr for Bps {
 }
 
 impl Bps {
-    /// Whether charts find room: they take up to 500 bytes every five seconds.
+    /// Whether charts are affordable: they take up to 500 bytes every five seconds.
     pub(super) fn affords_charts(self) -> bool {
         self.limit().is_none_or(|limit| limit >= CHARTS)
     }
@@ -59,8 +59,8 @@ impl Bps {
     }
 }
 
-/// Whether the terminal is at the other end of a remote login. `sudo` hides its variables, so
-/// the processes that lead here are looked at too.
+/// Whether the terminal is at the other end of a remote login. `sudo` removes its variables, so the
+/// ancestors of this process are examined too.
 fn remote() -> bool {
     let set = |name| std::env::var_os(name).is_some();
     if set("SSH_CONNECTION") || set("SSH_TTY") {
@@ -82,7 +82,7 @@ fn remote() -> bool {
     false
 }
 
-/// What is left of it.
+/// The remaining budget.
 #[derive(Debug)]
 pub(super) struct Budget {
     limit: Option<u32>,
@@ -106,14 +106,14 @@ impl Budget {
             return Duration::ZERO;
         };
         let gained = now.saturating_duration_since(self.at).as_secs_f64() * limit;
-        // What was not used within a second is not saved up.
+        // Unused budget is saved for at most a second.
         self.left = (self.left + gained).min(limit);
         self.at = now;
         Duration::from_secs_f64((-self.left).max(0.0) / limit)
     }
 
-    /// A frame was sent. One may overdraw: the next background frames wait longer, but
-    /// not for ever.
+    /// Accounts for a sent frame. One may overdraw: the next background frames wait longer, within
+    /// a bound.
     pub(super) fn spend(&mut self, bytes: usize) {
         if let Some(limit) = self.limit {
             self.left -= f64::from(u32::try_from(bytes).unwrap_or(u32::MAX));
@@ -121,7 +121,7 @@ impl Budget {
         }
     }
 
-    /// So much was sent that the answer to a key which is held would only queue up.
+    /// Whether so much was sent that the answer to a held key would only queue up.
     pub(super) fn behind(&mut self, now: Instant) -> bool {
         self.wait(now) > BEHIND
     }

@@ -1,4 +1,5 @@
-//! One key as people write it (`j`, `C-d`, `S-Tab`, `PgDn`, `F1`) and as the terminal sends it.
+//! One key as written in the configuration (`j`, `C-d`, `S-Tab`, `PgDn`, `F1`) and as sent by the
+//! terminal.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +14,7 @@ pub struct Chord {
     modifiers: KeyModifiers,
 }
 
-/// Keys that have a name, and the sign of some of them on screen.
+/// Named keys, and the symbols of some of them on screen.
 const NAMES: &[(KeyCode, &str, &str)] = &[
     (KeyCode::Enter, "Enter", "Enter"),
     (KeyCode::Esc, "Esc", "Esc"),
@@ -33,7 +34,7 @@ const NAMES: &[(KeyCode, &str, &str)] = &[
 ];
 
 impl Chord {
-    /// The same key, however the terminal describes it: Shift is part of a character, and
+    /// The key in normal form, however the terminal describes it: Shift is part of a character, and
     /// Shift-Tab has a code of its own.
     fn normal(code: KeyCode, modifiers: KeyModifiers) -> Self {
         let kept = modifiers & (KeyModifiers::CONTROL | KeyModifiers::ALT | KeyModifiers::SHIFT);
@@ -73,7 +74,7 @@ impl Chord {
         out
     }
 
-    /// What a terminal sends for it.
+    /// The key event that a terminal sends for it.
     #[cfg(test)]
     pub(super) fn event(self) -> KeyEvent {
         KeyEvent::new(self.code, self.modifiers)
@@ -141,7 +142,7 @@ impl FromStr for Chord {
 }
 
 fn unknown(text: &str) -> String {
-    format!("{text:?} is no key; write them like j, G, C-d, A-x, S-Tab, Enter, PgDn, F1")
+    format!("{text:?} is not a key; write keys like j, G, C-d, A-x, S-Tab, Enter, PgDn, F1")
 }
 
 #[cfg(test)]

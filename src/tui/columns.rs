@@ -8,7 +8,7 @@ use super::table::Column;
 use super::ui::Ui;
 
 impl Ui {
-    /// A key while a list is open: the list takes all of them.
+    /// Handles a key while a list is open: the list takes all keys.
     pub(super) fn pick(&mut self, mut picker: Picker, key: &KeyEvent) {
         let count = picker.items(self.at.pane, self.table()).len();
         match key.code {
@@ -37,7 +37,7 @@ impl Ui {
         self.dialog.picker = Some(picker);
     }
 
-    /// Sorts by a column, or not; by the present one again: in the other direction.
+    /// Sorts by a column; by the current one again: reverses the order.
     pub(super) fn sort_by(&mut self, column: Option<&'static str>) {
         let table = self.table_mut();
         table.reverse = table.sort == column && column.is_some() && !table.reverse;
@@ -59,7 +59,7 @@ impl Ui {
         let found = columns.iter().find(|column| column.name == name);
         found.ok_or_else(|| {
             let names: Vec<&str> = columns.iter().map(|column| column.name).collect();
-            format!("no column {name}; there are {}", names.join(" "))
+            format!("no column {name}; the columns are {}", names.join(" "))
         })
     }
 

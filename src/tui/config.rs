@@ -1,4 +1,4 @@
-//! What a person set in `config.toml`: read whole, or refused with the line at fault.
+//! The user's `config.toml`: accepted whole, or refused with the line of the error.
 
 use std::collections::BTreeMap;
 
@@ -9,18 +9,18 @@ use super::budget::Bps;
 use super::keymap::{Binding, Keymap};
 use super::theme::Chosen;
 
-/// How the screen is to behave.
+/// Settings of the screen.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
-    /// Which key does what.
+    /// Key bindings.
     pub keys: Keymap,
-    /// The theme's name or file, where one is set.
+    /// The theme's name or file, if set.
     pub theme: Option<String>,
-    /// How it looks: the theme that was chosen, wherever that was done.
+    /// The loaded theme.
     pub look: Chosen,
-    /// The mouse is taken from the start.
+    /// Use the mouse from the start.
     pub mouse: bool,
-    /// Bytes a second that background frames may cost.
+    /// Byte rate for background frames.
     pub bps: Bps,
     /// Responses may be made from the screen, not only copied.
     pub allow_actions: bool,
@@ -28,13 +28,13 @@ pub struct Config {
     pub docker_host: Option<String>,
 }
 
-/// What is wrong with a configuration, and in which line.
+/// An error in a configuration, with its line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {message}")]
 pub struct ConfigError {
     /// Line, from 1.
     pub line: usize,
-    /// What is wrong.
+    /// The error.
     pub message: String,
 }
 

@@ -1,5 +1,5 @@
-//! Numbers that move all the time: shown anew only when they moved by more than 2 %, because each
-//! change costs bytes.
+//! Damps numbers that change all the time: they are redrawn only after a change of more than 2 %,
+//! because each change costs bytes.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! Does the actions that change only what is looked at. Those that concern time, recording and the
-//! program are done by the main loop.
+//! Carries out the actions that only change the view. The main loop carries out those that concern
+//! time, recording and the program.
 
 use super::action::{Action, OPEN};
 use super::look::TableLook;
@@ -13,7 +13,7 @@ use super::ui::{ActionRequest, Responding, Ui};
 use crate::core::Core;
 
 impl Ui {
-    /// Changes the view as asked, with what was typed behind it.
+    /// Carries out a request, with the text typed after the action's name.
     pub fn ask(&mut self, request: &ActionRequest, core: &Core) {
         match &request.argument {
             None => self.apply(request.action, core),
@@ -25,7 +25,8 @@ impl Ui {
         }
     }
 
-    /// Changes the view. Actions that concern time, recording and the program are the caller's.
+    /// Changes the view. The caller carries out actions that concern time, recording and the
+    /// program.
     pub fn apply(&mut self, action: Action, core: &Core) {
         self.message = None;
         if self.tree_takes(action) {
@@ -86,7 +87,7 @@ impl Ui {
                 self.message = Some(match by {
                     Some(column) => format!("{} {sign}", column.title),
                     None if self.table().reverse => "reversed".to_owned(),
-                    None => "in its own order".to_owned(),
+                    None => "in the default order".to_owned(),
                 });
             }
             Action::Tree if self.at.pane == Pane::Files => self.open(RowKey::FileTree),
@@ -105,12 +106,12 @@ impl Ui {
             Action::Zoom => self.display.zoom = !self.display.zoom,
             Action::Reveal => {
                 self.display.reveal = !self.display.reveal;
-                let said = if self.display.reveal {
+                let message = if self.display.reveal {
                     "secrets are shown"
                 } else {
                     "secrets are masked"
                 };
-                self.message = Some(said.to_owned());
+                self.message = Some(message.to_owned());
             }
             Action::MarkMoment => {
                 self.since = Some(core.state.now);
@@ -124,12 +125,12 @@ impl Ui {
             Action::Since => self.changes(core),
             Action::Mouse => {
                 self.display.mouse = !self.display.mouse;
-                let said = if self.display.mouse {
+                let message = if self.display.mouse {
                     "the mouse clicks and scrolls here; most terminals still select with Shift"
                 } else {
                     "mouse off: the terminal selects text"
                 };
-                self.message = Some(said.to_owned());
+                self.message = Some(message.to_owned());
             }
             Action::Open => {
                 let command = format!("{} ", OPEN);
@@ -144,7 +145,7 @@ impl Ui {
         }
     }
 
-    /// Opens the menu of responses to what is selected.
+    /// Opens the menu of responses to the selected row.
     fn respond(&mut self, core: &Core) {
         let inside = self.at.container.as_ref();
         let Responding {
@@ -164,11 +165,11 @@ impl Ui {
         self.message = Some(match self.since {
             None => {
                 let key = self.keys.sign(Action::MarkMoment);
-                format!("{key} marks a moment first, or type :since -5m")
+                format!("mark a moment with {key} first, or type :since -5m")
             }
             Some(then) if then > core.state.now => {
                 format!(
-                    "the marked moment {} is still to come",
+                    "the marked moment {} is in the future",
                     self.display.zone.clock(then)
                 )
             }

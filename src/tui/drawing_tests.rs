@@ -13,7 +13,7 @@ use crate::detect::Severity;
 use crate::event::Timestamp;
 use crate::recording::Rates;
 
-/// Keys that lead to a screen or dialog, and a text that it shows at 80x24.
+/// Keys that open a screen or dialog, and a text that it shows at 80x24.
 const SCREENS: &[(&str, &str)] = &[
     ("1", "[1 Inc 1]"),
     ("1 Enter", "Incidents › "),

@@ -1,4 +1,4 @@
-//! Writes evidence on a thread of its own, so that the screen answers meanwhile.
+//! Writes evidence on a thread of its own, so that the screen stays responsive.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,30 +9,30 @@ use super::export::{EvidenceProgress, GatheredEvidence};
 use super::text::bytes;
 use crate::event::Timestamp;
 
-/// Between two reports of how far it is.
+/// Interval between two progress reports.
 const TICK: Duration = Duration::from_secs(1);
-/// How long leaving waits for the thread to remove what it has begun.
+/// Time limit for the thread to remove an incomplete file when the program ends.
 const LEAVING: Duration = Duration::from_secs(2);
 
 /// Evidence that is being written.
 #[derive(Debug)]
 struct EvidenceJob {
-    /// What it is of.
+    /// The finding or incident.
     name: String,
     progress: Arc<EvidenceProgress>,
     done: Receiver<String>,
-    /// When its progress was last shown.
-    told: Instant,
+    /// When the progress was last shown.
+    reported: Instant,
 }
 
-/// Writes the evidence of one thing at a time.
+/// Writes one archive at a time.
 #[derive(Debug, Default)]
 pub(super) struct EvidenceWriter {
     job: Option<EvidenceJob>,
 }
 
 impl EvidenceWriter {
-    /// Begins; what to say.
+    /// Begins; returns the message.
     pub(super) fn begin(
         &mut self,
         evidence: GatheredEvidence,
@@ -44,70 +44,70 @@ impl EvidenceWriter {
         let (answer, done) = channel();
         let seen = Arc::clone(&progress);
         let work = move || {
-            let said = evidence.write(now, reveal, Path::new("."), &seen);
-            // The screen may be gone.
-            let _ = answer.send(said.unwrap_or_else(|error| error));
+            let message = evidence.write(now, reveal, Path::new("."), &seen);
+            // The screen may have ended.
+            let _ = answer.send(message.unwrap_or_else(|error| error));
         };
         let thread = std::thread::Builder::new().name("evidence".to_owned());
         if let Err(error) = thread.spawn(work) {
             return format!("the evidence of {name} is not written: {error}");
         }
-        let said = format!("writing the evidence of {name}…");
+        let message = format!("writing the evidence of {name}…");
         self.job = Some(EvidenceJob {
             name,
             progress,
             done,
-            told: Instant::now(),
+            reported: Instant::now(),
         });
-        said
+        message
     }
 
-    /// What is being written.
+    /// The finding or incident whose evidence is being written.
     pub(super) fn name(&self) -> Option<&str> {
         self.job.as_ref().map(|job| job.name.as_str())
     }
 
-    /// What is being written and how far it is, for the first line.
+    /// The finding or incident and the progress, for the first line.
     pub(super) fn under_way(&self) -> Option<String> {
         let job = self.job.as_ref()?;
         let written = bytes(job.progress.written());
         Some(format!("WRITING {} {written}", job.name))
     }
 
-    /// What came of it, once it is done; and whether there is something new to show.
+    /// The result, once there is one; and whether there is something new to show.
     pub(super) fn news(&mut self) -> (Option<String>, bool) {
         let Some(job) = &mut self.job else {
             return (None, false);
         };
-        let said = match job.done.try_recv() {
-            Ok(said) => said,
+        let message = match job.done.try_recv() {
+            Ok(message) => message,
             Err(TryRecvError::Disconnected) => {
                 format!(
-                    "the evidence of {} is not complete: its thread failed",
+                    "the evidence of {} is incomplete: its thread failed",
                     job.name
                 )
             }
             Err(TryRecvError::Empty) => {
-                let tick = job.told.elapsed() >= TICK;
+                let tick = job.reported.elapsed() >= TICK;
                 if tick {
-                    job.told = Instant::now();
+                    job.reported = Instant::now();
                 }
                 return (None, tick);
             }
         };
         self.job = None;
-        (Some(said), true)
+        (Some(message), true)
     }
 
-    /// Stops what is being written; what became of it, if anything was.
+    /// Stops the writing; returns the outcome, if anything was being written.
     pub(super) fn stop(self) -> Option<String> {
         let job = self.job?;
         job.progress.stop();
         Some(match job.done.recv_timeout(LEAVING) {
-            Ok(said) => said,
+            Ok(message) => message,
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                 format!(
-                    "the evidence of {} is not complete: left while it was written",
+                    "the evidence of {} is incomplete: hullwatch ended while writing it",
                     job.name
                 )
             }

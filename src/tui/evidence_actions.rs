@@ -7,7 +7,7 @@ use super::source::Source;
 use crate::core::Core;
 
 impl App {
-    /// Gathers the evidence of what is selected, and has it written.
+    /// Collects the evidence of the selected row and starts writing it.
     pub(super) fn bundle(&mut self) {
         if let Some(name) = self.evidence.name() {
             self.ui.message = Some(format!("the evidence of {name} is still being written"));
@@ -25,10 +25,10 @@ impl App {
         });
     }
 
-    /// Shows what came of the evidence; true when there is something to draw.
+    /// Shows the outcome; true when there is something to draw.
     pub(super) fn evidence_written(&mut self) -> bool {
-        let (said, draw) = self.evidence.news();
-        self.ui.message = said.or(self.ui.message.take());
+        let (message, draw) = self.evidence.news();
+        self.ui.message = message.or(self.ui.message.take());
         draw
     }
 
@@ -37,7 +37,7 @@ impl App {
         let name = self.evidence.name()?;
         let key = self.ui.keys.sign(Action::Quit);
         Some(format!(
-            "the evidence of {name} is still being written: {key} again leaves without it"
+            "the evidence of {name} is still being written: {key} again quits without it"
         ))
     }
 }

@@ -1,4 +1,5 @@
-//! The files that differ from the image as a tree of directories that fold: its nodes and keys.
+//! The files that differ from the image as a tree of directories that can be folded: its nodes and
+//! keys.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -11,7 +12,7 @@ use crate::core::Core;
 use crate::detect::Severity;
 use crate::state::FileKey;
 
-/// Deeper directories are part of a file's name: paths come from containers.
+/// Maximum depth; deeper directories are part of a file's name: paths come from containers.
 const DEEPEST: usize = 48;
 
 /// A directory or a file.
@@ -21,14 +22,14 @@ pub(super) struct Node {
     pub(super) worst: Option<Severity>,
     /// Files below.
     pub(super) files: u64,
-    /// How a file differs, what was done last, by whom.
+    /// The difference, the latest operation and its process.
     pub(super) file: Option<(char, String)>,
     key: Option<FileKey>,
     below: BTreeMap<String, Node>,
 }
 
 impl Node {
-    /// The tree of all files that differ, of the container that is shown or of all.
+    /// The tree of all files that differ, of the shown container or of all.
     pub(super) fn of(core: &Core, query: &Query<'_>) -> Self {
         let flagged = FlaggedTargets::new(core);
         let mut root = Self::default();
@@ -70,7 +71,8 @@ impl Node {
         self.worst = self.worst.max(severity);
     }
 
-    /// What is below, flagged first; a directory that holds only another one is one with it.
+    /// The nodes below, flagged ones first; a directory with only one subdirectory is joined with
+    /// it.
     pub(super) fn children(&self) -> Vec<(String, &Self)> {
         let mut children: Vec<(String, &Self)> = self
             .below
@@ -99,7 +101,7 @@ impl Node {
         Some(at)
     }
 
-    /// The nodes that are shown, from the top.
+    /// The visible nodes, from the top.
     fn visible(&self, look: &TreeLook) -> Vec<NodePath> {
         let mut all = Vec::new();
         let mut open: Vec<(NodePath, &Self)> = vec![(Vec::new(), self)];
@@ -126,7 +128,7 @@ impl Ui {
         self.at.detail == Some(RowKey::FileTree)
     }
 
-    /// Whether the tree of files does this action itself.
+    /// Whether the tree of files handles this action.
     pub(super) fn tree_takes(&self, action: Action) -> bool {
         let takes = matches!(
             action,

@@ -1,4 +1,4 @@
-//! How the tree of files is looked at: what is open, what is selected.
+//! The view state of the tree of files: open directories, selection.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use tui_tree_widget::TreeState;
 /// A path in the tree: directories end with `/`.
 pub(super) type NodePath = Vec<String>;
 
-/// How the tree is looked at.
+/// The view state of the tree.
 #[derive(Debug, Clone, Default)]
 pub(super) struct TreeLook {
     /// Directories whose content is shown.

@@ -1,16 +1,16 @@
-//! Which rows to show: `text`, `!not`, `col=part`, `col==exact`, `col!=part`, `sev>=h`, `age>1h`.
+//! The row filter: `text`, `!not`, `col=part`, `col==exact`, `col!=part`, `sev>=h`, `age>1h`.
 //!
-//! Terms are separated by blanks, and all must hold; `!` in front of one turns it round; quotes
-//! keep blanks and signs (`"a = b"`). Text is compared without regard to case; in `=` a `*`
-//! stands for anything. `pod=`, `ns=` and `runtime=` hold where the row's container belongs there, on
-//! every screen. Numbers are read as the column counts: ages as `1h30m`, sizes as `10M`.
+//! Terms are separated by blanks, and all must hold; `!` in front of one negates it; quotes keep
+//! blanks and signs (`"a = b"`). Text is compared without regard to case; in `=` a `*` matches
+//! anything. `pod=`, `ns=` and `runtime=` select rows by their container, on every screen. Numbers
+//! are read as the column counts: ages as `1h30m`, sizes as `10M`.
 
 use super::rows::belonging::WORDS as BELONGING_WORDS;
 use super::rows::row::{Row, rank};
 use super::table::{Column, Unit};
 use crate::detect::Severity;
 
-/// A filter that can be applied.
+/// A parsed filter.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Filter {
     text: String,
@@ -29,7 +29,7 @@ enum Test {
     Anywhere(String),
     /// In this column.
     Text(usize, Pattern),
-    /// In one of the words for where the row's container belongs.
+    /// In one of the facts about the row's container.
     Belongs(usize, Pattern),
     /// The number of this column.
     Number(usize, Order, f64),
@@ -66,8 +66,7 @@ const SIGNS: &[(&str, bool, Order)] = &[
 impl Filter {
     /// Reads a filter for rows of these columns.
     ///
-    /// # Errors
-    /// When a column is not there, or a value is not what the column counts.
+    /// # Errors When a column is not there, or a value does not fit the column.
     pub(super) fn parse(text: &str, columns: &[Column]) -> Result<Self, String> {
         let mut terms = Vec::new();
         for word in words(text)? {
@@ -79,8 +78,8 @@ impl Filter {
         })
     }
 
-    /// The filter without its last word, where that word cannot be read yet or may become the name
-    /// of a column: what may be shown while it is being typed.
+    /// The filter without its last word, while that word is incomplete or may become the name of a
+    /// column: used while the filter is being typed.
     pub(super) fn begun(text: &str, wrong: bool, columns: &[Column]) -> Option<Self> {
         let last = text.split(char::is_whitespace).next_back()?;
         let word = last.trim_start_matches('!').to_lowercase();
@@ -91,19 +90,19 @@ impl Filter {
         Self::parse(&text[..text.len() - last.len()], columns).ok()
     }
 
-    /// As it was typed.
+    /// The text as typed.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// It lets everything pass.
+    /// Whether it matches everything.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.terms.is_empty()
     }
 
-    /// Whether it asks for something of a column.
+    /// Whether it has a term about a column.
     pub(super) fn asks(&self, wanted: usize) -> bool {
         self.terms.iter().any(|term| match &term.test {
             Test::Text(column, _) | Test::Number(column, ..) => *column == wanted,
@@ -111,7 +110,7 @@ impl Filter {
         })
     }
 
-    /// Whether it asks where the rows' containers belong.
+    /// Whether it has a term about the rows' containers.
     pub(super) fn asks_belonging(&self) -> bool {
         let mut terms = self.terms.iter();
         terms.any(|term| matches!(term.test, Test::Belongs(..)))
@@ -286,7 +285,10 @@ fn term(word: &FilterWord, columns: &[Column]) -> Result<Term, String> {
         let words = BELONGING_WORDS.iter().copied();
         let words = words.filter(|word| columns.iter().all(|column| column.name != *word));
         let names: Vec<&str> = names.chain(words).collect();
-        return Err(format!("no column {name}; there are {}", names.join(" ")));
+        return Err(format!(
+            "no column {name}; the columns are {}",
+            names.join(" ")
+        ));
     };
     let quoted = word.quoted.last().copied().unwrap_or(false);
     if value.is_empty() && !quoted {
@@ -304,7 +306,7 @@ fn term(word: &FilterWord, columns: &[Column]) -> Result<Term, String> {
 }
 
 fn number(name: &str, value: &str, unit: Unit) -> Result<f64, String> {
-    let wrong = |like: &str| format!("{name}: {value:?} is not like {like}");
+    let wrong = |like: &str| format!("{name}: {value:?} is invalid, write {like}");
     let plain = || value.trim_end_matches('%').parse::<f64>().ok();
     match unit {
         Unit::Severity if value == "none" => Ok(0.0),

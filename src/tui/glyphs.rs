@@ -4,7 +4,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::theme::bare;
 
-/// True where this process's environment allows characters beyond ASCII.
+/// Whether the environment allows characters beyond ASCII.
 #[must_use]
 pub(super) fn unicode() -> bool {
     allowed(|name| std::env::var(name).ok())

@@ -1,4 +1,5 @@
-//! What no stray key and no pasted text may do: change the policy, files or recordings.
+//! Confirmation of actions that change the policy, files or recordings, and protection against
+//! pasted text.
 
 use std::collections::BTreeSet;
 
@@ -16,12 +17,12 @@ use crate::incident::Incident;
 
 impl App {
     /// Whether an action changes the policy, a file, a recording or the clipboard. Leaving the
-    /// program ends a recording, which is asked about first.
+    /// program ends a recording; a question of its own confirms that.
     pub(super) fn changes(&self, action: Action) -> bool {
         action.changes() && (action != Action::Quit || self.leaving)
     }
 
-    /// The action that was asked about, when this key says yes to it.
+    /// The action to confirm, when this key confirms it.
     pub(super) fn confirmed(&self, key: &KeyEvent) -> Option<ActionRequest> {
         let yes = matches!(key.code, KeyCode::Enter | KeyCode::Char('y'));
         let action = self.question.filter(|_| yes && key.modifiers.is_empty())?;
@@ -32,8 +33,8 @@ impl App {
         })
     }
 
-    /// Whether an action waits to be confirmed; the message asks for it. `before` is the action
-    /// that the key before this one asked about.
+    /// Whether an action waits for confirmation; the message asks for it. `before` is the action
+    /// that waited when the key was pressed.
     pub(super) fn asks(&mut self, asked: &ActionRequest, before: Option<Action>) -> bool {
         if asked.by_name || before == Some(asked.action) {
             return false;
@@ -47,7 +48,7 @@ impl App {
         true
     }
 
-    /// What an action that is asked about does, where it does anything.
+    /// The effect of an action that needs confirmation, if it has any.
     fn question(&self, action: Action) -> Option<String> {
         match (action, self.viewpoint.source()) {
             (Action::Acknowledge, _) if self.ui.source != SourceKind::Recording => {
@@ -76,7 +77,7 @@ impl App {
     }
 }
 
-/// What acknowledging an incident does.
+/// The effect of acknowledging an incident.
 fn accepted(core: &Core, incident: &Incident) -> String {
     let rules: BTreeSet<&str> = (incident.findings.iter())
         .filter_map(|id| Some(core.detector.finding(*id)?.rule.as_str()))

@@ -1,4 +1,4 @@
-//! The guide of the demo: five lines above the last one, which say what is seen and where to go.
+//! The guide of the demo: five lines above the last one that explain the screen.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -13,7 +13,7 @@ use super::theme::Theme;
 
 /// Lines of the guide.
 const LINES: u16 = 5;
-/// A screen with fewer lines has no room for it.
+/// Minimum height of the screen.
 const LEAST: u16 = 20;
 
 /// Lines that the guide takes on a screen of this height.
@@ -33,7 +33,7 @@ pub(super) fn draw(keys: &Keymap, area: Rect, theme: &Theme, out: &mut Buffer) {
 fn lines(keys: &Keymap) -> [String; LINES as usize] {
     let key = |action| keys.sign(action);
     [
-        "A recorded break-in into a web shop. Time stands at its end; this is the worst".to_owned(),
+        "A recorded break-in into a web shop, paused at its end. This is the worst".to_owned(),
         format!(
             "incident: how they got in, what they did. {} goes back, {} lists incidents,",
             key(Action::Back),

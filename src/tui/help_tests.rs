@@ -1,4 +1,4 @@
-//! What the help, the second line and the footer say.
+//! Tests of the help, the second line and the footer.
 
 use super::tests::{demo, press, screen};
 use super::{SourceKind, Ui};
@@ -54,8 +54,8 @@ fn the_second_line_says_what_is_not_shown_and_the_last_keeps_the_keys() {
     assert!(lines[23].starts_with("Esc back"), "{}", lines[23]);
     press(&mut ui, &core, "Esc Esc x V f");
     let lines = screen(&core, &mut ui, 120, 24);
-    let said = "silenced hidden, following, secrets shown";
-    assert!(lines[1].ends_with(said), "{}", lines[1]);
+    let expected = "silenced hidden, following, secrets shown";
+    assert!(lines[1].ends_with(expected), "{}", lines[1]);
     press(&mut ui, &core, "x f V");
     let lines = screen(&core, &mut ui, 120, 24);
     assert!(lines[1].ends_with("8 Events"), "{}", lines[1]);

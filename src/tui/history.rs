@@ -1,11 +1,11 @@
-//! Lines that were typed, to be taken again with Up and Down.
+//! History of typed lines, recalled with Up and Down.
 
 use super::prompt::{Prompt, Purpose};
 
-/// Lines of each purpose that are remembered.
+/// Maximum number of lines of each purpose.
 const MOST: usize = 100;
 
-/// The lines that were typed, by purpose, the latest last.
+/// The typed lines by purpose, the latest last.
 #[derive(Debug, Clone, Default)]
 pub(super) struct History {
     filters: Vec<String>,

@@ -1,4 +1,5 @@
-//! What the terminal sends, as events: keys, mouse, pasted text. Answers to questions are swallowed.
+//! Parses terminal input into events: keys, mouse, pasted text. Replies of the terminal are
+//! ignored.
 //!
 //! hullwatch reads its terminal itself: crossterm's reader never comes back when the terminal
 //! goes while it reads.
@@ -9,29 +10,29 @@ use crossterm::event::{
     Event, KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
 };
 
-/// A sequence longer than this is none.
+/// Maximum length of a sequence.
 const LONGEST: usize = 256;
 /// Pasted text is kept up to this many bytes.
 const LONGEST_PASTE: usize = 16 << 10;
-/// What begins and ends pasted text, when the terminal was asked to mark it.
+/// Begin and end of pasted text, if the terminal marks it.
 const PASTE: &[u8] = b"\x1b[200~";
 const PASTE_END: &[u8] = b"\x1b[201~";
 
-/// How long an escape byte may be the beginning of a sequence. A line of 9600 baud brings a byte
+/// Time limit for the rest of a sequence after an escape byte. A line of 9600 baud transfers a byte
 /// each millisecond.
 const SETTLE: Duration = Duration::from_millis(8);
-/// How long pasted text may pause before it counts as whole.
+/// Time after which an incomplete paste counts as complete.
 const SETTLE_PASTE: Duration = Duration::from_secs(1);
 
-/// Bytes that are no whole sequence yet.
+/// Bytes of an incomplete sequence.
 #[derive(Debug, Default)]
 pub(super) struct Input {
     pending: Vec<u8>,
-    /// Pasted text whose end has not come yet.
+    /// Pasted text whose end has not arrived yet.
     pasted: Option<Vec<u8>>,
 }
 
-/// What the bytes at the beginning are.
+/// Result of parsing the first bytes.
 enum Found {
     /// This many bytes are an event.
     Event(usize, Event),
@@ -44,7 +45,7 @@ enum Found {
 }
 
 impl Input {
-    /// Takes bytes as they came; gives the events that are complete.
+    /// Adds received bytes; returns the complete events.
     pub(super) fn take(&mut self, bytes: &[u8], events: &mut Vec<Event>) {
         self.pending.extend_from_slice(bytes);
         loop {
@@ -103,8 +104,8 @@ impl Input {
         }
     }
 
-    /// How long to wait for the rest of what has begun, if anything has: an escape byte alone is
-    /// the Esc key only when nothing follows.
+    /// Time to wait for the rest of an incomplete sequence, if there is one: an escape byte alone
+    /// is the Esc key only when nothing follows.
     pub(super) fn waits(&self) -> Option<Duration> {
         if self.pasted.is_some() {
             return Some(SETTLE_PASTE);
@@ -206,7 +207,7 @@ fn character(bytes: &[u8]) -> Found {
     }
 }
 
-/// An answer that ends with BEL or ST.
+/// A reply that ends with BEL or ST.
 fn string(rest: &[u8]) -> Found {
     let end = rest.iter().enumerate().find_map(|(at, byte)| match byte {
         0x07 => Some(at + 1),
@@ -216,7 +217,7 @@ fn string(rest: &[u8]) -> Found {
     end.map_or(Found::Part, |end| Found::Nothing(end + 2))
 }
 
-/// What follows `ESC [`.
+/// Parses the rest after `ESC [`.
 fn csi(rest: &[u8]) -> Found {
     let Some(end) = rest.iter().position(|b| !matches!(b, 0x20..=0x3f)) else {
         return Found::Part;
@@ -251,8 +252,8 @@ fn csi(rest: &[u8]) -> Found {
     let code = match (last, numbers[0]) {
         (b'~', number) => tilde(number),
         (b'Z', _) => Some(KeyCode::BackTab),
-        // `I` and `O`: the window has or lost the focus, which nobody asked to be told.
-        // A larger number with `R` is an answer: where the cursor is.
+        // `I` and `O`: the window got or lost the focus, which was not requested. A larger number
+        // with `R` is a reply: the cursor position.
         (b'A'..=b'H' | b'P'..=b'S', 0 | 1) => named(last),
         _ => None,
     };
@@ -307,7 +308,7 @@ fn modifiers(number: u16) -> KeyModifiers {
     modifiers
 }
 
-/// What follows `ESC [ <`: clicks and the wheel.
+/// Parses the rest after `ESC [ <`: clicks and the wheel.
 fn mouse(text: &str, last: u8) -> Option<MouseEvent> {
     let mut numbers = text.split(';').map(|n| n.parse::<u16>().ok());
     let (button, x, y) = (numbers.next()??, numbers.next()??, numbers.next()??);

@@ -1,4 +1,4 @@
-//! Keys: to the line that is typed, the list that is open, the search of the help, or an action.
+//! Routes keys: to the input line, the open list, the search of the help, or an action.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -12,8 +12,8 @@ use super::prompt::{Prompt, Purpose, Typed};
 use super::ui::{ActionRequest, Ui};
 
 impl Ui {
-    /// What was typed. Esc and a key that came at once look like that key with Alt: where nothing is
-    /// bound to that they are two.
+    /// Handles a key. Esc and a key that follows at once look like that key with Alt: where nothing
+    /// is bound to that, they are handled as two.
     pub(super) fn typed_as(&self, key: &KeyEvent) -> Vec<KeyEvent> {
         let one_byte = matches!(
             key.code,
@@ -31,7 +31,7 @@ impl Ui {
         ]
     }
 
-    /// What a key asks for: an action, unless the key belongs to what is open.
+    /// The action of a key, unless an open dialog takes it.
     pub fn press(&mut self, key: &KeyEvent, core: &Core) -> Option<ActionRequest> {
         if !self.moves(key) {
             self.drawn.listing = None;
@@ -73,7 +73,7 @@ impl Ui {
         let general = matches!(entry.group, ActionGroup::Move | ActionGroup::Session)
             || matches!(entry.action, Action::Help | Action::Back);
         if self.dialog.help && !general {
-            // What it would act on is not seen.
+            // The row it would act on is not visible.
             return None;
         }
         let in_tree = self.tree_takes(entry.action) || self.process_tree_takes(entry.action);
@@ -101,7 +101,7 @@ impl Ui {
         moves && !open && !self.dialog.help
     }
 
-    /// A key while a line is typed.
+    /// A key while a line is being typed.
     fn typed(&mut self, mut prompt: Prompt, key: &KeyEvent, core: &Core) -> Option<ActionRequest> {
         let purpose = prompt.purpose;
         match (purpose, prompt.press(key)) {
@@ -131,14 +131,14 @@ impl Ui {
         None
     }
 
-    /// The text of the open line changed: a filter and a search are in effect while typed.
+    /// The text of the open line changed: a filter and a search take effect while being typed.
     pub(super) fn prompt_changed(&mut self, core: &Core) {
         let Some(mut prompt) = self.dialog.prompt.take() else {
             return;
         };
         prompt.error = None;
         match prompt.purpose {
-            // While it cannot be read the one before stays.
+            // While it is invalid the previous one stays.
             Purpose::Filter => {
                 let pane = self.at.pane;
                 prompt.error = self.table_mut().set_filter(pane, prompt.text()).err();
@@ -154,8 +154,8 @@ impl Ui {
         self.dialog.prompt = Some(prompt);
     }
 
-    /// Enter: the line is closed, also where it is refused, so that the next keys are keys again;
-    /// Up brings it back to be mended.
+    /// Enter: closes the line even if it is refused, so that the next keys are keys again; Up
+    /// recalls it for correction.
     fn entered(&mut self, prompt: &Prompt, core: &Core) -> Option<ActionRequest> {
         let line = prompt.text().trim();
         self.history.remember(prompt.purpose, line);
@@ -170,7 +170,7 @@ impl Ui {
         if let Some(error) = refused {
             if prompt.purpose == Purpose::Filter {
                 let pane = self.at.pane;
-                // It was in force, so it can be read.
+                // It was in force, so it is valid.
                 let _ = self.table_mut().set_filter(pane, &prompt.previous);
             }
             let key = self.keys.sign(again);
@@ -179,7 +179,7 @@ impl Ui {
         None
     }
 
-    /// What is typed while the keys are shown searches them; true when the key did.
+    /// Keys typed while the help is open search it; true when the key did.
     fn searched(&mut self, key: &KeyEvent) -> bool {
         let plain = !key
             .modifiers

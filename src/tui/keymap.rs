@@ -1,4 +1,4 @@
-//! Which key does what: the defaults of the table of actions, changed by the configuration.
+//! Key bindings: the defaults of the action table, changed by the configuration.
 
 use super::action::{ACTIONS, Action, Entry, named};
 use super::chord::Chord;
@@ -20,12 +20,12 @@ pub struct Binding {
     pub line: usize,
 }
 
-/// Why a binding cannot be.
+/// Why a binding is invalid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BindingError {
     /// Its line.
     pub line: usize,
-    /// What is wrong.
+    /// The error.
     pub message: String,
 }
 
@@ -68,7 +68,7 @@ impl Keymap {
                             }
                             (a, b) => (a.or(b).unwrap_or(0), "and by default of".to_owned()),
                         };
-                        // The line at fault names its own action first.
+                        // The error names the action of its own line first.
                         let (own, foreign) = if Some(line) == *before {
                             (other.name, entry.name)
                         } else {
@@ -77,7 +77,8 @@ impl Keymap {
                         return Err(wrong(
                             line,
                             format!(
-                                "{chord} would be the key of {own} {what} {foreign}: give {foreign} another key, or [] for none"
+                                "{chord} would be the key of {own} {what} {foreign}: give \
+                                 {foreign} another key, or [] for none"
                             ),
                         ));
                     }
@@ -97,7 +98,7 @@ impl Keymap {
                 .filter(|binding| named(&binding.action).is_some_and(leaves));
             return Err(BindingError {
                 line: taken.map(|binding| binding.line).max().unwrap_or(0),
-                message: "no key would leave the program: give quit or quit-now one".to_owned(),
+                message: "no key would quit the program: bind one to quit or quit-now".to_owned(),
             });
         }
         let bound = bound.into_iter().map(|(chord, entry, _)| (chord, entry));
@@ -106,7 +107,7 @@ impl Keymap {
         })
     }
 
-    /// What a key does.
+    /// The action of a key.
     #[must_use]
     pub fn entry(&self, chord: Chord) -> Option<&'static Entry> {
         let mut bound = self.bound.iter();

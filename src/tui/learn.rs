@@ -1,5 +1,5 @@
-//! Learning and comparing baselines from the screen: `:learn`, which begins and then writes the file,
-//! and `:diff`.
+//! Learning and comparing baselines from the screen: `:learn`, which begins and then writes the
+//! file, and `:diff`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::collect::Live;
 use crate::event::escape;
 use crate::learning::{LiveLearner, extend, learner, read};
 
-/// Begins to learn from every container; what that is.
+/// Begins to learn from every container; returns the message.
 fn begin(live: &Live) -> Result<ScreenLearner, String> {
     let (settings, since) = {
         let core = live.core().lock();
@@ -27,7 +27,7 @@ fn begin(live: &Live) -> Result<ScreenLearner, String> {
     Ok(ScreenLearner::new(shared, since))
 }
 
-/// Adds what was learned to the file; what to say.
+/// Adds the learned items to the file; returns the message.
 fn written(path: &Path, learned: &Baseline) -> Result<String, String> {
     let whole = extend(path, learned)?;
     let items = super::text::things(whole.items.len() as u64, "item");
@@ -40,10 +40,10 @@ fn written(path: &Path, learned: &Baseline) -> Result<String, String> {
 }
 
 impl App {
-    /// Begins to learn, writes what was learned of the container looked at, or ends it.
+    /// Begins to learn, writes the baseline of the current container, or ends learning.
     pub(super) fn learn(&mut self, asked: &ActionRequest) {
-        let said = self.learned(asked.argument.as_deref());
-        self.ui.message = Some(said.unwrap_or_else(|why| why));
+        let message = self.learned(asked.argument.as_deref());
+        self.ui.message = Some(message.unwrap_or_else(|why| why));
     }
 
     fn learned(&mut self, argument: Option<&str>) -> Result<String, String> {
@@ -62,30 +62,30 @@ impl App {
             (Some("stop"), Some(_)) => {
                 live.stop_learning();
                 self.ui.learner = None;
-                Ok("learning ended; what was not written is gone".to_owned())
+                Ok("learning ended; unwritten items were discarded".to_owned())
             }
-            (Some("stop"), None) => Err("nothing is learned".to_owned()),
-            (Some(other), _) => Err(format!("{other}: only stop stands behind learn")),
+            (Some("stop"), None) => Err("learning is off".to_owned()),
+            (Some(other), _) => Err(format!("{other}: the only argument of learn is stop")),
             (None, None) => {
                 self.ui.learner = Some(begin(live)?);
                 self.viewpoint.with(|core| self.ui.baseline_of(core));
                 Ok(format!(
-                    "learning: restart the container, so that its start is seen; :learn writes {file}"
+                    "learning: restart the container to include its start; :learn writes {file}"
                 ))
             }
             (None, Some(learner)) => {
                 let learned = learner.baseline(&id);
-                let learned = learned.ok_or("nothing was seen of it yet")?;
+                let learned = learned.ok_or("nothing was learned of it yet")?;
                 let path = std::path::absolute(&file).unwrap_or(PathBuf::from(file));
                 written(&path, &learned)
             }
         }
     }
 
-    /// Compares a baseline's file, or the baseline in force, with what the container does.
+    /// Compares a baseline file, or the loaded baseline, with what the container does.
     pub(super) fn compare(&mut self, asked: &ActionRequest) {
-        let said = self.compared(asked.argument.as_deref());
-        self.ui.message = Some(said.unwrap_or_else(|why| why));
+        let message = self.compared(asked.argument.as_deref());
+        self.ui.message = Some(message.unwrap_or_else(|why| why));
     }
 
     fn compared(&mut self, file: Option<&str>) -> Result<String, String> {
@@ -104,17 +104,19 @@ impl App {
                 (file.to_owned(), read(Path::new(file))?, known)
             }
             (None, Some((with, known)), Some(learned)) => (with, known, learned),
-            (Some(_), None, None) => return Err("nothing is known of it: :learn first".to_owned()),
-            (None, ..) => return Err(":diff FILE compares it with a baseline's file".to_owned()),
+            (Some(_), None, None) => {
+                return Err("nothing was learned of it: :learn first".to_owned());
+            }
+            (None, ..) => return Err(":diff FILE compares it with a baseline file".to_owned()),
         };
         let diff = diff(&before, &after, &[]);
-        let said = format!("{} new, {} gone", diff.new.len(), diff.gone.len());
+        let message = format!("{} new, {} gone", diff.new.len(), diff.gone.len());
         self.ui.compared = Some(BaselineComparison {
             container: id,
             with,
             diff,
         });
         self.viewpoint.with(|core| self.ui.baseline_of(core));
-        Ok(said)
+        Ok(message)
     }
 }

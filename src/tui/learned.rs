@@ -1,4 +1,4 @@
-//! What was learned since `:learn`, and what `:diff` compared: shown on the tabs of a container.
+//! Results of `:learn` and `:diff`, shown on the tabs of a container.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::core::Core;
 use crate::event::{ContainerId, Timestamp};
 use crate::learning::file_name;
 
-/// What is learned from every container since `:learn`.
+/// Items learned from every container since `:learn`.
 #[derive(Debug, Clone)]
 pub(super) struct ScreenLearner {
     learner: Arc<Mutex<Learner>>,
@@ -22,22 +22,22 @@ impl ScreenLearner {
         Self { learner, since }
     }
 
-    /// What was learned of a container so far.
+    /// Items learned of a container so far.
     pub(super) fn baseline(&self, id: &ContainerId) -> Option<Baseline> {
         self.learner.lock().baseline(id)
     }
 }
 
-/// A baseline compared with what a container does.
+/// A baseline compared with a container's behavior.
 #[derive(Debug, Clone)]
 pub(super) struct BaselineComparison {
     pub(super) container: ContainerId,
-    /// What it is compared with: a file.
+    /// The compared file.
     pub(super) with: String,
     pub(super) diff: Diff,
 }
 
-/// The baseline to go by: the one in force, else what was learned here so far.
+/// The applicable baseline: the loaded one, else the one learned here so far.
 pub(super) fn baseline_of(
     core: &Core,
     learner: Option<&ScreenLearner>,
@@ -50,7 +50,7 @@ pub(super) fn baseline_of(
     }
 }
 
-/// The file that a container's baseline is written to.
+/// The file for a container's baseline.
 pub(super) fn file_of(core: &Core, id: &ContainerId) -> String {
     let container = core.state.containers.get(id);
     let name = container.map_or_else(|| id.short().to_owned(), |c| c.display_name());

@@ -1,4 +1,4 @@
-//! Where the user is: screen, scope and page.
+//! The current location: screen, scope and page.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ use crate::event::ContainerId;
 pub struct Location {
     /// The screen.
     pub pane: Pane,
-    /// Only this container, when drilled down.
+    /// Only this container, when inside one.
     pub container: Option<ContainerId>,
     /// Only containers of this image.
     pub(super) image: Option<ImageKey>,

@@ -1,4 +1,4 @@
-//! How the table of each screen is looked at: selection, order, filter, columns.
+//! The view state of each table: selection, order, filter, columns.
 
 use std::collections::BTreeSet;
 
@@ -9,40 +9,40 @@ use super::pane::Pane;
 use super::rows::{self, RowKey};
 use super::table::Column;
 
-/// How the table of a pane is looked at.
+/// The view state of a table.
 #[derive(Debug, Clone, Default)]
 pub(super) struct TableLook {
     /// The selected row.
     pub(super) selected: Option<RowKey>,
-    /// Where the selected row stood when it was last shown: what takes its place is selected when
-    /// it is gone.
+    /// Index of the selected row in the last frame: when the row disappears, its successor is
+    /// selected.
     pub(super) at: usize,
-    /// The user chose it. A selection made by the program ends when it leaves the page.
+    /// Chosen by the user. A selection made by the program ends when it leaves the page.
     pub(super) by_hand: bool,
-    /// It was not faded then.
+    /// The row was current then, not dim.
     pub(super) lit: bool,
     /// The first row of the page.
     pub(super) first: usize,
-    /// Sorted by the column of this name; else in the screen's own order.
+    /// Name of the column to sort by; else the screen's own order.
     pub(super) sort: Option<&'static str>,
     /// The order is reversed.
     pub(super) reverse: bool,
-    /// Which rows to show.
+    /// The row filter.
     pub(super) filter: Filter,
-    /// Columns that are shown although spare, or hidden although not spare.
+    /// Columns that are shown although optional, or hidden although not optional.
     switched: BTreeSet<&'static str>,
     /// Ended processes, connections and containers are hidden.
     pub(super) hide_ended: bool,
     /// The tree is shown as a list.
     pub(super) flat: bool,
-    /// The selection goes to what changed last.
+    /// The selection follows the latest change.
     pub(super) follow: bool,
     /// Text cut off at the left of the main column.
     pub(super) shift: usize,
 }
 
-/// A table's look as it is saved for another run of the program. Earlier versions saved columns
-/// by index, in the order of that version: these are read and ignored.
+/// The saved form of a table's view state. Earlier versions saved columns by index: these are
+/// ignored.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct SavedLook {
@@ -64,14 +64,14 @@ fn name_only<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String
     Ok(value.as_str().map(str::to_owned))
 }
 
-/// The name as the columns have it; `None` where none has it.
+/// The column's name; `None` when no column has it.
 fn known(columns: &[Column], name: &str) -> Option<&'static str> {
     let mut names = columns.iter().map(|column| column.name);
     names.find(|known| *known == name)
 }
 
 impl SavedLook {
-    /// The same look; what this version does not know is left out.
+    /// Restores the view state; parts that this version does not know are left out.
     pub(super) fn table(self, pane: Pane) -> TableLook {
         let columns = rows::columns(pane);
         let sort = self.sort.as_deref().and_then(|name| known(columns, name));
@@ -95,7 +95,7 @@ impl SavedLook {
 }
 
 impl TableLook {
-    /// As it is kept for another run of the program.
+    /// The form to save.
     pub(super) fn kept(&self) -> SavedLook {
         SavedLook {
             selected: self.selected.clone(),

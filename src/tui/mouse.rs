@@ -1,4 +1,4 @@
-//! Clicks and the wheel: the action that a click on what was drawn asks for.
+//! Clicks and the wheel: finds the action for a click on the last frame.
 
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::Position;
@@ -6,11 +6,12 @@ use ratatui::layout::Position;
 use super::action::Action;
 use super::ui::Ui;
 
-/// Rows that a turn of the wheel moves.
+/// Rows per turn of the wheel.
 const WHEEL: isize = 3;
 
 impl Ui {
-    /// What a click or a turn of the wheel asks for; what only looks elsewhere is done at once.
+    /// The action for a click or a turn of the wheel; those that only change the view are carried
+    /// out at once.
     pub(super) fn click(&mut self, event: &MouseEvent) -> Option<Action> {
         if !self.display.mouse || self.dialog.takes_keys() {
             return None;
@@ -57,7 +58,7 @@ impl Ui {
             .rows
             .iter()
             .find(|(area, _)| area.contains(at))?;
-        // The first click selects, the second goes in.
+        // The first click selects, the second opens.
         if self.drawn.current.as_ref() == Some(key) {
             return Some(Action::Enter);
         }

@@ -9,13 +9,13 @@ use super::pane::Pane;
 use super::rows::{self, ImageKey, RowKey};
 use super::ui::Ui;
 
-/// More steps back are forgotten.
+/// Maximum number of steps back.
 const LONGEST: usize = 64;
 
 impl Ui {
     pub(super) fn move_to(&mut self, to: Location) {
         if (&to.container, &to.image) != (&self.at.container, &self.at.image) {
-            // Other rows: the place of the selected one means nothing among them.
+            // Other rows: the index of the selected one has no meaning among them.
             self.tables.all.iter_mut().for_each(|table| table.at = 0);
         }
         self.at = to;
@@ -25,7 +25,7 @@ impl Ui {
         self.found.clear();
     }
 
-    /// Goes in: coming out leads back here.
+    /// Opens a location; going back returns here.
     fn push(&mut self, to: Location) {
         let here = self.at.clone();
         if here == to {
@@ -39,7 +39,7 @@ impl Ui {
         self.move_to(to);
     }
 
-    /// The pane, of everything.
+    /// The screen without a scope.
     pub(super) fn show(&mut self, pane: Pane) {
         self.route.before = Some(self.at.clone());
         self.route.trail.clear();
@@ -62,7 +62,7 @@ impl Ui {
         self.tab(tabs[usize::try_from(to).unwrap_or(0)]);
     }
 
-    /// To a view, or inside a container to one of its tabs.
+    /// To a screen, or inside a container to one of its tabs.
     pub(super) fn tab(&mut self, pane: Pane) {
         if self.at.container.is_none() {
             self.show(pane);
@@ -79,7 +79,7 @@ impl Ui {
         });
     }
 
-    /// The page of a row, here.
+    /// Opens the page of a row on this screen.
     pub(super) fn open(&mut self, key: RowKey) {
         let to = match key {
             RowKey::Container(id) => Location {
@@ -105,7 +105,7 @@ impl Ui {
         self.push(to);
     }
 
-    /// Goes to the row of another pane.
+    /// Goes to the row of another screen.
     fn select(&mut self, pane: Pane, container: Option<ContainerId>, key: RowKey) {
         self.push(Location {
             pane,
@@ -120,7 +120,7 @@ impl Ui {
         table.lit = false;
     }
 
-    /// True when there is something to come out of before the program is left.
+    /// Whether going back is possible before the program is left.
     #[must_use]
     pub fn inside(&self) -> bool {
         self.dialog.help
@@ -129,7 +129,7 @@ impl Ui {
             || !self.route.trail.is_empty()
     }
 
-    /// Comes out of the innermost thing that is open.
+    /// Closes the innermost open thing.
     pub(super) fn back(&mut self) {
         if self.dialog.help {
             self.dialog.help = false;
@@ -152,18 +152,18 @@ impl Ui {
             self.move_to(before);
             self.route.before = Some(here);
         } else {
-            self.message = Some("nothing was looked at before".to_owned());
+            self.message = Some("there is no previous view".to_owned());
         }
     }
 
-    /// The container that something belongs to.
+    /// The container of a row.
     pub(super) fn container_of(&self, core: &Core) -> Option<ContainerId> {
         let inside = self.at.container.clone();
         let of_row = self.subject().and_then(|key| rows::container_of(core, key));
         of_row.or(inside)
     }
 
-    /// To the container of what is selected.
+    /// To the container of the selected row.
     pub(super) fn owner(&mut self, core: &Core) {
         match self.container_of(core) {
             Some(id) => self.open(RowKey::Container(id)),
@@ -171,7 +171,7 @@ impl Ui {
         }
     }
 
-    /// To the baseline of the container of what is selected.
+    /// To the baseline of the selected row's container.
     pub(super) fn baseline_of(&mut self, core: &Core) {
         match self.container_of(core) {
             Some(id) => self.push(Location {
@@ -185,7 +185,7 @@ impl Ui {
         }
     }
 
-    /// To the image of what is selected.
+    /// To the image of the selected row.
     pub(super) fn image_of(&mut self, core: &Core) {
         let container = self
             .container_of(core)
@@ -196,13 +196,13 @@ impl Ui {
         }
     }
 
-    /// To the worst finding about what is selected or marked.
+    /// To the worst finding about the selected or marked rows.
     pub(super) fn why(&mut self, core: &Core) {
         let mut subjects = self.subjects();
         if subjects.is_empty() {
             subjects.extend(self.page_of());
         }
-        // The finding itself is looked at: on to the next of the same session.
+        // On a finding: to the next one of the same session.
         if let Some(RowKey::Finding(id)) = &self.at.detail {
             let finding = core.detector.finding(*id);
             match finding.and_then(|finding| super::detail::next_related(core, finding)) {
@@ -220,7 +220,7 @@ impl Ui {
         }
     }
 
-    /// What the way here is called, the outermost first.
+    /// The names of the locations that lead here, the outermost first.
     pub(super) fn crumbs(&self, core: &Core) -> Vec<String> {
         let mut crumbs = Vec::new();
         if let Some(image) = &self.at.image {

@@ -1,4 +1,4 @@
-//! The tabs on what is normal for a container: baseline, harden, posture.
+//! Tests of the tabs on normal behavior: baseline, harden, posture.
 
 use std::sync::Arc;
 

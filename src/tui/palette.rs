@@ -12,14 +12,14 @@ use super::rows::{self, ImageKey, RowKey};
 use super::time_travel::{self, Goal};
 use super::ui::{ActionRequest, Ui};
 
-/// What may stand behind a name.
+/// Kinds of arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Argument {
-    /// Nothing.
+    /// None.
     None,
     /// A filter.
     Filter,
-    /// A column, `-` in front turns the order round.
+    /// A column; `-` in front reverses the order.
     Sort,
     /// Columns to show or hide.
     Columns,
@@ -31,7 +31,7 @@ enum Argument {
     Finding,
     /// A moment: `-5m`, `14:03`, `F-0132`.
     Since,
-    /// Whatever the action makes of it.
+    /// Any text, handled by the action.
     Text,
 }
 
@@ -59,7 +59,7 @@ const ALIASES: &[(&str, &str)] = &[
     ("accept", "acknowledge"),
 ];
 
-/// The action of a name, or of the beginning of just one.
+/// The action with this name, or the only one whose name begins so.
 fn entry(name: &str) -> Result<&'static Entry, String> {
     let name = ALIASES
         .iter()
@@ -73,17 +73,17 @@ fn entry(name: &str) -> Result<&'static Entry, String> {
     match &candidates[..] {
         [] => Err(format!("no command {name}; Tab completes")),
         [first, rest @ ..] => {
-            // The whole name, or the beginning of one that begins the others too.
+            // The whole name, or a name that is the beginning of the others.
             if first.name == name || rest.iter().all(|e| e.name.starts_with(first.name)) {
                 return Ok(first);
             }
             let names: Vec<&str> = candidates.iter().map(|entry| entry.name).collect();
-            Err(format!("{name} could be {}", names.join(" ")))
+            Err(format!("{name} is ambiguous: {}", names.join(" ")))
         }
     }
 }
 
-/// What a line asks for.
+/// Parses a command line.
 pub(super) fn parse(ui: &mut Ui, core: &Core, line: &str) -> Result<ActionRequest, String> {
     let (name, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let entry = entry(name)?;
@@ -99,9 +99,9 @@ pub(super) fn parse(ui: &mut Ui, core: &Core, line: &str) -> Result<ActionReques
         });
     }
     if argument(entry.action) == Argument::None {
-        return Err(format!("{} takes nothing behind it", entry.name));
+        return Err(format!("{} takes no argument", entry.name));
     }
-    // An error is told while the line can still be mended.
+    // An error is reported while the line can still be corrected.
     let mut trial = ui.clone();
     apply(&mut trial, entry.action, rest, core)?;
     Ok(ActionRequest {
@@ -111,7 +111,7 @@ pub(super) fn parse(ui: &mut Ui, core: &Core, line: &str) -> Result<ActionReques
     })
 }
 
-/// Does what an action does with an argument.
+/// Carries out an action with its argument.
 pub(super) fn apply(ui: &mut Ui, action: Action, rest: &str, core: &Core) -> Result<(), String> {
     match argument(action) {
         Argument::None | Argument::Text => {}
@@ -164,7 +164,7 @@ pub(super) fn apply(ui: &mut Ui, action: Action, rest: &str, core: &Core) -> Res
                     finding.ok_or_else(|| format!("no finding {id}"))?.first
                 }
             };
-            // Of what came before the beginning nothing is known.
+            // Nothing is known from before the beginning.
             let then = then.max(core.state.began);
             ui.since = Some(then);
             ui.open(RowKey::Since(then));
@@ -187,7 +187,7 @@ fn one<T>(all: Vec<(String, T)>, name: &str, kind: &str) -> Result<T, String> {
     match holding.len() {
         0 => Err(format!("no {kind} {name}")),
         1 => Ok(holding.remove(0).1),
-        count => Err(format!("{count} {kind}s have {name} in their name")),
+        count => Err(format!("{count} {kind}s match {name}")),
     }
 }
 
@@ -198,7 +198,7 @@ fn containers(core: &Core) -> Vec<(String, crate::event::ContainerId)> {
         .values()
         .map(|container| (container.display_name(), container.id.clone()))
         .collect();
-    // Where a name is used again the running one is meant.
+    // Where a name is used again, the running container is meant.
     all.sort_by_key(|(_, id)| {
         let container = core.state.containers.get(id);
         std::cmp::Reverse(container.is_some_and(|container| container.running))
@@ -211,7 +211,7 @@ fn images(core: &Core) -> Vec<(String, ImageKey)> {
     images.map(|image| (image.title(), image)).collect()
 }
 
-/// What could be typed instead of the last word.
+/// Completions of the last word.
 fn candidates(ui: &Ui, core: &Core, line: &str) -> (usize, Vec<String>) {
     let Some((name, _)) = line.split_once(' ') else {
         let aliases = ALIASES.iter().map(|(alias, _)| *alias);
@@ -252,7 +252,7 @@ fn candidates(ui: &Ui, core: &Core, line: &str) -> (usize, Vec<String>) {
     (start, fitting)
 }
 
-/// Tab: as much as is certain; then one candidate after the other.
+/// Tab: completes the common part; then cycles through the candidates.
 pub(super) fn complete(ui: &Ui, core: &Core, prompt: &mut Prompt) {
     if let Some((start, all)) = &mut prompt.cycle {
         let line = prompt.text[..*start].to_owned();

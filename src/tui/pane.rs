@@ -23,18 +23,18 @@ pub enum Pane {
     Images,
     /// The raw stream.
     Events,
-    /// All about one container: only inside it.
+    /// Overview of one container: only inside it.
     Overview,
-    /// What a container is known to do: only inside it.
+    /// The baseline of a container: only inside it.
     Baseline,
-    /// How to take away what a container does not need: only inside it.
+    /// Advice for hardening a container: only inside it.
     Harden,
-    /// What a container may do: only inside it.
+    /// The posture of a container: only inside it.
     Posture,
 }
 
 impl Pane {
-    /// Whether its first row is what matters most, so that it is selected until the user chooses.
+    /// Whether its first row is the most important one, which is selected until the user chooses.
     pub(super) fn is_ranked(self) -> bool {
         matches!(self, Self::Incidents | Self::Containers | Self::Findings)
     }

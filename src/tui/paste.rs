@@ -1,12 +1,12 @@
-//! Pasted text: into the line that is typed, and nowhere else.
+//! Pasted text: goes into the open input line only.
 
 use super::prompt::Typed;
 use super::ui::Ui;
 use crate::core::Core;
 
 impl Ui {
-    /// Takes pasted text. It is never read as keys: into an open line it goes as text, in which
-    /// line breaks are spaces; where no line is typed a message says so.
+    /// Handles pasted text. It is never read as keys: in an open line it becomes text, in which
+    /// line breaks are spaces; without one a message explains it.
     pub fn paste(&mut self, text: &str, core: &Core) {
         self.message = None;
         if let Some(mut prompt) = self.dialog.prompt.take() {
@@ -19,7 +19,7 @@ impl Ui {
         }
         if let Some(dialog) = &mut self.dialog.silence {
             if !dialog.paste(text) {
-                self.message = Some("text can be pasted into the reason only".to_owned());
+                self.message = Some("text can only be pasted into the reason".to_owned());
             }
             return;
         }

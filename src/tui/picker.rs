@@ -4,7 +4,7 @@ use super::look::TableLook;
 use super::pane::Pane;
 use super::rows;
 
-/// What is chosen.
+/// What the list selects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Choice {
     /// The column to sort by.
@@ -21,7 +21,7 @@ pub(super) struct Picker {
     pub(super) at: usize,
 }
 
-/// A line of the list: whether it is chosen, and its words.
+/// A line of the list: whether it is chosen, and its text.
 pub(super) type Item = (bool, String);
 
 impl Picker {
@@ -49,7 +49,7 @@ impl Picker {
         }
     }
 
-    /// The keys that work on the list.
+    /// The keys of the list.
     pub(super) fn keys(&self) -> &'static str {
         match self.choice {
             Choice::Sort => "Esc closes  Enter: sort, again: reverse  j k moves",
@@ -63,7 +63,7 @@ impl Picker {
         match self.choice {
             Choice::Sort => {
                 let order = if table.reverse { "reversed" } else { "" };
-                let own = (table.sort.is_none(), "its own order".to_owned());
+                let own = (table.sort.is_none(), "default order".to_owned());
                 let by = names.map(|column| {
                     let name = column.name;
                     let now = table.sort == Some(name);

@@ -11,9 +11,9 @@ use crate::core::Core;
 use crate::detect::Severity;
 use crate::state::{Owner, ProcessEntry};
 
-/// Deeper descendants are not shown, but counted.
+/// Maximum depth; deeper descendants are only counted.
 const DEEPEST: usize = 32;
-/// Most processes of a tree; further ones are counted.
+/// Maximum number of processes in a tree; further ones are counted.
 const MOST: usize = 500;
 
 /// A process of the tree.
@@ -27,13 +27,13 @@ pub(super) struct ProcessNode {
     pub(super) ended: bool,
     /// Its command line and the origin of its program.
     pub(super) text: String,
-    /// Its children in the order in which they started; of an ancestor the one that leads on.
+    /// Its children in the order in which they started; of an ancestor only the one on the path.
     pub(super) below: Vec<ProcessNode>,
     /// Processes below that are not in the tree.
     pub(super) left_out: usize,
 }
 
-/// What the tree is made from.
+/// The source data of a tree.
 struct TreeSource<'a> {
     children: BTreeMap<u32, Vec<&'a ProcessEntry>>,
     worst: BTreeMap<u32, Severity>,
@@ -96,7 +96,7 @@ impl<'a> TreeSource<'a> {
 }
 
 impl ProcessNode {
-    /// The tree of a process from its farthest ancestor in the container, and where it is in it;
+    /// The tree of a process from its farthest ancestor in the container, and its path in it;
     /// `None` when the process is no longer known.
     pub(super) fn of(core: &Core, pid: u32) -> Option<(Self, ProcessPath)> {
         let process = core.state.processes.get(&pid)?;
@@ -119,7 +119,7 @@ impl ProcessNode {
         self.below.iter().map(|node| 1 + node.count()).sum()
     }
 
-    /// The paths that are shown, from the top.
+    /// The visible paths, from the top.
     pub(super) fn shown(&self, look: &ProcessTreeLook) -> Vec<ProcessPath> {
         let mut all = Vec::new();
         self.visible(&[], look, &mut all);
@@ -146,7 +146,7 @@ impl Ui {
         }
     }
 
-    /// Whether the tree on a process's page does this action itself.
+    /// Whether the tree on a process's page handles this action.
     pub(super) fn process_tree_takes(&self, action: Action) -> bool {
         let takes = matches!(
             action,

@@ -1,4 +1,4 @@
-//! How the tree on a process's page is looked at: what is open, what is selected.
+//! The view state of the tree on a process's page: open nodes, selection.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use tui_tree_widget::TreeState;
 /// Host pids from the farthest ancestor down.
 pub(super) type ProcessPath = Vec<u32>;
 
-/// How the tree of a process is looked at.
+/// The view state of the tree.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ProcessTreeLook {
     /// The process whose page it is on.
@@ -19,8 +19,8 @@ pub(super) struct ProcessTreeLook {
 }
 
 impl ProcessTreeLook {
-    /// The look on the page of a process that is at `path`: as it was left, or with all ancestors
-    /// and the process itself open when the page is another.
+    /// The view state for the process at `path`: unchanged on the same page, else all ancestors and
+    /// the process itself are open.
     pub(super) fn on_page(&self, page: u32, path: &[u32]) -> Self {
         if self.page == Some(page) {
             return self.clone();
@@ -32,7 +32,7 @@ impl ProcessTreeLook {
         }
     }
 
-    /// Opens what is closed, and closes what is open.
+    /// Toggles a node.
     pub(super) fn turn(&mut self, path: ProcessPath) {
         if !self.opened.remove(&path) {
             self.opened.insert(path);

@@ -1,18 +1,18 @@
-//! A line that is typed on the last line of the screen: the filter, a command.
+//! The input line at the bottom of the screen: a filter, a search, a command.
 
 use std::collections::VecDeque;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-/// More is not typed by hand.
+/// Maximum number of typed characters.
 const LONGEST: usize = 1000;
 
-/// What the line is for.
+/// The purpose of the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Which rows to show; in effect while it is typed.
+    /// A row filter, which takes effect while it is typed.
     Filter,
-    /// What to look for on a page.
+    /// A search on a page.
     Search,
     /// A command.
     Command,
@@ -29,32 +29,32 @@ impl Purpose {
     }
 }
 
-/// A line that is being typed.
+/// An input line.
 #[derive(Debug, Clone)]
 pub struct Prompt {
-    /// What for.
+    /// Its purpose.
     pub purpose: Purpose,
     pub(super) text: String,
     /// Byte offset of the cursor.
     cursor: usize,
-    /// What is wrong with the text.
+    /// The error in the text.
     pub error: Option<String>,
     /// The filter that was in force when the line was opened.
     pub(super) previous: String,
-    /// What could be typed.
+    /// Possible completions.
     pub(super) hint: String,
-    /// How many commands back the text was taken from; 0: it was typed.
+    /// Position in the history; 0: the text was typed.
     pub(super) recalled: usize,
-    /// Candidates that Tab goes through, and where in the text they stand.
+    /// Candidates that Tab cycles through, and their position in the text.
     pub(super) cycle: Option<(usize, VecDeque<String>)>,
 }
 
-/// What a key did to the line.
+/// The effect of a key on the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Typed {
     /// The text changed.
     Changed,
-    /// Nothing but perhaps the cursor changed.
+    /// The text did not change.
     Same,
     /// Enter.
     Done,
@@ -62,9 +62,9 @@ pub(super) enum Typed {
     Cancelled,
     /// Tab: complete it.
     Complete,
-    /// Up: what was typed before.
+    /// Up: the previous line of the history.
     Older,
-    /// Down: what was typed after that.
+    /// Down: the next line of the history.
     Newer,
 }
 
@@ -84,7 +84,7 @@ impl Prompt {
         }
     }
 
-    /// What was typed so far.
+    /// The text typed so far.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
@@ -151,7 +151,7 @@ impl Prompt {
         typed
     }
 
-    /// One key of the person's.
+    /// Handles one key.
     pub(super) fn press(&mut self, key: &KeyEvent) -> Typed {
         if key.code != KeyCode::Tab {
             self.cycle = None;

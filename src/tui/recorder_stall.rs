@@ -1,22 +1,22 @@
-//! How long the recorder has reported nothing: each second brings an event, so silence is trouble.
+//! Detects a recorder that reports nothing: each second should bring an event.
 
 use std::time::Duration;
 
 use super::text::distance;
 
-/// Silence shorter than this is a slow disk, or a busy host.
+/// Shorter silence may be a slow disk, or a busy host.
 const LONG: Duration = Duration::from_secs(5);
 
-/// How long nothing came.
+/// Time since the last event.
 #[derive(Debug, Default)]
 pub(super) struct RecorderStall {
     so_far: Duration,
-    /// In whole seconds, as the last frame showed it.
+    /// The same in whole seconds, as the last frame showed it.
     shown: Option<u64>,
 }
 
 impl RecorderStall {
-    /// Lets time pass, in which something came or not.
+    /// Advances the time, with or without a new event.
     pub(super) fn hear(&mut self, something: bool, elapsed: Duration) {
         self.so_far = if something {
             Duration::ZERO
@@ -29,13 +29,13 @@ impl RecorderStall {
         (self.so_far >= LONG).then_some(self.so_far.as_secs())
     }
 
-    /// How long, where it is worth showing.
+    /// The silence, if it is long enough to be shown.
     pub(super) fn shown_as(&self) -> Option<String> {
         self.seconds()
             .map(|seconds| distance(Duration::from_secs(seconds)))
     }
 
-    /// True when the last frame showed something else.
+    /// Whether the last frame showed another value.
     pub(super) fn is_news(&self) -> bool {
         self.shown != self.seconds()
     }

@@ -1,4 +1,4 @@
-//! Recording this host from the screen: begun, ended, and what there is to say of it.
+//! Begins and ends the recording of this host from the screen, and makes the messages about it.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use super::text;
 use crate::collect::Live;
 use crate::recording::RecordingSummary;
 
-/// What was recorded, in a sentence.
+/// The result of a recording, in a sentence.
 pub(super) fn written(summary: &RecordingSummary) -> String {
     let path = std::path::absolute(&summary.path);
     format!(

@@ -1,5 +1,5 @@
-//! Carries out what a key or a click asked for: leave, record, copy, write a file, respond, edit
-//! the policy.
+//! Carries out requests of a key or a click: leave, record, copy, write a file, respond, edit the
+//! policy.
 
 use std::io;
 
@@ -19,12 +19,12 @@ use super::timeline::Timeline;
 use super::ui::ActionRequest;
 use crate::core::Core;
 
-/// Said when keys came faster than anybody types and would have changed something.
-const TOO_FAST: &str = "not done: so many keys at once look like pasted text; press the key alone";
+/// The message when keys that would change something came faster than a person types.
+const TOO_FAST: &str = "ignored: this many keys at once look like pasted text; press the key alone";
 
 impl App {
-    /// Does what a key or a click asked for, if it did; true to leave. `fast` is whether keys
-    /// came faster than anybody types.
+    /// Carries out the request of a key or a click, if there is one; true to leave. `fast`: the
+    /// keys came faster than a person types.
     pub(super) fn follow(
         &mut self,
         asked: Option<ActionRequest>,
@@ -41,7 +41,7 @@ impl App {
             Some(asked) => self.act(&asked, screen)?,
             None => false,
         };
-        // A form was filled in, or an entry of a list removed.
+        // A form was completed, or an entry of a list removed.
         if let Some(edit) = self.ui.baseline_edit.take() {
             self.ui.message = Some(edit.make());
         }
@@ -58,7 +58,7 @@ impl App {
         Ok(leaves)
     }
 
-    /// Copies the line of a response, or has it made.
+    /// Copies the command line of a response, or starts it.
     fn respond(&mut self, request: ResponseRequest) -> String {
         let suggestion = match request {
             ResponseRequest::Copy(line, what) => {
@@ -70,19 +70,19 @@ impl App {
             Source::Live(live) if self.viewpoint.is_present() => {
                 let what = format!("{} {}", suggestion.action.name(), suggestion.named);
                 match live.respond(*suggestion) {
-                    Ok(()) => format!("{what}: under way"),
+                    Ok(()) => format!("{what}: running"),
                     Err(why) => format!("{what}: refused: {why}"),
                 }
             }
             Source::Live(_) => {
                 let key = self.ui.keys.sign(Action::Present);
-                format!("the past is shown: {key} returns to the present first")
+                format!("the past is shown: return to the present first ({key})")
             }
-            _ => "responses are made only while this host is watched".to_owned(),
+            _ => "responses need a live host".to_owned(),
         }
     }
 
-    /// Shows what came of responses; true when there is something to draw.
+    /// Shows the outcome of responses; true when there is something to draw.
     pub(super) fn answered(&mut self) -> bool {
         let Source::Live(live) = self.viewpoint.source() else {
             return false;
@@ -99,9 +99,9 @@ impl App {
     /// Writes into the policy file of this host, or of its recorder.
     fn fulfil(&mut self, edit: PolicyEdit) -> String {
         if let Source::Live(live) = self.viewpoint.source() {
-            let said = self.keeper.fulfil(edit, live.policy_path());
+            let message = self.keeper.fulfil(edit, live.policy_path());
             live.reread_policy();
-            return said;
+            return message;
         }
         match self.viewpoint.recorders_policy(self.policy.as_deref()) {
             Ok(path) => self.keeper.fulfil(edit, Some(path)),
@@ -109,25 +109,25 @@ impl App {
         }
     }
 
-    /// Shows the timeline, or no longer; what to say where that is not seen.
+    /// Shows or hides the timeline; returns the message where the change is not visible.
     fn turn_timeline(&mut self, area: Rect) -> Option<String> {
         let shown = self.status().timeline.is_some();
         self.ui.display.timeline = Some(!shown);
-        if let Some(said) = Timeline::too_small(area) {
-            return Some(said);
+        if let Some(message) = Timeline::too_small(area) {
+            return Some(message);
         }
         if shown {
             return None;
         }
         if self.status().timeline.is_none() {
-            return Some("nothing is remembered yet".to_owned());
+            return Some("there is no history yet".to_owned());
         }
         let key = self.ui.keys.sign(Action::Zoom);
         (self.ui.display.zoom)
             .then(|| format!("only the table is shown: {key} brings the timeline back"))
     }
 
-    /// Whether leaving needs a second word: a recording runs and nothing was asked yet.
+    /// Whether leaving needs confirmation: a recording runs, and the question was not asked yet.
     fn stays(&mut self) -> bool {
         if let Some(question) = self.leaves_evidence().filter(|_| !self.leaving) {
             self.leaving = true;
@@ -143,13 +143,13 @@ impl App {
         self.leaving = true;
         let (path, key) = (recording.path.display(), self.ui.keys.sign(Action::Quit));
         self.ui.message = Some(match recording.error {
-            Some(error) => format!("the recording FAILED: {key} again leaves; {error}"),
-            None => format!("{key} again ends the recording and leaves: {path}"),
+            Some(error) => format!("the recording FAILED: {key} again quits; {error}"),
+            None => format!("{key} again ends the recording and quits: {path}"),
         });
         true
     }
 
-    /// Does what was asked; true to leave.
+    /// Carries out a request; true to leave.
     fn act(&mut self, asked: &ActionRequest, screen: &mut Screen) -> io::Result<bool> {
         if asked.action != Action::Quit {
             self.leaving = false;
@@ -184,7 +184,7 @@ impl App {
                         if live.scan(&id) {
                             "comparing with the image…; differences appear below"
                         } else {
-                            "too many comparisons wait"
+                            "too many comparisons are queued"
                         }
                         .to_owned(),
                     );
@@ -200,9 +200,9 @@ impl App {
             (action, _) if time_travel::moves(action) => self.travel(asked),
             (Action::Open, _) if asked.argument.is_some() => self.open(asked),
             (Action::Record, Source::Live(live)) => {
-                let said = record(live);
-                self.failed = self.failed.take().or(said.as_ref().err().cloned());
-                self.ui.message = Some(said.unwrap_or_else(|error| error));
+                let message = record(live);
+                self.failed = self.failed.take().or(message.as_ref().err().cloned());
+                self.ui.message = Some(message.unwrap_or_else(|error| error));
             }
             _ => {
                 let ui = &mut self.ui;
@@ -223,7 +223,7 @@ impl App {
             area,
         };
         let take = |core: &Core| export::act(asked, core, ui, &screen, &mut io::stdout());
-        let said = self.viewpoint.with(take);
-        self.ui.message = said;
+        let message = self.viewpoint.with(take);
+        self.ui.message = message;
     }
 }

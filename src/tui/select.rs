@@ -1,4 +1,4 @@
-//! The selection of a table, or the place on a page: moving, marking, folding.
+//! The selection of a table, or the position on a page: moving, marking, folding.
 
 use crate::core::Core;
 
@@ -11,7 +11,7 @@ use super::ui::Ui;
 const SHIFT: usize = 16;
 
 impl Ui {
-    /// A part of a page in lines.
+    /// A fraction of a page in lines.
     pub(super) fn lines(&self, part: usize) -> isize {
         isize::try_from((self.drawn.page / part).max(1)).unwrap_or(1)
     }
@@ -26,15 +26,15 @@ impl Ui {
         let selected = self.selected();
         let found = selected.and_then(|key| rows.iter().position(|row| row.key == *key));
         match found {
-            // Silenced, it went to the end; the work goes on where it was.
+            // A silenced row moves to the end; the selection stays at its index.
             Some(at) if !(self.at.pane == Pane::Findings && table.lit && rows[at].faded) => at,
-            // The first that matches, unless what was selected does.
+            // The first matching row, unless the selected row matches.
             None if self.filtering().is_some() => 0,
             _ => table.at.min(rows.len().saturating_sub(1)),
         }
     }
 
-    /// What is shown under the marker stays under it, whatever comes above.
+    /// The row under the marker stays selected, whatever rows appear above.
     pub(super) fn anchor(&mut self, rows: &[Row], chosen: usize) {
         let Some(row) = rows.get(chosen) else { return };
         self.drawn.current = Some(row.key.clone());
@@ -59,7 +59,7 @@ impl Ui {
         self.put(&rows, to);
     }
 
-    /// Selects a row; what is chosen by hand is no longer followed.
+    /// Selects a row; a manual choice ends following.
     fn put(&mut self, rows: &[Row], at: usize) {
         let table = self.table_mut();
         table.follow = false;
@@ -69,7 +69,7 @@ impl Ui {
 
     pub(super) fn enter(&mut self, core: &Core) {
         let rows = self.outline(core);
-        // What is followed may have changed since it was shown.
+        // The followed row may have changed since it was shown.
         let shown = self.drawn.current.as_ref();
         let shown = shown.and_then(|key| rows.iter().position(|row| row.key == *key));
         let at = shown.unwrap_or_else(|| self.chosen(&rows));
@@ -80,7 +80,7 @@ impl Ui {
             self.open(row.key.clone());
         } else {
             let help = self.keys.sign(Action::Help);
-            self.message = Some(format!("no row to open: {help} shows the keys"));
+            self.message = Some(format!("no row to open; {help} shows the keys"));
         }
     }
 
@@ -111,7 +111,7 @@ impl Ui {
         }
     }
 
-    /// To the next line of a page that holds what was searched.
+    /// To the next line of a page that contains the searched text.
     pub(super) fn find_line(&mut self, core: &Core, by: isize) {
         let lines = super::detail::plain(core, self.page_of().as_ref(), &self.query());
         let wanted = self.found.to_lowercase();
@@ -131,7 +131,7 @@ impl Ui {
         }
     }
 
-    /// Marks the selected row or takes its mark, and goes on to the next.
+    /// Toggles the mark of the selected row, and moves to the next.
     pub(super) fn mark(&mut self, core: &Core) {
         let Some(key) = self.drawn.current.clone() else {
             return;
@@ -144,7 +144,7 @@ impl Ui {
         self.message = (count > 0).then(|| format!("{count} marked"));
     }
 
-    /// Folds and unfolds a tree; elsewhere shows what a row hides at the right.
+    /// Folds and unfolds a tree; elsewhere scrolls the row's text.
     pub(super) fn sideways(&mut self, core: &Core, by: isize) {
         if !self.listing() {
             return;

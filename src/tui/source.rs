@@ -1,4 +1,4 @@
-//! Where events come from: this host, or a recording.
+//! The source of events: this host, or a recording.
 
 use std::io;
 
@@ -10,10 +10,10 @@ use crate::collect::{Live, give_up_privileges};
 use crate::core::Core;
 use crate::recording::{Player, RecordingError, RecordingSummary};
 
-/// Begins to watch; in words why it could not.
+/// Starts watching; returns the error as text.
 pub type Attach = Box<dyn FnOnce() -> Result<Live, String> + Send>;
 
-/// Where events come from.
+/// The source of events.
 #[derive(Debug)]
 pub(super) enum Source {
     /// This host, once the probes are attached.
@@ -25,20 +25,20 @@ pub(super) enum Source {
 }
 
 impl Source {
-    /// Has `attach` done on another thread, which wakes the loop after it.
+    /// Runs `attach` on another thread, which wakes the loop afterwards.
     pub(super) fn attach(attach: Attach, waker: Waker) -> io::Result<Self> {
         let (done, result) = bounded(1);
         std::thread::Builder::new()
             .name("attach".to_owned())
             .spawn(move || {
-                // Nobody waits any more: the watch ends with what is dropped here.
+                // Nobody waits any more: the watch ends when it is dropped here.
                 let _ = done.send(attach());
                 waker.wake();
             })?;
         Ok(Self::Attaching(Box::default(), result))
     }
 
-    /// Goes over to watching when the probes are attached; true when they just were.
+    /// Switches to watching once the probes are attached; true when that just happened.
     ///
     /// # Errors
     /// Why watching cannot begin.
@@ -51,17 +51,17 @@ impl Source {
             Err(TryRecvError::Empty) => return Ok(false),
             Err(TryRecvError::Disconnected) => return Err("attaching failed".to_owned()),
         };
-        // The thread that attached has done so for itself and those it began.
+        // The attaching thread has dropped privileges for itself and the threads it started.
         give_up_privileges();
         terminal::at_last(Box::new(live.finisher()));
         *self = Self::Live(Box::new(live));
         Ok(true)
     }
 
-    /// Ends the watch, and its recording if one runs: how that went.
+    /// Ends the watch, and its recording if one runs; returns the outcome.
     pub(super) fn end(self) -> Option<Result<RecordingSummary, RecordingError>> {
         match self {
-            // What still attaches is let go of when it is done.
+            // A pending attachment is dropped when it is done.
             Self::Attaching(..) | Self::Replay(_) => None,
             Self::Live(live) => live.stop(),
         }

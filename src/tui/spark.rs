@@ -1,5 +1,5 @@
-//! Charts of the last minute, one line high. A bar stands for whole seconds of the clock, so that the
-//! chart moves a few times a minute only: each move costs bytes.
+//! Charts of the last minute, one line high. A bar covers whole seconds of the clock, so that the
+//! chart changes only a few times a minute: each change costs bytes.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -23,7 +23,7 @@ const FULL: u64 = 8;
 /// second.
 pub(super) fn bars(values: impl DoubleEndedIterator<Item = u32>, now: Timestamp) -> Vec<u64> {
     let mut bars = vec![0; BARS];
-    // The latest bar holds as many seconds as have passed of its step.
+    // The latest bar covers the seconds of its step that have passed.
     let begun = usize::try_from(now.seconds().rem_euclid(STEP as i64)).unwrap_or(0) + 1;
     for (at, value) in values.rev().enumerate() {
         let back = (at + STEP - begun) / STEP;
@@ -34,7 +34,7 @@ pub(super) fn bars(values: impl DoubleEndedIterator<Item = u32>, now: Timestamp)
     bars
 }
 
-/// What counts as a full bar of a container's CPU: its limit, or one core.
+/// The value of a full bar for a container's CPU: its limit, or one core.
 pub(super) fn cpu_limit(container: &Container) -> u64 {
     match container.info.limits.cpu_milli {
         0 => 1000,
@@ -42,7 +42,7 @@ pub(super) fn cpu_limit(container: &Container) -> u64 {
     }
 }
 
-/// Draws the bars; a hundredth of `most` is the least that is seen.
+/// Draws the bars; the smallest visible value is a hundredth of `most`.
 pub(super) fn draw(bars: &[u64], most: u64, style: Style, area: Rect, out: &mut Buffer) {
     let most = most.max(1);
     let levels = bars
@@ -59,7 +59,7 @@ pub(super) fn draw(bars: &[u64], most: u64, style: Style, area: Rect, out: &mut 
 }
 
 /// The line above a container's page: CPU, connections and programs of the last minute, as many as
-/// there is room for.
+/// fit.
 pub(super) fn line(
     container: &Container,
     now: Timestamp,

@@ -1,4 +1,4 @@
-//! What the first line and the timeline show: host, engine, moment, and what else goes on.
+//! The content of the first line and the timeline: host, engine, moment, and background activity.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::containers::{EngineKind, EngineState};
 use crate::event::Timestamp;
 use crate::recording::Player;
 
-/// Which time is shown.
+/// The kind of time that is shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Shown {
     /// The present of this host.
@@ -17,34 +17,34 @@ pub enum Shown {
     Live,
     /// It is paused.
     Paused,
-    /// The past goes on.
+    /// The past is playing.
     Replay,
 }
 
-/// What the first line says.
+/// The content of the first line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Status {
     /// Host name.
     pub host: String,
     /// Engine and its state.
     pub engine: String,
-    /// What observes, e.g. `core`, or how much of it.
+    /// The observer, e.g. `core`, or its missing parts.
     pub tier: String,
-    /// Which time is shown: the present, a stopped or a recorded one.
+    /// The kind of time: the present, a stopped or a recorded one.
     pub time: Shown,
-    /// The same in words.
+    /// The time as text.
     pub mode: String,
-    /// What goes on besides: recording, comparing.
+    /// Background activity: recording, comparing.
     pub doing: String,
-    /// What does not go on although it was asked for, in a few words, and why.
+    /// Failed background activity in a few words, and the reason.
     pub trouble: Option<(&'static str, String)>,
-    /// Which containers are not watched, in words; empty when all are.
+    /// Which containers are not watched, as text; empty when all are.
     pub unwatched: String,
     /// The engine or a probe is missing.
     pub degraded: bool,
     /// The moment shown, unless it is the present.
     pub clock: Option<Timestamp>,
-    /// Where the key for the present leads, in a word; `None`: one is there.
+    /// The target of the key for the present, as a word; `None`: the present is shown.
     pub present: Option<&'static str>,
     /// The timeline, where it is shown.
     pub timeline: Option<Timeline>,
@@ -53,9 +53,9 @@ pub struct Status {
 const LIVE: &str = "LIVE";
 const REC_FAILED: &str = "REC FAILED";
 const REC_WAITS: &str = "REC WAITS: DISK FULL";
-const SINK_FAILED: &str = "NOT TOLD";
+const SINK_FAILED: &str = "NOT DELIVERED";
 
-/// Which moment of a host that is still being watched is shown, and in words.
+/// The moment shown of a host that is still being watched, with its text.
 fn moment(player: &Player) -> (Shown, String) {
     if player.following() {
         return (Shown::Live, LIVE.to_owned());
@@ -69,7 +69,7 @@ fn moment(player: &Player) -> (Shown, String) {
     }
 }
 
-/// The engine and its state in words, and whether that is less than it should be.
+/// The engine and its state as text, and whether it is incomplete.
 fn engine(engines: &BTreeMap<EngineKind, EngineState>) -> (String, bool) {
     let containerd = engines.get(&EngineKind::Containerd);
     match (engines.get(&EngineKind::Docker).cloned(), containerd) {
@@ -82,9 +82,9 @@ fn engine(engines: &BTreeMap<EngineKind, EngineState>) -> (String, bool) {
 
 fn docker(state: Option<EngineState>) -> (String, bool) {
     match state {
-        None => ("no engine asked".to_owned(), false),
+        None => ("no engine queried".to_owned(), false),
         Some(EngineState::Connecting) => ("docker …".to_owned(), false),
-        // Without layers a file's content has nothing to be compared with.
+        // Without layers a file's content cannot be compared.
         Some(EngineState::Connected { version, driver }) if !driver.starts_with("overlay") => (
             format!("docker {version} ({driver}: drift by time only)"),
             true,
@@ -95,7 +95,7 @@ fn docker(state: Option<EngineState>) -> (String, bool) {
     }
 }
 
-/// Which containers are not watched: `count` that an engine reported, or those that are older.
+/// Text about containers that are not watched: `count` that an engine reported, or older ones.
 fn unwatched(count: usize, older: bool) -> String {
     match (count, older) {
         (0, false) => String::new(),
@@ -116,7 +116,7 @@ impl Status {
         }
     }
 
-    /// Of this host, at its present or where `past` is.
+    /// Status of this host, at its present or where `past` is.
     pub(super) fn of_host(live: &Live, past: Option<&Player>) -> Self {
         let status = live.status();
         let (engine, engine_down) = engine(&status.engines);
@@ -125,7 +125,7 @@ impl Status {
         let recording = status.recording.and_then(|recording| {
             let waits = recording.waits.map(|why| (REC_WAITS, why));
             trouble = recording.error.map(|error| (REC_FAILED, error)).or(waits);
-            // The file was named when it began.
+            // The file was named when the recording began.
             let running = trouble.is_none();
             running.then(|| format!("● REC {}", bytes(recording.bytes)))
         });
@@ -167,7 +167,7 @@ impl Status {
         }
     }
 
-    /// Of a recording that is still being written, where `shown` is.
+    /// Status of a recording that is still being written, where `shown` is.
     pub(super) fn of_recorder(recording: &Player, shown: &Player) -> Self {
         let (time, mode) = moment(shown);
         Self {
@@ -182,7 +182,7 @@ impl Status {
         }
     }
 
-    /// Of a recording that has ended.
+    /// Status of a recording that has ended.
     pub(super) fn of_recording(player: &Player) -> Self {
         let (from, to) = player.span();
         let at = player.position();

@@ -1,6 +1,6 @@
 //! Which columns of a table fit, and how wide they are.
 
-/// What the number behind a cell counts: how a filter reads it, and whether it is steadied.
+/// The unit of the number behind a cell: how a filter parses it, and whether it is damped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unit {
     /// No number: the text itself.
@@ -26,32 +26,33 @@ pub(super) struct Column {
     pub(super) title: &'static str,
     /// Least width.
     pub(super) width: u16,
-    /// Takes what is left over.
+    /// Takes the remaining width.
     pub(super) grow: bool,
-    /// Dropped when there is no room: the highest first, 0 never.
+    /// Drop order when the width does not suffice: the highest first, 0 never.
     pub(super) drop: u8,
-    /// Numbers stand to the right.
+    /// Numbers are right-aligned.
     pub(super) right: bool,
-    /// What its numbers count.
+    /// Unit of its numbers.
     pub(super) unit: Unit,
-    /// What a row is called: it shows the selection, and gets the width it needs before columns
+    /// The column with the row's name: it shows the selection, and gets its width before columns
     /// that can be dropped.
     pub(super) main: bool,
-    /// The name of a container: as wide as the widest needs, within bounds, and cut in the middle.
+    /// The name of a container: as wide as the widest needs, within bounds, and shortened in the
+    /// middle.
     pub(super) named: bool,
-    /// Of what a row is called: the width up to which columns are dropped for it.
+    /// For the column with the row's name: the width up to which columns are dropped for it.
     wish: u16,
-    /// Shown only when asked for.
+    /// Hidden unless the user shows it.
     pub(super) spare: bool,
     /// Its text is drawn as a chart.
     pub(super) chart: bool,
 }
 
-/// A name is not made narrower than this while there is room for it.
+/// Minimum width of a name, if possible.
 const NAME: u16 = 16;
-/// Nor is it narrower than this where all names are short.
+/// Minimum width even if all names are short.
 const SHORT: u16 = 9;
-/// Below this width (a screen of 60 less the marks) only what is most needed is shown.
+/// Below this width (a screen of 60 less the markers) only the most important columns are shown.
 const NARROW: u16 = 58;
 
 impl Column {
@@ -92,7 +93,7 @@ impl Column {
         !matches!(self.unit, Unit::Text | Unit::Severity)
     }
 
-    /// Its numbers move all the time.
+    /// Its numbers change all the time.
     pub(super) fn moves(&self) -> bool {
         matches!(self.unit, Unit::Bytes | Unit::PerMille)
     }
@@ -144,20 +145,20 @@ impl Column {
     }
 }
 
-/// The greatest width of a name on a screen of this width: others need some, too.
+/// Maximum width of a name on a screen of this width.
 fn bound(width: u16) -> u16 {
     (width.saturating_mul(3) / 10).max(NAME)
 }
 
-/// Places and widths of the columns that fit into `width`, one blank between them. `longest` gives
-/// the width of the longest text in a column.
+/// Positions and widths of the columns that fit into `width`, one blank between them. `longest`
+/// gives the width of the longest text in a column.
 pub(super) fn layout(
     columns: &[Column],
     width: u16,
     longest: impl Fn(usize) -> u16,
 ) -> Vec<(usize, u16)> {
     let name = |i: usize, most: u16| longest(i).clamp(SHORT, most);
-    // What a column should have before those of `drop` and above are shown.
+    // The width that a column should have before those of `drop` and above are shown.
     let least = |i: usize, drop: u8| {
         let column = &columns[i];
         if column.named {
@@ -184,7 +185,7 @@ pub(super) fn layout(
     {
         kept.remove(worst);
     }
-    // What even so does not fit is taken from what the row is called.
+    // If it still does not fit, the column with the name is narrowed.
     let over = needed(&kept, 0).saturating_sub(width);
     let mut spare = width.saturating_sub(needed(&kept, 0));
     let mut widths: Vec<u16> = kept.iter().map(|i| least(*i, 0)).collect();
@@ -198,7 +199,7 @@ pub(super) fn layout(
             spare -= more;
         }
     }
-    // A name that has what it needs leaves the rest to what is of any length.
+    // The width that a name does not need goes to columns of any length.
     let grows = |i: &usize| columns[*i].grow && !columns[*i].named;
     let other = kept.iter().any(grows);
     let growing = |i: &usize| if other { grows(i) } else { columns[*i].grow };

@@ -1,4 +1,4 @@
-//! Takes the terminal and, whatever happens, gives it back: the one place that does.
+//! Takes over the terminal, and restores it in every case: the only place that does.
 
 use std::io::{self, Stdout, Write as _, stdin, stdout};
 use std::os::fd::AsFd as _;
@@ -18,39 +18,39 @@ use super::abilities::Abilities;
 use super::backend::{CompactBackend, mend_wide};
 use super::theme::Glyphs;
 
-/// How the terminal was before it was taken; some while it is ours.
+/// The terminal's settings before it was taken over; some while hullwatch uses it.
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
-/// A thread panicked while the terminal was ours.
+/// A thread panicked while hullwatch used the terminal.
 static PANICKED: AtomicBool = AtomicBool::new(false);
 /// The error was reported.
-static TOLD: AtomicBool = AtomicBool::new(false);
-/// What must not be lost when the loop cannot be left in order.
+static ERROR_REPORTED: AtomicBool = AtomicBool::new(false);
+/// Work that must be done before the program ends, even if the loop is stuck.
 static LAST: Mutex<Option<Box<dyn FnOnce() + Send>>> = Mutex::new(None);
 
-/// How long the loop may take to leave when the terminal went, or a signal asked.
+/// Time limit for the loop to end after a hang-up or a signal.
 const PATIENCE: Duration = Duration::from_millis(350);
 
-/// How long it may take to say what went wrong; naming the functions takes a while.
+/// Time limit for the error report; resolving function names takes a while.
 const TELLING: Duration = Duration::from_secs(5);
 
-/// Another screen, no cursor, and pasted text marked as such.
+/// Alternate screen, no cursor, bracketed paste.
 const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l\x1b[?2004h";
-/// Plain text, no synchronized update, no marked pastes, no mouse, the cursor, and the screen as
-/// it was.
+/// Plain text, no synchronized update, no bracketed paste, no mouse, the cursor, and the normal
+/// screen.
 const LEAVE: &[u8] = b"\x1b[m\x1b[?2026l\x1b[?2004l\x1b[?1006l\x1b[?1000l\x1b[?25h\x1b[?1049l";
 
-/// Clicks and the wheel, never motion: a slow link would carry it all.
+/// Clicks and the wheel, never motion: a slow link would transfer all of it.
 const MOUSE: &[u8] = b"\x1b[?1000h\x1b[?1006h";
 const NO_MOUSE: &[u8] = b"\x1b[?1006l\x1b[?1000l";
 
-/// The terminal while it is ours.
+/// The terminal while hullwatch uses it.
 #[derive(Debug)]
 pub(super) struct Screen {
     terminal: Terminal<CompactBackend<Stdout>>,
     mouse: bool,
 }
 
-/// Takes the terminal. [`restore`] gives it back, which a panic calls too.
+/// Takes over the terminal. [`restore`] gives it back; a panic calls it too.
 pub(super) fn open() -> io::Result<Screen> {
     enter()?;
     static HOOK: std::sync::Once = std::sync::Once::new();
@@ -60,7 +60,7 @@ pub(super) fn open() -> io::Result<Screen> {
             PANICKED.store(true, Ordering::SeqCst);
             restore();
             before(info);
-            TOLD.store(true, Ordering::SeqCst);
+            ERROR_REPORTED.store(true, Ordering::SeqCst);
         }));
     });
     let backend = CompactBackend::new(stdout(), size(), Abilities::from_environment());
@@ -70,7 +70,7 @@ pub(super) fn open() -> io::Result<Screen> {
     })
 }
 
-/// The terminal's size; 80x24 where it does not say.
+/// The terminal's size; 80x24 if it does not report one.
 fn size() -> Size {
     match tcgetwinsize(stdout()) {
         Ok(size) if size.ws_col > 0 && size.ws_row > 0 => Size::new(size.ws_col, size.ws_row),
@@ -90,40 +90,40 @@ fn enter() -> io::Result<()> {
     out.flush()
 }
 
-/// Gives the terminal back. May be called any number of times, from any thread.
+/// Restores the terminal. May be called any number of times, from any thread.
 pub(super) fn restore() {
     let Some(before) = BEFORE.lock().take() else {
         return;
     };
-    // The modes first: writing may wait for a terminal that is not read. The caller that hung up
-    // needs no error.
+    // The modes first: writing may block on a terminal that is not read. After a hang-up errors do
+    // not matter.
     let _ = tcsetattr(stdin(), OptionalActions::Now, &before);
     let mut out = stdout();
     let _ = out.write_all(LEAVE).and_then(|()| out.flush());
 }
 
-/// True when a thread panicked while the terminal was ours: it was given back then.
+/// Whether a thread panicked while hullwatch used the terminal: it was restored then.
 pub(super) fn panicked() -> bool {
     PANICKED.load(Ordering::SeqCst)
 }
 
-/// Waits until the thread that panicked gave the terminal back and reported why: the program's end
-/// would take it away in the middle of that.
+/// Waits until the panicked thread has restored the terminal and reported the cause: otherwise the
+/// end of the program would interrupt that.
 pub(super) fn let_it_tell() {
     let until = Instant::now() + TELLING;
-    while !TOLD.load(Ordering::SeqCst) && Instant::now() < until {
+    while !ERROR_REPORTED.load(Ordering::SeqCst) && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(10));
     }
 }
 
-/// Notes what must be done before the program ends, even when the loop that holds the terminal
-/// is stuck, waiting for a terminal that takes nothing.
+/// Registers work that must be done before the program ends, even when the loop that holds the
+/// terminal is blocked in a write to it.
 pub(super) fn at_last(keep: Box<dyn FnOnce() + Send>) {
     *LAST.lock() = Some(keep);
 }
 
-/// Ends the program when it was asked to end, or the terminal went, and the loop does not leave:
-/// it may wait for ever to write to a terminal that takes nothing.
+/// Ends the program after a signal or a hang-up when the loop does not end by itself: it may be
+/// blocked in a write to a terminal that is not read.
 pub(super) fn watch_over() -> io::Result<()> {
     let (asked, ask) = UnixStream::pair()?;
     for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT] {
@@ -152,16 +152,16 @@ pub(super) fn watch_over() -> io::Result<()> {
     Ok(())
 }
 
-/// Stops as the shell's job control asks, and takes the terminal again when continued.
+/// Stops for the shell's job control, and takes over the terminal again when continued.
 pub(super) fn suspend(screen: &mut Screen) -> io::Result<()> {
     restore();
     kill_process(getpid(), Signal::STOP)?;
     retake(screen)
 }
 
-/// Somebody else had the terminal meanwhile: takes it again and draws everything.
+/// Another program used the terminal meanwhile: takes it over again and redraws.
 pub(super) fn retake(screen: &mut Screen) -> io::Result<()> {
-    // After a stop from outside it was never given back.
+    // After a stop from outside it was not restored.
     if let Some(before) = BEFORE.lock().take() {
         tcsetattr(stdin(), OptionalActions::Now, &before)?;
     }
@@ -173,14 +173,14 @@ pub(super) fn retake(screen: &mut Screen) -> io::Result<()> {
 }
 
 impl Screen {
-    /// Takes over the terminal's size; the next frame draws everything again.
+    /// Takes over the terminal's size; the next frame is drawn whole.
     pub(super) fn resized(&mut self) -> io::Result<()> {
         self.terminal.backend_mut().resize(size());
         self.terminal.autoresize()?;
         self.terminal.clear()
     }
 
-    /// Takes the mouse, or leaves it to the terminal.
+    /// Uses the mouse, or leaves it to the terminal.
     pub(super) fn mouse(&mut self, ours: bool) -> io::Result<()> {
         if self.mouse == ours {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Screens of the demo at every size, and what keys do.
+//! Tests of the demo's screens at every size, and of keys.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use proptest::prelude::*;
@@ -125,7 +125,7 @@ fn while_a_key_is_held_the_rows_stay() {
     assert!(!shows(&core, &mut ui, &second), "the list ran away");
     ui.hurry = false;
     assert!(shows(&core, &mut ui, &second), "let go, it is the present");
-    // Anything else that is asked for is answered with the present, too.
+    // Any other query is answered with the present, too.
     let third = more(&mut core);
     ui.hurry = true;
     press(&mut ui, &core, 'v');
@@ -431,7 +431,7 @@ fn the_worst_row_is_selected_until_the_user_chooses() {
     }
     first.dedup();
     assert!(first.len() > 1, "the worst one changed: {first:?}");
-    // From then on it stays where it was put, whatever comes above.
+    // From then on the selection stays, whatever rows appear above.
     press(&mut ui, player.core(), "j");
     let put = ui.table().selected.clone();
     screen(player.core(), &mut ui, 80, 24);

@@ -1,4 +1,4 @@
-//! Text of any width into a cell of a given one.
+//! Fits text of any width into a cell.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ pub(super) fn pad(text: &str, width: usize, right: bool) -> String {
     if right { room + &text } else { text + &room }
 }
 
-/// Bytes for people: `1.5M`.
+/// A byte count as text: `1.5M`.
 #[must_use]
 pub(super) fn bytes(count: u64) -> String {
     let units = ["", "K", "M", "G", "T"];
@@ -53,8 +53,7 @@ pub(super) fn bytes(count: u64) -> String {
     }
 }
 
-/// `text` in at most `width` columns, cut in the middle: where names differ is often at
-/// their end.
+/// `text` in at most `width` columns, shortened in the middle: names often differ at their end.
 #[must_use]
 pub(super) fn fit_middle(text: &str, width: usize) -> String {
     if text.width() <= width || width < 6 {
@@ -87,7 +86,7 @@ pub(super) fn things(count: u64, one: &str) -> String {
     format!("{count} {one}{more}")
 }
 
-/// How often something was: before its words, nothing where it was once.
+/// A count before a text; nothing for 1.
 #[must_use]
 pub(super) fn times(count: u64) -> String {
     if count == 1 {
@@ -97,7 +96,7 @@ pub(super) fn times(count: u64) -> String {
     }
 }
 
-/// A count for people in three digits: `9.1k`.
+/// A count as text in three digits: `9.1k`.
 #[must_use]
 pub(super) fn count(count: u64) -> String {
     match count {
@@ -108,7 +107,7 @@ pub(super) fn count(count: u64) -> String {
     }
 }
 
-/// A time span in one unit, in steps that do not tick all the time: 10 s, a minute, an hour, a day.
+/// A time span in one unit, in steps so that it changes rarely: 10 s, a minute, an hour, a day.
 #[must_use]
 pub(super) fn coarse(span: std::time::Duration) -> String {
     match span.as_secs() {

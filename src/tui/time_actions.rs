@@ -1,4 +1,4 @@
-//! The actions that change which moment is shown: playing, moving, the present, another recording.
+//! The actions that change the moment shown: playing, moving, the present, another recording.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,20 +13,20 @@ use super::ui::ActionRequest;
 use super::viewpoint::Opened;
 
 impl App {
-    /// What is looked at now.
+    /// The current view.
     pub(super) fn bookmark(&self) -> Bookmark {
         Bookmark::of(&self.ui, self.viewpoint.kept_moment())
     }
 
-    /// Lets time pass where it is played.
+    /// Advances the time while it plays.
     pub(super) fn play(&mut self, elapsed: Duration) {
         let zone = &self.ui.display.zone;
-        if let Some(said) = self.viewpoint.play(elapsed, zone) {
-            self.ui.message = Some(said);
+        if let Some(message) = self.viewpoint.play(elapsed, zone) {
+            self.ui.message = Some(message);
         }
     }
 
-    /// Goes to another moment, as an action or its argument says.
+    /// Goes to another moment, by an action or its argument.
     pub(super) fn travel(&mut self, asked: &ActionRequest) {
         let subject = match self.ui.subject() {
             Some(RowKey::Finding(id)) => Some(*id),
@@ -52,28 +52,28 @@ impl App {
         }
         let argument = asked.argument.as_deref();
         let zone = &self.ui.display.zone;
-        let said = self.viewpoint.travel(asked.action, argument, subject, zone);
-        self.ui.message = said;
+        let message = self.viewpoint.travel(asked.action, argument, subject, zone);
+        self.ui.message = message;
     }
 
     /// To the present; to the end of a recording.
     pub(super) fn present(&mut self) {
         let before = self.viewpoint.kind();
-        let said = self.viewpoint.present(&self.ui.display.zone);
-        // A recording that was opened is of another host.
+        let message = self.viewpoint.present(&self.ui.display.zone);
+        // An opened recording is of another host.
         if self.viewpoint.kind() != before {
             self.ui.source = self.viewpoint.kind();
             self.ui.show(Pane::Containers);
         }
-        if said.is_some() {
-            self.ui.message = said;
+        if message.is_some() {
+            self.ui.message = message;
         }
     }
 
-    /// Shows a recording; while this host is watched that goes on behind it.
+    /// Shows a recording; watching this host continues in the background.
     pub(super) fn open(&mut self, asked: &ActionRequest) {
         let path = PathBuf::from(asked.argument.as_deref().unwrap_or_default());
-        let said = match self.viewpoint.open(&path) {
+        let message = match self.viewpoint.open(&path) {
             Ok(Opened::Replaced) => format!("{} from its beginning", path.display()),
             Ok(Opened::Beside) => {
                 let key = self.ui.keys.sign(Action::Present);
@@ -85,9 +85,9 @@ impl App {
             }
         };
         self.ui.source = self.viewpoint.kind();
-        // What was looked at is of another host.
+        // The previous view was of another host.
         self.ui.show(Pane::Containers);
         self.ui.since = None;
-        self.ui.message = Some(said);
+        self.ui.message = Some(message);
     }
 }

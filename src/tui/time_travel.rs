@@ -1,4 +1,4 @@
-//! Moving through time: the same in a recording and in the past of this host.
+//! Moving through time, in a recording and in the past of this host alike.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::detect::FindingId;
 use crate::event::Timestamp;
 use crate::recording::{Player, RecordingError};
 
-/// Where to go.
+/// A target in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Goal {
     /// To where a finding is raised.
@@ -22,9 +22,8 @@ pub(super) enum Goal {
     End,
 }
 
-/// Reads where to go: `F-0132`, `-5m`, `+30s`, `14:03`, `14:03:27`, a whole date and time, `start`
-/// or `end`.
-/// Times of day are the latest such before `end`; spans count from `here`.
+/// Parses a target: `F-0132`, `-5m`, `+30s`, `14:03`, `14:03:27`, a whole date and time, `start` or
+/// `end`. Times of day are the latest such before `end`; spans count from `here`.
 pub(super) fn goal(
     text: &str,
     here: Timestamp,
@@ -38,13 +37,14 @@ pub(super) fn goal(
         _ => {}
     }
     let duration = |text: &str| {
-        humantime::parse_duration(text).map_err(|_| format!("{text:?} is no time: write -5m, +30s"))
+        humantime::parse_duration(text)
+            .map_err(|_| format!("{text:?} is not a time: write -5m, +30s"))
     };
     if let Some(number) = text.strip_prefix(['F', 'f']) {
         let number = number.trim_start_matches('-').parse();
         return number
             .map(|number| Goal::Finding(FindingId(number)))
-            .map_err(|_| format!("{text:?} is no finding: write F-0132"));
+            .map_err(|_| format!("{text:?} is not a finding: write F-0132"));
     }
     if let Some(back) = text.strip_prefix('-') {
         return Ok(Goal::Time(here.minus(duration(back)?)));
@@ -60,10 +60,10 @@ pub(super) fn goal(
         .map_err(|_| format!("{text:?}: write 14:03, -5m, F-0132, start or end"))?;
     let at = zone.latest(time, end);
     at.map(Goal::Time)
-        .ok_or_else(|| format!("{text:?} is no time of that day"))
+        .ok_or_else(|| format!("{text:?} is not a time of that day"))
 }
 
-/// True when the action moves through time.
+/// Whether the action moves through time.
 pub(super) fn moves(action: Action) -> bool {
     matches!(
         action,
@@ -76,38 +76,38 @@ pub(super) fn moves(action: Action) -> bool {
     )
 }
 
-/// What came of going somewhere.
+/// The result of moving.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Went {
-    /// Another moment is shown, or time runs in another way.
+    /// Another moment is shown, or the playing state changed.
     pub(super) moved: bool,
-    /// What to say about it.
-    pub(super) said: Option<String>,
+    /// The message.
+    pub(super) message: Option<String>,
 }
 
 impl Went {
-    /// Nothing to say.
+    /// No message.
     pub(super) fn there() -> Self {
         Self::saying(None)
     }
 
-    fn saying(said: impl Into<Option<String>>) -> Self {
+    fn saying(message: impl Into<Option<String>>) -> Self {
         Self {
             moved: true,
-            said: said.into(),
+            message: message.into(),
         }
     }
 
-    /// One stays where one is, and why.
+    /// The moment does not change; the message says why.
     pub(super) fn nowhere(why: String) -> Self {
         Self {
             moved: false,
-            said: Some(why),
+            message: Some(why),
         }
     }
 }
 
-/// Does it.
+/// Carries out an action.
 pub(super) fn travel(
     player: &mut Player,
     action: Action,
@@ -156,7 +156,7 @@ pub(super) fn travel(
                 player.previous_finding()?
             };
             if !moved {
-                let why = "no further finding that way".to_owned();
+                let why = "no further finding in that direction".to_owned();
                 return Ok(Went::nowhere(why));
             }
             true
@@ -176,17 +176,17 @@ pub(super) fn travel(
     }))
 }
 
-/// Goes there.
+/// Moves to a target.
 pub(super) fn go(player: &mut Player, goal: Goal, zone: &Zone) -> Result<Went, RecordingError> {
     let (from, to) = player.span();
-    let said = match goal {
+    let message = match goal {
         Goal::Finding(id) => {
             if !player.seek_finding(id)? {
                 return Ok(Went::nowhere(missing(player, id, zone)));
             }
             None
         }
-        // Of a watch what was forgotten is another moment than the one asked for.
+        // In a watch, a forgotten target leads to another moment.
         Goal::Time(time) if time.seconds() < from.seconds() && player.forgets() => {
             return Ok(Went::nowhere(remembered(player, zone)));
         }
@@ -208,30 +208,30 @@ pub(super) fn go(player: &mut Player, goal: Goal, zone: &Zone) -> Result<Went, R
         }
     };
     player.set_playing(false);
-    Ok(Went::saying(said))
+    Ok(Went::saying(message))
 }
 
-/// At the end of a recording, where nothing more comes.
+/// At the end of a recording.
 fn ended(player: &Player) -> bool {
     player.at_end() && player.indexed() && !player.forgets()
 }
 
-/// That a finding cannot be gone to.
+/// The message for a finding that cannot be reached.
 fn missing(player: &Player, id: FindingId, zone: &Zone) -> String {
     if player.forgets() {
-        format!("{id} is not in reach: {}", remembered(player, zone))
+        format!("{id} is out of reach: {}", remembered(player, zone))
     } else if player.indexed() {
         format!("{id} is not in this recording")
     } else {
-        format!("{id} is not in the part of the recording that was read so far")
+        format!("{id} is not in the part of the recording read so far")
     }
 }
 
-/// How far memory reaches.
+/// The extent of the memory, as text.
 fn remembered(player: &Player, zone: &Zone) -> String {
     let (from, to) = player.span();
     let (back, from) = (span(to.since(from)), zone.clock(from));
-    format!("only the last {back} are remembered, since {from}")
+    format!("the history covers only the last {back}, since {from}")
 }
 
 fn beginning(player: &Player, zone: &Zone) -> String {
@@ -294,9 +294,9 @@ mod tests {
         let utc = Zone::default();
         let (from, to) = player.span();
         let went = go(&mut player, Goal::End, &utc).unwrap();
-        assert_eq!(went.said.unwrap(), format!("the end: {}", clock(to)));
+        assert_eq!(went.message.unwrap(), format!("the end: {}", clock(to)));
         let went = travel(&mut player, Action::Step(1), &utc).unwrap();
-        assert!(!went.moved && went.said.unwrap().starts_with("the end"));
+        assert!(!went.moved && went.message.unwrap().starts_with("the end"));
         // Where it ended, playing is from the beginning.
         travel(&mut player, Action::Pause, &utc).unwrap();
         assert!(player.playing() && player.position() == from);
@@ -305,11 +305,11 @@ mod tests {
         let went = go(&mut player, early, &utc).unwrap();
         let beginning = format!("the beginning: {}", clock(from));
         assert!(went.moved && player.position() == from);
-        assert_eq!(went.said.as_deref(), Some(&*beginning));
+        assert_eq!(went.message.as_deref(), Some(&*beginning));
         let went = travel(&mut player, Action::Seek(-10), &utc).unwrap();
         assert_eq!(went, Went::nowhere(beginning));
         let went = go(&mut player, Goal::Finding(FindingId(9999)), &utc).unwrap();
-        assert_eq!(went.said.unwrap(), "F-9999 is not in this recording");
+        assert_eq!(went.message.unwrap(), "F-9999 is not in this recording");
     }
 
     #[test]
@@ -333,18 +333,18 @@ mod tests {
         let early = Goal::Time(from.minus(Duration::from_secs(2)));
         let went = go(&mut player, early, &utc).unwrap();
         assert!(!went.moved && player.position() == here);
-        let said = went.said.unwrap();
+        let message = went.message.unwrap();
         assert!(
-            said.starts_with("only the last ") && said.ends_with(&clock(from)),
-            "{said}"
+            message.starts_with("only the last ") && message.ends_with(&clock(from)),
+            "{message}"
         );
         let went = go(&mut player, Goal::Finding(FindingId(1)), &utc).unwrap();
         assert!(
             !went.moved
                 && went
-                    .said
+                    .message
                     .unwrap()
-                    .contains("F-0001 is not in reach: only the last")
+                    .contains("F-0001 is out of reach: only the last")
         );
         travel(&mut player, Action::Earliest, &utc).unwrap();
         assert_eq!(player.position(), from);

@@ -12,15 +12,15 @@ use crate::detect::Finding;
 use crate::incident::Incident;
 
 impl Ui {
-    /// Does an action on findings, or opens its dialog.
+    /// Carries out an action on findings, or opens its dialog.
     pub(super) fn triage(&mut self, action: Action, core: &Core) {
         if action == Action::Silences {
             self.dialog.silence = Some(SilenceDialog::list());
             return;
         }
         if self.source == SourceKind::Recording {
-            let said = "silences need a live host: a recording keeps its own policy";
-            self.message = Some(said.to_owned());
+            let message = "silences need a live host";
+            self.message = Some(message.to_owned());
             return;
         }
         if action == Action::UndoSilence {
@@ -43,7 +43,7 @@ impl Ui {
             return;
         };
         if action == Action::Acknowledge && is_deviation(finding) {
-            // What is normal belongs into the baseline, where it is reviewed.
+            // Normal behavior belongs into the baseline, where it is reviewed.
             if let Some(edit) = proposed(core, finding) {
                 self.baseline_edit = Some(edit);
                 return;
@@ -57,17 +57,17 @@ impl Ui {
         }
     }
 
-    /// Declares the baseline of the container looked at complete, or takes that back.
+    /// Marks the baseline of the current container as complete, or undoes that.
     pub(super) fn freeze(&mut self, core: &Core) {
         if self.source == SourceKind::Recording {
-            self.message = Some("a recording keeps its own baselines".to_owned());
+            self.message = Some("a recording's baselines cannot be changed".to_owned());
             return;
         }
         let id = self.container_of(core);
         let container = id.and_then(|id| core.state.containers.get(&id));
         self.baseline_edit = container.and_then(|container| frozen(core, container));
         if self.baseline_edit.is_none() {
-            self.message = Some("no baseline of it is in force".to_owned());
+            self.message = Some("no baseline of it is loaded".to_owned());
         }
     }
 
@@ -87,12 +87,12 @@ impl Ui {
         core.detector.finding(*id)
     }
 
-    /// A key while a silence dialog is open: the dialog takes all of them.
+    /// A key while a silence dialog is open: the dialog takes all keys.
     pub(super) fn press_silence(&mut self, dialog: SilenceDialog, key: &KeyEvent, core: &Core) {
         let (dialog, change) = dialog.press(key, core);
         self.dialog.silence = dialog;
         if change.is_some() && self.source == SourceKind::Recording {
-            self.message = Some("a recording keeps its own policy".to_owned());
+            self.message = Some("a recording's policy cannot be changed".to_owned());
         } else {
             self.policy_edit = change.or(self.policy_edit.take());
         }

@@ -1,4 +1,4 @@
-//! Lines that are typed or pasted: the filter, the search, the command.
+//! Tests of typed or pasted lines: the filter, the search, the command.
 
 use super::tests::{demo, press, screen};
 use super::{Pane, Ui};
@@ -37,7 +37,7 @@ fn a_refused_line_takes_no_further_keys_and_comes_back_to_be_corrected() {
     press(&mut ui, &core, ": Up");
     let prompt = ui.dialog.prompt.as_ref().unwrap();
     assert_eq!(prompt.text(), "sort nosuch");
-    // A filter that cannot be read leaves the one before in force.
+    // An invalid filter leaves the previous one in force.
     press(
         &mut ui,
         &core,

@@ -1,5 +1,5 @@
-//! Which host is shown, and at which time: the present of this host, its recent past, or a
-//! recording. This type owns the three; everything else asks it.
+//! The host and the time that are shown: the present of this host, its recent past, or a recording.
+//! This type owns the three; all other code asks it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -18,22 +18,22 @@ use crate::event::{Timestamp, escape};
 use crate::machine::MachineFacts;
 use crate::recording::{Player, RecordingError, RecordingSummary};
 
-/// What is shown, and at which time.
+/// The source and the time that are shown.
 #[derive(Debug)]
 pub(super) struct Viewpoint {
     source: Source,
     kind: SourceKind,
-    /// What is shown instead of the source's present.
+    /// A view other than the source's present.
     detour: Option<Detour>,
-    /// Where to go as soon as the recording was read so far.
+    /// A target to go to once the recording was read so far.
     bound: Option<Timestamp>,
-    /// The end of a recording is shown as soon as the recording was read.
+    /// Go to the end of a recording once it was read.
     to_end: bool,
-    /// How long the recorder has reported nothing.
+    /// Time since the recorder's last report.
     stall: RecorderStall,
 }
 
-/// What is shown instead of the source's present; the source goes on behind it.
+/// A view other than the source's present; the source continues in the background.
 #[derive(Debug)]
 enum Detour {
     /// The recent past of the watched host.
@@ -56,19 +56,19 @@ impl Detour {
     }
 }
 
-/// What came of opening a recording.
+/// The result of opening a recording.
 pub(super) enum Opened {
     /// It replaced the recording that was shown.
     Replaced,
-    /// It is shown beside the source, which goes on.
+    /// It is shown beside the source, which continues.
     Beside,
 }
 
-/// Goes to the end of a recording; the message.
+/// Goes to the end of a recording; returns the message.
 fn to_the_end(player: &mut Player, zone: &Zone) -> String {
     let went = time_travel::go(player, Goal::End, zone);
     let went = went.unwrap_or_else(|error| Went::nowhere(error.to_string()));
-    went.said.unwrap_or_default()
+    went.message.unwrap_or_default()
 }
 
 impl Viewpoint {
@@ -83,12 +83,12 @@ impl Viewpoint {
         }
     }
 
-    /// Goes to that moment as soon as the recording was read so far.
+    /// Goes to that moment once the recording was read so far.
     pub(super) fn go_when_read(&mut self, at: Option<Timestamp>) {
         self.bound = at;
     }
 
-    /// What is shown.
+    /// The core that is shown.
     pub(super) fn kind(&self) -> SourceKind {
         match self.detour {
             Some(Detour::Opened(_)) => SourceKind::Recording,
@@ -96,12 +96,12 @@ impl Viewpoint {
         }
     }
 
-    /// The source's own present is shown, neither its past nor another recording.
+    /// Whether the source's own present is shown, neither its past nor another recording.
     pub(super) fn is_present(&self) -> bool {
         self.detour.is_none()
     }
 
-    /// The machine as the recording that is shown noted it; `None` for this host.
+    /// The machine as recorded; `None` for this host.
     pub(super) fn recorded_machine(&self) -> Option<Option<MachineFacts>> {
         match (&self.detour, &self.source) {
             (Some(Detour::Opened(player)), _) => Some(player.header().machine.clone()),
@@ -115,7 +115,7 @@ impl Viewpoint {
         &self.source
     }
 
-    /// Goes over to watching when the probes are attached; true when they just were.
+    /// Switches to watching once the probes are attached; true when that just happened.
     ///
     /// # Errors
     /// Why watching cannot begin.
@@ -123,7 +123,7 @@ impl Viewpoint {
         self.source.attached()
     }
 
-    /// Ends the watch, and its recording if one runs: the outcome of the recording.
+    /// Ends the watch, and its recording if one runs; returns the outcome of the recording.
     pub(super) fn end(self) -> Option<Result<RecordingSummary, RecordingError>> {
         self.source.end()
     }
@@ -136,7 +136,7 @@ impl Viewpoint {
         }
     }
 
-    /// The player of what is shown; the present of this host has none.
+    /// The player that is shown; the present of this host has none.
     fn player(&self) -> Option<&Player> {
         match (&self.detour, &self.source) {
             (Some(detour), _) => Some(detour.player()),
@@ -145,7 +145,7 @@ impl Viewpoint {
         }
     }
 
-    /// The player that moves through time; of this host that of its recent past.
+    /// The player that moves through time; for this host that of its recent past.
     fn player_to_move(&mut self) -> Option<&mut Player> {
         self.bound = None;
         self.to_end = false;
@@ -159,18 +159,18 @@ impl Viewpoint {
         }
     }
 
-    /// It waits for the end of a recording to be read: how far that is is shown.
+    /// Whether it waits for the end of a recording to be read: the first line shows the progress.
     pub(super) fn waits(&self) -> bool {
         self.to_end
     }
 
-    /// Another moment than the present may be shown at the next frame without any event.
+    /// Whether the next frame may show another moment without any event.
     pub(super) fn plays(&self) -> bool {
         self.detour.is_some()
             || matches!(&self.source, Source::Replay(player) if !player.following())
     }
 
-    /// The moment to come back to in another run of the program, unless it is the present.
+    /// The moment to save for another run of the program, unless it is the present.
     pub(super) fn kept_moment(&self) -> Option<Timestamp> {
         self.bound.or(match &self.source {
             Source::Replay(player) if !player.following() => Some(player.position()),
@@ -178,7 +178,7 @@ impl Viewpoint {
         })
     }
 
-    /// The recorder's silence differs from what the last frame showed.
+    /// Whether the recorder's silence differs from the last frame.
     pub(super) fn stall_is_news(&self) -> bool {
         self.stall.is_news()
     }
@@ -188,9 +188,9 @@ impl Viewpoint {
         self.stall.shown();
     }
 
-    /// Lets time pass where it is played; what there is to say of it.
+    /// Advances the time while it plays; returns the message.
     pub(super) fn play(&mut self, elapsed: Duration, zone: &Zone) -> Option<String> {
-        let mut said = None;
+        let mut message = None;
         if let Source::Replay(player) = &mut self.source {
             let followed = player.following();
             let heard = player.advance(elapsed) > 0;
@@ -199,13 +199,13 @@ impl Viewpoint {
                 && player.span().1 >= at
             {
                 self.bound = None;
-                said = player.seek(at).err().map(|error| error.to_string());
+                message = player.seek(at).err().map(|error| error.to_string());
             } else if followed && !player.following() {
                 let whole = player.report().cut.is_none();
-                said = Some(if whole {
+                message = Some(if whole {
                     "the recording has ended".to_owned()
                 } else {
-                    "the recording broke off: who made it is gone".to_owned()
+                    "the recording stopped: its recorder has ended".to_owned()
                 });
             }
         }
@@ -214,7 +214,7 @@ impl Viewpoint {
             && player.indexing().is_none()
         {
             self.to_end = false;
-            said = Some(to_the_end(player, zone));
+            message = Some(to_the_end(player, zone));
         }
         let caught_up = self.detour.as_mut().is_some_and(|detour| {
             let player = detour.player_mut();
@@ -228,10 +228,10 @@ impl Viewpoint {
         if caught_up {
             self.detour = None;
         }
-        said
+        message
     }
 
-    /// Moves through time by an action, an argument that was typed, or to a finding; the message.
+    /// Moves through time by an action, a typed argument, or to a finding; returns the message.
     pub(super) fn travel(
         &mut self,
         action: Action,
@@ -242,7 +242,7 @@ impl Viewpoint {
         let present = self.detour.is_none();
         let live = present && matches!(self.source, Source::Live(_));
         let Some(player) = self.player_to_move() else {
-            return Some("nothing is watched yet".to_owned());
+            return Some("watching has not begun".to_owned());
         };
         let done = match (action, argument) {
             (Action::Moment, Some(text)) => {
@@ -264,10 +264,10 @@ impl Viewpoint {
         if present && !went.moved {
             self.detour = None;
         }
-        went.said
+        went.message
     }
 
-    /// To the present of the source; to the end of a recording. The message.
+    /// To the present of the source; to the end of a recording. Returns the message.
     pub(super) fn present(&mut self, zone: &Zone) -> Option<String> {
         self.detour = None;
         self.bound = None;
@@ -277,18 +277,16 @@ impl Viewpoint {
         if player.follow() {
             return None;
         }
-        // Its end is not known yet: the first line shows how far it was read.
+        // Its end is not known yet: the first line shows the progress of reading.
         self.to_end = player.indexing().is_some();
         if self.to_end {
             player.set_playing(false);
-            return Some(
-                "the recording is being read: its end comes as soon as it is known".into(),
-            );
+            return Some("the recording is being read: its end is shown once it is known".into());
         }
         Some(to_the_end(player, zone))
     }
 
-    /// Shows a recording; while this host is watched that goes on behind it.
+    /// Shows a recording; watching this host continues in the background.
     ///
     /// # Errors
     /// When it cannot be opened.
@@ -308,8 +306,8 @@ impl Viewpoint {
         }
     }
 
-    /// What the first line and the timeline show. `timeline`: whether the timeline is asked for;
-    /// `None`: while the past is shown. `of`: the containers that the timeline is of.
+    /// The content of the first line and the timeline. `timeline`: whether to show the timeline;
+    /// `None`: while the past is shown. `of`: the containers of the timeline.
     pub(super) fn status(
         &self,
         timeline: Option<bool>,
@@ -360,7 +358,7 @@ impl Viewpoint {
         status
     }
 
-    /// Host, engine, moment and what goes on.
+    /// Host, engine, moment and background activity.
     fn source_status(&self) -> Status {
         let detour = self.detour.as_ref().map(Detour::player);
         match &self.source {
@@ -379,13 +377,13 @@ impl Viewpoint {
     /// Why a change is not written there.
     pub(super) fn recorders_policy(&self, ours: Option<&Path>) -> Result<&Path, String> {
         let Source::Replay(player) = &self.source else {
-            return Err("nothing is watched yet".to_owned());
+            return Err("watching has not begun".to_owned());
         };
         if !player.growing() {
-            return Err("the recording has ended: it keeps the policy it had".to_owned());
+            return Err("the recording has ended: its policy cannot be changed".to_owned());
         }
         let theirs = player.header().policy_file.as_deref().map(Path::new);
-        // A path named by a recording is not written to unless the user named it as well.
+        // A path from a recording is not written to unless the user named it as well.
         if theirs.is_some() && theirs == ours {
             return theirs.ok_or_else(String::new);
         }
@@ -395,7 +393,7 @@ impl Viewpoint {
                 let theirs = escape(theirs.as_bytes());
                 format!("the recorder uses policy {theirs}: attach again with --policy {theirs}")
             }
-            None => "the recorder uses no policy file: a silence has no file to go to".to_owned(),
+            None => "the recorder uses no policy file: silences cannot be saved".to_owned(),
         })
     }
 }

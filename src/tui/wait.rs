@@ -1,4 +1,4 @@
-//! Waits for what the loop must answer: input, signals, news from other threads.
+//! Waits for input, signals and news from other threads.
 
 use std::io::{self, Read as _, Write as _, stdin};
 use std::os::unix::net::UnixStream;
@@ -13,19 +13,20 @@ use signal_hook::{flag, low_level::pipe};
 
 use super::input::Input;
 
-/// Nobody types a key this soon after another: it is pasted, or sent by a program.
+/// No person types keys this fast: they are pasted, or sent by a program.
 const NOT_BY_HAND: Duration = Duration::from_millis(2);
-/// So many such keys in a row are pasted: a program that waits for answers may send two.
+/// Number of such keys in a row that count as pasted: a program that waits for answers may send
+/// two.
 const RUN: usize = 3;
-/// How long after a key pasted text may pause, on a slow line.
+/// Time after a key in which pasted text may continue, on a slow line.
 const MORE: Duration = Duration::from_millis(15);
 
-/// What woke the loop.
+/// The events that woke the loop.
 #[derive(Debug, Default)]
 pub(super) struct Woken {
-    /// Everything typed so far.
+    /// All input so far.
     pub(super) input: Vec<Event>,
-    /// Keys among it came faster than anybody types: probably pasted text.
+    /// Keys came faster than a person types: probably pasted text.
     pub(super) burst: bool,
     /// The terminal has another size.
     pub(super) resized: bool,
@@ -33,9 +34,9 @@ pub(super) struct Woken {
     pub(super) ended: bool,
     /// A signal asks to stop.
     pub(super) stopped: bool,
-    /// It was stopped and goes on.
+    /// The program was stopped and continues.
     pub(super) continued: bool,
-    /// The terminal is gone.
+    /// The terminal is closed.
     pub(super) hung_up: bool,
 }
 
@@ -59,7 +60,7 @@ pub(super) struct Waiter {
     stopped: Arc<AtomicBool>,
     continued: Arc<AtomicBool>,
     input: Input,
-    /// When the latest key came, and how many came right after each other up to it.
+    /// Time of the latest key, and the number of keys right after each other up to it.
     keys: Option<(Instant, usize)>,
 }
 
@@ -88,7 +89,7 @@ impl Waiter {
             (SIGHUP, &waiter.ended),
             (SIGQUIT, &waiter.ended),
         ] {
-            // In this order: what wakes is noted already.
+            // In this order: the reason is noted before the wake-up.
             flag::register(signal, Arc::clone(noted))?;
             pipe::register(signal, waiter.wake.try_clone()?)?;
         }
@@ -130,12 +131,12 @@ impl Waiter {
         woken
     }
 
-    /// Whether more was typed right after the last key, as pasted text is.
+    /// Whether more input followed the last key at once, as with pasted text.
     pub(super) fn more_follows(&self) -> bool {
         self.poll(Some(MORE)).contains(PollFlags::IN)
     }
 
-    /// What is known of the input after at most `limit`.
+    /// The state of the input after at most `limit`.
     fn poll(&self, limit: Option<Duration>) -> PollFlags {
         let input = stdin();
         let mut watched = [
@@ -150,7 +151,7 @@ impl Waiter {
         }
     }
 
-    /// Reads all that is there; true at the end of the input.
+    /// Reads all available input; true at its end.
     fn read(&mut self, events: &mut Vec<Event>) -> bool {
         let mut bytes = [0; 4096];
         loop {

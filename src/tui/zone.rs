@@ -1,11 +1,10 @@
-//! The time zone in which times are shown and typed.
+//! The time zone of shown and typed times.
 
 use jiff::tz::TimeZone;
 
 use crate::event::Timestamp;
 
-/// The zone in which times are shown and typed: UTC, as the recording has them, or this
-/// machine's own.
+/// The zone of shown and typed times: UTC, as in recordings, or the machine's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Zone(TimeZone);
 
@@ -16,11 +15,11 @@ impl Default for Zone {
 }
 
 impl Zone {
-    /// UTC where it was this machine's own, and the other way round; what to say about it.
+    /// Toggles between UTC and the machine's own zone; returns the message.
     pub(super) fn turn(&mut self) -> String {
         if self.0 == TimeZone::UTC {
             self.0 = TimeZone::system();
-            let name = self.0.iana_name().unwrap_or("this machine's own time");
+            let name = self.0.iana_name().unwrap_or("this machine's time zone");
             format!("times are {name}")
         } else {
             self.0 = TimeZone::UTC;
@@ -57,7 +56,7 @@ impl Zone {
     pub(super) fn latest(&self, time: jiff::civil::Time, end: Timestamp) -> Option<Timestamp> {
         let end = end.to_jiff();
         let mut date = self.0.to_datetime(end).date();
-        // A day may lack that time of day; the day before has it.
+        // A day may lack that time of day; then the day before is used.
         for _ in 0..3 {
             let at = self.0.to_timestamp(date.to_datetime(time)).ok()?;
             if at <= end {

@@ -30,8 +30,8 @@ const MOST_OUTPUT: usize = 16 << 10;
 /// Where an engine listens by default.
 const SOCKET: &str = "/var/run/docker.sock";
 
-/// For people; the engine's words, which a container's configuration may be part of, are escaped
-/// where errors are printed.
+/// For people; the engine's text, which may contain parts of a container's configuration, is
+/// escaped where errors are printed.
 fn failed(what: &str) -> impl Fn(bollard::errors::Error) -> VerifyError + '_ {
     move |e| VerifyError(format!("{what}: {e}"))
 }
@@ -58,7 +58,7 @@ pub(super) enum CopyState {
     Ended(i64),
 }
 
-/// What a command inside a copy came to.
+/// The result of a command inside a copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct CommandResult {
     pub(super) code: i64,
@@ -215,7 +215,7 @@ impl CopyEngine {
     }
 
     /// The end of what a copy printed.
-    pub(super) fn said(&self, id: &ContainerId) -> Vec<u8> {
+    pub(super) fn log(&self, id: &ContainerId) -> Vec<u8> {
         let options = LogsOptions {
             stdout: true,
             stderr: true,
@@ -280,7 +280,7 @@ impl CopyEngine {
             if let Err(e) = removed
                 && !is_gone(&e)
             {
-                left.push(format!("the container {copy} is left: {e}"));
+                left.push(format!("the container {copy} was not removed: {e}"));
             }
         }
         for volume in made.volumes {
@@ -291,7 +291,7 @@ impl CopyEngine {
             if let Err(e) = removed
                 && !is_gone(&e)
             {
-                left.push(format!("the volume {volume} is left: {e}"));
+                left.push(format!("the volume {volume} was not removed: {e}"));
             }
         }
         if !left.is_empty() {

@@ -1,4 +1,4 @@
-//! Why verifying did not come to a result.
+//! Errors of a verification.
 
 /// Why there is no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

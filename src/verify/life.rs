@@ -7,23 +7,23 @@ use super::error::VerifyError;
 use super::probe::{CopyProbe, ProbeAnswer};
 use crate::event::{ContainerId, escape};
 
-/// Between two looks.
+/// Interval between two checks.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// What a copy is put through.
+/// The trial of a copy.
 pub(super) struct Trial<'a> {
     pub(super) probe: &'a CopyProbe,
-    /// How long it runs before it is reloaded or stopped.
+    /// Run time before it is reloaded or stopped.
     pub(super) time: Duration,
     /// The signal by which it reloads.
     pub(super) reload: Option<&'a str>,
-    /// How long it may take until the probe succeeds.
+    /// Time limit for the probe to succeed.
     pub(super) patience: Duration,
-    /// A person wants it to end.
+    /// Set when the user interrupts.
     pub(super) ended: &'a dyn Fn() -> bool,
 }
 
-/// How a copy lived.
+/// The result of a trial.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct CopyLife {
     /// Where it failed and how, escaped; `None`: it passed.
@@ -34,7 +34,7 @@ pub(super) struct CopyLife {
     pub(super) code: Option<i64>,
     /// The probe printed something.
     pub(super) printed: bool,
-    /// Tasks it could not start.
+    /// Number of tasks that it could not start.
     pub(super) refused_tasks: u64,
 }
 
@@ -44,7 +44,7 @@ fn interrupted() -> VerifyError {
 }
 
 impl Trial<'_> {
-    /// Puts a created copy through it. Errors are the engine's, or the interruption.
+    /// Runs a created copy through the trial. Errors are the engine's, or the interruption.
     pub(super) fn run(
         &self,
         engine: &CopyEngine,
@@ -82,7 +82,7 @@ impl Trial<'_> {
         }
         if let Some(signal) = self.reload {
             engine.signal(id, signal)?;
-            // What the signal changes is not there at once.
+            // The signal does not take effect at once.
             std::thread::sleep(LOOK * 5);
             if let Some(why) = self.until_it_works(engine, id, life)? {
                 return Ok(Some(format!("after {signal}: {why}")));
@@ -110,7 +110,7 @@ impl Trial<'_> {
         }
     }
 
-    /// Waits until the probe succeeds; why it did not.
+    /// Waits until the probe succeeds; returns why it did not.
     fn until_it_works(
         &self,
         engine: &CopyEngine,
@@ -122,11 +122,11 @@ impl Trial<'_> {
             let pid = match self.look(engine, id, life)? {
                 CopyState::Running(pid) => pid,
                 CopyState::Ended(code) => {
-                    let said = engine.said(id);
-                    let last = said.trim_ascii_end().rsplit(|b| *b == b'\n').next();
-                    let said = escape(last.unwrap_or_default().trim_ascii());
+                    let output = engine.log(id);
+                    let last = output.trim_ascii_end().rsplit(|b| *b == b'\n').next();
+                    let output = escape(last.unwrap_or_default().trim_ascii());
                     return Ok(Some(format!(
-                        "it ended with {code}; its last words: {said}"
+                        "it ended with {code}; its last output: {output}"
                     )));
                 }
             };
@@ -137,7 +137,7 @@ impl Trial<'_> {
                 }
                 Ok(ProbeAnswer::Fails(why)) if Instant::now() >= until => return Ok(Some(why)),
                 Ok(ProbeAnswer::Fails(_)) => {}
-                // It may have ended meanwhile, which the next look tells.
+                // It may have ended meanwhile, as the next check shows.
                 Err(error) if Instant::now() >= until => return Ok(Some(error.0)),
                 Err(_) => {}
             }

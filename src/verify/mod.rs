@@ -1,8 +1,7 @@
-//! Tries advice out: a copy of the container as it is, a copy with the advice, and what the second
-//! one could not do.
+//! Tests advice: compares an unchanged copy of the container with a copy that has the advice.
 //!
-//! Copies have volumes of their own, publish no port and are removed at the end. What they are
-//! refused comes from the live watch that runs meanwhile.
+//! Copies have volumes of their own, publish no port and are removed at the end. The live watch
+//! that runs meanwhile reports their refused calls.
 
 mod engine;
 mod error;

@@ -1,4 +1,5 @@
-//! How a copy of a container is started: its own settings, without what would reach beyond it.
+//! The settings of a container's copy: its own, without those that would have effects outside the
+//! copy.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -18,7 +19,7 @@ use crate::render::seccomp_profile;
 /// The label of copies and of their volumes.
 pub(super) const LABEL: &str = "hullwatch.verify";
 
-/// What to start.
+/// The settings of a copy.
 #[derive(Debug, Clone, Default)]
 pub(super) struct CopyPlan {
     pub(super) body: ContainerCreateBody,
@@ -26,11 +27,11 @@ pub(super) struct CopyPlan {
     pub(super) volumes: Vec<String>,
     /// Networks besides the first.
     pub(super) networks: Vec<String>,
-    /// Where the copy differs from the container, for people.
+    /// Differences between the copy and the container, as text.
     pub(super) notes: Vec<String>,
 }
 
-/// The copy as the container is. `read_only` of a bind mount that nothing was seen to write.
+/// The plan of an unchanged copy. `read_only` for a bind mount that no process was seen writing to.
 pub(super) fn control(
     of: &ContainerInspectResponse,
     baseline: &Baseline,
@@ -80,7 +81,7 @@ pub(super) fn control(
     Ok(plan)
 }
 
-/// What the label says: whose copy it is.
+/// The value of the label: the copied container.
 fn label() -> String {
     std::process::id().to_string()
 }
@@ -157,7 +158,7 @@ fn network(
     if shared {
         let of = escape(mode.as_bytes());
         plan.notes.push(format!(
-            "no network: on that of the container ({of}) its ports are taken"
+            "no network: on the network of the container ({of}) its ports are in use"
         ));
     }
     if shared || isolated {
@@ -183,7 +184,7 @@ fn network(
     });
 }
 
-/// Adds advice; what cannot be tried out by a copy is left out, see [`is_tried`].
+/// Adds advice; advice that a copy cannot test is left out, see [`is_tried`].
 pub(super) fn harden(plan: &CopyPlan, advice: &[Advice]) -> CopyPlan {
     let mut plan = plan.clone();
     let mut host = plan.body.host_config.take().unwrap_or_default();
@@ -317,7 +318,7 @@ mod tests {
         assert_eq!(mounts.len(), 1);
         assert_eq!(mounts[0].target.as_deref(), Some("/web"));
         assert_eq!(mounts[0].read_only, Some(true));
-        // The same networks, without the service's name.
+        // The container's networks, without the service's name.
         assert_eq!(plan.networks, ["db"]);
         let isolated = control(&inspected(), &baseline(), true).unwrap();
         assert!(isolated.networks.is_empty());

@@ -11,7 +11,7 @@ use super::error::VerifyError;
 use crate::baseline::{Baseline, Facet, ItemField};
 use crate::event::{ContainerId, escape};
 
-/// How it is found out.
+/// How the copy is tested.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum CopyProbe {
     /// A command inside must succeed.
@@ -72,7 +72,7 @@ impl CopyProbe {
         }
     }
 
-    /// What it asks, for people.
+    /// The test as text.
     pub(super) fn text(&self) -> String {
         match self {
             Self::Command(words) => {
@@ -87,7 +87,7 @@ impl CopyProbe {
         }
     }
 
-    /// Asks a copy whose init is `pid`.
+    /// Tests a copy whose init is `pid`.
     pub(super) fn ask(
         &self,
         engine: &CopyEngine,
@@ -101,8 +101,8 @@ impl CopyProbe {
                     ProbeAnswer::Works(!done.output.is_empty())
                 } else {
                     let line = done.output.split(|b| *b == b'\n').next();
-                    let said = escape(line.unwrap_or_default());
-                    ProbeAnswer::Fails(format!("the probe ended with {}: {said}", done.code))
+                    let output = escape(line.unwrap_or_default());
+                    ProbeAnswer::Fails(format!("the probe ended with {}: {output}", done.code))
                 }
             }
             Self::Ports(ports) => match ports.difference(&listening(pid)).next() {

@@ -1,4 +1,4 @@
-//! What a copy was refused, and which advice refused it.
+//! The refused actions of a copy, and the advice that refused them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -9,7 +9,7 @@ use crate::baseline::fixed_path;
 use crate::catalog::path::is_below;
 use crate::event::{Bytes, ContainerAction, ContainerId, Event, FileOp, Kind, Outcome, escape};
 
-/// Refusals remembered of one copy.
+/// Maximum number of refusals remembered of one copy.
 const MOST: usize = 1024;
 const EPERM: u16 = 1;
 const ENOENT: u16 = 2;
@@ -20,20 +20,20 @@ const ENOSYS: u16 = 38;
 const UNREACHABLE: [u16; 4] = [99, 100, 101, 113];
 const SET_UID: u32 = 0o4000;
 
-/// What was refused.
+/// A refused action.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RefusedDeed {
-    /// To change, or open, a file.
+    /// Changing or opening a file.
     File(FileOp, Bytes),
-    /// To use a capability.
+    /// Using a capability.
     Capability(String),
-    /// To run a program.
+    /// Running a program.
     Exec(Bytes),
     /// A privileged system call.
     Call(String),
-    /// A system call that the kernel is made to lack.
+    /// A system call that the profile removes.
     Syscall(String),
-    /// To connect to a peer.
+    /// Connecting to a peer.
     Connect(String),
     /// A set-user-id program gained nothing.
     SetUser(Bytes),
@@ -43,12 +43,12 @@ pub enum RefusedDeed {
     Tasks,
 }
 
-/// Something a copy was refused.
+/// A refusal of a copy.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Refusal {
-    /// What.
+    /// The action.
     pub deed: RefusedDeed,
-    /// The errno; 0 where there is none.
+    /// The errno; 0 without one.
     pub errno: u16,
     /// Short name of the process.
     pub comm: Bytes,
@@ -73,7 +73,7 @@ impl fmt::Display for Refusal {
             RefusedDeed::SetUser(path) => {
                 write!(
                     f,
-                    "the set-user-id program {} gained nothing",
+                    "the set-user-id program {} gained no rights",
                     path.escaped()
                 )?;
             }
@@ -90,7 +90,7 @@ impl fmt::Display for Refusal {
 }
 
 impl Refusal {
-    /// The refusal that an event is.
+    /// The refusal that an event reports.
     #[must_use]
     pub fn of(event: &Event) -> Option<Self> {
         let (deed, errno, comm) = match &event.kind {
@@ -136,7 +136,7 @@ impl Refusal {
         })
     }
 
-    /// Equal for refusals that are alike: names that are drawn anew in each run are left out.
+    /// Equal for similar refusals: random names are left out.
     fn likeness(&self) -> Self {
         let mut alike = self.clone();
         match &mut alike.deed {
@@ -197,7 +197,7 @@ impl Refusal {
     }
 }
 
-/// What the copies were refused, from the live stream.
+/// The refusals of the copies, from the live stream.
 #[derive(Debug, Clone, Default)]
 pub struct RefusalLog {
     copies: BTreeMap<ContainerId, SeenCopy>,
@@ -208,18 +208,18 @@ struct SeenCopy {
     refusals: BTreeSet<Refusal>,
     /// Capabilities that it used.
     granted: BTreeSet<String>,
-    /// Refusals for which there was no room, and events lost.
+    /// Refusals beyond the maximum, and events lost.
     missed: u64,
     ends: u32,
 }
 
 impl RefusalLog {
-    /// Remembers this copy's refusals from now on.
+    /// Starts collecting this copy's refusals.
     pub fn follow(&mut self, id: ContainerId) {
         self.copies.entry(id).or_default();
     }
 
-    /// Takes an event.
+    /// Adds an event.
     pub fn event(&mut self, event: &Event) {
         let of = event.container.as_ref();
         let Some(seen) = of.and_then(|id| self.copies.get_mut(id)) else {
@@ -255,7 +255,7 @@ impl RefusalLog {
         self.copies.get(id).map_or(0, |seen| seen.ends)
     }
 
-    /// What is not known of this copy: events lost, and refusals beyond the number kept.
+    /// Number of events lost of this copy, and of refusals beyond the maximum.
     #[must_use]
     pub fn missed(&self, id: &ContainerId) -> u64 {
         self.copies.get(id).map_or(0, |seen| seen.missed)
@@ -268,8 +268,8 @@ impl RefusalLog {
         }
     }
 
-    /// The refusals of a copy, none of them like one of another copy. A capability counts only where
-    /// that one used it: the kernel asks for many that nobody needs.
+    /// The refusals of a copy that another copy did not have. A capability counts only if the other
+    /// one used it: the kernel checks many that no program needs.
     #[must_use]
     pub fn beyond(&self, id: &ContainerId, control: &ContainerId) -> Vec<Refusal> {
         let none = SeenCopy::default();
@@ -356,7 +356,7 @@ mod tests {
         );
         let both = [read_only(), advice(Setting::User(999))];
         assert_eq!(blame(create("/run/a", EACCES), &both), Some("user"));
-        // Only what was set can be to blame.
+        // Only an applied setting can be the cause.
         assert_eq!(blame(create("/var/log/x", EROFS), &[]), None);
     }
 
@@ -383,7 +383,7 @@ mod tests {
             refused(FileOp::Create, "/proc/97/x", EACCES),
         ));
         log.event(&event("hard", asked("SETGID", false)));
-        // Asked for, and the control did without it.
+        // Checked by the kernel, and the control worked without it.
         log.event(&event("hard", asked("SYS_ADMIN", false)));
         log.event(&event("hard", refused(FileOp::Create, "/run/x.pid", EROFS)));
         log.event(&event("other", refused(FileOp::Create, "/x", EROFS)));
@@ -392,9 +392,9 @@ mod tests {
         log.event(&event("hard", container(ContainerAction::Gone)));
         assert_eq!((log.ends(&hard), log.ends(&control)), (1, 0));
         let beyond = log.beyond(&hard, &control);
-        let said: Vec<_> = beyond.iter().map(ToString::to_string).collect();
+        let texts: Vec<_> = beyond.iter().map(ToString::to_string).collect();
         assert_eq!(
-            said,
+            texts,
             [
                 "nginx could not create /run/x.pid: Read-only file system",
                 "nginx could not use SETGID"

@@ -1,4 +1,4 @@
-//! Runs the control and the hardened copy, and takes advice out until the copy passes.
+//! Runs the control and the hardened copy, and removes advice until the copy passes.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -17,12 +17,12 @@ use crate::event::{Bytes, ContainerId};
 
 /// How long the control may take until its probe succeeds.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// A copy may take this much longer than the control, and at least the second number.
+/// Additional time for a copy relative to the control, and its minimum.
 const SLOWER: u32 = 3;
 const AT_LEAST: Duration = Duration::from_secs(15);
-/// How long the watch may take to report the end of a copy.
+/// Time limit for the watch to report the end of a copy.
 const SETTLE: Duration = Duration::from_secs(10);
-/// The order in which advice is taken out when the cause is not known: what protects least first.
+/// The order in which advice is removed when the cause is not known: the least protective first.
 const ORDER: [&str; 8] = [
     "egress",
     "seccomp",
@@ -34,7 +34,7 @@ const ORDER: [&str; 8] = [
     "no-new-privileges",
 ];
 
-/// How to verify.
+/// The options of a verification.
 pub struct VerifyOptions<'a> {
     /// The container to copy: a name or an id.
     pub container: &'a str,
@@ -48,39 +48,39 @@ pub struct VerifyOptions<'a> {
     pub reload: Option<&'a str>,
     /// Without a network.
     pub isolated: bool,
-    /// What the watch sees of the copies.
+    /// The refusals that the watch reports.
     pub log: &'a Mutex<RefusalLog>,
-    /// A person wants it to end.
+    /// Set when the user interrupts.
     pub ended: &'a dyn Fn() -> bool,
-    /// Takes a line about what is under way, escaped.
+    /// Receives progress lines, escaped.
     pub tell: &'a dyn Fn(String),
 }
 
 /// Advice that does not work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TakenOut {
-    /// It.
+    /// The advice.
     pub advice: Advice,
-    /// Why, escaped: what was refused, or how the copy failed.
+    /// The reason, escaped: the refused action, or how the copy failed.
     pub why: Vec<String>,
 }
 
-/// What came of it.
+/// The result.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VerifyReport {
     /// The copy passed with these.
     pub works: Vec<Advice>,
-    /// It did not with these, in the order in which they were taken out.
+    /// Removed advice, in the order of removal.
     pub taken_out: Vec<TakenOut>,
-    /// What a copy cannot show, or was not advised.
+    /// Advice that a copy cannot test, and settings without advice.
     pub not_tried: Vec<Advice>,
-    /// What to know about the copies, escaped.
+    /// Notes about the copies, escaped.
     pub notes: Vec<String>,
-    /// What could not be removed, escaped.
+    /// Copies and volumes that could not be removed, escaped.
     pub left: Vec<String>,
 }
 
-/// Tries advice out.
+/// Tests advice.
 ///
 /// # Errors
 /// When the engine refuses, the control itself does not pass, or it was interrupted. The copies
@@ -165,7 +165,7 @@ fn trials(
             (log.beyond(&id, &control), log.missed(&id))
         };
         if missed > 0 {
-            let note = format!("{missed} events of a copy were lost: a refusal may be among them");
+            let note = format!("{missed} events of a copy were lost: a refusal may be missing");
             report.notes.push(note);
         }
         let failed = failure(&known, &life);
@@ -173,7 +173,7 @@ fn trials(
         if out.is_empty() {
             return Ok(());
         }
-        // One at a time: what else was refused may have followed from it.
+        // One at a time: other refusals may follow from it.
         let first = ORDER.into_iter().find_map(|name| out.get_key_value(name));
         let Some((setting, why)) = first else {
             return Ok(());
@@ -205,7 +205,7 @@ fn one(
     options.log.lock().follow(id.clone());
     let life = trial.run(engine, &id)?;
     let until = Instant::now() + SETTLE;
-    // What it was refused last is reported before its end is.
+    // Its last refusals are reported before its end.
     let seen = |log: &Mutex<RefusalLog>| log.lock().ends(&id) > u32::from(life.failed.is_none());
     while !seen(options.log) && Instant::now() < until && !(options.ended)() {
         std::thread::sleep(Duration::from_millis(50));
@@ -235,11 +235,11 @@ fn failure(control: &CopyLife, copy: &CopyLife) -> Option<String> {
         ));
     }
     (control.printed && !copy.printed)
-        .then(|| "the probe printed nothing, and something of the control".to_owned())
+        .then(|| "the probe printed nothing, but did so for the control".to_owned())
 }
 
-/// What to take out, with the reasons: what is to blame for a refusal, else for a failure the first
-/// in [`ORDER`].
+/// The advice to remove, with the reasons: the cause of a refusal, else for a failure the first in
+/// [`ORDER`].
 fn blamed(
     refusals: &[Refusal],
     advice: &[Advice],
@@ -269,7 +269,7 @@ fn blamed(
             .into_iter()
             .find(|name| advice.iter().any(|a| a.setting.name() == *name));
         if let Some(first) = first {
-            let why = format!("{failed}; the cause is not known");
+            let why = format!("{failed}; the cause is unknown");
             out.insert(first, vec![why]);
         }
     } else if let Some(failed) = failed {

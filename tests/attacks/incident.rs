@@ -1,5 +1,6 @@
 //! A whole break-in among honest servers, watched from before it and from after it: the container
-//! that was taken over comes first, with one incident that tells the story, and nothing else alarms.
+//! that was taken over comes first, with one incident that shows the whole attack, and nothing else
+//! is raised.
 
 use std::time::Duration;
 
@@ -45,7 +46,8 @@ const HONEST: &[(&str, &str)] = &[
     ),
 ];
 
-/// Seconds after which a container that ran before watching began is judged as one seen from its start.
+/// Seconds after which a container that ran before watching began is judged as one seen from its
+/// start.
 const LEARNED: u64 = 65;
 
 /// What the intruder asks the application for, one request each.

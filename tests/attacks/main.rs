@@ -1,4 +1,4 @@
-//! Attacks in real containers: each must be one story of the right rule and severity, with
+//! Attacks in real containers: each must be one finding of the right rule and severity, with
 //! nothing else at medium or above. The scenarios are the TOML files beside this one.
 
 #![allow(clippy::unwrap_used)]
@@ -44,7 +44,7 @@ fn judge(table: &mut Table, ran: &Ran) {
             many => {
                 table.extra += many.len() - 1;
                 let all: Vec<_> = many.iter().map(|f| line(f)).collect();
-                faults.push(format!("{} stories: {}", many.len(), all.join("; ")));
+                faults.push(format!("{} findings: {}", many.len(), all.join("; ")));
             }
         }
     }

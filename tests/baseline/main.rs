@@ -334,7 +334,7 @@ fn learning_restarts_a_container_and_running_ones_are_compared_and_checked() {
     let engine = Engine::tests();
     let name = format!("baseline-restarted-{}", std::process::id());
     let open = ["--name", &name, "--security-opt", "seccomp=unconfined"];
-    // It ends when it is told to.
+    // It ends on a signal.
     let script = "trap 'exit 0' TERM; while :; do sleep 0.2; done";
     let service = engine.run(&open, BUSYBOX, &["sh", "-c", script]);
     let mut learning = Learning::start_with(&name, &["--restart"]);
@@ -437,7 +437,7 @@ fn a_service_of_which_events_were_lost_is_not_ready() {
     let ready = readiness(&learned);
     assert!(ready.percent <= 50, "{ready:?}");
     assert!(
-        ready.unmet[0].ends_with("events were lost: learn anew"),
+        ready.unmet[0].ends_with("events were lost: learn again"),
         "{ready:?}"
     );
 }

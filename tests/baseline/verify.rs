@@ -1,4 +1,4 @@
-//! Advice tried out on copies: on servers of different habits, and what is said where it breaks.
+//! Advice tested on copies: of different servers, with the messages where it breaks.
 
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
@@ -62,7 +62,7 @@ impl Learned {
         hullwatch(&[&words, time, args].concat(), &self.learning.dir)
     }
 
-    /// What verifying printed and reported, and its exit code.
+    /// Exit code, stdout and stderr of a verification.
     fn verify(&self, args: &[&str]) -> (i32, String, String) {
         let mut command = self.command(args);
         let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -80,7 +80,7 @@ impl Learned {
     fn works(&self, args: &[&str]) {
         let (code, said, reported) = self.verify(&[&["--seccomp"], args].concat());
         assert_eq!(code, 0, "{said}{reported}{}", self.container.said());
-        assert!(said.contains("works with all that was tried"), "{said}");
+        assert!(said.contains("works with all tested settings"), "{said}");
         for option in [
             "--cap-drop=ALL",
             "no-new-privileges",
@@ -225,7 +225,7 @@ fn a_service_of_another_user_keeps_no_capability_and_its_pod_is_restricted() {
     let run = harden("run");
     assert!(run.contains("--cap-drop=ALL"), "{run}");
     assert!(!run.contains("--cap-add"), "{run}");
-    // What the strictest of the Pod Security Standards asks for.
+    // The requirements of the strictest Pod Security Standard.
     let pod = harden("kubernetes");
     for part in [
         "drop: [ALL]",
@@ -285,7 +285,7 @@ fn a_python_service_of_another_user_works_with_its_advice() {
     python.works(&["--probe", "curl -sf http://127.0.0.1:8000/"]);
 }
 
-/// A service that starts helpers, which write, and ends when told to.
+/// A service that starts helpers, which write, and ends on a signal.
 const HELPERS: &str = "trap 'exit 0' TERM; mkdir -p /var/spool/app; \
     while :; do (date > /var/spool/app/now) & (sleep 0.1) & wait; sleep 0.3 & wait $!; done";
 

@@ -57,7 +57,7 @@ fn a_report_is_of_the_stretch() {
     assert!(incidents(&["--until", "2026-11-25T10:10:00Z"]).is_empty());
 }
 
-/// Two runs of hullwatch in one ring: both are reported, and what lies between them is told.
+/// Two runs of hullwatch in one ring: both are reported, and so is the time between them.
 #[test]
 fn runs_that_are_apart_are_all_told() {
     let ring = tempfile::tempdir().unwrap();

@@ -46,12 +46,12 @@ impl Engine {
         docker.env("DOCKER_HOST", &self.0).args(args).output()
     }
 
-    /// What the client said, however it ended.
+    /// The client's output, whatever its exit code.
     pub fn output(&self, args: &[&str]) -> Output {
         self.client(args).unwrap()
     }
 
-    /// What the client printed; it must succeed.
+    /// The client's output; it must succeed.
     pub fn docker(&self, args: &[&str]) -> String {
         let out = self.output(args);
         let error = String::from_utf8_lossy(&out.stderr);
@@ -115,7 +115,7 @@ impl Container {
         self.with(&["wait"], &[]).parse().unwrap()
     }
 
-    /// What its processes printed.
+    /// The output of its processes.
     pub fn said(&self) -> String {
         let out = self.engine.output(&["logs", self.id.as_str()]);
         String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned()

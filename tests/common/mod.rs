@@ -1,4 +1,4 @@
-//! What the tests on a real kernel and a real engine share.
+//! Code shared by the tests on a real kernel and a real engine.
 #![allow(
     dead_code,
     unused_imports,

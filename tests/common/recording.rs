@@ -83,7 +83,7 @@ impl Recording {
         });
     }
 
-    /// Waits until the recording holds what the engine tells of a container.
+    /// Waits until the recording has the engine's facts about a container.
     pub fn wait_for_facts(&mut self, id: &ContainerId) {
         self.wait_for("facts from the engine", |event| {
             event.container.as_ref() == Some(id)
@@ -122,7 +122,7 @@ pub fn replays_alike(file: &Path) {
     assert!(replay.status.success() && error.is_empty(), "{error}");
 }
 
-/// What was recorded.
+/// The recorded events.
 #[derive(Debug, Default)]
 pub struct Session {
     /// The first line.

@@ -13,7 +13,7 @@ use scenarios::watch::{Watch, now};
 
 /// An honest workload: nothing at medium or above, and at most one line after start-up, which is
 /// information unless the scenario expects it to be more. Where watching began late it may be low,
-/// and a line tells what differed before.
+/// and one line lists the earlier differences.
 fn judge(table: &mut Table, ran: &Ran) {
     let mut faults = ran.failed.clone();
     let mut later = 0;
@@ -50,7 +50,7 @@ fn honest_workloads_are_quiet() {
 /// Lines that an honest container of the fleet may have.
 const MAX_LINES: usize = 2;
 
-/// What is wrong with a container's findings: any at medium or above, and too many lines.
+/// Errors in a container's findings: any at medium or above, and too many lines.
 fn faults_of(findings: &[Finding]) -> Vec<String> {
     let alarms = findings.iter().filter(|f| f.severity >= Severity::Medium);
     let mut faults: Vec<String> = alarms.map(|f| format!("alarm {}", line(f))).collect();

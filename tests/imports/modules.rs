@@ -26,7 +26,7 @@ impl SourceFile {
     }
 }
 
-/// What a name in a module means.
+/// The meaning of a name in a module.
 enum Name {
     /// An item of this file.
     Item,
@@ -106,8 +106,8 @@ impl Tree {
         tree
     }
 
-    /// Resolves a path written in a module, through imports and re-exports, to the file that defines
-    /// what it names. `None` for what other crates define.
+    /// Resolves a path written in a module, through imports and re-exports, to the file that
+    /// defines what it names. `None` for what other crates define.
     pub(crate) fn resolve(&self, from: &[String], path: &[String]) -> Option<Target> {
         self.resolve_within(from, path, 0)
     }

@@ -48,9 +48,9 @@ fn every_privileged_call_is_told_with_its_result() {
         let made = made(&said);
         assert_eq!(made.len(), 19, "{said}");
         for (name, errno) in &made {
-            let told = call(&session, &container.id, name);
-            assert_eq!(told.errno, *errno, "{told:?}");
-            assert_eq!(told.comm, "perl");
+            let found = call(&session, &container.id, name);
+            assert_eq!(found.errno, *errno, "{found:?}");
+            assert_eq!(found.comm, "perl");
         }
     }
     // One refuses by seccomp, before the kernel's own tracepoint for the beginning of a call.

@@ -22,7 +22,8 @@ struct Containerd {
     made: Vec<(String, String)>,
 }
 
-/// A name that no other containerd's container has: the runtime keeps the state of all at one place.
+/// A name that no other containerd's container has: the runtime keeps the state of all at one
+/// place.
 fn unique(name: &str) -> String {
     format!("{name}-{}", std::process::id())
 }
@@ -213,7 +214,7 @@ fn containers_of_every_namespace_of_a_real_containerd() {
         .filter(|line| of(line, &id).is_some_and(|line| line["action"]["died"].is_i64()));
     assert_eq!(ends.count(), 1, "an end is reported once");
 
-    // Two of one name: the namespace tells them apart.
+    // Two of one name: the namespace distinguishes them.
     let config = tempfile::tempdir().unwrap();
     let args = [
         "drift",

@@ -7,8 +7,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::common::{self, BUSYBOX, Engine, Recording};
 use crate::dockerd::Dockerd;
 
-/// The engine told of a container by name, image and network; Docker's files have no networks.
-fn told(id: &ContainerId) -> impl Fn(&Event) -> bool {
+/// The engine reported of a container by name, image and network; Docker's files have no networks.
+fn reported(id: &ContainerId) -> impl Fn(&Event) -> bool {
     move |event| {
         event.container.as_ref() == Some(id)
             && matches!(&event.kind, Kind::Container(c)
@@ -45,8 +45,8 @@ fn an_engine_may_come_later_and_be_restarted() {
         .engine
         .run(&["-v", &mount], BUSYBOX, &["sh", "-c", script]);
     let ends = daemon.engine.run(&[], BUSYBOX, &["sleep", "1000"]);
-    recording.wait_for("facts of an engine that came later", told(&stays.id));
-    recording.wait_for("facts of an engine that came later", told(&ends.id));
+    recording.wait_for("facts of an engine that came later", reported(&stays.id));
+    recording.wait_for("facts of an engine that came later", reported(&ends.id));
     let (init, ending) = (stays.init(), ends.init());
 
     daemon.stop();
@@ -54,7 +54,7 @@ fn an_engine_may_come_later_and_be_restarted() {
         "the loss of the engine",
         |event| matches!(&event.kind, Kind::Lost(lost) if lost.reason == LostReason::Engine),
     );
-    // Both containers run on, and what they do is told meanwhile.
+    // Both containers run on, and what they do is reported meanwhile.
     order("meanwhile");
     recording.wait_for("a file of the time between", wrote(&stays.id, "meanwhile"));
     kill_process(
@@ -67,13 +67,13 @@ fn an_engine_may_come_later_and_be_restarted() {
     });
 
     daemon.start();
-    // It tells what it missed, and what is new.
-    recording.wait_for("the end, as the engine tells it", |event| {
+    // It reports missed and new events.
+    recording.wait_for("the end, by the engine's report", |event| {
         event.container.as_ref() == Some(&ends.id)
             && matches!(&event.kind, Kind::Container(c) if matches!(c.action, ContainerAction::Died(_)))
     });
     let new = daemon.engine.run(&[], BUSYBOX, &["sleep", "1000"]);
-    recording.wait_for("facts of a new container", told(&new.id));
+    recording.wait_for("facts of a new container", reported(&new.id));
     assert_eq!(
         stays.init(),
         init,

@@ -1,4 +1,4 @@
-//! What is told of an engine's tags and exec sessions: nothing twice, and nobody who did not do it.
+//! Reports about an engine's tags and exec sessions: nothing twice, and no uninvolved client.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -58,15 +58,15 @@ fn many_tags_tell_nothing_new_of_the_containers() {
         let at = events.position(|event| event.container.as_ref() == Some(&container.id));
         at.unwrap()
     };
-    let told = session.events[of(&begin)..of(&end)].iter().filter(|event| {
+    let reported = session.events[of(&begin)..of(&end)].iter().filter(|event| {
         let infos = matches!(&event.kind, Kind::Container(c) if c.action == ContainerAction::Info);
         infos
             && containers
                 .iter()
                 .any(|c| event.container.as_ref() == Some(&c.id))
     });
-    let told: Vec<&Event> = told.collect();
-    assert!(told.is_empty(), "{told:#?}");
+    let reported: Vec<&Event> = reported.collect();
+    assert!(reported.is_empty(), "{reported:#?}");
 }
 
 /// Asks the engine itself, as a program does that is no client; what it answered.
@@ -120,7 +120,7 @@ fn who_left_a_client_open_is_not_named_for_a_session_through_the_api() {
         &format!("/exec/{exec}/start"),
         r#"{"Detach":true}"#,
     );
-    // A real client's session, which is told after that one.
+    // A real client's session, which is reported after that one.
     let mut client = open(&["sleep", "301"]);
     recording.wait_for("who opened the later session", |event| {
         matches!(&event.kind, Kind::Client(client) if client.argv.last().is_some_and(|w| *w == "301"))

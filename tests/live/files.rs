@@ -5,7 +5,7 @@ use hullwatch::event::{Bytes, ContainerId, File, FileOp, Filesystem, Kind, Origi
 use crate::common::{self, BUSYBOX, DEBIAN, Engine, Recording, Session};
 
 /// Every file event of a container: what, on which path, onto which, and the refusal's errno.
-fn told(session: &Session, id: &ContainerId) -> Vec<(FileOp, String, String, u16)> {
+fn reported(session: &Session, id: &ContainerId) -> Vec<(FileOp, String, String, u16)> {
     let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
     session
         .of(id)
@@ -39,7 +39,7 @@ fn every_change_is_told_with_its_path_and_result() {
     let container = engine.run_to_end(&[], DEBIAN, &["perl", "-e", script]);
     recording.wait_for_exit(&container.id);
     let session = recording.stop();
-    let mut told = told(&session, &container.id);
+    let mut reported = reported(&session, &container.id);
     use FileOp::{
         Chmod, Chown, Create, Link, Mkdir, Mknod, Rename, Rmdir, Symlink, Truncate, Unlink, Write,
     };
@@ -47,7 +47,7 @@ fn every_change_is_told_with_its_path_and_result() {
         (Mkdir, "/job", ""),
         (Create, "/job/made", ""),
         // Of two writes or truncations of one file by one process within a second the second is
-        // only counted, and told when nothing came after it.
+        // only counted, and reported when nothing came after it.
         // An open that empties the file is as good as the calls that cut it.
         (Write, "/job/made", ""),
         (Truncate, "/job/made", ""),
@@ -77,13 +77,13 @@ fn every_change_is_told_with_its_path_and_result() {
         (Rmdir, "/job/below", ""),
     ] {
         let expected = (op, path.to_owned(), target.to_owned(), 0);
-        let at = told.iter().position(|one| *one == expected);
-        let at = at.unwrap_or_else(|| panic!("no {expected:?} in {told:#?}"));
-        told.remove(at);
+        let at = reported.iter().position(|one| *one == expected);
+        let at = at.unwrap_or_else(|| panic!("no {expected:?} in {reported:#?}"));
+        reported.remove(at);
     }
-    // The nameless file is told by the number it has instead of a name.
-    told.retain(|(op, path, ..)| *op != Write || !path.starts_with("/job/#"));
-    assert!(told.is_empty(), "beyond what was done: {told:#?}");
+    // The nameless file is reported by the number it has instead of a name.
+    reported.retain(|(op, path, ..)| *op != Write || !path.starts_with("/job/#"));
+    assert!(reported.is_empty(), "beyond what was done: {reported:#?}");
 
     let made = file(&session, &container.id, FileOp::Create, b"/job/made");
     assert_eq!(
@@ -125,9 +125,9 @@ fn every_repeat_is_counted() {
                 _ => None,
             })
             .sum();
-        let told = told(&session, &container.id);
-        assert_eq!(opened, times, "{told:#?}");
-        assert!(told.len() < 12, "{told:#?}");
+        let reported = reported(&session, &container.id);
+        assert_eq!(opened, times, "{reported:#?}");
+        assert!(reported.len() < 12, "{reported:#?}");
     }
     assert!(session.losses().is_empty(), "{:?}", session.losses());
 }
@@ -155,7 +155,7 @@ fn a_hostile_name_arrives_as_it_is() {
     assert_eq!(**exec.argv[0], *name);
 }
 
-/// What a container may not do, is told with the reason.
+/// Refused operations are reported with the reason.
 #[test]
 fn what_is_refused_is_told_with_its_errno() {
     if !common::engine_is_ready() {
@@ -217,8 +217,8 @@ fn what_is_refused_is_told_with_its_errno() {
             matches!(kind, Kind::File(f) if (f.op == op || (op == Create && f.op == Write))
                 && f.path == path && f.errno == errno)
         });
-        let told = told(&session, &container.id);
-        assert!(seen, "no {op:?} of {path} with {errno} in {told:#?}");
+        let reported = reported(&session, &container.id);
+        assert!(seen, "no {op:?} of {path} with {errno} in {reported:#?}");
     }
     let allowed = file(&session, &read_only.id, Create, b"/scratch/allowed");
     assert_eq!(allowed.file.unwrap().origin(), Origin::Tmpfs);

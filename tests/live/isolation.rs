@@ -1,10 +1,10 @@
-//! Whose an event is: of one container beside another, and of one that shares the host's pids.
+//! Attribution of events: to one of two containers, and to one that shares the host's pids.
 
 use hullwatch::event::{ContainerId, Kind};
 
 use crate::common::{self, BUSYBOX, Engine, Recording, Session};
 
-/// What a container does again and again, with its own name in everything.
+/// The repeated actions of a container, with its own name in everything.
 fn script(name: &str) -> String {
     format!(
         "i=0; while [ $i -lt 100 ]; do
@@ -56,7 +56,7 @@ fn of_two_containers_at_once_nothing_of_one_is_told_of_the_other() {
         let connects = session.count(&container.id, |kind| matches!(kind, Kind::Connect(_)));
         assert_eq!(connects, 100);
     }
-    // Nothing of either is told as the host's.
+    // Nothing of either is reported as the host's.
     let host = session
         .events
         .iter()

@@ -47,7 +47,7 @@ fn birth_pause_and_end_are_told_with_the_facts() {
     recording.wait_for("the end", is(&container.id, ContainerAction::Died(137)));
     recording.wait_for_exit(&container.id);
     let session = recording.stop();
-    let told = actions(&session, &container.id);
+    let reported = actions(&session, &container.id);
     for action in [
         ContainerAction::Appeared,
         ContainerAction::Created,
@@ -55,7 +55,7 @@ fn birth_pause_and_end_are_told_with_the_facts() {
         ContainerAction::Unpaused,
         ContainerAction::Gone,
     ] {
-        assert!(told.contains(&action), "no {action:?} in {told:?}");
+        assert!(reported.contains(&action), "no {action:?} in {reported:?}");
     }
     assert!(session.has(
         &container.id,
@@ -84,9 +84,9 @@ fn restarts_are_told_as_one_container() {
     recording.wait_for("four ends", |_| {
         container.inspect("{{.RestartCount}} {{.State.Status}}") == "3 exited"
     });
-    // The engine tells of an end a little after its state shows it.
+    // The engine reports an end a little after its state shows it.
     let ends = std::cell::Cell::new(0);
-    recording.wait_for("four ends told", |event| {
+    recording.wait_for("four ends reported", |event| {
         let died =
             matches!(&event.kind, Kind::Container(c) if c.action == ContainerAction::Died(3));
         if died && event.container.as_ref() == Some(&container.id) {
@@ -95,16 +95,16 @@ fn restarts_are_told_as_one_container() {
         ends.get() == 4
     });
     let session = recording.stop();
-    let told = actions(&session, &container.id);
-    let died = told
+    let reported = actions(&session, &container.id);
+    let died = reported
         .iter()
         .filter(|a| **a == ContainerAction::Died(3))
         .count();
-    let appeared = told
+    let appeared = reported
         .iter()
         .filter(|a| **a == ContainerAction::Appeared)
         .count();
-    assert_eq!((died, appeared), (4, 4), "{told:?}");
+    assert_eq!((died, appeared), (4, 4), "{reported:?}");
     let firsts = session.count(
         &container.id,
         |kind| matches!(kind, Kind::Exec(e) if !e.runtime && e.argv.len() == 3),

@@ -216,16 +216,16 @@ fn answers_that_do_not_fit_in_a_packet_are_told_whole() {
             _ => None,
         })
         .collect();
-    let told = |name: &str, addresses| (format!("{name}.test"), addresses, false);
+    let answer = |name: &str, addresses| (format!("{name}.test"), addresses, false);
     assert_eq!(
         answers,
         [
-            told("many", 121),
-            told("chain", 1),
-            told("length", 121),
-            told("halves", 121),
-            told("first", 121),
-            told("second", 121),
+            answer("many", 121),
+            answer("chain", 1),
+            answer("length", 121),
+            answer("halves", 121),
+            answer("first", 121),
+            answer("second", 121),
         ]
     );
 }

@@ -1,5 +1,5 @@
-//! Incidents of a real container told to a webhook and a command, from a process that gave up its
-//! privileges.
+//! Incidents of a real container message to a webhook and a command, from a process that gave up
+//! its privileges.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -73,7 +73,7 @@ fn an_incident_reaches_a_webhook_and_a_command() {
     container.sh("cp /bin/busybox /tmp/busybox && /tmp/busybox true");
     let of_this = |body: &Value| body["container"]["id"] == container.id.as_str();
     let mut tries = 0;
-    let told = loop {
+    let message = loop {
         let body = bodies.recv_timeout(PATIENCE).unwrap();
         tries += 1;
         if of_this(&body) && tries > 1 {
@@ -81,12 +81,12 @@ fn an_incident_reaches_a_webhook_and_a_command() {
         }
     };
     assert_eq!(
-        (&told["type"], &told["container"]["name"]),
+        (&message["type"], &message["container"]["name"]),
         (&"incident".into(), &"hw-notify".into())
     );
     assert!(
-        told["findings"].to_string().contains("/tmp/busybox"),
-        "{told}"
+        message["findings"].to_string().contains("/tmp/busybox"),
+        "{message}"
     );
     // The one that was refused was sent again, and the command had it as well.
     watch.until_reported("the answer is 503");

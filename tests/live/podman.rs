@@ -140,7 +140,7 @@ fn unique(name: &str) -> String {
     format!("{name}-{}", std::process::id())
 }
 
-/// The birth of the container of this name, as told.
+/// The reported start of the container of this name.
 fn expect_birth(watch: &Watch, name: &str) -> Value {
     watch.expect("its birth, by its name", |line| {
         line["type"] == "container" && line["info"]["name"] == name
@@ -215,7 +215,7 @@ fn roots_podman_without_cgroups() {
         let global = ["--runtime", crun.to_str().unwrap()];
         let name = unique("pod-bare");
         whole_life(&mut podman, &name, &global, &["--cgroups=disabled"]);
-        // One that ends before anybody can look at it is told by its supervisor.
+        // One that ends before it can be examined is identified by its supervisor.
         let watch = Watch::start(&["--no-engine", "--events", "container"]);
         let name = unique("pod-brief");
         podman.made.push(name.clone());

@@ -11,7 +11,7 @@ use hullwatch::probe::{Observation, Observed, Probe, ProbeConfig};
 use crate::cgroup::Container;
 use crate::common;
 
-/// What was seen of one container; tests run beside each other.
+/// The events of one container; tests run in parallel.
 fn drain(probe: &mut Probe, container: u64) -> Vec<Observed> {
     let mut seen = Vec::new();
     probe.drain(&mut |observed| seen.push(observed));
@@ -186,7 +186,7 @@ fn what_is_moved_in_from_outside_is_set_up_until_its_exec() {
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    // Its own exec is over: the spawn returns a little before that is told.
+    // Its own exec is over: the spawn returns a little before that is reported.
     let mut here = [0; 5];
     child.stdout.take().unwrap().read_exact(&mut here).unwrap();
     fs::write(container.path.join("cgroup.procs"), child.id().to_string()).unwrap();

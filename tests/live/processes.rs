@@ -99,7 +99,7 @@ fn the_origin_of_a_program_is_told() {
     } else {
         script.to_owned()
     };
-    // Docker makes its tmpfs noexec unless told otherwise.
+    // Docker mounts its tmpfs noexec by default.
     let options = ["-v", &mount, "--tmpfs", "/ram:exec"];
     let container = engine.run(&options, DEBIAN, &["bash", "-c", &script]);
     assert_eq!(container.wait(), 7);
@@ -168,7 +168,7 @@ fn two_sessions_from_outside_at_once_are_told_apart() {
         roots.push(root);
     }
     assert_ne!(roots[0], roots[1]);
-    // What was there before watching began is in the first picture, marked as such.
+    // Existing processes are listed when watching begins, and marked.
     let init = &core.state.processes[&container.init()];
     assert!(init.existing && words(&init.argv) == ["sleep", "1000"]);
     assert_eq!(init.lineage, Lineage::Init);

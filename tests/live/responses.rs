@@ -1,5 +1,5 @@
-//! Responses made on real containers by the program itself: what the engine and the kernel then say,
-//! and what the recording holds.
+//! Responses made on real containers by the program itself: what the engine and the kernel then
+//! say, and what the recording holds.
 
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -125,7 +125,7 @@ fn pause_kill_copy_out_commit_and_stop_are_done_and_recorded() {
     let folder = tempfile::tempdir().unwrap();
     let recording = folder.path().join("r.jsonl");
     watched.live.start_recording(&recording).unwrap();
-    // What an intruder leaves: a hostile name, a link to the host, a program that runs without a file.
+    // Files of an intruder: a hostile name, a link to the host, a program that runs without a file.
     container.sh(
         "printf dropped >'/tmp/a $(reboot)'; ln -s /etc/hostname /tmp/link; \
          cp /bin/busybox /tmp/gone; (exec -a sleep /tmp/gone 4321) & sleep 1; rm /tmp/gone",

@@ -1,4 +1,4 @@
-//! Requests of `io_uring`, in real containers: told as the system calls that do the same.
+//! Requests of `io_uring`, in real containers: reported as the equivalent system calls.
 
 use hullwatch::event::{Bytes, Endpoint, FileOp, Kind, Outcome, Protocol, Via};
 

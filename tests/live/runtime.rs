@@ -1,4 +1,4 @@
-//! What the containers module alone learns from a real engine and real containers.
+//! The containers module with a real engine and real containers.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -102,7 +102,7 @@ fn life(engine: &Engine, old: &Container, name: &str) -> ContainerInfo {
     let info = wait(&from, "existing container", |m| {
         match action_of(m, &old.id)? {
             (ContainerAction::Existing, info) => info,
-            other => panic!("first told as {other:?}"),
+            other => panic!("first reported as {other:?}"),
         }
     });
     assert_eq!(info.name, name);

@@ -48,7 +48,7 @@ fn until_decided(socket: &rustix::fd::OwnedFd) {
     assert_eq!(rustix::event::poll(&mut polled, None), Ok(1));
 }
 
-/// What was seen of sockets and names in `cgroup`, which must all be by `pid`. Other tests have
+/// The observed sockets and names in `cgroup`, which must all belong to `pid`. Other tests have
 /// containers of their own at the same time.
 pub fn seen(probe: &mut Probe, cgroup: u64, pid: u32) -> Vec<Kind> {
     let mut kinds = Vec::new();
@@ -408,7 +408,7 @@ fn counts_connections_it_cannot_follow() {
             }
         }
     });
-    assert_eq!(connected, 6, "each is told as it begins");
+    assert_eq!(connected, 6, "each is reported as it begins");
     let losses = probe.losses();
     let lost: u64 = losses
         .iter()

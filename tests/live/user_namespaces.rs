@@ -81,7 +81,7 @@ fn ids_are_judged_and_told_as_the_container_has_them() {
         panic!("{ids:?}");
     };
     assert_eq!((ids.inside, ids.outside, ids.count), (0, 165_536, 65_536));
-    // Root of the container is root already; the other user is told by the id inside.
+    // Root of the container is root already; the other user is reported by the id inside.
     let became = session
         .findings
         .values()

@@ -16,7 +16,7 @@ use crate::common::{self, BUSYBOX, Engine, PATIENCE, Watch, hullwatch, replays_a
 /// A hullwatch that watches.
 struct Hullwatch {
     child: Child,
-    said: BufReader<ChildStderr>,
+    stderr: BufReader<ChildStderr>,
     printed: Arc<Mutex<Vec<u8>>>,
     reader: Option<JoinHandle<()>>,
 }
@@ -43,14 +43,14 @@ impl Hullwatch {
                 all.lock().unwrap().extend(&part[..length]);
             }
         });
-        let mut said = BufReader::new(child.stderr.take().unwrap());
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut text = String::new();
         while !text.contains("attached and ready") {
-            assert!(said.read_line(&mut text).unwrap() > 0, "ended: {text}");
+            assert!(stderr.read_line(&mut text).unwrap() > 0, "ended: {text}");
         }
         Self {
             child,
-            said,
+            stderr,
             printed,
             reader: Some(reader),
         }
@@ -71,10 +71,10 @@ impl Hullwatch {
         kill_process(pid, Signal::INT).unwrap();
     }
 
-    /// How it ended, the lines it printed, and the rest of what it said.
+    /// How it ended, the lines it printed, and the rest of what it stderr.
     fn end(mut self) -> (ExitStatus, Vec<Value>, String) {
-        let mut said = String::new();
-        self.said.read_to_string(&mut said).unwrap();
+        let mut stderr = String::new();
+        self.stderr.read_to_string(&mut stderr).unwrap();
         let status = self.child.wait().unwrap();
         self.reader.take().unwrap().join().unwrap();
         let lines = self.printed.lock().unwrap();
@@ -83,7 +83,7 @@ impl Hullwatch {
             .filter(|line| !line.is_empty())
             .map(|line| serde_json::from_slice(line).unwrap())
             .collect();
-        (status, lines, said)
+        (status, lines, stderr)
     }
 }
 
@@ -153,8 +153,8 @@ fn set_up_that_is_under_way_is_not_the_containers() {
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"go\n").unwrap();
     assert!(child.wait().unwrap().success());
     hullwatch.interrupt();
-    let (status, lines, said) = hullwatch.end();
-    assert!(status.success(), "{said}");
+    let (status, lines, stderr) = hullwatch.end();
+    assert!(status.success(), "{stderr}");
     let wrote = |name: &str| {
         let path = dir.path().join(name);
         lines
@@ -175,8 +175,11 @@ fn the_self_test_is_not_reported() {
     let config = tempfile::tempdir().unwrap();
     let selftest = hullwatch(&["selftest"], &config).output().unwrap();
     // Whether everything arrives there is the self-test's own business.
-    let said = String::from_utf8_lossy(&selftest.stdout).into_owned();
-    assert!(said.contains("arrived  container appears"), "{selftest:?}");
+    let stderr = String::from_utf8_lossy(&selftest.stdout).into_owned();
+    assert!(
+        stderr.contains("arrived  container appears"),
+        "{selftest:?}"
+    );
     let beside = Container::new("d7");
     beside.run("exec true");
     // By the time that this one is reported, whatever there was of the self-test was, too.
@@ -189,8 +192,8 @@ fn the_self_test_is_not_reported() {
     assert_eq!(lines.iter().find(of_selftest), None);
 }
 
-/// From a cgroup namespace of its own, as in a container, it cannot see what runs already, unless it
-/// may go back to the host's, which it sees in the host's pid namespace.
+/// From a cgroup namespace of its own, as in a container, it cannot see what runs already, unless
+/// it may go back to the host's, which it sees in the host's pid namespace.
 #[test]
 fn a_cgroup_namespace_of_its_own_is_said() {
     if !common::kernel_is_ready() {
@@ -206,13 +209,13 @@ fn a_cgroup_namespace_of_its_own_is_said() {
         let output = Command::new(words[0]).args(&words[1..]).output().unwrap();
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
-    let said = "in a cgroup namespace of its own";
+    let stderr = "in a cgroup namespace of its own";
     let inside = watch(&["unshare", "--cgroup", "--pid", "--fork", "--mount-proc"]);
-    assert!(inside.contains(said), "{inside}");
+    assert!(inside.contains(stderr), "{inside}");
     let back = watch(&["unshare", "--cgroup"]);
-    assert!(!back.contains(said), "{back}");
+    assert!(!back.contains(stderr), "{back}");
     let outside = watch(&["env"]);
-    assert!(!outside.contains(said), "{outside}");
+    assert!(!outside.contains(stderr), "{outside}");
 }
 
 #[test]
@@ -233,8 +236,8 @@ fn an_engine_that_is_away_is_said() {
             "--duration",
             "2s",
         ];
-        let (status, _, said) = Hullwatch::start(&args).end();
-        assert!(status.success() && said.contains(words), "{said}");
+        let (status, _, stderr) = Hullwatch::start(&args).end();
+        assert!(status.success() && stderr.contains(words), "{stderr}");
     }
 }
 
@@ -262,12 +265,12 @@ fn prints_the_findings_of_one_container_and_exits_by_them() {
     for watch in [&one, &none] {
         watch.interrupt();
     }
-    let (status, lines, said) = one.end();
+    let (status, lines, stderr) = one.end();
     assert_eq!(status.code(), Some(1));
-    let waits = format!("hullwatch: no container is called {name:?}");
+    let waits = format!("hullwatch: there is no container {name:?}");
     assert!(
-        said.starts_with(&waits) && said.ends_with("; waiting for it\n"),
-        "{said}"
+        stderr.starts_with(&waits) && stderr.ends_with("; waiting for it\n"),
+        "{stderr}"
     );
     assert!(!lines.is_empty());
     for line in &lines {
@@ -311,8 +314,8 @@ fn a_compressed_recording_replays_to_its_findings() {
     let container = engine.run(&[], BUSYBOX, &["sleep", "60"]);
     container.sh(DRIFTS);
     record.interrupt();
-    let (status, _, said) = record.end();
-    assert!(status.success() && said.contains("recorded"), "{said}");
+    let (status, _, stderr) = record.end();
+    assert!(status.success() && stderr.contains("recorded"), "{stderr}");
     replays_alike(&file);
     let findings = Command::new(env!("CARGO_BIN_EXE_hullwatch"))
         .args(["replay", name, "--findings"])
@@ -380,12 +383,12 @@ fn what_is_shown_is_watched() {
     std::thread::sleep(std::time::Duration::from_millis(200));
     hullwatch.interrupt();
     let (_, lines, _) = hullwatch.end();
-    let mut told = std::collections::BTreeMap::<String, (bool, u32)>::new();
+    let mut reported = std::collections::BTreeMap::<String, (bool, u32)>::new();
     for line in &lines {
         let Some(id) = line["container"].as_str() else {
             continue;
         };
-        let entry = told.entry(id.to_owned()).or_default();
+        let entry = reported.entry(id.to_owned()).or_default();
         entry.0 |= line["action"] == "appeared";
         entry.1 += u32::from(
             line["exe"]
@@ -394,14 +397,19 @@ fn what_is_shown_is_watched() {
         );
     }
     for n in 1..=leaves.len() {
-        assert_eq!(told.remove(&id(n)), Some((true, 1)), "{}", leaves[n - 1]);
+        assert_eq!(
+            reported.remove(&id(n)),
+            Some((true, 1)),
+            "{}",
+            leaves[n - 1]
+        );
     }
-    let others = told.keys().filter(|id| {
+    let others = reported.keys().filter(|id| {
         let known = ["hullwatch", "0123456789", "d2b3f0a1"];
         known.iter().any(|part| id.contains(part))
     });
-    assert_eq!(others.count(), named.len(), "{told:?}");
-    for (id, (appeared, execs)) in &told {
+    assert_eq!(others.count(), named.len(), "{reported:?}");
+    for (id, (appeared, execs)) in &reported {
         assert!(!id.starts_with("00"), "{id} was no container");
         if id.contains('/') || id.contains('-') {
             assert!(*appeared && *execs >= 1, "{id}");

@@ -24,13 +24,13 @@ const LONGEST: Duration = Duration::from_secs(900);
 /// One watch at a time: the tests of a program run in threads.
 static ONE: Mutex<()> = Mutex::new(());
 
-/// Held by whoever watches.
+/// Held by the watching thread.
 #[allow(dead_code, reason = "each test takes what it needs")]
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
     ONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What became of a scenario.
+/// The result of a scenario.
 pub(crate) struct Ran {
     pub(crate) scenario: Scenario,
     pub(crate) findings: Vec<Finding>,
@@ -218,7 +218,7 @@ fn start(scenario: Scenario) -> Running {
     }
 }
 
-/// What the container's init runs.
+/// The program of the container's init.
 fn script(scenario: &Scenario) -> String {
     let Scenario { run, service, .. } = scenario;
     match (run.is_empty(), service.is_empty()) {
@@ -237,7 +237,7 @@ fn act(mut running: Running, to_the_end: bool) -> Running {
     }
     let name = container(&running.scenario);
     for step in &running.scenario.steps {
-        // What an attack returns is its own affair; that it ran at all is ours.
+        // The exit code of an attack does not matter, only that it ran.
         let result = match step {
             Step::Sh(script) => docker(&["exec", &name, "/bin/sh", "-c", script]),
             Step::Tty(script) => docker(&["exec", "-t", &name, "/bin/sh", "-c", script]),

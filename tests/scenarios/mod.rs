@@ -38,13 +38,13 @@ pub(crate) struct Scenario {
     /// A shell script that the container's init runs after start-up.
     #[serde(default)]
     pub(crate) service: String,
-    /// What comes from outside after start-up, in this order.
+    /// Exec sessions after start-up, in this order.
     #[serde(default)]
     pub(crate) steps: Vec<Step>,
     /// Watching begins after its steps are done, while its init's scripts still run.
     #[serde(default)]
     pub(crate) late: bool,
-    /// The findings it must raise, one story each.
+    /// The findings it must raise.
     #[serde(default)]
     pub(crate) expect: Vec<Expected>,
 }
@@ -75,13 +75,13 @@ pub(crate) struct Expected {
     pub(crate) rule: String,
     /// How severe it is.
     pub(crate) severity: Severity,
-    /// What its explanation must contain.
+    /// Required parts of its explanation.
     #[serde(default)]
     pub(crate) why: Vec<String>,
 }
 
 impl Expected {
-    /// What the finding ought to tell and does not.
+    /// Facts that the finding should contain and does not.
     pub(crate) fn untold(&self, finding: &Finding) -> Vec<&str> {
         let why = finding.why.join("\n");
         let words = self.why.iter().map(String::as_str);

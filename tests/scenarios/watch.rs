@@ -82,7 +82,7 @@ impl Watch {
         let mut said = said.lock().unwrap();
         while said.now < wanted {
             assert!(!said.ended, "hullwatch ended");
-            assert!(Instant::now() < give_up, "the stream stands still");
+            assert!(Instant::now() < give_up, "the stream has stalled");
             said = changed.wait_timeout(said, PATIENCE).unwrap().0;
         }
     }
@@ -109,7 +109,7 @@ impl Watch {
         said.findings.values().filter(of).cloned().collect()
     }
 
-    /// Ends it; every loss it told of.
+    /// Ends it; returns every loss that it reported.
     pub(crate) fn stop(mut self) -> Vec<Value> {
         let pid = rustix::process::Pid::from_raw(self.child.id().cast_signed()).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();

@@ -19,7 +19,7 @@ fn hullwatch(args: &[&str], environment: &[(&str, OsString)]) -> Output {
     command.output().unwrap()
 }
 
-fn said(out: &Output) -> String {
+fn stderr(out: &Output) -> String {
     String::from_utf8_lossy(&out.stderr).into_owned()
 }
 
@@ -29,8 +29,12 @@ impl Background {
         let file = folder.join("session.jsonl.zst");
         let name = file.to_str().unwrap().to_owned();
         let out = hullwatch(&["record", "--detach", &name], &environment);
-        assert!(out.status.success(), "{}", said(&out));
-        assert!(said(&out).contains("hullwatch attach"), "{}", said(&out));
+        assert!(out.status.success(), "{}", stderr(&out));
+        assert!(
+            stderr(&out).contains("hullwatch attach"),
+            "{}",
+            stderr(&out)
+        );
         Self { file, environment }
     }
 
@@ -115,16 +119,16 @@ fn a_recording_outlives_its_screen_and_is_come_back_to() {
     let written = std::fs::read_to_string(&policy).unwrap();
     assert!(written.contains("hw-attached"), "{written}");
 
-    // Who looks is told of the end.
+    // The attached screen reports the end.
     let out = recording.tell("stop");
-    assert!(out.status.success(), "{}", said(&out));
+    assert!(out.status.success(), "{}", stderr(&out));
     screen.shows(24, 80, |picture| {
         picture.contents().contains("the recording has ended")
     });
     screen.type_in("q");
     assert!(screen.ended());
     let out = hullwatch(&["replay", "--findings", recording.name()], &[]);
-    assert!(out.status.success(), "{}", said(&out));
+    assert!(out.status.success(), "{}", stderr(&out));
     let log = std::fs::read_to_string(format!("{}.log", recording.name())).unwrap();
     assert!(log.contains("recorded "), "{log}");
 }
@@ -141,12 +145,16 @@ fn what_cannot_begin_in_the_background_says_so_here() {
     std::fs::write(&policy, "wrong = 1\n").unwrap();
     let policy = policy.to_str().unwrap();
     let out = hullwatch(&["record", "--detach", name, "--policy", policy], &[]);
-    assert_eq!(out.status.code(), Some(2), "{}", said(&out));
-    assert!(said(&out).contains("policy.toml: line 1"), "{}", said(&out));
+    assert_eq!(out.status.code(), Some(2), "{}", stderr(&out));
+    assert!(
+        stderr(&out).contains("policy.toml: line 1"),
+        "{}",
+        stderr(&out)
+    );
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
     assert_eq!(left.len(), 1, "{left:?}");
     for command in ["stop", "attach"] {
         let out = hullwatch(&[command, policy], &[]);
-        assert_eq!(out.status.code(), Some(2), "{}", said(&out));
+        assert_eq!(out.status.code(), Some(2), "{}", stderr(&out));
     }
 }

@@ -20,7 +20,7 @@ fn time_stands_still_and_goes_on() {
     screen.type_in("p");
     screen.shows(24, 80, |picture| picture.contents().contains("PAUSED"));
     container.sh("mkdir -p /etc/cron.d && echo x > /etc/cron.d/late");
-    // What was under way is sent once.
+    // The pending frame is sent once.
     while screen.sent_within(Duration::from_millis(1500)) > 0 {}
     // Nothing that happens is sent, not even how far behind one is.
     assert_eq!(screen.sent_within(Duration::from_secs(3)), 0);
@@ -86,8 +86,8 @@ fn a_recording_is_whole_however_the_screen_ends() {
             .args(["replay", "--findings", &file])
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&out.stderr);
-        assert!(out.status.success() && said.is_empty(), "{end}: {said}");
+        let stderr = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.success() && stderr.is_empty(), "{end}: {stderr}");
         let found = String::from_utf8_lossy(&out.stdout);
         assert!(found.contains("file.accounts"), "{end}: {found}");
     }
@@ -137,7 +137,7 @@ fn responses_are_copied_and_made_only_when_allowed_and_confirmed() {
     screen.type_in("\r");
     let question = |picture: &vt100::Screen| {
         let text = picture.contents();
-        text.contains("Do it now") && text.contains(&name)
+        text.contains("Run it now") && text.contains(&name)
     };
     screen.shows(24, 80, question);
     screen.type_in("n");
@@ -154,7 +154,8 @@ fn responses_are_copied_and_made_only_when_allowed_and_confirmed() {
     assert!(screen.ended());
 }
 
-/// From a container that hides the host's cgroups, the engine's containers are counted as not watched.
+/// From a container that hides the host's cgroups, the engine's containers are counted as not
+/// watched.
 #[test]
 fn containers_that_are_not_watched_are_counted_on_the_first_line() {
     if !engine_is_ready() {

@@ -50,7 +50,7 @@ fn gives_the_terminal_back_when_it_fails() {
     let mut screen = Screen::open_with(&["--panic-after", "1s"], &[]);
     assert!(screen.ended());
     screen.given_back();
-    // What went wrong is said on the terminal as it was before.
+    // The error is printed on the restored terminal.
     let text = String::from_utf8_lossy(&screen.seen).into_owned();
     let (_, after) = text.rsplit_once("\u{1b}[?1049l").unwrap();
     assert!(after.contains("as --panic-after asked"), "{after:?}");

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::common::{BUSYBOX, Engine, engine_is_ready};
 use crate::screen::{Screen, at_home, contains};
 
-/// What somebody meant for a shell.
+/// Text meant for a shell.
 const MEANT_FOR_A_SHELL: &str =
     "a docker exec web sh -c 'rm -rf E'\nr\naa\nrr\nE\ne\n:record\n!\nU";
 

@@ -63,7 +63,7 @@ fn a_ring_opens_at_its_present_and_at_a_moment() {
         let words = [vec![env!("CARGO_BIN_EXE_hullwatch")], words].concat();
         let mut screen = Screen::start(&words, &environment);
         screen.shows(24, 80, |picture| picture.contents().contains("hw-late"));
-        // What is written from now on is shown as well.
+        // Events written from now on are shown as well.
         let seq = if words[1] == "replay" { 5 } else { 7 };
         let name = format!("hw-{}", words[1]);
         writer.event(&container(seq, HOURS + 5, &name)).unwrap();

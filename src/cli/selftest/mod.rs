@@ -67,10 +67,14 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
             writeln!(out, "{mark}  {}", fact.fact)?;
         }
         for refused in &outcome.refused_by_host {
-            writeln!(out, "this host did not let the container do: {refused}")?;
+            writeln!(out, "this host did not permit: {refused}")?;
         }
         let arrived = outcome.facts.iter().filter(|f| f.arrived).count();
-        writeln!(out, "{arrived} of {} facts arrived", outcome.facts.len())?;
+        writeln!(
+            out,
+            "{arrived} of {} kinds of event captured",
+            outcome.facts.len()
+        )?;
     }
     Ok(ExitCode::from(u8::from(!outcome.passed)))
 }
@@ -132,14 +136,14 @@ pub(super) fn examine() -> Result<SelftestOutcome, String> {
         .join()
         .map_err(|_| "watching ended unexpectedly".to_owned())?
         .map_err(|e| e.to_string())?;
-    let said = container.live(stdin);
+    let output = container.live(stdin);
     let began = Instant::now();
     while began.elapsed() < PATIENCE && seen.lock().contains(&false) {
         std::thread::sleep(Duration::from_millis(20));
     }
     live.stop();
     drop(marker);
-    let refused_by_host = refusals(&said?)?;
+    let refused_by_host = refusals(&output?)?;
     let seen = seen.lock();
     let facts: Vec<_> = checks::all()
         .zip(seen.iter())
@@ -157,11 +161,11 @@ pub(super) fn examine() -> Result<SelftestOutcome, String> {
 }
 
 /// The actions that failed inside the container; an error when it did not run them.
-fn refusals(said: &str) -> Result<Vec<String>, String> {
-    if !said.lines().any(|line| line.starts_with("done ")) {
-        return Err(format!("the test container did nothing: {}", said.trim()));
+fn refusals(output: &str) -> Result<Vec<String>, String> {
+    if !output.lines().any(|line| line.starts_with("done ")) {
+        return Err(format!("the test container did nothing: {}", output.trim()));
     }
-    Ok(said
+    Ok(output
         .lines()
         .filter_map(|line| line.strip_prefix("failed "))
         .map(str::to_owned)
@@ -226,7 +230,7 @@ impl TestContainer {
         let _ = rustix::mount::unmount(&self.scratch, UnmountFlags::DETACH);
         let _ = fs::remove_dir(&self.scratch);
         let output = output?;
-        let said = [output.stdout, output.stderr].concat();
-        Ok(String::from_utf8_lossy(&said).into_owned())
+        let output = [output.stdout, output.stderr].concat();
+        Ok(String::from_utf8_lossy(&output).into_owned())
     }
 }

@@ -1,4 +1,4 @@
-//! Questions the rules ask a policy: about a rule, a container, a port, a destination, a path.
+//! Queries of the policy: about a rule, a container, a port, a destination, a path.
 
 mod content;
 mod edit;
@@ -18,8 +18,8 @@ use crate::catalog::paths::PathClass;
 use crate::event::{ContainerInfo, Policy, Scope, Severity};
 
 impl Scope {
-    /// Whether the scope selects the container. Without facts about it only its id can match, so
-    /// that nothing is decided about an image before the image is known.
+    /// Whether the scope selects the container. Without facts about the container only its id can
+    /// match, so that nothing is decided before the image is known.
     #[must_use]
     pub fn fits(&self, id: &str, info: Option<&ContainerInfo>) -> bool {
         let by_name = |p: &String| {

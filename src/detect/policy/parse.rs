@@ -19,7 +19,7 @@ use crate::event::{
 pub struct PolicyError {
     /// Line in the file, from 1.
     pub line: usize,
-    /// What is wrong there.
+    /// The problem.
     pub message: String,
 }
 

@@ -8,9 +8,9 @@ use crate::detect::{attribution, program_roles};
 use crate::event::Origin;
 use crate::state::ProcessEntry;
 
-/// A scheduled job of the container copies a whole directory into a file, secrets among the rest.
-/// Not what an exec session, a server's shell or drifted code does, nor what aims at the
-/// secret itself or sends the copy away.
+/// Whether a scheduled job of the container copies a whole directory, with its secrets, into a
+/// file. Exec sessions, shells of servers and drifted code do not count, nor does a copy of only
+/// the secret or one that is sent away.
 pub(super) fn backs_up(ctx: &RuleContext<'_>, process: &ProcessEntry, path: &[u8]) -> bool {
     let archiver = catalog::programs::ARCHIVERS.contains(&program_roles::of(process))
         && process.file.origin() == Origin::Image;
@@ -20,7 +20,7 @@ pub(super) fn backs_up(ctx: &RuleContext<'_>, process: &ProcessEntry, path: &[u8
     }
     let words = || process.argv.iter().skip(1).map(|word| word.as_bytes());
     let option = |word: &[u8]| word.starts_with(b"-");
-    // To a pipe, another host or a place that everybody may read.
+    // The target is a pipe, another host or a world-writable directory.
     let away = words().any(|word| {
         word == b"-"
             || word.contains(&b':')

@@ -1,4 +1,4 @@
-//! Shells and interpreters without a script: they take their program from their input.
+//! Shells and interpreters without a script, which read their program from their input.
 
 use std::collections::VecDeque;
 
@@ -10,10 +10,10 @@ use crate::detect::program_roles;
 use crate::detect::rule_memory::RuleMemory;
 use crate::event::{Exec, ProgramAdditions, Timestamp};
 
-/// Shells without a script remembered in one container.
+/// Maximum number of shells without a script remembered in one container.
 const MAX_BARE: usize = 32;
 
-/// Letters of languages' options that neither hold the program nor take an argument.
+/// Option letters of interpreters that neither hold the program nor take an argument.
 const PLAIN_LETTERS: &[u8] = b"BISTOiqstuvw";
 
 /// The name of the shell that was started, if it is one.
@@ -22,26 +22,26 @@ pub(super) fn shell<'a>(names: &ProgramAdditions, exec: &'a Exec) -> Option<&'a 
     names.is_shell(name).then_some(name)
 }
 
-/// Of the programs that everybody knows: a shell or interpreter that takes its program from its input.
+/// Among well-known programs: a shell or interpreter that reads its program from its input.
 #[must_use]
 pub(crate) fn waits_for_input(exec: &Exec) -> bool {
     !exec.runtime && bare(&ProgramAdditions::default(), exec)
 }
 
-/// An interpreter that takes its program from its input: no script, no program text.
+/// An interpreter that reads its program from its input: no script, no program text.
 pub(super) fn bare(names: &ProgramAdditions, exec: &Exec) -> bool {
     let name = program_roles::name(&exec.exe, &exec.argv);
     if !names.is_shell(name) && (!names.is_interpreter(name) || name.ends_with(b"awk")) {
         return false;
     }
-    // argv[0] of a busybox applet may be `busybox`, the applet's name following.
+    // argv[0] of a busybox applet may be `busybox`, followed by the applet's name.
     let skip = usize::from(
         exec.argv
             .first()
             .is_some_and(|a| program_roles::leaf(a.as_bytes()) == b"busybox"),
     );
     let shell = names.is_shell(name);
-    // With -s everything that follows is for the program that comes by the input.
+    // After -s all arguments belong to the program on the input.
     let input = |a: &crate::event::Bytes| a.as_bytes() == b"-s";
     exec.script.is_none()
         && exec
@@ -54,7 +54,8 @@ pub(super) fn bare(names: &ProgramAdditions, exec: &Exec) -> bool {
                 a == b"-"
                     || from_descriptor(a)
                     || a.strip_prefix(b"-").is_some_and(|letters| {
-                        // Those of a language may hold the program: `perl -pe…`, `ruby -ne…`.
+                        // The options of an interpreter may contain the program: `perl -pe…`, `ruby
+                        // -ne…`.
                         letters.iter().all(|l| match l {
                             b'c' | b'-' => false,
                             _ => shell || PLAIN_LETTERS.contains(l),
@@ -64,7 +65,7 @@ pub(super) fn bare(names: &ProgramAdditions, exec: &Exec) -> bool {
             })
 }
 
-/// The program comes by a descriptor, as in `bash <(…)`.
+/// A descriptor provides the program, as in `bash <(…)`.
 pub(super) fn from_descriptor(argument: &[u8]) -> bool {
     argument.starts_with(b"/dev/fd/") || argument.starts_with(b"/proc/self/fd/")
 }
@@ -76,7 +77,7 @@ pub(super) struct BareShell {
     pub(super) ppid: u32,
     pub(super) at: Timestamp,
     pub(super) seq: u64,
-    /// Who writes into its input.
+    /// Host pids of the processes that write into its input.
     pub(super) fed_by: SmallVec<[u32; 2]>,
 }
 
@@ -85,7 +86,7 @@ pub(super) struct BareShell {
 pub(super) struct BareShells(VecDeque<BareShell>);
 
 impl BareShells {
-    /// Adds a shell; the oldest gives way.
+    /// Adds a shell; the oldest is dropped if there are too many.
     pub(super) fn add(&mut self, shell: BareShell) {
         self.0.push_back(shell);
         if self.0.len() > MAX_BARE {

@@ -1,4 +1,5 @@
-//! What the rules on connections share: the connecting program, and the finding about closed engine ports.
+//! Code shared by the rules on connections: the connecting program, and the finding about closed
+//! engine ports.
 
 use crate::detect::finding_store::Explanation;
 use crate::detect::program_roles;
@@ -10,7 +11,7 @@ pub(super) const RUNTIME_API: &str = "net.runtime-api";
 /// Subject of its finding about closed ports.
 pub(super) const REFUSED: &str = "refused";
 
-/// Reasons that name the program that connects.
+/// Reasons that name the connecting program.
 pub(super) fn add_caller(ctx: &RuleContext<'_>, explanation: &mut Explanation, connect: &Connect) {
     if let Outcome::Failed(errno) = connect.outcome {
         explanation

@@ -7,8 +7,8 @@ use crate::detect::rule_context::RuleContext;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, attribution, program_roles};
 use crate::event::{Connect, Outcome};
 
-/// Addresses at which clouds hand out credentials: AWS, Google, Azure, Oracle and others share
-/// the first; then AWS tasks, AWS and Google over IPv6, Alibaba, Oracle.
+/// Addresses at which clouds serve credentials: AWS, Google, Azure, Oracle and others share the
+/// first; then AWS tasks, AWS and Google over IPv6, Alibaba, Oracle.
 const ADDRESSES: &[IpAddr] = &[
     IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
     IpAddr::V4(Ipv4Addr::new(169, 254, 170, 2)),
@@ -29,15 +29,14 @@ pub(super) const RULE: Rule = Rule {
         severity: Severity::High,
         attack: &["T1552.005"],
         needs: &[Requirement::Connect],
-        explain: "A process connected, or tried to connect, to an address at which clouds hand \
-                  out the machine's credentials. High from a shell, a downloader, drifted code or \
+        explain: "A process connected, or tried to connect, to the address at which the cloud serves the machine's credentials. High from a shell, a downloader, drifted code or \
                   an exec session; medium from a service, whose cloud library may need it.",
         check: "Does this workload use the cloud's identity? If not, block the address.",
     },
     handlers: &[Handler::Connect(|ctx, _, connect| examine(ctx, connect))],
 };
 
-/// A cloud's metadata service answers at this address.
+/// Whether a cloud's metadata service has this address.
 #[must_use]
 pub(crate) fn is_metadata(ip: IpAddr) -> bool {
     ADDRESSES.contains(&ip)

@@ -1,4 +1,4 @@
-//! Calls of the machine's 32-bit predecessor, which few containers make.
+//! System calls of the 32-bit ABI, which few containers make.
 
 use crate::detect::alert::Alerts;
 use crate::detect::file_change::by;
@@ -15,9 +15,9 @@ pub(super) const RULE: Rule = Rule {
         severity: Severity::Info,
         attack: &["T1562"],
         needs: &[Requirement::Privilege],
-        explain: "A process made a 32-bit system call, as programs for the machine's 32-bit \
-                  predecessor do, and 64-bit ones that want to pass a filter for 64-bit calls. \
-                  Its calls are judged like all others. One finding for the container.",
+        explain: "A process made a 32-bit system call. 32-bit programs do so, and 64-bit \
+                  programs that evade a filter for 64-bit calls. These calls are judged like all \
+                  others. One finding per container.",
         check: "Is the image meant to contain 32-bit programs?",
     },
     handlers: &[Handler::Privilege(|ctx, _, call| examine(ctx, call))],

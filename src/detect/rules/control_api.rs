@@ -1,4 +1,4 @@
-//! Sockets and ports by which containers and clusters are controlled.
+//! Sockets and ports that control containers and clusters.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -16,7 +16,7 @@ use crate::detect::rule_memory::{RuleMemories, RuleMemory};
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_roles};
 use crate::event::{Bytes, Connect, ContainerEvent, Endpoint, Outcome, Protocol};
 
-/// Early uses of engine sockets remembered.
+/// Maximum number of early uses of engine sockets that are remembered.
 const MAX_EARLY_SOCKETS: usize = 16;
 
 /// Runtime sockets.
@@ -30,8 +30,8 @@ pub(super) const RUNTIME: Rule = Rule {
         needs: &[Requirement::Connect],
         explain: "A process connected to the socket or port that creates containers: with it, a \
                   container can be started that has the host's disk. Info when the socket is \
-                  mounted and the container's own service uses it. Ports that refuse are one \
-                  finding, and part of a port scan when one is running.",
+                  mounted and the container's own service uses it. Closed ports are one finding, \
+                  or part of the port scan that is under way.",
         check: "Which requests were made: see the engine's log. Does the container need the \
                 socket?",
     },
@@ -77,7 +77,7 @@ fn runtime_api(
     let (unix, port) = match &connect.remote {
         Endpoint::Unix(path) => {
             let known = catalog::programs::ENGINE_SOCKETS;
-            // Mounted under another name it is the same socket.
+            // A mount under another name is the same socket.
             let source = mounted_from(ctx, path.as_bytes());
             let real = source.as_deref().unwrap_or(path.as_bytes());
             (known.contains(&program_roles::leaf(real)), false)
@@ -92,15 +92,16 @@ fn runtime_api(
     }
     let to = connect.remote.text();
     let refused = matches!(connect.outcome, Outcome::Failed(_));
-    // The outcome comes with a later event. A scan's closed ports are told by the scan.
+    // A later event reports the outcome. The finding about a scan covers the ports that the scan
+    // found closed.
     if port && (connect.outcome == Outcome::InProgress || refused && scanning(ctx, memories)) {
         return Alerts::none();
     }
     let declared = matches!(&connect.remote, Endpoint::Unix(path) if mounts(ctx, path));
     let own = !suspicious(ctx);
-    // What the engine tells may come after the first connection.
+    // The engine's report may come after the first connection.
     let early = unix && own && ctx.container.is_none_or(|c| c.info.image.is_empty());
-    // The socket is not there: a look, no use.
+    // The socket does not exist: the process only looked for it.
     let absent = unix && matches!(connect.outcome, Outcome::Failed(2));
     let severity = match (declared && own, absent) {
         (true, _) => Severity::Info,
@@ -108,7 +109,7 @@ fn runtime_api(
         _ if port && refused => Severity::Medium,
         _ => Severity::High,
     };
-    // All hosts whose port is closed are one finding.
+    // All hosts with a closed port are one finding.
     let subject = if port && refused { REFUSED } else { &to };
     let alert = ctx
         .alert(severity, subject.as_bytes(), |explanation| {
@@ -124,7 +125,7 @@ fn runtime_api(
     alert.into()
 }
 
-/// "Used the Docker API at ADDRESS", or that it was tried.
+/// "Used the Docker API at ADDRESS", or the words for an attempt.
 fn title(to: &str, outcome: Outcome) -> String {
     match outcome {
         Outcome::Failed(2) => format!("Looked for a container engine's socket: {to}"),
@@ -136,7 +137,7 @@ fn title(to: &str, outcome: Outcome) -> String {
     }
 }
 
-/// A socket is in a mount of the container.
+/// Whether a socket is in a mount of the container.
 fn mounts(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
     ctx.container.is_some_and(|c| {
         let mut mounts = c.info.mounts.iter();
@@ -185,7 +186,7 @@ fn run_path(path: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(shown.unwrap_or(path)))
 }
 
-/// The container scans ports: closed ones belong to the finding about the scan.
+/// Whether the container scans ports: closed ones then belong to the finding about the scan.
 fn scanning(ctx: &RuleContext<'_>, memories: &RuleMemories<'_>) -> bool {
     let scans = memories.get::<PortScans>();
     scans.is_some_and(|scans| scans.goes_on(ctx.now()))

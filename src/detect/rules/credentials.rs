@@ -1,4 +1,4 @@
-//! Reads of secrets: by hand, by services, and by programs whose work it is.
+//! Reads of secrets: by hand, by services, and by programs that exist to read them.
 
 use bstr::ByteSlice as _;
 
@@ -36,7 +36,7 @@ pub(super) const RULE: Rule = Rule {
     })],
 };
 
-/// Tools that people use to read files; a service does not read its secrets with them.
+/// Tools with which people read files; a service does not read its secrets with them.
 fn is_tool(name: &[u8]) -> bool {
     catalog::programs::FILE_TOOLS.contains(&name)
 }
@@ -50,13 +50,13 @@ pub(super) fn with_a_tool(ctx: &RuleContext<'_>) -> bool {
             .is_some_and(|n| is_tool(n) || ctx.names().is_shell(n))
 }
 
-/// A person or an intruder does it, not the service.
+/// A person or an intruder reads it, not the service.
 pub(super) fn by_hand(ctx: &RuleContext<'_>) -> bool {
     attribution::suspicious(ctx) || with_a_tool(ctx)
 }
 
 fn credentials(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, file: &File) -> Alerts {
-    // A second name by which it can be read unseen is as good as reading it.
+    // A second name, by which the file can be read unnoticed, counts as a read.
     let verb = match (file.op, &file.target) {
         (FileOp::Read, _) => "read",
         (FileOp::Link, Some(target))
@@ -66,13 +66,13 @@ fn credentials(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, file: &Fi
         }
         _ => return Alerts::none(),
     };
-    // Programs look for keys that are not there; a person who does is worth a line.
+    // Programs look for keys that do not exist; a person who does so is reported.
     let absent = file.errno == 2 && by_hand(ctx);
     if file.errno != 0 && !absent && !is_refusal(file.errno) {
         return Alerts::none();
     }
     let path = file.source.as_ref().unwrap_or(&file.path).as_bytes();
-    // Devices and memory have rules of their own.
+    // Other rules cover devices and memory.
     if path.starts_with(b"/dev/")
         || path.ends_with(b"/mem")
         || path.ends_with(b"/kcore")
@@ -104,7 +104,7 @@ fn credentials(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, file: &Fi
         )
     };
     let hand = by_hand(ctx);
-    // Nobody learns a password from a file that holds none; who looked is worth a line.
+    // A file without hashes reveals no password; the reader is still reported.
     let empty = file.hashes == Some(false);
     if empty && !hand {
         return Alerts::none();
@@ -130,10 +130,10 @@ fn credentials(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, file: &Fi
         _ if file.errno != 0 && group == b"/etc/shadow" && runs_script(ctx) => Severity::Low,
         (true, false) => Severity::High,
         (true, true) => Severity::Medium,
-        // Mounted for the service to read, whenever it comes to that.
+        // Mounted for the service, which may read it at any time.
         (false, _) if group == b"/run/secrets" || group == b"/var/run/secrets" => Severity::Info,
         (false, _) if file.source.is_some() && group != b"/etc/shadow" => Severity::Info,
-        // Nothing but a check of logins has business with these.
+        // Only login checks need these files.
         (false, false) if group == b"/etc/shadow" => Severity::Medium,
         (false, _) => Severity::Low,
     };
@@ -182,7 +182,7 @@ fn credentials(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, file: &Fi
     }
 }
 
-/// The image's program shows a digest or a verdict of what it reads.
+/// A program of the image that prints a digest or a verdict, not the content.
 fn digests(ctx: &RuleContext<'_>) -> bool {
     ctx.process.is_some_and(|p| {
         p.file.origin() == Origin::Image
@@ -191,7 +191,7 @@ fn digests(ctx: &RuleContext<'_>) -> bool {
     })
 }
 
-/// An interpreter runs a script that nobody was seen changing.
+/// An interpreter runs a script that no process was seen changing.
 fn runs_script(ctx: &RuleContext<'_>) -> bool {
     let script = ctx.process.and_then(|p| p.script.as_ref());
     script.is_some_and(|path| ctx.activity(path).is_none())

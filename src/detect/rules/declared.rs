@@ -1,4 +1,4 @@
-//! What a container was given the right to do, and does as its work.
+//! Rights that a container was given, and its ordinary work with them.
 
 use std::collections::BTreeSet;
 
@@ -14,10 +14,10 @@ use crate::detect::seen_set::SeenSet;
 use crate::detect::{Severity, attribution, program_roles};
 use crate::event::{Bytes, Origin, Privilege};
 
-/// Calls and sandboxes remembered of one container.
+/// Maximum number of calls and sandboxes remembered of one container.
 const MAX_USED: usize = 256;
 
-/// The container was given the right to do such things.
+/// Whether the container was given the right to make such calls.
 pub(super) fn entitled(ctx: &RuleContext<'_>, capability: &str) -> bool {
     ctx.container.is_some_and(|c| {
         let added = |name: &String| {
@@ -28,7 +28,7 @@ pub(super) fn entitled(ctx: &RuleContext<'_>, capability: &str) -> bool {
     })
 }
 
-/// The program that calls, as the subject of a finding.
+/// The calling program, as the subject of a finding.
 pub(super) fn caller(ctx: &RuleContext<'_>, p: &Privilege) -> Bytes {
     ctx.process
         .map(|x| &x.exe)
@@ -37,12 +37,11 @@ pub(super) fn caller(ctx: &RuleContext<'_>, p: &Privilege) -> Bytes {
         .clone()
 }
 
-/// What a program of a container that may do such things did while it started is its work, and a
-/// sandbox that it makes for a child of its own confines that child: both are known from then on.
-/// An exec session, a shell or drifted code is not that program, and what reaches the
-/// host's disk or its cgroups is never ordinary. A session may run a program of the image that does
-/// nothing but make sandboxes.
-/// `None`: the call is to be judged.
+/// Recognises ordinary privileged calls: those that a program of a container with the right to make
+/// them made while starting, and sandboxes that such a program builds for its own children; both
+/// are known from then on. Exec sessions, shells and drifted code do not count, and calls that
+/// reach the host's disk or cgroups are never ordinary. A session may run a program of the image
+/// that only makes sandboxes. `None`: the call must be judged.
 pub(super) fn known_work(
     ctx: &RuleContext<'_>,
     memory: &mut KnownPrivileges,
@@ -63,7 +62,7 @@ pub(super) fn known_work(
         let ordinary = !reaches_host(p) && !attribution::suspicious(ctx);
         return ordinary.then(Alerts::none);
     }
-    // What it did before watching began is not known: it may have done so all the time.
+    // Its calls before watching began are not known: it may have made them all the time.
     if ctx.learning() && !ctx.starting_up() {
         let ordinary = p.errno == 0 && !reaches_host(p) && !attribution::suspicious(ctx);
         return ordinary.then(|| {
@@ -95,7 +94,7 @@ pub(super) fn known_work(
     confines.then(Alerts::none)
 }
 
-/// Somebody from outside runs a program that only makes sandboxes: one line.
+/// An exec session runs a program that only makes sandboxes: one line.
 fn sandbox_of_session(
     ctx: &RuleContext<'_>,
     memory: &mut KnownPrivileges,
@@ -118,7 +117,7 @@ fn sandbox_of_session(
     Some(alert.into())
 }
 
-/// Privileged calls, sandboxes and debugged processes that belong to the container's ordinary work.
+/// Privileged calls, sandboxes and debugged processes of the container's ordinary work.
 #[derive(Debug, Clone, Default)]
 pub(super) struct KnownPrivileges {
     used: BTreeSet<String>,
@@ -151,15 +150,15 @@ fn reaches_host(p: &Privilege) -> bool {
     detail.starts_with(b"/dev/") || detail.split(|b| *b == b' ').any(cgroups) || p.call == "setns"
 }
 
-/// The container was started without the filter that keeps such calls out.
+/// Whether the container was started without the filter that refuses such calls.
 fn unconfined(ctx: &RuleContext<'_>) -> bool {
     let security = ctx.container.map(|c| &c.info.security);
     security.is_some_and(|s| s.privileged || s.seccomp == "unconfined")
 }
 
-/// A program of the image, in a container that was given the right to trace, reaches into a
-/// process it has started itself: it is debugged. So does a debugger of the image that an exec
-/// session runs. `target` is its pid within the container.
+/// Whether a program of the image, in a container with the right to trace, accesses a process that
+/// it started itself: it debugs the process. The same holds for a debugger of the image in an exec
+/// session. `target` is its pid within the container.
 pub(super) fn debugs_own(
     ctx: &RuleContext<'_>,
     memory: &mut KnownPrivileges,

@@ -1,4 +1,4 @@
-//! What a container's service does that is not in its baseline.
+//! Actions of a container's service that are not in its baseline.
 
 use crate::baseline::{BaselineItem, Deed, Doer, Facet, ItemField, deeds, doer};
 use crate::catalog::paths::{self, PathClass};
@@ -11,20 +11,20 @@ use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity};
 /// The baseline of a container, looked up once.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ContainerBaseline {
-    /// Of the loaded baselines, when it was looked up; `None`: look it up.
+    /// Version of the loaded baselines at the look-up; `None`: not looked up yet.
     generation: Option<u64>,
     chosen: Option<ChosenBaseline>,
 }
 
 impl RuleMemory for ContainerBaseline {
     fn heap_bytes(&self) -> usize {
-        // The baseline is shared by all its containers.
+        // All containers of a baseline share it.
         0
     }
 }
 
 const CHECK: &str = "Is it a new version or setting of the service? Then accept it into the baseline. \
-                     Otherwise find out what made the program do it.";
+                     Otherwise find out why the program did it.";
 
 const fn info(
     id: &'static str,
@@ -68,8 +68,7 @@ rule!(
     Medium,
     [Exec],
     [Exec] and Handler::Container(|ctx, memory, _| look_up_again(ctx, memory)),
-    "A baseline of the container is loaded. The service ran a program, a script or shell arguments \
-     that are not in it, or a known program was started by another one than before. Exec sessions are \
+    "A baseline of the container is loaded. The service ran a program, a script or shell arguments that the baseline does not contain, or another parent started a known program. Exec sessions are \
      not judged. Info while the baseline is partial, lower while it learns."
 );
 rule!(
@@ -80,7 +79,7 @@ rule!(
     Low,
     [File],
     [File],
-    "A baseline of the container is loaded. The service changed a file that is not in it. \
+    "A baseline of the container is loaded. The service changed a file that the baseline does not contain. \
      Medium for programs, configuration and other places that services do not write to."
 );
 rule!(
@@ -91,8 +90,8 @@ rule!(
     Medium,
     [Read],
     [],
-    "A baseline of the container is loaded. The service read a file with secrets that is not \
-     in it."
+    "A baseline of the container is loaded. The service read a file of secrets that the baseline \
+     does not contain."
 );
 rule!(
     CONNECT,
@@ -103,7 +102,7 @@ rule!(
     [Connect],
     [Connect],
     "A baseline of the container is loaded. The service connected to a name, an address or a \
-     port that is not in it. Low for private addresses and other containers."
+     port that the baseline does not contain. Low for private addresses and other containers."
 );
 rule!(
     LISTEN,
@@ -113,18 +112,19 @@ rule!(
     Medium,
     [Listen],
     [Listen],
-    "A baseline of the container is loaded. The service listens on a port that is not in it, \
-     or on all addresses where it knows the loopback only."
+    "A baseline of the container is loaded. The service listens on a port that the baseline does \
+     not contain, or on all addresses where the baseline has only loopback."
 );
 rule!(
     RESOLVE,
     "base.resolve",
-    "Asked for a name that is not in its baseline",
+    "Looked up a name that is not in its baseline",
     "new name",
     Info,
     [Dns],
     [Dns],
-    "A baseline of the container is loaded. The container asked for a name that is not in it."
+    "A baseline of the container is loaded. The container looked up a name that the baseline \
+     does not contain."
 );
 rule!(
     CAPABILITY,
@@ -134,7 +134,8 @@ rule!(
     Medium,
     [Capability],
     [Capability],
-    "A baseline of the container is loaded. The service used a capability that is not in it."
+    "A baseline of the container is loaded. The service used a capability that the baseline does \
+     not contain."
 );
 rule!(
     CALL,
@@ -144,8 +145,8 @@ rule!(
     Medium,
     [Privilege],
     [Privilege],
-    "A baseline of the container is loaded. The service made a privileged system call that is \
-     not in it, and it succeeded."
+    "A baseline of the container is loaded. The service successfully made a privileged system \
+     call that the baseline does not contain."
 );
 rule!(
     SYSCALL,
@@ -155,9 +156,9 @@ rule!(
     Info,
     [Exec],
     [Syscall],
-    "A baseline of the container is loaded that was learned with --syscalls, and the container is \
-     watched with it. The service made a system call that is not in it: a seccomp profile of its own \
-     made from it would refuse the call."
+    "A baseline that was learned with --syscalls is loaded, and the container is watched with \
+     --syscalls. The service made a system call that the baseline does not contain: a seccomp \
+     profile made from the baseline would refuse the call."
 );
 rule!(
     USER,
@@ -201,7 +202,7 @@ fn chosen<'m>(
     memory.chosen.as_ref()
 }
 
-/// Facts about the container arrived: another baseline may be its own.
+/// New facts about the container: another baseline may apply.
 fn look_up_again(ctx: &RuleContext<'_>, memory: &mut RuleMemories<'_>) -> Alerts {
     if !ctx.baselines.is_empty() {
         memory.of::<ContainerBaseline>().generation = None;
@@ -209,7 +210,7 @@ fn look_up_again(ctx: &RuleContext<'_>, memory: &mut RuleMemories<'_>) -> Alerts
     Alerts::none()
 }
 
-/// The container's baseline, for what its own service does.
+/// The container's baseline, for actions of its own service.
 fn of_service(ctx: &RuleContext<'_>) -> Option<ChosenBaseline> {
     if ctx.baselines.is_empty() || ctx.session().is_some() {
         return None;
@@ -217,13 +218,13 @@ fn of_service(ctx: &RuleContext<'_>) -> Option<ChosenBaseline> {
     ctx.baselines.of(ctx.container?)
 }
 
-/// Whether the container's baseline has this name.
+/// Whether the container's baseline contains this name.
 pub(super) fn knows_name(ctx: &RuleContext<'_>, name: &[u8]) -> bool {
     let item = BaselineItem::new(Facet::Resolve, [(ItemField::Name, name)]);
     of_service(ctx).is_some_and(|chosen| chosen.loaded.matcher.knows(&item))
 }
 
-/// Whether the container's baseline has this port, on all addresses.
+/// Whether the container's baseline contains this port, on all addresses.
 pub(super) fn knows_port(ctx: &RuleContext<'_>, port: u16) -> bool {
     let port = port.to_string();
     let port = port.as_bytes();
@@ -263,7 +264,7 @@ fn judge(ctx: &RuleContext<'_>, memory: &mut RuleMemories<'_>) -> Alerts {
                 continue;
             }
         }
-        // It was learned without.
+        // The baseline was learned without system calls.
         if deed.item.facet == Facet::Syscall && !chosen.loaded.has_syscalls {
             continue;
         }

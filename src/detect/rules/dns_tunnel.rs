@@ -1,4 +1,4 @@
-//! Data carried in names that are asked for.
+//! Data carried in DNS queries.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::event::{Dns, Timestamp};
 const TUNNEL_NAMES: u32 = 20;
 /// Length of that window.
 const TUNNEL_WINDOW: Duration = Duration::from_secs(60);
-/// Domains watched at once.
+/// Maximum number of domains watched at once.
 const MAX_DOMAINS: usize = 64;
 
 /// DNS tunnel.
@@ -38,11 +38,11 @@ pub(super) const RULE: Rule = Rule {
     })],
 };
 
-/// Long names asked for below each domain, to recognise data carried in names.
+/// Long names looked up below each domain, to recognise data carried in names.
 #[derive(Debug, Clone, Default)]
 struct LongNames {
     seen: SeenSet,
-    /// Start of the window and different names in it, by domain.
+    /// Start of the window and distinct names in it, by domain.
     windows: BTreeMap<Vec<u8>, (Timestamp, u32)>,
 }
 
@@ -53,7 +53,7 @@ impl RuleMemory for LongNames {
 }
 
 impl LongNames {
-    /// Adds a name; how many different ones there are in the window, if this one is new.
+    /// Adds a name; returns the number of distinct names in the window if this one is new.
     fn add(&mut self, now: Timestamp, base: &[u8], name: &[u8]) -> Option<u32> {
         let new = self.seen.insert(name);
         if self.windows.len() > MAX_DOMAINS {

@@ -9,24 +9,24 @@ use crate::detect::Severity;
 use crate::detect::rule_context::RuleContext;
 use crate::event::{Difference, Differing, DriftScan, FileClass, NodeKind, Timestamp};
 
-/// Files of one installation are changed within this time of each other, seconds.
+/// Files of one installation are changed within this many seconds of each other.
 const INSTALLATION: u64 = 60;
-/// Programs that a package of a language brings are made within this time of its library, seconds.
+/// Programs of a language package are created within this many seconds of its library.
 const BROUGHT: u64 = 10;
-/// Endings of sources beside which a compiler puts its result.
+/// Extensions of sources beside which a compiler writes its result.
 const SOURCES: &[&[u8]] = &[
     b".c", b".cc", b".cpp", b".cxx", b".o", b".rs", b".go", b".S", b".zig",
 ];
 
-/// What a scan reports of one file.
+/// A scan's report about one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Grade {
     pub(super) severity: Severity,
-    /// What the file is, for people, with its article.
+    /// The kind of file, as text with its article.
     pub(super) what: &'static str,
 }
 
-/// What a weighty file is that was planted, by its place.
+/// The kind of a sensitive file, by its path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Planted {
     /// The rule that reports a change of it.
@@ -37,7 +37,7 @@ pub(crate) enum Planted {
     Code,
 }
 
-/// What a weighty file at `path` is.
+/// The kind of the sensitive file at `path`.
 #[must_use]
 pub(crate) fn planted(path: &[u8]) -> Planted {
     let place = paths::of(path);
@@ -62,12 +62,12 @@ const fn grade(severity: Severity, what: &'static str) -> Option<Grade> {
     Some(Grade { severity, what })
 }
 
-/// When packages were installed, by what differs.
+/// Times of package installations, found from the differing files.
 #[derive(Debug, Default)]
 pub(super) struct Installations {
-    /// Files that packages of the system brought, and its package database.
+    /// Files of system packages, and the package database.
     system: Vec<Timestamp>,
-    /// Files in the trees of language packages.
+    /// Files in the directories of language packages.
     language: Vec<Timestamp>,
 }
 
@@ -90,18 +90,18 @@ impl Installations {
         found
     }
 
-    /// A package of the system was installed about that time.
+    /// Whether a system package was installed about that time.
     fn of_system(&self, at: Timestamp) -> bool {
         near(&self.system, at, INSTALLATION)
     }
 
-    /// A package of a language was installed just then.
+    /// Whether a language package was installed just then.
     fn of_language(&self, at: Timestamp) -> bool {
         near(&self.language, at, BROUGHT)
     }
 }
 
-/// One of the times, which are in order, is within that many seconds of `at`.
+/// Whether one of the sorted times is within that many seconds of `at`.
 fn near(times: &[Timestamp], at: Timestamp, within: u64) -> bool {
     let next = times.partition_point(|time| *time < at);
     let before = next.checked_sub(1).and_then(|before| times.get(before));
@@ -109,7 +109,7 @@ fn near(times: &[Timestamp], at: Timestamp, within: u64) -> bool {
     at != Timestamp(0) && times.get(next).into_iter().chain(before).any(close)
 }
 
-/// How bad an entry is; `None`: it is ordinary data, or nothing at all.
+/// Severity of an entry; `None`: ordinary data, or no difference.
 pub(super) fn of(
     ctx: &RuleContext<'_>,
     scan: &DriftScan,
@@ -121,12 +121,12 @@ pub(super) fn of(
     let at_start = ctx.made_at_start(entry.ctime);
     let severity = match entry.difference {
         _ if entry.package.is_some() => Severity::Info,
-        // An intruder who came within the first seconds looks the same: what starts by itself or
-        // lets somebody in is told.
+        // An intruder within the first seconds looks the same: files that start by themselves or
+        // grant access are reported.
         _ if at_start && place.is_some_and(is_foothold) => Severity::Low,
         _ if at_start => Severity::Info,
         Difference::Deleted => grade.severity.min(Severity::Low),
-        // Of what could not be compared nothing bad is known.
+        // Nothing bad is known about a file that could not be compared.
         Difference::Unread => grade.severity.min(Severity::Low),
         _ if entry.metadata_only && !gained_rights(entry) => grade.severity.min(Severity::Low),
         _ => grade.severity,
@@ -134,7 +134,7 @@ pub(super) fn of(
     Some(Grade { severity, ..grade })
 }
 
-/// What starts by itself, or lets somebody in.
+/// Files that start by themselves or grant access.
 fn is_foothold(place: PathClass) -> bool {
     matches!(
         place,
@@ -142,7 +142,8 @@ fn is_foothold(place: PathClass) -> bool {
     )
 }
 
-/// Its mode was changed so that it runs with its owner's or group's rights, or it is new.
+/// Whether its mode was changed so that it runs with the rights of its owner or group, or it is
+/// new.
 fn gained_rights(entry: &Differing) -> bool {
     entry.is_setuid() && entry.mode_before.is_some_and(|mode| mode & 0o6000 == 0)
 }
@@ -154,13 +155,13 @@ fn by_file(
     place: Option<PathClass>,
 ) -> Option<Grade> {
     use Severity::{Critical, High, Info, Low, Medium};
-    // The engine makes such an empty file to mount its own program over.
+    // The engine creates such an empty file to mount its own program over it.
     let mount_point = entry.size == 0 && entry.kind == NodeKind::File;
     if entry.is_setuid() {
         return grade(High, "A setuid program");
     }
     match place {
-        // A package's scripts make the accounts that it needs.
+        // Package scripts create the accounts that the package needs.
         Some(PathClass::Accounts) if installed.of_system(entry.ctime) => {
             return grade(Low, "An account file");
         }
@@ -195,7 +196,7 @@ fn by_file(
         && !installed.of_language(entry.ctime)
         && !installed.of_system(entry.ctime)
     {
-        return grade(High, "Code that every start of Python runs");
+        return grade(High, "Code that Python runs at every start");
     }
     match entry.class {
         FileClass::Binary if mount_point => None,
@@ -220,7 +221,7 @@ fn program(
     entry: &Differing,
     place: Option<PathClass>,
 ) -> Severity {
-    // A link leads to what is judged where it lies, unless it stands for a program of the image.
+    // A link's target is judged at its own path, unless the link replaces a program of the image.
     let link = entry.kind == NodeKind::Symlink && entry.difference == Difference::Added;
     let packaged = paths::in_package_tree(&entry.path) || installed.of_language(entry.ctime);
     let built = match place {
@@ -234,7 +235,7 @@ fn program(
     Severity::High
 }
 
-/// The same content is beside the sources it was compiled from.
+/// A file of the same content is beside the sources it was compiled from.
 fn built_elsewhere(scan: &DriftScan, entry: &Differing) -> bool {
     let Some(hash) = &entry.sha256 else {
         return false;
@@ -245,7 +246,7 @@ fn built_elsewhere(scan: &DriftScan, entry: &Differing) -> bool {
     })
 }
 
-/// Sources lie in the same directory: it was compiled there.
+/// Sources are in the same directory: it was compiled there.
 fn built_beside(scan: &DriftScan, entry: &Differing) -> bool {
     let own = directory(&entry.path);
     let mut others = scan
@@ -278,12 +279,12 @@ fn script(
         return (Severity::High, "A web script");
     }
     if place == Some(PathClass::Program) {
-        return (Severity::High, "A script among the programs");
+        return (Severity::High, "A script in a program directory");
     }
     if entry.mode & 0o111 != 0 && paths::is_server_hook(&entry.path) {
         return (Severity::Medium, "A hook that a Git server runs");
     }
-    // The application's own code; who updates it by Git leaves more behind.
+    // The application's own code; an update by Git also changes the repository.
     if entry.difference == Difference::Changed && !checked_out(scan, entry) {
         return (Severity::Medium, "A script of the image");
     }

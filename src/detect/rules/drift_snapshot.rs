@@ -1,4 +1,4 @@
-//! Files that were changed before watching began, by what kind of file they are.
+//! Files that were changed before watching began, graded by the kind of file.
 
 use super::drift_grade::{self, Grade, Installations};
 use crate::detect::alert::{Alert, Alerts};
@@ -11,12 +11,12 @@ use crate::event::{
     Timestamp,
 };
 
-/// Weighty files of one scan that are a finding each; more are counted in one.
+/// Maximum number of sensitive files of one scan that are a finding each; the others share one.
 const MAX_APART: usize = 12;
-/// Lesser files that the common finding names.
+/// Maximum number of other files named in the common finding.
 const MAX_LINES: usize = 30;
 
-/// Installed packages that the common finding names.
+/// Maximum number of installed packages named in the common finding.
 const MAX_PACKAGES: usize = 12;
 
 /// The rule.
@@ -28,22 +28,21 @@ pub(super) const RULE: Rule = Rule {
         severity: Severity::High,
         attack: &["T1554", "T1525", "T1505"],
         needs: &[Requirement::Compare],
-        explain: "The container's files were compared with its image by content, and no event \
-                  shows who changed them: it happened before watching began, or from outside the \
-                  container. Programs, scripts among programs or of a web server, libraries, \
+        explain: "The container's files were compared with its image by content, and no event shows which process changed them: they were changed before watching began, or from outside the container. Programs, scripts in program directories or of a web server, libraries, \
                   scheduled jobs, accounts, SSH keys, setuid files and shell start-up files are \
-                  one finding each, and high. Files from packages or start-up, and settings, are \
-                  info in one line. Logs, caches and data do not count.",
-        check: "Run hullwatch drift CONTAINER --diff to see all of it. Who had access before \
-                watching began?",
+                  one finding each, and high. Files from packages or start-up, and plain \
+                  settings, are one finding of severity info. Logs, caches and data do not \
+                  count.",
+        check: "Run hullwatch drift CONTAINER --diff to see all differences. Who had access \
+                before watching began?",
     },
     handlers: &[Handler::DriftScan(|ctx, memory, scan| {
         examine(ctx, memory.of(), scan)
     })],
 };
 
-/// Findings about the same files, from what was run, loaded or changed.
-const TOLD: [&str; 6] = [
+/// Rules with findings about the same files, from executions, loads and changes.
+const OTHER_RULES: [&str; 6] = [
     "drift.exec-new",
     "drift.exec-modified",
     "drift.exec-relocated",
@@ -62,7 +61,7 @@ impl RuleMemory for Reported {
     }
 }
 
-fn examine(ctx: &RuleContext<'_>, told: &mut Reported, scan: &DriftScan) -> Alerts {
+fn examine(ctx: &RuleContext<'_>, reported: &mut Reported, scan: &DriftScan) -> Alerts {
     let installed = Installations::of(scan);
     let mut alerts = Alerts::none();
     let mut apart: Vec<(Grade, &Differing)> = Vec::new();
@@ -71,11 +70,11 @@ fn examine(ctx: &RuleContext<'_>, told: &mut Reported, scan: &DriftScan) -> Aler
         let Some(grade) = drift_grade::of(ctx, scan, &installed, entry) else {
             continue;
         };
-        // Changes that events show have been judged by the rules on events.
+        // The rules on events have judged changes that events report.
         if seen_changing(ctx, entry) {
             continue;
         }
-        if let Some(index) = TOLD
+        if let Some(index) = OTHER_RULES
             .iter()
             .find_map(|rule| ctx.findings.find(rule, Some(ctx.owner), &entry.path))
         {
@@ -83,8 +82,11 @@ fn examine(ctx: &RuleContext<'_>, told: &mut Reported, scan: &DriftScan) -> Aler
             alerts.push(Alert::addition(index).reason(line));
             continue;
         }
-        // A scan made again tells only what is new.
-        if told.0.insert((&entry.path, entry.ctime, entry.difference)) {
+        // A repeated scan reports only new differences.
+        if reported
+            .0
+            .insert((&entry.path, entry.ctime, entry.difference))
+        {
             let weighty = grade.severity >= Severity::High;
             let list = if weighty { &mut apart } else { &mut common };
             list.push((grade, entry));
@@ -96,7 +98,7 @@ fn examine(ctx: &RuleContext<'_>, told: &mut Reported, scan: &DriftScan) -> Aler
     }
     let more = apart.get(MAX_APART..).unwrap_or_default();
     if !more.is_empty() {
-        let what = format!("{} more files of weight were changed", more.len());
+        let what = format!("{} more sensitive files were changed", more.len());
         alerts.push(common_alert(ctx, scan, b"more", &what, more));
     }
     if !common.is_empty() {
@@ -111,17 +113,17 @@ fn examine(ctx: &RuleContext<'_>, told: &mut Reported, scan: &DriftScan) -> Aler
     alerts
 }
 
-/// The scan was made since the engine copied files in: no process of the container is seen then.
-const COPIED: &str = "from outside the container, as the engine copied files in";
+/// The scan was made after the engine copied files in: no process of the container does that.
+const COPIED: &str = "from outside the container (docker cp)";
 
-/// A process was seen changing the file; one that only read it was not.
+/// A process was seen changing the file, not only reading it.
 fn seen_changing(ctx: &RuleContext<'_>, entry: &Differing) -> bool {
     let looks = |op: &FileOp| op.effect() == FileEffect::Use;
     ctx.activity(&entry.path)
         .is_some_and(|activity| activity.ops.keys().any(|op| !looks(op)))
 }
 
-/// When, in words: by a change whose time programs cannot set.
+/// The time of the change as text, by a timestamp that programs cannot set.
 fn when(ctx: &RuleContext<'_>, scan: &DriftScan, entry: &Differing) -> &'static str {
     if ctx.before_watching(entry.ctime) {
         "before watching began"
@@ -174,7 +176,7 @@ fn common_alert(
     } else {
         "by an unknown process"
     };
-    // Users of the engine bring settings and data in this way.
+    // Users copy settings and data into containers in this way.
     let severity = severity.filter(|s| !copied || *s >= Severity::High);
     let mut alert = ctx
         .alert(severity.unwrap_or(Severity::Info), subject, |explanation| {
@@ -219,7 +221,7 @@ fn packages(scan: &DriftScan) -> Option<String> {
 fn verb(entry: &Differing) -> &'static str {
     match entry.difference {
         Difference::Added => "added",
-        Difference::Changed if entry.metadata_only => "given another mode or owner",
+        Difference::Changed if entry.metadata_only => "changed in mode or owner",
         Difference::Changed => "changed",
         Difference::Deleted => "deleted",
         Difference::Unread => "not compared",
@@ -323,7 +325,7 @@ mod tests {
         assert!(titles[1].contains("A scheduled job"), "{titles:?}");
         assert!(titles[2].contains("A web script"), "{titles:?}");
         scanned(&mut w, all());
-        assert_eq!(w.all("drift.snapshot")[0].count, 1, "told once");
+        assert_eq!(w.all("drift.snapshot")[0].count, 1, "reported once");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Scripts that are not the image's, and the finding about one that an interpreter runs.
+//! Scripts that are not in the image, and the finding about one that an interpreter runs.
 
 use bstr::ByteSlice as _;
 
@@ -10,7 +10,7 @@ use crate::detect::{Requirement, RuleInfo, Severity, attribution, build_artifact
 use crate::event::{Bytes, CompareClass, FileOp};
 use crate::state::ProcessEntry;
 
-/// What the rule of these scripts says of itself.
+/// Data of the rule on these scripts.
 pub(super) const INFO: RuleInfo = RuleInfo {
     id: "drift.script",
     title: "Ran a script that is not in the image",
@@ -20,8 +20,8 @@ pub(super) const INFO: RuleInfo = RuleInfo {
     needs: &[Requirement::Exec, Requirement::File],
     explain: "A shell or another interpreter of the image ran a script, by its `#!` line or \
               as an argument, that was written since the container started or is on a tmpfs. \
-              Modules, files named by options (`-m`, `-r`, `awk -f`) and files that the text of \
-              a shell or interpreter reads to run them count, too.",
+              Modules, files named by options (`-m`, `-r`, `awk -f`) and files that inline code \
+              of a shell or interpreter reads in order to run them count, too.",
     check: "Read the script. Which process wrote it?",
 };
 
@@ -39,7 +39,8 @@ fn in_memory(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
         })
 }
 
-/// Written since the container started, or on a tmpfs; a module that is not there is none.
+/// Whether the file was written since the container started, or is on a tmpfs; false for a module
+/// that does not exist.
 pub(super) fn is_drift(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
     let content = [
         FileOp::Create,
@@ -57,8 +58,8 @@ pub(super) fn is_drift(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
     written || in_memory(ctx, path)
 }
 
-/// The container's init or its start script runs what lay on a tmpfs before watching began, as
-/// supervisors run the scripts of services that they unpack there.
+/// Whether the container's init or start script runs a file that was on a tmpfs before watching
+/// began, as supervisors do with service scripts that they unpack there.
 fn supervised(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
     let shared = [&b"/dev/shm/"[..], b"/tmp/", b"/var/tmp/"];
     let service = |p: &ProcessEntry| {
@@ -72,12 +73,12 @@ fn supervised(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
         && ctx.ancestors().nth(1).is_some_and(service)
 }
 
-/// Judges a script that an interpreter of the image runs and that is not the image's.
+/// Judges a script that an interpreter of the image runs and that is not in the image.
 pub(super) fn judge(ctx: &RuleContext<'_>, path: &[u8], command: &str) -> Alerts {
     judge_as(ctx, path, path, command)
 }
 
-/// The same, for a finding about `subject`.
+/// Judges such a script, for a finding about `subject`.
 pub(super) fn judge_as(
     ctx: &RuleContext<'_>,
     path: &[u8],
@@ -122,7 +123,7 @@ pub(super) fn judge_as(
     if subject != path {
         alert = alert.part(path).reason(format!("also ran: {command}"));
     }
-    // A process that already belongs to a finding continues that one.
+    // An alert about a process that belongs to a finding continues that finding.
     if ctx.memory.marks.contains_key(&ctx.event.pid) {
         alert.into()
     } else {

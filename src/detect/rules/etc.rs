@@ -36,7 +36,8 @@ on_place!(
     /// passwd, shadow, group, gshadow.
     ACCOUNTS, Accounts, "file.accounts", High,
     "Accounts or passwords changed", "accounts", ["T1136.001", "T1098"],
-    "A process wrote or replaced passwd, shadow, group or gshadow after start-up, and it was no package manager of the image.",
+    "A process wrote or replaced passwd, shadow, group or gshadow after start-up, and the \
+     process is not a package manager of the image.",
     "Which account or password differs from the image's file?"
 );
 on_place!(
@@ -57,21 +58,24 @@ on_place!(
     /// ld.so.preload.
     LD_PRELOAD, LdPreload, "file.ld-preload", Critical,
     "Preload library set for all programs", "preload", ["T1574.006"],
-    "A process wrote or replaced /etc/ld.so.preload: the loader loads the libraries it names into every program that starts.",
+    "A process wrote or replaced /etc/ld.so.preload: the loader loads the libraries it names \
+     into every program that starts.",
     "Which library does it name, and which process wrote that library?"
 );
 on_place!(
     /// ld.so.conf.
     LD_CONF, LdConf, "file.loader-path", High,
     "Library search path changed", "loader path", ["T1574.001"],
-    "A process changed ld.so.conf or its directory: programs may load other libraries than the image's.",
+    "A process changed ld.so.conf or its directory: programs may load other libraries than the \
+     image's.",
     "Which directory was added, and which libraries are in it?"
 );
 on_place!(
     /// cron.
     CRON, Cron, "file.cron", High,
     "Cron job planted or changed", "cron", ["T1053.003"],
-    "A process wrote, replaced or linked a cron table or a file in a cron directory after start-up. It counts whether or not a cron daemon runs in the container.",
+    "A process wrote, replaced or linked a cron table or a file in a cron directory after \
+     start-up. It counts whether or not a cron daemon runs in the container.",
     "What does the job run? Does the image's own job differ?"
 );
 on_place!(
@@ -123,8 +127,8 @@ pub(super) const CONFIG: Rule = Rule {
     ],
 };
 
-/// How a file came to lie there with its directory.
-const BROUGHT: &str = "placed there with its directory";
+/// How the file got its path along with its directory.
+const BROUGHT: &str = "moved there with its directory";
 
 fn changed(ctx: &RuleContext<'_>, file: &File, wanted: PathClass) -> Alerts {
     let mut alerts = Alerts::none();
@@ -137,7 +141,7 @@ fn changed(ctx: &RuleContext<'_>, file: &File, wanted: PathClass) -> Alerts {
     };
     let direct = changes(file);
     let mut brought = brought(ctx, file);
-    // Where the directory itself is told of, what lies in it is the same change.
+    // If the directory itself is reported, files in it belong to the same change.
     if direct.iter().flatten().any(|c| class(c) == Some(wanted)) {
         brought.clear();
     }
@@ -175,9 +179,9 @@ fn changed(ctx: &RuleContext<'_>, file: &File, wanted: PathClass) -> Alerts {
             change.verb,
             refused(change.errno)
         );
-        // Configuration is one story a directory; the special files are one each.
+        // Configuration is one finding for each directory; the special files are one each.
         let subject = match wanted {
-            // What services do with their own is one line, wherever it lies.
+            // Changes of services to their own files are one line, wherever they are.
             PathClass::EtcBelow if maker == Maker::Service => b"/etc/*",
             PathClass::EtcTop if maintained => b"/etc/*",
             PathClass::EtcTop | PathClass::EtcBelow => first_directory(change.path),
@@ -199,7 +203,7 @@ fn changed(ctx: &RuleContext<'_>, file: &File, wanted: PathClass) -> Alerts {
             .reason(line)
             .plants(change.path)
             .continues(change.path);
-        // What was planted under another name goes on under this one.
+        // A file that was planted under another name continues that finding.
         if file.op == FileOp::Rename {
             alert = alert.continues(&file.path);
         }
@@ -212,8 +216,8 @@ fn changed(ctx: &RuleContext<'_>, file: &File, wanted: PathClass) -> Alerts {
     alerts
 }
 
-/// The service writes a file that it made or wrote in start-up already, as templates are filled in
-/// again with other values.
+/// The service rewrites a file that it wrote during start-up already, as when it fills in a
+/// template again.
 fn maintains(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
     ctx.activity(path)
         .is_some_and(|activity| ctx.in_grace(activity.first))
@@ -234,7 +238,7 @@ fn first_directory(path: &[u8]) -> &[u8] {
     }
 }
 
-/// A name that only serves the replacement of another: it is the rename that counts.
+/// A temporary name for the replacement of another file: only the rename counts.
 fn temporary(path: &Bytes) -> bool {
     let leaf = program_roles::leaf(path);
     let ends = [
@@ -256,7 +260,7 @@ fn temporary(path: &Bytes) -> bool {
         || (leaf.starts_with(b"sed") && leaf.len() == 9)
         || leaf.starts_with(b".#")
         || leaf == b"4913"
-        // busybox tells its cron daemon so which table is new.
+        // busybox tells its cron daemon with this file which table is new.
         || leaf == b"cron.update"
         // PAM writes these beside passwd and shadow.
         || matches!(leaf, b"nshadow" | b"npasswd")
@@ -367,7 +371,7 @@ mod tests {
         let all = w.all("file.cron");
         assert_eq!(all.len(), 1, "{all:?}");
         assert!(all[0].title.ends_with("crontabs/root"), "{}", all[0].title);
-        // Another table is another story.
+        // Another table is another finding.
         w.create(init, "/etc/cron.d/x");
         assert_eq!(w.all("file.cron").len(), 2);
     }

@@ -38,7 +38,7 @@ fn refused(ctx: &RuleContext<'_>, exec: &ExecRefused) -> Alerts {
     if maker(ctx) == Maker::Package || made(ctx, path).is_some() {
         return Alerts::none();
     }
-    // bash and zsh read the file as a script themselves then, without a word to the kernel.
+    // bash and zsh then read the file as a script themselves, which the kernel does not report.
     let reads = ctx
         .process
         .is_some_and(|p| catalog::programs::RETRYING_SHELLS.contains(&program_roles::of(p)));
@@ -46,7 +46,7 @@ fn refused(ctx: &RuleContext<'_>, exec: &ExecRefused) -> Alerts {
         let shown = exec.path.escaped().to_string();
         return super::drifted_script::judge(ctx, path, &shown);
     }
-    // Another shell that was refused starts itself with the file, which is a story of its own.
+    // Another shell starts itself with the refused file, which is a finding of its own.
     let severity = if exec.errno == ENOEXEC {
         Severity::Low
     } else {
@@ -76,7 +76,7 @@ fn why(errno: u16) -> &'static str {
     }
 }
 
-/// Why the file is not the image's, as far as its path and history show.
+/// Why the file does not count as the image's, by its path and history.
 fn origin(ctx: &RuleContext<'_>, path: &[u8]) -> Option<&'static str> {
     let wrote = |op| ctx.activity(path).is_some_and(|a| a.ops.contains_key(&op));
     let ways = [

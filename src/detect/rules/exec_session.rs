@@ -8,11 +8,11 @@ use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, exec_client,
 use crate::event::ProgramAdditions;
 use crate::event::{Bytes, Connect, Exec, File, FileOp, Listen, Outcome, Privilege};
 
-/// Commands listed of one session.
+/// Maximum number of commands listed of one session.
 const MAX_COMMANDS: u32 = 16;
-/// Files listed of one session.
+/// Maximum number of files listed of one session.
 const MAX_FILES: u32 = 10;
-/// Connections listed of one session.
+/// Maximum number of connections listed of one session.
 const MAX_CONNECTIONS: u32 = 8;
 
 /// The rule.
@@ -25,12 +25,12 @@ pub(super) const RULE: Rule = Rule {
         attack: &["T1609", "T1059"],
         needs: &[Requirement::Exec],
         explain: "A process entered the container without descending from its init: docker exec, \
-                  kubectl exec or nsenter. What it and its children do is one finding. A shell \
-                  with a terminal is medium; plain commands are info, and one finding for the \
-                  container; a shell's commands are low, and one finding where they differ only \
-                  in words with digits. The container's health check, and a command that repeats \
-                  in a steady rhythm, is a probe and not flagged.",
-        check: "Who entered? Should the change be part of the image instead?",
+                  kubectl exec or nsenter. Its actions and those of its children are one \
+                  finding. A shell with a terminal is medium. Plain commands are info, one \
+                  finding per container. Commands run by a shell are low, one finding if they \
+                  differ only in words with digits. The container's health check, and commands \
+                  that repeat in a steady rhythm, count as probes and are not flagged.",
+        check: "Who ran the command? Should the change be part of the image instead?",
     },
     handlers: &[
         Handler::Exec(|ctx, memory, event| exec(ctx, memory.of(), event)),
@@ -51,7 +51,7 @@ fn exec(ctx: &RuleContext<'_>, sessions: &mut Sessions, exec: &Exec) -> Alerts {
     let started = ctx.state.processes.get(&root).map(|p| p.started);
     let known = sessions
         .get(root)
-        // A host pid comes back: an old session of that number is another one.
+        // The kernel reuses pids: an old session with that number is another one.
         .is_some_and(|s| ctx.event.pid != root || started.is_some_and(|at| at <= s.began));
     if !known {
         return begin(ctx, sessions, root, exec).into();
@@ -60,7 +60,7 @@ fn exec(ctx: &RuleContext<'_>, sessions: &mut Sessions, exec: &Exec) -> Alerts {
         let command = program_roles::command_line(&exec.argv, &exec.exe, 160);
         format!("ran: {command}")
     };
-    let mut alerts = tell(
+    let mut alerts = list_line(
         ctx,
         sessions,
         root,
@@ -82,7 +82,7 @@ fn is_shell(names: &ProgramAdditions, exec: &Exec) -> bool {
     names.is_shell(program_roles::name(&exec.exe, &exec.argv))
 }
 
-/// The alert about a session that begins; none about the container's own health check.
+/// The alert about a new session; none for the container's own health check.
 fn begin(ctx: &RuleContext<'_>, sessions: &mut Sessions, root: u32, exec: &Exec) -> Option<Alert> {
     let now = ctx.now();
     let session = Session {
@@ -104,9 +104,9 @@ fn begin(ctx: &RuleContext<'_>, sessions: &mut Sessions, root: u32, exec: &Exec)
         return None;
     }
     let command = program_roles::command_line(argv, &exec.exe, 200);
-    // Plain commands are the daily work of those who run the container: one story. A shell's
-    // command is one of its own, since what it does is known only as it goes on; commands of one
-    // shape are alike.
+    // Plain commands are the daily work of operators: one finding. A shell's command is a finding
+    // of its own, since only its later actions show what it does; commands of one shape count as
+    // the same.
     let shared = !interactive && !is_shell(ctx.names(), exec);
     let shape = if interactive {
         command.clone()
@@ -158,12 +158,13 @@ fn begin(ctx: &RuleContext<'_>, sessions: &mut Sessions, root: u32, exec: &Exec)
     Some(alert.begins_session(root))
 }
 
-/// The command line without what differs from one run to the next.
+/// The command line without the parts that differ from run to run.
 fn shape(argv: &[Bytes], exe: &Bytes) -> String {
     program_roles::command_line(&command_shape::of(argv), exe, 200)
 }
 
-/// The engine's facts may come after the first health check: the finding about it is taken back.
+/// The engine's facts may come after the first health check: then the finding about it is
+/// withdrawn.
 fn facts(ctx: &RuleContext<'_>) -> Alerts {
     let Some(container) = ctx.container.filter(|c| !c.info.healthcheck.is_empty()) else {
         return Alerts::none();
@@ -175,9 +176,9 @@ fn facts(ctx: &RuleContext<'_>) -> Alerts {
     else {
         return Alerts::none();
     };
-    // A shell somebody opened with the same words stays what it is.
-    let told = ctx.findings.get(index);
-    if told.is_none_or(|f| f.severity != Severity::Low) {
+    // A shell that was opened with the same words keeps its severity.
+    let finding = ctx.findings.get(index);
+    if finding.is_none_or(|f| f.severity != Severity::Low) {
         return Alerts::none();
     }
     Alert::addition(index)
@@ -186,7 +187,7 @@ fn facts(ctx: &RuleContext<'_>) -> Alerts {
         .into()
 }
 
-/// Adds a command to the story that all plain commands share.
+/// Adds a command to the finding that all plain commands share.
 fn share(ctx: &RuleContext<'_>, alert: Alert, line: String, command: &str) -> Alert {
     let known = ctx
         .findings
@@ -204,8 +205,8 @@ fn share(ctx: &RuleContext<'_>, alert: Alert, line: String, command: &str) -> Al
     ))
 }
 
-/// Adds a line to the session's story while its kind has room; `line` runs only then.
-fn tell(
+/// Adds a line to the session's finding while its kind has room; `line` runs only then.
+fn list_line(
     ctx: &RuleContext<'_>,
     sessions: &mut Sessions,
     root: u32,
@@ -237,7 +238,7 @@ fn file(ctx: &RuleContext<'_>, sessions: &mut Sessions, file: &File) -> Alerts {
         return Alerts::none();
     }
     let what = file.op.verb();
-    tell(
+    list_line(
         ctx,
         sessions,
         root,
@@ -257,7 +258,7 @@ fn connect(ctx: &RuleContext<'_>, sessions: &mut Sessions, connect: &Connect) ->
     let Some(root) = ctx.session() else {
         return Alerts::none();
     };
-    tell(
+    list_line(
         ctx,
         sessions,
         root,
@@ -277,7 +278,7 @@ fn listen(ctx: &RuleContext<'_>, sessions: &mut Sessions, listen: &Listen) -> Al
         return Alerts::none();
     };
     let line = || format!("listens on {}", listen.local);
-    tell(
+    list_line(
         ctx,
         sessions,
         root,
@@ -290,13 +291,13 @@ fn privilege(ctx: &RuleContext<'_>, sessions: &mut Sessions, privilege: &Privile
     let Some(root) = ctx.session() else {
         return Alerts::none();
     };
-    // Becoming another user or making a process is no event worth a line.
+    // Changing the user or creating a process is not worth a line.
     let ordinary = (privilege.call.starts_with("set") && privilege.call != "setns")
         || privilege.call.starts_with("clone");
     if ordinary {
         return Alerts::none();
     }
-    tell(
+    list_line(
         ctx,
         sessions,
         root,
@@ -440,7 +441,7 @@ mod tests {
             w.ticks(10);
         }
         w.only(&[]);
-        // A probe the engine's configuration does not tell of, as Kubernetes has them.
+        // A probe that is not in the engine's configuration, as with Kubernetes.
         for _ in 0..30 {
             let s = w.session(&["sh", "-c", "pg_isready"]);
             w.exit(s);

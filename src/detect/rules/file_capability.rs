@@ -1,4 +1,4 @@
-//! Capabilities given to a file: every user who runs it has them.
+//! File capabilities: every user who runs the file gets them.
 
 use bstr::ByteSlice as _;
 
@@ -8,7 +8,7 @@ use crate::detect::rule_context::RuleContext;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity};
 use crate::event::{File, FileOp};
 
-/// Capabilities that lead to all others, or past the rights of files.
+/// Capabilities that lead to all others, or bypass file permissions.
 const DANGEROUS: &[&[u8]] = &[
     b"cap_setuid",
     b"cap_setgid",
@@ -38,8 +38,8 @@ pub(super) const RULE: Rule = Rule {
         needs: &[Requirement::Attribute],
         explain: "A process gave a program file capabilities after start-up, so that every user who runs it \
                   has them. High for those that lead to all others (setuid, sys_admin, \
-                  dac_override, ...), low for the rest. Package managers, start-up and taking \
-                  capabilities away do not count.",
+                  dac_override, ...), low for the rest. Package managers, start-up and removing \
+                  capabilities do not count.",
         check: "What is the program, and who may run it? `setcap -r` removes the capabilities.",
     },
     handlers: &[Handler::File(|ctx, _, file| examine(ctx, file))],
@@ -59,7 +59,7 @@ fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     let value = attribute.value.as_bytes();
     let list = value.split_once_str("=").map_or(value, |(list, _)| list);
     let dangerous = list.split_str(",").any(|name| DANGEROUS.contains(&name));
-    // None at all, as `setcap =` leaves behind.
+    // An empty set, as `setcap =` leaves behind.
     if list.is_empty() {
         return Alerts::none();
     }

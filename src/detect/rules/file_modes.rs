@@ -25,7 +25,7 @@ pub(super) const SETUID: Rule = Rule {
     handlers: &[Handler::File(|ctx, _, file| setuid(ctx, file))],
 };
 
-/// World-writable places of consequence.
+/// World-writable sensitive files.
 pub(super) const WRITABLE: Rule = Rule {
     info: RuleInfo {
         id: "file.world-writable",
@@ -42,7 +42,7 @@ pub(super) const WRITABLE: Rule = Rule {
     handlers: &[Handler::File(|ctx, _, file| writable(ctx, file))],
 };
 
-/// A directory, by the kernel's word or because it was made as one.
+/// A directory, by the kernel's report or because it was created as one.
 fn is_directory(ctx: &RuleContext<'_>, file: &File) -> bool {
     let made = || {
         ctx.activity(&file.path)
@@ -59,10 +59,11 @@ fn setuid(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         return Alerts::none();
     }
     let mode = file.mode.unwrap_or(0);
-    // A program that everybody may run; without that right setgid is a lock.
+    // A program that everybody may run; without execute permission setgid means locking.
     let weight = match (mode & 0o4000 != 0, mode & 0o2010 == 0o2010) {
         (true, _) => Severity::High,
-        // Tools that copy directories set their modes by way of a descriptor, which tells no kind.
+        // Tools that copy directories set modes through a descriptor, for which the kind is not
+        // reported.
         (_, true) if file.file.is_none() && file.path.starts_with(b"/proc/self/fd/") => {
             Severity::Low
         }
@@ -104,7 +105,7 @@ fn setuid(ctx: &RuleContext<'_>, file: &File) -> Alerts {
 fn writable(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     let mode = file.mode.unwrap_or(0);
     let writes = mode & 0o1002 == 0o0002;
-    // A secret need not be written to.
+    // For a secret, read permission suffices.
     let reads = mode & 0o4 != 0
         && secrets::is_secret(&file.path)
         && own_secrets::of(ctx, file) == SecretOf::Somebody;
@@ -171,7 +172,7 @@ mod tests {
             });
         });
         w.file_as(init, FileOp::Chmod, "/tmp", |f| f.mode = Some(0o1777));
-        // Of a change by name only what was made there tells that it is a directory.
+        // For a change by name only an earlier creation shows that it is a directory.
         w.file(init, FileOp::Mkdir, "/srv/shared");
         w.file_as(init, FileOp::Chmod, "/srv/shared", |f| {
             f.mode = Some(0o2775)

@@ -17,8 +17,7 @@ pub(super) const RULE: Rule = Rule {
         severity: Severity::Critical,
         attack: &["T1620", "T1055"],
         needs: &[Requirement::Exec],
-        explain: "The executable is an anonymous memory file, or had been deleted before it \
-                  started. Ordinary programs never do this. The container runtime's own start \
+        explain: "The executable is an anonymous memory file, or was deleted before it started. Ordinary programs never do this. The container runtime's own start \
                   from memory is recognised and not flagged.",
         check: "Copy /proc/PID/exe while the process lives. Which process started it, and what is \
                 it connected to?",
@@ -29,8 +28,8 @@ pub(super) const RULE: Rule = Rule {
     ],
 };
 
-/// Of those that ran already, a removed executable says less: an upgrade removes the image's
-/// programs, and puts others in their place, while they run.
+/// For a program that already ran, a removed executable is weaker evidence: an upgrade removes the
+/// image's programs, and puts others in their place, while they run.
 fn found(ctx: &RuleContext<'_>, process: &Process) -> Alerts {
     let upgraded = process.replaced && ctx.path_class(&process.exe) == Some(PathClass::Program);
     let images = process.file.lower && !process.file.upper;

@@ -1,4 +1,4 @@
-//! Libraries that are not the image's and were loaded already when watching began.
+//! Libraries that are not in the image and were already loaded when watching began.
 
 use super::drift_grade::{self, Installations};
 use crate::catalog::{self, paths};
@@ -8,7 +8,7 @@ use crate::detect::rule_memory::RuleMemory;
 use crate::detect::{Severity, program_roles};
 use crate::event::{Bytes, Difference, DriftScan, Mapped, Origin, Process};
 
-/// Libraries remembered of one container until its files are compared.
+/// Maximum number of libraries of one container that wait for the comparison.
 const MAX_LOADED: usize = 128;
 
 /// Libraries found in processes, by pid, until the comparison shows whether a package brought them.
@@ -58,7 +58,8 @@ fn loaded(ctx: &RuleContext<'_>, process: &Process, mapped: &Mapped) -> Alert {
         let command = program_roles::command_line(&process.argv, &process.exe, 160);
         explanation.why.push(format!("loaded by: {command}"));
         if mapped.preloaded {
-            let line = "named by LD_PRELOAD or LD_AUDIT of the process: it comes before all others";
+            let line = "named by LD_PRELOAD or LD_AUDIT of the process: it is loaded before all \
+                        others";
             explanation.why.push(line.to_owned());
         }
         if process.mapped_more > 0 {
@@ -79,7 +80,7 @@ fn title(path: &Bytes) -> String {
     )
 }
 
-/// The comparison came: what no package and no start-up brought was planted.
+/// The comparison is done: a library from no package and no start-up was planted.
 pub(super) fn compared(
     ctx: &RuleContext<'_>,
     memory: &mut LoadedLibraries,

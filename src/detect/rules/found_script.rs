@@ -1,4 +1,4 @@
-//! Scripts that are not the image's and were run already when watching began: the comparison of the
+//! Scripts that are not in the image and already ran when watching began: the comparison of the
 //! container's files shows them.
 
 use super::drift_grade::{self, Installations};
@@ -10,7 +10,7 @@ use crate::detect::{Severity, program_roles};
 use crate::event::{Difference, Differing, DriftScan, Exec};
 use crate::state::ProcessEntry;
 
-/// What runs from the container's start on is its service, seconds.
+/// A process that began within this many seconds of the container's start is its service.
 const START: u64 = 30;
 
 pub(super) fn examine(ctx: &RuleContext<'_>, scan: &DriftScan) -> Alerts {

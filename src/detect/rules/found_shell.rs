@@ -16,7 +16,7 @@ use crate::detect::{attribution, program_roles};
 use crate::event::{Bytes, Endpoint, Process, Protocol, Stream};
 use crate::state::{Direction, ProcessEntry};
 
-/// Processes with pipes remembered of one container.
+/// Maximum number of processes with pipes remembered of one container.
 const MAX_PIPED: usize = 512;
 
 /// Processes of a container that were found with pipes as their streams.
@@ -26,9 +26,9 @@ pub(super) struct Piped(Vec<PipedProcess>);
 #[derive(Debug, Clone)]
 struct PipedProcess {
     pid: u32,
-    /// It takes its commands from its input.
+    /// The process reads its commands from its input.
     waits: bool,
-    /// Inodes.
+    /// Inodes of the pipes.
     pipes: SmallVec<[u64; 3]>,
 }
 
@@ -79,10 +79,10 @@ pub(super) fn examine(ctx: &RuleContext<'_>, memory: &mut Piped, process: &Proce
     alert.into()
 }
 
-/// A program typed as an argument, not the container's own, that reads from a peer and runs
-/// commands: it need not have run one since watching began. What began with the container is its
-/// own service, unless its text is not among what the container was started with: a process may
-/// have become another program since.
+/// Whether a program given as an argument, not the container's own, reads from a peer and runs
+/// commands; it need not have run one since watching began. A process that began with the container
+/// is its service, unless the program's text is not in the container's command: a process may have
+/// become another program since.
 fn typed_loop(ctx: &RuleContext<'_>, process: &Process) -> bool {
     let own = ctx
         .container
@@ -104,8 +104,8 @@ fn typed_loop(ctx: &RuleContext<'_>, process: &Process) -> bool {
         && says(catalog::words::RUNS_COMMANDS)
 }
 
-/// A process that began with the container runs a text that the container's command does not have.
-/// That is known where the command is, and where that is no shell's, which may start anything.
+/// Whether a process that began with the container runs a text that the container's command does
+/// not contain. This needs a known command that is not a shell's, which may start anything.
 fn replaced(ctx: &RuleContext<'_>, process: &Process) -> bool {
     let command = ctx.container.map_or(&[][..], |c| &c.info.command);
     let Some(program) = command.first() else {
@@ -135,7 +135,7 @@ fn pipes(process: &Process) -> impl Iterator<Item = u64> {
     })
 }
 
-/// The peer of a socket that is its input or output.
+/// The peer of a socket that is the process's input or output.
 fn own_peer(process: &Process) -> Option<SocketAddr> {
     process.streams.iter().find_map(|stream| match stream {
         Stream::Peer(peer) => Some(*peer),
@@ -143,9 +143,9 @@ fn own_peer(process: &Process) -> Option<SocketAddr> {
     })
 }
 
-/// A relay or an interpreter above it is connected, and hands on what it reads.
+/// A relay or an interpreter above it is connected, and passes on the data that it reads.
 fn parents_peer(ctx: &RuleContext<'_>, process: &Process) -> Option<SocketAddr> {
-    // Somebody at a terminal of an exec session types himself.
+    // At a terminal of an exec session a person types.
     let typed = ctx.session().is_some() && process.tty;
     let fed = matches!(
         process.streams.first(),
@@ -164,7 +164,7 @@ fn parents_peer(ctx: &RuleContext<'_>, process: &Process) -> Option<SocketAddr> 
     line.find_map(|above| (above.exe == parent.exe).then(|| connected(ctx, above))?)
 }
 
-/// The peer that a process is connected to, of those that are not in the container itself.
+/// The peer outside the container to which a process is connected.
 pub(super) fn connected(ctx: &RuleContext<'_>, process: &ProcessEntry) -> Option<SocketAddr> {
     let rows = ctx.state.connections_of(ctx.owner, Direction::Outbound);
     let mut own = rows.filter(|(key, row)| {
@@ -176,8 +176,8 @@ pub(super) fn connected(ctx: &RuleContext<'_>, process: &ProcessEntry) -> Option
     })
 }
 
-/// A shell that waits shares a pipe with a process that is connected: the shell, and the peer.
-/// Either of the two may have been found first.
+/// A waiting shell that shares a pipe with a connected process: the shell, and the peer. Either of
+/// the two may be found first.
 fn by_pipe(
     ctx: &RuleContext<'_>,
     memory: &Piped,
@@ -199,7 +199,7 @@ fn by_pipe(
     Some((shell.pid, peer))
 }
 
-/// The peer of a process that relays: one that fetches belongs to the rule on pipes.
+/// The peer of a process that relays; the rule on pipes covers one that fetches.
 fn relay(ctx: &RuleContext<'_>, process: &ProcessEntry) -> Option<SocketAddr> {
     if is_fetch(ctx, process.pid) {
         return None;

@@ -46,7 +46,7 @@ const HOST_DIRS: &[&[u8]] = &[
 ];
 
 fn host(ctx: &RuleContext<'_>, file: &File) -> Alerts {
-    // Only a write through a bind mount, which is never the overlay's own inode.
+    // Only a write through a bind mount, whose inode is never on the overlay.
     if file.file.is_some_and(|f| {
         matches!(
             f.fs,
@@ -83,7 +83,7 @@ fn host(ctx: &RuleContext<'_>, file: &File) -> Alerts {
             .get(at.strip_suffix(b"/").unwrap_or(at).len()..)
             .unwrap_or(b"");
         let on_host = [source.strip_suffix(b"/").unwrap_or(source), rest].concat();
-        // A single file mounted on purpose, or a project directory, is ordinary.
+        // A single file or a project directory that was mounted on purpose is ordinary.
         let entry = ctx
             .path_class(&on_host)
             .is_some_and(PathClass::gives_access);
@@ -92,7 +92,7 @@ fn host(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         let weight = match (entry, system, whole) {
             (true, ..) => Severity::Critical,
             (_, true, true) => Severity::High,
-            // A system directory mounted for writing on purpose: its service may do so.
+            // A system directory was mounted writable on purpose: the service may write to it.
             (_, true, false) if by_hand(ctx) => Severity::High,
             (_, true, false) => Severity::Low,
             _ => continue,

@@ -1,4 +1,4 @@
-//! Containers whose image's name means another image by now.
+//! Containers whose image tag was moved to another image.
 
 use crate::detect::alert::Alerts;
 use crate::detect::rule_context::RuleContext;
@@ -13,10 +13,10 @@ pub(super) const RULE: Rule = Rule {
         severity: Severity::Info,
         attack: &["T1525"],
         needs: &[Requirement::Engine],
-        explain: "Since the container was created, the name of its image was given to another \
-                  image on this host: pulled, built or tagged again. A restart by that name would \
-                  run another image. A name that was removed, and an image named by digest, are \
-                  not flagged.",
+        explain: "Since the container was created, a pull, a build or a tag command moved the \
+                  tag of its image to another image on this host. A container that is created by \
+                  that name would run the other image. Removed tags, and images named by digest, \
+                  are not flagged.",
         check: "Which of the two is wanted? Replace the container, or find out who moved the tag.",
     },
     handlers: &[Handler::Container(|ctx, _, _| moved(ctx))],
@@ -61,7 +61,7 @@ mod tests {
         w.info(|_| {});
         assert_eq!(w.finding("life.image-moved").count, 1);
         w.info(|i| i.image_now = "sha256:cc".to_owned());
-        // And back: nothing is to be told.
+        // And back: nothing to report.
         w.info(|i| i.image_now = String::new());
         assert_eq!(w.all("life.image-moved").len(), 2);
     }

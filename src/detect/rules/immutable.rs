@@ -1,4 +1,4 @@
-//! Files that no user can change or remove any more, root included.
+//! Files that were made immutable, so that even root cannot change or remove them.
 
 use bstr::ByteSlice as _;
 
@@ -19,10 +19,10 @@ pub(super) const RULE: Rule = Rule {
         attack: &["T1222.002"],
         needs: &[Requirement::Attribute],
         explain: "chattr set the immutable or append-only flag, which keeps root from changing \
-                  or removing the file: intruders protect cron tables, SSH keys and programs \
-                  of theirs. High for such files, medium for others. Clearing a flag, other \
+                  or removing the file: intruders protect their cron tables, SSH keys and programs in this way. High for such files, medium for others. Clearing a flag, other \
                   flags, append-only logs, start-up and package managers do not count.",
-        check: "Which process wrote the file, and what does it do? After `chattr -ia` it can be removed.",
+        check: "Which process wrote the file, and what does it do? After `chattr -ia` it can be \
+                removed.",
     },
     handlers: &[Handler::File(|ctx, _, file| examine(ctx, file))],
 };
@@ -37,7 +37,7 @@ fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     };
     let flag = |flag: &[u8]| attribute.value.as_bytes().split_str("|").any(|f| f == flag);
     let class = ctx.path_class(&file.path);
-    // Logs that can only grow are hardened, not hidden.
+    // Append-only logs are hardening.
     let locked = flag(b"immutable") || flag(b"append-only") && class != Some(PathClass::Log);
     if !locked
         || matches!(maker(ctx), Maker::Package | Maker::StartUp)

@@ -1,4 +1,4 @@
-//! Calls that leave the container's own view: mounts, namespaces, another root directory.
+//! Calls that leave the container's isolation: mounts, namespaces, another root directory.
 
 use bstr::ByteSlice as _;
 
@@ -39,11 +39,11 @@ pub(super) const NAMESPACE: Rule = Rule {
         severity: Severity::High,
         attack: &["T1611", "T1068"],
         needs: &[Requirement::Privilege],
-        explain: "A process called unshare or setns: a new user namespace gives capabilities over \
-                  more of the kernel, and joining a namespace leaves the container's. A new \
-                  process in its own namespace is medium: browsers build sandboxes that way. A \
-                  process that leaves the container's cgroup leaves its limits; it is still \
-                  watched as the container's.",
+        explain: "A process called unshare or setns: a new user namespace gives capabilities \
+                  over more of the kernel, and a process that joins another namespace leaves the \
+                  container's. A new process in a namespace of its own is medium: browsers build \
+                  sandboxes that way. A process that leaves the container's cgroup escapes its \
+                  limits; hullwatch still watches it as the container's.",
         check: "Which namespaces, and what ran in them?",
     },
     handlers: &[Handler::Privilege(|ctx, memory, p| {
@@ -72,12 +72,12 @@ pub(super) const ROOT: Rule = Rule {
 
 fn mount(ctx: &RuleContext<'_>, memory: &mut KnownPrivileges, p: &Privilege) -> Alerts {
     let weight = match p.call.as_str() {
-        // How mounts spread from here on: nothing is mounted.
+        // Changes only how mounts propagate: nothing is mounted.
         "mount" if spreads(&p.detail) => return Alerts::none(),
         "mount" | "move_mount" | "fsmount" | "mount_setattr" | "fsopen" | "fspick" => {
             Severity::High
         }
-        // A copy of a mount tree; a plain path handle is no copy.
+        // A copy of a mount tree; a plain path handle is none.
         "open_tree" if p.args.get(2).is_some_and(|flags| flags & 1 != 0) => Severity::High,
         "umount2" => Severity::Low,
         _ => return Alerts::none(),
@@ -95,7 +95,7 @@ fn mount(ctx: &RuleContext<'_>, memory: &mut KnownPrivileges, p: &Privilege) -> 
     alert(ctx, p, graded(weight, p.errno), &subject).into()
 }
 
-/// The call only sets how later mounts spread, as `unshare` does before anything else.
+/// The call only sets how later mounts propagate, as `unshare` does first.
 fn spreads(detail: &[u8]) -> bool {
     let flags = detail.rsplit(|b| *b == b' ').next().unwrap_or(detail);
     let ways = [
@@ -142,7 +142,7 @@ fn root(ctx: &RuleContext<'_>, memory: &mut KnownPrivileges, p: &Privilege) -> A
     let severity = match p.call.as_str() {
         "pivot_root" => Severity::High,
         "chroot" if foreign => Severity::High,
-        // From outside, or into a file system somebody has mounted by hand.
+        // Mounted from outside, or into a file system that was mounted by hand.
         "chroot" if path != b"/" && (ctx.session().is_some() || mounted_by_hand(ctx)) => {
             Severity::Medium
         }
@@ -158,7 +158,7 @@ fn root(ctx: &RuleContext<'_>, memory: &mut KnownPrivileges, p: &Privilege) -> A
     alert(ctx, p, graded(severity, p.errno), &subject).into()
 }
 
-/// `/proc/PID/fdinfo`: a browser locks itself in there, since nothing can be opened from it.
+/// `/proc/PID/fdinfo`: a browser uses it as root of its sandbox, since nothing can be opened there.
 fn leads_nowhere(path: &[u8]) -> bool {
     let path = path.strip_suffix(b"/").unwrap_or(path);
     let process = path
@@ -167,7 +167,7 @@ fn leads_nowhere(path: &[u8]) -> bool {
     process.is_some_and(|process| !process.contains(&b'/'))
 }
 
-/// A file system was mounted by hand in the container.
+/// Whether a file system was mounted by hand in the container.
 pub(super) fn mounted_by_hand(ctx: &RuleContext<'_>) -> bool {
     ctx.findings
         .all()

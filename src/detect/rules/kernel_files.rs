@@ -1,4 +1,4 @@
-//! Files through which the kernel, its devices and other processes are reached.
+//! Files that give access to the kernel, its devices and other processes.
 
 use super::declared::{KnownPrivileges, debugs_own};
 use crate::catalog;
@@ -21,8 +21,9 @@ pub(super) const SETTING: Rule = Rule {
         needs: &[Requirement::File],
         explain: "core_pattern, modprobe, uevent_helper, binfmt_misc, release_agent, the device \
                   list of a cgroup and sysrq make the kernel run a program or open a device \
-                  outside the container: critical. Other settings in /proc/sys are medium. The \
-                  file system decides: a file of the same name elsewhere does not count.",
+                  outside the container: critical. Other settings in /proc/sys are medium. Only \
+                  files on the kernel's own file systems count, not files of the same name \
+                  elsewhere.",
         check: "What was written? The setting is the host's: check it there.",
     },
     handlers: &[Handler::File(|ctx, _, file| setting(ctx, file))],
@@ -83,8 +84,8 @@ fn writes(op: FileOp) -> bool {
     matches!(op, FileOp::Write | FileOp::Create | FileOp::Truncate)
 }
 
-/// The file is on this kind of file system; where the call was refused before that was known,
-/// below the usual place of it.
+/// Whether the file is on this kind of file system; where the call was refused before that was
+/// known, whether its path is below the usual mount point.
 fn on(file: &File, fs: Filesystem, usual: &[u8]) -> bool {
     match file.file {
         Some(facts) if facts.fs != Filesystem::Unknown => facts.fs == fs,
@@ -93,7 +94,7 @@ fn on(file: &File, fs: Filesystem, usual: &[u8]) -> bool {
 }
 
 fn setting(ctx: &RuleContext<'_>, file: &File) -> Alerts {
-    // A kernel without the setting is no less tried.
+    // An attempt on a kernel without the setting counts as well.
     let counts = file.errno == 0 || file.errno == 2 || is_refusal(file.errno);
     if !writes(file.op) || !counts {
         return Alerts::none();
@@ -101,7 +102,7 @@ fn setting(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     let path = file.path.as_bytes();
     let ends = |list: &[&[u8]]| list.iter().any(|e| path.ends_with(e));
     let weight = if on(file, Filesystem::Proc, b"/proc/") {
-        // By their own name: the directory may have been mounted anywhere.
+        // By name: the directory may be mounted anywhere.
         if ends(&[
             b"/core_pattern",
             b"/modprobe",
@@ -215,7 +216,7 @@ fn device(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     alert(ctx, file, graded(weight, file.errno), verb).into()
 }
 
-/// Devices that every container has: null, zero, full, random, urandom, tty, ptmx.
+/// Devices of every container: null, zero, full, random, urandom, tty, ptmx.
 fn gives_nothing(device: DeviceNumber) -> bool {
     matches!(
         (device.major, device.minor),
@@ -223,8 +224,8 @@ fn gives_nothing(device: DeviceNumber) -> bool {
     )
 }
 
-/// The file is in a cgroup below the container's own, where its init (systemd) keeps its services:
-/// a limit there binds what the container runs and nothing else.
+/// Whether the file is in a cgroup below the container's own, where its init (systemd) puts its
+/// services: such a limit applies only to processes of the container.
 fn below_own_cgroup(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
     let directory = program_roles::directory(path);
     // Seen from the host's hierarchy, the container's own directory is named by its id.
@@ -233,7 +234,7 @@ fn below_own_cgroup(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
     if let Some(at) = parts().position(own) {
         return parts().count() > at + 1;
     }
-    // At the place where the runtime mounts the container's own cgroups: hierarchy, then directories.
+    // Where the runtime mounts the container's own cgroups: hierarchy, then directories.
     let mounts = ctx.container.map(|c| c.info.mounts.as_slice());
     let shows_more = mounts.unwrap_or_default().iter().any(|mount| {
         mount.kind == "bind" && mount.source.starts_with(b"/sys") || mount.source.as_bytes() == b"/"
@@ -248,7 +249,7 @@ fn below_own_cgroup(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
 fn process_file<'a>(path: &'a [u8], leaf: &[u8]) -> Option<&'a [u8]> {
     let rest = path.strip_prefix(b"/proc/")?;
     let who = rest.strip_suffix(leaf)?.strip_suffix(b"/")?;
-    // /proc/PID/task/TID/mem is the same.
+    // /proc/PID/task/TID/mem is the same file.
     let who = who.split(|b| *b == b'/').next()?;
     (who == b"self" || who.iter().all(u8::is_ascii_digit)).then_some(who)
 }
@@ -299,10 +300,10 @@ fn own_exe(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         return Alerts::none();
     }
     let path = file.path.as_bytes();
-    // A descriptor of it that was kept: only a program that runs is refused so.
+    // A descriptor of the runtime that was kept: only a running program is refused in this way.
     let descriptor = file.errno == ETXTBSY && of_descriptor(path);
     let through = process_file(path, b"exe").is_some() || descriptor;
-    // Resolved, the target is the runtime's binary, which is no path of the container.
+    // When resolved, the target is the runtime's binary, which is not a path of the container.
     let runtime = catalog::programs::RUNTIME_BINARIES.contains(&program_roles::leaf(path))
         && file.file.is_some_and(|f| f.fs == Filesystem::Disk);
     if !(through || runtime) {

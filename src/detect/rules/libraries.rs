@@ -1,4 +1,4 @@
-//! Libraries that are not the image's.
+//! Libraries that are not in the image.
 
 use super::found_library::{self, LoadedLibraries};
 use crate::catalog;
@@ -21,8 +21,8 @@ pub(super) const RULE: Rule = Rule {
         needs: &[Requirement::MapExec],
         explain: "A process mapped a file as executable code, or made a mapping of one executable, \
                   that was written since the container started, is in memory or was removed. \
-                  Extensions from a package manager, a compiler or start-up are recognised, and \
-                  memory files that a just-in-time compiler shares with itself.",
+                  Extensions from a package manager, a compiler or start-up, and memory files of \
+                  just-in-time compilers, are recognised and not flagged.",
         check: "Which process wrote the file, and which loaded it?",
     },
     handlers: &[
@@ -49,7 +49,7 @@ fn library(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         return Alerts::none();
     }
     let path = &file.path;
-    // The program itself is mapped, too: its execution was judged.
+    // The program itself is mapped, too; its execution was judged.
     if ctx.process.is_some_and(|p| p.exe == *path) || path.as_bytes().is_empty() {
         return Alerts::none();
     }
@@ -68,7 +68,8 @@ fn library(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     let drift = match origin {
         Some(Origin::Upper) => true,
         Some(Origin::Tmpfs | Origin::Volume | Origin::CopiedUp) => written,
-        // JITs share memory files and removed ones, to write the code by another mapping.
+        // JIT compilers map memory files and removed files twice, to write code through the other
+        // mapping.
         Some(Origin::Memfd | Origin::Deleted) => !file.shared,
         _ => false,
     };
@@ -85,7 +86,7 @@ fn library(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         Some(OrdinaryOrigin::StartUp) => return super::startup_drift(ctx, line()).into(),
         None => {}
     }
-    // What /etc/ld.so.preload names is loaded by everything from then on.
+    // All programs load the libraries in /etc/ld.so.preload from then on.
     let preload = ctx
         .findings
         .find("file.ld-preload", Some(ctx.owner), b"/etc/ld.so.preload");
@@ -109,7 +110,7 @@ fn library(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         });
         return alert.reason(line).into();
     }
-    // Upper, never written while watched: it may be old. Worth a line, not an alarm.
+    // In the upper layer and never written while watched: it may be old. Low, not high.
     let severity = if written || matches!(origin, Some(Origin::Memfd | Origin::Deleted)) {
         Severity::Medium
     } else {
@@ -129,9 +130,9 @@ fn library(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     alert.history_of(path).into()
 }
 
-/// A language runtime of the image made the file for temporary use and loads it itself, as those
-/// do that carry native code in their archives. A database that is made to write a module takes a
-/// name for it and moves it there; that is something else.
+/// Whether a language runtime of the image created the file for temporary use and loads it itself,
+/// as runtimes do with native code in their archives. A database that is made to write a module
+/// creates it under a temporary name and renames it; that is something else.
 fn unpacked_itself(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
     let Some(process) = ctx.process else {
         return false;
@@ -156,8 +157,8 @@ fn unpacked_itself(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
         && !attribution::suspicious(ctx)
 }
 
-/// The loader itself was started, with this file as the program to run: no right to execute it
-/// is needed then.
+/// The loader itself was started with this file as the program: the file needs no execute
+/// permission then.
 fn loads_as_program(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
     let Some(process) = ctx.process.filter(|p| program_roles::is_loader(&p.exe)) else {
         return false;

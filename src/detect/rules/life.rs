@@ -1,4 +1,4 @@
-//! Life of a container: restarts, memory kills, and what its image is.
+//! Life of a container: restarts, out-of-memory kills, and its image's tag.
 
 use std::collections::VecDeque;
 
@@ -10,11 +10,11 @@ use crate::detect::rule_memory::RuleMemory;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity};
 use crate::event::{ContainerAction, ContainerEvent, Role, Timestamp};
 
-/// This many failures within [`WINDOW`] are a loop.
+/// Number of failures within [`WINDOW`] that make a restart loop.
 const DEATHS: usize = 4;
 /// Seconds.
 const WINDOW: u64 = 600;
-/// Ends remembered of one container.
+/// Maximum number of ends remembered of one container.
 const MAX_DEATHS: usize = 16;
 
 /// Restart loop.
@@ -66,7 +66,7 @@ pub(super) const UNPINNED: Rule = Rule {
     handlers: &[Handler::Container(|ctx, _, _| unpinned(ctx))],
 };
 
-/// Times at which a container's init ended by failure, lately.
+/// Times of recent failures of the container's init.
 #[derive(Debug, Clone, Default)]
 struct Deaths(VecDeque<Timestamp>);
 
@@ -80,7 +80,7 @@ fn restarts(ctx: &RuleContext<'_>, memory: &mut Deaths, change: &ContainerEvent)
     let ContainerAction::Died(code) = change.action else {
         return Alerts::none();
     };
-    // Stopped on purpose: success, or ended by INT, KILL or TERM.
+    // Whether it was stopped on purpose: success, or ended by INT, KILL or TERM.
     if matches!(code, 0 | 130 | 137 | 143) && !oom_killed(ctx) {
         return Alerts::none();
     }
@@ -125,12 +125,12 @@ fn oom(ctx: &RuleContext<'_>, change: &ContainerEvent) -> Alerts {
 }
 
 fn unpinned(ctx: &RuleContext<'_>) -> Alerts {
-    // What a step of a build runs on is for its author to say.
+    // The image of a build step is its author's choice.
     let Some(container) = ctx.container.filter(|c| c.info.role != Role::Build) else {
         return Alerts::none();
     };
     let image = container.info.image.as_bytes();
-    // Without facts nothing is said; a digest is as fixed as can be.
+    // Without facts there is no finding; a digest is a fixed version.
     if image.is_empty() || image.find(b"@sha256:").is_some() {
         return Alerts::none();
     }

@@ -1,4 +1,4 @@
-//! What a container listens on.
+//! Listening sockets of a container.
 
 use super::deviations;
 use super::young_sockets::{CHOSEN_SUBJECT, YoungSocket, YoungSockets, grow_up, shell_starts};
@@ -12,7 +12,7 @@ use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_role
 use crate::event::{Endpoint, Listen, Origin, Process, Protocol};
 use crate::state::{Direction, Lineage};
 
-/// An image that declares no ports has its services listen within this time of its start, seconds.
+/// Seconds after its start in which services of an image that declares no ports begin to listen.
 const SLOW_START: u64 = 300;
 /// New listening port.
 pub(super) const RULE: Rule = Rule {
@@ -23,12 +23,8 @@ pub(super) const RULE: Rule = Rule {
         severity: Severity::Medium,
         attack: &["T1571", "T1205"],
         needs: &[Requirement::Listen],
-        explain: "After start-up a TCP socket began to listen on an address others can reach, on \
-                  a port that the image does not expose, the container does not publish and it \
-                  did not use before. High from a shell, a downloader, drifted code or an exec \
-                  session. Info where the kernel chose the port, until somebody connects, or \
-                  until it has listened for ten seconds when an exec session asked for it; and \
-                  where a service closed it within ten seconds. Services of an image that \
+        explain: "After start-up a TCP socket began to listen on a reachable address, on a port that the image does not expose, the container does not publish and the container did not use before. High from a shell, a downloader, drifted code or an exec \
+                  session. Info if the kernel chose the port, until a peer connects or, for a socket of an exec session, until it has listened for ten seconds; and if a service closed the socket within ten seconds. Services of an image that \
                   declares no port may begin to listen within five minutes. Loopback is not \
                   flagged.",
         check: "Which program listens, and who connects to it?",
@@ -60,11 +56,11 @@ pub(super) const RULE: Rule = Rule {
     ],
 };
 
-/// What the container's start has to have brought up, seconds after it.
+/// Seconds after the container's start in which its services must have started.
 const START: u64 = 30;
 
-/// Ports on which a process listened when watching began. What it listened on before is not known:
-/// only a program that is no service, started long after the container, counts.
+/// Judges ports on which a process listened when watching began. Its earlier ports are not known:
+/// only a program that is not a service, started long after the container, counts.
 fn found(ctx: &RuleContext<'_>, process: &Process) -> Alerts {
     let began = ctx.container_began();
     let later = began.is_some_and(|began| process.started.since(began).as_secs() > START);
@@ -72,7 +68,7 @@ fn found(ctx: &RuleContext<'_>, process: &Process) -> Alerts {
         process.file.origin(),
         Origin::Tmpfs | Origin::Memfd | Origin::Deleted
     ) && !process.replaced;
-    // A start script that serves with one stream tool after another gives nobody a shell.
+    // A start script that serves with one stream tool after another does not provide a shell.
     let script = catalog::programs::STREAM_TOOLS
         .contains(&program_roles::name(&process.exe, &process.argv))
         && attribution::by_start_script(ctx, |_| false)
@@ -146,14 +142,14 @@ fn declared(ctx: &RuleContext<'_>, port: u16) -> bool {
     })
 }
 
-/// A service that began in start-up, or that a supervisor starts later, needs longer until it listens
-/// for the first time, in a container whose image declares nothing by which that could be known.
+/// Whether a service that began in start-up, or that a supervisor starts later, listens for the
+/// first time in a container whose image declares no ports.
 fn starts_slowly(ctx: &RuleContext<'_>) -> bool {
     let Some(container) = ctx.container.filter(|c| c.info.exposed.is_empty()) else {
         return false;
     };
     let begun = container.first_exec.unwrap_or(container.first_seen);
-    // Supervisors start some of their services after others.
+    // Supervisors start some services after others.
     let supervised = || {
         ctx.ancestors().nth(1).is_some_and(|above| {
             above.file.origin() == Origin::Image
@@ -199,8 +195,8 @@ fn listen(ctx: &RuleContext<'_>, memory: &mut YoungSockets, listen: &Listen, new
     if deviations::knows_port(ctx, port) {
         return Alerts::none();
     }
-    // Nobody can call on a port that the kernel chose unless the program tells it: test servers,
-    // passive transfers and management beans do so, and each time on another one.
+    // Peers cannot know a port that the kernel chose unless the program announces it: test servers,
+    // passive transfers and management beans do so, each time on another port.
     let chosen = CHOSEN.contains(&port) && (!bad || is_client(ctx));
     let severity = match (chosen, bad) {
         (true, _) => Severity::Info,
@@ -250,8 +246,8 @@ fn listen(ctx: &RuleContext<'_>, memory: &mut YoungSockets, listen: &Listen, new
     alert.into()
 }
 
-/// A program of the image that an exec session started, itself neither shell nor
-/// downloader nor drifted.
+/// A program of the image that an exec session started, itself neither a shell nor a downloader nor
+/// drifted.
 fn is_client(ctx: &RuleContext<'_>) -> bool {
     let drifted = ctx.memory.marks.contains_key(&ctx.event.pid);
     let by_hand = ctx.process.is_none_or(|p| {
@@ -302,7 +298,7 @@ mod tests {
             p.started = crate::event::Timestamp(1_700_000_001_000_000_000);
         };
         assert_eq!(listens("/bin/busybox", shell, at_start), None);
-        // Of a program that is not the image's, it belongs to the program's story.
+        // For a program that is not in the image, it belongs to the program's finding.
         let mut w = World::found();
         let init = w.init();
         w.found_socket(0, "0.0.0.0:4444", None);

@@ -1,5 +1,5 @@
-//! Code that an interpreter runs without being given it as its script: from standard input, by what
-//! its text reads, and as modules.
+//! Code that an interpreter runs without a script argument: from standard input, files that its
+//! text reads, and modules.
 
 use bstr::ByteSlice as _;
 
@@ -13,7 +13,7 @@ use crate::detect::{attribution, build_artifacts, program_roles};
 use crate::event::{Bytes, Exec, File, FileOp, ProgramAdditions, Via};
 use crate::state::ProcessEntry;
 
-/// Words of an interpreter's text that run what a file holds.
+/// Words in an interpreter's text that run the content of a file.
 const RUNS: &[&[u8]] = &[
     b"exec",
     b"execfile",
@@ -37,13 +37,13 @@ const RUNS: &[&[u8]] = &[
     b"runInNewContext",
 ];
 
-/// Of these words, those that are methods of much else: `json.load`, `re.compile`.
+/// Those of these words that are also methods of other objects: `json.load`, `re.compile`.
 const METHODS: &[&[u8]] = &[b"exec", b"compile", b"load"];
 
-/// Programs that pass a file on as it is.
+/// Programs that print a file unchanged.
 const PRINTERS: &[&[u8]] = &[b"cat", b"head", b"tail", b"tac", b"dd", b"sed", b"tee"];
 
-/// Parts of a path where programs keep code that they generated.
+/// Path components of directories for generated code.
 const GENERATED: &[&[u8]] = &[
     b"cache",
     b"compile",
@@ -53,8 +53,8 @@ const GENERATED: &[&[u8]] = &[
     b"/proxies/",
 ];
 
-/// What an exec runs beside its script argument: files that the text among its arguments reads to
-/// run them.
+/// Files that an exec runs besides its script argument: those that the text among its arguments
+/// reads in order to run them.
 pub(super) fn named(ctx: &RuleContext<'_>, exec: &Exec) -> Vec<Vec<u8>> {
     let names = ctx.names();
     let name = program_roles::name(&exec.exe, &exec.argv);
@@ -66,7 +66,7 @@ pub(super) fn named(ctx: &RuleContext<'_>, exec: &Exec) -> Vec<Vec<u8>> {
     } else if exec.script.is_none() && names.is_interpreter(name) {
         found.extend(quoted(&exec.argv));
     }
-    // `eval "$(cat FILE)"`: the program that prints belongs to the shell that runs it.
+    // `eval "$(cat FILE)"`: the printing program belongs to the shell that runs its output.
     if let Some(printed) = printed(name, &exec.argv)
         && let Some(parent) = ctx.state.processes.get(&ctx.parent_pid(exec))
         && runs_printed(names, parent, printed)
@@ -76,7 +76,7 @@ pub(super) fn named(ctx: &RuleContext<'_>, exec: &Exec) -> Vec<Vec<u8>> {
     found
 }
 
-/// The file that a program passes on as it is.
+/// The file that a program prints unchanged.
 pub(super) fn printed<'a>(name: &[u8], argv: &'a [Bytes]) -> Option<&'a [u8]> {
     if !PRINTERS.contains(&name) {
         return None;
@@ -86,14 +86,14 @@ pub(super) fn printed<'a>(name: &[u8], argv: &'a [Bytes]) -> Option<&'a [u8]> {
     Some(file.strip_prefix(b"if=").unwrap_or(file))
 }
 
-/// The shell's text has the output of a program that prints this file run: `eval`, or another
-/// shell's `-c`.
+/// Whether the shell's text runs the output of a program that prints this file: by `eval`, or
+/// another shell's `-c`.
 fn runs_printed(names: &ProgramAdditions, shell: &ProcessEntry, file: &[u8]) -> bool {
     let name = program_roles::of(shell);
     let Some(text) = program_roles::shell_text(&shell.argv).filter(|_| names.is_shell(name)) else {
         return false;
     };
-    // Only where the output is what is run, not an argument of something else.
+    // Only where the output itself is run, not an argument of another command.
     let substitutions = text.find_iter(b"$(").chain(text.find_iter(b"`"));
     substitutions.into_iter().any(|at| {
         let (before, inside) = text.split_at(at);
@@ -106,7 +106,7 @@ fn runs_printed(names: &ProgramAdditions, shell: &ProcessEntry, file: &[u8]) -> 
     })
 }
 
-/// Files that a shell's text has it run itself, by `.` or `source`.
+/// Files that a shell's text runs by `.` or `source`.
 fn sourced(text: &[u8]) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
     let mut words = text
@@ -125,8 +125,8 @@ fn sourced(text: &[u8]) -> Vec<Vec<u8>> {
     found
 }
 
-/// Absolute paths between quotes in those statements of an interpreter's text that also have a word
-/// for running them.
+/// Quoted absolute paths in those statements of an interpreter's text that also contain a word for
+/// running them.
 fn quoted(argv: &[Bytes]) -> Vec<Vec<u8>> {
     if !program_roles::takes_text(argv) {
         return Vec::new();
@@ -136,14 +136,14 @@ fn quoted(argv: &[Bytes]) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
     for statement in statements.filter(|statement| runs_file(statement)) {
         let parts = statement.split(|b| matches!(b, b'"' | b'\'' | b'`'));
-        // What it loads as a library is mapped, and a finding as that.
+        // A library it loads is mapped, and reported as that.
         let paths = parts.filter(|p| p.starts_with(b"/") && !p.ends_with(b".so"));
         found.extend(paths.take(16).map(<[u8]>::to_vec));
     }
     found
 }
 
-/// The statement has a word for running a file.
+/// Whether the statement contains a word for running a file.
 fn runs_file(statement: &[u8]) -> bool {
     let is_name = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
     let mut before = None;
@@ -169,7 +169,7 @@ pub(super) fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     if !process.file.origin().is_or_may_be_the_images() || !drifted_script::is_drift(ctx, path) {
         return Alerts::none();
     }
-    // Modules that start-up, a build or a package manager wrote are not worth a line each.
+    // Modules written by start-up, a build or a package manager are not reported one by one.
     if ctx.starting_up() || made(ctx, path).is_some() || build_artifacts::goes_on(ctx) {
         return Alerts::none();
     }
@@ -199,7 +199,7 @@ pub(super) fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     drifted_script::judge(ctx, path, &how)
 }
 
-/// The interpreter was started to run its standard input, not to work on it.
+/// Whether the interpreter was started to run its standard input, not to process it.
 fn takes_input(names: &ProgramAdditions, process: &ProcessEntry) -> bool {
     let exec = Exec {
         exe: process.exe.clone(),
@@ -209,14 +209,15 @@ fn takes_input(names: &ProgramAdditions, process: &ProcessEntry) -> bool {
     bare(names, &exec)
 }
 
-/// Bash keeps a long here-document in a file that it removes at once: the text is its script's.
+/// Bash keeps a long here-document in a file that it removes at once: the text is part of its
+/// script.
 fn is_here_document(file: &File) -> bool {
     file.file.is_some_and(|facts| facts.unlinked)
         && program_roles::leaf(&file.path).starts_with(b"sh-thd")
 }
 
-/// A shell reads files for many reasons: it runs the ones that its text sources, or that it was
-/// given by a descriptor.
+/// A shell reads files for many reasons: it runs those that its text sources, or that a descriptor
+/// provides.
 fn runs_in_shell(process: &ProcessEntry, path: &[u8]) -> bool {
     let by_descriptor = process
         .argv
@@ -232,14 +233,14 @@ fn runs_in_shell(process: &ProcessEntry, path: &[u8]) -> bool {
             .is_some_and(|text| sourced(text).iter().any(names_it))
 }
 
-/// An application wrote the code for itself: templates it compiled, a byte code cache.
+/// Whether an application wrote the code for itself: compiled templates, a byte code cache.
 fn generated(ctx: &RuleContext<'_>, process: &ProcessEntry, path: &[u8]) -> bool {
     let Some(activity) = ctx.activity(path) else {
         return false;
     };
     let kept = GENERATED.iter().any(|part| path.contains_str(part));
     let own = activity.writer == process.pid
-        // What a web server's interpreter stores may be what a visitor sent.
+        // A file stored by a web server's interpreter may be an upload of a visitor.
         && (kept || !program_roles::of(process).starts_with(b"php"));
     let alike = ctx
         .state

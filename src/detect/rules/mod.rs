@@ -70,7 +70,8 @@ use startup_drift::{built_alert as built, startup_drift};
 
 /// Every rule, by family.
 pub(crate) const ALL: &[&Rule] = &[
-    // The package rule comes first: it notes what a package manager wrote before others judge it.
+    // The package rule comes first: it notes the files of a package manager before other rules
+    // judge them.
     &package_install::RULE,
     &drift_exec::NEW,
     &drift_exec::MODIFIED,
@@ -117,7 +118,7 @@ pub(crate) const ALL: &[&Rule] = &[
     &shells::TERMINAL,
     &cloud_metadata::RULE,
     &net::DESTINATION,
-    // The scan rule comes first: what belongs to a scan is no other connection rule's.
+    // The scan rule comes first: no other rule on connections reports a part of a scan.
     &port_scan::SCAN,
     &control_api::RUNTIME,
     &control_api::CLUSTER,

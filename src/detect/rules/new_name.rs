@@ -1,4 +1,4 @@
-//! Domains a container has not asked for since it became steady.
+//! Domains that a container has not looked up before.
 
 use crate::detect::alert::Alerts;
 use bstr::ByteSlice as _;
@@ -19,10 +19,9 @@ pub(super) const RULE: Rule = Rule {
         severity: Severity::Info,
         attack: &["T1071.004", "T1568"],
         needs: &[Requirement::Dns],
-        explain: "After start-up the container looked up a name in a domain that it had not asked \
-                  for before. One finding for the container lists them. Names without a dot, \
+        explain: "After start-up the container looked up a name in a domain that it had not looked up before. One finding for the container lists them. Names without a dot, \
                   reverse look-ups, local names and names that the policy allows are not flagged.",
-        check: "Does the service need that domain, and what did it do next?",
+        check: "Does the service need that domain, and what did the process do next?",
     },
     handlers: &[Handler::Dns(|ctx, memory, dns| {
         asked(ctx, memory.of(), dns)

@@ -1,4 +1,4 @@
-//! Files that are named like secrets and are none: another tree's, or made by the reader.
+//! Files that are named like secrets but are none: in another tree, or made by the reader.
 
 use crate::catalog::path::parent_and_leaf;
 use crate::catalog::secrets;
@@ -6,19 +6,19 @@ use crate::detect::rule_context::RuleContext;
 use crate::event::{File, FileOp, Origin};
 use crate::state::{FileActivity, Lineage};
 
-/// What a file is that is named like a secret.
+/// The meaning of a file that is named like a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SecretOf {
-    /// The container's, its users' or the host's.
+    /// A secret of the container, its users or the host.
     Somebody,
-    /// A tree inside the container that has an `etc` of its own, such as a root file system for a
-    /// chroot.
+    /// A file of a tree inside the container with an `etc` of its own, such as a root file system
+    /// for a chroot.
     OtherTree,
-    /// Nobody's: it was made here, by its reader or as part of another tree.
+    /// No secret: it was made here, by its reader or as part of another tree.
     Nobody,
 }
 
-/// Whose the secret is that `file` is about.
+/// Classifies the secret that `file` is about.
 pub(super) fn of(ctx: &RuleContext<'_>, file: &File) -> SecretOf {
     let path: &[u8] = &file.path;
     if file.source.is_some() || below_mount(ctx, path) {
@@ -51,7 +51,7 @@ fn of_another_tree(path: &[u8]) -> bool {
     parent == b"etc" && system && path.starts_with(b"/") && !path.starts_with(b"/etc/")
 }
 
-/// A mount that is no memory shows what is not the container's.
+/// Any mount but a tmpfs contains files from outside the container.
 fn below_mount(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
     ctx.container.is_some_and(|c| {
         c.info.mounts.iter().any(|mount| {
@@ -61,7 +61,7 @@ fn below_mount(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
     })
 }
 
-/// A process of the container made the file, not only another name for one.
+/// A process of the container created the file, not only another name for one.
 fn made_here(activity: &FileActivity) -> bool {
     activity.ops.contains_key(&FileOp::Create) && !renamed(activity)
 }
@@ -76,8 +76,8 @@ fn renamed(activity: &FileActivity) -> bool {
         .any(|op| activity.ops.contains_key(op))
 }
 
-/// The same exec session wrote it, or the same shell by the programs it runs. What a service keeps
-/// for itself is a secret to a shell below that service.
+/// Whether the same exec session wrote it, or the same shell through the programs it runs. A file
+/// that a service keeps for itself is a secret to a shell below that service.
 fn by_reader(ctx: &RuleContext<'_>, activity: &FileActivity) -> bool {
     let Some(writer) = ctx.state.processes.get(&activity.writer) else {
         return false;

@@ -1,4 +1,4 @@
-//! The package manager's records, changed by something else.
+//! Package records that something other than the package manager changed.
 
 use crate::detect::alert::Alerts;
 use bstr::ByteSlice as _;
@@ -19,7 +19,7 @@ pub(super) const RULE: Rule = Rule {
         severity: Severity::Medium,
         attack: &["T1070", "T1036"],
         needs: &[Requirement::File],
-        explain: "A program that is no package manager, and was not started by one, changed the \
+        explain: "A program that is not a package manager, and was not started by one, changed the \
                   records of dpkg, rpm or apk (which packages are installed, which files they \
                   own, with which checksums) after start-up. This hides installed or altered \
                   files from scanners. Fetched lists, locks and caches do not count.",
@@ -28,7 +28,7 @@ pub(super) const RULE: Rule = Rule {
     handlers: &[Handler::File(|ctx, _, file| examine(ctx, file))],
 };
 
-/// Records, as against fetched lists, locks and caches.
+/// Records, in contrast to fetched lists, locks and caches.
 fn is_record(path: &[u8]) -> bool {
     if paths::of(path) != Some(PathClass::PackageDatabase) {
         return false;
@@ -62,7 +62,7 @@ fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         if ctx.process.is_some_and(is_its_tool) {
             return alerts;
         }
-        // One story for each database, whichever of its files.
+        // One finding for each database, whichever of its files.
         let subject = program_roles::directory(change.path);
         let subject = subject.strip_suffix(b"/info").unwrap_or(subject).to_vec();
         let severity = graded(Severity::Medium, change.errno);

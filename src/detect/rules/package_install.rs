@@ -18,15 +18,14 @@ pub(super) const RULE: Rule = Rule {
         severity: Severity::Low,
         attack: &["T1072", "T1105"],
         needs: &[Requirement::Exec],
-        explain: "A package manager of the image ran after start-up. What it and its scripts \
-                  write and run is folded into this finding. A running container should be \
+        explain: "A package manager of the image ran after start-up. Files and programs of the installation are folded into this finding. A running container should be \
                   replaced, not changed; in a development container this is ordinary.",
-        check: "Which packages, and who asked for them? Rebuild the image with them instead.",
+        check: "Which packages were installed, and by whom? Rebuild the image with them instead.",
     },
     handlers: &[Handler::Exec(|ctx, _, exec| examine(ctx, exec))],
 };
 
-/// The package manager the process belongs to: the outermost one.
+/// The package manager that the process belongs to: the outermost one.
 fn packager<'a>(ctx: &RuleContext<'a>) -> Option<&'a ProcessEntry> {
     ctx.ancestors()
         .filter(|p| program_roles::is_packager(ctx.names(), *p))
@@ -44,13 +43,15 @@ fn examine(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
     let root = ctx.memory.installing.get(&process.pid);
     let outermost =
         root == Some(&process.pid) && packager(ctx).is_none_or(|root| root.pid == process.pid);
-    // What an installation starts is part of it, and to settle what is pending installs nothing.
+    // Processes that an installation starts are part of it; configuring pending packages installs
+    // nothing.
     let settles = exec.argv.iter().any(|a| *a == "--triggers-only");
     if !outermost || settles {
         return Alerts::none();
     }
     let command = program_roles::command_line(&exec.argv, &exec.exe, 200);
-    // A place for the packages of a project, as each build makes one; nothing is installed yet.
+    // An environment for the packages of a project, as each build creates one; nothing is installed
+    // yet.
     if program_roles::makes_environment(&exec.argv) {
         let (rule, subject) = (build_artifacts::RULE, build_artifacts::SUBJECT);
         if ctx.findings.find(rule, Some(ctx.owner), subject).is_some() {

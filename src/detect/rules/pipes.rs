@@ -1,4 +1,4 @@
-//! What was fetched or decoded and runs without ever lying in a file.
+//! Downloaded or decoded code that runs without being stored in a file.
 
 use crate::catalog;
 use crate::detect::alert::Alerts;
@@ -25,7 +25,7 @@ pub(super) const PIPE: Rule = Rule {
         needs: &[Requirement::Exec],
         explain: "An interpreter without a script started at the same moment and from the same \
                   parent as a downloader or decoder: `curl … | sh`, `bash <(curl …)` or `base64 \
-                  -d | sh`; or it was given a whole script as an argument just after a download, \
+                  -d | sh`; or it got a whole script as an argument just after a download, \
                   as in `sh -c \"$(curl …)\"`. Such code is never stored in a file.",
         check: "What was downloaded, and from where?",
     },
@@ -34,7 +34,7 @@ pub(super) const PIPE: Rule = Rule {
     })],
 };
 
-/// Takes its program from a descriptor that it was given by name.
+/// Whether it reads its program from a descriptor that is named as an argument.
 fn by_descriptor(argv: &[Bytes]) -> bool {
     argv.iter().skip(1).any(|a| from_descriptor(a.as_bytes()))
 }
@@ -51,13 +51,13 @@ fn whole_script(names: &ProgramAdditions, exec: &Exec) -> bool {
         })
 }
 
-/// Fetches, or decodes what it is given.
+/// Whether the program fetches data, or decodes its input.
 fn is_source(names: &ProgramAdditions, name: &[u8], argv: &[Bytes]) -> bool {
     let relay = catalog::programs::RELAYS.contains(&name);
     names.is_downloader(name) && !relay || fetches(names, name, argv) || decodes(names, name, argv)
 }
 
-/// An interpreter whose text fetches something.
+/// An interpreter whose text fetches data.
 pub(super) fn fetches(names: &ProgramAdditions, name: &[u8], argv: &[Bytes]) -> bool {
     names.is_interpreter(name)
         && argv.iter().skip(1).any(|a| {
@@ -98,7 +98,7 @@ fn pipe(ctx: &RuleContext<'_>, memory: &BareShells, exec: &Exec) -> Alerts {
     if !takes && !source {
         return Alerts::none();
     }
-    // `… | sudo sh`: the pipe's end is the program that starts the interpreter.
+    // `… | sudo sh`: the end of the pipe is the program that starts the interpreter.
     let stands = ctx.ancestors().skip(1);
     let below = stands
         .take(3)
@@ -109,8 +109,8 @@ fn pipe(ctx: &RuleContext<'_>, memory: &BareShells, exec: &Exec) -> Alerts {
         own.map(|own| own.beside(ppid)).unwrap_or_default()
     };
     let mut beside = siblings(if takes { below } else { ctx.parent_pid(exec) });
-    // The shell that opens a descriptor on a program's output starts it, and then becomes the
-    // interpreter.
+    // The shell that opens a descriptor on a program's output starts that program, and then becomes
+    // the interpreter.
     if by_descriptor(&exec.argv) {
         beside.extend(siblings(pid));
     }
@@ -123,7 +123,7 @@ fn pipe(ctx: &RuleContext<'_>, memory: &BareShells, exec: &Exec) -> Alerts {
                     || written(program_roles::of(p), &p.argv, &p.cwd).is_some())
         })
     } else {
-        // The interpreter at the pipe's end may have been first.
+        // The interpreter at the end of the pipe may have started first.
         let mut beside = beside.iter().filter_map(|pid| ctx.state.processes.get(pid));
         beside.find(|p| near(p) && waits(p.pid)).or_else(|| {
             let parent = ctx.state.processes.get(&ctx.parent_pid(exec))?;
@@ -163,7 +163,7 @@ fn pipe(ctx: &RuleContext<'_>, memory: &BareShells, exec: &Exec) -> Alerts {
     alert.into()
 }
 
-/// The program decodes what it is given.
+/// Whether the program decodes its input.
 fn decodes(names: &ProgramAdditions, name: &[u8], argv: &[Bytes]) -> bool {
     let has = |words: &[&[u8]]| argv.iter().skip(1).any(|a| words.contains(&a.as_bytes()));
     match name {
@@ -171,7 +171,7 @@ fn decodes(names: &ProgramAdditions, name: &[u8], argv: &[Bytes]) -> bool {
         b"xxd" => has(&[b"-r", b"-p", b"-rp", b"-pr"]),
         b"openssl" => has(&[b"-d"]),
         b"uudecode" => true,
-        // By a program's text of its own.
+        // Through a program text of its own.
         _ if names.is_interpreter(name) => argv.iter().skip(1).any(|a| {
             [
                 &b"decode"[..],

@@ -1,4 +1,4 @@
-//! Scans of ports and hosts.
+//! Port scans and host scans.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -12,19 +12,20 @@ use crate::event::{Connect, Endpoint, Outcome, Protocol, Timestamp};
 
 /// Distinct ports of one host within the window that make a scan.
 const SCAN_PORTS: usize = 12;
-/// The same by datagrams.
+/// Distinct ports of one host by datagrams within the window that make a scan.
 const SCAN_DATAGRAMS: usize = 24;
 /// Distinct hosts at one port within the window that make a sweep.
 const SCAN_HOSTS: usize = 24;
 /// Distinct ports of each of several hosts, mostly failing, that make a scan of a network.
 const GRID_PORTS: usize = 3;
-/// The same over the long window: a cluster whose peers are gone looks alike.
+/// Distinct ports of each host over the long window: a cluster with unreachable peers looks
+/// similar.
 const SLOW_GRID_PORTS: usize = 5;
-/// How many such hosts.
+/// Number of such hosts.
 const GRID_HOSTS: usize = 3;
-/// How many pairs of host and port they have to be; twice as many over the long window.
+/// Minimum number of pairs of host and port; twice as many over the long window.
 const GRID_PAIRS: usize = 24;
-/// A scan is over when nothing was found of it for so long, seconds.
+/// Seconds without a new target after which a scan is over.
 const SCAN_ENDS: u64 = 60;
 /// The window, seconds.
 const SCAN_WINDOW: u64 = 10;
@@ -46,9 +47,9 @@ pub(super) const SCAN: Rule = Rule {
         needs: &[Requirement::Connect],
         explain: "Within ten seconds the container tried twelve ports of one host, one port of \
                   two dozen hosts most of which did not answer, or several ports of several \
-                  hosts, 24 pairs in all, half of which failed. Slow scans count by failures \
-                  within ten minutes; datagrams from two dozen ports on. A scan is one \
-                  finding.",
+                  hosts, 24 pairs in all, half of which failed. Slow scans count by their \
+                  failures within ten minutes; datagrams count from two dozen ports on. A scan \
+                  is one finding.",
         check: "Which program scans, and which targets answered?",
     },
     handlers: &[Handler::Connect(|ctx, memory, connect| {
@@ -56,7 +57,7 @@ pub(super) const SCAN: Rule = Rule {
     })],
 };
 
-/// Peers and ports that a container tried lately.
+/// Peers and ports that a container tried recently.
 #[derive(Debug, Clone, Default)]
 pub(super) struct PortScans {
     /// By connections.
@@ -81,7 +82,7 @@ impl RuleMemory for PortScans {
 }
 
 impl PortScans {
-    /// A scan goes on: a connection that fails now is part of it, whatever is at that port.
+    /// Whether a scan is under way: a connection that fails now is part of it, whatever the port.
     pub(super) fn goes_on(&self, now: Timestamp) -> bool {
         self.latest
             .is_some_and(|at| now.since(at).as_secs() < SCAN_ENDS)
@@ -96,7 +97,7 @@ struct Window {
 }
 
 impl Window {
-    /// Adds a pair to the window that `now` is in; false when nothing is new about it.
+    /// Adds a pair to the window that `now` is in; false when the pair is known.
     fn add(&mut self, now: Timestamp, seconds: u64, pair: (IpAddr, u16), failed: bool) -> bool {
         let over = |began: Timestamp| now.since(began).as_secs() >= seconds;
         if self.began.is_none_or(over) {
@@ -125,7 +126,7 @@ impl Window {
         })
     }
 
-    /// Hosts of which several ports were tried, the pairs these make, and how many of them failed.
+    /// Hosts of which several ports were tried, the number of pairs, and how many of them failed.
     fn grid(&self, several: usize) -> (usize, usize, usize) {
         let mut per_host: BTreeMap<IpAddr, (usize, usize)> = BTreeMap::new();
         for ((ip, _), failed) in &self.pairs {
@@ -159,7 +160,8 @@ fn scan(ctx: &RuleContext<'_>, memory: &mut PortScans, connect: &Connect) -> Ale
             [slow, fast.flatten()]
         }
         Protocol::Udp => {
-            // Datagrams to many resolvers or peers are ordinary, to many ports of one are not.
+            // Datagrams to many resolvers or peers are ordinary, datagrams to many ports of one are
+            // not.
             let new = memory.datagrams.add(now, SCAN_WINDOW, pair, false);
             let many = new && memory.datagrams.ports(pair.0) == SCAN_DATAGRAMS;
             let line = format!(
@@ -184,7 +186,7 @@ fn scan(ctx: &RuleContext<'_>, memory: &mut PortScans, connect: &Connect) -> Ale
     alerts
 }
 
-/// Closed ports of engines that were tried just before turn out to be part of the scan.
+/// Closed engine ports that were tried just before turn out to be part of the scan.
 fn engines_asked(ctx: &RuleContext<'_>) -> Option<Alert> {
     let (rule, subject) = (RUNTIME_API, REFUSED.as_bytes());
     let index = ctx.findings.find(rule, Some(ctx.owner), subject)?;
@@ -196,7 +198,7 @@ fn engines_asked(ctx: &RuleContext<'_>) -> Option<Alert> {
     lately.then_some(alert)
 }
 
-/// What is scanned, and by what it is known.
+/// The target of a scan.
 enum ScanTarget {
     /// Many ports of a host.
     Host(IpAddr, String),

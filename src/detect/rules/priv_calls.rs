@@ -1,4 +1,4 @@
-//! Calls that reach into other processes or the kernel; refused attempts count too.
+//! Calls that access other processes or the kernel; refused attempts count too.
 
 use crate::detect::alert::{Alert, Alerts};
 use bstr::ByteSlice as _;
@@ -41,7 +41,7 @@ pub(super) const KERNEL: Rule = Rule {
         needs: &[Requirement::Privilege],
         explain: "A process loaded a module, used kexec, loaded an eBPF program, accessed ports \
                   directly, rebooted, or opened a file handle outside the container's root. \
-                  Refused attempts are one step lower.",
+                  Refused attempts are one severity lower.",
         check: "What was loaded? Why is the container privileged?",
     },
     handlers: &[Handler::Privilege(|ctx, _, p| kernel(ctx, p))],
@@ -66,13 +66,13 @@ pub(super) const UNUSUAL: Rule = Rule {
     })],
 };
 
-/// Errors that say nothing about intent: an interrupted, unknown or malformed call.
+/// Errors that show no intent: an interrupted, unknown or malformed call.
 pub(super) fn meaningless(errno: u16) -> bool {
     // ENOENT, EINTR, EAGAIN, EFAULT, EEXIST, ENOTDIR, EINVAL, ENOSYS.
     matches!(errno, 2 | 4 | 11 | 14 | 17 | 20 | 22)
 }
 
-/// What a call does, for a title: done, and tried.
+/// The words for a call in a title: done, and tried.
 fn deed(p: &Privilege) -> (&'static str, &'static str) {
     match p.call.as_str() {
         "umount2" => ("Unmounted a file system", "unmount a file system"),
@@ -133,7 +133,7 @@ fn title(ctx: &RuleContext<'_>, p: &Privilege) -> String {
         (_, true) => format!("Tried to {tried}"),
         (_, false) => format!("Tried to {tried} a {namespaces}"),
     };
-    // The flags of a namespace are in its name.
+    // The name of a namespace call contains its flags.
     if namespaces.is_empty() && !p.detail.is_empty() {
         title.push_str(": ");
         title.push_str(&p.detail.escaped().to_string());
@@ -191,7 +191,7 @@ fn trace(ctx: &RuleContext<'_>, memory: &mut KnownPrivileges, p: &Privilege) -> 
         ("process_vm_writev" | "process_vm_readv" | "pidfd_getfd", _) => Severity::High,
         _ => return Alerts::none(),
     };
-    // ESRCH: nobody there.
+    // ESRCH: no such process.
     if meaningless(p.errno) || p.errno == 3 {
         return Alerts::none();
     }
@@ -213,7 +213,7 @@ fn kernel(ctx: &RuleContext<'_>, p: &Privilege) -> Alerts {
         "kexec_load" | "kexec_file_load" => Severity::Critical,
         "bpf" => Severity::High,
         "open_by_handle_at" | "iopl" | "ioperm" => Severity::High,
-        // Pid 1 of some images switches Ctrl-Alt-Del off: nothing happens.
+        // Pid 1 of some images disables Ctrl-Alt-Del, which has no effect.
         "reboot" if p.args.get(2).is_some_and(|c| *c & 0xffff_ffff == 0) => return Alerts::none(),
         "reboot" => Severity::High,
         _ => return Alerts::none(),
@@ -230,7 +230,7 @@ fn kernel(ctx: &RuleContext<'_>, p: &Privilege) -> Alerts {
     } else {
         weight
     };
-    // The ways to load a module are one attempt.
+    // The system calls that load a module count as one attempt.
     let subject = match p.call.as_str() {
         "init_module" | "finit_module" => "load",
         "kexec_load" | "kexec_file_load" => "kexec",
@@ -250,7 +250,7 @@ fn unusual(ctx: &RuleContext<'_>, memory: &mut KnownPrivileges, p: &Privilege) -
     if meaningless(p.errno) {
         return Alerts::none();
     }
-    // PAM gives each login a keyring of its own.
+    // PAM creates a keyring for each login.
     let login = |x: &ProcessEntry| {
         x.file.origin() == crate::event::Origin::Image
             && attribution::checks_logins(program_roles::of(x))

@@ -1,4 +1,4 @@
-//! Writes, renames and links over the image's programs and libraries.
+//! Writes, renames and links that replace the image's programs and libraries.
 
 use std::collections::BTreeSet;
 
@@ -23,8 +23,7 @@ pub(super) const RULE: Rule = Rule {
         attack: &["T1554", "T1574", "T1036.005"],
         needs: &[Requirement::File],
         explain: "A process wrote, replaced, linked over or removed a file in a program or \
-                  library directory after start-up, and it was no package manager of the image. \
-                  Refused attempts are one step lower. Caches of interpreters (compiled Python) \
+                  library directory after start-up, and the process is not a package manager of the image. Refused attempts are one severity lower. Caches of interpreters (compiled Python) \
                   do not count.",
         check: "Compare the file with the image's. Was it run since?",
     },
@@ -37,13 +36,13 @@ pub(super) const RULE: Rule = Rule {
 /// Files remembered of one container.
 const MAX_OPENED: usize = 256;
 
-/// What was opened for writing and is not known to have another content: `touch` and an empty append
-/// do that, and a comparison shows it.
+/// Files that were opened for writing and may have the same content still: `touch` and an empty
+/// append do that; a comparison shows it.
 #[derive(Debug, Clone, Default)]
 struct OpenedPrograms {
     /// Not compared yet.
     unsure: BTreeSet<Bytes>,
-    /// Directories in which something was changed for certain.
+    /// Directories with a certain change.
     changed: SeenSet,
 }
 
@@ -122,8 +121,8 @@ fn examine(ctx: &RuleContext<'_>, opened: &mut OpenedPrograms, file: &File) -> A
             continue;
         }
         opened.note(file.op, change.path, change.errno);
-        // Something new beside the image's programs is less than another program in the
-        // place of one; a removal takes away and plants nothing.
+        // A new file beside the image's programs is less severe than a replaced program; a removal
+        // plants nothing.
         let base = if change.verb == "removed" {
             Severity::Medium
         } else {
@@ -144,7 +143,7 @@ fn examine(ctx: &RuleContext<'_>, opened: &mut OpenedPrograms, file: &File) -> A
             };
             explanation.why.push(by(ctx, &file.comm));
         });
-        // It may have been no more than a `touch` so far.
+        // Whether it may have been only a `touch` so far.
         let alert = match ctx.findings.find(ctx.rule.id, Some(ctx.owner), directory) {
             Some(index) if ctx.findings.get(index).is_some_and(|f| f.severity < base) => alert
                 .title(format!(

@@ -1,4 +1,4 @@
-//! Programs that are not what they seem.
+//! Disguised programs, and miners.
 
 use std::net::SocketAddr;
 
@@ -32,7 +32,8 @@ pub(super) const MASQUERADE: Rule = Rule {
     handlers: &[
         Handler::Exec(|ctx, _, exec| masquerade(ctx, exec)),
         Handler::Found(|ctx, _, process| {
-            // The process that put it there is not known: hidden names of packages are no disguise.
+            // The process that created it is not known: hidden names in packages are not a
+            // disguise.
             if paths::in_package_tree(&process.exe) {
                 return Alerts::none();
             }
@@ -51,11 +52,10 @@ pub(super) const MINER: Rule = Rule {
         attack: &["T1496"],
         needs: &[Requirement::Exec],
         explain: "The arguments name a mining pool by its protocol, or options that only miners \
-                  have; or a program that is not the image's connected to a port that hardly \
-                  anything but mining pools uses: critical when the \
-                  connection lasts, high when it is tried again, and not counted when the \
-                  program tries many peers, which is a scan.",
-        check: "CPU use, the pool's address, and how the program got in.",
+                  have; or a program that is not in the image connected to a port that almost \
+                  only mining pools use: critical when the connection lasts, high when it is \
+                  retried. A program that tries many peers is a scan and does not count.",
+        check: "Check the CPU use and the pool's address. How did the program get in?",
     },
     handlers: &[
         Handler::Exec(|ctx, _, exec| miner(ctx, exec)),
@@ -84,14 +84,14 @@ pub(super) const MINER: Rule = Rule {
     ],
 };
 
-/// Connections to pools that are waited for in one container.
+/// Maximum number of connections to pools that are watched in one container.
 const MAX_WAITING: usize = 16;
-/// A connection that lasts so long is used, seconds.
+/// A connection that lasts this many seconds is in use.
 const LASTS: u64 = 3;
-/// A program that tries so many peers looks for something.
+/// A program that tries this many peers is searching for something.
 const SEARCHES: usize = 4;
 
-/// Connections to ports of pools that are not old enough to tell what they are for.
+/// Connections to ports of pools whose purpose is not clear yet.
 #[derive(Debug, Clone, Default)]
 struct AtPools(Vec<PoolConnection>);
 
@@ -121,7 +121,7 @@ impl AtPools {
     }
 }
 
-/// Connections to pools that lasted, or that are tried again, are a miner's.
+/// Connections to pools that lasted or are retried belong to a miner.
 fn stayed(ctx: &RuleContext<'_>, pools: &mut AtPools) -> Alerts {
     let late = |pool: &PoolConnection| ctx.now().since(pool.first.ts).as_secs() >= LASTS;
     let (late, young) = std::mem::take(&mut pools.0).into_iter().partition(late);
@@ -148,14 +148,14 @@ fn stayed(ctx: &RuleContext<'_>, pools: &mut AtPools) -> Alerts {
     late.iter().filter_map(judge).collect()
 }
 
-/// The process tries many peers, as a scan does.
+/// Whether the process tries many peers, as a scan does.
 fn searches(ctx: &RuleContext<'_>, pid: u32) -> bool {
     let rows = ctx.state.connections_of(ctx.owner, Direction::Outbound);
     let own = rows.filter(|(key, row)| row.pid == pid && key.protocol == Protocol::Tcp);
     own.take(SEARCHES).count() >= SEARCHES
 }
 
-/// Why the path of a drifted program was chosen to mislead, if it was.
+/// Why the path of a drifted program is misleading, if it is.
 pub(super) fn disguise(exe: &[u8]) -> Option<&'static str> {
     if exe
         .split(|b| *b == b'/')
@@ -176,15 +176,15 @@ pub(super) fn disguise(exe: &[u8]) -> Option<&'static str> {
     data.then_some("file extension of data")
 }
 
-/// Names that only threads of the kernel have.
+/// Names that only kernel threads have.
 fn names_kernel_thread(argv0: &[u8]) -> bool {
     catalog::programs::KERNEL_THREADS
         .iter()
         .any(|name| argv0.starts_with(name))
 }
 
-/// An interpreter, a shell or a tool of the network under a daemon's name. Other programs may
-/// answer to several names on purpose.
+/// An interpreter, a shell or a network tool with a daemon's name. Other programs may have several
+/// names on purpose.
 fn poses_as_daemon(names: &ProgramAdditions, exec: &Exec, argv0: &[u8]) -> bool {
     let real = program_roles::name(&exec.exe, &[]);
     let able = names.is_interpreter(real) || names.is_shell(real) || names.is_downloader(real);
@@ -208,7 +208,7 @@ fn masquerade(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
     let reason = if kernel_thread {
         "name of a kernel thread"
     } else if poses_as_daemon(ctx.names(), exec, argv0) {
-        "tool under a daemon's name"
+        "tool with a daemon's name"
     } else if !drifted || ctx.starting_up() || made(ctx, exe).is_some() {
         return Alerts::none();
     } else if program_roles::is_system_name(name)
@@ -220,7 +220,7 @@ fn masquerade(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
     } else {
         return Alerts::none();
     };
-    // `[` is a program, too.
+    // `[` is a program as well.
     if kernel_thread && name == b"[" {
         return Alerts::none();
     }
@@ -234,7 +234,7 @@ fn masquerade(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
     alert.into()
 }
 
-/// A program that nobody built or installed here connects to a pool, by the port.
+/// A program that was neither built nor installed here connects to a pool, by the port.
 fn is_at_pool(ctx: &RuleContext<'_>, to: SocketAddr) -> bool {
     let pool = catalog::words::POOL_PORTS.contains(&to.port());
     let Some(process) = ctx.process.filter(|_| pool && !to.ip().is_loopback()) else {
@@ -290,8 +290,8 @@ fn miner(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
     let Some(mark) = mark else {
         return Alerts::none();
     };
-    // Somebody who looks for the words, or writes them, does not mine. The image's `nohup` and its
-    // like only start the program, which is examined itself.
+    // A program that searches for these words, or writes them, does not mine. Wrappers of the image
+    // such as `nohup` only start the program, which is examined itself.
     let name = program_roles::name(&exec.exe, &exec.argv);
     let starts = ctx.names().is_wrapper(name) && exec.file.origin() == Origin::Image;
     if starts || catalog::programs::TEXT_TOOLS.contains(&name) || ctx.names().is_shell(name) {
@@ -369,12 +369,12 @@ mod tests {
         w.exec_file(init, "/srv/sshd", &["sshd"], upper(5));
         w.exec_file(init, "/srv/photo.jpg", &["photo.jpg"], upper(6));
         w.exec_file(init, "/bin/sleep", &["[kworker/0:0]"], image(7));
-        // What is drift already is one story with it; the image's own program stands alone.
+        // Drift is one finding with it; the image's own program has a finding of its own.
         assert_eq!(w.all("exec.masquerade").len(), 1);
         let drift = w.all("drift.exec-new");
         assert_eq!(drift.len(), 3);
-        for story in drift {
-            let why = story.why.join("\n");
+        for finding in drift {
+            let why = finding.why.join("\n");
             assert!(why.contains("then: Disguised program"), "{why}");
         }
         for (exe, argv0) in [
@@ -444,7 +444,7 @@ mod tests {
         assert_eq!(judged(image(9), pool), None, "the image's own client");
         assert_eq!(judged(upper(9), "203.0.113.9:443"), None);
         assert_eq!(judged(upper(9), "127.0.0.1:3333"), None, "no pool is here");
-        // One that only looks for open ports; the scan is told by its own rule.
+        // One that only looks for open ports; the scan rule reports it.
         let mut w = World::steady();
         let init = w.init();
         let pid = w.exec_file(init, "/tmp/x", &["x"], upper(9));

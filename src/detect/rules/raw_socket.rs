@@ -29,7 +29,7 @@ fn raw(ctx: &RuleContext<'_>, p: &Privilege) -> Alerts {
         return Alerts::none();
     }
     let packet = p.detail.contains_str("AF_PACKET");
-    // A netlink socket is of the raw kind by name only.
+    // A netlink socket is raw by name only.
     if !packet && (!p.detail.contains_str("SOCK_RAW") || p.detail.contains_str("NETLINK")) {
         return Alerts::none();
     }

@@ -1,4 +1,4 @@
-//! The alert about a shell that takes its commands from the network.
+//! The alert about a shell that reads its commands from the network.
 
 use super::pipes::fetches;
 use crate::catalog;
@@ -17,7 +17,7 @@ pub(super) fn reverse_alert(ctx: &RuleContext<'_>, out: &Outbound, command: &str
     alert.evidence(ctx.now(), out.seq).follows(ctx.event.pid)
 }
 
-/// The sibling fetches, it does not take commands: the rule on pipes reports it.
+/// The sibling fetches data instead of commands: the rule on pipes reports it.
 pub(super) fn is_fetch(ctx: &RuleContext<'_>, pid: u32) -> bool {
     ctx.state.processes.get(&pid).is_some_and(|p| {
         catalog::programs::FETCHERS.contains(&program_roles::of(p))

@@ -1,4 +1,4 @@
-//! Shells and interpreters that take their commands from the network.
+//! Shells and interpreters that read their commands from the network.
 
 use super::bare_shells::{BareShell, BareShells, bare, shell};
 use super::found_shell;
@@ -39,9 +39,9 @@ pub(super) const RULE: Rule = Rule {
 fn fresh(ctx: &RuleContext<'_>, pid: u32) -> Option<Outbound> {
     let out = ctx.memory.outbound.get(&pid)?;
     let recent = ctx.now().since(out.ts).as_secs() <= FRESH;
-    // Names are asked for and logs are sent by every program.
+    // Every program looks up names and sends logs.
     let aside = out.to.ip().is_unspecified() || matches!(out.to.port(), 53 | 514);
-    // So does who logs in to the container's own server.
+    // Logins to the container's own server do not count, either.
     let aside = aside || (out.to.ip().is_loopback() && listens(ctx, out.to.port()));
     (recent && !aside).then_some(*out)
 }
@@ -54,7 +54,7 @@ fn reverse(ctx: &RuleContext<'_>, memory: &mut BareShells, exec: &Exec) -> Alert
             let command = program_roles::command_line(&exec.argv, &exec.exe, 160);
             return reverse_alert(ctx, &out, &command).into();
         }
-        // One that reads its program from a pipe is remembered for the pipe's rule.
+        // The rule on pipes remembers an interpreter that reads its program from a pipe.
         return remember_bare(ctx, memory, exec);
     }
     // The same process connected, then became a shell: with any arguments.
@@ -62,7 +62,7 @@ fn reverse(ctx: &RuleContext<'_>, memory: &mut BareShells, exec: &Exec) -> Alert
     // Its parent connected, and the shell waits for commands.
     let parents = || {
         let parent = ctx.ancestors().nth(1)?;
-        // A shell that connected itself hands on what it read; a relay's neighbour does so, too.
+        // A connected shell passes on the data that it read; so does the neighbour of a relay.
         if !bare(ctx.names(), exec) {
             let relays =
                 ctx.names().is_shell(program_roles::of(parent)) || has_text(ctx.names(), parent);
@@ -70,8 +70,8 @@ fn reverse(ctx: &RuleContext<'_>, memory: &mut BareShells, exec: &Exec) -> Alert
             let out = out.filter(|out| !closed(ctx, out));
             return out.or_else(|| relayed(ctx, parent));
         }
-        // Somebody at a terminal of an exec session types himself; a terminal that the parent does
-        // not have was made by it.
+        // At a terminal of an exec session a person types; a terminal that the parent does not have
+        // was created by it.
         if exec.tty && ctx.session().is_some() && parent.tty {
             return None;
         }
@@ -81,7 +81,7 @@ fn reverse(ctx: &RuleContext<'_>, memory: &mut BareShells, exec: &Exec) -> Alert
         {
             return Some(out);
         }
-        // A downloader's child shell runs what was fetched; a server's is another story. Forks
+        // A downloader's child shell runs fetched code; a server's shell is another rule's. Forks
         // in between have no program of their own.
         ctx.ancestors()
             .skip(1)
@@ -111,7 +111,7 @@ fn listens(ctx: &RuleContext<'_>, port: u16) -> bool {
     })
 }
 
-/// No connection to that peer is open: a program tested whether it answers.
+/// No connection to that peer is open: a program only tested whether it answers.
 fn closed(ctx: &RuleContext<'_>, out: &Outbound) -> bool {
     let key = ConnectionKey {
         owner: Some(ctx.owner.clone()),
@@ -133,7 +133,7 @@ fn relayed(ctx: &RuleContext<'_>, parent: &ProcessEntry) -> Option<Outbound> {
         .iter()
         .filter_map(|pid| ctx.state.processes.get(pid))
         .filter(|p| p.pid != parent.pid && p.owner.as_ref() == Some(ctx.owner))
-        // One pipe: they began together.
+        // Both ends of a pipe: they began together.
         .filter(|p| p.started.since(parent.started) <= BESIDE)
         .filter(|p| parent.started.since(p.started) <= BESIDE)
         .filter(|p| {
@@ -183,8 +183,8 @@ fn remember_bare(ctx: &RuleContext<'_>, memory: &mut BareShells, exec: &Exec) ->
     Alerts::none()
 }
 
-/// A relay writes into the shell's input and is connected, for however long: whose child it is and
-/// by which name it opened the pipe does not matter.
+/// A relay writes into the shell's input and is connected, for however long; neither its parent nor
+/// the pipe's name matters.
 fn fed<'a>(ctx: &RuleContext<'a>, exec: &Exec) -> Option<(Outbound, &'a ProcessEntry)> {
     let feeders = exec
         .fed_by
@@ -195,7 +195,7 @@ fn fed<'a>(ctx: &RuleContext<'a>, exec: &Exec) -> Option<(Outbound, &'a ProcessE
             p.file.origin(),
             Origin::Upper | Origin::Tmpfs | Origin::Memfd | Origin::Deleted
         );
-        // What a program built here gives to its own shell is its own affair.
+        // A program that was built here may feed its own shell.
         let above = ctx.ancestors().any(|above| above.pid == p.pid);
         let stranger = foreign && !above && p.owner.as_ref() == Some(ctx.owner);
         (relays(ctx, p) || stranger) && !is_fetch(ctx, p.pid)
@@ -203,7 +203,7 @@ fn fed<'a>(ctx: &RuleContext<'a>, exec: &Exec) -> Option<(Outbound, &'a ProcessE
     relays.find_map(|p| Some((held(ctx, p)?, &**p)))
 }
 
-/// A program that hands on what it reads: a relay, or a text given as an argument.
+/// A program that passes on its input: a relay, or a text given as an argument.
 fn relays(ctx: &RuleContext<'_>, process: &ProcessEntry) -> bool {
     process.owner.as_ref() == Some(ctx.owner)
         && (catalog::programs::STREAM_TOOLS.contains(&program_roles::of(process))
@@ -244,11 +244,11 @@ fn reverse_pipe(ctx: &RuleContext<'_>, memory: &BareShells, connect: &Connect) -
         return Alerts::none();
     };
     let command = program_roles::command_line(&process.argv, &process.exe, 160);
-    // A shell between two connections is one story.
+    // A shell between two connections is one finding.
     let known = ctx.memory.marks.get(&shell.pid).copied();
     let known = known.filter(|index| {
-        let story = ctx.findings.get(*index);
-        story.is_some_and(|f| f.rule == ctx.rule.id && f.silenced.is_none())
+        let finding = ctx.findings.get(*index);
+        finding.is_some_and(|f| f.rule == ctx.rule.id && f.silenced.is_none())
     });
     if let Some(index) = known {
         return Alert::addition(index)

@@ -1,4 +1,4 @@
-//! Rights that a process gains: root, and capabilities it had not used.
+//! Rights that a process gains: root, and capabilities that it had not used.
 
 use bstr::ByteSlice as _;
 
@@ -23,7 +23,7 @@ pub(super) const BECAME_ROOT: Rule = Rule {
         needs: &[Requirement::Privilege],
         explain: "A process that ran as another user set its user id to 0. Medium through the \
                   image's own su or sudo; low through a setuid program of the image that a \
-                  service calls for its work; else high.",
+                  service uses; else high.",
         check: "How did it get root: a setuid program, sudoers, or an exploit?",
     },
     handlers: &[Handler::Privilege(|ctx, _, p| became_root(ctx, p))],
@@ -65,8 +65,8 @@ fn became_root(ctx: &RuleContext<'_>, p: &Privilege) -> Alerts {
     }
     let tool = catalog::programs::SETUID_TOOLS.contains(&program_roles::of(process))
         && process.file.origin() == crate::event::Origin::Image;
-    // A mail server's delivery and its like: the image gave the program root for its work, and it
-    // is none that runs what it is told.
+    // A mail delivery program or similar: the image gave it root for its work, and it does not run
+    // arbitrary commands.
     let name = program_roles::of(process);
     let given = process.file.origin() == crate::event::Origin::Image
         && process.file.mode & 0o4000 != 0
@@ -82,8 +82,8 @@ fn became_root(ctx: &RuleContext<'_>, p: &Privilege) -> Alerts {
     alert(ctx, p, severity, &subject).into()
 }
 
-/// The call succeeded, and on the host the process still is who it was: id 0 is one of a user
-/// namespace, where it was root already. A setuid program may keep its real user id.
+/// The call succeeded, and on the host the user did not change: id 0 is one of a user namespace,
+/// where it was root already. A setuid program may keep its real user id.
 fn in_user_namespace(process: &ProcessEntry, p: &Privilege) -> bool {
     p.uid != 0 && p.uid == process.uid && process.file.mode & 0o4000 == 0
 }
@@ -96,9 +96,9 @@ fn capability(
     if !c.granted || ctx.starting_up() {
         return Alerts::none();
     }
-    // A container found running has used what it needs before anybody looked.
+    // A container that was found running used the capabilities that it needs before watching began.
     let weight = match c.name.as_str() {
-        // With it a file is given capabilities, which is as good as a setuid bit.
+        // With it a process can give a file capabilities, which equals a setuid bit.
         "SETFCAP" if ctx.installing() => return Alerts::none(),
         "SETFCAP" | "SYS_MODULE" | "SYS_RAWIO" | "SYS_BOOT" | "DAC_READ_SEARCH" | "SYS_PTRACE"
         | "MAC_ADMIN" | "BPF" => Severity::Medium,
@@ -110,7 +110,7 @@ fn capability(
             && ctx.container.is_some_and(|x| x.existing)
             && ctx.session().is_none());
     let severity = if quiet { Severity::Info } else { weight };
-    // Within the sandbox it made it has every capability.
+    // A process has every capability within a sandbox that it made.
     let exe = ctx.process.map(|x| x.exe.escaped().to_string());
     let sandbox = exe.is_some_and(|exe| memory.contains(&format!("sandbox {exe}")));
     if severity == Severity::Info || (sandbox && ctx.session().is_none()) {
@@ -173,7 +173,7 @@ mod tests {
         w.only(&[]);
         w.privilege(p, "setresuid", "0 0 0", 0);
         assert_eq!(w.finding("priv.became-root").severity, Severity::High);
-        // What the image gave root for its work; not what runs anything it is told.
+        // Programs to which the image gave root for their work, unless they run arbitrary commands.
         let by = |exe: &str, session: bool, mode: u32| {
             let mut w = World::steady();
             let parent = if session {

@@ -7,7 +7,7 @@ use crate::detect::program_roles;
 use crate::detect::rule_context::RuleContext;
 use crate::event::{Bytes, Exec, ProgramAdditions};
 
-/// What an exec interprets: by `#!`, as an interpreter's first argument, or by an option.
+/// Files that an exec interprets: by `#!`, as an interpreter's first argument, or by an option.
 pub(super) fn scripts(names: &ProgramAdditions, exec: &Exec) -> Vec<Vec<u8>> {
     if let Some(script) = &exec.script {
         return vec![script.to_vec()];
@@ -43,7 +43,7 @@ fn by_option(name: &[u8], argv: &[Bytes]) -> Vec<Vec<u8>> {
             | (b"node" | b"nodejs", b"-r" | b"--require" | b"--import")
             | (b"php" | b"expect", b"-f")
             | (b"bash", b"--rcfile" | b"--init-file") => found.push(value.to_vec()),
-            // A module is looked for in the working directory first.
+            // Modules are searched in the working directory first.
             (b"python", b"-m") => {
                 let path = value.replace(".", "/");
                 found.push([path.as_slice(), b".py"].concat());
@@ -60,7 +60,7 @@ pub(super) fn locate(ctx: &RuleContext<'_>, exec: &Exec, path: &[u8]) -> Option<
     locate_from(ctx, &exec.cwd, path)
 }
 
-/// The same, seen from a working directory.
+/// The path of a script as found from a working directory.
 pub(super) fn locate_from(ctx: &RuleContext<'_>, cwd: &[u8], path: &[u8]) -> Option<Vec<u8>> {
     let whole = match path {
         _ if path.starts_with(b"/") => normal(path),
@@ -69,6 +69,6 @@ pub(super) fn locate_from(ctx: &RuleContext<'_>, cwd: &[u8], path: &[u8]) -> Opt
     };
     let led = ctx.memory.links.lead(ctx.owner, cwd, &whole, true);
     let path = led.unwrap_or(whole);
-    // What a descriptor stands for is not known.
+    // The file behind a descriptor is not known.
     (!path.starts_with(b"/dev/fd/") && !path.starts_with(b"/proc/")).then_some(path)
 }

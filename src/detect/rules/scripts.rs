@@ -1,4 +1,4 @@
-//! Scripts that are not the image's.
+//! Scripts that are not in the image.
 
 use std::collections::VecDeque;
 
@@ -25,19 +25,19 @@ pub(super) const SCRIPT: Rule = Rule {
     ],
 };
 
-/// Writers remembered of one container.
+/// Maximum number of writers remembered of one container.
 const MAX_WRITERS: usize = 64;
 
-/// Processes that wrote scripts and had them run, and the script that their finding is about.
+/// Processes that wrote scripts and ran them, and the script that their finding is about.
 #[derive(Debug, Clone, Default)]
 struct ScriptWriters(VecDeque<(ScriptWriter, Bytes)>);
 
-/// The processes that write scripts and have them run.
+/// The processes that write scripts and run them.
 #[derive(Debug, Clone, PartialEq)]
 enum ScriptWriter {
     /// A process, by its pid and start.
     Process(u32, Timestamp),
-    /// Exec sessions of commands that differ in numbers only, as those of deployment tools do.
+    /// Exec sessions of commands that differ only in numbers, as those of deployment tools do.
     Sessions(Vec<Bytes>),
 }
 
@@ -60,9 +60,9 @@ impl RuleMemory for ScriptWriters {
 }
 
 impl ScriptWriters {
-    /// What the finding about a script is about. The scripts that one process writes, itself or
-    /// by a program it starts, and then has run, as jobs do, are one finding: about the first.
-    /// So are those of the same exec command given again and again.
+    /// The subject of the finding about a script. Scripts that one process writes, itself or
+    /// through a program it starts, and then runs, as jobs do, are one finding, about the first of
+    /// them. So are those of a repeated exec command.
     fn subject(&mut self, ctx: &RuleContext<'_>, path: &[u8]) -> Bytes {
         let Some(activity) = ctx.activity(path) else {
             return Bytes::new(path);

@@ -6,7 +6,7 @@ use crate::detect::{attribution, program_roles};
 use crate::event::{Bytes, Origin};
 use crate::state::ProcessEntry;
 
-/// The image's program exists to read this secret.
+/// Whether the image's program exists to read this secret.
 pub(super) fn is_for_reading(process: &ProcessEntry, path: &[u8]) -> bool {
     if process.file.origin() != Origin::Image {
         return false;

@@ -1,4 +1,4 @@
-//! The reads of secrets that a container's rules remember: by whom, of which kind, and at start-up.
+//! Reads of secrets that a container's rules remember: readers, kinds, and reads at start-up.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -8,18 +8,18 @@ use crate::detect::rule_context::RuleContext;
 use crate::detect::rule_memory::RuleMemory;
 use crate::event::{Bytes, Timestamp};
 
-/// Reads remembered of one container.
+/// Maximum number of reads remembered of one container.
 pub(super) const MAX_READS: usize = 256;
 
-/// Readers remembered of one container.
+/// Maximum number of readers remembered of one container.
 const MAX_READERS: usize = 64;
 
 /// The reads of secrets in a container.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SecretReads {
-    /// What the container's own programs read while it started: program and kind of secret.
+    /// Reads of the container's own programs during start-up: program and kind of secret.
     pub(super) at_startup: BTreeSet<String>,
-    /// Processes or exec sessions that read secrets, and what their finding is about.
+    /// Processes or exec sessions that read secrets, and the subject of their finding.
     readers: VecDeque<(u32, Timestamp, Bytes)>,
 }
 
@@ -30,7 +30,7 @@ impl RuleMemory for SecretReads {
 }
 
 impl SecretReads {
-    /// What the finding about a read is about: the kind of the first secret that the process, or
+    /// The subject of the finding about a read: the kind of the first secret that the process, or
     /// its exec session, read. A copy of `/etc` is one finding.
     pub(super) fn subject(&mut self, ctx: &RuleContext<'_>, kind: &[u8]) -> Bytes {
         let root = ctx.session().unwrap_or(ctx.event.pid);
@@ -66,7 +66,7 @@ pub(super) fn secret_group(path: &[u8]) -> &[u8] {
     if secrets::is_password_file(path) {
         return b"/etc/shadow";
     }
-    // An intruder who searches a home takes all that it has.
+    // An intruder who searches a home directory reads all of its secrets.
     home(path).unwrap_or_else(|| program_roles::directory(path))
 }
 

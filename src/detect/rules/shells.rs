@@ -1,4 +1,4 @@
-//! Shells at a terminal.
+//! Shells with a terminal.
 
 use super::bare_shells::{bare, shell};
 use crate::detect::alert::{Alert, Alerts};
@@ -21,7 +21,7 @@ pub(super) const TERMINAL: Rule = Rule {
         explain: "A shell of the container's own service runs with a terminal, although the init \
                   has none: `script` and pty.spawn upgrade shells that way. A container started \
                   with a terminal is not flagged.",
-        check: "Which process made the terminal, and who typed?",
+        check: "Which process opened the terminal, and who typed?",
     },
     handlers: &[
         Handler::Exec(|ctx, _, exec| terminal(ctx, exec, |root| root.existing)),
@@ -54,11 +54,12 @@ fn terminal(ctx: &RuleContext<'_>, exec: &Exec, unknown: impl Fn(&ProcessEntry) 
     if ctx.ancestors().any(attribution::lets_people_in) {
         return Alerts::none();
     }
-    // The terminal of a shell on the network is the same story.
-    let story = ctx.memory.marks.get(&ctx.event.pid).copied();
-    let reverse = story.filter(|index| {
-        let story = ctx.findings.get(*index);
-        story.is_some_and(|f| f.rule == super::reverse_shell::RULE.info.id && f.silenced.is_none())
+    // The terminal of a reverse shell belongs to that finding.
+    let finding = ctx.memory.marks.get(&ctx.event.pid).copied();
+    let reverse = finding.filter(|index| {
+        let finding = ctx.findings.get(*index);
+        finding
+            .is_some_and(|f| f.rule == super::reverse_shell::RULE.info.id && f.silenced.is_none())
     });
     if let Some(index) = reverse {
         return Alert::addition(index)

@@ -1,4 +1,4 @@
-//! What start-up and builds make and use: one finding of each for a container.
+//! Files that start-up and builds create and use: one finding of each for a container.
 
 use crate::detect::alert::Alert;
 use crate::detect::rule_context::RuleContext;
@@ -14,10 +14,9 @@ pub(super) const STARTUP: Rule = Rule {
         attack: &[],
         needs: &[Requirement::Exec],
         explain: "During the start-up grace the container's own init tree created programs, \
-                  scripts or configuration and used them. One line for the container; the same from \
-                  an exec session is never folded here.",
-        check: "Nothing, unless the list names something that the image's entrypoint would not \
-                do.",
+                  scripts or configuration and used them. One finding per container; changes of \
+                  exec sessions are never folded here.",
+        check: "Nothing, unless the list has a change that the image's entrypoint would not make.",
     },
     handlers: &[],
 };
@@ -31,8 +30,9 @@ pub(super) const BUILT: Rule = Rule {
         severity: Severity::Info,
         attack: &["T1027.004"],
         needs: &[Requirement::Exec],
-        explain: "A compiler, linker or build tool of the image made the programs that ran. \
-                  Ordinary in a development or build container; a service should not compile.",
+        explain: "A compiler, linker or build tool of the image created the programs that ran. \
+                  This is ordinary in a development or build container; a service should not \
+                  compile.",
         check: "Is this container meant to build?",
     },
     handlers: &[],

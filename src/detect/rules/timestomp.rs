@@ -1,4 +1,4 @@
-//! Times of files that were set back, so that a change does not show.
+//! File times that were set back to hide a change.
 
 use std::collections::VecDeque;
 
@@ -21,24 +21,24 @@ pub(super) const RULE: Rule = Rule {
         severity: Severity::High,
         attack: &["T1070.006"],
         needs: &[Requirement::Attribute],
-        explain: "A process set the time of the last change of a program, a script, or a file that \
-                  gives access or starts programs, to more than a day ago. High when the file was \
-                  made or changed since the container was made: it then looks as old as the image. \
-                  Low for a file of the image, whose content stays. The process that wrote the file \
-                  itself, as tar, cp -p and wget do, is not flagged, nor are archivers, builds, \
-                  package managers and start-up.",
-        check: "Compare the file with the image; its ctime still shows when it was changed.",
+        explain: "A process set the modification time of a program, a script, or a file that \
+                  grants access or starts programs, to more than a day ago. High when the file \
+                  was created or changed since the container was created: it then looks as old \
+                  as the image. Low for an unchanged file of the image. Programs that wrote the \
+                  file themselves, such as tar, cp -p and wget, are not flagged, nor are \
+                  archivers, builds, package managers and start-up.",
+        check: "Compare the file with the image. Its ctime still shows when it was changed.",
     },
     handlers: &[Handler::File(|ctx, memories, file| {
         examine(ctx, memories, file)
     })],
 };
 
-/// Files of which the maker is remembered, for one container; the oldest are forgotten. Of any path:
-/// what becomes a program by its mode is made before its mode is known.
+/// Maximum number of files of one container whose creator is remembered; the oldest are dropped.
+/// All paths count: a file becomes a program before its mode is known.
 const MAX_MADE: usize = 256;
 
-/// The files that processes made, emptied or placed, with the host pid of each: the latest last.
+/// Files that processes created, emptied or placed, with the host pid of each: the latest last.
 #[derive(Debug, Clone, Default)]
 struct MadeFiles(VecDeque<(Bytes, u32)>);
 
@@ -65,7 +65,7 @@ fn examine(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, file: &File) 
     Alerts::none()
 }
 
-/// A program, a script, or a file that gives access or starts programs, by its path.
+/// A program, a script, or a file that grants access or starts programs, by its path.
 fn matters(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
     belongs(ctx, path) || words::is_script_name(program_roles::leaf(path))
 }
@@ -120,8 +120,8 @@ fn set_back(ctx: &RuleContext<'_>, made: &MadeFiles, file: &File) -> Alerts {
     alert.into()
 }
 
-/// The file was made or changed since the container was made. `touch` opens a file for writing
-/// before it sets its time, which changes nothing.
+/// Whether the file was created or changed since the container was created. `touch` opens a file
+/// for writing before it sets its time, which changes nothing.
 fn changed(ctx: &RuleContext<'_>, file: &File, activity: Option<&FileActivity>) -> bool {
     let added = file
         .file
@@ -141,8 +141,8 @@ fn changed(ctx: &RuleContext<'_>, file: &File, activity: Option<&FileActivity>) 
     added || written || scanned().is_some()
 }
 
-/// A build does it, or a program of the image that unpacks or copies directories. What only copies
-/// a file has no reason to set the time of one that others changed.
+/// Whether a build does it, or a program of the image that unpacks or copies directories. A program
+/// that only copies a file has no reason to set the time of a file that others changed.
 fn ordinary(ctx: &RuleContext<'_>, changed: bool) -> bool {
     let Some(process) = ctx.process else {
         return false;

@@ -1,4 +1,4 @@
-//! Cleared traces: logs, and histories of shells.
+//! Cleared logs and shell histories.
 
 use bstr::ByteSlice as _;
 
@@ -28,7 +28,7 @@ pub(super) const RULE: Rule = Rule {
     handlers: &[Handler::File(|ctx, _, file| logs(ctx, file))],
 };
 
-/// Rotation leaves these behind and removes them in time.
+/// Rotation creates these files and removes them later.
 fn is_rotated(path: &[u8]) -> bool {
     let leaf = program_roles::leaf(path);
     leaf.ends_with(b".gz")
@@ -40,8 +40,8 @@ fn is_rotated(path: &[u8]) -> bool {
         || leaf.last().is_some_and(u8::is_ascii_digit)
 }
 
-/// A program that people type into writes its own history anew; so may a shell, but there a
-/// person does it, too.
+/// An interactive program rewrites its own history; a shell may do so, but there a person can be
+/// the cause.
 fn keeps(names: &ProgramAdditions, name: &[u8], path: &[u8]) -> bool {
     let own = program_roles::leaf(path)
         .strip_prefix(b".")
@@ -49,7 +49,7 @@ fn keeps(names: &ProgramAdditions, name: &[u8], path: &[u8]) -> bool {
     own == Some(name) && !names.is_shell(name)
 }
 
-/// Logs that a service or the system keeps, and no other program empties.
+/// Logs of services or the system, which no other program empties.
 fn is_kept(path: &[u8]) -> bool {
     let leaf = program_roles::leaf(path);
     matches!(
@@ -106,7 +106,7 @@ fn logs(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         let rotation = ctx
             .ancestors()
             .any(|p| catalog::programs::LOG_ROTATORS.contains(&program_roles::of(p)));
-        // Opening a log anew is how much is begun; those that are kept are not begun by hand.
+        // A log that is opened anew is begun by its service; nobody begins a kept log by hand.
         let name = ctx.process.map(program_roles::of).unwrap_or_default();
         let begun = file.op == FileOp::Truncate
             && !catalog::programs::TRUNCATORS.contains(&name)
@@ -116,7 +116,7 @@ fn logs(ctx: &RuleContext<'_>, file: &File) -> Alerts {
             return Alerts::none();
         }
     } else if ctx.process.map(program_roles::of).is_some_and(|n| {
-        // A shell turns its own history over through a temporary file.
+        // A shell rewrites its own history through a temporary file.
         let over = ctx.names().is_shell(n) && file.op != FileOp::Symlink && ctx.session().is_none();
         over || keeps(ctx.names(), n, &file.path)
     }) {

@@ -1,4 +1,4 @@
-//! Changes to what programs trust: CA certificates and the keys of package repositories.
+//! Changes to trust stores: CA certificates and the keys of package repositories.
 
 use crate::detect::alert::Alerts;
 use crate::detect::file_change::{Maker, by, changes, graded, in_root, maker};

@@ -1,4 +1,4 @@
-//! Paths the policy calls sensitive.
+//! Paths that the policy lists as sensitive.
 
 use crate::detect::alert::Alerts;
 use crate::detect::file_change::{by, changes, graded, is_refusal, refused};
@@ -16,9 +16,9 @@ pub(super) const RULE: Rule = Rule {
         attack: &["T1565.001"],
         needs: &[Requirement::File],
         explain: "The policy file lists patterns of paths (`sensitive = […]`). Changes to them \
-                  count, and reads where the probes report them. Without such a list this rule is \
-                  silent.",
-        check: "Is the process that did it meant to?",
+                  count, and reads that the probes report. Without such a list this rule reports \
+                  nothing.",
+        check: "Should this process access the file?",
     },
     handlers: &[Handler::File(|ctx, _, file| examine(ctx, file))],
 };

@@ -1,5 +1,5 @@
-//! Sockets that began to listen a moment ago: their finding changes when they close at once, stay, or
-//! are called.
+//! Sockets that began to listen a moment ago: their finding changes when they close at once, stay
+//! open, or a peer connects.
 
 use crate::detect::alert::{Alert, Alerts};
 use crate::detect::finding::FindingIndex;
@@ -9,10 +9,10 @@ use crate::detect::{Severity, program_roles};
 use crate::event::{Endpoint, Exec, Timestamp};
 use crate::state::Direction;
 
-/// A socket that is gone sooner, and to which no peer connected, was for the program's own use;
-/// seconds.
+/// Seconds: a socket that closes sooner, and to which no peer connected, was for the program's own
+/// use.
 const SHORT: u64 = 10;
-/// Young sockets watched in one container; the oldest gives way.
+/// Maximum number of young sockets watched in one container; the oldest is dropped.
 const MAX_YOUNG: usize = 32;
 /// The finding about all ports that the kernel chose.
 pub(super) const CHOSEN_SUBJECT: &[u8] = b"chosen";
@@ -24,7 +24,7 @@ pub(super) struct YoungSocket {
     pub(super) port: u16,
     pub(super) began: Timestamp,
     pub(super) seq: u64,
-    /// An exec session asked for it, at a port that the kernel chose.
+    /// An exec session opened it, at a port that the kernel chose.
     pub(super) foreign: bool,
 }
 
@@ -55,8 +55,8 @@ fn finding(ctx: &RuleContext<'_>, subject: &[u8]) -> Option<FindingIndex> {
     ctx.findings.find(ctx.rule.id, Some(ctx.owner), subject)
 }
 
-/// The alert that a port which the kernel chose is no passing thing: the finding about all of them
-/// becomes one about this.
+/// The alert that a port which the kernel chose stays open: the finding about all such ports
+/// becomes one about this port.
 fn rise(ctx: &RuleContext<'_>, socket: &YoungSocket, why: String) -> Option<Alert> {
     let index = finding(ctx, CHOSEN_SUBJECT)?;
     let title = format!(
@@ -98,7 +98,7 @@ pub(super) fn shell_starts(
     rise(ctx, &socket, format!("then started a shell: {command}")).into()
 }
 
-/// Somebody is or was connected to the socket.
+/// Whether a peer is or was connected to the socket.
 fn has_callers(ctx: &RuleContext<'_>, socket: &YoungSocket) -> bool {
     let mut rows = ctx.state.connections_of(ctx.owner, Direction::Inbound);
     rows.any(|(key, row)| {

@@ -1,4 +1,4 @@
-//! Answers to name queries. The sender of the packet wrote everything here.
+//! Answers to DNS queries. The sender of the packet controls every byte.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -16,10 +16,10 @@ const TCP: u8 = 6;
 const SMALLEST_RECORD: usize = 11;
 /// The header's bit that says that the server cut the message.
 const TRUNCATED: u8 = 0x02;
-/// Addresses kept of one answer.
+/// Maximum number of addresses of one answer.
 const ADDRESSES_MAX: usize = 256;
 
-/// What a packet from port 53 brought.
+/// The content of a packet from port 53.
 #[derive(Debug, PartialEq)]
 pub enum Packet<'a> {
     /// An answer over UDP.
@@ -35,7 +35,7 @@ pub enum Packet<'a> {
 pub struct Segment<'a> {
     /// The connection.
     pub cookie: u64,
-    /// Who sent it.
+    /// The sender.
     pub server: IpAddr,
     /// Number of its first byte in the stream.
     pub seq: u32,
@@ -45,14 +45,13 @@ pub struct Segment<'a> {
     pub ends: bool,
     /// Its first bytes, up to [`hullwatch_abi::dns::MESSAGE_MAX`].
     pub bytes: &'a [u8],
-    /// How many it has.
+    /// Number of its bytes.
     pub total: u32,
 }
 
 /// Decodes the bytes behind the record's header.
 ///
-/// # Errors
-/// When the record is cut, or the message is not one a resolver would take for an answer.
+/// # Errors When the record is cut, or a resolver would not accept the message as an answer.
 pub fn decode(body: &[u8]) -> Result<Packet<'_>, ConvertError> {
     let (record, mut rest) = fixed::<DnsRecord>(KIND, body)?;
     let bytes = take(KIND, &mut rest, record.len)?;
@@ -99,8 +98,7 @@ pub fn is_answer(message: &[u8]) -> Option<bool> {
 /// Reads one message. A message that was cut, or goes wrong somewhere behind the question, still
 /// gives the name and the addresses up to there. `None` for one that is no answer.
 ///
-/// # Errors
-/// When not even its question can be read, or it is not one a resolver would take for an answer.
+/// # Errors When not even its question can be read, or a resolver would not accept it as an answer.
 pub fn answer(message: &[u8], server: IpAddr) -> Result<Option<Dns>, ConvertError> {
     let mut message = message.to_vec();
     let Some(
@@ -134,8 +132,8 @@ pub fn answer(message: &[u8], server: IpAddr) -> Result<Option<Dns>, ConvertErro
     if class_high & 0x7f != 0 || class_low != 1 {
         return Err(malformed("not of the class IN"));
     }
-    // The reader refuses query types and a header bit that nothing here depends on, and the
-    // sections behind the answers are not needed: leave it only what is.
+    // The parser refuses query types and a header bit that are irrelevant here, and the sections
+    // after the answers are not needed: only the required parts are kept.
     message[type_at..type_at + 2].copy_from_slice(&1u16.to_be_bytes());
     message[3] = flags_low & !0x70;
     message[8..HEADER].fill(0);
@@ -168,8 +166,8 @@ pub fn answer(message: &[u8], server: IpAddr) -> Result<Option<Dns>, ConvertErro
     }))
 }
 
-/// The message with as many answers as can be read. Since a reader stops at the first bad one,
-/// the number is found by halving.
+/// The message with as many answers as can be parsed. Since a parser stops at the first invalid
+/// one, their number is found by bisection.
 fn longest(message: &mut [u8], most: usize) -> Option<simple_dns::Packet<'_>> {
     let with = |count: usize, message: &mut [u8]| {
         let count = u16::try_from(count).unwrap_or(u16::MAX);
@@ -203,7 +201,7 @@ fn question_type(message: &[u8]) -> Option<usize> {
         match *message.get(at)? {
             0 => return Some(at + 1),
             length @ 1..=63 => at += 1 + usize::from(length),
-            // Nothing stands before the first name that it could point to.
+            // A compression pointer in the first name has no earlier name to point to.
             _ => return None,
         }
     }
@@ -227,7 +225,7 @@ fn text(name: &Name<'_>) -> Bytes {
     Bytes::from(out)
 }
 
-/// The name of a query type; `TYPE` and its number where it has none here (RFC 3597).
+/// The name of a query type; `TYPE` and its number if it has none here (RFC 3597).
 fn type_name(number: u16) -> String {
     let name = match number {
         1 => "A",
@@ -304,7 +302,7 @@ mod tests {
         bytes
     }
 
-    fn told(record: &[u8]) -> Result<Dns, ConvertError> {
+    fn decoded(record: &[u8]) -> Result<Dns, ConvertError> {
         match decode(record)? {
             Packet::Answer(dns) => Ok(dns),
             other => panic!("{other:?}"),
@@ -312,7 +310,7 @@ mod tests {
     }
 
     fn udp(message: &[u8]) -> Dns {
-        told(&record(message, 17)).unwrap()
+        decoded(&record(message, 17)).unwrap()
     }
 
     fn chain() -> Message<'static> {
@@ -374,7 +372,7 @@ mod tests {
         let whole = chain().build_bytes_vec().unwrap();
         let mut seen = Vec::new();
         for len in 0..whole.len() {
-            if let Ok(dns) = told(&record(&whole[..len], 17)) {
+            if let Ok(dns) = decoded(&record(&whole[..len], 17)) {
                 assert_eq!(dns.name, "www.example.org");
                 assert!(dns.cut, "{len} bytes are not all");
                 seen.push(dns.addresses.len());

@@ -41,7 +41,7 @@ pub fn decode(body: &[u8], nspid: u32) -> Result<Option<File>, ConvertError> {
             let (target, exact) = resolve(base2, !has(flag::BASE2_CUT), name2, nspid);
             (Some(target), exact)
         }
-        // A link's content is not a path of this process: it stays as passed.
+        // The content of a symbolic link is not a path of this process: it is not resolved.
         FileOp::Symlink => (Some(name2.to_vec()), true),
         _ => (None, true),
     };
@@ -90,7 +90,7 @@ pub fn decode(body: &[u8], nspid: u32) -> Result<Option<File>, ConvertError> {
     }))
 }
 
-/// The device of a node that is one.
+/// The device of a new device node.
 fn device(op: FileOp, mode: u32, number: u32) -> Option<DeviceNumber> {
     let is_device = matches!(mode & 0o170_000, 0o020_000 | 0o060_000);
     (op == FileOp::Mknod && is_device).then(|| DeviceNumber::from_user(number))
@@ -120,12 +120,12 @@ pub fn exec_refused(body: &[u8], nspid: u32) -> Result<ExecRefused, ConvertError
     })
 }
 
-/// The path of a string argument, and whether no symbolic link can have led elsewhere. `base` is
-/// the directory where it begins, `known` that all of that was read.
+/// The path of a string argument, and whether no symbolic link can be in it. `base` is the
+/// directory it is relative to, `known` that all of that was read.
 fn resolve(base: &[u8], known: bool, name: &[u8], nspid: u32) -> (Vec<u8>, bool) {
     let absolute = name.first() == Some(&b'/');
     if base.is_empty() && !known {
-        // The directory was not known: only what the program passed.
+        // The directory is not known: only the argument.
         return (name.to_vec(), false);
     }
     let own_root = absolute
@@ -167,7 +167,7 @@ fn own_proc_entry(path: &[u8], nspid: u32) -> bool {
 /// Confirms a read the kernel program took for sensitive.
 #[must_use]
 pub fn sensitive(path: &[u8], facts: Option<&FileFacts>, nspid: u32) -> bool {
-    // Block devices are read to get at the host's disks.
+    // Reading a block device gives access to the host's disks.
     if facts.is_some_and(|f| f.mode & 0o170_000 == 0o060_000) {
         return true;
     }

@@ -1,4 +1,4 @@
-//! What the records of attribute changes hold: extended attributes, inode flags, times.
+//! Decodes records of attribute changes: extended attributes, inode flags, times.
 
 use hullwatch_abi::file::{FileRecord, ioctl};
 
@@ -20,7 +20,7 @@ pub(super) fn of(
     }
 }
 
-/// An extended attribute; capabilities by name, any other value as it is.
+/// An extended attribute; capabilities by name, any other value unchanged.
 fn xattr(name: &[u8], value: &[u8]) -> FileAttribute {
     let capabilities = || {
         (name == b"security.capability")
@@ -33,7 +33,7 @@ fn xattr(name: &[u8], value: &[u8]) -> FileAttribute {
     }
 }
 
-/// The capabilities of a `struct vfs_cap_data` as `getcap` writes them; `None` when it is none.
+/// The capabilities of a `struct vfs_cap_data` as `getcap` writes them; `None` for other bytes.
 fn file_capabilities(value: &[u8]) -> Option<String> {
     let mut words = value.chunks_exact(4).map(|word| {
         word.iter()

@@ -1,11 +1,11 @@
-//! What the kernel knows of a file: its inode, its file system, its layer.
+//! The kernel's facts about a file: its inode, its file system, its layer.
 
 use hullwatch_abi::file::{FactsRecord, fact};
 
 use crate::event::{FileFacts, Filesystem};
 use crate::system::timestamp;
 
-/// The kernel's facts in the stream's terms.
+/// Converts the kernel's facts.
 #[must_use]
 pub fn facts(record: &FactsRecord) -> FileFacts {
     let has = |bit| record.flags & bit != 0;

@@ -22,12 +22,12 @@ pub enum ConvertError {
     Short {
         /// Which record.
         kind: &'static str,
-        /// Bytes there.
+        /// Available bytes.
         have: usize,
         /// Bytes needed.
         want: usize,
     },
-    /// A number no version of this program writes.
+    /// A number that no version of this program writes.
     #[error("{kind} record with unknown {field} {value}")]
     Unknown {
         /// Which record.
@@ -37,12 +37,12 @@ pub enum ConvertError {
         /// The value.
         value: u32,
     },
-    /// The kernel's record is whole, but what came over the network is not what it claims to be.
+    /// The kernel's record is whole, but the network data in it is invalid.
     #[error("{kind} record with a malformed message: {what}")]
     Malformed {
         /// Which record.
         kind: &'static str,
-        /// What is wrong with it.
+        /// The error.
         what: &'static str,
     },
 }

@@ -1,4 +1,4 @@
-//! Joining and normalising paths by their text alone; the file system is never touched.
+//! Joins and normalises paths by their text alone, without the file system.
 
 /// Builds an absolute path from what a dentry walk leaves: components leaf first, each followed
 /// by NUL. No component is the root.
@@ -15,7 +15,7 @@ pub fn from_leaf_first(components: &[u8]) -> Vec<u8> {
     path
 }
 
-/// Stands in front of a path whose beginning was cut, so that it is not taken for an absolute one.
+/// Prefix of a path whose beginning was cut, so that it is not taken for an absolute one.
 const CUT: &[u8] = "…".as_bytes();
 
 /// Marks a path as one whose beginning was cut.
@@ -23,7 +23,7 @@ pub fn mark_cut(path: &mut Vec<u8>) {
     path.splice(..0, CUT.iter().copied());
 }
 
-/// [`from_leaf_first`], marked where the walk did not reach the top.
+/// [`from_leaf_first`], marked if the walk did not reach the top.
 #[must_use]
 pub fn anchored(components: &[u8], whole: bool) -> Vec<u8> {
     let mut path = from_leaf_first(components);
@@ -33,7 +33,7 @@ pub fn anchored(components: &[u8], whole: bool) -> Vec<u8> {
     path
 }
 
-/// `name` seen from directory `base`, with `.`, `..` and doubled slashes removed. `..` at the
+/// `name` relative to directory `base`, with `.`, `..` and doubled slashes removed. `..` at the
 /// root stays at the root, as in the kernel. For an absolute name `base` is the process's root.
 #[must_use]
 pub fn join(base: &[u8], name: &[u8]) -> Vec<u8> {
@@ -62,8 +62,8 @@ pub fn join(base: &[u8], name: &[u8]) -> Vec<u8> {
     path
 }
 
-/// The path behind `/proc/PID/root` where that is the process's own root: `self`, `thread-self`,
-/// or its own number. Another process may have another root, so its path stays.
+/// The path behind `/proc/PID/root` if that is the process's own root: `self`, `thread-self`, or
+/// its own number. The path of another process, which may have another root, is kept.
 #[must_use]
 pub fn through_own_root(path: &[u8], nspid: u32) -> Option<Vec<u8>> {
     let rest = path.strip_prefix(b"/proc/")?;
@@ -75,15 +75,15 @@ pub fn through_own_root(path: &[u8], nspid: u32) -> Option<Vec<u8>> {
     match rest.first() {
         None => Some(b"/".to_vec()),
         Some(b'/') => Some(
-            // It may lead through again.
+            // The rest may contain it again.
             through_own_root(rest, nspid).unwrap_or_else(|| rest.to_vec()),
         ),
         Some(_) => None,
     }
 }
 
-/// True when the kernel reached `name` from its base in one step, so that no symbolic link in
-/// between can have led elsewhere.
+/// Whether the kernel reached `name` from its base in one step, so that no symbolic link can be in
+/// between.
 #[must_use]
 pub fn single_step(name: &[u8]) -> bool {
     !name.is_empty() && name != b".." && !name.contains(&b'/')

@@ -1,4 +1,4 @@
-//! Privileged call records: names, and what the arguments mean.
+//! Records of privileged calls: their names, and their arguments as text.
 
 use hullwatch_abi::privilege::{CALLS, PrivilegeRecord, flag};
 
@@ -43,7 +43,7 @@ pub fn decode(body: &[u8]) -> Result<Privilege, ConvertError> {
     })
 }
 
-/// What the arguments mean, in the order a person would say it; parts separated by blanks.
+/// The arguments as text, the most important first, separated by blanks.
 fn detail(call: &str, args: &[u64; 4], texts: &[Bytes; 3]) -> Bytes {
     let mut out = Detail::default();
     match call {

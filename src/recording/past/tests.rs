@@ -70,7 +70,7 @@ fn what_is_forgotten_is_out_of_reach_and_the_rest_is_right() {
     );
 }
 
-/// Processes that come and go in some containers, each of which is tampered with once.
+/// Short-lived processes in some containers, each of which is tampered with once.
 fn churn(rounds: u32) -> Vec<Arc<Event>> {
     use crate::event::{ContainerAction, ContainerEvent, ContainerId, Exec, Exit, File, FileFacts};
     use crate::event::{FileOp, Filesystem, Fork};
@@ -151,10 +151,10 @@ fn churn(rounds: u32) -> Vec<Arc<Event>> {
     events
 }
 
-/// All of a core that can be looked at.
+/// The visible parts of a core.
 fn looked_at(core: &Core) -> (String, Vec<String>) {
     let findings = core.detector.findings().iter();
-    let told = findings.map(|finding| {
+    let findings = findings.map(|finding| {
         let evidence: Vec<_> = finding
             .evidence
             .iter()
@@ -162,7 +162,7 @@ fn looked_at(core: &Core) -> (String, Vec<String>) {
             .collect();
         format!("{finding:?} {evidence:?}")
     });
-    (format!("{:?}", core.state), told.collect())
+    (format!("{:?}", core.state), findings.collect())
 }
 
 #[test]

@@ -109,7 +109,7 @@ fn a_removed_line_is_noticed_twice() {
 #[test]
 fn a_changed_line_names_the_place() {
     let (_dir, path, bytes, _) = sample("s.jsonl");
-    // The second second: after the first digest, which stands on line 8.
+    // The second second: after the first digest, on line 8.
     let text = String::from_utf8(bytes).unwrap();
     let changed = text.replacen("\"seq\":8,", "\"seq\":8 ,", 1);
     let (_, report) = examine(&path, changed.as_bytes()).unwrap();

@@ -4,20 +4,20 @@ use std::time::{Duration, Instant};
 
 use super::*;
 
-/// Until it shows `events` events: it must not stand still on the way.
+/// Until it shows `events` events: it must not stall on the way.
 fn wait(player: &mut Player, events: u64) {
-    let (mut stands_at, mut since) = (player.ordinal(), Instant::now());
+    let (mut stalled_at, mut since) = (player.ordinal(), Instant::now());
     while player.ordinal() < events {
-        if player.ordinal() > stands_at {
-            (stands_at, since) = (player.ordinal(), Instant::now());
+        if player.ordinal() > stalled_at {
+            (stalled_at, since) = (player.ordinal(), Instant::now());
         }
-        assert!(since.elapsed().as_secs() < 60, "stands at {stands_at}");
+        assert!(since.elapsed().as_secs() < 60, "stands at {stalled_at}");
         player.advance(Duration::from_millis(10));
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// Lets a player that follows see that no more comes.
+/// Lets a following player notice that nothing more comes.
 fn wait_end(player: &mut Player) {
     let until = Instant::now() + Duration::from_secs(60);
     while player.following() {
@@ -44,7 +44,7 @@ fn what_is_being_written_is_followed_and_gone_back_in() {
             assert_eq!(player.ordinal(), second * 1000);
             assert_eq!(player.position(), events.last().unwrap().ts);
         }
-        // Back, while more is written: one stays there.
+        // After going back it stays there, while more is written.
         player.seek(Timestamp(START + 2_000_000_000)).unwrap();
         assert!(!player.following() && player.growing());
         let there = player.ordinal();

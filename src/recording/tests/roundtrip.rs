@@ -1,4 +1,4 @@
-//! What was written is read again, whatever it is.
+//! Any written event is read back unchanged.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -99,7 +99,7 @@ fn a_recorder_that_cannot_follow_says_how_much_is_missing() {
     recorder.finish().unwrap();
     let (back, report) = read(&path).unwrap();
     assert!(lost > 0 && report.complete && report.digests > 0);
-    let told: u64 = back
+    let reported: u64 = back
         .iter()
         .map(|e| match &e.kind {
             Kind::Lost(lost) => lost.count,
@@ -110,7 +110,7 @@ fn a_recorder_that_cannot_follow_says_how_much_is_missing() {
         .iter()
         .filter(|e| !matches!(e.kind, Kind::Lost(_)))
         .count();
-    assert_eq!(told, lost);
+    assert_eq!(reported, lost);
     assert_eq!(u64::try_from(recorded).unwrap() + lost, 400_010);
 }
 
@@ -172,7 +172,7 @@ fn a_recording_goes_on_when_a_full_disk_has_room_again() {
         assert_eq!((back.len(), &back), (events.len(), &events));
         assert_eq!(report.notices(), Vec::<String>::new());
         assert!(report.complete);
-        // Whoever gives up gets the error.
+        // When the wait is given up, the error is returned.
         let (_dir, path) = scratch(name);
         let mut writer = Writer::create(&path, &header()).unwrap();
         writer.limit(&Arc::default());

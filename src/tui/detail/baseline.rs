@@ -1,5 +1,5 @@
-//! The baseline tab of a container: readiness, what would raise it, items, what is held, and what
-//! the container does beyond it.
+//! The baseline tab of a container: readiness, unmet conditions, items, held items, and actions
+//! outside the baseline.
 
 use super::line::{DetailLine, fact, flagged, heading};
 use crate::baseline::{Baseline, Diff, Facet, LearningSource, Readiness, readiness};
@@ -11,20 +11,23 @@ use crate::tui::learned::{BaselineComparison, file_of};
 use crate::tui::rows::{self, Query};
 use crate::tui::text::{bytes, things, times};
 
-/// Most items of a facet; the file has the rest.
+/// Maximum number of items of a facet; the file has the rest.
 const MOST: usize = 12;
-/// Most lines of a comparison on each side; `hullwatch diff` has the rest.
+/// Maximum number of lines of a comparison for each side; `hullwatch diff` has the rest.
 const MOST_COMPARED: usize = 24;
 /// Cells of the meter.
 const METER: usize = 20;
 
-/// What to say where no baseline is in force.
+/// Text for a container without a loaded baseline.
 pub(super) fn none(core: &Core, id: &ContainerId) -> Vec<DetailLine> {
     let name = rows::name(core, &Some(id.clone()));
     vec![
-        heading("No baseline of it is in force"),
+        heading("No baseline of it is loaded"),
         fact("learn one", format!("hullwatch learn {name} --until-ready")),
-        fact("learn here", ":learn begins while this host is watched"),
+        fact(
+            "learn here",
+            ":learn starts learning while this host is watched",
+        ),
         fact("load it", "hullwatch --baseline FILE|DIRECTORY"),
     ]
 }
@@ -80,7 +83,7 @@ pub(super) fn facts(core: &Core, query: &Query<'_>, id: &ContainerId) -> Option<
     Some(facts)
 }
 
-/// How far learning is, and what it rests on.
+/// Progress of learning, and its sources.
 fn progress(baseline: &Baseline, ready: &Readiness) -> Vec<DetailLine> {
     let filled = usize::from(ready.percent) * METER / 100;
     let meter = format!("{}{}", "#".repeat(filled), ".".repeat(METER - filled));
@@ -106,7 +109,7 @@ fn progress(baseline: &Baseline, ready: &Readiness) -> Vec<DetailLine> {
     facts
 }
 
-/// What a compared baseline lacks, and what it has more.
+/// The items that a compared baseline lacks, and those that only it has.
 fn comparison(compared: &BaselineComparison) -> Vec<DetailLine> {
     let Diff {
         new, gone, notes, ..
@@ -131,7 +134,7 @@ fn comparison(compared: &BaselineComparison) -> Vec<DetailLine> {
     facts
 }
 
-/// What is held, and the items of each facet.
+/// Held items, and the items of each facet.
 fn items_of(baseline: &Baseline) -> Vec<DetailLine> {
     let mut facts = Vec::new();
     if !baseline.held.is_empty() {
@@ -146,7 +149,7 @@ fn items_of(baseline: &Baseline) -> Vec<DetailLine> {
     for facet in Facet::ALL {
         let count = baseline.facet(facet).count();
         if baseline.too_large.contains(&facet) {
-            facts.push(heading(format!("{facet}: too many to tell apart")));
+            facts.push(heading(format!("{facet}: too many to compare")));
         } else if count > 0 {
             facts.push(heading(format!("{facet}: {count}")));
             facts.extend(baseline.facet(facet).take(MOST).map(|(item, known)| {
@@ -171,7 +174,7 @@ fn more(facts: &mut Vec<DetailLine>, all: usize) {
     }
 }
 
-/// Its use now beside the peaks while it was learned.
+/// Current use beside the peaks that were learned.
 fn beside(container: &Container, baseline: &Baseline) -> Vec<DetailLine> {
     let peak = |of: fn(&LearningSource) -> u64| {
         let peaks = baseline.sources.values().map(of);

@@ -1,4 +1,4 @@
-//! The page of an image build: its steps, and what findings say of them.
+//! The page of an image build: its steps and their findings.
 
 use super::line::{DetailLine, fact, flagged, heading};
 use crate::core::Core;

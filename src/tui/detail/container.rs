@@ -44,7 +44,7 @@ pub(super) fn facts(core: &Core, query: &Query<'_>, id: &ContainerId) -> Option<
         }
     }
     facts.retain(|line| !line.blank());
-    // What an engine passes on may come from the image.
+    // Facts from the engine may come from the image.
     for line in &mut facts {
         if let Some(text) = &mut line.text {
             *text = escape(text.as_bytes()).to_string();

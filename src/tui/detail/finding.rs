@@ -31,7 +31,7 @@ pub(super) fn facts(core: &Core, query: &Query<'_>, finding: &Finding) -> Vec<De
     facts.extend(related::facts(core, query, finding));
     if !finding.ancestry.is_empty() {
         facts.push(heading("Process tree (host pid, origin)"));
-        // The outermost first, as the tree shows it.
+        // The outermost process first, as in the tree.
         let below = finding.ancestry.iter().rev().enumerate();
         facts.extend(below.map(|(depth, a)| ancestor(core, a, depth)));
     }
@@ -39,26 +39,26 @@ pub(super) fn facts(core: &Core, query: &Query<'_>, finding: &Finding) -> Vec<De
     let evidence = things(finding.evidence.len() as u64, "event");
     let rest = match finding.evidence_not_kept() {
         0 => String::new(),
-        more => format!(", first and latest; {more} more were not kept"),
+        more => format!(", first and latest; {more} more not kept"),
     };
     facts.push(heading(format!("Evidence: {evidence}{rest} (host pid)")));
     facts.extend(finding.evidence.iter().map(|seq| event(core, query, *seq)));
     facts
 }
 
-/// The numbered facts that explain it.
+/// The reasons, numbered.
 pub(super) fn why(finding: &Finding) -> impl Iterator<Item = DetailLine> {
     let why = (1..).zip(&finding.why);
     why.map(|(n, why)| fact(&n.to_string(), why.clone()))
 }
 
-/// What to check; `None` for a rule that this version does not know.
+/// The next steps; `None` for a rule that this version does not know.
 pub(super) fn check(finding: &Finding) -> Option<DetailLine> {
     let rule = crate::detect::rules::info(&finding.rule)?;
     Some(fact("check", rule.check))
 }
 
-/// The rule, the severity in words, and the technique.
+/// The rule, the severity as a word, and the technique.
 fn rule(finding: &Finding) -> String {
     let mut parts = vec![finding.rule.clone(), finding.severity.to_string()];
     if !finding.attack.is_empty() {
@@ -67,7 +67,7 @@ fn rule(finding: &Finding) -> String {
     parts.join(", ")
 }
 
-/// The keys that lead on from a finding.
+/// The keys for further steps.
 fn next(query: &Query<'_>) -> String {
     let steps = [
         (Action::Respond, "respond: commands, undo"),
@@ -85,7 +85,7 @@ fn next(query: &Query<'_>) -> String {
     bound.collect::<Vec<_>>().join("   ")
 }
 
-/// Its letter, its container and its title: the line that stays while the page scrolls.
+/// Its letter, container and title: the line that stays while the page scrolls.
 pub(super) fn headline(core: &Core, finding: &Finding) -> String {
     let name = rows::name(core, &finding.container);
     let silenced = match finding.silenced {
@@ -96,7 +96,7 @@ pub(super) fn headline(core: &Core, finding: &Finding) -> String {
     format!("{letter} {name}  {silenced}{}", finding.title)
 }
 
-/// Its target: paths, destinations, programs; as many of them as are kept.
+/// Its subjects: paths, destinations, programs; as many as are kept.
 fn target(finding: &Finding) -> String {
     let more = if finding.more_parts { " and more" } else { "" };
     words(finding.things()) + more
@@ -119,7 +119,7 @@ fn ancestor(core: &Core, ancestor: &Ancestor, depth: usize) -> DetailLine {
         command
     };
     let process = core.state.processes.get(&ancestor.pid);
-    // A pid may be another's by now.
+    // The pid may belong to another process now.
     let process = process.filter(|process| process.argv == ancestor.argv);
     let state = match process {
         None => "",
@@ -133,7 +133,7 @@ fn ancestor(core: &Core, ancestor: &Ancestor, depth: usize) -> DetailLine {
     )
 }
 
-/// The image, and other containers of it with a finding of the same rule.
+/// The image, and its other containers with a finding of the same rule.
 fn image(core: &Core, finding: &Finding) -> Vec<DetailLine> {
     let Some(container) = core.state.container(&finding.container) else {
         return Vec::new();
@@ -153,8 +153,8 @@ fn image(core: &Core, finding: &Finding) -> Vec<DetailLine> {
             .values()
             .filter(|other| other.id != container.id && image.holds(&other.info))
             .collect();
-        let told = core.detector.findings().iter();
-        let alike = told.filter(|f| f.rule == finding.rule && f.container != finding.container);
+        let findings = core.detector.findings().iter();
+        let alike = findings.filter(|f| f.rule == finding.rule && f.container != finding.container);
         let elsewhere = alike
             .filter(|f| {
                 others
@@ -171,7 +171,7 @@ fn image(core: &Core, finding: &Finding) -> Vec<DetailLine> {
             ),
         ));
     }
-    // What an engine passes on may come from the image.
+    // Facts from the engine may come from the image.
     for line in &mut facts {
         if let Some(text) = &mut line.text {
             *text = crate::event::escape(text.as_bytes()).to_string();

@@ -23,19 +23,17 @@ pub(super) fn facts(core: &Core, query: &Query<'_>, id: &ContainerId) -> Option<
         query.keys.sign(Action::Bundle),
     );
     let mut facts = vec![
-        heading(format!(
-            "{advised} settings to take away what it does not need"
-        )),
+        heading(format!("{advised} settings to remove unneeded rights")),
         fact(
             "readiness",
-            format!("{} % of what it does is known", readiness(&known).percent),
+            format!("{} % of its behavior is known", readiness(&known).percent),
         ),
         fact(
-            "take them",
+            "copy them",
             format!("{copy} copies options of docker run; {write} writes run, compose, Kubernetes"),
         ),
         fact(
-            "try them",
+            "test them",
             format!("hullwatch harden FILE --verify={name}: on a copy of the container"),
         ),
     ];

@@ -3,16 +3,16 @@
 use super::line::{DetailLine, fact, flagged, heading};
 use crate::core::Core;
 use crate::event::{Timestamp, escape};
-use crate::incident::{Incident, story};
+use crate::incident::{Incident, timeline};
 use crate::report::{self, FileLine, NextSteps};
 use crate::tui::action::Action;
 use crate::tui::rows::{self, Query};
 use crate::tui::text::things;
 
-/// Rows of a list on the page; reports have all.
+/// Maximum number of rows of a list; reports have all.
 const MAX_ROWS: usize = 20;
 
-/// Its letter, its container and what happened: the line that stays while the page scrolls.
+/// Its letter, container and title: the line that stays while the page scrolls.
 pub(super) fn headline(core: &Core, incident: &Incident) -> String {
     let name = rows::name(core, &Some(incident.container.clone()));
     let state = if incident.active { "ACTIVE" } else { "ended" };
@@ -45,13 +45,13 @@ pub(super) fn facts(core: &Core, query: &Query<'_>, incident: &Incident) -> Vec<
     let mut facts = vec![
         fact("first seen", time(incident.first)),
         fact("last seen", time(incident.last)),
-        fact("how in", request),
+        fact("entry", request),
         fact("accepted", accepted(incident)),
         heading("What happened"),
     ];
     facts.extend(history(core, query, incident));
     facts.push(heading(match report.processes.len() {
-        0 => "No running process is known to belong to it".to_owned(),
+        0 => "No process of it is known to run".to_owned(),
         n => format!("Runs now: {} (host pid)", things(n as u64, "process")),
     }));
     let running = report.processes.iter().take(MAX_ROWS);
@@ -75,13 +75,13 @@ pub(super) fn facts(core: &Core, query: &Query<'_>, incident: &Incident) -> Vec<
     let (unseen, own): (Vec<&FileLine>, Vec<&FileLine>) =
         report.files.iter().partition(|file| file.unseen);
     facts.push(heading(match (own.len(), unseen.len()) {
-        (0, 0) => "No file is known that it made or changed",
-        (0, _) => "It was seen making or changing no file",
-        _ => "Files it made or changed",
+        (0, 0) => "No created or changed file is known",
+        (0, _) => "It was not seen creating or changing a file",
+        _ => "Files it created or changed",
     }));
     facts.extend(files(&own));
     if !unseen.is_empty() {
-        facts.push(heading("Differ from the image, by whom was not seen"));
+        facts.push(heading("Differ from the image, author unknown"));
         facts.extend(files(&unseen));
     }
     facts.extend(next_steps(&report.next, query));
@@ -100,23 +100,23 @@ fn files(files: &[&FileLine]) -> Vec<DetailLine> {
     shown.chain(more(files.len())).collect()
 }
 
-/// The user who accepted it, the reason, and what is new since a part of it was accepted.
+/// The user who accepted it, the reason, and the number of findings since.
 fn accepted(incident: &Incident) -> String {
     match (&incident.accepted, incident.silenced) {
         (Some(reason), _) => escape(reason.as_bytes()).to_string(),
         (None, 0) => String::new(),
         (None, n) => {
             let silenced = things(n, "finding");
-            format!("{silenced} of it, silenced and not listed here; what follows is not")
+            format!("{silenced} of it, silenced and not listed; the following are not silenced")
         }
     }
 }
 
-/// What was done about it, what to check, and the responses that fit.
+/// Responses that were made, next steps, and responses that fit.
 fn next_steps(next: &NextSteps, query: &Query<'_>) -> Vec<DetailLine> {
     let mut lines = Vec::new();
     if !next.done.is_empty() {
-        lines.push(heading("What was done about it"));
+        lines.push(heading("Responses made"));
         let done = next.done.iter();
         lines.extend(done.map(|done| fact(&query.zone.clock(done.at), done.text.clone())));
     }
@@ -127,7 +127,7 @@ fn next_steps(next: &NextSteps, query: &Query<'_>) -> Vec<DetailLine> {
     }
     if !next.responses.is_empty() {
         let key = query.keys.sign(Action::Respond);
-        lines.push(heading(format!("What next ({key} shows the commands)")));
+        lines.push(heading(format!("Next steps ({key} shows the commands)")));
         let responses = next.responses.iter();
         lines
             .extend(responses.map(|response| fact(response.action.name(), response.title.clone())));
@@ -137,8 +137,8 @@ fn next_steps(next: &NextSteps, query: &Query<'_>) -> Vec<DetailLine> {
 
 /// Its events, one line each.
 pub(super) fn history(core: &Core, query: &Query<'_>, incident: &Incident) -> Vec<DetailLine> {
-    let (lines, left_out) = story(&core.detector, incident);
-    let mut told: Vec<DetailLine> = lines
+    let (lines, left_out) = timeline(&core.detector, incident);
+    let mut rows: Vec<DetailLine> = lines
         .into_iter()
         .map(|line| {
             let count = match line.count {
@@ -150,9 +150,9 @@ pub(super) fn history(core: &Core, query: &Query<'_>, incident: &Incident) -> Ve
         })
         .collect();
     if left_out > 0 {
-        told.push(fact("", format!("+{left_out} lesser lines")));
+        rows.push(fact("", format!("+{left_out} less important lines")));
     }
-    told
+    rows
 }
 
 fn more(all: usize) -> Option<DetailLine> {
@@ -160,7 +160,7 @@ fn more(all: usize) -> Option<DetailLine> {
     (more > 0).then(|| fact("", format!("+{more} more")))
 }
 
-/// The keys that lead on from an incident.
+/// The keys for further steps.
 fn next(query: &Query<'_>) -> String {
     let steps = [
         (Action::Respond, "respond: commands, undo"),

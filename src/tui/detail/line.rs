@@ -9,12 +9,12 @@ pub(in crate::tui) struct DetailLine {
     pub(in crate::tui) name: String,
     /// The fact; `None`: a heading.
     pub(in crate::tui) text: Option<String>,
-    /// The finding's severity, where the line is about one: its colour.
+    /// The severity of the finding that the line is about, for its colour.
     pub(in crate::tui) severity: Option<Severity>,
 }
 
 impl DetailLine {
-    /// A fact without text says nothing.
+    /// A fact without text is left out.
     pub(super) fn blank(&self) -> bool {
         self.text.as_ref().is_some_and(String::is_empty)
     }

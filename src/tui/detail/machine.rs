@@ -7,7 +7,7 @@ use crate::core::Core;
 use crate::machine::MachineFacts;
 use crate::tui::text::{bytes, span};
 
-/// The facts of the machine; without them, what of it the stream knows.
+/// The facts of the machine; without them, those that the stream has.
 pub(super) fn facts(core: &Core, machine: Option<&MachineFacts>) -> Vec<DetailLine> {
     let mut facts = Vec::new();
     match machine {
@@ -46,7 +46,7 @@ pub(super) fn facts(core: &Core, machine: Option<&MachineFacts>) -> Vec<DetailLi
     facts.push(fact("events", state.totals.events.to_string()));
     facts.push(fact("lost", state.totals.lost.to_string()));
     if let Some(step) = state.clock_set() {
-        let text = format!("{step} since watching began; times here go on without that step");
+        let text = format!("{step} since watching began; times here ignore that step");
         facts.push(fact("clock set", text));
     }
     facts

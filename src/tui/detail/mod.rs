@@ -1,4 +1,4 @@
-//! The page of one row: every fact, one a line.
+//! The detail page of one row: every fact, one a line.
 
 mod baseline;
 mod build;
@@ -34,7 +34,7 @@ pub(super) fn title(core: &Core, query: &Query<'_>, key: &RowKey) -> String {
     facts(core, query, key).map_or_else(|| "gone".to_owned(), |(title, _)| title)
 }
 
-/// The severity of what a page is about.
+/// The severity of the page's subject.
 pub(super) fn severity(core: &Core, key: &RowKey) -> Option<Severity> {
     match key {
         RowKey::Finding(id) => core.detector.finding(*id).map(|finding| finding.severity),
@@ -81,8 +81,8 @@ pub(super) fn headline(core: &Core, query: &Query<'_>, key: &RowKey) -> Option<S
     Some(query.masked(&text).into_owned())
 }
 
-/// A row in a few facts, for the preview below its table: what the table does not show. The title
-/// is a line of its own.
+/// The most important facts of a row, for the preview below its table, without those that the table
+/// shows. The title is a line of its own.
 pub(super) fn brief(
     core: &Core,
     query: &Query<'_>,
@@ -100,8 +100,8 @@ pub(super) fn brief(
         let incident = core.incident(*id)?;
         let title = incident::headline(core, &incident);
         let title = flagged(incident.severity, title.get(2..).unwrap_or_default(), "");
-        let told = incident::history(core, query, &incident);
-        return Some((masked(query, title), mask_all(query, told)));
+        let lines = incident::history(core, query, &incident);
+        return Some((masked(query, title), mask_all(query, lines)));
     }
     let (title, mut facts) = facts(core, query, key)?;
     facts.retain(|line| line.text.is_some() && !line.blank());
@@ -118,8 +118,8 @@ pub(super) fn plain(core: &Core, page: Option<&RowKey>, query: &Query<'_>) -> Ve
         .collect()
 }
 
-/// Title and facts of a row, with secrets masked unless they are shown; `None` when it is not
-/// there any more.
+/// Title and facts of a row, with secrets masked unless they are shown; `None` when the row no
+/// longer exists.
 pub(super) fn facts(
     core: &Core,
     query: &Query<'_>,
@@ -272,22 +272,22 @@ fn unmasked(core: &Core, query: &Query<'_>, key: &RowKey) -> Option<(String, Vec
     }
 }
 
-/// A time; for what was there before hullwatch, that it was.
+/// A time, marked if it is from before hullwatch started.
 fn began(query: &Query<'_>, at: Timestamp, existing: bool) -> String {
     let existing = if existing {
-        " (already there when hullwatch started)"
+        " (existed when hullwatch started)"
     } else {
         ""
     };
     query.zone.exact(at) + existing
 }
 
-/// A process as the page of something else names it.
+/// A process as other pages name it.
 fn by(comm: &crate::event::Bytes, pid: u32) -> String {
     format!("{} (host pid {pid})", comm.escaped())
 }
 
-/// As the container sees it, and beside it as the host does where they differ.
+/// The value in the container, with the host's beside it where they differ.
 fn user_id(core: &Core, process: &ProcessEntry) -> String {
     let inside = rows::inside_uid(core, process);
     if inside == process.uid {

@@ -8,7 +8,7 @@ use crate::tui::pane::Pane;
 use crate::tui::rows::{self, DriftClass};
 use crate::tui::text::{coarse, things, times};
 
-/// Most lines of a section; its tab has the rest.
+/// Maximum number of lines of a section; its tab has the rest.
 const MOST: usize = 6;
 
 pub(super) fn facts(core: &Core, id: &ContainerId) -> Vec<DetailLine> {
@@ -25,7 +25,7 @@ pub(super) fn facts(core: &Core, id: &ContainerId) -> Vec<DetailLine> {
     findings.sort_by_key(|f| std::cmp::Reverse((f.severity, f.last)));
     facts.push(heading(format!("Findings: {}", findings.len())));
     facts.extend(findings.iter().take(MOST).map(|f| {
-        // Numbers come first: at the end they would be alone on a line.
+        // Numbers come first: at the end they could wrap to a line of their own.
         let text = format!("{:<4} {}{}", ago(f.last), times(f.count), f.title);
         flagged(f.severity, &f.rule, text)
     }));
@@ -54,16 +54,16 @@ pub(super) fn facts(core: &Core, id: &ContainerId) -> Vec<DetailLine> {
     });
     let differ = format!("{} differ from the image", things(found, "file"));
     facts.push(heading(match (drift.len(), found) {
-        (0, 0) => "Drift: no file seen to change".to_owned(),
+        (0, 0) => "Drift: no changed file seen".to_owned(),
         (0, _) => format!("Drift: {differ}"),
         (count, _) => {
             let files = things(count as u64, "file");
-            format!("Drift: {files} seen to change ({})", classes.join(", "))
+            format!("Drift: {files} seen changing ({})", classes.join(", "))
         }
     }));
     if let Some((_, scan)) = compared.filter(|_| drift.is_empty()) {
         let mut entries: Vec<_> = scan.entries.iter().collect();
-        // Classes are in the order of their weight.
+        // Classes are sorted by importance.
         entries.sort_by_key(|entry| (entry.class, &entry.path));
         facts.extend(entries.into_iter().take(MOST).map(|entry| {
             let text = format!("{} {}", rows::word(&entry.difference), entry.path.escaped());
@@ -85,7 +85,7 @@ pub(super) fn facts(core: &Core, id: &ContainerId) -> Vec<DetailLine> {
         .iter()
         .filter(|(key, _)| mine(&key.owner))
         .collect();
-    // What a finding is about first.
+    // Flagged rows first.
     let about = rows::FlaggedTargets::new(core);
     let worst = |(key, connection): &(&_, &std::sync::Arc<_>)| about.connection(key, connection);
     connections.sort_by_key(|of| std::cmp::Reverse((worst(of), of.1.last)));
@@ -117,14 +117,17 @@ pub(super) fn facts(core: &Core, id: &ContainerId) -> Vec<DetailLine> {
         facts.push(heading("Not kept"));
         facts.push(fact(
             "",
-            format!("{rows} of files, connections and ended processes were dropped; recordings keep them"),
+            format!(
+                "{rows} of files, connections and ended processes were dropped; recordings \
+                     keep them"
+            ),
         ));
     }
     facts.push(heading("Facts"));
     facts
 }
 
-/// How many are not listed, and the tab that lists them.
+/// The number of rows that are not listed, and the tab that has them.
 fn more(facts: &mut Vec<DetailLine>, all: usize, tab: Pane) {
     if all > MOST {
         let text = format!("{} more: tab {}", all - MOST, tab.title());

@@ -1,4 +1,5 @@
-//! Other findings of the same exec session or process tree: one of them often names who began it.
+//! Related findings of the same exec session or process tree; one of them often names the person
+//! who started it.
 
 use super::line::{DetailLine, fact, flagged, heading};
 use crate::core::Core;
@@ -7,13 +8,13 @@ use crate::tui::action::Action;
 use crate::tui::rows::Query;
 use crate::tui::text::things;
 
-/// Lines that are shown.
+/// Maximum number of lines.
 const MOST: usize = 8;
-/// The words by which a finding names who began a session.
+/// The words by which a finding names the user who began a session.
 const STARTED: &str = "started by";
 
-/// True when both findings belong together: they share an event, or a process that both descend
-/// from other than the container's first.
+/// Whether both findings belong together: they share an event, or descend from a common process
+/// other than the container's first.
 fn together(one: &Finding, other: &Finding) -> bool {
     one.id != other.id
         && one.container.is_some()
@@ -28,7 +29,7 @@ fn together(one: &Finding, other: &Finding) -> bool {
             }))
 }
 
-/// The findings related to this one: first those that name who began it, then the worst.
+/// The findings related to this one: first those that name the user who began it, then the worst.
 pub(in crate::tui) fn related<'a>(core: &'a Core, finding: &Finding) -> Vec<&'a Finding> {
     let all = core.detector.findings().iter();
     let all = all.map(std::sync::Arc::as_ref);

@@ -12,14 +12,14 @@ use crate::tui::text::{span, times};
 /// Lines of each part.
 const MOST: usize = 100;
 
-/// What is younger than `then`, as of the moment that is shown; inside a container, of that one.
+/// Everything newer than `then`, as of the moment shown; inside a container, only that container's.
 pub(super) fn facts(core: &Core, query: &Query<'_>, then: Timestamp) -> Vec<DetailLine> {
     let mut facts = vec![fact(
         "",
         format!("{} passed", span(core.state.now.since(then))),
     )];
     if then <= core.state.began {
-        let line = "since hullwatch started: earlier changes are not known";
+        let line = "since hullwatch started: earlier changes are unknown";
         facts.push(fact("", line));
     }
     part(&mut facts, "New findings", findings(core, query, then));
@@ -42,7 +42,7 @@ pub(super) fn facts(core: &Core, query: &Query<'_>, then: Timestamp) -> Vec<Deta
     facts
 }
 
-/// A heading with the number of lines, and as many of them as are shown.
+/// A heading with the number of lines, and the first lines.
 fn part(facts: &mut Vec<DetailLine>, title: &str, mut lines: Vec<DetailLine>) {
     let all = lines.len();
     facts.push(heading(format!("{title}: {all}")));
@@ -89,7 +89,7 @@ fn containers(core: &Core, query: &Query<'_>, then: Timestamp) -> Vec<DetailLine
     lines
 }
 
-/// Programs that run, or ran a while ago, for the first time since then.
+/// Programs that run, or ran recently, for the first time since then.
 fn programs(core: &Core, query: &Query<'_>, then: Timestamp) -> Vec<DetailLine> {
     let wanted = |p: &&std::sync::Arc<ProcessEntry>| !p.runtime && query.wants(&p.owner);
     let seen = || core.state.processes.values().filter(wanted);
@@ -117,7 +117,7 @@ fn programs(core: &Core, query: &Query<'_>, then: Timestamp) -> Vec<DetailLine> 
         .collect()
 }
 
-/// What a process runs: a busybox applet is another program than the shell beside it.
+/// The program of a process: a busybox applet is another program than the shell beside it.
 fn program(process: &ProcessEntry) -> Bytes {
     process.argv.first().unwrap_or(&process.exe).clone()
 }

@@ -1,4 +1,4 @@
-//! Copies or exports the row, the view or the finding that is shown, and reports what was taken.
+//! Copies or exports the row, the view or the finding that is shown, and reports the result.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -25,14 +25,14 @@ use crate::tui::ui::{ActionRequest, Ui};
 use crate::tui::{Action, detail};
 use crate::user_files;
 
-/// The screen's size and colours, for pictures of it.
+/// Size and colours of the screen, for SVG exports.
 pub(in crate::tui) struct Appearance<'a> {
     pub(in crate::tui) status: &'a Status,
     pub(in crate::tui) theme: &'a Theme,
     pub(in crate::tui) area: Rect,
 }
 
-/// Whether an action is one of this module.
+/// Whether this module handles an action.
 pub(in crate::tui) fn takes(action: Action) -> bool {
     matches!(
         action,
@@ -40,8 +40,8 @@ pub(in crate::tui) fn takes(action: Action) -> bool {
     )
 }
 
-/// Does what an action of this module asks, into the working directory or the terminal; what to
-/// say. `None`: it is not one of them.
+/// Carries out an action of this module, into the working directory or the terminal; returns the
+/// message. `None`: another module handles it.
 pub(in crate::tui) fn act(
     asked: &ActionRequest,
     core: &Core,
@@ -49,7 +49,7 @@ pub(in crate::tui) fn act(
     screen: &Appearance,
     terminal: &mut impl Write,
 ) -> Option<String> {
-    let said = match asked.action {
+    let message = match asked.action {
         Action::CopyCell => {
             let text = cell(core, ui);
             let what = shortened(text.as_deref());
@@ -76,41 +76,41 @@ pub(in crate::tui) fn act(
         Action::Bundle if harden::is_shown(ui) => harden::write(core, ui, Path::new(".")),
         _ => return None,
     };
-    Some(said.unwrap_or_else(|error| error))
+    Some(message.unwrap_or_else(|error| error))
 }
 
-/// Copies a line that is called so.
+/// Copies a line; `what` names it in the message.
 pub(in crate::tui) fn copy_line(line: String, what: &str, terminal: &mut impl Write) -> String {
     copy(Some(line), what, terminal).unwrap_or_else(|error| error)
 }
 
 fn copy(text: Option<String>, what: &str, terminal: &mut impl Write) -> Result<String, String> {
-    let text = text.ok_or("nothing there to copy")?;
+    let text = text.ok_or("there is nothing to copy")?;
     let between = Between::found(|name| std::env::var(name).ok());
     let done = clipboard::copy(&text, between, terminal).map_err(|e| e.to_string())?;
     if !done {
         let (size, most) = (text.len(), clipboard::MOST);
         return Err(format!(
-            "{size} bytes are more than terminals take ({most}): export the view instead"
+            "{size} bytes are more than terminals accept ({most}): export the view instead"
         ));
     }
     Ok(match between {
-        Between::Nothing => format!("copied {what}, if this terminal takes OSC 52"),
+        Between::Nothing => format!("copied {what}, if this terminal supports OSC 52"),
         Between::Tmux => format!("copied {what} (tmux: needs allow-passthrough)"),
-        Between::Screen => format!("copied {what}, if the terminal around screen takes OSC 52"),
+        Between::Screen => format!("copied {what}, if the terminal around screen supports OSC 52"),
     })
 }
 
-/// Cells of the copied text that the report repeats.
-const SAID: usize = 40;
+/// Cells of the copied text that the message repeats.
+const SHOWN_TEXT: usize = 40;
 
-/// What was copied, as far as a line has room for it.
+/// The copied text, shortened for a line.
 fn shortened(text: Option<&str>) -> String {
     let text = escape(text.unwrap_or_default().as_bytes()).to_string();
-    fit_middle(&text, SAID)
+    fit_middle(&text, SHOWN_TEXT)
 }
 
-/// What the selected row is called.
+/// The name of the selected row.
 fn cell(core: &Core, ui: &Ui) -> Option<String> {
     if harden::is_shown(ui) {
         return harden::lines(core, ui);
@@ -126,7 +126,7 @@ fn cell(core: &Core, ui: &Ui) -> Option<String> {
     detail::facts(core, &ui.query(), key).map(|(title, _)| title)
 }
 
-/// A finding or an event as the session file holds it, anything else as its facts.
+/// A finding or an event as the recording holds it, anything else as its facts.
 fn row(core: &Core, ui: &Ui) -> Option<String> {
     let key = ui.subject()?;
     let mut value = match key {
@@ -186,14 +186,14 @@ fn export(
     Ok(format!("written {}", whole(&path)))
 }
 
-/// A file by its whole path: the reader may not know where hullwatch was started.
+/// The message has the whole path: the user may not know the working directory.
 fn whole(path: &Path) -> String {
     let whole = std::path::absolute(path);
     whole.as_deref().unwrap_or(path).display().to_string()
 }
 
-/// The rows of the view, as filtered and sorted; of the open page its facts. Programs get the times
-/// that the screen shows as ages.
+/// The rows of the view, filtered and sorted, or the facts of the open page. Programs get times
+/// where the screen shows ages.
 fn grid(core: &Core, ui: &Ui, format: Format, since: Option<Timestamp>) -> Grid {
     if !ui.listing() {
         let key = ui.page_of();
@@ -245,7 +245,7 @@ fn grid(core: &Core, ui: &Ui, format: Format, since: Option<Timestamp>) -> Grid 
                 let cell = Cell::from(ui.masked(cell).into_owned());
                 match number.and_then(|number| column.value(number)) {
                     Some(value) => Cell { value, ..cell },
-                    // A number that is not known.
+                    // An unknown number.
                     None if column.is_number() && cell.text.is_empty() => Cell {
                         value: Value::Null,
                         ..cell
@@ -267,20 +267,20 @@ fn grid(core: &Core, ui: &Ui, format: Format, since: Option<Timestamp>) -> Grid 
     }
 }
 
-/// Which rows are listed.
+/// The rows to list.
 #[derive(Debug, Clone, Copy)]
 pub struct WantedRows<'a> {
-    /// Of this screen.
+    /// The screen.
     pub pane: Pane,
-    /// Those that match, by the syntax of the screen's filter.
+    /// Filter in the syntax of the screen.
     pub filter: &'a str,
-    /// Those that were not over before then.
+    /// Leave out rows that ended before then.
     pub since: Option<Timestamp>,
-    /// With their secrets.
+    /// Show secrets.
     pub reveal: bool,
 }
 
-/// The rows that are asked for, as text or for programs.
+/// The selected rows, as text or for programs.
 ///
 /// # Errors
 /// When the filter cannot be read.
@@ -290,7 +290,7 @@ pub fn listing(core: &Core, wanted: WantedRows<'_>, format: Format) -> Result<Ve
     ui.display.reveal = wanted.reveal;
     let table = ui.table_mut();
     table.set_filter(wanted.pane, wanted.filter)?;
-    // The lines of a tree are for people.
+    // Tree lines are for people only.
     table.flat = format != Format::Text;
     written(&grid(core, &ui, format, wanted.since), format)
 }
@@ -304,16 +304,16 @@ fn written(grid: &Grid, format: Format) -> Result<Vec<u8>, String> {
     }
 }
 
-/// The evidence of what is selected, gathered from memory.
+/// The evidence of the selected row, collected from memory.
 pub(in crate::tui) enum GatheredEvidence {
-    /// Of a finding, to the last byte.
+    /// The complete archive of a finding.
     Finding(String, Vec<u8>),
-    /// Of an incident, whose files are yet to be read.
+    /// The evidence of an incident, whose files are read while it is written.
     Incident(String, Box<report::IncidentEvidence>),
 }
 
 impl GatheredEvidence {
-    /// Gathers it; `here`: this host as it is now is shown.
+    /// Collects it; `here`: the present of this host is shown.
     pub(in crate::tui) fn of(core: &Core, ui: &Ui, here: bool) -> Result<Self, String> {
         let masked = !ui.display.reveal;
         let gathered = match ui.subject() {
@@ -329,15 +329,15 @@ impl GatheredEvidence {
         gathered.map_err(|e| e.to_string())
     }
 
-    /// What it is of: the number of the finding or incident.
+    /// The number of the finding or incident.
     pub(in crate::tui) fn name(&self) -> &str {
         match self {
             Self::Finding(name, _) | Self::Incident(name, _) => name,
         }
     }
 
-    /// Writes it into a new file, which is removed when that fails; the message for the person. It
-    /// reads the container's files, so the core should not be locked meanwhile.
+    /// Writes it to a new file, which is removed on failure; returns the message. It reads the
+    /// container's files, so the core should not be locked meanwhile.
     pub(in crate::tui) fn write(
         self,
         now: Timestamp,
@@ -357,9 +357,9 @@ impl GatheredEvidence {
                 }
             }),
         };
-        let written = written.and_then(|said| file.flush().map(|()| said));
+        let written = written.and_then(|message| file.flush().map(|()| message));
         let files = written.map_err(|error| {
-            // A part of it would be taken for the whole.
+            // An incomplete archive could be taken for a complete one.
             let left = user_files::remove(&path).err();
             let left = left.map_or_else(String::new, |e| format!("; what was written stays: {e}"));
             format!("not written: {}{left}", failed(&path, &error))
@@ -408,9 +408,9 @@ mod tests {
         let count = rows::rows(&core, &ui.query()).len();
         for (name, format) in Format::ALL {
             for _ in 0..2 {
-                let said = export(&core, &ui, &screen, format, dir.path()).unwrap();
-                let path = said.strip_prefix("written ").unwrap();
-                assert!(path.ends_with(name), "{said}");
+                let message = export(&core, &ui, &screen, format, dir.path()).unwrap();
+                let path = message.strip_prefix("written ").unwrap();
+                assert!(path.ends_with(name), "{message}");
                 let text = std::fs::read_to_string(path).unwrap();
                 let lines = text.lines().count();
                 match format {

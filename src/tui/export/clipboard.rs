@@ -1,5 +1,5 @@
-//! Puts text into the clipboard of the terminal the person sits at, through any number of hops:
-//! OSC 52, wrapped for tmux and screen.
+//! Copies text to the clipboard of the user's terminal, through any number of hops: OSC 52, wrapped
+//! for tmux and screen.
 
 use std::io::{self, Write};
 
@@ -34,7 +34,8 @@ impl Between {
     }
 }
 
-/// Writes what sets the clipboard to `text`; false, and nothing written, when it is too long.
+/// Writes the sequence that sets the clipboard to `text`; false, and nothing written, when the text
+/// is too long.
 pub(in crate::tui) fn copy(text: &str, between: Between, out: &mut impl Write) -> io::Result<bool> {
     if text.len() > MOST {
         return Ok(false);

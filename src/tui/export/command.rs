@@ -1,4 +1,4 @@
-//! The command of the container's engine that says more of a row: shown and copied, never run.
+//! The engine command that shows more about a row: shown and copied, never run.
 
 use crate::core::Core;
 use crate::event::{Bytes, ContainerId};
@@ -30,7 +30,7 @@ pub(super) fn engine_command(core: &Core, ui: &Ui, key: &RowKey) -> Option<Strin
     inquire(state, &container, host, &what)
 }
 
-/// The file itself; for a path that could mislead its reader, all that changed.
+/// The file itself; for a path that could mislead its reader, all changed files.
 fn file(path: &Bytes) -> Inquiry<'_> {
     let plain = path.escaped().to_string().as_bytes() == &***path;
     if plain {

@@ -1,5 +1,5 @@
-//! What programs get of a row beside its columns: words and numbers where the screen has a letter,
-//! an age or a short form, and the ids that join the views.
+//! Facts of a row for programs, in addition to its columns: words and numbers where the screen has
+//! a letter, an age or a short form, and the ids that join the views.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -97,12 +97,12 @@ impl RowFacts {
     }
 }
 
-/// `null` for what is not known.
+/// `null` for an unknown value.
 fn named(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
 
-/// Since 1970.
+/// Seconds since 1970.
 fn milliseconds(at: Timestamp) -> i64 {
     at.0.div_euclid(1_000_000)
 }

@@ -11,14 +11,14 @@ use crate::tui::learned::baseline_of;
 use crate::tui::pane::Pane;
 use crate::tui::ui::Ui;
 
-/// The targets, with what their files are called.
+/// The formats, with the names of their files.
 const TARGETS: [(HardenFormat, &str, &str); 3] = [
     (HardenFormat::Run, "harden-run", "sh"),
     (HardenFormat::Compose, "harden-compose", "yaml"),
     (HardenFormat::Kubernetes, "harden-kubernetes", "yaml"),
 ];
 
-/// The harden tab is looked at.
+/// Whether the harden tab is shown.
 pub(in crate::tui) fn is_shown(ui: &Ui) -> bool {
     ui.at.pane == Pane::Harden && ui.at.detail.is_none()
 }
@@ -42,12 +42,12 @@ pub(super) fn lines(core: &Core, ui: &Ui) -> Option<String> {
     rendered(core, ui, HardenFormat::Run)
 }
 
-/// Writes a file for each target; what to say.
+/// Writes a file for each format; returns the message.
 pub(super) fn write(core: &Core, ui: &Ui, folder: &Path) -> Result<String, String> {
     let mut paths = Vec::new();
     for (format, name, extension) in TARGETS {
         let text = rendered(core, ui, format)
-            .ok_or("no baseline of it is in force, and nothing is learned")?;
+            .ok_or("no baseline of it is loaded, and nothing was learned")?;
         let (mut file, path) = create(core.state.now, name, extension, folder)?;
         file.write_all(text.as_bytes())
             .map_err(|e| failed(&path, &e))?;

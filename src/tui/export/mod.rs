@@ -1,4 +1,4 @@
-//! Getting things out: into the clipboard, into files.
+//! Copies to the clipboard and exports to files.
 
 mod act;
 mod clipboard;

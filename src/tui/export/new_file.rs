@@ -1,4 +1,4 @@
-//! New files in the working directory, for nobody else's eyes.
+//! New files in the working directory, readable only by their owner.
 
 use std::fs::File;
 use std::io;
@@ -11,7 +11,7 @@ pub(super) fn failed(path: &Path, error: &io::Error) -> String {
     format!("{}: {error}", path.display())
 }
 
-/// A new file for nobody else's eyes, named by what is in it and the time shown.
+/// Creates a file that only its owner can read, named by its content and the time shown.
 pub(super) fn create(
     now: Timestamp,
     what: &str,

@@ -1,9 +1,9 @@
-//! How far a file is that is written on another thread, and how it is stopped.
+//! Progress of a file that another thread writes, and a way to stop it.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// How far the writing is, and whether it shall stop.
+/// Progress of the writing, and the request to stop it.
 #[derive(Debug, Default)]
 pub(in crate::tui) struct EvidenceProgress {
     written: AtomicU64,
@@ -16,12 +16,12 @@ impl EvidenceProgress {
         self.written.load(Ordering::Relaxed)
     }
 
-    /// Lets the writing fail at its next piece.
+    /// Lets the next write fail.
     pub(in crate::tui) fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
     }
 
-    /// A writer that counts what goes through it, and fails once it shall stop.
+    /// A writer that counts bytes, and fails once it should stop.
     pub(super) fn count<W: Write>(&self, to: W) -> impl Write {
         CountedWriter { to, progress: self }
     }
@@ -35,7 +35,7 @@ struct CountedWriter<'a, W> {
 impl<W: Write> Write for CountedWriter<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.progress.stopped.load(Ordering::Relaxed) {
-            return Err(io::Error::other("left before it was complete"));
+            return Err(io::Error::other("stopped before it was complete"));
         }
         let count = self.to.write(bytes)?;
         let written = &self.progress.written;
@@ -72,7 +72,11 @@ mod tests {
         assert!(progress.written() > 1000);
         progress.stop();
         let refused = gather().write(core.state.now, false, dir.path(), &progress);
-        assert!(refused.unwrap_err().contains("left before it was complete"));
+        assert!(
+            refused
+                .unwrap_err()
+                .contains("stopped before it was complete")
+        );
         assert_eq!(files(), 1);
     }
 }

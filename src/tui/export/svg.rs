@@ -1,4 +1,4 @@
-//! A drawn screen as a picture.
+//! Converts a drawn screen to SVG.
 
 use std::fmt::Write as _;
 
@@ -46,11 +46,11 @@ fn write(out: &mut String, buffer: &Buffer, background: &str) -> std::fmt::Resul
     Ok(())
 }
 
-/// How a cell looks.
+/// Style of a cell.
 #[derive(PartialEq)]
 struct Look {
     front: String,
-    /// When it is not the screen's.
+    /// Background, if it is not the screen's.
     behind: Option<String>,
     bold: bool,
     underlined: bool,
@@ -113,7 +113,7 @@ fn run(
     )
 }
 
-/// A colour of the terminal's own, as most terminals have it.
+/// A colour of the terminal's palette, as in most terminals.
 fn colour(colour: Color, background: &str) -> String {
     let plain = match colour {
         Color::Rgb(r, g, b) => return format!("#{r:02x}{g:02x}{b:02x}"),

@@ -13,7 +13,7 @@ pub(in crate::tui) struct Grid {
     pub(in crate::tui) more: Vec<Map<String, Value>>,
 }
 
-/// A cell: as the screen shows it, and as a program wants it.
+/// A cell: as the screen shows it, and as programs need it.
 #[derive(Debug)]
 pub(in crate::tui) struct Cell {
     pub(in crate::tui) text: String,
@@ -29,7 +29,7 @@ impl From<String> for Cell {
     }
 }
 
-/// What a view can be exported as.
+/// Export formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// One object a line.
@@ -43,7 +43,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// By name, which is also what the file's name ends in.
+    /// By name, which is also the file extension.
     pub(in crate::tui) const ALL: [(&'static str, Self); 4] = [
         ("json", Self::Json),
         ("csv", Self::Csv),
@@ -76,8 +76,8 @@ pub(in crate::tui) fn json(grid: &Grid) -> String {
     out
 }
 
-/// Comma-separated values with a first line of titles. A cell that a spreadsheet would compute
-/// begins with an apostrophe: a container chose its text.
+/// Comma-separated values with a first line of titles. A cell that a spreadsheet would compute gets
+/// an apostrophe in front: its text comes from a container.
 ///
 /// # Errors
 /// Never in memory; the writer's own type.

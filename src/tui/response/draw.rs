@@ -1,5 +1,5 @@
-//! Draws the menu of responses: the list, and below it what the chosen one does, its command line and
-//! how to take it back.
+//! Draws the menu of responses: the list, and below it effect, command line and undo of the
+//! selected one.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -14,7 +14,7 @@ use crate::tui::rows::Query;
 use crate::tui::text::fit;
 use crate::tui::theme::Theme;
 
-/// A line: words, style.
+/// A line: text, style.
 type MenuLine = (String, Style);
 
 /// Draws the menu over the whole area.
@@ -32,7 +32,7 @@ pub(in crate::tui) fn draw(
     };
     let details = details(query, dialog, chosen, width, theme);
     let height = usize::from(area.height);
-    // The command is what the menu is for: the list gets what it leaves, but three lines.
+    // The command is most important: the list gets the remaining lines, at least three.
     let for_list = height.saturating_sub(details.len()).max(4).min(height);
     let rows = for_list
         .saturating_sub(1)
@@ -61,7 +61,7 @@ pub(in crate::tui) fn draw(
     Paragraph::new(text).style(theme.text()).render(area, out);
 }
 
-/// What the chosen response does, its command whole, and how to take it back.
+/// Effect, whole command line and undo of the selected response.
 fn details(
     query: &Query<'_>,
     dialog: &ResponseDialog,
@@ -77,7 +77,7 @@ fn details(
     };
     if dialog.confirming {
         let what = format!("{} {}", chosen.action.name(), chosen.named);
-        let question = format!("Do it now: {what}?  y does it, any other key does not.");
+        let question = format!("Run it now: {what}?  y runs it, any other key cancels.");
         wrapped(&question, theme.bad(), &mut lines);
     }
     wrapped(&chosen.effect, theme.text(), &mut lines);
@@ -86,19 +86,19 @@ fn details(
         wrapped(&format!("undo: {undo}"), theme.dim(), &mut lines);
     }
     let how = match &chosen.work {
-        ResponseWork::ByHand(why) => format!("Copy the line: {why}."),
-        _ if dialog.allowed => "Enter makes hullwatch do it, after a confirmation.".to_owned(),
-        _ => "Copy the line. With --allow-actions hullwatch does it itself.".to_owned(),
+        ResponseWork::ByHand(why) => format!("Copy the command: {why}."),
+        _ if dialog.allowed => "Enter runs it, after a confirmation.".to_owned(),
+        _ => "Copy the command. With --allow-actions hullwatch can run it.".to_owned(),
     };
     wrapped(&how, theme.dim(), &mut lines);
     lines
 }
 
-/// The keys that work on the menu.
+/// The keys of the menu.
 pub(in crate::tui) fn keys(dialog: &ResponseDialog) -> &'static str {
     match (dialog.confirming, dialog.makes()) {
-        (true, _) => "y does it  any other key does not",
-        (false, true) => "Enter do it  y copy  u copy undo  ↑ ↓ choose  Esc back",
+        (true, _) => "y run it  any other key: cancel",
+        (false, true) => "Enter run it  y copy  u copy undo  ↑ ↓ choose  Esc back",
         (false, false) => "Enter y copy  u copy undo  ↑ ↓ choose  Esc back",
     }
 }

@@ -1,5 +1,5 @@
-//! The menu of responses to what is selected: shows the exact command lines, copies them and, where
-//! that is allowed, has one made after it was confirmed.
+//! The menu of responses to the selected row: shows the exact command lines, copies them and, where
+//! that is allowed, carries one out after confirmation.
 
 mod draw;
 
@@ -15,27 +15,27 @@ use crate::response::{ResponseSubject, ResponseWork, Suggestion, fitting};
 /// The menu.
 #[derive(Debug, Clone)]
 pub(super) struct ResponseDialog {
-    /// What fitted when it was opened.
+    /// The responses that fit when the menu was opened.
     suggestions: Vec<Suggestion>,
-    /// The one under the marker.
+    /// Index of the selected one.
     at: usize,
-    /// That one waits to be confirmed.
+    /// The selected one waits for confirmation.
     confirming: bool,
-    /// Responses may be made from here.
+    /// Responses may be carried out from here.
     allowed: bool,
 }
 
-/// What a key of the menu asks for.
+/// The request of a key in the menu.
 #[derive(Debug, Clone)]
 pub(super) enum ResponseRequest {
-    /// To copy this line, called so.
+    /// Copy this line; the first text names it.
     Copy(String, &'static str),
-    /// To make this response.
+    /// Carry out this response.
     Make(Box<Suggestion>),
 }
 
 impl ResponseDialog {
-    /// The menu for a row, or for the container that is looked into; `None` where nothing fits.
+    /// The menu for a row, or for the container that is open; `None` where no response fits.
     pub(super) fn of(
         core: &Core,
         key: Option<&RowKey>,
@@ -58,13 +58,13 @@ impl ResponseDialog {
         self.suggestions.get(self.at)
     }
 
-    /// Whether Enter makes the chosen response; else it copies the line.
+    /// Whether Enter carries the selected response out; else it copies the line.
     fn makes(&self) -> bool {
         let by_hand = |s: &Suggestion| matches!(s.work, ResponseWork::ByHand(_));
         self.allowed && self.chosen().is_some_and(|s| !by_hand(s))
     }
 
-    /// Takes a key; the menu unless that closed it, and what was asked for.
+    /// Handles a key; returns the menu unless it was closed, and the request.
     pub(super) fn press(mut self, key: &KeyEvent) -> (Option<Self>, Option<ResponseRequest>) {
         let Some(chosen) = self.chosen().cloned() else {
             return (None, None);
@@ -101,7 +101,7 @@ impl ResponseDialog {
     }
 }
 
-/// What responses to a row are about.
+/// The subject of responses to a row.
 fn subject(core: &Core, key: &RowKey) -> Option<ResponseSubject> {
     let (state, detector) = (&core.state, &core.detector);
     match key {
@@ -123,7 +123,7 @@ fn subject(core: &Core, key: &RowKey) -> Option<ResponseSubject> {
     }
 }
 
-/// A container with what its worst incident made and runs.
+/// A container with the files and processes of its worst incident.
 fn of_container(core: &Core, id: &ContainerId) -> ResponseSubject {
     let incidents = core.ranked_incidents();
     match incidents.iter().find(|incident| incident.container == *id) {

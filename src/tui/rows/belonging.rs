@@ -1,5 +1,5 @@
-//! Where the container of a row belongs: what the filter words `pod=`, `ns=` and `runtime=` compare,
-//! on every screen.
+//! The pod, namespace and runtime of a row's container: what the filter words `pod=`, `ns=` and
+//! `runtime=` compare, on every screen.
 
 use super::row::{Belonging, RowKey};
 use crate::core::Core;
@@ -8,7 +8,7 @@ use crate::event::{ContainerId, escape};
 /// The words, in the order of [`Belonging`]'s texts.
 pub(in crate::tui) const WORDS: [&str; 3] = ["pod", "ns", "runtime"];
 
-/// The container that a row is about.
+/// The container of a row.
 pub(in crate::tui) fn container_of(core: &Core, key: &RowKey) -> Option<ContainerId> {
     match key {
         RowKey::Container(id) | RowKey::Build(id) => Some(id.clone()),
@@ -31,7 +31,7 @@ pub(in crate::tui) fn container_of(core: &Core, key: &RowKey) -> Option<Containe
     }
 }
 
-/// Where a row's container belongs.
+/// The pod, namespace and runtime of a row's container.
 pub(in crate::tui) fn belonging(core: &Core, key: &RowKey) -> Belonging {
     let container = container_of(core, key);
     let container = container.and_then(|id| core.state.containers.get(&id));

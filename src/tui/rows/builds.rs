@@ -1,4 +1,5 @@
-//! Image builds in the tables: one row each in Containers, and one for what is little in Findings.
+//! Image builds in the tables: one row each in Containers, and one for their minor findings in
+//! Findings.
 
 use std::collections::BTreeMap;
 
@@ -12,17 +13,17 @@ use crate::incident::{ByContainer, is_chain, sentence};
 use crate::state::{Build, Container};
 use crate::tui::text::{coarse, count};
 
-/// The steps of builds have rows of their own: their role is asked for.
+/// Steps of builds have rows of their own when the filter asks for their role.
 pub(super) fn one_by_one(query: &Query<'_>, role_column: usize) -> bool {
     query.filter.asks(role_column)
 }
 
-/// A container has a row of its own unless it is a step of a build.
+/// Whether a container has a row of its own: all but the steps of a build.
 pub(super) fn is_step(container: &Container) -> bool {
     container.info.role == Role::Build
 }
 
-/// What a build is called.
+/// The name of a build.
 pub(super) fn title(build: &Build<'_>) -> String {
     match build.steps.len() {
         1 => "image build, 1 step".to_owned(),
@@ -30,7 +31,7 @@ pub(super) fn title(build: &Build<'_>) -> String {
     }
 }
 
-/// What findings say of a build: the worst of its steps, and its incident.
+/// The findings of a build: the worst of its steps, and its incident.
 #[derive(Debug, Default)]
 pub(super) struct BuildFindings<'a> {
     pub(super) count: u64,
@@ -62,7 +63,7 @@ impl<'a> BuildFindings<'a> {
     }
 
     /// The text of the column for the worst finding.
-    pub(super) fn tell(&self, core: &Core, row: &mut Row) {
+    pub(super) fn write(&self, core: &Core, row: &mut Row) {
         match (&self.chain, self.worst) {
             (Some(chain), _) => row.text(chain.clone()),
             (None, None) => row.text("-"),
@@ -91,10 +92,10 @@ pub(in crate::tui) fn open_findings<'a>(
     })
 }
 
-/// What is little and of a build, by the build's id: it is one row.
+/// Minor findings of builds, by the build's id: one row for each build.
 #[derive(Debug, Default)]
 pub(super) struct LittleFindings<'a> {
-    /// Which build each step is of.
+    /// The build of each step.
     steps: BTreeMap<&'a ContainerId, &'a ContainerId>,
     folded: BTreeMap<&'a ContainerId, Vec<&'a Finding>>,
 }
@@ -112,7 +113,7 @@ impl<'a> LittleFindings<'a> {
         }
     }
 
-    /// Takes a finding that has no row of its own.
+    /// Adds a finding that has no row of its own.
     pub(super) fn fold(&mut self, finding: &'a Finding) -> bool {
         let step = finding.container.as_ref();
         let little = finding.severity < Severity::Medium && finding.silenced.is_none();
@@ -123,7 +124,7 @@ impl<'a> LittleFindings<'a> {
         build.is_some()
     }
 
-    /// The rows of what was folded.
+    /// The rows of the folded findings.
     pub(super) fn rows(&self, core: &Core, builds: &[Build<'_>]) -> Vec<Row> {
         let folded = builds.iter().filter_map(|build| {
             let findings = self.folded.get(build.id()?)?;

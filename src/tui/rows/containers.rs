@@ -144,7 +144,7 @@ fn rows(core: &Core, query: &Query<'_>) -> Vec<Row> {
             }
             let limits = &container.info.limits;
             let cpu = u64::from(container.cpu_milli);
-            // Without a limit, one core is much.
+            // Without a limit, one core counts as full.
             let cores = match u64::from(limits.cpu_milli) {
                 0 => 1000,
                 limit => limit,
@@ -187,7 +187,7 @@ fn rows(core: &Core, query: &Query<'_>) -> Vec<Row> {
             });
             let incident = incidents.get(&container.id);
             match (incident.filter(|i| is_chain(&i.stages)), found.latest) {
-                // A chain of deeds says more than its worst finding.
+                // An incident's chain of stages is more informative than its worst finding.
                 (Some(incident), _) => row.text(sentence(&incident.stages, "›")),
                 (None, None) => row.text("-"),
                 (None, Some(f)) => {
@@ -205,16 +205,16 @@ fn rows(core: &Core, query: &Query<'_>) -> Vec<Row> {
     };
     let mut ranks: BTreeMap<ContainerId, u32> = BTreeMap::new();
     for build in &builds {
-        let told = BuildFindings::of(core, build, &incidents);
-        let Some(row) = build_row(core, build, &told) else {
+        let findings = BuildFindings::of(core, build, &incidents);
+        let Some(row) = build_row(core, build, &findings) else {
             continue;
         };
         if let RowKey::Build(id) = &row.key {
-            ranks.insert(id.clone(), told.rank);
+            ranks.insert(id.clone(), findings.rank);
         }
         rows.push(row);
     }
-    // Running ones first; the likeliest break-in on top, then the worst finding, then by name.
+    // Running ones first; the likeliest break-in at the top, then the worst finding, then by name.
     let rank = |row: &Row| match &row.key {
         RowKey::Container(id) => incidents.get(id).map_or(0, |incident| incident.rank),
         RowKey::Build(id) => ranks.get(id).copied().unwrap_or(0),
@@ -232,14 +232,14 @@ fn rows(core: &Core, query: &Query<'_>) -> Vec<Row> {
 }
 
 /// The row of an image build.
-fn build_row(core: &Core, build: &Build<'_>, told: &BuildFindings<'_>) -> Option<Row> {
+fn build_row(core: &Core, build: &Build<'_>, findings: &BuildFindings<'_>) -> Option<Row> {
     let first = build.steps.first()?;
     let latest = build.steps.last()?;
-    let at = told.worst.map_or(first.first_seen, |f| f.last);
+    let at = findings.worst.map_or(first.first_seen, |f| f.last);
     let mut row = Row::new(RowKey::Build(build.id()?.clone()), at);
     row.seen = Some((first.first_seen, build.last));
     row.faded = !build.running();
-    row.letter(told.worst.map(|finding| finding.severity));
+    row.letter(findings.worst.map(|finding| finding.severity));
     row.text(builds::title(build));
     row.text(if build.running() { "builds" } else { "done" });
     match build.running() {
@@ -249,17 +249,17 @@ fn build_row(core: &Core, build: &Build<'_>, told: &BuildFindings<'_>) -> Option
             row.number(took.as_secs(), format!("x{}", exact(took)));
         }
     }
-    // What steps change, use and run is theirs.
+    // Changes, use and processes of the steps count for the build.
     for _ in ["drift", "cpu", "cpu60", "mem", "pids", "conn", "writes"] {
         row.text("");
     }
     row.text(first.info.image.escaped().to_string());
-    row.count(told.count);
+    row.count(findings.count);
     for _ in ["exit", "ready", "pod"] {
         row.text("");
     }
     row.text(latest.info.runtime.word());
     row.text("build");
-    told.tell(core, &mut row);
+    findings.write(core, &mut row);
     Some(row)
 }

@@ -1,4 +1,4 @@
-//! How much a changed file matters: programs and logins before configuration, logs and data.
+//! Importance of a changed file: programs and logins before configuration, logs and data.
 
 use crate::catalog::paths::{self, PathClass};
 use crate::state::{FileActivity, FileKey};
@@ -6,7 +6,7 @@ use crate::state::{FileActivity, FileKey};
 /// The kind of a file that differs from the image; the most dangerous first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::tui) enum DriftClass {
-    /// Programs, libraries, and anything that may be run.
+    /// Programs, libraries, and anything that may be executed.
     Program,
     /// Accounts, sudo, PAM and SSH access.
     Login,

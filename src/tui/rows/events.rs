@@ -30,7 +30,7 @@ const COLUMNS: &[Column] = &[
     Column::container(2),
 ];
 
-/// More are in the recording.
+/// The recording has more.
 const MOST: usize = 1000;
 
 fn outline(core: &Core, query: &Query<'_>) -> Vec<Row> {

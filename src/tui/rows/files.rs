@@ -1,4 +1,4 @@
-//! Files: what was done to each path, and how it differs from the image.
+//! Files: operations on each path, and the difference from the image.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -24,7 +24,8 @@ pub(super) const SCREEN: ScreenDef = ScreenDef {
     columns: COLUMNS,
     empty: &[
         "No changed files so far.",
-        "Files that are created, changed, renamed or deleted are listed with their difference from the image.",
+        "Files that are created, changed, renamed or deleted are listed with their difference \
+         from the image.",
     ],
     count,
     outline,
@@ -44,7 +45,7 @@ const COLUMNS: &[Column] = &[
     Column::container(2),
 ];
 
-/// Files that something was done to.
+/// Files with at least one operation.
 fn count(core: &Core, query: &Query<'_>) -> Option<usize> {
     let all = core.state.files.keys();
     Some(all.filter(|key| query.wants(&key.owner)).count())

@@ -1,4 +1,4 @@
-//! Findings: the worst and latest first; silenced ones say so, at the end.
+//! Findings: the worst and latest first; silenced ones at the end, marked as such.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub(super) const SCREEN: ScreenDef = ScreenDef {
     columns: COLUMNS,
     empty: &[
         "No findings so far.",
-        "A finding appears here when a container does something its image does not explain:",
+        "A finding appears here when a container does something that its image does not explain:",
         "a new program, a changed account, a shell started by a server, a scan.",
     ],
     count: open,
@@ -86,7 +86,7 @@ fn rows(core: &Core, query: &Query<'_>) -> Vec<Row> {
             row
         })
         .collect();
-    // Among the lesser ones: by severity, then the latest.
+    // Less severe ones: by severity, then the latest first.
     for row in little.rows(core, &builds) {
         let order = |row: &Row| (row.severity, row.at);
         let open = rows.get(..silenced).unwrap_or_default();

@@ -10,10 +10,10 @@ use crate::detect::Severity;
 use crate::event::{Bytes, Endpoint};
 use crate::state::{Connection, ConnectionKey, FileKey, Owner};
 
-/// Severities by what findings are about, with their container.
+/// Severities by the subjects of findings, with their container.
 #[derive(Debug, Default)]
 pub(in crate::tui) struct FlaggedTargets<'a> {
-    /// Paths and names as findings have them.
+    /// Paths and names as in findings.
     texts: BTreeMap<(&'a Owner, &'a [u8]), Severity>,
     /// Peers at any port.
     hosts: BTreeMap<(&'a Owner, IpAddr), Severity>,
@@ -22,7 +22,7 @@ pub(in crate::tui) struct FlaggedTargets<'a> {
 }
 
 impl<'a> FlaggedTargets<'a> {
-    /// Of all findings that are not silenced.
+    /// From all findings that are not silenced.
     pub(in crate::tui) fn new(core: &'a Core) -> Self {
         let mut flagged = Self::default();
         let findings = core.detector.findings().iter();
@@ -36,7 +36,7 @@ impl<'a> FlaggedTargets<'a> {
 
     fn add(&mut self, owner: &'a Owner, thing: &'a Bytes, severity: Severity) {
         let text = thing.to_str().unwrap_or_default();
-        // A service is written as an address without a port, or with one.
+        // A service is written as an address with or without a port.
         let worst = if let Ok(host) = text.parse() {
             self.hosts.entry((owner, host)).or_insert(severity)
         } else if let Ok(socket) = text.parse() {
@@ -47,12 +47,12 @@ impl<'a> FlaggedTargets<'a> {
         *worst = severity.max(*worst);
     }
 
-    /// The worst about a file.
+    /// The worst severity about a file.
     pub(in crate::tui) fn file(&self, key: &FileKey) -> Option<Severity> {
         self.texts.get(&(&key.owner, &key.path)).copied()
     }
 
-    /// The worst about a peer: its address, its address and port, its name or its path.
+    /// The worst severity about a peer: by its address, its address and port, its name or its path.
     pub(in crate::tui) fn connection(
         &self,
         key: &ConnectionKey,

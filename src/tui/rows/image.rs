@@ -1,4 +1,4 @@
-//! Images: what identifies one, and the containers that run from it.
+//! Images: identity, and the containers that run from each.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ pub(in crate::tui) struct ImageKey {
 }
 
 impl ImageKey {
-    /// The image of a container; `None` where nothing is known of it.
+    /// The image of a container; `None` where it is not known.
     pub(in crate::tui) fn of(info: &ContainerInfo) -> Option<Self> {
         let known = !info.image.is_empty() || !info.image_digest.is_empty();
         known.then(|| Self {
@@ -42,7 +42,7 @@ impl ImageKey {
         }
     }
 
-    /// Its digest as far as people read it.
+    /// Its digest, shortened.
     pub(in crate::tui) fn short(&self) -> String {
         let hex = self.digest.rsplit(':').next().unwrap_or(&self.digest);
         let short: String = hex.chars().take(12).collect();
@@ -79,7 +79,7 @@ impl Image<'_> {
         self.containers.iter().filter(|c| c.running).count()
     }
 
-    /// What is to be known about its name.
+    /// Remarks about its name.
     pub(in crate::tui) fn flags(&self, key: &ImageKey) -> String {
         let flags = [(key.unpinned(), "unpinned"), (self.moved, "moved")];
         let flags: Vec<&str> = flags.iter().filter(|f| f.0).map(|f| f.1).collect();
@@ -87,16 +87,16 @@ impl Image<'_> {
     }
 }
 
-/// The images of all containers that are known.
+/// The images of all known containers.
 pub(in crate::tui) fn images(core: &Core) -> BTreeMap<ImageKey, Image<'_>> {
     let found = found(core);
     let drifted = drifted(core);
     let mut images: BTreeMap<ImageKey, Image<'_>> = BTreeMap::new();
-    // The newest container of each name says what the name means now.
+    // The newest container of each name shows the image that the name refers to now.
     let mut newest: BTreeMap<&Bytes, (Option<Timestamp>, &str)> = BTreeMap::new();
     for container in core.state.containers.values() {
         let info = &container.info;
-        // What builders make in between is no image that anybody runs.
+        // Intermediate images of builders do not count.
         if info.role == Role::Build {
             continue;
         }

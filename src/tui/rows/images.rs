@@ -1,4 +1,4 @@
-//! Images: what runs from each, and whether its name still means the same.
+//! Images: the containers of each, and whether its name still refers to the same image.
 
 use super::image::images;
 use super::query::Query;

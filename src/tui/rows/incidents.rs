@@ -1,4 +1,4 @@
-//! Incidents: the likeliest break-in first; accepted ones say so, at the end.
+//! Incidents: the likeliest break-in first; accepted ones at the end, marked as such.
 
 use super::query::Query;
 use super::row::{Row, RowKey};
@@ -19,7 +19,8 @@ pub(super) const SCREEN: ScreenDef = ScreenDef {
     columns: COLUMNS,
     empty: &[
         "No incident: no finding so far suggests an intruder.",
-        "Findings that belong together are joined here: how they got in, what they did, what runs.",
+        "Related findings are joined here: how the intruder got in, what they did, what still \
+         runs.",
     ],
     count: open,
     outline: rows,

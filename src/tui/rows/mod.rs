@@ -88,7 +88,7 @@ impl Pane {
         screen(self).short
     }
 
-    /// What its rows that are over are called: ended, closed, silenced.
+    /// The word for its inactive rows: ended, closed, silenced.
     pub(super) fn over(self) -> &'static str {
         screen(self).over
     }
@@ -106,7 +106,7 @@ pub(super) struct RowCounts {
     pub(super) all: usize,
 }
 
-/// Rows, and how many were left out.
+/// Rows, and the number of rows left out.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Listing {
     rows: Vec<Row>,
@@ -155,7 +155,7 @@ fn collect(core: &Core, query: &Query<'_>) -> Listing {
         && !rows.iter().any(|row| filter.matches(row))
         && let Some(begun) = Filter::begun(text, wrong, screen.columns)
     {
-        // A word that is half typed does not empty the table.
+        // An incomplete word does not empty the table.
         filter = Cow::Owned(begun);
     }
     if !filter.is_empty() {
@@ -198,9 +198,9 @@ pub(super) fn write(core: &Core, query: &Query<'_>, row: &mut Row) {
     }
 }
 
-/// Keeps matching rows, and in a tree the rows above them.
+/// Keeps matching rows, and in a tree their ancestors.
 fn keep(rows: &mut Vec<Row>, matches: impl Fn(&Row) -> bool) {
-    // From the end: a row that is less deep than the last one kept is above it.
+    // From the end: a row of lower depth than the last one kept is its ancestor.
     let mut below = 0;
     let mut kept: Vec<bool> = Vec::with_capacity(rows.len());
     for row in rows.iter_mut().rev() {

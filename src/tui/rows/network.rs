@@ -1,5 +1,5 @@
-//! Connections and listening sockets: one row for a peer and port, or for all peers of a program that
-//! has many.
+//! Connections and listening sockets: one row for a peer and port, or for all peers of a program
+//! that has many.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -67,7 +67,7 @@ fn outline(core: &Core, query: &Query<'_>) -> Vec<Row> {
         .filter(|(key, _)| query.wants(&key.owner))
         .collect();
     let flagged = FlaggedTargets::new(core);
-    // What is searched for or sorted is listed one by one.
+    // While the table is filtered or sorted, every peer has a row.
     let one_by_one = query.flat || query.sort.is_some() || !query.filter.is_empty();
     let groups = match one_by_one {
         true => PeerGroups::default(),
@@ -126,8 +126,8 @@ fn folded_row(core: &Core, severity: Option<Severity>, group: &PeerGroup<'_>) ->
     Some(row)
 }
 
-/// The columns that a single connection and many have alike: how many connections, how many bytes were
-/// sent and received; the program, the times, the container.
+/// The columns common to a single connection and a group: counts of connections and bytes; the
+/// program, the times, the container.
 fn write_rest(
     core: &Core,
     row: &mut Row,

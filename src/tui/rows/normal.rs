@@ -1,4 +1,4 @@
-//! Pages inside a container on what is normal for it: baseline, advice, posture.
+//! Pages inside a container on its normal behavior: baseline, advice, posture.
 
 use super::screen::{ScreenDef, page};
 use crate::tui::pane::Pane;

@@ -1,4 +1,5 @@
-//! Connections of one program to many peers, as one row: a scan does not fill the screen.
+//! Groups connections of one program to many peers into one row, so that a scan does not fill the
+//! screen.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -6,13 +7,13 @@ use std::net::IpAddr;
 use crate::event::{Bytes, Endpoint};
 use crate::state::{Connection, ConnectionKey, Direction, Owner, Phase};
 
-/// Hosts at one port, or ports of one host, from which on they are one row.
+/// Number of hosts at one port, or ports of one host, from which they are one row.
 const MANY: usize = 4;
 
-/// Whose connections are joined: those of one program in one container.
+/// The program and container whose connections are joined.
 pub(super) type PeerGroupKey<'a> = (&'a Owner, &'a Bytes);
 
-/// Which programs connect out to many peers, and to which of them.
+/// Programs that connect out to many peers, and these peers.
 #[derive(Debug, Default)]
 pub(super) struct PeerGroups<'a> {
     hosts: BTreeMap<(PeerGroupKey<'a>, u16), BTreeSet<IpAddr>>,
@@ -31,7 +32,7 @@ impl<'a> PeerGroups<'a> {
         groups
     }
 
-    /// The group that a connection is shown in; `None`: it has a row of its own.
+    /// The group of a connection; `None`: it has a row of its own.
     pub(super) fn group(
         &self,
         key: &'a ConnectionKey,
@@ -56,7 +57,7 @@ fn peer<'a>(
     }
 }
 
-/// What the row of a group says.
+/// The content of a group's row.
 #[derive(Debug, Default)]
 pub(super) struct PeerGroup<'a> {
     hosts: BTreeSet<IpAddr>,
@@ -67,7 +68,7 @@ pub(super) struct PeerGroup<'a> {
     pub(super) count: u64,
     pub(super) sent: u64,
     pub(super) received: u64,
-    /// The connection of the latest time, which the row leads to.
+    /// The latest connection, whose page the row opens.
     pub(super) latest: Option<(&'a ConnectionKey, &'a Connection)>,
 }
 
@@ -90,7 +91,7 @@ impl<'a> PeerGroup<'a> {
         }
     }
 
-    /// `+ 12 hosts, 9 ports`; the one host or port by its name.
+    /// `+ 12 hosts, 9 ports`; a single host or port by its name.
     pub(super) fn peers(&self) -> String {
         let hosts = match (self.hosts.len(), self.hosts.first()) {
             (1, Some(host)) => host.to_string(),
@@ -102,7 +103,7 @@ impl<'a> PeerGroup<'a> {
         }
     }
 
-    /// How many of them are in which state, the most telling first.
+    /// The number of connections in each state, the most important first.
     pub(super) fn states(&self) -> String {
         let states = [
             (self.open, "open"),

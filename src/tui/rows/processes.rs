@@ -57,7 +57,7 @@ fn running(core: &Core, query: &Query<'_>) -> Option<usize> {
     Some(running.count())
 }
 
-/// The deepest step that is drawn.
+/// Maximum depth that is drawn.
 const DEEPEST: usize = 12;
 
 type ProcessMap<'a> = BTreeMap<u32, &'a ProcessEntry>;
@@ -91,14 +91,14 @@ fn outline(core: &Core, query: &Query<'_>) -> Vec<Row> {
             _ => roots.push(*pid),
         }
     }
-    // Siblings in the order they started: pids begin anew after the highest.
+    // Siblings in the order in which they started: pids wrap around.
     for siblings in children.values_mut() {
         siblings.sort_by_key(|pid| (shown.get(pid).map(|process| process.started), *pid));
     }
     roots.sort_by_cached_key(|pid| shown.get(pid).map(|p| (name(core, &p.owner), p.started)));
     let mut rows = Vec::new();
     let mut visited = BTreeSet::new();
-    // What stands before a row: bars of the ancestors that have more children below.
+    // The text before a row: bars of the ancestors that have further children below.
     let mut stack: Vec<TreeNode> = roots.into_iter().rev().map(TreeNode::root).collect();
     while let Some(node) = stack.pop() {
         let Some(process) = shown.get(&node.pid).filter(|_| visited.insert(node.pid)) else {
@@ -106,7 +106,7 @@ fn outline(core: &Core, query: &Query<'_>) -> Vec<Row> {
         };
         let below = children.get(&node.pid).map_or(&[][..], Vec::as_slice);
         let below = collapsed(below, &children, &flagged, &shown, query);
-        // A match is not hidden in a fold.
+        // Matching rows are not folded.
         let folded =
             query.filter.is_empty() && query.folded.contains(&node.pid) && !below.is_empty();
         let sign = if folded { "+ " } else { "" };
@@ -132,8 +132,8 @@ fn outline(core: &Core, query: &Query<'_>) -> Vec<Row> {
     rows
 }
 
-/// The children of a process, of those that ended alike only the latest, with their number: what a
-/// loop starts again and again is one line of the tree. The list has each.
+/// The children of a process. Of ended ones that are alike only the latest is kept, with their
+/// number, so that a loop is one line of the tree. The list has each.
 fn collapsed(
     below: &[u32],
     children: &BTreeMap<u32, Vec<u32>>,
@@ -141,7 +141,7 @@ fn collapsed(
     shown: &ProcessMap<'_>,
     query: &Query<'_>,
 ) -> Vec<(u32, u64)> {
-    // A filter is to find each of them.
+    // A filter must find each of them.
     if !query.filter.is_empty() {
         return below.iter().map(|pid| (*pid, 1)).collect();
     }
@@ -156,7 +156,7 @@ fn collapsed(
                 && !query.marks.contains(&RowKey::Process(*pid))
         });
         if let Some(process) = ended {
-            // What its text is made of: to write the text of each would take longer.
+            // The data for the row's text, which is only made for visible rows.
             let command = (&process.argv, &process.exe, &process.comm, process.forked);
             let end = (command, process.exit_code, process.exit_signal);
             if let Some(place) = places.insert(end, kept.len())
@@ -175,7 +175,7 @@ struct TreeNode {
     depth: usize,
     bars: String,
     last: bool,
-    /// How many ended alike; this is the latest of them.
+    /// Number of ended processes that are alike; this is the latest of them.
     alike: u64,
 }
 
@@ -213,7 +213,7 @@ impl TreeNode {
     }
 }
 
-/// How long something took that is over, in four columns: `3ms`, `0.1s`, `42s`, `5m`.
+/// Duration of an ended process, in four columns: `3ms`, `0.1s`, `42s`, `5m`.
 pub(super) fn exact(span: Duration) -> String {
     match span.as_secs() {
         0 if span.as_millis() < 100 => format!("{}ms", span.as_millis()),
@@ -223,7 +223,7 @@ pub(super) fn exact(span: Duration) -> String {
     }
 }
 
-/// The worst finding of each process, by the process that it was first seen of.
+/// The worst finding of each process, by the process of its first occurrence.
 fn flagged(core: &Core) -> BTreeMap<(&Owner, u32), Severity> {
     let mut flagged: BTreeMap<(&Owner, u32), Severity> = BTreeMap::new();
     for finding in core.detector.findings() {

@@ -1,4 +1,4 @@
-//! What rows and pages depend on besides the core: the screen, its scope, filter and order.
+//! The query of rows and pages: the screen, its scope, filter and order.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -14,7 +14,7 @@ use crate::tui::learned::{BaselineComparison, ScreenLearner};
 use crate::tui::pane::Pane;
 use crate::tui::zone::Zone;
 
-/// One question to the core: which rows of which screen, in which order, shown how.
+/// A query to the core: the rows of a screen, their order and display.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::tui) struct Query<'a> {
     /// The screen.
@@ -23,17 +23,17 @@ pub(in crate::tui) struct Query<'a> {
     pub(in crate::tui) container: Option<&'a ContainerId>,
     /// Only containers of this image.
     pub(in crate::tui) image: Option<&'a ImageKey>,
-    /// Only rows that pass this filter.
+    /// Only rows that match this filter.
     pub(in crate::tui) filter: &'a Filter,
-    /// The filter that is being typed, and whether it cannot be read yet.
+    /// The filter that is being typed, and whether it is incomplete.
     pub(in crate::tui) typing: Option<(&'a str, bool)>,
     /// Sorted by the column of this name; `None`: the screen's own order.
     pub(in crate::tui) sort: Option<&'static str>,
     /// The order is reversed.
     pub(in crate::tui) reverse: bool,
-    /// Processes are listed one by one, not as a tree.
+    /// Processes are listed, not shown as a tree.
     pub(in crate::tui) flat: bool,
-    /// Ended, closed, removed and silenced rows are left out.
+    /// Inactive rows (ended, closed, removed, silenced) are left out.
     pub(in crate::tui) hide_ended: bool,
     /// Marked rows: they are never merged with others.
     pub(in crate::tui) marks: &'a BTreeSet<RowKey>,
@@ -47,9 +47,9 @@ pub(in crate::tui) struct Query<'a> {
     pub(in crate::tui) machine: Option<&'a MachineFacts>,
     /// The keys that pages mention.
     pub(in crate::tui) keys: &'a Keymap,
-    /// What is learned from the screen.
+    /// Items learned from the screen.
     pub(in crate::tui) learner: Option<&'a ScreenLearner>,
-    /// What a baseline was compared with last.
+    /// The latest comparison with a baseline.
     pub(in crate::tui) compared: Option<&'a BaselineComparison>,
 }
 
@@ -59,12 +59,12 @@ impl Query<'_> {
         self.pane == Pane::Processes && !self.flat && self.sort.is_none()
     }
 
-    /// Whether rows of this container, or of the host, are asked for.
+    /// Whether the query includes rows of this container, or of the host.
     pub(in crate::tui) fn wants(&self, owner: &Owner) -> bool {
         self.container.is_none() || self.container == owner.as_ref()
     }
 
-    /// A text as it may be shown: its secrets masked unless they are to be shown.
+    /// A text for display: secrets masked unless they should be shown.
     pub(in crate::tui) fn masked<'t>(&self, text: &'t str) -> Cow<'t, str> {
         if self.reveal {
             text.into()

@@ -11,7 +11,7 @@ use crate::state::{ConnectionKey, FileKey};
 use crate::tui::text::coarse;
 use crate::tui::theme::Token;
 
-/// Identity of a row, so that the selection stays on it while rows move.
+/// Identity of a row, so that the selection follows it while rows move.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::tui) enum RowKey {
@@ -33,11 +33,11 @@ pub(in crate::tui) enum RowKey {
     FileTree,
 }
 
-/// The pod of a row's container as `NAMESPACE/POD`, its namespace and the runtime, in lower case; empty
-/// where none.
+/// The pod of a row's container as `NAMESPACE/POD`, its namespace and the runtime, in lower case;
+/// empty where none.
 pub(in crate::tui) type Belonging = [String; 3];
 
-/// A row: escaped text by column, and what sorts it where the text does not.
+/// A row: escaped text by column, and sort keys where the text does not sort.
 #[derive(Debug, Clone)]
 pub(in crate::tui) struct Row {
     pub(in crate::tui) key: RowKey,
@@ -50,21 +50,21 @@ pub(in crate::tui) struct Row {
     pub(in crate::tui) context: bool,
     /// The word before the text that names it.
     pub(in crate::tui) tag: &'static str,
-    /// A column, and its text in few words.
+    /// A column, and its short text.
     pub(in crate::tui) brief: Option<(usize, String)>,
-    /// From when to when it was seen: for programs, which cannot use an age.
+    /// First and last time, for programs, which cannot use an age.
     pub(in crate::tui) seen: Option<(Timestamp, Timestamp)>,
-    /// Columns whose text means more than it says, and how they are styled.
+    /// Columns with a style of their own.
     pub(in crate::tui) tones: Vec<(&'static str, Token)>,
-    /// The bars of its chart, and what a full one counts.
+    /// The bars of its chart, and the value of a full one.
     pub(in crate::tui) chart: Option<(Vec<u64>, u64)>,
     /// Where its container belongs, when the filter asks for it.
     pub(in crate::tui) belonging: Option<Box<Belonging>>,
-    /// How deep in a tree.
+    /// Depth in a tree.
     pub(in crate::tui) depth: usize,
     /// Prefix of a tree row's text.
     pub(in crate::tui) lead: String,
-    /// When it last changed: what following goes by.
+    /// Time of its latest change, for following.
     pub(in crate::tui) at: Timestamp,
 }
 
@@ -117,13 +117,13 @@ impl Row {
         self.numbers.push(None);
     }
 
-    /// A text, and how it is put where there is little room.
+    /// Adds a text with its short form.
     pub(super) fn shortened(&mut self, text: impl Into<String>, brief: String) {
         self.brief = Some((self.cells.len(), brief));
         self.text(text);
     }
 
-    /// The few words that a column may show instead of its text.
+    /// The short text that a column may show instead.
     pub(in crate::tui) fn brief(&self, column: usize) -> Option<&str> {
         let brief = self.brief.as_ref().filter(|(at, _)| *at == column);
         brief.map(|(_, text)| text.as_str())
@@ -140,7 +140,7 @@ impl Row {
         self.number(count, count.to_string());
     }
 
-    /// Time since `then`, in steps that do not tick all the time.
+    /// Time since `then`, in steps, so that it changes rarely.
     pub(super) fn age(&mut self, core: &Core, then: Timestamp) {
         let age = core.state.now.since(then);
         self.number(age.as_secs(), coarse(age));

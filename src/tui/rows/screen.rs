@@ -1,4 +1,4 @@
-//! What a screen is: its title, its columns and its rows.
+//! The definition of a screen: title, columns and rows.
 
 use super::query::Query;
 use super::row::Row;
@@ -17,17 +17,17 @@ pub(in crate::tui) struct ScreenDef {
     pub(in crate::tui) title: &'static str,
     /// Its title on narrow terminals.
     pub(in crate::tui) short: &'static str,
-    /// What rows that are over are called: ended, closed, silenced.
+    /// The word for its inactive rows: ended, closed, silenced.
     pub(in crate::tui) over: &'static str,
     /// Its columns; their names are the words of its filter.
     pub(in crate::tui) columns: &'static [Column],
-    /// What it says while it has no rows.
+    /// The text of an empty screen.
     pub(in crate::tui) empty: &'static [&'static str],
-    /// How many rows it has, where that is known without making them.
+    /// The number of rows, where that is known without making them.
     pub(in crate::tui) count: fn(&Core, &Query<'_>) -> Option<usize>,
     /// Its rows in its own order, with or without their text.
     pub(in crate::tui) outline: fn(&Core, &Query<'_>) -> Vec<Row>,
-    /// Adds the text of a row that `outline` left without.
+    /// Adds the text to a row that `outline` left without.
     pub(in crate::tui) write: fn(&Core, &Query<'_>, &mut Row),
 }
 

@@ -1,4 +1,4 @@
-//! A finding in a few words, the fact that matters most among them: for columns of tables.
+//! A finding in a few words, with its most important fact: for columns of tables.
 
 use crate::detect::{Finding, rules};
 
@@ -15,10 +15,10 @@ pub(in crate::tui) fn short(finding: &Finding) -> String {
 
 /// Its object: the part of the title after the rule's words, else the subject.
 fn fact(finding: &Finding) -> Option<String> {
-    if let Some((_, told)) = finding.title.split_once(": ") {
-        return Some(told.to_owned());
+    if let Some((_, object)) = finding.title.split_once(": ") {
+        return Some(object.to_owned());
     }
-    // Some rules gather all they see under a word of their own.
+    // Some rules collect all subjects under a word of their own.
     let gathers = |subject: &[u8]| subject.iter().all(u8::is_ascii_lowercase);
     let things = finding.things();
     let thing = things.first().filter(|thing| !gathers(thing))?;
@@ -36,16 +36,16 @@ mod tests {
     #[test]
     fn the_fact_that_matters_is_told() {
         let core = demo();
-        let told = |rule: &str| {
+        let object = |rule: &str| {
             let mut findings = core.detector.findings().iter();
             short(findings.find(|finding| finding.rule == rule).unwrap())
         };
-        assert_eq!(told("file.cron"), "cron: /etc/cron.d/backup");
-        assert_eq!(told("drift.exec-new"), "new program: /tmp/.kworker");
+        assert_eq!(object("file.cron"), "cron: /etc/cron.d/backup");
+        assert_eq!(object("drift.exec-new"), "new program: /tmp/.kworker");
         assert_eq!(
-            told("net.cloud-metadata"),
+            object("net.cloud-metadata"),
             "cloud metadata: 169.254.169.254"
         );
-        assert!(told("exec.session").starts_with("exec: sh -c"));
+        assert!(object("exec.session").starts_with("exec: sh -c"));
     }
 }

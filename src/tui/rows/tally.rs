@@ -1,4 +1,4 @@
-//! Findings and changed files, counted by container.
+//! Counts of findings and changed files by container.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ pub(super) struct FindingTally<'a> {
     pub(super) latest: Option<&'a Finding>,
 }
 
-/// Open findings by container: silenced ones are not counted.
+/// Open findings by container, without silenced ones.
 pub(super) fn found(core: &Core) -> BTreeMap<&ContainerId, FindingTally<'_>> {
     let mut found: BTreeMap<&ContainerId, FindingTally<'_>> = BTreeMap::new();
     for finding in core.detector.findings() {
@@ -35,8 +35,8 @@ pub(super) fn found(core: &Core) -> BTreeMap<&ContainerId, FindingTally<'_>> {
     found
 }
 
-/// How many files of each container are known to differ from the image: those that were seen to
-/// change, or as many as the latest drift scan found, whichever is more.
+/// The number of files of each container that differ from the image: those that were seen changing,
+/// or the number from the latest drift scan, whichever is higher.
 pub(super) fn drifted(core: &Core) -> BTreeMap<&ContainerId, u64> {
     let mut drifted: BTreeMap<&ContainerId, u64> = BTreeMap::new();
     for (key, activity) in &core.state.files {

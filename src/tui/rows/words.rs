@@ -1,4 +1,4 @@
-//! Facts in words for cells and pages: escaped.
+//! Facts as text for cells and pages: escaped.
 
 use super::super::text::bytes;
 use crate::core::Core;
@@ -23,14 +23,14 @@ pub(in crate::tui) fn name(core: &Core, owner: &Owner) -> String {
     }
 }
 
-/// What a container does now: up, paused, unhealthy, created, exited. Escaped.
+/// The current state of a container: up, paused, unhealthy, created, exited. Escaped.
 pub(in crate::tui) fn container_state(container: &Container) -> String {
     let health = &container.info.health;
     match (container.running, container.started()) {
         (false, None) if container.ended.is_none() => "created".to_owned(),
         (false, _) => "exited".to_owned(),
         (true, _) if container.paused => "paused".to_owned(),
-        // Healthy is what is expected, and some engines say none.
+        // Healthy is expected, and some engines report nothing.
         (true, _) if !matches!(health.as_str(), "" | "none" | "healthy") => {
             crate::event::escape(health.as_bytes()).to_string()
         }
@@ -49,7 +49,7 @@ pub(in crate::tui) fn command(process: &ProcessEntry) -> String {
         return format!("[{}]", name.escaped());
     }
     if process.forked {
-        // The arguments are its parent's.
+        // The arguments are the parent's.
         return format!("{} (forked)", process.comm.escaped());
     }
     let words: Vec<String> = process
@@ -80,7 +80,7 @@ pub(in crate::tui) fn source(origin: Origin) -> &'static str {
     }
 }
 
-/// The origin of a file as pages explain it.
+/// The origin of a file, explained for pages.
 pub(in crate::tui) fn source_explained(origin: Origin) -> &'static str {
     match origin {
         Origin::Image => "the image",
@@ -233,8 +233,8 @@ pub(in crate::tui) fn what(event: &Event) -> String {
         Kind::Baseline(change) => {
             let what = match (&change.refused, &change.content) {
                 (Some(why), _) => format!("baseline refused: {why}"),
-                (None, Some(_)) => "baseline in force".to_owned(),
-                (None, None) => "baseline gone".to_owned(),
+                (None, Some(_)) => "baseline loaded".to_owned(),
+                (None, None) => "baseline removed".to_owned(),
             };
             format!("{}: {what}", change.file)
         }

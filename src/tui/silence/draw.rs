@@ -20,7 +20,7 @@ use crate::tui::theme::Theme;
 /// Width of the names of fields.
 const NAMES: usize = 9;
 
-/// A line: words, style.
+/// A line: text, style.
 type SheetLine = (String, Style);
 
 /// Draws the sheet over the whole area.
@@ -53,7 +53,7 @@ pub(in crate::tui) fn draw(
     Paragraph::new(text).style(theme.text()).render(area, out);
 }
 
-/// The keys that work on the sheet.
+/// The keys of the dialog.
 pub(in crate::tui) fn keys(sheet: &SilenceDialog) -> &'static str {
     match sheet {
         SilenceDialog::Form(_) => "Enter save  Esc cancel  ↑ ↓ field  ← → option",
@@ -86,7 +86,7 @@ fn form_lines(core: &Core, form: &SilenceForm, theme: &Theme) -> (Vec<SheetLine>
     let (hidden, all) = effects.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
     let of = match silences.len() {
         1 => "this rule".to_owned(),
-        rules => format!("its {rules} rules, with an entry each"),
+        rules => format!("its {rules} rules, one entry each"),
     };
     let mut lines = vec![
         (

@@ -1,4 +1,4 @@
-//! A change of the policy file, and a silence in words.
+//! A change of the policy file, and a silence as text.
 
 use crate::detect::Silence;
 

@@ -68,7 +68,7 @@ pub(super) enum FormField {
 }
 
 impl FormField {
-    /// Those that are alike for all findings of an incident.
+    /// Fields that are the same for all findings of an incident.
     const SHARED: [Self; 3] = [Self::Scope, Self::Until, Self::Reason];
 
     const ALL: [Self; 7] = [
@@ -82,16 +82,16 @@ impl FormField {
     ];
 }
 
-/// A silence that is being written.
+/// A silence being edited.
 #[derive(Debug, Clone)]
 pub(crate) struct SilenceForm {
     pub(super) rule: String,
-    /// Of an incident: a silence for each of its rules; empty for that of one finding.
+    /// For an incident: one silence for each of its rules; empty for that of a single finding.
     rules: Vec<Silence>,
     pub(super) title: String,
     pub(super) part: FormField,
     pub(super) scope: OptionField<Scope>,
-    /// Patterns of what it is about.
+    /// Patterns of its subjects.
     pub(super) subject: OptionField<Vec<String>>,
     /// Patterns for executable, parent and hash; `None` matches any.
     pub(super) matches: [OptionField<Option<String>>; 3],
@@ -140,11 +140,13 @@ impl SilenceForm {
         }
     }
 
-    /// For all findings of an incident, each rule with its own silence; `None` without a finding.
+    /// The form for all findings of an incident, with one silence for each rule; `None` without a
+    /// finding.
     pub(super) fn of_all(incident: &Incident, rules: Vec<Silence>, core: &Core) -> Option<Self> {
         let finding = core.detector.finding(*incident.findings.first()?)?;
         let mut form = Self::new(finding, core);
-        // What an intruder did in one container is not accepted in others unless that is chosen.
+        // A silence for an intruder's findings in one container does not cover other containers
+        // unless the user chooses that.
         let narrowest = |choice: &FieldOption<Scope>| choice.value.container.is_some();
         form.scope.at = form.scope.choices.iter().position(narrowest).unwrap_or(0);
         form.rule = incident.id.to_string();
@@ -165,7 +167,7 @@ impl SilenceForm {
         }
     }
 
-    /// The silences that the form describes now.
+    /// The silences that the form describes.
     pub(super) fn silences(&self, now: Timestamp) -> Vec<Silence> {
         let chosen = self.silence(now);
         if self.rules.is_empty() {
@@ -179,7 +181,7 @@ impl SilenceForm {
         self.rules.iter().map(of).collect()
     }
 
-    /// The silence that the fields describe now.
+    /// The silence that the fields describe.
     fn silence(&self, now: Timestamp) -> Silence {
         let [exe, parent, sha256] = &self.matches;
         let chosen = |field: &OptionField<Option<String>>| field.value().cloned().flatten();
@@ -195,7 +197,7 @@ impl SilenceForm {
         }
     }
 
-    /// Handles a key: whether the form stays open, and what to write.
+    /// Handles a key: whether the form stays open, and the change to write.
     pub(super) fn press(&mut self, key: &KeyEvent, core: &Core) -> (bool, Option<PolicyEdit>) {
         self.error = None;
         let fields = self.fields();
@@ -208,7 +210,7 @@ impl SilenceForm {
             KeyCode::Enter => return self.done(core),
             KeyCode::Down | KeyCode::Tab => self.part = down,
             KeyCode::Up | KeyCode::BackTab => self.part = up,
-            // Backspace in an empty line is no wish to leave.
+            // Backspace in an empty line does not close the form.
             _ if typing => {
                 let _: Typed = self.reason.press(key);
             }
@@ -252,7 +254,7 @@ impl SilenceForm {
     fn done(&mut self, core: &Core) -> (bool, Option<PolicyEdit>) {
         if self.reason.text().trim().is_empty() {
             self.part = FormField::Reason;
-            self.error = Some("a reason is required: others will read it".to_owned());
+            self.error = Some("a reason is required".to_owned());
             return (true, None);
         }
         let silences = self.silences(core.state.now);
@@ -323,7 +325,7 @@ fn subjects(finding: &Finding) -> Vec<FieldOption<Vec<String>>> {
             [one] => format!("exactly {one}"),
             many => format!("these {}: {}", many.len(), many.join(" ")),
         };
-        // One pattern, where all of them are in one directory or on one host.
+        // One pattern, if all of them are in one directory or on one host.
         let beside: BTreeSet<Option<String>> = exact.iter().map(|text| beside(text)).collect();
         out.push(FieldOption::new(words, exact));
         if let [Some(pattern)] = beside.into_iter().collect::<Vec<_>>().as_slice() {

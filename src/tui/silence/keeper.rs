@@ -1,4 +1,4 @@
-//! Writes silences into the policy file, and undoes that.
+//! Writes silences to the policy file, and undoes changes.
 
 use std::io;
 use std::path::Path;
@@ -7,7 +7,7 @@ use super::edit::{PolicyEdit, line};
 use crate::detect::{Policy, Silence};
 use crate::user_files;
 
-/// Changes that can be undone.
+/// Maximum number of changes that can be undone.
 const MOST_CHANGES: usize = 100;
 
 /// A change of the policy file, to undo it.
@@ -24,11 +24,12 @@ pub(in crate::tui) struct Keeper {
 }
 
 impl Keeper {
-    /// Changes the policy file, and says what was changed. It takes effect when the file is read
+    /// Changes the policy file; returns the message. The change takes effect when the file is read
     /// again.
     pub(in crate::tui) fn fulfil(&mut self, edit: PolicyEdit, path: Option<&Path>) -> String {
         let Some(path) = path else {
-            return "no policy file, as no home directory is known: give --policy FILE".to_owned();
+            return "no policy file, since no home directory is known: use --policy FILE"
+                .to_owned();
         };
         let done = self.change(edit, path);
         done.unwrap_or_else(|error| format!("{}: {error}", path.display()))
@@ -39,18 +40,18 @@ impl Keeper {
         match edit {
             PolicyEdit::Add(silences) => {
                 add(path, &silences)?;
-                let said = format!("silenced (U undoes) in {file}: {}", lines(&silences));
+                let message = format!("silenced (U undoes) in {file}: {}", lines(&silences));
                 self.remember(SilenceChange::Added(silences));
-                Ok(said)
+                Ok(message)
             }
             PolicyEdit::Remove(silence) => {
                 remove(path, std::slice::from_ref(&*silence))?;
-                let said = format!(
+                let message = format!(
                     "no longer silenced (U undoes) in {file}: {}",
                     line(&silence)
                 );
                 self.remember(SilenceChange::Removed(silence));
-                Ok(said)
+                Ok(message)
             }
             PolicyEdit::Undo => {
                 let Some(change) = self.changes.pop() else {
@@ -158,8 +159,8 @@ mod tests {
         keeper.change(PolicyEdit::Undo, &path).unwrap();
         keeper.change(PolicyEdit::Undo, &path).unwrap();
         assert_eq!(subjects(), Vec::<String>::new());
-        let said = keeper.change(PolicyEdit::Undo, &path).unwrap();
-        assert!(said.contains("nothing"), "{said}");
+        let message = keeper.change(PolicyEdit::Undo, &path).unwrap();
+        assert!(message.contains("nothing"), "{message}");
         // A file that is wrong is left alone.
         user_files::write(&path, "wrong = 1\n").unwrap();
         let error = keeper

@@ -12,7 +12,7 @@ pub(crate) struct SilenceList {
 }
 
 impl SilenceList {
-    /// Handles a key: whether the list stays open, and what to write.
+    /// Handles a key: whether the list stays open, and the change to write.
     pub(super) fn press(&mut self, key: &KeyEvent, core: &Core) -> (bool, Option<PolicyEdit>) {
         let silences = &core.detector.settings().policy.silence;
         let last = silences.len().saturating_sub(1);

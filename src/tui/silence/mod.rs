@@ -1,4 +1,4 @@
-//! Silences: the form, the list, and writing them into the policy file.
+//! Silences: the form, the list, and changes of the policy file.
 
 mod draw;
 mod edit;
@@ -25,7 +25,7 @@ use list::SilenceList;
 /// How long an acknowledged finding stays hidden.
 const ACKNOWLEDGED: Duration = Duration::from_secs(30 * 86_400);
 
-/// What about silences is open over the screen.
+/// The open dialog about silences.
 #[derive(Debug, Clone)]
 pub(super) enum SilenceDialog {
     /// The form of a new silence.
@@ -51,7 +51,7 @@ impl SilenceDialog {
         Self::List(SilenceList::default())
     }
 
-    /// Takes pasted text, if its reason is being typed; false otherwise.
+    /// Inserts pasted text while a reason is being typed; false otherwise.
     pub(super) fn paste(&mut self, text: &str) -> bool {
         match self {
             Self::Form(form) => form.paste(text),
@@ -59,7 +59,7 @@ impl SilenceDialog {
         }
     }
 
-    /// Takes a key; the dialog unless that closed it, and a change that was asked for.
+    /// Handles a key; returns the dialog unless it was closed, and the requested change.
     pub(super) fn press(self, key: &KeyEvent, core: &Core) -> (Option<Self>, Option<PolicyEdit>) {
         match self {
             Self::Form(mut form) => {
@@ -95,7 +95,7 @@ pub(super) fn all_acknowledged(incident: &Incident, core: &Core, person: &str) -
     acknowledged.collect()
 }
 
-/// The reason that begins so was given by acknowledging.
+/// A reason with this beginning was written by acknowledging.
 pub(super) const ACKNOWLEDGED_BY: &str = "acknowledged";
 
 /// The user who acknowledged it and the time, as a reason.
@@ -107,7 +107,7 @@ fn acknowledged_by(core: &Core, person: &str) -> String {
     }
 }
 
-/// One silence for each rule among the findings of an incident, of just what they are about in its
+/// One silence for each rule among the findings of an incident, for exactly their subjects in its
 /// container; without a reason.
 fn of_incident(incident: &Incident, core: &Core) -> Vec<Silence> {
     let mut silences: Vec<Silence> = Vec::new();
@@ -121,7 +121,7 @@ fn of_incident(incident: &Incident, core: &Core) -> Vec<Silence> {
             silences.push(narrow);
             continue;
         };
-        // Without a subject it is about all of its rule already.
+        // Without a subject it covers all findings of its rule already.
         if same.subject.is_empty() || narrow.subject.is_empty() {
             same.subject.clear();
             continue;

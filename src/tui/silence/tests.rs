@@ -262,8 +262,8 @@ fn what_is_silenced_leaves_its_place_to_the_next() {
     write(&mut core, &silence);
     let lines = screen(&core, &mut ui, 80, 24);
     assert_eq!(ui.drawn.current.as_ref(), Some(&rows[2].key), "{lines:#?}");
-    let said = lines.iter().filter(|line| line.contains(" silenced "));
-    assert_eq!(said.count(), 1, "{lines:#?}");
+    let silenced = lines.iter().filter(|line| line.contains(" silenced "));
+    assert_eq!(silenced.count(), 1, "{lines:#?}");
     ui.apply(Action::Last, &core);
     screen(&core, &mut ui, 80, 24);
     assert_eq!(

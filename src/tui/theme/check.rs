@@ -1,5 +1,5 @@
-//! Measures a theme: contrast with its background, and how far severities are apart, also for
-//! people who see fewer colours.
+//! Measures a theme: contrast with its background, and the distance of severities, also for
+//! colour-blind people.
 
 use palette::color_difference::{EuclideanDistance as _, Wcag21RelativeContrast as _};
 use palette::{IntoColor as _, Lab, LinSrgb, Srgb};
@@ -19,38 +19,38 @@ pub const DISTANCE: f32 = 20.0;
 pub struct Contrast {
     /// The token.
     pub token: Token,
-    /// With what is behind it.
+    /// Measured value.
     pub ratio: f32,
-    /// What it needs.
+    /// Required value.
     pub needs: f32,
 }
 
-/// How far two severities are apart.
+/// The distance of two severities.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Distance {
     /// One.
     pub one: Token,
     /// The other.
     pub other: Token,
-    /// For whom.
+    /// The kind of vision.
     pub vision: &'static str,
     /// ΔE, CIE76.
     pub delta: f32,
 }
 
-/// What was measured.
+/// The measurements.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ThemeReport {
     /// Every token with a colour of its own, the worst first.
     pub contrast: Vec<Contrast>,
     /// The closest severities, for each vision.
     pub closest: Vec<Distance>,
-    /// Tokens whose colour is the terminal's to choose: nothing can be measured.
+    /// Tokens whose colour the terminal chooses: these cannot be measured.
     pub unknown: Vec<Token>,
 }
 
 impl ThemeReport {
-    /// Everything that can be measured suffices.
+    /// Whether all measurements suffice.
     #[must_use]
     pub fn good(&self) -> bool {
         self.contrast.iter().all(|c| c.ratio >= c.needs)
@@ -58,7 +58,7 @@ impl ThemeReport {
     }
 }
 
-/// Severities that stand beside each other in a list.
+/// Severities that are next to each other in a list.
 const APART: &[Token] = &[
     Token::Critical,
     Token::High,
@@ -112,7 +112,7 @@ pub fn check(theme: &Theme) -> ThemeReport {
         let front = style.fg.map(rgb);
         let behind = style.bg.map_or(ground, rgb);
         match (front, behind) {
-            // It looks as the terminal's own text.
+            // It looks like the terminal's own text.
             (None, _) if style.bg.is_none() => {}
             (Some(Some(front)), Some(behind)) => contrast.push(Contrast {
                 token: *token,

@@ -1,10 +1,10 @@
-//! How many colours the terminal shows, and the nearest colour it has.
+//! The number of colours of the terminal, and the nearest available colour.
 
 use anstyle::{Ansi256Color, AnsiColor, RgbColor};
 use anstyle_lossy::palette::VGA;
 use ratatui::style::Color;
 
-/// How many colours the terminal shows.
+/// The number of colours of the terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Depth {
     /// None: attributes only.
@@ -14,17 +14,17 @@ pub enum Depth {
     Sixteen,
     /// The 256 of xterm.
     Indexed,
-    /// All.
+    /// 24-bit colours.
     True,
 }
 
 impl Depth {
-    /// What `NO_COLOR`, `TERM` and `COLORTERM` promise. `variable` reads one of them.
+    /// The depth by `NO_COLOR`, `TERM` and `COLORTERM`. `variable` reads one of them.
     #[must_use]
     pub fn promised(variable: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name| variable(name).unwrap_or_default();
         let term = set("TERM");
-        // GNU screen passes 24-bit colours on damaged, whatever the terminal outside promised.
+        // GNU screen damages 24-bit colours, whatever the terminal outside supports.
         let screen = !set("STY").is_empty();
         let promised = matches!(set("COLORTERM").as_str(), "truecolor" | "24bit");
         if !set("NO_COLOR").is_empty() || bare(&term) {
@@ -59,7 +59,7 @@ impl Depth {
     }
 }
 
-/// Terminals that show all colours although a remote login does not carry `COLORTERM` along.
+/// Terminals with 24-bit colours although a remote login does not pass `COLORTERM` on.
 const DEEP: &[&str] = &[
     "-direct",
     "kitty",

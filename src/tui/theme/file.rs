@@ -1,4 +1,4 @@
-//! Reads one theme file; an unknown part is an error with its line.
+//! Parses one theme file; an unknown part is an error with its line.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -17,7 +17,7 @@ pub struct ThemeError {
     pub file: String,
     /// Line, from 1.
     pub line: usize,
-    /// What is wrong.
+    /// The error.
     pub message: String,
 }
 
@@ -73,7 +73,7 @@ pub(super) struct ThemeFile {
     pub(super) background: Option<ThemeWord>,
     pub(super) palette: BTreeMap<String, ThemeWord>,
     pub(super) style: BTreeMap<Token, StyleEntry>,
-    /// In place of `style` where the terminal has sixteen colours.
+    /// Used instead of `style` on terminals with sixteen colours.
     pub(super) ansi16: BTreeMap<Token, StyleEntry>,
     pub(super) glyphs: Option<ThemeWord>,
 }

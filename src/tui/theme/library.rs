@@ -1,4 +1,4 @@
-//! Where themes come from: those of the program, and the files of a person, read anew on change.
+//! The source of themes: those of the program, and the user's files, read again after changes.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -7,7 +7,7 @@ use super::file::{ThemeError, ThemeFile, parse};
 use super::{Depth, Theme};
 use crate::user_files;
 
-/// Themes that come with the program; the first is used where nothing else is asked for.
+/// Themes of the program; the first is the default.
 pub const SHIPPED: &[(&str, &str)] = &[
     ("hull-dark", include_str!("../../../themes/hull-dark.toml")),
     (
@@ -18,12 +18,12 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("ansi16", include_str!("../../../themes/ansi16.toml")),
 ];
 
-/// Themes inherit at most this deep.
+/// Maximum depth of inheritance.
 const DEPTH: usize = 8;
-/// A theme file is small.
+/// Maximum size of a theme file.
 const SIZE: u64 = 1 << 20;
 
-/// Finds themes by name: files of a folder before those that come with the program.
+/// Finds themes by name: files of a folder before those of the program.
 #[derive(Debug, Clone, Default)]
 pub struct Library {
     folder: Option<PathBuf>,
@@ -38,7 +38,7 @@ impl Default for Theme {
 }
 
 impl Theme {
-    /// No colours at all: attributes show what colours would.
+    /// A theme without colours: attributes replace them.
     #[must_use]
     pub fn mono() -> Self {
         Self::named(SHIPPED[0].0, Depth::Mono).unwrap_or_else(|_| Self::plain())
@@ -53,17 +53,17 @@ impl Theme {
     }
 }
 
-/// When the files of a theme were changed, eldest first.
+/// Modification times of a theme's files, the base first.
 pub(in crate::tui) type Stamps = Vec<(PathBuf, Option<SystemTime>)>;
 
 impl Library {
-    /// Only what comes with the program.
+    /// Only the program's themes.
     #[must_use]
     pub fn shipped() -> Self {
         Self::default()
     }
 
-    /// Files of a folder too; where `owner` is given, only its own and those of root.
+    /// Files of a folder too; if `owner` is given, only that user's and root's.
     #[must_use]
     pub fn of(folder: Option<PathBuf>, owner: Option<u32>) -> Self {
         Self { folder, owner }
@@ -113,7 +113,7 @@ impl Library {
                 let message = format!("themes inherit from each other more than {DEPTH} deep");
                 return Err(word.place.wrong(message));
             }
-            // A file may build upon the shipped theme whose name it bears.
+            // A file may inherit from the shipped theme of the same name.
             if word.text == wanted {
                 let Some((_, text)) = SHIPPED.iter().find(|(shipped, _)| *shipped == wanted) else {
                     return Err(word.place.wrong("a theme cannot inherit from itself"));
@@ -174,7 +174,7 @@ impl Library {
         use std::os::unix::fs::MetadataExt as _;
         let about = std::fs::metadata(path).map_err(|e| e.to_string())?;
         if !about.is_file() {
-            return Err("it is no file".to_owned());
+            return Err("it is not a file".to_owned());
         }
         if about.len() > SIZE {
             return Err(format!("a theme of {} bytes is too large", about.len()));

@@ -1,4 +1,4 @@
-//! Colours by meaning, from the TOML files in `themes/` and those of the person.
+//! Colours by meaning, from the TOML files in `themes/` and the user's.
 
 mod check;
 mod depth;
@@ -23,7 +23,7 @@ pub use token::Token;
 
 use file::{StyleEntry, ThemeFile, ThemeWord};
 
-/// Styles by meaning, as the terminal can show them.
+/// Styles by meaning, reduced to the terminal's colours.
 #[derive(Debug, Clone)]
 pub struct Theme {
     name: String,
@@ -32,7 +32,7 @@ pub struct Theme {
     glyphs: Glyphs,
 }
 
-/// Which characters draw lines and charts.
+/// The characters for lines and charts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Glyphs {
     /// As the locale allows.
@@ -54,7 +54,7 @@ impl Theme {
         }
     }
 
-    /// From the files of a chain of inheritance, the eldest first.
+    /// Merges the files of a chain of inheritance, the base first.
     fn resolve(name: &str, chain: Vec<ThemeFile>, depth: Depth) -> Result<Self, ThemeError> {
         let mut palette = BTreeMap::new();
         let mut style: BTreeMap<Token, StyleEntry> = BTreeMap::new();
@@ -65,7 +65,7 @@ impl Theme {
             palette.extend(file.palette);
             background = file.background.or(background);
             for (token, entry) in file.style {
-                // A nearer file's colour counts before a further one's sixteen.
+                // A colour of a derived file overrides the sixteen-colour style of its base.
                 if entry.fg.is_some() || entry.bg.is_some() {
                     ansi16.remove(&token);
                 }
@@ -85,7 +85,7 @@ impl Theme {
         }
         let colour = |word: &ThemeWord| colour(word, &palette);
         let background = background.as_ref().map(colour).transpose()?;
-        // Every colour is read at every depth, so that a mistake shows on every terminal.
+        // Every colour is parsed at every depth, so that an error shows on every terminal.
         let read = |entry: StyleEntry| -> Result<(Style, Modifier), ThemeError> {
             let mut read = Style::new().add_modifier(entry.mods.unwrap_or_default());
             read.fg = entry.fg.as_ref().map(colour).transpose()?;
@@ -120,7 +120,7 @@ impl Theme {
         &self.name
     }
 
-    /// The background it is made for, as `#rrggbb`; dark where it names none.
+    /// The background it is made for, as `#rrggbb`; dark if it names none.
     #[must_use]
     pub fn background(&self) -> String {
         match self.background {
@@ -129,13 +129,13 @@ impl Theme {
         }
     }
 
-    /// Which characters it wants.
+    /// The characters it uses.
     #[must_use]
     pub fn glyphs(&self) -> Glyphs {
         self.glyphs
     }
 
-    /// How a token looks.
+    /// The style of a token.
     #[must_use]
     pub fn style(&self, token: Token) -> Style {
         self.styles[token as usize]
@@ -173,8 +173,8 @@ impl Theme {
         self.style(Token::severity(severity))
     }
 
-    /// A severity's letter where it is to be seen at once: critical and high on a ground of their
-    /// colour, which takes no more bytes than the colour alone.
+    /// The style of a severity's letter where it should stand out: critical and high have a
+    /// coloured background, which takes no more bytes than a coloured letter.
     pub(super) fn badge(&self, severity: Severity) -> Style {
         let style = self.severity(severity);
         if severity >= Severity::High {

@@ -1,16 +1,16 @@
-//! Keeps the chosen theme as its files stand now.
+//! Reloads the chosen theme when its files change.
 
 use super::library::{Stamps, changed};
 use super::{Depth, Library, SHIPPED, Theme, ThemeError};
 
-/// The chosen theme, and when its files were changed.
+/// The chosen theme, and the modification times of its files.
 #[derive(Debug, Clone)]
 pub struct Chosen {
     library: Library,
     name: String,
     depth: Depth,
     stamps: Stamps,
-    /// As it looks now.
+    /// The loaded theme.
     pub theme: Theme,
 }
 
@@ -42,7 +42,7 @@ impl Chosen {
         })
     }
 
-    /// Reads it anew when one of its files changed: true when it looks different now.
+    /// Reads it again when one of its files changed: true when its style changed.
     ///
     /// # Errors
     /// When the file is no theme now: the old one is kept, and this is reported once.
@@ -59,7 +59,7 @@ impl Chosen {
         Ok(true)
     }
 
-    /// The theme that suits a terminal of that depth best, where none was asked for.
+    /// The best theme for a terminal of that depth, if none was chosen.
     #[must_use]
     pub fn suited(depth: Depth) -> &'static str {
         if depth <= Depth::Sixteen {
@@ -69,7 +69,7 @@ impl Chosen {
         }
     }
 
-    /// The next theme there is; its name. Those that cannot be read are passed over.
+    /// Switches to the next theme; returns its name. Invalid ones are skipped.
     pub fn advance(&mut self) -> &str {
         let names = self.library.names();
         let now = names

@@ -26,7 +26,7 @@ fn shipped_themes_are_readable_with_any_colour_vision() {
     for (name, _) in SHIPPED {
         let report = check(&Theme::named(name, Depth::True).unwrap());
         assert!(report.good(), "{name}: {report:#?}");
-        // The sixteen are the terminal's own: letters tell the severity there.
+        // The sixteen are the terminal's own: letters show the severity there.
         assert_eq!(report.contrast.is_empty(), *name == "ansi16", "{name}");
     }
 }
@@ -163,7 +163,7 @@ fn a_changed_file_is_read_anew_and_a_bad_one_keeps_the_old() {
     let blue = chosen.theme.style(Token::Text).fg;
     write("[style]\ntext = 1.5\n");
     chosen.refresh().unwrap_err();
-    assert_eq!(chosen.refresh(), Ok(false), "said once");
+    assert_eq!(chosen.refresh(), Ok(false), "reported once");
     assert_eq!(chosen.theme.style(Token::Text).fg, blue);
     write("inherits = \"hull-dark\"\n[style]\ntext = \"green\"\n");
     assert_eq!(chosen.refresh(), Ok(true));

@@ -1,10 +1,10 @@
-//! What a colour can mean: the names a theme file styles, in one table.
+//! Meanings of colours: the names that theme files style, in one table.
 
 use crate::detect::Severity;
 
 macro_rules! tokens {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
-        /// What a piece of the screen means.
+        /// The meaning of a part of the screen.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Token {
             $($(#[doc = $doc])+ $variant,)+
@@ -14,7 +14,7 @@ macro_rules! tokens {
             /// Every token, in the order of their declaration.
             pub const ALL: &[Self] = &[$(Self::$variant),+];
 
-            /// As theme files write it.
+            /// Its name in theme files.
             #[must_use]
             pub fn name(self) -> &'static str {
                 match self {
@@ -34,19 +34,19 @@ tokens! {
     Heading = "heading",
     /// Lines and frames.
     Border = "border",
-    /// The program's name, what is being typed.
+    /// The program's name, the input line.
     Accent = "accent",
     /// A key in a hint.
     Key = "key",
     /// The selected row.
     Selection = "selection",
-    /// What a search found.
+    /// A search match.
     Match = "match",
     /// A message.
     ToastInfo = "toast.info",
     /// A warning.
     ToastWarn = "toast.warn",
-    /// An error, and what is lost.
+    /// An error, lost events.
     ToastError = "toast.error",
     /// Critical.
     Critical = "sev.critical",
@@ -95,7 +95,7 @@ impl Token {
         Self::ALL.iter().copied().find(|token| token.name() == name)
     }
 
-    /// Of a severity.
+    /// The token of a severity.
     #[must_use]
     pub fn severity(severity: Severity) -> Self {
         match severity {

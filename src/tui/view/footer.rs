@@ -1,4 +1,4 @@
-//! The last line: what is being typed, the last message, an error, or the keys that work here.
+//! The last line: the input line, the last message, an error, or the keys that apply here.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -52,7 +52,7 @@ pub(super) fn draw(
     line(vec![(words, style)], area.width).render(area, out);
 }
 
-/// The keys of the help itself: all others search it.
+/// The keys of the help: all others search it.
 fn help(ui: &Ui) -> String {
     let close = ui.keys.sign(Action::Help);
     if ui.dialog.search.is_empty() {
@@ -62,7 +62,7 @@ fn help(ui: &Ui) -> String {
     }
 }
 
-/// The filter of the table that is shown, in a third of the line; returns what is left of it.
+/// The filter of the table, in a third of the line; returns the remaining width.
 fn filter(ui: &Ui, area: Rect, theme: &Theme, out: &mut Buffer) -> Rect {
     if ui.filter().is_empty() || !ui.listing() {
         return area;
@@ -80,25 +80,24 @@ fn filter(ui: &Ui, area: Rect, theme: &Theme, out: &mut Buffer) -> Rect {
     }
 }
 
-/// Its place among the keys of the footer, the lowest first; 0: not there.
+/// Its priority in the footer, the lowest first; 0: never shown.
 fn rank(ui: &Ui, subject: Option<&RowKey>, entry: &Entry) -> u8 {
     let recording = ui.source == SourceKind::Recording;
     match entry.action {
-        // Out of a page, or of a filter, is what comes next there.
+        // The next step there is usually to leave a page or a filter.
         Action::Back if !ui.listing() || !ui.filter().is_empty() => 5,
-        // It leads on to what is related; from its row it would lead where Enter does.
+        // On a page it goes to related findings; on its row it would open the same page as Enter.
         Action::Why if matches!(ui.at.detail, Some(RowKey::Finding(_))) => 16,
         Action::Why if matches!(subject, Some(RowKey::Finding(_))) => 0,
         Action::Silence | Action::Acknowledge if recording => 0,
-        // A recording is there to be gone through.
+        // A recording is for going through its time.
         _ if recording && entry.group == ActionGroup::Time && entry.rank > 0 => entry.rank - 37,
         Action::Pause => 24,
         _ => entry.rank,
     }
 }
 
-/// What a key does here and at the moment that is shown, in two words; `None` where that is
-/// nothing.
+/// The effect of a key here and now, in two words; `None` without one.
 fn brief(ui: &Ui, status: &Status, entry: &Entry) -> Option<&'static str> {
     Some(match entry.action {
         Action::Back if ui.listing() && !ui.filter().is_empty() => "clears",
@@ -111,7 +110,7 @@ fn brief(ui: &Ui, status: &Status, entry: &Entry) -> Option<&'static str> {
     })
 }
 
-/// The line, scrolled so that the cursor is seen, and behind it what is wrong with it.
+/// The input line, scrolled to the cursor, and its error.
 fn typing(prompt: &Prompt, area: Rect, theme: &Theme) -> Line<'static> {
     let width = usize::from(area.width);
     let shown = |text: &str| escape(text.as_bytes()).to_string();
@@ -142,7 +141,7 @@ fn typing(prompt: &Prompt, area: Rect, theme: &Theme) -> Line<'static> {
     line
 }
 
-/// The keys that work here, the most important first, as many as fit; help always.
+/// The keys that apply here, the most important first, as many as fit; help always.
 fn keys(
     ui: &Ui,
     subject: Option<&RowKey>,
@@ -178,7 +177,7 @@ fn keys(
     let mut most = room;
     for (key, brief) in hints {
         let width = key.width() + brief.width() + 3;
-        // What fits of the less important ones is still of use.
+        // Less important keys fill the remaining width.
         if width > room + 2 {
             continue;
         }

@@ -1,4 +1,4 @@
-//! The first line: what is watched and its status.
+//! The first line: the source and its status.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -40,11 +40,11 @@ pub(super) fn line(parts: Vec<(String, Style)>, width: u16) -> Line<'static> {
 struct Part {
     text: String,
     style: Style,
-    /// What must be seen has the lowest; the highest go first where there is no room.
+    /// Priority: the lowest stays, the highest is dropped first when the width does not suffice.
     rank: u8,
 }
 
-/// What is watched on the left, its status on the right, in fixed places.
+/// The source on the left, its status on the right, in fixed positions.
 pub(super) fn status(
     core: &Core,
     ui: &Ui,
@@ -94,7 +94,7 @@ pub(super) fn status(
     }
     let untold = core.detector.untold();
     if untold > 0 {
-        let text = format!("{} findings without place", count(untold));
+        let text = format!("{} findings dropped", count(untold));
         right.push(part(1, &text, theme.bad()));
     }
     right.extend(
@@ -110,7 +110,7 @@ pub(super) fn status(
     place(left, right, area, out);
 }
 
-/// Writes as many of the parts as there is room for, some to the left and some to the right.
+/// Writes as many of the parts as fit, some on the left and some on the right.
 fn place(mut left: Vec<Part>, mut right: Vec<Part>, area: Rect, out: &mut Buffer) {
     let room = usize::from(area.width);
     let width = |parts: &[Part]| -> usize { parts.iter().map(|p| p.text.width() + 1).sum() };
@@ -133,7 +133,7 @@ fn place(mut left: Vec<Part>, mut right: Vec<Part>, area: Rect, out: &mut Buffer
         .render(area, out);
 }
 
-/// All there is room for on the smallest terminals: the counts.
+/// The content on the smallest terminals: the counts.
 pub(super) fn counts(core: &Core, area: Rect, theme: &Theme, out: &mut Buffer) {
     let running = core.state.containers.values().filter(|c| c.running).count();
     let lost = core.state.totals.lost;

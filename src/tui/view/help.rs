@@ -1,5 +1,5 @@
-//! The keys in sentences, as they are really bound: those of this place first, then by group; and what
-//! every sign means.
+//! The help: sentences about the keys as they are bound, those of this place first, then by group;
+//! and the meaning of every sign.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -18,7 +18,7 @@ use crate::tui::ui::Ui;
 const KEYS: usize = 15;
 const COLUMN: usize = 58;
 
-/// What every sign on the screen means.
+/// The meaning of every sign on the screen.
 const SIGNS: &[(&str, &str)] = &[
     (
         "C H M L I .",
@@ -28,23 +28,20 @@ const SIGNS: &[(&str, &str)] = &[
         "ACTIVE",
         "it runs, is connected, or happened in the last 5 minutes",
     ),
-    ("a › b", "b followed a; in the second line: the way back"),
+    ("a › b", "b followed a; in the second line: breadcrumbs"),
     ("Δ4 in DRIFT", "4 files differ from the image"),
     ("+ ~ -", "a file was added, changed, deleted"),
     (
         "▁▃▆█",
         "the last minute, a bar for 5 seconds; in the timeline events",
     ),
-    (
-        "┃ ? timeline",
-        "the moment that is shown; events are missing here",
-    ),
+    ("┃ ? timeline", "the moment shown; events are missing here"),
     (
         "> process",
         "started by exec from outside, such as docker exec",
     ),
     ("x5m in AGE", "ended: it ran for 5 minutes"),
-    ("3× text", "three alike, in one row"),
+    ("3× text", "three similar ones in one row"),
     (
         "+ before text",
         "folded: → unfolds a tree, the tree key lists peers",
@@ -52,11 +49,8 @@ const SIGNS: &[(&str, &str)] = &[
     ("▌ and *", "the selected row, a marked row"),
     ("↑ ↓ in titles", "the table is sorted by this column"),
     ("2 of 9", "the filter shows 2 of 9 rows"),
-    ("…", "cut to fit: open the row, or → scrolls"),
-    (
-        "\\x1b",
-        "a control byte that a container wrote, made harmless",
-    ),
+    ("…", "shortened: open the row, or scroll with →"),
+    ("\\x1b", "an escaped control byte from a container"),
     ("● REC", "a recording is being written"),
     ("0 lost", "events that were lost since watching began"),
 ];
@@ -97,7 +91,7 @@ enum HelpLine {
 
 /// Rows with the same two words share a line.
 fn merged(ui: &Ui, entries: &[&'static Entry], works: bool) -> Vec<HelpLine> {
-    let said = |same: &[&'static Entry]| match same {
+    let sentence = |same: &[&'static Entry]| match same {
         [one] => one.help.to_owned(),
         [one, other] => format!("{}; {}", one.help, other.help),
         views => {
@@ -107,7 +101,7 @@ fn merged(ui: &Ui, entries: &[&'static Entry], works: bool) -> Vec<HelpLine> {
     };
     entries
         .chunk_by(|a, b| a.brief == b.brief)
-        .map(|same| HelpLine::Key(signs(ui, same, 4), said(same), works))
+        .map(|same| HelpLine::Key(signs(ui, same, 4), sentence(same), works))
         .collect()
 }
 
@@ -174,7 +168,7 @@ pub(super) fn draw(ui: &Ui, drawn: &mut Drawn, area: Rect, theme: &Theme, out: &
     let height = usize::from(area.height.saturating_sub(1)).max(1);
     let lines = lines(ui);
     if lines.is_empty() {
-        Paragraph::new("no such key")
+        Paragraph::new("no key matches")
             .style(theme.text())
             .render(body, out);
     }

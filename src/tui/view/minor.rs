@@ -1,4 +1,4 @@
-//! What the first line says where there is room: findings of little weight, probes that are missing.
+//! Optional parts of the first line: minor findings, missing probes.
 
 use ratatui::style::Style;
 
@@ -25,7 +25,7 @@ pub(super) fn findings(core: &Core, theme: &Theme) -> Vec<(u8, String, Style)> {
         .collect()
 }
 
-/// Of the probes only what is missing needs a word; of a recording its day.
+/// Only missing probes are named; for a recording its day.
 pub(super) fn probes(tier: &str) -> String {
     match tier.strip_prefix("core") {
         Some("") => String::new(),

@@ -26,8 +26,8 @@ use super::timeline::Timeline;
 use super::ui::Ui;
 use crate::core::Core;
 
-/// Draws the core as the user looks at it, and returns what was drawn. It changes nothing:
-/// [`Ui::keep`] takes the result over before the next key.
+/// Draws the current view of the core, and returns what was drawn. It changes nothing: [`Ui::keep`]
+/// takes the result over before the next key.
 #[must_use]
 pub fn draw(
     core: &Core,

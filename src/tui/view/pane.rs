@@ -1,4 +1,4 @@
-//! A pane: its table with the selected row explained below, or what to do when there is nothing.
+//! A screen: its table with the preview of the selected row below, or hints when it is empty.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use crate::tui::ui::{SourceKind, Ui};
 const MARKS: u16 = 2;
 /// Lines below the table that explain the selected row, its title among them.
 const PREVIEW: u16 = 6;
-/// Where there is room for them without being asked.
+/// Minimum height of the screen for a preview by default.
 const ROOMY: (u16, u16) = (100, 27);
 
 pub(super) fn draw(
@@ -46,7 +46,7 @@ pub(super) fn draw(
     let table = ui.table();
     let page = table.first..table.first + height;
     let chosen = match ui.chosen(&rows) {
-        // Until the user chooses a row, the worst one is selected, and a stream goes on at its top.
+        // Until the user chooses a row, the worst one is selected, and a stream stays at its top.
         _ if !table.by_hand && !table.follow && ui.at.pane.is_ranked() => 0,
         gone if !table.by_hand && !table.follow && !page.contains(&gone) => {
             table.first.min(rows.len().saturating_sub(1))
@@ -85,7 +85,7 @@ pub(super) fn draw(
             ..area
         };
         let chosen = first + at == chosen;
-        // The style has a ground, which a blank would show.
+        // The style has a background, which a blank would show.
         let cursor = if chosen {
             Span::styled("▌", theme.selected())
         } else {
@@ -134,8 +134,8 @@ pub(super) fn draw(
     drawn.previewed = below > 0;
 }
 
-/// Lines of the preview: it grows into what the rows leave free, and is not there where they need all
-/// of a small screen unless it was asked for.
+/// Height of the preview: it takes the lines that the rows leave free, and is hidden where they
+/// need all of a small screen unless the user showed it.
 fn preview(ui: &Ui, rows: usize, area: Rect) -> u16 {
     let needed = u16::try_from(rows).unwrap_or(u16::MAX).saturating_add(2);
     let free = area.height.saturating_sub(needed);
@@ -168,7 +168,8 @@ fn charts(
     }
 }
 
-/// The first row of the page: it stays while the selection moves inside, else moves by half.
+/// The first row of the page: unchanged while the selection is inside, else it moves by half a
+/// page.
 fn first(first: usize, chosen: usize, count: usize, height: usize) -> usize {
     let first = if chosen < first || chosen >= first + height {
         chosen.saturating_sub(height / 2)
@@ -178,7 +179,7 @@ fn first(first: usize, chosen: usize, count: usize, height: usize) -> usize {
     first.min(count.saturating_sub(height))
 }
 
-/// The texts of a row; numbers that moved little stay as they were.
+/// The texts of a row; numbers that changed little stay as they were.
 fn texts(ui: &Ui, numbers: &mut DampedNumbers, row: &Row) -> Vec<String> {
     let columns = rows::columns(ui.at.pane);
     let cells = row.cells.iter().zip(&row.numbers).zip(columns).enumerate();
@@ -211,8 +212,8 @@ fn widths(ui: &Ui, columns: &[Column], rows: &[Row], width: u16) -> Vec<(usize, 
         .collect()
 }
 
-/// The width that names and findings need in a column; a command or a path may be of any length.
-/// Of all rows: the columns stand still while the page moves.
+/// The width that names and findings need in a column; a command or a path may have any length. Of
+/// all rows, so that the columns do not move while the page scrolls.
 fn longest(columns: &[Column], rows: &[Row], column: usize) -> u16 {
     if !columns[column].named && columns[column].name != "finding" {
         return 0;
@@ -231,7 +232,7 @@ fn longest(columns: &[Column], rows: &[Row], column: usize) -> u16 {
     u16::try_from(longest).unwrap_or(u16::MAX)
 }
 
-/// Narrower columns show every finding in few words, so that all read alike.
+/// Narrower columns show every finding in its short form.
 const WHOLE: usize = 60;
 
 /// Where the titles of the columns are, with the columns' names.
@@ -257,7 +258,7 @@ fn title(ui: &Ui, column: &Column, width: u16) -> String {
     }
 }
 
-/// A cell's text on the side its column wants.
+/// A cell's text with the alignment of its column.
 fn aligned<'a>(text: impl Into<Line<'a>>, column: &Column) -> Line<'a> {
     if column.right {
         text.into().right_aligned()
@@ -266,7 +267,7 @@ fn aligned<'a>(text: impl Into<Line<'a>>, column: &Column) -> Line<'a> {
     }
 }
 
-/// Columns of the name that show the selection: each step of it writes them twice.
+/// Columns of the name that show the selection: each step writes them twice.
 const SELECTED: usize = 20;
 
 /// A row of the table.
@@ -302,7 +303,7 @@ fn line(
             fit(text, room)
         };
         let style = super::tone::style(row, column, plain, theme);
-        // Only the letter and the name show the selection: a whole line is many bytes.
+        // Only the letter and the name show the selection: a whole line takes many bytes.
         let selected = if chosen && (column.main || column.name == "sev") {
             first_words(text.trim_end(), SELECTED).len()
         } else {
@@ -329,7 +330,7 @@ fn start(text: &str, width: usize) -> &str {
     text.get(..end).unwrap_or(text)
 }
 
-/// The first words of a text that fit, or the first columns of a word that does not.
+/// The first words of a text that fit, or the beginning of a word that does not.
 fn first_words(text: &str, width: usize) -> &str {
     let head = start(text, width);
     let rest = text.get(head.len()..).unwrap_or_default();
@@ -342,7 +343,7 @@ fn first_words(text: &str, width: usize) -> &str {
     }
 }
 
-/// What a row is called: shifted as asked, names cut in the middle.
+/// The name of a row: scrolled, names shortened in the middle.
 fn main(ui: &Ui, tag: &str, text: &str, room: usize) -> String {
     let shift = ui.table().shift;
     if !tag.is_empty() {
@@ -388,7 +389,7 @@ fn empty(core: &Core, ui: &Ui, area: Rect, theme: &Theme, out: &mut Buffer) {
     } else if core.state.containers.is_empty() {
         &[
             "No containers are running. Watching for new ones:",
-            "the first process of the next container will show here.",
+            "a container appears here with its first process.",
             "",
             "hullwatch --host   also shows the host's own processes",
             "hullwatch demo     replays a recording",

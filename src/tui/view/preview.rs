@@ -12,7 +12,7 @@ use crate::tui::rows::{Query, RowKey};
 use crate::tui::text::{fit, pad};
 use crate::tui::theme::Theme;
 
-/// Least width of the names of facts; the most is a quarter of the line.
+/// Minimum width of the names of facts; the maximum is a quarter of the line.
 const NAMES: usize = 3;
 
 pub(super) fn draw(

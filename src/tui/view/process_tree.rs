@@ -35,7 +35,7 @@ pub(super) fn draw(core: &Core, ui: &Ui, pid: u32, area: Rect, theme: &Theme, ou
     StatefulWidget::render(tree, body, out, &mut state);
 }
 
-/// Lines that the tree has, with its heading.
+/// Height of the tree, with its heading.
 pub(super) fn height(core: &Core, ui: &Ui, pid: u32) -> usize {
     let Some((root, path)) = ProcessNode::of(core, pid) else {
         return 0;
@@ -71,7 +71,7 @@ fn item(
         (0, _) if look.opened.contains(&path) && !node.below.is_empty() => String::new(),
         (below, left_out) => format!("  {} below", below + left_out),
     };
-    // The widget puts its mark and two cells a level before it.
+    // The widget writes its mark and two cells a level before it.
     let room = width.saturating_sub(1 + 2 * path.len() + more.width());
     let text = format!("{} {letter}{}", node.pid, node.text);
     let line = Line::from(vec![

@@ -1,4 +1,4 @@
-//! A page that is read: the detail of a row.
+//! A page: the details of a row.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -18,11 +18,11 @@ use crate::tui::text::{fit, pad};
 use crate::tui::theme::Theme;
 use crate::tui::ui::Ui;
 
-/// Width from which on an overview has two columns.
+/// Width from which an overview has two columns.
 const WIDE: usize = 120;
-/// Smallest width and height of a page with charts.
+/// Minimum width and height of a page with charts.
 const ROOMY: (u16, u16) = (70, 14);
-/// Greatest width of the names of facts.
+/// Maximum width of the names of facts.
 const NAMES: usize = 26;
 
 pub(super) fn draw(
@@ -40,12 +40,7 @@ pub(super) fn draw(
         let (_, facts) = facts(core, &query, key)?;
         Some((headline(core, &query, key)?, facts))
     });
-    let gone = || {
-        (
-            "gone: no longer known at this moment".to_owned(),
-            Vec::new(),
-        )
-    };
+    let gone = || ("removed: not known at this moment".to_owned(), Vec::new());
     let (title, facts) = found.unwrap_or_else(gone);
     let width = usize::from(area.width);
     let pinned = pinned(&title, area);
@@ -65,7 +60,7 @@ pub(super) fn draw(
         .iter()
         .map(|line| Span::styled(fit(line, width), theme.title()));
     Paragraph::new(Text::from_iter(pinned)).render(above, out);
-    // The letter that begins the title of a finding.
+    // The letter at the beginning of a finding's title.
     if let Some(severity) = key.as_ref().and_then(|key| severity(core, key)) {
         let letter = Rect::new(area.x, area.y, 1, 1).intersection(area);
         out.set_style(letter, theme.badge(severity));
@@ -83,7 +78,7 @@ pub(super) fn draw(
     Paragraph::new(page).render(body, out);
 }
 
-/// The container whose last minute is drawn above a page, where there is room for it.
+/// The container whose last minute is drawn above a page, if it fits.
 fn charted<'a>(core: &'a Core, ui: &Ui, key: &RowKey, area: Rect) -> Option<&'a Container> {
     if area.height < ROOMY.1 || area.width < ROOMY.0 || ui.display.no_charts {
         return None;
@@ -96,8 +91,8 @@ fn charted<'a>(core: &'a Core, ui: &Ui, key: &RowKey, area: Rect) -> Option<&'a 
     core.state.container(&Some(id)).filter(|c| c.running)
 }
 
-/// The overview in two columns: findings and connections on the left, drift on the right; below them
-/// the other facts.
+/// The overview in two columns: findings and connections on the left, drift on the right; the other
+/// facts below.
 fn columns(facts: &[DetailLine], width: usize, theme: &Theme) -> Vec<Line<'static>> {
     let mut starts: Vec<usize> = (0..facts.len())
         .filter(|at| facts[*at].text.is_none())
@@ -128,8 +123,8 @@ fn columns(facts: &[DetailLine], width: usize, theme: &Theme) -> Vec<Line<'stati
     all
 }
 
-/// A process's page: its facts, and below them its tree, which has a third of the page or what the
-/// facts leave.
+/// A process's page: its facts, and below them its tree, which gets a third of the page or the free
+/// lines.
 pub(super) fn draw_process(
     core: &Core,
     ui: &Ui,
@@ -188,7 +183,7 @@ fn lines(facts: &[DetailLine], width: usize, theme: &Theme) -> Vec<Line<'static>
     lines
 }
 
-/// What stays above the page in two lines at most, one where there is little room.
+/// The lines that stay above the page: at most two, or one on a low screen.
 fn pinned(title: &str, area: Rect) -> Vec<String> {
     let width = usize::from(area.width);
     if area.height < 12 || title.width() <= width {

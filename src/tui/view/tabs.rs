@@ -1,4 +1,4 @@
-//! The second line: the views, or inside something the way there and its tabs.
+//! The second line: the screens, or inside a container or page the breadcrumbs and tabs.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -16,7 +16,7 @@ use crate::tui::text::{count, fit_middle};
 use crate::tui::theme::Theme;
 use crate::tui::ui::Ui;
 
-/// How titles are written, from roomy to tight.
+/// Forms of the titles, from wide to narrow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Size {
     Long,
@@ -80,8 +80,8 @@ pub(super) fn draw(
     }
 }
 
-/// Says at the right what is not as usual: rows left out, what is followed, secrets shown. Returns
-/// the room that is left.
+/// Shows unusual settings on the right: hidden rows, following, secrets shown. Returns the
+/// remaining width.
 fn notes(ui: &Ui, counted: RowCounts, area: Rect, theme: &Theme, out: &mut Buffer) -> Rect {
     let mut notes = Vec::new();
     let table = ui.table();
@@ -100,7 +100,7 @@ fn notes(ui: &Ui, counted: RowCounts, area: Rect, theme: &Theme, out: &mut Buffe
         notes.push("secrets shown".to_owned());
     }
     let room = usize::from(area.width);
-    // The tabs as digits want some of a narrow line.
+    // Tabs as digits need some of a narrow line.
     while notes.len() > 1 && notes.join(", ").width() + 24 > room {
         notes.pop();
     }
@@ -138,7 +138,7 @@ fn titles(core: &Core, ui: &Ui, panes: &[Pane], size: Size, theme: &Theme) -> Ve
         };
         let number = match (&ui.at.container, size) {
             (None, _) => format!("{number}"),
-            // Its tabs are gone through with Tab.
+            // Tab cycles through its tabs.
             (Some(_), Size::Digits) if !here => "·".to_owned(),
             (Some(_), _) => String::new(),
         };
@@ -163,7 +163,7 @@ fn titles(core: &Core, ui: &Ui, panes: &[Pane], size: Size, theme: &Theme) -> Ve
     (1..).zip(panes).map(title).collect()
 }
 
-/// The way here; on a narrow screen its end.
+/// The breadcrumbs; on a narrow screen their end.
 fn crumbs(mut crumbs: Vec<String>, room: usize, theme: &Theme) -> Vec<(String, Style)> {
     while crumbs.len() > 1 && crumbs.join(" › ").width() > room {
         crumbs.remove(0);
@@ -177,7 +177,7 @@ fn crumbs(mut crumbs: Vec<String>, room: usize, theme: &Theme) -> Vec<(String, S
     all
 }
 
-/// How many rows a screen has, where that is known without making them.
+/// The number of rows of a screen, where that is known without making them.
 fn amount(core: &Core, ui: &Ui, pane: Pane, size: Size) -> Option<String> {
     let wanted =
         |owner: &crate::state::Owner| ui.at.container.is_none() || ui.at.container == *owner;

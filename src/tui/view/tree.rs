@@ -25,7 +25,7 @@ pub(super) fn draw(
     let [above, body] = Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(area);
     let root = Node::of(core, &ui.query());
     let title = match root.files {
-        0 => "No file was seen to differ from its image.".to_owned(),
+        0 => "No file is known to differ from its image.".to_owned(),
         count => format!(
             "{} differ from the image   → opens, ← closes",
             things(count, "file")
@@ -45,7 +45,7 @@ pub(super) fn draw(
     } else {
         Some(ui.file_tree.selected.clone())
     };
-    // Only a state that was rendered knows how far it can be scrolled.
+    // The scroll range is only known after rendering.
     let mut scratch = Buffer::empty(body);
     if let Some(tree) = tree() {
         StatefulWidget::render(tree, body, &mut scratch, &mut state);

@@ -1,4 +1,5 @@
-//! Comparisons of executed files with the image: what their execution was, once that is known.
+//! Comparisons of executed files with the image: decides about the execution once the result is
+//! there.
 
 use crate::detect::alert::{Alert, Alerts};
 use crate::detect::drifted_files::{DriftedFiles, PATIENCE, PendingComparison};
@@ -53,7 +54,7 @@ pub(super) fn tick(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, _: &T
     alerts
 }
 
-/// What an execution was, now that it is known.
+/// Judges an execution by its comparison.
 fn settle(
     ctx: &RuleContext<'_>,
     memory: &mut DriftedFiles,
@@ -64,7 +65,7 @@ fn settle(
     let path = &pending.path;
     memory.decide(path, &pending.file, class.clone());
     let existing = ctx.findings.find(NEW.id, Some(ctx.owner), path);
-    // What the program did before it was compared weighs as much as ever.
+    // The program's actions before the comparison count in full.
     let did = existing
         .and_then(|index| ctx.memory.chained.get(&index).copied())
         .unwrap_or(Severity::Info);
@@ -111,7 +112,7 @@ fn settle(
         Some(index) => Alert::addition(index)
             .becomes(kind, None, kinds::title(kind, path))
             .revise_severity(severity),
-        None if pending.file.origin() == Origin::Upper => return None, // It was judged at once.
+        None if pending.file.origin() == Origin::Upper => return None, // judged at its execution already
         None if pending.starting_up => {
             return Some(startup_drift(ctx, format!("ran {}", path.escaped())));
         }
@@ -130,7 +131,8 @@ fn settle(
     Some(alert)
 }
 
-/// An alert about what had to wait for its comparison, as of its first execution.
+/// An alert about an execution that had to wait for its comparison, at the time of the first
+/// execution.
 fn first_execution(
     ctx: &RuleContext<'_>,
     pending: PendingComparison,
@@ -147,7 +149,7 @@ fn first_execution(
     if alive {
         alert = alert.follows(pending.pid);
     }
-    let (more, ts, seq) = pending.again;
+    let (more, ts, seq) = pending.executions;
     if more > 0 {
         alert = alert.repeated(more).evidence(ts, seq);
     }

@@ -1,4 +1,4 @@
-//! What drifted programs and their children do next: it is added to the finding about them.
+//! Later actions of drifted programs and their children, added to the finding about them.
 
 use crate::detect::alert::{Alert, Alerts};
 use crate::detect::rule_context::RuleContext;
@@ -16,7 +16,7 @@ pub(super) fn connect(ctx: &RuleContext<'_>, connect: &Connect) -> Alerts {
     Alert::addition(index).effect(line).into()
 }
 
-/// Of changes to files only those of consequence count.
+/// Only changes of sensitive files count.
 pub(super) fn file(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     let Some(&index) = ctx.memory.marks.get(&ctx.event.pid) else {
         return Alerts::none();

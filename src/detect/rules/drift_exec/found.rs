@@ -1,4 +1,4 @@
-//! Programs that ran before watching began and are not the image's.
+//! Programs that ran before watching began and are not in the image.
 //!
 //! Whether a package brought such a program is known only once the container's files are compared
 //! with its image: until then, or for a while, it waits.
@@ -18,12 +18,12 @@ use crate::event::{
 use super::judgement;
 use super::kinds::{self, MODIFIED, NEW, RELOCATED};
 
-/// Programs of one container that may wait.
+/// Maximum number of waiting programs of one container.
 const MAX_WAITING: usize = 64;
-/// A comparison of all files that has not come after this many seconds is not waited for.
+/// Seconds after which the comparison of all files is no longer awaited.
 const PATIENCE: u64 = 60;
 
-/// A program that ran already.
+/// A program that already ran.
 #[derive(Debug, Clone)]
 struct FoundProgram {
     path: Bytes,
@@ -39,7 +39,7 @@ struct FoundProgram {
     copy_of: Option<Bytes>,
 }
 
-/// Programs that were found and wait for the comparison of the container's files.
+/// Found programs that wait for the comparison of the container's files.
 #[derive(Debug, Clone, Default)]
 pub(super) struct FoundPrograms(Vec<FoundProgram>);
 
@@ -71,7 +71,7 @@ pub(super) fn process(
                 started: process.started,
                 copy_of: None,
             };
-            // A recording that begins in the middle of a session has the comparison already.
+            // In a recording that begins in the middle of a session the comparison exists already.
             if let Some((_, scan)) = ctx.container.and_then(crate::state::Container::scan) {
                 alerts.extend(judge(ctx, scan, &Installations::of(scan), &program));
             } else {
@@ -134,7 +134,7 @@ pub(super) fn tick(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, _: &T
     overdue.iter().filter_map(unsure).collect()
 }
 
-/// What the program is, by the comparison of the container's files.
+/// Judges the program by the comparison of the container's files.
 fn judge(
     ctx: &RuleContext<'_>,
     scan: &DriftScan,
@@ -162,7 +162,7 @@ fn judge(
     Some(alert(ctx, program, kind, severity))
 }
 
-/// Without the comparison: a new file counts, unless it is where packages are installed.
+/// Judges without the comparison: a new file counts, unless it is in a package directory.
 fn uncompared(ctx: &RuleContext<'_>, program: &FoundProgram) -> Option<Alert> {
     let packaged = paths::in_package_tree(&program.path) || paths::of(&program.path).is_some();
     let new = program.file.origin() == Origin::Upper && !packaged;
@@ -182,7 +182,7 @@ fn alert(
     for line in connections(ctx, program.pid) {
         alert = alert.reason(line);
     }
-    // It, and what it has started, may do more.
+    // Later actions of the program and its children continue the finding.
     let below = ctx.state.processes.values().filter(|process| {
         process.exited.is_none()
             && ctx
@@ -196,7 +196,7 @@ fn alert(
     alert
 }
 
-/// What the process holds open.
+/// The sockets that the process holds open.
 fn connections(ctx: &RuleContext<'_>, pid: u32) -> Vec<String> {
     use crate::state::Direction;
     let mut lines = Vec::new();
@@ -246,7 +246,7 @@ mod tests {
         assert!(f.already_since.is_some_and(|since| since < f.first));
         assert_eq!(f.ancestry[0].pid, p);
         assert!(f.why[0].starts_with("already so when watching began"));
-        // What it does next belongs to its story.
+        // Its later actions belong to the same finding.
         w.connect(p, "203.0.113.9:4444");
         assert!(w.finding("drift.exec-new").why.join(" ").contains("4444"));
     }

@@ -1,4 +1,4 @@
-//! The alert about a program that ran and is not the image's, unless its origin is an ordinary one.
+//! The alert about an executed program that is not in the image, unless its origin is ordinary.
 
 use bstr::ByteSlice as _;
 
@@ -19,7 +19,7 @@ pub(super) fn judge_volume(ctx: &RuleContext<'_>, exec: &Exec) -> Option<Alert> 
         })
     });
     if kinds::changed_since_start(ctx, exec.file.ctime) {
-        // Outside any mount the storage driver is no overlay: only the time speaks.
+        // Outside any mount the storage driver is not an overlay: only the time decides.
         let severity = if mounted {
             Severity::High
         } else {

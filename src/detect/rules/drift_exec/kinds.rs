@@ -9,7 +9,7 @@ use crate::detect::rules::startup_drift::{built_alert, startup_drift};
 use crate::detect::{Requirement, RuleInfo, Severity, program_roles};
 use crate::event::{Bytes, Origin, Timestamp};
 
-/// Nothing at that path in the image.
+/// The image has nothing at that path.
 pub(super) const NEW: RuleInfo = RuleInfo {
     id: "drift.exec-new",
     title: "Ran a program that is not in the image",
@@ -24,7 +24,7 @@ pub(super) const NEW: RuleInfo = RuleInfo {
             belongs there, rebuild the image with it.",
 };
 
-/// Other content than the image's.
+/// The content differs from the image's.
 pub(super) const MODIFIED: RuleInfo = RuleInfo {
     id: "drift.exec-modified",
     title: "Ran a program that differs from the image's",
@@ -37,7 +37,7 @@ pub(super) const MODIFIED: RuleInfo = RuleInfo {
     check: "Compare the file with the image's; see above who wrote it and when.",
 };
 
-/// The same content as another file of the image.
+/// The content of another file of the image.
 pub(super) const RELOCATED: RuleInfo = RuleInfo {
     id: "drift.exec-relocated",
     title: "Ran a copy of an image program from another path",
@@ -58,8 +58,8 @@ pub(super) const TMPFS: RuleInfo = RuleInfo {
     severity: Severity::High,
     attack: &["T1105", "T1564"],
     needs: &[Requirement::Exec],
-    explain: "The program's file is on a tmpfs, which is empty when a container starts: it was \
-              put there since and leaves no trace on disk.",
+    explain: "The program's file is on a tmpfs, which is empty when a container starts: the file \
+              was put there since and leaves no trace on disk.",
     check: "Which process wrote it, and what did it do next?",
 };
 
@@ -72,12 +72,12 @@ pub(super) const VOLUME: RuleInfo = RuleInfo {
     attack: &["T1105"],
     needs: &[Requirement::Exec],
     explain: "The program's file is on a volume or bind mount. High when it was created or \
-              changed after the container started; info when it was there before.",
+              changed after the container started; info when it existed before.",
     check: "Which process wrote it? Other containers and the host may share the volume.",
 };
 
-/// What a file's execution comes to when the file came about in an ordinary way: nothing, or an
-/// alert that folds it. `None`: the file did not.
+/// For a file of ordinary origin: no alert, or the alert that folds it. `None`: the origin is not
+/// ordinary.
 #[must_use]
 pub(super) fn ordinary(ctx: &RuleContext<'_>, path: &Bytes) -> Option<Option<Alert>> {
     let line = || format!("ran {}", path.escaped());
@@ -135,7 +135,7 @@ pub(super) fn title(kind: &RuleInfo, path: &Bytes) -> String {
     format!("{}: {}", kind.title, path.escaped())
 }
 
-/// Severity of running a copy of the image's `from`.
+/// Severity of running a copy of the image's file `from`.
 #[must_use]
 pub(super) fn relocated_severity(path: &[u8], from: &[u8]) -> Severity {
     let (name, original) = (program_roles::leaf(path), program_roles::leaf(from));
@@ -147,7 +147,7 @@ pub(super) fn relocated_severity(path: &[u8], from: &[u8]) -> Severity {
     }
 }
 
-/// The time is after the container's start; an unknown time counts as such.
+/// Whether the time is after the container's start; an unknown time counts as later.
 #[must_use]
 pub(super) fn changed_since_start(ctx: &RuleContext<'_>, at: Timestamp) -> bool {
     at == Timestamp(0) || ctx.container_began().is_some_and(|began| at > began)

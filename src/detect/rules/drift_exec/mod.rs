@@ -1,4 +1,4 @@
-//! Execution of what the image does not bring: by content, not by name.
+//! Execution of files that are not in the image: by content, not by name.
 
 mod comparison;
 mod effects;
@@ -17,7 +17,7 @@ use judgement::{judge, judge_volume};
 
 use super::startup_drift::BUILT;
 
-/// Nothing at that path in the image. Handles the other kinds, too.
+/// The image has nothing at that path. Handles the other kinds, too.
 pub(super) const NEW: Rule = Rule {
     info: kinds::NEW,
     handlers: &[
@@ -33,13 +33,13 @@ pub(super) const NEW: Rule = Rule {
     ],
 };
 
-/// Other content than the image's.
+/// The content differs from the image's.
 pub(super) const MODIFIED: Rule = Rule {
     info: kinds::MODIFIED,
     handlers: &[],
 };
 
-/// The same content as another file of the image.
+/// The content of another file of the image.
 pub(super) const RELOCATED: Rule = Rule {
     info: kinds::RELOCATED,
     handlers: &[],
@@ -59,7 +59,7 @@ pub(super) const VOLUME: Rule = Rule {
 
 fn exec(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, exec: &Exec) -> Alerts {
     let mut alerts = Alerts::none();
-    // What a drifted program starts belongs to its story.
+    // Programs that a drifted program starts belong to its finding.
     if let Some(&index) = ctx.memory.marks.get(&ctx.event.pid) {
         let command = program_roles::command_line(&exec.argv, &exec.exe, 160);
         alerts.push(Alert::addition(index).effect(format!("then ran: {command}")));
@@ -91,15 +91,15 @@ fn judge_upper(ctx: &RuleContext<'_>, memory: &mut DriftedFiles, exec: &Exec) ->
         }
         Some(CompareClass::New | CompareClass::Unknown(_)) => (&kinds::NEW, Severity::High),
         None => {
-            // Whether it is a copy of an image file, or the image's own content, is known
-            // only once it is compared.
+            // Only the comparison shows whether it is a copy of an image file, or the image's own
+            // content.
             memory.wait(PendingComparison {
                 path: exec.exe.clone(),
                 file: exec.file,
                 first: ctx.occurrence(),
                 pid: ctx.event.pid,
                 command: program_roles::command_line(&exec.argv, &exec.exe, 160),
-                again: (0, ctx.event.ts, ctx.event.seq),
+                executions: (0, ctx.event.ts, ctx.event.seq),
                 starting_up: ctx.starting_up(),
             });
             if copied_up {
@@ -149,8 +149,8 @@ mod tests {
     #[test]
     fn a_program_from_before_watching_is_judged_by_the_comparison() {
         let at = |seconds: i64| Timestamp((1_700_000_000 + seconds) * 1_000_000_000);
-        // A program of a package, one made at start-up, one of unknown origin, and a package's that was
-        // written after watching began.
+        // A program of a package, one made at start-up, one of unknown origin, and a package's that
+        // was written after watching began.
         for (package, ctime, written, severity) in [
             (Some("curl"), at(2000), false, None),
             (None, at(5), false, Some(Severity::Info)),
@@ -193,7 +193,7 @@ mod tests {
         w.exec_file(init, "/bin/cat", &["cat"], changed);
         w.compare("/bin/cat", 51, CompareClass::Modified);
         w.only(&["drift.exec-modified"]);
-        // Put beside the image's programs, then run; what it does adds to its story.
+        // Put beside the image's programs, then run; its actions are added to its finding.
         let mut w = World::steady();
         let init = w.init();
         w.create(init, "/usr/bin/helper");
@@ -206,11 +206,11 @@ mod tests {
         for part in ["/etc/cron.d/x", "/tmp/second"] {
             assert!(why.contains(part), "{part}: {why}");
         }
-        // What is worse stands for itself, and so does what another process does.
+        // A worse action is a finding of its own, and so is an action of another process.
         w.create(p, "/etc/ld.so.preload");
         w.create(init, "/etc/cron.d/y");
         w.only(&["drift.exec-new", "file.cron", "file.ld-preload"]);
-        // Two programs changed: the change is a story of its own.
+        // Two programs changed: the change is a finding of its own.
         let mut w = World::steady();
         let init = w.init();
         w.create(init, "/usr/bin/a");

@@ -1,4 +1,4 @@
-//! What the shells of servers do, and what of that only an intruder does.
+//! Actions of the shells of servers, and which of them only an intruder takes.
 
 use bstr::ByteSlice as _;
 
@@ -14,13 +14,13 @@ use crate::detect::rules::bare_shells::shell;
 use crate::detect::{Severity, program_roles};
 use crate::event::{Bytes, Connect, Endpoint, Exec, File, FileOp, Origin, Protocol};
 
-/// The one finding of a container.
+/// The single finding of a container.
 pub(super) const SUBJECT: &[u8] = b"shells";
-/// A server that ran before watching began is judged by where its shells connect after this time,
-/// seconds.
+/// Seconds after which connections of shells below a server that ran before watching began are
+/// judged.
 const WATCHED: u64 = 600;
 
-/// What only an intruder does in a server's shell.
+/// Actions that only an intruder takes in a server's shell.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum ShellDeed {
     Waits,
@@ -34,17 +34,17 @@ pub(super) enum ShellDeed {
 }
 
 impl ShellDeed {
-    /// What the shell did, after "A shell of SERVER".
+    /// The action as text, after "A shell of SERVER".
     pub(super) fn text(self) -> &'static str {
         match self {
             Self::Waits => "waits for commands",
             Self::Terminal => "got a terminal",
             Self::Explores => "explored the system",
-            Self::Program => "was handed a program",
+            Self::Program => "ran inline code",
             Self::Writes => "wrote a program or start-up file",
             Self::Reads => "read a secret",
             Self::Connects => "connected out",
-            Self::Builds => "ran a program that was built for it",
+            Self::Builds => "ran a program that it built",
         }
     }
 }
@@ -67,7 +67,7 @@ pub(super) fn ran(
         return Alerts::none();
     };
     let command = program_roles::command_line(&exec.argv, &exec.exe, 160);
-    tell(
+    report(
         ctx,
         memory,
         shell_above,
@@ -77,7 +77,8 @@ pub(super) fn ran(
     )
 }
 
-/// The program is not the image's and is where anybody may write, not in a directory of a build.
+/// Whether the program is not in the image and is in a world-writable directory, not in a directory
+/// of a build.
 fn builds(ctx: &RuleContext<'_>, shell: &ServerShell, exec: &Exec) -> bool {
     const OPEN: [&[u8]; 4] = [b"/tmp", b"/var/tmp", b"/dev/shm", b"/run"];
     let foreign = !matches!(exec.file.origin(), Origin::Image | Origin::Unknown);
@@ -95,7 +96,7 @@ pub(super) fn given_terminal(ctx: &RuleContext<'_>, exec: &Exec) -> bool {
     exec.tty && root.is_some_and(|r| !r.tty && !r.existing)
 }
 
-/// The command asks about the system, and with what was asked before that is an exploration.
+/// Whether the command asks about the system and, with earlier questions, makes an exploration.
 pub(super) fn explores(
     ctx: &RuleContext<'_>,
     memory: &mut ServerShells,
@@ -128,7 +129,7 @@ pub(super) fn connected(
         return Alerts::none();
     };
     let ip = to.ip().to_canonical();
-    // Names are asked for and logs are sent by every program.
+    // Every program looks up names and sends logs.
     if ip.is_loopback() || ip.is_unspecified() || matches!(to.port(), 0 | 53 | 123 | 514) {
         return Alerts::none();
     }
@@ -153,7 +154,7 @@ pub(super) fn connected(
     let Some(process) = ctx.process else {
         return Alerts::none();
     };
-    // Clients of the image ask their neighbours.
+    // Clients of the image connect to their neighbours.
     let name = program_roles::of(process);
     let names = ctx.names();
     let foreign = !matches!(process.file.origin(), Origin::Image | Origin::Unknown);
@@ -168,7 +169,7 @@ pub(super) fn connected(
     }
     let command = program_roles::command_line(&process.argv, &process.exe, 160);
     let line = format!("connected to {to}: {command}");
-    tell(
+    report(
         ctx,
         memory.of(),
         &shell,
@@ -182,7 +183,7 @@ pub(super) fn changed(ctx: &RuleContext<'_>, memory: &mut RuleMemories<'_>, file
     if file.errno != 0 {
         return Alerts::none();
     }
-    // Most containers have none, and nearly all that they change ends here.
+    // Most containers have none: nearly all file changes stop here.
     let watched = memory
         .get::<ServerShells>()
         .is_some_and(ServerShells::any_watched);
@@ -210,7 +211,7 @@ pub(super) fn changed(ctx: &RuleContext<'_>, memory: &mut RuleMemories<'_>, file
             shell.known == KnownCommand::Usual
                 || !crate::detect::rules::credentials::with_a_tool(ctx)
         }
-        // A build that a server runs makes programs.
+        // A build that a server runs creates programs.
         _ => {
             ctx.installing()
                 || ctx
@@ -229,10 +230,11 @@ pub(super) fn changed(ctx: &RuleContext<'_>, memory: &mut RuleMemories<'_>, file
         "changed"
     };
     let line = format!("{verb} {path}: {command}");
-    tell(ctx, memory.of(), &shell, deed, line, &command)
+    report(ctx, memory.of(), &shell, deed, line, &command)
 }
 
-/// The operation makes a file that runs, now or later: a program, a script, a start-up file.
+/// Whether the operation creates a file that runs now or later: a program, a script, a start-up
+/// file.
 fn plants(ctx: &RuleContext<'_>, file: &File) -> bool {
     if file.op == FileOp::Chmod {
         let directory = file.file.is_none_or(|f| f.mode & 0o170_000 != 0o100_000);
@@ -258,8 +260,8 @@ fn plants(ctx: &RuleContext<'_>, file: &File) -> bool {
     })
 }
 
-/// An alert about what a watched shell did.
-fn tell(
+/// An alert about an action of a watched shell.
+fn report(
     ctx: &RuleContext<'_>,
     memory: &mut ServerShells,
     shell: &ServerShell,
@@ -276,7 +278,7 @@ fn tell(
     rise(memory, alert, &shell.parent, deed, command).into()
 }
 
-/// The finding becomes what the deed says; the first deed gives it title and process.
+/// The finding takes the text of the action; the first action sets title and process.
 pub(super) fn rise(
     memory: &mut ServerShells,
     alert: Alert,

@@ -9,8 +9,8 @@ use crate::detect::{Severity, attribution, program_roles};
 use crate::event::Exec;
 use crate::state::{Direction, ProcessEntry};
 
-/// A shell below a server when watching began. Servers run tools by a shell, which may be under
-/// way just then: only a shell that waits for commands, or fetches something, counts.
+/// A shell below a server when watching began. Servers run tools through a shell, which may be
+/// active just then: only a shell that waits for commands, or fetches something, counts.
 pub(super) fn found(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
     let waits = bare(ctx.names(), exec);
     if shell(ctx.names(), exec).is_none()
@@ -31,7 +31,7 @@ pub(super) fn found(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
     server_alert(ctx, parent, exec).into()
 }
 
-/// The text that the shell runs fetches something or opens a connection.
+/// Whether the shell's text fetches something or opens a connection.
 fn fetches(ctx: &RuleContext<'_>, exec: &Exec) -> bool {
     let word = |byte: &u8| !(byte.is_ascii_alphanumeric() || b"/._-".contains(byte));
     exec.argv.iter().skip(1).any(|argument| {

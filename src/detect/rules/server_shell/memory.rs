@@ -1,4 +1,4 @@
-//! The shells that a container's servers started, and what is known of their commands.
+//! The shells that a container's servers started, and their known commands.
 
 use std::collections::VecDeque;
 
@@ -12,13 +12,13 @@ use crate::detect::{command_shape, program_roles};
 use crate::event::{Bytes, Exec, Timestamp};
 use crate::state::ProcessEntry;
 
-/// Shells watched in one container; the oldest gives way.
+/// Maximum number of shells watched in one container; the oldest is dropped.
 const MAX_SHELLS: usize = 64;
-/// Questions about the system remembered in one container.
+/// Maximum number of questions about the system remembered in one container.
 const MAX_ASKED: usize = 64;
-/// Questions within this time belong together, seconds.
+/// Seconds within which questions belong together.
 const EXPLORES_WITHIN: u64 = 600;
-/// The same command this often is the server's work.
+/// Number of runs from which a command is the server's ordinary work.
 const USUAL: usize = 3;
 
 /// A shell that a server started.
@@ -26,7 +26,7 @@ const USUAL: usize = 3;
 pub(super) struct ServerShell {
     pid: u32,
     began: Timestamp,
-    /// What its command is like.
+    /// The shape of its command.
     pub(super) shape: CommandShape,
     /// The program that started it.
     pub(super) parent: Bytes,
@@ -66,7 +66,7 @@ pub(super) enum KnownCommand {
     Usual,
     /// It is in the arguments that a service was started with.
     Argument,
-    /// Not at all.
+    /// Unknown.
     New,
 }
 
@@ -89,7 +89,7 @@ struct AskedQuestion {
     shape: CommandShape,
 }
 
-/// What is remembered of the shells of one container's servers.
+/// The memory about the shells of one container's servers.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ServerShells {
     /// Programs that have started a shell from the beginning, by executable and arguments.
@@ -98,7 +98,7 @@ pub(super) struct ServerShells {
     ran: [SeenSet; USUAL],
     shells: VecDeque<ServerShell>,
     asked: VecDeque<AskedQuestion>,
-    /// A shell did what only an intruder does.
+    /// A shell took an action that only an intruder takes.
     pub(super) risen: bool,
 }
 
@@ -110,24 +110,24 @@ impl RuleMemory for ServerShells {
 }
 
 impl ServerShells {
-    /// The program starts shells as a habit.
+    /// Whether the program starts shells routinely.
     pub(super) fn has_habit(&self, program: (&[u8], &[Bytes])) -> bool {
         self.habits.contains(program)
     }
 
-    /// The program starts shells as a habit from now on.
+    /// Notes that the program starts shells routinely.
     pub(super) fn note_habit(&mut self, program: (&[u8], &[Bytes])) {
         self.habits.insert(program);
     }
 
-    /// A command like this is the container's own work.
+    /// Whether a command like this is the container's ordinary work.
     pub(super) fn note_usual(&mut self, shape: &CommandShape) {
         for set in &mut self.ran {
             set.insert(shape);
         }
     }
 
-    /// A command like this runs once more; true once it ran often before.
+    /// Counts a run of such a command; true once it has run often.
     pub(super) fn runs_again(&mut self, shape: &CommandShape) -> bool {
         let [sets @ .., usual] = &mut self.ran;
         if usual.contains(shape) {
@@ -165,7 +165,7 @@ impl ServerShells {
         })
     }
 
-    /// Somebody asks about the system; true when what was asked lately is an exploration.
+    /// Notes a question about the system; true when recent questions make an exploration.
     pub(super) fn asks<'a>(
         &mut self,
         now: Timestamp,
@@ -195,7 +195,7 @@ impl ServerShells {
                 });
             }
             let weight: u32 = self.asked.iter().map(|asked| asked.weight).sum();
-            // A page that shows the machine's state asks several things in one command.
+            // A status page asks several questions in one command.
             let one = self.asked.iter().all(|asked| asked.shape == *shape);
             let enough = EXPLORATION + u32::from(one);
             explores |= question.weight >= EXPLORATION || weight >= enough;
@@ -204,8 +204,8 @@ impl ServerShells {
     }
 }
 
-/// The shell's text is in an argument of a service above it, which may have places for names
-/// in it (`%p`).
+/// Whether the shell's text is in an argument of a service above it, which may contain placeholders
+/// (`%p`).
 pub(super) fn given_as_argument(ctx: &RuleContext<'_>, exec: &Exec) -> bool {
     /// A shorter text is in many arguments by chance.
     const SHORTEST: usize = 6;
@@ -220,13 +220,13 @@ pub(super) fn given_as_argument(ctx: &RuleContext<'_>, exec: &Exec) -> bool {
                 template.len() >= SHORTEST && fits_template(template, text)
             })
     };
-    // A start script is no service: what it writes and does stands in its arguments as well.
+    // A start script is not a service: its commands are in its arguments as well.
     let service = |p: &&ProcessEntry| !ctx.names().is_shell(program_roles::of(p));
     let mut services = ctx.ancestors().skip(1).filter(service);
     services.any(|p| p.argv.iter().any(fits))
 }
 
-/// The text is the template with something for each `%` and the letter after it.
+/// Whether the text is the template with something for each `%` and the letter after it.
 fn fits_template(template: &[u8], text: &[u8]) -> bool {
     let mut pieces = template.split(|b| *b == b'%');
     let first = pieces.next().unwrap_or_default();
@@ -236,7 +236,7 @@ fn fits_template(template: &[u8], text: &[u8]) -> bool {
     let mut places = 0;
     for piece in pieces {
         let piece = piece.get(1..).unwrap_or_default();
-        // What stands for a name is a name: no further command.
+        // A placeholder is replaced by a name, not by another command.
         let end = rest.find_byteset(b" ;|&$`\"'\n<>()").unwrap_or(rest.len());
         let (_, after) = rest.split_at(end);
         let Some(after) = after.strip_prefix(piece) else {

@@ -1,4 +1,4 @@
-//! Shells behind a server: first a line, and an alarm once they do what only an intruder does.
+//! Shells behind a server: low at first, high once they take actions of an intruder.
 
 mod deeds;
 mod found;
@@ -16,7 +16,7 @@ use crate::state::ProcessEntry;
 use deeds::{SUBJECT, ShellDeed};
 use memory::{CommandShape, KnownCommand, ServerShell, ServerShells, given_as_argument};
 
-/// Commands listed of shells that did nothing special.
+/// Maximum number of commands listed of shells without special actions.
 const MAX_COMMANDS: usize = 12;
 
 /// Shell under a server.
@@ -30,13 +30,12 @@ pub(super) const RULE: Rule = Rule {
         needs: &[Requirement::Exec, Requirement::Listen],
         explain: "A program that serves connections, or one that it started for a request, ran a \
                   shell and had not done so while starting. One low line for the container, \
-                  info when the command is in the service's own arguments. High when \
-                  a shell does what only an intruder does: it waits for commands or gets a \
+                  info when the command is in the service's own arguments. High when a shell acts like an intruder: it waits for commands or gets a \
                   terminal, explores the system (`id`, or several questions such as `uname -a` \
                   and `cat /etc/passwd`), writes a program or a start-up file, reads a secret, \
                   connects to an address that is new to the container, or is an interpreter that \
-                  was handed a program. A command that came during start-up or three times \
-                  before may connect.",
+                  gets its code as an argument. A command that ran during start-up or three \
+                  times before may connect.",
         check: "What did the shell run, and which request led to it?",
     },
     handlers: &[
@@ -54,8 +53,8 @@ fn executed(ctx: &RuleContext<'_>, memory: &mut ServerShells, exec: &Exec) -> Al
     if let Some(shell) = memory.shell_of(ctx) {
         return deeds::ran(ctx, memory, &shell, exec);
     }
-    // A server that runs a script of the image by its `#!` line does its work; a script that is
-    // not the image's has a rule of its own.
+    // A server that runs a script of the image by its `#!` line does its ordinary work; another
+    // rule covers scripts that are not in the image.
     if exec.script.is_some() {
         return Alerts::none();
     }
@@ -63,7 +62,8 @@ fn executed(ctx: &RuleContext<'_>, memory: &mut ServerShells, exec: &Exec) -> Al
     let Some(parent) = ctx.ancestors().skip(1).find(|p| !wrapper(p)) else {
         return Alerts::none();
     };
-    // Another interpreter that is handed a program is as good; one that starts its like is at work.
+    // Another interpreter that gets a program as an argument counts as a shell; one that starts its
+    // own kind does ordinary work.
     let is_shell = shell(ctx.names(), exec).is_some();
     if !is_shell && (!handed_text(ctx.names(), exec) || parent.exe == exec.exe) {
         return Alerts::none();
@@ -75,7 +75,7 @@ fn executed(ctx: &RuleContext<'_>, memory: &mut ServerShells, exec: &Exec) -> Al
     {
         return Alerts::none();
     }
-    // The same program run for another purpose, as to set up a data base, is not the server.
+    // The same program run for another purpose, such as initialising a database, is not the server.
     let program = (parent.exe.as_bytes(), parent.argv.as_slice());
     let shape = CommandShape::of(&exec.argv);
     if ctx.learning() {
@@ -90,7 +90,7 @@ fn executed(ctx: &RuleContext<'_>, memory: &mut ServerShells, exec: &Exec) -> Al
         return Alerts::none();
     }
     let command = program_roles::command_line(&exec.argv, &exec.exe, 160);
-    // A listener that was a finding is the same back door.
+    // A listener with a finding is the same back door.
     if let Some(index) = listener(ctx, parent.pid) {
         return Alert::occurrence(index, Severity::High)
             .reason(format!("then started a shell: {command}"))
@@ -108,7 +108,7 @@ fn executed(ctx: &RuleContext<'_>, memory: &mut ServerShells, exec: &Exec) -> Al
     memory.watch(started.clone());
     let deed = begins_with(ctx, memory, &started, exec, is_shell);
     if deed.is_none() && (habit || known == KnownCommand::Usual) {
-        // Nothing to tell of a first one; a finding counts them.
+        // The first one is not reported; a finding counts further ones.
         let index = ctx.findings.find(RULE.info.id, Some(ctx.owner), SUBJECT);
         return index
             .map(|index| Alert::occurrence(index, Severity::Info))
@@ -124,10 +124,10 @@ fn executed(ctx: &RuleContext<'_>, memory: &mut ServerShells, exec: &Exec) -> Al
     });
     let parent_line = program_roles::command_line(&parent.argv, &parent.exe, 120);
     alert = alert.part(parent.exe.clone());
-    let told = ctx.findings.find(RULE.info.id, Some(ctx.owner), SUBJECT);
-    let told = told.and_then(|index| ctx.findings.get(index));
+    let finding = ctx.findings.find(RULE.info.id, Some(ctx.owner), SUBJECT);
+    let finding = finding.and_then(|index| ctx.findings.get(index));
     let ran = |line: &&String| line.starts_with("ran: ");
-    let commands = told.map_or(0, |f| f.why.iter().filter(ran).count());
+    let commands = finding.map_or(0, |f| f.why.iter().filter(ran).count());
     if commands < MAX_COMMANDS || deed.is_some() {
         alert = alert
             .reason(format!("its parent serves connections: {parent_line}"))
@@ -143,7 +143,7 @@ fn executed(ctx: &RuleContext<'_>, memory: &mut ServerShells, exec: &Exec) -> Al
     }
 }
 
-/// What a shell that was just started does by its command alone.
+/// Actions of a newly started shell that follow from its command alone.
 fn begins_with(
     ctx: &RuleContext<'_>,
     memory: &mut ServerShells,

@@ -163,7 +163,7 @@ fn the_parent_is_the_program_that_started_the_shell() {
         "{}",
         f.title
     );
-    // A service that another supervises is no part of a request.
+    // A service below a supervisor is not part of a request.
     let mut w = World::starting();
     let init = w.init();
     let supervisor = w.exec(init, "/usr/bin/supervisord", &["supervisord"]);
@@ -263,10 +263,10 @@ fn a_login_server_and_a_socket_for_oneself_are_silent() {
     w.listen(test, "127.0.0.1:40123");
     w.exec(test, "/bin/sh", &["sh", "-c", "uname"]);
     w.none("exec.shell-spawned");
-    // Who listens where a proxy beside it may know is a server.
+    // A listener that a proxy beside it may know is a server.
     w.listen(test, "127.0.0.1:9000");
     w.exec(test, "/bin/sh", &["sh", "-c", "uname"]);
-    // It has started one before that: only another program tells.
+    // It has started one before: only another program shows an intruder.
     let other = w.exec(init, "/usr/bin/php", &["php", "-S", "x"]);
     w.listen(other, "127.0.0.1:9001");
     w.exec(other, "/bin/sh", &["sh", "-c", "uname"]);

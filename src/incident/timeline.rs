@@ -1,4 +1,4 @@
-//! The story of an incident: its findings and requests in order of time, alike ones folded.
+//! The timeline of an incident: its findings and requests in order of time, similar ones folded.
 
 use serde::Serialize;
 
@@ -6,30 +6,30 @@ use super::summary::Incident;
 use crate::detect::{Detector, Finding, FindingId};
 use crate::event::{Severity, Timestamp};
 
-/// Lines of a story; the weightiest are kept.
+/// Maximum number of lines; the most important are kept.
 const MAX_LINES: usize = 200;
 
-/// One deed, or several alike.
+/// One line of the timeline: a finding, or several similar ones.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct StoryLine {
-    /// When it began.
+pub struct TimelineLine {
+    /// First time.
     pub first: Timestamp,
-    /// When it was last seen.
+    /// Last time.
     pub last: Timestamp,
     /// The worst severity among the folded findings.
     pub severity: Severity,
     /// One line, escaped.
     pub text: String,
-    /// How often.
+    /// Number of occurrences.
     pub count: u64,
-    /// The findings behind it, the first is the one to open.
+    /// The findings of the line; the first is the one to open.
     pub findings: Vec<FindingId>,
 }
 
-/// The lines in order of time, and how many lesser ones were left out.
+/// The lines in order of time, and the number of less important ones left out.
 #[must_use]
-pub fn story(detector: &Detector, incident: &Incident) -> (Vec<StoryLine>, usize) {
-    let mut lines: Vec<StoryLine> = Vec::new();
+pub fn timeline(detector: &Detector, incident: &Incident) -> (Vec<TimelineLine>, usize) {
+    let mut lines: Vec<TimelineLine> = Vec::new();
     for id in &incident.findings {
         let Some(finding) = detector.finding(*id) else {
             continue;
@@ -41,7 +41,7 @@ pub fn story(detector: &Detector, incident: &Incident) -> (Vec<StoryLine>, usize
     }
     let left_out = lines.len().saturating_sub(MAX_LINES);
     if left_out > 0 {
-        // The weightiest stay: severity first, then the earliest.
+        // The most important stay: by severity, then the earliest.
         lines.sort_by_key(|line| (std::cmp::Reverse(line.severity), line.first));
         lines.truncate(MAX_LINES);
     }
@@ -49,8 +49,8 @@ pub fn story(detector: &Detector, incident: &Incident) -> (Vec<StoryLine>, usize
     (lines, left_out)
 }
 
-fn line(finding: &Finding) -> StoryLine {
-    StoryLine {
+fn line(finding: &Finding) -> TimelineLine {
+    TimelineLine {
         first: finding.began(),
         last: finding.last,
         severity: finding.severity,
@@ -61,7 +61,7 @@ fn line(finding: &Finding) -> StoryLine {
 }
 
 /// The same rule and severity by the same program.
-fn alike(detector: &Detector, line: &StoryLine, finding: &Finding) -> bool {
+fn alike(detector: &Detector, line: &TimelineLine, finding: &Finding) -> bool {
     let first = line.findings.first().and_then(|id| detector.finding(*id));
     let program = |finding: &Finding| finding.ancestry.first().map(|p| p.exe.clone());
     first.is_some_and(|first| {
@@ -69,12 +69,12 @@ fn alike(detector: &Detector, line: &StoryLine, finding: &Finding) -> bool {
             && first.severity == finding.severity
             && program(first) == program(finding)
             && finding.severity < Severity::Critical
-            // Planted files are a deed each.
+            // Planted files have a line each.
             && !(finding.ancestry.is_empty() && finding.severity >= Severity::High)
     })
 }
 
-fn fold(line: &mut StoryLine, finding: &Finding) {
+fn fold(line: &mut TimelineLine, finding: &Finding) {
     line.first = line.first.min(finding.began());
     line.last = line.last.max(finding.last);
     line.count += finding.count;
