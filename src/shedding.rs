@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_keeps_the_state_right_stays_longest() {
+    fn events_that_the_state_needs_are_dropped_last() {
         let tick = event(0, QUIET, 0, Kind::Tick(Box::default()));
         let mut events = vec![tick];
         events.extend((1..9).map(|n| event(n, QUIET, 1, write("/etc/passwd"))));
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_goes_while_there_is_room() {
+    fn nothing_is_dropped_below_the_limit() {
         let events = vec![event(0, QUIET, 1, fork())];
         assert_eq!(left(events, 1), (vec![0], 0));
     }

@@ -69,7 +69,7 @@ impl Drop for Sample {
 }
 
 #[test]
-fn tells_content_from_touches_and_names_packages() {
+fn reports_content_from_touches_and_names_packages() {
     if !common::engine_is_ready() {
         return;
     }
@@ -141,7 +141,7 @@ fn tells_content_from_touches_and_names_packages() {
 }
 
 #[test]
-fn what_changed_before_is_a_finding_and_replays_alike() {
+fn earlier_changes_are_a_finding_and_replay_alike() {
     if !common::engine_is_ready() {
         return;
     }

@@ -139,7 +139,7 @@ fn a_storm_of_forks_and_files_hides_no_attack_in_its_own_container() {
 }
 
 #[test]
-fn what_was_lost_of_a_container_that_is_gone_is_told_as_its() {
+fn losses_of_an_ended_container_are_attributed_to_it() {
     if !common::engine_is_ready() {
         return;
     }

@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_new_gone_or_of_another_version_is_told_apart() {
+    fn new_removed_and_changed_versions_are_distinguished() {
         let a = baseline(
             vec![
                 exec("/usr/lib/postgresql/15/bin/postgres"),

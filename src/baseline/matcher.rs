@@ -131,7 +131,7 @@ mod tests {
     proptest! {
         /// Whatever was learned is known, however general it became.
         #[test]
-        fn what_was_learned_is_known(items in items()) {
+        fn learned_items_are_known(items in items()) {
             let baseline = Baseline {
                 items: generalise(&items, &Default::default()),
                 ..Baseline::default()
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_learned_or_is_held_is_not_known() {
+    fn unlearned_and_held_items_are_unknown() {
         let learned = (0..9).map(|n| write(&format!("/var/lib/app/f{n}x")));
         let mut baseline = Baseline {
             items: generalise(&set(learned), &Default::default()),

@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_from_run_to_run_gets_a_token() {
+    fn changing_parts_become_tokens() {
         for (text, general) in [
             ("/proc/123/oom_score_adj", "/proc/<pid>/oom_score_adj"),
             ("/proc/self/task/77/comm", "/proc/<pid>/task/<pid>/comm"),
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_is_what_stands_around_the_drawn_letters() {
+    fn a_template_is_the_text_around_the_random_letters() {
         assert_eq!(template(b"ccNQlGZ8.s"), Some((&b"cc"[..], &b".s"[..])));
         assert_eq!(template(b"tmp.a1B2c3"), Some((&b"tmp."[..], &b""[..])));
         assert_eq!(template(b"a.b"), None);

@@ -205,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_every_program_needs_is_allowed_by_default() {
+    fn calls_of_every_program_are_allowed_by_default() {
         let allowed = allowed_by_default(&[]);
         for name in words(ALWAYS).chain(words(RUNTIME)) {
             assert!(allowed.contains(name), "{name}");

@@ -350,7 +350,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_engine_that_is_away_is_told_and_one_that_answers_is_not() {
+    fn an_engine_that_is_away_is_reported_and_one_that_answers_is_not() {
         let connected = EngineState::Connected {
             version: "20.10".to_owned(),
             driver: "overlay2".to_owned(),

@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_container_named_stays_one_escaped_line() {
+    fn a_name_from_a_container_stays_one_escaped_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/log");
         let target = LogTarget::File(open(&path).unwrap());

@@ -459,7 +459,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_wait_is_counted() {
+    fn events_beyond_the_queue_are_counted() {
         let events = vec![exec('a'); HELD + 5];
         let mut lines = lines("--events exec --container web");
         assert_eq!(printed(&mut lines, &events), "");

@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sys_admin_stands_for_what_older_kernels_put_under_it() {
+    fn sys_admin_includes_the_newer_capabilities() {
         let names = |effective| missing(effective).map(|n| n.name).collect::<Vec<_>>();
         assert!(names(u64::MAX).is_empty());
         assert_eq!(names(0).len(), NEEDED.len());

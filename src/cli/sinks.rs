@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_told_is_refused_and_nothing_secret_is_repeated() {
+    fn invalid_receivers_are_refused_without_repeating_secrets() {
         assert_eq!(refused(&[]), "");
         assert!(refused(&["--notify", "high"]).contains("nobody is named"));
         assert!(refused(&["--notify-command", "'x"]).contains("no command"));

@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hashes_are_told_from_marks() {
+    fn hashes_are_distinguished_from_marks() {
         for (line, hash) in [
             ("root:*:19000:0:99999:7:::", false),
             ("root::19000:0:99999:7:::", false),
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn another_file_than_was_read_tells_nothing() {
+    fn a_file_that_was_replaced_is_not_examined() {
         let facts = |size| FileFacts {
             size,
             ..FileFacts::default()

@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn each_edit_is_told_once_and_a_bad_one_with_its_line() {
+    fn each_edit_is_reported_once_and_a_bad_one_with_its_line() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("policy.toml");
         // It need not be there yet.

@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_engine_says_runs_and_is_not_seen_counts_after_a_while() {
+    fn a_container_without_visible_processes_counts_after_some_ticks() {
         let mut unwatched = UnwatchedContainers::default();
         let [seen, hidden, stopped, ends] =
             ["seen", "hidden", "stopped", "ends"].map(ContainerId::new);

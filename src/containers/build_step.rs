@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_are_told_from_containers() {
+    fn steps_are_distinguished_from_containers() {
         let none = json!({"LogConfig": {"Type": "none"}});
         let step = json!({"Image": "sha256:ab", "Healthcheck": {"Test": ["NONE"]}});
         assert!(classic(step.clone(), none.clone()));

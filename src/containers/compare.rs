@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_the_classes_apart_by_content() {
+    fn reports_the_classes_apart_by_content() {
         let layers = TestLayers::new();
         fs::write(layers.at("upper/bin/tool"), "the tool").unwrap();
         fs::write(layers.at("upper/bin/other"), "changed!").unwrap();

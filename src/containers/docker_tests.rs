@@ -228,7 +228,7 @@ fn a_stream_that_breaks_at_once_is_not_followed_without_a_pause() {
 }
 
 #[test]
-fn a_storm_of_tags_is_one_look_at_the_containers_and_tells_nothing_new() {
+fn a_storm_of_tags_causes_one_query_and_no_events() {
     let engine = FakeEngine::start(|path| match path {
         path if path.starts_with("/events") => {
             let tag = json!({"Type": "image", "Action": "tag", "id": "x"});

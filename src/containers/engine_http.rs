@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_bounded_and_errors_are_said() {
+    fn answers_are_bounded_and_errors_are_reported() {
         let (_dir, http) = engine(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n{\"a\":1}");
         assert_eq!(run(http.get("/x", 64)).unwrap()["a"], 1);
         let too_large = run(http.get("/x", 4)).unwrap_err();

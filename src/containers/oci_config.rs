@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn crio_tells_the_image_that_was_asked_for_and_the_pod() {
+    fn crio_reports_the_requested_image_and_the_pod() {
         let info = fixture(include_str!("../../tests/runtimes/crio.json"));
         assert_eq!(
             (info.name, info.image),
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn nerdctl_tells_the_name_and_the_labels() {
+    fn nerdctl_reports_the_name_and_the_labels() {
         let info = fixture(include_str!("../../tests/runtimes/nerdctl.json"));
         assert_eq!(info.name, "shop-cache-1");
         assert_eq!(info.labels["com.docker.compose.service"], "cache");
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn k3s_tells_as_containerd_does() {
+    fn k3s_reports_as_containerd_does() {
         let info = fixture(include_str!("../../tests/runtimes/k3s.json"));
         assert_eq!(info.role, Role::Infra);
         assert_eq!(info.pod.unwrap().namespace, "kube-system");

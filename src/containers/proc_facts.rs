@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_in_force_is_read_from_the_status() {
+    fn the_setting_in_force_is_read_from_the_status() {
         let status = "Name:\tx\nUid:\t0\t1000\t1000\t1000\nCapEff:\t0000000000000000\n\
                       CapBnd:\t00000000a80425fb\nNoNewPrivs:\t1\nSeccomp:\t2\n";
         let read = confined(status);

@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_changed_is_told_and_only_every_few_ticks() {
+    fn only_what_changed_is_reported_and_only_every_few_ticks() {
         let mut sampler = ProcessSampler::default();
         let me = std::process::id();
         let second = Duration::from_secs(1);
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_process_of_an_old_id_begins_anew() {
+    fn a_new_process_of_an_old_id_begins_again() {
         let mut sampler = ProcessSampler::default();
         let known = |started, used, memory| {
             let known = ProcessCounters {

@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_built_may_be_moved_and_copied() {
+    fn built_files_may_be_moved_and_copied() {
         let (mut w, init) = work();
         compile(&mut w, init, "/srv/t");
         w.rename(init, "/srv/t", "/srv/bin/t");

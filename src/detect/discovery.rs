@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_people_ask_first_is_an_exploration() {
+    fn typical_first_questions_are_an_exploration() {
         for text in [
             "id",
             "id >/dev/null; date",
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_servers_run_is_none() {
+    fn programs_that_servers_run_are_no_sessions() {
         for text in [
             "date | tr a-z A-Z",
             "test $(id -u) = 0",

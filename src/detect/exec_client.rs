@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn the_story_of_the_session_says_who_entered() {
+    fn the_finding_of_a_session_names_its_client() {
         let mut w = World::steady();
         w.session(&["id"]);
         client(&mut w);
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_comes_late_or_without_a_session_says_nothing() {
+    fn a_late_client_or_one_without_a_session_is_ignored() {
         let mut w = World::steady();
         client(&mut w);
         w.only(&[]);

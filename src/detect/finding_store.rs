@@ -445,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn a_story_that_goes_on_and_on_leaves_nothing_behind() {
+    fn a_long_running_watch_does_not_grow() {
         let mut findings = FindingStore::default();
         let index = raise(&mut findings, b"s", 1);
         for n in 0..1000_u32 {

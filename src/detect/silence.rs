@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn it_ends_when_it_expires() {
+    fn a_silence_ends_when_it_expires() {
         let mut w = with(
             "[[silence]]\nrule = \"drift.exec-new\"\nreason = \"x\"\nexpires = \
              \"2023-11-14T22:20:00Z\"",
@@ -211,14 +211,13 @@ mod tests {
         w.exec_new(init, "/opt/abc");
         let all = w.all("drift.exec-new");
         let silence = Silence::narrow(all[2], None, "say \"why\"");
-        let core = w.core();
-        assert_eq!(core.detector.would_hide(&core.state, &silence), (2, 4));
+        assert_eq!(w.detector.would_hide(&w.state, &silence), (2, 4));
         let read = Policy::parse(&silence.to_toml()).unwrap();
         assert_eq!(read.policy.silence, [silence]);
     }
 
     #[test]
-    fn what_comes_to_an_accepted_story_later_is_not_accepted() {
+    fn a_silence_does_not_cover_a_subject_that_is_added_later() {
         let mut w = World::steady();
         let s = w.session(&["sh"]);
         w.file(s, FileOp::Write, "/etc/passwd");

@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use super::{Finding, Settings, Severity};
-use crate::core::Core;
+use super::{Detector, Finding, Settings, Severity};
 use crate::event::{
     Bytes, ContainerAction, ContainerEvent, ContainerId, ContainerInfo, Difference, Differing,
     Event, Exec, Exit, FileClass, FileFacts, Filesystem, Fork, Kind, Mount, NodeKind, Process,
     Protocol, Socket, Tick, Timestamp,
 };
+use crate::state::State;
 
 const SECOND: i64 = 1_000_000_000;
 /// When the container was created.
@@ -17,7 +17,8 @@ const CREATED: i64 = 1_700_000_000 * SECOND;
 
 /// One container, and the events it makes.
 pub(super) struct World {
-    pub(super) core: Core,
+    pub(super) state: State,
+    pub(super) detector: Detector,
     id: ContainerId,
     info: ContainerInfo,
     seq: u64,
@@ -110,7 +111,8 @@ impl World {
 
     fn begin(settings: Settings) -> Self {
         let mut world = Self {
-            core: Core::new(settings),
+            state: State::default(),
+            detector: Detector::new(settings),
             id: ContainerId::new(&"c".repeat(64)),
             info: ContainerInfo {
                 name: "web".into(),
@@ -150,7 +152,8 @@ impl World {
     /// A container that ran for an hour before watching began, with another init.
     pub(super) fn found_with(change: impl FnOnce(&mut Process)) -> Self {
         let mut world = Self {
-            core: Core::new(Settings::default()),
+            state: State::default(),
+            detector: Detector::new(Settings::default()),
             id: ContainerId::new(&"c".repeat(64)),
             info: ContainerInfo {
                 name: "web".into(),
@@ -219,14 +222,18 @@ impl World {
         self.seq += 1;
         self.now += 1_000_000;
         let container = (!matches!(kind, Kind::Tick(_))).then(|| self.id.clone());
-        self.core.apply(&Arc::new(Event {
+        let event = Arc::new(Event {
             seq: self.seq,
             ts: Timestamp(self.now),
             container,
             pid,
             nspid,
             kind,
-        }));
+        });
+        let resolved = self.detector.see_through(&self.state, &event).map(Arc::new);
+        let event = resolved.unwrap_or(event);
+        self.state.apply(&event);
+        self.detector.apply(&self.state, &event);
     }
 
     pub(super) fn fact(&mut self, pid: u32, kind: Kind) {
@@ -414,8 +421,8 @@ impl World {
 
     /// Lets a learner see the latest event.
     pub(super) fn look(&self, learner: &mut crate::baseline::Learner) {
-        let event = self.core.state.recent.events.back().unwrap();
-        learner.apply(&self.core.state, event, &[]);
+        let event = self.state.recent.events.back().unwrap();
+        learner.apply(&self.state, event, &[]);
     }
 
     /// A process ends.
@@ -427,14 +434,9 @@ impl World {
         self.fact(pid, Kind::Exit(exit));
     }
 
-    /// State and findings.
-    pub(super) fn core(&self) -> &Core {
-        &self.core
-    }
-
     /// All findings of a rule.
     pub(super) fn all(&self, rule: &str) -> Vec<&Finding> {
-        let findings = self.core.detector.findings().iter();
+        let findings = self.detector.findings().iter();
         findings
             .filter(|f| f.rule == rule)
             .map(std::sync::Arc::as_ref)
@@ -454,7 +456,7 @@ impl World {
     }
 
     fn rules(&self) -> Vec<&str> {
-        let findings = self.core.detector.findings().iter();
+        let findings = self.detector.findings().iter();
         let mut rules: Vec<&str> = findings.map(|f| f.rule.as_str()).collect();
         rules.sort_unstable();
         rules.dedup();
@@ -463,12 +465,12 @@ impl World {
 
     /// Exactly these rules have findings.
     pub(super) fn only(&self, rules: &[&str]) {
-        assert_eq!(self.rules(), rules, "{:#?}", self.core.detector.findings());
+        assert_eq!(self.rules(), rules, "{:#?}", self.detector.findings());
     }
 
     /// The highest severity of all findings.
     pub(super) fn highest(&self) -> Severity {
-        let findings = self.core.detector.findings().iter();
+        let findings = self.detector.findings().iter();
         findings.map(|f| f.severity).max().unwrap_or(Severity::Info)
     }
 }

@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_added_upgraded_and_removed() {
+    fn reports_added_upgraded_and_removed() {
         let versions = |list: &[(&str, &str)]| -> Versions {
             list.iter()
                 .map(|(n, v)| (n.as_bytes().to_vec(), v.as_bytes().to_vec()))

@@ -264,7 +264,7 @@ fn nothing_hostile_is_followed_opened_or_believed() {
 }
 
 #[test]
-fn a_directory_too_deep_to_name_is_said_and_the_rest_is_told() {
+fn a_directory_too_deep_to_name_is_noted_and_the_rest_reported() {
     let w = TestRoot::new();
     let mut at = rustix::fs::open(w.at("upper"), rustix::fs::OFlags::PATH, Mode::empty()).unwrap();
     let name = "d".repeat(200);
@@ -318,7 +318,7 @@ fn a_file_that_shrinks_and_grows_while_it_is_read_differs() {
 }
 
 #[test]
-fn what_was_equal_is_remembered_until_it_changes() {
+fn equal_files_are_remembered_until_they_change() {
     let w = TestRoot::new();
     w.write("base/f", "1234");
     let path = w.write("upper/f", "1234");
@@ -345,7 +345,7 @@ fn what_was_equal_is_remembered_until_it_changes() {
 }
 
 #[test]
-fn packages_are_told_by_name_and_their_files_with_them() {
+fn packages_are_reported_by_name_and_their_files_with_them() {
     let w = TestRoot::new();
     let status = |list: &[(&str, &str)]| -> String {
         list.iter()

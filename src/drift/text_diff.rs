@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tells_lines_escaped_and_bounded() {
+    fn reports_lines_escaped_and_bounded() {
         let found = compare(b"a\nb\nc\n", b"a\n\x1b[31mB\xff\nc\n");
         assert_eq!(
             found.lines,
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn made_to_be_slow_it_still_ends() {
+    fn a_slow_comparison_still_ends() {
         let lines = |seed: u32| -> Vec<u8> {
             (0..60_000_u32)
                 .flat_map(|n| format!("{}\n", n.wrapping_mul(seed) >> 28).into_bytes())

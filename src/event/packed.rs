@@ -162,7 +162,7 @@ mod tests {
     use crate::event::{Bytes, ContainerId, Exec, Exit, Tick, Timestamp};
 
     #[test]
-    fn what_is_packed_comes_out_as_it_was() {
+    fn packed_events_are_unpacked_unchanged() {
         let kinds = [
             Kind::Exec(Box::new(Exec {
                 argv: vec![Bytes::new(b"a\xff\n\x1b"), "b".into()],

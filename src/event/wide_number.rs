@@ -98,7 +98,7 @@ mod tests {
     use crate::event::{Event, Kind};
 
     #[test]
-    fn what_floating_point_would_round_is_a_string_and_both_forms_are_read() {
+    fn large_numbers_are_strings_and_both_forms_are_read() {
         let line = |cookie: &str| {
             format!(
                 r#"{{"type":"connect","seq":1,"ts":"2026-01-31T12:00:00.000000042Z","container":null,"pid":3,"nspid":2,"protocol":"tcp","remote":{{"inet":"10.0.0.1:80"}},"outcome":"established","cookie":{cookie},"comm":"","fd":3}}"#

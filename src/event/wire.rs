@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_type_is_told_apart_from_damage() {
+    fn an_unknown_type_is_distinguished_from_damage() {
         let line = br#"{"type":"later","seq":1,"ts":"2026-01-01T00:00:00Z"}"#;
         assert!(matches!(Event::from_json(line), Err(EventError::UnknownType(t)) if t == "later"));
         assert!(matches!(Event::from_json(b"{"), Err(EventError::Json(_))));

@@ -386,7 +386,7 @@ mod tests {
 
     /// Checked by Prometheus' own tool, where it is installed.
     #[test]
-    fn promtool_finds_nothing_to_say() {
+    fn promtool_reports_nothing() {
         use std::io::Write as _;
         use std::process::{Command, Stdio};
         let mut tool = match Command::new("promtool")

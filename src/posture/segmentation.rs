@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn ports_that_can_be_reached_and_never_are_are_told_apart() {
+    fn ports_that_can_be_reached_and_never_are_are_distinguished() {
         let web = container("web", &[("app", "172.18.0.2")]);
         let db = container("db", &[("app", "172.18.0.3")]);
         let batch = container("batch", &[("app", "172.18.0.4")]);
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_listens_on_loopback_only_is_reached_by_nobody() {
+    fn a_port_on_loopback_is_unreachable() {
         let web = container("web", &[("app", "1")]);
         let mut db = container("db", &[("app", "2")]);
         let listens = [

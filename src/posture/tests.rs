@@ -88,14 +88,14 @@ fn each_check_passes_without_and_fails_with_what_it_is_about() {
 }
 
 #[test]
-fn of_a_container_without_facts_nothing_is_claimed() {
+fn a_container_without_facts_has_no_finding() {
     let none = ContainerInfo::default();
     assert_eq!(outcome(&none, "privileged"), PostureOutcome::Unknown);
     assert_eq!(outcome(&none, "host-pid"), PostureOutcome::Unknown);
 }
 
 #[test]
-fn what_is_in_force_decides_whatever_was_declared() {
+fn the_setting_in_force_decides_not_the_declaration() {
     let confined = Confinement {
         pid: 7,
         uid: 1000,

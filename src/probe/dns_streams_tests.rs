@@ -188,7 +188,7 @@ fn a_segment_that_never_comes_cuts_one_answer() {
 }
 
 #[test]
-fn an_answer_that_does_not_go_on_is_told_as_cut() {
+fn an_answer_that_does_not_go_on_is_reported_as_cut() {
     let stream = message("a.test", 9);
     for ending in 0..3 {
         let mut seen = Watched::connected();
@@ -225,7 +225,7 @@ fn an_answer_beyond_what_is_kept_is_cut_and_the_next_one_is_not() {
 }
 
 #[test]
-fn what_is_not_dns_is_no_loss_and_takes_no_memory() {
+fn other_protocols_are_no_loss_and_take_no_memory() {
     let mut seen = Watched::connected();
     let mut at = BEGIN;
     for text in [
@@ -261,7 +261,7 @@ fn one_container_with_many_connections_does_not_end_anothers() {
 
 proptest! {
     #[test]
-    fn however_it_is_cut_the_same_answers_are_told(
+    fn however_it_is_cut_the_same_answers_are_reported(
         cuts in proptest::collection::vec(0_usize..1200, 0..40),
         order in any::<u64>(),
     ) {
@@ -282,7 +282,7 @@ proptest! {
     }
 
     #[test]
-    fn anything_may_come(
+    fn any_input_is_accepted(
         segments in proptest::collection::vec(
             (0_u32..200, proptest::collection::vec(any::<u8>(), 0..40), any::<(bool, bool)>(), 0_u32..70_000),
             0..40,

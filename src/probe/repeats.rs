@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn one_told_anew_waits_anew() {
+    fn an_operation_reported_again_waits_again() {
         let (mut table, mut kernel) = (RepeatTable::default(), Fake::default());
         table.reported(&mut observed(0, FileOp::Write, 1));
         table.reported(&mut observed(SECOND, FileOp::Write, 8));
@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_kernel_made_room_of_is_told_as_unknown() {
+    fn counts_that_the_kernel_evicted_are_reported_as_unknown() {
         let (mut table, mut kernel) = (RepeatTable::default(), Fake::default());
         table.reported(&mut observed(0, FileOp::Write, 1));
         assert!(due(&mut table, &mut kernel, 2 * SECOND, Due::Over).is_empty());
@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_always_told_does_not_wait() {
+    fn operations_that_are_always_reported_do_not_wait() {
         let mut table = RepeatTable::default();
         table.reported(&mut observed(0, FileOp::Create, 1));
         let mut refused = observed(0, FileOp::Write, 1);

@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_written_yet_is_waited_for_and_what_was_given_up_is_passed_over() {
+    fn incomplete_records_are_waited_for_and_discarded_ones_skipped() {
         let (mut kernel, mut ring) = Kernel::new(page_size());
         kernel.write(b"first", 0);
         kernel.write(b"given up", DISCARD);

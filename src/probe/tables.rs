@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_32_bit_call_stands_for_a_watched_call_or_for_one_that_reserves_memory() {
+    fn a_32_bit_call_maps_to_a_watched_call_or_one_that_reserves_memory() {
         let (classes, memory) = (classes(), memory_calls());
         for (number, entry) in compat_list() {
             let native = usize::from(entry & compat::NUMBER);
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_of_a_ring_stands_for_a_call_that_has_a_program() {
+    fn a_request_of_a_ring_maps_to_a_call_that_has_a_program() {
         let classes = classes();
         for number in ring_calls().into_iter().filter(|number| *number != 0) {
             let class = classes[usize::from(number)] & class::CLASS;

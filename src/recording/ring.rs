@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_tells_when_its_segment_began() {
+    fn a_segments_name_has_its_begin() {
         let path = segment_path(Path::new("/ring"), at(1));
         assert!(!path.display().to_string().contains(':'));
         assert_eq!(began(&path), Some(at(1)));

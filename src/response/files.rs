@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_too_large_is_told() {
+    fn a_file_that_is_too_large_is_reported() {
         let dir = tempfile::tempdir().unwrap();
         let large = File::create(dir.path().join("large")).unwrap();
         large.set_len(MAX_FILE + 1).unwrap();

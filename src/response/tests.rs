@@ -351,7 +351,7 @@ fn names_that_could_be_options_reach_no_engine() {
 }
 
 #[test]
-fn what_was_done_is_offered_to_be_taken_back() {
+fn undo_is_offered_for_done_responses() {
     let mut host = Host::with(ID, info(Runtime::Docker));
     let all = host.suggestions(&[]);
     host.done(one(&all, ResponseAction::Disconnect));
@@ -438,7 +438,7 @@ fn the_kill_line_ends_only_the_process_that_was_seen() {
 }
 
 #[test]
-fn what_more_is_asked_goes_to_the_containers_own_engine() {
+fn inquiries_use_the_containers_own_engine() {
     let path = Bytes::new(b"/tmp/a b;reboot");
     let asked = |runtime, pod: Option<Pod>, what: &Inquiry<'_>| {
         let host = Host::with(

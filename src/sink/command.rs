@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_gets_each_line_and_its_failure_is_told() {
+    fn a_command_gets_each_line_and_its_failure_is_reported() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("got");
         let copy = ["tee", "-a", file.to_str().unwrap()];

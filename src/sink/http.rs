@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_arrives_whole_and_answers_are_told_apart() {
+    fn a_request_arrives_whole_and_answers_are_distinguished() {
         let (url, got) = server(&[
             "204 No Content",
             "500 Oops",

@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn an_incident_is_told_once_and_again_only_when_it_grew() {
+    fn an_incident_is_reported_once_and_again_only_when_it_grew() {
         let all = Other::default();
         let grave = Other::default();
         let mut watcher = SinkWatcher::default();
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn findings_are_told_when_they_are_new_or_graver() {
+    fn findings_are_reported_when_they_are_new_or_graver() {
         let other = Other::default();
         let mut watcher = SinkWatcher::default();
         let wanted = Wanted {
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn what_exceeds_the_rate_is_withheld_counted_and_told_with_the_next() {
+    fn messages_over_the_rate_limit_are_counted_and_reported_with_the_next() {
         let other = Other::default();
         let mut watcher = SinkWatcher::default();
         let wanted = Wanted {

@@ -48,7 +48,7 @@ mod tests {
     use crate::event::ContainerId;
 
     #[test]
-    fn who_holds_little_keeps_it() {
+    fn owners_with_few_entries_keep_them() {
         assert_eq!(fair(vec![10, 1000, 5], 515), 500);
         assert_eq!(fair(vec![300, 300, 300], 600), 200);
         assert_eq!(fair(vec![1, 2], 100), usize::MAX);

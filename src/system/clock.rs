@@ -73,7 +73,7 @@ mod tests {
     const HOUR: i64 = 3_600_000_000_000;
 
     #[test]
-    fn a_clock_that_is_set_changes_no_time_of_the_session_and_is_told() {
+    fn a_clock_that_is_set_changes_no_time_of_the_session_and_is_reported() {
         let clock = SessionClock { offset: 100 * HOUR };
         assert_eq!(clock.at(5), Timestamp(100 * HOUR + 5));
         for step in [HOUR, -HOUR, APART, -APART] {

@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_accepted_is_general_and_in_the_file() {
+    fn accepted_items_are_general_and_in_the_file() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("web.baseline.toml");
         let mut baseline = Baseline {

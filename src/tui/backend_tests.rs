@@ -58,7 +58,7 @@ fn a_changed_number_costs_a_move_and_the_number() {
 }
 
 #[test]
-fn what_is_gone_is_erased_in_a_few_bytes() {
+fn removed_text_is_erased_in_a_few_bytes() {
     let mut p = picture(able(Depth::True, true, "xterm"));
     frame(&mut p, &[(0, 1, "a long line of text", Style::new())]);
     assert_eq!(frame(&mut p, &[]), b"\r\x1b[K");

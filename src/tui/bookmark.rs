@@ -78,7 +78,7 @@ mod tests {
     use crate::tui::Action;
 
     #[test]
-    fn another_run_looks_at_the_same() {
+    fn another_run_shows_the_same_view() {
         let core = Core::default();
         let mut ui = Ui::default();
         ui.apply(Action::Show(Pane::Processes), &core);
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_older_or_newer_version_kept_is_read_as_far_as_it_goes() {
+    fn views_saved_by_other_versions_are_read_in_part() {
         let read: Bookmark = serde_json::from_str(
             r#"{"here":{"pane":"network"},"tables":[{"filter":"nocolumn=3","sort":2,"reverse":true,"switched":5},{"sort":"gone"}],"later":1}"#,
         )

@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn written_events_are_read_back() {
         for text in [
             "j", "G", "C-d", "A-x", "S-Tab", "Tab", "PgDn", "F1", "F12", "Space", "-", "+", "C--",
             "`", "C-Space", "S-Up", "é", "Enter",
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_terminal_sends_is_what_was_written() {
+    fn keys_from_the_terminal_match_their_names() {
         let sent = |code, modifiers| Chord::from(&KeyEvent::new(code, modifiers)).to_string();
         assert_eq!(sent(KeyCode::Char('G'), KeyModifiers::SHIFT), "G");
         assert_eq!(sent(KeyCode::BackTab, KeyModifiers::SHIFT), "S-Tab");

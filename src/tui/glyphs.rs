@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn every_stand_in_is_as_wide() {
+    fn every_replacement_has_the_same_width() {
         for symbol in ["▁", "█", "─", "…", "Δ", "日", "é", "→", "●"] {
             assert_eq!(ascii(symbol).width(), symbol.width(), "{symbol}");
             assert!(ascii(symbol).is_ascii());

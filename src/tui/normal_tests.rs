@@ -111,7 +111,7 @@ fn without_a_baseline_the_tabs_say_how_to_learn_one() {
 }
 
 #[test]
-fn what_is_learned_here_is_shown_hardened_and_compared_without_a_file() {
+fn items_learned_here_are_shown_hardened_and_compared_without_a_file() {
     let (core, learner, id) = demo_learned();
     let learned = learner.baseline(&id).unwrap();
     let mut ui = Ui::default();

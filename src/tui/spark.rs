@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bar_stands_still_for_its_seconds() {
+    fn a_bar_does_not_change_within_its_seconds() {
         let at = |second: i64| Timestamp(second * 1_000_000_000);
         // At second 103 the latest step began at 100: four values belong to it.
         let shown = bars([9, 1, 2, 3, 4].into_iter(), at(103));
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn little_is_seen_and_nothing_is_not() {
+    fn the_least_value_is_visible() {
         let area = Rect::new(0, 0, 4, 1);
         let mut out = Buffer::empty(area);
         draw(&[0, 10, 500, 2000], 1000, Style::new(), area, &mut out);

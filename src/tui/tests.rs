@@ -330,7 +330,7 @@ pub(super) fn press(ui: &mut Ui, core: &Core, keys: &str) {
 }
 
 #[test]
-fn what_a_loop_starts_again_and_again_is_one_line_of_the_tree() {
+fn processes_of_a_loop_are_one_line_of_the_tree() {
     let core = demo();
     let mut ui = Ui::default();
     ui.apply(Action::Show(Pane::Processes), &core);

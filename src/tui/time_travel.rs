@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_watch_forgot_is_not_gone_to() {
+    fn dropped_history_is_out_of_reach() {
         let mut recorded = recording();
         let mut core = crate::core::Core::new(recorded.header().settings.clone());
         let past = std::sync::Arc::new(crate::recording::Past::new(12 << 10, &core));

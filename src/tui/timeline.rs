@@ -248,7 +248,33 @@ fn level(count: u32, most: u32) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::tui::tests::{demo, screen};
+    use crate::tui::{Action, Pane};
+
+    #[test]
+    fn a_frame_reuses_the_rows_that_the_timeline_needed() {
+        let mut core = demo();
+        let mut ui = Ui::default();
+        ui.apply(Action::Show(Pane::Findings), &core);
+        assert!(ui.timeline_scope(&core).1.is_none(), "no filter, no rows");
+        ui.table_mut().set_filter(Pane::Findings, "cron").unwrap();
+        let (scope, rows) = ui.timeline_scope(&core);
+        let rows = rows.unwrap();
+        assert_eq!(scope.containers.unwrap().len(), 1);
+        let made = Arc::clone(&rows.listing);
+        ui.frame_rows = Some(rows.clone());
+        screen(&core, &mut ui, 120, 40);
+        assert!(Arc::ptr_eq(ui.drawn.listing.as_ref().unwrap(), &made));
+        assert!(ui.frame_rows.is_none(), "for one frame only");
+        // An event may change rows: they are made again.
+        ui.frame_rows = Some(rows);
+        core.state.totals.events += 1;
+        screen(&core, &mut ui, 120, 40);
+        assert!(!Arc::ptr_eq(ui.drawn.listing.as_ref().unwrap(), &made));
+    }
 
     #[test]
     fn gaps_break_the_line_and_the_cursor_is_where_one_is() {

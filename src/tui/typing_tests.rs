@@ -4,7 +4,7 @@ use super::tests::{demo, press, screen};
 use super::{Pane, Ui};
 
 #[test]
-fn a_filter_is_typed_anew_and_the_old_one_is_an_up_away() {
+fn a_filter_is_typed_again_and_the_old_one_is_an_up_away() {
     let core = demo();
     let mut ui = Ui::default();
     press(&mut ui, &core, "3 / m e t a d a t a Enter");

@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_control_was_refused_as_well_is_nobodys_fault() {
+    fn refusals_of_the_control_blame_no_advice() {
         let (control, hard) = (ContainerId::new("control"), ContainerId::new("hard"));
         let mut log = RefusalLog::default();
         log.follow(control.clone());

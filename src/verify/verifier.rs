@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn what_refused_goes_and_what_is_not_to_blame_stays() {
+    fn advice_that_refused_is_removed_and_the_rest_stays() {
         let out = blamed(&[refused("/run/x.pid")], &advice(), Some("it ended with 1"));
         let names: Vec<_> = out.keys().copied().collect();
         assert_eq!(names, ["read-only"]);

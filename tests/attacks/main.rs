@@ -62,7 +62,7 @@ fn judge(table: &mut Table, ran: &Ran) {
 }
 
 #[test]
-fn every_attack_is_one_story() {
+fn every_attack_is_one_finding() {
     if !scenarios::ready() {
         return;
     }

@@ -250,7 +250,7 @@ fn freeze(learning: &Learning, file: &Path) {
 }
 
 #[test]
-fn what_a_service_does_beyond_its_baseline_is_found_and_commands_from_outside_are_not() {
+fn deviations_of_the_service_are_found_and_exec_sessions_are_not_judged() {
     if !common::engine_is_ready() {
         return;
     }

@@ -132,7 +132,7 @@ fn a_reader_that_leaves_is_no_error() {
 }
 
 #[test]
-fn the_demo_needs_nothing_and_tells_its_story() {
+fn the_demo_needs_nothing_and_shows_its_incident() {
     let output = hullwatch(&["demo", "--findings", "--min-severity", "high"]);
     assert!(output.status.success());
     assert_eq!(stderr(&output), "");
@@ -248,7 +248,7 @@ fn the_version_names_commit_and_build() {
 }
 
 #[test]
-fn what_is_not_there_is_named_with_its_cause() {
+fn missing_parts_are_named_with_their_cause() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
     std::fs::write(&file, "").unwrap();

@@ -59,7 +59,7 @@ fn a_report_is_of_the_stretch() {
 
 /// Two runs of hullwatch in one ring: both are reported, and so is the time between them.
 #[test]
-fn runs_that_are_apart_are_all_told() {
+fn runs_that_are_apart_are_all_reported() {
     let ring = tempfile::tempdir().unwrap();
     let add = |name: &str, from: &str| {
         let from = Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -25,7 +25,7 @@ fn call<'a>(session: &'a Session, id: &'a ContainerId, name: &str) -> &'a Privil
 }
 
 #[test]
-fn every_privileged_call_is_told_with_its_result() {
+fn every_privileged_call_is_reported_with_its_result() {
     if !common::engine_is_ready() {
         return;
     }
@@ -81,7 +81,7 @@ fn every_privileged_call_is_told_with_its_result() {
 }
 
 #[test]
-fn a_capability_is_told_at_its_first_use() {
+fn a_capability_is_reported_at_its_first_use() {
     if !common::engine_is_ready() {
         return;
     }

@@ -86,7 +86,7 @@ fn ask(engine: &Engine, path: &str, body: &str) -> String {
 }
 
 #[test]
-fn who_left_a_client_open_is_not_named_for_a_session_through_the_api() {
+fn an_idle_client_is_not_named_for_a_session_through_the_api() {
     if !common::engine_is_ready() {
         return;
     }
@@ -137,7 +137,7 @@ fn who_left_a_client_open_is_not_named_for_a_session_through_the_api() {
 }
 
 #[test]
-fn work_that_outlives_its_session_is_told_as_the_sessions() {
+fn work_that_outlives_its_session_is_reported_as_the_sessions() {
     if !common::engine_is_ready() {
         return;
     }

@@ -29,7 +29,7 @@ fn file<'a>(session: &'a Session, id: &'a ContainerId, op: FileOp, path: &[u8]) 
 }
 
 #[test]
-fn every_change_is_told_with_its_path_and_result() {
+fn every_change_is_reported_with_its_path_and_result() {
     if !common::engine_is_ready() {
         return;
     }
@@ -157,7 +157,7 @@ fn a_hostile_name_arrives_as_it_is() {
 
 /// Refused operations are reported with the reason.
 #[test]
-fn what_is_refused_is_told_with_its_errno() {
+fn refused_calls_are_reported_with_their_errno() {
     if !common::engine_is_ready() {
         return;
     }

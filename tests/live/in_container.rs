@@ -58,7 +58,7 @@ fn its_own_work_is_no_finding_in_whatever_pid_namespace() {
 }
 
 #[test]
-fn what_its_container_hides_is_said() {
+fn facts_hidden_by_its_own_container_are_reported() {
     if !common::engine_is_ready() {
         return;
     }

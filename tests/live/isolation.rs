@@ -27,7 +27,7 @@ fn lines(session: &Session, id: &ContainerId) -> Vec<String> {
 }
 
 #[test]
-fn of_two_containers_at_once_nothing_of_one_is_told_of_the_other() {
+fn events_of_two_containers_are_not_mixed() {
     if !common::engine_is_ready() {
         return;
     }

@@ -23,7 +23,7 @@ fn is(id: &ContainerId, action: ContainerAction) -> impl Fn(&hullwatch::event::E
 }
 
 #[test]
-fn birth_pause_and_end_are_told_with_the_facts() {
+fn birth_pause_and_end_are_reported_with_the_facts() {
     if !common::engine_is_ready() {
         return;
     }
@@ -73,7 +73,7 @@ fn birth_pause_and_end_are_told_with_the_facts() {
 }
 
 #[test]
-fn restarts_are_told_as_one_container() {
+fn restarts_are_reported_as_one_container() {
     if !common::engine_is_ready() {
         return;
     }
@@ -113,7 +113,7 @@ fn restarts_are_told_as_one_container() {
 }
 
 #[test]
-fn memory_is_counted_and_running_out_of_it_is_told() {
+fn memory_is_counted_and_running_out_of_it_is_reported() {
     if !common::engine_is_ready() {
         return;
     }

@@ -60,7 +60,7 @@ fn inside_names() {
 }
 
 #[test]
-fn tells_answers_to_name_queries() {
+fn reports_answers_to_name_queries() {
     if !common::kernel_is_ready() {
         return;
     }
@@ -179,7 +179,7 @@ fn inside_large_names() {
 }
 
 #[test]
-fn answers_that_do_not_fit_in_a_packet_are_told_whole() {
+fn answers_that_do_not_fit_in_a_packet_are_reported_whole() {
     if !common::kernel_is_ready() {
         return;
     }

@@ -51,7 +51,7 @@ fn exchanged(session: &Session, id: &ContainerId, init: u32, remote: &str) {
 }
 
 #[test]
-fn connections_datagrams_and_names_are_told() {
+fn connections_datagrams_and_names_are_reported() {
     if !common::engine_is_ready() {
         return;
     }

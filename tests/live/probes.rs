@@ -27,7 +27,7 @@ fn events(seen: &[Observed]) -> impl Iterator<Item = &Kind> {
 }
 
 #[test]
-fn tells_processes_files_and_privileged_calls_of_a_new_container() {
+fn reports_processes_files_and_privileged_calls_of_a_new_container() {
     if !common::kernel_is_ready() {
         return;
     }
@@ -169,7 +169,7 @@ fn leaving_the_cgroup_hides_nothing() {
 
 /// What a process moved in from outside does before its own exec is the runtime's set-up.
 #[test]
-fn what_is_moved_in_from_outside_is_set_up_until_its_exec() {
+fn a_process_moved_in_from_outside_is_set_up_until_its_exec() {
     if !common::kernel_is_ready() {
         return;
     }

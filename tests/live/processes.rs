@@ -27,7 +27,7 @@ fn words(argv: &[Bytes]) -> Vec<String> {
 }
 
 #[test]
-fn the_first_exec_and_the_end_of_a_short_life_are_told() {
+fn the_first_exec_and_the_end_of_a_short_life_are_reported() {
     if !common::engine_is_ready() {
         return;
     }
@@ -75,7 +75,7 @@ fn the_first_exec_and_the_end_of_a_short_life_are_told() {
 
 /// Where programs come from: the image, the writable layer, memory, a volume; and scripts.
 #[test]
-fn the_origin_of_a_program_is_told() {
+fn the_origin_of_a_program_is_reported() {
     if !common::engine_is_ready() {
         return;
     }
@@ -134,7 +134,7 @@ fn the_origin_of_a_program_is_told() {
 }
 
 #[test]
-fn two_sessions_from_outside_at_once_are_told_apart() {
+fn two_sessions_from_outside_at_once_are_distinguished() {
     if !common::engine_is_ready() {
         return;
     }

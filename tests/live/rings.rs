@@ -5,7 +5,7 @@ use hullwatch::event::{Bytes, Endpoint, FileOp, Kind, Outcome, Protocol, Via};
 use crate::common::{self, Engine, Recording, SERVERS};
 
 #[test]
-fn a_request_of_a_ring_is_told_as_its_system_call() {
+fn a_request_of_a_ring_is_reported_as_its_system_call() {
     if !common::engine_is_ready() {
         return;
     }

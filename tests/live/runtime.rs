@@ -309,7 +309,7 @@ fn an_engine_that_comes_back_is_caught_up_with() {
 }
 
 #[test]
-fn an_engine_that_is_not_there_is_said_at_once() {
+fn a_missing_engine_is_reported_at_once() {
     let (out, from) = unbounded();
     let options = RuntimeOptions::of_docker(Some("unix:///nonexistent/docker.sock".to_owned()));
     let runtimes = start(options, out);

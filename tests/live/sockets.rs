@@ -141,7 +141,7 @@ fn inside_tcp() {
 }
 
 #[test]
-fn tells_tcp_connections_with_outcome_and_bytes() {
+fn reports_tcp_connections_with_outcome_and_bytes() {
     if !common::kernel_is_ready() {
         return;
     }
@@ -207,7 +207,7 @@ fn inside_pending() {
 }
 
 #[test]
-fn tells_the_later_outcome_of_a_connection_that_waits() {
+fn reports_the_later_outcome_of_a_connection_that_waits() {
     if !common::kernel_is_ready() {
         return;
     }
@@ -250,7 +250,7 @@ fn inside_server() {
 }
 
 #[test]
-fn tells_listeners_and_accepted_connections() {
+fn reports_listeners_and_accepted_connections() {
     if !common::kernel_is_ready() {
         return;
     }
@@ -321,7 +321,7 @@ fn inside_others() {
 }
 
 #[test]
-fn tells_datagrams_once_unix_peers_and_packet_sockets() {
+fn reports_datagrams_once_unix_peers_and_packet_sockets() {
     if !common::kernel_is_ready() {
         return;
     }

@@ -51,7 +51,7 @@ fn mapped(dir: &Path) -> Vec<String> {
 }
 
 #[test]
-fn ids_are_judged_and_told_as_the_container_has_them() {
+fn ids_are_judged_and_reported_as_the_container_has_them() {
     if !common::engine_is_ready() {
         return;
     }

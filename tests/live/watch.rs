@@ -195,7 +195,7 @@ fn the_self_test_is_not_reported() {
 /// From a cgroup namespace of its own, as in a container, it cannot see what runs already, unless
 /// it may go back to the host's, which it sees in the host's pid namespace.
 #[test]
-fn a_cgroup_namespace_of_its_own_is_said() {
+fn a_cgroup_namespace_of_its_own_is_reported() {
     if !common::kernel_is_ready() {
         return;
     }
@@ -219,7 +219,7 @@ fn a_cgroup_namespace_of_its_own_is_said() {
 }
 
 #[test]
-fn an_engine_that_is_away_is_said() {
+fn an_unavailable_engine_is_reported() {
     if !common::kernel_is_ready() {
         return;
     }
@@ -284,7 +284,7 @@ fn prints_the_findings_of_one_container_and_exits_by_them() {
 }
 
 #[test]
-fn needs_no_engine_to_tell_an_exec() {
+fn an_exec_is_reported_without_an_engine() {
     if !common::engine_is_ready() {
         return;
     }
@@ -336,7 +336,7 @@ fn a_compressed_recording_replays_to_its_findings() {
 /// Every form of cgroup name that is taken for a container's is watched, from its first exec on
 /// where the name ends in an id, and no cgroup without a process is reported.
 #[test]
-fn what_is_shown_is_watched() {
+fn every_container_shown_is_watched() {
     if !common::kernel_is_ready() {
         return;
     }

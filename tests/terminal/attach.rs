@@ -134,7 +134,7 @@ fn a_recording_outlives_its_screen_and_is_come_back_to() {
 }
 
 #[test]
-fn what_cannot_begin_in_the_background_says_so_here() {
+fn a_background_start_that_fails_is_reported_here() {
     if !engine_is_ready() {
         return;
     }

@@ -7,7 +7,7 @@ use crate::common::{BUSYBOX, DEBIAN, Engine, engine_is_ready};
 use crate::screen::{Screen, at_home};
 
 #[test]
-fn time_stands_still_and_goes_on() {
+fn time_pauses_and_continues() {
     if !engine_is_ready() {
         return;
     }

@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mounted_socket_is_no_finding_although_the_engine_tells_later() {
+    fn a_mounted_socket_is_no_finding_although_the_engine_reports_later() {
         for (mount, highest) in [("/engine", Severity::Info), ("/data", Severity::High)] {
             let mut w = World::starting();
             w.info(|i| i.image = "".into());

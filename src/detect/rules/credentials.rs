@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn a_home_is_one_story_and_a_second_name_is_a_read() {
+    fn a_home_is_one_finding_and_a_second_name_is_a_read() {
         let mut w = World::steady();
         let init = w.init();
         let cp = w.exec(init, "/bin/cp", &["cp", "-r", "/root", "/tmp"]);
@@ -444,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_tells_no_secret_and_a_program_of_its_name_does() {
+    fn a_digest_reveals_no_secret_and_a_program_of_its_name_does() {
         let read = |tool: &str, file| {
             let mut w = World::steady();
             let init = w.init();

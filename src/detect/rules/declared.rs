@@ -214,7 +214,7 @@ mod tests {
             let gdb = w.exec(init, "/usr/bin/gdb", &["gdb", "./t"]);
             let parent = if own { gdb } else { init };
             let child = w.exec(parent, "/usr/bin/sleep", &["sleep", "9"]);
-            let nspid = w.core().state.processes[&child].nspid;
+            let nspid = w.state.processes[&child].nspid;
             w.privilege(gdb, "ptrace", &format!("PTRACE_SEIZE pid {nspid}"), 0);
             w.file(gdb, FileOp::Write, &format!("/proc/{nspid}/mem"));
             w.highest()
@@ -232,7 +232,7 @@ mod tests {
             let tracer = w.exec(s, exe, &[exe, "./t"]);
             let parent = if own { tracer } else { w.init() };
             let child = w.exec(parent, "/usr/bin/sleep", &["sleep", "9"]);
-            let nspid = w.core().state.processes[&child].nspid;
+            let nspid = w.state.processes[&child].nspid;
             w.privilege(tracer, "ptrace", &format!("PTRACE_SEIZE pid {nspid}"), 0);
             w.finding("priv.process-access").severity
         };

@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn facts_that_arrive_later_choose_the_baseline_anew() {
+    fn facts_that_arrive_later_choose_the_baseline_again() {
         let mut w = World::steady();
         let of_image = "state = \"frozen\"\ndigests = [\"sha256:aa\"]";
         let text = baseline("frozen").replace("state = \"frozen\"", of_image);
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_baseline_does_not_know_is_found_and_commands_from_outside_are_not() {
+    fn deviations_are_found_and_exec_sessions_are_not_judged() {
         let mut w = World::steady();
         load(&mut w, Some(baseline("frozen")), None);
         let init = w.init();
@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_learned_is_no_deviation() {
+    fn learned_items_are_no_deviation() {
         let mut w = World::starting();
         let mut learner = Learner::new(std::time::Duration::from_secs(10));
         let act = |w: &mut World, learner: &mut Learner| {

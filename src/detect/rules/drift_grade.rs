@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn what_runs_by_itself_in_python_git_and_packaging() {
+    fn start_files_of_python_git_and_packaging() {
         let of = |entries: Vec<Differing>| {
             let mut w = World::steady();
             scanned(&mut w, entries);

@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn weighty_files_are_a_finding_each_and_told_once() {
+    fn sensitive_files_are_a_finding_each_and_reported_once() {
         let mut w = World::steady();
         let all = || {
             vec![
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_engine_copied_in_is_judged_by_what_it_is() {
+    fn files_that_the_engine_copied_in_are_judged_by_their_kind() {
         for (path, class, severity) in [
             ("/etc/cron.d/x", FileClass::Autostart, Severity::High),
             ("/usr/bin/evil", FileClass::Binary, Severity::High),
@@ -349,10 +349,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_older_than_the_watch_says_since_when() {
+    fn states_from_before_watching_have_their_time() {
         let mut w = World::steady();
         let mut old = entry("/usr/local/bin/old", FileClass::Binary);
-        let began = w.core.state.began;
+        let began = w.state.began;
         old.ctime = Timestamp(began.0 - 3_600_000_000_000);
         scanned(&mut w, vec![old.clone()]);
         let f = w.finding("drift.snapshot");
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_weighty_files_the_rest_is_counted() {
+    fn beyond_the_maximum_sensitive_files_are_counted() {
         let mut w = World::steady();
         let many = (0..40).map(|n| entry(&format!("/usr/bin/p{n:02}"), FileClass::Binary));
         scanned(&mut w, many.collect());
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn each_file_has_its_weight() {
+    fn each_file_has_its_severity() {
         let of = |path: &str, class, change: fn(&mut Differing)| {
             let mut w = World::steady();
             let mut entry = entry(path, class);
@@ -430,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_installation_brought_stays_low() {
+    fn files_of_an_installation_stay_low() {
         let mut w = World::steady();
         let mut owned = entry("/usr/sbin/nginx", FileClass::Binary);
         owned.package = Some("nginx".into());
@@ -478,7 +478,7 @@ mod tests {
     }
 
     #[test]
-    fn before_the_engines_facts_the_init_tells_what_start_up_made() {
+    fn before_the_engines_facts_the_init_reports_what_start_up_made() {
         for (after, severity) in [(2, Severity::Low), (2_000, Severity::High)] {
             let mut w = World::found();
             w.info(|info| (info.created, info.started) = (None, None));
@@ -490,7 +490,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_seen_is_left_to_the_rules_on_events() {
+    fn changes_with_events_are_left_to_the_rules_on_events() {
         let mut w = World::steady();
         let init = w.init();
         w.file(init, FileOp::Write, "/srv/app/run.sh");

@@ -297,7 +297,7 @@ mod tests {
     use crate::event::FileOp;
 
     #[test]
-    fn a_directory_that_becomes_a_place_brings_what_lies_in_it() {
+    fn a_directory_renamed_to_a_sensitive_path_brings_its_files() {
         for (op, from, to) in [
             (FileOp::Symlink, "/home/app/.ssh", "/tmp/k"),
             (FileOp::Symlink, "/home/app/.ssh", "../../tmp/k"),
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_renamed_into_place_goes_on_with_its_story() {
+    fn a_file_renamed_into_place_goes_on_with_its_finding() {
         let mut w = World::steady();
         let init = w.init();
         w.create(init, "/var/spool/cron/crontabs/temp-8.rdb");
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_without_meaning_is_the_story_of_what_it_becomes() {
+    fn a_temporary_name_belongs_to_the_finding_about_its_final_name() {
         let mut w = World::steady();
         let s = w.session(&["ln", "-f", "/tmp/p", "/etc/passwd"]);
         w.link(s, FileOp::Link, "/tmp/p", "/etc/CuJawA6Q");

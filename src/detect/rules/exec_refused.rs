@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_or_lies_on_a_tmpfs_counts() {
+    fn written_files_and_files_on_a_tmpfs_count() {
         let mut w = World::steady();
         let init = w.init();
         w.create(init, "/opt/x");

@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_is_one_story_with_all_it_did() {
+    fn a_session_is_one_finding_with_all_it_did() {
         let mut w = World::steady();
         let shell = w.session_tty(&["sh"]);
         w.exec(shell, "/bin/ls", &["ls", "/srv"]);
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_commands_share_a_story_and_shells_do_not() {
+    fn plain_commands_share_a_finding_and_shells_do_not() {
         let mut w = World::steady();
         for argv in [&["ls", "/srv"][..], &["redis-cli", "info"], &["ls", "/srv"]] {
             let s = w.session(argv);
@@ -467,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_init_tree_runs_is_no_session() {
+    fn processes_of_the_init_tree_are_no_session() {
         let mut w = World::steady();
         let init = w.init();
         let cron = w.exec(init, "/usr/sbin/crond", &["crond"]);

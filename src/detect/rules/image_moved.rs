@@ -53,7 +53,7 @@ mod tests {
     use crate::detect::testkit::World;
 
     #[test]
-    fn told_once_for_each_image_the_name_moves_to() {
+    fn reported_once_for_each_image_the_name_moves_to() {
         let mut w = World::steady();
         w.info(|i| i.image = "web:1".into());
         w.only(&[]);

@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_removed_any_more_is_found() {
+    fn immutable_files_are_found() {
         for (path, mode, severity) in [
             ("/etc/cron.d/x", 0o100_644, Severity::High),
             ("/root/.ssh/authorized_keys", 0o100_600, Severity::High),

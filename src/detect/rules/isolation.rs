@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_privileged_container_mounts_while_starting_is_folded() {
+    fn mounts_of_a_starting_privileged_container_are_folded() {
         let mut w = World::starting();
         w.info(|i| i.security.privileged = true);
         let init = w.init();

@@ -381,7 +381,7 @@ mod tests {
             ("/tmp/cg/x/notify_on_release", false),
         ] {
             let mut w = World::steady();
-            let id = w.core().state.containers.keys().next().unwrap().clone();
+            let id = w.state.containers.keys().next().unwrap().clone();
             let id = id.as_str().to_owned();
             let init = w.init();
             w.file_as(init, FileOp::Write, &path.replace("ID", &id), |f| {

@@ -163,7 +163,7 @@ mod tests {
     use crate::event::ContainerAction;
 
     #[test]
-    fn a_loop_is_told_from_restarts_on_purpose() {
+    fn a_loop_is_distinguished_from_restarts_on_purpose() {
         let mut w = World::steady();
         for _ in 0..10 {
             w.container(ContainerAction::Died(143));

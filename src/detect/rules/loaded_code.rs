@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_on_standard_input() {
+    fn a_program_on_standard_input() {
         let runs = |exe: &str, argv: &[&str], path: &str, unlinked: bool| {
             let mut w = World::steady();
             let init = w.init();
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_text_reads_to_run_it() {
+    fn files_that_inline_code_runs_are_scripts() {
         for text in [". /tmp/x", "cd /; source '/tmp/x' && id", "set -e\n. tmp/x"] {
             assert!(runs("/bin/sh", &["sh", "-c", text]), "{text}");
         }

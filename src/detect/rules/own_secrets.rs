@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn who_made_a_key_may_read_it() {
+    fn the_maker_of_a_key_may_read_it() {
         for path in [
             "/tmp/k/id_rsa",
             "/root/.aws/credentials",

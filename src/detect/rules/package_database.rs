@@ -87,7 +87,7 @@ mod tests {
     use crate::event::FileOp;
 
     #[test]
-    fn a_record_is_forged_in_any_way_and_is_one_story() {
+    fn a_record_is_forged_in_any_way_and_is_one_finding() {
         let mut w = World::steady();
         let init = w.init();
         w.file(init, FileOp::Write, "/var/lib/dpkg/status");

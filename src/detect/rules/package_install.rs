@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_package_manager_told_to_run_commands_is_no_installation() {
+    fn a_package_manager_reported_to_run_commands_is_no_installation() {
         let mut w = World::steady();
         let shell = w.session(&["sh"]);
         let hook = "APT::Update::Pre-Invoke::=/bin/sh";

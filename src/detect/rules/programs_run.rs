@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_images_compiler_made_is_one_line() {
+    fn programs_of_the_images_compiler_are_one_line() {
         let mut w = World::steady();
         let init = w.init();
         let ld = w.exec(init, "/usr/bin/ld", &["ld"]);
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_build_fetches_was_made_elsewhere() {
+    fn a_file_that_a_build_fetches_is_not_built() {
         let mut w = World::steady();
         let init = w.init();
         let make = w.exec(init, "/usr/bin/make", &["make", "-f", "/srv/x"]);

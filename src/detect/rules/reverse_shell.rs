@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shell_between_two_connections_is_one_story() {
+    fn a_shell_between_two_connections_is_one_finding() {
         let mut w = World::steady();
         let init = w.init();
         let sh = w.exec(init, "/bin/sh", &["sh", "-c", "x"]);

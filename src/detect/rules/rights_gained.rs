@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn becoming_root_is_told_apart_from_being_root() {
+    fn becoming_root_is_distinguished_from_being_root() {
         let mut w = World::steady();
         let init = w.init();
         let p = w.fork(init);

@@ -82,7 +82,7 @@ mod tests {
     use crate::detect::testkit::{World, image};
 
     #[test]
-    fn a_terminal_on_the_network_is_one_story() {
+    fn a_terminal_on_the_network_is_one_finding() {
         let mut w = World::steady();
         let init = w.init();
         let p = w.exec(init, "/usr/bin/python3", &["python3", "-c", "x"]);

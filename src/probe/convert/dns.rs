@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_is_told_as_it_came() {
+    fn a_segment_is_reported_as_it_came() {
         let mut segment = record(b"abc", TCP);
         // 0x0102_0304, behind the cookie, the server and the total; SYN and FIN in the last word.
         segment[28..32].copy_from_slice(&0x0102_0304_u32.to_ne_bytes());
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_message_tells_what_came() {
+    fn a_cut_message_keeps_its_first_part() {
         let whole = chain().build_bytes_vec().unwrap();
         let mut seen = Vec::new();
         for len in 0..whole.len() {
@@ -431,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_is_refused() {
+    fn messages_that_are_no_answers_are_refused() {
         let refused = |message: &[u8]| {
             assert!(
                 matches!(

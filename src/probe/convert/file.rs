@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn attributes_are_told_by_name() {
+    fn attributes_are_reported_by_name() {
         let setuid = [
             1, 0, 0, 2, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
         ];

@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn connect_tells_both_ends_and_how_it_went() {
+    fn connect_reports_both_ends_and_how_it_went() {
         let done = connect(tcp(op::CONNECT), b"");
         assert_eq!(done.protocol, Protocol::Tcp);
         assert_eq!(done.local.unwrap().to_string(), "10.0.0.2:40000");

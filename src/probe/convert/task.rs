@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_a_code_from_a_signal() {
+    fn reports_a_code_from_a_signal() {
         let status = |status| {
             let record = ExitRecord {
                 status,

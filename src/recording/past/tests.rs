@@ -52,7 +52,7 @@ fn going_back_shows_what_a_recording_shows() {
 }
 
 #[test]
-fn what_is_forgotten_is_out_of_reach_and_the_rest_is_right() {
+fn dropped_history_is_out_of_reach_and_the_rest_is_exact() {
     let (memory, mut past) = watched(12 << 10);
     let first = memory.first();
     assert!(first > 0, "nothing was forgotten");

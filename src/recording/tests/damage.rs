@@ -179,7 +179,7 @@ fn an_endless_line_costs_no_endless_memory() {
 }
 
 #[test]
-fn what_is_no_session_says_why() {
+fn a_file_that_is_no_recording_is_refused_with_the_reason() {
     for (content, cause) in [
         ("", "empty"),
         ("hello\n", "no JSON object"),

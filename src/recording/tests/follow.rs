@@ -28,7 +28,7 @@ fn wait_end(player: &mut Player) {
 }
 
 #[test]
-fn what_is_being_written_is_followed_and_gone_back_in() {
+fn a_growing_recording_is_followed_and_sought_in() {
     for name in ["s.jsonl", "s.jsonl.zst"] {
         let (_dir, path) = scratch(name);
         let events = stream(30, 999);

@@ -81,14 +81,14 @@ mod tests {
     }
 
     #[test]
-    fn too_much_is_told_and_not_written() {
+    fn too_large_values_are_reported_and_not_written() {
         let mut out = Vec::new();
         assert!(!copy(&"x".repeat(MOST + 1), Between::Nothing, &mut out).unwrap());
         assert!(out.is_empty());
     }
 
     #[test]
-    fn the_environment_tells_what_is_between() {
+    fn the_environment_shows_the_multiplexer() {
         let found = |name: &'static str, value: &'static str| {
             Between::found(move |asked| (asked == name).then(|| value.to_owned()))
         };

@@ -57,7 +57,7 @@ mod tests {
     use crate::tui::ui::Ui;
 
     #[test]
-    fn what_is_stopped_leaves_no_file() {
+    fn stopped_writing_leaves_no_file() {
         let core = demo();
         let incident = core.ranked_incidents()[0].id;
         let mut ui = Ui::default();

@@ -27,7 +27,7 @@ fn menu(core: &Core, allowed: bool) -> ResponseDialog {
 }
 
 #[test]
-fn without_leave_the_menu_only_copies() {
+fn when_not_allowed_the_menu_only_copies() {
     let core = core();
     for code in [KeyCode::Enter, KeyCode::Char('y')] {
         let (open, asked) = press(menu(&core, false), code);
@@ -40,7 +40,7 @@ fn without_leave_the_menu_only_copies() {
 }
 
 #[test]
-fn with_leave_it_asks_once_and_only_y_does_it() {
+fn when_allowed_it_asks_once_and_only_y_confirms() {
     let core = core();
     let asked = |then: KeyCode| {
         let (open, asked) = press(menu(&core, true), KeyCode::Enter);
@@ -68,7 +68,7 @@ fn with_leave_it_asks_once_and_only_y_does_it() {
 }
 
 #[test]
-fn what_only_a_person_can_do_is_copied_also_with_leave() {
+fn interactive_responses_are_only_copied() {
     let core = core();
     let mut dialog = menu(&core, true);
     let shell = dialog

@@ -34,7 +34,7 @@ mod tests {
     use crate::tui::tests::demo;
 
     #[test]
-    fn the_fact_that_matters_is_told() {
+    fn the_fact_that_matters_is_reported() {
         let core = demo();
         let object = |rule: &str| {
             let mut findings = core.detector.findings().iter();

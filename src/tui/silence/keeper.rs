@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_done_is_taken_back_step_by_step() {
+    fn changes_are_undone_step_by_step() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("hullwatch/policy.toml");
         let silence = |subject: &str| {

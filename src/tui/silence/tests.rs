@@ -97,7 +97,7 @@ fn the_preview_follows_the_choices() {
 }
 
 #[test]
-fn what_is_acknowledged_is_hidden_listed_and_taken_back() {
+fn acknowledged_findings_are_hidden_listed_and_undone() {
     let mut core = demo();
     let mut ui = on(&core, "file.accounts");
     keys(&mut ui, &core, &[KeyCode::Char('a')]);
@@ -245,7 +245,7 @@ fn write_all(core: &mut Core, silences: &[Silence]) {
 }
 
 #[test]
-fn what_is_silenced_leaves_its_place_to_the_next() {
+fn silencing_selects_the_next_row() {
     let mut core = demo();
     let mut ui = Ui::default();
     ui.apply(Action::Show(Pane::Findings), &core);

@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_environment_promises_a_depth() {
+    fn the_environment_sets_the_colour_depth() {
         for (no_color, term, colorterm, depth) in [
             ("1", "xterm-256color", "truecolor", Depth::Mono),
             ("", "xterm-256color", "truecolor", Depth::True),

@@ -127,7 +127,7 @@ fn mistakes_are_refused_with_file_line_and_cause() {
 }
 
 #[test]
-fn somebody_elses_file_is_refused() {
+fn a_file_of_another_user_is_refused() {
     use std::os::unix::fs::MetadataExt as _;
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("mine.toml");
@@ -142,7 +142,7 @@ fn somebody_elses_file_is_refused() {
 }
 
 #[test]
-fn a_changed_file_is_read_anew_and_a_bad_one_keeps_the_old() {
+fn a_changed_file_is_read_again_and_a_bad_one_keeps_the_old() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("mine.toml");
     let mut seconds = 0;

@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_missing_probes_are_told() {
+    fn only_missing_probes_are_reported() {
         assert_eq!(probes("core"), "");
         assert_eq!(probes("core -2"), "probes -2");
         assert_eq!(probes("2026-11-25"), "2026-11-25");

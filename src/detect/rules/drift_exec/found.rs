@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_comparison_a_dropped_program_is_told_after_a_while() {
+    fn without_a_comparison_a_dropped_program_is_reported_after_a_while() {
         let mut w = World::found();
         let init = w.init();
         w.found_process(init, "/tmp/x", &["x"], |p| p.file = upper(73));

@@ -118,7 +118,7 @@ mod tests {
     use crate::event::{CompareClass, DriftScan, FileClass, FileOp, Kind, Timestamp};
 
     #[test]
-    fn a_dropped_program_is_one_story_with_its_effects() {
+    fn a_dropped_program_is_one_finding_with_its_effects() {
         let mut w = World::steady();
         let init = w.init();
         let shell = w.exec(init, "/bin/sh", &["sh", "-c", "x"]);
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_of_effects_is_one_story() {
+    fn a_chain_of_effects_is_one_finding() {
         // Written over the image's program, then run.
         let mut w = World::steady();
         let init = w.init();
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_images_compiler_built_is_information() {
+    fn programs_of_the_images_compiler_are_info() {
         let mut w = World::steady();
         let init = w.init();
         let make = w.exec(init, "/usr/bin/make", &["make"]);

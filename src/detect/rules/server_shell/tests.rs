@@ -62,7 +62,7 @@ fn a_servers_own_commands_are_one_low_line() {
 }
 
 #[test]
-fn what_only_an_intruder_does_raises_the_same_finding() {
+fn actions_of_an_intruder_raise_the_same_finding() {
     for texts in [
         &["id"][..],
         &["date", "date", "date", "date", "date; id"],
@@ -201,7 +201,7 @@ fn an_application_behind_a_unix_socket_is_a_server() {
 }
 
 #[test]
-fn a_server_known_for_shells_is_told_by_what_they_do() {
+fn a_server_known_for_shells_is_reported_by_what_they_do() {
     let mut w = World::starting();
     let init = w.init();
     let web = w.exec(init, "/usr/bin/node", &["node", "app.js"]);
@@ -349,7 +349,7 @@ fn setting_up_a_data_base_gives_its_server_no_licence() {
 }
 
 #[test]
-fn a_back_door_is_one_story() {
+fn a_back_door_is_one_finding() {
     let mut w = World::steady();
     let init = w.init();
     let sh = w.exec(init, "/bin/sh", &["sh", "-c", "x"]);
