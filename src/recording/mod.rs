@@ -12,6 +12,7 @@ mod growing;
 mod header;
 mod index;
 mod line_reader;
+mod output;
 mod past;
 mod player;
 mod rates;

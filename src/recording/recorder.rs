@@ -8,7 +8,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::backlog::Backlog;
-use super::writer::{RecordingSummary, WhenFull, Writer};
+use super::output::WhenFull;
+use super::writer::{RecordingSummary, Writer};
 use super::{Header, RecordingError};
 use crate::core::Core;
 use crate::event::{Event, Kind};

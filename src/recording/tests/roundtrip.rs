@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use proptest::prelude::*;
 
 use super::*;
+use crate::recording::output::FRAME_BYTES;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
@@ -180,4 +181,36 @@ fn a_recording_goes_on_when_a_full_disk_has_room_again() {
         let failed = events.iter().find_map(|event| writer.event(event).err());
         assert!(failed.unwrap().to_string().contains("cannot write"));
     }
+}
+
+/// The disk is full at each flush, also where a frame ends: the frame that is written again ends
+/// there too, so that the next one begins at a place to which the file can be cut.
+#[test]
+fn a_frame_that_is_written_again_ends() {
+    let events = stream(12, 4000);
+    let (_dir, path) = scratch("s.jsonl.zst");
+    let mut writer = Writer::create(&path, &header()).unwrap();
+    let room = Arc::new(AtomicU64::new(0));
+    writer.limit(&room);
+    let (more, times) = (Arc::clone(&room), Arc::new(AtomicU64::new(0)));
+    let waited = Arc::clone(&times);
+    writer.when_full(Box::new(move |full| {
+        if full.is_some() {
+            waited.fetch_add(1, Ordering::Relaxed);
+            more.store(1 << 40, Ordering::Relaxed);
+        }
+        true
+    }));
+    for event in &events {
+        if matches!(event.kind, Kind::Tick(_)) {
+            room.store(0, Ordering::Relaxed);
+        }
+        writer.event(event).unwrap();
+    }
+    let summary = writer.finish(&[]).unwrap();
+    assert!(summary.bytes > 3 * FRAME_BYTES, "several frames");
+    assert!(times.load(Ordering::Relaxed) >= 12, "it was full each time");
+    let (back, report) = read(&path).unwrap();
+    assert!(back == events, "{} of {} events", back.len(), events.len());
+    assert_eq!(report.notices(), Vec::<String>::new());
 }
