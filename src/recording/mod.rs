@@ -6,6 +6,8 @@
 
 mod backlog;
 mod compare;
+#[cfg(test)]
+pub(crate) mod demo;
 mod error;
 mod feed;
 mod growing;

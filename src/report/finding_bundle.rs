@@ -58,14 +58,11 @@ mod tests {
 
     use super::*;
     use crate::event::Event;
-    use crate::recording::Player;
+    use crate::recording::demo;
 
     #[test]
     fn a_bundle_holds_the_finding_and_its_events() {
-        let demo: &'static [u8] = include_bytes!("../../demo/demo.jsonl.zst");
-        let mut player = Player::from_memory("demo", demo).unwrap();
-        while player.step() {}
-        let core = player.core();
+        let core = &demo::core();
         let finding = core.detector.findings().last().unwrap();
         let mut out = Vec::new();
         write_finding_evidence(core, finding.id, true, &mut out).unwrap();

@@ -6,19 +6,12 @@ use std::io::Read as _;
 use crate::core::Core;
 use crate::detect::rules;
 use crate::event::Severity;
-use crate::recording::{Comparison, Player, RecordedItem, RecordingReader};
+use crate::recording::{Comparison, Player, RecordedItem, RecordingReader, demo};
 use crate::report::{Context, IncidentEvidence, ReportFormat, render, report};
-
-fn demo() -> Core {
-    let bytes: &'static [u8] = include_bytes!("../../demo/demo.jsonl.zst");
-    let mut player = Player::from_memory("demo", bytes).unwrap();
-    while player.step() {}
-    player.core().clone()
-}
 
 #[test]
 fn the_break_in_of_the_demo_is_one_incident() {
-    let core = demo();
+    let core = demo::core();
     let incidents = core.ranked_incidents();
     assert_eq!(incidents.len(), 1, "{incidents:?}");
     let incident = &incidents[0];
@@ -39,7 +32,7 @@ fn the_break_in_of_the_demo_is_one_incident() {
 
 #[test]
 fn a_silenced_finding_leaves_its_incident() {
-    let core = demo();
+    let core = demo::core();
     let id = core.ranked_incidents()[0].id;
     let all = core.incident(id).unwrap().findings.len();
     let open = core
@@ -56,7 +49,7 @@ fn a_silenced_finding_leaves_its_incident() {
 
 #[test]
 fn reports_and_evidence_tell_the_same() {
-    let core = demo();
+    let core = demo::core();
     let incidents = core.ranked_incidents();
     let id = incidents[0].id;
     let context = Context::of(&core, "demo".to_owned());
@@ -117,7 +110,7 @@ fn differences(path: &std::path::Path) -> Option<String> {
 
 #[test]
 fn the_slice_replays_and_shows_the_incident() {
-    let core = demo();
+    let core = demo::core();
     let incident = core.ranked_incidents().remove(0);
     for masked in [true, false] {
         let mut archive = Vec::new();

@@ -95,18 +95,10 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::core::Core;
-    use crate::recording::{RecordedItem, RecordingReader};
+    use crate::recording::demo;
 
     fn incident() -> Message {
-        let bytes = include_bytes!("../../demo/demo.jsonl.zst");
-        let mut reader = RecordingReader::from_memory("demo", bytes).unwrap();
-        let mut core = Core::new(reader.header().settings.clone());
-        while let Some(item) = reader.next_item() {
-            if let RecordedItem::Event(event) = item {
-                core.apply(&Arc::from(event));
-            }
-        }
+        let core = demo::core();
         let incident = core.ranked_incidents().remove(0);
         Message::of_incident(&core, incident, true)
     }

@@ -221,7 +221,7 @@ mod tests {
 
     use super::super::worker::{Delivery, DeliveryError, Patience};
     use super::*;
-    use crate::recording::{RecordedItem, RecordingReader};
+    use crate::recording::demo::{empty, replay};
 
     /// A message, and how many were missed before it.
     type Received = (Arc<Message>, u64);
@@ -267,15 +267,8 @@ mod tests {
 
     /// Plays the demo to the sinks.
     fn demo(watcher: &mut SinkWatcher) -> Core {
-        let bytes = include_bytes!("../../demo/demo.jsonl.zst");
-        let mut reader = RecordingReader::from_memory("demo", bytes).unwrap();
-        let mut core = Core::new(reader.header().settings.clone());
-        while let Some(item) = reader.next_item() {
-            if let RecordedItem::Event(event) = item {
-                core.apply(&Arc::from(event.clone()));
-                watcher.event(&event, &core);
-            }
-        }
+        let mut core = empty();
+        replay(&mut core, |event, core| watcher.event(event, core));
         watcher.finish(&core);
         core
     }

@@ -9,19 +9,11 @@ use unicode_width::UnicodeWidthStr as _;
 use super::{Action, Pane, Shown, SourceKind, Status, Theme, Ui, draw};
 use crate::core::Core;
 use crate::event::{Bytes, Event, Exec, Kind, Timestamp};
-use crate::recording::Player;
-
-static DEMO: &[u8] = include_bytes!("../../demo/demo.jsonl.zst");
+use crate::recording;
 
 pub(super) fn demo() -> Core {
     static CORE: std::sync::OnceLock<Core> = std::sync::OnceLock::new();
-    CORE.get_or_init(replayed).clone()
-}
-
-fn replayed() -> Core {
-    let mut player = Player::from_memory("demo", DEMO).unwrap();
-    while player.step() {}
-    player.core().clone()
+    CORE.get_or_init(recording::demo::core).clone()
 }
 
 pub(super) fn screen(core: &Core, ui: &mut Ui, width: u16, height: u16) -> Vec<String> {
@@ -417,7 +409,7 @@ fn the_row_under_the_marker_stays_there_while_it_is_on_the_page() {
 
 #[test]
 fn the_worst_row_is_selected_until_the_user_chooses() {
-    let mut player = Player::from_memory("demo", DEMO).unwrap();
+    let mut player = recording::demo::player();
     let mut ui = Ui::default();
     let mut first = Vec::new();
     while player.step() {

@@ -253,6 +253,7 @@ fn end(player: &Player, zone: &Zone) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recording::demo;
 
     #[test]
     fn goals_are_read_as_people_write_them() {
@@ -276,14 +277,12 @@ mod tests {
         }
     }
 
-    static DEMO: &[u8] = include_bytes!("../../demo/demo.jsonl.zst");
-
     fn clock(at: Timestamp) -> String {
         Zone::default().clock(at)
     }
 
     fn recording() -> Player {
-        let mut player = Player::from_memory("demo", DEMO).unwrap();
+        let mut player = demo::player();
         player.wait_indexed();
         player
     }
@@ -315,16 +314,9 @@ mod tests {
     #[test]
     fn dropped_history_is_out_of_reach() {
         let mut recorded = recording();
-        let mut core = crate::core::Core::new(recorded.header().settings.clone());
+        let mut core = demo::empty();
         let past = std::sync::Arc::new(crate::recording::Past::new(12 << 10, &core));
-        let mut reader = crate::recording::RecordingReader::from_memory("demo", DEMO).unwrap();
-        while let Some(item) = reader.next_item() {
-            if let crate::recording::RecordedItem::Event(event) = item {
-                let event = std::sync::Arc::from(event);
-                core.apply(&event);
-                past.push(&event, &core);
-            }
-        }
+        demo::replay(&mut core, |event, core| past.push(event, core));
         recorded.seek(recorded.span().1).unwrap();
         let mut player = Player::of_past(&past, recorded.header().clone(), core);
         let utc = Zone::default();

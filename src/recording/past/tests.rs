@@ -1,25 +1,18 @@
 //! The past of a running watch beside a recording of the same.
 
 use super::*;
-use crate::recording::{Player, RecordedItem, RecordingReader};
-
-static DEMO: &[u8] = include_bytes!("../../../demo/demo.jsonl.zst");
+use crate::recording::{Player, demo};
 
 /// The demo as if it were watched, remembered within `limit`.
 fn watched(limit: usize) -> (Arc<Past>, Player) {
-    let mut reader = RecordingReader::from_memory("demo", DEMO).unwrap();
-    let header = reader.header().clone();
-    let mut core = Core::new(header.settings.clone());
+    let header = demo::reader().header().clone();
+    let mut core = demo::empty();
     let past = Arc::new(Past::new(limit, &core));
-    while let Some(item) = reader.next_item() {
-        if let RecordedItem::Event(event) = item {
-            let event = Arc::from(event);
-            core.apply(&event);
-            past.push(&event, &core);
-            past.settle();
-            assert!(past.bytes() <= limit + 2 * (limit / 4 + 65 * 8192));
-        }
-    }
+    demo::replay(&mut core, |event, core| {
+        past.push(event, core);
+        past.settle();
+        assert!(past.bytes() <= limit + 2 * (limit / 4 + 65 * 8192));
+    });
     let player = Player::of_past(&past, header, core);
     (past, player)
 }
@@ -27,7 +20,7 @@ fn watched(limit: usize) -> (Arc<Past>, Player) {
 #[test]
 fn going_back_shows_what_a_recording_shows() {
     let (_, mut past) = watched(PAST_BYTES);
-    let mut recorded = Player::from_memory("demo", DEMO).unwrap();
+    let mut recorded = demo::player();
     recorded.wait_indexed();
     while recorded.step() {}
     for _ in 0..5 {
@@ -61,7 +54,7 @@ fn dropped_history_is_out_of_reach_and_the_rest_is_exact() {
     past.seek(Timestamp::default()).unwrap();
     assert_eq!(past.ordinal().max(first), past.ordinal());
     assert!(past.findings().iter().all(|mark| mark.ordinal > first));
-    let mut recorded = Player::from_memory("demo", DEMO).unwrap();
+    let mut recorded = demo::player();
     recorded.wait_indexed();
     recorded.seek_ordinal(past.ordinal()).unwrap();
     assert_eq!(

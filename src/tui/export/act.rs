@@ -376,14 +376,7 @@ impl GatheredEvidence {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recording::Player;
-
-    fn demo() -> Core {
-        let demo: &'static [u8] = include_bytes!("../../../demo/demo.jsonl.zst");
-        let mut player = Player::from_memory("demo", demo).unwrap();
-        while player.step() {}
-        player.core().clone()
-    }
+    use crate::recording::demo;
 
     fn looking(core: &Core, pane: Pane) -> Ui {
         let mut ui = Ui::default();
@@ -395,7 +388,7 @@ mod tests {
 
     #[test]
     fn every_format_is_written_and_nothing_overwritten() {
-        let core = demo();
+        let core = demo::core();
         let ui = looking(&core, Pane::Findings);
         let dir = tempfile::tempdir().unwrap();
         let status = Status::default();
@@ -444,7 +437,7 @@ mod tests {
 
     #[test]
     fn rows_are_copied_as_the_session_holds_them() {
-        let core = demo();
+        let core = demo::core();
         for pane in Pane::ALL {
             let ui = looking(&core, pane);
             let value: Value = serde_json::from_str(&row(&core, &ui).unwrap()).unwrap();

@@ -4,15 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::*;
 use crate::event::ResponseAction;
-use crate::recording::Player;
-
-static DEMO: &[u8] = include_bytes!("../../../demo/demo.jsonl.zst");
-
-fn core() -> Core {
-    let mut player = Player::from_memory("demo", DEMO).unwrap();
-    while player.step() {}
-    player.core().clone()
-}
+use crate::recording::demo::core;
 
 fn press(
     dialog: ResponseDialog,
