@@ -256,19 +256,11 @@ fn of_finding(finding: &Finding, out: &mut Attributes) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::Core;
-    use crate::recording::{RecordedItem, RecordingReader};
+    use crate::recording::demo;
 
     /// The demo's incident, and all of its findings.
     fn messages() -> Vec<Arc<Message>> {
-        let bytes = include_bytes!("../../demo/demo.jsonl.zst");
-        let mut reader = RecordingReader::from_memory("demo", bytes).unwrap();
-        let mut core = Core::new(reader.header().settings.clone());
-        while let Some(item) = reader.next_item() {
-            if let RecordedItem::Event(event) = item {
-                core.apply(&Arc::from(event));
-            }
-        }
+        let core = demo::core();
         let incident = core.ranked_incidents().remove(0);
         let mut messages = vec![Arc::new(Message::of_incident(&core, incident, false))];
         let findings = core.detector.findings().iter();
@@ -326,7 +318,8 @@ mod tests {
         assert!(finding.time_unix_nano > 1_700_000_000_000_000_000);
     }
 
-    /// Decoded by the Python package opentelemetry-proto, where it is installed.
+    /// Decoded by the Python package opentelemetry-proto; `tests/run` names a Python that has it in
+    /// `HULLWATCH_TEST_PYTHON`.
     #[test]
     fn another_implementation_reads_it() {
         let script = "import sys\n\
@@ -342,19 +335,11 @@ mod tests {
             e.body.string_value, [v.int_value for v in \
             k['hullwatch.finding.events'].array_value.values] if 'hullwatch.finding.events' in k \
             else [])\n";
-        let there = std::process::Command::new("python3")
-            .args([
-                "-c",
-                "import opentelemetry.proto.collector.logs.v1.logs_service_pb2",
-            ])
-            .stderr(std::process::Stdio::null())
-            .status();
-        if !there.is_ok_and(|status| status.success()) {
-            eprintln!("not run: needs python3 with opentelemetry-proto");
-            return;
-        }
         use std::io::Write as _;
-        let mut python = std::process::Command::new("python3")
+        let Some(python) = std::env::var_os("HULLWATCH_TEST_PYTHON") else {
+            return eprintln!("DID NOT RUN: HULLWATCH_TEST_PYTHON is not set; use tests/run");
+        };
+        let mut python = std::process::Command::new(python)
             .args(["-c", script])
             .stdin(std::process::Stdio::piped())
             .stdout(std::process::Stdio::piped())
