@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
+use super::peers::peer_rules;
 use super::text::yaml;
-use crate::advice::{Advice, Setting};
-use crate::event::Bytes;
+use crate::advice::Advice;
 
 /// DNS, which rules with names need.
 const DNS: &str = "\
@@ -16,36 +16,17 @@ const DNS: &str = "\
 ";
 
 pub(super) fn render(name: &str, advice: &[Advice]) -> String {
-    let advised = advice.iter().filter(|advice| advice.verdict.is_advised());
-    let mut peers: Option<&[Bytes]> = None;
-    for advice in advised {
-        match &advice.setting {
-            Setting::NoNetwork | Setting::InternalNetwork => peers = Some(&[]),
-            Setting::Peers(list) => peers = Some(list),
-            _ => {}
-        }
-    }
-    let Some(peers) = peers else {
+    let Some(peers) = peer_rules(advice, rule) else {
         return "# nothing is advised about peers\n".to_owned();
     };
-    let mut rules = String::new();
-    let mut wide = Vec::new();
-    for peer in peers {
-        let text = String::from_utf8_lossy(peer);
-        match text.rsplit_once(':').and_then(|(to, port)| rule(to, port)) {
-            Some(rule) => rules.push_str(&rule),
-            None => wide.push(peer.escaped().to_string()),
-        }
-    }
     let mut out = String::new();
-    if !wide.is_empty() {
-        let list = wide.join(", ");
-        out.push_str(&format!("# to be added by hand: {list}\n"));
+    if !peers.without_rule.is_empty() {
+        out.push_str(&format!("# to be added by hand: {}\n", peers.without_rule));
     }
-    let egress = if peers.is_empty() {
+    let egress = if peers.none {
         "  egress: [{}]\n".to_owned()
     } else {
-        format!("  egress:\n{DNS}{rules}")
+        format!("  egress:\n{DNS}{}", peers.rules)
     };
     out.push_str(&format!(
         "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {{name: egress}}\nspec:\n  \
@@ -56,8 +37,7 @@ pub(super) fn render(name: &str, advice: &[Advice]) -> String {
 }
 
 /// The rule that allows one peer; `None` for one that is not a single name or address.
-fn rule(to: &str, port: &str) -> Option<String> {
-    let port: u16 = port.parse().ok()?;
+fn rule(to: &str, port: u16) -> Option<String> {
     let peer = if let Ok(ip) = to.parse::<IpAddr>() {
         let bits = if ip.is_ipv4() { 32 } else { 128 };
         format!("toCIDR: [{ip}/{bits}]")

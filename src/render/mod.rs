@@ -7,6 +7,7 @@ mod cilium;
 mod compose;
 mod kubernetes;
 mod nftables;
+mod peers;
 mod run;
 mod seccomp;
 mod text;

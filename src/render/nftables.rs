@@ -2,9 +2,8 @@
 
 use std::net::IpAddr;
 
-use super::text::split;
-use crate::advice::{Advice, Setting};
-use crate::event::Bytes;
+use super::peers::peer_rules;
+use crate::advice::Advice;
 
 /// Private and link-local addresses.
 const PRIVATE: [(&str, &str); 2] = [
@@ -22,38 +21,23 @@ fn word(name: &str) -> String {
 }
 
 pub(super) fn render(name: &str, advice: &[Advice]) -> String {
-    let advised = advice.iter().filter(|advice| advice.verdict.is_advised());
-    let mut peers: Option<&[Bytes]> = None;
-    for advice in advised {
-        match &advice.setting {
-            Setting::NoNetwork | Setting::InternalNetwork => peers = Some(&[]),
-            Setting::Peers(list) => peers = Some(list),
-            _ => {}
-        }
-    }
-    let Some(peers) = peers else {
+    let Some(peers) = peer_rules(advice, rule) else {
         return "# nothing is advised about peers\n".to_owned();
     };
-    let mut rules = String::new();
-    let mut by_hand = Vec::new();
-    for peer in peers {
-        match split(peer).and_then(|(to, port)| rule(&to, port)) {
-            Some(rule) => rules.push_str(&rule),
-            None => by_hand.push(peer.escaped().to_string()),
-        }
-    }
-    let dns = match peers {
-        [] => "",
-        _ => "    meta l4proto { tcp, udp } th dport 53 accept\n",
+    let rules = peers.rules;
+    let dns = if peers.none {
+        ""
+    } else {
+        "    meta l4proto { tcp, udp } th dport 53 accept\n"
     };
     let mut out =
         "# nft -f this-file; delete the table to undo it. The rules apply to traffic that leaves \
          the host or\n# goes to another network, not to traffic on the container's bridge.\n"
             .to_owned();
-    if !by_hand.is_empty() {
-        let list = by_hand.join(", ");
+    if !peers.without_rule.is_empty() {
         out.push_str(&format!(
-            "# Rules know no names: add the addresses of {list}\n"
+            "# nftables matches addresses, not names: add the addresses of {}\n",
+            peers.without_rule
         ));
     }
     let table = format!("hullwatch_{}", word(name));
