@@ -69,11 +69,8 @@ impl DockerEngine {
                 error: format!("{}: {error}", self.host),
             },
         };
-        let http = EngineHttp::new(&self.host).map_err(unreachable)?;
-        let version = http
-            .get("/version", MAX_VERSION)
-            .await
-            .map_err(unreachable)?;
+        let mut http = EngineHttp::new(&self.host).map_err(unreachable)?;
+        let version = http.negotiate(MAX_VERSION).await.map_err(unreachable)?;
         let info = http.get("/info", MAX_VERSION).await.unwrap_or_default();
         let text = |value: &Value, key: &str| {
             let text = value.get(key).and_then(Value::as_str);

@@ -15,6 +15,8 @@ use crate::event::ContainerInfo;
 /// The engine's reaction to a request.
 enum Reply {
     Answer(Value),
+    /// Refuses it with this status.
+    Refuse(u16),
     /// Says nothing, holds the connection.
     Hold,
     /// Sends these lines, then holds the connection, or ends it.
@@ -54,9 +56,13 @@ impl FakeEngine {
                         inspects.fetch_add(1, Ordering::Relaxed);
                     }
                     let reply = match path.as_str() {
-                        "/version" => Reply::Answer(json!({"Version": "1"})),
                         "/info" => Reply::Answer(json!({"Driver": "overlay2"})),
-                        path => reply(path),
+                        path => match reply(path) {
+                            Reply::Answer(Value::Null) if path == "/version" => {
+                                Reply::Answer(json!({"Version": "1"}))
+                            }
+                            reply => reply,
+                        },
                     };
                     serve(stream, reply);
                 });
@@ -95,6 +101,10 @@ fn serve(mut stream: UnixStream, reply: Reply) {
             let body = value.to_string();
             let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
             stream.write_all(format!("{head}{body}").as_bytes())
+        }
+        Reply::Refuse(status) => {
+            let head = format!("HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n");
+            stream.write_all(head.as_bytes())
         }
         Reply::Lines(lines, hold) => {
             let mut text = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".to_owned();
@@ -248,4 +258,102 @@ fn a_storm_of_tags_causes_one_query_and_no_events() {
     let inspects = engine.inspects.load(Ordering::Relaxed);
     assert!((20..=30).contains(&inspects), "{inspects}");
     assert_eq!(messages.try_iter().filter_map(info).count(), 10);
+}
+
+/// The oldest engine that is read, and one of today: of API 1.52, with containerd's image store, which
+/// names no directories, and which refuses requests without a version.
+#[test]
+fn old_and_new_engines_are_read_alike() {
+    const OF: &str = "sha256:beef";
+    let list = |old: bool| match old {
+        true => json!([{"Id": id(1), "Names": ["/web"], "Image": "web:1", "ImageID": OF,
+            "Created": 1_367_854_155, "Status": "Up 2 hours", "Ports": [], "SizeRw": 12_288}]),
+        false => json!([{"Id": id(1), "Names": ["/web"], "Image": "web:1", "ImageID": OF,
+            "ImageManifestDescriptor": {"mediaType": "application/vnd.oci.image.manifest.v1+json"},
+            "Created": 1_767_854_155, "State": "running", "Health": {"Status": "none"},
+            "Status": "Up 2 hours", "Ports": null, "Mounts": null}]),
+    };
+    let inspect = |old: bool| {
+        let mut answer = json!({"Id": id(1), "Name": "/web", "Image": OF, "Path": "/srv/web",
+            "Args": [], "Created": "2026-11-20T10:00:00.5Z", "RestartCount": 1,
+            "State": {"Status": "running", "Running": true, "Pid": 42, "ExitCode": 0, "Error": "",
+                "StartedAt": "2026-11-20T10:00:01Z", "FinishedAt": "0001-01-01T00:00:00Z"},
+            "Config": {"Image": "web:1", "User": "", "Labels": {"a": "b"}},
+            "HostConfig": {"CapAdd": ["NET_ADMIN"], "Memory": 0},
+            "Mounts": [{"Source": "/srv", "Destination": "/data", "Mode": "", "RW": true}],
+            "NetworkSettings": {"Networks": {"bridge": {"IPAddress": "172.17.0.2"}}}});
+        if old {
+            answer["HostConfig"]["KernelMemory"] = json!(0);
+            answer["HostConfig"]["Tmpfs"] = Value::Null;
+            answer["HostConfig"]["PidsLimit"] = json!(0);
+            answer["GraphDriver"] = json!({"Name": "overlay2", "Data": null});
+            answer["Config"]["Volumes"] = Value::Null;
+            answer["NetworkSettings"]["Ports"] = Value::Null;
+        } else {
+            answer["Storage"] = json!({"RootFS": {"Snapshot": {"Name": "overlayfs"}}});
+            answer["ImageManifestDescriptor"] = json!({"size": 7});
+            answer["Mounts"][0]["Type"] = "bind".into();
+            answer["NetworkSettings"]["Networks"]["bridge"]["DNSNames"] = json!(["web"]);
+        }
+        answer
+    };
+    let image = |old: bool| match old {
+        true => json!({"Id": OF, "Container": "cc", "ContainerConfig": {}, "VirtualSize": 7,
+            "RepoDigests": [format!("web@{OF}")], "Config": {"ExposedPorts": {"80/tcp": {}}}}),
+        false => json!({"Id": OF, "RepoDigests": [format!("web@{OF}")], "Manifests": [],
+            "Config": {"ExposedPorts": {"80/tcp": {}}}, "Identity": {}}),
+    };
+    let event = |old: bool| match old {
+        true => json!({"status": "die", "id": id(1), "from": "web:1", "Type": "container",
+            "Action": "die", "Actor": {"ID": id(1), "Attributes": {"exitCode": "3"}},
+            "time": 1_767_854_155, "timeNano": 1_767_854_155_000_000_007_i64}),
+        false => json!({"Type": "container", "Action": "die", "scope": "local",
+            "Actor": {"ID": id(1), "Attributes": {"exitCode": "3", "execDuration": "9"}},
+            "time": 1_767_854_155, "timeNano": 1_767_854_155_000_000_007_i64}),
+    };
+    let mut read = Vec::new();
+    for (old, version) in [(true, "1.24"), (false, "1.52")] {
+        let engine = FakeEngine::start(move |path| {
+            let prefix = format!("/v{version}");
+            let path = match path.strip_prefix(&prefix) {
+                Some(path) => path,
+                None if path.ends_with("/version") && (old || path.starts_with("/v1.44/")) => {
+                    return Reply::Answer(json!({"Version": "9", "ApiVersion": version}));
+                }
+                None => return Reply::Refuse(400),
+            };
+            match path {
+                path if path.starts_with("/events") => Reply::Lines(vec![event(old)], true),
+                path if path.starts_with("/containers/json") => Reply::Answer(list(old)),
+                path if path.starts_with("/containers/") => Reply::Answer(inspect(old)),
+                path if path.starts_with("/images/") => Reply::Answer(image(old)),
+                _ => Reply::Answer(json!({"Driver": "overlay2"})),
+            }
+        });
+        let (_stop, messages) = engine.connect();
+        let (mut first, mut died) = (None, None);
+        while first.is_none() || died.is_none() {
+            wait(&messages, |message| match message {
+                RuntimeMessage::Lost(_, lost) => panic!("{lost:?}"),
+                RuntimeMessage::Update(_, update) => {
+                    if let ContainerAction::Died(code) = update.event.action {
+                        died = Some((update.ts, code));
+                    }
+                    first = first.take().or(update.event.info);
+                    Some(())
+                }
+                _ => None,
+            });
+        }
+        let mut info = first.unwrap();
+        assert_eq!(info.name, "web");
+        assert_eq!((info.image_digest.as_str(), info.init_pid), (OF, 42));
+        assert_eq!(info.exposed, ["80/tcp"]);
+        assert_eq!(info.networks["bridge"], "172.17.0.2");
+        // An old engine gives a mount no type, and the storage driver is named by one of them.
+        info.mounts[0].kind.clear();
+        info.storage.driver.clear();
+        read.push((info, died));
+    }
+    assert_eq!(read[0], read[1]);
 }

@@ -59,6 +59,8 @@ enum Address {
 #[derive(Debug, Clone)]
 pub(super) struct EngineHttp {
     address: Address,
+    /// Begin of every path: the version of the API, `/v1.41`; empty until it is known.
+    version: String,
 }
 
 impl EngineHttp {
@@ -84,10 +86,32 @@ impl EngineHttp {
             let why = "an address of this kind cannot be used: only unix:// and tcp:// without TLS";
             return Err(HttpError::Failed(why.to_owned()));
         };
-        Ok(Self { address })
+        Ok(Self {
+            address,
+            version: String::new(),
+        })
+    }
+
+    /// Asks for the engine's version, and from then on in the version of the API that it has:
+    /// Docker announced that later engines refuse requests without one.
+    pub(super) async fn negotiate(&mut self, limit: usize) -> Result<Value, HttpError> {
+        let answer = match self.get("/version", limit).await {
+            Err(HttpError::Status(400..500, _)) => self.get("/v1.44/version", limit).await?,
+            answer => answer?,
+        };
+        let version = answer.get("ApiVersion").and_then(Value::as_str);
+        let is_number = |v: &&str| {
+            let digit = |b: u8| b.is_ascii_digit() || b == b'.';
+            !v.is_empty() && v.len() < 16 && v.bytes().all(digit)
+        };
+        if let Some(version) = version.filter(is_number) {
+            self.version = format!("/v{version}");
+        }
+        Ok(answer)
     }
 
     async fn send(&self, path: &str) -> Result<Response<Incoming>, HttpError> {
+        let path = &*format!("{}{path}", self.version);
         let asked = async {
             match &self.address {
                 Address::Unix(socket) => {
