@@ -92,6 +92,12 @@ fn already(value: &[u8]) -> bool {
     value.is_empty() || value.contains_str(MASK) || b"$/<".contains(&value[0])
 }
 
+/// True for a name whose value is a secret: `DB_PASSWORD`, `--token`.
+#[must_use]
+pub fn names_secret(name: &[u8]) -> bool {
+    ALONE.as_ref().is_some_and(|pattern| pattern.is_match(name))
+}
+
 /// Masks every text in a JSON value, including the argument after one that names a secret.
 pub fn mask_json(value: &mut Value) {
     match value {

@@ -15,7 +15,7 @@ mod clock;
 mod namespaces;
 
 pub(crate) use clock::{SessionClock, wall_now};
-pub(crate) use namespaces::{OwnProcess, join_host_cgroups, unseen};
+pub(crate) use namespaces::{OwnProcess, join_host_cgroups, namespaces_of_host, unseen};
 
 /// The current time on the session's clock.
 #[must_use]

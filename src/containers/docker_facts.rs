@@ -10,6 +10,12 @@ use crate::event::{
 };
 use crate::system::{self, SessionClock};
 
+/// Names of environment variables that are kept, and how many bytes each may have.
+const MAX_VARIABLES: usize = 128;
+const MAX_NAME: usize = 128;
+/// Devices that are kept.
+pub(super) const MAX_DEVICES: usize = 64;
+
 /// Facts that containers get from their image.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct ImageFacts {
@@ -58,6 +64,11 @@ pub(super) fn container(inspect: ContainerInspectResponse, image: &ImageFacts) -
         .graph_driver
         .map(|d| (d.name, d.data))
         .unwrap_or_default();
+    let shared_mounts = inspect.mounts.iter().flatten();
+    let shared_mounts = shared_mounts
+        .filter(|m| matches!(m.propagation.as_deref(), Some("shared" | "rshared")))
+        .map(|m| bytes(m.destination.clone()))
+        .collect();
     let mut mounts: Vec<Mount> = inspect
         .mounts
         .unwrap_or_default()
@@ -113,13 +124,18 @@ pub(super) fn container(inspect: ContainerInspectResponse, image: &ImageFacts) -
         healthcheck: healthcheck(config.healthcheck.and_then(|h| h.test), config.shell),
         init_pid: number(state.pid),
         user: bytes(config.user),
+        environment: variable_names(config.env.iter().flatten().map(String::as_str)),
+        restart_policy: restart_policy(&host),
         labels: config
             .labels
             .unwrap_or_default()
             .into_iter()
             .map(|(k, v)| (k, v.as_str().into()))
             .collect(),
-        security: security(&host, inspect.app_armor_profile),
+        security: Security {
+            shared_mounts,
+            ..security(&host, inspect.app_armor_profile)
+        },
         mounts,
         networks: network
             .networks
@@ -199,7 +215,33 @@ fn security(host: &HostConfig, apparmor: Option<String>) -> Security {
         pid_mode: host.pid_mode.clone().unwrap_or_default(),
         network_mode: host.network_mode.clone().unwrap_or_default(),
         no_new_privileges,
+        ipc_mode: host.ipc_mode.clone().unwrap_or_default(),
+        uts_mode: host.uts_mode.clone().unwrap_or_default(),
+        user_mode: host.userns_mode.clone().unwrap_or_default(),
+        devices: host
+            .devices
+            .iter()
+            .flatten()
+            .take(MAX_DEVICES)
+            .map(|device| bytes(device.path_on_host.clone()))
+            .collect(),
+        shared_mounts: Vec::new(),
+        // Engines list what they mask; an empty list is `systempaths=unconfined`.
+        unmasked: !privileged && host.masked_paths.as_ref().is_some_and(Vec::is_empty),
     }
+}
+
+fn restart_policy(host: &HostConfig) -> String {
+    let name = host.restart_policy.as_ref().and_then(|policy| policy.name);
+    let name = name.map(|name| name.to_string()).unwrap_or_default();
+    if name == "no" { String::new() } else { name }
+}
+
+/// The names in `NAME=value`, at most [`MAX_VARIABLES`].
+pub(super) fn variable_names<'a>(variables: impl Iterator<Item = &'a str>) -> Vec<Bytes> {
+    let name = |variable: &'a str| variable.split('=').next().unwrap_or_default();
+    let names = variables.map(name).filter(|name| name.len() <= MAX_NAME);
+    names.take(MAX_VARIABLES).map(Bytes::from).collect()
 }
 
 fn limits(host: &HostConfig) -> Limits {
@@ -285,15 +327,18 @@ mod tests {
             "Image": "sha256:beef", "AppArmorProfile": "docker-default",
             "State": {"Status": "running", "Pid": 42, "StartedAt": "2026-11-20T10:00:01Z",
                 "FinishedAt": "0001-01-01T00:00:00Z", "Health": {"Status": "healthy"}},
-            "Config": {"Image": "web:1", "User": "1000",
+            "Config": {"Image": "web:1", "User": "1000", "Env": ["PATH=/bin", "DB_PASSWORD=x=y"],
                 "Healthcheck": {"Test": ["CMD-SHELL", "true || false"]}, "Labels": {"com.docker.compose.project": "p"}},
             "HostConfig": {"Memory": 1048576, "CpuQuota": 50000, "CpuPeriod": 100000, "PidsLimit": 64,
                 "CapAdd": ["NET_ADMIN"], "ReadonlyRootfs": true, "PidMode": "host",
                 "SecurityOpt": ["no-new-privileges", "seccomp={\"defaultAction\":\"x\"}"],
-                "Tmpfs": {"/run": "ro,size=1m"}},
+                "IpcMode": "host", "UTSMode": "host", "UsernsMode": "host", "MaskedPaths": [],
+                "Devices": [{"PathOnHost": "/dev/sda", "PathInContainer": "/dev/x"}],
+                "RestartPolicy": {"Name": "always"}, "Tmpfs": {"/run": "ro,size=1m"}},
             "GraphDriver": {"Name": "overlay2", "Data": {"LowerDir": "/a-init/diff:/b/diff",
                 "UpperDir": "/u/diff", "MergedDir": "/m"}},
-            "Mounts": [{"Type": "bind", "Source": "/srv", "Destination": "/data", "RW": false}],
+            "Mounts": [{"Type": "bind", "Source": "/srv", "Destination": "/data", "RW": false,
+                "Propagation": "rshared"}],
             "NetworkSettings": {"Ports": {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}], "9/udp": null},
                 "Networks": {"bridge": {"IPAddress": "172.17.0.2"}}}
         });
@@ -327,6 +372,18 @@ mod tests {
         );
         assert!(info.security.no_new_privileges && info.security.readonly_root);
         assert_eq!(info.security.seccomp, "custom");
+        assert_eq!(info.security.ipc_mode, "host");
+        assert_eq!(info.security.uts_mode, "host");
+        assert_eq!(info.security.user_mode, "host");
+        assert!(info.security.unmasked);
+        assert_eq!(info.security.devices, [Bytes::from("/dev/sda")]);
+        assert_eq!(info.security.shared_mounts, [Bytes::from("/data")]);
+        assert_eq!(info.restart_policy, "always");
+        assert_eq!(
+            info.environment,
+            ["PATH", "DB_PASSWORD"].map(Bytes::from),
+            "names only"
+        );
         assert_eq!(
             info.storage.lower,
             ["/a-init/diff".into(), Bytes::from("/b/diff")]

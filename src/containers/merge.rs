@@ -19,6 +19,9 @@ pub fn complete(info: &mut ContainerInfo, known: &ContainerInfo) {
     if info.confinement.is_none() && info.init_pid != 0 {
         info.confinement = same.cloned();
     }
+    if info.environment.is_empty() {
+        info.environment.clone_from(&known.environment);
+    }
     // Engines with Docker's API that leave out its fields.
     if info.security.seccomp.is_empty() {
         info.security.seccomp.clone_from(&known.security.seccomp);

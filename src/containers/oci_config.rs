@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::docker_facts::{MAX_DEVICES, variable_names};
 use super::json_file::{items, number, text};
 use super::proc_facts;
 use crate::event::{Bytes, CAPABILITIES, ContainerInfo, Limits, Mount, Pod, Role, Security};
@@ -58,6 +59,7 @@ pub(super) fn facts(config: &Value) -> ContainerInfo {
             .collect(),
         user: user(config),
         labels: annotations(config),
+        environment: variable_names(items(config, "/process/env").filter_map(Value::as_str)),
         security: security(config),
         mounts: mounts(config),
         limits: limits(config),
@@ -124,6 +126,7 @@ fn security(config: &Value) -> Security {
             "host".to_owned()
         }
     };
+    let capabilities = proc_facts::capabilities(given);
     let flag = |pointer| config.pointer(pointer).and_then(Value::as_bool) == Some(true);
     Security {
         seccomp: if seccomp { "filter" } else { "unconfined" }.to_owned(),
@@ -134,7 +137,20 @@ fn security(config: &Value) -> Security {
         pid_mode: mode("pid"),
         network_mode: mode("network"),
         no_new_privileges: flag("/process/noNewPrivileges"),
-        ..proc_facts::capabilities(given)
+        ipc_mode: mode("ipc"),
+        uts_mode: mode("uts"),
+        devices: items(config, "/linux/devices")
+            .filter_map(|device| device.get("path")?.as_str())
+            .take(MAX_DEVICES)
+            .map(Bytes::from)
+            .collect(),
+        shared_mounts: items(config, "/mounts")
+            .filter(|mount| items(mount, "/options").any(|o| o == "shared" || o == "rshared"))
+            .filter_map(|mount| mount.get("destination")?.as_str())
+            .map(Bytes::from)
+            .collect(),
+        unmasked: !capabilities.privileged && items(config, "/linux/maskedPaths").next().is_none(),
+        ..capabilities
     }
 }
 
@@ -193,15 +209,16 @@ mod tests {
     #[test]
     fn a_pods_container_is_named_by_its_annotations() {
         let config = json!({
-            "process": {"args": ["nginx", "-g"], "user": {"uid": 101},
+            "process": {"args": ["nginx", "-g"], "user": {"uid": 101}, "env": ["A=1", "B_TOKEN=2"],
                 "capabilities": {"bounding": ["CAP_CHOWN", "CAP_NET_ADMIN", "CAP_UNHEARD_OF"]}},
             "root": {"path": "rootfs", "readonly": true},
             "mounts": [
-                {"destination": "/data", "type": "bind", "source": "/srv", "options": ["rbind", "ro"]},
+                {"destination": "/data", "type": "bind", "source": "/srv", "options": ["rbind", "ro", "rshared"]},
                 {"destination": "/etc/hosts", "type": "bind", "source": "/x", "options": ["rbind"]},
                 {"destination": "/run", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid"]},
                 {"destination": "/dev/pts", "type": "devpts"}, "odd"],
-            "linux": {"namespaces": [{"type": "pid"}, {"type": "mount"}],
+            "linux": {"namespaces": [{"type": "pid"}, {"type": "mount"}, {"type": "ipc"}],
+                "devices": [{"path": "/dev/fuse"}],
                 "resources": {"memory": {"limit": 1048576}, "cpu": {"quota": 50000, "period": 100000}}},
             "annotations": {"io.kubernetes.cri.container-type": "container",
                 "io.kubernetes.cri.container-name": "nginx", "io.kubernetes.cri.image-name": "nginx:1",
@@ -218,6 +235,14 @@ mod tests {
         assert!(info.security.readonly_root);
         assert_eq!(info.security.network_mode, "host");
         assert_eq!(info.security.pid_mode, "");
+        assert_eq!(
+            (&*info.security.ipc_mode, &*info.security.uts_mode),
+            ("", "host")
+        );
+        assert_eq!(info.security.devices, [Bytes::from("/dev/fuse")]);
+        assert_eq!(info.security.shared_mounts, [Bytes::from("/data")]);
+        assert!(info.security.unmasked);
+        assert_eq!(info.environment, ["A", "B_TOKEN"].map(Bytes::from));
         assert_eq!(info.security.seccomp, "unconfined");
         let mounts: Vec<_> = info
             .mounts

@@ -6,7 +6,7 @@ use super::cgroup_directory::FoundContainer;
 use super::proc_files::{split_argv, started, status_field};
 use super::{build_step, overlay};
 use crate::event::{Bytes, CAPABILITIES, Confinement, ContainerInfo, IdRange, Security};
-use crate::system::boot_time;
+use crate::system::{self, boot_time};
 
 /// Capabilities that Docker, Podman and containerd give a container by default, as bits.
 const DEFAULT_CAPABILITIES: u64 = 0xa804_25fb;
@@ -111,6 +111,7 @@ pub fn confinement(pid: u32) -> Option<Confinement> {
     Some(Confinement {
         apparmor,
         ids: id_ranges(&map),
+        host_namespaces: system::namespaces_of_host(pid),
         pid,
         ..confined(&String::from_utf8_lossy(&status))
     })
@@ -194,7 +195,11 @@ mod tests {
         assert_eq!((read.uid, read.effective, read.seccomp), (1000, 0, 2));
         assert_eq!(read.bounding, DEFAULT_CAPABILITIES);
         assert!(read.no_new_privileges);
-        assert!(confinement(std::process::id()).is_some());
+        let own = confinement(std::process::id()).unwrap();
+        assert!(
+            own.host_namespaces
+                .is_none_or(|shared| shared.contains(&"user".to_owned()))
+        );
         assert_eq!(confinement(u32::MAX), None);
     }
 

@@ -200,6 +200,12 @@ pub struct ContainerInfo {
     pub init_pid: u32,
     /// Configured user.
     pub user: Bytes,
+    /// Names of the environment variables it was started with, never their values.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub environment: Vec<Bytes>,
+    /// When the engine starts it again: `always`, `on-failure`, …; empty: never, or not known.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub restart_policy: String,
     /// Labels (Compose project, Kubernetes pod, …).
     pub labels: BTreeMap<String, Bytes>,
     /// Security settings.
@@ -257,6 +263,10 @@ pub struct Confinement {
     pub seccomp: u8,
     /// AppArmor label with its mode; empty where AppArmor is off.
     pub apparmor: String,
+    /// Its namespaces that are the host's, of `ipc`, `net`, `pid`, `user` and `uts`; `None` where
+    /// that cannot be seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host_namespaces: Option<Vec<String>>,
     /// User ids of its user namespace (`uid_map`), if that is not the host's.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ids: Vec<IdRange>,
@@ -346,6 +356,24 @@ pub struct Security {
     pub network_mode: String,
     /// `no-new-privileges` is set.
     pub no_new_privileges: bool,
+    /// IPC namespace mode, e.g. `host`, `private`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub ipc_mode: String,
+    /// UTS namespace mode: `host` or empty.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub uts_mode: String,
+    /// User namespace mode: `host` or empty.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub user_mode: String,
+    /// Devices of the host that it may use, by their paths there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<Bytes>,
+    /// Destinations of mounts with shared propagation: what it mounts below them, the host has too.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shared_mounts: Vec<Bytes>,
+    /// No part of its `/proc` is masked, though it is not privileged.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unmasked: bool,
 }
 
 /// A mount of a container.

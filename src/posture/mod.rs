@@ -3,6 +3,8 @@
 //! Pure: facts of a container and its learned items in, results out.
 
 mod checks;
+mod environment;
+mod host_access;
 mod namespaces;
 mod resources;
 mod result;
@@ -22,7 +24,9 @@ pub fn posture(info: &ContainerInfo, used: Option<&Baseline>) -> Vec<CheckResult
     let subject = CheckedContainer { info, used };
     let mut all = rights::check(&subject);
     all.extend(namespaces::check(&subject));
+    all.extend(host_access::check(&subject));
     all.extend(resources::check(&subject));
+    all.extend(environment::check(&subject));
     all
 }
 

@@ -40,7 +40,7 @@ fn each_check_passes_without_and_fails_with_what_it_is_about() {
         destination: "/x".into(),
         writable,
     };
-    let cases: [(&str, Change); 13] = [
+    let cases: [(&str, Change); 22] = [
         ("privileged", |i| i.security.privileged = true),
         ("caps-added", |i| {
             i.security.cap_add = vec!["CAP_SYS_ADMIN".to_owned()]
@@ -58,6 +58,19 @@ fn each_check_passes_without_and_fails_with_what_it_is_about() {
         ("root-writable", |i| i.security.readonly_root = false),
         ("host-pid", |i| i.security.pid_mode = "host".to_owned()),
         ("host-net", |i| i.security.network_mode = "host".to_owned()),
+        ("host-ipc", |i| i.security.ipc_mode = "host".to_owned()),
+        ("host-uts", |i| i.security.uts_mode = "host".to_owned()),
+        ("host-user", |i| i.security.user_mode = "host".to_owned()),
+        ("devices", |i| i.security.devices = vec!["/dev/sda".into()]),
+        ("propagation", |i| {
+            i.security.shared_mounts = vec!["/data".into()]
+        }),
+        ("unmasked", |i| i.security.unmasked = true),
+        ("env-secret", |i| {
+            i.environment = vec!["PATH".into(), "DB_PASSWORD".into()]
+        }),
+        ("restart-always", |i| i.restart_policy = "always".to_owned()),
+        ("sshd", |i| i.command = vec!["/usr/sbin/sshd".into()]),
         ("no-memory-limit", |i| i.limits.memory = 0),
         ("no-pids-limit", |i| i.limits.pids = 0),
         ("unpinned", |i| i.image = "web:1".into()),
@@ -87,6 +100,30 @@ fn each_check_passes_without_and_fails_with_what_it_is_about() {
     assert_eq!(outcome(&info, "published-any"), PostureOutcome::Fail);
 }
 
+fn shares(kind: &str) -> Option<Vec<String>> {
+    Some(vec![kind.to_owned()])
+}
+
+#[test]
+fn a_variable_that_names_a_file_or_nothing_secret_passes() {
+    let mut info = good();
+    info.environment = vec![
+        "POSTGRES_PASSWORD_FILE".into(),
+        "LANG".into(),
+        "NGINX_VERSION".into(),
+    ];
+    assert_eq!(outcome(&info, "env-secret"), PostureOutcome::Pass);
+    // A camera is not a disk.
+    info.security.devices = vec!["/dev/video0".into()];
+    let all = posture(&info, None);
+    let devices = all.iter().find(|r| r.id == "devices").unwrap();
+    assert_eq!(devices.severity, crate::event::Severity::Low);
+    info.security.devices.push("/dev/nvme0n1".into());
+    let all = posture(&info, None);
+    let devices = all.iter().find(|r| r.id == "devices").unwrap();
+    assert_eq!(devices.severity, crate::event::Severity::High);
+}
+
 #[test]
 fn a_container_without_facts_has_no_finding() {
     let none = ContainerInfo::default();
@@ -103,6 +140,7 @@ fn the_setting_in_force_decides_not_the_declaration() {
         no_new_privileges: true,
         seccomp: 2,
         apparmor: "docker-default (enforce)".to_owned(),
+        host_namespaces: Some(vec!["user".to_owned()]),
         ..Confinement::default()
     };
     let with = |confinement: Confinement| ContainerInfo {
@@ -114,12 +152,15 @@ fn the_setting_in_force_decides_not_the_declaration() {
     }
     // The engine's own default is off, and AppArmor is not applied, though all is declared well.
     type Change = fn(&mut Confinement);
-    let cases: [(&str, Change); 5] = [
+    let cases: [(&str, Change); 8] = [
         ("seccomp-off", |c| c.seccomp = 0),
         ("apparmor-off", |c| c.apparmor.clear()),
         ("no-new-privileges", |c| c.no_new_privileges = false),
         ("caps-added", |c| c.bounding |= 1 << 21),
         ("root", |c| c.uid = 0),
+        ("host-pid", |c| c.host_namespaces = shares("pid")),
+        ("host-net", |c| c.host_namespaces = shares("net")),
+        ("host-ipc", |c| c.host_namespaces = shares("ipc")),
     ];
     for (id, change) in cases {
         let mut confined = confined.clone();

@@ -37,6 +37,23 @@ fn has_own_pids() -> bool {
     is_in("self", "pid", HOST_PID) == Some(false)
 }
 
+/// The namespaces of a process that are those of the host's init, of the kinds that an engine can
+/// share; `None` where this program does not see the host's init, or the process is gone.
+pub(crate) fn namespaces_of_host(pid: u32) -> Option<Vec<String>> {
+    const KINDS: [&str; 5] = ["ipc", "net", "pid", "user", "uts"];
+    if has_own_pids() {
+        return None;
+    }
+    let namespace = |process: u32, kind| fs::read_link(format!("/proc/{process}/ns/{kind}")).ok();
+    let mut shared = Vec::new();
+    for kind in KINDS {
+        if namespace(1, kind)? == namespace(pid, kind)? {
+            shared.push(kind.to_owned());
+        }
+    }
+    Some(shared)
+}
+
 /// This process, as the kernel programs report it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OwnProcess {

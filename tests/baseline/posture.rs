@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::common::{self, BUSYBOX, Engine, hullwatch};
 
 /// Checks that the open container fails and the closed one passes.
-const CHECKS: [&str; 13] = [
+const CHECKS: [&str; 19] = [
     "caps-added",
     "root",
     "no-new-privileges",
@@ -13,6 +13,12 @@ const CHECKS: [&str; 13] = [
     "root-writable",
     "host-pid",
     "host-net",
+    "host-ipc",
+    "host-uts",
+    "devices",
+    "unmasked",
+    "env-secret",
+    "restart-always",
     "mount-sensitive",
     "engine-socket",
     "no-memory-limit",
@@ -40,6 +46,18 @@ fn each_check_fails_where_it_should_and_passes_where_it_should() {
             "host",
             "--pid",
             "host",
+            "--ipc",
+            "host",
+            "--uts",
+            "host",
+            "--device",
+            "/dev/null:/dev/nothing",
+            "--security-opt",
+            "systempaths=unconfined",
+            "--env",
+            "DB_PASSWORD=hunter2",
+            "--restart",
+            "always",
             "--cap-add",
             "SYS_ADMIN",
             "--security-opt",
@@ -98,6 +116,7 @@ fn each_check_fails_where_it_should_and_passes_where_it_should() {
         assert_eq!(fails["outcome"], "fail", "{fails}");
         assert_eq!(passes["outcome"], "pass", "{passes}");
     }
+    assert!(!text.contains("hunter2"), "a value of the environment");
     let added = check(open, "caps-added");
     let used = added["used"].as_str().unwrap();
     assert!(used.starts_with("never used: SYS_ADMIN in "), "{added}");

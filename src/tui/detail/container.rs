@@ -101,6 +101,7 @@ fn identity(core: &Core, query: &Query<'_>, container: &Container) -> Vec<Detail
         fact("ended", ended),
         fact("created", time(info.created)),
         fact("restarts", info.restarts.to_string()),
+        fact("restart policy", info.restart_policy.clone()),
         fact("health", info.health.clone()),
         fact("uses", used),
         fact("limits", limited.join(", ")),
@@ -120,6 +121,11 @@ fn security(info: &ContainerInfo) -> Vec<DetailLine> {
         fact("read-only root", security.readonly_root.to_string()),
         fact("no new privileges", security.no_new_privileges.to_string()),
         fact("pid namespace", security.pid_mode.clone()),
+        fact("IPC namespace", security.ipc_mode.clone()),
+        fact("UTS namespace", security.uts_mode.clone()),
+        fact("user namespace", security.user_mode.clone()),
+        fact("devices", list(&security.devices)),
+        fact("shared mounts", list(&security.shared_mounts)),
     ]
 }
 
