@@ -70,7 +70,7 @@ impl Collector<'_> {
                 self.gone(ts, namespace);
             }
             self.directory.alias(namespace, &id);
-            self.probe.dismiss(namespace);
+            self.probe.gate.dismiss(namespace);
             return Some(Some(id));
         }
         let lives = pid_namespace::namespace_of(pid) == Some(namespace);
@@ -111,7 +111,7 @@ impl Collector<'_> {
     /// Excludes a pid namespace, of which this is a process; `owner` owns its earlier events.
     fn refuse(&mut self, namespace: u64, pid: u32, owner: Option<Owner>) -> Option<Owner> {
         let ends = || pid_namespace::will_end(namespace, pid);
-        self.probe.refuse(namespace, ends);
+        self.probe.gate.refuse(namespace, ends);
         self.refused.insert(namespace, owner.clone());
         owner
     }
@@ -129,13 +129,13 @@ impl Collector<'_> {
             });
             let inside: Vec<u64> = inside.map(|(place, _)| place).collect();
             for cgroup in inside {
-                if let Err(error) = self.probe.admit(cgroup) {
+                if let Err(error) = self.probe.gate.admit(cgroup) {
                     let id = Some(found.container.id.clone());
                     self.lost(ts, id, LostReason::MapFull, 0, error.to_string());
                 }
             }
-            self.probe.dismiss(found.namespace);
-        } else if let Err(error) = self.probe.admit(found.namespace) {
+            self.probe.gate.dismiss(found.namespace);
+        } else if let Err(error) = self.probe.gate.admit(found.namespace) {
             // Included already, unless a sandbox that had the number before was excluded meanwhile.
             let id = Some(found.container.id.clone());
             self.lost(ts, id, LostReason::MapFull, 0, error.to_string());
@@ -170,11 +170,11 @@ impl Collector<'_> {
             }
         }
         if lasting == 0 && !ended.is_empty() {
-            self.probe.no_namespaces();
+            self.probe.gate.no_namespaces();
         }
         for namespace in ended {
             self.gone(now, namespace);
-            self.probe.dismiss(namespace);
+            self.probe.gate.dismiss(namespace);
         }
     }
 }

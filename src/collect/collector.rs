@@ -9,6 +9,7 @@ use crossbeam_channel::{Receiver, Sender};
 use super::comparisons::Comparisons;
 use super::container_facts::ContainerFacts;
 use super::drift_scan::ScanQueue;
+use super::entries::HostEntries;
 use super::event_queue::EventQueue;
 use super::lifecycle::Lifecycle;
 use super::password_hashes;
@@ -27,7 +28,7 @@ use crate::event::{
     BaselineChange, Compare, ContainerAction, ContainerEvent, ContainerId, ContainerInfo,
     DriftScanCause, Event, Kind, Lost, LostReason, PolicyChange, Runtime, Timestamp,
 };
-use crate::probe::{Due, Observation, Observed, Probe};
+use crate::probe::{Due, Observation, Observed, Presence, Probe};
 use crate::response::ResponseResult;
 use crate::state::Owner;
 use crate::system::OwnProcess;
@@ -49,6 +50,7 @@ pub(super) struct Collector<'a> {
     pub(super) unreported: UnreportedContainers,
     pub(super) unwatched: UnwatchedContainers,
     inputs: StandardInputs,
+    pub(super) entries: HostEntries,
     pub(super) facts: ContainerFacts,
     pub(super) sampler: UsageSampler,
     pub(super) processes: ProcessSampler,
@@ -100,6 +102,7 @@ pub(super) fn run(
         unreported: UnreportedContainers::default(),
         unwatched: UnwatchedContainers::default(),
         inputs: StandardInputs::default(),
+        entries: HostEntries::default(),
         facts: ContainerFacts::default(),
         sampler: UsageSampler::new(),
         processes: ProcessSampler::default(),
@@ -227,7 +230,7 @@ impl Collector<'_> {
     /// name.
     pub(super) fn born(&mut self, ts: Timestamp, found: FoundContainer) {
         tracing::debug!(id = ?found.id, path = found.path, "cgroup of a container");
-        if let Err(error) = self.probe.admit(found.cgroup) {
+        if let Err(error) = self.probe.gate.admit(found.cgroup) {
             let id = Some(found.id.clone());
             self.lost(ts, id, LostReason::MapFull, 0, error.to_string());
         }
@@ -300,6 +303,7 @@ impl Collector<'_> {
             cgroup,
             pid,
             nspid,
+            presence,
             fact,
         } = observed;
         match fact {
@@ -314,13 +318,19 @@ impl Collector<'_> {
                 if self.own.is(cgroup, pid, nspid) {
                     return;
                 }
-                self.event(ts, container, pid, nspid, kind);
+                match presence {
+                    Presence::Own => self.event(ts, container, pid, nspid, kind),
+                    Presence::Entered { .. } => {
+                        self.of_entered(ts, cgroup, container, pid, nspid, presence, kind);
+                    }
+                }
             }
+            Observation::Entry(entry) => self.entry(ts, cgroup, pid, *entry),
             Observation::CgroupBorn { id, parent, name } => {
                 if let Some(found) = self.directory.born(id, parent, &name) {
                     self.born(ts, found);
                 } else if self.directory.lookup(id).is_none() {
-                    self.probe.dismiss(id);
+                    self.probe.gate.dismiss(id);
                 }
             }
             Observation::CgroupGone { id } => {
@@ -353,7 +363,7 @@ impl Collector<'_> {
     }
 
     /// An event of the kernel about a process.
-    fn event(
+    pub(super) fn event(
         &mut self,
         ts: Timestamp,
         container: Option<ContainerId>,

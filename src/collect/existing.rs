@@ -1,7 +1,9 @@
 //! Reports containers, processes and sockets that existed when watching began.
 
+use std::collections::BTreeMap;
+
 use super::collector::Collector;
-use crate::containers::{FoundContainer, runtime_setup, snapshot};
+use crate::containers::{FoundContainer, entered, runtime_setup, snapshot};
 use crate::event::{ContainerAction, Kind, LostReason};
 
 impl Collector<'_> {
@@ -10,11 +12,12 @@ impl Collector<'_> {
         let now = self.probe.now();
         let members: Vec<u64> = self.directory.members().map(|(cgroup, _)| cgroup).collect();
         for cgroup in members {
-            if let Err(error) = self.probe.admit(cgroup) {
+            if let Err(error) = self.probe.gate.admit(cgroup) {
                 let id = self.directory.lookup(cgroup).cloned();
                 self.lost(now, id, LostReason::MapFull, 0, error.to_string());
             }
         }
+        let mut homes = BTreeMap::new();
         for found in existing {
             // An empty cgroup is a leftover, or a pod's.
             let Some(pid) = found.members().first().copied() else {
@@ -22,19 +25,27 @@ impl Collector<'_> {
                 continue;
             };
             self.lifecycle.begin(found);
+            for number in entered::namespaces_of(pid) {
+                self.probe.gate.namespace(number, found.cgroup);
+                homes.insert(number, found);
+            }
             if let Some(scans) = &mut self.scans {
                 scans.existing(&found.id);
             }
             self.report(now, found, pid, ContainerAction::Existing);
         }
-        let membership = snapshot::Membership::new(&self.directory);
+        let mut membership = snapshot::Membership::new(&self.directory);
+        for (pid, found) in entered::find(&membership, &homes) {
+            self.probe.gate.entered(pid, found.cgroup);
+            membership.entered(pid, &found.id);
+        }
         // At once: a process that ends before it is read leaves its children without a parent.
         let mut processes = snapshot::processes(host, &membership);
         let sockets = snapshot::sockets(host, &membership);
         snapshot::add_streams(&mut processes, &sockets);
         for found in &processes {
             if runtime_setup::is_runtime(found, &membership, now) {
-                self.probe.set_up(found.pid);
+                self.probe.gate.set_up(found.pid);
             }
         }
         // Before the processes: rules judge them by their connections.

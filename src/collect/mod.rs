@@ -13,6 +13,7 @@ mod collector;
 mod comparisons;
 mod container_facts;
 mod drift_scan;
+mod entries;
 mod event_queue;
 mod existing;
 mod lifecycle;

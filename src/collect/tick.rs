@@ -74,6 +74,7 @@ impl Collector<'_> {
             .tick(|id| lifecycle.is_running(id) || lifecycle.has_ended(id));
         self.shared.unwatched.store(unwatched, Ordering::Relaxed);
         self.end_namespaces(now);
+        self.look_at_entered(now);
         self.describe(now);
         self.confine(now);
         self.report_losses(now);

@@ -95,6 +95,7 @@ pub(super) fn find(
         login_uid,
         user: user.map(|user| user.name).unwrap_or_default(),
         tty: tty.as_str().into(),
+        ..Client::default()
     };
     let pid = u32::try_from(process.pid()).ok()?;
     Some((ClientProcess { pid, started }, client))

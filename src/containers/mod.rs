@@ -21,6 +21,7 @@ mod engine;
 mod engine_http;
 mod engine_sockets;
 mod engine_thread;
+pub mod entered;
 mod exec_client;
 pub mod file_facts;
 mod grpc;

@@ -64,7 +64,8 @@ pub fn processes(host: bool, membership: &Membership<'_>) -> Vec<FoundProcess> {
             if container.is_none() && !host {
                 return None;
             }
-            let (nspid, process) = read_process(pid, boot, tick, &container, &mut layers)?;
+            let (nspid, mut process) = read_process(pid, boot, tick, &container, &mut layers)?;
+            process.entered = membership.entered.contains_key(&pid);
             Some(FoundProcess {
                 container,
                 pid,
@@ -91,6 +92,8 @@ pub fn add_streams(processes: &mut [FoundProcess], sockets: &[FoundSocket]) {
 pub struct Membership<'a> {
     by_path: BTreeMap<&'a str, &'a ContainerId>,
     by_namespace: BTreeMap<u64, &'a ContainerId>,
+    /// Processes that entered from the host.
+    entered: BTreeMap<u32, &'a ContainerId>,
 }
 
 impl<'a> Membership<'a> {
@@ -100,13 +103,22 @@ impl<'a> Membership<'a> {
         Self {
             by_path: directory.by_path(),
             by_namespace: directory.by_namespace(),
+            entered: BTreeMap::new(),
         }
+    }
+
+    /// This process entered a container from the host.
+    pub fn entered(&mut self, pid: u32, id: &'a ContainerId) {
+        self.entered.insert(pid, id);
     }
 
     /// The container of a process, from `/proc/PID/cgroup`: version 2 first, then any other; where
     /// none identifies it, by its pid namespace.
     #[must_use]
     pub fn of(&self, pid: u32) -> Option<ContainerId> {
+        if let Some(id) = self.entered.get(&pid) {
+            return Some((*id).clone());
+        }
         self.by_cgroup(pid).or_else(|| {
             if self.by_namespace.is_empty() {
                 return None;
@@ -183,6 +195,7 @@ fn read_process(
         streams: Vec::new(),
         mapped: Vec::new(),
         mapped_more: 0,
+        entered: false,
     };
     if container.is_some() {
         mapped_code::add(pid, &mut process, storage);

@@ -14,27 +14,33 @@ const RECENT: u64 = 3;
 /// Maximum number of such lines in one finding.
 const MAX_LINES: usize = 4;
 const STARTED_BY: &str = "probably started by";
+/// The same of one that entered the namespaces itself.
+const ENTERED: &str = "entered by";
 
-/// Adds the client to the finding of the latest session.
+/// Adds the client to the finding of the latest session, or who entered to the finding of that session.
 pub(super) fn look(ctx: &RuleContext<'_>, sessions: &Sessions, client: &Client) -> Alerts {
     let now = ctx.now();
-    let latest = sessions
-        .latest()
-        .filter(|(_, began)| now.since(*began).as_secs() < RECENT);
-    let Some(index) = latest.and_then(|(root, _)| ctx.session_finding(root)) else {
+    let (root, phrase) = match client.entered {
+        // The kernel saw it.
+        Some(root) => (Some(root), ENTERED),
+        None => {
+            let latest = sessions
+                .latest()
+                .filter(|(_, began)| now.since(*began).as_secs() < RECENT);
+            (latest.map(|(root, _)| root), STARTED_BY)
+        }
+    };
+    let Some(index) = root.and_then(|root| ctx.session_finding(root)) else {
         return Alerts::none();
     };
     let listed = ctx.findings.get(index).map_or(0, |f| {
-        f.why
-            .iter()
-            .filter(|line| line.starts_with(STARTED_BY))
-            .count()
+        f.why.iter().filter(|line| line.starts_with(phrase)).count()
     });
     if listed >= MAX_LINES {
         return Alerts::none();
     }
     let mut line = format!(
-        "{STARTED_BY} {}",
+        "{phrase} {}",
         program_roles::command_line(&client.argv, &crate::event::Bytes::default(), 160)
     );
     let who = match client.user.as_bytes() {
@@ -48,6 +54,10 @@ pub(super) fn look(ctx: &RuleContext<'_>, sessions: &Sessions, client: &Client) 
     if !client.tty.is_empty() {
         line.push_str(&format!(", on {}", client.tty.escaped()));
     }
+    if !client.parent.is_empty() {
+        let parent = client.parent.escaped();
+        line.push_str(&format!(", started by {parent}, pid {}", client.ppid));
+    }
     line.push(')');
     Alert::addition(index)
         .reason(line)
@@ -60,6 +70,34 @@ mod tests {
     use crate::detect::testkit::World;
     use crate::event::{Client, Kind};
 
+    #[test]
+    fn who_entered_itself_is_told_in_the_story_of_what_it_brought_in() {
+        let mut w = World::steady();
+        let ls = w.entered(&["ls"], false);
+        w.session(&["id"]);
+        w.ticks(10);
+        let nsenter = Client {
+            argv: ["nsenter", "-t", "7", "-m", "ls"].map(Into::into).to_vec(),
+            login_uid: Some(1000),
+            user: "ann".into(),
+            tty: "pts/3".into(),
+            entered: Some(ls),
+            parent: "bash".into(),
+            ppid: 70,
+            ..Client::default()
+        };
+        w.emit(77, 0, Kind::Client(Box::new(nsenter)));
+        let all = w.all("exec.session");
+        let wanted = "entered by nsenter -t 7 -m ls (pid 77 on the host, ann as user 0, on pts/3, \
+                      started by bash, pid 70)";
+        assert!(
+            all[0].why.iter().any(|line| line == wanted),
+            "{:?}",
+            all[0].why
+        );
+        assert!(!all[1].why.iter().any(|line| line == wanted));
+    }
+
     fn client(world: &mut World) {
         let client = Client {
             argv: vec!["docker".into(), "exec".into(), "web".into(), "id".into()],
@@ -67,6 +105,7 @@ mod tests {
             login_uid: Some(1000),
             user: "ann".into(),
             tty: "pts/3".into(),
+            ..Client::default()
         };
         world.emit(77, 0, Kind::Client(Box::new(client)));
     }

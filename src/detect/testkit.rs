@@ -419,6 +419,18 @@ impl World {
         self.enter(argv, true)
     }
 
+    /// A process of the host enters the container's namespaces, past its engine.
+    pub(super) fn entered(&mut self, argv: &[&str], tty: bool) -> u32 {
+        let pid = self.next_pid;
+        self.next_pid += 1;
+        let exe = format!("/bin/{}", argv[0].trim_start_matches("/bin/"));
+        self.exec_as(pid, 1, &exe, argv, |e| {
+            e.tty = tty;
+            e.entered = true;
+        });
+        pid
+    }
+
     /// Lets a learner see the latest event.
     pub(super) fn look(&self, learner: &mut crate::baseline::Learner) {
         let event = self.state.recent.events.back().unwrap();

@@ -1,11 +1,13 @@
-//! The client on this host that probably started a command inside a container.
+//! Who on this host brought a process into a container: a client that asked its engine to, or whoever
+//! entered its namespaces.
 
 use serde::{Deserialize, Serialize};
 
 use super::Bytes;
 
-/// A program on this host that made an engine run a command in a container, by its command line.
-/// The event's pid is the program's.
+/// A program on this host that asked an engine to run a command in a container, as far as its
+/// command line says; or one that entered the container's namespaces itself, as the kernel saw it. The
+/// event's pid is the program's.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Client {
     /// Its command line.
@@ -21,4 +23,23 @@ pub struct Client {
     /// Its terminal, e.g. `pts/3`; empty without one.
     #[serde(default)]
     pub tty: Bytes,
+    /// Where it entered itself, without an engine and without the container's cgroup: host pid of the
+    /// first process that it brought in, which may be its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entered: Option<u32>,
+    /// Short name of the process that started it; empty unknown.
+    #[serde(default, skip_serializing_if = "no_bytes")]
+    pub parent: Bytes,
+    /// Host pid of that process; 0 unknown.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ppid: u32,
+}
+
+fn no_bytes(bytes: &Bytes) -> bool {
+    bytes.is_empty()
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+fn is_zero(pid: &u32) -> bool {
+    *pid == 0
 }

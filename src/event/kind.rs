@@ -66,7 +66,7 @@ kinds! {
     Fork(Fork) "fork";
     /// The last thread of a process ended.
     Exit(Exit) "exit";
-    /// A process that already ran when watching began, from `/proc`.
+    /// A process that already ran when watching began, from `/proc`, or that entered and runs on.
     Process(Box<Process>) "process";
     /// An outbound connection attempt or, for UDP, the first datagram to a peer.
     Connect(Box<Connect>) "connect";
@@ -94,8 +94,7 @@ kinds! {
     Syscall(Syscall) "syscall";
     /// A container appeared, changed or ended, or facts about it arrived.
     Container(Box<ContainerEvent>) "container";
-    /// A program on this host made an engine run a command inside; the event's pid is the
-    /// program's.
+    /// A program on this host asked an engine to run a command inside, or entered itself; the event's pid is its.
     Client(Box<Client>) "client";
     /// One second passed: time, usage per container, loss totals.
     Tick(Box<Tick>) "tick";

@@ -95,7 +95,8 @@ pub struct Exit {
     pub lived_ns: u64,
 }
 
-/// A process found in `/proc` when watching began.
+/// A process found in `/proc` when watching began, or one that entered a container and works there
+/// without having started a program in it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Process {
     /// Host pid of the parent.
@@ -122,6 +123,11 @@ pub struct Process {
     #[serde(default, skip_serializing_if = "is_false")]
     pub tty: bool,
     /// The targets of its descriptors 0, 1 and 2; empty when unreadable.
+    /// True when it entered the container's namespaces from the host and is in no cgroup of the
+    /// container.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub entered: bool,
+    /// What its descriptors 0, 1 and 2 are; empty when unreadable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub streams: Vec<Stream>,
     /// Files mapped as code that are in no lower layer of its image, without its executable;
@@ -182,6 +188,7 @@ impl Process {
             cwd: self.cwd.clone(),
             file: self.file,
             tty: self.tty,
+            entered: self.entered,
             ..Exec::default()
         }
     }

@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 
 use super::convert::ConvertError;
 use super::convert::dns::{self, Segment};
-use super::{Observation, Observed};
+use super::{Observation, Observed, Presence};
 use crate::event::{Kind, Timestamp};
 
 /// Maximum number of connections. When there are more, a connection of the cgroup with most is
@@ -348,6 +348,7 @@ impl DnsStream {
             cgroup: self.cgroup,
             pid: self.pid,
             nspid: self.nspid,
+            presence: Presence::default(),
             fact: Observation::Event(Kind::Dns(Box::new(dns))),
         });
         Ok(())

@@ -6,13 +6,13 @@ use std::fs;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::fs::MetadataExt as _;
 
-use aya::maps::{Array, HashMap, Map, MapData, ProgramArray};
+use aya::maps::{Map, MapData, ProgramArray};
 use aya::programs::FExit;
 use aya::{Btf, Ebpf, EbpfLoader};
-use hullwatch_abi::header::PID_NAMESPACE;
 
 use super::convert::ConvertError;
 use super::dns_streams::DnsStreams;
+use super::gate::Gate;
 use super::losses::Losses;
 use super::object::{load_error, named, take, tracepoint};
 use super::record::Decoded;
@@ -30,6 +30,8 @@ static OBJECT: &[u8] =
 
 /// A program that attaches by itself: name, tracepoint, and whether it is required.
 const ATTACHED: &[(&str, &str, bool)] = &[
+    // Before the one that tells of the program, which asks whose it is.
+    ("exec_namespaces", "sched_process_exec", false),
     ("process_exec", "sched_process_exec", true),
     // Attached after the program that records the exec.
     ("exec_input", "sched_process_exec", false),
@@ -55,15 +57,14 @@ const CLASSES: &[&str] = &[
     "net_exit",
     "attribute_exit",
     "first_exit",
+    "enter_exit",
 ];
 
 /// The running programs. Dropping it detaches them.
 pub struct Probe {
     ring: Ring,
-    admitted: HashMap<MapData, u64, u8>,
-    joined: HashMap<MapData, u32, u8>,
-    by_namespace: Array<MapData, u32>,
-    refused: HashMap<MapData, u64, u8>,
+    /// Whose records are wanted.
+    pub gate: Gate,
     losses: [Losses; 3],
     repeats: Repeats,
     dns_streams: DnsStreams,
@@ -221,11 +222,7 @@ impl Probe {
         tracing::info!(hooks = report.attached.len(), "attached");
         Ok(Self {
             ring: ring(take(&mut programs, "EVENTS")?)?,
-            admitted: HashMap::try_from(take(&mut programs, "CGROUPS")?).map_err(load_error)?,
-            joined: HashMap::try_from(take(&mut programs, "JOINED")?).map_err(load_error)?,
-            by_namespace: Array::try_from(take(&mut programs, "BY_NAMESPACE")?)
-                .map_err(load_error)?,
-            refused: HashMap::try_from(take(&mut programs, "REFUSED")?).map_err(load_error)?,
+            gate: Gate::take(&mut programs)?,
             losses,
             repeats: Repeats::new(take(&mut programs, "FILE_SEEN")?)?,
             dns_streams: DnsStreams::default(),
@@ -237,46 +234,6 @@ impl Probe {
             programs,
             _calls: [calls, ring_programs],
         })
-    }
-
-    /// Includes a container's cgroup, or its pid namespace.
-    ///
-    /// # Errors
-    /// When the map of cgroups is full.
-    pub fn admit(&mut self, place: u64) -> Result<(), ProbeError> {
-        if place & PID_NAMESPACE != 0 {
-            self.by_namespace.set(0, 1, 0).map_err(load_error)?;
-        }
-        self.admitted.insert(place, 1, 0).map_err(load_error)
-    }
-
-    /// Excludes a cgroup or a pid namespace that belongs to no container.
-    pub fn dismiss(&mut self, place: u64) {
-        // Fails only when it is not in the map.
-        let _ = self.admitted.remove(&place);
-    }
-
-    /// No pid namespace is included: none is looked up until one is.
-    pub fn no_namespaces(&mut self) {
-        // On failure they are still looked up.
-        let _ = self.by_namespace.set(0, 0, 0);
-    }
-
-    /// Excludes a pid namespace, without further reports until the kernel programs see it end,
-    /// which `will_end` announces: the kernel reuses its number.
-    pub fn refuse(&mut self, namespace: u64, will_end: impl Fn() -> bool) {
-        self.dismiss(namespace);
-        // Whether or not this is refused, it is excluded.
-        let _ = self.refused.insert(namespace, 1, 0);
-        if !will_end() {
-            let _ = self.refused.remove(&namespace);
-        }
-    }
-
-    /// Marks this process, found in a container's cgroup, as the runtime's until its next exec.
-    pub fn set_up(&mut self, pid: u32) {
-        // The oldest entry is replaced.
-        let _ = self.joined.insert(pid, 1, 0);
     }
 
     /// The present on the clock that [`Observed::ts`] is measured by.

@@ -6,6 +6,7 @@ mod dns_streams;
 mod dns_streams_tests;
 #[cfg(test)]
 mod fuzz;
+mod gate;
 mod hooks;
 mod load;
 mod losses;
@@ -18,10 +19,11 @@ mod rings;
 pub mod tables;
 mod type_info;
 
+pub use gate::Gate;
 pub use load::Probe;
 pub use repeats::Due;
 
-use crate::event::{Bytes, Kind, LostReason, Timestamp};
+use crate::event::{Bytes, Client, Kind, LostReason, Timestamp};
 
 /// Options of the probes.
 #[derive(Debug, Clone, Copy, Default)]
@@ -45,8 +47,25 @@ pub struct Observed {
     pub pid: u32,
     /// Pid in the process's own namespace.
     pub nspid: u32,
+    /// How the process belongs there.
+    pub presence: Presence,
     /// The fact.
     pub fact: Observation,
+}
+
+/// How a process belongs to the container that a fact is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Presence {
+    /// By its cgroup, or by the pid namespace of a container without one.
+    #[default]
+    Own,
+    /// It entered the container's namespaces from the host, or one that it descends from did.
+    Entered {
+        /// It ran a program since.
+        started: bool,
+        /// The files that it sees are the host's.
+        host_files: bool,
+    },
 }
 
 /// What was observed.
@@ -63,6 +82,8 @@ pub enum Observation {
         /// Its name.
         name: Bytes,
     },
+    /// A process of the host entered a container's namespaces.
+    Entry(Box<Entry>),
     /// A cgroup was removed.
     CgroupGone {
         /// Its id.
@@ -70,7 +91,18 @@ pub enum Observation {
     },
 }
 
-/// Events lost since the last call.
+/// A process of the host that entered a container's namespaces.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// The process.
+    pub client: Client,
+    /// Its short name.
+    pub comm: Bytes,
+    /// It is inside itself; else only the children that it will have.
+    pub inside: bool,
+}
+
+/// Events lost since the last look.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loss {
     /// Why.

@@ -1,11 +1,11 @@
 //! A record of the ring buffer → a fact.
 
-use hullwatch_abi::header::{Header, RUNTIME, kind};
+use hullwatch_abi::header::{ENTERED, HOST_MOUNTS, Header, RUNTIME, kind};
 
 use super::convert::{self, ConvertError, dns::Packet};
 use super::dns_streams::Piece;
-use super::{Observation, Observed};
-use crate::event::Kind;
+use super::{Observation, Observed, Presence};
+use crate::event::{FileFacts, Kind};
 use crate::system::SessionClock;
 
 /// A decoded record.
@@ -29,11 +29,24 @@ pub(super) fn decode(bytes: &[u8], clock: SessionClock) -> Result<Decoded<'_>, C
     })?;
     let header: Header = bytemuck::pod_read_unaligned(head);
     let runtime = header.flags & RUNTIME != 0;
+    let presence = presence(header.flags);
+    let host_files = header.flags & HOST_MOUNTS != 0;
+    if header.kind == kind::FILE && host_files {
+        return Ok(Decoded::Nothing);
+    }
     let event = match header.kind {
-        kind::EXEC => Kind::Exec(Box::new(convert::task::exec(body, header.ppid, runtime)?)),
+        kind::EXEC => {
+            let mut exec = convert::task::exec(body, header.ppid, runtime)?;
+            exec.entered = presence != Presence::Own;
+            if host_files {
+                // A file of the host is in no layer of the container.
+                exec.file = FileFacts::default();
+            }
+            Kind::Exec(Box::new(exec))
+        }
         kind::FORK => Kind::Fork(convert::task::fork(body, header.ppid, runtime)?),
         kind::EXIT => Kind::Exit(convert::task::exit(body)?),
-        kind::FILE if runtime => return Ok(Decoded::Nothing),
+        kind::FILE if runtime && presence == Presence::Own => return Ok(Decoded::Nothing),
         kind::FILE if convert::file::is_exec(body) => {
             let refused = convert::file::exec_refused(body, header.nspid)?;
             Kind::ExecRefused(Box::new(refused))
@@ -71,7 +84,19 @@ pub(super) fn decode(bytes: &[u8], clock: SessionClock) -> Result<Decoded<'_>, C
                 cgroup: header.cgroup,
                 pid: 0,
                 nspid: 0,
+                presence,
                 fact,
+            }));
+        }
+        kind::ENTRY => {
+            let entry = convert::entry::decode(body, header.ppid)?;
+            return Ok(Decoded::Fact(Observed {
+                ts: clock.at(header.ts),
+                cgroup: header.cgroup,
+                pid: header.pid,
+                nspid: header.nspid,
+                presence,
+                fact: Observation::Entry(Box::new(entry)),
             }));
         }
         other => {
@@ -87,8 +112,19 @@ pub(super) fn decode(bytes: &[u8], clock: SessionClock) -> Result<Decoded<'_>, C
         cgroup: header.cgroup,
         pid: header.pid,
         nspid: header.nspid,
+        presence,
         fact: Observation::Event(event),
     }))
+}
+
+fn presence(flags: u32) -> Presence {
+    if flags & ENTERED == 0 {
+        return Presence::Own;
+    }
+    Presence::Entered {
+        started: flags & RUNTIME == 0,
+        host_files: flags & HOST_MOUNTS != 0,
+    }
 }
 
 #[cfg(test)]
@@ -100,7 +136,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_decoded_or_refused(
-            kind in 0_u16..12,
+            kind in 0_u16..13,
             body in proptest::collection::vec(any::<u8>(), 0..512),
         ) {
             let header = Header { kind, ..Header::default() };

@@ -9,7 +9,7 @@ use hullwatch_abi::file::{Alike, Seen, WINDOW_NS, op};
 use rustc_hash::FxHashMap;
 
 use super::object::load_error;
-use super::{Loss, Observation, Observed, ProbeError};
+use super::{Loss, Observation, Observed, Presence, ProbeError};
 use crate::event::{File, FileOp, Kind, LostReason, Timestamp};
 
 /// Maximum number of operations kept until their window is over: the size of the kernel's map. For
@@ -214,6 +214,7 @@ impl RepeatTable {
                     cgroup: waiting.cgroup,
                     pid: key.tgid,
                     nspid: waiting.nspid,
+                    presence: Presence::default(),
                     fact: Observation::Event(Kind::File(waiting.file)),
                 });
             }
@@ -277,6 +278,7 @@ mod tests {
             cgroup: 9,
             pid: 7,
             nspid: 2,
+            presence: Presence::default(),
             fact: Observation::Event(Kind::File(Box::new(file))),
         }
     }

@@ -125,7 +125,9 @@ pub fn secret_names() -> Result<Box<SecretNames>, ProbeError> {
 pub fn classes() -> [u8; CALLS] {
     let mut table = [0; CALLS];
     for (number, (shape, call)) in file_shapes().into_iter().zip(privilege_calls()).enumerate() {
-        if call != 0 {
+        if call == privilege::id::SETNS + 1 {
+            table[number] = class::ENTER;
+        } else if call != 0 {
             table[number] = class::PRIVILEGE;
         } else if shape != 0 {
             table[number] = file::Shape::unpack(shape).class();

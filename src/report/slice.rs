@@ -216,6 +216,7 @@ fn before(
             file: p.file,
             replaced: p.replaced,
             tty: p.tty,
+            entered: p.entered,
             streams: p.streams.clone(),
             mapped: p.mapped.clone(),
             mapped_more: p.mapped_more,

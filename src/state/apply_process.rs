@@ -88,6 +88,7 @@ impl State {
             lineage,
             tty: exec.tty,
             runtime: exec.runtime,
+            entered: exec.entered,
             execs: execs + u32::from(!exec.runtime),
             exec_seq: event.seq,
             ..ProcessEntry::default()
@@ -143,6 +144,7 @@ impl State {
             return; // Its exec arrived before the snapshot: the live fact is the better one.
         }
         let lineage = self.lineage(&event.container, event.pid, event.nspid, process.ppid);
+        let entered_now = process.entered && process.started == event.ts;
         self.insert_process(ProcessEntry {
             pid: event.pid,
             nspid: event.nspid,
@@ -155,13 +157,15 @@ impl State {
             cwd: process.cwd.clone(),
             file: process.file,
             started: process.started,
-            existing: true,
+            existing: !entered_now,
+            execs: u32::from(entered_now),
             streams: process.streams.clone(),
             mapped: process.mapped.clone(),
             mapped_more: process.mapped_more,
             replaced: process.replaced,
             lineage,
             tty: process.tty,
+            entered: process.entered,
             exec_seq: event.seq,
             ..ProcessEntry::default()
         });

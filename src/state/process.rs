@@ -68,6 +68,8 @@ pub struct ProcessEntry {
     pub forked: bool,
     /// It is the runtime's own work.
     pub runtime: bool,
+    /// It entered from the host without the container's cgroup, or one that it descends from did.
+    pub entered: bool,
     /// Number of execs it did.
     pub execs: u32,
     /// Sequence number of its latest exec, for evidence.

@@ -88,6 +88,7 @@ pub fn snapshot(state: &State, mut seq: u64) -> Vec<Event> {
                 file: process.file,
                 replaced: process.replaced,
                 tty: process.tty,
+                entered: process.entered,
                 streams: process.streams.clone(),
                 mapped: process.mapped.clone(),
                 mapped_more: process.mapped_more,

@@ -10,6 +10,8 @@ pub const NET: u8 = 3;
 pub const ATTRIBUTE: u8 = 4;
 /// Any call that a container makes for the first time, if that is enabled.
 pub const FIRST: u8 = 5;
+/// `setns`: a privileged call of a container; of the host it may enter one.
+pub const ENTER: u8 = 6;
 /// The bits of an entry that hold the class.
 pub const CLASS: u8 = 7;
 /// Flag: the 32-bit call of this number is watched, whatever the 64-bit one is.

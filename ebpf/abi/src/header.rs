@@ -26,10 +26,17 @@ pub mod kind {
     pub const DNS: u16 = 10;
     /// First use of a system call.
     pub const SYSCALL: u16 = 11;
+    /// A process of the host entered a container's namespaces.
+    pub const ENTRY: u16 = 12;
 }
 
 /// [`Header::flags`]: the task still does the runtime's set-up.
 pub const RUNTIME: u32 = 1;
+/// [`Header::flags`]: the task entered the container's namespaces from the host and is in no cgroup of
+/// it. With [`RUNTIME`]: it ran no program since.
+pub const ENTERED: u32 = 2;
+/// [`Header::flags`]: such a task still sees the host's mounts, so its files are the host's.
+pub const HOST_MOUNTS: u32 = 4;
 
 /// In [`Header::cgroup`]: what remains is the number of a pid namespace, since the container has no
 /// cgroup of its own. Numbers of cgroups do not reach this bit.
@@ -49,7 +56,7 @@ pub struct Header {
     pub nspid: u32,
     /// Thread group id of the parent.
     pub ppid: u32,
-    /// [`RUNTIME`].
+    /// [`RUNTIME`], [`ENTERED`], [`HOST_MOUNTS`].
     pub flags: u32,
     /// One of [`kind`].
     pub kind: u16,

@@ -5,6 +5,7 @@ pub mod capability;
 pub mod class;
 pub mod compat;
 pub mod dns;
+pub mod entry;
 pub mod file;
 pub mod header;
 pub mod net;

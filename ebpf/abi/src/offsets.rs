@@ -125,6 +125,13 @@ fields! {
     TASK_NSPROXY "task_struct" "nsproxy" true;
     NSPROXY_MNT "nsproxy" "mnt_ns" true;
     MNT_NS_NUMBER "mnt_namespace" "ns.inum" true;
+    NSPROXY_CHILDREN "nsproxy" "pid_ns_for_children" true;
+    // Unlike the number, no later namespace gets it again.
+    MNT_NS_ID "mnt_namespace" "ns.ns_id|seq" false;
+    TASK_COMM "task_struct" "comm" true;
+    // Auditing may be compiled out.
+    TASK_LOGIN "task_struct" "loginuid" false;
+    TTY_NAME "tty_struct" "name" false;
     TASK_CGROUPS "task_struct" "cgroups" true;
     CSET_DEFAULT "css_set" "dfl_cgrp" true;
     // io_uring may be compiled out. A request's arguments are at its beginning.

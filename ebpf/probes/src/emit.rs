@@ -6,11 +6,11 @@ use aya_ebpf::{
     maps::{PerCpuHashMap, RingBuf},
 };
 use hullwatch_abi::{
-    header::{Header, RUNTIME},
+    header::{ENTERED, HOST_MOUNTS, Header, RUNTIME},
     offsets as o,
 };
 
-use crate::{gate, kernel::field, share};
+use crate::{elsewhere, gate, kernel::field, share};
 
 /// No wake-up: the program polls.
 const NO_WAKEUP: u64 = 1;
@@ -53,11 +53,27 @@ pub fn header_in(scope: u64, kind: u16, task: u64, len: usize) -> Header {
         pid,
         nspid: read(entry, o::PID_NUMBERS),
         ppid: read(parent, o::TASK_TGID),
-        flags: if gate::runtime(pid) { RUNTIME } else { 0 },
+        flags: flags(pid, task),
         kind,
         reserved: 0,
         len: len as u32,
     }
+}
+
+/// [`Header::flags`] of a task.
+#[inline(always)]
+fn flags(tgid: u32, task: u64) -> u32 {
+    let mut flags = 0;
+    if gate::runtime(tgid) {
+        flags |= RUNTIME;
+    }
+    if elsewhere::entered(tgid, task) {
+        flags |= ENTERED;
+        if gate::in_host_mounts(task) {
+            flags |= HOST_MOUNTS;
+        }
+    }
+    flags
 }
 
 /// The header of a record about the current task.

@@ -8,7 +8,10 @@ use aya_ebpf::{
 };
 use hullwatch_abi::{header::PID_NAMESPACE, offsets as o};
 
-use crate::kernel::{at, field, read, task};
+use crate::{
+    elsewhere,
+    kernel::{at, field, load, read, task},
+};
 
 /// Cgroups of containers, and cgroups below them; pid namespaces of containers whose cgroup
 /// identifies nothing.
@@ -31,18 +34,6 @@ static REFUSED: LruHashMap<u64, u8> = LruHashMap::with_max_entries(4096, 0);
 /// Namespaces looked at from a task's own outwards: a container's processes may make further ones.
 const NESTED: u32 = 3;
 
-/// Processes of containers that left their cgroup, and the cgroup.
-#[map]
-static LEFT: LruHashMap<u32, u64> = LruHashMap::with_max_entries(4096, 0);
-
-/// The cgroup of the container by the number of its mount namespace.
-#[map]
-static MOUNT_NAMESPACES: LruHashMap<u32, u64> = LruHashMap::with_max_entries(16384, 0);
-
-/// 1: some process left. Until then nobody is looked up.
-#[unsafe(no_mangle)]
-static mut ANY_LEFT: u32 = 0;
-
 /// 1: the host's own processes are wanted as well.
 #[unsafe(no_mangle)]
 static WATCH_HOST: u32 = 0;
@@ -58,8 +49,13 @@ static HOST_MOUNTS: u32 = 0;
 /// Number of the host's mount namespace.
 #[inline(always)]
 pub fn host_mounts() -> u32 {
-    // SAFETY: reads a static; volatile because the loader writes it after compilation.
-    unsafe { core::ptr::read_volatile(&raw const HOST_MOUNTS) }
+    load!(HOST_MOUNTS)
+}
+
+/// True for this program's own process.
+#[inline(always)]
+pub fn is_own(tgid: u32) -> bool {
+    tgid == load!(OWN_PID)
 }
 
 /// True when the task sees the host's mounts, which no process of a container does.
@@ -68,12 +64,16 @@ pub fn in_host_mounts(task: u64) -> bool {
     mounts(task) == Some(host_mounts())
 }
 
+/// A task's mount namespace.
+#[inline(always)]
+pub fn mount_namespace(task: u64) -> Option<u64> {
+    field(field(task, o::TASK_NSPROXY)?, o::NSPROXY_MNT)
+}
+
 /// The number of a task's mount namespace.
 #[inline(always)]
 pub fn mounts(task: u64) -> Option<u32> {
-    let namespaces: u64 = field(task, o::TASK_NSPROXY)?;
-    let mounts: u64 = field(namespaces, o::NSPROXY_MNT)?;
-    field(mounts, o::MNT_NS_NUMBER)
+    field(mount_namespace(task)?, o::MNT_NS_NUMBER)
 }
 
 /// True when events of this cgroup are wanted.
@@ -93,16 +93,22 @@ pub fn wanted(cgroup: u64) -> bool {
 }
 
 /// What the current task belongs to: its cgroup, or the pid namespace of its container where that
-/// was let in by it; where it left its container's cgroup, that one.
+/// was let in by it; where it left its container's cgroup, or entered a container's namespaces without
+/// its cgroup, that one.
 #[inline(always)]
 pub fn scope() -> u64 {
-    // SAFETY: no arguments.
-    let scope = within(task(), unsafe { bpf_get_current_cgroup_id() });
-    // SAFETY: reads a static; volatile because other programs write it.
-    if unsafe { core::ptr::read_volatile(&raw const ANY_LEFT) } == 0 || member(scope) {
+    let scope = own_scope();
+    if !elsewhere::any() || member(scope) {
         return scope;
     }
-    left((bpf_get_current_pid_tgid() >> 32) as u32).unwrap_or(scope)
+    elsewhere::home().unwrap_or(scope)
+}
+
+/// The same without regard to who left or entered.
+#[inline(always)]
+pub fn own_scope() -> u64 {
+    // SAFETY: no arguments.
+    within(task(), unsafe { bpf_get_current_cgroup_id() })
 }
 
 /// The gate's answer for a task in this cgroup.
@@ -124,7 +130,7 @@ pub fn within(task: u64, cgroup: u64) -> u64 {
 
 /// The pid namespace of a task, or the one that many around it; `None` for the host's.
 #[inline(always)]
-fn namespace(task: u64, out: u32) -> Option<u64> {
+pub fn namespace(task: u64, out: u32) -> Option<u64> {
     let number: u64 = field(task, o::TASK_THREAD_PID)?;
     let level: u32 = field(number, o::PID_LEVEL)?;
     if level <= out {
@@ -164,45 +170,9 @@ pub fn ended(task: u64) -> Option<()> {
     let entry = number + u64::from(level & 31) * 16;
     if read::<u32>(entry, at(o::PID_NUMBERS))? == 1 {
         let _ = REFUSED.remove(&key);
+        elsewhere::forget_number(key as u32);
     }
     Some(())
-}
-
-/// The cgroup that this process left.
-#[inline(always)]
-pub fn left(tgid: u32) -> Option<u64> {
-    // SAFETY: a copy of a map value.
-    unsafe { LEFT.get(&tgid) }.copied()
-}
-
-/// The process belongs to this container's cgroup from now on, wherever it goes.
-#[inline(always)]
-pub fn keep(tgid: u32, cgroup: u64) {
-    if LEFT.insert(&tgid, &cgroup, 0).is_ok() {
-        // SAFETY: one aligned word, which only becomes 1.
-        unsafe { core::ptr::write_volatile(&raw mut ANY_LEFT, 1) };
-    }
-}
-
-/// The process ended, or came back.
-#[inline(always)]
-pub fn let_go(tgid: u32) {
-    let _ = LEFT.remove(&tgid);
-}
-
-/// Processes with this mount namespace are this cgroup's.
-#[inline(always)]
-pub fn note_mounts(number: u32, cgroup: u64) {
-    if number != host_mounts() {
-        let _ = MOUNT_NAMESPACES.insert(&number, &cgroup, 0);
-    }
-}
-
-/// The container's cgroup by a mount namespace.
-#[inline(always)]
-pub fn by_mounts(number: u32) -> Option<u64> {
-    // SAFETY: a copy of a map value.
-    unsafe { MOUNT_NAMESPACES.get(&number) }.copied()
 }
 
 /// True when packets to sockets of this cgroup are wanted. A packet arrives in nobody's context,

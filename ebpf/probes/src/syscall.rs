@@ -8,14 +8,16 @@ use aya_ebpf::{
 };
 use hullwatch_abi::{
     capability::CapabilityRecord,
-    class::{CLASS, FIRST, IOCTL, WATCHED32},
+    class::{CLASS, ENTER, FIRST, IOCTL, PRIVILEGE, WATCHED32},
     file::FileRecord,
     header::{Header, kind},
     privilege::PrivilegeRecord,
     syscall::SyscallRecord,
 };
 
-use crate::{attribute, call, calls_seen, capability, emit, file, gate, privilege, scratch};
+use crate::{
+    attribute, call, calls_seen, capability, elsewhere, emit, entry, file, gate, privilege, scratch,
+};
 
 /// Numbers that the tables describe.
 const NUMBERS: u32 = call::NUMBERS as u32;
@@ -103,10 +105,11 @@ fn dispatch(ctx: &BtfTracePointContext) -> i32 {
         return 0;
     }
     let cgroup = gate::scope();
-    if !gate::wanted(cgroup) {
+    let wanted = gate::wanted(cgroup);
+    if !wanted && class & CLASS != ENTER {
         return 0;
     }
-    if compat && COMPAT_SEEN.get_ptr(&cgroup).is_none() {
+    if wanted && compat && COMPAT_SEEN.get_ptr(&cgroup).is_none() {
         first_compat(cgroup, number);
     }
     // SAFETY: every class has its program; a failed call only returns here.
@@ -199,6 +202,24 @@ pub fn privilege_exit(ctx: BtfTracePointContext) -> i32 {
     let runtime = gate::runtime((bpf_get_current_pid_tgid() >> 32) as u32);
     if let Some(out) = privilege::exit(&call, runtime) {
         send_privilege(out);
+    }
+    0
+}
+
+/// Class 6: a namespace was joined. By a container's process that is a privileged call; by one of the
+/// host it may be the way into a container.
+#[btf_tracepoint(function = "sys_exit")]
+pub fn enter_exit(ctx: BtfTracePointContext) -> i32 {
+    let Some(call) = call::finished(&ctx) else {
+        return 0;
+    };
+    if call.ret == 0 {
+        let _ = entry::joined();
+    }
+    // Of one that entered it is the way in.
+    if !elsewhere::is_entered() && gate::wanted(gate::scope()) {
+        // SAFETY: the loader gives the class its program; a failed call only returns here.
+        let _ = unsafe { CLASS_PROGRAMS.tail_call(&ctx, u32::from(PRIVILEGE)) };
     }
     0
 }

@@ -15,7 +15,7 @@ use hullwatch_abi::{
 };
 
 use crate::{
-    cgroup, emit, facts, file, gate,
+    cgroup, elsewhere, emit, facts, file, gate,
     kernel::{at, field, file_of, has},
     path,
     path_start::{AT_FDCWD, directory, path_start},
@@ -53,11 +53,6 @@ fn started(task: u64, binary: u64) -> Option<()> {
             None if gate::wanted(whose) => {}
             None => return None,
         }
-    }
-    if cgroup::own()
-        && let Some(number) = gate::mounts(task)
-    {
-        gate::note_mounts(number, whose);
     }
     // SAFETY: the slot is this CPU's; tracing programs do not nest.
     let whose = forget(unsafe { &mut *scratch }, whose);
@@ -137,7 +132,7 @@ fn exec(whose: u64, task: u64, binary: u64) -> Option<()> {
     let copy = record.facts.flags & hullwatch_abi::file::fact::MEMFD != 0
         || (matches!(read_at::<u64>(filename)?, PROC_SELF | DESCRIPTOR)
             && gate::in_host_mounts(task));
-    if !copy {
+    if !copy || elsewhere::entered(tgid, task) {
         gate::own(tgid);
     }
     let len = size_of::<ExecRecord>() + (end & 0x3fff);
@@ -184,16 +179,16 @@ pub fn process_fork(ctx: BtfTracePointContext) -> i32 {
     // A runtime may create the process right inside the container (CLONE_INTO_CGROUP), and a
     // container's process one outside.
     let to = cgroup::of(child).map_or(from, |cgroup| gate::within(child, cgroup));
-    let to = if gate::member(from) && !gate::member(to) {
-        if let Some(tgid) = field::<u32>(child, o::TASK_TGID) {
-            gate::keep(tgid, from);
-            if cgroup::own() {
-                syscall::left(to);
-            }
+    let to = if gate::member(to) {
+        to
+    } else if gate::member(from) {
+        elsewhere::inherit(child, from);
+        if cgroup::own() {
+            syscall::left(to);
         }
         from
     } else {
-        to
+        elsewhere::born(child).unwrap_or(to)
     };
     if gate::wanted(from) || gate::wanted(to) {
         let _ = fork(from, to, parent, child);
@@ -235,6 +230,7 @@ pub fn process_exit(ctx: BtfTracePointContext) -> i32 {
         let _ = exit(cgroup, task);
     }
     let _ = gate::ended(task);
+    let _ = elsewhere::ended(task);
     0
 }
 
@@ -257,6 +253,5 @@ fn exit(cgroup: u64, task: u64) -> Option<()> {
     };
     emit::send_fixed(&sent, &sent.header, cgroup);
     gate::own(header.pid);
-    gate::let_go(header.pid);
     Some(())
 }

@@ -14,6 +14,11 @@ const MAX_COMMANDS: u32 = 16;
 const MAX_FILES: u32 = 10;
 /// Maximum number of connections listed of one session.
 const MAX_CONNECTIONS: u32 = 8;
+/// What the plain commands are about that came through the engine, and those that came past it.
+const COMMANDS: &[u8] = b"commands";
+const ENTERED_COMMANDS: &[u8] = b"entered: commands";
+/// Before the shape of one that came past it.
+const ENTERED: &[u8] = b"entered: ";
 
 /// The rule.
 pub(super) const RULE: Rule = Rule {
@@ -25,7 +30,9 @@ pub(super) const RULE: Rule = Rule {
         attack: &["T1609", "T1059"],
         needs: &[Requirement::Exec],
         explain: "A process entered the container without descending from its init: docker exec, \
-                  kubectl exec or nsenter. Its actions and those of its children are one \
+                  kubectl exec or nsenter. A process that entered the namespaces without the \
+                  container's cgroup, past its engine, is reported as that, with the process of \
+                  the host that did it. Its actions and those of its children are one \
                   finding. A shell with a terminal is medium. Plain commands are info, one \
                   finding per container. Commands run by a shell are low, one finding if they \
                   differ only in words with digits. The container's health check, and commands \
@@ -97,6 +104,7 @@ fn begin(ctx: &RuleContext<'_>, sessions: &mut Sessions, root: u32, exec: &Exec)
         .filter(|e| !e.argv.is_empty())
         .map_or(&exec.argv, |e| &e.argv);
     let health = !interactive
+        && !exec.entered
         && ctx
             .container
             .is_some_and(|c| !c.info.healthcheck.is_empty() && c.info.healthcheck == *argv);
@@ -113,19 +121,29 @@ fn begin(ctx: &RuleContext<'_>, sessions: &mut Sessions, root: u32, exec: &Exec)
     } else {
         shape(argv, &exec.exe)
     };
-    let subject = if shared {
-        &b"commands"[..]
-    } else {
-        shape.as_bytes()
+    // Those that came past the engine are a story of their own.
+    let subject = match (shared, exec.entered) {
+        (true, false) => COMMANDS.to_vec(),
+        (true, true) => ENTERED_COMMANDS.to_vec(),
+        (false, false) => shape.clone().into_bytes(),
+        (false, true) => [ENTERED, shape.as_bytes()].concat(),
     };
+    let subject = subject.as_slice();
     let probe = !interactive && sessions.beat(&shape, now);
     let severity = match (interactive, is_shell(ctx.names(), exec) && !probe) {
         (true, _) => Severity::Medium,
         (false, true) => Severity::Low,
         (false, false) => Severity::Info,
     };
+    let how = how(exec.entered);
     let line = if shared {
-        format!("started by exec from the host: {command}")
+        format!("{how}: {command}")
+    } else if exec.entered {
+        format!(
+            "began at {}: it entered the container's namespaces, past its engine and without its \
+             cgroup",
+            since.clock()
+        )
     } else {
         format!(
             "began at {} and does not descend from the container's init",
@@ -134,20 +152,26 @@ fn begin(ctx: &RuleContext<'_>, sessions: &mut Sessions, root: u32, exec: &Exec)
     };
     let mut alert = ctx.alert(severity, subject, |explanation| {
         explanation.title = if interactive {
-            format!("Terminal shell opened by exec from the host: {command}")
+            format!("Terminal shell {}: {command}", verb(exec.entered, "opened"))
         } else {
-            format!("Command run by exec from the host: {command}")
+            format!("Command {}: {command}", verb(exec.entered, "run"))
         };
         explanation.why.push(line.clone());
     });
     if shared {
-        alert = share(ctx, alert, line, &command);
+        alert = share(ctx, alert, subject, line, &command, exec.entered);
     } else if let Some(known) = ctx.findings.find(RULE.info.id, Some(ctx.owner), subject) {
         let times = ctx.findings.get(known).map_or(1, |f| f.count + 1);
         alert = alert.title(if interactive {
-            format!("Terminal shell opened by exec from the host, {times} times: {command}")
+            format!(
+                "Terminal shell {}, {times} times: {command}",
+                verb(exec.entered, "opened")
+            )
         } else {
-            format!("Command run by exec from the host, {times} times; latest: {command}")
+            format!(
+                "Command {}, {times} times; latest: {command}",
+                verb(exec.entered, "run")
+            )
         });
     }
     if probe {
@@ -156,6 +180,22 @@ fn begin(ctx: &RuleContext<'_>, sessions: &mut Sessions, root: u32, exec: &Exec)
             .reason("repeats in a steady rhythm: a probe");
     }
     Some(alert.begins_session(root))
+}
+
+/// How a session came in.
+fn how(entered: bool) -> &'static str {
+    match entered {
+        true => "entered from the host past the engine",
+        false => "started by exec from the host",
+    }
+}
+
+/// The same in a title.
+fn verb(entered: bool, did: &str) -> String {
+    match entered {
+        true => format!("{did} in its namespaces from the host"),
+        false => format!("{did} by exec from the host"),
+    }
 }
 
 /// The command line without the parts that differ from run to run.
@@ -188,10 +228,15 @@ fn facts(ctx: &RuleContext<'_>) -> Alerts {
 }
 
 /// Adds a command to the finding that all plain commands share.
-fn share(ctx: &RuleContext<'_>, alert: Alert, line: String, command: &str) -> Alert {
-    let known = ctx
-        .findings
-        .find(RULE.info.id, Some(ctx.owner), b"commands");
+fn share(
+    ctx: &RuleContext<'_>,
+    alert: Alert,
+    subject: &[u8],
+    line: String,
+    command: &str,
+    entered: bool,
+) -> Alert {
+    let known = ctx.findings.find(RULE.info.id, Some(ctx.owner), subject);
     let known = known.and_then(|index| ctx.findings.get(index));
     let parts = known.map_or(&[][..], |f| f.parts.as_slice());
     let new = !parts.iter().any(|part| ***part == *command.as_bytes());
@@ -201,7 +246,8 @@ fn share(ctx: &RuleContext<'_>, alert: Alert, line: String, command: &str) -> Al
         return alert;
     }
     alert.title(format!(
-        "{different} different commands run by exec from the host; latest: {command}"
+        "{different} different commands {}; latest: {command}",
+        verb(entered, "run")
     ))
 }
 
@@ -381,6 +427,41 @@ mod tests {
         assert_eq!(w.finding("exec.session").severity, Severity::Info);
         w.session(&["sh", "-c", "id"]);
         assert_eq!(w.highest(), Severity::Low);
+    }
+
+    #[test]
+    fn what_comes_past_the_engine_is_a_finding_of_its_own() {
+        let mut w = World::steady();
+        w.session(&["ls", "/srv"]);
+        let ls = w.entered(&["ls", "/srv"], false);
+        let all = w.all("exec.session");
+        assert_eq!(all.len(), 2, "{all:#?}");
+        assert_eq!(all[1].severity, Severity::Info);
+        assert!(
+            all[1]
+                .title
+                .contains("in its namespaces from the host: ls /srv"),
+            "{}",
+            all[1].title
+        );
+        w.exit(ls);
+        let shell = w.entered(&["sh"], true);
+        w.create(shell, "/etc/cron.d/z");
+        let shell = w.all("exec.session")[2];
+        assert_eq!(shell.severity, Severity::Medium);
+        let why = shell.why.join("\n");
+        assert!(why.contains("past its engine"), "{why}");
+        assert!(why.contains("/etc/cron.d/z"), "{why}");
+        w.finding("file.cron");
+    }
+
+    #[test]
+    fn who_calls_itself_the_health_check_is_reported_when_it_came_past_the_engine() {
+        let mut w = World::steady();
+        let check = ["/bin/sh", "-c", "curl -f localhost"];
+        w.info(|i| i.healthcheck = check.iter().map(|s| (*s).into()).collect());
+        w.entered(&check, false);
+        assert_eq!(w.finding("exec.session").severity, Severity::Low);
     }
 
     #[test]

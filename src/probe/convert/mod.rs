@@ -2,6 +2,7 @@
 
 pub mod capability;
 pub mod dns;
+pub mod entry;
 pub mod file;
 mod file_attribute;
 pub mod file_facts;

@@ -37,6 +37,7 @@ pub fn exec(body: &[u8], ppid: u32, runtime: bool) -> Result<Exec, ConvertError>
         file: file_facts::facts(&record.facts),
         tty: record.flags & flag::TTY != 0,
         runtime,
+        entered: false,
         fed_by: Vec::new(),
     })
 }

@@ -227,7 +227,13 @@ pub(in crate::tui) fn what(event: &Event) -> String {
                 .iter()
                 .map(|a| a.escaped().to_string())
                 .collect();
-            format!("{} by {}", words.join(" "), client.user.escaped())
+            let entered = client.entered.map(|pid| format!(" entered as pid {pid}"));
+            format!(
+                "{} by {}{}",
+                words.join(" "),
+                client.user.escaped(),
+                entered.unwrap_or_default()
+            )
         }
         Kind::Tick(_) => String::new(),
         Kind::Baseline(change) => {
