@@ -37,7 +37,11 @@ pub(crate) enum PathClass {
     Log,
     /// A shell's history.
     ShellHistory,
-    /// Files that the runtime or the system maintains: hosts, resolv.conf, ld.so.cache, mtab.
+    /// Which address a name has: hosts, resolv.conf. The runtime writes them, too.
+    Names,
+    /// What `ldconfig` makes of the loader's search path: ld.so.cache.
+    LoaderCache,
+    /// Files that the runtime or the system maintains: hostname, mtab, lock files.
     Managed,
 }
 
@@ -94,6 +98,12 @@ const PROGRAM_DIRS: &[&[u8]] = &[
     b"usr/local/lib/",
     b"usr/local/libexec/",
 ];
+
+/// Whether a directory is one where anybody may write and nothing stays.
+#[must_use]
+pub(crate) fn is_shared(directory: &[u8]) -> bool {
+    matches!(directory, b"/tmp" | b"/var/tmp" | b"/dev/shm" | b"/run")
+}
 
 /// Class of a path that may be a directory: a rename can replace a whole tree.
 #[must_use]
@@ -186,12 +196,15 @@ fn etc(name: &[u8]) -> PathClass {
         b"ld.so.preload" => return PathClass::LdPreload,
         b"ld.so.conf" => return PathClass::LdConf,
         b"crontab" | b"anacrontab" => return PathClass::Cron,
-        b"rc.local" | b"inittab" | b"inetd.conf" => return PathClass::Service,
+        b"rc.local" | b"inittab" | b"inetd.conf" | b"modules" | b"supervisord.conf" => {
+            return PathClass::Service;
+        }
         b"profile" | b"bash.bashrc" | b"bashrc" | b"zshrc" | b"environment" => {
             return PathClass::ShellStartup;
         }
-        b"hosts" | b"hostname" | b"resolv.conf" | b"mtab" | b"ld.so.cache" | b".pwd.lock"
-        | b"passwd-" | b"shadow-" | b"group-" | b"gshadow-" | b"passwd.lock" | b"shadow.lock"
+        b"hosts" | b"resolv.conf" => return PathClass::Names,
+        b"ld.so.cache" => return PathClass::LoaderCache,
+        b"hostname" | b"mtab" | b".pwd.lock" | b"passwd-" | b"shadow-" | b"group-" | b"gshadow-" | b"passwd.lock" | b"shadow.lock"
         | b"group.lock" | b"gshadow.lock" | b"subuid-" | b"subgid-" | b"subuid.lock"
         | b"subgid.lock" | b"machine-id" | b"localtime" | b"timezone" | b"adjtime" => {
             return PathClass::Managed;
@@ -218,6 +231,18 @@ fn etc(name: &[u8]) -> PathClass {
         b"udev" if rest.starts_with(b"/rules.d/") => PathClass::Service,
         b"xdg" if rest.starts_with(b"/autostart/") => PathClass::Service,
         b"network" if rest.starts_with(b"/if-") => PathClass::Service,
+        b"NetworkManager" if rest.starts_with(b"/dispatcher.d/") => PathClass::Service,
+        b"dhcp" if contains(rest, b"-hooks.d/") => PathClass::Service,
+        b"modprobe.d" | b"modules-load.d" => PathClass::Service,
+        b"supervisor" | b"supervisord.d" | b"supervisor.d" if rest.ends_with(b".conf") => {
+            PathClass::Service
+        }
+        b"service" | b"sv" | b"s6" | b"s6-overlay" | b"s6-rc.d" | b"services.d"
+        | b"cont-init.d" | b"my_init.d"
+            if is_supervised(rest) =>
+        {
+            PathClass::Service
+        }
         // Package managers run the commands these name.
         b"apt" if rest.starts_with(b"/apt.conf") => PathClass::PackageSources,
         // Links that select the program behind a common name.
@@ -233,6 +258,12 @@ fn etc(name: &[u8]) -> PathClass {
         b"yum.repos.d" => PathClass::PackageSources,
         _ => PathClass::EtcBelow,
     }
+}
+
+/// A service of a supervisor's directory or what starts it, not what the supervisor notes there.
+fn is_supervised(rest: &[u8]) -> bool {
+    let depth = rest.iter().filter(|b| **b == b'/').count();
+    depth == 1 || matches!(leaf(rest), b"run" | b"finish" | b"up" | b"type")
 }
 
 fn var(rest: &[u8]) -> Option<PathClass> {

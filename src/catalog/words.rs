@@ -25,7 +25,23 @@ pub(crate) const VARIANT_SUFFIXES: &[&[u8]] = &[
 /// Python modules that create environments and install the installer into them.
 pub(crate) const ENVIRONMENT_MODULES: &[&[u8]] = &[b"venv", b"ensurepip", b"virtualenv"];
 
-/// Arguments with which package managers of languages change something.
+/// Files that say how sources are built.
+pub(crate) const BUILD_FILES: &[&[u8]] = &[
+    b"configure",
+    b"Makefile",
+    b"makefile",
+    b"GNUmakefile",
+    b"CMakeLists.txt",
+    b"meson.build",
+    b"build.ninja",
+    b"SConstruct",
+    b"Cargo.toml",
+    b"go.mod",
+    b"build.gradle",
+    b"pom.xml",
+];
+
+/// Arguments by which package managers of languages change something.
 pub(crate) const CHANGE_WORDS: &[&[u8]] = &[
     b"install",
     b"i",
@@ -115,6 +131,48 @@ pub(crate) const POOL_CALLS: &[&[u8]] =
 
 /// TCP ports that almost only mining pools use.
 pub(crate) const POOL_PORTS: &[u16] = &[3333, 7777, 14433, 14444, 45560, 45700];
+
+/// Calls of interpreters that turn text into other text or code.
+pub(crate) const DECODING_CALLS: &[&[u8]] = &[
+    b"b64decode",
+    b"b32decode",
+    b"decodebytes",
+    b"unhexlify",
+    b"fromhex",
+    b"decompress(",
+    b"decode_base64",
+    b"decode64",
+    b"base64_decode",
+    b"gzinflate",
+    b"str_rot13",
+    b"hex2bin",
+    b"'base64'",
+    b"\"base64\"",
+    b"'hex'",
+    b"\"hex\"",
+    b"atob(",
+    b"unpack u",
+    b"unpack(\"u\"",
+    b"unpack('u'",
+    b"pack('H*'",
+    b"pack(\"H*\"",
+    b"pack q",
+];
+
+/// Calls of interpreters that run text.
+pub(crate) const RUNNING_CALLS: &[&[u8]] = &[
+    b"exec(",
+    b"eval(",
+    b"eval ",
+    b"system(",
+    b"system ",
+    b"popen(",
+    b"passthru(",
+    b"assert(",
+    b"Function(",
+    b"runInThisContext",
+    b"instance_eval",
+];
 
 /// Words of a typed program that talks to a peer.
 pub(crate) const TALKS: &[&[u8]] = &[

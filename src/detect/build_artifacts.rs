@@ -11,9 +11,11 @@ use super::finding::FindingIndex;
 use super::rule_context::RuleContext;
 use super::rule_info::RuleInfo;
 use super::{attribution, program_roles};
-use crate::catalog::path::normal;
+use crate::catalog::path::{directory, is_below, normal};
 use crate::event::{Exec, File, FileOp, Origin};
 
+/// Directories above a build tool's own that are looked at.
+const MAX_DEPTH: usize = 4;
 /// Arguments of a copy that are looked at.
 const MAX_ARGUMENTS: usize = 32;
 /// Subject of the container's single finding about builds.
@@ -25,16 +27,45 @@ pub(crate) const RULE: &str = "drift.exec-built";
 /// and build tools are between the process and the container's root. Scripts of the source tree are
 /// then part of the build.
 ///
-/// In an exec session only what descends from the build's own script is.
+/// In an exec session only what descends from the build's own script is, and what a build tool runs
+/// of the sources that it builds.
 #[must_use]
-pub(crate) fn goes_on(ctx: &RuleContext<'_>) -> bool {
-    let Some(index) = ctx.findings.find(RULE, Some(ctx.owner), SUBJECT) else {
-        return false;
-    };
-    match ctx.session() {
-        Some(_) => ctx.memory.marks.get(&ctx.event.pid) == Some(&index),
-        None => attribution::by_start_script(ctx, |p| program_roles::is_builder(ctx.names(), p)),
+pub(crate) fn goes_on(ctx: &RuleContext<'_>, script: &[u8]) -> bool {
+    let index = ctx.findings.find(RULE, Some(ctx.owner), SUBJECT);
+    if ctx.session().is_some() {
+        let marked = index.is_some() && ctx.memory.marks.get(&ctx.event.pid) == index.as_ref();
+        return marked || builds_sources(ctx).is_some_and(|tree| is_below(script, tree));
     }
+    index.is_some()
+        && attribution::by_start_script(ctx, |p| program_roles::is_builder(ctx.names(), p))
+}
+
+/// The directory of the sources that the process builds: it is or descends from a build tool of the
+/// image that works there.
+fn builds_sources<'a>(ctx: &RuleContext<'a>) -> Option<&'a [u8]> {
+    ctx.ancestors()
+        .filter(|p| program_roles::is_builder(ctx.names(), p))
+        .find_map(|p| source_tree(ctx, p.cwd.as_bytes()))
+}
+
+/// The directory at or above this one that holds sources: what says how to build them was unpacked,
+/// checked out or generated there by programs of the image.
+fn source_tree<'a>(ctx: &RuleContext<'_>, mut path: &'a [u8]) -> Option<&'a [u8]> {
+    for _ in 0..MAX_DEPTH {
+        if catalog::paths::is_shared(path) || path == b"/" {
+            return None;
+        }
+        let brought = catalog::words::BUILD_FILES.iter().any(|name| {
+            let file = [path, b"/", name].concat();
+            let known = ctx.activity(&file).is_some();
+            known && (unpacked(ctx, &file) || is_built(ctx, &file))
+        });
+        if brought {
+            return Some(path);
+        }
+        path = directory(path);
+    }
+    None
 }
 
 /// The image's `git`, `tar` or a similar program wrote the file, as when it fetches or unpacks
@@ -124,9 +155,13 @@ fn copies_built(ctx: &RuleContext<'_>) -> bool {
     })
 }
 
-/// `make install` of the service's own build, into a directory for local software.
+/// `make install` of the service's own build, or of sources that an exec session builds: into the
+/// place that is there for it.
 #[must_use]
 pub(crate) fn installs(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
+    if maker(ctx) == Maker::Session {
+        return path.starts_with(b"/usr/local/") && builds_sources(ctx).is_some();
+    }
     let carried = ctx
         .memory
         .get(ctx.owner)
@@ -201,9 +236,43 @@ mod tests {
         w.exec_new(s, "/srv/p/prog");
         w.only(&["drift.exec-built", "exec.session"]);
         assert!(w.finding("drift.exec-built").severity == Severity::Info);
+        // Scripts of the sources that the build tool runs, and what it installs.
+        w.create(git, "/srv/p/depcomp");
+        let make = w.fork(s);
+        w.exec_as(make, s, "/usr/bin/make", &["make", "install"], |e| {
+            e.cwd = "/srv/p".into();
+        });
+        w.exec(make, "/bin/sh", &["sh", "/srv/p/depcomp"]);
+        let install = w.exec(make, "/usr/bin/install", &["install", "prog", "/usr/local/bin"]);
+        w.create(install, "/usr/local/bin/prog");
+        w.only(&["drift.exec-built", "exec.session"]);
+        // A script of another place, whatever runs it.
+        w.create(git, "/srv/q.sh");
+        w.exec(make, "/bin/sh", &["sh", "/srv/q.sh"]);
+        assert_eq!(w.finding("drift.script").subject, "/srv/q.sh");
         // Another script of the checkout, run by hand, is no part of it.
         w.exec(s, "/bin/sh", &["sh", "/srv/p/evil.sh"]);
-        assert_eq!(w.finding("drift.script").severity, Severity::Medium);
+        assert_eq!(w.all("drift.script").len(), 2);
+        assert_eq!(w.highest(), Severity::Medium);
+    }
+
+    #[test]
+    fn a_build_file_that_somebody_typed_makes_no_build_of_a_session() {
+        for (directory, by) in [("/srv/p", "sh"), ("/tmp", "tar")] {
+            let mut w = World::steady();
+            let s = w.session(&["sh"]);
+            let writer = w.exec(s, &format!("/bin/{by}"), &[by, "x"]);
+            w.create(writer, &format!("{directory}/Makefile"));
+            w.create(writer, &format!("{directory}/x.sh"));
+            let make = w.fork(s);
+            w.exec_as(make, s, "/usr/bin/make", &["make"], |e| {
+                e.cwd = directory.into();
+            });
+            w.exec(make, "/bin/sh", &["sh", &format!("{directory}/x.sh")]);
+            assert_eq!(w.finding("drift.script").severity, Severity::Medium);
+            w.create(make, "/usr/local/bin/x");
+            assert_eq!(w.finding("file.program-changed").severity, Severity::High);
+        }
     }
 
     #[test]

@@ -64,7 +64,13 @@ pub(super) fn class(path: &[u8], kind: NodeKind, mode: u32, head: &[u8]) -> File
         return FileClass::Log;
     }
     match place {
-        Some(PathClass::Managed | PathClass::Log | PathClass::ShellHistory) => FileClass::Log,
+        Some(
+            PathClass::Managed
+            | PathClass::Names
+            | PathClass::LoaderCache
+            | PathClass::Log
+            | PathClass::ShellHistory,
+        ) => FileClass::Log,
         Some(PathClass::Program) if kind == NodeKind::Symlink || head.is_empty() => {
             by_directory(path)
         }

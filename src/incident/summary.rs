@@ -84,7 +84,7 @@ pub struct Assessment {
     pub stages: Vec<Stage>,
 }
 
-/// The highest-ranked incident of each container that has one.
+/// The highest-ranked incident of each container that has one, with the severity of its worst one.
 pub type ByContainer = BTreeMap<ContainerId, Assessment>;
 
 /// Running processes by container.
@@ -138,7 +138,7 @@ impl Incidents {
             .count()
     }
 
-    /// The highest-ranked incident of each container.
+    /// The highest-ranked incident of each container, as severe as its worst one.
     #[must_use]
     pub fn by_container(&self, detector: &Detector) -> ByContainer {
         let mut worst = ByContainer::new();
@@ -146,10 +146,15 @@ impl Incidents {
             let Some(findings) = open(detector, group) else {
                 continue;
             };
-            let assessment = assess(&findings);
-            let known = worst.get(&group.container);
-            if known.is_none_or(|known| known.rank < assessment.rank) {
+            let mut assessment = assess(&findings);
+            let Some(known) = worst.get_mut(&group.container) else {
                 worst.insert(group.container.clone(), assessment);
+                continue;
+            };
+            assessment.severity = assessment.severity.max(known.severity);
+            known.severity = assessment.severity;
+            if known.rank < assessment.rank {
+                *known = assessment;
             }
         }
         worst

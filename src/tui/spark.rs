@@ -42,7 +42,15 @@ pub(super) fn cpu_limit(container: &Container) -> u64 {
     }
 }
 
-/// Draws the bars; the smallest visible value is a hundredth of `most`.
+/// The most of one second, in words.
+fn peak(most: u64) -> String {
+    match most {
+        0 => "none".to_owned(),
+        most => format!("peak {}/s", count(most)),
+    }
+}
+
+/// Draws the bars; a hundredth of `most` is the least that is seen.
 pub(super) fn draw(bars: &[u64], most: u64, style: Style, area: Rect, out: &mut Buffer) {
     let most = most.max(1);
     let levels = bars
@@ -83,13 +91,13 @@ pub(super) fn line(
             "connections",
             connects,
             connected,
-            format!("at most {}/s", count(connected)),
+            peak(connected),
         ),
         (
             "programs run",
             execs,
             run,
-            format!("at most {}/s", count(run)),
+            peak(run),
         ),
     ];
     let mut x = area.x;

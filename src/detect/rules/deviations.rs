@@ -285,9 +285,14 @@ fn severity(rule: &RuleInfo, deed: &Deed) -> Severity {
     let item = &deed.item;
     match item.facet {
         Facet::Write => match paths::of(item.get(ItemField::Path)) {
-            None | Some(PathClass::Log | PathClass::ShellHistory | PathClass::Managed) => {
-                rule.severity
-            }
+            None
+            | Some(
+                PathClass::Log
+                | PathClass::ShellHistory
+                | PathClass::Managed
+                | PathClass::Names
+                | PathClass::LoaderCache,
+            ) => rule.severity,
             Some(_) => Severity::Medium,
         },
         Facet::Connect => {

@@ -90,7 +90,7 @@ pub(super) fn judge_as(
         return super::startup_drift(ctx, format!("ran the script {shown}")).into();
     }
     let made = match made(ctx, path) {
-        None | Some(OrdinaryOrigin::StartUp) if build_artifacts::goes_on(ctx) => {
+        None | Some(OrdinaryOrigin::StartUp) if build_artifacts::goes_on(ctx, path) => {
             Some(OrdinaryOrigin::Built)
         }
         made => made,

@@ -4,13 +4,13 @@ use bstr::ByteSlice as _;
 
 use crate::catalog::paths::PathClass;
 use crate::detect::alert::Alerts;
-use crate::detect::attribution::suspicious;
+use crate::detect::attribution::{by_start_script, suspicious};
 use crate::detect::file_change::{
     Change, Maker, RENAMED, brought, by, changes, graded, in_root, maker, refused,
 };
 use crate::detect::rule_context::RuleContext;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_roles};
-use crate::event::{Bytes, File, FileOp};
+use crate::event::{Bytes, File, FileOp, Origin};
 
 /// Declares a rule on one place.
 macro_rules! on_place {
@@ -62,14 +62,24 @@ on_place!(
      into every program that starts.",
     "Which library does it name, and which process wrote that library?"
 );
-on_place!(
-    /// ld.so.conf.
-    LD_CONF, LdConf, "file.loader-path", High,
-    "Library search path changed", "loader path", ["T1574.001"],
-    "A process changed ld.so.conf or its directory: programs may load other libraries than the \
-     image's.",
-    "Which directory was added, and which libraries are in it?"
-);
+/// ld.so.conf, and what `ldconfig` makes of it.
+pub(super) const LD_CONF: Rule = Rule {
+    info: RuleInfo {
+        id: "file.loader-path",
+        title: "Library search path changed",
+        label: "loader path",
+        severity: Severity::High,
+        attack: &["T1574.001"],
+        needs: &[Requirement::File],
+        explain: "A process changed ld.so.conf or its directory, or wrote ld.so.cache without \
+                  being the image's ldconfig: programs may load other libraries than the image's.",
+        check: "Which directory was added, and which libraries are in it?",
+    },
+    handlers: &[
+        Handler::File(|ctx, _, file| changed(ctx, file, PathClass::LdConf)),
+        Handler::File(|ctx, _, file| changed(ctx, file, PathClass::LoaderCache)),
+    ],
+};
 on_place!(
     /// cron.
     CRON, Cron, "file.cron", High,
@@ -118,12 +128,14 @@ pub(super) const CONFIG: Rule = Rule {
         needs: &[Requirement::File],
         explain: "A process wrote, replaced or linked a file in /etc after start-up. Medium from \
                   an exec session or directly in /etc; info when a service changes its own \
-                  subdirectory, as reloading configuration does.",
+                  subdirectory, as reloading configuration does. hosts and resolv.conf count when \
+                  an exec session, a server's shell or drifted code changes them.",
         check: "Compare the file with the image's.",
     },
     handlers: &[
         Handler::File(|ctx, _, file| changed(ctx, file, PathClass::EtcTop)),
         Handler::File(|ctx, _, file| changed(ctx, file, PathClass::EtcBelow)),
+        Handler::File(|ctx, _, file| changed(ctx, file, PathClass::Names)),
     ],
 };
 
@@ -151,10 +163,20 @@ fn changed(ctx: &RuleContext<'_>, file: &File, wanted: PathClass) -> Alerts {
         errno: 0,
     });
     for change in direct.into_iter().flatten().chain(brought) {
-        if class(&change) != Some(wanted) || !in_root(file) || temporary(change.path) {
+        // The engine mounts files of its own over hosts and resolv.conf.
+        let here = in_root(file) || wanted == PathClass::Names;
+        if class(&change) != Some(wanted) || !here || temporary(change.path) {
             continue;
         }
         let maker = maker(ctx);
+        let ordinary = match wanted {
+            PathClass::LoaderCache => indexes_libraries(ctx),
+            PathClass::Names => maker != Maker::Session && !by_intruder(ctx),
+            _ => false,
+        };
+        if ordinary {
+            continue;
+        }
         match maker {
             Maker::Package => return alerts,
             Maker::StartUp => {
@@ -184,7 +206,9 @@ fn changed(ctx: &RuleContext<'_>, file: &File, wanted: PathClass) -> Alerts {
             // Changes of services to their own files are one line, wherever they are.
             PathClass::EtcBelow if maker == Maker::Service => b"/etc/*",
             PathClass::EtcTop if maintained => b"/etc/*",
-            PathClass::EtcTop | PathClass::EtcBelow => first_directory(change.path),
+            PathClass::EtcTop | PathClass::EtcBelow | PathClass::Names => {
+                first_directory(change.path)
+            }
             PathClass::Accounts => b"/etc/passwd",
             _ => change.path.as_bytes(),
         };
@@ -216,8 +240,22 @@ fn changed(ctx: &RuleContext<'_>, file: &File, wanted: PathClass) -> Alerts {
     alerts
 }
 
-/// The service rewrites a file that it wrote during start-up already, as when it fills in a
-/// template again.
+/// The image's `ldconfig` runs.
+fn indexes_libraries(ctx: &RuleContext<'_>) -> bool {
+    ctx.process.is_some_and(|p| {
+        let name = program_roles::leaf(&p.exe);
+        matches!(p.file.origin(), Origin::Image | Origin::CopiedUp)
+            && matches!(name, b"ldconfig" | b"ldconfig.real")
+    })
+}
+
+/// A shell that is not the start script's, a downloader, or drifted code.
+fn by_intruder(ctx: &RuleContext<'_>) -> bool {
+    suspicious(ctx) && !by_start_script(ctx, |_| false)
+}
+
+/// The service writes a file that it made or wrote in start-up already, as templates are filled in
+/// again with other values.
 fn maintains(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
     ctx.activity(path)
         .is_some_and(|activity| ctx.in_grace(activity.first))
@@ -354,6 +392,55 @@ mod tests {
                 w.only(&[rule]);
                 assert_eq!(w.highest(), severity, "{path}");
             }
+        }
+    }
+
+    #[test]
+    fn the_loaders_cache_is_ldconfigs() {
+        for (program, found) in [("/sbin/ldconfig", false), ("/usr/bin/python3", true)] {
+            let mut w = World::steady();
+            let init = w.init();
+            let p = w.exec(init, program, &[program]);
+            w.create(p, "/etc/ld.so.cache~");
+            w.rename(p, "/etc/ld.so.cache~", "/etc/ld.so.cache");
+            assert_eq!(!w.all("file.loader-path").is_empty(), found, "{program}");
+        }
+    }
+
+    #[test]
+    fn names_are_the_runtimes_and_the_services_to_write() {
+        let mut w = World::steady();
+        let init = w.init();
+        w.exec_as(init, 1, "/bin/sh", &["sh", "/start.sh"], |_| {});
+        w.file(init, FileOp::Write, "/etc/hosts");
+        let vpn = w.exec(init, "/usr/sbin/openvpn", &["openvpn"]);
+        w.file(vpn, FileOp::Write, "/etc/resolv.conf");
+        w.only(&[]);
+        let shell = w.exec(vpn, "/bin/sh", &["sh", "-c", "x"]);
+        w.file(shell, FileOp::Write, "/etc/hosts");
+        assert_eq!(w.finding("file.etc-changed").severity, Severity::Medium);
+        let mut w = World::steady();
+        let s = w.session(&["sh", "-c", "x"]);
+        w.file(s, FileOp::Write, "/etc/resolv.conf");
+        assert_eq!(w.finding("file.etc-changed").severity, Severity::Medium);
+    }
+
+    #[test]
+    fn services_of_supervisors_count_and_what_they_note_does_not() {
+        for (path, severity) in [
+            ("/etc/supervisor/conf.d/x.conf", Severity::Medium),
+            ("/etc/service/x/run", Severity::Medium),
+            ("/etc/services.d/x/finish", Severity::Medium),
+            ("/etc/cont-init.d/99-x", Severity::Medium),
+            ("/etc/modprobe.d/x.conf", Severity::Medium),
+            ("/etc/service/x/supervise/status.new", Severity::Info),
+            ("/etc/service/x/supervise/status", Severity::Info),
+            ("/etc/services.d/x/data/check", Severity::Info),
+        ] {
+            let mut w = World::steady();
+            let init = w.init();
+            w.create(init, path);
+            assert_eq!(w.highest(), severity, "{path}");
         }
     }
 

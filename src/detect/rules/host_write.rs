@@ -86,7 +86,9 @@ fn host(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         // A single file or a project directory that was mounted on purpose is ordinary.
         let entry = ctx
             .path_class(&on_host)
-            .is_some_and(PathClass::gives_access);
+            .is_some_and(PathClass::gives_access)
+            // The kubelet starts what it finds there.
+            || on_host.starts_with(b"/etc/kubernetes/manifests/");
         let system = HOST_DIRS.iter().any(|d| on_host.starts_with(d));
         let whole = source == b"/";
         let weight = match (entry, system, whole) {

@@ -73,7 +73,7 @@ fn library(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         Some(Origin::Memfd | Origin::Deleted) => !file.shared,
         _ => false,
     };
-    if !drift || ctx.path_class(path) == Some(catalog::paths::PathClass::Managed) {
+    if !drift || ctx.path_class(path) == Some(catalog::paths::PathClass::LoaderCache) {
         return Alerts::none();
     }
     let line = || format!("loaded {}", path.escaped());

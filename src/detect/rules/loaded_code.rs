@@ -169,8 +169,8 @@ pub(super) fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     if !process.file.origin().is_or_may_be_the_images() || !drifted_script::is_drift(ctx, path) {
         return Alerts::none();
     }
-    // Modules written by start-up, a build or a package manager are not reported one by one.
-    if ctx.starting_up() || made(ctx, path).is_some() || build_artifacts::goes_on(ctx) {
+    // Modules that start-up, a build or a package manager wrote are not worth a line each.
+    if ctx.starting_up() || made(ctx, path).is_some() || build_artifacts::goes_on(ctx, path) {
         return Alerts::none();
     }
     let name = program_roles::of(process);

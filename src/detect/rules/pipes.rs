@@ -25,8 +25,10 @@ pub(super) const PIPE: Rule = Rule {
         needs: &[Requirement::Exec],
         explain: "An interpreter without a script started at the same moment and from the same \
                   parent as a downloader or decoder: `curl … | sh`, `bash <(curl …)` or `base64 \
-                  -d | sh`; or it got a whole script as an argument just after a download, \
-                  as in `sh -c \"$(curl …)\"`. Such code is never stored in a file.",
+                  -d | sh`; or it was given a whole script as an argument just after a download, \
+                  as in `sh -c \"$(curl …)\"`; or an interpreter was given code that decodes more code \
+                  and runs it (low when the command itself came from outside, as deployment tools \
+                  send it). Such code is never stored in a file.",
         check: "What was downloaded, and from where?",
     },
     handlers: &[Handler::Exec(|ctx, memory, exec| {
@@ -67,9 +69,44 @@ pub(super) fn fetches(names: &ProgramAdditions, name: &[u8], argv: &[Bytes]) -> 
         })
 }
 
+/// An interpreter whose text, an argument, decodes data into code and runs it.
+fn runs_decoded(names: &ProgramAdditions, exec: &Exec) -> bool {
+    let name = program_roles::name(&exec.exe, &exec.argv);
+    let has = |text: &[u8], words: &[&[u8]]| words.iter().any(|word| text.find(word).is_some());
+    names.is_interpreter(name)
+        && exec.script.is_none()
+        && (program_roles::takes_text(&exec.argv) || inline_php(name, &exec.argv))
+        && exec.argv.iter().skip(1).any(|text| {
+            has(text, catalog::words::DECODING_CALLS) && has(text, catalog::words::RUNNING_CALLS)
+        })
+}
+
+/// `php -r TEXT`.
+fn inline_php(name: &[u8], argv: &[Bytes]) -> bool {
+    name == b"php" && argv.iter().skip(1).any(|a| *a == "-r")
+}
+
+/// Deployment tools hand their first stage over like this by a command from outside.
+fn decoded_text(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
+    let command = program_roles::command_line(&exec.argv, &exec.exe, 160);
+    if ctx.starting_up() {
+        return super::startup_drift(ctx, format!("ran {command}")).into();
+    }
+    let outside = ctx.session() == Some(ctx.event.pid);
+    let severity = if outside { Severity::Low } else { Severity::High };
+    let alert = ctx.alert(severity, &exec.exe, |explanation| {
+        explanation.title = format!("Ran code that was encoded in its arguments: {command}");
+        explanation.why.push(format!("ran: {command}"));
+    });
+    alert.into()
+}
+
 fn pipe(ctx: &RuleContext<'_>, memory: &BareShells, exec: &Exec) -> Alerts {
     if exec.tty && ctx.starting_up() {
         return Alerts::none();
+    }
+    if runs_decoded(ctx.names(), exec) {
+        return decoded_text(ctx, exec);
     }
     let now = ctx.now();
     let pid = ctx.event.pid;
@@ -192,6 +229,29 @@ fn decodes(names: &ProgramAdditions, name: &[u8], argv: &[Bytes]) -> bool {
 mod tests {
     use crate::detect::Severity;
     use crate::detect::testkit::World;
+
+    #[test]
+    fn code_that_decodes_code_and_runs_it() {
+        for (argv, found) in [
+            (&["python3", "-c", "import base64;exec(base64.b64decode('aQ=='))"][..], true),
+            (&["perl", "-MMIME::Base64", "-e", "eval decode_base64('aQ==')"], true),
+            (&["node", "-e", "eval(Buffer.from('aQ==','base64').toString())"], true),
+            (&["php", "-r", "eval(base64_decode('aQ=='));"], true),
+            (&["python3", "-c", "import base64;print(base64.b64decode('aQ=='))"], false),
+            (&["python3", "-c", "exec(open('/app/x').read())"], false),
+            (&["perl", "-e", "print unpack('H*', <STDIN>)"], false),
+        ] {
+            let mut w = World::steady();
+            let init = w.init();
+            let exe = format!("/usr/bin/{}", argv[0]);
+            w.exec(init, &exe, argv);
+            let all = w.all("exec.pipe-to-shell");
+            assert_eq!(!all.is_empty(), found, "{argv:?}");
+            let mut w = World::steady();
+            w.session(argv);
+            assert!(w.all("exec.pipe-to-shell").iter().all(|f| f.severity == Severity::Low));
+        }
+    }
 
     #[test]
     fn pipes_into_interpreters() {

@@ -9,7 +9,7 @@ use crate::detect::alert::Alerts;
 use crate::detect::file_change::by;
 use crate::detect::rule_context::RuleContext;
 use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, attribution, program_roles};
-use crate::event::Privilege;
+use crate::event::{Exec, Privilege};
 use crate::state::ProcessEntry;
 
 /// Root gained.
@@ -20,13 +20,17 @@ pub(super) const BECAME_ROOT: Rule = Rule {
         label: "became root",
         severity: Severity::High,
         attack: &["T1548.001", "T1068"],
-        needs: &[Requirement::Privilege],
+        needs: &[Requirement::Privilege, Requirement::Exec],
         explain: "A process that ran as another user set its user id to 0. Medium through the \
                   image's own su or sudo; low through a setuid program of the image that a \
-                  service uses; else high.",
+                  service calls for its work; else high. High as well when a setuid program is \
+                  started without even its own name as an argument, which only exploits do.",
         check: "How did it get root: a setuid program, sudoers, or an exploit?",
     },
-    handlers: &[Handler::Privilege(|ctx, _, p| became_root(ctx, p))],
+    handlers: &[
+        Handler::Privilege(|ctx, _, p| became_root(ctx, p)),
+        Handler::Exec(|ctx, _, exec| without_name(ctx, exec)),
+    ],
 };
 
 /// First use of a capability after start-up.
@@ -47,6 +51,21 @@ pub(super) const CAPABILITY: Rule = Rule {
         capability(ctx, memory.of(), c)
     })],
 };
+
+/// A setuid program that was given no arguments at all takes its environment for them. The kernel
+/// passes an empty one then.
+fn without_name(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
+    let nameless = exec.argv.first().is_some_and(|name| name.is_empty());
+    if !nameless || exec.file.mode & 0o4000 == 0 {
+        return Alerts::none();
+    }
+    let alert = ctx.alert(Severity::High, &exec.exe, |explanation| {
+        let program = exec.exe.escaped();
+        explanation.title = format!("Started a setuid program without its name: {program}");
+        explanation.why.push(by(ctx, &exec.comm));
+    });
+    alert.into()
+}
 
 fn became_root(ctx: &RuleContext<'_>, p: &Privilege) -> Alerts {
     let first = p.detail.as_bytes().split(|b| *b == b' ').next();
@@ -112,8 +131,12 @@ fn capability(
     let severity = if quiet { Severity::Info } else { weight };
     // A process has every capability within a sandbox that it made.
     let exe = ctx.process.map(|x| x.exe.escaped().to_string());
-    let sandbox = exe.is_some_and(|exe| memory.contains(&format!("sandbox {exe}")));
-    if severity == Severity::Info || (sandbox && ctx.session().is_none()) {
+    let known = match ctx.session() {
+        Some(_) => "session's sandbox",
+        None => "sandbox",
+    };
+    let sandbox = exe.is_some_and(|exe| memory.contains(&format!("{known} {exe}")));
+    if severity == Severity::Info || sandbox {
         return Alerts::none();
     }
     let alert = ctx.alert(severity, c.name.as_bytes(), |explanation| {
@@ -194,6 +217,21 @@ mod tests {
         assert_eq!(by("/usr/sbin/exim4", false, 0o100_755), Severity::High);
         assert_eq!(by("/usr/sbin/exim4", true, 0o104_755), Severity::High);
         assert_eq!(by("/usr/bin/python3", false, 0o104_755), Severity::High);
+    }
+
+    #[test]
+    fn a_setuid_program_without_its_name() {
+        for (argv, mode, found) in [
+            (&[""][..], 0o104_755, true),
+            (&[""], 0o100_755, false),
+            (&["sudo"], 0o104_755, false),
+        ] {
+            let mut w = World::steady();
+            let init = w.init();
+            let p = w.fork(init);
+            w.exec_as(p, init, "/usr/bin/sudo", argv, |e| e.file.mode = mode);
+            assert_eq!(!w.all("priv.became-root").is_empty(), found, "{argv:?}");
+        }
     }
 
     #[test]

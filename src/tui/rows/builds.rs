@@ -36,6 +36,8 @@ pub(super) fn title(build: &Build<'_>) -> String {
 pub(super) struct BuildFindings<'a> {
     pub(super) count: u64,
     pub(super) worst: Option<&'a Finding>,
+    /// The worst of its findings and incidents.
+    pub(super) severity: Option<Severity>,
     pub(super) rank: u32,
     chain: Option<String>,
 }
@@ -54,6 +56,8 @@ impl<'a> BuildFindings<'a> {
             .steps
             .iter()
             .filter_map(|step| incidents.get(&step.id));
+        let of_incidents = incidents.clone().map(|incident| incident.severity).max();
+        all.severity = of_incidents.max(all.worst.map(|finding| finding.severity));
         if let Some(incident) = incidents.max_by_key(|incident| incident.rank) {
             all.rank = incident.rank;
             let chain = is_chain(&incident.stages);

@@ -1,4 +1,4 @@
-//! Containers: state, use, drift and the worst finding of each.
+//! Containers: state, use, drift and the worst finding or incident of each.
 
 use std::collections::BTreeMap;
 
@@ -91,8 +91,8 @@ fn rows(core: &Core, query: &Query<'_>) -> Vec<Row> {
             *open.entry(id).or_default() += u64::from(row.open);
         }
     }
-    let found = found(core);
     let incidents = core.incidents.by_container(&core.detector);
+    let found = found(core, &incidents);
     let drifted = drifted(core);
     let steps = COLUMNS.iter().position(|column| column.name == "role");
     let steps = steps.is_some_and(|column| one_by_one(query, column));
@@ -239,7 +239,7 @@ fn build_row(core: &Core, build: &Build<'_>, findings: &BuildFindings<'_>) -> Op
     let mut row = Row::new(RowKey::Build(build.id()?.clone()), at);
     row.seen = Some((first.first_seen, build.last));
     row.faded = !build.running();
-    row.letter(findings.worst.map(|finding| finding.severity));
+    row.letter(findings.severity);
     row.text(builds::title(build));
     row.text(if build.running() { "builds" } else { "done" });
     match build.running() {
@@ -262,4 +262,33 @@ fn build_row(core: &Core, build: &Build<'_>, findings: &BuildFindings<'_>) -> Op
     row.text("build");
     findings.write(core, &mut row);
     Some(row)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::Severity;
+    use crate::tui::rows::image::images;
+    use crate::tui::rows::tally;
+
+    #[test]
+    fn a_container_is_as_severe_as_its_worst_finding_and_its_worst_incident() {
+        let core = crate::tui::tests::demo();
+        let incidents = core.incidents.by_container(&core.detector);
+        let findings = tally::found(&core, &BTreeMap::new());
+        let rows = rows(&core, &Query::default());
+        let mut graver = 0;
+        for row in &rows {
+            let RowKey::Container(id) = &row.key else {
+                continue;
+            };
+            let finding = findings.get(id).and_then(|tally| tally.worst);
+            let incident = incidents.get(id).map(|incident| incident.severity);
+            assert_eq!(row.severity, finding.max(incident), "{id:?}");
+            graver += usize::from(incident > finding);
+        }
+        assert!(graver > 0, "no incident is worse than its findings");
+        let worst = images(&core).into_values().filter_map(|image| image.worst);
+        assert_eq!(worst.max(), Some(Severity::Critical));
+    }
 }

@@ -52,7 +52,7 @@ impl DriftClass {
                 | PathClass::PackageDatabase,
             ) => Self::Config,
             Some(PathClass::Log | PathClass::ShellHistory) => Self::Log,
-            Some(PathClass::Managed) => Self::Data,
+            Some(PathClass::Managed | PathClass::Names | PathClass::LoaderCache) => Self::Data,
             None if activity.file.is_some_and(|file| file.mode & 0o111 != 0) => Self::Program,
             None => Self::Data,
         }

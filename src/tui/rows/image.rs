@@ -89,7 +89,7 @@ impl Image<'_> {
 
 /// The images of all known containers.
 pub(in crate::tui) fn images(core: &Core) -> BTreeMap<ImageKey, Image<'_>> {
-    let found = found(core);
+    let found = found(core, &core.incidents.by_container(&core.detector));
     let drifted = drifted(core);
     let mut images: BTreeMap<ImageKey, Image<'_>> = BTreeMap::new();
     // The newest container of each name shows the image that the name refers to now.

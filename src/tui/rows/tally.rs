@@ -5,18 +5,23 @@ use std::collections::BTreeMap;
 use crate::core::Core;
 use crate::detect::{Finding, Severity};
 use crate::event::ContainerId;
+use crate::incident::ByContainer;
 
 /// The open findings of one container.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct FindingTally<'a> {
     pub(super) count: u64,
+    /// The worst of them and of the incidents that they make.
     pub(super) worst: Option<Severity>,
-    /// The latest of the worst.
+    /// The latest of the worst findings.
     pub(super) latest: Option<&'a Finding>,
 }
 
-/// Open findings by container, without silenced ones.
-pub(super) fn found(core: &Core) -> BTreeMap<&ContainerId, FindingTally<'_>> {
+/// Open findings by container: silenced ones are not counted.
+pub(super) fn found<'a>(
+    core: &'a Core,
+    incidents: &ByContainer,
+) -> BTreeMap<&'a ContainerId, FindingTally<'a>> {
     let mut found: BTreeMap<&ContainerId, FindingTally<'_>> = BTreeMap::new();
     for finding in core.detector.findings() {
         let (Some(id), None) = (&finding.container, &finding.silenced) else {
@@ -30,6 +35,12 @@ pub(super) fn found(core: &Core) -> BTreeMap<&ContainerId, FindingTally<'_>> {
             .is_none_or(|f| (finding.severity, finding.last) >= (f.severity, f.last))
         {
             entry.latest = Some(finding);
+        }
+    }
+    // Several high stages that meet are worse than each of them.
+    for (id, incident) in incidents {
+        if let Some(entry) = found.get_mut(id) {
+            entry.worst = entry.worst.max(Some(incident.severity));
         }
     }
     found

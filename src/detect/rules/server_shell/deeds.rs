@@ -80,14 +80,13 @@ pub(super) fn ran(
 /// Whether the program is not in the image and is in a world-writable directory, not in a directory
 /// of a build.
 fn builds(ctx: &RuleContext<'_>, shell: &ServerShell, exec: &Exec) -> bool {
-    const OPEN: [&[u8]; 4] = [b"/tmp", b"/var/tmp", b"/dev/shm", b"/run"];
     let foreign = !matches!(exec.file.origin(), Origin::Image | Origin::Unknown);
     let directory = catalog::path::directory(&exec.exe);
     foreign
         && shell.known == KnownCommand::New
         && !shell.by_habit
         && !ctx.installing()
-        && OPEN.contains(&directory)
+        && catalog::paths::is_shared(directory)
 }
 
 /// The program has a terminal and the container was started without one.
@@ -253,6 +252,7 @@ fn plants(ctx: &RuleContext<'_>, file: &File) -> bool {
                     | PathClass::Log
                     | PathClass::ShellHistory
                     | PathClass::Managed
+                    | PathClass::LoaderCache
             )
         });
         let removed = file.op == FileOp::Unlink || change.verb == "moved away";
