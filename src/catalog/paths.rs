@@ -204,9 +204,10 @@ fn etc(name: &[u8]) -> PathClass {
         }
         b"hosts" | b"resolv.conf" => return PathClass::Names,
         b"ld.so.cache" => return PathClass::LoaderCache,
-        b"hostname" | b"mtab" | b".pwd.lock" | b"passwd-" | b"shadow-" | b"group-" | b"gshadow-" | b"passwd.lock" | b"shadow.lock"
-        | b"group.lock" | b"gshadow.lock" | b"subuid-" | b"subgid-" | b"subuid.lock"
-        | b"subgid.lock" | b"machine-id" | b"localtime" | b"timezone" | b"adjtime" => {
+        b"hostname" | b"mtab" | b".pwd.lock" | b"passwd-" | b"shadow-" | b"group-"
+        | b"gshadow-" | b"passwd.lock" | b"shadow.lock" | b"group.lock" | b"gshadow.lock"
+        | b"subuid-" | b"subgid-" | b"subuid.lock" | b"subgid.lock" | b"machine-id"
+        | b"localtime" | b"timezone" | b"adjtime" => {
             return PathClass::Managed;
         }
         _ => {}
@@ -401,6 +402,26 @@ const TEMPLATES: &[&[u8]] = &[
 pub(crate) fn is_web_script(path: &[u8]) -> bool {
     let compiled = TEMPLATES.iter().any(|dir| contains(path, dir));
     !compiled && WEB_SCRIPTS.iter().any(|end| path.ends_with(end)) || contains(path, b"/cgi-bin/")
+}
+
+/// Names of directories for what visitors of a web site send.
+const UPLOADS: &[&[u8]] = &[
+    b"/uploads/",
+    b"/upload/",
+    b"/images/",
+    b"/img/",
+    b"/media/",
+    b"/attachments/",
+    b"/avatars/",
+    b"/userfiles/",
+    b"/files/",
+    b"/tmp/",
+];
+
+/// A file among what visitors of a web site send, which holds no code of the site.
+#[must_use]
+pub(crate) fn is_upload(path: &[u8]) -> bool {
+    UPLOADS.iter().any(|dir| contains(path, dir))
 }
 
 fn is_history(name: &[u8]) -> bool {

@@ -243,7 +243,11 @@ mod tests {
             e.cwd = "/srv/p".into();
         });
         w.exec(make, "/bin/sh", &["sh", "/srv/p/depcomp"]);
-        let install = w.exec(make, "/usr/bin/install", &["install", "prog", "/usr/local/bin"]);
+        let install = w.exec(
+            make,
+            "/usr/bin/install",
+            &["install", "prog", "/usr/local/bin"],
+        );
         w.create(install, "/usr/local/bin/prog");
         w.only(&["drift.exec-built", "exec.session"]);
         // A script of another place, whatever runs it.

@@ -105,12 +105,14 @@ pub(crate) fn of(process: &ProcessEntry) -> &[u8] {
     name(process.exe.as_bytes(), &process.argv)
 }
 
-/// The program's text is an argument: `python -c`, `perl -e`, `ruby -ne`.
+/// The program's text is an argument: `python -c`, `perl -e`, `ruby -ne`, `php -r`.
 #[must_use]
 pub(crate) fn takes_text(argv: &[Bytes]) -> bool {
     let options = argv.iter().skip(1).take_while(|a| a.starts_with(b"-"));
     let mut short = options.filter(|a| !a.starts_with(b"--"));
-    short.any(|a| a.ends_with(b"c") || a.ends_with(b"e"))
+    // For others `-r` names a module.
+    let php = argv.first().is_some_and(|a| leaf(a).starts_with(b"php"));
+    short.any(|a| a.ends_with(b"c") || a.ends_with(b"e") || php && *a == "-r")
 }
 
 /// The program text among a shell's arguments: what follows `-c`, also in a cluster such as `-ec`.

@@ -87,18 +87,8 @@ pub(super) fn line(
             cpu_limit(container),
             format!("{}.{} %", cpu / 10, cpu % 10),
         ),
-        (
-            "connections",
-            connects,
-            connected,
-            peak(connected),
-        ),
-        (
-            "programs run",
-            execs,
-            run,
-            peak(run),
-        ),
+        ("connections", connects, connected, peak(connected)),
+        ("programs run", execs, run, peak(run)),
     ];
     let mut x = area.x;
     for (name, bars, most, text) in charts {

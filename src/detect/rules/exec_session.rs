@@ -14,10 +14,10 @@ const MAX_COMMANDS: u32 = 16;
 const MAX_FILES: u32 = 10;
 /// Maximum number of connections listed of one session.
 const MAX_CONNECTIONS: u32 = 8;
-/// What the plain commands are about that came through the engine, and those that came past it.
+/// Subject of the finding that plain commands share, and of that of further shell commands.
 const COMMANDS: &[u8] = b"commands";
-const ENTERED_COMMANDS: &[u8] = b"entered: commands";
-/// Before the shape of one that came past it.
+const SHELL_COMMANDS: &[u8] = b"shell commands";
+/// Begins the subject of a session that came past the engine.
 const ENTERED: &[u8] = b"entered: ";
 
 /// The rule.
@@ -35,7 +35,7 @@ pub(super) const RULE: Rule = Rule {
                   the host that did it. Its actions and those of its children are one \
                   finding. A shell with a terminal is medium. Plain commands are info, one \
                   finding per container. Commands run by a shell are low, one finding if they \
-                  differ only in words with digits. The container's health check, and commands \
+                  differ only in words with digits, and one for all beyond two different ones. The container's health check, and commands \
                   that repeat in a steady rhythm, count as probes and are not flagged.",
         check: "Who ran the command? Should the change be part of the image instead?",
     },
@@ -115,20 +115,23 @@ fn begin(ctx: &RuleContext<'_>, sessions: &mut Sessions, root: u32, exec: &Exec)
     // Plain commands are the daily work of operators: one finding. A shell's command is a finding
     // of its own, since only its later actions show what it does; commands of one shape count as
     // the same.
-    let shared = !interactive && !is_shell(ctx.names(), exec);
+    let plain = !interactive && !is_shell(ctx.names(), exec);
     let shape = if interactive {
         command.clone()
     } else {
         shape(argv, &exec.exe)
     };
-    // Those that came past the engine are a story of their own.
-    let subject = match (shared, exec.entered) {
-        (true, false) => COMMANDS.to_vec(),
-        (true, true) => ENTERED_COMMANDS.to_vec(),
-        (false, false) => shape.clone().into_bytes(),
-        (false, true) => [ENTERED, shape.as_bytes()].concat(),
+    // Deployment tools run many different ones.
+    let batch = !interactive && !plain && !sessions.has_own_line(&shape);
+    let shared = plain || batch;
+    let subject = match (plain, batch) {
+        (true, _) => COMMANDS,
+        (_, true) => SHELL_COMMANDS,
+        _ => shape.as_bytes(),
     };
-    let subject = subject.as_slice();
+    // Those that came past the engine are findings of their own.
+    let entered = exec.entered.then(|| [ENTERED, subject].concat());
+    let subject = entered.as_deref().unwrap_or(subject);
     let probe = !interactive && sessions.beat(&shape, now);
     let severity = match (interactive, is_shell(ctx.names(), exec) && !probe) {
         (true, _) => Severity::Medium,
@@ -227,7 +230,7 @@ fn facts(ctx: &RuleContext<'_>) -> Alerts {
         .into()
 }
 
-/// Adds a command to the finding that all plain commands share.
+/// Adds a command to the finding that all plain commands, or many of shells, share.
 fn share(
     ctx: &RuleContext<'_>,
     alert: Alert,
@@ -507,6 +510,28 @@ mod tests {
             "{}",
             all[0].title
         );
+    }
+
+    #[test]
+    fn many_different_shell_commands_share_a_line() {
+        let mut w = World::steady();
+        for text in ["a", "b", "c", "d", "e", "a"] {
+            let s = w.session(&["sh", "-c", text]);
+            w.create(s, &format!("/srv/{text}"));
+            w.exit(s);
+        }
+        let all = w.all("exec.session");
+        let counts: Vec<_> = all.iter().map(|f| (f.severity, f.count)).collect();
+        assert_eq!(
+            counts,
+            [(Severity::Low, 2), (Severity::Low, 1), (Severity::Low, 3)]
+        );
+        assert!(
+            all[2].title.contains("3 different commands"),
+            "{}",
+            all[2].title
+        );
+        assert!(all[2].why.join(" ").contains("/srv/e"), "{:?}", all[2].why);
     }
 
     #[test]

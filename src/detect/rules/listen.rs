@@ -220,10 +220,12 @@ fn listen(ctx: &RuleContext<'_>, memory: &mut YoungSockets, listen: &Listen, new
     };
     let line = format!("listens on {}", listen.local);
     let alert = ctx.alert(severity, subject, |explanation| {
-        explanation.title = format!(
-            "Listens on {}, which its image does not declare",
-            listen.local
-        );
+        let whose = if declared(ctx, port) {
+            "a port of its image, but not as its service"
+        } else {
+            "which its image does not declare"
+        };
+        explanation.title = format!("Listens on {}, {whose}", listen.local);
         if chosen {
             let line = "port chosen by the kernel: the program asked for any";
             explanation.why.push(line.to_owned());

@@ -6,6 +6,7 @@ use bstr::ByteSlice as _;
 use super::bare_shells::{bare, from_descriptor};
 use super::drifted_script;
 use crate::catalog::path::normal;
+use crate::catalog::paths;
 use crate::detect::alert::Alerts;
 use crate::detect::file_origin::made;
 use crate::detect::rule_context::RuleContext;
@@ -90,10 +91,14 @@ pub(super) fn printed<'a>(name: &[u8], argv: &'a [Bytes]) -> Option<&'a [u8]> {
 /// another shell's `-c`.
 fn runs_printed(names: &ProgramAdditions, shell: &ProcessEntry, file: &[u8]) -> bool {
     let name = program_roles::of(shell);
-    let Some(text) = program_roles::shell_text(&shell.argv).filter(|_| names.is_shell(name)) else {
-        return false;
-    };
-    // Only where the output itself is run, not an argument of another command.
+    let text = program_roles::shell_text(&shell.argv).filter(|_| names.is_shell(name));
+    text.is_some_and(|text| runs_output(text, file))
+}
+
+/// A shell's text has the output of what names this word run: by `eval`, another shell's `-c`, or as
+/// another shell's input.
+pub(super) fn runs_output(text: &[u8], word: &[u8]) -> bool {
+    // Only where the output is what is run, not an argument of something else.
     let substitutions = text.find_iter(b"$(").chain(text.find_iter(b"`"));
     substitutions.into_iter().any(|at| {
         let (before, inside) = text.split_at(at);
@@ -101,8 +106,10 @@ fn runs_printed(names: &ProgramAdditions, shell: &ProcessEntry, file: &[u8]) -> 
         let before = before.trim_end_with(|c| matches!(c, '"' | ' ' | '\''));
         inside
             .get(..end)
-            .is_some_and(|part| part.contains_str(file))
-            && (before.ends_with(b"eval") || before.ends_with(b" -c") || before.ends_with(b"-ec"))
+            .is_some_and(|part| part.contains_str(word))
+            && [&b"eval"[..], b" -c", b"-ec", b"sh <<<", b"sh<<<"]
+                .iter()
+                .any(|end| before.ends_with(end))
     })
 }
 
@@ -156,6 +163,11 @@ fn runs_file(statement: &[u8]) -> bool {
         })
 }
 
+/// A web server's interpreter that is none of its own: what it runs, visitors ask for.
+fn serves_scripts(name: &[u8]) -> bool {
+    matches!(name, b"php-fpm" | b"php-cgi" | b"lsphp" | b"frankenphp")
+}
+
 /// A file that an interpreter opened and may run.
 pub(super) fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     let Some(process) = ctx
@@ -167,6 +179,10 @@ pub(super) fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     let path = &file.path;
     // A drifted interpreter is its own finding.
     if !process.file.origin().is_or_may_be_the_images() || !drifted_script::is_drift(ctx, path) {
+        return Alerts::none();
+    }
+    // A package manager reads what it packs.
+    if program_roles::is_packager(ctx.names(), process) {
         return Alerts::none();
     }
     // Modules that start-up, a build or a package manager wrote are not worth a line each.
@@ -183,7 +199,8 @@ pub(super) fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         // Its script was judged when it started.
         let leaf = program_roles::leaf(path);
         let given = process.argv.iter().skip(1).map(|a| a.as_bytes());
-        ctx.names().is_interpreter(name)
+        let server = serves_scripts(name);
+        (ctx.names().is_interpreter(name) || server && paths::is_upload(path))
             && !given.into_iter().any(|a| program_roles::leaf(a) == leaf)
             && !generated(ctx, process, path)
     };

@@ -21,10 +21,17 @@ pub(super) enum SecretOf {
 /// Classifies the secret that `file` is about.
 pub(super) fn of(ctx: &RuleContext<'_>, file: &File) -> SecretOf {
     let path: &[u8] = &file.path;
-    if file.source.is_some() || below_mount(ctx, path) {
+    if file.source.is_some() {
         return SecretOf::Somebody;
     }
     let made = ctx.activity(path).filter(|activity| made_here(activity));
+    // Also on a volume, as certificates are renewed.
+    if made.is_some_and(|activity| by_reader(ctx, activity)) {
+        return SecretOf::Nobody;
+    }
+    if below_mount(ctx, path) {
+        return SecretOf::Somebody;
+    }
     let inside = file.file.is_some_and(|facts| {
         matches!(
             facts.origin(),
@@ -37,9 +44,6 @@ pub(super) fn of(ctx: &RuleContext<'_>, file: &File) -> SecretOf {
             None if moved_here(ctx, path) => SecretOf::Somebody,
             None => SecretOf::OtherTree,
         };
-    }
-    if made.is_some_and(|activity| by_reader(ctx, activity)) {
-        return SecretOf::Nobody;
     }
     SecretOf::Somebody
 }

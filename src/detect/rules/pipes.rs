@@ -75,15 +75,10 @@ fn runs_decoded(names: &ProgramAdditions, exec: &Exec) -> bool {
     let has = |text: &[u8], words: &[&[u8]]| words.iter().any(|word| text.find(word).is_some());
     names.is_interpreter(name)
         && exec.script.is_none()
-        && (program_roles::takes_text(&exec.argv) || inline_php(name, &exec.argv))
+        && program_roles::takes_text(&exec.argv)
         && exec.argv.iter().skip(1).any(|text| {
             has(text, catalog::words::DECODING_CALLS) && has(text, catalog::words::RUNNING_CALLS)
         })
-}
-
-/// `php -r TEXT`.
-fn inline_php(name: &[u8], argv: &[Bytes]) -> bool {
-    name == b"php" && argv.iter().skip(1).any(|a| *a == "-r")
 }
 
 /// Deployment tools hand their first stage over like this by a command from outside.
@@ -93,12 +88,40 @@ fn decoded_text(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
         return super::startup_drift(ctx, format!("ran {command}")).into();
     }
     let outside = ctx.session() == Some(ctx.event.pid);
-    let severity = if outside { Severity::Low } else { Severity::High };
+    let severity = if outside {
+        Severity::Low
+    } else {
+        Severity::High
+    };
     let alert = ctx.alert(severity, &exec.exe, |explanation| {
         explanation.title = format!("Ran code that was encoded in its arguments: {command}");
         explanation.why.push(format!("ran: {command}"));
     });
     alert.into()
+}
+
+/// A shell runs what a decoder prints: `eval "$(… | base64 -d)"`, `bash <<<$(base64 -d …)`.
+fn substituted(ctx: &RuleContext<'_>, exec: &Exec) -> Option<Alerts> {
+    let name = program_roles::name(&exec.exe, &exec.argv);
+    if !decodes(ctx.names(), name, &exec.argv) {
+        return None;
+    }
+    let mut above = ctx.ancestors().skip(1).take(3);
+    let shell = above.find(|p| {
+        ctx.names().is_shell(program_roles::of(p))
+            && program_roles::shell_text(&p.argv)
+                .is_some_and(|text| loaded_code::runs_output(text, name))
+    })?;
+    let decoder = program_roles::command_line(&exec.argv, &exec.exe, 160);
+    let command = program_roles::command_line(&shell.argv, &shell.exe, 160);
+    if ctx.starting_up() {
+        return Some(super::startup_drift(ctx, format!("ran {command}")).into());
+    }
+    let alert = ctx.alert(Severity::High, decoder.as_bytes(), |explanation| {
+        explanation.title = format!("Ran decoded data in a shell: {command}");
+        explanation.why.push(format!("source: {decoder}"));
+    });
+    Some(alert.follows(shell.pid).into())
 }
 
 fn pipe(ctx: &RuleContext<'_>, memory: &BareShells, exec: &Exec) -> Alerts {
@@ -107,6 +130,9 @@ fn pipe(ctx: &RuleContext<'_>, memory: &BareShells, exec: &Exec) -> Alerts {
     }
     if runs_decoded(ctx.names(), exec) {
         return decoded_text(ctx, exec);
+    }
+    if let Some(alerts) = substituted(ctx, exec) {
+        return alerts;
     }
     let now = ctx.now();
     let pid = ctx.event.pid;
@@ -231,13 +257,56 @@ mod tests {
     use crate::detect::testkit::World;
 
     #[test]
+    fn a_shell_that_runs_what_a_decoder_prints() {
+        for (text, found) in [
+            ("eval \"$(echo aWQ= | base64 -d)\"", true),
+            ("bash <<<$(base64 -d <<<aWQ=)", true),
+            ("sh -c \"$(base64 -d /tmp/x)\"", true),
+            ("echo \"$(base64 -d /run/secrets/x)\" >/tmp/key", false),
+            ("KEY=$(echo $K | base64 -d); run-app", false),
+        ] {
+            let mut w = World::steady();
+            let init = w.init();
+            let shell = w.exec(init, "/bin/bash", &["bash", "-c", text]);
+            let part = w.fork(shell);
+            w.exec(part, "/usr/bin/base64", &["base64", "-d"]);
+            let all = w.all("exec.pipe-to-shell");
+            assert_eq!(!all.is_empty(), found, "{text}");
+        }
+    }
+
+    #[test]
     fn code_that_decodes_code_and_runs_it() {
         for (argv, found) in [
-            (&["python3", "-c", "import base64;exec(base64.b64decode('aQ=='))"][..], true),
-            (&["perl", "-MMIME::Base64", "-e", "eval decode_base64('aQ==')"], true),
-            (&["node", "-e", "eval(Buffer.from('aQ==','base64').toString())"], true),
+            (
+                &[
+                    "python3",
+                    "-c",
+                    "import base64;exec(base64.b64decode('aQ=='))",
+                ][..],
+                true,
+            ),
+            (
+                &["perl", "-MMIME::Base64", "-e", "eval decode_base64('aQ==')"],
+                true,
+            ),
+            (
+                &[
+                    "node",
+                    "-e",
+                    "eval(Buffer.from('aQ==','base64').toString())",
+                ],
+                true,
+            ),
             (&["php", "-r", "eval(base64_decode('aQ=='));"], true),
-            (&["python3", "-c", "import base64;print(base64.b64decode('aQ=='))"], false),
+            (
+                &[
+                    "python3",
+                    "-c",
+                    "import base64;print(base64.b64decode('aQ=='))",
+                ],
+                false,
+            ),
             (&["python3", "-c", "exec(open('/app/x').read())"], false),
             (&["perl", "-e", "print unpack('H*', <STDIN>)"], false),
         ] {
@@ -249,7 +318,11 @@ mod tests {
             assert_eq!(!all.is_empty(), found, "{argv:?}");
             let mut w = World::steady();
             w.session(argv);
-            assert!(w.all("exec.pipe-to-shell").iter().all(|f| f.severity == Severity::Low));
+            assert!(
+                w.all("exec.pipe-to-shell")
+                    .iter()
+                    .all(|f| f.severity == Severity::Low)
+            );
         }
     }
 

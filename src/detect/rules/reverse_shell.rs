@@ -1,5 +1,7 @@
 //! Shells and interpreters that read their commands from the network.
 
+use bstr::ByteSlice as _;
+
 use super::bare_shells::{BareShell, BareShells, bare, shell};
 use super::found_shell;
 use super::reverse_alert::{is_fetch, reverse_alert};
@@ -7,7 +9,7 @@ use crate::catalog;
 use crate::detect::alert::{Alert, Alerts};
 use crate::detect::memory::{BESIDE, Outbound};
 use crate::detect::rule_context::RuleContext;
-use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_roles};
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, discovery, program_roles};
 use crate::event::ProgramAdditions;
 use crate::event::{Connect, Endpoint, Exec, Origin, Protocol};
 use crate::state::{ConnectionKey, Direction, Phase, ProcessEntry};
@@ -49,6 +51,10 @@ fn fresh(ctx: &RuleContext<'_>, pid: u32) -> Option<Outbound> {
 fn reverse(ctx: &RuleContext<'_>, memory: &mut BareShells, exec: &Exec) -> Alerts {
     let pid = ctx.event.pid;
     if shell(ctx.names(), exec).is_none() {
+        if let Some(out) = told_to_run(ctx, exec) {
+            let command = program_roles::command_line(&exec.argv, &exec.exe, 160);
+            return reverse_alert(ctx, &out, &command).into();
+        }
         // Another interpreter may take its program from a socket just as well.
         if let Some(out) = fresh(ctx, pid).filter(|_| bare(ctx.names(), exec)) {
             let command = program_roles::command_line(&exec.argv, &exec.exe, 160);
@@ -88,6 +94,7 @@ fn reverse(ctx: &RuleContext<'_>, memory: &mut BareShells, exec: &Exec) -> Alert
             .take(3)
             .take_while(|p| p.exe == parent.exe)
             .find_map(|p| fresh(ctx, p.pid))
+            .or_else(|| through_shells(ctx, exec))
     };
     let Some(out) = own.or_else(parents) else {
         return remember_bare(ctx, memory, exec);
@@ -96,9 +103,45 @@ fn reverse(ctx: &RuleContext<'_>, memory: &mut BareShells, exec: &Exec) -> Alert
     reverse_alert(ctx, &out, &command).into()
 }
 
-/// An interpreter that runs a text given as an argument, which no service does.
+/// An interpreter that runs a text given as an argument, which no service does. The text of `awk` is
+/// one wherever it comes from: few ever connect.
 fn has_text(names: &ProgramAdditions, process: &ProcessEntry) -> bool {
-    names.is_interpreter(program_roles::of(process)) && program_roles::takes_text(&process.argv)
+    let name = program_roles::of(process);
+    names.is_interpreter(name)
+        && (name.ends_with(b"awk") || program_roles::takes_text(&process.argv))
+}
+
+/// What connected above shells that only start this one with its own input: `sh -c 'sh -i <&3'`.
+fn through_shells(ctx: &RuleContext<'_>, exec: &Exec) -> Option<Outbound> {
+    let hands_on = |p: &&ProcessEntry| {
+        let text = program_roles::shell_text(&p.argv);
+        ctx.names().is_shell(program_roles::of(p)) && text.is_some_and(keeps_input)
+    };
+    if !exec.fed_by.is_empty() {
+        return None;
+    }
+    let mut above = ctx.ancestors().skip(1).skip_while(hands_on);
+    let connected = above.next()?;
+    let shell = ctx.names().is_shell(program_roles::of(connected));
+    let out = (!shell).then(|| fresh(ctx, connected.pid)).flatten();
+    out.filter(|out| !closed(ctx, out))
+}
+
+/// The text gives what it starts no other input than a descriptor that is there.
+fn keeps_input(text: &[u8]) -> bool {
+    let other = |at: usize| text.get(at + 1) != Some(&b'&');
+    !text.contains(&b'|') && !text.find_iter(b"<").any(other)
+}
+
+/// A text given as an argument is connected and has somebody's question about the system answered.
+fn told_to_run(ctx: &RuleContext<'_>, exec: &Exec) -> Option<Outbound> {
+    let parent = ctx.ancestors().nth(1)?;
+    if !has_text(ctx.names(), parent) || is_fetch(ctx, parent.pid) {
+        return None;
+    }
+    let words: Vec<&[u8]> = exec.argv.iter().map(|a| a.as_bytes()).collect();
+    discovery::of(&words)?;
+    fresh(ctx, parent.pid).filter(|out| !closed(ctx, out))
 }
 
 /// A program of the container listens on that port.

@@ -8,8 +8,8 @@ use crate::catalog::paths::PathClass;
 use crate::detect::alert::Alerts;
 use crate::detect::file_change::{Maker, by, graded, is_refusal, maker, refused};
 use crate::detect::rule_context::RuleContext;
-use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, program_roles};
-use crate::event::{File, FileOp, ProgramAdditions};
+use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, attribution, program_roles};
+use crate::event::{Bytes, File, FileOp, ProgramAdditions};
 
 /// Traces removed.
 pub(super) const RULE: Rule = Rule {
@@ -20,7 +20,7 @@ pub(super) const RULE: Rule = Rule {
         severity: Severity::Medium,
         attack: &["T1070.002", "T1070.003"],
         needs: &[Requirement::File],
-        explain: "A shell, a common tool or an exec session removed or truncated a log, or \
+        explain: "A shell, a common tool or an exec session removed, truncated or edited a log, or \
                   removed or replaced a shell's history. Log rotation, and services that rotate \
                   their own logs, are not flagged. One finding for the container.",
         check: "What did the log contain? Is there another copy?",
@@ -76,6 +76,14 @@ fn is_kept(path: &[u8]) -> bool {
     )
 }
 
+/// Records of logins.
+fn is_record(path: &[u8]) -> bool {
+    matches!(
+        program_roles::leaf(path),
+        b"wtmp" | b"btmp" | b"utmp" | b"lastlog" | b"faillog"
+    )
+}
+
 fn logs(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     if file.errno != 0 && !is_refusal(file.errno) {
         return Alerts::none();
@@ -87,18 +95,34 @@ fn logs(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     } else {
         ctx.path_class(&file.path)
     };
+    // Lines are taken out of a log by writing it anew beside itself, as `sed -i` does.
+    let edited = file.op == FileOp::Rename
+        && file.target.as_ref().is_some_and(|target| {
+            let beside = program_roles::directory(target) == program_roles::directory(&file.path);
+            beside && is_kept(target) && ctx.path_class(target) == Some(PathClass::Log)
+        });
     let cleared = match (kind, file.op) {
         (Some(PathClass::Log), FileOp::Truncate | FileOp::Unlink) => true,
         (Some(PathClass::ShellHistory), FileOp::Truncate | FileOp::Unlink | FileOp::Symlink) => {
             true
         }
-        // Another file in its place.
-        (Some(PathClass::Log | PathClass::ShellHistory), FileOp::Rename) => file
-            .target
-            .as_ref()
-            .is_some_and(|t| t.starts_with(b"/dev/") || t.starts_with(b"/tmp/")),
+        // Another file in its place, or it in another place.
+        (Some(PathClass::Log | PathClass::ShellHistory), FileOp::Rename) => {
+            let away = |t: &Bytes| t.starts_with(b"/dev/") || t.starts_with(b"/tmp/");
+            edited || file.target.as_ref().is_some_and(away)
+        }
+        // Records of logins are written by what lets people in, at the end of the file.
+        (Some(PathClass::Log), FileOp::Write) => {
+            let process = ctx.process.map(program_roles::of).unwrap_or_default();
+            is_record(&file.path) && !attribution::checks_logins(process)
+        }
         _ => false,
     };
+    let path = file
+        .target
+        .as_ref()
+        .filter(|_| edited)
+        .unwrap_or(&file.path);
     if !cleared || ctx.starting_up() || maker(ctx) == Maker::Package {
         return Alerts::none();
     }
@@ -111,8 +135,7 @@ fn logs(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         let begun = file.op == FileOp::Truncate
             && !catalog::programs::TRUNCATORS.contains(&name)
             && !is_kept(&file.path);
-        if is_rotated(&file.path) || begun || !by_hand(ctx) || (rotation && ctx.session().is_none())
-        {
+        if is_rotated(path) || begun || !by_hand(ctx) || (rotation && ctx.session().is_none()) {
             return Alerts::none();
         }
     } else if ctx.process.map(program_roles::of).is_some_and(|n| {
@@ -124,9 +147,11 @@ fn logs(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     }
     let line = format!(
         "{} {}{}",
-        file.path.escaped(),
+        path.escaped(),
         match file.op {
+            _ if edited => "written anew",
             FileOp::Truncate => "truncated",
+            FileOp::Write => "written over",
             FileOp::Symlink => "replaced by a link",
             FileOp::Rename => "moved away",
             _ => "removed",
@@ -138,7 +163,7 @@ fn logs(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         explanation.title = format!("Cleared traces: {line}");
         explanation.why.push(by(ctx, &file.comm));
     });
-    alert.part(file.path.clone()).reason(line).into()
+    alert.part(path.clone()).reason(line).into()
 }
 
 #[cfg(test)]

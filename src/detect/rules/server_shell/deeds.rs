@@ -13,6 +13,7 @@ use crate::detect::rule_memory::RuleMemories;
 use crate::detect::rules::bare_shells::shell;
 use crate::detect::{Severity, program_roles};
 use crate::event::{Bytes, Connect, Endpoint, Exec, File, FileOp, Origin, Protocol};
+use crate::state::ProcessEntry;
 
 /// The single finding of a container.
 pub(super) const SUBJECT: &[u8] = b"shells";
@@ -153,12 +154,8 @@ pub(super) fn connected(
     let Some(process) = ctx.process else {
         return Alerts::none();
     };
-    // Clients of the image connect to their neighbours.
-    let name = program_roles::of(process);
-    let names = ctx.names();
-    let foreign = !matches!(process.file.origin(), Origin::Image | Origin::Unknown);
-    let any_purpose =
-        names.is_downloader(name) || names.is_shell(name) || names.is_interpreter(name) || foreign;
+    // Clients of the image ask their neighbours.
+    let any_purpose = has_any_purpose(ctx, process);
     let near = match ip {
         std::net::IpAddr::V4(ip) => ip.is_private() || ip.is_link_local(),
         std::net::IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
@@ -176,6 +173,24 @@ pub(super) fn connected(
         line,
         &command,
     )
+}
+
+/// The program does what it is told: a tool, a shell, an interpreter, or none of the image's.
+fn has_any_purpose(ctx: &RuleContext<'_>, process: &ProcessEntry) -> bool {
+    let name = program_roles::of(process);
+    let names = ctx.names();
+    let foreign = !matches!(process.file.origin(), Origin::Image | Origin::Unknown);
+    let tools = [
+        catalog::programs::COPIERS,
+        catalog::programs::FILE_TOOLS,
+        catalog::programs::UNPACKERS,
+    ];
+    foreign
+        || name == b"chmod"
+        || names.is_downloader(name)
+        || names.is_shell(name)
+        || names.is_interpreter(name)
+        || tools.iter().any(|table| table.contains(&name))
 }
 
 pub(super) fn changed(ctx: &RuleContext<'_>, memory: &mut RuleMemories<'_>, file: &File) -> Alerts {
@@ -236,8 +251,19 @@ pub(super) fn changed(ctx: &RuleContext<'_>, memory: &mut RuleMemories<'_>, file
 /// file.
 fn plants(ctx: &RuleContext<'_>, file: &File) -> bool {
     if file.op == FileOp::Chmod {
-        let directory = file.file.is_none_or(|f| f.mode & 0o170_000 != 0o100_000);
-        return !directory && file.mode.is_some_and(|mode| mode & 0o111 != 0);
+        // Where only the path is known, what was seen written there is a file.
+        let written = |path| {
+            let activity = ctx.activity(path);
+            let made = [FileOp::Create, FileOp::Write];
+            activity.is_some_and(|a| made.iter().any(|op| a.ops.contains_key(op)))
+        };
+        let directory = match file.file {
+            Some(facts) => facts.mode & 0o170_000 != 0o100_000,
+            None => !written(&file.path),
+        };
+        // Mail systems mark what is in their queue so.
+        let by_tool = ctx.process.is_none_or(|p| has_any_purpose(ctx, p));
+        return !directory && by_tool && file.mode.is_some_and(|mode| mode & 0o111 != 0);
     }
     let mut all = changes(file).into_iter().flatten();
     all.any(|change| {

@@ -96,6 +96,11 @@ fn actions_of_an_intruder_raise_the_same_finding() {
             f.file = Some(upper(9));
         });
     };
+    let marks_by_path = |w: &mut World, sh: u32| {
+        w.create(sh, "/tmp/y");
+        let chmod = w.exec(sh, "/bin/chmod", &["chmod", "+x", "/tmp/y"]);
+        w.file_as(chmod, FileOp::Chmod, "/tmp/y", |f| f.mode = Some(0o755));
+    };
     let reads = |w: &mut World, sh: u32| {
         let cat = w.exec(sh, "/bin/cat", &["cat", "/root/.ssh/id_rsa"]);
         w.file(cat, FileOp::Read, "/root/.ssh/id_rsa");
@@ -108,6 +113,7 @@ fn actions_of_an_intruder_raise_the_same_finding() {
         &connects as &dyn Fn(&mut World, u32),
         &plants,
         &marks,
+        &marks_by_path,
         &reads,
         &upgrades,
     ] {
@@ -118,6 +124,15 @@ fn actions_of_an_intruder_raise_the_same_finding() {
         w.connect(sh, "127.0.0.1:6379");
     };
     assert_eq!(deed(&writes), Severity::Low);
+    // A mail system marks what is complete in its queue.
+    let sends = |w: &mut World, sh: u32| {
+        let drop = w.exec(sh, "/usr/sbin/postdrop", &["postdrop", "-r"]);
+        w.file_as(drop, FileOp::Chmod, "/var/spool/postfix/maildrop/1", |f| {
+            f.mode = Some(0o744);
+            f.file = Some(upper(9));
+        });
+    };
+    assert_eq!(deed(&sends), Severity::Low);
     // A shell without a command waits for some.
     let (mut w, web) = World::server();
     w.exec(web, "/bin/sh", &["sh"]);
