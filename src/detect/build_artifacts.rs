@@ -11,8 +11,9 @@ use super::finding::FindingIndex;
 use super::rule_context::RuleContext;
 use super::rule_info::RuleInfo;
 use super::{attribution, program_roles};
-use crate::catalog::path::{directory, is_below, normal};
+use crate::catalog::path::{directory, is_below, leaf, normal};
 use crate::event::{Exec, File, FileOp, Origin};
+use crate::state::ProcessEntry;
 
 /// Directories above a build tool's own that are looked at.
 const MAX_DEPTH: usize = 4;
@@ -41,11 +42,26 @@ pub(crate) fn goes_on(ctx: &RuleContext<'_>, script: &[u8]) -> bool {
 }
 
 /// The directory of the sources that the process builds: it is or descends from a build tool of the
-/// image that works there.
+/// image that works there, or from the sources' own `configure`.
 fn builds_sources<'a>(ctx: &RuleContext<'a>) -> Option<&'a [u8]> {
-    ctx.ancestors()
-        .filter(|p| program_roles::is_builder(ctx.names(), p))
-        .find_map(|p| source_tree(ctx, p.cwd.as_bytes()))
+    let mut above = ctx.ancestors();
+    above.find_map(|p| {
+        let builds = program_roles::is_builder(ctx.names(), p) || configures(ctx, p);
+        builds.then(|| source_tree(ctx, p.cwd.as_bytes())).flatten()
+    })
+}
+
+/// A shell of the image runs a script of this name, which came with sources.
+fn configures(ctx: &RuleContext<'_>, process: &ProcessEntry) -> bool {
+    let script = match &process.script {
+        Some(script) => Some(script.as_bytes()),
+        None => program_roles::script_argument(&process.argv),
+    };
+    script.is_some_and(|script| {
+        matches!(leaf(script), b"configure" | b"config.status")
+            && process.file.origin() == Origin::Image
+            && ctx.names().is_shell(program_roles::of(process))
+    })
 }
 
 /// The directory at or above this one that holds sources: what says how to build them was unpacked,
@@ -96,8 +112,11 @@ pub(crate) fn compiles(
         .is_some_and(|p| program_roles::is_builder(ctx.names(), p))
         && !exec.runtime
         && ctx.findings.get(index).is_some_and(|f| {
-            // A finding that contains more than a script is not changed.
-            let more = f.why.iter().any(|line| line.starts_with("then: "));
+            // A finding that contains more than a script is not changed. Being the command of an
+            // exec session is not more.
+            let more = f.why.iter().any(|line| {
+                line.starts_with("then: ") && !line.starts_with("then: Command run by exec")
+            });
             let script = f.rule == "drift.script" && f.severity <= Severity::Medium && !more;
             // An exec session builds only what it has checked out, not any script.
             script && (ctx.session().is_none() || unpacked(ctx, &f.subject))
@@ -258,6 +277,30 @@ mod tests {
         w.exec(s, "/bin/sh", &["sh", "/srv/p/evil.sh"]);
         assert_eq!(w.all("drift.script").len(), 2);
         assert_eq!(w.highest(), Severity::Medium);
+    }
+
+    #[test]
+    fn steps_of_a_build_may_be_commands_of_their_own() {
+        let mut w = World::steady();
+        let tar = w.session(&["tar", "xf", "p.tgz"]);
+        for name in ["configure", "depcomp", "t.sh"] {
+            w.create(tar, &format!("/srv/p/{name}"));
+        }
+        w.exit(tar);
+        let configure = w.session(&["/bin/sh", "./configure"]);
+        w.exec_as(configure, 1, "/bin/sh", &["/bin/sh", "./configure"], |e| {
+            e.cwd = "/srv/p".into();
+            e.script = Some("/srv/p/configure".into());
+        });
+        w.exec(configure, "/usr/lib/gcc/cc1", &["cc1"]);
+        let cp = w.exec(configure, "/bin/cp", &["cp", "depcomp", "conftest.dir"]);
+        w.create(cp, "/srv/p/conftest.dir/depcomp");
+        let sh = w.fork(configure);
+        w.exec_as(sh, configure, "/bin/bash", &["bash", "./depcomp"], |e| {
+            e.cwd = "/srv/p/conftest.dir".into();
+        });
+        w.none("drift.script");
+        assert_eq!(w.highest(), Severity::Info);
     }
 
     #[test]

@@ -73,7 +73,11 @@ fn found(ctx: &RuleContext<'_>, process: &Process) -> Alerts {
         .contains(&program_roles::name(&process.exe, &process.argv))
         && attribution::by_start_script(ctx, |_| false)
         && !gives_shell(process);
-    if !(foreign || later && suspicious(ctx) && !script) {
+    // A second door: a container that has ports of its own and lets people in on another.
+    let name = program_roles::name(&process.exe, &process.argv);
+    let declares = ctx.container.is_some_and(|c| !c.info.exposed.is_empty());
+    let door = declares && catalog::programs::LOGIN_SERVERS.contains(&name);
+    if !(foreign || later && (door || suspicious(ctx) && !script)) {
         return Alerts::none();
     }
     let info = ctx.container.map(|c| &c.info);
@@ -296,6 +300,12 @@ mod tests {
         let shell = &["nc", "-l", "-p", "4444"][..];
         assert_eq!(listens("/bin/busybox", shell, |_| {}), Some(Severity::High));
         assert_eq!(listens("/usr/sbin/nginx", &["nginx"], |_| {}), None);
+        // A second door.
+        let sshd = &["sshd", "-p", "4444"][..];
+        assert_eq!(
+            listens("/usr/sbin/sshd", sshd, |_| {}),
+            Some(Severity::High)
+        );
         let at_start = |p: &mut crate::event::Process| {
             p.started = crate::event::Timestamp(1_700_000_001_000_000_000);
         };
