@@ -1,0 +1,221 @@
+//! The rules on configuration and start-up files.
+
+use crate::detect::Severity;
+use crate::detect::testkit::World;
+use crate::event::FileOp;
+
+#[test]
+fn a_directory_renamed_to_a_sensitive_path_brings_its_files() {
+    for (op, from, to) in [
+        (FileOp::Symlink, "/home/app/.ssh", "/tmp/k"),
+        (FileOp::Symlink, "/home/app/.ssh", "../../tmp/k"),
+        (FileOp::Rename, "/tmp/k", "/home/app/.ssh"),
+    ] {
+        for (name, found) in [("authorized_keys", true), ("notes", false)] {
+            let mut w = World::steady();
+            let init = w.init();
+            w.create(init, &format!("/tmp/k/{name}"));
+            w.link(init, op, from, to);
+            assert_eq!(!w.all("file.ssh-access").is_empty(), found, "{op:?} {name}");
+        }
+    }
+}
+
+#[test]
+fn special_files_are_known_by_every_way() {
+    for (path, rule, severity) in [
+        ("/etc/passwd", "file.accounts", Severity::High),
+        ("/etc/shadow", "file.accounts", Severity::High),
+        ("/etc/sudoers.d/x", "file.sudoers", Severity::High),
+        ("/etc/pam.d/common-auth", "file.pam", Severity::High),
+        ("/etc/ld.so.preload", "file.ld-preload", Severity::Critical),
+        ("/etc/crontab", "file.cron", Severity::High),
+        ("/var/spool/cron/crontabs/root", "file.cron", Severity::High),
+        ("/etc/init.d/x", "file.service", Severity::Medium),
+        (
+            "/etc/profile.d/x.sh",
+            "file.shell-startup",
+            Severity::Medium,
+        ),
+        (
+            "/root/.ssh/authorized_keys",
+            "file.ssh-access",
+            Severity::High,
+        ),
+        (
+            "/etc/apt/sources.list",
+            "file.package-sources",
+            Severity::Medium,
+        ),
+        ("/etc/nsswitch.conf", "file.etc-changed", Severity::Medium),
+    ] {
+        let ways: [fn(&mut World, u32, &str); 4] = [
+            |w, p, path| w.create(p, path),
+            |w, p, path| w.file(p, FileOp::Write, path),
+            |w, p, path| w.rename(p, "/tmp/evil", path),
+            |w, p, path| w.link(p, FileOp::Symlink, path, "/tmp/evil"),
+        ];
+        for way in ways {
+            let mut w = World::steady();
+            let init = w.init();
+            way(&mut w, init, path);
+            w.only(&[rule]);
+            assert_eq!(w.highest(), severity, "{path}");
+        }
+    }
+}
+
+#[test]
+fn the_loaders_cache_is_ldconfigs() {
+    for (program, found) in [("/sbin/ldconfig", false), ("/usr/bin/python3", true)] {
+        let mut w = World::steady();
+        let init = w.init();
+        let p = w.exec(init, program, &[program]);
+        w.create(p, "/etc/ld.so.cache~");
+        w.rename(p, "/etc/ld.so.cache~", "/etc/ld.so.cache");
+        assert_eq!(!w.all("file.loader-path").is_empty(), found, "{program}");
+    }
+}
+
+#[test]
+fn names_are_the_runtimes_and_the_services_to_write() {
+    let mut w = World::steady();
+    let init = w.init();
+    w.exec_as(init, 1, "/bin/sh", &["sh", "/start.sh"], |_| {});
+    w.file(init, FileOp::Write, "/etc/hosts");
+    let vpn = w.exec(init, "/usr/sbin/openvpn", &["openvpn"]);
+    w.file(vpn, FileOp::Write, "/etc/resolv.conf");
+    w.only(&[]);
+    let shell = w.exec(vpn, "/bin/sh", &["sh", "-c", "x"]);
+    w.file(shell, FileOp::Write, "/etc/hosts");
+    assert_eq!(w.finding("file.etc-changed").severity, Severity::Medium);
+    let mut w = World::steady();
+    let s = w.session(&["sh", "-c", "x"]);
+    w.file(s, FileOp::Write, "/etc/resolv.conf");
+    assert_eq!(w.finding("file.etc-changed").severity, Severity::Medium);
+}
+
+#[test]
+fn services_of_supervisors_count_and_what_they_note_does_not() {
+    for (path, severity) in [
+        ("/etc/supervisor/conf.d/x.conf", Severity::Medium),
+        ("/etc/service/x/run", Severity::Medium),
+        ("/etc/services.d/x/finish", Severity::Medium),
+        ("/etc/cont-init.d/99-x", Severity::Medium),
+        ("/etc/modprobe.d/x.conf", Severity::Medium),
+        ("/etc/service/x/supervise/status.new", Severity::Info),
+        ("/etc/service/x/supervise/status", Severity::Info),
+        ("/etc/services.d/x/data/check", Severity::Info),
+    ] {
+        let mut w = World::steady();
+        let init = w.init();
+        w.create(init, path);
+        assert_eq!(w.highest(), severity, "{path}");
+    }
+}
+
+#[test]
+fn a_file_renamed_into_place_goes_on_with_its_finding() {
+    let mut w = World::steady();
+    let init = w.init();
+    w.create(init, "/var/spool/cron/crontabs/temp-8.rdb");
+    w.rename(
+        init,
+        "/var/spool/cron/crontabs/temp-8.rdb",
+        "/var/spool/cron/crontabs/root",
+    );
+    w.file(init, FileOp::Write, "/var/spool/cron/crontabs/root");
+    let all = w.all("file.cron");
+    assert_eq!(all.len(), 1, "{all:?}");
+    assert!(all[0].title.ends_with("crontabs/root"), "{}", all[0].title);
+    // Another table is another finding.
+    w.create(init, "/etc/cron.d/x");
+    assert_eq!(w.all("file.cron").len(), 2);
+}
+
+#[test]
+fn a_temporary_name_belongs_to_the_finding_about_its_final_name() {
+    let mut w = World::steady();
+    let s = w.session(&["ln", "-f", "/tmp/p", "/etc/passwd"]);
+    w.link(s, FileOp::Link, "/tmp/p", "/etc/CuJawA6Q");
+    w.rename(s, "/etc/CuJawA6Q", "/etc/passwd");
+    w.only(&["exec.session", "file.accounts"]);
+    assert_eq!(w.finding("file.accounts").severity, Severity::High);
+}
+
+#[test]
+fn a_directory_moved_there_counts_as_its_files() {
+    let mut w = World::steady();
+    let init = w.init();
+    w.rename(init, "/tmp/jobs", "/etc/cron.d");
+    assert_eq!(w.finding("file.cron").severity, Severity::High);
+    w.only(&["file.cron"]);
+}
+
+#[test]
+fn refused_attempts_count_lower() {
+    let mut w = World::steady();
+    let init = w.init();
+    w.refused(init, FileOp::Write, "/etc/shadow", 13);
+    let f = w.finding("file.accounts");
+    assert_eq!(f.severity, Severity::Medium);
+    assert!(f.why.iter().any(|l| l.contains("EACCES")));
+}
+
+#[test]
+fn a_service_may_change_its_own_configuration() {
+    let mut w = World::steady();
+    let init = w.init();
+    // A symlink swap, as configuration reloaders do it.
+    w.link(init, FileOp::Symlink, "/etc/app/..data_tmp", "..2026");
+    w.rename(init, "/etc/app/..data_tmp", "/etc/app/..data");
+    w.file(init, FileOp::Write, "/etc/resolv.conf");
+    w.file(init, FileOp::Write, "/etc/ld.so.cache");
+    assert_eq!(w.highest(), Severity::Info);
+    w.create(init, "/etc/ssl/certs/x.pem");
+    w.only(&["file.etc-changed"]);
+    assert_eq!(w.all("file.etc-changed").len(), 1);
+    // The same from outside is worth a look.
+    let s = w.session(&["sh"]);
+    w.file(s, FileOp::Write, "/etc/app/x.conf");
+    let all = w.all("file.etc-changed");
+    assert_eq!((all.len(), all[1].severity), (2, Severity::Medium));
+}
+
+#[test]
+fn an_entrypoint_that_edits_its_configuration_is_one_line() {
+    let mut w = World::starting();
+    let init = w.init();
+    let sed = w.exec(
+        init,
+        "/bin/sed",
+        &["sed", "-i", "s/a/b/", "/etc/nginx/conf.d/default.conf"],
+    );
+    w.create(sed, "/etc/nginx/conf.d/sedAbCdEf");
+    w.rename(
+        sed,
+        "/etc/nginx/conf.d/sedAbCdEf",
+        "/etc/nginx/conf.d/default.conf",
+    );
+    w.file(init, FileOp::Write, "/etc/passwd");
+    w.only(&["drift.startup"]);
+    assert_eq!(w.highest(), Severity::Info);
+}
+
+#[test]
+fn a_file_that_the_service_filled_in_at_start_it_may_fill_in_again() {
+    let again = |path: &str, by: fn(&mut World) -> u32| {
+        let mut w = World::starting();
+        let init = w.init();
+        w.file(init, FileOp::Write, "/etc/app.conf");
+        w.ticks(60);
+        let pid = by(&mut w);
+        w.file(pid, FileOp::Write, path);
+        w.all("file.etc-changed").first().map(|f| f.severity)
+    };
+    let service: fn(&mut World) -> u32 = |w| w.init();
+    let session: fn(&mut World) -> u32 = |w| w.session(&["sh"]);
+    assert_eq!(again("/etc/app.conf", service), Some(Severity::Info));
+    assert!(again("/etc/other.conf", service) > Some(Severity::Info));
+    assert!(again("/etc/app.conf", session) > Some(Severity::Info));
+}
