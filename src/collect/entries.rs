@@ -170,7 +170,7 @@ impl Collector<'_> {
         mut kind: Kind,
     ) {
         if let Kind::Fork(fork) = &kind {
-            self.entries.fork(fork.ppid, pid);
+            self.entries.fork(fork.creator, pid);
         }
         let started = !matches!(presence, Presence::Entered { started: false, .. });
         let is_runtime = self.entries.is_runtime(pid);

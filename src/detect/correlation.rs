@@ -201,7 +201,9 @@ fn record_new(
             (occurrence, explanation)
         });
     let index = raised.map(|(index, _)| index)?;
-    if let Kind::Process(found) = &ctx.event.kind {
+    if let Kind::Process(found) = &ctx.event.kind
+        && !found.entered_at(ctx.event.ts)
+    {
         mark_already(ctx, index, found.started);
     }
     Some(index)

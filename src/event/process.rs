@@ -70,6 +70,10 @@ pub struct ExecRefused {
 pub struct Fork {
     /// Host pid of the parent.
     pub ppid: u32,
+    /// Host pid of the process that created it, which need not be its parent; 0 unknown. Only the
+    /// collector needs it: it is in no recording.
+    #[serde(skip)]
+    pub creator: u32,
     /// User id of the child.
     #[serde(default)]
     pub uid: u32,
@@ -176,6 +180,13 @@ pub enum Stream {
 }
 
 impl Process {
+    /// Whether it entered a container from the host at the time of this event, and was not found
+    /// there when watching began.
+    #[must_use]
+    pub fn entered_at(&self, event: Timestamp) -> bool {
+        self.entered && self.started == event
+    }
+
     /// The start of its program in the form of an exec.
     #[must_use]
     pub fn as_exec(&self) -> Exec {

@@ -144,7 +144,7 @@ impl State {
             return; // Its exec arrived before the snapshot: the live fact is the better one.
         }
         let lineage = self.lineage(&event.container, event.pid, event.nspid, process.ppid);
-        let entered_now = process.entered && process.started == event.ts;
+        let entered_now = process.entered_at(event.ts);
         self.insert_process(ProcessEntry {
             pid: event.pid,
             nspid: event.nspid,

@@ -12,6 +12,7 @@ mod containerd;
 mod daemon;
 mod dockerd;
 mod engine_reports;
+mod entered;
 mod files;
 mod full_disk;
 mod in_container;

@@ -1,6 +1,7 @@
 //! Runs many scenarios at once under one watch.
 
 use std::collections::VecDeque;
+use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -251,6 +252,7 @@ fn act(mut running: Running, to_the_end: bool) -> Running {
                 let argv: Vec<String> = argv.iter().map(|a| a.replace("{}", &name)).collect();
                 docker(&argv.iter().map(String::as_str).collect::<Vec<_>>())
             }
+            Step::Host(argv) => on_host(&name, argv),
         };
         if let Err(error) = result {
             running.failed.push(error);
@@ -272,6 +274,22 @@ fn act(mut running: Running, to_the_end: bool) -> Running {
     }
     running.watched = running.since.elapsed();
     running
+}
+
+/// Runs a command on the host, with the container's init for `{}`.
+fn on_host(name: &str, argv: &[String]) -> Result<String, String> {
+    let init = docker(&["inspect", "--format", "{{.State.Pid}}", name])?;
+    let words: Vec<_> = argv.iter().map(|a| a.replace("{}", &init)).collect();
+    let [program, arguments @ ..] = words.as_slice() else {
+        return Err("no command".to_owned());
+    };
+    let done = Command::new(program).args(arguments).output();
+    let done = done.map_err(|e| format!("{program}: {e}"))?;
+    let error = String::from_utf8_lossy(&done.stderr);
+    match done.status.success() {
+        true => Ok(String::new()),
+        false => Err(format!("{words:?}: {} {error}", done.status)),
+    }
 }
 
 fn is_running(id: &str) -> bool {

@@ -65,6 +65,8 @@ pub(crate) enum Step {
     Exec(Vec<String>),
     /// Another command of the engine.
     Docker(Vec<String>),
+    /// A command of the host, `{}` being the host pid of the container's init.
+    Host(Vec<String>),
 }
 
 /// A finding.

@@ -48,8 +48,8 @@ pub struct ExecRecord {
 pub struct ForkRecord {
     /// User id.
     pub uid: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Thread group id of the process that created it, which need not be its parent.
+    pub creator: u32,
     /// Short name.
     pub comm: [u8; 16],
 }

@@ -213,7 +213,7 @@ fn fork(from: u64, to: u64, parent: u64, child: u64) -> Option<()> {
         },
         record: ForkRecord {
             uid: bpf_get_current_uid_gid() as u32,
-            reserved: 0,
+            creator: field(parent, o::TASK_TGID)?,
             comm: bpf_get_current_comm().unwrap_or_default(),
         },
     };

@@ -50,6 +50,7 @@ pub fn fork(body: &[u8], ppid: u32, runtime: bool) -> Result<Fork, ConvertError>
     let (record, _) = fixed::<ForkRecord>("fork", body)?;
     Ok(Fork {
         ppid,
+        creator: record.creator,
         uid: record.uid,
         comm: until_nul(&record.comm),
         runtime,
