@@ -42,6 +42,10 @@ pub struct Exec {
     /// True for the runtime's own work inside the container (set-up, joining namespaces).
     #[serde(default, skip_serializing_if = "is_false")]
     pub runtime: bool,
+    /// True when the process, or one that it descends from, entered the container's namespaces from
+    /// the host and is in no cgroup of the container.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub entered: bool,
     /// For a shell or interpreter that reads its program from a pipe or fifo: host pids of the
     /// other processes of its pid namespace that write into it, read from `/proc` a moment later;
     /// at most 8, and for at most 8 starts a second.
