@@ -75,6 +75,7 @@ fn process_kinds() -> impl Strategy<Value = Kind> {
             }),
         (any::<u32>(), bytes(), any::<bool>()).prop_map(|(ppid, comm, runtime)| Kind::Fork(Fork {
             ppid,
+            creator: 0,
             uid: 0,
             comm,
             runtime
