@@ -270,13 +270,15 @@ mod tests {
     use crate::detect::Severity;
     use crate::tui::rows::image::images;
     use crate::tui::rows::tally;
+    use crate::tui::ui::Ui;
 
     #[test]
     fn a_container_is_as_severe_as_its_worst_finding_and_its_worst_incident() {
         let core = crate::tui::tests::demo();
         let incidents = core.incidents.by_container(&core.detector);
         let findings = tally::found(&core, &BTreeMap::new());
-        let rows = rows(&core, &Query::default());
+        let ui = Ui::default();
+        let rows = rows(&core, &ui.query_of(Pane::Containers));
         let mut graver = 0;
         for row in &rows {
             let RowKey::Container(id) = &row.key else {
