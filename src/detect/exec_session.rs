@@ -1,12 +1,10 @@
 //! Exec sessions: a process that entered a running container, and its descendants.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::rule_memory::RuleMemory;
 use crate::event::Timestamp;
 
-/// Shell commands of different shapes that are a line each; further ones share one.
-const MAX_OWN_LINES: usize = 2;
 /// Sessions, and rhythms of sessions, remembered in one container.
 const MAX_SESSIONS: usize = 256;
 
@@ -17,8 +15,6 @@ pub(crate) struct Sessions {
     by_root: BTreeMap<u32, Session>,
     /// Rhythm of commands run by exec, by command line.
     rhythms: BTreeMap<Vec<u8>, Rhythm>,
-    /// Shapes of the shell commands that are a line each.
-    own_lines: BTreeSet<Vec<u8>>,
 }
 
 impl Sessions {
@@ -46,15 +42,6 @@ impl Sessions {
         all.max_by_key(|(_, began)| *began)
     }
 
-    /// Whether a shell's command of this shape is a line of its own.
-    pub(crate) fn has_own_line(&mut self, shape: &str) -> bool {
-        let room = self.own_lines.len() < MAX_OWN_LINES;
-        if room {
-            self.own_lines.insert(shape.as_bytes().to_vec());
-        }
-        room || self.own_lines.contains(shape.as_bytes())
-    }
-
     /// The command ran once more; true once its rhythm is regular.
     pub(crate) fn beat(&mut self, command: &str, now: Timestamp) -> bool {
         let rhythm = self.rhythms.entry(command.as_bytes().to_vec()).or_default();
@@ -68,7 +55,7 @@ impl Sessions {
 
 impl RuleMemory for Sessions {
     fn heap_bytes(&self) -> usize {
-        self.by_root.len() * 64 + (self.rhythms.len() + self.own_lines.len()) * 192
+        self.by_root.len() * 64 + self.rhythms.len() * 192
     }
 }
 

@@ -207,7 +207,7 @@ fn severity_and_name_stay_at_every_width() {
     for width in [200, 120, 80, 60, 40, 30] {
         let lines = screen(&core, &mut Ui::default(), width, 10);
         assert!(
-            lines[3].starts_with("▌ H shop-web"),
+            lines[3].starts_with("▌ C shop-web"),
             "{width}: {}",
             lines[3]
         );

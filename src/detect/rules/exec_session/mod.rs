@@ -14,9 +14,8 @@ const MAX_COMMANDS: u32 = 16;
 const MAX_FILES: u32 = 10;
 /// Maximum number of connections listed of one session.
 const MAX_CONNECTIONS: u32 = 8;
-/// Subject of the finding that plain commands share, and of that of further shell commands.
+/// Subject of the finding that plain commands share.
 const COMMANDS: &[u8] = b"commands";
-const SHELL_COMMANDS: &[u8] = b"shell commands";
 /// Begins the subject of a session that came past the engine.
 const ENTERED: &[u8] = b"entered: ";
 
@@ -35,7 +34,7 @@ pub(super) const RULE: Rule = Rule {
                   the host that did it. Its actions and those of its children are one \
                   finding. A shell with a terminal is medium. Plain commands are info, one \
                   finding per container. Commands run by a shell are low, one finding if they \
-                  differ only in words with digits, and one for all beyond two different ones. The container's health check, and commands \
+                  differ only in words with digits. The container's health check, and commands \
                   that repeat in a steady rhythm, count as probes and are not flagged.",
         check: "Who ran the command? Should the change be part of the image instead?",
     },
@@ -115,20 +114,13 @@ fn begin(ctx: &RuleContext<'_>, sessions: &mut Sessions, root: u32, exec: &Exec)
     // Plain commands are the daily work of operators: one finding. A shell's command is a finding
     // of its own, since only its later actions show what it does; commands of one shape count as
     // the same.
-    let plain = !interactive && !is_shell(ctx.names(), exec);
+    let shared = !interactive && !is_shell(ctx.names(), exec);
     let shape = if interactive {
         command.clone()
     } else {
         shape(argv, &exec.exe)
     };
-    // Deployment tools run many different ones.
-    let batch = !interactive && !plain && !sessions.has_own_line(&shape);
-    let shared = plain || batch;
-    let subject = match (plain, batch) {
-        (true, _) => COMMANDS,
-        (_, true) => SHELL_COMMANDS,
-        _ => shape.as_bytes(),
-    };
+    let subject = if shared { COMMANDS } else { shape.as_bytes() };
     // Those that came past the engine are findings of their own.
     let entered = exec.entered.then(|| [ENTERED, subject].concat());
     let subject = entered.as_deref().unwrap_or(subject);
@@ -230,7 +222,7 @@ fn facts(ctx: &RuleContext<'_>) -> Alerts {
         .into()
 }
 
-/// Adds a command to the finding that all plain commands, or many of shells, share.
+/// Adds a command to the finding that all plain commands share.
 fn share(
     ctx: &RuleContext<'_>,
     alert: Alert,

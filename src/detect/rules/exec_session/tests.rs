@@ -148,28 +148,6 @@ fn commands_of_one_shape_are_one_line_with_a_count() {
 }
 
 #[test]
-fn many_different_shell_commands_share_a_line() {
-    let mut w = World::steady();
-    for text in ["a", "b", "c", "d", "e", "a"] {
-        let s = w.session(&["sh", "-c", text]);
-        w.create(s, &format!("/srv/{text}"));
-        w.exit(s);
-    }
-    let all = w.all("exec.session");
-    let counts: Vec<_> = all.iter().map(|f| (f.severity, f.count)).collect();
-    assert_eq!(
-        counts,
-        [(Severity::Low, 2), (Severity::Low, 1), (Severity::Low, 3)]
-    );
-    assert!(
-        all[2].title.contains("3 different commands"),
-        "{}",
-        all[2].title
-    );
-    assert!(all[2].why.join(" ").contains("/srv/e"), "{:?}", all[2].why);
-}
-
-#[test]
 fn health_checks_are_silent_and_probes_fold() {
     let mut w = World::steady();
     let check = ["/bin/sh", "-c", "curl -f localhost"];
