@@ -11,8 +11,8 @@ use std::sync::OnceLock;
 use std::sync::mpsc::{Sender, channel};
 
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, Gid, Uid, capabilities, set_capabilities, set_thread_groups,
-    set_thread_res_gid, set_thread_res_uid,
+    CapabilitySet, Gid, Uid, capabilities, set_thread_groups, set_thread_res_gid,
+    set_thread_res_uid,
 };
 
 use crate::system;
@@ -61,12 +61,20 @@ enum Rights {
     User(InvokingUser),
     /// The rights of this user, without the capabilities that the program holds.
     WithoutCapabilities,
+    /// Those of root, who started the program directly, as far as files go.
+    Root,
 }
+
+/// What root's files need.
+const FILES: CapabilitySet = CapabilitySet::DAC_OVERRIDE.union(CapabilitySet::DAC_READ_SEARCH);
 
 type Job = Box<dyn FnOnce() + Send>;
 
 /// The thread; `None` when the program has no more rights than its user.
 static THREAD: OnceLock<Result<Option<Sender<Job>>, String>> = OnceLock::new();
+
+/// The same when root started the program: begun before the other threads may no longer write.
+static ROOTS: OnceLock<Sender<Job>> = OnceLock::new();
 
 /// Starts the thread where one is needed. Must be called while the program still may change its
 /// user id: before it drops privileges. Otherwise the first file starts it.
@@ -75,6 +83,20 @@ static THREAD: OnceLock<Result<Option<Sender<Job>>, String>> = OnceLock::new();
 /// When the thread cannot be started, or cannot take on the rights of the user.
 pub fn start() -> io::Result<()> {
     thread().map(drop)
+}
+
+/// From now on files are opened by the thread in any case: call it before the calling thread and
+/// those that it starts are refused to write files.
+///
+/// # Errors
+/// When the thread cannot be started.
+pub(crate) fn keep_writing() -> io::Result<()> {
+    if thread()?.is_none() {
+        let started = spawn(Rights::Root)?;
+        // Another watch of this program may have started one meanwhile.
+        let _ = ROOTS.set(started);
+    }
+    Ok(())
 }
 
 /// Runs `work` with the rights of the user who started the program.
@@ -115,7 +137,7 @@ fn thread() -> io::Result<Option<&'static Sender<Job>>> {
         None => Ok(None),
     });
     match started {
-        Ok(thread) => Ok(thread.as_ref()),
+        Ok(thread) => Ok(thread.as_ref().or_else(|| ROOTS.get())),
         Err(why) => Err(io::Error::other(format!(
             "cannot take on the rights of the user who called sudo: {why}"
         ))),
@@ -139,6 +161,8 @@ fn spawn(rights: Rights) -> io::Result<Sender<Job>> {
         .spawn(move || {
             let taken = take_on(&rights);
             let may = taken.is_ok();
+            // The kernel may have no filters: `doctor` tells.
+            let _ = system::confine_calls_but_files();
             let _ = ready.send(taken);
             if may {
                 queue.iter().for_each(|job| job());
@@ -151,6 +175,10 @@ fn spawn(rights: Rights) -> io::Result<Sender<Job>> {
 
 /// Takes on the rights, for the calling thread only.
 fn take_on(rights: &Rights) -> io::Result<()> {
+    let kept = match rights {
+        Rights::Root => FILES,
+        Rights::User(_) | Rights::WithoutCapabilities => CapabilitySet::empty(),
+    };
     if let Rights::User(user) = rights {
         let gid = Gid::from_raw(user.gid);
         let mut groups = system::groups(user.uid);
@@ -161,17 +189,8 @@ fn take_on(rights: &Rights) -> io::Result<()> {
         // The real and the saved id stay root's: the user may neither signal nor trace the thread.
         set_thread_res_uid(None, Uid::from_raw(user.uid), None)?;
     }
-    // With the effective user id went the effective capabilities; now they cannot return.
-    let none = CapabilitySet::empty();
-    set_capabilities(
-        None,
-        CapabilitySets {
-            effective: none,
-            permitted: none,
-            inheritable: none,
-        },
-    )?;
-    Ok(())
+    // With another effective user id went the effective capabilities; now they cannot return.
+    Ok(system::keep_capabilities(kept)?)
 }
 
 #[cfg(test)]

@@ -12,9 +12,16 @@ use rustix::thread::{
 use crate::event::{Bytes, Timestamp};
 
 mod clock;
+mod confinement;
+mod logged_calls;
 mod namespaces;
+mod own_calls;
 
 pub(crate) use clock::{SessionClock, wall_now};
+pub(crate) use confinement::{
+    Protection, confine_calls, confine_calls_but_files, confine_files, protections,
+};
+pub(crate) use logged_calls::LoggedCalls;
 pub(crate) use namespaces::{OwnProcess, join_host_cgroups, namespaces_of_host, unseen};
 
 /// The current time on the session's clock.

@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as
 use std::path::{Path, PathBuf};
 
 use crate::caller;
+pub(crate) use crate::caller::keep_writing;
 pub use crate::caller::{InvokingUser, start, with_rights};
 
 /// More than anybody writes by hand.

@@ -17,6 +17,7 @@ use crate::containers::{
 use crate::machine::{Machine, MachineFacts};
 use crate::probe::{Probe, ProbeConfig};
 use crate::recording::{self, cgroup_mode};
+use crate::system::Protection;
 
 /// No Docker engine is installed.
 const NO_SOCKET: &str = "no Docker socket is on this host";
@@ -52,6 +53,8 @@ struct Diagnosis {
     btf: bool,
     cgroup: &'static str,
     capabilities: Vec<CapabilityState>,
+    /// What the kernel refuses hullwatch itself while it watches.
+    protections: Vec<Protection>,
     probes: ProbeDiagnosis,
     engine: EngineDiagnosis,
     /// The containerds of this host.
@@ -226,6 +229,7 @@ fn diagnose(args: &Args) -> Diagnosis {
                 purpose: n.purpose,
             })
             .collect(),
+        protections: crate::system::protections(),
         probes,
         engine,
         containerd,
@@ -353,6 +357,17 @@ fn text(d: &Diagnosis) -> String {
             capability.held,
             capability.name,
             format!("{held}: to {}", capability.purpose),
+        );
+    }
+    for protection in &d.protections {
+        let state = match protection.in_force {
+            true => "in force",
+            false => "not in force",
+        };
+        line(
+            protection.in_force,
+            protection.name,
+            format!("{state}: {}", protection.detail),
         );
     }
     let probes = &d.probes;

@@ -1,5 +1,6 @@
 //! Watching this host: the options every such command has, start and end.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -185,6 +186,26 @@ impl ClockReporter {
             None => "the host's clock matches the times here again".to_owned(),
         });
         self.reported = step;
+    }
+}
+
+/// Reports on stderr the system calls that this program makes and is not known to need.
+#[derive(Debug, Default)]
+pub(super) struct CallReporter {
+    told: BTreeSet<&'static str>,
+}
+
+impl CallReporter {
+    /// Reports each such call once.
+    pub(super) fn look(&mut self, live: &Live) {
+        for (call, count) in live.logged_calls() {
+            if self.told.insert(call) {
+                print_message(format!(
+                    "hullwatch made the system call {call}, which it is not known to need ({count} \
+                     so far); the kernel logged it: please report this"
+                ));
+            }
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use super::error::print_message;
 use super::signals::StopSignal;
 use super::sinks::SinkArgs;
 use super::{CliError, LiveArgs, live, record_ring};
+use crate::collect::give_up_files;
 use crate::recording::RecordingError;
 use crate::user_files::{self, Creation};
 
@@ -63,18 +64,22 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
         // Leaves the terminal's session, so that its end does not end the recording.
         rustix::process::setsid().map_err(std::io::Error::from)?;
     }
+    // While files may be opened for writing.
+    let nothing = File::options().write(true).open("/dev/null")?;
     let ended = StopSignal::install()?;
     let mut sinks = args.sinks.start()?;
     let tap = sinks.tap(Some(Box::new(live::PolicyReporter)));
     let live = live::start(&args.live, tap, Some(file))?;
     sinks.answer(live.core())?;
+    give_up_files();
     if args.detached {
-        tell_ready()?;
+        tell_ready(&nothing)?;
     }
     let deadline = args.duration.map(|d| Instant::now() + d);
     let mut engine = live::EngineReporter::default();
     let mut clock = live::ClockReporter::default();
     let mut room = live::RoomReporter::default();
+    let mut calls = live::CallReporter::default();
     while !ended.ended()
         && deadline.is_none_or(|at| Instant::now() < at)
         && live::recording_error(&live).is_none()
@@ -82,6 +87,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
         engine.look(&live);
         clock.look(&live);
         room.look(&live);
+        calls.look(&live);
         sinks.look();
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -140,12 +146,12 @@ fn detach(file: &Path) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Reports to the starting process that recording has begun, and closes the pipe to it.
-fn tell_ready() -> Result<(), CliError> {
+/// Reports to the starting process that recording has begun, and closes the pipe to it: `nothing` takes
+/// its place.
+fn tell_ready(nothing: &File) -> Result<(), CliError> {
     let mut out = stdout();
     // The starting process may be gone; the recording continues.
     let _ = out.write_all(b"ready\n").and_then(|()| out.flush());
-    let nothing = File::options().write(true).open("/dev/null")?;
     rustix::stdio::dup2_stdout(nothing).map_err(std::io::Error::from)?;
     Ok(())
 }

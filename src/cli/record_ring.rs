@@ -11,7 +11,7 @@ use super::error::print_message;
 use super::signals::StopSignal;
 use super::sinks::Sinks;
 use super::{CliError, LiveArgs, live};
-use crate::collect::Live;
+use crate::collect::{Live, give_up_files};
 use crate::detect::Severity;
 use crate::machine::Machine;
 use crate::recording::ring::{RingLimits, segment_path, segments};
@@ -102,6 +102,7 @@ pub(super) fn run(
     let tap = sinks.tap(Some(Box::new(live::PolicyReporter)));
     let live = live::start(watch, tap, Some(&first))?;
     sinks.answer(live.core())?;
+    give_up_files();
     let mut ring = RingRecorder {
         directory,
         limits,
@@ -115,6 +116,7 @@ pub(super) fn run(
     let deadline = duration.map(|d| Instant::now() + d);
     let mut engine = live::EngineReporter::default();
     let mut clock = live::ClockReporter::default();
+    let mut calls = live::CallReporter::default();
     let mut next = Instant::now();
     while !ended.ended() && deadline.is_none_or(|at| Instant::now() < at) {
         if live::recording_error(&ring.live).is_some() {
@@ -122,6 +124,7 @@ pub(super) fn run(
         }
         engine.look(&ring.live);
         clock.look(&ring.live);
+        calls.look(&ring.live);
         sinks.look();
         if Instant::now() >= next {
             next = Instant::now() + INTERVAL.min(limits.segment);

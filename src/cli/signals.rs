@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
+
+use crate::collect::give_up_everything;
 
 /// For this long after the first signal further ones change nothing: a recording is being
 /// completed, and would be left without its end. After it a signal ends the program at once, as
@@ -27,15 +28,7 @@ impl StopSignal {
         std::thread::Builder::new()
             .name("signals".to_owned())
             .spawn(move || {
-                let none = CapabilitySet::empty();
-                let sets = CapabilitySets {
-                    effective: none,
-                    permitted: none,
-                    inheritable: none,
-                };
-                // Giving up cannot be refused.
-                let _ = set_capabilities(None, sets);
-                let _ = set_no_new_privs(true);
+                give_up_everything();
                 let mut first = None;
                 for signal in signals.forever() {
                     noted.store(true, Ordering::Relaxed);

@@ -16,7 +16,7 @@ use super::selection::{self, LineTypes, Selection};
 use super::signals::StopSignal;
 use super::sinks::SinkArgs;
 use super::{CliError, LiveArgs, live};
-use crate::collect::Tap;
+use crate::collect::{Tap, give_up_files};
 use crate::containers::SelectError;
 use crate::core::Core;
 use crate::event::Event;
@@ -97,6 +97,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let tap = sinks.tap(Some(Box::new(printer)));
     let live = live::start(&args.live, tap, args.record.as_deref())?;
     sinks.answer(live.core())?;
+    give_up_files();
     // The core's thread holds the core while it selects lines: in this order here, too.
     let problems = {
         let core = live.core().lock();
@@ -113,6 +114,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let mut losses = LossReporter::default();
     let mut engine = live::EngineReporter::default();
     let mut clock = live::ClockReporter::default();
+    let mut calls = live::CallReporter::default();
     let done = print(&queue, || {
         if !reported && let Some(error) = live::recording_error(&live) {
             reported = true;
@@ -120,6 +122,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
         }
         engine.look(&live);
         clock.look(&live);
+        calls.look(&live);
         sinks.look();
         losses.report(lines.lock().lost());
         ended.ended() || deadline.is_some_and(|at| Instant::now() >= at)

@@ -36,7 +36,10 @@ impl BaselineWatch {
         let stopping = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
             .name("baselines".to_owned())
-            .spawn(move || watch(&path, &out, &stopping))?;
+            .spawn(move || {
+                super::capabilities::give_up_files();
+                watch(&path, &out, &stopping);
+            })?;
         let watch = Self {
             stop,
             thread: Some(thread),

@@ -1,11 +1,12 @@
 //! Drops capabilities once the probes are attached.
 //!
 //! Data from containers is decoded, compared and drawn only after that. Attaching needs CAP_PERFMON
-//! and CAP_NET_ADMIN; what stays attached needs neither.
+//! and CAP_NET_ADMIN; what stays attached needs neither. Then seccomp restricts the system calls, and
+//! Landlock the changes of files, where the kernel has them.
 
 use rustix::thread::CapabilitySet;
 
-use crate::system::keep_capabilities;
+use crate::system::{confine_calls, confine_files, keep_capabilities};
 
 /// Capabilities needed while watching.
 const KEPT: CapabilitySet = CapabilitySet::BPF
@@ -17,11 +18,30 @@ const KEPT: CapabilitySet = CapabilitySet::BPF
     // The engine's socket.
     .union(CapabilitySet::DAC_OVERRIDE);
 
-/// Drops, for this thread and those it starts from now on, every capability that watching does not
-/// need, and prevents regaining one by running a program.
+/// Gives up, for this thread and those it starts from now on, every capability that watching does
+/// not need, the way to get one back by running a program, and the calls that watching does not
+/// need. The thread that opens the person's files must be there.
 pub fn give_up() {
     // Dropping cannot be refused; if it were, watching would continue as before.
     let _ = keep_capabilities(KEPT);
+    if let Err(why) = confine_calls() {
+        tracing::warn!(why, "seccomp is not in force");
+    }
+}
+
+/// Gives up, for this thread and those it starts from now on, what only those need that look into
+/// containers' processes. The screen and what decides and records need none of it.
+pub fn give_up_files() {
+    if let Err(why) = confine_files() {
+        tracing::warn!(why, "Landlock is not in force");
+    }
+}
+
+/// Gives up all of it: for a thread that only waits and ends what was begun.
+pub fn give_up_everything() {
+    let _ = keep_capabilities(CapabilitySet::empty());
+    let _ = confine_calls();
+    give_up_files();
 }
 
 #[cfg(test)]

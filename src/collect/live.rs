@@ -27,6 +27,8 @@ use crate::recording::{
 use crate::response::{ResponseExecutor, Suggestion};
 use crate::sink::{SinkBoard, SinkStatus};
 use crate::state;
+use crate::system::LoggedCalls;
+use crate::user_files;
 
 /// Drift scans that may be asked for at once.
 const MAX_ASKED: usize = 64;
@@ -126,6 +128,7 @@ pub struct Live {
     /// Carries out responses; `None`: they are not allowed.
     responses: Option<ResponseExecutor>,
     sinks: SinkBoard,
+    logged: Mutex<LoggedCalls>,
 }
 
 impl std::fmt::Debug for Live {
@@ -152,6 +155,8 @@ impl Live {
             true => ResponseExecutor::start().map(|(executor, made)| (Some(executor), made))?,
             false => (None, crossbeam_channel::never()),
         };
+        let logged = Mutex::new(LoggedCalls::open());
+        user_files::keep_writing()?;
         capabilities::give_up();
         tracing::debug!("capabilities dropped");
         let report = probe.report().clone();
@@ -214,7 +219,10 @@ impl Live {
         let applying = Arc::clone(&shared);
         let applier = std::thread::Builder::new()
             .name("core".to_owned())
-            .spawn(move || apply::run(&applying, &queue, tap, &first))?;
+            .spawn(move || {
+                capabilities::give_up_files();
+                apply::run(&applying, &queue, tap, &first);
+            })?;
         // Fails only when the thread ended, which stop() shows.
         let _ = begun.recv();
         Ok(Self {
@@ -227,7 +235,15 @@ impl Live {
             threads: vec![collector, applier],
             responses,
             sinks: options.sinks,
+            logged,
         })
+    }
+
+    /// System calls of this program that the kernel logged because they are not among those that
+    /// watching is known to need, and how often each; empty where they cannot be counted.
+    #[must_use]
+    pub fn logged_calls(&self) -> BTreeMap<&'static str, u64> {
+        self.logged.lock().counts().clone()
     }
 
     /// State and findings. Lock it only to read a frame.

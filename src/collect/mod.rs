@@ -27,7 +27,7 @@ mod tick;
 mod unreported;
 mod unwatched;
 
-pub use capabilities::give_up as give_up_privileges;
+pub use capabilities::{give_up as give_up_privileges, give_up_everything, give_up_files};
 pub use live::{Live, LiveError, LiveOptions, LiveStatus, RecordingStatus};
 pub use policy::PolicyFile;
 pub use shared::Tap;

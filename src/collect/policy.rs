@@ -117,7 +117,10 @@ impl PolicyWatch {
         let stopping = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
             .name("policy".to_owned())
-            .spawn(move || watch(file, &out, &stopping))?;
+            .spawn(move || {
+                super::capabilities::give_up_files();
+                watch(file, &out, &stopping);
+            })?;
         let watch = Self {
             stop,
             thread: Some(thread),

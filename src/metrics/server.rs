@@ -62,6 +62,8 @@ impl MetricsServer {
             .spawn(move || {
                 // It needs none of the rights that watching needs.
                 let _ = system::keep_capabilities(CapabilitySet::empty());
+                let _ = system::confine_calls();
+                let _ = system::confine_files();
                 if let Err(error) = runtime.block_on(serve(self.0, Arc::new(source))) {
                     tracing::error!(%error, "metrics are no longer served");
                 }

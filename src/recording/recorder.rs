@@ -13,6 +13,7 @@ use super::writer::{RecordingSummary, Writer};
 use super::{Header, RecordingError};
 use crate::core::Core;
 use crate::event::{Event, Kind};
+use crate::system;
 
 /// Maximum number of events that wait for the disk. Beyond it, the backlog drops some, and records
 /// them as lost.
@@ -93,6 +94,8 @@ impl Recorder {
         let thread = std::thread::Builder::new()
             .name("record".to_owned())
             .spawn(move || {
+                // It writes into what is open, and decodes nothing of other processes.
+                let _ = system::confine_files();
                 let writer = writer.map(|mut writer| {
                     writer.when_full(when_full(Arc::clone(&queue), Arc::clone(&shared)));
                     writer

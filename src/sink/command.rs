@@ -13,11 +13,13 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::thread::CapabilitySet;
 
 use super::document::document;
 use super::message::Message;
 use super::worker::{Delivery, DeliveryError};
 use crate::caller::InvokingUser;
+use crate::system;
 
 /// Time limit of the command for one message.
 const TIME: Duration = Duration::from_secs(30);
@@ -71,6 +73,10 @@ impl CommandSink {
         std::thread::Builder::new()
             .name("notify".to_owned())
             .spawn(move || {
+                // It reads the answers and needs no right.
+                let _ = system::keep_capabilities(CapabilitySet::empty());
+                let _ = system::confine_calls();
+                let _ = system::confine_files();
                 for line in BufReader::new(output).lines() {
                     let Ok(line) = line else { break };
                     if send.send(line).is_err() {

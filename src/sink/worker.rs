@@ -114,6 +114,8 @@ impl Outlet {
                 // Delivering needs none of the rights that watching needs. If the kernel refuses to
                 // drop them they are kept.
                 let _ = system::keep_capabilities(CapabilitySet::empty());
+                let _ = system::confine_calls();
+                let _ = system::confine_files();
                 let mut worker = Worker {
                     messages,
                     ends,

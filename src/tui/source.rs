@@ -6,7 +6,7 @@ use crossbeam_channel::{Receiver, TryRecvError, bounded};
 
 use super::terminal;
 use super::wait::Waker;
-use crate::collect::{Live, give_up_privileges};
+use crate::collect::{Live, give_up_files, give_up_privileges};
 use crate::core::Core;
 use crate::recording::{Player, RecordingError, RecordingSummary};
 
@@ -53,6 +53,7 @@ impl Source {
         };
         // The attaching thread has dropped privileges for itself and the threads it started.
         give_up_privileges();
+        give_up_files();
         terminal::at_last(Box::new(live.finisher()));
         *self = Self::Live(Box::new(live));
         Ok(true)

@@ -17,6 +17,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use super::abilities::Abilities;
 use super::backend::{CompactBackend, mend_wide};
 use super::theme::Glyphs;
+use crate::collect::give_up_everything;
 
 /// The terminal's settings before it was taken over; some while hullwatch uses it.
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
@@ -132,6 +133,8 @@ pub(super) fn watch_over() -> io::Result<()> {
     std::thread::Builder::new()
         .name("last resort".to_owned())
         .spawn(move || {
+            // It lets others finish and ends the program.
+            give_up_everything();
             let input = stdin();
             // Of the input only a hang-up wakes it.
             let mut watched = [

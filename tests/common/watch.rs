@@ -186,6 +186,8 @@ impl Watch {
         }
         let mut output = self.output.0.lock().unwrap();
         assert!(status.success(), "{}", output.reported);
+        let unlisted = output.reported.contains("not known to need");
+        assert!(!unlisted, "{}", output.reported);
         std::mem::take(&mut output.lines)
     }
 }

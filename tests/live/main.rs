@@ -8,6 +8,7 @@ mod calls;
 mod cgroup;
 #[path = "../common/mod.rs"]
 mod common;
+mod confinement;
 mod containerd;
 mod daemon;
 mod dockerd;

@@ -127,6 +127,8 @@ fn privileges_are_given_up_when_everything_is_attached() {
             assert_eq!(held >> bit & 1, 0, "{name} holds {capability}");
         }
         assert_eq!(field("NoNewPrivs:"), "1", "{name}");
+        // In every kernel that these tests run on.
+        assert_eq!(field("Seccomp:"), "2", "{name}");
         looked += 1;
     }
     assert!(looked > 2);

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use crate::common::{BUSYBOX, DEBIAN, Engine, engine_is_ready};
+use crate::common::{BUSYBOX, DEBIAN, Engine, engine_is_ready, kernel_is_ready};
 use crate::screen::{Screen, at_home};
 
 #[test]
@@ -39,6 +39,42 @@ fn time_pauses_and_continues() {
     });
     screen.type_in("q");
     assert!(screen.ended());
+}
+
+/// Also the thread that was there before the probes were attached, and what is typed still works.
+#[test]
+fn every_thread_of_the_screen_is_confined() {
+    if !kernel_is_ready() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = env!("CARGO_BIN_EXE_hullwatch");
+    let file = folder.path().join("screen.jsonl.zst");
+    let words = [program, "--no-engine", "--record", file.to_str().unwrap()];
+    let mut screen = Screen::start(&words, &at_home(folder.path()));
+    screen.shows(24, 80, |picture| picture.contents().contains("● REC"));
+    let pid = screen.child.process_id().unwrap();
+    let mut names = Vec::new();
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task")).unwrap() {
+        let status = std::fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap_or_default().trim().to_owned()
+        };
+        let name = field("Name:");
+        assert_eq!(field("NoNewPrivs:"), "1", "{name}");
+        assert_eq!(field("Seccomp:"), "2", "{name}");
+        // CAP_PERFMON and CAP_NET_ADMIN.
+        let held = u64::from_str_radix(&field("CapPrm:"), 16).unwrap();
+        assert_eq!(held & (1 << 38 | 1 << 12), 0, "{name}");
+        names.push(name);
+    }
+    for wanted in ["last resort", "core", "collect", "record"] {
+        assert!(names.iter().any(|name| name == wanted), "{names:?}");
+    }
+    screen.type_in("qq");
+    assert!(screen.left_well());
+    assert!(file.metadata().unwrap().len() > 0);
 }
 
 type Leave = fn(&mut Screen);
