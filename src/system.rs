@@ -30,10 +30,10 @@ pub(crate) fn now() -> Timestamp {
     SessionClock::of_this_program().now()
 }
 
-/// When the machine started, on the session's clock.
+/// When the machine started, on the session's clock, as `/proc` counts from it.
 #[must_use]
 pub(crate) fn boot_time() -> Timestamp {
-    SessionClock::of_this_program().at(0)
+    SessionClock::of_this_program().start_of_proc()
 }
 
 /// A time as files carry it.

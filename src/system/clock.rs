@@ -34,6 +34,12 @@ impl SessionClock {
         Timestamp(self.offset.saturating_add_unsigned(since_boot))
     }
 
+    /// The session's time from which `/proc` counts when processes started: as this program's time
+    /// namespace has it.
+    pub(crate) fn start_of_proc(self) -> Timestamp {
+        Timestamp(self.offset.saturating_sub(*ADDED))
+    }
+
     /// The current time.
     pub(crate) fn now(self) -> Timestamp {
         Timestamp(self.offset.saturating_add(since_boot()))
@@ -61,9 +67,32 @@ pub(crate) fn wall_now() -> Timestamp {
     Timestamp(i64::try_from(since.unwrap_or_default().as_nanos()).unwrap_or(i64::MAX))
 }
 
+/// Nanoseconds since boot, as the kernel programs see it: without what a time namespace adds.
 fn since_boot() -> i64 {
     let Timespec { tv_sec, tv_nsec } = clock_gettime(ClockId::Boottime);
-    tv_sec.saturating_mul(1_000_000_000).saturating_add(tv_nsec)
+    let here = tv_sec.saturating_mul(1_000_000_000).saturating_add(tv_nsec);
+    here.saturating_sub(*ADDED)
+}
+
+/// What this program's time namespace adds to the time since boot, nanoseconds.
+static ADDED: LazyLock<i64> = LazyLock::new(|| {
+    // Kernels without time namespaces have no such file.
+    let offsets = std::fs::read_to_string("/proc/self/timens_offsets");
+    added(&offsets.unwrap_or_default())
+});
+
+fn added(offsets: &str) -> i64 {
+    let fields = offsets.lines().find_map(|line| {
+        let mut fields = line.split_whitespace();
+        matches!(fields.next(), Some("boottime" | "7")).then_some(fields)
+    });
+    let mut numbers = fields.into_iter().flatten().map(|f| f.parse::<i64>());
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(seconds)), Some(Ok(rest))) => {
+            seconds.saturating_mul(1_000_000_000).saturating_add(rest)
+        }
+        _ => 0,
+    }
 }
 
 #[cfg(test)]
@@ -82,6 +111,14 @@ mod tests {
         for slewed in [0, 1_000_000, -400_000_000] {
             assert_eq!(clock.step_of(Timestamp(103 * HOUR + slewed), 3 * HOUR), 0);
         }
+    }
+
+    #[test]
+    fn what_a_time_namespace_adds_is_read() {
+        let file = "monotonic        5000         0\nboottime       100000       500\n";
+        assert_eq!(added(file), 100_000_000_000_500);
+        assert_eq!(added("boottime  -3600  0\n"), -HOUR);
+        assert_eq!(added(""), 0);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod by_namespace;
 mod calls;
 mod cgroup;
+mod clocks;
 #[path = "../common/mod.rs"]
 mod common;
 mod confinement;
