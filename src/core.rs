@@ -25,10 +25,10 @@ impl Core {
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         Self {
-            state: State::default(),
+            state: State::within(settings.memory),
+            evidence: Evidence::within(settings.memory),
             detector: Detector::new(settings),
             incidents: Incidents::default(),
-            evidence: Evidence::default(),
         }
     }
 

@@ -5,19 +5,36 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::event::{Event, pack, unpack};
+use crate::memory::{MemoryBudget, Share};
 use crate::state::Recent;
 
 /// Maximum number of kept events over all findings.
 const MOST: usize = 16_384;
+
+/// Bytes of events.
+fn weight(events: &[Arc<Event>]) -> usize {
+    events.iter().map(|event| event.weight()).sum()
+}
 
 /// Events by the index of their finding.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Evidence {
     kept: Vec<SmallVec<[Arc<Event>; 2]>>,
     total: usize,
+    /// Their bytes, about.
+    bytes: usize,
+    memory: MemoryBudget,
 }
 
 impl Evidence {
+    /// Nothing yet, within this budget.
+    pub(crate) fn within(memory: MemoryBudget) -> Self {
+        Self {
+            memory,
+            ..Self::default()
+        }
+    }
+
     /// Replaces the kept events of the finding at this index with those in `seqs`.
     pub(crate) fn keep(&mut self, place: usize, seqs: &[u64], recent: &Recent) {
         if self.kept.len() <= place {
@@ -28,13 +45,22 @@ impl Evidence {
         };
         let before = std::mem::take(slot);
         self.total -= before.len();
+        self.bytes = self.bytes.saturating_sub(weight(&before));
         let room = MOST - self.total;
+        let mut bytes = self.memory.of(Share::Evidence).saturating_sub(self.bytes);
         let found = seqs.iter().filter_map(|seq| {
             let known = before.iter().find(|event| event.seq == *seq);
             known.or_else(|| recent.event(*seq)).cloned()
         });
-        *slot = found.take(room).collect();
+        // The first are the beginning: what has no room is the later part.
+        let fits = |event: &Arc<Event>| {
+            let left = bytes.checked_sub(event.weight());
+            bytes = left.unwrap_or(bytes);
+            left.is_some()
+        };
+        *slot = found.take(room).filter(fits).collect();
         self.total += slot.len();
+        self.bytes += weight(slot);
     }
 
     /// Packs the events; `None` when they cannot be packed.
@@ -43,6 +69,7 @@ impl Evidence {
         Some(FrozenEvidence {
             counts: counts.collect::<Option<_>>()?,
             events: pack(self.kept.iter().flatten().map(|event| &**event))?,
+            memory: self.memory,
         })
     }
 
@@ -57,6 +84,7 @@ impl Evidence {
 pub(crate) struct FrozenEvidence {
     counts: Box<[u16]>,
     events: Vec<u8>,
+    memory: MemoryBudget,
 }
 
 impl FrozenEvidence {
@@ -65,8 +93,14 @@ impl FrozenEvidence {
         let mut events = unpack(&self.events)?.into_iter().map(Arc::new);
         let total = events.len();
         let slot = |count: &u16| events.by_ref().take(usize::from(*count)).collect();
-        let kept = self.counts.iter().map(slot).collect();
-        Some(Evidence { kept, total })
+        let kept: Vec<SmallVec<_>> = self.counts.iter().map(slot).collect();
+        let bytes = kept.iter().map(|slot| weight(slot)).sum();
+        Some(Evidence {
+            kept,
+            total,
+            bytes,
+            memory: self.memory,
+        })
     }
 
     /// Approximate size in bytes.

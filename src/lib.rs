@@ -22,6 +22,7 @@ pub mod incident;
 pub mod learning;
 pub mod machine;
 pub mod masking;
+pub mod memory;
 pub mod metrics;
 pub mod posture;
 pub mod probe;

@@ -14,6 +14,7 @@ use crate::containers::{EngineKind, EngineState};
 use crate::core::Core;
 use crate::detect::Settings;
 use crate::event::{Event, Kind};
+use crate::memory::MemoryBudget;
 use crate::response::docker_address;
 use crate::sink::SinkBoard;
 use crate::tui::Attach;
@@ -54,6 +55,11 @@ pub struct LiveArgs {
     /// containers that already run at the start are compared once in any case
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub rescan: Option<Duration>,
+
+    /// Bytes that events, tables and queues may hold, from 16MiB to 1GiB; more is forgotten or dropped,
+    /// and counted [default: 128MiB]
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<MemoryBudget>,
 }
 
 /// A limit of age, or none.
@@ -102,6 +108,7 @@ impl LiveArgs {
             syscalls: self.syscalls,
             settings: Settings {
                 max_age: max_age.unwrap_or(settings.max_age),
+                memory: self.memory.unwrap_or_default(),
                 ..settings
             },
             policy,
@@ -201,7 +208,7 @@ impl CallReporter {
         for (call, count) in live.logged_calls() {
             if self.told.insert(call) {
                 print_message(format!(
-                    "hullwatch made the system call {call}, which it is not known to need ({count} \
+                    "this program made the system call {call}, which it is not known to need ({count} \
                      so far); the kernel logged it: please report this"
                 ));
             }
@@ -339,6 +346,13 @@ pub(super) fn stop(live: Live) -> Result<(), CliError> {
         (Some(error), _) | (None, Some(Err(error))) => Err(CliError::Expected(error)),
         (None, Some(Ok(summary))) if summary.path.as_os_str().is_empty() => Ok(()),
         (None, Some(Ok(summary))) => {
+            if summary.foreign > 0 {
+                print_message(format!(
+                    "{}: others wrote into it {} times; what they wrote was cut off",
+                    summary.path.display(),
+                    summary.foreign
+                ));
+            }
             print_message(format!(
                 "recorded {} events ({} bytes of lines) in {}",
                 summary.events,

@@ -10,7 +10,8 @@ use parking_lot::Mutex;
 use super::config::ScreenArgs;
 use super::sinks::SinkArgs;
 use super::{CliError, LiveArgs, live};
-use crate::recording::{PAST_BYTES, Player};
+use crate::memory::Share;
+use crate::recording::Player;
 use crate::tui::{self, Attach, ReplayFrom};
 
 #[derive(Debug, clap::Args)]
@@ -49,13 +50,15 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let mut config = args.screen.load()?;
     config.allow_actions |= args.allow_actions;
     config.docker_host = args.live.docker_address();
+    let mut watched = args.live.clone();
+    watched.memory = watched.memory.or(config.memory);
     let sinks = args.sinks.start()?;
     let live = live::Watching {
-        past: PAST_BYTES,
+        past: watched.memory.unwrap_or_default().of(Share::Past),
         allow_actions: config.allow_actions,
         sinks: sinks.board(),
     };
-    let attach = live::prepare(&args.live, sinks.tap(None), args.record.as_deref(), live)?;
+    let attach = live::prepare(&watched, sinks.tap(None), args.record.as_deref(), live)?;
     let sinks = Arc::new(Mutex::new(sinks));
     let answering = Arc::clone(&sinks);
     let attach: Attach = Box::new(move || {

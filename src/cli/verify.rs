@@ -122,6 +122,7 @@ impl VerifyArgs {
             policy: None,
             baseline: None,
             rescan: None,
+            memory: None,
         };
         let watch = live::start(&watched, Some(Box::new(RefusalTap(Arc::clone(&log)))), None)?;
         let options = VerifyOptions {

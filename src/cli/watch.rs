@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
@@ -20,6 +20,7 @@ use crate::collect::{Tap, give_up_files};
 use crate::containers::SelectError;
 use crate::core::Core;
 use crate::event::Event;
+use crate::memory::Share;
 
 /// Lines that wait for the reader of the output; further ones are dropped and counted.
 const QUEUE: usize = 65_536;
@@ -61,6 +62,9 @@ pub(super) struct Args {
 struct Printer {
     lines: Arc<Mutex<OutputLines>>,
     out: Sender<Vec<u8>>,
+    /// Bytes of the lines that wait, and the most there may be.
+    waiting: Arc<AtomicUsize>,
+    most: usize,
     dropped: Arc<AtomicU64>,
 }
 
@@ -69,11 +73,16 @@ impl Tap for Printer {
         let Self {
             lines,
             out,
+            waiting,
+            most,
             dropped,
         } = self;
         live::report_policy(event);
         lines.lock().event(event, core, &mut |line| {
-            if let Err(TrySendError::Full(_)) = out.try_send(line) {
+            let bytes = line.len();
+            let full = waiting.fetch_add(bytes, Ordering::Relaxed) + bytes > *most;
+            if full || matches!(out.try_send(line), Err(TrySendError::Full(_))) {
+                waiting.fetch_sub(bytes, Ordering::Relaxed);
                 dropped.fetch_add(1, Ordering::Relaxed);
             }
         });
@@ -87,10 +96,13 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
         args.selection.clone(),
     )));
     let dropped = Arc::new(AtomicU64::new(0));
+    let waiting = Arc::new(AtomicUsize::new(0));
     let (out, queue) = crossbeam_channel::bounded(QUEUE);
     let printer = Printer {
         lines: Arc::clone(&lines),
         out,
+        waiting: Arc::clone(&waiting),
+        most: args.live.memory.unwrap_or_default().of(Share::Lines),
         dropped: Arc::clone(&dropped),
     };
     let mut sinks = args.sinks.start()?;
@@ -115,7 +127,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let mut engine = live::EngineReporter::default();
     let mut clock = live::ClockReporter::default();
     let mut calls = live::CallReporter::default();
-    let done = print(&queue, || {
+    let done = print(&queue, &waiting, || {
         if !reported && let Some(error) = live::recording_error(&live) {
             reported = true;
             print_message(format!("{error}; watching continues without recording"));
@@ -197,11 +209,16 @@ impl LossReporter {
 }
 
 /// Prints until `over`; flushes whenever nothing waits.
-fn print(queue: &Receiver<Vec<u8>>, mut over: impl FnMut() -> bool) -> io::Result<()> {
+fn print(
+    queue: &Receiver<Vec<u8>>,
+    waiting: &AtomicUsize,
+    mut over: impl FnMut() -> bool,
+) -> io::Result<()> {
     let mut out = BufWriter::with_capacity(64 << 10, io::stdout().lock());
     while !over() {
         match queue.recv_timeout(Duration::from_millis(50)) {
             Ok(line) => {
+                waiting.fetch_sub(line.len(), Ordering::Relaxed);
                 out.write_all(&line)?;
                 if queue.is_empty() {
                     out.flush()?;

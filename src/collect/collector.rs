@@ -28,6 +28,7 @@ use crate::event::{
     BaselineChange, Compare, ContainerAction, ContainerEvent, ContainerId, ContainerInfo,
     DriftScanCause, Event, Kind, Lost, LostReason, PolicyChange, Runtime, Timestamp,
 };
+use crate::memory::Share;
 use crate::probe::{Due, Observation, Observed, Presence, Probe};
 use crate::response::ResponseResult;
 use crate::state::Owner;
@@ -94,6 +95,7 @@ pub(super) fn run(
     // After the probes are attached: anything that begins meanwhile is seen by both, never by
     // neither.
     let (directory, existing) = by_namespace::scan();
+    let memory = shared.core.lock().detector.settings().memory;
     let mut collector = Collector {
         probe,
         directory,
@@ -113,7 +115,8 @@ pub(super) fn run(
         baselines: from.baselines,
         scans: from.scans,
         engine: None,
-        queue: EventQueue::new(events),
+        // The other half is on its way to the core thread.
+        queue: EventQueue::new(events, memory.of(Share::Queue) / 2),
         lost_total: 0,
         refused: BTreeMap::new(),
         host,

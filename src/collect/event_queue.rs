@@ -19,30 +19,54 @@ pub(super) struct EventQueue<'a> {
     waiting: Vec<Event>,
     /// Events dropped since the last call.
     dropped: BTreeMap<Option<ContainerId>, u64>,
+    /// Bytes of those that wait, about, and the most there may be.
+    bytes: usize,
+    most: usize,
     out: &'a Sender<Vec<Event>>,
 }
 
 impl<'a> EventQueue<'a> {
-    pub(super) fn new(out: &'a Sender<Vec<Event>>) -> Self {
+    pub(super) fn new(out: &'a Sender<Vec<Event>>, most: usize) -> Self {
         Self {
             waiting: Vec::new(),
             dropped: BTreeMap::new(),
+            bytes: 0,
+            most,
             out,
         }
     }
 
     /// Adds an event; when the queue is full, events of the noisiest container are dropped.
     pub(super) fn push(&mut self, event: Event) {
-        if self.waiting.len() >= MAX_WAITING {
+        let weight = event.weight();
+        let full =
+            self.waiting.len() >= MAX_WAITING || self.bytes.saturating_add(weight) > self.most;
+        if full && !self.waiting.is_empty() {
+            let keep = (self.waiting.len() / 2).min(MAX_WAITING / 2);
             let dropped = &mut self.dropped;
             shed(
                 &mut self.waiting,
-                MAX_WAITING / 2,
+                keep,
                 |event| Some(event),
                 |event| *dropped.entry(event.container).or_default() += 1,
             );
+            self.bytes = self.waiting.iter().map(Event::weight).sum();
         }
+        self.bytes += weight;
         self.waiting.push(event);
+    }
+
+    /// The number of events in the next batch: at least one, and with the other batches no more than
+    /// as many bytes as may wait here.
+    fn batch(&self) -> usize {
+        let mut room = self.most / (QUEUE + 1);
+        let fits = |event: &&Event| {
+            let left = room.checked_sub(event.weight());
+            room = left.unwrap_or(0);
+            left.is_some()
+        };
+        let events = self.waiting.iter().take(BATCH);
+        events.take_while(fits).count().max(1)
     }
 
     /// The number of events dropped since the last call, by container.
@@ -53,7 +77,7 @@ impl<'a> EventQueue<'a> {
     /// Sends waiting events to the core thread; blocks only if asked to.
     pub(super) fn hand_on(&mut self, wait: bool) {
         while !self.waiting.is_empty() {
-            let later = self.waiting.split_off(self.waiting.len().min(BATCH));
+            let later = self.waiting.split_off(self.batch());
             let batch = std::mem::replace(&mut self.waiting, later);
             if wait {
                 // Fails only when the core thread has ended.
@@ -61,9 +85,11 @@ impl<'a> EventQueue<'a> {
             } else if let Err(TrySendError::Full(mut batch)) = self.out.try_send(batch) {
                 batch.append(&mut self.waiting);
                 self.waiting = batch;
+                self.bytes = self.waiting.iter().map(Event::weight).sum();
                 return;
             }
         }
+        self.bytes = 0;
     }
 }
 
@@ -86,7 +112,7 @@ mod tests {
     #[test]
     fn a_full_queue_drops_forks_of_the_noisy_container_and_counts_them() {
         let (out, taken) = crossbeam_channel::bounded(1);
-        let mut queue = EventQueue::new(&out);
+        let mut queue = EventQueue::new(&out, usize::MAX);
         let id = ContainerId::new("a");
         queue.push(event(None, Kind::Tick(Box::<Tick>::default())));
         queue.hand_on(false);

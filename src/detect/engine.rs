@@ -124,13 +124,14 @@ impl Detector {
     /// An engine with every rule whose required facts are available.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
+        let memory = settings.memory;
         Self {
             table: Arc::new(Table::new(&settings)),
             settings,
             memory: Memory::default(),
             rule_memories: RuleMemoryTable::default(),
             baselines: LoadedBaselines::default(),
-            findings: FindingStore::default(),
+            findings: FindingStore::within(memory),
             // Found at the first event.
             silence_ends: Some(Timestamp(0)),
         }

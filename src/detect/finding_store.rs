@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 use super::finding::{Ancestor, EVIDENCE, Finding, FindingId, FindingIndex, MOST_EVIDENCE};
 use super::rule_info::RuleInfo;
 use crate::event::{Bytes, ContainerId, Severity, Timestamp};
+use crate::memory::{MemoryBudget, Share};
 
 /// Maximum number of findings; further ones count on the last of their rule and container.
 const MAX_FINDINGS: usize = 10_000;
@@ -20,9 +21,11 @@ const MAX_SUBJECTS: u32 = 64;
 const MAX_PARTS: usize = 64;
 /// Maximum number of explanation lines of a finding.
 const MAX_WHY: usize = 40;
-/// Maximum number of findings that are noted as changed by one event.
-const MAX_TOUCHED: usize = 64;
-/// The subject for everything beyond [`MAX_SUBJECTS`].
+/// Changes by one event after which the places that it changed twice are noted once.
+const TOUCHED_TWICE: usize = 64;
+/// Bytes of a finding without its words, about.
+const BARE: usize = 640;
+/// The subject for all beyond [`MAX_SUBJECTS`].
 const REST: &[u8] = b"(further subjects)";
 
 /// Time, process and event of an occurrence.
@@ -54,12 +57,17 @@ pub(crate) struct FindingStore {
     by_identity: FxHashMap<u64, SmallVec<[FindingIndex; 1]>>,
     /// Hash of rule and container → subjects so far.
     subjects: FxHashMap<u64, u32>,
-    /// Findings that the latest event raised or changed; only the first ones if there are too many.
+    /// Raised or changed by the latest event: at most twice as many as there are findings.
     touched: SmallVec<[FindingIndex; 4]>,
-    /// Severities before the policy changed them, by index.
+    /// How many of them there may be before those that are there twice are looked for.
+    touched_room: usize,
+    /// Severities before the policy set another, by place.
     ungraded: BTreeMap<FindingIndex, Severity>,
     /// Number of alerts dropped because the store was full.
     not_kept: u64,
+    /// Bytes that the findings hold, about, and how many they may hold.
+    held: usize,
+    memory: MemoryBudget,
 }
 
 fn hash(rule: &str, container: Option<&ContainerId>, subject: Option<&[u8]>) -> u64 {
@@ -71,15 +79,26 @@ fn hash(rule: &str, container: Option<&ContainerId>, subject: Option<&[u8]>) -> 
 }
 
 impl FindingStore {
-    /// A copy without the findings, which are kept elsewhere.
+    /// Nothing yet, within this budget.
+    pub(super) fn within(memory: MemoryBudget) -> Self {
+        Self {
+            memory,
+            ..Self::default()
+        }
+    }
+
+    /// The same without the findings, which are kept elsewhere.
     pub(super) fn without_findings(&self) -> Self {
         Self {
             findings: Vec::new(),
             by_identity: self.by_identity.clone(),
             subjects: self.subjects.clone(),
             touched: self.touched.clone(),
+            touched_room: self.touched_room,
             ungraded: self.ungraded.clone(),
             not_kept: self.not_kept,
+            held: self.held,
+            memory: self.memory,
         }
     }
 
@@ -114,9 +133,15 @@ impl FindingStore {
     }
 
     fn touch(&mut self, index: FindingIndex) {
-        if self.touched.last() != Some(&index) && self.touched.len() <= MAX_TOUCHED {
-            self.touched.push(index);
+        if self.touched.last() == Some(&index) {
+            return;
         }
+        if self.touched.len() >= self.touched_room.max(TOUCHED_TWICE) {
+            self.touched.sort_unstable();
+            self.touched.dedup();
+            self.touched_room = self.touched.len() * 2;
+        }
+        self.touched.push(index);
     }
 
     fn get_mut(&mut self, index: FindingIndex) -> Option<&mut Finding> {
@@ -161,15 +186,18 @@ impl FindingStore {
         }
         let known = hash(rule.id, owner, None);
         let count = self.subjects.get(&known).copied().unwrap_or(0);
-        let crowded = count >= MAX_SUBJECTS || self.findings.len() >= MAX_FINDINGS;
+        let full = self.held >= self.memory.of(Share::Findings);
+        let crowded = full || count >= MAX_SUBJECTS || self.findings.len() >= MAX_FINDINGS;
         if crowded {
             if let Some(index) = self.find(rule.id, owner, REST) {
                 self.record_occurrence(index, severity, at.0, at.1);
                 return Some((index, false));
             }
-            // One finding represents all further ones; it may exceed the bound once per rule and
-            // container, and by no more than a tenth in total.
-            if self.findings.len() >= MAX_FINDINGS + MAX_FINDINGS / 10 {
+            // One finding stands for the rest; it may exceed the bounds once per rule and
+            // container, and no more than a tenth of them altogether.
+            let most = self.memory.of(Share::Findings);
+            let overfull = self.held >= most + most / 10;
+            if overfull || self.findings.len() >= MAX_FINDINGS + MAX_FINDINGS / 10 {
                 self.not_kept += 1;
                 return None;
             }
@@ -178,6 +206,9 @@ impl FindingStore {
         let (occurrence, mut explanation) = begin();
         explanation.why.truncate(MAX_WHY);
         let index = FindingIndex::new(self.findings.len());
+        let why: usize = explanation.why.iter().map(String::len).sum();
+        let ancestors = occurrence.ancestry.len() * 256;
+        self.held += BARE + subject.len() + explanation.title.len() + why + ancestors;
         self.findings.push(Arc::new(Finding {
             id: FindingId(u32::try_from(self.findings.len() + 1).unwrap_or(u32::MAX)),
             rule: rule.id.to_owned(),
@@ -243,11 +274,13 @@ impl FindingStore {
         if self.get(index).is_none_or(known) {
             return;
         }
+        let full = self.held >= self.memory.of(Share::Findings);
         let Some(finding) = self.get_mut(index) else {
             return;
         };
-        if finding.parts.len() < MAX_PARTS {
+        if finding.parts.len() < MAX_PARTS && !full {
             finding.parts.push(Bytes::new(thing));
+            self.held += thing.len();
         } else {
             finding.more_parts = true;
         }
@@ -304,17 +337,17 @@ impl FindingStore {
     /// Forgets which findings changed; called before the next event.
     pub(crate) fn begin_event(&mut self) {
         self.touched.clear();
+        self.touched_room = 0;
     }
 
-    /// Indexes of the findings that the latest event changed; only the first ones if there are too
-    /// many.
+    /// The places of findings that changed by the latest event; some may be there twice.
     pub(crate) fn latest(&self) -> &[FindingIndex] {
         &self.touched
     }
 
-    /// Indexes of the findings that the latest event changed; `None` when there were too many.
-    pub(crate) fn touched(&self) -> Option<SmallVec<[FindingIndex; 4]>> {
-        (self.touched.len() <= MAX_TOUCHED).then(|| self.touched.clone())
+    /// A copy of [`FindingStore::latest`], for whoever changes findings meanwhile.
+    pub(crate) fn touched(&self) -> SmallVec<[FindingIndex; 4]> {
+        self.touched.clone()
     }
 
     /// Changes a finding.
@@ -412,6 +445,47 @@ mod tests {
         assert_eq!(findings.latest(), [FindingIndex::new(0)]);
         findings.begin_event();
         assert!(findings.latest().is_empty());
+    }
+
+    #[test]
+    fn no_finding_that_an_event_changed_is_passed_over() {
+        let mut findings = FindingStore::default();
+        let containers = |n: u64| ContainerId::new(&format!("{:064x}", n / 60));
+        for n in 0..3_000u64 {
+            let id = containers(n);
+            try_raise(&mut findings, Some(&id), n.to_string().as_bytes(), n + 1);
+        }
+        let all = findings.all().len();
+        assert_eq!(all, 3_000);
+        findings.begin_event();
+        // Each of them four times, all by one event.
+        for index in (0..4 * all).map(|n| FindingIndex::new(n % all)) {
+            findings.edit(index, |finding| finding.count += 1);
+        }
+        let mut latest = findings.latest().to_vec();
+        assert!(latest.len() <= 2 * all, "{}", latest.len());
+        latest.sort_unstable();
+        latest.dedup();
+        assert_eq!(latest.len(), all);
+    }
+
+    #[test]
+    fn findings_beyond_their_share_of_the_memory_are_one() {
+        let mut findings = FindingStore::within("16MiB".parse().unwrap());
+        let long = "x".repeat(4_000);
+        for n in 0..2_000u64 {
+            let id = ContainerId::new(&format!("{:064x}", n / 60));
+            try_raise(
+                &mut findings,
+                Some(&id),
+                format!("{n}{long}").as_bytes(),
+                n + 1,
+            );
+        }
+        let bytes: usize = findings.all().iter().map(|f| f.subject.len()).sum();
+        assert!(bytes <= (1 << 20) + 8_000, "{bytes}");
+        let counted: u64 = findings.all().iter().map(|f| f.count).sum();
+        assert_eq!(counted, 2_000);
     }
 
     #[test]

@@ -52,6 +52,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::memory::MemoryBudget;
+
 /// User settings. A recording's header contains all of them, so that a replay decides alike.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -65,6 +67,9 @@ pub struct Settings {
     pub missing: BTreeSet<Requirement>,
     /// Severities, limits, allowances and silences.
     pub policy: Policy,
+    /// Bytes that state, findings and evidence may hold: it decides what is forgotten.
+    #[serde(skip_serializing_if = "MemoryBudget::is_usual")]
+    pub memory: MemoryBudget,
 }
 
 impl Default for Settings {
@@ -74,6 +79,7 @@ impl Default for Settings {
             startup_grace: Duration::from_secs(10),
             missing: BTreeSet::new(),
             policy: Policy::default(),
+            memory: MemoryBudget::default(),
         }
     }
 }

@@ -35,16 +35,14 @@ impl Detector {
             Kind::Container(change) if change.info.is_some() => event.container.as_ref(),
             _ => None,
         };
-        let touched = self.findings.touched();
-        if let Some(touched) = touched.filter(|_| !all && arrived.is_none()) {
-            for index in touched {
+        if !all && arrived.is_none() {
+            for index in self.findings.touched() {
                 self.judge_one(state, event.ts, index);
             }
             return;
         }
         for index in (0..self.findings.all().len()).map(FindingIndex::new) {
             let concerned = all
-                || arrived.is_none()
                 || self
                     .findings
                     .get(index)

@@ -294,6 +294,43 @@ impl ContainerInfo {
         });
         within.next().unwrap_or(uid)
     }
+
+    /// About how many bytes it takes.
+    pub(crate) fn weight(&self) -> usize {
+        // What cannot be written was not read from a file either.
+        let line = serde_json::to_vec(self);
+        size_of::<Self>() + line.map_or(0, |line| line.len())
+    }
+
+    /// Leaves out what can be long: labels, networks, the ends of lists. What is still long then is no
+    /// engine's, and all but its name goes.
+    pub(crate) fn shorten(&mut self) {
+        const LIST: usize = 32;
+        const LONG: usize = 64 << 10;
+        self.labels.clear();
+        self.networks.clear();
+        self.healthcheck.clear();
+        self.exposed.clear();
+        self.command.truncate(LIST);
+        self.mounts.truncate(LIST);
+        self.ports.truncate(LIST);
+        self.storage.lower.truncate(LIST);
+        if let Some(pod) = &mut self.pod {
+            pod.labels.clear();
+        }
+        if self.weight() > LONG {
+            let part = |text: &Bytes| Bytes::new(text.get(..text.len().min(256)).unwrap_or(text));
+            *self = Self {
+                name: part(&self.name),
+                image: part(&self.image),
+                runtime: self.runtime,
+                init_pid: self.init_pid,
+                created: self.created,
+                started: self.started,
+                ..Self::default()
+            };
+        }
+    }
 }
 
 /// The role of a container.

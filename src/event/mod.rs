@@ -19,6 +19,7 @@ mod response;
 mod severity;
 mod time;
 mod via;
+mod weight;
 mod wide_number;
 mod wire;
 
@@ -52,6 +53,7 @@ pub use response::{Response, ResponseAction, ResponseOutcome};
 pub use severity::Severity;
 pub use time::Timestamp;
 pub use via::Via;
+pub(crate) use weight::weight_of;
 pub use wire::{ContainerIds, EventError};
 
 /// One fact from the kernel or from a container runtime.

@@ -15,11 +15,15 @@ pub(super) struct Backlog {
     changed: Condvar,
     /// Number of events that may wait.
     limit: usize,
+    /// Bytes of events that may wait, about.
+    most: usize,
 }
 
 #[derive(Debug, Default)]
 struct Queued {
     events: Vec<Arc<Event>>,
+    /// Their bytes, about.
+    bytes: usize,
     closed: bool,
 }
 
@@ -28,12 +32,13 @@ struct Queued {
 pub(super) struct Closed;
 
 impl Backlog {
-    /// A backlog of at most `limit` events, at least 16.
-    pub(super) fn new(limit: usize) -> Self {
+    /// A backlog of at most `limit` events, at least 16, and of about `most` bytes.
+    pub(super) fn new(limit: usize, most: usize) -> Self {
         Self {
             waiting: Mutex::default(),
             changed: Condvar::new(),
             limit: limit.max(16),
+            most,
         }
     }
 
@@ -46,13 +51,20 @@ impl Backlog {
         if waiting.closed {
             return Err(Closed);
         }
+        waiting.bytes += event.weight();
         waiting.events.push(event);
-        // Each remaining event may have a gap before it, so that twice as many entries remain.
-        let dropped = if waiting.events.len() > self.limit {
+        let held = waiting.events.len();
+        // Each event that stays may have a gap before it, so that twice as many entries remain.
+        let dropped = if held > self.limit {
             thin_out(&mut waiting.events, self.limit / 4)
+        } else if waiting.bytes > self.most && held > 1 {
+            thin_out(&mut waiting.events, held / 4)
         } else {
             0
         };
+        if dropped > 0 {
+            waiting.bytes = waiting.events.iter().map(|event| event.weight()).sum();
+        }
         drop(waiting);
         self.changed.notify_one();
         Ok(dropped)
@@ -65,6 +77,7 @@ impl Backlog {
             self.changed.wait(&mut waiting);
         }
         let events = std::mem::take(&mut waiting.events);
+        waiting.bytes = 0;
         (!events.is_empty()).then_some(events)
     }
 
@@ -205,7 +218,7 @@ mod tests {
 
     #[test]
     fn the_noisy_container_loses_and_every_gap_is_explained() {
-        let backlog = Backlog::new(256);
+        let backlog = Backlog::new(256, usize::MAX);
         let mut dropped = 0;
         for seq in 1..=10_000 {
             let kind = if seq % 1_000 == 0 { tick() } else { fork() };
@@ -229,7 +242,7 @@ mod tests {
 
     #[test]
     fn even_if_every_second_event_stays_the_limit_holds() {
-        let backlog = Backlog::new(64);
+        let backlog = Backlog::new(64, usize::MAX);
         let mut dropped = 0;
         for seq in 1..=1_000 {
             let kind = if seq % 2 == 0 { tick() } else { fork() };
@@ -242,7 +255,7 @@ mod tests {
 
     #[test]
     fn a_closed_backlog_gives_what_waits_and_takes_no_more() {
-        let backlog = Backlog::new(64);
+        let backlog = Backlog::new(64, usize::MAX);
         assert_eq!(backlog.push(event(1, 'a', fork())), Ok(0));
         assert_eq!(backlog.close(), 1);
         assert_eq!(backlog.push(event(2, 'a', fork())), Err(Closed));

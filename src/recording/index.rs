@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 
 use super::rates::Rates;
-use super::read_ahead::{BATCH, ReadAhead, RecordingPiece};
+use super::read_ahead::{ReadAhead, RecordingPiece};
 use super::report::ReadReport;
 use super::source::FilePosition;
 use crate::core::{Core, PackedCore};
@@ -195,8 +195,8 @@ pub(super) fn build(
         walk.publish(batch.report, &mut index.lock());
         let mut index = index.lock();
         index.read = batch.place.stored;
-        // A batch is full unless the writer has not written more.
-        index.caught_up |= !walk.events.is_multiple_of(BATCH);
+        // A batch is full unless it ends at what is being written.
+        index.caught_up |= !batch.full;
         index.keyframes.extend(keyframe);
         if index.keyframes.len() > KEYFRAMES {
             spacing *= 2;

@@ -80,6 +80,8 @@ pub(super) struct Output {
     /// Bytes written to it.
     stored: Arc<AtomicU64>,
     sink: Sink,
+    /// How often others had written into the file.
+    foreign: u64,
     /// Bytes of lines in the frame so far.
     frame_bytes: u64,
     /// Lines written since the last point from which they can be written again: the last flush, of
@@ -124,6 +126,7 @@ impl Output {
             check,
             stored,
             sink: sink(path, file).map_err(fail)?,
+            foreign: 0,
             frame_bytes: 0,
             pending: Vec::new(),
             checkpoint: 0,
@@ -172,6 +175,10 @@ impl Output {
         let end_frame = self.frame_bytes >= FRAME_BYTES;
         let done = self.hand_over(end_frame);
         self.unless_full(done, end_frame)?;
+        if self.cut_foreign()? {
+            // The next flush ends the frame.
+            return self.untouched();
+        }
         if end_frame {
             self.frame_bytes = 0;
         }
@@ -184,11 +191,12 @@ impl Output {
         self.untouched()
     }
 
-    /// Flushes, ends the last frame, and waits until the disk has it all.
+    /// Flushes, ends the last frame, and waits until the disk has it all. Returns how often others had
+    /// written into the file; what they wrote was cut off.
     ///
     /// # Errors
     /// When the file cannot be written, or others removed or cut it.
-    pub(super) fn finish(mut self) -> Result<(), RecordingError> {
+    pub(super) fn finish(mut self) -> Result<u64, RecordingError> {
         // A full disk is waited for here, so that little is left to write.
         self.flush()?;
         let done = match std::mem::replace(&mut self.sink, Sink::Between) {
@@ -200,7 +208,8 @@ impl Output {
         };
         done.and_then(|file| file.file.sync_all())
             .map_err(|error| self.fail(error))?;
-        self.untouched()
+        self.untouched()?;
+        Ok(self.foreign)
     }
 
     /// The error of a write that failed.
@@ -209,6 +218,21 @@ impl Output {
             path: self.path.clone(),
             error,
         }
+    }
+
+    /// Cuts off what others wrote into the file, and writes again what is pending: a frame that
+    /// contains their bytes could not be read, nor anything after it. Returns whether there was any.
+    fn cut_foreign(&mut self) -> Result<bool, RecordingError> {
+        let facts = self.check.metadata().map_err(|error| self.fail(error))?;
+        let any = facts.is_file() && facts.len() > self.stored.load(Ordering::Relaxed);
+        if any {
+            self.foreign += 1;
+            tracing::warn!(path = ?self.path, "others write into the recording");
+            self.sink = Sink::Between;
+            let done = self.write_again(false);
+            self.unless_full(done, false)?;
+        }
+        Ok(any)
     }
 
     /// Waits while the disk is full, and then writes again what is pending; with `end_frame` the

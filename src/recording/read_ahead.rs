@@ -9,9 +9,12 @@ use super::source::FilePosition;
 use super::{Header, RecordingError};
 use crate::event::Event;
 
-/// A batch ends at each multiple of this number of events; keyframes are taken there.
-pub(super) const BATCH: u64 = 1024;
-/// Maximum number of waiting batches.
+/// A batch ends at each multiple of this number of events, or when it has so many bytes; keyframes are
+/// taken there.
+const BATCH: u64 = 1024;
+/// Bytes of events, about: events of a hostile file are as long as a line may be.
+const BATCH_BYTES: usize = 2 << 20;
+/// Number of batches that may wait.
 const QUEUE: usize = 8;
 
 /// One element of a recording, in order.
@@ -38,6 +41,8 @@ pub struct Batch {
     /// Report on the file up to here.
     pub report: ReadReport,
     pub(super) place: FilePosition,
+    /// It ended because it was full, not because there was no more.
+    pub(super) full: bool,
 }
 
 /// A recording read ahead of its consumer.
@@ -106,6 +111,7 @@ fn read(mut reader: RecordingReader, out: &Sender<Batch>) {
 fn batch(reader: &mut RecordingReader, total: &mut u64, gaps: &mut (u64, u64)) -> Batch {
     let mut pieces = Vec::new();
     let mut full = false;
+    let mut bytes = 0;
     while !full {
         let next = if pieces.is_empty() {
             reader.next_item()
@@ -115,10 +121,15 @@ fn batch(reader: &mut RecordingReader, total: &mut u64, gaps: &mut (u64, u64)) -
         let piece = match next {
             Some(RecordedItem::Event(event)) => {
                 *total += 1;
-                full = total.is_multiple_of(BATCH);
+                bytes += event.weight();
+                full = total.is_multiple_of(BATCH) || bytes >= BATCH_BYTES;
                 Some(RecordingPiece::Event(Arc::from(event)))
             }
-            Some(RecordedItem::Finding(line)) => Some(RecordingPiece::Finding(line.to_owned())),
+            Some(RecordedItem::Finding(line)) => {
+                bytes += line.len();
+                full = bytes >= BATCH_BYTES;
+                Some(RecordingPiece::Finding(line.to_owned()))
+            }
             None => None,
         };
         let report = reader.report();
@@ -139,5 +150,6 @@ fn batch(reader: &mut RecordingReader, total: &mut u64, gaps: &mut (u64, u64)) -
         pieces,
         report: reader.report().clone(),
         place: reader.place(),
+        full,
     }
 }

@@ -13,6 +13,7 @@ use super::writer::{RecordingSummary, Writer};
 use super::{Header, RecordingError};
 use crate::core::Core;
 use crate::event::{Event, Kind};
+use crate::memory::Share;
 use crate::system;
 
 /// Maximum number of events that wait for the disk. Beyond it, the backlog drops some, and records
@@ -84,7 +85,10 @@ impl Recorder {
         let path = path.unwrap_or(Path::new(""));
         tracing::info!(path = ?path, "recording");
         let core = Core::new(header.settings.clone());
-        let backlog = Arc::new(Backlog::new(QUEUE));
+        let backlog = Arc::new(Backlog::new(
+            QUEUE,
+            header.settings.memory.of(Share::Backlog),
+        ));
         let queue = Arc::clone(&backlog);
         let status = Arc::new(Mutex::new(RecorderStatus {
             path: path.to_owned(),
@@ -224,7 +228,7 @@ mod tests {
     /// The other side takes events as fast as it can from a backlog with hardly any room.
     #[test]
     fn a_gap_is_explained_before_the_event_behind_it() {
-        let backlog = Arc::new(Backlog::new(16));
+        let backlog = Arc::new(Backlog::new(16, usize::MAX));
         let mut recorder = Recorder {
             backlog: Arc::clone(&backlog),
             status: Arc::default(),
@@ -233,6 +237,7 @@ mod tests {
                     path: PathBuf::new(),
                     events: 0,
                     bytes: 0,
+                    foreign: 0,
                 })
             }),
         };

@@ -24,6 +24,8 @@ pub struct RecordingSummary {
     pub events: u64,
     /// Bytes of lines, before compression.
     pub bytes: u64,
+    /// How often others had written into the file; what they wrote was cut off.
+    pub foreign: u64,
 }
 
 /// Writes one recording file.
@@ -178,11 +180,12 @@ impl Writer {
             },
         )?;
         let path = self.output.path().to_owned();
-        self.output.finish()?;
+        let foreign = self.output.finish()?;
         Ok(RecordingSummary {
             path,
             events: self.events,
             bytes: self.bytes,
+            foreign,
         })
     }
 

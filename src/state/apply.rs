@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use super::container::{Container, Owner};
 use super::file::{FileActivity, FileKey};
-use super::quota::surplus;
+use super::quota::{HeldEntry, heaviest, surplus};
 use super::tables::State;
 use crate::event::{
     BaselineChange, Bytes, ContainerAction, ContainerEvent, ContainerId, Event, File, FileEffect,
     FileOp, Kind, Tick, Timestamp,
 };
+use crate::memory::Share;
 
 /// Time for which an exited process is kept.
 const KEEP_EXITED: Duration = Duration::from_secs(600);
@@ -88,7 +89,7 @@ impl State {
                 }
             }
         }
-        self.recent.apply(event);
+        self.recent.apply(event, self.memory.of(Share::Recent));
     }
 
     fn baseline(&mut self, change: &BaselineChange) {
@@ -127,8 +128,15 @@ impl State {
             return;
         };
         if let Some(info) = &change.info {
+            let before = container.info.weight();
             container.info = (**info).clone();
+            let held = self.used.containers.saturating_sub(before);
+            self.used.containers = held + info.weight();
+            self.fit_containers();
         }
+        let Some(container) = self.own_container(event) else {
+            return;
+        };
         match &change.action {
             ContainerAction::Existing => {
                 container.existing = true;
@@ -179,8 +187,11 @@ impl State {
             owner: event.container.clone(),
             path: path.clone(),
         };
-        if self.files.len() >= MAX_FILES && !self.files.contains_key(&key) {
-            self.shrink_files();
+        if !self.files.contains_key(&key) {
+            if self.files.len() >= MAX_FILES {
+                self.shrink_files();
+            }
+            self.fit_files(file_weight(&key));
         }
         let begin = || FileActivity {
             ops: BTreeMap::new(),
@@ -235,7 +246,62 @@ impl State {
         }
     }
 
-    /// Counts an entry that was dropped because a table was full.
+    /// Makes room for a path of `more` bytes within the share of all.
+    fn fit_files(&mut self, more: usize) {
+        let most = self.memory.of(Share::Files);
+        self.used.files += more;
+        if self.used.files <= most {
+            return;
+        }
+        let count = |files: &BTreeMap<FileKey, Arc<FileActivity>>| -> usize {
+            files.keys().map(file_weight).sum()
+        };
+        self.used.files = count(&self.files) + more;
+        let keep = most / 8 * 7;
+        if self.used.files <= keep {
+            return;
+        }
+        let entries = self.files.iter().map(|(key, activity)| HeldEntry {
+            key,
+            owner: &key.owner,
+            worth: (activity.differs().is_some(), activity.last),
+            bytes: file_weight(key),
+        });
+        let gone = heaviest(entries, keep.saturating_sub(more));
+        let gone: Vec<_> = gone.into_iter().cloned().collect();
+        for key in gone {
+            self.forgotten(&key.owner);
+            self.files.remove(&key);
+        }
+        self.used.files = count(&self.files) + more;
+    }
+
+    /// Leaves out what engines report at length of containers, those that have most first, until all
+    /// fits into its share.
+    fn fit_containers(&mut self) {
+        let most = self.memory.of(Share::Containers);
+        if self.used.containers <= most {
+            return;
+        }
+        let weights = self.containers.values().map(|c| (c.info.weight(), &c.id));
+        let mut heaviest: Vec<_> = weights.map(|(weight, id)| (weight, id.clone())).collect();
+        heaviest.sort_unstable_by(|a, b| b.cmp(a));
+        self.used.containers = heaviest.iter().map(|(weight, _)| weight).sum();
+        for (before, id) in heaviest {
+            if self.used.containers <= most / 8 * 7 {
+                return;
+            }
+            if let Some(container) = self.containers.get_mut(&id) {
+                let container = Arc::make_mut(container);
+                container.info.shorten();
+                let less = before.saturating_sub(container.info.weight());
+                self.used.containers -= less;
+            }
+            self.forgotten(&Some(id));
+        }
+    }
+
+    /// Counts an entry that went because a table was full.
     pub(super) fn forgotten(&mut self, owner: &Owner) {
         self.totals.evicted += 1;
         if let Some(container) = owner.as_ref().and_then(|id| self.containers.get_mut(id)) {
@@ -292,6 +358,11 @@ impl State {
             self.files.retain(|key, _| kept(&key.owner));
         }
     }
+}
+
+/// About how many bytes an entry of the files takes.
+fn file_weight(key: &FileKey) -> usize {
+    384 + key.path.len()
 }
 
 fn push_bounded(history: &mut VecDeque<u32>, value: u32, bound: usize) {

@@ -1,15 +1,29 @@
 //! Process events into state: exec, fork, exit, and processes that were there before.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::container::Owner;
 use super::process::{Lineage, ProcessEntry};
-use super::quota::surplus;
+use super::quota::{HeldEntry, heaviest, surplus};
 use super::tables::State;
-use crate::event::{Event, Exec, Exit, Fork, Process};
+use crate::event::{Event, Exec, Exit, Fork, Process, weight_of};
+use crate::memory::Share;
 
 const MAX_EXITED: usize = 8192;
 const MAX_PROCESSES: usize = 65_536;
+
+/// About how many bytes a process takes. One that was forked shares the words of its parent.
+fn weight(process: &ProcessEntry) -> usize {
+    let words = match process.forked {
+        true => process.argv.len() * 16,
+        false => {
+            let own = [&process.comm, &process.exe, &process.cwd];
+            weight_of(own) + weight_of(&process.argv) + weight_of(&process.script)
+        }
+    };
+    448 + words + weight_of(process.mapped.iter().map(|mapped| &mapped.path))
+}
 
 impl State {
     /// The lineage of the process `pid` with parent `ppid`, at its exec or in a snapshot.
@@ -186,7 +200,35 @@ impl State {
         {
             Arc::make_mut(container).init = Some(process.pid);
         }
+        self.used.processes += weight(&process);
         self.processes.insert(process.pid, Arc::new(process));
+        self.fit_processes();
+    }
+
+    /// Forgets processes until they fit into their share: those that ended first.
+    fn fit_processes(&mut self) {
+        let most = self.memory.of(Share::Processes);
+        if self.used.processes <= most {
+            return;
+        }
+        let count = |processes: &BTreeMap<u32, Arc<ProcessEntry>>| -> usize {
+            processes.values().map(|process| weight(process)).sum()
+        };
+        self.used.processes = count(&self.processes);
+        if self.used.processes <= most / 8 * 7 {
+            return;
+        }
+        let entries = self.processes.values().map(|process| HeldEntry {
+            key: (process.pid, process.owner.clone()),
+            owner: &process.owner,
+            worth: (process.exited.is_none(), process.started),
+            bytes: weight(process),
+        });
+        for (pid, owner) in heaviest(entries, most / 8 * 7) {
+            self.forgotten(&owner);
+            self.processes.remove(&pid);
+        }
+        self.used.processes = count(&self.processes);
     }
 
     pub(super) fn exit(&mut self, event: &Event, exit: &Exit) {

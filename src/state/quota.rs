@@ -27,6 +27,44 @@ pub(super) fn surplus<'a, K, W: Ord>(
     gone
 }
 
+/// An entry of a table that holds too many bytes.
+pub(super) struct HeldEntry<'a, K, W> {
+    pub(super) key: K,
+    pub(super) owner: &'a Owner,
+    /// Of one owner the least worth go first.
+    pub(super) worth: W,
+    pub(super) bytes: usize,
+}
+
+/// The keys to forget so that the rest has at most `keep` bytes: of the owners that hold most bytes.
+pub(super) fn heaviest<'a, K, W: Ord>(
+    entries: impl Iterator<Item = HeldEntry<'a, K, W>>,
+    keep: usize,
+) -> Vec<K> {
+    let mut held: BTreeMap<&Owner, (usize, Vec<(W, K, usize)>)> = BTreeMap::new();
+    for entry in entries {
+        let (bytes, of) = held.entry(entry.owner).or_default();
+        *bytes += entry.bytes;
+        of.push((entry.worth, entry.key, entry.bytes));
+    }
+    let most = fair(held.values().map(|(bytes, _)| *bytes).collect(), keep);
+    let mut gone = Vec::new();
+    for (bytes, mut of) in held.into_values() {
+        let mut over = bytes.saturating_sub(most);
+        if over > 0 {
+            of.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+        }
+        for (_, key, bytes) in of {
+            if over == 0 {
+                break;
+            }
+            over = over.saturating_sub(bytes);
+            gone.push(key);
+        }
+    }
+    gone
+}
+
 /// Entries each owner may hold, so that all together hold at most `keep`; owners with few keep
 /// theirs.
 fn fair(mut counts: Vec<usize>, keep: usize) -> usize {
@@ -63,6 +101,63 @@ mod tests {
         assert_eq!(gone.len(), 500);
         assert!(gone.iter().all(|(_, owner)| **owner == noisy));
         assert!(gone.iter().any(|(at, _)| at % 100 == 50));
+    }
+
+    #[test]
+    fn long_words_cost_only_whoever_has_them() {
+        use crate::event::{Bytes, Event, Exec, File, FileOp, Kind, Timestamp};
+        use crate::memory::{MemoryBudget, Share};
+        use crate::state::State;
+        use std::sync::Arc;
+
+        let memory: MemoryBudget = "16MiB".parse().unwrap();
+        let mut state = State::within(memory);
+        let mut seq = 0;
+        let mut happens = |state: &mut State, who: &str, kind: Kind| {
+            seq += 1;
+            state.apply(&Arc::new(Event {
+                seq,
+                ts: Timestamp(i64::try_from(seq).unwrap_or(0)),
+                container: Some(ContainerId::new(who)),
+                pid: u32::try_from(seq).unwrap_or(0),
+                nspid: 9,
+                kind,
+            }));
+        };
+        let run = |words: Bytes| {
+            Kind::Exec(Box::new(Exec {
+                argv: vec![words],
+                ..Exec::default()
+            }))
+        };
+        happens(&mut state, "quiet", run("serve".into()));
+        for number in 0..200 {
+            let word = Bytes::from(format!("{number}{}", "x".repeat(100_000)).as_str());
+            happens(&mut state, "noisy", run(word.clone()));
+            happens(
+                &mut state,
+                "noisy",
+                Kind::File(Box::new(File::new(FileOp::Create, word))),
+            );
+        }
+        let words: usize = state
+            .processes
+            .values()
+            .flat_map(|p| &p.argv)
+            .map(|w| w.len())
+            .sum();
+        assert!(words <= memory.of(Share::Processes), "{words}");
+        let paths: usize = state.files.keys().map(|key| key.path.len()).sum();
+        assert!(paths <= memory.of(Share::Files), "{paths}");
+        let recent: usize = state.recent.events.iter().map(|event| event.weight()).sum();
+        assert!(recent <= memory.of(Share::Recent), "{recent}");
+        assert!(
+            state.processes.contains_key(&1),
+            "the quiet one's process is gone"
+        );
+        let forgotten = |id| state.containers[&ContainerId::new(id)].forgotten;
+        assert!(forgotten("noisy") > 300 && forgotten("quiet") == 0);
+        assert_eq!(forgotten("noisy"), state.totals.evicted);
     }
 
     #[test]

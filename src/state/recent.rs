@@ -23,6 +23,8 @@ pub struct Recent {
     pub events: VecDeque<Arc<Event>>,
     /// The last 15 minutes, oldest first, one entry a second that had events.
     pub seconds: VecDeque<Second>,
+    /// Bytes of the events, about.
+    pub(super) bytes: usize,
 }
 
 /// Bounds: events kept, and seconds of history.
@@ -30,7 +32,8 @@ const MAX_EVENTS: usize = 8192;
 const MAX_SECONDS: usize = 900;
 
 impl Recent {
-    pub(super) fn apply(&mut self, event: &Arc<Event>) {
+    /// Takes an event; of the others so many stay that all together have about `most` bytes.
+    pub(super) fn apply(&mut self, event: &Arc<Event>, most: usize) {
         let at = event.ts.seconds();
         if self.seconds.back().is_none_or(|second| second.at < at) {
             if self.seconds.len() >= MAX_SECONDS {
@@ -52,9 +55,14 @@ impl Recent {
                 _ => second.events = second.events.saturating_add(1),
             }
         }
-        if self.events.len() >= MAX_EVENTS {
-            self.events.pop_front();
+        let weight = event.weight();
+        while self.events.len() >= MAX_EVENTS || self.bytes + weight > most {
+            let Some(oldest) = self.events.pop_front() else {
+                break;
+            };
+            self.bytes = self.bytes.saturating_sub(oldest.weight());
         }
+        self.bytes += weight;
         self.events.push_back(Arc::clone(event));
     }
 

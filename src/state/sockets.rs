@@ -1,18 +1,31 @@
 //! Socket and name events into connection rows.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::connection::{Connection, ConnectionKey, Direction, Phase};
 use super::container::Owner;
-use super::quota::surplus;
+use super::quota::{HeldEntry, heaviest, surplus};
 use super::tables::State;
 use crate::event::{
     Accept, Bytes, Close, Connect, Dns, Endpoint, Event, Listen, Outcome, Protocol, Socket,
 };
+use crate::memory::Share;
 
 const MAX_CONNECTIONS: usize = 16_384;
 const MAX_NAMES: usize = 1024;
 const MAX_SOCKETS: usize = 65_536;
+/// The longest name that DNS has, as text.
+const LONGEST_NAME: usize = 1024;
+
+/// About how many bytes a row takes.
+fn weight(key: &ConnectionKey) -> usize {
+    let path = match &key.endpoint {
+        Endpoint::Unix(path) => path.len(),
+        Endpoint::Inet(_) => 0,
+    };
+    256 + path
+}
 
 impl State {
     fn name_of(&self, owner: &Owner, endpoint: &Endpoint) -> Option<Bytes> {
@@ -21,8 +34,11 @@ impl State {
 
     /// The row for `key`, created if missing.
     fn row(&mut self, key: &ConnectionKey, event: &Event) -> &mut Connection {
-        if self.connections.len() >= MAX_CONNECTIONS && !self.connections.contains_key(key) {
-            self.shrink_connections();
+        if !self.connections.contains_key(key) {
+            if self.connections.len() >= MAX_CONNECTIONS {
+                self.shrink_connections();
+            }
+            self.fit_connections(weight(key));
         }
         let name = if self.connections.contains_key(key) {
             None
@@ -217,7 +233,41 @@ impl State {
         }
     }
 
+    /// Makes room for a row of `more` bytes within the share of all.
+    fn fit_connections(&mut self, more: usize) {
+        let most = self.memory.of(Share::Connections);
+        self.used.connections += more;
+        if self.used.connections <= most {
+            return;
+        }
+        let count = |rows: &BTreeMap<ConnectionKey, Arc<Connection>>| -> usize {
+            rows.keys().map(weight).sum()
+        };
+        self.used.connections = count(&self.connections) + more;
+        let keep = most / 8 * 7;
+        if self.used.connections <= keep {
+            return;
+        }
+        let entries = self.connections.iter().map(|(key, row)| HeldEntry {
+            key,
+            owner: &key.owner,
+            worth: (row.phase == Phase::Open, row.last),
+            bytes: weight(key),
+        });
+        let gone = heaviest(entries, keep.saturating_sub(more));
+        let gone: Vec<_> = gone.into_iter().cloned().collect();
+        for key in gone {
+            self.forgotten(&key.owner);
+            self.connections.remove(&key);
+        }
+        self.used.connections = count(&self.connections) + more;
+    }
+
     pub(super) fn dns(&mut self, event: &Event, dns: &Dns) {
+        if dns.name.len() > LONGEST_NAME {
+            self.totals.evicted += 1;
+            return;
+        }
         if let Some(container) = self.own_container(event) {
             for address in &dns.addresses {
                 if container.names.len() < MAX_NAMES || container.names.contains_key(address) {

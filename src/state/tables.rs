@@ -13,6 +13,7 @@ use super::file::{FileActivity, FileKey};
 use super::process::ProcessEntry;
 use super::recent::Recent;
 use crate::event::{BaselineChange, ContainerId, Endpoint, ProcessUsage, Protocol, Timestamp};
+use crate::memory::MemoryBudget;
 
 /// Counts over the whole stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -53,14 +54,36 @@ pub struct State {
     pub clock_step: i64,
     /// Counts.
     pub totals: Totals,
+    /// Bytes that the tables may hold.
+    pub(super) memory: MemoryBudget,
+    /// Bytes that they hold, at most about so many.
+    pub(super) used: UsedBytes,
     /// Exited processes, oldest first, for their removal.
     pub(super) exited: VecDeque<(Timestamp, u32)>,
     /// Open sockets by cookie, to match later events to their row. Never iterated.
     pub(super) sockets: FxHashMap<u64, ConnectionKey>,
 }
 
+/// Bytes of the tables: what was added since they were last counted included, what went not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct UsedBytes {
+    pub(super) processes: usize,
+    pub(super) files: usize,
+    pub(super) connections: usize,
+    pub(super) containers: usize,
+}
+
 impl State {
-    /// How far the host's wall clock was set since the session began, e.g. `+1h`.
+    /// Nothing yet, within this budget.
+    #[must_use]
+    pub fn within(memory: MemoryBudget) -> Self {
+        Self {
+            memory,
+            ..Self::default()
+        }
+    }
+
+    /// By how much the host's wall clock was set since the session began, e.g. `+1h`.
     #[must_use]
     pub fn clock_set(&self) -> Option<String> {
         let sign = match self.clock_step {

@@ -8,6 +8,7 @@ use toml::{Spanned, Value};
 use super::budget::Bps;
 use super::keymap::{Binding, Keymap};
 use super::theme::Chosen;
+use crate::memory::MemoryBudget;
 
 /// Settings of the screen.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +25,8 @@ pub struct Config {
     pub bps: Bps,
     /// Responses may be made from the screen, not only copied.
     pub allow_actions: bool,
+    /// Bytes that may be held, where that is set.
+    pub memory: Option<MemoryBudget>,
     /// Address of the Docker engine, for command lines; `None`: the standard one.
     pub docker_host: Option<String>,
 }
@@ -46,6 +49,7 @@ struct RawConfig {
     mouse: bool,
     #[serde(default, rename = "allow-actions")]
     allow_actions: bool,
+    memory: Option<Spanned<String>>,
     #[serde(default)]
     keys: BTreeMap<Spanned<String>, Spanned<Value>>,
 }
@@ -94,8 +98,13 @@ impl Config {
             line: error.line,
             message: error.message,
         })?;
+        let memory = raw.memory.map(|text| {
+            let refused = |why: String| wrong(text.span().start, format!("memory: {why}"));
+            text.get_ref().parse::<MemoryBudget>().map_err(refused)
+        });
         Ok(Self {
             keys,
+            memory: memory.transpose()?,
             theme: raw.theme,
             mouse: raw.mouse,
             look: Chosen::default(),
@@ -116,6 +125,8 @@ mod tests {
             Config::parse("# mine\n[keys]\nfilter = \"C-f\"\nquit = [\"Q\", \"F10\"]\n").unwrap();
         assert!(!config.allow_actions);
         assert!(Config::parse("allow-actions = true").unwrap().allow_actions);
+        let small = Config::parse("memory = \"64MiB\"").unwrap().memory;
+        assert_eq!(small, "64MiB".parse().ok());
         let entry = config.keys.entry("F10".parse().unwrap()).unwrap();
         assert_eq!(entry.name, "quit");
         for (text, line, part) in [
@@ -128,6 +139,7 @@ mod tests {
                 "line 2, of quit",
             ),
             ("colour = 1\n", 1, "colour"),
+            ("mouse = true\nmemory = \"1k\"\n", 2, "memory: between"),
             ("[keys\n", 1, ""),
         ] {
             let error = Config::parse(text).unwrap_err();

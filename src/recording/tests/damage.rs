@@ -237,3 +237,25 @@ fn behind_a_damaged_frame_reading_goes_on() {
     assert_eq!(back.last(), events.last());
     assert!(report.missing > 0, "{report:?}");
 }
+
+#[test]
+fn what_others_write_into_it_is_cut_off() {
+    use std::io::Write as _;
+    for name in ["s.jsonl", "s.jsonl.zst"] {
+        let (_dir, path) = scratch(name);
+        let events = stream(6, 40);
+        let mut writer = Writer::create(&path, &header()).unwrap();
+        for (at, event) in events.iter().enumerate() {
+            if at % 50 == 17 {
+                let mut other = std::fs::File::options().append(true).open(&path).unwrap();
+                other.write_all(b"{\"evil\":1}\n").unwrap();
+            }
+            writer.event(event).unwrap();
+        }
+        let summary = writer.finish(&[]).unwrap();
+        assert!(summary.foreign >= 4, "{name}: {summary:?}");
+        let (found, report) = read(&path).unwrap();
+        assert!(report.is_sound(), "{name}: {:?}", report.notices());
+        assert_eq!(found, events, "{name}");
+    }
+}
