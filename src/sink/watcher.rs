@@ -12,9 +12,6 @@ use crate::core::Core;
 use crate::event::{Event, Kind, Severity, Timestamp};
 use crate::incident::IncidentId;
 
-/// Maximum number of findings that change between two ticks; further ones wait for their next
-/// change.
-const MAX_TOUCHED: usize = 4_096;
 /// Time for the sinks at the end to deliver waiting messages.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -49,7 +46,8 @@ struct ToldIncident {
 #[derive(Debug, Default)]
 pub struct SinkWatcher {
     listeners: Vec<Listener>,
-    /// Indexes of findings that changed since the last tick.
+    /// Indexes of findings that changed since the last tick. As bounded as the findings: none may be
+    /// skipped, since a finding that does not change again would never be reported.
     touched: BTreeSet<usize>,
     /// The reported severity of each finding, by index.
     findings: Vec<Option<Severity>>,
@@ -86,11 +84,8 @@ impl SinkWatcher {
 
     /// Takes an event that the core has applied. Never waits.
     pub fn event(&mut self, event: &Event, core: &Core) {
-        for index in core.detector.latest() {
-            if self.touched.len() < MAX_TOUCHED {
-                self.touched.insert(index.get());
-            }
-        }
+        let changed = core.detector.latest().iter();
+        self.touched.extend(changed.map(|index| index.get()));
         if matches!(event.kind, Kind::Tick(_)) {
             self.send_changes(core);
         }
@@ -322,6 +317,60 @@ mod tests {
         ids.dedup();
         let wanted: Vec<String> = high.map(|f| f.id.to_string()).collect();
         assert_eq!(ids, wanted);
+    }
+
+    #[test]
+    fn every_finding_is_sent_or_counted_when_there_are_more_than_a_queue_holds() {
+        use crate::event::{Bytes, ContainerId, Exec, File, FileFacts, FileOp, Filesystem};
+        let other = Other::default();
+        let mut watcher = SinkWatcher::default();
+        let wanted = Wanted {
+            findings: Some(Severity::Info),
+            ..Wanted::default()
+        };
+        watcher.add(outlet(&other), wanted);
+        let mut core = Core::new(crate::detect::Settings {
+            memory: "1GiB".parse().unwrap(),
+            ..Default::default()
+        });
+        let mut seq = 0;
+        let mut happens = |id: &ContainerId, after: i64, kind: Kind| {
+            seq += 1;
+            let event = Arc::new(Event {
+                seq,
+                ts: Timestamp(after * 1_000_000_000),
+                container: Some(id.clone()),
+                pid: 1_000,
+                nspid: 7,
+                kind,
+            });
+            core.apply(&event);
+            watcher.event(&event, &core);
+        };
+        // No tick between them: all of it is news at once.
+        for container in 0..100 {
+            let id = ContainerId::new(&format!("{container:064x}"));
+            let program = Exec {
+                exe: "/bin/sh".into(),
+                ..Exec::default()
+            };
+            happens(&id, 0, Kind::Exec(Box::new(program)));
+            for job in 0..60 {
+                let path = format!("/etc/cron.d/{job}");
+                let mut file = File::new(FileOp::Create, Bytes::from(path.as_str()));
+                file.file = Some(FileFacts {
+                    fs: Filesystem::Overlay,
+                    upper: true,
+                    ..FileFacts::default()
+                });
+                happens(&id, 1_000, Kind::File(Box::new(file)));
+            }
+        }
+        watcher.finish(&core);
+        let found = core.detector.findings().len() as u64;
+        assert!(found > 5_000, "{found}");
+        let status = watcher.board().statuses().remove(0);
+        assert_eq!(status.sent + status.missed(), found, "{status:?}");
     }
 
     #[test]
