@@ -1,7 +1,7 @@
 //! The byte budget of the program, shared out among all that grows with what containers, engines and
 //! files send. Each share is a part of one number, `--memory`.
 //!
-//! Beside it the program needs about 30 MiB of its own: code, the kernel's windows, the screen.
+//! The program itself (code, ring buffers, the screen) and the memory of rules are not included.
 
 use std::str::FromStr;
 

@@ -158,7 +158,7 @@ mod tests {
         writer.finish(&[]).unwrap();
         assert!(!all().contains(&own));
         let error = format!("{:?}", one(Some(&path)).unwrap_err());
-        assert!(error.contains("no process records"), "{error}");
+        assert!(error.contains("no process is recording"), "{error}");
         assert!(file(Some(&path)).is_err());
         assert!(one(Some(&dir.path().join("none"))).is_err());
     }

@@ -125,7 +125,7 @@ mod tests {
         let ago = system::now().0 - hour.0;
         assert!(ago >= 3_600_000_000_000, "{ago}");
         assert_eq!(moment("1970-01-01T00:00:01Z").unwrap().0, 1_000_000_000);
-        assert!(moment("yesterday").unwrap_err().contains("no moment"));
+        assert!(moment("yesterday").unwrap_err().contains("not a moment"));
         assert!(all(Path::new("/nosuch")).is_err());
     }
 }

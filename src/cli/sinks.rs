@@ -422,8 +422,8 @@ mod tests {
     #[test]
     fn invalid_receivers_are_refused_without_repeating_secrets() {
         assert_eq!(refused(&[]), "");
-        assert!(refused(&["--notify", "high"]).contains("nobody is named"));
-        assert!(refused(&["--notify-command", "'x"]).contains("no command"));
+        assert!(refused(&["--notify", "high"]).contains("has no receiver"));
+        assert!(refused(&["--notify-command", "'x"]).contains("the command is empty"));
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("hook");
         let path = file.to_str().unwrap();

@@ -370,7 +370,7 @@ mod tests {
         let mut archive = tar::Builder::new(Vec::new());
         let copied = copy_files(&sources, "files", &mut archive).unwrap();
         assert!(
-            copied[0].note.as_deref().unwrap().contains("not kept"),
+            copied[0].note.as_deref().unwrap().contains("not copied"),
             "{copied:?}"
         );
         assert_eq!(checksums(&copied), "");

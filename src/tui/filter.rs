@@ -460,11 +460,11 @@ mod tests {
     #[test]
     fn errors_say_what_is_wrong() {
         for (text, part) in [
-            ("nme=x", "no column nme; there are sev name age mem cpu"),
+            ("nme=x", "no column nme; the columns are sev name age mem cpu"),
             ("sev>=", "sev>= needs a value"),
-            ("sev>=x", "not like c, h"),
-            ("age>soon", "not like 30s"),
-            ("mem>lots", "not like 512"),
+            ("sev>=x", "write c, h"),
+            ("age>soon", "write 30s"),
+            ("mem>lots", "write 512"),
             ("name>x", "name is text"),
             ("\"open", "\" is not closed"),
         ] {

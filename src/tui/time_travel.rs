@@ -327,7 +327,7 @@ mod tests {
         assert!(!went.moved && player.position() == here);
         let message = went.message.unwrap();
         assert!(
-            message.starts_with("only the last ") && message.ends_with(&clock(from)),
+            message.starts_with("the history covers only the last ") && message.ends_with(&clock(from)),
             "{message}"
         );
         let went = go(&mut player, Goal::Finding(FindingId(1)), &utc).unwrap();
@@ -336,7 +336,7 @@ mod tests {
                 && went
                     .message
                     .unwrap()
-                    .contains("F-0001 is out of reach: only the last")
+                    .contains("F-0001 is out of reach: the history covers only the last")
         );
         travel(&mut player, Action::Earliest, &utc).unwrap();
         assert_eq!(player.position(), from);

@@ -290,7 +290,7 @@ fn deviations_of_the_service_are_found_and_exec_sessions_are_not_judged() {
     // A broken file is refused with its line, and the old one holds.
     let good = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, good.replace("[facets]", "[facet]")).unwrap();
-    watch.until_reported("what held before still holds");
+    watch.until_reported("the previous content stays in force");
     std::fs::write(&file, &good).unwrap();
     watch.stop();
     replays_alike(&recording);

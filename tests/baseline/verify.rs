@@ -85,7 +85,7 @@ impl Learned {
             "--cap-drop=ALL",
             "no-new-privileges",
             "--read-only",
-            "seccomp profile of its own",
+            "custom seccomp profile",
         ] {
             let line = said.lines().find(|line| line.contains(option));
             assert!(

@@ -57,7 +57,7 @@ fn recorded(name: &str) {
             container
         }
     });
-    until("waits for room on the disk");
+    until("waits for disk space");
     let remount = [
         "mount",
         "-o",
@@ -69,7 +69,7 @@ fn recorded(name: &str) {
         .args(remount)
         .status();
     assert!(done.unwrap().success());
-    until("the disk has room again");
+    until("the disk has space again");
     let container = work.join().unwrap();
     container.sh("echo >/tmp/afterwards");
     drop(container);

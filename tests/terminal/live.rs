@@ -97,7 +97,7 @@ fn a_recording_is_whole_however_the_screen_ends() {
             screen.shows(24, 80, |picture| {
                 picture
                     .contents()
-                    .contains("again ends the recording and leaves")
+                    .contains("again ends the recording and quits")
             });
             screen.type_in("q");
         }),

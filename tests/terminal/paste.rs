@@ -50,7 +50,7 @@ fn pasted_text_goes_into_an_open_line_and_nowhere_else() {
 fn keys_that_nobody_types_write_no_file() {
     let mut screen = Screen::open(&[]);
     screen.type_in("3e");
-    text(&mut screen, "not done: so many keys at once");
+    text(&mut screen, "ignored: this many keys at once");
     screen.settle();
     screen.type_in("q");
     assert!(screen.ended());

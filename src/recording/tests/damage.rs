@@ -182,7 +182,7 @@ fn an_endless_line_costs_no_endless_memory() {
 fn a_file_that_is_no_recording_is_refused_with_the_reason() {
     for (content, cause) in [
         ("", "empty"),
-        ("hello\n", "no JSON object"),
+        ("hello\n", "not a JSON object"),
         ("{\"type\":\"exec\"}\n", "\"exec\" instead of"),
         ("{\"type\":\"session\"}\n", "no schema"),
         ("{\"type\":\"session\"", "ends within"),

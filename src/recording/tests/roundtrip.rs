@@ -134,7 +134,7 @@ fn a_file_that_others_remove_or_cut_is_noticed() {
             .set_len(3)
             .unwrap();
         let error = writer.finish(&[]).unwrap_err();
-        assert!(error.to_string().contains("was cut"), "{error}");
+        assert!(error.to_string().contains("was truncated"), "{error}");
     }
 }
 

@@ -279,5 +279,5 @@ fn a_recording_keeps_its_policy() {
     let mut ui = on(&core, "file.accounts");
     ui.source = SourceKind::Recording;
     keys(&mut ui, &core, &[KeyCode::Char('!')]);
-    assert!(ui.dialog.silence.is_none() && ui.message.unwrap().contains("recording"));
+    assert!(ui.dialog.silence.is_none() && ui.message.unwrap().contains("live host"));
 }
