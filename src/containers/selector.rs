@@ -260,7 +260,7 @@ mod tests {
         let ambiguous = select("db0");
         assert!(ambiguous.is_err_and(|e| e.contains("db01 (web), db02 (cache)")));
         assert!(select("postgres").is_err_and(|e| e.ends_with("image:postgres")));
-        assert!(select("nosuch").is_err_and(|e| e.contains("known are web, cache")));
+        assert!(select("nosuch").is_err_and(|e| e.contains("known containers: web, cache")));
         assert!(select("image:nosuch").is_err() && select("").is_err());
     }
 

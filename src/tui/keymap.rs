@@ -180,7 +180,7 @@ mod tests {
             (
                 vec![binding(3, "quit-now", &[]), binding(5, "quit", &[])],
                 5,
-                vec!["leave", "quit-now"],
+                vec!["quit the program", "quit-now"],
             ),
             (
                 vec![binding(4, "fly", &["C-y"])],

@@ -170,7 +170,8 @@ fn a_service_may_change_its_own_configuration() {
     w.link(init, FileOp::Symlink, "/etc/app/..data_tmp", "..2026");
     w.rename(init, "/etc/app/..data_tmp", "/etc/app/..data");
     w.file(init, FileOp::Write, "/etc/resolv.conf");
-    w.file(init, FileOp::Write, "/etc/ld.so.cache");
+    let ldconfig = w.exec(init, "/sbin/ldconfig", &["ldconfig"]);
+    w.file(ldconfig, FileOp::Write, "/etc/ld.so.cache");
     assert_eq!(w.highest(), Severity::Info);
     w.create(init, "/etc/ssl/certs/x.pem");
     w.only(&["file.etc-changed"]);
