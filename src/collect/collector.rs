@@ -324,7 +324,7 @@ impl Collector<'_> {
                 match presence {
                     Presence::Own => self.event(ts, container, pid, nspid, kind),
                     Presence::Entered { .. } => {
-                        self.of_entered(ts, cgroup, container, pid, nspid, presence, kind);
+                        self.of_entered(ts, cgroup, container, (pid, nspid), presence, kind);
                     }
                 }
             }

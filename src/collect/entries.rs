@@ -1,7 +1,7 @@
-//! Processes of the host that entered a container's namespaces: who brought them in is told with the
-//! first thing that they do there.
+//! Processes of the host that entered a container's namespaces: the process that started them is
+//! reported with their first action there.
 //!
-//! A runtime enters as well on its way into the container's cgroup; nothing of that is told.
+//! A runtime enters as well on its way into the container's cgroup; that is not reported.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,12 +14,15 @@ use crate::probe::{Entry, Presence};
 use crate::state::Owner;
 use crate::system;
 
-/// Processes remembered; the ones of the oldest entry make room.
+/// Maximum number of processes remembered; those of the oldest entry are evicted.
 const MAX_PROCESSES: usize = 4096;
-/// Who is inside for so long without starting a program works there itself.
+/// A process that is inside for this time without starting a program works there itself.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How programs of runtimes are called that join a container's cgroup after its namespaces.
+/// Names of runtime programs that join a container's cgroup after its namespaces.
 const RUNTIMES: &[&[u8]] = &[b"runc", b"crun", b"youki", b"lxc-attach"];
+
+/// A process inside, and its container.
+type Entered = (u32, ContainerId);
 
 /// An entry, and those it brought in.
 #[derive(Debug)]
@@ -29,8 +32,8 @@ struct HostEntry {
     at: Timestamp,
     container: ContainerId,
     entry: Entry,
-    /// It was told.
-    told: bool,
+    /// It was reported.
+    reported: bool,
     /// It works inside itself, and is in the list of processes for that.
     in_place: bool,
     /// Processes that belong to it.
@@ -62,7 +65,7 @@ impl HostEntries {
             at,
             container,
             entry,
-            told: false,
+            reported: false,
             in_place: false,
             processes: 0,
         };
@@ -113,26 +116,22 @@ impl HostEntries {
 
     /// Who brought this process in, once for each entry: host pid, and its facts.
     fn tell(&mut self, pid: u32) -> Option<(u32, Client)> {
-        let known = self.of(pid).filter(|entry| !entry.told)?;
-        known.told = true;
+        let known = self.of(pid).filter(|entry| !entry.reported)?;
+        known.reported = true;
         let mut client = known.entry.client.clone();
         client.entered = Some(pid);
         Some((known.pid, client))
     }
 
-    /// Processes that are inside without having started a program, for a while; and those told as such
-    /// that are gone, or out again.
-    fn due(
-        &self,
-        now: Timestamp,
-        lives: impl Fn(u32) -> bool,
-    ) -> (Vec<(u32, ContainerId)>, Vec<(u32, ContainerId)>) {
+    /// Processes that have been inside for a while without starting a program, and those reported as
+    /// such that are gone or left.
+    fn due(&self, now: Timestamp, lives: impl Fn(u32) -> bool) -> (Vec<Entered>, Vec<Entered>) {
         let (mut stay, mut gone) = (Vec::new(), Vec::new());
         for known in self.entries.values() {
             let is_alive = || lives(known.pid);
             if known.in_place && !is_alive() {
                 gone.push((known.pid, known.container.clone()));
-            } else if !known.told
+            } else if !known.reported
                 && known.entry.inside
                 && !known.is_runtime()
                 && now.since(known.at) > PATIENCE
@@ -164,8 +163,7 @@ impl Collector<'_> {
         ts: Timestamp,
         place: u64,
         container: Owner,
-        pid: u32,
-        nspid: u32,
+        (pid, nspid): (u32, u32),
         presence: Presence,
         mut kind: Kind,
     ) {
@@ -184,9 +182,9 @@ impl Collector<'_> {
             Kind::Exec(exec) => {
                 // Into a container without a cgroup there is no other way for its runtime.
                 exec.entered = !(is_runtime && pid_namespace::is_namespace(place));
-                let told = exec.entered && !exec.runtime;
+                let report = exec.entered && !exec.runtime;
                 self.event(ts, container.clone(), pid, nspid, kind);
-                if told && let Some((host, client)) = self.entries.tell(pid) {
+                if report && let Some((host, client)) = self.entries.tell(pid) {
                     self.push_of(ts, container, host, 0, Kind::Client(Box::new(client)));
                 }
                 return;
@@ -233,7 +231,7 @@ impl Collector<'_> {
         self.push_of(ts, Some(id), host, 0, Kind::Client(Box::new(client)));
     }
 
-    /// Tells of those that stay inside, and of the end of those told as such.
+    /// Reports processes that stay inside, and the end of those reported as such.
     pub(super) fn look_at_entered(&mut self, now: Timestamp) {
         let lives = |pid: u32| Path::new("/proc").join(pid.to_string()).exists();
         let (stay, gone) = self.entries.due(now, lives);
@@ -271,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn who_brought_a_process_in_is_told_once() {
+    fn the_process_that_entered_is_reported_once() {
         let mut entries = begun("nsenter", 7, false);
         entries.fork(7, 8);
         entries.fork(8, 9);
@@ -286,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn who_stays_inside_without_a_program_is_told_after_a_while() {
+    fn a_process_that_stays_inside_without_a_program_is_reported_later() {
         let later = Timestamp(0).plus(PATIENCE).plus(Duration::from_secs(1));
         let staying = |entries: &HostEntries, at| entries.due(at, |pid| pid == 7).0.len();
         assert_eq!(staying(&begun("python3", 7, true), later), 1);
@@ -297,7 +295,7 @@ mod tests {
         let mut entered = begun("nsenter", 7, true);
         entered.fork(7, 8);
         entered.tell(8).unwrap();
-        assert_eq!(staying(&entered, later), 0, "its child is told");
+        assert_eq!(staying(&entered, later), 0, "its child is reported");
     }
 
     #[test]

@@ -38,13 +38,13 @@ pub(super) fn peer_rules(
 
 /// The peers; empty when the container needs no network or an internal one.
 fn advised(advice: &[Advice]) -> Option<&[Bytes]> {
-    let settings = advice
+    advice
         .iter()
         .filter(|advice| advice.verdict.is_advised())
         .filter_map(|advice| match &advice.setting {
             Setting::NoNetwork | Setting::InternalNetwork => Some(&[][..]),
             Setting::Peers(list) => Some(&list[..]),
             _ => None,
-        });
-    settings.last()
+        })
+        .next_back()
 }

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 
 use super::container::Owner;
 
+/// Bytes that one owner holds, and its entries with their bytes.
+type HeldByOwner<W, K> = (usize, Vec<(W, K, usize)>);
+
 /// The keys to forget so that at most `keep` entries stay, or somewhat fewer. An entry is the key,
 /// its owner, and a worth: of one owner the least worth go first.
 pub(super) fn surplus<'a, K, W: Ord>(
@@ -41,7 +44,7 @@ pub(super) fn heaviest<'a, K, W: Ord>(
     entries: impl Iterator<Item = HeldEntry<'a, K, W>>,
     keep: usize,
 ) -> Vec<K> {
-    let mut held: BTreeMap<&Owner, (usize, Vec<(W, K, usize)>)> = BTreeMap::new();
+    let mut held: BTreeMap<&Owner, HeldByOwner<W, K>> = BTreeMap::new();
     for entry in entries {
         let (bytes, of) = held.entry(entry.owner).or_default();
         *bytes += entry.bytes;

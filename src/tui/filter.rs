@@ -460,7 +460,10 @@ mod tests {
     #[test]
     fn errors_say_what_is_wrong() {
         for (text, part) in [
-            ("nme=x", "no column nme; the columns are sev name age mem cpu"),
+            (
+                "nme=x",
+                "no column nme; the columns are sev name age mem cpu",
+            ),
             ("sev>=", "sev>= needs a value"),
             ("sev>=x", "write c, h"),
             ("age>soon", "write 30s"),

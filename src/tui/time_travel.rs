@@ -327,7 +327,8 @@ mod tests {
         assert!(!went.moved && player.position() == here);
         let message = went.message.unwrap();
         assert!(
-            message.starts_with("the history covers only the last ") && message.ends_with(&clock(from)),
+            message.starts_with("the history covers only the last ")
+                && message.ends_with(&clock(from)),
             "{message}"
         );
         let went = go(&mut player, Goal::Finding(FindingId(1)), &utc).unwrap();

@@ -118,7 +118,10 @@ fn learning_and_comparing_take_a_stretch() {
 fn a_stretch_of_nothing_is_refused() {
     for (args, said) in [
         (vec!["list", "--since", "-1h"], "no recording is given"),
-        (vec!["report", "--live", "--until", "-1h"], "no recording is given"),
+        (
+            vec!["report", "--live", "--until", "-1h"],
+            "no recording is given",
+        ),
         (
             vec![
                 "list",

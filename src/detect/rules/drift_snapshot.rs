@@ -344,7 +344,11 @@ mod tests {
             w.emit(0, 0, Kind::DriftScan(Box::new(scan)));
             let f = w.finding("drift.snapshot");
             assert_eq!(f.severity, severity, "{path}");
-            assert!(f.title.contains("from outside the container (docker cp)"), "{}", f.title);
+            assert!(
+                f.title.contains("from outside the container (docker cp)"),
+                "{}",
+                f.title
+            );
         }
     }
 
@@ -374,7 +378,11 @@ mod tests {
         let findings = w.all("drift.snapshot");
         assert_eq!(findings.len(), MAX_APART + 1);
         let rest = findings[MAX_APART];
-        assert!(rest.title.starts_with("28 more sensitive files"), "{}", rest.title);
+        assert!(
+            rest.title.starts_with("28 more sensitive files"),
+            "{}",
+            rest.title
+        );
         assert_eq!((rest.severity, rest.parts.len()), (Severity::High, 28));
     }
 
