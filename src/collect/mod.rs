@@ -16,6 +16,7 @@ mod drift_scan;
 mod entries;
 mod event_queue;
 mod existing;
+mod host_entries;
 mod lifecycle;
 mod live;
 mod password_hashes;

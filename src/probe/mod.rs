@@ -83,7 +83,7 @@ pub enum Observation {
         name: Bytes,
     },
     /// A process of the host entered a container's namespaces.
-    Entry(Box<Entry>),
+    Entry(Box<NamespaceEntry>),
     /// A cgroup was removed.
     CgroupGone {
         /// Its id.
@@ -93,7 +93,7 @@ pub enum Observation {
 
 /// A process of the host that entered a container's namespaces.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Entry {
+pub struct NamespaceEntry {
     /// The process.
     pub client: Client,
     /// Its short name.

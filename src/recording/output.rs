@@ -27,11 +27,11 @@ const LOCKING: u32 = 200;
 /// `None`: the disk is not full any more.
 pub(super) type WhenFull = Box<dyn FnMut(Option<&io::Error>) -> bool + Send>;
 
-type Encoder = zstd::Encoder<'static, BufWriter<RecordingFile>>;
+type FrameEncoder = zstd::Encoder<'static, BufWriter<RecordingFile>>;
 
 enum Sink {
     Plain(BufWriter<RecordingFile>),
-    Zstd(Box<Encoder>),
+    Zstd(Box<FrameEncoder>),
     /// Only while one frame is exchanged for the next.
     Between,
 }
@@ -73,7 +73,7 @@ impl Write for RecordingFile {
 }
 
 /// The open file of a recording.
-pub(super) struct Output {
+pub(super) struct RecordingOutput {
     path: PathBuf,
     /// The same open file, to see what others did to it.
     check: File,
@@ -95,7 +95,7 @@ pub(super) struct Output {
     room: Option<Arc<AtomicU64>>,
 }
 
-impl Output {
+impl RecordingOutput {
     /// Creates `path`. A name ending in `.zst` is compressed.
     ///
     /// # Errors
@@ -352,7 +352,7 @@ fn sink(path: &Path, file: RecordingFile) -> io::Result<Sink> {
     }
 }
 
-fn frame(file: BufWriter<RecordingFile>) -> io::Result<Encoder> {
+fn frame(file: BufWriter<RecordingFile>) -> io::Result<FrameEncoder> {
     let mut encoder = zstd::Encoder::new(file, 3)?;
     encoder.include_checksum(true)?;
     Ok(encoder)

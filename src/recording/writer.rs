@@ -9,7 +9,7 @@ use std::{fs::File, sync::atomic::AtomicU64};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::output::{Output, WhenFull};
+use super::output::{RecordingOutput, WhenFull};
 use super::{Header, RecordingError};
 use crate::detect::Finding;
 use crate::event::{Event, Kind, Timestamp};
@@ -30,7 +30,7 @@ pub struct RecordingSummary {
 
 /// Writes one recording file.
 pub struct Writer {
-    output: Output,
+    output: RecordingOutput,
     hasher: Sha256,
     line: Vec<u8>,
     events: u64,
@@ -68,7 +68,7 @@ impl Writer {
     /// When the file exists already or cannot be created or written.
     pub fn create(path: &Path, header: &Header) -> Result<Self, RecordingError> {
         let mut writer = Self {
-            output: Output::create(path)?,
+            output: RecordingOutput::create(path)?,
             hasher: Sha256::new(),
             line: Vec::with_capacity(4096),
             events: 0,

@@ -77,7 +77,7 @@ fn bad_input_is_one_line_and_exit_2() {
     }
     let output = hullwatch(&["replay", "x", "--events", "exek"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("known are all, findings, exec"));
+    assert!(stderr(&output).contains("use all, findings or one of exec"));
 }
 
 /// What stands in names and errors does not reach the terminal as it is.

@@ -136,7 +136,7 @@ fn a_stretch_of_nothing_is_refused() {
         ),
         (
             vec!["diff", "a.toml", "b.toml", "--since", "-1h"],
-            "b.toml is none",
+            "b.toml is not a recording",
         ),
     ] {
         let output = hullwatch(&args);

@@ -151,7 +151,7 @@ fn attach(cgroup: u64, task: u64) -> Option<()> {
         let home = elsewhere::by_mounts(task)?;
         if elsewhere::mark_of(tgid).is_none() {
             elsewhere::keep(tgid, home);
-            if gate::member(gate::scope()) {
+            if gate::member(elsewhere::scope()) {
                 syscall::left(to);
             }
         }

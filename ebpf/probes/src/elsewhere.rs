@@ -85,43 +85,84 @@ pub fn mark_of(pid: u32) -> Option<u64> {
     unsafe { MARKS.get(&pid) }.copied()
 }
 
+/// The bits of a mark, 0 without one: never an undefined value, which the compiler may read.
 #[inline(always)]
-fn mark(tgid: u32, tid: u32) -> Option<u64> {
-    match mark_of(tgid) {
-        Some(mark) if mark & THREAD == 0 || tid == tgid => Some(mark),
-        _ if tid != tgid && count(THREADS) != 0 => mark_of(tid),
-        _ => None,
+fn bits_of(pid: u32) -> u64 {
+    match MARKS.get_ptr(&pid) {
+        // SAFETY: an aligned map value, which lives as long as the program runs.
+        Some(bits) => unsafe { core::ptr::read_volatile(bits) },
+        None => 0,
     }
+}
+
+#[inline(always)]
+fn mark_bits(tgid: u32, tid: u32) -> u64 {
+    let bits = bits_of(tgid);
+    if bits != 0 && (bits & THREAD == 0 || tid == tgid) {
+        return bits;
+    }
+    if tid != tgid && count(THREADS) != 0 {
+        return bits_of(tid);
+    }
+    0
+}
+
+/// The mark of the current task; 0 without one.
+#[inline(always)]
+fn own_bits() -> u64 {
+    let ids = bpf_get_current_pid_tgid();
+    mark_bits((ids >> 32) as u32, ids as u32)
 }
 
 /// The mark of the current task.
 #[inline(always)]
 pub fn own_mark() -> Option<u64> {
-    let ids = bpf_get_current_pid_tgid();
-    mark((ids >> 32) as u32, ids as u32)
+    match own_bits() {
+        0 => None,
+        bits => Some(bits),
+    }
 }
 
 /// True when the current task entered from the host.
 #[inline(always)]
 pub fn is_entered() -> bool {
-    any() && own_mark().is_some_and(|mark| mark & ENTERED != 0)
+    any() && own_bits() & ENTERED != 0
 }
 
-/// Where the current task belongs by its mark, while that container lives.
+/// What the current task belongs to: its cgroup, or the pid namespace of its container if that was
+/// included by it; if it left its container's cgroup, or entered a container's namespaces without its
+/// cgroup, that container.
 #[inline(always)]
-pub fn home() -> Option<u64> {
-    let place = own_mark()? & !(ENTERED | THREAD);
-    gate::member(place).then_some(place)
+pub fn scope() -> u64 {
+    let scope = gate::own_scope();
+    if !any() || gate::member(scope) {
+        return scope;
+    }
+    home_or(scope)
 }
 
-/// True when the task, of this process, entered from the host.
-#[inline(always)]
+/// Where the current task belongs by its mark, while that container lives; else `scope`.
+///
+/// A function of its own, since each of its ways would double what the verifier of Linux 6.1 checks in
+/// the program that asks.
+#[inline(never)]
+fn home_or(scope: u64) -> u64 {
+    let home = own_bits() & !(ENTERED | THREAD);
+    if home != 0 && gate::member(home) {
+        return home;
+    }
+    scope
+}
+
+/// True when the task, of this process, entered from the host. A function of its own, as
+/// [`home_or`] is.
+#[inline(never)]
 pub fn entered(tgid: u32, task: u64) -> bool {
     if !any() {
         return false;
     }
     let tid = field(task, o::TASK_PID).unwrap_or(tgid);
-    mark(tgid, tid).is_some_and(|mark| mark & ENTERED != 0)
+    mark_bits(tgid, tid) & ENTERED != 0
 }
 
 /// The process, or with [`THREAD`] the thread, is that container's from now on, wherever it goes.

@@ -33,7 +33,7 @@ fn read<T: Copy + Default>(base: u64, offset: usize) -> T {
 /// The header of a record about `task`.
 #[inline(always)]
 pub fn header(kind: u16, task: u64, len: usize) -> Header {
-    header_in(gate::scope(), kind, task, len)
+    header_in(elsewhere::scope(), kind, task, len)
 }
 
 /// The header for a task whose [`gate::scope`] is known.

@@ -8,10 +8,7 @@ use aya_ebpf::{
 };
 use hullwatch_abi::{header::PID_NAMESPACE, offsets as o};
 
-use crate::{
-    elsewhere,
-    kernel::{at, field, load, read, task},
-};
+use crate::kernel::{at, field, load, read, task};
 
 /// Cgroups of containers, and cgroups below them; pid namespaces of containers whose cgroup
 /// identifies nothing.
@@ -92,19 +89,8 @@ pub fn wanted(cgroup: u64) -> bool {
     host != 0 && (bpf_get_current_pid_tgid() >> 32) as u32 != own
 }
 
-/// What the current task belongs to: its cgroup, or the pid namespace of its container where that
-/// was let in by it; where it left its container's cgroup, or entered a container's namespaces without
-/// its cgroup, that one.
-#[inline(always)]
-pub fn scope() -> u64 {
-    let scope = own_scope();
-    if !elsewhere::any() || member(scope) {
-        return scope;
-    }
-    elsewhere::home().unwrap_or(scope)
-}
-
-/// The same without regard to who left or entered.
+/// What the current task belongs to by itself: its cgroup, or the pid namespace of its container if
+/// that was included by it.
 #[inline(always)]
 pub fn own_scope() -> u64 {
     // SAFETY: no arguments.
@@ -161,18 +147,18 @@ pub fn admit_namespace(task: u64) -> Option<u64> {
 }
 
 /// A process ended: with the first one of a pid namespace that ends, too, and its number is free
-/// for another.
+/// for another. Returns that number.
 #[inline(always)]
-pub fn ended(task: u64) -> Option<()> {
+pub fn ended(task: u64) -> Option<u32> {
     let key = namespace(task, 0)?;
     let number: u64 = field(task, o::TASK_THREAD_PID)?;
     let level: u32 = field(number, o::PID_LEVEL)?;
     let entry = number + u64::from(level & 31) * 16;
-    if read::<u32>(entry, at(o::PID_NUMBERS))? == 1 {
-        let _ = REFUSED.remove(&key);
-        elsewhere::forget_number(key as u32);
+    if read::<u32>(entry, at(o::PID_NUMBERS))? != 1 {
+        return None;
     }
-    Some(())
+    let _ = REFUSED.remove(&key);
+    Some(key as u32)
 }
 
 /// True when packets to sockets of this cgroup are wanted. A packet arrives in nobody's context,

@@ -20,7 +20,7 @@ use hullwatch_abi::{
 use crate::{
     attribute,
     call::Call,
-    emit, file, gate,
+    elsewhere, emit, file, gate,
     kernel::{field, file_of, has, load, read},
     net, socket,
     syscall::{class, send_file},
@@ -88,7 +88,7 @@ fn submitted(request: u64) -> Option<()> {
     if nr == 0 {
         return None;
     }
-    let cgroup = gate::scope();
+    let cgroup = elsewhere::scope();
     if !gate::wanted(cgroup) {
         return None;
     }

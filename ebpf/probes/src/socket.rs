@@ -12,7 +12,7 @@ use hullwatch_abi::{
 };
 
 use crate::{
-    call, datagram, dns, emit, gate, net,
+    call, datagram, dns, elsewhere, emit, gate, net,
     socket_facts::{self, Who},
 };
 
@@ -22,7 +22,7 @@ const PASS: i32 = 1;
 /// The current process, when its events are wanted.
 #[inline(always)]
 pub fn who() -> Option<Who> {
-    let cgroup = gate::scope();
+    let cgroup = elsewhere::scope();
     if !gate::wanted(cgroup) {
         return None;
     }

@@ -45,7 +45,7 @@ pub fn process_exec(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn started(task: u64, binary: u64) -> Option<()> {
     let scratch = scratch()?;
-    let mut whose = gate::scope();
+    let mut whose = elsewhere::scope();
     if !gate::member(whose) {
         // A process that may be a container's is let in before its first program is reported.
         match gate::admit_namespace(task) {
@@ -155,7 +155,7 @@ fn exec(whose: u64, task: u64, binary: u64) -> Option<()> {
 /// find the two too large together.
 #[btf_tracepoint(function = "sched_process_exec")]
 pub fn exec_input(_ctx: BtfTracePointContext) -> i32 {
-    if gate::wanted(gate::scope())
+    if gate::wanted(elsewhere::scope())
         && let Some(file) = file_of(0)
         && let Some(out) = file::input(file)
     {
@@ -173,7 +173,7 @@ struct Sent<T> {
 /// A process was created.
 #[btf_tracepoint(function = "sched_process_fork")]
 pub fn process_fork(ctx: BtfTracePointContext) -> i32 {
-    let from = gate::scope();
+    let from = elsewhere::scope();
     let parent = ctx.arg::<*const u8>(0) as u64;
     let child = ctx.arg::<*const u8>(1) as u64;
     // A runtime may create the process right inside the container (CLONE_INTO_CGROUP), and a
@@ -225,11 +225,13 @@ fn fork(from: u64, to: u64, parent: u64, child: u64) -> Option<()> {
 #[btf_tracepoint(function = "sched_process_exit")]
 pub fn process_exit(ctx: BtfTracePointContext) -> i32 {
     let task = ctx.arg::<*const u8>(0) as u64;
-    let cgroup = gate::scope();
+    let cgroup = elsewhere::scope();
     if gate::wanted(cgroup) {
         let _ = exit(cgroup, task);
     }
-    let _ = gate::ended(task);
+    if let Some(number) = gate::ended(task) {
+        elsewhere::forget_number(number);
+    }
     let _ = elsewhere::ended(task);
     0
 }

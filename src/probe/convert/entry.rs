@@ -4,7 +4,7 @@ use hullwatch_abi::entry::{ARGV_MAX, EntryRecord, flag};
 
 use super::{ConvertError, fixed, take, until_nul};
 use crate::event::{Bytes, Client};
-use crate::probe::Entry;
+use crate::probe::NamespaceEntry;
 
 /// Arguments kept.
 const MAX_WORDS: usize = 32;
@@ -13,7 +13,7 @@ const MAX_WORDS: usize = 32;
 ///
 /// # Errors
 /// When the record is cut.
-pub fn decode(body: &[u8], ppid: u32) -> Result<Entry, ConvertError> {
+pub fn decode(body: &[u8], ppid: u32) -> Result<NamespaceEntry, ConvertError> {
     let (record, mut rest) = fixed::<EntryRecord>("entry", body)?;
     let argv = take("entry", &mut rest, record.argv_len)?;
     // An area that was cut does not end with a NUL.
@@ -33,7 +33,7 @@ pub fn decode(body: &[u8], ppid: u32) -> Result<Entry, ConvertError> {
     }
     // All ones: nobody logged in.
     let known = record.flags & flag::NO_LOGIN == 0 && record.login_uid != u32::MAX;
-    Ok(Entry {
+    Ok(NamespaceEntry {
         client: Client {
             argv: words,
             uid: record.uid,
