@@ -8,6 +8,7 @@ use aya_ebpf::{
     maps::{Array, LruHashMap},
     programs::BtfTracePointContext,
 };
+use hullwatch_abi::header::PID_NAMESPACE;
 use hullwatch_abi::offsets as o;
 
 use crate::{
@@ -290,7 +291,10 @@ pub fn by_number(number: u32, id: u64) -> Option<u64> {
     // SAFETY: a copy of a map value.
     let home = unsafe { NAMESPACES.get(&number) }.copied()?;
     let another = home.id != 0 && id != 0 && home.id != id;
-    (!another && gate::member(home.place)).then_some(home.place)
+    // A container without a cgroup of its own is known by its pid namespace; the kernel gives that
+    // number, and perhaps the mount namespace's, to a stranger when it ended.
+    let by_cgroup = home.place & PID_NAMESPACE == 0;
+    (!another && by_cgroup && gate::member(home.place)).then_some(home.place)
 }
 
 #[inline(always)]
