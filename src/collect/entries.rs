@@ -22,7 +22,7 @@ impl Collector<'_> {
         self.entries.begin(ts, pid, container, entry);
     }
 
-    /// An event of a process that entered, or of one that it brought in.
+    /// Handles an event of a process that entered, or of one of its descendants.
     pub(super) fn of_entered(
         &mut self,
         ts: Timestamp,
@@ -45,11 +45,11 @@ impl Collector<'_> {
         }
         match &mut kind {
             Kind::Exec(exec) => {
-                // Into a container without a cgroup there is no other way for its runtime.
+                // The runtime of a container without a cgroup has no cgroup to join.
                 exec.entered = !(is_runtime && pid_namespace::is_namespace(place));
                 let report = exec.entered && !exec.runtime;
                 self.event(ts, container.clone(), pid, nspid, kind);
-                if report && let Some((host, client)) = self.entries.tell(pid) {
+                if report && let Some((host, client)) = self.entries.report(pid) {
                     self.push_of(ts, container, host, 0, Kind::Client(Box::new(client)));
                 }
                 return;
@@ -60,7 +60,7 @@ impl Collector<'_> {
             }
             Kind::Exit(_) | Kind::Privilege(_) | Kind::Capability(_) | Kind::Syscall(_) => {}
             _ if started => {}
-            // It works there itself.
+            // It acts there without executing a program.
             _ => {
                 if let Some(id) = &container {
                     self.works_in_place(ts, pid, id.clone());
@@ -70,12 +70,12 @@ impl Collector<'_> {
         self.event(ts, container, pid, nspid, kind);
     }
 
-    /// Tells of a process that entered and works inside without having started a program.
+    /// Reports a process that entered and acts inside without having executed a program.
     fn works_in_place(&mut self, ts: Timestamp, pid: u32, id: ContainerId) {
-        let Some((host, client)) = self.entries.tell(pid) else {
+        let Some((host, client)) = self.entries.report(pid) else {
             return;
         };
-        self.probe.gate.works(pid);
+        self.probe.gate.end_set_up(pid);
         let Some(known) = self.entries.of(pid) else {
             return;
         };

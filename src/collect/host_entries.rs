@@ -1,7 +1,7 @@
-//! Processes of the host that entered a container's namespaces: the process that started them is
-//! reported with their first action there.
+//! Processes of the host that entered a container's namespaces. The process that entered is reported
+//! once, with the first action there.
 //!
-//! A runtime enters as well on its way into the container's cgroup; that is not reported.
+//! A runtime enters, too, before it joins the container's cgroup; that is not reported.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::probe::NamespaceEntry;
 
 /// Maximum number of processes remembered; those of the oldest entry are evicted.
 const MAX_PROCESSES: usize = 4096;
-/// A process that is inside for this time without starting a program works there itself.
+/// A process that is inside for this time without executing a program is reported.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Names of runtime programs that join a container's cgroup after its namespaces.
 const RUNTIMES: &[&[u8]] = &[b"runc", b"crun", b"youki", b"lxc-attach"];
@@ -19,19 +19,19 @@ const RUNTIMES: &[&[u8]] = &[b"runc", b"crun", b"youki", b"lxc-attach"];
 /// A process inside, and its container.
 pub(super) type Entered = (u32, ContainerId);
 
-/// An entry, and those it brought in.
+/// An entry, with the processes that descend from it.
 #[derive(Debug)]
 pub(super) struct HostEntry {
-    /// Host pid of who entered.
+    /// Host pid of the process that entered.
     pub(super) pid: u32,
     at: Timestamp,
     container: ContainerId,
     pub(super) entry: NamespaceEntry,
     /// It was reported.
     pub(super) reported: bool,
-    /// It works inside itself, and is in the list of processes for that.
+    /// It acts inside without having executed a program, and is listed as a process.
     pub(super) in_place: bool,
-    /// Processes that belong to it.
+    /// Number of its processes that run.
     processes: u32,
 }
 
@@ -43,7 +43,7 @@ impl HostEntry {
     }
 }
 
-/// The entries of which a process lives.
+/// The entries with a running process.
 #[derive(Debug, Default)]
 pub(super) struct HostEntries {
     by_pid: BTreeMap<u32, u64>,
@@ -86,7 +86,7 @@ impl HostEntries {
         }
     }
 
-    /// A process of an entry has a child.
+    /// Notes the child of a process.
     pub(super) fn fork(&mut self, parent: u32, child: u32) {
         if let Some(number) = self.by_pid.get(&parent).copied() {
             self.end(child);
@@ -94,7 +94,7 @@ impl HostEntries {
         }
     }
 
-    /// A process ended.
+    /// Notes the end of a process.
     pub(super) fn end(&mut self, pid: u32) {
         let Some(number) = self.by_pid.remove(&pid) else {
             return;
@@ -115,8 +115,8 @@ impl HostEntries {
         self.of(pid).is_some_and(|entry| entry.is_runtime())
     }
 
-    /// Who brought this process in, once for each entry: host pid, and its facts.
-    pub(super) fn tell(&mut self, pid: u32) -> Option<(u32, Client)> {
+    /// The process that entered, of which this one descends: host pid and facts. Once for each entry.
+    pub(super) fn report(&mut self, pid: u32) -> Option<(u32, Client)> {
         let known = self.of(pid).filter(|entry| !entry.reported)?;
         known.reported = true;
         let mut client = known.entry.client.clone();
@@ -124,8 +124,8 @@ impl HostEntries {
         Some((known.pid, client))
     }
 
-    /// Processes that have been inside for a while without starting a program, and those reported as
-    /// such that are gone or left.
+    /// Processes that have been inside for a while without executing a program, and those reported as
+    /// such that ended.
     pub(super) fn due(
         &self,
         now: Timestamp,
@@ -177,14 +177,14 @@ mod tests {
         let mut entries = begun("nsenter", 7, false);
         entries.fork(7, 8);
         entries.fork(8, 9);
-        let (host, client) = entries.tell(8).unwrap();
+        let (host, client) = entries.report(8).unwrap();
         assert_eq!((host, client.entered), (7, Some(8)));
-        assert!(entries.tell(9).is_none(), "it descends from that one");
+        assert!(entries.report(9).is_none(), "it descends from that one");
         for pid in [7, 8, 9] {
             entries.end(pid);
         }
         assert!(entries.entries.is_empty() && entries.by_pid.is_empty());
-        assert!(entries.tell(8).is_none());
+        assert!(entries.report(8).is_none());
     }
 
     #[test]
@@ -198,7 +198,7 @@ mod tests {
         assert_eq!(staying(&begun("runc:[1:CHILD]", 7, true), later), 0);
         let mut entered = begun("nsenter", 7, true);
         entered.fork(7, 8);
-        entered.tell(8).unwrap();
+        entered.report(8).unwrap();
         assert_eq!(staying(&entered, later), 0, "its child is reported");
     }
 

@@ -4,28 +4,34 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
+use std::sync::LazyLock;
 
 use super::cgroup_directory::FoundContainer;
 use super::proc_files::pids;
 use super::snapshot::Membership;
 
+/// Kinds of namespaces by which a process is in a container.
+const KINDS: [&str; 2] = ["mnt", "pid"];
+
 /// Numbers of the mount and pid namespace of a process that are not this program's own.
 #[must_use]
 pub fn namespaces_of(pid: u32) -> Vec<u32> {
-    let number = |of: &str, kind: &str| {
-        let namespace = fs::metadata(format!("/proc/{of}/ns/{kind}")).ok()?;
-        u32::try_from(namespace.ino()).ok()
-    };
-    ["mnt", "pid"]
-        .into_iter()
-        .filter_map(|kind| {
-            let found = number(&pid.to_string(), kind)?;
-            (number("self", kind) != Some(found)).then_some(found)
-        })
+    static OWN: LazyLock<[Option<u32>; 2]> =
+        LazyLock::new(|| KINDS.map(|kind| number("self", kind)));
+    let pid = pid.to_string();
+    let found = KINDS.map(|kind| number(&pid, kind));
+    let others = found.into_iter().zip(*OWN);
+    others
+        .filter_map(|(found, own)| found.filter(|_| found != own))
         .collect()
 }
 
-/// The processes of no container that are in a namespace of one, by the numbers in `homes`.
+fn number(process: &str, kind: &str) -> Option<u32> {
+    let namespace = fs::metadata(format!("/proc/{process}/ns/{kind}")).ok()?;
+    u32::try_from(namespace.ino()).ok()
+}
+
+/// Processes outside of every container's cgroup that are in a namespace of a container in `homes`.
 #[must_use]
 pub fn find<'a>(
     membership: &Membership<'_>,
@@ -48,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_namespaces_of_this_program_tell_nothing() {
+    fn own_namespaces_and_missing_processes_give_none() {
         assert!(namespaces_of(std::process::id()).is_empty());
         assert!(namespaces_of(u32::MAX).is_empty());
     }

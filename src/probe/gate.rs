@@ -1,4 +1,4 @@
-//! The maps by which the kernel programs know whose records are wanted.
+//! The maps by which the kernel programs decide which events are recorded.
 
 use aya::Ebpf;
 use aya::maps::{Array, HashMap, MapData};
@@ -7,10 +7,10 @@ use hullwatch_abi::header::PID_NAMESPACE;
 use super::ProbeError;
 use super::object::{load_error, take};
 
-/// In a mark of the kernel programs: the process entered from the host.
+/// Bit of a mark of the kernel programs: the process entered from the host.
 const ENTERED: u64 = 1 << 62;
 
-/// Whose records are wanted.
+/// Sets which events the kernel programs record.
 pub struct Gate {
     admitted: HashMap<MapData, u64, u8>,
     joined: HashMap<MapData, u32, u8>,
@@ -28,7 +28,7 @@ impl std::fmt::Debug for Gate {
 }
 
 impl Gate {
-    /// Of the loaded programs.
+    /// Takes the maps of the loaded programs.
     pub(super) fn take(programs: &mut Ebpf) -> Result<Self, ProbeError> {
         Ok(Self {
             admitted: HashMap::try_from(take(programs, "CGROUPS")?).map_err(load_error)?,
@@ -41,63 +41,63 @@ impl Gate {
         })
     }
 
-    /// Lets a container's cgroup in, or its pid namespace.
+    /// Includes a container's cgroup, or its pid namespace.
     ///
     /// # Errors
     /// When the map of cgroups is full.
-    pub fn admit(&mut self, place: u64) -> Result<(), ProbeError> {
-        if place & PID_NAMESPACE != 0 {
+    pub fn admit(&mut self, scope: u64) -> Result<(), ProbeError> {
+        if scope & PID_NAMESPACE != 0 {
             self.by_namespace.set(0, 1, 0).map_err(load_error)?;
         }
-        self.admitted.insert(place, 1, 0).map_err(load_error)
+        self.admitted.insert(scope, 1, 0).map_err(load_error)
     }
 
-    /// Shuts a cgroup or a pid namespace out again that was no container's.
-    pub fn dismiss(&mut self, place: u64) {
-        // Fails only when it is not there.
-        let _ = self.admitted.remove(&place);
+    /// Excludes a cgroup or a pid namespace that belongs to no container.
+    pub fn dismiss(&mut self, scope: u64) {
+        // Fails only when it is not in the map.
+        let _ = self.admitted.remove(&scope);
     }
 
-    /// No pid namespace is let in: none is looked up until the next one is.
+    /// No pid namespace is included: none is looked up until one is.
     pub fn no_namespaces(&mut self) {
-        // At worst they are still looked up.
+        // On failure they are still looked up.
         let _ = self.by_namespace.set(0, 0, 0);
     }
 
-    /// Shuts a pid namespace out and is not asked about it again until the kernel programs see it end,
-    /// which `will_end` says they will: the kernel gives its number to a later one.
+    /// Excludes a pid namespace, without further reports until the kernel programs see it end, which
+    /// `will_end` announces: the kernel reuses its number.
     pub fn refuse(&mut self, namespace: u64, will_end: impl Fn() -> bool) {
         self.dismiss(namespace);
-        // Refused or not, it is shut out.
+        // Whether or not this is refused, it is excluded.
         let _ = self.refused.insert(namespace, 1, 0);
         if !will_end() {
             let _ = self.refused.remove(&namespace);
         }
     }
 
-    /// This process, found in a container's cgroup, does the runtime's work until its next exec.
+    /// Marks this process, found in a container's cgroup, as the runtime's until its next exec.
     pub fn set_up(&mut self, pid: u32) {
-        // The oldest entry makes room.
+        // The oldest entry is replaced.
         let _ = self.joined.insert(pid, 1, 0);
     }
 
-    /// This process entered and works in the container: it is no set-up any more.
-    pub fn works(&mut self, pid: u32) {
-        // It may have ended, or started a program.
+    /// Ends the set-up of a process that entered and acts in the container.
+    pub fn end_set_up(&mut self, pid: u32) {
+        // It may have ended or executed a program.
         let _ = self.joined.remove(&pid);
     }
 
-    /// The mount or pid namespace of this number is that of the container in this place, while it lives.
-    pub fn namespace(&mut self, number: u32, place: u64) {
-        // The oldest entry makes room.
-        let _ = self.namespaces.insert(number, [place, 0], 0);
+    /// Notes that the mount or pid namespace of this number is that of the container with this scope.
+    pub fn namespace(&mut self, number: u32, scope: u64) {
+        // The oldest entry is replaced.
+        let _ = self.namespaces.insert(number, [scope, 0], 0);
     }
 
-    /// This process entered that container from the host before watching began.
-    pub fn entered(&mut self, pid: u32, place: u64) {
-        if self.marks.insert(pid, place | ENTERED, 0).is_ok() {
+    /// Marks a process that entered the container with this scope before watching began.
+    pub fn entered(&mut self, pid: u32, scope: u64) {
+        if self.marks.insert(pid, scope | ENTERED, 0).is_ok() {
             let marked = self.marked.get(&0, 0).unwrap_or(0);
-            // At worst it is not seen any more until its next program.
+            // On failure it is not seen until its next exec.
             let _ = self.marked.set(0, marked.saturating_add(1), 0);
         }
     }

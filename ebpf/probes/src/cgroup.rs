@@ -15,7 +15,7 @@ use hullwatch_abi::{
     task::{CgroupRecord, NAME_MAX},
 };
 
-use crate::{elsewhere, emit, gate, kernel::field, syscall};
+use crate::{emit, gate, kernel::field, marks, syscall};
 
 /// Hexadecimal digits of a container id.
 const ID_DIGITS: usize = 64;
@@ -148,16 +148,16 @@ fn attach(cgroup: u64, task: u64) -> Option<()> {
     let tgid: u32 = field(task, o::TASK_TGID)?;
     if !gate::member(to) {
         // A container's process that leaves stays the container's.
-        let home = elsewhere::by_mounts(task)?;
-        if elsewhere::mark_of(tgid).is_none() {
-            elsewhere::keep(tgid, home);
-            if gate::member(elsewhere::scope()) {
+        let home = marks::by_mounts(task)?;
+        if marks::mark_of(tgid).is_none() {
+            marks::mark(tgid, home);
+            if gate::member(marks::scope()) {
                 syscall::left(to);
             }
         }
         return None;
     }
-    elsewhere::let_go(tgid);
+    marks::unmark(tgid);
     let from_outside = if tgid == (bpf_get_current_pid_tgid() >> 32) as u32 {
         // It moved itself, and is there already: only its mounts tell where it comes from.
         gate::in_host_mounts(task)

@@ -10,7 +10,7 @@ use hullwatch_abi::{
     offsets as o,
 };
 
-use crate::{elsewhere, gate, kernel::field, share};
+use crate::{gate, kernel::field, marks, share};
 
 /// No wake-up: the program polls.
 const NO_WAKEUP: u64 = 1;
@@ -33,12 +33,19 @@ fn read<T: Copy + Default>(base: u64, offset: usize) -> T {
 /// The header of a record about `task`.
 #[inline(always)]
 pub fn header(kind: u16, task: u64, len: usize) -> Header {
-    header_in(elsewhere::scope(), kind, task, len)
+    header_in(marks::scope(), kind, task, len)
 }
 
-/// The header for a task whose [`gate::scope`] is known.
+/// The header for a task whose [`marks::scope`] is known.
 #[inline(always)]
 pub fn header_in(scope: u64, kind: u16, task: u64, len: usize) -> Header {
+    let flags = flags(read(task, o::TASK_TGID), task);
+    header_with(scope, flags, kind, task, len)
+}
+
+/// The header for a task whose [`marks::scope`] and [`flags`] are known.
+#[inline(always)]
+pub fn header_with(scope: u64, flags: u32, kind: u16, task: u64, len: usize) -> Header {
     let leader: u64 = read(task, o::TASK_LEADER);
     let pid: u32 = read(task, o::TASK_TGID);
     let number: u64 = read(leader, o::TASK_THREAD_PID);
@@ -53,7 +60,7 @@ pub fn header_in(scope: u64, kind: u16, task: u64, len: usize) -> Header {
         pid,
         nspid: read(entry, o::PID_NUMBERS),
         ppid: read(parent, o::TASK_TGID),
-        flags: flags(pid, task),
+        flags,
         kind,
         reserved: 0,
         len: len as u32,
@@ -62,12 +69,12 @@ pub fn header_in(scope: u64, kind: u16, task: u64, len: usize) -> Header {
 
 /// [`Header::flags`] of a task.
 #[inline(always)]
-fn flags(tgid: u32, task: u64) -> u32 {
+pub fn flags(tgid: u32, task: u64) -> u32 {
     let mut flags = 0;
     if gate::runtime(tgid) {
         flags |= RUNTIME;
     }
-    if elsewhere::entered(tgid, task) {
+    if marks::entered(tgid, task) {
         flags |= ENTERED;
         if gate::in_host_mounts(task) {
             flags |= HOST_MOUNTS;
@@ -83,12 +90,19 @@ pub fn current(kind: u16, len: usize) -> Header {
     header(kind, unsafe { bpf_get_current_task() }, len)
 }
 
-/// `len & 127`, done where it stands. The compiler leaves a mask out when it knows the value to be
-/// less already; the verifier of 6.1 has forgotten that bound by then.
+/// `len & MASK`, computed in this place. The compiler leaves a mask out when it knows the value to be
+/// smaller already; the verifier of Linux 6.1 no longer knows that bound by then.
 #[inline(always)]
-pub fn below_128(mut len: usize) -> usize {
+pub fn masked<const MASK: i32>(mut len: usize) -> usize {
     // SAFETY: changes this register alone.
-    unsafe { core::arch::asm!("{0} &= 127", inout(reg) len, options(pure, nomem, nostack)) };
+    unsafe {
+        core::arch::asm!(
+            "{0} &= {mask}",
+            inout(reg) len,
+            mask = const MASK,
+            options(pure, nomem, nostack)
+        );
+    };
     len
 }
 

@@ -1,9 +1,9 @@
-//! Ways into a container from the host: a process joins the container's namespaces and stays in its own
+//! Entries into a container from the host: a process joins the container's namespaces and stays in its own
 //! cgroup, as `nsenter` does.
 //!
-//! The mount namespace counts, since who is in it changes the container's files, and the pid namespace,
-//! which only children are born into. A runtime joins them as well, on its way into the cgroup; what is
-//! seen of it until then is set-up.
+//! The mount namespace counts, since a process in it changes the container's files, and the pid namespace,
+//! into which only children are born. A runtime joins them, too, before it joins the cgroup; its events
+//! until then are set-up.
 
 use aya_ebpf::{
     helpers::{
@@ -20,9 +20,9 @@ use hullwatch_abi::{
 };
 
 use crate::{
-    elsewhere::{self, ENTERED, THREAD},
     emit, gate,
     kernel::{at, field, has, task},
+    marks::{self, ENTERED, THREAD},
 };
 
 #[repr(C)]
@@ -44,45 +44,45 @@ pub fn joined() -> Option<()> {
     if gate::is_own(tgid) || gate::member(gate::own_scope()) {
         return None;
     }
-    let mark = elsewhere::own_mark();
+    let mark = marks::own_mark();
     if mark.is_some_and(|mark| mark & ENTERED == 0) {
-        // Wherever a container's process goes, it stays the container's.
+        // A container's process stays the container's, whatever it joins.
         return None;
     }
     let children: u64 = field(field(task, o::TASK_NSPROXY)?, o::NSPROXY_CHILDREN)?;
-    let children = elsewhere::by_number(field(children, o::PID_NS_NUMBER)?, 0);
-    let bears = match children {
-        Some(place) => elsewhere::bear(tgid, place),
+    let children = marks::by_number(field(children, o::PID_NS_NUMBER)?, 0);
+    let parent_of_inside = match children {
+        Some(place) => marks::children_inside(tgid, place),
         None => {
-            elsewhere::bear_no_more(tgid);
+            marks::no_children_inside(tgid);
             false
         }
     };
-    let inside = elsewhere::inside(task);
+    let inside = marks::inside(task);
     match (inside, mark) {
         (Some(place), None) => {
             let signal: u64 = field(task, o::TASK_SIGNAL)?;
             if field::<u32>(signal, o::SIGNAL_LIVE)? == 1 {
-                elsewhere::keep(tgid, place | ENTERED);
+                marks::mark(tgid, place | ENTERED);
                 gate::joined(tgid);
             } else {
-                elsewhere::keep(tid, place | ENTERED | THREAD);
+                marks::mark(tid, place | ENTERED | THREAD);
             }
-            tell(task, place, flag::INSIDE)
+            report(task, place, flag::INSIDE)
         }
         (None, Some(mark)) => {
-            elsewhere::let_go(if mark & THREAD == 0 { tgid } else { tid });
+            marks::unmark(if mark & THREAD == 0 { tgid } else { tid });
             gate::own(tgid);
             None
         }
-        (None, None) if bears => tell(task, children?, 0),
+        (None, None) if parent_of_inside => report(task, children?, 0),
         _ => None,
     }
 }
 
-/// Reports who entered.
+/// Reports the current task as having entered.
 #[inline(always)]
-fn tell(task: u64, place: u64, flags: u16) -> Option<()> {
+fn report(task: u64, place: u64, flags: u16) -> Option<()> {
     let scratch = ENTRY_SCRATCH.get_ptr_mut(0)?;
     // SAFETY: the slot is this CPU's and this program's alone; tracing programs do not nest here.
     let sent = unsafe { &mut *scratch };
@@ -111,13 +111,8 @@ fn tell(task: u64, place: u64, flags: u16) -> Option<()> {
     }
     let mm: u64 = field(task, o::TASK_MM)?;
     let (start, end): (u64, u64) = (field(mm, o::MM_ARG_START)?, field(mm, o::MM_ARG_END)?);
-    let length = end.wrapping_sub(start);
-    let length = if length > ARGV_MAX as u64 {
-        ARGV_MAX
-    } else {
-        length as usize
-    };
-    let length = length & ARGV_MAX;
+    let length = end.wrapping_sub(start).min(ARGV_MAX as u64) as usize;
+    let length = emit::masked::<{ ARGV_MAX as i32 }>(length);
     let argv = sent.argv.get_mut(..length)?;
     // SAFETY: the helper checks the address.
     let length = match unsafe { bpf_probe_read_user_buf(start as *const u8, argv) } {
@@ -125,14 +120,14 @@ fn tell(task: u64, place: u64, flags: u16) -> Option<()> {
         Err(_) => 0,
     };
     sent.record.argv_len = length as u16;
-    let body = size_of::<EntryRecord>() + (length & ARGV_MAX);
+    let body = size_of::<EntryRecord>() + emit::masked::<{ ARGV_MAX as i32 }>(length);
     let header = emit::header_in(place, kind::ENTRY, task, body);
     // SAFETY: the scratch begins with the header, and record and arguments follow it.
     unsafe {
         emit::send(
             (&raw mut *sent).cast::<u8>(),
             header,
-            size_of::<Header>() + size_of::<EntryRecord>() + (length & ARGV_MAX),
+            size_of::<Header>() + body,
         );
     }
     Some(())

@@ -173,7 +173,10 @@ fn named_peer(slot: &mut Scratch, address: u64, len: u64) -> Option<usize> {
         }
         // SAFETY: the mask keeps the length within the name's 128 bytes.
         let name = unsafe {
-            core::slice::from_raw_parts_mut((&raw mut slot.name).cast::<u8>(), emit::below_128(len))
+            core::slice::from_raw_parts_mut(
+                (&raw mut slot.name).cast::<u8>(),
+                emit::masked::<127>(len),
+            )
         };
         // SAFETY: the helper checks the address.
         unsafe { bpf_probe_read_user_buf((address + 2) as *const u8, name) }.ok()?;

@@ -20,9 +20,9 @@ use hullwatch_abi::{
 use crate::{
     attribute,
     call::Call,
-    elsewhere, emit, file, gate,
+    emit, file, gate,
     kernel::{field, file_of, has, load, read},
-    net, socket,
+    marks, net, socket,
     syscall::{class, send_file},
 };
 
@@ -88,7 +88,7 @@ fn submitted(request: u64) -> Option<()> {
     if nr == 0 {
         return None;
     }
-    let cgroup = elsewhere::scope();
+    let cgroup = marks::scope();
     if !gate::wanted(cgroup) {
         return None;
     }

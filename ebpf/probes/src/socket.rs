@@ -12,7 +12,7 @@ use hullwatch_abi::{
 };
 
 use crate::{
-    call, datagram, dns, elsewhere, emit, gate, net,
+    call, datagram, dns, emit, gate, marks, net,
     socket_facts::{self, Who},
 };
 
@@ -22,7 +22,7 @@ const PASS: i32 = 1;
 /// The current process, when its events are wanted.
 #[inline(always)]
 pub fn who() -> Option<Who> {
-    let cgroup = elsewhere::scope();
+    let cgroup = marks::scope();
     if !gate::wanted(cgroup) {
         return None;
     }
@@ -57,7 +57,7 @@ fn header(kind: u16, who: Who, len: usize) -> Header {
 
 #[inline(always)]
 pub fn send(out: socket_facts::Out) {
-    let body = size_of::<NetRecord>() + emit::below_128(out.name);
+    let body = size_of::<NetRecord>() + emit::masked::<127>(out.name);
     // SAFETY: the head has room for the header right before the record.
     unsafe {
         let data = (&raw mut (*out.scratch).head)

@@ -16,7 +16,7 @@ use hullwatch_abi::{
 };
 
 use crate::{
-    attribute, call, calls_seen, capability, elsewhere, emit, entry, file, gate, privilege, scratch,
+    attribute, call, calls_seen, capability, emit, entry, file, gate, marks, privilege, scratch,
 };
 
 /// Numbers that the tables describe.
@@ -51,7 +51,7 @@ pub fn class(nr: u32) -> u8 {
 pub fn call_exit(ctx: BtfTracePointContext) -> i32 {
     if calls_seen::wanted() {
         let nr = call::native(call::number(&ctx));
-        if nr < NUMBERS && !call::in_compat() && calls_seen::is_new(elsewhere::scope(), nr) {
+        if nr < NUMBERS && !call::in_compat() && calls_seen::is_new(marks::scope(), nr) {
             // It goes on with the dispatcher.
             // SAFETY: the loader gives the class its program; a failed call only returns here.
             let _ = unsafe { CLASS_PROGRAMS.tail_call(&ctx, u32::from(FIRST)) };
@@ -70,7 +70,7 @@ struct SyscallSent {
 #[btf_tracepoint(function = "sys_exit")]
 pub fn first_exit(ctx: BtfTracePointContext) -> i32 {
     let nr = call::native(call::number(&ctx));
-    let cgroup = elsewhere::scope();
+    let cgroup = marks::scope();
     if let Some(record) = calls_seen::note(cgroup, nr, ctx.arg(1)) {
         let sent = SyscallSent {
             header: emit::current(kind::SYSCALL, size_of::<SyscallRecord>()),
@@ -104,7 +104,7 @@ fn dispatch(ctx: &BtfTracePointContext) -> i32 {
     if class & IOCTL != 0 && !attribute::sets_flags(call::argument(ctx, 1, compat)) {
         return 0;
     }
-    let cgroup = elsewhere::scope();
+    let cgroup = marks::scope();
     let wanted = gate::wanted(cgroup);
     if !wanted && class & CLASS != ENTER {
         return 0;
@@ -217,7 +217,7 @@ pub fn enter_exit(ctx: BtfTracePointContext) -> i32 {
         let _ = entry::joined();
     }
     // Of one that entered it is the way in.
-    if !elsewhere::is_entered() && gate::wanted(elsewhere::scope()) {
+    if !marks::is_entered() && gate::wanted(marks::scope()) {
         // SAFETY: the loader gives the class its program; a failed call only returns here.
         let _ = unsafe { CLASS_PROGRAMS.tail_call(&ctx, u32::from(PRIVILEGE)) };
     }
@@ -260,7 +260,7 @@ pub fn capability_return(ctx: FExitContext) -> i32 {
 
 #[inline(always)]
 fn capability_checked(cred: u64, cap: i32, ret: i32) -> i32 {
-    let cgroup = elsewhere::scope();
+    let cgroup = marks::scope();
     if !gate::wanted(cgroup) || gate::runtime((bpf_get_current_pid_tgid() >> 32) as u32) {
         return 0;
     }

@@ -9,15 +9,15 @@ use aya_ebpf::{
     programs::BtfTracePointContext,
 };
 use hullwatch_abi::{
-    header::{Header, kind},
+    header::{ENTERED, Header, RUNTIME, kind},
     offsets as o,
     task::{ARGV_MAX, ExecRecord, ExitRecord, ForkRecord, flag},
 };
 
 use crate::{
-    cgroup, elsewhere, emit, facts, file, gate,
+    cgroup, emit, facts, file, gate,
     kernel::{at, field, file_of, has},
-    path,
+    marks, path,
     path_start::{AT_FDCWD, directory, path_start},
     scratch::{forget, scratch},
     syscall,
@@ -45,7 +45,7 @@ pub fn process_exec(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn started(task: u64, binary: u64) -> Option<()> {
     let scratch = scratch()?;
-    let mut whose = elsewhere::scope();
+    let mut whose = marks::scope();
     if !gate::member(whose) {
         // A process that may be a container's is let in before its first program is reported.
         match gate::admit_namespace(task) {
@@ -55,12 +55,17 @@ fn started(task: u64, binary: u64) -> Option<()> {
         }
     }
     // SAFETY: the slot is this CPU's; tracing programs do not nest.
-    let whose = forget(unsafe { &mut *scratch }, whose);
-    exec(whose, task, binary)
+    let scratch = unsafe { &mut *scratch };
+    let whose = forget(scratch, whose);
+    // Computed before the record: the verifier of Linux 6.1 checks what follows once for each path
+    // through it.
+    let tgid: u32 = field(task, o::TASK_TGID)?;
+    let flags = forget(scratch, u64::from(emit::flags(tgid, task))) as u32;
+    exec(whose, flags, task, binary)
 }
 
 #[inline(always)]
-fn exec(whose: u64, task: u64, binary: u64) -> Option<()> {
+fn exec(whose: u64, mut flags: u32, task: u64, binary: u64) -> Option<()> {
     let scratch = scratch()?;
     // SAFETY: the slot is this CPU's; tracing programs do not nest.
     let text = unsafe { (&raw mut (*scratch).text).cast::<u8>() };
@@ -132,11 +137,12 @@ fn exec(whose: u64, task: u64, binary: u64) -> Option<()> {
     let copy = record.facts.flags & hullwatch_abi::file::fact::MEMFD != 0
         || (matches!(read_at::<u64>(filename)?, PROC_SELF | DESCRIPTOR)
             && gate::in_host_mounts(task));
-    if !copy || elsewhere::entered(tgid, task) {
+    if !copy || flags & ENTERED != 0 {
         gate::own(tgid);
+        flags &= !RUNTIME;
     }
     let len = size_of::<ExecRecord>() + (end & 0x3fff);
-    let header = emit::header_in(whose, kind::EXEC, task, len);
+    let header = emit::header_with(whose, flags, kind::EXEC, task, len);
     // SAFETY: head and record of the scratch lie before the text and are larger than both.
     unsafe {
         text.sub(size_of::<ExecRecord>())
@@ -155,7 +161,7 @@ fn exec(whose: u64, task: u64, binary: u64) -> Option<()> {
 /// find the two too large together.
 #[btf_tracepoint(function = "sched_process_exec")]
 pub fn exec_input(_ctx: BtfTracePointContext) -> i32 {
-    if gate::wanted(elsewhere::scope())
+    if gate::wanted(marks::scope())
         && let Some(file) = file_of(0)
         && let Some(out) = file::input(file)
     {
@@ -173,7 +179,7 @@ struct Sent<T> {
 /// A process was created.
 #[btf_tracepoint(function = "sched_process_fork")]
 pub fn process_fork(ctx: BtfTracePointContext) -> i32 {
-    let from = elsewhere::scope();
+    let from = marks::scope();
     let parent = ctx.arg::<*const u8>(0) as u64;
     let child = ctx.arg::<*const u8>(1) as u64;
     // A runtime may create the process right inside the container (CLONE_INTO_CGROUP), and a
@@ -182,13 +188,13 @@ pub fn process_fork(ctx: BtfTracePointContext) -> i32 {
     let to = if gate::member(to) {
         to
     } else if gate::member(from) {
-        elsewhere::inherit(child, from);
+        marks::inherit(child, from);
         if cgroup::own() {
             syscall::left(to);
         }
         from
     } else {
-        elsewhere::born(child).unwrap_or(to)
+        marks::born(child).unwrap_or(to)
     };
     if gate::wanted(from) || gate::wanted(to) {
         let _ = fork(from, to, parent, child);
@@ -225,14 +231,14 @@ fn fork(from: u64, to: u64, parent: u64, child: u64) -> Option<()> {
 #[btf_tracepoint(function = "sched_process_exit")]
 pub fn process_exit(ctx: BtfTracePointContext) -> i32 {
     let task = ctx.arg::<*const u8>(0) as u64;
-    let cgroup = elsewhere::scope();
+    let cgroup = marks::scope();
     if gate::wanted(cgroup) {
         let _ = exit(cgroup, task);
     }
     if let Some(number) = gate::ended(task) {
-        elsewhere::forget_number(number);
+        marks::forget_number(number);
     }
-    let _ = elsewhere::ended(task);
+    let _ = marks::ended(task);
     0
 }
 

@@ -1,5 +1,5 @@
-//! Processes that are a container's without being in its cgroup: those that left it, and those of the
-//! host that entered its namespaces.
+//! Marks of processes that belong to a container without being in its cgroup: they left the cgroup, or
+//! entered the container's namespaces from the host.
 
 use aya_ebpf::{
     bindings::BPF_NOEXIST,
@@ -16,40 +16,40 @@ use crate::{
     kernel::{field, has},
 };
 
-/// In a mark: it entered from the host.
+/// Bit of a mark: the process entered from the host.
 pub const ENTERED: u64 = 1 << 62;
-/// In a mark: only this thread did. The others of its process are the host's.
+/// Bit of a mark: only this thread entered. The other threads of its process belong to the host.
 pub const THREAD: u64 = 1 << 63;
 
-/// The container's cgroup or pid namespace, and how the process came to be elsewhere, by process, or by
-/// thread with [`THREAD`].
+/// The container's cgroup or pid namespace with the bits above, by process, or by thread with
+/// [`THREAD`].
 #[map]
 static MARKS: LruHashMap<u32, u64> = LruHashMap::with_max_entries(4096, 0);
 
-/// Processes of the host whose children will be in a container's pid namespace.
+/// Processes of the host whose children are born into a container's pid namespace, and that container.
 #[map]
-static BEARERS: LruHashMap<u32, u64> = LruHashMap::with_max_entries(1024, 0);
+static PARENTS: LruHashMap<u32, u64> = LruHashMap::with_max_entries(1024, 0);
 
-/// How many entries there are: of [`MARKS`], of those for threads, of [`BEARERS`]. While there is none
-/// nobody is looked up. What the kernel removed to make room still counts.
+/// Number of entries: of [`MARKS`], of those for threads, of [`PARENTS`]. At 0 nothing is looked up.
+/// Entries that the kernel evicted still count.
 #[map]
 static MARKED: Array<u64> = Array::with_max_entries(3, 0);
 
 const ALL: u32 = 0;
 const THREADS: u32 = 1;
-const BEARING: u32 = 2;
+const PARENTS_COUNT: u32 = 2;
 
-/// Whose a namespace is.
+/// The container of a namespace.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Home {
-    /// The container's cgroup, or its pid namespace.
+    /// The container's cgroup or pid namespace.
     place: u64,
-    /// What tells a mount namespace from a later one of the same number; 0 unknown.
+    /// Identifies a mount namespace among those with the same number; 0 if unknown.
     id: u64,
 }
 
-/// Mount and pid namespaces of containers by their numbers, which are one sequence for both.
+/// Containers by the numbers of their mount and pid namespaces, which are unique across both kinds.
 #[map]
 static NAMESPACES: LruHashMap<u32, Home> = LruHashMap::with_max_entries(16384, 0);
 
@@ -73,7 +73,7 @@ fn add(of: u32, more: i64) {
     }
 }
 
-/// True while a process may be marked.
+/// False while no process is marked.
 #[inline(always)]
 pub fn any() -> bool {
     count(ALL) != 0
@@ -86,7 +86,8 @@ pub fn mark_of(pid: u32) -> Option<u64> {
     unsafe { MARKS.get(&pid) }.copied()
 }
 
-/// The bits of a mark, 0 without one: never an undefined value, which the compiler may read.
+/// The bits of a mark, 0 without one. Not an `Option`: the compiler may read its undefined value, which
+/// the verifier refuses.
 #[inline(always)]
 fn bits_of(pid: u32) -> u64 {
     match MARKS.get_ptr(&pid) {
@@ -144,8 +145,8 @@ pub fn scope() -> u64 {
 
 /// Where the current task belongs by its mark, while that container lives; else `scope`.
 ///
-/// A function of its own, since each of its ways would double what the verifier of Linux 6.1 checks in
-/// the program that asks.
+/// Not inlined: otherwise the verifier of Linux 6.1 checks the rest of the calling program once for each
+/// of its branches.
 #[inline(never)]
 fn home_or(scope: u64) -> u64 {
     let home = own_bits() & !(ENTERED | THREAD);
@@ -155,8 +156,7 @@ fn home_or(scope: u64) -> u64 {
     scope
 }
 
-/// True when the task, of this process, entered from the host. A function of its own, as
-/// [`home_or`] is.
+/// True when the task, of this process, entered from the host. Not inlined, as [`home_or`] is not.
 #[inline(never)]
 pub fn entered(tgid: u32, task: u64) -> bool {
     if !any() {
@@ -166,37 +166,38 @@ pub fn entered(tgid: u32, task: u64) -> bool {
     mark_bits(tgid, tid) & ENTERED != 0
 }
 
-/// The process, or with [`THREAD`] the thread, is that container's from now on, wherever it goes.
+/// Marks the process, or with [`THREAD`] the thread, as the container's from now on.
 #[inline(always)]
-pub fn keep(pid: u32, mark: u64) {
-    if MARKS.insert(&pid, &mark, u64::from(BPF_NOEXIST)).is_ok() {
+pub fn mark(pid: u32, bits: u64) {
+    if MARKS.insert(&pid, &bits, u64::from(BPF_NOEXIST)).is_ok() {
         add(ALL, 1);
-        if mark & THREAD != 0 {
+        if bits & THREAD != 0 {
             add(THREADS, 1);
         }
     } else {
-        let _ = MARKS.insert(&pid, &mark, 0);
+        let _ = MARKS.insert(&pid, &bits, 0);
     }
 }
 
-/// The process ended, or is in its container's cgroup again, or entered and went back.
+/// Removes a mark: the process ended, returned to its container's cgroup, or left the namespaces.
 #[inline(always)]
-pub fn let_go(pid: u32) {
+pub fn unmark(pid: u32) {
     if !any() {
         return;
     }
-    let Some(mark) = mark_of(pid) else {
+    let Some(bits) = mark_of(pid) else {
         return;
     };
     if MARKS.remove(&pid).is_ok() {
         add(ALL, -1);
-        if mark & THREAD != 0 {
+        if bits & THREAD != 0 {
             add(THREADS, -1);
         }
     }
 }
 
-/// A marked task created this one outside of the container's cgroup, or one in the cgroup `from` did.
+/// Marks a task that a marked one created outside of the container's cgroup, or that one in the cgroup
+/// `from` did.
 #[inline(always)]
 pub fn inherit(child: u64, from: u64) {
     let (Some(pid), Some(tgid)) = (
@@ -205,67 +206,67 @@ pub fn inherit(child: u64, from: u64) {
     ) else {
         return;
     };
-    let mark = own_mark().unwrap_or(from);
+    let bits = own_mark().unwrap_or(from);
     if pid == tgid {
-        keep(tgid, mark & !THREAD);
-    } else if mark & THREAD != 0 {
-        keep(pid, mark);
+        mark(tgid, bits & !THREAD);
+    } else if bits & THREAD != 0 {
+        mark(pid, bits);
     }
 }
 
-/// The children of this process will be that container's.
+/// Notes that the children of this process are born into that container. True if it was not noted yet.
 #[inline(always)]
-pub fn bear(tgid: u32, place: u64) -> bool {
-    let is_new = BEARERS
+pub fn children_inside(tgid: u32, place: u64) -> bool {
+    let is_new = PARENTS
         .insert(&tgid, &place, u64::from(BPF_NOEXIST))
         .is_ok();
     if is_new {
-        add(BEARING, 1);
+        add(PARENTS_COUNT, 1);
     }
     is_new
 }
 
-/// They will not.
+/// Notes that they are born into no container.
 #[inline(always)]
-pub fn bear_no_more(tgid: u32) {
-    if count(BEARING) != 0 && BEARERS.remove(&tgid).is_ok() {
-        add(BEARING, -1);
+pub fn no_children_inside(tgid: u32) {
+    if count(PARENTS_COUNT) != 0 && PARENTS.remove(&tgid).is_ok() {
+        add(PARENTS_COUNT, -1);
     }
 }
 
-/// The current task of the host created this one: the container that it was born in.
+/// The container that a child of the current task, a process of the host, was born into.
 #[inline(always)]
 pub fn born(child: u64) -> Option<u64> {
-    if count(BEARING) == 0 {
+    if count(PARENTS_COUNT) == 0 {
         return None;
     }
     let parent = (bpf_get_current_pid_tgid() >> 32) as u32;
-    BEARERS.get_ptr(&parent)?;
+    PARENTS.get_ptr(&parent)?;
     let home = inside(child)?;
-    keep(field(child, o::TASK_TGID)?, home | ENTERED);
+    mark(field(child, o::TASK_TGID)?, home | ENTERED);
     Some(home)
 }
 
-/// A thread ended, perhaps the last one of its process.
+/// Removes the marks of a thread that ended, and of its process if it was the last one.
 #[inline(always)]
 pub fn ended(task: u64) -> Option<()> {
-    if !any() && count(BEARING) == 0 {
+    if !any() && count(PARENTS_COUNT) == 0 {
         return None;
     }
     let (pid, tgid): (u32, u32) = (field(task, o::TASK_PID)?, field(task, o::TASK_TGID)?);
     if pid != tgid && count(THREADS) != 0 {
-        let_go(pid);
+        unmark(pid);
     }
     let signal: u64 = field(task, o::TASK_SIGNAL)?;
     if field::<u32>(signal, o::SIGNAL_LIVE)? == 0 {
-        let_go(tgid);
+        unmark(tgid);
         gate::own(tgid);
-        bear_no_more(tgid);
+        no_children_inside(tgid);
     }
     Some(())
 }
 
-/// The container whose mount namespace the task is in, or else its pid namespace.
+/// The container of the task's mount namespace, else of its pid namespace.
 #[inline(always)]
 pub fn inside(task: u64) -> Option<u64> {
     match by_mounts(task) {
@@ -274,7 +275,7 @@ pub fn inside(task: u64) -> Option<u64> {
     }
 }
 
-/// The container whose mount namespace the task is in.
+/// The container of the task's mount namespace.
 #[inline(always)]
 pub fn by_mounts(task: u64) -> Option<u64> {
     let namespace = gate::mount_namespace(task)?;
@@ -285,14 +286,14 @@ pub fn by_mounts(task: u64) -> Option<u64> {
     by_number(number, mounts_id(namespace))
 }
 
-/// The container of a namespace with this number, and id where it has one.
+/// The container of the namespace with this number, and with this id if it is not 0.
 #[inline(always)]
 pub fn by_number(number: u32, id: u64) -> Option<u64> {
     // SAFETY: a copy of a map value.
     let home = unsafe { NAMESPACES.get(&number) }.copied()?;
     let another = home.id != 0 && id != 0 && home.id != id;
-    // A container without a cgroup of its own is known by its pid namespace; the kernel gives that
-    // number, and perhaps the mount namespace's, to a stranger when it ended.
+    // A container without a cgroup of its own is recognised by its pid namespace and needs no mark;
+    // after its end the kernel reuses the numbers of its namespaces.
     let by_cgroup = home.place & PID_NAMESPACE == 0;
     (!another && by_cgroup && gate::member(home.place)).then_some(home.place)
 }
@@ -305,14 +306,14 @@ fn mounts_id(namespace: u64) -> u64 {
     field(namespace, o::MNT_NS_ID).unwrap_or(0)
 }
 
-/// The pid namespace of this number ended.
+/// Forgets the pid namespace of this number, which ended.
 #[inline(always)]
 pub fn forget_number(number: u32) {
     let _ = NAMESPACES.remove(&number);
 }
 
-/// Before the program is reported that a task starts: notes the namespaces of a container's task, and
-/// finds the container of one of the host that is in its namespaces.
+/// Runs before the program that reports the exec: notes the namespaces of a container's task, and marks a
+/// task of the host that is in the namespaces of a container.
 #[btf_tracepoint(function = "sched_process_exec")]
 pub fn exec_namespaces(ctx: BtfTracePointContext) -> i32 {
     let _ = look(ctx.arg::<*const u8>(0) as u64, ctx.arg::<i32>(1) as u32);
@@ -330,19 +331,19 @@ fn look(task: u64, before: u32) -> Option<()> {
     if own_mark().is_some_and(|mark| mark & THREAD == 0) {
         return None;
     }
-    // The other threads are gone, and the number that this one had.
+    // An exec ends the other threads, and this one takes the number of the first.
     let tgid: u32 = field(task, o::TASK_TGID)?;
     if before != tgid {
-        let_go(before);
+        unmark(before);
     }
     if !gate::is_own(tgid) {
-        keep(tgid, inside(task)? | ENTERED);
+        mark(tgid, inside(task)? | ENTERED);
     }
     Some(())
 }
 
-/// A namespace that the parent is in as well was noted when that began there; or it is a runtime's, which
-/// need not be the host's.
+/// Skips a namespace that the parent is in, too: it was noted at the parent's exec, or it is a runtime's,
+/// which may have one of its own.
 #[inline(always)]
 fn note_mounts(task: u64, parent: u64, place: u64) -> Option<()> {
     let namespace = gate::mount_namespace(task)?;
