@@ -1,5 +1,5 @@
-//! The byte budget of the program, shared out among all that grows with what containers, engines and
-//! files send. Each share is a part of one number, `--memory`.
+//! The byte budget of the program, divided among the tables and queues that grow with the input from
+//! containers, engines and files. Each share is a part of one number, `--memory`.
 //!
 //! The program itself (code, ring buffers, the screen) and the memory of rules are not included.
 
@@ -8,40 +8,40 @@ use std::str::FromStr;
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
-/// The smallest budget with which watching is of use.
+/// The smallest useful budget, bytes.
 const LEAST: u64 = 16 << 20;
-/// The largest; a file that asks for more gets so much.
+/// The largest budget, bytes; a recording's header cannot exceed it.
 const MOST: u64 = 1 << 30;
-/// Without the option.
+/// The default, bytes.
 const USUAL: u64 = 128 << 20;
-/// The shares are parts of so many.
+/// Number of parts of the budget.
 const PARTS: u64 = 128;
 
-/// What a share is for. Sizes are estimates of the heap that an entry takes with its bytes; words
-/// that several tables share count in each.
+/// The use of a share. Sizes are estimates of the heap of an entry; text shared by several tables counts in
+/// each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Share {
-    /// Packed events and keyframes, where the screen goes back in time.
+    /// Packed events and keyframes for going back in time on the screen.
     Past,
     /// The latest events.
     Recent,
-    /// Events that findings rest on, after they left the latest.
+    /// Evidence of findings that is no longer among the latest events.
     Evidence,
     /// Findings: titles, reasons, subjects.
     Findings,
-    /// Processes, those that ended included.
+    /// Processes, including ended ones.
     Processes,
-    /// Paths and what was done to them.
+    /// Paths and the operations on them.
     Files,
     /// Connections and listening sockets.
     Connections,
-    /// What engines report of containers.
+    /// Facts of containers from engines.
     Containers,
-    /// Events between the collecting and the core's thread.
+    /// Events between the collector and the core.
     Queue,
-    /// Events that wait for the disk.
+    /// Events that are waiting for the disk.
     Backlog,
-    /// Lines that wait for whoever reads the output.
+    /// Lines that are waiting for the reader of the output.
     Lines,
 }
 
@@ -61,7 +61,7 @@ impl Share {
         Self::Lines,
     ];
 
-    /// In parts of [`PARTS`].
+    /// Its size in parts of [`PARTS`].
     const fn parts(self) -> u64 {
         match self {
             Self::Past | Self::Processes => 12,
@@ -73,7 +73,7 @@ impl Share {
     }
 }
 
-/// How many bytes may be held in all.
+/// The total number of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct MemoryBudget(u64);
@@ -85,15 +85,15 @@ impl Default for MemoryBudget {
 }
 
 impl MemoryBudget {
-    /// Bytes that one share may hold.
+    /// The size of a share, bytes.
     #[must_use]
     pub fn of(self, share: Share) -> usize {
-        // A recording's header may say anything.
+        // A recording's header may contain any number.
         let all = self.0.clamp(LEAST, MOST);
         usize::try_from(all * share.parts() / PARTS).unwrap_or(usize::MAX)
     }
 
-    /// Whether it is what it is without the option.
+    /// Whether it is the default.
     #[must_use]
     pub fn is_usual(&self) -> bool {
         *self == Self::default()
@@ -106,7 +106,7 @@ impl FromStr for MemoryBudget {
     fn from_str(text: &str) -> Result<Self, String> {
         let size: ByteSize = text
             .parse()
-            .map_err(|_| "write it like 64MiB or 1GiB".to_owned())?;
+            .map_err(|_| "expected a size such as 64MiB or 1GiB".to_owned())?;
         let bytes = size.as_u64();
         if !(LEAST..=MOST).contains(&bytes) {
             return Err(format!(

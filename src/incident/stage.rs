@@ -59,7 +59,7 @@ const STAGES: &[(&str, Stage)] = &[
     ("exec.pipe-to-shell", stage("piped script", 50)),
     ("exec.masquerade", stage("disguised program", 50)),
     ("exec.shell-terminal", stage("interactive shell", 40)),
-    ("exec.session", stage("docker exec", 0)),
+    ("exec.session", stage("exec session", 0)),
     ("file.cron", stage("cron job", 60)),
     ("file.service", stage("service", 40)),
     ("file.shell-startup", stage("shell start-up file", 40)),

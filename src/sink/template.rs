@@ -116,7 +116,7 @@ mod tests {
         assert!(findings[0]["evidence"][0].is_u64() && findings[0]["rule"].is_string());
         assert_eq!(findings[0]["id"].as_str().unwrap().len(), 6);
         let stages = document["stages"].as_array().unwrap();
-        assert_eq!(stages[0], "docker exec");
+        assert_eq!(stages[0], "exec session");
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! This program's own system calls that the kernel logged because its filter does not know them.
+//! Counts this program's own system calls that the kernel logged since no filter lists them.
 //!
-//! The kernel sends each record of its audit to whoever joined a group of it, beside the kernel log
-//! or the audit daemon that keeps them.
+//! The kernel sends its audit records to the members of a netlink group, in addition to the kernel log or
+//! the audit daemon.
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -19,11 +19,10 @@ const SECCOMP: u16 = 1326;
 const HEADER: usize = 16;
 /// Largest record of the kernel: `MAX_AUDIT_MESSAGE_LENGTH`.
 const LARGEST: usize = 8970;
-/// Records that are read at one look.
+/// Maximum number of records read at once.
 const AT_ONCE: usize = 1024;
 
-/// Counts them. Needs CAP_AUDIT_READ while it is opened only, and no other network namespace than the
-/// host's.
+/// The counts. Needs CAP_AUDIT_READ when it is opened, and the host's network namespace.
 #[derive(Debug)]
 pub(crate) struct LoggedCalls {
     socket: Option<OwnedFd>,
@@ -32,7 +31,7 @@ pub(crate) struct LoggedCalls {
 }
 
 impl LoggedCalls {
-    /// Joins the group; where that is refused, nothing is counted.
+    /// Joins the group; if that is refused, nothing is counted.
     #[must_use]
     pub(crate) fn open() -> Self {
         Self {
@@ -42,7 +41,7 @@ impl LoggedCalls {
         }
     }
 
-    /// How often each call was logged so far. Never waits.
+    /// How often each call was logged so far. Does not block.
     pub(crate) fn counts(&mut self) -> &BTreeMap<&'static str, u64> {
         let mut record = [0; HEADER + LARGEST];
         for _ in 0..AT_ONCE {
@@ -54,7 +53,7 @@ impl LoggedCalls {
                         *self.counts.entry(call).or_default() += 1;
                     }
                 }
-                // Too many came at once: the kernel's log has them.
+                // Too many records at once: the kernel log has them.
                 Err(Errno::NOBUFS | Errno::INTR) => {}
                 Err(_) => break,
             }
@@ -70,7 +69,7 @@ fn join() -> rustix::io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// The call that a message is about, when it is this program's.
+/// The call in a message, if it is this program's.
 fn logged(message: &[u8], own: &str) -> Option<&'static str> {
     let kind = message.get(4..6)?;
     if u16::from_ne_bytes(kind.try_into().ok()?) != SECCOMP {
@@ -112,12 +111,12 @@ mod tests {
         assert_eq!(logged(&[0; 3], " pid=42 "), None);
     }
 
-    /// Needs CAP_AUDIT_READ: runs in the suites that have it, and says so where it is not.
+    /// Needs CAP_AUDIT_READ.
     #[test]
-    fn the_kernel_tells_of_a_call_that_is_not_on_the_list() {
+    fn the_kernel_logs_a_call_that_is_not_on_a_list() {
         let mut logged = LoggedCalls::open();
         if logged.socket.is_none() {
-            eprintln!("not run: needs CAP_AUDIT_READ");
+            eprintln!("DID NOT RUN: needs CAP_AUDIT_READ; use tests/run");
             return;
         }
         let made = std::thread::spawn(|| {

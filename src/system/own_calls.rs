@@ -1,10 +1,9 @@
-//! System calls of this program: those it is known to need, and those its watching threads are
-//! refused.
+//! Lists of system calls: those that this program needs, and those that its watching threads are refused.
 //!
-//! Names are the kernel's; one that this architecture does not have is passed over. Both C libraries
-//! count: musl opens and looks at files by older calls than glibc.
+//! Names are the kernel's; those that this architecture lacks are skipped. The lists cover glibc and musl,
+//! which opens and examines files by older calls.
 
-/// What watching needs. Any other call is made as well, and logged by the kernel.
+/// Calls that watching needs. Other calls are executed as well, and logged by the kernel.
 pub(super) const NEEDED: &str = "\
     read write readv writev pread64 pwrite64 preadv pwritev preadv2 pwritev2 close close_range lseek \
     open openat openat2 fcntl dup dup2 dup3 pipe pipe2 flock fsync fdatasync ftruncate fallocate \
@@ -25,14 +24,14 @@ pub(super) const NEEDED: &str = "\
     prlimit64 getrlimit times uname sysinfo getrandom clock_gettime clock_getres clock_nanosleep \
     nanosleep gettimeofday time bpf";
 
-/// Changes of files by name. The one thread that opens what the person names makes them.
+/// Changes of files by name: only the thread that opens the user's files makes them.
 pub(super) const CHANGES_OF_FILES: &str = "\
     creat truncate unlink unlinkat rename renameat renameat2 mkdir mkdirat rmdir link linkat symlink \
     symlinkat mknod mknodat chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat utime utimes \
     futimesat utimensat setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr";
 
-/// What nothing that watches needs once the probes are attached: it fails with EPERM. Running
-/// programs, reaching into processes, changing the host or the kernel, and becoming somebody else.
+/// Calls that no thread needs once the probes are attached; they fail with EPERM: executing programs, access
+/// to other processes' memory, changes of the host or the kernel, and changes of the user.
 pub(super) const REFUSED: &str = "\
     execve execveat fork vfork ptrace process_vm_readv process_vm_writev process_madvise pidfd_getfd \
     kcmp mount umount2 pivot_root chroot move_mount open_tree fsopen fsconfig fsmount fspick \
@@ -43,8 +42,8 @@ pub(super) const REFUSED: &str = "\
     name_to_handle_at fanotify_init memfd_create memfd_secret modify_ldt personality vhangup syslog \
     lookup_dcookie setuid setgid setreuid setregid setresuid setresgid setfsuid setfsgid setgroups";
 
-/// Commands of bpf(2) that load, attach or publish something: refused as well. Those that read and
-/// write the maps that are there are needed.
+/// Commands of bpf(2) that load, attach or pin something, refused as well. Reading and writing existing maps
+/// is needed.
 pub(super) const REFUSED_BPF: &[u64] = &[
     0,  // BPF_MAP_CREATE
     5,  // BPF_PROG_LOAD

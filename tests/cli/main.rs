@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod hostile;
+mod list;
 mod period;
 mod replay;
 
@@ -11,6 +12,8 @@ use std::process::{Command, Output, Stdio};
 use hullwatch::detect::Settings;
 use hullwatch::event::{Bytes, ContainerId, Event, Exec, Kind, Timestamp};
 use hullwatch::recording::{Header, Writer};
+
+const DEMO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/demo/demo.jsonl.zst");
 
 fn hullwatch(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_hullwatch"))
@@ -144,96 +147,6 @@ fn the_demo_needs_nothing_and_shows_its_incident() {
 }
 
 #[test]
-fn a_view_of_a_recording_is_listed_for_people_and_programs() {
-    let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/demo/demo.jsonl.zst");
-    let text = hullwatch(&["list", "--session", demo]);
-    assert_eq!(text.status.code(), Some(0), "{}", stderr(&text));
-    let text = String::from_utf8(text.stdout).unwrap();
-    assert!(
-        text.starts_with("SEV  NAME") && text.contains("shop-web"),
-        "{text}"
-    );
-    let json = [
-        "list",
-        "findings",
-        "--session",
-        demo,
-        "--json",
-        "--filter",
-        "sev>=h",
-    ];
-    let json = String::from_utf8(hullwatch(&json).stdout).unwrap();
-    assert!(json.lines().count() >= 3, "{json}");
-    for line in json.lines() {
-        let row: serde_json::Value = serde_json::from_str(line).unwrap();
-        assert!(row["sev"] == "H" || row["sev"] == "C", "{line}");
-        assert!(row["n"].is_u64() && row["age"].is_u64(), "{line}");
-    }
-    let bad = hullwatch(&["list", "--session", demo, "--filter", "colour=red"]);
-    assert_eq!(bad.status.code(), Some(2));
-    assert!(
-        stderr(&bad).contains("no column colour"),
-        "{}",
-        stderr(&bad)
-    );
-}
-
-/// A program needs no table of letters and short ids: words, numbers and whole ids are fields.
-#[test]
-fn rows_have_their_facts_in_fields_of_their_own() {
-    let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/demo/demo.jsonl.zst");
-    for view in [
-        "incidents",
-        "containers",
-        "findings",
-        "processes",
-        "network",
-        "files",
-        "images",
-        "events",
-    ] {
-        let output = hullwatch(&["list", view, "--recording", demo, "--json"]);
-        let text = String::from_utf8(output.stdout).unwrap();
-        assert!(!text.is_empty(), "{view}");
-        for line in text.lines() {
-            let row: serde_json::Value = serde_json::from_str(line).unwrap();
-            let letter = row["sev"].as_str().unwrap_or(".");
-            match row["severity"].as_str() {
-                Some(word) => assert!(word.len() > 2, "{line}"),
-                None => assert_eq!(letter, ".", "{line}"),
-            }
-            for (text, number) in [
-                ("first_seen", "first_seen_ms"),
-                ("last_seen", "last_seen_ms"),
-            ] {
-                let time = row[text].as_str().map(|t| t.parse::<jiff::Timestamp>());
-                let time = time.map(|t| t.unwrap().as_millisecond());
-                assert_eq!(row[number].as_i64(), time, "{line}");
-            }
-            match view {
-                "images" => assert!(row["image_digest"].is_string(), "{line}"),
-                _ => assert_eq!(
-                    row["container_id"].as_str().map(str::len),
-                    Some(64),
-                    "{line}"
-                ),
-            }
-            if view == "containers" {
-                assert!(row["image_digest"].as_str().unwrap().starts_with("sha256:"));
-                assert!(
-                    row["labels"].is_object() && row["runtime"] == "docker",
-                    "{line}"
-                );
-                assert!(
-                    row["exit_code"].is_null() && row["exit"].is_null(),
-                    "{line}"
-                );
-            }
-        }
-    }
-}
-
-#[test]
 fn the_version_names_commit_and_build() {
     let output = hullwatch(&["--version"]);
     let text = String::from_utf8(output.stdout).unwrap();
@@ -293,9 +206,8 @@ fn missing_parts_are_named_with_their_cause() {
 /// Findings and events carry the name beside the id; findings of others are not printed.
 #[test]
 fn lines_name_their_container() {
-    let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/demo/demo.jsonl.zst");
     for what in [&["--findings"][..], &["--events", "exec,findings"]] {
-        let args = [&["replay", demo, "--container", "shop-web"], what].concat();
+        let args = [&["replay", DEMO, "--container", "shop-web"], what].concat();
         let output = hullwatch(&args);
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(text.lines().count() > 3, "{text}");
@@ -443,8 +355,7 @@ fn themes_are_measured_and_mistakes_named() {
 
 #[test]
 fn the_demo_gives_the_findings_it_was_recorded_with() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/demo/demo.jsonl.zst");
-    let out = hullwatch(&["replay", path, "--findings"]);
+    let out = hullwatch(&["replay", DEMO, "--findings"]);
     let why = format!("record it anew with demo/record: {}", stderr(&out));
     assert_eq!(out.status.code(), Some(0), "{why}");
 }

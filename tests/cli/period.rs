@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
-use crate::{hullwatch, stderr};
+use crate::{DEMO, hullwatch, stderr};
 
-const DEMO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/demo/demo.jsonl.zst");
 /// Before the incident of the demo's web server is over, and after it began.
 const MIDDLE: &str = "2026-11-25T10:10:30Z";
 
