@@ -1,8 +1,9 @@
 //! Containers whose cgroup does not identify them: runc's in any cgroup, crun's without one of its own.
 
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -220,6 +221,36 @@ fn a_sandbox_of_the_host_is_not_reported() {
     assert_eq!(lines.iter().find(of_sandbox), None);
 }
 
+/// A process of the host in a pid namespace of its own, which stays until it is dropped.
+struct Sandbox {
+    child: Child,
+    namespace: PathBuf,
+}
+
+impl Sandbox {
+    /// Runs a script that prints its pid namespace first and reads a line last.
+    fn start(script: &str) -> Self {
+        let mut child = Command::new("unshare")
+            .args(["--pid", "--fork", "--mount-proc", "sh", "-c", script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut said = BufReader::new(child.stdout.take().unwrap());
+        said.read_line(&mut line).unwrap();
+        let namespace = PathBuf::from(line.trim());
+        Self { child, namespace }
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
 /// The kernel gives the number of a pid namespace that ended to the next one: what a sandbox of the host
 /// does is not that container's which had the number before.
 #[test]
@@ -233,10 +264,10 @@ fn a_sandbox_with_the_number_of_an_ended_container_is_not_it() {
     let watch = Watch::start(&["--no-engine", "--events", "all"]);
     let mark = unique("hullwatch-reused");
     let script = format!(
-        "readlink /proc/self/ns/pid; for n in 1 2 3; do echo x >/tmp/{mark}; done; rm /tmp/{mark}"
+        "readlink /proc/self/ns/pid; for n in 1 2 3; do echo x >/tmp/{mark}; done; rm -f /tmp/{mark}; read end"
     );
-    let sandbox = ["--pid", "--fork", "--mount-proc", "sh", "-c", &script];
-    // The number is free when the kernel has cleaned up, and other tests' sandboxes may be faster.
+    // The kernel gives the lowest free number: those that stay hold the lower ones. It is free when the kernel
+    // has cleaned up, and another test's namespace may get it.
     let reuses = |round: usize| {
         let name = unique(&format!("ended{round}"));
         let mut command = Command::new(&crun[0]);
@@ -261,11 +292,12 @@ fn a_sandbox_with_the_number_of_an_ended_container_is_not_it() {
         let namespace = fs::read_link(format!("/proc/{init}/ns/pid")).unwrap();
         bundle.command(&crun, &["kill", &name, "KILL"]);
         container.wait().unwrap();
+        let mut sandboxes: Vec<Sandbox> = Vec::new();
         (0..50).any(|_| {
-            let output = Command::new("unshare").args(sandbox).output().unwrap();
-            assert!(output.status.success(), "{output:?}");
-            let own = String::from_utf8(output.stdout).unwrap();
-            Path::new(own.trim()) == namespace
+            let sandbox = Sandbox::start(&script);
+            let reuses = sandbox.namespace == namespace;
+            sandboxes.push(sandbox);
+            reuses
         })
     };
     let reused = (0..50).filter(|round| reuses(*round)).take(3);
