@@ -21,8 +21,8 @@ const MAX_NAMES: usize = 500;
 
 /// Print a completion script for a shell
 ///
-/// The script asks this program for commands, options, files, rules and, for root, the names of
-/// containers. For example: hullwatch completions bash > /etc/bash_completion.d/hullwatch
+/// The script gets from this program the commands, options, files, rules and, for root, the names
+/// of containers. For example: hullwatch completions bash > /etc/bash_completion.d/hullwatch
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Which shell

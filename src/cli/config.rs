@@ -52,7 +52,7 @@ impl ScreenArgs {
         if let Some(after) = self.panic_after {
             std::thread::spawn(move || {
                 std::thread::sleep(after);
-                panic!("as --panic-after asked");
+                panic!("as requested by --panic-after");
             });
         }
         let depth = Depth::promised(|name| std::env::var(name).ok());

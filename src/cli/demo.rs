@@ -13,7 +13,7 @@ static RECORDING: &[u8] = include_bytes!("../../demo/break-in.jsonl.zst");
 
 /// Replay a recorded attack that comes with the program
 ///
-/// Shows how the web server of a shop is broken into by a web request: web shell, reverse shell,
+/// Shows an intrusion into the web server of a shop by a web request: web shell, reverse shell,
 /// miner, cron job, scan. Opens at the incident with a guide. Needs neither root nor Docker.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

@@ -142,7 +142,7 @@ fn choose(
 
 /// The address in a context's file.
 fn endpoint(folder: Option<&Path>, name: &str) -> Result<String, String> {
-    let folder = folder.ok_or("no home directory is known")?;
+    let folder = folder.ok_or("the home directory is unknown")?;
     let digest = hex(&Sha256::digest(name.as_bytes()));
     let path = folder.join("contexts/meta").join(digest).join("meta.json");
     let text = user_files::read(&path).map_err(|error| match error.kind() {

@@ -20,7 +20,7 @@ use crate::recording::{self, cgroup_mode};
 use crate::system::Protection;
 
 /// No Docker engine is installed.
-const NO_SOCKET: &str = "no Docker socket is on this host";
+const NO_SOCKET: &str = "this host has no Docker socket";
 
 /// Check whether this host is supported; say how to fix what is not
 ///
@@ -38,7 +38,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "URL", value_parser = super::docker_host::address)]
     docker_host: Option<String>,
 
-    /// Ask only the containerd at this socket (repeatable) [default: each that is found]
+    /// Query only the containerd at this socket (repeatable) [default: all that are found]
     #[arg(long, value_name = "URL")]
     runtime_endpoint: Vec<String>,
 }
@@ -134,7 +134,7 @@ fn diagnose(args: &Args) -> Diagnosis {
     for needed in lacking.iter().filter(|n| !n.required) {
         blind.push(Blindness {
             what: needed.purpose.to_owned(),
-            why: format!("{} is not held", needed.name),
+            why: format!("{} is missing", needed.name),
         });
     }
     if let Some(problem) = crate::system::unseen_containers() {

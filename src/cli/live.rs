@@ -27,8 +27,8 @@ pub struct LiveArgs {
     #[arg(long)]
     pub host: bool,
 
-    /// Also report the first use of each system call by each container, for a seccomp profile of
-    /// its own (harden --seccomp)
+    /// Also report the first use of each system call by each container, for a custom seccomp
+    /// profile (harden --seccomp)
     #[arg(long)]
     pub syscalls: bool,
 
@@ -56,8 +56,8 @@ pub struct LiveArgs {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub rescan: Option<Duration>,
 
-    /// Bytes that events, tables and queues may hold, from 16MiB to 1GiB; more is forgotten or dropped,
-    /// and counted [default: 128MiB]
+    /// Bytes that events, tables and queues may hold, from 16MiB to 1GiB; what exceeds it is
+    /// dropped and counted [default: 128MiB]
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<MemoryBudget>,
 }
@@ -348,7 +348,7 @@ pub(super) fn stop(live: Live) -> Result<(), CliError> {
         (None, Some(Ok(summary))) => {
             if summary.foreign > 0 {
                 print_message(format!(
-                    "{}: others wrote into it {} times; what they wrote was cut off",
+                    "{}: other processes wrote into it {} times; their bytes were cut off",
                     summary.path.display(),
                     summary.foreign
                 ));

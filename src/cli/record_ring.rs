@@ -36,7 +36,7 @@ pub(super) struct RingArgs {
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = live::duration, requires = "directory")]
     keep: Duration,
 
-    /// Most bytes that the segments may use
+    /// Maximum number of bytes that the segments may use
     #[arg(
         long,
         value_name = "SIZE",
@@ -54,7 +54,8 @@ pub(super) struct RingArgs {
     )]
     min_free: ByteSize,
 
-    /// Begin another segment after this time, or when one has an eighth of --max-size
+    /// Begin another segment after this time, or when the current one reaches an eighth of
+    /// --max-size
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = live::duration, requires = "directory")]
     segment: Duration,
 

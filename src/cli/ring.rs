@@ -20,7 +20,7 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum RingCommand {
-    /// List the segments: since when, until when, size, state
+    /// List the segments: start, end, size, state
     List {
         /// The directory
         ring: PathBuf,

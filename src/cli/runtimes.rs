@@ -15,7 +15,7 @@ pub struct RuntimeArgs {
     #[arg(long, value_name = "URL", value_parser = docker_host::address)]
     pub docker_host: Option<String>,
 
-    /// Query only this engine (repeatable) [default: docker and containerd where they are]
+    /// Query only this engine (repeatable) [default: docker and containerd where they exist]
     #[arg(long, value_name = "RUNTIME", value_enum)]
     pub runtime: Vec<RuntimeChoice>,
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use super::{CliError, config, starter_file};
 
-/// Write a configuration of keys and screen to begin with, or check one
+/// Write a starter configuration of keys and screen, or check one
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]

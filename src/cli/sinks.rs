@@ -48,7 +48,7 @@ pub(super) struct SinkArgs {
     #[arg(long, value_name = "FILE")]
     notify_webhook_file: Option<PathBuf>,
 
-    /// What the webhook takes
+    /// Format of the webhook's messages
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "json")]
     notify_format: WebhookFormat,
 
@@ -60,8 +60,8 @@ pub(super) struct SinkArgs {
     #[arg(long)]
     notify_syslog: bool,
 
-    /// Report at most this many incidents a minute by each means; the others are counted, and their
-    /// number is reported with the next
+    /// Report at most this many incidents a minute to each receiver; the others are counted, and
+    /// their number is reported with the next
     #[arg(long, value_name = "NUMBER", default_value = "20", value_parser = clap::value_parser!(u32).range(1..))]
     notify_limit: u32,
 
@@ -88,7 +88,7 @@ pub(super) struct SinkArgs {
     #[arg(long, value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,
 
-    /// Trust also the certificate authorities in this PEM file, beside the host's
+    /// Also trust the certificate authorities in this PEM file, besides the host's
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
 }
@@ -369,7 +369,7 @@ impl SinkReporter {
         for (status, (reported, at)) in statuses.iter().zip(&mut self.reported) {
             match (&reported.error, &status.error) {
                 (None, Some(why)) => lines.push(format!("{}: {why}", status.name)),
-                (Some(_), None) => lines.push(format!("{}: it works again", status.name)),
+                (Some(_), None) => lines.push(format!("{}: deliveries succeed again", status.name)),
                 _ => {}
             }
             reported.error.clone_from(&status.error);
@@ -481,6 +481,6 @@ mod tests {
         assert!(news(&status, 4).is_empty());
         assert_eq!(news(&status, 20).len(), 1);
         status.error = None;
-        assert_eq!(news(&status, 21), ["webhook h: it works again"]);
+        assert_eq!(news(&status, 21), ["webhook h: deliveries succeed again"]);
     }
 }

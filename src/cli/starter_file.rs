@@ -20,7 +20,7 @@ pub(super) fn path(named: Option<&Path>, name: &str) -> Result<PathBuf, CliError
     match named {
         Some(path) => Ok(path.to_owned()),
         None => user_files::standard(name)
-            .ok_or_else(|| CliError::expected("no home directory is known")),
+            .ok_or_else(|| CliError::expected("the home directory is unknown")),
     }
 }
 

@@ -94,7 +94,7 @@ impl PolicyFile {
                 Some(format!("{why}; the previous settings stay in force")),
             ),
         };
-        tracing::info!(path = ?self.path, ?refused, "policy read again");
+        tracing::info!(path = ?self.path, ?refused, "policy reloaded");
         Some(PolicyChange {
             file: self.path.display().to_string(),
             rules,

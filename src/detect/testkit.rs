@@ -419,7 +419,7 @@ impl World {
         self.enter(argv, true)
     }
 
-    /// A process of the host enters the container's namespaces, past its engine.
+    /// A process of the host enters the container's namespaces, bypassing its engine.
     pub(super) fn entered(&mut self, argv: &[&str], tty: bool) -> u32 {
         let pid = self.next_pid;
         self.next_pid += 1;

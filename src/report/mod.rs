@@ -141,7 +141,7 @@ fn document(reports: &[IncidentReport], context: &Context) -> Document {
     }
     document.heading(2, "What was not seen");
     document.text(format!(
-        "Watching began at {}: of what happened before, only what was still there was seen.",
+        "Watching began at {}: earlier activity is known only by its traces.",
         context.watched_from
     ));
     let before = reports.iter().filter(|r| r.began_before).map(|r| &r.name);
@@ -152,11 +152,11 @@ fn document(reports: &[IncidentReport], context: &Context) -> Document {
     }
     document.text(match context.lost {
         0 => "No event was lost.".to_owned(),
-        lost => format!("{lost} events were lost: deeds may be missing from this report."),
+        lost => format!("{lost} events were lost: actions may be missing from this report."),
     });
     if !context.blind_rules.is_empty() {
         document.text(format!(
-            "Rules without the facts they need on this host: {}.",
+            "Rules that are blind on this host: {}.",
             context.blind_rules.join(", ")
         ));
     }

@@ -75,7 +75,7 @@ impl App {
             }
             (None, Some(learner)) => {
                 let learned = learner.baseline(&id);
-                let learned = learned.ok_or("nothing was learned of it yet")?;
+                let learned = learned.ok_or("nothing has been learned about it yet")?;
                 let path = std::path::absolute(&file).unwrap_or(PathBuf::from(file));
                 written(&path, &learned)
             }
@@ -105,7 +105,7 @@ impl App {
             }
             (None, Some((with, known)), Some(learned)) => (with, known, learned),
             (Some(_), None, None) => {
-                return Err("nothing was learned of it: :learn first".to_owned());
+                return Err("nothing has been learned about it: :learn first".to_owned());
             }
             (None, ..) => return Err(":diff FILE compares it with a baseline file".to_owned()),
         };

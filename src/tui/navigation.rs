@@ -207,7 +207,7 @@ impl Ui {
             let finding = core.detector.finding(*id);
             match finding.and_then(|finding| super::detail::next_related(core, finding)) {
                 Some(next) => self.open(RowKey::Finding(next)),
-                None => self.message = Some("no other finding of the same session".to_owned()),
+                None => self.message = Some("no other related finding".to_owned()),
             }
             return;
         }

@@ -1,4 +1,4 @@
-//! Processes of the host that enter a container's namespaces past its engine.
+//! Processes of the host that enter a container's namespaces, bypassing its engine.
 
 use std::os::fd::AsFd as _;
 use std::process::Command;

@@ -53,7 +53,7 @@ fn gives_the_terminal_back_when_it_fails() {
     // The error is printed on the restored terminal.
     let text = String::from_utf8_lossy(&screen.seen).into_owned();
     let (_, after) = text.rsplit_once("\u{1b}[?1049l").unwrap();
-    assert!(after.contains("as --panic-after asked"), "{after:?}");
+    assert!(after.contains("as requested by --panic-after"), "{after:?}");
     assert!(!screen.child.try_wait().unwrap().unwrap().success());
 }
 

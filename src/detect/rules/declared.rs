@@ -69,7 +69,7 @@ pub(super) fn known_work(
             memory.add(key);
             let alert = ctx.alert(Severity::Low, b"sandbox", |explanation| {
                 let program = caller(ctx, p).escaped().to_string();
-                explanation.title = format!("{program} makes sandboxes");
+                explanation.title = format!("{program} creates sandboxes");
                 explanation.why.push(by(ctx, &p.comm));
                 explanation
                     .why
@@ -112,7 +112,7 @@ fn sandbox_of_session(
     memory.add(key);
     let alert = ctx.alert(Severity::Low, b"sandbox", |explanation| {
         let command = program_roles::command_line(&process.argv, &process.exe, 160);
-        explanation.title = format!("A session makes a sandbox: {command}");
+        explanation.title = format!("An exec session creates a sandbox: {command}");
     });
     Some(alert.into())
 }

@@ -20,10 +20,10 @@ pub(super) const RULE: Rule = Rule {
         attack: &["T1611", "T1543"],
         needs: &[Requirement::File, Requirement::Engine],
         explain: "Through a bind mount the container changed a file in a system directory of the \
-                  host. Critical where the file lets code run on the host or lets somebody in: \
+                  host. Critical where the file lets code run on the host or grants access to it: \
                   cron, units, accounts, SSH keys, the loader. Mounts of ordinary directories are \
                   not flagged.",
-        check: "Check the file on the host. Mount less, or read-only.",
+        check: "Check the file on the host. Mount fewer directories, or mount them read-only.",
     },
     handlers: &[Handler::File(|ctx, _, file| host(ctx, file))],
 };

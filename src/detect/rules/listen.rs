@@ -225,13 +225,13 @@ fn listen(ctx: &RuleContext<'_>, memory: &mut YoungSockets, listen: &Listen, new
     let line = format!("listens on {}", listen.local);
     let alert = ctx.alert(severity, subject, |explanation| {
         let whose = if declared(ctx, port) {
-            "a port of its image, but not as its service"
+            "a port of its image, but not by its service"
         } else {
             "which its image does not declare"
         };
         explanation.title = format!("Listens on {}, {whose}", listen.local);
         if chosen {
-            let line = "port chosen by the kernel: the program asked for any";
+            let line = "port chosen by the kernel: the program requested no specific one";
             explanation.why.push(line.to_owned());
         }
         if let Some(p) = ctx.process {

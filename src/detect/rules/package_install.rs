@@ -18,7 +18,8 @@ pub(super) const RULE: Rule = Rule {
         severity: Severity::Low,
         attack: &["T1072", "T1105"],
         needs: &[Requirement::Exec],
-        explain: "A package manager of the image ran after start-up. Files and programs of the installation are folded into this finding. A running container should be \
+        explain: "A package manager of the image ran after start-up. Files and programs of the \
+                  installation are merged into this finding. A running container should be \
                   replaced, not changed; in a development container this is ordinary.",
         check: "Which packages were installed, and by whom? Rebuild the image with them instead.",
     },

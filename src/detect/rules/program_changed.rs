@@ -25,7 +25,7 @@ pub(super) const RULE: Rule = Rule {
         explain: "A process wrote, replaced, linked over or removed a file in a program or \
                   library directory after start-up, and the process is not a package manager of the image. Refused attempts are one severity lower. Caches of interpreters (compiled Python) \
                   do not count.",
-        check: "Compare the file with the image's. Was it run since?",
+        check: "Compare the file with the image's. Has it been run since?",
     },
     handlers: &[
         Handler::File(|ctx, memories, file| examine(ctx, memories.of(), file)),
@@ -83,7 +83,7 @@ fn compared(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, compare: &Co
         return Alerts::none();
     };
     let title = format!(
-        "Opened for writing, with the content of the image still: {}",
+        "Opened for writing, content unchanged from the image: {}",
         compare.path.escaped()
     );
     Alert::addition(index)

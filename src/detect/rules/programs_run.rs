@@ -24,7 +24,7 @@ pub(super) const MASQUERADE: Rule = Rule {
         severity: Severity::High,
         attack: &["T1036.004", "T1036.005", "T1564.001"],
         needs: &[Requirement::Exec],
-        explain: "A process calls itself a kernel thread, or a program that is not in the image \
+        explain: "A process has the name of a kernel thread, or a program that is not in the image \
                   has a system daemon's name, is in a hidden directory or has the file extension \
                   of data.",
         check: "Inspect the executable behind the name.",

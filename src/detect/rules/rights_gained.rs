@@ -43,8 +43,8 @@ pub(super) const CAPABILITY: Rule = Rule {
         attack: &["T1548"],
         needs: &[Requirement::Capability],
         explain: "After start-up the container used a capability for the first time. Medium for \
-                  those that reach the host (modules, raw I/O, boot, reading past permissions) or \
-                  give files capabilities.",
+                  those that reach the host (modules, raw I/O, boot, reading without permission \
+                  checks) or give files capabilities.",
         check: "Can the capability be dropped from the container?",
     },
     handlers: &[Handler::Capability(|ctx, memory, c| {

@@ -28,7 +28,7 @@ impl Keeper {
     /// again.
     pub(in crate::tui) fn fulfil(&mut self, edit: PolicyEdit, path: Option<&Path>) -> String {
         let Some(path) = path else {
-            return "no policy file, since no home directory is known: use --policy FILE"
+            return "no policy file, since the home directory is unknown: use --policy FILE"
                 .to_owned();
         };
         let done = self.change(edit, path);

@@ -88,7 +88,7 @@ fn what_comes_past_the_engine_is_a_finding_of_its_own() {
     let shell = w.all("exec.session")[2];
     assert_eq!(shell.severity, Severity::Medium);
     let why = shell.why.join("\n");
-    assert!(why.contains("past its engine"), "{why}");
+    assert!(why.contains("bypassing its engine"), "{why}");
     assert!(why.contains("/etc/cron.d/z"), "{why}");
     w.finding("file.cron");
 }
