@@ -5,8 +5,8 @@
 //! are compared: absolute times of a shared machine mean nothing.
 
 mod own;
-mod worker_process;
 mod worker;
+mod worker_process;
 
 use std::error::Error;
 use std::io;
@@ -17,8 +17,8 @@ use std::time::Duration;
 use hullwatch::collect::{Live, LiveOptions, Tap};
 use hullwatch::detect::Settings;
 
-use worker_process::WorkerProcess;
 use worker::Workload;
+use worker_process::WorkerProcess;
 
 /// Iterations in one run of a workload, so that each takes about a tenth of a second.
 const RUNS: &[(Workload, u32)] = &[

@@ -13,8 +13,8 @@ use hullwatch::core::Core;
 use hullwatch::event::{Event, Kind};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::worker_process::WorkerProcess;
 use crate::worker::Workload;
+use crate::worker_process::WorkerProcess;
 
 /// Counts the events that arrive.
 #[derive(Default)]

@@ -36,7 +36,9 @@ pub(super) fn start(screen: bool) -> Result<(), CliError> {
         Some(path) => LogTarget::File(open(&path)?),
         None if screen => {
             let folder = user_files::state_folder().ok_or_else(|| {
-                CliError::expected(format!("the home directory is unknown: name a file in {FILE}"))
+                CliError::expected(format!(
+                    "the home directory is unknown: name a file in {FILE}"
+                ))
             })?;
             LogTarget::File(open(&folder.join("hullwatch.log"))?)
         }

@@ -1,6 +1,6 @@
 //! hullwatch on the running kernel, and on real containers of a real Docker engine.
 //!
-//! One crate, since each one links the whole program anew.
+//! One crate, since each crate links the whole program again.
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod by_namespace;

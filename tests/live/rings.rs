@@ -42,7 +42,7 @@ fn a_request_of_a_ring_is_reported_as_its_system_call() {
     ] {
         let wanted = (op, path.to_owned(), target.to_owned(), errno);
         let times = files.iter().filter(|file| **file == wanted).count();
-        assert_eq!(times, 1, "{wanted:?} in {files:#?}\n{}", container.said());
+        assert_eq!(times, 1, "{wanted:?} in {files:#?}\n{}", container.logs());
     }
     let connects: Vec<_> = session
         .of(&container.id)
