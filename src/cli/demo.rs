@@ -29,7 +29,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
-    if args.output.nothing_asked() && terminal::there() {
+    if args.output.no_output_selected() && terminal::there() {
         let player = Player::from_memory("demo", RECORDING)?;
         return match args.play {
             true => terminal::replay(player, ReplayFrom::Beginning, &args.screen),

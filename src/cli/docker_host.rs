@@ -1,4 +1,4 @@
-//! Which Docker engine is asked: as the docker command chooses it, for the user who calls.
+//! Which Docker engine is queried: the one that the docker command would use for the calling user.
 
 use std::env;
 use std::io::ErrorKind;

@@ -66,7 +66,7 @@ impl Period {
     }
 }
 
-/// What a reader of a period is handed, in order.
+/// The elements of a period for its reader, in order.
 pub(super) enum Played<'a> {
     /// A run of hullwatch begins, with these settings.
     Begun(&'a Settings),

@@ -1,4 +1,4 @@
-//! `hullwatch posture`: what containers may do, beside what they were seen to do.
+//! `hullwatch posture`: what containers may do, compared with their observed actions.
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -17,7 +17,7 @@ use crate::machine::Machine;
 use crate::recording::ring::{RingLimits, segment_path, segments};
 use crate::{system, user_files};
 
-/// Between two looks at sizes and ages.
+/// Interval of the checks of sizes and ages.
 const INTERVAL: Duration = Duration::from_secs(5);
 /// How long a predecessor that was killed may hold the ring: the kernel detaches its programs
 /// first.
@@ -73,7 +73,7 @@ struct RingRecorder<'a> {
     live: Live,
     current: PathBuf,
     begun: Instant,
-    /// Findings that were looked at for pinning.
+    /// Findings that were examined for pinning.
     seen: usize,
     exceeded: bool,
 }
@@ -176,8 +176,8 @@ impl RingRecorder<'_> {
         Ok(())
     }
 
-    /// Pins the current segment, and the one before it, when a finding since the last look asks for
-    /// it.
+    /// Pins the current segment, and the one before it, when a finding since the last check
+    /// requires it.
     fn pin_findings(&mut self) -> Result<(), String> {
         let Some(lowest) = self.pin else {
             return Ok(());

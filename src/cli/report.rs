@@ -82,7 +82,7 @@ struct Reports {
     source: String,
     incidents: Vec<IncidentReport>,
     context: Option<Context>,
-    /// A container that was asked for is there.
+    /// A requested container exists.
     selected: bool,
     /// Why it is not.
     unselected: Option<SelectError>,

@@ -94,11 +94,11 @@ pub(super) struct SinkArgs {
 }
 
 impl SinkArgs {
-    /// Starts the sinks that are asked for. Call it before watching starts: a command needs rights
-    /// that are given up then.
+    /// Starts the requested sinks. Call it before watching starts: a command needs rights that are
+    /// dropped then.
     ///
     /// # Errors
-    /// When a file cannot be read or is wrong, or nobody is named to tell.
+    /// When a file cannot be read or is invalid, or there is no receiver.
     pub(super) fn start(&self) -> Result<Sinks, CliError> {
         let mut watcher = SinkWatcher::default();
         let host = rustix::system::uname()
@@ -179,7 +179,7 @@ impl SinkArgs {
         Ok(means)
     }
 
-    /// What sends to the collector.
+    /// The sender to the collector.
     fn collector(&self, url: &str) -> Result<OtlpSink, CliError> {
         let wrong = |why: String| CliError::expected(format!("--otlp: {why}"));
         let headers = match &self.otlp_headers_file {
@@ -290,7 +290,7 @@ impl Sinks {
         }))
     }
 
-    /// Answers for metrics from now on, where that is asked for.
+    /// Serves metrics from now on, if requested.
     pub(super) fn answer(&mut self, core: &Arc<Mutex<Core>>) -> std::io::Result<()> {
         let (Some(server), Some(events)) = (self.metrics.take(), self.counts.clone()) else {
             return Ok(());
@@ -314,7 +314,7 @@ impl Sinks {
         }
     }
 
-    /// Ends watching, then the sinks: they get what came last, and have a few seconds.
+    /// Ends watching, then the sinks: they receive the last events, and have a few seconds.
     pub(super) fn stop(mut self, live: Live) -> Result<(), CliError> {
         let core = Arc::clone(live.core());
         let stopped = super::live::stop(live);
@@ -323,7 +323,7 @@ impl Sinks {
         stopped
     }
 
-    /// Ends the sinks, and says what they did not deliver.
+    /// Ends the sinks, and reports undelivered messages.
     pub(super) fn end(&mut self) {
         self.watcher.lock().end();
         for status in self.board.statuses() {
@@ -354,14 +354,14 @@ fn undelivered(status: &SinkStatus) -> String {
     )
 }
 
-/// What was reported on stderr of each sink.
+/// The state of each sink last reported on stderr.
 #[derive(Debug, Default)]
 struct SinkReporter {
     reported: Vec<(SinkStatus, Option<Instant>)>,
 }
 
 impl SinkReporter {
-    /// What is to be reported now.
+    /// The lines to be reported now.
     fn news(&mut self, statuses: &[SinkStatus], now: Instant) -> Vec<String> {
         let mut lines = Vec::new();
         self.reported
@@ -384,7 +384,7 @@ impl SinkReporter {
     }
 }
 
-/// Run a command for each message that hullwatch hands over
+/// Run a command for each message that hullwatch passes
 #[derive(Debug, clap::Args)]
 pub(super) struct DeliverArgs {
     /// The command
@@ -458,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_said_once_and_losses_now_and_then() {
+    fn failures_are_reported_once_and_losses_periodically() {
         let mut reporter = SinkReporter::default();
         let now = Instant::now();
         let mut status = SinkStatus {

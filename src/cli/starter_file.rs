@@ -15,7 +15,7 @@ pub(super) const POLICY: &str = include_str!("../../packaging/policy.toml");
 /// The named file, or `name` in the configuration folder.
 ///
 /// # Errors
-/// When no home directory is known.
+/// When the home directory is unknown.
 pub(super) fn path(named: Option<&Path>, name: &str) -> Result<PathBuf, CliError> {
     match named {
         Some(path) => Ok(path.to_owned()),

@@ -134,7 +134,7 @@ impl VerifyArgs {
             isolated: self.isolated,
             log: &log,
             ended: &|| stop.ended(),
-            tell: &|line| print_message(line),
+            progress: &|line| print_message(line),
         };
         let outcome = verify(&options, baseline, advice);
         live::stop(watch)?;
@@ -142,7 +142,7 @@ impl VerifyArgs {
     }
 }
 
-/// What came of it, and the exit code: 1 when something had to go.
+/// The result, and the exit code: 1 when advice had to be removed.
 pub(super) fn print(report: &VerifyReport, out: &mut impl Write) -> Result<ExitCode, CliError> {
     for advice in &report.works {
         writeln!(out, "{:<8} {}", "works", words(&advice.setting))?;

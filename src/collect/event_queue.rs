@@ -74,7 +74,7 @@ impl<'a> EventQueue<'a> {
         std::mem::take(&mut self.dropped)
     }
 
-    /// Sends waiting events to the core thread; blocks only if asked to.
+    /// Sends waiting events to the core thread; blocks only on request.
     pub(super) fn hand_on(&mut self, wait: bool) {
         while !self.waiting.is_empty() {
             let later = self.waiting.split_off(self.batch());

@@ -225,7 +225,7 @@ mod tests {
         assert!(change.refused.unwrap().starts_with("line 2:"));
         std::fs::remove_file(&path).unwrap();
         assert!(wait(&changes).refused.unwrap().contains("No such file"));
-        // The same text reread is no change, once it is back.
+        // Rereading the same text is no change.
         std::fs::write(&path, "").unwrap();
         assert!(wait(&changes).rules.is_some());
         let reread = std::fs::read(&path).unwrap();

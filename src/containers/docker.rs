@@ -186,7 +186,7 @@ impl DockerEngine {
     }
 }
 
-/// Waits; false when asked to stop.
+/// Waits; false when the connection must end.
 async fn wait(link: &mut EngineLink, pause: Duration) -> bool {
     tokio::select! {
         () = sleep(pause) => true,
@@ -199,7 +199,7 @@ async fn wait(link: &mut EngineLink, pause: Duration) -> bool {
 struct EngineConnection {
     /// Containers that run.
     known: BTreeSet<ContainerId>,
-    /// They were listed once.
+    /// The containers were listed once.
     synced: bool,
 }
 

@@ -16,7 +16,7 @@ use super::docker_answer;
 use super::docker_facts::ImageFacts;
 use super::engine::{EngineKind, RuntimeMessage, RuntimeUpdate};
 use super::engine_http::{EngineHttp, HttpError, JsonLines};
-use super::exec_client::{self, Asked, ClientProcess};
+use super::exec_client::{self, ClientProcess, SearchedSession};
 use crate::event::{
     Bytes, ContainerAction, ContainerEvent, ContainerId, ContainerInfo, Lost, LostReason, Timestamp,
 };
@@ -168,14 +168,14 @@ impl DockerClient {
         let found = {
             let mut remembered = self.remembered.lock();
             let names = remembered.names.get(&id).cloned().unwrap_or_default();
-            let asked = Asked {
+            let requested = SearchedSession {
                 id: &id,
                 name: &names.0,
                 service: names.1.as_deref(),
                 command,
                 at,
             };
-            let found = exec_client::find(&asked, &remembered.taken);
+            let found = exec_client::find(&requested, &remembered.taken);
             if let Some((process, _)) = &found {
                 if remembered.taken.len() >= MAX_TAKEN {
                     remembered.taken.pop_front();

@@ -171,7 +171,7 @@ fn an_engine_that_hangs_is_noticed() {
 }
 
 #[test]
-fn one_container_that_hangs_holds_up_no_other() {
+fn one_hanging_container_delays_no_other() {
     let engine = FakeEngine::start(|path| match path {
         path if path.starts_with("/events") => Reply::Lines(Vec::new(), true),
         path if path.starts_with("/containers/json") => {

@@ -112,7 +112,7 @@ impl EngineHttp {
 
     async fn send(&self, path: &str) -> Result<Response<Incoming>, HttpError> {
         let path = &*format!("{}{path}", self.version);
-        let asked = async {
+        let requested = async {
             match &self.address {
                 Address::Unix(socket) => {
                     let stream = UnixStream::connect(socket)
@@ -129,7 +129,7 @@ impl EngineHttp {
                 }
             }
         };
-        let answer = timeout(PATIENCE, asked).await;
+        let answer = timeout(PATIENCE, requested).await;
         answer.map_err(|_| HttpError::Failed("no answer".to_owned()))?
     }
 

@@ -134,7 +134,7 @@ impl Inventory {
     /// Paths that were added, changed or deleted, by the engine's report.
     ///
     /// # Errors
-    /// When it cannot be asked.
+    /// When it cannot be queried.
     pub fn changes(&self, id: &ContainerId) -> Result<Vec<(Bytes, Difference)>, String> {
         block_on(async {
             if !is_id(id.as_str()) {

@@ -30,7 +30,7 @@ struct Graph {
     /// Directory as this program opens it.
     root: PathBuf,
     driver: String,
-    /// Required owner of its files, beside root.
+    /// Required owner of its files, besides root.
     owner: u32,
 }
 

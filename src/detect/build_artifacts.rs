@@ -15,9 +15,9 @@ use crate::catalog::path::{directory, is_below, leaf, normal};
 use crate::event::{Exec, File, FileOp, Origin};
 use crate::state::ProcessEntry;
 
-/// Directories above a build tool's own that are looked at.
+/// Maximum number of directories above a build tool's own that are examined.
 const MAX_DEPTH: usize = 4;
-/// Arguments of a copy that are looked at.
+/// Maximum number of arguments of a copy that are examined.
 const MAX_ARGUMENTS: usize = 32;
 /// Subject of the container's single finding about builds.
 pub(crate) const SUBJECT: &[u8] = b"built";
@@ -64,7 +64,7 @@ fn configures(ctx: &RuleContext<'_>, process: &ProcessEntry) -> bool {
     })
 }
 
-/// The directory at or above this one that holds sources: what says how to build them was unpacked,
+/// The directory at or above this one that holds sources: their build description was unpacked,
 /// checked out or generated there by programs of the image.
 fn source_tree<'a>(ctx: &RuleContext<'_>, mut path: &'a [u8]) -> Option<&'a [u8]> {
     for _ in 0..MAX_DEPTH {
@@ -230,7 +230,7 @@ mod tests {
         w.exec(make, "/bin/sh", &["sh", "/srv/p/test.sh"]);
         w.only(&["drift.exec-built"]);
         assert_eq!(w.highest(), Severity::Info);
-        // What a command from outside or a server's shell runs is no part of that.
+        // Programs run by a command from outside or a server's shell are not part of it.
         w.create(tar, "/srv/x.sh");
         let web = w.exec(init, "/usr/sbin/nginx", &["nginx"]);
         w.exec(web, "/bin/sh", &["sh", "/srv/x.sh"]);
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_build_file_that_somebody_typed_makes_no_build_of_a_session() {
+    fn a_typed_build_file_does_not_make_a_session_a_build() {
         for (directory, by) in [("/srv/p", "sh"), ("/tmp", "tar")] {
             let mut w = World::steady();
             let s = w.session(&["sh"]);

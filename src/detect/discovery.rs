@@ -16,7 +16,7 @@ const MAX_TEXT: usize = 4096;
 pub(crate) struct Discovery<'a> {
     /// The subject of the question: the command's name, or the file that it prints.
     pub(crate) about: &'a [u8],
-    /// How typical it is of an exploration; from [`EXPLORATION`] on by itself.
+    /// How typical it is of an exploration; at [`EXPLORATION`] or above it is one by itself.
     pub(crate) weight: u32,
 }
 
@@ -87,7 +87,7 @@ fn describes_system(path: &[u8]) -> bool {
             ))
 }
 
-/// The question that the command asks about the system, if any.
+/// The fact about the system that the command queries, if any.
 #[must_use]
 pub(crate) fn of<'a>(argv: &[&'a [u8]]) -> Option<Discovery<'a>> {
     let (program, arguments) = argv.split_first()?;
@@ -99,7 +99,7 @@ pub(crate) fn of<'a>(argv: &[&'a [u8]]) -> Option<Discovery<'a>> {
     let operands = || arguments.iter().filter(|a| !a.starts_with(b"-"));
     let has = |word: &[u8]| arguments.contains(&word);
     match name {
-        // Scripts ask for one number (`id -u`) or one account; people ask for all of it.
+        // Scripts query one number (`id -u`) or one account; people query everything.
         b"id" => {
             let all = arguments.is_empty();
             all.then_some(Discovery {

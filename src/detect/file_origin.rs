@@ -119,25 +119,25 @@ pub(crate) fn history(ctx: &RuleContext<'_>, path: &[u8], why: &mut Vec<String>)
         return;
     };
     let did = |op| activity.ops.contains_key(&op);
-    let mut deeds: Vec<&str> = Vec::new();
+    let mut actions: Vec<&str> = Vec::new();
     if did(FileOp::Create) || did(FileOp::Write) || did(FileOp::Truncate) {
-        deeds.push("written");
+        actions.push("written");
     }
     if did(FileOp::Rename) {
-        deeds.push("moved there");
+        actions.push("moved there");
     }
     if did(FileOp::Link) || did(FileOp::Symlink) {
-        deeds.push("linked there");
+        actions.push("linked there");
     }
     if did(FileOp::Chmod) {
-        deeds.push("made executable or its mode changed");
+        actions.push("made executable or its mode changed");
     }
-    if deeds.is_empty() {
+    if actions.is_empty() {
         return;
     }
     why.push(format!(
         "{} between {} and {}, last by {} (pid {})",
-        deeds.join(", "),
+        actions.join(", "),
         activity.first.clock(),
         activity.last.clock(),
         activity.comm.escaped(),

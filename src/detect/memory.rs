@@ -59,7 +59,7 @@ pub(crate) struct ContainerMemory {
     pub(crate) planted: BTreeMap<Bytes, FindingIndex>,
     /// Findings about exec sessions, by host pid of the session's root.
     pub(crate) session_findings: BTreeMap<u32, FindingIndex>,
-    /// Processes that began recently with their parents, to find the neighbours in a pipe.
+    /// Processes that began recently with their parents, to find the other processes of a pipe.
     begun: VecDeque<(Timestamp, u32, u32)>,
 }
 
@@ -114,7 +114,7 @@ pub(crate) struct Memory {
 }
 
 impl ContainerMemory {
-    /// Notes the finding about the exec session with this root; without a finding it is forgotten.
+    /// Notes the finding about the exec session with this root; without a finding it is removed.
     pub(crate) fn note_session(&mut self, root: u32, index: Option<FindingIndex>) {
         let Some(index) = index else {
             self.session_findings.remove(&root);

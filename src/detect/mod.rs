@@ -67,7 +67,7 @@ pub struct Settings {
     pub missing: BTreeSet<Requirement>,
     /// Severities, limits, allowances and silences.
     pub policy: Policy,
-    /// Bytes that state, findings and evidence may hold: it decides what is forgotten.
+    /// Bytes that state, findings and evidence may hold: it decides what is evicted.
     #[serde(skip_serializing_if = "MemoryBudget::is_usual")]
     pub memory: MemoryBudget,
 }

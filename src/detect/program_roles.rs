@@ -221,7 +221,7 @@ impl<'a> From<&'a Exec> for StartedProgram<'a> {
     }
 }
 
-/// Installs packages: a package manager that itself is the image's, asked to change something.
+/// Installs packages: a package manager of the image, called to change something.
 #[must_use]
 pub(crate) fn is_packager<'a>(
     names: &ProgramAdditions,
@@ -365,7 +365,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn applets_and_versions_are_seen_through() {
+    fn applets_and_versions_are_resolved() {
         let argv = |words: &[&str]| words.iter().map(|w| Bytes::from(*w)).collect::<Vec<_>>();
         assert_eq!(name(b"/bin/busybox", &argv(&["-sh"])), b"sh");
         assert_eq!(

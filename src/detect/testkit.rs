@@ -1,5 +1,5 @@
-//! A small world for the rules' tests: one container, its processes and time, run through the real
-//! state. `testkit_events` has the actions of its processes.
+//! A test environment for rules: one container, its processes and time, with the real state.
+//! `testkit_events` has the actions of its processes.
 
 use std::sync::Arc;
 

@@ -297,7 +297,7 @@ impl ContainerInfo {
 
     /// About how many bytes it takes.
     pub(crate) fn weight(&self) -> usize {
-        // What cannot be written was not read from a file either.
+        // A value that cannot be written cannot have been read from a file.
         let line = serde_json::to_vec(self);
         size_of::<Self>() + line.map_or(0, |line| line.len())
     }

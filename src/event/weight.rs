@@ -4,7 +4,7 @@ use super::{Bytes, Endpoint, Event, Kind};
 
 /// An event, its box and its place in a table, without its words.
 const BARE: usize = 320;
-/// A word beside its bytes.
+/// A word in addition to its bytes.
 const WORD: usize = 40;
 
 /// About how many bytes these words take.

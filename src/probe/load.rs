@@ -30,7 +30,7 @@ static OBJECT: &[u8] =
 
 /// A program that attaches by itself: name, tracepoint, and whether it is required.
 const ATTACHED: &[(&str, &str, bool)] = &[
-    // Before the one that tells of the program, which asks whose it is.
+    // Before the program that reports the exec, which needs its container.
     ("exec_namespaces", "sched_process_exec", false),
     ("process_exec", "sched_process_exec", true),
     // Attached after the program that records the exec.
@@ -63,7 +63,7 @@ const CLASSES: &[&str] = &[
 /// The running programs. Dropping it detaches them.
 pub struct Probe {
     ring: Ring,
-    /// Whose records are wanted.
+    /// The containers whose records are wanted.
     pub gate: Gate,
     losses: [Losses; 3],
     repeats: Repeats,

@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn even_if_every_second_event_stays_the_limit_holds() {
+    fn the_limit_is_kept_even_if_every_second_event_stays() {
         let backlog = Backlog::new(64, usize::MAX);
         let mut dropped = 0;
         for seq in 1..=1_000 {
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_backlog_gives_what_waits_and_takes_no_more() {
+    fn a_closed_backlog_returns_waiting_entries_and_accepts_no_more() {
         let backlog = Backlog::new(64, usize::MAX);
         assert_eq!(backlog.push(event(1, 'a', fork())), Ok(0));
         assert_eq!(backlog.close(), 1);

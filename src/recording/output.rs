@@ -75,7 +75,7 @@ impl Write for RecordingFile {
 /// The open file of a recording.
 pub(super) struct RecordingOutput {
     path: PathBuf,
-    /// The same open file, to see what others did to it.
+    /// The same open file, to detect changes by other processes.
     check: File,
     /// Bytes written to it.
     stored: Arc<AtomicU64>,
@@ -137,7 +137,7 @@ impl RecordingOutput {
     }
 
     /// From now on `when_full` decides how long a full disk is waited for: the file is cut to what
-    /// it holds for certain, and goes on from there.
+    /// that is certain, and continues from there.
     pub(super) fn when_full(&mut self, when_full: WhenFull) {
         self.when_full = Some(when_full);
     }
@@ -256,7 +256,7 @@ impl RecordingOutput {
                 return Err(self.fail(error));
             }
             waited = true;
-            // What does not reach the file is written again.
+            // Bytes that did not reach the file are written again.
             self.sink = Sink::Between;
             self.untouched()?;
             done = self.write_again(end_frame);
@@ -285,7 +285,7 @@ impl RecordingOutput {
         self.hand_over(end_frame)
     }
 
-    /// Empties the buffers into the file; with `end_frame` it goes on with a new frame.
+    /// Flushes the buffers into the file; with `end_frame` it continues with a new frame.
     fn hand_over(&mut self, end_frame: bool) -> io::Result<()> {
         match &mut self.sink {
             Sink::Plain(file) => return file.flush(),
@@ -329,7 +329,7 @@ impl RecordingOutput {
         }));
     }
 
-    /// Lets a test have the disk take so many bytes more.
+    /// For tests: the disk accepts only this many further bytes.
     #[cfg(test)]
     pub(super) fn limit(&mut self, room: &Arc<AtomicU64>) {
         self.room = Some(Arc::clone(room));

@@ -9,8 +9,8 @@ use super::source::FilePosition;
 use super::{Header, RecordingError};
 use crate::event::Event;
 
-/// A batch ends at each multiple of this number of events, or when it has so many bytes; keyframes are
-/// taken there.
+/// A batch ends at each multiple of this number of events, or at this number of bytes; keyframes
+/// are taken there.
 const BATCH: u64 = 1024;
 /// Bytes of events, about: events of a hostile file are as long as a line may be.
 const BATCH_BYTES: usize = 2 << 20;

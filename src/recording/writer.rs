@@ -195,7 +195,7 @@ impl Writer {
         self.output.redirect(file);
     }
 
-    /// Lets a test have the disk take so many bytes more.
+    /// For tests: the disk accepts only this many further bytes.
     #[cfg(test)]
     pub(super) fn limit(&mut self, room: &Arc<AtomicU64>) {
         self.output.limit(room);

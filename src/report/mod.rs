@@ -59,7 +59,7 @@ pub fn render(
     }
 }
 
-/// What a reader must know to judge the report: where it comes from and what was not seen.
+/// Context that a reader needs for the report: its source, and what was not seen.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Context {
     /// Version of the program.
@@ -79,7 +79,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// What `core` knows of its own gaps; `source` is the host or the file it comes from.
+    /// The gaps known to `core`; `source` is the host or the file.
     #[must_use]
     pub fn of(core: &Core, source: String) -> Self {
         let blind = core.detector.blind().into_iter();

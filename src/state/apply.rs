@@ -155,7 +155,7 @@ impl State {
                 container.running = false;
                 container.exit_code = Some(*code);
                 container.ended.get_or_insert(event.ts);
-                // A restart runs its entrypoint anew: start-up begins again then.
+                // A restart runs its entrypoint again: start-up begins again.
                 container.first_exec = None;
             }
             ContainerAction::Oom => container.oom_kills += 1,

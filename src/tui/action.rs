@@ -1,14 +1,14 @@
 //! The actions of the user: one table from which keys, help, footer and command line are made.
 //!
 //! To add an action: a variant of [`Action`], one row of [`ACTIONS`], and the place that does it:
-//! `Ui::apply` when it only changes what is looked at, `App::act` in `run.rs` when it concerns
+//! `Ui::apply` when it only changes the view, `App::act` in `run.rs` when it concerns
 //! time, recording or the program. `hullwatch keys`, the help, the footer, the command line and
 //! `[keys]` in the configuration then know it. Default keys of two rows may not be the same; a
 //! test says so.
 
 use super::pane::Pane;
 
-/// What the user can do.
+/// The actions of the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// Close what is open; leave the program when nothing is.
@@ -271,7 +271,7 @@ pub struct Entry {
     pub name: &'static str,
     /// The action.
     pub action: Action,
-    /// Its keys unless the configuration says otherwise.
+    /// Its keys, unless configured otherwise.
     pub keys: &'static [&'static str],
     /// Where help lists it.
     pub group: ActionGroup,
@@ -279,7 +279,7 @@ pub struct Entry {
     pub place: ActionScope,
     /// Its priority in the footer, the lowest first; 0: never shown there.
     pub(super) rank: u8,
-    /// Two words for footer and help; neighbours with the same words share a line.
+    /// Two words for footer and help; adjacent actions with the same words share a line.
     pub(super) brief: &'static str,
     /// A sentence.
     pub help: &'static str,

@@ -1,8 +1,9 @@
 //! Byte budget of background frames.
 //!
 //! Reading a terminal slowly does not slow the program down: `sshd` reads eagerly and queues.
-//! Only sending less keeps a slow link answering. What a key asks for is sent at once and paid for
-//! by the background; only a key that is held is answered more seldom when the link falls behind.
+//! Only sending less keeps a slow link answering. The response to a key is sent at once and paid
+//! for by the background; only a key that is held is answered more seldom when the link falls
+//! behind.
 
 use std::time::{Duration, Instant};
 

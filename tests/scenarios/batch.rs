@@ -92,15 +92,15 @@ fn run_late(scenarios: Vec<Scenario>, after: Option<Duration>) -> Vec<Ran> {
         act(running, after.is_some())
     };
     let (watch, done) = std::thread::scope(|scope| {
-        let deeds = scope.spawn(|| parallel(started, WORKERS, passes));
+        let actions = scope.spawn(|| parallel(started, WORKERS, passes));
         match after {
             Some(after) => {
                 std::thread::sleep(after);
                 let watch = Watch::start();
-                (watch, deeds.join().unwrap())
+                (watch, actions.join().unwrap())
             }
             None => {
-                let done = deeds.join().unwrap();
+                let done = actions.join().unwrap();
                 (Watch::start(), done)
             }
         }

@@ -193,7 +193,7 @@ impl FindingStore {
                 self.record_occurrence(index, severity, at.0, at.1);
                 return Some((index, false));
             }
-            // One finding stands for the rest; it may exceed the bounds once per rule and
+            // One finding represents the rest; it may exceed the bounds once per rule and
             // container, and no more than a tenth of them altogether.
             let most = self.memory.of(Share::Findings);
             let overfull = self.held >= most + most / 10;
@@ -289,8 +289,8 @@ impl FindingStore {
 
     /// Adds a line that explains a finding, once; true when it was added.
     pub(crate) fn add_reason(&mut self, index: FindingIndex, line: String) -> bool {
-        let says = |f: &Arc<Finding>| f.why.len() >= MAX_WHY || f.why.contains(&line);
-        if self.get(index).is_none_or(says) {
+        let has = |f: &Arc<Finding>| f.why.len() >= MAX_WHY || f.why.contains(&line);
+        if self.get(index).is_none_or(has) {
             return false;
         }
         let Some(finding) = self.get_mut(index) else {
@@ -345,7 +345,7 @@ impl FindingStore {
         &self.touched
     }
 
-    /// A copy of [`FindingStore::latest`], for whoever changes findings meanwhile.
+    /// A copy of [`FindingStore::latest`], for callers that change findings while iterating.
     pub(crate) fn touched(&self) -> SmallVec<[FindingIndex; 4]> {
         self.touched.clone()
     }

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_library_that_was_loaded_before_counts_by_who_loads_it() {
+    fn a_library_loaded_before_is_ranked_by_its_process() {
         let nginx = "/usr/sbin/nginx";
         assert_eq!(
             maps("/tmp/l.so", upper(5), true, nginx),

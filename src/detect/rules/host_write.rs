@@ -108,11 +108,11 @@ fn host(ctx: &RuleContext<'_>, file: &File) -> Alerts {
         let subject = program_roles::directory(&on_host).to_vec();
         let severity = graded(weight, change.errno);
         let alert = ctx.alert(severity, &subject, |explanation| {
-            let deed = match change.errno {
+            let action = match change.errno {
                 0 => "Wrote to the host",
                 _ => "Tried to write to the host",
             };
-            explanation.title = format!("{deed}: {}", crate::event::escape(&on_host));
+            explanation.title = format!("{action}: {}", crate::event::escape(&on_host));
             explanation.why.push(by(ctx, &file.comm));
         });
         alerts.push(alert.part(on_host.as_slice()).reason(line));

@@ -163,7 +163,7 @@ fn runs_file(statement: &[u8]) -> bool {
         })
 }
 
-/// A web server's interpreter that is none of its own: what it runs, visitors ask for.
+/// An interpreter of a web server: visitors request the scripts that it runs.
 fn serves_scripts(name: &[u8]) -> bool {
     matches!(name, b"php-fpm" | b"php-cgi" | b"lsphp" | b"frankenphp")
 }
@@ -196,7 +196,7 @@ pub(super) fn examine(ctx: &RuleContext<'_>, file: &File) -> Alerts {
     } else if ctx.names().is_shell(name) {
         runs_in_shell(process, path)
     } else {
-        // Its script was judged when it started.
+        // Its script was checked when it started.
         let leaf = program_roles::leaf(path);
         let given = process.argv.iter().skip(1).map(|a| a.as_bytes());
         let server = serves_scripts(name);

@@ -41,7 +41,7 @@ fn by_descriptor(argv: &[Bytes]) -> bool {
     argv.iter().skip(1).any(|a| from_descriptor(a.as_bytes()))
 }
 
-/// A whole script given as an argument: its first line says so.
+/// A whole script given as an argument, recognised by its first line.
 fn whole_script(names: &ProgramAdditions, exec: &Exec) -> bool {
     let name = program_roles::name(&exec.exe, &exec.argv);
     (names.is_shell(name) || names.is_interpreter(name))

@@ -73,7 +73,7 @@ pub(super) fn meaningless(errno: u16) -> bool {
 }
 
 /// The words for a call in a title: done, and tried.
-fn deed(p: &Privilege) -> (&'static str, &'static str) {
+fn action(p: &Privilege) -> (&'static str, &'static str) {
     match p.call.as_str() {
         "umount2" => ("Unmounted a file system", "unmount a file system"),
         "mount" | "move_mount" | "fsmount" | "mount_setattr" | "fsopen" | "fspick"
@@ -122,7 +122,7 @@ fn title(ctx: &RuleContext<'_>, p: &Privilege) -> String {
             process.exe.escaped()
         );
     }
-    let (done, tried) = deed(p);
+    let (done, tried) = action(p);
     let namespaces = match p.call.as_str() {
         "setns" | "unshare" | "clone" | "clone3" => namespaces(&p.detail),
         _ => String::new(),

@@ -214,7 +214,7 @@ mod tests {
         assert_eq!(severity(&w), Severity::High, "the other one is not known");
         w.compare("/usr/bin/awk", 71, CompareClass::CopiedUp);
         assert_eq!(severity(&w), Severity::Info);
-        // What follows counts again, and stays.
+        // Later changes count again, and stay.
         open(&mut w, "/usr/bin/find");
         assert_eq!(severity(&w), Severity::High);
         w.compare("/usr/bin/find", 70, CompareClass::Modified);

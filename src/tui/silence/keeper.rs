@@ -144,7 +144,7 @@ mod tests {
         keeper
             .change(PolicyEdit::Add(silence("/a")), &path)
             .unwrap();
-        // Somebody writes into the file by hand meanwhile.
+        // Another process writes into the file meanwhile.
         let by_hand = format!("# mine\n{}", text(&path).unwrap());
         user_files::write(&path, &by_hand).unwrap();
         keeper

@@ -71,7 +71,7 @@ pub(super) fn process(
                 started: process.started,
                 copy_of: None,
             };
-            // In a recording that begins in the middle of a session the comparison exists already.
+            // In a recording that begins in the middle of a watch the comparison exists already.
             if let Some((_, scan)) = ctx.container.and_then(crate::state::Container::scan) {
                 alerts.extend(judge(ctx, scan, &Installations::of(scan), &program));
             } else {
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_ran_already_is_judged_with_the_comparison() {
+    fn a_program_that_ran_already_is_ranked_with_the_comparison() {
         let mut w = World::found();
         let init = w.init();
         let p = w.found_process(init, "/tmp/miner", &["miner"], |p| p.file = upper(70));

@@ -298,7 +298,7 @@ fn temporary(path: &Bytes) -> bool {
         || (leaf.starts_with(b"sed") && leaf.len() == 9)
         || leaf.starts_with(b".#")
         || leaf == b"4913"
-        // busybox tells its cron daemon with this file which table is new.
+        // busybox tells its cron daemon by this file which table has changed.
         || leaf == b"cron.update"
         // PAM writes these beside passwd and shadow.
         || matches!(leaf, b"nshadow" | b"npasswd")

@@ -177,7 +177,7 @@ fn begin(ctx: &RuleContext<'_>, sessions: &mut Sessions, root: u32, exec: &Exec)
     Some(alert.begins_session(root))
 }
 
-/// How a session came in.
+/// How an exec session entered.
 fn how(entered: bool) -> &'static str {
     match entered {
         true => "entered from the host, bypassing the engine",

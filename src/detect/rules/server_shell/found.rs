@@ -1,6 +1,6 @@
 //! Shells below servers that were there when watching began.
 
-use super::deeds::SUBJECT;
+use super::shell_actions::SUBJECT;
 use crate::detect::alert::{Alert, Alerts};
 use crate::detect::rule_context::RuleContext;
 use crate::detect::rules::bare_shells::{bare, shell};
