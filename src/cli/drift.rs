@@ -329,7 +329,7 @@ fn text_diff(out: &mut dyn Write, known: &ListedContainer, entry: &Differing) ->
             }
             Ok(())
         }
-        // That data is no text needs no word.
+        // For data that is not text there is no message.
         Err(_) if entry.class == FileClass::Data => Ok(()),
         Err(why) => writeln!(
             out,
@@ -458,7 +458,7 @@ impl Drop for ProgressLine {
         self.done.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
-            // It cannot fail; if it did, there is nothing to take back.
+            // It cannot fail; if it did, there is nothing to undo.
             let _ = thread.join();
         }
     }

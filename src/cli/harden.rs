@@ -1,4 +1,4 @@
-//! `hullwatch harden`: advice how to take away what a container does not need.
+//! `hullwatch harden`: suggests settings that remove unneeded rights of a container.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! `hullwatch keys`: what the keys do, as they are really bound.
+//! `hullwatch keys`: lists the key bindings in force.
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -60,7 +60,7 @@ impl OutputLines {
         }
     }
 
-    /// Takes an event that `core` has applied; hands each line, with its newline, to `out`.
+    /// Takes an event that `core` has applied; passes each line, with its newline, to `out`.
     pub(super) fn event(&mut self, event: &Event, core: &Core, out: &mut dyn FnMut(Vec<u8>)) {
         if matches!(event.kind, Kind::Container(_))
             && let Some(id) = &event.container
@@ -284,7 +284,7 @@ fn masked(line: &[u8]) -> Vec<u8> {
     masked
 }
 
-/// The line with its container's name beside the id, as far as the name is known by now.
+/// The line with its container's name in addition to the id, if the name is known by now.
 pub(super) fn named(mut line: Vec<u8>, id: &ContainerId, core: &Core) -> Vec<u8> {
     let container = core.state.containers.get(id);
     let name = container.map(|container| &container.info.name);

@@ -1,4 +1,4 @@
-//! `hullwatch policy`: writes a policy file to begin with, and checks one.
+//! `hullwatch policy`: writes a starter policy file, and checks one.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

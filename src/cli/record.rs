@@ -1,4 +1,4 @@
-//! `hullwatch record`: everything containers do, into a file.
+//! `hullwatch record`: records all events into a file.
 
 use std::ffi::OsString;
 use std::fs::File;

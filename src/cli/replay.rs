@@ -99,7 +99,7 @@ fn show_all(directory: &Path, output: &Output) -> Result<ExitCode, CliError> {
     for segment in ring::all(directory)? {
         let code = match RecordingReader::open(&segment.path) {
             Ok(reader) => show(reader, output, true)?,
-            // The others are of use all the same.
+            // The others can still be used.
             Err(error) => {
                 print_message(error);
                 ExitCode::from(2)

@@ -1,4 +1,4 @@
-//! `hullwatch config`: writes a configuration of the screen to begin with, and checks one.
+//! `hullwatch config`: writes a starter configuration of the screen, and checks one.
 
 use std::io::Write as _;
 use std::path::PathBuf;

@@ -24,10 +24,10 @@ const WEBHOOK: &str = "HULLWATCH_NOTIFY_WEBHOOK";
 /// Between two messages on stderr about losses of one sink.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// A way to report, and its name.
+/// A receiver and its name.
 type Means = (String, Box<dyn Delivery>);
 
-/// Where incidents are reported: nowhere by default.
+/// The receivers of incidents: none by default.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct SinkArgs {
     /// Report incidents of this severity or above, and again when they grow: by --notify-command,
@@ -143,7 +143,7 @@ impl SinkArgs {
         })
     }
 
-    /// The ways to report incidents.
+    /// The receivers of incidents.
     fn means(&self, host: &str) -> Result<Vec<Means>, CliError> {
         let mut means: Vec<Means> = Vec::new();
         if let Some(command) = &self.notify_command {
@@ -253,12 +253,12 @@ pub(super) struct Sinks {
     watcher: Arc<Mutex<SinkWatcher>>,
     board: SinkBoard,
     reporter: SinkReporter,
-    /// Answers from when watching begins.
+    /// The metrics server; it serves once watching begins.
     metrics: Option<MetricsServer>,
     counts: Option<Arc<EventCounts>>,
 }
 
-/// Hands each event to the sinks, and to another tap before.
+/// Passes each event to another tap, then to the sinks.
 struct SinkTap {
     watcher: Arc<Mutex<SinkWatcher>>,
     counts: Option<Arc<EventCounts>>,
@@ -307,7 +307,7 @@ impl Sinks {
         self.board.clone()
     }
 
-    /// Says on stderr what changed: a sink that fails or works again, messages that were lost.
+    /// Reports changes on stderr: a sink that fails or works again, messages that were lost.
     pub(super) fn look(&mut self) {
         for line in self.reporter.news(&self.board.statuses(), Instant::now()) {
             print_message(line);

@@ -1,4 +1,4 @@
-//! Writes a commented configuration file to begin with; never over one that exists.
+//! Writes a commented starter configuration; never overwrites a file.
 
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! `hullwatch theme`: which themes there are, and whether one is readable.
+//! `hullwatch theme`: lists the themes, and measures whether one is readable.
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -112,7 +112,7 @@ impl ScanQueue {
         }
     }
 
-    /// Asks for all that run when the interval has passed.
+    /// Requests scans of all running containers when the interval has passed.
     pub(super) fn tick<'a>(
         &mut self,
         running: impl Iterator<Item = &'a ContainerId>,

@@ -72,7 +72,7 @@ impl PolicyFile {
         Ok(settings)
     }
 
-    /// Reads it reread; returns the change, if there is one.
+    /// Rereads it; returns the change, if there is one.
     fn reread(&mut self) -> Option<PolicyChange> {
         let read = user_files::read(&self.path);
         let judged = match read {

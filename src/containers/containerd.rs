@@ -71,7 +71,7 @@ impl ContainerEngine for Containerd {
 /// The receiver of the messages is gone.
 struct Gone;
 
-/// Why following ended.
+/// Why the stream ended.
 enum FollowEnd {
     Gone,
     Broken(GrpcError),

@@ -1,4 +1,4 @@
-//! Asks containerd about its containers: each question is a call of its own, bounded in time.
+//! Queries containerd about its containers: each query is a separate call, bounded in time.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

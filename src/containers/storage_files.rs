@@ -252,7 +252,7 @@ mod tests {
         );
         let supervisor = Supervisor {
             pid: std::process::id(),
-            // The tests' own user, whose the files are; root's need no other root.
+            // The tests' own user, who owns the files; root's storage needs no other root.
             uid: rustix::process::geteuid().as_raw(),
             kind: SupervisorKind::Shim(Shim::default()),
         };

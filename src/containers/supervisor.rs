@@ -1,4 +1,4 @@
-//! The process that a runtime leaves beside a container to supervise it: containerd's shim, or
+//! The process that a runtime runs to supervise a container: containerd's shim, or
 //! conmon of Podman and CRI-O. Its command line and working directory name the container's bundle.
 //!
 //! Only processes that no container can imitate are trusted: a supervisor in the host's pid

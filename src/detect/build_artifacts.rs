@@ -51,7 +51,7 @@ fn builds_sources<'a>(ctx: &RuleContext<'a>) -> Option<&'a [u8]> {
     })
 }
 
-/// A shell of the image runs a script of this name, which came with sources.
+/// A shell of the image runs a script of this name that belongs to sources.
 fn configures(ctx: &RuleContext<'_>, process: &ProcessEntry) -> bool {
     let script = match &process.script {
         Some(script) => Some(script.as_bytes()),
@@ -174,8 +174,8 @@ fn copies_built(ctx: &RuleContext<'_>) -> bool {
     })
 }
 
-/// `make install` of the service's own build, or of sources that an exec session builds: into the
-/// place that is there for it.
+/// `make install` of the service's own build, or of sources that an exec session builds, into a
+/// directory for local software.
 #[must_use]
 pub(crate) fn installs(ctx: &RuleContext<'_>, path: &[u8]) -> bool {
     if maker(ctx) == Maker::Session {
@@ -269,11 +269,11 @@ mod tests {
         );
         w.create(install, "/usr/local/bin/prog");
         w.only(&["drift.exec-built", "exec.session"]);
-        // A script of another place, whatever runs it.
+        // A script elsewhere, whatever runs it.
         w.create(git, "/srv/q.sh");
         w.exec(make, "/bin/sh", &["sh", "/srv/q.sh"]);
         assert_eq!(w.finding("drift.script").severity, Severity::Medium);
-        // Another script of the checkout, run by hand, is no part of it.
+        // Another script of the checkout, run by a user, is not part of it.
         w.exec(s, "/bin/sh", &["sh", "/srv/p/evil.sh"]);
         assert_eq!(w.finding("drift.script").count, 2);
     }
@@ -341,13 +341,13 @@ mod tests {
         w.create(cp, "/opt/t");
         w.exec_new(init, "/opt/t");
         w.only(&["drift.exec-built"]);
-        // Something else in its place is not built.
+        // Another file at the same path is not a built one.
         w.create(init, "/opt/t");
         w.exec_new(init, "/opt/t");
         w.rename(init, "/tmp/evil", "/srv/bin/t");
         w.exec_new(init, "/srv/bin/t");
         assert_eq!(w.all("drift.exec-new").len(), 2);
-        // A copy of something else by the same tool.
+        // A copy of another file by the same tool.
         let cp = w.exec(init, "/bin/cp", &["cp", "/tmp/evil", "/opt/u"]);
         w.create(cp, "/opt/u");
         w.exec_new(init, "/opt/u");

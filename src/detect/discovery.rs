@@ -14,7 +14,7 @@ const MAX_TEXT: usize = 4096;
 /// A command that prints facts about the system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Discovery<'a> {
-    /// The subject of the question: the command's name, or the file that it prints.
+    /// The subject of the query: the command's name, or the file that it prints.
     pub(crate) about: &'a [u8],
     /// How typical it is of an exploration; at [`EXPLORATION`] or above it is one by itself.
     pub(crate) weight: u32,
@@ -135,7 +135,7 @@ fn outermost(path: &[u8]) -> bool {
     path.is_empty() || (path.starts_with(b"/") && directory(path).len() <= 1)
 }
 
-/// The questions about the system in a shell's text, each once.
+/// The queries about the system in a shell's text, each once.
 #[must_use]
 pub(crate) fn of_text(text: &[u8]) -> Vec<Discovery<'_>> {
     let text = text.get(..text.len().min(MAX_TEXT)).unwrap_or(text);

@@ -40,7 +40,7 @@ pub(crate) fn any_ancestor(
     false
 }
 
-/// How a file that is not the image's came about, when that is ordinary.
+/// The ordinary ways in which a file outside the image is created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OrdinaryOrigin {
     /// Written by the container's own start-up.
@@ -93,7 +93,7 @@ fn changed(activity: &FileActivity) -> bool {
 }
 
 /// For a file that no process was seen changing: whether the comparison with the image shows that a
-/// package brought it before watching began, or that the container's start-up made it then.
+/// package installed it before watching began, or that the container's start-up created it.
 fn made_before(ctx: &RuleContext<'_>, path: &[u8]) -> Option<OrdinaryOrigin> {
     let (_, scan) = ctx.container?.scan()?;
     let mut entries = scan.entries.iter();

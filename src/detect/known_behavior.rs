@@ -1,7 +1,8 @@
 //! Known behavior of a container, by which rules decide whether something is new.
 //!
-//! It is learned from the container itself while it starts up, and for one that was found running
-//! during the first minute. What an image does when well, learned elsewhere, belongs here, too.
+//! It is learned from the container itself while it starts up, and, for one that was found running,
+//! during the first minute. A normal behavior of the image that was learned elsewhere belongs here,
+//! too.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -19,7 +20,7 @@ pub(crate) enum Behavior<'a> {
     Address(IpAddr),
     /// Connects to an address named in this domain.
     Domain(&'a [u8]),
-    /// Asks for names in this domain.
+    /// Looks up names in this domain.
     LookedUp(&'a [u8]),
     /// Listens on this port.
     Port(u16),
@@ -84,7 +85,7 @@ mod tests {
         for n in 0..100_000_u32 {
             known.learn(Behavior::Address(IpAddr::V4(n.into())));
         }
-        // The oldest gave way.
+        // The oldest was dropped.
         assert!(known.learn(Behavior::Domain(b"example.org")));
     }
 }

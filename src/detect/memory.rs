@@ -45,7 +45,7 @@ pub(crate) struct Outbound {
 /// The memory of one container.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ContainerMemory {
-    /// When it was last seen to start; its first own program start once that came.
+    /// When it was last seen to start; its first own exec once that happened.
     pub(crate) began: Option<Timestamp>,
     /// It started and has not run a program of its own yet.
     pub(crate) awaiting_first: bool,
@@ -329,7 +329,7 @@ impl Memory {
     }
 
     /// The process runs a package manager as a script that an installation or the image itself
-    /// brought: no other process was seen writing it.
+    /// contains: no other process was seen writing it.
     fn runs_installed_packager(
         &self,
         names: &ProgramAdditions,
@@ -352,7 +352,7 @@ impl Memory {
         script.starts_with(b"/") && (installed || !state.files.contains_key(&key))
     }
 
-    /// Remembers the process's latest outbound connection.
+    /// Stores the process's latest outbound connection.
     fn connected(&mut self, pid: u32, outbound: Outbound) {
         if self.outbound.len() < MAX_PROCESSES || self.outbound.contains_key(&pid) {
             self.outbound.insert(pid, outbound);

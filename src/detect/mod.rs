@@ -54,7 +54,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::memory::MemoryBudget;
 
-/// User settings. A recording's header contains all of them, so that a replay decides alike.
+/// User settings. A recording's header contains all of them, so that a replay decides in the same
+/// way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {

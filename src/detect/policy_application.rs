@@ -144,7 +144,7 @@ mod tests {
         w.exec_new(init, "/opt/agent");
         w.exec_new(init, "/opt/other");
         assert_eq!(w.highest(), Severity::Low);
-        // Without the override both are what they were.
+        // Without the override both have their earlier values.
         change(&mut w, "");
         let all = w.all("drift.exec-new");
         assert!(all.iter().all(|f| f.severity == Severity::High), "{all:?}");

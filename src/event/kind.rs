@@ -99,7 +99,7 @@ kinds! {
     Client(Box<Client>) "client";
     /// One second passed: time, usage per container, loss totals.
     Tick(Box<Tick>) "tick";
-    /// The policy file was read again.
+    /// The policy file was reloaded.
     Policy(Box<PolicyChange>) "policy";
     /// A response from hullwatch's screen.
     Response(Box<Response>) "response";

@@ -13,16 +13,16 @@ use crate::shedding::shed;
 pub(super) struct Backlog {
     waiting: Mutex<Queued>,
     changed: Condvar,
-    /// Number of events that may wait.
+    /// Maximum number of waiting events.
     limit: usize,
-    /// Bytes of events that may wait, about.
+    /// Approximate maximum of their bytes.
     most: usize,
 }
 
 #[derive(Debug, Default)]
 struct Queued {
     events: Vec<Arc<Event>>,
-    /// Their bytes, about.
+    /// Their approximate bytes.
     bytes: usize,
     closed: bool,
 }
@@ -203,7 +203,8 @@ mod tests {
         Kind::Tick(Box::default())
     }
 
-    /// Checks that every number from 1 on is there or explained; returns how many are missing.
+    /// Checks that every number from 1 on exists or is reported as lost; returns how many are
+    /// missing.
     fn explained(events: &[Arc<Event>], last: u64) -> u64 {
         let (mut next, mut missing) = (1, 0);
         for event in events {

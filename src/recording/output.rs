@@ -40,7 +40,7 @@ enum Sink {
 struct RecordingFile {
     file: File,
     written: Arc<AtomicU64>,
-    /// Bytes that a full disk still takes.
+    /// Bytes that a full disk still accepts.
     #[cfg(test)]
     room: Option<Arc<AtomicU64>>,
 }
@@ -90,7 +90,7 @@ pub(super) struct RecordingOutput {
     /// Bytes of the file up to that point.
     checkpoint: u64,
     when_full: Option<WhenFull>,
-    /// Bytes that a full disk still takes.
+    /// Bytes that a full disk still accepts.
     #[cfg(test)]
     room: Option<Arc<AtomicU64>>,
 }
@@ -136,8 +136,8 @@ impl RecordingOutput {
         })
     }
 
-    /// From now on `when_full` decides how long a full disk is waited for: the file is cut to what
-    /// that is certain, and continues from there.
+    /// From now on `when_full` decides how long a full disk is waited for: the file is cut to its
+    /// certain part, and writing continues from there.
     pub(super) fn when_full(&mut self, when_full: WhenFull) {
         self.when_full = Some(when_full);
     }
@@ -166,8 +166,8 @@ impl RecordingOutput {
         Ok(())
     }
 
-    /// Hands everything written so far to the operating system, and begins the next frame when this
-    /// one is full.
+    /// Passes everything written so far to the operating system, and begins the next frame when
+    /// this one is full.
     ///
     /// # Errors
     /// When the file cannot be written, or others removed or cut it.

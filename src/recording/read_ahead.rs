@@ -12,7 +12,7 @@ use crate::event::Event;
 /// A batch ends at each multiple of this number of events, or at this number of bytes; keyframes
 /// are taken there.
 const BATCH: u64 = 1024;
-/// Bytes of events, about: events of a hostile file are as long as a line may be.
+/// Approximate bytes of events: events of a hostile file are as long as a line may be.
 const BATCH_BYTES: usize = 2 << 20;
 /// Number of batches that may wait.
 const QUEUE: usize = 8;

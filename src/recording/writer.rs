@@ -155,7 +155,7 @@ impl Writer {
         self.record(event, &[])
     }
 
-    /// Hands everything written so far to the operating system.
+    /// Passes everything written so far to the operating system.
     ///
     /// # Errors
     /// When the file cannot be written.

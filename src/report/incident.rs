@@ -191,7 +191,7 @@ fn describe(
     }
 }
 
-/// Its files, and those that the latest comparison found beside them.
+/// Its files, and further ones that the latest comparison found.
 fn files(
     container: Option<&Container>,
     incident: &Incident,

@@ -189,7 +189,7 @@ impl HttpClient {
     /// Posts a body; returns the answer's body, at most 64 KiB of it.
     ///
     /// # Errors
-    /// When the other side is not reached, or does not take it.
+    /// When the other side is not reached, or refuses it.
     pub fn post(
         &self,
         target: &HttpTarget,

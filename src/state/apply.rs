@@ -360,7 +360,7 @@ impl State {
     }
 }
 
-/// About how many bytes an entry of the files takes.
+/// Approximate bytes of an entry of the files.
 fn file_weight(key: &FileKey) -> usize {
     384 + key.path.len()
 }

@@ -23,7 +23,7 @@ pub struct Recent {
     pub events: VecDeque<Arc<Event>>,
     /// The last 15 minutes, oldest first, one entry a second that had events.
     pub seconds: VecDeque<Second>,
-    /// Bytes of the events, about.
+    /// Approximate bytes of the events.
     pub(super) bytes: usize,
 }
 

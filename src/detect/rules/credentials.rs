@@ -1,4 +1,4 @@
-//! Reads of secrets: by hand, by services, and by programs that exist to read them.
+//! Reads of secrets: by users, by services, and by programs whose purpose it is.
 
 use bstr::ByteSlice as _;
 
@@ -275,7 +275,7 @@ mod tests {
         let finding = w.finding("file.credential-read");
         assert_eq!(finding.severity, Severity::High);
         assert!(finding.title.contains("/data/config.txt"));
-        // A server's key, mounted for it.
+        // A server's key that is mounted for it.
         let mut w = World::steady();
         let init = w.init();
         w.file_as(init, FileOp::Read, "/certs/site.key", |f| {

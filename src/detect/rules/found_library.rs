@@ -11,7 +11,8 @@ use crate::event::{Bytes, Difference, DriftScan, Mapped, Origin, Process};
 /// Maximum number of libraries of one container that wait for the comparison.
 const MAX_LOADED: usize = 128;
 
-/// Libraries found in processes, by pid, until the comparison shows whether a package brought them.
+/// Libraries found in processes, by pid, until the comparison shows whether a package installed
+/// them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct LoadedLibraries(Vec<(u32, Bytes)>);
 
@@ -153,7 +154,7 @@ mod tests {
             maps("/run/l.so", tmpfs(5), false, nginx),
             Some(Severity::Medium)
         );
-        // Unpacked by a runtime, and brought by a package of a language.
+        // Unpacked by a runtime, and installed by a language package.
         assert_eq!(
             maps("/tmp/libjna.so", upper(5), false, "/usr/bin/java"),
             None

@@ -326,7 +326,7 @@ mod tests {
         w.found_process(init, "/usr/bin/java", &["java", "-jar", "x"], |p| {
             p.streams = piped(10);
         });
-        // It shares no pipe with who is connected.
+        // It shares no pipe with the connected process.
         w.found_process(init, "/bin/sh", &["sh"], |p| p.streams = piped(20));
         w.none("net.reverse-shell");
         let mut w = World::found();

@@ -46,7 +46,7 @@ const HOST_DIRS: &[&[u8]] = &[
 ];
 
 fn host(ctx: &RuleContext<'_>, file: &File) -> Alerts {
-    // Only a write through a bind mount, whose inode is never on the overlay.
+    // Only writes through a bind mount, where an inode is never on the overlay.
     if file.file.is_some_and(|f| {
         matches!(
             f.fs,

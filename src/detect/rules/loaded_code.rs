@@ -95,10 +95,10 @@ fn runs_printed(names: &ProgramAdditions, shell: &ProcessEntry, file: &[u8]) -> 
     text.is_some_and(|text| runs_output(text, file))
 }
 
-/// A shell's text has the output of what names this word run: by `eval`, another shell's `-c`, or as
-/// another shell's input.
+/// A shell's text runs the output of a command that contains this word: by `eval`, another shell's
+/// `-c`, or as another shell's input.
 pub(super) fn runs_output(text: &[u8], word: &[u8]) -> bool {
-    // Only where the output is what is run, not an argument of something else.
+    // Only if the output is run, not passed as an argument.
     let substitutions = text.find_iter(b"$(").chain(text.find_iter(b"`"));
     substitutions.into_iter().any(|at| {
         let (before, inside) = text.split_at(at);

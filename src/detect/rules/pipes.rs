@@ -81,7 +81,7 @@ fn runs_decoded(names: &ProgramAdditions, exec: &Exec) -> bool {
         })
 }
 
-/// Deployment tools hand their first stage over like this by a command from outside.
+/// Deployment tools pass their first stage like this in a command from outside.
 fn decoded_text(ctx: &RuleContext<'_>, exec: &Exec) -> Alerts {
     let command = program_roles::command_line(&exec.argv, &exec.exe, 160);
     if ctx.starting_up() {

@@ -343,7 +343,7 @@ mod tests {
             w.ticks(5);
         }
         w.only(&["net.scan"]);
-        // Somebody who tries again tries the same port; a cluster's ports answer.
+        // A retry uses the same port; a cluster's ports answer.
         let mut w = World::steady();
         let init = w.init();
         for port in 1..100 {

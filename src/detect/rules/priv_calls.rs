@@ -10,7 +10,7 @@ use crate::detect::{Handler, Requirement, Rule, RuleInfo, Severity, attribution,
 use crate::event::Privilege;
 use crate::state::ProcessEntry;
 
-/// Reaching into other processes.
+/// Access to other processes.
 pub(super) const TRACE: Rule = Rule {
     info: RuleInfo {
         id: "priv.process-access",

@@ -36,8 +36,8 @@ pub(super) const RULE: Rule = Rule {
 /// Files remembered of one container.
 const MAX_OPENED: usize = 256;
 
-/// Files that were opened for writing and may have the same content still: `touch` and an empty
-/// append do that; a comparison shows it.
+/// Files that were opened for writing and may still have the same content, as after `touch` or an
+/// empty append; a comparison shows it.
 #[derive(Debug, Clone, Default)]
 struct OpenedPrograms {
     /// Not compared yet.
@@ -121,7 +121,7 @@ fn examine(ctx: &RuleContext<'_>, opened: &mut OpenedPrograms, file: &File) -> A
             continue;
         }
         opened.note(file.op, change.path, change.errno);
-        // A new file beside the image's programs is less severe than a replaced program; a removal
+        // A new file next to the image's programs is less severe than a replaced program; a removal
         // plants nothing.
         let base = if change.verb == "removed" {
             Severity::Medium

@@ -409,7 +409,8 @@ mod tests {
             &["worker", "-o", "stratum+tcp://pool.example:3333"],
         );
         assert_eq!(w.finding("exec.miner").severity, Severity::Critical);
-        // The image's own starter of programs is no second one; another of its name is no starter.
+        // The image's own wrapper is not a second miner; another program with its name is not a
+        // wrapper.
         let mut w = World::steady();
         let init = w.init();
         let words = ["nohup", "worker", "-o", "stratum+tcp://pool.example:3333"];

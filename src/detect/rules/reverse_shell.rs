@@ -128,7 +128,7 @@ fn through_shells(ctx: &RuleContext<'_>, exec: &Exec) -> Option<Outbound> {
     out.filter(|out| !closed(ctx, out))
 }
 
-/// The text gives what it starts no other input than a descriptor that is there.
+/// The text gives the started program no other input than an existing descriptor.
 fn keeps_input(text: &[u8]) -> bool {
     let other = |at: usize| text.get(at + 1) != Some(&b'&');
     !text.contains(&b'|') && !text.find_iter(b"<").any(other)
@@ -167,7 +167,7 @@ fn closed(ctx: &RuleContext<'_>, out: &Outbound) -> bool {
     row.is_some_and(|row| row.open == 0 && row.phase == Phase::Closed)
 }
 
-/// An interpreter that starts shells runs beside a relay with a connection: `nc … | awk …`.
+/// An interpreter that starts shells runs next to a relay with a connection: `nc … | awk …`.
 fn relayed(ctx: &RuleContext<'_>, parent: &ProcessEntry) -> Option<Outbound> {
     if !ctx.names().is_interpreter(program_roles::of(parent)) {
         return None;
@@ -369,7 +369,7 @@ mod tests {
         let grandchild = w.fork(child);
         w.exec_as(grandchild, child, "/bin/sh", &["/bin/sh", "-i"], |_| {});
         assert_eq!(w.finding("net.reverse-shell").severity, Severity::Critical);
-        // Another program in between makes it another's affair.
+        // Another program in between excludes it.
         let mut w = World::steady();
         let init = w.init();
         let perl = w.exec(init, "/usr/bin/perl", &["perl", "-e", "x"]);
@@ -411,7 +411,7 @@ mod tests {
         w.connect(p, "10.9.8.7:4444");
         w.exec_as(p, init, "/usr/bin/perl", &["perl"], |_| {});
         assert_eq!(w.finding("net.reverse-shell").severity, Severity::Critical);
-        // A probe of a port, then a program; a relay beside a filter that starts nothing.
+        // A probe of a port, then a program; a relay next to a filter that starts nothing.
         let mut w = World::steady();
         let init = w.init();
         let sh = w.exec(init, "/bin/bash", &["bash", "/wait.sh"]);

@@ -39,9 +39,9 @@ pub struct Segment<'a> {
     pub server: IpAddr,
     /// Number of its first byte in the stream.
     pub seq: u32,
-    /// The stream begins with it, without a byte before.
+    /// The stream begins with it.
     pub begins: bool,
-    /// The stream ends after it, or was broken off.
+    /// The stream ends after it, or was aborted.
     pub ends: bool,
     /// Its first bytes, up to [`hullwatch_abi::dns::MESSAGE_MAX`].
     pub bytes: &'a [u8],
@@ -208,7 +208,7 @@ fn question_type(message: &[u8]) -> Option<usize> {
 }
 
 /// Lower case, without the final dot. A dot or backslash inside a label is escaped, as in zone
-/// files, so that no label can pass for two.
+/// files, so that no label can be taken for two.
 fn text(name: &Name<'_>) -> Bytes {
     let mut out = Vec::new();
     for (i, label) in name.as_bytes().enumerate() {

@@ -1,4 +1,4 @@
-//! The past of a running watch beside a recording of the same.
+//! The past of a running watch, compared with a recording of the same.
 
 use super::*;
 use crate::recording::{Player, demo};

@@ -174,7 +174,7 @@ fn more(facts: &mut Vec<DetailLine>, all: usize) {
     }
 }
 
-/// Current use beside the peaks that were learned.
+/// Current use compared with the learned peaks.
 fn beside(container: &Container, baseline: &Baseline) -> Vec<DetailLine> {
     let peak = |of: fn(&LearningSource) -> u64| {
         let peaks = baseline.sources.values().map(of);

@@ -134,7 +134,7 @@ pub(super) fn tick(ctx: &RuleContext<'_>, memories: &mut RuleMemories<'_>, _: &T
     overdue.iter().filter_map(unsure).collect()
 }
 
-/// Judges the program by the comparison of the container's files.
+/// Decides about the program by the comparison of the container's files.
 fn judge(
     ctx: &RuleContext<'_>,
     scan: &DriftScan,
@@ -162,7 +162,7 @@ fn judge(
     Some(alert(ctx, program, kind, severity))
 }
 
-/// Judges without the comparison: a new file counts, unless it is in a package directory.
+/// Decides without the comparison: a new file counts, unless it is in a package directory.
 fn uncompared(ctx: &RuleContext<'_>, program: &FoundProgram) -> Option<Alert> {
     let packaged = paths::in_package_tree(&program.path) || paths::of(&program.path).is_some();
     let new = program.file.origin() == Origin::Upper && !packaged;

@@ -76,8 +76,8 @@ pub(super) const VOLUME: RuleInfo = RuleInfo {
     check: "Which process wrote it? Other containers and the host may share the volume.",
 };
 
-/// For a file of ordinary origin: no alert, or the alert that folds it. `None`: the origin is not
-/// ordinary.
+/// For a file of ordinary origin: no alert, or the alert that includes it. `None`: the origin is
+/// not ordinary.
 #[must_use]
 pub(super) fn ordinary(ctx: &RuleContext<'_>, path: &Bytes) -> Option<Option<Alert>> {
     let line = || format!("ran {}", path.escaped());

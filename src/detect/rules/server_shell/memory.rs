@@ -14,9 +14,9 @@ use crate::state::ProcessEntry;
 
 /// Maximum number of shells watched in one container; the oldest is dropped.
 const MAX_SHELLS: usize = 64;
-/// Maximum number of questions about the system remembered in one container.
+/// Maximum number of queries about the system stored for one container.
 const MAX_REQUESTS: usize = 64;
-/// Seconds within which questions belong together.
+/// Seconds within which queries belong together.
 const EXPLORES_WITHIN: u64 = 600;
 /// Number of runs from which a command is the server's ordinary work.
 const USUAL: usize = 3;
@@ -62,7 +62,7 @@ impl ServerShell {
 /// How well a command is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum KnownCommand {
-    /// It ran while the container started, or again and again.
+    /// It ran while the container started, or repeatedly.
     Usual,
     /// It is in the arguments that a service was started with.
     Argument,
@@ -165,7 +165,7 @@ impl ServerShells {
         })
     }
 
-    /// Notes a question about the system; true when recent questions make an exploration.
+    /// Notes a query about the system; true when recent queries make an exploration.
     pub(super) fn asks<'a>(
         &mut self,
         now: Timestamp,

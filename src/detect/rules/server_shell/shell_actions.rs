@@ -17,8 +17,7 @@ use crate::state::ProcessEntry;
 
 /// The single finding of a container.
 pub(super) const SUBJECT: &[u8] = b"shells";
-/// Seconds after which connections of shells below a server that ran before watching began are
-/// judged.
+/// Seconds after which connections of shells below a server that ran before watching began count.
 const WATCHED: u64 = 600;
 
 /// Actions that only an intruder takes in a server's shell.

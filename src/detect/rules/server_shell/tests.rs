@@ -278,7 +278,7 @@ fn a_login_server_and_a_socket_for_oneself_are_silent() {
     w.listen(test, "127.0.0.1:40123");
     w.exec(test, "/bin/sh", &["sh", "-c", "uname"]);
     w.none("exec.shell-spawned");
-    // A listener that a proxy beside it may know is a server.
+    // A listener that another container's proxy may know is a server.
     w.listen(test, "127.0.0.1:9000");
     w.exec(test, "/bin/sh", &["sh", "-c", "uname"]);
     // It has started one before: only another program shows an intruder.
