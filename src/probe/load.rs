@@ -20,7 +20,7 @@ use super::repeats::{Due, Repeats};
 use super::ring::Ring;
 use super::type_info::{self, TypeInfo};
 use super::{
-    Loss, Observed, ProbeConfig, ProbeError, Report, hooks, offsets, record, rings, tables,
+    Loss, Observed, ProbeConfig, ProbeError, Report, hooks, io_uring, offsets, record, tables,
 };
 use crate::event::{LostReason, Timestamp};
 use crate::system::{OwnProcess, SessionClock};
@@ -192,7 +192,7 @@ impl Probe {
             }
         }
         capability(&mut programs, &btf, &mut report)?;
-        let ring_programs = rings::attach(&mut programs, &btf, &mut report)?;
+        let ring_programs = io_uring::attach(&mut programs, &btf, &mut report)?;
         let losses = [
             Losses::take(
                 &mut programs,

@@ -8,6 +8,7 @@ mod dns_streams_tests;
 mod fuzz;
 mod gate;
 mod hooks;
+mod io_uring;
 mod load;
 mod losses;
 mod object;
@@ -15,7 +16,6 @@ mod offsets;
 mod record;
 mod repeats;
 mod ring;
-mod rings;
 pub mod tables;
 mod type_info;
 

@@ -1,4 +1,4 @@
-# Requests to io_uring by system calls only. rings.rs has the expected report of each.
+# Requests to io_uring by system calls only. io_uring.rs has the expected report of each.
 import ctypes, mmap, os, socket, struct
 
 libc = ctypes.CDLL(None, use_errno=True)
