@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::collector::Collector;
-use crate::containers::{FoundContainer, entered, runtime_setup, snapshot};
+use crate::containers::entered::{self, KernelNamespace};
+use crate::containers::{FoundContainer, runtime_setup, snapshot};
 use crate::event::{ContainerAction, Kind, LostReason};
 
 impl Collector<'_> {
@@ -25,9 +26,16 @@ impl Collector<'_> {
                 continue;
             };
             self.lifecycle.begin(found);
-            for number in entered::namespaces_of(pid) {
-                self.probe.gate.namespace(number, found.cgroup);
-                homes.insert(number, found);
+            for namespace in entered::namespaces_of(pid) {
+                match namespace {
+                    KernelNamespace::Mount(number) => {
+                        self.probe.gate.mount_namespace(number, found.cgroup);
+                    }
+                    KernelNamespace::Pid(number) => {
+                        self.probe.gate.pid_namespace(number, found.cgroup)
+                    }
+                }
+                homes.insert(namespace, found);
             }
             if let Some(scans) = &mut self.scans {
                 scans.existing(&found.id);

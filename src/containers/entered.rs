@@ -10,20 +10,30 @@ use super::cgroup_directory::FoundContainer;
 use super::proc_files::pids;
 use super::snapshot::Membership;
 
-/// Kinds of namespaces by which a process is in a container.
-const KINDS: [&str; 2] = ["mnt", "pid"];
+/// A namespace of the kernel by which a process is in a container, with its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum KernelNamespace {
+    /// Its mounts.
+    Mount(u32),
+    /// Its processes.
+    Pid(u32),
+}
 
-/// Numbers of the mount and pid namespace of a process that are not this program's own.
+/// The mount and the pid namespace of a process, without those of this program.
 #[must_use]
-pub fn namespaces_of(pid: u32) -> Vec<u32> {
-    static OWN: LazyLock<[Option<u32>; 2]> =
-        LazyLock::new(|| KINDS.map(|kind| number("self", kind)));
-    let pid = pid.to_string();
-    let found = KINDS.map(|kind| number(&pid, kind));
-    let others = found.into_iter().zip(*OWN);
-    others
+pub fn namespaces_of(pid: u32) -> Vec<KernelNamespace> {
+    static OWN: LazyLock<[Option<KernelNamespace>; 2]> = LazyLock::new(|| of("self"));
+    let found = of(&pid.to_string()).into_iter().zip(*OWN);
+    found
         .filter_map(|(found, own)| found.filter(|_| found != own))
         .collect()
+}
+
+fn of(process: &str) -> [Option<KernelNamespace>; 2] {
+    [
+        number(process, "mnt").map(KernelNamespace::Mount),
+        number(process, "pid").map(KernelNamespace::Pid),
+    ]
 }
 
 fn number(process: &str, kind: &str) -> Option<u32> {
@@ -35,7 +45,7 @@ fn number(process: &str, kind: &str) -> Option<u32> {
 #[must_use]
 pub fn find<'a>(
     membership: &Membership<'_>,
-    homes: &BTreeMap<u32, &'a FoundContainer>,
+    homes: &BTreeMap<KernelNamespace, &'a FoundContainer>,
 ) -> Vec<(u32, &'a FoundContainer)> {
     if homes.is_empty() {
         return Vec::new();
@@ -43,7 +53,7 @@ pub fn find<'a>(
     let found = pids().into_iter().filter_map(|pid| {
         let home = namespaces_of(pid)
             .iter()
-            .find_map(|number| homes.get(number).copied())?;
+            .find_map(|namespace| homes.get(namespace).copied())?;
         membership.of(pid).is_none().then_some((pid, home))
     });
     found.collect()

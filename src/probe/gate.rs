@@ -2,7 +2,7 @@
 
 use aya::Ebpf;
 use aya::maps::{Array, HashMap, MapData};
-use hullwatch_abi::header::PID_NAMESPACE;
+use hullwatch_abi::header::{ANY_MOUNT_NAMESPACE, ANY_PID_NAMESPACE, PID_NAMESPACE};
 
 use super::ProbeError;
 use super::object::{load_error, take};
@@ -87,10 +87,19 @@ impl Gate {
         let _ = self.joined.remove(&pid);
     }
 
-    /// Notes that the mount or pid namespace of this number is that of the container with this scope.
-    pub fn namespace(&mut self, number: u32, scope: u64) {
+    /// Notes that the mount namespace with this number is that of the container with this scope.
+    pub fn mount_namespace(&mut self, number: u32, scope: u64) {
+        self.namespace(number, [scope, ANY_MOUNT_NAMESPACE]);
+    }
+
+    /// Notes that the pid namespace with this number is that of the container with this scope.
+    pub fn pid_namespace(&mut self, number: u32, scope: u64) {
+        self.namespace(number, [scope, ANY_PID_NAMESPACE]);
+    }
+
+    fn namespace(&mut self, number: u32, home: [u64; 2]) {
         // The oldest entry is replaced.
-        let _ = self.namespaces.insert(number, [scope, 0], 0);
+        let _ = self.namespaces.insert(number, home, 0);
     }
 
     /// Marks a process that entered the container with this scope before watching began.

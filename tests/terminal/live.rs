@@ -72,12 +72,23 @@ fn every_thread_of_the_screen_is_confined() {
     for wanted in ["last resort", "core", "collect", "record"] {
         assert!(names.iter().any(|name| name == wanted), "{names:?}");
     }
-    screen.type_in("qq");
+    quit_recording(&mut screen);
     assert!(screen.left_well());
     assert!(file.metadata().unwrap().len() > 0);
 }
 
 type Leave = fn(&mut Screen);
+
+/// The first `q` asks, since a recording is under way.
+fn quit_recording(screen: &mut Screen) {
+    screen.type_in("q");
+    screen.shows(24, 80, |picture| {
+        picture
+            .contents()
+            .contains("again ends the recording and quits")
+    });
+    screen.type_in("q");
+}
 
 #[test]
 fn a_recording_is_whole_however_the_screen_ends() {
@@ -91,16 +102,7 @@ fn a_recording_is_whole_however_the_screen_ends() {
     let place = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let environment = at_home(folder.path());
     let ends: [(&str, Leave); 5] = [
-        ("q", |screen| {
-            // The first one asks.
-            screen.type_in("q");
-            screen.shows(24, 80, |picture| {
-                picture
-                    .contents()
-                    .contains("again ends the recording and quits")
-            });
-            screen.type_in("q");
-        }),
+        ("q", quit_recording),
         ("C-c", |screen| screen.type_in("\x03")),
         ("TERM", |screen| screen.signal("-TERM")),
         ("HUP", |screen| screen.signal("-HUP")),

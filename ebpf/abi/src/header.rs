@@ -42,6 +42,11 @@ pub const HOST_MOUNTS: u32 = 4;
 /// no cgroup of its own. Cgroup ids never use this bit.
 pub const PID_NAMESPACE: u64 = 1 << 61;
 
+/// Id, among namespaces of the same number, of a mount namespace that was found by its number alone.
+pub const ANY_MOUNT_NAMESPACE: u64 = u64::MAX;
+/// Id of a pid namespace, which kernels before 6.18 do not number apart.
+pub const ANY_PID_NAMESPACE: u64 = 0;
+
 /// Time, cgroup and process.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Pod, Zeroable)]

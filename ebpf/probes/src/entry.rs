@@ -50,7 +50,7 @@ pub fn joined() -> Option<()> {
         return None;
     }
     let children: u64 = field(field(task, o::TASK_NSPROXY)?, o::NSPROXY_CHILDREN)?;
-    let children = marks::by_number(field(children, o::PID_NS_NUMBER)?, 0);
+    let children = marks::by_pids(field(children, o::PID_NS_NUMBER)?);
     let parent_of_inside = match children {
         Some(place) => marks::children_inside(tgid, place),
         None => {

@@ -8,8 +8,10 @@ use aya_ebpf::{
     maps::{Array, LruHashMap},
     programs::BtfTracePointContext,
 };
-use hullwatch_abi::header::PID_NAMESPACE;
-use hullwatch_abi::offsets as o;
+use hullwatch_abi::{
+    header::{ANY_MOUNT_NAMESPACE, ANY_PID_NAMESPACE, PID_NAMESPACE},
+    offsets as o,
+};
 
 use crate::{
     gate,
@@ -46,7 +48,8 @@ const PARENTS_COUNT: u32 = 2;
 struct NamespaceOwner {
     /// The container's cgroup or pid namespace.
     container: u64,
-    /// Identifies a mount namespace among those with the same number; 0 if unknown.
+    /// Distinguishes a mount namespace from later ones with its number ([`mounts_id`]);
+    /// [`ANY_MOUNT_NAMESPACE`], or [`ANY_PID_NAMESPACE`].
     id: u64,
 }
 
@@ -274,7 +277,7 @@ pub fn ended(task: u64) -> Option<()> {
 pub fn inside(task: u64) -> Option<u64> {
     match by_mounts(task) {
         Some(container) => Some(container),
-        None => by_number(gate::namespace(task, 0)? as u32, 0),
+        None => by_pids(gate::namespace(task, 0)? as u32),
     }
 }
 
@@ -289,24 +292,32 @@ pub fn by_mounts(task: u64) -> Option<u64> {
     by_number(number, mounts_id(namespace))
 }
 
-/// The container of the namespace with this number, and with this id if it is not 0.
+/// The container of the pid namespace with this number.
 #[inline(always)]
-pub fn by_number(number: u32, id: u64) -> Option<u64> {
+pub fn by_pids(number: u32) -> Option<u64> {
+    by_number(number, ANY_PID_NAMESPACE)
+}
+
+#[inline(always)]
+fn by_number(number: u32, id: u64) -> Option<u64> {
     // SAFETY: a copy of a map value.
     let owner = unsafe { NAMESPACES.get(&number) }.copied()?;
-    let another = owner.id != 0 && id != 0 && owner.id != id;
+    let any_mounts = owner.id == ANY_MOUNT_NAMESPACE && id != ANY_PID_NAMESPACE;
+    // The kernel reuses the number of a namespace that ended, also for one of another kind.
+    let another = owner.id != id && !any_mounts;
     // A container without a cgroup of its own is recognised by its pid namespace and needs no mark;
     // after its end the kernel reuses the numbers of its namespaces.
     let by_cgroup = owner.container & PID_NAMESPACE == 0;
     (!another && by_cgroup && gate::member(owner.container)).then_some(owner.container)
 }
 
+/// The number of a mount namespace that the kernel does not reuse: `seq`, since 6.18 `ns.ns_id`.
 #[inline(always)]
 fn mounts_id(namespace: u64) -> u64 {
     if !has(o::MNT_NS_ID) {
-        return 0;
+        return ANY_MOUNT_NAMESPACE;
     }
-    field(namespace, o::MNT_NS_ID).unwrap_or(0)
+    field(namespace, o::MNT_NS_ID).unwrap_or(ANY_MOUNT_NAMESPACE)
 }
 
 /// Removes the pid namespace of this number, which ended.
@@ -368,9 +379,12 @@ fn note_mounts(task: u64, parent: u64, container: u64) -> Option<()> {
 #[inline(always)]
 fn note_pids(task: u64, parent: u64, container: u64) -> Option<()> {
     let key = gate::namespace(task, 0)?;
-    if gate::namespace(parent, 0) == Some(key) || by_number(key as u32, 0).is_some() {
+    if gate::namespace(parent, 0) == Some(key) || by_pids(key as u32).is_some() {
         return None;
     }
-    let owner = NamespaceOwner { container, id: 0 };
+    let owner = NamespaceOwner {
+        container,
+        id: ANY_PID_NAMESPACE,
+    };
     NAMESPACES.insert(&(key as u32), &owner, 0).ok()
 }
