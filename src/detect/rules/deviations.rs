@@ -264,6 +264,10 @@ fn judge(ctx: &RuleContext<'_>, memory: &mut RuleMemories<'_>) -> Alerts {
                 continue;
             }
         }
+        // What a file would give counts when it is used.
+        if deed.item.facet == Facet::Capability && deed.how.is_some() {
+            continue;
+        }
         // The baseline was learned without system calls.
         if deed.item.facet == Facet::Syscall && !chosen.loaded.has_syscalls {
             continue;
