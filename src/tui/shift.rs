@@ -139,7 +139,12 @@ mod tests {
 
     fn rows(from: usize) -> Vec<String> {
         let mut lines = vec!["a head that stays in its row".to_owned()];
-        let row = |n: usize| format!("  {}", ["web", "mail", "cron"][n % 3].repeat(3 + n));
+        let row = |n: usize| {
+            format!(
+                "  {}",
+                ["web", "mail", "cron", "api", "db"][n % 5].repeat(5 + n / 5)
+            )
+        };
         lines.extend((from..from + 6).map(row));
         lines.push("a foot that stays in its row".to_owned());
         lines
